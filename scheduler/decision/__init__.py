@@ -1,0 +1,1 @@
+"""The decision, pure: a snapshot goes in, a plan comes out. Knows no clock, no cluster, no database."""

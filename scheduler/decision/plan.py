@@ -1,0 +1,66 @@
+"""What a decision says: who is launched, who is preempted for whom, and why everybody else waits."""
+
+from dataclasses import dataclass, field
+
+from scheduler.domain.cluster import Placement
+from scheduler.domain.funding import FundingShare
+from scheduler.domain.reasons import Evidence, Reason
+from scheduler.domain.units import AttemptId, GpuClassName, Instant, PoolName, WorkloadId
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Launch the workload there, on holds of these amounts (none where unfunded, or reserved)."""
+
+    workload_id: WorkloadId
+    gpu_class: GpuClassName
+    placement: Placement
+    pool: PoolName
+    funding: tuple[FundingShare, ...]
+    is_funded: bool = True
+    is_borrowed: bool = False
+    is_reserved: bool = False
+    """Its holds were made when its victims were chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """An attempt to be stopped: by which rule, and the comparison that decided, as a phrase."""
+
+    attempt_id: AttemptId
+    workload_id: WorkloadId
+    rule: str
+    comparison: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preemption:
+    """Stop the victims, and keep what they give up (and the preemptor's holds) for `launch` until `until`."""
+
+    launch: Launch
+    victims: tuple[Victim, ...]
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a workload is where it is: one code, with the numbers it rests on."""
+
+    workload_id: WorkloadId
+    reason: Reason
+    evidence: Evidence = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One cycle's outcome. `verdicts` are those whose code changed; `lapsed` the reservations that ran out."""
+
+    now: Instant
+    launches: tuple[Launch, ...] = ()
+    preemptions: tuple[Preemption, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    lapsed: tuple[WorkloadId, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.launches or self.preemptions or self.verdicts or self.lapsed)

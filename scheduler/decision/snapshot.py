@@ -1,0 +1,57 @@
+"""What a decision looks at, and the changes between two of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.brakes import Pause, Stop
+from scheduler.domain.cluster import Node, Placement
+from scheduler.domain.policy import Policy
+from scheduler.domain.units import AllowanceId, AttemptId, GpuClassName, Instant, NodeName, WorkloadId
+from scheduler.domain.workloads import Attempt, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Capacity set aside for a workload whose victims are still ending; its holds are made already.
+
+    It lapses at `until`: then the holds are released and the workload is judged anew.
+    """
+
+    workload_id: WorkloadId
+    gpu_class: GpuClassName
+    placement: Placement
+    until: Instant
+    is_borrowed: bool = False
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The world at `now`. `queued` are the workloads that wait, `attempts` those that may occupy GPUs.
+
+    `balances` are the open allowances, as of the transaction that read them.
+    """
+
+    now: Instant
+    policy: Policy
+    nodes: Mapping[NodeName, Node] = field(default_factory=dict)
+    queued: Mapping[WorkloadId, Workload] = field(default_factory=dict)
+    attempts: Mapping[AttemptId, Attempt] = field(default_factory=dict)
+    balances: Mapping[AllowanceId, AllowanceBalance] = field(default_factory=dict)
+    reservations: Mapping[WorkloadId, Reservation] = field(default_factory=dict)
+    pauses: tuple[Pause, ...] = ()
+    stops: tuple[Stop, ...] = ()
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What differs from the last snapshot: the new value, or None for what is gone. None for a field: unchanged."""
+
+    policy: Policy | None = None
+    nodes: Mapping[NodeName, Node | None] = field(default_factory=dict)
+    queued: Mapping[WorkloadId, Workload | None] = field(default_factory=dict)
+    attempts: Mapping[AttemptId, Attempt | None] = field(default_factory=dict)
+    balances: Mapping[AllowanceId, AllowanceBalance | None] = field(default_factory=dict)
+    reservations: Mapping[WorkloadId, Reservation | None] = field(default_factory=dict)
+    pauses: tuple[Pause, ...] | None = None
+    stops: tuple[Stop, ...] | None = None

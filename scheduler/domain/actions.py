@@ -1,0 +1,88 @@
+"""What we ask of a cluster, as values. Each names one object; doing it twice is harmless."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.domain.cluster import GpuClass, Placement
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import AttemptId, JobUid
+from scheduler.domain.workloads import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class CreateJob:
+    """Create the workload's Job, suspended, under its `job_name`; adopt it where it is there and ours."""
+
+    workload: Workload
+    gpu_class: GpuClass
+    key: str = ""
+    """The per-sandbox key that its server asks for; empty for a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchJob:
+    """Unsuspend with this placement, provided that the Job still has `generation`: one JSON Patch with a test."""
+
+    workload: Workload
+    attempt_id: AttemptId
+    job_uid: JobUid
+    generation: int
+    gpu_class: GpuClass
+    placement: Placement
+
+
+@dataclass(frozen=True, slots=True)
+class SuspendJob:
+    """Suspend, so that its pods are ended with the grace they asked for."""
+
+    workload: Workload
+    job_uid: JobUid
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJob:
+    """Delete the Job and its pods (and, for a sandbox, its address; its home stays)."""
+
+    workload: Workload
+    job_uid: JobUid | None
+
+
+@dataclass(frozen=True, slots=True)
+class TellJob:
+    """Write the verdict where its user looks: an annotation on the Job and, where `is_event`, an Event."""
+
+    namespace: str
+    job_name: str
+    job_uid: JobUid
+    reason: Reason
+    message: str
+    is_event: bool = True
+
+
+Action = CreateJob | LaunchJob | SuspendJob | DeleteJob | TellJob
+
+
+class ActionResult(StrEnum):
+    DONE = "done"
+    STALE = "stale"
+    """The object is not as it was judged: look again."""
+    GONE = "gone"
+    """The object is not there."""
+    FOREIGN = "foreign"
+    """An object of that name exists and is not ours: fail closed."""
+    REFUSED = "refused"
+    """The API refused it for good (invalid, forbidden by admission)."""
+    RETRY = "retry"
+    """The API did not answer or asked us to slow down."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionOutcome:
+    """How one action went. `job_uid` and `generation` are set where an object answered."""
+
+    action: Action
+    result: ActionResult
+    message: str = ""
+    job_uid: JobUid | None = None
+    generation: int | None = None

@@ -1,0 +1,95 @@
+"""Awards of hours: who holds them, what they may be spent on, and until when."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.domain.units import STANDARD_GPU, AllowanceId, GpuClassName, Instant, ProjectName, Unit
+from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
+
+
+class AllowanceSource(StrEnum):
+    TIER = "tier"
+    COMPENSATION = "compensation"
+    PROJECT = "project"
+    AD_HOC = "ad-hoc"
+
+
+class HolderKind(StrEnum):
+    PROJECT = "project"
+    TEAM = "team"
+    ENGINEER = "engineer"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Holder:
+    """Who an allowance belongs to: an engineer (by opaque id), a team or a project (by name)."""
+
+    kind: HolderKind
+    id: str
+
+
+class Purpose(StrEnum):
+    PROJECT = "project"
+    PERSONAL = "personal"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """An award. `amount` is in the unit's smallest part (standard GPU-milliseconds).
+
+    `gpu_classes` and `kinds` None mean any. `purposes` are what it pays for of itself; compensation pays project
+    work beside that only where the owner said so for the workload. `period` names the period a tier's grant is for.
+    """
+
+    id: AllowanceId
+    holder: Holder
+    source: AllowanceSource
+    amount: int
+    starts_at: Instant
+    expires_at: Instant | None
+    granted_at: Instant
+    unit: Unit = STANDARD_GPU
+    gpu_classes: frozenset[GpuClassName] | None = None
+    kinds: frozenset[WorkloadKind] | None = None
+    purposes: frozenset[Purpose] = frozenset({Purpose.PROJECT})
+    period: str = ""
+    overdraft: int = 0
+
+    def is_open_at(self, now: Instant) -> bool:
+        return self.starts_at <= now and (self.expires_at is None or now < self.expires_at)
+
+    def pays_for(self, spec: WorkloadSpec, gpu_class: GpuClassName) -> bool:
+        """Whether its terms allow this workload on this GPU class, whoever owns it."""
+        if self.gpu_classes is not None and gpu_class not in self.gpu_classes:
+            return False
+        if self.kinds is not None and spec.kind not in self.kinds:
+            return False
+        if spec.project is None:
+            return Purpose.PERSONAL in self.purposes
+        if self.source is AllowanceSource.COMPENSATION:
+            return spec.uses_compensation
+        return Purpose.PROJECT in self.purposes
+
+
+@dataclass(frozen=True, slots=True)
+class AllowanceBalance:
+    """An allowance with what can still be held on it, and what is held now (standard GPU-milliseconds)."""
+
+    allowance: Allowance
+    available: int
+    held: int = 0
+
+    @property
+    def spendable(self) -> int:
+        """What a new hold may take: the available amount and the overdraft that policy allows."""
+        return self.available + self.allowance.overdraft
+
+
+def holders_for(owner: str, team: str, project: ProjectName | None) -> tuple[Holder, ...]:
+    """Whose allowances may pay for a workload, the most specific first."""
+    holders = (Holder(HolderKind.TEAM, team), Holder(HolderKind.ENGINEER, owner))
+    return (
+        (Holder(HolderKind.PROJECT, project), *holders)
+        if project is not None
+        else (Holder(HolderKind.ENGINEER, owner),)
+    )

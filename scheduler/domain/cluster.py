@@ -1,0 +1,81 @@
+"""What a cluster offers: GPU classes, nodes with what they can still take, and requests for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from scheduler.domain.units import GpuClassName, NodeName, PerMille
+
+
+@dataclass(frozen=True, slots=True)
+class GpuClass:
+    """An interchangeable sort of GPU: nodes whose labels match `node_selector` offer it as `resource`.
+
+    `weight` is the standard GPU-hours charged per hour of one such GPU, in per mille.
+    """
+
+    name: GpuClassName
+    weight: PerMille
+    node_selector: tuple[tuple[str, str], ...] = ()
+    resource: str = "nvidia.com/gpu"
+
+    def selects(self, labels: Mapping[str, str]) -> bool:
+        return all(labels.get(key) == value for key, value in self.node_selector)
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    key: str
+    value: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodRequest:
+    """What one pod of a workload asks a node for."""
+
+    gpus: int
+    cpu_milli: int
+    memory_mib: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node as the decision sees it.
+
+    `gpus`, `cpu_milli` and `memory_mib` are what workloads of ours may use in all: allocatable, less what pods
+    that are not ours hold. `outside_gpus` is that part of the GPUs, shown but never planned with.
+    `accepts_work` is False when the node is cordoned, not ready, or has a taint that our pods do not tolerate.
+    """
+
+    name: NodeName
+    gpu_class: GpuClassName | None
+    gpus: int
+    cpu_milli: int
+    memory_mib: int
+    outside_gpus: int = 0
+    accepts_work: bool = True
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Taint, ...] = ()
+
+    def could_hold(self, request: PodRequest) -> bool:
+        """Whether the node, were it empty, could hold one such pod."""
+        return (
+            request.gpus <= self.gpus + self.outside_gpus
+            and request.cpu_milli <= self.cpu_milli
+            and request.memory_mib <= self.memory_mib
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which nodes an attempt's pods go to: (node, number of pods), in node order, each node once."""
+
+    pods_by_node: tuple[tuple[NodeName, int], ...]
+
+    @property
+    def pods(self) -> int:
+        return sum(count for _, count in self.pods_by_node)
+
+    @property
+    def is_single_node(self) -> bool:
+        return len(self.pods_by_node) == 1

@@ -1,0 +1,122 @@
+"""The one tree of refusals. What is expected to happen is a value with a Reason; what is refused is raised from here.
+
+    Refusal
+    ├── InvalidInput      what was given is malformed or out of bounds
+    ├── NotPermitted      the caller may not do this
+    ├── NotFound          what was named does not exist
+    ├── Conflict          it clashes with what was recorded before
+    ├── Exhausted         an allowance, quota or limit does not cover it
+    └── Unavailable       something we depend on cannot answer now; trying again may help
+
+HTTP statuses are chosen in one table, in `entrypoints/api/problems.py`; the codes are listed in docs/errors.md.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class RefusalCode(StrEnum):
+    """Stable codes: once released, a code keeps its meaning."""
+
+    INVALID_VALUE = "invalid-value"
+    INVALID_GPUS = "invalid-gpus"
+    INVALID_TIME_LIMIT = "invalid-time-limit"
+    INVALID_AMOUNT = "invalid-amount"
+    INVALID_POLICY = "invalid-policy"
+    INVALID_DIRECTORY = "invalid-directory"
+    INVALID_SAMPLE = "invalid-sample"
+    INVALID_CURSOR = "invalid-cursor"
+    INVALID_JOB = "invalid-job"
+    UNKNOWN_GPU_CLASS = "unknown-gpu-class"
+    UNKNOWN_PRIORITY_CLASS = "unknown-priority-class"
+    UNKNOWN_PROJECT = "unknown-project"
+    UNKNOWN_TEAM = "unknown-team"
+    UNKNOWN_TIER = "unknown-tier"
+    UNKNOWN_ENGINEER = "unknown-engineer"
+    UNKNOWN_WORKLOAD = "unknown-workload"
+    UNKNOWN_ALLOWANCE = "unknown-allowance"
+    UNKNOWN_NODE = "unknown-node"
+    UNKNOWN_POLICY = "unknown-policy"
+    UNKNOWN_IMAGE = "unknown-image"
+    TIME_LIMIT_TOO_LONG = "time-limit-too-long"
+    PRIORITY_CLASS_NOT_ALLOWED = "priority-class-not-allowed"
+    GPU_CLASS_NOT_ALLOWED = "gpu-class-not-allowed"
+    UNPLACEABLE = "unplaceable"
+    ALLOWANCE_SHORT = "allowance-short"
+    ALLOWANCE_EXPIRED = "allowance-expired"
+    ALLOWANCE_FOREIGN = "allowance-foreign"
+    GPU_LIMIT = "gpu-limit"
+    NO_POLICY = "no-policy"
+    WRONG_STATE = "wrong-state"
+    IDEMPOTENCY_CONFLICT = "idempotency-conflict"
+    STALE = "stale"
+    UNAUTHENTICATED = "unauthenticated"
+    ROLE_REQUIRED = "role-required"
+    NOT_YOURS = "not-yours"
+    QUEUE_FULL = "queue-full"
+    DATABASE_UNAVAILABLE = "database-unavailable"
+    DATABASE_LOCKED = "database-locked"
+    DATABASE_READ_ONLY = "database-read-only"
+    DATABASE_FULL = "database-full"
+    DATABASE_OUTDATED = "database-outdated"
+    CLUSTER_UNAVAILABLE = "cluster-unavailable"
+    CLUSTER_TOO_OLD = "cluster-too-old"
+    KUBECONFIG_MISSING = "kubeconfig-missing"
+    KUBECONFIG_INVALID = "kubeconfig-invalid"
+
+
+class Refusal(Exception):
+    """Something was refused.
+
+    `message` says what was wrong and where, `expected` what would have been right, `remedy` what to do next.
+    """
+
+    default_code: ClassVar[RefusalCode] = RefusalCode.INVALID_VALUE
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: RefusalCode | None = None,
+        expected: str = "",
+        remedy: str = "",
+        where: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.code = code if code is not None else self.default_code
+        self.message = message
+        self.where = where
+        self.expected = expected
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        parts = [f"{self.where}: {self.message}" if self.where else self.message]
+        if self.expected:
+            parts.append(f"expected {self.expected}")
+        if self.remedy:
+            parts.append(self.remedy)
+        return "; ".join(parts)
+
+
+class InvalidInput(Refusal):
+    default_code = RefusalCode.INVALID_VALUE
+
+
+class NotPermitted(Refusal):
+    default_code = RefusalCode.ROLE_REQUIRED
+
+
+class NotFound(Refusal):
+    default_code = RefusalCode.UNKNOWN_WORKLOAD
+
+
+class Conflict(Refusal):
+    default_code = RefusalCode.WRONG_STATE
+
+
+class Exhausted(Refusal):
+    default_code = RefusalCode.ALLOWANCE_SHORT
+
+
+class Unavailable(Refusal):
+    default_code = RefusalCode.DATABASE_UNAVAILABLE

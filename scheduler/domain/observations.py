@@ -1,0 +1,105 @@
+"""What a cluster reports: nodes, Jobs and pods as values, and the changes between two looks at it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from scheduler.domain.cluster import Node
+from scheduler.domain.units import Instant, JobUid, NodeName, PodUid, WorkloadId
+from scheduler.domain.workloads import WorkloadSpec
+
+
+class PodPhase(StrEnum):
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    UNKNOWN = "Unknown"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in {PodPhase.SUCCEEDED, PodPhase.FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPod:
+    """A pod of one of our Jobs. Instants are Kubernetes' whole-second stamps.
+
+    `started_at` is the first start of any of its containers, `finished_at` the last end of all of them.
+    `deleted_at` is its deletionTimestamp *less* the grace period, that is, when deletion was asked for;
+    `grace_seconds` the grace it was given. `is_gone` is True once the object is no longer in the API: then this
+    is its last known status. `evidence_at` is the last instant at which something showed that it ran.
+    `waiting_reason` is why it has not started (ImagePullBackOff, Unschedulable).
+    """
+
+    uid: PodUid
+    name: str
+    namespace: str
+    job_uid: JobUid
+    phase: PodPhase
+    gpus: int
+    node: NodeName | None = None
+    started_at: Instant | None = None
+    finished_at: Instant | None = None
+    deleted_at: Instant | None = None
+    grace_seconds: int | None = None
+    evidence_at: Instant | None = None
+    exit_code: int | None = None
+    waiting_reason: str = ""
+    is_gated: bool = False
+    is_gone: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        return self.is_gone or self.phase.is_terminal
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedJob:
+    """A Job in a managed namespace.
+
+    `is_suspended` is spec.suspend; `is_confirmed_suspended` the Suspended condition. `workload_id` is what we wrote
+    on it when we created it (None for a Job that somebody applied): never trusted for ownership, which comes from
+    the database's map of `uid`. `author` is stamped by the admission policy. `asked` is its template read as a
+    workload, `unfit` why it could not be (then `asked` is None). `spec_hash` tells an adopted Job from a foreign one.
+    """
+
+    uid: JobUid
+    name: str
+    namespace: str
+    generation: int
+    created_at: Instant
+    is_suspended: bool
+    is_confirmed_suspended: bool = False
+    active: int = 0
+    terminating: int = 0
+    is_complete: bool = False
+    is_failed: bool = False
+    failure: str = ""
+    ended_at: Instant | None = None
+    workload_id: WorkloadId | None = None
+    attempt_id: str = ""
+    author: str = ""
+    asked: WorkloadSpec | None = None
+    unfit: str = ""
+    spec_hash: str = ""
+    is_deleted: bool = False
+    checkpointed_at: Instant | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.is_complete or self.is_failed
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterChanges:
+    """What changed since the last look; None for what is gone. After `is_relist` what is not named is gone too."""
+
+    nodes: Mapping[NodeName, Node | None] = field(default_factory=dict)
+    jobs: Mapping[JobUid, ObservedJob | None] = field(default_factory=dict)
+    pods: tuple[ObservedPod, ...] = ()
+    is_relist: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.nodes or self.jobs or self.pods or self.is_relist)

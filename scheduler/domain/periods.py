@@ -1,0 +1,90 @@
+"""Calendar periods in a stated time zone, as half-open intervals of UTC instants."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from scheduler.domain.units import Instant
+
+
+class PeriodLength(StrEnum):
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    QUARTER = "quarter"
+    YEAR = "year"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """One calendar period: `name` (2026-11, 2026-W47, 2026-Q4, 2026-11-20, 2026) and its bounds, end exclusive."""
+
+    name: str
+    starts_at: Instant
+    ends_at: Instant
+
+    def contains(self, instant: Instant) -> bool:
+        return self.starts_at <= instant < self.ends_at
+
+
+def to_instant(moment: datetime) -> Instant:
+    """The instant of an aware datetime, floored to the millisecond."""
+    assert moment.tzinfo is not None, "an instant needs a time zone"
+    return Instant((moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1))
+
+
+def to_datetime(instant: Instant) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=instant)
+
+
+def iso(instant: Instant) -> str:
+    """RFC 3339 in UTC, with milliseconds only where there are any."""
+    moment = to_datetime(instant)
+    text = moment.isoformat(timespec="milliseconds" if instant % 1000 else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+def period_at(instant: Instant, length: PeriodLength, time_zone: str) -> Period:
+    """The period of that length that contains the instant, on the wall clock of `time_zone`.
+
+    Days, months and so on begin at local midnight, so that a day of a clock change is 23 or 25 hours long.
+    """
+    zone = ZoneInfo(time_zone)
+    local = to_datetime(instant).astimezone(zone)
+    start_year, start_month, start_day = local.year, local.month, local.day
+    match length:
+        case PeriodLength.DAY:
+            name = f"{local:%Y-%m-%d}"
+            end = _civil(local.year, local.month, local.day, days=1)
+        case PeriodLength.WEEK:
+            monday = local.date() - timedelta(days=local.weekday())
+            start_year, start_month, start_day = monday.year, monday.month, monday.day
+            year, week, _ = local.isocalendar()
+            name = f"{year}-W{week:02d}"
+            end = _civil(start_year, start_month, start_day, days=7)
+        case PeriodLength.MONTH:
+            start_day = 1
+            name = f"{local:%Y-%m}"
+            end = _months_after(local.year, local.month, 1)
+        case PeriodLength.QUARTER:
+            quarter = (local.month - 1) // 3
+            start_month, start_day = quarter * 3 + 1, 1
+            name = f"{local.year}-Q{quarter + 1}"
+            end = _months_after(local.year, start_month, 3)
+        case PeriodLength.YEAR:
+            start_month, start_day = 1, 1
+            name = f"{local.year}"
+            end = (local.year + 1, 1, 1)
+    starts_at = to_instant(datetime(start_year, start_month, start_day, tzinfo=zone))
+    return Period(name, starts_at, to_instant(datetime(*end, tzinfo=zone)))
+
+
+def _civil(year: int, month: int, day: int, *, days: int) -> tuple[int, int, int]:
+    later = datetime(year, month, day, tzinfo=UTC) + timedelta(days=days)
+    return later.year, later.month, later.day
+
+
+def _months_after(year: int, month: int, months: int) -> tuple[int, int, int]:
+    index = year * 12 + month - 1 + months
+    return index // 12, index % 12 + 1, 1

@@ -1,0 +1,195 @@
+"""The policy: what admins write as files, as checked values. Reading and checking files is an adapter's work."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from scheduler.domain.brakes import StopRate
+from scheduler.domain.cluster import GpuClass
+from scheduler.domain.periods import PeriodLength
+from scheduler.domain.units import (
+    CohortName,
+    GpuClassName,
+    PerMille,
+    PoolName,
+    PriorityClassName,
+    ProjectName,
+    TeamName,
+    TierName,
+)
+from scheduler.domain.workloads import HoldMode
+
+
+class AtExhaustion(StrEnum):
+    """What happens when a rolling hold cannot be renewed."""
+
+    STOP = "stop"
+    UNFUNDED = "unfunded"
+
+
+class WithinPool(StrEnum):
+    """Who of the own pool may be a victim; Kueue's withinClusterQueue."""
+
+    NEVER = "Never"
+    LOWER_PRIORITY = "LowerPriority"
+    LOWER_OR_NEWER_EQUAL_PRIORITY = "LowerOrNewerEqualPriority"
+
+
+class ReclaimWithinCohort(StrEnum):
+    """Whose borrowed capacity a pool may take back."""
+
+    NEVER = "Never"
+    LOWER_PRIORITY = "LowerPriority"
+    ANY = "Any"
+
+
+class BorrowWithinCohort(StrEnum):
+    """Whether a workload may preempt in other pools while it would itself borrow."""
+
+    NEVER = "Never"
+    LOWER_PRIORITY = "LowerPriority"
+
+
+class Order(StrEnum):
+    PACE = "pace"
+    FAIR_SHARE = "fair-share"
+    FIFO = "fifo"
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityClass:
+    """A priority class and the terms of running in it.
+
+    `class_factor` multiplies charged hours. `slice_ms` is the length of a rolling hold. Work younger than
+    `minimum_runtime_ms` is no victim. `refund_cap_ms` caps the lost work that a preemption refunds, per GPU.
+    `may_start_unfunded` lets work run without a hold on capacity that nobody else wants.
+    """
+
+    name: PriorityClassName
+    value: int
+    class_factor: PerMille = PerMille(1000)
+    hold: HoldMode = HoldMode.FULL
+    slice_ms: int = 900_000
+    minimum_runtime_ms: int = 0
+    is_preemptible: bool = True
+    at_exhaustion: AtExhaustion = AtExhaustion.STOP
+    may_start_unfunded: bool = False
+    grace_seconds_max: int = 300
+    refund_cap_ms: int = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """What an engineer of the tier gets per period: an allowance in standard GPU-milliseconds, and its limits.
+
+    None for the classes means any; `gpus_max` is how many GPUs an engineer of the tier may run at once.
+    """
+
+    name: TierName
+    allowance: int
+    gpu_classes: frozenset[GpuClassName] | None = None
+    priority_classes: frozenset[PriorityClassName] | None = None
+    gpus_max: int | None = None
+    time_limit_max_ms: int | None = None
+    overdraft: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """GPUs of one class: guaranteed, borrowable on top, and lent at most (None: without limit)."""
+
+    gpu_class: GpuClassName
+    nominal: int
+    borrowing_limit: int | None = None
+    lending_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Guaranteed capacity of teams, with Kueue's meaning. `borrow_threshold` is its maxPriorityThreshold."""
+
+    name: PoolName
+    teams: tuple[TeamName, ...]
+    quotas: Mapping[GpuClassName, Quota]
+    cohort: CohortName | None = None
+    order: Order = Order.PACE
+    within_pool: WithinPool = WithinPool.LOWER_PRIORITY
+    reclaim_within_cohort: ReclaimWithinCohort = ReclaimWithinCohort.ANY
+    borrow_within_cohort: BorrowWithinCohort = BorrowWithinCohort.NEVER
+    borrow_threshold: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Pools that lend to each other; a cohort may lie in another."""
+
+    name: CohortName
+    parent: CohortName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Work with a purpose. `importance` weighs it in the order; `allowance` is granted to it per period (0: none)."""
+
+    name: ProjectName
+    team: TeamName
+    importance: PerMille = PerMille(1000)
+    allowance: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds for everybody. None is no limit."""
+
+    gpus_per_engineer: int | None = None
+    gpus_per_team: int | None = None
+    gpus_per_workload: int = 4096
+    time_limit_max_ms: int = 14 * 86_400_000
+    start_timeout_ms: int = 900_000
+    queued_per_engineer: int = 10_000
+    unfunded_gpus_per_engineer: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxTerms:
+    """What a sandbox may be: images (a trailing * matches any ending), home volume, port, and extensions."""
+
+    images: tuple[str, ...] = ()
+    default_image: str = ""
+    default_command: tuple[str, ...] = ()
+    home_gib: int = 20
+    port: int = 8888
+    extensions_max: int = 8
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One version of everything admins decide. `hash` is the SHA-256 of the file it was read from."""
+
+    name: str
+    hash: str
+    gpu_classes: Mapping[GpuClassName, GpuClass]
+    priority_classes: Mapping[PriorityClassName, PriorityClass]
+    tiers: Mapping[TierName, Tier]
+    pools: Mapping[PoolName, Pool]
+    cohorts: Mapping[CohortName, Cohort] = field(default_factory=dict)
+    projects: Mapping[ProjectName, Project] = field(default_factory=dict)
+    limits: Limits = Limits()
+    sandbox: SandboxTerms = SandboxTerms()
+    images: tuple[str, ...] = ("*",)
+    period: PeriodLength = PeriodLength.MONTH
+    time_zone: str = "UTC"
+    default_priority_class: PriorityClassName | None = None
+    preempt_rate: StopRate = StopRate(None)
+    exhaustion_rate: StopRate = StopRate(PerMille(50), floor=8)
+    idle_rate: StopRate = StopRate(PerMille(50), floor=8)
+
+    @cached_property
+    def pool_of_team(self) -> Mapping[TeamName, Pool]:
+        return {team: pool for pool in self.pools.values() for team in pool.teams}
+
+
+def image_is_allowed(image: str, allowed: tuple[str, ...]) -> bool:
+    """Exact names, or a prefix before a trailing `*`."""
+    return any(image.startswith(item[:-1]) if item.endswith("*") else image == item for item in allowed)

@@ -1,0 +1,148 @@
+"""The one list of reasons: why a workload has its verdict, its state or its end.
+
+The same code stands in the API, Events, logs and metric labels. Where Slurm or Kueue has the word, it is theirs.
+The sentence is for people: it is filled from the evidence that goes with the code, and never names another
+person's balance.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+Evidence = Mapping[str, int | str]
+"""What a verdict rests on: names and numbers, by key. Keys that a sentence uses are documented in docs/reasons.md."""
+
+
+class Reason(StrEnum):
+    SUBMITTED = "Submitted"
+    # verdicts of a cycle
+    LAUNCHING = "Launching"
+    AWAITING_PREEMPTION = "AwaitingPreemption"
+    RESOURCES = "Resources"
+    PRIORITY = "Priority"
+    QUOTA = "Quota"
+    ALLOWANCE_SHORT = "AllowanceShort"
+    ENGINEER_GPU_LIMIT = "EngineerGpuLimit"
+    TEAM_GPU_LIMIT = "TeamGpuLimit"
+    UNPLACEABLE = "Unplaceable"
+    BACKOFF = "Backoff"
+    BEGIN_TIME = "BeginTime"
+    LAUNCH_PAUSED = "LaunchPaused"
+    PREEMPTION_PAUSED = "PreemptionPaused"
+    STOP_RATE = "StopRate"
+    # how an attempt goes and ends
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    TIME_LIMIT = "TimeLimit"
+    PREEMPTED = "Preempted"
+    CANCELLED = "Cancelled"
+    STOPPED = "Stopped"
+    ALLOWANCE_EXHAUSTED = "AllowanceExhausted"
+    IDLE = "Idle"
+    START_TIMEOUT = "StartTimeout"
+    NODE_LOST = "NodeLost"
+    LAUNCH_REFUSED = "LaunchRefused"
+    JOB_DELETED = "JobDeleted"
+    # a Job of kubectl that could not be taken in
+    REFUSED = "Refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonText:
+    """`sentence` is a format string over the evidence; `next_step` says what its reader can do."""
+
+    sentence: str
+    next_step: str = ""
+
+
+TEXTS: dict[Reason, ReasonText] = {
+    Reason.SUBMITTED: ReasonText("Submitted; the next cycle looks at it."),
+    Reason.LAUNCHING: ReasonText("Launching {gpus} × {gpu_class} on {nodes}."),
+    Reason.AWAITING_PREEMPTION: ReasonText(
+        "Waiting for {gpus} × {gpu_class} that {victims} workload(s) are giving up.",
+        "It starts as soon as their pods have ended.",
+    ),
+    Reason.RESOURCES: ReasonText(
+        "Waiting: {pods} × {gpus_per_pod} {gpu_class} asked, {free} free where it could go.",
+        "A smaller request or another GPU class may start sooner.",
+    ),
+    Reason.PRIORITY: ReasonText(
+        "Waiting: {ahead} is ahead for the same GPUs ({comparison}).",
+        "It starts when those ahead have been served.",
+    ),
+    Reason.QUOTA: ReasonText(
+        "Waiting: pool {pool} uses {used} of the {limit} {gpu_class} it may; this needs {needed} more.",
+        "It starts when work of the pool ends, or ask the operator for a larger quota.",
+    ),
+    Reason.ALLOWANCE_SHORT: ReasonText(
+        "Waiting: needs {needed_hours} h, {available_hours} h available for it.",
+        "Ask for a shorter time limit or fewer GPUs, wait for the next grant, or ask for more hours.",
+    ),
+    Reason.ENGINEER_GPU_LIMIT: ReasonText(
+        "Waiting: you run {used} GPUs of the {limit} you may at once; this needs {needed}.",
+        "It starts when one of yours ends.",
+    ),
+    Reason.TEAM_GPU_LIMIT: ReasonText(
+        "Waiting: the team runs {used} GPUs of the {limit} it may at once; this needs {needed}.",
+        "It starts when work of the team ends.",
+    ),
+    Reason.UNPLACEABLE: ReasonText(
+        "No node could ever hold it: {pods} × {gpus_per_pod} {gpu_class} asked, the largest node has {largest}.",
+        "Cancel it and ask for fewer GPUs per pod, or another GPU class.",
+    ),
+    Reason.BACKOFF: ReasonText("Waiting {seconds} s after a launch that did not work: {cause}."),
+    Reason.BEGIN_TIME: ReasonText("Waiting for its begin time, {at}."),
+    Reason.LAUNCH_PAUSED: ReasonText("Launching is paused by {by}: {why}.", "Ask the operator when it is resumed."),
+    Reason.PREEMPTION_PAUSED: ReasonText(
+        "Waiting: it could preempt {victims} workload(s), but preemption is paused by {by}: {why}."
+    ),
+    Reason.STOP_RATE: ReasonText(
+        "Waiting: {stopped} GPUs were stopped in ten minutes, the limit is {limit}.",
+        "An operator can allow more with `allot resume preempt`.",
+    ),
+    Reason.RUNNING: ReasonText("Running on {nodes}."),
+    Reason.COMPLETED: ReasonText("Completed."),
+    Reason.FAILED: ReasonText("Failed: {cause}.", "See the pod's log; submit it again when mended."),
+    Reason.TIME_LIMIT: ReasonText(
+        "Stopped at its time limit of {limit}.", "Ask for a longer limit, or `allot extend` in time."
+    ),
+    Reason.PREEMPTED: ReasonText(
+        "Preempted by {preemptor} ({comparison}). Queued again.",
+        "Its place in the queue is from its first submission.",
+    ),
+    Reason.CANCELLED: ReasonText("Cancelled by {by}."),
+    Reason.STOPPED: ReasonText("Stopped by {by}.", "`allot sandbox resume` starts it again; its home is kept."),
+    Reason.ALLOWANCE_EXHAUSTED: ReasonText(
+        "Stopped: the allowance could not renew its hold of {needed_hours} h.",
+        "It goes on when hours are granted.",
+    ),
+    Reason.IDLE: ReasonText(
+        "Stopped: idle for {minutes} min; {hours_back} h came back.",
+        "`allot sandbox resume` starts it again.",
+    ),
+    Reason.START_TIMEOUT: ReasonText(
+        "Stopped: no container had started {minutes} min after launch ({cause}).",
+        "Check the image and the spec.",
+    ),
+    Reason.NODE_LOST: ReasonText(
+        "Lost with its node {nodes}. Queued again; the hours since the last checkpoint came back."
+    ),
+    Reason.LAUNCH_REFUSED: ReasonText(
+        "The cluster refused its launch: {cause}.", "Mend the spec and submit it again."
+    ),
+    Reason.JOB_DELETED: ReasonText("Its Job was deleted in the cluster."),
+    Reason.REFUSED: ReasonText("Not taken in: {cause}."),
+}
+
+
+class _Missing(dict[str, object]):
+    """Evidence that was not given reads as a dash, so that a sentence is never lost to a missing key."""
+
+    def __missing__(self, key: str) -> str:
+        return "–"
+
+
+def sentence(reason: Reason, evidence: Evidence) -> str:
+    """The reason as one sentence for its reader."""
+    return TEXTS[reason].sentence.format_map(_Missing(evidence))

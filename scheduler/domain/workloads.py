@@ -1,0 +1,196 @@
+"""What engineers submit, the attempts to run it, and the tables of states that both go through."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.domain.cluster import Placement, PodRequest
+from scheduler.domain.errors import Conflict, RefusalCode
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import (
+    AttemptId,
+    EngineerId,
+    GpuClassName,
+    Instant,
+    JobUid,
+    PerMille,
+    PoolName,
+    PriorityClassName,
+    ProjectName,
+    TeamName,
+    WorkloadId,
+)
+
+
+class WorkloadKind(StrEnum):
+    JOB = "job"
+    SANDBOX = "sandbox"
+
+
+class Origin(StrEnum):
+    """How a workload came to us: through the API, or as a Job that somebody applied with kubectl."""
+
+    API = "api"
+    KUBECTL = "kubectl"
+
+
+class WorkloadState(StrEnum):
+    QUEUED = "queued"
+    LAUNCHING = "launching"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    """Its pods are being ended; its GPUs are still taken."""
+    STOPPED = "stopped"
+    """A sandbox that its owner or idle reclaim stopped, and that `resume` queues again."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in {WorkloadState.COMPLETED, WorkloadState.FAILED, WorkloadState.CANCELLED}
+
+    @property
+    def is_live(self) -> bool:
+        """Whether an attempt of it may occupy GPUs."""
+        return self in {WorkloadState.LAUNCHING, WorkloadState.RUNNING, WorkloadState.STOPPING}
+
+
+_S = WorkloadState
+
+TRANSITIONS: dict[WorkloadState, frozenset[WorkloadState]] = {
+    _S.QUEUED: frozenset({_S.LAUNCHING, _S.CANCELLED, _S.FAILED}),
+    _S.LAUNCHING: frozenset({_S.RUNNING, _S.STOPPING, _S.QUEUED, _S.COMPLETED, _S.FAILED, _S.CANCELLED}),
+    _S.RUNNING: frozenset({_S.STOPPING, _S.COMPLETED, _S.FAILED, _S.QUEUED, _S.CANCELLED}),
+    _S.STOPPING: frozenset({_S.QUEUED, _S.STOPPED, _S.CANCELLED, _S.COMPLETED, _S.FAILED}),
+    _S.STOPPED: frozenset({_S.QUEUED, _S.CANCELLED}),
+    _S.COMPLETED: frozenset(),
+    _S.FAILED: frozenset({_S.QUEUED}),
+    _S.CANCELLED: frozenset(),
+}
+"""FAILED → QUEUED is a retry, which policy allows or not."""
+
+
+def require_transition(workload: WorkloadId, current: WorkloadState, to: WorkloadState) -> None:
+    """Refuse with `wrong-state` what the table does not list."""
+    if to not in TRANSITIONS[current]:
+        raise Conflict(
+            f"{workload} is {current.value} and cannot become {to.value}",
+            code=RefusalCode.WRONG_STATE,
+            expected="one of " + ", ".join(sorted(state.value for state in TRANSITIONS[current]))
+            if TRANSITIONS[current]
+            else "",
+            remedy="submit it again as a new workload" if current.is_final else "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSpec:
+    """What was asked for: pods × GPUs per pod of one of the GPU classes, in order of preference.
+
+    `project` None means personal work. `uses_compensation` is the owner's word that project work may be paid by
+    their compensation. `time_limit_ms` is per attempt. `grace_seconds` is what a checkpoint needs after SIGTERM.
+    `nodes_with` narrows the nodes by labels, as a Job's own nodeSelector does.
+    """
+
+    name: str
+    kind: WorkloadKind
+    project: ProjectName | None
+    gpu_classes: tuple[GpuClassName, ...]
+    priority_class: PriorityClassName
+    time_limit_ms: int
+    pods: int = 1
+    pod: PodRequest = PodRequest(gpus=1, cpu_milli=1000, memory_mib=1024)
+    image: str = ""
+    command: tuple[str, ...] = ()
+    grace_seconds: int = 30
+    uses_compensation: bool = False
+    nodes_with: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def gpus(self) -> int:
+        return self.pods * self.pod.gpus
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A submitted workload. `submitted_at` stays through preemptions and retries: age counts from it.
+
+    `state_reason` says why it is in its state; `not_before` holds it back (backoff after a failed launch).
+    `job_name` in `namespace` is its Job; `retries` counts the Jobs created after the first.
+    """
+
+    id: WorkloadId
+    owner: EngineerId
+    team: TeamName
+    spec: WorkloadSpec
+    submitted_at: Instant
+    state: WorkloadState = WorkloadState.QUEUED
+    state_reason: Reason = Reason.SUBMITTED
+    state_since: Instant = Instant(0)
+    origin: Origin = Origin.API
+    namespace: str = ""
+    job_name: str = ""
+    job_uid: JobUid | None = None
+    retries: int = 0
+    not_before: Instant = Instant(0)
+    version: int = 0
+
+
+class AttemptState(StrEnum):
+    LAUNCHING = "launching"
+    """The intent is committed; no container has started yet."""
+    RUNNING = "running"
+    STOPPING = "stopping"
+    ENDED = "ended"
+
+
+class HoldMode(StrEnum):
+    FULL = "full"
+    """The whole time limit is held, so that what starts can finish."""
+    ROLLING = "rolling"
+    """A slice is held and renewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One launch of a workload, with the terms it was launched under: they stay though the policy may change.
+
+    `started_at` is the first container start that the cluster stamped; `ended_at` the last confirmed end.
+    `charged_gpu_ms` and `charged` are the cumulative totals posted so far, physical and standard.
+    `held_until_gpu_ms` is the physical total that its holds cover. `stop_reason` is why it is being stopped.
+    """
+
+    id: AttemptId
+    workload_id: WorkloadId
+    number: int
+    owner: EngineerId
+    team: TeamName
+    pool: PoolName
+    gpu_class: GpuClassName
+    priority_class: PriorityClassName
+    placement: Placement
+    pod: PodRequest
+    weight: PerMille
+    class_factor: PerMille
+    hold_mode: HoldMode
+    time_limit_ms: int
+    launched_at: Instant
+    is_funded: bool = True
+    is_borrowed: bool = False
+    state: AttemptState = AttemptState.LAUNCHING
+    started_at: Instant | None = None
+    stopping_since: Instant | None = None
+    ended_at: Instant | None = None
+    stop_reason: Reason | None = None
+    checkpointed_at: Instant | None = None
+    charged_gpu_ms: int = 0
+    charged: int = 0
+    grace_seconds: int = 30
+
+    @property
+    def gpus(self) -> int:
+        return self.placement.pods * self.pod.gpus
+
+    @property
+    def is_live(self) -> bool:
+        return self.state is not AttemptState.ENDED

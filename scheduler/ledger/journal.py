@@ -1,0 +1,110 @@
+"""Double entry: entries that balance or cannot be built, and the accounts they move between.
+
+    grant      issued → allowance              hold     allowance → held
+    charge     held → charged                  release  held → allowance
+    overrun    overrun → charged               refund   refunds → allowance
+    unfunded   unfunded → charged              expiry   allowance → expired
+
+An amount is added to the account that the arrow points to and taken from the other; `issued`, `overrun`,
+`unfunded` and `refunds` therefore go below zero: their negative balance is what was granted, is owed, ran without
+funding, and was given back.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.units import AMOUNT_MAX, STANDARD_GPU, AttemptId, CommandId, Instant, Unit
+
+
+class AccountKind(StrEnum):
+    ISSUED = "issued"
+    ALLOWANCE = "allowance"
+    HELD = "held"
+    CHARGED = "charged"
+    OVERRUN = "overrun"
+    UNFUNDED = "unfunded"
+    REFUNDS = "refunds"
+    EXPIRED = "expired"
+
+    @property
+    def may_go_below_zero(self) -> bool:
+        """Whether its balance is a contra: an allowance's floor is its overdraft, all others' zero."""
+        return self in {AccountKind.ISSUED, AccountKind.OVERRUN, AccountKind.UNFUNDED, AccountKind.REFUNDS}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Account:
+    """`owner` is an allowance's id for the kinds of an allowance, else an opaque engineer id or the platform."""
+
+    kind: AccountKind
+    owner: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}:{self.owner}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line: `amount` in the unit's smallest part; `gpu_ms` the physical GPU-milliseconds beside it."""
+
+    account: Account
+    amount: int
+    unit: Unit = STANDARD_GPU
+    gpu_ms: int = 0
+
+
+class TransactionKind(StrEnum):
+    GRANT = "grant"
+    HOLD = "hold"
+    CHARGE = "charge"
+    RELEASE = "release"
+    REFUND = "refund"
+    EXPIRY = "expiry"
+    TRANSFER = "transfer"
+    CORRECTION = "correction"
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Entries that belong together. `id` is made by the caller: the same id is the same transaction.
+
+    `at` is when it counts (which period it falls in). Raises InvalidInput (`invalid-amount`) where the entries do
+    not sum to zero per unit, in amount and in physical GPU-milliseconds, or an amount is out of bounds.
+    """
+
+    id: str
+    kind: TransactionKind
+    at: Instant
+    entries: tuple[Entry, ...]
+    attempt_id: AttemptId | None = None
+    command_id: CommandId | None = None
+    actor: str = ""
+    memo: str = ""
+
+    def __post_init__(self) -> None:
+        amounts: dict[Unit, int] = defaultdict(int)
+        physical: dict[Unit, int] = defaultdict(int)
+        for entry in self.entries:
+            if abs(entry.amount) >= AMOUNT_MAX or abs(entry.gpu_ms) >= AMOUNT_MAX:
+                raise InvalidInput(
+                    f"an amount of {entry.amount} does not fit the journal",
+                    code=RefusalCode.INVALID_AMOUNT,
+                    expected=f"an amount below {AMOUNT_MAX}",
+                )
+            amounts[entry.unit] += entry.amount
+            physical[entry.unit] += entry.gpu_ms
+        if not self.entries or any(amounts.values()) or any(physical.values()):
+            raise InvalidInput(
+                f"the entries of {self.id} do not balance: {dict(amounts)}, physical {dict(physical)}",
+                code=RefusalCode.INVALID_AMOUNT,
+                expected="a sum of 0 per unit",
+            )
+
+
+def transfer_entries(
+    source: Account, target: Account, amount: int, *, gpu_ms: int = 0, unit: Unit = STANDARD_GPU
+) -> tuple[Entry, Entry]:
+    """The two lines that move an amount."""
+    return Entry(source, -amount, unit, -gpu_ms), Entry(target, amount, unit, gpu_ms)
