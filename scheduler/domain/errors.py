@@ -63,6 +63,7 @@ class RefusalCode(StrEnum):
     CLUSTER_TOO_OLD = "cluster-too-old"
     KUBECONFIG_MISSING = "kubeconfig-missing"
     KUBECONFIG_INVALID = "kubeconfig-invalid"
+    DEV_CLUSTER_UNAVAILABLE = "dev-cluster-unavailable"
 
 
 class Refusal(Exception):

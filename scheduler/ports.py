@@ -1,0 +1,357 @@
+"""The ports: what the floors above need from the outside, as Protocols. Every one has a real and a simulated side.
+
+The store's books are synchronous and work inside one transaction; the cluster is asynchronous and is never called
+inside one.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from scheduler.decision.snapshot import Reservation
+from scheduler.domain.actions import Action, ActionOutcome
+from scheduler.domain.allowances import Allowance, AllowanceBalance, Holder
+from scheduler.domain.brakes import Brake, Pause, Stop
+from scheduler.domain.cluster import GpuClass
+from scheduler.domain.observations import ClusterChanges
+from scheduler.domain.people import Caller, Engineer, Role
+from scheduler.domain.records import AuditEvent, CommandRecord, PodRun, PolicyVersion, RecordedVerdict, Sandbox
+from scheduler.domain.units import (
+    STANDARD_GPU,
+    AllowanceId,
+    AttemptId,
+    CommandId,
+    EngineerId,
+    HoldId,
+    Instant,
+    PodUid,
+    TeamName,
+    Unit,
+    WorkloadId,
+)
+from scheduler.domain.workloads import Attempt, Workload, WorkloadState
+from scheduler.ledger.holds import Hold
+from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind
+
+
+class Clock(Protocol):
+    """Where `now` comes from. Only bootstrap and the loops hold one."""
+
+    @property
+    def is_simulated(self) -> bool: ...
+
+    def now(self) -> Instant: ...
+
+    def seconds_until(self, instant: Instant) -> float:
+        """How long to wait in real seconds until then; 0 where it has passed."""
+        ...
+
+
+class Ids(Protocol):
+    """Where new ids come from."""
+
+    def new(self, prefix: str) -> str:
+        """A fresh id such as `w-7k2m9qx4ab`: lower-case letters and digits, fit for a Kubernetes name."""
+        ...
+
+
+class Cluster(Protocol):
+    """A Kubernetes cluster, or a simulated one."""
+
+    @property
+    def is_simulated(self) -> bool: ...
+
+    async def start(self) -> None:
+        """Begin to watch. Raises Unavailable where it cannot be reached or is too old."""
+        ...
+
+    async def close(self) -> None: ...
+
+    def use_gpu_classes(self, classes: Mapping[str, GpuClass]) -> None:
+        """Which labels make a node offer which GPU class; nodes are reported anew where that changes."""
+        ...
+
+    async def changes(self, timeout_seconds: float) -> ClusterChanges:
+        """Wait until something changed, at most so long; what came together is returned together.
+
+        The first answer, and the first after the watch was lost, is a relist.
+        """
+        ...
+
+    async def apply(self, actions: Sequence[Action]) -> list[ActionOutcome]:
+        """Do them side by side; one that fails fails alone. The outcomes are in the order of the actions."""
+        ...
+
+
+class GpuSensors(Protocol):
+    """A node's GPUs. Implemented over NVML and by the simulation; see `metering/samples.py` for the values."""
+
+    @property
+    def is_simulated(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PostedEntry:
+    """An entry with the transaction that it stands in, as a statement reads it."""
+
+    seq: int
+    transaction_id: str
+    kind: TransactionKind
+    at: Instant
+    recorded_at: Instant
+    account: Account
+    unit: Unit
+    amount: int
+    gpu_ms: int
+    attempt_id: AttemptId | None
+    memo: str
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceDifference:
+    """A cached balance that does not equal the journal."""
+
+    account: Account
+    unit: Unit
+    cached: int
+    rebuilt: int
+
+
+class JournalBook(Protocol):
+    def post(self, transactions: Sequence[Transaction], recorded_at: Instant) -> None:
+        """Post them all or none. One posted before under its id is passed over; with another body it is a Conflict.
+
+        Raises Exhausted (`allowance-short`) where an account would fall below its floor: its overdraft for an
+        allowance, zero for held, charged and expired.
+        """
+        ...
+
+    def balance(self, account: Account, unit: Unit = STANDARD_GPU) -> int: ...
+
+    def entries(
+        self,
+        *,
+        accounts: Sequence[Account] | None = None,
+        kinds: Sequence[AccountKind] | None = None,
+        starts_at: Instant | None = None,
+        ends_at: Instant | None = None,
+        attempt_id: AttemptId | None = None,
+    ) -> Iterator[PostedEntry]:
+        """In posting order; a period is half-open on `at`."""
+        ...
+
+    def totals(self, *, ends_at: Instant, accounts: Sequence[Account]) -> Mapping[Account, int]:
+        """The balances that the entries dated before `ends_at` make."""
+        ...
+
+    def differences(self) -> list[BalanceDifference]:
+        """Every cached balance compared with the journal rebuilt; nothing is repaired."""
+        ...
+
+
+class AllowanceBook(Protocol):
+    def add(self, allowance: Allowance) -> bool:
+        """Record an award (its hours come by a grant transaction). False where that id is there already."""
+        ...
+
+    def get(self, allowance_id: AllowanceId) -> AllowanceBalance | None: ...
+
+    def balances(
+        self,
+        *,
+        ids: Iterable[AllowanceId] | None = None,
+        holders: Sequence[Holder] | None = None,
+        open_at: Instant | None = None,
+    ) -> list[AllowanceBalance]: ...
+
+
+class HoldBook(Protocol):
+    def open(self, holds: Sequence[Hold]) -> None: ...
+
+    def of_attempt(self, attempt_id: AttemptId) -> list[Hold]:
+        """In funding order, resolved ones too."""
+        ...
+
+    def of_attempts(self, ids: Sequence[AttemptId]) -> Mapping[AttemptId, list[Hold]]: ...
+
+    def reserved_for(self, workload_id: WorkloadId) -> list[Hold]:
+        """Open holds that have no attempt yet."""
+        ...
+
+    def assign(self, ids: Sequence[HoldId], attempt_id: AttemptId) -> None: ...
+
+    def charge(self, amounts: Mapping[HoldId, int]) -> None:
+        """Add to what is charged; a Conflict where a hold is resolved or would be exceeded."""
+        ...
+
+    def resolve(self, ids: Sequence[HoldId], at: Instant) -> None:
+        """Once: a Conflict where one is resolved already."""
+        ...
+
+    def open_ones(self) -> list[Hold]: ...
+
+
+class WorkloadBook(Protocol):
+    def add(self, workloads: Sequence[Workload]) -> None: ...
+
+    def get(self, workload_id: WorkloadId) -> Workload | None: ...
+
+    def by_job(self, namespace: str, job_name: str) -> Workload | None: ...
+
+    def save(self, workloads: Sequence[Workload]) -> list[WorkloadId]:
+        """Write each where its stored version is one less than its own; the ids that were not are returned."""
+        ...
+
+    def unfinished(self) -> list[Workload]: ...
+
+    def page(
+        self,
+        *,
+        owner: EngineerId | None = None,
+        team: TeamName | None = None,
+        states: Sequence[WorkloadState] | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> list[Workload]:
+        """Newest first; `before` is the cursor: the last `submitted_at|id` of the page before."""
+        ...
+
+    def count(self, *, owner: EngineerId | None = None, states: Sequence[WorkloadState] | None = None) -> int: ...
+
+
+class AttemptBook(Protocol):
+    def add(self, attempts: Sequence[Attempt]) -> None: ...
+
+    def get(self, attempt_id: AttemptId) -> Attempt | None: ...
+
+    def save(self, attempts: Sequence[Attempt]) -> None: ...
+
+    def live(self) -> list[Attempt]: ...
+
+    def of_workload(self, workload_id: WorkloadId) -> list[Attempt]: ...
+
+    def many(self, ids: Sequence[AttemptId]) -> Mapping[AttemptId, Attempt]: ...
+
+    def save_pods(self, runs: Sequence[PodRun]) -> None: ...
+
+    def pods_of(self, ids: Sequence[AttemptId]) -> Mapping[AttemptId, list[PodRun]]: ...
+
+    def pod(self, uid: PodUid) -> PodRun | None: ...
+
+    def save_reservations(self, changes: Mapping[WorkloadId, Reservation | None]) -> None: ...
+
+    def reservations(self) -> list[Reservation]: ...
+
+
+class VerdictBook(Protocol):
+    def add(self, verdicts: Sequence[RecordedVerdict]) -> None:
+        """`seq` is given by the book."""
+        ...
+
+    def latest(self, workload_id: WorkloadId) -> RecordedVerdict | None: ...
+
+    def of_workload(self, workload_id: WorkloadId, limit: int = 50) -> list[RecordedVerdict]: ...
+
+    def recent(self, *, after_seq: int = 0, limit: int = 50) -> list[RecordedVerdict]:
+        """Newest first."""
+        ...
+
+
+class PeopleBook(Protocol):
+    def save(self, engineers: Sequence[Engineer]) -> None: ...
+
+    def get(self, engineer_id: EngineerId) -> Engineer | None: ...
+
+    def by_subject(self, subject: str) -> Engineer | None: ...
+
+    def all(self) -> list[Engineer]: ...
+
+    def forget(self, engineer_id: EngineerId) -> None:
+        """Erase the name and the subject; the opaque id stays in the books."""
+        ...
+
+    def add_token(
+        self, token_hash: str, subject: str, roles: frozenset[Role], expires_at: Instant | None
+    ) -> None: ...
+
+    def caller_of(self, token_hash: str, now: Instant) -> Caller | None: ...
+
+    def revoke_token(self, token_hash: str) -> None: ...
+
+
+class ControlBook(Protocol):
+    """Policies, brakes, commands, audit events, sandboxes' keys, and the few settings that outlive a process."""
+
+    def add_policy(self, version: PolicyVersion) -> None: ...
+
+    def current_policy(self) -> PolicyVersion | None: ...
+
+    def policies(self, limit: int = 50) -> list[PolicyVersion]: ...
+
+    def put_pause(self, pause: Pause) -> None: ...
+
+    def remove_pause(self, brake: Brake) -> None: ...
+
+    def pauses(self) -> list[Pause]: ...
+
+    def add_stops(self, stops: Sequence[Stop]) -> None: ...
+
+    def stops(self, since: Instant) -> list[Stop]: ...
+
+    def clear_stops(self, brake: Brake) -> None: ...
+
+    def command(self, command_id: CommandId) -> CommandRecord | None: ...
+
+    def add_command(self, record: CommandRecord) -> None: ...
+
+    def add_events(self, events: Sequence[AuditEvent]) -> None: ...
+
+    def events(
+        self, *, target: str | None = None, before_seq: int | None = None, limit: int = 100
+    ) -> list[AuditEvent]:
+        """Newest first."""
+        ...
+
+    def put_sandbox(self, sandbox: Sandbox) -> None: ...
+
+    def sandbox(self, workload_id: WorkloadId) -> Sandbox | None: ...
+
+    def setting(self, key: str) -> str | None: ...
+
+    def put_setting(self, key: str, value: str) -> None: ...
+
+
+class Books(Protocol):
+    """Everything that one transaction can read and write."""
+
+    @property
+    def journal(self) -> JournalBook: ...
+    @property
+    def allowances(self) -> AllowanceBook: ...
+    @property
+    def holds(self) -> HoldBook: ...
+    @property
+    def workloads(self) -> WorkloadBook: ...
+    @property
+    def attempts(self) -> AttemptBook: ...
+    @property
+    def verdicts(self) -> VerdictBook: ...
+    @property
+    def people(self) -> PeopleBook: ...
+    @property
+    def control(self) -> ControlBook: ...
+
+
+class Store(Protocol):
+    """The database. Refuses with a `database-…` code where it is missing a migration, read-only, locked or full."""
+
+    def writing(self) -> AbstractContextManager[Books]:
+        """One write transaction: committed when the block ends, rolled back when it raises."""
+        ...
+
+    def reading(self) -> AbstractContextManager[Books]:
+        """One consistent read."""
+        ...
+
+    def close(self) -> None: ...
