@@ -1,0 +1,48 @@
+"""From a process to the pod it runs in, by the text of `/proc/PID/cgroup`: a witness, not a grant.
+
+The forms: cgroup v1 and v2; the cgroupfs driver (`/kubepods/burstable/pod<uid>/<container>`) and the systemd driver
+(`/kubepods.slice/…/kubepods-burstable-pod<u_i_d>.slice/cri-containerd-<container>.scope`); guaranteed pods without a
+QoS level; CRI-O, containerd, docker; a misconfigured containerd (`…slice:cri-containerd:<container>`); and the
+`/../…` prefix that a cgroup namespace leaves. So the pod's part is looked for anywhere in the path.
+"""
+
+import re
+from dataclasses import dataclass
+
+from scheduler.domain.units import PodUid
+
+_POD = re.compile(r"(?:^|[-/])pod(?P<uid>[0-9a-f]{8}[-_]?(?:[0-9a-f]{4}[-_]?){3}[0-9a-f]{12})(?=\.slice|[/:]|$)")
+_CONTAINER = re.compile(r"(?:^|[-/:])(?P<id>[0-9a-f]{64})(?:\.scope)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class PodProcess:
+    """Where a process runs. `container_id` is None in the pod's own cgroup, above its containers."""
+
+    pod_uid: PodUid
+    container_id: str | None
+
+
+def pod_of(cgroup: str) -> PodProcess | None:
+    """The pod that the text of a `/proc/PID/cgroup` names; None for a process of the host.
+
+    A static pod's UID is a hash without dashes and stays so: it is what the kubelet calls the pod.
+    """
+    for line in cgroup.splitlines():
+        path = line.split(":", 2)[-1]
+        pod = _POD.search(path)
+        if pod is not None:
+            container = _CONTAINER.search(path, pod.end())
+            uid = PodUid(pod["uid"].replace("_", "-"))
+            return PodProcess(uid, None if container is None else container["id"])
+    return None
+
+
+def started_ticks(stat: str) -> int | None:
+    """A process's start in clock ticks since boot, from the text of its `/proc/PID/stat`.
+
+    The command's name stands in brackets and may hold spaces and brackets of its own: the fields are counted from
+    the last one. None where the text is cut short.
+    """
+    fields = stat.rpartition(")")[2].split()
+    return int(fields[19]) if len(fields) > 19 and fields[19].isdigit() else None

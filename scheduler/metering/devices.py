@@ -1,0 +1,65 @@
+"""What a node's agent says is there: GPUs, and the MIG instances that some of them are cut into."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.domain.units import GpuUuid, Instant, NodeName
+
+
+class Health(StrEnum):
+    OK = "ok"
+    UNHEALTHY = "unhealthy"
+    """Lost from the bus, or in need of a reset: its readings are absent until it answers again."""
+
+
+class SensorState(StrEnum):
+    """What the whole node's sensing is worth."""
+
+    OK = "ok"
+    NO_DRIVER = "no-driver"
+    """No NVML library or no kernel driver: the node has no GPUs that anybody could use."""
+    RESTARTING = "restarting"
+    """The sampler died or hung, and another one is being started."""
+    STUCK = "stuck"
+    """A sampler hangs in the kernel and cannot be ended; another would hang beside it."""
+
+
+class ProcessView(StrEnum):
+    """Whether PIDs that the driver tells of are the ones that this agent sees."""
+
+    HOST = "host"
+    UNAVAILABLE = "unavailable"
+    """Not in the initial PID namespace (`hostPID: true` is missing): who runs on a GPU cannot be known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A GPU, or a MIG instance when `parent_uuid` is there. What the driver would not tell is None."""
+
+    gpu_uuid: GpuUuid
+    index: int
+    model: str | None
+    memory_bytes: int | None
+    health: Health = Health.OK
+    pci_bus_id: str | None = None
+    minor: int | None = None
+    has_profiling: bool = False
+    is_partitioned: bool = False
+    parent_uuid: GpuUuid | None = None
+    mig_profile: str | None = None
+    mig_gpu_instance: int | None = None
+    mig_compute_instance: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Every device of a node at an instant. `boot_id` changes with every boot of the node."""
+
+    node: NodeName
+    boot_id: str
+    taken_at: Instant
+    sensor_state: SensorState
+    process_view: ProcessView
+    driver_version: str | None = None
+    nvml_version: str | None = None
+    devices: tuple[Device, ...] = ()
