@@ -1,0 +1,1 @@
+"""The door for reading: what people see, as values. Nothing here writes."""

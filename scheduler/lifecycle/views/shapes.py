@@ -1,0 +1,275 @@
+"""The values that views return. Instants are UTC milliseconds, hours are in integer standard GPU-milliseconds.
+
+`owner` fields are opaque ids; `owner_name` is the person's name where the reader may see it, else empty.
+"""
+
+from dataclasses import dataclass, field
+
+from scheduler.domain.brakes import Pause
+from scheduler.domain.reasons import Evidence, Reason
+from scheduler.domain.units import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """A verdict as a person reads it: the sentence, what to do next, and behind it the code and its numbers."""
+
+    workload_id: str
+    workload_name: str
+    at: Instant
+    reason: Reason
+    sentence: str
+    next_step: str
+    evidence: Evidence
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadView:
+    """A workload with its verdict. `gpu_class`, `nodes`, `started_at` are those of the live or last attempt.
+
+    `elapsed_ms` is the running time of that attempt, `charged` the standard GPU-milliseconds charged over all
+    attempts and `asked` what the time limit would cost. `rank` is the place in its pool's queue, from 1.
+    """
+
+    id: str
+    name: str
+    kind: str
+    owner: str
+    owner_name: str
+    team: str
+    project: str | None
+    state: str
+    verdict: VerdictView
+    pods: int
+    gpus_per_pod: int
+    gpu_classes: tuple[str, ...]
+    gpu_class: str
+    priority_class: str
+    time_limit_ms: int
+    submitted_at: Instant
+    started_at: Instant | None
+    ended_at: Instant | None
+    elapsed_ms: int
+    charged: int
+    asked: int
+    attempts: int
+    nodes: tuple[str, ...]
+    is_funded: bool
+    rank: int | None = None
+    address: str = ""
+    namespace: str = ""
+    job_name: str = ""
+
+    @property
+    def gpus(self) -> int:
+        return self.pods * self.gpus_per_pod
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadPage:
+    items: tuple[WorkloadView, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    id: str
+    number: int
+    state: str
+    gpu_class: str
+    nodes: tuple[str, ...]
+    gpus: int
+    weight: int
+    class_factor: int
+    is_funded: bool
+    is_borrowed: bool
+    launched_at: Instant
+    started_at: Instant | None
+    ended_at: Instant | None
+    stop_reason: str
+    gpu_ms: int
+    charged: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class FactorView:
+    """One factor of the order: its name, its value as text, and what it means."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainView:
+    """Everything behind a verdict: the factors of the order, the verdicts as they fell, attempts with charges."""
+
+    workload: WorkloadView
+    factors: tuple[FactorView, ...]
+    verdicts: tuple[VerdictView, ...]
+    attempts: tuple[AttemptView, ...]
+    payers: tuple[str, ...]
+    """The allowances that may pay for it, in funding order, as phrases."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowanceView:
+    id: str
+    name: str
+    source: str
+    holder_kind: str
+    holder: str
+    amount: int
+    available: int
+    held: int
+    charged: int
+    expires_at: Instant | None
+    note: str
+    """Terms as a phrase: what it pays for, until when."""
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceView:
+    """What somebody has left. `pace` in per mille: above 0 is behind plan. `runs_out` is a band, not a promise."""
+
+    owner: str
+    owner_name: str
+    team: str
+    tier: str
+    available: int
+    held: int
+    charged: int
+    granted: int
+    pace: int
+    period_name: str
+    period_starts_at: Instant
+    period_ends_at: Instant
+    runs_out: tuple[Instant, Instant] | None
+    history: tuple[tuple[Instant, int], ...]
+    """(instant, available) over the period, at most 60 points, for the curve."""
+    allowances: tuple[AllowanceView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuView:
+    """One GPU as the operator sees it. Absent readings are None, never 0. `state`: busy, light, idle, free,
+    outside, drained, unknown."""
+
+    index: int
+    uuid: str
+    state: str
+    utilization_percent: int | None = None
+    power_watts: int | None = None
+    memory_used_bytes: int | None = None
+    workload_id: str = ""
+    workload_name: str = ""
+    owner: str = ""
+    team: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    name: str
+    gpu_class: str
+    gpus: tuple[GpuView, ...]
+    accepts_work: bool
+    free: int
+    outside: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrakesView:
+    pauses: tuple[Pause, ...]
+    stopped_gpus: tuple[tuple[str, int, int | None], ...]
+    """(loop, GPUs stopped in ten minutes, its limit)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    now: Instant
+    is_simulated: bool
+    gpus: int
+    in_use: int
+    busy: int
+    idle: int
+    queued: int
+    running: int
+    oldest_wait_ms: int
+    nodes: tuple[NodeView, ...]
+    brakes: BrakesView
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """One attempt, grant, refund or expiry. `amount` is signed: what it did to what the owner may spend."""
+
+    at: Instant
+    kind: str
+    text: str
+    attempt_id: str
+    workload_id: str
+    workload_name: str
+    gpu_class: str
+    gpus: int
+    gpu_ms: int
+    weight: int
+    class_factor: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatementView:
+    """opening + granted − charged + refunded − expired ± transferred = closing + held."""
+
+    owner: str
+    owner_name: str
+    team: str
+    period: str
+    starts_at: Instant
+    ends_at: Instant
+    opening: int
+    granted: int
+    charged: int
+    refunded: int
+    expired: int
+    transferred: int
+    held: int
+    closing: int
+    overrun: int
+    unfunded: int
+    lines: tuple[StatementLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShareView:
+    """A row of a breakdown (by team or tier)."""
+
+    name: str
+    gpu_ms: int
+    charged: int
+    unfunded: int
+    engineers: int
+
+
+@dataclass(frozen=True, slots=True)
+class MonthView:
+    """A period for finance. `buckets` say where every GPU-millisecond of capacity went; they sum to `capacity`."""
+
+    period: str
+    starts_at: Instant
+    ends_at: Instant
+    charged: int
+    gpu_ms: int
+    unfunded: int
+    refunded: int
+    granted: int
+    outstanding: int
+    by_team: tuple[ShareView, ...]
+    by_tier: tuple[ShareView, ...]
+    by_gpu_class: tuple[ShareView, ...]
+    buckets: tuple[tuple[str, int], ...] = ()
+    capacity: int = 0
+    checks: tuple[tuple[str, bool, str], ...] = field(default_factory=tuple)
+    """(check, holds, detail), such as cached balances equal the journal."""
