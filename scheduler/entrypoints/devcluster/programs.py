@@ -1,0 +1,224 @@
+"""The command line of each program of the control plane: what differs from its defaults, and why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from scheduler.entrypoints.devcluster.binaries import Binaries
+from scheduler.entrypoints.devcluster.certificates import Authority, KeyPair
+
+LOOPBACK = "127.0.0.1"
+SERVICE_RANGE = "10.96.0.0/16"
+POD_RANGE = "10.244.0.0/16"
+
+# Only KWOK's nodes carry it; a real kubelet beside them is left alone.
+MANAGED_NODE_ANNOTATION = "kwok.x-k8s.io/node"
+MANAGED_NODE_VALUE = "fake"
+
+# Controllers that have nothing to do where nothing is attached, routed or signed.
+_NO_CONTROLLERS = (
+    "bootstrap-signer-controller",
+    "certificatesigningrequest-approving-controller",
+    "certificatesigningrequest-cleaner-controller",
+    "certificatesigningrequest-signing-controller",
+    "cronjob-controller",
+    "horizontal-pod-autoscaler-controller",
+    "node-ipam-controller",
+    "node-route-controller",
+    "persistentvolume-attach-detach-controller",
+    "podcertificaterequest-cleaner-controller",
+    "replicationcontroller-controller",
+    "token-cleaner-controller",
+    "ttl-controller",
+)
+_TEN_YEARS = "87600h"
+
+
+@dataclass(frozen=True)
+class Ports:
+    etcd: int
+    etcd_peers: int
+    apiserver: int
+    controller_manager: int
+    scheduler: int
+    kwok: int
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where one cluster lives: its folder, its ports, its certificates."""
+
+    directory: Path
+    ports: Ports
+    authority: Authority
+    serving: KeyPair
+    service_accounts: KeyPair
+
+    @property
+    def server(self) -> str:
+        return f"https://{LOOPBACK}:{self.ports.apiserver}"
+
+    @property
+    def logs(self) -> Path:
+        return self.directory / "logs"
+
+    def kubeconfig(self, user: str) -> Path:
+        return self.directory / f"{user}.kubeconfig"
+
+
+def etcd(binaries: Binaries, site: Site) -> list[str]:
+    clients = f"https://{LOOPBACK}:{site.ports.etcd}"
+    peers = f"https://{LOOPBACK}:{site.ports.etcd_peers}"
+    return [
+        str(binaries.etcd),
+        f"--data-dir={site.directory / 'etcd'}",
+        f"--listen-client-urls={clients}",
+        f"--advertise-client-urls={clients}",
+        f"--listen-peer-urls={peers}",
+        f"--initial-advertise-peer-urls={peers}",
+        f"--initial-cluster=default={peers}",
+        *_etcd_tls(site, ""),
+        *_etcd_tls(site, "peer-"),
+        # The data need not survive the machine; waiting for its disk would be most of a write's time.
+        "--unsafe-no-fsync",
+        "--quota-backend-bytes=4294967296",
+        "--auto-compaction-retention=5m",
+        "--log-level=warn",
+    ]
+
+
+def apiserver(binaries: Binaries, site: Site, feature_gates: Mapping[str, bool], extra: Sequence[str]) -> list[str]:
+    """MutatingAdmissionPolicy and ValidatingAdmissionPolicy are on by default from Kubernetes 1.36."""
+    return [
+        str(binaries.apiserver),
+        f"--etcd-servers=https://{LOOPBACK}:{site.ports.etcd}",
+        f"--etcd-cafile={site.authority.certificate}",
+        f"--etcd-certfile={site.serving.certificate}",
+        f"--etcd-keyfile={site.serving.key}",
+        f"--bind-address={LOOPBACK}",
+        f"--secure-port={site.ports.apiserver}",
+        f"--tls-cert-file={site.serving.certificate}",
+        f"--tls-private-key-file={site.serving.key}",
+        f"--client-ca-file={site.authority.certificate}",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={site.service_accounts.certificate}",
+        f"--service-account-signing-key-file={site.service_accounts.key}",
+        f"--service-cluster-ip-range={SERVICE_RANGE}",
+        # An endpoint of the kubernetes Service on loopback is invalid, and nothing in here dials it.
+        "--endpoint-reconciler-type=none",
+        "--allow-privileged=true",
+        f"--kubelet-certificate-authority={site.authority.certificate}",
+        f"--kubelet-client-certificate={site.serving.certificate}",
+        f"--kubelet-client-key={site.serving.key}",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--profiling=false",
+        *_gates(feature_gates),
+        *extra,
+    ]
+
+
+def controller_manager(binaries: Binaries, site: Site, feature_gates: Mapping[str, bool]) -> list[str]:
+    return [
+        str(binaries.controller_manager),
+        f"--kubeconfig={site.kubeconfig('system:kube-controller-manager')}",
+        *_serving(site, site.ports.controller_manager),
+        f"--root-ca-file={site.authority.certificate}",
+        f"--service-account-private-key-file={site.service_accounts.key}",
+        "--use-service-account-credentials=true",
+        "--leader-elect=false",
+        f"--controllers=*,{','.join('-' + name for name in _NO_CONTROLLERS)}",
+        # The default of 20 requests a second would be what every test measures.
+        "--kube-api-qps=1000",
+        "--kube-api-burst=2000",
+        "--concurrent-job-syncs=16",
+        "--concurrent-gc-syncs=8",
+        # Simulated nodes send no heartbeats: a thousand of them would be most of the load. They fail when told to.
+        f"--node-monitor-grace-period={_TEN_YEARS}",
+        "--profiling=false",
+        *_gates(feature_gates),
+    ]
+
+
+def scheduler(binaries: Binaries, site: Site, feature_gates: Mapping[str, bool]) -> list[str]:
+    configuration = site.directory / "kube-scheduler.yaml"
+    configuration.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "kubescheduler.config.k8s.io/v1",
+                "kind": "KubeSchedulerConfiguration",
+                "leaderElection": {"leaderElect": False},
+                "clientConnection": {
+                    "kubeconfig": str(site.kubeconfig("system:kube-scheduler")),
+                    "qps": 1000,
+                    "burst": 2000,
+                },
+                "enableProfiling": False,
+            }
+        )
+    )
+    return [
+        str(binaries.scheduler),
+        f"--config={configuration}",
+        *_serving(site, site.ports.scheduler),
+        *_gates(feature_gates),
+    ]
+
+
+def kwok(binaries: Binaries, site: Site, stages: str) -> list[str]:
+    """`stages` is YAML: the Stage objects that say how nodes, pods and volumes behave."""
+    configuration = site.directory / "kwok.yaml"
+    options = {
+        "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+        "kind": "KwokConfiguration",
+        "options": {
+            "manageNodesWithAnnotationSelector": f"{MANAGED_NODE_ANNOTATION}={MANAGED_NODE_VALUE}",
+            "cidr": POD_RANGE,
+            "nodeIP": LOOPBACK,
+            "nodeName": LOOPBACK,
+            "nodePort": site.ports.kwok,
+            "serverAddress": f"{LOOPBACK}:{site.ports.kwok}",
+            "tlsCertFile": str(site.serving.certificate),
+            "tlsPrivateKeyFile": str(site.serving.key),
+            "enableDebuggingHandlers": True,
+            "nodeLeaseDurationSeconds": 0,
+            "nodeLeaseParallelism": 1,
+            "nodePlayStageParallelism": 4,
+            "podPlayStageParallelism": 16,
+            "podsOnNodeSyncParallelism": 4,
+            "enablePodsOnNodeSyncListPager": True,
+        },
+    }
+    configuration.write_text(yaml.safe_dump(options) + "---\n" + stages)
+    return [
+        str(binaries.kwok),
+        f"--kubeconfig={site.kubeconfig('kwok')}",
+        f"--config={configuration}",
+    ]
+
+
+def _etcd_tls(site: Site, prefix: str) -> list[str]:
+    return [
+        f"--{prefix}cert-file={site.serving.certificate}",
+        f"--{prefix}key-file={site.serving.key}",
+        f"--{prefix}trusted-ca-file={site.authority.certificate}",
+        f"--{prefix}client-cert-auth=true",
+    ]
+
+
+def _serving(site: Site, port: int) -> list[str]:
+    return [
+        f"--bind-address={LOOPBACK}",
+        f"--secure-port={port}",
+        f"--tls-cert-file={site.serving.certificate}",
+        f"--tls-private-key-file={site.serving.key}",
+    ]
+
+
+def _gates(feature_gates: Mapping[str, bool]) -> list[str]:
+    if not feature_gates:
+        return []
+    return ["--feature-gates=" + ",".join(f"{name}={str(on).lower()}" for name, on in feature_gates.items())]
