@@ -64,6 +64,12 @@ class RefusalCode(StrEnum):
     KUBECONFIG_MISSING = "kubeconfig-missing"
     KUBECONFIG_INVALID = "kubeconfig-invalid"
     DEV_CLUSTER_UNAVAILABLE = "dev-cluster-unavailable"
+    UNKNOWN_ADDRESS = "unknown-address"
+    METHOD_NOT_ALLOWED = "method-not-allowed"
+    BODY_TOO_LARGE = "body-too-large"
+    CROSS_SITE = "cross-site"
+    SERVER_UNREACHABLE = "server-unreachable"
+    INTERNAL_ERROR = "internal-error"
 
 
 class Refusal(Exception):
