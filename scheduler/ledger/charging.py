@@ -94,5 +94,5 @@ def _take(holds: Sequence[Hold], due: int) -> tuple[list[tuple[Hold, int]], int]
 
 
 def _share(used_gpu_ms: int, posted: int, due: int) -> int:
-    """The physical part that goes with the first `posted` of `due`: floored cumulatively, so that the parts add up."""
+    """The physical part that goes with the first `posted` of `due`: floored cumulatively: the parts add up."""
     return used_gpu_ms if posted == due else used_gpu_ms * posted // due

@@ -1,0 +1,214 @@
+"""What one transaction changes: collected as values, written in bulk, and put into the world once committed."""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from scheduler.decision.snapshot import Reservation
+from scheduler.domain.allowances import Allowance, AllowanceBalance
+from scheduler.domain.brakes import STOP_RATE_WINDOW_MS, Brake, Stop
+from scheduler.domain.errors import Conflict, RefusalCode
+from scheduler.domain.people import Caller
+from scheduler.domain.reasons import Evidence, Reason
+from scheduler.domain.records import AuditEvent, PodRun, RecordedVerdict
+from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, PodUid, WorkloadId
+from scheduler.domain.workloads import Attempt, Workload, WorkloadState, require_transition
+from scheduler.ledger.holds import Hold
+from scheduler.ledger.journal import AccountKind, Transaction
+from scheduler.lifecycle.world import World
+from scheduler.ports import Books, Store
+
+_ONE_AT_A_TIME = threading.RLock()
+"""Held from the first look at the world to its update, so that in this process the world is what the store says.
+Between processes the versions of workloads and the floors of accounts decide."""
+
+
+@contextmanager
+def changing(store: Store, world: World, now: Instant) -> Iterator["Batch"]:
+    """One write transaction over the store and, once it is committed, the world. Rolled back where the block raises."""
+    with _ONE_AT_A_TIME:
+        with store.writing() as books:
+            batch = Batch(books, world, now)
+            yield batch
+            batch.save()
+        batch.publish()
+
+
+class Batch:
+    """Changes of one transaction. Reading through it (`workload`, `attempt`, …) sees what it has changed so far."""
+
+    def __init__(self, books: Books, world: World, now: Instant) -> None:
+        self.books = books
+        self.world = world
+        self.now = now
+        self._added: dict[WorkloadId, Workload] = {}
+        self._changed: dict[WorkloadId, Workload] = {}
+        self._new_attempts: dict[AttemptId, Attempt] = {}
+        self._attempts: dict[AttemptId, Attempt] = {}
+        self._pods: dict[PodUid, PodRun] = {}
+        self._transactions: list[Transaction] = []
+        self._opened: dict[HoldId, Hold] = {}
+        self._hold_charges: dict[HoldId, int] = {}
+        self._resolved: list[HoldId] = []
+        self._verdicts: list[RecordedVerdict] = []
+        self._reservations: dict[WorkloadId, Reservation | None] = {}
+        self._stops: list[Stop] = []
+        self._events: list[AuditEvent] = []
+        self._allowances: list[Allowance] = []
+        self._balances: list[AllowanceBalance] = []
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def workload(self, workload_id: WorkloadId) -> Workload | None:
+        return self._changed.get(workload_id) or self._added.get(workload_id) or self.world.workloads.get(workload_id)
+
+    def attempt(self, attempt_id: AttemptId) -> Attempt | None:
+        return (
+            self._attempts.get(attempt_id)
+            or self._new_attempts.get(attempt_id)
+            or self.world.attempts.get(attempt_id)
+        )
+
+    def pod_runs(self, attempt_id: AttemptId) -> list[PodRun]:
+        runs = dict(self.world.pods.get(attempt_id, {}))
+        runs.update((uid, run) for uid, run in self._pods.items() if run.attempt_id == attempt_id)
+        return [runs[uid] for uid in sorted(runs)]
+
+    def holds_of(self, attempt_id: AttemptId) -> list[Hold]:
+        """The attempt's holds in funding order, with what this batch has done to them."""
+        holds = {hold.id: hold for hold in self.books.holds.of_attempt(attempt_id)}
+        holds.update((hold.id, hold) for hold in self._opened.values() if hold.attempt_id == attempt_id)
+        return [self._as_charged(hold) for hold in sorted(holds.values(), key=lambda h: (h.opened_at, h.order, h.id))]
+
+    def _as_charged(self, hold: Hold) -> Hold:
+        return replace(hold, charged=hold.charged + self._hold_charges.get(hold.id, 0))
+
+    # --- changing ------------------------------------------------------------------------------------------------
+
+    def add_workload(self, workload: Workload) -> None:
+        self._added[workload.id] = workload
+
+    def change_workload(self, workload: Workload, **fields: Any) -> Workload:
+        """Replace fields of a workload; its version grows once per batch. The state table is kept."""
+        to = fields.get("state", workload.state)
+        if to is not workload.state:
+            require_transition(workload.id, workload.state, to)
+            fields.setdefault("state_since", self.now)
+        known = self.world.workloads.get(workload.id)
+        version = (known.version if known is not None else workload.version) + 1
+        changed = replace(workload, version=version, **fields)
+        self._changed[workload.id] = changed
+        return changed
+
+    def add_attempt(self, attempt: Attempt) -> None:
+        self._new_attempts[attempt.id] = attempt
+
+    def put_attempt(self, attempt: Attempt) -> None:
+        if attempt.id in self._new_attempts:
+            self._new_attempts[attempt.id] = attempt
+        else:
+            self._attempts[attempt.id] = attempt
+
+    def put_pod(self, run: PodRun) -> None:
+        self._pods[run.pod_uid] = run
+
+    def add_allowance(self, allowance: Allowance) -> None:
+        self._allowances.append(allowance)
+
+    def post(self, *transactions: Transaction) -> None:
+        self._transactions.extend(transactions)
+
+    def open_holds(self, holds: Iterable[Hold]) -> None:
+        self._opened.update((hold.id, hold) for hold in holds)
+
+    def charge_holds(self, amounts: Mapping[HoldId, int]) -> None:
+        for hold_id, amount in amounts.items():
+            self._hold_charges[hold_id] = self._hold_charges.get(hold_id, 0) + amount
+
+    def resolve_holds(self, ids: Iterable[HoldId]) -> None:
+        self._resolved.extend(ids)
+
+    def say(self, workload_id: WorkloadId, reason: Reason, evidence: Evidence) -> None:
+        """Record a verdict."""
+        self._verdicts.append(RecordedVerdict(0, workload_id, self.now, reason, evidence))
+
+    def reserve(self, workload_id: WorkloadId, reservation: Reservation | None) -> None:
+        self._reservations[workload_id] = reservation
+
+    def count_stop(self, brake: Brake, gpus: int) -> None:
+        self._stops.append(Stop(brake, self.now, gpus))
+
+    def audit(self, caller: Caller, verb: str, target: str, *, request_id: str = "", after: str = "") -> None:
+        role = min((role.value for role in caller.roles), default="")
+        self._events.append(AuditEvent(self.now, caller.subject, role, verb, target, request_id, after=after))
+
+    # --- committing ----------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write everything, in the order that the foreign keys want. A workload that another process changed
+        meanwhile is a Conflict (`stale`): the transaction is rolled back and its cause looked at anew."""
+        books = self.books
+        for allowance in self._allowances:
+            books.allowances.add(allowance)
+        books.workloads.add([self._changed.pop(w.id, w) for w in self._added.values()])
+        stale = books.workloads.save(list(self._changed.values()))
+        if stale:
+            raise Conflict(f"{', '.join(stale)} changed meanwhile", code=RefusalCode.STALE, remedy="look again")
+        books.attempts.add(list(self._new_attempts.values()))
+        books.attempts.save(list(self._attempts.values()))
+        books.attempts.save_pods(list(self._pods.values()))
+        books.holds.open(list(self._opened.values()))
+        books.journal.post(self._transactions, self.now)
+        if self._hold_charges:
+            books.holds.charge({hold_id: amount for hold_id, amount in self._hold_charges.items() if amount})
+        books.holds.resolve(self._resolved, self.now)
+        books.verdicts.add(self._verdicts)
+        if self._reservations:
+            books.attempts.save_reservations(self._reservations)
+        if self._stops:
+            books.control.add_stops(self._stops)
+        if self._events:
+            books.control.add_events(self._events)
+        touched = self._touched_allowances()
+        self._balances = books.allowances.balances(ids=touched) if touched else []
+
+    def publish(self) -> None:
+        """Put what was committed into the world."""
+        world = self.world
+        with world.lock:
+            world.put_workloads([*self._added.values(), *self._changed.values()])
+            world.put_attempts([*self._new_attempts.values(), *self._attempts.values()])
+            world.put_pod_runs(self._pods.values())
+            world.put_reservations(self._reservations)
+            if self._balances:
+                self._publish_balances()
+            world.put_verdicts(self._verdicts)
+            if self._stops:
+                recent = [s for s in (*world.stops, *self._stops) if self.now - s.at < STOP_RATE_WINDOW_MS]
+                world.put_brakes(stops=recent)
+
+    def _publish_balances(self) -> None:
+        for balance in self._balances:
+            expires_at = balance.allowance.expires_at
+            if expires_at is not None and expires_at <= self.now and balance.held == 0:
+                self.world.drop_balance(balance.allowance.id)
+            else:
+                self.world.put_balances([balance])
+
+    def _touched_allowances(self) -> list[AllowanceId]:
+        kinds = {AccountKind.ALLOWANCE, AccountKind.HELD}
+        return sorted(
+            {
+                AllowanceId(entry.account.owner)
+                for transaction in self._transactions
+                for entry in transaction.entries
+                if entry.account.kind in kinds
+            }
+            | {allowance.id for allowance in self._allowances}
+        )
+
+
+def is_waiting(workload: Workload | None) -> bool:
+    return workload is not None and workload.state is WorkloadState.QUEUED

@@ -1,0 +1,257 @@
+"""The service's memory: what the store and the cluster said last, kept so that no cycle reads the world anew.
+
+Everything here can be rebuilt: from the store by `load`, from the cluster by its next relist. Values are immutable
+and replaced whole; a lock guards the few lines that replace them, because commands run in threads beside the cycle.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from scheduler.decision.snapshot import Changes, Reservation
+from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.brakes import STOP_RATE_WINDOW_MS, Pause, Stop
+from scheduler.domain.cluster import Node
+from scheduler.domain.errors import RefusalCode, Unavailable
+from scheduler.domain.observations import ObservedJob, ObservedPod
+from scheduler.domain.people import Engineer
+from scheduler.domain.policy import Policy
+from scheduler.domain.records import PodRun, RecordedVerdict
+from scheduler.domain.units import (
+    AllowanceId,
+    AttemptId,
+    EngineerId,
+    Instant,
+    JobUid,
+    NodeName,
+    PodUid,
+    WorkloadId,
+)
+from scheduler.domain.workloads import Attempt, Workload, WorkloadState
+from scheduler.ports import Books
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class World:
+    """The mirror, and what of it changed since the decision last looked (`take_changes`)."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.policy: Policy | None = None
+        self.people: dict[EngineerId, Engineer] = {}
+        self.nodes: dict[NodeName, Node] = {}
+        self.workloads: dict[WorkloadId, Workload] = {}
+        """All that are not final, and final ones whose Job must still be dealt with."""
+        self.attempts: dict[AttemptId, Attempt] = {}
+        self.attempt_of: dict[WorkloadId, AttemptId] = {}
+        self.pods: dict[AttemptId, dict[PodUid, PodRun]] = {}
+        self.jobs: dict[JobUid, ObservedJob] = {}
+        self.workload_of_job: dict[JobUid, WorkloadId] = {}
+        self.observed_pods: dict[PodUid, ObservedPod] = {}
+        self.balances: dict[AllowanceId, AllowanceBalance] = {}
+        self.reservations: dict[WorkloadId, Reservation] = {}
+        self.pauses: tuple[Pause, ...] = ()
+        self.stops: tuple[Stop, ...] = ()
+        self.verdicts: dict[WorkloadId, RecordedVerdict] = {}
+        self.keys: dict[WorkloadId, str] = {}
+        self.dirty: set[WorkloadId] = set()
+        """Workloads whose Job may not be as it should: `act` looks at them."""
+        self.tick = 0
+        """Grows with every visible change."""
+        self._pending = _Pending()
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def require_policy(self) -> Policy:
+        """The policy in force, or `no-policy`."""
+        if self.policy is None:
+            raise Unavailable(
+                "no policy has been applied yet",
+                code=RefusalCode.NO_POLICY,
+                remedy="an operator applies one with `allot policy apply FILE`",
+            )
+        return self.policy
+
+    def live_attempt(self, workload_id: WorkloadId) -> Attempt | None:
+        attempt_id = self.attempt_of.get(workload_id)
+        return self.attempts.get(attempt_id) if attempt_id is not None else None
+
+    def job_of(self, workload: Workload) -> ObservedJob | None:
+        return self.jobs.get(workload.job_uid) if workload.job_uid is not None else None
+
+    def running_gpus(self) -> int:
+        return sum(attempt.gpus for attempt in list(self.attempts.values()))
+
+    # --- writing: each of these follows a committed transaction or a report of the cluster -----------------------------
+
+    def put_policy(self, policy: Policy) -> None:
+        with self.lock:
+            self.policy = self._pending.policy = policy
+            self.tick += 1
+
+    def put_people(self, engineers: Iterable[Engineer]) -> None:
+        with self.lock:
+            self.people.update((engineer.id, engineer) for engineer in engineers)
+
+    def put_node(self, name: NodeName, node: Node | None) -> None:
+        with self.lock:
+            if self.nodes.get(name) != node:
+                _put(self.nodes, name, node)
+                self._pending.nodes[name] = node
+                self.tick += 1
+
+    def put_workloads(self, workloads: Iterable[Workload]) -> None:
+        with self.lock:
+            for workload in workloads:
+                known = self.workloads.get(workload.id)
+                if known is not None and known.version > workload.version:
+                    continue  # a thread that committed later was here first
+                self.workloads[workload.id] = workload
+                self._pending.queued[workload.id] = workload if workload.state is WorkloadState.QUEUED else None
+                if workload.job_uid is not None:
+                    self.workload_of_job[workload.job_uid] = workload.id
+                self.dirty.add(workload.id)
+                self.tick += 1
+
+    def drop_workload(self, workload_id: WorkloadId) -> None:
+        """Forget a final workload: nothing is left to do for it in the cluster."""
+        with self.lock:
+            workload = self.workloads.pop(workload_id, None)
+            if workload is not None and workload.job_uid is not None:
+                self.workload_of_job.pop(workload.job_uid, None)
+            self.keys.pop(workload_id, None)
+            self.verdicts.pop(workload_id, None)
+
+    def put_attempts(self, attempts: Iterable[Attempt]) -> None:
+        with self.lock:
+            for attempt in attempts:
+                live = attempt if attempt.is_live else None
+                _put(self.attempts, attempt.id, live)
+                self._pending.attempts[attempt.id] = live
+                if live is not None:
+                    self.attempt_of[attempt.workload_id] = attempt.id
+                else:
+                    self.pods.pop(attempt.id, None)
+                    if self.attempt_of.get(attempt.workload_id) == attempt.id:
+                        del self.attempt_of[attempt.workload_id]
+                self.dirty.add(attempt.workload_id)
+                self.tick += 1
+
+    def put_pod_runs(self, runs: Iterable[PodRun]) -> None:
+        with self.lock:
+            for run in runs:
+                if run.attempt_id in self.attempts:
+                    self.pods.setdefault(run.attempt_id, {})[run.pod_uid] = run
+
+    def put_balances(self, balances: Iterable[AllowanceBalance]) -> None:
+        with self.lock:
+            for balance in balances:
+                self.balances[balance.allowance.id] = balance
+                self._pending.balances[balance.allowance.id] = balance
+            self.tick += 1
+
+    def drop_balance(self, allowance_id: AllowanceId) -> None:
+        with self.lock:
+            if self.balances.pop(allowance_id, None) is not None:
+                self._pending.balances[allowance_id] = None
+
+    def put_reservations(self, changes: Mapping[WorkloadId, Reservation | None]) -> None:
+        with self.lock:
+            for workload_id, reservation in changes.items():
+                _put(self.reservations, workload_id, reservation)
+                self._pending.reservations[workload_id] = reservation
+
+    def put_brakes(self, pauses: Sequence[Pause] | None = None, stops: Sequence[Stop] | None = None) -> None:
+        with self.lock:
+            if pauses is not None:
+                self.pauses = self._pending.pauses = tuple(pauses)
+            if stops is not None:
+                self.stops = self._pending.stops = tuple(stops)
+            self.tick += 1
+
+    def put_verdicts(self, verdicts: Iterable[RecordedVerdict]) -> None:
+        with self.lock:
+            for verdict in verdicts:
+                self.verdicts[verdict.workload_id] = verdict
+                self.tick += 1
+
+    def put_job(self, uid: JobUid, job: ObservedJob | None) -> None:
+        with self.lock:
+            _put(self.jobs, uid, job)
+            workload_id = self.workload_of_job.get(uid)
+            if workload_id is not None:
+                self.dirty.add(workload_id)
+
+    def put_observed_pod(self, pod: ObservedPod) -> None:
+        with self.lock:
+            _put(self.observed_pods, pod.uid, None if pod.is_gone else pod)
+
+    # --- for the cycle -------------------------------------------------------------------------------------------
+
+    def take_changes(self) -> Changes:
+        """What changed since the last call; the caller owes it to the decision."""
+        with self.lock:
+            pending, self._pending = self._pending, _Pending()
+        return pending.as_changes()
+
+    def take_dirty(self) -> list[WorkloadId]:
+        with self.lock:
+            dirty = sorted(self.dirty)
+            self.dirty.clear()
+        return dirty
+
+    def load(self, books: Books, now: Instant) -> None:
+        """Fill the mirror from the store; the policy is put by whoever can read its text."""
+        with self.lock:
+            self.put_people(books.people.all())
+            unfinished = books.workloads.unfinished()
+            self.put_workloads(unfinished)
+            live = books.attempts.live()
+            self.put_attempts(live)
+            for runs in books.attempts.pods_of([attempt.id for attempt in live]).values():
+                self.put_pod_runs(runs)
+            self.put_balances(books.allowances.balances(open_at=now))
+            self.put_reservations({r.workload_id: r for r in books.attempts.reservations()})
+            self.put_brakes(books.control.pauses(), books.control.stops(Instant(now - STOP_RATE_WINDOW_MS)))
+            for workload in unfinished:
+                verdict = books.verdicts.latest(workload.id)
+                if verdict is not None:
+                    self.put_verdicts([verdict])
+                sandbox = books.control.sandbox(workload.id)
+                if sandbox is not None:
+                    self.keys[workload.id] = sandbox.key
+
+
+class _Pending:
+    """Changes not yet given to the decision."""
+
+    def __init__(self) -> None:
+        self.policy: Policy | None = None
+        self.nodes: dict[NodeName, Node | None] = {}
+        self.queued: dict[WorkloadId, Workload | None] = {}
+        self.attempts: dict[AttemptId, Attempt | None] = {}
+        self.balances: dict[AllowanceId, AllowanceBalance | None] = {}
+        self.reservations: dict[WorkloadId, Reservation | None] = {}
+        self.pauses: tuple[Pause, ...] | None = None
+        self.stops: tuple[Stop, ...] | None = None
+
+    def as_changes(self) -> Changes:
+        return Changes(
+            policy=self.policy,
+            nodes=self.nodes,
+            queued=self.queued,
+            attempts=self.attempts,
+            balances=self.balances,
+            reservations=self.reservations,
+            pauses=self.pauses,
+            stops=self.stops,
+        )
+
+
+def _put(mapping: dict[_K, _V], key: _K, value: _V | None) -> None:
+    if value is None:
+        mapping.pop(key, None)
+    else:
+        mapping[key] = value
