@@ -22,7 +22,7 @@ def lost_gpu_ms(attempt: Attempt, cap_ms: int, ended_at: Instant) -> int:
 
 def refund(attempt: Attempt, holds: Sequence[Hold], gpu_ms: int, at: Instant, memo: str) -> Transaction | None:
     """Give back what `gpu_ms` cost, never more than the holds were charged. `holds` as charged, in funding order."""
-    due = standard_total(gpu_ms, attempt.weight, attempt.class_factor)
+    due: int = standard_total(gpu_ms, attempt.weight, attempt.class_factor)
     entries: list[Entry] = []
     for hold in reversed(holds):
         amount = min(hold.charged, due)

@@ -1,6 +1,5 @@
 """What one transaction changes: collected as values, written in bulk, and put into the world once committed."""
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,21 +13,17 @@ from scheduler.domain.people import Caller
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.records import AuditEvent, PodRun, RecordedVerdict
 from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, PodUid, WorkloadId
-from scheduler.domain.workloads import Attempt, Workload, WorkloadState, require_transition
+from scheduler.domain.workloads import Attempt, Workload, require_transition
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.journal import AccountKind, Transaction
 from scheduler.lifecycle.world import World
 from scheduler.ports import Books, Store
 
-_ONE_AT_A_TIME = threading.RLock()
-"""Held from the first look at the world to its update, so that in this process the world is what the store says.
-Between processes the versions of workloads and the floors of accounts decide."""
-
 
 @contextmanager
 def changing(store: Store, world: World, now: Instant) -> Iterator["Batch"]:
     """One write transaction over the store and, once it is committed, the world. Rolled back where the block raises."""
-    with _ONE_AT_A_TIME:
+    with world.writer:
         with store.writing() as books:
             batch = Batch(books, world, now)
             yield batch
@@ -208,7 +203,3 @@ class Batch:
             }
             | {allowance.id for allowance in self._allowances}
         )
-
-
-def is_waiting(workload: Workload | None) -> bool:
-    return workload is not None and workload.state is WorkloadState.QUEUED

@@ -39,6 +39,9 @@ class World:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.writer = threading.RLock()
+        """Held from the first look at the world to its update: in this process the world is what the store says.
+        Between processes the versions of workloads and the floors of accounts decide."""
         self.policy: Policy | None = None
         self.people: dict[EngineerId, Engineer] = {}
         self.nodes: dict[NodeName, Node] = {}
@@ -84,7 +87,7 @@ class World:
     def running_gpus(self) -> int:
         return sum(attempt.gpus for attempt in list(self.attempts.values()))
 
-    # --- writing: each of these follows a committed transaction or a report of the cluster -----------------------------
+    # --- writing: each of these follows a committed transaction or a report of the cluster ---
 
     def put_policy(self, policy: Policy) -> None:
         with self.lock:
