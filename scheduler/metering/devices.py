@@ -63,3 +63,5 @@ class Inventory:
     driver_version: str | None = None
     nvml_version: str | None = None
     devices: tuple[Device, ...] = ()
+    unidentified_devices: int = 0
+    driver_error: str | None = None

@@ -88,7 +88,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything that one tick of the sampler found. No driver is a reading without devices."""
+    """Everything that one tick of the sampler found. No driver is a reading without devices.
+
+    `driver_error` is the name of NVML's return code where there is no driver; `unidentified_devices` counts GPUs
+    that were lost before anybody read their UUID.
+    """
 
     at: Instant
     has_driver: bool
@@ -97,3 +101,5 @@ class Reading:
     nvml_version: str | None = None
     devices: tuple[Device, ...] = ()
     samples: tuple[Sample, ...] = ()
+    unidentified_devices: int = 0
+    driver_error: str | None = None

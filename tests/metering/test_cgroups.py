@@ -1,5 +1,6 @@
 import pytest
 
+from scheduler.domain.units import PodUid
 from scheduler.metering.cgroups import PodProcess, pod_of, started_ticks
 
 POD = "0f3c1e52-8a4b-4c1d-9e77-5a6b7c8d9e0f"
@@ -33,16 +34,16 @@ FORMS = {
 
 @pytest.mark.parametrize("cgroup", FORMS.values(), ids=FORMS.keys())
 def test_a_pod_is_found_in_every_form_a_cgroup_takes(cgroup: str) -> None:
-    assert pod_of(cgroup) == PodProcess(pod_uid=POD, container_id=CONTAINER)
+    assert pod_of(cgroup) == PodProcess(PodUid(POD), container_id=CONTAINER)
 
 
 def test_a_static_pods_uid_keeps_its_form_without_dashes() -> None:
     found = pod_of(f"0::/kubepods/burstable/pod{STATIC_POD}/{CONTAINER}")
-    assert found == PodProcess(pod_uid=STATIC_POD, container_id=CONTAINER)
+    assert found == PodProcess(PodUid(STATIC_POD), container_id=CONTAINER)
 
 
 def test_a_process_in_the_pods_own_cgroup_has_no_container() -> None:
-    assert pod_of(f"0::/kubepods/pod{POD}") == PodProcess(pod_uid=POD, container_id=None)
+    assert pod_of(f"0::/kubepods/pod{POD}") == PodProcess(PodUid(POD), container_id=None)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ class Machine:
     gpus: tuple[Gpu, ...]
     script: tuple[Script, ...] = ()
     booted_ms: int = 0
-    driver: str = "575.57.08"
+    driver: str = "simulated-575.57.08"
     nvml: str = "12.575.57.08"
 
     def text(self) -> str:

@@ -1,0 +1,305 @@
+"""Windows and inventories as JSON: what an agent sends and the API takes, one definition for both sides.
+
+Absent values are null. Reading is strict: anything else than the right type and range is an InvalidInput
+(`invalid-sample`) that names the key, since a wrong figure here would stand in somebody's efficiency.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
+from scheduler.metering.devices import Device, Health, Inventory
+from scheduler.metering.samples import UtilizationSource
+from scheduler.metering.windows import (
+    ActivityIntegral,
+    EnergyIntegral,
+    Flag,
+    ProcessSeen,
+    UtilizationIntegral,
+    Window,
+)
+
+INTEGER_MAX = 2**62
+"""Above any figure that a device could give in the lifetime of a node, and within a signed 64-bit column."""
+
+TEXT_MAX = 256
+PROCESSES_MAX = 1_024
+"""The driver lists at most 950 processes per GPU."""
+
+
+def window_json(window: Window) -> dict[str, Any]:
+    """One element of `windows`; the node and the boot id stand once, in the body around them."""
+    utilization, activity, energy = window.utilization, window.activity, window.energy
+    return {
+        "gpu_uuid": window.gpu_uuid,
+        "sequence": window.sequence,
+        "start": window.start,
+        "end": window.end,
+        "covered_ms": window.covered_ms,
+        "sample_count": window.sample_count,
+        "health": window.health.value,
+        "utilization": None
+        if utilization is None
+        else {
+            "covered_ms": utilization.covered_ms,
+            "percent_ms": utilization.percent_ms,
+            "max_percent": utilization.max_percent,
+            "source": utilization.source.value,
+        },
+        "activity": None
+        if activity is None
+        else {
+            "covered_ms": activity.covered_ms,
+            "sm_permille_ms": activity.sm_permille_ms,
+            "occupancy_permille_ms": activity.occupancy_permille_ms,
+            "tensor_permille_ms": activity.tensor_permille_ms,
+            "dram_permille_ms": activity.dram_permille_ms,
+        },
+        "energy": None if energy is None else {"covered_ms": energy.covered_ms, "millijoules": energy.millijoules},
+        "power_milliwatts_max": window.power_milliwatts_max,
+        "memory_used_bytes_max": window.memory_used_bytes_max,
+        "memory_total_bytes": window.memory_total_bytes,
+        "process_count_max": window.process_count_max,
+        "processes": None
+        if window.processes is None
+        else [
+            {
+                "pid": process.pid,
+                "started_ticks": process.started_ticks,
+                "memory_bytes_max": process.memory_bytes_max,
+                "sm_percent_max": process.sm_percent_max,
+                "pod_uid": process.pod_uid,
+                "container_id": process.container_id,
+            }
+            for process in window.processes
+        ],
+        "is_clocked_idle": window.is_clocked_idle,
+        "ecc_uncorrected": window.ecc_uncorrected,
+        "xids": list(window.xids),
+        "flags": [flag.value for flag in window.flags],
+    }
+
+
+def window_from_json(node: NodeName, boot_id: str, body: object) -> Window:
+    """Raises InvalidInput where the body is no window. Whether it fits the others is the reader's to judge."""
+    fields = _Fields(body, "window")
+    start, end = fields.integer("start"), fields.integer("end")
+    if end <= start:
+        raise _invalid("window.end", f"{end} is not after start {start}", "end > start")
+    window = Window(
+        node=node,
+        boot_id=boot_id,
+        gpu_uuid=GpuUuid(fields.text("gpu_uuid")),
+        sequence=fields.integer("sequence"),
+        start=Instant(start),
+        end=Instant(end),
+        covered_ms=fields.integer("covered_ms", most=end - start),
+        sample_count=fields.integer("sample_count"),
+        health=Health(fields.one_of("health", [health.value for health in Health])),
+        utilization=_utilization(fields.part("utilization")),
+        activity=_activity(fields.part("activity")),
+        energy=_energy(fields.part("energy")),
+        power_milliwatts_max=fields.maybe_integer("power_milliwatts_max"),
+        memory_used_bytes_max=fields.maybe_integer("memory_used_bytes_max"),
+        memory_total_bytes=fields.maybe_integer("memory_total_bytes"),
+        process_count_max=fields.maybe_integer("process_count_max"),
+        processes=_processes(fields.values("processes")),
+        is_clocked_idle=fields.maybe_flag("is_clocked_idle"),
+        ecc_uncorrected=fields.maybe_integer("ecc_uncorrected"),
+        xids=tuple(_integer("window.xids", xid) for xid in fields.values("xids") or []),
+        flags=tuple(Flag(_one_of("window.flags", f, list(Flag))) for f in fields.values("flags") or []),
+    )
+    fields.refuse_others()
+    return window
+
+
+def device_json(device: Device) -> dict[str, Any]:
+    return {
+        "gpu_uuid": device.gpu_uuid,
+        "index": device.index,
+        "model": device.model,
+        "memory_bytes": device.memory_bytes,
+        "health": device.health.value,
+        "pci_bus_id": device.pci_bus_id,
+        "minor": device.minor,
+        "has_profiling": device.has_profiling,
+        "is_partitioned": device.is_partitioned,
+        "parent_uuid": device.parent_uuid,
+        "mig_profile": device.mig_profile,
+        "mig_gpu_instance": device.mig_gpu_instance,
+        "mig_compute_instance": device.mig_compute_instance,
+    }
+
+
+def device_from_json(body: object) -> Device:
+    fields = _Fields(body, "device")
+    parent = fields.maybe_text("parent_uuid")
+    device = Device(
+        gpu_uuid=GpuUuid(fields.text("gpu_uuid")),
+        index=fields.integer("index"),
+        model=fields.maybe_text("model"),
+        memory_bytes=fields.maybe_integer("memory_bytes"),
+        health=Health(fields.one_of("health", [health.value for health in Health])),
+        pci_bus_id=fields.maybe_text("pci_bus_id"),
+        minor=fields.maybe_integer("minor"),
+        has_profiling=fields.maybe_flag("has_profiling") is True,
+        is_partitioned=fields.maybe_flag("is_partitioned") is True,
+        parent_uuid=None if parent is None else GpuUuid(parent),
+        mig_profile=fields.maybe_text("mig_profile"),
+        mig_gpu_instance=fields.maybe_integer("mig_gpu_instance"),
+        mig_compute_instance=fields.maybe_integer("mig_compute_instance"),
+    )
+    fields.refuse_others()
+    return device
+
+
+def inventory_json(inventory: Inventory) -> dict[str, Any]:
+    return {
+        "node": inventory.node,
+        "boot_id": inventory.boot_id,
+        "taken_at": inventory.taken_at,
+        "sensor_state": inventory.sensor_state.value,
+        "process_view": inventory.process_view.value,
+        "driver_version": inventory.driver_version,
+        "nvml_version": inventory.nvml_version,
+        "driver_error": inventory.driver_error,
+        "unidentified_devices": inventory.unidentified_devices,
+        "devices": [device_json(device) for device in inventory.devices],
+    }
+
+
+def _utilization(fields: "_Fields | None") -> UtilizationIntegral | None:
+    if fields is None:
+        return None
+    covered_ms = fields.integer("covered_ms")
+    integral = UtilizationIntegral(
+        covered_ms=covered_ms,
+        percent_ms=fields.integer("percent_ms", most=100 * covered_ms + 100),
+        max_percent=fields.integer("max_percent", most=100),
+        source=UtilizationSource(fields.one_of("source", [source.value for source in UtilizationSource])),
+    )
+    fields.refuse_others()
+    return integral
+
+
+def _activity(fields: "_Fields | None") -> ActivityIntegral | None:
+    if fields is None:
+        return None
+    covered_ms = fields.integer("covered_ms")
+    most = 1_000 * covered_ms + 1_000
+    integral = ActivityIntegral(
+        covered_ms=covered_ms,
+        sm_permille_ms=fields.maybe_integer("sm_permille_ms", most=most),
+        occupancy_permille_ms=fields.maybe_integer("occupancy_permille_ms", most=most),
+        tensor_permille_ms=fields.maybe_integer("tensor_permille_ms", most=most),
+        dram_permille_ms=fields.maybe_integer("dram_permille_ms", most=most),
+    )
+    fields.refuse_others()
+    return integral
+
+
+def _energy(fields: "_Fields | None") -> EnergyIntegral | None:
+    if fields is None:
+        return None
+    integral = EnergyIntegral(fields.integer("covered_ms"), fields.integer("millijoules"))
+    fields.refuse_others()
+    return integral
+
+
+def _processes(values: list[object] | None) -> tuple[ProcessSeen, ...] | None:
+    if values is None:
+        return None
+    if len(values) > PROCESSES_MAX:
+        raise _invalid("window.processes", f"{len(values)} processes", f"at most {PROCESSES_MAX}")
+    return tuple(_process(_Fields(value, "process")) for value in values)
+
+
+def _process(fields: "_Fields") -> ProcessSeen:
+    pod_uid = fields.maybe_text("pod_uid")
+    process = ProcessSeen(
+        pid=fields.integer("pid"),
+        started_ticks=fields.maybe_integer("started_ticks"),
+        memory_bytes_max=fields.maybe_integer("memory_bytes_max"),
+        sm_percent_max=fields.maybe_integer("sm_percent_max", most=100),
+        pod_uid=None if pod_uid is None else PodUid(pod_uid),
+        container_id=fields.maybe_text("container_id"),
+    )
+    fields.refuse_others()
+    return process
+
+
+class _Fields:
+    """The keys of one JSON object, each read once and checked."""
+
+    def __init__(self, body: object, where: str) -> None:
+        if not isinstance(body, Mapping):
+            raise _invalid(where, f"a {type(body).__name__}", "an object")
+        self._body = body
+        self._where = where
+        self._read: set[str] = set()
+
+    def integer(self, key: str, most: int = INTEGER_MAX) -> int:
+        return _integer(self._name(key), self._take(key), most)
+
+    def maybe_integer(self, key: str, most: int = INTEGER_MAX) -> int | None:
+        value = self._take(key)
+        return None if value is None else _integer(self._name(key), value, most)
+
+    def maybe_flag(self, key: str) -> bool | None:
+        value = self._take(key)
+        if value is None or isinstance(value, bool):
+            return value
+        raise _invalid(self._name(key), repr(value)[:80], "true, false or null")
+
+    def text(self, key: str) -> str:
+        value = self._take(key)
+        if not isinstance(value, str) or not 0 < len(value) <= TEXT_MAX:
+            raise _invalid(self._name(key), repr(value)[:80], f"a text of 1 to {TEXT_MAX} characters")
+        return value
+
+    def maybe_text(self, key: str) -> str | None:
+        return None if self._body.get(key) is None and self._take(key) is None else self.text(key)
+
+    def one_of(self, key: str, values: list[str]) -> str:
+        return _one_of(self._name(key), self._take(key), values)
+
+    def part(self, key: str) -> "_Fields | None":
+        value = self._take(key)
+        return None if value is None else _Fields(value, self._name(key))
+
+    def values(self, key: str) -> list[object] | None:
+        value = self._take(key)
+        if value is None or isinstance(value, list):
+            return value
+        raise _invalid(self._name(key), repr(value)[:80], "a list or null")
+
+    def refuse_others(self) -> None:
+        others = sorted(str(key) for key in self._body.keys() - self._read)
+        if others:
+            raise _invalid(self._where, f"unknown key {others[0]!r}", "none but the documented keys")
+
+    def _take(self, key: str) -> Any:
+        if key not in self._body:
+            raise _invalid(self._name(key), "nothing", "the key, with null where the value is absent")
+        self._read.add(key)
+        return self._body[key]
+
+    def _name(self, key: str) -> str:
+        return f"{self._where}.{key}"
+
+
+def _integer(where: str, value: object, most: int = INTEGER_MAX) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise _invalid(where, repr(value)[:80], f"an integer from 0 to {most}")
+    return value
+
+
+def _one_of(where: str, value: object, values: list[Any]) -> str:
+    if not isinstance(value, str) or value not in values:
+        raise _invalid(where, repr(value)[:80], "one of " + ", ".join(values))
+    return value
+
+
+def _invalid(where: str, found: str, expected: str) -> InvalidInput:
+    return InvalidInput(f"found {found}", code=RefusalCode.INVALID_SAMPLE, where=where, expected=expected)
