@@ -43,7 +43,7 @@ _COLLECTIONS = {
 
 @dataclass(frozen=True)
 class Options:
-    """What to start. Without `runs_workloads` etcd and the apiserver run alone: Jobs are stored, nobody acts on them."""
+    """What to start. Without `runs_workloads` etcd and the apiserver run alone: nobody acts on a Job."""
 
     nodes: tuple[GpuNode, ...] = ()
     runs_workloads: bool = True

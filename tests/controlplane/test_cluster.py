@@ -1,0 +1,116 @@
+"""The control plane is the real one: its version, RBAC, admission, volumes; and it ends when told to."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scheduler.entrypoints.devcluster import simulated
+from scheduler.entrypoints.devcluster.client import ApiClient, ApiRefused, Json
+from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options, load
+from scheduler.entrypoints.devcluster.nodes import H100, GpuNode
+from scheduler.entrypoints.devcluster.processes import is_alive
+from tests.plugins.polling import eventually
+
+pytestmark = pytest.mark.controlplane
+
+
+async def test_the_apiserver_says_the_version_it_was_built_from(api: ApiClient) -> None:
+    version = await api.get("/version")
+    assert version["gitVersion"] == "v1.36.3"
+
+
+async def test_a_stranger_may_not_list_jobs_until_a_role_lets_them(
+    control_plane: ControlPlane, api: ApiClient, namespace: str
+) -> None:
+    jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    stranger = ApiClient.from_kubeconfig(control_plane.kubeconfig_of("ada@example.com", "engineers"))
+    async with stranger as ada:
+        with pytest.raises(ApiRefused) as refused:
+            await ada.get(jobs)
+        assert refused.value.status == 403
+
+        rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
+        rules = [{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["list"]}]
+        await api.post(f"{rbac}/roles", {"metadata": {"name": "look"}, "rules": rules})
+        binding: Json = {
+            "metadata": {"name": "look"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "look"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "engineers"}],
+        }
+        await api.post(f"{rbac}/rolebindings", binding)
+
+        async def status() -> int:
+            try:
+                await ada.get(jobs)
+            except ApiRefused as still:
+                return still.status
+            return 200
+
+        await eventually(status, lambda seen: seen == 200)
+
+
+async def test_nodes_carry_what_gpu_feature_discovery_and_the_device_plugin_write(api: ApiClient) -> None:
+    node = await api.get("/api/v1/nodes/simulated-h100-0")
+    labels = node["metadata"]["labels"]
+    assert labels["nvidia.com/gpu.product"] == "NVIDIA-H100-80GB-HBM3"
+    assert labels["nvidia.com/gpu.count"] == "8"
+    assert labels["nvidia.com/gpu.memory"] == "81559"
+    assert labels["nvidia.com/mig.capable"] == "true"
+    assert labels["topology.kubernetes.io/zone"] == "zone-a"
+    assert node["status"]["allocatable"]["nvidia.com/gpu"] == "8"
+    assert {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"} in node["spec"]["taints"]
+    assert node["status"]["nodeInfo"]["osImage"] == "simulated by KWOK"
+
+
+async def test_a_node_told_to_fail_is_tainted_and_recovers(control_plane: ControlPlane, api: ApiClient) -> None:
+    await control_plane.add_nodes([GpuNode("simulated-frail", H100, gpus=8, labels={"purpose": "to-fail"})])
+    path = "/api/v1/nodes/simulated-frail"
+
+    def is_tainted(node: Json) -> bool:
+        return any(taint["key"] == "node.kubernetes.io/not-ready" for taint in node["spec"].get("taints", ()))
+
+    async def look() -> Json:
+        return await api.get(path)
+
+    try:
+        await api.patch(path, {"metadata": {"annotations": {simulated.NOT_READY: "true"}}})
+        await eventually(look, is_tainted)
+        await api.patch(path, {"metadata": {"annotations": {simulated.NOT_READY: None}}})
+        await eventually(look, lambda node: not is_tainted(node))
+    finally:
+        await control_plane.remove_nodes(["simulated-frail"])
+
+
+async def test_a_claim_gets_a_volume_and_takes_it_along(api: ApiClient, namespace: str) -> None:
+    claims = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims"
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}}}
+    await api.post(claims, {"metadata": {"name": "home"}, "spec": spec})
+
+    async def look() -> Json:
+        return await api.get(f"{claims}/home")
+
+    claim = await eventually(look, lambda claim: claim["status"].get("phase") == "Bound")
+    volume = claim["spec"]["volumeName"]
+    await api.delete(f"{claims}/home")
+
+    async def names() -> set[str]:
+        return {found["metadata"]["name"] for found in await api.items("/api/v1/persistentvolumes")}
+
+    await eventually(names, lambda seen: volume not in seen)
+
+
+def test_mutating_admission_policies_are_served(kubectl: Callable[..., str]) -> None:
+    resources = kubectl("api-resources", "--api-group=admissionregistration.k8s.io", "-o", "name")
+    assert "mutatingadmissionpolicies.admissionregistration.k8s.io" in resources.split()
+
+
+def test_a_cluster_without_controllers_is_two_processes_that_end_when_told(
+    new_control_plane: Callable[[Options], ControlPlane], tmp_path: Path
+) -> None:
+    plane = new_control_plane(Options(runs_workloads=False))
+    assert [process.name for process in plane.processes] == ["etcd", "kube-apiserver"]
+    assert plane.is_running
+    assert load(plane.directory) == plane
+    plane.stop()
+    assert not any(is_alive(process) for process in plane.processes)

@@ -1,0 +1,191 @@
+"""Fixtures of the real control plane: started once for the whole run, whichever worker needs it first.
+
+`control_plane` is shared by all tests of a run, so each works in a `namespace` of its own. Where KUBECONFIG names
+a running `allot dev cluster`, that one is used; where there is none and Go is missing, the tests are left out and the
+summary says how to get them.
+"""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler.entrypoints.devcluster import binaries
+from scheduler.entrypoints.devcluster.client import ApiClient
+from scheduler.entrypoints.devcluster.cluster import (
+    ControlPlane,
+    Options,
+    end_orphans,
+    load,
+    start,
+    this_process,
+)
+from scheduler.entrypoints.devcluster.nodes import default_nodes
+from scheduler.entrypoints.devcluster.processes import Process
+from tests.plugins.polling import eventually
+
+_CLUSTERS = binaries.cache_directory() / "clusters"
+_RUN = pytest.StashKey["_Run"]()
+_LOGS = pytest.StashKey[Path]()
+_LEFT_OUT = (
+    "against the real control plane: install Go 1.26 (https://go.dev/dl), "
+    "or start one elsewhere with `allot dev cluster start` and set KUBECONFIG"
+)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run of pytest, with however many workers: where its cluster is, or will be, and who ends it."""
+
+    directory: Path
+    beginner: Process
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    workerinput = getattr(config, "workerinput", None)
+    if workerinput is None:
+        directory = _CLUSTERS / f"tests-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        config.stash[_RUN] = _Run(directory, this_process())
+    else:
+        given = workerinput["control_plane"]
+        config.stash[_RUN] = _Run(Path(given["directory"]), Process("pytest", given["pid"], given["started"]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist's controller tells each worker about the run."""
+    run = node.config.stash[_RUN]
+    node.workerinput["control_plane"] = {
+        "directory": str(run.directory),
+        "pid": run.beginner.pid,
+        "started": run.beginner.started,
+    }
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup` one worker runs these, and the others have the second core."""
+    for item in items:
+        if item.get_closest_marker("controlplane"):
+            item.add_marker(pytest.mark.xdist_group("controlplane"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and "control_plane" in getattr(item, "fixturenames", ()):
+        report.sections.append(("control plane", f"logs: {item.config.stash.get(_LOGS, None)}"))
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """The process that began the run ends its cluster; the folder, with the logs, stays where a test failed."""
+    if hasattr(session.config, "workerinput"):
+        return
+    directory = session.config.stash[_RUN].directory
+    plane = load(directory)
+    if plane is not None:
+        plane.stop()
+        if exitstatus == pytest.ExitCode.OK:
+            shutil.rmtree(directory)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    left_out = [report for report in terminalreporter.stats.get("skipped", ()) if _LEFT_OUT in str(report.longrepr)]
+    if left_out:
+        terminalreporter.write_line(f"{len(left_out)} tests were left out, {_LEFT_OUT}.")
+
+
+@pytest.fixture(scope="session")
+def control_plane(pytestconfig: pytest.Config) -> ControlPlane:
+    """The run's control plane, with `default_nodes()`: ten simulated GPU nodes."""
+    plane = _from_kubeconfig() or _of_this_run(pytestconfig.stash[_RUN])
+    pytestconfig.stash[_LOGS] = plane.logs
+    return plane
+
+
+@pytest.fixture
+def new_control_plane(tmp_path: Path) -> Iterator[Callable[[Options], ControlPlane]]:
+    """Starts control planes of the test's own, for one that needs a cluster to itself; about three seconds each."""
+    programs = _programs()
+    started: list[ControlPlane] = []
+
+    def begin(options: Options) -> ControlPlane:
+        directory = tmp_path / f"cluster-{len(started)}"
+        started.append(asyncio.run(start(programs, directory, options, this_process())))
+        return started[-1]
+
+    yield begin
+    for plane in started:
+        plane.stop()
+
+
+@pytest.fixture
+async def api(control_plane: ControlPlane) -> AsyncIterator[ApiClient]:
+    """A bare client with an administrator's rights."""
+    async with control_plane.client() as client:
+        yield client
+
+
+@pytest.fixture
+async def namespace(api: ApiClient) -> AsyncIterator[str]:
+    """A namespace of the test's own, ready for Jobs; it goes afterwards, and takes with it what is in it."""
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    await api.post("/api/v1/namespaces", {"metadata": {"name": name}})
+    accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
+    await eventually(lambda: api.items(accounts), lambda found: len(found) > 0)
+    yield name
+    await api.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def kubectl(control_plane: ControlPlane) -> Callable[..., str]:
+    """Runs the real kubectl as administrator, or with `kubeconfig=` as another; returns what it prints."""
+
+    def run(*arguments: str, stdin: str = "", kubeconfig: Path | None = None) -> str:
+        path = kubeconfig or control_plane.kubeconfig
+        outcome = subprocess.run(
+            [str(control_plane.kubectl), f"--kubeconfig={path}", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert outcome.returncode == 0, f"kubectl {' '.join(arguments)}: {outcome.stderr}"
+        return outcome.stdout
+
+    return run
+
+
+def _from_kubeconfig() -> ControlPlane | None:
+    """The `allot dev cluster` that KUBECONFIG names; any other cluster is none of our tests' business."""
+    kubeconfig = os.environ.get("KUBECONFIG")
+    plane = load(Path(kubeconfig).parent) if kubeconfig else None
+    return plane if plane is not None and plane.is_running else None
+
+
+def _of_this_run(run: _Run) -> ControlPlane:
+    programs = _programs()
+    _CLUSTERS.mkdir(parents=True, exist_ok=True)
+    with binaries.exclusive(_CLUSTERS / "tests.lock"):
+        end_orphans(_CLUSTERS)
+        return load(run.directory) or asyncio.run(
+            start(programs, run.directory, Options(default_nodes()), run.beginner)
+        )
+
+
+def _programs() -> binaries.Binaries:
+    module = binaries.find_module()
+    if binaries.cached(module) is None and shutil.which("go") is None:
+        pytest.skip(_LEFT_OUT)
+    return binaries.provide(module)
