@@ -45,6 +45,7 @@ class Batch:
         self._pods: dict[PodUid, PodRun] = {}
         self._transactions: list[Transaction] = []
         self._opened: dict[HoldId, Hold] = {}
+        self._assigned: dict[HoldId, AttemptId] = {}
         self._hold_charges: dict[HoldId, int] = {}
         self._resolved: list[HoldId] = []
         self._verdicts: list[RecordedVerdict] = []
@@ -118,6 +119,10 @@ class Batch:
     def open_holds(self, holds: Iterable[Hold]) -> None:
         self._opened.update((hold.id, hold) for hold in holds)
 
+    def assign_holds(self, ids: Iterable[HoldId], attempt_id: AttemptId) -> None:
+        """Holds that a reservation made become those of the attempt."""
+        self._assigned.update((hold_id, attempt_id) for hold_id in ids)
+
     def charge_holds(self, amounts: Mapping[HoldId, int]) -> None:
         for hold_id, amount in amounts.items():
             self._hold_charges[hold_id] = self._hold_charges.get(hold_id, 0) + amount
@@ -155,6 +160,8 @@ class Batch:
         books.attempts.save(list(self._attempts.values()))
         books.attempts.save_pods(list(self._pods.values()))
         books.holds.open(list(self._opened.values()))
+        for attempt_id in sorted(set(self._assigned.values())):
+            books.holds.assign([h for h, a in self._assigned.items() if a == attempt_id], attempt_id)
         books.journal.post(self._transactions, self.now)
         if self._hold_charges:
             books.holds.charge({hold_id: amount for hold_id, amount in self._hold_charges.items() if amount})

@@ -61,6 +61,10 @@ class World:
         self.keys: dict[WorkloadId, str] = {}
         self.dirty: set[WorkloadId] = set()
         """Workloads whose Job may not be as it should: `act` looks at them."""
+        self.in_flight: set[WorkloadId] = set()
+        """Workloads for which a call to the cluster is under way: their attempts do not end meanwhile."""
+        self.generations: dict[JobUid, int] = {}
+        """The generation that our last write gave a Job: an older report of it is stale."""
         self.tick = 0
         """Grows with every visible change."""
         self._pending = _Pending()
@@ -83,6 +87,10 @@ class World:
 
     def job_of(self, workload: Workload) -> ObservedJob | None:
         return self.jobs.get(workload.job_uid) if workload.job_uid is not None else None
+
+    def is_stale(self, job: ObservedJob) -> bool:
+        """Whether the report is older than what we wrote."""
+        return job.generation < self.generations.get(job.uid, 0)
 
     def running_gpus(self) -> int:
         return sum(attempt.gpus for attempt in list(self.attempts.values()))
@@ -183,6 +191,8 @@ class World:
     def put_job(self, uid: JobUid, job: ObservedJob | None) -> None:
         with self.lock:
             _put(self.jobs, uid, job)
+            if job is None:
+                self.generations.pop(uid, None)
             workload_id = self.workload_of_job.get(uid)
             if workload_id is not None:
                 self.dirty.add(workload_id)

@@ -1,0 +1,115 @@
+"""Act: what must be asked of the cluster so that a workload's Job is as the store says it should be.
+
+Level-triggered: the rows of a workload and its attempt are the committed intent, and comparing them with the Job
+gives the next call, after a crash as well as before. Repeating a call is harmless.
+"""
+
+from dataclasses import dataclass
+
+from scheduler.domain.actions import Action, ActionOutcome, ActionResult, CreateJob, DeleteJob, LaunchJob, SuspendJob
+from scheduler.domain.observations import ObservedJob
+from scheduler.domain.policy import Policy
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_SECOND, Instant, WorkloadId
+from scheduler.domain.workloads import Attempt, AttemptState, Origin, Workload, WorkloadState
+from scheduler.lifecycle.batch import Batch
+from scheduler.lifecycle.settle import end_attempt
+from scheduler.lifecycle.world import World
+
+BACKOFF_FIRST_MS = 1 * MS_PER_SECOND
+BACKOFF_MAX_MS = 300 * MS_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The next call for a workload, or None; `is_done` where nothing will ever be asked for it again."""
+
+    action: Action | None = None
+    is_done: bool = False
+
+
+def next_action(world: World, workload: Workload) -> Next:
+    """Compare what should be with what is. Nothing is asked while a call of the same workload is under way."""
+    attempt = world.live_attempt(workload.id)
+    job = world.job_of(workload)
+    if workload.state.is_final and attempt is None:
+        return _clean_up(workload, job)
+    if workload.state is WorkloadState.STOPPED:
+        return Next()
+    if workload.job_uid is None:
+        return Next(_create(world, workload, attempt))
+    if job is None or job.has_ended or world.is_stale(job):
+        return Next()
+    if attempt is None:
+        # Somebody else set it going, or a launch landed after its attempt was called off.
+        return Next(None if job.is_suspended else SuspendJob(workload, job.uid, workload.state_reason))
+    if attempt.state is AttemptState.STOPPING:
+        return Next(
+            None if job.is_suspended else SuspendJob(workload, job.uid, attempt.stop_reason or Reason.STOPPED)
+        )
+    if attempt.state is AttemptState.LAUNCHING and job.is_suspended and not job.active and not job.terminating:
+        return Next(_launch(world.require_policy(), workload, attempt, job))
+    return Next()
+
+
+def _clean_up(workload: Workload, job: ObservedJob | None) -> Next:
+    """A Job that we made for a cancelled workload is deleted; one that ran to its end, or a user's own, is left."""
+    if workload.origin is Origin.API and workload.state is WorkloadState.CANCELLED and job is not None:
+        return Next(None if job.is_deleted else DeleteJob(workload, job.uid))
+    return Next(is_done=True)
+
+
+def _create(world: World, workload: Workload, attempt: Attempt | None) -> CreateJob | None:
+    if workload.origin is not Origin.API:
+        return None
+    policy = world.require_policy()
+    name = attempt.gpu_class if attempt is not None else workload.spec.gpu_classes[0]
+    gpu_class = policy.gpu_classes.get(name)
+    return CreateJob(workload, gpu_class, world.keys.get(workload.id, "")) if gpu_class is not None else None
+
+
+def _launch(policy: Policy, workload: Workload, attempt: Attempt, job: ObservedJob) -> LaunchJob | None:
+    gpu_class = policy.gpu_classes.get(attempt.gpu_class)
+    if gpu_class is None or job.attempt_id == attempt.id:
+        return None
+    return LaunchJob(workload, attempt.id, job.uid, job.generation, gpu_class, attempt.placement)
+
+
+def note_outcome(batch: Batch, outcome: ActionOutcome, retries: dict[WorkloadId, int]) -> None:
+    """Write down how a call went where it changes anything. `retries` counts refusals in a row, for the backoff."""
+    action = outcome.action
+    workload_id = _workload_of(action)
+    workload = batch.workload(workload_id) if workload_id is not None else None
+    if workload is None:
+        return
+    match outcome.result:
+        case ActionResult.DONE:
+            retries.pop(workload.id, None)
+            if isinstance(action, CreateJob) and outcome.job_uid is not None and workload.job_uid is None:
+                batch.change_workload(workload, job_uid=outcome.job_uid)
+        case ActionResult.GONE if isinstance(action, LaunchJob):
+            _abandon(batch, workload, Reason.JOB_DELETED, "its Job is gone")
+        case ActionResult.FOREIGN | ActionResult.REFUSED if isinstance(action, CreateJob | LaunchJob):
+            _abandon(batch, workload, Reason.LAUNCH_REFUSED, outcome.message)
+        case _:
+            retries[workload.id] = retries.get(workload.id, 0) + 1
+
+
+def _workload_of(action: Action) -> WorkloadId | None:
+    return action.workload.id if isinstance(action, CreateJob | LaunchJob | SuspendJob | DeleteJob) else None
+
+
+def _abandon(batch: Batch, workload: Workload, reason: Reason, cause: str) -> None:
+    """Fail closed: holds are given back and the workload ends with the cause; its owner mends it and submits again."""
+    attempt = batch.world.live_attempt(workload.id)
+    if attempt is not None:
+        end_attempt(batch, attempt, None)
+        workload = batch.workload(workload.id) or workload
+    if not workload.state.is_final:
+        batch.change_workload(workload, state=WorkloadState.FAILED, state_reason=reason)
+    batch.say(workload.id, reason, {"cause": cause})
+
+
+def backoff_until(now: Instant, refusals: int) -> Instant:
+    """When to try again after so many refusals in a row: doubling from one second to five minutes."""
+    return Instant(now + min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** min(refusals, 20)))

@@ -1,0 +1,165 @@
+"""Record a plan: one transaction of holds, attempts, victims and verdicts. Intent is committed before any call.
+
+An intent whose workload, allowances or victims changed since the snapshot is refused alone; the others stand, so
+that a stream of submissions never starves the cycle.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from scheduler.decision.plan import Launch, Plan, Preemption, Victim
+from scheduler.decision.snapshot import Reservation
+from scheduler.domain.brakes import Brake
+from scheduler.domain.policy import Policy
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import AllowanceId, AttemptId, HoldId, WorkloadId
+from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
+from scheduler.ledger.holding import hold, holds_for, release
+from scheduler.ledger.holds import Hold
+from scheduler.lifecycle.batch import Batch
+
+NewId = Callable[[str], str]
+
+
+def record(batch: Batch, plan: Plan, new_id: NewId) -> list[WorkloadId]:
+    """Write the plan into the batch. Returns the workloads whose intents were refused: they are judged again."""
+    refused: list[WorkloadId] = []
+    spent: dict[AllowanceId, int] = {}
+    for workload_id in plan.lapsed:
+        drop_reservation(batch, workload_id)
+    for launch in plan.launches:
+        if not _record_launch(batch, launch, spent, new_id):
+            refused.append(launch.workload_id)
+    for preemption in plan.preemptions:
+        if not _record_preemption(batch, preemption, spent, new_id):
+            refused.append(preemption.launch.workload_id)
+    for verdict in plan.verdicts:
+        if verdict.workload_id not in refused:
+            batch.say(verdict.workload_id, verdict.reason, verdict.evidence)
+    return refused
+
+
+def drop_reservation(batch: Batch, workload_id: WorkloadId) -> None:
+    """Give up what was set aside for a workload: capacity and hours."""
+    holds = batch.books.holds.reserved_for(workload_id)
+    batch.post(*release(holds, batch.now))
+    batch.resolve_holds(item.id for item in holds)
+    batch.reserve(workload_id, None)
+
+
+def _record_launch(batch: Batch, launch: Launch, spent: dict[AllowanceId, int], new_id: NewId) -> bool:
+    workload = batch.workload(launch.workload_id)
+    if workload is None or workload.state is not WorkloadState.QUEUED:
+        return False
+    attempt = _new_attempt(batch, workload, launch, AttemptId(new_id("a")))
+    if launch.is_reserved:
+        if not _take_over_reservation(batch, workload, attempt):
+            return False
+    elif not _open_holds(batch, launch, attempt.id, spent, new_id):
+        return False
+    batch.change_workload(workload, state=WorkloadState.LAUNCHING, state_reason=Reason.LAUNCHING)
+    batch.add_attempt(attempt)
+    return True
+
+
+def _new_attempt(batch: Batch, workload: Workload, launch: Launch, attempt_id: AttemptId) -> Attempt:
+    """The attempt with the terms of the policy in force: it keeps them though the policy may change."""
+    policy = batch.world.require_policy()
+    priority_class = policy.priority_classes[workload.spec.priority_class]
+    earlier = batch.books.attempts.of_workload(workload.id)
+    return Attempt(
+        id=attempt_id,
+        workload_id=workload.id,
+        number=len(earlier) + 1,
+        owner=workload.owner,
+        team=workload.team,
+        pool=launch.pool,
+        gpu_class=launch.gpu_class,
+        priority_class=workload.spec.priority_class,
+        placement=launch.placement,
+        pod=workload.spec.pod,
+        weight=policy.gpu_classes[launch.gpu_class].weight,
+        class_factor=priority_class.class_factor,
+        hold_mode=priority_class.hold,
+        time_limit_ms=workload.spec.time_limit_ms,
+        launched_at=batch.now,
+        is_funded=launch.is_funded,
+        is_borrowed=launch.is_borrowed,
+        grace_seconds=workload.spec.grace_seconds,
+    )
+
+
+def _take_over_reservation(batch: Batch, workload: Workload, attempt: Attempt) -> bool:
+    """The holds made when the victims were chosen become the attempt's."""
+    holds = batch.books.holds.reserved_for(workload.id)
+    if not holds and attempt.is_funded:
+        return False
+    batch.assign_holds([item.id for item in holds], attempt.id)
+    batch.reserve(workload.id, None)
+    return True
+
+
+def _open_holds(
+    batch: Batch, launch: Launch, attempt_id: AttemptId | None, spent: dict[AllowanceId, int], new_id: NewId
+) -> bool:
+    """Make the holds, unless an allowance no longer has its share: then none."""
+    if not launch.is_funded:
+        return True
+    for share in launch.funding:
+        balance = batch.world.balances.get(share.allowance_id)
+        if balance is None or balance.spendable - spent.get(share.allowance_id, 0) < share.amount:
+            return False
+    for share in launch.funding:
+        spent[share.allowance_id] = spent.get(share.allowance_id, 0) + share.amount
+    ids = [HoldId(new_id("h")) for _ in launch.funding]
+    holds: Sequence[Hold] = holds_for(launch.funding, ids, launch.workload_id, attempt_id, batch.now)
+    batch.open_holds(holds)
+    batch.post(*hold(holds))
+    return True
+
+
+def _record_preemption(batch: Batch, preemption: Preemption, spent: dict[AllowanceId, int], new_id: NewId) -> bool:
+    launch = preemption.launch
+    workload = batch.workload(launch.workload_id)
+    victims = [(victim, batch.attempt(victim.attempt_id)) for victim in preemption.victims]
+    alive = [(victim, attempt) for victim, attempt in victims if attempt is not None and _can_stop(attempt)]
+    if workload is None or workload.state is not WorkloadState.QUEUED or len(alive) < len(victims):
+        return False
+    if not _open_holds(batch, launch, None, spent, new_id):
+        return False
+    batch.reserve(
+        workload.id,
+        Reservation(workload.id, launch.gpu_class, launch.placement, preemption.until, launch.is_borrowed),
+    )
+    policy = batch.world.require_policy()
+    for victim, attempt in alive:
+        _preempt(batch, victim, attempt, workload, policy)
+    return True
+
+
+def _can_stop(attempt: Attempt) -> bool:
+    return attempt.state in {AttemptState.LAUNCHING, AttemptState.RUNNING}
+
+
+def _preempt(batch: Batch, victim: Victim, attempt: Attempt, preemptor: Workload, policy: Policy) -> None:
+    evidence: dict[str, int | str] = {
+        "preemptor": preemptor.spec.name,
+        "preemptor_id": preemptor.id,
+        "preemptor_class": preemptor.spec.priority_class,
+        "rule": victim.rule,
+        "comparison": victim.comparison,
+        "gpus": attempt.gpus,
+        "gpu_class": attempt.gpu_class,
+        "refund_cap_minutes": policy.priority_classes[attempt.priority_class].refund_cap_ms // 60_000,
+    }
+    stop_attempt(batch, attempt, Reason.PREEMPTED, evidence)
+    batch.count_stop(Brake.PREEMPT, attempt.gpus)
+
+
+def stop_attempt(batch: Batch, attempt: Attempt, reason: Reason, evidence: dict[str, int | str]) -> None:
+    """Ask for the end of an attempt: its Job is suspended, and it stays on the books until its pods have ended."""
+    workload = batch.workload(attempt.workload_id)
+    assert workload is not None, "a live attempt has a workload"
+    batch.put_attempt(replace(attempt, state=AttemptState.STOPPING, stop_reason=reason, stopping_since=batch.now))
+    batch.change_workload(workload, state=WorkloadState.STOPPING, state_reason=reason)
+    batch.say(workload.id, reason, evidence)

@@ -1,0 +1,104 @@
+"""Settle: charge what an attempt has used, and, when it has ended, close its books and say what becomes of its workload."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from scheduler.domain.observations import ObservedJob
+from scheduler.domain.policy import Policy
+from scheduler.domain.reasons import Evidence, Reason
+from scheduler.domain.records import PodRun
+from scheduler.domain.units import Instant
+from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadKind, WorkloadState
+from scheduler.ledger.charging import charge
+from scheduler.ledger.holding import release
+from scheduler.ledger.holds import Hold
+from scheduler.ledger.refunds import lost_gpu_ms, refund
+from scheduler.lifecycle.batch import Batch
+
+_REQUEUED = {Reason.PREEMPTED, Reason.NODE_LOST, Reason.ALLOWANCE_EXHAUSTED}
+_REFUNDED = {Reason.PREEMPTED, Reason.NODE_LOST}
+
+
+def charge_until(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
+    """Charge the attempt for what its pods used up to then. Returns it with its new totals."""
+    gpu_ms = gpu_ms_of(batch.pod_runs(attempt.id), until)
+    if gpu_ms <= attempt.charged_gpu_ms:
+        return attempt
+    made = charge(attempt, batch.holds_of(attempt.id), gpu_ms, until)
+    if made.transaction is not None:
+        batch.post(made.transaction)
+        batch.charge_holds(made.from_holds)
+    charged = replace(attempt, charged_gpu_ms=made.gpu_ms, charged=made.total)
+    batch.put_attempt(charged)
+    return charged
+
+
+def gpu_ms_of(runs: Sequence[PodRun], until: Instant) -> int:
+    """Physical GPU-milliseconds of these pods up to then."""
+    return sum(run.gpu_ms_until(until) for run in runs)
+
+
+def end_attempt(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> None:
+    """The pods have all ended: the last charge, the release of what is still held, a refund where one is due."""
+    runs = batch.pod_runs(attempt.id)
+    ends = [run.ended_at for run in runs if run.ended_at is not None]
+    ended_at = max(ends, default=batch.now)
+    attempt = charge_until(batch, attempt, ended_at)
+    holds = batch.holds_of(attempt.id)
+    batch.post(*release(holds, batch.now))
+    batch.resolve_holds(hold.id for hold in holds if hold.resolved_at is None)
+    workload = batch.workload(attempt.workload_id)
+    assert workload is not None, "a live attempt has a workload"
+    reason, evidence = _why_it_ended(attempt, job, runs)
+    _refund(batch, attempt, holds, reason, ended_at)
+    batch.put_attempt(
+        replace(attempt, state=AttemptState.ENDED, ended_at=ended_at, stop_reason=attempt.stop_reason or reason)
+    )
+    batch.change_workload(workload, state=_what_becomes(workload, reason), state_reason=reason)
+    if attempt.stop_reason is None:
+        batch.say(workload.id, reason, evidence)
+
+
+def _refund(batch: Batch, attempt: Attempt, holds: Sequence[Hold], reason: Reason, ended_at: Instant) -> None:
+    if reason not in _REFUNDED or not attempt.is_funded:
+        return
+    cap_ms = _refund_cap_ms(batch.world.require_policy(), attempt)
+    lost = lost_gpu_ms(attempt, cap_ms, ended_at)
+    transaction = refund(attempt, holds, lost, batch.now, memo=f"work lost: {reason.value}") if lost else None
+    if transaction is not None:
+        batch.post(transaction)
+
+
+def _refund_cap_ms(policy: Policy, attempt: Attempt) -> int:
+    priority_class = policy.priority_classes.get(attempt.priority_class)
+    return priority_class.refund_cap_ms if priority_class is not None else 0
+
+
+def _why_it_ended(attempt: Attempt, job: ObservedJob | None, runs: Sequence[PodRun]) -> tuple[Reason, Evidence]:
+    if job is not None and job.is_complete:
+        return Reason.COMPLETED, {}
+    if attempt.stop_reason is not None:
+        return attempt.stop_reason, {}
+    codes = [run.exit_code for run in runs if run.exit_code]
+    if job is not None and job.is_failed:
+        cause = job.failure or "the Job failed"
+        return Reason.FAILED, {
+            "cause": f"exit code {codes[0]}" if codes else cause,
+            "exit_code": codes[0] if codes else 0,
+        }
+    return Reason.JOB_DELETED, {}
+
+
+def _what_becomes(workload: Workload, reason: Reason) -> WorkloadState:
+    """What a workload is after its attempt ended for this reason."""
+    if reason is Reason.COMPLETED:
+        return WorkloadState.COMPLETED
+    if reason in {Reason.CANCELLED, Reason.JOB_DELETED}:
+        return WorkloadState.CANCELLED
+    if reason in _REQUEUED:
+        return WorkloadState.QUEUED
+    if workload.spec.kind is WorkloadKind.SANDBOX and reason in {Reason.STOPPED, Reason.IDLE, Reason.TIME_LIMIT}:
+        return WorkloadState.STOPPED
+    if reason is Reason.STOPPED:
+        return WorkloadState.CANCELLED
+    return WorkloadState.FAILED
