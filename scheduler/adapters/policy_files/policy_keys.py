@@ -1,0 +1,314 @@
+"""Every key of a policy file: its kind, its default and its meaning. The documentation's tables are made from this.
+
+Amounts are in the units that people use, named last in the key; `policy_reader` turns them into the domain's.
+"""
+
+from enum import StrEnum
+
+from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, Name, Text, Whole
+from scheduler.adapters.policy_files.sections import Field, Section
+from scheduler.domain.periods import PeriodLength
+from scheduler.domain.policy import AtExhaustion, BorrowWithinCohort, Order, ReclaimWithinCohort, WithinPool
+from scheduler.domain.workloads import HoldMode
+
+# The bounds keep the largest possible hold (GPUs × time × weight × class factor) under 2^62, see domain.units.
+_GPUS_MAX = 16_384
+_HOURS_MAX = 8_784
+_MINUTES_MAX = _HOURS_MAX * 60
+_FACTOR_MAX = 20_000
+_GPU_HOURS_MAX = 1_000_000_000
+
+_GPUS = Whole(1, _GPUS_MAX, "GPUs")
+_GPUS_OR_NONE = Whole(0, _GPUS_MAX, "GPUs")
+_HOURS = Whole(1, _HOURS_MAX, "hours")
+_GPU_HOURS = Whole(0, _GPU_HOURS_MAX, "standard GPU-hours")
+_FACTOR = Whole(1, _FACTOR_MAX, "per mille")
+_IMAGE = Text("an image, a trailing * matching any ending", r"[A-Za-z0-9][^\s*]*\*?|\*")
+_ARGUMENT = Text("a command's argument", r"[^\x00]+", length_max=4096)
+_LABEL_PART = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
+
+# gpu_classes
+WEIGHT = Field("weight_per_mille", _FACTOR, "standard GPU-hours charged per hour of one such GPU", is_required=True)
+NODE_SELECTOR = Field(
+    "node_selector",
+    MapOf(Text("a label's key", rf"({_DOMAIN}/)?{_LABEL_PART}"), Text("a label's value", _LABEL_PART), "node labels"),
+    "labels that a node must have, as GPU feature discovery writes them",
+    default={},
+    absent="every node",
+)
+RESOURCE = Field(
+    "resource",
+    Text("a resource name such as nvidia.com/gpu", rf"{_DOMAIN}/{_LABEL_PART}"),
+    "the extended resource that its GPUs are; a MIG profile has one of its own",
+    default="nvidia.com/gpu",
+)
+GPU_CLASS = Section("gpu_classes.NAME", "An interchangeable sort of GPU.", (WEIGHT, NODE_SELECTOR, RESOURCE))
+
+# priority_classes
+VALUE = Field("value", Whole(-1_000_000_000, 1_000_000_000), "the higher goes first", is_required=True)
+CLASS_FACTOR = Field("class_factor_per_mille", _FACTOR, "charged hours are multiplied by it", default=1000)
+HOLD = Field("hold", Choice(HoldMode), "hold the whole time limit, or slice by slice", default=HoldMode.FULL)
+SLICE = Field(
+    "slice_minutes", Whole(1, 1440, "minutes"), "length of a rolling hold; only with `hold: rolling`", default=15
+)
+MINIMUM_RUNTIME = Field(
+    "minimum_runtime_minutes", Whole(0, _MINUTES_MAX, "minutes"), "younger work is no victim", default=0
+)
+PREEMPTIBLE = Field("preemptible", Flag(), "whether its work may be a victim at all", default=True)
+AT_EXHAUSTION = Field(
+    "at_exhaustion",
+    Choice(AtExhaustion),
+    "what happens when a rolling hold cannot be renewed",
+    default=AtExhaustion.STOP,
+)
+MAY_START_UNFUNDED = Field(
+    "may_start_unfunded", Flag(), "may run without a hold on capacity that nobody else wants", default=False
+)
+GRACE_MAX = Field(
+    "grace_max_seconds", Whole(0, 3600, "seconds"), "longest grace after SIGTERM to be asked for", default=300
+)
+REFUND_CAP = Field(
+    "refund_cap_minutes", Whole(0, _MINUTES_MAX, "minutes"), "most lost work that is refunded, per GPU", default=60
+)
+PRIORITY_CLASS = Section(
+    "priority_classes.NAME",
+    "A priority class and the terms of running in it.",
+    (
+        VALUE,
+        CLASS_FACTOR,
+        HOLD,
+        SLICE,
+        MINIMUM_RUNTIME,
+        PREEMPTIBLE,
+        AT_EXHAUSTION,
+        MAY_START_UNFUNDED,
+        GRACE_MAX,
+        REFUND_CAP,
+    ),
+)
+
+# tiers
+ALLOWANCE = Field(
+    "allowance_gpu_hours", _GPU_HOURS, "granted to each engineer of the tier per period", is_required=True
+)
+TIER_GPU_CLASSES = Field(
+    "gpu_classes", ListOf(Name("gpu_classes")), "GPU classes that its engineers may use", absent="any"
+)
+TIER_PRIORITY_CLASSES = Field(
+    "priority_classes", ListOf(Name("priority_classes")), "priority classes that its engineers may use", absent="any"
+)
+TIER_GPUS_MAX = Field("gpus_max", _GPUS, "GPUs that an engineer of the tier may run at once", absent="no limit")
+TIER_TIME_LIMIT = Field(
+    "time_limit_max_hours", _HOURS, "longest time limit of an attempt", absent="no limit of its own"
+)
+OVERDRAFT = Field("overdraft_gpu_hours", _GPU_HOURS, "how far below 0 the allowance may go", default=0)
+TIER = Section(
+    "tiers.NAME",
+    "What an engineer of the tier gets.",
+    (ALLOWANCE, TIER_GPU_CLASSES, TIER_PRIORITY_CLASSES, TIER_GPUS_MAX, TIER_TIME_LIMIT, OVERDRAFT),
+)
+
+# pools
+NOMINAL = Field("nominal_gpus", _GPUS_OR_NONE, "guaranteed", is_required=True)
+BORROWING_LIMIT = Field("borrowing_limit_gpus", _GPUS_OR_NONE, "borrowed on top at most", absent="no limit")
+LENDING_LIMIT = Field(
+    "lending_limit_gpus",
+    _GPUS_OR_NONE,
+    "lent at most, not above the nominal quota",
+    absent="all of the nominal quota",
+)
+QUOTA = Section("pools.NAME.quotas.GPU_CLASS", "GPUs of one class.", (NOMINAL, BORROWING_LIMIT, LENDING_LIMIT))
+TEAMS = Field("teams", ListOf(Name()), "the teams whose work runs in it; each team has one pool", is_required=True)
+QUOTAS = Field(
+    "quotas", MapOf(Name("gpu_classes"), QUOTA, "GPU classes", low=1), "quota by GPU class", is_required=True
+)
+COHORT_OF_POOL = Field("cohort", Name("cohorts"), "the cohort that it lends to and borrows from", absent="none")
+ORDER = Field("order", Choice(Order), "order of its queue within a priority", default=Order.PACE)
+WITHIN_POOL = Field(
+    "within_pool", Choice(WithinPool), "who of the pool may be a victim", default=WithinPool.LOWER_PRIORITY
+)
+RECLAIM = Field(
+    "reclaim_within_cohort",
+    Choice(ReclaimWithinCohort),
+    "whose borrowed capacity it may take back",
+    default=ReclaimWithinCohort.ANY,
+)
+BORROW = Field(
+    "borrow_within_cohort",
+    Choice(BorrowWithinCohort),
+    "whether its work may preempt in other pools while it would itself borrow",
+    default=BorrowWithinCohort.NEVER,
+)
+BORROW_THRESHOLD = Field(
+    "borrow_threshold",
+    Whole(-1_000_000_000, 1_000_000_000),
+    "with the former, only victims up to this priority value",
+    absent="any lower one",
+)
+POOL = Section(
+    "pools.NAME",
+    "Guaranteed capacity of teams, with Kueue's meaning.",
+    (TEAMS, QUOTAS, COHORT_OF_POOL, ORDER, WITHIN_POOL, RECLAIM, BORROW, BORROW_THRESHOLD),
+)
+
+# cohorts, projects
+PARENT = Field("parent", Name("cohorts"), "the cohort that it lies in", absent="none")
+COHORT = Section("cohorts.NAME", "Pools that lend to each other.", (PARENT,))
+PROJECT_TEAM = Field("team", Name("teams"), "the team that it belongs to", is_required=True)
+IMPORTANCE = Field("importance_per_mille", Whole(0, _FACTOR_MAX, "per mille"), "weighs it in the order", default=1000)
+PROJECT_ALLOWANCE = Field("allowance_gpu_hours", _GPU_HOURS, "granted to the project per period", default=0)
+PROJECT = Section("projects.NAME", "Work with a purpose.", (PROJECT_TEAM, IMPORTANCE, PROJECT_ALLOWANCE))
+
+# limits
+GPUS_PER_ENGINEER = Field("gpus_per_engineer", _GPUS, "GPUs that an engineer may run at once", absent="no limit")
+GPUS_PER_TEAM = Field("gpus_per_team", _GPUS, "GPUs that a team may run at once", absent="no limit")
+GPUS_PER_WORKLOAD = Field("gpus_per_workload", _GPUS, "GPUs of one workload", default=4096)
+TIME_LIMIT = Field("time_limit_max_hours", _HOURS, "longest time limit of an attempt", default=336)
+START_TIMEOUT = Field(
+    "start_timeout_minutes",
+    Whole(1, 1440, "minutes"),
+    "from launch to the first container's start, paid by the platform; then the attempt is released",
+    default=15,
+)
+QUEUED_PER_ENGINEER = Field(
+    "queued_per_engineer",
+    Whole(1, 1_000_000, "workloads"),
+    "workloads that an engineer may have queued",
+    default=10_000,
+)
+UNFUNDED_GPUS = Field(
+    "unfunded_gpus_per_engineer", _GPUS_OR_NONE, "GPUs that an engineer may run unfunded at once", default=8
+)
+LIMITS = Section(
+    "limits",
+    "Bounds for everybody.",
+    (
+        GPUS_PER_ENGINEER,
+        GPUS_PER_TEAM,
+        GPUS_PER_WORKLOAD,
+        TIME_LIMIT,
+        START_TIMEOUT,
+        QUEUED_PER_ENGINEER,
+        UNFUNDED_GPUS,
+    ),
+)
+
+# sandbox
+SANDBOX_IMAGES = Field("images", ListOf(_IMAGE), "images that a sandbox may run", absent="those of `images`")
+DEFAULT_IMAGE = Field("default_image", _IMAGE, "the image where none is named", absent="one must be named")
+DEFAULT_COMMAND = Field(
+    "default_command",
+    ListOf(_ARGUMENT, low=0, high=100, is_distinct=False),
+    "the command where none is given",
+    default=(),
+    absent="the image's own",
+)
+HOME = Field("home_gib", Whole(1, 65_536, "GiB"), "size of the home volume that survives the sandbox", default=20)
+PORT = Field("port", Whole(1, 65_535), "port that its server listens on", default=8888)
+EXTENSIONS_MAX = Field("extensions_max", Whole(0, 1000), "how often one may be extended", default=8)
+SANDBOX = Section(
+    "sandbox",
+    "What a sandbox may be.",
+    (SANDBOX_IMAGES, DEFAULT_IMAGE, DEFAULT_COMMAND, HOME, PORT, EXTENSIONS_MAX),
+)
+
+
+class Stops(StrEnum):
+    """Whether the rate of stops is bounded at all."""
+
+    LIMITED = "limited"
+    UNLIMITED = "unlimited"
+
+
+# stop_rates
+RATE = Field("rate", Choice(Stops), "whether there is a limit", default=Stops.LIMITED)
+SHARE = Field(
+    "share_per_mille",
+    Whole(1, 1000, "per mille"),
+    "share of the running GPUs that may be stopped in ten minutes",
+    default=50,
+)
+FLOOR = Field("floor_gpus", _GPUS, "but at least so many", default=8)
+STOP_RATE = Section(
+    "stop_rates.LOOP",
+    "How fast a loop may stop work; beyond it the loop waits for an operator's word.",
+    (RATE, SHARE, FLOOR),
+)
+PREEMPT_RATE = Field("preempt", STOP_RATE, "for preemption", absent="no limit")
+EXHAUSTION_RATE = Field(
+    "exhaustion", STOP_RATE, "for rolling holds that cannot be renewed", absent="50 ‰, at least 8"
+)
+IDLE_RATE = Field("idle", STOP_RATE, "for the reclaim of idle GPUs", absent="50 ‰, at least 8")
+STOP_RATES = Section("stop_rates", "How fast each loop may stop work.", (PREEMPT_RATE, EXHAUSTION_RATE, IDLE_RATE))
+
+# the whole file
+VERSION = Field("version", Whole(1, 1), "the version of this format", is_required=True)
+PERIOD = Field("period", Choice(PeriodLength), "how long an allowance's period is", default=PeriodLength.MONTH)
+TIME_ZONE = Field(
+    "time_zone",
+    Text("a time zone such as Europe/Berlin", r"[A-Za-z0-9+_/-]+"),
+    "where the period's midnight is",
+    default="UTC",
+)
+IMAGES = Field("images", ListOf(_IMAGE), "images that any workload may run", default=("*",), absent="any")
+DEFAULT_PRIORITY_CLASS = Field(
+    "default_priority_class",
+    Name("priority_classes"),
+    "the class of work that names none",
+    absent="one must be named",
+)
+GPU_CLASSES = Field(
+    "gpu_classes", MapOf(Name(), GPU_CLASS, "GPU classes", low=1), "the sorts of GPU", is_required=True
+)
+PRIORITY_CLASSES = Field(
+    "priority_classes",
+    MapOf(Name(), PRIORITY_CLASS, "priority classes", low=1),
+    "who goes first, and its price",
+    is_required=True,
+)
+TIERS = Field("tiers", MapOf(Name(), TIER, "tiers", low=1), "what an engineer gets", is_required=True)
+POOLS = Field("pools", MapOf(Name(), POOL, "pools", low=1), "guaranteed capacity", is_required=True)
+COHORTS = Field(
+    "cohorts", MapOf(Name(), COHORT, "cohorts"), "pools that lend to each other", default={}, absent="none"
+)
+PROJECTS = Field("projects", MapOf(Name(), PROJECT, "projects"), "what work is for", default={}, absent="none")
+LIMITS_OF_ALL = Field("limits", LIMITS, "bounds for everybody", absent="its defaults")
+SANDBOX_TERMS = Field("sandbox", SANDBOX, "what a sandbox may be", absent="its defaults")
+RATES = Field("stop_rates", STOP_RATES, "how fast each loop may stop work", absent="its defaults")
+POLICY = Section(
+    "the file",
+    "One version of everything that admins decide.",
+    (
+        VERSION,
+        PERIOD,
+        TIME_ZONE,
+        IMAGES,
+        DEFAULT_PRIORITY_CLASS,
+        GPU_CLASSES,
+        PRIORITY_CLASSES,
+        TIERS,
+        POOLS,
+        COHORTS,
+        PROJECTS,
+        LIMITS_OF_ALL,
+        SANDBOX_TERMS,
+        RATES,
+    ),
+)
+
+SECTIONS: tuple[Section, ...] = (
+    POLICY,
+    GPU_CLASS,
+    PRIORITY_CLASS,
+    TIER,
+    POOL,
+    QUOTA,
+    COHORT,
+    PROJECT,
+    LIMITS,
+    SANDBOX,
+    STOP_RATES,
+    STOP_RATE,
+)
+"""In the order of the documentation."""

@@ -1,0 +1,201 @@
+"""A policy file's keys as the domain's policy: names typed, amounts in the domain's units."""
+
+import hashlib
+
+from scheduler.adapters.policy_files import policy_keys as keys
+from scheduler.adapters.policy_files.document import parse
+from scheduler.adapters.policy_files.kinds import Reading
+from scheduler.adapters.policy_files.policy_rules import check_rules
+from scheduler.adapters.policy_files.problems import Problem, Problems, refusal
+from scheduler.adapters.policy_files.sections import Record
+from scheduler.domain.brakes import StopRate
+from scheduler.domain.cluster import GpuClass
+from scheduler.domain.errors import RefusalCode
+from scheduler.domain.policy import (
+    Cohort,
+    Limits,
+    Policy,
+    Pool,
+    PriorityClass,
+    Project,
+    Quota,
+    SandboxTerms,
+    Tier,
+)
+from scheduler.domain.units import (
+    MS_PER_HOUR,
+    MS_PER_MINUTE,
+    CohortName,
+    GpuClassName,
+    PerMille,
+    PoolName,
+    PriorityClassName,
+    ProjectName,
+    TeamName,
+    TierName,
+)
+
+
+def read_policy(source: bytes | str, name: str) -> Policy:
+    """The policy that the text holds; `name` is the file's, for messages and for the policy.
+
+    Raises InvalidInput `invalid-policy`, whose message has a line `name:line:column: …` for each problem.
+    """
+    policy, problems = check_policy(source, name)
+    if policy is None:
+        raise refusal(name, problems, RefusalCode.INVALID_POLICY)
+    return policy
+
+
+def check_policy(source: bytes | str, name: str) -> tuple[Policy | None, tuple[Problem, ...]]:
+    """The policy, or None and everything that is wrong with it, in the order of the file."""
+    data = source.encode("utf-8", errors="surrogatepass") if isinstance(source, str) else source
+    problems = Problems()
+    root = parse(data, problems)
+    if root is None:
+        return None, problems.in_order()
+    reading = Reading(problems)
+    record = keys.POLICY.read(root, "", reading)
+    if record is not None:
+        check_rules(record, reading)
+    if record is None or problems:
+        return None, problems.in_order()
+    return _policy(record, name, hashlib.sha256(data).hexdigest()), ()
+
+
+def _policy(record: Record, name: str, digest: str) -> Policy:
+    default_class = record.find(keys.DEFAULT_PRIORITY_CLASS)
+    limits = record.find(keys.LIMITS_OF_ALL)
+    sandbox = record.find(keys.SANDBOX_TERMS)
+    rates = record.find(keys.RATES)
+    images = record.value(keys.IMAGES)
+    return Policy(
+        name=name,
+        hash=digest,
+        gpu_classes={GpuClassName(n): _gpu_class(n, r) for n, r in record.value(keys.GPU_CLASSES).items()},
+        priority_classes={
+            PriorityClassName(n): _priority_class(n, r) for n, r in record.value(keys.PRIORITY_CLASSES).items()
+        },
+        tiers={TierName(n): _tier(n, r) for n, r in record.value(keys.TIERS).items()},
+        pools={PoolName(n): _pool(n, r) for n, r in record.value(keys.POOLS).items()},
+        cohorts={CohortName(n): _cohort(n, r) for n, r in record.value(keys.COHORTS).items()},
+        projects={ProjectName(n): _project(n, r) for n, r in record.value(keys.PROJECTS).items()},
+        limits=Limits() if limits is None else _limits(limits),
+        sandbox=SandboxTerms(images=images) if sandbox is None else _sandbox(sandbox, images),
+        images=images,
+        period=record.value(keys.PERIOD),
+        time_zone=record.value(keys.TIME_ZONE),
+        default_priority_class=None if default_class is None else PriorityClassName(default_class),
+        preempt_rate=_rate(rates.find(keys.PREEMPT_RATE) if rates else None, Policy.preempt_rate),
+        exhaustion_rate=_rate(rates.find(keys.EXHAUSTION_RATE) if rates else None, Policy.exhaustion_rate),
+        idle_rate=_rate(rates.find(keys.IDLE_RATE) if rates else None, Policy.idle_rate),
+    )
+
+
+def _gpu_class(name: str, record: Record) -> GpuClass:
+    return GpuClass(
+        name=GpuClassName(name),
+        weight=PerMille(record.value(keys.WEIGHT)),
+        node_selector=tuple(sorted(record.value(keys.NODE_SELECTOR).items())),
+        resource=record.value(keys.RESOURCE),
+    )
+
+
+def _priority_class(name: str, record: Record) -> PriorityClass:
+    return PriorityClass(
+        name=PriorityClassName(name),
+        value=record.value(keys.VALUE),
+        class_factor=PerMille(record.value(keys.CLASS_FACTOR)),
+        hold=record.value(keys.HOLD),
+        slice_ms=record.value(keys.SLICE) * MS_PER_MINUTE,
+        minimum_runtime_ms=record.value(keys.MINIMUM_RUNTIME) * MS_PER_MINUTE,
+        is_preemptible=record.value(keys.PREEMPTIBLE),
+        at_exhaustion=record.value(keys.AT_EXHAUSTION),
+        may_start_unfunded=record.value(keys.MAY_START_UNFUNDED),
+        grace_seconds_max=record.value(keys.GRACE_MAX),
+        refund_cap_ms=record.value(keys.REFUND_CAP) * MS_PER_MINUTE,
+    )
+
+
+def _tier(name: str, record: Record) -> Tier:
+    gpu_classes = record.find(keys.TIER_GPU_CLASSES)
+    priority_classes = record.find(keys.TIER_PRIORITY_CLASSES)
+    hours_max = record.find(keys.TIER_TIME_LIMIT)
+    return Tier(
+        name=TierName(name),
+        allowance=record.value(keys.ALLOWANCE) * MS_PER_HOUR,
+        gpu_classes=None if gpu_classes is None else frozenset(map(GpuClassName, gpu_classes)),
+        priority_classes=None if priority_classes is None else frozenset(map(PriorityClassName, priority_classes)),
+        gpus_max=record.find(keys.TIER_GPUS_MAX),
+        time_limit_max_ms=None if hours_max is None else hours_max * MS_PER_HOUR,
+        overdraft=record.value(keys.OVERDRAFT) * MS_PER_HOUR,
+    )
+
+
+def _pool(name: str, record: Record) -> Pool:
+    cohort = record.find(keys.COHORT_OF_POOL)
+    return Pool(
+        name=PoolName(name),
+        teams=tuple(map(TeamName, record.value(keys.TEAMS))),
+        quotas={GpuClassName(n): _quota(n, r) for n, r in record.value(keys.QUOTAS).items()},
+        cohort=None if cohort is None else CohortName(cohort),
+        order=record.value(keys.ORDER),
+        within_pool=record.value(keys.WITHIN_POOL),
+        reclaim_within_cohort=record.value(keys.RECLAIM),
+        borrow_within_cohort=record.value(keys.BORROW),
+        borrow_threshold=record.find(keys.BORROW_THRESHOLD),
+    )
+
+
+def _quota(gpu_class: str, record: Record) -> Quota:
+    return Quota(
+        gpu_class=GpuClassName(gpu_class),
+        nominal=record.value(keys.NOMINAL),
+        borrowing_limit=record.find(keys.BORROWING_LIMIT),
+        lending_limit=record.find(keys.LENDING_LIMIT),
+    )
+
+
+def _cohort(name: str, record: Record) -> Cohort:
+    parent = record.find(keys.PARENT)
+    return Cohort(CohortName(name), None if parent is None else CohortName(parent))
+
+
+def _project(name: str, record: Record) -> Project:
+    return Project(
+        name=ProjectName(name),
+        team=TeamName(record.value(keys.PROJECT_TEAM)),
+        importance=PerMille(record.value(keys.IMPORTANCE)),
+        allowance=record.value(keys.PROJECT_ALLOWANCE) * MS_PER_HOUR,
+    )
+
+
+def _limits(record: Record) -> Limits:
+    return Limits(
+        gpus_per_engineer=record.find(keys.GPUS_PER_ENGINEER),
+        gpus_per_team=record.find(keys.GPUS_PER_TEAM),
+        gpus_per_workload=record.value(keys.GPUS_PER_WORKLOAD),
+        time_limit_max_ms=record.value(keys.TIME_LIMIT) * MS_PER_HOUR,
+        start_timeout_ms=record.value(keys.START_TIMEOUT) * MS_PER_MINUTE,
+        queued_per_engineer=record.value(keys.QUEUED_PER_ENGINEER),
+        unfunded_gpus_per_engineer=record.value(keys.UNFUNDED_GPUS),
+    )
+
+
+def _sandbox(record: Record, images: tuple[str, ...]) -> SandboxTerms:
+    return SandboxTerms(
+        images=record.find(keys.SANDBOX_IMAGES) or images,
+        default_image=record.find(keys.DEFAULT_IMAGE) or "",
+        default_command=record.value(keys.DEFAULT_COMMAND),
+        home_gib=record.value(keys.HOME),
+        port=record.value(keys.PORT),
+        extensions_max=record.value(keys.EXTENSIONS_MAX),
+    )
+
+
+def _rate(record: Record | None, default: StopRate) -> StopRate:
+    if record is None:
+        return default
+    if record.value(keys.RATE) is keys.Stops.UNLIMITED:
+        return StopRate(None)
+    return StopRate(PerMille(record.value(keys.SHARE)), floor=record.value(keys.FLOOR))

@@ -1,0 +1,188 @@
+"""What must hold between the keys of a policy file, beyond the kind of each."""
+
+from collections.abc import Iterable, Mapping
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from scheduler.adapters.policy_files import policy_keys as keys
+from scheduler.adapters.policy_files.document import quoted
+from scheduler.adapters.policy_files.kinds import Reading, did_you_mean
+from scheduler.adapters.policy_files.sections import Record
+from scheduler.domain.policy import BorrowWithinCohort, ReclaimWithinCohort, image_is_allowed
+from scheduler.domain.workloads import HoldMode
+
+
+def check_rules(policy: Record, reading: Reading) -> None:
+    """Add a problem for each rule that is broken. Keys that could not be read are left out of the rules."""
+    _check_references(policy, reading)
+    _check_time_zone(policy, reading)
+    _check_gpu_classes(policy.find(keys.GPU_CLASSES) or {}, reading)
+    for priority_class in (policy.find(keys.PRIORITY_CLASSES) or {}).values():
+        _check_slice(priority_class, reading)
+    pools = policy.find(keys.POOLS) or {}
+    _check_teams(pools, reading)
+    for pool in pools.values():
+        _check_pool(pool, reading)
+    _check_cohorts(policy.find(keys.COHORTS) or {}, reading)
+    _check_sandbox(policy, reading)
+    rates = policy.find(keys.RATES)
+    if rates is not None:
+        _check_rates(rates, reading)
+
+
+def _check_references(policy: Record, reading: Reading) -> None:
+    pools = policy.find(keys.POOLS) or {}
+    # A name is known once it stands in its section, though its own keys may have problems.
+    known: dict[str, list[str]] = {
+        "gpu_classes": list(policy.find(keys.GPU_CLASSES) or {}),
+        "priority_classes": list(policy.find(keys.PRIORITY_CLASSES) or {}),
+        "cohorts": list(policy.find(keys.COHORTS) or {}),
+        "teams": [team for pool in pools.values() for team in pool.find(keys.TEAMS) or ()],
+    }
+    for reference in reading.references:
+        names = known[reference.target]
+        if reference.name not in names:
+            seen = f"the unknown name {quoted(reference.name)}{did_you_mean(reference.name, names)}"
+            reading.refuse(reference.mark, reference.path, seen, f"{reference.expected}: {_listed(names)}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = sorted(set(names))
+    return ", ".join(shown[:12]) + (", …" if len(shown) > 12 else "") if shown else "none is defined"
+
+
+def _check_time_zone(policy: Record, reading: Reading) -> None:
+    zone = policy.find(keys.TIME_ZONE)
+    if zone is None:
+        return
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        expected = "a zone of the IANA time zone database, such as Europe/Berlin"
+        reading.refuse(policy.mark_of(keys.TIME_ZONE), keys.TIME_ZONE.key, quoted(zone), expected)
+
+
+def _check_gpu_classes(classes: Mapping[str, Record], reading: Reading) -> None:
+    """A GPU has one class: no class may select all nodes of another for the same resource."""
+    for name, record in classes.items():
+        selector = record.find(keys.NODE_SELECTOR)
+        resource = record.find(keys.RESOURCE)
+        if selector is None:
+            continue
+        for other_name, other in classes.items():
+            other_selector = other.find(keys.NODE_SELECTOR)
+            if other_name == name or other_selector is None or other.find(keys.RESOURCE) != resource:
+                continue
+            is_twin = selector == other_selector
+            if selector.items() <= other_selector.items() and not (is_twin and other.mark < record.mark):
+                reading.refuse(
+                    record.mark_of(keys.NODE_SELECTOR),
+                    f"{record.path}.node_selector",
+                    f"a selector that also takes every node of {other_name}",
+                    "selectors that tell the classes of one resource apart",
+                )
+
+
+def _check_slice(priority_class: Record, reading: Reading) -> None:
+    if priority_class.gives(keys.SLICE) and priority_class.find(keys.HOLD) is HoldMode.FULL:
+        reading.refuse(
+            priority_class.mark_of(keys.SLICE),
+            f"{priority_class.path}.slice_minutes",
+            "a slice where the whole time limit is held",
+            "hold: rolling beside it, or no slice",
+        )
+
+
+def _check_teams(pools: Mapping[str, Record], reading: Reading) -> None:
+    pool_of_team: dict[str, str] = {}
+    for name, pool in pools.items():
+        for team in pool.find(keys.TEAMS) or ():
+            first = pool_of_team.setdefault(team, name)
+            if first != name:
+                reading.refuse(
+                    pool.mark_of(keys.TEAMS),
+                    f"{pool.path}.teams",
+                    f"the team {team}, which pool {first} has already",
+                    "each team in one pool",
+                )
+
+
+def _check_pool(pool: Record, reading: Reading) -> None:
+    has_cohort = pool.gives(keys.COHORT_OF_POOL)
+    for quota in (pool.find(keys.QUOTAS) or {}).values():
+        nominal, lending = quota.find(keys.NOMINAL), quota.find(keys.LENDING_LIMIT)
+        if nominal is not None and lending is not None and lending > nominal:
+            reading.refuse(
+                quota.mark_of(keys.LENDING_LIMIT),
+                f"{quota.path}.lending_limit_gpus",
+                str(lending),
+                f"at most the nominal quota, {nominal}",
+            )
+        for field in (keys.BORROWING_LIMIT, keys.LENDING_LIMIT):
+            if quota.gives(field) and not has_cohort:
+                reading.refuse(
+                    quota.mark_of(field),
+                    f"{quota.path}.{field.key}",
+                    "a limit in a pool without a cohort",
+                    "a cohort",
+                )
+    borrows = pool.find(keys.BORROW) is BorrowWithinCohort.LOWER_PRIORITY
+    if borrows and pool.find(keys.RECLAIM) is ReclaimWithinCohort.NEVER:
+        reading.refuse(
+            pool.mark_of(keys.BORROW),
+            f"{pool.path}.borrow_within_cohort",
+            "LowerPriority beside reclaim_within_cohort: Never",
+            "Never, or another reclaim_within_cohort",
+        )
+    if pool.gives(keys.BORROW_THRESHOLD) and not borrows:
+        reading.refuse(
+            pool.mark_of(keys.BORROW_THRESHOLD),
+            f"{pool.path}.borrow_threshold",
+            "a threshold where nothing is borrowed by preemption",
+            "borrow_within_cohort: LowerPriority beside it",
+        )
+
+
+def _check_cohorts(cohorts: Mapping[str, Record], reading: Reading) -> None:
+    parents = {name: record.find(keys.PARENT) for name, record in cohorts.items()}
+    reported: set[str] = set()
+    for start in cohorts:
+        chain = [start]
+        while (parent := parents.get(chain[-1])) is not None and parent not in chain:
+            chain.append(parent)
+        if parent == start and start not in reported:
+            reported.update(chain)
+            record = cohorts[start]
+            path = " → ".join([*chain, start])
+            reading.refuse(
+                record.mark_of(keys.PARENT), f"{record.path}.parent", f"the cycle {path}", "a tree of cohorts"
+            )
+
+
+def _check_sandbox(policy: Record, reading: Reading) -> None:
+    sandbox = policy.find(keys.SANDBOX_TERMS)
+    if sandbox is None:
+        return
+    images = sandbox.find(keys.SANDBOX_IMAGES) or policy.find(keys.IMAGES) or ()
+    image = sandbox.find(keys.DEFAULT_IMAGE)
+    if image is not None and (image.endswith("*") or not image_is_allowed(image, images)):
+        reading.refuse(
+            sandbox.mark_of(keys.DEFAULT_IMAGE),
+            f"{sandbox.path}.default_image",
+            quoted(image),
+            f"one image that the list allows: {_listed(images)}",
+        )
+
+
+def _check_rates(rates: Record, reading: Reading) -> None:
+    for field in (keys.PREEMPT_RATE, keys.EXHAUSTION_RATE, keys.IDLE_RATE):
+        rate = rates.find(field)
+        if rate is None or rate.find(keys.RATE) is not keys.Stops.UNLIMITED:
+            continue
+        for bound in (keys.SHARE, keys.FLOOR):
+            if rate.gives(bound):
+                reading.refuse(
+                    rate.mark_of(bound),
+                    f"{rate.path}.{bound.key}",
+                    "a bound beside rate: unlimited",
+                    "one or the other",
+                )

@@ -1,0 +1,190 @@
+"""What differs between two policies, in the words and units of the files, and whom it concerns. Pure."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from scheduler.domain.brakes import StopRate
+from scheduler.domain.cluster import GpuClass
+from scheduler.domain.policy import Cohort, Policy, Pool, PriorityClass, Project, Quota, Tier
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE
+from scheduler.domain.workloads import HoldMode
+
+Term = int | bool | str
+Terms = dict[str, Term]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """One key whose meaning differs. `path` is that of the file, and the values are in the key's unit.
+
+    None is a key of an entry that is not there before or after. `affects` says whom it concerns, as a phrase.
+    """
+
+    path: str
+    before: Term | None
+    after: Term | None
+    affects: str
+
+
+def diff_policies(old: Policy, new: Policy) -> tuple[PolicyChange, ...]:
+    """Every difference in meaning, by path; a default that is now written out is none. Equal policies have none."""
+    before, after = policy_terms(old), policy_terms(new)
+    affected_before, affected_after = _affected(old), _affected(new)
+    return tuple(
+        PolicyChange(
+            path,
+            before.get(path),
+            after.get(path),
+            " and ".join(sorted({known[path] for known in (affected_before, affected_after) if path in known})),
+        )
+        for path in sorted(before.keys() | after.keys())
+        if before.get(path) != after.get(path)
+    )
+
+
+def policy_terms(policy: Policy) -> Terms:
+    """Everything that a policy says, flat: the file's path of each key, and its value in the key's unit."""
+    return {f"{prefix}{key}": term for prefix, _, terms in _sections(policy) for key, term in terms.items()}
+
+
+def _affected(policy: Policy) -> dict[str, str]:
+    return {f"{prefix}{key}": affects for prefix, affects, terms in _sections(policy) for key in terms}
+
+
+def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
+    """Each part of a policy: the path that its keys begin with, whom it concerns, and its keys."""
+    yield "", "every allowance", {"period": policy.period.value, "time_zone": policy.time_zone}
+    yield "", "everybody", {"images": _listed(policy.images)}
+    yield "", "work that names no priority class", {"default_priority_class": policy.default_priority_class or "none"}
+    for gpu_class in policy.gpu_classes.values():
+        yield f"gpu_classes.{gpu_class.name}.", f"work that starts on {gpu_class.name}", _gpu_class(gpu_class)
+    for priority_class in policy.priority_classes.values():
+        name = priority_class.name
+        yield f"priority_classes.{name}.", f"work that starts in {name}", _priority_class(priority_class)
+    for tier in policy.tiers.values():
+        yield f"tiers.{tier.name}.", f"engineers of tier {tier.name}", _tier(tier)
+    for pool in policy.pools.values():
+        affects = f"{'team' if len(pool.teams) == 1 else 'teams'} {_listed(pool.teams)}"
+        yield f"pools.{pool.name}.", affects, _pool(pool)
+        for quota in pool.quotas.values():
+            yield f"pools.{pool.name}.quotas.{quota.gpu_class}.", affects, _quota(quota)
+    for cohort in policy.cohorts.values():
+        pools = _listed(pool.name for pool in policy.pools.values() if pool.cohort == cohort.name)
+        yield f"cohorts.{cohort.name}.", f"its pools: {pools or 'none'}", _cohort(cohort)
+    for project in policy.projects.values():
+        yield f"projects.{project.name}.", f"work for {project.name}", _project(project)
+    yield "limits.", "everybody", _limits(policy)
+    yield "sandbox.", "sandboxes that start", _sandbox(policy)
+    for loop, rate in (
+        ("preempt", policy.preempt_rate),
+        ("exhaustion", policy.exhaustion_rate),
+        ("idle", policy.idle_rate),
+    ):
+        yield f"stop_rates.{loop}.", f"the loop {loop}", _rate(rate)
+
+
+def _gpu_class(item: GpuClass) -> Terms:
+    return {
+        "weight_per_mille": item.weight,
+        "node_selector": ", ".join(f"{key}={value}" for key, value in sorted(item.node_selector)) or "every node",
+        "resource": item.resource,
+    }
+
+
+def _priority_class(item: PriorityClass) -> Terms:
+    return {
+        "value": item.value,
+        "class_factor_per_mille": item.class_factor,
+        "hold": item.hold.value,
+        **({"slice_minutes": item.slice_ms // MS_PER_MINUTE} if item.hold is HoldMode.ROLLING else {}),
+        "minimum_runtime_minutes": item.minimum_runtime_ms // MS_PER_MINUTE,
+        "preemptible": item.is_preemptible,
+        "at_exhaustion": item.at_exhaustion.value,
+        "may_start_unfunded": item.may_start_unfunded,
+        "grace_max_seconds": item.grace_seconds_max,
+        "refund_cap_minutes": item.refund_cap_ms // MS_PER_MINUTE,
+    }
+
+
+def _tier(item: Tier) -> Terms:
+    return {
+        "allowance_gpu_hours": item.allowance // MS_PER_HOUR,
+        "gpu_classes": "any" if item.gpu_classes is None else _listed(item.gpu_classes),
+        "priority_classes": "any" if item.priority_classes is None else _listed(item.priority_classes),
+        "gpus_max": _or_no_limit(item.gpus_max),
+        "time_limit_max_hours": "no limit of its own"
+        if item.time_limit_max_ms is None
+        else item.time_limit_max_ms // MS_PER_HOUR,
+        "overdraft_gpu_hours": item.overdraft // MS_PER_HOUR,
+    }
+
+
+def _pool(item: Pool) -> Terms:
+    return {
+        "teams": _listed(item.teams),
+        "cohort": item.cohort or "none",
+        "order": item.order.value,
+        "within_pool": item.within_pool.value,
+        "reclaim_within_cohort": item.reclaim_within_cohort.value,
+        "borrow_within_cohort": item.borrow_within_cohort.value,
+        "borrow_threshold": "any lower one" if item.borrow_threshold is None else item.borrow_threshold,
+    }
+
+
+def _quota(item: Quota) -> Terms:
+    return {
+        "nominal_gpus": item.nominal,
+        "borrowing_limit_gpus": _or_no_limit(item.borrowing_limit),
+        "lending_limit_gpus": _or_no_limit(item.lending_limit),
+    }
+
+
+def _cohort(item: Cohort) -> Terms:
+    return {"parent": item.parent or "none"}
+
+
+def _project(item: Project) -> Terms:
+    return {
+        "team": item.team,
+        "importance_per_mille": item.importance,
+        "allowance_gpu_hours": item.allowance // MS_PER_HOUR,
+    }
+
+
+def _limits(policy: Policy) -> Terms:
+    limits = policy.limits
+    return {
+        "gpus_per_engineer": _or_no_limit(limits.gpus_per_engineer),
+        "gpus_per_team": _or_no_limit(limits.gpus_per_team),
+        "gpus_per_workload": limits.gpus_per_workload,
+        "time_limit_max_hours": limits.time_limit_max_ms // MS_PER_HOUR,
+        "start_timeout_minutes": limits.start_timeout_ms // MS_PER_MINUTE,
+        "queued_per_engineer": limits.queued_per_engineer,
+        "unfunded_gpus_per_engineer": limits.unfunded_gpus_per_engineer,
+    }
+
+
+def _sandbox(policy: Policy) -> Terms:
+    sandbox = policy.sandbox
+    return {
+        "images": _listed(sandbox.images),
+        "default_image": sandbox.default_image or "none",
+        "default_command": " ".join(sandbox.default_command) or "the image's own",
+        "home_gib": sandbox.home_gib,
+        "port": sandbox.port,
+        "extensions_max": sandbox.extensions_max,
+    }
+
+
+def _rate(rate: StopRate) -> Terms:
+    if rate.share is None:
+        return {"rate": "unlimited"}
+    return {"rate": "limited", "share_per_mille": rate.share, "floor_gpus": rate.floor}
+
+
+def _or_no_limit(limit: int | None) -> Term:
+    return "no limit" if limit is None else limit
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

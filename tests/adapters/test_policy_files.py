@@ -1,0 +1,272 @@
+"""Policy files as the domain's policies: units, defaults, the examples, and the documentation of every key."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from scheduler.adapters.policy_files import check_policy, read_people, read_policy
+from scheduler.adapters.policy_files.manual import people_reference, policy_reference
+from scheduler.domain.brakes import StopRate
+from scheduler.domain.cluster import GpuClass
+from scheduler.domain.periods import PeriodLength
+from scheduler.domain.policy import (
+    AtExhaustion,
+    BorrowWithinCohort,
+    Cohort,
+    Limits,
+    Order,
+    Policy,
+    Pool,
+    PriorityClass,
+    Project,
+    Quota,
+    ReclaimWithinCohort,
+    SandboxTerms,
+    Tier,
+    WithinPool,
+)
+from scheduler.domain.units import (
+    CohortName,
+    EngineerId,
+    GpuClassName,
+    PerMille,
+    PoolName,
+    PriorityClassName,
+    ProjectName,
+    TeamName,
+    TierName,
+)
+from scheduler.domain.workloads import HoldMode
+
+ROOT = Path(__file__).parents[2]
+HOUR_MS = 3_600_000
+
+EVERY_KEY = """\
+version: 1
+period: quarter
+time_zone: Europe/Berlin
+images: [registry.example.com/*]
+default_priority_class: urgent
+gpu_classes:
+  mig-3g:
+    weight_per_mille: 450
+    node_selector: {nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3, zone: a}
+    resource: nvidia.com/mig-3g.40gb
+priority_classes:
+  urgent:
+    value: -7
+    class_factor_per_mille: 1500
+    hold: rolling
+    slice_minutes: 20
+    minimum_runtime_minutes: 10
+    preemptible: false
+    at_exhaustion: unfunded
+    may_start_unfunded: true
+    grace_max_seconds: 45
+    refund_cap_minutes: 90
+tiers:
+  senior:
+    allowance_gpu_hours: 400
+    gpu_classes: [mig-3g]
+    priority_classes: [urgent]
+    gpus_max: 16
+    time_limit_max_hours: 72
+    overdraft_gpu_hours: 5
+pools:
+  research:
+    teams: [vision, speech]
+    quotas:
+      mig-3g: {nominal_gpus: 32, borrowing_limit_gpus: 16, lending_limit_gpus: 8}
+    cohort: lab
+    order: fifo
+    within_pool: Never
+    reclaim_within_cohort: LowerPriority
+    borrow_within_cohort: LowerPriority
+    borrow_threshold: 50
+cohorts:
+  company:
+  lab: {parent: company}
+projects:
+  atlas: {team: vision, importance_per_mille: 1200, allowance_gpu_hours: 30}
+limits:
+  gpus_per_engineer: 24
+  gpus_per_team: 48
+  gpus_per_workload: 12
+  time_limit_max_hours: 100
+  start_timeout_minutes: 6
+  queued_per_engineer: 50
+  unfunded_gpus_per_engineer: 3
+sandbox:
+  images: [registry.example.com/box:1]
+  default_image: registry.example.com/box:1
+  default_command: [jupyter, lab, lab]
+  home_gib: 7
+  port: 9000
+  extensions_max: 2
+stop_rates:
+  preempt: {share_per_mille: 100, floor_gpus: 3}
+  exhaustion: {rate: unlimited}
+  idle: {share_per_mille: 20}
+"""
+
+MINIMAL = """\
+version: 1
+gpu_classes: {gpu: {weight_per_mille: 1000}}
+priority_classes: {standard: {value: 500}}
+tiers: {engineer: {allowance_gpu_hours: 100}}
+pools: {everyone: {teams: [everyone], quotas: {gpu: {nominal_gpus: 8}}}}
+projects: {atlas: {team: everyone}}
+"""
+
+
+def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
+    gpu_class, urgent, lab = GpuClassName("mig-3g"), PriorityClassName("urgent"), CohortName("lab")
+    assert read_policy(EVERY_KEY, "every.yaml") == Policy(
+        name="every.yaml",
+        hash=hashlib.sha256(EVERY_KEY.encode()).hexdigest(),
+        gpu_classes={
+            gpu_class: GpuClass(
+                gpu_class,
+                PerMille(450),
+                (("nvidia.com/gpu.product", "NVIDIA-H100-80GB-HBM3"), ("zone", "a")),
+                "nvidia.com/mig-3g.40gb",
+            )
+        },
+        priority_classes={
+            urgent: PriorityClass(
+                name=urgent,
+                value=-7,
+                class_factor=PerMille(1500),
+                hold=HoldMode.ROLLING,
+                slice_ms=20 * 60_000,
+                minimum_runtime_ms=10 * 60_000,
+                is_preemptible=False,
+                at_exhaustion=AtExhaustion.UNFUNDED,
+                may_start_unfunded=True,
+                grace_seconds_max=45,
+                refund_cap_ms=90 * 60_000,
+            )
+        },
+        tiers={
+            TierName("senior"): Tier(
+                name=TierName("senior"),
+                allowance=400 * HOUR_MS,
+                gpu_classes=frozenset({gpu_class}),
+                priority_classes=frozenset({urgent}),
+                gpus_max=16,
+                time_limit_max_ms=72 * HOUR_MS,
+                overdraft=5 * HOUR_MS,
+            )
+        },
+        pools={
+            PoolName("research"): Pool(
+                name=PoolName("research"),
+                teams=(TeamName("vision"), TeamName("speech")),
+                quotas={gpu_class: Quota(gpu_class, 32, 16, 8)},
+                cohort=lab,
+                order=Order.FIFO,
+                within_pool=WithinPool.NEVER,
+                reclaim_within_cohort=ReclaimWithinCohort.LOWER_PRIORITY,
+                borrow_within_cohort=BorrowWithinCohort.LOWER_PRIORITY,
+                borrow_threshold=50,
+            )
+        },
+        cohorts={CohortName("company"): Cohort(CohortName("company")), lab: Cohort(lab, CohortName("company"))},
+        projects={
+            ProjectName("atlas"): Project(ProjectName("atlas"), TeamName("vision"), PerMille(1200), 30 * HOUR_MS)
+        },
+        limits=Limits(24, 48, 12, 100 * HOUR_MS, 6 * 60_000, 50, 3),
+        sandbox=SandboxTerms(
+            ("registry.example.com/box:1",), "registry.example.com/box:1", ("jupyter", "lab", "lab"), 7, 9000, 2
+        ),
+        images=("registry.example.com/*",),
+        period=PeriodLength.QUARTER,
+        time_zone="Europe/Berlin",
+        default_priority_class=urgent,
+        preempt_rate=StopRate(PerMille(100), floor=3),
+        exhaustion_rate=StopRate(None),
+        idle_rate=StopRate(PerMille(20), floor=8),
+    )
+
+
+def _parts(policy: Policy) -> list[object]:
+    """A policy's values, one of each type, the policy itself among them."""
+    pool = next(iter(policy.pools.values()))
+    return [
+        policy,
+        next(iter(policy.gpu_classes.values())),
+        next(iter(policy.priority_classes.values())),
+        next(iter(policy.tiers.values())),
+        pool,
+        next(iter(pool.quotas.values())),
+        next(iter(policy.projects.values())),
+        policy.limits,
+        policy.sandbox,
+    ]
+
+
+def test_the_domain_has_no_term_that_a_file_cannot_set() -> None:
+    # A field that is added to the domain and not to the reader keeps its default here.
+    for part in _parts(read_policy(EVERY_KEY, "every.yaml")):
+        assert dataclasses.is_dataclass(part)
+        for field in dataclasses.fields(part):
+            if field.default is not dataclasses.MISSING:
+                assert getattr(part, field.name) != field.default, f"{type(part).__name__}.{field.name}"
+
+
+def test_a_key_that_is_left_out_has_the_domain_s_default() -> None:
+    for part in _parts(read_policy(MINIMAL, "minimal.yaml")):
+        assert dataclasses.is_dataclass(part)
+        for field in dataclasses.fields(part):
+            # A sandbox without a list of its own may run what any workload may.
+            is_own_list = isinstance(part, SandboxTerms) and field.name == "images"
+            is_own_terms = isinstance(part, Policy) and field.name == "sandbox"
+            if field.default is not dataclasses.MISSING and not is_own_list and not is_own_terms:
+                assert getattr(part, field.name) == field.default, f"{type(part).__name__}.{field.name}"
+    assert read_policy(MINIMAL, "minimal.yaml").sandbox == SandboxTerms(images=("*",))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "policies").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_file_under_policies_is_accepted(path: Path) -> None:
+    if path.name == "people.yaml":
+        example = read_policy((ROOT / "policies/example.yaml").read_bytes(), "example.yaml")
+        people = read_people(path.read_bytes(), path.name, EngineerId, example)
+        assert {engineer.team for engineer in people} == set(example.pool_of_team)
+        assert {engineer.tier for engineer in people} == set(example.tiers)
+        return
+    policy, problems = check_policy(path.read_bytes(), path.name)
+    assert problems == ()
+    assert policy is not None
+    assert policy.default_priority_class is not None
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read() -> None:
+    assert read_policy(b"\xef\xbb\xbf" + MINIMAL.encode(), "bom.yaml").tiers
+
+
+def test_a_default_written_out_changes_nothing_but_the_hash() -> None:
+    written = MINIMAL + "period: month\ntime_zone: UTC\ncohorts: {}\nlimits: {}\nsandbox:\nstop_rates:\n"
+    left_out, written_out = read_policy(MINIMAL, "a"), read_policy(written, "a")
+    assert dataclasses.replace(written_out, hash=left_out.hash) == left_out
+
+
+def test_the_documentation_has_every_key_and_no_other() -> None:
+    text = (ROOT / "docs/policies.md").read_text(encoding="utf-8")
+    policy_part, people_part = text.split("## The people directory")
+    assert policy_part.split("## The keys of a policy")[1].split("\n\n", 2)[2].strip() == policy_reference()
+    assert people_part.split("\n\n", 2)[2].strip() == people_reference()
+
+
+def test_every_example_of_every_key_is_in_the_widest_example() -> None:
+    # Admins copy from it: a key that nobody can see used there is one that nobody finds.
+    example = (ROOT / "policies/example.yaml").read_text(encoding="utf-8")
+    for key in (
+        "weight_per_mille",
+        "node_selector",
+        "slice_minutes",
+        "minimum_runtime_minutes",
+        "may_start_unfunded",
+    ):
+        assert f"{key}:" in example
