@@ -39,7 +39,7 @@ NOT_A_POLICY: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "1:1: the file is empty; expected a mapping of keys to values"),
     "only comments": ("# nothing\n", "1:1: the file is empty; expected a mapping of keys to values"),
     "a null": ("~", "1:1: the file is empty; expected a mapping of keys to values"),
-    "ten megabytes": (b"#" * 10_000_000, "1:1: the file has 10000000 bytes; expected at most 1000000"),
+    "ten megabytes": (b"#" * 10_000_000, "1:1: the file is too large; expected at most 1000000 bytes"),
     "not UTF-8": (b"version: 1\nna\xffme: 2", "2:3: byte 0xff is not UTF-8; expected a text file"),
     "a control character": ("version: 1\na: \x07", "2:4: the character U+0007 cannot stand in YAML"),
     "an unclosed list": ("a: [1", "2:1: not YAML: while parsing a flow sequence, did not find expected ',' or ']'"),

@@ -1,7 +1,19 @@
 """Policies and the people directory as YAML files: read strictly, refused with every problem and its place."""
 
+from scheduler.adapters.policy_files.document import read_bytes
+from scheduler.adapters.policy_files.manual import people_reference, policy_reference
 from scheduler.adapters.policy_files.people import check_people, read_people
 from scheduler.adapters.policy_files.policy_reader import check_policy, read_policy
 from scheduler.adapters.policy_files.problems import Mark, Problem
 
-__all__ = ["Mark", "Problem", "check_people", "check_policy", "read_people", "read_policy"]
+__all__ = [
+    "Mark",
+    "Problem",
+    "check_people",
+    "check_policy",
+    "people_reference",
+    "policy_reference",
+    "read_bytes",
+    "read_people",
+    "read_policy",
+]

@@ -8,6 +8,7 @@ and aliases (which explode) are refused before anything is built, and scalars ke
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 
@@ -54,10 +55,16 @@ class Mapping:
 Node = Scalar | Sequence | Mapping
 
 
+def read_bytes(path: Path) -> bytes:
+    """The file's bytes, no more than are needed to refuse one that is too large. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(BYTES_MAX + 1)
+
+
 def parse(source: bytes, problems: Problems) -> Node | None:
     """The document's tree, or None with at least one problem."""
     if len(source) > BYTES_MAX:
-        problems.add(Mark(), f"the file has {len(source)} bytes; expected at most {BYTES_MAX}")
+        problems.add(Mark(), f"the file is too large; expected at most {BYTES_MAX} bytes")
         return None
     try:
         text = source.decode("utf-8-sig")
