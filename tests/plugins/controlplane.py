@@ -35,8 +35,8 @@ _CLUSTERS = binaries.cache_directory() / "clusters"
 _RUN = pytest.StashKey["_Run"]()
 _LOGS = pytest.StashKey[Path]()
 _LEFT_OUT = (
-    "against the real control plane: install Go 1.26 (https://go.dev/dl), "
-    "or start one elsewhere with `allot dev cluster start` and set KUBECONFIG"
+    "the tests against the real control plane were left out; to get them, install Go 1.26 (https://go.dev/dl) "
+    "or set KUBECONFIG to what `allot dev cluster start` printed"
 )
 
 
@@ -84,6 +84,9 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed and "control_plane" in getattr(item, "fixturenames", ()):
         report.sections.append(("control plane", f"logs: {item.config.stash.get(_LOGS, None)}"))
+    if report.skipped and _LEFT_OUT in str(report.longrepr):
+        # One place for all of them, so that the summary folds them into one line.
+        report.longrepr = (__file__, 1, _LEFT_OUT)
     return report
 
 
@@ -97,12 +100,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         plane.stop()
         if exitstatus == pytest.ExitCode.OK:
             shutil.rmtree(directory)
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    left_out = [report for report in terminalreporter.stats.get("skipped", ()) if _LEFT_OUT in str(report.longrepr)]
-    if left_out:
-        terminalreporter.write_line(f"{len(left_out)} tests were left out, {_LEFT_OUT}.")
 
 
 @pytest.fixture(scope="session")

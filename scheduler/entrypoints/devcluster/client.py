@@ -66,7 +66,7 @@ class ApiClient:
                 f"not a kubeconfig with embedded client certificates ({type(error).__name__}: {error})",
                 where=str(path),
                 code=RefusalCode.KUBECONFIG_INVALID,
-                remedy="`allot dev cluster kubeconfig` prints one",
+                remedy="`allot dev cluster kubeconfig` names one",
             ) from error
         return cls(cluster["server"], tls, connections)
 
