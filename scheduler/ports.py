@@ -163,7 +163,11 @@ class AllowanceBook(Protocol):
         ids: Iterable[AllowanceId] | None = None,
         holders: Sequence[Holder] | None = None,
         open_at: Instant | None = None,
-    ) -> list[AllowanceBalance]: ...
+        unsettled_at: Instant | None = None,
+    ) -> list[AllowanceBalance]:
+        """Those that all the given conditions select: by id, by holder, open at an instant, or not yet settled then:
+        open, still to start, or with anything left available or held."""
+        ...
 
 
 class HoldBook(Protocol):

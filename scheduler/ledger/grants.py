@@ -35,15 +35,13 @@ def grant(allowance: Allowance, *, actor: str, memo: str = "", command_id: Comma
     )
 
 
-def expire(allowance: Allowance, available: int, at: Instant) -> Transaction | None:
+def expire(allowance: Allowance, available: int, at: Instant, *, taken_at: Instant) -> Transaction:
     """Take what is left of an expired allowance. Held hours stay; what is released later expires then.
 
-    The id counts by what has been taken: `at` is the instant of expiry, or of the release that came after it.
+    `at` dates it; `taken_at`, when it was found, tells one expiry of an allowance from the next.
     """
-    if available <= 0:
-        return None
     return Transaction(
-        id=f"expiry:{allowance.id}:{at}",
+        id=f"expiry:{allowance.id}:{taken_at}",
         kind=TransactionKind.EXPIRY,
         at=at,
         entries=transfer_entries(

@@ -194,7 +194,7 @@ class Batch:
     def _publish_balances(self) -> None:
         for balance in self._balances:
             expires_at = balance.allowance.expires_at
-            if expires_at is not None and expires_at <= self.now and balance.held == 0:
+            if expires_at is not None and expires_at <= self.now and balance.held == 0 and balance.available <= 0:
                 self.world.drop_balance(balance.allowance.id)
             else:
                 self.world.put_balances([balance])

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from scheduler.domain.allowances import AllowanceBalance, holders_for
 from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.funding import Shortfall, fund, payers
-from scheduler.domain.periods import period_at
 from scheduler.domain.policy import AtExhaustion, Policy, PriorityClass
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
@@ -93,7 +92,7 @@ def keep_funded(batch: Batch, new_id: NewId) -> Kept:
         if attempt is None or attempt.started_at is None:
             continue
         before = attempt.charged_gpu_ms
-        attempt = _charge_by_period(batch, attempt, policy)
+        attempt = charge_until(batch, attempt, batch.now)
         charged += attempt.charged_gpu_ms > before
         priority_class = policy.priority_classes.get(attempt.priority_class)
         if priority_class is None or not _needs_renewal(batch, attempt):
@@ -103,22 +102,6 @@ def keep_funded(batch: Batch, new_id: NewId) -> Kept:
         else:
             exhausted += _exhaust(batch, attempt, priority_class, policy)
     return Kept(charged, renewed, exhausted)
-
-
-def _charge_by_period(batch: Batch, attempt: Attempt, policy: Policy) -> Attempt:
-    """Charges are cut at period ends, so that each falls into the period in which the hours were used."""
-    last = attempt.started_at if attempt.started_at is not None else batch.now
-    charged_until = _charged_until(batch, attempt, last)
-    period = period_at(charged_until, policy.period, policy.time_zone)
-    if period.ends_at <= batch.now:
-        attempt = charge_until(batch, attempt, Instant(period.ends_at - 1))
-    return charge_until(batch, attempt, batch.now)
-
-
-def _charged_until(batch: Batch, attempt: Attempt, otherwise: Instant) -> Instant:
-    if attempt.charged_gpu_ms == 0 or attempt.gpus == 0:
-        return otherwise
-    return Instant(otherwise + attempt.charged_gpu_ms // attempt.gpus)
 
 
 def _needs_renewal(batch: Batch, attempt: Attempt) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from scheduler.domain.observations import ObservedJob
+from scheduler.domain.periods import period_at
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.records import PodRun
@@ -15,16 +16,40 @@ from scheduler.ledger.holds import Hold
 from scheduler.ledger.refunds import lost_gpu_ms, refund
 from scheduler.lifecycle.batch import Batch
 
+PERIODS_MAX = 1000
+"""Bound on the periods one charge may span: decades of months."""
+
 _REQUEUED = {Reason.PREEMPTED, Reason.NODE_LOST, Reason.ALLOWANCE_EXHAUSTED}
 _REFUNDED = {Reason.PREEMPTED, Reason.NODE_LOST}
 
 
 def charge_until(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
-    """Charge the attempt for what its pods used up to then. Returns it with its new totals."""
+    """Charge the attempt for what its pods used before `until`, cut at period ends, so that each charge falls into
+    the period in which the hours were used. Returns it with its new totals."""
+    policy = batch.world.require_policy()
+    for _ in range(PERIODS_MAX):
+        period = period_at(_charged_until(attempt, until), policy.period, policy.time_zone)
+        if period.ends_at >= until:
+            break
+        attempt = _charge_once(batch, attempt, period.ends_at)
+        if _charged_until(attempt, until) < period.ends_at:
+            break  # its pods ended before the period did: nothing more can fall into a later one
+    return _charge_once(batch, attempt, until)
+
+
+def _charged_until(attempt: Attempt, otherwise: Instant) -> Instant:
+    """No later than the instant up to which it is charged: exact where its pods started together."""
+    if attempt.started_at is None or attempt.gpus == 0:
+        return otherwise
+    return Instant(attempt.started_at + attempt.charged_gpu_ms // attempt.gpus)
+
+
+def _charge_once(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
     gpu_ms = gpu_ms_of(batch.pod_runs(attempt.id), until)
     if gpu_ms <= attempt.charged_gpu_ms:
         return attempt
-    made = charge(attempt, batch.holds_of(attempt.id), gpu_ms, until)
+    # Dated at the last millisecond that it covers: a period is half-open.
+    made = charge(attempt, batch.holds_of(attempt.id), gpu_ms, Instant(until - 1))
     if made.transaction is not None:
         batch.post(made.transaction)
         batch.charge_holds(made.from_holds)

@@ -225,7 +225,7 @@ class World:
             self.put_attempts(live)
             for runs in books.attempts.pods_of([attempt.id for attempt in live]).values():
                 self.put_pod_runs(runs)
-            self.put_balances(books.allowances.balances(open_at=now))
+            self.put_balances(books.allowances.balances(unsettled_at=now))
             self.put_reservations({r.workload_id: r for r in books.attempts.reservations()})
             self.put_brakes(books.control.pauses(), books.control.stops(Instant(now - STOP_RATE_WINDOW_MS)))
             for workload in unfinished:

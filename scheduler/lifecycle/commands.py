@@ -1,0 +1,349 @@
+"""Commands: every write that a person or a program can ask for, each one transaction, each judged by who asks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from scheduler.domain.allowances import Allowance, AllowanceSource, holders_for
+from scheduler.domain.brakes import Brake, Pause
+from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, NotFound, NotPermitted, RefusalCode
+from scheduler.domain.people import Caller, Engineer, Role
+from scheduler.domain.policy import Policy
+from scheduler.domain.reasons import Reason
+from scheduler.domain.records import AuditEvent, CommandRecord, PolicyVersion, Sandbox
+from scheduler.domain.units import AllowanceId, CommandId, EngineerId, Instant, WorkloadId
+from scheduler.domain.workloads import (
+    Attempt,
+    AttemptState,
+    Origin,
+    Workload,
+    WorkloadKind,
+    WorkloadSpec,
+    WorkloadState,
+)
+from scheduler.lifecycle.batch import Batch, changing
+from scheduler.lifecycle.extend import extend_attempt
+from scheduler.lifecycle.grant import Award, award
+from scheduler.lifecycle.record import drop_reservation, stop_attempt
+from scheduler.lifecycle.submit import judge, new_workload, with_defaults
+from scheduler.lifecycle.world import World
+from scheduler.ports import Ids, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The caller's own id for a request, and a hash of its body: the same pair gets the first answer again."""
+
+    id: CommandId
+    body_hash: str
+
+
+class Commands:
+    """`wake` is called after a command that the cycle should look at."""
+
+    def __init__(self, store: Store, world: World, ids: Ids, *, namespace: str = "allot") -> None:
+        self._store = store
+        self._world = world
+        self._ids = ids
+        self._namespace = namespace
+        self.wake: Callable[[], None] = _nobody_waits
+
+    # --- workloads -----------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        caller: Caller,
+        spec: WorkloadSpec,
+        *,
+        now: Instant,
+        command: Command | None = None,
+        owner: EngineerId | None = None,
+        request_id: str = "",
+    ) -> Workload:
+        """Queue a workload. An operator may submit for somebody else."""
+        engineer = self._owner_for(caller, owner)
+        with self._changing(now) as batch:
+            earlier = _earlier_answer(batch, caller, command)
+            if earlier is not None:
+                return self._known(batch, WorkloadId(earlier))
+            policy = self._world.require_policy()
+            spec = with_defaults(spec, policy)
+            self._judge(spec, engineer, policy, now)
+            self._require_room(batch, engineer, policy)
+            workload = new_workload(
+                spec, engineer, workload_id=WorkloadId(self._ids.new("w")), namespace=self._namespace, now=now
+            )
+            batch.add_workload(workload)
+            if spec.kind is WorkloadKind.SANDBOX:
+                key = self._ids.new("key")
+                batch.books.control.put_sandbox(Sandbox(workload.id, engineer.id, key))
+                self._world.keys[workload.id] = key
+            _answer(batch, caller, command, workload.id)
+            batch.audit(caller, "submit", workload.id, request_id=request_id)
+        return workload
+
+    def take_in(
+        self, author: Engineer, spec: WorkloadSpec, *, namespace: str, job_name: str, now: Instant
+    ) -> Workload:
+        """Queue a Job that an engineer applied to the cluster; its UID is put on it by the caller's next observation."""
+        with self._changing(now) as batch:
+            policy = self._world.require_policy()
+            spec = with_defaults(spec, policy)
+            self._judge(spec, author, policy, now)
+            workload = new_workload(
+                spec,
+                author,
+                workload_id=WorkloadId(self._ids.new("w")),
+                namespace=namespace,
+                now=now,
+                origin=Origin.KUBECTL,
+                job_name=job_name,
+            )
+            batch.add_workload(workload)
+            batch.audit(Caller(author.subject, author.roles), "take in", workload.id, after=f"{namespace}/{job_name}")
+        return workload
+
+    def cancel(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> Workload:
+        """End it for good. What runs is given its grace; its GPUs are charged until its pods have ended."""
+        with self._changing(now) as batch:
+            workload = self._own(batch, caller, workload_id)
+            if workload.state.is_final:
+                return workload
+            self._end(batch, caller, workload, Reason.CANCELLED)
+            batch.audit(caller, "cancel", workload.id, request_id=request_id)
+            return self._known(batch, workload_id)
+
+    def stop(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> Workload:
+        """Stop a sandbox so that it can be resumed: its home stays."""
+        with self._changing(now) as batch:
+            workload = self._own(batch, caller, workload_id)
+            _require_sandbox(workload)
+            if workload.state is not WorkloadState.STOPPED:
+                self._end(batch, caller, workload, Reason.STOPPED)
+                batch.audit(caller, "stop", workload.id, request_id=request_id)
+            return self._known(batch, workload_id)
+
+    def resume(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> Workload:
+        """Queue a stopped sandbox again."""
+        with self._changing(now) as batch:
+            workload = self._own(batch, caller, workload_id)
+            _require_sandbox(workload)
+            changed = batch.change_workload(workload, state=WorkloadState.QUEUED, state_reason=Reason.SUBMITTED)
+            batch.audit(caller, "resume", workload.id, request_id=request_id)
+        return changed
+
+    def extend(
+        self, caller: Caller, workload_id: WorkloadId, extra_ms: int, *, now: Instant, request_id: str = ""
+    ) -> Workload:
+        """Lengthen the time limit of what is queued or runs. It needs its hold and keeps to the maxima."""
+        with self._changing(now) as batch:
+            workload = self._own(batch, caller, workload_id)
+            extend_attempt(batch, workload, extra_ms, self._ids.new)
+            batch.audit(caller, "extend", workload.id, request_id=request_id, after=f"{extra_ms} ms")
+            return self._known(batch, workload_id)
+
+    def record_checkpoint(self, caller: Caller, workload_id: WorkloadId, *, now: Instant) -> Attempt:
+        """Note that the workload has saved its work: what a preemption costs and refunds counts from here."""
+        with self._changing(now) as batch:
+            self._own(batch, caller, workload_id)
+            attempt = self._world.live_attempt(workload_id)
+            if attempt is None:
+                raise Conflict(f"{workload_id} does not run", code=RefusalCode.WRONG_STATE)
+            changed = replace(attempt, checkpointed_at=now)
+            batch.put_attempt(changed)
+        return changed
+
+    # --- money ---------------------------------------------------------------------------------------------------
+
+    def grant(
+        self, caller: Caller, asked: Award, *, now: Instant, command: Command | None = None, request_id: str = ""
+    ) -> Allowance:
+        """An ad-hoc grant (finance, operator), or one of compensation (people). Nobody grants to themselves."""
+        caller.require(
+            *((Role.PEOPLE,) if asked.source is AllowanceSource.COMPENSATION else (Role.FINANCE, Role.OPERATOR))
+        )
+        if caller.engineer is not None and asked.holder.id == caller.engineer:
+            raise NotPermitted("nobody grants hours to themselves", remedy="ask another person with the right to")
+        with self._changing(now) as batch:
+            earlier = _earlier_answer(batch, caller, command)
+            if earlier is not None:
+                known = batch.books.allowances.get(AllowanceId(earlier))
+                assert known is not None, "an answered grant is in the books"
+                return known.allowance
+            allowance = award(batch, asked, AllowanceId(self._ids.new("g")), caller.subject)
+            _answer(batch, caller, command, allowance.id)
+            batch.audit(caller, "grant", allowance.id, request_id=request_id, after=str(asked.amount))
+        return allowance
+
+    # --- the platform --------------------------------------------------------------------------------------------
+
+    def apply_policy(
+        self, caller: Caller, text: str, policy: Policy, *, now: Instant, request_id: str = ""
+    ) -> PolicyVersion:
+        """Put a policy in force from now on; running attempts keep the terms that they were launched under."""
+        caller.require(Role.OPERATOR)
+        version = PolicyVersion(policy.hash, policy.name, text, now, caller.subject)
+        with self._changing(now) as batch:
+            current = batch.books.control.current_policy()
+            if current is None or current.hash != policy.hash:
+                batch.books.control.add_policy(version)
+            batch.audit(caller, "apply policy", policy.hash, request_id=request_id)
+        self._world.put_policy(policy)
+        self.wake()
+        return version
+
+    def apply_people(
+        self, caller: Caller, engineers: Sequence[Engineer], *, now: Instant, request_id: str = ""
+    ) -> int:
+        """Put people in the directory, matched by subject; who is known keeps their id. Returns how many were new."""
+        caller.require(Role.OPERATOR, Role.PEOPLE)
+        with self._changing(now) as batch:
+            known = {engineer.subject: engineer for engineer in batch.books.people.all()}
+            placed = [
+                replace(e, id=known[e.subject].id if e.subject in known else EngineerId(self._ids.new("e")))
+                for e in engineers
+            ]
+            batch.books.people.save(placed)
+            batch.audit(caller, "apply people", f"{len(placed)} engineers", request_id=request_id)
+        self._world.put_people(placed)
+        return sum(engineer.subject not in known for engineer in engineers)
+
+    def pause(self, caller: Caller, brake: Brake, why: str, *, now: Instant, request_id: str = "") -> Pause:
+        caller.require(Role.OPERATOR)
+        pause = Pause(brake, caller.subject, why or "no reason given", now)
+        with self._changing(now) as batch:
+            batch.books.control.put_pause(pause)
+            batch.audit(caller, f"pause {brake.value}", brake.value, request_id=request_id, after=why)
+            pauses = batch.books.control.pauses()
+        self._world.put_brakes(pauses=pauses)
+        self.wake()
+        return pause
+
+    def resume_brake(self, caller: Caller, brake: Brake, *, now: Instant, request_id: str = "") -> None:
+        """Take the brake off, and let a loop that reached its stop rate go on."""
+        caller.require(Role.OPERATOR)
+        with self._changing(now) as batch:
+            batch.books.control.remove_pause(brake)
+            batch.books.control.clear_stops(brake)
+            batch.audit(caller, f"resume {brake.value}", brake.value, request_id=request_id)
+            pauses = batch.books.control.pauses()
+        self._world.put_brakes(pauses=pauses, stops=[s for s in self._world.stops if s.brake is not brake])
+        self.wake()
+
+    def issue_token(
+        self,
+        caller: Caller,
+        subject: str,
+        roles: frozenset[Role],
+        token_hash: str,
+        *,
+        now: Instant,
+        expires_at: Instant | None = None,
+    ) -> None:
+        """Let a bearer of the token act as `subject`. Only its hash is kept."""
+        caller.require(Role.OPERATOR)
+        with self._changing(now) as batch:
+            batch.books.people.add_token(token_hash, subject, roles, expires_at)
+            event = AuditEvent(now, caller.subject, "operator", "issue token", subject, after=",".join(sorted(roles)))
+            batch.books.control.add_events([event])
+
+    # --- below ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _changing(self, now: Instant) -> Iterator[Batch]:
+        with changing(self._store, self._world, now) as batch:
+            yield batch
+        self.wake()
+
+    def _owner_for(self, caller: Caller, owner: EngineerId | None) -> Engineer:
+        wanted = owner if owner is not None else caller.engineer
+        if owner is not None and owner != caller.engineer:
+            caller.require(Role.OPERATOR)
+        engineer = self._world.people.get(wanted) if wanted is not None else None
+        if engineer is None:
+            raise NotFound(
+                f"{wanted or caller.subject} is no engineer in the directory",
+                code=RefusalCode.UNKNOWN_ENGINEER,
+                remedy="an operator adds people with `allot people apply FILE`",
+            )
+        return engineer
+
+    def _judge(self, spec: WorkloadSpec, owner: Engineer, policy: Policy, now: Instant) -> None:
+        holders = set(holders_for(owner.id, owner.team, spec.project))
+        balances = [b for b in list(self._world.balances.values()) if b.allowance.holder in holders]
+        judge(spec, owner, policy, list(self._world.nodes.values()), balances, now)
+
+    def _require_room(self, batch: Batch, owner: Engineer, policy: Policy) -> None:
+        most = policy.limits.queued_per_engineer
+        if batch.books.workloads.count(owner=owner.id, states=[WorkloadState.QUEUED]) >= most:
+            raise Exhausted(
+                f"you have {most} workloads queued",
+                code=RefusalCode.QUEUE_FULL,
+                expected=f"at most {most}",
+                remedy="wait for some to start, or cancel some",
+            )
+
+    def _known(self, batch: Batch, workload_id: WorkloadId) -> Workload:
+        workload = batch.workload(workload_id) or batch.books.workloads.get(workload_id)
+        if workload is None:
+            raise NotFound(f"there is no workload {workload_id!r}", code=RefusalCode.UNKNOWN_WORKLOAD)
+        return workload
+
+    def _own(self, batch: Batch, caller: Caller, workload_id: WorkloadId) -> Workload:
+        """The workload, if the caller owns it or is an operator. To anybody else it does not exist."""
+        workload = self._known(batch, workload_id)
+        if workload.owner != caller.engineer and not caller.has(Role.OPERATOR):
+            raise NotFound(f"there is no workload {workload_id!r}", code=RefusalCode.UNKNOWN_WORKLOAD)
+        return workload
+
+    def _end(self, batch: Batch, caller: Caller, workload: Workload, reason: Reason) -> None:
+        to = WorkloadState.CANCELLED if reason is Reason.CANCELLED else WorkloadState.STOPPED
+        attempt = self._world.live_attempt(workload.id)
+        if attempt is None:
+            if workload.id in self._world.reservations:
+                drop_reservation(batch, workload.id)
+            if to is WorkloadState.STOPPED and workload.state is WorkloadState.QUEUED:
+                to = WorkloadState.CANCELLED
+            batch.change_workload(workload, state=to, state_reason=reason)
+            batch.say(workload.id, reason, {"by": caller.subject})
+        elif attempt.state is AttemptState.STOPPING:
+            batch.put_attempt(replace(attempt, stop_reason=reason))
+            batch.change_workload(workload, state_reason=reason)
+            batch.say(workload.id, reason, {"by": caller.subject})
+        else:
+            stop_attempt(batch, attempt, reason, {"by": caller.subject})
+
+
+def _nobody_waits() -> None:
+    """Before the cycle runs there is nobody to wake."""
+
+
+def _require_sandbox(workload: Workload) -> None:
+    if workload.spec.kind is not WorkloadKind.SANDBOX:
+        raise InvalidInput(
+            f"{workload.id} is a job", expected="a sandbox", remedy="`allot cancel` ends a job", where="workload"
+        )
+
+
+def _earlier_answer(batch: Batch, caller: Caller, command: Command | None) -> str | None:
+    """The first answer to this command, if there was one. The same id with another body is a conflict."""
+    if command is None:
+        return None
+    known = batch.books.control.command(command.id)
+    if known is None:
+        return None
+    if known.body_hash != command.body_hash or known.caller != caller.subject:
+        raise Conflict(
+            f"the idempotency key {command.id} was used for another request",
+            code=RefusalCode.IDEMPOTENCY_CONFLICT,
+            expected="the same body as the first time",
+            remedy="use a new key for a new request",
+        )
+    return known.answer
+
+
+def _answer(batch: Batch, caller: Caller, command: Command | None, answer: str) -> None:
+    if command is not None:
+        batch.books.control.add_command(
+            CommandRecord(command.id, caller.subject, command.body_hash, answer, batch.now)
+        )

@@ -1,0 +1,144 @@
+"""Grant: hours for an allowance, by a person's decision or by tier and project at the start of a period."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind, Purpose
+from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
+from scheduler.domain.people import Engineer
+from scheduler.domain.periods import Period
+from scheduler.domain.policy import Policy
+from scheduler.domain.units import AMOUNT_MAX, AllowanceId, EngineerId, GpuClassName, Instant
+from scheduler.ledger.grants import expire, grant, project_allowance_id, tier_allowance_id
+from scheduler.ledger.journal import Account, AccountKind
+from scheduler.lifecycle.batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Award:
+    """What somebody asks to grant. `amount` in standard GPU-milliseconds; `purposes` None: what the source implies."""
+
+    holder: Holder
+    amount: int
+    source: AllowanceSource = AllowanceSource.AD_HOC
+    expires_at: Instant | None = None
+    gpu_classes: frozenset[GpuClassName] | None = None
+    purposes: frozenset[Purpose] | None = None
+    reason: str = ""
+
+
+_PURPOSES = {
+    AllowanceSource.TIER: frozenset({Purpose.PROJECT}),
+    AllowanceSource.PROJECT: frozenset({Purpose.PROJECT}),
+    AllowanceSource.COMPENSATION: frozenset({Purpose.PERSONAL}),
+    AllowanceSource.AD_HOC: frozenset({Purpose.PROJECT, Purpose.PERSONAL}),
+}
+
+
+def award(batch: Batch, asked: Award, allowance_id: AllowanceId, actor: str) -> Allowance:
+    """Record the award and post its grant. Raises InvalidInput or NotFound for what cannot be granted."""
+    _require_holder(batch, asked.holder)
+    if asked.expires_at is not None and asked.expires_at <= batch.now:
+        raise InvalidInput("it would have expired already", where="expires_at", expected="an instant in the future")
+    if not 0 < asked.amount < AMOUNT_MAX:
+        raise InvalidInput(
+            f"a grant of {asked.amount} cannot be made",
+            where="amount",
+            code=RefusalCode.INVALID_AMOUNT,
+            expected="a positive number of hours",
+        )
+    allowance = Allowance(
+        id=allowance_id,
+        holder=asked.holder,
+        source=asked.source,
+        amount=asked.amount,
+        starts_at=batch.now,
+        expires_at=asked.expires_at,
+        granted_at=batch.now,
+        gpu_classes=asked.gpu_classes,
+        purposes=asked.purposes if asked.purposes is not None else _PURPOSES[asked.source],
+    )
+    batch.add_allowance(allowance)
+    batch.post(grant(allowance, actor=actor, memo=asked.reason))
+    return allowance
+
+
+def _require_holder(batch: Batch, holder: Holder) -> None:
+    policy = batch.world.require_policy()
+    known: Iterable[str]
+    match holder.kind:
+        case HolderKind.ENGINEER:
+            if EngineerId(holder.id) in batch.world.people:
+                return
+            raise NotFound(f"there is no engineer {holder.id!r}", code=RefusalCode.UNKNOWN_ENGINEER)
+        case HolderKind.TEAM:
+            known, code = policy.pool_of_team, RefusalCode.UNKNOWN_TEAM
+        case HolderKind.PROJECT:
+            known, code = policy.projects, RefusalCode.UNKNOWN_PROJECT
+    if holder.id not in known:
+        raise NotFound(
+            f"there is no {holder.kind.value} {holder.id!r}", code=code, expected="one of " + ", ".join(sorted(known))
+        )
+
+
+def grant_period(batch: Batch, period: Period) -> int:
+    """Grant every engineer their tier's hours and every project its own, for the period. Done twice, it is done once.
+
+    Returns how many grants were new.
+    """
+    policy = batch.world.require_policy()
+    made = 0
+    for allowance in (*_tier_grants(batch.world.people.values(), policy, period), *_project_grants(policy, period)):
+        known = batch.world.balances.get(allowance.id)
+        if known is None and batch.books.allowances.get(allowance.id) is None:
+            batch.add_allowance(allowance)
+            batch.post(grant(allowance, actor="policy", memo=f"{period.name} by policy {policy.name}"))
+            made += 1
+    return made
+
+
+def _tier_grants(people: Iterable[Engineer], policy: Policy, period: Period) -> Iterable[Allowance]:
+    for engineer in sorted(people, key=lambda person: person.id):
+        tier = policy.tiers.get(engineer.tier)
+        if tier is not None and tier.allowance > 0:
+            yield Allowance(
+                id=tier_allowance_id(engineer.id, period.name),
+                holder=Holder(HolderKind.ENGINEER, engineer.id),
+                source=AllowanceSource.TIER,
+                amount=tier.allowance,
+                starts_at=period.starts_at,
+                expires_at=period.ends_at,
+                granted_at=period.starts_at,
+                gpu_classes=tier.gpu_classes,
+                period=period.name,
+                overdraft=tier.overdraft,
+            )
+
+
+def _project_grants(policy: Policy, period: Period) -> Iterable[Allowance]:
+    for project in sorted(policy.projects.values(), key=lambda item: item.name):
+        if project.allowance > 0:
+            yield Allowance(
+                id=project_allowance_id(project.name, period.name),
+                holder=Holder(HolderKind.PROJECT, project.name),
+                source=AllowanceSource.PROJECT,
+                amount=project.allowance,
+                starts_at=period.starts_at,
+                expires_at=period.ends_at,
+                granted_at=period.starts_at,
+                period=period.name,
+            )
+
+
+def expire_due(batch: Batch) -> int:
+    """Take what is left of expired allowances. Held hours stay; what is released later expires in a later round."""
+    made = 0
+    for balance in list(batch.world.balances.values()):
+        expires_at = balance.allowance.expires_at
+        if expires_at is not None and expires_at <= batch.now and balance.available > 0:
+            is_first = batch.books.journal.balance(Account(AccountKind.EXPIRED, balance.allowance.id)) == 0
+            # What was left at the expiry belongs to the period that it ends; what came back later does not.
+            at = Instant(expires_at - 1) if is_first else batch.now
+            batch.post(expire(balance.allowance, balance.available, at, taken_at=batch.now))
+            made += 1
+    return made
