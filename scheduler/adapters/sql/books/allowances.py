@@ -1,0 +1,168 @@
+"""Allowances and holds in SQL."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, or_, select
+
+from scheduler.adapters.sql.books.journal import SqlJournal
+from scheduler.adapters.sql.codec import FieldCodec, RowCodec
+from scheduler.adapters.sql.querying import insert_all, rows_by_id, update_all
+from scheduler.adapters.sql.tables.allowances import allowances, holds
+from scheduler.adapters.sql.tables.journal import accounts
+from scheduler.domain.allowances import Allowance, AllowanceBalance, Holder, HolderKind
+from scheduler.domain.errors import Conflict, NotFound, RefusalCode
+from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, WorkloadId
+from scheduler.ledger.holds import Hold, HoldState
+from scheduler.ledger.journal import Account, AccountKind
+
+
+def _holder_text(holder: Holder) -> str:
+    return f"{holder.kind.value}:{holder.id}"
+
+
+def _holder(text: str) -> Holder:
+    kind, _, holder_id = text.partition(":")
+    return Holder(HolderKind(kind), holder_id)
+
+
+_ALLOWANCE = RowCodec(Allowance, allowances, FieldCodec("holder", _holder_text, _holder))
+_HOLD = RowCodec(Hold, holds)
+
+_available = accounts.alias("available")
+_held = accounts.alias("held")
+
+
+def _balance_of(kind: AccountKind, alias: Any) -> Any:
+    return and_(alias.c.owner == allowances.c.id, alias.c.kind == kind.value, alias.c.unit == allowances.c.unit)
+
+
+_BALANCES = (
+    select(*_ALLOWANCE.columns, _available.c.balance, _held.c.balance)
+    .join(_available, _balance_of(AccountKind.ALLOWANCE, _available))
+    .join(_held, _balance_of(AccountKind.HELD, _held))
+    .order_by(allowances.c.id)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAllowances:
+    """An AllowanceBook. An award opens its accounts, with its overdraft as the floor."""
+
+    connection: Connection
+
+    def add(self, allowance: Allowance) -> bool:
+        known = select(allowances.c.id).where(allowances.c.id == allowance.id)
+        if self.connection.execute(known).first() is not None:
+            return False
+        insert_all(self.connection, allowances, [_ALLOWANCE.write(allowance)])
+        SqlJournal(self.connection).open_accounts(
+            {
+                (Account(AccountKind.ALLOWANCE, allowance.id), allowance.unit): -allowance.overdraft,
+                (Account(AccountKind.HELD, allowance.id), allowance.unit): 0,
+            }
+        )
+        return True
+
+    def get(self, allowance_id: AllowanceId) -> AllowanceBalance | None:
+        row = self.connection.execute(_BALANCES.where(allowances.c.id == allowance_id)).first()
+        return None if row is None else _balance(row)
+
+    def balances(
+        self,
+        *,
+        ids: Iterable[AllowanceId] | None = None,
+        holders: Sequence[Holder] | None = None,
+        open_at: Instant | None = None,
+    ) -> list[AllowanceBalance]:
+        statement: Select[*tuple[Any, ...]] = _BALANCES
+        if holders is not None:
+            statement = statement.where(allowances.c.holder.in_([_holder_text(holder) for holder in holders]))
+        if open_at is not None:
+            statement = statement.where(
+                allowances.c.starts_at <= open_at,
+                or_(allowances.c.expires_at.is_(None), allowances.c.expires_at > open_at),
+            )
+        if ids is not None:
+            rows = rows_by_id(self.connection, statement, allowances.c.id, ids)
+        else:
+            rows = list(self.connection.execute(statement))
+        return [_balance(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class SqlHolds:
+    """A HoldBook. Every change reads the holds first, so that what is refused names the hold and changes nothing."""
+
+    connection: Connection
+
+    def open(self, opened: Sequence[Hold]) -> None:
+        insert_all(self.connection, holds, [_HOLD.write(hold) for hold in opened])
+
+    def of_attempt(self, attempt_id: AttemptId) -> list[Hold]:
+        return self.of_attempts([attempt_id])[attempt_id]
+
+    def of_attempts(self, ids: Sequence[AttemptId]) -> Mapping[AttemptId, list[Hold]]:
+        found: dict[AttemptId, list[Hold]] = {attempt_id: [] for attempt_id in ids}
+        statement = select(*_HOLD.columns).order_by(holds.c.order, holds.c.id)
+        for row in rows_by_id(self.connection, statement, holds.c.attempt_id, ids):
+            hold = _HOLD.read(row)
+            if hold.attempt_id is not None:
+                found[hold.attempt_id].append(hold)
+        return found
+
+    def reserved_for(self, workload_id: WorkloadId) -> list[Hold]:
+        statement = (
+            select(*_HOLD.columns)
+            .where(
+                holds.c.workload_id == workload_id,
+                holds.c.attempt_id.is_(None),
+                holds.c.state == HoldState.OPEN.value,
+            )
+            .order_by(holds.c.order, holds.c.id)
+        )
+        return _HOLD.read_all(self.connection.execute(statement))
+
+    def assign(self, ids: Sequence[HoldId], attempt_id: AttemptId) -> None:
+        self._open_ones(ids)
+        update_all(self.connection, holds, holds.c.id, [{"id": i, "attempt_id": attempt_id} for i in ids])
+
+    def charge(self, amounts: Mapping[HoldId, int]) -> None:
+        stored = self._open_ones(list(amounts))
+        rows = []
+        for hold_id, amount in amounts.items():
+            hold = stored[hold_id]
+            if not 0 <= amount <= hold.remaining:
+                raise Conflict(
+                    f"hold {hold_id} has {hold.remaining} left and cannot be charged {amount}",
+                    expected="the excess as overrun",
+                )
+            rows.append({"id": hold_id, "charged": hold.charged + amount})
+        update_all(self.connection, holds, holds.c.id, rows)
+
+    def resolve(self, ids: Sequence[HoldId], at: Instant) -> None:
+        self._open_ones(ids)
+        rows = [{"id": hold_id, "state": HoldState.RESOLVED.value, "resolved_at": at} for hold_id in ids]
+        update_all(self.connection, holds, holds.c.id, rows)
+
+    def open_ones(self) -> list[Hold]:
+        statement = select(*_HOLD.columns).where(holds.c.state == HoldState.OPEN.value).order_by(holds.c.id)
+        return _HOLD.read_all(self.connection.execute(statement))
+
+    def _open_ones(self, ids: Sequence[HoldId]) -> dict[HoldId, Hold]:
+        """Those holds, locked; refused where one is unknown or resolved."""
+        statement = select(*_HOLD.columns).order_by(holds.c.id).with_for_update()
+        stored = {hold.id: hold for hold in _HOLD.read_all(rows_by_id(self.connection, statement, holds.c.id, ids))}
+        for hold_id in ids:
+            hold = stored.get(hold_id)
+            if hold is None:
+                raise NotFound(f"there is no hold {hold_id}", code=RefusalCode.STALE)
+            if hold.state is not HoldState.OPEN:
+                raise Conflict(f"hold {hold_id} is resolved already", expected="a hold to be resolved once")
+        return stored
+
+
+def _balance(row: Row[*tuple[Any, ...]]) -> AllowanceBalance:
+    values = tuple(row)
+    return AllowanceBalance(_ALLOWANCE.read(values[:-2]), available=values[-2], held=values[-1])

@@ -1,0 +1,90 @@
+"""Attempts, their pods, and reservations in SQL."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, select
+
+from scheduler.adapters.sql.codec import RowCodec
+from scheduler.adapters.sql.querying import insert_all, pieces, rows_by_id, update_all
+from scheduler.adapters.sql.tables.workloads import attempts, pods, reservations
+from scheduler.decision.snapshot import Reservation
+from scheduler.domain.errors import NotFound, RefusalCode
+from scheduler.domain.records import PodRun
+from scheduler.domain.units import AttemptId, PodUid, WorkloadId
+from scheduler.domain.workloads import Attempt, AttemptState
+
+_ATTEMPT = RowCodec(Attempt, attempts)
+_POD = RowCodec(PodRun, pods)
+_RESERVATION = RowCodec(Reservation, reservations)
+_LIVE = [state.value for state in AttemptState if state is not AttemptState.ENDED]
+
+
+@dataclass(frozen=True, slots=True)
+class SqlAttempts:
+    """An AttemptBook."""
+
+    connection: Connection
+
+    def add(self, added: Sequence[Attempt]) -> None:
+        insert_all(self.connection, attempts, [_ATTEMPT.write(attempt) for attempt in added])
+
+    def get(self, attempt_id: AttemptId) -> Attempt | None:
+        return self.many([attempt_id]).get(attempt_id)
+
+    def save(self, saved: Sequence[Attempt]) -> None:
+        """Raises NotFound where one was never added."""
+        known = {row[0] for row in rows_by_id(self.connection, select(attempts.c.id), attempts.c.id, _ids(saved))}
+        for attempt in saved:
+            if attempt.id not in known:
+                raise NotFound(f"there is no attempt {attempt.id}", code=RefusalCode.STALE)
+        update_all(self.connection, attempts, attempts.c.id, [_ATTEMPT.write(attempt) for attempt in saved])
+
+    def live(self) -> list[Attempt]:
+        statement = select(*_ATTEMPT.columns).where(attempts.c.state.in_(_LIVE)).order_by(attempts.c.id)
+        return _ATTEMPT.read_all(self.connection.execute(statement))
+
+    def of_workload(self, workload_id: WorkloadId) -> list[Attempt]:
+        """In the order of their numbers."""
+        statement = (
+            select(*_ATTEMPT.columns)
+            .where(attempts.c.workload_id == workload_id)
+            .order_by(attempts.c.number, attempts.c.id)
+        )
+        return _ATTEMPT.read_all(self.connection.execute(statement))
+
+    def many(self, ids: Sequence[AttemptId]) -> Mapping[AttemptId, Attempt]:
+        rows = rows_by_id(self.connection, select(*_ATTEMPT.columns), attempts.c.id, ids)
+        return {attempt.id: attempt for attempt in _ATTEMPT.read_all(rows)}
+
+    def save_pods(self, runs: Sequence[PodRun]) -> None:
+        """New ones are added, known ones overwritten; of two with one uid the last counts."""
+        latest = {run.pod_uid: _POD.write(run) for run in runs}
+        known = {row[0] for row in rows_by_id(self.connection, select(pods.c.pod_uid), pods.c.pod_uid, latest)}
+        insert_all(self.connection, pods, [row for uid, row in latest.items() if uid not in known])
+        update_all(self.connection, pods, pods.c.pod_uid, [row for uid, row in latest.items() if uid in known])
+
+    def pods_of(self, ids: Sequence[AttemptId]) -> Mapping[AttemptId, list[PodRun]]:
+        found: dict[AttemptId, list[PodRun]] = {attempt_id: [] for attempt_id in ids}
+        statement = select(*_POD.columns).order_by(pods.c.pod_uid)
+        for run in _POD.read_all(rows_by_id(self.connection, statement, pods.c.attempt_id, ids)):
+            found[run.attempt_id].append(run)
+        return found
+
+    def pod(self, uid: PodUid) -> PodRun | None:
+        row = self.connection.execute(select(*_POD.columns).where(pods.c.pod_uid == uid)).first()
+        return None if row is None else _POD.read(row)
+
+    def save_reservations(self, changes: Mapping[WorkloadId, Reservation | None]) -> None:
+        for piece in pieces(changes):
+            self.connection.execute(delete(reservations).where(reservations.c.workload_id.in_(piece)))
+        kept = [_RESERVATION.write(reservation) for reservation in changes.values() if reservation is not None]
+        insert_all(self.connection, reservations, kept)
+
+    def reservations(self) -> list[Reservation]:
+        statement = select(*_RESERVATION.columns).order_by(reservations.c.workload_id)
+        return _RESERVATION.read_all(self.connection.execute(statement))
+
+
+def _ids(saved: Sequence[Attempt]) -> list[AttemptId]:
+    return [attempt.id for attempt in saved]

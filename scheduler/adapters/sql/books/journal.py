@@ -1,0 +1,248 @@
+"""The journal in SQL: posting under locks and floors, balances, and the journal read back."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from scheduler.adapters.sql.books.posting import AccountKey, AccountState, apply, touched_accounts
+from scheduler.adapters.sql.querying import insert_all, next_number, pieces, rows_by_id, update_all
+from scheduler.adapters.sql.tables import journal as tables
+from scheduler.domain.errors import Conflict, RefusalCode
+from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
+from scheduler.ledger.canonical import body_hash
+from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind
+from scheduler.ports import BalanceDifference, PostedEntry
+
+_STATES = select(
+    tables.accounts.c.id,
+    tables.accounts.c.kind,
+    tables.accounts.c.owner,
+    tables.accounts.c.unit,
+    tables.accounts.c.balance,
+    tables.accounts.c.floor,
+).order_by(tables.accounts.c.id)
+
+_POSTED = (
+    select(
+        tables.entries.c.seq,
+        tables.transactions.c.id,
+        tables.transactions.c.kind,
+        tables.entries.c.at,
+        tables.transactions.c.recorded_at,
+        tables.accounts.c.kind,
+        tables.accounts.c.owner,
+        tables.accounts.c.unit,
+        tables.entries.c.amount,
+        tables.entries.c.gpu_ms,
+        tables.transactions.c.attempt_id,
+        tables.transactions.c.memo,
+    )
+    .join(tables.transactions, tables.transactions.c.seq == tables.entries.c.transaction_seq)
+    .join(tables.accounts, tables.accounts.c.id == tables.entries.c.account_id)
+    .order_by(tables.entries.c.seq)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SqlJournal:
+    """A JournalBook. Numbers are without gaps and in the order of commits: one transaction writes at a time."""
+
+    connection: Connection
+
+    def post(self, posted: Sequence[Transaction], recorded_at: Instant) -> None:
+        fresh = self._not_yet_posted(posted)
+        if not fresh:
+            return
+        states = self._lock_accounts([transaction for transaction, _ in fresh])
+        apply([transaction for transaction, _ in fresh], states)
+        self._write(fresh, states, recorded_at)
+
+    def balance(self, account: Account, unit: Unit = STANDARD_GPU) -> int:
+        state = self._states([account], for_update=False).get((account, unit))
+        return 0 if state is None else state.balance
+
+    def entries(
+        self,
+        *,
+        accounts: Sequence[Account] | None = None,
+        kinds: Sequence[AccountKind] | None = None,
+        starts_at: Instant | None = None,
+        ends_at: Instant | None = None,
+        attempt_id: AttemptId | None = None,
+    ) -> Iterator[PostedEntry]:
+        statement = _POSTED
+        if kinds is not None:
+            statement = statement.where(tables.accounts.c.kind.in_([kind.value for kind in kinds]))
+        if starts_at is not None:
+            statement = statement.where(tables.entries.c.at >= starts_at)
+        if ends_at is not None:
+            statement = statement.where(tables.entries.c.at < ends_at)
+        if attempt_id is not None:
+            statement = statement.where(tables.transactions.c.attempt_id == attempt_id)
+        if accounts is not None:
+            ids = [state.id for state in self._states(accounts, for_update=False).values()]
+            statement = statement.where(tables.entries.c.account_id.in_(ids))
+        return self._stream(statement)
+
+    def totals(
+        self, *, ends_at: Instant, accounts: Sequence[Account], unit: Unit = STANDARD_GPU
+    ) -> Mapping[Account, int]:
+        states = self._states(accounts, for_update=False)
+        by_id = {state.id: account for (account, account_unit), state in states.items() if account_unit == unit}
+        sums = dict.fromkeys(accounts, 0)
+        for piece in pieces(by_id):
+            statement = (
+                select(tables.entries.c.account_id, func.sum(tables.entries.c.amount))
+                .where(tables.entries.c.account_id.in_(piece), tables.entries.c.at < ends_at)
+                .group_by(tables.entries.c.account_id)
+            )
+            for account_id, total in self.connection.execute(statement):
+                sums[by_id[account_id]] = int(total)
+        return sums
+
+    def differences(self) -> list[BalanceDifference]:
+        sums = (
+            select(tables.entries.c.account_id, func.sum(tables.entries.c.amount).label("total"))
+            .group_by(tables.entries.c.account_id)
+            .subquery()
+        )
+        total = func.coalesce(sums.c.total, 0)
+        account = tables.accounts.c
+        statement = (
+            select(account.kind, account.owner, account.unit, account.balance, total)
+            .outerjoin(sums, sums.c.account_id == account.id)
+            .where(account.balance != total)
+            .order_by(account.id)
+        )
+        return [
+            BalanceDifference(Account(AccountKind(kind), owner), Unit(unit), cached, int(rebuilt))
+            for kind, owner, unit, cached, rebuilt in self.connection.execute(statement)
+        ]
+
+    def _not_yet_posted(self, posted: Sequence[Transaction]) -> list[tuple[Transaction, str]]:
+        """Those that are new, with their hashes; a Conflict where an id has another body."""
+        statement = select(tables.transactions.c.id, tables.transactions.c.body_hash)
+        ids = [transaction.id for transaction in posted]
+        known: dict[str, str] = dict(rows_by_id(self.connection, statement, tables.transactions.c.id, ids))
+        fresh = []
+        for transaction in posted:
+            new_hash = body_hash(transaction)
+            if transaction.id not in known:
+                known[transaction.id] = new_hash
+                fresh.append((transaction, new_hash))
+            elif known[transaction.id] != new_hash:
+                raise Conflict(
+                    f"transaction {transaction.id} was posted before with another body",
+                    code=RefusalCode.IDEMPOTENCY_CONFLICT,
+                    expected="the same body under the same id",
+                    remedy="give the new posting an id of its own",
+                )
+        return fresh
+
+    def _lock_accounts(self, fresh: Sequence[Transaction]) -> dict[AccountKey, AccountState]:
+        """Every account that they touch, locked. A new one is inserted as zero first: what is not there has no lock."""
+        keys = touched_accounts(fresh)
+        states = self._states([account for account, _ in keys], for_update=True)
+        missing = [key for key in keys if key not in states]
+        if missing:
+            self.open_accounts(dict.fromkeys(missing, 0))
+            states |= self._states([account for account, _ in missing], for_update=True)
+        return states
+
+    def open_accounts(self, floors: Mapping[AccountKey, int]) -> None:
+        """Insert accounts that are not there yet, with a balance of zero; those that are get the floor given."""
+        known = self._states([account for account, _ in floors], for_update=True)
+        first = next_number(self.connection, tables.accounts.c.id)
+        missing = [key for key in floors if key not in known]
+        rows = [
+            {
+                "id": first + place,
+                "kind": account.kind.value,
+                "owner": account.owner,
+                "unit": unit,
+                "balance": 0,
+                "floor": None if account.kind.may_go_below_zero else floors[account, unit],
+            }
+            for place, (account, unit) in enumerate(missing)
+        ]
+        insert_all(self.connection, tables.accounts, rows)
+        floored = [
+            {"id": state.id, "floor": floors[key]}
+            for key, state in known.items()
+            if key in floors and state.floor not in {None, floors[key]}
+        ]
+        update_all(self.connection, tables.accounts, tables.accounts.c.id, floored)
+
+    def _states(self, accounts: Iterable[Account], *, for_update: bool) -> dict[AccountKey, AccountState]:
+        """What is stored of the accounts, in every unit. Locked in the order of their ids."""
+        wanted = set(accounts)
+        statement = _STATES.with_for_update() if for_update else _STATES
+        owners = sorted({account.owner for account in wanted})
+        states = {}
+        for row in rows_by_id(self.connection, statement, tables.accounts.c.owner, owners):
+            account = Account(AccountKind(row.kind), row.owner)
+            if account in wanted:
+                states[account, Unit(row.unit)] = AccountState(row.id, row.balance, row.floor)
+        return states
+
+    def _write(
+        self,
+        fresh: Sequence[tuple[Transaction, str]],
+        states: Mapping[AccountKey, AccountState],
+        recorded_at: Instant,
+    ) -> None:
+        transaction_seq = next_number(self.connection, tables.transactions.c.seq)
+        entry_seq = next_number(self.connection, tables.entries.c.seq)
+        transaction_rows: list[dict[str, object]] = []
+        entry_rows: list[dict[str, object]] = []
+        for transaction, new_hash in fresh:
+            transaction_rows.append(
+                {
+                    "seq": transaction_seq,
+                    "id": transaction.id,
+                    "kind": transaction.kind.value,
+                    "at": transaction.at,
+                    "recorded_at": recorded_at,
+                    "attempt_id": transaction.attempt_id,
+                    "command_id": transaction.command_id,
+                    "actor": transaction.actor,
+                    "memo": transaction.memo,
+                    "body_hash": new_hash,
+                }
+            )
+            for entry in transaction.entries:
+                entry_rows.append(
+                    {
+                        "seq": entry_seq,
+                        "transaction_seq": transaction_seq,
+                        "account_id": states[entry.account, entry.unit].id,
+                        "at": transaction.at,
+                        "amount": entry.amount,
+                        "gpu_ms": entry.gpu_ms,
+                    }
+                )
+                entry_seq += 1
+            transaction_seq += 1
+        insert_all(self.connection, tables.transactions, transaction_rows)
+        insert_all(self.connection, tables.entries, entry_rows)
+        changed = ({"id": state.id, "balance": state.balance} for state in states.values() if state.is_changed)
+        update_all(self.connection, tables.accounts, tables.accounts.c.id, changed)
+
+    def _stream(self, statement: Select[*tuple[Any, ...]]) -> Iterator[PostedEntry]:
+        for row in self.connection.execute(statement, execution_options={"yield_per": 1_000}):
+            seq, transaction_id, kind, at, recorded_at, account_kind, owner, unit, amount, gpu_ms, attempt, memo = row
+            yield PostedEntry(
+                seq=seq,
+                transaction_id=transaction_id,
+                kind=TransactionKind(kind),
+                at=at,
+                recorded_at=recorded_at,
+                account=Account(AccountKind(account_kind), owner),
+                unit=Unit(unit),
+                amount=amount,
+                gpu_ms=gpu_ms,
+                attempt_id=attempt,
+                memo=memo,
+            )

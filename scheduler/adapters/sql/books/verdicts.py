@@ -1,0 +1,40 @@
+"""Verdicts in SQL: added, never changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from scheduler.adapters.sql.codec import RowCodec
+from scheduler.adapters.sql.querying import insert_all, next_number
+from scheduler.adapters.sql.tables.verdicts import verdicts
+from scheduler.domain.records import RecordedVerdict
+from scheduler.domain.units import WorkloadId
+
+_VERDICT = RowCodec(RecordedVerdict, verdicts)
+_NEWEST_FIRST = select(*_VERDICT.columns).order_by(verdicts.c.seq.desc())
+
+
+@dataclass(frozen=True, slots=True)
+class SqlVerdicts:
+    """A VerdictBook."""
+
+    connection: Connection
+
+    def add(self, added: Sequence[RecordedVerdict]) -> None:
+        first = next_number(self.connection, verdicts.c.seq)
+        rows = [_VERDICT.write(verdict) | {"seq": first + place} for place, verdict in enumerate(added)]
+        insert_all(self.connection, verdicts, rows)
+
+    def latest(self, workload_id: WorkloadId) -> RecordedVerdict | None:
+        found = self.of_workload(workload_id, limit=1)
+        return found[0] if found else None
+
+    def of_workload(self, workload_id: WorkloadId, limit: int = 50) -> list[RecordedVerdict]:
+        """Newest first."""
+        statement = _NEWEST_FIRST.where(verdicts.c.workload_id == workload_id).limit(limit)
+        return _VERDICT.read_all(self.connection.execute(statement))
+
+    def recent(self, *, after_seq: int = 0, limit: int = 50) -> list[RecordedVerdict]:
+        statement = _NEWEST_FIRST.where(verdicts.c.seq > after_seq).limit(limit)
+        return _VERDICT.read_all(self.connection.execute(statement))

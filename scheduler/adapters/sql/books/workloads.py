@@ -1,0 +1,100 @@
+"""Workloads in SQL: written by version, read by id, state and page."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select, tuple_
+
+from scheduler.adapters.sql.codec import RowCodec
+from scheduler.adapters.sql.querying import insert_all, rows_by_id, update_all
+from scheduler.adapters.sql.tables.workloads import workloads
+from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.units import EngineerId, TeamName, WorkloadId
+from scheduler.domain.workloads import Workload, WorkloadState
+
+_WORKLOAD = RowCodec(Workload, workloads)
+_UNFINISHED = [state.value for state in WorkloadState if not state.is_final]
+
+
+@dataclass(frozen=True, slots=True)
+class SqlWorkloads:
+    """A WorkloadBook."""
+
+    connection: Connection
+
+    def add(self, added: Sequence[Workload]) -> None:
+        insert_all(self.connection, workloads, [_WORKLOAD.write(workload) for workload in added])
+
+    def get(self, workload_id: WorkloadId) -> Workload | None:
+        return self._first(select(*_WORKLOAD.columns).where(workloads.c.id == workload_id))
+
+    def by_job(self, namespace: str, job_name: str) -> Workload | None:
+        return self._first(
+            select(*_WORKLOAD.columns).where(workloads.c.namespace == namespace, workloads.c.job_name == job_name)
+        )
+
+    def save(self, saved: Sequence[Workload]) -> list[WorkloadId]:
+        statement = select(workloads.c.id, workloads.c.version).with_for_update()
+        ids = [workload.id for workload in saved]
+        stored: dict[str, int] = dict(rows_by_id(self.connection, statement, workloads.c.id, ids))
+        written, refused = [], []
+        for workload in saved:
+            if stored.get(workload.id) == workload.version - 1:
+                stored[workload.id] = workload.version
+                written.append(_WORKLOAD.write(workload))
+            else:
+                refused.append(workload.id)
+        update_all(self.connection, workloads, workloads.c.id, written)
+        return refused
+
+    def unfinished(self) -> list[Workload]:
+        statement = select(*_WORKLOAD.columns).where(workloads.c.state.in_(_UNFINISHED)).order_by(workloads.c.id)
+        return _WORKLOAD.read_all(self.connection.execute(statement))
+
+    def page(
+        self,
+        *,
+        owner: EngineerId | None = None,
+        team: TeamName | None = None,
+        states: Sequence[WorkloadState] | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> list[Workload]:
+        statement = _filtered(select(*_WORKLOAD.columns), owner, states)
+        if team is not None:
+            statement = statement.where(workloads.c.team == team)
+        if before is not None:
+            submitted_at, workload_id = _cursor(before)
+            statement = statement.where(
+                tuple_(workloads.c.submitted_at, workloads.c.id) < tuple_(submitted_at, workload_id)
+            )
+        statement = statement.order_by(workloads.c.submitted_at.desc(), workloads.c.id.desc()).limit(limit)
+        return _WORKLOAD.read_all(self.connection.execute(statement))
+
+    def count(self, *, owner: EngineerId | None = None, states: Sequence[WorkloadState] | None = None) -> int:
+        statement = _filtered(select(func.count()).select_from(workloads), owner, states)
+        return int(self.connection.execute(statement).scalar_one())
+
+    def _first(self, statement: Select[*tuple[Any, ...]]) -> Workload | None:
+        row = self.connection.execute(statement).first()
+        return None if row is None else _WORKLOAD.read(row)
+
+
+def _filtered(
+    statement: Select[*tuple[Any, ...]], owner: EngineerId | None, states: Sequence[WorkloadState] | None
+) -> Select[*tuple[Any, ...]]:
+    if owner is not None:
+        statement = statement.where(workloads.c.owner == owner)
+    if states is not None:
+        statement = statement.where(workloads.c.state.in_([state.value for state in states]))
+    return statement
+
+
+def _cursor(text: str) -> tuple[int, str]:
+    submitted_at, separator, workload_id = text.partition("|")
+    if not separator or not submitted_at.isdecimal() or not submitted_at.isascii() or len(submitted_at) > 18:
+        raise InvalidInput(
+            f"{text!r} is no cursor", code=RefusalCode.INVALID_CURSOR, expected="`next` of the page before, as it was"
+        )
+    return int(submitted_at), workload_id

@@ -1,0 +1,100 @@
+"""Engines for both databases, configured so that a transaction means the same on each.
+
+SQLite: WAL, synchronous=FULL, foreign keys, `BEGIN IMMEDIATE` to write and `BEGIN` on a query-only connection to
+read. PostgreSQL: an advisory lock makes one writer at a time, as on SQLite: what a writing transaction has read
+stays true until it commits, the journal's sequence has no gaps and the order of commits, and nothing deadlocks.
+"""
+
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from scheduler.domain.errors import InvalidInput
+
+BUSY_TIMEOUT_SECONDS = 10
+READERS_MAX = 40
+"""As many as the API has threads."""
+
+_WRITER_LOCK = 0x616C6C6F74  # "allot": any number, so that it is always the same
+
+
+def parse(url: str) -> URL:
+    """Raises InvalidInput where it is no address of a SQLite or PostgreSQL database."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise _not_an_address(url) from error
+    if parsed.drivername in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername in {"sqlite", "postgresql+psycopg"}:
+        return parsed
+    raise _not_an_address(url)
+
+
+def open_engine(url: URL, *, to_write: bool) -> Engine:
+    """An engine whose every transaction writes, or whose every transaction reads one consistent state."""
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, to_write=to_write)
+    return _postgres_engine(url, to_write=to_write)
+
+
+def _sqlite_engine(url: URL, *, to_write: bool) -> Engine:
+    engine = create_engine(
+        url,
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_SECONDS},
+        pool_size=1 if to_write else 8,
+        max_overflow=0 if to_write else READERS_MAX - 8,
+        pool_timeout=BUSY_TIMEOUT_SECONDS,
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself: `begin` below does
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode = WAL" if to_write else "query_only = ON",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "temp_store = MEMORY",
+            f"cache_size = -{32_768 if to_write else 4_096}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if to_write else "BEGIN")
+
+    return engine
+
+
+def _postgres_engine(url: URL, *, to_write: bool) -> Engine:
+    engine = create_engine(
+        url,
+        isolation_level="READ COMMITTED" if to_write else "REPEATABLE READ",
+        connect_args={"connect_timeout": BUSY_TIMEOUT_SECONDS, "application_name": "allot"},
+        pool_size=2 if to_write else 8,
+        max_overflow=0 if to_write else READERS_MAX - 8,
+        pool_timeout=BUSY_TIMEOUT_SECONDS,
+        pool_pre_ping=True,
+    )
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        if to_write:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT_SECONDS}s'")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+        else:
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+
+    return engine
+
+
+def _not_an_address(url: str) -> InvalidInput:
+    scheme = url.split(":", 1)[0]
+    return InvalidInput(
+        f"{scheme!r} is no kind of database that we know",
+        where="the database address",
+        expected="sqlite:///FILE or postgresql://USER@HOST/NAME",
+    )

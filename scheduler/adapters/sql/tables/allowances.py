@@ -1,0 +1,57 @@
+"""Allowances as they were awarded, and the holds on them."""
+
+from sqlalchemy import CheckConstraint, Index
+
+from scheduler.adapters.sql import columns
+from scheduler.adapters.sql.columns import STRICT, Row, table_of
+
+
+class AllowanceRow(Row, table=True):
+    """`holder` is `kind:id`. The sets are JSON arrays; NULL means any."""
+
+    __tablename__ = "allowances"
+    __table_args__ = (
+        Index(None, "holder"),
+        Index(None, "expires_at"),
+        STRICT,
+    )
+    id: str = columns.text(primary_key=True)
+    holder: str = columns.text()
+    source: str = columns.text()
+    amount: int = columns.integer()
+    starts_at: int = columns.integer()
+    expires_at: int | None = columns.integer()
+    granted_at: int = columns.integer()
+    unit: str = columns.text()
+    gpu_classes: str | None = columns.text()
+    kinds: str | None = columns.text()
+    purposes: str = columns.text()
+    period: str = columns.text()
+    overdraft: int = columns.integer()
+
+
+class HoldRow(Row, table=True):
+    """A trigger keeps a resolved hold as it is; the check keeps its charges within it."""
+
+    __tablename__ = "holds"
+    __table_args__ = (
+        CheckConstraint("charged >= 0 AND charged <= amount", name="charged_within_amount"),
+        Index(None, "attempt_id"),
+        Index(None, "workload_id"),
+        Index(None, "state"),
+        STRICT,
+    )
+    id: str = columns.text(primary_key=True)
+    workload_id: str = columns.text(references="workloads.id")
+    allowance_id: str = columns.text(references="allowances.id")
+    order: int = columns.integer()
+    amount: int = columns.integer()
+    opened_at: int = columns.integer()
+    attempt_id: str | None = columns.text(references="attempts.id")
+    charged: int = columns.integer()
+    state: str = columns.text()
+    resolved_at: int | None = columns.integer()
+
+
+allowances = table_of(AllowanceRow)
+holds = table_of(HoldRow)
