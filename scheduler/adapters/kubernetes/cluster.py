@@ -1,0 +1,163 @@
+"""The `Cluster` port on Kubernetes: the observer feeds the mirror, `changes` empties it, `apply` writes."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scheduler.adapters.kubernetes.applying import Batch
+from scheduler.adapters.kubernetes.backoff import Jitter
+from scheduler.adapters.kubernetes.checking import ClusterCheck, check_cluster, check_version, own_username
+from scheduler.adapters.kubernetes.connection import Connection, ConnectionLimits
+from scheduler.adapters.kubernetes.credentials import Credentials
+from scheduler.adapters.kubernetes.manifests import SandboxShape
+from scheduler.adapters.kubernetes.mirror import ClusterMirror
+from scheduler.adapters.kubernetes.observing import Observer
+from scheduler.adapters.kubernetes.watching import WatchTiming
+from scheduler.adapters.kubernetes.writing import Writer, WriterIdentity
+from scheduler.domain.actions import Action, ActionOutcome, ActionResult, LaunchJob
+from scheduler.domain.cluster import GpuClass
+from scheduler.domain.observations import ClusterChanges
+from scheduler.domain.units import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """`namespaces` None manages those labelled `allot.dev/managed=true`. An observer has no right to write.
+
+    `instance` names this process in Events.
+    """
+
+    namespaces: tuple[str, ...] | None = None
+    is_observer: bool = False
+    instance: str = "allot"
+    sandbox: SandboxShape = SandboxShape()
+    finished_jobs_kept_seconds: int = 86_400
+    limits: ConnectionLimits = ConnectionLimits()
+    timing: WatchTiming = WatchTiming()
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What lives from `start` to `close`."""
+
+    connection: Connection
+    mirror: ClusterMirror
+    observer: Observer
+    writer: Writer
+
+
+class KubernetesCluster:
+    """A Kubernetes cluster of version 1.36 or later."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        settings: ClusterSettings,
+        *,
+        now: Callable[[], Instant],
+        jitter: Jitter,
+    ) -> None:
+        self._credentials = credentials
+        self._settings = settings
+        self._now = now
+        self._jitter = jitter
+        self._classes: Mapping[str, GpuClass] = {}
+        self._session: _Session | None = None
+        self._is_first = True
+        self._changed = asyncio.Event()
+
+    @property
+    def is_simulated(self) -> bool:
+        return False
+
+    @property
+    def is_reachable(self) -> bool:
+        """False while a watch is broken: what was reported may be out of date, and nothing ended unconfirmed."""
+        return self._session is not None and self._session.observer.is_reachable
+
+    async def start(self) -> None:
+        """See the port."""
+        connection = Connection(self._credentials, self._jitter, self._settings.limits)
+        await connection.open()
+        try:
+            await check_version(connection)
+            session = self._make(connection, await own_username(connection))
+            await session.observer.start(opens_gates=not self._settings.is_observer)
+        except BaseException:
+            await connection.close()
+            raise
+        self._session = session
+        self._is_first = True
+        self._changed.set()
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.observer.close()
+            await session.connection.close()
+
+    def use_gpu_classes(self, classes: Mapping[str, GpuClass]) -> None:
+        if classes == self._classes:
+            return
+        self._classes = dict(classes)
+        if self._session is not None:
+            self._session.mirror.use_classes(classes.values())
+            self._session.writer.use_classes(classes)
+            self._session.observer.look_again()
+            self._changed.set()
+
+    async def check(self) -> ClusterCheck:
+        """For `allot doctor`. Raises Unavailable where the cluster does not answer."""
+        session = self._session
+        async with Connection(self._credentials, self._jitter, self._settings.limits) as connection:
+            namespaces = session.mirror.managed_namespaces if session else self._settings.namespaces or ()
+            return await check_cluster(connection, namespaces, is_observer=self._settings.is_observer)
+
+    async def changes(self, timeout_seconds: float) -> ClusterChanges:
+        """See the port. A later relist shows as the differences that it found, so that nothing is told twice."""
+        session = self._session
+        if session is None:
+            await asyncio.sleep(timeout_seconds)
+            return ClusterChanges()
+        if self._is_first:
+            self._is_first = False
+            return session.mirror.drain(is_relist=True)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_seconds
+        while True:
+            self._changed.clear()
+            found = session.mirror.drain()
+            if not found.is_empty:
+                return found
+            try:
+                await asyncio.wait_for(self._changed.wait(), deadline - loop.time())
+            except TimeoutError:
+                return session.mirror.drain()
+
+    async def apply(self, actions: Sequence[Action]) -> list[ActionOutcome]:
+        """See the port."""
+        session = self._session
+        if self._settings.is_observer:
+            return [ActionOutcome(action, ActionResult.REFUSED, "observing only") for action in actions]
+        if session is None:
+            return [ActionOutcome(action, ActionResult.RETRY, "not connected") for action in actions]
+        outcomes = await Batch(session.writer, actions, self._jitter).carry_out(self._settings.limits.connections)
+        for outcome in outcomes:
+            if isinstance(outcome.action, LaunchJob) and outcome.result is ActionResult.DONE:
+                session.mirror.note_launched(outcome.action.job_uid)
+        return outcomes
+
+    def _make(self, connection: Connection, username: str) -> _Session:
+        settings = self._settings
+        mirror = ClusterMirror(settings.namespaces)
+        mirror.use_classes(self._classes.values())
+        writer = Writer(
+            connection,
+            now=self._now,
+            identity=WriterIdentity(username, settings.instance),
+            shape=settings.sandbox,
+            kept_seconds=settings.finished_jobs_kept_seconds,
+        )
+        writer.use_classes(self._classes)
+        observer = Observer(connection, mirror, self._jitter, settings.timing, self._changed.set)
+        return _Session(connection, mirror, observer, writer)

@@ -1,0 +1,87 @@
+"""A Job of the API read as an `ObservedJob`. Pure."""
+
+import sys
+from collections.abc import Iterable
+
+from scheduler.adapters.kubernetes.names import (
+    ATTEMPT,
+    AUTHOR,
+    CHECKPOINTED_AT,
+    DOMAIN,
+    KUEUE_QUEUE,
+    SPEC_HASH,
+    WORKLOAD,
+    RawObject,
+)
+from scheduler.adapters.kubernetes.resources import pod_request
+from scheduler.adapters.kubernetes.stamps import instant_of
+from scheduler.adapters.kubernetes.templates import Unfit, read_template
+from scheduler.domain.cluster import GpuClass
+from scheduler.domain.observations import ObservedJob
+from scheduler.domain.units import Instant, JobUid, WorkloadId
+
+
+def concerns_us(raw: RawObject, classes: Iterable[GpuClass]) -> bool:
+    """Whether a Job in a managed namespace is a workload: one of ours, one that names us, or one that asks for GPUs.
+
+    What Kueue was asked to queue is Kueue's.
+    """
+    metadata = raw["metadata"]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    if KUEUE_QUEUE in labels or KUEUE_QUEUE in annotations:
+        return False
+    if WORKLOAD in annotations:
+        return True
+    if any(key.startswith(DOMAIN) and key != AUTHOR for key in (*labels, *annotations)):
+        return True
+    asked = pod_request(raw["spec"]["template"].get("spec") or {})
+    return asked.count_any({gpu_class.resource for gpu_class in classes}) > 0
+
+
+def attempt_of(raw: RawObject) -> str:
+    """The attempt that last launched the Job, from its pod template; empty where we never launched it."""
+    template_metadata = raw["spec"]["template"].get("metadata") or {}
+    return str((template_metadata.get("annotations") or {}).get(ATTEMPT, ""))
+
+
+def read_job(raw: RawObject, classes: Iterable[GpuClass]) -> ObservedJob:
+    metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
+    annotations = metadata.get("annotations") or {}
+    conditions = {c["type"]: c for c in status.get("conditions") or () if c.get("status") == "True"}
+    failed = conditions.get("Failed")
+    asked = read_template(raw, tuple(classes))
+    return ObservedJob(
+        uid=JobUid(sys.intern(metadata["uid"])),
+        name=metadata["name"],
+        namespace=sys.intern(metadata["namespace"]),
+        generation=metadata.get("generation", 0),
+        created_at=instant_of(metadata.get("creationTimestamp")) or Instant(0),
+        is_suspended=bool(spec.get("suspend")),
+        is_confirmed_suspended="Suspended" in conditions,
+        active=status.get("active") or 0,
+        terminating=status.get("terminating") or 0,
+        is_complete="Complete" in conditions,
+        is_failed=failed is not None,
+        failure=_failure(failed) if failed else "",
+        ended_at=_ended_at(status, conditions),
+        workload_id=WorkloadId(annotations[WORKLOAD]) if WORKLOAD in annotations else None,
+        attempt_id=attempt_of(raw),
+        author=annotations.get(AUTHOR, ""),
+        asked=None if isinstance(asked, Unfit) else asked,
+        unfit=asked.cause if isinstance(asked, Unfit) else "",
+        spec_hash=annotations.get(SPEC_HASH, ""),
+        is_deleted=bool(metadata.get("deletionTimestamp")),
+        checkpointed_at=instant_of(annotations.get(CHECKPOINTED_AT)),
+    )
+
+
+def _failure(condition: RawObject) -> str:
+    return ": ".join(part for part in (condition.get("reason"), condition.get("message")) if part)
+
+
+def _ended_at(status: RawObject, conditions: RawObject) -> Instant | None:
+    if "Complete" in conditions:
+        return instant_of(status.get("completionTime"))
+    if "Failed" in conditions:
+        return instant_of(conditions["Failed"].get("lastTransitionTime"))
+    return None

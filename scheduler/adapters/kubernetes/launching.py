@@ -1,0 +1,163 @@
+"""The patches that launch a Job and send its pods where the placement says. Pure."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from scheduler.adapters.kubernetes.manifests import GATE, TOLERATION, container_resources
+from scheduler.adapters.kubernetes.names import (
+    ATTEMPT,
+    COMPLETION_INDEX,
+    GPU_TAINT,
+    HOSTNAME,
+    PLACEMENT,
+    WORKLOAD,
+    RawObject,
+)
+from scheduler.domain.actions import LaunchJob
+from scheduler.domain.cluster import Placement
+from scheduler.domain.units import NodeName
+
+Patch = list[dict[str, object]]
+
+_TEMPLATE: Final = "/spec/template"
+_NODE_NAME: Final = "metadata.name"
+
+
+def launch_patch(action: LaunchJob, *, changes_resource: bool) -> Patch:
+    """For a Job that we created, whose template is known without reading it.
+
+    `changes_resource` is True where the classes it may run on are different resources: then its request is set to
+    that of the class it was placed on.
+    """
+    annotations = {WORKLOAD: action.workload.id, **_terms(action)}
+    patch = [
+        *_guards(action),
+        _put("/spec/suspend", False),
+        _put(f"{_TEMPLATE}/metadata/annotations", annotations),
+        *_where(action.placement, affinity=None, gates=[]),
+    ]
+    if changes_resource:
+        resources = container_resources(action.workload.spec, action.gpu_class)
+        patch.append(_put(f"{_TEMPLATE}/spec/containers/0/resources", resources))
+    return patch
+
+
+def adopting_patch(action: LaunchJob, job: RawObject) -> Patch:
+    """For a Job that a user applied: the same, beside what the user wrote, and made to run each pod once."""
+    template = job["spec"]["template"]
+    pod_spec = template.get("spec") or {}
+    metadata = template.get("metadata") or {}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), **_terms(action)}
+    gates = [gate for gate in pod_spec.get("schedulingGates") or () if gate["name"] != PLACEMENT]
+    patch = [
+        *_guards(action),
+        _put("/spec/suspend", False),
+        _put("/spec/backoffLimit", 0),
+        _put("/spec/podReplacementPolicy", "Failed"),
+        _put(f"{_TEMPLATE}/metadata", metadata),
+        *_where(action.placement, affinity=pod_spec.get("affinity"), gates=gates),
+    ]
+    tolerations = pod_spec.get("tolerations") or []
+    if not any(toleration.get("key") in {GPU_TAINT, None} for toleration in tolerations):
+        patch.append(_put(f"{_TEMPLATE}/spec/tolerations", [*tolerations, TOLERATION]))
+    return patch
+
+
+def suspend_patch(job_uid: str) -> Patch:
+    return [_test("/metadata/uid", job_uid), _put("/spec/suspend", True)]
+
+
+def pod_patch(pod: RawObject, hostname: str) -> Patch:
+    """Send a gated pod to its node: its selector gains the host name, and the gate goes."""
+    spec = pod["spec"]
+    gates = [gate for gate in spec.get("schedulingGates") or () if gate["name"] != PLACEMENT]
+    return [
+        _test("/metadata/uid", pod["metadata"]["uid"]),
+        _put("/spec/nodeSelector", {**(spec.get("nodeSelector") or {}), HOSTNAME: hostname}),
+        _put("/spec/schedulingGates", gates),
+    ]
+
+
+def placement_text(placement: Placement) -> str:
+    """`node-a=2,node-b=4`: what the annotation says; indexes are dealt out in this order."""
+    return ",".join(f"{node}={pods}" for node, pods in placement.pods_by_node)
+
+
+def node_of_pod(pod: RawObject) -> NodeName | None:
+    """Which node a pod was meant for: from its placement and index alone, so that a restart changes nothing."""
+    annotations: Mapping[str, str] = pod["metadata"].get("annotations") or {}
+    try:
+        index = int(annotations[COMPLETION_INDEX])
+        for part in annotations[PLACEMENT].split(","):
+            node, _, pods = part.rpartition("=")
+            if index < int(pods):
+                return NodeName(node)
+            index -= int(pods)
+    except (KeyError, ValueError):
+        return None
+    return None
+
+
+def _terms(action: LaunchJob) -> dict[str, str]:
+    return {ATTEMPT: action.attempt_id, PLACEMENT: placement_text(action.placement)}
+
+
+def _guards(action: LaunchJob) -> Patch:
+    """The Job must be the one that was judged, and as it was judged."""
+    return [_test("/metadata/uid", action.job_uid), _test("/metadata/generation", action.generation)]
+
+
+def _where(placement: Placement, affinity: RawObject | None, gates: list[RawObject]) -> Patch:
+    """One node is pinned by affinity. Several are not: affinity cannot pin counts, so each pod waits at a gate."""
+    if placement.is_single_node:
+        pinned = pinned_affinity(affinity, placement.pods_by_node[0][0])
+        return [_put(f"{_TEMPLATE}/spec/affinity", pinned), _put(f"{_TEMPLATE}/spec/schedulingGates", gates)]
+    return [
+        _put(f"{_TEMPLATE}/spec/affinity", unpinned_affinity(affinity)),
+        _put(f"{_TEMPLATE}/spec/schedulingGates", [*gates, GATE]),
+    ]
+
+
+def pinned_affinity(affinity: RawObject | None, node: NodeName) -> RawObject:
+    """The affinity with this node required, ANDed into each of its terms; an earlier pin of ours is replaced."""
+    pin = {"key": _NODE_NAME, "operator": "In", "values": [node]}
+    unpinned = unpinned_affinity(affinity)
+    node_affinity = unpinned.get("nodeAffinity") or {}
+    required = node_affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    terms = [
+        {**term, "matchFields": [*(term.get("matchFields") or ()), pin]}
+        for term in required.get("nodeSelectorTerms") or [{}]
+    ]
+    return {
+        **unpinned,
+        "nodeAffinity": {
+            **node_affinity,
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms},
+        },
+    }
+
+
+def unpinned_affinity(affinity: RawObject | None) -> RawObject:
+    """The affinity without our pin; a term that said nothing else goes, and so does what it leaves empty."""
+    node_affinity = dict((affinity or {}).get("nodeAffinity") or {})
+    required = node_affinity.pop("requiredDuringSchedulingIgnoredDuringExecution", None) or {}
+    terms = [term for term in map(_without_pin, required.get("nodeSelectorTerms") or ()) if term]
+    if terms:
+        node_affinity["requiredDuringSchedulingIgnoredDuringExecution"] = {"nodeSelectorTerms": terms}
+    rest = {key: value for key, value in (affinity or {}).items() if key != "nodeAffinity"}
+    return {**rest, "nodeAffinity": node_affinity} if node_affinity else rest
+
+
+def _without_pin(term: RawObject) -> RawObject:
+    fields = [field for field in term.get("matchFields") or () if field.get("key") != _NODE_NAME]
+    rest = {key: value for key, value in term.items() if key != "matchFields"}
+    return {**rest, "matchFields": fields} if fields else rest
+
+
+def _put(path: str, value: object) -> dict[str, object]:
+    """RFC 6902 `add` sets a member whether it is there or not, so doing it twice is harmless."""
+    return {"op": "add", "path": path, "value": value}
+
+
+def _test(path: str, value: object) -> dict[str, object]:
+    return {"op": "test", "path": path, "value": value}

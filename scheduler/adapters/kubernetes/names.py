@@ -1,0 +1,46 @@
+"""The names that we and Kubernetes write on objects: labels, annotations, gates, media types. Nothing else."""
+
+from typing import Any, Final
+
+RawObject = dict[str, Any]
+"""An API object as the apiserver sends it, decoded and otherwise untouched."""
+
+DOMAIN: Final = "allot.dev/"
+
+MANAGED_NAMESPACE: Final = "allot.dev/managed"
+"""Label of a namespace whose Jobs we take in."""
+
+# what a user writes on a Job, as a label or an annotation
+PROJECT: Final = "allot.dev/project"
+PRIORITY_CLASS: Final = "allot.dev/priority-class"
+GPU_CLASSES: Final = "allot.dev/gpu-classes"
+TIME_LIMIT: Final = "allot.dev/time-limit"
+USES_COMPENSATION: Final = "allot.dev/uses-compensation"
+CHECKPOINTED_AT: Final = "allot.dev/checkpointed-at"
+
+# what we write
+WORKLOAD: Final = "allot.dev/workload"
+KIND: Final = "allot.dev/kind"
+SPEC_HASH: Final = "allot.dev/spec-hash"
+ATTEMPT: Final = "allot.dev/attempt"
+PLACEMENT: Final = "allot.dev/placement"
+"""Annotation of the pod template: which node takes how many pods; also the name of the scheduling gate."""
+STATUS: Final = "allot.dev/status"
+REASON: Final = "allot.dev/reason"
+
+# what the admission policy of manifests/ writes
+AUTHOR: Final = "allot.dev/author"
+
+# what others write
+KUEUE_QUEUE: Final = "kueue.x-k8s.io/queue-name"
+HOSTNAME: Final = "kubernetes.io/hostname"
+COMPLETION_INDEX: Final = "batch.kubernetes.io/job-completion-index"
+GPU_TAINT: Final = "nvidia.com/gpu"
+
+PERSONAL: Final = "personal"
+FIELD_MANAGER: Final = "allot"
+
+JSON: Final = "application/json"
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"

@@ -1,0 +1,259 @@
+"""Actions carried out on the apiserver, each repeatable: what the answers mean is decided here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from scheduler.adapters.kubernetes.connection import Answer, Connection
+from scheduler.adapters.kubernetes.events import event, telling_patch
+from scheduler.adapters.kubernetes.launching import adopting_patch, launch_patch, suspend_patch
+from scheduler.adapters.kubernetes.manifests import SandboxShape, job_manifest
+from scheduler.adapters.kubernetes.names import (
+    APPLY_PATCH,
+    AUTHOR,
+    FIELD_MANAGER,
+    JSON,
+    JSON_PATCH,
+    MERGE_PATCH,
+    SPEC_HASH,
+    WORKLOAD,
+    RawObject,
+)
+from scheduler.adapters.kubernetes.sandboxes import surroundings
+from scheduler.adapters.kubernetes.watching import status_message
+from scheduler.domain.actions import (
+    Action,
+    ActionOutcome,
+    ActionResult,
+    CreateJob,
+    DeleteJob,
+    LaunchJob,
+    SuspendJob,
+    TellJob,
+)
+from scheduler.domain.cluster import GpuClass
+from scheduler.domain.units import Instant, JobUid
+from scheduler.domain.workloads import Origin, WorkloadKind
+
+
+@dataclass(frozen=True, slots=True)
+class WriterIdentity:
+    """Who writes: `username` as the apiserver knows us (empty: unknown), `instance` as Events name this process."""
+
+    username: str = ""
+    instance: str = "allot"
+
+
+class Writer:
+    """One action at a time; side by side is the caller's business."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        now: Callable[[], Instant],
+        identity: WriterIdentity = WriterIdentity(),
+        shape: SandboxShape = SandboxShape(),  # noqa: B008 (frozen)
+        kept_seconds: int = 86_400,
+    ) -> None:
+        self._connection = connection
+        self._now = now
+        self._identity = identity
+        self._shape = shape
+        self._kept_seconds = kept_seconds
+        self._classes: Mapping[str, GpuClass] = {}
+
+    def use_classes(self, classes: Mapping[str, GpuClass]) -> None:
+        self._classes = dict(classes)
+
+    async def carry_out(self, action: Action) -> ActionOutcome:
+        """Raises Unavailable where the API does not answer."""
+        match action:
+            case CreateJob():
+                return await self._create(action)
+            case LaunchJob():
+                return await self._launch(action)
+            case SuspendJob():
+                return await self._suspend(action)
+            case DeleteJob():
+                return await self._delete(action)
+            case TellJob():
+                return await self._tell(action)
+
+    # create
+
+    async def _create(self, action: CreateJob) -> ActionOutcome:
+        workload = action.workload
+        manifest = job_manifest(workload, action.gpu_class, self._shape, self._kept_seconds)
+        answer = await self._send("POST", _jobs(workload.namespace), manifest)
+        if answer.status == 409:
+            outcome = await self._adopt(action, manifest)
+        else:
+            outcome = _outcome(action, answer)
+        if outcome.result is ActionResult.DONE and workload.spec.kind is WorkloadKind.SANDBOX:
+            assert outcome.job_uid is not None, "a Job that answered has a UID"
+            return await self._furnish(action, outcome, outcome.job_uid)
+        return outcome
+
+    async def _adopt(self, action: CreateJob, manifest: RawObject) -> ActionOutcome:
+        """Of a Job that is there already: ours where it carries our id and the hash of what we would have written.
+
+        Where the admission policy stamps authors, it must have been created by us, too: labels can be forged.
+        """
+        answer = await self._connection.request("GET", _job(action.workload.namespace, action.workload.job_name))
+        if answer.status == 404:
+            return ActionOutcome(action, ActionResult.RETRY, "the Job of that name went while it was looked at")
+        if not answer.is_success:
+            return _outcome(action, answer)
+        metadata = orjson.loads(answer.body)["metadata"]
+        annotations = metadata.get("annotations") or {}
+        author = annotations.get(AUTHOR, "")
+        is_ours = (
+            annotations.get(WORKLOAD) == action.workload.id
+            and annotations.get(SPEC_HASH) == manifest["metadata"]["annotations"][SPEC_HASH]
+            and author in {"", self._identity.username}
+            and not metadata.get("deletionTimestamp")
+        )
+        if is_ours:
+            return _outcome(action, answer)
+        by = f" by {author}" if author else ""
+        return ActionOutcome(
+            action,
+            ActionResult.FOREIGN,
+            f"a Job named {action.workload.job_name} is in {action.workload.namespace} already, created{by}",
+        )
+
+    async def _furnish(self, action: CreateJob, outcome: ActionOutcome, job_uid: JobUid) -> ActionOutcome:
+        around = surroundings(action.workload, job_uid, action.key, self._shape)
+        claims = f"/api/v1/namespaces/{action.workload.namespace}/persistentvolumeclaims"
+        answer = await self._send("POST", claims, around.home)
+        if not answer.is_success and answer.status != 409:
+            return _outcome(action, answer)
+        for path, piece in around.furniture:
+            answer = await self._connection.request(
+                "PATCH",
+                path,
+                body=orjson.dumps(piece),
+                content_type=APPLY_PATCH,
+                params={"fieldManager": FIELD_MANAGER, "force": "true"},
+            )
+            if not answer.is_success:
+                return _outcome(action, answer)
+        return outcome
+
+    # launch and suspend
+
+    async def _launch(self, action: LaunchJob) -> ActionOutcome:
+        workload = action.workload
+        path = _job(workload.namespace, workload.job_name)
+        if workload.origin is Origin.API:
+            patch = launch_patch(action, changes_resource=self._changes_resource(action))
+        else:
+            seen = await self._connection.request("GET", path)
+            if not seen.is_success:
+                return _outcome(action, seen)
+            patch = adopting_patch(action, orjson.loads(seen.body))
+        answer = await self._send("PATCH", path, patch, JSON_PATCH)
+        if answer.status == 422:
+            return await self._stale_or_refused(action, answer)
+        return _outcome(action, answer)
+
+    def _changes_resource(self, action: LaunchJob) -> bool:
+        named = (self._classes.get(name, action.gpu_class) for name in action.workload.spec.gpu_classes)
+        return len({gpu_class.resource for gpu_class in (*named, action.gpu_class)}) > 1
+
+    async def _stale_or_refused(self, action: LaunchJob, refusal: Answer) -> ActionOutcome:
+        """A failed test and an invalid object both answer 422: the object itself says which it was."""
+        workload = action.workload
+        answer = await self._connection.request("GET", _job(workload.namespace, workload.job_name))
+        if not answer.is_success:
+            return _outcome(action, answer)
+        metadata = orjson.loads(answer.body)["metadata"]
+        if metadata["uid"] != action.job_uid:
+            return ActionOutcome(action, ActionResult.GONE, "another Job has its name now")
+        if metadata["generation"] != action.generation:
+            return ActionOutcome(
+                action,
+                ActionResult.STALE,
+                f"judged at generation {action.generation}, now {metadata['generation']}",
+                job_uid=action.job_uid,
+                generation=metadata["generation"],
+            )
+        return _outcome(action, refusal)
+
+    async def _suspend(self, action: SuspendJob) -> ActionOutcome:
+        workload = action.workload
+        path = _job(workload.namespace, workload.job_name)
+        answer = await self._send("PATCH", path, suspend_patch(action.job_uid), JSON_PATCH)
+        if answer.status == 422:
+            seen = await self._connection.request("GET", path)
+            if seen.status == 404 or (
+                seen.is_success and orjson.loads(seen.body)["metadata"]["uid"] != action.job_uid
+            ):
+                return ActionOutcome(action, ActionResult.GONE, "another Job has its name now")
+        return _outcome(action, answer)
+
+    # delete and tell
+
+    async def _delete(self, action: DeleteJob) -> ActionOutcome:
+        """In the foreground: the Job stays, being deleted, until its last pod has ended with its grace."""
+        workload = action.workload
+        path = _job(workload.namespace, workload.job_name)
+        job_uid = action.job_uid
+        if job_uid is None:
+            seen = await self._connection.request("GET", path)
+            if not seen.is_success:
+                return _outcome(action, seen)
+            metadata = orjson.loads(seen.body)["metadata"]
+            if (metadata.get("annotations") or {}).get(WORKLOAD) != workload.id:
+                return ActionOutcome(action, ActionResult.FOREIGN, f"the Job {workload.job_name} is not ours")
+            job_uid = metadata["uid"]
+        options = {"propagationPolicy": "Foreground", "preconditions": {"uid": job_uid}}
+        answer = await self._send("DELETE", path, options)
+        if answer.status == 409:
+            return ActionOutcome(action, ActionResult.GONE, "another Job has its name now")
+        return _outcome(action, answer)
+
+    async def _tell(self, action: TellJob) -> ActionOutcome:
+        answer = await self._send(
+            "PATCH", _job(action.namespace, action.job_name), telling_patch(action), MERGE_PATCH
+        )
+        if not action.is_event or not answer.is_success:
+            return _outcome(action, answer)
+        path = f"/apis/events.k8s.io/v1/namespaces/{action.namespace}/events"
+        told = await self._send("POST", path, event(action, self._now(), self._identity.instance))
+        return _outcome(action, answer if told.status == 409 else told, about=answer)
+
+    async def _send(
+        self, method: str, path: str, body: RawObject | list[dict[str, object]], content_type: str = JSON
+    ) -> Answer:
+        return await self._connection.request(method, path, body=orjson.dumps(body), content_type=content_type)
+
+
+def _jobs(namespace: str) -> str:
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+
+def _job(namespace: str, name: str) -> str:
+    return f"{_jobs(namespace)}/{name}"
+
+
+def _outcome(action: Action, answer: Answer, about: Answer | None = None) -> ActionOutcome:
+    """`about` is the answer that carries the Job, where `answer` is about something else."""
+    if answer.is_success:
+        metadata = orjson.loads((about or answer).body).get("metadata") or {}
+        return ActionOutcome(
+            action, ActionResult.DONE, job_uid=metadata.get("uid"), generation=metadata.get("generation")
+        )
+    return ActionOutcome(action, _result(answer), f"{answer.status}: {status_message(answer)}")
+
+
+def _result(answer: Answer) -> ActionResult:
+    if answer.status == 404:
+        return ActionResult.GONE
+    if answer.status == 409:
+        return ActionResult.STALE
+    if answer.status == 401 or answer.asks_to_retry:
+        return ActionResult.RETRY
+    return ActionResult.REFUSED
