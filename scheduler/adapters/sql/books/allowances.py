@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
 
 from scheduler.adapters.sql.books.journal import SqlJournal
 from scheduler.adapters.sql.codec import FieldCodec, RowCodec
@@ -75,15 +75,16 @@ class SqlAllowances:
         ids: Iterable[AllowanceId] | None = None,
         holders: Sequence[Holder] | None = None,
         open_at: Instant | None = None,
+        unsettled_at: Instant | None = None,
     ) -> list[AllowanceBalance]:
         statement: Select[*tuple[Any, ...]] = _BALANCES
         if holders is not None:
             statement = statement.where(allowances.c.holder.in_([_holder_text(holder) for holder in holders]))
         if open_at is not None:
-            statement = statement.where(
-                allowances.c.starts_at <= open_at,
-                or_(allowances.c.expires_at.is_(None), allowances.c.expires_at > open_at),
-            )
+            statement = statement.where(allowances.c.starts_at <= open_at, _expires_after(open_at))
+        if unsettled_at is not None:
+            is_left = or_(_available.c.balance > 0, _held.c.balance > 0)
+            statement = statement.where(or_(_expires_after(unsettled_at), is_left))
         if ids is not None:
             rows = rows_by_id(self.connection, statement, allowances.c.id, ids)
         else:
@@ -161,6 +162,10 @@ class SqlHolds:
             if hold.state is not HoldState.OPEN:
                 raise Conflict(f"hold {hold_id} is resolved already", expected="a hold to be resolved once")
         return stored
+
+
+def _expires_after(instant: Instant) -> ColumnElement[bool]:
+    return or_(allowances.c.expires_at.is_(None), allowances.c.expires_at > instant)
 
 
 def _balance(row: Row[*tuple[Any, ...]]) -> AllowanceBalance:
