@@ -27,12 +27,39 @@ def pace_band(pace: int) -> int:
     return min(BANDS - 1, (pace + 1000) * BANDS // 2000)
 
 
-def pace_of(balances: Iterable[AllowanceBalance], period: Period, now: Instant) -> int:
-    """The pace over the tier grants of the period: held counts as spent; transfers and ad-hoc grants do not count."""
+def plan_of(balances: Iterable[AllowanceBalance], period: Period) -> tuple[int, int]:
+    """(left, granted) over the tier grants of the period: held counts as spent; transfers and ad-hoc grants do not
+    count."""
     left = granted = 0
     for balance in balances:
         allowance = balance.allowance
         if allowance.source is AllowanceSource.TIER and allowance.period == period.name:
             left += balance.available
             granted += allowance.amount
+    return left, granted
+
+
+def pace_of(balances: Iterable[AllowanceBalance], period: Period, now: Instant) -> int:
+    """The pace over the tier grants of the period."""
+    left, granted = plan_of(balances, period)
     return pace_per_mille(left, granted, period, now)
+
+
+def next_band_change(left: int, granted: int, period: Period, now: Instant) -> Instant | None:
+    """The first instant after `now` at which the band is another if nothing is spent until then; None: in no
+    instant of this period."""
+    if granted <= 0:
+        return None
+    pace = pace_per_mille(left, granted, period, now)
+    band = pace_band(pace)
+    if band == BANDS - 1:
+        return None
+    length = period.ends_at - period.starts_at
+    elapsed = pace_per_mille(granted, granted, period, now)
+    hours_left = pace + 1000 - elapsed
+    # The band rises when time left falls to this many per mille; that is when 1000 × time < (that + 1) × length.
+    time_left = hours_left + 1000 - (band + 1) * 2000 // BANDS
+    if time_left < 0:
+        return None
+    change = Instant(period.ends_at - ((time_left + 1) * length - 1) // 1000)
+    return change if now < change < period.ends_at else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from scheduler.domain.allowances import Allowance, AllowanceSource, holders_for
 from scheduler.domain.brakes import Brake, Pause
 from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, NotFound, NotPermitted, RefusalCode
+from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
@@ -82,10 +83,8 @@ class Commands:
             batch.audit(caller, "submit", workload.id, request_id=request_id)
         return workload
 
-    def take_in(
-        self, author: Engineer, spec: WorkloadSpec, *, namespace: str, job_name: str, now: Instant
-    ) -> Workload:
-        """Queue a Job that an engineer applied to the cluster; its UID is put on it by the caller's next observation."""
+    def take_in(self, author: Engineer, spec: WorkloadSpec, job: ObservedJob, *, now: Instant) -> Workload:
+        """Queue a Job that an engineer applied to the cluster. Raises the same Refusals as a submission."""
         with self._changing(now) as batch:
             policy = self._world.require_policy()
             spec = with_defaults(spec, policy)
@@ -94,13 +93,15 @@ class Commands:
                 spec,
                 author,
                 workload_id=WorkloadId(self._ids.new("w")),
-                namespace=namespace,
+                namespace=job.namespace,
                 now=now,
                 origin=Origin.KUBECTL,
-                job_name=job_name,
+                job_name=job.name,
             )
+            workload = replace(workload, job_uid=job.uid)
             batch.add_workload(workload)
-            batch.audit(Caller(author.subject, author.roles), "take in", workload.id, after=f"{namespace}/{job_name}")
+            caller = Caller(author.subject, author.roles)
+            batch.audit(caller, "take in", workload.id, after=f"{job.namespace}/{job.name}")
         return workload
 
     def cancel(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> Workload:
@@ -302,8 +303,6 @@ class Commands:
         if attempt is None:
             if workload.id in self._world.reservations:
                 drop_reservation(batch, workload.id)
-            if to is WorkloadState.STOPPED and workload.state is WorkloadState.QUEUED:
-                to = WorkloadState.CANCELLED
             batch.change_workload(workload, state=to, state_reason=reason)
             batch.say(workload.id, reason, {"by": caller.subject})
         elif attempt.state is AttemptState.STOPPING:

@@ -58,6 +58,8 @@ class World:
         self.pauses: tuple[Pause, ...] = ()
         self.stops: tuple[Stop, ...] = ()
         self.verdicts: dict[WorkloadId, RecordedVerdict] = {}
+        self.untold: dict[WorkloadId, RecordedVerdict] = {}
+        """Verdicts that their Jobs have not been told, oldest first."""
         self.keys: dict[WorkloadId, str] = {}
         self.dirty: set[WorkloadId] = set()
         """Workloads whose Job may not be as it should: `act` looks at them."""
@@ -65,6 +67,8 @@ class World:
         """Workloads for which a call to the cluster is under way: their attempts do not end meanwhile."""
         self.generations: dict[JobUid, int] = {}
         """The generation that our last write gave a Job: an older report of it is stale."""
+        self.refused_jobs: set[JobUid] = set()
+        """Jobs of users that were not taken in and have been told so."""
         self.tick = 0
         """Grows with every visible change."""
         self._pending = _Pending()
@@ -134,6 +138,7 @@ class World:
                 self.workload_of_job.pop(workload.job_uid, None)
             self.keys.pop(workload_id, None)
             self.verdicts.pop(workload_id, None)
+            self.untold.pop(workload_id, None)
 
     def put_attempts(self, attempts: Iterable[Attempt]) -> None:
         with self.lock:
@@ -186,6 +191,8 @@ class World:
         with self.lock:
             for verdict in verdicts:
                 self.verdicts[verdict.workload_id] = verdict
+                self.untold.pop(verdict.workload_id, None)
+                self.untold[verdict.workload_id] = verdict
                 self.tick += 1
 
     def put_job(self, uid: JobUid, job: ObservedJob | None) -> None:

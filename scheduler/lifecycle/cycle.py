@@ -1,0 +1,234 @@
+"""The cycle: observe, decide, record, act.
+
+An event-driven task: it runs when the cluster or a command changed something, and at least every second. Database
+work runs in one thread at a time; calls to the cluster run beside it and report back into the next cycle.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from scheduler.decision.decide import DecisionState, step
+from scheduler.decision.plan import Plan
+from scheduler.domain.actions import Action, ActionOutcome, ActionResult, LaunchJob, TellJob
+from scheduler.domain.observations import ClusterChanges
+from scheduler.domain.units import Instant, WorkloadId
+from scheduler.lifecycle.act import backoff_until, next_action, note_outcome
+from scheduler.lifecycle.batch import changing
+from scheduler.lifecycle.commands import Commands
+from scheduler.lifecycle.intake import take_in_jobs
+from scheduler.lifecycle.keep import enforce_limits, limits_are_due
+from scheduler.lifecycle.observe import observe
+from scheduler.lifecycle.record import record
+from scheduler.lifecycle.tell import due_to_tell
+from scheduler.lifecycle.world import World
+from scheduler.ports import Clock, Cluster, Ids, Store
+
+LONGEST_WAIT_SECONDS = 1.0
+ACTIONS_AT_ONCE = 256
+"""Calls that are sent to the cluster together: their outcomes come back together too."""
+INTENTS_AT_ONCE = 500
+"""Launches that are recorded in one transaction, so that no submission waits long for the next one."""
+
+
+@dataclass
+class Inbox:
+    """What happened since the last cycle, in the order in which it came."""
+
+    changes: list[ClusterChanges] = field(default_factory=list)
+    outcomes: list[ActionOutcome] = field(default_factory=list)
+
+    def take(self) -> "Inbox":
+        taken = Inbox(self.changes, self.outcomes)
+        self.changes, self.outcomes = [], []
+        return taken
+
+
+@dataclass(frozen=True, slots=True)
+class CycleReport:
+    """What one cycle did, for metrics."""
+
+    now: Instant
+    plan: Plan
+    actions: int
+    refused: int
+
+
+class Cycle:
+    """Owns the decision's state. `report` is called after each cycle, on the event loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        world: World,
+        cluster: Cluster,
+        clock: Clock,
+        ids: Ids,
+        commands: Commands,
+        *,
+        acts: bool = True,
+    ) -> None:
+        self._store = store
+        self._world = world
+        self._cluster = cluster
+        self._clock = clock
+        self._ids = ids
+        self._commands = commands
+        self._acts = acts
+        self.state = DecisionState()
+        self.report: Callable[[CycleReport], None] = _nobody_reads
+        self.last_plan: Plan | None = None
+        self._inbox = Inbox()
+        self._wake = asyncio.Event()
+        self._retries: dict[WorkloadId, int] = {}
+        self._retry_at: dict[WorkloadId, Instant] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Have the next cycle run at once. Call it on the event loop."""
+        self._wake.set()
+
+    async def watch(self) -> None:
+        """Bring in what the cluster reports, for ever."""
+        while True:
+            changes = await self._cluster.changes(LONGEST_WAIT_SECONDS)
+            if not changes.is_empty:
+                self._inbox.changes.append(changes)
+                self._wake.set()
+
+    async def run_once(self) -> CycleReport:
+        """Wait for something to do, at most a second, and do it."""
+        with suppress(TimeoutError):  # after a second age, pace and limits may have changed what is right
+            await asyncio.wait_for(self._wake.wait(), LONGEST_WAIT_SECONDS)
+        self._wake.clear()
+        inbox = self._inbox.take()
+        now = self._clock.now()
+        report, actions = await asyncio.to_thread(self._think, inbox, now)
+        if self._acts:
+            self._send(actions)
+        self.report(report)
+        return report
+
+    async def drain(self) -> None:
+        """Wait for the calls that are under way."""
+        while self._running:
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    # --- in the thread -------------------------------------------------------------------------------------------
+
+    def _think(self, inbox: Inbox, now: Instant) -> tuple[CycleReport, list[Action]]:
+        told = self._absorb(inbox, now)
+        plan = self._decide(now)
+        refused = self._record(plan, now) if self._acts else 0
+        actions: list[Action] = [*self._next_actions(now), *told, *due_to_tell(self._world, now)]
+        self.last_plan = plan
+        return CycleReport(now, plan, len(actions), refused), actions
+
+    def _absorb(self, inbox: Inbox, now: Instant) -> list[TellJob]:
+        world = self._world
+        for outcome in inbox.outcomes:
+            self._settle_call(outcome, now)
+        if inbox.changes or inbox.outcomes or limits_are_due(world, now):
+            with changing(self._store, world, now) as batch:
+                for outcome in inbox.outcomes:
+                    note_outcome(batch, outcome, self._retries)
+                for changes in inbox.changes:
+                    observe(batch, changes)
+                if world.policy is not None:
+                    enforce_limits(batch)
+        if world.policy is None:
+            return []
+        jobs = [job for changes in inbox.changes for job in changes.jobs.values()]
+        return take_in_jobs(self._commands, world, jobs, now)
+
+    def _settle_call(self, outcome: ActionOutcome, now: Instant) -> None:
+        """The call is over: its workload may end again, and is looked at anew, later where it did not work."""
+        if isinstance(outcome.action, TellJob):
+            return
+        workload_id = outcome.action.workload.id
+        self._world.in_flight.discard(workload_id)
+        if outcome.job_uid is not None and outcome.generation is not None:
+            self._world.generations[outcome.job_uid] = outcome.generation
+        if outcome.result in {ActionResult.STALE, ActionResult.RETRY}:
+            self._retry_at[workload_id] = backoff_until(now, self._retries.get(workload_id, 0))
+        else:
+            self._world.dirty.add(workload_id)
+
+    def _decide(self, now: Instant) -> Plan:
+        if self._world.policy is None:
+            return Plan(now)
+        self.state, plan = step(self.state, self._world.take_changes(), now)
+        return plan
+
+    def _record(self, plan: Plan, now: Instant) -> int:
+        if plan.is_empty:
+            return 0
+        refused = 0
+        for part in _parts(plan):
+            with changing(self._store, self._world, now) as batch:
+                refused += len(record(batch, part, self._ids.new))
+        return refused
+
+    def _next_actions(self, now: Instant) -> list[Action]:
+        world = self._world
+        for workload_id in [w for w, at in self._retry_at.items() if at <= now]:
+            del self._retry_at[workload_id]
+            world.dirty.add(workload_id)
+        if world.policy is None:
+            return []
+        actions: list[Action] = []
+        for workload_id in world.take_dirty():
+            workload = world.workloads.get(workload_id)
+            if workload is None or workload_id in world.in_flight or workload_id in self._retry_at:
+                continue
+            following = next_action(world, workload)
+            if following.is_done:
+                world.drop_workload(workload_id)
+            if following.action is not None:
+                world.in_flight.add(workload_id)
+                actions.append(following.action)
+        return actions
+
+    # --- on the event loop ---------------------------------------------------------------------------------------
+
+    def _send(self, actions: Sequence[Action]) -> None:
+        """Launches first: people wait for those."""
+        ordered = sorted(actions, key=_urgency)
+        for start in range(0, len(ordered), ACTIONS_AT_ONCE):
+            task = asyncio.get_running_loop().create_task(self._apply(ordered[start : start + ACTIONS_AT_ONCE]))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _apply(self, actions: Sequence[Action]) -> None:
+        outcomes: list[ActionOutcome] = []
+        try:
+            outcomes = await self._cluster.apply(actions)
+        finally:
+            answered = {id(outcome.action) for outcome in outcomes}
+            lost = [ActionOutcome(a, ActionResult.RETRY, "no answer") for a in actions if id(a) not in answered]
+            self._inbox.outcomes += [*outcomes, *lost]
+            self._wake.set()
+
+
+def _urgency(action: Action) -> int:
+    if isinstance(action, LaunchJob):
+        return 0
+    return 2 if isinstance(action, TellJob) else 1
+
+
+def _parts(plan: Plan) -> list[Plan]:
+    """The plan in pieces that a transaction records without keeping others waiting."""
+    if len(plan.launches) <= INTENTS_AT_ONCE and len(plan.verdicts) <= INTENTS_AT_ONCE:
+        return [plan]
+    launches = [plan.launches[i : i + INTENTS_AT_ONCE] for i in range(0, len(plan.launches), INTENTS_AT_ONCE)]
+    verdicts = [plan.verdicts[i : i + INTENTS_AT_ONCE] for i in range(0, len(plan.verdicts), INTENTS_AT_ONCE)]
+    return [
+        Plan(plan.now, preemptions=plan.preemptions, lapsed=plan.lapsed),
+        *(Plan(plan.now, launches=part) for part in launches),
+        *(Plan(plan.now, verdicts=part) for part in verdicts),
+    ]
+
+
+def _nobody_reads(report: CycleReport) -> None:
+    """Until metrics are wired."""

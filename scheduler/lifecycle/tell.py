@@ -1,0 +1,51 @@
+"""Tell: verdicts go back to the Job, where its user looks, once they have lasted, and never one that is out of date."""
+
+from itertools import islice
+
+from scheduler.domain.actions import TellJob
+from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.records import RecordedVerdict
+from scheduler.domain.units import Instant
+from scheduler.lifecycle.world import World
+
+LASTED_MS = 2_000
+"""A waiting verdict that changes again within this time is not worth a write to the cluster."""
+TELL_AT_ONCE = 200
+
+_AT_ONCE = frozenset(
+    {
+        Reason.PREEMPTED,
+        Reason.TIME_LIMIT,
+        Reason.ALLOWANCE_EXHAUSTED,
+        Reason.IDLE,
+        Reason.START_TIMEOUT,
+        Reason.LAUNCH_REFUSED,
+    }
+)
+
+
+def due_to_tell(world: World, now: Instant) -> list[TellJob]:
+    """What is to be told now, the oldest verdicts first, a bounded number at a time."""
+    told: list[TellJob] = []
+    with world.lock:
+        for verdict in list(islice(world.untold.values(), 4 * TELL_AT_ONCE)):
+            if len(told) == TELL_AT_ONCE:
+                break
+            if verdict.reason not in _AT_ONCE and now - verdict.at < LASTED_MS:
+                continue
+            message = _message(world, verdict)
+            if message is not None:
+                told.append(message)
+                del world.untold[verdict.workload_id]
+            elif verdict.workload_id not in world.workloads:
+                del world.untold[verdict.workload_id]
+    return told
+
+
+def _message(world: World, verdict: RecordedVerdict) -> TellJob | None:
+    """None while its Job is not known."""
+    workload = world.workloads.get(verdict.workload_id)
+    if workload is None or workload.job_uid is None:
+        return None
+    text = sentence(verdict.reason, verdict.evidence)
+    return TellJob(workload.namespace, workload.job_name, workload.job_uid, verdict.reason, text)
