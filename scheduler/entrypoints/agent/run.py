@@ -1,0 +1,109 @@
+"""Puts the agent together and runs it until it is told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from typing import Any
+
+from scheduler.adapters.nvml.proc import boot_id
+from scheduler.adapters.window_spool import WindowSpool
+from scheduler.domain.units import Instant
+from scheduler.entrypoints.agent.api import ApiClient
+from scheduler.entrypoints.agent.recorder import Recorder
+from scheduler.entrypoints.agent.settings import AgentSettings
+from scheduler.entrypoints.agent.supervisor import Supervisor
+from scheduler.entrypoints.agent.uploader import Uploader
+from scheduler.metering.devices import SensorState
+from scheduler.metering.integration import Integration
+from scheduler.metering.samples import Reading
+from scheduler.metering.wire import inventory_json
+
+logger = logging.getLogger("allot.agent")
+
+LAST_WORD_SECONDS = 3.0
+"""How long a stopping agent tries to send what it has; the rest stays in the spool."""
+
+
+def run_agent(settings: AgentSettings) -> None:
+    """Blocks until SIGTERM or SIGINT."""
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: AgentSettings) -> None:
+    spool = WindowSpool(settings.spool, settings.spool_windows_max)
+    api = ApiClient(settings)
+    try:
+        agent = Agent(settings, spool, api)
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        await agent.run_until(stopping)
+    finally:
+        await api.close()
+        spool.close()
+
+
+class Agent:
+    """One node's agent: sampler, recorder and uploader."""
+
+    def __init__(self, settings: AgentSettings, spool: WindowSpool, api: ApiClient) -> None:
+        rules = Integration(settings.node, boot_id(settings.proc), settings.window_ms, settings.gap_ms)
+        self._spool = spool
+        self._recorder = Recorder(spool, rules)
+        self._supervisor = Supervisor(settings)
+        self._uploader = Uploader(settings, api, spool, self._inventory)
+        self._told: tuple[object, ...] = ()
+
+    async def run_until(self, stopping: asyncio.Event) -> None:
+        """Sample and send until then; then keep what is open, and send what can be sent quickly."""
+        tasks = [asyncio.create_task(self._record()), asyncio.create_task(self._uploader.run())]
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (*tasks, stop):
+                task.cancel()
+            await asyncio.gather(*tasks, stop, return_exceptions=True)
+        self._recorder.pause(SensorState.RESTARTING)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._uploader.send_all(), LAST_WORD_SECONDS)
+
+    async def _record(self) -> None:
+        async with contextlib.aclosing(self._supervisor.readings()) as readings:
+            async for news in readings:
+                match news:
+                    case Reading():
+                        self._tell(self._recorder.record(news))
+                    case SensorState():
+                        self._tell(self._recorder.pause(news))
+
+    def _tell(self, closed: int) -> None:
+        """Wake the uploader for windows, and for an inventory that says something new."""
+        inventory = self._recorder.inventory(_now())
+        if inventory is None:
+            return
+        news = (inventory.sensor_state, inventory.process_view, inventory.driver_version, inventory.devices)
+        is_news = news != self._told
+        self._told = news
+        if closed or is_news:
+            self._uploader.wake(has_new_inventory=is_news)
+
+    def _inventory(self) -> dict[str, Any] | None:
+        inventory = self._recorder.inventory(_now())
+        if inventory is None:
+            return None
+        counts = self._spool.counts()
+        return {
+            **inventory_json(inventory),
+            "sampler_restarts": self._supervisor.restarts,
+            "samples_from_the_past": self._recorder.samples_from_the_past,
+            "spool": {"waiting": counts.waiting, "lost": counts.lost, "refused": counts.refused},
+        }
+
+
+def _now() -> Instant:
+    return Instant(time.time_ns() // 1_000_000)

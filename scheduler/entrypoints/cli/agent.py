@@ -1,0 +1,63 @@
+"""`allot agent`: reads the GPUs of this node and posts what they do to the API."""
+
+import logging
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scheduler.domain.errors import Refusal
+from scheduler.domain.units import NodeName
+from scheduler.entrypoints.agent.run import run_agent
+from scheduler.entrypoints.agent.settings import AgentSettings
+
+EXIT_USAGE = 2
+
+
+def agent(
+    *,
+    server: Annotated[str, typer.Option(envvar="ALLOT_SERVER", help="Address of the API.")],
+    node: Annotated[
+        str, typer.Option(envvar="NODE_NAME", help="The node's name in Kubernetes; the host's where not given.")
+    ] = "",
+    spool: Annotated[
+        Path, typer.Option(envvar="ALLOT_AGENT_SPOOL", help="File that keeps windows until the API has them.")
+    ] = Path("/var/lib/allot/agent/spool.db"),
+    token_file: Annotated[
+        Path | None, typer.Option(envvar="ALLOT_TOKEN_FILE", help="File with the token for the API.")
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(envvar="ALLOT_CA_FILE", help="Certificates to trust for the API.")
+    ] = None,
+    proc: Annotated[Path, typer.Option(help="Where the host's /proc is mounted.")] = Path("/proc"),
+    sample_ms: Annotated[int, typer.Option(help="Milliseconds between two readings.")] = 5_000,
+    window_ms: Annotated[int, typer.Option(help="Milliseconds of one window.")] = 15_000,
+    inventory_ms: Annotated[int, typer.Option(help="At most so long between two inventories.")] = 60_000,
+    watchdog_ms: Annotated[int, typer.Option(help="A sampler silent for so long is replaced.")] = 20_000,
+    spool_windows_max: Annotated[
+        int, typer.Option(help="Windows kept while the API is away; then the oldest go, and are counted.")
+    ] = 200_000,
+    retry_ms_max: Annotated[int, typer.Option(help="At most so long between two tries to reach the API.")] = 60_000,
+) -> None:
+    """Read this node's GPUs through NVML, and post windows and the inventory to the API until stopped."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        settings = AgentSettings(
+            node=NodeName(node or socket.gethostname()),
+            server=server,
+            spool=spool,
+            token_file=token_file,
+            ca_file=ca_file,
+            proc=proc,
+            sample_ms=sample_ms,
+            window_ms=window_ms,
+            inventory_ms=inventory_ms,
+            watchdog_ms=watchdog_ms,
+            spool_windows_max=spool_windows_max,
+            retry_ms_max=retry_ms_max,
+        )
+    except Refusal as refusal:
+        typer.echo(f"allot agent: {refusal} [{refusal.code}]", err=True)
+        raise typer.Exit(EXIT_USAGE) from refusal
+    run_agent(settings)

@@ -1,0 +1,210 @@
+"""The agent end to end: a real process on the fake library, posting to a real HTTP server on loopback."""
+
+import time
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+
+from scheduler.metering.devices import Health
+from scheduler.metering.windows import Flag, Window
+from tests.nvml.agent_process import WINDOW_MS, AgentProcess
+from tests.nvml.api_server import ApiServer
+from tests.nvml.machine import HANG, EnergyReset, Fault, Gpu, Job, Machine
+
+GPUS = (Gpu("GPU-a"), Gpu("GPU-b", bus="00000000:2a:00.0", minor=1))
+GPU_IS_LOST = 15
+NOT_SUPPORTED = 3
+
+
+def machine(*script: Job | Fault | EnergyReset) -> Machine:
+    return Machine(gpus=GPUS, script=script, booted_ms=now_ms() - 60_000)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def assert_without_gap_or_duplicate(windows: list[Window]) -> None:
+    for before, after in pairwise(windows):
+        assert after.sequence == before.sequence + 1
+        assert after.start == before.end
+
+
+@pytest.fixture
+async def running(api: ApiServer, agent_process: AgentProcess) -> AsyncIterator[ApiServer]:
+    agent_process.fake.describe(machine(Job(0, pid=1, duty_permille=500, period_ms=100)))
+    await api.start()
+    await agent_process.start(api)
+    yield api
+    await agent_process.end()
+    await api.stop()
+
+
+async def test_an_agent_tells_its_inventory_and_posts_what_its_gpus_do(running: ApiServer) -> None:
+    await running.until(lambda: len(running.of("GPU-a")) >= 4 and len(running.of("GPU-b")) >= 4)
+    inventory = running.inventories[0]
+    assert [(d["gpu_uuid"], d["model"], d["health"]) for d in inventory["devices"]] == [
+        ("GPU-a", "NVIDIA H100 80GB HBM3", "ok"),
+        ("GPU-b", "NVIDIA H100 80GB HBM3", "ok"),
+    ]
+    assert (inventory["node"], inventory["sensor_state"]) == ("node-1", "ok")
+    busy, idle = running.of("GPU-a")[2], running.of("GPU-b")[2]
+    assert busy.utilization is not None
+    assert busy.utilization.percent_ms > 0
+    assert idle.utilization is not None
+    assert (idle.utilization.percent_ms, idle.utilization.max_percent) == (0, 0)
+    assert busy.energy is not None
+    assert idle.energy is not None
+    assert busy.energy.millijoules > idle.energy.millijoules > 0
+    assert WINDOW_MS <= busy.end - busy.start < 2 * WINDOW_MS
+    assert busy.covered_ms == busy.end - busy.start
+    assert_without_gap_or_duplicate(running.of("GPU-a"))
+
+
+async def test_windows_wait_on_disk_while_the_api_is_away_and_none_is_missing_after(running: ApiServer) -> None:
+    await running.until(lambda: len(running.of("GPU-a")) >= 2)
+    await running.stop()
+    stopped_at = now_ms()
+    await running.start()
+    running.status = 503
+    before = running.requests
+    await running.until(lambda: running.requests >= before + 4)
+    running.status = 200
+    await running.until(lambda: running.of("GPU-a")[-1].start > stopped_at + 4 * WINDOW_MS)
+    assert_without_gap_or_duplicate(running.of("GPU-a"))
+    assert_without_gap_or_duplicate(running.of("GPU-b"))
+
+
+async def test_windows_whose_answer_was_lost_are_sent_again_under_the_same_identity(running: ApiServer) -> None:
+    running.forget_answers = True
+    await running.until(lambda: running.duplicates >= 2)
+    running.forget_answers = False
+    taken = len(running.of("GPU-a"))
+    await running.until(lambda: len(running.of("GPU-a")) >= taken + 2)
+    assert_without_gap_or_duplicate(running.of("GPU-a"))
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["stopped", "killed"])
+async def test_an_agent_that_starts_again_goes_on_where_it_was(
+    running: ApiServer, agent_process: AgentProcess, is_killed: bool
+) -> None:
+    await running.until(lambda: len(running.of("GPU-a")) >= 3)
+    if is_killed:
+        await agent_process.kill()
+    else:
+        assert await agent_process.stop() == 0
+    ended_at = now_ms()
+    await agent_process.start(running)
+    await running.until(lambda: running.of("GPU-a")[-1].start > ended_at)
+    windows = running.of("GPU-a")
+    assert_without_gap_or_duplicate(windows)
+    away = [window for window in windows if Flag.GAP in window.flags]
+    assert [window.covered_ms for window in away] == [0]
+    assert away[0].utilization is None
+    assert away[0].energy is not None
+    assert away[0].energy.covered_ms == away[0].end - away[0].start
+
+
+async def test_a_full_spool_loses_its_oldest_and_says_how_many(api: ApiServer, agent_process: AgentProcess) -> None:
+    agent_process.fake.describe(machine())
+    await api.start()
+    api.status = 503
+    await agent_process.start(api, "--spool-windows-max", "4")
+    try:
+        await api.until(lambda: api.requests >= 8)
+        api.status = 200
+        await api.until(lambda: any(each["spool"]["lost"] > 0 for each in api.inventories))
+        lost = api.inventories[-1]["spool"]["lost"]
+        taken_up_to = api.of("GPU-a")[-1].sequence
+        await api.until(lambda: api.of("GPU-a")[-1].sequence > taken_up_to)
+        assert lost > 0
+        assert_without_gap_or_duplicate(api.of("GPU-a"))
+    finally:
+        await agent_process.end()
+        await api.stop()
+
+
+async def test_a_window_that_the_api_refuses_is_counted_and_does_not_block_the_next(running: ApiServer) -> None:
+    await running.until(lambda: len(running.of("GPU-a")) >= 1)
+    bad = running.of("GPU-a")[-1].sequence + 2
+    running.refuse = lambda window: window.gpu_uuid == "GPU-a" and window.sequence == bad
+    await running.until(lambda: running.of("GPU-a")[-1].sequence > bad + 1)
+    await running.until(lambda: running.inventories[-1]["spool"]["refused"] == 1)
+    assert bad not in [window.sequence for window in running.of("GPU-a")]
+
+
+async def test_a_gpu_that_is_lost_leaves_the_others_running(running: ApiServer, agent_process: AgentProcess) -> None:
+    await running.until(lambda: len(running.of("GPU-a")) >= 2)
+    agent_process.fake.describe(machine(Fault(GPU_IS_LOST, gpu=0)))
+    await running.until(
+        lambda: running.of("GPU-a")[-1].health is Health.UNHEALTHY and running.of("GPU-a")[-1].covered_ms == 0
+    )
+    lost = running.of("GPU-a")[-1]
+    assert (lost.utilization, lost.memory_used_bytes_max, lost.processes, lost.energy) == (None,) * 4
+    health = {device["gpu_uuid"]: device["health"] for device in running.inventories[-1]["devices"]}
+    assert health == {"GPU-a": "unhealthy", "GPU-b": "ok"}
+    others = len(running.of("GPU-b"))
+    await running.until(lambda: len(running.of("GPU-b")) >= others + 2)
+    assert running.of("GPU-b")[-1].covered_ms > 0
+
+
+async def test_a_call_that_hangs_costs_a_gap_and_a_new_sampler(
+    running: ApiServer, agent_process: AgentProcess
+) -> None:
+    await running.until(lambda: len(running.of("GPU-a")) >= 2)
+    agent_process.fake.describe(machine(Fault(HANG, call="nvmlDeviceGetPowerUsage", until_ms=now_ms() + 1_500)))
+    await running.until(lambda: any(Flag.GAP in window.flags for window in running.of("GPU-b")))
+    agent_process.fake.describe(machine())
+    recovered = running.of("GPU-b")[-1].sequence
+    await running.until(lambda: running.of("GPU-b")[-1].sequence > recovered)
+    await running.until(lambda: running.inventories[-1]["sampler_restarts"] >= 1)
+    assert "restarting" in [each["sensor_state"] for each in running.inventories]
+    assert_without_gap_or_duplicate(running.of("GPU-b"))
+
+
+async def test_an_energy_counter_that_goes_back_begins_anew(running: ApiServer, agent_process: AgentProcess) -> None:
+    await running.until(lambda: len(running.of("GPU-b")) >= 2)
+    agent_process.fake.describe(machine(EnergyReset(1, at_ms=now_ms())))
+    await running.until(lambda: any(Flag.COUNTER_RESET in window.flags for window in running.of("GPU-b")))
+    reset = next(window for window in running.of("GPU-b") if Flag.COUNTER_RESET in window.flags)
+    await running.until(lambda: running.of("GPU-b")[-1].sequence > reset.sequence)
+    after = running.of("GPU-b")[-1]
+    assert reset.energy is None or reset.energy.covered_ms < reset.end - reset.start
+    assert after.energy is not None
+    assert after.energy.covered_ms == after.end - after.start
+
+
+async def test_what_a_gpu_cannot_tell_stays_absent(running: ApiServer, agent_process: AgentProcess) -> None:
+    agent_process.fake.describe(
+        machine(
+            Fault(NOT_SUPPORTED, call="nvmlDeviceGetTotalEnergyConsumption"),
+            Fault(NOT_SUPPORTED, call="nvmlDeviceGetPowerUsage"),
+            Fault(NOT_SUPPORTED, call="nvmlDeviceGetSamples"),
+            Fault(NOT_SUPPORTED, call="nvmlDeviceGetUtilizationRates"),
+        )
+    )
+    described_at = now_ms()
+    await running.until(lambda: len(running.of("GPU-a")) > 0 and running.of("GPU-a")[-1].start > described_at)
+    window = running.of("GPU-a")[-1]
+    assert (window.utilization, window.energy, window.power_milliwatts_max) == (None, None, None)
+    assert window.memory_used_bytes_max == 0
+    assert window.covered_ms > 0
+
+
+async def test_a_node_without_a_driver_says_so_until_it_has_one(api: ApiServer, agent_process: AgentProcess) -> None:
+    driver_not_loaded = 9
+    agent_process.fake.describe(machine(Fault(driver_not_loaded)))
+    await api.start()
+    await agent_process.start(api)
+    try:
+        await api.until(lambda: len(api.inventories) > 0)
+        assert api.inventories[0]["sensor_state"] == "no-driver"
+        assert api.inventories[0]["driver_error"] == "DRIVER_NOT_LOADED"
+        assert api.windows == {}
+        agent_process.fake.describe(machine())
+        await api.until(lambda: len(api.of("GPU-a")) > 0)
+        assert api.inventories[-1]["sensor_state"] == "ok"
+    finally:
+        await agent_process.end()
+        await api.stop()
