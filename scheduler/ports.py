@@ -32,7 +32,7 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.ledger.holds import Hold
-from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, Transaction
 
 
 class Clock(Protocol):
@@ -92,23 +92,6 @@ class GpuSensors(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PostedEntry:
-    """An entry with the transaction that it stands in, as a statement reads it."""
-
-    seq: int
-    transaction_id: str
-    kind: TransactionKind
-    at: Instant
-    recorded_at: Instant
-    account: Account
-    unit: Unit
-    amount: int
-    gpu_ms: int
-    attempt_id: AttemptId | None
-    memo: str
-
-
-@dataclass(frozen=True, slots=True)
 class BalanceDifference:
     """A cached balance that does not equal the journal."""
 
@@ -141,7 +124,9 @@ class JournalBook(Protocol):
         """In posting order; a period is half-open on `at`."""
         ...
 
-    def totals(self, *, ends_at: Instant, accounts: Sequence[Account]) -> Mapping[Account, int]:
+    def totals(
+        self, *, ends_at: Instant, accounts: Sequence[Account], unit: Unit = STANDARD_GPU
+    ) -> Mapping[Account, int]:
         """The balances that the entries dated before `ends_at` make."""
         ...
 

@@ -1,9 +1,8 @@
 """Charge: what an attempt has used since it was charged last, taken from its holds in their order.
 
 The cumulative total of an attempt is floored once (`standard_total`); a charge is the difference to what was charged
-before, so slices never drift. What no hold covers is an overrun, the owner's receivable; what runs unfunded is
-posted as such. Σ over the accounts of kind `charged` is everything that was ever charged: those of an allowance
-are named by its id, the others `overrun/<owner>` and `unfunded/<owner>`.
+before, so slices never drift. What no hold covers is an overrun, the owner's receivable, or, where the attempt runs
+unfunded, posted as such; the owners of the accounts are told in `journal`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,16 @@ from dataclasses import dataclass, field
 from scheduler.domain.units import HoldId, Instant, standard_total
 from scheduler.domain.workloads import Attempt
 from scheduler.ledger.holds import Hold, HoldState
-from scheduler.ledger.journal import Account, AccountKind, Entry, Transaction, TransactionKind, transfer_entries
+from scheduler.ledger.journal import (
+    Account,
+    AccountKind,
+    Entry,
+    Transaction,
+    TransactionKind,
+    charged_beyond,
+    charged_to,
+    transfer_entries,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,56 +51,55 @@ def charge(attempt: Attempt, holds: Sequence[Hold], gpu_ms: int, at: Instant) ->
     total = standard_total(gpu_ms, attempt.weight, attempt.class_factor)
     due = total - attempt.charged
     parts, missing = _take(holds, due)
-    uncovered = missing if missing > 0 or not parts else 0
-    moves = [(hold, amount) for hold, amount in parts if amount > 0]
-    entries: list[Entry] = []
-    posted_due = posted_gpu_ms = 0
-    for hold, amount in moves:
-        posted_due += amount
-        physical = _share(used_gpu_ms, posted_due, due) - posted_gpu_ms
-        posted_gpu_ms += physical
-        entries += transfer_entries(
-            Account(AccountKind.HELD, hold.allowance_id),
-            Account(AccountKind.CHARGED, hold.allowance_id),
-            amount,
-            gpu_ms=physical,
-        )
-    if missing > 0 or posted_gpu_ms < used_gpu_ms:
-        kind = AccountKind.OVERRUN if attempt.is_funded else AccountKind.UNFUNDED
-        entries += transfer_entries(
-            Account(kind, attempt.owner),
-            Account(AccountKind.CHARGED, f"{kind.value}/{attempt.owner}"),
-            missing,
-            gpu_ms=used_gpu_ms - posted_gpu_ms,
-        )
     transaction = Transaction(
         id=f"charge:{attempt.id}:{gpu_ms}",
         kind=TransactionKind.CHARGE,
         at=at,
-        entries=tuple(entries),
+        entries=_entries(attempt, parts, missing, used_gpu_ms),
         attempt_id=attempt.id,
     )
     return Charge(
         transaction,
         gpu_ms,
         total,
-        from_holds={hold.id: amount for hold, amount in moves},
-        overrun=uncovered if attempt.is_funded else 0,
-        unfunded=0 if attempt.is_funded else uncovered,
+        from_holds={hold.id: amount for hold, amount in parts},
+        overrun=missing if attempt.is_funded else 0,
+        unfunded=0 if attempt.is_funded else missing,
     )
 
 
 def _take(holds: Sequence[Hold], due: int) -> tuple[list[tuple[Hold, int]], int]:
-    """What of `due` each open hold pays, and what is left over."""
+    """What of `due` each open hold pays, and what is left over.
+
+    Where nothing is due yet (less than one standard unit was used), the first hold with anything left pays the 0:
+    the physical time that stands beside it is its own.
+    """
     parts: list[tuple[Hold, int]] = []
     for hold in holds:
-        if hold.state is HoldState.OPEN:
+        if hold.state is HoldState.OPEN and hold.remaining > 0 and (due > 0 or not parts):
             amount = min(hold.remaining, due)
             parts.append((hold, amount))
             due -= amount
     return parts, due
 
 
-def _share(used_gpu_ms: int, posted: int, due: int) -> int:
-    """The physical part that goes with the first `posted` of `due`: floored cumulatively: the parts add up."""
-    return used_gpu_ms if posted == due else used_gpu_ms * posted // due
+def _entries(
+    attempt: Attempt, parts: Sequence[tuple[Hold, int]], missing: int, used_gpu_ms: int
+) -> tuple[Entry, ...]:
+    """The physical time is split as the amounts are, floored cumulatively, so that the parts add up."""
+    moves = [
+        (Account(AccountKind.HELD, hold.allowance_id), charged_to(hold.allowance_id), amount)
+        for hold, amount in parts
+    ]
+    if missing > 0 or not parts:
+        kind = AccountKind.OVERRUN if attempt.is_funded else AccountKind.UNFUNDED
+        moves.append((Account(kind, attempt.owner), charged_beyond(kind, attempt.owner), missing))
+    due = sum(amount for _, _, amount in moves)
+    entries: list[Entry] = []
+    moved = posted_gpu_ms = 0
+    for source, target, amount in moves:
+        moved += amount
+        until = used_gpu_ms if moved == due else used_gpu_ms * moved // due
+        entries += transfer_entries(source, target, amount, gpu_ms=until - posted_gpu_ms)
+        posted_gpu_ms = until
+    return tuple(entries)

@@ -8,6 +8,11 @@
 An amount is added to the account that the arrow points to and taken from the other; `issued`, `overrun`,
 `unfunded` and `refunds` therefore go below zero: their negative balance is what was granted, is owed, ran without
 funding, and was given back.
+
+Owners. `allowance`, `held` and `expired` belong to an allowance's id; `issued` to the source of the grant; `overrun`
+and `unfunded` to an engineer's id; `refunds` to the platform. `charged` tells who paid by its owner: an allowance's
+id, `overrun/<engineer>` or `unfunded/<engineer>`; Σ over all of `charged` is everything that was ever charged.
+A refund leaves `charged` as it is: what was used stays used, and what was given back stands in `refunds`.
 """
 
 from collections import defaultdict
@@ -15,7 +20,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
-from scheduler.domain.units import AMOUNT_MAX, STANDARD_GPU, AttemptId, CommandId, Instant, Unit
+from scheduler.domain.units import (
+    AMOUNT_MAX,
+    STANDARD_GPU,
+    AllowanceId,
+    AttemptId,
+    CommandId,
+    EngineerId,
+    Instant,
+    Unit,
+)
 
 
 class AccountKind(StrEnum):
@@ -108,3 +122,31 @@ def transfer_entries(
 ) -> tuple[Entry, Entry]:
     """The two lines that move an amount."""
     return Entry(source, -amount, unit, -gpu_ms), Entry(target, amount, unit, gpu_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class PostedEntry:
+    """An entry with the transaction that it stands in, as a statement reads it."""
+
+    seq: int
+    transaction_id: str
+    kind: TransactionKind
+    at: Instant
+    recorded_at: Instant
+    account: Account
+    unit: Unit
+    amount: int
+    gpu_ms: int
+    attempt_id: AttemptId | None
+    memo: str
+
+
+def charged_to(allowance_id: AllowanceId) -> Account:
+    """Where charges that an allowance paid stand."""
+    return Account(AccountKind.CHARGED, allowance_id)
+
+
+def charged_beyond(kind: AccountKind, engineer: EngineerId) -> Account:
+    """Where charges stand that no allowance paid: overrun or unfunded."""
+    assert kind in {AccountKind.OVERRUN, AccountKind.UNFUNDED}, "all others are paid by an allowance"
+    return Account(AccountKind.CHARGED, f"{kind.value}/{engineer}")

@@ -1,7 +1,7 @@
 """Refund: a preemption or a fault of the platform gives back the work lost since the last checkpoint.
 
-Up to a cap per priority class; without checkpoints, nothing. Paid from an account of its own, to the allowances
-that paid, those charged last first.
+Up to a cap per priority class; without checkpoints, nothing. Paid from an account of its own, to those who paid,
+what was charged last first: an overrun, then the holds from the last in the funding order on.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,8 @@ from scheduler.domain.units import Instant, standard_total
 from scheduler.domain.workloads import Attempt
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.journal import Account, AccountKind, Entry, Transaction, TransactionKind, transfer_entries
+
+PLATFORM = "platform"
 
 
 def lost_gpu_ms(attempt: Attempt, cap_ms: int, ended_at: Instant) -> int:
@@ -21,16 +23,23 @@ def lost_gpu_ms(attempt: Attempt, cap_ms: int, ended_at: Instant) -> int:
 
 
 def refund(attempt: Attempt, holds: Sequence[Hold], gpu_ms: int, at: Instant, memo: str) -> Transaction | None:
-    """Give back what `gpu_ms` cost, never more than the holds were charged. `holds` as charged, in funding order."""
-    due: int = standard_total(gpu_ms, attempt.weight, attempt.class_factor)
+    """Give back what the last `gpu_ms` of the attempt cost: all of it at most, and nothing that ran unfunded.
+
+    `holds` as charged, in funding order.
+    """
+    lost = min(gpu_ms, attempt.charged_gpu_ms)
+    kept = standard_total(attempt.charged_gpu_ms - lost, attempt.weight, attempt.class_factor)
+    due = attempt.charged - kept
     entries: list[Entry] = []
-    for hold in reversed(holds):
-        amount = min(hold.charged, due)
+    given = given_gpu_ms = 0
+    for account, paid in _payers(attempt, holds):
+        amount = min(paid, due - given)
         if amount > 0:
-            entries += transfer_entries(
-                Account(AccountKind.REFUNDS, "platform"), Account(AccountKind.ALLOWANCE, hold.allowance_id), amount
-            )
-            due -= amount
+            given += amount
+            until = lost * given // due
+            source = Account(AccountKind.REFUNDS, PLATFORM)
+            entries += transfer_entries(source, account, amount, gpu_ms=until - given_gpu_ms)
+            given_gpu_ms = until
     if not entries:
         return None
     return Transaction(
@@ -41,3 +50,12 @@ def refund(attempt: Attempt, holds: Sequence[Hold], gpu_ms: int, at: Instant, me
         attempt_id=attempt.id,
         memo=memo,
     )
+
+
+def _payers(attempt: Attempt, holds: Sequence[Hold]) -> list[tuple[Account, int]]:
+    """Who paid how much, the last first."""
+    paid = [(Account(AccountKind.ALLOWANCE, hold.allowance_id), hold.charged) for hold in reversed(holds)]
+    beyond = attempt.charged - sum(hold.charged for hold in holds)
+    if attempt.is_funded and beyond > 0:
+        return [(Account(AccountKind.OVERRUN, attempt.owner), beyond), *paid]
+    return paid

@@ -12,8 +12,8 @@ from scheduler.adapters.sql.tables import journal as tables
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.ledger.canonical import body_hash
-from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind
-from scheduler.ports import BalanceDifference, PostedEntry
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, Transaction, TransactionKind
+from scheduler.ports import BalanceDifference
 
 _STATES = select(
     tables.accounts.c.id,
