@@ -10,7 +10,6 @@ from scheduler.adapters.kubernetes.names import (
     GPU_TAINT,
     HOSTNAME,
     PLACEMENT,
-    WORKLOAD,
     RawObject,
 )
 from scheduler.domain.actions import LaunchJob
@@ -29,11 +28,10 @@ def launch_patch(action: LaunchJob, *, changes_resource: bool) -> Patch:
     `changes_resource` is True where the classes it may run on are different resources: then its request is set to
     that of the class it was placed on.
     """
-    annotations = {WORKLOAD: action.workload.id, **_terms(action)}
     patch = [
         *_guards(action),
         _put("/spec/suspend", False),
-        _put(f"{_TEMPLATE}/metadata/annotations", annotations),
+        *(_put(f"{_TEMPLATE}/metadata/annotations/{_escaped(key)}", term) for key, term in _terms(action).items()),
         *_where(action.placement, affinity=None, gates=[]),
     ]
     if changes_resource:
@@ -152,6 +150,11 @@ def _without_pin(term: RawObject) -> RawObject:
     fields = [field for field in term.get("matchFields") or () if field.get("key") != _NODE_NAME]
     rest = {key: value for key, value in term.items() if key != "matchFields"}
     return {**rest, "matchFields": fields} if fields else rest
+
+
+def _escaped(key: str) -> str:
+    """As a step of a JSON Pointer (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def _put(path: str, value: object) -> dict[str, object]:

@@ -194,10 +194,8 @@ class ClusterMirror:
         amounts = pod_request(raw.get("spec") or {})
         observed = read_pod(raw, job_uid, amounts.count_any(self._resources))
         before = self._pods.get(uid)
-        if before is not None and before.observed is not None and before.observed.evidence_at:
-            observed = replace(
-                observed, evidence_at=max(before.observed.evidence_at, observed.evidence_at or Instant(0))
-            )
+        if before is not None and before.observed is not None:
+            observed = _remembering(observed, before.observed)
         held_on = None if is_terminal(raw) else observed.node
         self._keep_pod(uid, _PodRecord(held_on, amounts, job_uid, observed))
         if observed.is_gated and PLACEMENT in (metadata.get("annotations") or {}) and not observed.deleted_at:
@@ -295,6 +293,17 @@ class ClusterMirror:
     def _outside_on(self, node: NodeName) -> Amounts:
         records = (self._pods[uid] for uid in self._pods_on.get(node, ()))
         return total(record.amounts for record in records if not self._is_ours(record))
+
+
+def _remembering(pod: ObservedPod, before: ObservedPod) -> ObservedPod:
+    """What the API forgets about a pod: when its deletion was first asked for and with which grace (the kubelet's
+    last word sets both anew, to now and 0), and the evidence of its node's heartbeat.
+    """
+    if before.deleted_at is not None:
+        pod = replace(pod, deleted_at=before.deleted_at, grace_seconds=before.grace_seconds)
+    if before.evidence_at is not None and before.evidence_at > (pod.evidence_at or 0):
+        pod = replace(pod, evidence_at=before.evidence_at)
+    return pod
 
 
 def _discard(index: dict[_Key, set[PodUid]], key: _Key, uid: PodUid) -> None:
