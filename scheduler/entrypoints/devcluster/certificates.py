@@ -72,7 +72,7 @@ class Authority:
                 x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False
             )
         signer = serialization.load_pem_private_key((self.directory / "ca.key").read_bytes(), None)
-        assert isinstance(signer, ec.EllipticCurvePrivateKey)  # noqa: S101 - we wrote it above
+        assert isinstance(signer, ec.EllipticCurvePrivateKey)
         certificate = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False).sign(
             signer, hashes.SHA256()
         )

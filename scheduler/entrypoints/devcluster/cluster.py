@@ -6,7 +6,6 @@ import os
 import shutil
 import ssl
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -89,11 +88,9 @@ class ControlPlane:
         )
 
     async def add_nodes(self, nodes: Iterable[GpuNode]) -> None:
-        """Registers simulated nodes and waits until pods may land on them."""
-        nodes = tuple(nodes)
+        """Registers simulated nodes, ready for pods."""
         async with self.client() as api:
             await create_nodes(api, nodes, self.kubelet_port, dt.datetime.now(dt.UTC))
-            await _until(partial(_untainted, api, {node.name for node in nodes}))
 
     async def remove_nodes(self, names: Iterable[str]) -> None:
         async with self.client() as api:
@@ -210,7 +207,6 @@ class _Starting:
                 await self._wait(partial(_answers, program, "/healthz"))
         # The Job controller makes no pod before the namespace has its service account.
         await self._wait(partial(_exists, api, "/api/v1/namespaces/default/serviceaccounts/default"))
-        await self._wait(partial(_untainted, api, {node.name for node in self.options.nodes}))
 
     async def _create_nodes(self, api: ApiClient) -> None:
         now = dt.datetime.now(dt.UTC)
@@ -241,13 +237,12 @@ class _Starting:
         self.plane().save()
 
     async def _wait(self, is_true: Callable[[], Awaitable[bool]]) -> None:
-        async def is_true_or_dead() -> bool:
+        """Looks until it is so; `start` bounds all the waiting together."""
+        while not await is_true():
             for process in self.started:
                 if not processes.is_alive(process):
                     raise self.failure("it ended while it started", process.name)
-            return await is_true()
-
-        await _until(is_true_or_dead)
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _etcd_listens(self) -> bool:
         try:
@@ -276,14 +271,6 @@ def _prepare(directory: Path) -> programs.Site:
     return site
 
 
-async def _until(is_true: Callable[[], Awaitable[bool]], limit_seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + limit_seconds
-    while not await is_true():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not so after {limit_seconds:.0f} s")
-        await asyncio.sleep(_POLL_SECONDS)
-
-
 async def _answers(api: ApiClient, path: str) -> bool:
     try:
         await api.text(path)
@@ -300,18 +287,6 @@ async def _exists(api: ApiClient, path: str) -> bool:
             return False
         raise
     return True
-
-
-async def _untainted(api: ApiClient, names: set[str]) -> bool:
-    """Whether the controller-manager took the taint away that every node is born with."""
-    if not names:
-        return True
-    return not any(
-        taint["key"] == "node.kubernetes.io/not-ready"
-        for node in await api.items("/api/v1/nodes")
-        if node["metadata"]["name"] in names
-        for taint in node["spec"].get("taints", ())
-    )
 
 
 def _process_json(process: Process) -> dict[str, str | int]:

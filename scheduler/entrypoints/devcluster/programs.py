@@ -104,6 +104,9 @@ def apiserver(binaries: Binaries, site: Site, feature_gates: Mapping[str, bool],
         f"--client-ca-file={site.authority.certificate}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
+        # It taints every new node as not ready until a controller has looked at it, thousands of writes for nodes that
+        # are born ready. One that fails later is tainted all the same.
+        "--disable-admission-plugins=TaintNodesByCondition",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={site.service_accounts.certificate}",
         f"--service-account-signing-key-file={site.service_accounts.key}",
