@@ -18,6 +18,9 @@ from scheduler.metering.integration import Mark
 from scheduler.metering.windows import Window
 from scheduler.metering.wire import window_json
 
+PAGES_MAX = 131_072
+"""Of 4 KiB: a node's disk is not ours to fill, whatever the bound on windows says."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS window (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -54,20 +57,23 @@ class SpoolCounts:
 
 
 class WindowSpool:
-    """For one process at a time."""
+    """For one process at a time. Raises sqlite3.OperationalError where another holds it, or it cannot be opened."""
 
-    def __init__(self, path: Path, windows_max: int) -> None:
+    def __init__(self, path: Path, windows_max: int, *, wait_seconds: float = 5, pages_max: int = PAGES_MAX) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._windows_max = windows_max
         self._unwritten = 0
         try:
-            self._db = _open(path)
+            self._db = _open(path, wait_seconds, pages_max)
+        except sqlite3.OperationalError:
+            # Locked by another agent, or not to be opened at all: nothing is wrong with what is in it.
+            raise
         except sqlite3.DatabaseError:
-            # No database, or a broken one: kept for whoever wants to know why, and never in the way.
+            # Not a database, or a broken one: kept for whoever wants to know why, and never in the way.
             path.replace(path.with_name(path.name + ".broken"))
             for extra in ("-wal", "-shm"):
                 path.with_name(path.name + extra).unlink(missing_ok=True)
-            self._db = _open(path)
+            self._db = _open(path, wait_seconds, pages_max)
         self._waiting = int(self._db.execute("SELECT count(*) FROM window").fetchone()[0])
 
     def append(self, windows: Sequence[Window], marks: Sequence[Mark], boot_id: str) -> None:
@@ -110,13 +116,12 @@ class WindowSpool:
         )
         return first[0], tuple(Spooled(*row) for row in rows)
 
-    def remove(self, taken: Sequence[Spooled], *, are_refused: bool = False) -> None:
-        """The API has them, or will never take them."""
+    def remove(self, taken: Sequence[Spooled], *, refused: int = 0) -> None:
+        """The API has answered for them: it holds them now, but for so many that it will never take."""
         with self._db:
-            removed = self._db.executemany("DELETE FROM window WHERE id = ?", [(each.id,) for each in taken]).rowcount
-            if are_refused:
-                self._count("refused", len(taken))
-        self._waiting -= removed
+            self._db.executemany("DELETE FROM window WHERE id = ?", [(each.id,) for each in taken])
+            self._count("refused", refused)
+        self._waiting = int(self._db.execute("SELECT count(*) FROM window").fetchone()[0])
 
     def counts(self) -> SpoolCounts:
         tally = dict(self._db.execute("SELECT name, count FROM tally"))
@@ -129,10 +134,13 @@ class WindowSpool:
         self._db.execute("UPDATE tally SET count = count + ? WHERE name = ?", (by, name))
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=5)
+def _open(path: Path, wait_seconds: float, pages_max: int) -> sqlite3.Connection:
+    """Locked for as long as it is open: two agents with one spool would give two windows the same sequence."""
+    db = sqlite3.connect(path, timeout=wait_seconds)
     try:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
         db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA max_page_count = {pages_max:d}")
         db.execute("PRAGMA synchronous = FULL")
         with closing(db.cursor()) as cursor:
             cursor.executescript(_SCHEMA)

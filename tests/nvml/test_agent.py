@@ -114,11 +114,11 @@ async def test_a_full_spool_loses_its_oldest_and_says_how_many(api: ApiServer, a
     try:
         await api.until(lambda: api.requests >= 8)
         api.status = 200
-        await api.until(lambda: any(each["spool"]["lost"] > 0 for each in api.inventories))
-        lost = api.inventories[-1]["spool"]["lost"]
+        await api.until(lambda: len(api.inventories) > 0 and len(api.of("GPU-a")) > 0)
         taken_up_to = api.of("GPU-a")[-1].sequence
         await api.until(lambda: api.of("GPU-a")[-1].sequence > taken_up_to)
-        assert lost > 0
+        assert api.inventories[0]["spool"]["waiting"] == 4
+        assert api.inventories[0]["spool"]["lost"] > 0
         assert_without_gap_or_duplicate(api.of("GPU-a"))
     finally:
         await agent_process.end()

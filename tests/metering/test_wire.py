@@ -1,0 +1,122 @@
+from typing import Any
+
+import orjson
+import pytest
+
+from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
+from scheduler.metering.devices import Device, Health
+from scheduler.metering.samples import UtilizationSource
+from scheduler.metering.windows import (
+    ActivityIntegral,
+    EnergyIntegral,
+    Flag,
+    ProcessSeen,
+    UtilizationIntegral,
+    Window,
+)
+from scheduler.metering.wire import device_from_json, device_json, window_from_json, window_json
+
+NODE = NodeName("node-1")
+WINDOW = Window(
+    node=NODE,
+    boot_id="boot-1",
+    gpu_uuid=GpuUuid("GPU-a"),
+    sequence=4,
+    start=Instant(1_000),
+    end=Instant(16_000),
+    covered_ms=15_000,
+    sample_count=3,
+    utilization=UtilizationIntegral(15_000, 300_000, 60, UtilizationSource.GAUGE),
+    activity=ActivityIntegral(15_000, 12_000_000, 1, 0, None),
+    energy=EnergyIntegral(15_000, 3_000_000),
+    power_milliwatts_max=400_000,
+    memory_used_bytes_max=5,
+    memory_total_bytes=10,
+    process_count_max=1,
+    processes=(ProcessSeen(7, 99, 5, 40, PodUid("pod-1"), "ab" * 32),),
+    is_clocked_idle=False,
+    ecc_uncorrected=2,
+    xids=(79,),
+    flags=(Flag.GAUGE, Flag.XID),
+)
+EMPTY = Window(NODE, "boot-1", GpuUuid("MIG-a"), 1, Instant(1), Instant(2), covered_ms=0, sample_count=0)
+
+
+@pytest.mark.parametrize("window", [WINDOW, EMPTY], ids=["everything there", "everything absent"])
+def test_a_window_survives_the_wire(window: Window) -> None:
+    body = orjson.loads(orjson.dumps(window_json(window)))
+    assert window_from_json(NODE, "boot-1", body) == window
+
+
+def test_an_absent_value_is_null_on_the_wire() -> None:
+    body = window_json(EMPTY)
+    assert {key for key, value in body.items() if value is None} == {
+        *("utilization", "activity", "energy", "power_milliwatts_max", "memory_used_bytes_max"),
+        *("memory_total_bytes", "process_count_max", "processes", "is_clocked_idle", "ecc_uncorrected"),
+    }
+
+
+def test_a_device_survives_the_wire() -> None:
+    device = Device(
+        GpuUuid("MIG-a"),
+        index=3,
+        model="NVIDIA H100",
+        memory_bytes=10,
+        health=Health.UNHEALTHY,
+        parent_uuid=GpuUuid("GPU-a"),
+        mig_profile="1g.10gb",
+        mig_gpu_instance=7,
+        mig_compute_instance=0,
+    )
+    assert device_from_json(orjson.loads(orjson.dumps(device_json(device)))) == device
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "a negative sequence": ({"sequence": -1}, "window.sequence"),
+    "a fraction": ({"covered_ms": 1.5}, "window.covered_ms"),
+    "not a number": ({"covered_ms": float("nan")}, "window.covered_ms"),
+    "a truth for a number": ({"sample_count": True}, "window.sample_count"),
+    "2**63": ({"memory_total_bytes": 2**63}, "window.memory_total_bytes"),
+    "more covered than there is": ({"covered_ms": 15_001}, "window.covered_ms"),
+    "an end before its start": ({"end": 1_000}, "window.end"),
+    "an empty UUID": ({"gpu_uuid": ""}, "window.gpu_uuid"),
+    "a UUID without end": ({"gpu_uuid": "G" * 300}, "window.gpu_uuid"),
+    "an unknown flag": ({"flags": ["shiny"]}, "window.flags"),
+    "an unknown health": ({"health": "fine"}, "window.health"),
+    "an unknown key": ({"watts": 3}, "window"),
+    "a maximum over 100 percent": (
+        {"utilization": {"covered_ms": 1, "percent_ms": 1, "max_percent": 101, "source": "samples"}},
+        "window.utilization.max_percent",
+    ),
+    "more use than time": (
+        {"utilization": {"covered_ms": 1, "percent_ms": 301, "max_percent": 100, "source": "samples"}},
+        "window.utilization.percent_ms",
+    ),
+    "energy that went back": ({"energy": {"covered_ms": 1, "millijoules": -1}}, "window.energy.millijoules"),
+    "processes that are no list": ({"processes": "all"}, "window.processes"),
+    "a list without end": ({"processes": [{}] * 1_025}, "window.processes"),
+}
+
+
+@pytest.mark.parametrize(("change", "where"), BAD.values(), ids=BAD.keys())
+def test_a_malformed_window_is_refused_by_the_name_of_its_key(change: dict[str, Any], where: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        window_from_json(NODE, "boot-1", {**window_json(WINDOW), **change})
+    assert refusal.value.code is RefusalCode.INVALID_SAMPLE
+    assert refusal.value.where == where
+
+
+@pytest.mark.parametrize("key", window_json(WINDOW).keys())
+def test_a_missing_key_is_refused_even_where_its_value_may_be_absent(key: str) -> None:
+    body = window_json(WINDOW)
+    del body[key]
+    with pytest.raises(InvalidInput) as refusal:
+        window_from_json(NODE, "boot-1", body)
+    assert refusal.value.where == f"window.{key}"
+
+
+@pytest.mark.parametrize("body", [None, [], "window", 3])
+def test_what_is_no_object_is_no_window(body: object) -> None:
+    with pytest.raises(InvalidInput):
+        window_from_json(NODE, "boot-1", body)
