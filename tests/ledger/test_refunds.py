@@ -1,0 +1,85 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.domain.units import Instant, PerMille, standard_total
+from scheduler.ledger.journal import Account, AccountKind, Entry, TransactionKind
+from scheduler.ledger.refunds import lost_gpu_ms, refund
+from tests.ledger.build import ADA, ATTEMPT, attempt, hold
+
+HOUR = 3_600_000
+
+
+def test_work_since_the_last_checkpoint_is_lost_up_to_the_cap() -> None:
+    running = attempt(gpus=4, checkpointed_at=1_000)
+    assert lost_gpu_ms(running, HOUR, Instant(3_000)) == 8_000
+    assert lost_gpu_ms(running, 500, Instant(3_000)) == 2_000
+    assert lost_gpu_ms(running, HOUR, Instant(500)) == 0
+
+
+def test_without_checkpoints_or_before_the_start_nothing_is_lost() -> None:
+    assert lost_gpu_ms(attempt(checkpointed_at=None), HOUR, Instant(3_000)) == 0
+    assert lost_gpu_ms(attempt(checkpointed_at=10, started_at=None), HOUR, Instant(3_000)) == 0
+
+
+def test_a_checkpoint_of_an_earlier_attempt_counts_from_the_start() -> None:
+    assert lost_gpu_ms(attempt(checkpointed_at=10, started_at=1_000), HOUR, Instant(3_000)) == 2_000
+
+
+def test_those_who_paid_last_get_it_back_first() -> None:
+    holds = [hold(100, charged=100), hold(100, name="2", allowance="a-2", charged=50)]
+    made = refund(attempt(charged_gpu_ms=150, charged=150), holds, 80, Instant(9), "work lost: Preempted")
+    assert made is not None
+    assert (made.id, made.kind, made.attempt_id, made.memo) == (
+        "refund:w-1.1",
+        TransactionKind.REFUND,
+        ATTEMPT,
+        "work lost: Preempted",
+    )
+    platform = Account(AccountKind.REFUNDS, "platform")
+    assert made.entries == (
+        Entry(platform, -50, gpu_ms=-50),
+        Entry(Account(AccountKind.ALLOWANCE, "a-2"), 50, gpu_ms=50),
+        Entry(platform, -30, gpu_ms=-30),
+        Entry(Account(AccountKind.ALLOWANCE, "a-1"), 30, gpu_ms=30),
+    )
+
+
+def test_an_overrun_is_forgiven_before_a_hold_is_paid_back() -> None:
+    made = refund(attempt(charged_gpu_ms=130, charged=130), [hold(100, charged=100)], 40, Instant(9), "")
+    assert made is not None
+    assert [(str(e.account), e.amount) for e in made.entries if e.amount > 0] == [
+        (f"overrun:{ADA}", 30),
+        ("allowance:a-1", 10),
+    ]
+
+
+def test_what_ran_unfunded_is_not_paid_back() -> None:
+    assert refund(attempt(charged_gpu_ms=130, charged=130, is_funded=False), [], 40, Instant(9), "") is None
+
+
+def test_nothing_charged_is_nothing_to_give_back() -> None:
+    assert refund(attempt(), [hold(100)], 40, Instant(9), "") is None
+    assert refund(attempt(weight=1, charged_gpu_ms=400), [hold(100)], 40, Instant(9), "") is None
+
+
+@given(
+    st.integers(0, 10**9),
+    st.integers(0, 10**9),
+    st.integers(0, 3_000),
+    st.lists(st.integers(1, 10**9), max_size=3),
+)
+def test_a_refund_is_what_the_lost_time_cost_and_never_more_than_was_paid(
+    used: int, lost: int, weight: int, amounts: list[int]
+) -> None:
+    total = standard_total(used, PerMille(weight), PerMille(1000))
+    rest: int = total
+    holds = []
+    for n, amount in enumerate(amounts):
+        holds.append(hold(amount, name=str(n), allowance=f"a-{n}", charged=min(amount, rest)))
+        rest -= holds[-1].charged
+    made = refund(attempt(weight=weight, charged_gpu_ms=used, charged=total), holds, lost, Instant(9), "")
+    kept = standard_total(max(0, used - lost), PerMille(weight), PerMille(1000))
+    given_back = sum(e.amount for e in made.entries if e.amount > 0) if made else 0
+    physical = sum(e.gpu_ms for e in made.entries if e.amount > 0) if made else 0
+    assert given_back == total - kept
+    assert physical == (min(lost, used) if made else 0)

@@ -1,0 +1,155 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.domain.units import STANDARD_GPU, AllowanceId, AttemptId, EngineerId, Instant
+from scheduler.ledger.journal import (
+    Account,
+    AccountKind,
+    Entry,
+    PostedEntry,
+    Transaction,
+    TransactionKind,
+    charged_beyond,
+    charged_to,
+    transfer_entries,
+)
+from scheduler.ledger.statement import StatementLine, accounts_of, statement
+
+A1 = AllowanceId("a-1")
+ADA = EngineerId("e-ada")
+HAD = Account(AccountKind.ALLOWANCE, A1)
+HELD = Account(AccountKind.HELD, A1)
+OVERRUN = Account(AccountKind.OVERRUN, ADA)
+UNFUNDED = Account(AccountKind.UNFUNDED, ADA)
+ISSUED = Account(AccountKind.ISSUED, "tier")
+REFUNDS = Account(AccountKind.REFUNDS, "platform")
+EXPIRED = Account(AccountKind.EXPIRED, A1)
+ACCOUNTS = accounts_of([A1], [ADA])
+
+
+def posted(*transactions: Transaction) -> list[PostedEntry]:
+    """The entries as the journal would give them for the statement's accounts."""
+    return [
+        PostedEntry(
+            seq=0,
+            transaction_id=transaction.id,
+            kind=transaction.kind,
+            at=transaction.at,
+            recorded_at=transaction.at,
+            account=entry.account,
+            unit=STANDARD_GPU,
+            amount=entry.amount,
+            gpu_ms=entry.gpu_ms,
+            attempt_id=transaction.attempt_id,
+            memo=transaction.memo,
+        )
+        for transaction in transactions
+        for entry in transaction.entries
+        if entry.account in ACCOUNTS
+    ]
+
+
+def moved(
+    kind: TransactionKind, entries: tuple[Entry, ...], *, at: int = 0, name: str = "t", attempt: str | None = None
+) -> Transaction:
+    return Transaction(name, kind, Instant(at), entries, None if attempt is None else AttemptId(attempt), memo="m")
+
+
+def test_the_accounts_of_a_statement_are_what_was_had_and_what_was_used_beyond_it() -> None:
+    assert set(ACCOUNTS) == {HAD, HELD, OVERRUN, UNFUNDED}
+    assert accounts_of([]) == ()
+
+
+def test_a_statement_of_nothing_closes_as_it_opened() -> None:
+    made = statement({HAD: 70, HELD: 30, OVERRUN: -9}, [])
+    assert (made.opening, made.available, made.held, made.lines) == (100, 70, 30, ())
+
+
+def test_every_kind_of_posting_shows_in_its_own_sum() -> None:
+    attempt = "w-1.1"
+    kind = TransactionKind
+    made = statement(
+        {HAD: 100, HELD: 0},
+        posted(
+            moved(kind.GRANT, transfer_entries(ISSUED, HAD, 1_000), name="g"),
+            moved(kind.HOLD, transfer_entries(HAD, HELD, 500), name="h", attempt=attempt),
+            moved(
+                kind.CHARGE, transfer_entries(HELD, charged_to(A1), 200, gpu_ms=100), at=5, name="c1", attempt=attempt
+            ),
+            moved(
+                kind.CHARGE,
+                (
+                    *transfer_entries(HELD, charged_to(A1), 100, gpu_ms=50),
+                    *transfer_entries(OVERRUN, charged_beyond(AccountKind.OVERRUN, ADA), 20, gpu_ms=10),
+                ),
+                at=9,
+                name="c2",
+                attempt=attempt,
+            ),
+            moved(kind.RELEASE, transfer_entries(HELD, HAD, 150), name="r", attempt=attempt),
+            moved(
+                kind.REFUND,
+                (*transfer_entries(REFUNDS, OVERRUN, 5, gpu_ms=3), *transfer_entries(REFUNDS, HAD, 7, gpu_ms=4)),
+                at=10,
+                name="f",
+                attempt=attempt,
+            ),
+            moved(
+                kind.CHARGE,
+                transfer_entries(UNFUNDED, charged_beyond(AccountKind.UNFUNDED, ADA), 40, gpu_ms=40),
+                at=11,
+                name="u",
+                attempt="w-2.1",
+            ),
+            moved(kind.EXPIRY, transfer_entries(HAD, EXPIRED, 60), at=12, name="x"),
+            moved(kind.TRANSFER, transfer_entries(HAD, Account(AccountKind.ALLOWANCE, "a-2"), 11), at=13, name="t"),
+            moved(kind.CORRECTION, transfer_entries(charged_to(A1), HAD, 2), at=14, name="k"),
+        ),
+    )
+    assert (made.opening, made.granted, made.charged, made.refunded) == (100, 1_000, 300, 7)
+    assert (made.expired, made.transferred, made.corrected) == (60, -11, 2)
+    assert (made.overrun, made.unfunded) == (15, 40)
+    assert (made.available, made.held) == (100 + 1_000 - 500 + 150 + 7 - 60 - 11 + 2, 50)
+    assert made.lines == (
+        StatementLine(kind.GRANT, Instant(0), None, 1_000, memo="m"),
+        StatementLine(kind.CHARGE, Instant(9), AttemptId(attempt), -300, gpu_ms=160, overrun=20, memo="m"),
+        StatementLine(kind.REFUND, Instant(10), AttemptId(attempt), 7, gpu_ms=7, overrun=-5, memo="m"),
+        StatementLine(kind.CHARGE, Instant(11), AttemptId("w-2.1"), 0, gpu_ms=40, unfunded=40, memo="m"),
+        StatementLine(kind.EXPIRY, Instant(12), None, -60, memo="m"),
+        StatementLine(kind.TRANSFER, Instant(13), None, -11, memo="m"),
+        StatementLine(kind.CORRECTION, Instant(14), None, 2, memo="m"),
+    )
+
+
+Moves = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                (TransactionKind.GRANT, ISSUED, HAD),
+                (TransactionKind.HOLD, HAD, HELD),
+                (TransactionKind.RELEASE, HELD, HAD),
+                (TransactionKind.CHARGE, HELD, charged_to(A1)),
+                (TransactionKind.REFUND, REFUNDS, HAD),
+                (TransactionKind.EXPIRY, HAD, EXPIRED),
+                (TransactionKind.TRANSFER, HAD, Account(AccountKind.ALLOWANCE, "a-2")),
+                (TransactionKind.CORRECTION, charged_to(A1), HAD),
+            ]
+        ),
+        st.integers(1, 1_000),
+    ),
+    max_size=30,
+)
+
+
+@given(Moves, st.integers(0, 100), st.integers(0, 100))
+def test_what_was_had_and_what_came_less_what_went_is_what_is_left(
+    moves: list[tuple[tuple[TransactionKind, Account, Account], int]], available: int, held: int
+) -> None:
+    transactions = [
+        moved(kind, transfer_entries(source, target, amount), name=str(n))
+        for n, ((kind, source, target), amount) in enumerate(moves)
+    ]
+    made = statement({HAD: available, HELD: held}, posted(*transactions))
+    came = made.granted + made.refunded + made.transferred + made.corrected
+    assert made.opening + came - made.charged - made.expired == made.available + made.held
+    assert made.opening == available + held
