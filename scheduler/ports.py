@@ -62,6 +62,11 @@ class Cluster(Protocol):
     @property
     def is_simulated(self) -> bool: ...
 
+    @property
+    def is_reachable(self) -> bool:
+        """False while the watch is broken: what was reported may be out of date, so nothing is decided on it."""
+        ...
+
     async def start(self) -> None:
         """Begin to watch. Raises Unavailable where it cannot be reached or is too old."""
         ...

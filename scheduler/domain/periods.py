@@ -1,10 +1,12 @@
 """Calendar periods in a stated time zone, as half-open intervals of UTC instants."""
 
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from scheduler.domain.errors import InvalidInput
 from scheduler.domain.units import Instant
 
 
@@ -78,6 +80,49 @@ def period_at(instant: Instant, length: PeriodLength, time_zone: str) -> Period:
             end = (local.year + 1, 1, 1)
     starts_at = to_instant(datetime(start_year, start_month, start_day, tzinfo=zone))
     return Period(name, starts_at, to_instant(datetime(*end, tzinfo=zone)))
+
+
+_NAMES: tuple[tuple[PeriodLength, str], ...] = (
+    (PeriodLength.DAY, r"(\d{4})-(\d{2})-(\d{2})"),
+    (PeriodLength.WEEK, r"(\d{4})-W(\d{2})"),
+    (PeriodLength.QUARTER, r"(\d{4})-Q([1-4])"),
+    (PeriodLength.MONTH, r"(\d{4})-(\d{2})"),
+    (PeriodLength.YEAR, r"(\d{4})"),
+)
+
+
+def period_named(name: str, time_zone: str) -> Period:
+    """The period of that name. Raises InvalidInput for a name that is none, such as 2026-13."""
+    for length, pattern in _NAMES:
+        match = re.fullmatch(pattern, name)
+        if match is None:
+            continue
+        try:
+            moment = _first_day(length, [int(part) for part in match.groups()])
+        except ValueError:
+            break
+        noon = to_instant(datetime(*moment, 12, tzinfo=ZoneInfo(time_zone)))
+        return period_at(noon, length, time_zone)
+    raise InvalidInput(
+        f"{name[:40]!r} names no period",
+        where="period",
+        expected="such as 2026-11, 2026-W47, 2026-Q4, 2026-11-20 or 2026",
+    )
+
+
+def _first_day(length: PeriodLength, parts: list[int]) -> tuple[int, int, int]:
+    match length:
+        case PeriodLength.DAY:
+            first = date(parts[0], parts[1], parts[2])
+        case PeriodLength.WEEK:
+            first = date.fromisocalendar(parts[0], parts[1], 1)
+        case PeriodLength.MONTH:
+            first = date(parts[0], parts[1], 1)
+        case PeriodLength.QUARTER:
+            first = date(parts[0], parts[1] * 3 - 2, 1)
+        case PeriodLength.YEAR:
+            first = date(parts[0], 1, 1)
+    return first.year, first.month, first.day
 
 
 def _civil(year: int, month: int, day: int, *, days: int) -> tuple[int, int, int]:

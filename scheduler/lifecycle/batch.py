@@ -81,6 +81,13 @@ class Batch:
     def _as_charged(self, hold: Hold) -> Hold:
         return replace(hold, charged=hold.charged + self._hold_charges.get(hold.id, 0))
 
+    def covered(self, attempt_id: AttemptId) -> int:
+        """Standard GPU-milliseconds that the attempt's holds cover in all."""
+        known = self.world.covered.get(attempt_id)
+        if known is None:
+            known = self.world.covered[attempt_id] = sum(h.amount for h in self.books.holds.of_attempt(attempt_id))
+        return known + sum(hold.amount for hold in self._opened.values() if hold.attempt_id == attempt_id)
+
     # --- changing ------------------------------------------------------------------------------------------------
 
     def add_workload(self, workload: Workload) -> None:
@@ -184,6 +191,9 @@ class Batch:
             world.put_attempts([*self._new_attempts.values(), *self._attempts.values()])
             world.put_pod_runs(self._pods.values())
             world.put_reservations(self._reservations)
+            for attempt_id in {*self._assigned.values(), *(h.attempt_id for h in self._opened.values())}:
+                if attempt_id is not None:
+                    world.covered.pop(attempt_id, None)
             if self._balances:
                 self._publish_balances()
             world.put_verdicts(self._verdicts)

@@ -156,7 +156,7 @@ class Cycle:
             self._world.dirty.add(workload_id)
 
     def _decide(self, now: Instant) -> Plan:
-        if self._world.policy is None:
+        if self._world.policy is None or not self._cluster.is_reachable:
             return Plan(now)
         self.state, plan = step(self.state, self._world.take_changes(), now)
         return plan

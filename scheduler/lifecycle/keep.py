@@ -21,10 +21,13 @@ from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
 from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.record import stop_attempt
-from scheduler.lifecycle.settle import charge_until, gpu_ms_of
+from scheduler.lifecycle.settle import charge_until, charged_until, gpu_ms_of
 from scheduler.lifecycle.world import World
 
 NewId = Callable[[str], str]
+
+CHARGE_EVERY_MS = MS_PER_HOUR
+"""Slices are settled lazily: what has run since the last charge is shown as used, and posted at the latest then."""
 
 RENEW_BEFORE_MS = 2 * MS_PER_MINUTE
 """A rolling hold is renewed while so much of it is left, so that a late loop stops nobody."""
@@ -92,10 +95,12 @@ def keep_funded(batch: Batch, new_id: NewId) -> Kept:
         if attempt is None or attempt.started_at is None:
             continue
         before = attempt.charged_gpu_ms
-        attempt = charge_until(batch, attempt, batch.now)
-        charged += attempt.charged_gpu_ms > before
+        needs_renewal = _needs_renewal(batch, attempt)
+        if needs_renewal or batch.now - charged_until(attempt, batch.now) >= CHARGE_EVERY_MS:
+            attempt = charge_until(batch, attempt, batch.now)
+            charged += attempt.charged_gpu_ms > before
         priority_class = policy.priority_classes.get(attempt.priority_class)
-        if priority_class is None or not _needs_renewal(batch, attempt):
+        if priority_class is None or not needs_renewal:
             continue
         if _renew(batch, attempt, priority_class, spent, new_id):
             renewed += 1
@@ -112,8 +117,7 @@ def _needs_renewal(batch: Batch, attempt: Attempt) -> bool:
         return False
     soon = Instant(batch.now + RENEW_BEFORE_MS)
     due = standard_total(gpu_ms_of(batch.pod_runs(attempt.id), soon), attempt.weight, attempt.class_factor)
-    covered = sum(item.amount for item in batch.holds_of(attempt.id))
-    return due > covered
+    return due > batch.covered(attempt.id)
 
 
 def _renew(
@@ -154,7 +158,7 @@ def _less(balance: AllowanceBalance, spent: dict[AllowanceId, int]) -> Allowance
 def _exhaust(batch: Batch, attempt: Attempt, priority_class: PriorityClass, policy: Policy) -> int:
     """The hold could not be renewed and its last slice is over: stop, or go on unfunded where policy says so."""
     due = standard_total(gpu_ms_of(batch.pod_runs(attempt.id), batch.now), attempt.weight, attempt.class_factor)
-    if due < sum(item.amount for item in batch.holds_of(attempt.id)):
+    if due < batch.covered(attempt.id):
         return 0
     if priority_class.at_exhaustion is AtExhaustion.UNFUNDED:
         batch.put_attempt(replace(attempt, is_funded=False))

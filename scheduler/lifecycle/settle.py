@@ -28,16 +28,16 @@ def charge_until(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
     the period in which the hours were used. Returns it with its new totals."""
     policy = batch.world.require_policy()
     for _ in range(PERIODS_MAX):
-        period = period_at(_charged_until(attempt, until), policy.period, policy.time_zone)
+        period = period_at(charged_until(attempt, until), policy.period, policy.time_zone)
         if period.ends_at >= until:
             break
         attempt = _charge_once(batch, attempt, period.ends_at)
-        if _charged_until(attempt, until) < period.ends_at:
+        if charged_until(attempt, until) < period.ends_at:
             break  # its pods ended before the period did: nothing more can fall into a later one
     return _charge_once(batch, attempt, until)
 
 
-def _charged_until(attempt: Attempt, otherwise: Instant) -> Instant:
+def charged_until(attempt: Attempt, otherwise: Instant) -> Instant:
     """No later than the instant up to which it is charged: exact where its pods started together."""
     if attempt.started_at is None or attempt.gpus == 0:
         return otherwise

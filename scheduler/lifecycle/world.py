@@ -21,13 +21,17 @@ from scheduler.domain.units import (
     AllowanceId,
     AttemptId,
     EngineerId,
+    GpuUuid,
     Instant,
     JobUid,
     NodeName,
     PodUid,
+    TierName,
     WorkloadId,
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
+from scheduler.metering.devices import Inventory
+from scheduler.metering.windows import Window
 from scheduler.ports import Books
 
 _K = TypeVar("_K")
@@ -60,9 +64,15 @@ class World:
         self.verdicts: dict[WorkloadId, RecordedVerdict] = {}
         self.untold: dict[WorkloadId, RecordedVerdict] = {}
         """Verdicts that their Jobs have not been told, oldest first."""
+        self.covered: dict[AttemptId, int] = {}
+        """Standard GPU-milliseconds that the holds of an attempt cover in all, where that has been asked."""
         self.keys: dict[WorkloadId, str] = {}
         self.dirty: set[WorkloadId] = set()
         """Workloads whose Job may not be as it should: `act` looks at them."""
+        self.inventories: dict[NodeName, Inventory] = {}
+        """What each node's agent says is there."""
+        self.windows: dict[GpuUuid, Window] = {}
+        """The latest window of each GPU."""
         self.in_flight: set[WorkloadId] = set()
         """Workloads for which a call to the cluster is under way: their attempts do not end meanwhile."""
         self.generations: dict[JobUid, int] = {}
@@ -108,7 +118,9 @@ class World:
 
     def put_people(self, engineers: Iterable[Engineer]) -> None:
         with self.lock:
-            self.people.update((engineer.id, engineer) for engineer in engineers)
+            for engineer in engineers:
+                self.people[engineer.id] = engineer
+                self._pending.tiers[engineer.id] = engineer.tier
 
     def put_node(self, name: NodeName, node: Node | None) -> None:
         with self.lock:
@@ -150,6 +162,7 @@ class World:
                     self.attempt_of[attempt.workload_id] = attempt.id
                 else:
                     self.pods.pop(attempt.id, None)
+                    self.covered.pop(attempt.id, None)
                     if self.attempt_of.get(attempt.workload_id) == attempt.id:
                         del self.attempt_of[attempt.workload_id]
                 self.dirty.add(attempt.workload_id)
@@ -254,6 +267,7 @@ class _Pending:
         self.attempts: dict[AttemptId, Attempt | None] = {}
         self.balances: dict[AllowanceId, AllowanceBalance | None] = {}
         self.reservations: dict[WorkloadId, Reservation | None] = {}
+        self.tiers: dict[EngineerId, TierName | None] = {}
         self.pauses: tuple[Pause, ...] | None = None
         self.stops: tuple[Stop, ...] | None = None
 
@@ -265,6 +279,7 @@ class _Pending:
             attempts=self.attempts,
             balances=self.balances,
             reservations=self.reservations,
+            tiers=self.tiers,
             pauses=self.pauses,
             stops=self.stops,
         )

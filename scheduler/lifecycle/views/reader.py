@@ -1,0 +1,224 @@
+"""The reader: every view behind the question of who asks. Balances, pace and efficiency are pay data."""
+
+from collections.abc import Sequence
+
+from scheduler.decision.explain import Factor
+from scheduler.decision.explain import explain as explain_factors
+from scheduler.decision.state import State
+from scheduler.domain.allowances import holders_for
+from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
+from scheduler.domain.funding import payers
+from scheduler.domain.people import Caller, Engineer, Role
+from scheduler.domain.periods import Period, period_at, period_named
+from scheduler.domain.policy import Policy
+from scheduler.domain.records import AuditEvent, PolicyVersion
+from scheduler.domain.units import EngineerId, Instant, TeamName, WorkloadId
+from scheduler.domain.workloads import Workload, WorkloadState
+from scheduler.lifecycle.views.balances import allowance_view, balance_view
+from scheduler.lifecycle.views.cluster import cluster_view
+from scheduler.lifecycle.views.shapes import (
+    BalanceView,
+    ClusterView,
+    ExplainView,
+    FactorView,
+    MonthView,
+    StatementView,
+    VerdictView,
+    WorkloadPage,
+    WorkloadView,
+)
+from scheduler.lifecycle.views.statements import month_view, statement_view
+from scheduler.lifecycle.views.workloads import attempt_views, verdict_view, workload_view
+from scheduler.lifecycle.world import World
+from scheduler.ports import Books, Store
+
+SEES_ALL = (Role.OPERATOR, Role.AUDITOR)
+SEES_MONEY = (Role.FINANCE, Role.AUDITOR, Role.PEOPLE)
+
+
+class Views:
+    """`state` is the decision's memory: the queue's order and the factors behind it are read from there."""
+
+    def __init__(self, store: Store, world: World, *, is_simulated: bool = False) -> None:
+        self._store = store
+        self._world = world
+        self._is_simulated = is_simulated
+        self.state: State = State()
+
+    # --- workloads -----------------------------------------------------------------------------------------------
+
+    def workload(self, caller: Caller, workload_id: WorkloadId, now: Instant) -> WorkloadView:
+        with self._store.reading() as books:
+            workload = self._seen(books, caller, workload_id)
+            return workload_view(books, self._world, workload, now, rank=self._rank(workload))
+
+    def workloads(
+        self,
+        caller: Caller,
+        now: Instant,
+        *,
+        owner: EngineerId | None = None,
+        team: TeamName | None = None,
+        states: Sequence[WorkloadState] | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> WorkloadPage:
+        """Newest first. An engineer sees their own; a lead their team's; operators and auditors everybody's."""
+        if not caller.has(*SEES_ALL):
+            if caller.has(Role.LEAD) and owner is None:
+                team = caller.team
+            else:
+                owner = _only_own(caller, owner)
+        with self._store.reading() as books:
+            found = books.workloads.page(owner=owner, team=team, states=states, before=cursor, limit=limit + 1)
+            items = tuple(
+                workload_view(books, self._world, workload, now, rank=self._rank(workload))
+                for workload in found[:limit]
+            )
+        last = found[limit - 1] if len(found) > limit else None
+        return WorkloadPage(items, f"{last.submitted_at}|{last.id}" if last is not None else None)
+
+    def explain(self, caller: Caller, workload_id: WorkloadId, now: Instant) -> ExplainView:
+        with self._store.reading() as books:
+            workload = self._seen(books, caller, workload_id)
+            view = workload_view(books, self._world, workload, now, rank=self._rank(workload))
+            verdicts = books.verdicts.of_workload(workload_id)
+            return ExplainView(
+                workload=view,
+                factors=self._factors(workload, now),
+                verdicts=tuple(verdict_view(verdict, workload.spec.name) for verdict in verdicts),
+                attempts=attempt_views(books, workload_id, now),
+                payers=self._payers(books, workload, now) if self._may_see_money(caller, workload.owner) else (),
+            )
+
+    def queue(self, caller: Caller, now: Instant, limit: int = 100) -> tuple[WorkloadView, ...]:
+        """In the order in which it will be tried. Names of people are for operators."""
+        shows_name = caller.has(*SEES_ALL)
+        with self._store.reading() as books:
+            return tuple(
+                workload_view(books, self._world, workload, now, shows_name=shows_name, rank=rank)
+                for rank, workload_id in enumerate(self.state.queue(limit=limit), start=1)
+                if (workload := self._world.workloads.get(workload_id)) is not None
+            )
+
+    def verdicts(
+        self, caller: Caller, now: Instant, *, after_seq: int = 0, limit: int = 50
+    ) -> tuple[VerdictView, ...]:
+        """As they fell, newest first; an engineer sees those on their own work."""
+        del now
+        with self._store.reading() as books:
+            found = books.verdicts.recent(after_seq=after_seq, limit=limit)
+            seen = []
+            for verdict in found:
+                workload = self._world.workloads.get(verdict.workload_id) or books.workloads.get(verdict.workload_id)
+                if workload is not None and (caller.has(*SEES_ALL) or workload.owner == caller.engineer):
+                    seen.append(verdict_view(verdict, workload.spec.name))
+        return tuple(seen)
+
+    # --- money ---------------------------------------------------------------------------------------------------
+
+    def balance(self, caller: Caller, now: Instant, owner: EngineerId | None = None) -> BalanceView:
+        engineer = self._engineer(caller, owner)
+        with self._store.reading() as books:
+            return balance_view(books, self._world, engineer, now)
+
+    def statement(self, caller: Caller, period: str, now: Instant, owner: EngineerId | None = None) -> StatementView:
+        engineer = self._engineer(caller, owner)
+        with self._store.reading() as books:
+            return statement_view(books, engineer, self._period(period, now))
+
+    def month(self, caller: Caller, period: str | None, now: Instant) -> MonthView:
+        caller.require(Role.FINANCE, Role.AUDITOR, Role.OPERATOR)
+        with self._store.reading() as books:
+            return month_view(books, self._world, self._period(period, now))
+
+    # --- the platform --------------------------------------------------------------------------------------------
+
+    def cluster(self, caller: Caller, now: Instant) -> ClusterView:
+        return cluster_view(self._world, now, is_simulated=self._is_simulated, shows_owner=caller.has(*SEES_ALL))
+
+    def policy(self) -> Policy:
+        return self._world.require_policy()
+
+    def policies(self, caller: Caller, limit: int = 50) -> list[PolicyVersion]:
+        del caller
+        with self._store.reading() as books:
+            return books.control.policies(limit)
+
+    def engineers(self, caller: Caller) -> list[Engineer]:
+        caller.require(Role.OPERATOR, Role.PEOPLE, Role.FINANCE, Role.AUDITOR, Role.LEAD)
+        people = sorted(self._world.people.values(), key=lambda engineer: engineer.subject)
+        if caller.has(*SEES_ALL, *SEES_MONEY):
+            return people
+        return [engineer for engineer in people if engineer.team == caller.team]
+
+    def me(self, caller: Caller) -> Engineer | None:
+        return self._world.people.get(caller.engineer) if caller.engineer is not None else None
+
+    def audit(
+        self, caller: Caller, *, target: str | None = None, before_seq: int | None = None, limit: int = 100
+    ) -> list[AuditEvent]:
+        caller.require(Role.AUDITOR)
+        with self._store.reading() as books:
+            return books.control.events(target=target, before_seq=before_seq, limit=limit)
+
+    # --- below ---------------------------------------------------------------------------------------------------
+
+    def _seen(self, books: Books, caller: Caller, workload_id: WorkloadId) -> Workload:
+        """The workload where the caller may see it. To anybody else it does not exist."""
+        workload = self._world.workloads.get(workload_id) or books.workloads.get(workload_id)
+        if workload is not None:
+            is_team = caller.has(Role.LEAD) and workload.team == caller.team
+            if workload.owner == caller.engineer or is_team or caller.has(*SEES_ALL, Role.FINANCE):
+                return workload
+        raise NotFound(
+            f"there is no workload {workload_id!r}", code=RefusalCode.UNKNOWN_WORKLOAD, remedy="see `allot list`"
+        )
+
+    def _may_see_money(self, caller: Caller, owner: EngineerId) -> bool:
+        return caller.engineer == owner or caller.has(*SEES_MONEY)
+
+    def _engineer(self, caller: Caller, owner: EngineerId | None) -> Engineer:
+        wanted = owner if owner is not None else caller.engineer
+        if wanted is None:
+            raise InvalidInput("whose?", where="owner", expected="an engineer", remedy="name one with --owner")
+        engineer = self._world.people.get(wanted) or next(
+            (person for person in self._world.people.values() if person.subject == wanted), None
+        )
+        if not self._may_see_money(caller, engineer.id if engineer is not None else wanted):
+            raise NotPermitted(
+                "this is somebody else's pay data",
+                code=RefusalCode.NOT_YOURS,
+                expected="the engineer themselves, finance, people or an auditor",
+            )
+        if engineer is None:
+            raise NotFound(f"there is no engineer {wanted!r}", code=RefusalCode.UNKNOWN_ENGINEER)
+        return engineer
+
+    def _period(self, name: str | None, now: Instant) -> Period:
+        policy = self._world.require_policy()
+        if name is None:
+            return period_at(now, policy.period, policy.time_zone)
+        return period_named(name, policy.time_zone)
+
+    def _rank(self, workload: Workload) -> int | None:
+        return self.state.rank(workload.id) if workload.state is WorkloadState.QUEUED else None
+
+    def _factors(self, workload: Workload, now: Instant) -> tuple[FactorView, ...]:
+        if workload.state is not WorkloadState.QUEUED:
+            return ()
+        factors: Sequence[Factor] = explain_factors(self.state, workload.id, now)
+        return tuple(FactorView(factor.name, factor.value, factor.meaning) for factor in factors)
+
+    def _payers(self, books: Books, workload: Workload, now: Instant) -> tuple[str, ...]:
+        holders = set(holders_for(workload.owner, workload.team, workload.spec.project))
+        known = [b for b in list(self._world.balances.values()) if b.allowance.holder in holders]
+        ordered = payers(known, workload.spec, workload.spec.gpu_classes[0], now)
+        views = [allowance_view(books, balance) for balance in ordered]
+        return tuple(f"{view.name}: {view.available / 3_600_000:.1f} h available; {view.note}" for view in views)
+
+
+def _only_own(caller: Caller, owner: EngineerId | None) -> EngineerId:
+    if caller.engineer is None or owner not in {None, caller.engineer}:
+        raise NotPermitted("these are somebody else's workloads", code=RefusalCode.NOT_YOURS)
+    return caller.engineer

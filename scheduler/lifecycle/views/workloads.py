@@ -1,0 +1,154 @@
+"""Workloads as their owners and operators read them."""
+
+from collections.abc import Mapping, Sequence
+
+from scheduler.domain.policy import Policy
+from scheduler.domain.reasons import TEXTS, Reason, sentence
+from scheduler.domain.records import PodRun, RecordedVerdict
+from scheduler.domain.units import AttemptId, Instant, WorkloadId, standard_needed, standard_total
+from scheduler.domain.workloads import Attempt, HoldMode, Workload
+from scheduler.ledger.holds import Hold
+from scheduler.lifecycle.settle import gpu_ms_of
+from scheduler.lifecycle.views.shapes import AttemptView, VerdictView, WorkloadView
+from scheduler.lifecycle.world import World
+from scheduler.ports import Books
+
+
+def verdict_view(verdict: RecordedVerdict, name: str) -> VerdictView:
+    return VerdictView(
+        workload_id=verdict.workload_id,
+        workload_name=name,
+        at=verdict.at,
+        reason=verdict.reason,
+        sentence=sentence(verdict.reason, verdict.evidence),
+        next_step=TEXTS[verdict.reason].next_step,
+        evidence=verdict.evidence,
+        seq=verdict.seq,
+    )
+
+
+def workload_view(
+    books: Books, world: World, workload: Workload, now: Instant, *, shows_name: bool = True, rank: int | None = None
+) -> WorkloadView:
+    """The workload with its latest verdict, its live or last attempt, and what it was charged in all."""
+    attempts = books.attempts.of_workload(workload.id)
+    last = attempts[-1] if attempts else None
+    runs = _runs_of(books, world, last)
+    spec = workload.spec
+    return WorkloadView(
+        id=workload.id,
+        name=spec.name,
+        kind=spec.kind.value,
+        owner=workload.owner,
+        owner_name=_name_of(world, workload) if shows_name else "",
+        team=workload.team,
+        project=spec.project,
+        state=workload.state.value,
+        verdict=_latest_verdict(books, world, workload),
+        pods=spec.pods,
+        gpus_per_pod=spec.pod.gpus,
+        gpu_classes=spec.gpu_classes,
+        gpu_class=last.gpu_class if last is not None else "",
+        priority_class=spec.priority_class,
+        time_limit_ms=spec.time_limit_ms,
+        submitted_at=workload.submitted_at,
+        started_at=last.started_at if last is not None else None,
+        ended_at=last.ended_at if last is not None else None,
+        elapsed_ms=_elapsed_ms(last, now),
+        charged=sum(used_so_far(attempt, runs if attempt is last else (), now) for attempt in attempts),
+        asked=asked(workload, world.policy),
+        attempts=len(attempts),
+        nodes=tuple(node for node, _ in last.placement.pods_by_node) if last is not None else (),
+        is_funded=last.is_funded if last is not None else True,
+        rank=rank,
+        namespace=workload.namespace,
+        job_name=workload.job_name,
+        address=_address(world, workload),
+    )
+
+
+def _runs_of(books: Books, world: World, attempt: Attempt | None) -> Sequence[PodRun]:
+    if attempt is None:
+        return ()
+    live = world.pods.get(attempt.id)
+    return list(live.values()) if live is not None else books.attempts.pods_of([attempt.id]).get(attempt.id, [])
+
+
+def _name_of(world: World, workload: Workload) -> str:
+    engineer = world.people.get(workload.owner)
+    return engineer.name or engineer.subject if engineer is not None else ""
+
+
+def _latest_verdict(books: Books, world: World, workload: Workload) -> VerdictView:
+    known = world.verdicts.get(workload.id) or books.verdicts.latest(workload.id)
+    if known is None:
+        known = RecordedVerdict(0, workload.id, workload.state_since, workload.state_reason, {})
+    return verdict_view(known, workload.spec.name)
+
+
+def _elapsed_ms(attempt: Attempt | None, now: Instant) -> int:
+    if attempt is None or attempt.started_at is None:
+        return 0
+    return max(0, (attempt.ended_at if attempt.ended_at is not None else now) - attempt.started_at)
+
+
+def used_so_far(attempt: Attempt, runs: Sequence[PodRun], now: Instant) -> int:
+    """Standard GPU-milliseconds: what is charged, and what has run since the last charge."""
+    if not attempt.is_live:
+        return attempt.charged
+    return max(attempt.charged, standard_total(gpu_ms_of(runs, now), attempt.weight, attempt.class_factor))
+
+
+def asked(workload: Workload, policy: Policy | None) -> int:
+    """What the time limit would cost on the GPU class that is preferred."""
+    if policy is None:
+        return 0
+    gpu_class = policy.gpu_classes.get(workload.spec.gpu_classes[0])
+    priority_class = policy.priority_classes.get(workload.spec.priority_class)
+    if gpu_class is None or priority_class is None:
+        return 0
+    gpu_ms = workload.spec.gpus * workload.spec.time_limit_ms
+    return standard_needed(gpu_ms, gpu_class.weight, priority_class.class_factor)
+
+
+def _address(world: World, workload: Workload) -> str:
+    """Where a sandbox answers inside the cluster, once it runs."""
+    if workload.spec.kind.value != "sandbox" or workload.state_reason is not Reason.RUNNING:
+        return ""
+    port = world.policy.sandbox.port if world.policy is not None else 0
+    return f"http://{workload.job_name}.{workload.namespace}.svc:{port}"
+
+
+def attempt_view(attempt: Attempt, runs: Sequence[PodRun], holds: Sequence[Hold], now: Instant) -> AttemptView:
+    gpu_ms = gpu_ms_of(runs, now)
+    return AttemptView(
+        id=attempt.id,
+        number=attempt.number,
+        state=attempt.state.value,
+        gpu_class=attempt.gpu_class,
+        nodes=tuple(node for node, _ in attempt.placement.pods_by_node),
+        gpus=attempt.gpus,
+        weight=attempt.weight,
+        class_factor=attempt.class_factor,
+        is_funded=attempt.is_funded,
+        is_borrowed=attempt.is_borrowed,
+        launched_at=attempt.launched_at,
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+        stop_reason=attempt.stop_reason.value if attempt.stop_reason is not None else "",
+        gpu_ms=max(gpu_ms, attempt.charged_gpu_ms),
+        charged=used_so_far(attempt, runs, now),
+        held=sum(hold.remaining for hold in holds if hold.resolved_at is None),
+    )
+
+
+def attempt_views(books: Books, workload_id: WorkloadId, now: Instant) -> tuple[AttemptView, ...]:
+    attempts = books.attempts.of_workload(workload_id)
+    ids = [attempt.id for attempt in attempts]
+    runs: Mapping[AttemptId, list[PodRun]] = books.attempts.pods_of(ids)
+    holds = books.holds.of_attempts(ids)
+    return tuple(attempt_view(a, runs.get(a.id, []), holds.get(a.id, []), now) for a in attempts)
+
+
+def terms_note(hold_mode: HoldMode) -> str:
+    return "the whole time limit is held" if hold_mode is HoldMode.FULL else "a slice is held and renewed"
