@@ -1,5 +1,7 @@
 """The control plane is the real one: its version, RBAC, admission, volumes; and it ends when told to."""
 
+import asyncio
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,8 @@ from scheduler.entrypoints.devcluster import simulated
 from scheduler.entrypoints.devcluster.client import ApiClient, ApiRefused, Json
 from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options, load
 from scheduler.entrypoints.devcluster.nodes import H100, GpuNode
-from scheduler.entrypoints.devcluster.processes import is_alive
+from scheduler.entrypoints.devcluster.processes import free_ports, is_alive
+from tests.controlplane.jobs import JobRun
 from tests.plugins.polling import eventually
 
 pytestmark = pytest.mark.controlplane
@@ -114,3 +117,27 @@ def test_a_cluster_without_controllers_is_two_processes_that_end_when_told(
     assert load(plane.directory) == plane
     plane.stop()
     assert not any(is_alive(process) for process in plane.processes)
+
+
+async def test_logs_and_forwarded_ports_answer_and_say_that_they_are_simulated(
+    control_plane: ControlPlane, api: ApiClient, namespace: str, kubectl: Callable[..., str]
+) -> None:
+    run = await JobRun.launched(api, namespace, {})
+    pod = await run.pod_in("Running")
+    name = pod["metadata"]["name"]
+    says = "simulated by KWOK: no container runs here"
+    assert kubectl("logs", "--namespace", namespace, name) == f"{says}\n"
+
+    (port,) = free_ports(1)
+    forward = ["port-forward", f"--namespace={namespace}", f"pod/{name}", f"{port}:8888"]
+    process = await asyncio.create_subprocess_exec(
+        control_plane.kubectl, f"--kubeconfig={control_plane.kubeconfig}", *forward, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), 20)
+        async with ApiClient(f"http://127.0.0.1:{port}", ssl.create_default_context()) as sandbox:
+            assert await sandbox.text("/") == says
+    finally:
+        process.kill()
+        await process.communicate()

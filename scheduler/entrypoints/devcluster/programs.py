@@ -35,6 +35,14 @@ _NO_CONTROLLERS = (
 )
 _TEN_YEARS = "87600h"
 
+# What answers on every port of every simulated pod, through the apiserver's port-forward: any request is read to its
+# empty line, and told the truth.
+_HTTP_ANSWER = r"""
+body='simulated by KWOK: no container runs here'
+while IFS= read -r line && [ "$line" != "$(printf '\r')" ]; do :; done
+printf 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s' "${#body}" "$body"
+"""
+
 
 @dataclass(frozen=True)
 class Ports:
@@ -172,7 +180,10 @@ def scheduler(binaries: Binaries, site: Site, feature_gates: Mapping[str, bool])
 
 
 def kwok(binaries: Binaries, site: Site, stages: str) -> list[str]:
-    """`stages` is YAML: the Stage objects that say how nodes, pods and volumes behave."""
+    """`stages` is YAML: the Stage objects that say how nodes, pods and volumes behave.
+
+    It also stands in for the kubelet's server: `kubectl logs` and `kubectl port-forward` answer, and say what they are.
+    """
     configuration = site.directory / "kwok.yaml"
     options = {
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
@@ -195,12 +206,21 @@ def kwok(binaries: Binaries, site: Site, stages: str) -> list[str]:
             "enablePodsOnNodeSyncListPager": True,
         },
     }
-    configuration.write_text(yaml.safe_dump(options) + "---\n" + stages)
+    said = site.directory / "containers.log"
+    # In the format of container runtimes, the only one that is read.
+    said.write_text("2026-01-01T00:00:00.0Z stdout F simulated by KWOK: no container runs here\n")
+    logs = _kwok_object("ClusterLogs", {"logs": [{"logsFile": str(said)}]})
+    forwards = _kwok_object("ClusterPortForward", {"forwards": [{"command": ["sh", "-c", _HTTP_ANSWER]}]})
+    configuration.write_text(yaml.safe_dump_all([options, logs, forwards]) + "---\n" + stages)
     return [
         str(binaries.kwok),
         f"--kubeconfig={site.kubeconfig('kwok')}",
         f"--config={configuration}",
     ]
+
+
+def _kwok_object(kind: str, spec: dict[str, object]) -> dict[str, object]:
+    return {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": kind, "metadata": {"name": "every-pod"}, "spec": spec}
 
 
 def _etcd_tls(site: Site, prefix: str) -> list[str]:
