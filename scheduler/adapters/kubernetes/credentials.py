@@ -103,7 +103,15 @@ def _of_kubeconfig(paths: str, context: str | None) -> Credentials:
         raise _invalid(source, _line(error)) from error
     if not str(configuration.host).startswith(("http://", "https://")):
         raise _invalid(source, f"its server is {configuration.host!r}, which is no http(s) address")
+    _require_identity(source, configuration)
     return Credentials(configuration, source)
+
+
+def _require_identity(source: str, configuration: Any) -> None:
+    """The client only logs that an exec plugin failed, and would go on as anonymous."""
+    has_identity = configuration.cert_file or configuration.api_key.get("BearerToken")
+    if configuration.host.startswith("https") and not has_identity:
+        raise _invalid(source, "it yields no token and no client certificate (does its exec plugin work?)")
 
 
 def _require_unexpired(source: str, file: Path) -> None:
