@@ -17,6 +17,16 @@ class Int64(TypeDecorator[int]):
         return dialect.type_descriptor(Integer() if dialect.name == "sqlite" else BigInteger())
 
 
+class Characters(TypeDecorator[str]):
+    """TEXT, compared byte by byte: so SQLite does, and PostgreSQL would otherwise sort by its server's language."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text(collation="C") if dialect.name == "postgresql" else Text())
+
+
 class Row(SQLModel):
     """The base of all tables. Their columns bear the names of the fields of the domain's value that a row holds."""
 
@@ -36,7 +46,7 @@ STRICT = {"sqlite_strict": True}
 
 def text(*, references: str | None = None, **options: Any) -> Any:
     """A TEXT column; an annotation with `| None` makes it nullable."""
-    return Field(sa_type=Text, sa_column_args=_foreign_key(references), **options)
+    return Field(sa_type=Characters, sa_column_args=_foreign_key(references), **options)
 
 
 def integer(*, references: str | None = None) -> Any:

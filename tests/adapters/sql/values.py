@@ -106,6 +106,7 @@ ATTEMPT = Attempt(
     charged_gpu_ms=123,
     charged=456,
     grace_seconds=45,
+    submitted_at=Instant(1_000),
 )
 
 POD = PodRun(

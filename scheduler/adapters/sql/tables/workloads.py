@@ -66,6 +66,7 @@ class AttemptRow(Row, table=True):
     charged_gpu_ms: int = columns.integer()
     charged: int = columns.integer()
     grace_seconds: int = columns.integer()
+    submitted_at: int | None = columns.integer()
 
 
 class PodRow(Row, table=True):

@@ -6,7 +6,7 @@ Revision ID: 0001
 import sqlalchemy as sa
 from alembic import op
 
-from scheduler.adapters.sql.columns import Int64
+from scheduler.adapters.sql.columns import Characters, Int64
 from scheduler.adapters.sql.migrations.triggers import guard_accounts, guard_holds, make_append_only
 
 revision = "0001"
@@ -36,7 +36,7 @@ def upgrade() -> None:
 
 
 def text(name: str, *, nullable: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text(), nullable=nullable)
+    return sa.Column(name, Characters(), nullable=nullable)
 
 
 def integer(name: str, *, nullable: bool = False) -> sa.Column[int]:
@@ -185,6 +185,7 @@ def _attempts() -> None:
         integer("charged_gpu_ms"),
         integer("charged"),
         integer("grace_seconds"),
+        integer("submitted_at", nullable=True),
         references("workload_id", "workloads.id"),
         sa.PrimaryKeyConstraint("id"),
         **STRICT,

@@ -1,0 +1,121 @@
+"""A PostgreSQL server of the run's own: Debian's programs, an unprivileged user, a folder that goes afterwards.
+
+`new_postgres_database` gives the address of a fresh, empty database. Where the programs are missing, the tests are
+left out and the summary says how to get them.
+"""
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import psycopg
+import pytest
+
+_LEFT_OUT = (
+    "the tests on PostgreSQL were left out; to get them, run scripts/install-system-packages as root "
+    "(Debian's package postgresql)"
+)
+_READY_SECONDS = 30.0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup` one worker runs these, so that one server is started."""
+    for item in items:
+        if item.get_closest_marker("postgres"):
+            item.add_marker(pytest.mark.xdist_group("postgres"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and _LEFT_OUT in str(report.longrepr):
+        # One place for all of them, so that the summary folds them into one line.
+        report.longrepr = (__file__, 1, _LEFT_OUT)
+    return report
+
+
+@pytest.fixture(scope="session")
+def postgres_folder() -> Iterator[Path]:
+    """Where the run's server listens, at `<folder>/.s.PGSQL.5432`; its databases sort by a language, not by bytes."""
+    programs = _programs()
+    if programs is None:
+        pytest.skip(_LEFT_OUT)
+    folder = Path(mkdtemp(prefix="allot-postgres-", dir="/tmp"))
+    with ExitStack() as ending:
+        ending.callback(shutil.rmtree, folder)
+        as_user = _unprivileged(folder)
+        options = ["--auth=trust", "--username=allot", "--no-sync", "--encoding=UTF8"]
+        collated = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"]
+        initdb = [str(programs / "initdb"), *options, *collated, str(folder / "data")]
+        subprocess.run(initdb, check=True, capture_output=True, **as_user)
+        with (folder / "log").open("wb") as log:
+            settings = ["listen_addresses=", f"unix_socket_directories={folder}", "fsync=off", "max_connections=200"]
+            server = subprocess.Popen(
+                [str(programs / "postgres"), "-D", str(folder / "data"), *(f"--{item}" for item in settings)],
+                stdout=log,
+                stderr=log,
+                **as_user,
+            )
+        ending.callback(server.wait)
+        ending.callback(server.send_signal, signal.SIGINT)
+        _wait_until_ready(folder, server)
+        yield folder
+
+
+@pytest.fixture
+def new_postgres_database(postgres_folder: Path) -> Callable[[], str]:
+    """Each call makes an empty database and returns its address."""
+
+    def create() -> str:
+        name = f"test_{next(_numbers)}"
+        with psycopg.connect(_conninfo(postgres_folder), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return f"postgresql://allot@/{name}?host={postgres_folder}"
+
+    return create
+
+
+_numbers = itertools.count(1)
+
+
+def _programs() -> Path | None:
+    """Debian keeps the server's programs off the PATH, in a folder for each version: the newest."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    on_path = shutil.which("initdb")
+    return found[-1].parent if found else Path(on_path).resolve().parent if on_path else None
+
+
+def _unprivileged(folder: Path) -> dict[str, Any]:
+    """initdb and postgres refuse to run as root: then they run as nobody, who gets the folder."""
+    if os.geteuid() != 0:
+        return {"cwd": folder}
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return {"cwd": folder, "user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _wait_until_ready(folder: Path, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        try:
+            psycopg.connect(_conninfo(folder)).close()
+        except psycopg.OperationalError as error:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"PostgreSQL did not start: {(folder / 'log').read_text()}") from error
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _conninfo(folder: Path) -> str:
+    return f"host={folder} user=allot dbname=postgres"
