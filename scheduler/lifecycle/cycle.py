@@ -89,13 +89,12 @@ class Cycle:
         """Have the next cycle run at once. Call it on the event loop."""
         self._wake.set()
 
-    async def watch(self) -> None:
-        """Bring in what the cluster reports, for ever."""
-        while True:
-            changes = await self._cluster.changes(LONGEST_WAIT_SECONDS)
-            if not changes.is_empty:
-                self._inbox.changes.append(changes)
-                self._wake.set()
+    async def watch_once(self) -> None:
+        """Bring in what the cluster reports next, waiting at most a second for it."""
+        changes = await self._cluster.changes(LONGEST_WAIT_SECONDS)
+        if not changes.is_empty:
+            self._inbox.changes.append(changes)
+            self._wake.set()
 
     async def run_once(self) -> CycleReport:
         """Wait for something to do, at most a second, and do it."""

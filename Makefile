@@ -1,0 +1,61 @@
+# What people type. `make run` and `make test` are all that a fresh machine with Python, make, a C compiler and Go needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+LOCK := requirements.lock
+UV := uv==0.13.8
+
+.PHONY: run test check lint types floors test-fast test-gpu nightly bench lock clean system
+
+# The whole service on a simulated cluster, in accelerated time: prints an address to open.
+run: $(STAMP)
+	@exec $(BIN)/allot serve --demo
+
+# Everything: format, lint, types, import floors, and all tests with warnings as errors.
+test: check
+
+check: lint types floors
+	$(BIN)/pytest -n 2 --dist loadgroup -q
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+floors: $(STAMP)
+	$(BIN)/lint-imports
+
+# What needs no Kubernetes: under three minutes on two cores.
+test-fast: lint types floors
+	$(BIN)/pytest -n 2 --dist loadgroup -q -m "not controlplane"
+
+# The NVML conformance suite on the real library: needs an NVIDIA GPU and its driver.
+test-gpu: $(STAMP)
+	ALLOT_REAL_NVML=1 $(BIN)/pytest -q tests/nvml
+
+# Benchmarks print what they measured with the machine and the commit, and store it under benchmarks/results.
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+# PostgreSQL, Chromium and a C compiler for the tests, from Debian (as root; elsewhere it says what to install).
+system:
+	scripts/install-system-packages
+
+lock: $(STAMP)
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev -q --no-annotate --no-header \
+		--no-emit-index-url -o $(LOCK) pyproject.toml
+
+# The lock is installed with hashes checked; uv, itself from the lock's index, does it in seconds.
+$(STAMP): $(LOCK) pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r $(LOCK)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,89 @@
+"""Bootstrap: the only place where adapters meet ports. Every part has a default, so that a test swaps any in one call."""
+
+import logging
+import random
+from pathlib import Path
+
+from scheduler.adapters.clock import SystemClock
+from scheduler.adapters.ids import RandomIds
+from scheduler.adapters.kubernetes.cluster import ClusterSettings, KubernetesCluster
+from scheduler.adapters.kubernetes.credentials import load_credentials
+from scheduler.adapters.policy_files.people import read_people
+from scheduler.adapters.policy_files.policy_reader import read_policy
+from scheduler.adapters.sql.store import open_store
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.units import EngineerId
+from scheduler.entrypoints.api.auth import hash_of
+from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.settings import ClusterKind, Settings
+from scheduler.entrypoints.simulated import Simulation, open_simulation
+from scheduler.ports import Clock, Cluster, Ids, Store
+
+log = logging.getLogger(__name__)
+
+SYSTEM = Caller("system:bootstrap", frozenset({Role.OPERATOR, Role.PEOPLE}))
+
+
+def build(
+    settings: Settings,
+    *,
+    store: Store | None = None,
+    clock: Clock | None = None,
+    cluster: Cluster | None = None,
+    ids: Ids | None = None,
+) -> Service:
+    """The service, not yet started. Raises Unavailable where the database or the kubeconfig cannot be used.
+
+    A cluster that was asked for and cannot be had is never replaced by a simulated one.
+    """
+    store = store if store is not None else open_store(_with_folder(settings.database))
+    simulation: Simulation | None = None
+    if cluster is None and settings.cluster is ClusterKind.SIMULATED:
+        simulation = open_simulation(store, settings)
+        clock, cluster = simulation.clock, simulation.cluster
+    clock = clock if clock is not None else SystemClock()
+    if cluster is None:
+        cluster = _kubernetes(settings, clock)
+    service = Service(
+        settings=settings, store=store, clock=clock, cluster=cluster, ids=ids or RandomIds(), simulation=simulation
+    )
+    _prepare(service)
+    return service
+
+
+def _with_folder(database: str) -> str:
+    """Make the folder of a SQLite file: the first start on a fresh machine has none."""
+    prefix = "sqlite:///"
+    if database.startswith(prefix) and database != prefix:
+        Path(database.removeprefix(prefix)).parent.mkdir(parents=True, exist_ok=True)
+    return database
+
+
+def _kubernetes(settings: Settings, clock: Clock) -> KubernetesCluster:
+    return KubernetesCluster(
+        load_credentials(settings.kubeconfig, settings.context),
+        ClusterSettings(namespaces=settings.namespaces, is_observer=settings.observe),
+        now=clock.now,
+        jitter=random.SystemRandom().random,
+    )
+
+
+def _prepare(service: Service) -> None:
+    """Load the world, the policy in force, and what the first start was given."""
+    now = service.clock.now()
+    settings = service.settings
+    with service.store.reading() as books:
+        service.world.load(books, now)
+        current = books.control.current_policy()
+    if current is not None:
+        service.world.put_policy(read_policy(current.text, current.name))
+    elif settings.policy is not None:
+        text = settings.policy.read_text(encoding="utf-8")
+        service.commands.apply_policy(SYSTEM, text, read_policy(text, str(settings.policy)), now=now)
+    if settings.people is not None and not service.world.people:
+        text = settings.people.read_text(encoding="utf-8")
+        people = read_people(text, str(settings.people), lambda _: EngineerId(service.ids.new("e")))
+        service.commands.apply_people(SYSTEM, people, now=now)
+    if settings.bootstrap_token is not None:
+        roles = frozenset({Role.OPERATOR, Role.AUDITOR})
+        service.commands.issue_token(SYSTEM, "operator", roles, hash_of(settings.bootstrap_token), now=now)

@@ -1,0 +1,149 @@
+"""The service: the parts of one process, wired together and run."""
+
+import asyncio
+import logging
+
+from scheduler.domain.periods import period_at
+from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.entrypoints.loops import Loops
+from scheduler.entrypoints.settings import Settings
+from scheduler.entrypoints.simulated import Simulation
+from scheduler.lifecycle.batch import changing
+from scheduler.lifecycle.commands import Commands
+from scheduler.lifecycle.cycle import Cycle, CycleReport
+from scheduler.lifecycle.grant import expire_due, grant_period
+from scheduler.lifecycle.keep import Kept, keep_funded
+from scheduler.lifecycle.views.reader import Views
+from scheduler.lifecycle.world import World
+from scheduler.ports import Clock, Cluster, Ids, Store
+
+log = logging.getLogger(__name__)
+
+GRANT_AHEAD_MS = MS_PER_HOUR
+"""A period's grants are made so long before it starts: a late loop stops nobody at the turn of a month."""
+
+
+class Service:
+    """Everything one process needs. `start` and `close` belong to the event loop that they are called on."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        cluster: Cluster,
+        ids: Ids,
+        simulation: Simulation | None = None,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self.cluster = cluster
+        self.ids = ids
+        self.simulation = simulation
+        self.world = World()
+        self.commands = Commands(store, self.world, ids, namespace=settings.namespace)
+        self.views = Views(store, self.world, is_simulated=cluster.is_simulated)
+        self.cycle = Cycle(store, self.world, cluster, clock, ids, self.commands, acts=not settings.observe)
+        self.views.state = self.cycle.state
+        self.loops = Loops(clock)
+        self.last_report: CycleReport | None = None
+        self.cycle.report = self._note_cycle
+        self._ticked = asyncio.Condition()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_cluster_started = False
+
+    # --- running -------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the loops; a cluster that cannot be reached yet is tried again, and said so."""
+        self._loop = asyncio.get_running_loop()
+        self.commands.wake = self.wake
+        if self.world.policy is not None:
+            self.cluster.use_gpu_classes(self.world.policy.gpu_classes)
+        period = self.settings.period_seconds
+        self.loops.for_ever("watch", self._watch, deadline_seconds=60)
+        self.loops.for_ever("cycle", self.cycle.run_once, deadline_seconds=30)
+        self.loops.every("grant", period, self._grant, deadline_seconds=10 * period + 60)
+        self.loops.every("keep", period, self._keep, deadline_seconds=10 * period + 60)
+        if self.simulation is not None:
+            self.simulation.run_on(self)
+        await self._grant()
+        self.loops.start()
+
+    async def close(self) -> None:
+        """Stop the loops, wait for calls under way, and leave everything as the next start finds it."""
+        await self.loops.stop()
+        await self.cycle.drain()
+        if self.simulation is not None:
+            await asyncio.to_thread(self.simulation.save)
+        await self.cluster.close()
+        self.store.close()
+
+    def wake(self) -> None:
+        """Have the cycle look at what changed. Safe from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.cycle.wake)
+
+    # --- what pages wait on --------------------------------------------------------------------------------------
+
+    @property
+    def tick(self) -> int:
+        """Grows when something visible changed."""
+        return self.world.tick
+
+    async def wait_for_tick(self, after: int, timeout_seconds: float) -> int:
+        """The tick once it is greater than `after`, or what it is when the time is over."""
+        async with self._ticked:
+            try:
+                await asyncio.wait_for(self._ticked.wait_for(lambda: self.tick > after), timeout_seconds)
+            except TimeoutError:
+                return self.tick
+        return self.tick
+
+    # --- the loops' work -----------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Reach the cluster, then bring in what it reports. Returns so that the loop counts as alive."""
+        if not self._is_cluster_started:
+            await self.cluster.start()
+            self._is_cluster_started = True
+        policy = self.world.policy
+        if policy is not None:
+            self.cluster.use_gpu_classes(policy.gpu_classes)
+        await self.cycle.watch_once()
+
+    async def _grant(self) -> None:
+        if self.world.policy is not None:
+            await asyncio.to_thread(self._grant_now, self.clock.now())
+
+    def _grant_now(self, now: Instant) -> None:
+        policy = self.world.require_policy()
+        periods = {period_at(Instant(now + ahead), policy.period, policy.time_zone) for ahead in (0, GRANT_AHEAD_MS)}
+        with changing(self.store, self.world, now) as batch:
+            made = sum(grant_period(batch, period) for period in sorted(periods, key=lambda p: p.starts_at))
+            expired = expire_due(batch)
+        if made or expired:
+            log.info("granted %d allowances, expired %d", made, expired)
+            self.wake()
+
+    async def _keep(self) -> None:
+        if self.world.policy is not None and not self.settings.observe:
+            kept = await asyncio.to_thread(self._keep_now, self.clock.now())
+            if kept.exhausted:
+                self.wake()
+
+    def _keep_now(self, now: Instant) -> Kept:
+        with changing(self.store, self.world, now) as batch:
+            return keep_funded(batch, self.ids.new)
+
+    def _note_cycle(self, report: CycleReport) -> None:
+        self.last_report = report
+        self.views.state = self.cycle.state
+        if self._loop is not None:
+            self._loop.create_task(self._announce())
+
+    async def _announce(self) -> None:
+        async with self._ticked:
+            self._ticked.notify_all()

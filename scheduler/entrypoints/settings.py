@@ -1,0 +1,49 @@
+"""Settings: what a process is told from outside, by environment (`ALLOT_…`) or by the command line."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+EXAMPLES = Path(__file__).parents[2] / "policies"
+"""The example policies of a source checkout or an image."""
+
+
+class ClusterKind(StrEnum):
+    SIMULATED = "simulated"
+    KUBERNETES = "kubernetes"
+
+
+class Settings(BaseSettings):
+    """Every setting is described in docs/settings.md; a test compares."""
+
+    model_config = SettingsConfigDict(env_prefix="ALLOT_", extra="ignore")
+
+    database: str = Field(
+        "sqlite:///var/allot.db", description="Where the books are: sqlite:///FILE or postgresql://…"
+    )
+    cluster: ClusterKind = Field(ClusterKind.SIMULATED, description="simulated, or kubernetes")
+    kubeconfig: str | None = Field(None, description="The kubeconfig; by default KUBECONFIG, then in-cluster")
+    context: str | None = Field(None, description="The kubeconfig's context; by default its current one")
+    namespace: str = Field("allot", description="Where Jobs of workloads that came through the API are created")
+    namespaces: tuple[str, ...] | None = Field(
+        None, description="Managed namespaces; by default those labelled allot.dev/managed=true"
+    )
+    observe: bool = Field(False, description="Only report what would be launched, preempted and reclaimed")
+    host: str = Field("127.0.0.1", description="The address to listen on")
+    port: int = Field(8410, description="The port to listen on")
+    policy: Path | None = Field(None, description="A policy to apply at the first start")
+    people: Path | None = Field(None, description="A people directory to apply at the first start")
+    bootstrap_token: str | None = Field(
+        None, description="A token with the roles operator and auditor, made at start"
+    )
+    factor: int = Field(60, description="Simulated seconds per real second", ge=1, le=10_000)
+    seed: int = Field(1, description="Seed of the simulated stream of work")
+    demo_sign_in: bool = Field(False, description="Let a visitor of a simulated cluster pick who to be")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @property
+    def period_seconds(self) -> float:
+        """Real seconds between rounds of the loops that keep attempts funded: a simulated minute, or half a real one."""
+        return max(1.0, 60 / self.factor) if self.cluster is ClusterKind.SIMULATED else 30.0
