@@ -1,0 +1,137 @@
+"""The idle clock of an attempt: how long all of its devices have rested, whom to warn when, and when to act.
+
+Only rest moves the clock. Activity of any device, a served request, or the owner's keep-alive sets it back to zero;
+what could not be read stops it, and an action needs that nearly all of the window before it was read. Pure: time
+comes with the observations, and every decision can be made again from them.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from scheduler.domain.units import MS_PER_MINUTE, Instant
+from scheduler.metering.idle import IdleState
+
+
+class IdleAction(StrEnum):
+    REPORT = "report"
+    SUSPEND = "suspend"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class IdlePolicy:
+    """For one priority class and kind. Instants of the clock are milliseconds of rest.
+
+    `warn_at_ms` are two, in order, both before `window_ms`; the action comes `lead_ms` after the last warning at the
+    earliest. `startup_ms` after its launch an attempt is not judged. `keep_alives_max` is how often its owner may set
+    the clock back. `is_dry_run`: say what would be done, and do nothing.
+    """
+
+    window_ms: int = 30 * MS_PER_MINUTE
+    warn_at_ms: tuple[int, int] = (15 * MS_PER_MINUTE, 25 * MS_PER_MINUTE)
+    lead_ms: int = 2 * MS_PER_MINUTE
+    startup_ms: int = 10 * MS_PER_MINUTE
+    coverage_permille: int = 900
+    keep_alives_max: int = 3
+    action: IdleAction = IdleAction.SUSPEND
+    is_dry_run: bool = True
+
+
+class IdleEventKind(StrEnum):
+    WARNED = "warned"
+    DUE = "due"
+    """The action is due; nothing more comes of this spell of rest."""
+    RESUMED = "resumed"
+    """Work was seen after a warning: what was said holds no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdleEvent:
+    """`rested_ms` is what the clock showed, `since` when the spell began. `number` counts the warnings from 1."""
+
+    kind: IdleEventKind
+    at: Instant
+    since: Instant
+    rested_ms: int
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IdleClock:
+    """One spell of rest as it grows. `stretches` are its latest read parts, as far back as the window reaches."""
+
+    launched_at: Instant
+    since: Instant | None = None
+    rested_ms: int = 0
+    stretches: tuple[tuple[Instant, Instant], ...] = ()
+    warned_at: tuple[Instant, ...] = ()
+    is_due: bool = False
+    keep_alives: int = 0
+
+
+def merge(states: Collection[IdleState]) -> IdleState:
+    """An attempt's state by those of its devices: active if any is, unknown if any is unread, and at rest only if
+    all are. One that may hang among others at rest makes the attempt suspected."""
+    for state in (IdleState.ACTIVE, IdleState.UNKNOWN, IdleState.SUSPECTED_HUNG):
+        if state in states:
+            return state
+    return IdleState.IDLE_HELD if states else IdleState.UNKNOWN
+
+
+def tick(
+    clock: IdleClock, state: IdleState, span: tuple[Instant, Instant], policy: IdlePolicy
+) -> tuple[IdleClock, tuple[IdleEvent, ...]]:
+    """The attempt was in this state over this span, which begins where the last one ended, or later."""
+    start, end = span
+    if state in {IdleState.ACTIVE, IdleState.SUSPECTED_HUNG}:
+        return touch(clock, end)
+    start = max(start, Instant(clock.launched_at + policy.startup_ms))
+    if state is IdleState.UNKNOWN or start >= end:
+        return clock, ()
+    return _rest(clock, (start, end), policy)
+
+
+def touch(clock: IdleClock, at: Instant) -> tuple[IdleClock, tuple[IdleEvent, ...]]:
+    """Something was done with the attempt: work, a served request. The clock is at zero again."""
+    fresh = IdleClock(clock.launched_at, keep_alives=clock.keep_alives)
+    if clock.since is None or not clock.warned_at:
+        return fresh, ()
+    return fresh, (IdleEvent(IdleEventKind.RESUMED, at, clock.since, clock.rested_ms),)
+
+
+def keep_alive(clock: IdleClock, at: Instant, policy: IdlePolicy) -> tuple[IdleClock, bool]:
+    """The owner says that the attempt is wanted. False where they have said so too often: nothing changes."""
+    if clock.keep_alives >= policy.keep_alives_max:
+        return clock, False
+    fresh, _ = touch(clock, at)
+    return replace(fresh, keep_alives=clock.keep_alives + 1), True
+
+
+def _rest(
+    clock: IdleClock, span: tuple[Instant, Instant], policy: IdlePolicy
+) -> tuple[IdleClock, tuple[IdleEvent, ...]]:
+    start, end = span
+    since = start if clock.since is None else clock.since
+    oldest = end - policy.window_ms
+    kept = tuple(stretch for stretch in clock.stretches if stretch[1] > oldest)
+    joined = (*kept[:-1], (kept[-1][0], end)) if kept and kept[-1][1] == start else (*kept, (start, end))
+    grown = replace(clock, since=since, rested_ms=clock.rested_ms + end - start, stretches=joined)
+    said = len(grown.warned_at)
+    if said < len(policy.warn_at_ms) and grown.rested_ms >= policy.warn_at_ms[said]:
+        warning = IdleEvent(IdleEventKind.WARNED, end, since, grown.rested_ms, number=said + 1)
+        return replace(grown, warned_at=(*grown.warned_at, end)), (warning,)
+    if _is_due(grown, end, policy):
+        return replace(grown, is_due=True), (IdleEvent(IdleEventKind.DUE, end, since, grown.rested_ms),)
+    return grown, ()
+
+
+def _is_due(clock: IdleClock, at: Instant, policy: IdlePolicy) -> bool:
+    """A whole window of rest, of which enough was read just now, and after all warnings with time to answer."""
+    if clock.is_due or clock.rested_ms < policy.window_ms or len(clock.warned_at) < len(policy.warn_at_ms):
+        return False
+    oldest = at - policy.window_ms
+    read_ms = sum(end - max(start, oldest) for start, end in clock.stretches)
+    return (
+        read_ms * 1_000 >= policy.window_ms * policy.coverage_permille and at - clock.warned_at[-1] >= policy.lead_ms
+    )

@@ -1,0 +1,87 @@
+import pytest
+
+from scheduler.domain.units import GpuUuid, Instant, NodeName
+from scheduler.metering.idle import (
+    Baseline,
+    IdleState,
+    IdleThresholds,
+    Observation,
+    classify,
+    observation_of,
+)
+from scheduler.metering.windows import ActivityIntegral, Window
+
+RULES = IdleThresholds()
+KNOWN = Baseline(milliwatts=70_000, has_power=True)
+
+
+def seen(**readings: int | None) -> Observation:
+    values: dict[str, int | None] = {"covered_ms": 15_000, "percent_max": 0, "milliwatts": 72_000, **readings}
+    covered_ms = values["covered_ms"]
+    assert covered_ms is not None
+    return Observation(
+        Instant(0),
+        Instant(15_000),
+        covered_ms,
+        percent_max=values["percent_max"],
+        milliwatts=values["milliwatts"],
+        process_count=values.get("process_count", 1),
+    )
+
+
+CASES: dict[str, tuple[Observation, IdleState]] = {
+    "no kernel, idle power": (seen(), IdleState.IDLE_HELD),
+    "memory held by no process": (seen(process_count=0), IdleState.IDLE_HELD),
+    "no kernel sampled, but power is drawn": (seen(milliwatts=250_000), IdleState.ACTIVE),
+    "one small kernel": (seen(percent_max=1), IdleState.ACTIVE),
+    "training": (seen(percent_max=100, milliwatts=600_000), IdleState.ACTIVE),
+    "a collective that hangs": (seen(percent_max=100), IdleState.SUSPECTED_HUNG),
+    "utilisation latched with nobody there": (seen(percent_max=100, process_count=0), IdleState.IDLE_HELD),
+    "latched, and who is there is unknown": (seen(percent_max=100, process_count=None), IdleState.SUSPECTED_HUNG),
+    "nobody listed, but power is drawn": (
+        seen(percent_max=100, process_count=0, milliwatts=400_000),
+        IdleState.ACTIVE,
+    ),
+    "a tenth not read": (seen(covered_ms=13_499), IdleState.UNKNOWN),
+    "nearly all read": (seen(covered_ms=13_500), IdleState.IDLE_HELD),
+    "utilisation absent": (seen(percent_max=None), IdleState.UNKNOWN),
+    "power absent where it was there before": (seen(milliwatts=None), IdleState.UNKNOWN),
+    "power absent under load": (seen(milliwatts=None, percent_max=50), IdleState.ACTIVE),
+}
+
+
+@pytest.mark.parametrize(("observation", "state"), CASES.values(), ids=CASES.keys())
+def test_a_device_is_in_the_state_that_its_readings_bear_out(observation: Observation, state: IdleState) -> None:
+    assert classify(observation, KNOWN, RULES) is state
+
+
+def test_a_device_that_never_had_power_is_judged_by_utilisation_alone() -> None:
+    assert classify(seen(milliwatts=None), Baseline(), RULES) is IdleState.IDLE_HELD
+
+
+def test_a_baseline_is_the_least_power_at_rest_and_learns_nothing_from_work() -> None:
+    baseline = Baseline()
+    for observation in (
+        seen(milliwatts=90_000),
+        seen(milliwatts=75_000),
+        seen(milliwatts=60_000, percent_max=30),
+        seen(milliwatts=50_000, covered_ms=0),
+        seen(milliwatts=80_000),
+    ):
+        baseline = baseline.learn(observation, RULES)
+    assert baseline == Baseline(milliwatts=75_000, has_power=True)
+
+
+def test_silent_work_from_the_start_is_not_learned_as_rest() -> None:
+    silent = seen(milliwatts=300_000)
+    baseline = Baseline().learn(silent, RULES)
+    assert baseline.milliwatts is None
+    assert classify(silent, baseline, RULES) is IdleState.ACTIVE
+
+
+def test_any_sm_activity_of_a_mig_instance_counts_as_use() -> None:
+    activity = ActivityIntegral(15_000, 1, None, None, None)
+    window = Window(
+        NodeName("n"), "b", GpuUuid("MIG-a"), 1, Instant(0), Instant(15_000), 15_000, 3, activity=activity
+    )
+    assert observation_of(window).percent_max == 1

@@ -1,0 +1,105 @@
+from collections.abc import Iterable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.domain.units import MS_PER_MINUTE, Instant
+from scheduler.metering.idle import IdleState
+from scheduler.metering.idle_clock import (
+    IdleClock,
+    IdleEvent,
+    IdleEventKind,
+    IdlePolicy,
+    keep_alive,
+    merge,
+    tick,
+)
+
+POLICY = IdlePolicy(startup_ms=0)
+IDLE, ACTIVE, UNKNOWN, HUNG = (
+    IdleState.IDLE_HELD,
+    IdleState.ACTIVE,
+    IdleState.UNKNOWN,
+    IdleState.SUSPECTED_HUNG,
+)
+
+
+def minutes(states: Iterable[IdleState], policy: IdlePolicy = POLICY) -> tuple[IdleClock, list[IdleEvent]]:
+    """One state a minute, from the launch on."""
+    clock, events = IdleClock(launched_at=Instant(0)), list[IdleEvent]()
+    for minute, state in enumerate(states):
+        span = (Instant(minute * MS_PER_MINUTE), Instant((minute + 1) * MS_PER_MINUTE))
+        clock, new = tick(clock, state, span, policy)
+        events += new
+    return clock, events
+
+
+def told(events: list[IdleEvent]) -> list[tuple[str, int]]:
+    return [(event.kind.value, event.at // MS_PER_MINUTE) for event in events]
+
+
+def test_two_warnings_come_before_the_action_and_then_nothing_more() -> None:
+    _, events = minutes([IDLE] * 60)
+    assert told(events) == [("warned", 15), ("warned", 25), ("due", 30)]
+    assert [event.number for event in events] == [1, 2, 0]
+
+
+def test_work_sets_the_clock_back_and_takes_the_warning_back() -> None:
+    _, events = minutes([IDLE] * 20 + [ACTIVE] + [IDLE] * 31)
+    assert told(events) == [("warned", 15), ("resumed", 21), ("warned", 36), ("warned", 46), ("due", 51)]
+
+
+def test_a_hang_is_not_rest() -> None:
+    assert told(minutes([IDLE] * 10 + [HUNG] + [IDLE] * 14)[1]) == []
+
+
+def test_a_gap_stops_the_clock_and_the_action_waits_until_the_window_was_read() -> None:
+    _, events = minutes([IDLE] * 28 + [UNKNOWN] * 10 + [IDLE] * 40)
+    assert told(events) == [("warned", 15), ("warned", 25), ("due", 65)]
+
+
+def test_a_short_gap_costs_no_more_than_itself() -> None:
+    _, events = minutes([IDLE] * 10 + [UNKNOWN] * 2 + [IDLE] * 40)
+    assert told(events) == [("warned", 17), ("warned", 27), ("due", 32)]
+
+
+def test_an_attempt_is_not_judged_while_it_starts() -> None:
+    _, events = minutes([IDLE] * 45, IdlePolicy(startup_ms=10 * MS_PER_MINUTE))
+    assert told(events) == [("warned", 25), ("warned", 35), ("due", 40)]
+
+
+def test_one_that_is_read_seldom_is_warned_twice_before_it_is_stopped() -> None:
+    clock, events = IdleClock(launched_at=Instant(0)), list[IdleEvent]()
+    for hour in range(4):
+        span = (Instant(hour * 60 * MS_PER_MINUTE), Instant((hour + 1) * 60 * MS_PER_MINUTE))
+        clock, new = tick(clock, IDLE, span, POLICY)
+        events += new
+    assert told(events) == [("warned", 60), ("warned", 120), ("due", 180)]
+
+
+def test_the_owner_may_keep_it_a_limited_number_of_times() -> None:
+    clock, _ = minutes([IDLE] * 29)
+    kept = [False] * 4
+    for time in range(4):
+        clock, kept[time] = keep_alive(clock, Instant(29 * MS_PER_MINUTE), POLICY)
+    assert kept == [True, True, True, False]
+    assert (clock.rested_ms, clock.warned_at) == (0, ())
+
+
+def test_an_attempt_rests_only_if_all_its_devices_do() -> None:
+    assert merge([IDLE, IDLE]) is IDLE
+    assert merge([IDLE, ACTIVE]) is ACTIVE
+    assert merge([UNKNOWN, ACTIVE]) is ACTIVE
+    assert merge([IDLE, UNKNOWN]) is UNKNOWN
+    assert merge([IDLE, HUNG]) is HUNG
+    assert merge([]) is UNKNOWN
+
+
+@given(st.lists(st.sampled_from([IDLE, IDLE, IDLE, IDLE, IDLE, UNKNOWN, ACTIVE]), max_size=200))
+def test_an_action_rests_on_a_window_without_work_of_which_nine_tenths_were_read(states: list[IdleState]) -> None:
+    _, events = minutes(states)
+    for event in events:
+        if event.kind is IdleEventKind.DUE:
+            window = states[event.at // MS_PER_MINUTE - 30 : event.at // MS_PER_MINUTE]
+            assert ACTIVE not in window
+            assert window.count(IDLE) >= 27
