@@ -7,7 +7,16 @@ from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.brakes import Pause, Stop
 from scheduler.domain.cluster import Node, Placement
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import AllowanceId, AttemptId, GpuClassName, Instant, NodeName, WorkloadId
+from scheduler.domain.units import (
+    AllowanceId,
+    AttemptId,
+    EngineerId,
+    GpuClassName,
+    Instant,
+    NodeName,
+    TierName,
+    WorkloadId,
+)
 from scheduler.domain.workloads import Attempt, Workload
 
 
@@ -29,7 +38,8 @@ class Reservation:
 class Snapshot:
     """The world at `now`. `queued` are the workloads that wait, `attempts` those that may occupy GPUs.
 
-    `balances` are the open allowances, as of the transaction that read them.
+    `balances` are the open allowances, as of the transaction that read them. `tiers` says which tier's limits an
+    engineer is under; who is not named is under the limits for everybody alone.
     """
 
     now: Instant
@@ -39,6 +49,7 @@ class Snapshot:
     attempts: Mapping[AttemptId, Attempt] = field(default_factory=dict)
     balances: Mapping[AllowanceId, AllowanceBalance] = field(default_factory=dict)
     reservations: Mapping[WorkloadId, Reservation] = field(default_factory=dict)
+    tiers: Mapping[EngineerId, TierName] = field(default_factory=dict)
     pauses: tuple[Pause, ...] = ()
     stops: tuple[Stop, ...] = ()
 
@@ -53,5 +64,6 @@ class Changes:
     attempts: Mapping[AttemptId, Attempt | None] = field(default_factory=dict)
     balances: Mapping[AllowanceId, AllowanceBalance | None] = field(default_factory=dict)
     reservations: Mapping[WorkloadId, Reservation | None] = field(default_factory=dict)
+    tiers: Mapping[EngineerId, TierName | None] = field(default_factory=dict)
     pauses: tuple[Pause, ...] | None = None
     stops: tuple[Stop, ...] | None = None

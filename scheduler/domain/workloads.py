@@ -158,6 +158,7 @@ class Attempt:
     `started_at` is the first container start that the cluster stamped; `ended_at` the last confirmed end.
     `charged_gpu_ms` and `charged` are the cumulative totals posted so far, physical and standard.
     `held_until_gpu_ms` is the physical total that its holds cover. `stop_reason` is why it is being stopped.
+    `submitted_at` is its workload's; None where it was not recorded: then it is newer than nobody.
     """
 
     id: AttemptId
@@ -186,6 +187,7 @@ class Attempt:
     charged_gpu_ms: int = 0
     charged: int = 0
     grace_seconds: int = 30
+    submitted_at: Instant | None = None
 
     @property
     def gpus(self) -> int:

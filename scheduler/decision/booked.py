@@ -1,0 +1,27 @@
+"""What one cycle has planned so far, so that two launches never count on the same GPUs; undone at its end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from scheduler.domain.units import AttemptId, EngineerId, TeamName
+
+
+@dataclass(slots=True)
+class Booked:
+    """GPUs planned in this cycle, by whom limits count them for; victims chosen; and how to undo the rest."""
+
+    of_owner: dict[EngineerId, int] = field(default_factory=dict)
+    of_team: dict[TeamName, int] = field(default_factory=dict)
+    unfunded_of_owner: dict[EngineerId, int] = field(default_factory=dict)
+    victims: set[AttemptId] = field(default_factory=set)
+    stopped_gpus: int = 0
+    undo: list[Callable[[], None]] = field(default_factory=list)
+
+    def roll_back(self) -> None:
+        """Undo what was booked in capacity and quotas, the last first."""
+        while self.undo:
+            self.undo.pop()()
+
+
+NOTHING_BOOKED = Booked()
+"""For looks at the snapshot as it stands. Never written to."""

@@ -1,0 +1,90 @@
+"""One cycle: what is launched, who is preempted for whom, and why everybody else waits.
+
+`step` looks only at what its changes may concern; `decide` is `step` from nothing with everything as changes, so
+that the fast path is the only path. Nothing planned is taken as done: whoever owns the state records the plan, which
+may refuse some of it, and feeds back what became of it; what is not fed back is planned again.
+"""
+
+from scheduler.decision import evidence
+from scheduler.decision.booked import NOTHING_BOOKED
+from scheduler.decision.index import Index
+from scheduler.decision.plan import Plan
+from scheduler.decision.preemption import find_victims
+from scheduler.decision.queue import Lane, Line
+from scheduler.decision.snapshot import Changes, Snapshot
+from scheduler.decision.state import State
+from scheduler.decision.triage import judge_lane, judge_line, move_line
+from scheduler.decision.walk import Walk
+from scheduler.domain.brakes import Brake
+from scheduler.domain.units import Instant
+
+
+def decide(snapshot: Snapshot) -> Plan:
+    """The plan for a snapshot, from nothing."""
+    changes = Changes(
+        policy=snapshot.policy,
+        nodes=snapshot.nodes,
+        queued=snapshot.queued,
+        attempts=snapshot.attempts,
+        balances=snapshot.balances,
+        reservations=snapshot.reservations,
+        tiers=snapshot.tiers,
+        pauses=snapshot.pauses,
+        stops=snapshot.stops,
+    )
+    return step(State(), changes, snapshot.now)[1]
+
+
+def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
+    """Take what changed and plan anew. The state is changed in place and returned; nobody else may use it meanwhile."""
+    index = state.absorb(changes, now)
+    lines = _judge_lines(index)
+    walk = Walk(index)
+    lapsed = walk.serve_reservations()
+    lanes = list(index.dirty_lanes)
+    paying, unfunded = _judge_lanes(index, lanes)
+    walk.serve(paying)
+    walk.serve_unfunded(unfunded)
+    verdicts = state.teller.tell(index, walk, lanes, [*lines, *walk.set_aside])
+    walk.undo()
+    return state, Plan(now, tuple(walk.launches), tuple(walk.preemptions), verdicts, tuple(sorted(lapsed)))
+
+
+def _judge_lines(index: Index) -> list[Line]:
+    """Put every line that a change may concern where it belongs now."""
+    for line in index.dirty_lines:
+        index.moved_lines.pop(line, None)
+        judge_line(index, line)
+    for line in index.moved_lines:
+        move_line(index, line)
+    judged = [*index.dirty_lines, *index.moved_lines]
+    index.dirty_lines.clear()
+    index.moved_lines.clear()
+    return judged
+
+
+def _judge_lanes(index: Index, lanes: list[Lane]) -> tuple[list[Lane], list[Lane]]:
+    """Lanes that may start something or preempt for it, and those that may start unfunded."""
+    index.dirty_lanes.clear()
+    pause = index.pause(Brake.LAUNCH)
+    paying: list[Lane] = []
+    unfunded: list[Lane] = []
+    for lane in lanes:
+        if not lane.lines:
+            continue
+        lane.is_open = judge_lane(index, lane)
+        if pause is not None:
+            if lane.is_open:
+                lane.ruling = evidence.launch_paused(pause)
+        elif not lane.key.is_funded:
+            if lane.is_open:
+                unfunded.append(lane)
+        elif lane.is_open or _may_preempt(index, lane):
+            paying.append(lane)
+    return paying, unfunded
+
+
+def _may_preempt(index: Index, lane: Lane) -> bool:
+    """Whether, as the snapshot stands, there are victims for its head. If not, nothing this cycle books changes that."""
+    place, line = lane.lines[0]
+    return find_victims(index, NOTHING_BOOKED, lane, line, place[2]) is not None

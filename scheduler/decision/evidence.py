@@ -1,0 +1,100 @@
+"""Rulings with the numbers they rest on, under the keys that the sentences of `domain.reasons` use."""
+
+from scheduler.decision.queue import LaneKey, Line, Ruling
+from scheduler.domain.brakes import Pause
+from scheduler.domain.cluster import Placement
+from scheduler.domain.funding import Shortfall
+from scheduler.domain.periods import iso
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, PoolName, WorkloadId
+from scheduler.domain.workloads import Workload, WorkloadSpec
+
+
+def launching(spec: WorkloadSpec, gpu_class: GpuClassName, placement: Placement) -> Ruling:
+    nodes = ", ".join(name for name, _ in placement.pods_by_node)
+    return Ruling(Reason.LAUNCHING, {"gpus": spec.gpus, "gpu_class": gpu_class, "nodes": nodes})
+
+
+def awaiting_preemption(spec: WorkloadSpec, gpu_class: GpuClassName, victims: int) -> Ruling:
+    return Ruling(Reason.AWAITING_PREEMPTION, {"gpus": spec.gpus, "gpu_class": gpu_class, "victims": victims})
+
+
+def no_priority_class(spec: WorkloadSpec) -> Ruling:
+    return Ruling(Reason.LAUNCH_REFUSED, {"cause": f"the policy has no priority class {spec.priority_class!r}"})
+
+
+def resources(key: LaneKey, gpu_class: GpuClassName, free: int) -> Ruling:
+    return Ruling(
+        Reason.RESOURCES,
+        {"pods": key.pods, "gpus_per_pod": key.shape.pod.gpus, "gpu_class": gpu_class, "free": free},
+    )
+
+
+def quota(pool: PoolName, gpu_class: GpuClassName, used: int, limit: int, needed: int) -> Ruling:
+    return Ruling(
+        Reason.QUOTA, {"pool": pool, "gpu_class": gpu_class, "used": used, "limit": limit, "needed": needed}
+    )
+
+
+def allowance_short(shortfall: Shortfall) -> Ruling:
+    return Ruling(
+        Reason.ALLOWANCE_SHORT,
+        {
+            "needed_hours": hours(shortfall.needed),
+            "available_hours": hours(shortfall.available),
+            "short_hours": hours(shortfall.needed - shortfall.available),
+        },
+    )
+
+
+def gpu_limit(reason: Reason, used: int, limit: int, needed: int) -> Ruling:
+    return Ruling(reason, {"used": used, "limit": limit, "needed": needed})
+
+
+def unplaceable(spec: WorkloadSpec, largest: int) -> Ruling:
+    return Ruling(
+        Reason.UNPLACEABLE,
+        {
+            "pods": spec.pods,
+            "gpus_per_pod": spec.pod.gpus,
+            "gpu_class": " or ".join(spec.gpu_classes),
+            "largest": largest,
+        },
+    )
+
+
+def held_back(workload: Workload, now: Instant) -> Ruling:
+    """It may not start yet: it asked so, or a launch did not work."""
+    if workload.state_reason is Reason.SUBMITTED:
+        return Ruling(Reason.BEGIN_TIME, {"at": iso(workload.not_before)})
+    seconds = -((now - workload.not_before) // 1000)
+    return Ruling(Reason.BACKOFF, {"seconds": seconds, "cause": workload.state_reason.value})
+
+
+def launch_paused(pause: Pause) -> Ruling:
+    return Ruling(Reason.LAUNCH_PAUSED, {"by": pause.by, "why": pause.why})
+
+
+def preemption_paused(pause: Pause, victims: int) -> Ruling:
+    return Ruling(Reason.PREEMPTION_PAUSED, {"victims": victims, "by": pause.by, "why": pause.why})
+
+
+def stop_rate(stopped: int, limit: int) -> Ruling:
+    return Ruling(Reason.STOP_RATE, {"stopped": stopped, "limit": limit})
+
+
+def priority(ahead: WorkloadId, ahead_line: Line, line: Line) -> Ruling:
+    """Somebody is ahead in the pool. The comparison names classes, never what another has left."""
+    if ahead_line.priority != line.priority:
+        comparison = f"{ahead_line.spec.priority_class} over {line.spec.priority_class}"
+    elif ahead_line.standing != line.standing:
+        comparison = f"both {line.spec.priority_class}, ahead in the order of the pool"
+    else:
+        comparison = f"both {line.spec.priority_class}, submitted earlier"
+    return Ruling(Reason.PRIORITY, {"ahead": ahead, "comparison": comparison})
+
+
+def hours(standard_gpu_ms: int) -> str:
+    """Hours with one decimal, cut, so that what is short never looks enough; exact in integers."""
+    tenths = max(0, standard_gpu_ms) * 10 // MS_PER_HOUR
+    return f"{tenths // 10}.{tenths % 10}"

@@ -1,0 +1,292 @@
+"""How many pods of each shape still fit on each node of one GPU class: a table of shapes × nodes.
+
+Booking a pod changes one column, so that neither a cycle nor a launch grows with the number of nodes in Python. What
+a pod asks is (GPUs, CPU milli, memory MiB), in this order everywhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scheduler.domain.cluster import Node, Placement, PodRequest
+from scheduler.domain.units import NodeName
+
+Amounts = tuple[int, int, int]
+IntArray = NDArray[np.int64]
+
+_UNBOUNDED = 2**30
+"""Pods that fit as far as a resource is concerned of which none is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What one pod asks of a node, and the labels that the node must have."""
+
+    pod: PodRequest
+    nodes_with: tuple[tuple[str, str], ...] = ()
+
+
+NodeUse = list[list[int]]
+"""What is taken on a node, by kind and resource."""
+
+OCCUPIED, STOPPING, CLAIMED = 0, 1, 2
+"""Kinds of use: by attempts; the part of that which is coming free; for reservations whose victims still end."""
+
+
+def empty_use() -> NodeUse:
+    return [[0, 0, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def amounts(pod: PodRequest) -> Amounts:
+    return (pod.gpus, pod.cpu_milli, pod.memory_mib)
+
+
+class FitTable:
+    """The nodes of one GPU class in name order, and a row per shape. `refresh` brings it up to date."""
+
+    def __init__(self) -> None:
+        self.names: list[NodeName] = []
+        self.index: dict[NodeName, int] = {}
+        self.rows: dict[Shape, int] = {}
+        self.totals: list[int] = []
+        """Pods of each shape that fit now, over all nodes."""
+        self.possible: list[int] = []
+        """Pods of each shape that the nodes could hold if nothing of ours ran."""
+        self._stale: set[int] = set()
+        self._is_rebuilt = True
+        self._is_resized = False
+        self._size = np.zeros((3, 0), dtype=np.int64)
+        self._allocatable = np.zeros((3, 0), dtype=np.int64)
+        self._accepts = np.zeros(0, dtype=np.bool_)
+        self._labels: list[Mapping[str, str]] = []
+        self._taken = np.zeros((3, 3, 0), dtype=np.int64)
+        self.available = np.zeros((3, 0), dtype=np.int64)
+        self._order = np.zeros(0, dtype=np.int64)
+        self._asked = np.zeros((0, 3), dtype=np.int64)
+        self._matches = np.zeros((0, 0), dtype=np.bool_)
+        self._counts = np.zeros((0, 0), dtype=np.int64)
+
+    # --- nodes -----------------------------------------------------------------------------------------------------
+
+    def replace_nodes(self, nodes: Sequence[Node], uses: Mapping[NodeName, NodeUse]) -> None:
+        """Take these nodes, in name order, with what is taken on them. Linear in the nodes; rare."""
+        self.names = [node.name for node in nodes]
+        self.index = {name: position for position, name in enumerate(self.names)}
+        self._labels = [node.labels for node in nodes]
+        self._accepts = np.array([node.accepts_work for node in nodes], dtype=np.bool_)
+        self._allocatable = _columns([(n.gpus, n.cpu_milli, n.memory_mib) for n in nodes])
+        self._size = _columns([(n.gpus + n.outside_gpus, n.cpu_milli, n.memory_mib) for n in nodes])
+        known = [uses.get(name) or empty_use() for name in self.names]
+        self._taken = np.stack([_columns([use[kind] for use in known]) for kind in (OCCUPIED, STOPPING, CLAIMED)])
+        self.available = np.zeros((3, len(nodes)), dtype=np.int64)
+        self._order = np.zeros(len(nodes), dtype=np.int64)
+        self._is_rebuilt = True
+        self._is_resized = False
+        self._stale.clear()
+
+    def set_node(self, node: Node) -> None:
+        """The node, with the labels it had, has more or less room, or takes work or none."""
+        position = self.index[node.name]
+        self._accepts[position] = node.accepts_work
+        self._allocatable[:, position] = (node.gpus, node.cpu_milli, node.memory_mib)
+        size = (node.gpus + node.outside_gpus, node.cpu_milli, node.memory_mib)
+        if tuple(self._size[:, position].tolist()) != size:
+            self._size[:, position] = size
+            self._is_resized = True
+        self._stale.add(position)
+
+    def set_taken(self, name: NodeName, kind: int, taken: Sequence[int]) -> None:
+        """What is taken on the node, of one kind. Whoever reads the table next brings it up to date."""
+        position = self.index[name]
+        self._taken[kind, :, position] = taken
+        self._stale.add(position)
+
+    # --- shapes ----------------------------------------------------------------------------------------------------
+
+    def row(self, shape: Shape) -> int:
+        """The row of a shape, made on first use."""
+        known = self.rows.get(shape)
+        if known is not None:
+            return known
+        self.refresh()
+        row = self.rows[shape] = len(self.rows)
+        if row == len(self._asked):
+            self._grow(max(16, 2 * row))
+        self._asked[row] = amounts(shape.pod)
+        self._fill_rows(slice(row, row + 1), [shape])
+        return row
+
+    def refresh(self) -> None:
+        """Bring counts and totals up to date with what was booked since the last call."""
+        if self._is_resized:
+            self._is_resized = False
+            self.possible = self._possible(slice(0, len(self.rows)))
+        if self._is_rebuilt:
+            self._is_rebuilt = False
+            self._stale.clear()
+            self._set_available(np.arange(len(self.names)))
+            self.totals, self.possible = [], []
+            self._grow(len(self._asked))
+            self._fill_rows(slice(0, len(self.rows)), list(self.rows))
+        elif self._stale:
+            columns = np.fromiter(self._stale, dtype=np.intp, count=len(self._stale))
+            self._stale.clear()
+            self._set_available(columns)
+            used = len(self.rows)
+            if used:
+                fresh = pods_that_fit(self.available[:, columns], self._asked[:used])
+                fresh *= self._matches[:used, columns]
+                gained = (fresh - self._counts[:used, columns]).sum(axis=1)
+                self._counts[:used, columns] = fresh
+                self.totals = [total + gain for total, gain in zip(self.totals, gained.tolist(), strict=True)]
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def counts(self, row: int) -> IntArray:
+        """Pods of the shape that fit on each node now. Not to be written to."""
+        self.refresh()
+        counts: IntArray = self._counts[row]
+        return counts
+
+    def total(self, row: int) -> int:
+        self.refresh()
+        return self.totals[row]
+
+    def counts_if(self, row: int, available: IntArray) -> IntArray:
+        """Pods of the shape that would fit on each node if this much were available there."""
+        counts: IntArray = pods_that_fit(np.maximum(available, 0), self._asked[row : row + 1])[0]
+        counts *= self._matches[row] & self._accepts
+        return counts
+
+    def pods_at(self, row: int, position: int, available: IntArray) -> int:
+        """`counts_if` for one node."""
+        if not (self._accepts[position] and self._matches[row, position]):
+            return 0
+        there, asked = available[:, position].tolist(), self._asked[row].tolist()
+        return max(
+            0, min((left // each for left, each in zip(there, asked, strict=True) if each), default=_UNBOUNDED)
+        )
+
+    def coming(self) -> IntArray:
+        """What will be available when all that is stopping has ended and every reservation is served."""
+        occupied, stopping, claimed = self._taken
+        later: IntArray = self._allocatable - occupied + stopping - claimed
+        return later
+
+    def free_gpus(self, row: int) -> int:
+        """GPUs free on the nodes where the shape could go."""
+        self.refresh()
+        return int(self.available[0][self._matches[row]].sum())
+
+    def largest(self, shape: Shape) -> int:
+        """GPUs of the largest node where the shape could go, were it empty."""
+        sizes = self._size[0][self._matches[self.row(shape)]]
+        return int(sizes.max()) if sizes.size else 0
+
+    def order(self) -> IntArray:
+        """Preference among nodes that fit: the smaller, the tighter the node."""
+        return self._order
+
+    def is_free(self, name: NodeName, pods: int, pod: PodRequest) -> bool:
+        """Whether that much is free on the node now, whatever is claimed there."""
+        position = self.index[name]
+        free = self._allocatable[:, position] - self._taken[OCCUPIED][:, position]
+        return bool(self._accepts[position]) and all(
+            pods * asked <= left for asked, left in zip(amounts(pod), free.tolist(), strict=True)
+        )
+
+    def placement(self, counts: IntArray, pods: int) -> Placement | None:
+        """Nodes for this many pods, or None where they do not fit: one node where one can take all of them (the
+        tightest), else the fewest nodes, the last of them the tightest that takes the rest."""
+        chosen: list[tuple[NodeName, int]] = []
+        position = self._tightest(counts, pods)
+        if position is not None:
+            return Placement(((self.names[position], pods),))
+        if int(counts.sum()) < pods:
+            return None
+        # Fewest nodes: those that take most pods first; among equals the tightest, then the first in name order.
+        for candidate in np.lexsort((self._order, -counts)).tolist():
+            last = self._tightest_of_rest(counts, pods, chosen)
+            if last is not None:
+                chosen.append((self.names[last], pods))
+                break
+            taken = int(counts[candidate])
+            chosen.append((self.names[candidate], taken))
+            pods -= taken
+        return Placement(tuple(sorted(chosen)))
+
+    def _tightest_of_rest(self, counts: IntArray, pods: int, chosen: list[tuple[NodeName, int]]) -> int | None:
+        rest = counts.copy()
+        rest[[self.index[name] for name, _ in chosen]] = 0
+        return self._tightest(rest, pods)
+
+    def _tightest(self, counts: IntArray, pods: int) -> int | None:
+        if not len(self.names):
+            return None
+        fitting = np.where(counts >= pods, self._order, _FAR)
+        position = int(fitting.argmin())
+        return position if fitting[position] != _FAR else None
+
+    # --- upkeep ----------------------------------------------------------------------------------------------------
+
+    def _set_available(self, columns: NDArray[np.intp]) -> None:
+        occupied, stopping, claimed = self._taken[:, :, columns]
+        free = self._allocatable[:, columns] - occupied
+        # A claim is served by what is stopping first: only what exceeds that takes from what is free now.
+        later = free + stopping - claimed
+        available = np.maximum(np.minimum(free, later), 0) * self._accepts[columns]
+        self.available[:, columns] = available
+        self._order[columns] = available[0] * _GPU_RANK + np.minimum(available[1], _GPU_RANK - 1)
+
+    def _grow(self, rows: int) -> None:
+        counts = np.zeros((rows, len(self.names)), dtype=np.int64)
+        matches = np.zeros((rows, len(self.names)), dtype=np.bool_)
+        asked = np.zeros((rows, 3), dtype=np.int64)
+        asked[: len(self._asked)] = self._asked
+        if self._counts.shape[1] == len(self.names):
+            counts[: len(self._counts)] = self._counts
+            matches[: len(self._matches)] = self._matches
+        self._counts, self._matches, self._asked = counts, matches, asked
+
+    def _fill_rows(self, rows: slice, shapes: Sequence[Shape]) -> None:
+        for offset, shape in enumerate(shapes):
+            self._matches[rows.start + offset] = self._matching(shape)
+        self._counts[rows] = pods_that_fit(self.available, self._asked[rows]) * self._matches[rows]
+        self.totals.extend(self._counts[rows].sum(axis=1).tolist())
+        self.possible.extend(self._possible(rows))
+
+    def _possible(self, rows: slice) -> list[int]:
+        if_empty = pods_that_fit(self._size, self._asked[rows]) * self._matches[rows]
+        possible: list[int] = if_empty.sum(axis=1).tolist()
+        return possible
+
+    def _matching(self, shape: Shape) -> NDArray[np.bool_]:
+        if not shape.nodes_with:
+            return np.ones(len(self.names), dtype=np.bool_)
+        return np.array(
+            [all(labels.get(key) == value for key, value in shape.nodes_with) for labels in self._labels],
+            dtype=np.bool_,
+        )
+
+
+_GPU_RANK = 2**40
+_FAR = 2**62
+
+
+def pods_that_fit(available: IntArray, asked: IntArray) -> IntArray:
+    """For each row of `asked` (rows × 3) and column of `available` (3 × nodes): the pods that fit there."""
+    fit = np.full((len(asked), available.shape[1]), _UNBOUNDED, dtype=np.int64)
+    for resource in range(3):
+        wanted = asked[:, resource]
+        per_node = available[resource][None, :] // np.maximum(wanted, 1)[:, None]
+        if not wanted.all():
+            per_node[wanted == 0] = _UNBOUNDED
+        np.minimum(fit, per_node, out=fit)
+    return fit
+
+
+def _columns(values: Sequence[Sequence[int]]) -> IntArray:
+    array: IntArray = np.array(values, dtype=np.int64).reshape(len(values), 3).T.copy()
+    return array

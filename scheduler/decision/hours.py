@@ -1,0 +1,96 @@
+"""The allowances as one decision sees them: who may pay, what is left after this cycle's bookings, and whose pace."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind, holders_for
+from scheduler.domain.funding import FundingShare, Shortfall, fund, payers
+from scheduler.domain.pace import next_band_change, pace_band, pace_per_mille, plan_of
+from scheduler.domain.periods import Period
+from scheduler.domain.policy import PriorityClass
+from scheduler.domain.units import (
+    AllowanceId,
+    EngineerId,
+    GpuClassName,
+    Instant,
+    PerMille,
+    TeamName,
+    standard_needed,
+)
+from scheduler.domain.workloads import HoldMode, WorkloadSpec
+
+NO_BALANCES: Mapping[AllowanceId, AllowanceBalance] = {}
+
+
+class Hours:
+    """Balances by holder. What a cycle books is kept apart (`book`) until `forget`: the journal knows nothing of it."""
+
+    def __init__(self) -> None:
+        self._balances: dict[AllowanceId, AllowanceBalance] = {}
+        self._by_holder: dict[Holder, dict[AllowanceId, AllowanceBalance]] = {}
+        self._booked: dict[AllowanceId, int] = {}
+
+    def set(self, allowance_id: AllowanceId, balance: AllowanceBalance | None) -> set[Holder]:
+        """Take a balance, or its end. Returns the holders whose work this concerns."""
+        touched: set[Holder] = set()
+        old = self._balances.pop(allowance_id, None)
+        if old is not None:
+            touched.add(old.allowance.holder)
+            del self._by_holder[old.allowance.holder][allowance_id]
+        if balance is not None:
+            touched.add(balance.allowance.holder)
+            self._balances[allowance_id] = balance
+            self._by_holder.setdefault(balance.allowance.holder, {})[allowance_id] = balance
+        return touched
+
+    def fund(
+        self,
+        owner: EngineerId,
+        team: TeamName,
+        spec: WorkloadSpec,
+        gpu_class: GpuClassName,
+        *,
+        needed: int,
+        now: Instant,
+    ) -> tuple[FundingShare, ...] | Shortfall:
+        """Who would pay `needed` after what this cycle has booked, in the funding order."""
+        candidates = (
+            balance
+            for holder in holders_for(owner, team, spec.project)
+            for balance in self._by_holder.get(holder, NO_BALANCES).values()
+        )
+        ordered: Iterable[AllowanceBalance] = payers(candidates, spec, gpu_class, now)
+        if self._booked:
+            ordered = (
+                replace(balance, available=balance.available - self._booked.get(balance.allowance.id, 0))
+                for balance in ordered
+            )
+        return fund(ordered, needed)
+
+    def book(self, shares: Iterable[FundingShare]) -> None:
+        for share in shares:
+            self._booked[share.allowance_id] = self._booked.get(share.allowance_id, 0) + share.amount
+
+    def forget(self) -> None:
+        """Drop the bookings of a cycle."""
+        self._booked.clear()
+
+    def band(self, owner: EngineerId, period: Period, now: Instant) -> tuple[int, Instant | None]:
+        """The owner's pace band, and when it next changes of itself."""
+        left, granted = self._plan(owner, period)
+        pace = pace_per_mille(left, granted, period, now)
+        return pace_band(pace), next_band_change(left, granted, period, now)
+
+    def pace(self, owner: EngineerId, period: Period, now: Instant) -> int:
+        return pace_per_mille(*self._plan(owner, period), period, now)
+
+    def _plan(self, owner: EngineerId, period: Period) -> tuple[int, int]:
+        return plan_of(self._by_holder.get(Holder(HolderKind.ENGINEER, owner), NO_BALANCES).values(), period)
+
+
+def hours_needed(spec: WorkloadSpec, priority_class: PriorityClass, weight: PerMille) -> int:
+    """What must be held at launch: the whole time limit, or one slice of it, on all GPUs at weight × class factor."""
+    held_ms = spec.time_limit_ms
+    if priority_class.hold is HoldMode.ROLLING:
+        held_ms = min(held_ms, priority_class.slice_ms)
+    return standard_needed(held_ms * spec.gpus, weight, priority_class.class_factor)

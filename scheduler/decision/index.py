@@ -1,0 +1,308 @@
+"""The snapshot under one policy, indexed by what a change may concern, and kept up to date with what changed.
+
+Everything in it follows from the snapshot alone, in whatever steps its changes came. What is to be judged anew is
+collected in `dirty_lines`, `moved_lines`, `dirty_lanes` and `unheard`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from scheduler.decision.capacity import Capacity
+from scheduler.decision.fit_table import Shape
+from scheduler.decision.hours import Hours
+from scheduler.decision.lanes import LaneIndex
+from scheduler.decision.lines import LineIndex
+from scheduler.decision.queue import Lane, Line
+from scheduler.decision.quota import Quotas
+from scheduler.decision.running import Running, counts_for_quota
+from scheduler.decision.snapshot import Changes, Reservation
+from scheduler.decision.timers import Timers
+from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
+from scheduler.domain.brakes import Brake, Pause, Stop
+from scheduler.domain.cluster import Node
+from scheduler.domain.pace import BANDS
+from scheduler.domain.periods import Period, period_at
+from scheduler.domain.policy import Order, Policy
+from scheduler.domain.units import (
+    AllowanceId,
+    AttemptId,
+    EngineerId,
+    GpuClassName,
+    Instant,
+    NodeName,
+    PoolName,
+    TeamName,
+    TierName,
+    WorkloadId,
+)
+from scheduler.domain.workloads import Attempt, AttemptState, Workload
+
+_NO_PERIOD = Period("", Instant(0), Instant(0))
+
+
+class Index:
+    """The world as of the last change, under one policy."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.now = Instant(0)
+        self.policy = policy
+        self.pauses: tuple[Pause, ...] = ()
+        self.stops: tuple[Stop, ...] = ()
+        self.tiers: dict[EngineerId, TierName] = {}
+        self.queued: dict[WorkloadId, Workload] = {}
+        self.reservations: dict[WorkloadId, Reservation] = {}
+        self.balances: dict[AllowanceId, AllowanceBalance] = {}
+        self.capacity = Capacity()
+        self.quotas = Quotas.of(policy)
+        self.running = Running(policy)
+        self.hours = Hours()
+        self.lines = LineIndex(policy)
+        self.lanes = LaneIndex()
+        self.period = _NO_PERIOD
+        self.standings: dict[EngineerId, int] = {}
+        self.placeable: dict[tuple[GpuClassName, Shape, int], bool] = {}
+        """Whether a class's nodes could hold so many pods of a shape, as last looked at."""
+        self.dirty_lines: dict[Line, None] = {}
+        self.moved_lines: dict[Line, None] = {}
+        """Lines that only changed their place: somebody came or went."""
+        self.dirty_lanes: dict[Lane, None] = {}
+        self.gpus_of_owner: dict[EngineerId, int] = defaultdict(int)
+        """GPUs that run or are reserved, which limits count."""
+        self.gpus_of_team: dict[TeamName, int] = defaultdict(int)
+        self.ending_gpus: dict[tuple[PoolName, GpuClassName], int] = defaultdict(int)
+        """Of a pool's quota, what attempts use that are being stopped."""
+        self.claims: dict[WorkloadId, tuple[Workload, Reservation]] = {}
+        self.held_back: set[WorkloadId] = set()
+        self.unheard: set[WorkloadId] = set()
+        """Workloads in no line that must be told why: held back, or waiting for their victims."""
+        self._bands: Timers[EngineerId] = Timers()
+        self._terms: Timers[Holder] = Timers()
+        self._begin_times: Timers[WorkloadId] = Timers()
+        self._protections: Timers[GpuClassName] = Timers()
+
+    def as_changes(self) -> Changes:
+        """The whole of it, as changes to nothing."""
+        return Changes(
+            nodes=dict(self.capacity.nodes),
+            queued=dict(self.queued),
+            attempts=dict(self.running.attempts),
+            balances=dict(self.balances),
+            reservations=dict(self.reservations),
+            tiers=dict(self.tiers),
+            pauses=self.pauses,
+            stops=self.stops,
+        )
+
+    def absorb(self, changes: Changes, now: Instant) -> None:
+        """Take what changed, and what time changed of itself."""
+        assert now >= self.now, "time does not run backwards"
+        self.now = now
+        if changes.pauses is not None and changes.pauses != self.pauses:
+            self.pauses = changes.pauses
+            self.dirty_lanes.update(dict.fromkeys(self.lanes.all()))
+        if changes.stops is not None:
+            self.stops = changes.stops
+        if not self.period.contains(now):
+            self.period = period_at(now, self.policy.period, self.policy.time_zone)
+            self._forget_standings(list(self.standings))
+        self._take_nodes(changes.nodes)
+        self._take_tiers(changes.tiers)
+        self._take_attempts(changes.attempts)
+        self._take_balances(changes.balances)
+        self._take_waiting(changes.queued, changes.reservations)
+        self._wake()
+
+    def pause(self, brake: Brake) -> Pause | None:
+        return next((pause for pause in self.pauses if pause.brake is brake), None)
+
+    def gpu_limit(self, owner: EngineerId) -> int | None:
+        """How many GPUs the owner may run at once: the tighter of the limit for all and their tier's."""
+        tier = self.policy.tiers.get(self.tiers[owner]) if owner in self.tiers else None
+        limits = [self.policy.limits.gpus_per_engineer, tier.gpus_max if tier is not None else None]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def standing(self, line: Line) -> int:
+        """Where a line stands among those of its priority and pool, the smaller the earlier."""
+        return 0 if line.pool is None or line.pool.order is Order.FIFO else self.standing_of(line.owner)
+
+    def standing_of(self, owner: EngineerId) -> int:
+        """0 for who is furthest behind plan, up to 9 for who burns fastest."""
+        known = self.standings.get(owner)
+        if known is None:
+            band, changes_at = self.hours.band(owner, self.period, self.now)
+            known = self.standings[owner] = BANDS - 1 - band
+            if changes_at is not None:
+                self._bands.set(changes_at, owner)
+        return known
+
+    # --- nodes, limits ---------------------------------------------------------------------------------------------
+
+    def _take_nodes(self, nodes: Mapping[NodeName, Node | None]) -> None:
+        had_none = not self.capacity.nodes
+        concerned = self.capacity.set_nodes(nodes)
+        if had_none is bool(self.capacity.nodes):
+            self.placeable.clear()
+            self.dirty_lines.update(dict.fromkeys(self.lines.all()))
+        self.touch_classes(concerned)
+        for (gpu_class, shape, pods), before in self.placeable.items():
+            if gpu_class in concerned and self.capacity.could_ever_hold(gpu_class, shape, pods) is not before:
+                self.placeable[gpu_class, shape, pods] = not before
+                self.dirty_lines.update(self.lines.by_shape.get((shape, pods), {}))
+
+    def _take_tiers(self, tiers: Mapping[EngineerId, TierName | None]) -> None:
+        for owner, tier in tiers.items():
+            if self.tiers.get(owner) != tier:
+                _put(self.tiers, owner, tier)
+                self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
+
+    def touch_classes(self, gpu_classes: Iterable[GpuClassName]) -> None:
+        for gpu_class in gpu_classes:
+            self.dirty_lanes.update(dict.fromkeys(self.lanes.of_class(gpu_class)))
+
+    # --- what runs, and what is kept for whom --------------------------------------------------------------------
+
+    def _take_attempts(self, attempts: Mapping[AttemptId, Attempt | None]) -> None:
+        for attempt_id, attempt in attempts.items():
+            old = self.running.attempts.get(attempt_id)
+            new = attempt if attempt is not None and attempt.is_live else None
+            if old == new:
+                continue
+            if old is not None:
+                self.running.remove(attempt_id)
+                self._book_attempt(old, -1)
+            if new is not None:
+                self.running.add(new)
+                self._book_attempt(new, 1)
+                protected_until = self.running.protected_until(new)
+                if self.now < protected_until and new.started_at is not None:
+                    self._protections.set(protected_until, new.gpu_class)
+
+    def _book_attempt(self, attempt: Attempt, sign: int) -> None:
+        self.capacity.occupy(attempt.placement, attempt.pod, sign)
+        is_stopping = attempt.state is AttemptState.STOPPING
+        if is_stopping:
+            self.capacity.stop(attempt.placement, attempt.pod, sign)
+        if counts_for_quota(attempt):
+            self.quotas.use(attempt.pool, attempt.gpu_class, sign * attempt.gpus)
+            if is_stopping:
+                self.ending_gpus[attempt.pool, attempt.gpu_class] += sign * attempt.gpus
+        self.touch_classes([attempt.gpu_class])
+        self._count_gpus(attempt.owner, attempt.team, sign * attempt.gpus)
+        if not attempt.is_funded:
+            self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(attempt.owner)))
+
+    def _count_gpus(self, owner: EngineerId, team: TeamName, change: int) -> None:
+        before = self.gpus_of_owner[owner]
+        self.gpus_of_owner[owner] = after = before + change
+        limit = self.gpu_limit(owner)
+        self.dirty_lines.update(dict.fromkeys(self.lines.crossing_owner_limit(owner, limit, before, after)))
+        before = self.gpus_of_team[team]
+        self.gpus_of_team[team] = after = before + change
+        limit = self.policy.limits.gpus_per_team
+        self.dirty_lines.update(dict.fromkeys(self.lines.crossing_team_limit(team, limit, before, after)))
+
+    # --- what waits ------------------------------------------------------------------------------------------------
+
+    def _take_waiting(
+        self,
+        queued: Mapping[WorkloadId, Workload | None],
+        reservations: Mapping[WorkloadId, Reservation | None],
+    ) -> None:
+        for workload_id in dict.fromkeys([*queued, *reservations]):
+            workload = queued.get(workload_id, self.queued.get(workload_id))
+            reservation = reservations.get(workload_id, self.reservations.get(workload_id))
+            if workload == self.queued.get(workload_id) and reservation == self.reservations.get(workload_id):
+                continue
+            self._displace(workload_id)
+            _put(self.queued, workload_id, workload)
+            _put(self.reservations, workload_id, reservation)
+            self._place(workload_id)
+
+    def _displace(self, workload_id: WorkloadId) -> None:
+        """Take a workload out of its line, or give up what is claimed for it."""
+        self.unheard.discard(workload_id)
+        self.held_back.discard(workload_id)
+        claim = self.claims.pop(workload_id, None)
+        if claim is not None:
+            self._book_claim(*claim, -1)
+        line = self.lines.remove(workload_id)
+        if line is not None:
+            self.moved_lines[line] = None
+
+    def _place(self, workload_id: WorkloadId) -> None:
+        """Put a workload where it waits: with its reservation, held back, or in line."""
+        workload = self.queued.get(workload_id)
+        if workload is None:
+            return
+        reservation = self.reservations.get(workload_id)
+        if reservation is not None:
+            self.claims[workload_id] = (workload, reservation)
+            self._book_claim(workload, reservation, 1)
+            self.unheard.add(workload_id)
+        elif workload.not_before > self.now:
+            self.held_back.add(workload_id)
+            self._begin_times.set(workload.not_before, workload_id)
+            self.unheard.add(workload_id)
+        else:
+            line, is_new = self.lines.add(workload)
+            if is_new:
+                self.dirty_lines[line] = None
+            else:
+                self.moved_lines[line] = None
+
+    def _book_claim(self, workload: Workload, reservation: Reservation, sign: int) -> None:
+        self.capacity.claim(reservation.placement, workload.spec.pod, sign)
+        pool = self.policy.pool_of_team.get(workload.team)
+        if pool is not None:
+            self.quotas.use(pool.name, reservation.gpu_class, sign * workload.spec.gpus)
+        self.touch_classes([reservation.gpu_class])
+        self._count_gpus(workload.owner, workload.team, sign * workload.spec.gpus)
+
+    # --- hours, and what time changes ------------------------------------------------------------------------------
+
+    def _take_balances(self, balances: Mapping[AllowanceId, AllowanceBalance | None]) -> None:
+        for allowance_id, balance in balances.items():
+            old = self.balances.get(allowance_id)
+            if old == balance:
+                continue
+            _put(self.balances, allowance_id, balance)
+            for holder in self.hours.set(allowance_id, balance):
+                self._touch_holder(holder)
+            if balance is not None:
+                holder = balance.allowance.holder
+                for at in (balance.allowance.starts_at, balance.allowance.expires_at):
+                    if at is not None and at > self.now:
+                        self._terms.set(at, holder)
+
+    def _touch_holder(self, holder: Holder) -> None:
+        self.dirty_lines.update(dict.fromkeys(self.lines.of_holder(holder)))
+        if holder.kind is HolderKind.ENGINEER:
+            self._forget_standings([EngineerId(holder.id)])
+
+    def _forget_standings(self, owners: Iterable[EngineerId]) -> None:
+        for owner in owners:
+            self.standings.pop(owner, None)
+            self.moved_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
+
+    def _wake(self) -> None:
+        """What time alone changed: bands, allowances that open or expire, begin times, ends of minimum runtimes."""
+        self._forget_standings(self._bands.pop_due(self.now))
+        for holder in self._terms.pop_due(self.now):
+            self._touch_holder(holder)
+        for workload_id in self._begin_times.pop_due(self.now):
+            if workload_id in self.held_back:
+                self._displace(workload_id)
+                self._place(workload_id)
+        self.touch_classes(self._protections.pop_due(self.now))
+
+
+_V = TypeVar("_V")
+_K = TypeVar("_K")
+
+
+def _put(mapping: dict[_K, _V], key: _K, value: _V | None) -> None:
+    if value is None:
+        mapping.pop(key, None)
+    else:
+        mapping[key] = value

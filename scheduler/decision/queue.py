@@ -1,0 +1,176 @@
+"""The queue: workloads that are alike stand in one line, lines that want the same places stand in one lane.
+
+What is true of one workload of a line (its owner's hours, their limits) is true of all, and what is true of one
+line of a lane (quota, room on the nodes) is true of all; so a cycle looks at lines and lanes, never at workloads
+that merely wait. See docs/adr/0010-lines-and-lanes.md.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+from scheduler.decision.fit_table import Shape
+from scheduler.domain.policy import Pool, PriorityClass
+from scheduler.domain.reasons import Evidence, Reason
+from scheduler.domain.units import EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
+from scheduler.domain.workloads import Workload, WorkloadSpec
+
+Member = tuple[Instant, WorkloadId]
+"""A workload's place within its line: age, then id."""
+
+OrderKey = tuple[int, int, Instant, WorkloadId]
+"""A workload's place in its pool, the smaller the earlier: priority, standing, age, id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A reason with its evidence, before it is said of anybody."""
+
+    reason: Reason
+    evidence: Evidence = field(default_factory=dict)
+
+
+@dataclass(eq=False, slots=True)
+class Line:
+    """Queued workloads of one owner that differ in nothing but age, name and what they run."""
+
+    key: Hashable
+    owner: EngineerId
+    team: TeamName
+    spec: WorkloadSpec
+    pool: Pool | None
+    priority_class: PriorityClass | None
+    standing: int = 0
+    """Smaller is earlier: the pace band, counted from the furthest behind plan, or 0 where the pool is first in,
+    first out."""
+    members: list[Member] = field(default_factory=list)
+    lane: "Lane | None" = None
+    place: OrderKey | None = None
+    """Its entry in `lane.lines`."""
+    ruling: Ruling | None = None
+    """Why none of it can start, for a reason of its owner's; None: its lane's ruling is its own."""
+    told: Reason | None = None
+    """The ruling that all members but the newcomers were last told."""
+    newcomers: list[WorkloadId] = field(default_factory=list)
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self.spec.pod, self.spec.nodes_with)
+
+    @property
+    def priority(self) -> int:
+        return self.priority_class.value if self.priority_class is not None else 0
+
+    def add(self, workload: Workload) -> None:
+        insort(self.members, (workload.submitted_at, workload.id))
+        self.newcomers.append(workload.id)
+
+    def remove(self, member: Member) -> None:
+        position = bisect_left(self.members, member)
+        assert self.members[position] == member, "who leaves a line stood in it"
+        del self.members[position]
+
+    def order_key(self, position: int = 0) -> OrderKey:
+        submitted_at, workload_id = self.members[position]
+        return (-self.priority, self.standing, submitted_at, workload_id)
+
+
+def line_key(workload: Workload) -> Hashable:
+    """Equal for workloads that are alike in all that a decision looks at, but for their age."""
+    spec = workload.spec
+    return (
+        workload.owner,
+        workload.team,
+        spec.kind,
+        spec.project,
+        spec.gpu_classes,
+        spec.priority_class,
+        spec.time_limit_ms,
+        spec.pods,
+        spec.pod,
+        spec.uses_compensation,
+        spec.nodes_with,
+        spec.grace_seconds,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LaneKey:
+    """What a lane's lines have in common. `gpu_classes` are those that can pay, hold and are allowed, in order."""
+
+    pool: PoolName
+    priority: int
+    gpu_classes: tuple[GpuClassName, ...]
+    shape: Shape
+    pods: int
+    is_funded: bool
+
+
+@dataclass(eq=False, slots=True)
+class Lane:
+    """Lines of one pool, priority and shape, in order."""
+
+    key: LaneKey
+    lines: list[tuple[OrderKey, Line]] = field(default_factory=list)
+    ruling: Ruling | None = None
+    """Why what is left in it does not start; None before it was first judged."""
+    told: Reason | None = None
+    blocked_class: GpuClassName | None = None
+    """The GPU class whose capacity it waits for, where capacity is what it waits for."""
+    is_open: bool = False
+    """Whether quota and room would let one of it start, as the snapshot stands."""
+
+    @property
+    def gpus(self) -> int:
+        return self.key.pods * self.key.shape.pod.gpus
+
+    def insert(self, line: Line) -> None:
+        line.lane = self
+        line.place = line.order_key()
+        insort(self.lines, (line.place, line))
+
+    def remove(self, line: Line) -> None:
+        assert line.place is not None, "who leaves a lane stood in it"
+        position = bisect_left(self.lines, line.place, key=_place_of)
+        assert self.lines[position][1] is line, "places are unique: they end in a workload's id"
+        del self.lines[position]
+        line.lane = line.place = None
+
+    def head(self) -> OrderKey:
+        return self.lines[0][0]
+
+
+def _place_of(entry: tuple[OrderKey, Line]) -> OrderKey:
+    return entry[0]
+
+
+class Cursor:
+    """Walks a lane's workloads in order, leaving the lane as it is."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self._next_line = 0
+        self._begun: list[tuple[OrderKey, int, Line]] = []
+        """A heap of the lines that were begun: place and position of their next member."""
+
+    def peek(self) -> tuple[OrderKey, int, Line] | None:
+        """The next workload's place, its position in its line, and the line."""
+        lines = self.lane.lines
+        if self._next_line < len(lines):
+            place, line = lines[self._next_line]
+            if not self._begun or place < self._begun[0][0]:
+                return place, 0, line
+        return self._begun[0] if self._begun else None
+
+    def advance(self, *, past_line: bool = False) -> None:
+        """Go past the next workload, or past all that is left of its line."""
+        entry = self.peek()
+        assert entry is not None, "there is nothing to go past"
+        place, position, line = entry
+        if self._begun and self._begun[0][0] == place:
+            heappop(self._begun)
+        else:
+            self._next_line += 1
+        if not past_line and position + 1 < len(line.members):
+            heappush(self._begun, (line.order_key(position + 1), position + 1, line))

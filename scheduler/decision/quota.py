@@ -1,0 +1,119 @@
+"""Pools and cohorts: who may use how much of a GPU class, with Kueue's meaning.
+
+Each pool keeps what its lending limit withholds for itself; the rest, and what it uses of it, is counted in its
+cohort, and so on up the tree (Kueue: pkg/cache/scheduler/resource_node.go). Cohorts have no quota of their own.
+"""
+
+from dataclasses import dataclass, field
+
+from scheduler.domain.policy import Policy
+from scheduler.domain.units import GpuClassName, PoolName
+
+
+@dataclass(slots=True)
+class _Member:
+    """A pool or a cohort in the tree, for one GPU class."""
+
+    parent: "_Member | None"
+    subtree: int = 0
+    """Nominal quota of the pool, or what its members lend to the cohort."""
+    local: int = 0
+    """What of it is not lent."""
+    borrowing_limit: int | None = None
+    used: int = 0
+
+    def available(self) -> int:
+        """What may still be used. Negative where quota was lowered under running work."""
+        if self.parent is None:
+            return self.subtree - self.used
+        from_parent = self.parent.available()
+        if self.borrowing_limit is not None:
+            lent = self.subtree - self.local
+            used_of_lent = max(0, self.used - self.local)
+            from_parent = min(from_parent, lent - used_of_lent + self.borrowing_limit)
+        return max(0, self.local - self.used) + from_parent
+
+    def add(self, gpus: int) -> None:
+        """Use `gpus` more (fewer where negative); the parent counts what exceeds the local part."""
+        before = max(0, self.used - self.local)
+        self.used += gpus
+        if self.parent is not None:
+            change = max(0, self.used - self.local) - before
+            if change:
+                self.parent.add(change)
+
+
+@dataclass(slots=True)
+class Quotas:
+    """The trees of all GPU classes under one policy."""
+
+    policy: Policy
+    _members: dict[tuple[PoolName, GpuClassName], _Member] = field(default_factory=dict)
+    root_of: dict[PoolName, str] = field(default_factory=dict)
+    """The cohort at the top of the pool's tree, or the pool itself: pools of one root can affect each other."""
+    pools_of: dict[str, list[PoolName]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, policy: Policy) -> "Quotas":
+        quotas = cls(policy)
+        classes = sorted({gpu_class for pool in policy.pools.values() for gpu_class in pool.quotas})
+        for name in sorted(policy.pools):
+            line = _ancestry(policy, name)
+            root = f"cohort {line[-1]}" if line else f"pool {name}"
+            quotas.root_of[name] = root
+            quotas.pools_of.setdefault(root, []).append(name)
+        for gpu_class in classes:
+            quotas._plant(gpu_class)
+        return quotas
+
+    def _plant(self, gpu_class: GpuClassName) -> None:
+        cohorts: dict[str, _Member] = {}
+        for name in sorted(self.policy.pools):
+            parent: _Member | None = None
+            for cohort in reversed(_ancestry(self.policy, name)):
+                parent = cohorts.setdefault(cohort, _Member(parent))
+            quota = self.policy.pools[name].quotas.get(gpu_class)
+            if quota is None:
+                continue
+            member = _Member(parent, subtree=quota.nominal, borrowing_limit=quota.borrowing_limit)
+            if quota.lending_limit is not None and parent is not None:
+                member.local = max(0, quota.nominal - quota.lending_limit)
+            self._members[name, gpu_class] = member
+            while parent is not None:
+                parent.subtree += member.subtree - member.local
+                parent = parent.parent
+
+    def has(self, pool: PoolName, gpu_class: GpuClassName) -> bool:
+        """Whether the pool may use the class at all."""
+        return (pool, gpu_class) in self._members
+
+    def available(self, pool: PoolName, gpu_class: GpuClassName) -> int:
+        return self._members[pool, gpu_class].available()
+
+    def used(self, pool: PoolName, gpu_class: GpuClassName) -> int:
+        return self._members[pool, gpu_class].used
+
+    def nominal(self, pool: PoolName, gpu_class: GpuClassName) -> int:
+        return self._members[pool, gpu_class].subtree
+
+    def over_nominal(self, pool: PoolName, gpu_class: GpuClassName, more: int = 0) -> int:
+        """GPUs that the pool would borrow if it used that many more; 0 or less: within its nominal quota."""
+        member = self._members[pool, gpu_class]
+        return member.used + more - member.subtree
+
+    def use(self, pool: PoolName, gpu_class: GpuClassName, gpus: int) -> None:
+        """Count `gpus` more, or fewer where negative. What no policy knows of is not counted."""
+        member = self._members.get((pool, gpu_class))
+        if member is not None:
+            member.add(gpus)
+
+
+def _ancestry(policy: Policy, pool: PoolName) -> list[str]:
+    """The pool's cohort, that cohort's parent, and so on. A cycle, which no checked policy has, ends the walk."""
+    line: list[str] = []
+    cohort = policy.pools[pool].cohort
+    while cohort is not None and cohort not in line:
+        line.append(cohort)
+        known = policy.cohorts.get(cohort)
+        cohort = known.parent if known is not None else None
+    return line

@@ -1,0 +1,131 @@
+"""The attempts that occupy GPUs, and who of them may be preempted.
+
+An attempt that is being preempted no longer counts against its pool's quota (its preemptor's reservation does, as in
+Kueue, which gives quota back when an eviction begins); on its nodes, and for its owner, it counts to its end.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from scheduler.domain.cluster import Placement
+from scheduler.domain.policy import Policy
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import AttemptId, EngineerId, GpuClassName, Instant, NodeName, PoolName
+from scheduler.domain.workloads import Attempt, AttemptState
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Attempts that are alike in the eyes of a preemptor. `pool` is None for unfunded ones, whosesoever they are."""
+
+    gpu_class: GpuClassName
+    pool: PoolName | None
+    priority: int
+
+
+class Running:
+    """Live attempts, and sums over them that are kept up to date with each change."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.attempts: dict[AttemptId, Attempt] = {}
+        self.gpus = 0
+        self.unfunded_gpus_of_owner: dict[EngineerId, int] = defaultdict(int)
+        self._unfunded_of_owner: dict[EngineerId, dict[AttemptId, Instant]] = defaultdict(dict)
+        self._stopping_on: dict[NodeName, set[AttemptId]] = defaultdict(set)
+        self.buckets: dict[Bucket, dict[AttemptId, Attempt]] = {}
+        self.by_pool: dict[tuple[GpuClassName, PoolName | None], set[Bucket]] = defaultdict(set)
+
+    def priority(self, attempt: Attempt) -> int:
+        """Its priority class's value; a class that policy no longer has ranks below all."""
+        known = self._policy.priority_classes.get(attempt.priority_class)
+        return known.value if known is not None else _BELOW_ALL
+
+    def add(self, attempt: Attempt) -> None:
+        self.attempts[attempt.id] = attempt
+        self._count(attempt, 1)
+        if attempt.state is AttemptState.STOPPING:
+            for name, _ in attempt.placement.pods_by_node:
+                self._stopping_on[name].add(attempt.id)
+        if not attempt.is_funded:
+            self._unfunded_of_owner[attempt.owner][attempt.id] = attempt.launched_at
+        if self._may_ever_be_victim(attempt):
+            bucket = self._bucket(attempt)
+            self.buckets.setdefault(bucket, {})[attempt.id] = attempt
+            self.by_pool[bucket.gpu_class, bucket.pool].add(bucket)
+
+    def remove(self, attempt_id: AttemptId) -> Attempt | None:
+        attempt = self.attempts.pop(attempt_id, None)
+        if attempt is None:
+            return None
+        self._count(attempt, -1)
+        if attempt.state is AttemptState.STOPPING:
+            for name, _ in attempt.placement.pods_by_node:
+                self._stopping_on[name].discard(attempt_id)
+        if not attempt.is_funded:
+            del self._unfunded_of_owner[attempt.owner][attempt.id]
+        if self._may_ever_be_victim(attempt):
+            bucket = self._bucket(attempt)
+            members = self.buckets[bucket]
+            del members[attempt.id]
+            if not members:
+                del self.buckets[bucket]
+                self.by_pool[bucket.gpu_class, bucket.pool].discard(bucket)
+        return attempt
+
+    def protected_until(self, attempt: Attempt) -> Instant:
+        """When its minimum runtime is over. Unfunded work has none; what has not started is protected if it has one."""
+        known = self._policy.priority_classes.get(attempt.priority_class)
+        if known is None or not attempt.is_funded or known.minimum_runtime_ms == 0:
+            return Instant(0)
+        since = attempt.started_at if attempt.started_at is not None else _NOT_YET
+        return Instant(since + known.minimum_runtime_ms)
+
+    def last_unfunded(self, owner: EngineerId) -> Instant:
+        """When the owner last started unfunded work that still runs; 0 where none does."""
+        return max(self._unfunded_of_owner[owner].values(), default=Instant(0))
+
+    def candidates(self, gpu_class: GpuClassName, pool: PoolName | None) -> Iterator[tuple[int, Iterable[Attempt]]]:
+        """Attempts of the pool (None: unfunded ones of all) that policy lets be preempted, by priority."""
+        for bucket in self.by_pool.get((gpu_class, pool), ()):
+            yield bucket.priority, self.buckets[bucket].values()
+
+    def work_lost(self, attempt: Attempt, now: Instant) -> int:
+        """GPU-milliseconds since its last checkpoint, or its start, counted up to what a preemption refunds."""
+        if attempt.started_at is None:
+            return 0
+        since = attempt.checkpointed_at if attempt.checkpointed_at is not None else attempt.started_at
+        known = self._policy.priority_classes.get(attempt.priority_class)
+        cap_ms = known.refund_cap_ms if known is not None else 0
+        return min(max(0, now - since), cap_ms) * attempt.gpus
+
+    def stopping_on(self, placement: Placement) -> int:
+        """Attempts on these nodes that are being ended."""
+        return len(set().union(*(self._stopping_on.get(name, ()) for name, _ in placement.pods_by_node)))
+
+    def _may_ever_be_victim(self, attempt: Attempt) -> bool:
+        if attempt.state not in {AttemptState.LAUNCHING, AttemptState.RUNNING}:
+            return False
+        known = self._policy.priority_classes.get(attempt.priority_class)
+        return known is None or known.is_preemptible or not attempt.is_funded
+
+    def _bucket(self, attempt: Attempt) -> Bucket:
+        return Bucket(attempt.gpu_class, attempt.pool if attempt.is_funded else None, self.priority(attempt))
+
+    def _count(self, attempt: Attempt, sign: int) -> None:
+        gpus = attempt.gpus * sign
+        self.gpus += gpus
+        if not attempt.is_funded:
+            self.unfunded_gpus_of_owner[attempt.owner] += gpus
+
+
+def counts_for_quota(attempt: Attempt) -> bool:
+    """Whether its GPUs are counted in its pool: unfunded work uses what nobody wants, and a victim gives back."""
+    if not attempt.is_funded:
+        return False
+    return not (attempt.state is AttemptState.STOPPING and attempt.stop_reason is Reason.PREEMPTED)
+
+
+_BELOW_ALL = -(2**62)
+_NOT_YET = 2**62

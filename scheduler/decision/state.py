@@ -1,0 +1,118 @@
+"""What a decision remembers from one cycle to the next. Whoever owns a State calls `decide.step` with it and reads it.
+
+Everything in it but the verdicts follows from the snapshot that its changes amount to.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from heapq import merge
+
+from scheduler.decision.index import Index
+from scheduler.decision.plan import Verdict
+from scheduler.decision.queue import Line, OrderKey
+from scheduler.decision.snapshot import Changes
+from scheduler.decision.telling import Teller
+from scheduler.domain.pace import BANDS
+from scheduler.domain.policy import Order
+from scheduler.domain.units import EngineerId, Instant, PoolName, PriorityClassName, WorkloadId
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Every factor of a workload's place in its pool. `rank` counts from 1.
+
+    `pace` and `pace_band` are pay data of its owner: None where the pool's order does not look at them.
+    """
+
+    verdict: Verdict
+    pool: PoolName | None
+    order: Order | None
+    rank: int
+    priority_class: PriorityClassName
+    priority: int
+    pace: int | None
+    pace_band: int | None
+    submitted_at: Instant
+    waiting_ms: int
+
+
+class State:
+    """The index under the policy in force, and what everybody was told."""
+
+    def __init__(self) -> None:
+        self._index: Index | None = None
+        self.teller = Teller()
+
+    @property
+    def index(self) -> Index:
+        assert self._index is not None, "the first changes name a policy"
+        return self._index
+
+    @property
+    def verdicts(self) -> Mapping[WorkloadId, Verdict]:
+        """The verdict on every queued workload, with the evidence of when its code last changed."""
+        return self.teller.verdicts
+
+    def absorb(self, changes: Changes, now: Instant) -> Index:
+        """Take the changes. Another policy has everything judged anew: linear in the world, and rare."""
+        policy = changes.policy
+        if policy is not None and (self._index is None or policy != self._index.policy):
+            known, self._index = self._index, Index(policy)
+            if known is not None:
+                self._index.absorb(known.as_changes(), now)
+        self.index.absorb(changes, now)
+        for workload_id, workload in changes.queued.items():
+            if workload is None:
+                self.teller.forget(workload_id)
+        return self.index
+
+    def queue(self, pool: PoolName | None = None, *, limit: int = 100, offset: int = 0) -> list[WorkloadId]:
+        """Workloads that stand in line, in their order; of all pools: by priority, standing, age and id alike."""
+        lines = self.index.lines.all() if pool is None else self.index.lines.of_pool(pool)
+        in_order = merge(*(_keys(line) for line in lines))
+        return [key[3] for position, key in enumerate(in_order) if offset <= position < offset + limit]
+
+    def explain(self, workload_id: WorkloadId) -> Explanation | None:
+        """Why a queued workload stands where it stands, with fresh evidence; None where it does not wait."""
+        index = self.index
+        ruling = self.teller.ruling(index, workload_id)
+        workload = index.queued.get(workload_id)
+        if ruling is None or workload is None:
+            return None
+        line = index.lines.line_of(workload_id)
+        pool = index.policy.pool_of_team.get(workload.team)
+        priority_class = index.policy.priority_classes.get(workload.spec.priority_class)
+        uses_pace = pool is not None and pool.order is not Order.FIFO
+        return Explanation(
+            verdict=Verdict(workload_id, ruling.reason, ruling.evidence),
+            pool=pool.name if pool is not None else None,
+            order=pool.order if pool is not None else None,
+            rank=self._rank(line, workload_id, workload.submitted_at) if line is not None else 0,
+            priority_class=workload.spec.priority_class,
+            priority=priority_class.value if priority_class is not None else 0,
+            pace=self._pace(workload.owner) if uses_pace else None,
+            pace_band=BANDS - 1 - index.standing_of(workload.owner) if uses_pace else None,
+            submitted_at=workload.submitted_at,
+            waiting_ms=index.now - workload.submitted_at,
+        )
+
+    def _pace(self, owner: EngineerId) -> int:
+        return self.index.hours.pace(owner, self.index.period, self.index.now)
+
+    def _rank(self, line: Line, workload_id: WorkloadId, submitted_at: Instant) -> int:
+        """1 and those ahead in the pool: line by line, without looking at every workload."""
+        mine = (-line.priority, line.standing, submitted_at, workload_id)
+        others = self.index.lines.of_pool(line.pool.name) if line.pool is not None else [line]
+        return 1 + sum(_ahead_in(other, mine) for other in others)
+
+
+def _keys(line: Line) -> list[OrderKey]:
+    return [line.order_key(position) for position in range(len(line.members))]
+
+
+def _ahead_in(line: Line, mine: OrderKey) -> int:
+    first = (-line.priority, line.standing)
+    if first != mine[:2]:
+        return len(line.members) if first < mine[:2] else 0
+    return bisect_left(line.members, mine[2:])

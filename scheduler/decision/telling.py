@@ -1,0 +1,111 @@
+"""Telling: from rulings on lines and lanes to a verdict on every workload, and which of them changed.
+
+Of those in a pool that wait for the room of a GPU class, the first is told `Resources` and all behind it
+`Priority`, with the first's name: Slurm's meaning of the two.
+"""
+
+from collections.abc import Iterable
+
+from scheduler.decision import evidence
+from scheduler.decision.index import Index
+from scheduler.decision.lanes import Queue
+from scheduler.decision.plan import Verdict
+from scheduler.decision.queue import Lane, Line, Ruling
+from scheduler.decision.walk import Walk
+from scheduler.domain.units import WorkloadId
+
+
+class Teller:
+    """What every queued workload was last told. Lives as long as the state."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[WorkloadId, Verdict] = {}
+        self._alone: dict[WorkloadId, Ruling] = {}
+        """Those whose verdict is not that of their line, as of the last cycle."""
+        self._first: dict[Queue, WorkloadId] = {}
+
+    def forget(self, workload_id: WorkloadId) -> None:
+        """It waits no more."""
+        self.verdicts.pop(workload_id, None)
+
+    def tell(self, index: Index, walk: Walk, lanes: Iterable[Lane], lines: Iterable[Line]) -> tuple[Verdict, ...]:
+        """Verdicts that changed, in the order of their workloads' ids. `lanes` and `lines` are those judged."""
+        changed: dict[WorkloadId, Verdict] = {}
+        again = [*self._alone, *walk.alone, *index.unheard, *self._find_first(index, walk)]
+        self._alone = dict(walk.alone)
+        to_tell = dict.fromkeys(lines)
+        for lane in lanes:
+            reason = lane.ruling.reason if lane.ruling is not None else None
+            if reason is not lane.told:
+                lane.told = reason
+                to_tell.update(dict.fromkeys(line for _, line in lane.lines))
+        for line in to_tell:
+            self._tell_line(index, line, changed)
+        for workload_id in again:
+            self._tell_one(index, workload_id, changed)
+        return tuple(changed[workload_id] for workload_id in sorted(changed))
+
+    def ruling(self, index: Index, workload_id: WorkloadId) -> Ruling | None:
+        """What is true of a queued workload now, with fresh evidence; None for one that does not wait."""
+        alone = self._alone.get(workload_id)
+        if alone is not None:
+            return alone
+        claim = index.claims.get(workload_id)
+        if claim is not None:
+            workload, reservation = claim
+            victims = index.running.stopping_on(reservation.placement)
+            return evidence.awaiting_preemption(workload.spec, reservation.gpu_class, victims)
+        if workload_id in index.held_back:
+            return evidence.held_back(index.queued[workload_id], index.now)
+        line = index.lines.line_of(workload_id)
+        if line is None:
+            return None
+        if line.ruling is not None or line.lane is None:
+            return line.ruling
+        return self._ruling_of_lane(index, line, line.lane, workload_id)
+
+    def _ruling_of_lane(self, index: Index, line: Line, lane: Lane, workload_id: WorkloadId) -> Ruling | None:
+        if lane.blocked_class is None:
+            return lane.ruling
+        first = self._first.get((lane.key.pool, lane.blocked_class))
+        ahead = index.lines.line_of(first) if first is not None else None
+        if first is None or ahead is None or first == workload_id:
+            return lane.ruling
+        return evidence.priority(first, ahead, line)
+
+    def _find_first(self, index: Index, walk: Walk) -> list[WorkloadId]:
+        """Whoever became first of those that wait for a class, and whoever was."""
+        concerned: list[WorkloadId] = []
+        for queue in sorted(index.lanes.touched):
+            heads = [head for lane in index.lanes.waiting(queue) if (head := walk.head(lane)) is not None]
+            first = min(heads)[3] if heads else None
+            before = self._first.pop(queue, None)
+            if first is not None:
+                self._first[queue] = first
+            if first != before:
+                concerned.extend(known for known in (before, first) if known is not None)
+        index.lanes.touched.clear()
+        return concerned
+
+    def _tell_line(self, index: Index, line: Line, changed: dict[WorkloadId, Verdict]) -> None:
+        ruling = line.ruling if line.ruling is not None or line.lane is None else line.lane.ruling
+        if ruling is None:
+            return  # all of it is launching: each is told so alone
+        if ruling.reason is not line.told:
+            line.told = ruling.reason
+            line.newcomers.clear()
+            for _, workload_id in line.members:
+                self._tell_one(index, workload_id, changed)
+        else:
+            newcomers, line.newcomers = line.newcomers, []
+            for workload_id in newcomers:
+                self._tell_one(index, workload_id, changed)
+
+    def _tell_one(self, index: Index, workload_id: WorkloadId, changed: dict[WorkloadId, Verdict]) -> None:
+        ruling = self.ruling(index, workload_id)
+        if ruling is None:
+            return
+        told = self.verdicts.get(workload_id)
+        if told is None or told.reason is not ruling.reason:
+            verdict = Verdict(workload_id, ruling.reason, ruling.evidence)
+            self.verdicts[workload_id] = changed[workload_id] = verdict

@@ -1,0 +1,156 @@
+"""Triage: what is true of a line or a lane as the snapshot stands, before anybody is served.
+
+A line whose owner cannot have it (hours, limits, no node for it) stands aside with its reason; the others stand in
+the lane of those who want the same. A lane is open where quota and room would let one of it start.
+"""
+
+from scheduler.decision import evidence
+from scheduler.decision.booked import NOTHING_BOOKED, Booked
+from scheduler.decision.hours import hours_needed
+from scheduler.decision.index import Index
+from scheduler.decision.queue import Lane, LaneKey, Line, Ruling
+from scheduler.domain.funding import FundingShare, Shortfall
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import GpuClassName, PoolName
+
+NO_POOL = PoolName("none")
+
+
+def judge_line(index: Index, line: Line) -> None:
+    """Put the line in the lane it belongs to, or aside with a ruling of its own."""
+    left = index.lanes.leave(line)
+    if left is not None:
+        index.dirty_lanes[left] = None
+    line.ruling = None
+    if not line.members:
+        return
+    line.standing = index.standing(line)
+    key = _lane_key(index, line)
+    if key is not None:
+        index.dirty_lanes[index.lanes.join(line, key)] = None
+
+
+def move_line(index: Index, line: Line) -> None:
+    """Only its place changed: somebody came or went, or its owner's standing is another."""
+    lane = line.lane
+    if lane is None or not line.members:
+        judge_line(index, line)
+        return
+    line.standing = index.standing(line)
+    if line.place != line.order_key():
+        lane.remove(line)
+        lane.insert(line)
+    index.dirty_lanes[lane] = None
+
+
+def judge_lane(index: Index, lane: Lane) -> bool:
+    """Whether quota and room would let a workload of the lane start now. If not, the lane has the ruling why."""
+    blocked: tuple[GpuClassName, Ruling] | None = None
+    key = lane.key
+    for gpu_class in key.gpu_classes:
+        has_quota = not key.is_funded or index.quotas.available(key.pool, gpu_class) >= lane.gpus
+        has_room = has_quota and _has_room(index, lane, gpu_class)
+        if has_room:
+            lane.ruling = None
+            index.lanes.set_blocked(lane, None)
+            return True
+        if has_quota and blocked is None:
+            blocked = (gpu_class, lacks_room(index, lane, gpu_class))
+    set_blocked(index, lane, blocked)
+    return False
+
+
+def set_blocked(index: Index, lane: Lane, blocked: tuple[GpuClassName, Ruling] | None) -> None:
+    """The lane waits for room of that class, or (None) for quota of the class that it would like best."""
+    if blocked is None:
+        lane.ruling = lacks_quota(index, lane.key.pool, lane.key.gpu_classes[0], lane.gpus)
+        index.lanes.set_blocked(lane, None)
+    else:
+        lane.ruling = blocked[1]
+        index.lanes.set_blocked(lane, blocked[0] if lane.key.is_funded else None)
+
+
+def lacks_room(index: Index, lane: Lane, gpu_class: GpuClassName) -> Ruling:
+    table = index.capacity.table(gpu_class)
+    return evidence.resources(lane.key, gpu_class, table.free_gpus(table.row(lane.key.shape)))
+
+
+def lacks_quota(index: Index, pool: PoolName, gpu_class: GpuClassName, needed: int) -> Ruling:
+    used = index.quotas.used(pool, gpu_class)
+    limit = used + max(0, index.quotas.available(pool, gpu_class))
+    return evidence.quota(pool, gpu_class, used=used, limit=limit, needed=needed)
+
+
+def _has_room(index: Index, lane: Lane, gpu_class: GpuClassName) -> bool:
+    table = index.capacity.table(gpu_class)
+    return table.total(table.row(lane.key.shape)) >= lane.key.pods
+
+
+def fund_line(index: Index, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Shortfall:
+    """Who would pay for one workload of the line on that GPU class."""
+    assert line.priority_class is not None, "a line without a priority class stands aside"
+    needed = hours_needed(line.spec, line.priority_class, index.policy.gpu_classes[gpu_class].weight)
+    return index.hours.fund(line.owner, line.team, line.spec, gpu_class, needed=needed, now=index.now)
+
+
+def over_limit(index: Index, line: Line, booked: Booked) -> Ruling | None:
+    """Whether the owner or the team would run more GPUs than they may at once, with what this cycle has booked."""
+    needed = line.spec.gpus
+    used = index.gpus_of_owner.get(line.owner, 0) + booked.of_owner.get(line.owner, 0)
+    limit = index.gpu_limit(line.owner)
+    if limit is not None and used + needed > limit:
+        return evidence.gpu_limit(Reason.ENGINEER_GPU_LIMIT, used, limit, needed)
+    used = index.gpus_of_team.get(line.team, 0) + booked.of_team.get(line.team, 0)
+    limit = index.policy.limits.gpus_per_team
+    if limit is not None and used + needed > limit:
+        return evidence.gpu_limit(Reason.TEAM_GPU_LIMIT, used, limit, needed)
+    return None
+
+
+def may_run_unfunded(index: Index, line: Line, booked: Booked) -> bool:
+    """Whether the line's class lets it run without hours, and its owner has not as much of that as one may have."""
+    if line.priority_class is None or not line.priority_class.may_start_unfunded:
+        return False
+    running = index.running.unfunded_gpus_of_owner.get(line.owner, 0)
+    used = running + booked.unfunded_of_owner.get(line.owner, 0)
+    return used + line.spec.gpus <= index.policy.limits.unfunded_gpus_per_engineer
+
+
+def _lane_key(index: Index, line: Line) -> LaneKey | None:
+    """The lane it belongs to. Where its owner cannot have it, `line.ruling` says why, the most lasting obstacle
+    first, and only what may run without hours has a lane even so."""
+    pool, spec = line.pool, line.spec
+    placeable = [gpu_class for gpu_class in spec.gpu_classes if _is_placeable(index, line, gpu_class)]
+    allowed = [gpu_class for gpu_class in placeable if pool is not None and index.quotas.has(pool.name, gpu_class)]
+    if line.priority_class is None:
+        line.ruling = evidence.no_priority_class(spec)
+    elif not placeable:
+        line.ruling = evidence.unplaceable(spec, index.capacity.largest(spec.gpu_classes, line.shape))
+    elif pool is None or not allowed:
+        name = pool.name if pool is not None else NO_POOL
+        line.ruling = evidence.quota(name, placeable[0], used=0, limit=0, needed=spec.gpus)
+    else:
+        line.ruling = over_limit(index, line, NOTHING_BOOKED)
+    if line.ruling is not None or pool is None:
+        return None
+    answers = [(gpu_class, fund_line(index, line, gpu_class)) for gpu_class in allowed]
+    paid = [gpu_class for gpu_class, answer in answers if not isinstance(answer, Shortfall)]
+    if paid:
+        return LaneKey(pool.name, line.priority, tuple(paid), line.shape, spec.pods, is_funded=True)
+    line.ruling = next(evidence.allowance_short(answer) for _, answer in answers if isinstance(answer, Shortfall))
+    if not may_run_unfunded(index, line, NOTHING_BOOKED):
+        return None
+    return LaneKey(pool.name, line.priority, tuple(allowed), line.shape, spec.pods, is_funded=False)
+
+
+def _is_placeable(index: Index, line: Line, gpu_class: GpuClassName) -> bool:
+    """Whether nodes of the class could ever hold it. As long as no node is known at all, nothing is ruled out."""
+    if gpu_class not in index.policy.gpu_classes:
+        return False
+    if not index.capacity.nodes:
+        return True
+    key = (gpu_class, line.shape, line.spec.pods)
+    known = index.placeable.get(key)
+    if known is None:
+        known = index.placeable[key] = index.capacity.could_ever_hold(*key)
+    return known

@@ -1,0 +1,283 @@
+"""The walk: serve the open lanes in order, booking as it goes, until nothing more can start.
+
+Within a pool its order holds. Across pools, as in Kueue, the heads of the pools compete: those within their nominal
+quota before those that would borrow, then priority, then age, then id.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from heapq import heapify, heappop, heappush
+
+from scheduler.decision import evidence
+from scheduler.decision.booked import Booked
+from scheduler.decision.index import Index
+from scheduler.decision.plan import Launch, Preemption
+from scheduler.decision.preemption import Found, find_victims
+from scheduler.decision.queue import Cursor, Lane, Line, OrderKey, Ruling
+from scheduler.decision.snapshot import Reservation
+from scheduler.decision.triage import NO_POOL, fund_line, judge_lane, may_run_unfunded, over_limit
+from scheduler.domain.brakes import Brake, stopped_recently
+from scheduler.domain.cluster import Placement
+from scheduler.domain.funding import FundingShare, Shortfall
+from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, PoolName, WorkloadId
+from scheduler.domain.workloads import Workload
+
+RESERVED_BEYOND_GRACE_MS = 5 * MS_PER_MINUTE
+"""How long, beyond the victims' grace, a preemptor's GPUs are kept for it: the cluster must see its victims end."""
+
+CrossKey = tuple[bool, int, Instant, WorkloadId]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where a workload can start at once."""
+
+    gpu_class: GpuClassName
+    placement: Placement
+
+
+class Walk:
+    """One cycle's bookings and what they amount to."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.booked = Booked()
+        self.launches: list[Launch] = []
+        self.preemptions: list[Preemption] = []
+        self.alone: dict[WorkloadId, Ruling] = {}
+        """Rulings on single workloads, in place of their line's."""
+        self.cursors: dict[Lane, Cursor] = {}
+        """Lanes that were walked: what is left of each."""
+        self.set_aside: list[Line] = []
+        """Lines that this cycle's bookings set aside: to be judged again in the next."""
+
+    def serve_reservations(self) -> list[WorkloadId]:
+        """Launch those whose victims have ended. Returns those whose reservation has lapsed, or lost its nodes."""
+        index, lapsed = self.index, []
+        pause = index.pause(Brake.LAUNCH)
+        for workload_id, reservation in sorted(index.reservations.items(), key=lambda item: (item[1].until, item[0])):
+            workload = index.queued.get(workload_id)
+            placement, gpu_class = reservation.placement, reservation.gpu_class
+            if (
+                workload is None
+                or reservation.until <= index.now
+                or not index.capacity.is_lasting(gpu_class, placement)
+            ):
+                lapsed.append(workload_id)
+            elif index.capacity.is_free(gpu_class, placement, workload.spec.pod):
+                if pause is not None:
+                    self.alone[workload_id] = evidence.launch_paused(pause)
+                else:
+                    self._launch_reserved(workload, reservation)
+        return lapsed
+
+    def serve(self, open_lanes: list[Lane]) -> None:
+        """Walk the lanes that may start something, or may preempt."""
+        pools: dict[PoolName, list[tuple[OrderKey, Lane]]] = {}
+        for lane in open_lanes:
+            self.cursors[lane] = Cursor(lane)
+            pools.setdefault(lane.key.pool, []).append((lane.head(), lane))
+        heads: list[tuple[CrossKey, PoolName]] = []
+        for name, lanes in pools.items():
+            heapify(lanes)
+            heads.append((self._cross_key(*lanes[0]), name))
+        heapify(heads)
+        while heads:
+            _, name = heappop(heads)
+            lanes = pools[name]
+            lane = heappop(lanes)[1]
+            if self._serve_head(lane):
+                following = self.cursors[lane].peek()
+                if following is not None:
+                    heappush(lanes, (following[0], lane))
+            if lanes:
+                heappush(heads, (self._cross_key(*lanes[0]), name))
+
+    def head(self, lane: Lane) -> OrderKey | None:
+        """The first of the lane that this cycle leaves waiting."""
+        cursor = self.cursors.get(lane)
+        if cursor is None:
+            return lane.head()
+        entry = cursor.peek()
+        return entry[0] if entry is not None else None
+
+    def _cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
+        priority, _, submitted_at, workload_id = place
+        gpu_class = lane.key.gpu_classes[0]
+        borrows = self.index.quotas.over_nominal(lane.key.pool, gpu_class, lane.gpus) > 0
+        return (borrows, priority, submitted_at, workload_id)
+
+    def serve_unfunded(self, open_lanes: list[Lane]) -> None:
+        """Start what may run without hours on what nobody who pays waits for; least recent user first."""
+        users: list[tuple[Instant, OrderKey, int, Line, Lane]] = []
+        for lane in open_lanes:
+            self.cursors[lane] = Cursor(lane)
+            for place, line in lane.lines:
+                users.append((self.index.running.last_unfunded(line.owner), place, 0, line, lane))
+        heapify(users)
+        while users:
+            _, place, position, line, lane = heappop(users)
+            if self._start_unfunded(lane, line, place[3]) and position + 1 < len(line.members):
+                # Whoever has just started one is the most recent user of all.
+                heappush(users, (self.index.now, line.order_key(position + 1), position + 1, line, lane))
+
+    def _start_unfunded(self, lane: Lane, line: Line, workload_id: WorkloadId) -> bool:
+        room = self._find_room(lane)
+        if room is None or self.index.lanes.is_wanted(room.gpu_class):
+            return False
+        if over_limit(self.index, line, self.booked) or not may_run_unfunded(self.index, line, self.booked):
+            return False
+        self._launch(lane, line, workload_id, room, ())
+        return True
+
+    def _serve_head(self, lane: Lane) -> bool:
+        """Serve the lane's next workload. False: the lane is through for this cycle."""
+        cursor = self.cursors[lane]
+        entry = cursor.peek()
+        assert entry is not None, "a lane is walked as long as somebody stands in it"
+        place, _, line = entry
+        wish: Room | Found | None = self._find_room(lane) if lane.is_open else None
+        if wish is None:
+            wish = find_victims(self.index, self.booked, lane, line, place[2])
+        if wish is None:
+            self._close(lane)
+            return False
+        shares = self._require_means(line, wish.gpu_class)
+        if isinstance(shares, Ruling):
+            line.ruling = shares
+            self.set_aside.append(line)
+            cursor.advance(past_line=True)
+            return True
+        if isinstance(wish, Room):
+            self._launch(lane, line, place[3], wish, shares)
+        else:
+            refusal = self._may_stop(wish)
+            if refusal is not None:
+                self._close(lane)
+                self.alone[place[3]] = refusal
+                return False
+            self._preempt(lane, line, place[3], wish, shares)
+        cursor.advance()
+        return True
+
+    def _find_room(self, lane: Lane) -> Room | None:
+        """The first GPU class with quota and room, and where there."""
+        key, index = lane.key, self.index
+        for gpu_class in key.gpu_classes:
+            if key.is_funded and index.quotas.available(key.pool, gpu_class) < lane.gpus:
+                continue
+            table = index.capacity.table(gpu_class)
+            placement = table.placement(table.counts(table.row(key.shape)), key.pods)
+            if placement is not None:
+                return Room(gpu_class, placement)
+        return None
+
+    def _require_means(self, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Ruling:
+        """The owner's limits and hours, with what this cycle has booked on them."""
+        limited = over_limit(self.index, line, self.booked)
+        if limited is not None:
+            return limited
+        answer = fund_line(self.index, line, gpu_class)
+        return evidence.allowance_short(answer) if isinstance(answer, Shortfall) else answer
+
+    def _close(self, lane: Lane) -> None:
+        """Nothing more of it starts. What was blocked from the first keeps its ruling: it was not this cycle's doing."""
+        if lane.is_open:
+            judge_lane(self.index, lane)
+
+    def undo(self) -> None:
+        """Take back what was booked, and have judged again whatever that concerned."""
+        self.booked.roll_back()
+        self.index.hours.forget()
+        self.index.dirty_lanes.update(dict.fromkeys(self.cursors))
+        self.index.dirty_lines.update(dict.fromkeys(self.set_aside))
+        self.index.touch_classes(launch.gpu_class for launch in self.launches if launch.is_reserved)
+
+    # --- booking -----------------------------------------------------------------------------------------------------
+
+    def _launch(
+        self, lane: Lane, line: Line, workload_id: WorkloadId, room: Room, shares: tuple[FundingShare, ...]
+    ) -> None:
+        index, spec, pool = self.index, line.spec, lane.key.pool
+        is_borrowed = self._count(lane, line, room.gpu_class, shares)
+        index.capacity.occupy(room.placement, spec.pod)
+        self.booked.undo.append(partial(index.capacity.occupy, room.placement, spec.pod, -1))
+        self.launches.append(
+            Launch(
+                workload_id,
+                room.gpu_class,
+                room.placement,
+                pool,
+                shares,
+                is_funded=lane.key.is_funded,
+                is_borrowed=is_borrowed,
+            )
+        )
+        self.alone[workload_id] = evidence.launching(spec, room.gpu_class, room.placement)
+
+    def _launch_reserved(self, workload: Workload, reservation: Reservation) -> None:
+        """Its hours are held, and its pool and limits count it, since its victims were chosen."""
+        index, pod, placement = self.index, workload.spec.pod, reservation.placement
+        pool = index.policy.pool_of_team.get(workload.team)
+        index.capacity.occupy(placement, pod)
+        index.capacity.claim(placement, pod, -1)
+        self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
+        self.booked.undo.append(partial(index.capacity.claim, placement, pod))
+        self.launches.append(
+            Launch(
+                workload.id,
+                reservation.gpu_class,
+                placement,
+                pool.name if pool is not None else NO_POOL,
+                (),
+                is_borrowed=reservation.is_borrowed,
+                is_reserved=True,
+            )
+        )
+        self.alone[workload.id] = evidence.launching(workload.spec, reservation.gpu_class, placement)
+
+    def _preempt(
+        self, lane: Lane, line: Line, workload_id: WorkloadId, found: Found, shares: tuple[FundingShare, ...]
+    ) -> None:
+        index, spec, pool = self.index, line.spec, lane.key.pool
+        for attempt in found.attempts:
+            index.capacity.stop(attempt.placement, attempt.pod)
+            self.booked.undo.append(partial(index.capacity.stop, attempt.placement, attempt.pod, -1))
+            if attempt.is_funded:
+                index.quotas.use(attempt.pool, attempt.gpu_class, -attempt.gpus)
+                self.booked.undo.append(partial(index.quotas.use, attempt.pool, attempt.gpu_class, attempt.gpus))
+            self.booked.victims.add(attempt.id)
+        self.booked.stopped_gpus += found.gpus
+        is_borrowed = self._count(lane, line, found.gpu_class, shares)
+        index.capacity.claim(found.placement, spec.pod)
+        self.booked.undo.append(partial(index.capacity.claim, found.placement, spec.pod, -1))
+        launch = Launch(workload_id, found.gpu_class, found.placement, pool, shares, is_borrowed=is_borrowed)
+        grace_ms = max(attempt.grace_seconds for attempt in found.attempts) * MS_PER_SECOND
+        until = Instant(index.now + grace_ms + RESERVED_BEYOND_GRACE_MS)
+        self.preemptions.append(Preemption(launch, found.victims, until))
+        self.alone[workload_id] = evidence.awaiting_preemption(spec, found.gpu_class, len(found.victims))
+
+    def _count(self, lane: Lane, line: Line, gpu_class: GpuClassName, shares: tuple[FundingShare, ...]) -> bool:
+        """Count a start against quota, limits and hours. Returns whether the pool borrows for it."""
+        index, booked, gpus = self.index, self.booked, line.spec.gpus
+        booked.of_owner[line.owner] = booked.of_owner.get(line.owner, 0) + gpus
+        booked.of_team[line.team] = booked.of_team.get(line.team, 0) + gpus
+        if not lane.key.is_funded:
+            booked.unfunded_of_owner[line.owner] = booked.unfunded_of_owner.get(line.owner, 0) + gpus
+            return False
+        index.hours.book(shares)
+        index.quotas.use(lane.key.pool, gpu_class, gpus)
+        booked.undo.append(partial(index.quotas.use, lane.key.pool, gpu_class, -gpus))
+        return index.quotas.over_nominal(lane.key.pool, gpu_class) > 0
+
+    def _may_stop(self, found: Found) -> Ruling | None:
+        """Whether a brake forbids it: preemption paused, or too many GPUs stopped in ten minutes."""
+        index = self.index
+        pause = index.pause(Brake.PREEMPT)
+        if pause is not None:
+            return evidence.preemption_paused(pause, len(found.victims))
+        limit = index.policy.preempt_rate.limit(index.running.gpus)
+        stopped = stopped_recently(index.stops, Brake.PREEMPT, index.now) + self.booked.stopped_gpus
+        if limit is not None and stopped + found.gpus > limit:
+            return evidence.stop_rate(stopped, limit)
+        return None
