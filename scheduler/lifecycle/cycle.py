@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from scheduler.decision.decide import DecisionState, step
+from scheduler.decision.decide import step
 from scheduler.decision.plan import Plan
+from scheduler.decision.state import State
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult, LaunchJob, TellJob
 from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.units import Instant, WorkloadId
@@ -76,7 +77,7 @@ class Cycle:
         self._ids = ids
         self._commands = commands
         self._acts = acts
-        self.state = DecisionState()
+        self.state = State()
         self.report: Callable[[CycleReport], None] = _nobody_reads
         self.last_plan: Plan | None = None
         self._inbox = Inbox()
@@ -157,7 +158,8 @@ class Cycle:
     def _decide(self, now: Instant) -> Plan:
         if self._world.policy is None or not self._cluster.is_reachable:
             return Plan(now)
-        self.state, plan = step(self.state, self._world.take_changes(), now)
+        with self._world.deciding:
+            self.state, plan = step(self.state, self._world.take_changes(), now)
         return plan
 
     def _record(self, plan: Plan, now: Instant) -> int:

@@ -46,6 +46,8 @@ class World:
         self.writer = threading.RLock()
         """Held from the first look at the world to its update: in this process the world is what the store says.
         Between processes the versions of workloads and the floors of accounts decide."""
+        self.deciding = threading.RLock()
+        """Held while the decision's memory changes or is read."""
         self.policy: Policy | None = None
         self.people: dict[EngineerId, Engineer] = {}
         self.nodes: dict[NodeName, Node] = {}

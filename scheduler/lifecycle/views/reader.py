@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-from scheduler.decision.explain import Factor
-from scheduler.decision.explain import explain as explain_factors
-from scheduler.decision.state import State
+from scheduler.decision.state import Explanation, State
 from scheduler.domain.allowances import holders_for
 from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.funding import payers
@@ -16,11 +14,11 @@ from scheduler.domain.units import EngineerId, Instant, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadState
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
 from scheduler.lifecycle.views.cluster import cluster_view
+from scheduler.lifecycle.views.factors import order_factors
 from scheduler.lifecycle.views.shapes import (
     BalanceView,
     ClusterView,
     ExplainView,
-    FactorView,
     MonthView,
     StatementView,
     VerdictView,
@@ -85,7 +83,9 @@ class Views:
             verdicts = books.verdicts.of_workload(workload_id)
             return ExplainView(
                 workload=view,
-                factors=self._factors(workload, now),
+                factors=order_factors(
+                    self._explanation(workload), sees_pay=self._may_see_money(caller, workload.owner)
+                ),
                 verdicts=tuple(verdict_view(verdict, workload.spec.name) for verdict in verdicts),
                 attempts=attempt_views(books, workload_id, now),
                 payers=self._payers(books, workload, now) if self._may_see_money(caller, workload.owner) else (),
@@ -94,10 +94,12 @@ class Views:
     def queue(self, caller: Caller, now: Instant, limit: int = 100) -> tuple[WorkloadView, ...]:
         """In the order in which it will be tried. Names of people are for operators."""
         shows_name = caller.has(*SEES_ALL)
+        with self._world.deciding:
+            order = self.state.queue(limit=limit) if self._world.policy is not None else []
         with self._store.reading() as books:
             return tuple(
                 workload_view(books, self._world, workload, now, shows_name=shows_name, rank=rank)
-                for rank, workload_id in enumerate(self.state.queue(limit=limit), start=1)
+                for rank, workload_id in enumerate(order, start=1)
                 if (workload := self._world.workloads.get(workload_id)) is not None
             )
 
@@ -202,13 +204,14 @@ class Views:
         return period_named(name, policy.time_zone)
 
     def _rank(self, workload: Workload) -> int | None:
-        return self.state.rank(workload.id) if workload.state is WorkloadState.QUEUED else None
+        explanation = self._explanation(workload)
+        return explanation.rank or None if explanation is not None else None
 
-    def _factors(self, workload: Workload, now: Instant) -> tuple[FactorView, ...]:
-        if workload.state is not WorkloadState.QUEUED:
-            return ()
-        factors: Sequence[Factor] = explain_factors(self.state, workload.id, now)
-        return tuple(FactorView(factor.name, factor.value, factor.meaning) for factor in factors)
+    def _explanation(self, workload: Workload) -> Explanation | None:
+        if workload.state is not WorkloadState.QUEUED or self._world.policy is None:
+            return None
+        with self._world.deciding:
+            return self.state.explain(workload.id)
 
     def _payers(self, books: Books, workload: Workload, now: Instant) -> tuple[str, ...]:
         holders = set(holders_for(workload.owner, workload.team, workload.spec.project))
