@@ -61,3 +61,7 @@ def agent(
         typer.echo(f"allot agent: {refusal} [{refusal.code}]", err=True)
         raise typer.Exit(EXIT_USAGE) from refusal
     run_agent(settings)
+
+
+app = typer.Typer(add_completion=False)
+app.command()(agent)

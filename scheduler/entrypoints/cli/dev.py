@@ -16,7 +16,7 @@ from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options, load
 from scheduler.entrypoints.devcluster.cluster import start as start_control_plane
 from scheduler.entrypoints.devcluster.nodes import default_nodes
 
-app = typer.Typer(help="For developing and trying allot.", no_args_is_help=True)
+app = typer.Typer(help="For developing and trying allot.", no_args_is_help=True, add_completion=False)
 cluster = typer.Typer(
     help="A real Kubernetes control plane with simulated nodes (KWOK), on this machine alone.", no_args_is_help=True
 )

@@ -21,8 +21,10 @@ from scheduler.adapters.policy_files import (
 )
 from scheduler.domain.policy import Policy
 from scheduler.domain.policy_changes import PolicyChange, diff_policies
+from scheduler.entrypoints.cli import policy_online
 
-app = typer.Typer(help="Check, compare and apply policy files.", no_args_is_help=True)
+app = typer.Typer(help="Check, compare and apply policy files.", no_args_is_help=True, add_completion=False)
+policy_online.mount(app)
 
 _File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, show_default=False)]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

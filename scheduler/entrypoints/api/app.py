@@ -1,0 +1,65 @@
+"""The HTTP application: routes, problems, metrics and pages around one service."""
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from scheduler.entrypoints.about import installed_version
+from scheduler.entrypoints.api import problems
+from scheduler.entrypoints.api.edge import Edge
+from scheduler.entrypoints.api.metrics import ServiceCollector
+from scheduler.entrypoints.api.routes import (
+    allowances,
+    brakes,
+    cluster,
+    demo,
+    finance,
+    health,
+    people,
+    policies,
+    sandboxes,
+    tokens,
+    workloads,
+)
+from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.web import routes as pages
+
+_ROUTERS = (
+    workloads.router,
+    sandboxes.router,
+    allowances.router,
+    finance.router,
+    cluster.router,
+    policies.router,
+    people.router,
+    brakes.router,
+    tokens.router,
+    demo.router,
+    health.router,
+)
+
+_ABOUT = """\
+GPU-hours as real as pay: allowances, launch and preemption by budget on Kubernetes, and a ledger that ties to the
+GPU-second. Instants are RFC 3339 in UTC; GPU time is a whole number of milliseconds (`…_ms`) beside hours as text with
+one decimal (`…_hours`). Every error is an `application/problem+json` with a stable `code`.
+"""
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application that serves `service`; starting and closing the service is its owner's business."""
+    app = FastAPI(
+        title="allot",
+        version=installed_version(),
+        description=_ABOUT,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.service = service
+    app.state.metrics = CollectorRegistry()
+    app.state.metrics.register(ServiceCollector(service))
+    problems.install(app)
+    for router in _ROUTERS:
+        app.include_router(router)
+    app.include_router(pages.router(service))
+    app.add_middleware(Edge)
+    return app

@@ -1,0 +1,94 @@
+"""What every route needs of its request: who asks, when, of which service, and under which id."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header
+from pydantic import StringConstraints
+from starlette.requests import Request
+
+from scheduler.domain.errors import NotFound, NotPermitted, RefusalCode
+from scheduler.domain.people import Caller, Engineer, Role
+from scheduler.domain.periods import iso
+from scheduler.domain.units import CommandId, EngineerId, Instant
+from scheduler.entrypoints.api.auth import require_caller
+from scheduler.entrypoints.api.fields import Body
+from scheduler.entrypoints.api.problems import request_id_of
+from scheduler.entrypoints.service import Service
+from scheduler.lifecycle.commands import Command
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="The same key with the same body gets the first answer again; with another body it is a conflict.",
+        examples=["3f0c1d1e-submit-1"],
+    ),
+    StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One authenticated request. Times are the service's: simulated ones where its clock is."""
+
+    service: Service
+    caller: Caller
+    now: Instant
+    request_id: str
+    path: str
+
+    def command(self, key: str | None, body: Body) -> Command | None:
+        """The command that an Idempotency-Key makes of this request. Keys of different callers never meet."""
+        if key is None:
+            return None
+        content = f"{self.path}\n{body.model_dump_json()}"
+        return Command(
+            id=CommandId(f"{self.caller.subject}:{key}"),
+            body_hash=hashlib.sha256(content.encode("utf-8", errors="surrogatepass")).hexdigest(),
+        )
+
+    def engineer(self, name: str | None) -> EngineerId | None:
+        """The engineer that an id or a subject names; None where none was named.
+
+        An engineer who asks for anybody else is refused before looking, so that nobody learns who there is.
+        """
+        if name is None:
+            return None
+        if name in {self.caller.engineer, self.caller.subject} and self.caller.engineer is not None:
+            return self.caller.engineer
+        if not self.caller.has(*_SEES_OTHERS):
+            raise NotPermitted("that belongs to somebody else", code=RefusalCode.NOT_YOURS, where="owner")
+        found = _find(self.service.world.people.values(), name)
+        if found is None:
+            raise NotFound(f"there is no engineer {name!r}", code=RefusalCode.UNKNOWN_ENGINEER, where="owner")
+        return found.id
+
+
+_SEES_OTHERS = (Role.LEAD, Role.OPERATOR, Role.FINANCE, Role.PEOPLE, Role.AUDITOR)
+
+
+def signed(request: Request) -> Asked:
+    """The dependency of every route that needs a caller."""
+    service: Service = request.app.state.service
+    now = service.clock.now()
+    request.state.now = iso(now)
+    request.state.is_simulated = service.cluster.is_simulated
+    caller = require_caller(request, service.store, now)
+    return Asked(service, caller, now, request_id_of(request), request.url.path)
+
+
+def service_of(request: Request) -> Service:
+    """The dependency of the routes that anybody may ask: health and metrics."""
+    service: Service = request.app.state.service
+    return service
+
+
+Signed = Annotated[Asked, Depends(signed)]
+Served = Annotated[Service, Depends(service_of)]
+
+
+def _find(people: Iterable[Engineer], name: str) -> Engineer | None:
+    return next((person for person in people if name in {person.id, person.subject}), None)

@@ -1,0 +1,362 @@
+"""Every refusal code: its HTTP status, its title, what it means and what to do. The only such table.
+
+Answers take status and title from here, `/v1/problems/{code}` serves an entry, and docs/errors.md is written from it
+by `python -m scheduler.entrypoints.api.codes`.
+"""
+
+import sys
+from dataclasses import dataclass
+
+from scheduler.domain.errors import RefusalCode
+
+
+@dataclass(frozen=True, slots=True)
+class CodeText:
+    """`status` is the HTTP status. A remedy here is the general one; a refusal may carry a better one of its own."""
+
+    status: int
+    title: str
+    meaning: str
+    remedy: str
+
+
+_C = RefusalCode
+
+CODES: dict[RefusalCode, CodeText] = {
+    _C.INVALID_VALUE: CodeText(
+        422,
+        "A value is not as it should be",
+        "A field is missing, has the wrong type, is out of bounds, or is not known.",
+        "Mend the field that `where` names, as `expected` says, and send it again.",
+    ),
+    _C.INVALID_GPUS: CodeText(
+        422,
+        "Not a number of GPUs",
+        "Pods and GPUs per pod are whole numbers from 1 up; fractions, zero, negative and huge numbers are refused.",
+        "Ask for a whole number of GPUs within the policy's limit.",
+    ),
+    _C.INVALID_TIME_LIMIT: CodeText(
+        422,
+        "Not a time limit",
+        "A time limit or an extension is a whole number of milliseconds, at least a second (in the CLI: `30m`, `8h`).",
+        "Give a duration such as `8h`.",
+    ),
+    _C.INVALID_AMOUNT: CodeText(
+        422,
+        "Not an amount of hours",
+        "An amount is a whole number of standard GPU-milliseconds above zero (in the CLI: hours, as `40h`).",
+        "Give an amount above zero and below 2⁶².",
+    ),
+    _C.INVALID_POLICY: CodeText(
+        422,
+        "The policy file is not valid",
+        "The file is no YAML, or has an unknown key, a duplicate, a cycle, or a value out of bounds; each with its line.",
+        "Mend the file, and try it with `allot policy check FILE` before applying it.",
+    ),
+    _C.INVALID_DIRECTORY: CodeText(
+        422,
+        "The people file is not valid",
+        "The file of engineers, teams, tiers and roles has a problem; each is reported with its line and column.",
+        "Mend the file and apply it again.",
+    ),
+    _C.INVALID_SAMPLE: CodeText(
+        422,
+        "A window of samples is not valid",
+        "A window is from the future, overlaps another, goes back without a new boot id, or names a foreign GPU or node.",
+        "Check the clock of the node and the agent's version; what was refused is counted and kept out of the books.",
+    ),
+    _C.INVALID_CURSOR: CodeText(
+        422,
+        "Not a cursor of ours",
+        "A page was asked for with a cursor that no answer of ours contained.",
+        "Begin without a cursor, and pass on `next_cursor` as it is.",
+    ),
+    _C.INVALID_JOB: CodeText(
+        422,
+        "The Job cannot be taken in",
+        "A Job applied with kubectl cannot be read as a workload: its event says which part of the template.",
+        "Mend the template as the event says, or submit through the API.",
+    ),
+    _C.UNKNOWN_GPU_CLASS: CodeText(
+        422,
+        "There is no such GPU class",
+        "The policy in force has no GPU class of that name.",
+        "Choose one that `allot policy show` or `allot nodes` lists.",
+    ),
+    _C.UNKNOWN_PRIORITY_CLASS: CodeText(
+        422,
+        "There is no such priority class",
+        "The policy in force has no priority class of that name, or none was named and the policy has no default.",
+        "Choose one of the policy's priority classes.",
+    ),
+    _C.UNKNOWN_PROJECT: CodeText(
+        422,
+        "There is no such project",
+        "Every workload names a project of the policy, or `personal`.",
+        "Name a project, or submit it as `personal`.",
+    ),
+    _C.UNKNOWN_TEAM: CodeText(
+        422,
+        "There is no such team",
+        "The team is in no pool of the policy in force.",
+        "Ask an operator to give the team a pool.",
+    ),
+    _C.UNKNOWN_TIER: CodeText(
+        422,
+        "There is no such tier",
+        "The engineer's tier is not in the policy in force.",
+        "Ask an operator to correct the tier.",
+    ),
+    _C.UNKNOWN_ENGINEER: CodeText(
+        404,
+        "There is no such engineer",
+        "No engineer has that id or subject.",
+        "Check the spelling; operators add people with `allot people apply FILE`.",
+    ),
+    _C.UNKNOWN_WORKLOAD: CodeText(
+        404,
+        "There is no such workload",
+        "No workload has that id.",
+        "`allot list` shows yours.",
+    ),
+    _C.UNKNOWN_ALLOWANCE: CodeText(
+        404,
+        "There is no such allowance",
+        "No allowance has that id.",
+        "`allot balance` shows yours.",
+    ),
+    _C.UNKNOWN_NODE: CodeText(
+        404,
+        "There is no such node",
+        "The cluster has no node of that name, or its agent has not registered.",
+        "`allot nodes` lists them.",
+    ),
+    _C.UNKNOWN_POLICY: CodeText(
+        404,
+        "There is no such policy",
+        "No policy with that hash was ever applied.",
+        "`allot policy list` shows those that were.",
+    ),
+    _C.UNKNOWN_IMAGE: CodeText(
+        422,
+        "The image is not on the list",
+        "The policy names the images that may run; this one is not among them.",
+        "Choose a listed image, or ask an operator to add it.",
+    ),
+    _C.TIME_LIMIT_TOO_LONG: CodeText(
+        422,
+        "The time limit is too long",
+        "The time limit is longer than the tier or the policy allows.",
+        "Ask for less, write checkpoints, and extend it while it runs.",
+    ),
+    _C.PRIORITY_CLASS_NOT_ALLOWED: CodeText(
+        403,
+        "Your tier may not use this priority class",
+        "The policy says which priority classes each tier may use.",
+        "Choose one that your tier may use.",
+    ),
+    _C.GPU_CLASS_NOT_ALLOWED: CodeText(
+        403,
+        "Your tier may not use this GPU class",
+        "The policy says which GPU classes each tier may use.",
+        "Choose one that your tier may use.",
+    ),
+    _C.UNPLACEABLE: CodeText(
+        422,
+        "No node could ever hold it",
+        "Even an empty cluster could not place these pods.",
+        "Ask for fewer GPUs, CPUs or less memory per pod, or another GPU class.",
+    ),
+    _C.ALLOWANCE_SHORT: CodeText(
+        409,
+        "The allowance does not cover it",
+        "No allowance that may pay for this has enough hours left.",
+        "See `allot balance`; ask for less, wait for the next grant, or ask for more hours.",
+    ),
+    _C.ALLOWANCE_EXPIRED: CodeText(
+        409,
+        "The allowance has expired",
+        "The allowances that would have paid for this have expired.",
+        "See `allot balance`, and ask for a grant.",
+    ),
+    _C.ALLOWANCE_FOREIGN: CodeText(
+        403,
+        "That allowance is not yours to spend",
+        "An allowance pays only for work of its holder.",
+        "Leave the choice of allowances to the funding order.",
+    ),
+    _C.GPU_LIMIT: CodeText(
+        409,
+        "More GPUs than allowed at once",
+        "The request alone exceeds how many GPUs you may run at once.",
+        "Ask for fewer GPUs.",
+    ),
+    _C.NO_POLICY: CodeText(
+        503,
+        "No policy is in force",
+        "Nothing can be judged before a policy has been applied.",
+        "An operator applies one with `allot policy apply FILE`.",
+    ),
+    _C.WRONG_STATE: CodeText(
+        409,
+        "Not possible in its present state",
+        "What was asked does not follow from the state that the workload is in.",
+        "`allot show` says which state that is.",
+    ),
+    _C.IDEMPOTENCY_CONFLICT: CodeText(
+        409,
+        "The idempotency key was used for something else",
+        "The same key came before with another body; the first answer stands.",
+        "Use a new key for a new request.",
+    ),
+    _C.STALE: CodeText(
+        409,
+        "It changed meanwhile",
+        "Somebody else changed it between reading and writing; nothing was lost.",
+        "Look at it again, and repeat the request if you still want it.",
+    ),
+    _C.UNAUTHENTICATED: CodeText(
+        401,
+        "Not signed in",
+        "No token came with the request, or one that is unknown, expired or revoked.",
+        "Sign in with `allot login`, or send `Authorization: Bearer TOKEN`.",
+    ),
+    _C.ROLE_REQUIRED: CodeText(
+        403,
+        "A role is missing",
+        "This needs a role that the token does not have.",
+        "Ask an operator for the role, or somebody who has it to do this.",
+    ),
+    _C.NOT_YOURS: CodeText(
+        403,
+        "That belongs to somebody else",
+        "Engineers see and change their own work and balance, and nobody else's.",
+        "Ask its owner, or your lead for the team's sums.",
+    ),
+    _C.QUEUE_FULL: CodeText(
+        429,
+        "Too many workloads are waiting",
+        "You have as many queued workloads as the policy allows.",
+        "Wait until some have run, or cancel those that you no longer need.",
+    ),
+    _C.DATABASE_UNAVAILABLE: CodeText(
+        503,
+        "The database does not answer",
+        "The database cannot be reached or opened; nothing was written.",
+        "Try again; operators: `allot doctor` says what it found.",
+    ),
+    _C.DATABASE_LOCKED: CodeText(
+        503,
+        "The database is busy",
+        "Another writer held the database for too long; nothing was written.",
+        "Try again in a moment.",
+    ),
+    _C.DATABASE_READ_ONLY: CodeText(
+        503,
+        "The database is read-only",
+        "The database file or server accepts no writes.",
+        "Operators: check the file's owner and the disk, then restart the service.",
+    ),
+    _C.DATABASE_FULL: CodeText(
+        503,
+        "The disk of the database is full",
+        "There is no room for another write; nothing was written.",
+        "Operators: make room; the service goes on by itself.",
+    ),
+    _C.DATABASE_OUTDATED: CodeText(
+        503,
+        "The database is missing a migration",
+        "Its schema is older or newer than this version of the service.",
+        "Operators: start `allot serve` of this version once, it migrates; or run the version that fits it.",
+    ),
+    _C.CLUSTER_UNAVAILABLE: CodeText(
+        503,
+        "The cluster does not answer",
+        "The Kubernetes API cannot be reached; what runs goes on, nothing new is launched.",
+        "Try again; operators: check the kubeconfig and the API server.",
+    ),
+    _C.CLUSTER_TOO_OLD: CodeText(
+        503,
+        "The cluster is too old",
+        "Kubernetes 1.36 or later is needed.",
+        "Upgrade the cluster.",
+    ),
+    _C.KUBECONFIG_MISSING: CodeText(
+        503,
+        "No kubeconfig was found",
+        "Neither a kubeconfig nor a service account in the cluster says where the Kubernetes API is.",
+        "Set KUBECONFIG, or use `allot dev cluster` for a cluster of your own.",
+    ),
+    _C.KUBECONFIG_INVALID: CodeText(
+        503,
+        "The kubeconfig cannot be used",
+        "The kubeconfig cannot be read, names no context, or its credentials have expired.",
+        "Renew it, and check it with `kubectl get nodes`.",
+    ),
+    _C.DEV_CLUSTER_UNAVAILABLE: CodeText(
+        503,
+        "The development cluster cannot be started",
+        "The programs of the control plane are missing or did not come up.",
+        "The message names the program and its log.",
+    ),
+    _C.UNKNOWN_ADDRESS: CodeText(
+        404,
+        "There is nothing at this address",
+        "No route of the API has this path.",
+        "See docs/api.md or /v1/openapi.json for what there is.",
+    ),
+    _C.METHOD_NOT_ALLOWED: CodeText(
+        405,
+        "This address does not take that method",
+        "The path exists, but not for this HTTP method.",
+        "The `Allow` header lists the methods that it takes.",
+    ),
+    _C.BODY_TOO_LARGE: CodeText(
+        413,
+        "The request is too large",
+        "The body is larger than the service reads.",
+        "Send less at once.",
+    ),
+    _C.CROSS_SITE: CodeText(
+        403,
+        "The request came from another site",
+        "A page of another site tried to use your session; it was not let through.",
+        "Do it from allot's own pages, or with a token in the Authorization header.",
+    ),
+    _C.SERVER_UNREACHABLE: CodeText(
+        503,
+        "The server cannot be reached",
+        "The command line found no allot server at the address that it was given.",
+        "Check `--server`, ALLOT_SERVER or the configuration file, and that `allot serve` is running.",
+    ),
+    _C.INTERNAL_ERROR: CodeText(
+        500,
+        "Something went wrong on our side",
+        "An error that nobody foresaw; the log has it under the request id.",
+        "Try again; if it stays, give the operators the request id.",
+    ),
+}
+
+
+def reference() -> str:
+    """docs/errors.md, one section for each code."""
+    lines = [
+        "# Errors",
+        "",
+        "Every refusal has a code, which keeps its meaning once it was released. The API answers with",
+        "`application/problem+json` (RFC 9457): `type`, `title`, `status`, `code`, `detail`, `where`, `expected`,",
+        "`remedy`, `request_id`. The command line prints the same as one message and ends with an",
+        "[exit code](cli.md#exit-codes). This page is written from the code's own table",
+        "(`python -m scheduler.entrypoints.api.codes`).",
+        "",
+        "| code | status | meaning |",
+        "|---|---|---|",
+        *(f"| [`{code.value}`](#{code.value}) | {text.status} | {text.title} |" for code, text in CODES.items()),
+    ]
+    for code, text in CODES.items():
+        lines += ["", f"## {code.value}", "", f"{text.meaning}", "", f"**What to do:** {text.remedy}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -1,0 +1,77 @@
+"""The outermost layer of every request: an id, a bound on the body, and headers that every answer carries."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+BODY_BYTES_MAX = 2 * 1024 * 1024
+"""A policy may have 1 MB, a node's windows of an hour less than that."""
+
+REQUEST_ID_HEADER = "X-Request-Id"
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class BodyTooLarge(HTTPException):
+    """An HTTPException, because that is the one kind of error FastAPI passes on while it reads a body."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"the body has more than {limit} bytes")
+
+
+class Edge:
+    """ASGI middleware. It reads nothing ahead: a body is counted as the route reads it."""
+
+    def __init__(self, app: ASGIApp, body_bytes_max: int = BODY_BYTES_MAX) -> None:
+        self._app = app
+        self._body_bytes_max = body_bytes_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers.get(REQUEST_ID_HEADER))
+        scope.setdefault("state", {})["request_id"] = request_id
+        announced = headers.get("content-length", "")
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            if announced.isdecimal() and int(announced[:19]) > self._body_bytes_max:
+                raise BodyTooLarge(self._body_bytes_max)
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._body_bytes_max:
+                raise BodyTooLarge(self._body_bytes_max)
+            return message
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered = MutableHeaders(scope=message)
+                answered[REQUEST_ID_HEADER] = request_id
+                _say_when(answered, scope["state"])
+                answered.setdefault("X-Content-Type-Options", "nosniff")
+                answered.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, counted, marked)
+
+
+def _say_when(answered: MutableHeaders, state: Mapping[str, Any]) -> None:
+    """The service's own now, where the route noted it: readers tell ages by it, for it may be simulated."""
+    if "now" in state:
+        answered["X-Allot-Now"] = state["now"]
+        answered["X-Allot-Simulated"] = "true" if state["is_simulated"] else "false"
+
+
+def _request_id(given: str | None) -> str:
+    """The caller's own id where it is fit to stand in a log line, else a new one."""
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    return f"r-{secrets.token_hex(6)}"

@@ -1,0 +1,38 @@
+"""The kinds of fields that requests have: whole numbers within bounds, text without control characters."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from scheduler.domain.periods import to_instant
+from scheduler.domain.units import AMOUNT_MAX, Instant
+
+GPUS_MAX = 100_000
+DURATION_MS_MAX = 100 * 366 * 86_400_000
+"""A hundred years: beyond any policy, and far from the edge of 64 bits."""
+
+PERSONAL = "personal"
+"""Stands where a project's name would, for work that is nobody's project."""
+
+
+class Body(BaseModel):
+    """A request's body: strict (true is no 1, 1.0 is no 1, "1" is no 1), and no field that we do not know."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Argument = Annotated[str, StringConstraints(max_length=65_536, pattern=r"^[^\x00]*$")]
+Label = Annotated[str, StringConstraints(max_length=317, pattern=r"^[A-Za-z0-9._/-]*$")]
+
+Count = Annotated[int, Field(ge=1, le=GPUS_MAX)]
+DurationMs = Annotated[int, Field(ge=1, le=DURATION_MS_MAX)]
+AmountMs = Annotated[int, Field(ge=1, lt=AMOUNT_MAX)]
+Moment = Annotated[AwareDatetime, Field(strict=False)]
+"""RFC 3339 with an offset."""
+
+
+def instant_of(moment: datetime | None) -> Instant | None:
+    return None if moment is None else to_instant(moment)

@@ -1,0 +1,103 @@
+"""Allowances: what is left, what may be spent on what, statements, and grants."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import ConfigDict, Field, StringConstraints
+from starlette.responses import Response
+
+from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind, Purpose
+from scheduler.domain.errors import RefusalCode
+from scheduler.domain.units import GpuClassName
+from scheduler.entrypoints.api import answers
+from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
+from scheduler.entrypoints.api.fields import AmountMs, Body, Moment, Name, Text, instant_of
+from scheduler.lifecycle.grant import Award
+from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView, StatementView
+
+router = APIRouter(prefix="/v1", tags=["allowances"])
+
+Owner = Annotated[Name | None, Query(description="An id or a subject; yourself where it is left out.")]
+PeriodName = Annotated[str, StringConstraints(pattern=r"^\d{4}(-(\d{2}|Q[1-4]|W\d{2}|\d{2}-\d{2}))?$", max_length=10)]
+
+
+class Grant(Body):
+    """An award of hours to an engineer, a team or a project, beside what tiers give by policy."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "holder_kind": "engineer",
+                    "holder": "ada@example.com",
+                    "amount_ms": 144_000_000,
+                    "source": "ad-hoc",
+                    "reason": "the benchmark for the paper",
+                    "expires_at": "2027-01-01T00:00:00Z",
+                }
+            ]
+        }
+    )
+
+    holder_kind: Annotated[HolderKind, Field(strict=False)]
+    holder: Annotated[Name, Field(description="An engineer's id or subject, or the name of a team or project.")]
+    amount_ms: Annotated[AmountMs, Field(description="Standard GPU-milliseconds.")]
+    reason: Text
+    source: Annotated[AllowanceSource, Field(strict=False)] = AllowanceSource.AD_HOC
+    expires_at: Moment | None = None
+    gpu_classes: Annotated[list[Name] | None, Field(min_length=1, description="Any where it is left out.")] = None
+    purposes: Annotated[list[Annotated[Purpose, Field(strict=False)]] | None, Field(min_length=1)] = None
+
+    def award(self, asked: Asked) -> Award:
+        is_person = self.holder_kind is HolderKind.ENGINEER
+        holder = str(asked.engineer(self.holder)) if is_person else self.holder
+        return Award(
+            holder=Holder(self.holder_kind, holder),
+            amount=self.amount_ms,
+            source=self.source,
+            expires_at=instant_of(self.expires_at),
+            gpu_classes=None if self.gpu_classes is None else frozenset(map(GpuClassName, self.gpu_classes)),
+            purposes=None if self.purposes is None else frozenset(self.purposes),
+            reason=self.reason,
+        )
+
+
+@router.get("/balance", summary="What is left, and until when", responses=answers.responds(BalanceView))
+def balance(asked: Signed, owner: Owner = None) -> Response:
+    return answers.one(asked.service.views.balance(asked.caller, asked.now, asked.engineer(owner)))
+
+
+@router.get(
+    "/allowances", summary="The awards behind a balance", responses=answers.responds(AllowanceView, is_page=True)
+)
+def allowances(asked: Signed, owner: Owner = None) -> Response:
+    return answers.page(asked.service.views.balance(asked.caller, asked.now, asked.engineer(owner)).allowances)
+
+
+@router.get("/statement", summary="A period's statement", responses=answers.responds(StatementView))
+def statement(asked: Signed, period: Annotated[PeriodName, Query()], owner: Owner = None) -> Response:
+    view = asked.service.views.statement(asked.caller, period, asked.now, asked.engineer(owner))
+    return answers.one(view)
+
+
+@router.post(
+    "/grants",
+    status_code=201,
+    summary="Grant hours",
+    responses=answers.responds(
+        Allowance,
+        RefusalCode.INVALID_AMOUNT,
+        RefusalCode.UNKNOWN_ENGINEER,
+        RefusalCode.IDEMPOTENCY_CONFLICT,
+        status=201,
+    ),
+)
+def grant(asked: Signed, body: Grant, key: IdempotencyKey = None) -> Response:
+    allowance = asked.service.commands.grant(
+        asked.caller,
+        body.award(asked),
+        now=asked.now,
+        command=asked.command(key, body),
+        request_id=asked.request_id,
+    )
+    return answers.one(allowance, status=201)

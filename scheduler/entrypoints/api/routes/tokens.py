@@ -1,0 +1,52 @@
+"""Tokens: issued once, shown once, stored as a hash."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import ConfigDict, Field
+from starlette.responses import Response
+
+from scheduler.domain.errors import InvalidInput
+from scheduler.domain.people import Role
+from scheduler.domain.units import Instant
+from scheduler.entrypoints.api import answers
+from scheduler.entrypoints.api.asked import Signed
+from scheduler.entrypoints.api.auth import hash_of, new_token
+from scheduler.entrypoints.api.fields import Body, Moment, Name, instant_of
+
+router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
+
+
+class TokenRequest(Body):
+    """Whom the token is for, and what it may do. An agent's subject is `node:NAME`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"subject": "ada@example.com", "roles": ["engineer"]}]})
+
+    subject: Name
+    roles: Annotated[list[Annotated[Role, Field(strict=False)]], Field(min_length=1, max_length=7)]
+    expires_at: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """The only time that the token is shown."""
+
+    token: str
+    subject: str
+    roles: tuple[str, ...]
+    expires_at: Instant | None
+
+
+@router.post("", status_code=201, summary="Issue a token", responses=answers.responds(IssuedToken, status=201))
+def issue(asked: Signed, body: TokenRequest) -> Response:
+    expires_at = instant_of(body.expires_at)
+    if expires_at is not None and expires_at <= asked.now:
+        raise InvalidInput("the token would have expired already", where="expires_at", expected="a time to come")
+    token = new_token()
+    roles = frozenset(body.roles)
+    asked.service.commands.issue_token(
+        asked.caller, body.subject, roles, hash_of(token), now=asked.now, expires_at=expires_at
+    )
+    named = tuple(sorted(role.value for role in roles))
+    return answers.one(IssuedToken(token, body.subject, named, expires_at), status=201)

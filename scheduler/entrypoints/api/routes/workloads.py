@@ -1,0 +1,116 @@
+"""Workloads: submit, list, show, explain, cancel, extend, checkpoint."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import ConfigDict
+from starlette.responses import Response
+
+from scheduler.domain.errors import RefusalCode
+from scheduler.domain.units import TeamName, WorkloadId
+from scheduler.domain.workloads import WorkloadState
+from scheduler.entrypoints.api import answers, cursors
+from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
+from scheduler.entrypoints.api.fields import Body, DurationMs, Name
+from scheduler.entrypoints.api.submissions import JobSubmission
+from scheduler.lifecycle.views.shapes import ExplainView, WorkloadView
+
+router = APIRouter(prefix="/v1/workloads", tags=["workloads"])
+
+_ONE = answers.responds(WorkloadView, RefusalCode.UNKNOWN_WORKLOAD, RefusalCode.NOT_YOURS, RefusalCode.WRONG_STATE)
+
+
+class Extension(Body):
+    """How much longer the live attempt may run."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"extra_ms": 7_200_000}]})
+
+    extra_ms: DurationMs
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Submit a job",
+    responses=answers.responds(
+        WorkloadView,
+        RefusalCode.INVALID_GPUS,
+        RefusalCode.INVALID_TIME_LIMIT,
+        RefusalCode.UNPLACEABLE,
+        RefusalCode.PRIORITY_CLASS_NOT_ALLOWED,
+        RefusalCode.ALLOWANCE_SHORT,
+        RefusalCode.IDEMPOTENCY_CONFLICT,
+        RefusalCode.QUEUE_FULL,
+        status=201,
+    ),
+)
+def submit(asked: Signed, body: JobSubmission, key: IdempotencyKey = None) -> Response:
+    workload = asked.service.commands.submit(
+        asked.caller,
+        body.spec(),
+        now=asked.now,
+        command=asked.command(key, body),
+        owner=asked.engineer(body.owner),
+        request_id=asked.request_id,
+    )
+    return shown(asked, workload.id, status=201)
+
+
+@router.get("", summary="List workloads, newest first", responses=answers.responds(WorkloadView, is_page=True))
+def list_workloads(
+    asked: Signed,
+    state: Annotated[list[WorkloadState] | None, Query()] = None,
+    owner: Annotated[Name | None, Query(description="An id or a subject; your own where it is left out.")] = None,
+    team: Annotated[Name | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query()] = None,
+) -> Response:
+    page = asked.service.views.workloads(
+        asked.caller,
+        asked.now,
+        owner=asked.engineer(owner),
+        team=None if team is None else TeamName(team),
+        states=state,
+        cursor=cursors.unseal(cursor),
+        limit=limit,
+    )
+    return answers.page(page.items, cursors.seal(page.next_cursor))
+
+
+@router.get("/{workload_id}", summary="Show a workload with its verdict", responses=_ONE)
+def show(asked: Signed, workload_id: str) -> Response:
+    return shown(asked, WorkloadId(workload_id))
+
+
+@router.get(
+    "/{workload_id}/explain",
+    summary="Everything behind its verdict",
+    responses=answers.responds(ExplainView, RefusalCode.UNKNOWN_WORKLOAD, RefusalCode.NOT_YOURS),
+)
+def explain(asked: Signed, workload_id: str) -> Response:
+    return answers.one(asked.service.views.explain(asked.caller, WorkloadId(workload_id), asked.now))
+
+
+@router.post("/{workload_id}/cancel", summary="Cancel it for good", responses=_ONE)
+def cancel(asked: Signed, workload_id: str) -> Response:
+    asked.service.commands.cancel(asked.caller, WorkloadId(workload_id), now=asked.now, request_id=asked.request_id)
+    return shown(asked, WorkloadId(workload_id))
+
+
+@router.post("/{workload_id}/extend", summary="Let its attempt run longer", responses=_ONE)
+def extend(asked: Signed, workload_id: str, body: Extension) -> Response:
+    asked.service.commands.extend(
+        asked.caller, WorkloadId(workload_id), body.extra_ms, now=asked.now, request_id=asked.request_id
+    )
+    return shown(asked, WorkloadId(workload_id))
+
+
+@router.post("/{workload_id}/checkpoint", summary="Say that a checkpoint was just written", responses=_ONE)
+def checkpoint(asked: Signed, workload_id: str) -> Response:
+    asked.service.commands.record_checkpoint(asked.caller, WorkloadId(workload_id), now=asked.now)
+    return shown(asked, WorkloadId(workload_id))
+
+
+def shown(asked: Asked, workload_id: WorkloadId, status: int = 200) -> Response:
+    """The workload as its caller may see it, after whatever was done to it."""
+    return answers.one(asked.service.views.workload(asked.caller, workload_id, asked.now), status)

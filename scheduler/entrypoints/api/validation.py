@@ -1,0 +1,117 @@
+"""What pydantic found wrong with a request, as refusals with our codes, places and expectations."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scheduler.domain.errors import InvalidInput, Refusal, RefusalCode
+
+SHOWN_MAX = 60
+ERRORS_MAX = 20
+
+CODE_OF_FIELD: Mapping[str, RefusalCode] = {
+    "pods": RefusalCode.INVALID_GPUS,
+    "gpus": RefusalCode.INVALID_GPUS,
+    "gpus_per_pod": RefusalCode.INVALID_GPUS,
+    "time_limit_ms": RefusalCode.INVALID_TIME_LIMIT,
+    "extra_ms": RefusalCode.INVALID_TIME_LIMIT,
+    "amount_ms": RefusalCode.INVALID_AMOUNT,
+    "cursor": RefusalCode.INVALID_CURSOR,
+    "windows": RefusalCode.INVALID_SAMPLE,
+    "gpus_present": RefusalCode.INVALID_SAMPLE,
+}
+"""The nearest of these names on the way to a value decides the code; everything else is `invalid-value`."""
+
+_EXPECTED: Mapping[str, str] = {
+    "missing": "a value",
+    "extra_forbidden": "no such field",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a whole number of at most 19 digits",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "string_unicode": "text in valid Unicode",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "less than {lt}",
+    "string_too_short": "at least {min_length} character(s)",
+    "string_too_long": "at most {max_length} characters",
+    "too_short": "at least {min_length}",
+    "too_long": "at most {max_length}",
+    "enum": "one of {expected}",
+    "literal_error": "one of {expected}",
+    "json_invalid": "valid JSON",
+}
+
+
+def refusals_in(errors: Sequence[Any]) -> list[Refusal]:
+    """One refusal for each error, at most `ERRORS_MAX`; never empty."""
+    found: list[Refusal] = [_refusal(error) for error in errors[:ERRORS_MAX]]
+    return found or [InvalidInput("the request cannot be read", where="body")]
+
+
+def _refusal(error: Mapping[str, Any]) -> InvalidInput:
+    kind = str(error["type"])
+    where = _place(error["loc"])
+    context = error.get("ctx") or {}
+    pattern = _EXPECTED.get(kind)
+    expected = pattern.format_map(context) if pattern is not None else str(error["msg"])
+    return InvalidInput(
+        _message(kind, where, error, context), where=where, expected=expected, code=_code(error["loc"])
+    )
+
+
+def _message(kind: str, where: str, error: Mapping[str, Any], context: Mapping[str, Any]) -> str:
+    match kind:
+        case "missing":
+            return f"{where} is missing"
+        case "extra_forbidden":
+            return f"{where} is not a field of this request"
+        case "json_invalid":
+            return f"the body is not JSON: {context.get('error', 'it cannot be parsed')}"
+        case _:
+            return f"{where} is {_shown(error.get('input'))}"
+
+
+def _code(place: Sequence[Any]) -> RefusalCode:
+    for part in reversed(place):
+        if part in CODE_OF_FIELD:
+            return CODE_OF_FIELD[part]
+    return RefusalCode.INVALID_VALUE
+
+
+def _place(place: Sequence[Any]) -> str:
+    """`body → pod → 3` as `pod[3]`: the body needs no name, a query parameter or a header does."""
+    parts = list(place)
+    if parts and parts[0] in {"body", "query", "path"} and len(parts) > 1:
+        parts = parts[1:]
+    text = ""
+    for part in parts:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else str(part)
+    return text or "body"
+
+
+def _shown(value: object) -> str:
+    """The value as JSON would have it, and not longer than a line."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case bytes():
+            return f"{len(value)} bytes"
+    text = str(value) if isinstance(value, int | float) else repr(value)
+    text = text.encode("utf-8", errors="backslashreplace").decode()
+    return text if len(text) <= SHOWN_MAX else f"{text[: SHOWN_MAX - 1]}…"

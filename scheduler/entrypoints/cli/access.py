@@ -1,0 +1,79 @@
+"""Who one is to the server: sign in, issue tokens."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from scheduler.domain.errors import InvalidInput
+from scheduler.domain.people import Role
+from scheduler.entrypoints.cli.client import Connection, connect, read_connection, write_connection
+from scheduler.entrypoints.cli.durations import parse_duration
+from scheduler.entrypoints.cli.money import after
+from scheduler.entrypoints.cli.output import AsJson, err, print_json, print_text
+
+app = typer.Typer(add_completion=False)
+token_app = typer.Typer(help="Tokens for people, programs and agents.", no_args_is_help=True, add_completion=False)
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
+
+
+@app.command()
+def login(
+    server: Annotated[str | None, typer.Option(help="Its address; the one in use where it is left out.")] = None,
+    as_person: Annotated[
+        str | None, typer.Option("--as", help="On a simulated cluster: become one of its people, without a secret.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for a token, see that the server takes it, and keep both for the next command (mode 0600)."""
+    address = (server or read_connection().server).rstrip("/")
+    if as_person is not None:
+        with connect(Connection(address, "")) as api:
+            token = api.post("/v1/demo/tokens", {"subject": as_person})["token"]
+    else:
+        token = typer.prompt("Token", hide_input=True, err=True).strip()
+    if not _TOKEN.fullmatch(token):
+        raise InvalidInput("that is no token", where="token", expected="what `allot token issue` printed")
+    connection = Connection(address, token)
+    with connect(connection) as api:
+        me = api.get("/v1/me")
+    file = write_connection(connection)
+    if as_json:
+        print_json(me)
+    else:
+        print_text(f"Signed in to {address} as {me['subject']} ({', '.join(me['roles'])}). Kept in {file}.")
+
+
+@app.command()
+def whoami(as_json: AsJson = False) -> None:
+    """Say who the server takes you for."""
+    with connect() as api:
+        me = api.get("/v1/me")
+        if as_json:
+            print_json(me)
+        else:
+            belongs = f", {me['team']}, tier {me['tier']}" if me["team"] else ""
+            print_text(f"{me['subject']}{belongs}: {', '.join(me['roles'])} at {api.server}")
+
+
+@token_app.command()
+def issue(
+    subject: Annotated[str, typer.Argument(help="Whom it is for; `node:NAME` for the agent of a node.")],
+    role: Annotated[list[Role], typer.Option("--role", "-r", help="What it may do; may be given several times.")],
+    lasts: Annotated[str | None, typer.Option(help="How long it is good, such as 90d; for ever if left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Issue a token. It is printed once and stored nowhere but as a hash."""
+    with connect() as api:
+        expires = None
+        if lasts is not None:
+            api.get("/v1/me")
+            expires = after(api.now, parse_duration(lasts, "--lasts"))
+        body = {"subject": subject, "roles": [each.value for each in role], "expires_at": expires}
+        found = api.post("/v1/tokens", body)
+        if as_json:
+            print_json(found)
+            return
+        err().print(f"A token for {subject}; it is shown this once:")
+        typer.echo(found["token"])

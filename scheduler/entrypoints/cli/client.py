@@ -1,0 +1,149 @@
+"""The server as the command line sees it: where it is, who we are, and its answers as Python values."""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import orjson
+
+from scheduler.domain.errors import InvalidInput, Refusal, RefusalCode, Unavailable
+from scheduler.entrypoints.cli.exits import Answered
+
+DEFAULT_SERVER = "http://127.0.0.1:8410"
+TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the server is and the token to show it; the token may be empty."""
+
+    server: str
+    token: str
+
+
+def config_file() -> Path:
+    """`$XDG_CONFIG_HOME/allot/config`, or `~/.config/allot/config`."""
+    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(home) / "allot" / "config"
+
+
+def read_connection() -> Connection:
+    """ALLOT_SERVER and ALLOT_TOKEN, else the configuration file, else this machine without a token.
+
+    The file's token goes only to the file's server: naming another by ALLOT_SERVER never sends it there.
+    """
+    stored = _stored(config_file())
+    server = os.environ.get("ALLOT_SERVER") or stored.get("server") or DEFAULT_SERVER
+    token = os.environ.get("ALLOT_TOKEN", "")
+    if not token and server.rstrip("/") == stored.get("server", DEFAULT_SERVER).rstrip("/"):
+        token = stored.get("token", "")
+    return Connection(server.rstrip("/"), token)
+
+
+def write_connection(connection: Connection) -> Path:
+    """Keep it for the next command, readable by its owner alone."""
+    file = config_file()
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    text = f'server = "{connection.server}"\ntoken = "{connection.token}"\n'
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as handle:
+        os.fchmod(handle.fileno(), 0o600)
+        handle.write(text)
+    return file
+
+
+class Api:
+    """Requests to one server. `now` and `is_simulated` are what its last answer said of its clock."""
+
+    def __init__(self, http: httpx.Client, server: str) -> None:
+        self._http = http
+        self.server = server
+        self.now = ""
+        self.is_simulated = False
+
+    def get(self, path: str, **params: Any) -> Any:
+        return self.ask("GET", path, params={k: v for k, v in params.items() if v is not None})
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Any:
+        headers = {"Idempotency-Key": key} if key is not None else {}
+        return self.ask("POST", path, json=None if body is None else dict(body), headers=headers)
+
+    def ask(self, method: str, path: str, **request: Any) -> Any:
+        """The answer's JSON, or None where it has none. Raises `Answered` for a problem."""
+        try:
+            response = self._http.request(method, path, **request)
+        except httpx.InvalidURL as error:
+            raise InvalidInput(f"{self.server!r} is no address: {error}", where="ALLOT_SERVER") from error
+        except httpx.HTTPError as error:
+            raise Unavailable(
+                f"no answer from {self.server}: {str(error) or type(error).__name__}",
+                code=RefusalCode.SERVER_UNREACHABLE,
+                remedy="check ALLOT_SERVER, and that `allot serve` is running",
+            ) from error
+        self.now = response.headers.get("X-Allot-Now", self.now)
+        self.is_simulated = response.headers.get("X-Allot-Simulated", "") == "true"
+        if response.status_code >= 400:
+            raise _refusal(response)
+        return orjson.loads(response.content) if response.content else None
+
+
+@contextmanager
+def connect(connection: Connection | None = None) -> Iterator[Api]:
+    """The API of the server that the environment or the configuration names."""
+    found = connection or read_connection()
+    if not found.server.startswith(("http://", "https://")):
+        raise InvalidInput(
+            f"{found.server!r} is no address", where="ALLOT_SERVER", expected="http://HOST:PORT or https://HOST"
+        )
+    headers = {"Authorization": f"Bearer {found.token}"} if found.token else {}
+    with httpx.Client(base_url=found.server, headers=headers, timeout=TIMEOUT_SECONDS) as http:
+        yield Api(http, found.server)
+
+
+def workload_path(workload_id: str, verb: str = "") -> str:
+    return f"/v1/workloads/{quote(workload_id, safe='')}{'/' + verb if verb else ''}"
+
+
+def _stored(file: Path) -> dict[str, str]:
+    try:
+        with file.open("rb") as handle:
+            found = tomllib.load(handle)
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            f"the configuration cannot be read: {error}",
+            where=str(file),
+            expected='lines such as server = "https://allot.example.com"',
+            remedy="mend it, or write it anew with `allot login`",
+        ) from error
+    return {key: value for key, value in found.items() if isinstance(value, str)}
+
+
+def _refusal(response: httpx.Response) -> Answered:
+    """The problem that the server answered with, or the best that can be said of an answer that is none."""
+    try:
+        body = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        body = {}
+    if not isinstance(body, dict) or "code" not in body:
+        said = f"{response.status_code} {response.reason_phrase}"
+        unexpected = Refusal(f"{response.request.url} answered {said}", code=RefusalCode.INTERNAL_ERROR)
+        return Answered(unexpected, response.status_code, response.headers.get("X-Request-Id", ""))
+    known = set(RefusalCode)
+    code = RefusalCode(body["code"]) if body["code"] in known else RefusalCode.INTERNAL_ERROR
+    refusal = Refusal(
+        str(body.get("detail", "")),
+        code=code,
+        expected=str(body.get("expected", "")),
+        remedy=str(body.get("remedy", "")),
+        where=str(body.get("where", "")),
+    )
+    others = tuple(f"{other['detail']} (expected {other['expected']})" for other in body.get("errors", [])[1:])
+    return Answered(refusal, response.status_code, str(body.get("request_id", "")), others)

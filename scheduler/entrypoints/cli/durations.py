@@ -1,0 +1,43 @@
+"""Durations and hours as people type them: `8h`, `30m`, `1h30m`, `2d`. Whole numbers only."""
+
+import re
+from typing import NoReturn
+
+from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.units import AMOUNT_MAX, MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
+
+DURATION_MS_MAX = 100 * 366 * MS_PER_DAY
+
+_PARTS = re.compile(
+    r"(?:(?P<d>[0-9]{1,18})d)?(?:(?P<h>[0-9]{1,18})h)?(?:(?P<m>[0-9]{1,18})m)?(?:(?P<s>[0-9]{1,18})s)?", re.ASCII
+)
+_UNIT_MS = {"d": MS_PER_DAY, "h": MS_PER_HOUR, "m": MS_PER_MINUTE, "s": MS_PER_SECOND}
+_HOURS = re.compile(r"[0-9]{1,18}")
+
+
+def parse_duration(text: str, where: str = "--time") -> int:
+    """Milliseconds. Refuses with `invalid-time-limit` what is no duration, nothing, or more than a hundred years."""
+    milliseconds = _milliseconds(text)
+    if milliseconds is None or not 0 < milliseconds <= DURATION_MS_MAX:
+        _refuse(text, where, RefusalCode.INVALID_TIME_LIMIT, "a duration above zero, such as 30m, 8h, 1h30m or 2d")
+    return milliseconds
+
+
+def parse_hours(text: str, where: str = "HOURS") -> int:
+    """Milliseconds of GPU time: `40h`, `1h30m`, or whole hours as `40`. Refuses with `invalid-amount`."""
+    plain = text.strip()
+    milliseconds = int(plain) * MS_PER_HOUR if _HOURS.fullmatch(plain) else _milliseconds(plain)
+    if milliseconds is None or not 0 < milliseconds < AMOUNT_MAX:
+        _refuse(text, where, RefusalCode.INVALID_AMOUNT, "GPU-hours above zero, such as 40h, 1h30m or 250")
+    return milliseconds
+
+
+def _milliseconds(text: str) -> int | None:
+    found = _PARTS.fullmatch(text.strip().lower())
+    parts = {unit: int(number) for unit, number in found.groupdict().items() if number} if found else {}
+    return sum(number * _UNIT_MS[unit] for unit, number in parts.items()) if parts else None
+
+
+def _refuse(text: str, where: str, code: RefusalCode, expected: str) -> NoReturn:
+    shown = text if len(text) <= 40 else f"{text[:39]}…"
+    raise InvalidInput(f"{shown!r} cannot be read", where=where, code=code, expected=expected)

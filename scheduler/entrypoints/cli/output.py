@@ -1,0 +1,125 @@
+"""What people and programs read: tables that fit eighty columns, sentences that wrap, or one JSON value."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import orjson
+import typer
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from scheduler.domain.periods import to_instant
+from scheduler.domain.units import Instant
+from scheduler.entrypoints.cli.client import Api
+from scheduler.entrypoints.web.formatting import DASH, duration, hours
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`is_number` aligns to the right; what is longer than `width_max` wraps."""
+
+    title: str
+    is_number: bool = False
+    width_max: int | None = None
+
+
+def out() -> Console:
+    """Standard output: as wide as the terminal, 80 columns where there is none."""
+    return Console(highlight=False, soft_wrap=False, emoji=False, markup=False)
+
+
+def err() -> Console:
+    """Standard error: for progress and labels, so that standard output stays clean."""
+    return Console(stderr=True, highlight=False, emoji=False, markup=False)
+
+
+def print_json(value: Any) -> None:
+    """One JSON value, readable, with a newline at its end."""
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def print_table(
+    columns: Sequence[Column], rows: Iterable[Sequence[str]], notes: Sequence[str] | None = None, empty: str = ""
+) -> None:
+    """A table without lines. `notes` are sentences, one below each row (empty for none)."""
+    console = out()
+    filled = [tuple(row) for row in rows]
+    if not filled:
+        console.print(empty or "Nothing.")
+        return
+    widths = [_width(column, [row[index] for row in filled]) for index, column in enumerate(columns)]
+    _print_rows(console, columns, widths, [tuple(column.title for column in columns)], "bold")
+    if notes is None:
+        _print_rows(console, columns, widths, filled, "")
+        return
+    for row, note in zip(filled, notes, strict=True):
+        _print_rows(console, columns, widths, [row], "")
+        if note:
+            console.print(Padding(Text(note, style="dim"), (0, 0, 0, 2)))
+
+
+def print_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Names and values, one pair a line; empty values are left out."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in fields:
+        if value:
+            table.add_row(name, value)
+    out().print(table)
+
+
+def print_text(text: str, style: str = "") -> None:
+    """A sentence or more, wrapped."""
+    out().print(Text(text, style=style))
+
+
+def print_simulated(api: Api) -> None:
+    """The label that everything simulated carries, on standard error."""
+    if api.is_simulated:
+        err().print(Text("Simulated cluster and clock.", style="yellow"))
+
+
+def hours_of(value: Any, name: str, unit: Literal["", " h"] = " h") -> str:
+    """The hours of a field that counts GPU time, from its exact milliseconds."""
+    amount = value.get(f"{name}_ms") if isinstance(value, dict) else None
+    return DASH if amount is None else f"{hours(amount)}{unit}"
+
+
+def instant_of(text: str | None) -> Instant | None:
+    """An instant as the API writes it."""
+    return to_instant(datetime.fromisoformat(text)) if text else None
+
+
+def moment(text: str | None) -> str:
+    """`2026-11-20 14:02` in UTC."""
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M") if text else DASH
+
+
+def since(text: str | None, now: str | None) -> str:
+    """How long ago by the server's clock: `22 min`, `3 h 12 min`."""
+    then, today = instant_of(text), instant_of(now)
+    return DASH if then is None or today is None else duration(today - then)
+
+
+def _width(column: Column, cells: Sequence[str]) -> int:
+    widest = max(Text(cell).cell_len for cell in (*cells, column.title))
+    return widest if column.width_max is None else min(widest, max(column.width_max, len(column.title)))
+
+
+def _print_rows(
+    console: Console, columns: Sequence[Column], widths: Sequence[int], rows: Iterable[Sequence[str]], style: str
+) -> None:
+    table = Table.grid(padding=(0, 2))
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(width=width, justify="right" if column.is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell, style=style) for cell in row))
+    console.print(table)

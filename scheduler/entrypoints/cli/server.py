@@ -1,0 +1,128 @@
+"""`allot serve`: the service and its API in one process."""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+
+from scheduler.domain.errors import InvalidInput, RefusalCode, Unavailable
+from scheduler.entrypoints.api.app import create_app
+from scheduler.entrypoints.bootstrap import build
+from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.settings import ClusterKind, Settings
+
+app = typer.Typer(add_completion=False)
+
+RETRY_SECONDS = 5.0
+_MAY_COME_YET = frozenset(
+    {
+        RefusalCode.CLUSTER_UNAVAILABLE,
+        RefusalCode.KUBECONFIG_MISSING,
+        RefusalCode.KUBECONFIG_INVALID,
+        RefusalCode.DATABASE_UNAVAILABLE,
+        RefusalCode.DATABASE_LOCKED,
+    }
+)
+"""What is missing at the start and may be there in a moment. Nothing else is ever started in its place."""
+
+_log = logging.getLogger("allot.serve")
+
+
+@app.command()
+def serve(
+    *,
+    cluster: Annotated[ClusterKind | None, typer.Option(help="The embedded simulation, or a real cluster.")] = None,
+    database: Annotated[str | None, typer.Option(help="sqlite:///FILE or postgresql://USER@HOST/NAME")] = None,
+    kubeconfig: Annotated[str | None, typer.Option(help="Instead of KUBECONFIG or the in-cluster account.")] = None,
+    context: Annotated[str | None, typer.Option(help="The kubeconfig's context.")] = None,
+    namespace: Annotated[str | None, typer.Option(help="Where Jobs of the API are created.")] = None,
+    observe: Annotated[
+        bool | None, typer.Option("--observe", help="Change nothing in the cluster: report what would be done.")
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="The port to listen on; 0 for any.")] = None,
+    policy: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Applied at the first start.")
+    ] = None,
+    people: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Applied at the first start.")
+    ] = None,
+    factor: Annotated[int | None, typer.Option(help="Simulated seconds per real second.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the simulated stream of work.")] = None,
+    demo_sign_in: Annotated[
+        bool | None, typer.Option("--demo-sign-in", help="Simulated cluster only: pick who to be, without a secret.")
+    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
+) -> None:
+    """Run the service: the loops, the API and the pages, until Ctrl-C. Every option has an ALLOT_… variable, too."""
+    given = {name: value for name, value in locals().items() if value is not None}
+    settings = read_settings(given)
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    service = _build_when_possible(settings)
+    try:
+        asyncio.run(run(service))
+    except KeyboardInterrupt:
+        _log.info("stopped")
+
+
+def read_settings(given: dict[str, Any]) -> Settings:
+    """The environment's settings, overridden by what was given. Refuses what is no setting's value."""
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"])
+        raise InvalidInput(
+            f"{first['input']!r} cannot be used: {first['msg']}",
+            where=f"--{name.replace('_', '-')} or ALLOT_{name.upper()}",
+        ) from error
+
+
+async def run(service: Service) -> None:
+    """Serve until a signal, then close in order: no new requests, no more loops, the database last."""
+    settings = service.settings
+    server = Server(
+        uvicorn.Config(
+            create_app(service),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=3,
+            server_header=False,
+        )
+    )
+    await service.start()
+    try:
+        await server.serve()
+    finally:
+        await service.close()
+
+
+class Server(uvicorn.Server):
+    """Says where it listens once it does; with port 0 nobody else knows."""
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets=sockets)
+        for server in self.servers:
+            for socket in server.sockets:
+                host, port = socket.getsockname()[:2]
+                shown = f"[{host}]" if ":" in host else host
+                typer.echo(f"allot listens on http://{shown}:{port}")
+
+
+def _build_when_possible(settings: Settings) -> Service:
+    """Build it; say in one line what is missing and try again for as long as it may still come."""
+    while True:
+        try:
+            return build(settings)
+        except Unavailable as refusal:
+            if refusal.code not in _MAY_COME_YET:
+                raise
+            _log.warning("%s [%s]; trying again in %d s", refusal, refusal.code.value, RETRY_SECONDS)
+            time.sleep(RETRY_SECONDS)

@@ -1,0 +1,127 @@
+"""How workloads and explanations look in a terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from scheduler.entrypoints.cli.client import Api
+from scheduler.entrypoints.cli.output import (
+    Column,
+    hours_of,
+    moment,
+    print_fields,
+    print_simulated,
+    print_table,
+    print_text,
+    since,
+)
+from scheduler.entrypoints.web.formatting import DASH, counted, duration, multiplied_per_mille
+
+_FINAL = {"completed", "cancelled"}
+_LIST = (
+    Column("ID"),
+    Column("NAME", width_max=20),
+    Column("STATE"),
+    Column("GPUS", width_max=14),
+    Column("AGE", is_number=True),
+    Column("CHARGED", is_number=True),
+)
+
+
+def show_workloads(workloads: Sequence[dict[str, Any]], api: Api) -> None:
+    """A table; below each row that is not over, why it is where it is."""
+    rows = [
+        (
+            workload["id"],
+            workload["name"],
+            workload["state"],
+            gpus_of(workload),
+            since(workload["submitted_at"], api.now),
+            hours_of(workload, "charged"),
+        )
+        for workload in workloads
+    ]
+    notes = ["" if workload["state"] in _FINAL else verdict_of(workload) for workload in workloads]
+    print_table(_LIST, rows, notes, empty="No workloads. `allot submit` makes one.")
+
+
+def show_workload(workload: dict[str, Any], api: Api) -> None:
+    """Its verdict first, then what it is."""
+    print_text(f"{workload['id']}  {workload['name']}  {workload['state']}", style="bold")
+    print_text(verdict_of(workload))
+    print_fields(
+        (
+            ("gpus", gpus_of(workload)),
+            ("asked", " or ".join(workload["gpu_classes"])),
+            ("project", workload["project"] or "personal"),
+            ("priority class", workload["priority_class"]),
+            ("time limit", duration(workload["time_limit_ms"])),
+            ("nodes", ", ".join(workload["nodes"])),
+            ("submitted", f"{moment(workload['submitted_at'])} ({since(workload['submitted_at'], api.now)} ago)"),
+            ("started", moment(workload["started_at"]) if workload["started_at"] else ""),
+            ("ended", moment(workload["ended_at"]) if workload["ended_at"] else ""),
+            ("place in queue", str(workload["rank"] or "")),
+            ("charged", f"{hours_of(workload, 'charged')} of at most {hours_of(workload, 'asked')} an attempt"),
+            ("funded", "" if workload["is_funded"] or not workload["nodes"] else "no: running unfunded, first to go"),
+            ("address", workload["address"]),
+        )
+    )
+    print_simulated(api)
+
+
+def show_explanation(found: dict[str, Any], api: Api) -> None:
+    """Everything behind a verdict, the nearest first."""
+    show_workload(found["workload"], api)
+    if found["factors"]:
+        print_text("\nOrder", style="bold")
+        columns = (Column("FACTOR"), Column("VALUE", width_max=24), Column("MEANING", width_max=40))
+        print_table(columns, [(f["name"], f["value"], f["meaning"]) for f in found["factors"]])
+    if found["payers"]:
+        print_text("\nWho pays, in this order", style="bold")
+        for payer in found["payers"]:
+            print_text(f"  {payer}")
+    if found["attempts"]:
+        print_text("\nAttempts", style="bold")
+        print_table(_ATTEMPTS, [_attempt_row(attempt) for attempt in found["attempts"]])
+    print_text("\nVerdicts, newest first", style="bold")
+    columns = (Column("WHEN"), Column("REASON"), Column("VERDICT", width_max=44))
+    rows = [(moment(v["at"]), v["reason"], v["sentence"]) for v in found["verdicts"]]
+    print_table(columns, rows, empty="None yet.")
+
+
+_ATTEMPTS = (
+    Column("TRY", is_number=True),
+    Column("STATE"),
+    Column("GPUS", width_max=12),
+    Column("STARTED"),
+    Column("RATE", is_number=True),
+    Column("CHARGED", is_number=True),
+    Column("ENDED BY", width_max=16),
+)
+
+
+def _attempt_row(attempt: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        str(attempt["number"]),
+        attempt["state"],
+        f"{attempt['gpus']} {attempt['gpu_class']}",
+        moment(attempt["started_at"]),
+        f"× {multiplied_per_mille(attempt['weight'], attempt['class_factor'])}",
+        hours_of(attempt, "charged"),
+        attempt["stop_reason"] or DASH,
+    )
+
+
+def gpus_of(workload: dict[str, Any]) -> str:
+    """`16 h100 (2×8)`"""
+    gpu_class = workload["gpu_class"] or workload["gpu_classes"][0]
+    shape = f" ({workload['pods']}×{workload['gpus_per_pod']})" if workload["pods"] > 1 else ""
+    return f"{workload['gpus']} {gpu_class}{shape}"
+
+
+def verdict_of(workload: dict[str, Any]) -> str:
+    verdict = workload["verdict"]
+    return f"{verdict['sentence']} {verdict['next_step']}".strip()
+
+
+def gpus_text(number: int) -> str:
+    return counted(number, "GPU")

@@ -1,0 +1,166 @@
+"""Jobs: submit, list, show, explain, cancel, extend."""
+
+import secrets
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.entrypoints.cli.client import connect, workload_path
+from scheduler.entrypoints.cli.durations import parse_duration
+from scheduler.entrypoints.cli.exits import ExitCode
+from scheduler.entrypoints.cli.output import AsJson, print_json, print_simulated, print_text
+from scheduler.entrypoints.cli.shown import show_explanation, show_workload, show_workloads
+from scheduler.entrypoints.cli.waiting import wait_until
+
+app = typer.Typer(add_completion=False)
+
+WorkloadId = Annotated[str, typer.Argument(metavar="WORKLOAD", help="Its id, as `allot list` shows it.")]
+Project = Annotated[str, typer.Option("--project", "-p", help="A project of the policy, or `personal`.")]
+GpuClasses = Annotated[
+    str, typer.Option("--gpu-class", "-c", help="GPU classes in order of preference, with commas between.")
+]
+TimeLimit = Annotated[str, typer.Option("--time", "-t", help="Time limit of an attempt: 30m, 8h, 1h30m.")]
+PriorityClass = Annotated[str | None, typer.Option(help="The policy's default where it is left out.")]
+Image = Annotated[str | None, typer.Option(help="Container image.")]
+Owner = Annotated[str | None, typer.Option(help="Somebody else's id or subject, where your role allows it.")]
+Key = Annotated[str | None, typer.Option("--idempotency-key", help="The same key again gets the first answer again.")]
+
+
+@app.command()
+def submit(
+    *,
+    project: Project,
+    gpu_class: GpuClasses,
+    time: TimeLimit,
+    command: Annotated[list[str] | None, typer.Argument(help="What to run, after `--`.")] = None,
+    gpus: Annotated[int, typer.Option("--gpus", "-g", help="GPUs per pod.")] = 1,
+    pods: Annotated[int, typer.Option(help="Pods, all started together.")] = 1,
+    name: Annotated[str | None, typer.Option(help="What you call it.")] = None,
+    image: Image = None,
+    priority_class: PriorityClass = None,
+    cpu: Annotated[int, typer.Option(help="CPU cores per pod.")] = 1,
+    memory: Annotated[int, typer.Option(help="Memory per pod in GiB.")] = 1,
+    grace: Annotated[str, typer.Option(help="What a checkpoint needs after SIGTERM.")] = "30s",
+    use_compensation: Annotated[bool, typer.Option(help="Compensation may pay for this project's work.")] = False,
+    owner: Owner = None,
+    key: Key = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return when it has ended; 1 where it did not complete.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Submit a job: pods × GPUs of one of the GPU classes, for a time, and a command to run."""
+    body = {
+        "name": name or _name_of(command),
+        "project": project,
+        "gpu_classes": classes_of(gpu_class),
+        "gpus_per_pod": gpus,
+        "pods": pods,
+        "time_limit_ms": parse_duration(time),
+        "priority_class": priority_class,
+        "image": image,
+        "command": command or None,
+        "cpu_milli": cpu * 1000,
+        "memory_mib": memory * 1024,
+        "grace_seconds": parse_duration(grace, "--grace") // 1000,
+        "uses_compensation": use_compensation,
+        "owner": owner,
+    }
+    with connect() as api:
+        workload = api.post("/v1/workloads", body, key or new_key())
+        if wait:
+            workload = wait_until(api, workload["id"], _has_ended, "until it has ended")
+        if as_json:
+            print_json(workload)
+        else:
+            show_workload(workload, api)
+    if wait and workload["state"] != "completed":
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+@app.command("list")
+def list_workloads(
+    state: Annotated[list[str] | None, typer.Option("--state", "-s", help="Only those in this state.")] = None,
+    owner: Owner = None,
+    team: Annotated[str | None, typer.Option(help="Those of a team, for its lead.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
+    cursor: Annotated[str | None, typer.Option(help="`next_cursor` of the page before.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List workloads, newest first, each with why it is where it is."""
+    with connect() as api:
+        page = api.get("/v1/workloads", state=state, owner=owner, team=team, limit=limit, cursor=cursor)
+        if as_json:
+            print_json(page)
+            return
+        show_workloads(page["items"], api)
+        if page["next_cursor"]:
+            print_text(f"More: allot list --cursor {page['next_cursor']}", style="dim")
+        print_simulated(api)
+
+
+@app.command()
+def show(workload: WorkloadId, as_json: AsJson = False) -> None:
+    """Show a workload with its verdict."""
+    with connect() as api:
+        found = api.get(workload_path(workload))
+        if as_json:
+            print_json(found)
+        else:
+            show_workload(found, api)
+
+
+@app.command()
+def explain(workload: WorkloadId, as_json: AsJson = False) -> None:
+    """Say why: the factors of its order, who pays, its verdicts as they fell, its attempts and their charges."""
+    with connect() as api:
+        found = api.get(workload_path(workload, "explain"))
+        if as_json:
+            print_json(found)
+        else:
+            show_explanation(found, api)
+
+
+@app.command()
+def cancel(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD...")], as_json: AsJson = False) -> None:
+    """End workloads for good. What runs gets its grace; hours that were held and not used come back."""
+    with connect() as api:
+        ended = [api.post(workload_path(workload, "cancel")) for workload in workloads]
+        if as_json:
+            print_json(ended)
+            return
+        for workload in ended:
+            print_text(f"{workload['id']} {workload['name']}: {workload['state']}.")
+
+
+@app.command()
+def extend(
+    workload: WorkloadId,
+    by: Annotated[str, typer.Argument(help="How much longer: 2h, 30m.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let a workload run longer. It needs the hours for it, and keeps to the maxima."""
+    with connect() as api:
+        found = api.post(workload_path(workload, "extend"), {"extra_ms": parse_duration(by, "BY")})
+        if as_json:
+            print_json(found)
+        else:
+            show_workload(found, api)
+
+
+def classes_of(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def new_key() -> str:
+    """A key of our own for each command, so that a retry by the network stack submits nothing twice."""
+    return secrets.token_hex(12)
+
+
+def _name_of(command: list[str] | None) -> str:
+    return PurePosixPath(command[0]).name[:120] or "job" if command else "job"
+
+
+def _has_ended(workload: dict[str, Any]) -> bool:
+    return workload["state"] in {"completed", "failed", "cancelled"}
