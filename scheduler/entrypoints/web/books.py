@@ -1,0 +1,76 @@
+"""Books: what did the month cost. By team and tier, where every GPU-hour went, and the checks before it is closed."""
+
+import re
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from scheduler.domain.errors import InvalidInput
+from scheduler.domain.periods import Period, period_at
+from scheduler.domain.units import EngineerId, Instant
+from scheduler.entrypoints.web.charts import segments, stacked_bar
+from scheduler.entrypoints.web.pages import Pages
+from scheduler.entrypoints.web.visitors import signed_in
+
+_PERIOD = re.compile(r"\d{4}(-(\d{2}|Q[1-4]|W\d{2}|\d{2}-\d{2}))?")
+
+
+def add_routes(router: APIRouter, pages: Pages) -> None:
+    service = pages.service
+
+    @router.get("/books")
+    def books(request: Request, period: str = "") -> Response:
+        visitor = signed_in(request, service)
+        moments = pages.moments()
+        month = service.views.month(visitor.caller, period_name(period) or None, moments.now)
+        before, after = neighbours(pages, month.starts_at, month.ends_at)
+        parts = segments(month.buckets, month.capacity)
+        return pages.render(
+            request,
+            "books.html",
+            visitor,
+            moments=moments,
+            title="Books",
+            month=month,
+            before=before,
+            after=after if month.ends_at <= moments.now else None,
+            parts=parts,
+            stack=stacked_bar(parts, month.capacity),
+            unexplained=dict(month.buckets).get("unattributed"),
+        )
+
+    @router.get("/statement")
+    def statement(request: Request, period: str = "", owner: str = "") -> Response:
+        visitor = signed_in(request, service)
+        moments = pages.moments()
+        current = period_name(period) or _period_at(pages, moments.now).name
+        view = service.views.statement(visitor.caller, current, moments.now, EngineerId(owner) if owner else None)
+        before, after = neighbours(pages, view.starts_at, view.ends_at)
+        return pages.render(
+            request,
+            "statement.html",
+            visitor,
+            moments=moments,
+            title=f"Statement {view.period}",
+            statement=view,
+            owner=owner,
+            before=before,
+            after=after if view.ends_at <= moments.now else None,
+        )
+
+
+def period_name(text: str) -> str:
+    """The name of a period as it was asked for, or nothing."""
+    if text and not _PERIOD.fullmatch(text):
+        raise InvalidInput(f"{text!r} names no period", where="period", expected="a period such as 2026-11")
+    return text
+
+
+def neighbours(pages: Pages, starts_at: Instant, ends_at: Instant) -> tuple[Period, Period]:
+    """The periods before and after."""
+    return _period_at(pages, Instant(starts_at - 1)), _period_at(pages, ends_at)
+
+
+def _period_at(pages: Pages, instant: Instant) -> Period:
+    policy = pages.service.views.policy()
+    return period_at(instant, policy.period, policy.time_zone)

@@ -1,0 +1,97 @@
+"""Numbers, hours and durations as people read them. Integers in, text out: nothing is added up here.
+
+Hours carry one decimal, thousands a narrow no-break space, units a lighter shade.
+"""
+
+from markupsafe import Markup
+
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
+
+THIN_SPACE = "\u202f"
+MINUS = "\u2212"
+DASH = "–"
+
+
+def grouped(number: int) -> str:
+    """A whole number with thin spaces in its thousands."""
+    text = f"{abs(number):,}".replace(",", THIN_SPACE)
+    return MINUS + text if number < 0 else text
+
+
+def hours(amount_ms: int) -> str:
+    """(Standard) GPU-milliseconds as hours with one decimal, rounded half away from zero."""
+    tenths = (abs(amount_ms) * 10 + MS_PER_HOUR // 2) // MS_PER_HOUR
+    text = f"{grouped(tenths // 10)}.{tenths % 10}"
+    return MINUS + text if amount_ms < 0 and tenths else text
+
+
+def signed_hours(amount_ms: int) -> str:
+    """Hours with their sign, as a statement shows a posting."""
+    return hours(amount_ms) if amount_ms <= 0 else f"+{hours(amount_ms)}"
+
+
+def with_unit(number: str, unit: str) -> Markup:
+    """A number with its unit beside it in a lighter shade."""
+    return Markup('{}<span class="unit">{}{}</span>').format(number, THIN_SPACE, unit)
+
+
+def hours_with_unit(amount_ms: int) -> Markup:
+    return with_unit(hours(amount_ms), "h")
+
+
+def percent(part: int, whole: int) -> str:
+    """A share in percent with one decimal; a dash where there is no whole to have a share of."""
+    if whole <= 0:
+        return DASH
+    tenths = (part * 1000 + whole // 2) // whole
+    return f"{tenths // 10}.{tenths % 10}"
+
+
+def per_mille(factor: int) -> str:
+    """A weight or factor in per mille as a plain multiple: 1000 is 1, 1500 is 1.5."""
+    return f"{factor / 1000:g}"
+
+
+def multiplied_per_mille(weight: int, factor: int) -> str:
+    """Two factors in per mille as the multiple they make together: what an hour costs."""
+    return f"{weight * factor / 1_000_000:.2f}"
+
+
+def duration(length_ms: int) -> str:
+    """A span in its two largest units: 3 h 12 min, 22 min, 45 s."""
+    length = max(0, length_ms)
+    days, rest = divmod(length, MS_PER_DAY)
+    whole_hours, rest = divmod(rest, MS_PER_HOUR)
+    minutes, rest = divmod(rest, MS_PER_MINUTE)
+    if days:
+        return _two(days, "d", whole_hours, "h")
+    if whole_hours:
+        return _two(whole_hours, "h", minutes, "min")
+    if minutes:
+        return f"{minutes} min"
+    return f"{rest // MS_PER_SECOND} s"
+
+
+def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
+    return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"
+
+
+def stopwatch(length_ms: int) -> str:
+    """A running time as h:mm."""
+    minutes = max(0, length_ms) // MS_PER_MINUTE
+    return f"{grouped(minutes // 60)}:{minutes % 60:02d}"
+
+
+def gibibytes(size_bytes: int) -> str:
+    return f"{size_bytes / 2**30:.1f}"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """`1 GPU`, `12 GPUs`."""
+    return f"{grouped(number)} {noun if number == 1 else plural or noun + 's'}"
+
+
+def words_of(code: str) -> str:
+    """A CamelCase code as words: `AwaitingPreemption` is `Awaiting preemption`."""
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in code).strip()
+    return words[:1].upper() + words[1:]

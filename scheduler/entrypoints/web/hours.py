@@ -1,0 +1,96 @@
+"""My hours: what have I left. The number, the day it runs out, my workloads and the allowances that pay for them."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from scheduler.domain.errors import Refusal
+from scheduler.domain.people import Engineer
+from scheduler.domain.workloads import WorkloadState
+from scheduler.entrypoints.api.codes import CODES
+from scheduler.entrypoints.web.charts import hours_curve
+from scheduler.entrypoints.web.form_commands import command_of
+from scheduler.entrypoints.web.pages import Pages, form_of, see_other
+from scheduler.entrypoints.web.sandbox_form import choices, spec_from
+from scheduler.entrypoints.web.visitors import Visitor, signed_in
+from scheduler.lifecycle.views.shapes import BalanceView
+
+UNFINISHED = tuple(state for state in WorkloadState if not state.is_final)
+FINAL = tuple(state for state in WorkloadState if state.is_final)
+_UNFINISHED_SHOWN = 100
+_FINAL_SHOWN = 8
+
+Form = Annotated[Mapping[str, str], Depends(form_of)]
+
+
+def add_routes(router: APIRouter, pages: Pages) -> None:
+    service = pages.service
+
+    @router.get("/hours")
+    def hours(request: Request) -> Response:
+        visitor = signed_in(request, service)
+        if visitor.engineer is None:
+            return see_other("/cluster")
+        return _page(request, pages, visitor, visitor.engineer)
+
+    @router.post("/hours/sandboxes")
+    def start_sandbox(request: Request, form: Form) -> Response:
+        visitor = signed_in(request, service)
+        if visitor.engineer is None:
+            return see_other("/cluster")
+        try:
+            workload = service.commands.submit(
+                visitor.caller,
+                spec_from(form),
+                now=service.clock.now(),
+                command=command_of(visitor.caller, form),
+            )
+        except Refusal as refusal:
+            return _page(request, pages, visitor, visitor.engineer, form, refusal)
+        return see_other(f"/hours#{workload.id}")
+
+
+def _page(
+    request: Request,
+    pages: Pages,
+    visitor: Visitor,
+    engineer: Engineer,
+    form: Mapping[str, str] | None = None,
+    refusal: Refusal | None = None,
+) -> Response:
+    """The page; after a refusal with the form open, as it was filled in, and what to mend."""
+    service, moments = pages.service, pages.moments()
+    views, caller, now = service.views, visitor.caller, moments.now
+    balance = views.balance(caller, now)
+    own = engineer.id
+    current = views.workloads(caller, now, owner=own, states=UNFINISHED, limit=_UNFINISHED_SHOWN)
+    earlier = views.workloads(caller, now, owner=own, states=FINAL, limit=_FINAL_SHOWN)
+    return pages.render(
+        request,
+        "hours.html",
+        visitor,
+        CODES[refusal.code].status if refusal else 200,
+        moments=moments,
+        title="My hours",
+        balance=balance,
+        curve=hours_curve(balance, moments),
+        pace=pace_phrase(balance),
+        current=current,
+        earlier=earlier,
+        choices=choices(views.policy(), engineer),
+        form=form or {},
+        refusal=refusal,
+        command_id=service.ids.new("f"),
+    )
+
+
+def pace_phrase(balance: BalanceView) -> str:
+    """Pace as words: above 0 hours stay unused, below 0 they burn fast."""
+    if balance.granted == 0:
+        return ""
+    if balance.pace == 0:
+        return "On plan."
+    share = f"{round(abs(balance.pace) / 10)} %"
+    return f"{share} behind plan." if balance.pace > 0 else f"{share} ahead of plan: burning fast."

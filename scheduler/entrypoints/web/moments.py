@@ -1,0 +1,98 @@
+"""Instants as people read them: relative or on the wall clock of the policy's time zone, absolute on hover."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from scheduler.domain.periods import iso, to_datetime
+from scheduler.domain.units import MS_PER_DAY, Instant
+from scheduler.entrypoints.web.formatting import duration
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTH_NAMES = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """How instants read at `now` in `zone`; `now` is the cluster's, which may be simulated."""
+
+    now: Instant
+    zone: ZoneInfo
+
+    def local(self, instant: Instant) -> datetime:
+        return to_datetime(instant).astimezone(self.zone)
+
+    def full(self, instant: Instant) -> str:
+        """20 Nov 2026, 14:02:11 CET"""
+        moment = self.local(instant)
+        return f"{self.date(instant)}, {moment:%H:%M:%S} {moment.tzname()}"
+
+    def date(self, instant: Instant) -> str:
+        moment = self.local(instant)
+        return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+
+    def day(self, instant: Instant) -> str:
+        moment = self.local(instant)
+        return f"{moment.day} {_MONTHS[moment.month - 1]}"
+
+    def weekday(self, instant: Instant) -> str:
+        """Fri 20 Nov, 14:02"""
+        moment = self.local(instant)
+        return f"{_DAYS[moment.weekday()]} {self.day(instant)}, {moment:%H:%M}"
+
+    def month(self, instant: Instant) -> str:
+        moment = self.local(instant)
+        return f"{_MONTH_NAMES[moment.month - 1]} {moment.year}"
+
+    def clock(self, instant: Instant) -> str:
+        return f"{self.local(instant):%H:%M:%S}"
+
+    def near(self, instant: Instant) -> str:
+        """The shortest that is unmistakable: 16:40 today, Sat 16:40 this week, 28 Nov otherwise."""
+        moment, today = self.local(instant), self.local(self.now)
+        if moment.date() == today.date():
+            return f"{moment:%H:%M}"
+        if abs(instant - self.now) < 6 * MS_PER_DAY:
+            return f"{_DAYS[moment.weekday()]} {moment:%H:%M}"
+        return self.day(instant) if moment.year == today.year else self.date(instant)
+
+    def ago(self, instant: Instant) -> str:
+        if instant > self.now:
+            return f"in {duration(instant - self.now)}"
+        return f"{duration(self.now - instant)} ago"
+
+    def band(self, earliest: Instant, latest: Instant) -> str:
+        """A forecast, never one instant: 28 – 30 Nov, 30 Nov – 2 Dec, today 14:00 – 18:00."""
+        first, last = self.local(earliest), self.local(latest)
+        if first.date() == last.date():
+            day = "today" if first.date() == self.local(self.now).date() else self.day(earliest)
+            return f"{day}, {first:%H:%M} – {last:%H:%M}" if f"{first:%H:%M}" != f"{last:%H:%M}" else day
+        if (first.year, first.month) == (last.year, last.month):
+            return f"{first.day} – {self.day(latest)}"
+        return f"{self.day(earliest)} – {self.day(latest)}"
+
+    def html(self, text: str, instant: Instant) -> Markup:
+        """Text about an instant, with the absolute time on hover and for programs."""
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(iso(instant), self.full(instant), text)
+
+    def html_ago(self, instant: Instant) -> Markup:
+        return self.html(self.ago(instant), instant)
+
+    def html_near(self, instant: Instant) -> Markup:
+        return self.html(self.near(instant), instant)
+
+    def html_clock(self, instant: Instant) -> Markup:
+        return self.html(self.clock(instant), instant)
+
+    def html_day(self, instant: Instant) -> Markup:
+        return self.html(self.day(instant), instant)
+
+    def html_ago_or_date(self, instant: Instant) -> Markup:
+        """Relative within a day, the date before."""
+        return self.html_ago(instant) if self.now - instant < MS_PER_DAY else self.html_day(instant)

@@ -1,0 +1,82 @@
+// Live pages: when the server says that something changed, the page is read anew and what differs is exchanged.
+// Everything works without this file. Nothing that somebody is using (an open detail, a field, the focus) is touched.
+"use strict";
+
+(() => {
+  const main = document.querySelector("main[data-live]");
+  const foot = document.getElementById("foot");
+  if (!main || !window.EventSource) return;
+
+  const REGIONS = ["simulated", "brakes", "main", "foot"];
+  let isPaused = false, isReading = false, isStale = false;
+
+  const button = document.createElement("button");
+  button.className = "quiet";
+  button.id = "live";
+  button.type = "button";
+  button.addEventListener("click", () => { isPaused = !isPaused; label(); if (!isPaused) refresh(); });
+  function label() { button.textContent = isPaused ? "Paused · go live" : "Live · pause"; }
+  label();
+  foot.append(button);
+
+  async function refresh() {
+    if (isPaused || document.hidden) { isStale = true; return; }
+    if (isReading) { isStale = true; return; }
+    isReading = true; isStale = false;
+    try {
+      const answer = await fetch(location.href, { headers: { "X-Live": "1" } });
+      if (answer.ok && !answer.redirected) {
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+        for (const id of REGIONS) {
+          const from = document.getElementById(id), to = fresh.getElementById(id);
+          if (from && to) morph(from, to);
+        }
+      }
+    } catch { /* the stream reconnects by itself, and the next event reads again */ }
+    isReading = false;
+    if (isStale) setTimeout(refresh, 500);
+  }
+
+  // Make `from` like `to`: children are matched by id, else in their order.
+  function morph(from, to) {
+    if (from.isEqualNode(to) || from === document.activeElement || from.hasAttribute("data-keep")) return;
+    for (const { name } of [...from.attributes]) {
+      if (!to.hasAttribute(name) && name !== "open") from.removeAttribute(name);
+    }
+    for (const { name, value } of to.attributes) {
+      if (from.getAttribute(name) !== value && name !== "open") from.setAttribute(name, value);
+    }
+    let at = from.firstChild;
+    for (const wanted of [...to.childNodes]) {
+      const known = wanted.id ? [...from.children].find((child) => child.id === wanted.id) : null;
+      if (known) {
+        if (known !== at) from.insertBefore(known, at); else at = at.nextSibling;
+        morph(known, wanted);
+      } else if (at && isAlike(at, wanted)) {
+        if (at.nodeType === Node.ELEMENT_NODE) morph(at, wanted);
+        else if (at.nodeValue !== wanted.nodeValue) at.nodeValue = wanted.nodeValue;
+        at = at.nextSibling;
+      } else {
+        from.insertBefore(document.importNode(wanted, true), at);
+      }
+    }
+    while (at) {
+      const next = at.nextSibling;
+      if (at !== button) at.remove();
+      at = next;
+    }
+  }
+
+  function isAlike(one, other) {
+    return one !== button && one.nodeType === other.nodeType && one.nodeName === other.nodeName && !one.id && !other.id;
+  }
+
+  const stream = new EventSource("/live");
+  let seen = null;
+  stream.addEventListener("tick", (event) => {
+    if (seen !== null && event.data !== seen) refresh();
+    seen = event.data;
+  });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && isStale) refresh(); });
+  addEventListener("pagehide", () => stream.close());
+})();

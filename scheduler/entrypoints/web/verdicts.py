@@ -1,0 +1,42 @@
+"""How a workload stands, as one of four tones: each has a colour and a shape of its own in the style sheet."""
+
+from enum import StrEnum
+
+from scheduler.domain.reasons import Reason
+from scheduler.lifecycle.views.shapes import WorkloadView
+
+
+class Tone(StrEnum):
+    GOOD = "good"
+    WAITING = "waiting"
+    LOST = "lost"
+    OVER = "over"
+
+
+_LOST = frozenset(
+    {
+        Reason.PREEMPTED,
+        Reason.FAILED,
+        Reason.NODE_LOST,
+        Reason.ALLOWANCE_EXHAUSTED,
+        Reason.START_TIMEOUT,
+        Reason.LAUNCH_REFUSED,
+        Reason.JOB_DELETED,
+        Reason.UNPLACEABLE,
+        Reason.REFUSED,
+        Reason.TIME_LIMIT,
+    }
+)
+_STATES = {
+    "running": Tone.GOOD,
+    "launching": Tone.GOOD,
+    "stopping": Tone.WAITING,
+    "queued": Tone.WAITING,
+}
+
+
+def tone(workload: WorkloadView) -> Tone:
+    """Red only for what was lost."""
+    if workload.verdict.reason in _LOST and workload.state not in {"running", "launching"}:
+        return Tone.LOST
+    return _STATES.get(workload.state, Tone.OVER)

@@ -1,0 +1,44 @@
+"""Who looks at a page: the caller behind the session cookie, with the person, where it is one."""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from scheduler.domain.errors import NotPermitted, RefusalCode
+from scheduler.domain.people import Caller, Engineer, Role
+from scheduler.entrypoints.api.auth import find_caller
+from scheduler.entrypoints.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who is signed in. `engineer` is None for a token that belongs to no person in the directory."""
+
+    caller: Caller
+    engineer: Engineer | None
+
+    @property
+    def name(self) -> str:
+        return self.engineer.name or self.engineer.subject if self.engineer else self.caller.subject
+
+    @property
+    def is_operator(self) -> bool:
+        return self.caller.has(Role.OPERATOR)
+
+    @property
+    def reads_books(self) -> bool:
+        return self.caller.has(Role.FINANCE, Role.AUDITOR, Role.OPERATOR)
+
+
+def visitor_of(request: Request, service: Service) -> Visitor | None:
+    """Who the session stands for; None where there is none, or it is no longer good. Refuses other sites' forms."""
+    caller = find_caller(request, service.store, service.clock.now())
+    return Visitor(caller, service.views.me(caller)) if caller else None
+
+
+def signed_in(request: Request, service: Service) -> Visitor:
+    """The visitor, or a refusal that leads to the sign-in page."""
+    visitor = visitor_of(request, service)
+    if visitor is None:
+        raise NotPermitted("nobody is signed in here", code=RefusalCode.UNAUTHENTICATED, remedy="sign in")
+    return visitor

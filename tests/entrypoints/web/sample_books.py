@@ -1,0 +1,149 @@
+"""A month, a statement and two versions of a policy, as the views give them."""
+
+from dataclasses import replace
+from typing import Any
+
+from scheduler.domain.records import PolicyVersion
+from scheduler.domain.units import (
+    Instant,
+)
+from scheduler.lifecycle.views.shapes import (
+    MonthView,
+    ShareView,
+    StatementLine,
+    StatementView,
+)
+from tests.entrypoints.web.sample_people import (
+    DAY,
+    MARA,
+    MONTH_END,
+    MONTH_START,
+    NOW,
+    H,
+)
+
+
+def month(**changes: Any) -> MonthView:
+    def share(name: str, charged: float, unfunded: float, people: int) -> ShareView:
+        return ShareView(name, round(charged * 1.1 * H), round(charged * H), round(unfunded * H), people)
+
+    teams = (
+        share("research", 215_604.8, 9_000, 41),
+        share("platform", 136_205.1, 0, 22),
+        share("evals", 55_311.9, 4_000.5, 17),
+        share("apps", 45_830.2, 0, 12),
+    )
+    capacity = 595_200 * H
+    shares = (
+        ("charged", 761),
+        ("unfunded", 42),
+        ("overhead", 11),
+        ("free", 99),
+        ("drained", 37),
+        ("outside", 50),
+        ("unattributed", 0),
+    )
+    view = MonthView(
+        period="2026-11",
+        starts_at=MONTH_START,
+        ends_at=MONTH_END,
+        charged=sum(t.charged for t in teams),
+        gpu_ms=sum(t.gpu_ms for t in teams),
+        unfunded=sum(t.unfunded for t in teams),
+        refunded=1_212 * H,
+        granted=612_000 * H,
+        outstanding=157_836 * H,
+        by_team=teams,
+        by_tier=(
+            share("staff", 320_000, 13_000, 60),
+            share("principal", 100_000, 0, 9),
+            share("associate", 32_952, 0.5, 23),
+        ),
+        by_gpu_class=(share("h100", 300_000, 0, 50), share("a100", 130_000, 0, 42), share("l40s", 22_952, 0, 30)),
+        buckets=tuple((name, capacity * per_mille // 1000) for name, per_mille in shares),
+        capacity=capacity,
+        checks=(
+            ("Cached balances equal the journal", True, "0 differences in 1 412 accounts"),
+            ("Every transaction balances", True, "48 231 transactions sum to 0 per unit"),
+            ("Every hold is resolved or its attempt lives", True, "4 230 holds, 94 open"),
+            ("Capacity is explained", False, "0.3 h of 595 200 h are unattributed"),
+        ),
+    )
+    return replace(view, **changes)
+
+
+def statement(**changes: Any) -> StatementView:
+    lines = [
+        StatementLine(MONTH_START, "grant", "Tier staff, 2026-11", "", "", "", "", 0, 0, 0, 0, 240 * H),
+        StatementLine(
+            Instant(MONTH_START + 2 * DAY),
+            "charge",
+            "attempt 1, ended by itself",
+            "t-1",
+            "w-eval",
+            "eval-suite-38",
+            "h100",
+            4,
+            8 * H,
+            1000,
+            1000,
+            -8 * H,
+        ),
+        StatementLine(
+            Instant(MONTH_START + 5 * DAY),
+            "charge",
+            "attempt 1, preempted",
+            "t-2",
+            "w-x",
+            "ablation-sweep",
+            "a100",
+            8,
+            90 * H,
+            550,
+            1000,
+            -round(49.5 * H),
+        ),
+        StatementLine(
+            Instant(MONTH_START + 5 * DAY),
+            "refund",
+            "work lost to a preemption",
+            "t-2",
+            "w-x",
+            "ablation-sweep",
+            "a100",
+            8,
+            0,
+            550,
+            1000,
+            round(0.6 * H),
+        ),
+    ]
+    view = StatementView(
+        MARA.id,
+        MARA.name,
+        "research",
+        "2026-11",
+        MONTH_START,
+        MONTH_END,
+        120 * H,
+        240 * H,
+        round(141.6 * H),
+        round(0.6 * H),
+        0,
+        0,
+        round(4.3 * H),
+        round(214.7 * H),
+        0,
+        46 * H,
+        tuple(lines),
+    )
+    return replace(view, **changes)
+
+
+def versions() -> list[PolicyVersion]:
+    first = "name: example\ntiers:\n  - name: staff\n    allowance: 200h\n"
+    second = "name: example\ntiers:\n  - name: staff\n    allowance: 240h\n"
+    return [
+        PolicyVersion("9f2c41d07a55e1b2", "example", second, Instant(NOW - 3 * DAY), "otto@example.com", 2),
+        PolicyVersion("11aa41d07a55e1b2", "example", first, Instant(NOW - 30 * DAY), "otto@example.com", 1),
+    ]
