@@ -28,7 +28,7 @@ class AgentSettings:
     watchdog_ms: int = 20_000
     first_reading_ms: int = 120_000
     spool_windows_max: int = 200_000
-    batch_windows_max: int = 500
+    batch_windows_max: int = 200
     retry_ms_max: int = 60_000
     request_ms: int = 10_000
 

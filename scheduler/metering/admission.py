@@ -1,0 +1,61 @@
+"""Whether a window that came in may join those that are kept of its device.
+
+A device's windows follow each other, so the last one that was kept says everything: what repeats it is absorbed,
+what follows it is taken, and what overlaps it, goes back, comes from the future or from another node is refused with
+a reason. Nothing that is refused changes anything.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.domain.units import GpuUuid, Instant, NodeName
+from scheduler.metering.windows import Window
+
+FUTURE_MS_MAX = 60_000
+"""How far a node's clock may be ahead of ours before its windows are not believed."""
+
+
+class Admission(StrEnum):
+    TAKEN = "taken"
+    DUPLICATE = "duplicate"
+    FROM_THE_FUTURE = "from-the-future"
+    UNKNOWN_GPU = "unknown-gpu"
+    """Its node's inventory does not have it."""
+    FOREIGN_GPU = "foreign-gpu"
+    """Another node's inventory has it."""
+    SEQUENCE_WENT_BACK = "sequence-went-back"
+    OVERLAPS = "overlaps"
+
+    @property
+    def is_refusal(self) -> bool:
+        return self not in {Admission.TAKEN, Admission.DUPLICATE}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The last window that was kept of a device."""
+
+    boot_id: str
+    sequence: int
+    end: Instant
+
+
+def kept_of(window: Window) -> Kept:
+    return Kept(window.boot_id, window.sequence, window.end)
+
+
+def admit(window: Window, last: Kept | None, owners: Mapping[GpuUuid, NodeName], now: Instant) -> Admission:
+    """`owners` says which node's inventory has which device. `last` is of this device, on whatever node."""
+    if window.gpu_uuid not in owners:
+        return Admission.UNKNOWN_GPU
+    if owners[window.gpu_uuid] != window.node:
+        return Admission.FOREIGN_GPU
+    if window.end > now + FUTURE_MS_MAX:
+        return Admission.FROM_THE_FUTURE
+    if last is None:
+        return Admission.TAKEN
+    if window.boot_id == last.boot_id and window.sequence <= last.sequence:
+        # Sent again because our answer was lost, or a number that was used before for other times.
+        return Admission.DUPLICATE if window.end <= last.end else Admission.SEQUENCE_WENT_BACK
+    return Admission.OVERLAPS if window.start < last.end else Admission.TAKEN
