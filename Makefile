@@ -11,7 +11,7 @@ UV := uv==0.13.8
 
 # The whole service on a simulated cluster, in accelerated time: prints an address to open.
 run: $(STAMP)
-	@exec $(BIN)/allot serve --demo
+	@exec $(BIN)/allot serve --demo-sign-in
 
 # Everything: format, lint, types, import floors, and all tests with warnings as errors.
 test: check

@@ -23,6 +23,7 @@ from scheduler.domain.units import (
     AttemptId,
     CommandId,
     EngineerId,
+    GpuClassName,
     HoldId,
     Instant,
     PodUid,
@@ -73,7 +74,7 @@ class Cluster(Protocol):
 
     async def close(self) -> None: ...
 
-    def use_gpu_classes(self, classes: Mapping[str, GpuClass]) -> None:
+    def use_gpu_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
         """Which labels make a node offer which GPU class; nodes are reported anew where that changes."""
         ...
 

@@ -15,7 +15,7 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import EngineerId
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.service import Service
-from scheduler.entrypoints.settings import ClusterKind, Settings
+from scheduler.entrypoints.settings import EXAMPLES, ClusterKind, Settings
 from scheduler.entrypoints.simulated import Simulation, open_simulation
 from scheduler.ports import Clock, Cluster, Ids, Store
 
@@ -77,13 +77,24 @@ def _prepare(service: Service) -> None:
         current = books.control.current_policy()
     if current is not None:
         service.world.put_policy(read_policy(current.text, current.name))
-    elif settings.policy is not None:
-        text = settings.policy.read_text(encoding="utf-8")
-        service.commands.apply_policy(SYSTEM, text, read_policy(text, str(settings.policy)), now=now)
-    if settings.people is not None and not service.world.people:
-        text = settings.people.read_text(encoding="utf-8")
-        people = read_people(text, str(settings.people), lambda _: EngineerId(service.ids.new("e")))
+    elif (first := _first_policy(settings)) is not None:
+        text = first.read_text(encoding="utf-8")
+        service.commands.apply_policy(SYSTEM, text, read_policy(text, first.name), now=now)
+    if (directory := _first_people(settings)) is not None and not service.world.people:
+        text = directory.read_text(encoding="utf-8")
+        people = read_people(text, directory.name, lambda _: EngineerId(service.ids.new("e")))
         service.commands.apply_people(SYSTEM, people, now=now)
     if settings.bootstrap_token is not None:
         roles = frozenset({Role.OPERATOR, Role.AUDITOR})
         service.commands.issue_token(SYSTEM, "operator", roles, hash_of(settings.bootstrap_token), now=now)
+
+
+def _first_policy(settings: Settings) -> Path | None:
+    """What was given, or, for the embedded default alone, the example."""
+    is_embedded = settings.cluster is ClusterKind.SIMULATED
+    return settings.policy or (EXAMPLES / "example.yaml" if is_embedded else None)
+
+
+def _first_people(settings: Settings) -> Path | None:
+    is_embedded = settings.cluster is ClusterKind.SIMULATED
+    return settings.people or (EXAMPLES / "people.yaml" if is_embedded else None)

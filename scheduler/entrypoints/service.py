@@ -77,7 +77,7 @@ class Service:
         await self.loops.stop()
         await self.cycle.drain()
         if self.simulation is not None:
-            await asyncio.to_thread(self.simulation.save)
+            await asyncio.to_thread(self.simulation.put, self.simulation.export())
         await self.cluster.close()
         self.store.close()
 

@@ -1,0 +1,153 @@
+"""The embedded default: a simulated cluster, clock and company under the production code.
+
+It is kept in the store, so that a restart goes on where it was. Everything simulated says so.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import orjson
+
+from scheduler.domain.errors import Refusal
+from scheduler.domain.people import Caller
+from scheduler.domain.policy import Policy
+from scheduler.domain.units import CommandId, GpuClassName, Instant
+from scheduler.entrypoints.settings import Settings
+from scheduler.lifecycle.commands import Command, Commands
+from scheduler.lifecycle.world import World
+from scheduler.ports import Store
+from scheduler.simulation.clock import SimulatedClock
+from scheduler.simulation.cluster import SimulatedCluster
+from scheduler.simulation.fates import fate_of
+from scheduler.simulation.machines import Machine, example_machines
+from scheduler.simulation.model import ClusterModel
+from scheduler.simulation.stream import Arrival, Load, SyntheticStream
+
+if TYPE_CHECKING:
+    from scheduler.entrypoints.service import Service
+
+log = logging.getLogger(__name__)
+
+STATE_KEY = "simulation"
+"""The setting in the store that holds what the simulation was when it was last saved."""
+SUBMIT_SECONDS = 0.5
+SAVE_SECONDS = 5.0
+
+
+@dataclass
+class Simulation:
+    """Everything simulated in one process. `submitted_until` is how far the stream of work has been submitted."""
+
+    store: Store
+    clock: SimulatedClock
+    cluster: SimulatedCluster
+    machines: Sequence[Machine]
+    seed: int
+    starts_at: Instant
+    submitted_until: Instant
+    refused: dict[str, int] = field(default_factory=dict)
+    _stream: SyntheticStream | None = None
+
+    def run_on(self, service: "Service") -> None:
+        """Add the simulated company's loops to the service's."""
+        deadline = 60.0
+
+        async def submit() -> None:
+            await asyncio.to_thread(self.submit_due, service.world, service.commands)
+
+        async def save() -> None:
+            state = self.export()
+            await asyncio.to_thread(self.put, state)
+
+        service.loops.every("stream", SUBMIT_SECONDS, submit, deadline_seconds=deadline)
+        service.loops.every("save", SAVE_SECONDS, save, deadline_seconds=deadline)
+
+    def submit_due(self, world: World, commands: Commands) -> int:
+        """Submit, as the people they come from, what the stream has up to now. Returns how many were accepted."""
+        if world.policy is None or not world.people:
+            return 0
+        now = self.clock.now()
+        stream = self._stream_for(world.policy, world)
+        due = stream.between(self.submitted_until, now)
+        self.submitted_until = now
+        return sum(self._submit(arrival, world, commands, now) for arrival in due)
+
+    def export(self) -> str:
+        """The simulation as it is, as JSON. Call it on the event loop: the cluster is not safe for threads."""
+        state = {
+            "now": self.clock.now(),
+            "starts_at": self.starts_at,
+            "submitted_until": self.submitted_until,
+            "cluster": self.cluster.export(),
+        }
+        return orjson.dumps(state).decode()
+
+    def put(self, state: str) -> None:
+        with self.store.writing() as books:
+            books.control.put_setting(STATE_KEY, state)
+
+    def _submit(self, arrival: Arrival, world: World, commands: Commands, now: Instant) -> bool:
+        engineer = next((e for e in world.people.values() if e.subject == arrival.subject), None)
+        if engineer is None:
+            return False
+        caller = Caller(engineer.subject, engineer.roles, engineer.id, engineer.team)
+        try:
+            commands.submit(caller, arrival.spec, now=now, command=Command(CommandId(arrival.id), arrival.id))
+        except Refusal as refusal:
+            # People ask for what they may not have: the refusal is the answer that they get, and is counted.
+            self.refused[refusal.code.value] = self.refused.get(refusal.code.value, 0) + 1
+            return False
+        return True
+
+    def _stream_for(self, policy: Policy, world: World) -> SyntheticStream:
+        if self._stream is None or self._stream.policy is not policy:
+            self._stream = SyntheticStream(
+                policy,
+                sorted(world.people.values(), key=lambda engineer: engineer.subject),
+                self.seed,
+                self.starts_at,
+                Load(gpus=sum(machine.gpus for machine in self.machines)),
+                smallest_nodes(policy, self.machines),
+            )
+        return self._stream
+
+
+def smallest_nodes(policy: Policy, machines: Sequence[Machine]) -> Mapping[GpuClassName, int]:
+    """GPUs of the smallest node of each GPU class."""
+    sizes: dict[GpuClassName, int] = {}
+    for machine in machines:
+        for gpu_class in policy.gpu_classes.values():
+            if gpu_class.selects(machine.all_labels()):
+                sizes[gpu_class.name] = min(machine.gpus, sizes.get(gpu_class.name, machine.gpus))
+    return sizes
+
+
+def open_simulation(store: Store, settings: Settings) -> Simulation:
+    """The simulation as it was saved, or a new one whose time starts now."""
+    with store.reading() as books:
+        saved = books.control.setting(STATE_KEY)
+    machines = example_machines()
+    if saved is None:
+        now = Instant(int(time.time()) * 1000)
+        state = {"now": now, "starts_at": now, "submitted_until": now}
+        model = ClusterModel(machines, lambda workload: fate_of(settings.seed, workload.spec))
+    else:
+        state = orjson.loads(saved)
+        model = ClusterModel.restore(
+            state["cluster"], machines, lambda workload: fate_of(settings.seed, workload.spec)
+        )
+        log.info("the simulation goes on where it was")
+    clock = SimulatedClock(Instant(state["now"]), settings.factor, time.monotonic)
+    return Simulation(
+        store,
+        clock,
+        SimulatedCluster(model, clock),
+        machines,
+        settings.seed,
+        Instant(state["starts_at"]),
+        Instant(state["submitted_until"]),
+    )
