@@ -1,5 +1,6 @@
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -59,5 +60,5 @@ def test_what_is_kept_never_overlaps_however_windows_are_lost_doubled_and_shuffl
         last = kept_of(kept[-1]) if kept else None
         if admit(window, last, OWNERS, NOW) is Admission.TAKEN:
             kept.append(window)
-    assert all(before.end <= after.start for before, after in zip(kept, kept[1:], strict=False))
+    assert all(before.end <= after.start for before, after in pairwise(kept))
     assert len({window.sequence for window in kept}) == len(kept)

@@ -25,6 +25,8 @@ class ApiServer:
     requests: int = 0
     status: int = 200
     forget_answers: bool = False
+    windows_max: int = 1_000
+    wants_inventory: bool = False
     refuse: Callable[[Window], bool] = field(default=lambda _: False)
     _runner: web.AppRunner | None = None
     _port: int = 0
@@ -66,6 +68,7 @@ class ApiServer:
         refused = self._turn_away(request)
         if refused is None:
             self.inventories.append(await request.json())
+            self.wants_inventory = False
         self._changed.set()
         return refused or web.json_response({})
 
@@ -76,6 +79,10 @@ class ApiServer:
             return refused
         body = await request.json()
         assert body["node"] == request.match_info["node"]
+        if self.wants_inventory:
+            return web.Response(status=404)
+        if len(body["windows"]) > self.windows_max:
+            return web.Response(status=413)
         refusals = [self._take(body, each) for each in body["windows"]]
         self._changed.set()
         if self.forget_answers:

@@ -134,6 +134,49 @@ async def test_a_window_that_the_api_refuses_is_counted_and_does_not_block_the_n
     assert bad not in [window.sequence for window in running.of("GPU-a")]
 
 
+async def test_a_batch_that_is_too_large_is_halved_until_it_fits(running: ApiServer) -> None:
+    running.status = 503
+    before = running.requests
+    await running.until(lambda: running.requests >= before + 6)
+    running.windows_max = 1
+    running.status = 200
+    taken = len(running.of("GPU-a"))
+    await running.until(lambda: len(running.of("GPU-a")) >= taken + 4)
+    assert_without_gap_or_duplicate(running.of("GPU-a"))
+    assert running.inventories[-1]["spool"]["refused"] == 0
+
+
+async def test_an_api_that_forgot_the_node_is_told_the_inventory_again(running: ApiServer) -> None:
+    await running.until(lambda: len(running.of("GPU-a")) >= 1)
+    running.wants_inventory = True
+    told = len(running.inventories)
+    await running.until(lambda: len(running.inventories) > told)
+    taken = len(running.of("GPU-a"))
+    await running.until(lambda: len(running.of("GPU-a")) >= taken + 2)
+    assert_without_gap_or_duplicate(running.of("GPU-a"))
+
+
+async def test_a_token_that_was_replaced_is_read_again(running: ApiServer, agent_process: AgentProcess) -> None:
+    await running.until(lambda: len(running.of("GPU-a")) >= 1)
+    running.token = "the-next-token"
+    before = running.requests
+    await running.until(lambda: running.requests > before)
+    (agent_process.directory / "token").write_text("the-next-token")
+    taken = len(running.of("GPU-a"))
+    await running.until(lambda: len(running.of("GPU-a")) >= taken + 2)
+    assert_without_gap_or_duplicate(running.of("GPU-a"))
+
+
+async def test_an_agent_told_nonsense_says_what_and_does_not_start(
+    api: ApiServer, agent_process: AgentProcess
+) -> None:
+    agent_process.fake.describe(machine())
+    await agent_process.start(api, "--sample-ms", "0")
+    assert agent_process.process is not None
+    assert await agent_process.process.wait() == 2
+    assert "sample_ms is 0; expected more than 0 [invalid-value]" in agent_process.log()
+
+
 async def test_a_gpu_that_is_lost_leaves_the_others_running(running: ApiServer, agent_process: AgentProcess) -> None:
     await running.until(lambda: len(running.of("GPU-a")) >= 2)
     agent_process.fake.describe(machine(Fault(GPU_IS_LOST, gpu=0)))
