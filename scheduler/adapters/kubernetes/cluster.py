@@ -17,7 +17,7 @@ from scheduler.adapters.kubernetes.writing import Writer, WriterIdentity
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult, LaunchJob
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.observations import ClusterChanges
-from scheduler.domain.units import Instant
+from scheduler.domain.units import GpuClassName, Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class KubernetesCluster:
         self._settings = settings
         self._now = now
         self._jitter = jitter
-        self._classes: Mapping[str, GpuClass] = {}
+        self._classes: Mapping[GpuClassName, GpuClass] = {}
         self._session: _Session | None = None
         self._is_first = True
         self._changed = asyncio.Event()
@@ -96,7 +96,7 @@ class KubernetesCluster:
             await session.observer.close()
             await session.connection.close()
 
-    def use_gpu_classes(self, classes: Mapping[str, GpuClass]) -> None:
+    def use_gpu_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
         if classes == self._classes:
             return
         self._classes = dict(classes)

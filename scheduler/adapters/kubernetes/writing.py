@@ -33,7 +33,7 @@ from scheduler.domain.actions import (
     TellJob,
 )
 from scheduler.domain.cluster import GpuClass
-from scheduler.domain.units import Instant, JobUid
+from scheduler.domain.units import GpuClassName, Instant, JobUid
 from scheduler.domain.workloads import Origin, WorkloadKind
 
 
@@ -62,9 +62,9 @@ class Writer:
         self._identity = identity
         self._shape = shape
         self._kept_seconds = kept_seconds
-        self._classes: Mapping[str, GpuClass] = {}
+        self._classes: Mapping[GpuClassName, GpuClass] = {}
 
-    def use_classes(self, classes: Mapping[str, GpuClass]) -> None:
+    def use_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
         self._classes = dict(classes)
 
     async def carry_out(self, action: Action) -> ActionOutcome:

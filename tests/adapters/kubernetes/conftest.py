@@ -20,7 +20,7 @@ from tests.contracts.cluster_contract import ClusterRig
 
 H100 = GpuClass(GpuClassName("h100"), PerMille(1000), (("nvidia.com/gpu.product", "NVIDIA-H100-80GB-HBM3"),))
 A100 = GpuClass(GpuClassName("a100"), PerMille(600), (("nvidia.com/gpu.product", "NVIDIA-A100-SXM4-80GB"),))
-CLASSES = {str(gpu_class.name): gpu_class for gpu_class in (H100, A100)}
+CLASSES = {gpu_class.name: gpu_class for gpu_class in (H100, A100)}
 H100_NODES = (NodeName("simulated-h100-0"), NodeName("simulated-h100-1"))
 
 

@@ -1,0 +1,213 @@
+"""What networks, apiservers and other people do to us: nothing is missed, done twice, or taken for an end."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scheduler.adapters.kubernetes.cluster import KubernetesCluster
+from scheduler.adapters.kubernetes.credentials import load_credentials
+from scheduler.adapters.kubernetes.watching import WatchTiming
+from scheduler.domain.actions import ActionResult, CreateJob, SuspendJob
+from scheduler.domain.observations import ObservedJob
+from scheduler.domain.reasons import Reason
+from scheduler.entrypoints.devcluster.client import ApiClient
+from scheduler.entrypoints.devcluster.cluster import ControlPlane
+from tests.adapters.kubernetes.conftest import CLASSES, H100, H100_NODES, now, settings_for
+from tests.adapters.kubernetes.wire import Wire, wire_to
+from tests.contracts.cluster_contract import ClusterRig
+
+pytestmark = pytest.mark.controlplane
+
+
+@pytest.fixture
+async def wired(control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[tuple[Wire, Path]]:
+    async with wire_to(control_plane, tmp_path) as wired:
+        yield wired
+
+
+@pytest.fixture
+def wire(wired: tuple[Wire, Path]) -> Wire:
+    return wired[0]
+
+
+@pytest.fixture
+async def cluster(wired: tuple[Wire, Path], namespace: str) -> AsyncIterator[KubernetesCluster]:
+    timing = WatchTiming(page_size=2, watch_seconds=60, idle_seconds=1.0, backoff_cap_seconds=0.2)
+    settings = replace(settings_for(namespace), timing=timing)
+    cluster = KubernetesCluster(load_credentials(str(wired[1])), settings, now=now, jitter=random.Random(1).random)
+    cluster.use_gpu_classes(CLASSES)
+    await cluster.start()
+    yield cluster
+    await cluster.close()
+
+
+@pytest.fixture
+def rig(cluster: KubernetesCluster, namespace: str) -> ClusterRig:
+    async def end_after(job: ObservedJob, seconds: int) -> None:
+        raise AssertionError(f"{job.name} is not to end by itself after {seconds} s here")
+
+    return ClusterRig(cluster, H100, H100_NODES, namespace, end_after)
+
+
+def jobs(namespace: str) -> str:
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+
+async def test_a_version_that_is_too_old_is_listed_anew_and_no_change_is_missed(
+    wire: Wire, rig: ClusterRig, api: ApiClient, namespace: str
+) -> None:
+    kept = await rig.created(rig.workload("w-kept"))
+    gone = await rig.created(rig.workload("w-gone"))
+    wire.is_cut = True
+    wire.cut_streams()
+    await api.delete(f"{jobs(namespace)}/w-gone")
+    direct = rig.workload("w-new")
+    made = {**(await api.get(f"{jobs(namespace)}/w-kept"))}
+    made = {
+        "metadata": {"name": direct.job_name, "annotations": made["metadata"]["annotations"]},
+        "spec": {key: made["spec"][key] for key in ("suspend", "backoffLimit", "template")},
+    }
+    made["spec"]["template"]["metadata"] = {}
+    await api.post(jobs(namespace), made)
+
+    wire.ages_versions = True
+    wire.is_cut = False
+    await rig.until(lambda seen: seen.job_named("w-new") is not None and gone.uid not in seen.jobs)
+
+    assert kept.uid in rig.seen.jobs
+    assert ("GET", "/apis/batch/v1/jobs", 410) in wire.seen or wire.seen.count(
+        ("GET", "/apis/batch/v1/jobs", 200)
+    ) > 2
+
+
+async def test_a_stalled_watch_is_noticed_and_begun_anew(wire: Wire, rig: ClusterRig) -> None:
+    await rig.created(rig.workload("w-before"))
+
+    wire.is_silent = True
+    await rig.do(CreateJob(rig.workload("w-during"), H100))
+    await rig.cluster.changes(0.5)
+    wire.is_silent = False
+
+    await rig.until(lambda seen: seen.job_named("w-during") is not None)
+
+
+async def test_while_the_api_is_away_nothing_is_gone_and_nothing_is_done(
+    wire: Wire, rig: ClusterRig, cluster: KubernetesCluster
+) -> None:
+    job = await rig.launched(rig.workload("w-alive"), (H100_NODES[0], 1))
+    wire.is_cut = True
+    wire.cut_streams()
+
+    began = time.monotonic()
+    suspensions = [SuspendJob(rig.workload("w-alive"), job.uid, Reason.PREEMPTED)] * 500
+    outcomes = await cluster.apply(suspensions)
+    while cluster.is_reachable:
+        rig.seen.fold(await cluster.changes(0.05))
+
+    assert {outcome.result for outcome in outcomes} == {ActionResult.RETRY}
+    assert time.monotonic() - began < 10.0
+    assert len(rig.seen.running_pods(job.uid)) == 1
+    wire.is_cut = False
+    await rig.until(lambda _: cluster.is_reachable)
+    assert len(rig.seen.running_pods(job.uid)) == 1
+
+
+async def test_a_throttled_write_is_patient(wire: Wire, rig: ClusterRig) -> None:
+    wire.throttled = 3
+
+    outcome = await rig.do(CreateJob(rig.workload("w-throttled"), H100))
+
+    assert outcome.result is ActionResult.DONE
+    assert wire.throttled == 0
+
+
+async def test_a_write_that_is_throttled_for_ever_is_left_to_the_next_cycle(wire: Wire, rig: ClusterRig) -> None:
+    wire.throttled = 1_000_000
+
+    outcome = await rig.do(CreateJob(rig.workload("w-refused"), H100))
+
+    assert outcome.result is ActionResult.RETRY
+    wire.throttled = 0
+
+
+async def test_a_create_whose_answer_is_lost_makes_one_job(
+    wire: Wire, rig: ClusterRig, api: ApiClient, namespace: str
+) -> None:
+    wire.swallowed = 1
+
+    outcome = await rig.do(CreateJob(rig.workload("w-lost"), H100))
+
+    found = await api.items(jobs(namespace))
+    assert outcome.result is ActionResult.DONE
+    assert [job["metadata"]["uid"] for job in found] == [outcome.job_uid]
+
+
+async def test_a_launch_whose_answer_is_lost_is_stale_and_runs_once(
+    wire: Wire, rig: ClusterRig, api: ApiClient, namespace: str
+) -> None:
+    workload = rig.workload("w-lost")
+    job = await rig.created(workload)
+    wire.swallowed = 1
+
+    outcome = await rig.do(rig.launching(workload, job, (H100_NODES[0], 1)))
+    await rig.until(lambda seen: len(seen.running_pods(job.uid)) == 1)
+
+    assert outcome.result is ActionResult.STALE
+    assert rig.seen.jobs[job.uid].attempt_id == "w-lost-a1"
+    assert len(await api.items(f"/api/v1/namespaces/{namespace}/pods")) == 1
+
+
+async def test_a_foreign_writer_loses_no_update_of_ours_nor_we_of_theirs(
+    rig: ClusterRig, api: ApiClient, namespace: str
+) -> None:
+    workload = rig.workload("w-contended")
+    job = await rig.created(workload)
+
+    async def write(count: int) -> None:
+        annotations = {f"theirs-{count}": "written"}
+        await api.patch(f"{jobs(namespace)}/w-contended", {"metadata": {"annotations": annotations}})
+
+    launch = rig.launching(workload, job, (H100_NODES[0], 1))
+    writers = asyncio.gather(*map(write, range(40)))
+    outcome = await rig.do(launch)
+    await writers
+
+    stored = await api.get(f"{jobs(namespace)}/w-contended")
+    assert outcome.result is ActionResult.DONE
+    assert stored["spec"]["suspend"] is False
+    assert sum(key.startswith("theirs-") for key in stored["metadata"]["annotations"]) == 40
+
+
+async def test_a_pod_deleted_by_force_is_reported_gone(rig: ClusterRig, api: ApiClient, namespace: str) -> None:
+    job = await rig.launched(rig.workload("w-forced"), (H100_NODES[0], 1))
+    (pod,) = rig.seen.running_pods(job.uid)
+
+    await api.delete(f"/api/v1/namespaces/{namespace}/pods/{pod.name}", {"gracePeriodSeconds": 0})
+
+    await rig.until(lambda seen: seen.pods[pod.uid].is_gone and seen.jobs[job.uid].is_failed)
+    assert rig.seen.pods[pod.uid].started_at == pod.started_at
+
+
+async def test_a_namespace_deleted_with_all_that_is_in_it_is_reported_gone(
+    rig: ClusterRig, api: ApiClient, namespace: str
+) -> None:
+    job = await rig.launched(rig.workload("w-swept"), (H100_NODES[0], 1))
+
+    await api.delete(f"/api/v1/namespaces/{namespace}")
+
+    await rig.until(lambda seen: job.uid not in seen.jobs and not seen.live_pods(job.uid))
+
+
+async def test_a_create_that_is_always_refused_fails_alone_and_says_why(rig: ClusterRig) -> None:
+    bad = rig.workload("w-bad")
+    bad = replace(bad, spec=replace(bad.spec, image=""))
+
+    outcomes = await rig.cluster.apply([CreateJob(bad, H100), CreateJob(rig.workload("w-good"), H100)])
+
+    assert [outcome.result for outcome in outcomes] == [ActionResult.REFUSED, ActionResult.DONE]
+    assert "image" in outcomes[0].message
