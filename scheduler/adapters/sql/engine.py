@@ -12,7 +12,9 @@ from sqlalchemy.exc import ArgumentError
 
 from scheduler.domain.errors import InvalidInput
 
-BUSY_TIMEOUT_SECONDS = 10
+PATIENCE_SECONDS = 10.0
+"""How long to wait for a lock or a free connection before it is refused as `database-locked`."""
+
 READERS_MAX = 40
 """As many as the API has threads."""
 
@@ -32,20 +34,20 @@ def parse(url: str) -> URL:
     raise _not_an_address(url)
 
 
-def open_engine(url: URL, *, to_write: bool) -> Engine:
+def open_engine(url: URL, *, to_write: bool, patience_seconds: float = PATIENCE_SECONDS) -> Engine:
     """An engine whose every transaction writes, or whose every transaction reads one consistent state."""
     if url.get_backend_name() == "sqlite":
-        return _sqlite_engine(url, to_write=to_write)
-    return _postgres_engine(url, to_write=to_write)
+        return _sqlite_engine(url, to_write, patience_seconds)
+    return _postgres_engine(url, to_write, patience_seconds)
 
 
-def _sqlite_engine(url: URL, *, to_write: bool) -> Engine:
+def _sqlite_engine(url: URL, to_write: bool, patience_seconds: float) -> Engine:
     engine = create_engine(
         url,
-        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_SECONDS},
+        connect_args={"check_same_thread": False, "timeout": patience_seconds},
         pool_size=1 if to_write else 8,
         max_overflow=0 if to_write else READERS_MAX - 8,
-        pool_timeout=BUSY_TIMEOUT_SECONDS,
+        pool_timeout=patience_seconds,
     )
 
     @event.listens_for(engine, "connect")
@@ -69,21 +71,21 @@ def _sqlite_engine(url: URL, *, to_write: bool) -> Engine:
     return engine
 
 
-def _postgres_engine(url: URL, *, to_write: bool) -> Engine:
+def _postgres_engine(url: URL, to_write: bool, patience_seconds: float) -> Engine:
     engine = create_engine(
         url,
         isolation_level="READ COMMITTED" if to_write else "REPEATABLE READ",
-        connect_args={"connect_timeout": BUSY_TIMEOUT_SECONDS, "application_name": "allot"},
+        connect_args={"connect_timeout": max(2, round(patience_seconds)), "application_name": "allot"},
         pool_size=2 if to_write else 8,
         max_overflow=0 if to_write else READERS_MAX - 8,
-        pool_timeout=BUSY_TIMEOUT_SECONDS,
+        pool_timeout=patience_seconds,
         pool_pre_ping=True,
     )
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         if to_write:
-            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT_SECONDS}s'")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(patience_seconds * 1000)}")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
         else:
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")

@@ -16,6 +16,11 @@ class FairLock:
         self._waiting: deque[Lock] = deque()
         self._owner: int | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._waiting)
+
     @contextmanager
     def held(self, timeout_seconds: float) -> Iterator[None]:
         """Raises Unavailable (`database-locked`) where the turn does not come in time."""

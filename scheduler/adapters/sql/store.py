@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sqlalchemy import URL, Connection
@@ -15,10 +16,11 @@ from scheduler.adapters.sql.books.journal import SqlJournal
 from scheduler.adapters.sql.books.people import SqlPeople
 from scheduler.adapters.sql.books.verdicts import SqlVerdicts
 from scheduler.adapters.sql.books.workloads import SqlWorkloads
-from scheduler.adapters.sql.engine import BUSY_TIMEOUT_SECONDS, open_engine, parse
+from scheduler.adapters.sql.engine import PATIENCE_SECONDS, open_engine, parse
 from scheduler.adapters.sql.faults import refusal_for
 from scheduler.adapters.sql.locking import FairLock
 from scheduler.adapters.sql.migrating import require_current, upgrade
+from scheduler.domain.errors import Unavailable
 from scheduler.ports import (
     AllowanceBook,
     AttemptBook,
@@ -32,10 +34,11 @@ from scheduler.ports import (
 )
 
 
-def open_store(url: str, *, migrate: bool = True) -> "SqlStore":
+def open_store(url: str, *, migrate: bool = True, patience_seconds: float = PATIENCE_SECONDS) -> "SqlStore":
     """The store at this address, `sqlite:///FILE` or `postgresql://USER@HOST/NAME`.
 
     `sqlite://` is a database of its own in a temporary folder that goes when the store is closed.
+    `migrate` brings its schema up to date; without it a database that is missing or outdated is refused.
     Raises Unavailable (`database-…`) where it cannot be used, InvalidInput where the address is none.
     """
     resources = ExitStack()
@@ -43,7 +46,9 @@ def open_store(url: str, *, migrate: bool = True) -> "SqlStore":
     if address.get_backend_name() == "sqlite" and not address.database:
         folder = resources.enter_context(TemporaryDirectory(prefix="allot-"))
         address = address.set(database=f"{folder}/allot.db")
-    store = SqlStore(address, resources)
+    if not migrate:
+        _require_file(address)
+    store = SqlStore(address, resources, patience_seconds)
     try:
         store.prepare(migrate=migrate)
     except BaseException:
@@ -55,18 +60,19 @@ def open_store(url: str, *, migrate: bool = True) -> "SqlStore":
 class SqlStore:
     """A Store. Safe to use from several threads; a connection belongs to one transaction at a time."""
 
-    def __init__(self, address: URL, resources: ExitStack) -> None:
+    def __init__(self, address: URL, resources: ExitStack, patience_seconds: float) -> None:
         self._turn = FairLock()
         self._resources = resources
-        self._writer = open_engine(address, to_write=True)
-        self._readers = open_engine(address, to_write=False)
+        self._patience_seconds = patience_seconds
+        self._writer = open_engine(address, to_write=True, patience_seconds=patience_seconds)
+        self._readers = open_engine(address, to_write=False, patience_seconds=patience_seconds)
         self._resources.callback(self._writer.dispose)
         self._resources.callback(self._readers.dispose)
 
     @contextmanager
     def writing(self) -> Iterator[Books]:
         """Writers wait for one another in the order in which they came."""
-        with _refusals(), self._turn.held(BUSY_TIMEOUT_SECONDS), self._writer.begin() as connection:
+        with self._write() as connection:
             yield books_on(connection)
 
     @contextmanager
@@ -77,13 +83,18 @@ class SqlStore:
     def prepare(self, *, migrate: bool) -> None:
         """Bring the schema up to date, or require that it is."""
         if migrate:
-            with _refusals(), self._turn.held(BUSY_TIMEOUT_SECONDS), self._writer.begin() as connection:
+            with self._write() as connection:
                 upgrade(connection)
         with _refusals(), self._readers.begin() as connection:
             require_current(connection)
 
     def close(self) -> None:
         self._resources.close()
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with _refusals(), self._turn.held(self._patience_seconds), self._writer.begin() as connection:
+            yield connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,16 @@ def books_on(connection: Connection) -> SqlBooks:
         people=SqlPeople(connection),
         control=SqlControl(connection),
     )
+
+
+def _require_file(address: URL) -> None:
+    """SQLite would create it, empty, under any name that was mistyped."""
+    is_plain_file = address.get_backend_name() == "sqlite" and not (address.database or "").startswith("file:")
+    if is_plain_file and not Path(address.database or "").exists():
+        raise Unavailable(
+            f"there is no database {address.database}",
+            remedy="check the path; `allot serve` creates and migrates it",
+        )
 
 
 @contextmanager

@@ -1,0 +1,50 @@
+"""FAULTS.md's invariants as SQL over any database: what each finds is what is wrong."""
+
+from sqlalchemy import Connection, text
+
+INVARIANTS = {
+    "I1 each transaction sums to 0 per unit": """
+        SELECT t.id FROM transactions t JOIN entries e ON e.transaction_seq = t.seq JOIN accounts a ON a.id = e.account_id
+        GROUP BY t.id, a.unit HAVING SUM(e.amount) <> 0 OR SUM(e.gpu_ms) <> 0
+    """,
+    "I1 every transaction has entries": """
+        SELECT t.id FROM transactions t LEFT JOIN entries e ON e.transaction_seq = t.seq WHERE e.seq IS NULL
+    """,
+    "I3 no account is below its floor": """
+        SELECT kind || ':' || owner FROM accounts WHERE floor IS NOT NULL AND balance < floor
+    """,
+    "I3 an allowance's floor is its overdraft, held and expired and charged have none": """
+        SELECT a.kind || ':' || a.owner FROM accounts a LEFT JOIN allowances w ON w.id = a.owner
+        WHERE (a.kind = 'allowance' AND a.floor <> -w.overdraft)
+        OR (a.kind IN ('held', 'expired', 'charged') AND a.floor <> 0)
+    """,
+    "I4 what a hold was charged and what of it was released is the hold": """
+        SELECT h.id FROM holds h LEFT JOIN transactions t ON t.id = 'release:' || h.id
+        LEFT JOIN entries e ON e.transaction_seq = t.seq AND e.amount < 0
+        WHERE h.charged > h.amount OR (h.state = 'open' AND t.id IS NOT NULL)
+        OR (h.state = 'resolved' AND h.charged + COALESCE(-e.amount, 0) <> h.amount)
+    """,
+    "I4 what an allowance holds is what its open holds have left": """
+        SELECT a.owner FROM accounts a LEFT JOIN holds h ON h.allowance_id = a.owner AND h.state = 'open'
+        WHERE a.kind = 'held' GROUP BY a.owner, a.balance HAVING a.balance <> COALESCE(SUM(h.amount - h.charged), 0)
+    """,
+    "I9 cached balances are the journal rebuilt": """
+        SELECT a.kind || ':' || a.owner FROM accounts a LEFT JOIN entries e ON e.account_id = a.id
+        GROUP BY a.id, a.kind, a.owner, a.balance HAVING a.balance <> COALESCE(SUM(e.amount), 0)
+    """,
+    "the numbers of the journal have no gaps": """
+        SELECT name FROM (
+            SELECT 'entries' AS name, COUNT(*) AS rows_, MIN(seq) AS lowest, MAX(seq) AS highest FROM entries
+            UNION ALL SELECT 'transactions', COUNT(*), MIN(seq), MAX(seq) FROM transactions
+        ) numbers WHERE rows_ > 0 AND (lowest <> 1 OR highest <> rows_)
+    """,
+    "an entry counts when its transaction does": """
+        SELECT t.id FROM entries e JOIN transactions t ON t.seq = e.transaction_seq WHERE e.at <> t.at
+    """,
+}
+
+
+def violations(connection: Connection) -> dict[str, list[str]]:
+    """What breaks which invariant: empty where all hold."""
+    found = {name: [str(row[0]) for row in connection.execute(text(query))] for name, query in INVARIANTS.items()}
+    return {name: wrong for name, wrong in found.items() if wrong}
