@@ -16,6 +16,7 @@ from scheduler.domain.actions import (
 )
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.observations import ClusterChanges
+from scheduler.domain.units import GpuClassName
 from scheduler.ports import Clock
 from scheduler.simulation.jobs import SimulatedJob
 from scheduler.simulation.model import ClusterModel, spec_hash
@@ -50,7 +51,7 @@ class SimulatedCluster:
     async def close(self) -> None:
         """Nothing runs that would have to be ended: events happen when somebody looks."""
 
-    def use_gpu_classes(self, classes: Mapping[str, GpuClass]) -> None:
+    def use_gpu_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
         self._model.use_classes(classes)
         self._changed.set()
 

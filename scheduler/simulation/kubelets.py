@@ -6,7 +6,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from scheduler.domain.cluster import GpuClass, Node
 from scheduler.domain.observations import PodPhase
-from scheduler.domain.units import MS_PER_SECOND, NodeName, PodUid
+from scheduler.domain.units import MS_PER_SECOND, GpuClassName, NodeName, PodUid
 from scheduler.simulation.events import EventKind, Timeline
 from scheduler.simulation.jobs import SimulatedJob, SimulatedPod
 from scheduler.simulation.occupancy import Occupancy, Occupied, node_of
@@ -108,7 +108,7 @@ class Kubelets:
     def is_ready(self, name: NodeName | None) -> bool:
         return name is None or self._require(name).is_ready
 
-    def nodes(self, classes: Mapping[str, GpuClass]) -> dict[NodeName, Node]:
+    def nodes(self, classes: Mapping[GpuClassName, GpuClass]) -> dict[NodeName, Node]:
         """Every node as it is reported under these classes."""
         return {node.machine.name: node_of(node, classes) for node in self._occupancy}
 

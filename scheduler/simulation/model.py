@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from scheduler.domain.cluster import GpuClass, Placement
 from scheduler.domain.observations import ClusterChanges, PodPhase
-from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AttemptId, Instant, JobUid, NodeName
+from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AttemptId, GpuClassName, Instant, JobUid, NodeName
 from scheduler.domain.workloads import Workload
 from scheduler.simulation.events import Event, EventKind, Timeline
 from scheduler.simulation.fates import Fate
@@ -43,7 +43,7 @@ class ClusterModel:
         self.jobs: dict[JobUid, SimulatedJob] = {}
         self._fate_of = fate_of
         self._by_name: dict[tuple[str, str], JobUid] = {}
-        self._classes: dict[str, GpuClass] = {}
+        self._classes: dict[GpuClassName, GpuClass] = {}
         self._occupancy = Occupancy(self.machines)
         self._timeline = Timeline()
         self._pending = Pending()
@@ -83,7 +83,7 @@ class ClusterModel:
 
     # what is done to it
 
-    def use_classes(self, classes: Mapping[str, GpuClass]) -> None:
+    def use_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
         if dict(classes) != self._classes:
             self._classes = dict(classes)
             self._pending.nodes.update(machine.name for machine in self.machines)
@@ -154,6 +154,10 @@ class ClusterModel:
 
     def recover(self, name: NodeName) -> None:
         self._kubelets.recover(name, self.pods_on(name))
+
+    def is_ready(self, name: NodeName) -> bool:
+        """Whether the node answers."""
+        return self._kubelets.is_ready(name)
 
     def pods_on(self, name: NodeName) -> list[tuple[SimulatedJob, SimulatedPod]]:
         """The pods that hold something of the node, with their Jobs."""
@@ -268,18 +272,23 @@ class ClusterModel:
             "nodes": self._occupancy.export(),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    @classmethod
+    def restore(
+        cls, state: Mapping[str, Any], machines: Iterable[Machine], fate_of: Callable[[Workload], Fate]
+    ) -> "ClusterModel":
         """Go on from an exported state, on the same machines. Raises ValueError for a state of another version."""
         if state.get("version") != STATE_VERSION:
             raise ValueError(f"the simulation's state has version {state.get('version')}; expected {STATE_VERSION}")
-        self._timeline.restore(state["timeline"])
-        self._pending.restore(state["gone"])
-        self._occupancy.restore(state["nodes"])
+        model = cls(machines, fate_of)
+        model._timeline.restore(state["timeline"])
+        model._pending.restore(state["gone"])
+        model._occupancy.restore(state["nodes"])
         for raw in state["jobs"]:
             job = job_from_json(raw)
-            self.jobs[job.uid] = job
-            self._by_name[job.namespace, job.name] = job.uid
-            self._kubelets.put_back(job)
+            model.jobs[job.uid] = job
+            model._by_name[job.namespace, job.name] = job.uid
+            model._kubelets.put_back(job)
+        return model
 
 
 def spec_hash(workload: Workload) -> str:

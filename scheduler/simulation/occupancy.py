@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scheduler.domain.cluster import GpuClass, Node
-from scheduler.domain.units import NodeName
+from scheduler.domain.units import GpuClassName, NodeName
 from scheduler.simulation.machines import Machine
 
 
@@ -94,7 +94,7 @@ class Occupancy:
                 node.images = set(known["images"])
 
 
-def node_of(node: Occupied, classes: Mapping[str, GpuClass]) -> Node:
+def node_of(node: Occupied, classes: Mapping[GpuClassName, GpuClass]) -> Node:
     """The node as it is reported under these GPU classes."""
     machine = node.machine
     labels = machine.all_labels()

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -228,7 +229,7 @@ def test_a_finished_job_is_forgotten_after_its_time() -> None:
 def test_nodes_have_the_class_that_policy_gives_them() -> None:
     model = ClusterModel(example_machines(), lambda _: Fate(None))
     h100 = GpuClass(GpuClassName("H100"), PerMille(1000), (("nvidia.com/gpu.product", H100.product),))
-    model.use_classes({"H100": h100})
+    model.use_classes({h100.name: h100})
     nodes = [node for node in model.relist().nodes.values() if node is not None]
     assert len(nodes) == 104
     assert Counter(node.gpu_class for node in nodes) == {"H100": 24, None: 80}
@@ -254,8 +255,15 @@ _FATES = (
 )
 
 
+MACHINES = (machine(A), machine(B, outside_gpus=3))
+
+
+def _fate_of(asked: Workload) -> Fate:
+    return _FATES[len(asked.id) % len(_FATES)]
+
+
 def _model() -> ClusterModel:
-    return ClusterModel((machine(A), machine(B, outside_gpus=3)), lambda w: _FATES[len(w.id) % len(_FATES)])
+    return ClusterModel(MACHINES, _fate_of)
 
 
 def _do(model: ClusterModel, step: tuple[str, int, int]) -> None:
@@ -313,8 +321,7 @@ def test_it_goes_on_from_its_kept_state_as_if_it_had_not_stopped(
     for step in steps[:stop_at]:
         _do(whole, step)
         _do(first, step)
-    resumed = _model()
-    resumed.restore(json.loads(json.dumps(first.export())))
+    resumed = ClusterModel.restore(json.loads(json.dumps(first.export())), MACHINES, _fate_of)
     for step in (*steps[stop_at:], ("wait", 0, 4_000)):
         _do(whole, step)
         _do(resumed, step)
@@ -323,3 +330,8 @@ def test_it_goes_on_from_its_kept_state_as_if_it_had_not_stopped(
     lists = [model.relist() for model in (resumed, whole)]
     assert lists[0].nodes == lists[1].nodes
     assert {pod.uid: pod for pod in lists[0].pods} == {pod.uid: pod for pod in lists[1].pods}
+
+
+def test_a_state_of_another_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="version 0; expected 1"):
+        ClusterModel.restore({"version": 0}, MACHINES, _fate_of)

@@ -1,0 +1,142 @@
+"""A synthetic stream of workloads: who submits what when, made from stated distributions and a seed.
+
+Distributions, after the shape that traces of GPU clusters show (Helios: Hu et al., SC 2021; Philly: Jeon et al.,
+ATC 2019; openb: Weng et al., ATC 2023). They are chosen, not fitted: nothing here is anybody's real load.
+
+- arrivals: Poisson, its rate by hour of the day and day of the week in the policy's time zone, and a queue that has
+  gathered before the first morning
+- who: engineers by a Zipf law, so that few ask for much
+- GPUs: powers of two, most of them one; whole nodes above a node's size
+- time limits: log-normal, rounded up to the values that people type; what of it a job needs: see `fates`
+- priority classes: the default for most, the lowest for what can wait, the highest for a few
+- sweeps: a submission in twenty is one of many small jobs of the same kind at once
+
+The stream is a function of its seed and of time alone: any stretch of it can be made again, in any order.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+from zoneinfo import ZoneInfo
+
+from scheduler.domain.people import Engineer
+from scheduler.domain.periods import to_datetime
+from scheduler.domain.policy import Policy
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, GpuClassName, Instant
+from scheduler.domain.workloads import WorkloadSpec
+from scheduler.simulation.asking import Asker
+from scheduler.simulation.fates import Fate, fate_of
+
+BLOCK_MS = 10 * MS_PER_MINUTE
+"""The stream is made block by block, each from a seed of its own."""
+
+_SWEEP_SHARE = 0.05
+_SAMPLES = 400
+# Submissions by hour of the day, as a share of the busiest hour: a working day with a long evening.
+_BY_HOUR = (
+    *(0.25, 0.2, 0.15, 0.15, 0.15, 0.2, 0.3, 0.5, 0.8, 1.0, 1.0, 1.0),
+    *(0.8, 0.9, 1.0, 1.0, 1.0, 0.95, 0.8, 0.6, 0.5, 0.45, 0.4, 0.3),
+)
+_WEEKEND = 0.35
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One submission. `id` is the same whenever the stream is made again, and fit for a command's id."""
+
+    id: str
+    at: Instant
+    subject: str
+    spec: WorkloadSpec
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much is asked for. `busy` is GPU-hours asked per GPU-hour there is, in the busiest hours of a working day.
+
+    `backlog_hours` of busy load have gathered before the stream begins and come within its first minutes.
+    """
+
+    gpus: int
+    busy: float = 1.5
+    backlog_hours: float = 5.0
+    backlog_ms: int = 20 * MS_PER_MINUTE
+
+
+@dataclass
+class SyntheticStream:
+    """Submissions of these people under this policy. `node_gpus` is the size of a node of each GPU class."""
+
+    policy: Policy
+    people: Sequence[Engineer]
+    seed: int
+    starts_at: Instant
+    load: Load
+    node_gpus: Mapping[GpuClassName, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._zone = ZoneInfo(self.policy.time_zone)
+        self._asker = Asker(self.policy, self.people, self.node_gpus, Random(f"{self.seed}/people"))
+        self._per_hour = self.load.gpus * self.load.busy / self._mean_gpu_hours()
+
+    def between(self, start: Instant, end: Instant) -> list[Arrival]:
+        """The submissions of [start, end), in their order. Nothing comes before the stream begins."""
+        first = max(0, start - self.starts_at) // BLOCK_MS
+        last = (end - 1 - self.starts_at) // BLOCK_MS
+        blocks = (self._block(index) for index in range(first, last + 1))
+        return sorted(
+            (arrival for block in blocks for arrival in block if start <= arrival.at < end),
+            key=lambda arrival: (arrival.at, arrival.id),
+        )
+
+    def fate_of(self, spec: WorkloadSpec) -> Fate:
+        """What becomes of work that asks for this, of the stream or not."""
+        return fate_of(self.seed, spec)
+
+    def _block(self, index: int) -> Iterator[Arrival]:
+        chance = Random(f"{self.seed}/block/{index}")
+        block_at = self.starts_at + index * BLOCK_MS
+        count = 0
+        for offset_ms in self._offsets(index, Instant(block_at), chance):
+            engineer = self._asker.engineer(chance)
+            copies = chance.randint(4, 16) if chance.random() < _SWEEP_SHARE else 1
+            for spec in self._asker.ask(engineer, chance, label=f"{index}-{count}", copies=copies):
+                yield Arrival(
+                    id=f"sim-{self.seed}-{index}-{count}",
+                    at=Instant(block_at + offset_ms),
+                    subject=engineer.subject,
+                    spec=spec,
+                    fate=self.fate_of(spec),
+                )
+                count += 1
+
+    def _offsets(self, index: int, block_at: Instant, chance: Random) -> list[int]:
+        """When within the block somebody submits: exponential gaps at the hour's rate, and the backlog's."""
+        per_ms = self._per_hour * self._activity(block_at) / MS_PER_HOUR
+        backlog_blocks = self.load.backlog_ms // BLOCK_MS
+        if index < backlog_blocks:
+            per_ms += self._per_hour * self.load.backlog_hours / self.load.backlog_ms
+        offsets: list[int] = []
+        at = chance.expovariate(per_ms)
+        while at < BLOCK_MS:
+            offsets.append(int(at))
+            at += chance.expovariate(per_ms)
+        return offsets
+
+    def _activity(self, at: Instant) -> float:
+        local: datetime = to_datetime(at).astimezone(self._zone)
+        return _BY_HOUR[local.hour] * (_WEEKEND if local.weekday() >= 5 else 1.0)
+
+    def _mean_gpu_hours(self) -> float:
+        """What a submission asks for in the mean, by sampling: so that the load is the one that was asked for."""
+        chance = Random(f"{self.seed}/mean")
+        total_ms = 0
+        for number in range(_SAMPLES):
+            engineer = self._asker.engineer(chance)
+            copies = chance.randint(4, 16) if chance.random() < _SWEEP_SHARE else 1
+            for spec in self._asker.ask(engineer, chance, label=f"mean-{number}", copies=copies):
+                run_ms = self.fate_of(spec).run_ms
+                total_ms += spec.gpus * min(spec.time_limit_ms, spec.time_limit_ms if run_ms is None else run_ms)
+        return total_ms / _SAMPLES / MS_PER_HOUR
