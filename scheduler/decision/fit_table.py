@@ -83,7 +83,6 @@ class FitTable:
         self.available = np.zeros((3, len(nodes)), dtype=np.int64)
         self._order = np.zeros(len(nodes), dtype=np.int64)
         self._is_rebuilt = True
-        self._is_resized = False
         self._stale.clear()
 
     def set_node(self, node: Node) -> None:
@@ -120,11 +119,11 @@ class FitTable:
 
     def refresh(self) -> None:
         """Bring counts and totals up to date with what was booked since the last call."""
-        if self._is_resized:
+        if self._is_resized and not self._is_rebuilt:
             self._is_resized = False
             self.possible = self._possible(slice(0, len(self.rows)))
         if self._is_rebuilt:
-            self._is_rebuilt = False
+            self._is_rebuilt = self._is_resized = False
             self._stale.clear()
             self._set_available(np.arange(len(self.names)))
             self.totals, self.possible = [], []
@@ -156,12 +155,13 @@ class FitTable:
 
     def counts_if(self, row: int, available: IntArray) -> IntArray:
         """Pods of the shape that would fit on each node if this much were available there."""
+        self.refresh()
         counts: IntArray = pods_that_fit(np.maximum(available, 0), self._asked[row : row + 1])[0]
         counts *= self._matches[row] & self._accepts
         return counts
 
     def pods_at(self, row: int, position: int, available: IntArray) -> int:
-        """`counts_if` for one node."""
+        """`counts_if` for one node, of a table that is up to date."""
         if not (self._accepts[position] and self._matches[row, position]):
             return 0
         there, asked = available[:, position].tolist(), self._asked[row].tolist()

@@ -1,0 +1,86 @@
+"""`step` over any split of the changes says what a cold `decide` says."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler.decision.decide import decide, step
+from scheduler.decision.snapshot import Changes, Snapshot
+from scheduler.decision.state import Explanation, State
+from scheduler.domain.units import Instant, WorkloadId
+from tests.decision.worlds import snapshots, splits
+
+
+def cold(snapshot: Snapshot) -> State:
+    everything = {name: getattr(snapshot, name) for name in vars(snapshot) if name != "now"}
+    return step(State(), Changes(**everything), snapshot.now)[0]
+
+
+def explanations(state: State, snapshot: Snapshot) -> dict[WorkloadId, Explanation | None]:
+    """Of every workload, with the verdict's code alone: its evidence is as of when the code changed."""
+    told = {}
+    for workload_id in snapshot.queued:
+        known = state.explain(workload_id)
+        told[workload_id] = (
+            replace(known, verdict=replace(known.verdict, evidence={})) if known is not None else None
+        )
+    return told
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_steps_over_any_split_of_the_changes_end_where_a_cold_decision_does(data: st.DataObject) -> None:
+    first = data.draw(snapshots(), label="first")
+    last = replace(data.draw(snapshots(), label="last"), now=Instant(first.now + data.draw(st.sampled_from([0, 45_000, 700_000]))))
+    state = State()
+    changes = data.draw(splits(first, last), label="changes")
+    for each in changes[:-1]:
+        step(state, each, first.now)
+    plan = step(state, changes[-1], last.now)[1]
+
+    expected = decide(last)
+    assert plan.launches == expected.launches
+    assert plan.preemptions == expected.preemptions
+    assert plan.lapsed == expected.lapsed
+    told = {workload_id: verdict.reason for workload_id, verdict in state.verdicts.items()}
+    assert told == {verdict.workload_id: verdict.reason for verdict in expected.verdicts}
+    assert explanations(state, last) == explanations(cold(last), last)
+    assert state.queue() == cold(last).queue()
+
+
+@given(snapshots())
+@settings(max_examples=100, deadline=None)
+def test_what_is_not_fed_back_is_planned_again(snapshot: Snapshot) -> None:
+    state = cold(snapshot)
+    once = step(state, Changes(), snapshot.now)[1]
+    twice = step(state, Changes(), snapshot.now)[1]
+
+    expected = decide(snapshot)
+    assert (once.launches, once.preemptions) == (expected.launches, expected.preemptions)
+    assert twice == once
+    assert once.verdicts == ()
+
+
+@given(snapshots(), st.randoms(use_true_random=False))
+@settings(max_examples=100, deadline=None)
+def test_the_plan_does_not_depend_on_the_order_of_the_inputs(snapshot: Snapshot, shuffler: st.DataObject) -> None:
+    shuffled = {}
+    for name in ("nodes", "queued", "attempts", "balances", "reservations"):
+        items = list(getattr(snapshot, name).items())
+        shuffler.shuffle(items)
+        shuffled[name] = dict(items)
+
+    assert decide(replace(snapshot, **shuffled)) == decide(snapshot)
+
+
+@given(snapshots(), snapshots())
+@settings(max_examples=100, deadline=None)
+def test_a_new_policy_has_everything_judged_anew(first: Snapshot, second: Snapshot) -> None:
+    state = cold(first)
+    plan = step(state, Changes(policy=second.policy), first.now)[1]
+
+    expected = decide(replace(first, policy=second.policy))
+    assert (plan.launches, plan.preemptions) == (expected.launches, expected.preemptions)
+    told = {workload_id: verdict.reason for workload_id, verdict in state.verdicts.items()}
+    assert told == {verdict.workload_id: verdict.reason for verdict in expected.verdicts}

@@ -1,0 +1,230 @@
+"""Generated worlds: small clusters under generated policies, with work that runs, stops, waits and holds reservations.
+
+Small numbers on purpose: collisions of priority, age, quota and room are where decisions go wrong.
+"""
+
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from scheduler.decision.snapshot import Changes, Reservation, Snapshot
+from scheduler.domain.allowances import AllowanceBalance, HolderKind
+from scheduler.domain.brakes import Brake, Pause, StopRate
+from scheduler.domain.cluster import GpuClass, Node, Placement
+from scheduler.domain.policy import (
+    BorrowWithinCohort,
+    Cohort,
+    Limits,
+    Order,
+    Policy,
+    Pool,
+    PriorityClass,
+    Quota,
+    ReclaimWithinCohort,
+    WithinPool,
+)
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import CohortName, Instant, NodeName, PerMille, PoolName, PriorityClassName, TeamName
+from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
+from tests.decision.builders import A100, H100, NOW, attempt, balance, node, workload
+
+OWNERS = ("ada", "bob", "cyd")
+TEAMS = ("red", "blue", "green")
+CLASSES = (H100, A100)
+
+small = st.integers(0, 6)
+maybe_small = st.none() | small
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    classes = [
+        PriorityClass(
+            PriorityClassName(name),
+            value,
+            hold=draw(st.sampled_from(HoldMode)),
+            minimum_runtime_ms=draw(st.sampled_from([0, 600_000])),
+            is_preemptible=draw(st.sampled_from([True, True, False])),
+            may_start_unfunded=draw(st.booleans()),
+        )
+        for name, value in (("urgent", 3), ("standard", 2), ("spare", 1))
+    ]
+    pools = [draw(_pools(team)) for team in TEAMS]
+    return Policy(
+        name="generated",
+        hash="0",
+        gpu_classes={H100: GpuClass(H100, PerMille(1000)), A100: GpuClass(A100, PerMille(500))},
+        priority_classes={each.name: each for each in classes},
+        tiers={},
+        pools={each.name: each for each in pools},
+        cohorts={
+            CohortName("all"): Cohort(CohortName("all")),
+            CohortName("part"): Cohort(CohortName("part"), parent=draw(st.sampled_from([None, CohortName("all")]))),
+        },
+        limits=Limits(
+            gpus_per_engineer=draw(st.none() | st.integers(2, 10)),
+            gpus_per_team=draw(st.none() | st.integers(2, 10)),
+            unfunded_gpus_per_engineer=draw(small),
+        ),
+        preempt_rate=draw(st.sampled_from([StopRate(None), StopRate(None), StopRate(PerMille(300), floor=2)])),
+    )
+
+
+@st.composite
+def _pools(draw: st.DrawFn, team: str) -> Pool:
+    quotas = {
+        gpu_class: Quota(gpu_class, draw(small), draw(maybe_small), draw(maybe_small))
+        for gpu_class in CLASSES
+        if draw(st.integers(0, 5))
+    }
+    return Pool(
+        PoolName(team),
+        (TeamName(team),),
+        quotas,
+        cohort=draw(st.sampled_from([None, CohortName("all"), CohortName("part")])),
+        order=draw(st.sampled_from([Order.PACE, Order.FIFO])),
+        within_pool=draw(st.sampled_from(WithinPool)),
+        reclaim_within_cohort=draw(st.sampled_from(ReclaimWithinCohort)),
+        borrow_within_cohort=draw(st.sampled_from(BorrowWithinCohort)),
+        borrow_threshold=draw(st.sampled_from([None, 1, 2])),
+    )
+
+
+@st.composite
+def nodes_of(draw: st.DrawFn, name: str) -> Node:
+    gpus = draw(st.integers(1, 8))
+    return node(
+        name,
+        gpus,
+        gpu_class=draw(st.sampled_from(CLASSES)),
+        cpu=draw(st.integers(2, 9)) * 1000,
+        labels={"rack": draw(st.sampled_from(["a", "b"]))},
+        accepts_work=draw(st.sampled_from([True, True, True, False])),
+    )
+
+
+@st.composite
+def workloads(draw: st.DrawFn, name: str) -> Workload:
+    made = workload(
+        name,
+        owner=draw(st.sampled_from(OWNERS)),
+        team=draw(st.sampled_from(TEAMS)),
+        gpus=draw(st.sampled_from([1, 1, 1, 2, 3, 4, 8])),
+        pods=draw(st.sampled_from([1, 1, 1, 2, 3])),
+        age=draw(st.integers(0, 3)),
+        hours=draw(st.sampled_from([1, 2, 5])),
+        classes=draw(st.sampled_from([(H100,), (A100,), (H100, A100)])),
+        project=draw(st.sampled_from(["apollo", None])),
+        nodes_with=draw(st.sampled_from([(), (), (("rack", "a"),)])),
+        not_before=Instant(draw(st.sampled_from([0, 0, 0, NOW + 60_000]))),
+        state_reason=draw(st.sampled_from([Reason.SUBMITTED, Reason.START_TIMEOUT])),
+    )
+    priority = draw(st.sampled_from(["urgent", "standard", "standard", "spare"]))
+    return replace(made, spec=replace(made.spec, priority_class=PriorityClassName(priority)))
+
+
+@st.composite
+def attempts_on(draw: st.DrawFn, name: str, known: list[Node]) -> Attempt | None:
+    """An attempt on nodes where it fits beside nothing: whoever uses it checks that it fits beside the others."""
+    first = draw(st.sampled_from(known))
+    pods = draw(st.sampled_from([1, 1, 1, 2]))
+    team = draw(st.sampled_from(TEAMS))
+    made = attempt(
+        name,
+        {first.name: pods},
+        owner=draw(st.sampled_from(OWNERS)),
+        team=team,
+        pool=team,
+        gpus=draw(st.integers(1, 4)),
+        running_for=draw(st.sampled_from([None, 0, 60, 3600])),
+        gpu_class=first.gpu_class or H100,
+        state=draw(st.sampled_from([AttemptState.RUNNING, AttemptState.RUNNING, AttemptState.STOPPING])),
+        is_funded=draw(st.sampled_from([True, True, False])),
+        is_borrowed=draw(st.booleans()),
+        stop_reason=draw(st.sampled_from([Reason.PREEMPTED, Reason.CANCELLED])),
+        submitted_at=Instant(NOW - draw(st.integers(0, 3)) * 1000),
+    )
+    return replace(made, priority_class=PriorityClassName(draw(st.sampled_from(["urgent", "standard", "spare"]))))
+
+
+def fitting(candidates: list[Attempt], nodes: dict[NodeName, Node]) -> list[Attempt]:
+    """Those attempts that can run beside each other: the first come stay."""
+    gpus = {name: each.gpus for name, each in nodes.items()}
+    cpu = {name: each.cpu_milli for name, each in nodes.items()}
+    kept = []
+    for each in candidates:
+        places = each.placement.pods_by_node
+        if all(gpus[on] >= pods * each.pod.gpus and cpu[on] >= pods * each.pod.cpu_milli for on, pods in places):
+            kept.append(each)
+            for on, pods in places:
+                gpus[on] -= pods * each.pod.gpus
+                cpu[on] -= pods * each.pod.cpu_milli
+    return kept
+
+
+@st.composite
+def balances_of(draw: st.DrawFn) -> list[AllowanceBalance]:
+    made = [balance(owner, draw(st.integers(0, 30)), granted=30) for owner in OWNERS]
+    made += [balance(team, draw(st.integers(0, 10)), kind=HolderKind.TEAM) for team in TEAMS]
+    if draw(st.booleans()):
+        made.append(balance("apollo", 5, kind=HolderKind.PROJECT, starts_at=Instant(NOW + 30_000)))
+    return made
+
+
+@st.composite
+def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapshot:
+    known = [draw(nodes_of(f"n{number}")) for number in range(draw(st.integers(0, 5)))]
+    by_name = {each.name: each for each in known}
+    count = draw(st.integers(0, running)) if known else 0
+    candidates = [draw(attempts_on(f"r{number}", known)) for number in range(count)]
+    queued = [draw(workloads(f"w{number}")) for number in range(draw(st.integers(0, waiting)))]
+    by_id = {each.id: each for each in queued}
+    reservations = [
+        Reservation(
+            each.id,
+            H100,
+            Placement(((draw(st.sampled_from(known)).name, each.spec.pods),)),
+            Instant(NOW + draw(st.sampled_from([0, 60_000]))),
+        )
+        for each in queued
+        if known and draw(st.integers(0, 5)) == 0
+    ]
+    pauses = draw(st.sampled_from([(), (), (), (Brake.LAUNCH,), (Brake.PREEMPT,)]))
+    return Snapshot(
+        now=NOW,
+        policy=draw(policies()),
+        nodes=by_name,
+        queued=by_id,
+        attempts={each.id: each for each in fitting([each for each in candidates if each is not None], by_name)},
+        balances={each.allowance.id: each for each in draw(balances_of())},
+        reservations={each.workload_id: each for each in reservations},
+        pauses=tuple(Pause(brake, "ops", "test", NOW) for brake in pauses),
+    )
+
+
+@st.composite
+def splits(draw: st.DrawFn, first: Snapshot, last: Snapshot) -> list[Changes]:
+    """From nothing over the first snapshot to the last, in one to four steps; the policy is the last's from the start."""
+    steps = draw(st.integers(1, 4))
+    fields = ("nodes", "queued", "attempts", "balances", "reservations", "tiers")
+    entries: list[list[tuple[str, str, object]]] = [[] for _ in range(steps)]
+    for name in fields:
+        before, after = getattr(first, name), getattr(last, name)
+        for key in sorted({*before, *after}):
+            at = draw(st.integers(0, steps - 1))
+            if key in before and at > 0:
+                entries[draw(st.integers(0, at - 1))].append((name, key, before[key]))
+            entries[at].append((name, key, after.get(key)))
+    made = []
+    for position, chosen in enumerate(entries):
+        values = {name: {key: value for kind, key, value in chosen if kind == name} for name in fields}
+        is_last = position == steps - 1
+        made.append(
+            Changes(
+                policy=last.policy if position == 0 else None,
+                pauses=last.pauses if is_last else first.pauses,
+                stops=last.stops if is_last else None,
+                **values,  # type: ignore[arg-type] # the six mappings by name
+            )
+        )
+    return made
