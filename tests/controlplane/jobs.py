@@ -7,8 +7,10 @@ from scheduler.entrypoints.devcluster.client import ApiClient, Json
 from tests.plugins.polling import eventually
 
 
-def suspended_job(name: str, told: dict[str, str], *, gpus: int = 1, grace_seconds: int = 30) -> Json:
-    """A Job as allot creates them, whose pod does what the annotations tell it."""
+def suspended_job(
+    name: str, told: dict[str, str], *, gpus: int = 1, grace_seconds: int = 30, command: tuple[str, ...] = ()
+) -> Json:
+    """A Job as allot creates them, whose pod does what the annotations tell it, else what its command says."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -24,7 +26,12 @@ def suspended_job(name: str, told: dict[str, str], *, gpus: int = 1, grace_secon
                     "terminationGracePeriodSeconds": grace_seconds,
                     "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
                     "containers": [
-                        {"name": "main", "image": "example/train", "resources": {"limits": {"nvidia.com/gpu": gpus}}}
+                        {
+                            "name": "main",
+                            "image": "example/train",
+                            "command": list(command),
+                            "resources": {"limits": {"nvidia.com/gpu": gpus}},
+                        }
                     ],
                 },
             },
@@ -43,10 +50,16 @@ class JobRun:
 
     @classmethod
     async def launched(
-        cls, api: ApiClient, namespace: str, told: dict[str, str], *, grace_seconds: int = 30
+        cls,
+        api: ApiClient,
+        namespace: str,
+        told: dict[str, str],
+        *,
+        grace_seconds: int = 30,
+        command: tuple[str, ...] = (),
     ) -> "JobRun":
         """Created suspended and let go at once."""
-        job = suspended_job("run", told, grace_seconds=grace_seconds)
+        job = suspended_job("run", told, grace_seconds=grace_seconds, command=command)
         await api.post(f"/apis/batch/v1/namespaces/{namespace}/jobs", job)
         run = cls(api, namespace, "run")
         await run.suspend(False)

@@ -49,6 +49,18 @@ async def test_a_run_that_exits_with_a_code_fails_its_job_for_good(api: ApiClien
     assert job["status"]["failed"] == 1
 
 
+async def test_a_command_that_sleeps_runs_for_as_long_and_ends_as_it_says(api: ApiClient, namespace: str) -> None:
+    run = await JobRun.launched(api, namespace, {}, command=("sh", "-c", "sleep 1; exit 7"))
+    pod = await run.pod_in("Failed")
+    end = terminated(pod)
+    assert (end["exitCode"], seconds(end["finishedAt"]) - seconds(end["startedAt"])) in {(7, 1), (7, 2)}
+
+
+async def test_an_annotation_goes_before_the_command(api: ApiClient, namespace: str) -> None:
+    run = await JobRun.launched(api, namespace, {simulated.RUN_SECONDS: "0"}, command=("sleep", "3600"))
+    assert terminated(await run.pod_in("Succeeded"))["exitCode"] == 0
+
+
 async def test_a_slow_start_leaves_time_between_binding_and_the_containers_start(
     api: ApiClient, namespace: str
 ) -> None:
