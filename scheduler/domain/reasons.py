@@ -80,11 +80,11 @@ TEXTS: dict[Reason, ReasonText] = {
         "Ask for a shorter time limit or fewer GPUs, wait for the next grant, or ask for more hours.",
     ),
     Reason.ENGINEER_GPU_LIMIT: ReasonText(
-        "Waiting: you run {used} GPUs of the {limit} you may at once; this needs {needed}.",
-        "It starts when one of yours ends.",
+        "Waiting: its owner runs {used} of the {limit} GPUs allowed at once; this needs {needed}.",
+        "It starts when other work of theirs ends.",
     ),
     Reason.TEAM_GPU_LIMIT: ReasonText(
-        "Waiting: the team runs {used} GPUs of the {limit} it may at once; this needs {needed}.",
+        "Waiting: the team runs {used} of the {limit} GPUs allowed at once; this needs {needed}.",
         "It starts when work of the team ends.",
     ),
     Reason.UNPLACEABLE: ReasonText(

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     )
     factor: int = Field(60, description="Simulated seconds per real second", ge=1, le=10_000)
     seed: int = Field(1, description="Seed of the simulated stream of work")
+    stream: bool = Field(True, description="Whether the simulated company submits work of its own")
     demo_sign_in: bool = Field(False, description="Let a visitor of a simulated cluster pick who to be")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 

@@ -63,7 +63,8 @@ class Simulation:
             state = self.export()
             await asyncio.to_thread(self.put, state)
 
-        service.loops.every("stream", SUBMIT_SECONDS, submit, deadline_seconds=deadline)
+        if service.settings.stream:
+            service.loops.every("stream", SUBMIT_SECONDS, submit, deadline_seconds=deadline)
         service.loops.every("save", SAVE_SECONDS, save, deadline_seconds=deadline)
 
     def submit_due(self, world: World, commands: Commands) -> int:

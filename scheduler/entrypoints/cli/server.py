@@ -54,6 +54,9 @@ def serve(
     ] = None,
     factor: Annotated[int | None, typer.Option(help="Simulated seconds per real second.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the simulated stream of work.")] = None,
+    stream: Annotated[
+        bool | None, typer.Option("--stream/--no-stream", help="Whether the simulated company submits work.")
+    ] = None,
     demo_sign_in: Annotated[
         bool | None, typer.Option("--demo-sign-in", help="Simulated cluster only: pick who to be, without a secret.")
     ] = None,
@@ -63,6 +66,8 @@ def serve(
     given = {name: value for name, value in locals().items() if value is not None}
     settings = read_settings(given)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("apscheduler", "uvicorn", "alembic"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
     service = _build_when_possible(settings)
     try:
         asyncio.run(run(service))
@@ -113,7 +118,7 @@ class Server(uvicorn.Server):
             for socket in server.sockets:
                 host, port = socket.getsockname()[:2]
                 shown = f"[{host}]" if ":" in host else host
-                typer.echo(f"allot listens on http://{shown}:{port}")
+                typer.echo(f"allot listens on http://{shown}:{port}  (Ctrl-C stops it)")
 
 
 def _build_when_possible(settings: Settings) -> Service:
