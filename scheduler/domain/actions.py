@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scheduler.domain.cluster import GpuClass, Placement
+from scheduler.domain.policy import SandboxTerms
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import AttemptId, JobUid
 from scheduler.domain.workloads import Workload
@@ -17,6 +18,8 @@ class CreateJob:
     gpu_class: GpuClass
     key: str = ""
     """The per-sandbox key that its server asks for; empty for a job."""
+    sandbox: SandboxTerms | None = None
+    """What the policy says of its home and port; None for a job."""
 
 
 @dataclass(frozen=True, slots=True)

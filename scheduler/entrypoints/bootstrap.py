@@ -2,6 +2,7 @@
 
 import logging
 import random
+from functools import partial
 from pathlib import Path
 
 from scheduler.adapters.clock import SystemClock
@@ -61,7 +62,7 @@ def _with_folder(database: str) -> str:
 
 def _kubernetes(settings: Settings, clock: Clock) -> KubernetesCluster:
     return KubernetesCluster(
-        load_credentials(settings.kubeconfig, settings.context),
+        partial(load_credentials, settings.kubeconfig, settings.context),
         ClusterSettings(namespaces=settings.namespaces, is_observer=settings.observe),
         now=clock.now,
         jitter=random.SystemRandom().random,

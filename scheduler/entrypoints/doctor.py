@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def check_cluster(kubeconfig: str | None, context: str | None, namespaces: Seque
     """Reach, version and rights, as the account that `serve` would use."""
     try:
         cluster = KubernetesCluster(
-            load_credentials(kubeconfig, context),
+            partial(load_credentials, kubeconfig, context),
             ClusterSettings(namespaces=tuple(namespaces)),
             now=SystemClock().now,
             jitter=random.SystemRandom().random,

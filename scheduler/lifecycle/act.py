@@ -11,7 +11,7 @@ from scheduler.domain.observations import ObservedJob
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_SECOND, Instant, WorkloadId
-from scheduler.domain.workloads import Attempt, AttemptState, Origin, Workload, WorkloadState
+from scheduler.domain.workloads import Attempt, AttemptState, Origin, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.settle import end_attempt
 from scheduler.lifecycle.world import World
@@ -65,7 +65,10 @@ def _create(world: World, workload: Workload, attempt: Attempt | None) -> Create
     policy = world.require_policy()
     name = attempt.gpu_class if attempt is not None else workload.spec.gpu_classes[0]
     gpu_class = policy.gpu_classes.get(name)
-    return CreateJob(workload, gpu_class, world.keys.get(workload.id, "")) if gpu_class is not None else None
+    if gpu_class is None:
+        return None
+    sandbox = policy.sandbox if workload.spec.kind is WorkloadKind.SANDBOX else None
+    return CreateJob(workload, gpu_class, world.keys.get(workload.id, ""), sandbox)
 
 
 def _launch(policy: Policy, workload: Workload, attempt: Attempt, job: ObservedJob) -> LaunchJob | None:

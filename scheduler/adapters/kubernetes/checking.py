@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
 
 from scheduler.adapters.kubernetes.connection import Connection
-from scheduler.adapters.kubernetes.names import RawObject
+from scheduler.adapters.kubernetes.names import MANAGED_NAMESPACE, RawObject
 from scheduler.adapters.kubernetes.watching import refused
 from scheduler.domain.errors import RefusalCode, Unavailable
 
@@ -90,6 +90,12 @@ async def own_username(connection: Connection) -> str:
     return str(answer["status"]["userInfo"].get("username", ""))
 
 
+async def labelled_namespaces(connection: Connection) -> tuple[str, ...]:
+    """The namespaces whose Jobs are taken in."""
+    found = await _get(connection, "/api/v1/namespaces", {"labelSelector": f"{MANAGED_NAMESPACE}=true"})
+    return tuple(sorted(raw["metadata"]["name"] for raw in found["items"]))
+
+
 async def check_cluster(connection: Connection, namespaces: Iterable[str], *, is_observer: bool) -> ClusterCheck:
     """Everything that `allot doctor` reports about the cluster. Raises Unavailable where it does not answer."""
     needed = rights_needed(namespaces, is_observer=is_observer)
@@ -116,8 +122,8 @@ async def _has(connection: Connection, right: Right) -> bool:
     return bool(answer["status"].get("allowed"))
 
 
-async def _get(connection: Connection, path: str) -> RawObject:
-    answer = await connection.request("GET", path)
+async def _get(connection: Connection, path: str, params: Mapping[str, str] | None = None) -> RawObject:
+    answer = await connection.request("GET", path, params=params)
     if not answer.is_success:
         raise refused(path, answer)
     read: RawObject = orjson.loads(answer.body)

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from scheduler.adapters.kubernetes.applying import Batch
 from scheduler.adapters.kubernetes.backoff import Jitter
-from scheduler.adapters.kubernetes.checking import ClusterCheck, check_cluster, check_version, own_username
+from scheduler.adapters.kubernetes.checking import (
+    ClusterCheck,
+    check_cluster,
+    check_version,
+    labelled_namespaces,
+    own_username,
+)
 from scheduler.adapters.kubernetes.connection import Connection, ConnectionLimits
 from scheduler.adapters.kubernetes.credentials import Credentials
 from scheduler.adapters.kubernetes.manifests import SandboxShape
@@ -47,11 +53,14 @@ class _Session:
 
 
 class KubernetesCluster:
-    """A Kubernetes cluster of version 1.36 or later."""
+    """A Kubernetes cluster of version 1.36 or later.
+
+    `credentials` is asked anew at each start, so that a kubeconfig that was mended is read without a restart.
+    """
 
     def __init__(
         self,
-        credentials: Credentials,
+        credentials: Callable[[], Credentials],
         settings: ClusterSettings,
         *,
         now: Callable[[], Instant],
@@ -77,7 +86,7 @@ class KubernetesCluster:
 
     async def start(self) -> None:
         """See the port."""
-        connection = Connection(self._credentials, self._jitter, self._settings.limits)
+        connection = Connection(self._credentials(), self._jitter, self._settings.limits)
         await connection.open()
         try:
             await check_version(connection)
@@ -108,9 +117,10 @@ class KubernetesCluster:
 
     async def check(self) -> ClusterCheck:
         """For `allot doctor`. Raises Unavailable where the cluster does not answer."""
-        session = self._session
-        async with Connection(self._credentials, self._jitter, self._settings.limits) as connection:
-            namespaces = session.mirror.managed_namespaces if session else self._settings.namespaces or ()
+        async with Connection(self._credentials(), self._jitter, self._settings.limits) as connection:
+            namespaces = self._settings.namespaces
+            if namespaces is None:
+                namespaces = await labelled_namespaces(connection)
             return await check_cluster(connection, namespaces, is_observer=self._settings.is_observer)
 
     async def changes(self, timeout_seconds: float) -> ClusterChanges:

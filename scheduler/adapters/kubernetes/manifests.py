@@ -44,19 +44,17 @@ class SandboxShape:
 
 
 def job_manifest(workload: Workload, gpu_class: GpuClass, shape: SandboxShape, kept_seconds: int) -> RawObject:
-    """The whole object; its `allot.dev/spec-hash` is the hash of everything else that we write.
-
-    A finished Job is kept for `kept_seconds`, so that its end is seen by whoever was away.
-    """
+    """The whole object. A finished Job is kept for `kept_seconds`, so that its end is seen by whoever was away."""
     spec = workload.spec
-    job: RawObject = {
+    words = {WORKLOAD: workload.id, KIND: spec.kind.value}
+    return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
             "name": workload.job_name,
             "namespace": workload.namespace,
-            "labels": {WORKLOAD: workload.id, KIND: spec.kind.value},
-            "annotations": {WORKLOAD: workload.id, KIND: spec.kind.value, **_purpose(spec)},
+            "labels": words,
+            "annotations": {**words, **_purpose(spec), SPEC_HASH: spec_hash(workload)},
         },
         "spec": {
             "suspend": True,
@@ -68,19 +66,19 @@ def job_manifest(workload: Workload, gpu_class: GpuClass, shape: SandboxShape, k
             "completionMode": "Indexed" if spec.pods > 1 else "NonIndexed",
             "template": {
                 "metadata": {
-                    "labels": {WORKLOAD: workload.id, KIND: spec.kind.value},
+                    "labels": dict(words),
                     "annotations": {WORKLOAD: workload.id},
                 },
                 "spec": _pod_spec(workload, gpu_class, shape),
             },
         },
     }
-    job["metadata"]["annotations"][SPEC_HASH] = spec_hash(job)
-    return job
 
 
-def spec_hash(job: RawObject) -> str:
-    return hashlib.sha256(orjson.dumps(job, option=orjson.OPT_SORT_KEYS)).hexdigest()
+def spec_hash(workload: Workload) -> str:
+    """Of what was asked, not of the object: a later release or policy may write the same workload differently."""
+    asked = {"workload": workload.id, "spec": workload.spec}
+    return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def container_resources(spec: WorkloadSpec, gpu_class: GpuClass) -> RawObject:

@@ -1,14 +1,14 @@
 """Actions carried out on the apiserver, each repeatable: what the answers mean is decided here."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
 from scheduler.adapters.kubernetes.connection import Answer, Connection
 from scheduler.adapters.kubernetes.events import event, telling_patch
 from scheduler.adapters.kubernetes.launching import adopting_patch, launch_patch, suspend_patch
-from scheduler.adapters.kubernetes.manifests import SandboxShape, job_manifest
+from scheduler.adapters.kubernetes.manifests import SandboxShape, job_manifest, spec_hash
 from scheduler.adapters.kubernetes.names import (
     APPLY_PATCH,
     AUTHOR,
@@ -85,19 +85,19 @@ class Writer:
 
     async def _create(self, action: CreateJob) -> ActionOutcome:
         workload = action.workload
-        manifest = job_manifest(workload, action.gpu_class, self._shape, self._kept_seconds)
+        manifest = job_manifest(workload, action.gpu_class, self._shape_for(action), self._kept_seconds)
         answer = await self._send("POST", _jobs(workload.namespace), manifest)
         if answer.status == 409:
-            outcome = await self._adopt(action, manifest)
+            outcome = await self._adopt(action)
         else:
-            outcome = _outcome(action, answer)
+            outcome = _created(action, answer)
         if outcome.result is ActionResult.DONE and workload.spec.kind is WorkloadKind.SANDBOX:
             assert outcome.job_uid is not None, "a Job that answered has a UID"
             return await self._furnish(action, outcome, outcome.job_uid)
         return outcome
 
-    async def _adopt(self, action: CreateJob, manifest: RawObject) -> ActionOutcome:
-        """Of a Job that is there already: ours where it carries our id and the hash of what we would have written.
+    async def _adopt(self, action: CreateJob) -> ActionOutcome:
+        """Of a Job that is there already: ours where it carries our id and the hash of what was asked.
 
         Where the admission policy stamps authors, it must have been created by us, too: labels can be forged.
         """
@@ -111,7 +111,7 @@ class Writer:
         author = annotations.get(AUTHOR, "")
         is_ours = (
             annotations.get(WORKLOAD) == action.workload.id
-            and annotations.get(SPEC_HASH) == manifest["metadata"]["annotations"][SPEC_HASH]
+            and annotations.get(SPEC_HASH) == spec_hash(action.workload)
             and author in {"", self._identity.username}
             and not metadata.get("deletionTimestamp")
         )
@@ -125,7 +125,7 @@ class Writer:
         )
 
     async def _furnish(self, action: CreateJob, outcome: ActionOutcome, job_uid: JobUid) -> ActionOutcome:
-        around = surroundings(action.workload, job_uid, action.key, self._shape)
+        around = surroundings(action.workload, job_uid, action.key, self._shape_for(action))
         claims = f"/api/v1/namespaces/{action.workload.namespace}/persistentvolumeclaims"
         answer = await self._send("POST", claims, around.home)
         if not answer.is_success and answer.status != 409:
@@ -141,6 +141,10 @@ class Writer:
             if not answer.is_success:
                 return _outcome(action, answer)
         return outcome
+
+    def _shape_for(self, action: CreateJob) -> SandboxShape:
+        terms = action.sandbox
+        return self._shape if terms is None else replace(self._shape, port=terms.port, home_gib=terms.home_gib)
 
     # launch and suspend
 
@@ -239,6 +243,13 @@ def _job(namespace: str, name: str) -> str:
     return f"{_jobs(namespace)}/{name}"
 
 
+def _created(action: CreateJob, answer: Answer) -> ActionOutcome:
+    """A namespace that is missing is the platform's to make: the workload waits for it."""
+    if answer.status == 404:
+        return ActionOutcome(action, ActionResult.RETRY, f"404: {status_message(answer)}")
+    return _outcome(action, answer)
+
+
 def _outcome(action: Action, answer: Answer, about: Answer | None = None) -> ActionOutcome:
     """`about` is the answer that carries the Job, where `answer` is about something else."""
     if answer.is_success:
@@ -254,6 +265,11 @@ def _result(answer: Answer) -> ActionResult:
         return ActionResult.GONE
     if answer.status == 409:
         return ActionResult.STALE
-    if answer.status == 401 or answer.asks_to_retry:
+    if answer.status == 401 or answer.asks_to_retry or _lacks_rights(answer):
         return ActionResult.RETRY
     return ActionResult.REFUSED
+
+
+def _lacks_rights(answer: Answer) -> bool:
+    """Whether RBAC forbids it, which its admin will mend, rather than admission, which judged the object."""
+    return answer.status == 403 and " cannot " in status_message(answer) and " resource " in status_message(answer)

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 
@@ -39,7 +40,7 @@ def new_cluster(control_plane: ControlPlane) -> Callable[[ClusterSettings], Kube
     """An adapter with an administrator's rights, not started."""
 
     def make(settings: ClusterSettings) -> KubernetesCluster:
-        credentials = load_credentials(str(control_plane.kubeconfig))
+        credentials = partial(load_credentials, str(control_plane.kubeconfig))
         cluster = KubernetesCluster(credentials, settings, now=now, jitter=random.Random(1).random)
         cluster.use_gpu_classes(CLASSES)
         return cluster

@@ -3,6 +3,7 @@
 import base64
 import datetime as dt
 import random
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -164,7 +165,7 @@ async def test_a_certificate_needs_no_token(tmp_path: Path) -> None:
 
 
 async def test_a_kubeconfig_that_points_nowhere_is_unavailable_at_once(tmp_path: Path) -> None:
-    credentials = load_credentials(str(kubeconfig(tmp_path)))
+    credentials = partial(load_credentials, str(kubeconfig(tmp_path)))
     settings = ClusterSettings(limits=ConnectionLimits(timeout_seconds=5))
     cluster = KubernetesCluster(credentials, settings, now=lambda: Instant(0), jitter=random.Random(1).random)
 

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,9 @@ def wire(wired: tuple[Wire, Path]) -> Wire:
 async def cluster(wired: tuple[Wire, Path], namespace: str) -> AsyncIterator[KubernetesCluster]:
     timing = WatchTiming(page_size=2, watch_seconds=60, idle_seconds=1.0, backoff_cap_seconds=0.2)
     settings = replace(settings_for(namespace), timing=timing)
-    cluster = KubernetesCluster(load_credentials(str(wired[1])), settings, now=now, jitter=random.Random(1).random)
+    cluster = KubernetesCluster(
+        partial(load_credentials, str(wired[1])), settings, now=now, jitter=random.Random(1).random
+    )
     cluster.use_gpu_classes(CLASSES)
     await cluster.start()
     yield cluster
