@@ -69,13 +69,17 @@ class State:
 
     def queue(self, pool: PoolName | None = None, *, limit: int = 100, offset: int = 0) -> list[WorkloadId]:
         """Workloads that stand in line, in their order; of all pools: by priority, standing, age and id alike."""
-        lines = self.index.lines.all() if pool is None else self.index.lines.of_pool(pool)
+        if self._index is None:
+            return []
+        lines = self._index.lines.all() if pool is None else self._index.lines.of_pool(pool)
         in_order = merge(*(_keys(line) for line in lines))
         return [key[3] for position, key in enumerate(in_order) if offset <= position < offset + limit]
 
     def explain(self, workload_id: WorkloadId) -> Explanation | None:
-        """Why a queued workload stands where it stands, with fresh evidence; None where it does not wait."""
-        index = self.index
+        """Why a queued workload stands where it stands, with fresh evidence; None where it does not wait (yet)."""
+        index = self._index
+        if index is None:
+            return None
         ruling = self.teller.ruling(index, workload_id)
         workload = index.queued.get(workload_id)
         if ruling is None or workload is None:

@@ -1,0 +1,125 @@
+"""Who asks: tokens, sessions, roles; and pages of other sites."""
+
+import pytest
+
+from scheduler.domain.units import Instant
+from scheduler.entrypoints.api.auth import SESSION_COOKIE, hash_of, new_token
+from scheduler.entrypoints.service import Service
+from tests.entrypoints.api.conftest import Client
+from tests.entrypoints.api.test_workloads import JOB
+from tests.entrypoints.company import NOON, SYSTEM, token_of
+
+PATHS = (
+    ("GET", "/v1/workloads"),
+    ("POST", "/v1/workloads"),
+    ("GET", "/v1/workloads/w-1"),
+    ("GET", "/v1/workloads/w-1/explain"),
+    ("POST", "/v1/workloads/w-1/cancel"),
+    ("POST", "/v1/sandboxes"),
+    ("GET", "/v1/sandboxes/w-1/connect"),
+    ("GET", "/v1/balance"),
+    ("GET", "/v1/allowances"),
+    ("GET", "/v1/statement?period=2026-11"),
+    ("POST", "/v1/grants"),
+    ("GET", "/v1/cluster"),
+    ("GET", "/v1/queue"),
+    ("GET", "/v1/verdicts"),
+    ("GET", "/v1/audit"),
+    ("GET", "/v1/policy"),
+    ("PUT", "/v1/policy?name=p"),
+    ("GET", "/v1/policies"),
+    ("GET", "/v1/people"),
+    ("PUT", "/v1/people?name=p"),
+    ("GET", "/v1/me"),
+    ("GET", "/v1/brakes"),
+    ("PUT", "/v1/brakes/launch"),
+    ("DELETE", "/v1/brakes/launch"),
+    ("POST", "/v1/tokens"),
+    ("GET", "/v1/finance/month"),
+)
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+async def test_nothing_is_answered_without_a_token(as_: Client, method: str, path: str) -> None:
+    answer = await as_(None).request(method, path)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "Bearer x", "Basic YTpi", "Bearer " + "a" * 5000, "Bearer 'or 1=1--oooooooo"]
+)
+async def test_a_header_that_carries_no_token_of_ours_is_no_sign_in(as_: Client, header: str) -> None:
+    answer = await as_(None).get("/v1/me", headers={"Authorization": header})
+    assert answer.status_code == 401
+
+
+async def test_a_token_that_expired_is_answered_like_an_unknown_one(as_: Client, service: Service) -> None:
+    token = new_token()
+    expires_at = Instant(NOON + 1000)
+    roles = SYSTEM.roles
+    service.commands.issue_token(SYSTEM, "ada", roles, hash_of(token), now=NOON, expires_at=expires_at)
+    headers = {"Authorization": f"Bearer {token}"}
+    assert (await as_(None).get("/v1/me", headers=headers)).status_code == 200
+    service.clock.at = expires_at  # type: ignore[attr-defined]  # the test's own clock
+    expired = (await as_(None).get("/v1/me", headers=headers)).json()
+    unknown = (await as_(None).get("/v1/me", headers={"Authorization": f"Bearer {new_token()}"})).json()
+    assert {**expired, "request_id": ""} == {**unknown, "request_id": ""}
+
+
+async def test_a_session_reads_and_our_own_pages_write(as_: Client) -> None:
+    browser = as_(None)
+    browser.cookies.set(SESSION_COOKIE, token_of("ada"))
+    assert (await browser.get("/v1/me")).json()["subject"] == "ada"
+    for headers in ({"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://allot.test"}):
+        assert (await browser.post("/v1/workloads", json=JOB, headers=headers)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "http://evil.test"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://allot.test"},
+    ],
+)
+async def test_another_sites_page_cannot_use_a_session(as_: Client, headers: dict[str, str]) -> None:
+    browser = as_(None)
+    browser.cookies.set(SESSION_COOKIE, token_of("ada"))
+    answer = await browser.post("/v1/workloads", json=JOB, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "cross-site")
+
+
+async def test_a_bad_token_does_not_fall_back_on_the_session(as_: Client) -> None:
+    browser = as_(None)
+    browser.cookies.set(SESSION_COOKIE, token_of("ada"))
+    assert (await browser.get("/v1/me", headers={"Authorization": "Bearer wrong-wrong-wrong"})).status_code == 401
+
+
+async def test_a_token_is_issued_once_by_an_operator_and_works(as_: Client) -> None:
+    issued = await as_("olga").post("/v1/tokens", json={"subject": "ada", "roles": ["engineer"]})
+    assert issued.status_code == 201
+    token = issued.json()["token"]
+    me = (await as_(None).get("/v1/me", headers={"Authorization": f"Bearer {token}"})).json()
+    assert (me["subject"], me["roles"]) == ("ada", ["engineer"])
+    assert (await as_("ada").post("/v1/tokens", json={"subject": "ada", "roles": ["finance"]})).status_code == 403
+
+
+async def test_a_token_that_is_past_its_end_is_not_issued(as_: Client) -> None:
+    body = {"subject": "ada", "roles": ["engineer"], "expires_at": "2020-01-01T00:00:00Z"}
+    answer = await as_("olga").post("/v1/tokens", json=body)
+    assert (answer.status_code, answer.json()["where"]) == (422, "expires_at")
+
+
+async def test_without_a_demo_nobody_becomes_anybody(as_: Client) -> None:
+    answer = await as_(None).post("/v1/demo/tokens", json={"subject": "ada"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+
+
+def test_new_tokens_differ_and_are_stored_as_hashes() -> None:
+    tokens = {new_token() for _ in range(100)}
+    assert len(tokens) == 100
+    assert all(token.startswith("allot_") and len(hash_of(token)) == 64 for token in tokens)

@@ -1,0 +1,116 @@
+"""A service over the example policy, with a few people, a clock that a test moves and a cluster that says nothing."""
+
+import asyncio
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from scheduler.adapters.sql.store import open_store
+from scheduler.domain.actions import Action, ActionOutcome, ActionResult
+from scheduler.domain.cluster import GpuClass, Node
+from scheduler.domain.observations import ClusterChanges
+from scheduler.domain.people import Caller, Engineer, Role
+from scheduler.domain.periods import period_at, to_instant
+from scheduler.domain.units import EngineerId, GpuClassName, Instant, NodeName, TeamName, TierName
+from scheduler.entrypoints.api.auth import hash_of
+from scheduler.entrypoints.bootstrap import build
+from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.settings import ClusterKind, Settings
+from scheduler.lifecycle.batch import changing
+from scheduler.lifecycle.grant import grant_period
+
+POLICY = Path(__file__).parent / "company.yaml"
+NOON = to_instant(datetime(2026, 11, 20, 12, tzinfo=UTC))
+SYSTEM = Caller("test", frozenset(Role))
+
+PEOPLE = {
+    "ada": ("research", "engineer", {Role.ENGINEER}),
+    "bob": ("research", "engineer", {Role.ENGINEER}),
+    "ines": ("research", "intern", {Role.ENGINEER}),
+    "lea": ("research", "senior", {Role.ENGINEER, Role.LEAD}),
+    "olga": ("platform", "staff", {Role.ENGINEER, Role.OPERATOR}),
+    "fin": ("platform", "staff", {Role.FINANCE}),
+    "pam": ("platform", "staff", {Role.PEOPLE}),
+    "aud": ("platform", "staff", {Role.AUDITOR}),
+}
+
+
+@dataclass
+class HandClock:
+    """Stands still until the test moves it."""
+
+    at: Instant = NOON
+    is_simulated: bool = False
+
+    def now(self) -> Instant:
+        return self.at
+
+    def seconds_until(self, instant: Instant) -> float:
+        return max(0, instant - self.at) / 1000
+
+
+class SilentCluster:
+    """A cluster that reports nothing and does whatever it is asked."""
+
+    is_simulated = False
+
+    async def start(self) -> None:
+        """Nothing is watched."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def use_gpu_classes(self, classes: Mapping[str, GpuClass]) -> None:
+        """The test puts its nodes itself."""
+
+    async def changes(self, timeout_seconds: float) -> ClusterChanges:
+        await asyncio.sleep(timeout_seconds)
+        return ClusterChanges()
+
+    async def apply(self, actions: Sequence[Action]) -> list[ActionOutcome]:
+        return [ActionOutcome(action, ActionResult.DONE) for action in actions]
+
+
+@dataclass
+class CountedIds:
+    numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    def new(self, prefix: str) -> str:
+        return f"{prefix}-{next(self.numbers):04d}"
+
+
+def token_of(subject: str) -> str:
+    return f"test-token-of-{subject}"
+
+
+def small_company(database: str = "sqlite://", *, is_simulated: bool = False) -> Service:
+    """The service, not started: commands and views work, no loop runs. Each person's token is `token_of` them."""
+    settings = Settings(cluster=ClusterKind.KUBERNETES, database=database, policy=POLICY)
+    clock = HandClock(is_simulated=is_simulated)
+    service = build(settings, store=open_store(database), clock=clock, cluster=SilentCluster(), ids=CountedIds())
+    engineers = [
+        Engineer(EngineerId(""), subject, TeamName(team), TierName(tier), subject.capitalize(), frozenset(roles))
+        for subject, (team, tier, roles) in PEOPLE.items()
+    ]
+    service.commands.apply_people(SYSTEM, engineers, now=NOON)
+    for subject, (_, _, roles) in PEOPLE.items():
+        service.commands.issue_token(SYSTEM, subject, frozenset(roles), hash_of(token_of(subject)), now=NOON)
+    for number in range(4):
+        name = NodeName(f"node-{number}")
+        service.world.put_node(name, Node(name, GpuClassName("H100"), 8, 128_000, 1_024_000))
+    grant_tiers(service)
+    return service
+
+
+def grant_tiers(service: Service) -> None:
+    """The period's grants, as the loop makes them."""
+    policy = service.world.require_policy()
+    now = service.clock.now()
+    with changing(service.store, service.world, now) as batch:
+        grant_period(batch, period_at(now, policy.period, policy.time_zone))
+
+
+def engineer_id(service: Service, subject: str) -> EngineerId:
+    return next(person.id for person in service.world.people.values() if person.subject == subject)
