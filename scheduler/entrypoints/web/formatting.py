@@ -3,13 +3,17 @@
 Hours carry one decimal, thousands a narrow no-break space, units a lighter shade.
 """
 
-from markupsafe import Markup
+import re
+
+from markupsafe import Markup, escape
 
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
 
 THIN_SPACE = "\u202f"
 MINUS = "\u2212"
 DASH = "–"
+
+_TYPED = re.compile(r"`([^`]+)`")
 
 
 def grouped(number: int) -> str:
@@ -54,7 +58,7 @@ def per_mille(factor: int) -> str:
 
 def multiplied_per_mille(weight: int, factor: int) -> str:
     """Two factors in per mille as the multiple they make together: what an hour costs."""
-    return f"{weight * factor / 1_000_000:.2f}"
+    return f"{weight * factor / 1_000_000:g}"
 
 
 def duration(length_ms: int) -> str:
@@ -95,3 +99,19 @@ def words_of(code: str) -> str:
     """A CamelCase code as words: `AwaitingPreemption` is `Awaiting preemption`."""
     words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in code).strip()
     return words[:1].upper() + words[1:]
+
+
+def prose(text: str) -> Markup:
+    """Text of ours in which `backticks` mark what is typed; everything else is escaped."""
+    pieces = _TYPED.split(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if position % 2 else escape(piece)
+        for position, piece in enumerate(pieces)
+    )
+
+
+def sentence_of(text: str) -> Markup:
+    """A message as a sentence: a capital at its start, a full stop at its end."""
+    return (
+        prose(text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")) if text else Markup("")
+    )

@@ -118,9 +118,9 @@ class Pages:
 
     def _to_sign_in(self, request: Request) -> Response:
         """A strict cookie is not sent with a link from elsewhere: ask the browser once more, from here."""
+        where = quote(request.url.path) + (f"?{request.url.query}" if request.url.query else "")
         if request.headers.get("sec-fetch-site") == "cross-site":
-            return HTMLResponse("", headers={**_HEADERS, "Refresh": f"0;url={quote(request.url.path, safe='/')}"})
-        where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return HTMLResponse("", headers={**_HEADERS, "Refresh": f"0;url={where}"})
         return RedirectResponse(f"/sign-in?then={quote(where, safe='')}", _SEE_OTHER)
 
 
@@ -162,6 +162,8 @@ def _environment(assets: Assets) -> Environment:
         per_mille=formatting.per_mille,
         gibibytes=formatting.gibibytes,
         words_of=formatting.words_of,
+        prose=formatting.prose,
+        as_sentence=formatting.sentence_of,
         tone=verdicts.tone,
     )
     environment.globals.update(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from scheduler.domain.brakes import Brake, Pause
+from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.errors import NotFound, Refusal, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy import Policy
@@ -176,18 +176,22 @@ class SampleService:
         self.ids = SimpleNamespace(new=lambda prefix: f"{prefix}-7k2m9q")
         self.store = SimpleNamespace(reading=self._books, writing=self._books)
         self.tick = 0
+        self.last_token = ""
 
     @contextmanager
     def _books(self) -> Iterator[Any]:
         yield SimpleNamespace(people=self.people)
 
     def token_of(self, person: Engineer) -> str:
-        token = f"allot_sample-token-of-{person.id}"
+        self.last_token = token = f"allot_sample-token-of-{person.id}"
         self.people.add(hash_of(token), person.subject, person.roles)
         return token
 
     def pause(self, brake: Brake, why: str) -> None:
         self.world.pauses = (*self.world.pauses, Pause(brake, "otto@example.com", why, Instant(NOW - 12 * MIN)))
+
+    def reach_stop_rate(self) -> None:
+        self.world.stops = (Stop(Brake.RECLAIM, NOW, 40),)
 
     async def wait_for_tick(self, *_: object) -> int:
         return self.tick

@@ -1,0 +1,76 @@
+"""Finance: the month, where every GPU-hour went, the checks; and everybody's own statement."""
+
+from tests.entrypoints.web.conftest import SignIn
+from tests.entrypoints.web.reading import read
+from tests.entrypoints.web.sample_books import month, statement
+from tests.entrypoints.web.sample_people import FINN, MARA
+from tests.entrypoints.web.sample_views import SampleService
+
+
+async def test_the_month_says_what_the_views_say(sign_in: SignIn) -> None:
+    async with sign_in(FINN) as client:
+        text = read(await client.get("/books")).text
+    assert "November 2026" in text
+    assert "Charged 452 952.0 h standard GPU-hours; 1 212.0 h refunded" in text
+    assert "Unexplained 0.0 GPU-h of 595 200.0 capacity hours" in text
+    assert "charged 76.1 %" in text
+    assert "research 215 604.8" in text
+    assert "principal 100 000.0" in text
+    assert "Total 452 952.0" in text
+    for name, _, detail in month().checks:
+        assert name in text
+        assert detail in text
+    assert text.count("does not hold") == 1
+
+
+async def test_a_month_without_charges_or_capacity_says_so(service: SampleService, sign_in: SignIn) -> None:
+    service.views.month_value = month(
+        charged=0, gpu_ms=0, unfunded=0, by_team=(), by_tier=(), by_gpu_class=(), buckets=(), capacity=0, checks=()
+    )
+    async with sign_in(FINN) as client:
+        text = read(await client.get("/books")).text
+    assert "Unexplained – GPU-h no capacity recorded" in text
+    assert "Nothing was charged in this period." in text
+    assert "No check has run yet." in text
+
+
+async def test_the_months_before_and_after_are_a_link_away(sign_in: SignIn) -> None:
+    async with sign_in(FINN) as client:
+        page = read(await client.get("/books"))
+        odd = await client.get("/books?period=november")
+    assert "/books?period=2026-10" in page.links
+    assert "/books?period=2026-12" not in page.links
+    assert odd.status_code == 422
+    assert "names no period" in read(odd).text
+
+
+async def test_who_may_not_read_the_books_is_told_who_may(sign_in: SignIn) -> None:
+    async with sign_in(MARA) as client:
+        response = await client.get("/books")
+        hours = read(await client.get("/hours"))
+    assert response.status_code == 403
+    assert "Expected the role finance or auditor or operator." in read(response).text
+    assert "/books" not in hours.links
+    assert "/statement" in hours.links
+
+
+async def test_a_statement_adds_up_on_the_page(sign_in: SignIn) -> None:
+    view = statement()
+    assert view.opening + view.granted - view.charged + view.refunded == view.closing + view.held
+    async with sign_in(MARA) as client:
+        text = read(await client.get("/statement")).text
+    assert "Opening 120.0 Granted +240.0 Charged −141.6 Refunded +0.6 Expired 0.0 Held for what runs −4.3" in text
+    assert "Closing 214.7 Ran unfunded, not charged 46.0" in text
+    assert "ablation-sweep attempt 1, preempted 8 × a100 90.0 0.55 × 1 −49.5" in text
+
+
+async def test_an_empty_statement_says_so(service: SampleService, sign_in: SignIn) -> None:
+    service.views.statement_value = statement(lines=())
+    async with sign_in(MARA) as client:
+        assert "Nothing was posted in this period." in read(await client.get("/statement?period=2026-10")).text
+
+
+async def test_a_hostile_owner_stays_in_its_link(sign_in: SignIn) -> None:
+    async with sign_in(FINN) as client:
+        page = read(await client.get("/statement", params={"owner": 'e"><script>'}))
+    assert "/statement?period=2026-10&owner=e%22%3E%3Cscript%3E" in page.links

@@ -1,0 +1,95 @@
+"""The operator's page: figures, every GPU, the queue, verdicts, brakes."""
+
+import pytest
+
+from scheduler.domain.brakes import Brake
+from tests.entrypoints.web.conftest import SignIn
+from tests.entrypoints.web.reading import read
+from tests.entrypoints.web.sample_cluster import cluster
+from tests.entrypoints.web.sample_people import MARA, OTTO
+from tests.entrypoints.web.sample_values import fallen, queue
+from tests.entrypoints.web.sample_views import SampleService
+
+
+async def test_the_page_says_what_the_views_say(service: SampleService, sign_in: SignIn) -> None:
+    view = service.views.cluster_value
+    async with sign_in(OTTO) as client:
+        text = read(await client.get("/cluster")).text
+    assert f"{view.in_use} of 800 GPUs" in text
+    assert "Waiting 27 oldest 2 h 10 min, 94 running" in text
+    assert "Unexplained 2 GPUs in use without a reading" in text
+    assert "and 22 more" in text
+    positions = [text.index(f"{w.rank} {w.name}") for w in queue()]
+    assert positions == sorted(positions)
+    for verdict in fallen():
+        assert verdict.sentence in text
+
+
+async def test_the_colours_are_links_and_need_no_script(sign_in: SignIn) -> None:
+    async with sign_in(OTTO) as client:
+        page = read(await client.get("/cluster"))
+        switches = [link for link in page.links if link.startswith("/cluster?colour=")]
+        by_owner = read(await client.get("/cluster?colour=owner"))
+        odd = await client.get("/cluster?colour=mauve")
+    assert switches == [f"/cluster?colour={name}" for name in ("utilisation", "owner", "class", "state")]
+    assert "Léa Moreau" in by_owner.text
+    assert odd.status_code == 200
+
+
+async def test_an_empty_cluster_says_what_to_expect(service: SampleService, sign_in: SignIn) -> None:
+    service.views.cluster_value = cluster(0)
+    service.views.queue_value = ()
+    service.views.verdicts_value = ()
+    async with sign_in(OTTO) as client:
+        text = read(await client.get("/cluster")).text
+    assert "The cluster has no GPU node yet." in text
+    assert "In use – % 0 of 0 GPUs" in text
+    assert "Nothing waits" in text
+    assert "No verdict has fallen yet." in text
+
+
+async def test_a_nodes_page_shows_each_gpu_and_a_dash_for_what_was_not_read(sign_in: SignIn) -> None:
+    async with sign_in(OTTO) as client:
+        page = read(await client.get("/cluster/nodes/g-017"))
+        missing = await client.get("/cluster/nodes/g-9999")
+    assert "0 unknown" in page.text
+    assert "A dash is a reading that is absent, never a zero." in page.text
+    assert missing.status_code == 404
+    assert "g-9999" in read(missing).text
+
+
+@pytest.mark.parametrize("brake", list(Brake))
+async def test_an_operator_puts_a_brake_on_and_takes_it_off(
+    brake: Brake, service: SampleService, sign_in: SignIn
+) -> None:
+    async with sign_in(OTTO) as client:
+        form = read(await client.get("/cluster")).form(f"/brakes/{brake.value}/pause")
+        paused = await client.post(form.action, data={**form.fields, "why": "power work"})
+        resumed = await client.post(f"/brakes/{brake.value}/resume", data={"then": "/hours"})
+    assert (paused.headers["location"], resumed.headers["location"]) == ("/cluster", "/hours")
+    (pause, resume) = service.commands.asked
+    assert (pause[0], pause[1][1:]) == ("pause", (brake, "power work"))
+    assert (resume[0], resume[1][1:]) == ("resume_brake", (brake,))
+
+
+async def test_a_brake_without_a_reason_is_refused(service: SampleService, sign_in: SignIn) -> None:
+    async with sign_in(OTTO) as client:
+        for why in ("", "x" * 201):
+            response = await client.post("/brakes/launch/pause", data={"why": why})
+            assert response.status_code == 422
+        unknown = await client.post("/brakes/hand/pause", data={"why": "x"})
+    assert unknown.status_code == 404
+    assert service.commands.asked == []
+
+
+async def test_who_is_no_operator_sees_no_brake_to_pull(sign_in: SignIn) -> None:
+    async with sign_in(MARA) as client:
+        page = read(await client.get("/cluster"))
+    assert not [form for form in page.forms if form.action.startswith("/brakes")]
+
+
+async def test_a_stop_rate_that_is_reached_shows_on_every_page(service: SampleService, sign_in: SignIn) -> None:
+    service.reach_stop_rate()
+    async with sign_in(MARA) as client:
+        text = read(await client.get("/hours")).text
+    assert "The stop rate is reached : reclaim stopped 40 GPUs in ten minutes, the limit is 34." in text

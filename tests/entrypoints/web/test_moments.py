@@ -1,0 +1,52 @@
+"""Instants as people read them, on the policy's wall clock."""
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from scheduler.domain.units import Instant
+from scheduler.entrypoints.web.moments import Moments
+from tests.entrypoints.web.sample_people import DAY, MIN, NOW, H
+
+BERLIN = Moments(NOW, ZoneInfo("Europe/Berlin"))
+
+
+def test_the_wall_clock_is_that_of_the_policy() -> None:
+    assert BERLIN.full(NOW) == "20 Nov 2026, 15:32:11 CET"
+    assert Moments(NOW, ZoneInfo("UTC")).full(NOW) == "20 Nov 2026, 14:32:11 UTC"
+
+
+@pytest.mark.parametrize(
+    ("instant", "text"),
+    [
+        (NOW + 68 * MIN, "16:40"),
+        (NOW + DAY, "Sat 15:32"),
+        (NOW + 8 * DAY, "28 Nov"),
+        (NOW - 400 * DAY, "16 Oct 2025"),
+    ],
+)
+def test_an_instant_is_as_short_as_it_can_be(instant: int, text: str) -> None:
+    assert BERLIN.near(Instant(instant)) == text
+
+
+@pytest.mark.parametrize(
+    ("earliest", "latest", "text"),
+    [
+        (NOW + 8 * DAY, NOW + 10 * DAY, "28 – 30 Nov"),
+        (NOW + 8 * DAY, NOW + 13 * DAY, "28 Nov – 3 Dec"),
+        (NOW + H, NOW + 3 * H, "today, 16:32 – 18:32"),
+        (NOW + DAY, NOW + DAY, "21 Nov"),
+        (NOW, NOW, "today"),
+    ],
+)
+def test_a_forecast_is_a_band(earliest: int, latest: int, text: str) -> None:
+    assert BERLIN.band(Instant(earliest), Instant(latest)) == text
+
+
+def test_relative_times_are_absolute_on_hover() -> None:
+    html = BERLIN.html_ago(Instant(NOW - 12 * MIN))
+    assert html == '<time datetime="2026-11-20T14:20:11Z" title="20 Nov 2026, 15:20:11 CET">12 min ago</time>'
+
+
+def test_what_is_ahead_is_in_and_not_ago() -> None:
+    assert BERLIN.ago(Instant(NOW + 5 * MIN)) == "in 5 min"

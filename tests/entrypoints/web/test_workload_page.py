@@ -1,0 +1,78 @@
+"""A workload's page: everything behind its verdict, and what can be done."""
+
+import pytest
+
+from scheduler.domain.errors import Conflict
+from tests.entrypoints.web.conftest import SignIn
+from tests.entrypoints.web.reading import read
+from tests.entrypoints.web.sample_people import MARA, H
+from tests.entrypoints.web.sample_views import SampleService
+
+SANDBOX = "w-llama-70b-sandbox"
+
+
+async def test_the_page_explains_the_verdict(sign_in: SignIn) -> None:
+    async with sign_in(MARA) as client:
+        text = read(await client.get("/workloads/w-nightly-agents")).text
+    for said in (
+        "Preempted by prod-canary (urgent over standard). Queued again.",
+        "Its place in the queue is from its first submission.",
+        "reason Preempted preemptor prod-canary",
+        "pace band 6 of 10 who is behind plan is tried before who burns fast",
+        "16 × h100",
+        "Preempted borrowed 1 × 1 32.0 h",
+        "Project aurora: 8.4 h available; h100 only",
+        "Cost at most 2.0 h",
+    ):
+        assert said in text
+
+
+@pytest.mark.parametrize("act", ["cancel", "stop", "resume"])
+async def test_an_act_is_one_form(act: str, service: SampleService, sign_in: SignIn) -> None:
+    async with sign_in(MARA) as client:
+        response = await client.post(f"/workloads/{SANDBOX}/{act}", data={"then": "/hours"})
+    assert (response.status_code, response.headers["location"]) == (303, "/hours")
+    ((name, (caller, target), _),) = service.commands.asked
+    assert (name, caller.engineer, target) == (act, MARA.id, SANDBOX)
+
+
+async def test_extending_is_by_hours(service: SampleService, sign_in: SignIn) -> None:
+    async with sign_in(MARA) as client:
+        form = read(await client.get(f"/workloads/{SANDBOX}")).form(f"/workloads/{SANDBOX}/extend")
+        await client.post(form.action, data={**form.fields, "hours": "2"})
+    ((name, arguments, _),) = service.commands.asked
+    assert (name, arguments[1:]) == ("extend", (SANDBOX, 2 * H))
+
+
+async def test_a_form_never_leads_to_another_site(sign_in: SignIn) -> None:
+    for then in ("//evil.test", "https://evil.test", "/\\evil.test", "evil", "/hours\r\nSet-Cookie: x=1"):
+        async with sign_in(MARA) as client:
+            response = await client.post(f"/workloads/{SANDBOX}/stop", data={"then": then})
+        assert response.headers["location"] == f"/workloads/{SANDBOX}"
+
+
+async def test_an_act_that_is_refused_is_a_page_that_says_why(service: SampleService, sign_in: SignIn) -> None:
+    service.commands.refusal = Conflict("w-1 is completed and cannot become stopped", remedy="submit it again")
+    async with sign_in(MARA) as client:
+        response = await client.post(f"/workloads/{SANDBOX}/stop")
+    assert response.status_code == 409
+    assert "W-1 is completed and cannot become stopped." in read(response).text
+
+
+async def test_an_unknown_act_and_an_unknown_workload_are_not_found(sign_in: SignIn) -> None:
+    async with sign_in(MARA) as client:
+        assert (await client.post(f"/workloads/{SANDBOX}/delete")).status_code == 404
+        response = await client.get("/workloads/w-nope")
+    assert response.status_code == 404
+    assert "There is no such workload" in read(response).text
+
+
+async def test_all_workloads_can_be_filtered_by_state(sign_in: SignIn) -> None:
+    async with sign_in(MARA) as client:
+        everything = read(await client.get("/workloads")).text
+        failed = read(await client.get("/workloads?state=failed")).text
+        odd = await client.get("/workloads?state=odd")
+    assert "finetune-v3" in everything
+    assert "finetune-v3" not in failed
+    assert "tokenizer-test" in failed
+    assert odd.status_code == 200
