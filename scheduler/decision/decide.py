@@ -52,6 +52,10 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
 
 def _judge_lines(index: Index) -> list[Line]:
     """Put every line that a change may concern where it belongs now."""
+    for line in [*index.dirty_lines, *index.moved_lines]:
+        if not line.members:
+            # It gives up its place first: a workload that changed may stand at the same one in a new line.
+            judge_line(index, line)
     for line in index.dirty_lines:
         index.moved_lines.pop(line, None)
         judge_line(index, line)
