@@ -112,7 +112,7 @@ class Commands:
                 return workload
             self._end(batch, caller, workload, Reason.CANCELLED)
             batch.audit(caller, "cancel", workload.id, request_id=request_id)
-            return self._known(batch, workload_id)
+            return self._known(batch, workload.id)
 
     def stop(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> Workload:
         """Stop a sandbox so that it can be resumed: its home stays."""
@@ -122,7 +122,7 @@ class Commands:
             if workload.state is not WorkloadState.STOPPED:
                 self._end(batch, caller, workload, Reason.STOPPED)
                 batch.audit(caller, "stop", workload.id, request_id=request_id)
-            return self._known(batch, workload_id)
+            return self._known(batch, workload.id)
 
     def resume(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> Workload:
         """Queue a stopped sandbox again."""
@@ -141,13 +141,13 @@ class Commands:
             workload = self._own(batch, caller, workload_id)
             extend_attempt(batch, workload, extra_ms, self._ids.new)
             batch.audit(caller, "extend", workload.id, request_id=request_id, after=f"{extra_ms} ms")
-            return self._known(batch, workload_id)
+            return self._known(batch, workload.id)
 
     def record_checkpoint(self, caller: Caller, workload_id: WorkloadId, *, now: Instant) -> Attempt:
         """Note that the workload has saved its work: what a preemption costs and refunds counts from here."""
         with self._changing(now) as batch:
-            self._own(batch, caller, workload_id)
-            attempt = self._world.live_attempt(workload_id)
+            workload = self._own(batch, caller, workload_id)
+            attempt = self._world.live_attempt(workload.id)
             if attempt is None:
                 raise Conflict(f"{workload_id} does not run", code=RefusalCode.WRONG_STATE)
             changed = replace(attempt, checkpointed_at=now)
@@ -290,9 +290,22 @@ class Commands:
             raise NotFound(f"there is no workload {workload_id!r}", code=RefusalCode.UNKNOWN_WORKLOAD)
         return workload
 
+    def _id_of(self, caller: Caller, name_or_id: WorkloadId) -> WorkloadId:
+        """An id, or the name of the one workload of the caller's that goes by it and is not over."""
+        if name_or_id in self._world.workloads:
+            return name_or_id
+        named = [
+            workload.id
+            for workload in list(self._world.workloads.values())
+            if workload.owner == caller.engineer and workload.spec.name == name_or_id and not workload.state.is_final
+        ]
+        if len(named) > 1:
+            raise Conflict(f"{len(named)} of your workloads are called {name_or_id!r}", expected="an id")
+        return named[0] if named else name_or_id
+
     def _own(self, batch: Batch, caller: Caller, workload_id: WorkloadId) -> Workload:
         """The workload, if the caller owns it or is an operator. To anybody else it does not exist."""
-        workload = self._known(batch, workload_id)
+        workload = self._known(batch, self._id_of(caller, workload_id))
         if workload.owner != caller.engineer and not caller.has(Role.OPERATOR):
             raise NotFound(f"there is no workload {workload_id!r}", code=RefusalCode.UNKNOWN_WORKLOAD)
         return workload

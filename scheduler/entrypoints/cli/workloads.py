@@ -15,7 +15,7 @@ from scheduler.entrypoints.cli.waiting import wait_until
 
 app = typer.Typer(add_completion=False)
 
-WorkloadId = Annotated[str, typer.Argument(metavar="WORKLOAD", help="Its id, as `allot list` shows it.")]
+WorkloadId = Annotated[str, typer.Argument(metavar="WORKLOAD", help="Its id, or its name where it is yours.")]
 Project = Annotated[str, typer.Option("--project", "-p", help="A project of the policy, or `personal`.")]
 GpuClasses = Annotated[
     str, typer.Option("--gpu-class", "-c", help="GPU classes in order of preference, with commas between.")

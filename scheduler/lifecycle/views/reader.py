@@ -30,6 +30,9 @@ from scheduler.lifecycle.views.workloads import attempt_views, verdict_view, wor
 from scheduler.lifecycle.world import World
 from scheduler.ports import Books, Store
 
+NAMES_LOOKED_AT = 500
+"""A name means the latest workload of that name among so many."""
+
 SEES_ALL = (Role.OPERATOR, Role.AUDITOR)
 SEES_MONEY = (Role.FINANCE, Role.AUDITOR, Role.PEOPLE)
 
@@ -80,14 +83,14 @@ class Views:
         with self._store.reading() as books:
             workload = self._seen(books, caller, workload_id)
             view = workload_view(books, self._world, workload, now, rank=self._rank(workload))
-            verdicts = books.verdicts.of_workload(workload_id)
+            verdicts = books.verdicts.of_workload(workload.id)
             return ExplainView(
                 workload=view,
                 factors=order_factors(
                     self._explanation(workload), sees_pay=self._may_see_money(caller, workload.owner)
                 ),
                 verdicts=tuple(verdict_view(verdict, workload.spec.name) for verdict in verdicts),
-                attempts=attempt_views(books, workload_id, now),
+                attempts=attempt_views(books, workload.id, now),
                 payers=self._payers(books, workload, now) if self._may_see_money(caller, workload.owner) else (),
             )
 
@@ -167,8 +170,14 @@ class Views:
     # --- below ---------------------------------------------------------------------------------------------------
 
     def _seen(self, books: Books, caller: Caller, workload_id: WorkloadId) -> Workload:
-        """The workload where the caller may see it. To anybody else it does not exist."""
+        """The workload, by id or as the caller's latest of that name, where the caller may see it.
+
+        To anybody else it does not exist.
+        """
         workload = self._world.workloads.get(workload_id) or books.workloads.get(workload_id)
+        if workload is None and caller.engineer is not None:
+            latest = books.workloads.page(owner=caller.engineer, limit=NAMES_LOOKED_AT)
+            workload = next((item for item in latest if item.spec.name == workload_id), None)
         if workload is not None:
             is_team = caller.has(Role.LEAD) and workload.team == caller.team
             if workload.owner == caller.engineer or is_team or caller.has(*SEES_ALL, Role.FINANCE):
