@@ -1,0 +1,34 @@
+"""A site on the run's control plane, the service on it, and a witness of what its pods do."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from scheduler.entrypoints.devcluster.client import ApiClient
+from scheduler.entrypoints.devcluster.cluster import ControlPlane
+from tests.e2e.company import PEOPLE, POLICY
+from tests.e2e.running import Running, Site
+from tests.e2e.witness import Witness
+
+
+@pytest.fixture
+def site(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Site:
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    (tmp_path / "people.yaml").write_text(PEOPLE)
+    return Site(tmp_path, control_plane.kubeconfig, namespace)
+
+
+@pytest.fixture
+async def running(site: Site) -> AsyncIterator[Running]:
+    started = await Running.start(site)
+    yield started
+    await started.close()
+
+
+@pytest.fixture
+async def witness(api: ApiClient, namespace: str) -> AsyncIterator[Witness]:
+    watching = Witness(api, namespace)
+    await watching.begin()
+    yield watching
+    await watching.end()
