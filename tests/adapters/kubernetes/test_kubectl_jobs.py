@@ -1,0 +1,245 @@
+"""Jobs that somebody applied, and pods and nodes that are not ours, on the real control plane."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from scheduler.adapters.kubernetes.cluster import ClusterSettings, KubernetesCluster
+from scheduler.adapters.kubernetes.stamps import micro_time
+from scheduler.domain.actions import ActionResult, SuspendJob, TellJob
+from scheduler.domain.cluster import GpuClass
+from scheduler.domain.observations import ObservedJob
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, NodeName, PerMille
+from scheduler.domain.workloads import Origin, Workload
+from scheduler.entrypoints.devcluster.client import ApiClient
+from scheduler.entrypoints.devcluster.cluster import ControlPlane
+from scheduler.entrypoints.devcluster.nodes import H100 as H100_MODEL
+from scheduler.entrypoints.devcluster.nodes import GpuNode
+from scheduler.entrypoints.devcluster.simulated import NOT_READY
+from tests.adapters.kubernetes.conftest import CLASSES, H100, H100_NODES, settings_for
+from tests.contracts.cluster_contract import ClusterRig
+
+pytestmark = pytest.mark.controlplane
+
+NewCluster = Callable[[ClusterSettings], KubernetesCluster]
+
+
+def jobs(namespace: str) -> str:
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+
+def theirs(name: str, *, pods: int = 1, **pod: Any) -> dict[str, Any]:
+    """A Job as a user writes it: their affinity, their tolerations, Kubernetes' own backoff limit."""
+    return {
+        "metadata": {"name": name, "labels": {"allot.dev/project": "atlas", "allot.dev/time-limit": "1h"}},
+        "spec": {
+            "suspend": True,
+            "parallelism": pods,
+            "completions": pods,
+            "completionMode": "Indexed" if pods > 1 else "NonIndexed",
+            "template": {
+                "spec": {
+                    "restartPolicy": "Never",
+                    "terminationGracePeriodSeconds": 1,
+                    "containers": [
+                        {"name": "main", "image": "train:1", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+                    ],
+                    **pod,
+                }
+            },
+        },
+    }
+
+
+async def taken_in(rig: ClusterRig, api: ApiClient, raw: dict[str, Any]) -> tuple[Workload, ObservedJob]:
+    """Apply the Job; the workload that the lifecycle makes of what is read."""
+    name = raw["metadata"]["name"]
+    await api.post(jobs(rig.namespace), raw)
+    seen = await rig.until(lambda seen: seen.job_named(name) is not None)
+    job = seen.job_named(name)
+    assert job is not None
+    assert job.asked is not None, job.unfit
+    workload = replace(rig.workload(name), spec=job.asked, origin=Origin.KUBECTL, job_uid=job.uid)
+    return workload, job
+
+
+async def test_a_job_of_kubectl_is_launched_suspended_and_launched_elsewhere(rig: ClusterRig, api: ApiClient) -> None:
+    zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["zone-a"]}
+    required = {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+    workload, job = await taken_in(rig, api, theirs("w-theirs", affinity=affinity))
+
+    places = []
+    for node in H100_NODES:
+        launched = await rig.do(rig.launching(workload, job, (node, 1)))
+        assert launched.result is ActionResult.DONE, launched.message
+        await rig.until(lambda seen: len(seen.running_pods(job.uid)) == 1)
+        places.append(rig.seen.running_pods(job.uid)[0].node)
+        await rig.do(SuspendJob(workload, job.uid, Reason.PREEMPTED))
+        await rig.until(lambda seen: seen.is_free(job.uid))
+
+    assert tuple(places) == H100_NODES
+    stored = (await api.get(f"{jobs(rig.namespace)}/w-theirs"))["spec"]
+    assert (stored["backoffLimit"], stored["podReplacementPolicy"]) == (0, "Failed")
+
+
+async def test_a_gang_of_kubectl_lands_where_it_was_placed(rig: ClusterRig, api: ApiClient) -> None:
+    workload, job = await taken_in(rig, api, theirs("w-their-gang", pods=3))
+
+    await rig.do(rig.launching(workload, job, (H100_NODES[0], 2), (H100_NODES[1], 1)))
+    await rig.until(lambda seen: len(seen.running_pods(job.uid)) == 3)
+
+    nodes = [pod.node for pod in rig.seen.running_pods(job.uid)]
+    assert sorted(map(str, nodes)) == [H100_NODES[0], H100_NODES[0], H100_NODES[1]]
+
+
+async def test_gates_that_were_shut_when_we_ended_are_opened_by_who_starts_next(
+    new_cluster: NewCluster, api: ApiClient, namespace: str
+) -> None:
+    async def end_after(job: ObservedJob, seconds: int) -> None:
+        raise AssertionError(f"{job.name} is not to end by itself after {seconds} s here")
+
+    first = new_cluster(settings_for(namespace))
+    await first.start()
+    rig = ClusterRig(first, H100, H100_NODES, namespace, end_after)
+    workload = rig.workload("w-gated", pods=2)
+    job = await rig.created(workload)
+    outcome = await rig.do(rig.launching(workload, job, (H100_NODES[0], 1), (H100_NODES[1], 1)))
+    await first.close()
+    assert outcome.result is ActionResult.DONE
+
+    second = new_cluster(settings_for(namespace))
+    await second.start()
+    try:
+        rig = ClusterRig(second, H100, H100_NODES, namespace, end_after)
+        await rig.until(lambda seen: len(seen.running_pods(job.uid)) == 2)
+    finally:
+        await second.close()
+
+
+async def test_a_refused_job_is_told_why_where_its_author_looks(
+    rig: ClusterRig, api: ApiClient, namespace: str
+) -> None:
+    raw = theirs("w-unfit")
+    raw["metadata"]["labels"].pop("allot.dev/project")
+    await api.post(jobs(namespace), raw)
+    seen = await rig.until(lambda seen: seen.job_named("w-unfit") is not None)
+    job = seen.job_named("w-unfit")
+    assert job is not None
+    assert "allot.dev/project" in job.unfit
+
+    outcome = await rig.do(TellJob(namespace, job.name, job.uid, Reason.REFUSED, job.unfit))
+
+    assert outcome.result is ActionResult.DONE
+    events = await api.items(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")
+    (event,) = [event for event in events if event.get("reportingController") == "allot.dev/scheduler"]
+    stored = await api.get(f"{jobs(namespace)}/w-unfit")
+    assert (event["type"], event["reason"], event["note"]) == ("Warning", "Refused", job.unfit)
+    assert event["regarding"]["uid"] == job.uid
+    assert stored["metadata"]["annotations"]["allot.dev/status"] == job.unfit
+
+
+async def test_a_pod_that_is_not_ours_takes_from_its_node_while_it_lives(
+    rig: ClusterRig, api: ApiClient, namespace: str
+) -> None:
+    await rig.until(lambda seen: H100_NODES[0] in seen.nodes)
+    before = rig.seen.nodes[H100_NODES[0]]
+    pod = {
+        "metadata": {"name": "outsider"},
+        "spec": {
+            "nodeName": H100_NODES[0],
+            "tolerations": [{"operator": "Exists"}],
+            "containers": [
+                {
+                    "name": "main",
+                    "image": "any:1",
+                    "resources": {"limits": {"nvidia.com/gpu": "3", "cpu": "2", "memory": "1Gi"}},
+                }
+            ],
+        },
+    }
+
+    await api.post(f"/api/v1/namespaces/{namespace}/pods", pod)
+    await rig.until(lambda seen: seen.nodes[H100_NODES[0]].outside_gpus == before.outside_gpus + 3)
+    during = rig.seen.nodes[H100_NODES[0]]
+    await api.delete(f"/api/v1/namespaces/{namespace}/pods/outsider", {"gracePeriodSeconds": 0})
+    await rig.until(lambda seen: seen.nodes[H100_NODES[0]] == before)
+
+    assert (before.gpus - during.gpus, before.cpu_milli - during.cpu_milli) == (3, 2000)
+    assert before.memory_mib - during.memory_mib == 1024
+
+
+async def test_a_namespace_that_becomes_managed_brings_its_jobs(
+    new_cluster: NewCluster, api: ApiClient, namespace: str
+) -> None:
+    await api.post(jobs(namespace), theirs("w-early"))
+    cluster = new_cluster(replace(settings_for(namespace), namespaces=None))
+    await cluster.start()
+    try:
+        first = await cluster.changes(5.0)
+        labels = {"metadata": {"labels": {"allot.dev/managed": "true"}}}
+        await api.patch(f"/api/v1/namespaces/{namespace}", labels)
+        found: list[str] = []
+        async with asyncio.timeout(20):
+            while "w-early" not in found:
+                found += [job.name for job in (await cluster.changes(1.0)).jobs.values() if job]
+    finally:
+        await cluster.close()
+
+    assert "w-early" not in [job.name for job in first.jobs.values() if job]
+
+
+async def test_a_policy_with_other_classes_is_seen_at_once(rig: ClusterRig, cluster: KubernetesCluster) -> None:
+    await rig.until(lambda seen: H100_NODES[0] in seen.nodes)
+    hopper = GpuClass(GpuClassName("hopper"), PerMille(1000), H100.node_selector)
+
+    cluster.use_gpu_classes(
+        {**CLASSES, H100.name: replace(H100, node_selector=(("none", "such"),)), hopper.name: hopper}
+    )
+
+    await rig.until(lambda seen: seen.nodes[H100_NODES[0]].gpu_class == hopper.name)
+
+
+@pytest.fixture
+async def fragile(control_plane: ControlPlane) -> AsyncIterator[NodeName]:
+    """A node of the test's own, to lose."""
+    name = "simulated-fragile"
+    await control_plane.add_nodes([GpuNode(name, H100_MODEL, gpus=4)])
+    yield NodeName(name)
+    await control_plane.remove_nodes([name])
+
+
+async def test_the_last_heartbeat_of_a_lost_node_is_evidence_that_its_pods_ran(
+    rig: ClusterRig, api: ApiClient, fragile: NodeName
+) -> None:
+    await rig.until(lambda seen: fragile in seen.nodes)
+    job = await rig.launched(rig.workload("w-on-fragile"), (fragile, 1))
+    (pod,) = rig.seen.running_pods(job.uid)
+    assert pod.started_at is not None
+    beat = pod.started_at + 90 * MS_PER_SECOND
+    lease = f"/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{fragile}"
+    renewed = {"spec": {"renewTime": _micro(beat)}}
+    await _put_lease(api, lease, fragile, renewed)
+
+    await api.patch(f"/api/v1/nodes/{fragile}", {"metadata": {"annotations": {NOT_READY: "true"}}})
+
+    await rig.until(lambda seen: (seen.pods[pod.uid].evidence_at or 0) >= beat)
+    assert not rig.seen.nodes[fragile].accepts_work
+    assert not rig.seen.pods[pod.uid].has_ended
+
+
+def _micro(instant: int) -> str:
+    return micro_time(Instant(instant))
+
+
+async def _put_lease(api: ApiClient, path: str, node: str, body: dict[str, Any]) -> None:
+    """The kubelet's lease: KWOK keeps one where it was told to, else the test writes it."""
+    found = [item["metadata"]["name"] for item in await api.items(path.rsplit("/", 1)[0])]
+    if node in found:
+        await api.patch(path, body)
+    else:
+        await api.post(path.rsplit("/", 1)[0], {"metadata": {"name": node}, **body})
