@@ -55,6 +55,7 @@ class SilentCluster:
     """A cluster that reports nothing and does whatever it is asked."""
 
     is_simulated = False
+    is_reachable = True
 
     async def start(self) -> None:
         """Nothing is watched."""
@@ -62,7 +63,7 @@ class SilentCluster:
     async def close(self) -> None:
         """Nothing is open."""
 
-    def use_gpu_classes(self, classes: Mapping[str, GpuClass]) -> None:
+    def use_gpu_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
         """The test puts its nodes itself."""
 
     async def changes(self, timeout_seconds: float) -> ClusterChanges:

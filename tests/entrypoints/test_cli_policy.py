@@ -51,7 +51,12 @@ def test_diff_shows_keys_values_and_whom_they_concern() -> None:
     table = CliRunner().invoke(app, ["diff", *files])
     assert table.exit_code == 0
     row = next(line for line in table.output.splitlines() if "tiers.intern.allowance_gpu_hours" in line)
-    assert row.strip().split(maxsplit=3) == ["tiers.intern.allowance_gpu_hours", "30", "200", "engineers of tier intern"]
+    assert row.strip().split(maxsplit=3) == [
+        "tiers.intern.allowance_gpu_hours",
+        "30",
+        "200",
+        "engineers of tier intern",
+    ]
     changes = json.loads(CliRunner().invoke(app, ["diff", "--json", *files]).stdout)["changes"]
     assert {
         "path": "priority_classes.standard.hold",

@@ -57,6 +57,11 @@ def whoami(as_json: AsJson = False) -> None:
             print_text(f"{me['subject']}{belongs}: {', '.join(me['roles'])} at {api.server}")
 
 
+@token_app.callback()
+def tokens() -> None:
+    """With a callback this stays a group, though it has one command."""
+
+
 @token_app.command()
 def issue(
     subject: Annotated[str, typer.Argument(help="Whom it is for; `node:NAME` for the agent of a node.")],

@@ -1,6 +1,7 @@
 """The server as the command line sees it: where it is, who we are, and its answers as Python values."""
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,11 +13,14 @@ from urllib.parse import quote
 import httpx
 import orjson
 
-from scheduler.domain.errors import InvalidInput, Refusal, RefusalCode, Unavailable
+from scheduler.domain.errors import InvalidInput, NotFound, Refusal, RefusalCode, Unavailable
 from scheduler.entrypoints.cli.exits import Answered
 
 DEFAULT_SERVER = "http://127.0.0.1:8410"
 TIMEOUT_SECONDS = 30.0
+NAMES_LOOKED_AT = 200
+
+_WORKLOAD_ID = re.compile(r"w-[a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,6 @@ class Api:
         """The answer's JSON, or None where it has none. Raises `Answered` for a problem."""
         try:
             response = self._http.request(method, path, **request)
-        except httpx.InvalidURL as error:
-            raise InvalidInput(f"{self.server!r} is no address: {error}", where="ALLOT_SERVER") from error
         except httpx.HTTPError as error:
             raise Unavailable(
                 f"no answer from {self.server}: {str(error) or type(error).__name__}",
@@ -97,13 +99,37 @@ class Api:
 def connect(connection: Connection | None = None) -> Iterator[Api]:
     """The API of the server that the environment or the configuration names."""
     found = connection or read_connection()
-    if not found.server.startswith(("http://", "https://")):
-        raise InvalidInput(
-            f"{found.server!r} is no address", where="ALLOT_SERVER", expected="http://HOST:PORT or https://HOST"
-        )
+    _require_address(found.server)
     headers = {"Authorization": f"Bearer {found.token}"} if found.token else {}
     with httpx.Client(base_url=found.server, headers=headers, timeout=TIMEOUT_SECONDS) as http:
         yield Api(http, found.server)
+
+
+def _require_address(server: str) -> None:
+    """Refuse what httpx would fail on with an error of its own."""
+    try:
+        address = httpx.URL(server)
+    except httpx.InvalidURL:
+        address = httpx.URL("")
+    if address.scheme not in {"http", "https"} or not address.host:
+        raise InvalidInput(
+            f"{server!r} is no address", where="ALLOT_SERVER", expected="http://HOST:PORT or https://HOST"
+        )
+
+
+def find_workload(api: Api, name: str) -> str:
+    """The id of the workload that is meant: an id as it is, else the newest of that name among those one may list."""
+    if _WORKLOAD_ID.fullmatch(name):
+        return name
+    for workload in api.get("/v1/workloads", limit=NAMES_LOOKED_AT)["items"]:
+        if workload["name"] == name:
+            return str(workload["id"])
+    raise NotFound(
+        f"no workload is called {name!r}",
+        code=RefusalCode.UNKNOWN_WORKLOAD,
+        expected=f"an id, or the name of one of the last {NAMES_LOOKED_AT}",
+        remedy="`allot list` shows them",
+    )
 
 
 def workload_path(workload_id: str, verb: str = "") -> str:

@@ -27,8 +27,17 @@ from scheduler.entrypoints.web.formatting import counted, duration, grouped
 
 app = typer.Typer(add_completion=False)
 
-MARKS = {"busy": "█", "light": "▓", "idle": "▒", "free": "·", "outside": "○", "drained": "×", "unknown": "?"}
-"""One sign a GPU, told apart without colour."""
+MARKS = {
+    "busy": "█",
+    "light": "▓",
+    "idle": "▒",
+    "taken": "▪",
+    "free": "·",
+    "outside": "○",
+    "drained": "×",
+    "unknown": "?",
+}
+"""One sign a GPU, told apart without colour. `taken` is one of ours that no sensor has read."""
 
 STYLES = {"busy": "green", "light": "green", "idle": "yellow", "drained": "red", "unknown": "dim", "free": "dim"}
 
@@ -144,8 +153,15 @@ def _node_row(node: dict[str, Any]) -> tuple[str, ...]:
         str(len(node["gpus"])),
         str(node["free"]) if node["accepts_work"] else "drained",
         str(node["outside"]),
-        "".join(MARKS.get(gpu["state"], "?") for gpu in node["gpus"]),
+        "".join(MARKS[_state(gpu)] for gpu in node["gpus"]),
     )
+
+
+def _state(gpu: dict[str, Any]) -> str:
+    state: str = gpu["state"]
+    if state == "unknown" and gpu["workload_id"]:
+        return "taken"
+    return state if state in MARKS else "unknown"
 
 
 def _picture(cluster: dict[str, Any]) -> Group:
@@ -179,7 +195,7 @@ def _maps(found: Sequence[dict[str, Any]]) -> list[Text]:
         line = Text()
         for node in members:
             for gpu in node["gpus"]:
-                line.append(MARKS.get(gpu["state"], "?"), style=STYLES.get(gpu["state"], ""))
+                line.append(MARKS[_state(gpu)], style=STYLES.get(_state(gpu), ""))
             line.append(" ")
         lines.append(line)
     return lines

@@ -6,20 +6,18 @@ from typing import Annotated
 
 import httpx
 import typer
-from rich.padding import Padding
-from rich.text import Text
 
 from scheduler.entrypoints import doctor as checks
 from scheduler.entrypoints.cli.client import config_file, read_connection
 from scheduler.entrypoints.cli.exits import ExitCode
-from scheduler.entrypoints.cli.output import AsJson, out, print_json
+from scheduler.entrypoints.cli.output import AsJson, Column, print_json, print_table
 from scheduler.entrypoints.doctor import Check
 from scheduler.entrypoints.settings import Settings
 
 app = typer.Typer(add_completion=False)
 
 TIMEOUT_SECONDS = 5.0
-_SIGNS = {True: ("ok", "green"), False: ("not ok", "red"), None: ("–", "dim")}
+_SIGNS = {True: "ok", False: "not ok", None: "–"}
 
 
 @app.command()
@@ -65,9 +63,6 @@ def _as_object(check: Check) -> dict[str, object]:
 
 
 def _show(found: list[Check]) -> None:
-    console = out()
-    for check in found:
-        sign, style = _SIGNS[check.is_ok]
-        console.print(Text.assemble((f"{sign:<7}", style), (f"{check.name:<14}", "bold"), check.found))
-        if check.is_ok is False and check.remedy:
-            console.print(Padding(Text(f"→ {check.remedy}"), (0, 0, 0, 7)))
+    rows = [(_SIGNS[check.is_ok], check.name, check.found) for check in found]
+    remedies = [f"→ {check.remedy}" if check.is_ok is False and check.remedy else "" for check in found]
+    print_table((Column(""), Column("CHECK"), Column("FOUND", width_max=56)), rows, remedies)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -62,7 +62,7 @@ def print_table(
     for row, note in zip(filled, notes, strict=True):
         _print_rows(console, columns, widths, [row], "")
         if note:
-            console.print(Padding(Text(note, style="dim"), (0, 0, 0, 2)))
+            _print_trimmed(console, Padding(Text(note, style="dim"), (0, 0, 0, 2)))
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
@@ -73,12 +73,12 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
     for name, value in fields:
         if value:
             table.add_row(name, value)
-    out().print(table)
+    _print_trimmed(out(), table)
 
 
 def print_text(text: str, style: str = "") -> None:
     """A sentence or more, wrapped."""
-    out().print(Text(text, style=style))
+    _print_trimmed(out(), Text(text, style=style))
 
 
 def print_simulated(api: Api) -> None:
@@ -122,4 +122,12 @@ def _print_rows(
         table.add_column(width=width, justify="right" if column.is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell, style=style) for cell in row))
-    console.print(table)
+    _print_trimmed(console, table)
+
+
+def _print_trimmed(console: Console, content: RenderableType) -> None:
+    """Print without the blanks that fill a table's last column."""
+    with console.capture() as captured:
+        console.print(content)
+    for line in captured.get().splitlines():
+        console.file.write(line.rstrip() + "\n")

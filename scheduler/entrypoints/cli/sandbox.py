@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from scheduler.domain.errors import Unavailable
-from scheduler.entrypoints.cli.client import Api, connect, workload_path
+from scheduler.entrypoints.cli.client import Api, connect, find_workload, workload_path
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.cli.output import AsJson, err, print_fields, print_json, print_simulated, print_text
@@ -70,14 +70,14 @@ def start(
 def resume(workload: WorkloadId, wait: Wait = True, as_json: AsJson = False) -> None:
     """Start a stopped sandbox again, with its home."""
     with connect() as api:
-        _ready(api, api.post(_path(workload, "resume")), wait=wait, as_json=as_json)
+        _ready(api, api.post(_path(find_workload(api, workload), "resume")), wait=wait, as_json=as_json)
 
 
 @app.command()
 def stop(workload: WorkloadId, as_json: AsJson = False) -> None:
     """Stop a sandbox; its home stays, and hours that were held and not used come back."""
     with connect() as api:
-        found = api.post(_path(workload, "stop"))
+        found = api.post(_path(find_workload(api, workload), "stop"))
         if as_json:
             print_json(found)
         else:
@@ -92,7 +92,9 @@ def extend(
 ) -> None:
     """Let a sandbox run longer."""
     with connect() as api:
-        found = api.post(workload_path(workload, "extend"), {"extra_ms": parse_duration(by, "BY")})
+        found = api.post(
+            workload_path(find_workload(api, workload), "extend"), {"extra_ms": parse_duration(by, "BY")}
+        )
         if as_json:
             print_json(found)
         else:
@@ -108,7 +110,7 @@ def connect_to(
 ) -> None:
     """Print a sandbox's address and key, and forward its port to this machine with your own rights in the cluster."""
     with connect() as api:
-        found = api.get(_path(workload, "connect"))
+        found = api.get(_path(find_workload(api, workload), "connect"))
         if as_json:
             print_json(found)
             return

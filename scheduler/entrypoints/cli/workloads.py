@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scheduler.entrypoints.cli.client import connect, workload_path
+from scheduler.entrypoints.cli.client import connect, find_workload, workload_path
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.cli.output import AsJson, print_json, print_simulated, print_text
@@ -104,7 +104,7 @@ def list_workloads(
 def show(workload: WorkloadId, as_json: AsJson = False) -> None:
     """Show a workload with its verdict."""
     with connect() as api:
-        found = api.get(workload_path(workload))
+        found = api.get(workload_path(find_workload(api, workload)))
         if as_json:
             print_json(found)
         else:
@@ -115,7 +115,7 @@ def show(workload: WorkloadId, as_json: AsJson = False) -> None:
 def explain(workload: WorkloadId, as_json: AsJson = False) -> None:
     """Say why: the factors of its order, who pays, its verdicts as they fell, its attempts and their charges."""
     with connect() as api:
-        found = api.get(workload_path(workload, "explain"))
+        found = api.get(workload_path(find_workload(api, workload), "explain"))
         if as_json:
             print_json(found)
         else:
@@ -126,7 +126,7 @@ def explain(workload: WorkloadId, as_json: AsJson = False) -> None:
 def cancel(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD...")], as_json: AsJson = False) -> None:
     """End workloads for good. What runs gets its grace; hours that were held and not used come back."""
     with connect() as api:
-        ended = [api.post(workload_path(workload, "cancel")) for workload in workloads]
+        ended = [api.post(workload_path(find_workload(api, name), "cancel")) for name in workloads]
         if as_json:
             print_json(ended)
             return
@@ -142,7 +142,9 @@ def extend(
 ) -> None:
     """Let a workload run longer. It needs the hours for it, and keeps to the maxima."""
     with connect() as api:
-        found = api.post(workload_path(workload, "extend"), {"extra_ms": parse_duration(by, "BY")})
+        found = api.post(
+            workload_path(find_workload(api, workload), "extend"), {"extra_ms": parse_duration(by, "BY")}
+        )
         if as_json:
             print_json(found)
         else:

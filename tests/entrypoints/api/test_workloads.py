@@ -159,34 +159,35 @@ async def test_an_operator_submits_for_somebody_else(as_: Client) -> None:
     assert (await as_("ada").get(f"/v1/workloads/{workload['id']}")).status_code == 200
 
 
-class TestIdempotency:
-    HEADERS = {"Idempotency-Key": "once"}
+ONCE = {"Idempotency-Key": "once"}
 
+
+class TestIdempotency:
     async def test_the_same_key_and_body_get_the_first_answer(self, as_: Client) -> None:
-        first = await as_("ada").post("/v1/workloads", json=JOB, headers=self.HEADERS)
-        second = await as_("ada").post("/v1/workloads", json=JOB, headers=self.HEADERS)
+        first = await as_("ada").post("/v1/workloads", json=JOB, headers=ONCE)
+        second = await as_("ada").post("/v1/workloads", json=JOB, headers=ONCE)
         assert (first.status_code, first.json()["id"]) == (second.status_code, second.json()["id"])
         assert len((await as_("ada").get("/v1/workloads")).json()["items"]) == 1
 
     async def test_the_same_key_with_another_body_is_a_conflict(self, as_: Client) -> None:
-        await as_("ada").post("/v1/workloads", json=JOB, headers=self.HEADERS)
-        answer = await as_("ada").post("/v1/workloads", json={**JOB, "pods": 1}, headers=self.HEADERS)
+        await as_("ada").post("/v1/workloads", json=JOB, headers=ONCE)
+        answer = await as_("ada").post("/v1/workloads", json={**JOB, "pods": 1}, headers=ONCE)
         assert (answer.status_code, answer.json()["code"]) == (409, "idempotency-conflict")
         assert len((await as_("ada").get("/v1/workloads")).json()["items"]) == 1
 
     async def test_the_order_of_fields_is_no_other_body(self, as_: Client) -> None:
-        first = await as_("ada").post("/v1/workloads", json=JOB, headers=self.HEADERS)
+        first = await as_("ada").post("/v1/workloads", json=JOB, headers=ONCE)
         turned = dict(reversed(list(JOB.items())))
-        second = await as_("ada").post("/v1/workloads", json=turned, headers=self.HEADERS)
+        second = await as_("ada").post("/v1/workloads", json=turned, headers=ONCE)
         assert first.json()["id"] == second.json()["id"]
 
     async def test_keys_of_different_callers_never_meet(self, as_: Client) -> None:
-        first = await as_("ada").post("/v1/workloads", json=JOB, headers=self.HEADERS)
-        second = await as_("bob").post("/v1/workloads", json=JOB, headers=self.HEADERS)
+        first = await as_("ada").post("/v1/workloads", json=JOB, headers=ONCE)
+        second = await as_("bob").post("/v1/workloads", json=JOB, headers=ONCE)
         assert first.json()["id"] != second.json()["id"]
 
     @pytest.mark.parametrize("key", ["", "a b", "a" * 201, "ä"])
     async def test_a_key_that_is_none_is_refused(self, as_: Client, key: str) -> None:
-        headers = {"Idempotency-Key": key.encode()}
+        headers = {b"Idempotency-Key": key.encode()}
         answer = await as_("ada").post("/v1/workloads", json=JOB, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid-value")

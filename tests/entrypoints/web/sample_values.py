@@ -4,8 +4,10 @@ import random
 from dataclasses import replace
 from typing import Any
 
+from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Holder, HolderKind
 from scheduler.domain.reasons import TEXTS, Evidence, Reason, sentence
 from scheduler.domain.units import (
+    AllowanceId,
     Instant,
 )
 from scheduler.lifecycle.views.shapes import (
@@ -21,6 +23,7 @@ from tests.entrypoints.web.sample_people import (
     MONTH_END,
     MONTH_START,
     NOW,
+    PEOPLE,
     H,
 )
 
@@ -72,6 +75,11 @@ def workload(name: str, state: str, told: VerdictView, **changes: Any) -> Worklo
 
 
 def my_workloads() -> tuple[WorkloadView, ...]:
+    """One of each that an engineer meets: a sandbox, an unfunded job, one that waits, one that was preempted."""
+    return (*_running(), *_waiting())
+
+
+def _running() -> tuple[WorkloadView, ...]:
     return (
         workload(
             "llama-70b sandbox",
@@ -94,6 +102,11 @@ def my_workloads() -> tuple[WorkloadView, ...]:
             asked=106 * H,
             is_funded=False,
         ),
+    )
+
+
+def _waiting() -> tuple[WorkloadView, ...]:
+    return (
         workload(
             "finetune-v3",
             "queued",
@@ -258,4 +271,24 @@ def fallen() -> tuple[VerdictView, ...]:
             "rag-eval", Reason.LAUNCHING, {"gpus": 4, "gpu_class": "a100", "nodes": "g-031"}, at=NOW - 130_000, seq=37
         ),
         verdict("tokenizer-test", Reason.FAILED, {"cause": "exit code 1"}, at=NOW - 200_000, seq=36),
+    )
+
+
+def open_balances() -> tuple[AllowanceBalance, ...]:
+    """What the service has in memory: each person's tier grant, with something left."""
+    return tuple(
+        AllowanceBalance(
+            Allowance(
+                AllowanceId(f"g-{person.id}"),
+                Holder(HolderKind.ENGINEER, person.id),
+                AllowanceSource.TIER,
+                240 * H,
+                MONTH_START,
+                MONTH_END,
+                MONTH_START,
+            ),
+            available=(17 + 31 * number) * H,
+            held=4 * H,
+        )
+        for number, person in enumerate(PEOPLE)
     )

@@ -14,7 +14,7 @@ from scheduler.domain.errors import NotFound, Refusal, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy import Policy
 from scheduler.domain.records import PolicyVersion
-from scheduler.domain.units import Instant, WorkloadId
+from scheduler.domain.units import AttemptId, Instant, WorkloadId
 from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.lifecycle.views.shapes import (
@@ -29,10 +29,11 @@ from scheduler.lifecycle.views.shapes import (
     WorkloadPage,
     WorkloadView,
 )
+from scheduler.lifecycle.world import World
 from tests.entrypoints.web.sample_books import month, statement, versions
 from tests.entrypoints.web.sample_cluster import cluster
 from tests.entrypoints.web.sample_people import MIN, NOW, PEOPLE, H, policy
-from tests.entrypoints.web.sample_values import balance, fallen, my_past, my_workloads, queue
+from tests.entrypoints.web.sample_values import balance, fallen, my_past, my_workloads, open_balances, queue
 
 
 @dataclass
@@ -172,7 +173,12 @@ class SampleService:
         self.commands = SampleCommands(people=people)
         self.settings = SimpleNamespace(demo_sign_in=is_demo)
         self.clock = SimpleNamespace(is_simulated=is_demo, now=lambda: NOW)
-        self.world = SimpleNamespace(policy=policy(), pauses=(), stops=(), running_gpus=lambda: 680)
+        self.cluster = SimpleNamespace(is_simulated=is_demo)
+        self.world = World()
+        self.world.policy = policy()
+        self.world.put_people(PEOPLE)
+        self.world.put_balances(open_balances())
+        self.world.attempts = {AttemptId("t-1"): SimpleNamespace(gpus=680)}  # type: ignore[dict-item]  # its GPUs count
         self.ids = SimpleNamespace(new=lambda prefix: f"{prefix}-7k2m9q")
         self.store = SimpleNamespace(reading=self._books, writing=self._books)
         self.tick = 0
@@ -188,10 +194,11 @@ class SampleService:
         return token
 
     def pause(self, brake: Brake, why: str) -> None:
-        self.world.pauses = (*self.world.pauses, Pause(brake, "otto@example.com", why, Instant(NOW - 12 * MIN)))
+        pause = Pause(brake, "otto@example.com", why, Instant(NOW - 12 * MIN))
+        self.world.put_brakes(pauses=(*self.world.pauses, pause))
 
     def reach_stop_rate(self) -> None:
-        self.world.stops = (Stop(Brake.RECLAIM, NOW, 40),)
+        self.world.put_brakes(stops=(Stop(Brake.RECLAIM, NOW, 40),))
 
     async def wait_for_tick(self, *_: object) -> int:
         return self.tick

@@ -1,5 +1,6 @@
 """Finance: the month, where every GPU-hour went, the checks; and everybody's own statement."""
 
+from scheduler.entrypoints.web.books import course_of
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_books import month, statement
@@ -29,7 +30,8 @@ async def test_a_month_without_charges_or_capacity_says_so(service: SampleServic
     )
     async with sign_in(FINN) as client:
         text = read(await client.get("/books")).text
-    assert "Unexplained – GPU-h no capacity recorded" in text
+    assert "Unexplained" not in text
+    assert "Refunded 1 212.0 h for work that was lost" in text
     assert "Nothing was charged in this period." in text
     assert "No check has run yet." in text
 
@@ -62,6 +64,14 @@ async def test_a_statement_adds_up_on_the_page(sign_in: SignIn) -> None:
     assert "Opening 120.0 Granted +240.0 Charged −141.6 Refunded +0.6 Expired 0.0 Held for what runs −4.3" in text
     assert "Closing 214.7 Ran unfunded, not charged 46.0" in text
     assert "ablation-sweep attempt 1, preempted 8 × a100 90.0 0.55 × 1 −49.5" in text
+
+
+def test_the_course_of_a_statement_ends_where_it_closes_with_what_is_held() -> None:
+    view = statement()
+    course = course_of(view)
+    assert course[0] == (view.starts_at, view.opening)
+    assert course[-1][1] == view.opening + sum(line.amount for line in view.lines)
+    assert [at for at, _ in course] == sorted(at for at, _ in course)
 
 
 async def test_an_empty_statement_says_so(service: SampleService, sign_in: SignIn) -> None:

@@ -1,5 +1,7 @@
 """The operator's page: figures, every GPU, the queue, verdicts, brakes."""
 
+from dataclasses import replace
+
 import pytest
 
 from scheduler.domain.brakes import Brake
@@ -17,7 +19,7 @@ async def test_the_page_says_what_the_views_say(service: SampleService, sign_in:
         text = read(await client.get("/cluster")).text
     assert f"{view.in_use} of 800 GPUs" in text
     assert "Waiting 27 oldest 2 h 10 min, 94 running" in text
-    assert "Unexplained 2 GPUs in use without a reading" in text
+    assert "Unexplained 2 GPUs in use, but no reading says how" in text
     assert "and 22 more" in text
     positions = [text.index(f"{w.rank} {w.name}") for w in queue()]
     assert positions == sorted(positions)
@@ -46,6 +48,26 @@ async def test_an_empty_cluster_says_what_to_expect(service: SampleService, sign
     assert "In use – % 0 of 0 GPUs" in text
     assert "Nothing waits" in text
     assert "No verdict has fallen yet." in text
+
+
+async def test_where_nothing_has_been_read_busy_is_a_dash_and_never_zero(
+    service: SampleService, sign_in: SignIn
+) -> None:
+    node = service.views.cluster_value.nodes[0]
+    unread = replace(node, gpus=tuple(replace(gpu, state="unknown", utilization_percent=None) for gpu in node.gpus))
+    service.views.cluster_value = replace(cluster(0), nodes=(unread,), gpus=8, in_use=8)
+    async with sign_in(OTTO) as client:
+        text = read(await client.get("/cluster")).text
+    assert "Busy – no GPU has been read yet" in text
+
+
+async def test_the_rest_of_the_queue_is_a_link_away(service: SampleService, sign_in: SignIn) -> None:
+    service.views.queue_value = queue() * 4
+    async with sign_in(OTTO) as client:
+        short = read(await client.get("/cluster"))
+        whole = read(await client.get("/cluster?queue=all"))
+    assert "/cluster?queue=all#queue" in short.links
+    assert whole.text.count("agents-night") > short.text.count("agents-night")
 
 
 async def test_a_nodes_page_shows_each_gpu_and_a_dash_for_what_was_not_read(sign_in: SignIn) -> None:

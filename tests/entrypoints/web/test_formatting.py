@@ -68,6 +68,7 @@ def test_what_is_typed_is_marked_and_everything_else_escaped() -> None:
 
 def test_a_code_reads_as_words() -> None:
     assert formatting.words_of("AwaitingPreemption") == "Awaiting preemption"
+    assert formatting.words_of("EngineerGpuLimit") == "Engineer GPU limit"
     assert formatting.words_of("") == ""
 
 

@@ -50,3 +50,11 @@ def test_relative_times_are_absolute_on_hover() -> None:
 
 def test_what_is_ahead_is_in_and_not_ago() -> None:
     assert BERLIN.ago(Instant(NOW + 5 * MIN)) == "in 5 min"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("2026-11", "November 2026"), ("2026-W07", "week 7 of 2026"), ("2026-Q4", "2026-Q4"), ("2026", "2026")],
+)
+def test_a_period_is_called_as_people_call_it(name: str, text: str) -> None:
+    assert BERLIN.period(name, NOW) == text

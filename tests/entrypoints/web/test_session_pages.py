@@ -110,7 +110,7 @@ async def test_the_front_page_shows_cluster_queue_allowances_and_verdicts_to_any
         "Mara Lind",
     ):
         assert said in text
-    assert "214.7 of 360.0 h" in text
+    assert "17.0 of 240.0 h" in text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,158 @@
+"""Hours, policies, people, brakes, tokens and the doctor from the command line."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from scheduler.entrypoints.service import Service
+from tests.entrypoints.cli.conftest import Allot
+from tests.entrypoints.company import POLICY, token_of
+
+NARROW = "\u202f"
+
+
+def test_the_balance_is_the_hours_that_are_left(allot: Allot) -> None:
+    lines = allot("balance").out.splitlines()
+    assert lines[0] == f"1{NARROW}000.0 h left"
+    assert lines[1].split(maxsplit=1) == ["who", "Ada, research, tier engineer"]
+    assert any(line.startswith("Tier, 2026-W47") for line in lines)
+
+
+def test_a_grant_says_how_much_to_whom_and_until_when(allot: Allot) -> None:
+    ran = allot("grant", "ada", "40h", "--reason", "the paper", "--expires", "2027-01-01T00:00:00Z", who="fin")
+    assert ran.code == 0
+    assert ran.out.startswith("Granted 40.0 h to ada as g-")
+    assert ran.out.endswith(", until 2027-01-01 00:00.\n")
+    assert allot("balance").out.startswith(f"1{NARROW}040.0 h left")
+    assert "Granted: the paper" in allot("statement").out
+
+
+def test_a_grant_may_last_so_long_from_the_servers_now(allot: Allot) -> None:
+    made = allot("grant", "research", "8h", "--team", "-r", "x", "--lasts", "30d", "--json", who="fin").json
+    assert (made["holder"], made["expires_at"]) == ({"kind": "team", "id": "research"}, "2026-12-20T12:00:00Z")
+
+
+@pytest.mark.parametrize("hours", ["0", "0.1", "1e400", "NaN", str(2**63)])
+def test_an_amount_that_is_none_is_refused(allot: Allot, hours: str) -> None:
+    ran = allot("grant", "ada", hours, "--reason", "x", who="fin")
+    assert (ran.code, "[invalid-amount]" in ran.err) == (2, True)
+
+
+def test_a_statement_adds_up_in_words_and_as_json(allot: Allot) -> None:
+    out = allot("statement", "--period", "2026-W47").out
+    assert out.splitlines()[0] == "Statement of Ada, research, 2026-W47"
+    found = allot("statement", "--period", "2026-W47", "--json").json
+    assert found["opening_ms"] + found["granted_ms"] - found["charged_ms"] == found["closing_ms"] + found["held_ms"]
+    bad = allot("statement", "--period", "yesterday")
+    assert (bad.code, "[invalid-value" in bad.err) == (1, True)
+
+
+def test_a_policy_is_applied_shown_and_listed(allot: Allot, tmp_path: Path) -> None:
+    file = tmp_path / "next.yaml"
+    file.write_text(POLICY.read_text().replace("queued_per_engineer: 2000", "queued_per_engineer: 7"))
+    ran = allot("policy", "apply", str(file), who="olga")
+    assert (ran.code, ran.out.startswith("next.yaml is in force: sha256 ")) == (0, True)
+    assert allot("policy", "show").out == file.read_text()
+    listed = allot("policy", "list").out.splitlines()
+    assert [line.split()[2:4] for line in listed[1:]] == [
+        ["olga", "next.yaml"],
+        ["system:bootstrap", POLICY.name],
+    ]
+
+
+def test_a_broken_policy_is_refused_with_its_lines(allot: Allot, tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(POLICY.read_text().replace("queued_per_engineer: 2000", "queued_per_engineer: -7"))
+    ran = allot("policy", "apply", str(file), who="olga")
+    assert (ran.code, "broken.yaml:" in ran.err, "[invalid-policy" in ran.err) == (1, True, True)
+    assert allot("policy", "apply", str(tmp_path / "none.yaml"), who="olga").code == 2
+    assert allot("policy", "apply", str(POLICY)).code == 4
+
+
+def test_people_are_applied_and_listed(allot: Allot, tmp_path: Path) -> None:
+    file = tmp_path / "people.yaml"
+    file.write_text("version: 1\nengineers:\n  - {subject: zoe, team: apps, tier: intern}\n")
+    assert allot("people", "apply", str(file), who="pam").out == "people.yaml: 1 engineers, 1 of them new.\n"
+    assert ["zoe", "apps", "intern", "engineer"] in [
+        line.split() for line in allot("people", "list", who="olga").out.splitlines()
+    ]
+
+
+def test_brakes_are_put_on_and_off_and_seen(allot: Allot) -> None:
+    assert allot("pause", "launch", "--why", "maintenance", who="olga").code == 0
+    assert "Paused: launch by olga: maintenance" in allot("top", "--once").out
+    assert allot("resume", "launch", who="olga").out == "Resumed: launch.\n"
+    assert "Paused" not in allot("top", "--once").out
+    assert allot("pause", "launch", "--why", "mine").code == 4
+    assert allot("pause", "everything", "--why", "x", who="olga").code == 2
+
+
+def test_nodes_have_a_sign_for_each_gpu(allot: Allot) -> None:
+    lines = allot("nodes").out.splitlines()
+    assert lines[1].split() == ["node-0", "H100", "8", "8", "0", "········"]
+    assert len(lines) == 5
+
+
+def test_an_empty_queue_says_so(allot: Allot) -> None:
+    assert allot("queue").out == "Nothing waits.\n"
+
+
+def test_a_token_is_printed_alone_and_login_keeps_it_private(allot: Allot, tmp_path: Path, server: str) -> None:
+    issued = allot("token", "issue", "ada", "--role", "engineer", "--lasts", "90d", who="olga")
+    token = issued.out.strip()
+    assert token.startswith("allot_")
+    ran = allot("login", who=None, text=f"{token}\n")
+    assert (ran.code, "Signed in to" in ran.out) == (0, True)
+    file = tmp_path / "allot" / "config"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert token in file.read_text()
+    assert allot("whoami", who=None, ALLOT_SERVER="").out.startswith("ada, research, tier engineer: engineer")
+
+
+def test_the_kept_token_is_not_shown_to_another_server(allot: Allot, tmp_path: Path, server: str) -> None:
+    (tmp_path / "allot").mkdir()
+    text = f'server = "http://elsewhere.example"\ntoken = "{token_of("ada")}"\n'
+    (tmp_path / "allot" / "config").write_text(text)
+    assert allot("whoami", who=None).code == 4
+
+
+def test_login_refuses_what_is_no_token(allot: Allot) -> None:
+    assert allot("login", who=None, text="no\n").code == 2
+    assert allot("login", who=None, text="unknown-unknown-unknown\n").code == 4
+
+
+def test_a_configuration_that_cannot_be_read_says_how_it_should_look(allot: Allot, tmp_path: Path) -> None:
+    (tmp_path / "allot").mkdir()
+    (tmp_path / "allot" / "config").write_text("server: x")
+    ran = allot("list", ALLOT_SERVER="", who=None)
+    assert (ran.code, "allot login" in ran.err) == (2, True)
+
+
+def test_the_doctor_finds_a_well_server(allot: Allot, tmp_path: Path) -> None:
+    ran = allot("doctor", "--database", f"sqlite:///{tmp_path}/none.db", "--policy", str(POLICY), "--json")
+    checks = {check["name"]: check for check in ran.json["checks"]}
+    assert (ran.code, ran.json["ok"]) == (0, True)
+    assert checks["server"]["ok"]
+    assert checks["clock"]["ok"]
+    assert checks["token"]["found"] == "ada: engineer"
+    assert checks["policy"]["ok"]
+    assert checks["database"]["ok"] is None
+
+
+def test_the_doctor_says_what_to_do(allot: Allot, tmp_path: Path, service: Service) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("version: 2\n")
+    ran = allot("doctor", "--policy", str(broken), "--database", f"sqlite:///{broken}", who=None)
+    assert ran.code == 1
+    lines = [line.strip() for line in ran.out.splitlines()]
+    assert any(line.startswith("→ `allot login`, or set ALLOT_TOKEN") for line in lines)
+    assert any(line.startswith("not ok  database") for line in lines)
+    assert any(line.startswith("not ok  policy") for line in lines)
+
+
+def test_the_doctor_without_a_server_says_how_to_start_one(allot: Allot) -> None:
+    ran = allot("doctor", "--json", ALLOT_SERVER="http://127.0.0.1:1", ALLOT_DATABASE="sqlite:////nowhere/x.db")
+    checks = {check["name"]: check for check in ran.json["checks"]}
+    assert (ran.code, checks["server"]["ok"], checks["token"]["ok"]) == (1, False, None)
+    assert "allot serve" in checks["server"]["remedy"]

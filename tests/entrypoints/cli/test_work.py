@@ -1,0 +1,137 @@
+"""Submitting, looking and ending from the command line: what is printed, and how it exits."""
+
+import pytest
+
+from tests.entrypoints.cli.conftest import Allot
+
+SUBMIT = ("submit", "-p", "atlas", "-c", "H100,A100", "-t", "8h", "-g", "8", "--pods", "2")
+IMAGE = ("--image", "registry.example.com/train:1")
+
+
+def test_a_job_is_submitted_and_shown_with_its_verdict_first(allot: Allot) -> None:
+    ran = allot(*SUBMIT, *IMAGE, "--name", "train", "--", "python", "train.py")
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[0].split() == [lines[0].split()[0], "train", "queued"]
+    assert lines[1] == "Submitted; the next cycle looks at it."
+    fields = dict(
+        line.split(maxsplit=1) for line in lines if line.startswith(("gpus", "asked", "project", "charged"))
+    )
+    assert fields == {
+        "gpus": "16 H100 (2×8)",
+        "asked": "H100 or A100",
+        "project": "atlas",
+        "charged": "0.0 h of at most 128.0 h an attempt",
+    }
+
+
+def test_the_list_has_a_row_for_each_and_a_sentence_for_what_waits(allot: Allot) -> None:
+    for name in ("one", "two"):
+        assert allot(*SUBMIT, *IMAGE, "--name", name).code == 0
+    lines = allot("list").out.splitlines()
+    assert lines[0].split() == ["ID", "NAME", "STATE", "GPUS", "AGE", "CHARGED"]
+    assert [line.split()[1:] for line in lines[1::2]] == [
+        ["two", "queued", "16", "H100", "(2×8)", "0", "s", "0.0", "h"],
+        ["one", "queued", "16", "H100", "(2×8)", "0", "s", "0.0", "h"],
+    ]
+    assert lines[2].strip() == "Submitted; the next cycle looks at it."
+
+
+def test_an_empty_list_says_what_to_do(allot: Allot) -> None:
+    assert allot("list").out == "No workloads. `allot submit` makes one.\n"
+
+
+def test_a_long_list_names_the_command_for_the_rest(allot: Allot) -> None:
+    for name in ("one", "two", "three"):
+        allot(*SUBMIT, *IMAGE, "--name", name)
+    first = allot("list", "--limit", "2")
+    cursor = first.out.splitlines()[-1].removeprefix("More: allot list --cursor ")
+    assert [line for line in allot("list", "--cursor", cursor).out.splitlines() if "one" in line]
+
+
+def test_json_is_one_value_and_nothing_else(allot: Allot) -> None:
+    submitted = allot(*SUBMIT, *IMAGE, "--json").json
+    assert allot("show", submitted["id"], "--json").json["id"] == submitted["id"]
+    assert [item["id"] for item in allot("list", "--json").json["items"]] == [submitted["id"]]
+    assert allot("explain", submitted["id"], "--json").json["workload"]["id"] == submitted["id"]
+    assert allot("cancel", submitted["id"], "--json").json[0]["state"] == "cancelled"
+
+
+def test_explain_says_who_pays_and_what_was_decided(allot: Allot) -> None:
+    submitted = allot(*SUBMIT, *IMAGE, "--json").json
+    allot("cancel", submitted["id"])
+    out = allot("explain", submitted["id"]).out
+    assert "Who pays, in this order" in out
+    assert "Cancelled by ada." in out
+
+
+def test_cancel_takes_several_and_says_how_each_ended(allot: Allot) -> None:
+    ids = [allot(*SUBMIT, *IMAGE, "--name", name, "--json").json["id"] for name in ("one", "two")]
+    assert allot("cancel", *ids).out == f"{ids[0]} one: cancelled.\n{ids[1]} two: cancelled.\n"
+
+
+def test_extend_lengthens_what_waits(allot: Allot) -> None:
+    submitted = allot(*SUBMIT, *IMAGE, "--json").json
+    assert allot("extend", submitted["id"], "2h", "--json").json["time_limit_ms"] == 10 * 3_600_000
+
+
+def test_the_same_key_submits_once(allot: Allot) -> None:
+    first = allot(*SUBMIT, *IMAGE, "--idempotency-key", "k", "--json").json
+    again = allot(*SUBMIT, *IMAGE, "--idempotency-key", "k", "--json").json
+    assert first["id"] == again["id"]
+    other = allot(*SUBMIT, *IMAGE, "--idempotency-key", "k", "--name", "other")
+    assert (other.code, "[idempotency-conflict" in other.err) == (1, True)
+
+
+REFUSED = {
+    "an unknown class": ((*SUBMIT[:4], "B200", *SUBMIT[5:], *IMAGE), 1, "unknown-gpu-class"),
+    "an unknown project": (("submit", "-p", "apollo", *SUBMIT[3:], *IMAGE), 1, "unknown-project"),
+    "no image": (SUBMIT, 1, "invalid-value"),
+    "negative GPUs": ((*SUBMIT, *IMAGE, "--gpus=-1"), 1, "invalid-gpus"),
+    "2⁶³−1 GPUs": ((*SUBMIT, *IMAGE, "--gpus", str(2**63 - 1)), 1, "invalid-gpus"),
+    "a time limit of nothing": ((*SUBMIT, *IMAGE, "-t", "0h"), 2, "invalid-time-limit"),
+    "a time limit of a tenth": ((*SUBMIT, *IMAGE, "-t", "0.1h"), 2, "invalid-time-limit"),
+    "a time limit that is too long": ((*SUBMIT, *IMAGE, "-t", "49h"), 1, "time-limit-too-long"),
+    "a workload that there is not": (("show", "w-none"), 1, "unknown-workload"),
+    "a cursor that is none": (("list", "--cursor", "x"), 1, "invalid-cursor"),
+    "somebody else's balance": (("balance", "--owner", "bob"), 4, "not-yours"),
+    "a month without the role": (("people", "list"), 4, "role-required"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code", "refusal"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_refusal_is_one_message_on_standard_error(
+    allot: Allot, arguments: tuple[str, ...], code: int, refusal: str
+) -> None:
+    ran = allot(*arguments)
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.startswith("allot: ")
+    assert f"[{refusal}" in ran.err.splitlines()[-1]
+
+
+def test_half_a_gpu_is_wrong_usage(allot: Allot) -> None:
+    assert allot(*SUBMIT, *IMAGE, "--gpus", "0.5").code == 2
+    assert allot("submit").code == 2
+    assert allot("fly").code == 2
+
+
+def test_without_a_token_one_is_not_permitted(allot: Allot) -> None:
+    ran = allot("list", who=None)
+    assert (ran.code, "allot login" in ran.err) == (4, True)
+
+
+def test_a_server_that_is_not_there_has_its_own_exit_code(allot: Allot) -> None:
+    ran = allot("list", ALLOT_SERVER="http://127.0.0.1:1")
+    assert (ran.code, "[server-unreachable]" in ran.err) == (3, True)
+    assert allot("list", ALLOT_SERVER="nonsense").code == 2
+    assert allot("list", ALLOT_SERVER="http://127.0.0.1:notaport").code == 2
+
+
+def test_a_workload_may_be_named_by_its_name_and_the_newest_is_meant(allot: Allot) -> None:
+    allot(*SUBMIT, *IMAGE, "--name", "train")
+    newest = allot(*SUBMIT, *IMAGE, "--name", "train", "--json").json
+    assert allot("show", "train", "--json").json["id"] == newest["id"]
+    assert allot("explain", "train").out.startswith(newest["id"])
+    assert allot("cancel", "train").out.startswith(newest["id"])
+    unknown = allot("show", "serve")
+    assert (unknown.code, "[unknown-workload]" in unknown.err) == (1, True)
