@@ -34,6 +34,8 @@ from scheduler.domain.units import (
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, Transaction
+from scheduler.metering.keeping import IdleBook, SampleBook
+from scheduler.metering.samples import Reading
 
 
 class Clock(Protocol):
@@ -91,10 +93,14 @@ class Cluster(Protocol):
 
 
 class GpuSensors(Protocol):
-    """A node's GPUs. Implemented over NVML and by the simulation; see `metering/samples.py` for the values."""
+    """GPUs as they can be read. Implemented over NVML and by the simulation; see `metering/samples.py`."""
 
     @property
     def is_simulated(self) -> bool: ...
+
+    def read(self, now: Instant) -> Reading:
+        """Every device at this instant. What cannot be read is absent in it, never zero."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +342,10 @@ class Books(Protocol):
     def people(self) -> PeopleBook: ...
     @property
     def control(self) -> ControlBook: ...
+    @property
+    def samples(self) -> SampleBook: ...
+    @property
+    def idleness(self) -> IdleBook: ...
 
 
 class Store(Protocol):

@@ -9,17 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scheduler.domain.units import GpuUuid, Instant, NodeName
+from scheduler.domain.units import MS_PER_DAY, GpuUuid, Instant, NodeName
 from scheduler.metering.windows import Window
 
 FUTURE_MS_MAX = 60_000
 """How far a node's clock may be ahead of ours before its windows are not believed."""
+
+PAST_MS_MAX = 31 * MS_PER_DAY
+"""No spool reaches back so far: a window from before it was stamped by a clock that is wrong."""
 
 
 class Admission(StrEnum):
     TAKEN = "taken"
     DUPLICATE = "duplicate"
     FROM_THE_FUTURE = "from-the-future"
+    FROM_LONG_AGO = "from-long-ago"
     UNKNOWN_GPU = "unknown-gpu"
     """Its node's inventory does not have it."""
     FOREIGN_GPU = "foreign-gpu"
@@ -53,6 +57,8 @@ def admit(window: Window, last: Kept | None, owners: Mapping[GpuUuid, NodeName],
         return Admission.FOREIGN_GPU
     if window.end > now + FUTURE_MS_MAX:
         return Admission.FROM_THE_FUTURE
+    if window.start < now - PAST_MS_MAX:
+        return Admission.FROM_LONG_AGO
     if last is None:
         return Admission.TAKEN
     if window.boot_id == last.boot_id and window.sequence <= last.sequence:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scheduler.domain.units import GpuUuid, Instant, NodeName
+from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName
 
 
 class Health(StrEnum):
@@ -52,6 +52,18 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentCounts:
+    """What a node's agent says of itself: samplers started again, samples stamped before the last, and its spool:
+    windows that wait, that were lost because it was full, and that the API would not have."""
+
+    sampler_restarts: int = 0
+    samples_from_the_past: int = 0
+    waiting: int = 0
+    lost: int = 0
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """Every device of a node at an instant. `boot_id` changes with every boot of the node."""
 
@@ -65,3 +77,23 @@ class Inventory:
     devices: tuple[Device, ...] = ()
     unidentified_devices: int = 0
     driver_error: str | None = None
+    agent: AgentCounts = AgentCounts()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownGpu:
+    """What is kept of a device between its windows.
+
+    `node` is the one whose inventory has it, None where nobody's does. `boot_id`, `sequence` and `end` are those of
+    the last window that was kept, None before the first. `attempt_id` had it then. The rest is its idle power.
+    """
+
+    gpu_uuid: GpuUuid
+    node: NodeName | None
+    model: str | None = None
+    boot_id: str | None = None
+    sequence: int | None = None
+    end: Instant | None = None
+    attempt_id: AttemptId | None = None
+    idle_milliwatts: int | None = None
+    has_power: bool = False

@@ -8,6 +8,7 @@ draws when it idles; where it disagrees with utilisation, work is presumed.
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from scheduler.domain.idleness import IdleThresholds
 from scheduler.domain.units import Instant
 from scheduler.metering.windows import Window
 
@@ -39,23 +40,6 @@ class Observation:
     @property
     def length_ms(self) -> int:
         return self.end - self.start
-
-
-@dataclass(frozen=True, slots=True)
-class IdleThresholds:
-    """When a device counts as idle.
-
-    `percent` is the highest sample that is still idle. Power is near idle up to the device's own baseline plus
-    `power_permille` of it plus `power_milliwatts`; `baseline_milliwatts_max` bounds what may be learned as a baseline,
-    so that silent work is not taken for rest. `hung_percent` is the least utilisation of a hang.
-    """
-
-    percent: int = 0
-    power_permille: int = 250
-    power_milliwatts: int = 15_000
-    baseline_milliwatts_max: int = 160_000
-    hung_percent: int = 95
-    coverage_permille: int = 900
 
 
 @dataclass(frozen=True, slots=True)

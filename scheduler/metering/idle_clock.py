@@ -9,33 +9,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from scheduler.domain.units import MS_PER_MINUTE, Instant
+from scheduler.domain.idleness import IdlePolicy
+from scheduler.domain.units import AttemptId, Instant
 from scheduler.metering.idle import IdleState
-
-
-class IdleAction(StrEnum):
-    REPORT = "report"
-    SUSPEND = "suspend"
-    STOP = "stop"
-
-
-@dataclass(frozen=True, slots=True)
-class IdlePolicy:
-    """For one priority class and kind. Instants of the clock are milliseconds of rest.
-
-    `warn_at_ms` are two, in order, both before `window_ms`; the action comes `lead_ms` after the last warning at the
-    earliest. `startup_ms` after its launch an attempt is not judged. `keep_alives_max` is how often its owner may set
-    the clock back. `is_dry_run`: say what would be done, and do nothing.
-    """
-
-    window_ms: int = 30 * MS_PER_MINUTE
-    warn_at_ms: tuple[int, int] = (15 * MS_PER_MINUTE, 25 * MS_PER_MINUTE)
-    lead_ms: int = 2 * MS_PER_MINUTE
-    startup_ms: int = 10 * MS_PER_MINUTE
-    coverage_permille: int = 900
-    keep_alives_max: int = 3
-    action: IdleAction = IdleAction.SUSPEND
-    is_dry_run: bool = True
 
 
 class IdleEventKind(StrEnum):
@@ -68,6 +44,15 @@ class IdleClock:
     warned_at: tuple[Instant, ...] = ()
     is_due: bool = False
     keep_alives: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IdleWatch:
+    """The clock of an attempt, with its readings judged up to then."""
+
+    attempt_id: AttemptId
+    judged_until: Instant
+    clock: IdleClock
 
 
 def merge(states: Collection[IdleState]) -> IdleState:

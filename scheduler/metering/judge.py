@@ -3,12 +3,14 @@ GPU-hours would have come back. For tuning a policy on one's own history before 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 
+from scheduler.domain.idleness import IdlePolicy, IdleThresholds
 from scheduler.domain.units import AttemptId, GpuMs, GpuUuid, Instant
-from scheduler.metering.idle import Baseline, IdleState, IdleThresholds, Observation, classify
-from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, IdlePolicy, merge, tick
+from scheduler.metering.idle import Baseline, IdleState, Observation, classify
+from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, tick
+from scheduler.metering.spells import Spell, joined, together
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +24,6 @@ class Recorded:
     milliwatts: int | None = None
     energy_millijoules: int | None = None
     process_count: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Spell:
-    """A device, or an attempt with all its devices, in one state from `start` to `end`."""
-
-    start: Instant
-    end: Instant
-    state: IdleState
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +50,7 @@ def judge(
     of_attempts: dict[AttemptId, dict[GpuUuid, list[Spell]]] = {}
     for uuid in sorted(by_device):
         told = list(_tell(_in_order(by_device[uuid]), thresholds, gap_ms))
-        of_devices.append(Judgement(None, (uuid,), _join(spell for spell, _ in told)))
+        of_devices.append(Judgement(None, (uuid,), joined(spell for spell, _ in told)))
         for spell, attempt_id in told:
             if attempt_id is not None:
                 of_attempts.setdefault(attempt_id, {}).setdefault(uuid, []).append(spell)
@@ -99,46 +92,18 @@ def _observe(before: Recorded, after: Recorded, gap_ms: int) -> Observation:
 
 
 def _judge_attempt(attempt_id: AttemptId, spells: dict[GpuUuid, list[Spell]], policy: IdlePolicy) -> Judgement:
-    together = _together(list(spells.values()))
-    clock = IdleClock(launched_at=together[0].start)
+    spells_together = together(list(spells.values()))
+    clock = IdleClock(launched_at=spells_together[0].start)
     events: list[IdleEvent] = []
     returned_ms = 0
-    for spell in together:
+    for spell in spells_together:
         if clock.is_due and spell.state is IdleState.IDLE_HELD:
             returned_ms += spell.end - spell.start
         clock, new = tick(clock, spell.state, (spell.start, spell.end), policy)
         events += new
     return Judgement(
-        attempt_id, tuple(sorted(spells)), _join(together), tuple(events), GpuMs(returned_ms * len(spells))
+        attempt_id, tuple(sorted(spells)), joined(spells_together), tuple(events), GpuMs(returned_ms * len(spells))
     )
-
-
-def _together(devices: list[list[Spell]]) -> list[Spell]:
-    """One state for all devices between any two instants at which one of them changes or is read. A device that
-    was not read then is unknown."""
-    instants = sorted({instant for spells in devices for spell in spells for instant in (spell.start, spell.end)})
-    places = [0] * len(devices)
-    together: list[Spell] = []
-    for start, end in pairwise(instants):
-        states: list[IdleState] = []
-        for device, spells in enumerate(devices):
-            while places[device] < len(spells) and spells[places[device]].end <= start:
-                places[device] += 1
-            is_read = places[device] < len(spells) and spells[places[device]].start <= start
-            states.append(spells[places[device]].state if is_read else IdleState.UNKNOWN)
-        together.append(Spell(start, end, merge(states)))
-    return together
-
-
-def _join(spells: Iterable[Spell]) -> tuple[Spell, ...]:
-    """Neighbours of one state as one spell."""
-    joined: list[Spell] = []
-    for spell in spells:
-        if joined and joined[-1].state is spell.state and joined[-1].end == spell.start:
-            joined[-1] = replace(joined[-1], end=spell.end)
-        else:
-            joined.append(spell)
-    return tuple(joined)
 
 
 def warned_and_due(judgement: Judgement) -> tuple[tuple[IdleEvent, ...], tuple[IdleEvent, ...]]:

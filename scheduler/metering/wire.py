@@ -9,7 +9,7 @@ from typing import Any
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
-from scheduler.metering.devices import Device, Health, Inventory
+from scheduler.metering.devices import AgentCounts, Device, Health, Inventory, ProcessView, SensorState
 from scheduler.metering.samples import UtilizationSource
 from scheduler.metering.windows import (
     ActivityIntegral,
@@ -24,6 +24,8 @@ INTEGER_MAX = 2**62
 """Above any figure that a device could give in the lifetime of a node, and within a signed 64-bit column."""
 
 TEXT_MAX = 256
+DEVICES_MAX = 1_024
+"""Sixteen GPUs of seven MIG instances each, many times over."""
 PROCESSES_MAX = 1_024
 """The driver lists at most 950 processes per GPU."""
 
@@ -169,6 +171,49 @@ def inventory_json(inventory: Inventory) -> dict[str, Any]:
     }
 
 
+def inventory_from_json(node: NodeName, body: object) -> Inventory:
+    """Raises InvalidInput where the body is no inventory of this node, or names a device twice."""
+    fields = _Fields(body, "inventory")
+    named = fields.text("node")
+    if named != node:
+        raise _invalid("inventory.node", repr(named), f"{node!r}, which the address names")
+    devices = fields.values("devices") or []
+    if len(devices) > DEVICES_MAX:
+        raise _invalid("inventory.devices", f"{len(devices)} devices", f"at most {DEVICES_MAX}")
+    inventory = Inventory(
+        node=node,
+        boot_id=fields.text("boot_id"),
+        taken_at=Instant(fields.integer("taken_at")),
+        sensor_state=SensorState(fields.one_of("sensor_state", list(SensorState))),
+        process_view=ProcessView(fields.one_of("process_view", list(ProcessView))),
+        driver_version=fields.maybe_text("driver_version"),
+        nvml_version=fields.maybe_text("nvml_version"),
+        devices=tuple(device_from_json(device) for device in devices),
+        unidentified_devices=fields.integer("unidentified_devices"),
+        driver_error=fields.maybe_text("driver_error"),
+        agent=_agent_counts(fields),
+    )
+    fields.refuse_others()
+    if len({device.gpu_uuid for device in inventory.devices}) < len(inventory.devices):
+        raise _invalid("inventory.devices", "a device that is named twice", "each device once")
+    return inventory
+
+
+def _agent_counts(fields: "_Fields") -> AgentCounts:
+    """Beside the inventory proper; an agent may leave them out."""
+    spool = fields.part("spool") if fields.has("spool") else None
+    counts = AgentCounts(
+        sampler_restarts=fields.integer("sampler_restarts") if fields.has("sampler_restarts") else 0,
+        samples_from_the_past=fields.integer("samples_from_the_past") if fields.has("samples_from_the_past") else 0,
+        waiting=0 if spool is None else spool.integer("waiting"),
+        lost=0 if spool is None else spool.integer("lost"),
+        refused=0 if spool is None else spool.integer("refused"),
+    )
+    if spool is not None:
+        spool.refuse_others()
+    return counts
+
+
 def _utilization(fields: "_Fields | None") -> UtilizationIntegral | None:
     if fields is None:
         return None
@@ -239,6 +284,9 @@ class _Fields:
         self._where = where
         self._read: set[str] = set()
 
+    def has(self, key: str) -> bool:
+        return key in self._body
+
     def integer(self, key: str, most: int = INTEGER_MAX) -> int:
         return _integer(self._name(key), self._take(key), most)
 
@@ -254,8 +302,8 @@ class _Fields:
 
     def text(self, key: str) -> str:
         value = self._take(key)
-        if not isinstance(value, str) or not 0 < len(value) <= TEXT_MAX:
-            raise _invalid(self._name(key), repr(value)[:80], f"a text of 1 to {TEXT_MAX} characters")
+        if not isinstance(value, str) or not 0 < len(value) <= TEXT_MAX or not value.isprintable():
+            raise _invalid(self._name(key), repr(value)[:80], f"a text of 1 to {TEXT_MAX} printable characters")
         return value
 
     def maybe_text(self, key: str) -> str | None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.domain.units import GpuUuid, Instant, NodeName
-from scheduler.metering.admission import FUTURE_MS_MAX, Admission, Kept, admit, kept_of
+from scheduler.metering.admission import FUTURE_MS_MAX, PAST_MS_MAX, Admission, Kept, admit, kept_of
 from scheduler.metering.windows import Window
 
 NODE, OTHER = NodeName("node-1"), NodeName("node-2")
@@ -34,6 +34,7 @@ CASES: dict[str, tuple[Window, Admission]] = {
     ),
     "a clock that is a little ahead": (replace(NEXT, end=Instant(NOW + FUTURE_MS_MAX)), Admission.TAKEN),
     "the future": (replace(NEXT, end=Instant(NOW + FUTURE_MS_MAX + 1)), Admission.FROM_THE_FUTURE),
+    "long ago": (replace(NEXT, start=Instant(NOW - PAST_MS_MAX - 1)), Admission.FROM_LONG_AGO),
     "a GPU of no inventory": (replace(NEXT, gpu_uuid=GpuUuid("GPU-z")), Admission.UNKNOWN_GPU),
     "a GPU of another node": (replace(NEXT, gpu_uuid=GpuUuid("GPU-b")), Admission.FOREIGN_GPU),
 }

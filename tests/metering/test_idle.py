@@ -1,10 +1,10 @@
 import pytest
 
+from scheduler.domain.idleness import IdleThresholds
 from scheduler.domain.units import GpuUuid, Instant, NodeName
 from scheduler.metering.idle import (
     Baseline,
     IdleState,
-    IdleThresholds,
     Observation,
     classify,
     observation_of,

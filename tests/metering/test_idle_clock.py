@@ -3,13 +3,13 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scheduler.domain.idleness import IdlePolicy
 from scheduler.domain.units import MS_PER_MINUTE, Instant
 from scheduler.metering.idle import IdleState
 from scheduler.metering.idle_clock import (
     IdleClock,
     IdleEvent,
     IdleEventKind,
-    IdlePolicy,
     keep_alive,
     merge,
     tick,

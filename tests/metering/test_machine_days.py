@@ -3,10 +3,11 @@ from collections.abc import Callable
 
 import pytest
 
+from scheduler.domain.idleness import IdlePolicy, IdleThresholds
 from scheduler.domain.units import MS_PER_MINUTE
-from scheduler.metering.idle import IdleState, IdleThresholds
-from scheduler.metering.idle_clock import IdlePolicy
-from scheduler.metering.judge import Judgement, Spell, judge, warned_and_due
+from scheduler.metering.idle import IdleState
+from scheduler.metering.judge import Judgement, judge, warned_and_due
+from scheduler.metering.spells import Spell
 from tests.metering import machine_days
 from tests.metering.machine_days import Day
 

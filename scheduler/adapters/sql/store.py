@@ -12,8 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from scheduler.adapters.sql.books.allowances import SqlAllowances, SqlHolds
 from scheduler.adapters.sql.books.attempts import SqlAttempts
 from scheduler.adapters.sql.books.control import SqlControl
+from scheduler.adapters.sql.books.idleness import SqlIdleness
 from scheduler.adapters.sql.books.journal import SqlJournal
 from scheduler.adapters.sql.books.people import SqlPeople
+from scheduler.adapters.sql.books.samples import SqlSamples
 from scheduler.adapters.sql.books.verdicts import SqlVerdicts
 from scheduler.adapters.sql.books.workloads import SqlWorkloads
 from scheduler.adapters.sql.engine import PATIENCE_SECONDS, open_engine, parse
@@ -21,6 +23,7 @@ from scheduler.adapters.sql.faults import refusal_for
 from scheduler.adapters.sql.locking import FairLock
 from scheduler.adapters.sql.migrating import require_current, upgrade
 from scheduler.domain.errors import Unavailable
+from scheduler.metering.keeping import IdleBook, SampleBook
 from scheduler.ports import (
     AllowanceBook,
     AttemptBook,
@@ -109,6 +112,8 @@ class SqlBooks:
     verdicts: VerdictBook
     people: PeopleBook
     control: ControlBook
+    samples: SampleBook
+    idleness: IdleBook
 
 
 def books_on(connection: Connection) -> SqlBooks:
@@ -121,6 +126,8 @@ def books_on(connection: Connection) -> SqlBooks:
         verdicts=SqlVerdicts(connection),
         people=SqlPeople(connection),
         control=SqlControl(connection),
+        samples=SqlSamples(connection),
+        idleness=SqlIdleness(connection),
     )
 
 

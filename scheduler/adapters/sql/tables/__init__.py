@@ -1,5 +1,5 @@
 """The tables, a file for each noun. Importing this package fills `Row.metadata`."""
 
-from scheduler.adapters.sql.tables import allowances, control, journal, people, verdicts, workloads
+from scheduler.adapters.sql.tables import allowances, control, journal, people, samples, verdicts, workloads
 
-__all__ = ["allowances", "control", "journal", "people", "verdicts", "workloads"]
+__all__ = ["allowances", "control", "journal", "people", "samples", "verdicts", "workloads"]

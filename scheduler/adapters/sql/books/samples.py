@@ -1,0 +1,185 @@
+"""Samples in SQL: what agents send, kept in bulk."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from scheduler.adapters.sql.books.readings import hours_from, stretches_from
+from scheduler.adapters.sql.codec import RowCodec
+from scheduler.adapters.sql.querying import insert_all, next_number, pieces, rows_by_id, update_all
+from scheduler.adapters.sql.tables.samples import gpu_hours, gpu_windows, gpus, inventories, sample_refusals
+from scheduler.domain.units import AttemptId, GpuUuid, Instant
+from scheduler.metering.devices import Inventory, KnownGpu
+from scheduler.metering.refusals import RefusedSample
+from scheduler.metering.use import MARKS, SUMS, HourOfUse, Metered, Stretch, Use, hourly, total, use_of
+
+_INVENTORY = RowCodec(Inventory, inventories)
+_GPU = RowCodec(KnownGpu, gpus)
+_REFUSAL = RowCodec(RefusedSample, sample_refusals)
+_STATE_SUMS = {"windows", "active_ms", "idle_held_ms", "hung_ms", "unknown_ms"}
+_READINGS = [field.name for field in fields(Use) if field.name not in _STATE_SUMS]
+"""What a window's row has of a use; the rest follows from its state and length."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqlSamples:
+    """A SampleBook."""
+
+    connection: Connection
+
+    # --- devices -------------------------------------------------------------------------------------------------
+
+    def put_inventory(self, inventory: Inventory) -> None:
+        self.connection.execute(delete(inventories).where(inventories.c.node == inventory.node))
+        insert_all(self.connection, inventories, [_INVENTORY.write(inventory)])
+
+    def inventories(self) -> list[Inventory]:
+        return _INVENTORY.read_all(self.connection.execute(select(*_INVENTORY.columns).order_by(inventories.c.node)))
+
+    def gpus(self, uuids: Iterable[GpuUuid]) -> dict[GpuUuid, KnownGpu]:
+        rows = rows_by_id(self.connection, select(*_GPU.columns), gpus.c.gpu_uuid, uuids)
+        return {gpu.gpu_uuid: gpu for gpu in _GPU.read_all(rows)}
+
+    def all_gpus(self) -> list[KnownGpu]:
+        return _GPU.read_all(self.connection.execute(select(*_GPU.columns).order_by(gpus.c.gpu_uuid)))
+
+    def put_gpus(self, changed: Sequence[KnownGpu]) -> None:
+        ids = self._ids([gpu.gpu_uuid for gpu in changed])
+        first = next_number(self.connection, gpus.c.id)
+        new = [gpu for gpu in changed if gpu.gpu_uuid not in ids]
+        insert_all(self.connection, gpus, [_GPU.write(gpu) | {"id": first + n} for n, gpu in enumerate(new)])
+        update_all(
+            self.connection, gpus, gpus.c.gpu_uuid, [_GPU.write(gpu) for gpu in changed if gpu.gpu_uuid in ids]
+        )
+
+    # --- windows -------------------------------------------------------------------------------------------------
+
+    def add(self, metered: Sequence[Metered]) -> None:
+        """The windows, and what they add to their hours."""
+        if not metered:
+            return
+        ids = self._ids([item.window.gpu_uuid for item in metered])
+        insert_all(self.connection, gpu_windows, [_window_row(item, ids) for item in metered])
+        rows = [_hour_row(hour, ids[hour.gpu_uuid]) for hour in hourly(metered)]
+        self.connection.execute(_adding(self.connection.dialect.name), rows)
+
+    def windows(self, uuids: Iterable[GpuUuid], starts_at: Instant, ends_at: Instant) -> list[Stretch]:
+        names = {number: uuid for uuid, number in self._ids(uuids).items()}
+        within = and_(gpu_windows.c.start >= starts_at, gpu_windows.c.start < ends_at)
+        found: list[Stretch] = []
+        for piece in pieces(names):
+            statement = select(gpu_windows).where(gpu_windows.c.gpu_id.in_(piece), within)
+            found += stretches_from(self.connection.execute(statement), names)
+        return sorted(found, key=lambda stretch: (stretch.start, stretch.gpu_uuid))
+
+    def hours(
+        self,
+        *,
+        attempts: Sequence[AttemptId] | None = None,
+        starts_at: Instant | None = None,
+        ends_at: Instant | None = None,
+    ) -> list[HourOfUse]:
+        statement = select(gpus.c.gpu_uuid, gpu_hours).join(gpus, gpus.c.id == gpu_hours.c.gpu_id)
+        if starts_at is not None:
+            statement = statement.where(gpu_hours.c.hour >= starts_at)
+        if ends_at is not None:
+            statement = statement.where(gpu_hours.c.hour < ends_at)
+        statement = statement.order_by(gpu_hours.c.gpu_id, gpu_hours.c.hour, gpu_hours.c.attempt_id)
+        if attempts is None:
+            return hours_from(self.connection.execute(statement))
+        return hours_from(rows_by_id(self.connection, statement, gpu_hours.c.attempt_id, attempts))
+
+    def use_of(self, attempts: Sequence[AttemptId]) -> dict[AttemptId, Use]:
+        by_attempt: dict[AttemptId, list[Use]] = {}
+        for hour in self.hours(attempts=attempts):
+            assert hour.attempt_id is not None, "asked for by attempt"
+            by_attempt.setdefault(hour.attempt_id, []).append(hour.use)
+        return {attempt_id: total(uses) for attempt_id, uses in by_attempt.items()}
+
+    # --- refusals and retention ----------------------------------------------------------------------------------
+
+    def refuse(self, refused: Sequence[RefusedSample]) -> None:
+        by_key: dict[tuple[str, ...], dict[str, Any]] = {}
+        for item in refused:
+            row = _REFUSAL.write(item)
+            known = by_key.setdefault((item.node, item.gpu_uuid, item.code), row)
+            if known is not row:
+                known |= {"count": known["count"] + item.count, "last_at": item.last_at, "detail": item.detail}
+        if by_key:
+            self.connection.execute(_counting(self.connection.dialect.name), list(by_key.values()))
+
+    def refusals(self, limit: int = 100) -> list[RefusedSample]:
+        statement = select(*_REFUSAL.columns).order_by(sample_refusals.c.last_at.desc()).limit(limit)
+        return _REFUSAL.read_all(self.connection.execute(statement))
+
+    def prune(self, windows_before: Instant, hours_before: Instant, devices: int = 200) -> int:
+        """Device by device: one whose oldest window is due loses all that are. Bounded, so that nobody waits long."""
+        oldest = select(func.min(gpu_windows.c.start)).where(gpu_windows.c.gpu_id == gpus.c.id).scalar_subquery()
+        due = self.connection.execute(select(gpus.c.id).where(oldest < windows_before).limit(devices)).scalars().all()
+        dropped = 0
+        for gpu_id in due:
+            mine = and_(gpu_windows.c.gpu_id == gpu_id, gpu_windows.c.start < windows_before)
+            dropped += self.connection.execute(delete(gpu_windows).where(mine)).rowcount
+        dropped += self.connection.execute(delete(gpu_hours).where(gpu_hours.c.hour < hours_before)).rowcount
+        return dropped
+
+    def _ids(self, uuids: Iterable[GpuUuid]) -> Mapping[GpuUuid, int]:
+        statement = select(gpus.c.gpu_uuid, gpus.c.id)
+        ids: dict[GpuUuid, int] = dict(rows_by_id(self.connection, statement, gpus.c.gpu_uuid, uuids))
+        return ids
+
+
+def _window_row(item: Metered, ids: Mapping[GpuUuid, int]) -> dict[str, Any]:
+    window, use = item.window, use_of(item.window, item.state)
+    return {
+        "gpu_id": ids[window.gpu_uuid],
+        "start": window.start,
+        "end": window.end,
+        "sequence": window.sequence,
+        "state": item.state.value,
+        "attempt_id": item.attempt_id,
+        "process_count": window.process_count_max,
+        **{name: getattr(use, name) for name in _READINGS},
+    }
+
+
+def _hour_row(hour: HourOfUse, gpu_id: int) -> dict[str, Any]:
+    return {
+        "gpu_id": gpu_id,
+        "hour": hour.hour,
+        "attempt_id": hour.attempt_id or "",
+        "node": hour.node,
+        **{field.name: getattr(hour.use, field.name) for field in fields(Use)},
+    }
+
+
+def _inserting(dialect: str, table: Table) -> Any:
+    return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
+
+
+def _adding(dialect: str) -> Any:
+    """Insert an hour, or add to it."""
+    statement = _inserting(dialect, gpu_hours)
+    new = statement.excluded
+    changes = {name: gpu_hours.c[name] + new[name] for name in SUMS}
+    marks = {name: _higher(gpu_hours.c[name], new[name]) for name in MARKS}
+    key = [gpu_hours.c.gpu_id, gpu_hours.c.hour, gpu_hours.c.attempt_id]
+    return statement.on_conflict_do_update(index_elements=key, set_={**changes, **marks, "node": new.node})
+
+
+def _higher(known: ColumnElement[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The greater; one that is NULL gives way."""
+    return case((known.is_(None), new), (new > known, new), else_=known)
+
+
+def _counting(dialect: str) -> Any:
+    statement = _inserting(dialect, sample_refusals)
+    new = statement.excluded
+    known = sample_refusals.c
+    return statement.on_conflict_do_update(
+        index_elements=[known.node, known.gpu_uuid, known.code],
+        set_={"count": known["count"] + new["count"], "last_at": new.last_at, "detail": new.detail},
+    )

@@ -1,0 +1,97 @@
+"""What a policy says of idle GPUs: when a device counts as idle, and what follows when an attempt's rest goes on."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.domain.units import MS_PER_MINUTE, AttemptId, Instant, WorkloadId
+
+
+class IdleAction(StrEnum):
+    REPORT = "report"
+    SUSPEND = "suspend"
+    """Its owner may resume it."""
+    STOP = "stop"
+    """It ends for good; a sandbox's home is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdleThresholds:
+    """When a device counts as idle.
+
+    `percent` is the highest sample that is still idle. Power is near idle up to the device's own baseline plus
+    `power_permille` of it plus `power_milliwatts`; `baseline_milliwatts_max` bounds what may be learned as a baseline,
+    so that silent work is not taken for rest. `hung_percent` is the least utilisation of a hang.
+    """
+
+    percent: int = 0
+    power_permille: int = 250
+    power_milliwatts: int = 15_000
+    baseline_milliwatts_max: int = 160_000
+    hung_percent: int = 95
+    coverage_permille: int = 900
+
+
+@dataclass(frozen=True, slots=True)
+class IdlePolicy:
+    """Instants of the clock are milliseconds of rest.
+
+    `warn_at_ms` are two, in order, both before `window_ms`; the action comes `lead_ms` after the last warning at the
+    earliest. `startup_ms` after its launch an attempt is not judged. `keep_alives_max` is how often its owner may set
+    the clock back. `is_dry_run`: say what would be done, and do nothing. `acts_without_checkpoint`: a job that has
+    written none is only reported otherwise, since acting would lose its work.
+    """
+
+    window_ms: int = 30 * MS_PER_MINUTE
+    warn_at_ms: tuple[int, int] = (15 * MS_PER_MINUTE, 25 * MS_PER_MINUTE)
+    lead_ms: int = 2 * MS_PER_MINUTE
+    startup_ms: int = 10 * MS_PER_MINUTE
+    coverage_permille: int = 900
+    keep_alives_max: int = 3
+    action: IdleAction = IdleAction.SUSPEND
+    is_dry_run: bool = True
+    acts_without_checkpoint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """Somebody's word that a workload may rest, until it expires: `by` is the subject who answers for it."""
+
+    workload_id: WorkloadId
+    why: str
+    by: str
+    since: Instant
+    expires_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """An attempt's devices over a while: mean utilisation of all in per mille, the highest sample of any in percent,
+    and power of all. What was not read is None; `state` is the attempt's."""
+
+    start: Instant
+    end: Instant
+    state: str
+    utilization_permille: int | None = None
+    percent_max: int | None = None
+    milliwatts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdleDecision:
+    """An attempt that was due by the idle rules, with the readings it rests on.
+
+    `action` is the policy's; `is_taken` False is a dry run, a report, or what `hindrance` names. `hours_back` are the
+    standard GPU-milliseconds that its holds still held then.
+    """
+
+    attempt_id: AttemptId
+    workload_id: WorkloadId
+    at: Instant
+    since: Instant
+    rested_ms: int
+    action: IdleAction
+    is_taken: bool
+    hindrance: str
+    hours_back: int
+    curve: tuple[CurvePoint, ...] = ()
+    seq: int = 0

@@ -1,0 +1,47 @@
+"""Whose a GPU is: by the pod that its processes run in, and by our own placement where processes say nothing.
+
+A pod keeps its GPUs for as long as it lives, so what a process once showed holds until its attempt ends. What remains
+is given by elimination, and only where there is one answer. What cannot be attributed is nobody's: never a guess.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from scheduler.domain.units import AttemptId, GpuUuid, Instant, PodUid
+from scheduler.metering.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """An attempt that has `gpus` of a node from `since` until `until` (None: still)."""
+
+    attempt_id: AttemptId
+    gpus: int
+    since: Instant
+    until: Instant | None = None
+
+    def overlaps(self, window: Window) -> bool:
+        return self.since < window.end and (self.until is None or self.until > window.start)
+
+
+def by_process(window: Window, attempt_of: Mapping[PodUid, AttemptId]) -> AttemptId | None:
+    """The attempt whose pods alone were seen on the device; None where there were none, several, or others' too."""
+    pods = {process.pod_uid for process in window.processes or ()}
+    attempts = {None if pod is None else attempt_of.get(pod) for pod in pods}
+    return attempts.pop() if len(attempts) == 1 else None
+
+
+def by_elimination(
+    known: Mapping[GpuUuid, AttemptId], devices: Collection[GpuUuid], tenancies: Iterable[Tenancy]
+) -> dict[GpuUuid, AttemptId]:
+    """`known`, and the node's other devices where exactly one attempt lacks exactly so many.
+
+    A node with a free GPU has more devices than its attempts lack: then any of them may be the free one.
+    """
+    has = Counter(known.values())
+    lacking = {t.attempt_id: t.gpus - has[t.attempt_id] for t in tenancies if t.gpus > has[t.attempt_id]}
+    unknown = [uuid for uuid in devices if uuid not in known]
+    if len(lacking) != 1 or [len(unknown)] != list(lacking.values()):
+        return dict(known)
+    return {**known, **dict.fromkeys(unknown, next(iter(lacking)))}

@@ -1,0 +1,98 @@
+"""The store's books of samples and idleness, as Protocols: part of `ports.Books`, and declared here because they speak
+of nothing but metering's values."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from scheduler.domain.idleness import Exemption, IdleDecision
+from scheduler.domain.units import AttemptId, GpuUuid, Instant, WorkloadId
+from scheduler.metering.devices import Inventory, KnownGpu
+from scheduler.metering.idle_clock import IdleWatch
+from scheduler.metering.refusals import RefusedSample
+from scheduler.metering.use import HourOfUse, Metered, Stretch, Use
+
+
+class SampleBook(Protocol):
+    """Inventories, devices, windows and the hours they add up to. Nothing here touches a charge."""
+
+    def put_inventory(self, inventory: Inventory) -> None:
+        """The latest of its node."""
+        ...
+
+    def inventories(self) -> list[Inventory]: ...
+
+    def gpus(self, uuids: Iterable[GpuUuid]) -> Mapping[GpuUuid, KnownGpu]: ...
+
+    def all_gpus(self) -> list[KnownGpu]: ...
+
+    def put_gpus(self, changed: Sequence[KnownGpu]) -> None:
+        """New ones are added, known ones overwritten."""
+        ...
+
+    def add(self, metered: Sequence[Metered]) -> None:
+        """Windows of devices that were put before, none of them twice; their hours grow by them."""
+        ...
+
+    def windows(self, uuids: Iterable[GpuUuid], starts_at: Instant, ends_at: Instant) -> Sequence[Stretch]:
+        """Those that start in [starts_at, ends_at), in the order of their starts."""
+        ...
+
+    def hours(
+        self,
+        *,
+        attempts: Sequence[AttemptId] | None = None,
+        starts_at: Instant | None = None,
+        ends_at: Instant | None = None,
+    ) -> Sequence[HourOfUse]: ...
+
+    def use_of(self, attempts: Sequence[AttemptId]) -> Mapping[AttemptId, Use]:
+        """Over their whole life, as far as hours are kept; attempts without readings are left out."""
+        ...
+
+    def refuse(self, refused: Sequence[RefusedSample]) -> None:
+        """Add to the counts."""
+        ...
+
+    def refusals(self, limit: int = 100) -> list[RefusedSample]:
+        """The latest first."""
+        ...
+
+    def prune(self, windows_before: Instant, hours_before: Instant, devices: int = 200) -> int:
+        """Drop windows and hours that start before; of so many devices at most. Returns how many rows went."""
+        ...
+
+
+class IdleBook(Protocol):
+    """Idle clocks, the exemptions from them, and what was decided by them."""
+
+    def watches(self) -> list[IdleWatch]: ...
+
+    def watch(self, attempt_id: AttemptId) -> IdleWatch | None: ...
+
+    def save_watches(self, changed: Sequence[IdleWatch], ended: Collection[AttemptId] = ()) -> None:
+        """Write the changed; forget the ended."""
+        ...
+
+    def exempt(self, exemption: Exemption) -> None:
+        """In place of an earlier one of the workload."""
+        ...
+
+    def withdraw(self, workload_id: WorkloadId) -> None: ...
+
+    def exemptions(self, now: Instant) -> Mapping[WorkloadId, Exemption]:
+        """Those that have not expired."""
+        ...
+
+    def decide(self, decisions: Sequence[IdleDecision]) -> None:
+        """`seq` is given by the book."""
+        ...
+
+    def decisions(
+        self,
+        *,
+        workload_id: WorkloadId | None = None,
+        attempts: Sequence[AttemptId] | None = None,
+        limit: int = 100,
+    ) -> list[IdleDecision]:
+        """The latest first."""
+        ...
