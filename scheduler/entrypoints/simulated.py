@@ -25,7 +25,7 @@ from scheduler.simulation.cluster import SimulatedCluster
 from scheduler.simulation.fates import fate_of
 from scheduler.simulation.machines import Machine, example_machines
 from scheduler.simulation.model import ClusterModel
-from scheduler.simulation.stream import Arrival, Load, SyntheticStream
+from scheduler.simulation.stream import Arrival, Load, SyntheticStream, opening_instant
 
 if TYPE_CHECKING:
     from scheduler.entrypoints.service import Service
@@ -128,12 +128,12 @@ def smallest_nodes(policy: Policy, machines: Sequence[Machine]) -> Mapping[GpuCl
 
 
 def open_simulation(store: Store, settings: Settings) -> Simulation:
-    """The simulation as it was saved, or a new one whose time starts now."""
+    """The simulation as it was saved, or a new one whose time starts with the working week."""
     with store.reading() as books:
         saved = books.control.setting(STATE_KEY)
     machines = example_machines()
     if saved is None:
-        now = Instant(int(time.time()) * 1000)
+        now = opening_instant(Instant(int(time.time()) * 1000))
         state = {"now": now, "starts_at": now, "submitted_until": now}
         model = ClusterModel(machines, lambda workload: fate_of(settings.seed, workload.spec))
     else:

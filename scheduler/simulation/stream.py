@@ -16,12 +16,12 @@ The stream is a function of its seed and of time alone: any stretch of it can be
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
 from scheduler.domain.people import Engineer
-from scheduler.domain.periods import to_datetime
+from scheduler.domain.periods import to_datetime, to_instant
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, GpuClassName, Instant
 from scheduler.domain.workloads import WorkloadSpec
@@ -39,6 +39,17 @@ _BY_HOUR = (
     *(0.8, 0.9, 1.0, 1.0, 1.0, 0.95, 0.8, 0.6, 0.5, 0.45, 0.4, 0.3),
 )
 _WEEKEND = 0.35
+
+
+def opening_instant(now: Instant) -> Instant:
+    """When a simulation that is first started now begins: the last Monday at 07:00 UTC, as the working week does.
+
+    So that whoever starts it at night sees a busy cluster, and a week's allowances as they begin to be spent.
+    """
+    moment = to_datetime(now)
+    monday = (moment - timedelta(days=moment.weekday())).replace(hour=7, minute=0, second=0, microsecond=0)
+    opening = monday if monday <= moment else monday - timedelta(days=7)
+    return to_instant(opening)
 
 
 @dataclass(frozen=True, slots=True)

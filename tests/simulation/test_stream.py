@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from scheduler.adapters.policy_files import read_people, read_policy
 from scheduler.domain.cluster import Node
 from scheduler.domain.people import Engineer
+from scheduler.domain.periods import iso, to_instant
 from scheduler.domain.policy import Policy, image_is_allowed
 from scheduler.domain.units import (
     MS_PER_DAY,
@@ -25,7 +27,7 @@ from scheduler.lifecycle.submit import judge
 from scheduler.simulation.fates import Fate, fate_of
 from scheduler.simulation.machines import example_machines
 from scheduler.simulation.model import ClusterModel
-from scheduler.simulation.stream import Arrival, Load, SyntheticStream
+from scheduler.simulation.stream import Arrival, Load, SyntheticStream, opening_instant
 
 POLICIES = Path(__file__).parents[2] / "policies"
 MONDAY = Instant(1_794_812_400_000)  # 2026-11-16T07:00:00Z, eight in the morning in Berlin
@@ -164,6 +166,18 @@ def test_people_without_a_project_cannot_be_streamed() -> None:
     of = replace(policy(), projects={})
     with pytest.raises(ValueError, match="nobody can submit"):
         SyntheticStream(of, people(of), 1, MONDAY, Load(gpus=8), NODE_GPUS)
+
+
+@pytest.mark.parametrize(
+    ("now", "opening"),
+    [
+        ("2026-11-16T07:00:00Z", "2026-11-16T07:00:00Z"),
+        ("2026-11-16T06:59:59Z", "2026-11-09T07:00:00Z"),
+        ("2026-11-22T23:59:59Z", "2026-11-16T07:00:00Z"),
+    ],
+)
+def test_a_simulation_begins_with_the_working_week(now: str, opening: str) -> None:
+    assert iso(opening_instant(to_instant(datetime.fromisoformat(now)))) == opening
 
 
 def test_the_backlog_comes_within_its_minutes() -> None:
