@@ -8,9 +8,10 @@ from starlette.responses import Response
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.periods import Period, period_at
 from scheduler.domain.units import EngineerId, Instant
-from scheduler.entrypoints.web.charts import segments, stacked_bar
+from scheduler.entrypoints.web.charts import segments, sparkline, stacked_bar
 from scheduler.entrypoints.web.pages import Pages
 from scheduler.entrypoints.web.visitors import signed_in
+from scheduler.lifecycle.views.shapes import StatementView
 
 _PERIOD = re.compile(r"\d{4}(-(\d{2}|Q[1-4]|W\d{2}|\d{2}-\d{2}))?")
 
@@ -53,10 +54,22 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             moments=moments,
             title=f"Statement {view.period}",
             statement=view,
+            course=sparkline(course_of(view), view.starts_at, view.ends_at),
             owner=owner,
             before=before,
             after=after if view.ends_at <= moments.now else None,
         )
+
+
+def course_of(statement: StatementView) -> list[tuple[Instant, int]]:
+    """The balance after each line, from the opening one."""
+    left = statement.opening
+    course = [(statement.starts_at, left)]
+    for line in sorted(statement.lines, key=lambda line: line.at):
+        course.append((line.at, left))
+        left += line.amount
+        course.append((line.at, left))
+    return course
 
 
 def period_name(text: str) -> str:

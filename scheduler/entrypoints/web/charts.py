@@ -166,7 +166,7 @@ def sparkline(history: Sequence[tuple[Instant, int]], starts_at: Instant, ends_a
     across, up = Span(starts_at, ends_at), Span(0, top)
     points = [(across.place(at), _SCALE - up.place(left)) for at, left in history]
     return svg(
-        'class="spark" aria-hidden="true" width="100%" height="22" viewBox="0 -40 1000 1080" '
+        'class="spark" aria-hidden="true" width="100%" height="120" viewBox="0 -40 1000 1080" '
         'preserveAspectRatio="none"',
         f'<polyline class="left" points="{_points(points)}"/>',
     )

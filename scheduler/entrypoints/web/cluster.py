@@ -14,7 +14,8 @@ from scheduler.entrypoints.web.pages import Pages, local_path, see_other
 from scheduler.entrypoints.web.visitors import signed_in
 from scheduler.lifecycle.views.shapes import ClusterView
 
-QUEUE_SHOWN = 25
+QUEUE_SHOWN = 12
+QUEUE_SHOWN_MAX = 500
 VERDICTS_SHOWN = 14
 _WHY_LENGTH_MAX = 200
 
@@ -23,11 +24,11 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
     service = pages.service
 
     @router.get("/cluster")
-    def cluster(request: Request, colour: str = "") -> Response:
+    def cluster(request: Request, colour: str = "", queue: str = "") -> Response:
         visitor = signed_in(request, service)
         moments = pages.moments()
         view = service.views.cluster(visitor.caller, moments.now)
-        queue = service.views.queue(visitor.caller, moments.now, limit=QUEUE_SHOWN)
+        shown = QUEUE_SHOWN_MAX if queue == "all" else QUEUE_SHOWN
         verdicts = service.views.verdicts(visitor.caller, moments.now, limit=VERDICTS_SHOWN)
         return pages.render(
             request,
@@ -39,7 +40,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             states=states_of(view),
             map=gpu_map(view.nodes, colour_of(colour)),
             colours=tuple(ColourBy),
-            queue=queue,
+            queue=service.views.queue(visitor.caller, moments.now, limit=shown),
             verdicts=verdicts,
             brakes=tuple(Brake),
             paused={pause.brake: pause for pause in view.brakes.pauses},

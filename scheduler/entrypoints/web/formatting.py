@@ -96,9 +96,9 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def words_of(code: str) -> str:
-    """A CamelCase code as words: `AwaitingPreemption` is `Awaiting preemption`."""
+    """A CamelCase code as words: `EngineerGpuLimit` is `Engineer GPU limit`."""
     words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in code).strip()
-    return words[:1].upper() + words[1:]
+    return (words[:1].upper() + words[1:]).replace("gpu", "GPU")
 
 
 def prose(text: str) -> Markup:

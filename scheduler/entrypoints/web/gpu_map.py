@@ -1,7 +1,7 @@
 """The operator's instrument: every GPU as a cell, grouped by node and GPU class, coloured by what was asked.
 
 One small SVG a node, so that the map wraps at any width; one path a colour in it, so that ten thousand GPUs stay a
-page. Meaning is in the shape too: idle is hollow, drained is struck, unknown is a dot.
+page. Meaning is in the shape too: idle is hollow, drained is struck, unknown has a hole.
 """
 
 from collections import Counter
@@ -93,19 +93,17 @@ class _Cells:
         match shape:
             case "struck":
                 return f"M{x + 1} {y + size - 1}l{size - 2}-{size - 2}"
-            case "dot":
-                third = size // 3
-                return f"M{x + third} {y + third}h{size - 2 * third}v{size - 2 * third}h-{size - 2 * third}z"
             case _:
-                inset = self.inset if shape == "" else 1
-                side = size - 2 * inset
-                return f"M{x + inset} {y + inset}h{side}v{side}h-{side}z"
+                inset = 1 if shape == "hollow" else self.inset
+                side, third = size - 2 * inset, size // 3
+                hole = f"m{third} {third}v{third}h{third}v-{third}z" if shape == "pierced" else ""
+                return f"M{x + inset} {y + inset}h{side}v{side}h-{side}z{hole}"
 
 
 _ROOMY, _DENSE = _Cells(10, 2, 1), _Cells(5, 1, 0)
 _DENSE_FROM_GPUS = 1600
 
-_SHAPES = {"idle": "hollow", "drained": "struck", "unknown": "dot"}
+_SHAPES = {"idle": "hollow", "drained": "struck", "unknown": "pierced"}
 _STATE_LABELS = {
     "busy": "busy",
     "half": "half busy",
@@ -114,7 +112,7 @@ _STATE_LABELS = {
     "free": "free",
     "outside": "outside",
     "drained": "drained",
-    "unknown": "no reading",
+    "unknown": "in use, not read",
 }
 
 

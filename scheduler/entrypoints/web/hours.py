@@ -92,5 +92,5 @@ def pace_phrase(balance: BalanceView) -> str:
         return ""
     if balance.pace == 0:
         return "On plan."
-    share = f"{round(abs(balance.pace) / 10)} %"
+    share = f"{round(abs(balance.pace) / 10)}\N{NO-BREAK SPACE}%"
     return f"{share} behind plan." if balance.pace > 0 else f"{share} ahead of plan: burning fast."

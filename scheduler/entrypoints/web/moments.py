@@ -46,9 +46,14 @@ class Moments:
         moment = self.local(instant)
         return f"{_DAYS[moment.weekday()]} {self.day(instant)}, {moment:%H:%M}"
 
-    def month(self, instant: Instant) -> str:
-        moment = self.local(instant)
-        return f"{_MONTH_NAMES[moment.month - 1]} {moment.year}"
+    def period(self, name: str, starts_at: Instant) -> str:
+        """A period by its name: November 2026, week 47 of 2026; any other as it is called."""
+        year, _, part = name.partition("-")
+        if part.startswith("W"):
+            return f"week {part[1:].lstrip('0')} of {year}"
+        return (
+            f"{_MONTH_NAMES[self.local(starts_at).month - 1]} {year}" if len(part) == 2 and part.isdecimal() else name
+        )
 
     def clock(self, instant: Instant) -> str:
         return f"{self.local(instant):%H:%M:%S}"

@@ -165,6 +165,7 @@ def _environment(assets: Assets) -> Environment:
         prose=formatting.prose,
         as_sentence=formatting.sentence_of,
         tone=verdicts.tone,
+        tone_of=verdicts.tone_of,
     )
     environment.globals.update(
         asset=assets.href,

@@ -7,6 +7,7 @@ from scheduler.domain.errors import NotFound, NotPermitted, Refusal, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.units import MS_PER_DAY, Instant
 from scheduler.entrypoints.api.auth import SESSION_COOKIE, hash_of, new_token, refuse_other_sites
+from scheduler.entrypoints.service import Service
 from scheduler.entrypoints.web.hours import Form
 from scheduler.entrypoints.web.pages import Pages, local_path, see_other
 
@@ -57,7 +58,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
     def sign_out(request: Request) -> Response:
         refuse_other_sites(request)
         token = request.cookies.get(SESSION_COOKIE)
-        if token and service.settings.demo_sign_in:
+        if token and is_demo(service):
             with service.store.writing() as books:
                 books.people.revoke_token(hash_of(token))
         response = see_other("/")
@@ -65,9 +66,14 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
         return response
 
 
+def is_demo(service: Service) -> bool:
+    """Whether a visitor may be anybody: where the operator of the process wants it so, and everybody is invented."""
+    return service.settings.demo_sign_in and service.cluster.is_simulated
+
+
 def people_to_pick(pages: Pages) -> tuple[Engineer, ...]:
     """Whom a visitor may become: everybody, where all is simulated, and nobody elsewhere."""
-    if not pages.service.settings.demo_sign_in:
+    if not is_demo(pages.service):
         return ()
     people = pages.service.views.engineers(DOORKEEPER)
     return tuple(sorted(people, key=lambda person: (person.team, person.tier, person.name)))

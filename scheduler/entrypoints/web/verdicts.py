@@ -35,6 +35,17 @@ _STATES = {
 }
 
 
+_GOOD = frozenset({Reason.RUNNING, Reason.LAUNCHING})
+_OVER = frozenset({Reason.COMPLETED, Reason.CANCELLED, Reason.STOPPED, Reason.IDLE})
+
+
+def tone_of(reason: Reason) -> Tone:
+    """How a verdict reads among others, whatever came of its workload since."""
+    if reason in _LOST:
+        return Tone.LOST
+    return Tone.GOOD if reason in _GOOD else Tone.OVER if reason in _OVER else Tone.WAITING
+
+
 def tone(workload: WorkloadView) -> Tone:
     """Red only for what was lost."""
     if workload.verdict.reason in _LOST and workload.state not in {"running", "launching"}:

@@ -45,7 +45,7 @@ def test_an_absent_reading_is_a_dash_and_its_own_shape_never_zero() -> None:
     svg = drawn.sections[0].nodes[0].svg
     assert 'class="unknown"' in svg
     assert "0 %" not in svg
-    assert [(key.label, key.gpus) for key in drawn.keys] == [("held idle", 0), ("no reading", 1)]
+    assert [(key.label, key.gpus) for key in drawn.keys] == [("held idle", 0), ("in use, not read", 1)]
 
 
 def test_a_name_from_outside_is_escaped() -> None:

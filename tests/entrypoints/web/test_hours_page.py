@@ -19,7 +19,7 @@ async def test_the_page_says_what_the_views_say(sign_in: SignIn) -> None:
         text = read(await client.get("/hours")).text
     assert "Left for you 214.7 GPU-hours" in text
     assert "At this pace they last until 27 Nov – 3 Dec" in text
-    assert "9\u00a0% behind plan." in text
+    assert "9 % behind plan." in text
     assert "4.5 h more are held" in text
     for workload in (*my_workloads(), *my_past()):
         assert workload.name in text
@@ -49,7 +49,7 @@ async def test_the_reason_its_numbers_and_the_next_step_are_one_click_behind_the
             {"runs_out": (Instant(MONTH_END + DAY), Instant(MONTH_END + 9 * DAY))},
             "At this pace they outlast the period, which ends 1 Dec.",
         ),
-        ({"pace": -120}, "12\u00a0% ahead of plan: burning fast."),
+        ({"pace": -120}, "12 % ahead of plan: burning fast."),
         ({"pace": 0}, "On plan."),
         ({"available": -H}, "−1.0 GPU-hours"),
     ],
