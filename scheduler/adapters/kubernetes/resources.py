@@ -2,14 +2,16 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import Final
 
 from scheduler.adapters.kubernetes.names import RawObject
-from scheduler.adapters.kubernetes.quantities import exact, rounded_down, rounded_up
+from scheduler.adapters.kubernetes.quantities import NANO, nanos, up
 
-MEBIBYTE = 2**20
+_MILLI: Final = NANO // 1000
+_MEBI: Final = NANO * 2**20
 
-Quantities = dict[str, Fraction]
+Quantities = dict[str, int]
+"""In billionths, by resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,8 @@ def allocatable(raw: Mapping[str, str]) -> Amounts:
     """A node's allocatable, rounded down. An unreadable quantity counts as nothing."""
     quantities = _quantities(raw)
     return Amounts(
-        rounded_down(quantities.get("cpu", Fraction(0)) * 1000),
-        rounded_down(quantities.get("memory", Fraction(0)) / MEBIBYTE),
+        quantities.get("cpu", 0) // _MILLI,
+        quantities.get("memory", 0) // _MEBI,
         _devices(quantities),
     )
 
@@ -74,8 +76,8 @@ def pod_request(spec: RawObject) -> Amounts:
     running.update(_asked(spec))
     _add(running, _quantities(spec.get("overhead") or {}))
     return Amounts(
-        rounded_up(running.get("cpu", Fraction(0)) * 1000),
-        rounded_up(running.get("memory", Fraction(0)) / MEBIBYTE),
+        up(running.get("cpu", 0), _MILLI),
+        up(running.get("memory", 0), _MEBI),
         _devices(running),
     )
 
@@ -89,14 +91,16 @@ def _quantities(raw: Mapping[str, str]) -> Quantities:
     read: Quantities = {}
     for name, quantity in raw.items():
         try:
-            read[name] = exact(quantity)
+            read[name] = nanos(quantity)
         except ValueError:
             continue
     return read
 
 
 def _devices(quantities: Quantities) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted((name, int(count)) for name, count in quantities.items() if _is_device(name) and count > 0))
+    return tuple(
+        sorted((name, count // NANO) for name, count in quantities.items() if _is_device(name) and count > 0)
+    )
 
 
 def _is_device(resource: str) -> bool:
@@ -104,14 +108,14 @@ def _is_device(resource: str) -> bool:
     return "/" in resource and not resource.startswith(("kubernetes.io/", "attachable-volumes"))
 
 
-def _add(into: Quantities, other: Mapping[str, Fraction]) -> None:
+def _add(into: Quantities, other: Mapping[str, int]) -> None:
     for name, quantity in other.items():
-        into[name] = into.get(name, Fraction(0)) + quantity
+        into[name] = into.get(name, 0) + quantity
 
 
-def _raise_to(into: Quantities, least: Mapping[str, Fraction]) -> None:
+def _raise_to(into: Quantities, least: Mapping[str, int]) -> None:
     for name, quantity in least.items():
-        into[name] = max(into.get(name, Fraction(0)), quantity)
+        into[name] = max(into.get(name, 0), quantity)
 
 
 def total(amounts: Iterable[Amounts]) -> Amounts:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.adapters.kubernetes.quantities import exact
+from scheduler.adapters.kubernetes.quantities import NANO, nanos
 from scheduler.adapters.kubernetes.resources import Amounts, allocatable, pod_request, total
 from tests.adapters.kubernetes.objects import Json, container
 
@@ -29,20 +29,20 @@ from tests.adapters.kubernetes.objects import Json, container
     ],
 )
 def test_a_quantity_is_read_exactly(quantity: str, value: Fraction) -> None:
-    assert exact(quantity) == value
+    assert nanos(quantity) == value * NANO
 
 
 @pytest.mark.parametrize("quantity", ["", "one", "1 Gi", "1e400", "NaN", "1mm", "--1"])
 def test_what_is_no_quantity_is_refused(quantity: str) -> None:
     with pytest.raises(ValueError, match="no quantity"):
-        exact(quantity)
+        nanos(quantity)
 
 
 @given(st.integers(0, 10**12), st.sampled_from(["Ki", "Mi", "Gi", "Ti"]))
 def test_a_binary_quantity_survives_being_written(count: int, suffix: str) -> None:
     power = ("Ki", "Mi", "Gi", "Ti").index(suffix) + 1
 
-    assert exact(f"{count}{suffix}") == count * 1024**power
+    assert nanos(f"{count}{suffix}") == count * 1024**power * NANO
 
 
 def init(cpu: str, gpus: str = "0", **more: str) -> Json:
