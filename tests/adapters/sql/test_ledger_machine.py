@@ -1,0 +1,315 @@
+"""Any sequence of grants, holds, renewals, charges, releases, refunds and expiries, against a model in plain integers.
+
+ALLOT_LEDGER_STEPS sets how long a sequence may be (300; the nightly run takes 10,000), ALLOT_LEDGER_SEED which ones.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from scheduler.adapters.sql.store import SqlStore, open_store
+from scheduler.domain.errors import Conflict, Exhausted
+from scheduler.domain.funding import FundingShare
+from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, WorkloadId
+from scheduler.domain.workloads import Attempt
+from scheduler.ledger.charging import charge
+from scheduler.ledger.grants import expire, grant
+from scheduler.ledger.holding import hold, holds_for, release
+from scheduler.ledger.journal import Account, AccountKind, TransactionKind
+from scheduler.ledger.refunds import refund
+from scheduler.ledger.statement import accounts_of, statement
+from tests.adapters.sql.invariants import violations
+from tests.adapters.sql.values import WORKLOAD
+from tests.ledger.build import ADA, allowance
+from tests.ledger.build import attempt as an_attempt
+
+STEPS = int(os.environ.get("ALLOT_LEDGER_STEPS", "300"))
+SEED = int(os.environ.get("ALLOT_LEDGER_SEED", "2"))
+Amount = st.integers(1, 10_000)
+
+
+@dataclass
+class AllowanceModel:
+    granted: int
+    overdraft: int
+    available: int
+    held: int = 0
+    charged: int = 0
+    expired: int = 0
+    refunded: int = 0
+
+
+@dataclass
+class HoldModel:
+    allowance: str
+    amount: int
+    charged: int = 0
+
+
+@dataclass
+class AttemptModel:
+    """`holds` in funding order."""
+
+    weight: int
+    used: int = 0
+    charged: int = 0
+    overrun: int = 0
+    holds: list[HoldModel] = field(default_factory=list)
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """The store and the model, moved side by side."""
+
+    new_url: ClassVar[Callable[[], str]]
+    allowances = Bundle("allowances")
+    attempts = Bundle("attempts")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.url = type(self).new_url()
+        self.store: SqlStore = open_store(self.url)
+        self.now = 0
+        self.number = 0
+        self.paid: dict[str, AllowanceModel] = {}
+        self.running: dict[str, AttemptModel] = {}
+        self.overrun = self.refunded = 0
+        with self.store.writing() as books:
+            books.workloads.add([WORKLOAD])
+
+    @initialize(target=allowances)
+    def begin_with_hours(self) -> str:
+        return self.grant_hours(10_000, 0)
+
+    @initialize(target=attempts)
+    def begin_with_an_attempt(self) -> str:
+        return self.launch(1000)
+
+    def tick(self) -> Instant:
+        self.now += 1
+        return Instant(self.now)
+
+    def fresh(self) -> int:
+        self.number += 1
+        return self.number
+
+    @rule(target=allowances, amount=Amount, overdraft=st.sampled_from([0, 0, 500]))
+    def grant_more(self, amount: int, overdraft: int) -> str:
+        name = self.grant_hours(amount, overdraft)
+        with self.store.writing() as books:
+            known = books.allowances.get(AllowanceId(name))
+            assert known is not None
+            assert not books.allowances.add(known.allowance)
+            books.journal.post([grant(known.allowance, actor="e-9")], self.tick())
+            with pytest.raises(Conflict):
+                books.journal.post([grant(known.allowance, actor="somebody else")], self.tick())
+        return name
+
+    def grant_hours(self, amount: int, overdraft: int) -> str:
+        name = f"a-{self.fresh():05}"
+        awarded = allowance(amount, name=name, overdraft=overdraft, starts_at=self.tick())
+        with self.store.writing() as books:
+            assert books.allowances.add(awarded)
+            books.journal.post([grant(awarded, actor="e-9")], Instant(self.now))
+        self.paid[name] = AllowanceModel(amount, overdraft, amount)
+        return name
+
+    @rule(target=attempts, weight=st.sampled_from([1, 333, 1000, 1500]), payer=allowances, amount=Amount)
+    def launch_another(self, weight: int, payer: str, amount: int) -> str:
+        attempt = self.launch(weight)
+        self.hold_or_renew(attempt, {payer: amount})
+        return attempt
+
+    def launch(self, weight: int) -> str:
+        attempt_id = AttemptId(f"t-{self.fresh():05}")
+        launched = replace(an_attempt(weight=weight), id=attempt_id)
+        with self.store.writing() as books:
+            books.attempts.add([launched])
+        self.running[attempt_id] = AttemptModel(weight)
+        return attempt_id
+
+    @rule(attempt=attempts, first=allowances, second=allowances, amounts=st.tuples(Amount, Amount))
+    def renew(self, attempt: str, first: str, second: str, amounts: tuple[int, int]) -> None:
+        self.hold_or_renew(attempt, {first: amounts[0]} | {second: amounts[1]})
+
+    def hold_or_renew(self, attempt: str, wanted: dict[str, int]) -> None:
+        shares = [FundingShare(AllowanceId(name), amount) for name, amount in wanted.items()]
+        ids = [HoldId(f"h-{self.fresh():05}") for _ in shares]
+        place = len(self.running[attempt].holds)
+        made = [
+            replace(item, order=place + item.order)
+            for item in holds_for(shares, ids, WorkloadId("w-1"), AttemptId(attempt), self.tick())
+        ]
+        fits = all(self.paid[name].available + self.paid[name].overdraft >= amount for name, amount in wanted.items())
+        try:
+            with self.store.writing() as books:
+                books.holds.open(made)
+                books.journal.post(hold(made), Instant(self.now))
+        except Exhausted:
+            assert not fits
+            return
+        assert fits
+        for name, amount in wanted.items():
+            self.paid[name].available -= amount
+            self.paid[name].held += amount
+            self.running[attempt].holds.append(HoldModel(name, amount))
+
+    @rule(attempt=attempts, gpu_ms=st.integers(0, 8_000))
+    def use(self, attempt: str, gpu_ms: int) -> None:
+        total = self.running[attempt].used + gpu_ms
+        self.charge_to(attempt, total)
+        self.charge_to(attempt, total)
+
+    def charge_to(self, attempt: str, total: int) -> None:
+        with self.store.writing() as books:
+            stored = self.stored(attempt)
+            holds = books.holds.of_attempt(stored.id)
+            made = charge(stored, holds, total, self.tick())
+            if made.transaction is not None:
+                books.journal.post([made.transaction], Instant(self.now))
+                books.holds.charge(made.from_holds)
+            books.attempts.save([replace(stored, charged_gpu_ms=made.gpu_ms, charged=made.total)])
+        model = self.running[attempt]
+        model.used = total
+        due = total * model.weight // 1000 - model.charged
+        model.charged += due
+        for held in model.holds:
+            part = min(due, held.amount - held.charged)
+            held.charged += part
+            self.paid[held.allowance].held -= part
+            self.paid[held.allowance].charged += part
+            due -= part
+        model.overrun += due
+        self.overrun += due
+
+    def stored(self, attempt: str) -> Attempt:
+        with self.store.reading() as books:
+            found = books.attempts.get(AttemptId(attempt))
+        assert found is not None
+        return found
+
+    @rule(attempt=consumes(attempts), lost=st.integers(0, 10_000), is_ours=st.booleans())
+    def end(self, attempt: str, lost: int, is_ours: bool) -> None:
+        stored = self.stored(attempt)
+        with self.store.writing() as books:
+            holds = books.holds.of_attempt(stored.id)
+            books.journal.post(release(holds, self.tick()), Instant(self.now))
+            books.holds.resolve([item.id for item in holds], Instant(self.now))
+            given = refund(stored, holds, lost, Instant(self.now), "lost") if is_ours else None
+            books.journal.post([given] if given is not None else [], Instant(self.now))
+            for item in holds:
+                with pytest.raises(Conflict):
+                    books.holds.resolve([item.id], Instant(self.now))
+        model = self.running.pop(attempt)
+        for held in model.holds:
+            self.paid[held.allowance].held -= held.amount - held.charged
+            self.paid[held.allowance].available += held.amount - held.charged
+        if is_ours:
+            self.refund(model, lost)
+
+    def refund(self, model: AttemptModel, lost: int) -> None:
+        due = model.charged - max(0, model.used - lost) * model.weight // 1000
+        self.refunded += due
+        forgiven = min(due, model.overrun)
+        self.overrun -= forgiven
+        due -= forgiven
+        for held in reversed(model.holds):
+            part = min(due, held.charged)
+            self.paid[held.allowance].available += part
+            self.paid[held.allowance].refunded += part
+            due -= part
+        assert due == 0
+
+    @rule(name=allowances)
+    def expire_what_is_left(self, name: str) -> None:
+        model = self.paid[name]
+        if model.available <= 0:
+            return
+        with self.store.writing() as books:
+            known = books.allowances.get(AllowanceId(name))
+            assert known is not None
+            taken = expire(known.allowance, known.available, self.tick(), taken_at=Instant(self.now))
+            books.journal.post([taken], Instant(self.now))
+        model.expired += model.available
+        model.available = 0
+
+    @precondition(lambda self: self.number > 5)
+    @rule()
+    def restart(self) -> None:
+        self.store.close()
+        self.store = open_store(self.url, migrate=False)
+
+    @invariant()
+    def balances_are_those_of_the_model(self) -> None:
+        with self.store.reading() as books:
+            stored = {b.allowance.id: (b.available, b.held) for b in books.allowances.balances()}
+            contra = [
+                books.journal.balance(Account(kind, owner))
+                for kind, owner in (
+                    (AccountKind.ISSUED, "tier"),
+                    (AccountKind.OVERRUN, ADA),
+                    (AccountKind.REFUNDS, "platform"),
+                )
+            ]
+        assert stored == {name: (model.available, model.held) for name, model in self.paid.items()}
+        assert contra == [-sum(m.granted for m in self.paid.values()), -self.overrun, -self.refunded]
+
+    def teardown(self) -> None:
+        """What the books say in the end: each allowance's statement, and every invariant as SQL."""
+        with self.store.reading() as books:
+            for name, model in self.paid.items():
+                accounts = accounts_of([AllowanceId(name)])
+                made = statement(dict.fromkeys(accounts, 0), books.journal.entries(accounts=accounts))
+                assert (made.granted, made.charged, made.expired) == (model.granted, model.charged, model.expired)
+                assert (made.refunded, made.available, made.held) == (model.refunded, model.available, model.held)
+            kinds = {entry.kind for entry in books.journal.entries()}
+            assert kinds <= set(TransactionKind)
+            assert books.journal.differences() == []
+        with self.store._write() as connection:
+            assert violations(connection) == {}
+        self.store.close()
+
+
+@pytest.fixture
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    if request.param == "sqlite":
+        numbers = iter(range(1_000_000))
+        return lambda: f"sqlite:///{tmp_path}/{next(numbers)}.db"
+    new_database: Callable[[], str] = request.getfixturevalue("new_postgres_database")
+    return new_database
+
+
+@pytest.mark.parametrize(
+    ("new_url", "examples"),
+    [("sqlite", 5), pytest.param("postgresql", 2, marks=pytest.mark.postgres)],
+    indirect=["new_url"],
+    ids=["sqlite", "postgresql"],
+)
+def test_the_books_agree_with_a_model_in_plain_integers(new_url: Callable[[], str], examples: int) -> None:
+    machine = seed(SEED)(type("Machine", (LedgerMachine,), {"new_url": staticmethod(new_url)}))
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate],  # shrinking hundreds of steps takes minutes; the steps printed tell as much
+        ),
+        _min_steps=STEPS,  # left to itself, a run of few examples ends most of them after a handful of steps
+    )
