@@ -35,7 +35,7 @@ def surroundings(workload: Workload, job_uid: JobUid, key: str, shape: SandboxSh
     }
     service = {
         **_object("v1", "Service", workload, workload.id, owner),
-        "spec": {"selector": selector, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]},
+        "spec": {"selector": selector, "ports": [{"name": "http", "port": shape.port, "targetPort": "http"}]},
     }
     policy = {
         **_object("networking.k8s.io/v1", "NetworkPolicy", workload, workload.id, owner),

@@ -1,6 +1,7 @@
 """Workloads as their owners and operators read them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import TEXTS, Reason, sentence
@@ -32,19 +33,37 @@ def workload_view(
 ) -> WorkloadView:
     """The workload with its latest verdict, its live or last attempt, and what it was charged in all."""
     attempts = books.attempts.of_workload(workload.id)
+    runs = _runs_of(books, world, attempts[-1] if attempts else None)
+    verdict = _latest_verdict(books, world, workload)
+    view = _assembled(world, workload, now, verdict, attempts, runs)
+    return replace(view, rank=rank, owner_name=view.owner_name if shows_name else "")
+
+
+def fresh_view(world: World, workload: Workload, now: Instant) -> WorkloadView:
+    """A workload that was submitted and not touched since: it has no attempt, and nothing need be read."""
+    return _assembled(world, workload, now, _first_verdict(workload), (), ())
+
+
+def _assembled(
+    world: World,
+    workload: Workload,
+    now: Instant,
+    verdict: VerdictView,
+    attempts: Sequence[Attempt],
+    runs: Sequence[PodRun],
+) -> WorkloadView:
     last = attempts[-1] if attempts else None
-    runs = _runs_of(books, world, last)
     spec = workload.spec
     return WorkloadView(
         id=workload.id,
         name=spec.name,
         kind=spec.kind.value,
         owner=workload.owner,
-        owner_name=_name_of(world, workload) if shows_name else "",
+        owner_name=_name_of(world, workload),
         team=workload.team,
         project=spec.project,
         state=workload.state.value,
-        verdict=_latest_verdict(books, world, workload),
+        verdict=verdict,
         pods=spec.pods,
         gpus_per_pod=spec.pod.gpus,
         gpu_classes=spec.gpu_classes,
@@ -60,7 +79,6 @@ def workload_view(
         attempts=len(attempts),
         nodes=tuple(node for node, _ in last.placement.pods_by_node) if last is not None else (),
         is_funded=last.is_funded if last is not None else True,
-        rank=rank,
         namespace=workload.namespace,
         job_name=workload.job_name,
         address=_address(world, workload),
@@ -81,8 +99,12 @@ def _name_of(world: World, workload: Workload) -> str:
 
 def _latest_verdict(books: Books, world: World, workload: Workload) -> VerdictView:
     known = world.verdicts.get(workload.id) or books.verdicts.latest(workload.id)
-    if known is None:
-        known = RecordedVerdict(0, workload.id, workload.state_since, workload.state_reason, {})
+    return _first_verdict(workload) if known is None else verdict_view(known, workload.spec.name)
+
+
+def _first_verdict(workload: Workload) -> VerdictView:
+    """Before anything was decided on it: its state's own reason."""
+    known = RecordedVerdict(0, workload.id, workload.state_since, workload.state_reason, {})
     return verdict_view(known, workload.spec.name)
 
 
@@ -116,7 +138,7 @@ def _address(world: World, workload: Workload) -> str:
     if workload.spec.kind.value != "sandbox" or workload.state_reason is not Reason.RUNNING:
         return ""
     port = world.policy.sandbox.port if world.policy is not None else 0
-    return f"http://{workload.job_name}.{workload.namespace}.svc:{port}"
+    return f"http://{workload.id}.{workload.namespace}.svc:{port}"
 
 
 def attempt_view(attempt: Attempt, runs: Sequence[PodRun], holds: Sequence[Hold], now: Instant) -> AttemptView:

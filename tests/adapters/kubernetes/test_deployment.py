@@ -1,12 +1,15 @@
 """What manifests/ deploys: accepted by the apiserver, and enough for the adapter but for nothing more."""
 
+import asyncio
 import random
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -259,7 +262,7 @@ async def test_a_job_of_another_author_is_foreign_whatever_it_claims(
 
 
 async def test_a_sandbox_has_an_address_a_key_and_a_home_that_outlives_it(
-    rig: ClusterRig, api: ApiClient, managed: str
+    rig: ClusterRig, api: ApiClient, managed: str, control_plane: ControlPlane
 ) -> None:
     workload = rig.workload("w-sandbox")
     workload = replace(workload, spec=replace(workload.spec, kind=WorkloadKind.SANDBOX))
@@ -276,7 +279,8 @@ async def test_a_sandbox_has_an_address_a_key_and_a_home_that_outlives_it(
     assert [created.result, again.result, launched.result] == [ActionResult.DONE] * 3
     home = await api.get(f"{core}/persistentvolumeclaims/w-sandbox-home")
     assert home["spec"]["resources"]["requests"]["storage"] == "7Gi"
-    assert (await api.get(f"{core}/services/w-sandbox"))["spec"]["ports"][0]["targetPort"] == "http"
+    assert (await api.get(f"{core}/services/w-sandbox"))["spec"]["ports"][0]["port"] == 9999
+    assert "simulated" in await asyncio.to_thread(_answer_through, control_plane, f"{managed} service/w-sandbox 9999")
     assert (await api.get(f"{core}/serviceaccounts/w-sandbox"))["automountServiceAccountToken"] is False
 
     await rig.do(DeleteJob(workload, job.uid))
@@ -328,6 +332,21 @@ async def _until_authors_are_stamped(api: ApiClient, namespace: str) -> None:
         return str((probe["metadata"].get("annotations") or {}).get("allot.dev/author", ""))
 
     await eventually(author, bool)
+
+
+def _answer_through(control_plane: ControlPlane, target: str) -> str:
+    """What answers behind `kubectl port-forward`, as `allot sandbox connect` runs it."""
+    namespace, service, port = target.split()
+    command = [control_plane.kubectl, f"--kubeconfig={control_plane.kubeconfig}", "port-forward", "-n", namespace]
+    with subprocess.Popen(
+        [*map(str, command), service, f"0:{port}"], stdout=subprocess.PIPE, text=True
+    ) as forwarding:
+        try:
+            assert forwarding.stdout is not None
+            local = int(forwarding.stdout.readline().split(" -> ")[0].rsplit(":", 1)[1])
+            return httpx.get(f"http://127.0.0.1:{local}/", timeout=10).text
+        finally:
+            forwarding.terminate()
 
 
 async def _names(api: ApiClient, path: str) -> list[str]:

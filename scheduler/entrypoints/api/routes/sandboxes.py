@@ -56,7 +56,7 @@ def start(asked: Signed, body: SandboxSubmission, key: IdempotencyKey = None) ->
         owner=asked.engineer(body.owner),
         request_id=asked.request_id,
     )
-    return shown(asked, workload.id, status=201)
+    return answers.one(asked.service.views.submitted(asked.caller, workload, asked.now), status=201)
 
 
 @router.post("/{workload_id}/stop", summary="Stop it; its home stays", responses=_ONE)
@@ -95,7 +95,7 @@ def connect(asked: Signed, workload_id: str) -> Response:
         state=view.state,
         address=view.address,
         namespace=view.namespace,
-        service=view.job_name,
+        service=view.id,
         port=asked.service.views.policy().sandbox.port,
         key=sandbox.key,
         is_simulated=asked.service.cluster.is_simulated,
