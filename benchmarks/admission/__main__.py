@@ -1,0 +1,188 @@
+"""Kueue's own scalability test, with Jobs instead of its Workloads, against a real etcd and apiserver.
+
+python -m benchmarks.admission [--generator FILE] [--json] [--keep]
+
+Three processes beside the control plane: the runner, which creates and ends the Jobs, `allot serve --cluster kubernetes`
+as in production with its ledger on a SQLite file, and this one, which waits. The last line is one JSON object.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.admission.company import COHORT_LABEL, people_text, policy_text
+from benchmarks.admission.generator import Generator, read_generator
+from benchmarks.admission.runner import NAMESPACE
+from benchmarks.measured import keep
+from scheduler.adapters.sql.store import open_store
+from scheduler.entrypoints.devcluster import binaries
+from scheduler.entrypoints.devcluster.client import ApiClient
+from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options, start
+from scheduler.ledger.journal import AccountKind
+
+BASELINE = Path(__file__).parent / "baseline.yaml"
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+READY_SECONDS = 60
+SETTLE_SECONDS = 60
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--generator", type=Path, default=BASELINE)
+    parser.add_argument("--json", action="store_true", help="nothing on standard output but the result")
+    parser.add_argument("--keep", metavar="NAME", help="store the result under benchmarks/results/NAME.json")
+    parser.add_argument("--limit-seconds", type=float, default=1800)
+    parser.add_argument("--profile", type=Path, help="write a cProfile of the service there")
+    arguments = parser.parse_args()
+    generator = read_generator(arguments.generator)
+    with tempfile.TemporaryDirectory(prefix="allot-admission-") as scratch:
+        result = _measure(generator, arguments, Path(scratch))
+    if arguments.keep:
+        result = keep(arguments.keep, result)
+    if not arguments.json:
+        print(
+            "Kueue on two cores: 402 s as shipped, 279 s with client limits lifted; waits 26.3 / 88 / 163 s",
+            file=sys.stderr,
+        )
+    print(json.dumps(result))
+
+
+def _measure(generator: Generator, arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    programs = binaries.provide(binaries.find_module())
+    plane = asyncio.run(start(programs, scratch / "cluster", Options(runs_workloads=False)))
+    try:
+        asyncio.run(_prepare(plane, generator))
+        with _service(plane, generator, scratch, arguments.profile) as database:
+            runner = subprocess.run(
+                [sys.executable, "-m", "benchmarks.admission.runner"]
+                + [
+                    f"--kubeconfig={plane.kubeconfig}",
+                    f"--generator={arguments.generator}",
+                    f"--limit-seconds={arguments.limit_seconds}",
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if runner.returncode != 0:
+                raise SystemExit(f"the runner failed:\n{runner.stderr[-2000:]}\n{_tail(scratch / 'serve.log')}")
+            result: dict[str, Any] = json.loads(runner.stdout.splitlines()[-1])
+            return result | _books(database, result["workloads"])
+    finally:
+        plane.stop()
+
+
+async def _prepare(plane: ControlPlane, generator: Generator) -> None:
+    """A managed namespace, the policy that stamps authors, and a node per cohort that covers its quotas."""
+    async with plane.client() as api:
+        await api.post(
+            "/api/v1/namespaces", {"metadata": {"name": NAMESPACE, "labels": {"allot.dev/managed": "true"}}}
+        )
+        for cohort, gpus in generator.cohort_gpus.items():
+            await _create_node(api, cohort, gpus)
+    subprocess.run(
+        [
+            str(plane.kubectl),
+            "--kubeconfig",
+            str(plane.kubeconfig),
+            "apply",
+            "-f",
+            str(MANIFESTS / "managing" / "author.yaml"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+
+
+async def _create_node(api: ApiClient, cohort: str, gpus: int) -> None:
+    amounts = {"cpu": "1000", "memory": "4Ti", "pods": "10000", "nvidia.com/gpu": str(gpus)}
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": now, "lastTransitionTime": now}
+    node = {
+        "metadata": {"name": cohort, "labels": {COHORT_LABEL: cohort, "kubernetes.io/hostname": cohort}},
+        "status": {"capacity": amounts, "allocatable": amounts, "conditions": [ready]},
+    }
+    await api.post("/api/v1/nodes", node)
+    await api.patch(f"/api/v1/nodes/{cohort}/status", {"status": node["status"]})
+    # The node admission plugin taints a new node as not ready until its owner says otherwise.
+    await api.patch(f"/api/v1/nodes/{cohort}", {"spec": {"taints": None}})
+
+
+@contextlib.contextmanager
+def _service(plane: ControlPlane, generator: Generator, scratch: Path, profile: Path | None) -> Iterator[str]:
+    """`allot serve` as a user would start it; yields the address of its database."""
+    policy, people, database = scratch / "policy.yaml", scratch / "people.yaml", scratch / "allot.db"
+    policy.write_text(policy_text(generator), encoding="utf-8")
+    people.write_text(people_text(generator), encoding="utf-8")
+    profiled = ["-m", "cProfile", "-o", str(profile)] if profile is not None else []
+    command = [sys.executable, *profiled, "-m", "scheduler.entrypoints.cli", "serve", "--cluster", "kubernetes"]
+    command += ["--kubeconfig", str(plane.kubeconfig), "--database", f"sqlite:///{database}", "--port", "0"]
+    command += ["--policy", str(policy), "--people", str(people), "--namespace", NAMESPACE]
+    with (scratch / "serve.log").open("w") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+        )
+        try:
+            _wait_until_ready(process, scratch / "serve.log")
+            yield f"sqlite:///{database}"
+        finally:
+            process.send_signal(2)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            if os.environ.get("ALLOT_BENCHMARK_LOG"):
+                Path(os.environ["ALLOT_BENCHMARK_LOG"]).write_text((scratch / "serve.log").read_text())
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if "allot listens on" in log.read_text():
+            time.sleep(2)  # the first relist and grant
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"the service did not start:\n{_tail(log)}")
+
+
+def _books(database: str, workloads: int) -> dict[str, Any]:
+    """What the ledger says once everything is settled: every workload charged, every hold resolved, the sums right."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        store = open_store(database, migrate=False)
+        with store.reading() as books:
+            holds = len(books.holds.open_ones())
+            live = len(books.attempts.live())
+            charged = sum(entry.gpu_ms for entry in books.journal.entries(kinds=[AccountKind.CHARGED]))
+            differences = len(books.journal.differences())
+        store.close()
+        if (holds == 0 and live == 0) or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    return {
+        "ledger": {
+            "open_holds": holds,
+            "live_attempts": live,
+            "charged_gpu_seconds": charged / 1000,
+            "balances_that_differ": differences,
+            "charged_per_workload_seconds": round(charged / 1000 / workloads, 2),
+        }
+    }
+
+
+def _tail(log: Path) -> str:
+    return log.read_text()[-3000:]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""The runner: creates the Jobs at their instants, and ends each when it has run for its time.
+
+A process of its own, with the kubelet's and the Job controller's part: a Job that was let go is completed by patching
+its status once its runtime is over; one that is suspended again before that is confirmed as suspended.
+
+python -m benchmarks.admission.runner --kubeconfig FILE --generator FILE prints one JSON object with what it saw.
+"""
+
+import argparse
+import asyncio
+import datetime as dt
+import heapq
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from benchmarks.admission.generator import Creation, read_generator
+from scheduler.entrypoints.devcluster.client import ApiClient, Json
+
+NAMESPACE = "benchmark"
+JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+CONNECTIONS = 64
+
+
+@dataclass
+class Seen:
+    """What became of one Job, in monotonic seconds."""
+
+    creation: Creation
+    created: float = 0.0
+    first_launched: float | None = None
+    launched: float | None = None
+    completed: float | None = None
+    launches: int = 0
+    started_at: str = ""
+
+
+class Runner:
+    """`done` is set when every Job has completed."""
+
+    def __init__(self, api: ApiClient, creations: list[Creation]) -> None:
+        self._api = api
+        self._creations = creations
+        self.seen = {creation.name: Seen(creation) for creation in creations}
+        self._due: list[tuple[float, str, int]] = []
+        self._left = len(creations)
+        self._began = 0.0
+        self._done = asyncio.Event()
+        self._is_due = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._at_once = asyncio.Semaphore(CONNECTIONS)
+
+    async def run(self, limit_seconds: float) -> float:
+        """The makespan: from the first instant to the last completion."""
+        watch = asyncio.create_task(self._watch())
+        complete = asyncio.create_task(self._complete())
+        self._began = time.monotonic()
+        create = asyncio.create_task(self._create())
+        try:
+            await asyncio.wait_for(self._done.wait(), limit_seconds)
+        finally:
+            for task in (watch, complete, create):
+                task.cancel()
+            await asyncio.gather(watch, complete, create, return_exceptions=True)
+        return max(seen.completed or 0.0 for seen in self.seen.values()) - self._began
+
+    async def _create(self) -> None:
+        for creation in self._creations:
+            ahead = self._began + creation.at_ms / 1000 - time.monotonic()
+            if ahead > 0:
+                await asyncio.sleep(ahead)
+            self._start(self._create_one(creation))
+
+    async def _create_one(self, creation: Creation) -> None:
+        async with self._at_once:
+            self.seen[creation.name].created = time.monotonic()
+            await self._api.post(JOBS, _job(creation), as_user=creation.queue.name)
+
+    async def _watch(self) -> None:
+        async for event in self._api.watch(JOBS):
+            job = event["object"]
+            seen = self.seen.get(job["metadata"]["name"])
+            if seen is None or seen.completed is not None or event["type"] == "DELETED":
+                continue
+            if not job["spec"].get("suspend"):
+                self._note_launch(seen)
+            elif seen.launched is not None:
+                seen.launched = None
+                self._start(self._confirm_suspended(seen))
+
+    def _note_launch(self, seen: Seen) -> None:
+        if seen.launched is not None:
+            return
+        now = time.monotonic()
+        seen.launched = now
+        seen.started_at = _stamp()
+        seen.first_launched = seen.first_launched or now
+        seen.launches += 1
+        heapq.heappush(self._due, (now + seen.creation.template.runtime_ms / 1000, seen.creation.name, seen.launches))
+        self._is_due.set()
+
+    async def _complete(self) -> None:
+        while True:
+            now = time.monotonic()
+            while self._due and self._due[0][0] <= now:
+                _, name, launch = heapq.heappop(self._due)
+                seen = self.seen[name]
+                if seen.launched is not None and seen.launches == launch:
+                    seen.completed = now
+                    self._start(self._complete_one(seen))
+            self._is_due.clear()
+            wait = max(0.0, self._due[0][0] - time.monotonic()) if self._due else 1.0
+            try:
+                await asyncio.wait_for(self._is_due.wait(), min(wait, 1.0))
+            except TimeoutError:
+                continue
+
+    async def _complete_one(self, seen: Seen) -> None:
+        now = _stamp()
+        status = {
+            "startTime": seen.started_at,
+            "completionTime": now,
+            "succeeded": 1,
+            "active": 0,
+            "ready": 0,
+            "terminating": 0,
+            "conditions": [_condition("SuccessCriteriaMet", now), _condition("Complete", now)],
+        }
+        async with self._at_once:
+            await self._api.patch(f"{JOBS}/{seen.creation.name}/status", {"status": status})
+        seen.completed = time.monotonic()
+        self._left -= 1
+        if self._left == 0:
+            self._done.set()
+
+    async def _confirm_suspended(self, seen: Seen) -> None:
+        status = {"active": 0, "terminating": 0, "ready": 0, "conditions": [_condition("Suspended", _stamp())]}
+        async with self._at_once:
+            await self._api.patch(f"{JOBS}/{seen.creation.name}/status", {"status": status})
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            raise SystemExit(f"the runner cannot go on: {task.exception()}")
+
+
+def summary(runner: Runner, makespan_seconds: float) -> dict[str, Any]:
+    """Makespan, and per class the mean wait from creation to the first launch."""
+    waits: dict[str, list[float]] = defaultdict(list)
+    for seen in runner.seen.values():
+        assert seen.first_launched is not None, "every Job was launched"
+        waits[seen.creation.template.class_name].append(seen.first_launched - seen.created)
+    return {
+        "makespan_seconds": round(makespan_seconds, 2),
+        "workloads": len(runner.seen),
+        "preempted": sum(seen.launches - 1 for seen in runner.seen.values()),
+        "average_wait_seconds": {name: round(sum(w) / len(w), 2) for name, w in sorted(waits.items())},
+    }
+
+
+def _job(creation: Creation) -> Json:
+    resources = {"limits": {"nvidia.com/gpu": str(creation.template.request)}, "requests": {"cpu": "1m"}}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": creation.name,
+            "labels": {
+                "allot.dev/project": creation.queue.name,
+                "allot.dev/priority-class": f"p{creation.template.priority}",
+                "allot.dev/time-limit": "10m",
+            },
+            "annotations": {"allot.dev/gpu-classes": creation.queue.cohort},
+        },
+        "spec": {
+            "suspend": True,
+            "backoffLimit": 0,
+            "template": {
+                "spec": {
+                    "restartPolicy": "Never",
+                    "containers": [{"name": "main", "image": "benchmark", "resources": resources}],
+                }
+            },
+        },
+    }
+
+
+def _condition(kind: str, at: str) -> Json:
+    return {"type": kind, "status": "True", "lastTransitionTime": at, "lastProbeTime": at, "reason": "Benchmark"}
+
+
+def _stamp() -> str:
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def _main(arguments: argparse.Namespace) -> None:
+    creations = read_generator(arguments.generator).creations()
+    async with ApiClient.from_kubeconfig(arguments.kubeconfig, CONNECTIONS + 2) as api:
+        runner = Runner(api, creations)
+        makespan_seconds = await runner.run(arguments.limit_seconds)
+    print(orjson.dumps(summary(runner, makespan_seconds)).decode())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kubeconfig", type=Path, required=True)
+    parser.add_argument("--generator", type=Path, required=True)
+    parser.add_argument("--limit-seconds", type=float, default=1800)
+    asyncio.run(_main(parser.parse_args()))

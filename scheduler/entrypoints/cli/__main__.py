@@ -1,0 +1,5 @@
+"""`python -m scheduler.entrypoints.cli` is `allot`."""
+
+from scheduler.entrypoints.cli import main
+
+main()
