@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+import sys
 import time
+from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +22,9 @@ from scheduler.entrypoints.settings import ClusterKind, Settings
 app = typer.Typer(add_completion=False)
 
 RETRY_SECONDS = 5.0
+SWITCH_SECONDS = 0.0005
+"""A request passes from the event loop to a thread and back several times. By default it would wait up to 5 ms at each
+turn for a cycle that computes."""
 _MAY_COME_YET = frozenset(
     {
         RefusalCode.CLUSTER_UNAVAILABLE,
@@ -102,11 +108,22 @@ async def run(service: Service) -> None:
             server_header=False,
         )
     )
+    sys.setswitchinterval(SWITCH_SECONDS)
     await service.start()
     try:
         await server.serve()
     finally:
-        await service.close()
+        await to_its_end(service.close())
+
+
+async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work even though we are cancelled meanwhile: uvicorn raises the signal that stopped it once more, which
+    cancels whoever waits, and a service that is half closed would not go on where it was."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    task.result()
 
 
 class Server(uvicorn.Server):
