@@ -48,6 +48,8 @@ system:
 lock: $(STAMP)
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --extra dev -q --no-annotate --no-header \
 		--no-emit-index-url -o $(LOCK) pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes -q --no-annotate --no-header \
+		--no-emit-index-url --constraint $(LOCK) -o requirements-runtime.lock pyproject.toml
 
 # The lock is installed with hashes checked; uv, itself from the lock's index, does it in seconds.
 $(STAMP): $(LOCK) pyproject.toml
