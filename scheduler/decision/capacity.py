@@ -83,10 +83,7 @@ class Capacity:
 
     def could_ever_hold(self, gpu_class: GpuClassName, shape: Shape, pods: int) -> bool:
         """Whether the nodes of the class, were they empty, could hold that many such pods at once."""
-        table = self.table(gpu_class)
-        row = table.row(shape)
-        table.refresh()
-        return table.possible[row] >= pods
+        return self.table(gpu_class).could_ever_hold(shape, pods)
 
     def largest(self, gpu_classes: Iterable[GpuClassName], shape: Shape) -> int:
         return max((self.table(gpu_class).largest(shape) for gpu_class in gpu_classes), default=0)

@@ -20,9 +20,10 @@ _UNBOUNDED = 2**30
 """Pods that fit as far as a resource is concerned of which none is asked."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """What one pod asks of a node, and the labels that the node must have."""
+    """What one pod asks of a node, and the labels that the node must have. Whoever makes them makes each only once:
+    they are told apart by identity, because they are looked up for every workload that is served."""
 
     pod: PodRequest
     nodes_with: tuple[tuple[str, str], ...] = ()
@@ -50,9 +51,9 @@ class FitTable:
         self.names: list[NodeName] = []
         self.index: dict[NodeName, int] = {}
         self.rows: dict[Shape, int] = {}
-        self.totals: list[int] = []
+        self.totals = np.zeros(0, dtype=np.int64)
         """Pods of each shape that fit now, over all nodes."""
-        self.possible: list[int] = []
+        self.possible = np.zeros(0, dtype=np.int64)
         """Pods of each shape that the nodes could hold if nothing of ours ran."""
         self._stale: set[int] = set()
         self._is_rebuilt = True
@@ -65,6 +66,9 @@ class FitTable:
         self.available = np.zeros((3, 0), dtype=np.int64)
         self._order = np.zeros(0, dtype=np.int64)
         self._asked = np.zeros((0, 3), dtype=np.int64)
+        """What a pod of each shape asks, 1 where it asks nothing."""
+        self._waived = np.zeros((0, 3), dtype=np.int64)
+        """Unbounded where it asks nothing, else 0."""
         self._matches = np.zeros((0, 0), dtype=np.bool_)
         self._counts = np.zeros((0, 0), dtype=np.int64)
 
@@ -113,33 +117,32 @@ class FitTable:
         row = self.rows[shape] = len(self.rows)
         if row == len(self._asked):
             self._grow(max(16, 2 * row))
-        self._asked[row] = amounts(shape.pod)
+        asked = amounts(shape.pod)
+        self._asked[row] = [max(1, each) for each in asked]
+        self._waived[row] = [0 if each else _UNBOUNDED for each in asked]
         self._fill_rows(slice(row, row + 1), [shape])
         return row
 
     def refresh(self) -> None:
         """Bring counts and totals up to date with what was booked since the last call."""
-        if self._is_resized and not self._is_rebuilt:
-            self._is_resized = False
-            self.possible = self._possible(slice(0, len(self.rows)))
         if self._is_rebuilt:
             self._is_rebuilt = self._is_resized = False
             self._stale.clear()
             self._set_available(np.arange(len(self.names)))
-            self.totals, self.possible = [], []
             self._grow(len(self._asked))
             self._fill_rows(slice(0, len(self.rows)), list(self.rows))
-        elif self._stale:
-            columns = np.fromiter(self._stale, dtype=np.intp, count=len(self._stale))
+        elif self._stale or self._is_resized:
+            used = slice(0, len(self.rows))
+            if self._is_resized:
+                self._is_resized = False
+                self.possible[used] = self._possible(used)
+            columns = np.array(sorted(self._stale), dtype=np.intp)
             self._stale.clear()
             self._set_available(columns)
-            used = len(self.rows)
-            if used:
-                fresh = pods_that_fit(self.available[:, columns], self._asked[:used])
-                fresh *= self._matches[:used, columns]
-                gained = (fresh - self._counts[:used, columns]).sum(axis=1)
-                self._counts[:used, columns] = fresh
-                self.totals = [total + gain for total, gain in zip(self.totals, gained.tolist(), strict=True)]
+            fresh = self._fitting(used, self.available[:, columns])
+            fresh *= self._matches[used, columns]
+            self.totals[used] += (fresh - self._counts[used, columns]).sum(axis=1)
+            self._counts[used, columns] = fresh
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -149,14 +152,21 @@ class FitTable:
         counts: IntArray = self._counts[row]
         return counts
 
-    def total(self, row: int) -> int:
+    def total(self, shape: Shape) -> int:
+        """Pods of the shape that fit now."""
+        row = self.row(shape)
         self.refresh()
-        return self.totals[row]
+        return int(self.totals[row])
+
+    def could_ever_hold(self, shape: Shape, pods: int) -> bool:
+        row = self.row(shape)
+        self.refresh()
+        return bool(self.possible[row] >= pods)
 
     def counts_if(self, row: int, available: IntArray) -> IntArray:
         """Pods of the shape that would fit on each node if this much were available there."""
         self.refresh()
-        counts: IntArray = pods_that_fit(np.maximum(available, 0), self._asked[row : row + 1])[0]
+        counts: IntArray = self._fitting(slice(row, row + 1), np.maximum(available, 0))[0]
         counts *= self._matches[row] & self._accepts
         return counts
 
@@ -241,26 +251,33 @@ class FitTable:
         self._order[columns] = available[0] * _GPU_RANK + np.minimum(available[1], _GPU_RANK - 1)
 
     def _grow(self, rows: int) -> None:
+        known = len(self._asked)
+        self._asked = np.vstack([self._asked, np.ones((rows - known, 3), dtype=np.int64)])
+        self._waived = np.vstack([self._waived, np.zeros((rows - known, 3), dtype=np.int64)])
         counts = np.zeros((rows, len(self.names)), dtype=np.int64)
         matches = np.zeros((rows, len(self.names)), dtype=np.bool_)
-        asked = np.zeros((rows, 3), dtype=np.int64)
-        asked[: len(self._asked)] = self._asked
         if self._counts.shape[1] == len(self.names):
-            counts[: len(self._counts)] = self._counts
-            matches[: len(self._matches)] = self._matches
-        self._counts, self._matches, self._asked = counts, matches, asked
+            counts[:known], matches[:known] = self._counts, self._matches
+        self._counts, self._matches = counts, matches
+        self.totals = np.concatenate([self.totals, np.zeros(rows - known, dtype=np.int64)])
+        self.possible = np.concatenate([self.possible, np.zeros(rows - known, dtype=np.int64)])
 
     def _fill_rows(self, rows: slice, shapes: Sequence[Shape]) -> None:
         for offset, shape in enumerate(shapes):
             self._matches[rows.start + offset] = self._matching(shape)
-        self._counts[rows] = pods_that_fit(self.available, self._asked[rows]) * self._matches[rows]
-        self.totals.extend(self._counts[rows].sum(axis=1).tolist())
-        self.possible.extend(self._possible(rows))
+        self._counts[rows] = self._fitting(rows, self.available) * self._matches[rows]
+        self.totals[rows] = self._counts[rows].sum(axis=1)
+        self.possible[rows] = self._possible(rows)
 
-    def _possible(self, rows: slice) -> list[int]:
-        if_empty = pods_that_fit(self._size, self._asked[rows]) * self._matches[rows]
-        possible: list[int] = if_empty.sum(axis=1).tolist()
+    def _possible(self, rows: slice) -> IntArray:
+        possible: IntArray = (self._fitting(rows, self._size) * self._matches[rows]).sum(axis=1)
         return possible
+
+    def _fitting(self, rows: slice, available: IntArray) -> IntArray:
+        """For each row and column of `available` (3 × nodes): the pods that fit there."""
+        asked, waived = self._asked[rows, :, None], self._waived[rows, :, None]
+        fit: IntArray = (available[None, :, :] // asked + waived).min(axis=1)
+        return fit
 
     def _matching(self, shape: Shape) -> NDArray[np.bool_]:
         if not shape.nodes_with:
@@ -273,18 +290,6 @@ class FitTable:
 
 _GPU_RANK = 2**40
 _FAR = 2**62
-
-
-def pods_that_fit(available: IntArray, asked: IntArray) -> IntArray:
-    """For each row of `asked` (rows × 3) and column of `available` (3 × nodes): the pods that fit there."""
-    fit = np.full((len(asked), available.shape[1]), _UNBOUNDED, dtype=np.int64)
-    for resource in range(3):
-        wanted = asked[:, resource]
-        per_node = available[resource][None, :] // np.maximum(wanted, 1)[:, None]
-        if not wanted.all():
-            per_node[wanted == 0] = _UNBOUNDED
-        np.minimum(fit, per_node, out=fit)
-    return fit
 
 
 def _columns(values: Sequence[Sequence[int]]) -> IntArray:

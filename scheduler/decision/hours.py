@@ -1,22 +1,14 @@
 """The allowances as one decision sees them: who may pay, what is left after this cycle's bookings, and whose pace."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind, holders_for
-from scheduler.domain.funding import FundingShare, Shortfall, fund, payers
+from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
+from scheduler.domain.funding import FundingShare, Shortfall, fund
 from scheduler.domain.pace import next_band_change, pace_band, pace_per_mille, plan_of
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import PriorityClass
-from scheduler.domain.units import (
-    AllowanceId,
-    EngineerId,
-    GpuClassName,
-    Instant,
-    PerMille,
-    TeamName,
-    standard_needed,
-)
+from scheduler.domain.units import AllowanceId, EngineerId, Instant, PerMille, standard_needed
 from scheduler.domain.workloads import HoldMode, WorkloadSpec
 
 NO_BALANCES: Mapping[AllowanceId, AllowanceBalance] = {}
@@ -43,29 +35,19 @@ class Hours:
             self._by_holder.setdefault(balance.allowance.holder, {})[allowance_id] = balance
         return touched
 
-    def fund(
-        self,
-        owner: EngineerId,
-        team: TeamName,
-        spec: WorkloadSpec,
-        gpu_class: GpuClassName,
-        *,
-        needed: int,
-        now: Instant,
-    ) -> tuple[FundingShare, ...] | Shortfall:
-        """Who would pay `needed` after what this cycle has booked, in the funding order."""
-        candidates = (
-            balance
-            for holder in holders_for(owner, team, spec.project)
-            for balance in self._by_holder.get(holder, NO_BALANCES).values()
-        )
-        ordered: Iterable[AllowanceBalance] = payers(candidates, spec, gpu_class, now)
+    def of(self, holders: Iterable[Holder]) -> Iterator[AllowanceBalance]:
+        for holder in holders:
+            yield from self._by_holder.get(holder, NO_BALANCES).values()
+
+    def fund(self, ordered: Iterable[AllowanceBalance], needed: int) -> tuple[FundingShare, ...] | Shortfall:
+        """Who of those who may pay, in their order, would pay `needed` after what this cycle has booked."""
         if self._booked:
-            ordered = (
-                replace(balance, available=balance.available - self._booked.get(balance.allowance.id, 0))
-                for balance in ordered
-            )
+            ordered = [self._after_bookings(balance) for balance in ordered]
         return fund(ordered, needed)
+
+    def _after_bookings(self, balance: AllowanceBalance) -> AllowanceBalance:
+        booked = self._booked.get(balance.allowance.id)
+        return balance if booked is None else replace(balance, available=balance.available - booked)
 
     def book(self, shares: Iterable[FundingShare]) -> None:
         for share in shares:

@@ -276,7 +276,10 @@ class Index:
                         self._terms.set(at, holder)
 
     def _touch_holder(self, holder: Holder) -> None:
-        self.dirty_lines.update(dict.fromkeys(self.lines.of_holder(holder)))
+        for party in self.lines.parties_of_holder(holder):
+            party.payers.clear()
+            for lines in party.lines.values():
+                self.dirty_lines.update(lines)
         if holder.kind is HolderKind.ENGINEER:
             self._forget_standings([EngineerId(holder.id)])
 

@@ -21,7 +21,7 @@ class LaneIndex:
     def join(self, line: Line, key: LaneKey) -> Lane:
         lane = self._by_key.get(key)
         if lane is None:
-            lane = self._by_key[key] = Lane(key)
+            lane = self._by_key[key] = Lane(key, gpus=line.gpus)
             for gpu_class in key.gpu_classes:
                 self._by_class[gpu_class][lane] = None
         lane.insert(line)

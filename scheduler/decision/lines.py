@@ -1,17 +1,17 @@
-"""All lines, found by key, owner, team, holder of allowances and shape: by whatever a change may concern."""
+"""All lines, found by whatever a change may concern: owner, team, holder of allowances, pool, shape."""
 
-from collections.abc import Hashable, Iterable
-from itertools import chain
+from collections.abc import Hashable, Iterable, Iterator
 from typing import TypeVar
 
 from scheduler.decision.fit_table import Shape
-from scheduler.decision.queue import Line, line_key
+from scheduler.decision.queue import Line, Party, line_key
 from scheduler.domain.allowances import Holder, holders_for
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import EngineerId, PoolName, TeamName, WorkloadId
+from scheduler.domain.units import EngineerId, PoolName, ProjectName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload
 
 _K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
 
 Lines = dict[Line, None]
 """A set of lines that keeps its order, so that the same changes are always looked at in the same order."""
@@ -24,21 +24,17 @@ class LineIndex:
         self._policy = policy
         self._by_key: dict[Hashable, Line] = {}
         self._of_workload: dict[WorkloadId, tuple[Line, Workload]] = {}
-        self._by_owner: dict[EngineerId, dict[int, Lines]] = {}
-        self._by_team: dict[TeamName, dict[int, Lines]] = {}
-        self._by_holder: dict[Holder, Lines] = {}
+        self._parties: dict[tuple[EngineerId, TeamName, ProjectName | None], Party] = {}
+        self._by_owner: dict[EngineerId, dict[Party, None]] = {}
+        self._by_team: dict[TeamName, dict[Party, None]] = {}
+        self._by_holder: dict[Holder, dict[Party, None]] = {}
         self._by_pool: dict[PoolName, Lines] = {}
+        self._shapes: dict[tuple[object, ...], Shape] = {}
         self.by_shape: dict[tuple[Shape, int], Lines] = {}
-
-    def __contains__(self, workload_id: WorkloadId) -> bool:
-        return workload_id in self._of_workload
 
     def line_of(self, workload_id: WorkloadId) -> Line | None:
         known = self._of_workload.get(workload_id)
         return known[0] if known is not None else None
-
-    def workload(self, workload_id: WorkloadId) -> Workload:
-        return self._of_workload[workload_id][1]
 
     def add(self, workload: Workload) -> tuple[Line, bool]:
         """Stand in line. Returns the line, and whether it is new."""
@@ -46,12 +42,7 @@ class LineIndex:
         line = self._by_key.get(key)
         is_new = line is None
         if line is None:
-            spec = workload.spec
-            pool = self._policy.pool_of_team.get(workload.team)
-            priority_class = self._policy.priority_classes.get(spec.priority_class)
-            line = Line(key, workload.owner, workload.team, spec, pool, priority_class)
-            self._by_key[key] = line
-            self._enter(line)
+            line = self._by_key[key] = self._new_line(key, workload)
         line.add(workload)
         self._of_workload[workload.id] = (line, workload)
         return line, is_new
@@ -64,64 +55,94 @@ class LineIndex:
         line, workload = known
         line.remove((workload.submitted_at, workload.id))
         if not line.members:
-            del self._by_key[line.key]
-            self._strike(line)
+            self._forget_line(line)
         return line
 
-    def of_owner(self, owner: EngineerId) -> Iterable[Line]:
-        return chain.from_iterable(self._by_owner.get(owner, {}).values())
+    def of_owner(self, owner: EngineerId) -> Iterator[Line]:
+        for party in self._by_owner.get(owner, ()):
+            for lines in party.lines.values():
+                yield from lines
 
-    def of_holder(self, holder: Holder) -> Iterable[Line]:
-        return self._by_holder.get(holder, {})
+    def parties_of_holder(self, holder: Holder) -> Iterable[Party]:
+        return self._by_holder.get(holder, ())
 
     def of_pool(self, pool: PoolName) -> Iterable[Line]:
-        return self._by_pool.get(pool, {})
+        return self._by_pool.get(pool, ())
 
     def all(self) -> Iterable[Line]:
         return self._by_key.values()
 
-    def crossing_owner_limit(self, owner: EngineerId, limit: int | None, before: int, after: int) -> Iterable[Line]:
-        return _crossing(self._by_owner.get(owner, {}), limit, before, after)
+    def crossing_owner_limit(self, owner: EngineerId, limit: int | None, before: int, after: int) -> Iterator[Line]:
+        return _crossing(self._by_owner.get(owner, ()), limit, before, after)
 
-    def crossing_team_limit(self, team: TeamName, limit: int | None, before: int, after: int) -> Iterable[Line]:
-        return _crossing(self._by_team.get(team, {}), limit, before, after)
+    def crossing_team_limit(self, team: TeamName, limit: int | None, before: int, after: int) -> Iterator[Line]:
+        return _crossing(self._by_team.get(team, ()), limit, before, after)
 
-    def _enter(self, line: Line) -> None:
-        gpus = line.spec.gpus
-        self._by_owner.setdefault(line.owner, {}).setdefault(gpus, {})[line] = None
-        self._by_team.setdefault(line.team, {}).setdefault(gpus, {})[line] = None
-        for holder in holders_for(line.owner, line.team, line.spec.project):
-            self._by_holder.setdefault(holder, {})[line] = None
-        if line.pool is not None:
-            self._by_pool.setdefault(line.pool.name, {})[line] = None
-        self.by_shape.setdefault((line.shape, line.spec.pods), {})[line] = None
+    def _new_line(self, key: Hashable, workload: Workload) -> Line:
+        spec = workload.spec
+        pool = self._policy.pool_of_team.get(workload.team)
+        priority_class = self._policy.priority_classes.get(spec.priority_class)
+        line = Line(
+            key,
+            self._party(workload),
+            spec,
+            self._shapes.setdefault((spec.pod, spec.nodes_with), Shape(spec.pod, spec.nodes_with)),
+            pool,
+            priority_class,
+            priority_class.value if priority_class is not None else 0,
+            spec.gpus,
+        )
+        _enter(line.party.lines, line.gpus, line)
+        if pool is not None:
+            _enter(self._by_pool, pool.name, line)
+        _enter(self.by_shape, (line.shape, spec.pods), line)
+        return line
 
-    def _strike(self, line: Line) -> None:
-        gpus = line.spec.gpus
-        _strike_nested(self._by_owner, line.owner, gpus, line)
-        _strike_nested(self._by_team, line.team, gpus, line)
-        for holder in holders_for(line.owner, line.team, line.spec.project):
-            _strike(self._by_holder, holder, line)
+    def _forget_line(self, line: Line) -> None:
+        del self._by_key[line.key]
+        party = line.party
+        _strike(party.lines, line.gpus, line)
         if line.pool is not None:
             _strike(self._by_pool, line.pool.name, line)
         _strike(self.by_shape, (line.shape, line.spec.pods), line)
+        if not party.lines:
+            del self._parties[party.owner, party.team, line.spec.project]
+            _strike(self._by_owner, party.owner, party)
+            _strike(self._by_team, party.team, party)
+            for holder in party.holders:
+                _strike(self._by_holder, holder, party)
+
+    def _party(self, workload: Workload) -> Party:
+        key = (workload.owner, workload.team, workload.spec.project)
+        party = self._parties.get(key)
+        if party is None:
+            party = self._parties[key] = Party(workload.owner, workload.team, holders_for(*key))
+            _enter(self._by_owner, party.owner, party)
+            _enter(self._by_team, party.team, party)
+            for holder in party.holders:
+                _enter(self._by_holder, holder, party)
+        return party
 
 
-def _strike(index: dict[_K, Lines], key: _K, line: Line) -> None:
-    del index[key][line]
+def _enter(index: dict[_K, dict[_V, None]], key: _K, value: _V) -> None:
+    known = index.get(key)
+    if known is None:
+        index[key] = {value: None}
+    else:
+        known[value] = None
+
+
+def _strike(index: dict[_K, dict[_V, None]], key: _K, value: _V) -> None:
+    del index[key][value]
     if not index[key]:
         del index[key]
 
 
-def _strike_nested(index: dict[_K, dict[int, Lines]], key: _K, gpus: int, line: Line) -> None:
-    _strike(index[key], gpus, line)
-    if not index[key]:
-        del index[key]
-
-
-def _crossing(by_gpus: dict[int, Lines], limit: int | None, before: int, after: int) -> Iterable[Line]:
+def _crossing(parties: Iterable[Party], limit: int | None, before: int, after: int) -> Iterator[Line]:
     """Lines for which a limit on GPUs began or ceased to matter as use went from `before` to `after`."""
     if limit is None or before == after:
-        return []
-    crossing = [lines for gpus, lines in by_gpus.items() if (before + gpus <= limit) is not (after + gpus <= limit)]
-    return chain.from_iterable(crossing)
+        return
+    for party in parties:
+        for gpus, lines in party.lines.items():
+            if (before + gpus <= limit) is not (after + gpus <= limit):
+                yield from lines

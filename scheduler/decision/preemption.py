@@ -57,9 +57,11 @@ def find_victims(index: Index, booked: Booked, lane: Lane, line: Line, submitted
     """
     for gpu_class in lane.key.gpu_classes:
         for may_reclaim in _modes(index, lane, gpu_class):
-            candidates = _candidates(index, booked, line, (gpu_class, submitted_at), may_reclaim=may_reclaim)
+            candidates = list(_candidates(index, booked, line, (gpu_class, submitted_at), may_reclaim=may_reclaim))
+            if not candidates:
+                continue
             search = _Search(index, lane, gpu_class, must_stay_nominal=may_reclaim)
-            found = search.run(list(candidates), line)
+            found = search.run(candidates, line)
             if found is not None or search.is_coming:
                 return found
     return None
@@ -148,8 +150,6 @@ class _Search:
 
     def _could_fit(self, candidates: list[_Candidate]) -> bool:
         """Whether there would be room if all of them ended; cheap, so that a hopeless search ends here."""
-        if not candidates:
-            return False
         room = self._room.copy()
         for candidate in candidates:
             for position, freed in self._freed(candidate.attempt):

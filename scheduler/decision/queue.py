@@ -6,11 +6,12 @@ that merely wait. See docs/adr/0010-lines-and-lanes.md.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from scheduler.decision.fit_table import Shape
+from scheduler.domain.allowances import AllowanceBalance, Holder
 from scheduler.domain.policy import Pool, PriorityClass
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
@@ -32,15 +33,31 @@ class Ruling:
 
 
 @dataclass(eq=False, slots=True)
-class Line:
-    """Queued workloads of one owner that differ in nothing but age, name and what they run."""
+class Party:
+    """An owner in a team at work on a project (or on nothing but their own): whose limits count, and who may pay."""
 
-    key: Hashable
     owner: EngineerId
     team: TeamName
+    holders: tuple[Holder, ...]
+    """Whose allowances may pay, the most specific first."""
+    lines: dict[int, dict["Line", None]] = field(default_factory=dict)
+    """Its lines, by the GPUs that one of their workloads asks for."""
+    payers: dict[Hashable, Sequence[AllowanceBalance]] = field(default_factory=dict)
+    """Who pays for what, in the funding order, as far as it was asked since the holders' balances changed."""
+
+
+@dataclass(eq=False, slots=True)
+class Line:
+    """Queued workloads of one party that differ in nothing but age, name and what they run."""
+
+    key: Hashable
+    party: Party
     spec: WorkloadSpec
+    shape: Shape
     pool: Pool | None
     priority_class: PriorityClass | None
+    priority: int
+    gpus: int
     standing: int = 0
     """Smaller is earlier: the pace band, counted from the furthest behind plan, or 0 where the pool is first in,
     first out."""
@@ -55,12 +72,12 @@ class Line:
     newcomers: list[WorkloadId] = field(default_factory=list)
 
     @property
-    def shape(self) -> Shape:
-        return Shape(self.spec.pod, self.spec.nodes_with)
+    def owner(self) -> EngineerId:
+        return self.party.owner
 
     @property
-    def priority(self) -> int:
-        return self.priority_class.value if self.priority_class is not None else 0
+    def team(self) -> TeamName:
+        return self.party.team
 
     def add(self, workload: Workload) -> None:
         insort(self.members, (workload.submitted_at, workload.id))
@@ -112,6 +129,7 @@ class Lane:
     """Lines of one pool, priority and shape, in order."""
 
     key: LaneKey
+    gpus: int
     lines: list[tuple[OrderKey, Line]] = field(default_factory=list)
     ruling: Ruling | None = None
     """Why what is left in it does not start; None before it was first judged."""
@@ -120,10 +138,6 @@ class Lane:
     """The GPU class whose capacity it waits for, where capacity is what it waits for."""
     is_open: bool = False
     """Whether quota and room would let one of it start, as the snapshot stands."""
-
-    @property
-    def gpus(self) -> int:
-        return self.key.pods * self.key.shape.pod.gpus
 
     def insert(self, line: Line) -> None:
         line.lane = self

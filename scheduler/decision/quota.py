@@ -6,7 +6,7 @@ cohort, and so on up the tree (Kueue: pkg/cache/scheduler/resource_node.go). Coh
 
 from dataclasses import dataclass, field
 
-from scheduler.domain.policy import Policy
+from scheduler.domain.policy import Policy, Quota
 from scheduler.domain.units import GpuClassName, PoolName
 
 
@@ -72,9 +72,8 @@ class Quotas:
             parent: _Member | None = None
             for cohort in reversed(_ancestry(self.policy, name)):
                 parent = cohorts.setdefault(cohort, _Member(parent))
-            quota = self.policy.pools[name].quotas.get(gpu_class)
-            if quota is None:
-                continue
+            # A pool without a quota may run what was launched under another policy: all of it is borrowed.
+            quota = self.policy.pools[name].quotas.get(gpu_class) or Quota(gpu_class, 0)
             member = _Member(parent, subtree=quota.nominal, borrowing_limit=quota.borrowing_limit)
             if quota.lending_limit is not None and parent is not None:
                 member.local = max(0, quota.nominal - quota.lending_limit)
@@ -85,7 +84,7 @@ class Quotas:
 
     def has(self, pool: PoolName, gpu_class: GpuClassName) -> bool:
         """Whether the pool may use the class at all."""
-        return (pool, gpu_class) in self._members
+        return gpu_class in self.policy.pools[pool].quotas
 
     def available(self, pool: PoolName, gpu_class: GpuClassName) -> int:
         return self._members[pool, gpu_class].available()

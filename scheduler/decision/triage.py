@@ -9,7 +9,7 @@ from scheduler.decision.booked import NOTHING_BOOKED, Booked
 from scheduler.decision.hours import hours_needed
 from scheduler.decision.index import Index
 from scheduler.decision.queue import Lane, LaneKey, Line, Ruling
-from scheduler.domain.funding import FundingShare, Shortfall
+from scheduler.domain.funding import FundingShare, Shortfall, payers
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import GpuClassName, PoolName
 
@@ -82,20 +82,24 @@ def lacks_quota(index: Index, pool: PoolName, gpu_class: GpuClassName, needed: i
 
 
 def _has_room(index: Index, lane: Lane, gpu_class: GpuClassName) -> bool:
-    table = index.capacity.table(gpu_class)
-    return table.total(table.row(lane.key.shape)) >= lane.key.pods
+    return index.capacity.table(gpu_class).total(lane.key.shape) >= lane.key.pods
 
 
 def fund_line(index: Index, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Shortfall:
     """Who would pay for one workload of the line on that GPU class."""
     assert line.priority_class is not None, "a line without a priority class stands aside"
-    needed = hours_needed(line.spec, line.priority_class, index.policy.gpu_classes[gpu_class].weight)
-    return index.hours.fund(line.owner, line.team, line.spec, gpu_class, needed=needed, now=index.now)
+    party, spec = line.party, line.spec
+    key = (spec.kind, spec.uses_compensation, gpu_class)
+    ordered = party.payers.get(key)
+    if ordered is None:
+        ordered = party.payers[key] = payers(index.hours.of(party.holders), spec, gpu_class, index.now)
+    needed = hours_needed(spec, line.priority_class, index.policy.gpu_classes[gpu_class].weight)
+    return index.hours.fund(ordered, needed)
 
 
 def over_limit(index: Index, line: Line, booked: Booked) -> Ruling | None:
     """Whether the owner or the team would run more GPUs than they may at once, with what this cycle has booked."""
-    needed = line.spec.gpus
+    needed = line.gpus
     used = index.gpus_of_owner.get(line.owner, 0) + booked.of_owner.get(line.owner, 0)
     limit = index.gpu_limit(line.owner)
     if limit is not None and used + needed > limit:
@@ -113,7 +117,7 @@ def may_run_unfunded(index: Index, line: Line, booked: Booked) -> bool:
         return False
     running = index.running.unfunded_gpus_of_owner.get(line.owner, 0)
     used = running + booked.unfunded_of_owner.get(line.owner, 0)
-    return used + line.spec.gpus <= index.policy.limits.unfunded_gpus_per_engineer
+    return used + line.gpus <= index.policy.limits.unfunded_gpus_per_engineer
 
 
 def _lane_key(index: Index, line: Line) -> LaneKey | None:
@@ -128,7 +132,7 @@ def _lane_key(index: Index, line: Line) -> LaneKey | None:
         line.ruling = evidence.unplaceable(spec, index.capacity.largest(spec.gpu_classes, line.shape))
     elif pool is None or not allowed:
         name = pool.name if pool is not None else NO_POOL
-        line.ruling = evidence.quota(name, placeable[0], used=0, limit=0, needed=spec.gpus)
+        line.ruling = evidence.quota(name, placeable[0], used=0, limit=0, needed=line.gpus)
     else:
         line.ruling = over_limit(index, line, NOTHING_BOOKED)
     if line.ruling is not None or pool is None:

@@ -2,6 +2,7 @@
 
 from scheduler.decision.decide import decide
 from scheduler.domain.reasons import Reason
+from scheduler.domain.units import WorkloadId
 from tests.decision.builders import (
     A100,
     H100,
@@ -38,7 +39,7 @@ def test_the_higher_class_starts_first_then_the_one_further_behind_plan_then_the
     ]
     balances = [balance("spent", 10, granted=1000), balance("thrifty", 1000)]
 
-    order: list[set[str]] = []
+    order: list[set[WorkloadId]] = []
     for room in (1, 2, 3, 4):
         plan = decide(snapshot(nodes(node("n1", room)), queued, balances=balances))
         order.append({launch.workload_id for launch in plan.launches} - set().union(*order))

@@ -4,6 +4,7 @@ Small numbers on purpose: collisions of priority, age, quota and room are where 
 """
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -33,7 +34,11 @@ TEAMS = ("red", "blue", "green")
 CLASSES = (H100, A100)
 
 small = st.integers(0, 6)
-maybe_small = st.none() | small
+
+
+def mostly(common: object, *rare: object) -> st.SearchStrategy[Any]:
+    """The common value three times out of four, so that most of a world is ordinary."""
+    return st.sampled_from([common] * 3 * len(rare) + list(rare))
 
 
 @st.composite
@@ -43,9 +48,9 @@ def policies(draw: st.DrawFn) -> Policy:
             PriorityClassName(name),
             value,
             hold=draw(st.sampled_from(HoldMode)),
-            minimum_runtime_ms=draw(st.sampled_from([0, 600_000])),
-            is_preemptible=draw(st.sampled_from([True, True, False])),
-            may_start_unfunded=draw(st.booleans()),
+            minimum_runtime_ms=draw(mostly(0, 600_000)),
+            is_preemptible=draw(mostly(True, False)),
+            may_start_unfunded=draw(mostly(True, False)),
         )
         for name, value in (("urgent", 3), ("standard", 2), ("spare", 1))
     ]
@@ -62,29 +67,31 @@ def policies(draw: st.DrawFn) -> Policy:
             CohortName("part"): Cohort(CohortName("part"), parent=draw(st.sampled_from([None, CohortName("all")]))),
         },
         limits=Limits(
-            gpus_per_engineer=draw(st.none() | st.integers(2, 10)),
-            gpus_per_team=draw(st.none() | st.integers(2, 10)),
-            unfunded_gpus_per_engineer=draw(small),
+            gpus_per_engineer=draw(mostly(None, None, 4)),
+            gpus_per_team=draw(mostly(None, None, 8)),
+            unfunded_gpus_per_engineer=draw(mostly(6, 0, 2)),
         ),
-        preempt_rate=draw(st.sampled_from([StopRate(None), StopRate(None), StopRate(PerMille(300), floor=2)])),
+        preempt_rate=draw(mostly(StopRate(None), StopRate(PerMille(300), floor=2))),
     )
 
 
 @st.composite
 def _pools(draw: st.DrawFn, team: str) -> Pool:
     quotas = {
-        gpu_class: Quota(gpu_class, draw(small), draw(maybe_small), draw(maybe_small))
+        gpu_class: Quota(
+            gpu_class, draw(st.sampled_from([2, 4, 8])), draw(mostly(None, 0, 3)), draw(mostly(None, 0, 3))
+        )
         for gpu_class in CLASSES
-        if draw(st.integers(0, 5))
+        if draw(mostly(True, False))
     }
     return Pool(
         PoolName(team),
         (TeamName(team),),
         quotas,
-        cohort=draw(st.sampled_from([None, CohortName("all"), CohortName("part")])),
+        cohort=draw(mostly(CohortName("all"), None, CohortName("part"))),
         order=draw(st.sampled_from([Order.PACE, Order.FIFO])),
-        within_pool=draw(st.sampled_from(WithinPool)),
-        reclaim_within_cohort=draw(st.sampled_from(ReclaimWithinCohort)),
+        within_pool=draw(mostly(WithinPool.LOWER_PRIORITY, *WithinPool)),
+        reclaim_within_cohort=draw(mostly(ReclaimWithinCohort.ANY, *ReclaimWithinCohort)),
         borrow_within_cohort=draw(st.sampled_from(BorrowWithinCohort)),
         borrow_threshold=draw(st.sampled_from([None, 1, 2])),
     )
@@ -92,14 +99,14 @@ def _pools(draw: st.DrawFn, team: str) -> Pool:
 
 @st.composite
 def nodes_of(draw: st.DrawFn, name: str) -> Node:
-    gpus = draw(st.integers(1, 8))
+    gpus = draw(mostly(8, 4, 2))
     return node(
         name,
         gpus,
-        gpu_class=draw(st.sampled_from(CLASSES)),
-        cpu=draw(st.integers(2, 9)) * 1000,
+        gpu_class=draw(mostly(H100, H100, A100)),
+        cpu=draw(mostly(9, 2, 4)) * 1000,
         labels={"rack": draw(st.sampled_from(["a", "b"]))},
-        accepts_work=draw(st.sampled_from([True, True, True, False])),
+        accepts_work=draw(mostly(True, True, True, False)),
     )
 
 
@@ -109,14 +116,14 @@ def workloads(draw: st.DrawFn, name: str) -> Workload:
         name,
         owner=draw(st.sampled_from(OWNERS)),
         team=draw(st.sampled_from(TEAMS)),
-        gpus=draw(st.sampled_from([1, 1, 1, 2, 3, 4, 8])),
-        pods=draw(st.sampled_from([1, 1, 1, 2, 3])),
+        gpus=draw(st.sampled_from([1, 2, 3, 4, 2])),
+        pods=draw(mostly(1, 2, 3)),
         age=draw(st.integers(0, 3)),
         hours=draw(st.sampled_from([1, 2, 5])),
-        classes=draw(st.sampled_from([(H100,), (A100,), (H100, A100)])),
+        classes=draw(mostly((H100,), (H100,), (A100,), (H100, A100))),
         project=draw(st.sampled_from(["apollo", None])),
-        nodes_with=draw(st.sampled_from([(), (), (("rack", "a"),)])),
-        not_before=Instant(draw(st.sampled_from([0, 0, 0, NOW + 60_000]))),
+        nodes_with=draw(mostly((), (), (("rack", "a"),))),
+        not_before=Instant(draw(mostly(0, 0, 0, NOW + 60_000))),
         state_reason=draw(st.sampled_from([Reason.SUBMITTED, Reason.START_TIMEOUT])),
     )
     priority = draw(st.sampled_from(["urgent", "standard", "standard", "spare"]))
@@ -127,7 +134,7 @@ def workloads(draw: st.DrawFn, name: str) -> Workload:
 def attempts_on(draw: st.DrawFn, name: str, known: list[Node]) -> Attempt | None:
     """An attempt on nodes where it fits beside nothing: whoever uses it checks that it fits beside the others."""
     first = draw(st.sampled_from(known))
-    pods = draw(st.sampled_from([1, 1, 1, 2]))
+    pods = draw(mostly(1, 2))
     team = draw(st.sampled_from(TEAMS))
     made = attempt(
         name,
@@ -136,10 +143,10 @@ def attempts_on(draw: st.DrawFn, name: str, known: list[Node]) -> Attempt | None
         team=team,
         pool=team,
         gpus=draw(st.integers(1, 4)),
-        running_for=draw(st.sampled_from([None, 0, 60, 3600])),
+        running_for=draw(st.sampled_from([3600, 60, 0, None])),
         gpu_class=first.gpu_class or H100,
-        state=draw(st.sampled_from([AttemptState.RUNNING, AttemptState.RUNNING, AttemptState.STOPPING])),
-        is_funded=draw(st.sampled_from([True, True, False])),
+        state=draw(mostly(AttemptState.RUNNING, AttemptState.STOPPING)),
+        is_funded=draw(mostly(True, False)),
         is_borrowed=draw(st.booleans()),
         stop_reason=draw(st.sampled_from([Reason.PREEMPTED, Reason.CANCELLED])),
         submitted_at=Instant(NOW - draw(st.integers(0, 3)) * 1000),
@@ -164,8 +171,8 @@ def fitting(candidates: list[Attempt], nodes: dict[NodeName, Node]) -> list[Atte
 
 @st.composite
 def balances_of(draw: st.DrawFn) -> list[AllowanceBalance]:
-    made = [balance(owner, draw(st.integers(0, 30)), granted=30) for owner in OWNERS]
-    made += [balance(team, draw(st.integers(0, 10)), kind=HolderKind.TEAM) for team in TEAMS]
+    made = [balance(owner, draw(mostly(40, 0, 0, 20)), granted=50) for owner in OWNERS]
+    made += [balance(team, draw(mostly(0, 10)), kind=HolderKind.TEAM) for team in TEAMS]
     if draw(st.booleans()):
         made.append(balance("apollo", 5, kind=HolderKind.PROJECT, starts_at=Instant(NOW + 30_000)))
     return made
@@ -173,23 +180,23 @@ def balances_of(draw: st.DrawFn) -> list[AllowanceBalance]:
 
 @st.composite
 def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapshot:
-    known = [draw(nodes_of(f"n{number}")) for number in range(draw(st.integers(0, 5)))]
+    known = [draw(nodes_of(f"n{number}")) for number in range(draw(mostly(3, 0, 2, 5)))]
     by_name = {each.name: each for each in known}
-    count = draw(st.integers(0, running)) if known else 0
+    count = draw(mostly(running, 0, running // 2)) if known else 0
     candidates = [draw(attempts_on(f"r{number}", known)) for number in range(count)]
-    queued = [draw(workloads(f"w{number}")) for number in range(draw(st.integers(0, waiting)))]
+    queued = [draw(workloads(f"w{number}")) for number in range(draw(mostly(waiting, 0, 1)))]
     by_id = {each.id: each for each in queued}
     reservations = [
         Reservation(
             each.id,
             H100,
             Placement(((draw(st.sampled_from(known)).name, each.spec.pods),)),
-            Instant(NOW + draw(st.sampled_from([0, 60_000]))),
+            Instant(NOW + draw(mostly(60_000, 0))),
         )
         for each in queued
-        if known and draw(st.integers(0, 5)) == 0
+        if known and draw(mostly(False, False, True))
     ]
-    pauses = draw(st.sampled_from([(), (), (), (Brake.LAUNCH,), (Brake.PREEMPT,)]))
+    pauses = draw(mostly((), (), (Brake.LAUNCH,), (Brake.PREEMPT,)))
     return Snapshot(
         now=NOW,
         policy=draw(policies()),

@@ -1,0 +1,97 @@
+"""What becomes of a world when a plan is recorded, and when those being stopped have ended."""
+
+from dataclasses import replace
+
+from scheduler.decision.plan import Launch, Plan
+from scheduler.decision.snapshot import Reservation, Snapshot
+from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.cluster import Placement
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import AllowanceId, AttemptId, Instant, ProjectName
+from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadKind, WorkloadSpec
+
+
+def recorded(snapshot: Snapshot, plan: Plan) -> Snapshot:
+    """The snapshot after the plan's transaction: launching, stopping, reserved, held."""
+    queued, attempts = dict(snapshot.queued), dict(snapshot.attempts)
+    reservations, balances = dict(snapshot.reservations), dict(snapshot.balances)
+    for lapsed in plan.lapsed:
+        del reservations[lapsed]
+    for launch in plan.launches:
+        workload = queued.pop(launch.workload_id)
+        reservations.pop(launch.workload_id, None)
+        made = _attempt(snapshot, workload, launch)
+        attempts[made.id] = made
+        _hold(balances, launch)
+    for preemption in plan.preemptions:
+        launch = preemption.launch
+        _hold(balances, launch)
+        reservations[launch.workload_id] = Reservation(
+            launch.workload_id, launch.gpu_class, launch.placement, preemption.until, launch.is_borrowed
+        )
+        for victim in preemption.victims:
+            attempts[victim.attempt_id] = replace(
+                attempts[victim.attempt_id], state=AttemptState.STOPPING, stop_reason=Reason.PREEMPTED
+            )
+    return replace(snapshot, queued=queued, attempts=attempts, reservations=reservations, balances=balances)
+
+
+def ended(snapshot: Snapshot) -> Snapshot:
+    """The snapshot after all that was stopping has ended. What was preempted waits again, as old as it was."""
+    queued, attempts = dict(snapshot.queued), dict(snapshot.attempts)
+    for attempt in snapshot.attempts.values():
+        if attempt.state is AttemptState.STOPPING:
+            del attempts[attempt.id]
+            if attempt.stop_reason is Reason.PREEMPTED:
+                workload = workload_of(attempt)
+                queued[workload.id] = workload
+    return replace(snapshot, queued=queued, attempts=attempts)
+
+
+def workload_of(attempt: Attempt) -> Workload:
+    """The workload that an attempt could be one of."""
+    spec = WorkloadSpec(
+        name=attempt.workload_id,
+        kind=WorkloadKind.JOB,
+        project=ProjectName("apollo"),
+        gpu_classes=(attempt.gpu_class,),
+        priority_class=attempt.priority_class,
+        time_limit_ms=attempt.time_limit_ms,
+        pods=attempt.placement.pods,
+        pod=attempt.pod,
+    )
+    submitted_at = attempt.submitted_at if attempt.submitted_at is not None else attempt.launched_at
+    return Workload(attempt.workload_id, attempt.owner, attempt.team, spec, Instant(submitted_at))
+
+
+def _attempt(snapshot: Snapshot, workload: Workload, launch: Launch) -> Attempt:
+    policy = snapshot.policy
+    placement: Placement = launch.placement
+    return Attempt(
+        id=AttemptId(f"{workload.id}/{snapshot.now}/{len(snapshot.attempts)}"),
+        workload_id=workload.id,
+        number=1,
+        owner=workload.owner,
+        team=workload.team,
+        pool=launch.pool,
+        gpu_class=launch.gpu_class,
+        priority_class=workload.spec.priority_class,
+        placement=placement,
+        pod=workload.spec.pod,
+        weight=policy.gpu_classes[launch.gpu_class].weight,
+        class_factor=policy.priority_classes[workload.spec.priority_class].class_factor,
+        hold_mode=HoldMode.FULL,
+        time_limit_ms=workload.spec.time_limit_ms,
+        launched_at=snapshot.now,
+        is_funded=launch.is_funded,
+        is_borrowed=launch.is_borrowed,
+        submitted_at=workload.submitted_at,
+    )
+
+
+def _hold(balances: dict[AllowanceId, AllowanceBalance], launch: Launch) -> None:
+    for share in launch.funding:
+        known = balances[share.allowance_id]
+        balances[share.allowance_id] = replace(
+            known, available=known.available - share.amount, held=known.held + share.amount
+        )

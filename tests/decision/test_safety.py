@@ -1,0 +1,221 @@
+"""What no plan may ever do, checked from the outside over generated worlds."""
+
+from collections import Counter
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler.decision.decide import decide
+from scheduler.decision.plan import Victim
+from scheduler.decision.snapshot import Snapshot
+from scheduler.domain.cluster import Placement, PodRequest
+from scheduler.domain.policy import BorrowWithinCohort, Policy, Pool, ReclaimWithinCohort, WithinPool
+from scheduler.domain.units import GpuClassName, NodeName, PoolName, WorkloadId, standard_needed
+from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
+from tests.decision.applying import ended, recorded
+from tests.decision.worlds import snapshots
+
+CYCLES_MAX = 60
+worlds = snapshots()
+crowded = snapshots(waiting=4, running=10)
+
+
+@given(worlds)
+@settings(max_examples=80, deadline=None)
+def test_no_node_is_asked_for_more_than_it_has(snapshot: Snapshot) -> None:
+    plan = decide(snapshot)
+    taken: dict[NodeName, Counter[str]] = {name: Counter() for name in snapshot.nodes}
+    for attempt in snapshot.attempts.values():
+        _take(taken, attempt.placement, attempt.pod)
+    for launch in plan.launches:
+        spec = snapshot.queued[launch.workload_id].spec
+        _take(taken, launch.placement, spec.pod)
+        for name, _ in launch.placement.pods_by_node:
+            node = snapshot.nodes[name]
+            assert node.accepts_work
+            assert node.gpu_class == launch.gpu_class
+            assert taken[name]["gpus"] <= node.gpus
+            assert taken[name]["cpu"] <= node.cpu_milli
+            assert taken[name]["memory"] <= node.memory_mib
+            if not launch.is_reserved:
+                assert launch.gpu_class in spec.gpu_classes
+                assert all(node.labels.get(key) == value for key, value in spec.nodes_with)
+
+
+@given(worlds)
+@settings(max_examples=80, deadline=None)
+def test_gangs_are_whole_and_everybody_who_waits_is_told_once_why(snapshot: Snapshot) -> None:
+    plan = decide(snapshot)
+
+    starting = [*plan.launches, *(preemption.launch for preemption in plan.preemptions)]
+    for launch in starting:
+        assert launch.placement.pods == snapshot.queued[launch.workload_id].spec.pods
+    assert len({launch.workload_id for launch in starting}) == len(starting)
+    assert [verdict.workload_id for verdict in plan.verdicts] == sorted(snapshot.queued)
+
+
+@given(crowded)
+@settings(max_examples=80, deadline=None)
+def test_nobody_falls_whom_the_rules_protect(snapshot: Snapshot) -> None:
+    plan = decide(snapshot)
+    policy = snapshot.policy
+
+    fallen = [victim.attempt_id for preemption in plan.preemptions for victim in preemption.victims]
+    assert len(set(fallen)) == len(fallen)
+    for preemption in plan.preemptions:
+        preemptor = snapshot.queued[preemption.launch.workload_id]
+        assert preemption.victims
+        for victim in preemption.victims:
+            attempt = snapshot.attempts[victim.attempt_id]
+            assert attempt.state is AttemptState.RUNNING
+            if not attempt.is_funded:
+                continue
+            terms = policy.priority_classes[attempt.priority_class]
+            assert terms.is_preemptible
+            assert terms.minimum_runtime_ms == 0 or (
+                attempt.started_at is not None and snapshot.now - attempt.started_at >= terms.minimum_runtime_ms
+            )
+            _require_rule(policy, snapshot, preemptor, attempt, victim)
+
+
+@given(crowded)
+@settings(max_examples=80, deadline=None)
+def test_no_victim_falls_without_whom_the_preemptor_would_fit(snapshot: Snapshot) -> None:
+    for workload in snapshot.queued.values():
+        alone = replace(snapshot, queued={workload.id: workload}, reservations={}, pauses=())
+        for preemption in decide(alone).preemptions:
+            for victim in preemption.victims:
+                others = {other.attempt_id for other in preemption.victims} - {victim.attempt_id}
+                without = {key: known for key, known in alone.attempts.items() if key not in others}
+                launched = decide(replace(alone, attempts=without)).launches
+                assert [launch for launch in launched if launch.gpu_class == preemption.launch.gpu_class] == []
+
+
+@given(worlds)
+@settings(max_examples=80, deadline=None)
+def test_every_start_is_held_in_full_or_unfunded_by_policy(snapshot: Snapshot) -> None:
+    plan = decide(snapshot)
+    spent: Counter[str] = Counter()
+    for launch in [*plan.launches, *(preemption.launch for preemption in plan.preemptions)]:
+        workload = snapshot.queued[launch.workload_id]
+        terms = snapshot.policy.priority_classes[workload.spec.priority_class]
+        if launch.is_reserved or not launch.is_funded:
+            assert launch.funding == ()
+            assert launch.is_reserved or terms.may_start_unfunded
+            continue
+        spent.update({share.allowance_id: share.amount for share in launch.funding})
+        held_ms = workload.spec.time_limit_ms
+        if terms.hold is HoldMode.ROLLING:
+            held_ms = min(held_ms, terms.slice_ms)
+        weight = snapshot.policy.gpu_classes[launch.gpu_class].weight
+        needed = standard_needed(held_ms * workload.spec.gpus, weight, terms.class_factor)
+        assert sum(share.amount for share in launch.funding) == needed
+    for known in snapshot.balances.values():
+        assert spent[known.allowance.id] <= max(0, known.spendable)
+
+
+@given(worlds)
+@settings(max_examples=80, deadline=None)
+def test_quotas_and_limits_are_kept_by_whoever_starts(snapshot: Snapshot) -> None:
+    plan = decide(snapshot)
+    policy = snapshot.policy
+    after = recorded(snapshot, plan)
+    for launch in plan.launches:
+        workload = snapshot.queued[launch.workload_id]
+        if launch.is_reserved:
+            continue
+        limit = policy.limits.gpus_per_engineer
+        assert limit is None or _gpus(after, owner=workload.owner) <= limit
+        limit = policy.limits.gpus_per_team
+        assert limit is None or _gpus(after, team=workload.team) <= limit
+        if not launch.is_funded:
+            unfunded = [a for a in after.attempts.values() if not a.is_funded and a.owner == workload.owner]
+            assert sum(attempt.gpus for attempt in unfunded) <= policy.limits.unfunded_gpus_per_engineer
+            continue
+        pool = policy.pools[launch.pool]
+        quota = pool.quotas[launch.gpu_class]
+        used = _used(after, launch.pool, launch.gpu_class)
+        if pool.cohort is None:
+            assert used <= quota.nominal
+        elif quota.borrowing_limit is not None:
+            assert used <= quota.nominal + quota.borrowing_limit
+
+
+@given(worlds)
+@settings(max_examples=80, deadline=None)
+def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot) -> None:
+    after = recorded(snapshot, decide(snapshot))
+    again = decide(after)
+    lapsed = set(snapshot.reservations) - set(after.reservations)
+    assert {launch.workload_id for launch in again.launches} <= lapsed | _back_from(snapshot, after)
+    assert {each.launch.workload_id for each in again.preemptions} <= lapsed
+
+
+@given(snapshots(waiting=6, running=6), st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_nobody_goes_on_preempting_each_other(snapshot: Snapshot, are_slow: bool) -> None:
+    """Without arrivals and ends, launches and preemptions come to rest."""
+    for _ in range(CYCLES_MAX):
+        plan = decide(snapshot)
+        if not (plan.launches or plan.preemptions or plan.lapsed):
+            return
+        snapshot = recorded(snapshot, plan)
+        if are_slow:
+            waiting = decide(snapshot)
+            assert waiting.preemptions == (), "slow victims never lead to a second set"
+        snapshot = ended(snapshot)
+    raise AssertionError(f"still preempting after {CYCLES_MAX} cycles")
+
+
+def _back_from(before: Snapshot, after: Snapshot) -> set[WorkloadId]:
+    return set(before.reservations) & set(after.queued)
+
+
+def _take(taken: dict[NodeName, Counter[str]], placement: Placement, pod: PodRequest) -> None:
+    for name, pods in placement.pods_by_node:
+        taken[name].update(gpus=pods * pod.gpus, cpu=pods * pod.cpu_milli, memory=pods * pod.memory_mib)
+
+
+def _gpus(snapshot: Snapshot, *, owner: str | None = None, team: str | None = None) -> int:
+    running = sum(a.gpus for a in snapshot.attempts.values() if owner in (None, a.owner) and team in (None, a.team))
+    reserved = [snapshot.queued[name] for name in snapshot.reservations if name in snapshot.queued]
+    return running + sum(w.spec.gpus for w in reserved if owner in (None, w.owner) and team in (None, w.team))
+
+
+def _used(snapshot: Snapshot, pool: PoolName, gpu_class: GpuClassName) -> int:
+    return sum(
+        attempt.gpus
+        for attempt in snapshot.attempts.values()
+        if attempt.is_funded
+        and (attempt.pool, attempt.gpu_class) == (pool, gpu_class)
+        and attempt.state is not AttemptState.STOPPING
+    )
+
+
+def _nominal(pool: Pool, gpu_class: GpuClassName) -> int:
+    return pool.quotas[gpu_class].nominal if gpu_class in pool.quotas else 0
+
+
+def _require_rule(policy: Policy, snapshot: Snapshot, preemptor: Workload, attempt: Attempt, victim: Victim) -> None:
+    pool: Pool = policy.pool_of_team[preemptor.team]
+    mine = policy.priority_classes[preemptor.spec.priority_class].value
+    theirs = policy.priority_classes[attempt.priority_class].value
+    if attempt.pool == pool.name:
+        newer = attempt.submitted_at is not None and attempt.submitted_at > preemptor.submitted_at
+        allowed = {
+            WithinPool.NEVER: False,
+            WithinPool.LOWER_PRIORITY: theirs < mine,
+            WithinPool.LOWER_OR_NEWER_EQUAL_PRIORITY: theirs < mine or (theirs == mine and newer),
+        }
+        assert allowed[pool.within_pool]
+        return
+    lender = policy.pools[attempt.pool]
+    assert pool.cohort is not None
+    assert lender.cohort is not None
+    assert _used(snapshot, attempt.pool, attempt.gpu_class) > _nominal(lender, attempt.gpu_class)
+    reclaims = pool.reclaim_within_cohort is ReclaimWithinCohort.ANY or (
+        pool.reclaim_within_cohort is ReclaimWithinCohort.LOWER_PRIORITY and theirs < mine
+    )
+    borrows = pool.borrow_within_cohort is BorrowWithinCohort.LOWER_PRIORITY and theirs < mine
+    assert reclaims if victim.rule == "reclaimWithinCohort" else borrows
