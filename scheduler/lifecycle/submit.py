@@ -101,8 +101,8 @@ def _require_sane(spec: WorkloadSpec, policy: Policy) -> None:
     _require_between("pods", spec.pods, 1, policy.limits.gpus_per_workload, RefusalCode.INVALID_GPUS)
     _require_between("gpus_per_pod", spec.pod.gpus, 1, GPUS_PER_POD_MAX, RefusalCode.INVALID_GPUS)
     _require_between("gpus", spec.gpus, 1, policy.limits.gpus_per_workload, RefusalCode.INVALID_GPUS)
-    _require_between("cpu_milli", spec.pod.cpu_milli, 1, CPU_MILLI_MAX, RefusalCode.INVALID_VALUE)
-    _require_between("memory_mib", spec.pod.memory_mib, 1, MEMORY_MIB_MAX, RefusalCode.INVALID_VALUE)
+    _require_between("cpu_milli", spec.pod.cpu_milli, 0, CPU_MILLI_MAX, RefusalCode.INVALID_VALUE)
+    _require_between("memory_mib", spec.pod.memory_mib, 0, MEMORY_MIB_MAX, RefusalCode.INVALID_VALUE)
     _require_between("grace_seconds", spec.grace_seconds, 0, GRACE_SECONDS_MAX, RefusalCode.INVALID_VALUE)
     if spec.kind is WorkloadKind.SANDBOX and spec.pods != 1:
         raise InvalidInput("a sandbox is one pod", where="pods", code=RefusalCode.INVALID_GPUS, expected="1")
@@ -246,8 +246,8 @@ def _pods_that_fit(node: Node, request: PodRequest) -> int:
         return 0
     return min(
         (node.gpus + node.outside_gpus) // request.gpus,
-        node.cpu_milli // request.cpu_milli,
-        node.memory_mib // request.memory_mib,
+        node.cpu_milli // max(1, request.cpu_milli),
+        node.memory_mib // max(1, request.memory_mib),
     )
 
 
