@@ -121,70 +121,66 @@ projects: {atlas: {team: everyone}}
 """
 
 
+GPU_CLASS, URGENT, LAB = GpuClassName("mig-3g"), PriorityClassName("urgent"), CohortName("lab")
+MIG = GpuClass(
+    GPU_CLASS,
+    PerMille(450),
+    (("nvidia.com/gpu.product", "NVIDIA-H100-80GB-HBM3"), ("zone", "a")),
+    "nvidia.com/mig-3g.40gb",
+)
+URGENT_TERMS = PriorityClass(
+    name=URGENT,
+    value=-7,
+    class_factor=PerMille(1500),
+    hold=HoldMode.ROLLING,
+    slice_ms=20 * 60_000,
+    minimum_runtime_ms=10 * 60_000,
+    is_preemptible=False,
+    at_exhaustion=AtExhaustion.UNFUNDED,
+    may_start_unfunded=True,
+    grace_seconds_max=45,
+    refund_cap_ms=90 * 60_000,
+)
+SENIOR = Tier(
+    name=TierName("senior"),
+    allowance=400 * HOUR_MS,
+    gpu_classes=frozenset({GPU_CLASS}),
+    priority_classes=frozenset({URGENT}),
+    gpus_max=16,
+    time_limit_max_ms=72 * HOUR_MS,
+    overdraft=5 * HOUR_MS,
+)
+RESEARCH = Pool(
+    name=PoolName("research"),
+    teams=(TeamName("vision"), TeamName("speech")),
+    quotas={GPU_CLASS: Quota(GPU_CLASS, 32, 16, 8)},
+    cohort=LAB,
+    order=Order.FIFO,
+    within_pool=WithinPool.NEVER,
+    reclaim_within_cohort=ReclaimWithinCohort.LOWER_PRIORITY,
+    borrow_within_cohort=BorrowWithinCohort.LOWER_PRIORITY,
+    borrow_threshold=50,
+)
+ATLAS = Project(ProjectName("atlas"), TeamName("vision"), PerMille(1200), 30 * HOUR_MS)
+BOX = "registry.example.com/box:1"
+
+
 def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
-    gpu_class, urgent, lab = GpuClassName("mig-3g"), PriorityClassName("urgent"), CohortName("lab")
     assert read_policy(EVERY_KEY, "every.yaml") == Policy(
         name="every.yaml",
         hash=hashlib.sha256(EVERY_KEY.encode()).hexdigest(),
-        gpu_classes={
-            gpu_class: GpuClass(
-                gpu_class,
-                PerMille(450),
-                (("nvidia.com/gpu.product", "NVIDIA-H100-80GB-HBM3"), ("zone", "a")),
-                "nvidia.com/mig-3g.40gb",
-            )
-        },
-        priority_classes={
-            urgent: PriorityClass(
-                name=urgent,
-                value=-7,
-                class_factor=PerMille(1500),
-                hold=HoldMode.ROLLING,
-                slice_ms=20 * 60_000,
-                minimum_runtime_ms=10 * 60_000,
-                is_preemptible=False,
-                at_exhaustion=AtExhaustion.UNFUNDED,
-                may_start_unfunded=True,
-                grace_seconds_max=45,
-                refund_cap_ms=90 * 60_000,
-            )
-        },
-        tiers={
-            TierName("senior"): Tier(
-                name=TierName("senior"),
-                allowance=400 * HOUR_MS,
-                gpu_classes=frozenset({gpu_class}),
-                priority_classes=frozenset({urgent}),
-                gpus_max=16,
-                time_limit_max_ms=72 * HOUR_MS,
-                overdraft=5 * HOUR_MS,
-            )
-        },
-        pools={
-            PoolName("research"): Pool(
-                name=PoolName("research"),
-                teams=(TeamName("vision"), TeamName("speech")),
-                quotas={gpu_class: Quota(gpu_class, 32, 16, 8)},
-                cohort=lab,
-                order=Order.FIFO,
-                within_pool=WithinPool.NEVER,
-                reclaim_within_cohort=ReclaimWithinCohort.LOWER_PRIORITY,
-                borrow_within_cohort=BorrowWithinCohort.LOWER_PRIORITY,
-                borrow_threshold=50,
-            )
-        },
-        cohorts={CohortName("company"): Cohort(CohortName("company")), lab: Cohort(lab, CohortName("company"))},
-        projects={
-            ProjectName("atlas"): Project(ProjectName("atlas"), TeamName("vision"), PerMille(1200), 30 * HOUR_MS)
-        },
+        gpu_classes={GPU_CLASS: MIG},
+        priority_classes={URGENT: URGENT_TERMS},
+        tiers={SENIOR.name: SENIOR},
+        pools={RESEARCH.name: RESEARCH},
+        cohorts={CohortName("company"): Cohort(CohortName("company")), LAB: Cohort(LAB, CohortName("company"))},
+        projects={ATLAS.name: ATLAS},
         limits=Limits(24, 48, 12, 100 * HOUR_MS, 6 * 60_000, 50, 3),
-        sandbox=SandboxTerms(
-            ("registry.example.com/box:1",), "registry.example.com/box:1", ("jupyter", "lab", "lab"), 7, 9000, 2
-        ),
+        sandbox=SandboxTerms((BOX,), BOX, ("jupyter", "lab", "lab"), 7, 9000, 2),
         images=("registry.example.com/*",),
         period=PeriodLength.QUARTER,
         time_zone="Europe/Berlin",
-        default_priority_class=urgent,
+        default_priority_class=URGENT,
         preempt_rate=StopRate(PerMille(100), floor=3),
         exhaustion_rate=StopRate(None),
         idle_rate=StopRate(PerMille(20), floor=8),
