@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scheduler.domain.units import MS_PER_MINUTE, AttemptId, Instant, WorkloadId
+from scheduler.domain.units import MS_PER_DAY, MS_PER_MINUTE, AttemptId, Instant, PriorityClassName, WorkloadId
+from scheduler.domain.workloads import WorkloadKind
 
 
 class IdleAction(StrEnum):
@@ -50,6 +51,30 @@ class IdlePolicy:
     action: IdleAction = IdleAction.SUSPEND
     is_dry_run: bool = True
     acts_without_checkpoint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class IdleRule:
+    """What holds for work of these kinds in these priority classes; None is any."""
+
+    name: str
+    kinds: frozenset[WorkloadKind] | None = None
+    priority_classes: frozenset[PriorityClassName] | None = None
+    thresholds: IdleThresholds = IdleThresholds()
+    policy: IdlePolicy = IdlePolicy()
+
+    def covers(self, kind: WorkloadKind, priority_class: PriorityClassName) -> bool:
+        return (self.kinds is None or kind in self.kinds) and (
+            self.priority_classes is None or priority_class in self.priority_classes
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """For how long single windows, and the hours they add up to, are kept."""
+
+    windows_ms: int = 14 * MS_PER_DAY
+    hours_ms: int = 800 * MS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,10 @@ class Engineer:
     roles: frozenset[Role] = frozenset({Role.ENGINEER})
 
 
+ANY_NODE = "*"
+"""The node of an agent's token that may speak for all of them: one secret for a whole DaemonSet, and the weaker for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who stands behind a request, as authentication found it. An agent has no engineer but a node."""

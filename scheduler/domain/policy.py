@@ -7,6 +7,7 @@ from functools import cached_property
 
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
+from scheduler.domain.idleness import IdleRule, Retention
 from scheduler.domain.periods import PeriodLength
 from scheduler.domain.units import (
     CohortName,
@@ -18,7 +19,7 @@ from scheduler.domain.units import (
     TeamName,
     TierName,
 )
-from scheduler.domain.workloads import HoldMode
+from scheduler.domain.workloads import HoldMode, WorkloadKind
 
 
 class AtExhaustion(StrEnum):
@@ -184,6 +185,12 @@ class Policy:
     preempt_rate: StopRate = StopRate(None)
     exhaustion_rate: StopRate = StopRate(PerMille(50), floor=8)
     idle_rate: StopRate = StopRate(PerMille(50), floor=8)
+    idle_rules: tuple[IdleRule, ...] = ()
+    retention: Retention = Retention()
+
+    def idle_rule(self, kind: WorkloadKind, priority_class: PriorityClassName) -> IdleRule | None:
+        """The first that covers such work; None: its rest is shown and nothing follows."""
+        return next((rule for rule in self.idle_rules if rule.covers(kind, priority_class)), None)
 
     @cached_property
     def pool_of_team(self) -> Mapping[TeamName, Pool]:

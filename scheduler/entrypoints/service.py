@@ -13,6 +13,7 @@ from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.cycle import Cycle, CycleReport
 from scheduler.lifecycle.grant import expire_due, grant_period
 from scheduler.lifecycle.keep import Kept, keep_funded
+from scheduler.lifecycle.meter import Meter
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.world import World
 from scheduler.ports import Clock, Cluster, Ids, Store
@@ -44,6 +45,7 @@ class Service:
         self.simulation = simulation
         self.world = World()
         self.commands = Commands(store, self.world, ids, namespace=settings.namespace)
+        self.meter = Meter(store, self.world)
         self.views = Views(store, self.world, is_simulated=cluster.is_simulated)
         self.cycle = Cycle(store, self.world, cluster, clock, ids, self.commands, acts=not settings.observe)
         self.views.state = self.cycle.state

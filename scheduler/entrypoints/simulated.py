@@ -17,6 +17,7 @@ from scheduler.domain.people import Caller
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import CommandId, GpuClassName, Instant
 from scheduler.entrypoints.settings import Settings
+from scheduler.entrypoints.simulated_agents import SimulatedAgentLoop
 from scheduler.lifecycle.commands import Command, Commands
 from scheduler.lifecycle.world import World
 from scheduler.ports import Store
@@ -65,6 +66,8 @@ class Simulation:
 
         if service.settings.stream:
             service.loops.every("stream", SUBMIT_SECONDS, submit, deadline_seconds=deadline)
+        agents = SimulatedAgentLoop(self.cluster, self.clock, service.meter, service.settings.factor)
+        service.loops.every("sensors", agents.period_seconds, agents.run_once, deadline_seconds=deadline)
         service.loops.every("save", SAVE_SECONDS, save, deadline_seconds=deadline)
 
     def submit_due(self, world: World, commands: Commands) -> int:

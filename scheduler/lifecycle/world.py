@@ -31,6 +31,8 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.metering.devices import Inventory
+from scheduler.metering.spells import Spell
+from scheduler.metering.use import Metered
 from scheduler.metering.windows import Window
 from scheduler.ports import Books
 
@@ -75,12 +77,22 @@ class World:
         """What each node's agent says is there."""
         self.windows: dict[GpuUuid, Window] = {}
         """The latest window of each GPU."""
+        self.holders: dict[GpuUuid, AttemptId] = {}
+        """Which attempt has which GPU, as far as that is known."""
+        self.attempts_on: dict[NodeName, dict[AttemptId, int]] = {}
+        """The GPUs of a node that each live attempt has there."""
+        self.attempt_of_pod: dict[PodUid, AttemptId] = {}
+        """By the pods of live attempts."""
+        self.unjudged: dict[AttemptId, list[tuple[GpuUuid, Spell]]] = {}
+        """What came of an attempt's GPUs since the idle rules last looked."""
+        self.awaited: dict[WorkloadId, Instant] = {}
+        """Workloads whose attempts look ended, but not everything about it has been reported; since when."""
         self.in_flight: set[WorkloadId] = set()
         """Workloads for which a call to the cluster is under way: their attempts do not end meanwhile."""
         self.generations: dict[JobUid, int] = {}
         """The generation that our last write gave a Job: an older report of it is stale."""
-        self.refused_jobs: set[JobUid] = set()
-        """Jobs of users that were not taken in and have been told so."""
+        self.refused_jobs: dict[JobUid, ObservedJob] = {}
+        """Jobs of users that were not taken in and have been told so, as they were then."""
         self.tick = 0
         """Grows with every visible change."""
         self._pending = _Pending()
@@ -151,6 +163,7 @@ class World:
             if workload is not None and workload.job_uid is not None:
                 self.workload_of_job.pop(workload.job_uid, None)
             self.keys.pop(workload_id, None)
+            self.awaited.pop(workload_id, None)
             self.verdicts.pop(workload_id, None)
             self.untold.pop(workload_id, None)
 
@@ -160,11 +173,16 @@ class World:
                 live = attempt if attempt.is_live else None
                 _put(self.attempts, attempt.id, live)
                 self._pending.attempts[attempt.id] = live
+                for node, pods in attempt.placement.pods_by_node:
+                    here = self.attempts_on.setdefault(node, {})
+                    _put(here, attempt.id, pods * attempt.pod.gpus if live is not None else None)
                 if live is not None:
                     self.attempt_of[attempt.workload_id] = attempt.id
                 else:
-                    self.pods.pop(attempt.id, None)
+                    for pod_uid in self.pods.pop(attempt.id, {}):
+                        self.attempt_of_pod.pop(pod_uid, None)
                     self.covered.pop(attempt.id, None)
+                    self.unjudged.pop(attempt.id, None)
                     if self.attempt_of.get(attempt.workload_id) == attempt.id:
                         del self.attempt_of[attempt.workload_id]
                 self.dirty.add(attempt.workload_id)
@@ -175,6 +193,7 @@ class World:
             for run in runs:
                 if run.attempt_id in self.attempts:
                     self.pods.setdefault(run.attempt_id, {})[run.pod_uid] = run
+                    self.attempt_of_pod[run.pod_uid] = run.attempt_id
 
     def put_balances(self, balances: Iterable[AllowanceBalance]) -> None:
         with self.lock:
@@ -215,6 +234,7 @@ class World:
             _put(self.jobs, uid, job)
             if job is None:
                 self.generations.pop(uid, None)
+                self.refused_jobs.pop(uid, None)
             workload_id = self.workload_of_job.get(uid)
             if workload_id is not None:
                 self.dirty.add(workload_id)
@@ -222,6 +242,28 @@ class World:
     def put_observed_pod(self, pod: ObservedPod) -> None:
         with self.lock:
             _put(self.observed_pods, pod.uid, None if pod.is_gone else pod)
+
+    def put_inventory(self, inventory: Inventory) -> None:
+        with self.lock:
+            self.inventories[inventory.node] = inventory
+
+    def put_metered(self, metered: Iterable[Metered]) -> None:
+        with self.lock:
+            for item in metered:
+                window = item.window
+                known = self.windows.get(window.gpu_uuid)
+                if known is None or known.end < window.end:
+                    self.windows[window.gpu_uuid] = window
+                    _put(self.holders, window.gpu_uuid, item.attempt_id)
+                if item.attempt_id in self.attempts:
+                    spell = Spell(window.start, window.end, item.state)
+                    self.unjudged.setdefault(item.attempt_id, []).append((window.gpu_uuid, spell))
+            self.tick += 1
+
+    def take_unjudged(self) -> dict[AttemptId, list[tuple[GpuUuid, Spell]]]:
+        with self.lock:
+            taken, self.unjudged = self.unjudged, {}
+        return taken
 
     # --- for the cycle -------------------------------------------------------------------------------------------
 
@@ -249,6 +291,13 @@ class World:
                 self.put_pod_runs(runs)
             self.put_balances(books.allowances.balances(unsettled_at=now))
             self.put_reservations({r.workload_id: r for r in books.attempts.reservations()})
+            for inventory in books.samples.inventories():
+                self.put_inventory(inventory)
+            self.holders.update(
+                (gpu.gpu_uuid, gpu.attempt_id)
+                for gpu in books.samples.all_gpus()
+                if gpu.attempt_id is not None and gpu.attempt_id in self.attempts
+            )
             self.put_brakes(books.control.pauses(), books.control.stops(Instant(now - STOP_RATE_WINDOW_MS)))
             for workload in unfinished:
                 verdict = books.verdicts.latest(workload.id)

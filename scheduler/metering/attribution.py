@@ -14,21 +14,20 @@ from scheduler.metering.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class Tenancy:
-    """An attempt that has `gpus` of a node from `since` until `until` (None: still)."""
+    """An attempt that has `gpus` of a node since then."""
 
     attempt_id: AttemptId
     gpus: int
     since: Instant
-    until: Instant | None = None
-
-    def overlaps(self, window: Window) -> bool:
-        return self.since < window.end and (self.until is None or self.until > window.start)
 
 
 def by_process(window: Window, attempt_of: Mapping[PodUid, AttemptId]) -> AttemptId | None:
-    """The attempt whose pods alone were seen on the device; None where there were none, several, or others' too."""
-    pods = {process.pod_uid for process in window.processes or ()}
-    attempts = {None if pod is None else attempt_of.get(pod) for pod in pods}
+    """The one attempt of ours whose pod was seen on the device; None where there was none, or more than one.
+
+    Processes of others beside it do not change whose the device is: that they are there is a matter of its own.
+    """
+    pods = {process.pod_uid for process in window.processes or () if process.pod_uid is not None}
+    attempts = {attempt_of[pod] for pod in pods if pod in attempt_of}
     return attempts.pop() if len(attempts) == 1 else None
 
 

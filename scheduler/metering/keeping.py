@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from scheduler.domain.idleness import Exemption, IdleDecision
-from scheduler.domain.units import AttemptId, GpuUuid, Instant, WorkloadId
+from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName, WorkloadId
 from scheduler.metering.devices import Inventory, KnownGpu
 from scheduler.metering.idle_clock import IdleWatch
 from scheduler.metering.refusals import RefusedSample
@@ -22,6 +22,10 @@ class SampleBook(Protocol):
     def inventories(self) -> list[Inventory]: ...
 
     def gpus(self, uuids: Iterable[GpuUuid]) -> Mapping[GpuUuid, KnownGpu]: ...
+
+    def gpus_of(self, node: NodeName) -> list[KnownGpu]:
+        """Those that the node's inventory has."""
+        ...
 
     def all_gpus(self) -> list[KnownGpu]: ...
 

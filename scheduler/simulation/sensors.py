@@ -1,4 +1,4 @@
-"""Simulated GPUs as an agent would read them: samples of every GPU, made into windows by the real integration.
+"""Simulated GPUs as an agent would read them: a sample of every GPU, for the real integration to make windows of.
 
 What a GPU shows follows from the pod that has it and from its fate's pattern. Everything is a function of the pod,
 the GPU and the minute, so that reading twice reads the same. Drivers and models say that they are simulated.
@@ -11,10 +11,8 @@ from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, GpuUuid, Instant, NodeName, PodUid
-from scheduler.metering.devices import Device, Inventory, ProcessView, SensorState
-from scheduler.metering.integration import DeviceState, Integration, begin, close, observe
-from scheduler.metering.samples import Activity, ProcessUse, Sample, Utilization, UtilizationSource
-from scheduler.metering.windows import Window
+from scheduler.metering.devices import Device
+from scheduler.metering.samples import Activity, ProcessUse, Reading, Sample, Utilization, UtilizationSource
 from scheduler.simulation.fates import Pattern
 from scheduler.simulation.machines import GpuModel, Machine
 from scheduler.simulation.model import ClusterModel
@@ -46,84 +44,43 @@ class _Gpu:
 class SimulatedSensors:
     """All GPUs of a simulated cluster. `model` gives its present state, up to now.
 
-    Read it about every `sample_ms` of simulated time: each reading is a sample, and windows come out of it as they
-    fill. `boot_id` tells this run of the simulation from the one before.
+    The nodes' power counters go on from one reading to the next, so read it in the order of time.
     """
 
-    def __init__(
-        self,
-        model: Callable[[], ClusterModel],
-        boot_id: str,
-        *,
-        sample_ms: int = MS_PER_MINUTE,
-        window_ms: int = 5 * MS_PER_MINUTE,
-    ) -> None:
+    def __init__(self, model: Callable[[], ClusterModel]) -> None:
         self._model = model
-        self._boot_id = f"{SIMULATED}-{boot_id}"
-        self._window_ms = window_ms
-        self._gap_ms = 4 * sample_ms
         self._gpus = [
             _Gpu(gpu_uuid(machine.name, index), machine, index)
             for machine in model().machines
             for index in range(machine.gpus)
         ]
-        self._states: dict[GpuUuid, DeviceState] = {}
+        self._read_at: dict[GpuUuid, Instant] = {}
         self._energy_millijoules: dict[GpuUuid, int] = {}
+        self.machines = {gpu.uuid: gpu.machine for gpu in self._gpus}
+        """Which machine each device is in."""
 
     @property
     def is_simulated(self) -> bool:
         return True
 
-    def inventories(self, now: Instant) -> list[Inventory]:
-        """What each node's agent would say is there."""
-        return [
-            Inventory(
-                node=machine.name,
-                boot_id=self._boot_id,
-                taken_at=now,
-                sensor_state=SensorState.OK,
-                process_view=ProcessView.HOST,
-                driver_version=SIMULATED,
-                nvml_version=SIMULATED,
-                devices=tuple(_device(machine, index) for index in range(machine.gpus)),
-            )
-            for machine in self._model().machines
-        ]
-
-    def read(self, now: Instant) -> list[Window]:
-        """Sample every GPU of the nodes that answer; the windows that this fills."""
+    def read(self, now: Instant) -> Reading:
+        """Sample every GPU of the nodes that answer; of the others nothing is said."""
         occupants = self._occupants()
         silent = self._silent_nodes()
-        windows: list[Window] = []
-        for gpu in self._gpus:
-            if gpu.machine.name not in silent:
-                windows.extend(self._observe(gpu, now, occupants.get((gpu.machine.name, gpu.index))))
-        return windows
+        samples = [
+            self._sample(gpu, now, occupants.get((gpu.machine.name, gpu.index)))
+            for gpu in self._gpus
+            if gpu.machine.name not in silent
+        ]
+        return Reading(now, has_driver=True, driver_version=SIMULATED, nvml_version=SIMULATED, samples=tuple(samples))
 
-    def close(self) -> list[Window]:
-        """The windows that are still open, as an agent ends them when it stops."""
-        windows: list[Window] = []
-        for gpu in self._gpus:
-            state = self._states.pop(gpu.uuid, None)
-            if state is not None:
-                windows.extend(close(state, self._rules(gpu))[1])
-        return windows
+    def devices(self, machine: Machine) -> tuple[Device, ...]:
+        return tuple(_device(machine, index) for index in range(machine.gpus))
 
-    def _observe(self, gpu: _Gpu, now: Instant, occupant: Occupant | None) -> tuple[Window, ...]:
-        before = self._states.get(gpu.uuid)
-        elapsed_ms = now - before.last.at if before is not None else 0
-        sample = self._sample(gpu, now, elapsed_ms, occupant)
-        if before is None:
-            self._states[gpu.uuid] = begin(sample)
-            return ()
-        self._states[gpu.uuid], windows = observe(before, sample, self._rules(gpu))
-        return windows
-
-    def _rules(self, gpu: _Gpu) -> Integration:
-        return Integration(gpu.machine.name, self._boot_id, self._window_ms, self._gap_ms)
-
-    def _sample(self, gpu: _Gpu, now: Instant, elapsed_ms: int, occupant: Occupant | None) -> Sample:
+    def _sample(self, gpu: _Gpu, now: Instant, occupant: Occupant | None) -> Sample:
         model = gpu.machine.model
+        elapsed_ms = now - self._read_at.get(gpu.uuid, now)
+        self._read_at[gpu.uuid] = now
         percent = 0 if occupant is None else busy_percent(occupant, gpu.index, now)
         milliwatts = _milliwatts(model, percent, occupant, now)
         energy = self._energy_millijoules.get(gpu.uuid, 0) + milliwatts * elapsed_ms // MS_PER_SECOND

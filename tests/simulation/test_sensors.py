@@ -7,6 +7,7 @@ import pytest
 from scheduler.domain.cluster import Placement
 from scheduler.domain.units import MS_PER_MINUTE, AttemptId, Instant, PodUid
 from scheduler.metering.windows import Flag, Window
+from scheduler.simulation.agents import SimulatedAgents
 from scheduler.simulation.fates import Fate, Pattern
 from scheduler.simulation.machines import H100
 from scheduler.simulation.model import ClusterModel
@@ -21,14 +22,14 @@ def sensed(pattern: Pattern, minutes: int, *, lost_after: int | None = None) -> 
     job = model.create(workload("one"))
     launch(model, job, (A, 1))
     model.advance(Instant(T0 + MS_PER_MINUTE))
-    sensors = SimulatedSensors(lambda: model, "boot")
+    agents = SimulatedAgents(SimulatedSensors(lambda: model), "boot")
     windows: list[Window] = []
     for minute in range(minutes):
         if minute == lost_after:
             model.lose(A)
         model.advance(Instant(T0 + (minute + 1) * MS_PER_MINUTE))
-        windows += sensors.read(model.now)
-    return windows + sensors.close()
+        windows += agents.observe(model.now)
+    return windows + agents.close()
 
 
 def of_gpu(windows: list[Window], index: int) -> list[Window]:
@@ -97,18 +98,18 @@ def test_a_node_that_does_not_answer_is_a_gap_and_never_zero() -> None:
 def test_a_node_that_answers_again_shows_what_was_missed_as_a_gap() -> None:
     model = ClusterModel((machine(A),), lambda _: Fate(None, start_ms=0))
     model.advance(T0)
-    sensors = SimulatedSensors(lambda: model, "boot")
-    sensors.read(T0)
+    agents = SimulatedAgents(SimulatedSensors(lambda: model), "boot")
+    agents.observe(T0)
     model.advance(Instant(T0 + 20 * MS_PER_MINUTE))
-    gap = sensors.read(model.now)[0]
+    gap = agents.observe(model.now)[0]
     assert (gap.covered_ms, gap.utilization, gap.flags) == (0, None, (Flag.GAP,))
 
 
 def test_inventories_name_every_gpu_as_simulated() -> None:
     model = ClusterModel((machine(A),), lambda _: Fate(None))
-    sensors = SimulatedSensors(lambda: model, "boot")
-    (inventory,) = sensors.inventories(T0)
-    assert sensors.is_simulated
+    agents = SimulatedAgents(SimulatedSensors(lambda: model), "boot")
+    (inventory,) = agents.inventories(T0)
+    assert SimulatedSensors(lambda: model).is_simulated
     assert (inventory.node, inventory.driver_version, len(inventory.devices)) == (A, "simulated", 8)
     assert inventory.devices[3].model == "NVIDIA H100 80GB HBM3 (simulated)"
     assert inventory.devices[3].gpu_uuid == gpu_uuid(A, 3)
@@ -130,10 +131,10 @@ def test_gpus_of_a_gang_are_each_taken_once() -> None:
     job = model.create(workload("gang", gpus=4, pods=2))
     model.launch(job, AttemptId("a"), Placement(((A, 2),)))
     model.advance(Instant(T0 + 2 * MS_PER_MINUTE))
-    sensors = SimulatedSensors(lambda: model, "boot")
+    agents = SimulatedAgents(SimulatedSensors(lambda: model), "boot")
     windows: list[Window] = []
     for minute in range(2, 8):
         model.advance(Instant(T0 + minute * MS_PER_MINUTE))
-        windows += sensors.read(model.now)
+        windows += agents.observe(model.now)
     pods = [str(process.pod_uid) for window in windows for process in window.processes or ()]
     assert sorted(pods) == sorted([uid for uid in job.pods for _ in range(4)])

@@ -295,11 +295,11 @@ def test_a_token_says_who_calls_until_it_expires_or_is_revoked(store: SqlStore) 
         books.people.save([ENGINEER])
         books.people.add_token("t-1", ENGINEER.subject, roles, Instant(100))
         books.people.add_token("t-2", "ops", frozenset({Role.OPERATOR}), None)
-        books.people.add_token("t-3", "agent:n1", frozenset({Role.AGENT}), None)
+        books.people.add_token("t-3", "node:n1", frozenset({Role.AGENT}), None)
         ada = Caller(ENGINEER.subject, roles, engineer=ENGINEER.id, team=ENGINEER.team)
         assert [books.people.caller_of("t-1", Instant(at)) for at in (99, 100)] == [ada, None]
         assert books.people.caller_of("t-2", Instant(0)) == Caller("ops", frozenset({Role.OPERATOR}))
-        assert books.people.caller_of("t-3", Instant(0)) == Caller("agent:n1", frozenset({Role.AGENT}), node="n1")
+        assert books.people.caller_of("t-3", Instant(0)) == Caller("node:n1", frozenset({Role.AGENT}), node="n1")
         books.people.revoke_token("t-2")
         assert books.people.caller_of("t-2", Instant(0)) is None
 

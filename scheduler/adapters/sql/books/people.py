@@ -13,8 +13,8 @@ from scheduler.adapters.sql.tables.people import engineers, tokens
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.units import EngineerId, Instant
 
-AGENT_PREFIX = "agent:"
-"""An agent's subject is `agent:<node>`: that is how a token says which node it speaks for."""
+AGENT_PREFIX = "node:"
+"""An agent's subject is `node:NAME`: that is how a token says which node it speaks for."""
 
 _ENGINEER = RowCodec(Engineer, engineers)
 

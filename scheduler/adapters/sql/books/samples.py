@@ -11,7 +11,7 @@ from scheduler.adapters.sql.books.readings import hours_from, stretches_from
 from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, next_number, pieces, rows_by_id, update_all
 from scheduler.adapters.sql.tables.samples import gpu_hours, gpu_windows, gpus, inventories, sample_refusals
-from scheduler.domain.units import AttemptId, GpuUuid, Instant
+from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName
 from scheduler.metering.devices import Inventory, KnownGpu
 from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.use import MARKS, SUMS, HourOfUse, Metered, Stretch, Use, hourly, total, use_of
@@ -42,6 +42,10 @@ class SqlSamples:
     def gpus(self, uuids: Iterable[GpuUuid]) -> dict[GpuUuid, KnownGpu]:
         rows = rows_by_id(self.connection, select(*_GPU.columns), gpus.c.gpu_uuid, uuids)
         return {gpu.gpu_uuid: gpu for gpu in _GPU.read_all(rows)}
+
+    def gpus_of(self, node: NodeName) -> list[KnownGpu]:
+        statement = select(*_GPU.columns).where(gpus.c.node == node).order_by(gpus.c.gpu_uuid)
+        return _GPU.read_all(self.connection.execute(statement))
 
     def all_gpus(self) -> list[KnownGpu]:
         return _GPU.read_all(self.connection.execute(select(*_GPU.columns).order_by(gpus.c.gpu_uuid)))

@@ -1,0 +1,109 @@
+"""Nodes: what their agents send, how these do, and what was refused of it."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.units import GpuUuid, Instant, NodeName
+from scheduler.entrypoints.api import answers
+from scheduler.entrypoints.api.asked import Asked, Signed
+from scheduler.lifecycle.meter import Accepted
+from scheduler.lifecycle.views.agents import AgentView
+from scheduler.metering.devices import Device, Inventory, ProcessView, SensorState
+from scheduler.metering.refusals import RefusedSample
+from scheduler.metering.windows import Window
+from scheduler.metering.wire import inventory_json, window_json
+
+router = APIRouter(prefix="/v1", tags=["nodes"])
+
+Node = Annotated[str, Path(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+
+
+def _body(example: dict[str, Any]) -> dict[str, Any]:
+    """The bodies are read by `metering/wire.py`, the one definition for both sides, and documented in docs/nvml.md."""
+    media = {"schema": {"type": "object"}, "example": example}
+    return {"requestBody": {"required": True, "content": {"application/json": media}}}
+
+
+_GPU = GpuUuid("GPU-6f1c2b1e-0000-0000-0000-000000000000")
+_NODE, _BOOT = NodeName("gpu-7"), "f0643215-0000-0000-0000-000000000000"
+_SENT_AT = Instant(1_795_214_210_000)
+_INVENTORY = Inventory(
+    _NODE,
+    _BOOT,
+    _SENT_AT,
+    SensorState.OK,
+    ProcessView.HOST,
+    devices=(Device(_GPU, 0, "NVIDIA H100", 85_899_345_920),),
+)
+_WINDOW = Window(_NODE, _BOOT, _GPU, 1, Instant(_SENT_AT - 15_000), _SENT_AT, covered_ms=15_000, sample_count=3)
+
+
+@router.put(
+    "/nodes/{node}/inventory",
+    status_code=204,
+    summary="What a node's agent says is there",
+    responses=answers.responds(None, RefusalCode.INVALID_SAMPLE, RefusalCode.NOT_YOURS, status=204),
+    openapi_extra=_body(inventory_json(_INVENTORY)),
+)
+async def put_inventory(asked: Signed, node: Node, request: Request) -> Response:
+    body = await request.body()
+    await run_in_threadpool(_put_inventory, asked, NodeName(node), body)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/nodes/{node}/windows",
+    summary="What a node's GPUs did; what is refused of it is named and counted",
+    responses=answers.responds(
+        Accepted,
+        RefusalCode.INVALID_SAMPLE,
+        RefusalCode.UNKNOWN_NODE,
+        RefusalCode.NOT_YOURS,
+        RefusalCode.BODY_TOO_LARGE,
+    ),
+    openapi_extra=_body({"node": _NODE, "boot_id": _BOOT, "windows": [window_json(_WINDOW)]}),
+)
+async def post_windows(asked: Signed, node: Node, request: Request) -> Response:
+    body = await request.body()
+    return answers.one(await run_in_threadpool(_post_windows, asked, NodeName(node), body))
+
+
+@router.get("/nodes", summary="How each node's agent does", responses=answers.responds(AgentView, is_page=True))
+def agents(asked: Signed) -> Response:
+    return answers.page(asked.service.views.agents(asked.caller, asked.now))
+
+
+@router.get(
+    "/refused-samples",
+    summary="What was refused of what agents sent, counted; the latest first",
+    responses=answers.responds(RefusedSample, is_page=True),
+)
+def refused_samples(asked: Signed, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+    return answers.page(asked.service.views.refused_samples(asked.caller, limit))
+
+
+def _put_inventory(asked: Asked, node: NodeName, body: bytes) -> None:
+    told = _parsed(asked, node, body)
+    asked.service.meter.accept_inventory(asked.caller, node, told, now=asked.now)
+
+
+def _post_windows(asked: Asked, node: NodeName, body: bytes) -> Accepted:
+    told = _parsed(asked, node, body)
+    return asked.service.meter.accept_windows(asked.caller, node, told, now=asked.now)
+
+
+def _parsed(asked: Asked, node: NodeName, body: bytes) -> Any:
+    """Strict JSON: NaN and infinities are none."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        refusal = InvalidInput(
+            f"the body is not JSON: {error}", code=RefusalCode.INVALID_SAMPLE, where="body", expected="strict JSON"
+        )
+        asked.service.meter.refuse_body(asked.caller, node, refusal, now=asked.now)
+        raise refusal from error

@@ -1,0 +1,58 @@
+"""The simulated agents as a loop of the service: they post what their GPUs do, and the meter judges it as any other."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import groupby
+
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, Instant
+from scheduler.lifecycle.meter import Meter, Post
+from scheduler.metering.devices import Inventory
+from scheduler.metering.windows import Window
+from scheduler.metering.wire import inventory_json, window_json
+from scheduler.ports import Clock
+from scheduler.simulation.agents import SimulatedAgents
+from scheduler.simulation.cluster import SimulatedCluster
+from scheduler.simulation.sensors import SimulatedSensors
+
+WINDOW_SAMPLES = 5
+INVENTORY_EVERY_MS = 60 * MS_PER_MINUTE
+
+
+class SimulatedAgentLoop:
+    """`factor` is how many simulated seconds pass in a real one: there is one sample a real second, and not more than
+    one every five simulated seconds."""
+
+    def __init__(self, cluster: SimulatedCluster, clock: Clock, meter: Meter, factor: int) -> None:
+        self._clock = clock
+        self._meter = meter
+        self._told_at: Instant | None = None
+        sample_ms = max(5, factor) * MS_PER_SECOND
+        self.period_seconds = sample_ms / MS_PER_SECOND / factor
+        self._agents = SimulatedAgents(
+            SimulatedSensors(lambda: cluster.model),
+            str(clock.now()),
+            sample_ms=sample_ms,
+            window_ms=WINDOW_SAMPLES * sample_ms,
+        )
+
+    async def run_once(self) -> None:
+        """Sample every GPU; post what windows that fills. The model is read here, on the event loop: it is not safe
+        for threads."""
+        now = self._clock.now()
+        is_due = self._told_at is None or now - self._told_at >= INVENTORY_EVERY_MS
+        inventories = self._agents.inventories(now) if is_due else []
+        self._told_at = now if is_due else self._told_at
+        windows = self._agents.observe(now)
+        if inventories or windows:
+            await asyncio.to_thread(self._post, inventories, windows, now)
+
+    def _post(self, inventories: Sequence[Inventory], windows: Sequence[Window], now: Instant) -> None:
+        for inventory in inventories:
+            caller = Caller(f"node:{inventory.node}", frozenset({Role.AGENT}), node=inventory.node)
+            self._meter.accept_inventory(caller, inventory.node, inventory_json(inventory), now=now)
+        posts = [
+            Post(node, self._agents.boot_id, [window_json(window) for window in of_node])
+            for node, of_node in groupby(windows, key=lambda window: window.node)
+        ]
+        self._meter.accept_all(posts, now=now)

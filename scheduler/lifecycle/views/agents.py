@@ -1,0 +1,50 @@
+"""Agents as operators see them: what each node's sensing is worth, and what has come of it."""
+
+from dataclasses import dataclass
+
+from scheduler.domain.units import Instant
+from scheduler.lifecycle.world import World
+from scheduler.metering.devices import Inventory
+
+
+@dataclass(frozen=True, slots=True)
+class AgentView:
+    """`sensor_state` and `process_view` as the agent said last, at `told_at`. `windows_until` is where the readings
+    of its latest device end, None before the first. `lost` and `refused` are windows that will never be had."""
+
+    node: str
+    told_at: Instant
+    sensor_state: str
+    process_view: str
+    driver_version: str | None
+    driver_error: str | None
+    devices: int
+    unhealthy: int
+    windows_until: Instant | None
+    sampler_restarts: int
+    waiting: int
+    lost: int
+    refused: int
+
+
+def agent_views(world: World) -> tuple[AgentView, ...]:
+    return tuple(_view(world, inventory) for _, inventory in sorted(world.inventories.items()))
+
+
+def _view(world: World, inventory: Inventory) -> AgentView:
+    windows = [world.windows[d.gpu_uuid] for d in inventory.devices if d.gpu_uuid in world.windows]
+    return AgentView(
+        node=inventory.node,
+        told_at=inventory.taken_at,
+        sensor_state=inventory.sensor_state.value,
+        process_view=inventory.process_view.value,
+        driver_version=inventory.driver_version,
+        driver_error=inventory.driver_error,
+        devices=len(inventory.devices),
+        unhealthy=sum(device.health.value != "ok" for device in inventory.devices),
+        windows_until=max((window.end for window in windows), default=None),
+        sampler_restarts=inventory.agent.sampler_restarts,
+        waiting=inventory.agent.waiting,
+        lost=inventory.agent.lost,
+        refused=inventory.agent.refused,
+    )
