@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
+from scheduler.domain.idleness import IdleRule, IdleThresholds, Retention
 from scheduler.domain.policy import Cohort, Policy, Pool, PriorityClass, Project, Quota, Tier
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
 from scheduler.domain.workloads import HoldMode
 
 Term = int | bool | str
@@ -81,6 +82,12 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
         ("idle", policy.idle_rate),
     ):
         yield f"stop_rates.{loop}.", f"the loop {loop}", _rate(rate)
+    yield "", "everybody", {"idle_rules": ", ".join(rule.name for rule in policy.idle_rules) or "none"}
+    for rule in policy.idle_rules:
+        affects = f"work that the idle rule {rule.name} covers"
+        yield f"idle_rules.{rule.name}.", affects, _idle_rule(rule)
+        yield f"idle_rules.{rule.name}.thresholds.", affects, _thresholds(rule.thresholds)
+    yield "retention.", "readings of GPUs", _retention(policy.retention)
 
 
 def _gpu_class(item: GpuClass) -> Terms:
@@ -180,6 +187,38 @@ def _rate(rate: StopRate) -> Terms:
     if rate.share is None:
         return {"rate": "unlimited"}
     return {"rate": "limited", "share_per_mille": rate.share, "floor_gpus": rate.floor}
+
+
+def _idle_rule(rule: IdleRule) -> Terms:
+    terms = rule.policy
+    return {
+        "kinds": "any" if rule.kinds is None else _listed(rule.kinds),
+        "priority_classes": "any" if rule.priority_classes is None else _listed(rule.priority_classes),
+        "window_minutes": terms.window_ms // MS_PER_MINUTE,
+        "warn_at_minutes": " and ".join(str(at // MS_PER_MINUTE) for at in terms.warn_at_ms),
+        "lead_minutes": terms.lead_ms // MS_PER_MINUTE,
+        "startup_minutes": terms.startup_ms // MS_PER_MINUTE,
+        "coverage_per_mille": terms.coverage_permille,
+        "keep_alives_max": terms.keep_alives_max,
+        "action": terms.action.value,
+        "dry_run": terms.is_dry_run,
+        "acts_without_checkpoint": terms.acts_without_checkpoint,
+    }
+
+
+def _thresholds(thresholds: IdleThresholds) -> Terms:
+    return {
+        "idle_percent": thresholds.percent,
+        "power_per_mille": thresholds.power_permille,
+        "power_watts": thresholds.power_milliwatts // 1_000,
+        "baseline_watts_max": thresholds.baseline_milliwatts_max // 1_000,
+        "hung_percent": thresholds.hung_percent,
+        "coverage_per_mille": thresholds.coverage_permille,
+    }
+
+
+def _retention(retention: Retention) -> Terms:
+    return {"windows_days": retention.windows_ms // MS_PER_DAY, "hours_days": retention.hours_ms // MS_PER_DAY}
 
 
 def _or_no_limit(limit: int | None) -> Term:

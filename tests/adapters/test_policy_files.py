@@ -10,6 +10,7 @@ from scheduler.adapters.policy_files import check_policy, read_people, read_poli
 from scheduler.adapters.policy_files.manual import people_reference, policy_reference
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
+from scheduler.domain.idleness import IdleAction, IdlePolicy, IdleRule, IdleThresholds, Retention
 from scheduler.domain.periods import PeriodLength
 from scheduler.domain.policy import (
     AtExhaustion,
@@ -38,7 +39,7 @@ from scheduler.domain.units import (
     TeamName,
     TierName,
 )
-from scheduler.domain.workloads import HoldMode
+from scheduler.domain.workloads import HoldMode, WorkloadKind
 
 ROOT = Path(__file__).parents[2]
 HOUR_MS = 3_600_000
@@ -109,6 +110,28 @@ stop_rates:
   preempt: {share_per_mille: 100, floor_gpus: 3}
   exhaustion: {rate: unlimited}
   idle: {share_per_mille: 20}
+idle_rules:
+  sandboxes:
+    kinds: [sandbox]
+    priority_classes: [urgent]
+    window_minutes: 60
+    warn_at_minutes: [30, 50]
+    lead_minutes: 5
+    startup_minutes: 12
+    coverage_per_mille: 950
+    keep_alives_max: 1
+    action: stop
+    dry_run: false
+    acts_without_checkpoint: true
+    thresholds:
+      idle_percent: 2
+      power_per_mille: 100
+      power_watts: 20
+      baseline_watts_max: 90
+      hung_percent: 99
+      coverage_per_mille: 800
+  others:
+retention: {windows_days: 7, hours_days: 400}
 """
 
 MINIMAL = """\
@@ -161,6 +184,15 @@ RESEARCH = Pool(
     borrow_within_cohort=BorrowWithinCohort.LOWER_PRIORITY,
     borrow_threshold=50,
 )
+SANDBOXES = IdleRule(
+    "sandboxes",
+    frozenset({WorkloadKind.SANDBOX}),
+    frozenset({URGENT}),
+    IdleThresholds(2, 100, 20_000, 90_000, 99, 800),
+    IdlePolicy(
+        60 * 60_000, (30 * 60_000, 50 * 60_000), 5 * 60_000, 12 * 60_000, 950, 1, IdleAction.STOP, False, True
+    ),
+)
 ATLAS = Project(ProjectName("atlas"), TeamName("vision"), PerMille(1200), 30 * HOUR_MS)
 BOX = "registry.example.com/box:1"
 
@@ -184,6 +216,8 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         preempt_rate=StopRate(PerMille(100), floor=3),
         exhaustion_rate=StopRate(None),
         idle_rate=StopRate(PerMille(20), floor=8),
+        idle_rules=(SANDBOXES, IdleRule("others")),
+        retention=Retention(7 * 24 * HOUR_MS, 400 * 24 * HOUR_MS),
     )
 
 
@@ -200,6 +234,8 @@ def _parts(policy: Policy) -> list[object]:
         next(iter(policy.projects.values())),
         policy.limits,
         policy.sandbox,
+        *((rule, rule.policy, rule.thresholds) if (rule := next(iter(policy.idle_rules), None)) else ()),
+        policy.retention,
     ]
 
 

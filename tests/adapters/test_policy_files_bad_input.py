@@ -278,6 +278,18 @@ BROKEN_RULES: dict[str, tuple[str, str, str]] = {
         "version: 1\nimages: [a*b]\n",
         '2:10: images[0]: found "a*b"; expected an image, a trailing * matching any ending',
     ),
+    "a warning after the deed": (
+        "version: 1\n",
+        "version: 1\nidle_rules: {rest: {window_minutes: 20}}\n",
+        "2:20: idle_rules.rest.warn_at_minutes: found 15 and 25; "
+        "expected two, in order, both before the window's end at 20",
+    ),
+    "warnings out of order": (
+        "version: 1\n",
+        "version: 1\nidle_rules: {rest: {warn_at_minutes: [20, 10]}}\n",
+        "2:21: idle_rules.rest.warn_at_minutes: found 20 and 10; "
+        "expected two, in order, both before the window's end at 30",
+    ),
     "an unlimited limit": (
         "version: 1\n",
         "version: 1\nstop_rates: {idle: {rate: unlimited, floor_gpus: 2}}\n",

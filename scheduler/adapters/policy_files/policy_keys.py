@@ -5,6 +5,7 @@ Amounts are in the units that people use, named last in the key; `policy_reader`
 
 from enum import StrEnum
 
+from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, RETENTION, THRESHOLDS
 from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, Name, Text, Whole
 from scheduler.adapters.policy_files.sections import Field, Section
 from scheduler.domain.periods import PeriodLength
@@ -276,6 +277,14 @@ PROJECTS = Field("projects", MapOf(Name(), PROJECT, "projects"), "what work is f
 LIMITS_OF_ALL = Field("limits", LIMITS, "bounds for everybody", absent="its defaults")
 SANDBOX_TERMS = Field("sandbox", SANDBOX, "what a sandbox may be", absent="its defaults")
 RATES = Field("stop_rates", STOP_RATES, "how fast each loop may stop work", absent="its defaults")
+IDLE_RULES = Field(
+    "idle_rules",
+    MapOf(Name(), IDLE_RULE, "idle rules"),
+    "what follows from idle GPUs",
+    default={},
+    absent="none: rest is shown, and nothing follows",
+)
+KEPT = Field("retention", RETENTION, "for how long readings are kept", absent="its defaults")
 POLICY = Section(
     "the file",
     "One version of everything that admins decide.",
@@ -294,6 +303,8 @@ POLICY = Section(
         LIMITS_OF_ALL,
         SANDBOX_TERMS,
         RATES,
+        IDLE_RULES,
+        KEPT,
     ),
 )
 
@@ -310,5 +321,8 @@ SECTIONS: tuple[Section, ...] = (
     SANDBOX,
     STOP_RATES,
     STOP_RATE,
+    IDLE_RULE,
+    THRESHOLDS,
+    RETENTION,
 )
 """In the order of the documentation."""

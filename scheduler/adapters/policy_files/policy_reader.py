@@ -4,6 +4,7 @@ import hashlib
 
 from scheduler.adapters.policy_files import policy_keys as keys
 from scheduler.adapters.policy_files.document import parse
+from scheduler.adapters.policy_files.idle_keys import idle_rule, retention
 from scheduler.adapters.policy_files.kinds import Reading
 from scheduler.adapters.policy_files.policy_rules import check_rules
 from scheduler.adapters.policy_files.problems import Problem, Problems, refusal
@@ -11,6 +12,7 @@ from scheduler.adapters.policy_files.sections import Record
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.errors import RefusalCode
+from scheduler.domain.idleness import Retention
 from scheduler.domain.policy import (
     Cohort,
     Limits,
@@ -69,6 +71,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
     sandbox = record.find(keys.SANDBOX_TERMS)
     rates = record.find(keys.RATES)
     images = record.value(keys.IMAGES)
+    kept = record.find(keys.KEPT)
     return Policy(
         name=name,
         hash=digest,
@@ -89,6 +92,8 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
         preempt_rate=_rate(rates.find(keys.PREEMPT_RATE) if rates else None, Policy.preempt_rate),
         exhaustion_rate=_rate(rates.find(keys.EXHAUSTION_RATE) if rates else None, Policy.exhaustion_rate),
         idle_rate=_rate(rates.find(keys.IDLE_RATE) if rates else None, Policy.idle_rate),
+        idle_rules=tuple(idle_rule(n, r) for n, r in record.value(keys.IDLE_RULES).items()),
+        retention=Retention() if kept is None else retention(kept),
     )
 
 

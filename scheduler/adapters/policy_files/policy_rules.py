@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from scheduler.adapters.policy_files import idle_keys
 from scheduler.adapters.policy_files import policy_keys as keys
 from scheduler.adapters.policy_files.document import quoted
 from scheduler.adapters.policy_files.kinds import Reading, did_you_mean
@@ -24,6 +25,8 @@ def check_rules(policy: Record, reading: Reading) -> None:
         _check_pool(pool, reading)
     _check_cohorts(policy.find(keys.COHORTS) or {}, reading)
     _check_sandbox(policy, reading)
+    for rule in (policy.find(keys.IDLE_RULES) or {}).values():
+        _check_warnings(rule, reading)
     rates = policy.find(keys.RATES)
     if rates is not None:
         _check_rates(rates, reading)
@@ -170,6 +173,19 @@ def _check_sandbox(policy: Record, reading: Reading) -> None:
             f"{sandbox.path}.default_image",
             quoted(image),
             f"one image that the list allows: {_listed(images)}",
+        )
+
+
+def _check_warnings(rule: Record, reading: Reading) -> None:
+    warnings, window = rule.find(idle_keys.WARN_AT), rule.find(idle_keys.WINDOW)
+    if not warnings or window is None:
+        return
+    if list(warnings) != sorted(warnings) or warnings[-1] >= window:
+        reading.refuse(
+            rule.mark_of(idle_keys.WARN_AT),
+            f"{rule.path}.warn_at_minutes",
+            " and ".join(map(str, warnings)),
+            f"two, in order, both before the window's end at {window}",
         )
 
 
