@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 
 from starlette.responses import Response
@@ -39,6 +40,12 @@ class Assets:
             raise NotFound(f"there is no file {name!r} here")
         headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
         return Response(asset.body, media_type=asset.media_type, headers=headers)
+
+
+@cache
+def packaged_assets() -> Assets:
+    """The package's own files do not change while it runs."""
+    return Assets()
 
 
 def _read(name: str, body: bytes) -> Asset:

@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -18,7 +19,7 @@ from scheduler.domain.people import Role
 from scheduler.entrypoints.api.codes import CODES
 from scheduler.entrypoints.service import Service
 from scheduler.entrypoints.web import charts, formatting, verdicts
-from scheduler.entrypoints.web.assets import Assets
+from scheduler.entrypoints.web.assets import packaged_assets
 from scheduler.entrypoints.web.moments import Moments
 from scheduler.entrypoints.web.visitors import Visitor, visitor_of
 from scheduler.lifecycle.views.cluster import brakes_view
@@ -76,8 +77,8 @@ class Pages:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.assets = Assets()
-        self._environment = _environment(self.assets)
+        self.assets = packaged_assets()
+        self._environment = _environment()
 
     def moments(self) -> Moments:
         """Now, on the wall clock of the policy's time zone; in UTC where there is no policy yet."""
@@ -144,7 +145,9 @@ def _places(visitor: Visitor | None, path: str) -> tuple[Place, ...]:
     return tuple(Place(href, label, path.startswith(href)) for href, label in places)
 
 
-def _environment(assets: Assets) -> Environment:
+@cache
+def _environment() -> Environment:
+    """The templates, compiled once a process."""
     environment = Environment(
         loader=PackageLoader("scheduler.entrypoints.web", "templates"),
         autoescape=select_autoescape(default=True),
@@ -168,7 +171,7 @@ def _environment(assets: Assets) -> Environment:
         tone_of=verdicts.tone_of,
     )
     environment.globals.update(
-        asset=assets.href,
+        asset=packaged_assets().href,
         bar=charts.bar,
         with_unit=formatting.with_unit,
         percent=formatting.percent,

@@ -39,7 +39,7 @@
 
   // Make `from` like `to`: children are matched by id, else in their order.
   function morph(from, to) {
-    if (from.isEqualNode(to) || from === document.activeElement || from.hasAttribute("data-keep")) return;
+    if (from.isEqualNode(to) || isInUse(from)) return;
     for (const { name } of [...from.attributes]) {
       if (!to.hasAttribute(name) && name !== "open") from.removeAttribute(name);
     }
@@ -65,6 +65,12 @@
       if (at !== button) at.remove();
       at = next;
     }
+  }
+
+  // A field or a menu that is open: a button that turned into another under the hand would do what nobody asked for.
+  function isInUse(element) {
+    return element === document.activeElement
+      || (element.nodeType === Node.ELEMENT_NODE && (element.hasAttribute("data-keep") || element.matches(".acts[open]")));
   }
 
   function isAlike(one, other) {

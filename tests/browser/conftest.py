@@ -1,0 +1,70 @@
+"""The whole service on its embedded default, as `make run` starts it, and a browser at the two widths."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.plugins.chromium import ARGUMENTS
+
+WIDE, PHONE = 1240, 390
+_START_SECONDS = 60.0
+_SERVE = "from scheduler.entrypoints.cli import main; main()"
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory, chromium_path: str) -> Iterator[str]:
+    """Where a service listens whose company is invented and whose time is accelerated."""
+    folder = tmp_path_factory.mktemp("service")
+    environment = {**os.environ, "ALLOT_DATABASE": f"sqlite:///{folder}/allot.db", "ALLOT_LOG_LEVEL": "WARNING"}
+    command = [sys.executable, "-c", _SERVE, "serve", "--demo-sign-in", "--port", "0"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout is not None
+    kill = threading.Timer(_START_SECONDS, process.kill)
+    kill.start()
+    try:
+        line = process.stdout.readline()
+        kill.cancel()
+        listening = re.search(r"http://\S+", line)
+        assert listening, f"no service: {line!r} {(folder / 'log').read_text()}"
+        yield listening.group()
+    finally:
+        kill.cancel()
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+async def browser(chromium_path: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=chromium_path, args=list(ARGUMENTS))
+        yield launched
+        await launched.close()
+
+
+@pytest.fixture(params=[WIDE, PHONE], ids=["wide", "phone"])
+async def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> AsyncIterator[Page]:
+    """A page that nobody is signed in on. A message on the console is a failure: the content policy reports there."""
+    context = await browser.new_context(viewport={"width": request.param, "height": 840}, base_url=address)
+    opened = await context.new_page()
+    complaints: list[str] = []
+    opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    yield opened
+    await context.close()
+    assert complaints == []
+
+
+async def become(page: Page, name: str) -> None:
+    """Sign in as one of the invented people."""
+    await page.goto("/sign-in")
+    await page.get_by_role("button", name=name).click()
+    await expect(page.locator(".who")).to_contain_text(name)

@@ -1,0 +1,161 @@
+"""The pages in a real browser, over the real service: readable at both widths, live, and usable."""
+
+import re
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.conftest import WIDE, become
+
+pytestmark = pytest.mark.browser
+
+ENGINEER, OPERATOR, FINANCE = "Ada Moreau", "Greta Lindqvist", "Olga Petrova"
+PLACES = {
+    ENGINEER: ("/", "/hours", "/workloads", "/statement", "/policies"),
+    OPERATOR: ("/cluster", "/cluster?colour=owner", "/cluster?queue=all"),
+    FINANCE: ("/books",),
+}
+
+wide_only = pytest.mark.parametrize("page", [WIDE], indirect=True)
+
+CONTRASTS = """() => {
+  const parse = (text) => {
+    const canvas = Object.assign(document.createElement('canvas'), {width: 1, height: 1}).getContext('2d');
+    canvas.fillStyle = text; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return parse(getComputedStyle(document.documentElement).backgroundColor);
+  };
+  const poor = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const says = [...element.childNodes].some((node) => node.nodeType === 3 && node.nodeValue.trim());
+    if (!says || !element.checkVisibility() || element.closest('svg, option')) continue;
+    const [one, other] = [light(parse(getComputedStyle(element).color)), light(ground(element))].sort();
+    const ratio = (other + 0.05) / (one + 0.05);
+    if (ratio < 4.5) poor.push(`${element.tagName}.${element.className} ${ratio.toFixed(2)} ${element.textContent}`);
+  }
+  return poor;
+}"""
+
+
+async def test_no_page_scrolls_sideways_and_no_text_is_tiny_or_pale(page: Page) -> None:
+    for person, paths in PLACES.items():
+        await become(page, person)
+        for path in paths:
+            await page.goto(path)
+            for scheme in ("light", "dark"):
+                await page.emulate_media(color_scheme=scheme)
+                sideways = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+                assert sideways <= 0, f"{path} is {sideways} px too wide"
+                assert await page.evaluate(CONTRASTS) == [], f"{path} in {scheme}"
+        await page.context.clear_cookies()
+
+
+async def test_somebody_signs_in_and_out(page: Page) -> None:
+    await become(page, ENGINEER)
+    await expect(page).to_have_url(re.compile("/hours$"))
+    await expect(page.locator("#left")).to_contain_text("GPU-hours")
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.locator(".who")).to_contain_text("Sign in")
+    await page.goto("/hours")
+    await expect(page).to_have_url(re.compile("/sign-in"))
+
+
+async def test_an_engineer_starts_a_sandbox_by_the_form_and_cancels_it(page: Page) -> None:
+    await become(page, ENGINEER)
+    await page.get_by_text("Start a sandbox").click()
+    await page.get_by_label("Name").fill("walk-in-sandbox")
+    await page.get_by_label("GPU class").select_option("A100")
+    await page.get_by_label("Hours", exact=True).select_option("2")
+    await page.get_by_role("button", name="Start it").click()
+    row = page.locator("tr", has_text="walk-in-sandbox").first
+    await expect(row).to_contain_text("A100")
+    await row.locator("summary.button").click()
+    async with page.expect_response(re.compile("/cancel$")):
+        await row.get_by_role("button", name="Cancel").click()
+    await page.locator("a.name", has_text="walk-in-sandbox").first.click()
+    await expect(page.locator(".sentence")).to_contain_text("Cancelled by ada")
+
+
+async def test_the_page_keeps_itself_live_without_a_reload_and_stops_when_asked(page: Page) -> None:
+    await page.goto("/")
+    await page.evaluate("window.isTheSamePage = true")
+    clock = page.locator("#foot p")
+    before = await clock.inner_text()
+    await expect(clock).not_to_have_text(before, timeout=20_000)
+    assert await page.evaluate("window.isTheSamePage") is True
+    await page.get_by_role("button", name="Live").click()
+    await expect(page.get_by_role("button", name="Paused")).to_be_visible()
+
+
+@wide_only
+async def test_what_somebody_is_using_survives_the_refresh(page: Page) -> None:
+    await become(page, ENGINEER)
+    await page.get_by_text("Start a sandbox").click()
+    await page.get_by_label("Name").fill("half-typed")
+    clock = page.locator("#foot p")
+    before = await clock.inner_text()
+    await expect(clock).not_to_have_text(before, timeout=20_000)
+    assert await page.get_by_label("Name").input_value() == "half-typed"
+
+
+@wide_only
+async def test_an_operator_pulls_a_brake_that_everybody_sees(page: Page) -> None:
+    await become(page, OPERATOR)
+    await page.goto("/cluster")
+    await page.locator("#pause-reclaim summary").click()
+    await page.get_by_placeholder("why, for everybody to read").locator("visible=true").fill("a walk-through")
+    await page.get_by_role("button", name="Pause it").locator("visible=true").click()
+    await expect(page.locator("#brake-reclaim")).to_contain_text("Reclaiming is paused by greta")
+    await page.goto("/policies")
+    await expect(page.locator("#brake-reclaim")).to_contain_text("a walk-through")
+    await page.locator("#brake-reclaim").get_by_role("button", name="Resume").click()
+    await expect(page.locator("#brake-reclaim")).to_have_count(0)
+
+
+@wide_only
+async def test_hovering_over_the_map_names_what_runs_there(page: Page) -> None:
+    await become(page, OPERATOR)
+    await page.goto("/cluster")
+    titles = page.locator("#gpu-map title")
+    assert await titles.count() > 80
+    assert "GPU" in (await titles.first.text_content() or "")
+    await page.locator("#gpu-map a").first.click()
+    await expect(page.locator("#gpus")).to_be_visible()
+
+
+@wide_only
+async def test_the_keyboard_reaches_everything(page: Page) -> None:
+    await become(page, ENGINEER)
+    await page.goto("/hours")
+    await page.keyboard.press("Tab")
+    await expect(page.locator(".skip")).to_be_focused()
+    await page.locator("#start summary").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Name")).to_be_visible()
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_label("Name")).to_be_focused()
+
+
+async def test_without_a_script_everything_works(browser: Browser, address: str) -> None:
+    context = await browser.new_context(java_script_enabled=False, base_url=address)
+    page = await context.new_page()
+    await page.goto("/")
+    await expect(page.locator("#gpu-map")).to_be_visible()
+    await page.goto("/sign-in")
+    await page.get_by_role("button", name="Mei Chen").click()
+    await page.get_by_text("Start a sandbox").click()
+    await page.get_by_label("Name").fill("without-a-script")
+    await page.get_by_role("button", name="Start it").click()
+    await expect(page.locator("tr", has_text="without-a-script")).to_be_visible()
+    await page.goto("/cluster?colour=state")
+    await expect(page.locator("#map-keys")).to_contain_text("free")
+    await context.close()

@@ -1,0 +1,109 @@
+"""The pages over the real views and commands: every page for every role, and a workload's life through its forms."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from scheduler.entrypoints.api.app import create_app
+from scheduler.entrypoints.service import Service
+from tests.entrypoints.company import PEOPLE, engineer_id, small_company, token_of
+from tests.entrypoints.web.reading import Page, read
+
+SITE = "http://allot.test"
+PATHS = (
+    "/hours",
+    "/workloads",
+    "/statement",
+    "/cluster",
+    "/cluster?colour=owner",
+    "/cluster/nodes/node-1",
+    "/policies",
+)
+
+
+@pytest.fixture
+def company() -> Iterator[Service]:
+    made = small_company()
+    yield made
+    made.store.close()
+
+
+def client_of(company: Service, subject: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(company)),
+        base_url=SITE,
+        cookies={"allot_session": token_of(subject)},
+        headers={"Origin": SITE},
+        follow_redirects=True,
+    )
+
+
+async def started(client: httpx.AsyncClient, name: str) -> Page:
+    """Start a sandbox by the form, as it is filled in."""
+    form = read(await client.get("/hours")).form("/hours/sandboxes")
+    return read(await client.post(form.action, data={**form.fields, "name": name, "gpu_class": "H100"}))
+
+
+@pytest.mark.parametrize("subject", sorted(PEOPLE))
+async def test_every_page_reads_for_everybody(subject: str, company: Service) -> None:
+    async with client_of(company, subject) as client:
+        for path in PATHS:
+            response = await client.get(path)
+            assert response.status_code == 200, f"{path} for {subject}: {read(response).text}"
+            assert subject.capitalize() in read(response).text
+
+
+@pytest.mark.parametrize("subject", sorted(PEOPLE))
+async def test_the_books_open_for_those_who_may_read_them(subject: str, company: Service) -> None:
+    async with client_of(company, subject) as client:
+        response = await client.get("/books")
+        offers = "/books" in read(await client.get("/policies")).links
+    assert (response.status_code == 200) == (subject in {"fin", "aud", "olga"}) == offers
+
+
+async def test_a_sandbox_lives_through_its_forms(company: Service) -> None:
+    async with client_of(company, "ada") as client:
+        page = await started(client, "notebook")
+        assert "notebook" in page.text
+        assert "Submitted; the next cycle looks at it." in page.text
+        (cancel,) = [form for form in page.forms if form.action.endswith("/cancel")]
+        workload_id = cancel.action.split("/")[2]
+        explained = read(await client.get(f"/workloads/{workload_id}"))
+        after = read(await client.post(cancel.action, data=cancel.fields))
+    assert "Cost at most" in explained.text
+    assert "Cancelled by ada." in after.text
+    assert not [form for form in after.forms if form.action.endswith("/cancel")]
+
+
+async def test_nobody_sees_or_stops_another_engineers_work(company: Service) -> None:
+    async with client_of(company, "ada") as client:
+        page = await started(client, "adas-own")
+    (cancel,) = [form for form in page.forms if form.action.endswith("/cancel")]
+    async with client_of(company, "bob") as client:
+        assert "adas-own" not in read(await client.get("/hours")).text
+        assert (await client.get(cancel.action.removesuffix("/cancel"))).status_code == 404
+        assert (await client.post(cancel.action)).status_code == 404
+        assert (await client.get("/statement", params={"owner": engineer_id(company, "ada")})).status_code == 403
+
+
+async def test_what_the_policy_refuses_comes_back_with_the_form(company: Service) -> None:
+    async with client_of(company, "ada") as client:
+        form = read(await client.get("/hours")).form("/hours/sandboxes")
+        sent = {**form.fields, "name": "too-long", "gpu_class": "H100", "hours": "100000"}
+        response = await client.post(form.action, data=sent)
+    assert response.status_code == 422
+    assert "time-limit-too-long" in read(response).text
+    assert 'value="too-long"' in response.text
+
+
+async def test_a_brake_is_pulled_and_released(company: Service) -> None:
+    async with client_of(company, "olga") as client:
+        paused = read(await client.post("/brakes/launch/pause", data={"why": "power work"}))
+        elsewhere = read(await client.get("/policies"))
+        released = read(await client.post("/brakes/launch/resume"))
+    assert "Launching is paused by olga" in paused.text
+    assert "power work" in elsewhere.text
+    assert "Launching is paused" not in released.text
+    async with client_of(company, "ada") as client:
+        assert (await client.post("/brakes/launch/pause", data={"why": "mine"})).status_code == 403
