@@ -15,6 +15,8 @@ from scheduler.ledger.canonical import body_hash
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, Transaction, TransactionKind
 from scheduler.ports import BalanceDifference
 
+_KINDS = {kind.value: kind for kind in AccountKind}
+
 _STATES = select(
     tables.accounts.c.id,
     tables.accounts.c.kind,
@@ -181,10 +183,12 @@ class SqlJournal:
         statement = _STATES.with_for_update() if for_update else _STATES
         owners = sorted({account.owner for account in wanted})
         states = {}
-        for row in rows_by_id(self.connection, statement, tables.accounts.c.owner, owners):
-            account = Account(AccountKind(row.kind), row.owner)
+        for account_id, kind, owner, unit, balance, floor in rows_by_id(
+            self.connection, statement, tables.accounts.c.owner, owners
+        ):
+            account = Account(_KINDS[kind], owner)
             if account in wanted:
-                states[account, Unit(row.unit)] = AccountState(row.id, row.balance, row.floor)
+                states[account, Unit(unit)] = AccountState(account_id, balance, floor)
         return states
 
     def _write(
@@ -239,7 +243,7 @@ class SqlJournal:
                 kind=TransactionKind(kind),
                 at=at,
                 recorded_at=recorded_at,
-                account=Account(AccountKind(account_kind), owner),
+                account=Account(_KINDS[account_kind], owner),
                 unit=Unit(unit),
                 amount=amount,
                 gpu_ms=gpu_ms,

@@ -21,8 +21,10 @@ class AccountState:
 
 
 def touched_accounts(transactions: Iterable[Transaction]) -> list[AccountKey]:
-    """Each once, in a fixed order."""
-    return sorted({(entry.account, entry.unit) for transaction in transactions for entry in transaction.entries})
+    """Each once, in the order in which they are first touched."""
+    return list(
+        dict.fromkeys((entry.account, entry.unit) for transaction in transactions for entry in transaction.entries)
+    )
 
 
 def apply(transactions: Iterable[Transaction], states: Mapping[AccountKey, AccountState]) -> None:
