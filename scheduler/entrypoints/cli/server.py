@@ -7,11 +7,13 @@ import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
 import uvicorn
 from pydantic import ValidationError
+from starlette.datastructures import State
 
 from scheduler.domain.errors import InvalidInput, RefusalCode, Unavailable
 from scheduler.entrypoints.api.app import create_app
@@ -97,16 +99,18 @@ def read_settings(given: dict[str, Any]) -> Settings:
 async def run(service: Service) -> None:
     """Serve until a signal, then close in order: no new requests, no more loops, the database last."""
     settings = service.settings
+    application = create_app(service)
     server = Server(
         uvicorn.Config(
-            create_app(service),
+            application,
             host=settings.host,
             port=settings.port,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=3,
             server_header=False,
-        )
+        ),
+        application.state,
     )
     sys.setswitchinterval(SWITCH_SECONDS)
     await service.start()
@@ -128,6 +132,15 @@ async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
 
 class Server(uvicorn.Server):
     """Says where it listens once it does; with port 0 nobody else knows."""
+
+    def __init__(self, config: uvicorn.Config, state: State) -> None:
+        super().__init__(config)
+        self._state = state
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Tell the live streams first: the server waits for their connections to end."""
+        self._state.is_ending = True
+        super().handle_exit(sig, frame)
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets=sockets)

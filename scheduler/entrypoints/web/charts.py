@@ -92,9 +92,9 @@ def _plan_label(balance: BalanceView, here: tuple[int, int], up: Span) -> str:
     at = 180 if here[0] > 360 else 780
     line_y = _SCALE - up.place(balance.granted * (_SCALE - at) // _SCALE)
     is_curve_above = balance.pace >= 0
-    offset = 16 if is_curve_above else -8
+    offset, anchor = (16, "end") if is_curve_above else (-6, "start")
     y = _PLOT_TOP + line_y * _PLOT_HEIGHT // _SCALE + offset
-    return f'<text class="faint" x="{_of_width(at)}" y="{y}" text-anchor="middle">plan</text>'
+    return f'<text class="faint" x="{_of_width(at)}" y="{y}" text-anchor="{anchor}">plan</text>'
 
 
 def _axis_labels(balance: BalanceView, today: int, moments: Moments) -> list[str]:

@@ -21,6 +21,7 @@ UNFINISHED = tuple(state for state in WorkloadState if not state.is_final)
 FINAL = tuple(state for state in WorkloadState if state.is_final)
 _UNFINISHED_SHOWN = 100
 _FINAL_SHOWN = 8
+_ON_PLAN, _FAST = 20, 100  # per mille of the period's allowance
 
 Form = Annotated[Mapping[str, str], Depends(form_of)]
 
@@ -90,7 +91,9 @@ def pace_phrase(balance: BalanceView) -> str:
     """Pace as words: above 0 hours stay unused, below 0 they burn fast."""
     if balance.granted == 0:
         return ""
-    if balance.pace == 0:
+    if abs(balance.pace) < _ON_PLAN:
         return "On plan."
     share = f"{round(abs(balance.pace) / 10)}\N{NO-BREAK SPACE}%"
-    return f"{share} behind plan." if balance.pace > 0 else f"{share} ahead of plan: burning fast."
+    if balance.pace > 0:
+        return f"{share} behind plan."
+    return f"{share} ahead of plan: burning fast." if balance.pace < -_FAST else f"{share} ahead of plan."

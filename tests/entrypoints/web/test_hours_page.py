@@ -50,7 +50,9 @@ async def test_the_reason_its_numbers_and_the_next_step_are_one_click_behind_the
             "At this pace they outlast the period, which ends 1 Dec.",
         ),
         ({"pace": -120}, "12 % ahead of plan: burning fast."),
+        ({"pace": -60}, "6 % ahead of plan."),
         ({"pace": 0}, "On plan."),
+        ({"pace": -19}, "On plan."),
         ({"available": -H}, "−1.0 GPU-hours"),
     ],
 )
