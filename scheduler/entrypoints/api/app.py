@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry
 
 from scheduler.entrypoints.about import installed_version
 from scheduler.entrypoints.api import problems
+from scheduler.entrypoints.api.auth import Callers
 from scheduler.entrypoints.api.edge import Edge
 from scheduler.entrypoints.api.metrics import ServiceCollector
 from scheduler.entrypoints.api.routes import (
@@ -14,6 +15,7 @@ from scheduler.entrypoints.api.routes import (
     demo,
     finance,
     health,
+    nodes,
     people,
     policies,
     sandboxes,
@@ -33,6 +35,7 @@ _ROUTERS = (
     people.router,
     brakes.router,
     tokens.router,
+    nodes.router,
     demo.router,
     health.router,
 )
@@ -55,6 +58,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    app.state.callers = Callers(service.store)
     app.state.metrics = CollectorRegistry()
     app.state.metrics.register(ServiceCollector(service))
     problems.install(app)

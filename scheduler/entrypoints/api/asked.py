@@ -7,13 +7,14 @@ from typing import Annotated
 
 from fastapi import Depends, Header
 from pydantic import StringConstraints
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from scheduler.domain.errors import NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import iso
 from scheduler.domain.units import CommandId, EngineerId, Instant
-from scheduler.entrypoints.api.auth import require_caller
+from scheduler.entrypoints.api.auth import Callers, token_hash_of, unauthenticated
 from scheduler.entrypoints.api.fields import Body
 from scheduler.entrypoints.api.problems import request_id_of
 from scheduler.entrypoints.service import Service
@@ -70,13 +71,19 @@ class Asked:
 _SEES_OTHERS = (Role.LEAD, Role.OPERATOR, Role.FINANCE, Role.PEOPLE, Role.AUDITOR)
 
 
-def signed(request: Request) -> Asked:
+async def signed(request: Request) -> Asked:
     """The dependency of every route that needs a caller."""
     service: Service = request.app.state.service
     now = service.clock.now()
     request.state.now = iso(now)
     request.state.is_simulated = service.cluster.is_simulated
-    caller = require_caller(request, service.store, now)
+    callers: Callers = request.app.state.callers
+    token_hash = token_hash_of(request)
+    if token_hash is None:
+        raise unauthenticated()
+    caller = callers.remembered(token_hash, now) or await run_in_threadpool(callers.find, token_hash, now)
+    if caller is None:
+        raise unauthenticated()
     return Asked(service, caller, now, request_id_of(request), request.url.path)
 
 

@@ -20,6 +20,9 @@ from scheduler.ports import Store
 SESSION_COOKIE = "allot_session"
 """Set by the sign-in page: HttpOnly, SameSite=Strict."""
 
+REMEMBERED_MS = 2_000
+REMEMBERED_MAX = 10_000
+
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -34,37 +37,66 @@ def hash_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def require_caller(request: Request, store: Store, now: Instant) -> Caller:
-    """The caller behind the request; `unauthenticated` where there is none, `cross-site` where a page abuses one."""
-    caller = find_caller(request, store, now)
-    if caller is None:
-        raise NotPermitted(
-            "the request carries no token that is valid now",
-            code=RefusalCode.UNAUTHENTICATED,
-            where="Authorization",
-            expected="Authorization: Bearer TOKEN",
-        )
-    return caller
+class Callers:
+    """Who stands behind a token, remembered for a moment: the store is not asked for each request of a busy client.
+
+    A token that was revoked, or whose person changed, works on for that moment and no longer.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, tuple[Instant, Caller]] = {}
+
+    def remembered(self, token_hash: str, now: Instant) -> Caller | None:
+        """The caller, where the store said so a moment ago."""
+        known = self._known.get(token_hash)
+        return known[1] if known is not None and 0 <= now - known[0] < REMEMBERED_MS else None
+
+    def find(self, token_hash: str, now: Instant) -> Caller | None:
+        """The caller, as the store has it now."""
+        with self._store.reading() as books:
+            caller = books.people.caller_of(token_hash, now)
+        if caller is not None:
+            if len(self._known) >= REMEMBERED_MAX:
+                self._known.clear()
+            self._known[token_hash] = (now, caller)
+        return caller
 
 
 def find_caller(request: Request, store: Store, now: Instant) -> Caller | None:
-    """The caller, or None. A header that is there decides alone: a bad token never falls back on the cookie."""
+    """The caller, or None, asked of the store."""
+    token_hash = token_hash_of(request)
+    if token_hash is None:
+        return None
+    with store.reading() as books:
+        return books.people.caller_of(token_hash, now)
+
+
+def token_hash_of(request: Request) -> str | None:
+    """The hash of the request's token, or None where it has none that could be one of ours.
+
+    A header that is there decides alone: a bad token never falls back on the cookie. Raises NotPermitted
+    (`cross-site`) where a page of another site uses the session.
+    """
     header = request.headers.get("authorization")
     if header is not None:
         scheme, _, token = header.partition(" ")
-        return _caller_of(token.strip(), store, now) if scheme.lower() == "bearer" else None
-    token = request.cookies.get(SESSION_COOKIE, "")
-    if not token:
-        return None
-    refuse_other_sites(request)
-    return _caller_of(token, store, now)
+        token = token.strip() if scheme.lower() == "bearer" else ""
+    else:
+        token = request.cookies.get(SESSION_COOKIE, "")
+        if token:
+            refuse_other_sites(request)
+    return hash_of(token) if _TOKEN.fullmatch(token) else None
 
 
-def _caller_of(token: str, store: Store, now: Instant) -> Caller | None:
-    if not _TOKEN.fullmatch(token):
-        return None
-    with store.reading() as books:
-        return books.people.caller_of(hash_of(token), now)
+def unauthenticated() -> NotPermitted:
+    """One refusal for every reason why a request has no caller."""
+    return NotPermitted(
+        "the request carries no token that is valid now",
+        code=RefusalCode.UNAUTHENTICATED,
+        where="Authorization",
+        expected="Authorization: Bearer TOKEN",
+    )
 
 
 def refuse_other_sites(request: Request) -> None:

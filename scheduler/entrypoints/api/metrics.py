@@ -98,13 +98,16 @@ class ServiceCollector(Collector):
 
     def _loops(self) -> Iterator[Metric]:
         last = self._gauge("loop_last_success_timestamp_seconds", "When the loop last succeeded.", ["loop"])
+        took = self._gauge("loop_last_run_seconds", "How long its last round took.", ["loop"])
         runs = CounterMetricFamily("allot_loop_runs", "Runs of the loop.", labels=["simulated", "loop"])
         failures = CounterMetricFamily("allot_loop_failures", "Runs that failed.", labels=["simulated", "loop"])
         for name, loop in sorted(self._service.loops.health().items()):
             if loop.last_success_at is not None:
                 last.add_metric([self._simulated, name], loop.last_success_at / MS_PER_SECOND)
+            took.add_metric([self._simulated, name], loop.last_seconds)
             runs.add_metric([self._simulated, name], loop.runs)
             failures.add_metric([self._simulated, name], loop.failures)
         yield last
+        yield took
         yield runs
         yield failures

@@ -12,6 +12,7 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.records import AuditEvent, PolicyVersion
 from scheduler.domain.units import EngineerId, Instant, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadState
+from scheduler.lifecycle.views.agents import AgentView, agent_views
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
 from scheduler.lifecycle.views.cluster import cluster_view
 from scheduler.lifecycle.views.factors import order_factors
@@ -26,8 +27,9 @@ from scheduler.lifecycle.views.shapes import (
     WorkloadView,
 )
 from scheduler.lifecycle.views.statements import month_view, statement_view
-from scheduler.lifecycle.views.workloads import attempt_views, verdict_view, workload_view
+from scheduler.lifecycle.views.workloads import attempt_views, fresh_view, verdict_view, workload_view
 from scheduler.lifecycle.world import World
+from scheduler.metering.refusals import RefusedSample
 from scheduler.ports import Books, Store
 
 NAMES_LOOKED_AT = 500
@@ -52,6 +54,12 @@ class Views:
         with self._store.reading() as books:
             workload = self._seen(books, caller, workload_id)
             return workload_view(books, self._world, workload, now, rank=self._rank(workload))
+
+    def submitted(self, caller: Caller, workload: Workload, now: Instant) -> WorkloadView:
+        """The answer to a submission: read from the books only where it answers an earlier one again."""
+        if workload.version > 1 or workload.submitted_at != now:
+            return self.workload(caller, workload.id, now)
+        return fresh_view(self._world, workload, now)
 
     def workloads(
         self,
@@ -166,6 +174,17 @@ class Views:
         caller.require(Role.AUDITOR)
         with self._store.reading() as books:
             return books.control.events(target=target, before_seq=before_seq, limit=limit)
+
+    def agents(self, caller: Caller, now: Instant) -> tuple[AgentView, ...]:
+        """How the sensing of each node does."""
+        del now
+        caller.require(*SEES_ALL)
+        return agent_views(self._world)
+
+    def refused_samples(self, caller: Caller, limit: int = 100) -> list[RefusedSample]:
+        caller.require(*SEES_ALL)
+        with self._store.reading() as books:
+            return books.samples.refusals(limit)
 
     # --- below ---------------------------------------------------------------------------------------------------
 

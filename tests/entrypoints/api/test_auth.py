@@ -3,7 +3,7 @@
 import pytest
 
 from scheduler.domain.units import Instant
-from scheduler.entrypoints.api.auth import SESSION_COOKIE, hash_of, new_token
+from scheduler.entrypoints.api.auth import REMEMBERED_MS, SESSION_COOKIE, hash_of, new_token
 from scheduler.entrypoints.service import Service
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.test_workloads import JOB
@@ -61,7 +61,7 @@ async def test_a_token_that_expired_is_answered_like_an_unknown_one(as_: Client,
     service.commands.issue_token(SYSTEM, "ada", roles, hash_of(token), now=NOON, expires_at=expires_at)
     headers = {"Authorization": f"Bearer {token}"}
     assert (await as_(None).get("/v1/me", headers=headers)).status_code == 200
-    service.clock.at = expires_at  # type: ignore[attr-defined]  # the test's own clock
+    service.clock.at = Instant(NOON + REMEMBERED_MS)  # type: ignore[attr-defined]  # the test's own clock
     expired = (await as_(None).get("/v1/me", headers=headers)).json()
     unknown = (await as_(None).get("/v1/me", headers={"Authorization": f"Bearer {new_token()}"})).json()
     assert {**expired, "request_id": ""} == {**unknown, "request_id": ""}
@@ -123,3 +123,12 @@ def test_new_tokens_differ_and_are_stored_as_hashes() -> None:
     tokens = {new_token() for _ in range(100)}
     assert len(tokens) == 100
     assert all(token.startswith("allot_") and len(hash_of(token)) == 64 for token in tokens)
+
+
+async def test_a_revoked_token_is_good_for_no_more_than_a_moment(as_: Client, service: Service) -> None:
+    ada = as_("ada")
+    assert (await ada.get("/v1/me")).status_code == 200
+    with service.store.writing() as books:
+        books.people.revoke_token(hash_of(token_of("ada")))
+    service.clock.at = Instant(NOON + REMEMBERED_MS)  # type: ignore[attr-defined]  # the test's own clock
+    assert (await ada.get("/v1/me")).status_code == 401

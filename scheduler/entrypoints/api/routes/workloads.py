@@ -53,7 +53,7 @@ def submit(asked: Signed, body: JobSubmission, key: IdempotencyKey = None) -> Re
         owner=asked.engineer(body.owner),
         request_id=asked.request_id,
     )
-    return shown(asked, workload.id, status=201)
+    return answers.one(asked.service.views.submitted(asked.caller, workload, asked.now), status=201)
 
 
 @router.get("", summary="List workloads, newest first", responses=answers.responds(WorkloadView, is_page=True))
@@ -111,6 +111,6 @@ def checkpoint(asked: Signed, workload_id: str) -> Response:
     return shown(asked, WorkloadId(workload_id))
 
 
-def shown(asked: Asked, workload_id: WorkloadId, status: int = 200) -> Response:
+def shown(asked: Asked, workload_id: WorkloadId) -> Response:
     """The workload as its caller may see it, after whatever was done to it."""
-    return answers.one(asked.service.views.workload(asked.caller, workload_id, asked.now), status)
+    return answers.one(asked.service.views.workload(asked.caller, workload_id, asked.now))
