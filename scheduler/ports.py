@@ -33,7 +33,7 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.ledger.holds import Hold
-from scheduler.ledger.journal import Account, AccountKind, PostedEntry, Transaction
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction
 from scheduler.metering.keeping import IdleBook, SampleBook
 from scheduler.metering.samples import Reading
 
@@ -136,6 +136,12 @@ class JournalBook(Protocol):
         """In posting order; a period is half-open on `at`."""
         ...
 
+    def sums(
+        self, *, kinds: Sequence[AccountKind], starts_at: Instant | None = None, ends_at: Instant | None = None
+    ) -> Iterator[PostedSum]:
+        """The same entries summed up by account and attempt: a month of a company without reading its every slice."""
+        ...
+
     def totals(
         self, *, ends_at: Instant, accounts: Sequence[Account], unit: Unit = STANDARD_GPU
     ) -> Mapping[Account, int]:
@@ -198,7 +204,11 @@ class WorkloadBook(Protocol):
 
     def get(self, workload_id: WorkloadId) -> Workload | None: ...
 
-    def by_job(self, namespace: str, job_name: str) -> Workload | None: ...
+    def many(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, Workload]: ...
+
+    def by_job(self, namespace: str, job_name: str) -> Workload | None:
+        """The latest whose Job had that name: a name may be used again."""
+        ...
 
     def save(self, workloads: Sequence[Workload]) -> list[WorkloadId]:
         """Write each where its stored version is one less than its own; the ids that were not are returned."""

@@ -75,7 +75,9 @@ class ActionResult(StrEnum):
     FOREIGN = "foreign"
     """An object of that name exists and is not ours: fail closed."""
     REFUSED = "refused"
-    """The API refused it for good (invalid, forbidden by admission)."""
+    """The API refused it for good: as it is, it is invalid."""
+    FORBIDDEN = "forbidden"
+    """We may not do it now: a right, a quota or an admission policy forbids it, which an operator can change."""
     RETRY = "retry"
     """The API did not answer or asked us to slow down."""
 

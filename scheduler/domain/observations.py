@@ -29,7 +29,8 @@ class ObservedPod:
     `deleted_at` is its deletionTimestamp *less* the grace period, that is, when deletion was asked for;
     `grace_seconds` the grace it was given. `is_gone` is True once the object is no longer in the API: then this
     is its last known status. `evidence_at` is the last instant at which something showed that it ran.
-    `waiting_reason` is why it has not started (ImagePullBackOff, Unschedulable).
+    `waiting_reason` is why it has not started (ImagePullBackOff, Unschedulable). `attempt_id` is what the launch wrote
+    on its template: empty where it was made without us.
     """
 
     uid: PodUid
@@ -46,6 +47,7 @@ class ObservedPod:
     evidence_at: Instant | None = None
     exit_code: int | None = None
     waiting_reason: str = ""
+    attempt_id: str = ""
     is_gated: bool = False
     is_gone: bool = False
 
@@ -58,7 +60,8 @@ class ObservedPod:
 class ObservedJob:
     """A Job in a managed namespace.
 
-    `is_suspended` is spec.suspend; `is_confirmed_suspended` the Suspended condition. `workload_id` is what we wrote
+    `is_suspended` is spec.suspend; `is_confirmed_suspended` the Suspended condition, `suspended_at` since when: its pods
+    were told to end then. `workload_id` is what we wrote
     on it when we created it (None for a Job that somebody applied): never trusted for ownership, which comes from
     the database's map of `uid`. `author` is stamped by the admission policy. `asked` is its template read as a
     workload, `unfit` why it could not be (then `asked` is None). `spec_hash` tells an adopted Job from a foreign one.
@@ -71,6 +74,7 @@ class ObservedJob:
     created_at: Instant
     is_suspended: bool
     is_confirmed_suspended: bool = False
+    suspended_at: Instant | None = None
     active: int = 0
     terminating: int = 0
     is_complete: bool = False

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     NODE_LOST = "NodeLost"
     LAUNCH_REFUSED = "LaunchRefused"
     JOB_DELETED = "JobDeleted"
+    SUSPENDED = "Suspended"
     # a Job of kubectl that could not be taken in
     REFUSED = "Refused"
 
@@ -132,6 +133,9 @@ TEXTS: dict[Reason, ReasonText] = {
         "The cluster refused its launch: {cause}.", "Mend the spec and submit it again."
     ),
     Reason.JOB_DELETED: ReasonText("Its Job was deleted in the cluster."),
+    Reason.SUSPENDED: ReasonText(
+        "Its Job was suspended in the cluster by somebody else. Queued again.", "`allot cancel` ends it for good."
+    ),
     Reason.REFUSED: ReasonText("Not taken in: {cause}."),
 }
 

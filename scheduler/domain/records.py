@@ -22,6 +22,8 @@ class EndEvidence(StrEnum):
     """The containers' finishedAt."""
     DELETION = "deletion"
     """The pod vanished: its deletionTimestamp plus what of the grace was used."""
+    JOB = "job"
+    """The Job's completionTime: none of its pods was ever seen."""
     LAST_SEEN = "last-seen"
     """The last evidence that it ran; flagged for reconciliation."""
 

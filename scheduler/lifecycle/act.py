@@ -4,7 +4,7 @@ Level-triggered: the rows of a workload and its attempt are the committed intent
 gives the next call, after a crash as well as before. Repeating a call is harmless.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult, CreateJob, DeleteJob, LaunchJob, SuspendJob
 from scheduler.domain.observations import ObservedJob
@@ -13,6 +13,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_SECOND, Instant, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, Origin, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.batch import Batch
+from scheduler.lifecycle.record import drop_reservation
 from scheduler.lifecycle.settle import end_attempt
 from scheduler.lifecycle.world import World
 
@@ -34,29 +35,37 @@ def next_action(world: World, workload: Workload) -> Next:
     job = world.job_of(workload)
     if workload.state.is_final and attempt is None:
         return _clean_up(workload, job)
-    if workload.state is WorkloadState.STOPPED:
-        return Next()
     if workload.job_uid is None:
-        return Next(_create(world, workload, attempt))
+        return Next(None if workload.state is WorkloadState.STOPPED else _create(world, workload, attempt))
     if job is None or job.has_ended or world.is_stale(job):
         return Next()
-    if attempt is None:
-        # Somebody else set it going, or a launch landed after its attempt was called off.
-        return Next(None if job.is_suspended else SuspendJob(workload, job.uid, workload.state_reason))
-    if attempt.state is AttemptState.STOPPING:
-        return Next(
-            None if job.is_suspended else SuspendJob(workload, job.uid, attempt.stop_reason or Reason.STOPPED)
-        )
-    if attempt.state is AttemptState.LAUNCHING and job.is_suspended and not job.active and not job.terminating:
+    if not job.is_suspended:
+        return Next(_call_off(workload, attempt, job))
+    if attempt is not None and attempt.state is AttemptState.LAUNCHING and not (job.active or job.terminating):
         return Next(_launch(world.require_policy(), workload, attempt, job))
     return Next()
 
 
+def _call_off(workload: Workload, attempt: Attempt | None, job: ObservedJob) -> SuspendJob | None:
+    """A Job that goes is suspended unless a live attempt set it going: somebody else did, or a launch landed after
+    its attempt was called off."""
+    if attempt is None:
+        return SuspendJob(workload, job.uid, workload.state_reason)
+    if attempt.state is AttemptState.STOPPING or job.attempt_id != attempt.id:
+        return SuspendJob(workload, job.uid, attempt.stop_reason or Reason.STOPPED)
+    return None
+
+
 def _clean_up(workload: Workload, job: ObservedJob | None) -> Next:
-    """A Job that we made for a cancelled workload is deleted; one that ran to its end, or a user's own, is left."""
-    if workload.origin is Origin.API and workload.state is WorkloadState.CANCELLED and job is not None:
-        return Next(None if job.is_deleted else DeleteJob(workload, job.uid))
-    return Next(is_done=True)
+    """A Job that we made and that will not run again is deleted; one that ran to its end, or a user's own, is left.
+
+    While it has not been reported, deleting it by its name tells: GONE says that nothing is left to do.
+    """
+    if workload.origin is not Origin.API or (job is not None and job.has_ended):
+        return Next(is_done=True)
+    if job is None and workload.state is not WorkloadState.CANCELLED:
+        return Next(is_done=True)
+    return Next(None if job is not None and job.is_deleted else DeleteJob(workload, workload.job_uid))
 
 
 def _create(world: World, workload: Workload, attempt: Attempt | None) -> CreateJob | None:
@@ -94,6 +103,9 @@ def note_outcome(batch: Batch, outcome: ActionOutcome, retries: dict[WorkloadId,
             _abandon(batch, workload, Reason.JOB_DELETED, "its Job is gone")
         case ActionResult.FOREIGN | ActionResult.REFUSED if isinstance(action, CreateJob | LaunchJob):
             _abandon(batch, workload, Reason.LAUNCH_REFUSED, outcome.message)
+        case ActionResult.FORBIDDEN if isinstance(action, CreateJob | LaunchJob):
+            retries[workload.id] = retries.get(workload.id, 0) + 1
+            _hold_back(batch, workload, backoff_until(batch.now, retries[workload.id]), outcome.message)
         case _:
             retries[workload.id] = retries.get(workload.id, 0) + 1
 
@@ -106,11 +118,24 @@ def _abandon(batch: Batch, workload: Workload, reason: Reason, cause: str) -> No
     """Fail closed: holds are given back and the workload ends with the cause; its owner mends it and submits again."""
     attempt = batch.world.live_attempt(workload.id)
     if attempt is not None:
-        end_attempt(batch, attempt, None)
-        workload = batch.workload(workload.id) or workload
-    if not workload.state.is_final:
+        end_attempt(batch, replace(attempt, stop_reason=attempt.stop_reason or reason), None)
+    elif not workload.state.is_final:
+        if workload.id in batch.world.reservations:
+            drop_reservation(batch, workload.id)
         batch.change_workload(workload, state=WorkloadState.FAILED, state_reason=reason)
     batch.say(workload.id, reason, {"cause": cause})
+
+
+def _hold_back(batch: Batch, workload: Workload, until: Instant, cause: str) -> None:
+    """Give back what its launch held, and queue it again for a later try: what forbade it may be mended."""
+    attempt = batch.world.live_attempt(workload.id)
+    if attempt is not None and attempt.state is AttemptState.LAUNCHING:
+        end_attempt(batch, replace(attempt, stop_reason=Reason.BACKOFF), None)
+    waiting = batch.workload(workload.id) or workload
+    if waiting.state is WorkloadState.QUEUED:
+        batch.change_workload(waiting, not_before=until, state_reason=Reason.LAUNCH_REFUSED)
+        seconds = (until - batch.now) // MS_PER_SECOND
+        batch.say(workload.id, Reason.BACKOFF, {"seconds": seconds, "cause": cause})
 
 
 def backoff_until(now: Instant, refusals: int) -> Instant:

@@ -84,8 +84,14 @@ class Commands:
         return workload
 
     def take_in(self, author: Engineer, spec: WorkloadSpec, job: ObservedJob, *, now: Instant) -> Workload:
-        """Queue a Job that an engineer applied to the cluster. Raises the same Refusals as a submission."""
+        """Queue a Job that an engineer applied to the cluster. Raises the same Refusals as a submission.
+
+        One Job is taken in once: a cancelled one that its user left suspended is not queued again.
+        """
         with self._changing(now) as batch:
+            known = batch.books.workloads.by_job(job.namespace, job.name)
+            if known is not None and known.job_uid == job.uid:
+                return known
             policy = self._world.require_policy()
             spec = with_defaults(spec, policy)
             self._judge(spec, author, policy, now)

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from scheduler.decision.decide import step
 from scheduler.decision.plan import Plan
 from scheduler.decision.state import State
-from scheduler.domain.actions import Action, ActionOutcome, ActionResult, LaunchJob, TellJob
+from scheduler.domain.actions import Action, ActionOutcome, ActionResult, DeleteJob, LaunchJob, TellJob
 from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.lifecycle.act import backoff_until, next_action, note_outcome
 from scheduler.lifecycle.batch import changing
 from scheduler.lifecycle.commands import Commands
+from scheduler.lifecycle.ending import postpone
 from scheduler.lifecycle.intake import take_in_jobs
 from scheduler.lifecycle.keep import enforce_limits, limits_are_due
-from scheduler.lifecycle.observe import observe
+from scheduler.lifecycle.observe import look_again, observe
 from scheduler.lifecycle.record import record
 from scheduler.lifecycle.tell import due_to_tell
 from scheduler.lifecycle.world import World
@@ -129,12 +130,15 @@ class Cycle:
         world = self._world
         for outcome in inbox.outcomes:
             self._settle_call(outcome, now)
-        if inbox.changes or inbox.outcomes or limits_are_due(world, now):
+        if not self._cluster.is_reachable:
+            postpone(world, now)
+        if inbox.changes or inbox.outcomes or world.awaited or limits_are_due(world, now):
             with changing(self._store, world, now) as batch:
                 for outcome in inbox.outcomes:
                     note_outcome(batch, outcome, self._retries)
                 for changes in inbox.changes:
                     observe(batch, changes)
+                look_again(batch)
                 if world.policy is not None:
                     enforce_limits(batch)
         if world.policy is None:
@@ -150,10 +154,12 @@ class Cycle:
         self._world.in_flight.discard(workload_id)
         if outcome.job_uid is not None and outcome.generation is not None:
             self._world.generations[outcome.job_uid] = outcome.generation
-        if outcome.result in {ActionResult.STALE, ActionResult.RETRY}:
-            self._retry_at[workload_id] = backoff_until(now, self._retries.get(workload_id, 0))
-        else:
+        if outcome.result is ActionResult.DONE:
             self._world.dirty.add(workload_id)
+        elif outcome.result is ActionResult.GONE and isinstance(outcome.action, DeleteJob):
+            self._world.drop_workload(workload_id)
+        else:
+            self._retry_at[workload_id] = backoff_until(now, self._retries.get(workload_id, 0))
 
     def _decide(self, now: Instant) -> Plan:
         if self._world.policy is None or not self._cluster.is_reachable:

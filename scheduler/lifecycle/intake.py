@@ -20,20 +20,26 @@ def take_in_jobs(commands: Commands, world: World, jobs: Iterable[ObservedJob | 
             continue
         cause = _take_in(commands, world, job, now)
         if cause:
-            world.refused_jobs.add(job.uid)
+            world.refused_jobs[job.uid] = job
             message = sentence(Reason.REFUSED, {"cause": cause})
             told.append(TellJob(job.namespace, job.name, job.uid, Reason.REFUSED, message))
     return told
 
 
 def _is_new(world: World, job: ObservedJob) -> bool:
-    if job.uid in world.workload_of_job or job.uid in world.refused_jobs:
+    if job.uid in world.workload_of_job or not _was_mended(world, job):
         return False
     if not job.is_suspended or job.is_deleted or job.has_ended:
         return False
     # One of ours whose creation is not recorded yet: the outcome of that call will name its UID.
     claimed = world.workloads.get(job.workload_id) if job.workload_id is not None else None
     return claimed is None or claimed.job_name != job.name or claimed.namespace != job.namespace
+
+
+def _was_mended(world: World, job: ObservedJob) -> bool:
+    """Whether a Job that was refused asks for something else now; one that never was counts, too."""
+    refused = world.refused_jobs.get(job.uid)
+    return refused is None or (refused.asked, refused.unfit, refused.author) != (job.asked, job.unfit, job.author)
 
 
 def _take_in(commands: Commands, world: World, job: ObservedJob, now: Instant) -> str:

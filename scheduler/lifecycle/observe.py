@@ -6,8 +6,10 @@ from scheduler.domain.observations import ClusterChanges, ObservedJob, ObservedP
 from scheduler.domain.reasons import Reason
 from scheduler.domain.records import EndEvidence, PodRun
 from scheduler.domain.units import MS_PER_SECOND, AttemptId, Instant, JobUid, PodUid, WorkloadId
-from scheduler.domain.workloads import Attempt, AttemptState, WorkloadState
+from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
 from scheduler.lifecycle.batch import Batch
+from scheduler.lifecycle.ending import has_ended
+from scheduler.lifecycle.record import drop_reservation
 from scheduler.lifecycle.settle import end_attempt
 from scheduler.lifecycle.world import World
 
@@ -32,6 +34,12 @@ def observe(batch: Batch, changes: ClusterChanges) -> None:
         _advance(batch, workload_id)
 
 
+def look_again(batch: Batch) -> None:
+    """At attempts that looked ended and whose last evidence was still awaited."""
+    for workload_id in sorted(batch.world.awaited):
+        _advance(batch, workload_id)
+
+
 def _fold_cluster(world: World, changes: ClusterChanges) -> set[WorkloadId]:
     if changes.is_relist:
         for name in [name for name in world.nodes if name not in changes.nodes]:
@@ -43,7 +51,7 @@ def _fold_cluster(world: World, changes: ClusterChanges) -> set[WorkloadId]:
         world.put_job(uid, job)
     touched = {world.workload_of_job[uid] for uid in changes.jobs if uid in world.workload_of_job}
     if changes.is_relist:
-        touched.update(attempt.workload_id for attempt in world.attempts.values())
+        touched.update(workload.id for workload in world.workloads.values() if workload.job_uid is not None)
     return touched
 
 
@@ -60,13 +68,23 @@ def _end_vanished_pods(batch: Batch, listed: set[PodUid]) -> None:
         job = world.job_of(workload) if workload is not None else None
         for run in batch.pod_runs(attempt.id):
             if run.ended_at is None and run.pod_uid not in listed:
-                last = job.ended_at if job is not None and job.ended_at is not None else run.last_seen_at
-                ended_at = last or run.started_at or attempt.launched_at
+                ended_at = _end_unseen(job, run) or run.started_at or attempt.launched_at
                 batch.put_pod(replace(run, ended_at=ended_at, end_evidence=EndEvidence.LAST_SEEN))
 
 
+def _end_unseen(job: ObservedJob | None, run: PodRun) -> Instant | None:
+    """The Job's end; else when its pods were told to end, which this one lived to see; else the last evidence."""
+    if job is not None and job.ended_at is not None:
+        return job.ended_at
+    told_at = job.suspended_at if job is not None and job.is_suspended else None
+    return max((at for at in (told_at, run.last_seen_at) if at is not None), default=None)
+
+
 def _attempt_of_pod(batch: Batch, pod: ObservedPod, workload_id: WorkloadId | None) -> Attempt | None:
-    """A pod that was seen before stays with its attempt; a new one belongs to the workload's live attempt."""
+    """A pod that was seen before stays with its attempt; a new one belongs to the live attempt that it was made for.
+
+    One that somebody else's hand on the Job set going belongs to none: nobody chose its node.
+    """
     if workload_id is None:
         return None
     attempt = batch.world.live_attempt(workload_id)
@@ -74,8 +92,9 @@ def _attempt_of_pod(batch: Batch, pod: ObservedPod, workload_id: WorkloadId | No
         return None
     if pod.uid in batch.world.pods.get(attempt.id, {}):
         return attempt
-    known = batch.books.attempts.pod(pod.uid)
-    return attempt if known is None or known.attempt_id == attempt.id else None
+    job = batch.world.jobs.get(pod.job_uid)
+    made_for = pod.attempt_id or (job.attempt_id if job is not None else "")
+    return attempt if made_for == attempt.id else None
 
 
 def _record_pod(batch: Batch, attempt: Attempt, pod: ObservedPod) -> None:
@@ -130,13 +149,30 @@ def _advance(batch: Batch, workload_id: WorkloadId) -> None:
     world = batch.world
     attempt = world.live_attempt(workload_id)
     workload = batch.workload(workload_id)
-    if attempt is None or workload is None:
+    if workload is None:
+        return
+    job = world.job_of(workload)
+    if attempt is None:
+        if job is None and workload.job_uid is not None:
+            _lose_job(batch, workload)
         return
     attempt = batch.attempt(attempt.id) or attempt
-    job = world.job_of(workload)
     attempt = _note_progress(batch, attempt, job)
-    if _has_ended(batch, attempt, job, is_known=workload.job_uid is not None):
+    if has_ended(batch, attempt, workload, job):
+        if job is not None and job.is_complete and not batch.pod_runs(attempt.id):
+            _believe_job(batch, attempt, job)
         end_attempt(batch, attempt, job)
+
+
+def _lose_job(batch: Batch, workload: Workload) -> None:
+    """Somebody deleted the Job of work that waits: that is their word. A stopped sandbox gets another when resumed."""
+    if workload.state is WorkloadState.STOPPED:
+        batch.change_workload(workload, job_uid=None)
+    elif workload.state is WorkloadState.QUEUED:
+        if workload.id in batch.world.reservations:
+            drop_reservation(batch, workload.id)
+        batch.change_workload(workload, state=WorkloadState.CANCELLED, state_reason=Reason.JOB_DELETED)
+        batch.say(workload.id, Reason.JOB_DELETED, {})
 
 
 def _note_progress(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> Attempt:
@@ -158,21 +194,19 @@ def _note_progress(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> A
     return moved
 
 
-def _has_ended(batch: Batch, attempt: Attempt, job: ObservedJob | None, *, is_known: bool) -> bool:
-    """Only a confirmed end counts: no pod of it lives, and its Job is over, gone, or confirmed as suspended.
-
-    Suspended is True, `active` and `terminating` are 0, no pod is left that is not terminal.
-    """
-    if attempt.workload_id in batch.world.in_flight:
-        return False
-    if any(run.ended_at is None for run in batch.pod_runs(attempt.id)):
-        return False
-    if job is None:
-        return is_known
-    if batch.world.is_stale(job):
-        return False
-    if job.has_ended:
-        return job.terminating == 0
-    if attempt.state is AttemptState.STOPPING:
-        return job.is_confirmed_suspended and job.active == 0 and job.terminating == 0
-    return False
+def _believe_job(batch: Batch, attempt: Attempt, job: ObservedJob) -> None:
+    """No pod of a completed Job was ever seen: what is left as evidence is launch to completionTime."""
+    ended_at = max(attempt.launched_at, job.ended_at or attempt.launched_at)
+    for node, pods in attempt.placement.pods_by_node:
+        batch.put_pod(
+            PodRun(
+                pod_uid=PodUid(f"{job.uid}/{attempt.id}/{node}"),
+                attempt_id=attempt.id,
+                name=job.name,
+                node=node,
+                gpus=pods * attempt.pod.gpus,
+                started_at=attempt.launched_at,
+                ended_at=ended_at,
+                end_evidence=EndEvidence.JOB,
+            )
+        )

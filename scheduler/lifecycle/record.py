@@ -7,7 +7,7 @@ that a stream of submissions never starves the cycle.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from scheduler.decision.plan import Launch, Plan, Preemption, Victim
+from scheduler.decision.plan import Launch, Plan, Preemption, Verdict, Victim
 from scheduler.decision.snapshot import Reservation
 from scheduler.domain.brakes import Brake
 from scheduler.domain.policy import Policy
@@ -34,9 +34,15 @@ def record(batch: Batch, plan: Plan, new_id: NewId) -> list[WorkloadId]:
         if not _record_preemption(batch, preemption, spent, new_id):
             refused.append(preemption.launch.workload_id)
     for verdict in plan.verdicts:
-        if verdict.workload_id not in refused:
+        if verdict.workload_id not in refused and _is_news(batch, verdict):
             batch.say(verdict.workload_id, verdict.reason, verdict.evidence)
     return refused
+
+
+def _is_news(batch: Batch, verdict: Verdict) -> bool:
+    """A verdict is kept when its code changes: not where it says again, in less detail, what was said last."""
+    known = batch.world.verdicts.get(verdict.workload_id)
+    return known is None or known.reason is not verdict.reason
 
 
 def drop_reservation(batch: Batch, workload_id: WorkloadId) -> None:

@@ -19,7 +19,7 @@ from scheduler.lifecycle.batch import Batch
 PERIODS_MAX = 1000
 """Bound on the periods one charge may span: decades of months."""
 
-_REQUEUED = {Reason.PREEMPTED, Reason.NODE_LOST, Reason.ALLOWANCE_EXHAUSTED}
+_REQUEUED = {Reason.PREEMPTED, Reason.NODE_LOST, Reason.ALLOWANCE_EXHAUSTED, Reason.SUSPENDED, Reason.BACKOFF}
 _REFUNDED = {Reason.PREEMPTED, Reason.NODE_LOST}
 
 
@@ -76,12 +76,26 @@ def end_attempt(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> None
     assert workload is not None, "a live attempt has a workload"
     reason, evidence = _why_it_ended(attempt, job, runs)
     _refund(batch, attempt, holds, reason, ended_at)
-    batch.put_attempt(
-        replace(attempt, state=AttemptState.ENDED, ended_at=ended_at, stop_reason=attempt.stop_reason or reason)
-    )
-    batch.change_workload(workload, state=_what_becomes(workload, reason), state_reason=reason)
-    if attempt.stop_reason is None:
+    batch.put_attempt(replace(attempt, state=AttemptState.ENDED, ended_at=ended_at, stop_reason=reason))
+    _settle_workload(batch, workload, reason, has_job=job is not None)
+    if reason is not attempt.stop_reason:
         batch.say(workload.id, reason, evidence)
+
+
+def _settle_workload(batch: Batch, workload: Workload, reason: Reason, *, has_job: bool) -> None:
+    """What becomes of it. Where its Job is gone there is none to queue again: whoever deleted it called it off."""
+    becomes = _what_becomes(workload, reason)
+    if (
+        not has_job
+        and becomes is WorkloadState.QUEUED
+        and workload.job_uid is not None
+        and reason is not Reason.BACKOFF
+    ):
+        becomes, reason = WorkloadState.CANCELLED, Reason.JOB_DELETED
+        batch.say(workload.id, reason, {})
+    if not has_job and becomes is WorkloadState.STOPPED:
+        workload = batch.change_workload(workload, job_uid=None)  # it gets another when it is resumed
+    batch.change_workload(workload, state=becomes, state_reason=reason)
 
 
 def _refund(batch: Batch, attempt: Attempt, holds: Sequence[Hold], reason: Reason, ended_at: Instant) -> None:
@@ -100,9 +114,11 @@ def _refund_cap_ms(policy: Policy, attempt: Attempt) -> int:
 
 
 def _why_it_ended(attempt: Attempt, job: ObservedJob | None, runs: Sequence[PodRun]) -> tuple[Reason, Evidence]:
+    """What the Job came to goes before why it was to be stopped: one that has ended never runs again."""
     if job is not None and job.is_complete:
         return Reason.COMPLETED, {}
-    if attempt.stop_reason is not None:
+    is_over = job is not None and job.is_failed
+    if attempt.stop_reason is not None and not (is_over and attempt.stop_reason in _REQUEUED):
         return attempt.stop_reason, {}
     codes = [run.exit_code for run in runs if run.exit_code]
     if job is not None and job.is_failed:
@@ -111,7 +127,7 @@ def _why_it_ended(attempt: Attempt, job: ObservedJob | None, runs: Sequence[PodR
             "cause": f"exit code {codes[0]}" if codes else cause,
             "exit_code": codes[0] if codes else 0,
         }
-    return Reason.JOB_DELETED, {}
+    return (Reason.JOB_DELETED if job is None or job.is_deleted else Reason.SUSPENDED), {}
 
 
 def _what_becomes(workload: Workload, reason: Reason) -> WorkloadState:

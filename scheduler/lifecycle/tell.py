@@ -15,6 +15,7 @@ TELL_AT_ONCE = 200
 _AT_ONCE = frozenset(
     {
         Reason.PREEMPTED,
+        Reason.SUSPENDED,
         Reason.TIME_LIMIT,
         Reason.ALLOWANCE_EXHAUSTED,
         Reason.IDLE,

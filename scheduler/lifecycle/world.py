@@ -43,6 +43,9 @@ _V = TypeVar("_V")
 class World:
     """The mirror, and what of it changed since the decision last looked (`take_changes`)."""
 
+    tick: int = 0
+    """Grows with every visible change."""
+
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.writer = threading.RLock()
@@ -93,8 +96,6 @@ class World:
         """The generation that our last write gave a Job: an older report of it is stale."""
         self.refused_jobs: dict[JobUid, ObservedJob] = {}
         """Jobs of users that were not taken in and have been told so, as they were then."""
-        self.tick = 0
-        """Grows with every visible change."""
         self._pending = _Pending()
 
     # --- reading -------------------------------------------------------------------------------------------------

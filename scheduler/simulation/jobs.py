@@ -20,6 +20,7 @@ class SimulatedPod:
     uid: PodUid
     name: str
     target: NodeName
+    attempt_id: str = ""
     phase: PodPhase = PodPhase.PENDING
     node: NodeName | None = None
     gpu_indexes: tuple[int, ...] = ()
@@ -63,6 +64,7 @@ class SimulatedJob:
     generation: int = 1
     attempt_id: str = ""
     is_suspended: bool = True
+    suspended_at: Instant | None = None
     is_complete: bool = False
     is_failed: bool = False
     is_deleted: bool = False
@@ -103,6 +105,7 @@ def observed_job(job: SimulatedJob) -> ObservedJob:
         is_suspended=job.is_suspended,
         # The controller sets the condition once every pod has been told to go, and we wait for their ends as well.
         is_confirmed_suspended=job.is_suspended and job.active == 0,
+        suspended_at=_stamped(job.suspended_at) if job.is_suspended else None,
         active=job.active,
         terminating=job.terminating,
         is_complete=job.is_complete,
@@ -133,6 +136,7 @@ def observed_pod(job: SimulatedJob, pod: SimulatedPod) -> ObservedPod:
         evidence_at=_stamped(pod.evidence_at),
         exit_code=pod.exit_code,
         waiting_reason=pod.waiting_reason,
+        attempt_id=pod.attempt_id,
         is_gone=pod.is_gone,
     )
 

@@ -133,7 +133,7 @@ class ClusterModel:
         if job.is_suspended:
             return
         job.generation += 1
-        job.is_suspended = True
+        job.is_suspended, job.suspended_at = True, self.now
         self._terminate_pods(job)
         self._settle(job)
 

@@ -142,8 +142,15 @@ class Company:
             return record(batch, Plan(self.now, launches=(launch,)), self.ids.new)
 
     def see(self, changes: ClusterChanges) -> None:
+        """The cluster reports this. A pod that does not say so was made for its workload's live attempt."""
+        pods = tuple(replace(pod, attempt_id=pod.attempt_id or self._live_attempt(pod)) for pod in changes.pods)
         with self.changing() as batch:
-            observe(batch, changes)
+            observe(batch, replace(changes, pods=pods))
+
+    def _live_attempt(self, pod: ObservedPod) -> str:
+        workload_id = self.world.workload_of_job.get(pod.job_uid)
+        attempt = self.world.live_attempt(workload_id) if workload_id is not None else None
+        return attempt.id if attempt is not None else ""
 
     def give_job(self, workload: Workload) -> JobUid:
         """As if its Job had been created."""

@@ -22,6 +22,7 @@ _WARNINGS: Final = frozenset(
         Reason.FAILED,
         Reason.TIME_LIMIT,
         Reason.PREEMPTED,
+        Reason.SUSPENDED,
         Reason.ALLOWANCE_EXHAUSTED,
         Reason.IDLE,
         Reason.START_TIMEOUT,

@@ -49,6 +49,7 @@ def read_job(raw: RawObject, classes: Iterable[GpuClass]) -> ObservedJob:
     annotations = metadata.get("annotations") or {}
     conditions = {c["type"]: c for c in status.get("conditions") or () if c.get("status") == "True"}
     failed = conditions.get("Failed")
+    suspended = conditions.get("Suspended")
     asked = read_template(raw, tuple(classes))
     return ObservedJob(
         uid=JobUid(sys.intern(metadata["uid"])),
@@ -57,7 +58,8 @@ def read_job(raw: RawObject, classes: Iterable[GpuClass]) -> ObservedJob:
         generation=metadata.get("generation", 0),
         created_at=instant_of(metadata.get("creationTimestamp")) or Instant(0),
         is_suspended=bool(spec.get("suspend")),
-        is_confirmed_suspended="Suspended" in conditions,
+        is_confirmed_suspended=suspended is not None,
+        suspended_at=instant_of(suspended.get("lastTransitionTime")) if suspended else None,
         active=status.get("active") or 0,
         terminating=status.get("terminating") or 0,
         is_complete="Complete" in conditions,

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from scheduler.adapters.kubernetes.names import PLACEMENT, RawObject
+from scheduler.adapters.kubernetes.names import ATTEMPT, PLACEMENT, RawObject
 from scheduler.adapters.kubernetes.stamps import instant_of
 from scheduler.domain.observations import ObservedPod, PodPhase
 from scheduler.domain.units import MS_PER_SECOND, Instant, JobUid, NodeName, PodUid
@@ -50,6 +50,7 @@ def read_pod(raw: RawObject, job_uid: JobUid, gpus: int) -> ObservedPod:
         evidence_at=_evidence_at(status),
         exit_code=_exit_code(status),
         waiting_reason=_waiting_reason(status),
+        attempt_id=sys.intern((metadata.get("annotations") or {}).get(ATTEMPT, "")),
         is_gated=any(gate.get("name") == PLACEMENT for gate in spec.get("schedulingGates") or ()),
     )
 

@@ -265,11 +265,16 @@ def _result(answer: Answer) -> ActionResult:
         return ActionResult.GONE
     if answer.status == 409:
         return ActionResult.STALE
-    if answer.status == 401 or answer.asks_to_retry or _lacks_rights(answer):
+    if answer.status == 401 or answer.asks_to_retry:
         return ActionResult.RETRY
+    if _is_mended_by_an_admin(answer):
+        return ActionResult.FORBIDDEN
     return ActionResult.REFUSED
 
 
-def _lacks_rights(answer: Answer) -> bool:
-    """Whether RBAC forbids it, which its admin will mend, rather than admission, which judged the object."""
-    return answer.status == 403 and " cannot " in status_message(answer) and " resource " in status_message(answer)
+def _is_mended_by_an_admin(answer: Answer) -> bool:
+    """Whether RBAC or a full ResourceQuota forbids it, rather than an admission policy, which judged the object."""
+    if answer.status != 403:
+        return False
+    message = status_message(answer)
+    return "exceeded quota" in message or (" cannot " in message and " resource " in message)

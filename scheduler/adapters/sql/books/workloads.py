@@ -1,6 +1,6 @@
 """Workloads in SQL: written by version, read by id, state and page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +29,15 @@ class SqlWorkloads:
     def get(self, workload_id: WorkloadId) -> Workload | None:
         return self._first(select(*_WORKLOAD.columns).where(workloads.c.id == workload_id))
 
+    def many(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, Workload]:
+        rows = rows_by_id(self.connection, select(*_WORKLOAD.columns), workloads.c.id, ids)
+        return {workload.id: workload for workload in _WORKLOAD.read_all(rows)}
+
     def by_job(self, namespace: str, job_name: str) -> Workload | None:
         return self._first(
-            select(*_WORKLOAD.columns).where(workloads.c.namespace == namespace, workloads.c.job_name == job_name)
+            select(*_WORKLOAD.columns)
+            .where(workloads.c.namespace == namespace, workloads.c.job_name == job_name)
+            .order_by(workloads.c.submitted_at.desc(), workloads.c.id.desc())
         )
 
     def save(self, saved: Sequence[Workload]) -> list[WorkloadId]:

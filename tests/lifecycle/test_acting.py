@@ -1,0 +1,117 @@
+"""What is asked of the cluster, and what its answers change: nothing is leaked, nothing is asked for ever."""
+
+from scheduler.domain.actions import ActionOutcome, ActionResult, CreateJob, DeleteJob, LaunchJob, SuspendJob
+from scheduler.domain.cluster import GpuClass, Placement
+from scheduler.domain.funding import FundingShare
+from scheduler.domain.people import Engineer
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_HOUR, AllowanceId, NodeName, PerMille
+from scheduler.domain.workloads import Attempt, Workload, WorkloadState
+from scheduler.lifecycle.act import Next, next_action, note_outcome
+from scheduler.lifecycle.intake import take_in_jobs
+from tests.lifecycle.build import H100, Company, changes, job_seen, job_spec
+
+CLASS = GpuClass(H100, PerMille(1000), (("gpu", "h100"),))
+
+
+def launching(company: Company) -> tuple[Workload, AllowanceId, Attempt]:
+    """The intent is recorded, the Job is there, and the call is to be made."""
+    grant = company.grant("ada", 10)
+    workload = company.submit()
+    company.launch(workload, FundingShare(grant, 4 * MS_PER_HOUR))
+    company.give_job(workload)
+    company.see(changes(job_seen(workload, is_confirmed_suspended=True)))
+    return company.workload(workload.id), grant, next(iter(company.world.attempts.values()))
+
+
+def answer(company: Company, action: CreateJob | LaunchJob, result: ActionResult, message: str = "") -> None:
+    with company.changing() as batch:
+        note_outcome(batch, ActionOutcome(action, result, message), {})
+
+
+def test_an_intent_is_carried_out_once_its_job_is_there(company: Company) -> None:
+    workload, _, attempt = launching(company)
+    placement = Placement(((NodeName("n0"), 1),))
+    uid = workload.job_uid
+    assert uid is not None
+    assert next_action(company.world, workload) == Next(LaunchJob(workload, attempt.id, uid, 1, CLASS, placement))
+
+
+def test_a_job_that_somebody_else_set_going_is_suspended_whether_or_not_it_is_to_be_launched(
+    company: Company,
+) -> None:
+    workload, _, _ = launching(company)
+    company.see(changes(job_seen(workload, is_suspended=False, active=1, generation=2)))
+    assert isinstance(next_action(company.world, workload).action, SuspendJob)
+    waiting = company.submit()
+    company.give_job(waiting)
+    company.see(changes(job_seen(waiting, is_suspended=False, active=1)))
+    assert isinstance(next_action(company.world, company.workload(waiting.id)).action, SuspendJob)
+
+
+def test_a_launch_that_is_forbidden_gives_its_hold_back_and_is_tried_later(company: Company) -> None:
+    workload, grant, _ = launching(company)
+    action = next_action(company.world, workload).action
+    assert isinstance(action, LaunchJob)
+    answer(company, action, ActionResult.FORBIDDEN, "403: exceeded quota: gpus")
+    held_back = company.workload(workload.id)
+    assert held_back.state is WorkloadState.QUEUED
+    assert held_back.not_before > company.now
+    assert company.available(grant) == 10 * MS_PER_HOUR
+    assert company.world.verdicts[workload.id].reason is Reason.BACKOFF
+    assert company.world.verdicts[workload.id].evidence["cause"] == "403: exceeded quota: gpus"
+
+
+def test_a_launch_that_is_refused_for_good_fails_and_gives_its_hold_back(company: Company) -> None:
+    workload, grant, _ = launching(company)
+    action = next_action(company.world, workload).action
+    assert isinstance(action, LaunchJob)
+    answer(company, action, ActionResult.REFUSED, "422: invalid")
+    assert company.workload(workload.id).state is WorkloadState.FAILED
+    assert company.workload(workload.id).state_reason is Reason.LAUNCH_REFUSED
+    assert company.available(grant) == 10 * MS_PER_HOUR
+
+
+def test_the_job_of_cancelled_work_is_deleted_though_it_was_not_reported_yet(company: Company) -> None:
+    company.grant("ada", 10)
+    workload = company.submit()
+    company.give_job(workload)
+    company.commands.cancel(company.caller("ada"), workload.id, now=company.now)
+    cancelled = company.workload(workload.id)
+    assert next_action(company.world, cancelled) == Next(DeleteJob(cancelled, cancelled.job_uid))
+
+
+def test_the_job_of_work_that_ran_out_of_time_is_deleted_and_one_that_ended_is_left(company: Company) -> None:
+    workload, _, attempt = launching(company)
+    with company.changing() as batch:
+        batch.change_workload(company.workload(workload.id), state=WorkloadState.FAILED)
+        batch.world.attempt_of.pop(workload.id)
+    failed = company.workload(workload.id)
+    assert isinstance(next_action(company.world, failed).action, DeleteJob)
+    company.see(changes(job_seen(workload, is_failed=True, attempt_id=attempt.id)))
+    assert next_action(company.world, failed) == Next(is_done=True)
+
+
+def test_a_job_is_taken_in_once_though_its_workload_was_forgotten(company: Company) -> None:
+    company.grant("ada", 10)
+    applied = job_seen(company.submit(), author="ada", asked=job_spec(), name="mine")
+    assert take_in_jobs(company.commands, company.world, [applied], company.now) == []
+    workload_id = company.world.workload_of_job[applied.uid]
+    company.commands.cancel(company.caller("ada"), workload_id, now=company.now)
+    company.world.drop_workload(workload_id)
+    assert take_in_jobs(company.commands, company.world, [applied], company.now) == []
+    assert company.workload(workload_id).state is WorkloadState.CANCELLED
+    with company.store.reading() as books:
+        assert books.workloads.by_job(applied.namespace, "mine") == company.workload(workload_id)
+
+
+def test_a_refused_job_is_told_once_and_taken_in_when_it_is_mended(company: Company) -> None:
+    ada: Engineer = company.engineer("ada")
+    company.grant("ada", 10)
+    unfit = job_seen(company.submit(), author=ada.subject, unfit="no project", name="mine")
+    (told,) = take_in_jobs(company.commands, company.world, [unfit], company.now)
+    assert told.reason is Reason.REFUSED
+    assert take_in_jobs(company.commands, company.world, [unfit], company.now) == []
+    mended = job_seen(company.submit(), author=ada.subject, asked=job_spec(), name="mine", uid=unfit.uid)
+    assert take_in_jobs(company.commands, company.world, [mended], company.now) == []
+    assert unfit.uid in company.world.workload_of_job

@@ -1,0 +1,168 @@
+"""When an attempt counts as ended, and on what evidence: reports that come late, twice, or not at all."""
+
+from scheduler.domain.funding import FundingShare
+from scheduler.domain.observations import PodPhase
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant
+from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
+from scheduler.ledger.journal import Account, AccountKind
+from scheduler.lifecycle.ending import PATIENCE_MS, postpone
+from scheduler.lifecycle.observe import look_again
+from scheduler.lifecycle.record import stop_attempt
+from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen
+
+GPUS = 2
+
+
+def launched(company: Company) -> tuple[Workload, AllowanceId, Attempt]:
+    """A job of two GPUs whose launch has landed; no pod of it was seen yet."""
+    grant = company.grant("ada", 10)
+    workload = company.submit()
+    company.launch(workload, FundingShare(grant, 4 * MS_PER_HOUR))
+    company.give_job(workload)
+    return company.workload(workload.id), grant, next(iter(company.world.attempts.values()))
+
+
+def charged(company: Company, grant: AllowanceId) -> int:
+    with company.store.reading() as books:
+        assert books.journal.differences() == []
+        return books.journal.balance(Account(AccountKind.CHARGED, grant))
+
+
+def look(company: Company, *, after_ms: int = 0) -> None:
+    company.now = Instant(company.now + after_ms)
+    with company.changing() as batch:
+        look_again(batch)
+
+
+def test_a_job_reported_complete_before_its_pod_waits_for_what_the_pod_cost(company: Company) -> None:
+    workload, grant, attempt = launched(company)
+    start = company.now
+    company.see(changes(job_seen(workload, is_suspended=False, is_complete=True, attempt_id=attempt.id)))
+    look(company, after_ms=PATIENCE_MS - 1)
+    assert company.workload(workload.id).state is WorkloadState.LAUNCHING
+    pod = pod_seen(workload, started_at=start, finished_at=later(start, 9), phase=PodPhase.SUCCEEDED, exit_code=0)
+    company.see(changes(pod))
+    assert company.workload(workload.id).state is WorkloadState.COMPLETED
+    assert charged(company, grant) == 9_000 * GPUS
+
+
+def test_a_failed_job_whose_pod_is_never_reported_ends_when_patience_does(company: Company) -> None:
+    workload, grant, attempt = launched(company)
+    company.see(changes(job_seen(workload, is_suspended=False, is_failed=True, attempt_id=attempt.id)))
+    look(company, after_ms=PATIENCE_MS)
+    assert company.workload(workload.id).state is WorkloadState.FAILED
+    assert company.available(grant) == 10 * MS_PER_HOUR
+    assert company.world.awaited == {}
+
+
+def test_patience_does_not_run_out_while_the_cluster_cannot_be_watched(company: Company) -> None:
+    workload, _, attempt = launched(company)
+    company.see(changes(job_seen(workload, is_suspended=False, is_failed=True, attempt_id=attempt.id)))
+    company.now = later(company.now, 3600)
+    postpone(company.world, company.now)
+    look(company)
+    assert company.workload(workload.id).state is WorkloadState.LAUNCHING
+
+
+def test_an_end_seen_while_a_call_is_under_way_counts_once_the_call_is_over(company: Company) -> None:
+    workload, grant, attempt = launched(company)
+    start = company.now
+    company.world.in_flight.add(workload.id)
+    company.see(
+        changes(
+            pod_seen(workload, started_at=start, finished_at=later(start, 3), phase=PodPhase.SUCCEEDED),
+            job_seen(workload, is_suspended=False, is_complete=True, attempt_id=attempt.id),
+        )
+    )
+    assert company.workload(workload.id).state is WorkloadState.RUNNING
+    company.world.in_flight.discard(workload.id)
+    look(company)
+    assert company.workload(workload.id).state is WorkloadState.COMPLETED
+    assert charged(company, grant) == 3_000 * GPUS
+
+
+def test_a_launch_that_the_job_controller_has_not_seen_is_not_taken_for_a_suspension(company: Company) -> None:
+    workload, _, attempt = launched(company)
+    company.commands.cancel(company.caller("ada"), workload.id, now=company.now)
+    # The launch is in the spec, the condition is still from before it.
+    company.see(changes(job_seen(workload, is_suspended=False, is_confirmed_suspended=True, attempt_id=attempt.id)))
+    look(company, after_ms=PATIENCE_MS)
+    assert [a.state for a in company.world.attempts.values()] == [AttemptState.STOPPING]
+
+
+def test_a_job_that_failed_while_it_was_being_preempted_is_not_queued_again(company: Company) -> None:
+    workload, grant, attempt = launched(company)
+    start = company.now
+    company.see(changes(pod_seen(workload, started_at=start), job_seen(workload, is_suspended=False, active=1)))
+    with company.changing() as batch:
+        running = batch.attempt(attempt.id)
+        assert running is not None
+        stop_attempt(batch, running, Reason.PREEMPTED, {})
+    company.see(
+        changes(
+            pod_seen(workload, started_at=start, finished_at=later(start, 4), phase=PodPhase.FAILED, exit_code=3),
+            job_seen(workload, is_suspended=True, is_failed=True, attempt_id=attempt.id),
+        )
+    )
+    assert company.workload(workload.id).state is WorkloadState.FAILED
+    assert company.world.verdicts[workload.id].reason is Reason.FAILED
+    assert charged(company, grant) == 4_000 * GPUS
+
+
+def test_a_job_that_somebody_else_suspended_is_charged_and_queued_again(company: Company) -> None:
+    workload, grant, attempt = launched(company)
+    start = company.now
+    company.see(changes(pod_seen(workload, started_at=start), job_seen(workload, is_suspended=False, active=1)))
+    company.see(
+        changes(
+            pod_seen(workload, started_at=start, finished_at=later(start, 7), phase=PodPhase.FAILED, is_gone=True),
+            job_seen(workload, is_suspended=True, is_confirmed_suspended=True, attempt_id=attempt.id),
+        )
+    )
+    assert company.workload(workload.id).state is WorkloadState.QUEUED
+    assert company.world.verdicts[workload.id].reason is Reason.SUSPENDED
+    assert charged(company, grant) == 7_000 * GPUS
+    assert company.available(grant) == 10 * MS_PER_HOUR - 7_000 * GPUS
+
+
+def test_a_pod_that_was_not_made_for_the_attempt_is_not_charged_to_it(company: Company) -> None:
+    workload, _, attempt = launched(company)
+    job = job_seen(workload, is_suspended=False, active=1, attempt_id="a-of-before")
+    company.see(changes(job, pod_seen(workload, started_at=company.now, attempt_id="a-of-before")))
+    assert company.workload(workload.id).state is WorkloadState.LAUNCHING
+    assert company.world.pods.get(attempt.id, {}) == {}
+
+
+def test_a_queued_workload_whose_job_is_deleted_is_called_off(company: Company) -> None:
+    company.grant("ada", 10)
+    workload = company.submit()
+    uid = company.give_job(workload)
+    company.see(changes(job_seen(workload)))
+    with company.changing() as batch:
+        batch.world.put_job(uid, None)
+    company.see(changes(is_relist=True))
+    assert company.workload(workload.id).state is WorkloadState.CANCELLED
+    assert company.world.verdicts[workload.id].reason is Reason.JOB_DELETED
+
+
+def test_a_pod_that_ended_unseen_ran_until_its_job_was_told_to_suspend(company: Company) -> None:
+    workload, grant, attempt = launched(company)
+    start = company.now
+    company.see(
+        changes(
+            pod_seen(workload, started_at=start, evidence_at=start), job_seen(workload, is_suspended=False, active=1)
+        )
+    )
+    company.commands.cancel(company.caller("ada"), workload.id, now=later(start, 60))
+    company.now = later(start, 600)
+    at_rest = job_seen(
+        workload,
+        is_suspended=True,
+        is_confirmed_suspended=True,
+        suspended_at=later(start, 60),
+        attempt_id=attempt.id,
+    )
+    company.see(changes(at_rest, is_relist=True))
+    assert company.workload(workload.id).state is WorkloadState.CANCELLED
+    assert charged(company, grant) == 60_000 * GPUS
