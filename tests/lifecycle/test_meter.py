@@ -1,0 +1,140 @@
+"""Meter: windows are kept once, attributed to whoever has the GPU, and shown; charges are no business of theirs."""
+
+from dataclasses import replace
+
+import pytest
+
+from scheduler.domain.units import AttemptId, GpuUuid, Instant
+from scheduler.metering.devices import SensorState
+from scheduler.metering.idle import IdleState
+from scheduler.metering.wire import inventory_json
+from tests.lifecycle.agents import WINDOW_MS, Agents, agent_of, gpu, inventory, window
+from tests.lifecycle.build import Company, later
+
+N0 = "n0"
+
+
+@pytest.fixture
+def agents(company: Company) -> Agents:
+    made = Agents(company)
+    made.register()
+    return made
+
+
+def holders(company: Company) -> dict[GpuUuid, AttemptId]:
+    return dict(company.world.holders)
+
+
+def test_a_window_is_kept_shown_and_adds_to_its_hour(company: Company, agents: Agents) -> None:
+    company.now = later(company.now, 60)
+    accepted = agents.post(window(N0, 0, 1, Instant(company.now - WINDOW_MS)))
+    assert (accepted.taken, accepted.duplicates, accepted.refused) == (1, 0, ())
+    assert company.world.windows[gpu(N0, 0)].sequence == 1
+    with company.store.reading() as books:
+        (kept,) = books.samples.windows([gpu(N0, 0)], Instant(0), company.now)
+        (hour,) = books.samples.hours()
+    assert (kept.use.percent_max, kept.state, kept.attempt_id) == (80, IdleState.ACTIVE, None)
+    assert (hour.use.windows, hour.use.millijoules, hour.node) == (1, 400 * WINDOW_MS, N0)
+
+
+def test_what_is_sent_again_is_absorbed(company: Company, agents: Agents) -> None:
+    company.now = later(company.now, 60)
+    first = window(N0, 0, 1, Instant(company.now - WINDOW_MS))
+    agents.post(first)
+    again = agents.post(first)
+    assert (again.taken, again.duplicates, again.refused) == (0, 1, ())
+    with company.store.reading() as books:
+        assert [hour.use.windows for hour in books.samples.hours()] == [1]
+
+
+def test_a_gpu_belongs_to_the_attempt_whose_pod_was_seen_on_it(company: Company, agents: Agents) -> None:
+    workload, attempt_id = agents.start()
+    company.now = later(company.now, 30)
+    agents.post(agents.latest(1, pods=agents.pod_of(workload)), agents.latest(2))
+    assert holders(company) == {gpu(N0, 1): attempt_id}
+
+
+def test_a_pod_keeps_its_gpu_though_its_process_has_gone(company: Company, agents: Agents) -> None:
+    workload, attempt_id = agents.start()
+    company.now = later(company.now, 30)
+    agents.post(agents.latest(1, pods=agents.pod_of(workload)))
+    company.now = later(company.now, 15)
+    agents.post(agents.latest(1, 2, percent=0, watts=70))
+    assert holders(company) == {gpu(N0, 1): attempt_id}
+
+
+def test_a_node_that_is_wholly_one_attempts_is_attributed_without_any_process(
+    company: Company, agents: Agents
+) -> None:
+    _, attempt_id = agents.start(gpus=4)
+    company.now = later(company.now, 30)
+    agents.post(*(agents.latest(index) for index in range(4)))
+    assert holders(company) == {gpu(N0, index): attempt_id for index in range(4)}
+
+
+def test_a_gpu_of_an_attempt_that_ended_is_nobodys_again(company: Company, agents: Agents) -> None:
+    workload, _ = agents.start()
+    company.now = later(company.now, 30)
+    agents.post(agents.latest(1, pods=agents.pod_of(workload)))
+    agents.end(workload, later(company.now, -30), company.now)
+    company.now = later(company.now, 15)
+    agents.post(agents.latest(1, 2, percent=0, watts=70))
+    assert holders(company) == {}
+
+
+def test_a_window_that_comes_late_is_still_its_attempts(company: Company, agents: Agents) -> None:
+    workload, attempt_id = agents.start()
+    ran_until = later(company.now, 30)
+    late = window(N0, 1, 1, Instant(ran_until - WINDOW_MS), pods=agents.pod_of(workload))
+    started_at, company.now = company.now, later(ran_until, 3600)
+    agents.end(workload, started_at, ran_until)
+    agents.post(late)
+    with company.store.reading() as books:
+        assert books.samples.use_of([attempt_id])[attempt_id].windows == 1
+
+
+def test_no_reading_touches_a_charge(company: Company, agents: Agents) -> None:
+    workload, attempt_id = agents.start()
+    before = company.world.attempts[attempt_id]
+    company.now = later(company.now, 30)
+    with company.store.reading() as books:
+        entries = list(books.journal.entries())
+    agents.post(agents.latest(1, pods=agents.pod_of(workload)))
+    with company.store.reading() as books:
+        assert list(books.journal.entries()) == entries
+    assert company.world.attempts[attempt_id] == before
+
+
+def test_what_an_agent_said_outlives_the_process(company: Company, agents: Agents) -> None:
+    workload, attempt_id = agents.start()
+    company.now = later(company.now, 30)
+    agents.post(agents.latest(1, pods=agents.pod_of(workload)))
+    fresh = type(company.world)()
+    with company.store.reading() as books:
+        fresh.load(books, company.now)
+    assert fresh.inventories == company.world.inventories
+    assert fresh.holders == {gpu(N0, 1): attempt_id}
+
+
+def test_a_node_whose_sensing_stopped_keeps_its_devices(company: Company, agents: Agents) -> None:
+    silent = replace(inventory(N0, company.now), sensor_state=SensorState.RESTARTING, devices=())
+    kept = agents.meter.accept_inventory(agent_of(N0), silent.node, inventory_json(silent), now=company.now)
+    assert kept.sensor_state is SensorState.RESTARTING
+    assert len(kept.devices) == 4
+
+
+def test_a_gpu_that_was_moved_belongs_to_its_new_node_once_the_old_one_lets_go(
+    company: Company, agents: Agents
+) -> None:
+    agents.register("n1")
+    moved = inventory("n1", company.now)
+    claim = replace(moved, devices=(*moved.devices, replace(inventory(N0, company.now).devices[3], index=4)))
+    first = agents.meter.accept_inventory(agent_of("n1"), claim.node, inventory_json(claim), now=company.now)
+    assert len(first.devices) == 4
+    agents.register(N0, gpus=3)
+    second = agents.meter.accept_inventory(agent_of("n1"), claim.node, inventory_json(claim), now=company.now)
+    assert [device.gpu_uuid for device in second.devices][-1] == gpu(N0, 3)
+    with company.store.reading() as books:
+        assert [(r.node, r.gpu_uuid, r.code, r.count) for r in books.samples.refusals()] == [
+            ("n1", gpu(N0, 3), "foreign-gpu", 1)
+        ]
