@@ -98,6 +98,7 @@ def measure(store: SqlStore, batch: int, rows: int) -> dict[str, object]:
         "one_alone_ms": milliseconds(one_by_one() / 20),
         "save_workloads_ms": milliseconds(saving),
         "statement_of_one_engineer_ms": milliseconds(median(lambda: statement_of(store, 0))),
+        "month_of_everybody_ms": milliseconds(median(lambda: read(store, month_of_everybody))),
         "all_balances_ms": milliseconds(median(lambda: read(store, lambda b: b.allowances.balances()))),
         "rebuild_ms": milliseconds(median(lambda: read(store, lambda b: b.journal.differences()))),
     }
@@ -161,6 +162,10 @@ def statement_of(store: SqlStore, number: int) -> None:
         opening = books.journal.totals(ends_at=Instant(0), accounts=accounts)
         made = statement(opening, books.journal.entries(accounts=accounts, starts_at=Instant(0)))
         assert made.available == books.journal.balance(Account(AccountKind.ALLOWANCE, accounts[0].owner))
+
+
+def month_of_everybody(books: Books) -> int:
+    return sum(posted.amount for posted in books.journal.sums(kinds=[AccountKind.CHARGED]))
 
 
 def read(store: SqlStore, look: Callable[[Books], object]) -> None:

@@ -141,6 +141,17 @@ class PostedEntry:
     memo: str
 
 
+@dataclass(frozen=True, slots=True)
+class PostedSum:
+    """What the entries of an account add up to for one attempt, or for those of no attempt."""
+
+    account: Account
+    unit: Unit
+    attempt_id: AttemptId | None
+    amount: int
+    gpu_ms: int
+
+
 def charged_to(allowance_id: AllowanceId) -> Account:
     """Where charges that an allowance paid stand."""
     return Account(AccountKind.CHARGED, allowance_id)

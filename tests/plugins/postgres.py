@@ -79,7 +79,7 @@ def new_postgres_database(postgres_folder: Path) -> Callable[[], str]:
     def create() -> str:
         name = f"test_{next(_numbers)}"
         with psycopg.connect(_conninfo(postgres_folder), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy".encode())
         return f"postgresql://allot@/{name}?host={postgres_folder}"
 
     return create

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.people import Engineer
 from scheduler.domain.periods import Period
-from scheduler.domain.units import AttemptId, EngineerId, Instant
-from scheduler.domain.workloads import Attempt
-from scheduler.ledger.journal import AccountKind, PostedEntry, TransactionKind
+from scheduler.domain.units import AttemptId, EngineerId, Instant, WorkloadId
+from scheduler.domain.workloads import Attempt, Workload
+from scheduler.ledger.journal import AccountKind, PostedSum, TransactionKind
 from scheduler.ledger.statement import StatementLine as LedgerLine
 from scheduler.ledger.statement import accounts_of, statement
 from scheduler.lifecycle.views.shapes import MonthView, ShareView, StatementLine, StatementView
@@ -34,6 +34,7 @@ def statement_view(books: Books, engineer: Engineer, period: Period) -> Statemen
     entries = books.journal.entries(accounts=accounts, starts_at=period.starts_at, ends_at=period.ends_at)
     made = statement(opening, entries)
     attempts = books.attempts.many([line.attempt_id for line in made.lines if line.attempt_id is not None])
+    workloads = books.workloads.many([attempt.workload_id for attempt in attempts.values()])
     return StatementView(
         owner=engineer.id,
         owner_name=engineer.name or engineer.subject,
@@ -51,13 +52,15 @@ def statement_view(books: Books, engineer: Engineer, period: Period) -> Statemen
         closing=made.available,
         overrun=made.overrun,
         unfunded=made.unfunded,
-        lines=tuple(_line(books, line, attempts) for line in sorted(made.lines, key=lambda item: item.at)),
+        lines=tuple(_line(line, attempts, workloads) for line in sorted(made.lines, key=lambda item: item.at)),
     )
 
 
-def _line(books: Books, line: LedgerLine, attempts: Mapping[AttemptId, Attempt]) -> StatementLine:
+def _line(
+    line: LedgerLine, attempts: Mapping[AttemptId, Attempt], workloads: Mapping[WorkloadId, Workload]
+) -> StatementLine:
     attempt = attempts.get(line.attempt_id) if line.attempt_id is not None else None
-    workload = books.workloads.get(attempt.workload_id) if attempt is not None else None
+    workload = workloads.get(attempt.workload_id) if attempt is not None else None
     name = workload.spec.name if workload is not None else ""
     what = _TEXTS[line.kind]
     return StatementLine(
@@ -80,8 +83,8 @@ def month_view(books: Books, world: World, period: Period) -> MonthView:
     """Everybody's period: what was charged, by team, tier and GPU class, and whether the books hold."""
     sums = _Sums()
     kinds = [AccountKind.CHARGED, AccountKind.REFUNDS, AccountKind.ISSUED]
-    for entry in books.journal.entries(kinds=kinds, starts_at=period.starts_at, ends_at=period.ends_at):
-        sums.add(entry)
+    for posted in books.journal.sums(kinds=kinds, starts_at=period.starts_at, ends_at=period.ends_at):
+        sums.add(posted)
     attempts = books.attempts.many(sorted(sums.attempts))
     by_class = sums.by_gpu_class(attempts)
     open_ones = books.allowances.balances(unsettled_at=Instant(period.ends_at - 1))
@@ -103,27 +106,27 @@ def month_view(books: Books, world: World, period: Period) -> MonthView:
 
 
 class _Sums:
-    """What a period's entries add up to."""
+    """What a period's postings add up to."""
 
     def __init__(self) -> None:
         self.charged = self.gpu_ms = self.unfunded = self.refunded = self.granted = 0
         self.attempts: dict[AttemptId, list[int]] = defaultdict(lambda: [0, 0, 0])
 
-    def add(self, entry: PostedEntry) -> None:
-        account = entry.account
+    def add(self, posted: PostedSum) -> None:
+        account = posted.account
         if account.kind is AccountKind.ISSUED:
-            self.granted -= entry.amount
+            self.granted -= posted.amount
         elif account.kind is AccountKind.REFUNDS:
-            self.refunded -= entry.amount
+            self.refunded -= posted.amount
         else:
             is_unfunded = account.owner.startswith("unfunded/")
-            self.gpu_ms += entry.gpu_ms
-            self.unfunded += entry.amount if is_unfunded else 0
-            self.charged += 0 if is_unfunded else entry.amount
-            if entry.attempt_id is not None:
-                sums = self.attempts[entry.attempt_id]
-                sums[0] += entry.gpu_ms
-                sums[2 if is_unfunded else 1] += entry.amount
+            self.gpu_ms += posted.gpu_ms
+            self.unfunded += posted.amount if is_unfunded else 0
+            self.charged += 0 if is_unfunded else posted.amount
+            if posted.attempt_id is not None:
+                sums = self.attempts[posted.attempt_id]
+                sums[0] += posted.gpu_ms
+                sums[2 if is_unfunded else 1] += posted.amount
 
     def by_gpu_class(self, attempts: Mapping[AttemptId, Attempt]) -> tuple[ShareView, ...]:
         return _grouped(

@@ -79,8 +79,16 @@ def test_a_workload_comes_back_as_it_was(store: SqlStore) -> None:
     with stored(store) as books:
         assert books.workloads.get(WORKLOAD.id) == WORKLOAD
         assert books.workloads.get(WorkloadId("w-2")) is None
+        assert books.workloads.many([WORKLOAD.id, WorkloadId("w-2")]) == {WORKLOAD.id: WORKLOAD}
         assert books.workloads.by_job("team-research", "w-1-1") == WORKLOAD
         assert books.workloads.by_job("team-other", "w-1-1") is None
+
+
+def test_of_two_workloads_with_one_job_name_the_later_is_meant(store: SqlStore) -> None:
+    later = replace(WORKLOAD, id=WorkloadId("w-0"), submitted_at=Instant(WORKLOAD.submitted_at + 1))
+    with store.writing() as books:
+        books.workloads.add([later, WORKLOAD])
+        assert books.workloads.by_job(WORKLOAD.namespace, WORKLOAD.job_name) == later
 
 
 def test_a_workload_is_written_only_over_the_version_before_it(store: SqlStore) -> None:

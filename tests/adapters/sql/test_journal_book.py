@@ -15,6 +15,7 @@ from scheduler.ledger.journal import (
     AccountKind,
     Entry,
     PostedEntry,
+    PostedSum,
     Transaction,
     TransactionKind,
     transfer_entries,
@@ -202,6 +203,22 @@ def test_entries_are_selected_by_account_kind_attempt_and_half_open_period(store
         period = journal.entries(accounts=[HELD], starts_at=Instant(20), ends_at=Instant(40))
         assert ids(period) == ["t-2", "t-3"]
         assert ids(journal.entries(attempt_id=AttemptId("w-1.1"), accounts=[HELD])) == ["t-1", "t-3"]
+
+
+def test_sums_are_the_entries_added_up_by_account_and_attempt(store: SqlStore) -> None:
+    with granted(store, 100) as books:
+        postings = [moved(n, name=f"t-{n}", at=n * 10, attempt=f"w-{n % 2}.1") for n in range(1, 5)]
+        books.journal.post([*postings, moved(9, name="t-9", at=20)], NOW)
+        period = books.journal.sums(kinds=[AccountKind.HELD], starts_at=Instant(20), ends_at=Instant(40))
+        assert sorted(period, key=lambda posted: str(posted.attempt_id)) == [
+            PostedSum(HELD, STANDARD_GPU, None, 9, 4),
+            PostedSum(HELD, STANDARD_GPU, AttemptId("w-0.1"), 2, 1),
+            PostedSum(HELD, STANDARD_GPU, AttemptId("w-1.1"), 3, 1),
+        ]
+        whole = list(books.journal.sums(kinds=list(AccountKind)))
+        assert sum(posted.amount for posted in whole) == 0
+        assert sum(posted.amount for posted in whole if posted.account == HELD) == 19
+        assert list(books.journal.sums(kinds=[])) == []
 
 
 def test_totals_are_the_balances_of_a_day(store: SqlStore) -> None:

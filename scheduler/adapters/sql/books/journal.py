@@ -12,7 +12,7 @@ from scheduler.adapters.sql.tables import journal as tables
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.ledger.canonical import body_hash
-from scheduler.ledger.journal import Account, AccountKind, PostedEntry, Transaction, TransactionKind
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
 from scheduler.ports import BalanceDifference
 
 _KINDS = {kind.value: kind for kind in AccountKind}
@@ -87,6 +87,28 @@ class SqlJournal:
             ids = [state.id for state in self._states(accounts, for_update=False).values()]
             statement = statement.where(tables.entries.c.account_id.in_(ids))
         return self._stream(statement)
+
+    def sums(
+        self, *, kinds: Sequence[AccountKind], starts_at: Instant | None = None, ends_at: Instant | None = None
+    ) -> Iterator[PostedSum]:
+        account, entry, attempt_id = tables.accounts.c, tables.entries.c, tables.transactions.c.attempt_id
+        statement = (
+            select(
+                account.kind, account.owner, account.unit, attempt_id, func.sum(entry.amount), func.sum(entry.gpu_ms)
+            )
+            .select_from(tables.accounts)
+            .join(tables.entries, entry.account_id == account.id)
+            .join(tables.transactions, tables.transactions.c.seq == entry.transaction_seq)
+            .where(account.kind.in_([kind.value for kind in kinds]))
+            .group_by(account.id, account.kind, account.owner, account.unit, attempt_id)
+            .order_by(account.id, attempt_id)
+        )
+        if starts_at is not None:
+            statement = statement.where(entry.at >= starts_at)
+        if ends_at is not None:
+            statement = statement.where(entry.at < ends_at)
+        for kind, owner, unit, attempt, amount, gpu_ms in self.connection.execute(statement):
+            yield PostedSum(Account(_KINDS[kind], owner), Unit(unit), attempt, int(amount), int(gpu_ms))
 
     def totals(
         self, *, ends_at: Instant, accounts: Sequence[Account], unit: Unit = STANDARD_GPU
