@@ -1,10 +1,10 @@
 """The cluster as an operator reads it: every GPU, the queue's size, the brakes."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.cluster import Node
-from scheduler.domain.units import Instant, NodeName
+from scheduler.domain.units import MS_PER_SECOND, Instant, NodeName
 from scheduler.domain.workloads import Attempt, WorkloadState
 from scheduler.lifecycle.views.shapes import BrakesView, ClusterView, GpuView, NodeView
 from scheduler.lifecycle.world import World
@@ -12,12 +12,14 @@ from scheduler.metering.windows import Window
 
 BUSY_PERCENT = 50
 IDLE_PERCENT = 5
+FRESH_MS = 60 * MS_PER_SECOND
+"""How late a window may come, on top of the time that it takes to fill."""
 
 
 def cluster_view(world: World, now: Instant, *, is_simulated: bool, shows_owner: bool) -> ClusterView:
     attempts_on = _attempts_by_node(world)
     nodes = tuple(
-        _node_view(world, node, attempts_on.get(node.name, []), shows_owner=shows_owner)
+        _node_view(world, node, attempts_on.get(node.name, []), now, shows_owner=shows_owner)
         for node in sorted(world.nodes.values(), key=lambda node: (node.gpu_class or "~", node.name))
         if node.gpus + node.outside_gpus > 0
     )
@@ -57,31 +59,59 @@ def _attempts_by_node(world: World) -> dict[NodeName, list[tuple[Attempt, int]]]
     return on
 
 
-def _node_view(world: World, node: Node, attempts: list[tuple[Attempt, int]], *, shows_owner: bool) -> NodeView:
-    """One cell a GPU. The device plugin chooses GPUs: where no agent says which, cells fill in order of launch."""
-    windows = _windows_of(world, node.name)
-    holders: list[Attempt | None] = [attempt for attempt, gpus in attempts for _ in range(gpus)]
+def _node_view(
+    world: World, node: Node, attempts: list[tuple[Attempt, int]], now: Instant, *, shows_owner: bool
+) -> NodeView:
+    """One cell a GPU, each with whoever its readings say; the rest fills in order of launch, for the device plugin
+    chooses GPUs and nobody else knows."""
+    windows = _windows_of(world, node.name, now)
     total = node.gpus + node.outside_gpus
-    free = max(0, node.gpus - len(holders))
-    holders += [None] * (total - len(holders))
+    holders = _holders(world, attempts, windows, total)
+    taken = sum(gpus for _, gpus in attempts)
+    empty = [index for index in range(total) if holders[index] is None]
+    outside = set(empty[len(empty) - node.outside_gpus :]) if node.outside_gpus else set()
     cells = tuple(
-        _gpu_view(
-            world, node, index, holders[index], windows.get(index), index >= total - node.outside_gpus, shows_owner
-        )
+        _gpu_view(world, node, index, holders[index], windows.get(index), index in outside, shows_owner)
         for index in range(total)
     )
+    free = max(0, node.gpus - taken)
     return NodeView(node.name, node.gpu_class or "", cells, node.accepts_work, free, node.outside_gpus)
 
 
-def _windows_of(world: World, node: NodeName) -> dict[int, Window]:
+def _holders(
+    world: World, attempts: list[tuple[Attempt, int]], windows: dict[int, Window], total: int
+) -> list[Attempt | None]:
+    by_id = {attempt.id: attempt for attempt, _ in attempts}
+    holders: list[Attempt | None] = [None] * total
+    lacking = Counter({attempt.id: gpus for attempt, gpus in attempts})
+    for index, window in windows.items():
+        holder = world.holders.get(window.gpu_uuid)
+        if holder in by_id and index < total and lacking[holder] > 0:
+            holders[index] = by_id[holder]
+            lacking[holder] -= 1
+    rest = [attempt for attempt, _ in attempts for _ in range(lacking[attempt.id])]
+    for index in range(total):
+        if holders[index] is None and rest:
+            holders[index] = rest.pop(0)
+    return holders
+
+
+def _windows_of(world: World, node: NodeName, now: Instant) -> dict[int, Window]:
+    """The latest of each whole GPU, by index. One that ended long ago says nothing of now."""
     inventory = world.inventories.get(node)
     if inventory is None:
         return {}
-    return {
+    latest = {
         device.index: world.windows[device.gpu_uuid]
         for device in inventory.devices
         if device.parent_uuid is None and device.gpu_uuid in world.windows
     }
+    return {index: window for index, window in latest.items() if is_fresh(window, now)}
+
+
+def is_fresh(window: Window, now: Instant) -> bool:
+    """Whether the next window of its device is not overdue yet."""
+    return now - window.end <= 2 * (window.end - window.start) + FRESH_MS
 
 
 def _gpu_view(
