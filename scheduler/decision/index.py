@@ -6,14 +6,14 @@ collected in `dirty_lines`, `moved_lines`, `dirty_lanes` and `unheard`.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from scheduler.decision.capacity import Capacity
 from scheduler.decision.fit_table import Shape
 from scheduler.decision.hours import Hours
 from scheduler.decision.lanes import LaneIndex
 from scheduler.decision.lines import LineIndex
-from scheduler.decision.queue import Lane, Line
+from scheduler.decision.queue import Lane, Line, line_key
 from scheduler.decision.quota import Quotas
 from scheduler.decision.running import Running, counts_for_quota
 from scheduler.decision.snapshot import Changes, Reservation
@@ -214,6 +214,11 @@ class Index:
             reservation = reservations.get(workload_id, self.reservations.get(workload_id))
             if workload == self.queued.get(workload_id) and reservation == self.reservations.get(workload_id):
                 continue
+            if reservation == self.reservations.get(workload_id) and _is_alike(
+                workload, self.queued.get(workload_id)
+            ):
+                self.queued[workload_id] = workload
+                continue
             self._displace(workload_id)
             _put(self.queued, workload_id, workload)
             _put(self.reservations, workload_id, reservation)
@@ -298,6 +303,18 @@ class Index:
                 self._displace(workload_id)
                 self._place(workload_id)
         self.touch_classes(self._protections.pop_due(self.now))
+
+
+def _is_alike(workload: Workload | None, known: Workload | None) -> TypeGuard[Workload]:
+    """Whether nothing about it changed that a decision looks at: its Job was created, say."""
+    if workload is None or known is None:
+        return False
+    return (
+        workload.submitted_at == known.submitted_at
+        and workload.not_before == known.not_before
+        and workload.state_reason is known.state_reason
+        and line_key(workload) == line_key(known)
+    )
 
 
 _V = TypeVar("_V")

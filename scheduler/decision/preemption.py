@@ -60,7 +60,7 @@ def find_victims(index: Index, booked: Booked, lane: Lane, line: Line, submitted
             candidates = list(_candidates(index, booked, line, (gpu_class, submitted_at), may_reclaim=may_reclaim))
             if not candidates:
                 continue
-            search = _Search(index, lane, gpu_class, must_stay_nominal=may_reclaim)
+            search = _Search(index, lane, gpu_class)
             found = search.run(candidates, line)
             if found is not None or search.is_coming:
                 return found
@@ -68,11 +68,11 @@ def find_victims(index: Index, booked: Booked, lane: Lane, line: Line, submitted
 
 
 def _modes(index: Index, lane: Lane, gpu_class: GpuClassName) -> Iterator[bool]:
-    """First as a pool below its nominal quota that takes back what it lent, then as one that may borrow."""
+    """First, where its pool stays within its nominal quota, as one that takes back what was lent; then as one that
+    may borrow."""
     pool = index.policy.pools[lane.key.pool]
-    quotas = index.quotas
-    is_below = quotas.used(pool.name, gpu_class) < quotas.nominal(pool.name, gpu_class)
-    if pool.reclaim_within_cohort is not ReclaimWithinCohort.NEVER and is_below:
+    stays_nominal = index.quotas.over_nominal(pool.name, gpu_class, lane.gpus) <= 0
+    if pool.reclaim_within_cohort is not ReclaimWithinCohort.NEVER and stays_nominal:
         yield True
     yield False
 
@@ -116,11 +116,10 @@ def _across(pool: Pool, priority: int, *, may_reclaim: bool) -> tuple[Rule, int]
 class _Search:
     """One look for victims: what would be free, and used of quotas, without those taken so far."""
 
-    def __init__(self, index: Index, lane: Lane, gpu_class: GpuClassName, *, must_stay_nominal: bool) -> None:
+    def __init__(self, index: Index, lane: Lane, gpu_class: GpuClassName) -> None:
         self._index = index
         self._lane = lane
         self._gpu_class = gpu_class
-        self._must_stay_nominal = must_stay_nominal
         self._table = index.capacity.table(gpu_class)
         self._row = self._table.row(lane.key.shape)
         self._room = self._table.coming()
@@ -144,9 +143,7 @@ class _Search:
 
     def _fits(self) -> bool:
         key, quotas = self._lane.key, self._index.quotas
-        if self._pods < key.pods or quotas.available(key.pool, self._gpu_class) < self._lane.gpus:
-            return False
-        return not self._must_stay_nominal or quotas.over_nominal(key.pool, self._gpu_class, self._lane.gpus) <= 0
+        return self._pods >= key.pods and quotas.available(key.pool, self._gpu_class) >= self._lane.gpus
 
     def _could_fit(self, candidates: list[_Candidate]) -> bool:
         """Whether there would be room if all of them ended; cheap, so that a hopeless search ends here."""
