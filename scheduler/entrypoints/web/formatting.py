@@ -76,6 +76,11 @@ def duration(length_ms: int) -> str:
     return f"{rest // MS_PER_SECOND} s"
 
 
+def roughly(length_ms: int) -> str:
+    """A span in its largest unit alone: 3 h, 22 min, 45 s."""
+    return " ".join(duration(length_ms).split(" ")[:2])
+
+
 def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
     return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"
 

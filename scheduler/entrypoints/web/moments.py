@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from scheduler.domain.periods import iso, to_datetime
 from scheduler.domain.units import MS_PER_DAY, Instant
-from scheduler.entrypoints.web.formatting import duration
+from scheduler.entrypoints.web.formatting import roughly
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -69,8 +69,8 @@ class Moments:
 
     def ago(self, instant: Instant) -> str:
         if instant > self.now:
-            return f"in {duration(instant - self.now)}"
-        return f"{duration(self.now - instant)} ago"
+            return f"in {roughly(instant - self.now)}"
+        return f"{roughly(self.now - instant)} ago"
 
     def band(self, earliest: Instant, latest: Instant) -> str:
         """A forecast, never one instant: 28 – 30 Nov, 30 Nov – 2 Dec, today 14:00 – 18:00."""

@@ -50,6 +50,7 @@ def test_relative_times_are_absolute_on_hover() -> None:
 
 def test_what_is_ahead_is_in_and_not_ago() -> None:
     assert BERLIN.ago(Instant(NOW + 5 * MIN)) == "in 5 min"
+    assert BERLIN.ago(Instant(NOW - 62 * MIN)) == "1 h ago"
 
 
 @pytest.mark.parametrize(
