@@ -12,7 +12,7 @@ from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.people import Caller
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.records import AuditEvent, PodRun, RecordedVerdict
-from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, PodUid, WorkloadId
+from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, HoldId, Instant, PodUid, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload, require_transition
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.journal import AccountKind, Transaction
@@ -66,6 +66,10 @@ class Batch:
             or self._new_attempts.get(attempt_id)
             or self.world.attempts.get(attempt_id)
         )
+
+    def added_by(self, owner: EngineerId) -> int:
+        """How many workloads of this owner the batch adds."""
+        return sum(workload.owner == owner for workload in self._added.values())
 
     def pod_runs(self, attempt_id: AttemptId) -> list[PodRun]:
         runs = dict(self.world.pods.get(attempt_id, {}))

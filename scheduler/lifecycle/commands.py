@@ -27,6 +27,7 @@ from scheduler.lifecycle.extend import extend_attempt
 from scheduler.lifecycle.grant import Award, award
 from scheduler.lifecycle.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.submit import judge, new_workload, with_defaults
+from scheduler.lifecycle.together import Together
 from scheduler.lifecycle.world import World
 from scheduler.ports import Ids, Store
 
@@ -48,6 +49,7 @@ class Commands:
         self._ids = ids
         self._namespace = namespace
         self.wake: Callable[[], None] = _nobody_waits
+        self._submissions: Together[Workload] = Together(self._changing)
 
     # --- workloads -----------------------------------------------------------------------------------------------
 
@@ -61,27 +63,30 @@ class Commands:
         owner: EngineerId | None = None,
         request_id: str = "",
     ) -> Workload:
-        """Queue a workload. An operator may submit for somebody else."""
+        """Queue a workload. An operator may submit for somebody else. Submissions of one moment share a commit."""
         engineer = self._owner_for(caller, owner)
-        with self._changing(now) as batch:
+
+        def queue(batch: Batch) -> Workload:
             earlier = _earlier_answer(batch, caller, command)
             if earlier is not None:
                 return self._known(batch, WorkloadId(earlier))
             policy = self._world.require_policy()
-            spec = with_defaults(spec, policy)
-            self._judge(spec, engineer, policy, now)
+            filled = with_defaults(spec, policy)
+            self._judge(filled, engineer, policy, now)
             self._require_room(batch, engineer, policy)
             workload = new_workload(
-                spec, engineer, workload_id=WorkloadId(self._ids.new("w")), namespace=self._namespace, now=now
+                filled, engineer, workload_id=WorkloadId(self._ids.new("w")), namespace=self._namespace, now=now
             )
             batch.add_workload(workload)
-            if spec.kind is WorkloadKind.SANDBOX:
+            if filled.kind is WorkloadKind.SANDBOX:
                 key = self._ids.new("key")
                 batch.books.control.put_sandbox(Sandbox(workload.id, engineer.id, key))
                 self._world.keys[workload.id] = key
             _answer(batch, caller, command, workload.id)
             batch.audit(caller, "submit", workload.id, request_id=request_id)
-        return workload
+            return workload
+
+        return self._submissions.run(queue, now)
 
     def take_in(self, author: Engineer, spec: WorkloadSpec, job: ObservedJob, *, now: Instant) -> Workload:
         """Queue a Job that an engineer applied to the cluster. Raises the same Refusals as a submission.
@@ -282,7 +287,8 @@ class Commands:
 
     def _require_room(self, batch: Batch, owner: Engineer, policy: Policy) -> None:
         most = policy.limits.queued_per_engineer
-        if batch.books.workloads.count(owner=owner.id, states=[WorkloadState.QUEUED]) >= most:
+        queued = batch.books.workloads.count(owner=owner.id, states=[WorkloadState.QUEUED])
+        if queued + batch.added_by(owner.id) >= most:
             raise Exhausted(
                 f"you have {most} workloads queued",
                 code=RefusalCode.QUEUE_FULL,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import accumulate
 
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.cluster import GpuClass, Node, PodRequest
@@ -221,7 +222,7 @@ def _require_placeable(spec: WorkloadSpec, classes: list[GpuClass], nodes: list[
     """A request that no node could ever hold is refused at once. An empty cluster is given the benefit of the doubt."""
     names = {gpu_class.name for gpu_class in classes}
     candidates = [node for node in nodes if node.gpu_class in names and _matches(node, spec)]
-    if not nodes or sum(_pods_that_fit(node, spec.pod) for node in candidates) >= spec.pods:
+    if not nodes or any(total >= spec.pods for total in accumulate(_pods_that_fit(n, spec.pod) for n in candidates)):
         return
     largest = max((node.gpus + node.outside_gpus for node in candidates), default=0)
     raise InvalidInput(
