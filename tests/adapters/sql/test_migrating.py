@@ -76,6 +76,12 @@ def test_a_database_of_a_newer_version_is_refused(
     assert refused.value.code is RefusalCode.DATABASE_OUTDATED
 
 
+def test_a_database_that_cannot_be_migrated_says_why(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="does not answer") as refused:
+        migrate(f"sqlite:///{tmp_path}/nowhere/allot.db")
+    assert refused.value.code is RefusalCode.DATABASE_UNAVAILABLE
+
+
 def test_migrating_twice_changes_nothing(url: str) -> None:
     migrate(url)
     migrate(url)
