@@ -5,8 +5,8 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from tests.nvml.api_server import ApiServer
 from tests.nvml.machine import FakeMachine
 
 SAMPLE_MS = 50
@@ -17,19 +17,30 @@ START = "import typer; from scheduler.entrypoints.cli.agent import agent; typer.
 REPOSITORY = Path(__file__).parents[2]
 
 
+class Target(Protocol):
+    """Where an agent posts to."""
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def token(self) -> str: ...
+
+
 @dataclass
 class AgentProcess:
     fake: FakeMachine
     directory: Path
     process: asyncio.subprocess.Process | None = None
+    node: str = NODE
 
-    async def start(self, api: ApiServer, *options: str) -> None:
+    async def start(self, api: Target, *options: str) -> None:
         token = self.directory / "token"
         token.write_text(api.token + "\n")
         with (self.directory / "agent.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-c", START, "--server", api.address, "--node", NODE, "--token-file", str(token)),
+                *("-c", START, "--server", api.address, "--node", self.node, "--token-file", str(token)),
                 *("--spool", str(self.directory / "spool" / "spool.db")),
                 *("--sample-ms", str(SAMPLE_MS), "--window-ms", str(WINDOW_MS), "--inventory-ms", "500"),
                 *("--watchdog-ms", "700", "--retry-ms-max", "200", *options),
@@ -58,4 +69,5 @@ class AgentProcess:
 
     async def _ended(self) -> int:
         assert self.process is not None
-        return await asyncio.wait_for(self.process.wait(), 20)
+        async with asyncio.timeout(20):
+            return await self.process.wait()
