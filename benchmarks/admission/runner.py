@@ -12,6 +12,7 @@ import datetime as dt
 import heapq
 import time
 from collections import defaultdict
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from scheduler.entrypoints.devcluster.client import ApiClient, Json
 
 NAMESPACE = "benchmark"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+MANAGED_BY = "benchmark.allot.dev/runner"
+"""The Jobs are this process's: their status is all that is to be known of them."""
 CONNECTIONS = 64
 
 
@@ -49,6 +52,7 @@ class Runner:
         self._due: list[tuple[float, str, int]] = []
         self._left = len(creations)
         self._began = 0.0
+        self._failure: BaseException | None = None
         self._done = asyncio.Event()
         self._is_due = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -56,12 +60,17 @@ class Runner:
 
     async def run(self, limit_seconds: float) -> float:
         """The makespan: from the first instant to the last completion."""
-        watch = asyncio.create_task(self._watch())
-        complete = asyncio.create_task(self._complete())
+        watch = self._start(self._watch())
+        complete = self._start(self._complete())
         self._began = time.monotonic()
-        create = asyncio.create_task(self._create())
+        create = self._start(self._create())
         try:
-            await asyncio.wait_for(self._done.wait(), limit_seconds)
+            async with asyncio.timeout(limit_seconds):
+                await self._done.wait()
+            if self._failure is not None:
+                raise SystemExit(f"the runner cannot go on: {self._failure!r}")
+        except TimeoutError:
+            raise SystemExit(f"not done in {limit_seconds:.0f} s: {self._progress()}") from None
         finally:
             for task in (watch, complete, create):
                 task.cancel()
@@ -81,16 +90,21 @@ class Runner:
             await self._api.post(JOBS, _job(creation), as_user=creation.queue.name)
 
     async def _watch(self) -> None:
-        async for event in self._api.watch(JOBS):
-            job = event["object"]
-            seen = self.seen.get(job["metadata"]["name"])
-            if seen is None or seen.completed is not None or event["type"] == "DELETED":
-                continue
-            if not job["spec"].get("suspend"):
-                self._note_launch(seen)
-            elif seen.launched is not None:
-                seen.launched = None
-                self._start(self._confirm_suspended(seen))
+        """A stream that the apiserver ends is begun again, from the state of then: what was seen is passed over."""
+        while True:
+            async for event in self._api.watch(JOBS):
+                if event["type"] in {"ADDED", "MODIFIED"}:
+                    self._look_at(event["object"])
+
+    def _look_at(self, job: Json) -> None:
+        seen = self.seen.get(job["metadata"]["name"])
+        if seen is None or seen.completed is not None:
+            return
+        if not job["spec"].get("suspend"):
+            self._note_launch(seen)
+        elif seen.launched is not None:
+            seen.launched = None
+            self._start(self._confirm_suspended(seen))
 
     def _note_launch(self, seen: Seen) -> None:
         if seen.launched is not None:
@@ -115,7 +129,8 @@ class Runner:
             self._is_due.clear()
             wait = max(0.0, self._due[0][0] - time.monotonic()) if self._due else 1.0
             try:
-                await asyncio.wait_for(self._is_due.wait(), min(wait, 1.0))
+                async with asyncio.timeout(min(wait, 1.0)):
+                    await self._is_due.wait()
             except TimeoutError:
                 continue
 
@@ -142,15 +157,22 @@ class Runner:
         async with self._at_once:
             await self._api.patch(f"{JOBS}/{seen.creation.name}/status", {"status": status})
 
-    def _start(self, work: Any) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            raise SystemExit(f"the runner cannot go on: {task.exception()}")
+            self._failure = task.exception()
+            self._done.set()
+
+    def _progress(self) -> str:
+        every = self.seen.values()
+        launched = sum(seen.first_launched is not None for seen in every)
+        return f"{len(every)} Jobs, {launched} launched, {len(every) - self._left} completed"
 
 
 def summary(runner: Runner, makespan_seconds: float) -> dict[str, Any]:
@@ -183,6 +205,7 @@ def _job(creation: Creation) -> Json:
         },
         "spec": {
             "suspend": True,
+            "managedBy": MANAGED_BY,
             "backoffLimit": 0,
             "template": {
                 "spec": {

@@ -88,6 +88,9 @@ class ObservedJob:
     unfit: str = ""
     spec_hash: str = ""
     is_deleted: bool = False
+    is_run_elsewhere: bool = False
+    """spec.managedBy gives it to another controller than Kubernetes' own: its pods, if any, are not for us to see, and
+    its status is the evidence."""
     checkpointed_at: Instant | None = None
 
     @property

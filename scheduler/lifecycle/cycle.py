@@ -5,9 +5,10 @@ work runs in one thread at a time; calls to the cluster run beside it and report
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from scheduler.decision.decide import step
 from scheduler.decision.plan import Plan
@@ -28,8 +29,9 @@ from scheduler.lifecycle.world import World
 from scheduler.ports import Clock, Cluster, Ids, Store
 
 LONGEST_WAIT_SECONDS = 1.0
-ACTIONS_AT_ONCE = 256
-"""Calls that are sent to the cluster together: their outcomes come back together too."""
+ACTIONS_AT_ONCE = 16
+"""Calls that are sent to the cluster together: their outcomes come back together too, so that few wait for one."""
+TELLS_AT_ONCE = 4
 INTENTS_AT_ONCE = 500
 """Launches that are recorded in one transaction, so that no submission waits long for the next one."""
 
@@ -45,6 +47,10 @@ class Inbox:
         taken = Inbox(self.changes, self.outcomes)
         self.changes, self.outcomes = [], []
         return taken
+
+    def put_back(self, taken: "Inbox") -> None:
+        self.changes[:0] = taken.changes
+        self.outcomes[:0] = taken.outcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class Cycle:
         self._commands = commands
         self._acts = acts
         self.state = State()
+        self._is_whole = True
         self.report: Callable[[CycleReport], None] = _nobody_reads
         self.last_plan: Plan | None = None
         self._inbox = Inbox()
@@ -86,6 +93,8 @@ class Cycle:
         self._retries: dict[WorkloadId, int] = {}
         self._retry_at: dict[WorkloadId, Instant] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._tells: list[TellJob] = []
+        self._telling: asyncio.Task[None] | None = None
 
     def wake(self) -> None:
         """Have the next cycle run at once. Call it on the event loop."""
@@ -101,11 +110,16 @@ class Cycle:
     async def run_once(self) -> CycleReport:
         """Wait for something to do, at most a second, and do it."""
         with suppress(TimeoutError):  # after a second age, pace and limits may have changed what is right
-            await asyncio.wait_for(self._wake.wait(), LONGEST_WAIT_SECONDS)
+            async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+                await self._wake.wait()
         self._wake.clear()
         inbox = self._inbox.take()
         now = self._clock.now()
-        report, actions = await asyncio.to_thread(self._think, inbox, now)
+        try:
+            report, actions = await asyncio.to_thread(self._think, inbox, now)
+        except BaseException:
+            self._inbox.put_back(inbox)  # nothing that was reported is lost to a failure: it is looked at again
+            raise
         if self._acts:
             self._send(actions)
         self.report(report)
@@ -122,7 +136,8 @@ class Cycle:
         told = self._absorb(inbox, now)
         plan = self._decide(now)
         refused = self._record(plan, now) if self._acts else 0
-        actions: list[Action] = [*self._next_actions(now), *told, *due_to_tell(self._world, now)]
+        actions = self._next_actions(now)
+        self._tells += told
         self.last_plan = plan
         return CycleReport(now, plan, len(actions), refused), actions
 
@@ -165,7 +180,13 @@ class Cycle:
         if self._world.policy is None or not self._cluster.is_reachable:
             return Plan(now)
         with self._world.deciding:
-            self.state, plan = step(self.state, self._world.take_changes(), now)
+            if self._is_whole:
+                state, changes = self.state, self._world.take_changes()
+            else:
+                state, changes = State(), self._world.everything()
+            self._is_whole = False  # a decision that fails half way leaves a memory that cannot be trusted
+            self.state, plan = step(state, changes, now)
+            self._is_whole = True
         return plan
 
     def _record(self, plan: Plan, now: Instant) -> int:
@@ -200,12 +221,27 @@ class Cycle:
     # --- on the event loop ---------------------------------------------------------------------------------------
 
     def _send(self, actions: Sequence[Action]) -> None:
-        """Launches first: people wait for those."""
+        """Launches first: people wait for those. Words come last, and wait for the words before them."""
         ordered = sorted(actions, key=_urgency)
         for start in range(0, len(ordered), ACTIONS_AT_ONCE):
-            task = asyncio.get_running_loop().create_task(self._apply(ordered[start : start + ACTIONS_AT_ONCE]))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._start(self._apply(ordered[start : start + ACTIONS_AT_ONCE]))
+        if self._telling is None or self._telling.done():
+            tells = [*self._tells, *due_to_tell(self._world, self._clock.now())]
+            self._tells = []
+            if tells:
+                self._telling = self._start(self._tell(tells))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def _tell(self, tells: Sequence[TellJob]) -> None:
+        """A few at a time: telling must not keep a launch waiting for a connection. A word that is lost is not said
+        again; the next verdict is."""
+        for start in range(0, len(tells), TELLS_AT_ONCE):
+            await self._cluster.apply(tells[start : start + TELLS_AT_ONCE])
 
     async def _apply(self, actions: Sequence[Action]) -> None:
         outcomes: list[ActionOutcome] = []
@@ -219,9 +255,7 @@ class Cycle:
 
 
 def _urgency(action: Action) -> int:
-    if isinstance(action, LaunchJob):
-        return 0
-    return 2 if isinstance(action, TellJob) else 1
+    return 0 if isinstance(action, LaunchJob) else 1
 
 
 def _parts(plan: Plan) -> list[Plan]:

@@ -52,5 +52,7 @@ def _looks_ended(batch: Batch, attempt: Attempt, workload: Workload, job: Observ
 
 def _lacks_pods(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> bool:
     """Whether pods of it may have run, or yet run, that have not been reported: none can where it was not launched."""
+    if job is not None and job.is_run_elsewhere:
+        return False
     was_launched = job is None or job.attempt_id == attempt.id
     return was_launched and len(batch.pod_runs(attempt.id)) < attempt.placement.pods

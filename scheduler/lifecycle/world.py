@@ -274,6 +274,22 @@ class World:
             pending, self._pending = self._pending, _Pending()
         return pending.as_changes()
 
+    def everything(self) -> Changes:
+        """The whole world as changes, for a decision that begins anew; what was pending is in it."""
+        with self.lock:
+            self._pending = _Pending()
+            return Changes(
+                policy=self.policy,
+                nodes=dict(self.nodes),
+                queued={w.id: w for w in self.workloads.values() if w.state is WorkloadState.QUEUED},
+                attempts=dict(self.attempts),
+                balances=dict(self.balances),
+                reservations=dict(self.reservations),
+                tiers={engineer.id: engineer.tier for engineer in self.people.values()},
+                pauses=self.pauses,
+                stops=self.stops,
+            )
+
     def take_dirty(self) -> list[WorkloadId]:
         with self.lock:
             dirty = sorted(self.dirty)

@@ -8,6 +8,7 @@ from scheduler.adapters.kubernetes.names import (
     AUTHOR,
     CHECKPOINTED_AT,
     DOMAIN,
+    JOB_CONTROLLER,
     KUEUE_QUEUE,
     SPEC_HASH,
     WORKLOAD,
@@ -73,6 +74,7 @@ def read_job(raw: RawObject, classes: Iterable[GpuClass]) -> ObservedJob:
         unfit=asked.cause if isinstance(asked, Unfit) else "",
         spec_hash=annotations.get(SPEC_HASH, ""),
         is_deleted=bool(metadata.get("deletionTimestamp")),
+        is_run_elsewhere=spec.get("managedBy", JOB_CONTROLLER) != JOB_CONTROLLER,
         checkpointed_at=instant_of(annotations.get(CHECKPOINTED_AT)),
     )
 

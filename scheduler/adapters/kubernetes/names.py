@@ -32,6 +32,8 @@ REASON: Final = "allot.dev/reason"
 AUTHOR: Final = "allot.dev/author"
 
 # what others write
+JOB_CONTROLLER: Final = "kubernetes.io/job-controller"
+"""The value of spec.managedBy that means Kubernetes' own, as its absence does."""
 KUEUE_QUEUE: Final = "kueue.x-k8s.io/queue-name"
 HOSTNAME: Final = "kubernetes.io/hostname"
 COMPLETION_INDEX: Final = "batch.kubernetes.io/job-completion-index"
