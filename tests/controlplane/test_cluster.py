@@ -135,7 +135,8 @@ async def test_logs_and_forwarded_ports_answer_and_say_that_they_are_simulated(
     )
     try:
         assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), 20)
+        async with asyncio.timeout(20):
+            assert await process.stdout.readline()
         async with ApiClient(f"http://127.0.0.1:{port}", ssl.create_default_context()) as sandbox:
             assert await sandbox.text("/") == says
     finally:

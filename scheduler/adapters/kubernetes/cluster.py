@@ -140,7 +140,8 @@ class KubernetesCluster:
             if not found.is_empty:
                 return found
             try:
-                await asyncio.wait_for(self._changed.wait(), deadline - loop.time())
+                async with asyncio.timeout_at(deadline):
+                    await self._changed.wait()
             except TimeoutError:
                 return session.mirror.drain()
 

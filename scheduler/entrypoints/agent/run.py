@@ -70,7 +70,8 @@ class Agent:
             await asyncio.gather(*tasks, stop, return_exceptions=True)
         self._recorder.pause(SensorState.RESTARTING)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._uploader.send_all(), LAST_WORD_SECONDS)
+            async with asyncio.timeout(LAST_WORD_SECONDS):
+                await self._uploader.send_all()
 
     async def _record(self) -> None:
         async with contextlib.aclosing(self._supervisor.readings()) as readings:

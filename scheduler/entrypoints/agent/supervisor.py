@@ -38,7 +38,8 @@ class _Child:
             with contextlib.suppress(ProcessLookupError):
                 stop()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.process.wait(), END_SECONDS)
+                async with asyncio.timeout(END_SECONDS):
+                    await self.process.wait()
                 return True
         return False
 
@@ -74,7 +75,8 @@ class Supervisor:
         allowed_ms = self._settings.first_reading_ms
         while True:
             try:
-                reading = await asyncio.wait_for(read_frame(child.stream), allowed_ms / 1_000)
+                async with asyncio.timeout(allowed_ms / 1_000):
+                    reading = await read_frame(child.stream)
             except TimeoutError:
                 logger.warning("no reading for %s ms: the sampler (pid %s) hangs", allowed_ms, child.process.pid)
                 return

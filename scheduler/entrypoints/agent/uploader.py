@@ -48,7 +48,8 @@ class Uploader:
         """For ever: on every wake, and at least as often as the inventory is due."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._settings.inventory_ms / 1_000)
+                async with asyncio.timeout(self._settings.inventory_ms / 1_000):
+                    await self._wake.wait()
             self._wake.clear()
             answer = await self.send_all()
             if answer.verdict is not Verdict.TAKEN:
