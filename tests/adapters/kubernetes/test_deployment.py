@@ -3,10 +3,9 @@
 import asyncio
 import random
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,35 +20,14 @@ from scheduler.domain.observations import ObservedJob
 from scheduler.domain.policy import SandboxTerms
 from scheduler.domain.reasons import Reason
 from scheduler.domain.workloads import WorkloadKind
-from scheduler.entrypoints.devcluster.client import ApiClient, ApiRefused
+from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from tests.adapters.kubernetes.conftest import CLASSES, H100, H100_NODES, now, settings_for
 from tests.contracts.cluster_contract import ClusterRig
+from tests.plugins.deployed import GROUPS, MANIFESTS, SERVICE, Kubectl, kubectl_job, namespace_named
 from tests.plugins.polling import eventually
 
 pytestmark = pytest.mark.controlplane
-
-MANIFESTS = Path(__file__).parents[3] / "manifests"
-SERVICE = "system:serviceaccount:allot-system:allot"
-GROUPS = ("system:serviceaccounts", "system:serviceaccounts:allot-system", "system:authenticated")
-Kubectl = Callable[..., str]
-
-
-@pytest.fixture
-async def managed(kubectl: Kubectl, api: ApiClient, namespace: str, tmp_path: Path) -> str:
-    """The test's namespace, managed as manifests/namespace manages one, in a cluster with our rights and policy."""
-    for name in ("allot-system", "allot-agents"):
-        kubectl("apply", "-f", "-", stdin=yaml.safe_dump(_namespace(name)))
-    for folder in ("observer", "managing"):
-        kubectl("apply", "-k", str(MANIFESTS / folder))
-    kubectl("apply", "-f", str(MANIFESTS / "base" / "account.yaml"))
-    for file in ("namespace.yaml", "writer.yaml"):
-        (tmp_path / file).write_text((MANIFESTS / "namespace" / file).read_text())
-    kustomization = (MANIFESTS / "namespace" / "kustomization.yaml").read_text()
-    (tmp_path / "kustomization.yaml").write_text(kustomization.replace("namespace: allot", f"namespace: {namespace}"))
-    kubectl("apply", "-k", str(tmp_path))
-    await _until_authors_are_stamped(api, namespace)
-    return namespace
 
 
 @pytest.fixture
@@ -76,7 +54,7 @@ def rig(cluster: KubernetesCluster, managed: str) -> ClusterRig:
 
 @pytest.mark.parametrize("overlay", ["sqlite", "postgres", "observe"])
 def test_every_overlay_is_accepted_by_the_apiserver(kubectl: Kubectl, managed: str, overlay: str) -> None:
-    kubectl("apply", "-f", "-", stdin=yaml.safe_dump(_namespace("allot")))
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump(namespace_named("allot")))
     rendered = kubectl("kustomize", str(MANIFESTS / "overlays" / overlay))
 
     accepted = kubectl("apply", "--dry-run=server", "-f", "-", stdin=rendered)
@@ -229,7 +207,7 @@ async def test_the_author_of_a_job_is_stamped_and_cannot_be_written(
     }
     kubectl("apply", "-f", "-", stdin=yaml.safe_dump(binding))
     ada = control_plane.kubeconfig_of(author, "system:authenticated")
-    manifest = _kubectl_job("ada-trains", annotations={"allot.dev/author": "bao@example.com"})
+    manifest = kubectl_job("ada-trains", annotations={"allot.dev/author": "bao@example.com"})
 
     kubectl("-n", managed, "apply", "-f", "-", stdin=yaml.safe_dump(manifest), kubeconfig=ada)
     seen = await rig.until(lambda seen: seen.job_named("ada-trains") is not None)
@@ -252,7 +230,7 @@ async def test_a_job_of_another_author_is_foreign_whatever_it_claims(
     stored = yaml.safe_load(kubectl("-n", managed, "get", "job/w-forged", "-o", "yaml"))
     await rig.do(DeleteJob(workload, made.uid))
     await rig.until(lambda seen: made.uid not in seen.jobs)
-    forged = _kubectl_job("w-forged", annotations=stored["metadata"]["annotations"])
+    forged = kubectl_job("w-forged", annotations=stored["metadata"]["annotations"])
     kubectl("-n", managed, "apply", "-f", "-", stdin=yaml.safe_dump(forged))
 
     outcome = await rig.do(CreateJob(workload, H100))
@@ -290,48 +268,8 @@ async def test_a_sandbox_has_an_address_a_key_and_a_home_that_outlives_it(
     assert "w-sandbox-home" in await _names(api, f"{core}/persistentvolumeclaims")
 
 
-def _namespace(name: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-
-
 def _documents(rendered: str) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(rendered) if document]
-
-
-def _kubectl_job(name: str, annotations: dict[str, str]) -> dict[str, Any]:
-    limits = {"nvidia.com/gpu": "1"}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": name,
-            "labels": {"allot.dev/project": "atlas", "allot.dev/time-limit": "1h"},
-            "annotations": annotations,
-        },
-        "spec": {
-            "suspend": True,
-            "template": {
-                "spec": {
-                    "restartPolicy": "Never",
-                    "containers": [{"name": "main", "image": "train:1", "resources": {"limits": limits}}],
-                }
-            },
-        },
-    }
-
-
-async def _until_authors_are_stamped(api: ApiClient, namespace: str) -> None:
-    """A policy takes effect a moment after it was created."""
-    path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
-
-    async def author() -> str:
-        try:
-            probe = await api.post(path, _kubectl_job("probe", {}), dryRun="All")
-        except ApiRefused:
-            return ""
-        return str((probe["metadata"].get("annotations") or {}).get("allot.dev/author", ""))
-
-    await eventually(author, bool)
 
 
 def _answer_through(control_plane: ControlPlane, target: str) -> str:

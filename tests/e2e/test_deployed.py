@@ -1,0 +1,84 @@
+"""The service with the rights that manifests/ gives it, and with those alone, for people who use nothing but kubectl."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scheduler.domain.reasons import Reason
+from scheduler.domain.workloads import WorkloadState
+from scheduler.entrypoints.devcluster.client import ApiClient
+from scheduler.entrypoints.devcluster.cluster import ControlPlane
+from tests.e2e.running import Running, Site
+from tests.e2e.witness import Witness
+from tests.plugins.deployed import GROUPS, SERVICE, Kubectl, kubectl_job
+from tests.plugins.polling import eventually
+
+pytestmark = pytest.mark.controlplane
+
+
+@pytest.fixture
+async def deployed(site: Site, control_plane: ControlPlane, managed: str) -> AsyncIterator[Running]:
+    assert managed == site.namespace
+    running = await Running.start(replace(site, kubeconfig=control_plane.kubeconfig_of(SERVICE, *GROUPS)))
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+def ada(control_plane: ControlPlane, kubectl: Kubectl, managed: str) -> Path:
+    """Her kubeconfig: she may edit the namespace, as an engineer may."""
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "ada", "namespace": managed},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "ada"}],
+    }
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump(binding))
+    return control_plane.kubeconfig_of("ada", "system:authenticated")
+
+
+async def test_a_job_applied_with_kubectl_is_taken_in_launched_and_charged_to_its_author(
+    deployed: Running, witness: Witness, kubectl: Kubectl, managed: str, ada: Path
+) -> None:
+    manifest = kubectl_job("ada-trains", project="aurora", command=("sleep", "2"))
+
+    kubectl("-n", managed, "apply", "-f", "-", stdin=yaml.safe_dump(manifest), kubeconfig=ada)
+
+    taken = await eventually(lambda: _taken_in(deployed, managed, "ada-trains"), lambda found: found is not None)
+    assert taken is not None
+    ended = await deployed.until(taken, WorkloadState.COMPLETED)
+    assert ended.owner == deployed.engineer("ada").id
+    (pod,) = witness.of_job(ended.job_uid)
+    assert deployed.charged(taken)[1] == pod.gpu_seconds * 1000
+    deployed.assert_settled(taken)
+
+
+async def test_a_job_that_cannot_be_taken_in_gets_an_event_that_says_why(
+    deployed: Running, kubectl: Kubectl, api: ApiClient, managed: str, ada: Path
+) -> None:
+    manifest = kubectl_job("ada-overreaches", project="no-such-project")
+
+    kubectl("-n", managed, "apply", "-f", "-", stdin=yaml.safe_dump(manifest), kubeconfig=ada)
+
+    events = await eventually(lambda: _events(api, managed), bool)
+    assert [event["reason"] for event in events] == [Reason.REFUSED]
+    assert "no-such-project" in events[0]["note"]
+    stored = yaml.safe_load(kubectl("-n", managed, "get", "job/ada-overreaches", "-o", "yaml", kubeconfig=ada))
+    assert stored["spec"]["suspend"] is True
+    assert stored["metadata"]["annotations"]["allot.dev/status"] == events[0]["note"]
+
+
+async def _taken_in(running: Running, namespace: str, name: str) -> Any:
+    with running.service.store.reading() as books:
+        found = books.workloads.by_job(namespace, name)
+    return found.id if found is not None else None
+
+
+async def _events(api: ApiClient, namespace: str) -> list[dict[str, Any]]:
+    events = await api.items(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")
+    return [event for event in events if event.get("reportingController") == "allot.dev/scheduler"]
