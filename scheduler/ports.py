@@ -26,6 +26,7 @@ from scheduler.domain.units import (
     GpuClassName,
     HoldId,
     Instant,
+    JobUid,
     PodUid,
     TeamName,
     Unit,
@@ -208,6 +209,10 @@ class WorkloadBook(Protocol):
 
     def by_job(self, namespace: str, job_name: str) -> Workload | None:
         """The latest whose Job had that name: a name may be used again."""
+        ...
+
+    def with_jobs(self, uids: Sequence[JobUid]) -> set[JobUid]:
+        """Which of these Jobs belong to a workload, of whatever state."""
         ...
 
     def save(self, workloads: Sequence[Workload]) -> list[WorkloadId]:

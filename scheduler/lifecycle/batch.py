@@ -1,6 +1,6 @@
 """What one transaction changes: collected as values, written in bulk, and put into the world once committed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -43,6 +43,8 @@ class Batch:
         self._new_attempts: dict[AttemptId, Attempt] = {}
         self._attempts: dict[AttemptId, Attempt] = {}
         self._pods: dict[PodUid, PodRun] = {}
+        self._pods_of: dict[AttemptId, dict[PodUid, PodRun]] = {}
+        self._known_holds: dict[AttemptId, Sequence[Hold]] = {}
         self._transactions: list[Transaction] = []
         self._opened: dict[HoldId, Hold] = {}
         self._assigned: dict[HoldId, AttemptId] = {}
@@ -71,16 +73,27 @@ class Batch:
         """How many workloads of this owner the batch adds."""
         return sum(workload.owner == owner for workload in self._added.values())
 
+    def live_attempt(self, workload_id: WorkloadId) -> Attempt | None:
+        """As it is after what this batch has done: one that it ended is none."""
+        known = self.world.live_attempt(workload_id)
+        attempt = self.attempt(known.id) if known is not None else None
+        return attempt if attempt is not None and attempt.is_live else None
+
     def pod_runs(self, attempt_id: AttemptId) -> list[PodRun]:
-        runs = dict(self.world.pods.get(attempt_id, {}))
-        runs.update((uid, run) for uid, run in self._pods.items() if run.attempt_id == attempt_id)
+        runs = {**self.world.pods.get(attempt_id, {}), **self._pods_of.get(attempt_id, {})}
         return [runs[uid] for uid in sorted(runs)]
 
     def holds_of(self, attempt_id: AttemptId) -> list[Hold]:
         """The attempt's holds in funding order, with what this batch has done to them."""
-        holds = {hold.id: hold for hold in self.books.holds.of_attempt(attempt_id)}
+        if attempt_id not in self._known_holds:
+            self.fetch_holds([attempt_id])
+        holds = {hold.id: hold for hold in self._known_holds[attempt_id]}
         holds.update((hold.id, hold) for hold in self._opened.values() if hold.attempt_id == attempt_id)
         return [self._as_charged(hold) for hold in sorted(holds.values(), key=lambda h: (h.opened_at, h.order, h.id))]
+
+    def fetch_holds(self, ids: Sequence[AttemptId]) -> None:
+        """Read the holds of attempts that are about to be settled, in one query."""
+        self._known_holds.update(self.books.holds.of_attempts(ids))
 
     def _as_charged(self, hold: Hold) -> Hold:
         return replace(hold, charged=hold.charged + self._hold_charges.get(hold.id, 0))
@@ -91,6 +104,19 @@ class Batch:
         if known is None:
             known = self.world.covered[attempt_id] = sum(h.amount for h in self.books.holds.of_attempt(attempt_id))
         return known + sum(hold.amount for hold in self._opened.values() if hold.attempt_id == attempt_id)
+
+    @property
+    def stops(self) -> Sequence[Stop]:
+        """Those that this batch adds."""
+        return self._stops
+
+    def attempts_made(self, workload_id: WorkloadId) -> int:
+        """How many attempts the workload has had."""
+        known = self.world.attempts_made.get(workload_id)
+        if known is None:
+            known = len(self.books.attempts.of_workload(workload_id))
+            self.world.attempts_made[workload_id] = known
+        return known
 
     # --- changing ------------------------------------------------------------------------------------------------
 
@@ -120,6 +146,7 @@ class Batch:
 
     def put_pod(self, run: PodRun) -> None:
         self._pods[run.pod_uid] = run
+        self._pods_of.setdefault(run.attempt_id, {})[run.pod_uid] = run
 
     def add_allowance(self, allowance: Allowance) -> None:
         self._allowances.append(allowance)
@@ -191,6 +218,7 @@ class Batch:
         """Put what was committed into the world."""
         world = self.world
         with world.lock:
+            world.attempts_made.update(dict.fromkeys(self._added, 0))
             world.put_workloads([*self._added.values(), *self._changed.values()])
             world.put_attempts([*self._new_attempts.values(), *self._attempts.values()])
             world.put_pod_runs(self._pods.values())

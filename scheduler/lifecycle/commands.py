@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 from scheduler.domain.allowances import Allowance, AllowanceSource, holders_for
 from scheduler.domain.brakes import Brake, Pause
-from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, NotFound, NotPermitted, RefusalCode
+from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, NotFound, NotPermitted, Refusal, RefusalCode
+from scheduler.domain.idleness import Exemption
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
 from scheduler.domain.records import AuditEvent, CommandRecord, PolicyVersion, Sandbox
-from scheduler.domain.units import AllowanceId, CommandId, EngineerId, Instant, WorkloadId
+from scheduler.domain.units import AllowanceId, CommandId, EngineerId, Instant, JobUid, WorkloadId
 from scheduler.domain.workloads import (
     Attempt,
     AttemptState,
@@ -28,6 +29,7 @@ from scheduler.lifecycle.grant import Award, award
 from scheduler.lifecycle.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.submit import judge, new_workload, with_defaults
 from scheduler.lifecycle.together import Together
+from scheduler.lifecycle.wanted import exempt
 from scheduler.lifecycle.world import World
 from scheduler.ports import Ids, Store
 
@@ -38,6 +40,15 @@ class Command:
 
     id: CommandId
     body_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A Job that somebody applied, read as the workload that it asks for."""
+
+    author: Engineer
+    spec: WorkloadSpec
+    job: ObservedJob
 
 
 class Commands:
@@ -88,32 +99,41 @@ class Commands:
 
         return self._submissions.run(queue, now)
 
-    def take_in(self, author: Engineer, spec: WorkloadSpec, job: ObservedJob, *, now: Instant) -> Workload:
-        """Queue a Job that an engineer applied to the cluster. Raises the same Refusals as a submission.
+    def take_in(self, candidates: Sequence[Candidate], *, now: Instant) -> dict[JobUid, Refusal]:
+        """Queue Jobs that engineers applied to the cluster, together. Returns why some were refused.
 
         One Job is taken in once: a cancelled one that its user left suspended is not queued again.
         """
+        refused: dict[JobUid, Refusal] = {}
         with self._changing(now) as batch:
-            known = batch.books.workloads.by_job(job.namespace, job.name)
-            if known is not None and known.job_uid == job.uid:
-                return known
             policy = self._world.require_policy()
-            spec = with_defaults(spec, policy)
-            self._judge(spec, author, policy, now)
-            workload = new_workload(
-                spec,
-                author,
-                workload_id=WorkloadId(self._ids.new("w")),
-                namespace=job.namespace,
-                now=now,
-                origin=Origin.KUBECTL,
-                job_name=job.name,
-            )
-            workload = replace(workload, job_uid=job.uid)
-            batch.add_workload(workload)
-            caller = Caller(author.subject, author.roles)
-            batch.audit(caller, "take in", workload.id, after=f"{job.namespace}/{job.name}")
-        return workload
+            known = batch.books.workloads.with_jobs([candidate.job.uid for candidate in candidates])
+            for candidate in candidates:
+                if candidate.job.uid in known:
+                    continue
+                spec = with_defaults(candidate.spec, policy)
+                try:
+                    self._judge(spec, candidate.author, policy, now)
+                except Refusal as refusal:
+                    refused[candidate.job.uid] = refusal
+                    continue
+                self._add_taken_in(batch, candidate, spec)
+        return refused
+
+    def _add_taken_in(self, batch: Batch, candidate: Candidate, spec: WorkloadSpec) -> None:
+        job, author = candidate.job, candidate.author
+        workload = new_workload(
+            spec,
+            author,
+            workload_id=WorkloadId(self._ids.new("w")),
+            namespace=job.namespace,
+            now=batch.now,
+            origin=Origin.KUBECTL,
+            job_name=job.name,
+        )
+        batch.add_workload(replace(workload, job_uid=job.uid))
+        caller = Caller(author.subject, author.roles)
+        batch.audit(caller, "take in", workload.id, after=f"{job.namespace}/{job.name}")
 
     def cancel(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> Workload:
         """End it for good. What runs is given its grace; its GPUs are charged until its pods have ended."""
@@ -136,10 +156,11 @@ class Commands:
             return self._known(batch, workload.id)
 
     def resume(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> Workload:
-        """Queue a stopped sandbox again."""
+        """Queue a stopped sandbox again, or any work that was suspended because it rested."""
         with self._changing(now) as batch:
             workload = self._own(batch, caller, workload_id)
-            _require_sandbox(workload)
+            if workload.state_reason is not Reason.IDLE:
+                _require_sandbox(workload)
             changed = batch.change_workload(workload, state=WorkloadState.QUEUED, state_reason=Reason.SUBMITTED)
             batch.audit(caller, "resume", workload.id, request_id=request_id)
         return changed
@@ -153,6 +174,31 @@ class Commands:
             extend_attempt(batch, workload, extra_ms, self._ids.new)
             batch.audit(caller, "extend", workload.id, request_id=request_id, after=f"{extra_ms} ms")
             return self._known(batch, workload.id)
+
+    def exempt(
+        self,
+        caller: Caller,
+        workload_id: WorkloadId,
+        why: str,
+        expires_at: Instant,
+        *,
+        now: Instant,
+        request_id: str = "",
+    ) -> Exemption:
+        """Let it rest until then: the owner, or an operator, answers for it."""
+        with self._changing(now) as batch:
+            workload = self._own(batch, caller, workload_id)
+            made = exempt(batch, caller, workload, why, expires_at)
+            batch.audit(caller, "exempt", workload.id, request_id=request_id, after=made.why)
+        return made
+
+    def withdraw_exemption(
+        self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = ""
+    ) -> None:
+        with self._changing(now) as batch:
+            workload = self._own(batch, caller, workload_id)
+            batch.books.idleness.withdraw(workload.id)
+            batch.audit(caller, "withdraw exemption", workload.id, request_id=request_id)
 
     def record_checkpoint(self, caller: Caller, workload_id: WorkloadId, *, now: Instant) -> Attempt:
         """Note that the workload has saved its work: what a preemption costs and refunds counts from here."""

@@ -3,27 +3,44 @@
 from collections.abc import Iterable
 
 from scheduler.domain.actions import TellJob
-from scheduler.domain.errors import Refusal
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.units import Instant
-from scheduler.lifecycle.commands import Commands
+from scheduler.lifecycle.commands import Candidate, Commands
 from scheduler.lifecycle.world import World
+
+TAKEN_IN_AT_ONCE = 200
+"""Jobs that are queued in one transaction."""
 
 
 def take_in_jobs(commands: Commands, world: World, jobs: Iterable[ObservedJob | None], now: Instant) -> list[TellJob]:
     """Queue each Job that is new, suspended and not ours. Returns what to tell about those that were refused."""
+    candidates: list[Candidate] = []
     told: list[TellJob] = []
-    for job in jobs:
-        if job is None or not _is_new(world, job):
+    for job in {job.uid: job for job in jobs if job is not None}.values():
+        if not _is_new(world, job):
             continue
-        cause = _take_in(commands, world, job, now)
-        if cause:
-            world.refused_jobs[job.uid] = job
-            message = sentence(Reason.REFUSED, {"cause": cause})
-            told.append(TellJob(job.namespace, job.name, job.uid, Reason.REFUSED, message))
+        author = _author(world, job)
+        if job.asked is None:
+            told.append(_refuse(world, job, job.unfit or "its template cannot be read as a workload"))
+        elif author is None:
+            told.append(_refuse(world, job, f"{job.author or 'its author'} is no engineer in the directory"))
+        else:
+            candidates.append(Candidate(author, job.asked, job))
+    for start in range(0, len(candidates), TAKEN_IN_AT_ONCE):
+        part = candidates[start : start + TAKEN_IN_AT_ONCE]
+        refused = commands.take_in(part, now=now)
+        for candidate in part:
+            refusal = refused.get(candidate.job.uid)
+            if refusal is not None:
+                told.append(_refuse(world, candidate.job, f"{refusal} ({refusal.code.value})"))
     return told
+
+
+def _refuse(world: World, job: ObservedJob, cause: str) -> TellJob:
+    world.refused_jobs[job.uid] = job
+    return TellJob(job.namespace, job.name, job.uid, Reason.REFUSED, sentence(Reason.REFUSED, {"cause": cause}))
 
 
 def _is_new(world: World, job: ObservedJob) -> bool:
@@ -42,20 +59,6 @@ def _was_mended(world: World, job: ObservedJob) -> bool:
     return refused is None or (refused.asked, refused.unfit, refused.author) != (job.asked, job.unfit, job.author)
 
 
-def _take_in(commands: Commands, world: World, job: ObservedJob, now: Instant) -> str:
-    """Empty where it was taken in, else the cause."""
-    if job.asked is None:
-        return job.unfit or "its template cannot be read as a workload"
-    author = _author(world, job)
-    if author is None:
-        return f"{job.author or 'its author'} is no engineer in the directory"
-    try:
-        commands.take_in(author, job.asked, job, now=now)
-    except Refusal as refusal:
-        return f"{refusal} ({refusal.code.value})"
-    return ""
-
-
 def _author(world: World, job: ObservedJob) -> Engineer | None:
     """By the name that the admission policy stamped: never by a label, which its user can write."""
-    return next((e for e in world.people.values() if job.author and e.subject == job.author), None)
+    return world.by_subject.get(job.author) if job.author else None

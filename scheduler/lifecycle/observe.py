@@ -30,8 +30,24 @@ def observe(batch: Batch, changes: ClusterChanges) -> None:
         world.put_observed_pod(pod)
     if changes.is_relist:
         _end_vanished_pods(batch, {pod.uid for pod in changes.pods})
+    _fetch_holds_of_ending(batch, touched)
     for workload_id in sorted(touched):
         _advance(batch, workload_id)
+
+
+def _fetch_holds_of_ending(batch: Batch, touched: set[WorkloadId]) -> None:
+    """One query for all the attempts whose Jobs are over."""
+    world = batch.world
+    ending = [
+        attempt.id
+        for workload_id in touched
+        if (attempt := world.live_attempt(workload_id)) is not None
+        and (workload := world.workloads.get(workload_id)) is not None
+        and (job := world.job_of(workload)) is not None
+        and (job.has_ended or job.is_confirmed_suspended)
+    ]
+    if ending:
+        batch.fetch_holds(sorted(ending))
 
 
 def look_again(batch: Batch) -> None:
@@ -87,7 +103,7 @@ def _attempt_of_pod(batch: Batch, pod: ObservedPod, workload_id: WorkloadId | No
     """
     if workload_id is None:
         return None
-    attempt = batch.world.live_attempt(workload_id)
+    attempt = batch.live_attempt(workload_id)
     if attempt is None:
         return None
     if pod.uid in batch.world.pods.get(attempt.id, {}):
@@ -147,7 +163,7 @@ def _end_of(pod: ObservedPod, started_at: Instant | None, now: Instant) -> tuple
 def _advance(batch: Batch, workload_id: WorkloadId) -> None:
     """Move the workload's live attempt on: started, checkpointed, or ended."""
     world = batch.world
-    attempt = world.live_attempt(workload_id)
+    attempt = batch.live_attempt(workload_id)
     workload = batch.workload(workload_id)
     if workload is None:
         return
@@ -156,7 +172,6 @@ def _advance(batch: Batch, workload_id: WorkloadId) -> None:
         if job is None and workload.job_uid is not None:
             _lose_job(batch, workload)
         return
-    attempt = batch.attempt(attempt.id) or attempt
     attempt = _note_progress(batch, attempt, job)
     if has_ended(batch, attempt, workload, job):
         if job is not None and job.is_complete and not batch.pod_runs(attempt.id):

@@ -72,11 +72,10 @@ def _new_attempt(batch: Batch, workload: Workload, launch: Launch, attempt_id: A
     """The attempt with the terms of the policy in force: it keeps them though the policy may change."""
     policy = batch.world.require_policy()
     priority_class = policy.priority_classes[workload.spec.priority_class]
-    earlier = batch.books.attempts.of_workload(workload.id)
     return Attempt(
         id=attempt_id,
         workload_id=workload.id,
-        number=len(earlier) + 1,
+        number=batch.attempts_made(workload.id) + 1,
         owner=workload.owner,
         team=workload.team,
         pool=launch.pool,

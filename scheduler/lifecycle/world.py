@@ -6,6 +6,8 @@ and replaced whole; a lock guards the few lines that replace them, because comma
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from scheduler.decision.snapshot import Changes, Reservation
@@ -40,63 +42,94 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
+class _Pending:
+    """Changes not yet given to the decision."""
+
+    def __init__(self) -> None:
+        self.policy: Policy | None = None
+        self.nodes: dict[NodeName, Node | None] = {}
+        self.queued: dict[WorkloadId, Workload | None] = {}
+        self.attempts: dict[AttemptId, Attempt | None] = {}
+        self.balances: dict[AllowanceId, AllowanceBalance | None] = {}
+        self.reservations: dict[WorkloadId, Reservation | None] = {}
+        self.tiers: dict[EngineerId, TierName | None] = {}
+        self.pauses: tuple[Pause, ...] | None = None
+        self.stops: tuple[Stop, ...] | None = None
+
+    def as_changes(self) -> Changes:
+        return Changes(
+            policy=self.policy,
+            nodes=self.nodes,
+            queued=self.queued,
+            attempts=self.attempts,
+            balances=self.balances,
+            reservations=self.reservations,
+            tiers=self.tiers,
+            pauses=self.pauses,
+            stops=self.stops,
+        )
+
+
+@dataclass(eq=False)
 class World:
     """The mirror, and what of it changed since the decision last looked (`take_changes`)."""
 
     tick: int = 0
     """Grows with every visible change."""
 
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.writer = threading.RLock()
-        """Held from the first look at the world to its update: in this process the world is what the store says.
-        Between processes the versions of workloads and the floors of accounts decide."""
-        self.deciding = threading.RLock()
-        """Held while the decision's memory changes or is read."""
-        self.policy: Policy | None = None
-        self.people: dict[EngineerId, Engineer] = {}
-        self.nodes: dict[NodeName, Node] = {}
-        self.workloads: dict[WorkloadId, Workload] = {}
-        """All that are not final, and final ones whose Job must still be dealt with."""
-        self.attempts: dict[AttemptId, Attempt] = {}
-        self.attempt_of: dict[WorkloadId, AttemptId] = {}
-        self.pods: dict[AttemptId, dict[PodUid, PodRun]] = {}
-        self.jobs: dict[JobUid, ObservedJob] = {}
-        self.workload_of_job: dict[JobUid, WorkloadId] = {}
-        self.observed_pods: dict[PodUid, ObservedPod] = {}
-        self.balances: dict[AllowanceId, AllowanceBalance] = {}
-        self.reservations: dict[WorkloadId, Reservation] = {}
-        self.pauses: tuple[Pause, ...] = ()
-        self.stops: tuple[Stop, ...] = ()
-        self.verdicts: dict[WorkloadId, RecordedVerdict] = {}
-        self.untold: dict[WorkloadId, RecordedVerdict] = {}
-        """Verdicts that their Jobs have not been told, oldest first."""
-        self.covered: dict[AttemptId, int] = {}
-        """Standard GPU-milliseconds that the holds of an attempt cover in all, where that has been asked."""
-        self.keys: dict[WorkloadId, str] = {}
-        self.dirty: set[WorkloadId] = set()
-        """Workloads whose Job may not be as it should: `act` looks at them."""
-        self.inventories: dict[NodeName, Inventory] = {}
-        """What each node's agent says is there."""
-        self.windows: dict[GpuUuid, Window] = {}
-        """The latest window of each GPU."""
-        self.holders: dict[GpuUuid, AttemptId] = {}
-        """Which attempt has which GPU, as far as that is known."""
-        self.attempts_on: dict[NodeName, dict[AttemptId, int]] = {}
-        """The GPUs of a node that each live attempt has there."""
-        self.attempt_of_pod: dict[PodUid, AttemptId] = {}
-        """By the pods of live attempts."""
-        self.unjudged: dict[AttemptId, list[tuple[GpuUuid, Spell]]] = {}
-        """What came of an attempt's GPUs since the idle rules last looked."""
-        self.awaited: dict[WorkloadId, Instant] = {}
-        """Workloads whose attempts look ended, but not everything about it has been reported; since when."""
-        self.in_flight: set[WorkloadId] = set()
-        """Workloads for which a call to the cluster is under way: their attempts do not end meanwhile."""
-        self.generations: dict[JobUid, int] = {}
-        """The generation that our last write gave a Job: an older report of it is stale."""
-        self.refused_jobs: dict[JobUid, ObservedJob] = {}
-        """Jobs of users that were not taken in and have been told so, as they were then."""
-        self._pending = _Pending()
+    lock: AbstractContextManager[bool] = field(default_factory=threading.RLock)
+    writer: AbstractContextManager[bool] = field(default_factory=threading.RLock)
+    """Held from the first look at the world to its update: in this process the world is what the store says.
+    Between processes the versions of workloads and the floors of accounts decide."""
+    deciding: AbstractContextManager[bool] = field(default_factory=threading.RLock)
+    """Held while the decision's memory changes or is read."""
+    policy: Policy | None = None
+    people: dict[EngineerId, Engineer] = field(default_factory=dict)
+    by_subject: dict[str, Engineer] = field(default_factory=dict)
+    nodes: dict[NodeName, Node] = field(default_factory=dict)
+    workloads: dict[WorkloadId, Workload] = field(default_factory=dict)
+    """All that are not final, and final ones whose Job must still be dealt with."""
+    attempts: dict[AttemptId, Attempt] = field(default_factory=dict)
+    attempt_of: dict[WorkloadId, AttemptId] = field(default_factory=dict)
+    pods: dict[AttemptId, dict[PodUid, PodRun]] = field(default_factory=dict)
+    jobs: dict[JobUid, ObservedJob] = field(default_factory=dict)
+    workload_of_job: dict[JobUid, WorkloadId] = field(default_factory=dict)
+    observed_pods: dict[PodUid, ObservedPod] = field(default_factory=dict)
+    balances: dict[AllowanceId, AllowanceBalance] = field(default_factory=dict)
+    reservations: dict[WorkloadId, Reservation] = field(default_factory=dict)
+    pauses: tuple[Pause, ...] = ()
+    stops: tuple[Stop, ...] = ()
+    verdicts: dict[WorkloadId, RecordedVerdict] = field(default_factory=dict)
+    untold: dict[WorkloadId, RecordedVerdict] = field(default_factory=dict)
+    """Verdicts that their Jobs have not been told, oldest first."""
+    attempts_made: dict[WorkloadId, int] = field(default_factory=dict)
+    """How many attempts a workload has had, where that has been asked."""
+    covered: dict[AttemptId, int] = field(default_factory=dict)
+    """Standard GPU-milliseconds that the holds of an attempt cover in all, where that has been asked."""
+    keys: dict[WorkloadId, str] = field(default_factory=dict)
+    dirty: set[WorkloadId] = field(default_factory=set)
+    """Workloads whose Job may not be as it should: `act` looks at them."""
+    inventories: dict[NodeName, Inventory] = field(default_factory=dict)
+    """What each node's agent says is there."""
+    windows: dict[GpuUuid, Window] = field(default_factory=dict)
+    """The latest window of each GPU."""
+    holders: dict[GpuUuid, AttemptId] = field(default_factory=dict)
+    """Which attempt has which GPU, as far as that is known."""
+    attempts_on: dict[NodeName, dict[AttemptId, int]] = field(default_factory=dict)
+    """The GPUs of a node that each live attempt has there."""
+    attempt_of_pod: dict[PodUid, AttemptId] = field(default_factory=dict)
+    """By the pods of live attempts."""
+    unjudged: dict[AttemptId, list[tuple[GpuUuid, Spell]]] = field(default_factory=dict)
+    """What came of an attempt's GPUs since the idle rules last looked."""
+    awaited: dict[WorkloadId, Instant] = field(default_factory=dict)
+    """Workloads whose attempts look ended, but not everything about it has been reported; since when."""
+    in_flight: set[WorkloadId] = field(default_factory=set)
+    """Workloads for which a call to the cluster is under way: their attempts do not end meanwhile."""
+    generations: dict[JobUid, int] = field(default_factory=dict)
+    """The generation that our last write gave a Job: an older report of it is stale."""
+    refused_jobs: dict[JobUid, ObservedJob] = field(default_factory=dict)
+    """Jobs of users that were not taken in and have been told so, as they were then."""
+    _pending: _Pending = field(default_factory=_Pending)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -135,6 +168,7 @@ class World:
         with self.lock:
             for engineer in engineers:
                 self.people[engineer.id] = engineer
+                self.by_subject[engineer.subject] = engineer
                 self._pending.tiers[engineer.id] = engineer.tier
 
     def put_node(self, name: NodeName, node: Node | None) -> None:
@@ -165,6 +199,7 @@ class World:
                 self.workload_of_job.pop(workload.job_uid, None)
             self.keys.pop(workload_id, None)
             self.awaited.pop(workload_id, None)
+            self.attempts_made.pop(workload_id, None)
             self.verdicts.pop(workload_id, None)
             self.untold.pop(workload_id, None)
 
@@ -179,6 +214,7 @@ class World:
                     _put(here, attempt.id, pods * attempt.pod.gpus if live is not None else None)
                 if live is not None:
                     self.attempt_of[attempt.workload_id] = attempt.id
+                    self.attempts_made[attempt.workload_id] = attempt.number
                 else:
                     for pod_uid in self.pods.pop(attempt.id, {}):
                         self.attempt_of_pod.pop(pod_uid, None)
@@ -323,34 +359,6 @@ class World:
                 sandbox = books.control.sandbox(workload.id)
                 if sandbox is not None:
                     self.keys[workload.id] = sandbox.key
-
-
-class _Pending:
-    """Changes not yet given to the decision."""
-
-    def __init__(self) -> None:
-        self.policy: Policy | None = None
-        self.nodes: dict[NodeName, Node | None] = {}
-        self.queued: dict[WorkloadId, Workload | None] = {}
-        self.attempts: dict[AttemptId, Attempt | None] = {}
-        self.balances: dict[AllowanceId, AllowanceBalance | None] = {}
-        self.reservations: dict[WorkloadId, Reservation | None] = {}
-        self.tiers: dict[EngineerId, TierName | None] = {}
-        self.pauses: tuple[Pause, ...] | None = None
-        self.stops: tuple[Stop, ...] | None = None
-
-    def as_changes(self) -> Changes:
-        return Changes(
-            policy=self.policy,
-            nodes=self.nodes,
-            queued=self.queued,
-            attempts=self.attempts,
-            balances=self.balances,
-            reservations=self.reservations,
-            tiers=self.tiers,
-            pauses=self.pauses,
-            stops=self.stops,
-        )
 
 
 def _put(mapping: dict[_K, _V], key: _K, value: _V | None) -> None:

@@ -10,7 +10,7 @@ from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, rows_by_id, update_all
 from scheduler.adapters.sql.tables.workloads import workloads
 from scheduler.domain.errors import InvalidInput, RefusalCode
-from scheduler.domain.units import EngineerId, TeamName, WorkloadId
+from scheduler.domain.units import EngineerId, JobUid, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadState
 
 _WORKLOAD = RowCodec(Workload, workloads)
@@ -39,6 +39,10 @@ class SqlWorkloads:
             .where(workloads.c.namespace == namespace, workloads.c.job_name == job_name)
             .order_by(workloads.c.submitted_at.desc(), workloads.c.id.desc())
         )
+
+    def with_jobs(self, uids: Sequence[JobUid]) -> set[JobUid]:
+        statement = select(workloads.c.job_uid)
+        return {JobUid(row.job_uid) for row in rows_by_id(self.connection, statement, workloads.c.job_uid, uids)}
 
     def save(self, saved: Sequence[Workload]) -> list[WorkloadId]:
         statement = select(workloads.c.id, workloads.c.version).with_for_update()
