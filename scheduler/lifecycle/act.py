@@ -116,7 +116,7 @@ def _workload_of(action: Action) -> WorkloadId | None:
 
 def _abandon(batch: Batch, workload: Workload, reason: Reason, cause: str) -> None:
     """Fail closed: holds are given back and the workload ends with the cause; its owner mends it and submits again."""
-    attempt = batch.world.live_attempt(workload.id)
+    attempt = batch.live_attempt(workload.id)
     if attempt is not None:
         end_attempt(batch, replace(attempt, stop_reason=attempt.stop_reason or reason), None)
     elif not workload.state.is_final:
@@ -128,7 +128,7 @@ def _abandon(batch: Batch, workload: Workload, reason: Reason, cause: str) -> No
 
 def _hold_back(batch: Batch, workload: Workload, until: Instant, cause: str) -> None:
     """Give back what its launch held, and queue it again for a later try: what forbade it may be mended."""
-    attempt = batch.world.live_attempt(workload.id)
+    attempt = batch.live_attempt(workload.id)
     if attempt is not None and attempt.state is AttemptState.LAUNCHING:
         end_attempt(batch, replace(attempt, stop_reason=Reason.BACKOFF), None)
     waiting = batch.workload(workload.id) or workload

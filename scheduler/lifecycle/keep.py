@@ -37,7 +37,10 @@ def enforce_limits(batch: Batch) -> list[Attempt]:
     """Stop what has run for its time limit, and what has not started within the start timeout."""
     policy = batch.world.require_policy()
     stopped: list[Attempt] = []
-    for attempt in list(batch.world.attempts.values()):
+    for attempt_id in list(batch.world.attempts):
+        attempt = batch.attempt(attempt_id)
+        if attempt is None:
+            continue
         if attempt.state is AttemptState.RUNNING and attempt.started_at is not None:
             if batch.now - attempt.started_at >= attempt.time_limit_ms:
                 stop_attempt(batch, attempt, Reason.TIME_LIMIT, {"limit": _hours(attempt.time_limit_ms)})

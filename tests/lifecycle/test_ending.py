@@ -7,7 +7,8 @@ from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
 from scheduler.ledger.journal import Account, AccountKind
 from scheduler.lifecycle.ending import PATIENCE_MS, postpone
-from scheduler.lifecycle.observe import look_again
+from scheduler.lifecycle.keep import enforce_limits
+from scheduler.lifecycle.observe import look_again, observe
 from scheduler.lifecycle.record import stop_attempt
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen
 
@@ -166,3 +167,30 @@ def test_a_pod_that_ended_unseen_ran_until_its_job_was_told_to_suspend(company: 
     company.see(changes(at_rest, is_relist=True))
     assert company.workload(workload.id).state is WorkloadState.CANCELLED
     assert charged(company, grant) == 60_000 * GPUS
+
+
+def test_an_end_that_is_reported_twice_at_once_and_is_overdue_besides_is_settled_once(company: Company) -> None:
+    workload, grant, attempt = launched(company)
+    start = company.now
+    company.see(changes(pod_seen(workload, started_at=start), job_seen(workload, is_suspended=False, active=1)))
+    company.now = later(start, workload.spec.time_limit_ms // 1000 + 5)
+    ended = changes(
+        pod_seen(
+            workload,
+            started_at=start,
+            finished_at=later(start, 7),
+            phase=PodPhase.SUCCEEDED,
+            exit_code=0,
+            attempt_id=attempt.id,
+        ),
+        job_seen(workload, is_suspended=False, is_complete=True, attempt_id=attempt.id),
+    )
+    with company.changing() as batch:
+        observe(batch, ended)
+        observe(batch, ended)
+        look_again(batch)
+        enforce_limits(batch)
+    assert company.workload(workload.id).state is WorkloadState.COMPLETED
+    assert charged(company, grant) == 7_000 * GPUS
+    with company.store.reading() as books:
+        assert books.holds.open_ones() == []
