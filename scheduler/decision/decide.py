@@ -6,10 +6,9 @@ may refuse some of it, and feeds back what became of it; what is not fed back is
 """
 
 from scheduler.decision import evidence
-from scheduler.decision.booked import NOTHING_BOOKED
 from scheduler.decision.index import Index
 from scheduler.decision.plan import Plan
-from scheduler.decision.preemption import find_victims
+from scheduler.decision.preemption import Outlook
 from scheduler.decision.queue import Lane, Line
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
@@ -39,10 +38,12 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     """Take what changed and plan anew. The state is changed in place and returned; nobody else may use it meanwhile."""
     index = state.absorb(changes, now)
     lines = _judge_lines(index)
+    index.touch_lanes()
+    lanes = list(index.dirty_lanes)
+    index.dirty_lanes.clear()
+    paying, unfunded = _judge_lanes(index, lanes)
     walk = Walk(index)
     lapsed = walk.serve_reservations()
-    lanes = list(index.dirty_lanes)
-    paying, unfunded = _judge_lanes(index, lanes)
     walk.serve(paying)
     walk.serve_unfunded(unfunded)
     verdicts = state.teller.tell(index, walk, lanes, [*lines, *walk.set_aside])
@@ -51,17 +52,21 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
 
 
 def _judge_lines(index: Index) -> list[Line]:
-    """Put every line that a change may concern where it belongs now."""
-    for line in [*index.dirty_lines, *index.moved_lines]:
-        if not line.members:
-            # It gives up its place first: a workload that changed may stand at the same one in a new line.
-            judge_line(index, line)
+    """Put every line that a change may concern where it belongs now.
+
+    All leave their places before any takes one: a workload that changed may stand at the same one in another line.
+    """
+    judged = [*index.dirty_lines, *(line for line in index.moved_lines if line not in index.dirty_lines)]
+    moved = [(line, line.lane) for line in index.moved_lines if line not in index.dirty_lines]
+    left = [index.lanes.leave(line) for line in judged]
     for line in index.dirty_lines:
-        index.moved_lines.pop(line, None)
         judge_line(index, line)
-    for line in index.moved_lines:
-        move_line(index, line)
-    judged = [*index.dirty_lines, *index.moved_lines]
+    for line, lane in moved:
+        move_line(index, line, lane)
+    for lane in left:
+        if lane is not None:
+            index.dirty_lanes[lane] = None
+            index.lanes.forget_if_empty(lane)
     index.dirty_lines.clear()
     index.moved_lines.clear()
     return judged
@@ -69,8 +74,8 @@ def _judge_lines(index: Index) -> list[Line]:
 
 def _judge_lanes(index: Index, lanes: list[Lane]) -> tuple[list[Lane], list[Lane]]:
     """Lanes that may start something or preempt for it, and those that may start unfunded."""
-    index.dirty_lanes.clear()
     pause = index.pause(Brake.LAUNCH)
+    outlook = Outlook(index)
     paying: list[Lane] = []
     unfunded: list[Lane] = []
     for lane in lanes:
@@ -83,12 +88,6 @@ def _judge_lanes(index: Index, lanes: list[Lane]) -> tuple[list[Lane], list[Lane
         elif not lane.key.is_funded:
             if lane.is_open:
                 unfunded.append(lane)
-        elif lane.is_open or _may_preempt(index, lane):
+        elif lane.is_open or outlook.is_hopeful(lane):
             paying.append(lane)
     return paying, unfunded
-
-
-def _may_preempt(index: Index, lane: Lane) -> bool:
-    """Whether, as the snapshot stands, there are victims for its head. If not, nothing this cycle books changes that."""
-    place, line = lane.lines[0]
-    return find_victims(index, NOTHING_BOOKED, lane, line, place[2]) is not None

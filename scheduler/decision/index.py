@@ -11,13 +11,14 @@ from typing import TypeGuard, TypeVar
 from scheduler.decision.capacity import Capacity
 from scheduler.decision.fit_table import Shape
 from scheduler.decision.hours import Hours
-from scheduler.decision.lanes import LaneIndex
+from scheduler.decision.lanes import Cell, LaneIndex
 from scheduler.decision.lines import LineIndex
 from scheduler.decision.queue import Lane, Line, line_key
 from scheduler.decision.quota import Quotas
 from scheduler.decision.running import Running, counts_for_quota
 from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.decision.timers import Timers
+from scheduler.decision.victims import Preemptor
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
 from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import Node
@@ -74,12 +75,16 @@ class Index:
         """Of a pool's quota, what attempts use that are being stopped."""
         self.claims: dict[WorkloadId, tuple[Workload, Reservation]] = {}
         self.held_back: set[WorkloadId] = set()
+        self.touched_classes: set[GpuClassName] = set()
+        """GPU classes of which room, quota or victims changed."""
+        self.touched_roots: set[tuple[str, GpuClassName]] = set()
+        """Cohorts, and pools without one, of whose quota of a class another part is used."""
         self.unheard: set[WorkloadId] = set()
         """Workloads in no line that must be told why: held back, or waiting for their victims."""
         self._bands: Timers[EngineerId] = Timers()
         self._terms: Timers[Holder] = Timers()
         self._begin_times: Timers[WorkloadId] = Timers()
-        self._protections: Timers[GpuClassName] = Timers()
+        self._protections: Timers[AttemptId] = Timers()
 
     def as_changes(self) -> Changes:
         """The whole of it, as changes to nothing."""
@@ -144,7 +149,7 @@ class Index:
         if had_none is bool(self.capacity.nodes):
             self.placeable.clear()
             self.dirty_lines.update(dict.fromkeys(self.lines.all()))
-        self.touch_classes(concerned)
+        self.touched_classes |= concerned
         for (gpu_class, shape, pods), before in self.placeable.items():
             if gpu_class in concerned and self.capacity.could_ever_hold(gpu_class, shape, pods) is not before:
                 self.placeable[gpu_class, shape, pods] = not before
@@ -156,9 +161,48 @@ class Index:
                 _put(self.tiers, owner, tier)
                 self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
 
-    def touch_classes(self, gpu_classes: Iterable[GpuClassName]) -> None:
-        for gpu_class in gpu_classes:
-            self.dirty_lanes.update(dict.fromkeys(self.lanes.of_class(gpu_class)))
+    def touch_lanes(self) -> None:
+        """Have those lanes judged for which room or quota flipped, or that have somebody to preempt."""
+        for gpu_class in sorted(self.touched_classes):
+            table = self.capacity.table(gpu_class)
+            for (shape, pods), cell in self.lanes.room_cells(gpu_class):
+                self._flip(cell, holds=table.total(shape) >= pods)
+            lowest = {root: self._lowest_borrowed(root, gpu_class) for root in self.quotas.pools_of}
+            for pool, ranks in self.lanes.ranks(gpu_class):
+                root = self.quotas.root_of[pool]
+                if (root, gpu_class) in self.touched_roots:
+                    available = self.quotas.available(pool, gpu_class)
+                    for gpus, cell in self.lanes.quota_cells(pool, gpu_class):
+                        self._flip(cell, holds=available >= gpus)
+                is_below = self.quotas.over_nominal(pool, gpu_class) < 0
+                for priority, lanes in ranks.items():
+                    preemptor = Preemptor(self.policy.pools[pool], gpu_class, priority)
+                    if preemptor.has_any(self.running, lowest[root], is_below_nominal=is_below):
+                        self.dirty_lanes.update(lanes)
+        self.touched_classes.clear()
+        self.touched_roots.clear()
+
+    def _lowest_borrowed(self, root: str, gpu_class: GpuClassName) -> int | None:
+        """The lowest priority that runs in a pool of the tree that uses more than its nominal quota."""
+        return min(
+            (
+                bucket.priority
+                for pool in self.quotas.pools_of[root]
+                if self.quotas.over_nominal(pool, gpu_class) > 0
+                for bucket in self.running.buckets(gpu_class, pool)
+            ),
+            default=None,
+        )
+
+    def _touch(self, pool: PoolName, gpu_class: GpuClassName) -> None:
+        self.touched_classes.add(gpu_class)
+        if pool in self.quotas.root_of:
+            self.touched_roots.add((self.quotas.root_of[pool], gpu_class))
+
+    def _flip(self, cell: Cell, *, holds: bool) -> None:
+        if cell.holds is not holds:
+            cell.holds = holds
+            self.dirty_lanes.update(cell.lanes)
 
     # --- what runs, and what is kept for whom --------------------------------------------------------------------
 
@@ -172,11 +216,11 @@ class Index:
                 self.running.remove(attempt_id)
                 self._book_attempt(old, -1)
             if new is not None:
-                self.running.add(new)
+                self.running.add(new, self.now)
                 self._book_attempt(new, 1)
                 protected_until = self.running.protected_until(new)
                 if self.now < protected_until and new.started_at is not None:
-                    self._protections.set(protected_until, new.gpu_class)
+                    self._protections.set(protected_until, new.id)
 
     def _book_attempt(self, attempt: Attempt, sign: int) -> None:
         self.capacity.occupy(attempt.placement, attempt.pod, sign)
@@ -187,7 +231,7 @@ class Index:
             self.quotas.use(attempt.pool, attempt.gpu_class, sign * attempt.gpus)
             if is_stopping:
                 self.ending_gpus[attempt.pool, attempt.gpu_class] += sign * attempt.gpus
-        self.touch_classes([attempt.gpu_class])
+        self._touch(attempt.pool, attempt.gpu_class)
         self._count_gpus(attempt.owner, attempt.team, sign * attempt.gpus)
         if not attempt.is_funded:
             self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(attempt.owner)))
@@ -261,7 +305,8 @@ class Index:
         pool = self.policy.pool_of_team.get(workload.team)
         if pool is not None:
             self.quotas.use(pool.name, reservation.gpu_class, sign * workload.spec.gpus)
-        self.touch_classes([reservation.gpu_class])
+            self._touch(pool.name, reservation.gpu_class)
+        self.touched_classes.add(reservation.gpu_class)
         self._count_gpus(workload.owner, workload.team, sign * workload.spec.gpus)
 
     # --- hours, and what time changes ------------------------------------------------------------------------------
@@ -302,7 +347,11 @@ class Index:
             if workload_id in self.held_back:
                 self._displace(workload_id)
                 self._place(workload_id)
-        self.touch_classes(self._protections.pop_due(self.now))
+        for attempt_id in self._protections.pop_due(self.now):
+            attempt = self.running.attempts.get(attempt_id)
+            if attempt is not None:
+                self.running.expose(attempt, self.now)
+                self.touched_classes.add(attempt.gpu_class)
 
 
 def _is_alike(workload: Workload | None, known: Workload | None) -> TypeGuard[Workload]:

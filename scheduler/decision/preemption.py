@@ -1,32 +1,21 @@
-"""Preemption: the smallest set of victims that lets one workload start, by the rules of the design and of Kueue.
+"""Preemption: the smallest set of victims that lets one workload start.
 
-Across pools only what is borrowed is taken, within a pool `withinPool` alone decides, and unfunded work falls to any
-funded. Victims are taken greedily in the stated order and then put back, the last first, where the preemptor fits
-without. Why no two workloads can go on preempting each other: docs/adr/0011-no-preemption-cycles.md.
+Victims are taken greedily in the stated order and then put back, the last first, where the preemptor fits without.
+Why no two workloads can go on preempting each other: docs/adr/0011-no-preemption-cycles.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from scheduler.decision.booked import Booked
-from scheduler.decision.fit_table import Amounts, amounts
+from scheduler.decision.fit_table import Amounts, FitTable, IntArray, Shape, amounts
 from scheduler.decision.index import Index
 from scheduler.decision.plan import Victim
 from scheduler.decision.queue import Lane, Line
+from scheduler.decision.victims import Preemptor, Rule
 from scheduler.domain.cluster import Placement
-from scheduler.domain.policy import BorrowWithinCohort, Pool, ReclaimWithinCohort, WithinPool
 from scheduler.domain.units import GpuClassName, Instant, PoolName
 from scheduler.domain.workloads import Attempt
-
-
-class Rule(StrEnum):
-    """By which rule an attempt may be preempted; the names of the policy's fields where they decide."""
-
-    UNFUNDED = "unfunded"
-    RECLAIM_WITHIN_COHORT = "reclaimWithinCohort"
-    BORROW_WITHIN_COHORT = "borrowWithinCohort"
-    WITHIN_POOL = "withinPool"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +44,16 @@ def find_victims(index: Index, booked: Booked, lane: Lane, line: Line, submitted
 
     What is stopping already counts as coming free, so that slow victims never lead to a second set.
     """
-    for gpu_class in lane.key.gpu_classes:
-        for may_reclaim in _modes(index, lane, gpu_class):
-            candidates = list(_candidates(index, booked, line, (gpu_class, submitted_at), may_reclaim=may_reclaim))
-            if not candidates:
-                continue
+    for gpu_class, rule_across in _ways(index, lane):
+        preemptor = _preemptor(index, lane, gpu_class)
+        candidates = [
+            _Candidate(attempt, rule, bucket.priority)
+            for rule, bucket in preemptor.sources(index.running, index.quotas, rule_across)
+            for attempt in bucket.attempts.values()
+            if attempt.id not in booked.victims
+            and (bucket.priority != line.priority or _is_fair_game(rule, attempt, submitted_at))
+        ]
+        if candidates:
             search = _Search(index, lane, gpu_class)
             found = search.run(candidates, line)
             if found is not None or search.is_coming:
@@ -67,50 +61,84 @@ def find_victims(index: Index, booked: Booked, lane: Lane, line: Line, submitted
     return None
 
 
-def _modes(index: Index, lane: Lane, gpu_class: GpuClassName) -> Iterator[bool]:
-    """First, where its pool stays within its nominal quota, as one that takes back what was lent; then as one that
-    may borrow."""
-    pool = index.policy.pools[lane.key.pool]
-    stays_nominal = index.quotas.over_nominal(pool.name, gpu_class, lane.gpus) <= 0
-    if pool.reclaim_within_cohort is not ReclaimWithinCohort.NEVER and stays_nominal:
-        yield True
-    yield False
+def _ways(index: Index, lane: Lane) -> Iterator[tuple[GpuClassName, Rule]]:
+    """By GPU class: first, where its pool stays within its nominal quota, as one that takes back what was lent; then
+    as one that may borrow."""
+    for gpu_class in lane.key.gpu_classes:
+        if index.quotas.over_nominal(lane.key.pool, gpu_class, lane.gpus) <= 0:
+            yield gpu_class, Rule.RECLAIM_WITHIN_COHORT
+        yield gpu_class, Rule.BORROW_WITHIN_COHORT
 
 
-def _candidates(
-    index: Index, booked: Booked, line: Line, wish: tuple[GpuClassName, Instant], *, may_reclaim: bool
-) -> Iterator[_Candidate]:
-    """Everybody who may be preempted for the line, in no order."""
-    gpu_class, submitted_at = wish
-    pool = line.pool
-    assert pool is not None, "who stands in a lane has a pool"
-    sources: list[tuple[PoolName | None, Rule, int]] = [(None, Rule.UNFUNDED, _ANY)]
-    if pool.within_pool is not WithinPool.NEVER:
-        sources.append((pool.name, Rule.WITHIN_POOL, line.priority))
-    if may_reclaim or pool.borrow_within_cohort is not BorrowWithinCohort.NEVER:
-        rule, below = _across(pool, line.priority, may_reclaim=may_reclaim)
-        others = index.quotas.pools_of[index.quotas.root_of[pool.name]]
-        sources.extend((other, rule, below) for other in others if other != pool.name)
-    takes_newer_equals = pool.within_pool is WithinPool.LOWER_OR_NEWER_EQUAL_PRIORITY
-    for source, rule, below in sources:
-        for priority, attempts in index.running.candidates(gpu_class, source):
-            is_equal = takes_newer_equals and rule is Rule.WITHIN_POOL and priority == line.priority
-            if priority >= below and not is_equal:
-                continue
-            for attempt in attempts:
-                if attempt.id in booked.victims or index.running.protected_until(attempt) > index.now:
-                    continue
-                if not is_equal or (attempt.submitted_at or 0) > submitted_at:
-                    yield _Candidate(attempt, rule, priority)
+def _preemptor(index: Index, lane: Lane, gpu_class: GpuClassName) -> Preemptor:
+    return Preemptor(index.policy.pools[lane.key.pool], gpu_class, lane.key.priority)
 
 
-def _across(pool: Pool, priority: int, *, may_reclaim: bool) -> tuple[Rule, int]:
-    """By which rule borrowed work of other pools may be taken, and below which priority."""
-    if may_reclaim:
-        is_any = pool.reclaim_within_cohort is ReclaimWithinCohort.ANY
-        return Rule.RECLAIM_WITHIN_COHORT, _ANY if is_any else priority
-    threshold = pool.borrow_threshold
-    return Rule.BORROW_WITHIN_COHORT, priority if threshold is None else min(priority, threshold + 1)
+def _is_fair_game(rule: Rule, attempt: Attempt, submitted_at: Instant) -> bool:
+    """Of its own pool and priority, a workload may take only what was submitted after it."""
+    return rule is not Rule.WITHIN_POOL or (attempt.submitted_at or 0) > submitted_at
+
+
+class Outlook:
+    """How much room there would be if everybody who may be preempted were: what a hopeless search is spared by.
+
+    It holds for one snapshot; what one workload of a pool and priority finds is the same for the next.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._rooms: dict[_Way, IntArray | None] = {}
+        self._pods: dict[tuple[_Way, Shape], int] = {}
+
+    def is_hopeful(self, lane: Lane) -> bool:
+        """Whether there may be victims for a workload of the lane; if not, there are none."""
+        return any(
+            self._pods_if_all_ended(lane, gpu_class, rule) >= lane.key.pods
+            for gpu_class, rule in _ways(self._index, lane)
+        )
+
+    def _pods_if_all_ended(self, lane: Lane, gpu_class: GpuClassName, rule: Rule) -> int:
+        way = (lane.key.pool, lane.key.priority, gpu_class, rule)
+        pods = self._pods.get((way, lane.key.shape))
+        if pods is None:
+            if way not in self._rooms:
+                self._rooms[way] = self._room(_preemptor(self._index, lane, gpu_class), rule)
+            room = self._rooms[way]
+            table = self._index.capacity.table(gpu_class)
+            pods = int(table.counts_if(table.row(lane.key.shape), room).sum()) if room is not None else 0
+            self._pods[way, lane.key.shape] = pods
+        return pods
+
+    def _room(self, preemptor: Preemptor, rule: Rule) -> IntArray | None:
+        """What would be available on each node; None where there is nobody to preempt."""
+        index = self._index
+        attempts = [
+            attempt
+            for _, bucket in preemptor.sources(index.running, index.quotas, rule)
+            for attempt in bucket.attempts.values()
+        ]
+        return _room_without(index.capacity.table(preemptor.gpu_class), attempts) if attempts else None
+
+
+_Way = tuple[PoolName, int, GpuClassName, Rule]
+"""A pool, a priority, the class that it looks in, and the rule for other pools."""
+
+
+def _room_without(table: FitTable, attempts: Iterable[Attempt]) -> IntArray:
+    room = table.coming()
+    for attempt in attempts:
+        for position, freed in _freed(table, attempt):
+            room[:, position] += freed
+    return room
+
+
+def _freed(table: FitTable, attempt: Attempt) -> Iterator[tuple[int, Amounts]]:
+    """(node, what ends there) of an attempt, on nodes that are there."""
+    gpus, cpu_milli, memory_mib = amounts(attempt.pod)
+    for name, pods in attempt.placement.pods_by_node:
+        position = table.index.get(name)
+        if position is not None:
+            yield position, (pods * gpus, pods * cpu_milli, pods * memory_mib)
 
 
 class _Search:
@@ -147,10 +175,7 @@ class _Search:
 
     def _could_fit(self, candidates: list[_Candidate]) -> bool:
         """Whether there would be room if all of them ended; cheap, so that a hopeless search ends here."""
-        room = self._room.copy()
-        for candidate in candidates:
-            for position, freed in self._freed(candidate.attempt):
-                room[:, position] += freed
+        room = _room_without(self._table, [candidate.attempt for candidate in candidates])
         return int(self._table.counts_if(self._row, room).sum()) >= self._lane.key.pods
 
     def _greedy(self, candidates: list[_Candidate]) -> list[_Candidate]:
@@ -178,7 +203,7 @@ class _Search:
 
     def _is_still_borrowed(self, candidate: _Candidate) -> bool:
         """Of another pool, only what it uses beyond its nominal quota may be taken."""
-        if candidate.rule not in _ACROSS:
+        if not candidate.rule.is_across:
             return True
         return self._index.quotas.over_nominal(candidate.attempt.pool, self._gpu_class) > 0
 
@@ -189,14 +214,14 @@ class _Search:
             rank = 0
         else:
             is_borrowed = attempt.is_borrowed and index.quotas.over_nominal(attempt.pool, self._gpu_class) > 0
-            rank = 1 if is_borrowed or candidate.rule in _ACROSS else 2
+            rank = 1 if is_borrowed or candidate.rule.is_across else 2
         standing = index.standing_of(attempt.owner)
         lost = index.running.work_lost(attempt, index.now)
         return (rank, candidate.priority, -standing, lost, -attempt.launched_at, attempt.id)
 
     def _take(self, candidate: _Candidate, sign: int = 1) -> None:
         attempt = candidate.attempt
-        for position, freed in self._freed(attempt):
+        for position, freed in _freed(self._table, attempt):
             before = self._pods_at(position)
             for resource in range(3):
                 self._room[resource, position] += sign * freed[resource]
@@ -206,14 +231,6 @@ class _Search:
 
     def _pods_at(self, position: int) -> int:
         return self._table.pods_at(self._row, position, self._room)
-
-    def _freed(self, attempt: Attempt) -> Iterator[tuple[int, Amounts]]:
-        """(node, what ends there) of an attempt, on nodes that are there."""
-        gpus, cpu_milli, memory_mib = amounts(attempt.pod)
-        for name, pods in attempt.placement.pods_by_node:
-            position = self._table.index.get(name)
-            if position is not None:
-                yield position, (pods * gpus, pods * cpu_milli, pods * memory_mib)
 
     def _give_back(self, pool: PoolName, gpus: int) -> None:
         if gpus:
@@ -245,9 +262,3 @@ def _victim(candidate: _Candidate, line: Line) -> Victim:
     else:
         comparison = f"{preemptor} over {attempt.priority_class}"
     return Victim(attempt.id, attempt.workload_id, candidate.rule.value, comparison)
-
-
-_ANY = 2**62
-"""Above every priority."""
-
-_ACROSS = frozenset({Rule.RECLAIM_WITHIN_COHORT, Rule.BORROW_WITHIN_COHORT})

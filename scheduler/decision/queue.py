@@ -142,7 +142,7 @@ class Lane:
     def insert(self, line: Line) -> None:
         line.lane = self
         line.place = line.order_key()
-        insort(self.lines, (line.place, line))
+        insort(self.lines, (line.place, line), key=_place_of)
 
     def remove(self, line: Line) -> None:
         assert line.place is not None, "who leaves a lane stood in it"

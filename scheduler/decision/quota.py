@@ -82,6 +82,10 @@ class Quotas:
                 parent.subtree += member.subtree - member.local
                 parent = parent.parent
 
+    def pools_beside(self, pool: PoolName) -> list[PoolName]:
+        """The other pools of its tree."""
+        return [other for other in self.pools_of[self.root_of[pool]] if other != pool]
+
     def has(self, pool: PoolName, gpu_class: GpuClassName) -> bool:
         """Whether the pool may use the class at all."""
         return gpu_class in self.policy.pools[pool].quotas
@@ -97,8 +101,8 @@ class Quotas:
 
     def over_nominal(self, pool: PoolName, gpu_class: GpuClassName, more: int = 0) -> int:
         """GPUs that the pool would borrow if it used that many more; 0 or less: within its nominal quota."""
-        member = self._members[pool, gpu_class]
-        return member.used + more - member.subtree
+        member = self._members.get((pool, gpu_class))
+        return member.used + more - member.subtree if member is not None else more
 
     def use(self, pool: PoolName, gpu_class: GpuClassName, gpus: int) -> None:
         """Count `gpus` more, or fewer where negative. What no policy knows of is not counted."""

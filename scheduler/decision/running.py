@@ -5,8 +5,8 @@ Kueue, which gives quota back when an eviction begins); on its nodes, and for it
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from scheduler.domain.cluster import Placement
 from scheduler.domain.policy import Policy
@@ -15,13 +15,13 @@ from scheduler.domain.units import AttemptId, EngineerId, GpuClassName, Instant,
 from scheduler.domain.workloads import Attempt, AttemptState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Bucket:
-    """Attempts that are alike in the eyes of a preemptor. `pool` is None for unfunded ones, whosesoever they are."""
+    """Attempts that are alike in the eyes of a preemptor, and may be taken now: their minimum runtime is over."""
 
-    gpu_class: GpuClassName
-    pool: PoolName | None
     priority: int
+    attempts: dict[AttemptId, Attempt] = field(default_factory=dict)
+    gpus: int = 0
 
 
 class Running:
@@ -34,45 +34,47 @@ class Running:
         self.unfunded_gpus_of_owner: dict[EngineerId, int] = defaultdict(int)
         self._unfunded_of_owner: dict[EngineerId, dict[AttemptId, Instant]] = defaultdict(dict)
         self._stopping_on: dict[NodeName, set[AttemptId]] = defaultdict(set)
-        self.buckets: dict[Bucket, dict[AttemptId, Attempt]] = {}
-        self.by_pool: dict[tuple[GpuClassName, PoolName | None], set[Bucket]] = defaultdict(set)
+        self._buckets: dict[tuple[GpuClassName, PoolName | None], dict[int, Bucket]] = defaultdict(dict)
 
     def priority(self, attempt: Attempt) -> int:
         """Its priority class's value; a class that policy no longer has ranks below all."""
         known = self._policy.priority_classes.get(attempt.priority_class)
         return known.value if known is not None else _BELOW_ALL
 
-    def add(self, attempt: Attempt) -> None:
+    def add(self, attempt: Attempt, now: Instant) -> None:
         self.attempts[attempt.id] = attempt
         self._count(attempt, 1)
+        if not attempt.is_funded:
+            self._unfunded_of_owner[attempt.owner][attempt.id] = attempt.launched_at
         if attempt.state is AttemptState.STOPPING:
             for name, _ in attempt.placement.pods_by_node:
                 self._stopping_on[name].add(attempt.id)
-        if not attempt.is_funded:
-            self._unfunded_of_owner[attempt.owner][attempt.id] = attempt.launched_at
-        if self._may_ever_be_victim(attempt):
-            bucket = self._bucket(attempt)
-            self.buckets.setdefault(bucket, {})[attempt.id] = attempt
-            self.by_pool[bucket.gpu_class, bucket.pool].add(bucket)
+        self.expose(attempt, now)
 
-    def remove(self, attempt_id: AttemptId) -> Attempt | None:
-        attempt = self.attempts.pop(attempt_id, None)
-        if attempt is None:
-            return None
+    def expose(self, attempt: Attempt, now: Instant) -> None:
+        """Let it be preempted, if it may be by now."""
+        if self._may_ever_be_victim(attempt) and self.protected_until(attempt) <= now:
+            buckets = self._buckets[self._place(attempt)]
+            priority = self.priority(attempt)
+            bucket = buckets.setdefault(priority, Bucket(priority))
+            if attempt.id not in bucket.attempts:
+                bucket.attempts[attempt.id] = attempt
+                bucket.gpus += attempt.gpus
+
+    def remove(self, attempt_id: AttemptId) -> None:
+        attempt = self.attempts.pop(attempt_id)
         self._count(attempt, -1)
+        if not attempt.is_funded:
+            del self._unfunded_of_owner[attempt.owner][attempt_id]
         if attempt.state is AttemptState.STOPPING:
             for name, _ in attempt.placement.pods_by_node:
                 self._stopping_on[name].discard(attempt_id)
-        if not attempt.is_funded:
-            del self._unfunded_of_owner[attempt.owner][attempt.id]
-        if self._may_ever_be_victim(attempt):
-            bucket = self._bucket(attempt)
-            members = self.buckets[bucket]
-            del members[attempt.id]
-            if not members:
-                del self.buckets[bucket]
-                self.by_pool[bucket.gpu_class, bucket.pool].discard(bucket)
-        return attempt
+        buckets = self._buckets[self._place(attempt)]
+        bucket = buckets.get(self.priority(attempt))
+        if bucket is not None and bucket.attempts.pop(attempt_id, None) is not None:
+            bucket.gpus -= attempt.gpus
+            if not bucket.attempts:
+                del buckets[bucket.priority]
 
     def protected_until(self, attempt: Attempt) -> Instant:
         """When its minimum runtime is over. Unfunded work has none; what has not started is protected if it has one."""
@@ -86,10 +88,9 @@ class Running:
         """When the owner last started unfunded work that still runs; 0 where none does."""
         return max(self._unfunded_of_owner[owner].values(), default=Instant(0))
 
-    def candidates(self, gpu_class: GpuClassName, pool: PoolName | None) -> Iterator[tuple[int, Iterable[Attempt]]]:
-        """Attempts of the pool (None: unfunded ones of all) that policy lets be preempted, by priority."""
-        for bucket in self.by_pool.get((gpu_class, pool), ()):
-            yield bucket.priority, self.buckets[bucket].values()
+    def buckets(self, gpu_class: GpuClassName, pool: PoolName | None) -> Iterable[Bucket]:
+        """Attempts of the pool (None: unfunded ones, whosesoever) that may be preempted now, by priority."""
+        return self._buckets.get((gpu_class, pool), {}).values()
 
     def work_lost(self, attempt: Attempt, now: Instant) -> int:
         """GPU-milliseconds since its last checkpoint, or its start, counted up to what a preemption refunds."""
@@ -110,8 +111,9 @@ class Running:
         known = self._policy.priority_classes.get(attempt.priority_class)
         return known is None or known.is_preemptible or not attempt.is_funded
 
-    def _bucket(self, attempt: Attempt) -> Bucket:
-        return Bucket(attempt.gpu_class, attempt.pool if attempt.is_funded else None, self.priority(attempt))
+    @staticmethod
+    def _place(attempt: Attempt) -> tuple[GpuClassName, PoolName | None]:
+        return attempt.gpu_class, attempt.pool if attempt.is_funded else None
 
     def _count(self, attempt: Attempt, sign: int) -> None:
         gpus = attempt.gpus * sign

@@ -17,30 +17,20 @@ NO_POOL = PoolName("none")
 
 
 def judge_line(index: Index, line: Line) -> None:
-    """Put the line in the lane it belongs to, or aside with a ruling of its own."""
-    left = index.lanes.leave(line)
-    if left is not None:
-        index.dirty_lanes[left] = None
+    """Put a line, which has left its place, in the lane it belongs to, or aside with a ruling of its own."""
     line.ruling = None
-    if not line.members:
-        return
-    line.standing = index.standing(line)
-    key = _lane_key(index, line)
-    if key is not None:
-        index.dirty_lanes[index.lanes.join(line, key)] = None
+    if line.members:
+        line.standing = index.standing(line)
+        key = _lane_key(index, line)
+        if key is not None:
+            index.dirty_lanes[index.lanes.join(line, key)] = None
 
 
-def move_line(index: Index, line: Line) -> None:
-    """Only its place changed: somebody came or went, or its owner's standing is another."""
-    lane = line.lane
-    if lane is None or not line.members:
-        judge_line(index, line)
-        return
-    line.standing = index.standing(line)
-    if line.place != line.order_key():
-        lane.remove(line)
-        lane.insert(line)
-    index.dirty_lanes[lane] = None
+def move_line(index: Index, line: Line, lane: Lane | None) -> None:
+    """Only its place in the lane that it left changed: somebody came or went, or its owner's standing is another."""
+    if line.members and lane is not None:
+        line.standing = index.standing(line)
+        index.dirty_lanes[index.lanes.join(line, lane.key)] = None
 
 
 def judge_lane(index: Index, lane: Lane) -> bool:

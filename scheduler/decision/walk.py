@@ -191,7 +191,7 @@ class Walk:
         self.index.hours.forget()
         self.index.dirty_lanes.update(dict.fromkeys(self.cursors))
         self.index.dirty_lines.update(dict.fromkeys(self.set_aside))
-        self.index.touch_classes(launch.gpu_class for launch in self.launches if launch.is_reserved)
+        self.index.touched_classes.update(launch.gpu_class for launch in self.launches if launch.is_reserved)
 
     # --- booking -----------------------------------------------------------------------------------------------------
 

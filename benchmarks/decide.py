@@ -1,0 +1,157 @@
+"""How long a decision takes: cold, and after ten changes; over nodes and queued workloads, with the memory it needs.
+
+    python -m benchmarks.decide [--json] [--grid]
+
+The goals: 1,213 nodes and 10,000 queued cold under 1 s, ten changes under 50 ms; with --grid also 10,000 nodes and
+100,000 queued with the 99th percentile of a step under 100 ms. The world is generated (`benchmarks/worlds.py`).
+"""
+
+import argparse
+import gc
+import resource
+from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
+from time import perf_counter
+
+import orjson
+
+from benchmarks.measured import keep
+from benchmarks.worlds import workload, world
+from scheduler.decision.decide import step
+from scheduler.decision.plan import Launch
+from scheduler.decision.snapshot import Changes, Snapshot
+from scheduler.decision.state import State
+from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.units import AllowanceId, AttemptId, Instant, WorkloadId
+from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
+
+STEPS = 60
+CHANGES_PER_STEP = 10
+
+
+def measure(nodes: int, queued: int) -> dict[str, float | int]:
+    """One cold decision, its plan recorded, then steps of ten changes each: ends and submissions in turn."""
+    snapshot = world(nodes, queued)
+    state = State()
+    gc.collect()
+    began = perf_counter()
+    everything = {name: value for name, value in vars(snapshot).items() if name != "now"}
+    _, plan = step(state, Changes(**everything), snapshot.now)
+    cold = perf_counter() - began
+    gc.collect()
+    gc.freeze()
+    took: list[float] = []
+    history = _History(snapshot)
+    changes = history.recorded(plan.launches, snapshot.now)
+    for number in range(STEPS):
+        now = Instant(snapshot.now + (number + 1) * 1000)
+        began = perf_counter()
+        _, plan = step(state, changes, now)
+        if number > 1:  # the first takes in the cold plan's thousands of launches
+            took.append(perf_counter() - began)
+        changes = history.next(plan.launches, now)
+    took.sort()
+    return {
+        "nodes": nodes,
+        "queued": queued,
+        "cold_seconds": round(cold, 3),
+        "step_p50_ms": round(took[len(took) // 2] * 1000, 2),
+        "step_p99_ms": round(took[-1 - len(took) // 100] * 1000, 2),
+        "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+class _History:
+    """What happens between steps: what was planned is recorded; five attempts end and five workloads come."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._random = Random(2)
+        self._engineers = max(20, len(snapshot.queued) // 50)
+        self._queued = dict(snapshot.queued)
+        self._balances = dict(snapshot.balances)
+        self._running: list[Attempt] = []
+        self._submitted = len(snapshot.queued)
+
+    def recorded(self, launches: tuple[Launch, ...], now: Instant) -> Changes:
+        attempts: dict[AttemptId, Attempt | None] = {}
+        balances: dict[AllowanceId, AllowanceBalance | None] = {}
+        queued: dict[WorkloadId, Workload | None] = {}
+        for launch in launches:
+            attempt = self._attempt(self._queued.pop(launch.workload_id), launch, now)
+            attempts[attempt.id] = attempt
+            self._running.append(attempt)
+            queued[launch.workload_id] = None
+            for share in launch.funding:
+                known = self._balances[share.allowance_id]
+                self._balances[share.allowance_id] = balances[share.allowance_id] = replace(
+                    known, available=known.available - share.amount
+                )
+        return Changes(queued=queued, attempts=attempts, balances=balances)
+
+    def next(self, launches: tuple[Launch, ...], now: Instant) -> Changes:
+        changes = self.recorded(launches, now)
+        attempts, queued = dict(changes.attempts), dict(changes.queued)
+        for _ in range(min(CHANGES_PER_STEP // 2, len(self._running))):
+            ended = self._running.pop(self._random.randrange(len(self._running)))
+            attempts[ended.id] = None
+        for _ in range(CHANGES_PER_STEP // 2):
+            made = workload(self._submitted, self._engineers, self._random)
+            self._submitted += 1
+            self._queued[made.id] = queued[made.id] = replace(made, submitted_at=now)
+        return Changes(queued=queued, attempts=attempts, balances=changes.balances)
+
+    def _attempt(self, of: Workload, launch: Launch, now: Instant) -> Attempt:
+        policy = self._snapshot.policy
+        return Attempt(
+            id=AttemptId(f"{of.id}/1"),
+            workload_id=of.id,
+            number=1,
+            owner=of.owner,
+            team=of.team,
+            pool=launch.pool,
+            gpu_class=launch.gpu_class,
+            priority_class=of.spec.priority_class,
+            placement=launch.placement,
+            pod=of.spec.pod,
+            weight=policy.gpu_classes[launch.gpu_class].weight,
+            class_factor=policy.priority_classes[of.spec.priority_class].class_factor,
+            hold_mode=HoldMode.FULL,
+            time_limit_ms=of.spec.time_limit_ms,
+            launched_at=now,
+            is_borrowed=launch.is_borrowed,
+            state=AttemptState.RUNNING,
+            started_at=now,
+            submitted_at=of.submitted_at,
+        )
+
+
+def sizes(*, grid: bool) -> Iterator[tuple[int, int]]:
+    yield 1213, 10_000
+    if grid:
+        for nodes in (100, 1_000, 10_000):
+            for queued in (1_000, 10_000, 100_000):
+                yield nodes, queued
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    parser.add_argument("--grid", action="store_true", help="also 100 to 10,000 nodes, 1,000 to 100,000 queued")
+    options = parser.parse_args()
+    results = [measure(nodes, queued) for nodes, queued in sizes(grid=options.grid)]
+    kept = keep("decide-grid" if options.grid else "decide", {"measurements": results})
+    if options.json:
+        print(orjson.dumps(kept).decode())
+        return
+    print("   nodes   queued    cold s   step p50 ms   p99 ms   memory MiB")
+    for row in results:
+        print(
+            f"{row['nodes']:8,} {row['queued']:8,} {row['cold_seconds']:9.3f} {row['step_p50_ms']:13.2f}"
+            f" {row['step_p99_ms']:8.2f} {row['memory_mib']:12,}"
+        )
+
+
+if __name__ == "__main__":
+    main()
