@@ -20,6 +20,8 @@ def observe(batch: Batch, changes: ClusterChanges) -> None:
     The world's cluster side may be put before the transaction commits: it is what the cluster said, either way.
     """
     world = batch.world
+    if changes.is_relist:
+        _recall_final_work(batch, changes)
     touched = _fold_cluster(world, changes)
     for pod in changes.pods:
         workload_id = world.workload_of_job.get(pod.job_uid)
@@ -33,6 +35,19 @@ def observe(batch: Batch, changes: ClusterChanges) -> None:
     _fetch_holds_of_ending(batch, touched)
     for workload_id in sorted(touched):
         _advance(batch, workload_id)
+
+
+def _recall_final_work(batch: Batch, changes: ClusterChanges) -> None:
+    """Final work is not loaded at the start. Where its Job is there and has not ended, it was still to be deleted."""
+    world = batch.world
+    for job in changes.jobs.values():
+        if job is None or job.workload_id is None or job.has_ended or job.uid in world.workload_of_job:
+            continue
+        if job.workload_id in world.workloads:
+            continue
+        known = batch.books.workloads.get(job.workload_id)
+        if known is not None and known.job_uid in {None, job.uid} and known.job_name == job.name:
+            world.put_workloads([known])
 
 
 def _fetch_holds_of_ending(batch: Batch, touched: set[WorkloadId]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from scheduler.adapters.clock import SystemClock
 from scheduler.adapters.kubernetes.cluster import ClusterSettings, KubernetesCluster
 from scheduler.adapters.kubernetes.credentials import load_credentials
 from scheduler.domain.cluster import PodRequest
-from scheduler.domain.people import Caller
+from scheduler.domain.people import Caller, Engineer
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import GpuClassName, PriorityClassName, ProjectName, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload, WorkloadKind, WorkloadSpec, WorkloadState
@@ -57,8 +58,9 @@ class Site:
 class Running:
     """A started service."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, threads: ThreadPoolExecutor) -> None:
         self.service = service
+        self._threads = threads
 
     @classmethod
     async def start(
@@ -67,21 +69,27 @@ class Running:
         """`through` puts something between the service and its cluster."""
         cluster = through(site.cluster()) if through is not None else None
         service = build(site.settings(**changed), cluster=cluster)
+        threads = ThreadPoolExecutor(8)
+        asyncio.get_running_loop().set_default_executor(threads)
         await service.start()
-        running = cls(service)
+        running = cls(service, threads)
         await eventually(running.nodes, lambda nodes: nodes > 0)
         return running
 
     async def close(self) -> None:
         await self.service.close()
+        self._threads.shutdown()
 
     async def nodes(self) -> int:
         return len(self.service.world.nodes)
 
     # --- asking --------------------------------------------------------------------------------------------------
 
+    def engineer(self, subject: str) -> Engineer:
+        return next(e for e in self.service.world.people.values() if e.subject == subject)
+
     def caller(self, subject: str) -> Caller:
-        engineer = next(e for e in self.service.world.people.values() if e.subject == subject)
+        engineer = self.engineer(subject)
         return Caller(subject, engineer.roles, engineer.id, engineer.team)
 
     async def submit(self, subject: str, *command: str, **fields: object) -> Workload:

@@ -194,3 +194,17 @@ def test_an_end_that_is_reported_twice_at_once_and_is_overdue_besides_is_settled
     assert charged(company, grant) == 7_000 * GPUS
     with company.store.reading() as books:
         assert books.holds.open_ones() == []
+
+
+def test_final_work_whose_job_was_left_behind_is_remembered_at_the_next_start(company: Company) -> None:
+    company.grant("ada", 10)
+    workload = company.submit()
+    company.give_job(workload)
+    company.commands.cancel(company.caller("ada"), workload.id, now=company.now)
+    company.world.drop_workload(workload.id)
+    forged = job_seen(workload, uid="uid-of-another", workload_id=workload.id)
+    company.see(changes(forged, is_relist=True))
+    assert workload.id not in company.world.workloads
+    company.see(changes(job_seen(workload, workload_id=workload.id), is_relist=True))
+    assert company.world.workloads[workload.id].state is WorkloadState.CANCELLED
+    assert workload.id in company.world.dirty
