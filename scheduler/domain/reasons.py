@@ -40,6 +40,9 @@ class Reason(StrEnum):
     STOPPED = "Stopped"
     ALLOWANCE_EXHAUSTED = "AllowanceExhausted"
     IDLE = "Idle"
+    IDLE_ENDED = "IdleEnded"
+    IDLE_WARNING = "IdleWarning"
+    IDLE_REPORTED = "IdleReported"
     START_TIMEOUT = "StartTimeout"
     NODE_LOST = "NodeLost"
     LAUNCH_REFUSED = "LaunchRefused"
@@ -119,8 +122,20 @@ TEXTS: dict[Reason, ReasonText] = {
         "It goes on when hours are granted.",
     ),
     Reason.IDLE: ReasonText(
-        "Stopped: idle for {minutes} min; {hours_back} h came back.",
+        "Suspended: its {gpus} GPU(s) were idle for {minutes} min; {hours_back} h came back.",
         "`allot sandbox resume` starts it again.",
+    ),
+    Reason.IDLE_ENDED: ReasonText(
+        "Ended: its {gpus} GPU(s) were idle for {minutes} min; {hours_back} h came back.",
+        "Submit it again when its GPUs are needed.",
+    ),
+    Reason.IDLE_WARNING: ReasonText(
+        "Its {gpus} GPU(s) have been idle for {minutes} min: it will be {action} in about {left} min.",
+        "Use the GPUs, `allot extend` it, or say why it has to stay with `allot keep`.",
+    ),
+    Reason.IDLE_REPORTED: ReasonText(
+        "Running, but its {gpus} GPU(s) have been idle for {minutes} min.",
+        "Cancel it if it is of no more use: its hours are yours.",
     ),
     Reason.START_TIMEOUT: ReasonText(
         "Stopped: no container had started {minutes} min after launch ({cause}).",

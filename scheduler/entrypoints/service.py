@@ -14,7 +14,9 @@ from scheduler.lifecycle.cycle import Cycle, CycleReport
 from scheduler.lifecycle.grant import expire_due, grant_period
 from scheduler.lifecycle.keep import Kept, keep_funded
 from scheduler.lifecycle.meter import Meter
+from scheduler.lifecycle.reclaim import IdleReclaim, Reclaimed
 from scheduler.lifecycle.views.reader import Views
+from scheduler.lifecycle.wanted import Exemptions
 from scheduler.lifecycle.world import World
 from scheduler.ports import Clock, Cluster, Ids, Store
 
@@ -74,6 +76,8 @@ class Service:
         await self._grant()
         self.loops.start()
 
+        self.loops.every("reclaim", period, self._reclaim, deadline_seconds=10 * period + 60)
+        self.loops.every("prune", 10 * period, self._prune, deadline_seconds=100 * period + 60)
     async def close(self) -> None:
         """Stop the loops, wait for calls under way, and leave everything as the next start finds it."""
         await self.loops.stop()
@@ -145,6 +149,27 @@ class Service:
         self.views.state = self.cycle.state
         if self._loop is not None:
             self._loop.create_task(self._announce())
+
+    async def _reclaim(self) -> None:
+        if self.world.policy is not None:
+            reclaimed = await asyncio.to_thread(self._reclaim_now, self.clock.now())
+            if reclaimed.stopped:
+                log.info("suspended or ended %d idle attempts, warned %d", reclaimed.stopped, reclaimed.warned)
+                self.wake()
+
+    def _reclaim_now(self, now: Instant) -> Reclaimed:
+        with changing(self.store, self.world, now) as batch:
+            return self.idle_reclaim.run(batch)
+
+    async def _prune(self) -> None:
+        if self.world.policy is not None:
+            await asyncio.to_thread(self._prune_now, self.clock.now())
+
+    def _prune_now(self, now: Instant) -> None:
+        """Drop readings that are older than policy keeps, some devices at a time."""
+        retention = self.world.require_policy().retention
+        with self.store.writing() as books:
+            books.samples.prune(Instant(now - retention.windows_ms), Instant(now - retention.hours_ms))
 
     async def _announce(self) -> None:
         async with self._ticked:

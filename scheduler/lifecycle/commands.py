@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from scheduler.domain.allowances import Allowance, AllowanceSource, holders_for
 from scheduler.domain.brakes import Brake, Pause
 from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, NotFound, NotPermitted, Refusal, RefusalCode
-from scheduler.domain.idleness import Exemption
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy import Policy
@@ -29,7 +28,6 @@ from scheduler.lifecycle.grant import Award, award
 from scheduler.lifecycle.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.submit import judge, new_workload, with_defaults
 from scheduler.lifecycle.together import Together
-from scheduler.lifecycle.wanted import exempt
 from scheduler.lifecycle.world import World
 from scheduler.ports import Ids, Store
 
@@ -174,31 +172,6 @@ class Commands:
             extend_attempt(batch, workload, extra_ms, self._ids.new)
             batch.audit(caller, "extend", workload.id, request_id=request_id, after=f"{extra_ms} ms")
             return self._known(batch, workload.id)
-
-    def exempt(
-        self,
-        caller: Caller,
-        workload_id: WorkloadId,
-        why: str,
-        expires_at: Instant,
-        *,
-        now: Instant,
-        request_id: str = "",
-    ) -> Exemption:
-        """Let it rest until then: the owner, or an operator, answers for it."""
-        with self._changing(now) as batch:
-            workload = self._own(batch, caller, workload_id)
-            made = exempt(batch, caller, workload, why, expires_at)
-            batch.audit(caller, "exempt", workload.id, request_id=request_id, after=made.why)
-        return made
-
-    def withdraw_exemption(
-        self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = ""
-    ) -> None:
-        with self._changing(now) as batch:
-            workload = self._own(batch, caller, workload_id)
-            batch.books.idleness.withdraw(workload.id)
-            batch.audit(caller, "withdraw exemption", workload.id, request_id=request_id)
 
     def record_checkpoint(self, caller: Caller, workload_id: WorkloadId, *, now: Instant) -> Attempt:
         """Note that the workload has saved its work: what a preemption costs and refunds counts from here."""

@@ -10,6 +10,7 @@ from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
 from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.keep import payers_of
+from scheduler.lifecycle.wanted import keep_alive_by
 
 NewId = Callable[[str], str]
 
@@ -35,6 +36,7 @@ def extend_attempt(batch: Batch, workload: Workload, extra_ms: int, new_id: NewI
         if attempt.hold_mode is HoldMode.FULL and attempt.is_funded:
             _hold_more(batch, workload, attempt, extra_ms, new_id)
         batch.put_attempt(replace(attempt, time_limit_ms=attempt.time_limit_ms + extra_ms))
+        keep_alive_by(batch, workload, attempt)
     batch.change_workload(workload, spec=replace(workload.spec, time_limit_ms=longer))
 
 
@@ -69,7 +71,7 @@ def _count_extension(batch: Batch, workload: Workload) -> None:
             expected=f"at most {most}",
             remedy="stop it and start a new one, or run the work as a job",
         )
-    batch.books.control.put_sandbox(replace(sandbox, extensions=sandbox.extensions + 1, active_at=batch.now))
+    batch.books.control.put_sandbox(replace(sandbox, extensions=sandbox.extensions + 1))
 
 
 def _hold_more(batch: Batch, workload: Workload, attempt: Attempt, extra_ms: int, new_id: NewId) -> None:

@@ -134,11 +134,13 @@ def _what_becomes(workload: Workload, reason: Reason) -> WorkloadState:
     """What a workload is after its attempt ended for this reason."""
     if reason is Reason.COMPLETED:
         return WorkloadState.COMPLETED
-    if reason in {Reason.CANCELLED, Reason.JOB_DELETED}:
+    if reason in {Reason.CANCELLED, Reason.JOB_DELETED, Reason.IDLE_ENDED}:
         return WorkloadState.CANCELLED
     if reason in _REQUEUED:
         return WorkloadState.QUEUED
-    if workload.spec.kind is WorkloadKind.SANDBOX and reason in {Reason.STOPPED, Reason.IDLE, Reason.TIME_LIMIT}:
+    if reason is Reason.IDLE:
+        return WorkloadState.STOPPED
+    if workload.spec.kind is WorkloadKind.SANDBOX and reason in {Reason.STOPPED, Reason.TIME_LIMIT}:
         return WorkloadState.STOPPED
     if reason is Reason.STOPPED:
         return WorkloadState.CANCELLED

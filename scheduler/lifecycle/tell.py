@@ -19,6 +19,8 @@ _AT_ONCE = frozenset(
         Reason.TIME_LIMIT,
         Reason.ALLOWANCE_EXHAUSTED,
         Reason.IDLE,
+        Reason.IDLE_ENDED,
+        Reason.IDLE_WARNING,
         Reason.START_TIMEOUT,
         Reason.LAUNCH_REFUSED,
     }

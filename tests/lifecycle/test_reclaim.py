@@ -1,0 +1,307 @@
+"""Reclaim: rest is warned of and then ended, work and the owner's word stop it, and nobody is stopped wrongly."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from scheduler.domain.brakes import Brake, StopRate
+from scheduler.domain.errors import InvalidInput, NotFound
+from scheduler.domain.idleness import IdleAction, IdlePolicy, IdleRule
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, AttemptId, Instant, PerMille
+from scheduler.domain.workloads import AttemptState, Workload, WorkloadKind, WorkloadState
+from scheduler.lifecycle.reclaim import IdleReclaim, Reclaimed
+from scheduler.lifecycle.wanted import Exemptions
+from tests.lifecycle.agents import WINDOW_MS, Agents, window
+from tests.lifecycle.build import NOON, OPERATOR, ROLLING, Company, changes, job_seen, later, pod_seen, policy
+
+MINUTE = 60
+SANDBOXES = IdleRule("sandboxes", frozenset({WorkloadKind.SANDBOX}), policy=IdlePolicy(is_dry_run=False))
+JOBS = IdleRule("jobs", frozenset({WorkloadKind.JOB}), policy=IdlePolicy(is_dry_run=False))
+# The clock begins 10 min after the start: warnings after 15 and 25 min of rest, and the action after 30.
+
+
+class Platform:
+    """A company with agents, whose reclaim runs after every minute of readings."""
+
+    def __init__(self, company: Company, *rules: IdleRule, **fields: Any) -> None:
+        self.company = company
+        company.world.put_policy(replace(policy(), idle_rules=rules, **fields))
+        self.agents = Agents(company)
+        self.agents.register()
+        self.reclaim = IdleReclaim(company.world)
+        self.sequence = 0
+        self.exemptions = Exemptions(company.store, company.world)
+
+    def sandbox(self, gpus: int = 2) -> tuple[Workload, AttemptId]:
+        return self.agents.start(
+            gpus,
+            kind=WorkloadKind.SANDBOX,
+            priority_class=ROLLING,
+            project=None,
+            time_limit_ms=8 * MS_PER_HOUR,
+            image="",
+        )
+
+    def minutes(self, count: int, *used: int, silent: tuple[int, ...] = (), pods: tuple[str, ...] = ()) -> None:
+        """So many minutes in which the GPUs `used` work, the `silent` say nothing, and the others rest."""
+        for _ in range(count * MINUTE * 1000 // WINDOW_MS):
+            start, self.sequence = self.company.now, self.sequence + 1
+            self.company.now = Instant(start + WINDOW_MS)
+            told = [
+                window(
+                    "n0",
+                    index,
+                    self.sequence,
+                    start,
+                    percent=70 if index in used else 0,
+                    watts=400 if index in used else 70,
+                    pods=pods if index < 2 else (),
+                )
+                for index in range(4)
+                if index not in silent
+            ]
+            self.agents.post(*told)
+            if self.sequence % 4 == 0:
+                self.run()
+
+    def run(self) -> Reclaimed:
+        with self.company.changing() as batch:
+            return self.reclaim.run(batch)
+
+    def verdicts(self, workload: Workload) -> list[Reason]:
+        with self.company.store.reading() as books:
+            found = books.verdicts.of_workload(workload.id)
+        return [v.reason for v in reversed(found) if v.reason.value.startswith("Idle") or v.reason is Reason.RUNNING]
+
+    def hindrances(self, workload: Workload) -> list[tuple[bool, str]]:
+        with self.company.store.reading() as books:
+            return [(d.is_taken, d.hindrance) for d in books.idleness.decisions(workload_id=workload.id)]
+
+
+@pytest.fixture
+def platform(company: Company) -> Platform:
+    return Platform(company, SANDBOXES, JOBS)
+
+
+def test_a_sandbox_that_rests_is_warned_twice_and_then_suspended(company: Company, platform: Platform) -> None:
+    workload, attempt_id = platform.sandbox()
+    platform.minutes(24, pods=platform.agents.pod_of(workload))
+    assert platform.verdicts(workload) == [Reason.RUNNING]
+    platform.minutes(2, pods=platform.agents.pod_of(workload))
+    assert platform.verdicts(workload) == [Reason.RUNNING, Reason.IDLE_WARNING]
+    platform.minutes(13, pods=platform.agents.pod_of(workload))
+    assert platform.verdicts(workload) == [Reason.RUNNING, Reason.IDLE_WARNING, Reason.IDLE_WARNING]
+    platform.minutes(2, pods=platform.agents.pod_of(workload))
+    assert platform.verdicts(workload)[-1] is Reason.IDLE
+    stopping = company.world.attempts[attempt_id]
+    assert (stopping.state, stopping.stop_reason) == (AttemptState.STOPPING, Reason.IDLE)
+    assert [stop.gpus for stop in company.world.stops if stop.brake is Brake.RECLAIM] == [2]
+
+
+def test_what_it_did_not_use_of_its_hold_comes_back_and_the_rest_stays_charged(
+    company: Company, platform: Platform
+) -> None:
+    workload, attempt_id = platform.sandbox()
+    before = sum(b.available + b.held for b in company.world.balances.values())
+    platform.minutes(40, pods=platform.agents.pod_of(workload))
+    ended_at = company.now
+    pod = pod_seen(workload, started_at=NOON, deleted_at=ended_at, finished_at=ended_at, is_gone=True)
+    job = job_seen(workload, is_suspended=True, is_confirmed_suspended=True, attempt_id=attempt_id)
+    company.see(changes(job, pod))
+    used = 2 * (ended_at - NOON) * 3 // 2
+    assert company.workload(workload.id).state is WorkloadState.STOPPED
+    balances = company.world.balances.values()
+    assert (sum(b.available for b in balances), sum(b.held for b in balances)) == (before - used, 0)
+    with company.store.reading() as books:
+        (decision,) = books.idleness.decisions(workload_id=workload.id)
+    assert decision.hours_back == 2 * 8 * MS_PER_HOUR * 3 // 2 - used
+    assert decision.rested_ms == 30 * MS_PER_MINUTE
+    assert {point.percent_max for point in decision.curve} == {0}
+    company.commands.resume(company.caller("ada"), workload.id, now=company.now)
+    assert company.workload(workload.id).state is WorkloadState.QUEUED
+
+
+def test_one_gpu_at_work_keeps_all_of_them(platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    platform.minutes(90, 1, pods=platform.agents.pod_of(workload))
+    assert platform.verdicts(workload) == [Reason.RUNNING]
+
+
+def test_work_after_a_warning_takes_it_back_and_the_clock_begins_anew(platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    pods = platform.agents.pod_of(workload)
+    platform.minutes(38, pods=pods)
+    platform.minutes(1, 0, pods=pods)
+    assert platform.verdicts(workload) == [Reason.RUNNING, *[Reason.IDLE_WARNING] * 2, Reason.RUNNING]
+    platform.minutes(24, pods=pods)
+    assert platform.verdicts(workload).count(Reason.IDLE) == 0
+
+
+def test_a_gpu_of_which_nothing_was_read_stops_the_clock(platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    pods = platform.agents.pod_of(workload)
+    platform.minutes(12, pods=pods)
+    platform.minutes(120, silent=(1,), pods=pods)
+    assert platform.verdicts(workload) == [Reason.RUNNING]
+
+
+def test_readings_of_fewer_gpus_than_it_has_say_nothing(platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    platform.minutes(120, silent=(1,), pods=platform.agents.pod_of(workload))
+    assert platform.verdicts(workload) == [Reason.RUNNING]
+
+
+def test_extending_it_sets_the_clock_back_a_limited_number_of_times(company: Company, platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    pods = platform.agents.pod_of(workload)
+    platform.minutes(10, pods=pods)
+    for _ in range(3):
+        platform.minutes(26, pods=pods)
+        assert platform.verdicts(workload)[-1] is Reason.IDLE_WARNING
+        company.commands.extend(company.caller("ada"), workload.id, MS_PER_HOUR, now=company.now)
+        assert platform.verdicts(workload)[-1] is Reason.RUNNING
+    platform.minutes(26, pods=pods)
+    company.commands.extend(company.caller("ada"), workload.id, MS_PER_HOUR, now=company.now)
+    platform.minutes(5, pods=pods)
+    assert platform.verdicts(workload)[-1] is Reason.IDLE
+
+
+def test_a_sandbox_that_served_a_request_does_not_rest(company: Company, platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    pods = platform.agents.pod_of(workload)
+    for _ in range(4):
+        platform.minutes(20, pods=pods)
+        with company.store.writing() as books:
+            sandbox = books.control.sandbox(workload.id)
+            assert sandbox is not None
+            books.control.put_sandbox(replace(sandbox, active_at=company.now))
+    assert Reason.IDLE not in platform.verdicts(workload)
+
+
+HINDERED: dict[str, tuple[IdlePolicy, str]] = {
+    "a dry run": (IdlePolicy(), "dry-run"),
+    "a report": (IdlePolicy(is_dry_run=False, action=IdleAction.REPORT), "report"),
+}
+
+
+@pytest.mark.parametrize(("terms", "hindrance"), HINDERED.values(), ids=HINDERED)
+def test_what_is_not_to_be_done_is_written_down_once(company: Company, terms: IdlePolicy, hindrance: str) -> None:
+    platform = Platform(company, replace(SANDBOXES, policy=terms))
+    workload, attempt_id = platform.sandbox()
+    platform.minutes(60, pods=platform.agents.pod_of(workload))
+    assert platform.hindrances(workload) == [(False, hindrance)]
+    assert company.world.attempts[attempt_id].state is AttemptState.RUNNING
+    told = [Reason.IDLE_REPORTED] * 2 if hindrance == "report" else []
+    assert platform.verdicts(workload) == [Reason.RUNNING, *told]
+
+
+def test_observing_decides_and_does_nothing(company: Company, platform: Platform) -> None:
+    platform.reclaim = IdleReclaim(company.world, acts=False)
+    workload, _ = platform.sandbox()
+    platform.minutes(45, pods=platform.agents.pod_of(workload))
+    assert platform.hindrances(workload) == [(False, "observing")]
+    assert platform.verdicts(workload) == [Reason.RUNNING]
+
+
+def test_a_job_without_a_checkpoint_is_only_reported(company: Company, platform: Platform) -> None:
+    workload, _ = platform.agents.start()
+    platform.minutes(45, pods=platform.agents.pod_of(workload))
+    assert platform.hindrances(workload) == [(False, "no-checkpoint")]
+
+
+def test_a_job_with_a_checkpoint_is_suspended_and_may_be_resumed(company: Company, platform: Platform) -> None:
+    workload, attempt_id = platform.agents.start()
+    company.commands.record_checkpoint(company.caller("ada"), workload.id, now=later(company.now, 60))
+    platform.minutes(45, pods=platform.agents.pod_of(workload))
+    assert platform.hindrances(workload) == [(True, "")]
+    pod = pod_seen(workload, started_at=NOON, finished_at=company.now, is_gone=True)
+    job = job_seen(workload, is_suspended=True, is_confirmed_suspended=True, attempt_id=attempt_id)
+    company.see(changes(job, pod))
+    assert company.workload(workload.id).state is WorkloadState.STOPPED
+    company.commands.resume(company.caller("ada"), workload.id, now=company.now)
+    assert company.workload(workload.id).state is WorkloadState.QUEUED
+
+
+def test_an_exemption_holds_it_until_it_expires(company: Company, platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    pods = platform.agents.pod_of(workload)
+    until = later(company.now, 2 * 3600)
+    platform.exemptions.exempt(company.caller("ada"), workload.id, "a demo at two", until, now=company.now)
+    platform.minutes(119, pods=pods)
+    assert (platform.verdicts(workload), platform.hindrances(workload)) == ([Reason.RUNNING], [])
+    platform.minutes(27, pods=pods)
+    assert platform.verdicts(workload) == [Reason.RUNNING, *[Reason.IDLE_WARNING] * 2]
+    platform.minutes(5, pods=pods)
+    assert platform.verdicts(workload)[-1] is Reason.IDLE
+
+
+def test_an_exemption_that_is_withdrawn_holds_no_longer(company: Company, platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    until = later(company.now, 6 * 3600)
+    platform.exemptions.exempt(company.caller("ada"), workload.id, "a demo at two", until, now=company.now)
+    platform.minutes(20, pods=platform.agents.pod_of(workload))
+    platform.exemptions.withdraw(company.caller("ada"), workload.id, now=company.now)
+    platform.minutes(31, pods=platform.agents.pod_of(workload))
+    assert platform.verdicts(workload)[-1] is Reason.IDLE
+
+
+@pytest.mark.parametrize(
+    ("why", "seconds"), [("", 3600), (" ", 3600), ("x" * 301, 3600), ("why", 0), ("why", -1), ("why", 7 * 86_400 + 1)]
+)
+def test_an_exemption_needs_a_reason_and_an_end(company: Company, platform: Platform, why: str, seconds: int) -> None:
+    workload, _ = platform.sandbox()
+    with pytest.raises(InvalidInput):
+        platform.exemptions.exempt(
+            company.caller("ada"), workload.id, why, later(company.now, seconds), now=company.now
+        )
+
+
+def test_nobody_exempts_the_work_of_others(company: Company, platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    with pytest.raises(NotFound):
+        platform.exemptions.exempt(
+            company.caller("bob"), workload.id, "mine now", later(company.now, 60), now=company.now
+        )
+
+
+def test_the_brake_holds_it_and_letting_go_acts_on_what_still_rests(company: Company, platform: Platform) -> None:
+    company.commands.pause(OPERATOR, Brake.RECLAIM, "a fire drill", now=company.now)
+    workload, _ = platform.sandbox()
+    pods = platform.agents.pod_of(workload)
+    platform.minutes(50, pods=pods)
+    assert platform.hindrances(workload) == []
+    assert platform.run().waiting == 1
+    company.commands.resume_brake(OPERATOR, Brake.RECLAIM, now=company.now)
+    platform.minutes(1, pods=pods)
+    assert platform.hindrances(workload) == [(True, "")]
+
+
+def test_the_stop_rate_bounds_how_much_is_ended_in_ten_minutes(company: Company) -> None:
+    platform = Platform(company, SANDBOXES, idle_rate=StopRate(PerMille(1), floor=1))
+    workload, _ = platform.sandbox()
+    platform.minutes(60, pods=platform.agents.pod_of(workload))
+    assert platform.hindrances(workload) == []
+    assert platform.run().waiting == 1
+
+
+def test_a_restart_forgets_no_warning_and_counts_no_gap_as_rest(company: Company, platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    pods = platform.agents.pod_of(workload)
+    platform.minutes(27, pods=pods)
+    assert platform.verdicts(workload) == [Reason.RUNNING, Reason.IDLE_WARNING]
+    platform.reclaim = IdleReclaim(company.world)
+    company.now = later(company.now, 3600)
+    platform.minutes(7, pods=pods)
+    assert platform.verdicts(workload) == [Reason.RUNNING, Reason.IDLE_WARNING]
+    platform.minutes(3, pods=pods)
+    assert platform.verdicts(workload) == [Reason.RUNNING, *[Reason.IDLE_WARNING] * 2]
+
+
+def test_work_that_no_rule_covers_is_left_alone(company: Company) -> None:
+    platform = Platform(company, JOBS)
+    workload, _ = platform.sandbox()
+    platform.minutes(120, pods=platform.agents.pod_of(workload))
+    assert platform.verdicts(workload) == [Reason.RUNNING]
+    assert platform.hindrances(workload) == []
