@@ -51,6 +51,8 @@ class Service:
         self.views = Views(store, self.world, is_simulated=cluster.is_simulated)
         self.cycle = Cycle(store, self.world, cluster, clock, ids, self.commands, acts=not settings.observe)
         self.views.state = self.cycle.state
+        self.exemptions = Exemptions(store, self.world)
+        self.idle_reclaim = IdleReclaim(self.world, acts=not settings.observe)
         self.loops = Loops(clock)
         self.last_report: CycleReport | None = None
         self.cycle.report = self._note_cycle
@@ -74,10 +76,10 @@ class Service:
         if self.simulation is not None:
             self.simulation.run_on(self)
         await self._grant()
-        self.loops.start()
-
         self.loops.every("reclaim", period, self._reclaim, deadline_seconds=10 * period + 60)
         self.loops.every("prune", 10 * period, self._prune, deadline_seconds=100 * period + 60)
+        self.loops.start()
+
     async def close(self) -> None:
         """Stop the loops, wait for calls under way, and leave everything as the next start finds it."""
         await self.loops.stop()
@@ -143,12 +145,6 @@ class Service:
     def _keep_now(self, now: Instant) -> Kept:
         with changing(self.store, self.world, now) as batch:
             return keep_funded(batch, self.ids.new)
-
-    def _note_cycle(self, report: CycleReport) -> None:
-        self.last_report = report
-        self.views.state = self.cycle.state
-        if self._loop is not None:
-            self._loop.create_task(self._announce())
 
     async def _reclaim(self) -> None:
         if self.world.policy is not None:
