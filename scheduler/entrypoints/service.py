@@ -48,11 +48,11 @@ class Service:
         self.world = World()
         self.commands = Commands(store, self.world, ids, namespace=settings.namespace)
         self.meter = Meter(store, self.world)
+        self.exemptions = Exemptions(store, self.world)
+        self.idle_reclaim = IdleReclaim(self.world, acts=not settings.observe)
         self.views = Views(store, self.world, is_simulated=cluster.is_simulated)
         self.cycle = Cycle(store, self.world, cluster, clock, ids, self.commands, acts=not settings.observe)
         self.views.state = self.cycle.state
-        self.exemptions = Exemptions(store, self.world)
-        self.idle_reclaim = IdleReclaim(self.world, acts=not settings.observe)
         self.loops = Loops(clock)
         self.last_report: CycleReport | None = None
         self.cycle.report = self._note_cycle
@@ -73,11 +73,11 @@ class Service:
         self.loops.for_ever("cycle", self.cycle.run_once, deadline_seconds=30)
         self.loops.every("grant", period, self._grant, deadline_seconds=10 * period + 60)
         self.loops.every("keep", period, self._keep, deadline_seconds=10 * period + 60)
+        self.loops.every("reclaim", period, self._reclaim, deadline_seconds=10 * period + 60)
+        self.loops.every("prune", 10 * period, self._prune, deadline_seconds=100 * period + 60)
         if self.simulation is not None:
             self.simulation.run_on(self)
         await self._grant()
-        self.loops.every("reclaim", period, self._reclaim, deadline_seconds=10 * period + 60)
-        self.loops.every("prune", 10 * period, self._prune, deadline_seconds=100 * period + 60)
         self.loops.start()
 
     async def close(self) -> None:
@@ -105,7 +105,8 @@ class Service:
         """The tick once it is greater than `after`, or what it is when the time is over."""
         async with self._ticked:
             try:
-                await asyncio.wait_for(self._ticked.wait_for(lambda: self.tick > after), timeout_seconds)
+                async with asyncio.timeout(timeout_seconds):
+                    await self._ticked.wait_for(lambda: self.tick > after)
             except TimeoutError:
                 return self.tick
         return self.tick
@@ -166,6 +167,12 @@ class Service:
         retention = self.world.require_policy().retention
         with self.store.writing() as books:
             books.samples.prune(Instant(now - retention.windows_ms), Instant(now - retention.hours_ms))
+
+    def _note_cycle(self, report: CycleReport) -> None:
+        self.last_report = report
+        self.views.state = self.cycle.state
+        if self._loop is not None:
+            self._loop.create_task(self._announce())
 
     async def _announce(self) -> None:
         async with self._ticked:
