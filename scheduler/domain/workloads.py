@@ -58,7 +58,7 @@ class WorkloadState(StrEnum):
 _S = WorkloadState
 
 TRANSITIONS: dict[WorkloadState, frozenset[WorkloadState]] = {
-    _S.QUEUED: frozenset({_S.LAUNCHING, _S.STOPPED, _S.CANCELLED, _S.FAILED}),
+    _S.QUEUED: frozenset({_S.LAUNCHING, _S.STOPPED, _S.CANCELLED, _S.COMPLETED, _S.FAILED}),
     _S.LAUNCHING: frozenset({_S.RUNNING, _S.STOPPING, _S.QUEUED, _S.COMPLETED, _S.FAILED, _S.CANCELLED}),
     _S.RUNNING: frozenset({_S.STOPPING, _S.COMPLETED, _S.FAILED, _S.QUEUED, _S.CANCELLED}),
     _S.STOPPING: frozenset({_S.QUEUED, _S.STOPPED, _S.CANCELLED, _S.COMPLETED, _S.FAILED}),
@@ -67,7 +67,7 @@ TRANSITIONS: dict[WorkloadState, frozenset[WorkloadState]] = {
     _S.FAILED: frozenset({_S.QUEUED}),
     _S.CANCELLED: frozenset(),
 }
-"""FAILED → QUEUED is a retry, which policy allows or not."""
+"""FAILED → QUEUED is a retry, which policy allows or not. QUEUED → COMPLETED: its Job ran in somebody else's hands."""
 
 
 def require_transition(workload: WorkloadId, current: WorkloadState, to: WorkloadState) -> None:

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 GRANT_AHEAD_MS = MS_PER_HOUR
 """A period's grants are made so long before it starts: a late loop stops nobody at the turn of a month."""
 
+OBSERVED_LOGGED_MAX = 50
+"""Lines in the log for what one cycle would have done: a first look at a large cluster finds thousands."""
+
 
 class Service:
     """Everything one process needs. `start` and `close` belong to the event loop that they are called on."""
@@ -170,6 +173,10 @@ class Service:
 
     def _note_cycle(self, report: CycleReport) -> None:
         self.last_report = report
+        for item in report.observed[:OBSERVED_LOGGED_MAX]:
+            log.info("observing only: %s %s: %s", item.would.value, item.workload_id, item.sentence)
+        if len(report.observed) > OBSERVED_LOGGED_MAX:
+            log.info("observing only: and %d more, at /v1/observed", len(report.observed) - OBSERVED_LOGGED_MAX)
         self.views.state = self.cycle.state
         if self._loop is not None:
             self._loop.create_task(self._announce())

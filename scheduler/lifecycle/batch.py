@@ -118,6 +118,11 @@ class Batch:
             self.world.attempts_made[workload_id] = known
         return known
 
+    @property
+    def said(self) -> Sequence[RecordedVerdict]:
+        """The verdicts that it is to record."""
+        return self._verdicts
+
     # --- changing ------------------------------------------------------------------------------------------------
 
     def add_workload(self, workload: Workload) -> None:

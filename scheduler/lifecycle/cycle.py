@@ -23,7 +23,9 @@ from scheduler.lifecycle.ending import postpone
 from scheduler.lifecycle.intake import take_in_jobs
 from scheduler.lifecycle.keep import enforce_limits, limits_are_due
 from scheduler.lifecycle.observe import look_again, observe
+from scheduler.lifecycle.observed_only import Observed
 from scheduler.lifecycle.record import record
+from scheduler.lifecycle.rehearse import Rehearsal, to_record
 from scheduler.lifecycle.tell import due_to_tell
 from scheduler.lifecycle.world import World
 from scheduler.ports import Clock, Cluster, Ids, Store
@@ -55,12 +57,13 @@ class Inbox:
 
 @dataclass(frozen=True, slots=True)
 class CycleReport:
-    """What one cycle did, for metrics."""
+    """What one cycle did, for metrics. `observed` is what is new of what it would have done."""
 
     now: Instant
     plan: Plan
     actions: int
     refused: int
+    observed: tuple[Observed, ...] = ()
 
 
 class Cycle:
@@ -83,7 +86,7 @@ class Cycle:
         self._clock = clock
         self._ids = ids
         self._commands = commands
-        self._acts = acts
+        self._rehearsal = None if acts else Rehearsal(store, world)
         self.state = State()
         self._is_whole = True
         self.report: Callable[[CycleReport], None] = _nobody_reads
@@ -120,7 +123,7 @@ class Cycle:
         except BaseException:
             self._inbox.put_back(inbox)  # nothing that was reported is lost to a failure: it is looked at again
             raise
-        if self._acts:
+        if self._rehearsal is None:
             self._send(actions)
         self.report(report)
         return report
@@ -134,11 +137,13 @@ class Cycle:
 
     def _think(self, inbox: Inbox, now: Instant) -> tuple[CycleReport, list[Action]]:
         told = self._absorb(inbox, now)
-        plan = self._decide(now)
-        refused = self._record(plan, now) if self._acts else 0
+        self.last_plan = plan = self._decide(now)
+        if self._rehearsal is not None:
+            self._record(to_record(plan), now)
+            return CycleReport(now, plan, 0, 0, tuple(self._rehearsal.look(plan, inbox.changes, now))), []
+        refused = self._record(plan, now)
         actions = self._next_actions(now)
         self._tells += told
-        self.last_plan = plan
         return CycleReport(now, plan, len(actions), refused), actions
 
     def _absorb(self, inbox: Inbox, now: Instant) -> list[TellJob]:
@@ -147,14 +152,15 @@ class Cycle:
             self._settle_call(outcome, now)
         if not self._cluster.is_reachable:
             postpone(world, now)
-        if inbox.changes or inbox.outcomes or world.awaited or limits_are_due(world, now):
+        is_due = self._rehearsal is None and limits_are_due(world, now)
+        if inbox.changes or inbox.outcomes or world.awaited or is_due:
             with changing(self._store, world, now) as batch:
                 for outcome in inbox.outcomes:
                     note_outcome(batch, outcome, self._retries)
                 for changes in inbox.changes:
                     observe(batch, changes)
                 look_again(batch)
-                if world.policy is not None:
+                if world.policy is not None and self._rehearsal is None:
                     enforce_limits(batch)
         if world.policy is None:
             return []

@@ -186,6 +186,8 @@ def _advance(batch: Batch, workload_id: WorkloadId) -> None:
     if attempt is None:
         if job is None and workload.job_uid is not None:
             _lose_job(batch, workload)
+        elif job is not None and job.has_ended and workload.state is WorkloadState.QUEUED:
+            _end_unlaunched(batch, workload, job)
         return
     attempt = _note_progress(batch, attempt, job)
     if has_ended(batch, attempt, workload, job):
@@ -203,6 +205,18 @@ def _lose_job(batch: Batch, workload: Workload) -> None:
             drop_reservation(batch, workload.id)
         batch.change_workload(workload, state=WorkloadState.CANCELLED, state_reason=Reason.JOB_DELETED)
         batch.say(workload.id, Reason.JOB_DELETED, {})
+
+
+def _end_unlaunched(batch: Batch, workload: Workload, job: ObservedJob) -> None:
+    """Its Job ran to its end in somebody else's hands: nothing is left to launch, and nothing of it was ours."""
+    if workload.id in batch.world.reservations:
+        drop_reservation(batch, workload.id)
+    if job.is_complete:
+        batch.change_workload(workload, state=WorkloadState.COMPLETED, state_reason=Reason.COMPLETED)
+        batch.say(workload.id, Reason.COMPLETED, {})
+    else:
+        batch.change_workload(workload, state=WorkloadState.FAILED, state_reason=Reason.FAILED)
+        batch.say(workload.id, Reason.FAILED, {"cause": job.failure or "the Job failed", "exit_code": 0})
 
 
 def _note_progress(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> Attempt:

@@ -32,6 +32,7 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
+from scheduler.lifecycle.observed_only import ObservedOnly
 from scheduler.metering.devices import Inventory
 from scheduler.metering.spells import Spell
 from scheduler.metering.use import Metered
@@ -129,6 +130,8 @@ class World:
     """The generation that our last write gave a Job: an older report of it is stale."""
     refused_jobs: dict[JobUid, ObservedJob] = field(default_factory=dict)
     """Jobs of users that were not taken in and have been told so, as they were then."""
+    observed: ObservedOnly | None = None
+    """What would have been done, where this process only observes."""
     _pending: _Pending = field(default_factory=_Pending)
 
     # --- reading -------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from scheduler.lifecycle.views.shapes import ClusterView
 QUEUE_SHOWN = 12
 QUEUE_SHOWN_MAX = 500
 VERDICTS_SHOWN = 14
+OBSERVED_SHOWN = 20
 _WHY_LENGTH_MAX = 200
 
 
@@ -42,6 +43,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             colours=tuple(ColourBy),
             queue=service.views.queue(visitor.caller, moments.now, limit=shown),
             verdicts=verdicts,
+            observed=service.views.observed(visitor.caller, limit=OBSERVED_SHOWN),
             brakes=tuple(Brake),
             paused={pause.brake: pause for pause in view.brakes.pauses},
         )

@@ -70,6 +70,7 @@ class Frame:
     pauses: tuple[Pause, ...]
     rates: tuple[Rate, ...]
     is_simulated: bool
+    is_observing: bool
 
 
 class Pages:
@@ -98,6 +99,7 @@ class Pages:
             pauses=brakes.pauses,
             rates=tuple(Rate(*rate) for rate in brakes.stopped_gpus),
             is_simulated=self.service.clock.is_simulated,
+            is_observing=self.service.world.observed is not None,
         )
         text = self._environment.get_template(template).render(
             frame=frame, t=moments, here=request.url.path, **values

@@ -21,6 +21,7 @@ from scheduler.lifecycle.views.shapes import (
     ClusterView,
     ExplainView,
     MonthView,
+    ObservedView,
     StatementView,
     VerdictView,
     WorkloadPage,
@@ -149,6 +150,17 @@ class Views:
 
     def cluster(self, caller: Caller, now: Instant) -> ClusterView:
         return cluster_view(self._world, now, is_simulated=self._is_simulated, shows_owner=caller.has(*SEES_ALL))
+
+    def observed(self, caller: Caller, *, after_seq: int = 0, limit: int = 100) -> ObservedView:
+        """What would have been done, where this process only observes; an engineer sees what concerns their own."""
+        feed = self._world.observed
+        if feed is None:
+            return ObservedView(False, {}, ())
+        counts = {would.value: count for would, count in feed.open_counts().items()}
+        if caller.has(*SEES_ALL):
+            return ObservedView(True, counts, tuple(feed.items(after_seq=after_seq, limit=limit)))
+        own = feed.items(after_seq=after_seq, limit=limit, owner=caller.engineer) if caller.engineer else ()
+        return ObservedView(True, counts, tuple(own))
 
     def policy(self) -> Policy:
         return self._world.require_policy()

@@ -3,11 +3,13 @@
 `owner` fields are opaque ids; `owner_name` is the person's name where the reader may see it, else empty.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scheduler.domain.brakes import Pause
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import Instant
+from scheduler.lifecycle.observed_only import Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,18 @@ class ClusterView:
     oldest_wait_ms: int
     nodes: tuple[NodeView, ...]
     brakes: BrakesView
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedView:
+    """What a service that only observes would have done, newest first; of one that acts nothing is kept.
+
+    `open_counts` says how many of each kind it would do now, to anybody's work.
+    """
+
+    is_observing: bool
+    open_counts: Mapping[str, int]
+    items: tuple[Observed, ...]
 
 
 @dataclass(frozen=True, slots=True)

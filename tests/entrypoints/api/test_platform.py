@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from scheduler.domain.errors import RefusalCode
+from scheduler.domain.units import WorkloadId
 from scheduler.entrypoints.service import Service
+from scheduler.lifecycle.observed_only import Found, ObservedOnly, Would
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.test_workloads import JOB
-from tests.entrypoints.company import POLICY, engineer_id
+from tests.entrypoints.company import NOON, POLICY, engineer_id
 
 GRANT: dict[str, Any] = {
     "holder_kind": "engineer",
@@ -223,3 +225,26 @@ async def test_the_description_of_the_api_has_an_example_for_every_body(as_: Cli
                 name = schema.get("$ref", "").rpartition("/")[2]
                 found = described["components"]["schemas"].get(name, schema)
                 assert found.get("examples") or media.get("example"), (path, method, kind)
+
+
+async def test_what_would_have_been_done_is_read_by_operators_and_by_whom_it_concerns(
+    service: Service, as_: Client
+) -> None:
+    assert (await as_("olga").get("/v1/observed")).json() == {"is_observing": False, "open_counts": {}, "items": []}
+    feed = service.world.observed = ObservedOnly()
+    owner = engineer_id(service, "ada")
+    found = Found(
+        WorkloadId("w-1"), "train", owner, 8, "Would have launched 8 × H100 on n1, holding 4.0 h.", 14_400_000
+    )
+    feed.note(Would.LAUNCH, [found], NOON)
+    seen = {name: (await as_(name).get("/v1/observed")).json() for name in ("olga", "ada", "bob")}
+    assert [len(body["items"]) for body in seen.values()] == [1, 1, 0]
+    (item,) = seen["ada"]["items"]
+    assert (item["would"], item["workload_name"], item["held_hours"], item["until"]) == (
+        "launch",
+        "train",
+        "4.0",
+        None,
+    )
+    assert seen["bob"]["open_counts"]["launch"] == 1
+    assert (await as_("olga").get("/v1/observed?after_seq=1")).json()["items"] == []

@@ -5,7 +5,7 @@ What the pages do with the real service is tested in `tests/browser` and in `tes
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +24,7 @@ from scheduler.lifecycle.views.shapes import (
     ExplainView,
     FactorView,
     MonthView,
+    ObservedView,
     StatementView,
     VerdictView,
     WorkloadPage,
@@ -50,6 +51,7 @@ class SampleViews:
     statement_value: StatementView = field(default_factory=statement)
     versions_value: list[PolicyVersion] = field(default_factory=versions)
     policy_value: Policy = field(default_factory=policy)
+    observed_value: ObservedView = ObservedView(is_observing=False, open_counts={}, items=())
 
     def me(self, caller: Caller) -> Engineer | None:
         return next((person for person in PEOPLE if person.id == caller.engineer), None)
@@ -109,6 +111,9 @@ class SampleViews:
 
     def verdicts(self, *_: object, limit: int = 50) -> tuple[VerdictView, ...]:
         return self.verdicts_value[:limit]
+
+    def observed(self, *_: object, limit: int = 100) -> ObservedView:
+        return replace(self.observed_value, items=self.observed_value.items[:limit])
 
     def statement(self, *_: object) -> StatementView:
         return self.statement_value

@@ -5,10 +5,13 @@ from dataclasses import replace
 import pytest
 
 from scheduler.domain.brakes import Brake
+from scheduler.domain.units import Instant, WorkloadId
+from scheduler.lifecycle.observed_only import Observed, Would
+from scheduler.lifecycle.views.shapes import ObservedView
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_cluster import cluster
-from tests.entrypoints.web.sample_people import MARA, OTTO
+from tests.entrypoints.web.sample_people import MARA, NOW, OTTO, H
 from tests.entrypoints.web.sample_values import fallen, queue
 from tests.entrypoints.web.sample_views import SampleService
 
@@ -115,3 +118,26 @@ async def test_a_stop_rate_that_is_reached_shows_on_every_page(service: SampleSe
     async with sign_in(MARA) as client:
         text = read(await client.get("/hours")).text
     assert "The stop rate is reached : reclaim stopped 40 GPUs in ten minutes, the limit is 34." in text
+
+
+def _would_launch(seq: int, name: str, until: Instant | None = None) -> Observed:
+    sentence = f"Would have launched 8 × h100 on g-{seq:03d}, holding 4.0 h."
+    workload_id = WorkloadId(f"w-{name}")
+    return Observed(seq, Would.LAUNCH, NOW, until, workload_id, name, MARA.id, 8, sentence, 4 * H, 0, 0)
+
+
+async def test_what_would_have_been_done_is_on_the_page_where_it_only_observes(
+    service: SampleService, sign_in: SignIn
+) -> None:
+    items = (_would_launch(2, "canary"), _would_launch(1, "sweep", until=NOW))
+    service.views.observed_value = ObservedView(True, {"launch": 1, "preempt": 0}, items)
+    async with sign_in(OTTO) as client:
+        text = read(await client.get("/cluster")).text
+    assert "Now it would launch 1, preempt 0." in text
+    assert "canary Would have launched 8 × h100 on g-002, holding 4.0 h." in text
+    assert text.index("canary Would") < text.index("sweep Would")
+
+
+async def test_where_it_acts_nothing_would_have_been(sign_in: SignIn) -> None:
+    async with sign_in(OTTO) as client:
+        assert "would have been" not in read(await client.get("/cluster")).text

@@ -6,6 +6,7 @@ import pytest
 
 from scheduler.domain.brakes import Brake
 from scheduler.domain.people import Engineer
+from scheduler.lifecycle.observed_only import ObservedOnly
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_cluster import cluster
@@ -56,6 +57,16 @@ async def test_what_is_simulated_says_so_before_anything_else(
         page = read(await client.get(path))
     assert "simulated cluster" in page.text
     assert page.html.index('class="simulated"') < page.html.index("<main")
+
+
+@every_page
+async def test_a_service_that_only_observes_says_so_on_every_page(
+    path: str, person: Engineer | None, service: SampleService, sign_in: SignIn
+) -> None:
+    service.world.observed = ObservedOnly()
+    async with sign_in(person) as client:
+        page = read(await client.get(path))
+    assert "Observing only : nothing is launched, preempted or stopped here" in page.text
 
 
 async def test_a_real_cluster_is_not_called_simulated(service: SampleService, sign_in: SignIn) -> None:

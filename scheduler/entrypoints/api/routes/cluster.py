@@ -10,7 +10,7 @@ from scheduler.domain.records import AuditEvent
 from scheduler.entrypoints.api import answers, cursors
 from scheduler.entrypoints.api.asked import Signed
 from scheduler.entrypoints.api.fields import Name
-from scheduler.lifecycle.views.shapes import ClusterView, VerdictView, WorkloadView
+from scheduler.lifecycle.views.shapes import ClusterView, ObservedView, VerdictView, WorkloadView
 
 router = APIRouter(prefix="/v1", tags=["cluster"])
 
@@ -34,6 +34,17 @@ def verdicts(
     limit: Limit = 50,
 ) -> Response:
     return answers.page(asked.service.views.verdicts(asked.caller, asked.now, after_seq=after_seq, limit=limit))
+
+
+@router.get(
+    "/observed", summary="What would have been done, where it only observes", responses=answers.responds(ObservedView)
+)
+def observed(
+    asked: Signed,
+    after_seq: Annotated[int, Query(ge=0, lt=2**63, description="Only what was found after this one.")] = 0,
+    limit: Limit = 100,
+) -> Response:
+    return answers.one(asked.service.views.observed(asked.caller, after_seq=after_seq, limit=limit))
 
 
 @router.get(
