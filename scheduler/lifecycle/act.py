@@ -99,6 +99,8 @@ def note_outcome(batch: Batch, outcome: ActionOutcome, retries: dict[WorkloadId,
             retries.pop(workload.id, None)
             if isinstance(action, CreateJob) and outcome.job_uid is not None and workload.job_uid is None:
                 batch.change_workload(workload, job_uid=outcome.job_uid)
+                # What was reported of the Job before its UID was known has passed unheard.
+                batch.world.awaited.setdefault(workload.id, batch.now)
         case ActionResult.GONE if isinstance(action, LaunchJob):
             _abandon(batch, workload, Reason.JOB_DELETED, "its Job is gone")
         case ActionResult.FOREIGN | ActionResult.REFUSED if isinstance(action, CreateJob | LaunchJob):

@@ -30,7 +30,8 @@ def has_ended(batch: Batch, attempt: Attempt, workload: Workload, job: ObservedJ
 
 def postpone(world: World, now: Instant) -> None:
     """While the cluster cannot be watched, patience does not run out."""
-    world.awaited = dict.fromkeys(world.awaited, now)
+    with world.writer:
+        world.awaited.update(dict.fromkeys(world.awaited, now))
 
 
 def _looks_ended(batch: Batch, attempt: Attempt, workload: Workload, job: ObservedJob | None) -> bool:

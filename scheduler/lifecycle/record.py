@@ -162,9 +162,13 @@ def _preempt(batch: Batch, victim: Victim, attempt: Attempt, preemptor: Workload
 
 
 def stop_attempt(batch: Batch, attempt: Attempt, reason: Reason, evidence: dict[str, int | str]) -> None:
-    """Ask for the end of an attempt: its Job is suspended, and it stays on the books until its pods have ended."""
+    """Ask for the end of an attempt: its Job is suspended, and it stays on the books until its pods have ended.
+
+    One that was never launched has ended already, and no report will say so: it is awaited from the start.
+    """
     workload = batch.workload(attempt.workload_id)
     assert workload is not None, "a live attempt has a workload"
+    batch.world.awaited.setdefault(workload.id, batch.now)
     batch.put_attempt(replace(attempt, state=AttemptState.STOPPING, stop_reason=reason, stopping_since=batch.now))
     batch.change_workload(workload, state=WorkloadState.STOPPING, state_reason=reason)
     batch.say(workload.id, reason, evidence)

@@ -1,18 +1,22 @@
 """When an attempt counts as ended, and on what evidence: reports that come late, twice, or not at all."""
 
+from scheduler.domain.actions import ActionOutcome, ActionResult, CreateJob
+from scheduler.domain.cluster import GpuClass
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant
+from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, PerMille
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
 from scheduler.ledger.journal import Account, AccountKind
+from scheduler.lifecycle.act import note_outcome
 from scheduler.lifecycle.ending import PATIENCE_MS, postpone
 from scheduler.lifecycle.keep import enforce_limits
 from scheduler.lifecycle.observe import look_again, observe
 from scheduler.lifecycle.record import stop_attempt
-from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen
+from tests.lifecycle.build import H100, Company, changes, job_seen, later, pod_seen
 
 GPUS = 2
+CLASS = GpuClass(H100, PerMille(1000), (("gpu", "h100"),))
 
 
 def launched(company: Company) -> tuple[Workload, AllowanceId, Attempt]:
@@ -208,3 +212,27 @@ def test_final_work_whose_job_was_left_behind_is_remembered_at_the_next_start(co
     company.see(changes(job_seen(workload, workload_id=workload.id), is_relist=True))
     assert company.world.workloads[workload.id].state is WorkloadState.CANCELLED
     assert workload.id in company.world.dirty
+
+
+def test_work_cancelled_before_its_job_was_known_ends_though_nothing_more_is_reported(company: Company) -> None:
+    grant = company.grant("ada", 10)
+    workload = company.submit()
+    company.launch(workload, FundingShare(grant, 4 * MS_PER_HOUR))
+    seen = job_seen(workload, is_confirmed_suspended=True)
+    company.see(changes(seen))
+    company.commands.cancel(company.caller("ada"), workload.id, now=company.now)
+    created = CreateJob(company.workload(workload.id), CLASS)
+    with company.changing() as batch:
+        note_outcome(batch, ActionOutcome(created, ActionResult.DONE, job_uid=seen.uid), {})
+    look(company)
+    assert company.workload(workload.id).state is WorkloadState.CANCELLED
+    assert company.available(grant) == 10 * MS_PER_HOUR
+
+
+def test_a_launch_called_off_before_it_was_made_ends_though_nothing_more_is_reported(company: Company) -> None:
+    workload, grant, _ = launched(company)
+    company.see(changes(job_seen(workload, is_confirmed_suspended=True)))
+    company.commands.cancel(company.caller("ada"), workload.id, now=company.now)
+    look(company)
+    assert company.workload(workload.id).state is WorkloadState.CANCELLED
+    assert company.available(grant) == 10 * MS_PER_HOUR
