@@ -73,14 +73,24 @@ def serve(
     """Run the service: the loops, the API and the pages, until Ctrl-C. Every option has an ALLOT_… variable, too."""
     given = {name: value for name, value in locals().items() if value is not None}
     settings = read_settings(given)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("apscheduler", "uvicorn", "alembic"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(settings.log_level)))
+    _log_from(settings.log_level)
     service = _build_when_possible(settings)
     try:
         asyncio.run(run(service))
     except KeyboardInterrupt:
         _log.info("stopped")
+
+
+def _log_from(level_name: str) -> None:
+    """Log our own from that level, and the libraries' from WARNING at least."""
+    level = logging.getLevelNamesMapping().get(level_name.upper())
+    if level is None:
+        raise InvalidInput(
+            f"{level_name!r} is no log level", where="--log-level", expected="DEBUG, INFO, WARNING or ERROR"
+        )
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("apscheduler", "uvicorn", "alembic"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, level))
 
 
 def read_settings(given: dict[str, Any]) -> Settings:

@@ -1,0 +1,122 @@
+"""`allot serve` as a process: what it says where something is missing, and that it ends when it is asked to."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.entrypoints.company import POLICY
+
+DEADLINE_SECONDS = 90
+
+
+@contextmanager
+def allot_serve(arguments: Sequence[str], **env: str) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-m", "scheduler.entrypoints.cli", "serve", "--port", "0", *arguments]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ALLOT_", "KUBE"))}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**clean, **env}
+    ) as process:
+        too_late = threading.Timer(DEADLINE_SECONDS, process.kill)
+        too_late.start()
+        try:
+            yield process
+        finally:
+            too_late.cancel()
+            if process.poll() is None:
+                process.kill()
+
+
+def read_until(process: "subprocess.Popen[str]", pattern: str) -> re.Match[str]:
+    """The first line that has it."""
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        found = re.search(pattern, line)
+        if found:
+            return found
+    raise AssertionError(f"it ended without saying {pattern!r}: {''.join(seen)}")
+
+
+def test_it_says_where_it_listens_answers_and_ends_on_ctrl_c(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/allot.db"
+    with allot_serve(["--database", database, "--policy", str(POLICY), "--no-stream"]) as process:
+        address = read_until(process, r"allot listens on (http://\S+)")[1]
+        health = httpx.get(f"{address}/healthz", timeout=DEADLINE_SECONDS).json()
+        assert health["is_simulated"]
+        assert httpx.get(f"{address}/v1/policy").status_code == 401
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_SECONDS) == 0
+
+
+def test_a_missing_kubeconfig_is_said_in_one_line_and_nothing_simulated_takes_its_place(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/allot.db"
+    arguments = ["--cluster", "kubernetes", "--kubeconfig", str(tmp_path / "none"), "--database", database]
+    with allot_serve(arguments) as process:
+        lines = [read_until(process, r"kubeconfig-missing").string for _ in range(2)]
+        assert all(str(tmp_path / "none") in line and "Traceback" not in line for line in lines), (
+            "said, and tried again"
+        )
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.wait(DEADLINE_SECONDS)
+
+
+def _is_no_database(file: Path) -> None:
+    file.write_text("this is no database, and long enough to be looked at as one" * 20)
+
+
+def _is_of_a_later_version(file: Path) -> None:
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT NOT NULL PRIMARY KEY) STRICT")
+        connection.execute("INSERT INTO alembic_version VALUES ('from-the-future')")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "code", "kept"),
+    [
+        (_is_no_database, "database-unavailable", b"this is no database"),
+        (_is_of_a_later_version, "database-outdated", b"from-the-future"),
+    ],
+    ids=["no database", "a later version's"],
+)
+def test_a_database_that_cannot_be_used_is_named_with_its_code(
+    tmp_path: Path, prepare: Callable[[Path], None], code: str, kept: bytes
+) -> None:
+    file = tmp_path / "allot.db"
+    prepare(file)
+    with allot_serve(["--database", f"sqlite:///{file}"]) as process:
+        read_until(process, rf"\[{code}")
+    assert kept in file.read_bytes(), "what was there is left alone"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env"),
+    [
+        (["--factor", "0"], {}),
+        (["--log-level", "LOUD"], {}),
+        (["--cluster", "slurm"], {}),
+        (["--database", "mysql://x"], {}),
+        (["--policy", "/nowhere/policy.yaml"], {}),
+        ([], {"ALLOT_PORT": "many"}),
+        ([], {"ALLOT_CLUSTER": "slurm"}),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_wrong_usage(arguments: list[str], env: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "scheduler.entrypoints.cli", "serve", *arguments]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ALLOT_")}
+    done = subprocess.run(
+        command, env={**clean, **env}, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
