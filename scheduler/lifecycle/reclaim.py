@@ -120,6 +120,7 @@ class IdleReclaim:
         if watch.clock.is_due:
             self._act(current, attempt, workload, rule, watch)
         self._judged_until[attempt.id] = watch.judged_until
+        self._world.note_rest(attempt.id, watch.clock.since)
         is_worth_keeping = watch.clock.since is not None or watch.clock.keep_alives > 0
         if is_worth_keeping and watch != known:
             current.changed.append(watch)
@@ -130,6 +131,7 @@ class IdleReclaim:
         """Somebody answers for its rest: the clock begins anew when that ends."""
         self._spells.pop(attempt.id, None)
         self._judged_until[attempt.id] = current.batch.now
+        self._world.note_rest(attempt.id, None)
         if attempt.id in current.watches:
             current.ended.add(attempt.id)
 

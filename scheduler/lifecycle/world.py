@@ -122,6 +122,8 @@ class World:
     """By the pods of live attempts."""
     unjudged: dict[AttemptId, list[tuple[GpuUuid, Spell]]] = field(default_factory=dict)
     """What came of an attempt's GPUs since the idle rules last looked."""
+    idle_since: dict[AttemptId, Instant] = field(default_factory=dict)
+    """Attempts whose GPUs all rest, by the idle rules."""
     awaited: dict[WorkloadId, Instant] = field(default_factory=dict)
     """Workloads whose attempts look ended, but not everything about it has been reported; since when."""
     in_flight: set[WorkloadId] = field(default_factory=set)
@@ -223,6 +225,7 @@ class World:
                         self.attempt_of_pod.pop(pod_uid, None)
                     self.covered.pop(attempt.id, None)
                     self.unjudged.pop(attempt.id, None)
+                    self.idle_since.pop(attempt.id, None)
                     if self.attempt_of.get(attempt.workload_id) == attempt.id:
                         del self.attempt_of[attempt.workload_id]
                 self.dirty.add(attempt.workload_id)
@@ -299,6 +302,10 @@ class World:
                     spell = Spell(window.start, window.end, item.state)
                     self.unjudged.setdefault(item.attempt_id, []).append((window.gpu_uuid, spell))
             self.tick += 1
+
+    def note_rest(self, attempt_id: AttemptId, since: Instant | None) -> None:
+        with self.lock:
+            _put(self.idle_since, attempt_id, since)
 
     def take_unjudged(self) -> dict[AttemptId, list[tuple[GpuUuid, Spell]]]:
         with self.lock:

@@ -47,6 +47,7 @@ def window(
     percent: int = 80,
     watts: int = 400,
     pods: tuple[str, ...] = (),
+    length_ms: int = WINDOW_MS,
 ) -> Window:
     return Window(
         NodeName(node),
@@ -54,11 +55,11 @@ def window(
         gpu(node, index),
         number,
         start,
-        Instant(start + WINDOW_MS),
-        covered_ms=WINDOW_MS,
+        Instant(start + length_ms),
+        covered_ms=length_ms,
         sample_count=3,
-        utilization=UtilizationIntegral(WINDOW_MS, percent * WINDOW_MS, percent, UtilizationSource.SAMPLES),
-        energy=EnergyIntegral(WINDOW_MS, watts * WINDOW_MS),
+        utilization=UtilizationIntegral(length_ms, percent * length_ms, percent, UtilizationSource.SAMPLES),
+        energy=EnergyIntegral(length_ms, watts * length_ms),
         power_milliwatts_max=watts * 1_000,
         memory_used_bytes_max=10 << 30,
         memory_total_bytes=80 << 30,

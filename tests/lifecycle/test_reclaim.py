@@ -1,83 +1,20 @@
 """Reclaim: rest is warned of and then ended, work and the owner's word stop it, and nobody is stopped wrongly."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from scheduler.domain.brakes import Brake, StopRate
 from scheduler.domain.errors import InvalidInput, NotFound
-from scheduler.domain.idleness import IdleAction, IdlePolicy, IdleRule
+from scheduler.domain.idleness import IdleAction, IdlePolicy
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, AttemptId, Instant, PerMille
-from scheduler.domain.workloads import AttemptState, Workload, WorkloadKind, WorkloadState
-from scheduler.lifecycle.reclaim import IdleReclaim, Reclaimed
-from scheduler.lifecycle.wanted import Exemptions
-from tests.lifecycle.agents import WINDOW_MS, Agents, window
-from tests.lifecycle.build import NOON, OPERATOR, ROLLING, Company, changes, job_seen, later, pod_seen, policy
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, PerMille
+from scheduler.domain.workloads import AttemptState, WorkloadState
+from scheduler.lifecycle.reclaim import IdleReclaim
+from tests.lifecycle.build import NOON, OPERATOR, Company, changes, job_seen, later, pod_seen
+from tests.lifecycle.platform import JOBS, SANDBOXES, Platform
 
 MINUTE = 60
-SANDBOXES = IdleRule("sandboxes", frozenset({WorkloadKind.SANDBOX}), policy=IdlePolicy(is_dry_run=False))
-JOBS = IdleRule("jobs", frozenset({WorkloadKind.JOB}), policy=IdlePolicy(is_dry_run=False))
-# The clock begins 10 min after the start: warnings after 15 and 25 min of rest, and the action after 30.
-
-
-class Platform:
-    """A company with agents, whose reclaim runs after every minute of readings."""
-
-    def __init__(self, company: Company, *rules: IdleRule, **fields: Any) -> None:
-        self.company = company
-        company.world.put_policy(replace(policy(), idle_rules=rules, **fields))
-        self.agents = Agents(company)
-        self.agents.register()
-        self.reclaim = IdleReclaim(company.world)
-        self.sequence = 0
-        self.exemptions = Exemptions(company.store, company.world)
-
-    def sandbox(self, gpus: int = 2) -> tuple[Workload, AttemptId]:
-        return self.agents.start(
-            gpus,
-            kind=WorkloadKind.SANDBOX,
-            priority_class=ROLLING,
-            project=None,
-            time_limit_ms=8 * MS_PER_HOUR,
-            image="",
-        )
-
-    def minutes(self, count: int, *used: int, silent: tuple[int, ...] = (), pods: tuple[str, ...] = ()) -> None:
-        """So many minutes in which the GPUs `used` work, the `silent` say nothing, and the others rest."""
-        for _ in range(count * MINUTE * 1000 // WINDOW_MS):
-            start, self.sequence = self.company.now, self.sequence + 1
-            self.company.now = Instant(start + WINDOW_MS)
-            told = [
-                window(
-                    "n0",
-                    index,
-                    self.sequence,
-                    start,
-                    percent=70 if index in used else 0,
-                    watts=400 if index in used else 70,
-                    pods=pods if index < 2 else (),
-                )
-                for index in range(4)
-                if index not in silent
-            ]
-            self.agents.post(*told)
-            if self.sequence % 4 == 0:
-                self.run()
-
-    def run(self) -> Reclaimed:
-        with self.company.changing() as batch:
-            return self.reclaim.run(batch)
-
-    def verdicts(self, workload: Workload) -> list[Reason]:
-        with self.company.store.reading() as books:
-            found = books.verdicts.of_workload(workload.id)
-        return [v.reason for v in reversed(found) if v.reason.value.startswith("Idle") or v.reason is Reason.RUNNING]
-
-    def hindrances(self, workload: Workload) -> list[tuple[bool, str]]:
-        with self.company.store.reading() as books:
-            return [(d.is_taken, d.hindrance) for d in books.idleness.decisions(workload_id=workload.id)]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The reader: every view behind the question of who asks. Balances, pace and efficiency are pay data."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from scheduler.decision.state import Explanation, State
 from scheduler.domain.allowances import holders_for
@@ -28,6 +29,7 @@ from scheduler.lifecycle.views.shapes import (
     WorkloadView,
 )
 from scheduler.lifecycle.views.statements import month_view, statement_view
+from scheduler.lifecycle.views.usage import curve_view, idle_view, readings, usage_views
 from scheduler.lifecycle.views.workloads import attempt_views, fresh_view, verdict_view, workload_view
 from scheduler.lifecycle.world import World
 from scheduler.metering.refusals import RefusedSample
@@ -54,7 +56,8 @@ class Views:
     def workload(self, caller: Caller, workload_id: WorkloadId, now: Instant) -> WorkloadView:
         with self._store.reading() as books:
             workload = self._seen(books, caller, workload_id)
-            return workload_view(books, self._world, workload, now, rank=self._rank(workload))
+            view = workload_view(books, self._world, workload, now, rank=self._rank(workload))
+            return self._with_readings(caller, workload, view, now)
 
     def submitted(self, caller: Caller, workload: Workload, now: Instant) -> WorkloadView:
         """The answer to a submission: read from the books only where it answers an earlier one again."""
@@ -82,8 +85,8 @@ class Views:
         with self._store.reading() as books:
             found = books.workloads.page(owner=owner, team=team, states=states, before=cursor, limit=limit + 1)
             items = tuple(
-                workload_view(books, self._world, workload, now, rank=self._rank(workload))
-                for workload in found[:limit]
+                self._with_readings(caller, w, workload_view(books, self._world, w, now, rank=self._rank(w)), now)
+                for w in found[:limit]
             )
         last = found[limit - 1] if len(found) > limit else None
         return WorkloadPage(items, f"{last.submitted_at}|{last.id}" if last is not None else None)
@@ -93,14 +96,20 @@ class Views:
             workload = self._seen(books, caller, workload_id)
             view = workload_view(books, self._world, workload, now, rank=self._rank(workload))
             verdicts = books.verdicts.of_workload(workload.id)
+            sees_use = self._may_see_use(caller, workload.owner)
+            attempts = books.attempts.of_workload(workload.id) if sees_use else []
+            last = attempts[-1] if attempts else None
             return ExplainView(
-                workload=view,
+                workload=self._with_readings(caller, workload, view, now),
                 factors=order_factors(
                     self._explanation(workload), sees_pay=self._may_see_money(caller, workload.owner)
                 ),
                 verdicts=tuple(verdict_view(verdict, workload.spec.name) for verdict in verdicts),
                 attempts=attempt_views(books, workload.id, now),
                 payers=self._payers(books, workload, now) if self._may_see_money(caller, workload.owner) else (),
+                usage=usage_views(books, self._world, attempts),
+                curve=curve_view(books, last, now) if last is not None else (),
+                idle=idle_view(books, self._world, workload, last, now) if sees_use else None,
             )
 
     def queue(self, caller: Caller, now: Instant, limit: int = 100) -> tuple[WorkloadView, ...]:
@@ -219,6 +228,23 @@ class Views:
 
     def _may_see_money(self, caller: Caller, owner: EngineerId) -> bool:
         return caller.engineer == owner or caller.has(*SEES_MONEY)
+
+    def _may_see_use(self, caller: Caller, owner: EngineerId) -> bool:
+        """Efficiency is pay data too; whoever runs the platform sees every GPU anyway."""
+        return self._may_see_money(caller, owner) or caller.has(*SEES_ALL)
+
+    def _with_readings(self, caller: Caller, workload: Workload, view: WorkloadView, now: Instant) -> WorkloadView:
+        attempt = self._world.live_attempt(workload.id)
+        if attempt is None or not self._may_see_use(caller, workload.owner):
+            return view
+        found = readings(self._world, attempt, now)
+        return replace(
+            view,
+            utilization_percent=found.utilization_percent,
+            power_watts=found.power_watts,
+            memory_used_bytes=found.memory_used_bytes,
+            idle_since=self._world.idle_since.get(attempt.id),
+        )
 
     def _engineer(self, caller: Caller, owner: EngineerId | None) -> Engineer:
         wanted = owner if owner is not None else caller.engineer

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scheduler.domain.brakes import Pause
+from scheduler.domain.idleness import CurvePoint
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import Instant
 from scheduler.lifecycle.observed_only import Observed
+from scheduler.lifecycle.views.usage_shapes import IdleView, UsageView
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,11 @@ class WorkloadView:
     address: str = ""
     namespace: str = ""
     job_name: str = ""
+    utilization_percent: int | None = None
+    power_watts: int | None = None
+    memory_used_bytes: int | None = None
+    idle_since: Instant | None = None
+    """Since when all of its GPUs rest; these four for those alone who may see how it uses its GPUs."""
 
     @property
     def gpus(self) -> int:
@@ -114,6 +121,10 @@ class ExplainView:
     attempts: tuple[AttemptView, ...]
     payers: tuple[str, ...]
     """The allowances that may pay for it, in funding order, as phrases."""
+    usage: tuple[UsageView, ...] = ()
+    curve: tuple[CurvePoint, ...] = ()
+    """Of the live or last attempt."""
+    idle: IdleView | None = None
 
 
 @dataclass(frozen=True, slots=True)

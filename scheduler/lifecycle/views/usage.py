@@ -1,0 +1,198 @@
+"""How an attempt used its GPUs, how it rests, and what follows: for its owner, and for those who run the platform.
+
+Efficiency is pay data: whoever shows these values asks first who may see them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scheduler.domain.idleness import CurvePoint, IdleDecision
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, AttemptId, GpuUuid, Instant
+from scheduler.domain.workloads import Attempt, Workload
+from scheduler.lifecycle.views.cluster import is_fresh
+from scheduler.lifecycle.views.usage_shapes import DecisionView, IdleView, UsageView
+from scheduler.lifecycle.world import World
+from scheduler.metering.curve import curve_of
+from scheduler.metering.use import HourOfUse, Use, total
+from scheduler.metering.windows import Window
+from scheduler.ports import Books
+
+CURVE_POINTS = 120
+CURVE_MS_MAX = 2 * MS_PER_DAY
+"""The curve shows the last of a long attempt."""
+
+GIB = 1 << 30
+ADVICE_AFTER_MS = MS_PER_HOUR
+"""Of one GPU: shorter than this nobody has shown what they need."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """An attempt's GPUs now: mean utilisation of those that were read, power and memory of all of them."""
+
+    utilization_percent: int | None = None
+    power_watts: int | None = None
+    memory_used_bytes: int | None = None
+
+
+def readings(world: World, attempt: Attempt, now: Instant) -> Readings:
+    """By the latest windows; a sum of which a part is missing is absent."""
+    windows = [window for window in _latest(world, attempt) if is_fresh(window, now)]
+    shares = [w.utilization.mean_permille for w in windows if w.utilization is not None]
+    known = [share for share in shares if share is not None]
+    return Readings(
+        utilization_percent=sum(known) // len(known) // 10 if known else None,
+        power_watts=_whole(
+            [w.energy.mean_milliwatts if w.energy is not None else None for w in windows], attempt.gpus, 1_000
+        ),
+        memory_used_bytes=_whole([w.memory_used_bytes_max for w in windows], attempt.gpus, 1),
+    )
+
+
+def _latest(world: World, attempt: Attempt) -> list[Window]:
+    nodes = [world.inventories.get(node) for node, _ in attempt.placement.pods_by_node]
+    return [
+        world.windows[device.gpu_uuid]
+        for inventory in nodes
+        if inventory is not None
+        for device in inventory.devices
+        if world.holders.get(device.gpu_uuid) == attempt.id and device.gpu_uuid in world.windows
+    ]
+
+
+def _whole(parts: Sequence[int | None], count: int, divisor: int) -> int | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) // divisor if known and len(known) == count else None
+
+
+def usage_views(books: Books, world: World, attempts: Sequence[Attempt]) -> tuple[UsageView, ...]:
+    """Of the attempts of which anything was read."""
+    hours: dict[AttemptId, list[HourOfUse]] = {}
+    for hour in books.samples.hours(attempts=[attempt.id for attempt in attempts]):
+        if hour.attempt_id is not None:
+            hours.setdefault(hour.attempt_id, []).append(hour)
+    return tuple(_usage(world, attempt, hours[attempt.id]) for attempt in attempts if attempt.id in hours)
+
+
+def _usage(world: World, attempt: Attempt, hours: Sequence[HourOfUse]) -> UsageView:
+    use = total(hour.use for hour in hours)
+    read_ms = use.told_ms - use.unknown_ms
+    has_energy = use.energy_ms > 0
+    return UsageView(
+        attempt_id=attempt.id,
+        number=attempt.number,
+        measure="utilization" if use.sm_permille is None else "sm-activity",
+        mean_permille=use.utilization_permille if use.sm_permille is None else use.sm_permille,
+        percent_max=use.percent_max,
+        idle_permille=None if read_ms == 0 else use.idle_held_ms * 1_000 // read_ms,
+        energy_joules=use.millijoules // 1_000 if has_energy else None,
+        joules_per_active_gpu_hour=(
+            use.millijoules * (MS_PER_HOUR // 1_000) // use.active_ms if has_energy and use.active_ms else None
+        ),
+        memory_bytes_max=use.memory_bytes_max,
+        covered_permille=0 if use.told_ms == 0 else use.covered_ms * 1_000 // use.told_ms,
+        advice=tuple(_advice(world, attempt, hours, use)),
+    )
+
+
+def _advice(world: World, attempt: Attempt, hours: Sequence[HourOfUse], use: Use) -> list[str]:
+    """What the readings suggest, each with the evidence for it."""
+    by_gpu: dict[GpuUuid, list[Use]] = {}
+    for hour in hours:
+        by_gpu.setdefault(hour.gpu_uuid, []).append(hour.use)
+    totals = [total(uses) for uses in by_gpu.values()]
+    long_enough = [each for each in totals if each.told_ms >= ADVICE_AFTER_MS]
+    advice = []
+    unused = sum(each.active_ms + each.hung_ms + each.unknown_ms == 0 for each in long_enough)
+    if 0 < unused < attempt.gpus:
+        advice.append(f"{unused} of its {attempt.gpus} GPUs were never used.")
+    smaller = _smaller_class(world, attempt, use.memory_bytes_max) if long_enough else None
+    if smaller is not None and use.memory_bytes_max is not None:
+        name, memory_bytes, weight = smaller
+        advice.append(
+            f"It held at most {use.memory_bytes_max / GIB:.0f} GiB per GPU: {name} ({memory_bytes / GIB:.0f} GiB, "
+            f"weight {weight / 1000:g} instead of {attempt.weight / 1000:g}) would have held it."
+        )
+    return advice
+
+
+def _smaller_class(world: World, attempt: Attempt, used_bytes: int | None) -> tuple[str, int, int] | None:
+    """The cheapest GPU class of less weight whose memory would have held a tenth more than was used."""
+    policy = world.policy
+    if policy is None or used_bytes is None:
+        return None
+    sizes = memory_by_class(world)
+    fitting = [
+        (gpu_class.weight, name, sizes[name])
+        for name, gpu_class in policy.gpu_classes.items()
+        if name in sizes and gpu_class.weight < attempt.weight and used_bytes * 11 // 10 <= sizes[name]
+    ]
+    if not fitting:
+        return None
+    weight, name, size = min(fitting)
+    return name, size, weight
+
+
+def memory_by_class(world: World) -> Mapping[str, int]:
+    """The least memory of any GPU of each class, as agents say."""
+    sizes: dict[str, int] = {}
+    for node in world.nodes.values():
+        inventory = world.inventories.get(node.name)
+        if inventory is None or node.gpu_class is None:
+            continue
+        for device in inventory.devices:
+            if device.memory_bytes is not None and device.parent_uuid is None:
+                sizes[node.gpu_class] = min(device.memory_bytes, sizes.get(node.gpu_class, device.memory_bytes))
+    return sizes
+
+
+def curve_view(books: Books, attempt: Attempt, now: Instant) -> tuple[CurvePoint, ...]:
+    """The attempt's readings over its time, or the last of it."""
+    ends_at = attempt.ended_at if attempt.ended_at is not None else now
+    starts_at = attempt.started_at if attempt.started_at is not None else attempt.launched_at
+    starts_at = Instant(max(starts_at, ends_at - CURVE_MS_MAX))
+    uuids = {hour.gpu_uuid for hour in books.samples.hours(attempts=[attempt.id])}
+    stretches = books.samples.windows(uuids, starts_at, ends_at)
+    return curve_of((s for s in stretches if s.attempt_id == attempt.id), starts_at, ends_at, CURVE_POINTS)
+
+
+def idle_view(
+    books: Books, world: World, workload: Workload, attempt: Attempt | None, now: Instant
+) -> IdleView | None:
+    """None where no rule covers it."""
+    policy = world.policy
+    rule = policy.idle_rule(workload.spec.kind, workload.spec.priority_class) if policy is not None else None
+    if rule is None:
+        return None
+    watch = books.idleness.watch(attempt.id) if attempt is not None and attempt.is_live else None
+    clock = watch.clock if watch is not None else None
+    since = clock.since if clock is not None else None
+    rested_ms = clock.rested_ms if clock is not None else 0
+    left_ms = max(0, rule.policy.window_ms - rested_ms)
+    return IdleView(
+        rule=rule.name,
+        action=rule.policy.action.value,
+        is_dry_run=rule.policy.is_dry_run,
+        window_ms=rule.policy.window_ms,
+        since=since,
+        rested_ms=rested_ms,
+        warned_at=clock.warned_at if clock is not None else (),
+        due_at=Instant(now + left_ms) if since is not None and clock is not None and not clock.is_due else None,
+        keep_alives_left=max(0, rule.policy.keep_alives_max - (clock.keep_alives if clock is not None else 0)),
+        exemption=books.idleness.exemptions(now).get(workload.id),
+        decisions=tuple(_decision(each) for each in books.idleness.decisions(workload_id=workload.id, limit=10)),
+    )
+
+
+def _decision(decision: IdleDecision) -> DecisionView:
+    return DecisionView(
+        attempt_id=decision.attempt_id,
+        at=decision.at,
+        since=decision.since,
+        rested_ms=decision.rested_ms,
+        action=decision.action.value,
+        is_taken=decision.is_taken,
+        hindrance=decision.hindrance,
+        hours_back_ms=decision.hours_back,
+        curve=decision.curve,
+    )

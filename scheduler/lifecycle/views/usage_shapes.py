@@ -1,0 +1,61 @@
+"""The values of `usage`: how an attempt used its GPUs, and how it rests."""
+
+from dataclasses import dataclass
+
+from scheduler.domain.idleness import CurvePoint, Exemption
+from scheduler.domain.units import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class UsageView:
+    """An attempt over its life. `measure` says what `mean_permille` is the mean of: the share of active
+    multiprocessors where the hardware tells, else of the time in which any kernel ran. `idle_permille` is the share of
+    the time that was read in which a GPU rested. What was not read is None."""
+
+    attempt_id: str
+    number: int
+    measure: str
+    mean_permille: int | None
+    percent_max: int | None
+    idle_permille: int | None
+    energy_joules: int | None
+    joules_per_active_gpu_hour: int | None
+    memory_bytes_max: int | None
+    covered_permille: int
+    advice: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IdleView:
+    """Where an attempt's idle clock stands, by which rule, and what was decided before.
+
+    `due_at` is when the action comes if it rests on; None where it does not rest, or nothing is to come.
+    """
+
+    rule: str
+    action: str
+    is_dry_run: bool
+    window_ms: int
+    since: Instant | None
+    rested_ms: int
+    warned_at: tuple[Instant, ...]
+    due_at: Instant | None
+    keep_alives_left: int
+    exemption: Exemption | None
+    decisions: tuple["DecisionView", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionView:
+    """`hours_back_ms` are the standard GPU-milliseconds that its hold still held; `hindrance` says why it was not
+    taken, where it was not."""
+
+    attempt_id: str
+    at: Instant
+    since: Instant
+    rested_ms: int
+    action: str
+    is_taken: bool
+    hindrance: str
+    hours_back_ms: int
+    curve: tuple[CurvePoint, ...]

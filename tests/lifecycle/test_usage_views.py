@@ -1,0 +1,134 @@
+"""What owners see of how their work uses its GPUs, and what others do not."""
+
+from dataclasses import replace
+
+import pytest
+
+from scheduler.domain.cluster import GpuClass
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.units import GpuClassName, NodeName, PerMille, WorkloadId
+from scheduler.lifecycle.views.reader import Views
+from scheduler.lifecycle.views.shapes import ExplainView, WorkloadView
+from scheduler.metering.devices import Device
+from tests.lifecycle.agents import gpu
+from tests.lifecycle.build import NOON, OPERATOR, Company, later
+from tests.lifecycle.platform import JOBS, SANDBOXES, Platform
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def platform(company: Company) -> Platform:
+    return Platform(company, SANDBOXES, JOBS)
+
+
+def explained(company: Company, workload_id: WorkloadId, subject: str = "ada") -> ExplainView:
+    return Views(company.store, company.world).explain(company.caller(subject), workload_id, company.now)
+
+
+def shown(company: Company, caller: Caller, workload_id: WorkloadId) -> WorkloadView:
+    return Views(company.store, company.world).workload(caller, workload_id, company.now)
+
+
+def test_a_workload_shows_what_its_gpus_do_now(company: Company, platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    platform.minutes(5, 0, pods=platform.agents.pod_of(workload))
+    view = shown(company, company.caller("ada"), workload.id)
+    assert (view.utilization_percent, view.power_watts, view.memory_used_bytes) == (35, 470, 20 * GIB)
+
+
+def test_readings_that_are_overdue_are_absent(company: Company, platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    platform.minutes(5, 0, pods=platform.agents.pod_of(workload))
+    company.now = later(company.now, 600)
+    view = shown(company, company.caller("ada"), workload.id)
+    assert (view.utilization_percent, view.power_watts, view.memory_used_bytes) == (None, None, None)
+
+
+def test_a_sum_of_which_a_gpu_is_missing_is_absent(company: Company, platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    platform.minutes(5, 0, silent=(1,), pods=platform.agents.pod_of(workload))
+    view = shown(company, company.caller("ada"), workload.id)
+    assert (view.utilization_percent, view.power_watts) == (70, None)
+
+
+def test_what_rests_says_since_when_and_what_comes_of_it(company: Company, platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    platform.minutes(30, pods=platform.agents.pod_of(workload))
+    assert shown(company, company.caller("ada"), workload.id).idle_since == later(NOON, 600)
+    idle = explained(company, workload.id).idle
+    assert idle is not None
+    assert (idle.rule, idle.action, idle.is_dry_run, idle.since) == ("sandboxes", "suspend", False, later(NOON, 600))
+    assert (idle.rested_ms, idle.due_at, len(idle.warned_at)) == (20 * 60_000, later(company.now, 600), 1)
+    assert (idle.keep_alives_left, idle.exemption, idle.decisions) == (3, None, ())
+
+
+def test_a_decision_is_explained_with_the_curve_it_rests_on(company: Company, platform: Platform) -> None:
+    workload, attempt_id = platform.sandbox()
+    platform.minutes(41, pods=platform.agents.pod_of(workload))
+    view = explained(company, workload.id)
+    assert view.idle is not None
+    (decision,) = view.idle.decisions
+    assert (decision.attempt_id, decision.is_taken, decision.hindrance) == (attempt_id, True, "")
+    assert decision.hours_back_ms > 0
+    assert {point.state for point in decision.curve} == {"idle-held"}
+
+
+def test_an_attempts_use_is_told_with_its_measure(company: Company, platform: Platform) -> None:
+    workload, attempt_id = platform.sandbox()
+    pods = platform.agents.pod_of(workload)
+    platform.minutes(10, 0, 1, pods=pods)
+    platform.minutes(10, pods=pods)
+    (use,) = explained(company, workload.id).usage
+    assert (use.attempt_id, use.number, use.measure, use.mean_permille) == (attempt_id, 1, "utilization", 350)
+    assert (use.idle_permille, use.percent_max, use.memory_bytes_max) == (500, 70, 10 * GIB)
+    assert use.energy_joules == 2 * (400 + 70) * 600
+    assert use.joules_per_active_gpu_hour == (400 + 70) * 3600
+    assert (use.covered_permille, use.advice) == (1000, ())
+    assert len(explained(company, workload.id).curve) > 1
+
+
+def test_gpus_that_were_never_used_are_named_as_advice(company: Company, platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    platform.minutes(70, 0, pods=platform.agents.pod_of(workload))
+    (use,) = explained(company, workload.id).usage
+    assert use.advice == ("1 of its 2 GPUs were never used.",)
+
+
+def test_a_smaller_gpu_that_would_have_held_it_is_named_with_its_evidence(
+    company: Company, platform: Platform
+) -> None:
+    small = GpuClassName("l4")
+    rules = company.world.require_policy()
+    classes = {**rules.gpu_classes, small: GpuClass(small, PerMille(250), (("gpu", "l4"),))}
+    company.world.put_policy(replace(rules, gpu_classes=classes))
+    name = NodeName("n9")
+    company.world.put_node(name, replace(company.world.nodes[NodeName("n0")], name=name, gpu_class=small))
+    told = replace(company.world.inventories[NodeName("n0")], node=name)
+    company.world.put_inventory(replace(told, devices=(Device(gpu("n9", 0), 0, "L4", 24 * GIB),)))
+    workload, _ = platform.sandbox()
+    platform.minutes(70, 0, 1, pods=platform.agents.pod_of(workload))
+    (use,) = explained(company, workload.id).usage
+    assert use.advice == (
+        "It held at most 10 GiB per GPU: l4 (24 GiB, weight 0.25 instead of 1) would have held it.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("caller", "is_shown"),
+    [
+        pytest.param(OPERATOR, True, id="an operator"),
+        pytest.param(Caller("aud", frozenset({Role.AUDITOR})), True, id="an auditor"),
+        pytest.param(Caller("fin", frozenset({Role.FINANCE})), True, id="finance"),
+        pytest.param(Caller("lea", frozenset({Role.LEAD}), team=None), False, id="a lead"),
+    ],
+)
+def test_efficiency_is_pay_data(company: Company, platform: Platform, caller: Caller, is_shown: bool) -> None:
+    workload, _ = platform.sandbox()
+    platform.minutes(30, pods=platform.agents.pod_of(workload))
+    view = Views(company.store, company.world).explain(replace(caller, team=workload.team), workload.id, company.now)
+    assert (view.workload.utilization_percent is not None) is is_shown
+    assert (view.workload.idle_since is not None) is is_shown
+    assert bool(view.usage) is is_shown
+    assert bool(view.curve) is is_shown
+    assert (view.idle is not None) is is_shown
