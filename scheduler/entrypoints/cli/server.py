@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import socket
 import sys
 import time
 from collections.abc import Coroutine
@@ -89,8 +91,10 @@ def _log_from(level_name: str) -> None:
             f"{level_name!r} is no log level", where="--log-level", expected="DEBUG, INFO, WARNING or ERROR"
         )
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("apscheduler", "uvicorn", "alembic"):
+    for chatty in ("uvicorn", "alembic"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, level))
+    # That a round was still running when the next was due shows in /healthz as a loop's age, not as a line each time.
+    logging.getLogger("apscheduler").setLevel(max(logging.ERROR, level))
 
 
 def read_settings(given: dict[str, Any]) -> Settings:
@@ -123,11 +127,25 @@ async def run(service: Service) -> None:
         application.state,
     )
     sys.setswitchinterval(SWITCH_SECONDS)
-    await service.start()
     try:
-        await server.serve()
+        listening = listen(settings.host, settings.port)
+        await service.start()
+        await server.serve(sockets=[listening])
     finally:
         await to_its_end(service.close())
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket, taken before anything is started. Raises InvalidInput where it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}",
+            where="--host, --port",
+            remedy="stop what listens there, or give --port another number (0 for any that is free)",
+        ) from error
 
 
 async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
@@ -155,8 +173,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets=sockets)
         for server in self.servers:
-            for socket in server.sockets:
-                host, port = socket.getsockname()[:2]
+            for listening in server.sockets:
+                host, port = listening.getsockname()[:2]
                 shown = f"[{host}]" if ":" in host else host
                 typer.echo(f"allot listens on http://{shown}:{port}  (Ctrl-C stops it)")
 
