@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 Work = Callable[[], Awaitable[object]]
 RETRY_AFTER_SECONDS = 1.0
+LAST_ROUND_SECONDS = 5.0
+"""How long a round that is under way at the end may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +50,19 @@ class _Loop:
 class Loops:
     """Runs named work, for ever or every so often."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, last_round_seconds: float = LAST_ROUND_SECONDS) -> None:
         self._clock = clock
+        self._last_round_seconds = last_round_seconds
         self._loops: dict[str, _Loop] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._rounds: set[asyncio.Task[bool]] = set()
         self._periodic = AsyncIOScheduler(timezone="UTC")
 
     def every(self, name: str, seconds: float, work: Work, *, deadline_seconds: float) -> None:
         """Run `work` every so many real seconds; a round that is not over when the next is due is not run twice."""
         loop = self._add(name, work, deadline_seconds)
         self._periodic.add_job(
-            self._round, "interval", seconds=seconds, args=[loop], max_instances=1, coalesce=True, id=name
+            self._periodic_round, "interval", seconds=seconds, args=[loop], max_instances=1, coalesce=True, id=name
         )
 
     def for_ever(self, name: str, work: Work, *, deadline_seconds: float) -> None:
@@ -75,12 +79,17 @@ class Loops:
         self._periodic.start()
 
     async def stop(self) -> None:
+        """Begin no round, and wait for those under way: what they write they write whole. One that hangs is left."""
         if self._periodic.running:
-            self._periodic.shutdown(wait=False)
+            self._periodic.pause()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        if self._rounds:
+            await asyncio.wait(self._rounds, timeout=self._last_round_seconds)
+        if self._periodic.running:
+            self._periodic.shutdown(wait=False)
 
     async def run_now(self, name: str) -> None:
         """One round of a periodic loop, at once."""
@@ -102,6 +111,13 @@ class Loops:
         while True:
             if not await self._round(loop):
                 await asyncio.sleep(RETRY_AFTER_SECONDS * min(30, loop.health.failures_in_a_row))
+
+    async def _periodic_round(self, loop: _Loop) -> None:
+        """A round in a task of its own: APScheduler cancels what it runs when it is shut down, and logs that."""
+        task = asyncio.create_task(self._round(loop), name=f"round of {loop.health.name}")
+        self._rounds.add(task)
+        task.add_done_callback(self._rounds.discard)
+        await asyncio.wait([task])
 
     async def _round(self, loop: _Loop) -> bool:
         began = asyncio.get_running_loop().time()
