@@ -68,6 +68,7 @@ class Exemptions:
 
 
 def _own(batch: Batch, caller: Caller, workload_id: WorkloadId) -> Workload:
+    """By its id; the command line and the pages have looked names up before they ask."""
     workload = batch.workload(workload_id) or batch.books.workloads.get(workload_id)
     if workload is None or (workload.owner != caller.engineer and not caller.has(Role.OPERATOR)):
         raise NotFound(f"there is no workload {workload_id!r}", code=RefusalCode.UNKNOWN_WORKLOAD)

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from scheduler.domain.cluster import GpuClass
+from scheduler.domain.errors import NotPermitted
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import GpuClassName, NodeName, PerMille, WorkloadId
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.shapes import ExplainView, WorkloadView
 from scheduler.metering.devices import Device
 from tests.lifecycle.agents import gpu
-from tests.lifecycle.build import NOON, OPERATOR, Company, later
+from tests.lifecycle.build import NOON, OPERATOR, Company, changes, job_seen, later, pod_seen
 from tests.lifecycle.platform import JOBS, SANDBOXES, Platform
 
 GIB = 1 << 30
@@ -132,3 +133,26 @@ def test_efficiency_is_pay_data(company: Company, platform: Platform, caller: Ca
     assert bool(view.usage) is is_shown
     assert bool(view.curve) is is_shown
     assert (view.idle is not None) is is_shown
+
+
+def test_the_statement_says_how_many_hours_came_back_and_why(company: Company, platform: Platform) -> None:
+    workload, attempt_id = platform.sandbox()
+    platform.minutes(40, pods=platform.agents.pod_of(workload))
+    pod = pod_seen(workload, started_at=NOON, finished_at=company.now, is_gone=True)
+    company.see(
+        changes(job_seen(workload, is_suspended=True, is_confirmed_suspended=True, attempt_id=attempt_id), pod)
+    )
+    statement = Views(company.store, company.world).statement(company.caller("ada"), "2026-11", company.now)
+    (returned,) = statement.returned
+    assert (returned.attempt_id, returned.workload_name, returned.reason) == (attempt_id, "train", "Idle")
+    assert returned.hours_back_ms == 2 * (8 * 60 - 40) * 60_000 * 3 // 2
+    assert statement.opening + statement.granted - statement.charged == statement.closing + statement.held
+
+
+def test_operators_read_what_was_due_and_engineers_do_not(company: Company, platform: Platform) -> None:
+    workload, attempt_id = platform.sandbox()
+    platform.minutes(40, pods=platform.agents.pod_of(workload))
+    views = Views(company.store, company.world)
+    assert [(d.attempt_id, d.is_taken) for d in views.reclaims(OPERATOR)] == [(attempt_id, True)]
+    with pytest.raises(NotPermitted):
+        views.reclaims(company.caller("ada"))

@@ -15,6 +15,7 @@ from scheduler.entrypoints.api.routes import (
     demo,
     finance,
     health,
+    idleness,
     nodes,
     people,
     policies,
@@ -36,6 +37,7 @@ _ROUTERS = (
     brakes.router,
     tokens.router,
     nodes.router,
+    idleness.router,
     demo.router,
     health.router,
 )

@@ -29,7 +29,8 @@ from scheduler.lifecycle.views.shapes import (
     WorkloadView,
 )
 from scheduler.lifecycle.views.statements import month_view, statement_view
-from scheduler.lifecycle.views.usage import curve_view, idle_view, readings, usage_views
+from scheduler.lifecycle.views.usage import curve_view, decision_view, idle_view, readings, usage_views
+from scheduler.lifecycle.views.usage_shapes import DecisionView
 from scheduler.lifecycle.views.workloads import attempt_views, fresh_view, verdict_view, workload_view
 from scheduler.lifecycle.world import World
 from scheduler.metering.refusals import RefusedSample
@@ -201,6 +202,12 @@ class Views:
         del now
         caller.require(*SEES_ALL)
         return agent_views(self._world)
+
+    def reclaims(self, caller: Caller, limit: int = 100) -> tuple[DecisionView, ...]:
+        """What was due by the idle rules, taken or not, the latest first: what a dry run is read from."""
+        caller.require(*SEES_ALL)
+        with self._store.reading() as books:
+            return tuple(decision_view(each) for each in books.idleness.decisions(limit=limit))
 
     def refused_samples(self, caller: Caller, limit: int = 100) -> list[RefusedSample]:
         caller.require(*SEES_ALL)

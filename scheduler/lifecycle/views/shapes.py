@@ -245,6 +245,21 @@ class StatementLine:
 
 
 @dataclass(frozen=True, slots=True)
+class ReturnedView:
+    """Hours of a hold that came back because idle reclaim ended the attempt before it had used them.
+
+    They were held, never charged: they are part of no sum of the statement.
+    """
+
+    at: Instant
+    attempt_id: str
+    workload_id: str
+    workload_name: str
+    reason: str
+    hours_back_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class StatementView:
     """opening + granted − charged + refunded − expired ± transferred = closing + held."""
 
@@ -265,6 +280,7 @@ class StatementView:
     overrun: int
     unfunded: int
     lines: tuple[StatementLine, ...]
+    returned: tuple[ReturnedView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

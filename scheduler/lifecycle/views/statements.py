@@ -1,17 +1,18 @@
 """Statements: a period of one engineer, every line down to the attempt; and a period of everybody, for finance."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.people import Engineer
 from scheduler.domain.periods import Period
+from scheduler.domain.reasons import Reason
 from scheduler.domain.units import AttemptId, EngineerId, Instant, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload
-from scheduler.ledger.journal import AccountKind, PostedSum, TransactionKind
+from scheduler.ledger.journal import AccountKind, PostedEntry, PostedSum, TransactionKind
 from scheduler.ledger.statement import StatementLine as LedgerLine
 from scheduler.ledger.statement import accounts_of, statement
-from scheduler.lifecycle.views.shapes import MonthView, ShareView, StatementLine, StatementView
+from scheduler.lifecycle.views.shapes import MonthView, ReturnedView, ShareView, StatementLine, StatementView
 from scheduler.lifecycle.world import World
 from scheduler.ports import Books
 
@@ -31,9 +32,11 @@ def statement_view(books: Books, engineer: Engineer, period: Period) -> Statemen
     mine = books.allowances.balances(holders=[holder])
     accounts = accounts_of([balance.allowance.id for balance in mine], [engineer.id])
     opening = books.journal.totals(ends_at=period.starts_at, accounts=accounts)
-    entries = books.journal.entries(accounts=accounts, starts_at=period.starts_at, ends_at=period.ends_at)
+    entries = list(books.journal.entries(accounts=accounts, starts_at=period.starts_at, ends_at=period.ends_at))
     made = statement(opening, entries)
-    attempts = books.attempts.many([line.attempt_id for line in made.lines if line.attempt_id is not None])
+    released = _released(entries)
+    named = {*released, *(line.attempt_id for line in made.lines if line.attempt_id is not None)}
+    attempts = books.attempts.many(sorted(named))
     workloads = books.workloads.many([attempt.workload_id for attempt in attempts.values()])
     return StatementView(
         owner=engineer.id,
@@ -53,7 +56,34 @@ def statement_view(books: Books, engineer: Engineer, period: Period) -> Statemen
         overrun=made.overrun,
         unfunded=made.unfunded,
         lines=tuple(_line(line, attempts, workloads) for line in sorted(made.lines, key=lambda item: item.at)),
+        returned=tuple(_returned(released, attempts, workloads)),
     )
+
+
+def _released(entries: Iterable[PostedEntry]) -> dict[AttemptId, tuple[Instant, int]]:
+    """What came back of each attempt's holds, and when."""
+    found: dict[AttemptId, tuple[Instant, int]] = {}
+    for entry in entries:
+        is_release = entry.kind is TransactionKind.RELEASE and entry.account.kind is AccountKind.ALLOWANCE
+        if is_release and entry.attempt_id is not None:
+            _, amount = found.get(entry.attempt_id, (entry.at, 0))
+            found[entry.attempt_id] = (entry.at, amount + entry.amount)
+    return found
+
+
+def _returned(
+    released: Mapping[AttemptId, tuple[Instant, int]],
+    attempts: Mapping[AttemptId, Attempt],
+    workloads: Mapping[WorkloadId, Workload],
+) -> Iterator[ReturnedView]:
+    """Of attempts that were ended because they rested."""
+    for attempt_id, (at, amount) in released.items():
+        attempt = attempts.get(attempt_id)
+        if attempt is None or attempt.stop_reason not in {Reason.IDLE, Reason.IDLE_ENDED}:
+            continue
+        workload = workloads.get(attempt.workload_id)
+        name = workload.spec.name if workload is not None else ""
+        yield ReturnedView(at, attempt_id, attempt.workload_id, name, attempt.stop_reason.value, amount)
 
 
 def _line(

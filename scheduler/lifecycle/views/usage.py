@@ -180,13 +180,14 @@ def idle_view(
         due_at=Instant(now + left_ms) if since is not None and clock is not None and not clock.is_due else None,
         keep_alives_left=max(0, rule.policy.keep_alives_max - (clock.keep_alives if clock is not None else 0)),
         exemption=books.idleness.exemptions(now).get(workload.id),
-        decisions=tuple(_decision(each) for each in books.idleness.decisions(workload_id=workload.id, limit=10)),
+        decisions=tuple(decision_view(each) for each in books.idleness.decisions(workload_id=workload.id, limit=10)),
     )
 
 
-def _decision(decision: IdleDecision) -> DecisionView:
+def decision_view(decision: IdleDecision) -> DecisionView:
     return DecisionView(
         attempt_id=decision.attempt_id,
+        workload_id=decision.workload_id,
         at=decision.at,
         since=decision.since,
         rested_ms=decision.rested_ms,

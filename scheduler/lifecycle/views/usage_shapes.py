@@ -51,6 +51,7 @@ class DecisionView:
     taken, where it was not."""
 
     attempt_id: str
+    workload_id: str
     at: Instant
     since: Instant
     rested_ms: int
