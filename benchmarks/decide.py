@@ -19,10 +19,11 @@ import orjson
 from benchmarks.measured import keep
 from benchmarks.worlds import workload, world
 from scheduler.decision.decide import step
-from scheduler.decision.plan import Launch
-from scheduler.decision.snapshot import Changes, Snapshot
+from scheduler.decision.plan import Launch, Plan
+from scheduler.decision.snapshot import Changes, Reservation, Snapshot
 from scheduler.decision.state import State
 from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.reasons import Reason
 from scheduler.domain.units import AllowanceId, AttemptId, Instant, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
 
@@ -43,14 +44,15 @@ def measure(nodes: int, queued: int) -> dict[str, float | int]:
     gc.freeze()
     took: list[float] = []
     history = _History(snapshot)
-    changes = history.recorded(plan.launches, snapshot.now)
+    preempted = 0
     for number in range(STEPS):
         now = Instant(snapshot.now + (number + 1) * 1000)
+        changes = history.next(plan, now)
         began = perf_counter()
         _, plan = step(state, changes, now)
+        preempted += len(plan.preemptions)
         if number > 1:  # the first takes in the cold plan's thousands of launches
             took.append(perf_counter() - began)
-        changes = history.next(plan.launches, now)
     took.sort()
     return {
         "nodes": nodes,
@@ -58,12 +60,13 @@ def measure(nodes: int, queued: int) -> dict[str, float | int]:
         "cold_seconds": round(cold, 3),
         "step_p50_ms": round(took[len(took) // 2] * 1000, 2),
         "step_p99_ms": round(took[-1 - len(took) // 100] * 1000, 2),
+        "preemptions": preempted,
         "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
 
 
 class _History:
-    """What happens between steps: what was planned is recorded; five attempts end and five workloads come."""
+    """What happens between steps: the plan is recorded, victims end, five attempts end and five workloads come."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
@@ -71,36 +74,57 @@ class _History:
         self._engineers = max(20, len(snapshot.queued) // 50)
         self._queued = dict(snapshot.queued)
         self._balances = dict(snapshot.balances)
-        self._running: list[Attempt] = []
+        self._running: dict[AttemptId, tuple[Attempt, Workload]] = {}
+        self._stopping: list[tuple[Attempt, Workload]] = []
         self._submitted = len(snapshot.queued)
 
-    def recorded(self, launches: tuple[Launch, ...], now: Instant) -> Changes:
+    def next(self, plan: Plan, now: Instant) -> Changes:
         attempts: dict[AttemptId, Attempt | None] = {}
-        balances: dict[AllowanceId, AllowanceBalance | None] = {}
         queued: dict[WorkloadId, Workload | None] = {}
-        for launch in launches:
-            attempt = self._attempt(self._queued.pop(launch.workload_id), launch, now)
+        reservations: dict[WorkloadId, Reservation | None] = dict.fromkeys(plan.lapsed)
+        balances: dict[AllowanceId, AllowanceBalance | None] = {}
+        for attempt, of in self._stopping:
+            attempts[attempt.id] = None
+            self._queued[of.id] = queued[of.id] = of
+        self._stopping = []
+        for launch in plan.launches:
+            of = self._queued.pop(launch.workload_id)
+            queued[of.id] = None
+            attempt = self._attempt(of, launch, now)
             attempts[attempt.id] = attempt
-            self._running.append(attempt)
-            queued[launch.workload_id] = None
-            for share in launch.funding:
-                known = self._balances[share.allowance_id]
-                self._balances[share.allowance_id] = balances[share.allowance_id] = replace(
-                    known, available=known.available - share.amount
-                )
-        return Changes(queued=queued, attempts=attempts, balances=balances)
-
-    def next(self, launches: tuple[Launch, ...], now: Instant) -> Changes:
-        changes = self.recorded(launches, now)
-        attempts, queued = dict(changes.attempts), dict(changes.queued)
+            self._running[attempt.id] = (attempt, of)
+            if launch.is_reserved:
+                reservations[of.id] = None
+            balances |= self._held(launch)
+        for preemption in plan.preemptions:
+            launch = preemption.launch
+            reservations[launch.workload_id] = Reservation(
+                launch.workload_id, launch.gpu_class, launch.placement, preemption.until, launch.is_borrowed
+            )
+            balances |= self._held(launch)
+            for victim in preemption.victims:
+                attempt, of = self._running.pop(victim.attempt_id)
+                stopping = replace(attempt, state=AttemptState.STOPPING, stop_reason=Reason.PREEMPTED)
+                attempts[attempt.id] = stopping
+                self._stopping.append((stopping, of))
         for _ in range(min(CHANGES_PER_STEP // 2, len(self._running))):
-            ended = self._running.pop(self._random.randrange(len(self._running)))
-            attempts[ended.id] = None
+            ended = self._random.choice(list(self._running))
+            del self._running[ended]
+            attempts[ended] = None
         for _ in range(CHANGES_PER_STEP // 2):
             made = workload(self._submitted, self._engineers, self._random)
             self._submitted += 1
             self._queued[made.id] = queued[made.id] = replace(made, submitted_at=now)
-        return Changes(queued=queued, attempts=attempts, balances=changes.balances)
+        return Changes(queued=queued, attempts=attempts, balances=balances, reservations=reservations)
+
+    def _held(self, launch: Launch) -> dict[AllowanceId, AllowanceBalance | None]:
+        held: dict[AllowanceId, AllowanceBalance | None] = {}
+        for share in launch.funding:
+            known = self._balances[share.allowance_id]
+            self._balances[share.allowance_id] = held[share.allowance_id] = replace(
+                known, available=known.available - share.amount
+            )
+        return held
 
     def _attempt(self, of: Workload, launch: Launch, now: Instant) -> Attempt:
         policy = self._snapshot.policy

@@ -24,8 +24,8 @@ class Capacity:
             table = self.tables[gpu_class] = FitTable()
         return table
 
-    def set_nodes(self, changes: Mapping[NodeName, Node | None]) -> set[GpuClassName]:
-        """Take what changed of the nodes. Returns the GPU classes concerned.
+    def set_nodes(self, changes: Mapping[NodeName, Node | None]) -> tuple[set[GpuClassName], set[GpuClassName]]:
+        """Take what changed of the nodes. Returns the GPU classes concerned, and those of them laid out anew.
 
         A node that gains or loses room changes one column; one that comes, goes, or is labelled anew has its class's
         table laid out again, which is linear in the class's nodes.
@@ -47,7 +47,7 @@ class Capacity:
             elif node.gpu_class is not None and node.gpu_class not in laid_out:
                 self.tables[node.gpu_class].set_node(node)
         self._lay_out(laid_out)
-        return concerned
+        return concerned, laid_out
 
     def _lay_out(self, gpu_classes: set[GpuClassName]) -> None:
         if not gpu_classes:

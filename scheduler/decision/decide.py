@@ -5,7 +5,6 @@ that the fast path is the only path. Nothing planned is taken as done: whoever o
 may refuse some of it, and feeds back what became of it; what is not fed back is planned again.
 """
 
-from scheduler.decision import evidence
 from scheduler.decision.index import Index
 from scheduler.decision.plan import Plan
 from scheduler.decision.preemption import Outlook
@@ -15,6 +14,7 @@ from scheduler.decision.state import State
 from scheduler.decision.triage import judge_lane, judge_line, move_line
 from scheduler.decision.walk import Walk
 from scheduler.domain.brakes import Brake
+from scheduler.domain.reasons import Reason
 from scheduler.domain.units import Instant
 
 
@@ -41,12 +41,13 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     index.touch_lanes()
     lanes = list(index.dirty_lanes)
     index.dirty_lanes.clear()
-    paying, unfunded = _judge_lanes(index, lanes)
+    outlook = Outlook(index)
+    paying, unfunded = _judge_lanes(index, lanes, outlook)
     walk = Walk(index)
     lapsed = walk.serve_reservations()
-    walk.serve(paying)
+    walk.serve([*paying, *_first_waiting(index, paying)], outlook)
     walk.serve_unfunded(unfunded)
-    verdicts = state.teller.tell(index, walk, lanes, [*lines, *walk.set_aside])
+    verdicts = state.teller.tell(index, walk, lanes, [*lines, *walk.set_aside, *walk.withheld])
     walk.undo()
     return state, Plan(now, tuple(walk.launches), tuple(walk.preemptions), verdicts, tuple(sorted(lapsed)))
 
@@ -56,6 +57,9 @@ def _judge_lines(index: Index) -> list[Line]:
 
     All leave their places before any takes one: a workload that changed may stand at the same one in another line.
     """
+    withheld, index.withheld = index.withheld, []
+    for line in withheld:
+        line.ruling = None
     judged = [*index.dirty_lines, *(line for line in index.moved_lines if line not in index.dirty_lines)]
     moved = [(line, line.lane) for line in index.moved_lines if line not in index.dirty_lines]
     left = [index.lanes.leave(line) for line in judged]
@@ -69,25 +73,37 @@ def _judge_lines(index: Index) -> list[Line]:
             index.lanes.forget_if_empty(lane)
     index.dirty_lines.clear()
     index.moved_lines.clear()
-    return judged
+    return [*judged, *withheld]
 
 
-def _judge_lanes(index: Index, lanes: list[Lane]) -> tuple[list[Lane], list[Lane]]:
+def _judge_lanes(index: Index, lanes: list[Lane], outlook: Outlook) -> tuple[list[Lane], list[Lane]]:
     """Lanes that may start something or preempt for it, and those that may start unfunded."""
-    pause = index.pause(Brake.LAUNCH)
-    outlook = Outlook(index)
+    is_paused = index.pause(Brake.LAUNCH) is not None
     paying: list[Lane] = []
     unfunded: list[Lane] = []
     for lane in lanes:
         if not lane.lines:
             continue
-        lane.is_open = judge_lane(index, lane)
-        if pause is not None:
+        lane.is_open = judge_lane(index, lane, lane.head())
+        if is_paused:
             if lane.is_open:
-                lane.ruling = evidence.launch_paused(pause)
+                lane.reason = Reason.LAUNCH_PAUSED
         elif not lane.key.is_funded:
             if lane.is_open:
                 unfunded.append(lane)
         elif lane.is_open or outlook.is_hopeful(lane):
             paying.append(lane)
     return paying, unfunded
+
+
+def _first_waiting(index: Index, paying: list[Lane]) -> list[Lane]:
+    """Of each pool, who waits first for a class's room that others might start in: to have it kept free."""
+    walked = set(paying)
+    contested = {gpu_class for lane in paying if lane.is_open for gpu_class in lane.key.gpu_classes}
+    firsts: dict[Lane, None] = {}
+    for gpu_class in sorted(contested):
+        for pool, _ in index.lanes.ranks(gpu_class):
+            lane = index.lanes.first_waiting((pool, gpu_class))
+            if lane is not None and lane not in walked:
+                firsts[lane] = None
+    return list(firsts)

@@ -174,10 +174,11 @@ class FitTable:
         """`counts_if` for one node, of a table that is up to date."""
         if not (self._accepts[position] and self._matches[row, position]):
             return 0
-        there, asked = available[:, position].tolist(), self._asked[row].tolist()
-        return max(
-            0, min((left // each for left, each in zip(there, asked, strict=True) if each), default=_UNBOUNDED)
-        )
+        return self.pods_in(row, available[:, position])
+
+    def pods_in(self, row: int, available: IntArray) -> int:
+        """Pods of the shape that fit into so much of each resource."""
+        return max(0, int((available // self._asked[row] + self._waived[row]).min()))
 
     def coming(self) -> IntArray:
         """What will be available when all that is stopping has ended and every reservation is served."""
@@ -188,7 +189,7 @@ class FitTable:
     def free_gpus(self, row: int) -> int:
         """GPUs free on the nodes where the shape could go."""
         self.refresh()
-        return int(self.available[0][self._matches[row]].sum())
+        return int(self.available[0] @ self._matches[row])
 
     def largest(self, shape: Shape) -> int:
         """GPUs of the largest node where the shape could go, were it empty."""

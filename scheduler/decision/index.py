@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeGuard, TypeVar
 
 from scheduler.decision.capacity import Capacity
+from scheduler.decision.ends import Ends
 from scheduler.decision.fit_table import Shape
 from scheduler.decision.hours import Hours
 from scheduler.decision.lanes import Cell, LaneIndex
@@ -71,6 +72,9 @@ class Index:
         self.gpus_of_owner: dict[EngineerId, int] = defaultdict(int)
         """GPUs that run or are reserved, which limits count."""
         self.gpus_of_team: dict[TeamName, int] = defaultdict(int)
+        self.ends: dict[GpuClassName, Ends] = defaultdict(Ends)
+        self.withheld: list[Line] = []
+        """Lines that the last cycle held back for somebody ahead."""
         self.ending_gpus: dict[tuple[PoolName, GpuClassName], int] = defaultdict(int)
         """Of a pool's quota, what attempts use that are being stopped."""
         self.claims: dict[WorkloadId, tuple[Workload, Reservation]] = {}
@@ -145,7 +149,8 @@ class Index:
 
     def _take_nodes(self, nodes: Mapping[NodeName, Node | None]) -> None:
         had_none = not self.capacity.nodes
-        concerned = self.capacity.set_nodes(nodes)
+        concerned, laid_out = self.capacity.set_nodes(nodes)
+        self._lay_out_ends(laid_out)
         if had_none is bool(self.capacity.nodes):
             self.placeable.clear()
             self.dirty_lines.update(dict.fromkeys(self.lines.all()))
@@ -154,6 +159,14 @@ class Index:
             if gpu_class in concerned and self.capacity.could_ever_hold(gpu_class, shape, pods) is not before:
                 self.placeable[gpu_class, shape, pods] = not before
                 self.dirty_lines.update(self.lines.by_shape.get((shape, pods), {}))
+
+    def _lay_out_ends(self, gpu_classes: set[GpuClassName]) -> None:
+        if gpu_classes and self.running.attempts:
+            for gpu_class in gpu_classes:
+                self.ends[gpu_class] = Ends()
+            for attempt in self.running.attempts.values():
+                if attempt.gpu_class in gpu_classes and attempt.state is not AttemptState.STOPPING:
+                    self.ends[attempt.gpu_class].add(attempt, self.capacity.table(attempt.gpu_class))
 
     def _take_tiers(self, tiers: Mapping[EngineerId, TierName | None]) -> None:
         for owner, tier in tiers.items():
@@ -227,6 +240,10 @@ class Index:
         is_stopping = attempt.state is AttemptState.STOPPING
         if is_stopping:
             self.capacity.stop(attempt.placement, attempt.pod, sign)
+        elif sign > 0:
+            self.ends[attempt.gpu_class].add(attempt, self.capacity.table(attempt.gpu_class))
+        else:
+            self.ends[attempt.gpu_class].remove(attempt.id)
         if counts_for_quota(attempt):
             self.quotas.use(attempt.pool, attempt.gpu_class, sign * attempt.gpus)
             if is_stopping:

@@ -7,9 +7,10 @@ in a cell: the room for a number of pods of one shape, the quota for a number of
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from scheduler.decision.fit_table import Shape
-from scheduler.decision.queue import Lane, LaneKey, Line
+from scheduler.decision.queue import Lane, LaneKey, Line, OrderKey
 from scheduler.domain.units import GpuClassName, PoolName
 
 Queue = tuple[PoolName, GpuClassName]
@@ -41,6 +42,9 @@ class LaneIndex:
         self._by_key: dict[LaneKey, Lane] = {}
         self._classes: dict[GpuClassName, _OfClass] = defaultdict(_OfClass)
         self._waiting: dict[Queue, Lanes] = defaultdict(dict)
+        self._firsts: dict[Queue, list[tuple[OrderKey, int, Lane]]] = defaultdict(list)
+        """Heaps of who is first in each waiting lane; what no longer holds is dropped when it comes to the top."""
+        self._pushed = 0
         self.touched: set[Queue] = set()
         """Queues of which somebody may have become first."""
 
@@ -58,7 +62,6 @@ class LaneIndex:
         lane = line.lane
         if lane is not None:
             lane.remove(line)
-            self.set_blocked(lane, lane.blocked_class)
         return lane
 
     def forget_if_empty(self, lane: Lane) -> None:
@@ -81,20 +84,32 @@ class LaneIndex:
     def ranks(self, gpu_class: GpuClassName) -> Iterable[tuple[PoolName, dict[int, Lanes]]]:
         return self._classes[gpu_class].rank.items()
 
-    def set_blocked(self, lane: Lane, gpu_class: GpuClassName | None) -> None:
-        """It waits for the room of this class (None: for none)."""
-        before, lane.blocked_class = lane.blocked_class, gpu_class
-        for waited_for in (before, gpu_class):
-            if waited_for is not None:
-                self.touched.add((lane.key.pool, waited_for))
-        if before != gpu_class:
-            if before is not None:
+    def set_blocked(self, lane: Lane, gpu_class: GpuClassName | None, first: OrderKey | None = None) -> None:
+        """From `first` on, it waits for the room of this class (None: for none)."""
+        before = lane.blocked_class
+        if before == gpu_class and lane.first_waiting == first:
+            return
+        lane.blocked_class, lane.first_waiting = gpu_class, first
+        if before is not None:
+            self.touched.add((lane.key.pool, before))
+            if before != gpu_class:
                 del self._waiting[lane.key.pool, before][lane]
-            if gpu_class is not None:
-                self._waiting[lane.key.pool, gpu_class][lane] = None
+        if gpu_class is not None and first is not None:
+            queue = (lane.key.pool, gpu_class)
+            self.touched.add(queue)
+            self._waiting[queue][lane] = None
+            self._pushed += 1
+            heappush(self._firsts[queue], (first, self._pushed, lane))
 
-    def waiting(self, queue: Queue) -> Iterable[Lane]:
-        return self._waiting.get(queue, {})
+    def first_waiting(self, queue: Queue) -> Lane | None:
+        """The lane in which the first stands of those that wait in a queue."""
+        firsts = self._firsts.get(queue, [])
+        while firsts:
+            first, _, lane = firsts[0]
+            if lane.blocked_class == queue[1] and lane.first_waiting == first:
+                return lane
+            heappop(firsts)
+        return None
 
     def is_wanted(self, gpu_class: GpuClassName) -> bool:
         """Whether funded work of any pool waits for the room of the class."""

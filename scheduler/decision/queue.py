@@ -131,13 +131,15 @@ class Lane:
     key: LaneKey
     gpus: int
     lines: list[tuple[OrderKey, Line]] = field(default_factory=list)
-    ruling: Ruling | None = None
+    reason: Reason | None = None
     """Why what is left in it does not start; None before it was first judged."""
-    told: Reason | None = None
     blocked_class: GpuClassName | None = None
-    """The GPU class whose capacity it waits for, where capacity is what it waits for."""
+    """The GPU class whose room it waits for, where room is what it waits for."""
+    first_waiting: OrderKey | None = None
+    """The first of it that the last cycle left waiting for that room."""
     is_open: bool = False
     """Whether quota and room would let one of it start, as the snapshot stands."""
+    told: Reason | None = None
 
     def insert(self, line: Line) -> None:
         line.lane = self

@@ -11,6 +11,7 @@ from scheduler.decision.index import Index
 from scheduler.decision.lanes import Queue
 from scheduler.decision.plan import Verdict
 from scheduler.decision.queue import Lane, Line, Ruling
+from scheduler.decision.triage import lane_ruling
 from scheduler.decision.walk import Walk
 from scheduler.domain.units import WorkloadId
 
@@ -31,13 +32,12 @@ class Teller:
     def tell(self, index: Index, walk: Walk, lanes: Iterable[Lane], lines: Iterable[Line]) -> tuple[Verdict, ...]:
         """Verdicts that changed, in the order of their workloads' ids. `lanes` and `lines` are those judged."""
         changed: dict[WorkloadId, Verdict] = {}
-        again = [*self._alone, *walk.alone, *index.unheard, *self._find_first(index, walk)]
+        again = [*self._alone, *walk.alone, *index.unheard, *self._find_first(index)]
         self._alone = dict(walk.alone)
         to_tell = dict.fromkeys(lines)
         for lane in lanes:
-            reason = lane.ruling.reason if lane.ruling is not None else None
-            if reason is not lane.told:
-                lane.told = reason
+            if lane.reason is not lane.told:
+                lane.told = lane.reason
                 to_tell.update(dict.fromkeys(line for _, line in lane.lines))
         for line in to_tell:
             self._tell_line(index, line, changed)
@@ -62,23 +62,25 @@ class Teller:
             return None
         if line.ruling is not None or line.lane is None:
             return line.ruling
-        return self._ruling_of_lane(index, line, line.lane, workload_id)
+        ahead = self._ahead_of(index, line.lane, workload_id)
+        return lane_ruling(index, line.lane) if ahead is None else evidence.priority(ahead[0], ahead[1], line)
 
-    def _ruling_of_lane(self, index: Index, line: Line, lane: Lane, workload_id: WorkloadId) -> Ruling | None:
+    def _ahead_of(self, index: Index, lane: Lane, workload_id: WorkloadId) -> tuple[WorkloadId, Line] | None:
+        """Who is first of those that wait for the room that its lane waits for, if somebody else is."""
         if lane.blocked_class is None:
-            return lane.ruling
+            return None
         first = self._first.get((lane.key.pool, lane.blocked_class))
-        ahead = index.lines.line_of(first) if first is not None else None
-        if first is None or ahead is None or first == workload_id:
-            return lane.ruling
-        return evidence.priority(first, ahead, line)
+        if first is None or first == workload_id:
+            return None
+        line = index.lines.line_of(first)
+        return (first, line) if line is not None else None
 
-    def _find_first(self, index: Index, walk: Walk) -> list[WorkloadId]:
+    def _find_first(self, index: Index) -> list[WorkloadId]:
         """Whoever became first of those that wait for a class, and whoever was."""
         concerned: list[WorkloadId] = []
         for queue in sorted(index.lanes.touched):
-            heads = [head for lane in index.lanes.waiting(queue) if (head := walk.head(lane)) is not None]
-            first = min(heads)[3] if heads else None
+            lane = index.lanes.first_waiting(queue)
+            first = lane.first_waiting[3] if lane is not None and lane.first_waiting is not None else None
             before = self._first.pop(queue, None)
             if first is not None:
                 self._first[queue] = first
@@ -88,11 +90,13 @@ class Teller:
         return concerned
 
     def _tell_line(self, index: Index, line: Line, changed: dict[WorkloadId, Verdict]) -> None:
-        ruling = line.ruling if line.ruling is not None or line.lane is None else line.lane.ruling
-        if ruling is None:
+        reason = line.lane.reason if line.ruling is None and line.lane is not None else None
+        if line.ruling is not None:
+            reason = line.ruling.reason
+        if reason is None:
             return  # all of it is launching: each is told so alone
-        if ruling.reason is not line.told:
-            line.told = ruling.reason
+        if reason is not line.told:
+            line.told = reason
             line.newcomers.clear()
             for _, workload_id in line.members:
                 self._tell_one(index, workload_id, changed)

@@ -8,7 +8,8 @@ from scheduler.decision import evidence
 from scheduler.decision.booked import NOTHING_BOOKED, Booked
 from scheduler.decision.hours import hours_needed
 from scheduler.decision.index import Index
-from scheduler.decision.queue import Lane, LaneKey, Line, Ruling
+from scheduler.decision.queue import Lane, LaneKey, Line, OrderKey, Ruling
+from scheduler.domain.brakes import Brake
 from scheduler.domain.funding import FundingShare, Shortfall, payers
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import GpuClassName, PoolName
@@ -33,46 +34,35 @@ def move_line(index: Index, line: Line, lane: Lane | None) -> None:
         index.dirty_lanes[index.lanes.join(line, lane.key)] = None
 
 
-def judge_lane(index: Index, lane: Lane) -> bool:
-    """Whether quota and room would let a workload of the lane start now. If not, the lane has the ruling why."""
-    blocked: tuple[GpuClassName, Ruling] | None = None
+def judge_lane(index: Index, lane: Lane, first: OrderKey) -> bool:
+    """Whether quota and room would let a workload of the lane start now. If not, the lane has the reason why, and
+    waits from `first` on."""
     key = lane.key
+    lacks_room: GpuClassName | None = None
     for gpu_class in key.gpu_classes:
-        has_quota = not key.is_funded or index.quotas.available(key.pool, gpu_class) >= lane.gpus
-        has_room = has_quota and _has_room(index, lane, gpu_class)
-        if has_room:
-            lane.ruling = None
-            index.lanes.set_blocked(lane, None)
-            return True
-        if has_quota and blocked is None:
-            blocked = (gpu_class, lacks_room(index, lane, gpu_class))
-    set_blocked(index, lane, blocked)
+        if not key.is_funded or index.quotas.available(key.pool, gpu_class) >= lane.gpus:
+            if index.capacity.table(gpu_class).total(key.shape) >= key.pods:
+                lane.reason = None
+                index.lanes.set_blocked(lane, None)
+                return True
+            lacks_room = lacks_room or gpu_class
+    lane.reason = Reason.QUOTA if lacks_room is None else Reason.RESOURCES
+    index.lanes.set_blocked(lane, lacks_room if key.is_funded else None, first)
     return False
 
 
-def set_blocked(index: Index, lane: Lane, blocked: tuple[GpuClassName, Ruling] | None) -> None:
-    """The lane waits for room of that class, or (None) for quota of the class that it would like best."""
-    if blocked is None:
-        lane.ruling = lacks_quota(index, lane.key.pool, lane.key.gpu_classes[0], lane.gpus)
-        index.lanes.set_blocked(lane, None)
-    else:
-        lane.ruling = blocked[1]
-        index.lanes.set_blocked(lane, blocked[0] if lane.key.is_funded else None)
-
-
-def lacks_room(index: Index, lane: Lane, gpu_class: GpuClassName) -> Ruling:
-    table = index.capacity.table(gpu_class)
-    return evidence.resources(lane.key, gpu_class, table.free_gpus(table.row(lane.key.shape)))
-
-
-def lacks_quota(index: Index, pool: PoolName, gpu_class: GpuClassName, needed: int) -> Ruling:
-    used = index.quotas.used(pool, gpu_class)
-    limit = used + max(0, index.quotas.available(pool, gpu_class))
-    return evidence.quota(pool, gpu_class, used=used, limit=limit, needed=needed)
-
-
-def _has_room(index: Index, lane: Lane, gpu_class: GpuClassName) -> bool:
-    return index.capacity.table(gpu_class).total(lane.key.shape) >= lane.key.pods
+def lane_ruling(index: Index, lane: Lane) -> Ruling | None:
+    """The lane's reason with fresh evidence: of the class whose room it lacks, or that it would like best."""
+    key, gpu_class = lane.key, lane.blocked_class or lane.key.gpu_classes[0]
+    if lane.reason is Reason.RESOURCES:
+        table = index.capacity.table(gpu_class)
+        return evidence.resources(key, gpu_class, table.free_gpus(table.row(key.shape)))
+    if lane.reason is Reason.QUOTA:
+        used = index.quotas.used(key.pool, gpu_class)
+        limit = used + max(0, index.quotas.available(key.pool, gpu_class))
+        return evidence.quota(key.pool, gpu_class, used=used, limit=limit, needed=lane.gpus)
+    pause = index.pause(Brake.LAUNCH)
+    return evidence.launch_paused(pause) if lane.reason is not None and pause is not None else None
 
 
 def fund_line(index: Index, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Shortfall:

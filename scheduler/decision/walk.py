@@ -9,10 +9,11 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 
 from scheduler.decision import evidence
+from scheduler.decision.backfill import Backfill, Shadow, beside
 from scheduler.decision.booked import Booked
 from scheduler.decision.index import Index
 from scheduler.decision.plan import Launch, Preemption
-from scheduler.decision.preemption import Found, find_victims
+from scheduler.decision.preemption import Found, Outlook, find_victims
 from scheduler.decision.queue import Cursor, Lane, Line, OrderKey, Ruling
 from scheduler.decision.snapshot import Reservation
 from scheduler.decision.triage import NO_POOL, fund_line, judge_lane, may_run_unfunded, over_limit
@@ -48,6 +49,9 @@ class Walk:
         """Rulings on single workloads, in place of their line's."""
         self.cursors: dict[Lane, Cursor] = {}
         """Lanes that were walked: what is left of each."""
+        self.backfill = Backfill(index)
+        self.withheld: list[Line] = []
+        """Lines that wait because somebody ahead has room kept free."""
         self.set_aside: list[Line] = []
         """Lines that this cycle's bookings set aside: to be judged again in the next."""
 
@@ -71,35 +75,28 @@ class Walk:
                     self._launch_reserved(workload, reservation)
         return lapsed
 
-    def serve(self, open_lanes: list[Lane]) -> None:
-        """Walk the lanes that may start something, or may preempt."""
+    def serve(self, lanes: list[Lane], outlook: Outlook) -> None:
+        """Walk lanes that may start something or may preempt, and those whose first is to have room kept free."""
+        self._outlook = outlook
         pools: dict[PoolName, list[tuple[OrderKey, Lane]]] = {}
-        for lane in open_lanes:
+        for lane in lanes:
             self.cursors[lane] = Cursor(lane)
             pools.setdefault(lane.key.pool, []).append((lane.head(), lane))
         heads: list[tuple[CrossKey, PoolName]] = []
-        for name, lanes in pools.items():
-            heapify(lanes)
-            heads.append((self._cross_key(*lanes[0]), name))
+        for name, waiting in pools.items():
+            heapify(waiting)
+            heads.append((self._cross_key(*waiting[0]), name))
         heapify(heads)
         while heads:
             _, name = heappop(heads)
-            lanes = pools[name]
-            lane = heappop(lanes)[1]
+            waiting = pools[name]
+            lane = heappop(waiting)[1]
             if self._serve_head(lane):
                 following = self.cursors[lane].peek()
                 if following is not None:
-                    heappush(lanes, (following[0], lane))
-            if lanes:
-                heappush(heads, (self._cross_key(*lanes[0]), name))
-
-    def head(self, lane: Lane) -> OrderKey | None:
-        """The first of the lane that this cycle leaves waiting."""
-        cursor = self.cursors.get(lane)
-        if cursor is None:
-            return lane.head()
-        entry = cursor.peek()
-        return entry[0] if entry is not None else None
+                    heappush(waiting, (following[0], lane))
+            if waiting:
+                heappush(heads, (self._cross_key(*waiting[0]), name))
 
     def _cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
         priority, _, submitted_at, workload_id = place
@@ -122,8 +119,8 @@ class Walk:
                 heappush(users, (self.index.now, line.order_key(position + 1), position + 1, line, lane))
 
     def _start_unfunded(self, lane: Lane, line: Line, workload_id: WorkloadId) -> bool:
-        room = self._find_room(lane)
-        if room is None or self.index.lanes.is_wanted(room.gpu_class):
+        room = self._find_room(lane, line)
+        if not isinstance(room, Room) or self.index.lanes.is_wanted(room.gpu_class):
             return False
         if over_limit(self.index, line, self.booked) or not may_run_unfunded(self.index, line, self.booked):
             return False
@@ -136,11 +133,16 @@ class Walk:
         entry = cursor.peek()
         assert entry is not None, "a lane is walked as long as somebody stands in it"
         place, _, line = entry
-        wish: Room | Found | None = self._find_room(lane) if lane.is_open else None
-        if wish is None:
+        wish: Room | Shadow | Found | None = self._find_room(lane, line) if lane.is_open else None
+        if isinstance(wish, Shadow):
+            line.ruling = evidence.priority(wish.workload_id, wish.line, line)
+            self.withheld.append(line)
+            cursor.advance(past_line=True)
+            return True
+        if wish is None and self._outlook.is_hopeful(lane):
             wish = find_victims(self.index, self.booked, lane, line, place[2])
         if wish is None:
-            self._close(lane)
+            self._close(lane, line, place)
             return False
         shares = self._require_means(line, wish.gpu_class)
         if isinstance(shares, Ruling):
@@ -153,24 +155,43 @@ class Walk:
         else:
             refusal = self._may_stop(wish)
             if refusal is not None:
-                self._close(lane)
                 self.alone[place[3]] = refusal
+                self._close(lane, line, place)
                 return False
             self._preempt(lane, line, place[3], wish, shares)
         cursor.advance()
         return True
 
-    def _find_room(self, lane: Lane) -> Room | None:
-        """The first GPU class with quota and room, and where there."""
+    def _find_room(self, lane: Lane, line: Line) -> Room | Shadow | None:
+        """The first GPU class with quota and room, and where there; the shadow, where somebody ahead has it kept."""
         key, index = lane.key, self.index
+        withheld: Shadow | None = None
         for gpu_class in key.gpu_classes:
             if key.is_funded and index.quotas.available(key.pool, gpu_class) < lane.gpus:
                 continue
             table = index.capacity.table(gpu_class)
-            placement = table.placement(table.counts(table.row(key.shape)), key.pods)
-            if placement is not None:
+            if table.total(key.shape) < key.pods:
+                continue
+            row = table.row(key.shape)
+            counts = table.counts(row)
+            shadow = self.backfill.shadow(gpu_class, line.spec)
+            if shadow is not None:
+                counts = beside(shadow, table, row, counts)
+            placement = table.placement(counts, key.pods)
+            if placement is not None and (shadow is None or self._leaves_quota(shadow, lane, gpu_class)):
                 return Room(gpu_class, placement)
-        return None
+            withheld = withheld or shadow
+        return withheld
+
+    def _leaves_quota(self, shadow: Shadow, lane: Lane, gpu_class: GpuClassName) -> bool:
+        """Whether there is quota for it beside that of whoever has room kept free."""
+        if not lane.key.is_funded:
+            return True
+        quotas = self.index.quotas
+        quotas.use(shadow.pool, gpu_class, shadow.gpus)
+        is_enough = quotas.available(lane.key.pool, gpu_class) >= lane.gpus
+        quotas.use(shadow.pool, gpu_class, -shadow.gpus)
+        return is_enough
 
     def _require_means(self, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Ruling:
         """The owner's limits and hours, with what this cycle has booked on them."""
@@ -180,10 +201,15 @@ class Walk:
         answer = fund_line(self.index, line, gpu_class)
         return evidence.allowance_short(answer) if isinstance(answer, Shortfall) else answer
 
-    def _close(self, lane: Lane) -> None:
-        """Nothing more of it starts. What was blocked from the first keeps its ruling: it was not this cycle's doing."""
+    def _close(self, lane: Lane, line: Line, place: OrderKey) -> None:
+        """Nothing more of it starts. What was blocked from the first keeps its reason: it was not this cycle's doing.
+        Whoever is first to wait for a class's room has it kept free."""
         if lane.is_open:
-            judge_lane(self.index, lane)
+            judge_lane(self.index, lane, place)
+        elif lane.blocked_class is not None:
+            self.index.lanes.set_blocked(lane, lane.blocked_class, place)
+        if lane.blocked_class is not None:
+            self.backfill.wait(lane, line, place[3], lane.blocked_class)
 
     def undo(self) -> None:
         """Take back what was booked, and have judged again whatever that concerned."""
@@ -191,7 +217,7 @@ class Walk:
         self.index.hours.forget()
         self.index.dirty_lanes.update(dict.fromkeys(self.cursors))
         self.index.dirty_lines.update(dict.fromkeys(self.set_aside))
-        self.index.touched_classes.update(launch.gpu_class for launch in self.launches if launch.is_reserved)
+        self.index.withheld = self.withheld
 
     # --- booking -----------------------------------------------------------------------------------------------------
 
@@ -202,17 +228,17 @@ class Walk:
         is_borrowed = self._count(lane, line, room.gpu_class, shares)
         index.capacity.occupy(room.placement, spec.pod)
         self.booked.undo.append(partial(index.capacity.occupy, room.placement, spec.pod, -1))
-        self.launches.append(
-            Launch(
-                workload_id,
-                room.gpu_class,
-                room.placement,
-                pool,
-                shares,
-                is_funded=lane.key.is_funded,
-                is_borrowed=is_borrowed,
-            )
+        launch = Launch(
+            workload_id,
+            room.gpu_class,
+            room.placement,
+            pool,
+            shares,
+            is_funded=lane.key.is_funded,
+            is_borrowed=is_borrowed,
         )
+        self.launches.append(launch)
+        self.backfill.launched(launch, spec)
         self.alone[workload_id] = evidence.launching(spec, room.gpu_class, room.placement)
 
     def _launch_reserved(self, workload: Workload, reservation: Reservation) -> None:
@@ -223,17 +249,17 @@ class Walk:
         index.capacity.claim(placement, pod, -1)
         self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
         self.booked.undo.append(partial(index.capacity.claim, placement, pod))
-        self.launches.append(
-            Launch(
-                workload.id,
-                reservation.gpu_class,
-                placement,
-                pool.name if pool is not None else NO_POOL,
-                (),
-                is_borrowed=reservation.is_borrowed,
-                is_reserved=True,
-            )
+        launch = Launch(
+            workload.id,
+            reservation.gpu_class,
+            placement,
+            pool.name if pool is not None else NO_POOL,
+            (),
+            is_borrowed=reservation.is_borrowed,
+            is_reserved=True,
         )
+        self.launches.append(launch)
+        self.backfill.launched(launch, workload.spec)
         self.alone[workload.id] = evidence.launching(workload.spec, reservation.gpu_class, placement)
 
     def _preempt(

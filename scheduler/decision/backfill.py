@@ -1,0 +1,119 @@
+"""Backfill: whoever waits first for the room of a GPU class has the earliest room for it kept free.
+
+Work behind it starts only where it is gone by then (by its time limit and grace), or where it leaves that room
+untouched: EASY backfill (Lifka 1995), with one reservation per GPU class, made anew in every cycle from what is
+known of ends.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from scheduler.decision.ends import latest_end_if_started
+from scheduler.decision.fit_table import FitTable, IntArray, amounts
+from scheduler.decision.index import Index
+from scheduler.decision.plan import Launch
+from scheduler.decision.queue import Lane, Line
+from scheduler.domain.cluster import Placement, PodRequest
+from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
+from scheduler.domain.workloads import WorkloadSpec
+
+
+@dataclass(slots=True)
+class Shadow:
+    """The room and quota kept for whoever waits first: from when, and what others may still take where it will be."""
+
+    workload_id: WorkloadId
+    line: Line
+    pool: PoolName
+    gpus: int
+    at: Instant
+    spare: dict[int, IntArray]
+    """By node of its future placement: what will be left there beside it."""
+
+
+@dataclass(slots=True)
+class Backfill:
+    """The shadows of one cycle. They are looked for when somebody behind could start."""
+
+    index: Index
+    _first: dict[GpuClassName, tuple[Lane, Line, WorkloadId]] = field(default_factory=dict)
+    _shadows: dict[GpuClassName, Shadow | None] = field(default_factory=dict)
+    _launched: list[tuple[Launch, WorkloadSpec]] = field(default_factory=list)
+
+    def wait(self, lane: Lane, line: Line, workload_id: WorkloadId, gpu_class: GpuClassName) -> None:
+        """Somebody waits for the room of a class. Only the first who does has it kept."""
+        self._first.setdefault(gpu_class, (lane, line, workload_id))
+
+    def shadow(self, gpu_class: GpuClassName, spec: WorkloadSpec) -> Shadow | None:
+        """What work like this must keep out of in that class: None where nothing is kept, or it is gone in time."""
+        first = self._first.get(gpu_class)
+        if first is None:
+            return None
+        if gpu_class not in self._shadows:
+            self._shadows[gpu_class] = self._look(gpu_class, *first)
+        shadow = self._shadows[gpu_class]
+        if shadow is None or latest_end_if_started(spec, self.index.now) <= shadow.at:
+            return None
+        return shadow
+
+    def launched(self, launch: Launch, spec: WorkloadSpec) -> None:
+        """Count what starts in this cycle: what is not gone in time takes of the spare room."""
+        self._launched.append((launch, spec))
+        shadow = self.shadow(launch.gpu_class, spec)
+        if shadow is not None:
+            table = self.index.capacity.table(launch.gpu_class)
+            for name, pods in launch.placement.pods_by_node:
+                spare = shadow.spare.get(table.index[name])
+                if spare is not None:
+                    spare -= pods * np.array(amounts(spec.pod))
+
+    def _look(self, gpu_class: GpuClassName, lane: Lane, line: Line, workload_id: WorkloadId) -> Shadow | None:
+        """The earliest room for it by what is known of ends; None where ends alone never make room."""
+        table, ends, now = self.index.capacity.table(gpu_class), self.index.ends[gpu_class], self.index.now
+        row, pods = table.row(lane.key.shape), lane.key.pods
+        room_now = table.coming()
+        mine = [
+            (latest_end_if_started(spec, now), each.placement, spec.pod)
+            for each, spec in self._launched_in(gpu_class)
+        ]
+        instants = sorted({now, *ends.instants().tolist(), *(at for at, _, _ in mine)})
+
+        def room_at(at: int) -> IntArray:
+            room = room_now + ends.freed_by(at, len(table.names))
+            for ends_at, placement, pod in mine:
+                if ends_at <= at:
+                    _free(table, room, placement, pod)
+            return room
+
+        def fits(at: int) -> bool:
+            return int(table.counts_if(row, room_at(at)).sum()) >= pods
+
+        position = bisect_left(instants, True, key=fits)
+        if position == len(instants):
+            return None
+        at = Instant(max(now, instants[position]))
+        room = room_at(instants[position])
+        placement = table.placement(table.counts_if(row, room), pods)
+        assert placement is not None, "it fits at that instant"
+        _free(table, room, placement, lane.key.shape.pod, sign=-1)
+        spare = {table.index[name]: room[:, table.index[name]] for name, _ in placement.pods_by_node}
+        return Shadow(workload_id, line, lane.key.pool, lane.gpus, at, spare)
+
+    def _launched_in(self, gpu_class: GpuClassName) -> list[tuple[Launch, WorkloadSpec]]:
+        return [entry for entry in self._launched if entry[0].gpu_class == gpu_class]
+
+
+def beside(shadow: Shadow, table: FitTable, row: int, counts: IntArray) -> IntArray:
+    """Pods that fit on each node beside what is kept there."""
+    kept = counts.copy()
+    for position, spare in shadow.spare.items():
+        kept[position] = min(int(counts[position]), table.pods_in(row, spare))
+    return kept
+
+
+def _free(table: FitTable, room: IntArray, placement: Placement, pod: PodRequest, sign: int = 1) -> None:
+    asked = np.array(amounts(pod))
+    for name, pods in placement.pods_by_node:
+        room[:, table.index[name]] += sign * pods * asked
