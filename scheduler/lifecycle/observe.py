@@ -35,6 +35,21 @@ def observe(batch: Batch, changes: ClusterChanges) -> None:
     _fetch_holds_of_ending(batch, touched)
     for workload_id in sorted(touched):
         _advance(batch, workload_id)
+    for workload_id in sorted(_without_job(world, changes, touched)):
+        _lose_job(batch, workload_id)
+
+
+def _without_job(world: World, changes: ClusterChanges, touched: set[WorkloadId]) -> set[WorkloadId]:
+    """Those whose Job was reported gone, or is not on the whole list: one that nobody reported yet is not gone."""
+    if not changes.is_relist:
+        gone = (world.workload_of_job.get(uid) for uid, job in changes.jobs.items() if job is None)
+        return {workload_id for workload_id in gone if workload_id is not None}
+    known = ((workload_id, world.workloads.get(workload_id)) for workload_id in touched)
+    return {
+        workload_id
+        for workload_id, workload in known
+        if workload is not None and workload.job_uid is not None and workload.job_uid not in changes.jobs
+    }
 
 
 def _recall_final_work(batch: Batch, changes: ClusterChanges) -> None:
@@ -180,13 +195,13 @@ def _advance(batch: Batch, workload_id: WorkloadId) -> None:
     world = batch.world
     attempt = batch.live_attempt(workload_id)
     workload = batch.workload(workload_id)
+    if attempt is None:
+        world.awaited.pop(workload_id, None)
     if workload is None:
         return
     job = world.job_of(workload)
     if attempt is None:
-        if job is None and workload.job_uid is not None:
-            _lose_job(batch, workload)
-        elif job is not None and job.has_ended and workload.state is WorkloadState.QUEUED:
+        if job is not None and job.has_ended and workload.state is WorkloadState.QUEUED:
             _end_unlaunched(batch, workload, job)
         return
     attempt = _note_progress(batch, attempt, job)
@@ -196,8 +211,11 @@ def _advance(batch: Batch, workload_id: WorkloadId) -> None:
         end_attempt(batch, attempt, job)
 
 
-def _lose_job(batch: Batch, workload: Workload) -> None:
+def _lose_job(batch: Batch, workload_id: WorkloadId) -> None:
     """Somebody deleted the Job of work that waits: that is their word. A stopped sandbox gets another when resumed."""
+    workload = batch.workload(workload_id)
+    if workload is None:
+        return
     if workload.state is WorkloadState.STOPPED:
         batch.change_workload(workload, job_uid=None)
     elif workload.state is WorkloadState.QUEUED:

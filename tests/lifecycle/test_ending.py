@@ -236,3 +236,16 @@ def test_a_launch_called_off_before_it_was_made_ends_though_nothing_more_is_repo
     look(company)
     assert company.workload(workload.id).state is WorkloadState.CANCELLED
     assert company.available(grant) == 10 * MS_PER_HOUR
+
+
+def test_a_job_that_was_just_created_and_not_reported_yet_is_not_taken_for_deleted(company: Company) -> None:
+    company.grant("ada", 10)
+    workload = company.submit()
+    seen = job_seen(workload)
+    with company.changing() as batch:
+        created = CreateJob(company.workload(workload.id), CLASS)
+        note_outcome(batch, ActionOutcome(created, ActionResult.DONE, job_uid=seen.uid), {})
+        look_again(batch)
+    look(company)
+    assert company.workload(workload.id).state is WorkloadState.QUEUED
+    assert company.world.awaited == {}
