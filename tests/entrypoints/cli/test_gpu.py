@@ -1,0 +1,184 @@
+"""`allot gpu` and `allot keep`: recordings judged offline, and what the server knows of agents and of rest."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from scheduler.entrypoints.cli.app import app
+from tests.entrypoints.cli.conftest import Allot
+
+POLICY = Path(__file__).parents[3] / "policies" / "example.yaml"
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+HEADER = "timestamp,gpu_uuid,utilization_percent,power_watts,process_count,attempt"
+
+
+def recording(tmp_path: Path, rows: Iterable[str], header: str = HEADER) -> Path:
+    file = tmp_path / "recording.csv"
+    file.write_text("\n".join([header, *rows]) + "\n")
+    return file
+
+
+def minutes(*parts: tuple[int, str, str]) -> list[str]:
+    """A reading a minute: (how many, utilisation, watts) one part after the other."""
+    rows: list[str] = []
+    for count, percent, watts in parts:
+        for _ in range(count):
+            rows.append(f"{(NOON + timedelta(minutes=len(rows))).isoformat()},GPU-a,{percent},{watts},1,a-1")
+    return rows
+
+
+def judged(file: Path, *options: str) -> Any:
+    result = CliRunner().invoke(app, ["gpu", "judge", "--samples", str(file), "--policy", str(POLICY), *options])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_recording_is_told_as_intervals_warnings_stops_and_hours_handed_back(tmp_path: Path) -> None:
+    rows = minutes((20, "90", "600"), (130, "0", "70"), (5, "90", "600"))
+    (gpu,), (attempt,) = (found := judged(recording(tmp_path, rows), "--json"))["gpus"], found["attempts"]
+    assert [each["state"] for each in gpu["intervals"]] == ["active", "idle-held", "active"]
+    assert gpu["intervals"][1] == {
+        "start": "2026-11-20T12:19:00Z",
+        "end": "2026-11-20T14:29:00Z",
+        "state": "idle-held",
+    }
+    assert attempt["warned_at"] == ["2026-11-20T12:49:00Z", "2026-11-20T13:09:00Z"]
+    assert attempt["stopped_at"] == ["2026-11-20T13:19:00Z"]
+    assert attempt["returned_gpu_hours"] == found["returned_gpu_hours"] == round(70 / 60, 4)
+    assert (found["rule"], found["gap_seconds"]) == ("sandboxes", 150.0)
+
+
+def test_an_empty_cell_is_absent_and_never_zero(tmp_path: Path) -> None:
+    rows = minutes((20, "90", "600"), (120, "", "70"))
+    (attempt,) = judged(recording(tmp_path, rows), "--json")["attempts"]
+    assert [each["state"] for each in attempt["intervals"]] == ["active", "unknown"]
+    assert (attempt["stopped_at"], attempt["returned_gpu_hours"]) == ([], 0.0)
+
+
+def test_less_than_a_percent_is_use(tmp_path: Path) -> None:
+    rows = minutes((20, "0", "70"), (120, "0.3", "200"))
+    (attempt,) = judged(recording(tmp_path, rows), "--json")["attempts"]
+    assert attempt["stopped_at"] == []
+
+
+def test_a_pause_in_the_recording_is_unknown(tmp_path: Path) -> None:
+    rows = minutes((150, "0", "70"))
+    (gpu,) = judged(recording(tmp_path, rows[:20] + rows[40:]), "--json")["gpus"]
+    assert [each["state"] for each in gpu["intervals"]] == ["idle-held", "unknown", "idle-held"]
+
+
+TIMES = ("2026-11-20T12:00:00Z", "2026-11-20 12:00:00", "2026-11-20T13:00:00+01:00", "1795176000", "1795176000000")
+
+
+@pytest.mark.parametrize("first", TIMES)
+def test_a_time_is_iso_8601_in_utc_or_a_number_since_1970(tmp_path: Path, first: str) -> None:
+    file = recording(
+        tmp_path, [f"{first},GPU-a,50", "2026-11-20T12:01:00Z,GPU-a,50"], "timestamp,gpu_uuid,utilization_percent"
+    )
+    (gpu,) = judged(file, "--json")["gpus"]
+    assert gpu["intervals"] == [{"start": "2026-11-20T12:00:00Z", "end": "2026-11-20T12:01:00Z", "state": "active"}]
+
+
+def test_a_recording_without_attempts_is_judged_by_gpu_alone(tmp_path: Path) -> None:
+    rows = ["2026-11-20T12:00:00Z,GPU-a", "2026-11-20T12:01:00Z,GPU-a"]
+    found = judged(recording(tmp_path, rows, "timestamp,gpu_uuid"), "--json")
+    assert (len(found["gpus"]), found["attempts"], found["returned_gpu_hours"]) == (1, [], 0.0)
+    assert found["gpus"][0]["seconds_by_state"] == {"unknown": 60.0}
+
+
+def test_people_read_a_table(tmp_path: Path) -> None:
+    file = recording(tmp_path, minutes((20, "90", "600"), (130, "0", "70")))
+    command = ["gpu", "judge", "--samples", str(file), "--policy", str(POLICY)]
+    result = CliRunner().invoke(app, command)
+    assert "Under the rule sandboxes, 1.2 GPU-hours would have come back." in result.output
+    assert all(len(line) <= 80 for line in result.output.splitlines())
+
+
+BAD: dict[str, tuple[list[str], str]] = {
+    "no time": (["when,GPU-a,1,,,"], "timestamp: found 'when'"),
+    "an empty time": ([",GPU-a,1,,,"], "timestamp: found nothing"),
+    "no GPU": (["2026-11-20T12:00:00Z,,1,,,"], "gpu_uuid: found nothing"),
+    "text for a figure": (["2026-11-20T12:00:00Z,GPU-a,busy,,,"], "utilization_percent: found 'busy'"),
+    "negative": (["2026-11-20T12:00:00Z,GPU-a,-1,,,"], "utilization_percent: found '-1'"),
+    "infinite": (["2026-11-20T12:00:00Z,GPU-a,1,inf,,"], "power_watts: found 'inf'"),
+    "over 100 percent": (["2026-11-20T12:00:00Z,GPU-a,101,,,"], "utilization_percent: found 101"),
+    "too many cells": (["2026-11-20T12:00:00Z,GPU-a,1,2,3,a,b"], "found more cells than columns"),
+}
+
+
+@pytest.mark.parametrize(("rows", "message"), BAD.values(), ids=BAD)
+def test_a_bad_cell_is_refused_with_its_line(tmp_path: Path, rows: list[str], message: str) -> None:
+    file = recording(tmp_path, ["2026-11-20T11:00:00Z,GPU-a,1,,,", *rows])
+    command = ["gpu", "judge", "--samples", str(file), "--policy", str(POLICY)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    told = result.output.replace("\n", "")
+    assert "recording.csv:3" in told
+    assert message in told
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no column timestamp"),
+        (b"timestamp,utilization_percent\n", "no column gpu_uuid"),
+        (b"timestamp,gpu_uuid,gpu_uuid\n", "named twice"),
+        (b"\xff\xfe\x00", "no CSV in UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_recording_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    file = tmp_path / "recording.csv"
+    file.write_bytes(content)
+    result = CliRunner().invoke(app, ["gpu", "judge", "--samples", str(file), "--policy", str(POLICY)])
+    assert result.exit_code == 2
+    assert message in result.output.replace("\n", " ")
+
+
+def test_a_rule_that_the_policy_has_not_is_refused_with_those_it_has(tmp_path: Path) -> None:
+    file = recording(tmp_path, minutes((2, "0", "70")))
+    command = ["gpu", "judge", "--samples", str(file), "--policy", str(POLICY), "--rule", "none"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2
+    assert "sandboxes, jobs" in result.output.replace("\n", " ")
+
+
+def test_the_other_rule_of_the_policy_can_be_tried(tmp_path: Path) -> None:
+    file = recording(tmp_path, minutes((20, "90", "600"), (200, "2", "70")))
+    found = judged(file, "--rule", "jobs", "--json")
+    assert found["action"] == "report"
+    assert len(found["attempts"][0]["warned_at"]) == 2
+
+
+@pytest.mark.parametrize("command", ["agents", "refused", "reclaims"])
+def test_what_the_platform_knows_of_its_sensing_is_listed(allot: Allot, command: str) -> None:
+    assert allot("gpu", command, who="olga").code == 0
+    assert allot("gpu", command, "--json", who="olga").json == {"items": [], "next_cursor": None}
+    assert allot("gpu", command, who="ada").code == 4
+
+
+def test_an_owner_keeps_a_workload_and_lets_it_go(allot: Allot) -> None:
+    submitted = allot(
+        "submit",
+        "-p",
+        "atlas",
+        "-c",
+        "H100",
+        "-t",
+        "8h",
+        "--image",
+        "registry.example.com/a:1",
+        "--json",
+        "--",
+        "true",
+        who="ada",
+    ).json
+    kept = allot("keep", submitted["id"], "--why", "a demo", "--for", "2d", "--json", who="ada").json
+    assert (kept["why"], kept["expires_at"]) == ("a demo", "2026-11-22T12:00:00Z")
+    assert "Kept until 2026-11-20 20:00: a demo" in allot("keep", submitted["id"], "--why", "a demo", who="ada").out
+    assert allot("keep", submitted["id"], "--end", who="ada").code == 0
+    assert allot("keep", submitted["id"], who="ada").code == 2
