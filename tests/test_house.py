@@ -29,7 +29,9 @@ def test_a_file_fits_in_the_head(path: Path) -> None:
 
 
 def test_a_function_fits_on_a_screen() -> None:
-    assert [f"{path.relative_to(ROOT)}:{line} {name}: {length}" for path, line, name, length in _long_functions()] == []
+    assert [
+        f"{path.relative_to(ROOT)}:{line} {name}: {length}" for path, line, name, length in _long_functions()
+    ] == []
 
 
 def test_names_say_something() -> None:
@@ -50,7 +52,9 @@ def test_every_module_says_what_it_is() -> None:
     missing = [
         _relative(path)
         for path in SOURCES
-        if path.name != "__init__.py" and "tests" not in path.relative_to(ROOT).parts and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        if path.name != "__init__.py"
+        and "tests" not in path.relative_to(ROOT).parts
+        and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert missing == []
 

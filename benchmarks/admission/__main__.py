@@ -64,8 +64,8 @@ def _measure(generator: Generator, arguments: argparse.Namespace, scratch: Path)
         asyncio.run(_prepare(plane, generator))
         with _service(plane, generator, scratch, arguments.profile) as database:
             runner = subprocess.run(
-                [sys.executable, "-m", "benchmarks.admission.runner"]
-                + [
+                [
+                    *(sys.executable, "-m", "benchmarks.admission.runner"),
                     f"--kubeconfig={plane.kubeconfig}",
                     f"--generator={arguments.generator}",
                     f"--limit-seconds={arguments.limit_seconds}",

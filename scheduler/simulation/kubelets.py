@@ -31,7 +31,9 @@ class Kubelets:
         job.pods_made += 1
         uid = PodUid(str(uuid5(NAMESPACE_URL, f"{job.uid}/{index}")))
         digest = hashlib.sha256(uid.encode()).hexdigest()[:5]
-        pod = SimulatedPod(uid, f"{job.name}-{index}-{digest}", target, job.attempt_id, waiting_reason="Unschedulable")
+        pod = SimulatedPod(
+            uid, f"{job.name}-{index}-{digest}", target, job.attempt_id, waiting_reason="Unschedulable"
+        )
         job.pods[uid] = pod
         self._unbound.setdefault(target, {})[uid] = (job, pod)
         if not self._bind(job, pod):
