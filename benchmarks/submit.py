@@ -7,6 +7,7 @@ instant at which a submission was due, not from when it could be sent: a server 
 
 import argparse
 import asyncio
+import os
 import secrets
 import subprocess
 import sys
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=100, help="submissions a second")
     parser.add_argument("--seconds", type=int, default=30)
     arguments = parser.parse_args()
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as scratch:
         command = _command(Path(scratch))
         with subprocess.Popen(
@@ -42,7 +44,7 @@ def main() -> None:
                 result = asyncio.run(_measure(address, arguments.rate, arguments.seconds))
             finally:
                 server.terminate()
-    print(orjson.dumps(keep("submit", result), option=orjson.OPT_INDENT_2).decode())
+    print(orjson.dumps(keep("submit", {**result, "load_average_before": load}), option=orjson.OPT_INDENT_2).decode())
 
 
 def _command(scratch: Path) -> list[str]:
