@@ -33,6 +33,8 @@ from scheduler.ports import Clock, Cluster, Ids, Store
 LONGEST_WAIT_SECONDS = 1.0
 ACTIONS_AT_ONCE = 16
 """Calls that are sent to the cluster together: their outcomes come back together too, so that few wait for one."""
+OUTCOMES_AT_ONCE = 1_000
+"""Answers that one transaction writes down: after a burst of tens of thousands it would be large, slow and heavy."""
 TELLS_AT_ONCE = 4
 INTENTS_AT_ONCE = 500
 """Launches that are recorded in one transaction, so that no submission waits long for the next one."""
@@ -46,8 +48,9 @@ class Inbox:
     outcomes: list[ActionOutcome] = field(default_factory=list)
 
     def take(self) -> "Inbox":
-        taken = Inbox(self.changes, self.outcomes)
-        self.changes, self.outcomes = [], []
+        """What the next cycle looks at; more answers than it can write at once stay for the one after it."""
+        taken = Inbox(self.changes, self.outcomes[:OUTCOMES_AT_ONCE])
+        self.changes, self.outcomes = [], self.outcomes[OUTCOMES_AT_ONCE:]
         return taken
 
     def put_back(self, taken: "Inbox") -> None:
@@ -117,6 +120,8 @@ class Cycle:
                 await self._wake.wait()
         self._wake.clear()
         inbox = self._inbox.take()
+        if self._inbox.outcomes:
+            self._wake.set()
         now = self._clock.now()
         try:
             report, actions = await asyncio.to_thread(self._think, inbox, now)
