@@ -1,0 +1,99 @@
+"""docs/reasons.md, from the list of reasons: `python -m scheduler.entrypoints.references.reasons > docs/reasons.md`."""
+
+import sys
+from collections.abc import Iterator
+from string import Formatter
+
+from scheduler.domain.reasons import TEXTS, Reason, ReasonText
+
+_OPENING = """\
+# Reasons
+
+Why a workload waits, runs or ended: one code from one list, the same in the API, in `allot explain`, on the pages, in
+the Events of its Job, in logs and as the label `reason` of the metrics. This page is written from that list
+(`python -m scheduler.entrypoints.references.reasons`).
+
+A verdict is a code with its *evidence*: names and numbers by key. The sentence is the code's template filled from the
+evidence; a dash stands for what is not known. Evidence names workloads, classes and pools, never what somebody else has
+left. A verdict is kept when its code changes, with the evidence of that moment.
+"""
+
+EVIDENCE = {
+    "action": "what will be done: `suspended` or `ended`",
+    "ahead": "the id of the workload that is first among those that wait for the same GPUs",
+    "at": "an instant, RFC 3339 in UTC",
+    "available_hours": "standard GPU-hours that the allowances which may pay have together, cut to one decimal",
+    "by": "who did it: the subject of a person or a program",
+    "cause": "what went wrong, in the words of whoever refused or failed",
+    "comparison": "what decided between the two, such as `standard over off-peak`",
+    "exit_code": "the first exit code that is not 0; 0 where none is known",
+    "free": "GPUs of the class that are free on nodes where it could go",
+    "gpu_class": "the GPU class, by its name in the policy",
+    "gpus": "GPUs",
+    "gpus_per_pod": "GPUs that each pod asks for",
+    "hours_back": "standard GPU-hours that were held and not used",
+    "largest": "GPUs of the largest node of the class",
+    "left": "minutes until it is due, if nothing changes",
+    "limit": "what the policy allows: GPUs, or the time limit",
+    "minutes": "minutes",
+    "needed": "GPUs that it needs",
+    "needed_hours": "standard GPU-hours that it needs",
+    "nodes": "names of nodes",
+    "pods": "pods, all started together",
+    "pool": "the pool, by its name in the policy",
+    "preemptor": "the name of the workload that took its GPUs",
+    "preemptor_class": "that one's priority class",
+    "preemptor_id": "that one's id",
+    "refund_cap_minutes": "most lost work that is refunded, per GPU",
+    "rule": "the rule that applied: of idleness the policy's, by its name; of preemption `unfunded`, `withinPool`, "
+    "`reclaimWithinCohort` or `borrowWithinCohort`",
+    "seconds": "seconds until the next try",
+    "short_hours": "needed less available",
+    "stopped": "GPUs that were stopped in the last ten minutes",
+    "used": "GPUs in use",
+    "victims": "attempts",
+    "warning": "which of the two warnings it is",
+    "why": "what the operator wrote when pausing",
+}
+"""What each key of evidence means."""
+
+BESIDE_THE_SENTENCE = {
+    Reason.ALLOWANCE_SHORT: ("short_hours",),
+    Reason.FAILED: ("exit_code",),
+    Reason.IDLE: ("rule",),
+    Reason.IDLE_ENDED: ("rule",),
+    Reason.IDLE_WARNING: ("warning", "rule"),
+    Reason.PREEMPTED: ("preemptor_id", "preemptor_class", "rule", "gpus", "gpu_class", "refund_cap_minutes"),
+}
+"""Evidence that goes with a code and does not stand in its sentence."""
+
+
+def reference() -> str:
+    """The whole page."""
+    return _OPENING + "".join(line for reason in Reason for line in _section(reason))
+
+
+def keys_of(reason: Reason) -> tuple[str, ...]:
+    """Every key of evidence that may come with the code, those of the sentence first."""
+    named = [key for _, key, _, _ in Formatter().parse(TEXTS[reason].sentence) if key]
+    return tuple(dict.fromkeys([*named, *BESIDE_THE_SENTENCE.get(reason, ())]))
+
+
+def _section(reason: Reason) -> Iterator[str]:
+    text = TEXTS[reason]
+    yield f"\n## {reason.value}\n\n{_written(text)}\n"
+    if text.next_step:
+        yield f"\n**Next:** {text.next_step}\n"
+    keys = keys_of(reason)
+    if keys:
+        yield "\n| evidence | |\n|---|---|\n"
+        yield from (f"| `{key}` | {EVIDENCE[key]} |\n" for key in keys)
+
+
+def _written(text: ReasonText) -> str:
+    """The template with its keys set apart."""
+    return text.sentence.format_map({key: f"*{key}*" for key in EVIDENCE})
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
