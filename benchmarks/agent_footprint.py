@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.measured import keep
 from tests.nvml.agent_process import AgentProcess
 from tests.nvml.api_server import ApiServer
 from tests.nvml.machine import FakeMachine, Gpu, Job, Machine, build_library
@@ -71,4 +72,5 @@ def proportional_mebibytes(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(measure(float(sys.argv[1]) if len(sys.argv) > 1 else 60.0))))
+    measured = asyncio.run(measure(float(sys.argv[1]) if len(sys.argv) > 1 else 60.0))
+    print(json.dumps(keep("agent_footprint", dict(measured))))

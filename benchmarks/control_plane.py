@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 
+from benchmarks.measured import keep
 from scheduler.entrypoints.devcluster import binaries, simulated
 from scheduler.entrypoints.devcluster.client import ApiClient, Json
 from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options, start
@@ -36,7 +37,7 @@ def main() -> None:
         finally:
             plane.stop()
     result = {"jobs": arguments.jobs, "nodes": arguments.nodes, "ready_seconds": ready_seconds} | measured
-    print(orjson.dumps({key: round(value, 3) for key, value in result.items()}).decode())
+    print(orjson.dumps(keep("control_plane", {key: round(value, 3) for key, value in result.items()})).decode())
 
 
 async def _flow(plane: ControlPlane, count: int) -> dict[str, float]:

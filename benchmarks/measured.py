@@ -8,25 +8,28 @@ from typing import Any
 
 import orjson
 
-RESULTS = Path(__file__).parent / "results"
+from benchmarks import page
 
 
 def circumstances() -> dict[str, Any]:
-    """What a reader must know before comparing: processors, memory, Python, the commit and whether it was changed."""
+    """What a reader must know before comparing: processors, memory, Python, the commit and whether it was changed, and
+    how busy the machine was."""
     return {
         "processors": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "python": platform.python_version(),
         "commit": _git("rev-parse", "--short", "HEAD"),
         "is_changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
 def keep(name: str, result: dict[str, Any]) -> dict[str, Any]:
-    """Write the result, with its circumstances, to results/NAME.json; returns both together."""
+    """Write the result, with its circumstances, to results/NAME.json and into the page; returns both together."""
     measured = {**result, "circumstances": circumstances()}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_bytes(orjson.dumps(measured, option=orjson.OPT_INDENT_2) + b"\n")
+    page.RESULTS.mkdir(exist_ok=True)
+    (page.RESULTS / f"{name}.json").write_bytes(orjson.dumps(measured, option=orjson.OPT_INDENT_2) + b"\n")
+    page.write()
     return measured
 
 
