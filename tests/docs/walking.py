@@ -1,0 +1,143 @@
+"""Walking a page: its `console` blocks are typed as they stand, and the output has to be what the page shows.
+
+What differs from run to run does not count: numbers, instants and durations, ids, tokens, and whatever the page leaves
+out with `…`. An id that the page shows stands for the one that this run got in its place, in later commands too.
+"""
+
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.docs.markdown import fences, read
+
+READS = {"list", "show", "explain", "balance", "statement", "queue", "nodes", "get", "describe"}
+"""Verbs that may be asked again until what they should show is there."""
+SECONDS = 60
+
+_ID = re.compile(r"\b(?:w|a|g|e|key)-[a-z0-9]{6,}\b")
+_VARIES = re.compile(r"\ballot_[\w-]{20,}|[+−-]?\b\d[\d.,:]*(?:[TZ][\d:.]*Z?)?(?: (?:s|min|h|d)\b)?")
+_MARKED = re.compile(r"#(?:[ -]?#)*")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command as the page shows it, and the lines of output below it."""
+
+    command: str
+    output: tuple[str, ...]
+
+
+@dataclass
+class Walk:
+    """One walk through a page, in an environment that its commands may add to with `export`."""
+
+    environment: dict[str, str]
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def follow(self, page: Path) -> int:
+        """Type every command of the page; returns how many there were."""
+        steps = list(steps_of(page))
+        for step in steps:
+            self.take(step)
+        return len(steps)
+
+    def take(self, step: Step) -> None:
+        if step.command.startswith("export "):
+            return  # where the server is and who may use it is the test's own affair
+        command = self.here(step.command)
+        deadline = time.monotonic() + (SECONDS if READS.intersection(shlex.split(command)) else 0)
+        while True:
+            done = subprocess.run(
+                ["bash", "-c", command], env=self.environment, capture_output=True, text=True, check=False
+            )
+            missing = self._missing(step.output, done.stdout + done.stderr)
+            if done.returncode == 0 and not missing:
+                return
+            assert time.monotonic() < deadline, f"$ {command}\n{done.stdout}{done.stderr}\nmissing: {missing}"
+            time.sleep(0.2)
+
+    def here(self, text: str) -> str:
+        """The page's text with this run's port and ids."""
+        for there, here in {**self.replaced, **self.ids}.items():
+            text = text.replace(there, here)
+        return text
+
+    def _missing(self, expected: tuple[str, ...], shown: str) -> list[str]:
+        seen, ids = _normal(shown), _ID.findall(shown)
+        missing = []
+        for line in expected:
+            pattern = ".*?".join(re.escape(part) for part in _normal(line).split("…"))
+            found = re.search(pattern, seen)
+            if found is None:
+                missing.append(line)
+                continue
+            before = seen.count("‹id›", 0, found.start())
+            self.ids.update(zip(_ID.findall(line), ids[before:], strict=False))
+        return missing
+
+
+def steps_of(page: Path) -> Iterator[Step]:
+    for fence in fences(read(page)):
+        if fence.language == "console":
+            for part in re.split(r"^\$ ", fence.text.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
+                command, *output = part.strip().splitlines()
+                yield Step(command, tuple(line.strip() for line in output if line.strip()))
+
+
+def command_of(page: Path, beginning: str) -> str:
+    """The first line of the page's shell blocks that begins so."""
+    lines = (line for fence in fences(read(page)) if fence.language == "sh" for line in fence.text.splitlines())
+    return next(line for line in lines if line.startswith(beginning))
+
+
+@contextmanager
+def serving(command: str, port: str, folder: Path, **more: str) -> Iterator[Walk]:
+    """A walk beside the page's own `allot serve`, on a free port instead of the page's."""
+    free = _free_port()
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        "COLUMNS": "80",
+        "ALLOT_SERVER": f"http://127.0.0.1:{free}",
+        **more,
+    }
+    arguments = shlex.split(command.replace(port, str(free)), comments=True)
+    with (folder / "serve.log").open("w") as log:
+        process = subprocess.Popen(arguments, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _wait_for_port(free, process, folder / "serve.log")
+            yield Walk(environment, {port: str(free)})
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _normal(text: str) -> str:
+    """Without what differs from run to run, and with one blank where there are several."""
+    blanks = re.sub(r"\s+", " ", _ID.sub("‹id›", text))
+    return _MARKED.sub("#", _VARIES.sub("#", blanks))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+    raise AssertionError(f"the service did not come up, exit {process.poll()}: {log.read_text()[-2000:]}")
