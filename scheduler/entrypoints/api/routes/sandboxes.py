@@ -79,7 +79,7 @@ def resume(asked: Signed, workload_id: str) -> Response:
 def connect(asked: Signed, workload_id: str) -> Response:
     view = asked.service.views.workload(asked.caller, WorkloadId(workload_id), asked.now)
     with asked.service.store.reading() as books:
-        sandbox = books.control.sandbox(WorkloadId(workload_id))
+        sandbox = books.control.sandbox(WorkloadId(view.id))
     if view.kind != WorkloadKind.SANDBOX or sandbox is None:
         raise NotFound(f"{workload_id} is not a sandbox", where="workload_id", remedy="`allot list` shows which are")
     if asked.caller.engineer is None or sandbox.owner != asked.caller.engineer:
