@@ -11,7 +11,7 @@ from scheduler.decision.preemption import Outlook
 from scheduler.decision.queue import Lane, Line
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
-from scheduler.decision.triage import judge_lane, judge_line, move_line
+from scheduler.decision.triage import judge_lane, judge_line, judge_party, move_line
 from scheduler.decision.walk import Walk
 from scheduler.domain.brakes import Brake
 from scheduler.domain.reasons import Reason
@@ -60,6 +60,9 @@ def _judge_lines(index: Index) -> list[Line]:
     withheld, index.withheld = index.withheld, []
     for line in withheld:
         line.ruling = None
+    for party in index.dirty_parties:
+        judge_party(index, party)
+    index.dirty_parties.clear()
     judged = [*index.dirty_lines, *(line for line in index.moved_lines if line not in index.dirty_lines)]
     moved = [(line, line.lane) for line in index.moved_lines if line not in index.dirty_lines]
     left = [index.lanes.leave(line) for line in judged]

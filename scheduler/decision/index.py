@@ -5,7 +5,7 @@ collected in `dirty_lines`, `moved_lines`, `dirty_lanes` and `unheard`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TypeGuard, TypeVar
 
 from scheduler.decision.capacity import Capacity
@@ -14,7 +14,7 @@ from scheduler.decision.fit_table import Shape
 from scheduler.decision.hours import Hours
 from scheduler.decision.lanes import Cell, LaneIndex
 from scheduler.decision.lines import LineIndex
-from scheduler.decision.queue import Lane, Line, line_key
+from scheduler.decision.queue import Lane, Line, Party, line_key
 from scheduler.decision.quota import Quotas
 from scheduler.decision.running import Running, counts_for_quota
 from scheduler.decision.snapshot import Changes, Reservation
@@ -62,10 +62,14 @@ class Index:
         self.lines = LineIndex(policy)
         self.lanes = LaneIndex()
         self.period = _NO_PERIOD
-        self.standings: dict[EngineerId, int] = {}
+        self._standings: dict[EngineerId, int] = {}
+        self._restless: set[EngineerId] = set()
+        """Owners whose pace may be another."""
         self.placeable: dict[tuple[GpuClassName, Shape, int], bool] = {}
         """Whether a class's nodes could hold so many pods of a shape, as last looked at."""
         self.dirty_lines: dict[Line, None] = {}
+        self.dirty_parties: dict[Party, None] = {}
+        """Those whose payers' balances changed."""
         self.moved_lines: dict[Line, None] = {}
         """Lines that only changed their place: somebody came or went."""
         self.dirty_lanes: dict[Lane, None] = {}
@@ -114,13 +118,14 @@ class Index:
             self.stops = changes.stops
         if not self.period.contains(now):
             self.period = period_at(now, self.policy.period, self.policy.time_zone)
-            self._forget_standings(list(self.standings))
+            self._restless.update(self._standings)
         self._take_nodes(changes.nodes)
         self._take_tiers(changes.tiers)
         self._take_attempts(changes.attempts)
         self._take_balances(changes.balances)
         self._take_waiting(changes.queued, changes.reservations)
         self._wake()
+        self._renew_standings()
 
     def pause(self, brake: Brake) -> Pause | None:
         return next((pause for pause in self.pauses if pause.brake is brake), None)
@@ -137,10 +142,10 @@ class Index:
 
     def standing_of(self, owner: EngineerId) -> int:
         """0 for who is furthest behind plan, up to 9 for who burns fastest."""
-        known = self.standings.get(owner)
+        known = self._standings.get(owner)
         if known is None:
             band, changes_at = self.hours.band(owner, self.period, self.now)
-            known = self.standings[owner] = BANDS - 1 - band
+            known = self._standings[owner] = BANDS - 1 - band
             if changes_at is not None:
                 self._bands.set(changes_at, owner)
         return known
@@ -345,19 +350,22 @@ class Index:
     def _touch_holder(self, holder: Holder) -> None:
         for party in self.lines.parties_of_holder(holder):
             party.payers.clear()
-            for lines in party.lines.values():
-                self.dirty_lines.update(lines)
+            party.spendable.clear()
+            self.dirty_parties[party] = None
         if holder.kind is HolderKind.ENGINEER:
-            self._forget_standings([EngineerId(holder.id)])
+            self._restless.add(EngineerId(holder.id))
 
-    def _forget_standings(self, owners: Iterable[EngineerId]) -> None:
-        for owner in owners:
-            self.standings.pop(owner, None)
-            self.moved_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
+    def _renew_standings(self) -> None:
+        """Of those whose pace may be another: only who changed band changes place."""
+        for owner in sorted(self._restless):
+            before = self._standings.pop(owner, None)
+            if before is not None and self.standing_of(owner) != before:
+                self.moved_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
+        self._restless.clear()
 
     def _wake(self) -> None:
         """What time alone changed: bands, allowances that open or expire, begin times, ends of minimum runtimes."""
-        self._forget_standings(self._bands.pop_due(self.now))
+        self._restless.update(self._bands.pop_due(self.now))
         for holder in self._terms.pop_due(self.now):
             self._touch_holder(holder)
         for workload_id in self._begin_times.pop_due(self.now):

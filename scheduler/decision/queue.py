@@ -44,6 +44,8 @@ class Party:
     """Its lines, by the GPUs that one of their workloads asks for."""
     payers: dict[Hashable, Sequence[AllowanceBalance]] = field(default_factory=dict)
     """Who pays for what, in the funding order, as far as it was asked since the holders' balances changed."""
+    spendable: dict[Hashable, int] = field(default_factory=dict)
+    """What they can spend on it together."""
 
 
 @dataclass(eq=False, slots=True)
@@ -58,6 +60,10 @@ class Line:
     priority_class: PriorityClass | None
     priority: int
     gpus: int
+    costs: tuple[tuple[GpuClassName, int], ...] = ()
+    """What one of its workloads needs to start on each GPU class that it may run on, in order of preference."""
+    paid: tuple[GpuClassName, ...] | None = None
+    """Those of them that its party can pay for; None where it was not asked."""
     standing: int = 0
     """Smaller is earlier: the pace band, counted from the furthest behind plan, or 0 where the pool is first in,
     first out."""

@@ -4,11 +4,14 @@ A line whose owner cannot have it (hours, limits, no node for it) stands aside w
 the lane of those who want the same. A lane is open where quota and room would let one of it start.
 """
 
+from collections.abc import Sequence
+
 from scheduler.decision import evidence
 from scheduler.decision.booked import NOTHING_BOOKED, Booked
 from scheduler.decision.hours import hours_needed
 from scheduler.decision.index import Index
-from scheduler.decision.queue import Lane, LaneKey, Line, OrderKey, Ruling
+from scheduler.decision.queue import Lane, LaneKey, Line, OrderKey, Party, Ruling
+from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.brakes import Brake
 from scheduler.domain.funding import FundingShare, Shortfall, payers
 from scheduler.domain.reasons import Reason
@@ -19,12 +22,20 @@ NO_POOL = PoolName("none")
 
 def judge_line(index: Index, line: Line) -> None:
     """Put a line, which has left its place, in the lane it belongs to, or aside with a ruling of its own."""
-    line.ruling = None
+    line.ruling, line.paid = None, None
     if line.members:
         line.standing = index.standing(line)
         key = _lane_key(index, line)
         if key is not None:
             index.dirty_lanes[index.lanes.join(line, key)] = None
+
+
+def judge_party(index: Index, party: Party) -> None:
+    """Have those of its lines judged anew for which there is money where there was none, or none where there was."""
+    for lines in party.lines.values():
+        for line in lines:
+            if line.paid is not None and _paid(index, line) != line.paid:
+                index.dirty_lines[line] = None
 
 
 def move_line(index: Index, line: Line, lane: Lane | None) -> None:
@@ -66,15 +77,31 @@ def lane_ruling(index: Index, lane: Lane) -> Ruling | None:
 
 
 def fund_line(index: Index, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Shortfall:
-    """Who would pay for one workload of the line on that GPU class."""
-    assert line.priority_class is not None, "a line without a priority class stands aside"
+    """Who would pay for one workload of the line on that GPU class, after what this cycle has booked."""
+    needed = next(cost for known, cost in line.costs if known == gpu_class)
+    return index.hours.fund(_payers(index, line, gpu_class), needed)
+
+
+def _payers(index: Index, line: Line, gpu_class: GpuClassName) -> Sequence[AllowanceBalance]:
     party, spec = line.party, line.spec
     key = (spec.kind, spec.uses_compensation, gpu_class)
     ordered = party.payers.get(key)
     if ordered is None:
         ordered = party.payers[key] = payers(index.hours.of(party.holders), spec, gpu_class, index.now)
-    needed = hours_needed(spec, line.priority_class, index.policy.gpu_classes[gpu_class].weight)
-    return index.hours.fund(ordered, needed)
+        party.spendable[key] = sum(max(0, balance.spendable) for balance in ordered)
+    return ordered
+
+
+def _paid(index: Index, line: Line) -> tuple[GpuClassName, ...]:
+    """The GPU classes on which its party has the hours for one workload of the line, as the snapshot stands."""
+    party, spec, paid = line.party, line.spec, []
+    for gpu_class, needed in line.costs:
+        key = (spec.kind, spec.uses_compensation, gpu_class)
+        if key not in party.spendable:
+            _payers(index, line, gpu_class)
+        if party.spendable[key] >= needed:
+            paid.append(gpu_class)
+    return tuple(paid)
 
 
 def over_limit(index: Index, line: Line, booked: Booked) -> Ruling | None:
@@ -117,14 +144,27 @@ def _lane_key(index: Index, line: Line) -> LaneKey | None:
         line.ruling = over_limit(index, line, NOTHING_BOOKED)
     if line.ruling is not None or pool is None:
         return None
-    answers = [(gpu_class, fund_line(index, line, gpu_class)) for gpu_class in allowed]
-    paid = [gpu_class for gpu_class, answer in answers if not isinstance(answer, Shortfall)]
-    if paid:
-        return LaneKey(pool.name, line.priority, tuple(paid), line.shape, spec.pods, is_funded=True)
-    line.ruling = next(evidence.allowance_short(answer) for _, answer in answers if isinstance(answer, Shortfall))
+    line.costs = tuple((gpu_class, _cost(index, line, gpu_class)) for gpu_class in allowed)
+    line.paid = _paid(index, line)
+    if line.paid:
+        return LaneKey(pool.name, line.priority, line.paid, line.shape, spec.pods, is_funded=True)
+    line.ruling = lacks_hours(index, line)
     if not may_run_unfunded(index, line, NOTHING_BOOKED):
         return None
     return LaneKey(pool.name, line.priority, tuple(allowed), line.shape, spec.pods, is_funded=False)
+
+
+def lacks_hours(index: Index, line: Line) -> Ruling:
+    """What it would need on the class it would like best, and what there is."""
+    gpu_class, needed = line.costs[0]
+    _payers(index, line, gpu_class)
+    available = line.party.spendable[line.spec.kind, line.spec.uses_compensation, gpu_class]
+    return evidence.allowance_short(Shortfall(needed, available))
+
+
+def _cost(index: Index, line: Line, gpu_class: GpuClassName) -> int:
+    assert line.priority_class is not None, "a line without a priority class stands aside"
+    return hours_needed(line.spec, line.priority_class, index.policy.gpu_classes[gpu_class].weight)
 
 
 def _is_placeable(index: Index, line: Line, gpu_class: GpuClassName) -> bool:

@@ -133,7 +133,7 @@ class Walk:
         entry = cursor.peek()
         assert entry is not None, "a lane is walked as long as somebody stands in it"
         place, _, line = entry
-        wish: Room | Shadow | Found | None = self._find_room(lane, line) if lane.is_open else None
+        wish: Room | Shadow | Found | None = self._find_room(lane, line)
         if isinstance(wish, Shadow):
             line.ruling = evidence.priority(wish.workload_id, wish.line, line)
             self.withheld.append(line)
@@ -202,12 +202,8 @@ class Walk:
         return evidence.allowance_short(answer) if isinstance(answer, Shortfall) else answer
 
     def _close(self, lane: Lane, line: Line, place: OrderKey) -> None:
-        """Nothing more of it starts. What was blocked from the first keeps its reason: it was not this cycle's doing.
-        Whoever is first to wait for a class's room has it kept free."""
-        if lane.is_open:
-            judge_lane(self.index, lane, place)
-        elif lane.blocked_class is not None:
-            self.index.lanes.set_blocked(lane, lane.blocked_class, place)
+        """Nothing more of it starts. Whoever is first to wait for a class's room has it kept free."""
+        judge_lane(self.index, lane, place)
         if lane.blocked_class is not None:
             self.backfill.wait(lane, line, place[3], lane.blocked_class)
 

@@ -3,12 +3,13 @@
 from collections import Counter
 from dataclasses import replace
 
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.decision.decide import decide
 from scheduler.decision.plan import Victim
 from scheduler.decision.snapshot import Snapshot
+from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.policy import BorrowWithinCohort, Policy, Pool, ReclaimWithinCohort, WithinPool
 from scheduler.domain.units import GpuClassName, NodeName, PoolName, standard_needed
@@ -145,11 +146,12 @@ def test_quotas_and_limits_are_kept_by_whoever_starts(snapshot: Snapshot) -> Non
 @given(worlds)
 @settings(max_examples=80, deadline=None)
 def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot) -> None:
+    snapshot = _at_rest(snapshot)
     plan = decide(snapshot)
-    assume(not plan.lapsed)  # what a reservation gives up is served in the next cycle
     again = decide(recorded(snapshot, plan))
 
-    assert [launch for launch in again.launches if not launch.is_reserved] == []
+    # A reserved place may be free at once, and who waited for room may now wait for quota: then nobody wants the room.
+    assert [launch for launch in again.launches if launch.is_funded and not launch.is_reserved] == []
     assert again.preemptions == ()
 
 
@@ -157,6 +159,7 @@ def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot)
 @settings(max_examples=80, deadline=None)
 def test_nobody_goes_on_preempting_each_other(snapshot: Snapshot, are_slow: bool) -> None:
     """Without arrivals and ends, launches and preemptions come to rest."""
+    snapshot = _at_rest(snapshot)
     for _ in range(CYCLES_MAX):
         plan = decide(snapshot)
         if not (plan.launches or plan.preemptions or plan.lapsed):
@@ -167,6 +170,12 @@ def test_nobody_goes_on_preempting_each_other(snapshot: Snapshot, are_slow: bool
             assert again <= set(plan.lapsed), "slow victims never lead to a second set"
         snapshot = ended(snapshot)
     raise AssertionError(f"still preempting after {CYCLES_MAX} cycles")
+
+
+def _at_rest(snapshot: Snapshot) -> Snapshot:
+    """Each launch raises what a share of the running GPUs amounts to: that alone may let a second plan do more. And
+    generated reservations fit no history: what they launch may be a victim at once."""
+    return replace(snapshot, policy=replace(snapshot.policy, preempt_rate=StopRate(None)), reservations={})
 
 
 def _take(taken: dict[NodeName, Counter[str]], placement: Placement, pod: PodRequest) -> None:
