@@ -100,6 +100,16 @@ def test_a_launch_that_would_be_is_told_once_with_its_place_and_price_and_holds_
     assert company.workload(workload.id).state is WorkloadState.QUEUED
 
 
+def test_a_price_is_told_to_the_nearest_tenth_of_an_hour(company: Company) -> None:
+    company.grant("ada", 10)
+    company.submit(time_limit_ms=630_000)
+    watcher = Watcher(company)
+    watcher.look()
+    item = watcher.item(Would.LAUNCH)
+    assert item.held == 1_260_000
+    assert item.sentence.endswith("holding 0.4 h.")
+
+
 def test_who_would_wait_is_told_so_and_who_would_start_is_told_no_lie(company: Company) -> None:
     company.grant("ada", 100)
     starts = company.submit(pod=replace(job_spec().pod, gpus=4), pods=2)
