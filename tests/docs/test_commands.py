@@ -18,7 +18,7 @@ FILES = {"FILE", "OLD", "NEW", "policy.yaml", "people.yaml", "new.yaml"}
 """What a page calls a file of the reader's; the parser wants one that exists."""
 
 _ROOT = get_command(app)
-_SUBSTITUTED = re.compile(r"\$\((allot [^)]*)\)")
+_SUBSTITUTED = re.compile(r"\$\(((?:[A-Z_]+=\S* )*allot [^)]*)\)")
 _ASSIGNED = re.compile(r"^(?:[A-Z_]+=\S* +)*")
 _ENDS = {"|", "&&", "||", ";", ">", ">>", "2>", "&", "<"}
 _TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.docs.markdown import fences, read
+from tests.docs.markdown import ROOT, fences, read
 
 READS = {"list", "show", "explain", "balance", "statement", "queue", "nodes", "get", "describe"}
 """Verbs that may be asked again until what they should show is there."""
@@ -51,19 +51,31 @@ class Walk:
         return len(steps)
 
     def take(self, step: Step) -> None:
-        if step.command.startswith("export "):
-            return  # where the server is and who may use it is the test's own affair
         command = self.here(step.command)
+        if command.startswith("export "):
+            self._export(command)
+            return
         deadline = time.monotonic() + (SECONDS if READS.intersection(shlex.split(command)) else 0)
         while True:
             done = subprocess.run(
-                ["bash", "-c", command], env=self.environment, capture_output=True, text=True, check=False
+                ["bash", "-c", command], env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False
             )
             missing = self._missing(step.output, done.stdout + done.stderr)
             if done.returncode == 0 and not missing:
                 return
             assert time.monotonic() < deadline, f"$ {command}\n{done.stdout}{done.stderr}\nmissing: {missing}"
             time.sleep(0.2)
+
+    def _export(self, command: str) -> None:
+        """Keep what the command sets for those after it, but not where the server is: that is the test's own affair."""
+        name = command.removeprefix("export ").partition("=")[0]
+        if name != "ALLOT_SERVER":
+            script = f'set -e; {command.removeprefix("export ")}; printf %s "${name}"'
+            done = subprocess.run(
+                ["bash", "-c", script], env=self.environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"$ {command}\n{done.stderr}"
+            self.environment[name] = done.stdout
 
     def here(self, text: str) -> str:
         """The page's text with this run's port and ids."""
@@ -101,18 +113,19 @@ def command_of(page: Path, beginning: str) -> str:
 
 @contextmanager
 def serving(command: str, port: str, folder: Path, **more: str) -> Iterator[Walk]:
-    """A walk beside the page's own `allot serve`, on a free port instead of the page's."""
+    """A walk beside the page's own `allot serve`, on a free port instead of the page's, its database in the folder."""
     free = _free_port()
     environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "XDG_CONFIG_HOME": str(folder / "config"),
         "COLUMNS": "80",
         "ALLOT_SERVER": f"http://127.0.0.1:{free}",
         **more,
     }
-    arguments = shlex.split(command.replace(port, str(free)), comments=True)
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    here = command.replace(port, str(free)).replace("sqlite:///", f"sqlite:///{folder}/")
+    arguments = shlex.split(here, comments=True)
     with (folder / "serve.log").open("w") as log:
-        process = subprocess.Popen(arguments, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait_for_port(free, process, folder / "serve.log")
             yield Walk(environment, {port: str(free)})
