@@ -151,7 +151,13 @@ class Connection:
                 server_hostname=self._credentials.server_hostname,
             ) as response:
                 if response.status == 200:
-                    yield None, _split(response.content)
+                    transport = response.connection.transport if response.connection is not None else None
+                    try:
+                        yield None, _split(response.content)
+                    finally:
+                        # At once: a polite TLS goodbye would outlive us, waiting for a server that has more to say.
+                        if transport is not None:
+                            transport.abort()
                 else:
                     yield Answer(response.status, await response.read(), _retry_after(response)), _nothing()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

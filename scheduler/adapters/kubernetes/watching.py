@@ -107,11 +107,12 @@ class Watch:
                     await asyncio.sleep(backoff.failed())
             except _Expired:
                 self._version = None
+                await asyncio.sleep(backoff.failed())  # every client of a restarted apiserver lists anew
             except Unavailable as error:
                 self._listener.contact(False)
-                wait_seconds = backoff.failed()
-                logger.warning("watch of %s: %s; again in %.1f s", self._shelf.path, error.message, wait_seconds)
-                await asyncio.sleep(wait_seconds)
+                if backoff.failures == 0:  # once per outage, however long it lasts
+                    logger.warning("watch of %s: %s; trying again until it answers", self._shelf.path, error.message)
+                await asyncio.sleep(backoff.failed())
             except Exception:  # the outermost guard of this loop: what one object did must not blind us for good
                 logger.exception("watch of %s: an object could not be taken in; listing anew", self._shelf.path)
                 self._version = None

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from scheduler.adapters.kubernetes.cluster import KubernetesCluster
+from scheduler.adapters.kubernetes.connection import Connection
 from scheduler.adapters.kubernetes.credentials import load_credentials
-from scheduler.adapters.kubernetes.watching import WatchTiming
+from scheduler.adapters.kubernetes.names import RawObject
+from scheduler.adapters.kubernetes.watching import Shelf, Watch, WatchListener, WatchTiming
 from scheduler.domain.actions import ActionResult, CreateJob, SuspendJob
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.reasons import Reason
@@ -21,6 +23,7 @@ from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from tests.adapters.kubernetes.conftest import CLASSES, H100, H100_NODES, now, settings_for
 from tests.adapters.kubernetes.wire import Wire, wire_to
 from tests.contracts.cluster_contract import ClusterRig
+from tests.plugins.polling import eventually
 
 pytestmark = pytest.mark.controlplane
 
@@ -39,7 +42,7 @@ def wire(wired: tuple[Wire, Path]) -> Wire:
 @pytest.fixture
 async def cluster(wired: tuple[Wire, Path], namespace: str) -> AsyncIterator[KubernetesCluster]:
     timing = WatchTiming(page_size=2, watch_seconds=60, idle_seconds=1.0, backoff_cap_seconds=0.2)
-    settings = replace(settings_for(namespace), timing=timing)
+    settings = replace(settings_for(namespace), namespaces=(namespace, swept(namespace)), timing=timing)
     cluster = KubernetesCluster(
         partial(load_credentials, str(wired[1])), settings, now=now, jitter=random.Random(1).random
     )
@@ -57,35 +60,65 @@ def rig(cluster: KubernetesCluster, namespace: str) -> ClusterRig:
     return ClusterRig(cluster, H100, H100_NODES, namespace, end_after)
 
 
+def _value_of(look: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
+    async def seen() -> bool:
+        return look()
+
+    return seen
+
+
+def swept(namespace: str) -> str:
+    """A second namespace, for the test that deletes one."""
+    return f"{namespace}-swept"
+
+
 def jobs(namespace: str) -> str:
     return f"/apis/batch/v1/namespaces/{namespace}/jobs"
 
 
-async def test_a_version_that_is_too_old_is_listed_anew_and_no_change_is_missed(
-    wire: Wire, rig: ClusterRig, api: ApiClient, namespace: str
+async def test_a_list_that_expires_between_two_pages_is_begun_anew(
+    wire: Wire, rig: ClusterRig, cluster: KubernetesCluster
 ) -> None:
-    kept = await rig.created(rig.workload("w-kept"))
-    gone = await rig.created(rig.workload("w-gone"))
-    wire.is_cut = True
-    wire.cut_streams()
-    await api.delete(f"{jobs(namespace)}/w-gone")
-    direct = rig.workload("w-new")
-    made = {**(await api.get(f"{jobs(namespace)}/w-kept"))}
-    made = {
-        "metadata": {"name": direct.job_name, "annotations": made["metadata"]["annotations"]},
-        "spec": {key: made["spec"][key] for key in ("suspend", "backoffLimit", "template")},
-    }
-    made["spec"]["template"]["metadata"] = {}
-    await api.post(jobs(namespace), made)
+    names = [f"w-{number}" for number in range(5)]
+    await rig.cluster.apply([CreateJob(rig.workload(name), H100) for name in names])
+    wire.expired_pages = 2
 
-    wire.ages_versions = True
-    wire.is_cut = False
-    await rig.until(lambda seen: seen.job_named("w-new") is not None and gone.uid not in seen.jobs)
+    cluster.use_gpu_classes({H100.name: H100})
+    await rig.until(lambda seen: wire.expired_pages == 0 and {job.name for job in seen.jobs.values()} >= set(names))
+    late = await rig.created(rig.workload("w-late"))
 
-    assert kept.uid in rig.seen.jobs
-    assert ("GET", "/apis/batch/v1/jobs", 410) in wire.seen or wire.seen.count(
-        ("GET", "/apis/batch/v1/jobs", 200)
-    ) > 2
+    assert late.uid in rig.seen.jobs
+
+
+async def test_an_object_that_cannot_be_taken_in_blinds_nobody_for_good(
+    wired: tuple[Wire, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    held: dict[str, str] = {}
+    trouble = ["once"]
+
+    def put(raw: RawObject) -> None:
+        if trouble and held:
+            trouble.clear()
+            raise KeyError("strange")
+        held[raw["metadata"]["name"]] = raw["metadata"]["uid"]
+
+    shelf = Shelf(
+        path="/api/v1/nodes",
+        key=lambda raw: str(raw["metadata"]["name"]),
+        put=put,
+        remove=lambda raw: None,  # noqa: ARG005 (no node goes here)
+        held=lambda: list(held),
+        drop=held.__delitem__,
+    )
+    listener = WatchListener(changed=lambda: None, contact=lambda _: None)
+    async with Connection(load_credentials(str(wired[1])), random.Random(1).random) as connection:
+        watch = Watch(connection, shelf, random.Random(1).random, WatchTiming(backoff_cap_seconds=0.1), listener)
+        running = asyncio.create_task(watch.run())
+        await eventually(_value_of(lambda: set(H100_NODES) <= held.keys()), bool)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    assert "could not be taken in" in caplog.text
 
 
 async def test_a_stalled_watch_is_noticed_and_begun_anew(wire: Wire, rig: ClusterRig) -> None:
@@ -199,9 +232,12 @@ async def test_a_pod_deleted_by_force_is_reported_gone(rig: ClusterRig, api: Api
 async def test_a_namespace_deleted_with_all_that_is_in_it_is_reported_gone(
     rig: ClusterRig, api: ApiClient, namespace: str
 ) -> None:
+    rig.namespace = swept(namespace)
+    await api.post("/api/v1/namespaces", {"metadata": {"name": rig.namespace}})
+    await eventually(partial(api.items, f"/api/v1/namespaces/{rig.namespace}/serviceaccounts"), bool)
     job = await rig.launched(rig.workload("w-swept"), (H100_NODES[0], 1))
 
-    await api.delete(f"/api/v1/namespaces/{namespace}")
+    await api.delete(f"/api/v1/namespaces/{rig.namespace}")
 
     await rig.until(lambda seen: job.uid not in seen.jobs and not seen.live_pods(job.uid))
 

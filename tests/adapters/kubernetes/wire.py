@@ -16,16 +16,17 @@ _HOP_HEADERS = {"transfer-encoding", "content-length", "connection", "content-en
 
 
 class Wire:
-    """Faults are switched on and off by its fields; it never invents an answer but 429."""
+    """Faults are switched on and off by its fields; it never invents an answer but 429 and, for pages, 410."""
 
     def __init__(self, upstream: str, session: aiohttp.ClientSession) -> None:
         self._upstream = upstream
         self._session = session
         self.is_cut = False
         self.is_silent = False  # watches stay open and say nothing
-        self.ages_versions = False  # watches ask for a version from long ago
         self.throttled = 0  # so many requests are answered 429
         self.swallowed = 0  # so many writes are carried out, and their answers lost
+        self.expired_pages = 0  # so many further pages of lists are answered 410
+        self.expired_watches = 0  # counted: watches that were told that their version is too old
         self.seen: list[tuple[str, str, int]] = []
         self._streams: dict[int, web.Request] = {}
 
@@ -40,9 +41,10 @@ class Wire:
         if self.throttled > 0 and "watch" not in request.query:
             self.throttled -= 1
             return web.Response(status=429, headers={"Retry-After": "0"}, text="slow down")
+        if self.expired_pages > 0 and "continue" in request.query:
+            self.expired_pages -= 1
+            return web.json_response({"kind": "Status", "code": 410, "reason": "Expired"}, status=410)
         query = dict(request.query)
-        if self.ages_versions and "watch" in query:
-            query["resourceVersion"] = "1"
         headers = {"Content-Type": request.headers.get("Content-Type", "application/json")}
         async with self._session.request(
             request.method,
@@ -63,16 +65,21 @@ class Wire:
     async def _stream(self, request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
+        # Kept: once the server has died the response knows its connection no more, and nobody would close it.
+        transport = upstream.connection.transport if upstream.connection is not None else None
         self._streams[id(request)] = request
         try:
             async for chunk in upstream.content.iter_any():
                 if self.is_silent:
                     await asyncio.Event().wait()
+                self.expired_watches += b'"type":"ERROR"' in chunk and b'"code":410' in chunk
                 await response.write(chunk)
-        except ConnectionError:
+        except (ConnectionError, aiohttp.ClientError):
             return response
         finally:
             del self._streams[id(request)]
+            if transport is not None:
+                transport.abort()
         return response
 
 
