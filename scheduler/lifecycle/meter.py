@@ -3,7 +3,7 @@
 Readings say how GPUs are used and by whom. They never touch a charge: what is charged is what was allocated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,11 +11,14 @@ from typing import Any
 from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import ANY_NODE, Caller, Role
 from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant, NodeName
+from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.sampling import Sampling
+from scheduler.lifecycle.together import Together
 from scheduler.lifecycle.world import World
 from scheduler.metering.admission import Admission
 from scheduler.metering.devices import Device, Inventory, KnownGpu, SensorState
 from scheduler.metering.refusals import RefusedSample
+from scheduler.metering.use import Metered
 from scheduler.metering.windows import Window
 from scheduler.metering.wire import inventory_from_json, window_from_json
 from scheduler.ports import Books, Store
@@ -74,12 +77,21 @@ class _Judged:
         return Accepted(self.taken, self.duplicates, tuple(self.refused))
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What one caller's posts came to: shown once they are committed."""
+
+    accepted: list[Accepted]
+    metered: list[Metered]
+
+
 class Meter:
     """The verbs of agents. Safe from several threads: the store makes them take turns."""
 
     def __init__(self, store: Store, world: World) -> None:
         self._store = store
         self._world = world
+        self._together: Together[_Kept] = Together(self._opened)
 
     def accept_inventory(self, caller: Caller, node: NodeName, body: Any, *, now: Instant) -> Inventory:
         """What the node says is there. Returns it as it was kept: without devices that another node has."""
@@ -103,17 +115,9 @@ class Meter:
         for post in posts:
             self._require_known(post.node)
         judged = [_read(post) for post in posts]
-        with self._store.writing() as books:
-            sampling = Sampling(books, self._world, now, [w.gpu_uuid for item in judged for w in item.windows])
-            for item in judged:
-                for window in item.windows:
-                    _take(sampling, item, window)
-            sampling.save()
-            books.samples.refuse(
-                [_counted(item.post.node, refused, now) for item in judged for refused in item.refused]
-            )
-        self._world.put_metered(sampling.metered)
-        return [item.accepted() for item in judged]
+        kept = self._together.run(lambda batch: _keep(batch, judged), now)
+        self._world.put_metered(kept.metered)
+        return kept.accepted
 
     def refuse_body(self, caller: Caller, node: NodeName, refusal: InvalidInput, *, now: Instant) -> None:
         """Count a body that could not even be read."""
@@ -121,6 +125,12 @@ class Meter:
         self._count(node, refusal.code.value, str(refusal), now)
 
     # --- below ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _opened(self, now: Instant) -> Iterator[Batch]:
+        """Agents post at the same moment: those that wait for the same turn to write share one transaction."""
+        with self._store.writing() as books:
+            yield Batch(books, self._world, now)
 
     def _require_agent(self, caller: Caller, node: NodeName, now: Instant) -> None:
         caller.require(Role.AGENT)
@@ -195,6 +205,17 @@ def _claimed(devices: Sequence[Device], known: dict[GpuUuid, KnownGpu], node: No
         if after != before:
             claimed.append(after)
     return claimed
+
+
+def _keep(batch: Batch, judged: Sequence[_Judged]) -> _Kept:
+    books, now = batch.books, batch.now
+    sampling = Sampling(books, batch.world, now, [w.gpu_uuid for item in judged for w in item.windows])
+    for item in judged:
+        for window in item.windows:
+            _take(sampling, item, window)
+    sampling.save()
+    books.samples.refuse([_counted(item.post.node, refused, now) for item in judged for refused in item.refused])
+    return _Kept([item.accepted() for item in judged], sampling.metered)
 
 
 def _post(node: NodeName, body: Any) -> Post:
