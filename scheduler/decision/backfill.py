@@ -6,18 +6,19 @@ known of ends.
 """
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from scheduler.decision.ends import latest_end_if_started
+from scheduler.decision.ends import latest_end, latest_end_if_started
 from scheduler.decision.fit_table import FitTable, IntArray, amounts
 from scheduler.decision.index import Index
 from scheduler.decision.plan import Launch
 from scheduler.decision.queue import Lane, Line
 from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
-from scheduler.domain.workloads import WorkloadSpec
+from scheduler.domain.workloads import Attempt, WorkloadSpec
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Backfill:
     _first: dict[GpuClassName, tuple[Lane, Line, WorkloadId]] = field(default_factory=dict)
     _shadows: dict[GpuClassName, Shadow | None] = field(default_factory=dict)
     _launched: list[tuple[Launch, WorkloadSpec]] = field(default_factory=list)
+    _preempted: list[Attempt] = field(default_factory=list)
 
     def wait(self, lane: Lane, line: Line, workload_id: WorkloadId, gpu_class: GpuClassName) -> None:
         """Somebody waits for the room of a class. Only the first who does has it kept."""
@@ -69,6 +71,10 @@ class Backfill:
                 if spare is not None:
                     spare -= pods * np.array(amounts(spec.pod))
 
+    def preempted(self, attempts: Iterable[Attempt]) -> None:
+        """Count what this cycle stops: it is coming free already, and not once more at the end of its time limit."""
+        self._preempted.extend(attempts)
+
     def _look(self, gpu_class: GpuClassName, lane: Lane, line: Line, workload_id: WorkloadId) -> Shadow | None:
         """The earliest room for it by what is known of ends; None where ends alone never make room."""
         table, ends, now = self.index.capacity.table(gpu_class), self.index.ends[gpu_class], self.index.now
@@ -85,6 +91,9 @@ class Backfill:
             for ends_at, placement, pod in mine:
                 if ends_at <= at:
                     _free(table, room, placement, pod)
+            for attempt in self._preempted:
+                if attempt.gpu_class == gpu_class and latest_end(attempt) <= at:
+                    _free(table, room, attempt.placement, attempt.pod, sign=-1)
             return room
 
         def fits(at: int) -> bool:
@@ -116,4 +125,6 @@ def beside(shadow: Shadow, table: FitTable, row: int, counts: IntArray) -> IntAr
 def _free(table: FitTable, room: IntArray, placement: Placement, pod: PodRequest, sign: int = 1) -> None:
     asked = np.array(amounts(pod))
     for name, pods in placement.pods_by_node:
-        room[:, table.index[name]] += sign * pods * asked
+        position = table.index.get(name)
+        if position is not None:
+            room[:, position] += sign * pods * asked

@@ -189,9 +189,9 @@ class Index:
             for pool, ranks in self.lanes.ranks(gpu_class):
                 root = self.quotas.root_of[pool]
                 if (root, gpu_class) in self.touched_roots:
-                    available = self.quotas.available(pool, gpu_class)
+                    free = self.quotas.free(pool, gpu_class)
                     for gpus, cell in self.lanes.quota_cells(pool, gpu_class):
-                        self._flip(cell, holds=available >= gpus)
+                        self._flip(cell, holds=free >= gpus)
                 is_below = self.quotas.over_nominal(pool, gpu_class) < 0
                 for priority, lanes in ranks.items():
                     preemptor = Preemptor(self.policy.pools[pool], gpu_class, priority)
@@ -253,6 +253,8 @@ class Index:
             self.quotas.use(attempt.pool, attempt.gpu_class, sign * attempt.gpus)
             if is_stopping:
                 self.ending_gpus[attempt.pool, attempt.gpu_class] += sign * attempt.gpus
+        elif attempt.is_funded:
+            self.quotas.hold(attempt.pool, attempt.gpu_class, sign * attempt.gpus)
         self._touch(attempt.pool, attempt.gpu_class)
         self._count_gpus(attempt.owner, attempt.team, sign * attempt.gpus)
         if not attempt.is_funded:
@@ -326,7 +328,7 @@ class Index:
         self.capacity.claim(reservation.placement, workload.spec.pod, sign)
         pool = self.policy.pool_of_team.get(workload.team)
         if pool is not None:
-            self.quotas.use(pool.name, reservation.gpu_class, sign * workload.spec.gpus)
+            self.quotas.promise(pool.name, reservation.gpu_class, sign * workload.spec.gpus)
             self._touch(pool.name, reservation.gpu_class)
         self.touched_classes.add(reservation.gpu_class)
         self._count_gpus(workload.owner, workload.team, sign * workload.spec.gpus)

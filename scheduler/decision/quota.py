@@ -43,12 +43,20 @@ class _Member:
                 self.parent.add(change)
 
 
+_Members = dict[tuple[PoolName, GpuClassName], _Member]
+
+
 @dataclass(slots=True)
 class Quotas:
-    """The trees of all GPU classes under one policy."""
+    """The trees of all GPU classes under one policy, each twice: as it is going to be, and as it is.
+
+    Between the choice of victims and their end the two differ: what they give up is promised to their preemptor, and
+    is theirs still. A start needs both; whom to preempt is judged by what is going to be.
+    """
 
     policy: Policy
-    _members: dict[tuple[PoolName, GpuClassName], _Member] = field(default_factory=dict)
+    _members: _Members = field(default_factory=dict)
+    _present: _Members = field(default_factory=dict)
     root_of: dict[PoolName, str] = field(default_factory=dict)
     """The cohort at the top of the pool's tree, or the pool itself: pools of one root can affect each other."""
     pools_of: dict[str, list[PoolName]] = field(default_factory=dict)
@@ -63,10 +71,11 @@ class Quotas:
             quotas.root_of[name] = root
             quotas.pools_of.setdefault(root, []).append(name)
         for gpu_class in classes:
-            quotas._plant(gpu_class)
+            quotas._plant(gpu_class, quotas._members)
+            quotas._plant(gpu_class, quotas._present)
         return quotas
 
-    def _plant(self, gpu_class: GpuClassName) -> None:
+    def _plant(self, gpu_class: GpuClassName, members: _Members) -> None:
         cohorts: dict[str, _Member] = {}
         for name in sorted(self.policy.pools):
             parent: _Member | None = None
@@ -77,7 +86,7 @@ class Quotas:
             member = _Member(parent, subtree=quota.nominal, borrowing_limit=quota.borrowing_limit)
             if quota.lending_limit is not None and parent is not None:
                 member.local = max(0, quota.nominal - quota.lending_limit)
-            self._members[name, gpu_class] = member
+            members[name, gpu_class] = member
             while parent is not None:
                 parent.subtree += member.subtree - member.local
                 parent = parent.parent
@@ -91,7 +100,16 @@ class Quotas:
         return gpu_class in self.policy.pools[pool].quotas
 
     def available(self, pool: PoolName, gpu_class: GpuClassName) -> int:
+        """What may be used once all promises are kept."""
         return self._members[pool, gpu_class].available()
+
+    def free(self, pool: PoolName, gpu_class: GpuClassName) -> int:
+        """What may be used now, beside what is promised."""
+        return min(self.available(pool, gpu_class), self.free_for_promised(pool, gpu_class))
+
+    def free_for_promised(self, pool: PoolName, gpu_class: GpuClassName) -> int:
+        """What may be used now by whom it was promised to."""
+        return self._present[pool, gpu_class].available()
 
     def used(self, pool: PoolName, gpu_class: GpuClassName) -> int:
         return self._members[pool, gpu_class].used
@@ -106,7 +124,18 @@ class Quotas:
 
     def use(self, pool: PoolName, gpu_class: GpuClassName, gpus: int) -> None:
         """Count `gpus` more, or fewer where negative. What no policy knows of is not counted."""
+        self.promise(pool, gpu_class, gpus)
+        self.hold(pool, gpu_class, gpus)
+
+    def promise(self, pool: PoolName, gpu_class: GpuClassName, gpus: int) -> None:
+        """Count `gpus` that are going to be used, or, where negative, that are going to be given up."""
         member = self._members.get((pool, gpu_class))
+        if member is not None:
+            member.add(gpus)
+
+    def hold(self, pool: PoolName, gpu_class: GpuClassName, gpus: int) -> None:
+        """Count `gpus` that are used now and are promised to somebody else, or that were promised and are used now."""
+        member = self._present.get((pool, gpu_class))
         if member is not None:
             member.add(gpus)
 

@@ -40,9 +40,10 @@ def judge_party(index: Index, party: Party) -> None:
 
 def move_line(index: Index, line: Line, lane: Lane | None) -> None:
     """Only its place in the lane that it left changed: somebody came or went, or its owner's standing is another."""
-    if line.members and lane is not None:
+    if line.members:
         line.standing = index.standing(line)
-        index.dirty_lanes[index.lanes.join(line, lane.key)] = None
+        if lane is not None:
+            index.dirty_lanes[index.lanes.join(line, lane.key)] = None
 
 
 def judge_lane(index: Index, lane: Lane, first: OrderKey) -> bool:
@@ -51,7 +52,7 @@ def judge_lane(index: Index, lane: Lane, first: OrderKey) -> bool:
     key = lane.key
     lacks_room: GpuClassName | None = None
     for gpu_class in key.gpu_classes:
-        if not key.is_funded or index.quotas.available(key.pool, gpu_class) >= lane.gpus:
+        if not key.is_funded or index.quotas.free(key.pool, gpu_class) >= lane.gpus:
             if index.capacity.table(gpu_class).total(key.shape) >= key.pods:
                 lane.reason = None
                 index.lanes.set_blocked(lane, None)

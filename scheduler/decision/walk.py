@@ -4,6 +4,7 @@ Within a pool its order holds. Across pools, as in Kueue, the heads of the pools
 quota before those that would borrow, then priority, then age, then id.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from heapq import heapify, heappop, heappush
@@ -68,12 +69,22 @@ class Walk:
                 or not index.capacity.is_lasting(gpu_class, placement)
             ):
                 lapsed.append(workload_id)
-            elif index.capacity.is_free(gpu_class, placement, workload.spec.pod):
+            elif self._has_come_free(workload, reservation):
                 if pause is not None:
                     self.alone[workload_id] = evidence.launch_paused(pause)
                 else:
                     self._launch_reserved(workload, reservation)
         return lapsed
+
+    def _has_come_free(self, workload: Workload, reservation: Reservation) -> bool:
+        """The GPUs on its nodes, and the quota that its victims gave up."""
+        index, gpu_class = self.index, reservation.gpu_class
+        if not index.capacity.is_free(gpu_class, reservation.placement, workload.spec.pod):
+            return False
+        pool = index.policy.pool_of_team.get(workload.team)
+        if pool is None or not index.quotas.has(pool.name, gpu_class):
+            return True
+        return index.quotas.free_for_promised(pool.name, gpu_class) >= workload.spec.gpus
 
     def serve(self, lanes: list[Lane], outlook: Outlook) -> None:
         """Walk lanes that may start something or may preempt, and those whose first is to have room kept free."""
@@ -141,15 +152,15 @@ class Walk:
             return True
         if wish is None and self._outlook.is_hopeful(lane):
             wish = find_victims(self.index, self.booked, lane, line, place[2])
-        if wish is None:
-            self._close(lane, line, place)
-            return False
-        shares = self._require_means(line, wish.gpu_class)
+        shares = self._require_means(line, wish.gpu_class if wish is not None else lane.key.gpu_classes[0])
         if isinstance(shares, Ruling):
             line.ruling = shares
             self.set_aside.append(line)
             cursor.advance(past_line=True)
             return True
+        if wish is None:
+            self._close(lane, line, place)
+            return False
         if isinstance(wish, Room):
             self._launch(lane, line, place[3], wish, shares)
         else:
@@ -167,7 +178,7 @@ class Walk:
         key, index = lane.key, self.index
         withheld: Shadow | None = None
         for gpu_class in key.gpu_classes:
-            if key.is_funded and index.quotas.available(key.pool, gpu_class) < lane.gpus:
+            if key.is_funded and index.quotas.free(key.pool, gpu_class) < lane.gpus:
                 continue
             table = index.capacity.table(gpu_class)
             if table.total(key.shape) < key.pods:
@@ -189,7 +200,7 @@ class Walk:
             return True
         quotas = self.index.quotas
         quotas.use(shadow.pool, gpu_class, shadow.gpus)
-        is_enough = quotas.available(lane.key.pool, gpu_class) >= lane.gpus
+        is_enough = quotas.free(lane.key.pool, gpu_class) >= lane.gpus
         quotas.use(shadow.pool, gpu_class, -shadow.gpus)
         return is_enough
 
@@ -221,7 +232,7 @@ class Walk:
         self, lane: Lane, line: Line, workload_id: WorkloadId, room: Room, shares: tuple[FundingShare, ...]
     ) -> None:
         index, spec, pool = self.index, line.spec, lane.key.pool
-        is_borrowed = self._count(lane, line, room.gpu_class, shares)
+        is_borrowed = self._count(lane, line, room.gpu_class, shares, index.quotas.use)
         index.capacity.occupy(room.placement, spec.pod)
         self.booked.undo.append(partial(index.capacity.occupy, room.placement, spec.pod, -1))
         launch = Launch(
@@ -245,6 +256,9 @@ class Walk:
         index.capacity.claim(placement, pod, -1)
         self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
         self.booked.undo.append(partial(index.capacity.claim, placement, pod))
+        if pool is not None:
+            index.quotas.hold(pool.name, reservation.gpu_class, workload.spec.gpus)
+            self.booked.undo.append(partial(index.quotas.hold, pool.name, reservation.gpu_class, -workload.spec.gpus))
         launch = Launch(
             workload.id,
             reservation.gpu_class,
@@ -266,11 +280,12 @@ class Walk:
             index.capacity.stop(attempt.placement, attempt.pod)
             self.booked.undo.append(partial(index.capacity.stop, attempt.placement, attempt.pod, -1))
             if attempt.is_funded:
-                index.quotas.use(attempt.pool, attempt.gpu_class, -attempt.gpus)
-                self.booked.undo.append(partial(index.quotas.use, attempt.pool, attempt.gpu_class, attempt.gpus))
+                index.quotas.promise(attempt.pool, attempt.gpu_class, -attempt.gpus)
+                self.booked.undo.append(partial(index.quotas.promise, attempt.pool, attempt.gpu_class, attempt.gpus))
             self.booked.victims.add(attempt.id)
         self.booked.stopped_gpus += found.gpus
-        is_borrowed = self._count(lane, line, found.gpu_class, shares)
+        self.backfill.preempted(found.attempts)
+        is_borrowed = self._count(lane, line, found.gpu_class, shares, index.quotas.promise)
         index.capacity.claim(found.placement, spec.pod)
         self.booked.undo.append(partial(index.capacity.claim, found.placement, spec.pod, -1))
         launch = Launch(workload_id, found.gpu_class, found.placement, pool, shares, is_borrowed=is_borrowed)
@@ -279,7 +294,14 @@ class Walk:
         self.preemptions.append(Preemption(launch, found.victims, until))
         self.alone[workload_id] = evidence.awaiting_preemption(spec, found.gpu_class, len(found.victims))
 
-    def _count(self, lane: Lane, line: Line, gpu_class: GpuClassName, shares: tuple[FundingShare, ...]) -> bool:
+    def _count(
+        self,
+        lane: Lane,
+        line: Line,
+        gpu_class: GpuClassName,
+        shares: tuple[FundingShare, ...],
+        count_quota: Callable[[PoolName, GpuClassName, int], None],
+    ) -> bool:
         """Count a start against quota, limits and hours. Returns whether the pool borrows for it."""
         index, booked, gpus = self.index, self.booked, line.spec.gpus
         booked.of_owner[line.owner] = booked.of_owner.get(line.owner, 0) + gpus
@@ -288,8 +310,8 @@ class Walk:
             booked.unfunded_of_owner[line.owner] = booked.unfunded_of_owner.get(line.owner, 0) + gpus
             return False
         index.hours.book(shares)
-        index.quotas.use(lane.key.pool, gpu_class, gpus)
-        booked.undo.append(partial(index.quotas.use, lane.key.pool, gpu_class, -gpus))
+        count_quota(lane.key.pool, gpu_class, gpus)
+        booked.undo.append(partial(count_quota, lane.key.pool, gpu_class, -gpus))
         return index.quotas.over_nominal(lane.key.pool, gpu_class) > 0
 
     def _may_stop(self, found: Found) -> Ruling | None:

