@@ -38,6 +38,7 @@ class Reason(StrEnum):
     PREEMPTED = "Preempted"
     CANCELLED = "Cancelled"
     STOPPED = "Stopped"
+    ALLOWANCE_LOW = "AllowanceLow"
     ALLOWANCE_EXHAUSTED = "AllowanceExhausted"
     IDLE = "Idle"
     IDLE_ENDED = "IdleEnded"
@@ -117,6 +118,10 @@ TEXTS: dict[Reason, ReasonText] = {
     ),
     Reason.CANCELLED: ReasonText("Cancelled by {by}."),
     Reason.STOPPED: ReasonText("Stopped by {by}.", "`allot sandbox resume` starts it again; its home is kept."),
+    Reason.ALLOWANCE_LOW: ReasonText(
+        "Running, but the next slice of {needed_hours} cannot be held: in {minutes} min it {then}.",
+        "Ask for hours, or have it write a checkpoint.",
+    ),
     Reason.ALLOWANCE_EXHAUSTED: ReasonText(
         "Stopped: the allowance could not renew its hold of {needed_hours} h.",
         "It goes on when hours are granted.",

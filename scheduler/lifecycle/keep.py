@@ -107,6 +107,9 @@ def keep_funded(batch: Batch, new_id: NewId) -> Kept:
             continue
         if _renew(batch, attempt, priority_class, spent, new_id):
             renewed += 1
+            _take_back_warning(batch, attempt)
+        elif _is_covered(batch, attempt):
+            _warn(batch, attempt, priority_class)
         else:
             exhausted += _exhaust(batch, attempt, priority_class, policy)
     return Kept(charged, renewed, exhausted)
@@ -158,11 +161,40 @@ def _less(balance: AllowanceBalance, spent: dict[AllowanceId, int]) -> Allowance
     return replace(balance, available=balance.available - spent.get(balance.allowance.id, 0))
 
 
+def _is_covered(batch: Batch, attempt: Attempt) -> bool:
+    """Whether its holds cover more than it has used."""
+    return _used(batch, attempt) < batch.covered(attempt.id)
+
+
+def _used(batch: Batch, attempt: Attempt) -> int:
+    return standard_total(gpu_ms_of(batch.pod_runs(attempt.id), batch.now), attempt.weight, attempt.class_factor)
+
+
+def _warn(batch: Batch, attempt: Attempt, priority_class: PriorityClass) -> None:
+    """Tell the owner, once, while the last slice still runs."""
+    latest = batch.world.verdicts.get(attempt.workload_id)
+    if latest is not None and latest.reason is Reason.ALLOWANCE_LOW:
+        return
+    a_minute = slice_cost(attempt, MS_PER_MINUTE)
+    left = batch.covered(attempt.id) - _used(batch, attempt)
+    goes_on = priority_class.at_exhaustion is AtExhaustion.UNFUNDED
+    evidence: dict[str, int | str] = {
+        "needed_hours": _hours(slice_cost(attempt, priority_class.slice_ms)),
+        "minutes": left // max(1, a_minute),
+        "then": "goes on unfunded, and is the first to be preempted" if goes_on else "is stopped, and queued again",
+    }
+    batch.say(attempt.workload_id, Reason.ALLOWANCE_LOW, evidence)
+
+
+def _take_back_warning(batch: Batch, attempt: Attempt) -> None:
+    latest = batch.world.verdicts.get(attempt.workload_id)
+    if latest is not None and latest.reason is Reason.ALLOWANCE_LOW:
+        nodes = ", ".join(node for node, _ in attempt.placement.pods_by_node)
+        batch.say(attempt.workload_id, Reason.RUNNING, {"nodes": nodes})
+
+
 def _exhaust(batch: Batch, attempt: Attempt, priority_class: PriorityClass, policy: Policy) -> int:
     """The hold could not be renewed and its last slice is over: stop, or go on unfunded where policy says so."""
-    due = standard_total(gpu_ms_of(batch.pod_runs(attempt.id), batch.now), attempt.weight, attempt.class_factor)
-    if due < batch.covered(attempt.id):
-        return 0
     if priority_class.at_exhaustion is AtExhaustion.UNFUNDED:
         batch.put_attempt(replace(attempt, is_funded=False))
         return 1

@@ -56,7 +56,7 @@ def judge(
             remedy="ask an operator to give the team a pool",
         )
     _require_time_limit(spec, tier, policy)
-    _require_project(spec, policy)
+    _require_project(spec, owner, policy)
     priority_class = _require_priority_class(spec, tier, policy)
     classes = _require_gpu_classes(spec, tier, policy)
     _require_image(spec, policy)
@@ -135,8 +135,21 @@ def _require_time_limit(spec: WorkloadSpec, tier: Tier, policy: Policy) -> None:
         )
 
 
-def _require_project(spec: WorkloadSpec, policy: Policy) -> None:
-    if spec.project is not None and spec.project not in policy.projects:
+def _require_project(spec: WorkloadSpec, owner: Engineer, policy: Policy) -> None:
+    """A project is its team's: nobody else spends its hours."""
+    if spec.project is None:
+        return
+    project = policy.projects.get(spec.project)
+    if project is not None and project.team != owner.team:
+        own = ", ".join(sorted(p.name for p in policy.projects.values() if p.team == owner.team))
+        raise NotPermitted(
+            f"the project {spec.project} is of the team {project.team}, you are of {owner.team}",
+            where="project",
+            code=RefusalCode.ALLOWANCE_FOREIGN,
+            expected=f"one of {own}" if own else "a project of your team",
+            remedy="name a project of your team, or submit it as personal",
+        )
+    if project is None:
         raise NotFound(
             f"there is no project {spec.project!r}",
             where="project",

@@ -17,6 +17,7 @@ _AT_ONCE = frozenset(
         Reason.PREEMPTED,
         Reason.SUSPENDED,
         Reason.TIME_LIMIT,
+        Reason.ALLOWANCE_LOW,
         Reason.ALLOWANCE_EXHAUSTED,
         Reason.IDLE,
         Reason.IDLE_ENDED,

@@ -153,6 +153,8 @@ def test_a_rolling_hold_that_cannot_be_renewed_stops_the_attempt_at_the_end_of_i
     company.now = later(start, 14 * 60)
     with company.changing() as batch:
         assert keep_funded(batch, company.ids.new).exhausted == 0
+    warned = company.world.verdicts[workload.id]
+    assert (warned.reason, warned.evidence["minutes"]) == (Reason.ALLOWANCE_LOW, 1)
     company.now = later(start, 15 * 60)
     with company.changing() as batch:
         assert keep_funded(batch, company.ids.new).exhausted == 1

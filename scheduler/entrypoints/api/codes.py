@@ -71,12 +71,6 @@ CODES: dict[RefusalCode, CodeText] = {
         "A page was asked for with a cursor that no answer of ours contained.",
         "Begin without a cursor, and pass on `next_cursor` as it is.",
     ),
-    _C.INVALID_JOB: CodeText(
-        422,
-        "The Job cannot be taken in",
-        "A Job applied with kubectl cannot be read as a workload: its event says which part of the template.",
-        "Mend the template as the event says, or submit through the API.",
-    ),
     _C.UNKNOWN_GPU_CLASS: CodeText(
         422,
         "There is no such GPU class",
@@ -118,12 +112,6 @@ CODES: dict[RefusalCode, CodeText] = {
         "There is no such workload",
         "No workload has that id.",
         "`allot list` shows yours.",
-    ),
-    _C.UNKNOWN_ALLOWANCE: CodeText(
-        404,
-        "There is no such allowance",
-        "No allowance has that id.",
-        "`allot balance` shows yours.",
     ),
     _C.UNKNOWN_NODE: CodeText(
         404,
@@ -181,9 +169,9 @@ CODES: dict[RefusalCode, CodeText] = {
     ),
     _C.ALLOWANCE_FOREIGN: CodeText(
         403,
-        "That allowance is not yours to spend",
-        "An allowance pays only for work of its holder.",
-        "Leave the choice of allowances to the funding order.",
+        "Those hours are not yours to spend",
+        "A project's hours pay for work of its own team alone.",
+        "Name a project of your team, or submit it as personal.",
     ),
     _C.GPU_LIMIT: CodeText(
         409,
