@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from string import Formatter
 
-from scheduler.domain.reasons import TEXTS, Reason, ReasonText
+from scheduler.domain.reasons import TEXTS, Reason
 
 _OPENING = """\
 # Reasons
@@ -50,6 +50,7 @@ EVIDENCE = {
     "seconds": "seconds until the next try",
     "short_hours": "needed less available",
     "stopped": "GPUs that were stopped in the last ten minutes",
+    "then": "what becomes of it, by its priority class",
     "used": "GPUs in use",
     "victims": "attempts",
     "warning": "which of the two warnings it is",
@@ -75,24 +76,25 @@ def reference() -> str:
 
 def keys_of(reason: Reason) -> tuple[str, ...]:
     """Every key of evidence that may come with the code, those of the sentence first."""
-    named = [key for _, key, _, _ in Formatter().parse(TEXTS[reason].sentence) if key]
+    text = TEXTS[reason]
+    named = [key for _, key, _, _ in Formatter().parse(text.sentence + text.next_step) if key]
     return tuple(dict.fromkeys([*named, *BESIDE_THE_SENTENCE.get(reason, ())]))
 
 
 def _section(reason: Reason) -> Iterator[str]:
     text = TEXTS[reason]
-    yield f"\n## {reason.value}\n\n{_written(text)}\n"
+    yield f"\n## {reason.value}\n\n{_written(text.sentence)}\n"
     if text.next_step:
-        yield f"\n**Next:** {text.next_step}\n"
+        yield f"\n**Next:** {_written(text.next_step)}\n"
     keys = keys_of(reason)
     if keys:
         yield "\n| evidence | |\n|---|---|\n"
         yield from (f"| `{key}` | {EVIDENCE[key]} |\n" for key in keys)
 
 
-def _written(text: ReasonText) -> str:
+def _written(template: str) -> str:
     """The template with its keys set apart."""
-    return text.sentence.format_map({key: f"*{key}*" for key in EVIDENCE})
+    return template.format_map({key: f"*{key}*" for key in EVIDENCE})
 
 
 if __name__ == "__main__":
