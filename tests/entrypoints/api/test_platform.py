@@ -192,6 +192,7 @@ async def test_a_problems_type_leads_to_its_meaning(as_: Client) -> None:
 
 
 async def test_health_and_readiness_need_no_token(as_: Client) -> None:
+    assert (await as_(None).get("/livez")).json() == {"is_alive": True, "stuck": []}
     health = (await as_(None).get("/healthz")).json()
     assert (health["is_ok"], health["is_simulated"]) == (True, False)
     ready = await as_(None).get("/readyz")

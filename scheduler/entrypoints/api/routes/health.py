@@ -42,6 +42,14 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Liveness:
+    """`stuck` are the loops that have neither succeeded nor failed for longer than their deadline."""
+
+    is_alive: bool
+    stuck: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Readiness:
     """What must answer before the service can do its work; empty where something does, else what is wrong."""
 
@@ -64,6 +72,15 @@ class ProblemType:
 async def healthz(service: Served) -> Response:
     health = health_of(service)
     return answers.one(health, status=200 if health.is_ok else 503)
+
+
+@router.get("/livez", summary="Whether a restart would help", responses=answers.responds(Liveness))
+async def livez(service: Served) -> Response:
+    """A loop that fails says so and is tried again: only one that neither succeeds nor fails needs another process."""
+    stuck = tuple(
+        name for name, loop in sorted(service.loops.health().items()) if loop.is_late and not loop.failures_in_a_row
+    )
+    return answers.one(Liveness(not stuck, stuck), status=503 if stuck else 200)
 
 
 @router.get("/readyz", summary="Whether requests can be served", responses=answers.responds(Readiness))
