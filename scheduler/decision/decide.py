@@ -5,6 +5,7 @@ that the fast path is the only path. Nothing planned is taken as done: whoever o
 may refuse some of it, and feeds back what became of it; what is not fed back is planned again.
 """
 
+from scheduler.decision.flips import touch_lanes
 from scheduler.decision.index import Index
 from scheduler.decision.plan import Plan
 from scheduler.decision.preemption import Outlook
@@ -38,7 +39,7 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     """Take what changed and plan anew. The state is changed in place and returned; nobody else may use it meanwhile."""
     index = state.absorb(changes, now)
     lines = _judge_lines(index)
-    index.touch_lanes()
+    touch_lanes(index)
     lanes = list(index.dirty_lanes)
     index.dirty_lanes.clear()
     outlook = Outlook(index)

@@ -12,14 +12,13 @@ from scheduler.decision.capacity import Capacity
 from scheduler.decision.ends import Ends
 from scheduler.decision.fit_table import Shape
 from scheduler.decision.hours import Hours
-from scheduler.decision.lanes import Cell, LaneIndex
+from scheduler.decision.lanes import LaneIndex
 from scheduler.decision.lines import LineIndex
 from scheduler.decision.queue import Lane, Line, Party, line_key
 from scheduler.decision.quota import Quotas
 from scheduler.decision.running import Running, counts_for_quota
 from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.decision.timers import Timers
-from scheduler.decision.victims import Preemptor
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
 from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import Node
@@ -179,48 +178,10 @@ class Index:
                 _put(self.tiers, owner, tier)
                 self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
 
-    def touch_lanes(self) -> None:
-        """Have those lanes judged for which room or quota flipped, or that have somebody to preempt."""
-        for gpu_class in sorted(self.touched_classes):
-            table = self.capacity.table(gpu_class)
-            for (shape, pods), cell in self.lanes.room_cells(gpu_class):
-                self._flip(cell, holds=table.total(shape) >= pods)
-            lowest = {root: self._lowest_borrowed(root, gpu_class) for root in self.quotas.pools_of}
-            for pool, ranks in self.lanes.ranks(gpu_class):
-                root = self.quotas.root_of[pool]
-                if (root, gpu_class) in self.touched_roots:
-                    free = self.quotas.free(pool, gpu_class)
-                    for gpus, cell in self.lanes.quota_cells(pool, gpu_class):
-                        self._flip(cell, holds=free >= gpus)
-                is_below = self.quotas.over_nominal(pool, gpu_class) < 0
-                for priority, lanes in ranks.items():
-                    preemptor = Preemptor(self.policy.pools[pool], gpu_class, priority)
-                    if preemptor.has_any(self.running, lowest[root], is_below_nominal=is_below):
-                        self.dirty_lanes.update(lanes)
-        self.touched_classes.clear()
-        self.touched_roots.clear()
-
-    def _lowest_borrowed(self, root: str, gpu_class: GpuClassName) -> int | None:
-        """The lowest priority that runs in a pool of the tree that uses more than its nominal quota."""
-        return min(
-            (
-                bucket.priority
-                for pool in self.quotas.pools_of[root]
-                if self.quotas.over_nominal(pool, gpu_class) > 0
-                for bucket in self.running.buckets(gpu_class, pool)
-            ),
-            default=None,
-        )
-
     def _touch(self, pool: PoolName, gpu_class: GpuClassName) -> None:
         self.touched_classes.add(gpu_class)
         if pool in self.quotas.root_of:
             self.touched_roots.add((self.quotas.root_of[pool], gpu_class))
-
-    def _flip(self, cell: Cell, *, holds: bool) -> None:
-        if cell.holds is not holds:
-            cell.holds = holds
-            self.dirty_lanes.update(cell.lanes)
 
     # --- what runs, and what is kept for whom --------------------------------------------------------------------
 

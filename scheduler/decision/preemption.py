@@ -210,11 +210,13 @@ class _Search:
     def _preference(self, candidate: _Candidate) -> tuple[int, int, int, int, int, str]:
         """Whom to take first: unfunded, borrowed, lower class, ahead of pace, least work lost, youngest."""
         attempt, index = candidate.attempt, self._index
+        is_over = attempt.is_funded and index.quotas.over_nominal(attempt.pool, self._gpu_class) > 0
         if not attempt.is_funded:
             rank = 0
-        else:
-            is_borrowed = attempt.is_borrowed and index.quotas.over_nominal(attempt.pool, self._gpu_class) > 0
-            rank = 1 if is_borrowed or candidate.rule.is_across else 2
+        elif is_over and attempt.is_borrowed:
+            rank = 1
+        else:  # of a pool that borrows, what it launched within its nominal quota comes after what it borrowed
+            rank = 2 if candidate.rule.is_across else 3
         standing = index.standing_of(attempt.owner)
         lost = index.running.work_lost(attempt, index.now)
         return (rank, candidate.priority, -standing, lost, -attempt.launched_at, attempt.id)

@@ -1,0 +1,130 @@
+"""Whom a workload may take GPUs from, and what keeps it from doing so."""
+
+from dataclasses import replace
+
+from scheduler.decision.decide import decide
+from scheduler.decision.snapshot import Reservation
+from scheduler.domain.brakes import Brake, Pause, Stop, StopRate
+from scheduler.domain.cluster import Placement
+from scheduler.domain.policy import PriorityClass
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import Instant, NodeName, PerMille, PriorityClassName, WorkloadId
+from scheduler.domain.workloads import AttemptState
+from tests.decision.applying import ended, recorded
+from tests.decision.builders import (
+    H100,
+    NOW,
+    SPARE,
+    STANDARD,
+    URGENT,
+    attempt,
+    node,
+    nodes,
+    placements,
+    policy,
+    pool,
+    reasons,
+    snapshot,
+    victims,
+    workload,
+)
+
+FULL = [attempt("older", "n1", gpus=4, running_for=3000), attempt("younger", "n1", gpus=4, running_for=60)]
+
+
+def test_the_urgent_takes_what_loses_least_work_and_no_more_than_it_needs() -> None:
+    plan = decide(snapshot(nodes(node("n1")), [workload("u", gpus=4, priority_class=URGENT)], attempts=FULL))
+
+    assert victims(plan) == {"u": ["younger"]}
+    victim = plan.preemptions[0].victims[0]
+    assert (victim.rule, victim.comparison) == ("withinPool", "urgent over standard")
+    assert reasons(plan) == {"u": Reason.AWAITING_PREEMPTION}
+
+
+def test_nobody_of_the_same_class_is_taken_and_nobody_inside_the_minimum_runtime() -> None:
+    equal = decide(snapshot(nodes(node("n1")), [workload("s", gpus=4)], attempts=FULL))
+    assert (victims(equal), reasons(equal)) == ({}, {"s": Reason.RESOURCES})
+
+    sheltered = PriorityClass(PriorityClassName("standard"), 200, minimum_runtime_ms=600_000)
+    by = policy(pool("red", gpus=64), classes=(URGENT, sheltered, SPARE))
+    plan = decide(snapshot(nodes(node("n1")), [workload("u", gpus=4, priority_class=URGENT)], by=by, attempts=FULL))
+    assert victims(plan) == {"u": ["older"]}
+
+
+def test_unfunded_work_falls_first() -> None:
+    running = [attempt("spare", "n1", gpus=4, priority_class=SPARE), attempt("free", "n1", gpus=4, is_funded=False)]
+
+    plan = decide(snapshot(nodes(node("n1")), [workload("s", gpus=4)], attempts=running))
+
+    assert victims(plan) == {"s": ["free"]}
+    assert plan.preemptions[0].victims[0].comparison == "funded over unfunded"
+
+
+def test_a_pool_takes_back_what_it_lent_and_never_what_another_uses_within_its_nominal_quota() -> None:
+    by = policy(pool("red", gpus=4, cohort="all"), pool("blue", gpus=4, cohort="all"))
+    wish = [workload("mine", team="blue", gpus=4)]
+    lent = [attempt(name, "n1", gpus=4, is_borrowed=name == "b", priority_class=URGENT) for name in ("a", "b")]
+
+    plan = decide(snapshot(nodes(node("n1")), wish, by=by, attempts=lent))
+    assert victims(plan) == {"mine": ["b"]}
+    assert plan.preemptions[0].victims[0].comparison == "reclaims borrowed GPUs"
+
+    more = [workload("more", team="blue", gpus=8)]
+    assert victims(decide(snapshot(nodes(node("n1")), more, by=by, attempts=lent))) == {}
+
+
+def test_a_preemptor_waits_for_its_victims_and_then_starts_where_it_was_promised() -> None:
+    first = snapshot(nodes(node("n1")), [workload("u", gpus=4, priority_class=URGENT)], attempts=FULL)
+    waiting = recorded(first, decide(first))
+
+    still = decide(waiting)
+    assert (still.launches, still.preemptions) == ((), ())
+    plan = decide(ended(waiting))
+    assert placements(plan) == {"u": {"n1": 1}}
+    assert (plan.launches[0].is_reserved, plan.launches[0].funding) == (True, ())
+
+
+def test_what_is_stopping_already_is_waited_for() -> None:
+    running = [replace(FULL[0], state=AttemptState.STOPPING, stop_reason=Reason.CANCELLED), FULL[1]]
+
+    plan = decide(snapshot(nodes(node("n1")), [workload("u", gpus=4, priority_class=URGENT)], attempts=running))
+
+    assert (victims(plan), reasons(plan)) == ({}, {"u": Reason.RESOURCES})
+
+
+def test_a_reservation_lapses_at_its_end_or_when_its_node_is_gone() -> None:
+    held = Reservation(WorkloadId("u"), H100, Placement(((NodeName("n1"), 1),)), Instant(NOW + 1000))
+    wish = [workload("u")]
+
+    assert decide(snapshot(nodes(node("n2")), wish, reservations=[held])).lapsed == ("u",)
+    over = replace(held, until=NOW)
+    assert decide(snapshot(nodes(node("n1")), wish, reservations=[over])).lapsed == ("u",)
+
+
+def test_the_brakes_keep_victims_and_say_so() -> None:
+    wish = [workload("u", gpus=4, priority_class=URGENT)]
+    paused = (Pause(Brake.PREEMPT, "olga", "drill", NOW),)
+    assert reasons(decide(snapshot(nodes(node("n1")), wish, attempts=FULL, pauses=paused))) == {
+        "u": Reason.PREEMPTION_PAUSED
+    }
+
+    by = policy(pool("red", gpus=64), preempt_rate=StopRate(PerMille(500)))
+    stopped = (Stop(Brake.PREEMPT, Instant(NOW - 1000), 1),)
+    plan = decide(snapshot(nodes(node("n1")), wish, by=by, attempts=FULL, stops=stopped))
+    assert reasons(plan) == {"u": Reason.STOP_RATE}
+    assert plan.verdicts[0].evidence == {"stopped": 1, "limit": 4}
+
+
+def test_what_cannot_end_before_the_gang_ahead_could_start_does_not_delay_it() -> None:
+    running = [replace(attempt("r", "n1", gpus=4), time_limit_ms=2 * 3_600_000)]  # an hour of it is left
+    queued = [
+        workload("gang", gpus=8, age=60),
+        workload("long", gpus=4, hours=3, owner="bob"),
+        workload("short", gpus=4, hours=0.5, owner="cyd", priority_class=STANDARD),
+    ]
+
+    plan = decide(snapshot(nodes(node("n1")), queued, attempts=running))
+
+    assert reasons(plan) == {"gang": Reason.RESOURCES, "long": Reason.PRIORITY, "short": Reason.LAUNCHING}
+    told = next(verdict for verdict in plan.verdicts if verdict.workload_id == "long")
+    assert told.evidence["ahead"] == "gang"
