@@ -88,6 +88,7 @@ def _new_attempt(batch: Batch, workload: Workload, launch: Launch, attempt_id: A
         hold_mode=priority_class.hold,
         time_limit_ms=workload.spec.time_limit_ms,
         launched_at=batch.now,
+        submitted_at=workload.submitted_at,
         is_funded=launch.is_funded,
         is_borrowed=launch.is_borrowed,
         grace_seconds=workload.spec.grace_seconds,
