@@ -1,0 +1,43 @@
+"""Why work waits: reasons that no capacity would cure, each with its evidence."""
+
+from dataclasses import replace
+
+from scheduler.decision.decide import decide
+from scheduler.domain.brakes import Brake, Pause
+from scheduler.domain.policy import Limits
+from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.units import Instant
+from tests.decision.builders import NOW, attempt, node, nodes, policy, pool, reasons, snapshot, workload
+
+
+def test_a_team_at_its_limit_waits_for_its_own_work() -> None:
+    rules = policy(pool("red", gpus=64), limits=Limits(gpus_per_team=6))
+    world = snapshot(nodes(node("n1", 8)), [workload("w", gpus=2)], attempts=[attempt("r", "n1", gpus=5)], by=rules)
+
+    plan = decide(world)
+
+    assert reasons(plan) == {"w": Reason.TEAM_GPU_LIMIT}
+    said = plan.verdicts[0]
+    assert sentence(said.reason, said.evidence) == (
+        "Waiting: the team runs 5 of the 6 GPUs allowed at once; this needs 2."
+    )
+
+
+def test_work_waits_for_its_begin_time_and_starts_then() -> None:
+    early = replace(workload("w"), not_before=Instant(NOW + 60_000))
+
+    assert reasons(decide(snapshot(nodes(node("n1")), [early]))) == {"w": Reason.BEGIN_TIME}
+    assert reasons(decide(replace(snapshot(nodes(node("n1")), [early]), now=Instant(NOW + 60_000)))) == {
+        "w": Reason.LAUNCHING
+    }
+
+
+def test_nothing_is_launched_while_launching_is_paused_and_who_paused_it_is_said() -> None:
+    pauses = (Pause(Brake.LAUNCH, "greta", "maintenance", NOW),)
+
+    plan = decide(replace(snapshot(nodes(node("n1")), [workload("w")]), pauses=pauses))
+
+    assert plan.launches == ()
+    assert reasons(plan) == {"w": Reason.LAUNCH_PAUSED}
+    said = plan.verdicts[0]
+    assert sentence(said.reason, said.evidence) == "Launching is paused by greta: maintenance."

@@ -1,0 +1,63 @@
+"""Refusals that a submission meets before anything is written."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from scheduler.domain.errors import Refusal, RefusalCode
+from scheduler.domain.units import MS_PER_DAY, Instant, TierName
+from scheduler.lifecycle.world import World
+from tests.lifecycle.build import Company, job_spec
+
+
+def test_without_a_policy_nothing_can_be_asked_for() -> None:
+    with pytest.raises(Refusal) as refused:
+        World().require_policy()
+    assert refused.value.code is RefusalCode.NO_POLICY
+    assert "allot policy apply" in refused.value.remedy
+
+
+def _too_wide(company: Company) -> None:
+    company.submit(pods=8)
+
+
+def _without_a_tier(company: Company) -> None:
+    ada = company.engineer("ada")
+    company.world.put_people([replace(ada, tier=TierName("guest"))])
+    company.submit()
+
+
+def _after_the_expiry(company: Company) -> None:
+    company.now = Instant(company.now + 2 * MS_PER_DAY)
+    company.submit()
+
+
+def _without_hours(company: Company) -> None:
+    company.submit("bob")
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        pytest.param(_too_wide, RefusalCode.GPU_LIMIT, id="more GPUs than the tier may run at once"),
+        pytest.param(_without_a_tier, RefusalCode.UNKNOWN_TIER, id="a tier that the policy does not know"),
+        pytest.param(_after_the_expiry, RefusalCode.ALLOWANCE_EXPIRED, id="an allowance that has expired"),
+        pytest.param(_without_hours, RefusalCode.ALLOWANCE_SHORT, id="no allowance at all"),
+    ],
+)
+def test_what_can_never_be_paid_or_placed_is_refused_at_once(
+    company: Company, asked: Callable[[Company], None], code: RefusalCode
+) -> None:
+    company.grant("ada", 10, expires_at=Instant(company.now + MS_PER_DAY))
+    with pytest.raises(Refusal) as refused:
+        asked(company)
+    assert refused.value.code is code
+    assert refused.value.remedy or refused.value.expected
+    with company.store.reading() as books:
+        assert books.workloads.count() == 0
+
+
+def test_the_spec_that_these_spoil_is_accepted_as_it_is(company: Company) -> None:
+    company.grant("ada", 10)
+    assert company.submit().spec == job_spec()
