@@ -119,7 +119,7 @@ def test_who_would_wait_is_told_so_and_who_would_start_is_told_no_lie(company: C
         assert books.verdicts.latest(starts.id) is None
         told = books.verdicts.latest(waits.id)
     assert told is not None
-    assert told.reason is Reason.QUOTA
+    assert told.reason is Reason.ENGINEER_GPU_LIMIT
 
 
 def test_a_launch_that_would_no_longer_be_is_closed(company: Company) -> None:
