@@ -36,7 +36,7 @@ ACTIONS_AT_ONCE = 16
 OUTCOMES_AT_ONCE = 1_000
 """Answers that one transaction writes down: after a burst of tens of thousands it would be large, slow and heavy."""
 TELLS_AT_ONCE = 4
-INTENTS_AT_ONCE = 500
+INTENTS_AT_ONCE = 50
 """Launches that are recorded in one transaction, so that no submission waits long for the next one."""
 
 
