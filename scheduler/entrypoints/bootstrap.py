@@ -1,14 +1,11 @@
 """Bootstrap: the only place where adapters meet ports. Every part has a default, so that a test swaps any in one call."""
 
 import logging
-import random
-from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from scheduler.adapters.clock import SystemClock
 from scheduler.adapters.ids import RandomIds
-from scheduler.adapters.kubernetes.cluster import ClusterSettings, KubernetesCluster
-from scheduler.adapters.kubernetes.credentials import load_credentials
 from scheduler.adapters.policy_files.people import read_people
 from scheduler.adapters.policy_files.policy_reader import read_policy
 from scheduler.adapters.sql.store import open_store
@@ -60,13 +57,10 @@ def _with_folder(database: str) -> str:
     return database
 
 
-def _kubernetes(settings: Settings, clock: Clock) -> KubernetesCluster:
-    return KubernetesCluster(
-        partial(load_credentials, settings.kubeconfig, settings.context),
-        ClusterSettings(namespaces=settings.namespaces, is_observer=settings.observe),
-        now=clock.now,
-        jitter=random.SystemRandom().random,
-    )
+def _kubernetes(settings: Settings, clock: Clock) -> Cluster:
+    # The embedded default need not wait for the client of a cluster that it does not use.
+    opened: Cluster = import_module("scheduler.entrypoints.real_cluster").open_cluster(settings, clock)
+    return opened
 
 
 def _prepare(service: Service) -> None:

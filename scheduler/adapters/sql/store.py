@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.adapters.sql.books.allowances import SqlAllowances, SqlHolds
@@ -21,7 +22,7 @@ from scheduler.adapters.sql.books.workloads import SqlWorkloads
 from scheduler.adapters.sql.engine import PATIENCE_SECONDS, open_engine, parse
 from scheduler.adapters.sql.faults import refusal_for
 from scheduler.adapters.sql.locking import FairLock
-from scheduler.adapters.sql.migrating import require_current, upgrade
+from scheduler.adapters.sql.migrations import HEAD
 from scheduler.domain.errors import Unavailable
 from scheduler.metering.keeping import IdleBook, SampleBook
 from scheduler.ports import (
@@ -85,11 +86,16 @@ class SqlStore:
 
     def prepare(self, *, migrate: bool) -> None:
         """Bring the schema up to date, or require that it is."""
+        with _refusals(), self._readers.begin() as connection:
+            if _version_of(connection) == HEAD:
+                return
+        # Alembic takes as long to import as everything else here together: only what needs it waits for it.
+        migrating = import_module("scheduler.adapters.sql.migrating")
         if migrate:
             with self._write() as connection:
-                upgrade(connection)
+                migrating.upgrade(connection)
         with _refusals(), self._readers.begin() as connection:
-            require_current(connection)
+            migrating.require_current(connection)
 
     def close(self) -> None:
         self._resources.close()
@@ -151,3 +157,11 @@ def _refusals() -> Iterator[None]:
         if refusal is None:
             raise
         raise refusal from error
+
+
+def _version_of(connection: Connection) -> str | None:
+    """The version of the schema that the database says it has; None where it says none, or several."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    versions = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+    return versions[0] if len(versions) == 1 else None

@@ -10,12 +10,17 @@ from sqlalchemy import Connection, text
 
 from scheduler.adapters.sql.columns import Row
 from scheduler.adapters.sql.migrating import migrate
+from scheduler.adapters.sql.migrations import HEAD
 from scheduler.adapters.sql.store import SqlStore, open_store
 from scheduler.domain.errors import RefusalCode, Unavailable
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(store: SqlStore, raw: Connection) -> None:
     assert compare_metadata(MigrationContext.configure(raw), Row.metadata) == []
+
+
+def test_the_version_that_spares_importing_alembic_is_alembics_own_head(store: SqlStore, raw: Connection) -> None:
+    assert MigrationContext.configure(raw).get_current_revision() == HEAD
 
 
 def test_every_table_on_sqlite_is_strict_and_has_integers_and_texts_alone(tmp_path: Path) -> None:

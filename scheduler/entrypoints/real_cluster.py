@@ -1,0 +1,19 @@
+"""The cluster of a kubeconfig or of the in-cluster account. Imported where it is asked for: its client takes a second."""
+
+import random
+from functools import partial
+
+from scheduler.adapters.kubernetes.cluster import ClusterSettings, KubernetesCluster
+from scheduler.adapters.kubernetes.credentials import load_credentials
+from scheduler.entrypoints.settings import Settings
+from scheduler.ports import Clock, Cluster
+
+
+def open_cluster(settings: Settings, clock: Clock) -> Cluster:
+    """Not yet started: whether it can be reached shows then."""
+    return KubernetesCluster(
+        partial(load_credentials, settings.kubeconfig, settings.context),
+        ClusterSettings(namespaces=settings.namespaces, is_observer=settings.observe),
+        now=clock.now,
+        jitter=random.SystemRandom().random,
+    )
