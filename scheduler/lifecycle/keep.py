@@ -29,6 +29,10 @@ NewId = Callable[[str], str]
 CHARGE_EVERY_MS = MS_PER_HOUR
 """Slices are settled lazily: what has run since the last charge is shown as used, and posted at the latest then."""
 
+CHARGE_BEHIND_MS = 10 * MS_PER_MINUTE
+"""What runs is charged so far behind: a charge is never taken back, and an end may be reported late, or turn out to
+have been at a lost node's last sign of life, which the cluster gives up on after six minutes."""
+
 RENEW_BEFORE_MS = 2 * MS_PER_MINUTE
 """A rolling hold is renewed while so much of it is left, so that a late loop stops nobody."""
 
@@ -100,7 +104,7 @@ def keep_funded(batch: Batch, new_id: NewId) -> Kept:
         before = attempt.charged_gpu_ms
         needs_renewal = _needs_renewal(batch, attempt)
         if needs_renewal or batch.now - charged_until(attempt, batch.now) >= CHARGE_EVERY_MS:
-            attempt = charge_until(batch, attempt, batch.now)
+            attempt = charge_until(batch, attempt, Instant(batch.now - CHARGE_BEHIND_MS))
             charged += attempt.charged_gpu_ms > before
         priority_class = policy.priority_classes.get(attempt.priority_class)
         if priority_class is None or not needs_renewal:

@@ -151,7 +151,7 @@ def _record_pod(batch: Batch, attempt: Attempt, pod: ObservedPod) -> None:
 
 
 def pod_run(attempt_id: AttemptId, pod: ObservedPod, now: Instant, known: PodRun | None) -> PodRun:
-    """The run of a pod as far as it is known. An end, once recorded, stays."""
+    """The run of a pod as far as it is known. An end, once recorded, stays, unless a finishedAt says better."""
     started_at = pod.started_at if pod.started_at is not None else (known.started_at if known else None)
     run = PodRun(
         pod_uid=pod.uid,
@@ -164,7 +164,7 @@ def pod_run(attempt_id: AttemptId, pod: ObservedPod, now: Instant, known: PodRun
         exit_code=pod.exit_code if pod.exit_code is not None else (known.exit_code if known else None),
         billable_until=_billable_until(pod, known),
     )
-    if known is not None and known.ended_at is not None:
+    if known is not None and known.ended_at is not None and pod.finished_at is None:
         return replace(run, ended_at=known.ended_at, end_evidence=known.end_evidence)
     if not pod.has_ended:
         return run
