@@ -27,6 +27,10 @@ class PodSeen:
     finished_at: int | None
     exit_code: int | None
     is_removed: bool
+    told_at: int | None = None
+    """When its deletion was first asked for."""
+    grace_seconds: int | None = None
+    """The grace that it was given then."""
 
     @property
     def has_ended(self) -> bool:
@@ -37,8 +41,16 @@ class PodSeen:
         """From its container's start to its end, as stamped; 0 where it never started."""
         if self.started_at is None:
             return 0
-        assert self.finished_at is not None, f"{self.name} has no end"
-        return (self.finished_at - self.started_at) * self.gpus
+        assert self.ended_at is not None, f"nothing tells the end of {self}"
+        return max(0, self.ended_at - self.started_at) * self.gpus
+
+    @property
+    def ended_at(self) -> int | None:
+        """Its finishedAt. One that was removed without, as a pod deleted before it was bound is, had no grace: it
+        ended when it was deleted. Of one that had a grace nothing tells how much of it was used."""
+        if self.finished_at is not None or not self.is_removed:
+            return self.finished_at
+        return self.told_at if self.grace_seconds == 0 else None
 
 
 class Witness:
@@ -82,6 +94,7 @@ class Witness:
         metadata, status = raw["metadata"], raw.get("status") or {}
         state: dict[str, Any] = next((container["state"] for container in status.get("containerStatuses") or ()), {})
         ran = state.get("terminated") or state.get("running") or {}
+        told_at, grace_seconds = self._deletion(metadata)
         self.pods[metadata["uid"]] = PodSeen(
             uid=metadata["uid"],
             name=metadata["name"],
@@ -94,7 +107,26 @@ class Witness:
             finished_at=seconds(ran["finishedAt"]) if ran.get("finishedAt") else None,
             exit_code=ran.get("exitCode"),
             is_removed=is_removed,
+            told_at=told_at,
+            grace_seconds=grace_seconds,
         )
+
+    def _deletion(self, metadata: dict[str, Any]) -> tuple[int | None, int | None]:
+        """As it was first seen: the removal writes both anew."""
+        before = self.pods.get(metadata["uid"])
+        if before is not None and before.told_at is not None:
+            return before.told_at, before.grace_seconds
+        stamp = metadata.get("deletionTimestamp")
+        if not stamp:
+            return None, None
+        grace_seconds = metadata.get("deletionGracePeriodSeconds") or 0
+        return seconds(stamp) - grace_seconds, grace_seconds
+
+
+def _end_of(pod: PodSeen) -> int:
+    """One whose end nothing tells is taken to run for ever."""
+    assert pod.started_at is not None, "asked of pods that ran alone"
+    return max(pod.started_at, pod.ended_at) if pod.ended_at is not None else 2**40
 
 
 def most_at_once(pods: Iterable[PodSeen]) -> int:
@@ -103,8 +135,8 @@ def most_at_once(pods: Iterable[PodSeen]) -> int:
     moves = [
         move
         for pod in pods
-        if pod.started_at is not None
-        for move in ((pod.started_at, 1, pod.gpus), (pod.finished_at or 2**40, 0, -pod.gpus))
+        if pod.started_at is not None and _end_of(pod) > pod.started_at
+        for move in ((pod.started_at, 1, pod.gpus), (_end_of(pod), 0, -pod.gpus))
     ]
     now = most = 0
     for _, _, gpus in sorted(moves):

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With `--dist loadgroup` one worker runs these, and the others have the second core."""
     for item in items:
-        if item.get_closest_marker("controlplane"):
+        if item.get_closest_marker("controlplane") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group("controlplane"))
 
 
@@ -113,17 +114,15 @@ def control_plane(pytestconfig: pytest.Config) -> ControlPlane:
 @pytest.fixture
 def new_control_plane(tmp_path: Path) -> Iterator[Callable[[Options], ControlPlane]]:
     """Starts control planes of the test's own, for one that needs a cluster to itself; about three seconds each."""
-    programs = _programs()
-    started: list[ControlPlane] = []
+    with _beginning(tmp_path) as begin:
+        yield begin
 
-    def begin(options: Options) -> ControlPlane:
-        directory = tmp_path / f"cluster-{len(started)}"
-        started.append(asyncio.run(start(programs, directory, options, this_process())))
-        return started[-1]
 
-    yield begin
-    for plane in started:
-        plane.stop()
+@pytest.fixture(scope="module")
+def start_control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Options], ControlPlane]]:
+    """The same for the tests of a module together; they end with its last test."""
+    with _beginning(tmp_path_factory.mktemp("clusters")) as begin:
+        yield begin
 
 
 @pytest.fixture
@@ -162,6 +161,23 @@ def kubectl(control_plane: ControlPlane) -> Callable[..., str]:
         return outcome.stdout
 
     return run
+
+
+@contextmanager
+def _beginning(folder: Path) -> Iterator[Callable[[Options], ControlPlane]]:
+    programs = _programs()
+    started: list[ControlPlane] = []
+
+    def begin(options: Options) -> ControlPlane:
+        directory = folder / f"cluster-{len(started)}"
+        started.append(asyncio.run(start(programs, directory, options, this_process())))
+        return started[-1]
+
+    try:
+        yield begin
+    finally:
+        for plane in started:
+            plane.stop()
 
 
 def _from_kubeconfig() -> ControlPlane | None:
