@@ -7,7 +7,7 @@ STAMP := $(VENV)/installed
 LOCK := requirements.lock
 UV := uv==0.13.8
 
-.PHONY: run test check controlplane lint types floors test-fast test-gpu nightly bench lock clean system
+.PHONY: run test test-again check controlplane lint types floors test-fast test-gpu nightly bench lock clean system
 
 # The whole service on a simulated cluster, in accelerated time: prints an address to open.
 run: $(STAMP)
@@ -32,6 +32,10 @@ types: $(STAMP)
 
 floors: $(STAMP)
 	$(BIN)/lint-imports
+
+# What failed in the last run, alone and one at a time: tells a defect of the code from one of a test's timing.
+test-again: $(STAMP)
+	$(BIN)/pytest -q --last-failed --last-failed-no-failures none
 
 # What needs no Kubernetes: under three minutes on two cores.
 test-fast: lint types floors
