@@ -17,7 +17,7 @@ run: $(STAMP)
 test: check
 
 check: lint types floors controlplane
-	$(BIN)/pytest -n 2 --dist loadgroup -q
+	$(BIN)/pytest -n 2 --dist loadfile -q
 
 # The real control plane of the tests, built once with Go: five minutes, then seconds. Without Go its tests are left out.
 controlplane: $(STAMP)
@@ -39,7 +39,7 @@ test-again: $(STAMP)
 
 # What needs no Kubernetes: under three minutes on two cores.
 test-fast: lint types floors
-	$(BIN)/pytest -n 2 --dist loadgroup -q -m "not controlplane"
+	$(BIN)/pytest -n 2 --dist loadfile -q -m "not controlplane"
 
 # The NVML conformance suite on the real library: needs an NVIDIA GPU and its driver.
 test-gpu: $(STAMP)
