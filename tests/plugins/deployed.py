@@ -1,5 +1,6 @@
 """A namespace deployed to as manifests/ deploys: our rights, the stamp of authors, and Jobs as kubectl applies them."""
 
+import fcntl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from scheduler.entrypoints.devcluster.client import ApiClient, ApiRefused
+from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from tests.plugins.polling import eventually
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
@@ -17,13 +19,18 @@ Kubectl = Callable[..., str]
 
 
 @pytest.fixture
-async def managed(kubectl: Kubectl, api: ApiClient, namespace: str, tmp_path: Path) -> str:
+async def managed(
+    kubectl: Kubectl, api: ApiClient, namespace: str, tmp_path: Path, control_plane: ControlPlane
+) -> str:
     """The test's namespace, managed as manifests/namespace manages one, in a cluster with our rights and policy."""
-    for name in ("allot-system", "allot-agents"):
-        kubectl("apply", "-f", "-", stdin=yaml.safe_dump(namespace_named(name)))
-    for folder in ("observer", "managing"):
-        kubectl("apply", "-k", str(MANIFESTS / folder))
-    kubectl("apply", "-f", str(MANIFESTS / "base" / "account.yaml"))
+    # What the whole cluster shares is applied by one worker at a time: two that create the same object at once disagree.
+    with (control_plane.directory / "deploying.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name in ("allot-system", "allot-agents"):
+            kubectl("apply", "-f", "-", stdin=yaml.safe_dump(namespace_named(name)))
+        for folder in ("observer", "managing"):
+            kubectl("apply", "-k", str(MANIFESTS / folder))
+        kubectl("apply", "-f", str(MANIFESTS / "base" / "account.yaml"))
     for file in ("namespace.yaml", "writer.yaml"):
         (tmp_path / file).write_text((MANIFESTS / "namespace" / file).read_text())
     kustomization = (MANIFESTS / "namespace" / "kustomization.yaml").read_text()
