@@ -25,6 +25,7 @@ class RefusalCode(StrEnum):
     INVALID_POLICY = "invalid-policy"
     INVALID_DIRECTORY = "invalid-directory"
     INVALID_SAMPLE = "invalid-sample"
+    INVALID_TRACE = "invalid-trace"
     INVALID_CURSOR = "invalid-cursor"
     UNKNOWN_GPU_CLASS = "unknown-gpu-class"
     UNKNOWN_PRIORITY_CLASS = "unknown-priority-class"

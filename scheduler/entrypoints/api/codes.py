@@ -65,6 +65,12 @@ CODES: dict[RefusalCode, CodeText] = {
         "A window is from the future, overlaps another, goes back without a new boot id, or names a foreign GPU or node.",
         "Check the clock of the node and the agent's version; what was refused is counted and kept out of the books.",
     ),
+    _C.INVALID_TRACE: CodeText(
+        422,
+        "A trace cannot be read",
+        "A file of nodes or of workloads for the simulator has a cell that is none; file, line and column are named.",
+        "Mend the cell that `where` names, as `expected` says.",
+    ),
     _C.INVALID_CURSOR: CodeText(
         422,
         "Not a cursor of ours",

@@ -45,6 +45,7 @@ PARTS: dict[str, Part] = {
     "resume": Part("cluster", _PLATFORM),
     "policy": Part("policy", _PLATFORM, is_group=True),
     "people": Part("people", _PLATFORM, is_group=True),
+    "simulate": Part("simulate", _PLATFORM, is_group=True),
     "login": Part("access", _SERVICE),
     "whoami": Part("access", _SERVICE),
     "token": Part("access", _SERVICE, is_group=True, attribute="token_app"),

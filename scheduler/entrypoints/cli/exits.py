@@ -59,7 +59,7 @@ def exit_code_of(refusal: Refusal) -> ExitCode:
     return ExitCode.UNAVAILABLE if status >= 500 else ExitCode.REFUSED
 
 
-_FILES = frozenset({RefusalCode.INVALID_POLICY, RefusalCode.INVALID_DIRECTORY})
+_FILES = frozenset({RefusalCode.INVALID_POLICY, RefusalCode.INVALID_DIRECTORY, RefusalCode.INVALID_TRACE})
 
 
 def report(refusal: Refusal) -> ExitCode:

@@ -1,0 +1,50 @@
+"""`allot simulate pack`: one object with the keys that are promised, a table, and files that are broken."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from scheduler.entrypoints.cli.app import app
+from scheduler.entrypoints.cli.simulate_pack import PlacementName
+
+NODES = "sn,cpu_milli,memory_mib,gpu,model\nn-1,16000,65536,2,T4\nn-2,16000,65536,2,G2\n"
+PODS = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec\na,1000,1024,1,1000,T4\nb,1000,1024,1,470,\n"
+
+
+def packed(tmp_path: Path, *options: str, pods: str = PODS) -> Result:
+    (tmp_path / "nodes.csv").write_text(NODES)
+    (tmp_path / "pods.csv").write_text(pods)
+    files = ["--nodes", str(tmp_path / "nodes.csv"), "--pods", str(tmp_path / "pods.csv")]
+    return CliRunner().invoke(app, ["simulate", "pack", *files, *options])
+
+
+@pytest.mark.parametrize("name", list(PlacementName))
+def test_json_is_one_object_with_the_promised_keys(tmp_path: Path, name: str) -> None:
+    result = packed(tmp_path, "--placement", name, "--inflate", "1.3", "--seed", "3", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told.pop("wall_seconds") >= 0
+    assert 0 < told["allocated_percent"]["100"] <= told["allocated_percent"].pop("130") <= 100
+    assert told["arrived"] > told["failed"] >= 0
+    assert (told["gpu_capacity_milli"], told["placement"], told["seed"]) == (4000, name, 3)
+    assert (told["version"], told["inflate"], told["simulated"]) == (1, 1.3, True)
+
+
+def test_a_table_says_that_it_is_simulated(tmp_path: Path) -> None:
+    result = packed(tmp_path, "--placement", "fgd")
+    assert result.exit_code == 0
+    assert "fgd (simulated)" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_a_broken_cell_is_named_and_nothing_stands_on_standard_output(tmp_path: Path) -> None:
+    result = packed(tmp_path, "--json", pods=PODS + "c,many,1024,1,470,\n")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "pods.csv:4: cpu_milli: found 'many'; expected a whole number" in " ".join(result.stderr.split())
+
+
+def test_an_unknown_strategy_is_wrong_usage(tmp_path: Path) -> None:
+    assert packed(tmp_path, "--placement", "luck").exit_code == 2

@@ -1,0 +1,120 @@
+"""The inflation experiment: what arrives, and what holds whichever strategy places it."""
+
+from pathlib import Path
+from random import Random
+from statistics import mean
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler.domain.errors import InvalidInput
+from scheduler.simulation.packing.baselines import BestFit, Fgd, RandomPlacement
+from scheduler.simulation.packing.experiment import Strategy, StrategyOf, Workload, draw_arrivals, run
+from scheduler.simulation.packing.fleet import Fleet, Gpus
+from scheduler.simulation.traces.openb import OpenbNode, OpenbPod, read_nodes, read_pods
+from tests.simulation.packing.worlds import clusters, node, pod, workloads
+
+TRACE = Path(__file__).parents[4] / "shared" / "data" / "openb"
+STRATEGIES: dict[str, StrategyOf] = {"random": RandomPlacement, "best-fit": BestFit, "fgd": Fgd}
+
+on_every_strategy = pytest.mark.parametrize("name", STRATEGIES)
+
+
+class Witness:
+    """Places as the strategy does, and looks at every node by itself to see whether a task it drops would have fit."""
+
+    def __init__(self, strategy: Strategy, fleet: Fleet, workload: Workload) -> None:
+        self._strategy, self._fleet, self._workload = strategy, fleet, workload
+
+    def choose(self, kind: int) -> tuple[int, Gpus] | None:
+        chosen = self._strategy.choose(kind)
+        shape, fleet = self._workload.shapes[kind], self._fleet
+        could = [
+            number
+            for number in range(len(fleet))
+            if fleet.cpu[number] >= shape.cpu_milli
+            and fleet.memory[number] >= shape.memory_mib
+            and (not shape.gpus or not shape.models or fleet.models[fleet.model[number]] in shape.models)
+            and sum(left >= shape.gpu_milli for left in fleet.gpus[number] if shape.gpus) >= shape.gpus
+        ]
+        if chosen is None:
+            assert could == [], "what fits somewhere is placed"
+        else:
+            assert chosen[0] in could, "what is placed fits where it is placed"
+        return chosen
+
+
+@on_every_strategy
+@settings(max_examples=40, deadline=None)
+@given(nodes=clusters(), pods=workloads(), seed=st.integers(0, 5))
+def test_whatever_fits_somewhere_is_placed_and_nothing_is_overbooked(
+    name: str, nodes: tuple[OpenbNode, ...], pods: tuple[OpenbPod, ...], seed: int
+) -> None:
+    fleets: list[Fleet] = []
+
+    def watched(fleet: Fleet, workload: Workload, random: Random) -> Strategy:
+        fleets.append(fleet)
+        return Witness(STRATEGIES[name](fleet, workload, random), fleet, workload)
+
+    outcome = run(nodes, pods, watched, 1.3, seed)
+    (fleet,) = fleets
+    assert fleet.cpu.min() >= 0
+    assert fleet.memory.min() >= 0
+    assert fleet.gpus.min() >= 0
+    assert fleet.capacity_milli - int(fleet.gpus.sum()) == fleet.allocated_milli
+    assert outcome.arrived - outcome.failed == len(fleet.changes)
+
+
+@on_every_strategy
+@settings(max_examples=20, deadline=None)
+@given(nodes=clusters(), pods=workloads(), seed=st.integers(0, 5), shuffler=st.randoms(use_true_random=False))
+def test_the_same_seed_brings_the_same_whatever_the_order_of_the_nodes(
+    name: str, nodes: tuple[OpenbNode, ...], pods: tuple[OpenbPod, ...], seed: int, shuffler: Random
+) -> None:
+    shuffled = list(nodes)
+    shuffler.shuffle(shuffled)
+    assert run(nodes, pods, STRATEGIES[name], 1.3, seed) == run(shuffled, pods, STRATEGIES[name], 1.3, seed)
+
+
+def test_tasks_are_drawn_until_the_next_would_ask_for_too_much() -> None:
+    workload = Workload.of([pod("a", 2), pod("b", 1, 500), pod("c", 0)])
+    arrivals = draw_arrivals(workload, 10_000, Random(1))
+    asked = sum(workload.shapes[kind].asked_milli for kind in arrivals)
+    assert 8_000 < asked <= 10_000
+    assert {0, 1, 2} <= set(arrivals)
+    assert draw_arrivals(workload, 10_000, Random(1)) == arrivals
+    assert draw_arrivals(workload, 10_000, Random(2)) != arrivals
+
+
+def test_a_file_that_asks_for_more_by_itself_arrives_up_to_the_bound() -> None:
+    arrivals = draw_arrivals(Workload.of([pod(f"p-{number}", 2) for number in range(10)]), 7_000, Random(1))
+    assert arrivals == [0, 0, 0]
+
+
+def test_tasks_without_gpus_alone_arrive_once() -> None:
+    assert len(draw_arrivals(Workload.of([pod("a", 0), pod("b", 0)]), 7_000, Random(1))) == 2
+
+
+def test_nodes_without_gpus_cannot_be_measured() -> None:
+    with pytest.raises(InvalidInput, match="no GPU"):
+        run([node("n", 0)], [pod("a")], RandomPlacement, 1.3, 0)
+
+
+def test_what_had_been_allocated_at_capacity_is_told_beside_the_end() -> None:
+    outcome = run([node("n", 4)], [pod("a", 1, 470)], BestFit, 1.3, 0)
+    # Eight shares of 470 ask for 94 %, eleven for 129 %; four GPUs take eight.
+    assert outcome.allocated_percent == {"100": 94.0, "130": 94.0}
+    assert (outcome.arrived, outcome.failed) == (11, 3)
+
+
+PUBLISHED = {"random": 87.47, "best-fit": 93.08, "fgd": 95.39}
+
+
+@pytest.mark.skipif(not TRACE.is_dir(), reason="the trace is not part of the project")
+@on_every_strategy
+def test_two_seeds_come_near_the_published_figure(name: str) -> None:
+    """Within 0.5 points in the mean of two; `make bench-pack` shows 0.3 in the mean of ten."""
+    nodes, pods = read_nodes(TRACE / "nodes.csv"), read_pods(TRACE / "pods_default.csv")
+    reached = mean(run(nodes, pods, STRATEGIES[name], 1.3, seed).allocated_percent["130"] for seed in (0, 1))
+    assert reached == pytest.approx(PUBLISHED[name], abs=0.5)
