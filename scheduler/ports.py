@@ -81,6 +81,13 @@ class Cluster(Protocol):
         """Which labels make a node offer which GPU class; nodes are reported anew where that changes."""
         ...
 
+    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+        """Which Jobs' pods live attempts account for (True), and which no longer (False).
+
+        Pods of every other Job take capacity as outside, whatever the Job says of itself: its user wrote that.
+        """
+        ...
+
     async def changes(self, timeout_seconds: float) -> ClusterChanges:
         """Wait until something changed, at most so long; what came together is returned together.
 

@@ -97,18 +97,20 @@ class Commands:
 
         return self._submissions.run(queue, now)
 
-    def take_in(self, candidates: Sequence[Candidate], *, now: Instant) -> dict[JobUid, Refusal]:
-        """Queue Jobs that engineers applied to the cluster, together. Returns why some were refused.
+    def not_on_record(self, jobs: Sequence[ObservedJob]) -> list[ObservedJob]:
+        """Those that no workload ever had: a cancelled one that its user left as it was is not queued again."""
+        if not jobs:
+            return []
+        with self._store.reading() as books:
+            known = books.workloads.with_jobs([job.uid for job in jobs])
+        return [job for job in jobs if job.uid not in known]
 
-        One Job is taken in once: a cancelled one that its user left suspended is not queued again.
-        """
+    def take_in(self, candidates: Sequence[Candidate], *, now: Instant) -> dict[JobUid, Refusal]:
+        """Queue Jobs that engineers applied to the cluster, together. Returns why some were refused."""
         refused: dict[JobUid, Refusal] = {}
         with self._changing(now) as batch:
             policy = self._world.require_policy()
-            known = batch.books.workloads.with_jobs([candidate.job.uid for candidate in candidates])
             for candidate in candidates:
-                if candidate.job.uid in known:
-                    continue
                 spec = with_defaults(candidate.spec, policy)
                 try:
                     self._judge(spec, candidate.author, policy, now)

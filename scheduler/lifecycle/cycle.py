@@ -108,6 +108,7 @@ class Cycle:
 
     async def watch_once(self) -> None:
         """Bring in what the cluster reports next, waiting at most a second for it."""
+        self._cluster.account_for(self._world.take_relaunched())
         changes = await self._cluster.changes(LONGEST_WAIT_SECONDS)
         if not changes.is_empty:
             self._inbox.changes.append(changes)
@@ -128,6 +129,7 @@ class Cycle:
         except BaseException:
             self._inbox.put_back(inbox)  # nothing that was reported is lost to a failure: it is looked at again
             raise
+        self._cluster.account_for(self._world.take_relaunched())
         if self._rehearsal is None:
             self._send(actions)
         self.report(report)

@@ -1,4 +1,4 @@
-"""Intake: a suspended Job that an engineer applied to a managed namespace is taken in, or told why not."""
+"""Intake: a Job that an engineer applied to a managed namespace is taken in, or told why not."""
 
 from collections.abc import Iterable
 
@@ -15,12 +15,11 @@ TAKEN_IN_AT_ONCE = 200
 
 
 def take_in_jobs(commands: Commands, world: World, jobs: Iterable[ObservedJob | None], now: Instant) -> list[TellJob]:
-    """Queue each Job that is new, suspended and not ours. Returns what to tell about those that were refused."""
+    """Queue each Job that is new and not ours. Returns what to tell about those that were refused."""
     candidates: list[Candidate] = []
     told: list[TellJob] = []
-    for job in {job.uid: job for job in jobs if job is not None}.values():
-        if not _is_new(world, job):
-            continue
+    latest = {job.uid: job for job in jobs if job is not None}
+    for job in commands.not_on_record([job for job in latest.values() if _is_new(world, job)]):
         author = _author(world, job)
         if job.asked is None:
             told.append(_refuse(world, job, job.unfit or "its template cannot be read as a workload"))
@@ -46,7 +45,7 @@ def _refuse(world: World, job: ObservedJob, cause: str) -> TellJob:
 def _is_new(world: World, job: ObservedJob) -> bool:
     if job.uid in world.workload_of_job or not _was_mended(world, job):
         return False
-    if not job.is_suspended or job.is_deleted or job.has_ended:
+    if job.is_deleted or job.has_ended:
         return False
     # One of ours whose creation is not recorded yet: the outcome of that call will name its UID.
     claimed = world.workloads.get(job.workload_id) if job.workload_id is not None else None

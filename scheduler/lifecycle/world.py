@@ -28,11 +28,11 @@ from scheduler.domain.units import (
     JobUid,
     NodeName,
     PodUid,
-    TierName,
     WorkloadId,
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.lifecycle.observed_only import ObservedOnly
+from scheduler.lifecycle.pending import Pending
 from scheduler.metering.devices import Inventory
 from scheduler.metering.spells import Spell
 from scheduler.metering.use import Metered
@@ -41,34 +41,6 @@ from scheduler.ports import Books
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-
-
-class _Pending:
-    """Changes not yet given to the decision."""
-
-    def __init__(self) -> None:
-        self.policy: Policy | None = None
-        self.nodes: dict[NodeName, Node | None] = {}
-        self.queued: dict[WorkloadId, Workload | None] = {}
-        self.attempts: dict[AttemptId, Attempt | None] = {}
-        self.balances: dict[AllowanceId, AllowanceBalance | None] = {}
-        self.reservations: dict[WorkloadId, Reservation | None] = {}
-        self.tiers: dict[EngineerId, TierName | None] = {}
-        self.pauses: tuple[Pause, ...] | None = None
-        self.stops: tuple[Stop, ...] | None = None
-
-    def as_changes(self) -> Changes:
-        return Changes(
-            policy=self.policy,
-            nodes=self.nodes,
-            queued=self.queued,
-            attempts=self.attempts,
-            balances=self.balances,
-            reservations=self.reservations,
-            tiers=self.tiers,
-            pauses=self.pauses,
-            stops=self.stops,
-        )
 
 
 @dataclass(eq=False)
@@ -95,6 +67,8 @@ class World:
     pods: dict[AttemptId, dict[PodUid, PodRun]] = field(default_factory=dict)
     jobs: dict[JobUid, ObservedJob] = field(default_factory=dict)
     workload_of_job: dict[JobUid, WorkloadId] = field(default_factory=dict)
+    launched_jobs: set[JobUid] = field(default_factory=set)
+    """Jobs of workloads with a live attempt, which accounts for what their pods hold."""
     observed_pods: dict[PodUid, ObservedPod] = field(default_factory=dict)
     balances: dict[AllowanceId, AllowanceBalance] = field(default_factory=dict)
     reservations: dict[WorkloadId, Reservation] = field(default_factory=dict)
@@ -134,7 +108,9 @@ class World:
     """Jobs of users that were not taken in and have been told so, as they were then."""
     observed: ObservedOnly | None = None
     """What would have been done, where this process only observes."""
-    _pending: _Pending = field(default_factory=_Pending)
+    _relaunched: dict[JobUid, bool] = field(default_factory=dict)
+    """Jobs that joined or left `launched_jobs` since the cluster was last told."""
+    _pending: Pending = field(default_factory=Pending)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -190,6 +166,7 @@ class World:
                 if known is not None and known.version > workload.version:
                     continue  # a thread that committed later was here first
                 self.workloads[workload.id] = workload
+                self._note_launched(workload, known)
                 self._pending.queued[workload.id] = workload if workload.state is WorkloadState.QUEUED else None
                 if workload.job_uid is not None:
                     self.workload_of_job[workload.job_uid] = workload.id
@@ -228,6 +205,8 @@ class World:
                     self.idle_since.pop(attempt.id, None)
                     if self.attempt_of.get(attempt.workload_id) == attempt.id:
                         del self.attempt_of[attempt.workload_id]
+                if (workload := self.workloads.get(attempt.workload_id)) is not None:
+                    self._note_launched(workload)
                 self.dirty.add(attempt.workload_id)
                 self.tick += 1
 
@@ -312,18 +291,29 @@ class World:
             taken, self.unjudged = self.unjudged, {}
         return taken
 
+    def _note_launched(self, workload: Workload, known: Workload | None = None) -> None:
+        """Keep `launched_jobs` after its workload, as it was `known` until now, or its attempt has changed."""
+        if known is not None and known.job_uid != workload.job_uid:
+            self._mark_launched(known.job_uid, is_launched=False)
+        self._mark_launched(workload.job_uid, is_launched=workload.id in self.attempt_of)
+
+    def _mark_launched(self, uid: JobUid | None, *, is_launched: bool) -> None:
+        if uid is not None and is_launched != (uid in self.launched_jobs):
+            (self.launched_jobs.add if is_launched else self.launched_jobs.discard)(uid)
+            self._relaunched[uid] = is_launched
+
     # --- for the cycle -------------------------------------------------------------------------------------------
 
     def take_changes(self) -> Changes:
         """What changed since the last call; the caller owes it to the decision."""
         with self.lock:
-            pending, self._pending = self._pending, _Pending()
+            pending, self._pending = self._pending, Pending()
         return pending.as_changes()
 
     def everything(self) -> Changes:
         """The whole world as changes, for a decision that begins anew; what was pending is in it."""
         with self.lock:
-            self._pending = _Pending()
+            self._pending = Pending()
             return Changes(
                 policy=self.policy,
                 nodes=dict(self.nodes),
@@ -335,6 +325,12 @@ class World:
                 pauses=self.pauses,
                 stops=self.stops,
             )
+
+    def take_relaunched(self) -> dict[JobUid, bool]:
+        """What to tell the cluster of the Jobs that live attempts account for."""
+        with self.lock:
+            taken, self._relaunched = self._relaunched, {}
+        return taken
 
     def take_dirty(self) -> list[WorkloadId]:
         with self.lock:

@@ -16,7 +16,7 @@ from scheduler.domain.actions import (
 )
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.observations import ClusterChanges
-from scheduler.domain.units import GpuClassName
+from scheduler.domain.units import GpuClassName, JobUid
 from scheduler.ports import Clock
 from scheduler.simulation.jobs import SimulatedJob
 from scheduler.simulation.model import ClusterModel, spec_hash
@@ -54,6 +54,11 @@ class SimulatedCluster:
     def use_gpu_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
         self._model.use_classes(classes)
         self._changed.set()
+
+    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+        if jobs:
+            self._model.account_for(jobs)
+            self._changed.set()
 
     async def changes(self, timeout_seconds: float) -> ClusterChanges:
         model = self.model

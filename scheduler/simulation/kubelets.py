@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from uuid import NAMESPACE_URL, uuid5
 
-from scheduler.domain.cluster import GpuClass, Node
+from scheduler.domain.cluster import GpuClass, Node, PodRequest
 from scheduler.domain.observations import PodPhase
-from scheduler.domain.units import MS_PER_SECOND, GpuClassName, NodeName, PodUid
+from scheduler.domain.units import MS_PER_SECOND, GpuClassName, JobUid, NodeName, PodUid
 from scheduler.simulation.events import EventKind, Timeline
 from scheduler.simulation.jobs import SimulatedJob, SimulatedPod
 from scheduler.simulation.occupancy import Occupancy, Occupied, node_of
@@ -24,6 +24,8 @@ class Kubelets:
         self._timeline = timeline
         self._pending = pending
         self._unbound: dict[NodeName, dict[PodUid, tuple[SimulatedJob, SimulatedPod]]] = {}
+        self._bound: dict[NodeName, dict[PodUid, SimulatedJob]] = {}
+        self._accounted: set[JobUid] = set()
 
     def make_pod(self, job: SimulatedJob, target: NodeName) -> None:
         """A pod of the Job that is to run on that node, as soon as it fits there."""
@@ -107,12 +109,26 @@ class Kubelets:
                 self._timeline.plan(job.fate.start_ms, EventKind.START, job, pod)
         self._bind_waiting(name)
 
+    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+        """See the port."""
+        moved = {uid for uid, is_accounted in jobs.items() if is_accounted != (uid in self._accounted)}
+        self._accounted ^= moved
+        for name, pods in self._bound.items():
+            if any(job.uid in moved for job in pods.values()):
+                self._pending.nodes.add(name)
+
     def is_ready(self, name: NodeName | None) -> bool:
         return name is None or self._require(name).is_ready
 
     def nodes(self, classes: Mapping[GpuClassName, GpuClass]) -> dict[NodeName, Node]:
         """Every node as it is reported under these classes."""
-        return {node.machine.name: node_of(node, classes) for node in self._occupancy}
+        return {
+            node.machine.name: node_of(node, classes, self._outside_on(node.machine.name)) for node in self._occupancy
+        }
+
+    def _outside_on(self, name: NodeName) -> list[PodRequest]:
+        jobs = (job for job in self._bound.get(name, {}).values() if job.uid not in self._accounted)
+        return [PodRequest(job.gpus, job.cpu_milli, job.memory_mib) for job in jobs]
 
     def put_back(self, job: SimulatedJob) -> None:
         """The pods of a Job that was kept: they have what they had."""
@@ -121,6 +137,7 @@ class Kubelets:
                 self._unbound.setdefault(pod.target, {})[pod.uid] = (job, pod)
             else:
                 self._occupancy.take_again(pod.node, pod.gpu_indexes, job.cpu_milli, job.memory_mib)
+                self._bound.setdefault(pod.node, {})[pod.uid] = job
 
     def _bind(self, job: SimulatedJob, pod: SimulatedPod) -> bool:
         indexes = self._occupancy.take(pod.target, job.gpus, job.cpu_milli, job.memory_mib)
@@ -131,6 +148,8 @@ class Kubelets:
         pod.node, pod.gpu_indexes, pod.waiting_reason = pod.target, indexes, "ContainerCreating"
         pull_ms = 0 if job.image in node.images else IMAGE_PULL_MS
         node.images.add(job.image)
+        self._bound.setdefault(pod.target, {})[pod.uid] = job
+        self._note_outside(job, pod.target)
         self._timeline.plan(job.fate.start_ms + pull_ms, EventKind.START, job, pod)
         self._pending.put_pod(job, pod)
         return True
@@ -139,7 +158,14 @@ class Kubelets:
         if pod.node is not None:
             indexes, pod.gpu_indexes = pod.gpu_indexes, ()
             self._occupancy.give_back(pod.node, indexes, job.cpu_milli, job.memory_mib)
+            del self._bound[pod.node][pod.uid]
+            self._note_outside(job, pod.node)
             self._bind_waiting(pod.node)
+
+    def _note_outside(self, job: SimulatedJob, name: NodeName) -> None:
+        """What nobody accounts for changes what the node has for us."""
+        if job.uid not in self._accounted:
+            self._pending.nodes.add(name)
 
     def _bind_waiting(self, name: NodeName) -> None:
         for job, pod in list(self._unbound.get(name, {}).values()):

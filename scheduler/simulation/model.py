@@ -88,6 +88,10 @@ class ClusterModel:
             self._classes = dict(classes)
             self._pending.nodes.update(machine.name for machine in self.machines)
 
+    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+        """See the port."""
+        self._kubelets.account_for(jobs)
+
     def advance(self, now: Instant) -> None:
         """Let everything happen that is due by `now`, each at its own instant."""
         while (event := self._timeline.pop_due(now)) is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scheduler.domain.cluster import GpuClass, Node
+from scheduler.domain.cluster import GpuClass, Node, PodRequest
 from scheduler.domain.units import GpuClassName, NodeName
 from scheduler.simulation.machines import Machine
 
@@ -94,21 +94,23 @@ class Occupancy:
                 node.images = set(known["images"])
 
 
-def node_of(node: Occupied, classes: Mapping[GpuClassName, GpuClass]) -> Node:
-    """The node as it is reported under these GPU classes."""
+def node_of(node: Occupied, classes: Mapping[GpuClassName, GpuClass], outside: Iterable[PodRequest] = ()) -> Node:
+    """The node as it is reported under these GPU classes; `outside` is what Jobs that nobody accounts for hold of it."""
     machine = node.machine
     labels = machine.all_labels()
     # Of several classes that select it, the one that says most about it; as the Kubernetes adapter chooses.
     selecting = sorted(
         (c for c in classes.values() if c.selects(labels)), key=lambda c: (-len(c.node_selector), c.name)
     )
+    held = list(outside)
+    outside_gpus = machine.outside_gpus + sum(request.gpus for request in held)
     return Node(
         name=machine.name,
         gpu_class=selecting[0].name if selecting else None,
-        gpus=machine.gpus - machine.outside_gpus,
-        cpu_milli=machine.cpu_milli,
-        memory_mib=machine.memory_mib,
-        outside_gpus=machine.outside_gpus,
+        gpus=machine.gpus - outside_gpus,
+        cpu_milli=machine.cpu_milli - sum(request.cpu_milli for request in held),
+        memory_mib=machine.memory_mib - sum(request.memory_mib for request in held),
+        outside_gpus=outside_gpus,
         accepts_work=node.accepts_work,
         labels=labels,
         taints=machine.taints,

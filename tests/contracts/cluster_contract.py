@@ -136,8 +136,11 @@ class ClusterRig:
             placement=Placement(pods_by_node),
         )
 
-    async def launched(self, workload: Workload, *pods_by_node: tuple[NodeName, int]) -> ObservedJob:
+    async def launched(
+        self, workload: Workload, *pods_by_node: tuple[NodeName, int], is_accounted: bool = True
+    ) -> ObservedJob:
         job = await self.created(workload)
+        self.cluster.account_for({job.uid: is_accounted})
         outcome = await self.do(self.launching(workload, job, *pods_by_node))
         assert outcome.result is ActionResult.DONE, outcome.message
         await self.until(lambda seen: len(seen.running_pods(job.uid)) == workload.spec.pods)
@@ -194,6 +197,24 @@ class ClusterContract:
         assert pod.started_at is not None
         assert job.attempt_id == "w-launched-a1"
         assert not job.is_suspended
+
+    async def test_pods_that_no_attempt_accounts_for_take_capacity_as_outside(self, rig: ClusterRig) -> None:
+        await rig.until(lambda seen: rig.nodes[0] in seen.nodes)
+        before = rig.seen.nodes[rig.nodes[0]]
+        workload = rig.workload("w-unaccounted", gpus=3)
+
+        job = await rig.launched(workload, (rig.nodes[0], 1), is_accounted=False)
+        await rig.until(lambda seen: seen.nodes[rig.nodes[0]].outside_gpus == before.outside_gpus + 3)
+        outside = rig.seen.nodes[rig.nodes[0]]
+        rig.cluster.account_for({job.uid: True})
+        await rig.until(lambda seen: seen.nodes[rig.nodes[0]] == before)
+        rig.cluster.account_for({job.uid: False})
+        await rig.until(lambda seen: seen.nodes[rig.nodes[0]] == outside)
+        await rig.do(SuspendJob(workload, job.uid, Reason.SUSPENDED))
+        await rig.until(lambda seen: seen.nodes[rig.nodes[0]] == before)
+
+        assert (before.gpus - outside.gpus, before.cpu_milli - outside.cpu_milli) == (3, 500)
+        assert before.memory_mib - outside.memory_mib == 256
 
     async def test_a_launch_of_a_job_that_has_changed_since_is_stale(self, rig: ClusterRig) -> None:
         workload = rig.workload("w-stale")

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from scheduler.domain.actions import Action, ActionOutcome
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.observations import ClusterChanges
-from scheduler.domain.units import GpuClassName
+from scheduler.domain.units import GpuClassName, JobUid
 from scheduler.ports import Cluster
 
 
@@ -47,6 +47,9 @@ class DyingCluster:
 
     def use_gpu_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
         self._cluster.use_gpu_classes(classes)
+
+    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+        self._cluster.account_for(jobs)
 
     async def changes(self, timeout_seconds: float) -> ClusterChanges:
         if self.died.is_set():

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from scheduler.domain.cluster import Node
 from scheduler.domain.reasons import Reason
+from scheduler.domain.units import NodeName
 from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
@@ -18,6 +20,9 @@ from tests.plugins.deployed import GROUPS, SERVICE, Kubectl, kubectl_job
 from tests.plugins.polling import eventually
 
 pytestmark = pytest.mark.controlplane
+
+NODE = NodeName("simulated-h100-2")
+CPU_ONLY = {"name": "main", "image": "registry.example/train:1", "resources": {"limits": {"cpu": "1"}}}
 
 
 @pytest.fixture
@@ -71,6 +76,56 @@ async def test_a_job_that_cannot_be_taken_in_gets_an_event_that_says_why(
     stored = yaml.safe_load(kubectl("-n", managed, "get", "job/ada-overreaches", "-o", "yaml", kubeconfig=ada))
     assert stored["spec"]["suspend"] is True
     assert stored["metadata"]["annotations"]["allot.dev/status"] == events[0]["note"]
+
+
+async def test_a_job_that_its_author_set_going_past_the_ledger_is_outside_whatever_it_says_of_itself(
+    deployed: Running, kubectl: Kubectl, api: ApiClient, managed: str, ada: Path
+) -> None:
+    forged = {"allot.dev/attempt": "a-forged", "allot.dev/workload": "w-forged"}
+    manifest = kubectl_job("ada-helps-herself", annotations=forged, project="aurora", command=("sleep", "3600"))
+    manifest["spec"]["suspend"] = False
+    template = manifest["spec"]["template"]
+    template["metadata"] = {"annotations": forged}
+    template["spec"]["nodeSelector"] = {"kubernetes.io/hostname": NODE}
+    template["spec"]["tolerations"] = [{"key": "nvidia.com/gpu", "operator": "Exists"}]
+    world = deployed.service.world
+    before = world.nodes[NODE]
+
+    kubectl("-n", managed, "apply", "-f", "-", stdin=yaml.safe_dump(manifest), kubeconfig=ada)
+
+    async def node() -> Node:
+        return world.nodes[NODE]
+
+    taken = await eventually(node, lambda seen: seen.outside_gpus == before.outside_gpus + 1)
+    assert taken.gpus == before.gpus - 1
+    events = await eventually(lambda: _events(api, managed), bool)
+    assert [event["reason"] for event in events] == [Reason.REFUSED]
+    assert "write `suspend: true`" in events[0]["note"]
+    assert await _taken_in(deployed, managed, "ada-helps-herself") is None
+    kubectl("-n", managed, "delete", "job/ada-helps-herself", kubeconfig=ada)
+    await eventually(node, lambda seen: seen == before)
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        pytest.param({"restartPolicy": "OnFailure"}, "restartPolicy is not Never", id="restarts"),
+        pytest.param({"nodeName": NODE}, "allot chooses the node", id="names a node"),
+        pytest.param({"containers": [CPU_ONLY]}, "asks for no GPU", id="asks for no GPU"),
+    ],
+)
+async def test_a_job_without_what_is_needed_gets_an_event_that_says_what(
+    deployed: Running, kubectl: Kubectl, api: ApiClient, managed: str, ada: Path, broken: dict[str, Any], said: str
+) -> None:
+    assert deployed.service.world.policy is not None
+    manifest = kubectl_job("ada-errs", project="aurora")
+    manifest["spec"]["template"]["spec"].update(broken)
+
+    kubectl("-n", managed, "apply", "-f", "-", stdin=yaml.safe_dump(manifest), kubeconfig=ada)
+
+    events = await eventually(lambda: _events(api, managed), bool)
+    assert [(event["type"], event["reason"]) for event in events] == [("Warning", Reason.REFUSED)]
+    assert said in events[0]["note"]
 
 
 async def _taken_in(running: Running, namespace: str, name: str) -> Any:

@@ -13,7 +13,7 @@ from scheduler.domain.cluster import GpuClass, Node
 from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import period_at, to_instant
-from scheduler.domain.units import EngineerId, GpuClassName, Instant, NodeName, TeamName, TierName
+from scheduler.domain.units import EngineerId, GpuClassName, Instant, JobUid, NodeName, TeamName, TierName
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.service import Service
@@ -65,6 +65,9 @@ class SilentCluster:
 
     def use_gpu_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
         """The test puts its nodes itself."""
+
+    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+        """Nothing is outside of what the test puts."""
 
     async def changes(self, timeout_seconds: float) -> ClusterChanges:
         await asyncio.sleep(timeout_seconds)

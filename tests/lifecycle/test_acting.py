@@ -105,6 +105,16 @@ def test_a_job_is_taken_in_once_though_its_workload_was_forgotten(company: Compa
         assert books.workloads.by_job(applied.namespace, "mine") == company.workload(workload_id)
 
 
+def test_a_job_that_its_author_applied_unsuspended_is_told_why_it_is_not_taken_in(company: Company) -> None:
+    company.grant("ada", 10)
+    unfit = "it was not created suspended"
+    running = job_seen(company.submit(), author="ada", is_suspended=False, active=1, unfit=unfit, name="mine")
+    (told,) = take_in_jobs(company.commands, company.world, [running], company.now)
+    assert (told.job_uid, told.reason, told.is_event) == (running.uid, Reason.REFUSED, True)
+    assert "not created suspended" in told.message
+    assert running.uid not in company.world.workload_of_job
+
+
 def test_a_refused_job_is_told_once_and_taken_in_when_it_is_mended(company: Company) -> None:
     ada: Engineer = company.engineer("ada")
     company.grant("ada", 10)

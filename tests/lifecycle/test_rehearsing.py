@@ -10,7 +10,7 @@ from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import ClusterChanges, PodPhase
 from scheduler.domain.policy import Policy, WithinPool
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant
+from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, JobUid
 from scheduler.domain.workloads import AttemptState, WorkloadState
 from scheduler.ledger.journal import TransactionKind
 from scheduler.lifecycle.cycle import Cycle, CycleReport
@@ -36,6 +36,9 @@ class ReadOnlyCluster:
 
     def use_gpu_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
         """The test puts its nodes itself."""
+
+    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+        """Nothing is outside of what the test puts."""
 
     async def changes(self, timeout_seconds: float) -> ClusterChanges:
         del timeout_seconds

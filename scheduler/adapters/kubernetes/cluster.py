@@ -20,10 +20,10 @@ from scheduler.adapters.kubernetes.mirror import ClusterMirror
 from scheduler.adapters.kubernetes.observing import Observer
 from scheduler.adapters.kubernetes.watching import WatchTiming
 from scheduler.adapters.kubernetes.writing import Writer, WriterIdentity
-from scheduler.domain.actions import Action, ActionOutcome, ActionResult, LaunchJob
+from scheduler.domain.actions import Action, ActionOutcome, ActionResult
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.observations import ClusterChanges
-from scheduler.domain.units import GpuClassName, Instant
+from scheduler.domain.units import GpuClassName, Instant, JobUid
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class KubernetesCluster:
         self._now = now
         self._jitter = jitter
         self._classes: Mapping[GpuClassName, GpuClass] = {}
+        self._accounted: set[JobUid] = set()
         self._session: _Session | None = None
         self._is_first = True
         self._changed = asyncio.Event()
@@ -115,6 +116,15 @@ class KubernetesCluster:
             self._session.observer.look_again()
             self._changed.set()
 
+    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+        """See the port. Remembered here, because each start has a mirror of its own."""
+        for uid, is_accounted in jobs.items():
+            (self._accounted.add if is_accounted else self._accounted.discard)(uid)
+        if self._session is not None:
+            self._session.mirror.account_for(jobs)
+            if self._session.mirror.has_changes:
+                self._changed.set()
+
     async def check(self) -> ClusterCheck:
         """For `allot doctor`. Raises Unavailable where the cluster does not answer."""
         async with Connection(self._credentials(), self._jitter, self._settings.limits) as connection:
@@ -152,16 +162,13 @@ class KubernetesCluster:
             return [ActionOutcome(action, ActionResult.REFUSED, "observing only") for action in actions]
         if session is None:
             return [ActionOutcome(action, ActionResult.RETRY, "not connected") for action in actions]
-        outcomes = await Batch(session.writer, actions, self._jitter).carry_out(self._settings.limits.connections)
-        for outcome in outcomes:
-            if isinstance(outcome.action, LaunchJob) and outcome.result is ActionResult.DONE:
-                session.mirror.note_launched(outcome.action.job_uid)
-        return outcomes
+        return await Batch(session.writer, actions, self._jitter).carry_out(self._settings.limits.connections)
 
     def _make(self, connection: Connection, username: str) -> _Session:
         settings = self._settings
         mirror = ClusterMirror(settings.namespaces)
         mirror.use_classes(self._classes.values())
+        mirror.account_for(dict.fromkeys(self._accounted, True))
         writer = Writer(
             connection,
             now=self._now,

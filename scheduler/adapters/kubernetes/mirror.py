@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from scheduler.adapters.kubernetes.jobs import attempt_of, concerns_us, read_job
+from scheduler.adapters.kubernetes.jobs import concerns_us, read_job
 from scheduler.adapters.kubernetes.names import HOSTNAME, MANAGED_NAMESPACE, PLACEMENT, RawObject
 from scheduler.adapters.kubernetes.nodes import NodeRecord, node_of, read_node
 from scheduler.adapters.kubernetes.pods import is_terminal, node_name, owning_job, read_pod
@@ -19,10 +19,9 @@ _Key = TypeVar("_Key", NodeName, JobUid)
 
 @dataclass(frozen=True, slots=True)
 class _JobRecord:
-    """`digest` tells whether anything that we report has changed. A Job that we launched takes no outside capacity."""
+    """`digest` tells whether anything that we report has changed."""
 
     namespace: str
-    is_ours: bool
     concerns_us: bool
     digest: int
 
@@ -58,7 +57,7 @@ class ClusterMirror:
         self._pods: dict[PodUid, _PodRecord] = {}
         self._pods_on: dict[NodeName, set[PodUid]] = defaultdict(set)
         self._pods_of: dict[JobUid, set[PodUid]] = defaultdict(set)
-        self._launched: set[JobUid] = set()
+        self._accounted: set[JobUid] = set()
         self._changed_nodes: set[NodeName] = set()
         self._changed_jobs: dict[JobUid, ObservedJob | None] = {}
         self._changed_pods: dict[PodUid, ObservedPod] = {}
@@ -113,9 +112,16 @@ class ClusterMirror:
         self._resources = frozenset(gpu_class.resource for gpu_class in self._classes)
         self._changed_nodes.update(self._nodes)
 
-    def note_launched(self, job_uid: JobUid) -> None:
-        """Its pods may be seen before the Job is seen changed: they are ours all the same."""
-        self._launched.add(job_uid)
+    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+        """See the port. What a Job or its pods say of themselves counts for nothing here: anybody can write it."""
+        for uid, is_accounted in jobs.items():
+            if is_accounted == (uid in self._accounted):
+                continue
+            (self._accounted.add if is_accounted else self._accounted.discard)(uid)
+            for pod in self._pods_of.get(uid, ()):
+                node = self._pods[pod].node
+                if node is not None:
+                    self._changed_nodes.add(node)
 
     def note_evidence(self, node: NodeName, at: Instant) -> None:
         """The kubelet of that node was alive then, and so were the pods of ours that ran on it."""
@@ -163,21 +169,19 @@ class ClusterMirror:
             return
         before = self._jobs.get(uid)
         if not concerns_us(raw, self._classes):
-            self._keep_job(uid, _JobRecord(metadata["namespace"], is_ours=False, concerns_us=False, digest=0))
+            self._jobs[uid] = _JobRecord(metadata["namespace"], concerns_us=False, digest=0)
             if before is not None and before.concerns_us:
                 self._changed_jobs[uid] = None
             return
         observed = read_job(raw, self._classes)
-        is_ours = bool(attempt_of(raw)) or uid in self._launched
-        record = _JobRecord(metadata["namespace"], is_ours, concerns_us=True, digest=hash(observed))
+        record = _JobRecord(metadata["namespace"], concerns_us=True, digest=hash(observed))
         if before != record:
-            self._keep_job(uid, record)
+            self._jobs[uid] = record
             self._changed_jobs[uid] = observed
 
     def drop_job(self, uid: str) -> None:
         job_uid = JobUid(uid)
         record = self._jobs.pop(job_uid, None)
-        self._launched.discard(job_uid)
         if record is not None and record.concerns_us:
             self._changed_jobs[job_uid] = None
 
@@ -232,14 +236,6 @@ class ClusterMirror:
         else:
             self._keep_pod(uid, _PodRecord(node, pod_request(raw["spec"])))
 
-    def _keep_job(self, uid: JobUid, record: _JobRecord) -> None:
-        before = self._jobs.get(uid)
-        self._jobs[uid] = record
-        if before is None or before.is_ours != record.is_ours:
-            self._changed_nodes.update(
-                node for pod in self._pods_of.get(uid, ()) if (node := self._pods[pod].node) is not None
-            )
-
     def _keep_pod(self, uid: PodUid, record: _PodRecord) -> None:
         before = self._pods.get(uid)
         if before == record:
@@ -267,13 +263,8 @@ class ClusterMirror:
             _discard(self._pods_of, record.job_uid, uid)
 
     def _is_ours(self, record: _PodRecord) -> bool:
-        """A pod of a managed Job is ours where we launched it. While its Job is unknown it counts as ours, too:
-        the Job's own watch is a moment behind, or the Job is gone and its pods are ending.
-        """
-        if record.job_uid is None:
-            return False
-        job = self._jobs.get(record.job_uid)
-        return job is None or job.is_ours or record.job_uid in self._launched
+        """Whether a live attempt accounts for what the pod holds."""
+        return record.job_uid in self._accounted
 
     def _drain_nodes(self) -> Mapping[NodeName, Node | None]:
         changed, self._changed_nodes = self._changed_nodes, set()

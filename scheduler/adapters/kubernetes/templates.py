@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from scheduler.adapters.kubernetes.names import (
-    ATTEMPT,
     GPU_CLASSES,
     KIND,
     PERSONAL,
@@ -46,16 +45,17 @@ def read_template(job: RawObject, classes: Sequence[GpuClass]) -> WorkloadSpec |
 
     Labels and annotations of the Job say project, priority class (empty: the policy's default), GPU classes (else
     every class that its nodeSelector and resource allow, cheapest first) and time limit (else activeDeadlineSeconds).
+    It is read as a Job that is new to us is: one that was launched has our own pin on it and may run, which nobody
+    asks about any more.
     """
     metadata, spec = job["metadata"], job["spec"]
     words = {**(metadata.get("annotations") or {}), **(metadata.get("labels") or {})}
     pod_spec = spec["template"].get("spec") or {}
-    was_launched = ATTEMPT in ((spec["template"].get("metadata") or {}).get("annotations") or {})
     try:
-        _require_suspended(spec, was_launched)
+        _require_suspended(spec)
         _require_fit_pod(pod_spec)
         asked = pod_request(pod_spec)
-        nodes_with = _nodes_with(pod_spec, was_launched)
+        nodes_with = _nodes_with(pod_spec)
         gpu_classes = _gpu_classes(words, asked, dict(nodes_with), classes)
         return WorkloadSpec(
             name=metadata["name"],
@@ -80,9 +80,9 @@ def read_template(job: RawObject, classes: Sequence[GpuClass]) -> WorkloadSpec |
         return Unfit(str(refused))
 
 
-def _require_suspended(spec: RawObject, was_launched: bool) -> None:
+def _require_suspended(spec: RawObject) -> None:
     """A Job that runs though we never launched it has taken its GPUs past the ledger."""
-    if not (spec.get("suspend") or was_launched):
+    if not spec.get("suspend"):
         raise _Refused("it was not created suspended; write `suspend: true` under spec, allot launches it")
 
 
@@ -149,11 +149,8 @@ def _agrees(gpu_class: GpuClass, selector: dict[str, str]) -> bool:
     return all(selector.get(key, value) == value for key, value in gpu_class.node_selector)
 
 
-def _nodes_with(pod_spec: RawObject, was_launched: bool) -> tuple[tuple[str, str], ...]:
-    """The labels that its nodes must have: its nodeSelector, and what of its node affinity says the same.
-
-    Field matches that name the node are ours once it was launched.
-    """
+def _nodes_with(pod_spec: RawObject) -> tuple[tuple[str, str], ...]:
+    """The labels that its nodes must have: its nodeSelector, and what of its node affinity says the same."""
     selector: dict[str, str] = dict(pod_spec.get("nodeSelector") or {})
     node_affinity = (pod_spec.get("affinity") or {}).get("nodeAffinity") or {}
     required = node_affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
@@ -161,7 +158,7 @@ def _nodes_with(pod_spec: RawObject, was_launched: bool) -> tuple[tuple[str, str
     if len(terms) > 1:
         raise _Refused("its node affinity has several terms; write one, or a nodeSelector")
     for term in terms:
-        if term.get("matchFields") and not was_launched:
+        if term.get("matchFields"):
             raise _Refused("its node affinity matches fields; allot chooses the node, a nodeSelector may narrow it")
         for expression in term.get("matchExpressions") or ():
             values = expression.get("values") or []

@@ -98,8 +98,9 @@ def test_a_deleted_pod_of_nobody_gives_back_what_it_took() -> None:
     assert outside_gpus(mirror.drain()) == 0
 
 
-def test_a_pod_of_a_launched_job_takes_nothing_from_outside() -> None:
+def test_a_pod_that_a_live_attempt_accounts_for_takes_nothing_from_outside() -> None:
     mirror = settled()
+    mirror.account_for({TRAIN: True})
     mirror.put_job(job(**LAUNCHED))
 
     mirror.put_pod(pod(status=RUNNING))
@@ -107,17 +108,6 @@ def test_a_pod_of_a_launched_job_takes_nothing_from_outside() -> None:
 
     assert changes.nodes == {}
     assert only_pod(changes).job_uid == TRAIN
-
-
-def test_a_pod_seen_before_its_job_is_ours_until_the_job_says_otherwise() -> None:
-    mirror = settled()
-    mirror.put_pod(pod())
-    before = mirror.drain()
-
-    mirror.put_job(job(spec={"suspend": False}))
-
-    assert before.nodes == {}
-    assert outside_gpus(mirror.drain()) == 1
 
 
 def test_a_job_that_runs_without_us_takes_from_its_node() -> None:
@@ -129,15 +119,29 @@ def test_a_job_that_runs_without_us_takes_from_its_node() -> None:
     assert outside_gpus(mirror.drain()) == 2
 
 
-def test_a_job_that_we_have_just_launched_is_ours_before_its_watch_says_so() -> None:
+def test_what_a_user_wrote_into_the_template_makes_no_pod_ours() -> None:
     mirror = settled()
-    mirror.put_job(job())
-    mirror.drain()
+    forged = {"allot.dev/attempt": "a-1", "allot.dev/workload": "w-1"}
+    mirror.put_job(job(annotations=forged, template_annotations=forged, spec={"suspend": False}))
 
-    mirror.note_launched(TRAIN)
+    mirror.put_pod(pod(gpus=8, status=RUNNING, metadata={"annotations": forged}))
+
+    assert outside_gpus(mirror.drain()) == 8
+
+
+def test_a_pod_of_a_job_that_is_not_known_is_outside_until_an_attempt_accounts_for_it() -> None:
+    mirror = settled()
     mirror.put_pod(pod(status=RUNNING))
+    unknown = outside_gpus(mirror.drain())
 
-    assert mirror.drain().nodes == {}
+    mirror.account_for({TRAIN: True})
+    ours = outside_gpus(mirror.drain())
+    mirror.account_for({TRAIN: True})
+    told_twice = mirror.drain()
+    mirror.account_for({TRAIN: False})
+
+    assert (unknown, ours, told_twice.is_empty) == (1, 0, True)
+    assert outside_gpus(mirror.drain()) == 1
 
 
 def test_a_job_of_kueue_is_not_reported_and_its_pods_are_outside() -> None:

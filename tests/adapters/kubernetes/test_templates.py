@@ -106,6 +106,10 @@ def test_an_affinity_that_says_what_a_selector_could_is_one() -> None:
     ("raw", "cause"),
     [
         (job(spec={"suspend": False}), "was not created suspended"),
+        (
+            job(spec={"suspend": False}, template_annotations={"allot.dev/attempt": "forged"}),
+            "was not created suspended",
+        ),
         (job(labels={"allot.dev/time-limit": "2h"}), "allot.dev/project is missing"),
         (job(labels={"allot.dev/project": "atlas"}), "has no time limit"),
         (job(labels={**PLAIN, "allot.dev/time-limit": "soon"}), "expected a duration such as 90m"),
@@ -135,13 +139,6 @@ def test_what_cannot_be_made_fit_is_refused_with_the_cause(raw: Json, cause: str
 
     assert isinstance(unfit, Unfit)
     assert cause in unfit.cause
-
-
-def test_a_job_that_we_launched_is_read_though_it_runs_and_is_pinned() -> None:
-    pinned = affinity({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["node-1"]}]})
-    raw = job(spec={"suspend": False}, pod=pinned, template_annotations={"allot.dev/attempt": "a-1"})
-
-    assert read_template(raw, CLASSES) == ASKED
 
 
 @pytest.mark.parametrize(
@@ -209,7 +206,7 @@ def test_a_failed_job_is_read_whole() -> None:
         workload_id=WorkloadId("w-1"),
         attempt_id="a-1",
         author="ada@example.com",
-        asked=ASKED,
+        unfit="it was not created suspended; write `suspend: true` under spec, allot launches it",
         spec_hash="abc",
         checkpointed_at=Instant(1_772_447_400_000),
     )

@@ -1,0 +1,37 @@
+"""What of the world the decision has not been given yet."""
+
+from scheduler.decision.snapshot import Changes, Reservation
+from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.brakes import Pause, Stop
+from scheduler.domain.cluster import Node
+from scheduler.domain.policy import Policy
+from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, NodeName, TierName, WorkloadId
+from scheduler.domain.workloads import Attempt, Workload
+
+
+class Pending:
+    """Changes not yet given to the decision, of each thing the latest."""
+
+    def __init__(self) -> None:
+        self.policy: Policy | None = None
+        self.nodes: dict[NodeName, Node | None] = {}
+        self.queued: dict[WorkloadId, Workload | None] = {}
+        self.attempts: dict[AttemptId, Attempt | None] = {}
+        self.balances: dict[AllowanceId, AllowanceBalance | None] = {}
+        self.reservations: dict[WorkloadId, Reservation | None] = {}
+        self.tiers: dict[EngineerId, TierName | None] = {}
+        self.pauses: tuple[Pause, ...] | None = None
+        self.stops: tuple[Stop, ...] | None = None
+
+    def as_changes(self) -> Changes:
+        return Changes(
+            policy=self.policy,
+            nodes=self.nodes,
+            queued=self.queued,
+            attempts=self.attempts,
+            balances=self.balances,
+            reservations=self.reservations,
+            tiers=self.tiers,
+            pauses=self.pauses,
+            stops=self.stops,
+        )
