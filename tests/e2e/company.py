@@ -1,4 +1,4 @@
-"""Who works on the control plane's simulated nodes, and by which policy: one team, three GPU classes, all bounds small."""
+"""Who works on the control plane's simulated nodes, and by which policy: one team, four GPU classes, all bounds small."""
 
 POLICY = """
 version: 1
@@ -6,6 +6,7 @@ period: month
 images: ["registry.example/*"]
 default_priority_class: standard
 gpu_classes:
+  T4: {weight_per_mille: 100, node_selector: {nvidia.com/gpu.product: Tesla-T4}}
   H100: {weight_per_mille: 1000, node_selector: {nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3}}
   A100: {weight_per_mille: 600, node_selector: {nvidia.com/gpu.product: NVIDIA-A100-SXM4-80GB}}
   L4: {weight_per_mille: 250, node_selector: {nvidia.com/gpu.product: NVIDIA-L4}}
@@ -23,6 +24,7 @@ pools:
       H100: {nominal_gpus: 24}
       A100: {nominal_gpus: 24}
       L4: {nominal_gpus: 16}
+      T4: {nominal_gpus: 16}
 projects:
   aurora: {team: research}
 sandbox:

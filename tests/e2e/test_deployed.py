@@ -21,7 +21,6 @@ from tests.plugins.polling import eventually
 
 pytestmark = pytest.mark.controlplane
 
-NODE = NodeName("simulated-h100-2")
 CPU_ONLY = {"name": "main", "image": "registry.example/train:1", "resources": {"limits": {"cpu": "1"}}}
 
 
@@ -79,25 +78,33 @@ async def test_a_job_that_cannot_be_taken_in_gets_an_event_that_says_why(
 
 
 async def test_a_job_that_its_author_set_going_past_the_ledger_is_outside_whatever_it_says_of_itself(
-    deployed: Running, kubectl: Kubectl, api: ApiClient, managed: str, ada: Path
+    deployed: Running,
+    kubectl: Kubectl,
+    api: ApiClient,
+    managed: str,
+    ada: Path,
+    own_nodes: tuple[NodeName, NodeName],
 ) -> None:
+    name = own_nodes[0]
     forged = {"allot.dev/attempt": "a-forged", "allot.dev/workload": "w-forged"}
     manifest = kubectl_job("ada-helps-herself", annotations=forged, project="aurora", command=("sleep", "3600"))
     manifest["spec"]["suspend"] = False
     template = manifest["spec"]["template"]
     template["metadata"] = {"annotations": forged}
-    template["spec"]["nodeSelector"] = {"kubernetes.io/hostname": NODE}
+    template["spec"]["nodeSelector"] = {"kubernetes.io/hostname": name}
     template["spec"]["tolerations"] = [{"key": "nvidia.com/gpu", "operator": "Exists"}]
     world = deployed.service.world
-    before = world.nodes[NODE]
+
+    async def node() -> Node | None:
+        return world.nodes.get(name)
+
+    before = await eventually(node, lambda seen: seen is not None)
 
     kubectl("-n", managed, "apply", "-f", "-", stdin=yaml.safe_dump(manifest), kubeconfig=ada)
 
-    async def node() -> Node:
-        return world.nodes[NODE]
-
-    taken = await eventually(node, lambda seen: seen.outside_gpus == before.outside_gpus + 1)
-    assert taken.gpus == before.gpus - 1
+    taken = await eventually(node, lambda seen: seen is not None and seen.outside_gpus == 1)
+    assert taken is not None
+    assert taken.gpus == 7
     events = await eventually(lambda: _events(api, managed), bool)
     assert [event["reason"] for event in events] == [Reason.REFUSED]
     assert "write `suspend: true`" in events[0]["note"]
@@ -110,7 +117,7 @@ async def test_a_job_that_its_author_set_going_past_the_ledger_is_outside_whatev
     ("broken", "said"),
     [
         pytest.param({"restartPolicy": "OnFailure"}, "restartPolicy is not Never", id="restarts"),
-        pytest.param({"nodeName": NODE}, "allot chooses the node", id="names a node"),
+        pytest.param({"nodeName": "simulated-l4-0"}, "allot chooses the node", id="names a node"),
         pytest.param({"containers": [CPU_ONLY]}, "asks for no GPU", id="asks for no GPU"),
     ],
 )

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from scheduler.domain.units import NodeName
 from scheduler.entrypoints.devcluster import binaries
 from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.entrypoints.devcluster.cluster import (
@@ -28,9 +29,12 @@ from scheduler.entrypoints.devcluster.cluster import (
     start,
     this_process,
 )
-from scheduler.entrypoints.devcluster.nodes import default_nodes
+from scheduler.entrypoints.devcluster.nodes import T4, GpuNode, default_nodes
 from scheduler.entrypoints.devcluster.processes import Process
 from tests.plugins.polling import eventually
+
+OWN = "allot.dev/test"
+"""Label of nodes that belong to one test: its namespace."""
 
 _CLUSTERS = binaries.cache_directory() / "clusters"
 _RUN = pytest.StashKey["_Run"]()
@@ -141,6 +145,15 @@ async def namespace(api: ApiClient) -> AsyncIterator[str]:
     await eventually(lambda: api.items(accounts), lambda found: len(found) > 0)
     yield name
     await api.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+async def own_nodes(control_plane: ControlPlane, namespace: str) -> AsyncIterator[tuple[NodeName, NodeName]]:
+    """Two nodes of eight T4s for this test alone, which no policy of another test selects: to count on, or to lose."""
+    names = (NodeName(f"{namespace}-0"), NodeName(f"{namespace}-1"))
+    await control_plane.add_nodes(GpuNode(name, T4, gpus=8, labels={OWN: namespace}) for name in names)
+    yield names
+    await control_plane.remove_nodes(names)
 
 
 @pytest.fixture

@@ -1,10 +1,34 @@
 """The contract of every cluster, on the real control plane."""
 
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
 import pytest
 
-from tests.contracts.cluster_contract import ClusterContract
+from scheduler.adapters.kubernetes.cluster import ClusterSettings, KubernetesCluster
+from scheduler.domain.cluster import GpuClass
+from scheduler.domain.units import GpuClassName, NodeName, PerMille
+from tests.adapters.kubernetes.conftest import settings_for
+from tests.contracts.cluster_contract import ClusterContract, ClusterRig
+from tests.plugins.controlplane import OWN
 
 pytestmark = pytest.mark.controlplane
+
+
+@pytest.fixture
+async def rig(
+    rig: ClusterRig,
+    new_cluster: Callable[[ClusterSettings], KubernetesCluster],
+    namespace: str,
+    own_nodes: tuple[NodeName, NodeName],
+) -> AsyncIterator[ClusterRig]:
+    """On nodes that nobody else's pods come to: what they hold is counted."""
+    own = GpuClass(GpuClassName("own"), PerMille(1000), ((OWN, namespace),))
+    cluster = new_cluster(settings_for(namespace))
+    cluster.use_gpu_classes({own.name: own})
+    await cluster.start()
+    yield replace(rig, cluster=cluster, gpu_class=own, nodes=own_nodes)
+    await cluster.close()
 
 
 class TestKubernetesCluster(ClusterContract):
