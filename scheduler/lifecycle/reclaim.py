@@ -147,7 +147,7 @@ class IdleReclaim:
         for spell in together(list(devices.values())):
             start = max(spell.start, watch.judged_until)
             if start < spell.end <= until:
-                clock, new = tick(clock, spell.state, (Instant(start), spell.end), rule.policy)
+                clock, new = tick(clock, replace(spell, start=Instant(start)), rule.policy)
                 events += new
         for uuid, spells in devices.items():
             # The last one stays: a device without any would look as if it had never been read.

@@ -9,7 +9,7 @@ from scheduler.lifecycle.world import World
 from scheduler.metering.admission import Admission, Kept, admit
 from scheduler.metering.attribution import Tenancy, by_elimination, by_process
 from scheduler.metering.devices import KnownGpu
-from scheduler.metering.idle import Baseline, classify, observation_of
+from scheduler.metering.idle import Baseline, classify, observation_of, shows_work
 from scheduler.metering.use import Metered
 from scheduler.metering.windows import Window
 from scheduler.ports import Books
@@ -38,7 +38,8 @@ class Sampling:
         thresholds = self._thresholds(attempt_id)
         seen = observation_of(window)
         baseline = Baseline(known.idle_milliwatts, known.has_power).learn(seen, thresholds)
-        self.metered.append(Metered(window, classify(seen, baseline, thresholds), attempt_id))
+        state, has_work = classify(seen, baseline, thresholds), shows_work(seen, baseline, thresholds)
+        self.metered.append(Metered(window, state, attempt_id, has_work))
         self._known[window.gpu_uuid] = replace(
             known,
             boot_id=window.boot_id,

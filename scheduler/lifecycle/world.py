@@ -278,7 +278,7 @@ class World:
                     self.windows[window.gpu_uuid] = window
                     _put(self.holders, window.gpu_uuid, item.attempt_id)
                 if item.attempt_id in self.attempts:
-                    spell = Spell(window.start, window.end, item.state)
+                    spell = Spell(window.start, window.end, item.state, item.has_work)
                     self.unjudged.setdefault(item.attempt_id, []).append((window.gpu_uuid, spell))
             self.tick += 1
 

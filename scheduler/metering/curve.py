@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from scheduler.domain.idleness import CurvePoint
 from scheduler.domain.units import Instant
-from scheduler.metering.idle_clock import merge
+from scheduler.metering.spells import merge
 from scheduler.metering.use import Stretch, total
 
 

@@ -12,6 +12,10 @@ from scheduler.domain.idleness import IdleThresholds
 from scheduler.domain.units import Instant
 from scheduler.metering.windows import Window
 
+HUNG_SHARE_PERMILLE = 400
+"""At full utilisation, a device that draws less than this share of what it draws at work does nothing: an idle
+data-centre GPU draws a tenth to a quarter of its limit."""
+
 
 class IdleState(StrEnum):
     ACTIVE = "active"
@@ -27,13 +31,15 @@ class IdleState(StrEnum):
 class Observation:
     """A device from `start` to `end`. What was not read is None.
 
-    `covered_ms` is how much of it was read; `percent_max` is the highest sample of utilisation in it.
+    `covered_ms` is how much of it was read; `percent_max` is the highest sample of utilisation in it, `percent_mean`
+    the mean, taken for the highest where nobody knows it.
     """
 
     start: Instant
     end: Instant
     covered_ms: int
     percent_max: int | None = None
+    percent_mean: int | None = None
     milliwatts: int | None = None
     process_count: int | None = None
 
@@ -45,58 +51,110 @@ class Observation:
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """What is known of a device's idle power: the least mean that was seen with no utilisation, and whether its
-    power was ever read at all."""
+    power was ever read at all. `full_milliwatts` is the most that it drew at full utilisation, where that is known."""
 
     milliwatts: int | None = None
     has_power: bool = False
+    full_milliwatts: int | None = None
 
     def learn(self, seen: Observation, thresholds: IdleThresholds) -> "Baseline":
         if seen.milliwatts is None:
             return self
         known = replace(self, has_power=True)
-        is_rest = seen.percent_max == 0 or seen.process_count == 0
-        if not is_rest or seen.milliwatts > thresholds.baseline_milliwatts_max or not _is_covered(seen, thresholds):
+        if not may_be_rest(seen, thresholds):
             return known
         least = seen.milliwatts if self.milliwatts is None else min(self.milliwatts, seen.milliwatts)
         return replace(known, milliwatts=least)
 
 
+def may_be_rest(seen: Observation, thresholds: IdleThresholds) -> bool:
+    """Whether the power of it may be learned as idle power: read, by nobody's use, and not above what idle devices
+    draw."""
+    return (
+        (seen.percent_max == 0 or seen.process_count == 0)
+        and seen.milliwatts is not None
+        and seen.milliwatts <= thresholds.baseline_milliwatts_max
+        and is_covered(seen, thresholds)
+    )
+
+
+def drawn(milliwatts: int | None) -> int | None:
+    """Power as it may be believed. No GPU that answers draws nothing: a counter that stands still, or a gauge at
+    zero, was not read."""
+    return milliwatts if milliwatts is not None and milliwatts > 0 else None
+
+
 def observation_of(window: Window) -> Observation:
     """What a window says to this judgement. SM activity stands in for utilisation where there is none (MIG): its
     mean, since profiling keeps no maximum."""
-    percent = None if window.utilization is None else window.utilization.max_percent
+    utilization, energy = window.utilization, window.energy
+    percent = None if utilization is None else utilization.max_percent
+    mean_permille = None if utilization is None else utilization.mean_permille
     if percent is None and window.activity is not None and window.activity.sm_permille_ms is not None:
-        mean_permille = window.activity.sm_permille_ms / max(1, window.activity.covered_ms)
-        percent = -int(-mean_permille // 10)
-    energy = window.energy
+        sm_permille = window.activity.sm_permille_ms / max(1, window.activity.covered_ms)
+        percent = -int(-sm_permille // 10)
     return Observation(
         start=window.start,
         end=window.end,
         covered_ms=window.covered_ms,
         percent_max=percent,
-        milliwatts=None if energy is None else energy.mean_milliwatts,
+        percent_mean=None if mean_permille is None else mean_permille // 10,
+        milliwatts=drawn(None if energy is None else energy.mean_milliwatts),
         process_count=window.process_count_max,
     )
 
 
 def classify(seen: Observation, baseline: Baseline, thresholds: IdleThresholds) -> IdleState:
     """The device's state in one observation; `baseline` has learned from it already."""
-    if not _is_covered(seen, thresholds) or seen.percent_max is None:
+    if not is_covered(seen, thresholds) or seen.percent_max is None:
         return IdleState.UNKNOWN
     rests = _rests(seen, baseline, thresholds)
     if seen.percent_max <= thresholds.percent:
         if baseline.has_power and seen.milliwatts is None:
             return IdleState.UNKNOWN
         return IdleState.ACTIVE if rests is False else IdleState.IDLE_HELD
-    if rests and seen.process_count == 0:
-        return IdleState.IDLE_HELD
-    if rests and seen.percent_max >= thresholds.hung_percent:
-        return IdleState.SUSPECTED_HUNG
+    if _is_full(seen, thresholds):
+        if seen.process_count == 0 and rests is not False:
+            # Latched with nobody there; without power to witness it, it is not work that was seen, nor rest.
+            return IdleState.IDLE_HELD if rests else IdleState.UNKNOWN
+        if rests or _is_far_below_full(seen, baseline, thresholds):
+            return IdleState.SUSPECTED_HUNG
     return IdleState.ACTIVE
 
 
-def _is_covered(seen: Observation, thresholds: IdleThresholds) -> bool:
+def shows_work(seen: Observation, baseline: Baseline, thresholds: IdleThresholds) -> bool:
+    """Whether anything that was read of it tells of work, be it ever so little that was read.
+
+    It keeps an unknown stretch from being counted among rest: a single sample above the threshold between two
+    gaps, or a gap over which the energy counter rose as it does at work, sets the idle clock back.
+    """
+    rests = _rests(seen, baseline, thresholds)
+    if rests is False:
+        return True
+    if seen.percent_max is None or seen.percent_max <= thresholds.percent:
+        return False
+    is_latched = rests is True and seen.process_count == 0 and _is_full(seen, thresholds)
+    return not is_latched
+
+
+def is_covered(seen: Observation, thresholds: IdleThresholds) -> bool:
     return seen.covered_ms * 1_000 >= seen.length_ms * thresholds.coverage_permille
+
+
+def _is_full(seen: Observation, thresholds: IdleThresholds) -> bool:
+    """Busy throughout, as a latched gauge and a spinning collective are: a burst with rest around it is neither."""
+    percent = seen.percent_max if seen.percent_mean is None else seen.percent_mean
+    return percent is not None and percent >= thresholds.hung_percent
+
+
+def _is_far_below_full(seen: Observation, baseline: Baseline, thresholds: IdleThresholds) -> bool:
+    """A device that was never seen at rest has no idle power to compare with; but what it draws at full utilisation
+    otherwise tells a hang too."""
+    if seen.milliwatts is None or baseline.milliwatts is not None or baseline.full_milliwatts is None:
+        return False
+    return seen.milliwatts <= min(
+        thresholds.baseline_milliwatts_max, baseline.full_milliwatts * HUNG_SHARE_PERMILLE // 1_000
+    )
 
 
 def _rests(seen: Observation, baseline: Baseline, thresholds: IdleThresholds) -> bool | None:

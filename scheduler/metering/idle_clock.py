@@ -5,13 +5,13 @@ what could not be read stops it, and an action needs that nearly all of the wind
 comes with the observations, and every decision can be made again from them.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from scheduler.domain.idleness import IdlePolicy
 from scheduler.domain.units import AttemptId, Instant
 from scheduler.metering.idle import IdleState
+from scheduler.metering.spells import Spell
 
 
 class IdleEventKind(StrEnum):
@@ -55,26 +55,14 @@ class IdleWatch:
     clock: IdleClock
 
 
-def merge(states: Collection[IdleState]) -> IdleState:
-    """An attempt's state by those of its devices: active if any is, unknown if any is unread, and at rest only if
-    all are. One that may hang among others at rest makes the attempt suspected."""
-    for state in (IdleState.ACTIVE, IdleState.UNKNOWN, IdleState.SUSPECTED_HUNG):
-        if state in states:
-            return state
-    return IdleState.IDLE_HELD if states else IdleState.UNKNOWN
-
-
-def tick(
-    clock: IdleClock, state: IdleState, span: tuple[Instant, Instant], policy: IdlePolicy
-) -> tuple[IdleClock, tuple[IdleEvent, ...]]:
-    """The attempt was in this state over this span, which begins where the last one ended, or later."""
-    start, end = span
-    if state in {IdleState.ACTIVE, IdleState.SUSPECTED_HUNG}:
-        return touch(clock, end)
-    start = max(start, Instant(clock.launched_at + policy.startup_ms))
-    if state is IdleState.UNKNOWN or start >= end:
+def tick(clock: IdleClock, spell: Spell, policy: IdlePolicy) -> tuple[IdleClock, tuple[IdleEvent, ...]]:
+    """The attempt was in this state over this spell, which begins where the last one ended, or later."""
+    if spell.has_work or spell.state in {IdleState.ACTIVE, IdleState.SUSPECTED_HUNG}:
+        return touch(clock, spell.end)
+    start = max(spell.start, Instant(clock.launched_at + policy.startup_ms))
+    if spell.state is IdleState.UNKNOWN or start >= spell.end:
         return clock, ()
-    return _rest(clock, (start, end), policy)
+    return _rest(clock, (start, spell.end), policy)
 
 
 def touch(clock: IdleClock, at: Instant) -> tuple[IdleClock, tuple[IdleEvent, ...]]:

@@ -4,109 +4,127 @@ GPU-hours would have come back. For tuning a policy on one's own history before 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
 
-from scheduler.domain.idleness import IdlePolicy, IdleThresholds
-from scheduler.domain.units import AttemptId, GpuMs, GpuUuid, Instant
-from scheduler.metering.idle import Baseline, IdleState, Observation, classify
+from scheduler.domain.idleness import IdleAction, IdleRule
+from scheduler.domain.units import AttemptId, GpuMs, GpuUuid
+from scheduler.metering.idle import IdleState, classify, shows_work
 from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, tick
+from scheduler.metering.recorded import Recorded, baseline_of, in_order, observations, usual_gap_ms
 from scheduler.metering.spells import Spell, joined, together
 
+_Told = tuple[Spell, tuple[AttemptId, ...]]
+"""A device's state, and the attempts that had it all that time."""
+
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """One row of a recording. What its cell did not hold is None."""
+class DeviceJudgement:
+    """What a device did. `idle_milliwatts` is what was taken for its idle power, None where it was never seen at rest;
+    a pause over `gap_ms` between two readings was unknown."""
 
-    at: Instant
     gpu_uuid: GpuUuid
-    attempt_id: AttemptId | None = None
-    percent: int | None = None
-    milliwatts: int | None = None
-    energy_millijoules: int | None = None
-    process_count: int | None = None
+    spells: tuple[Spell, ...]
+    idle_milliwatts: int | None
+    gap_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """Of one device (`attempt_id` None) or one attempt. `returned_gpu_ms` is what acting would have freed: from each
-    due instant until work was seen again, or the recording of the attempt ended."""
+class AttemptJudgement:
+    """What the rule would have done to an attempt, with all of its devices. `attempt_id` is None where the recording
+    names no attempts at all: then each device is judged as if one attempt had it throughout.
+
+    `rested_gpu_ms` is what acting would have freed: from each instant at which the action was due until work was seen
+    again, or the recording of the attempt ended. What was not read in between is not counted.
+    """
 
     attempt_id: AttemptId | None
     gpu_uuids: tuple[GpuUuid, ...]
     spells: tuple[Spell, ...]
-    events: tuple[IdleEvent, ...] = ()
-    returned_gpu_ms: GpuMs = GpuMs(0)
+    events: tuple[IdleEvent, ...]
+    rested_gpu_ms: GpuMs
+    is_stopped: bool
+    """Whether the rule's action ends work at all: a report does not."""
+
+    @property
+    def warned(self) -> tuple[IdleEvent, ...]:
+        return tuple(event for event in self.events if event.kind is IdleEventKind.WARNED)
+
+    @property
+    def due(self) -> tuple[IdleEvent, ...]:
+        return tuple(event for event in self.events if event.kind is IdleEventKind.DUE)
+
+    @property
+    def stopped(self) -> tuple[IdleEvent, ...]:
+        return self.due if self.is_stopped else ()
+
+    @property
+    def returned_gpu_ms(self) -> GpuMs:
+        return self.rested_gpu_ms if self.is_stopped else GpuMs(0)
 
 
-def judge(
-    rows: Iterable[Recorded], policy: IdlePolicy, thresholds: IdleThresholds, gap_ms: int
-) -> tuple[Judgement, ...]:
-    """Every device, and then every attempt, in the order of their names. Rows may come in any order; of two rows of
-    a device at one instant the first counts. A pause over `gap_ms` between two rows is unknown."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Devices in the order of their UUIDs, attempts in that of their names. `names_attempts`: any row does."""
+
+    devices: tuple[DeviceJudgement, ...]
+    attempts: tuple[AttemptJudgement, ...]
+    names_attempts: bool
+
+
+def judge(rows: Iterable[Recorded], rule: IdleRule, gap_ms: int | None = None) -> Judged:
+    """Rows may come in any order and more than once. `gap_ms` None: by each device's own pace."""
     by_device: dict[GpuUuid, list[Recorded]] = {}
     for row in rows:
         by_device.setdefault(row.gpu_uuid, []).append(row)
-    of_devices: list[Judgement] = []
+    names_attempts = any(row.attempts for device in by_device.values() for row in device)
+    devices: list[DeviceJudgement] = []
     of_attempts: dict[AttemptId, dict[GpuUuid, list[Spell]]] = {}
+    attempts: list[AttemptJudgement] = []
     for uuid in sorted(by_device):
-        told = list(_tell(_in_order(by_device[uuid]), thresholds, gap_ms))
-        of_devices.append(Judgement(None, (uuid,), joined(spell for spell, _ in told)))
-        for spell, attempt_id in told:
-            if attempt_id is not None:
+        device, told = _judge_device(uuid, in_order(by_device.pop(uuid)), rule, gap_ms)
+        devices.append(device)
+        for spell, attempt_ids in told:
+            for attempt_id in attempt_ids:
                 of_attempts.setdefault(attempt_id, {}).setdefault(uuid, []).append(spell)
-    return (*of_devices, *(_judge_attempt(each, of_attempts[each], policy) for each in sorted(of_attempts)))
+        if not names_attempts and told:
+            attempts.append(_judge_attempt(None, {uuid: [spell for spell, _ in told]}, rule))
+    attempts += [_judge_attempt(each, of_attempts[each], rule) for each in sorted(of_attempts)]
+    return Judged(tuple(devices), tuple(attempts), names_attempts)
 
 
-def _in_order(rows: list[Recorded]) -> list[Recorded]:
-    ordered = sorted(rows, key=lambda row: row.at)
-    return [next(same) for _, same in groupby(ordered, key=lambda row: row.at)]
+def _judge_device(
+    uuid: GpuUuid, rows: Sequence[Recorded], rule: IdleRule, gap_ms: int | None
+) -> tuple[DeviceJudgement, list[_Told]]:
+    """The state between each row and the next, with the attempts that both of them name."""
+    gap_ms = usual_gap_ms(rows, rule.policy.window_ms) if gap_ms is None else gap_ms
+    seen = observations(rows, gap_ms)
+    baseline = baseline_of(seen, rule.thresholds)
+    told: list[_Told] = []
+    for place, each in enumerate(seen):
+        state = classify(each, baseline, rule.thresholds)
+        has_work = shows_work(each, baseline, rule.thresholds)
+        before, after = rows[place].attempts, rows[place + 1].attempts
+        shared = before if before == after else tuple(attempt for attempt in before if attempt in after)
+        told.append((Spell(each.start, each.end, state, has_work), shared))
+    return DeviceJudgement(uuid, joined(spell for spell, _ in told), baseline.milliwatts, gap_ms), told
 
 
-def _tell(
-    rows: Sequence[Recorded], thresholds: IdleThresholds, gap_ms: int
-) -> Iterable[tuple[Spell, AttemptId | None]]:
-    """The state between each row and the one before it, with the attempt that had the device all that time."""
-    baseline = Baseline()
-    for before, after in pairwise(rows):
-        seen = _observe(before, after, gap_ms)
-        baseline = baseline.learn(seen, thresholds)
-        attempt_id = after.attempt_id if before.attempt_id == after.attempt_id else None
-        yield Spell(before.at, after.at, classify(seen, baseline, thresholds)), attempt_id
-
-
-def _observe(before: Recorded, after: Recorded, gap_ms: int) -> Observation:
-    """Power is the counter's where it rose, and the gauge's where there is no counter."""
-    length_ms = after.at - before.at
-    milliwatts = after.milliwatts
-    if before.energy_millijoules is not None and after.energy_millijoules is not None:
-        risen = after.energy_millijoules - before.energy_millijoules
-        milliwatts = risen * 1_000 // length_ms if risen >= 0 else milliwatts
-    return Observation(
-        start=before.at,
-        end=after.at,
-        covered_ms=length_ms if length_ms <= gap_ms else 0,
-        percent_max=after.percent,
-        milliwatts=milliwatts,
-        process_count=after.process_count,
-    )
-
-
-def _judge_attempt(attempt_id: AttemptId, spells: dict[GpuUuid, list[Spell]], policy: IdlePolicy) -> Judgement:
+def _judge_attempt(
+    attempt_id: AttemptId | None, spells: dict[GpuUuid, list[Spell]], rule: IdleRule
+) -> AttemptJudgement:
     spells_together = together(list(spells.values()))
     clock = IdleClock(launched_at=spells_together[0].start)
     events: list[IdleEvent] = []
-    returned_ms = 0
+    rested_ms = 0
     for spell in spells_together:
         if clock.is_due and spell.state is IdleState.IDLE_HELD:
-            returned_ms += spell.end - spell.start
-        clock, new = tick(clock, spell.state, (spell.start, spell.end), policy)
+            rested_ms += spell.end - spell.start
+        clock, new = tick(clock, spell, rule.policy)
         events += new
-    return Judgement(
-        attempt_id, tuple(sorted(spells)), joined(spells_together), tuple(events), GpuMs(returned_ms * len(spells))
+    return AttemptJudgement(
+        attempt_id=attempt_id,
+        gpu_uuids=tuple(sorted(spells)),
+        spells=joined(spells_together),
+        events=tuple(events),
+        rested_gpu_ms=GpuMs(rested_ms * len(spells)),
+        is_stopped=rule.policy.action is not IdleAction.REPORT,
     )
-
-
-def warned_and_due(judgement: Judgement) -> tuple[tuple[IdleEvent, ...], tuple[IdleEvent, ...]]:
-    """The warnings, and the actions that would have been taken."""
-    warned = tuple(event for event in judgement.events if event.kind is IdleEventKind.WARNED)
-    return warned, tuple(event for event in judgement.events if event.kind is IdleEventKind.DUE)

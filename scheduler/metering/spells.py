@@ -1,21 +1,31 @@
 """Spells: a device, or an attempt with all its devices, in one state for a while; and how the former make the latter."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from scheduler.domain.units import Instant
 from scheduler.metering.idle import IdleState
-from scheduler.metering.idle_clock import merge
 
 
 @dataclass(frozen=True, slots=True)
 class Spell:
-    """A device, or an attempt with all its devices, in one state from `start` to `end`."""
+    """A device, or an attempt with all its devices, in one state from `start` to `end`. `has_work`: something in it
+    tells of work, though too little may have been read to call it active."""
 
     start: Instant
     end: Instant
     state: IdleState
+    has_work: bool = False
+
+
+def merge(states: Collection[IdleState]) -> IdleState:
+    """An attempt's state by those of its devices: active if any is, unknown if any is unread, and at rest only if
+    all are. One that may hang among others at rest makes the attempt suspected."""
+    for state in (IdleState.ACTIVE, IdleState.UNKNOWN, IdleState.SUSPECTED_HUNG):
+        if state in states:
+            return state
+    return IdleState.IDLE_HELD if states else IdleState.UNKNOWN
 
 
 def together(devices: Sequence[Sequence[Spell]]) -> list[Spell]:
@@ -25,13 +35,18 @@ def together(devices: Sequence[Sequence[Spell]]) -> list[Spell]:
     places = [0] * len(devices)
     found: list[Spell] = []
     for start, end in pairwise(instants):
-        states: list[IdleState] = []
+        states: set[IdleState] = set()
+        has_work = False
         for device, spells in enumerate(devices):
             while places[device] < len(spells) and spells[places[device]].end <= start:
                 places[device] += 1
-            is_read = places[device] < len(spells) and spells[places[device]].start <= start
-            states.append(spells[places[device]].state if is_read else IdleState.UNKNOWN)
-        found.append(Spell(start, end, merge(states)))
+            spell = spells[places[device]] if places[device] < len(spells) else None
+            if spell is None or spell.start > start:
+                states.add(IdleState.UNKNOWN)
+            else:
+                states.add(spell.state)
+                has_work = has_work or spell.has_work
+        found.append(Spell(start, end, merge(states), has_work))
     return found
 
 
@@ -40,7 +55,7 @@ def joined(spells: Iterable[Spell]) -> tuple[Spell, ...]:
     found: list[Spell] = []
     for spell in spells:
         if found and found[-1].state is spell.state and found[-1].end == spell.start:
-            found[-1] = replace(found[-1], end=spell.end)
+            found[-1] = replace(found[-1], end=spell.end, has_work=found[-1].has_work or spell.has_work)
         else:
             found.append(spell)
     return tuple(found)

@@ -98,11 +98,13 @@ def total(uses: Iterable[Use]) -> Use:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """A window as it was judged and attributed; `attempt_id` None is unattributed."""
+    """A window as it was judged and attributed; `attempt_id` None is unattributed. `has_work`: something in it tells of
+    work, whatever the state says."""
 
     window: Window
     state: IdleState
     attempt_id: AttemptId | None = None
+    has_work: bool = False
 
 
 @dataclass(frozen=True, slots=True)

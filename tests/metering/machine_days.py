@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 
 from scheduler.domain.units import AttemptId, GpuUuid, Instant
-from scheduler.metering.judge import Recorded
+from scheduler.metering.recorded import Recorded
 
 DAY_S = 86_400
 STEP_S = 15
@@ -37,7 +37,7 @@ class Day:
                     Recorded(
                         at,
                         GpuUuid("GPU-a"),
-                        AttemptId("a-1"),
+                        (AttemptId("a-1"),),
                         percent=percent,
                         energy_millijoules=energy_mj,
                         process_count=1,

@@ -8,8 +8,9 @@ from scheduler.metering.idle import (
     Observation,
     classify,
     observation_of,
+    shows_work,
 )
-from scheduler.metering.windows import ActivityIntegral, Window
+from scheduler.metering.windows import ActivityIntegral, EnergyIntegral, Window
 
 RULES = IdleThresholds()
 KNOWN = Baseline(milliwatts=70_000, has_power=True)
@@ -24,6 +25,7 @@ def seen(**readings: int | None) -> Observation:
         Instant(15_000),
         covered_ms,
         percent_max=values["percent_max"],
+        percent_mean=values.get("percent_mean"),
         milliwatts=values["milliwatts"],
         process_count=values.get("process_count", 1),
     )
@@ -42,6 +44,12 @@ CASES: dict[str, tuple[Observation, IdleState]] = {
         seen(percent_max=100, process_count=0, milliwatts=400_000),
         IdleState.ACTIVE,
     ),
+    "latched with nobody there, and no power to witness it": (
+        seen(percent_max=100, process_count=0, milliwatts=None),
+        IdleState.UNKNOWN,
+    ),
+    "a burst between two polls": (seen(percent_max=100, percent_mean=4), IdleState.ACTIVE),
+    "a burst of a process that is gone": (seen(percent_max=100, percent_mean=4, process_count=0), IdleState.ACTIVE),
     "a tenth not read": (seen(covered_ms=13_499), IdleState.UNKNOWN),
     "nearly all read": (seen(covered_ms=13_500), IdleState.IDLE_HELD),
     "utilisation absent": (seen(percent_max=None), IdleState.UNKNOWN),
@@ -85,3 +93,34 @@ def test_any_sm_activity_of_a_mig_instance_counts_as_use() -> None:
         NodeName("n"), "b", GpuUuid("MIG-a"), 1, Instant(0), Instant(15_000), 15_000, 3, activity=activity
     )
     assert observation_of(window).percent_max == 1
+
+
+EVIDENCE: dict[str, tuple[Observation, bool]] = {
+    "rest": (seen(), False),
+    "nothing read": (seen(covered_ms=0, percent_max=None, milliwatts=None), False),
+    "a single sample in a gap": (seen(covered_ms=0, percent_max=40, milliwatts=None), True),
+    "energy over a gap": (seen(covered_ms=0, percent_max=None, milliwatts=400_000), True),
+    "rest over a gap": (seen(covered_ms=0, percent_max=0), False),
+    "a hang": (seen(percent_max=100), True),
+    "latched with nobody there": (seen(percent_max=100, process_count=0), False),
+    "latched, with no power to witness it": (seen(percent_max=100, process_count=0, milliwatts=None), True),
+}
+
+
+@pytest.mark.parametrize(("observation", "is_work"), EVIDENCE.values(), ids=EVIDENCE.keys())
+def test_whatever_was_read_may_tell_of_work(observation: Observation, is_work: bool) -> None:
+    assert shows_work(observation, KNOWN, RULES) is is_work
+
+
+def test_a_hang_is_told_by_the_power_of_work_where_rest_was_never_seen() -> None:
+    at_work = Baseline(has_power=True, full_milliwatts=600_000)
+    assert classify(seen(percent_max=100), at_work, RULES) is IdleState.SUSPECTED_HUNG
+    assert classify(seen(percent_max=100, milliwatts=300_000), at_work, RULES) is IdleState.ACTIVE
+    small = Baseline(has_power=True, full_milliwatts=72_000)
+    assert classify(seen(percent_max=100, milliwatts=70_000), small, RULES) is IdleState.ACTIVE
+
+
+def test_a_counter_that_stands_still_is_not_read_as_no_power() -> None:
+    energy = EnergyIntegral(15_000, 0)
+    window = Window(NodeName("n"), "b", GpuUuid("GPU-a"), 1, Instant(0), Instant(15_000), 15_000, 3, energy=energy)
+    assert observation_of(window).milliwatts is None

@@ -11,9 +11,9 @@ from scheduler.metering.idle_clock import (
     IdleEvent,
     IdleEventKind,
     keep_alive,
-    merge,
     tick,
 )
+from scheduler.metering.spells import Spell, merge
 
 POLICY = IdlePolicy(startup_ms=0)
 IDLE, ACTIVE, UNKNOWN, HUNG = (
@@ -28,8 +28,8 @@ def minutes(states: Iterable[IdleState], policy: IdlePolicy = POLICY) -> tuple[I
     """One state a minute, from the launch on."""
     clock, events = IdleClock(launched_at=Instant(0)), list[IdleEvent]()
     for minute, state in enumerate(states):
-        span = (Instant(minute * MS_PER_MINUTE), Instant((minute + 1) * MS_PER_MINUTE))
-        clock, new = tick(clock, state, span, policy)
+        spell = Spell(Instant(minute * MS_PER_MINUTE), Instant((minute + 1) * MS_PER_MINUTE), state)
+        clock, new = tick(clock, spell, policy)
         events += new
     return clock, events
 
@@ -63,6 +63,13 @@ def test_a_short_gap_costs_no_more_than_itself() -> None:
     assert told(events) == [("warned", 17), ("warned", 27), ("due", 32)]
 
 
+def test_work_that_was_seen_in_an_unknown_stretch_sets_the_clock_back() -> None:
+    clock, _ = minutes([IDLE] * 29)
+    gap = Spell(Instant(29 * MS_PER_MINUTE), Instant(31 * MS_PER_MINUTE), UNKNOWN, has_work=True)
+    clock, events = tick(clock, gap, POLICY)
+    assert (clock.rested_ms, told(list(events))) == (0, [("resumed", 31)])
+
+
 def test_an_attempt_is_not_judged_while_it_starts() -> None:
     _, events = minutes([IDLE] * 45, IdlePolicy(startup_ms=10 * MS_PER_MINUTE))
     assert told(events) == [("warned", 25), ("warned", 35), ("due", 40)]
@@ -71,8 +78,8 @@ def test_an_attempt_is_not_judged_while_it_starts() -> None:
 def test_one_that_is_read_seldom_is_warned_twice_before_it_is_stopped() -> None:
     clock, events = IdleClock(launched_at=Instant(0)), list[IdleEvent]()
     for hour in range(4):
-        span = (Instant(hour * 60 * MS_PER_MINUTE), Instant((hour + 1) * 60 * MS_PER_MINUTE))
-        clock, new = tick(clock, IDLE, span, POLICY)
+        spell = Spell(Instant(hour * 60 * MS_PER_MINUTE), Instant((hour + 1) * 60 * MS_PER_MINUTE), IDLE)
+        clock, new = tick(clock, spell, POLICY)
         events += new
     assert told(events) == [("warned", 60), ("warned", 120), ("due", 180)]
 

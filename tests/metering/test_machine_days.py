@@ -3,15 +3,16 @@ from collections.abc import Callable
 
 import pytest
 
-from scheduler.domain.idleness import IdlePolicy, IdleThresholds
+from scheduler.domain.idleness import IdlePolicy, IdleRule
 from scheduler.domain.units import MS_PER_MINUTE
 from scheduler.metering.idle import IdleState
-from scheduler.metering.judge import Judgement, judge, warned_and_due
+from scheduler.metering.judge import AttemptJudgement, judge
 from scheduler.metering.spells import Spell
 from tests.metering import machine_days
 from tests.metering.machine_days import Day
 
 POLICY = IdlePolicy(startup_ms=0)
+RULE = IdleRule("test", policy=POLICY)
 WINDOW_S = POLICY.window_ms // 1_000
 GRACE_S = 120
 GAP_MS = 40_000
@@ -33,8 +34,8 @@ def days(pattern: str, count: int = 6) -> list[Day]:
     return found
 
 
-def judged(day: Day) -> Judgement:
-    return judge(day.rows(), POLICY, IdleThresholds(), GAP_MS)[-1]
+def judged(day: Day) -> AttemptJudgement:
+    return judge(day.rows(), RULE, GAP_MS).attempts[0]
 
 
 def overlap_s(spells: list[tuple[int, int]], found: tuple[Spell, ...]) -> float:
@@ -46,8 +47,7 @@ def overlap_s(spells: list[tuple[int, int]], found: tuple[Spell, ...]) -> float:
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_nothing_is_stopped_that_worked_in_its_window(pattern: str) -> None:
     for day in days(pattern):
-        _, due = warned_and_due(judged(day))
-        for event in due:
+        for event in judged(day).due:
             until_s = event.at // 1_000
             assert not any(day.works[until_s - WINDOW_S : until_s])
             assert not any(day.hangs[until_s - WINDOW_S : until_s])
@@ -69,7 +69,7 @@ def test_every_long_rest_that_was_read_throughout_ends_in_an_action(pattern: str
         if not all(day.is_read):
             continue
         judgement = judged(day)
-        due_s = [event.at // 1_000 for event in warned_and_due(judgement)[1]]
+        due_s = [event.at // 1_000 for event in judgement.due]
         for start, end in day.idle_spells(WINDOW_S + GRACE_S):
             assert any(start + WINDOW_S <= at <= end for at in due_s)
         assert judgement.returned_gpu_ms > 0
@@ -91,9 +91,9 @@ def test_a_hang_is_told_from_work_once_the_device_was_seen_at_rest() -> None:
 
 def test_warnings_come_twice_before_each_action() -> None:
     for day in days("interactive"):
-        warned, due = warned_and_due(judged(day))
-        for event in due:
-            own = [each for each in warned if each.since == event.since]
+        judgement = judged(day)
+        for event in judgement.due:
+            own = [each for each in judgement.warned if each.since == event.since]
             assert [each.number for each in own] == [1, 2]
             assert event.at - own[-1].at >= 2 * MS_PER_MINUTE
 
@@ -102,5 +102,4 @@ def test_rows_in_any_order_and_twice_judge_the_same() -> None:
     rows = days("interactive", count=1)[0].rows()
     shuffled = [*rows, *rows[::7]]
     random.Random(3).shuffle(shuffled)
-    thresholds = IdleThresholds()
-    assert judge(shuffled, POLICY, thresholds, GAP_MS) == judge(rows, POLICY, thresholds, GAP_MS)
+    assert judge(shuffled, RULE) == judge(rows, RULE)

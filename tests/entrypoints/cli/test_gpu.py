@@ -50,7 +50,8 @@ def test_a_recording_is_told_as_intervals_warnings_stops_and_hours_handed_back(t
     assert attempt["warned_at"] == ["2026-11-20T12:49:00Z", "2026-11-20T13:09:00Z"]
     assert attempt["stopped_at"] == ["2026-11-20T13:19:00Z"]
     assert attempt["returned_gpu_hours"] == found["returned_gpu_hours"] == round(70 / 60, 4)
-    assert (found["rule"], found["gap_seconds"]) == ("sandboxes", 150.0)
+    assert (found["format"], found["rule"], gpu["gap_seconds"]) == ("allot-gpu-judge/2", "sandboxes", 150.0)
+    assert (gpu["stopped_at"], gpu["idle_watts"]) == (attempt["stopped_at"], 70.0)
 
 
 def test_an_empty_cell_is_absent_and_never_zero(tmp_path: Path) -> None:
@@ -72,7 +73,23 @@ def test_a_pause_in_the_recording_is_unknown(tmp_path: Path) -> None:
     assert [each["state"] for each in gpu["intervals"]] == ["idle-held", "unknown", "idle-held"]
 
 
-TIMES = ("2026-11-20T12:00:00Z", "2026-11-20 12:00:00", "2026-11-20T13:00:00+01:00", "1795176000", "1795176000000")
+TIMES = (
+    "2026-11-20T12:00:00Z",
+    "2026-11-20 12:00:00",
+    "2026-11-20 12:00",
+    "2026/11/20 12:00:00.000",
+    "2026-11-20t12:00:00.000000999z",
+    "2026-11-20T13:00:00+01:00",
+    "2026-11-20T06:30:00-0530",
+    "2026-11-20 13:00:00.0 +01:00",
+    "2026-11-20 12:00:00 UTC",
+    "20261120T120000Z",
+    "1795176000",
+    "1795176000.0",
+    "1795176000000",
+    "1795176000000000",
+    "1795176000000000000",
+)
 
 
 @pytest.mark.parametrize("first", TIMES)
@@ -84,11 +101,28 @@ def test_a_time_is_iso_8601_in_utc_or_a_number_since_1970(tmp_path: Path, first:
     assert gpu["intervals"] == [{"start": "2026-11-20T12:00:00Z", "end": "2026-11-20T12:01:00Z", "state": "active"}]
 
 
-def test_a_recording_without_attempts_is_judged_by_gpu_alone(tmp_path: Path) -> None:
+def test_a_recording_without_attempts_is_judged_as_if_each_gpu_had_one(tmp_path: Path) -> None:
+    rows = [row.rpartition(",")[0] for row in minutes((20, "90", "600"), (130, "0", "70"), (5, "90", "600"))]
+    found = judged(recording(tmp_path, rows, HEADER.rpartition(",")[0]), "--json")
+    ((attempt,), (gpu,)) = found["attempts"], found["gpus"]
+    assert (found["names_attempts"], attempt["attempt"], gpu["attempts"]) == (False, None, [])
+    assert attempt["stopped_at"] == gpu["stopped_at"] == ["2026-11-20T13:19:00Z"]
+    assert found["returned_gpu_hours"] == round(70 / 60, 4)
+
+
+def test_a_gpu_of_nobody_among_attempts_is_told_and_never_stopped(tmp_path: Path) -> None:
+    rows = minutes((150, "0", "70"))
+    free = [row.replace("GPU-a", "GPU-b").removesuffix("a-1") for row in rows]
+    found = judged(recording(tmp_path, rows + free), "--json")
+    assert [attempt["gpu_uuids"] for attempt in found["attempts"]] == [["GPU-a"]]
+    assert [(gpu["gpu_uuid"], len(gpu["stopped_at"])) for gpu in found["gpus"]] == [("GPU-a", 1), ("GPU-b", 0)]
+
+
+def test_nothing_but_times_and_gpus_is_unknown(tmp_path: Path) -> None:
     rows = ["2026-11-20T12:00:00Z,GPU-a", "2026-11-20T12:01:00Z,GPU-a"]
     found = judged(recording(tmp_path, rows, "timestamp,gpu_uuid"), "--json")
-    assert (len(found["gpus"]), found["attempts"], found["returned_gpu_hours"]) == (1, [], 0.0)
-    assert found["gpus"][0]["seconds_by_state"] == {"unknown": 60.0}
+    assert found["gpus"][0]["seconds_by_state"]["unknown"] == 60.0
+    assert found["attempts"][0]["stopped_at"] == []
 
 
 def test_people_read_a_table(tmp_path: Path) -> None:
@@ -106,7 +140,11 @@ BAD: dict[str, tuple[list[str], str]] = {
     "text for a figure": (["2026-11-20T12:00:00Z,GPU-a,busy,,,"], "utilization_percent: found 'busy'"),
     "negative": (["2026-11-20T12:00:00Z,GPU-a,-1,,,"], "utilization_percent: found '-1'"),
     "infinite": (["2026-11-20T12:00:00Z,GPU-a,1,inf,,"], "power_watts: found 'inf'"),
-    "over 100 percent": (["2026-11-20T12:00:00Z,GPU-a,101,,,"], "utilization_percent: found 101"),
+    "over 100 percent": (["2026-11-20T12:00:00Z,GPU-a,101,,,"], "utilization_percent: found '101'"),
+    "half a process": (["2026-11-20T12:00:00Z,GPU-a,1,,0.5,"], "process_count: found '0.5'"),
+    "a year of 0": (["0000-11-20T12:00:00Z,GPU-a,1,,,"], "timestamp: found '0000-11-20T12:00:00Z'"),
+    "before 1970": (["1969-11-20T12:00:00Z,GPU-a,1,,,"], "timestamp: found '1969-11-20T12:00:00Z'"),
+    "a line that is cut short": (["2026-11-20T12:00:00Z,GPU-a,1"], "power_watts: found no cell"),
     "too many cells": (["2026-11-20T12:00:00Z,GPU-a,1,2,3,a,b"], "found more cells than columns"),
 }
 
@@ -150,8 +188,10 @@ def test_a_rule_that_the_policy_has_not_is_refused_with_those_it_has(tmp_path: P
 def test_the_other_rule_of_the_policy_can_be_tried(tmp_path: Path) -> None:
     file = recording(tmp_path, minutes((20, "90", "600"), (200, "2", "70")))
     found = judged(file, "--rule", "jobs", "--json")
+    (attempt,) = found["attempts"]
     assert found["action"] == "report"
-    assert len(found["attempts"][0]["warned_at"]) == 2
+    assert (len(attempt["warned_at"]), len(attempt["due_at"]), attempt["stopped_at"]) == (2, 1, [])
+    assert attempt["rested_gpu_hours"] > attempt["returned_gpu_hours"] == found["returned_gpu_hours"] == 0
 
 
 @pytest.mark.parametrize("command", ["agents", "refused", "reclaims"])

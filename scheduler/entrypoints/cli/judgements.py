@@ -1,0 +1,113 @@
+"""What `allot gpu judge` found, as one JSON object (docs/gpu.md describes it) and as a table."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+from scheduler.domain.idleness import IdleRule
+from scheduler.domain.periods import iso
+from scheduler.domain.units import MS_PER_HOUR
+from scheduler.entrypoints.cli.output import Column, moment, print_table, print_text
+from scheduler.entrypoints.web.formatting import DASH, duration
+from scheduler.metering.idle import IdleState
+from scheduler.metering.idle_clock import IdleEvent
+from scheduler.metering.judge import AttemptJudgement, DeviceJudgement, Judged
+from scheduler.metering.spells import Spell
+
+FORMAT: Final = "allot-gpu-judge/2"
+"""Grows when a key is taken away or means something else; keys may be added to it."""
+
+
+def as_object(found: Judged, rule: IdleRule) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "rule": rule.name,
+        "action": rule.policy.action.value,
+        "is_dry_run": rule.policy.is_dry_run,
+        "window_seconds": rule.policy.window_ms / 1_000,
+        "startup_seconds": rule.policy.startup_ms / 1_000,
+        "names_attempts": found.names_attempts,
+        "gpus": [_device(device, found.attempts) for device in found.devices],
+        "attempts": [_attempt(attempt) for attempt in found.attempts],
+        "returned_gpu_hours": _gpu_hours(sum(attempt.returned_gpu_ms for attempt in found.attempts)),
+    }
+
+
+def print_judged(found: Judged, rule: IdleRule) -> None:
+    columns = (
+        Column("ATTEMPT", width_max=20),
+        Column("ACTIVE", is_number=True),
+        Column("IDLE", is_number=True),
+        Column("HUNG", is_number=True),
+        Column("UNKNOWN", is_number=True),
+        Column("STOPPED"),
+        Column("BACK", is_number=True),
+    )
+    held = {uuid for attempt in found.attempts for uuid in attempt.gpu_uuids}
+    rows = [_row(device.gpu_uuid, device.spells, None) for device in found.devices if device.gpu_uuid not in held]
+    rows += [_row(attempt.attempt_id or attempt.gpu_uuids[0], attempt.spells, attempt) for attempt in found.attempts]
+    print_table(columns, rows, empty="The recording has no readings.")
+    total_ms = sum(attempt.returned_gpu_ms for attempt in found.attempts)
+    print_text(f"Under the rule {rule.name}, {total_ms / MS_PER_HOUR:.1f} GPU-hours would have come back.")
+
+
+def _device(device: DeviceJudgement, attempts: Sequence[AttemptJudgement]) -> dict[str, Any]:
+    holders = [attempt for attempt in attempts if device.gpu_uuid in attempt.gpu_uuids]
+    returned_ms = sum(attempt.returned_gpu_ms // len(attempt.gpu_uuids) for attempt in holders)
+    return {
+        "gpu_uuid": device.gpu_uuid,
+        "attempts": [attempt.attempt_id for attempt in holders if attempt.attempt_id is not None],
+        "gap_seconds": device.gap_ms / 1_000,
+        "idle_watts": None if device.idle_milliwatts is None else device.idle_milliwatts / 1_000,
+        **_spells(device.spells),
+        "warned_at": _instants([event for attempt in holders for event in attempt.warned]),
+        "stopped_at": _instants([event for attempt in holders for event in attempt.stopped]),
+        "returned_gpu_hours": _gpu_hours(returned_ms),
+    }
+
+
+def _attempt(attempt: AttemptJudgement) -> dict[str, Any]:
+    return {
+        "attempt": attempt.attempt_id,
+        "gpu_uuids": list(attempt.gpu_uuids),
+        **_spells(attempt.spells),
+        "warned_at": _instants(attempt.warned),
+        "due_at": _instants(attempt.due),
+        "stopped_at": _instants(attempt.stopped),
+        "rested_gpu_hours": _gpu_hours(attempt.rested_gpu_ms),
+        "returned_gpu_hours": _gpu_hours(attempt.returned_gpu_ms),
+    }
+
+
+def _spells(spells: Sequence[Spell]) -> dict[str, Any]:
+    ms = _ms_by_state(spells)
+    return {
+        "intervals": [{"start": iso(s.start), "end": iso(s.end), "state": s.state.value} for s in spells],
+        "seconds_by_state": {state.value: ms[state] / 1_000 for state in IdleState},
+    }
+
+
+def _ms_by_state(spells: Sequence[Spell]) -> Counter[IdleState]:
+    ms: Counter[IdleState] = Counter()
+    for spell in spells:
+        ms[spell.state] += spell.end - spell.start
+    return ms
+
+
+def _instants(events: Sequence[IdleEvent]) -> list[str]:
+    return [iso(at) for at in sorted({event.at for event in events})]
+
+
+def _gpu_hours(gpu_ms: int) -> float:
+    return round(gpu_ms / MS_PER_HOUR, 4)
+
+
+def _row(name: str, spells: Sequence[Spell], attempt: AttemptJudgement | None) -> tuple[str, ...]:
+    ms = _ms_by_state(spells)
+    stopped = attempt.stopped if attempt is not None else ()
+    return (
+        name,
+        *(duration(ms[state]) if ms[state] else DASH for state in IdleState),
+        moment(iso(stopped[0].at)) if stopped else DASH,
+        DASH if attempt is None else f"{attempt.returned_gpu_ms / MS_PER_HOUR:.1f} h",
+    )

@@ -1,0 +1,77 @@
+"""Recordings in Parquet: timestamps with or without a zone, text, dictionaries of text, integers, floats, and nulls."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import types
+
+from scheduler.entrypoints.cli.recorded_cells import COLUMNS, REQUIRED, invalid, recorded
+from scheduler.metering.recorded import Recorded
+
+MAGIC: Final = b"PAR1"
+ROWS_AT_ONCE = 1 << 16
+
+
+def parquet_rows(file: Path) -> Iterator[Recorded]:
+    """Every row. Raises InvalidInput with the file, and the row and column of the first cell that is broken."""
+    try:
+        with pq.ParquetFile(file) as source:
+            names = _wanted(file, source.schema_arrow)
+            first = 1
+            for batch in source.iter_batches(batch_size=ROWS_AT_ONCE, columns=names):
+                columns = [
+                    _cells(batch.column(name)) if name in names else [None] * batch.num_rows for name in COLUMNS
+                ]
+                for number, cells in enumerate(zip(*columns, strict=True), start=first):
+                    yield recorded(cells, lambda number=number: f"{file}: row {number}")  # type: ignore[misc]
+                first += batch.num_rows
+    except (pa.ArrowException, OSError) as error:
+        detail = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise invalid(str(file), f"no Parquet that can be read ({detail})", "a whole Parquet file") from error
+
+
+def _wanted(file: Path, schema: Any) -> list[str]:
+    """The file's columns that a recording may have, each of a type that its cells can be read from."""
+    for name in REQUIRED:
+        if name not in schema.names:
+            raise invalid(str(file), f"no column {name}", ", ".join(COLUMNS))
+    wanted = [name for name in COLUMNS if name in schema.names]
+    for name in wanted:
+        if schema.names.count(name) > 1:
+            raise invalid(str(file), "a column that is named twice", "each column once")
+        kind = schema.field(name).type
+        if not _is_readable(kind):
+            raise invalid(f"{file}: {name}", f"a column of {kind}", "text, numbers, or timestamps")
+    return wanted
+
+
+def _is_readable(kind: Any) -> bool:
+    if types.is_dictionary(kind):
+        return _is_readable(kind.value_type)
+    return any(
+        is_such(kind)
+        for is_such in (
+            types.is_string,
+            types.is_large_string,
+            types.is_string_view,
+            types.is_integer,
+            types.is_floating,
+            types.is_decimal,
+            types.is_timestamp,
+            types.is_date,
+            types.is_null,
+        )
+    )
+
+
+def _cells(column: Any) -> list[Any]:
+    """Timestamps as datetimes in UTC, floored to the millisecond: Parquet stores UTC where they have a zone, and
+    those without are taken for UTC, as everywhere."""
+    if types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if types.is_timestamp(column.type) or types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms"), safe=False)
+    return list(column.to_pylist())

@@ -1,0 +1,156 @@
+"""A device's recording as observations: its rows put in order, what rows of one instant say together, and what lies
+between each row and the next.
+
+Nothing is guessed into rest. Of what contradicts itself the busier counts; power is the energy counter's where it can
+be, since a counter sees work between two readings and a gauge does not.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby, pairwise
+from statistics import median
+from typing import NamedTuple
+
+from scheduler.domain.idleness import IdleThresholds
+from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AttemptId, GpuUuid, Instant
+from scheduler.metering.idle import Baseline, Observation, drawn, may_be_rest
+from scheduler.metering.windows import largest
+
+GAP_INTERVALS = 5 / 2
+"""A pause of more than so many of a device's usual intervals is a gap, as the agent has it."""
+
+REST_MS = 5 * MS_PER_MINUTE
+"""Idle power is the least mean over so long a rest, so that neither noise nor one wrong reading makes it."""
+
+
+class Recorded(NamedTuple):
+    """One row of a recording; what its cell did not hold is None. A tuple, because there may be millions.
+
+    `attempts` has more than one where rows of one instant name several: a device that is shared in time.
+    """
+
+    at: Instant
+    gpu_uuid: GpuUuid
+    attempts: tuple[AttemptId, ...] = ()
+    percent: int | None = None
+    milliwatts: int | None = None
+    energy_millijoules: int | None = None
+    process_count: int | None = None
+
+
+def in_order(rows: Iterable[Recorded]) -> list[Recorded]:
+    """One row an instant, in the order of time. An attempt that is not named between two rows that name the same one
+    is that one: an attempt has its devices from its launch to its end."""
+    ordered = [_one(list(same)) for _, same in groupby(sorted(rows, key=_instant), key=_instant)]
+    last: tuple[AttemptId, ...] = ()
+    blanks = 0
+    for place, row in enumerate(ordered):
+        if not row.attempts:
+            blanks += 1
+            continue
+        if blanks and row.attempts == last:
+            for blank in range(place - blanks, place):
+                ordered[blank] = ordered[blank]._replace(attempts=last)
+        last, blanks = row.attempts, 0
+    return ordered
+
+
+def usual_gap_ms(rows: Sequence[Recorded], window_ms: int) -> int:
+    """From which pause on this device is unread, by its recording's own pace; half of the policy's window at most,
+    since what is read less than twice in a window says nothing about it."""
+    steps = [after.at - before.at for before, after in pairwise(rows)]
+    if not steps:
+        return MS_PER_SECOND
+    return min(max(MS_PER_SECOND, int(median(steps) * GAP_INTERVALS)), window_ms // 2)
+
+
+def observations(rows: Sequence[Recorded], gap_ms: int) -> list[Observation]:
+    """What lies between each row and the next, of rows in order. Utilisation is the later row's: it tells of the time
+    before it."""
+    watts = _milliwatts(rows, gap_ms)
+    return [
+        Observation(
+            start=before.at,
+            end=after.at,
+            covered_ms=after.at - before.at if after.at - before.at <= gap_ms else 0,
+            percent_max=after.percent,
+            percent_mean=_mean(before.percent, after.percent),
+            milliwatts=milliwatts,
+            process_count=after.process_count,
+        )
+        for (before, after), milliwatts in zip(pairwise(rows), watts, strict=True)
+    ]
+
+
+def baseline_of(seen: Sequence[Observation], thresholds: IdleThresholds) -> Baseline:
+    """What the whole recording knows of the device's idle power: the least mean of any unbroken rest of five minutes,
+    or, where there was none so long, of any observation at rest."""
+    least = _least_of_long_rests(seen, thresholds)
+    if least is None:
+        rests = (each.milliwatts for each in seen if may_be_rest(each, thresholds) and each.milliwatts is not None)
+        least = min(rests, default=None)
+    full = largest(each.milliwatts for each in seen if (each.percent_max or 0) >= thresholds.hung_percent)
+    return Baseline(least, any(each.milliwatts is not None for each in seen), full)
+
+
+def _instant(row: Recorded) -> Instant:
+    return row.at
+
+
+def _one(same: list[Recorded]) -> Recorded:
+    """Rows of one instant as one. Where they differ the larger counts: nothing is at rest by one word against another."""
+    if len(same) == 1:
+        return same[0]
+    return Recorded(
+        at=same[0].at,
+        gpu_uuid=same[0].gpu_uuid,
+        attempts=tuple(sorted({attempt for row in same for attempt in row.attempts})),
+        percent=largest(row.percent for row in same),
+        milliwatts=largest(row.milliwatts for row in same),
+        energy_millijoules=largest(row.energy_millijoules for row in same),
+        process_count=largest(row.process_count for row in same),
+    )
+
+
+def _mean(before: int | None, after: int | None) -> int | None:
+    return after if before is None or after is None else (before + after) // 2
+
+
+def _milliwatts(rows: Sequence[Recorded], gap_ms: int) -> list[int | None]:
+    """Mean power between each row and the next: the counter's, over rows in between that lack it too, and else the
+    gauge's. Between neighbours the counter tells of a gap as well."""
+    watts = [drawn(after.milliwatts) for after in rows[1:]]
+    read = [place for place, row in enumerate(rows) if row.energy_millijoules is not None]
+    for first, last in pairwise(read):
+        mean = _mean_milliwatts(rows[first], rows[last])
+        if mean is not None and (last == first + 1 or rows[last].at - rows[first].at <= gap_ms):
+            watts[first:last] = [mean] * (last - first)
+    return watts
+
+
+def _mean_milliwatts(before: Recorded, after: Recorded) -> int | None:
+    """None where the counter stood still or went back: it was set anew, or not read."""
+    if before.energy_millijoules is None or after.energy_millijoules is None:
+        return None
+    risen = after.energy_millijoules - before.energy_millijoules
+    return drawn(risen * 1_000 // (after.at - before.at)) if risen > 0 else None
+
+
+def _least_of_long_rests(seen: Sequence[Observation], thresholds: IdleThresholds) -> int | None:
+    """The least mean power over any REST_MS of rest without a break, by a window that slides over the observations."""
+    least: int | None = None
+    first, length_ms, microjoules = 0, 0, 0
+    for place, each in enumerate(seen):
+        if not may_be_rest(each, thresholds) or each.milliwatts is None:
+            first, length_ms, microjoules = place + 1, 0, 0
+            continue
+        length_ms += each.length_ms
+        microjoules += each.milliwatts * each.length_ms
+        while length_ms - seen[first].length_ms >= REST_MS:
+            oldest = seen[first]
+            length_ms -= oldest.length_ms
+            microjoules -= (oldest.milliwatts or 0) * oldest.length_ms
+            first += 1
+        if length_ms >= REST_MS:
+            mean = microjoules // length_ms
+            least = mean if least is None else min(least, mean)
+    return least

@@ -1,0 +1,104 @@
+"""Recordings as files: CSV and Parquet say the same, and what is broken is named."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from scheduler.domain.errors import InvalidInput
+from scheduler.domain.periods import to_instant
+from scheduler.domain.units import AttemptId, GpuUuid
+from scheduler.entrypoints.cli.recordings import read_recording
+from scheduler.metering.recorded import Recorded
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+TIMES = [NOON + timedelta(seconds=15 * step, microseconds=step) for step in range(3)]
+
+
+def parquet(tmp_path: Path, **columns: Any) -> Path:
+    file = tmp_path / "recording.parquet"
+    values = {"timestamp": pa.array(TIMES, pa.timestamp("us", "UTC")), "gpu_uuid": ["GPU-a"] * 3, **columns}
+    pq.write_table(pa.table(values), file)
+    return file
+
+
+def refusal(file: Path) -> str:
+    with pytest.raises(InvalidInput) as refused:
+        read_recording(file)
+    return f"{refused.value.where}: {refused.value}"
+
+
+def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
+    file = parquet(
+        tmp_path,
+        utilization_percent=pa.array([0, None, 0.2]),
+        memory_used_bytes=pa.array([1, 2, 3], pa.uint64()),
+        power_watts=pa.array([70.5, float("nan"), None]),
+        energy_joules=pa.array([Decimal("1.5"), None, Decimal("3.0")]),
+        process_count=pa.array([1, None, 2], pa.int8()),
+        attempt=pa.array(["a-1", None, ""]).dictionary_encode(),
+        hostname=["left", "alone", "here"],
+    )
+    text = tmp_path / "recording.csv"
+    text.write_text(
+        "gpu_uuid, timestamp,hostname,utilization_percent,power_watts,energy_joules,process_count,attempt\n"
+        "GPU-a,2026-11-20T12:00:00Z,left,0,70.5,1.5,1,a-1\n"
+        "\n"
+        "GPU-a,2026-11-20T12:00:15.000001Z,alone,,nan,,,\n"
+        "GPU-a,2026-11-20T12:00:30.000002Z,here,0.2,,3,2.0,\n"
+    )
+    assert read_recording(file) == read_recording(text)
+    at = to_instant(NOON)
+    assert read_recording(text)[0] == Recorded(at, GpuUuid("GPU-a"), (AttemptId("a-1"),), 0, 70_500, 1_500, 1)
+    assert read_recording(text)[1] == Recorded(at + 15_000, GpuUuid("GPU-a"))
+    assert read_recording(text)[2].percent == 1
+
+
+KINDS: dict[str, Any] = {
+    "zoned nanoseconds": pa.array(TIMES, pa.timestamp("ns", "America/New_York")),
+    "seconds of nowhere": pa.array([at.replace(tzinfo=None) for at in TIMES], pa.timestamp("ns")).cast(
+        pa.timestamp("s"), safe=False
+    ),
+    "seconds since 1970": pa.array([int(at.timestamp()) for at in TIMES]),
+    "milliseconds as floats": pa.array([at.timestamp() * 1_000 for at in TIMES]),
+    "text": pa.array([at.isoformat(sep=" ") for at in TIMES], pa.large_string()),
+    "text once each": pa.array([at.isoformat() for at in TIMES]).dictionary_encode(),
+}
+
+
+@pytest.mark.parametrize("times", KINDS.values(), ids=KINDS)
+def test_parquet_has_its_times_in_any_type(tmp_path: Path, times: Any) -> None:
+    rows = read_recording(parquet(tmp_path, timestamp=times))
+    assert [row.at for row in rows] == [to_instant(NOON) + step * 15_000 for step in range(3)]
+
+
+def test_times_of_1970_are_times_in_parquet(tmp_path: Path) -> None:
+    times = pa.array([0, 15_000, 30_000], pa.timestamp("ms"))
+    assert [row.at for row in read_recording(parquet(tmp_path, timestamp=times))] == [0, 15_000, 30_000]
+
+
+def test_a_share_of_a_gpu_is_a_row_of_that_gpu(tmp_path: Path) -> None:
+    rows = read_recording(parquet(tmp_path, gpu_uuid=["GPU-a::0", "GPU-a::11", "GPU-a"]))
+    assert {row.gpu_uuid for row in rows} == {"GPU-a"}
+
+
+def test_a_broken_cell_of_parquet_is_named_by_row_and_column(tmp_path: Path) -> None:
+    assert "recording.parquet: row 2: power_watts: found '-1'" in refusal(parquet(tmp_path, power_watts=[1, -1, 2]))
+    assert "row 3: timestamp: found nothing" in refusal(
+        parquet(tmp_path, timestamp=pa.array([*TIMES[:2], None], pa.timestamp("us", "UTC")))
+    )
+    assert "gpu_uuid: found a column of list" in refusal(parquet(tmp_path, gpu_uuid=[["GPU-a"]] * 3))
+    assert "attempt: found a column of bool" in refusal(parquet(tmp_path, attempt=[True] * 3))
+
+
+def test_parquet_that_is_none_is_refused(tmp_path: Path) -> None:
+    whole = parquet(tmp_path)
+    cut = tmp_path / "cut.parquet"
+    cut.write_bytes(whole.read_bytes()[:-40])
+    assert "cut.parquet: found no Parquet that can be read" in refusal(cut)
+    pq.write_table(pa.table({"timestamp": [1]}), cut)
+    assert "found no column gpu_uuid" in refusal(cut)
