@@ -16,7 +16,7 @@ STEP_MS = 15_000
 
 
 def row(step: int, percent: int | None = 0, **cells: int | None) -> Recorded:
-    return Recorded(Instant(step * STEP_MS), GPU, OURS, percent, **cells)  # type: ignore[arg-type]
+    return Recorded(Instant(step * STEP_MS), GPU, OURS, percent, **cells)
 
 
 def stops(rows: Sequence[Recorded]) -> list[int]:

@@ -11,7 +11,7 @@ import pytest
 
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.periods import to_instant
-from scheduler.domain.units import AttemptId, GpuUuid
+from scheduler.domain.units import AttemptId, GpuUuid, Instant
 from scheduler.entrypoints.cli.recordings import read_recording
 from scheduler.metering.recorded import Recorded
 
@@ -54,7 +54,7 @@ def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
     assert read_recording(file) == read_recording(text)
     at = to_instant(NOON)
     assert read_recording(text)[0] == Recorded(at, GpuUuid("GPU-a"), (AttemptId("a-1"),), 0, 70_500, 1_500, 1)
-    assert read_recording(text)[1] == Recorded(at + 15_000, GpuUuid("GPU-a"))
+    assert read_recording(text)[1] == Recorded(Instant(at + 15_000), GpuUuid("GPU-a"))
     assert read_recording(text)[2].percent == 1
 
 
