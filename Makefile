@@ -45,6 +45,10 @@ test-fast: lint types floors
 test-gpu: $(STAMP)
 	ALLOT_REAL_NVML=1 $(BIN)/pytest -q tests/nvml
 
+# What takes too long for every change: a thousand kill -9 of the service on the real control plane, half an hour.
+nightly: controlplane
+	$(BIN)/python -m benchmarks.kills
+
 # Benchmarks print what they measured with the machine and the commit, and store it under benchmarks/results.
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks

@@ -10,7 +10,7 @@ from scheduler.adapters.policy_files.people import read_people
 from scheduler.adapters.policy_files.policy_reader import read_policy
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.people import Caller, Role
-from scheduler.domain.units import EngineerId
+from scheduler.domain.units import EngineerId, Instant
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.service import Service
 from scheduler.entrypoints.settings import EXAMPLES, ClusterKind, Settings
@@ -80,8 +80,16 @@ def _prepare(service: Service) -> None:
         people = read_people(text, directory.name, lambda _: EngineerId(service.ids.new("e")))
         service.commands.apply_people(SYSTEM, people, now=now)
     if settings.bootstrap_token is not None:
+        _issue_first_token(service, hash_of(settings.bootstrap_token), now)
+
+
+def _issue_first_token(service: Service, token_hash: str, now: Instant) -> None:
+    """Once: every later start is given the same token."""
+    with service.store.reading() as books:
+        is_issued = books.people.caller_of(token_hash, now) is not None
+    if not is_issued:
         roles = frozenset({Role.OPERATOR, Role.AUDITOR})
-        service.commands.issue_token(SYSTEM, "operator", roles, hash_of(settings.bootstrap_token), now=now)
+        service.commands.issue_token(SYSTEM, "operator", roles, token_hash, now=now)
 
 
 def _first_policy(settings: Settings) -> Path | None:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Protocol
 
 from scheduler.adapters.sql.store import SqlStore, open_store
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult, LaunchJob
@@ -65,10 +66,16 @@ class Points:
         raise Killed(name)
 
 
+class Reached(Protocol):
+    """Told of each point of a life that is passed; it may end there."""
+
+    def reach(self, name: str) -> None: ...
+
+
 class MortalStore:
     """The store of a process that may die around each of its transactions."""
 
-    def __init__(self, store: SqlStore, points: Points) -> None:
+    def __init__(self, store: SqlStore, points: Reached) -> None:
         self._store = store
         self._points = points
 

@@ -22,14 +22,11 @@ class Moment(Enum):
     """The cluster did it, and the answer was lost with the process."""
 
 
-class DyingCluster:
-    """The cluster, until the first action of this sort: from then on nothing gets through in either direction."""
+class Through:
+    """A cluster seen through something that a test puts before it: here everything gets through."""
 
-    def __init__(self, cluster: Cluster, sort: type[Action], moment: Moment) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._sort = sort
-        self._moment = moment
-        self.died = asyncio.Event()
 
     @property
     def is_simulated(self) -> bool:
@@ -50,6 +47,22 @@ class DyingCluster:
 
     def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
         self._cluster.account_for(jobs)
+
+    async def changes(self, timeout_seconds: float) -> ClusterChanges:
+        return await self._cluster.changes(timeout_seconds)
+
+    async def apply(self, actions: Sequence[Action]) -> list[ActionOutcome]:
+        return await self._cluster.apply(actions)
+
+
+class DyingCluster(Through):
+    """The cluster, until the first action of this sort: from then on nothing gets through in either direction."""
+
+    def __init__(self, cluster: Cluster, sort: type[Action], moment: Moment) -> None:
+        super().__init__(cluster)
+        self._sort = sort
+        self._moment = moment
+        self.died = asyncio.Event()
 
     async def changes(self, timeout_seconds: float) -> ClusterChanges:
         if self.died.is_set():
