@@ -16,6 +16,8 @@ class Capacity:
     def __init__(self) -> None:
         self.nodes: dict[NodeName, Node] = {}
         self.tables: dict[GpuClassName, FitTable] = {}
+        self.gpus: dict[GpuClassName, int] = {}
+        """Of each class, on all nodes, whether they take work or not."""
         self._uses: dict[NodeName, NodeUse] = {}
 
     def table(self, gpu_class: GpuClassName) -> FitTable:
@@ -38,6 +40,8 @@ class Capacity:
                 continue
             classes = {known.gpu_class for known in (old, node) if known is not None and known.gpu_class is not None}
             concerned |= classes
+            self._count(old, -1)
+            self._count(node, 1)
             if node is None:
                 del self.nodes[name]
             else:
@@ -48,6 +52,10 @@ class Capacity:
                 self.tables[node.gpu_class].set_node(node)
         self._lay_out(laid_out)
         return concerned, laid_out
+
+    def _count(self, node: Node | None, sign: int) -> None:
+        if node is not None and node.gpu_class is not None:
+            self.gpus[node.gpu_class] = self.gpus.get(node.gpu_class, 0) + sign * node.gpus
 
     def _lay_out(self, gpu_classes: set[GpuClassName]) -> None:
         if not gpu_classes:

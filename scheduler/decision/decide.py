@@ -29,6 +29,7 @@ def decide(snapshot: Snapshot) -> Plan:
         balances=snapshot.balances,
         reservations=snapshot.reservations,
         tiers=snapshot.tiers,
+        usage=snapshot.usage,
         pauses=snapshot.pauses,
         stops=snapshot.stops,
     )

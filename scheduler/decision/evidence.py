@@ -85,7 +85,9 @@ def stop_rate(stopped: int, limit: int) -> Ruling:
 
 def priority(ahead: WorkloadId, ahead_line: Line, line: Line) -> Ruling:
     """Somebody is ahead in the pool. The comparison names classes, never what another has left."""
-    if ahead_line.priority != line.priority:
+    if ahead_line.is_aged and not line.is_aged:
+        comparison = "it has waited longer than the pool lets anything wait"
+    elif ahead_line.priority != line.priority and not line.is_aged:
         comparison = f"{ahead_line.spec.priority_class} over {line.spec.priority_class}"
     elif ahead_line.standing != line.standing:
         comparison = f"both {line.spec.priority_class}, ahead in the order of the pool"

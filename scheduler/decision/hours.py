@@ -66,6 +66,11 @@ class Hours:
     def pace(self, owner: EngineerId, period: Period, now: Instant) -> int:
         return pace_per_mille(*self._plan(owner, period), period, now)
 
+    def pace_after_bookings(self, owner: EngineerId, period: Period, now: Instant) -> int:
+        """The pace it would be had what this cycle booked been held already."""
+        own = self._by_holder.get(Holder(HolderKind.ENGINEER, owner), NO_BALANCES).values()
+        return pace_per_mille(*plan_of(map(self._after_bookings, own), period), period, now)
+
     def _plan(self, owner: EngineerId, period: Period) -> tuple[int, int]:
         return plan_of(self._by_holder.get(Holder(HolderKind.ENGINEER, owner), NO_BALANCES).values(), period)
 

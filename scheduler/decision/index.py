@@ -18,13 +18,12 @@ from scheduler.decision.queue import Lane, Line, Party, line_key
 from scheduler.decision.quota import Quotas
 from scheduler.decision.running import Running, counts_for_quota
 from scheduler.decision.snapshot import Changes, Reservation
+from scheduler.decision.standings import Standings
 from scheduler.decision.timers import Timers
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
 from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import Node
-from scheduler.domain.pace import BANDS
-from scheduler.domain.periods import Period, period_at
-from scheduler.domain.policy import Order, Policy
+from scheduler.domain.policy import Order, Policy, Pool
 from scheduler.domain.units import (
     AllowanceId,
     AttemptId,
@@ -37,9 +36,8 @@ from scheduler.domain.units import (
     TierName,
     WorkloadId,
 )
+from scheduler.domain.usage import ages_at
 from scheduler.domain.workloads import Attempt, AttemptState, Workload
-
-_NO_PERIOD = Period("", Instant(0), Instant(0))
 
 
 class Index:
@@ -60,10 +58,7 @@ class Index:
         self.hours = Hours()
         self.lines = LineIndex(policy)
         self.lanes = LaneIndex()
-        self.period = _NO_PERIOD
-        self._standings: dict[EngineerId, int] = {}
-        self._restless: set[EngineerId] = set()
-        """Owners whose pace may be another."""
+        self.standings = Standings(policy, self.hours)
         self.placeable: dict[tuple[GpuClassName, Shape, int], bool] = {}
         """Whether a class's nodes could hold so many pods of a shape, as last looked at."""
         self.dirty_lines: dict[Line, None] = {}
@@ -88,7 +83,6 @@ class Index:
         """Cohorts, and pools without one, of whose quota of a class another part is used."""
         self.unheard: set[WorkloadId] = set()
         """Workloads in no line that must be told why: held back, or waiting for their victims."""
-        self._bands: Timers[EngineerId] = Timers()
         self._terms: Timers[Holder] = Timers()
         self._begin_times: Timers[WorkloadId] = Timers()
         self._protections: Timers[AttemptId] = Timers()
@@ -102,6 +96,7 @@ class Index:
             balances=dict(self.balances),
             reservations=dict(self.reservations),
             tiers=dict(self.tiers),
+            usage=dict(self.standings.usage),
             pauses=self.pauses,
             stops=self.stops,
         )
@@ -115,16 +110,18 @@ class Index:
             self.dirty_lanes.update(dict.fromkeys(self.lanes.all()))
         if changes.stops is not None:
             self.stops = changes.stops
-        if not self.period.contains(now):
-            self.period = period_at(now, self.policy.period, self.policy.time_zone)
-            self._restless.update(self._standings)
+        if self.standings.pass_time(now):
+            self._age()
+        for owner, use in changes.usage.items():
+            self.standings.set_usage(owner, use)
         self._take_nodes(changes.nodes)
         self._take_tiers(changes.tiers)
         self._take_attempts(changes.attempts)
         self._take_balances(changes.balances)
         self._take_waiting(changes.queued, changes.reservations)
         self._wake()
-        self._renew_standings()
+        for owner in self.standings.renew():
+            self.moved_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
 
     def pause(self, brake: Brake) -> Pause | None:
         return next((pause for pause in self.pauses if pause.brake is brake), None)
@@ -136,24 +133,25 @@ class Index:
         return min((limit for limit in limits if limit is not None), default=None)
 
     def standing(self, line: Line) -> int:
-        """Where a line stands among those of its priority and pool, the smaller the earlier."""
-        return 0 if line.pool is None or line.pool.order is Order.FIFO else self.standing_of(line.owner)
+        """Where a line stands among those of its rank and pool, the smaller the earlier."""
+        return line.standing_from(self.standings.place(line.order, line.owner))
 
-    def standing_of(self, owner: EngineerId) -> int:
-        """0 for who is furthest behind plan, up to 9 for who burns fastest."""
-        known = self._standings.get(owner)
-        if known is None:
-            band, changes_at = self.hours.band(owner, self.period, self.now)
-            known = self._standings[owner] = BANDS - 1 - band
-            if changes_at is not None:
-                self._bands.set(changes_at, owner)
-        return known
+    def place_of_victim(self, attempt: Attempt) -> int:
+        """By the order of its pool; by pace where that is first in, first out."""
+        pool = self.policy.pools.get(attempt.pool)
+        looks_back = pool is not None and pool.order is Order.FAIR_SHARE
+        return self.standings.place(Order.FAIR_SHARE if looks_back else Order.PACE, attempt.owner)
+
+    def is_aged(self, pool: Pool | None, submitted_at: Instant, at: Instant) -> bool:
+        """Whether what was submitted then had, at that instant, waited longer than the pool lets anything wait."""
+        return pool is not None and ages_at(submitted_at, pool.ageing_ms) <= at
 
     # --- nodes, limits ---------------------------------------------------------------------------------------------
 
     def _take_nodes(self, nodes: Mapping[NodeName, Node | None]) -> None:
         had_none = not self.capacity.nodes
         concerned, laid_out = self.capacity.set_nodes(nodes)
+        self.standings.set_capacity(self.capacity.gpus, self.policy.gpu_classes)
         self._lay_out_ends(laid_out)
         if had_none is bool(self.capacity.nodes):
             self.placeable.clear()
@@ -193,9 +191,11 @@ class Index:
                 continue
             if old is not None:
                 self.running.remove(attempt_id)
+                self.standings.ended(old)
                 self._book_attempt(old, -1)
             if new is not None:
                 self.running.add(new, self.now)
+                self.standings.started(new)
                 self._book_attempt(new, 1)
                 protected_until = self.running.protected_until(new)
                 if self.now < protected_until and new.started_at is not None:
@@ -279,7 +279,9 @@ class Index:
             self._begin_times.set(workload.not_before, workload_id)
             self.unheard.add(workload_id)
         else:
-            line, is_new = self.lines.add(workload)
+            pool = self.policy.pool_of_team.get(workload.team)
+            is_aged = self.is_aged(pool, workload.submitted_at, self.now)
+            line, is_new = self.lines.add(workload, is_aged=is_aged)
             if is_new:
                 self.dirty_lines[line] = None
             else:
@@ -316,19 +318,23 @@ class Index:
             party.spendable.clear()
             self.dirty_parties[party] = None
         if holder.kind is HolderKind.ENGINEER:
-            self._restless.add(EngineerId(holder.id))
+            self.standings.hours_changed(EngineerId(holder.id))
 
-    def _renew_standings(self) -> None:
-        """Of those whose pace may be another: only who changed band changes place."""
-        for owner in sorted(self._restless):
-            before = self._standings.pop(owner, None)
-            if before is not None and self.standing_of(owner) != before:
-                self.moved_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
-        self._restless.clear()
+    def _age(self) -> None:
+        """Queues are re-ordered: what has waited too long by now goes where nothing younger is before it."""
+        aged = [
+            workload_id
+            for line in self.lines.all()
+            if not line.is_aged and self.is_aged(line.pool, line.members[0][0], self.now)
+            for submitted_at, workload_id in line.members
+            if self.is_aged(line.pool, submitted_at, self.now)
+        ]
+        for workload_id in aged:
+            self._displace(workload_id)
+            self._place(workload_id)
 
     def _wake(self) -> None:
-        """What time alone changed: bands, allowances that open or expire, begin times, ends of minimum runtimes."""
-        self._restless.update(self._bands.pop_due(self.now))
+        """What time alone changed: allowances that open or expire, begin times, ends of minimum runtimes."""
         for holder in self._terms.pop_due(self.now):
             self._touch_holder(holder)
         for workload_id in self._begin_times.pop_due(self.now):

@@ -36,13 +36,13 @@ class LineIndex:
         known = self._of_workload.get(workload_id)
         return known[0] if known is not None else None
 
-    def add(self, workload: Workload) -> tuple[Line, bool]:
+    def add(self, workload: Workload, *, is_aged: bool) -> tuple[Line, bool]:
         """Stand in line. Returns the line, and whether it is new."""
-        key = line_key(workload)
+        key = (is_aged, line_key(workload))
         line = self._by_key.get(key)
         is_new = line is None
         if line is None:
-            line = self._by_key[key] = self._new_line(key, workload)
+            line = self._by_key[key] = self._new_line(key, workload, is_aged=is_aged)
         line.add(workload)
         self._of_workload[workload.id] = (line, workload)
         return line, is_new
@@ -78,7 +78,7 @@ class LineIndex:
     def crossing_team_limit(self, team: TeamName, limit: int | None, before: int, after: int) -> Iterator[Line]:
         return _crossing(self._by_team.get(team, ()), limit, before, after)
 
-    def _new_line(self, key: Hashable, workload: Workload) -> Line:
+    def _new_line(self, key: Hashable, workload: Workload, *, is_aged: bool) -> Line:
         spec = workload.spec
         pool = self._policy.pool_of_team.get(workload.team)
         priority_class = self._policy.priority_classes.get(spec.priority_class)
@@ -91,6 +91,8 @@ class LineIndex:
             priority_class,
             priority_class.value if priority_class is not None else 0,
             spec.gpus,
+            is_aged=is_aged,
+            importance=self._policy.importance(spec.project),
         )
         _enter(line.party.lines, line.gpus, line)
         if pool is not None:

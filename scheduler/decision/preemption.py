@@ -12,6 +12,7 @@ from scheduler.decision.fit_table import Amounts, FitTable, IntArray, Shape, amo
 from scheduler.decision.index import Index
 from scheduler.decision.plan import Victim
 from scheduler.decision.queue import Lane, Line
+from scheduler.decision.running import Bucket
 from scheduler.decision.victims import Preemptor, Rule
 from scheduler.domain.cluster import Placement
 from scheduler.domain.units import GpuClassName, Instant, PoolName
@@ -51,7 +52,7 @@ def find_victims(index: Index, booked: Booked, lane: Lane, line: Line, submitted
             for rule, bucket in preemptor.sources(index.running, index.quotas, rule_across)
             for attempt in bucket.attempts.values()
             if attempt.id not in booked.victims
-            and (bucket.priority != line.priority or _is_fair_game(rule, attempt, submitted_at))
+            and (rule is not Rule.WITHIN_POOL or _is_fair_game(index, line, bucket, attempt, submitted_at))
         ]
         if candidates:
             search = _Search(index, lane, gpu_class)
@@ -74,9 +75,15 @@ def _preemptor(index: Index, lane: Lane, gpu_class: GpuClassName) -> Preemptor:
     return Preemptor(index.policy.pools[lane.key.pool], gpu_class, lane.key.priority)
 
 
-def _is_fair_game(rule: Rule, attempt: Attempt, submitted_at: Instant) -> bool:
-    """Of its own pool and priority, a workload may take only what was submitted after it."""
-    return rule is not Rule.WITHIN_POOL or (attempt.submitted_at or 0) > submitted_at
+def _is_fair_game(index: Index, line: Line, bucket: Bucket, attempt: Attempt, submitted_at: Instant) -> bool:
+    """Of its own pool, a workload may take what has not waited too long for it; of its own priority, only what was
+    submitted after it."""
+    theirs = attempt.submitted_at
+    if theirs is None:
+        return bucket.priority != line.priority
+    if bucket.priority == line.priority and theirs <= submitted_at:
+        return False
+    return not index.is_aged(line.pool, theirs, attempt.launched_at)
 
 
 class Outlook:
@@ -217,9 +224,9 @@ class _Search:
             rank = 1
         else:  # of a pool that borrows, what it launched within its nominal quota comes after what it borrowed
             rank = 2 if candidate.rule.is_across else 3
-        standing = index.standing_of(attempt.owner)
+        place = index.place_of_victim(attempt)
         lost = index.running.work_lost(attempt, index.now)
-        return (rank, candidate.priority, -standing, lost, -attempt.launched_at, attempt.id)
+        return (rank, candidate.priority, -place, lost, -attempt.launched_at, attempt.id)
 
     def _take(self, candidate: _Candidate, sign: int = 1) -> None:
         attempt = candidate.attempt

@@ -6,13 +6,13 @@ that merely wait. See docs/adr/0010-lines-and-lanes.md.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 
 from scheduler.decision.fit_table import Shape
 from scheduler.domain.allowances import AllowanceBalance, Holder
-from scheduler.domain.policy import Pool, PriorityClass
+from scheduler.domain.policy import Order, Pool, PriorityClass
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec
@@ -21,7 +21,10 @@ Member = tuple[Instant, WorkloadId]
 """A workload's place within its line: age, then id."""
 
 OrderKey = tuple[int, int, Instant, WorkloadId]
-"""A workload's place in its pool, the smaller the earlier: priority, standing, age, id."""
+"""A workload's place in its pool, the smaller the earlier: rank, standing, age, id."""
+
+AGED = -(2**62)
+"""The rank of what has waited longer than its pool lets anything wait: before every priority."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,13 @@ class Line:
     """What one of its workloads needs to start on each GPU class that it may run on, in order of preference."""
     paid: tuple[GpuClassName, ...] | None = None
     """Those of them that its party can pay for; None where it was not asked."""
+    is_aged: bool = False
+    """Whether it has waited longer than its pool lets anything wait."""
+    importance: int = 1000
+    """Of its project, in per mille: it divides the owner's place."""
     standing: int = 0
-    """Smaller is earlier: the pace band, counted from the furthest behind plan, or 0 where the pool is first in,
-    first out."""
+    """Smaller is earlier: the owner's place by the pool's order, divided by the importance; 0 where that does not
+    matter."""
     members: list[Member] = field(default_factory=list)
     lane: "Lane | None" = None
     place: OrderKey | None = None
@@ -94,9 +101,26 @@ class Line:
         assert self.members[position] == member, "who leaves a line stood in it"
         del self.members[position]
 
+    @property
+    def order(self) -> Order:
+        """What its standing goes by. What is aged is served first in, first out."""
+        return Order.FIFO if self.pool is None or self.is_aged else self.pool.order
+
+    @property
+    def rank(self) -> int:
+        return AGED if self.is_aged else -self.priority
+
+    def standing_from(self, place: int) -> int:
+        """The standing that its owner's place (0 … 9) gives it."""
+        return (place + 1) * STANDING // max(1, self.importance) if self.order is not Order.FIFO else 0
+
     def order_key(self, position: int = 0) -> OrderKey:
         submitted_at, workload_id = self.members[position]
-        return (-self.priority, self.standing, submitted_at, workload_id)
+        return (self.rank, self.standing, submitted_at, workload_id)
+
+
+STANDING = 1_000_000_000
+"""A place of one, at importance 1: so large that GPUs can be counted below the smallest difference of two."""
 
 
 def line_key(workload: Workload) -> Hashable:
@@ -167,32 +191,43 @@ def _place_of(entry: tuple[OrderKey, Line]) -> OrderKey:
     return entry[0]
 
 
-class Cursor:
-    """Walks a lane's workloads in order, leaving the lane as it is."""
+Placing = Callable[[Line, int], OrderKey]
+"""Where the member at a position of a line stands now. It never moves forward while a lane is walked."""
 
-    def __init__(self, lane: Lane) -> None:
+
+class Cursor:
+    """Walks a lane's workloads in order, leaving the lane as it is.
+
+    An owner's starts may send back those of theirs that follow: a place is looked up anew when its turn comes.
+    """
+
+    def __init__(self, lane: Lane, placing: Placing = Line.order_key) -> None:
         self.lane = lane
+        self._placing = placing
         self._next_line = 0
         self._begun: list[tuple[OrderKey, int, Line]] = []
         """A heap of the lines that were begun: place and position of their next member."""
 
     def peek(self) -> tuple[OrderKey, int, Line] | None:
         """The next workload's place, its position in its line, and the line."""
-        lines = self.lane.lines
-        if self._next_line < len(lines):
-            place, line = lines[self._next_line]
-            if not self._begun or place < self._begun[0][0]:
-                return place, 0, line
-        return self._begun[0] if self._begun else None
+        lines, begun = self.lane.lines, self._begun
+        while True:
+            if self._next_line < len(lines) and (not begun or lines[self._next_line][0] < begun[0][0]):
+                line = lines[self._next_line][1]
+                heappush(begun, (self._placing(line, 0), 0, line))
+                self._next_line += 1
+                continue
+            if not begun:
+                return None
+            known, position, line = begun[0]
+            place = self._placing(line, position)
+            if place == known:
+                return begun[0]
+            heapreplace(begun, (place, position, line))
 
     def advance(self, *, past_line: bool = False) -> None:
-        """Go past the next workload, or past all that is left of its line."""
-        entry = self.peek()
-        assert entry is not None, "there is nothing to go past"
-        place, position, line = entry
-        if self._begun and self._begun[0][0] == place:
-            heappop(self._begun)
-        else:
-            self._next_line += 1
+        """Go past the workload that was peeked at, or past all that is left of its line."""
+        # Not peeked anew: serving it may have changed its place.
+        _, position, line = heappop(self._begun)
         if not past_line and position + 1 < len(line.members):
-            heappush(self._begun, (line.order_key(position + 1), position + 1, line))
+            heappush(self._begun, (self._placing(line, position + 1), position + 1, line))

@@ -17,6 +17,7 @@ from scheduler.domain.units import (
     TierName,
     WorkloadId,
 )
+from scheduler.domain.usage import DecayedUse
 from scheduler.domain.workloads import Attempt, Workload
 
 
@@ -39,7 +40,8 @@ class Snapshot:
     """The world at `now`. `queued` are the workloads that wait, `attempts` those that may occupy GPUs.
 
     `balances` are the open allowances, as of the transaction that read them. `tiers` says which tier's limits an
-    engineer is under; who is not named is under the limits for everybody alone.
+    engineer is under; who is not named is under the limits for everybody alone. `usage` is what people used in
+    attempts that are over, decayed with the policy's half-life.
     """
 
     now: Instant
@@ -50,6 +52,7 @@ class Snapshot:
     balances: Mapping[AllowanceId, AllowanceBalance] = field(default_factory=dict)
     reservations: Mapping[WorkloadId, Reservation] = field(default_factory=dict)
     tiers: Mapping[EngineerId, TierName] = field(default_factory=dict)
+    usage: Mapping[EngineerId, DecayedUse] = field(default_factory=dict)
     pauses: tuple[Pause, ...] = ()
     stops: tuple[Stop, ...] = ()
 
@@ -65,5 +68,6 @@ class Changes:
     balances: Mapping[AllowanceId, AllowanceBalance | None] = field(default_factory=dict)
     reservations: Mapping[WorkloadId, Reservation | None] = field(default_factory=dict)
     tiers: Mapping[EngineerId, TierName | None] = field(default_factory=dict)
+    usage: Mapping[EngineerId, DecayedUse | None] = field(default_factory=dict)
     pauses: tuple[Pause, ...] | None = None
     stops: tuple[Stop, ...] | None = None

@@ -13,16 +13,17 @@ from scheduler.decision.plan import Verdict
 from scheduler.decision.queue import Line, OrderKey
 from scheduler.decision.snapshot import Changes
 from scheduler.decision.telling import Teller
-from scheduler.domain.pace import BANDS
 from scheduler.domain.policy import Order
-from scheduler.domain.units import EngineerId, Instant, PoolName, PriorityClassName, WorkloadId
+from scheduler.domain.units import Instant, PerMille, PoolName, PriorityClassName, WorkloadId
+from scheduler.domain.usage import ages_at
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Every factor of a workload's place in its pool. `rank` counts from 1.
 
-    `pace` and `pace_band` are pay data of its owner: None where the pool's order does not look at them.
+    `place` (0 first, 9 last), `pace` (per mille) and `share` (millionths of the cluster) are pay data of its owner:
+    None where the pool's order does not look at them. `standing` is the place divided by the project's importance.
     """
 
     verdict: Verdict
@@ -31,10 +32,16 @@ class Explanation:
     rank: int
     priority_class: PriorityClassName
     priority: int
+    place: int | None
     pace: int | None
-    pace_band: int | None
+    share: int | None
+    importance: PerMille
+    standing: int
     submitted_at: Instant
     waiting_ms: int
+    is_aged: bool
+    ages_at: Instant | None
+    """When it goes before everything younger, if it still waits."""
 
 
 class State:
@@ -87,26 +94,30 @@ class State:
         line = index.lines.line_of(workload_id)
         pool = index.policy.pool_of_team.get(workload.team)
         priority_class = index.policy.priority_classes.get(workload.spec.priority_class)
-        uses_pace = pool is not None and pool.order is not Order.FIFO
+        order = pool.order if pool is not None else None
+        standings = index.standings
+        is_placed = order is not None and order is not Order.FIFO
         return Explanation(
             verdict=Verdict(workload_id, ruling.reason, ruling.evidence),
             pool=pool.name if pool is not None else None,
-            order=pool.order if pool is not None else None,
+            order=order,
             rank=self._rank(line, workload_id, workload.submitted_at) if line is not None else 0,
             priority_class=workload.spec.priority_class,
             priority=priority_class.value if priority_class is not None else 0,
-            pace=self._pace(workload.owner) if uses_pace else None,
-            pace_band=BANDS - 1 - index.standing_of(workload.owner) if uses_pace else None,
+            place=standings.place(order, workload.owner) if order is not None and is_placed else None,
+            pace=standings.pace(workload.owner) if order is Order.PACE else None,
+            share=standings.share(workload.owner) if order is Order.FAIR_SHARE else None,
+            importance=index.policy.importance(workload.spec.project),
+            standing=line.standing if line is not None else 0,
             submitted_at=workload.submitted_at,
             waiting_ms=index.now - workload.submitted_at,
+            is_aged=line is not None and line.is_aged,
+            ages_at=ages_at(workload.submitted_at, pool.ageing_ms) if pool is not None else None,
         )
-
-    def _pace(self, owner: EngineerId) -> int:
-        return self.index.hours.pace(owner, self.index.period, self.index.now)
 
     def _rank(self, line: Line, workload_id: WorkloadId, submitted_at: Instant) -> int:
         """1 and those ahead in the pool: line by line, without looking at every workload."""
-        mine = (-line.priority, line.standing, submitted_at, workload_id)
+        mine = (line.rank, line.standing, submitted_at, workload_id)
         others = self.index.lines.of_pool(line.pool.name) if line.pool is not None else [line]
         return 1 + sum(_ahead_in(other, mine) for other in others)
 
@@ -116,7 +127,7 @@ def _keys(line: Line) -> list[OrderKey]:
 
 
 def _ahead_in(line: Line, mine: OrderKey) -> int:
-    first = (-line.priority, line.standing)
+    first = (line.rank, line.standing)
     if first != mine[:2]:
         return len(line.members) if first < mine[:2] else 0
     return bisect_left(line.members, mine[2:])

@@ -17,10 +17,12 @@ from scheduler.decision.plan import Launch, Preemption
 from scheduler.decision.preemption import Found, Outlook, find_victims
 from scheduler.decision.queue import Cursor, Lane, Line, OrderKey, Ruling
 from scheduler.decision.snapshot import Reservation
+from scheduler.decision.standings import Seat
 from scheduler.decision.triage import NO_POOL, fund_line, judge_lane, may_run_unfunded, over_limit
 from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare, Shortfall
+from scheduler.domain.policy import Order
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, PoolName, WorkloadId
 from scheduler.domain.workloads import Workload
 
@@ -38,6 +40,14 @@ class Room:
     placement: Placement
 
 
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What a cycle's starts do to their owner: the place they will have once it is recorded, and GPUs started."""
+
+    place: int
+    gpus: int
+
+
 class Walk:
     """One cycle's bookings and what they amount to."""
 
@@ -51,6 +61,8 @@ class Walk:
         self.cursors: dict[Lane, Cursor] = {}
         """Lanes that were walked: what is left of each."""
         self.backfill = Backfill(index)
+        self._entered: dict[Seat, Entered] = {}
+        """Of those who start something in this cycle: where that puts them."""
         self.withheld: list[Line] = []
         """Lines that wait because somebody ahead has room kept free."""
         self.set_aside: list[Line] = []
@@ -91,7 +103,7 @@ class Walk:
         self._outlook = outlook
         pools: dict[PoolName, list[tuple[OrderKey, Lane]]] = {}
         for lane in lanes:
-            self.cursors[lane] = Cursor(lane)
+            self.cursors[lane] = Cursor(lane, self._placing)
             pools.setdefault(lane.key.pool, []).append((lane.head(), lane))
         heads: list[tuple[CrossKey, PoolName]] = []
         for name, waiting in pools.items():
@@ -101,13 +113,34 @@ class Walk:
         while heads:
             _, name = heappop(heads)
             waiting = pools[name]
-            lane = heappop(waiting)[1]
-            if self._serve_head(lane):
-                following = self.cursors[lane].peek()
-                if following is not None:
-                    heappush(waiting, (following[0], lane))
+            place, lane = heappop(waiting)
+            head = self.cursors[lane].peek()
+            # A place that its owner's starts have sent back since is only taken again.
+            is_left = self._serve_head(lane) if head is not None and head[0] == place else True
+            following = self.cursors[lane].peek() if is_left else None
+            if following is not None:
+                heappush(waiting, (following[0], lane))
             if waiting:
                 heappush(heads, (self._cross_key(*waiting[0]), name))
+
+    def _placing(self, line: Line, position: int) -> OrderKey:
+        """Its place, behind what its owner starts in this cycle: a burst of submissions gains nothing."""
+        place = line.order_key(position)
+        entered = self._entered.get((line.order, line.owner))
+        if entered is None:
+            return place
+        standing = line.standing_from(entered.place) + entered.gpus
+        return (place[0], max(place[1], standing), place[2], place[3])
+
+    def _enter(self, line: Line, gpu_class: GpuClassName) -> None:
+        """Count a start against whoever owns it: those of theirs that follow stand where it puts them, and among
+        equals behind who has started less."""
+        index, seat = self.index, (line.order, line.owner)
+        if line.priority_class is not None and line.order is not Order.FIFO:
+            factor = line.priority_class.class_factor
+            index.standings.book(line.owner, line.gpus, index.policy.gpu_classes[gpu_class], factor)
+            before = self._entered[seat].gpus if seat in self._entered else 0
+            self._entered[seat] = Entered(index.standings.place_after_bookings(*seat), before + line.gpus)
 
     def _cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
         priority, _, submitted_at, workload_id = place
@@ -222,6 +255,7 @@ class Walk:
         """Take back what was booked, and have judged again whatever that concerned."""
         self.booked.roll_back()
         self.index.hours.forget()
+        self.index.standings.forget()
         self.index.dirty_lanes.update(dict.fromkeys(self.cursors))
         self.index.dirty_lines.update(dict.fromkeys(self.set_aside))
         self.index.withheld = self.withheld
@@ -310,6 +344,7 @@ class Walk:
             booked.unfunded_of_owner[line.owner] = booked.unfunded_of_owner.get(line.owner, 0) + gpus
             return False
         index.hours.book(shares)
+        self._enter(line, gpu_class)
         count_quota(lane.key.pool, gpu_class, gpus)
         booked.undo.append(partial(count_quota, lane.key.pool, gpu_class, -gpus))
         return index.quotas.over_nominal(lane.key.pool, gpu_class) > 0

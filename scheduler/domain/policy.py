@@ -10,6 +10,7 @@ from scheduler.domain.cluster import GpuClass
 from scheduler.domain.idleness import IdleRule, Retention
 from scheduler.domain.periods import PeriodLength
 from scheduler.domain.units import (
+    MS_PER_DAY,
     CohortName,
     GpuClassName,
     PerMille,
@@ -108,7 +109,11 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Guaranteed capacity of teams, with Kueue's meaning. `borrow_threshold` is its maxPriorityThreshold."""
+    """Guaranteed capacity of teams, with Kueue's meaning. `borrow_threshold` is its maxPriorityThreshold.
+
+    What has waited for `ageing_ms` goes before everything younger, whatever its priority, and is no victim of its
+    own pool's any more: so nothing starves.
+    """
 
     name: PoolName
     teams: tuple[TeamName, ...]
@@ -119,6 +124,14 @@ class Pool:
     reclaim_within_cohort: ReclaimWithinCohort = ReclaimWithinCohort.ANY
     borrow_within_cohort: BorrowWithinCohort = BorrowWithinCohort.NEVER
     borrow_threshold: int | None = None
+    ageing_ms: int = 7 * MS_PER_DAY
+
+
+@dataclass(frozen=True, slots=True)
+class FairShare:
+    """How the order `fair-share` looks back: use weighs half after `half_life_ms`."""
+
+    half_life_ms: int = 7 * MS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +189,7 @@ class Policy:
     pools: Mapping[PoolName, Pool]
     cohorts: Mapping[CohortName, Cohort] = field(default_factory=dict)
     projects: Mapping[ProjectName, Project] = field(default_factory=dict)
+    fair_share: FairShare = FairShare()
     limits: Limits = Limits()
     sandbox: SandboxTerms = SandboxTerms()
     images: tuple[str, ...] = ("*",)
@@ -191,6 +205,16 @@ class Policy:
     def idle_rule(self, kind: WorkloadKind, priority_class: PriorityClassName) -> IdleRule | None:
         """The first that covers such work; None: its rest is shown and nothing follows."""
         return next((rule for rule in self.idle_rules if rule.covers(kind, priority_class)), None)
+
+    def importance(self, project: ProjectName | None) -> PerMille:
+        """How much the project weighs in the order; personal work, and a project gone from the policy, as usual."""
+        known = self.projects.get(project) if project is not None else None
+        return known.importance if known is not None else PerMille(1000)
+
+    @cached_property
+    def looks_back(self) -> bool:
+        """Whether any pool orders by what people used before."""
+        return any(pool.order is Order.FAIR_SHARE for pool in self.pools.values())
 
     @cached_property
     def pool_of_team(self) -> Mapping[TeamName, Pool]:

@@ -74,6 +74,8 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
         yield f"cohorts.{cohort.name}.", f"its pools: {pools or 'none'}", _cohort(cohort)
     for project in policy.projects.values():
         yield f"projects.{project.name}.", f"work for {project.name}", _project(project)
+    half_life_hours = policy.fair_share.half_life_ms // MS_PER_HOUR
+    yield "fair_share.", "pools that order by fair share", {"half_life_hours": half_life_hours}
     yield "limits.", "everybody", _limits(policy)
     yield "sandbox.", "sandboxes that start", _sandbox(policy)
     for loop, rate in (
@@ -131,6 +133,7 @@ def _pool(item: Pool) -> Terms:
         "teams": _listed(item.teams),
         "cohort": item.cohort or "none",
         "order": item.order.value,
+        "ageing_hours": item.ageing_ms // MS_PER_HOUR,
         "within_pool": item.within_pool.value,
         "reclaim_within_cohort": item.reclaim_within_cohort.value,
         "borrow_within_cohort": item.borrow_within_cohort.value,

@@ -15,6 +15,7 @@ from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.service import Service
 from scheduler.entrypoints.settings import EXAMPLES, ClusterKind, Settings
 from scheduler.entrypoints.simulated import Simulation, open_simulation
+from scheduler.lifecycle.past_use import put_policy
 from scheduler.ports import Clock, Cluster, Ids, Store
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def _prepare(service: Service) -> None:
         service.world.load(books, now)
         current = books.control.current_policy()
     if current is not None:
-        service.world.put_policy(read_policy(current.text, current.name))
+        put_policy(service.store, service.world, read_policy(current.text, current.name), now)
     elif (first := _first_policy(settings)) is not None:
         text = first.read_text(encoding="utf-8")
         service.commands.apply_policy(SYSTEM, text, read_policy(text, first.name), now=now)

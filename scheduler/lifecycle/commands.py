@@ -25,6 +25,7 @@ from scheduler.domain.workloads import (
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.extend import extend_attempt
 from scheduler.lifecycle.grant import Award, award
+from scheduler.lifecycle.past_use import put_policy
 from scheduler.lifecycle.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.submit import judge, new_workload, with_defaults
 from scheduler.lifecycle.together import Together
@@ -221,7 +222,7 @@ class Commands:
             if current is None or current.hash != policy.hash:
                 batch.books.control.add_policy(version)
             batch.audit(caller, "apply policy", policy.hash, request_id=request_id)
-        self._world.put_policy(policy)
+        put_policy(self._store, self._world, policy, now)
         self.wake()
         return version
 

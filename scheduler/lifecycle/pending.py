@@ -6,6 +6,7 @@ from scheduler.domain.brakes import Pause, Stop
 from scheduler.domain.cluster import Node
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, NodeName, TierName, WorkloadId
+from scheduler.domain.usage import DecayedUse
 from scheduler.domain.workloads import Attempt, Workload
 
 
@@ -20,6 +21,7 @@ class Pending:
         self.balances: dict[AllowanceId, AllowanceBalance | None] = {}
         self.reservations: dict[WorkloadId, Reservation | None] = {}
         self.tiers: dict[EngineerId, TierName | None] = {}
+        self.usage: dict[EngineerId, DecayedUse | None] = {}
         self.pauses: tuple[Pause, ...] | None = None
         self.stops: tuple[Stop, ...] | None = None
 
@@ -32,6 +34,7 @@ class Pending:
             balances=self.balances,
             reservations=self.reservations,
             tiers=self.tiers,
+            usage=self.usage,
             pauses=self.pauses,
             stops=self.stops,
         )

@@ -16,6 +16,7 @@ from scheduler.domain.policy import (
     AtExhaustion,
     BorrowWithinCohort,
     Cohort,
+    FairShare,
     Limits,
     Order,
     Policy,
@@ -82,6 +83,7 @@ pools:
       mig-3g: {nominal_gpus: 32, borrowing_limit_gpus: 16, lending_limit_gpus: 8}
     cohort: lab
     order: fifo
+    ageing_hours: 72
     within_pool: Never
     reclaim_within_cohort: LowerPriority
     borrow_within_cohort: LowerPriority
@@ -91,6 +93,7 @@ cohorts:
   lab: {parent: company}
 projects:
   atlas: {team: vision, importance_per_mille: 1200, allowance_gpu_hours: 30}
+fair_share: {half_life_hours: 48}
 limits:
   gpus_per_engineer: 24
   gpus_per_team: 48
@@ -183,6 +186,7 @@ RESEARCH = Pool(
     reclaim_within_cohort=ReclaimWithinCohort.LOWER_PRIORITY,
     borrow_within_cohort=BorrowWithinCohort.LOWER_PRIORITY,
     borrow_threshold=50,
+    ageing_ms=72 * HOUR_MS,
 )
 SANDBOXES = IdleRule(
     "sandboxes",
@@ -207,6 +211,7 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         pools={RESEARCH.name: RESEARCH},
         cohorts={CohortName("company"): Cohort(CohortName("company")), LAB: Cohort(LAB, CohortName("company"))},
         projects={ATLAS.name: ATLAS},
+        fair_share=FairShare(48 * HOUR_MS),
         limits=Limits(24, 48, 12, 100 * HOUR_MS, 6 * 60_000, 50, 3),
         sandbox=SandboxTerms((BOX,), BOX, ("jupyter", "lab", "lab"), 7, 9000, 2),
         images=("registry.example.com/*",),

@@ -15,17 +15,33 @@ from scheduler.domain.cluster import GpuClass, Node, Placement
 from scheduler.domain.policy import (
     BorrowWithinCohort,
     Cohort,
+    FairShare,
     Limits,
     Order,
     Policy,
     Pool,
     PriorityClass,
+    Project,
     Quota,
     ReclaimWithinCohort,
     WithinPool,
 )
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import CohortName, Instant, NodeName, PerMille, PoolName, PriorityClassName, TeamName
+from scheduler.domain.units import (
+    MS_PER_DAY,
+    MS_PER_HOUR,
+    CohortName,
+    EngineerId,
+    Instant,
+    NodeName,
+    PerMille,
+    PoolName,
+    PriorityClassName,
+    ProjectName,
+    StandardGpuMs,
+    TeamName,
+)
+from scheduler.domain.usage import DecayedUse
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
 from tests.decision.builders import A100, H100, NOW, attempt, balance, node, workload
 
@@ -55,6 +71,7 @@ def policies(draw: st.DrawFn) -> Policy:
         for name, value in (("urgent", 3), ("standard", 2), ("spare", 1))
     ]
     pools = [draw(_pools(team)) for team in TEAMS]
+    importance = draw(mostly(1000, 500, 3000))
     return Policy(
         name="generated",
         hash="0",
@@ -66,6 +83,8 @@ def policies(draw: st.DrawFn) -> Policy:
             CohortName("all"): Cohort(CohortName("all")),
             CohortName("part"): Cohort(CohortName("part"), parent=draw(st.sampled_from([None, CohortName("all")]))),
         },
+        projects={ProjectName("apollo"): Project(ProjectName("apollo"), TeamName("red"), PerMille(importance))},
+        fair_share=FairShare(draw(st.sampled_from([MS_PER_HOUR, 7 * MS_PER_DAY]))),
         limits=Limits(
             gpus_per_engineer=draw(mostly(None, None, 4)),
             gpus_per_team=draw(mostly(None, None, 8)),
@@ -89,7 +108,8 @@ def _pools(draw: st.DrawFn, team: str) -> Pool:
         (TeamName(team),),
         quotas,
         cohort=draw(mostly(CohortName("all"), None, CohortName("part"))),
-        order=draw(st.sampled_from([Order.PACE, Order.FIFO])),
+        order=draw(st.sampled_from(Order)),
+        ageing_ms=draw(mostly(7 * MS_PER_DAY, 2_000, 400_000)),
         within_pool=draw(mostly(WithinPool.LOWER_PRIORITY, *WithinPool)),
         reclaim_within_cohort=draw(mostly(ReclaimWithinCohort.ANY, *ReclaimWithinCohort)),
         borrow_within_cohort=draw(st.sampled_from(BorrowWithinCohort)),
@@ -196,6 +216,7 @@ def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapsho
         for each in queued
         if known and draw(mostly(False, False, True))
     ]
+    used = [owner for owner in OWNERS if draw(st.booleans())]
     pauses = draw(mostly((), (), (Brake.LAUNCH,), (Brake.PREEMPT,)))
     return Snapshot(
         now=NOW,
@@ -205,6 +226,10 @@ def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapsho
         attempts={each.id: each for each in fitting([each for each in candidates if each is not None], by_name)},
         balances={each.allowance.id: each for each in draw(balances_of())},
         reservations={each.workload_id: each for each in reservations},
+        usage={
+            EngineerId(owner): DecayedUse(StandardGpuMs(draw(st.integers(0, 60)) * MS_PER_HOUR), NOW)
+            for owner in used
+        },
         pauses=tuple(Pause(brake, "ops", "test", NOW) for brake in pauses),
     )
 
@@ -213,7 +238,7 @@ def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapsho
 def splits(draw: st.DrawFn, first: Snapshot, last: Snapshot) -> list[Changes]:
     """From nothing over the first snapshot to the last, in one to four steps; the policy is the last's from the start."""
     steps = draw(st.integers(1, 4))
-    fields = ("nodes", "queued", "attempts", "balances", "reservations", "tiers")
+    fields = ("nodes", "queued", "attempts", "balances", "reservations", "tiers", "usage")
     entries: list[list[tuple[str, str, object]]] = [[] for _ in range(steps)]
     for name in fields:
         before, after = getattr(first, name), getattr(last, name)

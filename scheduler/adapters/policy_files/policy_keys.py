@@ -7,9 +7,10 @@ from enum import StrEnum
 
 from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, RETENTION, THRESHOLDS
 from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, Name, Text, Whole
+from scheduler.adapters.policy_files.order_keys import AGEING, FAIR_SHARE, ORDER
 from scheduler.adapters.policy_files.sections import Field, Section
 from scheduler.domain.periods import PeriodLength
-from scheduler.domain.policy import AtExhaustion, BorrowWithinCohort, Order, ReclaimWithinCohort, WithinPool
+from scheduler.domain.policy import AtExhaustion, BorrowWithinCohort, ReclaimWithinCohort, WithinPool
 from scheduler.domain.workloads import HoldMode
 
 # The bounds keep the largest possible hold (GPUs × time × weight × class factor) under 2^62, see domain.units.
@@ -125,7 +126,6 @@ QUOTAS = Field(
     "quotas", MapOf(Name("gpu_classes"), QUOTA, "GPU classes", low=1), "quota by GPU class", is_required=True
 )
 COHORT_OF_POOL = Field("cohort", Name("cohorts"), "the cohort that it lends to and borrows from", absent="none")
-ORDER = Field("order", Choice(Order), "order of its queue within a priority", default=Order.PACE)
 WITHIN_POOL = Field(
     "within_pool", Choice(WithinPool), "who of the pool may be a victim", default=WithinPool.LOWER_PRIORITY
 )
@@ -150,7 +150,7 @@ BORROW_THRESHOLD = Field(
 POOL = Section(
     "pools.NAME",
     "Guaranteed capacity of teams, with Kueue's meaning.",
-    (TEAMS, QUOTAS, COHORT_OF_POOL, ORDER, WITHIN_POOL, RECLAIM, BORROW, BORROW_THRESHOLD),
+    (TEAMS, QUOTAS, COHORT_OF_POOL, ORDER, AGEING, WITHIN_POOL, RECLAIM, BORROW, BORROW_THRESHOLD),
 )
 
 # cohorts, projects
@@ -274,6 +274,7 @@ COHORTS = Field(
     "cohorts", MapOf(Name(), COHORT, "cohorts"), "pools that lend to each other", default={}, absent="none"
 )
 PROJECTS = Field("projects", MapOf(Name(), PROJECT, "projects"), "what work is for", default={}, absent="none")
+LOOKING_BACK = Field("fair_share", FAIR_SHARE, "how `order: fair-share` looks back", absent="its defaults")
 LIMITS_OF_ALL = Field("limits", LIMITS, "bounds for everybody", absent="its defaults")
 SANDBOX_TERMS = Field("sandbox", SANDBOX, "what a sandbox may be", absent="its defaults")
 RATES = Field("stop_rates", STOP_RATES, "how fast each loop may stop work", absent="its defaults")
@@ -300,6 +301,7 @@ POLICY = Section(
         POOLS,
         COHORTS,
         PROJECTS,
+        LOOKING_BACK,
         LIMITS_OF_ALL,
         SANDBOX_TERMS,
         RATES,
@@ -317,6 +319,7 @@ SECTIONS: tuple[Section, ...] = (
     QUOTA,
     COHORT,
     PROJECT,
+    FAIR_SHARE,
     LIMITS,
     SANDBOX,
     STOP_RATES,

@@ -2,6 +2,7 @@
 
 import hashlib
 
+from scheduler.adapters.policy_files import order_keys
 from scheduler.adapters.policy_files import policy_keys as keys
 from scheduler.adapters.policy_files.document import parse
 from scheduler.adapters.policy_files.idle_keys import idle_rule, retention
@@ -15,6 +16,7 @@ from scheduler.domain.errors import RefusalCode
 from scheduler.domain.idleness import Retention
 from scheduler.domain.policy import (
     Cohort,
+    FairShare,
     Limits,
     Policy,
     Pool,
@@ -68,6 +70,7 @@ def check_policy(source: bytes | str, name: str) -> tuple[Policy | None, tuple[P
 def _policy(record: Record, name: str, digest: str) -> Policy:
     default_class = record.find(keys.DEFAULT_PRIORITY_CLASS)
     limits = record.find(keys.LIMITS_OF_ALL)
+    looking_back = record.find(keys.LOOKING_BACK)
     sandbox = record.find(keys.SANDBOX_TERMS)
     rates = record.find(keys.RATES)
     images = record.value(keys.IMAGES)
@@ -83,6 +86,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
         pools={PoolName(n): _pool(n, r) for n, r in record.value(keys.POOLS).items()},
         cohorts={CohortName(n): _cohort(n, r) for n, r in record.value(keys.COHORTS).items()},
         projects={ProjectName(n): _project(n, r) for n, r in record.value(keys.PROJECTS).items()},
+        fair_share=FairShare() if looking_back is None else order_keys.fair_share(looking_back),
         limits=Limits() if limits is None else _limits(limits),
         sandbox=SandboxTerms(images=images) if sandbox is None else _sandbox(sandbox, images),
         images=images,
@@ -144,7 +148,8 @@ def _pool(name: str, record: Record) -> Pool:
         teams=tuple(map(TeamName, record.value(keys.TEAMS))),
         quotas={GpuClassName(n): _quota(n, r) for n, r in record.value(keys.QUOTAS).items()},
         cohort=None if cohort is None else CohortName(cohort),
-        order=record.value(keys.ORDER),
+        order=record.value(order_keys.ORDER),
+        ageing_ms=record.value(order_keys.AGEING) * MS_PER_HOUR,
         within_pool=record.value(keys.WITHIN_POOL),
         reclaim_within_cohort=record.value(keys.RECLAIM),
         borrow_within_cohort=record.value(keys.BORROW),

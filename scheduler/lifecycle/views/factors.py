@@ -1,5 +1,6 @@
 """The factors of a workload's place in the queue, each with its value and what it means, as Slurm's sprio prints them."""
 
+from scheduler.decision.queue import STANDING
 from scheduler.decision.state import Explanation
 from scheduler.domain.pace import BANDS
 from scheduler.domain.periods import iso
@@ -15,9 +16,27 @@ def order_factors(explanation: Explanation | None, *, sees_pay: bool) -> tuple[F
         FactorView("pool", explanation.pool or "–", f"whose queue it stands in, ordered by {order}"),
         FactorView("priority", f"{explanation.priority_class} ({explanation.priority})", "higher goes first"),
     ]
-    if explanation.pace_band is not None and sees_pay:
-        pace = f"band {explanation.pace_band} of {BANDS - 1} ({(explanation.pace or 0) / 10:+.1f} %)"
-        factors.append(FactorView("pace", pace, "who is behind their allowance's plan goes first"))
+    if explanation.place is not None and sees_pay:
+        factors.append(_of_owner(explanation, explanation.place))
+        standing = f"{explanation.standing * 1000 / STANDING:.3f}"
+        factors.append(
+            FactorView("importance", f"{explanation.importance / 1000:g}", "of its project; divides (10 − band)")
+        )
+        factors.append(FactorView("standing", standing, "the quotient; within a priority, the smaller goes first"))
     submitted = iso(explanation.submitted_at)
     factors.append(FactorView("age", f"submitted {submitted}", "among equals, the earlier goes first"))
+    if explanation.ages_at is not None:
+        waits = (
+            "goes before everything younger" if explanation.is_aged else f"goes first from {iso(explanation.ages_at)}"
+        )
+        factors.append(FactorView("ageing", waits, "what has waited that long waits for nothing younger"))
     return tuple(factors)
+
+
+def _of_owner(explanation: Explanation, place: int) -> FactorView:
+    band = BANDS - 1 - place
+    if explanation.share is not None:
+        share = f"band {band} of {BANDS - 1} ({explanation.share / 10_000:.2f} % of the cluster)"
+        return FactorView("fair share", share, "who has used less of late goes first")
+    pace = f"band {band} of {BANDS - 1} ({(explanation.pace or 0) / 10:+.1f} %)"
+    return FactorView("pace", pace, "who is behind their allowance's plan goes first")

@@ -11,7 +11,7 @@ from scheduler.adapters.sql.tables.workloads import attempts, pods, reservations
 from scheduler.decision.snapshot import Reservation
 from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.records import PodRun
-from scheduler.domain.units import AttemptId, PodUid, WorkloadId
+from scheduler.domain.units import AttemptId, Instant, PodUid, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState
 
 _ATTEMPT = RowCodec(Attempt, attempts)
@@ -42,6 +42,13 @@ class SqlAttempts:
 
     def live(self) -> list[Attempt]:
         statement = select(*_ATTEMPT.columns).where(attempts.c.state.in_(_LIVE)).order_by(attempts.c.id)
+        return _ATTEMPT.read_all(self.connection.execute(statement))
+
+    def ended_since(self, at: Instant) -> list[Attempt]:
+        """In the order of their ends. Reads all attempts: asked at the start alone, where fair share looks back."""
+        statement = (
+            select(*_ATTEMPT.columns).where(attempts.c.ended_at >= at).order_by(attempts.c.ended_at, attempts.c.id)
+        )
         return _ATTEMPT.read_all(self.connection.execute(statement))
 
     def of_workload(self, workload_id: WorkloadId) -> list[Attempt]:

@@ -1,0 +1,73 @@
+"""The worked examples of docs/scheduling.md, computed by the code that decides."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from scheduler.decision.decide import step
+from scheduler.decision.queue import STANDING
+from scheduler.decision.snapshot import Changes, Snapshot
+from scheduler.decision.state import State
+from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.periods import PeriodLength, period_at
+from scheduler.domain.policy import Project
+from scheduler.domain.units import MS_PER_HOUR, PerMille, ProjectName, TeamName, WorkloadId
+from tests.decision.builders import NOW, SPARE, STANDARD, URGENT, balance, policy, pool, snapshot, workload
+from tests.docs.markdown import ROOT, read
+
+PAGE = read(ROOT / "docs/scheduling.md")
+CLASSES = {each.name: each for each in (SPARE, STANDARD, URGENT)}
+
+
+def table(chapter: str) -> list[dict[str, str]]:
+    """The first table of a chapter's example, row by row."""
+    example = PAGE.split(f"\n## {chapter}\n")[1].split("\n### Example\n")[1].split("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in example.splitlines()
+        if line.startswith("|") and not re.fullmatch(r"[|-]+", line)
+    ]
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+
+
+def cold(world: Snapshot) -> State:
+    everything: dict[str, Any] = {name: getattr(world, name) for name in vars(world) if name != "now"}
+    return step(State(), Changes(**everything), world.now)[0]
+
+
+def in_band(owner: str, band: int) -> AllowanceBalance:
+    """Hours such that the owner's pace is in the middle of that band now."""
+    period = period_at(NOW, PeriodLength.MONTH, "UTC")
+    time_left = (period.ends_at - NOW) / (period.ends_at - period.starts_at)
+    pace = (band * 200 + 100 - 1000) / 1000
+    return balance(owner, 1_000_000 * (time_left + pace), granted=1_000_000)
+
+
+def test_the_example_of_the_order_is_in_that_order() -> None:
+    rows = table("Order")
+    atlas = Project(ProjectName("atlas"), TeamName("red"), PerMille(2000))
+    rules = replace(policy(pool("red", gpus=64)), projects={atlas.name: atlas})
+    queued = [
+        workload(
+            row["workload"],
+            owner=row["workload"],
+            priority_class=CLASSES[row["class"]],  # type: ignore[index] # a name as read
+            project=row["project"] if row["project"] != "–" else None,
+            age=int(row["waited"].removesuffix(" h")) * MS_PER_HOUR // 1000,
+        )
+        for row in rows
+    ]
+    bands = {row["workload"]: int(row["band of the owner's pace"]) for row in rows}
+    balances = [in_band(owner, band) for owner, band in bands.items()]
+    state = cold(snapshot({}, queued, by=rules, balances=balances))
+
+    assert state.queue() == [row["workload"] for row in rows]
+    for row in rows:
+        explained = state.explain(WorkloadId(row["workload"]))
+        assert explained is not None
+        assert str(explained.priority) == row["value"]
+        standing = explained.standing * 1000 // STANDING
+        assert explained.is_aged or (9 - (explained.place or 0), str(standing)) == (
+            bands[row["workload"]],
+            row["standing"],
+        )

@@ -1,0 +1,70 @@
+"""What fair share remembers: the use of attempts that ended, told to the decision and found again after a restart."""
+
+from dataclasses import replace
+
+from scheduler.domain.funding import FundingShare
+from scheduler.domain.observations import PodPhase
+from scheduler.domain.policy import FairShare, Order, Policy
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, StandardGpuMs
+from scheduler.domain.usage import ENTRY_MS, DecayedUse
+from scheduler.lifecycle.past_use import put_policy
+from scheduler.lifecycle.world import World
+from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen, policy
+
+LONG = 1_000_000 * MS_PER_HOUR
+"""So long a half-life that what is used weighs what it was."""
+
+
+def fair() -> Policy:
+    known = policy()
+    pools = {name: replace(pool, order=Order.FAIR_SHARE) for name, pool in known.pools.items()}
+    return replace(known, pools=pools, fair_share=FairShare(LONG))
+
+
+def run_for_an_hour(company: Company) -> None:
+    """Two GPUs for an hour, by Ada."""
+    grant = company.grant("ada", 10)
+    workload = company.submit()
+    company.launch(workload, FundingShare(grant, 4 * MS_PER_HOUR))
+    company.give_job(workload)
+    start, end = company.now, later(company.now, 3600)
+    company.see(changes(job_seen(workload, is_suspended=False), pod_seen(workload, started_at=start)))
+    company.now = end
+    pod = pod_seen(workload, started_at=start, finished_at=end, phase=PodPhase.SUCCEEDED, exit_code=0)
+    company.see(changes(pod, job_seen(workload, is_suspended=False, is_complete=True)))
+
+
+def test_what_ended_is_remembered_and_told_to_the_decision() -> None:
+    company = Company(fair())
+    run_for_an_hour(company)
+    use = DecayedUse(StandardGpuMs(2 * (MS_PER_HOUR + ENTRY_MS)), company.now)
+    told = company.world.take_changes().usage
+
+    assert list(told) == [company.engineer("ada").id]
+    assert abs((told[company.engineer("ada").id] or use).amount - use.amount) < 10
+    company.close()
+
+
+def test_a_restart_finds_the_same_use_in_the_books() -> None:
+    company = Company(fair())
+    run_for_an_hour(company)
+    restarted = World()
+    put_policy(company.store, restarted, fair(), Instant(company.now + 30 * MS_PER_MINUTE))
+
+    assert restarted.usage == company.world.usage
+    assert restarted.everything().usage == company.world.usage
+    company.close()
+
+
+def test_a_policy_that_does_not_look_back_remembers_nobody() -> None:
+    company = Company(fair())
+    run_for_an_hour(company)
+    ada = company.engineer("ada").id
+    company.world.take_changes()
+    put_policy(company.store, company.world, policy(), company.now)
+
+    assert company.world.usage == {}
+    assert company.world.take_changes().usage == {ada: None}
+    put_policy(company.store, company.world, fair(), company.now)
+    assert set(company.world.usage) == {ada}
+    company.close()
