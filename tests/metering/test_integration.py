@@ -1,3 +1,4 @@
+import random
 from dataclasses import replace
 from itertools import pairwise
 
@@ -164,3 +165,21 @@ def test_energy_is_conserved_whatever_the_windows(steps: list[int]) -> None:
     _, rest = close(state, RULES)
     total = sum(window.energy.millijoules for window in (*windows, *rest) if window.energy is not None)
     assert total == sum(steps)
+
+
+@given(st.lists(st.integers(50, 700), min_size=40, max_size=200), st.randoms(use_true_random=False))
+def test_energy_is_that_of_the_power_whatever_the_sampler_missed(watts: list[int], chance: random.Random) -> None:
+    """Power changes every 10 s; the counter steps every 100 ms, and readings come late or not at all."""
+    power_mw = [each * 1_000 for each in watts for _ in range(100)]
+    counter = [0]
+    for milliwatts in power_mw:
+        counter.append(counter[-1] + milliwatts // 10)
+    samples, at_ms = [], 0
+    while at_ms < len(power_mw) * 100:
+        samples.append(sample(at_ms, energy_millijoules=counter[at_ms // 100]))
+        at_ms += chance.choice((5_000, 5_000, 5_000, 5_040, 4_970, 60_000))
+    state, windows = fold(samples)
+    windows += close(state, RULES)[1]
+    told = sum(window.energy.millijoules for window in windows if window.energy is not None)
+    last_ms = samples[-1].at - START
+    assert abs(told - sum(power_mw[: last_ms // 100]) // 10) <= told // 100

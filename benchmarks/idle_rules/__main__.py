@@ -1,0 +1,87 @@
+"""What the idle rules find on machine-days of known truth, and whom they would have stopped wrongly; beside peers' rules.
+
+python -m benchmarks.idle_rules [--seeds 2] prints one JSON object. Every pattern of use is generated with every disturbance
+of its reading (none; gaps; reboots; a clock that is set), as many days of each as there are seeds: simulated, none of them
+recorded. All rules have a window of 30 minutes and no startup grace. *Precision* is the share of what was judged idle-held
+that was so; *recall* the share found of the GPU-hours in idle spells longer than the window and its warnings (goal: 0.95).
+A *wrongful* stop is one of an attempt that used a GPU in the window before, as far as it was read; *unread* counts those
+whose use fell into a gap of the reading alone. Hours are GPU-hours from each rightful stop to the next use.
+"""
+
+import argparse
+from typing import Any
+
+import orjson
+
+from benchmarks.idle_rules.days import DISTURBANCES, PATTERNS, day_of
+from benchmarks.idle_rules.rules import PEERS, Found, Score, attempt_of, stops_of
+from benchmarks.measured import keep
+
+GOAL_RECALL = 0.95
+READINGS: dict[str, dict[str, bool]] = {
+    "ours": {},
+    "ours on a gauge and the energy counter": {"gauge": True},
+    "ours on a gauge alone": {"gauge": True, "energy": False},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=2, help="days of each pattern and disturbance")
+    result = keep("idle_rules", measure(parser.parse_args().seeds))
+    print(orjson.dumps(result, option=orjson.OPT_INDENT_2).decode())
+
+
+def measure(seeds: int) -> dict[str, Any]:
+    found = {pattern: Found() for pattern in PATTERNS}
+    by_pattern = {pattern: Score() for pattern in PATTERNS}
+    by_rule = {rule: Score() for rule in (*READINGS, *PEERS)}
+    for pattern in PATTERNS:
+        for disturbance in DISTURBANCES:
+            for seed in range(seeds):
+                _add(pattern, disturbance, seed, found[pattern], by_pattern[pattern], by_rule)
+    return {
+        "days": len(PATTERNS) * len(DISTURBANCES) * seeds,
+        "goal recall": GOAL_RECALL,
+        "is recall met": all(each.recall is None or each.recall >= GOAL_RECALL for each in found.values()),
+        "wrongful stops": by_rule["ours"].wrongful,
+        "patterns": {
+            pattern: {
+                "precision": found[pattern].precision,
+                "recall": found[pattern].recall,
+                "idle GPU-hours": _hours(found[pattern].idle_s),
+                **_told(by_pattern[pattern]),
+            }
+            for pattern in PATTERNS
+        },
+        "rules": {rule: _told(score) for rule, score in by_rule.items()},
+    }
+
+
+def _add(pattern: str, disturbance: str, seed: int, found: Found, own: Score, by_rule: dict[str, Score]) -> None:
+    day, chance = day_of(pattern, disturbance, seed)
+    for rule, reading in READINGS.items():
+        judgement = attempt_of(day, chance, **reading)
+        by_rule[rule].add(day, stops_of(judgement))
+        if rule == "ours":
+            found.add(day, judgement)
+            own.add(day, stops_of(judgement))
+    for rule, stops in PEERS.items():
+        by_rule[rule].add(day, stops(day))
+
+
+def _told(score: Score) -> dict[str, Any]:
+    return {
+        "stops": score.stops,
+        "wrongful": score.wrongful,
+        "unread": score.unread,
+        "GPU-hours returned": _hours(score.returned_s),
+    }
+
+
+def _hours(seconds: int) -> float:
+    return round(seconds / 3_600, 1)
+
+
+if __name__ == "__main__":
+    main()
