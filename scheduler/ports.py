@@ -16,7 +16,15 @@ from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.people import Caller, Engineer, Role
-from scheduler.domain.records import AuditEvent, CommandRecord, PodRun, PolicyVersion, RecordedVerdict, Sandbox
+from scheduler.domain.records import (
+    AuditEvent,
+    CommandRecord,
+    PodRun,
+    PolicyVersion,
+    PriceBookVersion,
+    RecordedVerdict,
+    Sandbox,
+)
 from scheduler.domain.units import (
     STANDARD_GPU,
     AllowanceId,
@@ -34,7 +42,7 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.ledger.holds import Hold
-from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
 from scheduler.metering.keeping import IdleBook, SampleBook
 from scheduler.metering.samples import Reading
 
@@ -140,8 +148,9 @@ class JournalBook(Protocol):
         starts_at: Instant | None = None,
         ends_at: Instant | None = None,
         attempt_id: AttemptId | None = None,
+        transactions: Sequence[TransactionKind] | None = None,
     ) -> Iterator[PostedEntry]:
-        """In posting order; a period is half-open on `at`."""
+        """In posting order; a period is half-open on `at`. `kinds` are those of accounts."""
         ...
 
     def sums(
@@ -154,6 +163,12 @@ class JournalBook(Protocol):
         self, *, ends_at: Instant, accounts: Sequence[Account], unit: Unit = STANDARD_GPU
     ) -> Mapping[Account, int]:
         """The balances that the entries dated before `ends_at` make."""
+        ...
+
+    def kind_totals(
+        self, *, kinds: Sequence[AccountKind], ends_at: Instant, unit: Unit = STANDARD_GPU
+    ) -> Mapping[AccountKind, int]:
+        """The same, of all accounts of a kind together."""
         ...
 
     def differences(self) -> list[BalanceDifference]:
@@ -349,6 +364,20 @@ class ControlBook(Protocol):
     def put_setting(self, key: str, value: str) -> None: ...
 
 
+class PriceShelf(Protocol):
+    """Price books as they were applied: none is ever changed."""
+
+    def add(self, version: PriceBookVersion) -> None:
+        """`seq` is given by the book."""
+        ...
+
+    def current(self) -> PriceBookVersion | None: ...
+
+    def versions(self, limit: int = 50) -> list[PriceBookVersion]:
+        """Newest first."""
+        ...
+
+
 class Books(Protocol):
     """Everything that one transaction can read and write."""
 
@@ -372,6 +401,8 @@ class Books(Protocol):
     def samples(self) -> SampleBook: ...
     @property
     def idleness(self) -> IdleBook: ...
+    @property
+    def prices(self) -> PriceShelf: ...
 
 
 class Store(Protocol):

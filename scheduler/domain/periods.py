@@ -92,7 +92,12 @@ _NAMES: tuple[tuple[PeriodLength, str], ...] = (
 
 
 def period_named(name: str, time_zone: str) -> Period:
-    """The period of that name. Raises InvalidInput for a name that is none, such as 2026-13."""
+    """The period of that name, or from one day or instant to another: `2026-10-01/2026-10-15`, the end exclusive.
+
+    Raises InvalidInput for a name that is none, such as 2026-13.
+    """
+    if "/" in name:
+        return _interval(name, time_zone)
     for length, pattern in _NAMES:
         match = re.fullmatch(pattern, name)
         if match is None:
@@ -103,10 +108,34 @@ def period_named(name: str, time_zone: str) -> Period:
             break
         noon = to_instant(datetime(*moment, 12, tzinfo=ZoneInfo(time_zone)))
         return period_at(noon, length, time_zone)
-    raise InvalidInput(
-        f"{name[:40]!r} names no period",
+    raise _no_period(name)
+
+
+def _interval(name: str, time_zone: str) -> Period:
+    start, _, end = name.partition("/")
+    starts_at, ends_at = _bound(start, time_zone), _bound(end, time_zone)
+    if starts_at is None or ends_at is None or starts_at >= ends_at:
+        raise _no_period(name)
+    return Period(name, starts_at, ends_at)
+
+
+def _bound(text: str, time_zone: str) -> Instant | None:
+    """Midnight of a day in the time zone, or an instant with an offset of its own."""
+    is_day = re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) is not None
+    if not is_day and re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})", text) is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return to_instant(moment.replace(tzinfo=ZoneInfo(time_zone)) if is_day else moment)
+
+
+def _no_period(name: str) -> InvalidInput:
+    return InvalidInput(
+        f"{name[:60]!r} names no period",
         where="period",
-        expected="such as 2026-11, 2026-W47, 2026-Q4, 2026-11-20 or 2026",
+        expected="such as 2026-11, 2026-W47, 2026-Q4, 2026-11-20, 2026 or 2026-11-01/2026-11-15",
     )
 
 

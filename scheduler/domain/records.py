@@ -107,6 +107,18 @@ class PolicyVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceBookVersion:
+    """A price book as it was applied."""
+
+    hash: str
+    name: str
+    text: str
+    applied_at: Instant
+    applied_by: str
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Sandbox:
     """What is kept of a sandbox beside its workload: the key its server asks for, extensions used, last activity."""
 

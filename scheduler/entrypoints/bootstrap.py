@@ -8,6 +8,7 @@ from scheduler.adapters.clock import SystemClock
 from scheduler.adapters.ids import RandomIds
 from scheduler.adapters.policy_files.people import read_people
 from scheduler.adapters.policy_files.policy_reader import read_policy
+from scheduler.adapters.policy_files.prices import read_prices
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import EngineerId, Instant
@@ -20,7 +21,7 @@ from scheduler.ports import Clock, Cluster, Ids, Store
 
 log = logging.getLogger(__name__)
 
-SYSTEM = Caller("system:bootstrap", frozenset({Role.OPERATOR, Role.PEOPLE}))
+SYSTEM = Caller("system:bootstrap", frozenset({Role.OPERATOR, Role.PEOPLE, Role.FINANCE}))
 
 
 def build(
@@ -71,11 +72,17 @@ def _prepare(service: Service) -> None:
     with service.store.reading() as books:
         service.world.load(books, now)
         current = books.control.current_policy()
+        prices = books.prices.current()
     if current is not None:
         put_policy(service.store, service.world, read_policy(current.text, current.name), now)
     elif (first := _first_policy(settings)) is not None:
         text = first.read_text(encoding="utf-8")
         service.commands.apply_policy(SYSTEM, text, read_policy(text, first.name), now=now)
+    if prices is not None:
+        service.world.price_book = read_prices(prices.text, prices.name)
+    elif (book := _first_prices(settings)) is not None:
+        text = book.read_text(encoding="utf-8")
+        service.pricing.apply(SYSTEM, text, read_prices(text, book.name), now=now)
     if (directory := _first_people(settings)) is not None and not service.world.people:
         text = directory.read_text(encoding="utf-8")
         people = read_people(text, directory.name, lambda _: EngineerId(service.ids.new("e")))
@@ -97,6 +104,12 @@ def _first_policy(settings: Settings) -> Path | None:
     """What was given, or, for the embedded default alone, the example."""
     is_embedded = settings.cluster is ClusterKind.SIMULATED
     return settings.policy or (EXAMPLES / "example.yaml" if is_embedded else None)
+
+
+def _first_prices(settings: Settings) -> Path | None:
+    """What was given, or the example where the example policy is in force: prices are of a policy's GPU classes."""
+    is_example = settings.cluster is ClusterKind.SIMULATED and settings.policy is None
+    return settings.prices or (EXAMPLES / "prices.yaml" if is_example else None)
 
 
 def _first_people(settings: Settings) -> Path | None:

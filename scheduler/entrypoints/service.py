@@ -14,6 +14,7 @@ from scheduler.lifecycle.cycle import Cycle, CycleReport
 from scheduler.lifecycle.grant import expire_due, grant_period
 from scheduler.lifecycle.keep import Kept, keep_funded
 from scheduler.lifecycle.meter import Meter
+from scheduler.lifecycle.price import Pricing
 from scheduler.lifecycle.reclaim import IdleReclaim, Reclaimed
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.wanted import Exemptions
@@ -50,6 +51,7 @@ class Service:
         self.simulation = simulation
         self.world = World()
         self.commands = Commands(store, self.world, ids, namespace=settings.namespace)
+        self.pricing = Pricing(store, self.world)
         self.meter = Meter(store, self.world)
         self.exemptions = Exemptions(store, self.world)
         self.idle_reclaim = IdleReclaim(self.world, acts=not settings.observe)

@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address to listen on")
     port: int = Field(8410, description="The port to listen on")
     policy: Path | None = Field(None, description="A policy to apply at the first start")
+    prices: Path | None = Field(None, description="A price book to apply at the first start")
     people: Path | None = Field(None, description="A people directory to apply at the first start")
     bootstrap_token: str | None = Field(
         None, description="A token with the roles operator and auditor, made at start"

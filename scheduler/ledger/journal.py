@@ -41,11 +41,13 @@ class AccountKind(StrEnum):
     UNFUNDED = "unfunded"
     REFUNDS = "refunds"
     EXPIRED = "expired"
+    CORRECTED = "corrected"
+    """Money by which closed charges were corrected: of who paid, against the platform."""
 
     @property
     def may_go_below_zero(self) -> bool:
         """Whether its balance is a contra: an allowance's floor is its overdraft, all others' zero."""
-        return self in {AccountKind.ISSUED, AccountKind.OVERRUN, AccountKind.UNFUNDED, AccountKind.REFUNDS}
+        return self not in {AccountKind.ALLOWANCE, AccountKind.HELD, AccountKind.CHARGED, AccountKind.EXPIRED}
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -32,6 +32,8 @@ class StatementLine:
     overrun: int = 0
     unfunded: int = 0
     memo: str = ""
+    transaction_id: str = field(default="", compare=False)
+    """Of its first transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +143,5 @@ class _Line:
             overrun=self.overrun,
             unfunded=self.unfunded,
             memo=self.first.memo,
+            transaction_id=self.first.transaction_id,
         )

@@ -32,6 +32,7 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.usage import NO_USE, DecayedUse
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
+from scheduler.finance.price_book import PriceBook
 from scheduler.lifecycle.observed_only import ObservedOnly
 from scheduler.lifecycle.pending import Pending
 from scheduler.metering.devices import Inventory
@@ -58,6 +59,7 @@ class World:
     deciding: AbstractContextManager[bool] = field(default_factory=threading.RLock)
     """Held while the decision's memory changes or is read."""
     policy: Policy | None = None
+    price_book: PriceBook | None = None
     people: dict[EngineerId, Engineer] = field(default_factory=dict)
     by_subject: dict[str, Engineer] = field(default_factory=dict)
     nodes: dict[NodeName, Node] = field(default_factory=dict)

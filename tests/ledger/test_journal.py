@@ -57,7 +57,9 @@ def test_a_transfer_always_balances(amount: int, gpu_ms: int) -> None:
 
 def test_only_contra_accounts_may_go_below_zero() -> None:
     below = {kind for kind in AccountKind if kind.may_go_below_zero}
-    assert below == {AccountKind.ISSUED, AccountKind.OVERRUN, AccountKind.UNFUNDED, AccountKind.REFUNDS}
+    assert below == {AccountKind.ISSUED, AccountKind.OVERRUN, AccountKind.UNFUNDED, AccountKind.REFUNDS} | {
+        AccountKind.CORRECTED
+    }
 
 
 def test_charges_tell_who_paid_by_the_owner_of_their_account() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from enum import StrEnum
 
-from scheduler.adapters.policy_files import people, policy_keys
+from scheduler.adapters.policy_files import people, policy_keys, price_keys
 from scheduler.adapters.policy_files.sections import Field, Section
 
 
@@ -15,6 +15,11 @@ def policy_reference() -> str:
 def people_reference() -> str:
     """Every key of a people directory."""
     return _tables(people.SECTIONS)
+
+
+def price_reference() -> str:
+    """Every key of a price book."""
+    return _tables(price_keys.SECTIONS)
 
 
 def _tables(sections: Iterable[Section]) -> str:

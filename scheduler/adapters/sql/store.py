@@ -16,6 +16,7 @@ from scheduler.adapters.sql.books.control import SqlControl
 from scheduler.adapters.sql.books.idleness import SqlIdleness
 from scheduler.adapters.sql.books.journal import SqlJournal
 from scheduler.adapters.sql.books.people import SqlPeople
+from scheduler.adapters.sql.books.prices import SqlPrices
 from scheduler.adapters.sql.books.samples import SqlSamples
 from scheduler.adapters.sql.books.verdicts import SqlVerdicts
 from scheduler.adapters.sql.books.workloads import SqlWorkloads
@@ -33,6 +34,7 @@ from scheduler.ports import (
     HoldBook,
     JournalBook,
     PeopleBook,
+    PriceShelf,
     VerdictBook,
     WorkloadBook,
 )
@@ -120,6 +122,7 @@ class SqlBooks:
     control: ControlBook
     samples: SampleBook
     idleness: IdleBook
+    prices: PriceShelf
 
 
 def books_on(connection: Connection) -> SqlBooks:
@@ -134,6 +137,7 @@ def books_on(connection: Connection) -> SqlBooks:
         control=SqlControl(connection),
         samples=SqlSamples(connection),
         idleness=SqlIdleness(connection),
+        prices=SqlPrices(connection),
     )
 
 

@@ -5,20 +5,10 @@ by `python -m scheduler.entrypoints.api.codes`.
 """
 
 import sys
-from dataclasses import dataclass
 
 from scheduler.domain.errors import RefusalCode
-
-
-@dataclass(frozen=True, slots=True)
-class CodeText:
-    """`status` is the HTTP status. A remedy here is the general one; a refusal may carry a better one of its own."""
-
-    status: int
-    title: str
-    meaning: str
-    remedy: str
-
+from scheduler.entrypoints.api.code_text import CodeText
+from scheduler.entrypoints.api.money_codes import MONEY_CODES
 
 _C = RefusalCode
 
@@ -329,6 +319,7 @@ CODES: dict[RefusalCode, CodeText] = {
         "An error that nobody foresaw; the log has it under the request id.",
         "Try again; if it stays, give the operators the request id.",
     ),
+    **MONEY_CODES,
 }
 
 

@@ -3,6 +3,7 @@
 - An instant becomes RFC 3339 in UTC.
 - A field that counts GPU time becomes two: `charged` gives `charged_ms`, the exact integer, and `charged_hours`, text
   with one decimal. (`gpu_ms` gives `gpu_ms` and `gpu_hours`.)
+- A field of money becomes two: `cost_micro`, the exact integer, and `cost`, its decimal text.
 - Properties of a dataclass stand beside its fields; sets are sorted; an absent value is null and never 0.
 """
 
@@ -16,6 +17,7 @@ from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
+from scheduler.domain.money import decimal_text
 from scheduler.domain.periods import iso
 from scheduler.domain.units import MS_PER_HOUR, Instant
 
@@ -41,6 +43,9 @@ GPU_TIME_FIELDS = frozenset(
     }
 )
 """Fields of the views that are GPU-milliseconds: charged ones, except `gpu_ms` and `capacity`, which are physical."""
+
+MONEY_SUFFIX = "_micro"
+"""Fields of money end so: micro-units."""
 
 Render = Callable[[Any], Any]
 
@@ -135,7 +140,10 @@ def _of_dataclass(shape: type) -> Render:
         out: dict[str, Any] = {}
         for name, inner, is_gpu_time in plan:
             item = getattr(value, name)
-            if is_gpu_time:
+            if name.endswith(MONEY_SUFFIX):
+                out[name] = item
+                out[name.removesuffix(MONEY_SUFFIX)] = None if item is None else decimal_text(item)
+            elif is_gpu_time:
                 stem = name.removesuffix("_ms")
                 out[f"{stem}_ms"] = item
                 out[f"{stem}_hours"] = hours_text(item)

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
 from scheduler.domain.units import Instant
-from scheduler.entrypoints.api.rendering import GPU_TIME_FIELDS
+from scheduler.entrypoints.api.rendering import GPU_TIME_FIELDS, MONEY_SUFFIX
 
 _SCALARS: Mapping[type, Mapping[str, Any]] = {
     str: {"type": "string"},
@@ -59,6 +59,10 @@ def _object(shape: type) -> dict[str, Any]:
             stem = field.name.removesuffix("_ms")
             properties[f"{stem}_ms"] = {"type": "integer"}
             properties[f"{stem}_hours"] = {"type": "string", "pattern": r"^-?\d+\.\d$"}
+        elif field.name.endswith(MONEY_SUFFIX):
+            is_known = hints[field.name] is int
+            properties[field.name] = schema_of(hints[field.name])
+            properties[field.name.removesuffix(MONEY_SUFFIX)] = schema_of(str if is_known else str | None)
         else:
             properties[field.name] = schema_of(hints[field.name])
     for name, member in vars(shape).items():

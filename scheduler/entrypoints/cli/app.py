@@ -37,6 +37,7 @@ PARTS: dict[str, Part] = {
     "balance": Part("money", _HOURS),
     "statement": Part("money", _HOURS),
     "grant": Part("money", _HOURS),
+    "prices": Part("prices", _HOURS, is_group=True),
     "nodes": Part("cluster", _PLATFORM),
     "top": Part("cluster", _PLATFORM),
     "gpu": Part("gpu", _PLATFORM, is_group=True),

@@ -59,7 +59,17 @@ def exit_code_of(refusal: Refusal) -> ExitCode:
     return ExitCode.UNAVAILABLE if status >= 500 else ExitCode.REFUSED
 
 
-_FILES = frozenset({RefusalCode.INVALID_POLICY, RefusalCode.INVALID_DIRECTORY, RefusalCode.INVALID_TRACE})
+_FILES = frozenset(
+    {
+        RefusalCode.INVALID_POLICY,
+        RefusalCode.INVALID_DIRECTORY,
+        RefusalCode.INVALID_TRACE,
+        RefusalCode.INVALID_PRICES,
+        RefusalCode.UNKNOWN_CURRENCY,
+        RefusalCode.PRICE_GAP,
+        RefusalCode.PRICE_OVERLAP,
+    }
+)
 
 
 def report(refusal: Refusal) -> ExitCode:

@@ -59,6 +59,9 @@ def serve(
     policy: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Applied at the first start.")
     ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Applied at the first start.")
+    ] = None,
     people: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Applied at the first start.")
     ] = None,

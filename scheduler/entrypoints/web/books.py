@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.periods import Period, period_at
-from scheduler.domain.units import EngineerId, Instant
+from scheduler.domain.units import Instant
 from scheduler.entrypoints.web.charts import segments, sparkline, stacked_bar
 from scheduler.entrypoints.web.pages import Pages
 from scheduler.entrypoints.web.visitors import signed_in
@@ -45,7 +45,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
         visitor = signed_in(request, service)
         moments = pages.moments()
         current = period_name(period) or _period_at(pages, moments.now).name
-        view = service.views.statement(visitor.caller, current, moments.now, EngineerId(owner) if owner else None)
+        view = service.views.statement(visitor.caller, current, moments.now, owner or None)
         before, after = neighbours(pages, view.starts_at, view.ends_at)
         return pages.render(
             request,

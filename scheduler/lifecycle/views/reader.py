@@ -5,18 +5,23 @@ from dataclasses import replace
 
 from scheduler.decision.state import Explanation, State
 from scheduler.domain.allowances import holders_for
-from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
+from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.funding import payers
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import Period, period_at, period_named
 from scheduler.domain.policy import Policy
-from scheduler.domain.records import AuditEvent, PolicyVersion
-from scheduler.domain.units import EngineerId, Instant, TeamName, WorkloadId
+from scheduler.domain.records import AuditEvent, PolicyVersion, PriceBookVersion
+from scheduler.domain.units import EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadState
+from scheduler.finance.hour_cost import HourCost
+from scheduler.finance.price_book import PriceBook
 from scheduler.lifecycle.views.agents import AgentView, agent_views
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
 from scheduler.lifecycle.views.cluster import cluster_view
 from scheduler.lifecycle.views.factors import order_factors
+from scheduler.lifecycle.views.months import month_view
+from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
+from scheduler.lifecycle.views.prices import hour_cost_view
 from scheduler.lifecycle.views.shapes import (
     BalanceView,
     ClusterView,
@@ -28,7 +33,7 @@ from scheduler.lifecycle.views.shapes import (
     WorkloadPage,
     WorkloadView,
 )
-from scheduler.lifecycle.views.statements import month_view, statement_view
+from scheduler.lifecycle.views.statements import LINES_MAX, statement_view
 from scheduler.lifecycle.views.usage import curve_view, decision_view, idle_view, readings, usage_views
 from scheduler.lifecycle.views.usage_shapes import DecisionView
 from scheduler.lifecycle.views.workloads import attempt_views, fresh_view, verdict_view, workload_view
@@ -40,7 +45,6 @@ NAMES_LOOKED_AT = 500
 """A name means the latest workload of that name among so many."""
 
 SEES_ALL = (Role.OPERATOR, Role.AUDITOR)
-SEES_MONEY = (Role.FINANCE, Role.AUDITOR, Role.PEOPLE)
 
 
 class Views:
@@ -146,10 +150,31 @@ class Views:
         with self._store.reading() as books:
             return balance_view(books, self._world, engineer, now)
 
-    def statement(self, caller: Caller, period: str, now: Instant, owner: EngineerId | None = None) -> StatementView:
-        engineer = self._engineer(caller, owner)
+    def statement(
+        self, caller: Caller, period: str, now: Instant, owner: str | None = None, lines_max: int = LINES_MAX
+    ) -> StatementView:
+        whose = owner_for(self._world, caller, owner)
         with self._store.reading() as books:
-            return statement_view(books, engineer, self._period(period, now))
+            return statement_view(books, self._world.price_book, whose, self._period(period, now), lines_max)
+
+    def require_price_book(self) -> PriceBook:
+        """Raises Conflict (`no-prices`)."""
+        book = self._world.price_book
+        if book is None:
+            raise Conflict("there is no price book yet", code=RefusalCode.NO_PRICES)
+        return book
+
+    def price_books(self, caller: Caller, limit: int = 50) -> list[PriceBookVersion]:
+        """As they were applied, newest first."""
+        del caller
+        with self._store.reading() as books:
+            return books.prices.versions(limit)
+
+    def hour_cost(self, caller: Caller, gpu_class: str, pool: str, at: Instant) -> HourCost:
+        """What a GPU-hour costs then, in its parts: for those who see money, and those who run the platform."""
+        caller.require(*SEES_MONEY, *SEES_ALL)
+        with self._store.reading() as books:
+            return hour_cost_view(books, self.require_price_book(), GpuClassName(gpu_class), PoolName(pool), at)
 
     def month(self, caller: Caller, period: str | None, now: Instant) -> MonthView:
         caller.require(Role.FINANCE, Role.AUDITOR, Role.OPERATOR)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from scheduler.domain.brakes import Pause
 from scheduler.domain.idleness import CurvePoint
+from scheduler.domain.money import decimal_text
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import Instant
 from scheduler.lifecycle.observed_only import Observed
@@ -227,6 +228,15 @@ class ObservedView:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceView:
+    """So much physical time at this price (micro-units per GPU-hour)."""
+
+    effective_micro: int
+    is_off_peak: bool
+    gpu_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class StatementLine:
     """One attempt, grant, refund or expiry. `amount` is signed: what it did to what the owner may spend."""
 
@@ -242,6 +252,20 @@ class StatementLine:
     weight: int
     class_factor: int
     amount: int
+    used_by: str = ""
+    project: str = ""
+    pool: str = ""
+    overrun: int = 0
+    unfunded: int = 0
+    prices: tuple[PriceView, ...] = ()
+    cost_micro: int | None = None
+    energy_joules: int | None = None
+    energy_micro: int | None = None
+    efficiency_permille: int | None = None
+
+    @property
+    def gpu_seconds(self) -> str:
+        return decimal_text(self.gpu_ms, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +285,11 @@ class ReturnedView:
 
 @dataclass(frozen=True, slots=True)
 class StatementView:
-    """opening + granted − charged + refunded − expired ± transferred = closing + held."""
+    """opening + granted − charged + refunded − expired ± transferred = closing + held.
+
+    `gpu_ms` is all that ran, whoever paid. Money is by the price book: cost = charged − refunded + corrected; None,
+    with `no_cost_because`, where there is none or it lacks an hour.
+    """
 
     owner: str
     owner_name: str
@@ -281,6 +309,16 @@ class StatementView:
     unfunded: int
     lines: tuple[StatementLine, ...]
     returned: tuple[ReturnedView, ...] = ()
+    owner_kind: str = "engineer"
+    gpu_ms: int = 0
+    lines_left_out: int = 0
+    price_book: str = ""
+    currency: str | None = None
+    charged_micro: int | None = None
+    refunded_micro: int | None = None
+    corrected_micro: int | None = None
+    cost_micro: int | None = None
+    no_cost_because: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,26 @@
-"""Statements: a period of one engineer, every line down to the attempt; and a period of everybody, for finance."""
+"""Statements: a period of an engineer, a team, a project or the company, every line down to the attempt."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
-from scheduler.domain.allowances import Holder, HolderKind
-from scheduler.domain.people import Engineer
+from scheduler.domain.money import Micro
 from scheduler.domain.periods import Period
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import AttemptId, EngineerId, Instant, WorkloadId
-from scheduler.domain.workloads import Attempt, Workload
-from scheduler.ledger.journal import AccountKind, PostedEntry, PostedSum, TransactionKind
+from scheduler.domain.units import AttemptId, Instant
+from scheduler.domain.workloads import Attempt
+from scheduler.finance.price_book import PriceBook
+from scheduler.finance.rating import Rating
+from scheduler.finance.valuation import LineWorth, Valuation, electricity_micro
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
+from scheduler.ledger.statement import Statement, accounts_of, statement
 from scheduler.ledger.statement import StatementLine as LedgerLine
-from scheduler.ledger.statement import accounts_of, statement
-from scheduler.lifecycle.views.shapes import MonthView, ReturnedView, ShareView, StatementLine, StatementView
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.views.owners import Owner
+from scheduler.lifecycle.views.shapes import PriceView, ReturnedView, StatementLine, StatementView
+from scheduler.metering.use import HourOfUse, total
 from scheduler.ports import Books
+
+LINES_MAX = 5_000
+"""A statement of a large company has a line an attempt: what is left out is counted, and in its sums."""
 
 _TEXTS = {
     TransactionKind.GRANT: "Granted",
@@ -26,22 +32,29 @@ _TEXTS = {
 }
 
 
-def statement_view(books: Books, engineer: Engineer, period: Period) -> StatementView:
-    """The engineer's own allowances over the period, as the journal has it."""
-    holder = Holder(HolderKind.ENGINEER, engineer.id)
-    mine = books.allowances.balances(holders=[holder])
-    accounts = accounts_of([balance.allowance.id for balance in mine], [engineer.id])
-    opening = books.journal.totals(ends_at=period.starts_at, accounts=accounts)
-    entries = list(books.journal.entries(accounts=accounts, starts_at=period.starts_at, ends_at=period.ends_at))
-    made = statement(opening, entries)
-    released = _released(entries)
-    named = {*released, *(line.attempt_id for line in made.lines if line.attempt_id is not None)}
-    attempts = books.attempts.many(sorted(named))
-    workloads = books.workloads.many([attempt.workload_id for attempt in attempts.values()])
+def statement_view(
+    books: Books, book: PriceBook | None, owner: Owner, period: Period, lines_max: int = LINES_MAX
+) -> StatementView:
+    """The owner's own allowances over the period, as the journal has it, and what it comes to by the price book."""
+    accounts = _accounts(books, owner)
+    opening = _opening(books, accounts, period)
+    released = _Released()
+    known = _Attempts(books)
+    valuation = Valuation(Rating(book) if book is not None else None, known.get)
+    entries = books.journal.entries(
+        accounts=accounts,
+        kinds=_KINDS if accounts is None else None,
+        starts_at=period.starts_at,
+        ends_at=period.ends_at,
+    )
+    made = statement(opening, valuation.watching(released.watching(known.ahead_of(entries))))
+    shown = sorted(made.lines, key=lambda item: item.at)[:lines_max] if owner.sees_lines else []
+    detail = _Detail(books, period, shown, released, known.get, valuation)
     return StatementView(
-        owner=engineer.id,
-        owner_name=engineer.name or engineer.subject,
-        team=engineer.team,
+        owner=owner.id,
+        owner_kind=owner.kind.value,
+        owner_name=owner.name,
+        team=owner.team,
         period=period.name,
         starts_at=period.starts_at,
         ends_at=period.ends_at,
@@ -55,150 +68,203 @@ def statement_view(books: Books, engineer: Engineer, period: Period) -> Statemen
         closing=made.available,
         overrun=made.overrun,
         unfunded=made.unfunded,
-        lines=tuple(_line(line, attempts, workloads) for line in sorted(made.lines, key=lambda item: item.at)),
-        returned=tuple(_returned(released, attempts, workloads)),
+        lines=tuple(detail.line(line) for line in shown),
+        returned=tuple(detail.returned()) if owner.sees_lines else (),
+        gpu_ms=_used_gpu_ms(made),
+        lines_left_out=len(made.lines) - len(shown),
+        price_book=book.name if book is not None else "",
+        currency=book.currency if book is not None else None,
+        charged_micro=valuation.charged_micro,
+        refunded_micro=valuation.refunded_micro,
+        corrected_micro=valuation.corrected_micro,
+        cost_micro=valuation.cost_micro,
+        no_cost_because=_why_no_cost(valuation),
     )
 
 
-def _released(entries: Iterable[PostedEntry]) -> dict[AttemptId, tuple[Instant, int]]:
-    """What came back of each attempt's holds, and when."""
-    found: dict[AttemptId, tuple[Instant, int]] = {}
-    for entry in entries:
-        is_release = entry.kind is TransactionKind.RELEASE and entry.account.kind is AccountKind.ALLOWANCE
-        if is_release and entry.attempt_id is not None:
-            _, amount = found.get(entry.attempt_id, (entry.at, 0))
-            found[entry.attempt_id] = (entry.at, amount + entry.amount)
-    return found
+_KINDS = (AccountKind.ALLOWANCE, AccountKind.HELD, AccountKind.OVERRUN, AccountKind.UNFUNDED, AccountKind.CORRECTED)
+_ENTRIES_AHEAD = 2_000
 
 
-def _returned(
-    released: Mapping[AttemptId, tuple[Instant, int]],
-    attempts: Mapping[AttemptId, Attempt],
-    workloads: Mapping[WorkloadId, Workload],
-) -> Iterator[ReturnedView]:
-    """Of attempts that were ended because they rested."""
-    for attempt_id, (at, amount) in released.items():
-        attempt = attempts.get(attempt_id)
-        if attempt is None or attempt.stop_reason not in {Reason.IDLE, Reason.IDLE_ENDED}:
-            continue
-        workload = workloads.get(attempt.workload_id)
+def _accounts(books: Books, owner: Owner) -> tuple[Account, ...] | None:
+    """None for the company: every account of `_KINDS`."""
+    if owner.holders is None:
+        return None
+    mine = books.allowances.balances(holders=sorted(owner.holders))
+    ids = [balance.allowance.id for balance in mine]
+    engineers = sorted(owner.engineers)
+    payers = [*ids, *(f"{kind.value}/{e}" for e in engineers for kind in (AccountKind.OVERRUN, AccountKind.UNFUNDED))]
+    return (*accounts_of(ids, engineers), *(Account(AccountKind.CORRECTED, payer) for payer in payers))
+
+
+def _opening(books: Books, accounts: Iterable[Account] | None, period: Period) -> Mapping[Account, int]:
+    if accounts is None:
+        had = (AccountKind.ALLOWANCE, AccountKind.HELD)
+        sums: dict[Account, int] = {}
+        for kind, amount in books.journal.kind_totals(kinds=had, ends_at=period.starts_at).items():
+            sums[Account(kind, "")] = amount
+        return sums
+    wanted = [account for account in accounts if account.kind in {AccountKind.ALLOWANCE, AccountKind.HELD}]
+    return books.journal.totals(ends_at=period.starts_at, accounts=wanted)
+
+
+def _used_gpu_ms(made: Statement) -> int:
+    return sum(line.gpu_ms for line in made.lines if line.kind is TransactionKind.CHARGE)
+
+
+def _why_no_cost(valuation: Valuation) -> str:
+    if valuation.is_known:
+        return ""
+    return valuation.missing.message if valuation.missing is not None else "there is no price book"
+
+
+class _Attempts:
+    """The attempts that entries name, read some thousand entries at a time."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._known: dict[AttemptId, Attempt] = {}
+
+    def get(self, attempt_id: AttemptId) -> Attempt | None:
+        return self._known.get(attempt_id)
+
+    def ahead_of(self, entries: Iterable[PostedEntry]) -> Iterator[PostedEntry]:
+        piece: list[PostedEntry] = []
+        for entry in entries:
+            piece.append(entry)
+            if len(piece) == _ENTRIES_AHEAD:
+                self._read(piece)
+                yield from piece
+                piece = []
+        self._read(piece)
+        yield from piece
+
+    def _read(self, piece: Iterable[PostedEntry]) -> None:
+        named = {e.attempt_id for e in piece if e.attempt_id is not None and e.attempt_id not in self._known}
+        if named:
+            self._known |= self._books.attempts.many(sorted(named))
+
+
+@dataclass(slots=True)
+class _Released:
+    """What came back of each attempt's holds, and when: noted while the statement reads its entries."""
+
+    of_attempt: dict[AttemptId, tuple[Instant, int]] = field(default_factory=dict)
+
+    def watching(self, entries: Iterable[PostedEntry]) -> Iterator[PostedEntry]:
+        for entry in entries:
+            is_release = entry.kind is TransactionKind.RELEASE and entry.account.kind is AccountKind.ALLOWANCE
+            if is_release and entry.attempt_id is not None:
+                _, amount = self.of_attempt.get(entry.attempt_id, (entry.at, 0))
+                self.of_attempt[entry.attempt_id] = (entry.at, amount + entry.amount)
+            yield entry
+
+
+class _Detail:
+    """What stands behind the lines: attempts, workloads and readings, each read once."""
+
+    def __init__(
+        self,
+        books: Books,
+        period: Period,
+        shown: Iterable[LedgerLine],
+        released: _Released,
+        attempt: Callable[[AttemptId], Attempt | None],
+        valuation: Valuation,
+    ) -> None:
+        self._valuation = valuation
+        self._attempt = attempt
+        self._released = released.of_attempt
+        named = sorted({line.attempt_id for line in shown if line.attempt_id is not None})
+        both = {*named, *self._resting()}
+        found = [a.workload_id for id_ in sorted(both) if (a := attempt(id_)) is not None]
+        self._workloads = books.workloads.many(found)
+        self._hours: dict[AttemptId, list[HourOfUse]] = {}
+        hours = (
+            books.samples.hours(attempts=named, starts_at=period.starts_at, ends_at=period.ends_at) if named else ()
+        )
+        for hour in hours:
+            if hour.attempt_id is not None:
+                self._hours.setdefault(hour.attempt_id, []).append(hour)
+
+    def line(self, line: LedgerLine) -> StatementLine:
+        attempt = self._attempt(line.attempt_id) if line.attempt_id is not None else None
+        workload = self._workloads.get(attempt.workload_id) if attempt is not None else None
         name = workload.spec.name if workload is not None else ""
-        yield ReturnedView(at, attempt_id, attempt.workload_id, name, attempt.stop_reason.value, amount)
-
-
-def _line(
-    line: LedgerLine, attempts: Mapping[AttemptId, Attempt], workloads: Mapping[WorkloadId, Workload]
-) -> StatementLine:
-    attempt = attempts.get(line.attempt_id) if line.attempt_id is not None else None
-    workload = workloads.get(attempt.workload_id) if attempt is not None else None
-    name = workload.spec.name if workload is not None else ""
-    what = _TEXTS[line.kind]
-    return StatementLine(
-        at=line.at,
-        kind=line.kind.value,
-        text=f"{what}: {name}, attempt {attempt.number}" if attempt is not None else f"{what}: {line.memo or '–'}",
-        attempt_id=line.attempt_id or "",
-        workload_id=attempt.workload_id if attempt is not None else "",
-        workload_name=name,
-        gpu_class=attempt.gpu_class if attempt is not None else "",
-        gpus=attempt.gpus if attempt is not None else 0,
-        gpu_ms=line.gpu_ms,
-        weight=attempt.weight if attempt is not None else 0,
-        class_factor=attempt.class_factor if attempt is not None else 0,
-        amount=line.amount,
-    )
-
-
-def month_view(books: Books, world: World, period: Period) -> MonthView:
-    """Everybody's period: what was charged, by team, tier and GPU class, and whether the books hold."""
-    sums = _Sums()
-    kinds = [AccountKind.CHARGED, AccountKind.REFUNDS, AccountKind.ISSUED]
-    for posted in books.journal.sums(kinds=kinds, starts_at=period.starts_at, ends_at=period.ends_at):
-        sums.add(posted)
-    attempts = books.attempts.many(sorted(sums.attempts))
-    by_class = sums.by_gpu_class(attempts)
-    open_ones = books.allowances.balances(unsettled_at=Instant(period.ends_at - 1))
-    return MonthView(
-        period=period.name,
-        starts_at=period.starts_at,
-        ends_at=period.ends_at,
-        charged=sums.charged,
-        gpu_ms=sums.gpu_ms,
-        unfunded=sums.unfunded,
-        refunded=sums.refunded,
-        granted=sums.granted,
-        outstanding=sum(balance.available + balance.held for balance in open_ones),
-        by_team=_shares(sums.of_engineers(attempts), {e.id: e.team for e in world.people.values()}),
-        by_tier=_shares(sums.of_engineers(attempts), {e.id: e.tier for e in world.people.values()}),
-        by_gpu_class=by_class,
-        checks=_checks(books),
-    )
-
-
-class _Sums:
-    """What a period's postings add up to."""
-
-    def __init__(self) -> None:
-        self.charged = self.gpu_ms = self.unfunded = self.refunded = self.granted = 0
-        self.attempts: dict[AttemptId, list[int]] = defaultdict(lambda: [0, 0, 0])
-
-    def add(self, posted: PostedSum) -> None:
-        account = posted.account
-        if account.kind is AccountKind.ISSUED:
-            self.granted -= posted.amount
-        elif account.kind is AccountKind.REFUNDS:
-            self.refunded -= posted.amount
-        else:
-            is_unfunded = account.owner.startswith("unfunded/")
-            self.gpu_ms += posted.gpu_ms
-            self.unfunded += posted.amount if is_unfunded else 0
-            self.charged += 0 if is_unfunded else posted.amount
-            if posted.attempt_id is not None:
-                sums = self.attempts[posted.attempt_id]
-                sums[0] += posted.gpu_ms
-                sums[2 if is_unfunded else 1] += posted.amount
-
-    def by_gpu_class(self, attempts: Mapping[AttemptId, Attempt]) -> tuple[ShareView, ...]:
-        return _grouped(
-            (
-                attempts[id_].gpu_class if id_ in attempts else "–",
-                attempts[id_].owner if id_ in attempts else "",
-                sums,
-            )
-            for id_, sums in self.attempts.items()
+        what = _TEXTS[line.kind]
+        key = (line.kind, line.attempt_id or line.transaction_id)
+        is_valued = self._valuation.is_known and line.kind in _VALUED
+        worth = self._valuation.lines.get(key, LineWorth()) if is_valued else None
+        is_use = line.kind is TransactionKind.CHARGE and line.attempt_id is not None
+        use = total(h.use for h in self._hours.get(line.attempt_id or AttemptId(""), ())) if is_use else None
+        is_read = use is not None and use.windows > 0
+        return StatementLine(
+            at=line.at,
+            kind=line.kind.value,
+            text=f"{what}: {name}, attempt {attempt.number}"
+            if attempt is not None
+            else f"{what}: {line.memo or '–'}",
+            attempt_id=line.attempt_id or "",
+            workload_id=attempt.workload_id if attempt is not None else "",
+            workload_name=name,
+            gpu_class=attempt.gpu_class if attempt is not None else "",
+            gpus=attempt.gpus if attempt is not None else 0,
+            gpu_ms=line.gpu_ms,
+            weight=attempt.weight if attempt is not None else 0,
+            class_factor=attempt.class_factor if attempt is not None else 0,
+            amount=line.amount,
+            used_by=attempt.owner if attempt is not None else "",
+            project=(workload.spec.project or "") if workload is not None else "",
+            pool=attempt.pool if attempt is not None else "",
+            overrun=line.overrun,
+            unfunded=line.unfunded,
+            prices=_prices(worth),
+            cost_micro=Micro(worth.micro) if worth is not None else None,
+            energy_joules=use.millijoules // 1_000 if is_read and use is not None and use.energy_ms else None,
+            energy_micro=self._electricity(line.attempt_id) if is_use else None,
+            efficiency_permille=_efficiency(self._hours.get(line.attempt_id, ())) if line.attempt_id else None,
         )
 
-    def of_engineers(self, attempts: Mapping[AttemptId, Attempt]) -> list[tuple[EngineerId, list[int]]]:
-        return [(attempts[id_].owner, sums) for id_, sums in self.attempts.items() if id_ in attempts]
+    def _electricity(self, attempt_id: AttemptId | None) -> Micro | None:
+        rating = self._valuation.rating
+        hours = self._hours.get(attempt_id, []) if attempt_id is not None else []
+        if rating is None or not any(hour.use.energy_ms for hour in hours):
+            return None
+        return electricity_micro(rating, ((hour.hour, hour.use.millijoules) for hour in hours))
+
+    def returned(self) -> Iterator[ReturnedView]:
+        """Of attempts that were ended because they rested."""
+        for attempt_id in self._resting():
+            attempt = self._attempt(attempt_id)
+            assert attempt is not None
+            assert attempt.stop_reason is not None
+            workload = self._workloads.get(attempt.workload_id)
+            name = workload.spec.name if workload is not None else ""
+            at, amount = self._released[attempt_id]
+            yield ReturnedView(at, attempt_id, attempt.workload_id, name, attempt.stop_reason.value, amount)
+
+    def _resting(self) -> list[AttemptId]:
+        return [
+            id_
+            for id_ in self._released
+            if (found := self._attempt(id_)) is not None and found.stop_reason in {Reason.IDLE, Reason.IDLE_ENDED}
+        ]
 
 
-def _shares(of: Iterable[tuple[EngineerId, list[int]]], group: Mapping[EngineerId, str]) -> tuple[ShareView, ...]:
-    return _grouped((group.get(engineer, "–"), engineer, sums) for engineer, sums in of)
+_VALUED = {TransactionKind.CHARGE, TransactionKind.REFUND, TransactionKind.CORRECTION}
 
 
-def _grouped(rows: Iterable[tuple[str, str, list[int]]]) -> tuple[ShareView, ...]:
-    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    people: dict[str, set[str]] = defaultdict(set)
-    for name, owner, sums in rows:
-        totals[name] = [have + more for have, more in zip(totals[name], sums, strict=True)]
-        people[name].add(owner)
+def _prices(worth: LineWorth | None) -> tuple[PriceView, ...]:
+    if worth is None:
+        return ()
     return tuple(
-        ShareView(name, gpu_ms, charged, unfunded, len(people[name]))
-        for name, (gpu_ms, charged, unfunded) in sorted(totals.items(), key=lambda item: (-item[1][1], item[0]))
+        PriceView(price, is_off_peak, gpu_ms)
+        for (price, is_off_peak), gpu_ms in sorted(worth.gpu_ms_at.items())
+        if gpu_ms
     )
 
 
-def _checks(books: Books) -> tuple[tuple[str, bool, str], ...]:
-    """What finance looks at before closing: (check, holds, detail)."""
-    differences = books.journal.differences()
-    open_holds = books.holds.open_ones()
-    live = {attempt.id for attempt in books.attempts.live()}
-    orphans = [hold for hold in open_holds if hold.attempt_id is not None and hold.attempt_id not in live]
-    return (
-        ("Balances equal the journal", not differences, f"{len(differences)} differ"),
-        (
-            "Every hold is open or resolved once",
-            not orphans,
-            f"{len(open_holds)} open, {len(orphans)} of ended attempts",
-        ),
-    )
+def _efficiency(hours: Iterable[HourOfUse]) -> int | None:
+    """The mean share of active multiprocessors where the hardware tells, else of the time in which a kernel ran."""
+    use = total(hour.use for hour in hours)
+    return use.utilization_permille if use.sm_permille is None else use.sm_permille

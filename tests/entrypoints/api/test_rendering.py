@@ -118,7 +118,7 @@ def test_a_domain_value_is_rendered_like_a_view() -> None:
 def test_every_whole_number_of_a_view_is_either_gpu_time_or_a_count(shape: type) -> None:
     hints = get_type_hints(shape)
     numbers = {field.name for field in dataclasses.fields(shape) if hints[field.name] is int}
-    named_by_unit = {name for name in numbers if name.endswith("_ms")}
+    named_by_unit = {name for name in numbers if name.endswith(("_ms", "_micro"))}
     assert numbers <= GPU_TIME_FIELDS | COUNTS | named_by_unit
 
 

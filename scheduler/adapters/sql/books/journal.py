@@ -15,6 +15,9 @@ from scheduler.ledger.canonical import body_hash
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
 from scheduler.ports import BalanceDifference
 
+_ACCOUNTS_NAMED_MAX = 10_000
+"""More than so many accounts are not named in a statement: all are read, and those picked out."""
+
 _KINDS = {kind.value: kind for kind in AccountKind}
 
 _STATES = select(
@@ -73,6 +76,7 @@ class SqlJournal:
         starts_at: Instant | None = None,
         ends_at: Instant | None = None,
         attempt_id: AttemptId | None = None,
+        transactions: Sequence[TransactionKind] | None = None,
     ) -> Iterator[PostedEntry]:
         statement = _POSTED
         if kinds is not None:
@@ -83,10 +87,15 @@ class SqlJournal:
             statement = statement.where(tables.entries.c.at < ends_at)
         if attempt_id is not None:
             statement = statement.where(tables.transactions.c.attempt_id == attempt_id)
-        if accounts is not None:
-            ids = [state.id for state in self._states(accounts, for_update=False).values()]
-            statement = statement.where(tables.entries.c.account_id.in_(ids))
-        return self._stream(statement)
+        if transactions is not None:
+            statement = statement.where(tables.transactions.c.kind.in_([kind.value for kind in transactions]))
+        if accounts is None:
+            return self._stream(statement)
+        ids = [state.id for state in self._states(accounts, for_update=False).values()]
+        if len(ids) <= _ACCOUNTS_NAMED_MAX:
+            return self._stream(statement.where(tables.entries.c.account_id.in_(ids)))
+        wanted = set(accounts)
+        return (entry for entry in self._stream(statement) if entry.account in wanted)
 
     def sums(
         self, *, kinds: Sequence[AccountKind], starts_at: Instant | None = None, ends_at: Instant | None = None
@@ -125,6 +134,19 @@ class SqlJournal:
             for account_id, total in self.connection.execute(statement):
                 sums[by_id[account_id]] = int(total)
         return sums
+
+    def kind_totals(
+        self, *, kinds: Sequence[AccountKind], ends_at: Instant, unit: Unit = STANDARD_GPU
+    ) -> Mapping[AccountKind, int]:
+        account, entry = tables.accounts.c, tables.entries.c
+        statement = (
+            select(account.kind, func.sum(entry.amount))
+            .select_from(tables.accounts)
+            .join(tables.entries, entry.account_id == account.id)
+            .where(account.kind.in_([kind.value for kind in kinds]), account.unit == unit, entry.at < ends_at)
+            .group_by(account.kind)
+        )
+        return {_KINDS[kind]: int(total) for kind, total in self.connection.execute(statement)}
 
     def differences(self) -> list[BalanceDifference]:
         sums = (

@@ -17,6 +17,19 @@ class PolicyRow(Row, table=True):
     applied_by: str = columns.text()
 
 
+class PriceBookRow(Row, table=True):
+    """Append-only."""
+
+    __tablename__ = "price_books"
+    __table_args__ = STRICT
+    seq: int = columns.sequence()
+    hash: str = columns.text()
+    name: str = columns.text()
+    text: str = columns.text()
+    applied_at: int = columns.integer()
+    applied_by: str = columns.text()
+
+
 class PauseRow(Row, table=True):
     __tablename__ = "pauses"
     __table_args__ = STRICT
@@ -79,6 +92,7 @@ class SettingRow(Row, table=True):
 
 
 policies = table_of(PolicyRow)
+price_books = table_of(PriceBookRow)
 pauses = table_of(PauseRow)
 stops = table_of(StopRow)
 commands = table_of(CommandRow)

@@ -18,7 +18,11 @@ from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView, Stateme
 router = APIRouter(prefix="/v1", tags=["allowances"])
 
 Owner = Annotated[Name | None, Query(description="An id or a subject; yourself where it is left out.")]
-PeriodName = Annotated[str, StringConstraints(pattern=r"^\d{4}(-(\d{2}|Q[1-4]|W\d{2}|\d{2}-\d{2}))?$", max_length=10)]
+PeriodName = Annotated[str, StringConstraints(pattern=r"^[0-9TZQW:+/-]{4,60}$")]
+BooksOf = Annotated[
+    Name | None,
+    Query(description="An engineer's id or subject, a team, a project, or company; yourself where it is left out."),
+]
 
 
 class Grant(Body):
@@ -75,8 +79,8 @@ def allowances(asked: Signed, owner: Owner = None) -> Response:
 
 
 @router.get("/statement", summary="A period's statement", responses=answers.responds(StatementView))
-def statement(asked: Signed, period: Annotated[PeriodName, Query()], owner: Owner = None) -> Response:
-    view = asked.service.views.statement(asked.caller, period, asked.now, asked.engineer(owner))
+def statement(asked: Signed, period: Annotated[PeriodName, Query()], owner: BooksOf = None) -> Response:
+    view = asked.service.views.statement(asked.caller, period, asked.now, owner)
     return answers.one(view)
 
 

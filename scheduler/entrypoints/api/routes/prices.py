@@ -1,0 +1,77 @@
+"""Prices: the book in force, the books that were, applying a new one, and what an hour costs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from scheduler.adapters.policy_files import read_prices
+from scheduler.domain.errors import RefusalCode
+from scheduler.domain.people import Role
+from scheduler.domain.records import PriceBookVersion
+from scheduler.entrypoints.api import answers
+from scheduler.entrypoints.api.asked import Asked, Signed
+from scheduler.entrypoints.api.fields import Moment, Name, instant_of
+from scheduler.finance.hour_cost import HourCost
+
+router = APIRouter(prefix="/v1", tags=["finance"])
+
+_FILE = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/yaml": {"schema": {"type": "string"}, "example": "version: 1\n"}},
+    }
+}
+
+
+@router.get(
+    "/prices",
+    summary="Price books as they were applied, newest first",
+    responses=answers.responds(PriceBookVersion, is_page=True),
+)
+def history(asked: Signed, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Response:
+    return answers.page(asked.service.views.price_books(asked.caller, limit))
+
+
+@router.put(
+    "/prices",
+    summary="Check and apply a price file",
+    responses=answers.responds(
+        PriceBookVersion,
+        RefusalCode.INVALID_PRICES,
+        RefusalCode.UNKNOWN_CURRENCY,
+        RefusalCode.PRICE_GAP,
+        RefusalCode.PRICE_OVERLAP,
+    ),
+    openapi_extra=_FILE,
+)
+async def apply(
+    request: Request, asked: Signed, name: Annotated[Name, Query(description="The file's name, for messages.")]
+) -> Response:
+    asked.caller.require(Role.FINANCE)
+    source = await request.body()
+    return await run_in_threadpool(_apply, asked, source, name)
+
+
+def _apply(asked: Asked, source: bytes, name: str) -> Response:
+    book = read_prices(source, name)
+    version = asked.service.pricing.apply(
+        asked.caller, source.decode("utf-8-sig"), book, now=asked.now, request_id=asked.request_id
+    )
+    return answers.one(version)
+
+
+@router.get(
+    "/prices/hour",
+    summary="What a GPU-hour costs, in its parts",
+    responses=answers.responds(HourCost, RefusalCode.PRICE_MISSING, RefusalCode.NO_PRICES),
+)
+def hour(
+    asked: Signed,
+    gpu_class: Annotated[Name, Query()],
+    pool: Annotated[Name, Query()],
+    at: Annotated[Moment | None, Query(description="An instant of the hour; now where it is left out.")] = None,
+) -> Response:
+    return answers.one(asked.service.views.hour_cost(asked.caller, gpu_class, pool, instant_of(at) or asked.now))

@@ -1,0 +1,127 @@
+"""`allot prices`: check a price book offline, put one in force, and show what an hour costs."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.adapters.policy_files import check_prices, price_reference, read_bytes
+from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.output import (
+    AsJson,
+    Column,
+    moment,
+    print_fields,
+    print_json,
+    print_simulated,
+    print_table,
+    print_text,
+)
+
+app = typer.Typer(help="What GPU-hours and electricity cost.", no_args_is_help=True, add_completion=False)
+
+_File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, show_default=False)]
+
+
+@app.command()
+def check(file: _File, as_json: AsJson = False) -> None:
+    """Say whether FILE is a price book, and if not, everything that is wrong with it."""
+    book, problems = check_prices(read_bytes(file), file.name)
+    if as_json:
+        found = [{"line": p.mark.line, "column": p.mark.column, "message": p.message} for p in problems]
+        typer.echo(json.dumps({"file": str(file), "ok": book is not None, "problems": found}))
+    elif book is not None:
+        typer.echo(f"{file}: a price book in {book.currency}, {len(book.rates)} rates; sha256 {book.hash[:12]}")
+    else:
+        for problem in problems:
+            typer.echo(f"{file}:{problem}", err=True)
+        typer.echo(f"{file}: not a price book, {len(problems)} problem(s); docs/finance.md has every key", err=True)
+    if book is None:
+        raise typer.Exit(1)
+
+
+@app.command()
+def apply(file: _File, as_json: AsJson = False) -> None:
+    """Put FILE in force: it is worth for every period that is not closed. Who and when is kept."""
+    with connect() as api:
+        headers = {"Content-Type": "application/yaml"}
+        version = api.ask("PUT", "/v1/prices", params={"name": file.name}, content=read_bytes(file), headers=headers)
+        if as_json:
+            print_json(version)
+        else:
+            print_text(f"{version['name']} is in force: sha256 {version['hash'][:12]}, by {version['applied_by']}.")
+
+
+@app.command()
+def show(as_json: AsJson = False) -> None:
+    """Print the price book that is in force."""
+    with connect() as api:
+        versions = api.get("/v1/prices", limit=1)["items"]
+        if as_json:
+            print_json(versions[0] if versions else None)
+        elif versions:
+            typer.echo(versions[0]["text"], nl=not versions[0]["text"].endswith("\n"))
+        else:
+            print_text("No price book was applied yet.")
+
+
+@app.command("list")
+def history(limit: Annotated[int, typer.Option(min=1, max=200)] = 50, as_json: AsJson = False) -> None:
+    """List the price books that were put in force, newest first."""
+    with connect() as api:
+        page = api.get("/v1/prices", limit=limit)
+        if as_json:
+            print_json(page)
+            return
+        columns = (Column("WHEN"), Column("BY", width_max=24), Column("FILE", width_max=24), Column("SHA256"))
+        rows = [(moment(v["applied_at"]), v["applied_by"], v["name"], v["hash"][:12]) for v in page["items"]]
+        print_table(columns, rows, empty="No price book was applied yet.")
+
+
+@app.command()
+def hour(
+    *,
+    gpu_class: Annotated[str, typer.Option("--gpu-class")],
+    pool: Annotated[str, typer.Option()],
+    at: Annotated[
+        str | None, typer.Option(help="An instant such as 2026-10-01T14:00:00Z; now where left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what an hour of one GPU costs, in its parts: electricity as measured, hardware, and the rest."""
+    with connect() as api:
+        found = api.get("/v1/prices/hour", gpu_class=gpu_class, pool=pool, at=at)
+        if as_json:
+            print_json(found)
+            return
+        off_peak = ", off-peak" if found["is_off_peak"] else ""
+        print_text(f"{gpu_class} in {pool}, the hour from {moment(found['at'])}{off_peak}", style="bold")
+        unit = f"{found['currency']} a GPU-hour"
+        print_fields((name, f"{found[name]} {unit}") for name in ("list", "contracted", "effective"))
+        print_text("")
+        print_fields(
+            (
+                ("electricity", _electricity(found)),
+                ("hardware", _known(found, "hardware")),
+                ("the rest", _known(found, "rest")),
+            )
+        )
+        print_simulated(api)
+
+
+@app.command()
+def keys() -> None:
+    """Print every key of a price file: its unit, default and meaning, as Markdown."""
+    typer.echo(price_reference())
+
+
+def _known(found: dict[str, Any], name: str) -> str:
+    return "not in the price book" if found[name] is None else f"{found[name]} {found['currency']}"
+
+
+def _electricity(found: dict[str, Any]) -> str:
+    if found["electricity"] is None:
+        return "not measured in that hour" if found["milliwatts"] is None else "no tariff in the price book"
+    watts = found["milliwatts"] // 1000
+    return f"{found['electricity']} {found['currency']}: {watts} W measured at {found['kwh_price']} a kWh"

@@ -1,0 +1,206 @@
+"""The price book: what an hour of a GPU costs from when on, by class, pool and time of day; and what it is made of.
+
+Prices are micro-units per physical GPU-hour: an hour of a class costs what it costs, whoever is in a hurry; the class
+factor moves hours, not money. Every quarter of an hour has one price: offsets of time zones are multiples of it.
+
+- *list* is the public price, *contracted* the agreed one, *effective* what is charged. All three are kept because a
+  FOCUS export has them.
+- `off_peak` prices hold at the hours that the book names, on its own wall clock.
+- Electricity is measured energy × PUE × the tariff of the hour; hardware is its price over its life.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
+from scheduler.domain.money import Currency, Micro
+from scheduler.domain.periods import iso, to_datetime
+from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, PerMille, PoolName
+
+GRID_MS = MS_PER_HOUR // 4
+"""Within a quarter of an hour of the clock no price changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPrice:
+    """Micro-units per GPU-hour."""
+
+    list: Micro
+    contracted: Micro
+    effective: Micro
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A class's price in [starts_at, ends_at); `pool` None is every pool without a rate of its own."""
+
+    gpu_class: GpuClassName
+    pool: PoolName | None
+    starts_at: Instant
+    ends_at: Instant | None
+    peak: UnitPrice
+    off_peak: UnitPrice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """What a kilowatt-hour costs in each of the 24 hours of the wall clock, and how much the building draws per watt."""
+
+    starts_at: Instant
+    ends_at: Instant | None
+    micro_per_kwh: tuple[Micro, ...]
+    pue: PerMille
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What one GPU with its share of the node costs, written off in a straight line."""
+
+    gpu_class: GpuClassName
+    starts_at: Instant
+    ends_at: Instant | None
+    micro_per_gpu: Micro
+    life_hours: int
+
+    @property
+    def micro_per_hour(self) -> Micro:
+        """The quantised factor: products with it are exact."""
+        return Micro(self.micro_per_gpu // self.life_hours)
+
+
+@dataclass(frozen=True, slots=True)
+class OffPeak:
+    """The hours of the wall clock, and the days of the week (Monday is 0), at which off-peak prices hold."""
+
+    hours: frozenset[int] = frozenset()
+    weekdays: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """Who is billed and by whom, as exports name them."""
+
+    account_id: str
+    account_name: str
+    service_provider: str
+    host_provider: str
+    invoice_issuer: str
+
+
+class Span(Protocol):
+    """Anything that holds from one instant to another."""
+
+    @property
+    def starts_at(self) -> Instant: ...
+
+    @property
+    def ends_at(self) -> Instant | None: ...
+
+
+class Flaw(StrEnum):
+    """How spans that should follow one another do not."""
+
+    GAP = "gap"
+    OVERLAP = "overlap"
+
+
+FLAW_CODES: Mapping[Flaw, RefusalCode] = {
+    Flaw.GAP: RefusalCode.PRICE_GAP,
+    Flaw.OVERLAP: RefusalCode.PRICE_OVERLAP,
+}
+
+
+def flaws(spans: Sequence[Span]) -> list[tuple[int, Flaw, str]]:
+    """Where spans, given in the order of their starts, leave a gap or overlap: (index of the later, which, how)."""
+    found = []
+    for index in range(1, len(spans)):
+        ends_at, starts_at = spans[index - 1].ends_at, spans[index].starts_at
+        if ends_at is None or ends_at > starts_at:
+            until = iso(ends_at) if ends_at is not None else "further notice"
+            found.append((index, Flaw.OVERLAP, f"begins at {iso(starts_at)}, the one before holds until {until}"))
+        elif ends_at < starts_at:
+            found.append((index, Flaw.GAP, f"nothing holds from {iso(ends_at)} to {iso(starts_at)}"))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class PriceBook:
+    """Raises InvalidInput (`price-gap`, `price-overlap`) unless the rates of each class and pool, the tariffs and the
+    hardware of each class follow one another without a gap or an overlap."""
+
+    name: str
+    hash: str
+    currency: Currency
+    time_zone: str
+    rates: tuple[Rate, ...]
+    billing: Billing
+    off_peak: OffPeak = OffPeak()
+    tariffs: tuple[Tariff, ...] = ()
+    hardware: tuple[Hardware, ...] = ()
+
+    def __post_init__(self) -> None:
+        for what, spans in self._sequences():
+            for _, flaw, how in flaws(sorted(spans, key=lambda span: span.starts_at)):
+                raise InvalidInput(
+                    f"the {what} leave a {flaw.value}: {how}" if flaw is Flaw.GAP else f"the {what} overlap: {how}",
+                    code=FLAW_CODES[flaw],
+                    where="prices",
+                    expected="each to begin where the one before ends",
+                )
+
+    def _sequences(self) -> Iterable[tuple[str, Sequence[Span]]]:
+        by_key: dict[tuple[str, str], list[Span]] = {}
+        for rate in self.rates:
+            by_key.setdefault((rate.gpu_class, rate.pool or ""), []).append(rate)
+        for (gpu_class, pool), rates in by_key.items():
+            yield f"prices of {gpu_class}{f' in {pool}' if pool else ''}", rates
+        yield "tariffs", self.tariffs
+        for gpu_class in {item.gpu_class for item in self.hardware}:
+            yield f"hardware of {gpu_class}", [item for item in self.hardware if item.gpu_class == gpu_class]
+
+    def rate_at(self, gpu_class: GpuClassName, pool: PoolName, at: Instant) -> Rate | None:
+        """The pool's own rate, else the one of every pool."""
+        own = _holding((r for r in self.rates if r.gpu_class == gpu_class and r.pool == pool), at)
+        return own or _holding((r for r in self.rates if r.gpu_class == gpu_class and r.pool is None), at)
+
+    def is_off_peak(self, at: Instant) -> bool:
+        local = self._wall_clock(at)
+        return local.hour in self.off_peak.hours or local.weekday() in self.off_peak.weekdays
+
+    def tariff_at(self, at: Instant) -> Tariff | None:
+        return _holding(self.tariffs, at)
+
+    def micro_per_kwh(self, at: Instant) -> Micro | None:
+        """What a kilowatt-hour at the GPU costs then, the building's share included: the tariff × PUE, floored."""
+        tariff = self.tariff_at(at)
+        if tariff is None:
+            return None
+        return Micro(tariff.micro_per_kwh[self._wall_clock(at).hour] * tariff.pue // 1000)
+
+    def hardware_at(self, gpu_class: GpuClassName, at: Instant) -> Hardware | None:
+        return _holding((item for item in self.hardware if item.gpu_class == gpu_class), at)
+
+    def _wall_clock(self, at: Instant) -> datetime:
+        return to_datetime(at).astimezone(ZoneInfo(self.time_zone))
+
+
+S = TypeVar("S", bound=Span)
+
+
+def _holding(spans: Iterable[S], at: Instant) -> S | None:
+    return next((s for s in spans if s.starts_at <= at and (s.ends_at is None or at < s.ends_at)), None)
+
+
+def unpriced(gpu_class: str, pool: str, at: Instant) -> NotFound:
+    """The refusal of anything that would need a price that the book has not."""
+    hour = Instant(at - at % MS_PER_HOUR)
+    return NotFound(
+        f"there is no price for {gpu_class} in the pool {pool} in the hour from {iso(hour)}",
+        code=RefusalCode.PRICE_MISSING,
+        expected="a price book that covers every hour of the period",
+        remedy="add the price with `allot prices apply FILE`; nothing was written",
+    )

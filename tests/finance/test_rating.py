@@ -1,0 +1,101 @@
+"""Rating: the price of an hour, postings cut where it changes, and one floor a posting."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
+from scheduler.domain.units import MS_PER_HOUR, Instant, PoolName
+from scheduler.finance.price_book import OffPeak
+from scheduler.finance.rating import Rating, charged_micro
+from tests.finance.build import H100, RESEARCH, at, book, rate
+
+NIGHT = OffPeak(hours=frozenset({22, 23, 0, 1, 2, 3, 4, 5}))
+
+
+def test_an_hour_of_eight_gpus_costs_eight_times_the_price() -> None:
+    parts = Rating(book()).parts(H100, RESEARCH, 8, 8 * MS_PER_HOUR, Instant(at("2026-10-01T12:00") - 1))
+    assert [(p.start, p.end, p.gpu_ms) for p in parts] == [
+        (at("2026-10-01T11:00"), at("2026-10-01T12:00"), 8 * MS_PER_HOUR)
+    ]
+    assert charged_micro(parts) == 20_000_000
+
+
+def test_a_posting_is_cut_where_off_peak_begins_on_the_book_s_own_wall_clock() -> None:
+    prices = book(rate("2026-01-01", None, "2.00", off_peak="1.00"), off_peak=NIGHT, time_zone="Europe/Berlin")
+    # 22:00 in Berlin is 20:00 UTC in summer time.
+    parts = Rating(prices).parts(H100, RESEARCH, 1, 2 * MS_PER_HOUR, Instant(at("2026-10-01T21:00") - 1))
+    assert [(p.gpu_ms, p.priced.is_off_peak, p.priced.unit.effective) for p in parts] == [
+        (MS_PER_HOUR, False, 2_000_000),
+        (MS_PER_HOUR, True, 1_000_000),
+    ]
+    assert charged_micro(parts) == 3_000_000
+
+
+def test_off_peak_days_hold_all_day() -> None:
+    prices = book(rate("2026-01-01", None, "2.00", off_peak="1.00"), off_peak=OffPeak(weekdays=frozenset({5, 6})))
+    saturday = Rating(prices).price_at(H100, RESEARCH, at("2026-10-03T12:00"))
+    friday = Rating(prices).price_at(H100, RESEARCH, at("2026-10-02T12:00"))
+    assert saturday is not None
+    assert friday is not None
+    assert (saturday.unit.effective, friday.unit.effective) == (1_000_000, 2_000_000)
+
+
+def test_the_next_rate_holds_from_its_first_millisecond() -> None:
+    prices = book(rate("2026-01-01", "2026-10-01", "3.00"), rate("2026-10-01", None, "2.00"))
+    rating = Rating(prices)
+    assert charged_micro(rating.parts(H100, RESEARCH, 1, 1000, Instant(at("2026-10-01T00:00") - 1))) == 833
+    assert charged_micro(rating.parts(H100, RESEARCH, 1, 1000, Instant(at("2026-10-01T00:00") + 999))) == 555
+
+
+def test_a_pool_s_own_rate_goes_before_that_of_every_pool() -> None:
+    prices = book(rate("2026-01-01", None, "3.00"), rate("2026-01-01", None, "1.00", pool="evals"))
+    rating = Rating(prices)
+    own = rating.price_at(H100, PoolName("evals"), at("2026-10-01"))
+    other = rating.price_at(H100, RESEARCH, at("2026-10-01"))
+    assert own is not None
+    assert other is not None
+    assert (own.unit.effective, other.unit.effective) == (1_000_000, 3_000_000)
+
+
+def test_what_has_no_price_is_refused_and_the_hour_named() -> None:
+    with pytest.raises(NotFound, match="2025-12-31T23:00:00Z") as refused:
+        Rating(book()).parts(H100, RESEARCH, 1, 1000, Instant(at("2025-12-31T23:59") - 1))
+    assert refused.value.code is RefusalCode.PRICE_MISSING
+
+
+@pytest.mark.parametrize(
+    ("end", "start", "code"),
+    [
+        ("2026-06-01", "2026-07-01", RefusalCode.PRICE_GAP),
+        ("2026-08-01", "2026-07-01", RefusalCode.PRICE_OVERLAP),
+        (None, "2026-07-01", RefusalCode.PRICE_OVERLAP),
+    ],
+)
+def test_a_book_with_a_gap_or_an_overlap_cannot_be_built(end: str | None, start: str, code: RefusalCode) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        book(rate("2026-01-01", end, "3.00"), rate(start, None, "2.00"))
+    assert refused.value.code is code
+
+
+ZIGZAG = Rating(
+    book(
+        rate("2010-01-01", "2026-10-15", "3.00", off_peak="1.50"),
+        rate("2026-10-15", None, "2.00"),
+        off_peak=NIGHT,
+        time_zone="Asia/Kathmandu",
+    )
+)
+
+
+@settings(deadline=None)
+@given(
+    gpu_ms=st.integers(1, 10**10),
+    gpus=st.integers(1, 64),
+    end=st.integers(at("2026-09-01"), at("2026-11-01")),
+)
+def test_the_parts_of_a_posting_add_up_to_it_and_lie_end_to_end(gpu_ms: int, gpus: int, end: int) -> None:
+    parts = ZIGZAG.parts(H100, RESEARCH, gpus, gpu_ms, Instant(end))
+    assert sum(part.gpu_ms for part in parts) == gpu_ms
+    given_back = ZIGZAG.parts(H100, RESEARCH, gpus, -gpu_ms, Instant(end))
+    assert charged_micro(given_back) == -charged_micro(parts)
