@@ -9,6 +9,7 @@ from scheduler.finance.price_book import Billing, Hardware, OffPeak, PriceBook, 
 
 H100 = GpuClassName("h100")
 RESEARCH = PoolName("research")
+NEVER = OffPeak()
 BILLING = Billing("acme", "Acme", "Acme", "Acme", "Acme")
 
 
@@ -41,7 +42,7 @@ def rate(
 
 def book(
     *rates: Rate,
-    off_peak: OffPeak = OffPeak(),
+    off_peak: OffPeak = NEVER,
     time_zone: str = "UTC",
     tariffs: tuple[Tariff, ...] = (),
     hardware: tuple[Hardware, ...] = (),

@@ -1,10 +1,10 @@
 """Answers: rendered by orjson, described for OpenAPI by the schema of the same type."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from scheduler.domain.errors import RefusalCode
 from scheduler.entrypoints.api.problems import described
@@ -12,6 +12,7 @@ from scheduler.entrypoints.api.rendering import dumps, render
 from scheduler.entrypoints.api.schema import page_of, schema_of
 
 JSON = "application/json"
+CSV = "text/csv"
 
 _ALWAYS = (RefusalCode.UNAUTHENTICATED, RefusalCode.ROLE_REQUIRED, RefusalCode.DATABASE_UNAVAILABLE)
 
@@ -25,6 +26,18 @@ def page(items: Sequence[Any], next_cursor: str | None = None) -> Response:
     """A page of values with the cursor of the next one, null on the last."""
     body = {"items": [render(item) for item in items], "next_cursor": next_cursor}
     return Response(orjson.dumps(body), media_type=JSON)
+
+
+def csv(pieces: Iterator[str], name: str) -> Response:
+    """A file of text, sent as it is made. What can be refused is refused before: then it is too late."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return StreamingResponse(pieces, media_type=CSV, headers=headers)
+
+
+def responds_csv(*codes: RefusalCode) -> dict[int | str, Any]:
+    """The same for a file of text."""
+    answered: dict[int | str, Any] = {200: {"description": "Done", "content": {CSV: {"schema": {"type": "string"}}}}}
+    return {**answered, **described(*codes, *_ALWAYS)}
 
 
 def responds(annotation: Any, *codes: RefusalCode, status: int = 200, is_page: bool = False) -> dict[int | str, Any]:

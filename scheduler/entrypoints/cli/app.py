@@ -35,7 +35,7 @@ PARTS: dict[str, Part] = {
     "extend": Part("workloads", _WORK),
     "keep": Part("keeping", _WORK),
     "balance": Part("money", _HOURS),
-    "statement": Part("money", _HOURS),
+    "statement": Part("statements", _HOURS),
     "grant": Part("money", _HOURS),
     "prices": Part("prices", _HOURS, is_group=True),
     "nodes": Part("cluster", _PLATFORM),

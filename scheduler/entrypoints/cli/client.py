@@ -78,21 +78,38 @@ class Api:
         headers = {"Idempotency-Key": key} if key is not None else {}
         return self.ask("POST", path, json=None if body is None else dict(body), headers=headers)
 
+    def stream(self, path: str, **params: Any) -> Iterator[str]:
+        """The answer's text, piece by piece; one that breaks off is refused."""
+        try:
+            with self._http.stream(
+                "GET", path, params={k: v for k, v in params.items() if v is not None}
+            ) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise _refusal(response)
+                self.is_simulated = response.headers.get("X-Allot-Simulated", "") == "true"
+                yield from response.iter_text()
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
+
     def ask(self, method: str, path: str, **request: Any) -> Any:
         """The answer's JSON, or None where it has none. Raises `Answered` for a problem."""
         try:
             response = self._http.request(method, path, **request)
         except httpx.HTTPError as error:
-            raise Unavailable(
-                f"no answer from {self.server}: {str(error) or type(error).__name__}",
-                code=RefusalCode.SERVER_UNREACHABLE,
-                remedy="check ALLOT_SERVER, and that `allot serve` is running",
-            ) from error
+            raise self._unreachable(error) from error
         self.now = response.headers.get("X-Allot-Now", self.now)
         self.is_simulated = response.headers.get("X-Allot-Simulated", "") == "true"
         if response.status_code >= 400:
             raise _refusal(response)
         return orjson.loads(response.content) if response.content else None
+
+    def _unreachable(self, error: httpx.HTTPError) -> Unavailable:
+        return Unavailable(
+            f"no answer from {self.server}: {str(error) or type(error).__name__}",
+            code=RefusalCode.SERVER_UNREACHABLE,
+            remedy="check ALLOT_SERVER, and that `allot serve` is running",
+        )
 
 
 @contextmanager

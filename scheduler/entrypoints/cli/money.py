@@ -1,4 +1,4 @@
-"""Hours: what is left, a period's statement, grants."""
+"""Hours: what is left, and grants."""
 
 from typing import Annotated, Any
 
@@ -21,7 +21,6 @@ from scheduler.entrypoints.cli.output import (
     print_text,
 )
 from scheduler.entrypoints.cli.workloads import Key, Owner, new_key
-from scheduler.entrypoints.web.formatting import signed_hours
 
 app = typer.Typer(add_completion=False)
 
@@ -47,28 +46,6 @@ def balance(owner: Owner = None, as_json: AsJson = False) -> None:
         )
         print_text("")
         print_table(_ALLOWANCES, [_allowance_row(a) for a in found["allowances"]], empty="No allowances.")
-        print_simulated(api)
-
-
-@app.command()
-def statement(
-    period: Annotated[str | None, typer.Option(help="2026-11, 2026-Q4, 2026; this month where left out.")] = None,
-    owner: Owner = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show a period's statement: opening, every grant, charge and refund, closing."""
-    with connect() as api:
-        if period is None:
-            period = api.get("/v1/balance", owner=owner)["period_name"]
-        found = api.get("/v1/statement", period=period, owner=owner)
-        if as_json:
-            print_json(found)
-            return
-        who = found["owner_name"] or found["owner"]
-        print_text(f"Statement of {who}, {found['team']}, {found['period']}", style="bold")
-        print_fields((name, hours_of(found, name)) for name in _STATEMENT)
-        print_text("")
-        print_table(_LINES, [_line_row(line) for line in found["lines"]], empty="Nothing happened in this period.")
         print_simulated(api)
 
 
@@ -118,41 +95,11 @@ _ALLOWANCES = (
     Column("CHARGED", is_number=True),
     Column("TERMS", width_max=26),
 )
-_LINES = (
-    Column("WHEN"),
-    Column("WHAT", width_max=34),
-    Column("GPU-H", is_number=True),
-    Column("RATE", is_number=True),
-    Column("HOURS", is_number=True),
-)
-_STATEMENT = (
-    "opening",
-    "granted",
-    "charged",
-    "refunded",
-    "expired",
-    "transferred",
-    "held",
-    "closing",
-    "overrun",
-    "unfunded",
-)
 
 
 def _allowance_row(allowance: dict[str, Any]) -> tuple[str, ...]:
     numbers = (hours_of(allowance, name) for name in ("available", "held", "charged"))
     return (allowance["name"], *numbers, allowance["note"])
-
-
-def _line_row(line: dict[str, Any]) -> tuple[str, ...]:
-    is_use = line["attempt_id"] != ""
-    return (
-        moment(line["at"]),
-        line["text"] or line["kind"],
-        hours_of(line, "gpu", unit="") if is_use else "",
-        f"× {line['weight'] * line['class_factor'] / 1_000_000:.2f}" if is_use else "",
-        signed_hours(line["amount_ms"]),
-    )
 
 
 def _pace(per_mille: int) -> str:

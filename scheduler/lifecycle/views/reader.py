@@ -151,7 +151,7 @@ class Views:
             return balance_view(books, self._world, engineer, now)
 
     def statement(
-        self, caller: Caller, period: str, now: Instant, owner: str | None = None, lines_max: int = LINES_MAX
+        self, caller: Caller, period: str | None, now: Instant, owner: str | None = None, lines_max: int = LINES_MAX
     ) -> StatementView:
         whose = owner_for(self._world, caller, owner)
         with self._store.reading() as books:

@@ -33,6 +33,7 @@ COUNTS = {
     "idle",
     "in_use",
     "index",
+    "lines_left_out",
     "number",
     "outside",
     "pace",

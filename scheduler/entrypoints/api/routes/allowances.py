@@ -12,13 +12,17 @@ from scheduler.domain.units import GpuClassName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
 from scheduler.entrypoints.api.fields import AmountMs, Body, Moment, Name, Text, instant_of
+from scheduler.finance.csv_text import csv_lines
 from scheduler.lifecycle.grant import Award
 from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView, StatementView
+from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 
 router = APIRouter(prefix="/v1", tags=["allowances"])
 
 Owner = Annotated[Name | None, Query(description="An id or a subject; yourself where it is left out.")]
 PeriodName = Annotated[str, StringConstraints(pattern=r"^[0-9TZQW:+/-]{4,60}$")]
+PeriodAsked = Annotated[PeriodName | None, Query(description="The one that runs where it is left out.")]
+LINES_UNBOUNDED = 1 << 31
 BooksOf = Annotated[
     Name | None,
     Query(description="An engineer's id or subject, a team, a project, or company; yourself where it is left out."),
@@ -79,9 +83,16 @@ def allowances(asked: Signed, owner: Owner = None) -> Response:
 
 
 @router.get("/statement", summary="A period's statement", responses=answers.responds(StatementView))
-def statement(asked: Signed, period: Annotated[PeriodName, Query()], owner: BooksOf = None) -> Response:
+def statement(asked: Signed, period: PeriodAsked = None, owner: BooksOf = None) -> Response:
     view = asked.service.views.statement(asked.caller, period, asked.now, owner)
     return answers.one(view)
+
+
+@router.get("/statement/csv", summary="The same, every line as CSV", responses=answers.responds_csv())
+def statement_csv(asked: Signed, period: PeriodAsked = None, owner: BooksOf = None) -> Response:
+    view = asked.service.views.statement(asked.caller, period, asked.now, owner, lines_max=LINES_UNBOUNDED)
+    name = f"statement-{view.period}.csv".replace("/", "_").replace(":", "")
+    return answers.csv(csv_lines(HEADER, statement_rows(view)), name)
 
 
 @router.post(

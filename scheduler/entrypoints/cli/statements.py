@@ -1,0 +1,113 @@
+"""`allot statement`: a period of an engineer, a team, a project or the company, as a table, JSON or CSV."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.domain.errors import InvalidInput
+from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.output import (
+    AsJson,
+    Column,
+    hours_of,
+    moment,
+    print_fields,
+    print_json,
+    print_simulated,
+    print_table,
+    print_text,
+)
+from scheduler.entrypoints.web.formatting import signed_hours
+
+app = typer.Typer(add_completion=False)
+
+_Period = Annotated[
+    str | None, typer.Option(help="2026-11, 2026-W47, 2026-Q4, 2026-11-20, 2026; the one that runs where left out.")
+]
+_Owner = Annotated[
+    str | None, typer.Option(help="An engineer, a team, a project, or company; yourself where it is left out.")
+]
+
+
+@app.command()
+def statement(
+    period: _Period = None,
+    owner: _Owner = None,
+    *,
+    from_: Annotated[str | None, typer.Option("--from", help="Instead: the first day, or an instant.")] = None,
+    to: Annotated[str | None, typer.Option(help="With --from: the first day after it, or an instant.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print every line as CSV and nothing else.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show a period's statement: opening, every grant, charge, refund and expiry, closing, and what it costs."""
+    with connect() as api:
+        asked = _period(period, from_, to)
+        if as_csv:
+            for piece in api.stream("/v1/statement/csv", period=asked, owner=owner):
+                sys.stdout.write(piece)
+            return
+        found = api.get("/v1/statement", period=asked, owner=owner)
+        if as_json:
+            print_json(found)
+            return
+        _print_statement(found)
+        print_simulated(api)
+
+
+def _period(period: str | None, starts: str | None, ends: str | None) -> str | None:
+    """The period's name as the API reads it; None is the one that runs."""
+    if (starts is None) != (ends is None) or (starts is not None and period is not None):
+        raise InvalidInput("the period is not clear", where="--period", expected="--period, or both --from and --to")
+    if starts is not None:
+        return f"{starts}/{ends}"
+    return period
+
+
+def _print_statement(found: dict[str, Any]) -> None:
+    who = found["owner_name"] or found["owner"]
+    team = f", {found['team']}" if found["owner_kind"] in {"engineer", "project"} else ""
+    print_text(f"Statement of {who}{team}, {found['period']}", style="bold")
+    print_fields((name, hours_of(found, name)) for name in _SUMS)
+    if found["no_cost_because"]:
+        print_text(f"No cost: {found['no_cost_because']}.")
+    else:
+        print_fields([("cost", f"{found['cost']} {found['currency']} by {found['price_book']}")])
+    print_text("")
+    print_table(_LINES, [_line_row(line) for line in found["lines"]], empty="Nothing happened in this period.")
+    if found["lines_left_out"]:
+        print_text(f"and {found['lines_left_out']} more lines: --csv has them all")
+
+
+_LINES = (
+    Column("WHEN"),
+    Column("WHAT", width_max=27),
+    Column("GPU-H", is_number=True),
+    Column("RATE", is_number=True),
+    Column("HOURS", is_number=True),
+    Column("COST", is_number=True),
+)
+_SUMS = (
+    "opening",
+    "granted",
+    "charged",
+    "refunded",
+    "expired",
+    "transferred",
+    "held",
+    "closing",
+    "overrun",
+    "unfunded",
+)
+
+
+def _line_row(line: dict[str, Any]) -> tuple[str, ...]:
+    is_use = line["attempt_id"] != ""
+    return (
+        moment(line["at"])[5:],
+        line["text"] or line["kind"],
+        hours_of(line, "gpu", unit="") if is_use else "",
+        f"× {line['weight'] * line['class_factor'] / 1_000_000:.2f}" if is_use else "",
+        signed_hours(line["amount_ms"]),
+        "" if line["cost_micro"] is None else f"{line['cost_micro'] / 1_000_000:.2f}",
+    )

@@ -1,0 +1,101 @@
+"""A statement as rows of a spreadsheet: every line, amounts exact and never below zero, text that is no formula."""
+
+from collections.abc import Iterator
+
+from scheduler.domain.money import MICRO_PER_UNIT, decimal_text
+from scheduler.domain.periods import iso
+from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.finance.csv_text import safe
+from scheduler.lifecycle.views.shapes import StatementLine, StatementView
+
+HEADER = (
+    "at",
+    "kind",
+    "text",
+    "in_hours",
+    "out_hours",
+    "in_ms",
+    "out_ms",
+    "attempt_id",
+    "workload_id",
+    "workload_name",
+    "used_by",
+    "project",
+    "pool",
+    "gpu_class",
+    "gpus",
+    "gpu_seconds",
+    "weight_per_mille",
+    "class_factor_per_mille",
+    "overrun_ms",
+    "unfunded_ms",
+    "price_per_gpu_hour",
+    "cost",
+    "credit",
+    "currency",
+    "energy_kwh",
+    "electricity_cost",
+    "efficiency_percent",
+)
+_JOULES_PER_KWH = 3_600_000
+
+
+def statement_rows(view: StatementView) -> Iterator[tuple[str, ...]]:
+    """The opening balance, the lines, what is held and the closing balance; without money where nothing has a price."""
+    yield _balance(view.starts_at, "opening", view.opening)
+    for line in view.lines:
+        yield _row(line, view.currency or "")
+    yield _balance(Instant(view.ends_at - 1), "held", view.held)
+    yield _balance(Instant(view.ends_at - 1), "closing", view.closing)
+
+
+def _balance(at: Instant, kind: str, amount: int) -> tuple[str, ...]:
+    """A balance stands in the columns of what came in: with the lines' ins less their outs it adds up."""
+    cells = {"at": iso(at), "kind": kind, **_amounts(amount if kind == "opening" else -amount)}
+    return tuple(cells.get(name, "") for name in HEADER)
+
+
+def _amounts(amount: int) -> dict[str, str]:
+    side = "in" if amount >= 0 else "out"
+    return {f"{side}_hours": _hours(abs(amount)), f"{side}_ms": str(abs(amount))}
+
+
+def _row(line: StatementLine, currency: str) -> tuple[str, ...]:
+    cells = {
+        "at": iso(line.at),
+        "kind": line.kind,
+        "text": safe(line.text),
+        **_amounts(line.amount),
+        "workload_name": safe(line.workload_name),
+        "project": safe(line.project),
+    }
+    if line.attempt_id:
+        cells |= {
+            "attempt_id": line.attempt_id,
+            "workload_id": line.workload_id,
+            "used_by": line.used_by,
+            "pool": safe(line.pool),
+            "gpu_class": safe(line.gpu_class),
+            "gpus": str(line.gpus),
+            "gpu_seconds": line.gpu_seconds,
+            "weight_per_mille": str(line.weight),
+            "class_factor_per_mille": str(line.class_factor),
+            "overrun_ms": str(max(0, line.overrun)),
+            "unfunded_ms": str(line.unfunded),
+            "price_per_gpu_hour": " ".join(decimal_text(p.effective_micro, least=2) for p in line.prices),
+        }
+    if line.cost_micro is not None:
+        cells["cost" if line.cost_micro >= 0 else "credit"] = decimal_text(abs(line.cost_micro), least=2)
+        cells["currency"] = currency
+    if line.energy_joules is not None:
+        cells["energy_kwh"] = decimal_text(line.energy_joules * MICRO_PER_UNIT // _JOULES_PER_KWH)
+    if line.energy_micro is not None:
+        cells["electricity_cost"] = decimal_text(line.energy_micro)
+    if line.efficiency_permille is not None:
+        cells["efficiency_percent"] = decimal_text(line.efficiency_permille, 1)
+    return tuple(cells.get(name, "") for name in HEADER)
+
+
+def _hours(gpu_ms: int) -> str:
+    """Six decimals, rounded half up: for reading; the milliseconds beside them are exact."""
+    return decimal_text((gpu_ms * MICRO_PER_UNIT + MS_PER_HOUR // 2) // MS_PER_HOUR, least=1)
