@@ -4,9 +4,8 @@ The store's books are synchronous and work inside one transaction; the cluster i
 inside one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from scheduler.decision.snapshot import Reservation
@@ -21,12 +20,10 @@ from scheduler.domain.records import (
     CommandRecord,
     PodRun,
     PolicyVersion,
-    PriceBookVersion,
     RecordedVerdict,
     Sandbox,
 )
 from scheduler.domain.units import (
-    STANDARD_GPU,
     AllowanceId,
     AttemptId,
     CommandId,
@@ -37,12 +34,12 @@ from scheduler.domain.units import (
     JobUid,
     PodUid,
     TeamName,
-    Unit,
     WorkloadId,
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
+from scheduler.finance.price_shelf import PriceShelf
 from scheduler.ledger.holds import Hold
-from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
+from scheduler.ledger.keeping import JournalBook
 from scheduler.metering.keeping import IdleBook, SampleBook
 from scheduler.metering.samples import Reading
 
@@ -116,63 +113,6 @@ class GpuSensors(Protocol):
 
     def read(self, now: Instant) -> Reading:
         """Every device at this instant. What cannot be read is absent in it, never zero."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class BalanceDifference:
-    """A cached balance that does not equal the journal."""
-
-    account: Account
-    unit: Unit
-    cached: int
-    rebuilt: int
-
-
-class JournalBook(Protocol):
-    def post(self, transactions: Sequence[Transaction], recorded_at: Instant) -> None:
-        """Post them all or none. One posted before under its id is passed over; with another body it is a Conflict.
-
-        Raises Exhausted (`allowance-short`) where an account would fall below its floor: its overdraft for an
-        allowance, zero for held, charged and expired.
-        """
-        ...
-
-    def balance(self, account: Account, unit: Unit = STANDARD_GPU) -> int: ...
-
-    def entries(
-        self,
-        *,
-        accounts: Sequence[Account] | None = None,
-        kinds: Sequence[AccountKind] | None = None,
-        starts_at: Instant | None = None,
-        ends_at: Instant | None = None,
-        attempt_id: AttemptId | None = None,
-        transactions: Sequence[TransactionKind] | None = None,
-    ) -> Iterator[PostedEntry]:
-        """In posting order; a period is half-open on `at`. `kinds` are those of accounts."""
-        ...
-
-    def sums(
-        self, *, kinds: Sequence[AccountKind], starts_at: Instant | None = None, ends_at: Instant | None = None
-    ) -> Iterator[PostedSum]:
-        """The same entries summed up by account and attempt: a month of a company without reading its every slice."""
-        ...
-
-    def totals(
-        self, *, ends_at: Instant, accounts: Sequence[Account], unit: Unit = STANDARD_GPU
-    ) -> Mapping[Account, int]:
-        """The balances that the entries dated before `ends_at` make."""
-        ...
-
-    def kind_totals(
-        self, *, kinds: Sequence[AccountKind], ends_at: Instant, unit: Unit = STANDARD_GPU
-    ) -> Mapping[AccountKind, int]:
-        """The same, of all accounts of a kind together."""
-        ...
-
-    def differences(self) -> list[BalanceDifference]:
-        """Every cached balance compared with the journal rebuilt; nothing is repaired."""
         ...
 
 
@@ -362,20 +302,6 @@ class ControlBook(Protocol):
     def setting(self, key: str) -> str | None: ...
 
     def put_setting(self, key: str, value: str) -> None: ...
-
-
-class PriceShelf(Protocol):
-    """Price books as they were applied: none is ever changed."""
-
-    def add(self, version: PriceBookVersion) -> None:
-        """`seq` is given by the book."""
-        ...
-
-    def current(self) -> PriceBookVersion | None: ...
-
-    def versions(self, limit: int = 50) -> list[PriceBookVersion]:
-        """Newest first."""
-        ...
 
 
 class Books(Protocol):

@@ -19,8 +19,8 @@ from scheduler.entrypoints.devcluster.client import ApiClient, Json
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.journal import PostedEntry
+from scheduler.ledger.keeping import BalanceDifference
 from scheduler.lifecycle.grant import Award
-from scheduler.ports import BalanceDifference
 from tests.adapters.sql.invariants import violations
 from tests.e2e.admission import let_edit, stamp_authors
 from tests.e2e.openb import ENGINEERS, PEOPLE, POLICY, TIME_LIMIT_SECONDS, Ending, TracePod, is_intern

@@ -25,6 +25,8 @@ from scheduler.adapters.sql.faults import refusal_for
 from scheduler.adapters.sql.locking import FairLock
 from scheduler.adapters.sql.migrations import HEAD
 from scheduler.domain.errors import Unavailable
+from scheduler.finance.price_shelf import PriceShelf
+from scheduler.ledger.keeping import JournalBook
 from scheduler.metering.keeping import IdleBook, SampleBook
 from scheduler.ports import (
     AllowanceBook,
@@ -32,9 +34,7 @@ from scheduler.ports import (
     Books,
     ControlBook,
     HoldBook,
-    JournalBook,
     PeopleBook,
-    PriceShelf,
     VerdictBook,
     WorkloadBook,
 )

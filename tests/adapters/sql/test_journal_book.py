@@ -20,7 +20,8 @@ from scheduler.ledger.journal import (
     TransactionKind,
     transfer_entries,
 )
-from scheduler.ports import BalanceDifference, Books
+from scheduler.ledger.keeping import BalanceDifference
+from scheduler.ports import Books
 from tests.adapters.sql.invariants import violations
 from tests.ledger.build import allowance
 

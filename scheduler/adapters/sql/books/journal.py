@@ -13,7 +13,7 @@ from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.ledger.canonical import body_hash
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
-from scheduler.ports import BalanceDifference
+from scheduler.ledger.keeping import BalanceDifference
 
 _ACCOUNTS_NAMED_MAX = 10_000
 """More than so many accounts are not named in a statement: all are read, and those picked out."""

@@ -1,0 +1,65 @@
+"""Where the journal is kept, as a Protocol."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceDifference:
+    """A cached balance that does not equal the journal."""
+
+    account: Account
+    unit: Unit
+    cached: int
+    rebuilt: int
+
+
+class JournalBook(Protocol):
+    def post(self, transactions: Sequence[Transaction], recorded_at: Instant) -> None:
+        """Post them all or none. One posted before under its id is passed over; with another body it is a Conflict.
+
+        Raises Exhausted (`allowance-short`) where an account would fall below its floor: its overdraft for an
+        allowance, zero for held, charged and expired.
+        """
+        ...
+
+    def balance(self, account: Account, unit: Unit = STANDARD_GPU) -> int: ...
+
+    def entries(
+        self,
+        *,
+        accounts: Sequence[Account] | None = None,
+        kinds: Sequence[AccountKind] | None = None,
+        starts_at: Instant | None = None,
+        ends_at: Instant | None = None,
+        attempt_id: AttemptId | None = None,
+        transactions: Sequence[TransactionKind] | None = None,
+    ) -> Iterator[PostedEntry]:
+        """In posting order; a period is half-open on `at`. `kinds` are those of accounts."""
+        ...
+
+    def sums(
+        self, *, kinds: Sequence[AccountKind], starts_at: Instant | None = None, ends_at: Instant | None = None
+    ) -> Iterator[PostedSum]:
+        """The same entries summed up by account and attempt: a month of a company without reading its every slice."""
+        ...
+
+    def totals(
+        self, *, ends_at: Instant, accounts: Sequence[Account], unit: Unit = STANDARD_GPU
+    ) -> Mapping[Account, int]:
+        """The balances that the entries dated before `ends_at` make."""
+        ...
+
+    def kind_totals(
+        self, *, kinds: Sequence[AccountKind], ends_at: Instant, unit: Unit = STANDARD_GPU
+    ) -> Mapping[AccountKind, int]:
+        """The same, of all accounts of a kind together."""
+        ...
+
+    def differences(self) -> list[BalanceDifference]:
+        """Every cached balance compared with the journal rebuilt; nothing is repaired."""
+        ...
