@@ -9,6 +9,7 @@ from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.idleness import IdleRule, Retention
 from scheduler.domain.periods import PeriodLength
+from scheduler.domain.retries import RetryRule
 from scheduler.domain.units import (
     MS_PER_DAY,
     CohortName,
@@ -163,6 +164,8 @@ class Limits:
     start_timeout_ms: int = 900_000
     queued_per_engineer: int = 10_000
     unfunded_gpus_per_engineer: int = 8
+    runtime_max_ms: int | None = None
+    """Of all attempts of a job together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,7 @@ class Policy:
     exhaustion_rate: StopRate = StopRate(PerMille(50), floor=8)
     idle_rate: StopRate = StopRate(PerMille(50), floor=8)
     idle_rules: tuple[IdleRule, ...] = ()
+    retry_rules: tuple[RetryRule, ...] = ()
     retention: Retention = Retention()
 
     def idle_rule(self, kind: WorkloadKind, priority_class: PriorityClassName) -> IdleRule | None:

@@ -7,7 +7,8 @@ from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.idleness import IdleRule, IdleThresholds, Retention
 from scheduler.domain.policy import Cohort, Policy, Pool, PriorityClass, Project, Quota, Tier
-from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from scheduler.domain.retries import RetryRule
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
 from scheduler.domain.workloads import HoldMode
 
 Term = int | bool | str
@@ -89,6 +90,9 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
         affects = f"work that the idle rule {rule.name} covers"
         yield f"idle_rules.{rule.name}.", affects, _idle_rule(rule)
         yield f"idle_rules.{rule.name}.thresholds.", affects, _thresholds(rule.thresholds)
+    yield "", "jobs that fail", {"retry_rules": ", ".join(rule.name for rule in policy.retry_rules) or "none"}
+    for retry in policy.retry_rules:
+        yield f"retry_rules.{retry.name}.", f"jobs that the retry rule {retry.name} covers", _retry_rule(retry)
     yield "retention.", "readings of GPUs", _retention(policy.retention)
 
 
@@ -171,6 +175,7 @@ def _limits(policy: Policy) -> Terms:
         "start_timeout_minutes": limits.start_timeout_ms // MS_PER_MINUTE,
         "queued_per_engineer": limits.queued_per_engineer,
         "unfunded_gpus_per_engineer": limits.unfunded_gpus_per_engineer,
+        "runtime_max_hours": "no limit" if limits.runtime_max_ms is None else limits.runtime_max_ms // MS_PER_HOUR,
     }
 
 
@@ -206,6 +211,17 @@ def _idle_rule(rule: IdleRule) -> Terms:
         "action": terms.action.value,
         "dry_run": terms.is_dry_run,
         "acts_without_checkpoint": terms.acts_without_checkpoint,
+    }
+
+
+def _retry_rule(rule: RetryRule) -> Terms:
+    return {
+        "exit_codes": "any" if rule.exit_codes is None else ", ".join(map(str, sorted(rule.exit_codes))),
+        "ends": _listed(rule.ends),
+        "retries_max": rule.retries_max,
+        "first_wait_seconds": rule.first_wait_ms // MS_PER_SECOND,
+        "longest_wait_seconds": rule.longest_wait_ms // MS_PER_SECOND,
+        "jitter_per_mille": rule.jitter,
     }
 
 

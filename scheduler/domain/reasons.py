@@ -35,6 +35,7 @@ class Reason(StrEnum):
     COMPLETED = "Completed"
     FAILED = "Failed"
     TIME_LIMIT = "TimeLimit"
+    RUNTIME_LIMIT = "RuntimeLimit"
     PREEMPTED = "Preempted"
     CANCELLED = "Cancelled"
     STOPPED = "Stopped"
@@ -111,6 +112,10 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.FAILED: ReasonText("Failed: {cause}.", "See the pod's log; submit it again when mended."),
     Reason.TIME_LIMIT: ReasonText(
         "Stopped at its time limit of {limit}.", "Ask for a longer limit, or `allot extend` in time."
+    ),
+    Reason.RUNTIME_LIMIT: ReasonText(
+        "Given up: its attempts together ran for the {limit} that it may run in all.",
+        "Submit it again from its last checkpoint, or ask for a longer runtime.",
     ),
     Reason.PREEMPTED: ReasonText(
         "Preempted by {preemptor} ({comparison}). Queued again.",

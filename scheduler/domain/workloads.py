@@ -89,7 +89,8 @@ class WorkloadSpec:
 
     `project` None means personal work. `uses_compensation` is the owner's word that project work may be paid by
     their compensation. `time_limit_ms` is per attempt. `grace_seconds` is what a checkpoint needs after SIGTERM.
-    `nodes_with` narrows the nodes by labels, as a Job's own nodeSelector does.
+    `nodes_with` narrows the nodes by labels, as a Job's own nodeSelector does. `runtime_max_ms` bounds the running
+    time of all attempts together.
     """
 
     name: str
@@ -105,6 +106,13 @@ class WorkloadSpec:
     grace_seconds: int = 30
     uses_compensation: bool = False
     nodes_with: tuple[tuple[str, str], ...] = ()
+    runtime_max_ms: int | None = None
+
+    def runtime_limit(self, of_all_ms: int | None) -> int | None:
+        """How long all attempts together may run: the tighter of its own word and the limit of all jobs."""
+        if self.kind is WorkloadKind.SANDBOX:
+            return None
+        return min((limit for limit in (self.runtime_max_ms, of_all_ms) if limit is not None), default=None)
 
     @property
     def gpus(self) -> int:

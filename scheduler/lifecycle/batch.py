@@ -118,6 +118,13 @@ class Batch:
             self.world.attempts_made[workload_id] = known
         return known
 
+    def attempts_of(self, workload_id: WorkloadId) -> list[Attempt]:
+        """All attempts of the workload in the order of their numbers, as this batch leaves them. Reads the store."""
+        known = {attempt.id: attempt for attempt in self.books.attempts.of_workload(workload_id)}
+        changed = [*self._attempts.values(), *self._new_attempts.values()]
+        known.update((attempt.id, attempt) for attempt in changed if attempt.workload_id == workload_id)
+        return sorted(known.values(), key=lambda attempt: attempt.number)
+
     @property
     def said(self) -> Sequence[RecordedVerdict]:
         """The verdicts that it is to record."""

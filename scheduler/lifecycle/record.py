@@ -17,6 +17,7 @@ from scheduler.domain.workloads import Attempt, AttemptState, Workload, Workload
 from scheduler.ledger.holding import hold, holds_for, release
 from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.batch import Batch
+from scheduler.lifecycle.outcome import ran_ms
 
 NewId = Callable[[str], str]
 
@@ -86,13 +87,21 @@ def _new_attempt(batch: Batch, workload: Workload, launch: Launch, attempt_id: A
         weight=policy.gpu_classes[launch.gpu_class].weight,
         class_factor=priority_class.class_factor,
         hold_mode=priority_class.hold,
-        time_limit_ms=workload.spec.time_limit_ms,
+        time_limit_ms=_time_limit_ms(batch, workload),
         launched_at=batch.now,
         submitted_at=workload.submitted_at,
         is_funded=launch.is_funded,
         is_borrowed=launch.is_borrowed,
         grace_seconds=workload.spec.grace_seconds,
     )
+
+
+def _time_limit_ms(batch: Batch, workload: Workload) -> int:
+    """Its own; less where its attempts together may not run for as long any more."""
+    longest = workload.spec.runtime_limit(batch.world.require_policy().limits.runtime_max_ms)
+    if longest is None or not batch.attempts_made(workload.id):
+        return min(workload.spec.time_limit_ms, longest or workload.spec.time_limit_ms)
+    return min(workload.spec.time_limit_ms, max(0, longest - ran_ms(batch, workload)))
 
 
 def _take_over_reservation(batch: Batch, workload: Workload, attempt: Attempt) -> bool:

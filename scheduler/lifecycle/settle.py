@@ -1,4 +1,4 @@
-"""Settle: charge what an attempt has used, and, when it has ended, close its books and say what becomes of its workload."""
+"""Settle: charge what an attempt has used, and, when it has ended, close its books."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,20 +6,20 @@ from dataclasses import replace
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.periods import period_at
 from scheduler.domain.policy import Policy
-from scheduler.domain.reasons import Evidence, Reason
+from scheduler.domain.reasons import Reason
 from scheduler.domain.records import PodRun
 from scheduler.domain.units import Instant
-from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadKind, WorkloadState
+from scheduler.domain.workloads import Attempt, AttemptState
 from scheduler.ledger.charging import charge
 from scheduler.ledger.holding import release
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.refunds import lost_gpu_ms, refund
 from scheduler.lifecycle.batch import Batch
+from scheduler.lifecycle.outcome import settle_workload, why_it_ended
 
 PERIODS_MAX = 1000
 """Bound on the periods one charge may span: decades of months."""
 
-_REQUEUED = {Reason.PREEMPTED, Reason.NODE_LOST, Reason.ALLOWANCE_EXHAUSTED, Reason.SUSPENDED, Reason.BACKOFF}
 _REFUNDED = {Reason.PREEMPTED, Reason.NODE_LOST}
 
 
@@ -74,28 +74,10 @@ def end_attempt(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> None
     batch.resolve_holds(hold.id for hold in holds if hold.resolved_at is None)
     workload = batch.workload(attempt.workload_id)
     assert workload is not None, "a live attempt has a workload"
-    reason, evidence = _why_it_ended(attempt, job, runs)
-    _refund(batch, attempt, holds, reason, ended_at)
-    batch.put_attempt(replace(attempt, state=AttemptState.ENDED, ended_at=ended_at, stop_reason=reason))
-    _settle_workload(batch, workload, reason, has_job=job is not None)
-    if reason is not attempt.stop_reason:
-        batch.say(workload.id, reason, evidence)
-
-
-def _settle_workload(batch: Batch, workload: Workload, reason: Reason, *, has_job: bool) -> None:
-    """What becomes of it. Where its Job is gone there is none to queue again: whoever deleted it called it off."""
-    becomes = _what_becomes(workload, reason)
-    if (
-        not has_job
-        and becomes is WorkloadState.QUEUED
-        and workload.job_uid is not None
-        and reason is not Reason.BACKOFF
-    ):
-        becomes, reason = WorkloadState.CANCELLED, Reason.JOB_DELETED
-        batch.say(workload.id, reason, {})
-    if not has_job and becomes is WorkloadState.STOPPED:
-        workload = batch.change_workload(workload, job_uid=None)  # it gets another when it is resumed
-    batch.change_workload(workload, state=becomes, state_reason=reason)
+    ended = why_it_ended(attempt, workload, job, runs)
+    _refund(batch, attempt, holds, ended.reason, ended_at)
+    batch.put_attempt(replace(attempt, state=AttemptState.ENDED, ended_at=ended_at, stop_reason=ended.reason))
+    settle_workload(batch, workload, ended, job)
 
 
 def _refund(batch: Batch, attempt: Attempt, holds: Sequence[Hold], reason: Reason, ended_at: Instant) -> None:
@@ -111,37 +93,3 @@ def _refund(batch: Batch, attempt: Attempt, holds: Sequence[Hold], reason: Reaso
 def _refund_cap_ms(policy: Policy, attempt: Attempt) -> int:
     priority_class = policy.priority_classes.get(attempt.priority_class)
     return priority_class.refund_cap_ms if priority_class is not None else 0
-
-
-def _why_it_ended(attempt: Attempt, job: ObservedJob | None, runs: Sequence[PodRun]) -> tuple[Reason, Evidence]:
-    """What the Job came to goes before why it was to be stopped: one that has ended never runs again."""
-    if job is not None and job.is_complete:
-        return Reason.COMPLETED, {}
-    is_over = job is not None and job.is_failed
-    if attempt.stop_reason is not None and not (is_over and attempt.stop_reason in _REQUEUED):
-        return attempt.stop_reason, {}
-    codes = [run.exit_code for run in runs if run.exit_code]
-    if job is not None and job.is_failed:
-        cause = job.failure or "the Job failed"
-        return Reason.FAILED, {
-            "cause": f"exit code {codes[0]}" if codes else cause,
-            "exit_code": codes[0] if codes else 0,
-        }
-    return (Reason.JOB_DELETED if job is None or job.is_deleted else Reason.SUSPENDED), {}
-
-
-def _what_becomes(workload: Workload, reason: Reason) -> WorkloadState:
-    """What a workload is after its attempt ended for this reason."""
-    if reason is Reason.COMPLETED:
-        return WorkloadState.COMPLETED
-    if reason in {Reason.CANCELLED, Reason.JOB_DELETED, Reason.IDLE_ENDED}:
-        return WorkloadState.CANCELLED
-    if reason in _REQUEUED:
-        return WorkloadState.QUEUED
-    if reason is Reason.IDLE:
-        return WorkloadState.STOPPED
-    if workload.spec.kind is WorkloadKind.SANDBOX and reason in {Reason.STOPPED, Reason.TIME_LIMIT}:
-        return WorkloadState.STOPPED
-    if reason is Reason.STOPPED:
-        return WorkloadState.CANCELLED
-    return WorkloadState.FAILED

@@ -173,6 +173,8 @@ class World:
                 self.workloads[workload.id] = workload
                 self._note_launched(workload, known)
                 self._pending.queued[workload.id] = workload if workload.state is WorkloadState.QUEUED else None
+                if known is not None and known.job_uid is not None and known.job_uid != workload.job_uid:
+                    self.workload_of_job.pop(known.job_uid, None)  # a retry has a Job of its own
                 if workload.job_uid is not None:
                     self.workload_of_job[workload.job_uid] = workload.id
                 self.dirty.add(workload.id)

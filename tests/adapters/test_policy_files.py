@@ -29,6 +29,7 @@ from scheduler.domain.policy import (
     Tier,
     WithinPool,
 )
+from scheduler.domain.retries import RetriedEnd, RetryRule
 from scheduler.domain.units import (
     CohortName,
     EngineerId,
@@ -101,6 +102,7 @@ limits:
   time_limit_max_hours: 100
   start_timeout_minutes: 6
   queued_per_engineer: 50
+  runtime_max_hours: 200
   unfunded_gpus_per_engineer: 3
 sandbox:
   images: [registry.example.com/box:1]
@@ -113,6 +115,14 @@ stop_rates:
   preempt: {share_per_mille: 100, floor_gpus: 3}
   exhaustion: {rate: unlimited}
   idle: {share_per_mille: 20}
+retry_rules:
+  flaky:
+    exit_codes: [1, 137]
+    ends: [Failed, StartTimeout]
+    retries_max: 5
+    first_wait_seconds: 30
+    longest_wait_seconds: 900
+    jitter_per_mille: 100
 idle_rules:
   sandboxes:
     kinds: [sandbox]
@@ -197,6 +207,15 @@ SANDBOXES = IdleRule(
         60 * 60_000, (30 * 60_000, 50 * 60_000), 5 * 60_000, 12 * 60_000, 950, 1, IdleAction.STOP, False, True
     ),
 )
+FLAKY = RetryRule(
+    "flaky",
+    frozenset({1, 137}),
+    frozenset({RetriedEnd.FAILED, RetriedEnd.START_TIMEOUT}),
+    5,
+    30_000,
+    900_000,
+    PerMille(100),
+)
 ATLAS = Project(ProjectName("atlas"), TeamName("vision"), PerMille(1200), 30 * HOUR_MS)
 BOX = "registry.example.com/box:1"
 
@@ -212,7 +231,7 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         cohorts={CohortName("company"): Cohort(CohortName("company")), LAB: Cohort(LAB, CohortName("company"))},
         projects={ATLAS.name: ATLAS},
         fair_share=FairShare(48 * HOUR_MS),
-        limits=Limits(24, 48, 12, 100 * HOUR_MS, 6 * 60_000, 50, 3),
+        limits=Limits(24, 48, 12, 100 * HOUR_MS, 6 * 60_000, 50, 3, 200 * HOUR_MS),
         sandbox=SandboxTerms((BOX,), BOX, ("jupyter", "lab", "lab"), 7, 9000, 2),
         images=("registry.example.com/*",),
         period=PeriodLength.QUARTER,
@@ -221,6 +240,7 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         preempt_rate=StopRate(PerMille(100), floor=3),
         exhaustion_rate=StopRate(None),
         idle_rate=StopRate(PerMille(20), floor=8),
+        retry_rules=(FLAKY,),
         idle_rules=(SANDBOXES, IdleRule("others")),
         retention=Retention(7 * 24 * HOUR_MS, 400 * 24 * HOUR_MS),
     )

@@ -8,6 +8,7 @@ from enum import StrEnum
 from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, RETENTION, THRESHOLDS
 from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, Name, Text, Whole
 from scheduler.adapters.policy_files.order_keys import AGEING, FAIR_SHARE, ORDER
+from scheduler.adapters.policy_files.retry_keys import RETRY_RULE
 from scheduler.adapters.policy_files.sections import Field, Section
 from scheduler.domain.periods import PeriodLength
 from scheduler.domain.policy import AtExhaustion, BorrowWithinCohort, ReclaimWithinCohort, WithinPool
@@ -181,6 +182,7 @@ QUEUED_PER_ENGINEER = Field(
 UNFUNDED_GPUS = Field(
     "unfunded_gpus_per_engineer", _GPUS_OR_NONE, "GPUs that an engineer may run unfunded at once", default=8
 )
+RUNTIME_MAX = Field("runtime_max_hours", _HOURS, "longest all attempts of a job may run together", absent="no limit")
 LIMITS = Section(
     "limits",
     "Bounds for everybody.",
@@ -192,6 +194,7 @@ LIMITS = Section(
         START_TIMEOUT,
         QUEUED_PER_ENGINEER,
         UNFUNDED_GPUS,
+        RUNTIME_MAX,
     ),
 )
 
@@ -285,6 +288,13 @@ IDLE_RULES = Field(
     default={},
     absent="none: rest is shown, and nothing follows",
 )
+RETRY_RULES = Field(
+    "retry_rules",
+    MapOf(Name(), RETRY_RULE, "retry rules"),
+    "which ends of a job are tried again",
+    default={},
+    absent="none: what fails has failed",
+)
 KEPT = Field("retention", RETENTION, "for how long readings are kept", absent="its defaults")
 POLICY = Section(
     "the file",
@@ -306,6 +316,7 @@ POLICY = Section(
         SANDBOX_TERMS,
         RATES,
         IDLE_RULES,
+        RETRY_RULES,
         KEPT,
     ),
 )
@@ -326,6 +337,7 @@ SECTIONS: tuple[Section, ...] = (
     STOP_RATE,
     IDLE_RULE,
     THRESHOLDS,
+    RETRY_RULE,
     RETENTION,
 )
 """In the order of the documentation."""

@@ -9,6 +9,7 @@ from scheduler.adapters.policy_files.idle_keys import idle_rule, retention
 from scheduler.adapters.policy_files.kinds import Reading
 from scheduler.adapters.policy_files.policy_rules import check_rules
 from scheduler.adapters.policy_files.problems import Problem, Problems, refusal
+from scheduler.adapters.policy_files.retry_keys import retry_rule
 from scheduler.adapters.policy_files.sections import Record
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
@@ -97,6 +98,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
         exhaustion_rate=_rate(rates.find(keys.EXHAUSTION_RATE) if rates else None, Policy.exhaustion_rate),
         idle_rate=_rate(rates.find(keys.IDLE_RATE) if rates else None, Policy.idle_rate),
         idle_rules=tuple(idle_rule(n, r) for n, r in record.value(keys.IDLE_RULES).items()),
+        retry_rules=tuple(retry_rule(n, r) for n, r in record.value(keys.RETRY_RULES).items()),
         retention=Retention() if kept is None else retention(kept),
     )
 
@@ -181,6 +183,7 @@ def _project(name: str, record: Record) -> Project:
 
 
 def _limits(record: Record) -> Limits:
+    runtime_max = record.find(keys.RUNTIME_MAX)
     return Limits(
         gpus_per_engineer=record.find(keys.GPUS_PER_ENGINEER),
         gpus_per_team=record.find(keys.GPUS_PER_TEAM),
@@ -189,6 +192,7 @@ def _limits(record: Record) -> Limits:
         start_timeout_ms=record.value(keys.START_TIMEOUT) * MS_PER_MINUTE,
         queued_per_engineer=record.value(keys.QUEUED_PER_ENGINEER),
         unfunded_gpus_per_engineer=record.value(keys.UNFUNDED_GPUS),
+        runtime_max_ms=None if runtime_max is None else runtime_max * MS_PER_HOUR,
     )
 
 

@@ -1,6 +1,7 @@
 """What a submission may say: checked for form here, judged against policy and cluster by `Commands.submit`."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
@@ -77,8 +78,13 @@ class JobSubmission(Submission):
     pods: Count = 1
     gpus_per_pod: Count = 1
 
+    runtime_max_ms: Annotated[DurationMs | None, Field(description="Of all attempts together, in milliseconds.")] = (
+        None
+    )
+
     def spec(self) -> WorkloadSpec:
-        return self._spec(WorkloadKind.JOB, self.pods, self.gpus_per_pod)
+        made = self._spec(WorkloadKind.JOB, self.pods, self.gpus_per_pod)
+        return replace(made, runtime_max_ms=self.runtime_max_ms)
 
 
 class SandboxSubmission(Submission):

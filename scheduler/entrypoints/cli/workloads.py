@@ -42,6 +42,7 @@ def submit(
     cpu: Annotated[int, typer.Option(help="CPU cores per pod.")] = 1,
     memory: Annotated[int, typer.Option(help="Memory per pod in GiB.")] = 1,
     grace: Annotated[str, typer.Option(help="What a checkpoint needs after SIGTERM.")] = "30s",
+    max_runtime: Annotated[str | None, typer.Option(help="Of all attempts together: 24h.")] = None,
     use_compensation: Annotated[bool, typer.Option(help="Compensation may pay for this project's work.")] = False,
     owner: Owner = None,
     key: Key = None,
@@ -64,6 +65,7 @@ def submit(
         "cpu_milli": cpu * 1000,
         "memory_mib": memory * 1024,
         "grace_seconds": parse_duration(grace, "--grace") // 1000,
+        "runtime_max_ms": parse_duration(max_runtime, "--max-runtime") if max_runtime else None,
         "uses_compensation": use_compensation,
         "owner": owner,
     }

@@ -1,0 +1,126 @@
+"""What fails is tried again by rule, with a Job of its own; preemptions use up no retry; all tries have a limit."""
+
+from dataclasses import replace
+
+from scheduler.domain.funding import FundingShare
+from scheduler.domain.observations import ObservedJob, PodPhase
+from scheduler.domain.policy import Policy
+from scheduler.domain.reasons import Reason
+from scheduler.domain.retries import RetryRule
+from scheduler.domain.units import MS_PER_HOUR, AllowanceId, JobUid, PerMille, PodUid
+from scheduler.domain.workloads import Workload, WorkloadState
+from scheduler.lifecycle.act import next_action
+from scheduler.lifecycle.record import stop_attempt
+from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen, policy
+
+RULE = RetryRule("any", retries_max=2, jitter=PerMille(0))
+
+
+def rules(**limits: int) -> Policy:
+    known = policy()
+    return replace(known, retry_rules=(RULE,), limits=replace(known.limits, **limits))
+
+
+class Tries:
+    """One job of Ada's, tried again and again."""
+
+    def __init__(self, company: Company, runtime_max_ms: int | None = None) -> None:
+        self.company = company
+        self.grant: AllowanceId = company.grant("ada", 90)
+        self.id = company.submit(runtime_max_ms=runtime_max_ms).id
+
+    @property
+    def workload(self) -> Workload:
+        return self.company.workload(self.id)
+
+    def run(self, seconds: int, exit_code: int | None = None, *, is_preempted: bool = False) -> None:
+        """Launch it and let it end so: of itself with a code, or because it was told to."""
+        company, workload = self.company, self.workload
+        company.now = max(company.now, workload.not_before)
+        assert company.launch(workload, FundingShare(self.grant, 4 * MS_PER_HOUR)) == []
+        uid = JobUid(f"uid-{workload.job_name}")
+        with company.changing() as batch:
+            batch.change_workload(company.workload(self.id), job_uid=uid)
+        attempt = company.world.live_attempt(self.id)
+        assert attempt is not None
+        job: ObservedJob = replace(job_seen(workload), uid=uid, attempt_id=attempt.id, is_suspended=False)
+        pod = replace(pod_seen(workload), uid=PodUid(f"pod-{attempt.id}"), job_uid=uid, started_at=company.now)
+        company.see(changes(job, pod))
+        company.now = later(company.now, seconds)
+        if is_preempted:
+            with company.changing() as batch:
+                stop_attempt(batch, attempt, Reason.PREEMPTED, {})
+        ended = replace(pod, phase=PodPhase.FAILED, finished_at=company.now, exit_code=exit_code)
+        company.see(changes(replace(job, is_failed=True, failure="BackoffLimitExceeded"), ended))
+
+    def verdicts(self) -> list[str]:
+        with self.company.store.reading() as books:
+            found = books.verdicts.of_workload(self.id)
+        return [f"{v.reason.value}: {v.evidence.get('cause', '')}" for v in reversed(found)]
+
+
+def test_a_job_that_fails_is_queued_again_under_a_job_of_its_own_after_a_wait() -> None:
+    tries = Tries(company := Company(rules()))
+    tries.run(60, exit_code=1)
+    first = tries.workload
+
+    assert (first.state, first.state_reason, first.retries) == (WorkloadState.QUEUED, Reason.FAILED, 1)
+    assert (first.job_name, first.job_uid) == (f"{tries.id}-1", None)
+    assert first.not_before == company.now + 10_000
+    assert tries.verdicts()[-2:] == ["Failed: exit code 1", "Backoff: exit code 1; retry 1 of 2"]
+    created = next_action(company.world, company.world.workloads[tries.id]).action
+    assert created is not None
+    assert JobUid(f"uid-{tries.id}") not in company.world.workload_of_job
+    company.close()
+
+
+def test_after_its_retries_it_has_failed() -> None:
+    tries = Tries(company := Company(rules()))
+    for _ in range(3):
+        assert tries.workload.state is WorkloadState.QUEUED
+        tries.run(60, exit_code=1)
+
+    assert (tries.workload.state, tries.workload.job_name) == (WorkloadState.FAILED, f"{tries.id}-2")
+    company.close()
+
+
+def test_a_preemption_whose_job_came_to_its_end_uses_up_no_retry() -> None:
+    tries = Tries(company := Company(rules()))
+    for number in range(4):
+        tries.run(60, exit_code=143, is_preempted=True)
+        assert (tries.workload.state_reason, tries.workload.retries) == (Reason.PREEMPTED, number + 1)
+        assert tries.workload.not_before <= company.now
+    tries.run(60, exit_code=1)
+
+    assert tries.verdicts()[-1] == "Backoff: exit code 1; retry 1 of 2"
+    company.close()
+
+
+def test_what_failed_of_itself_while_it_was_preempted_has_failed() -> None:
+    tries = Tries(company := Company(rules()))
+    tries.run(60, exit_code=1, is_preempted=True)
+
+    assert tries.workload.state_reason is Reason.FAILED
+    company.close()
+
+
+def test_without_a_rule_nothing_is_tried_again() -> None:
+    tries = Tries(company := Company(policy()))
+    tries.run(60, exit_code=1)
+
+    assert (tries.workload.state, tries.workload.retries) == (WorkloadState.FAILED, 0)
+    company.close()
+
+
+def test_all_tries_together_run_no_longer_than_the_runtime() -> None:
+    tries = Tries(company := Company(rules(runtime_max_ms=3 * MS_PER_HOUR)), runtime_max_ms=2 * MS_PER_HOUR)
+    tries.run(3600, exit_code=143, is_preempted=True)
+    tries.run(1800, exit_code=1)
+    attempt_limits = []
+    with company.store.reading() as books:
+        attempt_limits = [attempt.time_limit_ms for attempt in books.attempts.of_workload(tries.id)]
+    assert attempt_limits == [2 * MS_PER_HOUR, MS_PER_HOUR]
+    tries.run(1800, exit_code=1)
+
+    assert (tries.workload.state, tries.workload.state_reason) == (WorkloadState.FAILED, Reason.RUNTIME_LIMIT)
+    company.close()
