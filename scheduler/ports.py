@@ -37,6 +37,7 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
+from scheduler.finance.keeping import HeadBook
 from scheduler.finance.price_shelf import PriceShelf
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.keeping import JournalBook
@@ -329,6 +330,7 @@ class Books(Protocol):
     def idleness(self) -> IdleBook: ...
     @property
     def prices(self) -> PriceShelf: ...
+    def heads(self) -> HeadBook: ...
 
 
 class Store(Protocol):

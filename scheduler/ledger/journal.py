@@ -86,8 +86,10 @@ class TransactionKind(StrEnum):
 class Transaction:
     """Entries that belong together. `id` is made by the caller: the same id is the same transaction.
 
-    `at` is when it counts (which period it falls in). Raises InvalidInput (`invalid-amount`) where the entries do
-    not sum to zero per unit, in amount and in physical GPU-milliseconds, or an amount is out of bounds.
+    `at` is when it counts (which period it falls in). `corrects_at` is when it would have counted, where that lies in
+    a period that was closed before it was posted: then it counts in the open period, marked.
+    Raises InvalidInput (`invalid-amount`) where the entries do not sum to zero per unit, in amount and in physical
+    GPU-milliseconds, or an amount is out of bounds.
     """
 
     id: str
@@ -98,6 +100,7 @@ class Transaction:
     command_id: CommandId | None = None
     actor: str = ""
     memo: str = ""
+    corrects_at: Instant | None = None
 
     def __post_init__(self) -> None:
         amounts: dict[Unit, int] = defaultdict(int)
@@ -141,6 +144,7 @@ class PostedEntry:
     gpu_ms: int
     attempt_id: AttemptId | None
     memo: str
+    corrects_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from scheduler.adapters.sql.books.allowances import SqlAllowances, SqlHolds
 from scheduler.adapters.sql.books.attempts import SqlAttempts
 from scheduler.adapters.sql.books.control import SqlControl
+from scheduler.adapters.sql.books.heads import SqlHeads
 from scheduler.adapters.sql.books.idleness import SqlIdleness
 from scheduler.adapters.sql.books.journal import SqlJournal
 from scheduler.adapters.sql.books.people import SqlPeople
@@ -25,6 +26,7 @@ from scheduler.adapters.sql.faults import refusal_for
 from scheduler.adapters.sql.locking import FairLock
 from scheduler.adapters.sql.migrations import HEAD
 from scheduler.domain.errors import Unavailable
+from scheduler.finance.keeping import HeadBook
 from scheduler.finance.price_shelf import PriceShelf
 from scheduler.ledger.keeping import JournalBook
 from scheduler.metering.keeping import IdleBook, SampleBook
@@ -123,6 +125,7 @@ class SqlBooks:
     samples: SampleBook
     idleness: IdleBook
     prices: PriceShelf
+    heads: HeadBook
 
 
 def books_on(connection: Connection) -> SqlBooks:
@@ -138,6 +141,7 @@ def books_on(connection: Connection) -> SqlBooks:
         samples=SqlSamples(connection),
         idleness=SqlIdleness(connection),
         prices=SqlPrices(connection),
+        heads=SqlHeads(connection),
     )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
 from scheduler.adapters.sql.books.journal import SqlJournal
 from scheduler.adapters.sql.codec import FieldCodec, RowCodec
 from scheduler.adapters.sql.querying import insert_all, rows_by_id, update_all
+from scheduler.adapters.sql.sealing import seal, seal_stored
 from scheduler.adapters.sql.tables.allowances import allowances, holds
 from scheduler.adapters.sql.tables.journal import accounts
 from scheduler.domain.allowances import Allowance, AllowanceBalance, Holder, HolderKind
@@ -56,7 +57,9 @@ class SqlAllowances:
         known = select(allowances.c.id).where(allowances.c.id == allowance.id)
         if self.connection.execute(known).first() is not None:
             return False
-        insert_all(self.connection, allowances, [_ALLOWANCE.write(allowance)])
+        row = _ALLOWANCE.write(allowance)
+        insert_all(self.connection, allowances, [row])
+        seal(self.connection, allowances, [row])
         SqlJournal(self.connection).open_accounts(
             {
                 (Account(AccountKind.ALLOWANCE, allowance.id), allowance.unit): -allowance.overdraft,
@@ -146,6 +149,7 @@ class SqlHolds:
         self._open_ones(ids)
         rows = [{"id": hold_id, "state": HoldState.RESOLVED.value, "resolved_at": at} for hold_id in ids]
         update_all(self.connection, holds, holds.c.id, rows)
+        seal_stored(self.connection, holds, ids)
 
     def open_ones(self) -> list[Hold]:
         statement = select(*_HOLD.columns).where(holds.c.state == HoldState.OPEN.value).order_by(holds.c.id)

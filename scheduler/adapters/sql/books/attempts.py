@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, select
 
 from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, pieces, rows_by_id, update_all
+from scheduler.adapters.sql.sealing import seal
 from scheduler.adapters.sql.tables.workloads import attempts, pods, reservations
 from scheduler.decision.snapshot import Reservation
 from scheduler.domain.errors import NotFound, RefusalCode
@@ -27,7 +28,9 @@ class SqlAttempts:
     connection: Connection
 
     def add(self, added: Sequence[Attempt]) -> None:
-        insert_all(self.connection, attempts, [_ATTEMPT.write(attempt) for attempt in added])
+        rows = [_ATTEMPT.write(attempt) for attempt in added]
+        insert_all(self.connection, attempts, rows)
+        seal(self.connection, attempts, rows)
 
     def get(self, attempt_id: AttemptId) -> Attempt | None:
         return self.many([attempt_id]).get(attempt_id)
@@ -38,7 +41,9 @@ class SqlAttempts:
         for attempt in saved:
             if attempt.id not in known:
                 raise NotFound(f"there is no attempt {attempt.id}", code=RefusalCode.STALE)
-        update_all(self.connection, attempts, attempts.c.id, [_ATTEMPT.write(attempt) for attempt in saved])
+        rows = [_ATTEMPT.write(attempt) for attempt in saved]
+        update_all(self.connection, attempts, attempts.c.id, rows)
+        seal(self.connection, attempts, rows)
 
     def live(self) -> list[Attempt]:
         statement = select(*_ATTEMPT.columns).where(attempts.c.state.in_(_LIVE)).order_by(attempts.c.id)
@@ -70,6 +75,7 @@ class SqlAttempts:
         known = {row[0] for row in rows_by_id(self.connection, select(pods.c.pod_uid), pods.c.pod_uid, latest)}
         insert_all(self.connection, pods, [row for uid, row in latest.items() if uid not in known])
         update_all(self.connection, pods, pods.c.pod_uid, [row for uid, row in latest.items() if uid in known])
+        seal(self.connection, pods, latest.values())
 
     def pods_of(self, ids: Sequence[AttemptId]) -> Mapping[AttemptId, list[PodRun]]:
         found: dict[AttemptId, list[PodRun]] = {attempt_id: [] for attempt_id in ids}

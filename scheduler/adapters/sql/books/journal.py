@@ -43,6 +43,7 @@ _POSTED = (
         tables.entries.c.gpu_ms,
         tables.transactions.c.attempt_id,
         tables.transactions.c.memo,
+        tables.transactions.c.corrects_at,
     )
     .join(tables.transactions, tables.transactions.c.seq == tables.entries.c.transaction_seq)
     .join(tables.accounts, tables.accounts.c.id == tables.entries.c.account_id)
@@ -258,6 +259,7 @@ class SqlJournal:
                     "actor": transaction.actor,
                     "memo": transaction.memo,
                     "body_hash": new_hash,
+                    "corrects_at": transaction.corrects_at,
                 }
             )
             for entry in transaction.entries:
@@ -280,7 +282,8 @@ class SqlJournal:
 
     def _stream(self, statement: Select[*tuple[Any, ...]]) -> Iterator[PostedEntry]:
         for row in self.connection.execute(statement, execution_options={"yield_per": 1_000}):
-            seq, transaction_id, kind, at, recorded_at, account_kind, owner, unit, amount, gpu_ms, attempt, memo = row
+            seq, transaction_id, kind, at, recorded_at, account_kind, owner, unit, amount, gpu_ms, *marks = row
+            attempt, memo, corrects_at = marks
             yield PostedEntry(
                 seq=seq,
                 transaction_id=transaction_id,
@@ -293,4 +296,5 @@ class SqlJournal:
                 gpu_ms=gpu_ms,
                 attempt_id=attempt,
                 memo=memo,
+                corrects_at=corrects_at,
             )

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Select, func, select, tuple_
 
 from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, rows_by_id, update_all
+from scheduler.adapters.sql.sealing import seal
 from scheduler.adapters.sql.tables.workloads import workloads
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import EngineerId, JobUid, TeamName, WorkloadId
@@ -24,7 +25,9 @@ class SqlWorkloads:
     connection: Connection
 
     def add(self, added: Sequence[Workload]) -> None:
-        insert_all(self.connection, workloads, [_WORKLOAD.write(workload) for workload in added])
+        rows = [_WORKLOAD.write(workload) for workload in added]
+        insert_all(self.connection, workloads, rows)
+        seal(self.connection, workloads, rows)
 
     def get(self, workload_id: WorkloadId) -> Workload | None:
         return self._first(select(*_WORKLOAD.columns).where(workloads.c.id == workload_id))
@@ -56,6 +59,7 @@ class SqlWorkloads:
             else:
                 refused.append(workload.id)
         update_all(self.connection, workloads, workloads.c.id, written)
+        seal(self.connection, workloads, written)
         return refused
 
     def unfinished(self) -> list[Workload]:

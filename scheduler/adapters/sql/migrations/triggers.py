@@ -44,6 +44,25 @@ def guard_holds() -> None:
     trigger("holds", "no_delete", "DELETE", "", refusal)
 
 
+def refuse_closed_periods(table: str) -> None:
+    """Refuse a posting dated inside a period that is closed."""
+    refusal = f"{table} are closed for that period"
+    inside = "SELECT 1 FROM period_closings WHERE state = 'closed' AND starts_at <= NEW.at AND NEW.at < ends_at"
+    if _is_sqlite():
+        _sqlite_trigger(table, "closed_period", "INSERT", f"WHEN EXISTS ({inside})", refusal)
+        return
+    # A trigger's condition cannot ask another table there: its function does.
+    op.execute(
+        f"CREATE FUNCTION {table}_closed_period() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        f"IF EXISTS ({inside}) THEN "
+        f"RAISE EXCEPTION '{refusal}' USING ERRCODE = 'integrity_constraint_violation'; END IF; RETURN NEW; END $$"
+    )
+    op.execute(
+        f"CREATE TRIGGER {table}_closed_period BEFORE INSERT ON {table} "
+        f"FOR EACH ROW EXECUTE FUNCTION {table}_closed_period()"
+    )
+
+
 def _sqlite_trigger(table: str, name: str, event: str, condition: str, refusal: str) -> None:
     op.execute(
         f"CREATE TRIGGER {table}_{name} BEFORE {event} ON {table} {condition} "

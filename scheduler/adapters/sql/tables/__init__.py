@@ -1,5 +1,15 @@
 """The tables, a file for each noun. Importing this package fills `Row.metadata`."""
 
-from scheduler.adapters.sql.tables import allowances, control, journal, people, samples, verdicts, workloads
+from scheduler.adapters.sql.tables import (
+    allowances,
+    control,
+    journal,
+    people,
+    periods,
+    proofs,
+    samples,
+    verdicts,
+    workloads,
+)
 
-__all__ = ["allowances", "control", "journal", "people", "samples", "verdicts", "workloads"]
+__all__ = ["allowances", "control", "journal", "people", "periods", "proofs", "samples", "verdicts", "workloads"]

@@ -24,7 +24,10 @@ class AccountRow(Row, table=True):
 
 
 class TransactionRow(Row, table=True):
-    """`body_hash` tells the same transaction posted again from another one under its id."""
+    """`body_hash` tells the same transaction posted again from another one under its id.
+
+    `corrects_at` marks a correction: when it would have counted, had that period not been closed.
+    """
 
     __tablename__ = "transactions"
     __table_args__ = (
@@ -42,6 +45,7 @@ class TransactionRow(Row, table=True):
     actor: str = columns.text()
     memo: str = columns.text()
     body_hash: str = columns.text()
+    corrects_at: int | None = columns.integer()
 
 
 class EntryRow(Row, table=True):

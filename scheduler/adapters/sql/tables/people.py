@@ -37,6 +37,8 @@ class TokenRow(Row, table=True):
     subject: str = columns.text()
     roles: str = columns.text()
     expires_at: int | None = columns.integer()
+    issued_at: int | None = columns.integer()
+    issued_by: str | None = columns.text()
 
 
 engineers = table_of(EngineerRow)

@@ -1,0 +1,162 @@
+"""The published heads as a chain: read, checked for themselves, and joined to the leaf hashes of every tree."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from scheduler.domain.errors import Refusal
+from scheduler.finance.findings import Finding, FindingCode
+from scheduler.finance.heads import (
+    Head,
+    IsSigned,
+    Unreadable,
+    head_file,
+    leaf_file,
+    numbers_in,
+    parse_head,
+    split_leaves,
+    waiting_text,
+)
+from scheduler.finance.keeping import HeadArchive
+from scheduler.finance.merkle import Frontier
+from scheduler.finance.relations import Values
+
+
+@dataclass
+class Chain:
+    """`heads` are those that hold, in order; `leaves` the leaf hashes that they publish together, by tree."""
+
+    heads: list[Head] = field(default_factory=list)
+    leaves: dict[str, bytes] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    waiting: dict[int, dict[str, tuple[bytes, ...]]] = field(default_factory=dict)
+    """The frontiers at each head, by its number."""
+    is_whole: bool = True
+    """False from the first leaf file on that is missing or not as published: what follows it has no known place."""
+
+    @property
+    def last(self) -> Head | None:
+        return self.heads[-1] if self.heads else None
+
+    def off(self, code: FindingCode, number: int, detail: str) -> None:
+        self.findings.append(Finding(code, detail, head=number))
+
+
+def read_chain(archive: HeadArchive, is_signed: IsSigned, trusted: bytes | None) -> Chain:
+    """Read every head there is. What does not hold is a finding, and what follows it is still looked at.
+
+    The key is the one that is `trusted`, or else the first head's: then the heads prove that they come from one hand,
+    and who that is has to be known otherwise.
+    """
+    chain = Chain()
+    frontiers: dict[str, Frontier] = defaultdict(Frontier)
+    pieces: dict[str, list[bytes]] = defaultdict(list)
+    key = trusted.hex() if trusted is not None else ""
+    numbers = numbers_in(archive.names())
+    for number in range(1, max(numbers, default=0) + 1):
+        head = _read_head(chain, archive, number)
+        if head is None:
+            chain.is_whole = False
+            continue
+        key = key or head.key
+        _check_head(chain, head, number, key, is_signed)
+        for name, part in _read_leaves(chain, archive, head).items():
+            frontiers[name].append(part)
+            pieces[name].append(part)
+        if chain.is_whole:
+            _check_roots(chain, head, frontiers)
+            chain.waiting[number] = {name: frontiers[name].waiting for name in head.trees}
+        chain.heads.append(head)
+    chain.leaves = {name: b"".join(parts) for name, parts in pieces.items()}
+    return chain
+
+
+def _read_head(chain: Chain, archive: HeadArchive, number: int) -> Head | None:
+    content = _content(chain, archive, head_file(number), number)
+    if content is None:
+        return None
+    try:
+        return parse_head(content.decode())
+    except (Unreadable, UnicodeDecodeError) as error:
+        chain.off(FindingCode.HEAD_FORGED, number, f"{head_file(number)}: {error}")
+        return None
+
+
+def _content(chain: Chain, archive: HeadArchive, name: str, number: int) -> bytes | None:
+    try:
+        content = archive.get(name)
+    except Refusal as refusal:
+        chain.off(FindingCode.UNREADABLE, number, f"{name}: {refusal.message}")
+        return None
+    if content is None:
+        chain.off(FindingCode.HEAD_MISSING, number, f"{name} is not there")
+    return content
+
+
+def _check_head(chain: Chain, head: Head, number: int, key: str, is_signed: IsSigned) -> None:
+    before = chain.last
+    if head.key != key:
+        chain.off(FindingCode.HEAD_FORGED, number, f"it was signed with another key, {head.key[:16]}…")
+    elif not is_signed(bytes.fromhex(head.key), bytes.fromhex(head.signature), head.message()):
+        chain.off(FindingCode.HEAD_FORGED, number, "its signature does not hold")
+    if head.number != number:
+        chain.off(FindingCode.HEAD_FORGED, number, f"it says that it is head {head.number}")
+    expected = "" if before is None else sha256(before.text().encode()).hexdigest()
+    if (before is None or before.number == number - 1) and head.previous != expected:
+        chain.off(FindingCode.HEAD_FORGED, number, "it does not follow from the head before it")
+
+
+def _read_leaves(chain: Chain, archive: HeadArchive, head: Head) -> dict[str, bytes]:
+    """Nothing where they are not those that were published, nor after that."""
+    name = leaf_file(head.number)
+    content = _content(chain, archive, name, head.number)
+    parts: dict[str, bytes] = {}
+    if content is None:
+        chain.is_whole = False
+    elif sha256(content).hexdigest() != head.leaves:
+        chain.is_whole = False
+        chain.off(FindingCode.LEAVES_CHANGED, head.number, f"{name} is not what was published")
+    elif chain.is_whole:
+        try:
+            parts = split_leaves(chain.last, head, content)
+        except Unreadable as error:
+            chain.is_whole = False
+            chain.off(FindingCode.LEAVES_CHANGED, head.number, f"{name}: {error}")
+    return parts
+
+
+def _check_roots(chain: Chain, head: Head, frontiers: dict[str, Frontier]) -> None:
+    for name, tree in head.trees.items():
+        frontier = frontiers[name]
+        if (frontier.size, frontier.root().hex()) != (tree.size, tree.root):
+            chain.off(
+                FindingCode.LEAVES_CHANGED, head.number, f"the published leaves of {name} do not make the signed root"
+            )
+
+
+def rewritten(chain: Chain, remembered: Iterable[Values]) -> list[Finding]:
+    """The heads that the database remembers, compared with those that were published."""
+    published = {head.number: head for head in chain.heads}
+    findings, seen = [], set[object]()
+    for number, at, body, waiting in remembered:
+        seen.add(number)
+        head = published.get(number) if type(number) is int else None
+        if head is None:
+            findings.append(
+                Finding(FindingCode.HEAD_MISSING, f"the database remembers head {number}; it is not there")
+            )
+        elif (at, body) != (head.at, head.text()) or waiting != _waiting(chain, head.number, waiting):
+            findings.append(
+                Finding(
+                    FindingCode.HEAD_CHANGED, "the database remembers it otherwise", "heads", None, head=head.number
+                )
+            )
+    for number in sorted(published.keys() - seen):
+        findings.append(Finding(FindingCode.HEAD_CHANGED, "the database does not remember it", "heads", head=number))
+    return findings
+
+
+def _waiting(chain: Chain, number: int, otherwise: object) -> object:
+    known = chain.waiting.get(number)
+    return otherwise if known is None else waiting_text(known)

@@ -1,0 +1,109 @@
+"""Books with something in every table that is proven, and heads published over them as the work went on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from scheduler.adapters.head_folder import HeadFolder
+from scheduler.adapters.signing import KeyFile, open_key
+from scheduler.adapters.sql.store import SqlStore
+from scheduler.domain.allowances import Allowance
+from scheduler.domain.records import AuditEvent, EndEvidence, PodRun
+from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, PodUid, WorkloadId
+from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
+from scheduler.ledger.charging import charge
+from scheduler.ledger.grants import grant
+from scheduler.ledger.holding import hold, release
+from scheduler.ledger.holds import Hold
+from scheduler.lifecycle.publish import Publisher
+from tests.adapters.sql.values import ATTEMPT, POD, POLICY, WORKLOAD
+from tests.ledger.build import allowance
+
+HOUR = 3_600_000
+
+
+class Booked:
+    """A store, what publishes its heads, and how much was booked on it."""
+
+    def __init__(self, store: SqlStore, folder: Path) -> None:
+        self.store = store
+        self.heads = folder / "heads"
+        self.key: KeyFile = open_key(folder / "signing.pem")
+        self.now = 1_000_000
+        self.count = 0
+        self.publisher = Publisher(store, HeadFolder(self.heads), self.key, lambda: Instant(self.now))
+
+    def tick(self) -> Instant:
+        self.now += 1_000
+        return Instant(self.now)
+
+    def work(self, attempts: int) -> None:
+        """So many attempts, each held, charged, ended and released, on allowances of their own."""
+        for _ in range(attempts):
+            self.count += 1
+            with self.store.writing() as books:
+                awarded = self._award()
+                books.allowances.add(awarded)
+                books.journal.post([grant(awarded, actor="e-9", memo="für ü")], self.tick())
+                workload, attempt, made = self._launched()
+                books.workloads.add([workload])
+                books.attempts.add([attempt])
+                books.holds.open([made])
+                books.journal.post(hold([made]), self.tick())
+                charged = charge(attempt, [made], 40_000, self.tick())
+                assert charged.transaction is not None
+                books.journal.post([charged.transaction], self.tick())
+                books.holds.charge(charged.from_holds)
+                held = books.holds.of_attempt(attempt.id)
+                books.journal.post(release(held, self.tick()), self.tick())
+                books.holds.resolve([made.id], self.tick())
+                books.attempts.save_pods([self._pod(attempt)])
+                ended = replace(
+                    attempt,
+                    state=AttemptState.ENDED,
+                    ended_at=self.tick(),
+                    charged_gpu_ms=charged.gpu_ms,
+                    charged=charged.total,
+                )
+                books.attempts.save([ended])
+                books.workloads.save([replace(workload, state=WorkloadState.COMPLETED, version=2)])
+                books.control.add_events(
+                    [AuditEvent(self.tick(), "e-9", "finance", "grant", awarded.id, "r-1", "", "x")]
+                )
+                books.control.add_policy(replace(POLICY, hash=f"hash-{self.count}"))
+
+    def publish(self) -> None:
+        self.tick()
+        assert self.publisher.publish() is not None
+
+    def _award(self) -> Allowance:
+        return replace(allowance(100 * HOUR, overdraft=self.count), id=AllowanceId(f"a-{self.count}"))
+
+    def _launched(self) -> tuple[Workload, Attempt, Hold]:
+        number = self.count
+        workload = replace(WORKLOAD, id=WorkloadId(f"w-{number}"), state=WorkloadState.RUNNING, version=1)
+        attempt = replace(
+            ATTEMPT,
+            id=AttemptId(f"t-{number}"),
+            workload_id=workload.id,
+            state=AttemptState.RUNNING,
+            is_funded=True,
+            charged=0,
+            charged_gpu_ms=0,
+            ended_at=None,
+        )
+        made = Hold(HoldId(f"h-{number}"), workload.id, AllowanceId(f"a-{number}"), 0, HOUR, self.tick(), attempt.id)
+        return workload, attempt, made
+
+    def _pod(self, attempt: Attempt) -> PodRun:
+        uid = PodUid(f"p-{self.count}")
+        return replace(POD, pod_uid=uid, attempt_id=attempt.id, end_evidence=EndEvidence.FINISHED)
+
+
+def booked(store: SqlStore, folder: Path) -> Booked:
+    """Nine attempts: three under each of two heads, and three that no head is over yet."""
+    made = Booked(store, folder)
+    for _ in range(2):
+        made.work(3)
+        made.publish()
+    made.work(3)
+    return made

@@ -1,0 +1,252 @@
+"""Verification of a real database against published heads: an untouched one passes, and every change is found."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import create_engine
+
+from scheduler.adapters.signing import open_key
+from scheduler.adapters.sql.engine import parse
+from scheduler.adapters.sql.store import SqlStore, open_store
+from scheduler.finance.findings import FindingCode
+from scheduler.finance.relations import TREES, Relation
+from tests.adapters.sql.booked import booked
+from tests.adapters.sql.tampering import ALL, Original, codes, first, intruder, look, loosen, named
+
+EMPTY = {"role_changes", "period_closings", "differences", "settlements"}
+FILLED = sorted(ALL.keys() - EMPTY)
+
+
+# --- what is as it was -----------------------------------------------------------------------------------------------
+
+
+def test_an_untouched_database_passes_and_says_what_is_not_anchored_yet(original: Original) -> None:
+    found = look(original.database, original.heads)
+    assert (found.is_ok, list(found.findings), found.first_bad_row) == (True, [], None)
+    assert (found.heads, found.trees["transactions"].rows, found.trees["transactions"].anchored) == (2, 36, 24)
+    assert found.trees["entries"].unanchored == 24
+    assert {name for name, tree in found.trees.items() if tree.rows == 0} == EMPTY
+
+
+def test_the_key_can_be_pinned(original: Original, tmp_path: Path) -> None:
+    key = open_key(original.heads.parent / "signing.pem").public_key
+    found = look(original.database, original.heads, key)
+    assert (found.is_ok, found.is_pinned, found.key) == (True, True, key.hex())
+    stranger = open_key(tmp_path / "other.pem").public_key
+    assert codes(look(original.database, original.heads, stranger)) == {FindingCode.HEAD_FORGED}
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[Relation, int, str, str, int]:
+    relation = ALL[draw(st.sampled_from(FILLED))]
+    column = draw(st.sampled_from((*relation.columns, *relation.may_change)))
+    how = draw(st.sampled_from(["bit", "NULL", "text", "real", "blob"]))
+    return relation, draw(st.integers(0, 5)), column, how, draw(st.integers(0, 400))
+
+
+def changed(value: object, how: str, bit: int) -> object:
+    """Another value: one bit of it turned over, or its like in another type."""
+    if how == "NULL":
+        return None
+    if how == "text":
+        return str(value) if not isinstance(value, str) else value + " "
+    if how == "blob":
+        return str(value).encode()
+    if how == "real":
+        return float(value) if isinstance(value, int) and abs(value) < 2**53 else 0.5
+    if isinstance(value, int):
+        return value ^ (1 << bit % 62)
+    content = bytearray(str(value).encode())
+    if not content:
+        return "\x01"
+    content[bit // 8 % len(content)] ^= 1 << bit % 7
+    return content.decode("utf-8", "surrogateescape")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(change=changes())
+def test_one_value_changed_anywhere_is_found_and_its_row_named(
+    original: Original, tmp_path: Path, change: tuple[Relation, int, str, str, int]
+) -> None:
+    relation, place, column, how, bit = change
+    database = tmp_path / "changed.db"
+    shutil.copy(original.database, database)
+    with closing(intruder(database)) as connection:
+        if how != "bit":
+            loosen(connection, relation.name)
+        keys = connection.execute(named("SELECT {} FROM {} ORDER BY 1", relation.key, relation.name)).fetchall()
+        (key,) = keys[place]
+        query = named("SELECT {} FROM {} WHERE {} = ?", column, relation.name, relation.key)
+        (value,) = connection.execute(query, (key,)).fetchone()
+        other = changed(value, how, bit)
+        assume(type(other) is not type(value) or other != value)
+        if isinstance(other, str) and not other.isascii():
+            other = other.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            assume(other != value)
+        try:
+            update = named("UPDATE {} SET {} = ? WHERE {} = ?", relation.name, column, relation.key)
+            connection.execute(update, (other, key))
+        except sqlite3.IntegrityError:
+            assume(False)
+    found = look(database, original.heads)
+    assert not found.is_ok
+    if column == relation.key:  # the row is gone under its key, and there is another
+        assert first(found)[0] == relation.name
+    else:
+        assert first(found) == (relation.name, key)
+
+
+@pytest.mark.parametrize("table", FILLED)
+@pytest.mark.parametrize("place", [0, 4])
+def test_a_deleted_row_is_named(copy: Original, open_copy: sqlite3.Connection, table: str, place: int) -> None:
+    relation = ALL[table]
+    query = named("SELECT {} FROM {} ORDER BY 1 LIMIT 1 OFFSET ?", relation.key, table)
+    (key,) = open_copy.execute(query, (place,)).fetchone()
+    open_copy.execute(named("DELETE FROM {} WHERE {} = ?", table, relation.key), (key,))
+    assert first(look(copy.database, copy.heads)) == (table, key)
+
+
+@pytest.mark.parametrize("tree", [tree.name for tree in TREES if tree.name not in EMPTY])
+def test_a_tail_cut_off_below_a_head_is_named_by_its_first_row(
+    copy: Original, open_copy: sqlite3.Connection, tree: str
+) -> None:
+    last_head = json.loads((copy.heads / "head-00000002.json").read_text())
+    size = last_head["trees"][tree]["size"]
+    open_copy.execute(named("DELETE FROM {} WHERE {} >= ?", tree, ALL[tree].key), (size,))
+    assert first(look(copy.database, copy.heads)) == (tree, size)
+
+
+def test_rows_that_changed_places_are_named(copy: Original, open_copy: sqlite3.Connection) -> None:
+    for before, after in ((3, -1), (4, 3), (-1, 4)):
+        open_copy.execute("UPDATE transactions SET seq = ? WHERE seq = ?", (after, before))
+    found = look(copy.database, copy.heads)
+    assert first(found) == ("transactions", 3)
+    assert {f.row for f in found.findings if f.table == "transactions" and f.row} == {3, 4}
+
+
+def test_rows_inserted_in_the_middle_are_named(copy: Original, open_copy: sqlite3.Connection) -> None:
+    open_copy.execute("UPDATE audit_events SET seq = -seq - 1 WHERE seq >= 3")
+    open_copy.execute("UPDATE audit_events SET seq = -seq WHERE seq < 0")
+    open_copy.execute(
+        "INSERT INTO audit_events SELECT 3, at, actor, role, verb, 'x', request_id, before, after "
+        "FROM audit_events WHERE seq = 1"
+    )
+    assert first(look(copy.database, copy.heads)) == ("audit_events", 3)
+
+
+def test_a_final_row_that_nobody_sealed_is_named(copy: Original, open_copy: sqlite3.Connection) -> None:
+    loosen(open_copy, "pods")
+    open_copy.execute("INSERT INTO pods SELECT * FROM pods WHERE pod_uid = 'p-1'")
+    open_copy.execute("UPDATE pods SET pod_uid = 'p-x' WHERE rowid = 10")
+    found = look(copy.database, copy.heads)
+    assert first(found) == ("pods", "p-x")
+    assert FindingCode.ROW_UNSEALED in codes(found)
+
+
+def test_a_seal_changed_along_with_its_row_is_named(copy: Original, open_copy: sqlite3.Connection) -> None:
+    open_copy.execute("UPDATE attempts SET weight = 1 WHERE id = 't-1'")
+    open_copy.execute("UPDATE seals SET digest = ? WHERE key = 't-1'", ("0" * 64,))
+    assert first(look(copy.database, copy.heads))[0] == "seals"
+
+
+def test_history_rewritten_with_its_own_heads_does_not_pass_the_published_ones(
+    copy: Original, open_copy: sqlite3.Connection
+) -> None:
+    """Everything in the database agrees with itself again: the heads outside do not."""
+    open_copy.execute("UPDATE transactions SET memo = 'another' WHERE seq = 1")
+    open_copy.execute("UPDATE heads SET body = replace(body, '1', '2')")
+    found = look(copy.database, copy.heads)
+    assert first(found) == ("transactions", 1)
+    assert FindingCode.HEAD_CHANGED in codes(found)
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("UPDATE entries SET amount = amount + 1 WHERE seq = 52", ("transactions", 26)),
+        ("UPDATE transactions SET memo = 'x' WHERE seq = 26", ("transactions", 26)),
+        ("UPDATE transactions SET corrects_at = 1 WHERE seq = 26", ("transactions", 26)),
+        ("UPDATE entries SET at = at + 1 WHERE seq = 52", ("entries", 52)),
+        ("UPDATE entries SET account_id = 4711 WHERE seq = 52", ("entries", 52)),
+        ("DELETE FROM entries WHERE seq IN (51, 52)", ("entries", 51)),
+        ("DELETE FROM transactions WHERE seq = 26", ("transactions", 26)),
+    ],
+)
+def test_rows_after_the_last_head_must_at_least_agree_with_themselves(
+    copy: Original, open_copy: sqlite3.Connection, statement: str, expected: tuple[str, int]
+) -> None:
+    numbers = open_copy.execute("SELECT transaction_seq FROM entries WHERE seq IN (51, 52)").fetchall()
+    assert numbers == [(26,), (26,)], "the example is about a transaction that no head is over"
+    open_copy.execute(statement)
+    assert first(look(copy.database, copy.heads)) == expected
+
+
+# --- balances --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", ["balance", "floor"])
+def test_a_balance_or_a_floor_that_does_not_follow_is_named(
+    copy: Original, open_copy: sqlite3.Connection, column: str
+) -> None:
+    open_copy.execute(named("UPDATE accounts SET {} = {} - 1 WHERE id = 2", column, column))
+    assert first(look(copy.database, copy.heads)) == ("accounts", 2)
+
+
+def test_an_open_hold_that_the_journal_knows_nothing_of_is_found(
+    copy: Original, open_copy: sqlite3.Connection
+) -> None:
+    open_copy.execute(
+        "INSERT INTO holds SELECT 'h-x', workload_id, allowance_id, 1, 5, 0, NULL, 0, 'open', NULL "
+        "FROM holds WHERE id = 'h-1'"
+    )
+    found = look(copy.database, copy.heads)
+    assert codes(found) - {FindingCode.GUARD_MISSING} == {FindingCode.BALANCE_DIFFERS}
+
+
+# --- on both databases -----------------------------------------------------------------------------------------------
+
+
+def test_what_was_published_can_be_verified_on_either_database(url: str, store: SqlStore, tmp_path: Path) -> None:
+    made = booked(store, tmp_path)
+    found = look(url, made.heads)
+    assert (list(found.findings), found.trees["entries"].anchored) == ([], 48)
+
+
+@pytest.mark.parametrize(
+    ("statement", "row"),
+    [
+        ("UPDATE entries SET gpu_ms = gpu_ms # 1 WHERE seq = 17", ("entries", 17)),
+        ("UPDATE transactions SET memo = memo || ' ' WHERE seq = 7", ("transactions", 7)),
+        ("UPDATE accounts SET balance = balance + 1 WHERE id = 4", ("accounts", 4)),
+        ("UPDATE holds SET charged = 0 WHERE id = 'h-1'", ("holds", "h-1")),
+        ("UPDATE pods SET started_at = NULL WHERE pod_uid = 'p-2'", ("pods", "p-2")),
+        ("DELETE FROM audit_events WHERE seq = 2", ("audit_events", 2)),
+        ("ALTER TABLE entries ALTER COLUMN amount TYPE numeric", ("entries", 1)),
+        ("ALTER TABLE policies ALTER COLUMN seq TYPE text", ("policies", "1")),
+        ("ALTER TABLE transactions ALTER COLUMN memo TYPE text[] USING ARRAY[memo]", ("transactions", 1)),
+    ],
+)
+@pytest.mark.postgres
+def test_what_was_changed_on_postgresql_is_named(
+    new_postgres_database: Callable[[], str], tmp_path: Path, statement: str, row: tuple[str, object]
+) -> None:
+    url = new_postgres_database()
+    store = open_store(url)
+    made = booked(store, tmp_path)
+    store.close()
+    engine = create_engine(parse(url), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET session_replication_role = replica")
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+    assert first(look(url, made.heads)) == row
