@@ -71,6 +71,7 @@ class RefusalCode(StrEnum):
     PERIOD_NOT_OVER = "period-not-over"
     PERIOD_UNRECONCILED = "period-unreconciled"
     UNKNOWN_PERIOD = "unknown-period"
+    UNKNOWN_ROW = "unknown-row"
     UNKNOWN_DIFFERENCE = "unknown-difference"
     UNKNOWN_TOKEN = "unknown-token"  # noqa: S105  # a code
     CLUSTER_UNAVAILABLE = "cluster-unavailable"

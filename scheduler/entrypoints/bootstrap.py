@@ -13,6 +13,7 @@ from scheduler.adapters.sql.store import open_store
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import EngineerId, Instant
 from scheduler.entrypoints.api.auth import hash_of
+from scheduler.entrypoints.heads import publisher_for
 from scheduler.entrypoints.service import Service
 from scheduler.entrypoints.settings import EXAMPLES, ClusterKind, Settings
 from scheduler.entrypoints.simulated import Simulation, open_simulation
@@ -45,7 +46,13 @@ def build(
     if cluster is None:
         cluster = _kubernetes(settings, clock)
     service = Service(
-        settings=settings, store=store, clock=clock, cluster=cluster, ids=ids or RandomIds(), simulation=simulation
+        settings=settings,
+        store=store,
+        clock=clock,
+        cluster=cluster,
+        ids=ids or RandomIds(),
+        simulation=simulation,
+        publisher=publisher_for(settings, store, clock),
     )
     _prepare(service)
     return service

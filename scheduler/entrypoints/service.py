@@ -5,6 +5,7 @@ import logging
 
 from scheduler.domain.periods import period_at
 from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.entrypoints.heads import seconds_between_heads
 from scheduler.entrypoints.loops import Loops
 from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulated import Simulation
@@ -15,6 +16,7 @@ from scheduler.lifecycle.grant import expire_due, grant_period
 from scheduler.lifecycle.keep import Kept, keep_funded
 from scheduler.lifecycle.meter import Meter
 from scheduler.lifecycle.price import Pricing
+from scheduler.lifecycle.publish import Publisher
 from scheduler.lifecycle.reclaim import IdleReclaim, Reclaimed
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.wanted import Exemptions
@@ -42,6 +44,7 @@ class Service:
         cluster: Cluster,
         ids: Ids,
         simulation: Simulation | None = None,
+        publisher: Publisher | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -49,6 +52,7 @@ class Service:
         self.cluster = cluster
         self.ids = ids
         self.simulation = simulation
+        self.publisher = publisher
         self.world = World()
         self.commands = Commands(store, self.world, ids, namespace=settings.namespace)
         self.pricing = Pricing(store, self.world)
@@ -80,6 +84,9 @@ class Service:
         self.loops.every("keep", period, self._keep, deadline_seconds=10 * period + 60)
         self.loops.every("reclaim", period, self._reclaim, deadline_seconds=10 * period + 60)
         self.loops.every("prune", 10 * period, self._prune, deadline_seconds=100 * period + 60)
+        if self.publisher is not None:
+            between = seconds_between_heads(self.settings)
+            self.loops.every("heads", between, self._publish, deadline_seconds=3 * between + 60)
         if self.simulation is not None:
             self.simulation.run_on(self)
         await self._grant()
@@ -162,6 +169,10 @@ class Service:
     def _reclaim_now(self, now: Instant) -> Reclaimed:
         with changing(self.store, self.world, now) as batch:
             return self.idle_reclaim.run(batch)
+
+    async def _publish(self) -> None:
+        if self.publisher is not None:
+            await asyncio.to_thread(self.publisher.publish)
 
     async def _prune(self) -> None:
         if self.world.policy is not None:

@@ -39,6 +39,14 @@ class Settings(BaseSettings):
     bootstrap_token: str | None = Field(
         None, description="A token with the roles operator and auditor, made at start"
     )
+    heads: str | None = Field(
+        None, description="The folder of the signed heads; by default `FILE.heads` beside a SQLite file"
+    )
+    signing_key: Path | None = Field(
+        None,
+        description="The Ed25519 key (PEM) that signs heads and statements; by default `FILE.key`, made if missing",
+    )
+    head_seconds: int = Field(3600, description="How often a head is signed, by the service's clock", ge=1)
     factor: int = Field(60, description="Simulated seconds per real second", ge=1, le=10_000)
     seed: int = Field(1, description="Seed of the simulated stream of work")
     stream: bool = Field(True, description="Whether the simulated company submits work of its own")

@@ -76,6 +76,7 @@ TREES: tuple[Relation, ...] = (
     SEALS,
     _relation("audit_events", "seq at actor role verb target request_id before after", shown="target"),
     _relation("policies", "seq hash name text applied_at applied_by", shown="hash"),
+    _relation("price_books", "seq hash name text applied_at applied_by", shown="hash"),
     _relation("role_changes", "seq at principal credential role is_granted by request_id", shown="principal"),
     _relation("period_closings", "seq period starts_at ends_at state at by role request_id sums", shown="period"),
     _relation("differences", "seq id period kind subject gpu_ms detail at", shown="id"),

@@ -60,6 +60,10 @@ class JournalBook(Protocol):
         """The same, of all accounts of a kind together."""
         ...
 
+    def accounts(self) -> int:
+        """How many there are."""
+        ...
+
     def differences(self) -> list[BalanceDifference]:
         """Every cached balance compared with the journal rebuilt; nothing is repaired."""
         ...

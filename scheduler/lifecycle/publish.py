@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.units import Instant
 from scheduler.finance.heads import Head, frontiers_from, head_file, leaf_file, next_head, parse_head, waiting_text
 from scheduler.finance.keeping import HeadArchive, HeadBook, PublishedHead, Signer
@@ -41,6 +42,14 @@ class Publisher:
             books.heads.add(remembered)
         self._put(head, content)
         return head
+
+    def last(self) -> Head:
+        """The last that was made. Raises NotFound where there is none: nothing was ever written."""
+        with self.store.reading() as books:
+            last = books.heads.last()
+        if last is None:
+            raise NotFound("nothing was written yet: there is no head", code=RefusalCode.UNKNOWN_ROW)
+        return parse_head(last.body)
 
     def _next(self, book: HeadBook, last: PublishedHead | None) -> tuple[Head, bytes, PublishedHead] | None:
         before = None if last is None else parse_head(last.body)

@@ -10,6 +10,7 @@ from scheduler.entrypoints.api.edge import Edge
 from scheduler.entrypoints.api.metrics import ServiceCollector
 from scheduler.entrypoints.api.routes import (
     allowances,
+    audit,
     brakes,
     cluster,
     demo,
@@ -38,6 +39,7 @@ _ROUTERS = (
     people.router,
     brakes.router,
     tokens.router,
+    audit.router,
     nodes.router,
     idleness.router,
     demo.router,

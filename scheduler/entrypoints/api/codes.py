@@ -289,6 +289,12 @@ CODES: dict[RefusalCode, CodeText] = {
         "No close of a period of that name was ever begun.",
         "`allot period list` shows those that are.",
     ),
+    _C.UNKNOWN_ROW: CodeText(
+        404,
+        "There is nothing to prove",
+        "The database has no such row, or no published head is over it yet.",
+        "See `allot audit verify` for what is anchored; `allot audit head` publishes a head now.",
+    ),
     _C.UNKNOWN_DIFFERENCE: CodeText(
         404,
         "There is no such difference",

@@ -23,7 +23,7 @@ class Part:
     attribute: str = "app"
 
 
-_WORK, _HOURS, _PLATFORM, _SERVICE = "Work", "Hours", "Platform", "Service"
+_WORK, _HOURS, _PLATFORM, _AUDIT, _SERVICE = "Work", "Hours", "Platform", "Audit", "Service"
 
 PARTS: dict[str, Part] = {
     "submit": Part("workloads", _WORK),
@@ -47,6 +47,7 @@ PARTS: dict[str, Part] = {
     "policy": Part("policy", _PLATFORM, is_group=True),
     "people": Part("people", _PLATFORM, is_group=True),
     "simulate": Part("simulate", _PLATFORM, is_group=True),
+    "audit": Part("audit", _AUDIT, is_group=True),
     "login": Part("access", _SERVICE),
     "whoami": Part("access", _SERVICE),
     "token": Part("access", _SERVICE, is_group=True, attribute="token_app"),

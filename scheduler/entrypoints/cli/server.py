@@ -65,6 +65,10 @@ def serve(
     people: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Applied at the first start.")
     ] = None,
+    heads: Annotated[str | None, typer.Option(help="The folder that signed heads are published to.")] = None,
+    signing_key: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="The Ed25519 key that signs them; made if missing.")
+    ] = None,
     factor: Annotated[int | None, typer.Option(help="Simulated seconds per real second.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the simulated stream of work.")] = None,
     stream: Annotated[

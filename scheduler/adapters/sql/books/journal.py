@@ -149,6 +149,9 @@ class SqlJournal:
         )
         return {_KINDS[kind]: int(total) for kind, total in self.connection.execute(statement)}
 
+    def accounts(self) -> int:
+        return int(self.connection.execute(select(func.count()).select_from(tables.accounts)).scalar_one())
+
     def differences(self) -> list[BalanceDifference]:
         sums = (
             select(tables.entries.c.account_id, func.sum(tables.entries.c.amount).label("total"))

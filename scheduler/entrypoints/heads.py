@@ -1,0 +1,51 @@
+"""Where heads are kept and what signs them, by the settings: one folder and one key beside a SQLite file, unless told."""
+
+from pathlib import Path
+
+from scheduler.adapters.head_folder import HeadFolder
+from scheduler.adapters.signing import open_key
+from scheduler.entrypoints.settings import ClusterKind, Settings
+from scheduler.finance.keeping import HeadArchive
+from scheduler.lifecycle.publish import Publisher
+from scheduler.ports import Clock, Store
+
+_SQLITE = "sqlite:///"
+
+
+def publisher_for(settings: Settings, store: Store, clock: Clock) -> Publisher | None:
+    """What publishes heads; None where there is no place for them: then the journal is proven to nobody outside."""
+    place, key = place_of_heads(settings), key_file(settings)
+    if place is None or key is None:
+        return None
+    return Publisher(store, archive_at(place), open_key(key), clock.now)
+
+
+def place_of_heads(settings: Settings) -> str | None:
+    """The folder that was named, or `FILE.heads` beside the database's own file."""
+    if settings.heads is not None:
+        return settings.heads
+    file = _file_of(settings.database)
+    return None if file is None else f"{file}.heads"
+
+
+def key_file(settings: Settings) -> Path | None:
+    """The key that was named, or `FILE.key` beside the database's own file: for a first look, not for an audit."""
+    if settings.signing_key is not None:
+        return settings.signing_key
+    file = _file_of(settings.database)
+    return None if file is None else Path(f"{file}.key")
+
+
+def archive_at(place: str) -> HeadArchive:
+    return HeadFolder(Path(place))
+
+
+def seconds_between_heads(settings: Settings) -> float:
+    """Real seconds: an hour of the service's clock, by default."""
+    factor = settings.factor if settings.cluster is ClusterKind.SIMULATED else 1
+    return max(1.0, settings.head_seconds / factor)
+
+
+def _file_of(database: str) -> str | None:
+    file = database.removeprefix(_SQLITE)
+    return file if database.startswith(_SQLITE) and file and not file.startswith("file:") else None
