@@ -67,13 +67,7 @@ class RefusalCode(StrEnum):
     DATABASE_OUTDATED = "database-outdated"
     HEADS_UNAVAILABLE = "heads-unavailable"
     HEAD_REWRITTEN = "head-rewritten"
-    PERIOD_CLOSED = "period-closed"
-    PERIOD_NOT_OVER = "period-not-over"
-    PERIOD_UNRECONCILED = "period-unreconciled"
-    UNKNOWN_PERIOD = "unknown-period"
     UNKNOWN_ROW = "unknown-row"
-    UNKNOWN_DIFFERENCE = "unknown-difference"
-    UNKNOWN_TOKEN = "unknown-token"  # noqa: S105  # a code
     CLUSTER_UNAVAILABLE = "cluster-unavailable"
     CLUSTER_TOO_OLD = "cluster-too-old"
     KUBECONFIG_MISSING = "kubeconfig-missing"
