@@ -37,6 +37,7 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
+from scheduler.finance.capacity_book import CapacityBook
 from scheduler.finance.keeping import HeadBook
 from scheduler.finance.price_shelf import PriceShelf
 from scheduler.ledger.holds import Hold
@@ -318,6 +319,8 @@ class Books(Protocol):
     def workloads(self) -> WorkloadBook: ...
     @property
     def attempts(self) -> AttemptBook: ...
+    @property
+    def capacity(self) -> CapacityBook: ...
     @property
     def verdicts(self) -> VerdictBook: ...
     @property

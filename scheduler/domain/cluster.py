@@ -1,9 +1,9 @@
 """What a cluster offers: GPU classes, nodes with what they can still take, and requests for it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from scheduler.domain.units import GpuClassName, NodeName, PerMille
+from scheduler.domain.units import GpuClassName, Instant, NodeName, PerMille
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,24 @@ class Node:
             and request.cpu_milli <= self.cpu_milli
             and request.memory_mib <= self.memory_mib
         )
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpan:
+    """What a node offered from `starts_at` to `ends_at` (None: it still does): `gpus` in all, of which pods that are
+    not ours held `outside_gpus`."""
+
+    node: NodeName
+    gpu_class: GpuClassName | None
+    starts_at: Instant
+    ends_at: Instant | None
+    gpus: int
+    outside_gpus: int
+    accepts_work: bool
+
+    def offers_as(self, other: "NodeSpan") -> bool:
+        """Whether both offer the same, whenever that was."""
+        return replace(self, starts_at=other.starts_at, ends_at=other.ends_at) == other
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from scheduler.entrypoints.loops import Loops
 from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulated import Simulation
 from scheduler.lifecycle.batch import changing
+from scheduler.lifecycle.census import Census
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.cycle import Cycle, CycleReport
 from scheduler.lifecycle.grant import expire_due, grant_period
@@ -58,6 +59,7 @@ class Service:
         self.pricing = Pricing(store, self.world)
         self.meter = Meter(store, self.world)
         self.exemptions = Exemptions(store, self.world)
+        self.census = Census(store, self.world, clock.now())
         self.idle_reclaim = IdleReclaim(self.world, acts=not settings.observe)
         self.views = Views(store, self.world, is_simulated=cluster.is_simulated)
         self.cycle = Cycle(store, self.world, cluster, clock, ids, self.commands, acts=not settings.observe)
@@ -83,6 +85,7 @@ class Service:
         self.loops.every("grant", period, self._grant, deadline_seconds=10 * period + 60)
         self.loops.every("keep", period, self._keep, deadline_seconds=10 * period + 60)
         self.loops.every("reclaim", period, self._reclaim, deadline_seconds=10 * period + 60)
+        self.loops.every("census", period, self._count, deadline_seconds=10 * period + 60)
         self.loops.every("prune", 10 * period, self._prune, deadline_seconds=100 * period + 60)
         if self.publisher is not None:
             between = seconds_between_heads(self.settings)
@@ -173,6 +176,11 @@ class Service:
     async def _publish(self) -> None:
         if self.publisher is not None:
             await asyncio.to_thread(self.publisher.publish)
+
+    async def _count(self) -> None:
+        """Once the cluster was seen: before that, every node would look as if it had gone."""
+        if self._is_cluster_started and self.world.nodes:
+            await asyncio.to_thread(self.census.run, self.clock.now())
 
     async def _prune(self) -> None:
         if self.world.policy is not None:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.adapters.sql.books.allowances import SqlAllowances, SqlHolds
 from scheduler.adapters.sql.books.attempts import SqlAttempts
+from scheduler.adapters.sql.books.capacity import SqlCapacity
 from scheduler.adapters.sql.books.control import SqlControl
 from scheduler.adapters.sql.books.heads import SqlHeads
 from scheduler.adapters.sql.books.idleness import SqlIdleness
@@ -26,6 +27,7 @@ from scheduler.adapters.sql.faults import refusal_for
 from scheduler.adapters.sql.locking import FairLock
 from scheduler.adapters.sql.migrations import HEAD
 from scheduler.domain.errors import Unavailable
+from scheduler.finance.capacity_book import CapacityBook
 from scheduler.finance.keeping import HeadBook
 from scheduler.finance.price_shelf import PriceShelf
 from scheduler.ledger.keeping import JournalBook
@@ -119,6 +121,7 @@ class SqlBooks:
     holds: HoldBook
     workloads: WorkloadBook
     attempts: AttemptBook
+    capacity: CapacityBook
     verdicts: VerdictBook
     people: PeopleBook
     control: ControlBook
@@ -135,6 +138,7 @@ def books_on(connection: Connection) -> SqlBooks:
         holds=SqlHolds(connection),
         workloads=SqlWorkloads(connection),
         attempts=SqlAttempts(connection),
+        capacity=SqlCapacity(connection),
         verdicts=SqlVerdicts(connection),
         people=SqlPeople(connection),
         control=SqlControl(connection),

@@ -21,6 +21,7 @@ from scheduler.entrypoints.cli.output import (
     print_json,
     print_simulated,
     print_table,
+    print_text,
 )
 from scheduler.entrypoints.cli.recordings import read_recording
 from scheduler.entrypoints.web.formatting import DASH, duration
@@ -118,6 +119,41 @@ def reclaims(as_json: AsJson = False) -> None:
         )
         print_table(columns, [_reclaim_row(each) for each in found["items"]], empty="Nothing was due.")
         print_simulated(api)
+
+
+@app.command()
+def conservation(
+    period: Annotated[str | None, typer.Option(help="Such as 2026-11-20, 2026-W47 or 2026-11; else today.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where every GPU-hour of capacity went, node by node, and whether anything is unexplained."""
+    with connect() as api:
+        found = api.get("/v1/conservation", period=period)
+        if as_json:
+            print_json(found)
+            return
+        names = ("charged", "unfunded", "overhead", "idle", "drained", "outside", "unattributed", "capacity")
+        columns = (Column("NODE", width_max=12), *(Column(_SHORT.get(n, n).upper(), is_number=True) for n in names))
+        rows = [(each["node"], *(_hours(each[f"{name}_ms"]) for name in names)) for each in found["nodes"]]
+        rows.append(("all", *(_hours(found["total"][f"{name}_ms"]) for name in names)))
+        print_table(columns, rows)
+        unexplained = found["total"]["unexplained_ms"]
+        print_text(f"GPU-hours of {found['period']}; unexplained: {_hours(unexplained)}.")
+        print_simulated(api)
+
+
+_SHORT = {
+    "unfunded": "unfund",
+    "overhead": "overh",
+    "unattributed": "unattr",
+    "capacity": "total",
+    "drained": "drain",
+}
+"""So that a table fits a terminal."""
+
+
+def _hours(gpu_ms: int) -> str:
+    return f"{gpu_ms / MS_PER_HOUR:.1f}"
 
 
 def _agent_row(agent: dict[str, Any]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from scheduler.domain.allowances import holders_for
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.funding import payers
 from scheduler.domain.people import Caller, Engineer, Role
-from scheduler.domain.periods import Period, period_at, period_named
+from scheduler.domain.periods import Period, PeriodLength, period_at, period_named
 from scheduler.domain.policy import Policy
 from scheduler.domain.records import AuditEvent, PolicyVersion, PriceBookVersion
 from scheduler.domain.units import EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
@@ -18,6 +18,7 @@ from scheduler.finance.price_book import PriceBook
 from scheduler.lifecycle.views.agents import AgentView, agent_views
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
 from scheduler.lifecycle.views.cluster import cluster_view
+from scheduler.lifecycle.views.conservation import ConservationView, conservation_view
 from scheduler.lifecycle.views.factors import order_factors
 from scheduler.lifecycle.views.months import month_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
@@ -180,6 +181,15 @@ class Views:
         caller.require(Role.FINANCE, Role.AUDITOR, Role.OPERATOR)
         with self._store.reading() as books:
             return month_view(books, self._world, self._period(period, now))
+
+    def conservation(self, caller: Caller, period: str | None, now: Instant) -> ConservationView:
+        """Where every GPU-hour of capacity went; the present day where no period is named."""
+        caller.require(Role.FINANCE, *SEES_ALL)
+        policy = self._world.require_policy()
+        named = period_named(period, policy.time_zone) if period else None
+        day = period_at(now, PeriodLength.DAY, policy.time_zone)
+        with self._store.reading() as books:
+            return conservation_view(books, named or day, now)
 
     # --- the platform --------------------------------------------------------------------------------------------
 

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from scheduler.domain.cluster import Node
+from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName
 from scheduler.entrypoints.cli.app import app
+from scheduler.entrypoints.service import Service
 from tests.entrypoints.cli.conftest import Allot
 
 POLICY = Path(__file__).parents[3] / "policies" / "example.yaml"
@@ -199,6 +202,21 @@ def test_what_the_platform_knows_of_its_sensing_is_listed(allot: Allot, command:
     assert allot("gpu", command, who="olga").code == 0
     assert allot("gpu", command, "--json", who="olga").json == {"items": [], "next_cursor": None}
     assert allot("gpu", command, who="ada").code == 4
+
+
+def test_where_every_gpu_hour_went_is_told_and_unexplained_is_none(allot: Allot, service: Service) -> None:
+    now = service.clock.now()
+    service.world.put_node(NodeName("n0"), Node(NodeName("n0"), None, 8, 1, 1))
+    service.census.run(now)
+    service.clock.at = Instant(now + MS_PER_HOUR)  # type: ignore[attr-defined]  # a clock that a test moves
+    told = allot("gpu", "conservation", who="olga").out
+    assert "unexplained: 0.0." in told
+    assert all(len(line) <= 80 for line in told.splitlines())
+    found = allot("gpu", "conservation", "--json", who="olga").json
+    assert found["total"]["idle_ms"] == found["total"]["capacity_ms"] > 0
+    assert [node["capacity_ms"] for node in found["nodes"] if node["node"] == "n0"] == [8 * MS_PER_HOUR]
+    assert allot("gpu", "conservation", "--period", "2031-01", who="olga").code == 1
+    assert allot("gpu", "conservation", who="ada").code == 4
 
 
 def test_an_owner_keeps_a_workload_and_lets_it_go(allot: Allot) -> None:

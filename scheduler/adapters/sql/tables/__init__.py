@@ -2,6 +2,7 @@
 
 from scheduler.adapters.sql.tables import (
     allowances,
+    capacity,
     control,
     journal,
     people,
@@ -12,4 +13,15 @@ from scheduler.adapters.sql.tables import (
     workloads,
 )
 
-__all__ = ["allowances", "control", "journal", "people", "periods", "proofs", "samples", "verdicts", "workloads"]
+__all__ = [
+    "allowances",
+    "capacity",
+    "control",
+    "journal",
+    "people",
+    "periods",
+    "proofs",
+    "samples",
+    "verdicts",
+    "workloads",
+]

@@ -111,6 +111,28 @@ class RefusalRow(Row, table=True):
     detail: str = columns.text()
 
 
+class MisuseRow(Row, table=True):
+    """A process where it had no business: one row for its whole life there. `started_ticks` tells it from another of
+    its number."""
+
+    __tablename__ = "misuses"
+    __table_args__ = (Index(None, "last_at"), STRICT)
+    gpu_uuid: str = columns.text(primary_key=True)
+    pid: int = columns.sequence()
+    started_ticks: int = columns.sequence()
+    kind: str = columns.text(primary_key=True)
+    node: str = columns.text()
+    name: str | None = columns.text()
+    pod_uid: str | None = columns.text()
+    attempt_id: str | None = columns.text()
+    holder: str | None = columns.text()
+    first_at: int = columns.integer()
+    last_at: int = columns.integer()
+    windows: int = columns.integer()
+    memory_bytes_max: int | None = columns.integer()
+    sm_percent_max: int | None = columns.integer()
+
+
 class IdleWatchRow(Row, table=True):
     """The idle clock of an attempt that rests. `clock` is JSON."""
 
@@ -154,6 +176,7 @@ gpus = table_of(GpuRow)
 gpu_windows = table_of(WindowRow)
 gpu_hours = table_of(HourRow)
 sample_refusals = table_of(RefusalRow)
+misuses = table_of(MisuseRow)
 idle_watches = table_of(IdleWatchRow)
 idle_exemptions = table_of(ExemptionRow)
 idle_decisions = table_of(IdleDecisionRow)

@@ -11,8 +11,10 @@ from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import GpuUuid, Instant, NodeName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Signed
+from scheduler.entrypoints.api.routes.allowances import PeriodName
 from scheduler.lifecycle.meter import Accepted
 from scheduler.lifecycle.views.agents import AgentView
+from scheduler.lifecycle.views.conservation import ConservationView
 from scheduler.metering.devices import Device, Inventory, ProcessView, SensorState
 from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.windows import Window
@@ -85,6 +87,15 @@ def agents(asked: Signed) -> Response:
 )
 def refused_samples(asked: Signed, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
     return answers.page(asked.service.views.refused_samples(asked.caller, limit))
+
+
+@router.get(
+    "/conservation",
+    summary="Where every GPU-hour of capacity went, by node and hour; today where no period is named",
+    responses=answers.responds(ConservationView, RefusalCode.INVALID_VALUE),
+)
+def conservation(asked: Signed, period: Annotated[PeriodName | None, Query()] = None) -> Response:
+    return answers.one(asked.service.views.conservation(asked.caller, period, asked.now))
 
 
 def _put_inventory(asked: Asked, node: NodeName, body: bytes) -> None:
