@@ -1,6 +1,6 @@
 """Grant: hours for an allowance, by a person's decision or by tier and project at the start of a period."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind, Purpose
@@ -88,13 +88,19 @@ def grant_period(batch: Batch, period: Period) -> int:
     """
     policy = batch.world.require_policy()
     made = 0
-    for allowance in (*_tier_grants(batch.world.people.values(), policy, period), *_project_grants(policy, period)):
+    for allowance in period_grants(batch.world.people.values(), policy, period):
         known = batch.world.balances.get(allowance.id)
         if known is None and batch.books.allowances.get(allowance.id) is None:
             batch.add_allowance(allowance)
             batch.post(grant(allowance, actor="policy", memo=f"{period.name} by policy {policy.name}"))
             made += 1
     return made
+
+
+def period_grants(people: Iterable[Engineer], policy: Policy, period: Period) -> Iterator[Allowance]:
+    """What the policy grants for a period: every engineer their tier's hours, every project its own."""
+    yield from _tier_grants(people, policy, period)
+    yield from _project_grants(policy, period)
 
 
 def _tier_grants(people: Iterable[Engineer], policy: Policy, period: Period) -> Iterable[Allowance]:

@@ -1,6 +1,6 @@
 """Submit: judge what was asked against the policy and the cluster, and queue it. Queued work holds nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import accumulate
 
@@ -34,7 +34,7 @@ def judge(
     spec: WorkloadSpec,
     owner: Engineer,
     policy: Policy,
-    nodes: Iterable[Node],
+    nodes: Collection[Node],
     balances: Iterable[AllowanceBalance],
     now: Instant,
 ) -> None:
@@ -61,7 +61,7 @@ def judge(
     classes = _require_gpu_classes(spec, tier, policy)
     _require_image(spec, policy)
     _require_limits(spec, tier, policy)
-    _require_placeable(spec, classes, list(nodes))
+    _require_placeable(spec, classes, nodes)
     if not priority_class.may_start_unfunded:
         _require_payer(spec, classes, balances, now)
 
@@ -231,12 +231,16 @@ def _require_limits(spec: WorkloadSpec, tier: Tier, policy: Policy) -> None:
         )
 
 
-def _require_placeable(spec: WorkloadSpec, classes: list[GpuClass], nodes: list[Node]) -> None:
-    """A request that no node could ever hold is refused at once. An empty cluster is given the benefit of the doubt."""
+def _require_placeable(spec: WorkloadSpec, classes: list[GpuClass], nodes: Collection[Node]) -> None:
+    """A request that no node could ever hold is refused at once. An empty cluster is given the benefit of the doubt.
+
+    As a rule the first few nodes show that it can be held: no more of them are looked at then.
+    """
     names = {gpu_class.name for gpu_class in classes}
-    candidates = [node for node in nodes if node.gpu_class in names and _matches(node, spec)]
-    if not nodes or any(total >= spec.pods for total in accumulate(_pods_that_fit(n, spec.pod) for n in candidates)):
+    fitting = (_pods_that_fit(n, spec.pod) for n in nodes if n.gpu_class in names and _matches(n, spec))
+    if not nodes or any(total >= spec.pods for total in accumulate(fitting)):
         return
+    candidates = [node for node in nodes if node.gpu_class in names and _matches(node, spec)]
     largest = max((node.gpus + node.outside_gpus for node in candidates), default=0)
     raise InvalidInput(
         f"no node could ever hold {spec.pods} × {spec.pod.gpus} {'|'.join(spec.gpu_classes)} with "

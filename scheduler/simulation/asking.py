@@ -69,7 +69,7 @@ class Asker:
         project = chance.choice(self._projects(engineer.team))
         limit_ms = self._time_limit_ms(engineer.tier, wish, chance)
         pods, pod = self._pods(wish, chance)
-        image = self._image(wish.kind)
+        image = an_image(self._policy, wish.kind)
         verb = chance.choice(_SWEEP_VERBS if copies > 1 else _VERBS)
         stem = "sandbox" if wish.kind is WorkloadKind.SANDBOX else f"{verb}-{project}"
         grace_seconds = min(chance.choice((30, 30, 60, 120)), wish.priority_class.grace_seconds_max)
@@ -153,17 +153,19 @@ class Asker:
         cpu_milli = chance.choice(_CPU_MILLI_PER_GPU) * gpus_per_pod
         return pods, PodRequest(gpus_per_pod, cpu_milli, chance.choice(_MEMORY_MIB_PER_GPU) * gpus_per_pod)
 
-    def _image(self, kind: WorkloadKind) -> str:
-        sandbox = self._policy.sandbox
-        if kind is WorkloadKind.SANDBOX:
-            return sandbox.default_image or _an_image(sandbox.images)
-        return _an_image(self._policy.images)
-
     def _projects(self, team: TeamName) -> list[ProjectName]:
         return sorted(project.name for project in self._policy.projects.values() if project.team == team)
 
 
-def _an_image(allowed: tuple[str, ...]) -> str:
-    """One image that the list allows."""
+def an_image(policy: Policy, kind: WorkloadKind) -> str:
+    """One image that the policy lets such work use."""
+    if kind is WorkloadKind.JOB:
+        return _first_of(policy.images)
+    return policy.sandbox.default_image or _first_of(policy.sandbox.images)
+
+
+def _first_of(allowed: tuple[str, ...]) -> str:
+    if not allowed:
+        return ""
     pattern = allowed[0]
     return f"{pattern[:-1]}simulated:1" if pattern.endswith("*") else pattern

@@ -1,0 +1,277 @@
+"""The life of attempts in a replay: launched, renewed, stopped, ended. The decision is told, the books are kept."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import chain
+
+from scheduler.decision.plan import Launch, Preemption
+from scheduler.decision.snapshot import Reservation
+from scheduler.domain.allowances import Holder, holders_for
+from scheduler.domain.brakes import STOP_RATE_WINDOW_MS, Brake, Stop, stopped_recently
+from scheduler.domain.funding import Shortfall, fund, payers
+from scheduler.domain.policy import AtExhaustion, Policy
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AllowanceId, AttemptId, Instant, WorkloadId
+from scheduler.domain.workloads import Attempt, AttemptState, HoldMode
+from scheduler.lifecycle.keep import RENEW_BEFORE_MS, slice_cost
+from scheduler.simulation.replay.books import ReplayBooks
+from scheduler.simulation.replay.feed import Feed
+from scheduler.simulation.replay.measures import Measures
+from scheduler.simulation.replay.settling import Calendar, Held, settle
+from scheduler.simulation.replay.timeline import Due, Timeline
+from scheduler.simulation.replay.works import Run, Work
+
+CHECKPOINTS_EVERY_MS = 60 * MS_PER_MINUTE
+"""The decision hears of a checkpoint at most so often; what is lost and refunded is reckoned from the latest."""
+
+LOOK_AGAIN_MS = MS_PER_MINUTE
+"""What a brake kept from being stopped is looked at again after so long."""
+
+_REQUEUED = {Reason.PREEMPTED, Reason.ALLOWANCE_EXHAUSTED}
+
+
+class Attempts:
+    """What waits (`waiting`) and what runs (`running`), under one policy."""
+
+    def __init__(self, policy: Policy, books: ReplayBooks, calendar: Calendar, measures: Measures) -> None:
+        self.waiting: dict[WorkloadId, Work] = {}
+        self.running: dict[AttemptId, Run] = {}
+        self.timeline = Timeline()
+        self.feed = Feed(books)
+        self._policy = policy
+        self._books = books
+        self._calendar = calendar
+        self._measures = measures
+        self._stops: tuple[Stop, ...] = ()
+        self._gpus = 0
+        self._unreported: dict[Run, None] = {}
+        """Runs whose last checkpoint the decision has not heard of."""
+
+    # --- what waits ----------------------------------------------------------------------------------------------
+
+    def queue(self, work: Work, at: Instant) -> None:
+        """Have it wait, from now on."""
+        work.queued_since = work.waiting_since = at
+        self.waiting[work.workload.id] = work
+        self.feed.queued[work.workload.id] = work.workload
+        self.feed.wait(_holders(work), 1)
+
+    def lapse(self, workload_id: WorkloadId) -> None:
+        """Its reservation ran out: what was set aside for it comes back."""
+        self.feed.reservations[workload_id] = None
+        work = self.waiting.get(workload_id)
+        if work is not None and work.reserved is not None:
+            self._come_back(work.reserved.give_back(self._books), work.queued_since)
+            work.reserved = None
+
+    # --- launching -----------------------------------------------------------------------------------------------
+
+    def launch(self, launch: Launch, now: Instant) -> None:
+        work = self.waiting.pop(launch.workload_id)
+        held = self._take_held(work, launch, now)
+        run = Run(work, self._attempt_of(work, launch, now), Instant(now + work.submission.start_ms), held)
+        if work.first_launch_at is None:
+            work.first_launch_at = now
+        work.attempts += 1
+        self._measures.waited(work, now)
+        self.feed.wait(_holders(work), -1)
+        self.running[run.attempt.id] = run
+        self._gpus += run.attempt.gpus
+        self.feed.queued[work.workload.id] = None
+        self.feed.attempts[run.attempt.id] = run.attempt
+        self._plan(run)
+
+    def _take_held(self, work: Work, launch: Launch, now: Instant) -> Held:
+        if launch.is_reserved:
+            assert work.reserved is not None, "a reservation has its holds"
+            held, work.reserved = work.reserved, None
+            self.feed.reservations[work.workload.id] = None
+            return held
+        held = Held()
+        held.reserve(self._books, launch.funding, now)
+        return held
+
+    def _attempt_of(self, work: Work, launch: Launch, now: Instant) -> Attempt:
+        """With the terms of the policy. It counts as running from its launch: its start is known to come."""
+        workload, policy = work.workload, self._policy
+        spec = workload.spec
+        priority_class = policy.priority_classes[spec.priority_class]
+        return Attempt(
+            id=AttemptId(f"{workload.id}/{work.attempts + 1}"),
+            workload_id=workload.id,
+            number=work.attempts + 1,
+            owner=workload.owner,
+            team=workload.team,
+            pool=launch.pool,
+            gpu_class=launch.gpu_class,
+            priority_class=spec.priority_class,
+            placement=launch.placement,
+            pod=spec.pod,
+            weight=policy.gpu_classes[launch.gpu_class].weight,
+            class_factor=priority_class.class_factor,
+            hold_mode=priority_class.hold,
+            time_limit_ms=spec.time_limit_ms,
+            launched_at=now,
+            is_funded=launch.is_funded,
+            is_borrowed=launch.is_borrowed,
+            state=AttemptState.RUNNING,
+            started_at=Instant(now + work.submission.start_ms),
+            grace_seconds=spec.grace_seconds,
+            submitted_at=workload.submitted_at,
+        )
+
+    def _plan(self, run: Run) -> None:
+        """Its end, its first renewal, its first checkpoint."""
+        attempt, work = run.attempt, run.work
+        runs_ms = min(work.remaining_ms, attempt.time_limit_ms)
+        self.timeline.plan(Instant(run.started_at + runs_ms), Due.FINISH, run)
+        if attempt.hold_mode is HoldMode.ROLLING and attempt.is_funded:
+            self._plan_renewal(run, run.started_at)
+        every_ms = work.submission.checkpoint_every_ms
+        if every_ms:
+            self.timeline.plan(
+                Instant(run.started_at + max(every_ms, CHECKPOINTS_EVERY_MS)), Due.CHECKPOINT, run
+            )
+
+    # --- as time passes ------------------------------------------------------------------------------------------
+
+    def happen(self, due: Due, run: Run, at: Instant) -> None:
+        """What was planned comes to pass."""
+        if due is Due.ENDED:
+            self._end(run, at)
+        elif run.stopping_at is not None:
+            return  # it is coming to its end already
+        elif due is Due.FINISH:
+            self._finish(run, at)
+        elif due is Due.RENEW:
+            self._renew(run, at)
+        else:
+            self._unreported[run] = None
+            every_ms = max(run.work.submission.checkpoint_every_ms, CHECKPOINTS_EVERY_MS)
+            self.timeline.plan(Instant(at + every_ms), Due.CHECKPOINT, run)
+
+    def report_checkpoints(self, now: Instant) -> None:
+        """Tell the decision of checkpoints, where somebody waits whom it may find a victim for."""
+        for run in self._unreported:
+            if not run.is_over and run.stopping_at is None:
+                run.attempt = replace(run.attempt, checkpointed_at=run.checkpointed_at(now))
+                self.feed.attempts[run.attempt.id] = run.attempt
+        self._unreported.clear()
+
+    def _finish(self, run: Run, at: Instant) -> None:
+        if run.work.remaining_ms <= run.attempt.time_limit_ms:
+            run.attempt = replace(run.attempt, stop_reason=_ending(run.work))
+            self._end(run, at)
+        else:
+            self.stop(run, Reason.TIME_LIMIT, at)
+
+    def stop(self, run: Run, reason: Reason, at: Instant) -> None:
+        """SIGTERM: it occupies its GPUs until it has ended."""
+        run.stopping_at = at
+        run.attempt = replace(run.attempt, state=AttemptState.STOPPING, stop_reason=reason, stopping_since=at)
+        self.feed.attempts[run.attempt.id] = run.attempt
+        grace_ms = min(run.work.submission.termination_ms, run.attempt.grace_seconds * MS_PER_SECOND)
+        self.timeline.plan(Instant(at + grace_ms), Due.ENDED, run)
+
+    def _end(self, run: Run, at: Instant) -> None:
+        work, attempt = run.work, run.attempt
+        worked_until = run.stopping_at if run.stopping_at is not None else at
+        ran_ms = max(0, worked_until - run.started_at)
+        run.is_over = True
+        del self.running[attempt.id]
+        self._gpus -= attempt.gpus
+        self.feed.attempts[attempt.id] = None
+        attempt = replace(attempt, checkpointed_at=run.checkpointed_at(worked_until))
+        cap_ms = self._policy.priority_classes[attempt.priority_class].refund_cap_ms
+        settled = settle(self._books, self._calendar, attempt, run.held, at, cap_ms)
+        self._come_back(settled.allowances, at)
+        reason = attempt.stop_reason or Reason.COMPLETED
+        is_requeued = reason in _REQUEUED
+        kept_ms = run.kept_ms(ran_ms) if is_requeued else ran_ms
+        self._measures.ended(run, attempt, at, reason, settled, lost_gpu_ms=(ran_ms - kept_ms) * attempt.gpus)
+        work.remaining_ms -= kept_ms
+        if is_requeued:
+            work.workload = replace(work.workload, state_reason=reason, state_since=at)
+            self.queue(work, at)
+        else:
+            work.outcome, work.ended_at = reason, at
+
+    def _come_back(self, allowances: Iterable[AllowanceId], at: Instant) -> None:
+        """What comes back to an allowance that has expired is gone."""
+        self.feed.close(self._books.expire_again(dict.fromkeys(allowances), at))
+
+    # --- rolling holds -------------------------------------------------------------------------------------------
+
+    def _plan_renewal(self, run: Run, now: Instant) -> None:
+        """Shortly before what its holds cover is used up."""
+        self.timeline.plan(max(now, Instant(_covered_until(run) - RENEW_BEFORE_MS)), Due.RENEW, run)
+
+    def _renew(self, run: Run, at: Instant) -> None:
+        attempt, work = run.attempt, run.work
+        priority_class = self._policy.priority_classes[attempt.priority_class]
+        ordered = payers(self._books.of(_holders(work)), work.workload.spec, attempt.gpu_class, at)
+        shares = fund(ordered, slice_cost(attempt, priority_class.slice_ms))
+        if not isinstance(shares, Shortfall):
+            run.held.reserve(self._books, shares, at)
+            self._plan_renewal(run, at)
+            return
+        self._measures.short_of_hours(work, at)
+        covered_until = _covered_until(run)
+        if at < covered_until:  # the last slice still runs: hours may yet be granted
+            self.timeline.plan(Instant(min(covered_until, at + LOOK_AGAIN_MS)), Due.RENEW, run)
+        elif priority_class.at_exhaustion is AtExhaustion.UNFUNDED:
+            run.attempt = replace(attempt, is_funded=False)
+            self.feed.attempts[attempt.id] = run.attempt
+        elif self._may_stop_exhausted(attempt, at):
+            self._count_stop(Brake.RECLAIM, attempt.gpus, at)
+            self._measures.exhausted += 1
+            self.stop(run, Reason.ALLOWANCE_EXHAUSTED, at)
+        else:
+            self.timeline.plan(Instant(at + LOOK_AGAIN_MS), Due.RENEW, run)
+
+    def _may_stop_exhausted(self, attempt: Attempt, at: Instant) -> bool:
+        limit = self._policy.exhaustion_rate.limit(self._gpus)
+        return limit is None or stopped_recently(self._stops, Brake.RECLAIM, at) + attempt.gpus <= limit
+
+    # --- preemption ----------------------------------------------------------------------------------------------
+
+    def preempt(self, preemption: Preemption, now: Instant) -> None:
+        launch = preemption.launch
+        work = self.waiting[launch.workload_id]
+        work.reserved = Held()
+        work.reserved.reserve(self._books, launch.funding, now)
+        self.feed.reservations[launch.workload_id] = Reservation(
+            launch.workload_id, launch.gpu_class, launch.placement, preemption.until, launch.is_borrowed
+        )
+        for victim in preemption.victims:
+            run = self.running[victim.attempt_id]
+            self._count_stop(Brake.PREEMPT, run.attempt.gpus, now)
+            self.stop(run, Reason.PREEMPTED, now)
+
+    def _count_stop(self, brake: Brake, gpus: int, at: Instant) -> None:
+        recent = (stop for stop in self._stops if at - stop.at < STOP_RATE_WINDOW_MS)
+        self._stops = self.feed.stops = tuple(chain(recent, [Stop(brake, at, gpus)]))
+
+    def close(self, at: Instant) -> None:
+        """The replay stops here: charge what still runs for what it has used."""
+        for run in self.running.values():
+            if run.started_at < at:
+                attempt = replace(run.attempt, stop_reason=None)
+                settled = settle(self._books, self._calendar, attempt, run.held, at, 0)
+                self._measures.still_running(run, at, settled)
+
+
+def _holders(work: Work) -> tuple[Holder, ...]:
+    workload = work.workload
+    return holders_for(workload.owner, workload.team, workload.spec.project)
+
+
+def _covered_until(run: Run) -> Instant:
+    """When it will have used what its holds cover."""
+    attempt = run.attempt
+    per_ms = attempt.gpus * attempt.weight * attempt.class_factor
+    return Instant(run.started_at + run.held.covered * 1_000_000 // per_ms)
+
+
+def _ending(work: Work) -> Reason:
+    return Reason.FAILED if work.submission.exit_code else Reason.COMPLETED

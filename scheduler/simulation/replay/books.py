@@ -1,0 +1,119 @@
+"""The books of a replay, in memory: balances that the ledger's own transactions make. Nothing here is anybody's money.
+
+What attempts hold is set aside at once (`reserve`) and posted later, when they are settled: the slices of a rolling
+hold that one allowance pays in a row as one. tests/simulation/replay/test_settling.py shows as a property that this
+comes to the same as posting and charging each slice as it begins.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from scheduler.domain.allowances import Allowance, AllowanceBalance, Holder
+from scheduler.domain.units import AllowanceId, Instant
+from scheduler.ledger.grants import expire, grant
+from scheduler.ledger.journal import AccountKind, Transaction
+
+
+@dataclass(slots=True)
+class Balance:
+    """One allowance: what its accounts come to, and what is reserved on it but not posted yet."""
+
+    allowance: Allowance
+    available: int = 0
+    held: int = 0
+    reserved: int = 0
+    expiries: int = 0
+
+    def as_value(self) -> AllowanceBalance:
+        return AllowanceBalance(self.allowance, self.available - self.reserved, self.held + self.reserved)
+
+
+class ReplayBooks:
+    """Accounts by kind and owner, and allowances by holder."""
+
+    def __init__(self) -> None:
+        self.totals: dict[AccountKind, int] = dict.fromkeys(AccountKind, 0)
+        """Σ of all accounts of a kind; contra accounts are negative, as in the journal."""
+        self.charged: dict[str, int] = {}
+        """By who paid: an allowance's id, `overrun/<engineer>`, `unfunded/<engineer>`."""
+        self.charged_gpu_ms: dict[str, int] = {}
+        self.transactions = 0
+        self.changed: dict[AllowanceId, None] = {}
+        """Balances that changed since somebody last looked."""
+        self._balances: dict[AllowanceId, Balance] = {}
+        self._by_holder: dict[Holder, dict[AllowanceId, Balance]] = {}
+        self._expired: set[AllowanceId] = set()
+
+    def balance(self, allowance_id: AllowanceId) -> Balance:
+        return self._balances[allowance_id]
+
+    def of(self, holders: Iterable[Holder]) -> list[AllowanceBalance]:
+        """The open balances of these holders."""
+        return [balance.as_value() for h in holders for balance in self._by_holder.get(h, {}).values()]
+
+    def open(self, allowance: Allowance, actor: str) -> None:
+        """An award, with its grant posted."""
+        balance = Balance(allowance)
+        self._balances[allowance.id] = balance
+        self._by_holder.setdefault(allowance.holder, {})[allowance.id] = balance
+        self.post(grant(allowance, actor=actor))
+
+    def reserve(self, allowance_id: AllowanceId, amount: int) -> None:
+        """Set aside what will be posted as a hold."""
+        self._balances[allowance_id].reserved += amount
+        self.changed[allowance_id] = None
+
+    def post_reserved(self, transaction: Transaction, allowance_id: AllowanceId, amount: int) -> None:
+        """The hold for what was reserved."""
+        self._balances[allowance_id].reserved -= amount
+        self.post(transaction)
+
+    def post(self, *transactions: Transaction) -> None:
+        for transaction in transactions:
+            self.transactions += 1
+            for entry in transaction.entries:
+                kind, owner = entry.account.kind, entry.account.owner
+                self.totals[kind] += entry.amount
+                if kind is AccountKind.ALLOWANCE:
+                    self._balances[AllowanceId(owner)].available += entry.amount
+                    self.changed[AllowanceId(owner)] = None
+                elif kind is AccountKind.HELD:
+                    self._balances[AllowanceId(owner)].held += entry.amount
+                elif kind is AccountKind.CHARGED:
+                    self.charged[owner] = self.charged.get(owner, 0) + entry.amount
+                    self.charged_gpu_ms[owner] = self.charged_gpu_ms.get(owner, 0) + entry.gpu_ms
+
+    def expire_due(self, now: Instant) -> list[AllowanceId]:
+        """Take what is left of allowances that have expired; what is still held stays, and expires when it comes
+        back. Returns those that are done with."""
+        due = [
+            allowance_id
+            for allowance_id, balance in self._balances.items()
+            if balance.allowance.expires_at is not None and balance.allowance.expires_at <= now
+        ]
+        fresh = [allowance_id for allowance_id in due if allowance_id not in self._expired]
+        self._expired.update(fresh)
+        return self.expire_again(fresh, now)
+
+    def expire_again(self, allowance_ids: Iterable[AllowanceId], now: Instant) -> list[AllowanceId]:
+        """What came back to allowances that have expired expires as well. Returns those that are done with."""
+        done: list[AllowanceId] = []
+        for allowance_id in allowance_ids:
+            if allowance_id not in self._expired:
+                continue
+            balance = self._balances[allowance_id]
+            self._expire(balance, now)
+            if balance.held + balance.reserved == 0:
+                # It stays on the books: a refund may yet come to it.
+                self._by_holder[balance.allowance.holder].pop(allowance_id, None)
+                done.append(allowance_id)
+        return done
+
+    def _expire(self, balance: Balance, now: Instant) -> None:
+        left = balance.available - balance.reserved
+        expires_at = balance.allowance.expires_at
+        if left > 0 and expires_at is not None:
+            # What was left at the expiry belongs to the period that it ends; what came back later does not.
+            at = Instant(expires_at - 1) if balance.expiries == 0 else now
+            balance.expiries += 1
+            self.post(expire(balance.allowance, left, at, taken_at=now))

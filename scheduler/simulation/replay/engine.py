@@ -1,0 +1,216 @@
+"""One policy over one stream, event by event: what runs ends, what waits is decided on, and the books are kept.
+
+A cycle comes at the next multiple of `cycle_ms` after something changed, as the service's comes within a second; what
+happens between two cycles happens at its own instant. Nodes do not fail here, and nobody cancels.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+from scheduler.decision.decide import step
+from scheduler.decision.plan import Plan
+from scheduler.decision.snapshot import Changes
+from scheduler.decision.state import State
+from scheduler.domain.allowances import holders_for
+from scheduler.domain.cluster import Node
+from scheduler.domain.errors import Refusal, RefusalCode
+from scheduler.domain.people import Engineer
+from scheduler.domain.policy import Policy, image_is_allowed
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, WorkloadId
+from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec
+from scheduler.lifecycle.grant import period_grants
+from scheduler.lifecycle.submit import judge, with_defaults
+from scheduler.simulation.asking import an_image
+from scheduler.simulation.replay.attempts import Attempts
+from scheduler.simulation.replay.books import ReplayBooks
+from scheduler.simulation.replay.measures import Measures, Window
+from scheduler.simulation.replay.settling import Calendar
+from scheduler.simulation.replay.submissions import Stream, Submission
+from scheduler.simulation.replay.works import Work
+
+WAKE_EVERY_MS = MS_PER_MINUTE
+"""What time alone changes (a pace band, the end of a minimum runtime) is looked at no more often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """How finely time is cut, and for how long after the last submission it goes on."""
+
+    cycle_ms: int = MS_PER_SECOND
+    drain_ms: int = MS_PER_DAY
+
+
+Progress = Callable[[int, Instant], None]
+"""Told how many submissions have come, and the instant it has come to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a policy made of the stream. `works` are those it took in, in their order."""
+
+    policy: Policy
+    nodes: Sequence[Node]
+    measures: Measures
+    books: ReplayBooks
+    works: Sequence[Work]
+    stopped_at: Instant
+
+
+class Replay:
+    """One policy. `nodes` have the GPU classes of that policy."""
+
+    def __init__(self, policy: Policy, nodes: Sequence[Node], stream: Stream, tempo: Tempo, window: Window) -> None:
+        self._policy = policy
+        self._nodes = _interleaved(nodes)
+        self._stream = stream
+        self._tempo = tempo
+        self._people: dict[str, Engineer] = {engineer.id: engineer for engineer in stream.people}
+        self._calendar = Calendar(policy)
+        self._books = ReplayBooks()
+        self._measures = Measures(window, Calendar(policy), {each.id: each for each in stream.people})
+        self._attempts = Attempts(policy, self._books, Calendar(policy), self._measures)
+        self._state = State()
+        self._works: list[Work] = []
+        self._stops_at = Instant(window.ends_at + tempo.drain_ms)
+        self._image = {kind: an_image(policy, kind) for kind in WorkloadKind}
+
+    def run(self, progress: Progress) -> Outcome:
+        """From the first submission until nothing is left to happen, or the time after the last is over."""
+        attempts, now = self._attempts, self._measures.window.starts_at
+        self._begin(now)
+        coming = iter(self._stream.submissions)
+        following = next(coming, None)
+        while True:
+            due_at = self._next_at(following)
+            if due_at is None or due_at > self._stops_at:
+                break
+            now = max(now, _rounded_up(due_at, self._tempo.cycle_ms))
+            while following is not None and following.at <= now:
+                self._happen_until(following.at)
+                self._take_in(following)
+                following = next(coming, None)
+            self._happen_until(now)
+            self._decide(now)
+            progress(len(self._works), now)
+        return self._finish(now if due_at is None else self._stops_at)
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    def _begin(self, now: Instant) -> None:
+        self._open_period(now)
+        changes = Changes(
+            policy=self._policy,
+            nodes={node.name: node for node in self._nodes},
+            tiers={engineer.id: engineer.tier for engineer in self._stream.people},
+        )
+        step(self._state, changes, now)
+
+    def _open_period(self, now: Instant) -> None:
+        """Grant the period's hours and let the last one's expire."""
+        period = self._calendar.at(now)
+        self._attempts.feed.close(self._books.expire_due(now))
+        for allowance in period_grants(self._stream.people, self._policy, period):
+            self._books.open(allowance, actor="policy")
+        self._period_ends_at = period.ends_at
+
+    def _next_at(self, following: Submission | None) -> Instant | None:
+        """When something next happens that a cycle must look at."""
+        wakes_at = self._state.wakes_at
+        instants = [
+            following.at if following is not None else None,
+            self._attempts.timeline.next_at(),
+            _rounded_up(wakes_at, WAKE_EVERY_MS) if wakes_at is not None else None,
+            self._period_ends_at if self._attempts.waiting or self._attempts.running else None,
+        ]
+        return min((at for at in instants if at is not None), default=None)
+
+    def _happen_until(self, until: Instant) -> None:
+        attempts = self._attempts
+        while True:
+            at = attempts.timeline.next_at()
+            if self._period_ends_at <= until and (at is None or self._period_ends_at <= at):
+                self._open_period(self._period_ends_at)
+            elif at is not None and at <= until:
+                at, due, run = attempts.timeline.pop()
+                attempts.happen(due, run, at)
+            else:
+                return
+
+    # --- submissions -------------------------------------------------------------------------------------------------
+
+    def _take_in(self, submission: Submission) -> None:
+        owner = self._people[submission.owner]
+        spec = with_defaults(submission.spec, self._policy)
+        image = self._image[spec.kind]
+        if image and not self._is_allowed(spec):
+            spec = replace(spec, image=image)
+        number = len(self._works) + sum(self._measures.refusals.values())
+        balances = self._books.of(holders_for(owner.id, owner.team, spec.project))
+        try:
+            judge(spec, owner, self._policy, self._nodes, balances, submission.at)
+        except Refusal as refusal:
+            self._measures.refused(refusal.code.value)
+            return
+        workload = Workload(
+            id=WorkloadId(f"w{number:08d}"),
+            owner=owner.id,
+            team=owner.team,
+            spec=spec,
+            submitted_at=submission.at,
+            state_since=submission.at,
+        )
+        work = Work(number, submission, workload, submission.run_ms, submission.at)
+        self._works.append(work)
+        self._measures.submitted(work)
+        self._attempts.queue(work, submission.at)
+
+    def _is_allowed(self, spec: WorkloadSpec) -> bool:
+        terms = self._policy.sandbox.images if spec.kind is WorkloadKind.SANDBOX else self._policy.images
+        return image_is_allowed(spec.image, terms)
+
+    # --- cycles ------------------------------------------------------------------------------------------------------
+
+    def _decide(self, now: Instant) -> None:
+        """A cycle, if somebody waits and something changed: what ended meanwhile is told with the next who comes."""
+        attempts, feed = self._attempts, self._attempts.feed
+        feed.note_balances()
+        wakes_at = self._state.wakes_at
+        is_woken = wakes_at is not None and wakes_at <= now
+        if not attempts.waiting or (feed.is_empty and not is_woken):
+            return
+        attempts.report_checkpoints(now)
+        _, plan = step(self._state, feed.take(), now)
+        self._apply(plan, now)
+
+    def _apply(self, plan: Plan, now: Instant) -> None:
+        attempts = self._attempts
+        for workload_id in plan.lapsed:
+            attempts.lapse(workload_id)
+        for verdict in plan.verdicts:
+            work = attempts.waiting.get(verdict.workload_id)
+            if work is not None and verdict.reason is not Reason.LAUNCHING:
+                self._measures.told(work, verdict.reason, now)
+        for launch in plan.launches:
+            attempts.launch(launch, now)
+        for preemption in plan.preemptions:
+            attempts.preempt(preemption, now)
+
+    def _finish(self, now: Instant) -> Outcome:
+        self._attempts.close(now)
+        for work in self._attempts.waiting.values():
+            self._measures.still_waiting(work, now)
+        return Outcome(self._policy, self._nodes, self._measures, self._books, self._works, now)
+
+
+def _rounded_up(instant: Instant, step_ms: int) -> Instant:
+    return Instant(-(-instant // step_ms) * step_ms)
+
+
+def _interleaved(nodes: Sequence[Node]) -> list[Node]:
+    """By GPU class in turn, so that whoever looks for a node of one class finds one among the first."""
+    by_class: dict[GpuClassName | None, list[Node]] = {}
+    for node in nodes:
+        by_class.setdefault(node.gpu_class, []).append(node)
+    return [node for row in zip_longest(*by_class.values()) for node in row if node is not None]

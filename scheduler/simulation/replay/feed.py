@@ -1,0 +1,71 @@
+"""What the decision is told in the next cycle: everything that changed since the last, gathered.
+
+Balances are told only where somebody waits whom they may pay: nobody else's place depends on them. Those that changed
+meanwhile are told with the first who comes.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from scheduler.decision.snapshot import Changes, Reservation
+from scheduler.domain.allowances import AllowanceBalance, Holder
+from scheduler.domain.brakes import Stop
+from scheduler.domain.units import AllowanceId, AttemptId, WorkloadId
+from scheduler.domain.workloads import Attempt, Workload
+from scheduler.simulation.replay.books import ReplayBooks
+
+
+@dataclass(slots=True)
+class Feed:
+    books: ReplayBooks
+    queued: dict[WorkloadId, Workload | None] = field(default_factory=dict)
+    attempts: dict[AttemptId, Attempt | None] = field(default_factory=dict)
+    reservations: dict[WorkloadId, Reservation | None] = field(default_factory=dict)
+    stops: tuple[Stop, ...] | None = None
+    _gone: dict[AllowanceId, None] = field(default_factory=dict)
+    _waiting: dict[Holder, int] = field(default_factory=lambda: defaultdict(int))
+    _stale: dict[Holder, dict[AllowanceId, None]] = field(default_factory=lambda: defaultdict(dict))
+    _due: dict[AllowanceId, None] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.queued or self.attempts or self.reservations or self._due or self._gone)
+
+    def wait(self, holders: Sequence[Holder], count: int) -> None:
+        """So many more wait whom these holders' allowances may pay."""
+        for holder in holders:
+            self._waiting[holder] += count
+            if count > 0 and holder in self._stale:
+                self._due.update(self._stale.pop(holder))
+
+    def close(self, allowance_ids: Iterable[AllowanceId]) -> None:
+        """Allowances that nobody can draw on any more."""
+        self._gone.update(dict.fromkeys(allowance_ids))
+
+    def note_balances(self) -> None:
+        """Sort what changed on the books into what is told now and what can wait."""
+        changed, self.books.changed = self.books.changed, {}
+        for allowance_id in changed:
+            holder = self.books.balance(allowance_id).allowance.holder
+            if self._waiting.get(holder):
+                self._due[allowance_id] = None
+            else:
+                self._stale[holder][allowance_id] = None
+
+    def take(self) -> Changes:
+        """Everything gathered."""
+        balances: dict[AllowanceId, AllowanceBalance | None] = {
+            allowance_id: self.books.balance(allowance_id).as_value() for allowance_id in self._due
+        }
+        balances.update(dict.fromkeys(self._gone))
+        changes = Changes(
+            queued=self.queued,
+            attempts=self.attempts,
+            balances=balances,
+            reservations=self.reservations,
+            stops=self.stops,
+        )
+        self.queued, self.attempts, self.reservations, self.stops = {}, {}, {}, None
+        self._due, self._gone = {}, {}
+        return changes

@@ -1,0 +1,167 @@
+"""What is measured while a policy is replayed. Integers; what is made of them is `report`'s."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from scheduler.domain.people import Engineer
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import EngineerId, Instant, PriorityClassName, TierName
+from scheduler.domain.workloads import Attempt
+from scheduler.simulation.replay.series import Series
+from scheduler.simulation.replay.settling import Calendar, Settled
+from scheduler.simulation.replay.works import Run, Work
+
+BINS_MAX = 400
+SLOWDOWN_FLOOR_MS = 600_000
+"""Slowdown is (wait + run) / run, bounded: what runs for less counts as ten minutes (Feitelson's bounded slowdown)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What utilisation is measured over: from the first submission to the last."""
+
+    starts_at: Instant
+    ends_at: Instant
+
+    @property
+    def bin_ms(self) -> int:
+        """A whole number of minutes, so that there are at most `BINS_MAX` bins."""
+        minutes = -(-max(1, self.ends_at - self.starts_at) // (BINS_MAX * 60_000))
+        return minutes * 60_000
+
+    @property
+    def bins(self) -> int:
+        return max(1, -(-(self.ends_at - self.starts_at) // self.bin_ms))
+
+
+@dataclass(slots=True)
+class Person:
+    """What came of one engineer's work. GPU-milliseconds are physical; `served` is what their finished or lasting work
+    took, without what a preemption lost."""
+
+    tier: TierName
+    team: str
+    asked_gpu_ms: int = 0
+    served_gpu_ms: int = 0
+    waited_ms: int = 0
+    started: int = 0
+    submitted: int = 0
+    slowdowns: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Measures:
+    window: Window
+    calendar: Calendar
+    people: Mapping[EngineerId, Engineer]
+    busy: Series = field(init=False)
+    queue: Series = field(init=False)
+    queue_gpus: Series = field(init=False)
+    waits: dict[tuple[PriorityClassName, TierName], list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Milliseconds from submission to first launch."""
+    waiting_ms: dict[Reason, int] = field(default_factory=lambda: defaultdict(int))
+    """By the reason that was told meanwhile, requeued work too."""
+    slowdowns: list[float] = field(default_factory=list)
+    refusals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    outcomes: dict[Reason, int] = field(default_factory=lambda: defaultdict(int))
+    preemptions: dict[PriorityClassName, int] = field(default_factory=lambda: defaultdict(int))
+    """By the class of the victim."""
+    lost_gpu_ms: int = 0
+    used_gpu_ms: int = 0
+    exhausted: int = 0
+    """Attempts that were stopped because a rolling hold could not be renewed."""
+    short: dict[tuple[EngineerId, str], Instant] = field(default_factory=dict)
+    """Who ran out of hours in which period, and when first."""
+    unfunded_gpu_ms: int = 0
+    refunded: int = 0
+    charged_by_class: dict[PriorityClassName, int] = field(default_factory=lambda: defaultdict(int))
+    charged_by_team: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    charged_by_tier: dict[TierName, int] = field(default_factory=lambda: defaultdict(int))
+    persons: dict[EngineerId, Person] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        window = self.window
+        self.busy, self.queue, self.queue_gpus = (
+            Series(window.starts_at, window.bin_ms, window.bins) for _ in range(3)
+        )
+
+    def submitted(self, work: Work) -> None:
+        person = self._person(work)
+        person.submitted += 1
+        person.asked_gpu_ms += work.submission.spec.gpus * min(
+            work.submission.run_ms, work.submission.spec.time_limit_ms
+        )
+
+    def refused(self, code: str) -> None:
+        self.refusals[code] += 1
+
+    def told(self, work: Work, reason: Reason, at: Instant) -> None:
+        """Another verdict on what waits."""
+        self.waiting_ms[work.waiting_for] += at - work.waiting_since
+        work.waiting_for, work.waiting_since = reason, at
+        if reason is Reason.ALLOWANCE_SHORT:
+            self.short_of_hours(work, at)
+
+    def short_of_hours(self, work: Work, at: Instant) -> None:
+        self.short.setdefault((work.workload.owner, self.calendar.at(at).name), at)
+
+    def waited(self, work: Work, at: Instant) -> None:
+        """It is launched."""
+        self._count_queue(work, at)
+        self.waiting_ms[work.waiting_for] += at - work.waiting_since
+        if work.attempts == 1:
+            wait_ms = at - work.submission.at
+            person = self._person(work)
+            self.waits[work.workload.spec.priority_class, person.tier].append(wait_ms)
+            person.waited_ms += wait_ms
+            person.started += 1
+
+    def still_waiting(self, work: Work, at: Instant) -> None:
+        """The replay stops before it was launched (again)."""
+        self._count_queue(work, at)
+        self.waiting_ms[work.waiting_for] += at - work.waiting_since
+
+    def ended(
+        self, run: Run, attempt: Attempt, at: Instant, reason: Reason, settled: Settled, *, lost_gpu_ms: int
+    ) -> None:
+        used_gpu_ms = self._count_use(run, at, settled)
+        person = self._person(run.work)
+        person.served_gpu_ms += used_gpu_ms - lost_gpu_ms
+        if reason is Reason.PREEMPTED:
+            self.preemptions[attempt.priority_class] += 1
+        self.lost_gpu_ms += lost_gpu_ms
+        if reason in {Reason.COMPLETED, Reason.FAILED, Reason.TIME_LIMIT}:
+            self.outcomes[reason] += 1
+            submission = run.work.submission
+            floor_ms = max(SLOWDOWN_FLOOR_MS, min(submission.run_ms, submission.spec.time_limit_ms))
+            slowdown = max(1.0, (at - submission.at) / floor_ms)
+            self.slowdowns.append(slowdown)
+            person.slowdowns.append(slowdown)
+
+    def still_running(self, run: Run, at: Instant, settled: Settled) -> None:
+        self._person(run.work).served_gpu_ms += self._count_use(run, at, settled)
+
+    def _count_use(self, run: Run, at: Instant, settled: Settled) -> int:
+        attempt, person = run.attempt, self._person(run.work)
+        self.busy.add(attempt.launched_at, at, attempt.gpus)
+        used_gpu_ms = max(0, at - run.started_at) * attempt.gpus
+        self.used_gpu_ms += used_gpu_ms
+        self.unfunded_gpu_ms += settled.unfunded_gpu_ms
+        self.refunded += settled.refunded
+        self.charged_by_class[attempt.priority_class] += settled.charged
+        self.charged_by_team[person.team] += settled.charged
+        self.charged_by_tier[person.tier] += settled.charged
+        return used_gpu_ms
+
+    def _count_queue(self, work: Work, at: Instant) -> None:
+        self.queue.add(work.queued_since, at, 1)
+        self.queue_gpus.add(work.queued_since, at, work.workload.spec.gpus)
+
+    def _person(self, work: Work) -> Person:
+        owner = work.workload.owner
+        person = self.persons.get(owner)
+        if person is None:
+            engineer = self.people[owner]
+            person = self.persons[owner] = Person(engineer.tier, engineer.team)
+        return person

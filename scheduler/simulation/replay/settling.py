@@ -1,0 +1,151 @@
+"""Settling: what an attempt holds is reserved as it goes, and posted, charged and released at its end.
+
+The ledger's pure functions make every transaction. Charges are cut at period ends, as the service cuts them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from scheduler.domain.funding import FundingShare
+from scheduler.domain.periods import Period, period_at
+from scheduler.domain.policy import Policy
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import AllowanceId, HoldId, Instant
+from scheduler.domain.workloads import Attempt
+from scheduler.ledger.charging import charge
+from scheduler.ledger.holding import hold, release
+from scheduler.ledger.holds import Hold
+from scheduler.ledger.refunds import lost_gpu_ms, refund
+from scheduler.simulation.replay.books import ReplayBooks
+
+
+class Calendar:
+    """The policy's periods, each looked up once."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._last = period_at(Instant(0), policy.period, policy.time_zone)
+
+    def at(self, instant: Instant) -> Period:
+        if not self._last.contains(instant):
+            self._last = period_at(instant, self._policy.period, self._policy.time_zone)
+        return self._last
+
+
+@dataclass(slots=True)
+class Slice:
+    """Hours set aside on one allowance and not posted yet; `order` is its place in the funding order."""
+
+    allowance_id: AllowanceId
+    order: int
+    amount: int
+    opened_at: Instant
+
+
+@dataclass(slots=True)
+class Held:
+    """What is set aside for an attempt, in the order in which charges use it up. `covered` is the sum."""
+
+    slices: list[Slice] = field(default_factory=list)
+    covered: int = 0
+
+    def reserve(self, books: ReplayBooks, shares: Sequence[FundingShare], at: Instant) -> None:
+        """Set the shares aside. What one allowance alone goes on paying becomes one hold."""
+        for order, share in enumerate(shares):
+            books.reserve(share.allowance_id, share.amount)
+            self.covered += share.amount
+            last = self.slices[-1] if self.slices else None
+            if last is not None and len(shares) == 1 and last.allowance_id == share.allowance_id:
+                last.amount += share.amount
+            else:
+                self.slices.append(Slice(share.allowance_id, order, share.amount, at))
+
+    def give_back(self, books: ReplayBooks) -> list[AllowanceId]:
+        """Nothing of it was used: none of it is posted. Returns the allowances that have it again."""
+        for item in self.slices:
+            books.reserve(item.allowance_id, -item.amount)
+        given = [item.allowance_id for item in self.slices]
+        self.slices, self.covered = [], 0
+        return given
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What an attempt came to: standard GPU-milliseconds, and of its physical ones those that ran unfunded."""
+
+    charged: int
+    overrun: int
+    unfunded: int
+    refunded: int
+    unfunded_gpu_ms: int
+    allowances: tuple[AllowanceId, ...]
+
+
+def settle(
+    books: ReplayBooks, calendar: Calendar, attempt: Attempt, held: Held, ended_at: Instant, refund_cap_ms: int
+) -> Settled:
+    """Post an attempt's holds, its charges up to `ended_at`, the release of the rest, and a refund where it was
+    preempted. `attempt.checkpointed_at` says what of its work is kept."""
+    holds = [
+        Hold(
+            HoldId(f"{attempt.id}/h{number}"),
+            attempt.workload_id,
+            item.allowance_id,
+            item.order,
+            item.amount,
+            item.opened_at,
+            attempt.id,
+        )
+        for number, item in enumerate(held.slices)
+    ]
+    for each, transaction in zip(holds, hold(holds), strict=True):
+        books.post_reserved(transaction, each.allowance_id, each.amount)
+    overrun = unfunded = unfunded_gpu_ms = 0
+    for until in _cuts(calendar, attempt, ended_at):
+        gpu_ms = _gpu_ms(attempt, until)
+        made = charge(attempt, holds, gpu_ms, Instant(until - 1))
+        if made.transaction is None:
+            continue
+        books.post(made.transaction)
+        overrun += made.overrun
+        unfunded += made.unfunded
+        if made.unfunded:
+            unfunded_gpu_ms += (gpu_ms - attempt.charged_gpu_ms) * made.unfunded // (made.total - attempt.charged)
+        holds = [
+            replace(each, charged=each.charged + made.from_holds[each.id]) if each.id in made.from_holds else each
+            for each in holds
+        ]
+        attempt = replace(attempt, charged_gpu_ms=made.gpu_ms, charged=made.total)
+    books.post(*release(holds, ended_at))
+    refunded = _refund(books, attempt, holds, ended_at, refund_cap_ms)
+    return Settled(
+        attempt.charged, overrun, unfunded, refunded, unfunded_gpu_ms, tuple(each.allowance_id for each in holds)
+    )
+
+
+def _cuts(calendar: Calendar, attempt: Attempt, ended_at: Instant) -> list[Instant]:
+    """The period ends that it ran across, and its end."""
+    cuts: list[Instant] = []
+    if attempt.started_at is not None:
+        ends_at = calendar.at(attempt.started_at).ends_at
+        while ends_at < ended_at:
+            cuts.append(ends_at)
+            ends_at = calendar.at(ends_at).ends_at
+    return [*cuts, ended_at]
+
+
+def _gpu_ms(attempt: Attempt, until: Instant) -> int:
+    return 0 if attempt.started_at is None else max(0, until - attempt.started_at) * attempt.gpus
+
+
+def _refund(
+    books: ReplayBooks, attempt: Attempt, holds: Sequence[Hold], ended_at: Instant, refund_cap_ms: int
+) -> int:
+    if attempt.stop_reason is not Reason.PREEMPTED or not attempt.is_funded:
+        return 0
+    lost = lost_gpu_ms(attempt, refund_cap_ms, ended_at)
+    made = refund(attempt, holds, lost, ended_at, memo=f"work lost: {Reason.PREEMPTED.value}") if lost else None
+    if made is None:
+        return 0
+    books.post(made)
+    return sum(entry.amount for entry in made.entries if entry.amount > 0)

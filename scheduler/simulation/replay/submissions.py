@@ -1,0 +1,46 @@
+"""What is replayed: submissions in the order of their instants, and whose they are. The same for every policy."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scheduler.domain.cluster import Node
+from scheduler.domain.people import Engineer
+from scheduler.domain.units import EngineerId, Instant
+from scheduler.domain.workloads import WorkloadSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Work and what becomes of it once it runs.
+
+    `run_ms` is the work to be done on all its GPUs; an `exit_code` other than 0 fails it then. Preempted, it loses
+    what it did since its last checkpoint (every `checkpoint_every_ms` of running; 0: it writes none). Its containers
+    start `start_ms` after the launch, and end `termination_ms` after SIGTERM, or when its grace is over.
+    """
+
+    at: Instant
+    owner: EngineerId
+    spec: WorkloadSpec
+    run_ms: int
+    exit_code: int = 0
+    checkpoint_every_ms: int = 0
+    start_ms: int = 0
+    termination_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Submissions by `at`. `left_out` counts, by why, what its source held beside them; `source` says what it is."""
+
+    source: Mapping[str, object]
+    people: Sequence[Engineer]
+    submissions: Sequence[Submission]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where it is replayed: nodes with the labels by which each policy's GPU classes select them."""
+
+    nodes: Sequence[Node]
+    stream: Stream

@@ -1,0 +1,49 @@
+"""What a replay remembers of every submission, and of every attempt that runs."""
+
+from dataclasses import dataclass, field
+
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import Instant
+from scheduler.domain.workloads import Attempt, Workload
+from scheduler.simulation.replay.settling import Held
+from scheduler.simulation.replay.submissions import Submission
+
+
+@dataclass(eq=False, slots=True)
+class Work:
+    """A submission on its way. `remaining_ms` of its work is still to be done; `waiting_for` is its last verdict."""
+
+    number: int
+    submission: Submission
+    workload: Workload
+    remaining_ms: int
+    queued_since: Instant
+    waiting_for: Reason = Reason.SUBMITTED
+    waiting_since: Instant = Instant(0)
+    attempts: int = 0
+    first_launch_at: Instant | None = None
+    reserved: Held | None = None
+    """What was set aside for it when its victims were chosen."""
+    outcome: Reason | None = None
+    ended_at: Instant | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Run:
+    """A live attempt. `is_over` voids what was planned for it; `stopping_at` is when it was told to stop."""
+
+    work: Work
+    attempt: Attempt
+    started_at: Instant
+    held: Held = field(default_factory=Held)
+    is_over: bool = False
+    stopping_at: Instant | None = None
+
+    def kept_ms(self, ran_ms: int) -> int:
+        """Of so much running, what its last checkpoint keeps."""
+        every_ms = self.work.submission.checkpoint_every_ms
+        return ran_ms // every_ms * every_ms if every_ms else 0
+
+    def checkpointed_at(self, now: Instant) -> Instant | None:
+        kept_ms = self.kept_ms(max(0, now - self.started_at))
+        return Instant(self.started_at + kept_ms) if kept_ms else None
