@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from random import Random
 
 from scheduler.domain.cluster import PodRequest
@@ -53,20 +54,23 @@ class Asker:
     ) -> None:
         self._policy = policy
         self._node_gpus = node_gpus
-        self._people = [e for e in people if Role.ENGINEER in e.roles and self._projects(e.team)]
+        self._projects = _projects_by_team(policy)
+        self._people = [e for e in people if Role.ENGINEER in e.roles and e.team in self._projects]
         if not self._people:
             raise ValueError("nobody can submit: no engineer's team has a project in the policy")
         ranks = list(range(1, len(self._people) + 1))
         chance.shuffle(ranks)
-        self._weights = [rank**-0.8 for rank in ranks]
+        self._cumulative = list(accumulate(rank**-0.8 for rank in ranks))
+        self._jobs_of_tier = {tier: self._choice_of_classes(tier) for tier in policy.tiers}
+        self._top = max((c.value for c in policy.priority_classes.values()), default=0)
 
     def engineer(self, chance: Random) -> Engineer:
-        return chance.choices(self._people, self._weights)[0]
+        return chance.choices(self._people, cum_weights=self._cumulative)[0]
 
     def ask(self, engineer: Engineer, chance: Random, *, label: str, copies: int) -> Iterator[WorkloadSpec]:
         """One submission, or the copies of a sweep. `label` makes the names unique."""
         wish = self._wish(engineer, chance, is_sweep=copies > 1)
-        project = chance.choice(self._projects(engineer.team))
+        project = chance.choice(self._projects[engineer.team])
         limit_ms = self._time_limit_ms(engineer.tier, wish, chance)
         pods, pod = self._pods(wish, chance)
         image = an_image(self._policy, wish.kind)
@@ -108,6 +112,13 @@ class Asker:
         return max(1, min(m for m in (tier_max, limits.gpus_per_engineer, limits.gpus_per_workload) if m is not None))
 
     def _priority_class(self, tier: TierName, kind: WorkloadKind, chance: Random) -> PriorityClass:
+        sandbox, default, lowest, highest = self._jobs_of_tier[tier]
+        if kind is WorkloadKind.SANDBOX:
+            return sandbox
+        return chance.choices((default, lowest, highest), (64, 24, 12))[0]
+
+    def _choice_of_classes(self, tier: TierName) -> tuple[PriorityClass, PriorityClass, PriorityClass, PriorityClass]:
+        """Of those that the tier may use: for sandboxes, for most jobs, for what can wait, for what cannot."""
         classes = self._policy.priority_classes
         allowed = self._policy.tiers[tier].priority_classes
         usable = sorted(
@@ -115,9 +126,8 @@ class Asker:
         )
         jobs = [c for c in usable if c.name != SANDBOX_CLASS] or usable
         default = next((c for c in jobs if c.name == self._policy.default_priority_class), jobs[len(jobs) // 2])
-        if kind is WorkloadKind.SANDBOX:
-            return next((c for c in usable if c.name == SANDBOX_CLASS), default)
-        return chance.choices((default, jobs[0], jobs[-1]), (64, 24, 12))[0]
+        sandbox = next((c for c in usable if c.name == SANDBOX_CLASS), default)
+        return sandbox, default, jobs[0], jobs[-1]
 
     def _gpu_classes(
         self, tier: TierName, gpus: int, chance: Random, *, is_sandbox: bool
@@ -139,7 +149,7 @@ class Asker:
         if wish.kind is WorkloadKind.SANDBOX:
             hours = chance.choice((2, 4, 8))
         typed = next((limit for limit in _LIMITS_HOURS if limit >= hours), _LIMITS_HOURS[-1])
-        if wish.priority_class.value == max(c.value for c in self._policy.priority_classes.values()):
+        if wish.priority_class.value == self._top:
             typed = min(typed, _URGENT_HOURS_MAX)
         tier_max = self._policy.tiers[tier].time_limit_max_ms
         longest = min(self._policy.limits.time_limit_max_ms, tier_max or self._policy.limits.time_limit_max_ms)
@@ -153,8 +163,12 @@ class Asker:
         cpu_milli = chance.choice(_CPU_MILLI_PER_GPU) * gpus_per_pod
         return pods, PodRequest(gpus_per_pod, cpu_milli, chance.choice(_MEMORY_MIB_PER_GPU) * gpus_per_pod)
 
-    def _projects(self, team: TeamName) -> list[ProjectName]:
-        return sorted(project.name for project in self._policy.projects.values() if project.team == team)
+
+def _projects_by_team(policy: Policy) -> dict[TeamName, list[ProjectName]]:
+    projects: dict[TeamName, list[ProjectName]] = {}
+    for project in sorted(policy.projects.values(), key=lambda each: each.name):
+        projects.setdefault(project.team, []).append(project.name)
+    return projects
 
 
 def an_image(policy: Policy, kind: WorkloadKind) -> str:

@@ -32,6 +32,7 @@ BLOCK_MS = 10 * MS_PER_MINUTE
 """The stream is made block by block, each from a seed of its own."""
 
 _SWEEP_SHARE = 0.05
+_COPIES = (4, 16)
 _SAMPLES = 400
 # Submissions by hour of the day, as a share of the busiest hour: a working day with a long evening.
 _BY_HOUR = (
@@ -102,6 +103,13 @@ class SyntheticStream:
             key=lambda arrival: (arrival.at, arrival.id),
         )
 
+    def expected(self, ends_at: Instant) -> float:
+        """How many workloads it holds in the mean, from its beginning to then; the backlog is not counted."""
+        blocks = range((ends_at - self.starts_at) // BLOCK_MS)
+        activity = sum(self._activity(Instant(self.starts_at + index * BLOCK_MS)) for index in blocks)
+        per_submission = 1 - _SWEEP_SHARE + _SWEEP_SHARE * sum(_COPIES) / 2
+        return self._per_hour * activity * BLOCK_MS / MS_PER_HOUR * per_submission
+
     def fate_of(self, spec: WorkloadSpec) -> Fate:
         """What becomes of work that asks for this, of the stream or not."""
         return fate_of(self.seed, spec)
@@ -112,7 +120,7 @@ class SyntheticStream:
         count = 0
         for offset_ms in self._offsets(index, Instant(block_at), chance):
             engineer = self._asker.engineer(chance)
-            copies = chance.randint(4, 16) if chance.random() < _SWEEP_SHARE else 1
+            copies = chance.randint(*_COPIES) if chance.random() < _SWEEP_SHARE else 1
             for spec in self._asker.ask(engineer, chance, label=f"{index}-{count}", copies=copies):
                 yield Arrival(
                     id=f"sim-{self.seed}-{index}-{count}",
@@ -146,7 +154,7 @@ class SyntheticStream:
         total_ms = 0
         for number in range(_SAMPLES):
             engineer = self._asker.engineer(chance)
-            copies = chance.randint(4, 16) if chance.random() < _SWEEP_SHARE else 1
+            copies = chance.randint(*_COPIES) if chance.random() < _SWEEP_SHARE else 1
             for spec in self._asker.ask(engineer, chance, label=f"mean-{number}", copies=copies):
                 run_ms = self.fate_of(spec).run_ms
                 total_ms += spec.gpus * min(spec.time_limit_ms, spec.time_limit_ms if run_ms is None else run_ms)

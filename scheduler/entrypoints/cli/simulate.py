@@ -2,7 +2,7 @@
 
 import typer
 
-from scheduler.entrypoints.cli import simulate_pack
+from scheduler.entrypoints.cli import simulate_pack, simulate_replay
 
 app = typer.Typer(
     help="Try placements and policies in virtual time, on traces. Nothing of it is real.",
@@ -10,8 +10,4 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(simulate_pack.pack)
-
-
-@app.callback()
-def simulate() -> None:
-    """Keeps `pack` a command of the group, be it the only one."""
+app.command()(simulate_replay.replay)

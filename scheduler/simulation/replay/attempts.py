@@ -129,9 +129,7 @@ class Attempts:
             self._plan_renewal(run, run.started_at)
         every_ms = work.submission.checkpoint_every_ms
         if every_ms:
-            self.timeline.plan(
-                Instant(run.started_at + max(every_ms, CHECKPOINTS_EVERY_MS)), Due.CHECKPOINT, run
-            )
+            self.timeline.plan(Instant(run.started_at + max(every_ms, CHECKPOINTS_EVERY_MS)), Due.CHECKPOINT, run)
 
     # --- as time passes ------------------------------------------------------------------------------------------
 

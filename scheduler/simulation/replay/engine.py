@@ -14,7 +14,7 @@ from scheduler.decision.snapshot import Changes
 from scheduler.decision.state import State
 from scheduler.domain.allowances import holders_for
 from scheduler.domain.cluster import Node
-from scheduler.domain.errors import Refusal, RefusalCode
+from scheduler.domain.errors import Refusal
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy, image_is_allowed
 from scheduler.domain.reasons import Reason
@@ -78,7 +78,7 @@ class Replay:
 
     def run(self, progress: Progress) -> Outcome:
         """From the first submission until nothing is left to happen, or the time after the last is over."""
-        attempts, now = self._attempts, self._measures.window.starts_at
+        now = self._measures.window.starts_at
         self._begin(now)
         coming = iter(self._stream.submissions)
         following = next(coming, None)
@@ -117,12 +117,13 @@ class Replay:
 
     def _next_at(self, following: Submission | None) -> Instant | None:
         """When something next happens that a cycle must look at."""
-        wakes_at = self._state.wakes_at
+        is_waited = bool(self._attempts.waiting)
+        wakes_at = self._state.wakes_at if is_waited else None
         instants = [
             following.at if following is not None else None,
             self._attempts.timeline.next_at(),
             _rounded_up(wakes_at, WAKE_EVERY_MS) if wakes_at is not None else None,
-            self._period_ends_at if self._attempts.waiting or self._attempts.running else None,
+            self._period_ends_at if is_waited else None,
         ]
         return min((at for at in instants if at is not None), default=None)
 
@@ -144,7 +145,7 @@ class Replay:
         owner = self._people[submission.owner]
         spec = with_defaults(submission.spec, self._policy)
         image = self._image[spec.kind]
-        if image and not self._is_allowed(spec):
+        if not spec.image or not self._is_allowed(spec):
             spec = replace(spec, image=image)
         number = len(self._works) + sum(self._measures.refusals.values())
         balances = self._books.of(holders_for(owner.id, owner.team, spec.project))

@@ -4,12 +4,12 @@ Times are integer milliseconds (`_ms`), GPU time is in GPU-hours rounded to thou
 fractions of 1. Nobody is named: engineers are counted, compared by tier, class and team.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
 from scheduler.domain.periods import iso
-from scheduler.domain.units import MS_PER_HOUR
+from scheduler.domain.units import MS_PER_HOUR, EngineerId
 from scheduler.finance.fairness import gini, jain
 from scheduler.ledger.journal import AccountKind
 from scheduler.simulation.replay.engine import Outcome
@@ -103,7 +103,11 @@ def _cluster(outcome: Outcome) -> Json:
     by_class: dict[str, int] = {}
     for node in outcome.nodes:
         by_class[str(node.gpu_class)] = by_class.get(str(node.gpu_class), 0) + node.gpus
-    return {"nodes": len(outcome.nodes), "gpus": sum(by_class.values()), "gpus_by_class": dict(sorted(by_class.items()))}
+    return {
+        "nodes": len(outcome.nodes),
+        "gpus": sum(by_class.values()),
+        "gpus_by_class": dict(sorted(by_class.items())),
+    }
 
 
 def _utilisation(outcome: Outcome) -> Json:
@@ -242,7 +246,7 @@ def _comparison(first: Outcome, other: Outcome) -> Json:
     }
 
 
-def _owners(before: Measures, after: Measures) -> list[str]:
+def _owners(before: Measures, after: Measures) -> list[EngineerId]:
     return sorted({*before.persons, *after.persons})
 
 

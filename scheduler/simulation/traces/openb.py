@@ -4,19 +4,15 @@ Only what a task asks is required: some published variants have no GPU models, o
 the trace's start.
 """
 
-import csv
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO, TypeVar
 
-from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.simulation.traces.rows import LeaveOut, Row, name_of, read_csv, refuse_all, whole
 
 NODE_COLUMNS = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
 POD_COLUMNS = ("name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli")
 WHOLE_GPU_MILLI = 1000
 GPUS_PER_NODE_MAX = 64
-AMOUNT_MAX = 2**40
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +43,34 @@ class OpenbPod:
     scheduled_seconds: int | None = None
 
 
-Row = Mapping[str, str]
-Value = TypeVar("Value")
-
-
 def read_nodes(file: Path) -> tuple[OpenbNode, ...]:
     """Every node. Raises InvalidInput where a row is none, or a name comes twice."""
-    return tuple(_read(file, NODE_COLUMNS, _node))
+    return tuple(read_csv(file, NODE_COLUMNS, _node))
 
 
-def read_pods(file: Path) -> tuple[OpenbPod, ...]:
-    """Every task, in the file's order. Raises InvalidInput where a row is none, or a name comes twice."""
-    return tuple(_read(file, POD_COLUMNS, _pod))
+def read_pods(file: Path, leave_out: LeaveOut = refuse_all) -> tuple[OpenbPod, ...]:
+    """Every task, in the file's order. Raises InvalidInput where a row is none, or a name comes twice, unless those
+    are left out."""
+    return tuple(read_csv(file, POD_COLUMNS, _pod, leave_out))
 
 
 def _node(row: Row, where: str) -> OpenbNode:
     return OpenbNode(
-        name=_name(row, "sn", where),
-        cpu_milli=_whole(row, "cpu_milli", where),
-        memory_mib=_whole(row, "memory_mib", where),
-        gpus=_whole(row, "gpu", where, at_most=GPUS_PER_NODE_MAX),
+        name=name_of(row, "sn", where),
+        cpu_milli=whole(row, "cpu_milli", where),
+        memory_mib=whole(row, "memory_mib", where),
+        gpus=whole(row, "gpu", where, at_most=GPUS_PER_NODE_MAX),
         model=row["model"],
     )
 
 
 def _pod(row: Row, where: str) -> OpenbPod:
-    gpus = _whole(row, "num_gpu", where, at_most=GPUS_PER_NODE_MAX)
-    milli = _whole(row, "gpu_milli", where, at_least=1, at_most=WHOLE_GPU_MILLI) if gpus else 0
+    gpus = whole(row, "num_gpu", where, at_most=GPUS_PER_NODE_MAX)
+    milli = whole(row, "gpu_milli", where, at_least=1, at_most=WHOLE_GPU_MILLI) if gpus else 0
     return OpenbPod(
-        name=_name(row, "name", where),
-        cpu_milli=_whole(row, "cpu_milli", where),
-        memory_mib=_whole(row, "memory_mib", where),
+        name=name_of(row, "name", where),
+        cpu_milli=whole(row, "cpu_milli", where),
+        memory_mib=whole(row, "memory_mib", where),
         gpus=gpus,
         gpu_milli=milli,
         models=tuple(sorted({model.strip() for model in row.get("gpu_spec", "").split("|")} - {""})),
@@ -89,60 +82,5 @@ def _pod(row: Row, where: str) -> OpenbPod:
     )
 
 
-def _read(file: Path, required: tuple[str, ...], value_of: Callable[[Row, str], Value]) -> Iterator[Value]:
-    with file.open(newline="", encoding="utf-8-sig", errors="strict") as text:
-        try:
-            yield from _values(text, file, required, value_of)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise _invalid(str(file), f"no CSV in UTF-8 ({error})", "rows of comma-separated values") from error
-
-
-def _values(
-    text: TextIO, file: Path, required: tuple[str, ...], value_of: Callable[[Row, str], Value]
-) -> Iterator[Value]:
-    reader = csv.reader(text, strict=True)
-    columns = [name.strip() for name in next(reader, [])]
-    for name in required:
-        if columns.count(name) != 1:
-            found = "no column" if name not in columns else "more than one column"
-            raise _invalid(f"{file}:1: {name}", found, "one each of " + ", ".join(required))
-    names: dict[str, int] = {}
-    for cells in reader:
-        if not cells:
-            continue
-        where = f"{file}:{reader.line_num}"
-        if len(cells) != len(columns):
-            raise _invalid(where, f"{len(cells)} cells", f"{len(columns)}, one for each column")
-        row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
-        value = value_of(row, where)
-        name = row[required[0]]
-        if name in names:
-            raise _invalid(f"{where}: {required[0]}", f"{name!r} again, as in line {names[name]}", "each name once")
-        names[name] = reader.line_num
-        yield value
-
-
-def _name(row: Row, column: str, where: str) -> str:
-    if not row[column]:
-        raise _invalid(f"{where}: {column}", "nothing", "a name")
-    return row[column]
-
-
 def _moment(row: Row, column: str, where: str) -> int | None:
-    return _whole(row, column, where) if row.get(column) else None
-
-
-def _whole(row: Row, column: str, where: str, at_least: int = 0, at_most: int = AMOUNT_MAX) -> int:
-    """A whole number; `12000.0`, as data frames write it, is one."""
-    cell = row[column]
-    digits, _, fraction = cell.partition(".")
-    if digits.isascii() and digits.isdigit() and len(digits) < 16 and not fraction.strip("0"):
-        number = int(digits)
-        if at_least <= number <= at_most:
-            return number
-    found = repr(cell[:40]) if cell else "nothing"
-    raise _invalid(f"{where}: {column}", found, f"a whole number from {at_least} to {at_most}")
-
-
-def _invalid(where: str, found: str, expected: str) -> InvalidInput:
-    return InvalidInput(f"found {found}", code=RefusalCode.INVALID_TRACE, where=where, expected=expected)
+    return whole(row, column, where) if row.get(column) else None

@@ -1,0 +1,71 @@
+"""A replay as tables for a terminal: one column a policy, so that they are compared at a glance."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from scheduler.entrypoints.cli.output import Column, err, print_table, print_text
+from scheduler.entrypoints.cli.replay_sources import BadRows
+from scheduler.entrypoints.web.formatting import DASH, duration
+
+Json = dict[str, Any]
+
+_ROWS: tuple[tuple[str, Callable[[Json], str]], ...] = (
+    ("GPUs", lambda p: f"{p['cluster']['gpus']:,}"),
+    ("utilisation", lambda p: f"{p['utilisation']['mean']:.1%}"),
+    ("GPU-hours used", lambda p: f"{p['utilisation']['used_gpu_hours']:,.0f}"),
+    ("started", lambda p: f"{p['submissions']['started']:,}"),
+    ("refused", lambda p: f"{sum(p['submissions']['refused'].values()):,}"),
+    ("unfinished", lambda p: f"{p['submissions']['unfinished']:,}"),
+    ("wait, mean", lambda p: duration(p["wait"]["all"]["mean_ms"])),
+    ("wait, median", lambda p: duration(p["wait"]["all"]["p50_ms"])),
+    ("wait, 90 %", lambda p: duration(p["wait"]["all"]["p90_ms"])),
+    ("slowdown, mean", lambda p: f"{p['slowdown']['mean']:.2f}"),
+    ("queue, mean", lambda p: f"{p['queue']['mean_workloads']:,.1f}"),
+    ("preemptions", lambda p: f"{p['preemptions']['count']:,}"),
+    ("GPU-hours lost", lambda p: f"{p['preemptions']['lost_gpu_hours']:,.0f}"),
+    ("Jain, share served", lambda p: _number(p["fairness"]["served_share"]["jain"])),
+    ("Gini, GPU-hours", lambda p: _number(p["fairness"]["gpu_hours"]["gini"])),
+    ("budgets exhausted", lambda p: f"{p['budgets']['exhausted']:,}"),
+    ("unfunded GPU-hours", lambda p: f"{p['unfunded_gpu_hours']:,.0f}"),
+    ("charged, standard h", lambda p: f"{p['cost']['charged_standard_gpu_hours']:,.0f}"),
+)
+
+
+def print_report(report: Json) -> None:
+    """What differs between the policies; the rest is in `--json`."""
+    policies: Sequence[Json] = report["policies"]
+    stream = report["stream"]
+    print_text(
+        f"Simulated: {stream['submissions']:,} workloads of {stream['engineers']:,} engineers, "
+        f"{report['window']['starts_at'][:10]} to {report['window']['ends_at'][:10]}."
+    )
+    columns = [Column(""), *(Column(policy["name"], is_number=True, width_max=18) for policy in policies)]
+    print_table(columns, [(name, *(value(policy) for policy in policies)) for name, value in _ROWS])
+    names = sorted({name for policy in policies for name in policy["wait"]["by_class"]})
+    print_text("")
+    print_table(
+        [Column("mean wait by class"), *columns[1:]],
+        [(name, *(_wait(policy["wait"]["by_class"].get(name)) for policy in policies)) for name in names],
+    )
+    for name, count in stream["left_out"].items():
+        print_text(f"Left out: {count:,} × {name}.", "dim")
+    for policy in policies:
+        refused = ", ".join(f"{count:,} × {code}" for code, count in policy["submissions"]["refused"].items())
+        if refused:
+            print_text(f"Refused under {policy['name']}: {refused}.", "dim")
+
+
+def print_bad_rows(bad: BadRows) -> None:
+    """What was left out because it could not be read, on standard error."""
+    if bad.count:
+        err().print(f"{bad.count:,} bad row(s) left out:")
+        for line in bad.listed:
+            err().print(f"  {line}", soft_wrap=True)
+
+
+def _wait(distribution: Json | None) -> str:
+    return DASH if distribution is None else duration(distribution["mean_ms"])
+
+
+def _number(value: float | None) -> str:
+    return DASH if value is None else f"{value:.3f}"

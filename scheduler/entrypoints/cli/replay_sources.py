@@ -1,0 +1,151 @@
+"""What `allot simulate replay` is given: policies, a described cluster, people, and one stream of work."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from scheduler.adapters.cluster_files import read_cluster
+from scheduler.adapters.policy_files import check_people, read_bytes, read_people, read_policy
+from scheduler.domain.cluster import Node
+from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.people import Engineer
+from scheduler.domain.policy import Policy
+from scheduler.domain.units import EngineerId
+from scheduler.simulation.replay.adopting import Adopter, Names, TraceJob
+from scheduler.simulation.replay.cluster import openb_cluster, quota_cluster, under
+from scheduler.simulation.replay.company import Company
+from scheduler.simulation.replay.openb_work import openb_work
+from scheduler.simulation.replay.submissions import Stream
+from scheduler.simulation.replay.synthetic import synthetic
+from scheduler.simulation.traces.openb import read_nodes, read_pods
+from scheduler.simulation.traces.rows import refuse_all
+
+YAML = {".yaml", ".yml"}
+LISTED_MAX = 1000
+"""Bad rows that are named one by one; the rest is counted."""
+
+
+@dataclass
+class BadRows:
+    """Rows that could not be read: the first ends the reading, or all are left out and listed."""
+
+    are_skipped: bool
+    count: int = 0
+    listed: list[str] = field(default_factory=list)
+
+    def __call__(self, refusal: InvalidInput) -> None:
+        if not self.are_skipped:
+            refuse_all(refusal)
+        self.count += 1
+        if len(self.listed) < LISTED_MAX:
+            self.listed.append(str(refusal))
+
+
+@dataclass(frozen=True, slots=True)
+class Synthetic:
+    """How much the generator makes."""
+
+    days: int
+    workloads: int | None
+    engineers: int
+    busy: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the work comes from, if not from the generator."""
+
+    pods: Sequence[Path] = ()
+    sacct: Sequence[Path] = ()
+    history: Path | None = None
+
+
+def read_policies(paths: Sequence[Path]) -> list[Policy]:
+    """Every policy file, and of a folder all that are no people directory. Names are made unlike."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(each for each in path.iterdir() if each.suffix in YAML)
+            kept = [each for each in found if not _is_people(each)]
+            if not kept:
+                raise InvalidInput(
+                    f"{path} holds no policy",
+                    where="--policy",
+                    code=RefusalCode.INVALID_POLICY,
+                    expected="YAML files",
+                )
+            files += kept
+        else:
+            files.append(path)
+    policies: list[Policy] = []
+    for file in files:
+        stem = file.stem
+        name = stem if all(known.name != stem for known in policies) else f"{stem} ({len(policies) + 1})"
+        policies.append(replace(read_policy(read_bytes(file), str(file)), name=name))
+    return policies
+
+
+def _is_people(file: Path) -> bool:
+    return not check_people(read_bytes(file), EngineerId)[1]
+
+
+def read_nodes_of(file: Path | None, policy: Policy) -> tuple[Node, ...]:
+    """The described cluster: YAML groups, or openb's CSV; without a file, one as large as the policy's quotas."""
+    if file is None:
+        return quota_cluster(policy)
+    if file.suffix in YAML:
+        return read_cluster(read_bytes(file), str(file))
+    return openb_cluster(read_nodes(file))
+
+
+def read_stream(
+    files: Files,
+    people_file: Path | None,
+    policy: Policy,
+    nodes: Sequence[Node],
+    names: Names,
+    made: Synthetic,
+    bad: BadRows,
+) -> Stream:
+    """The one stream that all policies are replayed on, in the words of the first."""
+    _require_projects(policy)
+    classed = under(policy, nodes, names.gpu_classes)
+    people: tuple[Engineer, ...] = ()
+    if people_file is not None:
+        people = read_people(read_bytes(people_file), str(people_file), EngineerId, policy)
+    if not files.pods and not files.sacct:
+        invented = people or Company(policy, made.seed).people(made.engineers)
+        return synthetic(
+            policy, invented, classed, seed=made.seed, days=made.days, workloads=made.workloads, busy=made.busy
+        )
+    left_out: Counter[str] = Counter()
+    adopter = Adopter(policy, classed, people, names, made.seed, made.engineers)
+    jobs: list[TraceJob] = []
+    for file in files.pods:
+        jobs += openb_work(read_pods(file, bad), left_out, adopter.changed)
+    source = {"kind": "openb", "files": [each.name for each in files.pods], "seed": made.seed}
+    return adopter.stream(source, jobs, left_out)
+
+
+def _require_projects(policy: Policy) -> None:
+    if not policy.projects:
+        raise InvalidInput(
+            f"the policy {policy.name} has no projects: what it grants pays project work alone, so nothing could run",
+            where="--policy",
+            code=RefusalCode.INVALID_POLICY,
+            expected="at least one project of a team that has a pool",
+            remedy="add one under `projects`",
+        )
+
+
+def pairs(given: Sequence[str], option: str) -> Mapping[str, str]:
+    """`NAME=VALUE` as people type it."""
+    read: dict[str, str] = {}
+    for pair in given:
+        name, separator, value = pair.partition("=")
+        if not separator or not name or not value:
+            raise InvalidInput(f"{pair!r} cannot be read", where=option, expected="two names with = between them")
+        read[name] = value
+    return read

@@ -1,0 +1,162 @@
+"""`allot simulate replay`: policies over one stream of work in virtual time, and what each would have made of it."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import typer
+
+from scheduler.domain.cluster import Node
+from scheduler.domain.policy import Policy
+from scheduler.domain.units import GpuClassName, Instant, PriorityClassName
+from scheduler.entrypoints.cli.durations import parse_duration
+from scheduler.entrypoints.cli.output import AsJson, print_json
+from scheduler.entrypoints.cli.replay_shown import print_bad_rows, print_report
+from scheduler.entrypoints.cli.replay_sources import (
+    BadRows,
+    Files,
+    Synthetic,
+    pairs,
+    read_nodes_of,
+    read_policies,
+    read_stream,
+)
+from scheduler.simulation.replay.adopting import Names
+from scheduler.simulation.replay.cluster import under
+from scheduler.simulation.replay.engine import Outcome, Replay, Tempo
+from scheduler.simulation.replay.measures import Window
+from scheduler.simulation.replay.report import report
+from scheduler.simulation.replay.submissions import Stream
+from scheduler.simulation.replay.synthetic import STARTS_AT
+
+_Policy = Annotated[
+    list[Path],
+    typer.Option(exists=True, readable=True, show_default=False, help="A policy file, or a folder of them; repeat."),
+]
+_Nodes = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        show_default="as large as the first policy's quotas",
+        help="The cluster: YAML groups of nodes, or openb's CSV.",
+    ),
+]
+_Pods = Annotated[
+    list[Path] | None, typer.Option(exists=True, dir_okay=False, help="Work: openb's CSV of tasks; repeat.")
+]
+_People = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="Who there is; without it, people are invented.")
+]
+_Days = Annotated[int, typer.Option(min=1, max=3660, help="Without a trace: days of synthetic work.")]
+_Workloads = Annotated[
+    int | None, typer.Option(min=1, max=10_000_000, help="So many synthetic workloads; else by --busy.")
+]
+_Busy = Annotated[
+    float, typer.Option(min=0.01, max=100, help="GPU-hours asked per GPU-hour there is, at the busiest.")
+]
+_Engineers = Annotated[int, typer.Option(min=1, max=100_000, help="How many people are invented.")]
+_Seed = Annotated[int, typer.Option(min=0, help="Of everything that chance decides.")]
+_GpuClass = Annotated[
+    list[str] | None, typer.Option(metavar="MODEL=CLASS", help="What a trace's GPU model is in the policies.")
+]
+_PriorityClass = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=CLASS", help="What a trace's QOS or partition is in the policies.")
+]
+_Cycle = Annotated[str, typer.Option(metavar="DURATION", help="How often is decided at most.")]
+_Drain = Annotated[str, typer.Option(metavar="DURATION", help="How long it goes on after the last submission.")]
+_SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read, and list them.")]
+
+
+def replay(
+    *,
+    policy: _Policy,
+    nodes: _Nodes = None,
+    pods: _Pods = None,
+    people: _People = None,
+    days: _Days = 28,
+    workloads: _Workloads = None,
+    busy: _Busy = 1.5,
+    engineers: _Engineers = 40,
+    seed: _Seed = 1,
+    gpu_class: _GpuClass = None,
+    priority_class: _PriorityClass = None,
+    cycle: _Cycle = "10s",
+    drain: _Drain = "1d",
+    skip_bad: _SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run one stream of work under each policy in virtual time: the service's own decisions, on invented hours."""
+    bad = BadRows(skip_bad)
+    policies = read_policies(policy)
+    described = read_nodes_of(nodes, policies[0])
+    names = Names(
+        {model: GpuClassName(name) for model, name in pairs(gpu_class or [], "--gpu-class").items()},
+        {of: PriorityClassName(name) for of, name in pairs(priority_class or [], "--priority-class").items()},
+    )
+    stream = read_stream(
+        Files(tuple(pods or ())),
+        people,
+        policies[0],
+        described,
+        names,
+        Synthetic(days, workloads, engineers, busy, seed),
+        bad,
+    )
+    tempo = Tempo(parse_duration(cycle, "--cycle"), parse_duration(drain, "--drain"))
+    outcomes = _run_all(policies, described, names, stream, tempo)
+    made = report(stream, outcomes)
+    made["stream"]["bad_rows"] = {"count": bad.count, "rows": bad.listed}
+    print_bad_rows(bad)
+    if as_json:
+        print_json(made)
+    else:
+        print_report(made)
+
+
+def _run_all(
+    policies: Sequence[Policy], nodes: Sequence[Node], names: Names, stream: Stream, tempo: Tempo
+) -> list[Outcome]:
+    window = window_of(stream)
+    return [
+        Replay(policy, under(policy, nodes, names.gpu_classes), stream, tempo, window).run(
+            Progress(policy.name, len(stream.submissions), window)
+        )
+        for policy in policies
+    ]
+
+
+def window_of(stream: Stream) -> Window:
+    """From the first submission to the last; a stream without any has a window without any length."""
+    if not stream.submissions:
+        return Window(STARTS_AT, Instant(STARTS_AT + 1))
+    return Window(stream.submissions[0].at, Instant(stream.submissions[-1].at + 1))
+
+
+class Progress:
+    """How far it has come, on standard error: a line a second on a terminal, else one every ten; none in the first two."""
+
+    def __init__(self, name: str, submissions: int, window: Window) -> None:
+        self._name, self._submissions, self._window = name, submissions, window
+        self._began = monotonic()
+        self._is_terminal = sys.stderr.isatty()
+        self._said = self._began + (1.0 if self._is_terminal else 0.0)
+        self._calls = 0
+
+    def __call__(self, taken_in: int, now: Instant) -> None:
+        self._calls += 1
+        if self._calls % 64:
+            return
+        moment = monotonic()
+        if moment - self._said < (1.0 if self._is_terminal else 10.0):
+            return
+        self._said = moment
+        share = (now - self._window.starts_at) / max(1, self._window.ends_at - self._window.starts_at)
+        share = min(1.0, max(share, taken_in / max(1, self._submissions)))
+        left_seconds = (moment - self._began) * (1 - share) / share if share else 0.0
+        count = f"{taken_in:,} of {self._submissions:,} workloads"
+        text = f"{self._name}: {share:.0%}, {count}, about {left_seconds:.0f} s left"
+        sys.stderr.write(f"\r{text:<79}" if self._is_terminal else f"{text}\n")
+        sys.stderr.flush()

@@ -1,0 +1,105 @@
+"""Rows of a trace as text, read strictly: what cannot be read is refused with the file, the line and the column.
+
+A reader that is given `leave_out` hands it each row's refusal and goes on; what is wrong with the file as a whole is
+refused all the same.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from scheduler.domain.errors import InvalidInput, RefusalCode
+
+AMOUNT_MAX = 2**40
+
+Row = Mapping[str, str]
+Value = TypeVar("Value")
+LeaveOut = Callable[[InvalidInput], None]
+
+
+def refuse_all(refusal: InvalidInput) -> None:
+    """Leave nothing out: the first row that cannot be read ends the reading."""
+    raise refusal
+
+
+def read_csv(
+    file: Path, required: tuple[str, ...], value_of: Callable[[Row, str], Value], leave_out: LeaveOut = refuse_all
+) -> Iterator[Value]:
+    """What `value_of` makes of each row of a CSV file. The first required column names the row: each name once."""
+    with file.open(newline="", encoding="utf-8-sig", errors="strict") as text:
+        reader = csv.reader(text, strict=True)
+        try:
+            columns = header(next(reader, []), file, required)
+            lines = ((cells, reader.line_num) for cells in reader if cells)
+            yield from _distinct(rows(lines, columns, file, value_of, leave_out), required[0], leave_out)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise invalid(str(file), f"no CSV in UTF-8 ({error})", "rows of comma-separated values") from error
+
+
+def header(cells: list[str], file: Path, required: tuple[str, ...]) -> list[str]:
+    """The names of the columns; those required must be there once."""
+    columns = [name.strip() for name in cells]
+    for name in required:
+        if columns.count(name) != 1:
+            found = "no column" if name not in columns else "more than one column"
+            raise invalid(f"{file}:1: {name}", found, "one each of " + ", ".join(required))
+    return columns
+
+
+def rows(
+    lines: Iterable[tuple[list[str], int]],
+    columns: list[str],
+    file: Path,
+    value_of: Callable[[Row, str], Value],
+    leave_out: LeaveOut,
+) -> Iterator[tuple[Row, str, Value]]:
+    """(row, where it stands, what was made of it), for cells with their line."""
+    for cells, line in lines:
+        where = f"{file}:{line}"
+        try:
+            if len(cells) != len(columns):
+                raise invalid(where, f"{len(cells)} cells", f"{len(columns)}, one for each column")
+            row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
+            value = value_of(row, where)
+        except InvalidInput as refusal:
+            leave_out(refusal)
+            continue
+        yield row, where, value
+
+
+def _distinct(read: Iterable[tuple[Row, str, Value]], column: str, leave_out: LeaveOut) -> Iterator[Value]:
+    names: dict[str, str] = {}
+    for row, where, value in read:
+        name = row[column]
+        if name in names:
+            line = names[name].rpartition(":")[2]
+            leave_out(invalid(f"{where}: {column}", f"{name!r} again, as in line {line}", "each name once"))
+            continue
+        names[name] = where
+        yield value
+
+
+def name_of(row: Row, column: str, where: str) -> str:
+    if not row[column]:
+        raise invalid(f"{where}: {column}", "nothing", "a name")
+    return row[column]
+
+
+def whole(row: Row, column: str, where: str, at_least: int = 0, at_most: int = AMOUNT_MAX) -> int:
+    """A whole number; `12000.0`, as data frames write it, is one."""
+    cell = row[column]
+    digits, _, fraction = cell.partition(".")
+    if digits.isascii() and digits.isdigit() and len(digits) < 16 and not fraction.strip("0"):
+        number = int(digits)
+        if at_least <= number <= at_most:
+            return number
+    raise invalid(f"{where}: {column}", quoted(cell), f"a whole number from {at_least} to {at_most}")
+
+
+def quoted(cell: str) -> str:
+    return repr(cell[:40]) if cell else "nothing"
+
+
+def invalid(where: str, found: str, expected: str) -> InvalidInput:
+    return InvalidInput(f"found {found}", code=RefusalCode.INVALID_TRACE, where=where, expected=expected)

@@ -1,0 +1,73 @@
+"""`allot simulate replay`: what it prints, the same bytes every time, and what it refuses."""
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from scheduler.entrypoints.cli.app import app
+
+POLICIES = Path(__file__).parents[3] / "policies"
+TWO = ["--policy", str(POLICIES / "conservative.yaml"), "--policy", str(POLICIES / "generous.yaml")]
+SMALL = ["--days", "1", "--workloads", "60", "--drain", "2h"]
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, ["simulate", "replay", *arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_it_prints_one_object_and_the_same_one_again() -> None:
+    code, first, _ = run(*TWO, *SMALL, "--json")
+    assert code == 0
+    assert run(*TWO, *SMALL, "--json")[1] == first
+    made = json.loads(first)
+    assert (made["format"], made["version"], made["is_simulated"]) == ("allot-replay", 1, True)
+    assert [policy["name"] for policy in made["policies"]] == ["conservative", "generous"]
+    assert made["stream"]["submissions"] == 60
+    assert run(*TWO, *SMALL, "--seed", "2", "--json")[1] != first
+
+
+def test_a_table_compares_the_policies_in_eighty_columns() -> None:
+    code, out, _ = run(*TWO, *SMALL)
+    assert code == 0
+    assert "utilisation" in out
+    assert max(len(line) for line in out.splitlines()) <= 80
+
+
+def test_a_policy_that_is_none_is_refused_with_its_place(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("version: 2\n")
+    code, _, err = run("--policy", str(broken))
+    assert code == 1
+    assert f"{broken}:1:" in err
+    assert "[invalid-policy]" in err
+
+
+def test_a_folder_s_policies_are_taken_without_its_people(tmp_path: Path) -> None:
+    for name in ("conservative.yaml", "people.yaml"):
+        (tmp_path / name).write_text((POLICIES / name).read_text())
+    code, out, _ = run("--policy", str(tmp_path), *SMALL, "--json")
+    assert code == 0
+    assert [policy["name"] for policy in json.loads(out)["policies"]] == ["conservative"]
+
+
+def test_a_broken_row_is_named_or_left_out(tmp_path: Path) -> None:
+    pods = tmp_path / "pods.csv"
+    pods.write_text(
+        "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time\n"
+        "a,1000,1024,1,1000,,LS,Succeeded,0,3600,10\n"
+        "b,1000,1024,one,1000,,LS,Succeeded,0,3600,10\n"
+        "c,1000,1024,0,0,,LS,Succeeded,0,3600,10\n"
+        "d,1000,1024,1,1000,,LS,Pending,0,3600,\n"
+    )
+    code, _, err = run(*TWO, "--pods", str(pods))
+    assert code == 1
+    assert f"{pods}:3: num_gpu" in err
+    assert "[invalid-trace]" in err
+    code, out, err = run(*TWO, "--pods", str(pods), "--skip-bad", "--json")
+    assert code == 0
+    stream = json.loads(out)["stream"]
+    assert (stream["submissions"], stream["bad_rows"]["count"]) == (1, 1)
+    assert stream["left_out"] == {"asks for no GPU": 1, "never ran": 1}
+    assert f"{pods}:3: num_gpu" in err
