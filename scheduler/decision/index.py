@@ -126,11 +126,11 @@ class Index:
     def pause(self, brake: Brake) -> Pause | None:
         return next((pause for pause in self.pauses if pause.brake is brake), None)
 
-    def wakes_at(self) -> Instant | None:
-        """When time alone next changes something for those that wait; None: only changes can."""
-        due = [*(timers.next_at() for timers in (self._bands, self._terms, self._begin_times, self._protections))]
+    def wakes_at(self) -> Instant:
+        """When time alone next changes something for those that wait."""
+        due = [timers.next_at() for timers in (self._terms, self._begin_times, self._protections)]
         due += [reservation.until for reservation in self.reservations.values()]
-        return min((at for at in due if at is not None), default=None)
+        return min([self.standings.wakes_at(), *(at for at in due if at is not None)])
 
     def gpu_limit(self, owner: EngineerId) -> int | None:
         """How many GPUs the owner may run at once: the tighter of the limit for all and their tier's."""

@@ -15,7 +15,15 @@ from scheduler.domain.pace import BANDS, pace_band
 from scheduler.domain.periods import Period, period_at
 from scheduler.domain.policy import Order, Policy
 from scheduler.domain.units import AttemptId, EngineerId, GpuClassName, Instant, PerMille
-from scheduler.domain.usage import DecayedUse, entry_use, reordering_at, share_per_million, use_band, use_of
+from scheduler.domain.usage import (
+    REORDERED_EVERY_MS,
+    DecayedUse,
+    entry_use,
+    reordering_at,
+    share_per_million,
+    use_band,
+    use_of,
+)
 from scheduler.domain.workloads import Attempt
 
 Seat = tuple[Order, EngineerId]
@@ -96,6 +104,11 @@ class Standings:
 
     def _disturb_all(self, order: Order) -> None:
         self._restless.update(seat for seat in self._places if seat[0] is order)
+
+    def wakes_at(self) -> Instant:
+        """When time alone next moves somebody: who is at the end of a band, or all when queues are re-ordered."""
+        reordered_at = Instant(self.reordered_at + REORDERED_EVERY_MS)
+        return min(reordered_at, self._bands.next_at() or reordered_at)
 
     # --- places ----------------------------------------------------------------------------------------------------
 

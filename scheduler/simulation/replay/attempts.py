@@ -11,8 +11,18 @@ from scheduler.domain.brakes import STOP_RATE_WINDOW_MS, Brake, Stop, stopped_re
 from scheduler.domain.funding import Shortfall, fund, payers
 from scheduler.domain.policy import AtExhaustion, Policy
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AllowanceId, AttemptId, Instant, WorkloadId
-from scheduler.domain.workloads import Attempt, AttemptState, HoldMode
+from scheduler.domain.retries import next_try
+from scheduler.domain.units import (
+    MS_PER_MINUTE,
+    MS_PER_SECOND,
+    AllowanceId,
+    AttemptId,
+    EngineerId,
+    Instant,
+    WorkloadId,
+)
+from scheduler.domain.usage import NO_USE, DecayedUse
+from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, WorkloadKind
 from scheduler.lifecycle.keep import RENEW_BEFORE_MS, slice_cost
 from scheduler.simulation.replay.books import ReplayBooks
 from scheduler.simulation.replay.feed import Feed
@@ -43,6 +53,7 @@ class Attempts:
         self._calendar = calendar
         self._measures = measures
         self._stops: tuple[Stop, ...] = ()
+        self._usage: dict[EngineerId, DecayedUse] = {}
         self._gpus = 0
         self._unreported: dict[Run, None] = {}
         """Runs whose last checkpoint the decision has not heard of."""
@@ -110,7 +121,7 @@ class Attempts:
             weight=policy.gpu_classes[launch.gpu_class].weight,
             class_factor=priority_class.class_factor,
             hold_mode=priority_class.hold,
-            time_limit_ms=spec.time_limit_ms,
+            time_limit_ms=self._time_limit_ms(work),
             launched_at=now,
             is_funded=launch.is_funded,
             is_borrowed=launch.is_borrowed,
@@ -119,6 +130,12 @@ class Attempts:
             grace_seconds=spec.grace_seconds,
             submitted_at=workload.submitted_at,
         )
+
+    def _time_limit_ms(self, work: Work) -> int:
+        """Its own; less where its attempts together may not run for as long any more."""
+        spec = work.workload.spec
+        longest = spec.runtime_limit(self._policy.limits.runtime_max_ms)
+        return spec.time_limit_ms if longest is None else min(spec.time_limit_ms, max(0, longest - work.ran_ms))
 
     def _plan(self, run: Run) -> None:
         """Its end, its first renewal, its first checkpoint."""
@@ -184,15 +201,39 @@ class Attempts:
         settled = settle(self._books, self._calendar, attempt, run.held, at, cap_ms)
         self._come_back(settled.allowances, at)
         reason = attempt.stop_reason or Reason.COMPLETED
-        is_requeued = reason in _REQUEUED
-        kept_ms = run.kept_ms(ran_ms) if is_requeued else ran_ms
-        self._measures.ended(run, attempt, at, reason, settled, lost_gpu_ms=(ran_ms - kept_ms) * attempt.gpus)
+        work.ends.append(reason)
+        work.ran_ms += ran_ms
+        not_before = self._tried_again_at(work, reason, at)
+        kept_ms = run.kept_ms(ran_ms) if not_before is not None else ran_ms
+        self._measures.ended(run, attempt, at, settled, lost_gpu_ms=(ran_ms - kept_ms) * attempt.gpus)
+        self._remember_use(attempt, at)
         work.remaining_ms -= kept_ms
-        if is_requeued:
-            work.workload = replace(work.workload, state_reason=reason, state_since=at)
+        if not_before is not None:
+            work.workload = replace(work.workload, state_reason=reason, state_since=at, not_before=not_before)
             self.queue(work, at)
         else:
             work.outcome, work.ended_at = reason, at
+            self._measures.finished(work, reason, at)
+
+    def _tried_again_at(self, work: Work, reason: Reason, at: Instant) -> Instant | None:
+        """Not before when it is to run again; None: it is over. What fails, fails the same way again."""
+        longest = work.workload.spec.runtime_limit(self._policy.limits.runtime_max_ms)
+        if longest is not None and work.ran_ms >= longest:
+            return None
+        if reason in _REQUEUED:
+            return Instant(0)
+        if reason is Reason.COMPLETED or work.workload.spec.kind is not WorkloadKind.JOB:
+            return None
+        exit_code = work.submission.exit_code if reason is Reason.FAILED else 0
+        retry = next_try(self._policy.retry_rules, work.workload.id, work.ends, exit_code, at)
+        return retry.not_before if retry is not None else None
+
+    def _remember_use(self, attempt: Attempt, at: Instant) -> None:
+        """What fair share compares, where a pool orders by it."""
+        if self._policy.looks_back:
+            known = self._usage.get(attempt.owner, NO_USE)
+            use = known.and_of(replace(attempt, ended_at=at), self._policy.fair_share.half_life_ms)
+            self._usage[attempt.owner] = self.feed.usage[attempt.owner] = use
 
     def _come_back(self, allowances: Iterable[AllowanceId], at: Instant) -> None:
         """What comes back to an allowance that has expired is gone."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.domain.allowances import AllowanceBalance, Holder
 from scheduler.domain.brakes import Stop
-from scheduler.domain.units import AllowanceId, AttemptId, WorkloadId
+from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, WorkloadId
+from scheduler.domain.usage import DecayedUse
 from scheduler.domain.workloads import Attempt, Workload
 from scheduler.simulation.replay.books import ReplayBooks
 
@@ -22,6 +23,7 @@ class Feed:
     queued: dict[WorkloadId, Workload | None] = field(default_factory=dict)
     attempts: dict[AttemptId, Attempt | None] = field(default_factory=dict)
     reservations: dict[WorkloadId, Reservation | None] = field(default_factory=dict)
+    usage: dict[EngineerId, DecayedUse | None] = field(default_factory=dict)
     stops: tuple[Stop, ...] | None = None
     _gone: dict[AllowanceId, None] = field(default_factory=dict)
     _waiting: dict[Holder, int] = field(default_factory=lambda: defaultdict(int))
@@ -64,8 +66,10 @@ class Feed:
             attempts=self.attempts,
             balances=balances,
             reservations=self.reservations,
+            usage=self.usage,
             stops=self.stops,
         )
-        self.queued, self.attempts, self.reservations, self.stops = {}, {}, {}, None
+        self.queued, self.attempts, self.reservations = {}, {}, {}
+        self.usage, self.stops = {}, None
         self._due, self._gone = {}, {}
         return changes

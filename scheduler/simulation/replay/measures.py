@@ -122,22 +122,22 @@ class Measures:
         self._count_queue(work, at)
         self.waiting_ms[work.waiting_for] += at - work.waiting_since
 
-    def ended(
-        self, run: Run, attempt: Attempt, at: Instant, reason: Reason, settled: Settled, *, lost_gpu_ms: int
-    ) -> None:
+    def ended(self, run: Run, attempt: Attempt, at: Instant, settled: Settled, *, lost_gpu_ms: int) -> None:
+        """An attempt is over; its workload may be queued again."""
         used_gpu_ms = self._count_use(run, at, settled)
-        person = self._person(run.work)
-        person.served_gpu_ms += used_gpu_ms - lost_gpu_ms
-        if reason is Reason.PREEMPTED:
+        self._person(run.work).served_gpu_ms += used_gpu_ms - lost_gpu_ms
+        if attempt.stop_reason is Reason.PREEMPTED:
             self.preemptions[attempt.priority_class] += 1
-        self.lost_gpu_ms += lost_gpu_ms
-        if reason in {Reason.COMPLETED, Reason.FAILED, Reason.TIME_LIMIT}:
-            self.outcomes[reason] += 1
-            submission = run.work.submission
-            floor_ms = max(SLOWDOWN_FLOOR_MS, min(submission.run_ms, submission.spec.time_limit_ms))
-            slowdown = max(1.0, (at - submission.at) / floor_ms)
-            self.slowdowns.append(slowdown)
-            person.slowdowns.append(slowdown)
+            self.lost_gpu_ms += lost_gpu_ms
+
+    def finished(self, work: Work, reason: Reason, at: Instant) -> None:
+        """A workload is over for good."""
+        submission = work.submission
+        self.outcomes[reason] += 1
+        floor_ms = max(SLOWDOWN_FLOOR_MS, min(submission.run_ms, submission.spec.time_limit_ms))
+        slowdown = max(1.0, (at - submission.at) / floor_ms)
+        self.slowdowns.append(slowdown)
+        self._person(work).slowdowns.append(slowdown)
 
     def still_running(self, run: Run, at: Instant, settled: Settled) -> None:
         self._person(run.work).served_gpu_ms += self._count_use(run, at, settled)

@@ -24,6 +24,9 @@ class Work:
     first_launch_at: Instant | None = None
     reserved: Held | None = None
     """What was set aside for it when its victims were chosen."""
+    ends: list[Reason] = field(default_factory=list)
+    """Of its attempts, in their order."""
+    ran_ms: int = 0
     outcome: Reason | None = None
     ended_at: Instant | None = None
 
