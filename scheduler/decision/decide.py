@@ -30,6 +30,7 @@ def decide(snapshot: Snapshot) -> Plan:
         reservations=snapshot.reservations,
         tiers=snapshot.tiers,
         usage=snapshot.usage,
+        spent=snapshot.spent,
         pauses=snapshot.pauses,
         stops=snapshot.stops,
     )
@@ -51,7 +52,8 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     walk.serve_unfunded(unfunded)
     verdicts = state.teller.tell(index, walk, lanes, [*lines, *walk.set_aside, *walk.withheld])
     walk.undo()
-    return state, Plan(now, tuple(walk.launches), tuple(walk.preemptions), verdicts, tuple(sorted(lapsed)))
+    launches, preemptions, warnings = tuple(walk.launches), tuple(walk.preemptions), tuple(walk.warnings)
+    return state, Plan(now, launches, preemptions, verdicts, tuple(sorted(lapsed)), warnings)
 
 
 def _judge_lines(index: Index) -> list[Line]:

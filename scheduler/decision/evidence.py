@@ -1,6 +1,7 @@
 """Rulings with the numbers they rest on, under the keys that the sentences of `domain.reasons` use."""
 
 from scheduler.decision.queue import LaneKey, Line, Ruling
+from scheduler.decision.spending import OverGuard
 from scheduler.domain.brakes import Pause
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import Shortfall
@@ -49,6 +50,20 @@ def allowance_short(shortfall: Shortfall) -> Ruling:
 
 def gpu_limit(reason: Reason, used: int, limit: int, needed: int) -> Ruling:
     return Ruling(reason, {"used": used, "limit": limit, "needed": needed})
+
+
+def spend_guard(over: OverGuard, reason: Reason = Reason.SPEND_GUARD) -> Ruling:
+    return Ruling(
+        reason,
+        {
+            "guard": over.guard.name,
+            "of": over.guard.of.value,
+            "window": over.guard.window.value,
+            "used_hours": hours(over.used),
+            "needed_hours": hours(over.needed),
+            "limit_hours": hours(over.limit),
+        },
+    )
 
 
 def unplaceable(spec: WorkloadSpec, largest: int) -> Ruling:

@@ -5,8 +5,8 @@ collected in `dirty_lines`, `moved_lines`, `dirty_lanes` and `unheard`.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import TypeGuard, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TypeGuard
 
 from scheduler.decision.capacity import Capacity
 from scheduler.decision.ends import Ends
@@ -18,12 +18,14 @@ from scheduler.decision.queue import Lane, Line, Party, line_key
 from scheduler.decision.quota import Quotas
 from scheduler.decision.running import Running, counts_for_quota
 from scheduler.decision.snapshot import Changes, Reservation
+from scheduler.decision.spending import OverGuard, Spending
 from scheduler.decision.standings import Standings
-from scheduler.decision.timers import Timers
+from scheduler.decision.timers import Timers, put
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
 from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import Node
 from scheduler.domain.policy import Order, Policy, Pool
+from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
     AllowanceId,
     AttemptId,
@@ -59,6 +61,7 @@ class Index:
         self.lines = LineIndex(policy)
         self.lanes = LaneIndex()
         self.standings = Standings(policy, self.hours)
+        self.spending = Spending(policy)
         self.placeable: dict[tuple[GpuClassName, Shape, int], bool] = {}
         """Whether a class's nodes could hold so many pods of a shape, as last looked at."""
         self.dirty_lines: dict[Line, None] = {}
@@ -97,6 +100,7 @@ class Index:
             reservations=dict(self.reservations),
             tiers=dict(self.tiers),
             usage=dict(self.standings.usage),
+            spent=dict(self.spending.past),
             pauses=self.pauses,
             stops=self.stops,
         )
@@ -111,15 +115,22 @@ class Index:
         if changes.stops is not None:
             self.stops = changes.stops
         if self.standings.pass_time(now):
+            self.spending.pass_time(self.standings.reordered_at)
             self._age()
+            self._guard(self.lines.all())
         for owner, use in changes.usage.items():
             self.standings.set_usage(owner, use)
+        for holder, past in changes.spent.items():
+            self.spending.set_past(holder, past)
         self._take_nodes(changes.nodes)
         self._take_tiers(changes.tiers)
         self._take_attempts(changes.attempts)
         self._take_balances(changes.balances)
         self._take_waiting(changes.queued, changes.reservations)
         self._wake()
+        for holder in self.spending.touched:
+            self._guard(self.lines.of_holder(holder))
+        self.spending.touched.clear()
         for owner in self.standings.renew():
             self.moved_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
 
@@ -152,6 +163,21 @@ class Index:
         """Whether what was submitted then had, at that instant, waited longer than the pool lets anything wait."""
         return pool is not None and ages_at(submitted_at, pool.ageing_ms) <= at
 
+    def over_guard(self, line: Line, gpu_class: GpuClassName) -> OverGuard | None:
+        """The spend guard that a start of the line on that class would exceed."""
+        if not self.spending.guards or line.priority_class is None:
+            return None
+        weight = self.policy.gpu_classes[gpu_class].weight
+        return self.spending.over_hard(line.owner, line.team, line.spec, weight, line.priority_class)
+
+    def _guard(self, lines: Iterable[Line]) -> None:
+        """Have those judged anew that may start though a guard forbids it now, or are held back and need not be."""
+        if self.spending.guards:
+            for line in lines:
+                is_over = bool(line.costs) and self.over_guard(line, line.costs[0][0]) is not None
+                if is_over is not (line.ruling is not None and line.ruling.reason is Reason.SPEND_GUARD):
+                    self.dirty_lines[line] = None
+
     # --- nodes, limits ---------------------------------------------------------------------------------------------
 
     def _take_nodes(self, nodes: Mapping[NodeName, Node | None]) -> None:
@@ -179,7 +205,7 @@ class Index:
     def _take_tiers(self, tiers: Mapping[EngineerId, TierName | None]) -> None:
         for owner, tier in tiers.items():
             if self.tiers.get(owner) != tier:
-                _put(self.tiers, owner, tier)
+                put(self.tiers, owner, tier)
                 self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
 
     def _touch(self, pool: PoolName, gpu_class: GpuClassName) -> None:
@@ -198,10 +224,12 @@ class Index:
             if old is not None:
                 self.running.remove(attempt_id)
                 self.standings.ended(old)
+                self.spending.ended(old)
                 self._book_attempt(old, -1)
             if new is not None:
                 self.running.add(new, self.now)
                 self.standings.started(new)
+                self.spending.started(new)
                 self._book_attempt(new, 1)
                 protected_until = self.running.protected_until(new)
                 if self.now < protected_until and new.started_at is not None:
@@ -255,8 +283,8 @@ class Index:
                 self.queued[workload_id] = workload
                 continue
             self._displace(workload_id)
-            _put(self.queued, workload_id, workload)
-            _put(self.reservations, workload_id, reservation)
+            put(self.queued, workload_id, workload)
+            put(self.reservations, workload_id, reservation)
             self._place(workload_id)
 
     def _displace(self, workload_id: WorkloadId) -> None:
@@ -309,7 +337,7 @@ class Index:
             old = self.balances.get(allowance_id)
             if old == balance:
                 continue
-            _put(self.balances, allowance_id, balance)
+            put(self.balances, allowance_id, balance)
             for holder in self.hours.set(allowance_id, balance):
                 self._touch_holder(holder)
             if balance is not None:
@@ -364,14 +392,3 @@ def _is_alike(workload: Workload | None, known: Workload | None) -> TypeGuard[Wo
         and workload.state_reason is known.state_reason
         and line_key(workload) == line_key(known)
     )
-
-
-_V = TypeVar("_V")
-_K = TypeVar("_K")
-
-
-def _put(mapping: dict[_K, _V], key: _K, value: _V | None) -> None:
-    if value is None:
-        mapping.pop(key, None)
-    else:
-        mapping[key] = value

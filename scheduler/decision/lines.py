@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from scheduler.decision.fit_table import Shape
 from scheduler.decision.queue import Line, Party, line_key
-from scheduler.domain.allowances import Holder, holders_for
+from scheduler.domain.allowances import Holder, HolderKind, holders_for
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import EngineerId, PoolName, ProjectName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload
@@ -60,6 +60,14 @@ class LineIndex:
 
     def of_owner(self, owner: EngineerId) -> Iterator[Line]:
         for party in self._by_owner.get(owner, ()):
+            for lines in party.lines.values():
+                yield from lines
+
+    def of_holder(self, holder: Holder) -> Iterator[Line]:
+        """Lines of an engineer or a team, whoever pays."""
+        is_engineer = holder.kind is HolderKind.ENGINEER
+        by_owner, by_team = self._by_owner.get(EngineerId(holder.id), ()), self._by_team.get(TeamName(holder.id), ())
+        for party in by_owner if is_engineer else by_team:
             for lines in party.lines.values():
                 yield from lines
 

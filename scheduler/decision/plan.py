@@ -60,6 +60,8 @@ class Plan:
     preemptions: tuple[Preemption, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     lapsed: tuple[WorkloadId, ...] = ()
+    warnings: tuple[Verdict, ...] = ()
+    """Of those that start beyond a soft limit: said before they are launched."""
 
     @property
     def is_empty(self) -> bool:

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.allowances import AllowanceBalance, Holder
 from scheduler.domain.brakes import Pause, Stop
 from scheduler.domain.cluster import Node, Placement
+from scheduler.domain.guards import PastSpend
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import (
     AllowanceId,
@@ -41,7 +42,7 @@ class Snapshot:
 
     `balances` are the open allowances, as of the transaction that read them. `tiers` says which tier's limits an
     engineer is under; who is not named is under the limits for everybody alone. `usage` is what people used in
-    attempts that are over, decayed with the policy's half-life.
+    attempts that are over, decayed with the policy's half-life; `spent` what those used of the windows of guards.
     """
 
     now: Instant
@@ -53,6 +54,7 @@ class Snapshot:
     reservations: Mapping[WorkloadId, Reservation] = field(default_factory=dict)
     tiers: Mapping[EngineerId, TierName] = field(default_factory=dict)
     usage: Mapping[EngineerId, DecayedUse] = field(default_factory=dict)
+    spent: Mapping[Holder, PastSpend] = field(default_factory=dict)
     pauses: tuple[Pause, ...] = ()
     stops: tuple[Stop, ...] = ()
 
@@ -69,5 +71,6 @@ class Changes:
     reservations: Mapping[WorkloadId, Reservation | None] = field(default_factory=dict)
     tiers: Mapping[EngineerId, TierName | None] = field(default_factory=dict)
     usage: Mapping[EngineerId, DecayedUse | None] = field(default_factory=dict)
+    spent: Mapping[Holder, PastSpend | None] = field(default_factory=dict)
     pauses: tuple[Pause, ...] | None = None
     stops: tuple[Stop, ...] | None = None

@@ -22,7 +22,7 @@ NO_POOL = PoolName("none")
 
 def judge_line(index: Index, line: Line) -> None:
     """Put a line, which has left its place, in the lane it belongs to, or aside with a ruling of its own."""
-    line.ruling, line.paid = None, None
+    line.ruling, line.paid, line.costs = None, None, ()
     if line.members:
         line.standing = index.standing(line)
         key = _lane_key(index, line)
@@ -119,6 +119,12 @@ def over_limit(index: Index, line: Line, booked: Booked) -> Ruling | None:
     return None
 
 
+def over_guard(index: Index, line: Line, gpu_class: GpuClassName) -> Ruling | None:
+    """Whether a start would use more of an hour, day or weekend than a guard lets its owner or team."""
+    over = index.over_guard(line, gpu_class)
+    return evidence.spend_guard(over) if over is not None else None
+
+
 def may_run_unfunded(index: Index, line: Line, booked: Booked) -> bool:
     """Whether the line's class lets it run without hours, and its owner has not as much of that as one may have."""
     if line.priority_class is None or not line.priority_class.may_start_unfunded:
@@ -142,10 +148,10 @@ def _lane_key(index: Index, line: Line) -> LaneKey | None:
         name = pool.name if pool is not None else NO_POOL
         line.ruling = evidence.quota(name, placeable[0], used=0, limit=0, needed=line.gpus)
     else:
-        line.ruling = over_limit(index, line, NOTHING_BOOKED)
+        line.costs = tuple((gpu_class, _cost(index, line, gpu_class)) for gpu_class in allowed)
+        line.ruling = over_limit(index, line, NOTHING_BOOKED) or over_guard(index, line, allowed[0])
     if line.ruling is not None or pool is None:
         return None
-    line.costs = tuple((gpu_class, _cost(index, line, gpu_class)) for gpu_class in allowed)
     line.paid = _paid(index, line)
     if line.paid:
         return LaneKey(pool.name, line.priority, line.paid, line.shape, spec.pods, is_funded=True)

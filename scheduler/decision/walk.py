@@ -13,16 +13,17 @@ from scheduler.decision import evidence
 from scheduler.decision.backfill import Backfill, Shadow, beside
 from scheduler.decision.booked import Booked
 from scheduler.decision.index import Index
-from scheduler.decision.plan import Launch, Preemption
+from scheduler.decision.plan import Launch, Preemption, Verdict
 from scheduler.decision.preemption import Found, Outlook, find_victims
 from scheduler.decision.queue import Cursor, Lane, Line, OrderKey, Ruling
 from scheduler.decision.snapshot import Reservation
 from scheduler.decision.standings import Seat
-from scheduler.decision.triage import NO_POOL, fund_line, judge_lane, may_run_unfunded, over_limit
+from scheduler.decision.triage import NO_POOL, fund_line, judge_lane, may_run_unfunded, over_guard, over_limit
 from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare, Shortfall
 from scheduler.domain.policy import Order
+from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, PoolName, WorkloadId
 from scheduler.domain.workloads import Workload
 
@@ -56,6 +57,7 @@ class Walk:
         self.booked = Booked()
         self.launches: list[Launch] = []
         self.preemptions: list[Preemption] = []
+        self.warnings: list[Verdict] = []
         self.alone: dict[WorkloadId, Ruling] = {}
         """Rulings on single workloads, in place of their line's."""
         self.cursors: dict[Lane, Cursor] = {}
@@ -166,7 +168,9 @@ class Walk:
         room = self._find_room(lane, line)
         if not isinstance(room, Room) or self.index.lanes.is_wanted(room.gpu_class):
             return False
-        if over_limit(self.index, line, self.booked) or not may_run_unfunded(self.index, line, self.booked):
+        if over_limit(self.index, line, self.booked) or over_guard(self.index, line, room.gpu_class):
+            return False
+        if not may_run_unfunded(self.index, line, self.booked):
             return False
         self._launch(lane, line, workload_id, room, ())
         return True
@@ -239,7 +243,7 @@ class Walk:
 
     def _require_means(self, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Ruling:
         """The owner's limits and hours, with what this cycle has booked on them."""
-        limited = over_limit(self.index, line, self.booked)
+        limited = over_limit(self.index, line, self.booked) or over_guard(self.index, line, gpu_class)
         if limited is not None:
             return limited
         answer = fund_line(self.index, line, gpu_class)
@@ -256,6 +260,7 @@ class Walk:
         self.booked.roll_back()
         self.index.hours.forget()
         self.index.standings.forget()
+        self.index.spending.forget()
         self.index.dirty_lanes.update(dict.fromkeys(self.cursors))
         self.index.dirty_lines.update(dict.fromkeys(self.set_aside))
         self.index.withheld = self.withheld
@@ -266,7 +271,7 @@ class Walk:
         self, lane: Lane, line: Line, workload_id: WorkloadId, room: Room, shares: tuple[FundingShare, ...]
     ) -> None:
         index, spec, pool = self.index, line.spec, lane.key.pool
-        is_borrowed = self._count(lane, line, room.gpu_class, shares, index.quotas.use)
+        is_borrowed = self._count(lane, line, workload_id, room.gpu_class, shares, index.quotas.use)
         index.capacity.occupy(room.placement, spec.pod)
         self.booked.undo.append(partial(index.capacity.occupy, room.placement, spec.pod, -1))
         launch = Launch(
@@ -319,7 +324,7 @@ class Walk:
             self.booked.victims.add(attempt.id)
         self.booked.stopped_gpus += found.gpus
         self.backfill.preempted(found.attempts)
-        is_borrowed = self._count(lane, line, found.gpu_class, shares, index.quotas.promise)
+        is_borrowed = self._count(lane, line, workload_id, found.gpu_class, shares, index.quotas.promise)
         index.capacity.claim(found.placement, spec.pod)
         self.booked.undo.append(partial(index.capacity.claim, found.placement, spec.pod, -1))
         launch = Launch(workload_id, found.gpu_class, found.placement, pool, shares, is_borrowed=is_borrowed)
@@ -332,12 +337,14 @@ class Walk:
         self,
         lane: Lane,
         line: Line,
+        workload_id: WorkloadId,
         gpu_class: GpuClassName,
         shares: tuple[FundingShare, ...],
         count_quota: Callable[[PoolName, GpuClassName, int], None],
     ) -> bool:
         """Count a start against quota, limits and hours. Returns whether the pool borrows for it."""
         index, booked, gpus = self.index, self.booked, line.spec.gpus
+        self._spend(line, gpu_class, workload_id)
         booked.of_owner[line.owner] = booked.of_owner.get(line.owner, 0) + gpus
         booked.of_team[line.team] = booked.of_team.get(line.team, 0) + gpus
         if not lane.key.is_funded:
@@ -348,6 +355,17 @@ class Walk:
         count_quota(lane.key.pool, gpu_class, gpus)
         booked.undo.append(partial(count_quota, lane.key.pool, gpu_class, -gpus))
         return index.quotas.over_nominal(lane.key.pool, gpu_class) > 0
+
+    def _spend(self, line: Line, gpu_class: GpuClassName, workload_id: WorkloadId) -> None:
+        """Count a start against spend guards, and warn whoever goes beyond a soft limit."""
+        spending, terms = self.index.spending, line.priority_class
+        if spending.guards and terms is not None:
+            weight = self.index.policy.gpu_classes[gpu_class].weight
+            over = spending.over_soft(line.owner, line.team, line.spec, weight, terms)
+            if over is not None:
+                said = evidence.spend_guard(over, Reason.SPEND_WARNING)
+                self.warnings.append(Verdict(workload_id, said.reason, said.evidence))
+            spending.book(line.owner, line.team, line.spec, weight, terms)
 
     def _may_stop(self, found: Found) -> Ruling | None:
         """Whether a brake forbids it: preemption paused, or too many GPUs stopped in ten minutes."""

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
+from scheduler.domain.guards import SpendGuard
 from scheduler.domain.idleness import IdleRule, Retention
 from scheduler.domain.periods import PeriodLength
 from scheduler.domain.retries import RetryRule
@@ -166,6 +167,8 @@ class Limits:
     unfunded_gpus_per_engineer: int = 8
     runtime_max_ms: int | None = None
     """Of all attempts of a job together."""
+    confirm_weekend: PerMille | None = None
+    """Share of what pays for it that a submission may use up over a weekend without its owner's confirmation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,7 @@ class Policy:
     exhaustion_rate: StopRate = StopRate(PerMille(50), floor=8)
     idle_rate: StopRate = StopRate(PerMille(50), floor=8)
     idle_rules: tuple[IdleRule, ...] = ()
+    spend_guards: tuple[SpendGuard, ...] = ()
     retry_rules: tuple[RetryRule, ...] = ()
     retention: Retention = Retention()
 

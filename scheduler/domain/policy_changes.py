@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
+from scheduler.domain.guards import SpendGuard
 from scheduler.domain.idleness import IdleRule, IdleThresholds, Retention
 from scheduler.domain.policy import Cohort, Policy, Pool, PriorityClass, Project, Quota, Tier
 from scheduler.domain.retries import RetryRule
@@ -90,6 +91,9 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
         affects = f"work that the idle rule {rule.name} covers"
         yield f"idle_rules.{rule.name}.", affects, _idle_rule(rule)
         yield f"idle_rules.{rule.name}.thresholds.", affects, _thresholds(rule.thresholds)
+    yield "", "everybody", {"spend_guards": ", ".join(guard.name for guard in policy.spend_guards) or "none"}
+    for guard in policy.spend_guards:
+        yield f"spend_guards.{guard.name}.", f"each {guard.of.value}", _spend_guard(guard)
     yield "", "jobs that fail", {"retry_rules": ", ".join(rule.name for rule in policy.retry_rules) or "none"}
     for retry in policy.retry_rules:
         yield f"retry_rules.{retry.name}.", f"jobs that the retry rule {retry.name} covers", _retry_rule(retry)
@@ -176,6 +180,7 @@ def _limits(policy: Policy) -> Terms:
         "queued_per_engineer": limits.queued_per_engineer,
         "unfunded_gpus_per_engineer": limits.unfunded_gpus_per_engineer,
         "runtime_max_hours": "no limit" if limits.runtime_max_ms is None else limits.runtime_max_ms // MS_PER_HOUR,
+        "confirm_weekend_per_mille": "nothing" if limits.confirm_weekend is None else limits.confirm_weekend,
     }
 
 
@@ -211,6 +216,15 @@ def _idle_rule(rule: IdleRule) -> Terms:
         "action": terms.action.value,
         "dry_run": terms.is_dry_run,
         "acts_without_checkpoint": terms.acts_without_checkpoint,
+    }
+
+
+def _spend_guard(guard: SpendGuard) -> Terms:
+    return {
+        "of": guard.of.value,
+        "window": guard.window.value,
+        "soft_gpu_hours": "no warning" if guard.soft is None else guard.soft // MS_PER_HOUR,
+        "hard_gpu_hours": "no limit" if guard.hard is None else guard.hard // MS_PER_HOUR,
     }
 
 

@@ -24,6 +24,8 @@ class Reason(StrEnum):
     ALLOWANCE_SHORT = "AllowanceShort"
     ENGINEER_GPU_LIMIT = "EngineerGpuLimit"
     TEAM_GPU_LIMIT = "TeamGpuLimit"
+    SPEND_GUARD = "SpendGuard"
+    SPEND_WARNING = "SpendWarning"
     UNPLACEABLE = "Unplaceable"
     BACKOFF = "Backoff"
     BEGIN_TIME = "BeginTime"
@@ -92,6 +94,16 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.TEAM_GPU_LIMIT: ReasonText(
         "Waiting: the team runs {used} of the {limit} GPUs allowed at once; this needs {needed}.",
         "It starts when work of the team ends.",
+    ),
+    Reason.SPEND_GUARD: ReasonText(
+        "Waiting: needs {needed_hours} h of this {window}; {used_hours} of the {limit_hours} h that the guard {guard} "
+        "lets the {of} use are used or planned.",
+        "It starts in the next {window} or when other work ends early; a shorter time limit may start sooner.",
+    ),
+    Reason.SPEND_WARNING: ReasonText(
+        "Starts, but beyond the soft limit of the guard {guard}: with {needed_hours} h more, {used_hours} of "
+        "{limit_hours} h of this {window} were used or planned for the {of}.",
+        "Look whether all that runs is still wanted.",
     ),
     Reason.UNPLACEABLE: ReasonText(
         "No node could ever hold it: {pods} × {gpus_per_pod} {gpu_class} asked, the largest node has {largest}.",

@@ -17,7 +17,7 @@ from scheduler.entrypoints.heads import publisher_for
 from scheduler.entrypoints.service import Service
 from scheduler.entrypoints.settings import EXAMPLES, ClusterKind, Settings
 from scheduler.entrypoints.simulated import Simulation, open_simulation
-from scheduler.lifecycle.past_use import put_policy
+from scheduler.lifecycle.governing import put_policy
 from scheduler.ports import Clock, Cluster, Ids, Store
 
 log = logging.getLogger(__name__)

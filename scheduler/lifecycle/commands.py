@@ -24,8 +24,8 @@ from scheduler.domain.workloads import (
 )
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.extend import extend_attempt
+from scheduler.lifecycle.governing import put_policy
 from scheduler.lifecycle.grant import Award, award
-from scheduler.lifecycle.past_use import put_policy
 from scheduler.lifecycle.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.submit import judge, new_workload, with_defaults
 from scheduler.lifecycle.together import Together

@@ -1,22 +1,62 @@
-"""Past use: what fair share compares is not stored, it follows from the attempts that have ended."""
+"""Past use: what attempts that are over count for fair share and spend guards.
 
+It is not stored: it follows from the attempts, and is counted anew at the start.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from scheduler.domain.allowances import Holder, HolderKind
+from scheduler.domain.guards import PastSpend
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import Instant
-from scheduler.lifecycle.world import World
-from scheduler.ports import Store
+from scheduler.domain.units import MS_PER_DAY, EngineerId
+from scheduler.domain.usage import NO_USE, DecayedUse
+from scheduler.domain.workloads import Attempt
+from scheduler.lifecycle.pending import Pending
 
 HALF_LIVES = 10
-"""How far back use is remembered: what is older would count a thousandth."""
+"""How far back fair share remembers: what is older would count a thousandth."""
+GUARDED_MS = 3 * MS_PER_DAY
+"""No window of a guard is longer."""
 
 
-def put_policy(store: Store, world: World, policy: Policy, now: Instant) -> None:
-    """Have the world go by a policy that is on record. One that weighs past use otherwise has it counted anew."""
-    known = world.policy
-    world.put_policy(policy)
-    if known is not None and (known.looks_back, known.fair_share) == (policy.looks_back, policy.fair_share):
-        return
-    world.forget_use()
-    if policy.looks_back:
-        with store.reading() as books:
-            since = Instant(now - HALF_LIVES * policy.fair_share.half_life_ms)
-            world.count_use(books.attempts.ended_since(since))
+@dataclass(eq=False)
+class PastUse:
+    """By engineer for fair share, by engineer and team for guards; empty where the policy asks for neither."""
+
+    usage: dict[EngineerId, DecayedUse] = field(default_factory=dict)
+    spent: dict[Holder, PastSpend] = field(default_factory=dict)
+
+    def count(self, ended: Iterable[Attempt], policy: Policy, pending: Pending) -> None:
+        """Add attempts that have ended, in the order of their ends."""
+        kinds = sorted({guard.window for guard in policy.spend_guards})
+        for attempt in ended:
+            if policy.looks_back:
+                use = self.usage.get(attempt.owner, NO_USE).and_of(attempt, policy.fair_share.half_life_ms)
+                self.usage[attempt.owner] = pending.usage[attempt.owner] = use
+            if kinds and attempt.ended_at is not None:
+                for holder in (Holder(HolderKind.ENGINEER, attempt.owner), Holder(HolderKind.TEAM, attempt.team)):
+                    known = self.spent.get(holder, PastSpend())
+                    spent = known.and_of(attempt, kinds, policy.time_zone)
+                    self.spent[holder] = pending.spent[holder] = spent
+
+    def forget(self, pending: Pending) -> None:
+        pending.usage.update(dict.fromkeys(self.usage))
+        pending.spent.update(dict.fromkeys(self.spent))
+        self.usage.clear()
+        self.spent.clear()
+
+
+def reaches_back(policy: Policy) -> int:
+    """For how long, in milliseconds, the policy looks at attempts that are over; 0 where it does not."""
+    fair_share_ms = HALF_LIVES * policy.fair_share.half_life_ms if policy.looks_back else 0
+    return max(fair_share_ms, GUARDED_MS if policy.spend_guards else 0)
+
+
+def looks_otherwise(old: Policy | None, new: Policy) -> bool:
+    """Whether past use is to be counted anew for another policy."""
+
+    def looks(policy: Policy) -> object:
+        return (policy.looks_back, policy.fair_share, policy.spend_guards, policy.time_zone)
+
+    return old is None or looks(old) != looks(new)

@@ -1,9 +1,10 @@
 """What of the world the decision has not been given yet."""
 
 from scheduler.decision.snapshot import Changes, Reservation
-from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.allowances import AllowanceBalance, Holder
 from scheduler.domain.brakes import Pause, Stop
 from scheduler.domain.cluster import Node
+from scheduler.domain.guards import PastSpend
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, NodeName, TierName, WorkloadId
 from scheduler.domain.usage import DecayedUse
@@ -22,6 +23,7 @@ class Pending:
         self.reservations: dict[WorkloadId, Reservation | None] = {}
         self.tiers: dict[EngineerId, TierName | None] = {}
         self.usage: dict[EngineerId, DecayedUse | None] = {}
+        self.spent: dict[Holder, PastSpend | None] = {}
         self.pauses: tuple[Pause, ...] | None = None
         self.stops: tuple[Stop, ...] | None = None
 
@@ -35,6 +37,7 @@ class Pending:
             reservations=self.reservations,
             tiers=self.tiers,
             usage=self.usage,
+            spent=self.spent,
             pauses=self.pauses,
             stops=self.stops,
         )

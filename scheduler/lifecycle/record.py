@@ -28,6 +28,8 @@ def record(batch: Batch, plan: Plan, new_id: NewId) -> list[WorkloadId]:
     spent: dict[AllowanceId, int] = {}
     for workload_id in plan.lapsed:
         drop_reservation(batch, workload_id)
+    for warning in plan.warnings:
+        batch.say(warning.workload_id, warning.reason, warning.evidence)
     for launch in plan.launches:
         if not _record_launch(batch, launch, spent, new_id):
             refused.append(launch.workload_id)

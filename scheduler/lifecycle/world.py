@@ -30,10 +30,10 @@ from scheduler.domain.units import (
     PodUid,
     WorkloadId,
 )
-from scheduler.domain.usage import NO_USE, DecayedUse
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.finance.price_book import PriceBook
 from scheduler.lifecycle.observed_only import ObservedOnly
+from scheduler.lifecycle.past_use import PastUse
 from scheduler.lifecycle.pending import Pending
 from scheduler.metering.devices import Inventory
 from scheduler.metering.spells import Spell
@@ -75,8 +75,7 @@ class World:
     observed_pods: dict[PodUid, ObservedPod] = field(default_factory=dict)
     balances: dict[AllowanceId, AllowanceBalance] = field(default_factory=dict)
     reservations: dict[WorkloadId, Reservation] = field(default_factory=dict)
-    usage: dict[EngineerId, DecayedUse] = field(default_factory=dict)
-    """What people used in attempts that are over, for fair share."""
+    past_use: PastUse = field(default_factory=PastUse)
     pauses: tuple[Pause, ...] = ()
     stops: tuple[Stop, ...] = ()
     verdicts: dict[WorkloadId, RecordedVerdict] = field(default_factory=dict)
@@ -150,6 +149,12 @@ class World:
             self.policy = self._pending.policy = policy
             self.tick += 1
 
+    def count_past_use(self, ended: Iterable[Attempt]) -> None:
+        """Count it anew, as the policy in force looks at it."""
+        with self.lock:
+            self.past_use.forget(self._pending)
+            self.past_use.count(ended, self.require_policy(), self._pending)
+
     def put_people(self, engineers: Iterable[Engineer]) -> None:
         with self.lock:
             for engineer in engineers:
@@ -195,8 +200,8 @@ class World:
     def put_attempts(self, attempts: Iterable[Attempt]) -> None:
         with self.lock:
             for attempt in attempts:
-                if not attempt.is_live and attempt.id in self.attempts:
-                    self.count_use([attempt])
+                if not attempt.is_live and attempt.id in self.attempts and self.policy is not None:
+                    self.past_use.count([attempt], self.policy, self._pending)
                 live = attempt if attempt.is_live else None
                 _put(self.attempts, attempt.id, live)
                 self._pending.attempts[attempt.id] = live
@@ -218,21 +223,6 @@ class World:
                     self._note_launched(workload)
                 self.dirty.add(attempt.workload_id)
                 self.tick += 1
-
-    def count_use(self, ended: Iterable[Attempt]) -> None:
-        """Remember for fair share, where a pool orders by it, what these attempts used."""
-        if self.policy is None or not self.policy.looks_back:
-            return
-        with self.lock:
-            for attempt in ended:
-                known = self.usage.get(attempt.owner, NO_USE)
-                use = known.and_of(attempt, self.policy.fair_share.half_life_ms)
-                self.usage[attempt.owner] = self._pending.usage[attempt.owner] = use
-
-    def forget_use(self) -> None:
-        with self.lock:
-            self._pending.usage.update(dict.fromkeys(self.usage))
-            self.usage.clear()
 
     def put_pod_runs(self, runs: Iterable[PodRun]) -> None:
         with self.lock:
@@ -346,7 +336,8 @@ class World:
                 balances=dict(self.balances),
                 reservations=dict(self.reservations),
                 tiers={engineer.id: engineer.tier for engineer in self.people.values()},
-                usage=dict(self.usage),
+                usage=dict(self.past_use.usage),
+                spent=dict(self.past_use.spent),
                 pauses=self.pauses,
                 stops=self.stops,
             )

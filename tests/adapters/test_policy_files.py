@@ -10,6 +10,7 @@ from scheduler.adapters.policy_files import check_policy, read_people, read_poli
 from scheduler.adapters.policy_files.manual import people_reference, policy_reference
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
+from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
 from scheduler.domain.idleness import IdleAction, IdlePolicy, IdleRule, IdleThresholds, Retention
 from scheduler.domain.periods import PeriodLength
 from scheduler.domain.policy import (
@@ -95,6 +96,8 @@ cohorts:
 projects:
   atlas: {team: vision, importance_per_mille: 1200, allowance_gpu_hours: 30}
 fair_share: {half_life_hours: 48}
+spend_guards:
+  nights: {of: team, window: weekend, soft_gpu_hours: 100, hard_gpu_hours: 150}
 limits:
   gpus_per_engineer: 24
   gpus_per_team: 48
@@ -103,6 +106,7 @@ limits:
   start_timeout_minutes: 6
   queued_per_engineer: 50
   runtime_max_hours: 200
+  confirm_weekend_per_mille: 800
   unfunded_gpus_per_engineer: 3
 sandbox:
   images: [registry.example.com/box:1]
@@ -231,7 +235,8 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         cohorts={CohortName("company"): Cohort(CohortName("company")), LAB: Cohort(LAB, CohortName("company"))},
         projects={ATLAS.name: ATLAS},
         fair_share=FairShare(48 * HOUR_MS),
-        limits=Limits(24, 48, 12, 100 * HOUR_MS, 6 * 60_000, 50, 3, 200 * HOUR_MS),
+        limits=Limits(24, 48, 12, 100 * HOUR_MS, 6 * 60_000, 50, 3, 200 * HOUR_MS, PerMille(800)),
+        spend_guards=(SpendGuard("nights", GuardOf.TEAM, GuardWindow.WEEKEND, 100 * HOUR_MS, 150 * HOUR_MS),),
         sandbox=SandboxTerms((BOX,), BOX, ("jupyter", "lab", "lab"), 7, 9000, 2),
         images=("registry.example.com/*",),
         period=PeriodLength.QUARTER,

@@ -9,9 +9,10 @@ from typing import Any
 from hypothesis import strategies as st
 
 from scheduler.decision.snapshot import Changes, Reservation, Snapshot
-from scheduler.domain.allowances import AllowanceBalance, HolderKind
+from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
 from scheduler.domain.brakes import Brake, Pause, StopRate
 from scheduler.domain.cluster import GpuClass, Node, Placement
+from scheduler.domain.guards import GuardOf, GuardWindow, PastSpend, SpendGuard, window_at
 from scheduler.domain.policy import (
     BorrowWithinCohort,
     Cohort,
@@ -71,6 +72,7 @@ def policies(draw: st.DrawFn) -> Policy:
         for name, value in (("urgent", 3), ("standard", 2), ("spare", 1))
     ]
     pools = [draw(_pools(team)) for team in TEAMS]
+    hours = st.integers(1, 20)
     importance = draw(mostly(1000, 500, 3000))
     return Policy(
         name="generated",
@@ -89,6 +91,12 @@ def policies(draw: st.DrawFn) -> Policy:
             gpus_per_engineer=draw(mostly(None, None, 4)),
             gpus_per_team=draw(mostly(None, None, 8)),
             unfunded_gpus_per_engineer=draw(mostly(6, 0, 2)),
+        ),
+        spend_guards=tuple(
+            SpendGuard(f"{of.value} {window.value}", of, window, soft=MS_PER_HOUR, hard=draw(hours) * MS_PER_HOUR)
+            for of in GuardOf
+            for window in GuardWindow
+            if draw(mostly(False, True))
         ),
         preempt_rate=draw(mostly(StopRate(None), StopRate(PerMille(300), floor=2))),
     )
@@ -199,6 +207,15 @@ def balances_of(draw: st.DrawFn) -> list[AllowanceBalance]:
 
 
 @st.composite
+def _past_spends(draw: st.DrawFn) -> PastSpend:
+    windows = [(kind, window_at(kind, NOW, "UTC")) for kind in GuardWindow]
+    hours = st.integers(0, 10)
+    return PastSpend(
+        tuple((kind, period.starts_at, draw(hours) * MS_PER_HOUR) for kind, period in windows if period is not None)
+    )
+
+
+@st.composite
 def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapshot:
     known = [draw(nodes_of(f"n{number}")) for number in range(draw(mostly(3, 0, 2, 5)))]
     by_name = {each.name: each for each in known}
@@ -217,6 +234,7 @@ def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapsho
         if known and draw(mostly(False, False, True))
     ]
     used = [owner for owner in OWNERS if draw(st.booleans())]
+    past = [Holder(HolderKind.ENGINEER, OWNERS[0]), Holder(HolderKind.TEAM, TEAMS[0])]
     pauses = draw(mostly((), (), (Brake.LAUNCH,), (Brake.PREEMPT,)))
     return Snapshot(
         now=NOW,
@@ -230,6 +248,7 @@ def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapsho
             EngineerId(owner): DecayedUse(StandardGpuMs(draw(st.integers(0, 60)) * MS_PER_HOUR), NOW)
             for owner in used
         },
+        spent={holder: draw(_past_spends()) for holder in past if draw(mostly(False, True))},
         pauses=tuple(Pause(brake, "ops", "test", NOW) for brake in pauses),
     )
 
@@ -238,7 +257,7 @@ def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapsho
 def splits(draw: st.DrawFn, first: Snapshot, last: Snapshot) -> list[Changes]:
     """From nothing over the first snapshot to the last, in one to four steps; the policy is the last's from the start."""
     steps = draw(st.integers(1, 4))
-    fields = ("nodes", "queued", "attempts", "balances", "reservations", "tiers", "usage")
+    fields = ("nodes", "queued", "attempts", "balances", "reservations", "tiers", "usage", "spent")
     entries: list[list[tuple[str, str, object]]] = [[] for _ in range(steps)]
     for name in fields:
         before, after = getattr(first, name), getattr(last, name)

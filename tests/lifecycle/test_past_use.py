@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.funding import FundingShare
+from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard, window_at
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.policy import FairShare, Order, Policy
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, StandardGpuMs
 from scheduler.domain.usage import ENTRY_MS, DecayedUse
-from scheduler.lifecycle.past_use import put_policy
+from scheduler.lifecycle.governing import put_policy
 from scheduler.lifecycle.world import World
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen, policy
 
@@ -51,8 +53,8 @@ def test_a_restart_finds_the_same_use_in_the_books() -> None:
     restarted = World()
     put_policy(company.store, restarted, fair(), Instant(company.now + 30 * MS_PER_MINUTE))
 
-    assert restarted.usage == company.world.usage
-    assert restarted.everything().usage == company.world.usage
+    assert restarted.past_use.usage == company.world.past_use.usage
+    assert restarted.everything().usage == company.world.past_use.usage
     company.close()
 
 
@@ -63,8 +65,29 @@ def test_a_policy_that_does_not_look_back_remembers_nobody() -> None:
     company.world.take_changes()
     put_policy(company.store, company.world, policy(), company.now)
 
-    assert company.world.usage == {}
+    assert company.world.past_use.usage == {}
     assert company.world.take_changes().usage == {ada: None}
     put_policy(company.store, company.world, fair(), company.now)
-    assert set(company.world.usage) == {ada}
+    assert set(company.world.past_use.usage) == {ada}
+    company.close()
+
+
+def test_what_guards_count_is_remembered_and_found_again_too() -> None:
+    daily = SpendGuard("daily", GuardOf.TEAM, GuardWindow.DAY, hard=20 * MS_PER_HOUR)
+    rules = replace(policy(), spend_guards=(daily,))
+    company = Company(rules)
+    run_for_an_hour(company)
+    day = window_at(GuardWindow.DAY, company.now, "UTC")
+    assert day is not None
+    told = company.world.take_changes().spent
+    team = told[Holder(HolderKind.TEAM, "research")]
+    assert team is not None
+    assert team.of(GuardWindow.DAY, day) == 2 * MS_PER_HOUR
+    assert len(told) == 2
+
+    restarted = World()
+    put_policy(company.store, restarted, rules, company.now)
+    assert restarted.past_use.spent == company.world.past_use.spent
+    put_policy(company.store, company.world, policy(), company.now)
+    assert set(company.world.take_changes().spent.values()) == {None}
     company.close()

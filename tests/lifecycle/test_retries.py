@@ -16,9 +16,9 @@ from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen, p
 RULE = RetryRule("any", retries_max=2, jitter=PerMille(0))
 
 
-def rules(**limits: int) -> Policy:
+def rules(runtime_max_ms: int | None = None) -> Policy:
     known = policy()
-    return replace(known, retry_rules=(RULE,), limits=replace(known.limits, **limits))
+    return replace(known, retry_rules=(RULE,), limits=replace(known.limits, runtime_max_ms=runtime_max_ms))
 
 
 class Tries:

@@ -5,6 +5,7 @@ Amounts are in the units that people use, named last in the key; `policy_reader`
 
 from enum import StrEnum
 
+from scheduler.adapters.policy_files.guard_keys import SPEND_GUARD
 from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, RETENTION, THRESHOLDS
 from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, Name, Text, Whole
 from scheduler.adapters.policy_files.order_keys import AGEING, FAIR_SHARE, ORDER
@@ -183,6 +184,12 @@ UNFUNDED_GPUS = Field(
     "unfunded_gpus_per_engineer", _GPUS_OR_NONE, "GPUs that an engineer may run unfunded at once", default=8
 )
 RUNTIME_MAX = Field("runtime_max_hours", _HOURS, "longest all attempts of a job may run together", absent="no limit")
+CONFIRM_WEEKEND = Field(
+    "confirm_weekend_per_mille",
+    Whole(0, 1000, "per mille"),
+    "share of what pays for it that a submission may use up over a weekend without being confirmed",
+    absent="nothing needs confirmation",
+)
 LIMITS = Section(
     "limits",
     "Bounds for everybody.",
@@ -195,6 +202,7 @@ LIMITS = Section(
         QUEUED_PER_ENGINEER,
         UNFUNDED_GPUS,
         RUNTIME_MAX,
+        CONFIRM_WEEKEND,
     ),
 )
 
@@ -288,6 +296,13 @@ IDLE_RULES = Field(
     default={},
     absent="none: rest is shown, and nothing follows",
 )
+SPEND_GUARDS = Field(
+    "spend_guards",
+    MapOf(Name(), SPEND_GUARD, "spend guards"),
+    "how much may be used per hour, day or weekend",
+    default={},
+    absent="none",
+)
 RETRY_RULES = Field(
     "retry_rules",
     MapOf(Name(), RETRY_RULE, "retry rules"),
@@ -313,6 +328,7 @@ POLICY = Section(
         PROJECTS,
         LOOKING_BACK,
         LIMITS_OF_ALL,
+        SPEND_GUARDS,
         SANDBOX_TERMS,
         RATES,
         IDLE_RULES,
@@ -332,6 +348,7 @@ SECTIONS: tuple[Section, ...] = (
     PROJECT,
     FAIR_SHARE,
     LIMITS,
+    SPEND_GUARD,
     SANDBOX,
     STOP_RATES,
     STOP_RATE,

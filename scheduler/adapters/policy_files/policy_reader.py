@@ -5,6 +5,7 @@ import hashlib
 from scheduler.adapters.policy_files import order_keys
 from scheduler.adapters.policy_files import policy_keys as keys
 from scheduler.adapters.policy_files.document import parse
+from scheduler.adapters.policy_files.guard_keys import spend_guard
 from scheduler.adapters.policy_files.idle_keys import idle_rule, retention
 from scheduler.adapters.policy_files.kinds import Reading
 from scheduler.adapters.policy_files.policy_rules import check_rules
@@ -98,6 +99,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
         exhaustion_rate=_rate(rates.find(keys.EXHAUSTION_RATE) if rates else None, Policy.exhaustion_rate),
         idle_rate=_rate(rates.find(keys.IDLE_RATE) if rates else None, Policy.idle_rate),
         idle_rules=tuple(idle_rule(n, r) for n, r in record.value(keys.IDLE_RULES).items()),
+        spend_guards=tuple(spend_guard(n, r) for n, r in record.value(keys.SPEND_GUARDS).items()),
         retry_rules=tuple(retry_rule(n, r) for n, r in record.value(keys.RETRY_RULES).items()),
         retention=Retention() if kept is None else retention(kept),
     )
@@ -184,6 +186,7 @@ def _project(name: str, record: Record) -> Project:
 
 def _limits(record: Record) -> Limits:
     runtime_max = record.find(keys.RUNTIME_MAX)
+    confirm = record.find(keys.CONFIRM_WEEKEND)
     return Limits(
         gpus_per_engineer=record.find(keys.GPUS_PER_ENGINEER),
         gpus_per_team=record.find(keys.GPUS_PER_TEAM),
@@ -193,6 +196,7 @@ def _limits(record: Record) -> Limits:
         queued_per_engineer=record.value(keys.QUEUED_PER_ENGINEER),
         unfunded_gpus_per_engineer=record.value(keys.UNFUNDED_GPUS),
         runtime_max_ms=None if runtime_max is None else runtime_max * MS_PER_HOUR,
+        confirm_weekend=None if confirm is None else PerMille(confirm),
     )
 
 

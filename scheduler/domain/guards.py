@@ -1,0 +1,117 @@
+"""Spend guards: how many standard GPU-hours an engineer or a team may use per hour, day or weekend.
+
+Beside the allowance, which says how much in all: a guard bounds how fast. Nothing that runs is stopped by one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from scheduler.domain.allowances import Holder, HolderKind
+from scheduler.domain.periods import Period, PeriodLength, period_at, to_datetime, to_instant
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, Instant
+from scheduler.domain.workloads import Attempt
+
+_SATURDAY = 5
+
+
+class GuardWindow(StrEnum):
+    HOUR = "hour"
+    DAY = "day"
+    WEEKEND = "weekend"
+
+
+class GuardOf(StrEnum):
+    ENGINEER = "engineer"
+    TEAM = "team"
+
+
+@dataclass(frozen=True, slots=True)
+class SpendGuard:
+    """Standard GPU-milliseconds per window: beyond `soft` a warning, beyond `hard` nothing more starts."""
+
+    name: str
+    of: GuardOf
+    window: GuardWindow
+    soft: int | None = None
+    hard: int | None = None
+
+    def holder(self, owner: str, team: str) -> Holder:
+        """Whose use it counts."""
+        return Holder(HolderKind.ENGINEER, owner) if self.of is GuardOf.ENGINEER else Holder(HolderKind.TEAM, team)
+
+
+def window_at(window: GuardWindow, now: Instant, time_zone: str) -> Period | None:
+    """The window that contains `now`; None on weekdays for the weekend, which is Saturday and Sunday."""
+    if window is GuardWindow.HOUR:
+        starts_at = Instant(now - now % MS_PER_HOUR)
+        return Period(window.value, starts_at, Instant(starts_at + MS_PER_HOUR))
+    if window is GuardWindow.DAY:
+        return period_at(now, PeriodLength.DAY, time_zone)
+    return weekend_at(now, time_zone)
+
+
+def weekend_at(now: Instant, time_zone: str) -> Period | None:
+    """The weekend that contains `now`, from Saturday's midnight to Monday's."""
+    zone = ZoneInfo(time_zone)
+    local = to_datetime(now).astimezone(zone)
+    if local.weekday() < _SATURDAY:
+        return None
+    saturday = local.date() - timedelta(days=local.weekday() - _SATURDAY)
+    return Period(GuardWindow.WEEKEND.value, _midnight(saturday, zone), _midnight(saturday + timedelta(days=2), zone))
+
+
+def meets_weekend(starts_at: Instant, ends_at: Instant, time_zone: str) -> bool:
+    """Whether any of that time is on a weekend."""
+    zone = ZoneInfo(time_zone)
+    local = to_datetime(starts_at).astimezone(zone)
+    if local.weekday() >= _SATURDAY:
+        return True
+    saturday = local.date() + timedelta(days=_SATURDAY - local.weekday())
+    return ends_at > _midnight(saturday, zone)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> Instant:
+    return to_instant(datetime(day.year, day.month, day.day, tzinfo=zone))
+
+
+def used_in(period: Period, rate_per_million: int, starts_at: int, ends_at: int) -> int:
+    """Standard GPU-milliseconds that fall into the period, of what runs at a rate (GPUs × weight × class factor)."""
+    return max(0, min(ends_at, period.ends_at) - max(starts_at, period.starts_at)) * rate_per_million // 1_000_000
+
+
+def rate_of(attempt: Attempt) -> int:
+    return attempt.gpus * attempt.weight * attempt.class_factor
+
+
+def span_of(attempt: Attempt) -> tuple[int, int]:
+    """From its start, or launch, to its end, or the latest that its time limit and grace let it have."""
+    starts_at = attempt.started_at if attempt.started_at is not None else attempt.launched_at
+    if attempt.ended_at is not None:
+        return starts_at, attempt.ended_at
+    return starts_at, starts_at + attempt.time_limit_ms + attempt.grace_seconds * MS_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class PastSpend:
+    """What attempts that are over used in the latest window of each kind: (window, its start, amount)."""
+
+    windows: tuple[tuple[GuardWindow, Instant, int], ...] = ()
+
+    def of(self, window: GuardWindow, period: Period) -> int:
+        return sum(amount for kind, at, amount in self.windows if kind is window and at == period.starts_at)
+
+    def and_of(self, attempt: Attempt, kinds: Iterable[GuardWindow], time_zone: str) -> "PastSpend":
+        """With that of an attempt that has ended. Of each kind the latest window is kept that anything ended in."""
+        latest = {kind: at for kind, at, _ in self.windows}
+        windows: list[tuple[GuardWindow, Instant, int]] = []
+        for kind in kinds:
+            # A window is half-open: what ended at its end ended in it.
+            at = max(latest.get(kind, Instant(0)), Instant((attempt.ended_at or 1) - 1))
+            period = window_at(kind, at, time_zone)
+            if period is not None:
+                used = used_in(period, rate_of(attempt), *span_of(attempt))
+                windows.append((kind, period.starts_at, self.of(kind, period) + used))
+        return PastSpend(tuple(windows))
