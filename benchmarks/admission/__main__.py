@@ -125,7 +125,7 @@ def _service(plane: ControlPlane, generator: Generator, scratch: Path, profile: 
     policy.write_text(policy_text(generator), encoding="utf-8")
     people.write_text(people_text(generator), encoding="utf-8")
     profiled = ["-m", "cProfile", "-o", str(profile)] if profile is not None else []
-    command = [sys.executable, *profiled, "-m", "scheduler.entrypoints.cli", "serve", "--cluster", "kubernetes"]
+    command = [sys.executable, *profiled, *([os.environ["ALLOT_TRACED"]] if "ALLOT_TRACED" in os.environ else ["-m", "scheduler.entrypoints.cli"]), "serve", "--cluster", "kubernetes"]
     command += ["--kubeconfig", str(plane.kubeconfig), "--database", f"sqlite:///{database}", "--port", "0"]
     command += ["--policy", str(policy), "--people", str(people), "--namespace", NAMESPACE]
     with (scratch / "serve.log").open("w") as log:

@@ -26,7 +26,9 @@ NAMESPACE = "benchmark"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 MANAGED_BY = "benchmark.allot.dev/runner"
 """The Jobs are this process's: their status is all that is to be known of them."""
-CONNECTIONS = 64
+CREATIONS_AT_ONCE = 16
+ENDINGS_AT_ONCE = 32
+"""Ends and creations do not wait for each other: a kubelet does not stop reporting because users submit."""
 
 
 @dataclass
@@ -40,6 +42,8 @@ class Seen:
     completed: float | None = None
     launches: int = 0
     started_at: str = ""
+    confirmed_generation: int = 1
+    """Up to which the Job is known to be suspended: it is created so."""
 
 
 class Runner:
@@ -56,7 +60,8 @@ class Runner:
         self._done = asyncio.Event()
         self._is_due = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._at_once = asyncio.Semaphore(CONNECTIONS)
+        self._creating = asyncio.Semaphore(CREATIONS_AT_ONCE)
+        self._ending = asyncio.Semaphore(ENDINGS_AT_ONCE)
 
     async def run(self, limit_seconds: float) -> float:
         """The makespan: from the first instant to the last completion."""
@@ -85,7 +90,7 @@ class Runner:
             self._start(self._create_one(creation))
 
     async def _create_one(self, creation: Creation) -> None:
-        async with self._at_once:
+        async with self._creating:
             self.seen[creation.name].created = time.monotonic()
             await self._api.post(JOBS, _job(creation), as_user=creation.queue.name)
 
@@ -102,8 +107,10 @@ class Runner:
             return
         if not job["spec"].get("suspend"):
             self._note_launch(seen)
-        elif seen.launched is not None:
+        elif job["metadata"]["generation"] > seen.confirmed_generation:
+            # Whether or not the launch before it was seen: after a break the watch begins with the state of then.
             seen.launched = None
+            seen.confirmed_generation = job["metadata"]["generation"]
             self._start(self._confirm_suspended(seen))
 
     def _note_launch(self, seen: Seen) -> None:
@@ -145,7 +152,7 @@ class Runner:
             "terminating": 0,
             "conditions": [_condition("SuccessCriteriaMet", now), _condition("Complete", now)],
         }
-        async with self._at_once:
+        async with self._ending:
             await self._api.patch(f"{JOBS}/{seen.creation.name}/status", {"status": status})
         seen.completed = time.monotonic()
         self._left -= 1
@@ -154,7 +161,7 @@ class Runner:
 
     async def _confirm_suspended(self, seen: Seen) -> None:
         status = {"active": 0, "terminating": 0, "ready": 0, "conditions": [_condition("Suspended", _stamp())]}
-        async with self._at_once:
+        async with self._ending:
             await self._api.patch(f"{JOBS}/{seen.creation.name}/status", {"status": status})
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -227,7 +234,7 @@ def _stamp() -> str:
 
 async def _main(arguments: argparse.Namespace) -> None:
     creations = read_generator(arguments.generator).creations()
-    async with ApiClient.from_kubeconfig(arguments.kubeconfig, CONNECTIONS + 2) as api:
+    async with ApiClient.from_kubeconfig(arguments.kubeconfig, CREATIONS_AT_ONCE + ENDINGS_AT_ONCE + 2) as api:
         runner = Runner(api, creations)
         makespan_seconds = await runner.run(arguments.limit_seconds)
     print(orjson.dumps(summary(runner, makespan_seconds)).decode())
