@@ -36,6 +36,8 @@ ACTIONS_AT_ONCE = 16
 OUTCOMES_AT_ONCE = 1_000
 """Answers that one transaction writes down: after a burst of tens of thousands it would be large, slow and heavy."""
 TELLS_AT_ONCE = 4
+TELLS_A_SECOND = 20
+"""Telling all of a long queue as fast as it goes would cost the API server more than launching it."""
 INTENTS_AT_ONCE = 50
 """Launches that are recorded in one transaction, so that no submission waits long for the next one."""
 
@@ -101,6 +103,7 @@ class Cycle:
         self._running: set[asyncio.Task[None]] = set()
         self._tells: list[TellJob] = []
         self._telling: asyncio.Task[None] | None = None
+        self._tells_from = 0.0
 
     def wake(self) -> None:
         """Have the next cycle run at once. Call it on the event loop."""
@@ -238,10 +241,12 @@ class Cycle:
         ordered = sorted(actions, key=_urgency)
         for start in range(0, len(ordered), ACTIONS_AT_ONCE):
             self._start(self._apply(ordered[start : start + ACTIONS_AT_ONCE]))
-        if self._telling is None or self._telling.done():
-            tells = [*self._tells, *due_to_tell(self._world, self._clock.now())]
+        moment = asyncio.get_running_loop().time()
+        if moment >= self._tells_from and (self._telling is None or self._telling.done()):
+            tells = [*self._tells, *due_to_tell(self._world, self._clock.now(), TELLS_A_SECOND)]
             self._tells = []
             if tells:
+                self._tells_from = moment + len(tells) / TELLS_A_SECOND
                 self._telling = self._start(self._tell(tells))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

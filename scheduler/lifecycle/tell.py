@@ -10,7 +10,8 @@ from scheduler.lifecycle.world import World
 
 LASTED_MS = 2_000
 """A waiting verdict that changes again within this time is not worth a write to the cluster."""
-TELL_AT_ONCE = 200
+LOOKED_AT = 4
+"""Verdicts looked at for each that may be told: those whose Job is not known yet wait without keeping others."""
 
 _AT_ONCE = frozenset(
     {
@@ -28,20 +29,21 @@ _AT_ONCE = frozenset(
 )
 
 
-def due_to_tell(world: World, now: Instant) -> list[TellJob]:
-    """What is to be told now, the oldest verdicts first, a bounded number at a time."""
+def due_to_tell(world: World, now: Instant, at_most: int) -> list[TellJob]:
+    """What is to be told now: what changed somebody's work first, then why work waits, the oldest verdicts first."""
     told: list[TellJob] = []
     with world.lock:
-        for verdict in list(islice(world.untold.values(), 4 * TELL_AT_ONCE)):
-            if len(told) == TELL_AT_ONCE:
+        lasting = (verdict for verdict in world.untold.values() if now - verdict.at >= LASTED_MS)
+        urgent = [verdict for verdict in world.untold.values() if verdict.reason in _AT_ONCE]
+        for verdict in [*urgent, *islice(lasting, LOOKED_AT * at_most)]:
+            if len(told) == at_most:
                 break
-            if verdict.reason not in _AT_ONCE and now - verdict.at < LASTED_MS:
+            if verdict.workload_id not in world.untold:
                 continue
             message = _message(world, verdict)
             if message is not None:
                 told.append(message)
-                del world.untold[verdict.workload_id]
-            elif verdict.workload_id not in world.workloads:
+            if message is not None or verdict.workload_id not in world.workloads:
                 del world.untold[verdict.workload_id]
     return told
 

@@ -171,6 +171,7 @@ class KubernetesCluster:
         mirror.account_for(dict.fromkeys(self._accounted, True))
         writer = Writer(
             connection,
+            mirror,
             now=self._now,
             identity=WriterIdentity(username, settings.instance),
             shape=settings.sandbox,

@@ -44,7 +44,7 @@ def adopting_patch(action: LaunchJob, job: RawObject) -> Patch:
     """For a Job that a user applied: the same, beside what the user wrote, and made to run each pod once."""
     template = job["spec"]["template"]
     pod_spec = template.get("spec") or {}
-    metadata = template.get("metadata") or {}
+    metadata = dict(template.get("metadata") or {})
     metadata["annotations"] = {**(metadata.get("annotations") or {}), **_terms(action)}
     gates = [gate for gate in pod_spec.get("schedulingGates") or () if gate["name"] != PLACEMENT]
     patch = [
@@ -59,6 +59,15 @@ def adopting_patch(action: LaunchJob, job: RawObject) -> Patch:
     if not any(toleration.get("key") in {GPU_TAINT, None} for toleration in tolerations):
         patch.append(_put(f"{_TEMPLATE}/spec/tolerations", [*tolerations, TOLERATION]))
     return patch
+
+
+def adoptable(job: RawObject) -> RawObject:
+    """What `adopting_patch` reads of a Job, and no more: kept of each that waits, so that a launch need not ask."""
+    template = job["spec"]["template"]
+    pod_spec = template.get("spec") or {}
+    kept = {key: pod_spec[key] for key in ("affinity", "schedulingGates", "tolerations") if pod_spec.get(key)}
+    metadata = {key: value for key, value in (template.get("metadata") or {}).items() if value}
+    return {"spec": {"template": {"metadata": metadata, "spec": kept}}}
 
 
 def suspend_patch(job_uid: str) -> Patch:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from scheduler.adapters.kubernetes.jobs import concerns_us, read_job
+from scheduler.adapters.kubernetes.launching import adoptable
 from scheduler.adapters.kubernetes.names import HOSTNAME, MANAGED_NAMESPACE, PLACEMENT, RawObject
 from scheduler.adapters.kubernetes.nodes import NodeRecord, node_of, read_node
 from scheduler.adapters.kubernetes.pods import is_terminal, node_name, owning_job, read_pod
@@ -58,6 +59,7 @@ class ClusterMirror:
         self._pods_on: dict[NodeName, set[PodUid]] = defaultdict(set)
         self._pods_of: dict[JobUid, set[PodUid]] = defaultdict(set)
         self._accounted: set[JobUid] = set()
+        self._waiting: dict[JobUid, tuple[int, RawObject]] = {}
         self._changed_nodes: set[NodeName] = set()
         self._changed_jobs: dict[JobUid, ObservedJob | None] = {}
         self._changed_pods: dict[PodUid, ObservedPod] = {}
@@ -104,6 +106,11 @@ class ClusterMirror:
         """What a node selector on the host name must say; cloud providers' labels may differ from the name."""
         record = self._nodes.get(node)
         return record.labels.get(HOSTNAME, node) if record else node
+
+    def waiting(self, job_uid: JobUid, generation: int) -> RawObject | None:
+        """What a launch must know of a suspended Job that a user applied, where it is known as of that generation."""
+        known, kept = self._waiting.get(job_uid, (0, None))
+        return kept if known == generation else None
 
     # what it is told
 
@@ -178,10 +185,15 @@ class ClusterMirror:
         if before != record:
             self._jobs[uid] = record
             self._changed_jobs[uid] = observed
+        if observed.is_suspended and observed.workload_id is None:
+            self._waiting[uid] = (observed.generation, adoptable(raw))
+        else:
+            self._waiting.pop(uid, None)
 
     def drop_job(self, uid: str) -> None:
         job_uid = JobUid(uid)
         record = self._jobs.pop(job_uid, None)
+        self._waiting.pop(job_uid, None)
         if record is not None and record.concerns_us:
             self._changed_jobs[job_uid] = None
 

@@ -9,6 +9,7 @@ from scheduler.adapters.kubernetes.connection import Answer, Connection
 from scheduler.adapters.kubernetes.events import event, telling_patch
 from scheduler.adapters.kubernetes.launching import adopting_patch, launch_patch, suspend_patch
 from scheduler.adapters.kubernetes.manifests import SandboxShape, job_manifest, spec_hash
+from scheduler.adapters.kubernetes.mirror import ClusterMirror
 from scheduler.adapters.kubernetes.names import (
     APPLY_PATCH,
     AUTHOR,
@@ -51,6 +52,7 @@ class Writer:
     def __init__(
         self,
         connection: Connection,
+        mirror: ClusterMirror,
         *,
         now: Callable[[], Instant],
         identity: WriterIdentity = WriterIdentity(),
@@ -58,6 +60,7 @@ class Writer:
         kept_seconds: int = 86_400,
     ) -> None:
         self._connection = connection
+        self._mirror = mirror
         self._now = now
         self._identity = identity
         self._shape = shape
@@ -154,10 +157,13 @@ class Writer:
         if workload.origin is Origin.API:
             patch = launch_patch(action, changes_resource=self._changes_resource(action))
         else:
-            seen = await self._connection.request("GET", path)
-            if not seen.is_success:
-                return _outcome(action, seen)
-            patch = adopting_patch(action, orjson.loads(seen.body))
+            waiting = self._mirror.waiting(action.job_uid, action.generation)
+            if waiting is None:
+                seen = await self._connection.request("GET", path)
+                if not seen.is_success:
+                    return _outcome(action, seen)
+                waiting = orjson.loads(seen.body)
+            patch = adopting_patch(action, waiting)
         answer = await self._send("PATCH", path, patch, JSON_PATCH)
         if answer.status == 422:
             return await self._stale_or_refused(action, answer)
