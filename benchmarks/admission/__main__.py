@@ -9,7 +9,6 @@ as in production with its ledger on a SQLite file, and this one, which waits. Th
 import argparse
 import asyncio
 import contextlib
-import datetime as dt
 import json
 import os
 import subprocess
@@ -20,18 +19,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.admission.company import COHORT_LABEL, people_text, policy_text
+from benchmarks.admission.company import people_text, policy_text
+from benchmarks.admission.deployed import deploy
 from benchmarks.admission.generator import Generator, read_generator
 from benchmarks.admission.runner import NAMESPACE
 from benchmarks.measured import keep
 from scheduler.adapters.sql.store import open_store
 from scheduler.entrypoints.devcluster import binaries
-from scheduler.entrypoints.devcluster.client import ApiClient
-from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options, start
+from scheduler.entrypoints.devcluster.cluster import Options, start
 from scheduler.ledger.journal import AccountKind
 
 BASELINE = Path(__file__).parent / "baseline.yaml"
-MANIFESTS = Path(__file__).parents[2] / "manifests"
 READY_SECONDS = 60
 SETTLE_SECONDS = 60
 
@@ -61,8 +59,8 @@ def _measure(generator: Generator, arguments: argparse.Namespace, scratch: Path)
     programs = binaries.provide(binaries.find_module())
     plane = asyncio.run(start(programs, scratch / "cluster", Options(runs_workloads=False)))
     try:
-        asyncio.run(_prepare(plane, generator))
-        with _service(plane, generator, scratch, arguments.profile) as database:
+        kubeconfig = asyncio.run(deploy(plane, generator, scratch))
+        with _service(kubeconfig, generator, scratch, arguments.profile) as database:
             runner = subprocess.run(
                 [
                     *(sys.executable, "-m", "benchmarks.admission.runner"),
@@ -82,51 +80,15 @@ def _measure(generator: Generator, arguments: argparse.Namespace, scratch: Path)
         plane.stop()
 
 
-async def _prepare(plane: ControlPlane, generator: Generator) -> None:
-    """A managed namespace, the policy that stamps authors, and a node per cohort that covers its quotas."""
-    async with plane.client() as api:
-        await api.post(
-            "/api/v1/namespaces", {"metadata": {"name": NAMESPACE, "labels": {"allot.dev/managed": "true"}}}
-        )
-        for cohort, gpus in generator.cohort_gpus.items():
-            await _create_node(api, cohort, gpus)
-    subprocess.run(
-        [
-            str(plane.kubectl),
-            "--kubeconfig",
-            str(plane.kubeconfig),
-            "apply",
-            "-f",
-            str(MANIFESTS / "managing" / "author.yaml"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-
-
-async def _create_node(api: ApiClient, cohort: str, gpus: int) -> None:
-    amounts = {"cpu": "1000", "memory": "4Ti", "pods": "10000", "nvidia.com/gpu": str(gpus)}
-    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": now, "lastTransitionTime": now}
-    node = {
-        "metadata": {"name": cohort, "labels": {COHORT_LABEL: cohort, "kubernetes.io/hostname": cohort}},
-        "status": {"capacity": amounts, "allocatable": amounts, "conditions": [ready]},
-    }
-    await api.post("/api/v1/nodes", node)
-    await api.patch(f"/api/v1/nodes/{cohort}/status", {"status": node["status"]})
-    # The node admission plugin taints a new node as not ready until its owner says otherwise.
-    await api.patch(f"/api/v1/nodes/{cohort}", {"spec": {"taints": None}})
-
-
 @contextlib.contextmanager
-def _service(plane: ControlPlane, generator: Generator, scratch: Path, profile: Path | None) -> Iterator[str]:
+def _service(kubeconfig: Path, generator: Generator, scratch: Path, profile: Path | None) -> Iterator[str]:
     """`allot serve` as a user would start it; yields the address of its database."""
     policy, people, database = scratch / "policy.yaml", scratch / "people.yaml", scratch / "allot.db"
     policy.write_text(policy_text(generator), encoding="utf-8")
     people.write_text(people_text(generator), encoding="utf-8")
     profiled = ["-m", "cProfile", "-o", str(profile)] if profile is not None else []
-    command = [sys.executable, *profiled, *([os.environ["ALLOT_TRACED"]] if "ALLOT_TRACED" in os.environ else ["-m", "scheduler.entrypoints.cli"]), "serve", "--cluster", "kubernetes"]
-    command += ["--kubeconfig", str(plane.kubeconfig), "--database", f"sqlite:///{database}", "--port", "0"]
+    command = [sys.executable, *profiled, "-m", "scheduler.entrypoints.cli", "serve", "--cluster", "kubernetes"]
+    command += ["--kubeconfig", str(kubeconfig), "--database", f"sqlite:///{database}", "--port", "0"]
     command += ["--policy", str(policy), "--people", str(people), "--namespace", NAMESPACE]
     with (scratch / "serve.log").open("w") as log:
         process = subprocess.Popen(

@@ -98,27 +98,18 @@ class Commands:
 
         return self._submissions.run(queue, now)
 
-    def not_on_record(self, jobs: Sequence[ObservedJob]) -> list[ObservedJob]:
-        """Those that no workload ever had: a cancelled one that its user left as it was is not queued again."""
-        if not jobs:
-            return []
-        with self._store.reading() as books:
-            known = books.workloads.with_jobs([job.uid for job in jobs])
-        return [job for job in jobs if job.uid not in known]
-
-    def take_in(self, candidates: Sequence[Candidate], *, now: Instant) -> dict[JobUid, Refusal]:
+    def take_in(self, batch: Batch, candidates: Sequence[Candidate]) -> dict[JobUid, Refusal]:
         """Queue Jobs that engineers applied to the cluster, together. Returns why some were refused."""
         refused: dict[JobUid, Refusal] = {}
-        with self._changing(now) as batch:
+        for candidate in candidates:
             policy = self._world.require_policy()
-            for candidate in candidates:
-                spec = with_defaults(candidate.spec, policy)
-                try:
-                    self._judge(spec, candidate.author, policy, now)
-                except Refusal as refusal:
-                    refused[candidate.job.uid] = refusal
-                    continue
-                self._add_taken_in(batch, candidate, spec)
+            spec = with_defaults(candidate.spec, policy)
+            try:
+                self._judge(spec, candidate.author, policy, batch.now)
+            except Refusal as refusal:
+                refused[candidate.job.uid] = refusal
+                continue
+            self._add_taken_in(batch, candidate, spec)
         return refused
 
     def _add_taken_in(self, batch: Batch, candidate: Candidate, spec: WorkloadSpec) -> None:
@@ -303,8 +294,8 @@ class Commands:
         return engineer
 
     def _judge(self, spec: WorkloadSpec, owner: Engineer, policy: Policy, now: Instant) -> None:
-        holders = set(holders_for(owner.id, owner.team, spec.project))
-        balances = [b for b in list(self._world.balances.values()) if b.allowance.holder in holders]
+        held = (self._world.balances_of.get(h, {}) for h in holders_for(owner.id, owner.team, spec.project))
+        balances = [balance for balances in held for balance in list(balances.values())]
         judge(spec, owner, policy, list(self._world.nodes.values()), balances, now)
 
     def _require_room(self, batch: Batch, owner: Engineer, policy: Policy) -> None:

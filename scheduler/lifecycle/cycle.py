@@ -20,7 +20,7 @@ from scheduler.lifecycle.act import backoff_until, next_action, note_outcome
 from scheduler.lifecycle.batch import changing
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.ending import postpone
-from scheduler.lifecycle.intake import take_in_jobs
+from scheduler.lifecycle.intake import new_jobs, take_in_jobs
 from scheduler.lifecycle.keep import enforce_limits, limits_are_due
 from scheduler.lifecycle.observe import look_again, observe
 from scheduler.lifecycle.observed_only import Observed
@@ -31,6 +31,9 @@ from scheduler.lifecycle.world import World
 from scheduler.ports import Clock, Cluster, Ids, Store
 
 LONGEST_WAIT_SECONDS = 1.0
+BREATH_SECONDS = 0.02
+"""After a cycle the event loop has the interpreter to itself for as long as the cycle took, at most so long: what comes
+in meanwhile shares the next cycle's transactions instead of each having its own."""
 ACTIONS_AT_ONCE = 16
 """Calls that are sent to the cluster together: their outcomes come back together too, so that few wait for one."""
 OUTCOMES_AT_ONCE = 1_000
@@ -38,6 +41,8 @@ OUTCOMES_AT_ONCE = 1_000
 TELLS_AT_ONCE = 4
 TELLS_A_SECOND = 20
 """Telling all of a long queue as fast as it goes would cost the API server more than launching it."""
+TAKEN_IN_AT_ONCE = 200
+"""Jobs of users that are queued in one transaction."""
 INTENTS_AT_ONCE = 50
 """Launches that are recorded in one transaction, so that no submission waits long for the next one."""
 
@@ -127,6 +132,7 @@ class Cycle:
         if self._inbox.outcomes:
             self._wake.set()
         now = self._clock.now()
+        began = asyncio.get_running_loop().time()
         try:
             report, actions = await asyncio.to_thread(self._think, inbox, now)
         except BaseException:
@@ -136,6 +142,7 @@ class Cycle:
         if self._rehearsal is None:
             self._send(actions)
         self.report(report)
+        await asyncio.sleep(min(BREATH_SECONDS, asyncio.get_running_loop().time() - began))
         return report
 
     async def drain(self) -> None:
@@ -163,6 +170,8 @@ class Cycle:
         if not self._cluster.is_reachable:
             postpone(world, now)
         is_due = self._rehearsal is None and limits_are_due(world, now)
+        jobs = new_jobs(world, (job for changes in inbox.changes for job in changes.jobs.values()))
+        told: list[TellJob] = []
         if inbox.changes or inbox.outcomes or world.awaited or is_due:
             with changing(self._store, world, now) as batch:
                 for outcome in inbox.outcomes:
@@ -172,10 +181,13 @@ class Cycle:
                 look_again(batch)
                 if world.policy is not None and self._rehearsal is None:
                     enforce_limits(batch)
-        if world.policy is None:
-            return []
-        jobs = [job for changes in inbox.changes for job in changes.jobs.values()]
-        return take_in_jobs(self._commands, world, jobs, now)
+                if world.policy is not None:
+                    told += take_in_jobs(self._commands, batch, jobs[:TAKEN_IN_AT_ONCE])
+        if world.policy is not None:
+            for start in range(TAKEN_IN_AT_ONCE, len(jobs), TAKEN_IN_AT_ONCE):
+                with changing(self._store, world, now) as batch:
+                    told += take_in_jobs(self._commands, batch, jobs[start : start + TAKEN_IN_AT_ONCE])
+        return told
 
     def _settle_call(self, outcome: ActionOutcome, now: Instant) -> None:
         """The call is over: its workload may end again, and is looked at anew, later where it did not work."""

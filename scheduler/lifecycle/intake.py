@@ -1,25 +1,28 @@
 """Intake: a Job that an engineer applied to a managed namespace is taken in, or told why not."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from scheduler.domain.actions import TellJob
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason, sentence
-from scheduler.domain.units import Instant
+from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.commands import Candidate, Commands
 from scheduler.lifecycle.world import World
 
-TAKEN_IN_AT_ONCE = 200
-"""Jobs that are queued in one transaction."""
+
+def new_jobs(world: World, jobs: Iterable[ObservedJob | None]) -> list[ObservedJob]:
+    """Those, as they were last seen, that may be a user's and have no answer yet."""
+    latest = {job.uid: job for job in jobs if job is not None}
+    return [job for job in latest.values() if _is_new(world, job)]
 
 
-def take_in_jobs(commands: Commands, world: World, jobs: Iterable[ObservedJob | None], now: Instant) -> list[TellJob]:
-    """Queue each Job that is new and not ours. Returns what to tell about those that were refused."""
+def take_in_jobs(commands: Commands, batch: Batch, jobs: Sequence[ObservedJob]) -> list[TellJob]:
+    """Queue each of the new Jobs that may be. Returns what to tell about those that were refused."""
+    world = batch.world
     candidates: list[Candidate] = []
     told: list[TellJob] = []
-    latest = {job.uid: job for job in jobs if job is not None}
-    for job in commands.not_on_record([job for job in latest.values() if _is_new(world, job)]):
+    for job in _not_on_record(batch, jobs):
         author = _author(world, job)
         if job.asked is None:
             told.append(_refuse(world, job, job.unfit or "its template cannot be read as a workload"))
@@ -27,14 +30,18 @@ def take_in_jobs(commands: Commands, world: World, jobs: Iterable[ObservedJob | 
             told.append(_refuse(world, job, f"{job.author or 'its author'} is no engineer in the directory"))
         else:
             candidates.append(Candidate(author, job.asked, job))
-    for start in range(0, len(candidates), TAKEN_IN_AT_ONCE):
-        part = candidates[start : start + TAKEN_IN_AT_ONCE]
-        refused = commands.take_in(part, now=now)
-        for candidate in part:
-            refusal = refused.get(candidate.job.uid)
-            if refusal is not None:
-                told.append(_refuse(world, candidate.job, f"{refusal} ({refusal.code.value})"))
+    refused = commands.take_in(batch, candidates)
+    for candidate in candidates:
+        refusal = refused.get(candidate.job.uid)
+        if refusal is not None:
+            told.append(_refuse(world, candidate.job, f"{refusal} ({refusal.code.value})"))
     return told
+
+
+def _not_on_record(batch: Batch, jobs: Sequence[ObservedJob]) -> list[ObservedJob]:
+    """Those that no workload ever had: a cancelled one that its user left as it was is not queued again."""
+    known = batch.books.workloads.with_jobs([job.uid for job in jobs]) if jobs else set()
+    return [job for job in jobs if job.uid not in known]
 
 
 def _refuse(world: World, job: ObservedJob, cause: str) -> TellJob:

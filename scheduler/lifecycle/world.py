@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from scheduler.decision.snapshot import Changes, Reservation
-from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.allowances import AllowanceBalance, Holder
 from scheduler.domain.brakes import STOP_RATE_WINDOW_MS, Pause, Stop
 from scheduler.domain.cluster import Node
 from scheduler.domain.errors import RefusalCode, Unavailable
@@ -74,6 +74,8 @@ class World:
     """Jobs of workloads with a live attempt, which accounts for what their pods hold."""
     observed_pods: dict[PodUid, ObservedPod] = field(default_factory=dict)
     balances: dict[AllowanceId, AllowanceBalance] = field(default_factory=dict)
+    balances_of: dict[Holder, dict[AllowanceId, AllowanceBalance]] = field(default_factory=dict)
+    """The same, by who holds them."""
     reservations: dict[WorkloadId, Reservation] = field(default_factory=dict)
     past_use: PastUse = field(default_factory=PastUse)
     pauses: tuple[Pause, ...] = ()
@@ -235,12 +237,15 @@ class World:
         with self.lock:
             for balance in balances:
                 self.balances[balance.allowance.id] = balance
+                self.balances_of.setdefault(balance.allowance.holder, {})[balance.allowance.id] = balance
                 self._pending.balances[balance.allowance.id] = balance
             self.tick += 1
 
     def drop_balance(self, allowance_id: AllowanceId) -> None:
         with self.lock:
-            if self.balances.pop(allowance_id, None) is not None:
+            dropped = self.balances.pop(allowance_id, None)
+            if dropped is not None:
+                del self.balances_of[dropped.allowance.holder][allowance_id]
                 self._pending.balances[allowance_id] = None
 
     def put_reservations(self, changes: Mapping[WorkloadId, Reservation | None]) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from scheduler.adapters.sql.store import SqlStore, open_store
 from scheduler.decision.plan import Launch, Plan
+from scheduler.domain.actions import TellJob
 from scheduler.domain.allowances import AllowanceSource, Holder, HolderKind
 from scheduler.domain.cluster import GpuClass, Node, Placement, PodRequest
 from scheduler.domain.funding import FundingShare
@@ -46,6 +47,7 @@ from scheduler.domain.workloads import HoldMode, Workload, WorkloadKind, Workloa
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.grant import Award
+from scheduler.lifecycle.intake import new_jobs, take_in_jobs
 from scheduler.lifecycle.observe import observe
 from scheduler.lifecycle.record import record
 from scheduler.lifecycle.world import World
@@ -131,6 +133,11 @@ class Company:
     def changing(self) -> Iterator[Batch]:
         with changing(self.store, self.world, self.now) as batch:
             yield batch
+
+    def take_in(self, *jobs: ObservedJob) -> list[TellJob]:
+        """Users applied these Jobs to the cluster. Returns what their authors are told."""
+        with self.changing() as batch:
+            return take_in_jobs(self.commands, batch, new_jobs(self.world, jobs))
 
     def launch(
         self, workload: Workload, *shares: FundingShare, node: str = "n0", **fields: object

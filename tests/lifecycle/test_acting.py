@@ -8,7 +8,6 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, NodeName, PerMille
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.lifecycle.act import Next, next_action, note_outcome
-from scheduler.lifecycle.intake import take_in_jobs
 from tests.lifecycle.build import H100, Company, changes, job_seen, job_spec
 
 CLASS = GpuClass(H100, PerMille(1000), (("gpu", "h100"),))
@@ -95,11 +94,11 @@ def test_the_job_of_work_that_ran_out_of_time_is_deleted_and_one_that_ended_is_l
 def test_a_job_is_taken_in_once_though_its_workload_was_forgotten(company: Company) -> None:
     company.grant("ada", 10)
     applied = job_seen(company.submit(), author="ada", asked=job_spec(), name="mine")
-    assert take_in_jobs(company.commands, company.world, [applied], company.now) == []
+    assert company.take_in(applied) == []
     workload_id = company.world.workload_of_job[applied.uid]
     company.commands.cancel(company.caller("ada"), workload_id, now=company.now)
     company.world.drop_workload(workload_id)
-    assert take_in_jobs(company.commands, company.world, [applied], company.now) == []
+    assert company.take_in(applied) == []
     assert company.workload(workload_id).state is WorkloadState.CANCELLED
     with company.store.reading() as books:
         assert books.workloads.by_job(applied.namespace, "mine") == company.workload(workload_id)
@@ -109,7 +108,7 @@ def test_a_job_that_its_author_applied_unsuspended_is_told_why_it_is_not_taken_i
     company.grant("ada", 10)
     unfit = "it was not created suspended"
     running = job_seen(company.submit(), author="ada", is_suspended=False, active=1, unfit=unfit, name="mine")
-    (told,) = take_in_jobs(company.commands, company.world, [running], company.now)
+    (told,) = company.take_in(running)
     assert (told.job_uid, told.reason, told.is_event) == (running.uid, Reason.REFUSED, True)
     assert "not created suspended" in told.message
     assert running.uid not in company.world.workload_of_job
@@ -119,9 +118,9 @@ def test_a_refused_job_is_told_once_and_taken_in_when_it_is_mended(company: Comp
     ada: Engineer = company.engineer("ada")
     company.grant("ada", 10)
     unfit = job_seen(company.submit(), author=ada.subject, unfit="no project", name="mine")
-    (told,) = take_in_jobs(company.commands, company.world, [unfit], company.now)
+    (told,) = company.take_in(unfit)
     assert told.reason is Reason.REFUSED
-    assert take_in_jobs(company.commands, company.world, [unfit], company.now) == []
+    assert company.take_in(unfit) == []
     mended = job_seen(company.submit(), author=ada.subject, asked=job_spec(), name="mine", uid=unfit.uid)
-    assert take_in_jobs(company.commands, company.world, [mended], company.now) == []
+    assert company.take_in(mended) == []
     assert unfit.uid in company.world.workload_of_job

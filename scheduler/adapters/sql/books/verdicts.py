@@ -22,6 +22,8 @@ class SqlVerdicts:
     connection: Connection
 
     def add(self, added: Sequence[RecordedVerdict]) -> None:
+        if not added:
+            return
         first = next_number(self.connection, verdicts.c.seq)
         rows = [_VERDICT.write(verdict) | {"seq": first + place} for place, verdict in enumerate(added)]
         insert_all(self.connection, verdicts, rows)

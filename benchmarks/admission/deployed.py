@@ -1,0 +1,71 @@
+"""The control plane of the benchmark, deployed to as manifests/ deploys: our rights, and the stamp of authors.
+
+The service signs in with the token of its own account, as in a Pod, and has that account's rights and no others.
+"""
+
+import datetime as dt
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from benchmarks.admission.company import COHORT_LABEL
+from benchmarks.admission.generator import Generator
+from benchmarks.admission.runner import NAMESPACE
+from scheduler.entrypoints.devcluster.client import ApiClient
+from scheduler.entrypoints.devcluster.cluster import ControlPlane
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+ACCOUNT = "allot"
+ACCOUNT_NAMESPACE = "allot-system"
+
+
+async def deploy(plane: ControlPlane, generator: Generator, scratch: Path) -> Path:
+    """The managed namespace, our rights, and a node per cohort that covers its quotas. Returns our kubeconfig."""
+    for name in (ACCOUNT_NAMESPACE, "allot-agents"):
+        _kubectl(plane, "create", "namespace", name)
+    for folder in ("observer", "managing"):
+        _kubectl(plane, "apply", "-k", str(MANIFESTS / folder))
+    _kubectl(plane, "apply", "-f", str(MANIFESTS / "base" / "account.yaml"))
+    _kubectl(plane, "apply", "-k", str(_namespace(scratch / "namespace")))
+    async with plane.client() as api:
+        for cohort, gpus in generator.cohort_gpus.items():
+            await _create_node(api, cohort, gpus)
+    token = _kubectl(plane, "create", "token", ACCOUNT, f"--namespace={ACCOUNT_NAMESPACE}", "--duration=12h").strip()
+    return _kubeconfig(plane, token, scratch / "allot.kubeconfig")
+
+
+def _namespace(folder: Path) -> Path:
+    folder.mkdir()
+    for file in (MANIFESTS / "namespace").iterdir():
+        text = file.read_text(encoding="utf-8")
+        (folder / file.name).write_text(text.replace("namespace: allot\n", f"namespace: {NAMESPACE}\n"), "utf-8")
+    return folder
+
+
+def _kubeconfig(plane: ControlPlane, token: str, path: Path) -> Path:
+    document = yaml.safe_load(plane.kubeconfig.read_text(encoding="utf-8"))
+    for user in document["users"]:
+        user["user"] = {"token": token}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def _kubectl(plane: ControlPlane, *arguments: str) -> str:
+    command = [str(plane.kubectl), "--kubeconfig", str(plane.kubeconfig), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+async def _create_node(api: ApiClient, cohort: str, gpus: int) -> None:
+    amounts = {"cpu": "1000", "memory": "4Ti", "pods": "10000", "nvidia.com/gpu": str(gpus)}
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": now, "lastTransitionTime": now}
+    node = {
+        "metadata": {"name": cohort, "labels": {COHORT_LABEL: cohort, "kubernetes.io/hostname": cohort}},
+        "status": {"capacity": amounts, "allocatable": amounts, "conditions": [ready]},
+    }
+    await api.post("/api/v1/nodes", node)
+    await api.patch(f"/api/v1/nodes/{cohort}/status", {"status": node["status"]})
+    # The node admission plugin taints a new node as not ready until its owner says otherwise.
+    await api.patch(f"/api/v1/nodes/{cohort}", {"spec": {"taints": None}})
