@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
+from scheduler.domain.units import STANDARD_GPU, AttemptId, GpuClassName, Instant, PoolName, Unit
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
 
 
@@ -16,6 +16,17 @@ class BalanceDifference:
     unit: Unit
     cached: int
     rebuilt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TermsUsed:
+    """A GPU class and pool of attempts, the instant at which the first of them started, and the
+    last at which one was posted."""
+
+    gpu_class: GpuClassName
+    pool: PoolName
+    first_at: Instant
+    last_at: Instant
 
 
 class JournalBook(Protocol):
@@ -62,6 +73,14 @@ class JournalBook(Protocol):
 
     def accounts(self) -> int:
         """How many there are."""
+        ...
+
+    def terms_used(self, *, starts_at: Instant, ends_at: Instant) -> Sequence[TermsUsed]:
+        """Under which terms attempts were charged or refunded in the period."""
+        ...
+
+    def count(self, *, transactions: Sequence[TransactionKind], starts_at: Instant, ends_at: Instant) -> int:
+        """How many transactions of these kinds the period has."""
         ...
 
     def differences(self) -> list[BalanceDifference]:

@@ -142,7 +142,7 @@ def _of_dataclass(shape: type) -> Render:
             item = getattr(value, name)
             if name.endswith(MONEY_SUFFIX):
                 out[name] = item
-                out[name.removesuffix(MONEY_SUFFIX)] = None if item is None else decimal_text(item)
+                out[name.removesuffix(MONEY_SUFFIX)] = None if item is None else decimal_text(item, least=2)
             elif is_gpu_time:
                 stem = name.removesuffix("_ms")
                 out[f"{stem}_ms"] = item

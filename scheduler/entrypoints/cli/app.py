@@ -38,6 +38,7 @@ PARTS: dict[str, Part] = {
     "statement": Part("statements", _HOURS),
     "grant": Part("money", _HOURS),
     "prices": Part("prices", _HOURS, is_group=True),
+    "export": Part("exports", _HOURS, is_group=True),
     "nodes": Part("cluster", _PLATFORM),
     "top": Part("cluster", _PLATFORM),
     "gpu": Part("gpu", _PLATFORM, is_group=True),

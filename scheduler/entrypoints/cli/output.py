@@ -20,6 +20,10 @@ from scheduler.entrypoints.web.formatting import DASH, duration, hours
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 
+Database = Annotated[
+    str | None, typer.Option(help="Read this database instead of asking the server: sqlite:///FILE, postgresql://…")
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Column:

@@ -6,10 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.domain.errors import InvalidInput
+from scheduler.entrypoints.api.rendering import render
 from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.offline import offline_books
 from scheduler.entrypoints.cli.output import (
     AsJson,
     Column,
+    Database,
     hours_of,
     moment,
     print_fields,
@@ -19,6 +22,9 @@ from scheduler.entrypoints.cli.output import (
     print_text,
 )
 from scheduler.entrypoints.web.formatting import signed_hours
+from scheduler.finance.csv_text import csv_lines
+from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
+from scheduler.lifecycle.views.statements import LINES_MAX, LINES_UNBOUNDED
 
 app = typer.Typer(add_completion=False)
 
@@ -38,21 +44,34 @@ def statement(
     from_: Annotated[str | None, typer.Option("--from", help="Instead: the first day, or an instant.")] = None,
     to: Annotated[str | None, typer.Option(help="With --from: the first day after it, or an instant.")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print every line as CSV and nothing else.")] = False,
+    database: Database = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a period's statement: opening, every grant, charge, refund and expiry, closing, and what it costs."""
-    with connect() as api:
-        asked = _period(period, from_, to)
+    asked = _period(period, from_, to)
+    if database is not None:
+        with offline_books(database) as books:
+            lines_max = LINES_UNBOUNDED if as_csv else LINES_MAX
+            view = books.views.statement(books.caller, asked, books.now, owner or "company", lines_max)
         if as_csv:
-            for piece in api.stream("/v1/statement/csv", period=asked, owner=owner):
-                sys.stdout.write(piece)
+            sys.stdout.writelines(csv_lines(HEADER, statement_rows(view)))
+        else:
+            _show(render(view), as_json=as_json)
+        return
+    with connect() as api:
+        if as_csv:
+            sys.stdout.writelines(api.stream("/v1/statement/csv", period=asked, owner=owner))
             return
-        found = api.get("/v1/statement", period=asked, owner=owner)
-        if as_json:
-            print_json(found)
-            return
+        _show(api.get("/v1/statement", period=asked, owner=owner), as_json=as_json)
+        if not as_json:
+            print_simulated(api)
+
+
+def _show(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+    else:
         _print_statement(found)
-        print_simulated(api)
 
 
 def _period(period: str | None, starts: str | None, ends: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """The reader: every view behind the question of who asks. Balances, pace and efficiency are pay data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from scheduler.decision.state import Explanation, State
@@ -15,6 +16,7 @@ from scheduler.domain.units import EngineerId, GpuClassName, Instant, PoolName, 
 from scheduler.domain.workloads import Workload, WorkloadState
 from scheduler.finance.hour_cost import HourCost
 from scheduler.finance.price_book import PriceBook
+from scheduler.lifecycle.export_focus import FocusExport, focus_export
 from scheduler.lifecycle.views.agents import AgentView, agent_views
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
 from scheduler.lifecycle.views.cluster import cluster_view
@@ -176,6 +178,14 @@ class Views:
         caller.require(*SEES_MONEY, *SEES_ALL)
         with self._store.reading() as books:
             return hour_cost_view(books, self.require_price_book(), GpuClassName(gpu_class), PoolName(pool), at)
+
+    @contextmanager
+    def focus(self, caller: Caller, period: str | None, now: Instant) -> Iterator[FocusExport]:
+        """A period's rows of FOCUS. Raises before the first: `price-missing`, `no-prices`."""
+        caller.require(Role.FINANCE, Role.AUDITOR)
+        book, found = self.require_price_book(), self._period(period, now)
+        with self._store.reading() as books:
+            yield focus_export(books, book, found, self._world.require_policy().time_zone, now)
 
     def month(self, caller: Caller, period: str | None, now: Instant) -> MonthView:
         caller.require(Role.FINANCE, Role.AUDITOR, Role.OPERATOR)

@@ -260,7 +260,7 @@ class StatementLine:
     prices: tuple[PriceView, ...] = ()
     cost_micro: int | None = None
     energy_joules: int | None = None
-    energy_micro: int | None = None
+    electricity_micro: int | None = None
     efficiency_permille: int | None = None
 
     @property

@@ -89,8 +89,8 @@ def _row(line: StatementLine, currency: str) -> tuple[str, ...]:
         cells["currency"] = currency
     if line.energy_joules is not None:
         cells["energy_kwh"] = decimal_text(line.energy_joules * MICRO_PER_UNIT // _JOULES_PER_KWH)
-    if line.energy_micro is not None:
-        cells["electricity_cost"] = decimal_text(line.energy_micro)
+    if line.electricity_micro is not None:
+        cells["electricity_cost"] = decimal_text(line.electricity_micro)
     if line.efficiency_permille is not None:
         cells["efficiency_percent"] = decimal_text(line.efficiency_permille, 1)
     return tuple(cells.get(name, "") for name in HEADER)

@@ -22,6 +22,8 @@ from scheduler.ports import Books
 LINES_MAX = 5_000
 """A statement of a large company has a line an attempt: what is left out is counted, and in its sums."""
 
+LINES_UNBOUNDED = 1 << 62
+
 _TEXTS = {
     TransactionKind.GRANT: "Granted",
     TransactionKind.CHARGE: "Charged",
@@ -221,7 +223,7 @@ class _Detail:
             prices=_prices(worth),
             cost_micro=Micro(worth.micro) if worth is not None else None,
             energy_joules=use.millijoules // 1_000 if is_read and use is not None and use.energy_ms else None,
-            energy_micro=self._electricity(line.attempt_id) if is_use else None,
+            electricity_micro=self._electricity(line.attempt_id) if is_use else None,
             efficiency_permille=_efficiency(self._hours.get(line.attempt_id, ())) if line.attempt_id else None,
         )
 

@@ -9,11 +9,12 @@ from sqlalchemy import Connection, Select, func, select
 from scheduler.adapters.sql.books.posting import AccountKey, AccountState, apply, touched_accounts
 from scheduler.adapters.sql.querying import insert_all, next_number, pieces, rows_by_id, update_all
 from scheduler.adapters.sql.tables import journal as tables
+from scheduler.adapters.sql.tables.workloads import attempts
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.ledger.canonical import body_hash
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
-from scheduler.ledger.keeping import BalanceDifference
+from scheduler.ledger.keeping import BalanceDifference, TermsUsed
 
 _ACCOUNTS_NAMED_MAX = 10_000
 """More than so many accounts are not named in a statement: all are read, and those picked out."""
@@ -151,6 +152,33 @@ class SqlJournal:
 
     def accounts(self) -> int:
         return int(self.connection.execute(select(func.count()).select_from(tables.accounts)).scalar_one())
+
+    def terms_used(self, *, starts_at: Instant, ends_at: Instant) -> list[TermsUsed]:
+        posted, attempt = tables.transactions.c, attempts.c
+        statement = (
+            select(
+                attempt.gpu_class,
+                attempt.pool,
+                func.min(func.coalesce(attempt.started_at, posted.at)),
+                func.max(posted.at),
+            )
+            .select_from(tables.transactions)
+            .join(attempts, attempt.id == posted.attempt_id)
+            .where(posted.at >= starts_at, posted.at < ends_at, posted.kind.in_(["charge", "refund", "correction"]))
+            .group_by(attempt.gpu_class, attempt.pool)
+            .order_by(attempt.gpu_class, attempt.pool)
+        )
+        return [TermsUsed(*row) for row in self.connection.execute(statement)]
+
+    def count(self, *, transactions: Sequence[TransactionKind], starts_at: Instant, ends_at: Instant) -> int:
+        posted = tables.transactions.c
+        kinds = [kind.value for kind in transactions]
+        statement = (
+            select(func.count())
+            .select_from(tables.transactions)
+            .where(posted.kind.in_(kinds), posted.at >= starts_at, posted.at < ends_at)
+        )
+        return int(self.connection.execute(statement).scalar_one())
 
     def differences(self) -> list[BalanceDifference]:
         sums = (

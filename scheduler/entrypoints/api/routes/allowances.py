@@ -16,13 +16,13 @@ from scheduler.finance.csv_text import csv_lines
 from scheduler.lifecycle.grant import Award
 from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView, StatementView
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
+from scheduler.lifecycle.views.statements import LINES_UNBOUNDED
 
 router = APIRouter(prefix="/v1", tags=["allowances"])
 
 Owner = Annotated[Name | None, Query(description="An id or a subject; yourself where it is left out.")]
 PeriodName = Annotated[str, StringConstraints(pattern=r"^[0-9TZQW:+/-]{4,60}$")]
 PeriodAsked = Annotated[PeriodName | None, Query(description="The one that runs where it is left out.")]
-LINES_UNBOUNDED = 1 << 31
 BooksOf = Annotated[
     Name | None,
     Query(description="An engineer's id or subject, a team, a project, or company; yourself where it is left out."),

@@ -1,13 +1,19 @@
 """A month for finance: by team, tier and GPU class, and where every GPU-hour of capacity went."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from scheduler.adapters.exports.focus_files import focus_csv
+from scheduler.domain.errors import RefusalCode
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
-from scheduler.entrypoints.api.routes.allowances import PeriodName
+from scheduler.entrypoints.api.routes.allowances import PeriodAsked, PeriodName
+from scheduler.finance.csv_text import csv_lines
+from scheduler.finance.focus.columns import NAMES
 from scheduler.lifecycle.views.shapes import MonthView
 
 router = APIRouter(prefix="/v1/finance", tags=["finance"])
@@ -16,3 +22,33 @@ router = APIRouter(prefix="/v1/finance", tags=["finance"])
 @router.get("/month", summary="A period in sums", responses=answers.responds(MonthView))
 def month(asked: Signed, period: Annotated[PeriodName | None, Query()] = None) -> Response:
     return answers.one(asked.service.views.month(asked.caller, period, asked.now))
+
+
+@router.get(
+    "/focus",
+    summary="A period as FOCUS 1.4, CSV",
+    responses=answers.responds_csv(RefusalCode.PRICE_MISSING, RefusalCode.NO_PRICES),
+)
+def focus(
+    asked: Signed,
+    period: PeriodAsked = None,
+    plain: Annotated[bool, Query(description="Leave text as it is: for programs, not for spreadsheets.")] = False,
+) -> Response:
+    with ExitStack() as opening:
+        export = opening.enter_context(asked.service.views.focus(asked.caller, period, asked.now))
+        reading = opening.pop_all()
+    pieces = csv_lines(NAMES, export.rows) if plain else focus_csv(export.rows)
+    response = answers.csv(_closing(reading, pieces), f"focus-{file_stem(export.period.name)}.csv")
+    response.headers["X-Allot-Postings"] = str(export.postings)
+    return response
+
+
+def _closing(reading: ExitStack, pieces: Iterator[str]) -> Iterator[str]:
+    """The pieces, and the end of the read that they come from, even where nobody waits for the rest."""
+    with reading:
+        yield from pieces
+
+
+def file_stem(period: str) -> str:
+    """A period's name as part of a file's."""
+    return period.replace("/", "_").replace(":", "")

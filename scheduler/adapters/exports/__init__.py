@@ -1,0 +1,1 @@
+"""Files that are written for others, one format each."""

@@ -1,0 +1,132 @@
+"""`allot export`: files for others: FOCUS for who compares costs, journal lines for a general ledger."""
+
+import csv
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scheduler.adapters.exports.focus_files import write_csv, write_parquet
+from scheduler.domain.errors import InvalidInput
+from scheduler.domain.money import decimal_text
+from scheduler.entrypoints.cli.client import Api, connect
+from scheduler.entrypoints.cli.offline import offline_books
+from scheduler.entrypoints.cli.output import AsJson, Database, err, print_json, print_text
+from scheduler.finance.focus.columns import COST_PLACES, NAMES
+
+app = typer.Typer(help="Files for others.", no_args_is_help=True, add_completion=False)
+
+TOLD_EVERY_SECONDS = 1.0
+
+Row = Sequence[str]
+
+
+class FileFormat(StrEnum):
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+@app.callback()
+def exports() -> None:
+    """Files for others."""
+
+
+@app.command()
+def focus(
+    *,
+    period: Annotated[str, typer.Option(help="2026-10, 2026-Q4, 2026, 2026-10-01/2026-10-15.")],
+    output: Annotated[Path, typer.Option(help="The folder to write to; it is made where it is not there.")],
+    format_: Annotated[FileFormat, typer.Option("--format", help="CSV, or Parquet with types.")] = FileFormat.CSV,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a period's charges as FOCUS 1.4 (FinOps Open Cost and Usage Specification)."""
+    output.mkdir(parents=True, exist_ok=True)
+    stem = period.replace("/", "_").replace(":", "")
+    path = output / f"focus-{stem}.{format_.value}"
+    counted = _Counted()
+    write = write_csv if format_ is FileFormat.CSV else write_parquet
+    with _rows(database, period) as (rows, postings):
+        write(path, counted.watching(rows, postings))
+    summary = {
+        "file": str(path),
+        "format": format_.value,
+        "period": period,
+        "rows": counted.rows,
+        "billed_cost": decimal_text(counted.billed, COST_PLACES),
+        "currency": counted.currency,
+        "bytes": path.stat().st_size,
+        "sha256": _sha256(path),
+    }
+    if as_json:
+        print_json(summary)
+    else:
+        print_text(f"{path}: {counted.rows} rows, {summary['billed_cost']} {counted.currency}")
+
+
+@contextmanager
+def _rows(database: str | None, period: str) -> Iterator[tuple[Iterator[Row], int]]:
+    """The rows as they come, and of how many postings they will be made."""
+    if database is not None:
+        with offline_books(database) as books, books.views.focus(books.caller, period, books.now) as export:
+            yield export.rows, export.postings
+        return
+    with connect() as api:
+        yield _from_server(api, period), 0
+
+
+def _from_server(api: Api, period: str) -> Iterator[Row]:
+    """The rows of the server's CSV, checked to be the columns that we know."""
+    reader = csv.reader(_lines(api.stream("/v1/finance/focus", period=period, plain="true")))
+    header = next(reader, None)
+    if header is not None and tuple(header) != NAMES:
+        raise InvalidInput("the server writes other columns", where="export", expected="a server of this version")
+    yield from reader
+
+
+def _lines(pieces: Iterator[str]) -> Iterator[str]:
+    rest = ""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split("\n")
+        yield from (f"{line}\n" for line in lines)
+    if rest:
+        yield rest
+
+
+class _Counted:
+    """What went by: rows, and the exact sum of what is billed (10⁻¹⁵ units). Says how far it is, on standard error."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.billed = 0
+        self.currency = ""
+
+    def watching(self, rows: Iterator[Row], postings: int) -> Iterator[Row]:
+        billed, currency = NAMES.index("BilledCost"), NAMES.index("BillingCurrency")
+        told = time.monotonic()
+        for row in rows:
+            self.rows += 1
+            self.billed += _scaled(row[billed])
+            self.currency = row[currency]
+            if self.rows % 1_000 == 0 and time.monotonic() - told >= TOLD_EVERY_SECONDS:
+                told = time.monotonic()
+                err().print(f"{self.rows} rows" + (f" of {postings} postings" if postings else ""))
+            yield row
+
+
+def _scaled(text: str) -> int:
+    whole, _, decimals = text.partition(".")
+    return int(whole + decimals.ljust(COST_PLACES, "0"))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

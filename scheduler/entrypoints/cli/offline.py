@@ -1,0 +1,41 @@
+"""The books without a server: a database that is read where it lies, or a copy of one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from scheduler.adapters.clock import SystemClock
+from scheduler.adapters.policy_files import read_policy, read_prices
+from scheduler.adapters.sql.store import open_store
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.units import Instant
+from scheduler.lifecycle.views.reader import Views
+from scheduler.lifecycle.world import World
+
+READER = Caller("database", frozenset({Role.AUDITOR}))
+"""Whoever holds the database sees what an auditor does."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineBooks:
+    views: Views
+    now: Instant
+    caller: Caller = READER
+
+
+@contextmanager
+def offline_books(url: str) -> Iterator[OfflineBooks]:
+    """The views over a database that is not migrated and not written. Raises Unavailable where it cannot be used."""
+    store = open_store(url, migrate=False)
+    try:
+        world, now = World(), SystemClock().now()
+        with store.reading() as books:
+            world.load(books, now)
+            policy, prices = books.control.current_policy(), books.prices.current()
+        if policy is not None:
+            world.put_policy(read_policy(policy.text, policy.name))
+        if prices is not None:
+            world.price_book = read_prices(prices.text, prices.name)
+        yield OfflineBooks(Views(store, world), now)
+    finally:
+        store.close()

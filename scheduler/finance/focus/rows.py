@@ -1,0 +1,281 @@
+"""Postings as rows of FOCUS: exact products, and one rounding Adjustment per ledger account and billing period.
+
+Every posting of use becomes one row for each price that held, GPU that was seen, and whether it was used. A row's
+quantity is rounded to nine decimals, its costs are exact products with it; what their sum differs from the ledger's
+micro-units is one more row for each account, so that the export and the ledger have the same sum to the micro-unit.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from scheduler.domain.money import MICRO_PER_UNIT, Micro, decimal_text
+from scheduler.domain.periods import Period, PeriodLength, iso, period_at
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, Instant
+from scheduler.domain.workloads import Attempt, Workload
+from scheduler.finance.focus.columns import COST_PLACES, PRICE_PLACES, QUANTITY_PLACES, in_order
+from scheduler.finance.focus.idleness import rest_by_gpu
+from scheduler.finance.postings import FREE, Posting, worth_of
+from scheduler.finance.price_book import UnitPrice
+from scheduler.finance.rating import Part, Rating
+from scheduler.ledger.journal import TransactionKind
+from scheduler.metering.use import HourOfUse
+
+_PER_MICRO = 10 ** (COST_PLACES - PRICE_PLACES)
+_NANO = 10**QUANTITY_PLACES
+GPU_HOURS, GPU_SECONDS = "GPU-Hours", "GPU-Seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A posting with what stands behind it: its attempt, workload, and the readings of its GPUs."""
+
+    posting: Posting
+    attempt: Attempt | None = None
+    workload: Workload | None = None
+    hours: Sequence[HourOfUse] = ()
+
+
+@dataclass(slots=True)
+class _Account:
+    """What was exported of a ledger account in a billing period (10⁻¹⁵ units), and what the ledger has (micro)."""
+
+    exported: int = 0
+    ledger: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What a row has of its posting."""
+
+    gpu_ms: int
+    amount: int
+    gpu_uuid: str | None
+    is_unused: bool
+
+
+class FocusRows:
+    """Rows of one export. `time_zone` is the one in which months, the billing periods, begin."""
+
+    def __init__(self, rating: Rating, time_zone: str) -> None:
+        self._rating = rating
+        self._time_zone = time_zone
+        self._months: dict[str, Period] = {}
+        self._month: Period | None = None
+        self._accounts: dict[tuple[str, str], _Account] = {}
+
+    def rows(self, used: Used) -> Iterator[tuple[str, ...]]:
+        """The rows of one posting. Raises NotFound (`price-missing`)."""
+        posting = used.posting
+        month = self._month_of(posting.at)
+        worth = worth_of(self._rating, posting, used.attempt)
+        account = self._accounts.setdefault((posting.payer, month.name), _Account())
+        account.ledger += worth.micro
+        if posting.kind is TransactionKind.REFUND or posting.money is not None or used.attempt is None:
+            account.exported += worth.micro * _PER_MICRO
+            yield in_order({**self._frame(used, month), **_flat(used, worth.micro)})
+            return
+        before = 0
+        for part in worth.parts or (self._nothing(used.attempt, posting),):
+            unit = part.priced.unit
+            for share in _shares(used, part, before):
+                nano = _nano_hours(share.gpu_ms)
+                effective = FREE.effective if posting.is_unfunded else unit.effective
+                account.exported += nano * effective
+                cells = _usage(used, part, share, nano, UnitPrice(unit.list, unit.contracted, effective))
+                yield in_order({**self._frame(used, month), **cells})
+            before += part.gpu_ms
+
+    def adjustments(self) -> Iterator[tuple[str, ...]]:
+        """After all postings: what ties each account's exact products to the ledger's micro-units."""
+        for (payer, name), account in sorted(self._accounts.items()):
+            difference = account.ledger * _PER_MICRO - account.exported
+            if difference:
+                cells = {
+                    **self._of_period(self._months[name]),
+                    **_costs(difference),
+                    "ChargeCategory": "Adjustment",
+                    "ChargeDescription": "Rounding of exact products to the ledger's micro-units",
+                    "ChargeFrequency": "One-Time",
+                    "x_LedgerAccount": payer,
+                    **_sub_account(payer.partition("/")[2] if payer.startswith("overrun/") else ""),
+                    **_charge_period(self._months[name].starts_at, self._months[name].ends_at),
+                }
+                yield in_order(cells)
+
+    def _nothing(self, attempt: Attempt, posting: Posting) -> Part:
+        """A posting of no physical time at the price of its instant."""
+        priced = self._rating.price_at(attempt.gpu_class, attempt.pool, posting.at)
+        assert priced is not None, "valuing the posting would have refused it"
+        return Part(posting.at, Instant(posting.at + 1), 0, priced)
+
+    def _month_of(self, at: Instant) -> Period:
+        if self._month is None or not self._month.contains(at):
+            self._month = period_at(at, PeriodLength.MONTH, self._time_zone)
+            self._months[self._month.name] = self._month
+        return self._month
+
+    def _of_period(self, month: Period) -> dict[str, str]:
+        billing = self._rating.book.billing
+        return {
+            "BillingAccountId": billing.account_id,
+            "BillingAccountName": billing.account_name,
+            "BillingCurrency": self._rating.book.currency,
+            "BillingPeriodStart": iso(month.starts_at),
+            "BillingPeriodEnd": iso(month.ends_at),
+            "HostProviderName": billing.host_provider,
+            "InvoiceIssuerName": billing.invoice_issuer,
+            "ServiceProviderName": billing.service_provider,
+            "ServiceCategory": "Compute",
+            "ServiceSubcategory": "Containers",
+            "ServiceName": "GPU time",
+        }
+
+    def _frame(self, used: Used, month: Period) -> dict[str, str]:
+        """What every row of a posting has."""
+        posting, attempt = used.posting, used.attempt
+        cells = {
+            **self._of_period(month),
+            "x_LedgerAccount": posting.payer,
+            "x_TransactionId": posting.transaction_id,
+        }
+        if posting.kind is TransactionKind.CORRECTION:
+            cells["ChargeClass"] = "Correction"
+        if attempt is None:
+            return cells
+        return cells | {
+            **_sub_account(attempt.owner),
+            "Tags": _tags(attempt, used.workload),
+            "x_AttemptId": attempt.id,
+            "x_WorkloadId": attempt.workload_id,
+            "x_GpuClass": attempt.gpu_class,
+            "x_Pool": attempt.pool,
+            "x_WeightPerMille": str(attempt.weight),
+            "x_ClassFactorPerMille": str(attempt.class_factor),
+        }
+
+
+def _usage(used: Used, part: Part, share: _Share, nano: int, unit: UnitPrice) -> dict[str, str]:
+    posting, attempt = used.posting, used.attempt
+    assert attempt is not None, "use has an attempt"
+    name = used.workload.spec.name if used.workload is not None else attempt.workload_id
+    sku = f"gpu-hour/{attempt.gpu_class}/{attempt.pool}"
+    time_of_day = "off-peak" if part.priced.is_off_peak else "peak"
+    since = iso(part.priced.starts_at)[:10]
+    cells = {
+        "BilledCost": decimal_text(nano * unit.effective, COST_PLACES),
+        "EffectiveCost": decimal_text(nano * unit.effective, COST_PLACES),
+        "ContractedCost": decimal_text(nano * unit.contracted, COST_PLACES),
+        "ListCost": decimal_text(nano * unit.list, COST_PLACES),
+        "ListUnitPrice": decimal_text(unit.list),
+        "ContractedUnitPrice": decimal_text(unit.contracted),
+        "x_EffectiveUnitPrice": decimal_text(unit.effective),
+        "PricingQuantity": decimal_text(nano, QUANTITY_PLACES),
+        "PricingUnit": GPU_HOURS,
+        "PricingCategory": "Dynamic" if part.priced.is_off_peak else "Standard",
+        "ConsumedQuantity": decimal_text(share.gpu_ms, 3),
+        "ConsumedUnit": GPU_SECONDS,
+        "ChargeCategory": "Usage",
+        "ChargeFrequency": "Usage-Based",
+        "ChargeDescription": f"GPU time of {name}, attempt {attempt.number}",
+        "SkuId": sku,
+        "SkuMeter": "GPU time",
+        "SkuPriceId": f"{sku}/{since}/{time_of_day}",
+        "SkuPriceDetails": _json({"x_GpuClass": attempt.gpu_class, "x_Since": since, "x_TimeOfDay": time_of_day}),
+        "x_GpuMs": str(share.gpu_ms),
+        "x_StandardGpuMs": str(share.amount),
+        **_charge_period(part.start, part.end),
+    }
+    if share.gpu_uuid is not None:
+        cells |= {"ResourceId": share.gpu_uuid, "ResourceName": share.gpu_uuid, "ResourceType": "GPU"}
+    if not posting.is_unfunded:
+        cells["CapacityReservationId"] = attempt.id
+        cells["CapacityReservationStatus"] = "Unused" if share.is_unused else "Used"
+    return cells
+
+
+def _flat(used: Used, micro: Micro) -> dict[str, str]:
+    """A refund, or a correction of money or of hours alone: an amount of the ledger, without a price of its own."""
+    posting = used.posting
+    is_refund = posting.kind is TransactionKind.REFUND
+    what = "Work lost, given back" if is_refund else "Correction of a closed period"
+    return {
+        **_costs(micro * _PER_MICRO),
+        "ChargeCategory": "Credit" if is_refund else "Adjustment",
+        "ChargeFrequency": "One-Time",
+        "ChargeDescription": f"{what}: {posting.memo}" if posting.memo else what,
+        "x_GpuMs": str(posting.gpu_ms),
+        "x_StandardGpuMs": str(0 if posting.money is not None else posting.amount),
+        **_charge_period(posting.at, Instant(posting.at + 1)),
+    }
+
+
+def _costs(value: int) -> dict[str, str]:
+    """All four costs of a row that has no quantity: the same amount."""
+    text = decimal_text(value, COST_PLACES)
+    return dict.fromkeys(("BilledCost", "EffectiveCost", "ContractedCost", "ListCost"), text)
+
+
+def _shares(used: Used, part: Part, before: int) -> Iterator[_Share]:
+    """The part by GPU and by whether it was used; its amount divided as its time is, cumulatively: `before` is the
+    time of the parts before it."""
+    posting, attempt = used.posting, used.attempt
+    assert attempt is not None, "use has an attempt"
+    if part.gpu_ms <= 0:
+        amount = _portion(posting, before + part.gpu_ms) - _portion(posting, before)
+        yield _Share(part.gpu_ms, amount if part.gpu_ms else posting.amount, None, is_unused=False)
+        return
+    rests = rest_by_gpu(used.hours, attempt.gpus)
+    placed, amount = 0, _portion(posting, before)
+    for number, (gpu_uuid, rest) in enumerate(rests.items(), 1):
+        until = part.gpu_ms * number // len(rests)
+        gpu_ms = until - placed
+        unused = 0 if posting.is_unfunded else rest.unused(gpu_ms, part.start, part.end)
+        for share_ms, is_unused in ((gpu_ms - unused, False), (unused, True)):
+            if share_ms:
+                placed += share_ms
+                upto = _portion(posting, before + placed)
+                yield _Share(share_ms, upto - amount, gpu_uuid, is_unused)
+                amount = upto
+
+
+def _portion(posting: Posting, gpu_ms: int) -> int:
+    return posting.amount * gpu_ms // posting.gpu_ms if posting.gpu_ms else 0
+
+
+def _nano_hours(gpu_ms: int) -> int:
+    """GPU-hours in 10⁻⁹, rounded half away from zero."""
+    rounded = (abs(gpu_ms) * _NANO + MS_PER_HOUR // 2) // MS_PER_HOUR
+    return rounded if gpu_ms >= 0 else -rounded
+
+
+def _charge_period(start: Instant, end: Instant) -> dict[str, str]:
+    """Whole seconds around [start, end)."""
+    first = start - start % MS_PER_SECOND
+    last = -(-end // MS_PER_SECOND) * MS_PER_SECOND
+    return {
+        "ChargePeriodStart": iso(Instant(first)),
+        "ChargePeriodEnd": iso(Instant(max(last, first + MS_PER_SECOND))),
+    }
+
+
+def _sub_account(engineer: str) -> dict[str, str]:
+    """By the opaque id: exports leave the house, names do not."""
+    if not engineer:
+        return {}
+    return {"SubAccountId": engineer, "SubAccountName": engineer, "SubAccountType": "Engineer"}
+
+
+def _tags(attempt: Attempt, workload: Workload | None) -> str:
+    tags = {"team": attempt.team, "pool": attempt.pool, "priority_class": attempt.priority_class}
+    if workload is not None:
+        tags |= {"kind": workload.spec.kind.value, "project": workload.spec.project or "personal"}
+    return _json(tags)
+
+
+def _json(value: Mapping[str, str]) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+
+
+assert COST_PLACES == QUANTITY_PLACES + PRICE_PLACES
+assert MICRO_PER_UNIT == 10**PRICE_PLACES
