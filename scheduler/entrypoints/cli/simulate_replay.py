@@ -23,6 +23,7 @@ from scheduler.entrypoints.cli.replay_sources import (
     read_policies,
     read_stream,
 )
+from scheduler.entrypoints.replay_page.page import page
 from scheduler.simulation.replay.adopting import Names
 from scheduler.simulation.replay.cluster import under
 from scheduler.simulation.replay.engine import Outcome, Replay, Tempo
@@ -67,6 +68,9 @@ _PriorityClass = Annotated[
 ]
 _Cycle = Annotated[str, typer.Option(metavar="DURATION", help="How often is decided at most.")]
 _Drain = Annotated[str, typer.Option(metavar="DURATION", help="How long it goes on after the last submission.")]
+_Html = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", dir_okay=False, help="Also write one self-contained page.")
+]
 _SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read, and list them.")]
 
 
@@ -85,6 +89,7 @@ def replay(
     priority_class: _PriorityClass = None,
     cycle: _Cycle = "10s",
     drain: _Drain = "1d",
+    html: _Html = None,
     skip_bad: _SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
@@ -110,6 +115,8 @@ def replay(
     made = report(stream, outcomes)
     made["stream"]["bad_rows"] = {"count": bad.count, "rows": bad.listed}
     print_bad_rows(bad)
+    if html is not None:
+        html.write_text(page(made), encoding="utf-8")
     if as_json:
         print_json(made)
     else:

@@ -34,6 +34,11 @@ class Window:
     def bins(self) -> int:
         return max(1, -(-(self.ends_at - self.starts_at) // self.bin_ms))
 
+    def lengths(self) -> list[int]:
+        """Of the bins, in milliseconds: the last is cut where the window ends."""
+        before = self.bins - 1
+        return [*[self.bin_ms] * before, max(1, self.ends_at - self.starts_at - before * self.bin_ms)]
+
 
 @dataclass(slots=True)
 class Person:
@@ -83,7 +88,7 @@ class Measures:
     def __post_init__(self) -> None:
         window = self.window
         self.busy, self.queue, self.queue_gpus = (
-            Series(window.starts_at, window.bin_ms, window.bins) for _ in range(3)
+            Series(window.starts_at, window.ends_at, window.bin_ms, window.bins) for _ in range(3)
         )
 
     def submitted(self, work: Work) -> None:

@@ -114,12 +114,10 @@ def _utilisation(outcome: Outcome) -> Json:
     measures, window = outcome.measures, outcome.measures.window
     gpus = max(1, sum(node.gpus for node in outcome.nodes))
     sums = measures.busy.sums()
-    last_ms = window.ends_at - window.starts_at - (window.bins - 1) * window.bin_ms
-    lengths = [*[window.bin_ms] * (window.bins - 1), max(1, last_ms)]
     return {
         "mean": _share(sum(sums), gpus * max(1, window.ends_at - window.starts_at)),
         "used_gpu_hours": _hours(measures.used_gpu_ms),
-        "by_bin": [min(1.0, _share(part, gpus * length)) for part, length in zip(sums, lengths, strict=True)],
+        "by_bin": [_share(part, gpus * length) for part, length in zip(sums, window.lengths(), strict=True)],
     }
 
 
@@ -130,8 +128,8 @@ def _queue(measures: Measures) -> Json:
     return {
         "mean_workloads": round(sum(workloads) / length, 3),
         "mean_gpus": round(sum(gpus) / length, 3),
-        "workloads_by_bin": [round(part / window.bin_ms, 2) for part in workloads],
-        "gpus_by_bin": [round(part / window.bin_ms, 2) for part in gpus],
+        "workloads_by_bin": [round(part / ms, 2) for part, ms in zip(workloads, window.lengths(), strict=True)],
+        "gpus_by_bin": [round(part / ms, 2) for part, ms in zip(gpus, window.lengths(), strict=True)],
     }
 
 

@@ -1,0 +1,344 @@
+"""The page of a replay, made from its object alone (`simulation/replay/report.py`)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from scheduler.domain.periods import to_datetime
+from scheduler.domain.units import Instant
+from scheduler.entrypoints.replay_page.charts import Course, bars, courses
+from scheduler.entrypoints.replay_page.compared import Row, comparison, signed, signed_duration
+from scheduler.entrypoints.web.formatting import DASH, duration, grouped, words_of
+from scheduler.entrypoints.web.svg import svg
+
+COLOURS = 6
+_WAIT_LABELS = (
+    *("under 10 s", "10 s to 1 min", "1 to 5 min", "5 to 15 min", "15 min to 1 h"),
+    *("1 to 4 h", "4 to 12 h", "12 to 24 h", "1 to 3 d", "longer"),
+)
+"""Of `WAIT_EDGES_MS`."""
+
+Json = dict[str, Any]
+
+
+def page(report: Json) -> str:
+    """One self-contained HTML document."""
+    policies = report["policies"]
+    template = _templates().get_template("page.html")
+    return template.render(
+        title=_title(policies),
+        style=Markup((resources.files(__package__) / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
+        lead=_lead(policies),
+        about=_about(report),
+        policies=policies,
+        is_pair=len(policies) == 2,
+        glance=[_glance(measure, policies) for measure in MEASURES],
+        bin_length=duration(report["window"]["bin_ms"]),
+        keys=_keys(policies),
+        utilisation=_utilisation(report),
+        queue=_queue(report),
+        waits=_waits(policies),
+        reasons=_reasons(policies),
+        class_waits=_class_waits(policies),
+        comparisons=[comparison(each) for each in report["comparisons"]],
+        cost=_cost(policies),
+        made=_made(report),
+    )
+
+
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("scheduler.entrypoints.replay_page", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+# --- the head --------------------------------------------------------------------------------------------------------
+
+
+def _title(policies: Sequence[Json]) -> str:
+    names = [policy["name"] for policy in policies]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}?"
+
+
+def _lead(policies: Sequence[Json]) -> str:
+    first = policies[0]
+    if len(policies) == 1:
+        return (
+            f"{_percent(first['utilisation']['mean'])} of the GPUs are used; work waits {_wait(first)} in the mean; "
+            f"{grouped(first['preemptions']['count'])} preemptions lose "
+            f"{_hours(first['preemptions']['lost_gpu_hours'])} GPU-hours."
+        )
+    return " ".join(_against(first, other) for other in policies[1:])
+
+
+def _against(first: Json, other: Json) -> str:
+    lost = [policy["preemptions"]["lost_gpu_hours"] for policy in (first, other)]
+    return (
+        f"Under {other['name']}, {_percent(other['utilisation']['mean'])} of the GPUs are used instead of "
+        f"{_percent(first['utilisation']['mean'])}, work waits {_wait(other)} in the mean instead of {_wait(first)}, "
+        f"{grouped(other['submissions']['started'])} workloads start instead of "
+        f"{grouped(first['submissions']['started'])}, and {grouped(other['preemptions']['count'])} preemptions lose "
+        f"{_hours(lost[1])} GPU-hours instead of {grouped(first['preemptions']['count'])} that lose {_hours(lost[0])}."
+    )
+
+
+def _wait(policy: Json) -> str:
+    return duration(policy["wait"]["all"]["mean_ms"])
+
+
+def _about(report: Json) -> str:
+    stream, window, cluster = report["stream"], report["window"], report["policies"][0]["cluster"]
+    classes = ", ".join(f"{grouped(gpus)} {name}" for name, gpus in cluster["gpus_by_class"].items())
+    return (
+        f"{grouped(stream['submissions'])} workloads ({stream['source'].get('kind', 'given')}) of "
+        f"{grouped(stream['engineers'])} engineers, {_day(window['starts_at_ms'])} to {_day(_ends(window))}, on "
+        f"{grouped(cluster['gpus'])} GPUs ({classes}): the same for every policy."
+    )
+
+
+# --- at a glance -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One row: its number of a policy, and how a number and a change of it read."""
+
+    name: str
+    value: Callable[[Json], float | None]
+    shown: Callable[[float], str]
+    changed: Callable[[float], str]
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %"
+
+
+def _points(change: float) -> str:
+    return f"{signed(change * 100, 1)} points"
+
+
+def _hours(amount: float) -> str:
+    return grouped(round(amount))
+
+
+def _count(amount: float) -> str:
+    return grouped(round(amount))
+
+
+def _changed_count(change: float) -> str:
+    return signed(change, 0)
+
+
+def _length(ms: float) -> str:
+    return duration(int(ms))
+
+
+def _changed_length(ms: float) -> str:
+    return signed_duration(int(ms))
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _changed_number(change: float) -> str:
+    return signed(change, 3)
+
+
+MEASURES: tuple[Measure, ...] = (
+    Measure("GPUs in use", lambda p: p["utilisation"]["mean"], _percent, _points),
+    Measure("GPU-hours used", lambda p: p["utilisation"]["used_gpu_hours"], _hours, _changed_count),
+    Measure("workloads started", lambda p: p["submissions"]["started"], _count, _changed_count),
+    Measure("not finished at the end", lambda p: p["submissions"]["unfinished"], _count, _changed_count),
+    Measure("refused at submission", lambda p: sum(p["submissions"]["refused"].values()), _count, _changed_count),
+    Measure("wait, mean", lambda p: p["wait"]["all"]["mean_ms"], _length, _changed_length),
+    Measure("wait, median", lambda p: p["wait"]["all"]["p50_ms"], _length, _changed_length),
+    Measure("wait, 90 % below", lambda p: p["wait"]["all"]["p90_ms"], _length, _changed_length),
+    Measure("slowdown, mean", lambda p: p["slowdown"]["mean"], _number, _changed_number),
+    Measure("preemptions", lambda p: p["preemptions"]["count"], _count, _changed_count),
+    Measure("GPU-hours lost to them", lambda p: p["preemptions"]["lost_gpu_hours"], _hours, _changed_count),
+    Measure(
+        "fairness of what was served (Jain)",
+        lambda p: p["fairness"]["served_share"]["jain"],
+        _number,
+        _changed_number,
+    ),
+    Measure(
+        "concentration of GPU-hours (Gini)", lambda p: p["fairness"]["gpu_hours"]["gini"], _number, _changed_number
+    ),
+    Measure("budgets run out", lambda p: p["budgets"]["exhausted"], _count, _changed_count),
+    Measure("unfunded GPU-hours", lambda p: p["unfunded_gpu_hours"], _hours, _changed_count),
+)
+
+
+def _glance(measure: Measure, policies: Sequence[Json]) -> Row:
+    values = [measure.value(policy) for policy in policies]
+    cells = [DASH if value is None else measure.shown(value) for value in values]
+    known = [value for value in values if value is not None]
+    change = measure.changed(known[1] - known[0]) if len(known) == 2 else ""
+    return Row(measure.name, cells, change)
+
+
+# --- charts ----------------------------------------------------------------------------------------------------------
+
+
+def _key(position: int) -> str:
+    return f"p{position % COLOURS}"
+
+
+def _keys(policies: Sequence[Json]) -> Markup:
+    items = [
+        Markup("<li>{}{}</li>").format(
+            svg(
+                'width="26" height="10" aria-hidden="true"',
+                f'<line class="line {_key(position)}" x1="0" x2="26" y1="5" y2="5"/>',
+            ),
+            policy["name"],
+        )
+        for position, policy in enumerate(policies)
+    ]
+    return Markup('<ul class="keys">{}</ul>').format(Markup("").join(items))
+
+
+def _utilisation(report: Json) -> Markup:
+    drawn = [
+        Course(_key(position), policy["name"], policy["utilisation"]["by_bin"])
+        for position, policy in enumerate(report["policies"])
+    ]
+    title = "; ".join(f"{p['name']}: {_percent(p['utilisation']['mean'])} in the mean" for p in report["policies"])
+    ticks = [(share / 100, f"{share} %") for share in (25, 50, 75, 100)]
+    return courses(title, drawn, 1.0, ticks, _days(report["window"]))
+
+
+def _queue(report: Json) -> Markup:
+    drawn = [
+        Course(_key(position), policy["name"], policy["queue"]["gpus_by_bin"])
+        for position, policy in enumerate(report["policies"])
+    ]
+    top = _rounded_up(max((value for course in drawn for value in course.values), default=0))
+    title = "; ".join(f"{p['name']}: {_count(p['queue']['mean_gpus'])} GPUs in the mean" for p in report["policies"])
+    ticks = [(top * part / 4, _count(top * part / 4)) for part in (1, 2, 3, 4)]
+    return courses(title, drawn, top, ticks, _days(report["window"]))
+
+
+def _waits(policies: Sequence[Json]) -> list[tuple[str, Markup, list[str]]]:
+    """A row for each bin up to the longest wait: its label, a bar each, the shares."""
+    counts = [policy["wait"]["all"]["counts"] for policy in policies]
+    shares = [[count / max(1, sum(each)) for count in each] for each in counts]
+    most = max((share for each in shares for share in each), default=0.0) or 1.0
+    last = max((index for each in counts for index, count in enumerate(each) if count), default=0)
+    return [
+        (
+            _WAIT_LABELS[index],
+            bars([(_key(position), each[index] / most) for position, each in enumerate(shares)]),
+            [_percent(each[index]) for each in shares],
+        )
+        for index in range(last + 1)
+    ]
+
+
+def _days(window: Json) -> list[tuple[float, str]]:
+    """A handful of dates at equal distances."""
+    starts_at, ends_at = window["starts_at_ms"], _ends(window)
+    return [(part / 4, _day(starts_at + (ends_at - starts_at) * part // 4)) for part in range(5)]
+
+
+def _ends(window: Json) -> int:
+    return int(window["starts_at_ms"] + window["bin_ms"] * window["bins"])
+
+
+def _day(at_ms: int) -> str:
+    moment = to_datetime(Instant(at_ms))
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def _rounded_up(value: float) -> float:
+    """To one, two, four or ten times a power of ten, so that a quarter of it reads well."""
+    top = 4.0
+    while top < value:
+        top *= 10
+    return min(step for step in (top / 10, top / 5, top / 2, top) if step >= value)
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def _reasons(policies: Sequence[Json]) -> list[Row]:
+    names = {name for policy in policies for name in policy["waiting_hours_by_reason"]}
+
+    def most(name: str) -> float:
+        return max(float(policy["waiting_hours_by_reason"].get(name, 0.0)) for policy in policies)
+
+    return [
+        Row(words_of(name), [_hours(policy["waiting_hours_by_reason"].get(name, 0.0)) for policy in policies])
+        for name in sorted(names, key=lambda name: (-most(name), name))
+        if most(name) >= 1
+    ]
+
+
+def _class_waits(policies: Sequence[Json]) -> list[Row]:
+    known = [{(row["class"], row["tier"]): row for row in policy["wait"]["by_class_and_tier"]} for policy in policies]
+    return [
+        Row(
+            f"{name[0]}, {name[1]}",
+            [duration(each[name][key]) if name in each else DASH for each in known for key in ("mean_ms", "p90_ms")],
+        )
+        for name in sorted({name for each in known for name in each})
+    ]
+
+
+_COST = (
+    ("granted", "granted_standard_gpu_hours"),
+    ("charged", "charged_standard_gpu_hours"),
+    ("of it beyond holds", "overrun_standard_gpu_hours"),
+    ("of it unfunded", "unfunded_standard_gpu_hours"),
+    ("expired unused", "expired_standard_gpu_hours"),
+)
+
+
+def _cost(policies: Sequence[Json]) -> list[Row]:
+    rows = [Row(name, [_hours(policy["cost"][key]) for policy in policies]) for name, key in _COST]
+    rows.append(
+        Row("refunded after preemptions", [_hours(p["preemptions"]["refunded_standard_gpu_hours"]) for p in policies])
+    )
+    for team in sorted({team for policy in policies for team in policy["cost"]["charged_by_team"]}):
+        rows.append(
+            Row(f"charged to {team}", [_hours(p["cost"]["charged_by_team"].get(team, 0.0)) for p in policies])
+        )
+    if all(policy["cost"]["money"] for policy in policies):
+        rows.append(Row("cost", [_money(policy["cost"]["money"]) for policy in policies]))
+    return rows
+
+
+def _money(money: Json) -> str:
+    whole, micros = divmod(money["amount_micros"], 1_000_000)
+    return f"{grouped(whole)}.{micros // 10_000:02d} {money['currency']}"
+
+
+def _made(report: Json) -> list[tuple[str, str]]:
+    stream = report["stream"]
+    source = {key: value for key, value in stream["source"].items() if key != "put_otherwise" and value}
+    rows = [("work", ", ".join(f"{key} {_plain(value)}" for key, value in source.items()))]
+    rows += [
+        ("put otherwise", f"{grouped(n)} × {what}") for what, n in stream["source"].get("put_otherwise", {}).items()
+    ]
+    rows += [("left out", f"{grouped(count)} × {what}") for what, count in stream["left_out"].items()]
+    if stream.get("bad_rows", {}).get("count"):
+        rows.append(("bad rows left out", grouped(stream["bad_rows"]["count"])))
+    for policy in report["policies"]:
+        rows.append((policy["name"], f"sha256 {policy['hash'][:12]}"))
+        for code, count in policy["submissions"]["refused"].items():
+            rows.append((f"refused under {policy['name']}", f"{grouped(count)} × {code}"))
+    return rows
+
+
+def _plain(value: object) -> str:
+    return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)

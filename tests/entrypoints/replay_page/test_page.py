@@ -1,0 +1,80 @@
+"""The page of a replay: complete in itself, the same for the same object, and nobody's name in it."""
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from scheduler.entrypoints.replay_page.page import page
+from scheduler.simulation.replay.report import report
+from scheduler.simulation.replay.submissions import Stream
+from tests.simulation.replay.build import ANN, BOB, POLICY, asks, replayed
+
+WORK = [
+    asks(0, 4, gpus=8, checkpoint_hours=1),
+    asks(2, 1, owner=BOB, gpus=4, priority_class="urgent"),
+    asks(3, 2, owner=BOB, gpus=8),
+]
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, Any]:
+    first = replayed(WORK, days=1)
+    second = replayed(WORK, POLICY.replace("preemptible: false", "minimum_runtime_minutes: 30"), days=1)
+    stream = Stream({"kind": "a test"}, [ANN, BOB], WORK, {"asks for no GPU <b>": 3})
+    return report(stream, [first, second], 2_500_000, "EUR")
+
+
+def test_it_loads_nothing_and_runs_nothing(made: dict[str, Any]) -> None:
+    seen = _Seen()
+    seen.feed(page(made))
+    assert seen.open == []
+    assert {"script", "img", "link", "iframe"}.isdisjoint(seen.tags)
+    assert seen.addresses == []
+
+
+def test_it_is_the_same_for_the_same_object(made: dict[str, Any]) -> None:
+    assert page(made) == page(made)
+
+
+def test_it_says_what_is_compared_and_that_it_is_simulated(made: dict[str, Any]) -> None:
+    text = page(made)
+    assert "simulated" in text
+    assert "of the GPUs are used instead of" in text
+    assert text.count('role="img"') >= 4
+    assert "asks for no GPU &lt;b&gt;" in text
+    assert "EUR" in text
+
+
+def test_it_names_no_engineer(made: dict[str, Any]) -> None:
+    assert re.search(rf"\b({ANN.subject}|{BOB.subject})\b", page(made)) is None
+
+
+def test_a_single_policy_has_a_page_without_a_comparison(made: dict[str, Any]) -> None:
+    alone = {**made, "policies": made["policies"][:1], "comparisons": []}
+    assert "Who gains" not in page(alone)
+    assert "Who gains" in page(made)
+
+
+class _Seen(HTMLParser):
+    """The elements of a page, those left open, and whatever it would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in {"src", "href"}]
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        del attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
