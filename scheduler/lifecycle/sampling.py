@@ -7,11 +7,11 @@ from scheduler.domain.idleness import IdleThresholds
 from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName, PodUid
 from scheduler.lifecycle.world import World
 from scheduler.metering.admission import Admission, Kept, admit
-from scheduler.metering.attribution import Tenancy, by_elimination, by_process
+from scheduler.metering.attribution import Tenancy, by_elimination, by_grant, by_process
 from scheduler.metering.devices import KnownGpu
 from scheduler.metering.idle import Baseline, classify, observation_of, shows_work
 from scheduler.metering.use import Metered
-from scheduler.metering.windows import Window
+from scheduler.metering.windows import PodRef, Window
 from scheduler.ports import Books
 
 
@@ -62,11 +62,14 @@ class Sampling:
         self._books.samples.put_gpus([self._known[uuid] for uuid in sorted(touched)])
 
     def _attribute(self, window: Window, known: KnownGpu) -> AttemptId | None:
-        """By its processes; else whose it was, if they still have it; else by elimination."""
+        """By our own placement and the kubelet's word together; by its processes where the kubelet says nothing, or
+        several share it; else whose it was, if they still have it; else by elimination."""
         seen = by_process(window, self._attempts_of(window))
+        tenancies = self._tenancies(window)
+        if window.granted is not None:
+            return self._granted_to(window, tenancies, seen)
         if seen is not None:
             return seen
-        tenancies = self._tenancies(window)
         if known.attempt_id in {tenancy.attempt_id for tenancy in tenancies}:
             return known.attempt_id
         return self._eliminate(window, tenancies).get(window.gpu_uuid) if tenancies else None
@@ -91,6 +94,23 @@ class Sampling:
             if since < window.end:
                 found.append(Tenancy(attempt_id, gpus, since))
         return found
+
+    def _granted_to(self, window: Window, tenancies: list[Tenancy], seen: AttemptId | None) -> AttemptId | None:
+        """Where the kubelet told. A process is a witness between those that share the device, and where a late window
+        tells of pods that have ended since; it never takes a device from whom it was given."""
+        given = by_grant(window, {pod: t.attempt_id for t in tenancies for pod in self._pods_on(window.node, t)})
+        if len(given) == 1:
+            return next(iter(given))
+        is_live = seen in {tenancy.attempt_id for tenancy in tenancies}
+        is_witness = seen in given if given else bool(window.granted) and not is_live
+        return seen if is_witness else None
+
+    def _pods_on(self, node: NodeName, tenancy: Tenancy) -> list[PodRef]:
+        """The attempt's pods on the node, as the kubelet names them."""
+        attempt = self._world.attempts.get(tenancy.attempt_id)
+        workload = self._world.workloads.get(attempt.workload_id) if attempt is not None else None
+        runs = self._world.pods.get(tenancy.attempt_id, {}).values()
+        return [PodRef(workload.namespace, run.name) for run in runs if run.node == node] if workload else []
 
     def _eliminate(self, window: Window, tenancies: list[Tenancy]) -> Mapping[GpuUuid, AttemptId]:
         inventory = self._world.inventories[window.node]

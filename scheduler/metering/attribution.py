@@ -1,4 +1,4 @@
-"""Whose a GPU is: by the pod that its processes run in, and by our own placement where processes say nothing.
+"""Whose a GPU is: our own placement and the kubelet's word together; the pods that its processes run in as witnesses.
 
 A pod keeps its GPUs for as long as it lives, so what a process once showed holds until its attempt ends. What remains
 is given by elimination, and only where there is one answer. What cannot be attributed is nobody's: never a guess.
@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from scheduler.domain.units import AttemptId, GpuUuid, Instant, PodUid
-from scheduler.metering.windows import Window
+from scheduler.metering.windows import PodRef, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,12 @@ class Tenancy:
     attempt_id: AttemptId
     gpus: int
     since: Instant
+
+
+def by_grant(window: Window, attempt_of: Mapping[PodRef, AttemptId]) -> frozenset[AttemptId]:
+    """The attempts of ours on the node whose pods the kubelet had given the device to: more than one where it is shared
+    in time. Pods that linger after their end are not among those that we have there."""
+    return frozenset(attempt_of[pod] for pod in window.granted or () if pod in attempt_of)
 
 
 def by_process(window: Window, attempt_of: Mapping[PodUid, AttemptId]) -> AttemptId | None:

@@ -54,13 +54,17 @@ class Device:
 @dataclass(frozen=True, slots=True)
 class AgentCounts:
     """What a node's agent says of itself: samplers started again, samples stamped before the last, and its spool:
-    windows that wait, that were lost because it was full, and that the API would not have."""
+    windows that wait, that were lost because it was full, and that the API would not have. `has_pod_resources` is
+    whether the kubelet tells it which pod has which GPU (None: it did not say), `unresolved_grants` how many of those
+    GPUs it could not find."""
 
     sampler_restarts: int = 0
     samples_from_the_past: int = 0
     waiting: int = 0
     lost: int = 0
     refused: int = 0
+    has_pod_resources: bool | None = None
+    unresolved_grants: int = 0
 
 
 @dataclass(frozen=True, slots=True)

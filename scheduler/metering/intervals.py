@@ -151,6 +151,7 @@ def _seen(uses: list[ProcessUse]) -> ProcessSeen:
         sm_percent_max=largest(use.sm_percent for use in uses),
         pod_uid=next((use.pod_uid for use in reversed(uses) if use.pod_uid is not None), None),
         container_id=next((use.container_id for use in reversed(uses) if use.container_id is not None), None),
+        name=last.name,
     )
 
 

@@ -52,6 +52,7 @@ class ProcessUse:
     sm_percent: int | None = None
     pod_uid: PodUid | None = None
     container_id: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,9 +65,17 @@ class EnergyIntegral:
         return None if self.covered_ms == 0 else self.millijoules * 1_000 // self.covered_ms
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class PodRef:
+    """A pod as the kubelet names it."""
+
+    namespace: str
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessSeen:
-    """A process seen on the device in the window, with its high-water marks."""
+    """A process seen on the device in the window, with its high-water marks. `name` is what it calls itself."""
 
     pid: int
     started_ticks: int | None
@@ -75,11 +83,15 @@ class ProcessSeen:
     sm_percent_max: int | None
     pod_uid: PodUid | None
     container_id: str | None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A device from `start` to `end`, half-open. (node, boot_id, gpu_uuid, sequence) is its identity for ever."""
+    """A device from `start` to `end`, half-open. (node, boot_id, gpu_uuid, sequence) is its identity for ever.
+
+    `granted` are the pods that the kubelet had given it to; empty: to none; None: the kubelet could not be asked.
+    """
 
     node: NodeName
     boot_id: str
@@ -102,6 +114,7 @@ class Window:
     ecc_uncorrected: int | None = None
     xids: tuple[int, ...] = ()
     flags: tuple[Flag, ...] = ()
+    granted: tuple[PodRef, ...] | None = None
 
 
 def largest(values: Iterable[int | None]) -> int | None:

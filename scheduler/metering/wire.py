@@ -15,6 +15,7 @@ from scheduler.metering.windows import (
     ActivityIntegral,
     EnergyIntegral,
     Flag,
+    PodRef,
     ProcessSeen,
     UtilizationIntegral,
     Window,
@@ -73,6 +74,7 @@ def window_json(window: Window) -> dict[str, Any]:
                 "sm_percent_max": process.sm_percent_max,
                 "pod_uid": process.pod_uid,
                 "container_id": process.container_id,
+                "name": process.name,
             }
             for process in window.processes
         ],
@@ -80,6 +82,9 @@ def window_json(window: Window) -> dict[str, Any]:
         "ecc_uncorrected": window.ecc_uncorrected,
         "xids": list(window.xids),
         "flags": [flag.value for flag in window.flags],
+        "granted": None
+        if window.granted is None
+        else [{"namespace": pod.namespace, "name": pod.name} for pod in window.granted],
     }
 
 
@@ -111,6 +116,8 @@ def window_from_json(node: NodeName, boot_id: str, body: object) -> Window:
         ecc_uncorrected=fields.maybe_integer("ecc_uncorrected"),
         xids=tuple(_integer("window.xids", xid) for xid in fields.values("xids") or []),
         flags=tuple(Flag(_one_of("window.flags", f, list(Flag))) for f in fields.values("flags") or []),
+        # Agents from before it was told of do not: then it is as unknown as to those that cannot ask.
+        granted=_granted(fields.values("granted")) if fields.has("granted") else None,
     )
     fields.refuse_others()
     return window
@@ -208,6 +215,8 @@ def _agent_counts(fields: "_Fields") -> AgentCounts:
         waiting=0 if spool is None else spool.integer("waiting"),
         lost=0 if spool is None else spool.integer("lost"),
         refused=0 if spool is None else spool.integer("refused"),
+        has_pod_resources=fields.maybe_flag("has_pod_resources") if fields.has("has_pod_resources") else None,
+        unresolved_grants=fields.integer("unresolved_grants") if fields.has("unresolved_grants") else 0,
     )
     if spool is not None:
         spool.refuse_others()
@@ -269,9 +278,23 @@ def _process(fields: "_Fields") -> ProcessSeen:
         sm_percent_max=fields.maybe_integer("sm_percent_max", most=100),
         pod_uid=None if pod_uid is None else PodUid(pod_uid),
         container_id=fields.maybe_text("container_id"),
+        name=fields.maybe_text("name") if fields.has("name") else None,
     )
     fields.refuse_others()
     return process
+
+
+def _granted(values: list[object] | None) -> tuple[PodRef, ...] | None:
+    if values is None:
+        return None
+    if len(values) > PROCESSES_MAX:
+        raise _invalid("window.granted", f"{len(values)} pods", f"at most {PROCESSES_MAX}")
+    pods = []
+    for value in values:
+        fields = _Fields(value, "granted")
+        pods.append(PodRef(fields.text("namespace"), fields.text("name")))
+        fields.refuse_others()
+    return tuple(pods)
 
 
 class _Fields:

@@ -7,6 +7,7 @@ import pytest
 from scheduler.domain.units import AttemptId, GpuUuid, Instant
 from scheduler.metering.devices import SensorState
 from scheduler.metering.idle import IdleState
+from scheduler.metering.windows import PodRef
 from scheduler.metering.wire import inventory_json
 from tests.lifecycle.agents import WINDOW_MS, Agents, agent_of, gpu, inventory, window
 from tests.lifecycle.build import Company, later
@@ -52,6 +53,46 @@ def test_a_gpu_belongs_to_the_attempt_whose_pod_was_seen_on_it(company: Company,
     company.now = later(company.now, 30)
     agents.post(agents.latest(1, pods=agents.pod_of(workload)), agents.latest(2))
     assert holders(company) == {gpu(N0, 1): attempt_id}
+
+
+def pod_ref(company: Company, attempt_id: AttemptId) -> PodRef:
+    """Its pod, as the kubelet names it."""
+    (run,) = company.world.pods[attempt_id].values()
+    return PodRef(company.world.workloads[company.world.attempts[attempt_id].workload_id].namespace, run.name)
+
+
+def test_the_kubelet_says_whose_a_gpu_is_before_any_process_runs(company: Company, agents: Agents) -> None:
+    _, attempt_id = agents.start()
+    company.now = later(company.now, 30)
+    ours = pod_ref(company, attempt_id)
+    agents.post(
+        replace(agents.latest(2), granted=(ours,)),
+        replace(agents.latest(3), granted=(PodRef("kube-system", "other"),)),
+        replace(agents.latest(1), granted=()),
+    )
+    assert holders(company) == {gpu(N0, 2): attempt_id}
+
+
+def test_a_process_of_another_pod_does_not_take_a_gpu_from_whom_it_was_given(
+    company: Company, agents: Agents
+) -> None:
+    first, first_id = agents.start(gpus=1)
+    _, second_id = agents.start(gpus=1)
+    company.now = later(company.now, 30)
+    agents.post(
+        replace(agents.latest(0, pods=agents.pod_of(first)), granted=(pod_ref(company, second_id),)),
+        replace(agents.latest(1), granted=(PodRef("gone", "lingers"), pod_ref(company, first_id))),
+    )
+    assert holders(company) == {gpu(N0, 0): second_id, gpu(N0, 1): first_id}
+
+
+def test_a_gpu_shared_in_time_is_the_attempt_s_whose_process_is_there(company: Company, agents: Agents) -> None:
+    first, first_id = agents.start(gpus=1)
+    _, second_id = agents.start(gpus=1)
+    company.now = later(company.now, 30)
+    both = tuple(sorted(pod_ref(company, each) for each in (first_id, second_id)))
+    agents.post(replace(agents.latest(0, pods=agents.pod_of(first)), granted=both))
+    assert holders(company) == {gpu(N0, 0): first_id}
 
 
 def test_a_pod_keeps_its_gpu_though_its_process_has_gone(company: Company, agents: Agents) -> None:

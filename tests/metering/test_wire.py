@@ -11,6 +11,7 @@ from scheduler.metering.windows import (
     ActivityIntegral,
     EnergyIntegral,
     Flag,
+    PodRef,
     ProcessSeen,
     UtilizationIntegral,
     Window,
@@ -34,11 +35,12 @@ WINDOW = Window(
     memory_used_bytes_max=5,
     memory_total_bytes=10,
     process_count_max=1,
-    processes=(ProcessSeen(7, 99, 5, 40, PodUid("pod-1"), "ab" * 32),),
+    processes=(ProcessSeen(7, 99, 5, 40, PodUid("pod-1"), "ab" * 32, "python"),),
     is_clocked_idle=False,
     ecc_uncorrected=2,
     xids=(79,),
     flags=(Flag.GAUGE, Flag.XID),
+    granted=(PodRef("research", "train-0"),),
 )
 EMPTY = Window(NODE, "boot-1", GpuUuid("MIG-a"), 1, Instant(1), Instant(2), covered_ms=0, sample_count=0)
 
@@ -53,7 +55,7 @@ def test_an_absent_value_is_null_on_the_wire() -> None:
     body = window_json(EMPTY)
     assert {key for key, value in body.items() if value is None} == {
         *("utilization", "activity", "energy", "power_milliwatts_max", "memory_used_bytes_max"),
-        *("memory_total_bytes", "process_count_max", "processes", "is_clocked_idle", "ecc_uncorrected"),
+        *("memory_total_bytes", "process_count_max", "processes", "is_clocked_idle", "ecc_uncorrected", "granted"),
     }
 
 
@@ -107,13 +109,22 @@ def test_a_malformed_window_is_refused_by_the_name_of_its_key(change: dict[str, 
     assert refusal.value.where == where
 
 
-@pytest.mark.parametrize("key", window_json(WINDOW).keys())
+@pytest.mark.parametrize("key", sorted(window_json(WINDOW).keys() - {"granted"}))
 def test_a_missing_key_is_refused_even_where_its_value_may_be_absent(key: str) -> None:
     body = window_json(WINDOW)
     del body[key]
     with pytest.raises(InvalidInput) as refusal:
         window_from_json(NODE, "boot-1", body)
     assert refusal.value.where == f"window.{key}"
+
+
+def test_an_agent_from_before_grants_were_told_of_is_understood() -> None:
+    body = window_json(WINDOW)
+    del body["granted"], body["processes"][0]["name"]
+    window = window_from_json(NODE, "boot-1", body)
+    assert window.granted is None
+    assert window.processes is not None
+    assert window.processes[0].name is None
 
 
 @pytest.mark.parametrize("body", [None, [], "window", 3])

@@ -3,11 +3,14 @@
 import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from scheduler.metering.devices import Health
-from scheduler.metering.windows import Flag, Window
+from scheduler.metering.windows import Flag, PodRef, Window
+from tests.adapters.kubelet.fake_kubelet import FakeKubelet
 from tests.nvml.agent_process import WINDOW_MS, AgentProcess
 from tests.nvml.api_server import ApiServer
 from tests.nvml.machine import HANG, EnergyReset, Fault, Gpu, Job, Machine
@@ -60,6 +63,30 @@ async def test_an_agent_tells_its_inventory_and_posts_what_its_gpus_do(running: 
     assert WINDOW_MS <= busy.end - busy.start < 2 * WINDOW_MS
     assert busy.covered_ms == busy.end - busy.start
     assert_without_gap_or_duplicate(running.of("GPU-a"))
+
+
+async def test_windows_tell_which_pod_the_kubelet_gave_each_gpu_to(
+    api: ApiServer, agent_process: AgentProcess
+) -> None:
+    kubelet = FakeKubelet()
+    kubelet.pods = {("research", "train-0"): {"nvidia.com/gpu": ["GPU-b"], "nvidia.com/gpu.shared": ["GPU-zz::1"]}}
+    agent_process.fake.describe(machine())
+    with TemporaryDirectory(prefix="kubelet-") as folder:
+        socket = Path(folder) / "kubelet.sock"
+        await api.start()
+        await agent_process.start(api, "--pod-resources", str(socket), "--grants-ms", "50")
+        await api.until(lambda: len(api.of("GPU-a")) >= 2)
+        assert {window.granted for window in api.of("GPU-a")} == {None}
+        with kubelet.serving(socket):
+            await api.until(lambda: api.of("GPU-a")[-1].granted is not None)
+            await api.until(lambda: api.of("GPU-b")[-1].granted is not None)
+            assert api.of("GPU-a")[-1].granted == ()
+            assert api.of("GPU-b")[-1].granted == (PodRef("research", "train-0"),)
+            told = len(api.inventories)
+            await api.until(lambda: len(api.inventories) > told + 1)
+            assert (api.inventories[-1]["has_pod_resources"], api.inventories[-1]["unresolved_grants"]) == (True, 1)
+    await agent_process.end()
+    await api.stop()
 
 
 async def test_windows_wait_on_disk_while_the_api_is_away_and_none_is_missing_after(running: ApiServer) -> None:

@@ -15,6 +15,7 @@ class Process:
     pid: int
     started_ticks: int
     pod: PodProcess | None
+    name: str | None
 
 
 class ProcessTable:
@@ -40,7 +41,8 @@ class ProcessTable:
             return None
         known = self._known.get(pid)
         if known is None or known.started_ticks != started:
-            known = Process(pid, started, pod_of(self._text(pid, "cgroup")))
+            name = self._text(pid, "comm").strip()
+            known = Process(pid, started, pod_of(self._text(pid, "cgroup")), name if name.isprintable() else None)
             self._known[pid] = known
         return known
 

@@ -69,6 +69,7 @@ class ProcessReader:
             sm_percent=sm_percent,
             pod_uid=None if pod is None else pod.pod_uid,
             container_id=None if pod is None else pod.container_id,
+            name=process.name or None,
         )
 
     def _sampled(self, asker: Asker, handle: Handle, now_us: int) -> dict[int, int]:

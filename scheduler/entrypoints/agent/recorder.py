@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 
 from scheduler.adapters.window_spool import WindowSpool
 from scheduler.domain.units import GpuUuid, Instant
 from scheduler.metering.devices import Inventory, ProcessView, SensorState
+from scheduler.metering.grants import Granted, resolve
 from scheduler.metering.integration import (
     DeviceState,
     Integration,
@@ -31,6 +33,9 @@ class Recorder:
         self._reading: Reading | None = None
         self._state: SensorState | None = None
         self.samples_from_the_past = 0
+        self.granted: tuple[Granted, ...] | None = None
+        """What the kubelet said last of who has which GPU; None while it cannot be asked."""
+        self.unresolved_grants = 0
 
     def record(self, reading: Reading) -> int:
         """Take a reading in. Returns how many windows it closed."""
@@ -86,6 +91,14 @@ class Recorder:
 
     def _keep(self, windows: list[Window]) -> int:
         if windows:
+            windows = self._with_grants(windows)
             ended: dict[GpuUuid, DeviceState] = {w.gpu_uuid: self._states[w.gpu_uuid] for w in windows}
             self._spool.append(windows, [mark_of(state) for state in ended.values()], self._rules.boot_id)
         return len(windows)
+
+    def _with_grants(self, windows: list[Window]) -> list[Window]:
+        if self.granted is None or self._reading is None:
+            return windows
+        resolved = resolve(self.granted, self._reading.devices)
+        self.unresolved_grants = resolved.unresolved
+        return [replace(window, granted=resolved.pods_of.get(window.gpu_uuid, ())) for window in windows]

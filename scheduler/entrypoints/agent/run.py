@@ -7,6 +7,7 @@ import signal
 import time
 from typing import Any
 
+from scheduler.adapters.kubelet.pod_resources import PodResources
 from scheduler.adapters.nvml.proc import boot_id
 from scheduler.adapters.window_spool import WindowSpool
 from scheduler.domain.units import Instant
@@ -54,11 +55,17 @@ class Agent:
         self._recorder = Recorder(spool, rules)
         self._supervisor = Supervisor(settings)
         self._uploader = Uploader(settings, api, spool, self._inventory)
+        self._pod_resources = PodResources(settings.pod_resources)
+        self._grants_seconds = settings.grants_ms / 1_000
         self._told: tuple[object, ...] = ()
 
     async def run_until(self, stopping: asyncio.Event) -> None:
         """Sample and send until then; then keep what is open, and send what can be sent quickly."""
-        tasks = [asyncio.create_task(self._record()), asyncio.create_task(self._uploader.run())]
+        tasks = [
+            asyncio.create_task(self._record()),
+            asyncio.create_task(self._uploader.run()),
+            asyncio.create_task(self._ask_the_kubelet()),
+        ]
         stop = asyncio.create_task(stopping.wait())
         try:
             done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
@@ -82,6 +89,12 @@ class Agent:
                     case SensorState():
                         self._tell(self._recorder.pause(news))
 
+    async def _ask_the_kubelet(self) -> None:
+        """Who has which GPU, for the windows that close until the next answer."""
+        while True:
+            self._recorder.granted = await asyncio.to_thread(self._pod_resources.list)
+            await asyncio.sleep(self._grants_seconds)
+
     def _tell(self, closed: int) -> None:
         """Wake the uploader for windows, and for an inventory that says something new."""
         inventory = self._recorder.inventory(_now())
@@ -102,6 +115,8 @@ class Agent:
             **inventory_json(inventory),
             "sampler_restarts": self._supervisor.restarts,
             "samples_from_the_past": self._recorder.samples_from_the_past,
+            "has_pod_resources": self._recorder.granted is not None,
+            "unresolved_grants": self._recorder.unresolved_grants,
             "spool": {"waiting": counts.waiting, "lost": counts.lost, "refused": counts.refused},
         }
 

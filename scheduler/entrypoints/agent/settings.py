@@ -12,8 +12,9 @@ from scheduler.domain.units import NodeName
 class AgentSettings:
     """`token_file` is read again whenever the API says that the token is not good: projected tokens are replaced.
 
-    `proc` is where the host's /proc is mounted. `watchdog_ms` is how long the sampler may be silent; its first
-    reading may take `first_reading_ms`, since without persistence mode a GPU is initialised only then.
+    `proc` is where the host's /proc is mounted, and `pod_resources` the kubelet's socket, asked every `grants_ms`.
+    `watchdog_ms` is how long the sampler may be silent; its first reading may take `first_reading_ms`, since without
+    persistence mode a GPU is initialised only then.
     """
 
     node: NodeName
@@ -22,6 +23,8 @@ class AgentSettings:
     token_file: Path | None = None
     ca_file: Path | None = None
     proc: Path = Path("/proc")
+    pod_resources: Path = Path("/var/lib/kubelet/pod-resources/kubelet.sock")
+    grants_ms: int = 10_000
     sample_ms: int = 5_000
     window_ms: int = 15_000
     inventory_ms: int = 60_000
@@ -42,7 +45,7 @@ class AgentSettings:
             )
         if not self.node:
             raise InvalidInput("no node is named", remedy="set --node, or NODE_NAME from spec.nodeName")
-        for name in ("sample_ms", "window_ms", "inventory_ms", "watchdog_ms", "spool_windows_max"):
+        for name in ("sample_ms", "window_ms", "inventory_ms", "watchdog_ms", "grants_ms", "spool_windows_max"):
             if getattr(self, name) <= 0:
                 raise InvalidInput(f"{name} is {getattr(self, name)}", expected="more than 0")
         if self.window_ms < self.sample_ms or self.watchdog_ms < 2 * self.sample_ms:

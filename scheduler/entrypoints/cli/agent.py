@@ -31,8 +31,12 @@ def agent(
         Path | None, typer.Option(envvar="ALLOT_CA_FILE", help="Certificates to trust for the API.")
     ] = None,
     proc: Annotated[Path, typer.Option(help="Where the host's /proc is mounted.")] = Path("/proc"),
+    pod_resources: Annotated[
+        Path, typer.Option(help="The kubelet's socket that tells which pod has which GPU.")
+    ] = Path("/var/lib/kubelet/pod-resources/kubelet.sock"),
     sample_ms: Annotated[int, typer.Option(help="Milliseconds between two readings.")] = 5_000,
     window_ms: Annotated[int, typer.Option(help="Milliseconds of one window.")] = 15_000,
+    grants_ms: Annotated[int, typer.Option(help="Milliseconds between two questions to the kubelet.")] = 10_000,
     inventory_ms: Annotated[int, typer.Option(help="At most so long between two inventories.")] = 60_000,
     watchdog_ms: Annotated[int, typer.Option(help="A sampler silent for so long is replaced.")] = 20_000,
     spool_windows_max: Annotated[
@@ -50,6 +54,8 @@ def agent(
             token_file=token_file,
             ca_file=ca_file,
             proc=proc,
+            pod_resources=pod_resources,
+            grants_ms=grants_ms,
             sample_ms=sample_ms,
             window_ms=window_ms,
             inventory_ms=inventory_ms,

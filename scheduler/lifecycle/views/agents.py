@@ -10,7 +10,9 @@ from scheduler.metering.devices import Inventory
 @dataclass(frozen=True, slots=True)
 class AgentView:
     """`sensor_state` and `process_view` as the agent said last, at `told_at`. `windows_until` is where the readings
-    of its latest device end, None before the first. `lost` and `refused` are windows that will never be had."""
+    of its latest device end, None before the first. `lost` and `refused` are windows that will never be had. Without
+    `has_pod_resources` (None: an older agent) GPUs are attributed by their processes alone; `unresolved_grants` are
+    GPUs that the kubelet names and the sensors do not."""
 
     node: str
     told_at: Instant
@@ -25,6 +27,8 @@ class AgentView:
     waiting: int
     lost: int
     refused: int
+    has_pod_resources: bool | None
+    unresolved_grants: int
 
 
 def agent_views(world: World) -> tuple[AgentView, ...]:
@@ -47,4 +51,6 @@ def _view(world: World, inventory: Inventory) -> AgentView:
         waiting=inventory.agent.waiting,
         lost=inventory.agent.lost,
         refused=inventory.agent.refused,
+        has_pod_resources=inventory.agent.has_pod_resources,
+        unresolved_grants=inventory.agent.unresolved_grants,
     )

@@ -88,9 +88,9 @@ def test_every_pod_that_is_deployed_is_confined(kubectl: Kubectl) -> None:
         if document["kind"] in {"Deployment", "DaemonSet"}
     }
 
+    assert pods["Deployment"]["securityContext"]["runAsNonRoot"] is True
     for spec in pods.values():
         (container,) = spec["containers"]
-        assert spec["securityContext"]["runAsNonRoot"] is True
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -99,6 +99,8 @@ def test_every_pod_that_is_deployed_is_confined(kubectl: Kubectl) -> None:
         assert not spec.get("hostNetwork")
     assert pods["DaemonSet"]["hostPID"] is True
     assert pods["DaemonSet"]["automountServiceAccountToken"] is False
+    hosts = [volume["hostPath"] for volume in pods["DaemonSet"]["volumes"] if "hostPath" in volume]
+    assert hosts == [{"path": "/var/lib/kubelet/pod-resources", "type": "Directory"}], "what its user 0 is for"
     assert not pods["Deployment"].get("hostPID")
 
 
