@@ -21,6 +21,21 @@ class PodPhase(StrEnum):
         return self in {PodPhase.SUCCEEDED, PodPhase.FAILED}
 
 
+class Disruption(StrEnum):
+    """Why the platform ended a pod: the reasons of Kubernetes' condition DisruptionTarget."""
+
+    NODE_GONE = "DeletionByPodGC"
+    TAINTED = "DeletionByTaintManager"
+    KUBELET = "TerminationByKubelet"
+    SCHEDULER = "PreemptionByScheduler"
+    EVICTED = "EvictionByEvictionAPI"
+
+    @property
+    def is_unattended(self) -> bool:
+        """Whether no kubelet may have been there to end it: then its deletion says nothing about its end."""
+        return self in {Disruption.NODE_GONE, Disruption.TAINTED}
+
+
 @dataclass(frozen=True, slots=True)
 class ObservedPod:
     """A pod of one of our Jobs. Instants are Kubernetes' whole-second stamps.
@@ -30,7 +45,7 @@ class ObservedPod:
     `grace_seconds` the grace it was given. `is_gone` is True once the object is no longer in the API: then this
     is its last known status. `evidence_at` is the last instant at which something showed that it ran.
     `waiting_reason` is why it has not started (ImagePullBackOff, Unschedulable). `attempt_id` is what the launch wrote
-    on its template: empty where it was made without us.
+    on its template: empty where it was made without us. `disruption` is why the platform ended it, where it did.
     """
 
     uid: PodUid
@@ -48,6 +63,7 @@ class ObservedPod:
     exit_code: int | None = None
     waiting_reason: str = ""
     attempt_id: str = ""
+    disruption: Disruption | None = None
     is_gated: bool = False
     is_gone: bool = False
 

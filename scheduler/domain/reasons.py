@@ -163,9 +163,7 @@ TEXTS: dict[Reason, ReasonText] = {
         "Stopped: no container had started {minutes} min after launch ({cause}).",
         "Check the image and the spec.",
     ),
-    Reason.NODE_LOST: ReasonText(
-        "Lost with its node {nodes}. Queued again; the hours since the last checkpoint came back."
-    ),
+    Reason.NODE_LOST: ReasonText("Lost on {nodes}: {cause}. The hours since its last checkpoint came back; {then}."),
     Reason.LAUNCH_REFUSED: ReasonText(
         "The cluster refused its launch: {cause}.", "Mend the spec and submit it again."
     ),

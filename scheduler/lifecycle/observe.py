@@ -9,6 +9,7 @@ from scheduler.domain.units import MS_PER_SECOND, AttemptId, Instant, JobUid, Po
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.ending import has_ended
+from scheduler.lifecycle.losing import stop_if_lost, stop_if_node_is_gone
 from scheduler.lifecycle.record import drop_reservation
 from scheduler.lifecycle.settle import end_attempt
 from scheduler.lifecycle.world import World
@@ -28,6 +29,7 @@ def observe(batch: Batch, changes: ClusterChanges) -> None:
         attempt = _attempt_of_pod(batch, pod, workload_id)
         if attempt is not None:
             _record_pod(batch, attempt, pod)
+            stop_if_lost(batch, attempt, pod)
             touched.add(attempt.workload_id)
         world.put_observed_pod(pod)
     if changes.is_relist:
@@ -114,7 +116,9 @@ def _end_vanished_pods(batch: Batch, listed: set[PodUid]) -> None:
         job = world.job_of(workload) if workload is not None else None
         for run in batch.pod_runs(attempt.id):
             if run.ended_at is None and run.pod_uid not in listed:
-                ended_at = _end_unseen(job, run) or run.started_at or attempt.launched_at
+                is_lost = stop_if_node_is_gone(batch, attempt.id, run, job)
+                seen_at = run.last_seen_at if is_lost else _end_unseen(job, run)
+                ended_at = seen_at or run.started_at or attempt.launched_at
                 batch.put_pod(replace(run, ended_at=ended_at, end_evidence=EndEvidence.LAST_SEEN))
 
 
@@ -183,7 +187,7 @@ def _end_of(pod: ObservedPod, started_at: Instant | None, now: Instant) -> tuple
     """The last finishedAt; else the deletion plus what of the grace was used; else the last evidence that it ran."""
     if pod.finished_at is not None:
         return pod.finished_at, EndEvidence.FINISHED
-    if pod.deleted_at is not None:
+    if pod.deleted_at is not None and not (pod.disruption is not None and pod.disruption.is_unattended):
         whole_second = Instant(now // MS_PER_SECOND * MS_PER_SECOND)
         latest = Instant(pod.deleted_at + (pod.grace_seconds or 0) * MS_PER_SECOND)
         return max(pod.deleted_at, min(latest, whole_second)), EndEvidence.DELETION

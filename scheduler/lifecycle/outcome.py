@@ -13,6 +13,8 @@ from scheduler.domain.workloads import Attempt, Origin, Workload, WorkloadKind, 
 from scheduler.lifecycle.batch import Batch
 
 _REQUEUED = {Reason.PREEMPTED, Reason.NODE_LOST, Reason.ALLOWANCE_EXHAUSTED, Reason.SUSPENDED, Reason.BACKOFF}
+_PLATFORMS_FAULTS = {Reason.NODE_LOST}
+"""That its Job failed with it changes nothing about why it ended."""
 _SIGNALLED = {137, 143}
 """Exit codes of SIGKILL and SIGTERM: what a container that is told to end comes to."""
 
@@ -38,7 +40,7 @@ def why_it_ended(attempt: Attempt, workload: Workload, job: ObservedJob | None, 
     is_over = job is not None and job.is_failed
     if attempt.stop_reason is not None:
         was_only_stopped = set(codes) <= _SIGNALLED and workload.origin is Origin.API
-        if not is_over or attempt.stop_reason not in _REQUEUED or was_only_stopped:
+        if not is_over or attempt.stop_reason not in _REQUEUED - _PLATFORMS_FAULTS or was_only_stopped:
             return Ended(attempt.stop_reason, {}, is_news=False)
     if job is not None and job.is_failed:
         code = codes[0] if codes else 0
@@ -52,6 +54,9 @@ def settle_workload(batch: Batch, workload: Workload, ended: Ended, job: Observe
     if ended.is_news:
         batch.say(workload.id, ended.reason, ended.evidence)
     reason, becomes = ended.reason, _what_becomes(workload, ended.reason)
+    if reason in _PLATFORMS_FAULTS and workload.origin is Origin.KUBECTL:
+        # Its Job counts the lost pod as a failure, now or when it is resumed, and only its user can write another.
+        becomes = WorkloadState.FAILED
     fields: dict[str, Any] = {}
     if becomes is WorkloadState.FAILED:
         retried = _tried_again(batch, workload, ended)

@@ -24,6 +24,7 @@ _AT_ONCE = frozenset(
         Reason.IDLE_ENDED,
         Reason.IDLE_WARNING,
         Reason.START_TIMEOUT,
+        Reason.NODE_LOST,
         Reason.LAUNCH_REFUSED,
     }
 )

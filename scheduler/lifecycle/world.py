@@ -178,6 +178,8 @@ class World:
                 if known is not None and known.version > workload.version:
                     continue  # a thread that committed later was here first
                 self.workloads[workload.id] = workload
+                if known is not None and known.job_uid not in {None, workload.job_uid}:
+                    self.workload_of_job.pop(known.job_uid, None)
                 self._note_launched(workload, known)
                 self._pending.queued[workload.id] = workload if workload.state is WorkloadState.QUEUED else None
                 if known is not None and known.job_uid is not None and known.job_uid != workload.job_uid:

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from scheduler.domain.observations import ObservedJob, ObservedPod, PodPhase
+from scheduler.domain.observations import Disruption, ObservedJob, ObservedPod, PodPhase
 from scheduler.domain.units import MS_PER_SECOND, Instant, JobUid, NodeName, PodUid, WorkloadId
 from scheduler.simulation.fates import Fate, Pattern
 
@@ -30,6 +30,7 @@ class SimulatedPod:
     evidence_at: Instant | None = None
     exit_code: int | None = None
     waiting_reason: str = ""
+    disruption: Disruption | None = None
     is_gone: bool = False
 
     @property
@@ -137,8 +138,13 @@ def observed_pod(job: SimulatedJob, pod: SimulatedPod) -> ObservedPod:
         exit_code=pod.exit_code,
         waiting_reason=pod.waiting_reason,
         attempt_id=pod.attempt_id,
+        disruption=pod.disruption,
         is_gone=pod.is_gone,
     )
+
+
+def _disruption(kept: str | None) -> Disruption | None:
+    return None if kept is None else Disruption(kept)
 
 
 def _stamped(instant: Instant | None) -> Instant | None:
@@ -154,7 +160,14 @@ def job_from_json(raw: dict[str, Any]) -> SimulatedJob:
     """The inverse of `job_to_json`."""
     fate = Fate(**{**raw["fate"], "pattern": Pattern(raw["fate"]["pattern"])})
     pods = (
-        SimulatedPod(**{**pod, "phase": PodPhase(pod["phase"]), "gpu_indexes": tuple(pod["gpu_indexes"])})
+        SimulatedPod(
+            **{
+                **pod,
+                "phase": PodPhase(pod["phase"]),
+                "gpu_indexes": tuple(pod["gpu_indexes"]),
+                "disruption": _disruption(pod.get("disruption")),
+            }
+        )
         for pod in raw["pods"]
     )
     return SimulatedJob(**{**raw, "fate": fate, "pods": {pod.uid: pod for pod in pods}})

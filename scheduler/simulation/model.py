@@ -10,7 +10,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from scheduler.domain.cluster import GpuClass, Placement
-from scheduler.domain.observations import ClusterChanges, PodPhase
+from scheduler.domain.observations import ClusterChanges, Disruption, PodPhase
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AttemptId, GpuClassName, Instant, JobUid, NodeName
 from scheduler.domain.workloads import Workload
 from scheduler.simulation.events import Event, EventKind, Timeline
@@ -236,6 +236,7 @@ class ClusterModel:
             if pod.is_gone:
                 continue  # it went with another of its Job
             pod.deleted_at = pod.deleted_at or self.now
+            pod.disruption = Disruption.TAINTED
             if not job.is_suspended:
                 job.failing = job.failing or f"NodeLost: node {name} did not answer"
             self._kubelets.drop(job, pod)

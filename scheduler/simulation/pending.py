@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from scheduler.domain.cluster import Node
-from scheduler.domain.observations import ClusterChanges, ObservedJob, ObservedPod, PodPhase
+from scheduler.domain.observations import ClusterChanges, Disruption, ObservedJob, ObservedPod, PodPhase
 from scheduler.domain.units import JobUid, NodeName, PodUid
 from scheduler.simulation.jobs import SimulatedJob, SimulatedPod, observed_job, observed_pod
 
@@ -49,5 +49,6 @@ class Pending:
 
     def restore(self, state: Iterable[dict[str, Any]]) -> None:
         for raw in state:
-            pod = ObservedPod(**{**raw, "phase": PodPhase(raw["phase"])})
+            disruption = Disruption(raw["disruption"]) if raw.get("disruption") else None
+            pod = ObservedPod(**{**raw, "phase": PodPhase(raw["phase"]), "disruption": disruption})
             self.pods[pod.uid] = pod

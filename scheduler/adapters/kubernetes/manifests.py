@@ -27,6 +27,10 @@ from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec
 
 TOLERATION: Final = {"key": GPU_TAINT, "operator": "Exists"}
 GATE: Final = {"name": PLACEMENT}
+SPARES_THE_DISRUPTED: Final = {
+    "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+}
+"""A pod that the platform ended, with its node or from it, fails no Job: it is suspended, and launched again elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ def job_manifest(workload: Workload, gpu_class: GpuClass, shape: SandboxShape, k
             "suspend": True,
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
+            "podFailurePolicy": SPARES_THE_DISRUPTED,
             "ttlSecondsAfterFinished": kept_seconds,
             "parallelism": spec.pods,
             "completions": spec.pods,

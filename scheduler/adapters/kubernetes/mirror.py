@@ -132,7 +132,7 @@ class ClusterMirror:
 
     def note_evidence(self, node: NodeName, at: Instant) -> None:
         """The kubelet of that node was alive then, and so were the pods of ours that ran on it."""
-        for uid in self._pods_on[node]:
+        for uid in list(self._pods_on.get(node, ())):
             record = self._pods[uid]
             observed = record.observed
             if observed and observed.started_at and not observed.has_ended and at > (observed.evidence_at or 0):
@@ -157,13 +157,14 @@ class ClusterMirror:
         self._nodes[record.name] = record
         self._changed_nodes.add(record.name)
         if before is not None and before.is_ready and not record.is_ready:
-            self._lost_nodes.add(record.name)
+            self._lose(record)
 
     def drop_node(self, name: str) -> None:
         node = NodeName(name)
-        if self._nodes.pop(node, None) is not None:
+        record = self._nodes.pop(node, None)
+        if record is not None:
             self._changed_nodes.add(node)
-            self._lost_nodes.add(node)
+            self._lose(record)
 
     def node_names(self) -> list[str]:
         return list(self._nodes)
@@ -240,6 +241,12 @@ class ClusterMirror:
         return list(self._pods)
 
     # how it keeps it
+
+    def _lose(self, node: NodeRecord) -> None:
+        """What its kubelet said last is evidence; its lease, which is asked for, may say better."""
+        self._lost_nodes.add(node.name)
+        if node.heartbeat_at is not None:
+            self.note_evidence(node.name, node.heartbeat_at)
 
     def _put_outside_pod(self, uid: PodUid, raw: RawObject) -> None:
         node = node_name(raw)

@@ -6,11 +6,12 @@ from typing import Final
 
 from scheduler.adapters.kubernetes.names import ATTEMPT, PLACEMENT, RawObject
 from scheduler.adapters.kubernetes.stamps import instant_of
-from scheduler.domain.observations import ObservedPod, PodPhase
+from scheduler.domain.observations import Disruption, ObservedPod, PodPhase
 from scheduler.domain.units import MS_PER_SECOND, Instant, JobUid, NodeName, PodUid
 
 _TERMINAL: Final = frozenset({"Succeeded", "Failed"})
 _PHASES: Final = {phase.value: phase for phase in PodPhase}
+_DISRUPTIONS: Final = {disruption.value: disruption for disruption in Disruption}
 
 
 def owning_job(metadata: RawObject) -> JobUid | None:
@@ -50,6 +51,7 @@ def read_pod(raw: RawObject, job_uid: JobUid, gpus: int) -> ObservedPod:
         evidence_at=_evidence_at(status),
         exit_code=_exit_code(status),
         waiting_reason=_waiting_reason(status),
+        disruption=_disruption(status),
         attempt_id=sys.intern((metadata.get("annotations") or {}).get(ATTEMPT, "")),
         is_gated=any(gate.get("name") == PLACEMENT for gate in spec.get("schedulingGates") or ()),
     )
@@ -104,6 +106,13 @@ def _exit_code(status: RawObject) -> int | None:
     if not codes:
         return None
     return next((code for code in codes if code), 0)
+
+
+def _disruption(status: RawObject) -> Disruption | None:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
+            return _DISRUPTIONS.get(condition.get("reason", ""))
+    return None
 
 
 def _waiting_reason(status: RawObject) -> str:

@@ -53,7 +53,7 @@ EVIDENCE = {
     "seconds": "seconds until the next try",
     "short_hours": "needed less available",
     "stopped": "GPUs that were stopped in the last ten minutes",
-    "then": "what becomes of it, by its priority class",
+    "then": "what becomes of it",
     "used": "GPUs in use",
     "used_hours": "standard GPU-hours of the window that are used, or will be by what runs",
     "victims": "attempts",

@@ -1,0 +1,100 @@
+"""A node that goes away under what runs on it, on the real control plane: charged to its last sign of life, queued anew."""
+
+import pytest
+
+from scheduler.adapters.kubernetes.stamps import micro_time
+from scheduler.domain.reasons import Reason
+from scheduler.domain.records import EndEvidence
+from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, NodeName
+from scheduler.domain.workloads import Workload, WorkloadState
+from scheduler.entrypoints.devcluster.client import ApiClient
+from scheduler.entrypoints.devcluster.simulated import HANG, NOT_READY
+from tests.e2e.running import Running
+from tests.e2e.witness import Witness
+from tests.plugins.controlplane import OWN
+from tests.plugins.polling import eventually
+
+pytestmark = pytest.mark.controlplane
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+BEAT_SECONDS = 3
+"""After its pod's start: the last sign of life of the node."""
+GONE_SECONDS = 120.0
+"""Kubernetes looks for pods without a node every 20 s, and again 40 s later before it believes it."""
+
+
+async def on_own_node(running: Running, witness: Witness, namespace: str) -> tuple[Workload, NodeName]:
+    own = ((OWN, namespace),)
+    submitted = await running.submit("ada", "sleep", "3600", gpu_classes=(GpuClassName("T4"),), nodes_with=own)
+    begun = await running.until(submitted.id, WorkloadState.RUNNING)
+    (pod,) = witness.of_job(begun.job_uid)
+    return begun, NodeName(pod.node)
+
+
+async def write_last_beat(api: ApiClient, node: NodeName, started_at: int) -> None:
+    """The kubelet's lease, as its last renewal left it."""
+    renewed = micro_time(Instant((started_at + BEAT_SECONDS) * MS_PER_SECOND))
+    lease = {"metadata": {"name": node}, "spec": {"renewTime": renewed}}
+    known = [item["metadata"]["name"] for item in await api.items(LEASES)]
+    if node in known:
+        await api.patch(f"{LEASES}/{node}", {"spec": lease["spec"]})
+    else:
+        await api.post(LEASES, lease)
+
+
+async def assert_lost_and_running_again(running: Running, witness: Witness, lost: Workload, node: NodeName) -> None:
+    """Charged for the seconds to the last beat, flagged, and on its way again elsewhere by the same Job."""
+
+    async def progress() -> tuple[int, WorkloadState, list[Reason]]:
+        return len(running.attempts(lost.id)), (await running.workload(lost.id)).state, running.reasons(lost.id)
+
+    await eventually(progress, lambda seen: seen[:2] == (2, WorkloadState.RUNNING), GONE_SECONDS)
+    again = await running.workload(lost.id)
+    first, second = running.attempts(lost.id)
+    assert first.stop_reason is Reason.NODE_LOST
+    assert Reason.NODE_LOST in running.reasons(lost.id)
+    with running.service.store.reading() as books:
+        (run,) = books.attempts.pods_of([first.id])[first.id]
+    assert run.end_evidence is EndEvidence.LAST_SEEN
+    assert run.started_at is not None
+    assert run.ended_at == run.started_at + BEAT_SECONDS * MS_PER_SECOND
+    assert first.charged_gpu_ms == BEAT_SECONDS * MS_PER_SECOND
+    assert (again.job_uid, again.retries) == (lost.job_uid, 0)
+    assert [name for name, _ in second.placement.pods_by_node] != [node]
+    assert [pod.attempt for pod in witness.of_job(again.job_uid) if pod.node != node] == [second.id]
+    await running.cancel("ada", lost.id)
+    await running.until(lost.id, WorkloadState.CANCELLED)
+    running.assert_settled(lost.id)
+
+
+async def test_a_node_that_stops_answering_and_is_given_up_costs_its_work_nothing_after_its_last_beat(
+    running: Running, witness: Witness, api: ApiClient, namespace: str, own_nodes: tuple[NodeName, NodeName]
+) -> None:
+    assert len(own_nodes) == 2
+    lost, node = await on_own_node(running, witness, namespace)
+    (pod,) = witness.of_job(lost.job_uid)
+    assert pod.started_at is not None
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod.name}"
+    await api.patch(path, {"metadata": {"annotations": {HANG: "termination"}}})  # nobody is there to end it
+    await write_last_beat(api, node, pod.started_at)
+
+    await api.patch(f"/api/v1/nodes/{node}", {"metadata": {"annotations": {NOT_READY: "true"}}})
+    # What Kubernetes does five minutes later by itself, and an operator does who takes the node out of service.
+    taints = [{"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}]
+    await api.patch(f"/api/v1/nodes/{node}", {"spec": {"taints": taints}})
+
+    await assert_lost_and_running_again(running, witness, lost, node)
+
+
+async def test_a_node_that_is_deleted_takes_its_pods_along_and_its_work_runs_again_elsewhere(
+    running: Running, witness: Witness, api: ApiClient, namespace: str, own_nodes: tuple[NodeName, NodeName]
+) -> None:
+    assert len(own_nodes) == 2
+    lost, node = await on_own_node(running, witness, namespace)
+    (pod,) = witness.of_job(lost.job_uid)
+    assert pod.started_at is not None
+    await write_last_beat(api, node, pod.started_at)
+
+    await api.delete(f"/api/v1/nodes/{node}")
+
+    await assert_lost_and_running_again(running, witness, lost, node)
