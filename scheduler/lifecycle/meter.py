@@ -3,7 +3,7 @@
 Readings say how GPUs are used and by whom. They never touch a charge: what is charged is what was allocated.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,10 +13,12 @@ from scheduler.domain.people import ANY_NODE, Caller, Role
 from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant, NodeName
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.sampling import Sampling
+from scheduler.lifecycle.strangers import Strangers
 from scheduler.lifecycle.together import Together
 from scheduler.lifecycle.world import World
 from scheduler.metering.admission import Admission
 from scheduler.metering.devices import Device, Inventory, KnownGpu, SensorState
+from scheduler.metering.misuse import Misuse, MisuseKey
 from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.use import Metered
 from scheduler.metering.windows import Window
@@ -83,6 +85,7 @@ class _Kept:
 
     accepted: list[Accepted]
     metered: list[Metered]
+    strangers: Mapping[MisuseKey, Misuse]
 
 
 class Meter:
@@ -91,6 +94,7 @@ class Meter:
     def __init__(self, store: Store, world: World) -> None:
         self._store = store
         self._world = world
+        self.strangers = Strangers()
         self._together: Together[_Kept] = Together(self._opened)
 
     def accept_inventory(self, caller: Caller, node: NodeName, body: Any, *, now: Instant) -> Inventory:
@@ -115,8 +119,9 @@ class Meter:
         for post in posts:
             self._require_known(post.node)
         judged = [_read(post) for post in posts]
-        kept = self._together.run(lambda batch: _keep(batch, judged), now)
+        kept = self._together.run(lambda batch: _keep(batch, judged, self.strangers), now)
         self._world.put_metered(kept.metered)
+        self.strangers.put(kept.strangers, now)
         return kept.accepted
 
     def refuse_body(self, caller: Caller, node: NodeName, refusal: InvalidInput, *, now: Instant) -> None:
@@ -207,15 +212,15 @@ def _claimed(devices: Sequence[Device], known: dict[GpuUuid, KnownGpu], node: No
     return claimed
 
 
-def _keep(batch: Batch, judged: Sequence[_Judged]) -> _Kept:
+def _keep(batch: Batch, judged: Sequence[_Judged], strangers: Strangers) -> _Kept:
     books, now = batch.books, batch.now
-    sampling = Sampling(books, batch.world, now, [w.gpu_uuid for item in judged for w in item.windows])
+    sampling = Sampling(books, batch.world, now, [w.gpu_uuid for item in judged for w in item.windows], strangers)
     for item in judged:
         for window in item.windows:
             _take(sampling, item, window)
     sampling.save()
     books.samples.refuse([_counted(item.post.node, refused, now) for item in judged for refused in item.refused])
-    return _Kept([item.accepted() for item in judged], sampling.metered)
+    return _Kept([item.accepted() for item in judged], sampling.metered, sampling.strangers)
 
 
 def _post(node: NodeName, body: Any) -> Post:

@@ -8,6 +8,7 @@ from scheduler.domain.idleness import Exemption, IdleDecision
 from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName, WorkloadId
 from scheduler.metering.devices import Inventory, KnownGpu
 from scheduler.metering.idle_clock import IdleWatch
+from scheduler.metering.misuse import Misuse
 from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.use import HourOfUse, Metered, Stretch, Use
 
@@ -59,6 +60,14 @@ class SampleBook(Protocol):
 
     def refusals(self, limit: int = 100) -> list[RefusedSample]:
         """The latest first."""
+        ...
+
+    def note_misuses(self, seen: Sequence[Misuse]) -> None:
+        """Add them, or write what is new of those that are known."""
+        ...
+
+    def misuses(self, since: Instant, limit: int = 100) -> list[Misuse]:
+        """Those that were last seen since then; the latest first."""
         ...
 
     def prune(self, windows_before: Instant, hours_before: Instant, devices: int = 200) -> int:

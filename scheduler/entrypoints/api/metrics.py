@@ -11,6 +11,7 @@ from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.units import MS_PER_SECOND
 from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.service import Service
+from scheduler.metering.misuse import MisuseKind
 
 
 class ServiceCollector(Collector):
@@ -26,6 +27,7 @@ class ServiceCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._workloads()
         yield from self._gpus()
+        yield from self._readings()
         yield from self._allowances()
         yield from self._brakes()
         yield from self._loops()
@@ -70,6 +72,21 @@ class ServiceCollector(Collector):
         for (gpu_class, state), count in sorted(counts.items()):
             gpus.add_metric([self._simulated, gpu_class, state], count)
         yield gpus
+
+    def _readings(self) -> Iterator[Metric]:
+        """What is to be alerted of: misuse, and GPUs at work for nobody."""
+        service = self._service
+        told = Counter(misuse.kind for misuse in service.meter.strangers.told(service.clock.now()))
+        misuses = self._gauge("misuses", "Processes of late on GPUs that were not given to them.", ["kind"])
+        for kind in MisuseKind:
+            misuses.add_metric([self._simulated, kind.value], told[kind])
+        yield misuses
+        world = service.world
+        nobodys = self._gauge("unattributed_gpus", "GPUs with processes that no attempt is known to have.")
+        windows = list(world.windows.items())
+        count = sum(1 for uuid, window in windows if window.process_count_max and uuid not in world.holders)
+        nobodys.add_metric([self._simulated], count)
+        yield nobodys
 
     def _allowances(self) -> Iterator[Metric]:
         balances: list[AllowanceBalance] = list(self._service.world.balances.values())

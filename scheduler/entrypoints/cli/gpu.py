@@ -122,6 +122,27 @@ def reclaims(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def misuse(as_json: AsJson = False) -> None:
+    """List processes on GPUs that were not given to them: another pod's, the host's, and what looks like mining."""
+    with connect() as api:
+        found = api.get("/v1/misuses")
+        if as_json:
+            print_json(found)
+            return
+        columns = (
+            Column("LAST"),
+            Column("NODE", width_max=16),
+            Column("KIND"),
+            Column("PROCESS", width_max=15),
+            Column("WINDOWS", is_number=True),
+        )
+        rows = [_misuse_row(each) for each in found["items"]]
+        notes = [_misuse_note(each) for each in found["items"]]
+        print_table(columns, rows, notes, empty="Nobody was seen where they had no business.")
+        print_simulated(api)
+
+
+@app.command()
 def conservation(
     period: Annotated[str | None, typer.Option(help="Such as 2026-11-20, 2026-W47 or 2026-11; else today.")] = None,
     as_json: AsJson = False,
@@ -140,6 +161,16 @@ def conservation(
         unexplained = found["total"]["unexplained_ms"]
         print_text(f"GPU-hours of {found['period']}; unexplained: {_hours(unexplained)}.")
         print_simulated(api)
+
+
+def _misuse_row(each: dict[str, Any]) -> tuple[str, ...]:
+    name = each["name"] or DASH
+    return moment(each["last_at"]), each["node"], each["kind"], name, str(each["windows"])
+
+
+def _misuse_note(each: dict[str, Any]) -> str:
+    told = {"attempt": each["attempt_id"], "pod": each["pod_uid"], "held by": each["holder"], "pid": each["pid"]}
+    return f"{each['gpu_uuid']} " + ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
 
 
 _SHORT = {

@@ -12,7 +12,7 @@ from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import Period, PeriodLength, period_at, period_named
 from scheduler.domain.policy import Policy
 from scheduler.domain.records import AuditEvent, PolicyVersion, PriceBookVersion
-from scheduler.domain.units import EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
+from scheduler.domain.units import MS_PER_DAY, EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadState
 from scheduler.finance.hour_cost import HourCost
 from scheduler.finance.price_book import PriceBook
@@ -41,11 +41,14 @@ from scheduler.lifecycle.views.usage import curve_view, decision_view, idle_view
 from scheduler.lifecycle.views.usage_shapes import DecisionView
 from scheduler.lifecycle.views.workloads import attempt_views, fresh_view, verdict_view, workload_view
 from scheduler.lifecycle.world import World
+from scheduler.metering.misuse import Misuse
 from scheduler.metering.refusals import RefusedSample
 from scheduler.ports import Books, Store
 
 NAMES_LOOKED_AT = 500
 """A name means the latest workload of that name among so many."""
+
+MISUSES_SHOWN_MS = 31 * MS_PER_DAY
 
 SEES_ALL = (Role.OPERATOR, Role.AUDITOR)
 
@@ -258,6 +261,12 @@ class Views:
         caller.require(*SEES_ALL)
         with self._store.reading() as books:
             return books.samples.refusals(limit)
+
+    def misuses(self, caller: Caller, now: Instant, limit: int = 100) -> list[Misuse]:
+        """Processes on GPUs that were not theirs, of the last month; the latest first."""
+        caller.require(*SEES_ALL)
+        with self._store.reading() as books:
+            return books.samples.misuses(Instant(now - MISUSES_SHOWN_MS), limit)
 
     # --- below ---------------------------------------------------------------------------------------------------
 

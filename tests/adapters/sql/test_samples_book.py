@@ -8,6 +8,7 @@ from scheduler.domain.units import MS_PER_HOUR, AttemptId, GpuUuid, Instant, Nod
 from scheduler.metering.devices import Device, Health, Inventory, KnownGpu, ProcessView, SensorState
 from scheduler.metering.idle import IdleState
 from scheduler.metering.idle_clock import IdleClock, IdleWatch
+from scheduler.metering.misuse import Misuse, MisuseKind
 from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.samples import UtilizationSource
 from scheduler.metering.use import Metered, use_of
@@ -159,3 +160,17 @@ def test_a_decision_keeps_the_readings_it_rests_on(store: SqlStore) -> None:
         assert found == [replace(decision, is_taken=False, hindrance="dry-run", seq=2), replace(decision, seq=1)]
         assert books.idleness.decisions(attempts=[a.id], limit=1) == found[:1]
         assert books.idleness.decisions(workload_id=WorkloadId("w-none")) == []
+
+
+def test_a_misuse_is_one_row_that_grows(store: SqlStore) -> None:
+    first = Misuse(
+        *(MisuseKind.HOST_PROCESS, N, GPUS[0], 4242, 7, "miner", None, None, None, Instant(5), Instant(9)), windows=2
+    )
+    later = replace(first, last_at=Instant(20), windows=3, memory_bytes_max=8)
+    other = replace(first, kind=MisuseKind.OTHER_POD, last_at=Instant(1))
+    with store.writing() as books:
+        books.samples.note_misuses([first, other])
+        books.samples.note_misuses([later])
+    with store.reading() as books:
+        assert books.samples.misuses(Instant(0)) == [later, other]
+        assert books.samples.misuses(Instant(2)) == [later]

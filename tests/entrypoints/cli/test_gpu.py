@@ -197,7 +197,7 @@ def test_the_other_rule_of_the_policy_can_be_tried(tmp_path: Path) -> None:
     assert attempt["rested_gpu_hours"] > attempt["returned_gpu_hours"] == found["returned_gpu_hours"] == 0
 
 
-@pytest.mark.parametrize("command", ["agents", "refused", "reclaims"])
+@pytest.mark.parametrize("command", ["agents", "refused", "reclaims", "misuse"])
 def test_what_the_platform_knows_of_its_sensing_is_listed(allot: Allot, command: str) -> None:
     assert allot("gpu", command, who="olga").code == 0
     assert allot("gpu", command, "--json", who="olga").json == {"items": [], "next_cursor": None}

@@ -10,14 +10,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 from scheduler.adapters.sql.books.readings import hours_from, stretches_from
 from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, next_number, pieces, rows_by_id, update_all
-from scheduler.adapters.sql.tables.samples import gpu_hours, gpu_windows, gpus, inventories, sample_refusals
+from scheduler.adapters.sql.tables.samples import gpu_hours, gpu_windows, gpus, inventories, misuses, sample_refusals
 from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName
 from scheduler.metering.devices import Inventory, KnownGpu
+from scheduler.metering.misuse import Misuse
 from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.use import MARKS, SUMS, HourOfUse, Metered, Stretch, Use, hourly, total, use_of
 
 _INVENTORY = RowCodec(Inventory, inventories)
 _GPU = RowCodec(KnownGpu, gpus)
+_MISUSE = RowCodec(Misuse, misuses)
 _REFUSAL = RowCodec(RefusedSample, sample_refusals)
 _STATE_SUMS = {"windows", "active_ms", "idle_held_ms", "hung_ms", "unknown_ms"}
 _READINGS = [field.name for field in fields(Use) if field.name not in _STATE_SUMS]
@@ -118,6 +120,21 @@ class SqlSamples:
     def refusals(self, limit: int = 100) -> list[RefusedSample]:
         statement = select(*_REFUSAL.columns).order_by(sample_refusals.c.last_at.desc()).limit(limit)
         return _REFUSAL.read_all(self.connection.execute(statement))
+
+    def note_misuses(self, seen: Sequence[Misuse]) -> None:
+        if seen:
+            statement = _inserting(self.connection.dialect.name, misuses)
+            changed = ("name", "holder", "last_at", "windows", "memory_bytes_max", "sm_percent_max")
+            noting = statement.on_conflict_do_update(
+                index_elements=list(misuses.primary_key), set_={name: statement.excluded[name] for name in changed}
+            )
+            self.connection.execute(noting, [_MISUSE.write(each) for each in seen])
+
+    def misuses(self, since: Instant, limit: int = 100) -> list[Misuse]:
+        statement = select(*_MISUSE.columns).where(misuses.c.last_at >= since)
+        return _MISUSE.read_all(
+            self.connection.execute(statement.order_by(misuses.c.last_at.desc(), misuses.c.gpu_uuid).limit(limit))
+        )
 
     def prune(self, windows_before: Instant, hours_before: Instant, devices: int = 200) -> int:
         """Device by device: one whose oldest window is due loses all that are. Bounded, so that nobody waits long."""

@@ -16,6 +16,7 @@ from scheduler.lifecycle.meter import Accepted
 from scheduler.lifecycle.views.agents import AgentView
 from scheduler.lifecycle.views.conservation import ConservationView
 from scheduler.metering.devices import Device, Inventory, ProcessView, SensorState
+from scheduler.metering.misuse import Misuse
 from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.windows import Window
 from scheduler.metering.wire import inventory_json, window_json
@@ -87,6 +88,15 @@ def agents(asked: Signed) -> Response:
 )
 def refused_samples(asked: Signed, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
     return answers.page(asked.service.views.refused_samples(asked.caller, limit))
+
+
+@router.get(
+    "/misuses",
+    summary="Processes on GPUs that were not given to them, of the last month; the latest first",
+    responses=answers.responds(Misuse, is_page=True),
+)
+def misuses(asked: Signed, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+    return answers.page(asked.service.views.misuses(asked.caller, asked.now, limit))
 
 
 @router.get(

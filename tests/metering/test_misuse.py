@@ -1,0 +1,107 @@
+from dataclasses import replace
+
+import pytest
+
+from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName, PodUid
+from scheduler.metering.misuse import (
+    MINING_MS,
+    MisuseKind,
+    Title,
+    as_mining,
+    grown,
+    is_worth_telling,
+    strangers,
+)
+from scheduler.metering.samples import UtilizationSource
+from scheduler.metering.windows import ActivityIntegral, ProcessSeen, UtilizationIntegral, Window
+
+OURS, THEIRS = AttemptId("a-1"), AttemptId("a-2")
+OUR_POD, THEIR_POD, FOREIGN_POD = PodUid("p-1"), PodUid("p-2"), PodUid("p-x")
+KNOWN = {OUR_POD: OURS, THEIR_POD: THEIRS}
+HELD = Title(frozenset({OURS}), KNOWN, has_outside=False)
+FREE = Title(frozenset(), KNOWN, has_outside=False)
+OUTSIDE = Title(frozenset(), KNOWN, has_outside=True)
+
+
+def process(pod: PodUid | None, name: str | None = "python", started: int | None = 9) -> ProcessSeen:
+    return ProcessSeen(7, started, 5, 90, pod, None, name)
+
+
+def window(number: int, *processes: ProcessSeen) -> Window:
+    start = Instant(number * 15_000)
+    return Window(
+        NodeName("n"),
+        "b",
+        GpuUuid("GPU-a"),
+        number,
+        start,
+        Instant(start + 15_000),
+        15_000,
+        3,
+        utilization=UtilizationIntegral(15_000, 99 * 15_000, 100, UtilizationSource.SAMPLES),
+        processes=processes,
+    )
+
+
+CASES: dict[str, tuple[ProcessSeen, Title, MisuseKind | None]] = {
+    "its own pod": (process(OUR_POD), HELD, None),
+    "another attempt's pod": (process(THEIR_POD), HELD, MisuseKind.OTHER_POD),
+    "two attempts that share it": (process(THEIR_POD), replace(HELD, holders=frozenset({OURS, THEIRS})), None),
+    "an attempt's pod on a free GPU": (process(THEIR_POD), FREE, MisuseKind.OTHER_POD),
+    "a foreign pod beside ours": (process(FOREIGN_POD), HELD, MisuseKind.OTHER_POD),
+    "a foreign pod that may have it": (process(FOREIGN_POD), OUTSIDE, None),
+    "a shell on the host": (process(None, "python3"), HELD, MisuseKind.HOST_PROCESS),
+    "the MPS server": (process(None, "nvidia-cuda-mps"), HELD, None),
+    "a pod's process that calls itself so": (process(FOREIGN_POD, "nvidia-cuda-mps"), FREE, MisuseKind.OTHER_POD),
+    "a process that cannot be looked at": (process(None, None, started=None), HELD, None),
+}
+
+
+@pytest.mark.parametrize(("seen", "title", "kind"), CASES.values(), ids=CASES)
+def test_only_what_is_understood_accuses(seen: ProcessSeen, title: Title, kind: MisuseKind | None) -> None:
+    assert [stranger.kind for stranger in strangers(window(1, seen), title)] == ([] if kind is None else [kind])
+
+
+def test_a_window_whose_processes_nobody_saw_accuses_nobody() -> None:
+    assert strangers(replace(window(1), processes=None), HELD) == ()
+
+
+def test_one_look_is_no_proof_and_two_are() -> None:
+    (first,) = strangers(window(1, process(THEIR_POD)), HELD)
+    (second,) = strangers(window(2, replace(process(THEIR_POD), memory_bytes_max=9)), HELD)
+    both = grown(first, second)
+    assert not is_worth_telling(first)
+    assert is_worth_telling(both)
+    assert (both.first_at, both.last_at, both.windows, both.memory_bytes_max) == (15_000, 45_000, 2, 9)
+    assert (both.attempt_id, both.holder, both.pod_uid) == (THEIRS, OURS, THEIR_POD)
+
+
+def test_who_comes_back_after_a_while_begins_anew() -> None:
+    (first,) = strangers(window(1, process(THEIR_POD)), HELD)
+    (later,) = strangers(window(100, process(THEIR_POD)), HELD)
+    assert grown(first, later) == later
+
+
+def mined(title: Title, dram_permille: int | None, windows: int) -> bool:
+    """Whether so many windows of the same are worth telling of as mining."""
+    known = None
+    for number in range(windows):
+        dram = None if dram_permille is None else dram_permille * 15_000
+        seen = replace(
+            window(number, process(None, "kworker")), activity=ActivityIntegral(15_000, 15_000_000, None, None, dram)
+        )
+        (stranger,) = strangers(seen, title)
+        suspect = as_mining(seen, title, stranger)
+        if suspect is None:
+            return False
+        known = grown(known, suspect)
+    return known is not None and is_worth_telling(known)
+
+
+def test_mining_is_suspected_of_half_an_hour_of_full_load_without_memory_traffic_outside_any_attempt() -> None:
+    enough = MINING_MS // 15_000
+    assert mined(FREE, 10, enough)
+    assert not mined(FREE, 10, enough - 1)
+    assert not mined(FREE, 400, enough)
+    assert not mined(FREE, None, enough)
+    assert not mined(HELD, 10, enough)
