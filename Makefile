@@ -7,7 +7,7 @@ STAMP := $(VENV)/installed
 LOCK := requirements.lock
 UV := uv==0.13.8
 
-.PHONY: run test test-again check controlplane lint types floors test-fast test-gpu nightly bench lock clean system
+.PHONY: run test test-again check controlplane lint types floors test-fast test-gpu nightly bench bench-replay lock clean system
 
 # The whole service on a simulated cluster, in accelerated time: prints an address to open.
 run: $(STAMP)
@@ -52,6 +52,10 @@ nightly: controlplane
 # Benchmarks print what they measured with the machine and the commit, and store it under benchmarks/results.
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+# A year of 500,000 workloads in virtual time, and what it took; `python -m benchmarks.replay --days 30` is a month.
+bench-replay: $(STAMP)
+	$(BIN)/python -m benchmarks.replay
 
 # PostgreSQL, Chromium and a C compiler for the tests, from Debian (as root; elsewhere it says what to install).
 system:

@@ -12,9 +12,13 @@ def touch_lanes(index: Index) -> None:
         table = index.capacity.table(gpu_class)
         for (shape, pods), cell in index.lanes.room_cells(gpu_class):
             _flip(index, cell, holds=table.total(shape) >= pods)
-        lowest = {root: _lowest_borrowed(index, root, gpu_class) for root in index.quotas.pools_of}
+        lowest: dict[str, int | None] = {}
         for pool, ranks in index.lanes.ranks(gpu_class):
+            if not ranks:
+                continue
             root = index.quotas.root_of[pool]
+            if root not in lowest:
+                lowest[root] = _lowest_borrowed(index, root, gpu_class)
             if (root, gpu_class) in index.touched_roots:
                 available = index.quotas.available(pool, gpu_class)
                 for gpus, cell in index.lanes.quota_cells(pool, gpu_class):

@@ -181,6 +181,8 @@ class Index:
     # --- nodes, limits ---------------------------------------------------------------------------------------------
 
     def _take_nodes(self, nodes: Mapping[NodeName, Node | None]) -> None:
+        if not nodes:
+            return
         had_none = not self.capacity.nodes
         concerned, laid_out = self.capacity.set_nodes(nodes)
         self.standings.set_capacity(self.capacity.gpus, self.policy.gpu_classes)
@@ -220,6 +222,8 @@ class Index:
             old = self.running.attempts.get(attempt_id)
             new = attempt if attempt is not None and attempt.is_live else None
             if old == new:
+                continue
+            if new is not None and self.running.takes_checkpoint(new):
                 continue
             if old is not None:
                 self.running.remove(attempt_id)

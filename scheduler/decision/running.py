@@ -6,7 +6,7 @@ Kueue, which gives quota back when an eviction begins); on its nodes, and for it
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scheduler.domain.cluster import Placement
 from scheduler.domain.policy import Policy
@@ -60,6 +60,19 @@ class Running:
             if attempt.id not in bucket.attempts:
                 bucket.attempts[attempt.id] = attempt
                 bucket.gpus += attempt.gpus
+
+    def takes_checkpoint(self, attempt: Attempt) -> bool:
+        """Where nothing about it is another but its last checkpoint: that decides between victims, and nothing else."""
+        old = self.attempts.get(attempt.id)
+        if old is None or old.checkpointed_at == attempt.checkpointed_at:
+            return False
+        if old != replace(attempt, checkpointed_at=old.checkpointed_at):
+            return False
+        self.attempts[attempt.id] = attempt
+        bucket = self._buckets[self._place(attempt)].get(self.priority(attempt))
+        if bucket is not None and attempt.id in bucket.attempts:
+            bucket.attempts[attempt.id] = attempt
+        return True
 
     def remove(self, attempt_id: AttemptId) -> None:
         attempt = self.attempts.pop(attempt_id)

@@ -87,3 +87,16 @@ def test_a_new_policy_has_everything_judged_anew(first: Snapshot, second: Snapsh
     assert (plan.launches, plan.preemptions) == (expected.launches, expected.preemptions)
     told = {workload_id: verdict.reason for workload_id, verdict in state.verdicts.items()}
     assert told == {verdict.workload_id: verdict.reason for verdict in expected.verdicts}
+
+
+@given(snapshots(), st.sampled_from([0, 60_000, 3_600_000]))
+@settings(max_examples=60, deadline=None)
+def test_checkpoints_alone_are_taken_as_a_cold_decision_takes_them(snapshot: Snapshot, ago_ms: int) -> None:
+    state = cold(snapshot)
+    attempts = {
+        attempt.id: replace(attempt, checkpointed_at=Instant(max(0, snapshot.now - ago_ms)))
+        for attempt in snapshot.attempts.values()
+    }
+    plan = step(state, Changes(attempts=attempts), snapshot.now)[1]
+    expected = decide(replace(snapshot, attempts=attempts))
+    assert (plan.launches, plan.preemptions) == (expected.launches, expected.preemptions)

@@ -56,6 +56,7 @@ class Outcome:
     books: ReplayBooks
     works: Sequence[Work]
     stopped_at: Instant
+    cycles: int
 
 
 class Replay:
@@ -73,6 +74,7 @@ class Replay:
         self._attempts = Attempts(policy, self._books, Calendar(policy), self._measures)
         self._state = State()
         self._works: list[Work] = []
+        self._cycles = 0
         self._stops_at = Instant(window.ends_at + tempo.drain_ms)
         self._image = {kind: an_image(policy, kind) for kind in WorkloadKind}
 
@@ -182,6 +184,7 @@ class Replay:
         if not attempts.waiting or (feed.is_empty and not is_woken):
             return
         attempts.report_checkpoints(now)
+        self._cycles += 1
         _, plan = step(self._state, feed.take(), now)
         self._apply(plan, now)
 
@@ -202,7 +205,7 @@ class Replay:
         self._attempts.close(now)
         for work in self._attempts.waiting.values():
             self._measures.still_waiting(work, now)
-        return Outcome(self._policy, self._nodes, self._measures, self._books, self._works, now)
+        return Outcome(self._policy, self._nodes, self._measures, self._books, self._works, now, self._cycles)
 
 
 def _rounded_up(instant: Instant, step_ms: int) -> Instant:

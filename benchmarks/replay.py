@@ -1,0 +1,140 @@
+"""A year of a company in virtual time: how long `allot simulate replay` needs for it, and for what.
+
+    python -m benchmarks.replay [--days 365] [--workloads 500000] [--json] [--profile]
+
+1,000 engineers in twenty teams, 1,200 nodes with 3,200 GPUs of three classes, 500,000 workloads in a year from the
+synthetic generator: at noon more is asked for than there is, at night it drains. The goal is a year under two minutes.
+Making the work and replaying it are timed apart; a cycle comes at most once a minute (`--cycle` of the command). What is
+given as seconds is processor time too, because a busy machine tells little by its clock.
+"""
+
+import argparse
+import cProfile
+import gc
+import pstats
+import resource
+from time import perf_counter, process_time
+from typing import Any
+
+import orjson
+
+from benchmarks.measured import keep
+from scheduler.adapters.policy_files import read_policy
+from scheduler.domain.cluster import Node
+from scheduler.domain.policy import Policy
+from scheduler.domain.units import MS_PER_MINUTE, GpuClassName, Instant, NodeName
+from scheduler.simulation.replay.cluster import PRODUCT
+from scheduler.simulation.replay.company import Company
+from scheduler.simulation.replay.engine import Outcome, Replay, Tempo
+from scheduler.simulation.replay.measures import Window
+from scheduler.simulation.replay.report import report
+from scheduler.simulation.replay.submissions import Stream
+from scheduler.simulation.replay.synthetic import synthetic
+
+ENGINEERS = 1000
+TEAMS = 20
+GOAL_SECONDS = 120
+NODES = ((GpuClassName("H100"), 400, 4, 64), (GpuClassName("A100"), 400, 2, 40), (GpuClassName("L40S"), 400, 2, 40))
+"""GPU class, nodes, GPUs of each, nominal GPUs of each team."""
+
+
+def policy() -> Policy:
+    """Twenty pools that lend to each other, rolling sandboxes, urgent work that may preempt."""
+    pools = "".join(
+        f"  team-{team:02}:\n    teams: [team-{team:02}]\n    cohort: all\n    quotas: {{"
+        + ", ".join(f"{name}: {{nominal_gpus: {nominal}}}" for name, _, _, nominal in NODES)
+        + "}\n"
+        for team in range(TEAMS)
+    )
+    projects = "".join(f"  project-{team:02}: {{team: team-{team:02}}}\n" for team in range(TEAMS))
+    return read_policy(
+        "version: 1\nperiod: month\ndefault_priority_class: standard\n"
+        "gpu_classes:\n  H100: {weight_per_mille: 1000, node_selector: {nvidia.com/gpu.product: H100}}\n"
+        "  A100: {weight_per_mille: 600, node_selector: {nvidia.com/gpu.product: A100}}\n"
+        "  L40S: {weight_per_mille: 350, node_selector: {nvidia.com/gpu.product: L40S}}\n"
+        "priority_classes:\n  urgent: {value: 1000, class_factor_per_mille: 1500, preemptible: false}\n"
+        "  sandbox: {value: 800, hold: rolling, slice_minutes: 15, minimum_runtime_minutes: 60}\n"
+        "  standard: {value: 500, minimum_runtime_minutes: 30}\n"
+        "  off-peak: {value: 100, class_factor_per_mille: 500}\n"
+        "tiers:\n  staff: {allowance_gpu_hours: 6000}\n  senior: {allowance_gpu_hours: 3000}\n"
+        "  engineer: {allowance_gpu_hours: 1500}\n  intern: {allowance_gpu_hours: 300, gpus_max: 8}\n"
+        f"projects:\n{projects}cohorts: {{all: {{}}}}\npools:\n{pools}"
+        "limits: {gpus_per_engineer: 64, gpus_per_workload: 64}\n",
+        "benchmark",
+    )
+
+
+def nodes() -> list[Node]:
+    return [
+        Node(
+            NodeName(f"{name.lower()}-{number:04}"), name, gpus, gpus * 16_000, gpus * 131_072, labels={PRODUCT: name}
+        )
+        for name, count, gpus, _ in NODES
+        for number in range(count)
+    ]
+
+
+def measure(days: int, workloads: int) -> tuple[dict[str, Any], Outcome]:
+    """Make the work, replay it, report it."""
+    terms, cluster = policy(), nodes()
+    began = perf_counter(), process_time()
+    stream = synthetic(terms, Company(terms, 1).people(ENGINEERS), cluster, seed=1, days=days, workloads=workloads)
+    made = perf_counter(), process_time()
+    outcome = _replay(terms, cluster, stream)
+    replayed = perf_counter(), process_time()
+    told = report(stream, [outcome])["policies"][0]
+    return {
+        "days": days,
+        "engineers": ENGINEERS,
+        "workloads": len(stream.submissions),
+        "nodes": len(cluster),
+        "gpus": sum(node.gpus for node in cluster),
+        "making_seconds": round(made[0] - began[0], 1),
+        "making_cpu_seconds": round(made[1] - began[1], 1),
+        "replay_seconds": round(replayed[0] - made[0], 1),
+        "replay_cpu_seconds": round(replayed[1] - made[1], 1),
+        "goal_seconds": round(GOAL_SECONDS * workloads / 500_000, 1),
+        "microseconds_per_workload": round((replayed[1] - made[1]) * 1e6 / max(1, len(stream.submissions))),
+        "cycles": outcome.cycles,
+        "utilisation": told["utilisation"]["mean"],
+        "mean_queue": told["queue"]["mean_workloads"],
+        "preemptions": told["preemptions"]["count"],
+        "transactions": outcome.books.transactions,
+        "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }, outcome
+
+
+def _replay(terms: Policy, cluster: list[Node], stream: Stream) -> Outcome:
+    window = Window(stream.submissions[0].at, Instant(stream.submissions[-1].at + 1))
+    gc.freeze()
+    return Replay(terms, cluster, stream, Tempo(cycle_ms=MS_PER_MINUTE), window).run(_nobody_looks)
+
+
+def _nobody_looks(taken_in: int, now: Instant) -> None:
+    """Progress that nobody reads."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--workloads", type=int, help="by default 500,000 a year")
+    parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
+    parser.add_argument("--profile", action="store_true", help="where the time goes; nothing is kept")
+    options = parser.parse_args()
+    workloads = options.workloads or 500_000 * options.days // 365
+    if options.profile:
+        profile = cProfile.Profile()
+        profile.runcall(measure, options.days, workloads)
+        pstats.Stats(profile).sort_stats("tottime").print_stats(40)
+        return
+    measured = measure(options.days, workloads)[0]
+    kept = keep("replay", measured) if options.days == 365 else measured
+    if options.json:
+        print(orjson.dumps(kept).decode())
+        return
+    for name, value in kept.items():
+        print(f"{name:28} {value}")
+
+
+if __name__ == "__main__":
+    main()
