@@ -294,9 +294,18 @@ class Commands:
         return engineer
 
     def _judge(self, spec: WorkloadSpec, owner: Engineer, policy: Policy, now: Instant) -> None:
-        held = (self._world.balances_of.get(h, {}) for h in holders_for(owner.id, owner.team, spec.project))
+        holders = holders_for(owner.id, owner.team, spec.project)
+        held = (self._world.balances_of.get(holder, {}) for holder in holders)
         balances = [balance for balances in held for balance in list(balances.values())]
-        judge(spec, owner, policy, list(self._world.nodes.values()), balances, now)
+        nodes = list(self._world.nodes.values())
+        try:
+            judge(spec, owner, policy, nodes, balances, now)
+        except Exhausted as refusal:
+            if refusal.code is not RefusalCode.ALLOWANCE_SHORT:
+                raise
+            with self._store.reading() as books:  # they keep what the world forgets once it has expired
+                balances = books.allowances.balances(holders=holders)
+            judge(spec, owner, policy, nodes, balances, now)
 
     def _require_room(self, batch: Batch, owner: Engineer, policy: Policy) -> None:
         most = policy.limits.queued_per_engineer

@@ -381,10 +381,9 @@ class World:
                 if gpu.attempt_id is not None and gpu.attempt_id in self.attempts
             )
             self.put_brakes(books.control.pauses(), books.control.stops(Instant(now - STOP_RATE_WINDOW_MS)))
+            latest = books.verdicts.latest([workload.id for workload in unfinished])
+            self.put_verdicts(sorted(latest.values(), key=lambda verdict: verdict.seq))
             for workload in unfinished:
-                verdict = books.verdicts.latest(workload.id)
-                if verdict is not None:
-                    self.put_verdicts([verdict])
                 sandbox = books.control.sandbox(workload.id)
                 if sandbox is not None:
                     self.keys[workload.id] = sandbox.key

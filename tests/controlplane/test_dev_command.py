@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from scheduler.domain.errors import InvalidInput, NotFound
 from scheduler.entrypoints.cli.dev import app
+from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.devcluster import binaries
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
 
@@ -49,7 +50,7 @@ def test_a_cluster_is_started_shown_and_stopped(control_plane: ControlPlane, run
 
 def test_the_status_of_no_cluster_says_how_to_start_one(runner: CliRunner) -> None:
     outcome = runner.invoke(app, ["cluster", "status"])
-    assert outcome.exit_code == 3
+    assert outcome.exit_code == ExitCode.REFUSED
     assert "`allot dev cluster start` starts one" in outcome.stdout
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from scheduler.domain.errors import Refusal, RefusalCode
 from scheduler.domain.units import MS_PER_DAY, Instant, TierName
+from scheduler.lifecycle.grant import expire_due
 from scheduler.lifecycle.world import World
 from tests.lifecycle.build import Company, job_spec
 
@@ -33,6 +34,14 @@ def _after_the_expiry(company: Company) -> None:
     company.submit()
 
 
+def _after_the_expiry_was_booked(company: Company) -> None:
+    company.now = Instant(company.now + 2 * MS_PER_DAY)
+    with company.changing() as batch:
+        assert expire_due(batch) == 1
+    assert company.world.balances == {}
+    company.submit()
+
+
 def _without_hours(company: Company) -> None:
     company.submit("bob")
 
@@ -43,6 +52,7 @@ def _without_hours(company: Company) -> None:
         pytest.param(_too_wide, RefusalCode.GPU_LIMIT, id="more GPUs than the tier may run at once"),
         pytest.param(_without_a_tier, RefusalCode.UNKNOWN_TIER, id="a tier that the policy does not know"),
         pytest.param(_after_the_expiry, RefusalCode.ALLOWANCE_EXPIRED, id="an allowance that has expired"),
+        pytest.param(_after_the_expiry_was_booked, RefusalCode.ALLOWANCE_EXPIRED, id="one whose rest was taken"),
         pytest.param(_without_hours, RefusalCode.ALLOWANCE_SHORT, id="no allowance at all"),
     ],
 )

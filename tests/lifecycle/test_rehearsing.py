@@ -119,8 +119,8 @@ def test_who_would_wait_is_told_so_and_who_would_start_is_told_no_lie(company: C
     waits = company.submit()
     Watcher(company).look()
     with company.store.reading() as books:
-        assert books.verdicts.latest(starts.id) is None
-        told = books.verdicts.latest(waits.id)
+        assert books.verdicts.latest([starts.id]) == {}
+        told = books.verdicts.latest([waits.id]).get(waits.id)
     assert told is not None
     assert told.reason is Reason.ENGINEER_GPU_LIMIT
 

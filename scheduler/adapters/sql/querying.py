@@ -13,7 +13,7 @@ _PIECE = 5_000
 
 
 def rows_by_id(
-    connection: Connection, statement: Select[*tuple[Any, ...]], column: Column[Any], ids: Iterable[str]
+    connection: Connection, statement: Select[*tuple[Any, ...]], column: Column[Any], ids: Iterable[str | int]
 ) -> list[Row[*tuple[Any, ...]]]:
     """The rows of the statement whose column is one of the ids, each id asked for once."""
     rows: list[Row[*tuple[Any, ...]]] = []

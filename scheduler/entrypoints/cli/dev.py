@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
+from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.devcluster import binaries, processes
 from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options, load
 from scheduler.entrypoints.devcluster.cluster import start as start_control_plane
@@ -67,7 +68,7 @@ def status(
     name: Name = "default",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
-    """Say which of its processes run; the exit status is 0 where all do and 3 otherwise."""
+    """Say which of its processes run; the exit status is 0 where all do and 1 otherwise."""
     plane = load(_directory(name))
     running = {process.name: processes.is_alive(process) for process in plane.processes} if plane else {}
     is_running = plane is not None and all(running.values())
@@ -89,7 +90,7 @@ def status(
             typer.echo(f"{program:<26}{'running' if is_alive else 'ended'}")
         typer.echo(f"{plane.server}, simulated nodes, logs in {plane.logs}")
     if not is_running:
-        raise typer.Exit(3)
+        raise typer.Exit(ExitCode.REFUSED)
 
 
 @cluster.command()

@@ -39,7 +39,14 @@ from scheduler.lifecycle.views.shapes import (
 from scheduler.lifecycle.views.statements import LINES_MAX, statement_view
 from scheduler.lifecycle.views.usage import curve_view, decision_view, idle_view, readings, usage_views
 from scheduler.lifecycle.views.usage_shapes import DecisionView
-from scheduler.lifecycle.views.workloads import attempt_views, fresh_view, verdict_view, workload_view
+from scheduler.lifecycle.views.workloads import (
+    attempt_views,
+    fresh_view,
+    unfinished,
+    verdict_view,
+    workload_view,
+    workload_views,
+)
 from scheduler.lifecycle.world import World
 from scheduler.metering.misuse import Misuse
 from scheduler.metering.refusals import RefusedSample
@@ -94,10 +101,14 @@ class Views:
             else:
                 owner = _only_own(caller, owner)
         with self._store.reading() as books:
-            found = books.workloads.page(owner=owner, team=team, states=states, before=cursor, limit=limit + 1)
+            if cursor is None and states is not None and not any(state.is_final for state in states):
+                found = unfinished(self._world, states, owner, team)[: limit + 1]
+            else:
+                found = books.workloads.page(owner=owner, team=team, states=states, before=cursor, limit=limit + 1)
+            views = workload_views(books, self._world, found[:limit], now)
             items = tuple(
-                self._with_readings(caller, w, workload_view(books, self._world, w, now, rank=self._rank(w)), now)
-                for w in found[:limit]
+                self._with_readings(caller, workload, replace(view, rank=self._rank(workload)), now)
+                for workload, view in zip(found, views, strict=False)
             )
         last = found[limit - 1] if len(found) > limit else None
         return WorkloadPage(items, f"{last.submitted_at}|{last.id}" if last is not None else None)
@@ -128,12 +139,14 @@ class Views:
         shows_name = caller.has(*SEES_ALL)
         with self._world.deciding:
             order = self.state.queue(limit=limit) if self._world.policy is not None else []
+        ranks = {workload_id: rank for rank, workload_id in enumerate(order, start=1)}
+        known = [found for workload_id in order if (found := self._world.workloads.get(workload_id)) is not None]
         with self._store.reading() as books:
-            return tuple(
-                workload_view(books, self._world, workload, now, shows_name=shows_name, rank=rank)
-                for rank, workload_id in enumerate(order, start=1)
-                if (workload := self._world.workloads.get(workload_id)) is not None
-            )
+            views = workload_views(books, self._world, known, now)
+        return tuple(
+            replace(view, rank=ranks[workload.id], owner_name=view.owner_name if shows_name else "")
+            for workload, view in zip(known, views, strict=True)
+        )
 
     def verdicts(
         self, caller: Caller, now: Instant, *, after_seq: int = 0, limit: int = 50

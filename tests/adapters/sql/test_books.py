@@ -270,8 +270,9 @@ def test_verdicts_are_numbered_and_listed_the_newest_first(store: SqlStore) -> N
         assert [v.seq for v in books.verdicts.recent()] == [3, 2, 1]
         assert [v.seq for v in books.verdicts.recent(after_seq=1, limit=1)] == [3]
         assert books.verdicts.of_workload(WORKLOAD.id) == [replace(VERDICT, seq=3, at=Instant(10)), VERDICT]
-        assert books.verdicts.latest(other) == replace(VERDICT, seq=2, workload_id=other)
-        assert books.verdicts.latest(WorkloadId("w-9")) is None
+        newest = {seen.workload_id: seen for seen in reversed(books.verdicts.recent())}
+        assert newest[other] == replace(VERDICT, seq=2, workload_id=other)
+        assert books.verdicts.latest([other, VERDICT.workload_id, WorkloadId("w-9")]) == newest
 
 
 def test_a_person_is_found_by_id_and_subject(store: SqlStore) -> None:

@@ -58,12 +58,14 @@ class SqlAttempts:
 
     def of_workload(self, workload_id: WorkloadId) -> list[Attempt]:
         """In the order of their numbers."""
-        statement = (
-            select(*_ATTEMPT.columns)
-            .where(attempts.c.workload_id == workload_id)
-            .order_by(attempts.c.number, attempts.c.id)
-        )
-        return _ATTEMPT.read_all(self.connection.execute(statement))
+        return self.of_workloads([workload_id])[workload_id]
+
+    def of_workloads(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, list[Attempt]]:
+        found: dict[WorkloadId, list[Attempt]] = {workload_id: [] for workload_id in ids}
+        statement = select(*_ATTEMPT.columns).order_by(attempts.c.number, attempts.c.id)
+        for attempt in _ATTEMPT.read_all(rows_by_id(self.connection, statement, attempts.c.workload_id, ids)):
+            found[attempt.workload_id].append(attempt)
+        return found
 
     def many(self, ids: Sequence[AttemptId]) -> Mapping[AttemptId, Attempt]:
         rows = rows_by_id(self.connection, select(*_ATTEMPT.columns), attempts.c.id, ids)

@@ -1,12 +1,12 @@
 """Verdicts in SQL: added, never changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from scheduler.adapters.sql.codec import RowCodec
-from scheduler.adapters.sql.querying import insert_all, next_number
+from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id
 from scheduler.adapters.sql.tables.verdicts import verdicts
 from scheduler.domain.records import RecordedVerdict
 from scheduler.domain.units import WorkloadId
@@ -28,9 +28,13 @@ class SqlVerdicts:
         rows = [_VERDICT.write(verdict) | {"seq": first + place} for place, verdict in enumerate(added)]
         insert_all(self.connection, verdicts, rows)
 
-    def latest(self, workload_id: WorkloadId) -> RecordedVerdict | None:
-        found = self.of_workload(workload_id, limit=1)
-        return found[0] if found else None
+    def latest(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, RecordedVerdict]:
+        newest = select(func.max(verdicts.c.seq)).group_by(verdicts.c.workload_id)
+        seqs = [row[0] for row in rows_by_id(self.connection, newest, verdicts.c.workload_id, ids)]
+        statement = select(*_VERDICT.columns)
+        return {
+            v.workload_id: v for v in _VERDICT.read_all(rows_by_id(self.connection, statement, verdicts.c.seq, seqs))
+        }
 
     def of_workload(self, workload_id: WorkloadId, limit: int = 50) -> list[RecordedVerdict]:
         """Newest first."""
