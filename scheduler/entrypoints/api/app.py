@@ -1,5 +1,8 @@
 """The HTTP application: routes, problems, metrics and pages around one service."""
 
+import time
+from collections.abc import Callable
+
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
@@ -53,8 +56,11 @@ one decimal (`…_hours`). Every error is an `application/problem+json` with a s
 """
 
 
-def create_app(service: Service) -> FastAPI:
-    """The application that serves `service`; starting and closing the service is its owner's business."""
+def create_app(service: Service, elapsed: Callable[[], float] = time.monotonic) -> FastAPI:
+    """The application that serves `service`; starting and closing the service is its owner's business.
+
+    `elapsed` counts seconds of real time.
+    """
     app = FastAPI(
         title="allot",
         version=installed_version(),
@@ -64,7 +70,7 @@ def create_app(service: Service) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    app.state.callers = Callers(service.store)
+    app.state.callers = Callers(service.store, elapsed)
     app.state.metrics = CollectorRegistry()
     app.state.metrics.register(ServiceCollector(service))
     problems.install(app)

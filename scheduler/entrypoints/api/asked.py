@@ -81,7 +81,7 @@ async def signed(request: Request) -> Asked:
     token_hash = token_hash_of(request)
     if token_hash is None:
         raise unauthenticated()
-    caller = callers.remembered(token_hash, now) or await run_in_threadpool(callers.find, token_hash, now)
+    caller = callers.remembered(token_hash) or await run_in_threadpool(callers.find, token_hash, now)
     if caller is None:
         raise unauthenticated()
     return Asked(service, caller, now, request_id_of(request), request.url.path)

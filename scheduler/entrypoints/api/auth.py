@@ -8,6 +8,7 @@ missing, unknown, expired or revoked is answered in the same words.
 import hashlib
 import re
 import secrets
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -20,7 +21,7 @@ from scheduler.ports import Store
 SESSION_COOKIE = "allot_session"
 """Set by the sign-in page: HttpOnly, SameSite=Strict."""
 
-REMEMBERED_MS = 2_000
+REMEMBERED_SECONDS = 2.0
 REMEMBERED_MAX = 10_000
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,512}")
@@ -40,17 +41,19 @@ def hash_of(token: str) -> str:
 class Callers:
     """Who stands behind a token, remembered for a moment: the store is not asked for each request of a busy client.
 
-    A token that was revoked, or whose person changed, works on for that moment and no longer.
+    A token that was revoked, or whose person changed, works on for that moment and no longer. The moment is one of real
+    time, which `elapsed` counts in seconds: simulated time runs sixty times as fast.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, elapsed: Callable[[], float]) -> None:
         self._store = store
-        self._known: dict[str, tuple[Instant, Caller]] = {}
+        self._elapsed = elapsed
+        self._known: dict[str, tuple[float, Caller]] = {}
 
-    def remembered(self, token_hash: str, now: Instant) -> Caller | None:
+    def remembered(self, token_hash: str) -> Caller | None:
         """The caller, where the store said so a moment ago."""
         known = self._known.get(token_hash)
-        return known[1] if known is not None and 0 <= now - known[0] < REMEMBERED_MS else None
+        return known[1] if known is not None and self._elapsed() - known[0] < REMEMBERED_SECONDS else None
 
     def find(self, token_hash: str, now: Instant) -> Caller | None:
         """The caller, as the store has it now."""
@@ -59,7 +62,7 @@ class Callers:
         if caller is not None:
             if len(self._known) >= REMEMBERED_MAX:
                 self._known.clear()
-            self._known[token_hash] = (now, caller)
+            self._known[token_hash] = (self._elapsed(), caller)
         return caller
 
 

@@ -22,7 +22,7 @@ def service() -> Iterator[Service]:
 @pytest.fixture
 async def as_(service: Service) -> AsyncIterator[Client]:
     """A client with somebody's token: `as_("ada")`; `as_(None)` for one without."""
-    app = create_app(service)
+    app = create_app(service, elapsed=lambda: service.clock.now() / 1000)
     opened: list[httpx.AsyncClient] = []
 
     def client(subject: str | None) -> httpx.AsyncClient:

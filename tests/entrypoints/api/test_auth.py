@@ -3,7 +3,7 @@
 import pytest
 
 from scheduler.domain.units import Instant
-from scheduler.entrypoints.api.auth import REMEMBERED_MS, SESSION_COOKIE, hash_of, new_token
+from scheduler.entrypoints.api.auth import REMEMBERED_SECONDS, SESSION_COOKIE, hash_of, new_token
 from scheduler.entrypoints.service import Service
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.test_workloads import JOB
@@ -61,7 +61,7 @@ async def test_a_token_that_expired_is_answered_like_an_unknown_one(as_: Client,
     service.commands.issue_token(SYSTEM, "ada", roles, hash_of(token), now=NOON, expires_at=expires_at)
     headers = {"Authorization": f"Bearer {token}"}
     assert (await as_(None).get("/v1/me", headers=headers)).status_code == 200
-    service.clock.at = Instant(NOON + REMEMBERED_MS)  # type: ignore[attr-defined]  # the test's own clock
+    service.clock.at = Instant(NOON + int(REMEMBERED_SECONDS * 1000))  # type: ignore[attr-defined]  # the test's own clock
     expired = (await as_(None).get("/v1/me", headers=headers)).json()
     unknown = (await as_(None).get("/v1/me", headers={"Authorization": f"Bearer {new_token()}"})).json()
     assert {**expired, "request_id": ""} == {**unknown, "request_id": ""}
@@ -130,5 +130,5 @@ async def test_a_revoked_token_is_good_for_no_more_than_a_moment(as_: Client, se
     assert (await ada.get("/v1/me")).status_code == 200
     with service.store.writing() as books:
         books.people.revoke_token(hash_of(token_of("ada")))
-    service.clock.at = Instant(NOON + REMEMBERED_MS)  # type: ignore[attr-defined]  # the test's own clock
+    service.clock.at = Instant(NOON + int(REMEMBERED_SECONDS * 1000))  # type: ignore[attr-defined]  # the test's own clock
     assert (await ada.get("/v1/me")).status_code == 401
