@@ -163,6 +163,9 @@ class Index:
         """Whether what was submitted then had, at that instant, waited longer than the pool lets anything wait."""
         return pool is not None and ages_at(submitted_at, pool.ageing_ms) <= at
 
+    def is_aged_now(self, workload: Workload) -> bool:
+        return self.is_aged(self.policy.pool_of_team.get(workload.team), workload.submitted_at, self.now)
+
     def over_guard(self, line: Line, gpu_class: GpuClassName) -> OverGuard | None:
         """The spend guard that a start of the line on that class would exceed."""
         if not self.spending.guards or line.priority_class is None:
@@ -317,9 +320,7 @@ class Index:
             self._begin_times.set(workload.not_before, workload_id)
             self.unheard.add(workload_id)
         else:
-            pool = self.policy.pool_of_team.get(workload.team)
-            is_aged = self.is_aged(pool, workload.submitted_at, self.now)
-            line, is_new = self.lines.add(workload, is_aged=is_aged)
+            line, is_new = self.lines.add(workload, is_aged=self.is_aged_now(workload))
             if is_new:
                 self.dirty_lines[line] = None
             else:

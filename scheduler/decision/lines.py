@@ -86,13 +86,21 @@ class LineIndex:
     def crossing_team_limit(self, team: TeamName, limit: int | None, before: int, after: int) -> Iterator[Line]:
         return _crossing(self._by_team.get(team, ()), limit, before, after)
 
-    def _new_line(self, key: Hashable, workload: Workload, *, is_aged: bool) -> Line:
+    def detached(self, workload: Workload, *, is_aged: bool) -> Line:
+        """The line that a workload would stand in if it stood alone. Nobody finds it here."""
+        owed = (workload.owner, workload.team, workload.spec.project)
+        party = self._parties.get(owed) or Party(workload.owner, workload.team, holders_for(*owed))
+        line = self._made((), party, workload, is_aged=is_aged)
+        line.members.append((workload.submitted_at, workload.id))
+        return line
+
+    def _made(self, key: Hashable, party: Party, workload: Workload, *, is_aged: bool) -> Line:
         spec = workload.spec
         pool = self._policy.pool_of_team.get(workload.team)
         priority_class = self._policy.priority_classes.get(spec.priority_class)
-        line = Line(
+        return Line(
             key,
-            self._party(workload),
+            party,
             spec,
             self._shapes.setdefault((spec.pod, spec.nodes_with), Shape(spec.pod, spec.nodes_with)),
             pool,
@@ -102,10 +110,14 @@ class LineIndex:
             is_aged=is_aged,
             importance=self._policy.importance(spec.project),
         )
+
+    def _new_line(self, key: Hashable, workload: Workload, *, is_aged: bool) -> Line:
+        line = self._made(key, self._party(workload), workload, is_aged=is_aged)
+        pool = line.pool
         _enter(line.party.lines, line.gpus, line)
         if pool is not None:
             _enter(self._by_pool, pool.name, line)
-        _enter(self.by_shape, (line.shape, spec.pods), line)
+        _enter(self.by_shape, (line.shape, line.spec.pods), line)
         return line
 
     def _forget_line(self, line: Line) -> None:

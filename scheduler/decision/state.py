@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import merge
 
+from scheduler.decision.forecast import Forecast, forecast
 from scheduler.decision.index import Index
 from scheduler.decision.plan import Verdict
 from scheduler.decision.queue import Line, OrderKey
@@ -16,6 +17,7 @@ from scheduler.decision.telling import Teller
 from scheduler.domain.policy import Order
 from scheduler.domain.units import Instant, PerMille, PoolName, PriorityClassName, WorkloadId
 from scheduler.domain.usage import ages_at
+from scheduler.domain.workloads import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,10 @@ class State:
             is_aged=line is not None and line.is_aged,
             ages_at=ages_at(workload.submitted_at, pool.ageing_ms) if pool is not None else None,
         )
+
+    def forecast(self, workload: Workload, usual: PerMille) -> Forecast | None:
+        """Whether and when it would start, queued or not; None before the first decision."""
+        return forecast(self._index, workload, usual) if self._index is not None else None
 
     def _rank(self, line: Line, workload_id: WorkloadId, submitted_at: Instant) -> int:
         """1 and those ahead in the pool: line by line, without looking at every workload."""

@@ -25,7 +25,7 @@ def judge_line(index: Index, line: Line) -> None:
     line.ruling, line.paid, line.costs = None, None, ()
     if line.members:
         line.standing = index.standing(line)
-        key = _lane_key(index, line)
+        key = lane_key(index, line)
         if key is not None:
             index.dirty_lanes[index.lanes.join(line, key)] = None
 
@@ -49,18 +49,20 @@ def move_line(index: Index, line: Line, lane: Lane | None) -> None:
 def judge_lane(index: Index, lane: Lane, first: OrderKey) -> bool:
     """Whether quota and room would let a workload of the lane start now. If not, the lane has the reason why, and
     waits from `first` on."""
-    key = lane.key
+    lane.reason, lacks_room = lane_lacks(index, lane.key, lane.gpus)
+    index.lanes.set_blocked(lane, lacks_room if lane.key.is_funded else None, first)
+    return lane.reason is None
+
+
+def lane_lacks(index: Index, key: LaneKey, gpus: int) -> tuple[Reason | None, GpuClassName | None]:
+    """What keeps a workload of such a lane from starting now, and the class whose room it lacks; None: nothing."""
     lacks_room: GpuClassName | None = None
     for gpu_class in key.gpu_classes:
-        if not key.is_funded or index.quotas.free(key.pool, gpu_class) >= lane.gpus:
+        if not key.is_funded or index.quotas.free(key.pool, gpu_class) >= gpus:
             if index.capacity.table(gpu_class).total(key.shape) >= key.pods:
-                lane.reason = None
-                index.lanes.set_blocked(lane, None)
-                return True
+                return None, None
             lacks_room = lacks_room or gpu_class
-    lane.reason = Reason.QUOTA if lacks_room is None else Reason.RESOURCES
-    index.lanes.set_blocked(lane, lacks_room if key.is_funded else None, first)
-    return False
+    return (Reason.QUOTA if lacks_room is None else Reason.RESOURCES), lacks_room
 
 
 def lane_ruling(index: Index, lane: Lane) -> Ruling | None:
@@ -134,7 +136,7 @@ def may_run_unfunded(index: Index, line: Line, booked: Booked) -> bool:
     return used + line.gpus <= index.policy.limits.unfunded_gpus_per_engineer
 
 
-def _lane_key(index: Index, line: Line) -> LaneKey | None:
+def lane_key(index: Index, line: Line) -> LaneKey | None:
     """The lane it belongs to. Where its owner cannot have it, `line.ruling` says why, the most lasting obstacle
     first, and only what may run without hours has a lane even so."""
     pool, spec = line.pool, line.spec
@@ -159,6 +161,11 @@ def _lane_key(index: Index, line: Line) -> LaneKey | None:
     if not may_run_unfunded(index, line, NOTHING_BOOKED):
         return None
     return LaneKey(pool.name, line.priority, tuple(allowed), line.shape, spec.pods, is_funded=False)
+
+
+def aside_ruling(line: Line) -> Ruling:
+    assert line.ruling is not None, "who stands in no lane was told why"
+    return line.ruling
 
 
 def lacks_hours(index: Index, line: Line) -> Ruling:

@@ -110,7 +110,7 @@ class Walk:
         heads: list[tuple[CrossKey, PoolName]] = []
         for name, waiting in pools.items():
             heapify(waiting)
-            heads.append((self._cross_key(*waiting[0]), name))
+            heads.append((self.cross_key(*waiting[0]), name))
         heapify(heads)
         while heads:
             _, name = heappop(heads)
@@ -123,7 +123,7 @@ class Walk:
             if following is not None:
                 heappush(waiting, (following[0], lane))
             if waiting:
-                heappush(heads, (self._cross_key(*waiting[0]), name))
+                heappush(heads, (self.cross_key(*waiting[0]), name))
 
     def _placing(self, line: Line, position: int) -> OrderKey:
         """Its place, behind what its owner starts in this cycle: a burst of submissions gains nothing."""
@@ -144,7 +144,7 @@ class Walk:
             before = self._entered[seat].gpus if seat in self._entered else 0
             self._entered[seat] = Entered(index.standings.place_after_bookings(*seat), before + line.gpus)
 
-    def _cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
+    def cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
         priority, _, submitted_at, workload_id = place
         gpu_class = lane.key.gpu_classes[0]
         borrows = self.index.quotas.over_nominal(lane.key.pool, gpu_class, lane.gpus) > 0
@@ -165,7 +165,7 @@ class Walk:
                 heappush(users, (self.index.now, line.order_key(position + 1), position + 1, line, lane))
 
     def _start_unfunded(self, lane: Lane, line: Line, workload_id: WorkloadId) -> bool:
-        room = self._find_room(lane, line)
+        room = self.find_room(lane, line)
         if not isinstance(room, Room) or self.index.lanes.is_wanted(room.gpu_class):
             return False
         if over_limit(self.index, line, self.booked) or over_guard(self.index, line, room.gpu_class):
@@ -181,7 +181,7 @@ class Walk:
         entry = cursor.peek()
         assert entry is not None, "a lane is walked as long as somebody stands in it"
         place, _, line = entry
-        wish: Room | Shadow | Found | None = self._find_room(lane, line)
+        wish: Room | Shadow | Found | None = self.find_room(lane, line)
         if isinstance(wish, Shadow):
             line.ruling = evidence.priority(wish.workload_id, wish.line, line)
             self.withheld.append(line)
@@ -210,7 +210,7 @@ class Walk:
         cursor.advance()
         return True
 
-    def _find_room(self, lane: Lane, line: Line) -> Room | Shadow | None:
+    def find_room(self, lane: Lane, line: Line) -> Room | Shadow | None:
         """The first GPU class with quota and room, and where there; the shadow, where somebody ahead has it kept."""
         key, index = lane.key, self.index
         withheld: Shadow | None = None

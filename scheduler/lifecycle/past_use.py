@@ -3,19 +3,23 @@
 It is not stored: it follows from the attempts, and is counted anew at the start.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.guards import PastSpend
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import MS_PER_DAY, EngineerId
+from scheduler.domain.units import MS_PER_DAY, EngineerId, PerMille
 from scheduler.domain.usage import NO_USE, DecayedUse
 from scheduler.domain.workloads import Attempt
 from scheduler.lifecycle.pending import Pending
 
 HALF_LIVES = 10
 """How far back fair share remembers: what is older would count a thousandth."""
+REMEMBERED, ENOUGH = 500, 20
+ASSUMED = PerMille(600)
+"""Of its time limit an attempt uses so much as long as too few have ended to know."""
 GUARDED_MS = 3 * MS_PER_DAY
 """No window of a guard is longer."""
 
@@ -26,11 +30,22 @@ class PastUse:
 
     usage: dict[EngineerId, DecayedUse] = field(default_factory=dict)
     spent: dict[Holder, PastSpend] = field(default_factory=dict)
+    shares: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """Of the time limits of the last attempts that ended, the part that was used, in per mille."""
+
+    @property
+    def usual_share(self) -> PerMille:
+        """What part of its time limit an attempt usually uses: the median, once enough have ended to tell."""
+        shares = sorted(self.shares)
+        return PerMille(shares[len(shares) // 2]) if len(shares) >= ENOUGH else ASSUMED
 
     def count(self, ended: Iterable[Attempt], policy: Policy, pending: Pending) -> None:
         """Add attempts that have ended, in the order of their ends."""
         kinds = sorted({guard.window for guard in policy.spend_guards})
         for attempt in ended:
+            if attempt.started_at is not None and attempt.ended_at is not None and attempt.time_limit_ms:
+                ran = 1000 * max(0, attempt.ended_at - attempt.started_at) // attempt.time_limit_ms
+                self.shares.append(min(1000, ran))
             if policy.looks_back:
                 use = self.usage.get(attempt.owner, NO_USE).and_of(attempt, policy.fair_share.half_life_ms)
                 self.usage[attempt.owner] = pending.usage[attempt.owner] = use

@@ -24,6 +24,7 @@ from scheduler.entrypoints.api.routes import (
     people,
     policies,
     prices,
+    quotes,
     sandboxes,
     tokens,
     workloads,
@@ -33,6 +34,7 @@ from scheduler.entrypoints.web import routes as pages
 
 _ROUTERS = (
     workloads.router,
+    quotes.router,
     sandboxes.router,
     allowances.router,
     finance.router,

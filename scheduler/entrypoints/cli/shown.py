@@ -14,6 +14,7 @@ from scheduler.entrypoints.cli.output import (
     print_text,
     since,
 )
+from scheduler.entrypoints.cli.shown_quotes import show_quote
 from scheduler.entrypoints.web.formatting import DASH, counted, duration, multiplied_per_mille
 
 _FINAL = {"completed", "cancelled"}
@@ -75,6 +76,9 @@ def show_explanation(found: dict[str, Any], api: Api) -> None:
         print_text("\nOrder", style="bold")
         columns = (Column("FACTOR"), Column("VALUE", width_max=24), Column("MEANING", width_max=40))
         print_table(columns, [(f["name"], f["value"], f["meaning"]) for f in found["factors"]])
+    if found["forecast"]:
+        print_text("\nForecast", style="bold")
+        show_quote(found["forecast"])
     if found["payers"]:
         print_text("\nWho pays, in this order", style="bold")
         for payer in found["payers"]:

@@ -13,10 +13,11 @@ from scheduler.domain.periods import Period, PeriodLength, period_at, period_nam
 from scheduler.domain.policy import Policy
 from scheduler.domain.records import AuditEvent, PolicyVersion, PriceBookVersion
 from scheduler.domain.units import MS_PER_DAY, EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
-from scheduler.domain.workloads import Workload, WorkloadState
+from scheduler.domain.workloads import Workload, WorkloadSpec, WorkloadState
 from scheduler.finance.hour_cost import HourCost
 from scheduler.finance.price_book import PriceBook
 from scheduler.lifecycle.export_focus import FocusExport, focus_export
+from scheduler.lifecycle.submit import judge, with_defaults
 from scheduler.lifecycle.views.agents import AgentView, agent_views
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
 from scheduler.lifecycle.views.cluster import cluster_view
@@ -25,6 +26,8 @@ from scheduler.lifecycle.views.factors import order_factors
 from scheduler.lifecycle.views.months import month_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
 from scheduler.lifecycle.views.prices import hour_cost_view
+from scheduler.lifecycle.views.quote_shapes import QuoteView
+from scheduler.lifecycle.views.quotes import quote_view, quote_view_of
 from scheduler.lifecycle.views.shapes import (
     BalanceView,
     ClusterView,
@@ -76,6 +79,17 @@ class Views:
             workload = self._seen(books, caller, workload_id)
             view = workload_view(books, self._world, workload, now, rank=self._rank(workload))
             return self._with_readings(caller, workload, view, now)
+
+    def quote(self, caller: Caller, spec: WorkloadSpec, now: Instant, owner: EngineerId | None = None) -> QuoteView:
+        """What would become of it, were it submitted now; refused where it would be. Their pay data, so their own."""
+        engineer = self._engineer(caller, owner)
+        policy = self._world.require_policy()
+        # What runs in it is not what is asked: a quote needs no image.
+        filled = with_defaults(replace(spec, image=spec.image or policy.images[0]), policy)
+        holders = set(holders_for(engineer.id, engineer.team, filled.project))
+        balances = [b for b in list(self._world.balances.values()) if b.allowance.holder in holders]
+        judge(filled, engineer, policy, list(self._world.nodes.values()), balances, now)
+        return quote_view(self._world, self.state, engineer, filled, now)
 
     def submitted(self, caller: Caller, workload: Workload, now: Instant) -> WorkloadView:
         """The answer to a submission: read from the books only where it answers an earlier one again."""
@@ -131,6 +145,7 @@ class Views:
                 payers=self._payers(books, workload, now) if self._may_see_money(caller, workload.owner) else (),
                 usage=usage_views(books, self._world, attempts),
                 curve=curve_view(books, last, now) if last is not None else (),
+                forecast=self._forecast(caller, workload, now),
                 idle=idle_view(books, self._world, workload, last, now) if sees_use else None,
             )
 
@@ -346,6 +361,12 @@ class Views:
     def _rank(self, workload: Workload) -> int | None:
         explanation = self._explanation(workload)
         return explanation.rank or None if explanation is not None else None
+
+    def _forecast(self, caller: Caller, workload: Workload, now: Instant) -> QuoteView | None:
+        if workload.state is not WorkloadState.QUEUED or not self._may_see_money(caller, workload.owner):
+            return None
+        known = self._world.policy is not None and workload.spec.priority_class in self._world.policy.priority_classes
+        return quote_view_of(self._world, self.state, workload, now) if known else None
 
     def _explanation(self, workload: Workload) -> Explanation | None:
         if workload.state is not WorkloadState.QUEUED or self._world.policy is None:

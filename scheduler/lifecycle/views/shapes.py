@@ -12,6 +12,7 @@ from scheduler.domain.money import decimal_text
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import Instant
 from scheduler.lifecycle.observed_only import Observed
+from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.usage_shapes import IdleView, UsageView
 
 
@@ -122,6 +123,8 @@ class ExplainView:
     attempts: tuple[AttemptView, ...]
     payers: tuple[str, ...]
     """The allowances that may pay for it, in funding order, as phrases."""
+    forecast: QuoteView | None = None
+    """Of what waits, for who may see its owner's balance."""
     usage: tuple[UsageView, ...] = ()
     curve: tuple[CurvePoint, ...] = ()
     """Of the live or last attempt."""

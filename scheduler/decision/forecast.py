@@ -1,0 +1,212 @@
+"""Forecast: whether a workload would start now, and if not, between when and when. Nothing is changed by asking.
+
+The band comes from replaying, twice, what is ahead of it: once with every time limit used to the full, once with the
+share of it that is usual. It knows no arrivals, and no preemption of what it waits for: it is a forecast, no promise.
+"""
+
+from dataclasses import dataclass
+from heapq import heappop, heappush, merge
+
+from scheduler.decision import evidence
+from scheduler.decision.backfill import Shadow
+from scheduler.decision.booked import Booked
+from scheduler.decision.fit_table import IntArray, amounts
+from scheduler.decision.index import Index
+from scheduler.decision.preemption import Outlook, find_victims
+from scheduler.decision.queue import Lane, LaneKey, Line, OrderKey, Ruling
+from scheduler.decision.triage import aside_ruling, lane_key, lane_lacks, lane_ruling
+from scheduler.decision.walk import Room, Walk
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, PerMille
+from scheduler.domain.workloads import Workload
+
+_Freed = list[tuple[int, tuple[int, ...]]]
+"""(node, what becomes free there), for each node."""
+_End = tuple[int, int, str, int, _Freed]
+"""When, a number that tells equals apart, the root of the pool, GPUs of its quota, and what is freed."""
+
+AHEAD_MAX = 300
+"""How many of those ahead are replayed one by one; behind more than that, no band is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would be said of it now. `starts` is a band of instants; None where nothing that is known lets it start.
+
+    `latest_limit_ms` is the longest time limit with which it would start now beside whoever has room kept free.
+    """
+
+    ruling: Ruling
+    gpu_class: GpuClassName
+    starts: tuple[Instant, Instant] | None
+    victims: int = 0
+    latest_limit_ms: int | None = None
+
+    @property
+    def starts_now(self) -> bool:
+        return self.ruling.reason is Reason.LAUNCHING
+
+    @classmethod
+    def unknown(cls, workload: Workload) -> "Forecast":
+        """Before the first decision."""
+        return cls(Ruling(Reason.SUBMITTED), workload.spec.gpu_classes[0], None)
+
+
+def forecast(index: Index, workload: Workload, usual: PerMille) -> Forecast:
+    """Of a workload that is queued, or that is only asked about. `usual` is the share of time limits that is used."""
+    line = index.lines.detached(workload, is_aged=index.is_aged_now(workload))
+    line.standing = index.standing(line)
+    key = lane_key(index, line)
+    if key is None:
+        return Forecast(aside_ruling(line), line.spec.gpu_classes[0], None)
+    lane = Lane(key, gpus=line.gpus)
+    walk = Walk(index)
+    _keep_room(index, walk, lane, line)
+    found = walk.find_room(lane, line)
+    now = index.now
+    if isinstance(found, Room):
+        launching = evidence.launching(line.spec, found.gpu_class, found.placement)
+        return Forecast(launching, found.gpu_class, (now, now))
+    if found is None and key.is_funded and Outlook(index).is_hopeful(lane):
+        victims = find_victims(index, Booked(), lane, line, workload.submitted_at)
+        if victims is not None:
+            grace = max(attempt.grace_seconds for attempt in victims.attempts) * MS_PER_SECOND
+            said = evidence.awaiting_preemption(line.spec, victims.gpu_class, len(victims.victims))
+            return Forecast(said, victims.gpu_class, (now, Instant(now + grace)), len(victims.victims))
+    if isinstance(found, Shadow):
+        ruling = evidence.priority(found.workload_id, found.line, line)
+        longest = found.at - now - line.spec.grace_seconds * MS_PER_SECOND
+    else:
+        lane.reason, lane.blocked_class = lane_lacks(index, key, lane.gpus)
+        ruling, longest = lane_ruling(index, lane) or Ruling(Reason.RESOURCES), 0
+    return Forecast(
+        ruling, key.gpu_classes[0], _band(index, lane, line, usual), latest_limit_ms=max(0, longest) or None
+    )
+
+
+def _keep_room(index: Index, walk: Walk, lane: Lane, line: Line) -> None:
+    """Of those who wait for room, whoever is before it has it kept free."""
+    mine = walk.cross_key(line.order_key(), lane)
+    for gpu_class in lane.key.gpu_classes:
+        waiting = []
+        for pool, _ in index.lanes.ranks(gpu_class):
+            other = index.lanes.first_waiting((pool, gpu_class))
+            if other is not None and other.first_waiting is not None:
+                waiting.append((walk.cross_key(other.first_waiting, other), other.first_waiting[3], other))
+        for place, workload_id, other in sorted(waiting, key=lambda entry: entry[0])[:1]:
+            first = index.lines.line_of(workload_id)
+            if place < mine and first is not None and workload_id != line.members[0][1]:
+                walk.backfill.wait(other, first, workload_id, gpu_class)
+
+
+def _band(index: Index, lane: Lane, line: Line, usual: PerMille) -> tuple[Instant, Instant] | None:
+    """The earlier of what is usual and the later of what the time limits say, over the GPU classes that it may use."""
+    bands = []
+    for gpu_class in lane.key.gpu_classes:
+        ahead = _ahead_of(index, line, gpu_class)
+        if len(ahead) > AHEAD_MAX:
+            continue
+        early = _Replay(index, gpu_class, usual).start_of(ahead, lane.key)
+        late = _Replay(index, gpu_class, PerMille(1000)).start_of(ahead, lane.key)
+        if early is not None and late is not None:
+            bands.append((min(early, late), max(early, late)))
+    return min(bands, default=None)
+
+
+def _ahead_of(index: Index, line: Line, gpu_class: GpuClassName) -> list[tuple[OrderKey, Line]]:
+    """Those who are served before it and may take the same GPUs, in order."""
+    mine = line.order_key()
+    me = line.members[0][1]
+    rivals = [
+        [(other.order_key(position), other) for position in range(min(len(other.members), AHEAD_MAX + 1))]
+        for other in index.lines.all()
+        if other.ruling is None and other.lane is not None and gpu_class in other.lane.key.gpu_classes
+    ]
+    ahead = []
+    for place, other in merge(*rivals, key=lambda entry: entry[0]):
+        is_before = place < mine if other.pool == line.pool else (place[0], place[2]) < (mine[0], mine[2])
+        if is_before and place[3] != me:
+            ahead.append((place, other))
+            if len(ahead) > AHEAD_MAX:
+                break
+    return ahead
+
+
+class _Replay:
+    """One GPU class as it empties: what runs ends, what is ahead starts in order, each as early as it fits."""
+
+    def __init__(self, index: Index, gpu_class: GpuClassName, share: PerMille) -> None:
+        self._now = index.now
+        self._share = share
+        self._table = index.capacity.table(gpu_class)
+        self._room: IntArray = self._table.coming().copy()
+        self._quotas = index.quotas
+        self._free: dict[str, int] = {}
+        self._gpu_class = gpu_class
+        self._pushed = 0
+        self._ends: list[_End] = []
+        for attempt in index.running.attempts.values():
+            if attempt.gpu_class == gpu_class and attempt.stopping_since is None:
+                since = attempt.started_at if attempt.started_at is not None else attempt.launched_at
+                left = max(0, since + attempt.time_limit_ms - self._now)
+                freed = [
+                    (self._table.index[name], tuple(pods * each for each in amounts(attempt.pod)))
+                    for name, pods in attempt.placement.pods_by_node
+                    if name in self._table.index
+                ]
+                root = index.quotas.root_of.get(attempt.pool, "") if attempt.is_funded else ""
+                self._push(self._now + left * share // 1000, root, attempt.gpus, freed)
+
+    def start_of(self, ahead: list[tuple[OrderKey, Line]], key: LaneKey) -> Instant | None:
+        """When the workload of that lane starts, once those ahead have."""
+        at: int = self._now
+        for _, line in ahead:
+            if line.lane is not None:
+                started = self._start(at, line.lane.key, line.spec.time_limit_ms)
+                at = started if started is not None else at
+        started = self._start(at, key, 0)
+        return Instant(started) if started is not None else None
+
+    def _start(self, at: int, key: LaneKey, time_limit_ms: int) -> int | None:
+        """Take the earliest room from `at` on; None where what is known to end makes none."""
+        table, row, gpus = self._table, self._table.row(key.shape), key.pods * key.shape.pod.gpus
+        root = self._quotas.root_of.get(key.pool, "") if key.is_funded else ""
+        self._free.setdefault(root, self._quotas.available(key.pool, self._gpu_class) if root else gpus)
+        counts = table.counts_if(row, self._room)
+        total = int(counts.sum())
+        ended: list[_End] = []
+        while total < key.pods or (root and self._free[root] < gpus):
+            if not self._ends:
+                for entry in ended:  # it never starts: nobody behind it is to gain from what it looked at
+                    self._take(entry[4], -1)
+                    self._free[entry[2]] = self._free.get(entry[2], 0) - entry[3]
+                    heappush(self._ends, entry)
+                return None
+            entry = heappop(self._ends)
+            ended.append(entry)
+            at = max(at, entry[0])
+            self._free[entry[2]] = self._free.get(entry[2], 0) + entry[3]
+            self._take(entry[4], 1)
+            for position, _ in entry[4]:
+                fresh = table.pods_at(row, position, self._room)
+                total += fresh - int(counts[position])
+                counts[position] = fresh
+        placement = table.placement(counts, key.pods)
+        assert placement is not None, "it fits by now"
+        taken = [
+            (table.index[name], tuple(pods * each for each in amounts(key.shape.pod)))
+            for name, pods in placement.pods_by_node
+        ]
+        self._take(taken, -1)
+        self._free[root] -= gpus
+        self._push(at + time_limit_ms * self._share // 1000, root, gpus, taken)
+        return at
+
+    def _push(self, at: int, root: str, gpus: int, freed: _Freed) -> None:
+        self._pushed += 1
+        heappush(self._ends, (at, self._pushed, root, gpus, freed))
+
+    def _take(self, changes: _Freed, sign: int) -> None:
+        for position, changed in changes:
+            for resource in range(3):
+                self._room[resource, position] += sign * changed[resource]

@@ -1,0 +1,29 @@
+"""Quotes: ask before submitting."""
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from scheduler.domain.errors import RefusalCode
+from scheduler.entrypoints.api import answers
+from scheduler.entrypoints.api.asked import Signed
+from scheduler.entrypoints.api.submissions import JobSubmission
+from scheduler.lifecycle.views.quote_shapes import QuoteView
+
+router = APIRouter(prefix="/v1/quotes", tags=["workloads"])
+
+
+@router.post(
+    "",
+    summary="Ask what would become of a job: would it run now, when else, what does it cost, what would be sooner",
+    responses=answers.responds(
+        QuoteView,
+        RefusalCode.INVALID_GPUS,
+        RefusalCode.INVALID_TIME_LIMIT,
+        RefusalCode.UNPLACEABLE,
+        RefusalCode.PRIORITY_CLASS_NOT_ALLOWED,
+        RefusalCode.ALLOWANCE_SHORT,
+    ),
+)
+def quote(asked: Signed, body: JobSubmission) -> Response:
+    owner = asked.engineer(body.owner)
+    return answers.one(asked.service.views.quote(asked.caller, body.spec(), asked.now, owner))

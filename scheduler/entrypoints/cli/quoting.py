@@ -1,0 +1,49 @@
+"""Quote: what would become of a job, before it is submitted."""
+
+from typing import Annotated
+
+import typer
+
+from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.durations import parse_duration
+from scheduler.entrypoints.cli.output import AsJson, print_json, print_simulated
+from scheduler.entrypoints.cli.shown_quotes import show_quote
+from scheduler.entrypoints.cli.workloads import GpuClasses, Owner, PriorityClass, Project, TimeLimit, classes_of
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def quote(
+    *,
+    project: Project,
+    gpu_class: GpuClasses,
+    time: TimeLimit,
+    gpus: Annotated[int, typer.Option("--gpus", "-g", help="GPUs per pod.")] = 1,
+    pods: Annotated[int, typer.Option(help="Pods, all started together.")] = 1,
+    priority_class: PriorityClass = None,
+    cpu: Annotated[int, typer.Option(help="CPU cores per pod.")] = 1,
+    memory: Annotated[int, typer.Option(help="Memory per pod in GiB.")] = 1,
+    owner: Owner = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask what would become of a job: would it run now, what does it cost, when else, and what would be sooner."""
+    body = {
+        "name": "quote",
+        "project": project,
+        "gpu_classes": classes_of(gpu_class),
+        "gpus_per_pod": gpus,
+        "pods": pods,
+        "time_limit_ms": parse_duration(time),
+        "priority_class": priority_class,
+        "cpu_milli": cpu * 1000,
+        "memory_mib": memory * 1024,
+        "owner": owner,
+    }
+    with connect() as api:
+        found = api.post("/v1/quotes", body)
+        if as_json:
+            print_json(found)
+            return
+        show_quote(found)
+        print_simulated(api)

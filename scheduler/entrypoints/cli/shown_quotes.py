@@ -1,0 +1,48 @@
+"""How a quote, and the forecast of what waits, look in a terminal."""
+
+from typing import Any
+
+from scheduler.entrypoints.cli.output import Column, hours_of, moment, print_fields, print_table, print_text
+
+
+def show_quote(found: dict[str, Any]) -> None:
+    """The answer first, then its cost, then what would be sooner."""
+    print_text(_answer(found), style="bold")
+    if not found["starts_now"]:
+        print_text(f"{found['sentence']} {found['next_step']}".strip())
+    print_fields(
+        (
+            ("starts", band(found)),
+            ("charged", f"{hours_of(found, 'asked')} for the whole time limit on {found['gpu_class']}"),
+            ("held at start", hours_of(found, "held")),
+            ("available", hours_of(found, "available")),
+            ("money", money(found, found["currency"])),
+        )
+    )
+    if found["sooner"]:
+        print_text("\nSooner with", style="bold")
+        columns = (Column("CHANGE", width_max=36), Column("STARTS", width_max=26), Column("CHARGED", is_number=True))
+        print_table(columns, [(s["change"], band(s), hours_of(s, "asked")) for s in found["sooner"]])
+
+
+def band(found: dict[str, Any]) -> str:
+    """From when until when, or now; a dash where nothing that is known lets it start."""
+    if found["starts_now"]:
+        return "now"
+    if found["starts_from"] is None:
+        return "not as things stand"
+    if found["starts_from"] == found["starts_until"]:
+        return f"about {moment(found['starts_from'])}"
+    return f"{moment(found['starts_from'])} to {moment(found['starts_until'])}"
+
+
+def money(found: dict[str, Any], currency: str) -> str:
+    return "no price is known" if found["cost"] is None else f"{found['cost']} {currency}"
+
+
+def _answer(found: dict[str, Any]) -> str:
+    if found["starts_now"]:
+        return "It would start now."
+    if found["victims"]:
+        return f"It would start as soon as {found['victims']} workload(s) have given way."
+    return "It would wait."

@@ -1,0 +1,43 @@
+"""The values of a quote. Instants are UTC milliseconds, hours are in integer standard GPU-milliseconds."""
+
+from dataclasses import dataclass
+
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class SoonerView:
+    """A change that would let it start sooner: what to ask for instead, from when, and what that costs."""
+
+    change: str
+    starts_now: bool
+    starts_from: Instant | None
+    starts_until: Instant | None
+    asked: int
+    cost_micro: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteView:
+    """What would become of a workload. `starts_from` … `starts_until` is a band and no promise: None where nothing that
+    is known lets it start. `asked` is what its whole time limit is charged, `held` what is held when it starts,
+    `available` what the allowances that may pay have together. `cost_micro` is in `currency`, at today's price; None
+    where no price is known. `usual_per_mille` is the share of time limits that the earlier end of the band assumes.
+    """
+
+    starts_now: bool
+    reason: Reason
+    sentence: str
+    next_step: str
+    gpu_class: str
+    starts_from: Instant | None
+    starts_until: Instant | None
+    victims: int
+    asked: int
+    held: int
+    available: int
+    cost_micro: int | None
+    currency: str
+    usual_per_mille: int
+    sooner: tuple[SoonerView, ...]

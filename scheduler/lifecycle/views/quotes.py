@@ -1,0 +1,148 @@
+"""Quotes: would it run now, what does it cost, when else, and what would make it run sooner. Nothing is submitted."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from scheduler.decision.forecast import Forecast
+from scheduler.decision.hours import hours_needed
+from scheduler.decision.state import State
+from scheduler.domain.allowances import holders_for
+from scheduler.domain.funding import payers
+from scheduler.domain.people import Engineer
+from scheduler.domain.policy import Policy
+from scheduler.domain.reasons import TEXTS, sentence
+from scheduler.domain.units import (
+    MS_PER_HOUR,
+    MS_PER_MINUTE,
+    GpuClassName,
+    Instant,
+    WorkloadId,
+    standard_needed,
+)
+from scheduler.domain.workloads import Workload, WorkloadSpec
+from scheduler.finance.rating import Rating
+from scheduler.lifecycle.submit import new_workload
+from scheduler.lifecycle.views.quote_shapes import QuoteView, SoonerView
+from scheduler.lifecycle.world import World
+
+ASKED_ABOUT = WorkloadId("quote")
+SOONER_MAX = 4
+
+
+def quote_view(world: World, state: State, owner: Engineer, spec: WorkloadSpec, now: Instant) -> QuoteView:
+    """Of something that was not submitted, and that `submit` would take."""
+    return _quote(world, state, new_workload(spec, owner, workload_id=ASKED_ABOUT, namespace="", now=now), now)
+
+
+def quote_view_of(world: World, state: State, workload: Workload, now: Instant) -> QuoteView:
+    """Of what waits in the queue."""
+    return _quote(world, state, workload, now)
+
+
+def _quote(world: World, state: State, workload: Workload, now: Instant) -> QuoteView:
+    policy, usual = world.require_policy(), world.past_use.usual_share
+    with world.deciding:
+        found = state.forecast(workload, usual)
+        if found is None:
+            found = Forecast.unknown(workload)
+        sooner = () if found.starts_now else tuple(_sooner(world, state, workload, found, now))
+    spec, gpu_class = workload.spec, found.gpu_class
+    terms = policy.priority_classes[spec.priority_class]
+    return QuoteView(
+        starts_now=found.starts_now,
+        reason=found.ruling.reason,
+        sentence=sentence(found.ruling.reason, found.ruling.evidence),
+        next_step=TEXTS[found.ruling.reason].next_step,
+        gpu_class=gpu_class,
+        starts_from=found.starts[0] if found.starts else None,
+        starts_until=found.starts[1] if found.starts else None,
+        victims=found.victims,
+        asked=_asked(policy, spec, gpu_class),
+        held=hours_needed(spec, terms, policy.gpu_classes[gpu_class].weight),
+        available=_available(world, workload, gpu_class, now),
+        cost_micro=_cost(world, workload, gpu_class, now),
+        currency=world.price_book.currency if world.price_book is not None else "",
+        usual_per_mille=usual,
+        sooner=sooner,
+    )
+
+
+def _sooner(world: World, state: State, workload: Workload, found: Forecast, now: Instant) -> Iterator[SoonerView]:
+    """Changes that would start before the band of what was asked for, the soonest first."""
+    policy = world.require_policy()
+    views = []
+    for change, spec in _alternatives(world, workload, found):
+        other = replace(workload, id=ASKED_ABOUT, spec=spec)
+        seen = state.forecast(other, world.past_use.usual_share)
+        if seen is None or seen.starts is None or (found.starts is not None and seen.starts[1] >= found.starts[1]):
+            continue
+        views.append(
+            SoonerView(
+                change,
+                seen.starts_now,
+                *seen.starts,
+                asked=_asked(policy, spec, seen.gpu_class),
+                cost_micro=_cost(world, other, seen.gpu_class, now),
+            )
+        )
+    yield from sorted(views, key=lambda view: (view.starts_until or 0, view.asked))[:SOONER_MAX]
+
+
+def _alternatives(world: World, workload: Workload, found: Forecast) -> Iterator[tuple[str, WorkloadSpec]]:
+    """Another GPU class, fewer GPUs, a shorter limit, a higher class: what its owner's tier lets them ask for."""
+    policy, spec = world.require_policy(), workload.spec
+    owner = world.people.get(workload.owner)
+    tier = policy.tiers.get(owner.tier) if owner is not None else None
+    for name in sorted(policy.gpu_classes):
+        if name not in spec.gpu_classes and (tier is None or tier.gpu_classes is None or name in tier.gpu_classes):
+            yield f"GPU class {name}", replace(spec, gpu_classes=(name,))
+    if spec.pods > 1:
+        yield f"{spec.pods // 2} pods instead of {spec.pods}", replace(spec, pods=spec.pods // 2)
+    elif spec.pod.gpus > 1:
+        fewer = spec.pod.gpus // 2
+        yield f"{fewer} GPUs instead of {spec.pod.gpus}", replace(spec, pod=replace(spec.pod, gpus=fewer))
+    for limit_ms in sorted(_shorter(spec.time_limit_ms, found.latest_limit_ms)):
+        yield f"a time limit of {_duration(limit_ms)}", replace(spec, time_limit_ms=limit_ms)
+    mine = policy.priority_classes[spec.priority_class].value
+    for priority_class in sorted(policy.priority_classes.values(), key=lambda each: each.value):
+        allowed = tier is None or tier.priority_classes is None or priority_class.name in tier.priority_classes
+        if priority_class.value > mine and allowed:
+            factor = priority_class.class_factor / 1000
+            yield (
+                f"priority class {priority_class.name}, at {factor:g} times the hours",
+                replace(spec, priority_class=priority_class.name),
+            )
+
+
+def _shorter(limit_ms: int, fits_ms: int | None) -> set[int]:
+    """Half the limit; and, in whole minutes, what would be gone in time for whoever is ahead."""
+    shorter = {limit_ms // 2}
+    if fits_ms is not None:
+        shorter.add(fits_ms // MS_PER_MINUTE * MS_PER_MINUTE)
+    return {limit for limit in shorter if MS_PER_MINUTE <= limit < limit_ms}
+
+
+def _asked(policy: Policy, spec: WorkloadSpec, gpu_class: GpuClassName) -> int:
+    factor = policy.priority_classes[spec.priority_class].class_factor
+    return standard_needed(spec.gpus * spec.time_limit_ms, policy.gpu_classes[gpu_class].weight, factor)
+
+
+def _available(world: World, workload: Workload, gpu_class: GpuClassName, now: Instant) -> int:
+    holders = set(holders_for(workload.owner, workload.team, workload.spec.project))
+    known = [b for b in list(world.balances.values()) if b.allowance.holder in holders]
+    return sum(max(0, balance.spendable) for balance in payers(known, workload.spec, gpu_class, now))
+
+
+def _cost(world: World, workload: Workload, gpu_class: GpuClassName, now: Instant) -> int | None:
+    """Micro-units of money for the whole time limit at the price that holds now; None where there is none."""
+    pool = world.require_policy().pool_of_team.get(workload.team)
+    if world.price_book is None or pool is None:
+        return None
+    priced = Rating(world.price_book).price_at(gpu_class, pool.name, now)
+    gpu_ms = workload.spec.gpus * workload.spec.time_limit_ms
+    return None if priced is None else gpu_ms * priced.unit.effective // MS_PER_HOUR
+
+
+def _duration(ms: int) -> str:
+    hours, minutes = divmod(ms // MS_PER_MINUTE, 60)
+    return f"{hours} h {minutes} min" if hours and minutes else f"{hours} h" if hours else f"{minutes} min"

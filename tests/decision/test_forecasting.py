@@ -1,0 +1,169 @@
+"""What would become of a workload, asked before it is submitted and while it waits: now, or between when and when."""
+
+from dataclasses import replace
+
+from hypothesis import given, settings
+
+from scheduler.decision.decide import decide, step
+from scheduler.decision.forecast import AHEAD_MAX, Forecast
+from scheduler.decision.snapshot import Changes, Snapshot
+from scheduler.decision.state import State
+from scheduler.domain.brakes import StopRate
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, PerMille
+from scheduler.domain.workloads import Workload
+from tests.decision.builders import (
+    A100,
+    H100,
+    NOW,
+    SPARE,
+    STANDARD,
+    URGENT,
+    attempt,
+    balance,
+    node,
+    nodes,
+    policy,
+    pool,
+    snapshot,
+    workload,
+)
+from tests.decision.test_ordering import cold
+from tests.decision.worlds import snapshots, workloads
+
+HALF = PerMille(500)
+
+
+def asked(world: Snapshot, workload: Workload) -> Forecast:
+    found = cold(world).forecast(workload, HALF)
+    assert found is not None
+    return found
+
+
+def minutes(band: tuple[Instant, Instant] | None) -> tuple[float, float]:
+    """From now on."""
+    assert band is not None
+    return ((band[0] - NOW) / MS_PER_MINUTE, (band[1] - NOW) / MS_PER_MINUTE)
+
+
+def busy(gpus: int = 8, running_for: int = 600) -> Snapshot:
+    """One node, of which an urgent hour-long attempt has used a part for ten minutes."""
+    running = attempt("r", "n1", gpus=gpus, running_for=running_for, priority_class=URGENT)
+    return snapshot(nodes(node("n1")), attempts=[running], balances=[balance("ada"), balance("bob")])
+
+
+def test_what_fits_would_start_now() -> None:
+    found = asked(busy(gpus=4), workload("w", gpus=4))
+    assert (found.starts_now, found.ruling.reason, found.starts) == (True, Reason.LAUNCHING, (NOW, NOW))
+
+
+def test_what_waits_for_room_starts_between_the_usual_end_and_the_time_limit_of_what_runs() -> None:
+    found = asked(busy(), workload("w", gpus=8))
+    assert (found.starts_now, found.ruling.reason) == (False, Reason.RESOURCES)
+    assert minutes(found.starts) == (25, 50)
+
+
+def test_those_ahead_are_served_first() -> None:
+    ahead = workload("ahead", gpus=8, hours=2, age=60)
+    world = replace(busy(), queued={ahead.id: ahead})
+    behind = asked(world, workload("w", owner="bob", gpus=8))
+    before = asked(world, workload("w", owner="bob", gpus=8, age=90))
+
+    assert minutes(behind.starts) == (25 + 60, 50 + 120)
+    assert minutes(before.starts) == (25, 50)
+
+
+def test_what_is_queued_is_not_ahead_of_itself() -> None:
+    mine = workload("mine", gpus=8)
+    world = replace(busy(), queued={mine.id: mine})
+    assert minutes(asked(world, mine).starts) == (25, 50)
+
+
+def test_it_says_which_time_limit_would_be_gone_before_the_room_kept_for_another() -> None:
+    ahead = workload("ahead", gpus=8, age=60)
+    world = replace(busy(gpus=4), queued={ahead.id: ahead})
+    found = asked(world, workload("w", gpus=4, hours=2))
+
+    assert found.ruling.reason is Reason.PRIORITY
+    assert found.latest_limit_ms == 50 * MS_PER_MINUTE
+    assert asked(world, workload("w", gpus=4, hours=50 / 60)).starts_now
+
+
+def test_a_higher_class_that_would_preempt_starts_when_its_victims_have_given_way() -> None:
+    running = attempt("r", "n1", gpus=8, priority_class=SPARE)
+    world = snapshot(nodes(node("n1")), attempts=[running], balances=[balance("ada")])
+    found = asked(world, workload("w", gpus=8))
+
+    assert (found.ruling.reason, found.victims) == (Reason.AWAITING_PREEMPTION, 1)
+    assert found.starts == (NOW, Instant(NOW + 30_000))
+
+
+def test_what_nothing_known_lets_start_has_no_band() -> None:
+    assert asked(busy(), workload("w", owner="poor", gpus=1)).starts is None
+    assert asked(busy(), workload("w", gpus=16)).ruling.reason is Reason.UNPLACEABLE
+    other = snapshot(nodes(node("n1"), node("a1", 4, gpu_class=A100)), balances=[balance("ada")])
+    cordoned = replace(other, nodes=nodes(node("n1", accepts_work=False)))
+    assert asked(cordoned, workload("w")).starts is None
+
+
+def test_the_sooner_of_its_gpu_classes_counts() -> None:
+    world = replace(busy(), nodes=nodes(node("n1"), node("a1", 8, gpu_class=A100)))
+    short = attempt("s", "a1", gpus=8, gpu_class=A100, running_for=3000, priority_class=URGENT)
+    world = replace(world, attempts={**world.attempts, short.id: short})
+    assert minutes(asked(world, workload("w", gpus=8, classes=(H100, A100))).starts) == (5, 10)
+
+
+def test_quota_that_running_work_gives_back_is_waited_for() -> None:
+    running = attempt("r", "n1", gpus=4, running_for=600, priority_class=URGENT)
+    world = snapshot(nodes(node("n1")), by=policy(pool("red", gpus=4)), attempts=[running], balances=[balance("ada")])
+    found = asked(world, workload("w", gpus=4))
+    assert (found.ruling.reason, minutes(found.starts)) == (Reason.QUOTA, (25, 50))
+
+
+def test_behind_too_many_no_band_is_named() -> None:
+    queue = [workload(f"w{number}", gpus=8, age=60) for number in range(AHEAD_MAX + 1)]
+    world = replace(busy(), queued={each.id: each for each in queue})
+    assert asked(world, workload("w", owner="bob", gpus=8)).starts is None
+    assert asked(world, workload("w", owner="bob", gpus=8, age=90)).starts is not None
+
+
+def test_nobody_is_asked_before_the_first_decision() -> None:
+    assert State().forecast(workload("w"), HALF) is None
+    assert Forecast.unknown(workload("w")).starts_now is False
+
+
+@given(snapshots(), workloads("asked"))
+@settings(max_examples=60, deadline=None)
+def test_asking_changes_nothing(world: Snapshot, one: Workload) -> None:
+    state, undisturbed = cold(world), cold(world)
+    state.forecast(one, HALF)
+    for each in world.queued.values():
+        state.forecast(each, HALF)
+
+    assert state.queue() == undisturbed.queue()
+    assert step(state, Changes(), world.now)[1] == step(undisturbed, Changes(), world.now)[1]
+
+
+@given(snapshots(running=8), workloads("asked"))
+@settings(max_examples=60, deadline=None)
+def test_what_is_said_to_start_now_does_when_submitted_to_an_empty_queue(world: Snapshot, one: Workload) -> None:
+    one = replace(one, not_before=Instant(0))
+    rules = replace(world.policy, preempt_rate=StopRate(None))
+    empty = replace(world, policy=rules, queued={}, reservations={}, pauses=())
+    found = asked(empty, one)
+    plan = decide(replace(empty, queued={one.id: one}))
+
+    if found.starts_now:
+        assert [launch.workload_id for launch in plan.launches] == [one.id]
+    elif found.victims:
+        assert [len(preemption.victims) for preemption in plan.preemptions] == [found.victims]
+    else:
+        assert plan.launches == () or not plan.launches[0].is_funded
+    if found.starts is not None:
+        assert NOW <= found.starts[0] <= found.starts[1] <= NOW + 6 * MS_PER_HOUR
+
+
+def test_standard_work_would_not_preempt_its_equals() -> None:
+    running = attempt("r", "n1", gpus=8, priority_class=STANDARD, running_for=0)
+    world = snapshot(nodes(node("n1")), attempts=[running], balances=[balance("ada")])
+    assert asked(world, workload("w", gpus=8)).victims == 0

@@ -1,0 +1,51 @@
+"""`allot quote`: the answer first, then its cost, then what would be sooner; nothing is submitted."""
+
+from scheduler.entrypoints.service import Service
+from tests.entrypoints.api.test_quotes import decided, fill
+from tests.entrypoints.cli.conftest import WIDTH, Allot
+
+QUOTE = ("quote", "-p", "atlas", "-c", "H100", "-t", "1h", "-g", "8")
+
+
+def test_what_fits_would_start_now(allot: Allot, service: Service) -> None:
+    decided(service)
+    ran = allot(*QUOTE)
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[0] == "It would start now."
+    assert [line.split(maxsplit=1) for line in lines[1:3]] == [
+        ["starts", "now"],
+        ["charged", "8.0 h for the whole time limit on H100"],
+    ]
+    assert allot("list").out.startswith("No workloads.")
+
+
+def test_what_waits_says_when_and_what_would_be_sooner(allot: Allot, service: Service) -> None:
+    fill(service)
+    ran = allot(*QUOTE)
+    lines = ran.out.splitlines()
+    assert lines[0] == "It would wait."
+    assert "8 H100 asked" in lines[1] or "8 H100" in lines[1]
+    assert any(line.startswith("starts") and " to " in line for line in lines)
+    assert "Sooner with" in lines
+    assert [line.split() for line in lines if line.startswith("4 GPUs")] == [
+        ["4", "GPUs", "instead", "of", "8", "now", "4.0", "h"]
+    ]
+    assert max(map(len, lines)) <= WIDTH
+
+
+def test_a_quote_is_one_object_as_json_and_refused_as_a_submission_would_be(allot: Allot, service: Service) -> None:
+    decided(service)
+    assert allot(*QUOTE, "--json").json["starts_now"] is True
+    refused = allot("quote", "-p", "atlas", "-c", "B200", "-t", "1h")
+    assert (refused.code, "B200" in refused.err) == (1, True)
+
+
+def test_explain_forecasts_what_waits(allot: Allot, service: Service) -> None:
+    made = allot(
+        "submit", "-p", "atlas", "-c", "H100", "-t", "1h", "-g", "8", "--image", "registry.example.com/t:1", "--json"
+    )
+    fill(service)
+    out = allot("explain", made.json["id"]).out
+    assert "\nForecast\nIt would wait." in out
+    assert "ageing" in out
