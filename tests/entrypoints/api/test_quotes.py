@@ -54,7 +54,7 @@ async def test_what_is_known_of_prices_makes_it_money(as_: Client, service: Serv
     decided(service)
     service.world.price_book = read_prices(PRICES, "prices.yaml")
     found = (await as_("ada").post("/v1/quotes", json=JOB)).json()
-    assert (found["cost"], found["currency"]) == ("40", "EUR")
+    assert (found["cost"], found["currency"]) == ("40.00", "EUR")
 
 
 async def test_what_waits_says_until_when_and_what_would_be_sooner(as_: Client, service: Service) -> None:
