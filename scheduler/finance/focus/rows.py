@@ -75,15 +75,17 @@ class FocusRows:
             account.exported += worth.micro * _PER_MICRO
             yield in_order({**self._frame(used, month), **_flat(used, worth.micro)})
             return
+        frame = self._frame(used, month)
         before = 0
         for part in worth.parts or (self._nothing(used.attempt, posting),):
             unit = part.priced.unit
+            if posting.is_unfunded:
+                unit = UnitPrice(unit.list, unit.contracted, FREE.effective)
+            of_part = frame | _priced(used.attempt, part, unit)
             for share in _shares(used, part, before):
                 nano = _nano_hours(share.gpu_ms)
-                effective = FREE.effective if posting.is_unfunded else unit.effective
-                account.exported += nano * effective
-                cells = _usage(used, part, share, nano, UnitPrice(unit.list, unit.contracted, effective))
-                yield in_order({**self._frame(used, month), **cells})
+                account.exported += nano * unit.effective
+                yield in_order(of_part | _usage(used, share, nano, unit))
             before += part.gpu_ms
 
     def adjustments(self) -> Iterator[tuple[str, ...]]:
@@ -155,36 +157,44 @@ class FocusRows:
         }
 
 
-def _usage(used: Used, part: Part, share: _Share, nano: int, unit: UnitPrice) -> dict[str, str]:
-    posting, attempt = used.posting, used.attempt
-    assert attempt is not None, "use has an attempt"
-    name = used.workload.spec.name if used.workload is not None else attempt.workload_id
+def _priced(attempt: Attempt, part: Part, unit: UnitPrice) -> dict[str, str]:
+    """What all rows of a part have: its price, and when it holds."""
     sku = f"gpu-hour/{attempt.gpu_class}/{attempt.pool}"
     time_of_day = "off-peak" if part.priced.is_off_peak else "peak"
     since = iso(part.priced.starts_at)[:10]
-    cells = {
-        "BilledCost": decimal_text(nano * unit.effective, COST_PLACES),
-        "EffectiveCost": decimal_text(nano * unit.effective, COST_PLACES),
-        "ContractedCost": decimal_text(nano * unit.contracted, COST_PLACES),
-        "ListCost": decimal_text(nano * unit.list, COST_PLACES),
+    return {
         "ListUnitPrice": decimal_text(unit.list),
         "ContractedUnitPrice": decimal_text(unit.contracted),
         "x_EffectiveUnitPrice": decimal_text(unit.effective),
-        "PricingQuantity": decimal_text(nano, QUANTITY_PLACES),
         "PricingUnit": GPU_HOURS,
         "PricingCategory": "Dynamic" if part.priced.is_off_peak else "Standard",
-        "ConsumedQuantity": decimal_text(share.gpu_ms, 3),
         "ConsumedUnit": GPU_SECONDS,
         "ChargeCategory": "Usage",
         "ChargeFrequency": "Usage-Based",
-        "ChargeDescription": f"GPU time of {name}, attempt {attempt.number}",
         "SkuId": sku,
         "SkuMeter": "GPU time",
         "SkuPriceId": f"{sku}/{since}/{time_of_day}",
         "SkuPriceDetails": _json({"x_GpuClass": attempt.gpu_class, "x_Since": since, "x_TimeOfDay": time_of_day}),
+        **_charge_period(part.start, part.end),
+    }
+
+
+def _usage(used: Used, share: _Share, nano: int, unit: UnitPrice) -> dict[str, str]:
+    """What one row alone has: its quantity and costs, its GPU, and whether it was used."""
+    posting, attempt = used.posting, used.attempt
+    assert attempt is not None, "use has an attempt"
+    name = used.workload.spec.name if used.workload is not None else attempt.workload_id
+    effective = decimal_text(nano * unit.effective, COST_PLACES)
+    cells = {
+        "BilledCost": effective,
+        "EffectiveCost": effective,
+        "ContractedCost": decimal_text(nano * unit.contracted, COST_PLACES),
+        "ListCost": decimal_text(nano * unit.list, COST_PLACES),
+        "PricingQuantity": decimal_text(nano, QUANTITY_PLACES),
+        "ConsumedQuantity": decimal_text(share.gpu_ms, 3),
+        "ChargeDescription": f"GPU time of {name}, attempt {attempt.number}",
         "x_GpuMs": str(share.gpu_ms),
         "x_StandardGpuMs": str(share.amount),
-        **_charge_period(part.start, part.end),
     }
     if share.gpu_uuid is not None:
         cells |= {"ResourceId": share.gpu_uuid, "ResourceName": share.gpu_uuid, "ResourceType": "GPU"}
