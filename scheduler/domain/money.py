@@ -43,10 +43,3 @@ def decimal_text(value: int, places: int = _PLACES, *, least: int = 0) -> str:
     decimals = decimals.rstrip("0").ljust(least, "0")
     sign = "-" if value < 0 else ""
     return f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}"
-
-
-def money_text(micro: int) -> str:
-    """As people read it: two decimals, halves away from zero, thousands with a comma."""
-    cents = (abs(micro) + MICRO_PER_UNIT // 200) // (MICRO_PER_UNIT // 100)
-    sign = "-" if micro < 0 and cents else ""
-    return f"{sign}{cents // 100:,}.{cents % 100:02d}"

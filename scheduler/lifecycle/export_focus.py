@@ -9,15 +9,12 @@ from scheduler.domain.periods import Period, iso
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, Instant
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.focus.rows import FocusRows, Used
-from scheduler.finance.postings import CHARGED_SIDE, WORTH, Posting, charged_posting
+from scheduler.finance.postings import WORTH, Posting
 from scheduler.finance.price_book import PriceBook, unpriced
 from scheduler.finance.rating import Rating
-from scheduler.ledger.journal import PostedEntry
+from scheduler.lifecycle.valued import pieces_of
 from scheduler.metering.use import HourOfUse
 from scheduler.ports import Books
-
-POSTINGS_AT_ONCE = 1_000
-"""So many postings, with their attempts and readings, are in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +63,10 @@ def require_priced(books: Books, book: PriceBook, period: Period, now: Instant) 
 def focus_rows(books: Books, book: PriceBook, period: Period, time_zone: str) -> Iterator[tuple[str, ...]]:
     """Every row of the period, in the order of the journal; the adjustments for rounding come last."""
     made = FocusRows(Rating(book), time_zone)
-    entries = books.journal.entries(
-        kinds=CHARGED_SIDE, transactions=WORTH, starts_at=period.starts_at, ends_at=period.ends_at
-    )
-    for piece in _pieces(entries):
+    for piece in pieces_of(books, period):
         for used in _with_what_stands_behind(books, piece):
             yield from made.rows(used)
     yield from made.adjustments()
-
-
-def _pieces(entries: Iterable[PostedEntry]) -> Iterator[list[Posting]]:
-    piece: list[Posting] = []
-    for entry in entries:
-        posting = charged_posting(entry)
-        if posting is not None:
-            piece.append(posting)
-        if len(piece) == POSTINGS_AT_ONCE:
-            yield piece
-            piece = []
-    if piece:
-        yield piece
 
 
 def _with_what_stands_behind(books: Books, piece: Sequence[Posting]) -> Iterator[Used]:

@@ -54,6 +54,10 @@ class SampleBook(Protocol):
         """Over their whole life, as far as hours are kept; attempts without readings are left out."""
         ...
 
+    def use_between(self, starts_at: Instant, ends_at: Instant) -> Mapping[AttemptId | None, Use]:
+        """What the hours that begin in [starts_at, ends_at) add up to, by attempt, and under None for nobody."""
+        ...
+
     def refuse(self, refused: Sequence[RefusedSample]) -> None:
         """Add to the counts."""
         ...

@@ -13,7 +13,7 @@ from scheduler.entrypoints.web.pages import Pages
 from scheduler.entrypoints.web.visitors import signed_in
 from scheduler.lifecycle.views.shapes import StatementView
 
-_PERIOD = re.compile(r"\d{4}(-(\d{2}|Q[1-4]|W\d{2}|\d{2}-\d{2}))?")
+_PERIOD = re.compile(r"[0-9TZQW:+/-]{4,60}")
 
 
 def add_routes(router: APIRouter, pages: Pages) -> None:

@@ -34,6 +34,13 @@ def signed_hours(amount_ms: int) -> str:
     return hours(amount_ms) if amount_ms <= 0 else f"+{hours(amount_ms)}"
 
 
+def money(micro: int) -> str:
+    """Micro-units with two decimals, rounded half away from zero; the currency stands beside it."""
+    cents = (abs(micro) + 5_000) // 10_000
+    text = f"{grouped(cents // 100)}.{cents % 100:02d}"
+    return MINUS + text if micro < 0 and cents else text
+
+
 def with_unit(number: str, unit: str) -> Markup:
     """A number with its unit beside it in a lighter shade."""
     return Markup('{}<span class="unit">{}{}</span>').format(number, THIN_SPACE, unit)

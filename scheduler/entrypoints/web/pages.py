@@ -161,6 +161,7 @@ def _environment() -> Environment:
         hours=formatting.hours,
         h=formatting.hours_with_unit,
         signed_hours=formatting.signed_hours,
+        money=formatting.money,
         grouped=formatting.grouped,
         duration=formatting.duration,
         stopwatch=formatting.stopwatch,

@@ -1,26 +1,38 @@
-"""A period of everybody, for finance: what was charged, by team, tier and GPU class, and whether the books hold."""
+"""A period of everybody, for finance: what was charged and what it cost, by team, tier and GPU class, and whether the
+books hold."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from scheduler.domain.errors import NotFound
 from scheduler.domain.periods import Period
 from scheduler.domain.units import AttemptId, EngineerId, Instant
 from scheduler.domain.workloads import Attempt
+from scheduler.finance.rating import Rating
 from scheduler.ledger.journal import AccountKind, PostedSum
+from scheduler.lifecycle.valued import valued
+from scheduler.lifecycle.views.conservation import PERIOD_MS_MAX, buckets_of, node_accounts
 from scheduler.lifecycle.views.shapes import MonthView, ShareView
 from scheduler.lifecycle.world import World
+from scheduler.metering.use import Use, total
 from scheduler.ports import Books
 
 
-def month_view(books: Books, world: World, period: Period) -> MonthView:
-    """Everybody's period: what was charged, by team, tier and GPU class, and whether the books hold."""
+def month_view(books: Books, world: World, period: Period, now: Instant) -> MonthView:
+    """Everybody's period, as far as it has come."""
     sums = _Sums()
     kinds = [AccountKind.CHARGED, AccountKind.REFUNDS, AccountKind.ISSUED]
     for posted in books.journal.sums(kinds=kinds, starts_at=period.starts_at, ends_at=period.ends_at):
         sums.add(posted)
     attempts = books.attempts.many(sorted(sums.attempts))
-    by_class = sums.by_gpu_class(attempts)
+    use = books.samples.use_between(period.starts_at, period.ends_at)
+    costs = _costs(books, world, period)
+    told = _Told(attempts, sums.attempts, costs.of_attempt if costs.is_known else None, use)
     open_ones = books.allowances.balances(unsettled_at=Instant(period.ends_at - 1))
+    everything = total(each for attempt_id, each in use.items() if attempt_id is not None)
+    buckets, capacity = _where_it_went(books, period, now)
+    book = world.price_book
     return MonthView(
         period=period.name,
         starts_at=period.starts_at,
@@ -31,15 +43,64 @@ def month_view(books: Books, world: World, period: Period) -> MonthView:
         refunded=sums.refunded,
         granted=sums.granted,
         outstanding=sum(balance.available + balance.held for balance in open_ones),
-        by_team=_shares(sums.of_engineers(attempts), {e.id: e.team for e in world.people.values()}),
-        by_tier=_shares(sums.of_engineers(attempts), {e.id: e.tier for e in world.people.values()}),
-        by_gpu_class=by_class,
+        by_team=told.by({a.id: _of(world, a.owner, "team") for a in attempts.values()}),
+        by_tier=told.by({a.id: _of(world, a.owner, "tier") for a in attempts.values()}),
+        by_gpu_class=told.by({a.id: a.gpu_class for a in attempts.values()}),
+        buckets=buckets,
+        capacity=capacity,
         checks=_checks(books),
+        currency=book.currency if book is not None else None,
+        price_book=book.name if book is not None else "",
+        cost_micro=costs.total if costs.is_known else None,
+        no_cost_because=costs.missing,
+        energy_joules=everything.millijoules // 1_000 if everything.energy_ms else None,
     )
 
 
+def _where_it_went(books: Books, period: Period, now: Instant) -> tuple[tuple[tuple[str, int], ...], int]:
+    """Nothing where the period has not begun, is too long, or no capacity was kept."""
+    ends_at = min(period.ends_at, now)
+    if not period.starts_at < ends_at <= period.starts_at + PERIOD_MS_MAX:
+        return (), 0
+    buckets, capacity = buckets_of(node_accounts(books, period.starts_at, Instant(ends_at)))
+    return (buckets, capacity) if capacity else ((), 0)
+
+
+@dataclass(slots=True)
+class _Costs:
+    """Micro-units; `missing` says why there are none."""
+
+    of_attempt: dict[AttemptId, int] = field(default_factory=lambda: defaultdict(int))
+    total: int = 0
+    missing: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        return not self.missing
+
+
+def _costs(books: Books, world: World, period: Period) -> _Costs:
+    """Charged less given back, and what was corrected."""
+    costs = _Costs()
+    if world.price_book is None:
+        return _Costs(missing="there is no price book")
+    try:
+        for item in valued(books, Rating(world.price_book), period):
+            costs.total += item.worth.micro
+            if item.attempt is not None:
+                costs.of_attempt[item.attempt.id] += item.worth.micro
+    except NotFound as unpriced:
+        return _Costs(missing=unpriced.message)
+    return costs
+
+
+def _of(world: World, owner: EngineerId, what: str) -> str:
+    engineer = world.people.get(owner)
+    return str(getattr(engineer, what)) if engineer is not None else "–"
+
+
 class _Sums:
-    """What a period's postings add up to."""
+    """What a period's postings add up to; of each attempt physical, charged and unfunded."""
 
     def __init__(self) -> None:
         self.charged = self.gpu_ms = self.unfunded = self.refunded = self.granted = 0
@@ -61,34 +122,46 @@ class _Sums:
                 sums[0] += posted.gpu_ms
                 sums[2 if is_unfunded else 1] += posted.amount
 
-    def by_gpu_class(self, attempts: Mapping[AttemptId, Attempt]) -> tuple[ShareView, ...]:
-        return _grouped(
-            (
-                attempts[id_].gpu_class if id_ in attempts else "–",
-                attempts[id_].owner if id_ in attempts else "",
-                sums,
-            )
-            for id_, sums in self.attempts.items()
+
+class _Told:
+    """What is known of each attempt of the period, to be added up by anything."""
+
+    def __init__(
+        self,
+        attempts: Mapping[AttemptId, Attempt],
+        sums: Mapping[AttemptId, list[int]],
+        costs: Mapping[AttemptId, int] | None,
+        use: Mapping[AttemptId | None, Use],
+    ) -> None:
+        self._attempts = attempts
+        self._sums = sums
+        self._costs = costs
+        self._use = use
+
+    def by(self, group: Mapping[AttemptId, str]) -> tuple[ShareView, ...]:
+        """The largest first."""
+        members: dict[str, list[AttemptId]] = defaultdict(list)
+        for attempt_id in self._sums:
+            if attempt_id in self._attempts:
+                members[group[attempt_id]].append(attempt_id)
+        shares = [self._share(name, ids) for name, ids in members.items()]
+        return tuple(sorted(shares, key=lambda share: (-share.charged, share.name)))
+
+    def _share(self, name: str, ids: Iterable[AttemptId]) -> ShareView:
+        mine = list(ids)
+        gpu_ms, charged, unfunded = (sum(self._sums[id_][place] for id_ in mine) for place in range(3))
+        use = total(self._use[id_] for id_ in mine if id_ in self._use)
+        return ShareView(
+            name,
+            gpu_ms,
+            charged,
+            unfunded,
+            engineers=len({self._attempts[id_].owner for id_ in mine}),
+            cost_micro=None if self._costs is None else sum(self._costs.get(id_, 0) for id_ in mine),
+            energy_joules=use.millijoules // 1_000 if use.energy_ms else None,
+            watts=None if use.mean_milliwatts is None else use.mean_milliwatts // 1_000,
+            efficiency_permille=use.utilization_permille if use.sm_permille is None else use.sm_permille,
         )
-
-    def of_engineers(self, attempts: Mapping[AttemptId, Attempt]) -> list[tuple[EngineerId, list[int]]]:
-        return [(attempts[id_].owner, sums) for id_, sums in self.attempts.items() if id_ in attempts]
-
-
-def _shares(of: Iterable[tuple[EngineerId, list[int]]], group: Mapping[EngineerId, str]) -> tuple[ShareView, ...]:
-    return _grouped((group.get(engineer, "–"), engineer, sums) for engineer, sums in of)
-
-
-def _grouped(rows: Iterable[tuple[str, str, list[int]]]) -> tuple[ShareView, ...]:
-    totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    people: dict[str, set[str]] = defaultdict(set)
-    for name, owner, sums in rows:
-        totals[name] = [have + more for have, more in zip(totals[name], sums, strict=True)]
-        people[name].add(owner)
-    return tuple(
-        ShareView(name, gpu_ms, charged, unfunded, len(people[name]))
-        for name, (gpu_ms, charged, unfunded) in sorted(totals.items(), key=lambda item: (-item[1][1], item[0]))
-    )
 
 
 def _checks(books: Books) -> tuple[tuple[str, bool, str], ...]:

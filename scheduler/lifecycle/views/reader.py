@@ -221,7 +221,7 @@ class Views:
     def month(self, caller: Caller, period: str | None, now: Instant) -> MonthView:
         caller.require(Role.FINANCE, Role.AUDITOR, Role.OPERATOR)
         with self._store.reading() as books:
-            return month_view(books, self._world, self._period(period, now))
+            return month_view(books, self._world, self._period(period, now), now)
 
     def conservation(self, caller: Caller, period: str | None, now: Instant) -> ConservationView:
         """Where every GPU-hour of capacity went; the present day where no period is named."""

@@ -333,6 +333,11 @@ class ShareView:
     charged: int
     unfunded: int
     engineers: int
+    cost_micro: int | None = None
+    energy_joules: int | None = None
+    watts: int | None = None
+    """What one of its GPUs drew in the mean, where that was read."""
+    efficiency_permille: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,3 +360,8 @@ class MonthView:
     capacity: int = 0
     checks: tuple[tuple[str, bool, str], ...] = field(default_factory=tuple)
     """(check, holds, detail), such as cached balances equal the journal."""
+    currency: str | None = None
+    price_book: str = ""
+    cost_micro: int | None = None
+    no_cost_because: str = ""
+    energy_joules: int | None = None

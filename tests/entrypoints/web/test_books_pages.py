@@ -1,6 +1,9 @@
 """Finance: the month, where every GPU-hour went, the checks; and everybody's own statement."""
 
+from dataclasses import replace
+
 from scheduler.entrypoints.web.books import course_of
+from scheduler.lifecycle.views.shapes import PriceView
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_books import month, statement
@@ -84,3 +87,38 @@ async def test_a_hostile_owner_stays_in_its_link(sign_in: SignIn) -> None:
     async with sign_in(FINN) as client:
         page = read(await client.get("/statement", params={"owner": 'e"><script>'}))
     assert "/statement?period=2026-10&owner=e%22%3E%3Cscript%3E" in page.links
+
+
+async def test_a_month_with_prices_says_what_it_cost_by_team(service: SampleService, sign_in: SignIn) -> None:
+    teams = tuple(
+        replace(team, cost_micro=team.charged // 3_600 * 2_500, watts=610, efficiency_permille=780)
+        for team in month().by_team
+    )
+    service.views.month_value = month(
+        by_team=teams,
+        by_tier=teams,
+        by_gpu_class=teams,
+        cost_micro=1_132_380_000_000,
+        currency="USD",
+        price_book="2026-10",
+        energy_joules=1_017_000_000_000,
+    )
+    async with sign_in(FINN) as client:
+        text = read(await client.get("/books")).text
+    assert "Cost 1 132 380.00 USD price book 2026-10" in text
+    assert "Energy 282 500 kWh" in text
+    assert "research 215 604.8 224 604.8 9 000.0 610 78.0 % 539 012.00" in text
+
+
+async def test_a_statement_shows_price_and_cost_where_there_are_any(service: SampleService, sign_in: SignIn) -> None:
+    prices = (PriceView(1_100_000, True, 3_600_000), PriceView(2_500_000, False, 3_600_000))
+    plain = statement().lines[1]
+    charged = replace(plain, prices=prices, cost_micro=3_600_000, energy_joules=3_600_000, efficiency_permille=815)
+    service.views.statement_value = statement(
+        lines=(charged,), currency="EUR", price_book="prices.yaml", cost_micro=3_600_000, refunded_micro=100_000
+    )
+    async with sign_in(MARA) as client:
+        page = read(await client.get("/statement"))
+    assert "Cost by prices.yaml 3.60 EUR of it given back −0.10" in page.text
+    assert "1.0 81.5 % 1.10 – 2.50 −8.0 3.60" in page.text
+    assert any(link.startswith("/v1/statement/csv?period=") for link in page.links)

@@ -105,6 +105,21 @@ class SqlSamples:
             by_attempt.setdefault(hour.attempt_id, []).append(hour.use)
         return {attempt_id: total(uses) for attempt_id, uses in by_attempt.items()}
 
+    def use_between(self, starts_at: Instant, ends_at: Instant) -> dict[AttemptId | None, Use]:
+        columns = [func.sum(gpu_hours.c[name]) for name in SUMS] + [func.max(gpu_hours.c[name]) for name in MARKS]
+        statement = (
+            select(gpu_hours.c.attempt_id, *columns)
+            .where(gpu_hours.c.hour >= starts_at, gpu_hours.c.hour < ends_at)
+            .group_by(gpu_hours.c.attempt_id)
+            .order_by(gpu_hours.c.attempt_id)
+        )
+        found: dict[AttemptId | None, Use] = {}
+        for attempt_id, *values in self.connection.execute(statement):
+            # PostgreSQL adds whole numbers up to a decimal.
+            whole: list[Any] = [None if value is None else int(value) for value in values]
+            found[attempt_id or None] = Use(**dict(zip((*SUMS, *MARKS), whole, strict=True)))
+        return found
+
     # --- refusals and retention ----------------------------------------------------------------------------------
 
     def refuse(self, refused: Sequence[RefusedSample]) -> None:

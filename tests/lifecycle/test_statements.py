@@ -1,0 +1,136 @@
+"""Statements of anybody, in hours and money: what they add up to, who may see them, and their CSV."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from scheduler.adapters.sql.store import SqlStore, open_store
+from scheduler.domain.errors import NotFound, NotPermitted, RefusalCode
+from scheduler.domain.people import Caller, Engineer, Role
+from scheduler.domain.periods import period_named
+from scheduler.domain.units import EngineerId, TeamName, TierName
+from scheduler.finance.csv_text import csv_lines
+from scheduler.lifecycle.views.reader import Views
+from scheduler.lifecycle.views.shapes import StatementView
+from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
+from scheduler.lifecycle.world import World
+from tests.finance.build import at, book, rate
+from tests.lifecycle.build import policy
+from tests.lifecycle.test_export_focus import BOOK, NOVEMBER, a_month, ledger_micro, rows_of, total
+
+FINANCE = Caller("fin", frozenset({Role.FINANCE}))
+ADA = Caller("ada", frozenset({Role.ENGINEER}), EngineerId("e-ada"), TeamName("research"))
+LEAD = Caller("lea", frozenset({Role.ENGINEER, Role.LEAD}), EngineerId("e-lea"), TeamName("research"))
+
+
+@pytest.fixture
+def store() -> Iterator[SqlStore]:
+    opened = open_store("sqlite://")
+    a_month(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def views(store: SqlStore) -> Views:
+    world = World()
+    world.put_policy(policy())
+    world.price_book = BOOK
+    staff = TierName("staff")
+    world.put_people(
+        [Engineer(EngineerId(f"e-{n}"), n, TeamName("research"), staff, n.title()) for n in ("ada", "bob")]
+    )
+    return Views(store, world)
+
+
+def of(views: Views, owner: str | None, caller: Caller = FINANCE, period: str = "2026-10") -> StatementView:
+    return views.statement(caller, period, NOVEMBER, owner)
+
+
+@pytest.mark.parametrize(
+    "owner", ["ada", "e-ada", "research", "team:research", "aurora", "project:aurora", "company"]
+)
+def test_a_statement_of_anybody_adds_up(views: Views, owner: str) -> None:
+    found = of(views, owner)
+    assert (
+        found.opening + found.granted - found.charged + found.refunded - found.expired + found.transferred
+        == found.closing + found.held
+    )
+    assert found.cost_micro == sum(line.cost_micro or 0 for line in found.lines)
+    assert found.granted > 0
+
+
+def test_the_company_costs_what_the_export_says(views: Views, store: SqlStore) -> None:
+    found = of(views, "company")
+    assert found.cost_micro == sum(ledger_micro(store).values()) == total(rows_of(store), "BilledCost") * 1_000_000
+    assert found.cost_micro == of(views, "team:research").cost_micro
+
+
+def test_a_year_is_the_sum_of_its_months(views: Views) -> None:
+    year = of(views, "company", period="2026")
+    months = [of(views, "company", period=f"2026-{month:02d}") for month in range(1, 13)]
+    assert year.cost_micro == sum(month.cost_micro or 0 for month in months)
+    assert year.charged == sum(month.charged for month in months)
+    assert months[9].closing + months[9].held == months[10].opening
+
+
+def test_a_period_from_one_instant_to_another_has_what_falls_into_it(views: Views) -> None:
+    found = of(views, "e-ada", period="2026-10-05T00:00:00Z/2026-10-06")
+    assert {line.attempt_id for line in found.lines} == {"w-train.1"}
+
+
+def test_a_charge_s_line_has_its_gpus_price_energy_and_efficiency(views: Views) -> None:
+    line = next(line for line in of(views, "ada").lines if line.attempt_id == "w-train.1" and line.kind == "charge")
+    assert (line.gpus, line.gpu_class, line.weight, line.class_factor) == (2, "h100", 1000, 1000)
+    assert [price.effective_micro for price in line.prices] == [1_111_117, 2_333_333]
+    assert line.energy_joules == 2 * 500 * 3600
+    assert line.efficiency_permille == 533
+    assert float(line.gpu_seconds) == line.gpu_ms / 1000
+
+
+def test_without_prices_hours_are_told_and_why_there_is_no_cost(views: Views) -> None:
+    views._world.price_book = book(rate("2026-10-07", None, "1.00"))
+    found = of(views, "company")
+    assert found.charged > 0
+    assert found.cost_micro is None
+    assert "2026-10-05T20:00:00Z" in found.no_cost_because
+
+
+def test_an_engineer_sees_their_own_alone(views: Views) -> None:
+    assert of(views, None, ADA).owner == "e-ada"
+    for other in ("bob", "team:research", "company", "nobody"):
+        with pytest.raises(NotPermitted) as refused:
+            of(views, other, ADA)
+        assert refused.value.code is RefusalCode.NOT_YOURS
+
+
+def test_a_lead_sees_the_team_s_sums_and_no_lines(views: Views) -> None:
+    found = of(views, "research", LEAD)
+    assert found.charged > 0
+    assert found.lines == ()
+    with pytest.raises(NotPermitted):
+        of(views, "ada", LEAD)
+
+
+def test_books_of_nobody_are_not_found(views: Views) -> None:
+    with pytest.raises(NotFound) as refused:
+        of(views, "team:atlantis")
+    assert refused.value.code is RefusalCode.UNKNOWN_OWNER
+
+
+def test_the_csv_has_every_line_adds_up_and_holds_no_formula(views: Views) -> None:
+    found = of(views, "ada")
+    hostile = replace(found.lines[1], text="=HYPERLINK(0)", workload_name="@SUM(1)", project="+1")
+    found = replace(found, lines=(found.lines[0], hostile, *found.lines[2:]))
+    rows = list(csv.DictReader(io.StringIO("".join(csv_lines(HEADER, statement_rows(found))), newline="")))
+    assert len(rows) == len(found.lines) + 3
+    assert sum(int(row["in_ms"] or 0) - int(row["out_ms"] or 0) for row in rows) == 0
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for row in rows for cell in row.values())
+    assert rows[2]["text"] == "'=HYPERLINK(0)"
+
+
+def test_periods_without_a_length_or_the_wrong_way_round_are_none() -> None:
+    assert period_named("2026-10-01/2026-10-02", "Europe/Berlin").starts_at == at("2026-09-30T22:00")
