@@ -16,10 +16,12 @@ from scheduler.simulation.replay.adopting import Adopter, Names, TraceJob
 from scheduler.simulation.replay.cluster import openb_cluster, quota_cluster, under
 from scheduler.simulation.replay.company import Company
 from scheduler.simulation.replay.openb_work import openb_work
+from scheduler.simulation.replay.slurm_work import slurm_work
 from scheduler.simulation.replay.submissions import Stream
 from scheduler.simulation.replay.synthetic import synthetic
 from scheduler.simulation.traces.openb import read_nodes, read_pods
 from scheduler.simulation.traces.rows import refuse_all
+from scheduler.simulation.traces.sacct import read_jobs
 
 YAML = {".yaml", ".yml"}
 LISTED_MAX = 1000
@@ -125,7 +127,14 @@ def read_stream(
     jobs: list[TraceJob] = []
     for file in files.pods:
         jobs += openb_work(read_pods(file, bad), left_out, adopter.changed)
-    source = {"kind": "openb", "files": [each.name for each in files.pods], "seed": made.seed}
+    for file in files.sacct:
+        slurm_jobs, requeued = read_jobs(file, policy.time_zone, bad)
+        left_out["earlier run of a requeued job"] += requeued
+        jobs += slurm_work(slurm_jobs, left_out, adopter.changed)
+    left_out += Counter()  # without those that are none
+    kind = " and ".join(name for name, given in (("openb", files.pods), ("Slurm", files.sacct)) if given)
+    named = [each.name for each in (*files.pods, *files.sacct)]
+    source = {"kind": kind, "files": named, "seed": made.seed}
     return adopter.stream(source, jobs, left_out)
 
 

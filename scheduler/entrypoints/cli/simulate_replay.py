@@ -48,6 +48,9 @@ _Nodes = Annotated[
 _Pods = Annotated[
     list[Path] | None, typer.Option(exists=True, dir_okay=False, help="Work: openb's CSV of tasks; repeat.")
 ]
+_Sacct = Annotated[
+    list[Path] | None, typer.Option(exists=True, dir_okay=False, help="Work: what `sacct -P` printed; repeat.")
+]
 _People = Annotated[
     Path | None, typer.Option(exists=True, dir_okay=False, help="Who there is; without it, people are invented.")
 ]
@@ -79,6 +82,7 @@ def replay(
     policy: _Policy,
     nodes: _Nodes = None,
     pods: _Pods = None,
+    sacct: _Sacct = None,
     people: _People = None,
     days: _Days = 28,
     workloads: _Workloads = None,
@@ -102,7 +106,7 @@ def replay(
         {of: PriorityClassName(name) for of, name in pairs(priority_class or [], "--priority-class").items()},
     )
     stream = read_stream(
-        Files(tuple(pods or ())),
+        Files(tuple(pods or ()), tuple(sacct or ())),
         people,
         policies[0],
         described,

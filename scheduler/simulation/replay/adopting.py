@@ -34,7 +34,7 @@ class TraceJob:
     """One piece of work as a trace tells it. `models` are those it may run on (none: any); `limit_ms` None: not said.
 
     `classes` are the names that may mean a priority class, the first that the policy knows counts; `group` may mean a
-    team or a project. `run_ms` is how long it ran.
+    team or a project; `place` may hold a model's name (a partition). `run_ms` is how long it ran.
     """
 
     name: str
@@ -45,6 +45,7 @@ class TraceJob:
     models: tuple[str, ...] = ()
     user: str = ""
     group: str = ""
+    place: str = ""
     classes: tuple[str, ...] = ()
     limit_ms: int | None = None
     exit_code: int = 0
@@ -145,6 +146,9 @@ class Adopter:
         wanted = list(dict.fromkeys(name for name in named if name is not None))
         if job.models and not wanted:
             self.changed["gpu model unknown to the policy: any class"] += 1
+        if not job.models and job.place:
+            of_place = class_named(self._policy, job.place, self._names.gpu_classes)
+            wanted = [of_place] if of_place is not None else []
         wanted = wanted or self._classes_by_size
         if tier is not None and tier.gpu_classes is not None:
             wanted = [name for name in wanted if name in tier.gpu_classes] or wanted

@@ -71,3 +71,63 @@ def test_a_broken_row_is_named_or_left_out(tmp_path: Path) -> None:
     assert (stream["submissions"], stream["bad_rows"]["count"]) == (1, 1)
     assert stream["left_out"] == {"asks for no GPU": 1, "never ran": 1}
     assert f"{pods}:3: num_gpu" in err
+
+
+def test_slurm_s_accounting_is_replayed(tmp_path: Path) -> None:
+    sacct = tmp_path / "sacct.txt"
+    sacct.write_text(
+        "JobID|User|Account|QOS|Partition|State|Submit|Start|Elapsed|Timelimit|AllocTRES\n"
+        "1|ada|research|urgent|gpu|COMPLETED|2026-01-05T09:00:00|2026-01-05T09:01:00|01:00:00|08:00:00|gres/gpu:a100=2\n"
+        "1.batch|||||COMPLETED|2026-01-05T09:00:00|2026-01-05T09:01:00|01:00:00||\n"
+        "2|bao|lighthouse|normal|h100|FAILED|2026-01-05T09:05:00|2026-01-05T09:06:00|00:30:00|2-00:00:00|gres/gpu=1\n"
+        "3|bao|lighthouse|normal|cpu|COMPLETED|2026-01-05T09:05:00|2026-01-05T09:06:00|00:30:00|1:00:00|cpu=1\n"
+        "4|bao|lighthouse|normal|h100|PENDING|2026-01-05T09:05:00|Unknown|00:00:00|1:00:00|\n"
+    )
+    code, out, _ = run(*TWO, "--sacct", str(sacct), "--json")
+    assert code == 0
+    made = json.loads(out)
+    assert made["stream"]["submissions"] == 2
+    assert made["stream"]["left_out"] == {"asks for no GPU": 2}
+    first = made["policies"][0]
+    assert first["submissions"]["ended"] == {"Completed": 1, "Failed": 1}
+    assert set(first["wait"]["by_class"]) == {"standard", "urgent"}
+
+
+def test_nodes_of_no_class_of_the_policy_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    nodes = tmp_path / "nodes.csv"
+    nodes.write_text("sn,cpu_milli,memory_mib,gpu,model\nn1,64000,262144,8,T4\nn2,64000,262144,0,\n")
+    code, _, err = run(*TWO, *SMALL, "--nodes", str(nodes))
+    assert code == 1
+    assert "--gpu-class MODEL=CLASS" in err
+    code, out, _ = run(*TWO, *SMALL, "--nodes", str(nodes), "--gpu-class", "T4=L40S", "--json")
+    assert code == 0
+    assert json.loads(out)["policies"][0]["cluster"] == {"nodes": 1, "gpus": 8, "gpus_by_class": {"L40S": 8}}
+
+
+def test_a_cluster_is_described_in_groups_of_nodes(tmp_path: Path) -> None:
+    nodes = tmp_path / "cluster.yaml"
+    nodes.write_text(
+        "version: 1\nnodes:\n"
+        "  - {name: h100, count: 2, gpus: 8, cpus: 192, memory_gib: 2000,\n"
+        "     labels: {nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3}}\n"
+    )
+    code, out, _ = run(*TWO, *SMALL, "--nodes", str(nodes), "--json")
+    assert code == 0
+    assert json.loads(out)["policies"][0]["cluster"]["gpus_by_class"] == {"H100": 16}
+    nodes.write_text(
+        "version: 1\nnodes:\n  - {name: h100, count: none, gpus: 8, cpus: 1, memory_gib: 1, labels: {}}\n"
+    )
+    code, _, err = run(*TWO, *SMALL, "--nodes", str(nodes))
+    assert code == 1
+    assert f"{nodes}:3:25: nodes[0].count" in err
+
+
+def test_a_page_is_written_beside_what_is_printed(tmp_path: Path) -> None:
+    page = tmp_path / "replay.html"
+    code, out, _ = run(*TWO, *SMALL, "--json", "--html", str(page))
+    assert code == 0
+    assert json.loads(out)["format"] == "allot-replay"
+    first = page.read_text(encoding="utf-8")
+    assert first.startswith("<!doctype html>")
+    run(*TWO, *SMALL, "--html", str(page))
+    assert page.read_text(encoding="utf-8") == first

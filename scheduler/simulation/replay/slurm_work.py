@@ -1,0 +1,45 @@
+"""Slurm jobs as work to be replayed. Those without GPUs, and those that never ran, are left out and counted."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from scheduler.domain.cluster import PodRequest
+from scheduler.simulation.replay.adopting import TraceJob
+from scheduler.simulation.traces.sacct import SlurmJob
+
+_RUNNING = "RUNNING"
+_FAILED = frozenset({"FAILED", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE"})
+_FAILED_CODE = 1
+
+
+def slurm_work(jobs: Iterable[SlurmJob], left_out: Counter[str], changed: Counter[str]) -> Iterator[TraceJob]:
+    """A job is as many pods as it had nodes, or more where its GPUs do not divide by them."""
+    for job in jobs:
+        if not job.gpus:
+            left_out["asks for no GPU"] += 1
+        elif not job.ran_ms:
+            left_out["never ran"] += 1
+        else:
+            if job.state == _RUNNING:
+                changed["still running: ends where it was"] += 1
+            pods = _pods(job)
+            yield TraceJob(
+                name=f"{job.name[:80]}-{job.id}",
+                at=job.submitted_at,
+                run_ms=job.ran_ms,
+                pods=pods,
+                pod=PodRequest(job.gpus // pods, job.cpu_milli // pods, job.memory_mib // pods),
+                models=job.models,
+                user=job.user,
+                group=job.account,
+                place=job.partition,
+                classes=(job.qos, job.partition),
+                limit_ms=job.limit_ms,
+                exit_code=(job.exit_code or _FAILED_CODE) if job.state in _FAILED else 0,
+            )
+
+
+def _pods(job: SlurmJob) -> int:
+    """The fewest pods of the same size that are at least as many as its nodes."""
+    nodes = min(max(1, job.nodes), job.gpus)
+    return next(pods for pods in range(nodes, job.gpus + 1) if job.gpus % pods == 0)

@@ -1,0 +1,250 @@
+"""Slurm's accounting as `sacct -P` prints it: one job a row, its steps left out. Liberal in what real clusters write.
+
+Fields are found by their names in the header; only JobID, Submit and a way to tell how long it ran and what GPUs it
+had are needed. Times without an offset are on the wall clock of the time zone that is given.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+from zoneinfo import ZoneInfo
+
+from scheduler.domain.periods import to_instant
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND, Instant
+from scheduler.simulation.traces.rows import LeaveOut, Row, header, invalid, quoted, refuse_all, rows
+
+REQUIRED = ("JobID", "Submit")
+UNSAID = frozenset({"", "unknown", "none", "n/a", "na", "(null)", "none assigned", "invalid"})
+NO_LIMIT = frozenset({"unlimited", "partition_limit", "partition limit"})
+GPUS_MAX = 100_000
+
+_STEP = re.compile(r"^[0-9]+([_+][0-9]+)*\..+$")
+_JOB = re.compile(r"^[0-9]+([_+]([0-9]+|\[[^\]]*\]))*$")
+_CLOCK = re.compile(r"^(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)(?:\.\d+)?$")
+_DAYS_HOURS = re.compile(r"^(\d+)-(\d+)$")
+_GPU = re.compile(r"^(?:gres[/:])?gpu(?:[:/=]([A-Za-z][^:=]*))?[:=](\d+)(?:\(.*\))?$", re.IGNORECASE)
+_AMOUNT = re.compile(r"^(\d+(?:\.\d+)?)([KMGTP]?)(?:i?B)?([nc]?)$", re.IGNORECASE)
+_MIB = {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20, "P": 2**30}
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmJob:
+    """A job. `ran_ms` None: it never started. `gpus` and `models` are what it was given, else what it asked for."""
+
+    id: str
+    name: str
+    user: str
+    account: str
+    partition: str
+    qos: str
+    state: str
+    submitted_at: Instant
+    ran_ms: int | None
+    limit_ms: int | None
+    nodes: int
+    gpus: int
+    models: tuple[str, ...]
+    cpu_milli: int
+    memory_mib: int
+    exit_code: int
+
+
+def read_jobs(file: Path, time_zone: str, leave_out: LeaveOut = refuse_all) -> tuple[list[SlurmJob], int]:
+    """The jobs in the file's order, and how many rows told of an earlier run of one that was requeued.
+
+    Raises InvalidInput `invalid-trace` where a row is none, unless those are left out.
+    """
+    zone = ZoneInfo(time_zone)
+    jobs: dict[str, SlurmJob] = {}
+    requeued = 0
+    with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
+        read = rows(_lines(text), header(_first(text), file, REQUIRED), file, _Parser(zone), leave_out)
+        for _, _, job in read:
+            if job is None:
+                continue
+            if jobs.pop(job.id, None) is not None:
+                requeued += 1  # with --duplicates, sacct tells of every run: the last one is the job's
+            jobs[job.id] = job
+    return list(jobs.values()), requeued
+
+
+def _first(text: TextIO) -> list[str]:
+    """The header; `-p` ends every line with one more separator than -P does."""
+    return text.readline().rstrip("\r\n").removesuffix("|").split("|")
+
+
+def _lines(text: TextIO) -> Iterator[tuple[list[str], int]]:
+    for number, line in enumerate(text, 2):
+        cells = line.rstrip("\r\n")
+        if cells.strip("| \t"):
+            yield cells.split("|"), number
+
+
+class _Parser:
+    """A row to a job; None for the step of one."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+
+    def __call__(self, row: Row, where: str) -> SlurmJob | None:
+        job_id = row["JobID"]
+        if _STEP.match(job_id):
+            return None
+        if not _JOB.match(job_id):
+            raise invalid(f"{where}: JobID", quoted(job_id), "a job's number, with its array index or step")
+        submitted_at = self._moment(row, "Submit", where)
+        if submitted_at is None:
+            raise invalid(f"{where}: Submit", quoted(row["Submit"]), "when it was submitted")
+        gpus, models = _gpus(row, where)
+        nodes = _count(row, ("NNodes", "AllocNodes", "ReqNodes"), where) or 1
+        cpus = _count(row, ("AllocCPUS", "NCPUS", "ReqCPUS"), where) or _tres(row, "cpu", where)
+        return SlurmJob(
+            id=job_id,
+            name=row.get("JobName", "") or job_id,
+            user=row.get("User", "") or row.get("UID", ""),
+            account=row.get("Account", ""),
+            partition=row.get("Partition", ""),
+            qos=row.get("QOS", ""),
+            state=row.get("State", "").split(" ")[0].upper(),
+            submitted_at=submitted_at,
+            ran_ms=self._ran_ms(row, where),
+            limit_ms=_limit_ms(row, where),
+            nodes=nodes,
+            gpus=gpus,
+            models=models,
+            cpu_milli=cpus * 1000,
+            memory_mib=_memory_mib(row, nodes, cpus, where),
+            exit_code=_exit_code(row),
+        )
+
+    def _moment(self, row: Row, column: str, where: str) -> Instant | None:
+        text = row.get(column, "")
+        if text.lower() in UNSAID:
+            return None
+        if text.isdigit():  # SLURM_TIME_FORMAT=%s
+            return Instant(int(text) * MS_PER_SECOND)
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise invalid(
+                f"{where}: {column}", quoted(text), "a time such as 2026-01-31T09:30:00, or Unknown"
+            ) from None
+        return to_instant(moment if moment.tzinfo is not None else moment.replace(tzinfo=self._zone))
+
+    def _ran_ms(self, row: Row, where: str) -> int | None:
+        """ElapsedRaw, else Elapsed, else from Start to End; nothing that never started has run."""
+        start = self._moment(row, "Start", where)
+        if "Start" in row and start is None:
+            return None
+        if row.get("ElapsedRaw"):
+            return _count(row, ("ElapsedRaw",), where) * MS_PER_SECOND
+        if row.get("Elapsed"):
+            elapsed = _elapsed_ms(row["Elapsed"])
+            if elapsed is None:
+                raise invalid(f"{where}: Elapsed", quoted(row["Elapsed"]), "a time such as 1-02:03:04 or 05:00")
+            return elapsed
+        end = self._moment(row, "End", where)
+        if start is None or end is None:
+            raise invalid(where, "nothing that says how long it ran", "ElapsedRaw, Elapsed, or Start and End")
+        return max(0, end - start)
+
+
+def _elapsed_ms(text: str) -> int | None:
+    """`D-HH:MM:SS`, `HH:MM:SS`, `MM:SS` or `MM:SS.mmm`; of limits also `D-HH`. None for what is none of them."""
+    days_hours = _DAYS_HOURS.match(text)
+    if days_hours is not None:
+        return int(days_hours[1]) * MS_PER_DAY + int(days_hours[2]) * MS_PER_HOUR
+    match = _CLOCK.match(text)
+    if match is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return days * MS_PER_DAY + hours * MS_PER_HOUR + minutes * MS_PER_MINUTE + seconds * MS_PER_SECOND
+
+
+def _limit_ms(row: Row, where: str) -> int | None:
+    raw = row.get("TimelimitRaw", "")
+    if raw.isdigit():
+        return int(raw) * MS_PER_MINUTE
+    text = row.get("Timelimit", "")
+    if text.lower() in UNSAID | NO_LIMIT:
+        return None
+    limit = _elapsed_ms(text)
+    if limit is None:
+        raise invalid(f"{where}: Timelimit", quoted(text), "a time such as 1-00:00:00, UNLIMITED or Partition_Limit")
+    return limit
+
+
+def _count(row: Row, columns: tuple[str, ...], where: str) -> int:
+    """Of the first of these columns that says anything: `16`, or `1.5K` as sacct shortens it; 0 where none does."""
+    for column in columns:
+        text = row.get(column, "")
+        if text.lower() in UNSAID:
+            continue
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMG]?)", text, re.IGNORECASE)
+        if match is None or len(text) > 18:
+            raise invalid(f"{where}: {column}", quoted(text), "a whole number")
+        return int(float(match[1]) * {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}[match[2].upper()])
+    return 0
+
+
+def _gpus(row: Row, where: str) -> tuple[int, tuple[str, ...]]:
+    """GPUs and their models: of what was allocated, else asked for; 0 where neither says so."""
+    for column in ("AllocTRES", "ReqTRES", "AllocGRES", "ReqGRES"):
+        total, typed, models = 0, 0, []
+        for item in row.get(column, "").split(","):
+            match = _GPU.match(item.strip())
+            if match is None:
+                continue
+            count = int(match[2]) if len(match[2]) < 8 else GPUS_MAX + 1
+            if match[1]:
+                typed += count
+                models.append(match[1].strip())
+            else:
+                total = max(total, count)
+        gpus = max(total, typed)
+        if gpus > GPUS_MAX:
+            raise invalid(f"{where}: {column}", f"{gpus} GPUs", f"at most {GPUS_MAX}")
+        if gpus:
+            return gpus, tuple(sorted(set(models)))
+    return 0, ()
+
+
+def _tres(row: Row, name: str, where: str) -> int:
+    for column in ("AllocTRES", "ReqTRES"):
+        for item in row.get(column, "").split(","):
+            key, _, amount = item.partition("=")
+            if key.strip() == name:
+                return _count({column: amount.strip()}, (column,), where)
+    return 0
+
+
+def _memory_mib(row: Row, nodes: int, cpus: int, where: str) -> int:
+    """In all: of `mem=` in AllocTRES or ReqTRES, else of ReqMem (`4Gn` a node, `4Gc` a CPU); 0 where nothing says so."""
+    for column in ("AllocTRES", "ReqTRES"):
+        for item in row.get(column, "").split(","):
+            key, _, amount = item.partition("=")
+            if key.strip() == "mem":
+                return _mib(amount.strip(), f"{where}: {column}")[0]
+    text = row.get("ReqMem", "")
+    if text.lower() in UNSAID or text == "?":
+        return 0
+    mib, per = _mib(text, f"{where}: ReqMem")
+    return mib * {"n": nodes, "c": max(1, cpus)}.get(per, 1)
+
+
+def _mib(text: str, where: str) -> tuple[int, str]:
+    match = _AMOUNT.match(text)
+    if match is None or len(match[1]) > 15:
+        raise invalid(where, quoted(text), "an amount of memory such as 64G")
+    return int(float(match[1]) * _MIB[match[2].upper() or "M"]), match[3].lower()
+
+
+def _exit_code(row: Row) -> int:
+    """`code:signal`: a job that a signal ended has failed as well. Liberal: what is no code is none."""
+    code, _, signal = row.get("ExitCode", "").partition(":")
+    if code.isdigit() and int(code):
+        return min(int(code), 255)
+    return 128 + int(signal) % 128 if signal.isdigit() and int(signal) else 0

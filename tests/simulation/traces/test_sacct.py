@@ -1,0 +1,144 @@
+"""What real sacct output holds: steps, arrays, requeues, every way to write a time, and rows that are broken."""
+
+from pathlib import Path
+
+import pytest
+
+from scheduler.domain.errors import InvalidInput
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE
+from scheduler.simulation.traces.sacct import SlurmJob, read_jobs
+
+HEADER = (
+    "JobID|JobName|User|Account|Partition|QOS|State|Submit|Start|End|Elapsed|Timelimit|NNodes|NCPUS|ReqTRES|AllocTRES|"
+    "ExitCode"
+)
+JOB = (
+    "101|train|ada|research|gpu|high|COMPLETED|2026-01-05T09:00:00|2026-01-05T09:30:00|2026-01-05T11:30:00|02:00:00|"
+    "1-00:00:00|2|32|billing=32,cpu=32,gres/gpu=8,mem=512G,node=2|"
+    "billing=32,cpu=32,gres/gpu:a100=8,gres/gpu=8,mem=512G,node=2|0:0"
+)
+
+
+def read(tmp_path: Path, *lines: str, header: str = HEADER) -> list[SlurmJob]:
+    file = tmp_path / "sacct.txt"
+    file.write_text("\n".join([header, *lines]) + "\n")
+    return read_jobs(file, "UTC")[0]
+
+
+def changed(**fields: str) -> str:
+    """The job's row with some cells changed."""
+    cells = dict(zip(HEADER.split("|"), JOB.split("|"), strict=True)) | fields
+    return "|".join(cells.values())
+
+
+def test_a_job_is_read_with_what_it_was_given(tmp_path: Path) -> None:
+    (job,) = read(tmp_path, JOB)
+    assert (job.id, job.name, job.user, job.account, job.qos) == ("101", "train", "ada", "research", "high")
+    assert (job.gpus, job.models, job.nodes) == (8, ("a100",), 2)
+    assert (job.cpu_milli, job.memory_mib) == (32_000, 512 * 1024)
+    assert (job.ran_ms, job.limit_ms) == (2 * MS_PER_HOUR, 24 * MS_PER_HOUR)
+    assert job.submitted_at == 1_767_603_600_000
+
+
+def test_steps_are_left_out_and_arrays_are_jobs(tmp_path: Path) -> None:
+    lines = [changed(JobID=name) for name in ("7", "7.batch", "7.extern", "7.0", "8_3", "8_3.batch", "9+1", "9+1.0")]
+    assert [job.id for job in read(tmp_path, *lines)] == ["7", "8_3", "9+1"]
+    assert [job.id for job in read(tmp_path, changed(JobID="8_[4-9%2]"))] == ["8_[4-9%2]"]
+
+
+def test_of_a_requeued_job_the_last_run_counts(tmp_path: Path) -> None:
+    file = tmp_path / "sacct.txt"
+    file.write_text("\n".join([HEADER, changed(State="REQUEUED", Elapsed="00:10:00"), JOB]))
+    jobs, requeued = read_jobs(file, "UTC")
+    assert [job.ran_ms for job in jobs] == [2 * MS_PER_HOUR]
+    assert requeued == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [("1-02:03:00", 1563), ("02:03:00", 123), ("05:00", 5), ("05:00.123", 5), ("00:00:00", 0)],
+)
+def test_elapsed_is_read_as_slurm_writes_it(tmp_path: Path, text: str, minutes: int) -> None:
+    assert read(tmp_path, changed(Elapsed=text))[0].ran_ms == minutes * MS_PER_MINUTE
+
+
+@pytest.mark.parametrize("text", ["UNLIMITED", "Partition_Limit", "", "INVALID"])
+def test_a_limit_may_not_be_said(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, changed(Timelimit=text))[0].limit_ms is None
+
+
+@pytest.mark.parametrize("text", ["Unknown", "None", ""])
+def test_what_never_started_has_not_run(tmp_path: Path, text: str) -> None:
+    job = read(tmp_path, changed(Start=text, End="Unknown", Elapsed="00:00:00", State="CANCELLED by 1000"))[0]
+    assert (job.ran_ms, job.state) == (None, "CANCELLED")
+
+
+@pytest.mark.parametrize(
+    ("tres", "gpus", "models"),
+    [
+        ("cpu=4,gres/gpu=2,mem=8G", 2, ()),
+        ("gres/gpu:h100=4", 4, ("h100",)),
+        ("gres/gpu=3,gres/gpu:a100=1,gres/gpu:h100=2", 3, ("a100", "h100")),
+        ("gres/gpu:nvidia_a100-sxm4-80gb=1,gres/gpumem=0,gres/gpuutil=95", 1, ("nvidia_a100-sxm4-80gb",)),
+        ("cpu=4,mem=8G", 0, ()),
+    ],
+)
+def test_gpus_are_read_from_tres(tmp_path: Path, tres: str, gpus: int, models: tuple[str, ...]) -> None:
+    job = read(tmp_path, changed(AllocTRES=tres, ReqTRES=""))[0]
+    assert (job.gpus, job.models) == (gpus, models)
+
+
+@pytest.mark.parametrize("gres", ["gpu:a100:2", "gpu:a100:2(S:0-1)", "gres:gpu:a100:2", "gres/gpu:a100=2"])
+def test_gpus_are_read_from_the_gres_of_older_versions(tmp_path: Path, gres: str) -> None:
+    header = "JobID|Submit|ElapsedRaw|ReqGRES|ReqMem|ReqCPUS"
+    (job,) = read(tmp_path, f"5|2026-01-05T09:00:00|3600|{gres}|4Gc|8", header=header)
+    assert (job.gpus, job.models, job.memory_mib) == (2, ("a100",), 32 * 1024)
+
+
+def test_times_are_on_the_wall_clock_of_the_zone_or_seconds(tmp_path: Path) -> None:
+    file = tmp_path / "sacct.txt"
+    file.write_text(f"{HEADER}\n{JOB}")
+    in_berlin = read_jobs(file, "Europe/Berlin")[0][0]
+    assert in_berlin.submitted_at == 1_767_603_600_000 - MS_PER_HOUR
+    assert read(tmp_path, changed(Submit="1767603600"))[0].submitted_at == 1_767_603_600_000
+    assert read(tmp_path, changed(Submit="2026-01-05T10:00:00+01:00"))[0].submitted_at == 1_767_603_600_000
+
+
+def test_a_trailing_separator_and_empty_lines_are_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "sacct.txt"
+    file.write_text(f"{HEADER}|\r\n\r\n{JOB}\r\n")
+    assert len(read_jobs(file, "UTC")[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "where"),
+    [
+        (changed(JobID="abc"), ":2: JobID"),
+        (changed(Submit="yesterday"), ":2: Submit"),
+        (changed(Submit="Unknown"), ":2: Submit"),
+        (changed(Elapsed="two hours"), ":2: Elapsed"),
+        (changed(Timelimit="soon"), ":2: Timelimit"),
+        (changed(NCPUS="many"), ":2: NCPUS"),
+        (changed(AllocTRES="gres/gpu=1,mem=lots"), ":2: AllocTRES"),
+        (changed(AllocTRES="gres/gpu=999999999"), ":2: AllocTRES"),
+        (JOB + "|one|more", ":2"),
+    ],
+)
+def test_a_broken_row_is_named_by_file_line_and_column(tmp_path: Path, row: str, where: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        read(tmp_path, row)
+    assert raised.value.where == f"{tmp_path / 'sacct.txt'}{where}"
+    assert raised.value.code.value == "invalid-trace"
+
+
+def test_broken_rows_can_be_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "sacct.txt"
+    file.write_text("\n".join([HEADER, changed(Submit="yesterday"), JOB, changed(JobID="x")]))
+    left_out: list[InvalidInput] = []
+    assert [job.id for job in read_jobs(file, "UTC", left_out.append)[0]] == ["101"]
+    assert len(left_out) == 2
+
+
+def test_a_file_without_what_is_needed_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no column"):
+        read(tmp_path, "1|x", header="JobID|State")
