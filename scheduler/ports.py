@@ -38,7 +38,7 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.finance.capacity_book import CapacityBook
-from scheduler.finance.keeping import HeadBook
+from scheduler.finance.keeping import HeadBook, PeriodBook
 from scheduler.finance.price_shelf import PriceShelf
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.keeping import JournalBook
@@ -341,6 +341,8 @@ class Books(Protocol):
     def prices(self) -> PriceShelf: ...
     @property
     def heads(self) -> HeadBook: ...
+    @property
+    def periods(self) -> PeriodBook: ...
 
 
 class Store(Protocol):

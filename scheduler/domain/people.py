@@ -49,6 +49,17 @@ class Caller:
     team: TeamName | None = None
     node: str | None = None
 
+    @property
+    def actor(self) -> str:
+        """What the books call the caller: a person by their opaque id, so that they can be forgotten; a service or a
+        node by its subject, which is no personal data."""
+        return self.engineer or self.subject
+
+    @property
+    def role(self) -> str:
+        """One word for what the caller may do, where one is recorded: the first of their roles by the alphabet."""
+        return min((role.value for role in self.roles), default="")
+
     def require(self, *roles: Role) -> None:
         """Refuse with `role-required` unless the caller has one of the roles."""
         if self.roles.isdisjoint(roles):

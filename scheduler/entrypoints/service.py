@@ -11,6 +11,7 @@ from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulated import Simulation
 from scheduler.lifecycle.batch import changing
 from scheduler.lifecycle.census import Census
+from scheduler.lifecycle.close_period import Periods
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.cycle import Cycle, CycleReport
 from scheduler.lifecycle.grant import expire_due, grant_period
@@ -61,6 +62,7 @@ class Service:
         self.exemptions = Exemptions(store, self.world)
         self.census = Census(store, self.world, clock.now())
         self.idle_reclaim = IdleReclaim(self.world, acts=not settings.observe)
+        self.periods = Periods(store, self.world)
         self.views = Views(store, self.world, is_simulated=cluster.is_simulated)
         self.cycle = Cycle(store, self.world, cluster, clock, ids, self.commands, acts=not settings.observe)
         self.views.state = self.cycle.state

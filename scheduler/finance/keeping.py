@@ -1,11 +1,14 @@
-"""What proving the journal needs of the outside, as Protocols: a signer, a place for heads, and the rows themselves."""
+"""What proofs and periods need of the outside, as Protocols: a signer, a place for heads, books, and rows as evidence."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from scheduler.domain.units import Instant
+from scheduler.domain.records import PodRun
+from scheduler.domain.units import AttemptId, Instant, NodeName
+from scheduler.finance.closing import Closing
 from scheduler.finance.findings import Finding
+from scheduler.finance.reconciliation import Difference, Settlement
 from scheduler.finance.relations import Relation, Values
 
 
@@ -56,6 +59,47 @@ class HeadBook(Protocol):
     def rows(self, tree: Relation, after: int, until: int | None = None) -> Iterator[Sequence[Values]]:
         """The rows of a tree whose key is greater than `after` and at most `until`, in order, in pieces."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SeenUse:
+    """What agents saw of one GPU for one attempt, or for nobody: covered and active, in milliseconds."""
+
+    gpu: str
+    node: NodeName
+    attempt_id: AttemptId | None
+    covered_ms: int
+    active_ms: int
+
+
+class PeriodBook(Protocol):
+    """Steps of closing, differences and what became of them, and what a reconciliation compares. Append-only."""
+
+    def add_step(self, step: Closing) -> None: ...
+
+    def steps(self) -> list[Closing]:
+        """All, in the order in which they were taken."""
+        ...
+
+    def closed(self) -> list[tuple[Instant, Instant]]:
+        """The periods inside which nothing is dated any more."""
+        ...
+
+    def add_differences(self, found: Sequence[Difference], at: Instant) -> None: ...
+
+    def add_settlements(self, made: Sequence[Settlement]) -> None: ...
+
+    def settlements(self, period: str) -> list[Settlement]: ...
+
+    def charged(self, starts_at: Instant, ends_at: Instant) -> Mapping[AttemptId, int]:
+        """Physical GPU-milliseconds that the journal's charges dated inside add up to."""
+        ...
+
+    def pods(self, starts_at: Instant, ends_at: Instant) -> list[PodRun]:
+        """Those that ran at some time inside."""
+        ...
+
+    def seen(self, starts_at: Instant, ends_at: Instant) -> list[SeenUse]: ...
 
 
 class Evidence(Protocol):

@@ -163,8 +163,9 @@ def _not_found(message: str, expected: str) -> NotFound:
 
 
 def _text(content: bytes) -> str:
-    return content.decode("utf-8", "surrogateescape")
+    """Bytes that are no text are shown as such: a row that has them is none of ours, and its proof does not hold."""
+    return content.decode("utf-8", "replace")
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+    return text.encode("utf-8", "replace")

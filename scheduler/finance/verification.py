@@ -31,6 +31,7 @@ class _Verifying:
         self._evidence = evidence
         self._trusted = trusted
         self._findings = Findings(_ORDER)
+        self._archive = archive
         self._chain = read_chain(archive, is_signed, trusted)
         self._trees: dict[str, TreeReport] = {}
         self._seals: dict[object, dict[object, object]] = {}
@@ -63,7 +64,7 @@ class _Verifying:
         if not self._chain.heads:
             self._findings.add(Finding(FindingCode.NO_HEADS, "no head was ever published here: nothing is proven"))
         try:
-            for finding in rewritten(self._chain, self._evidence.heads()):
+            for finding in rewritten(self._chain, self._archive, self._evidence.heads()):
                 self._findings.add(finding)
         except Unreadable as error:
             self._findings.add(Finding(FindingCode.UNREADABLE, str(error), "heads"))

@@ -33,6 +33,8 @@ class JournalBook(Protocol):
     def post(self, transactions: Sequence[Transaction], recorded_at: Instant) -> None:
         """Post them all or none. One posted before under its id is passed over; with another body it is a Conflict.
 
+        A Conflict (`period-closed`) where one is dated inside a closed period.
+
         Raises Exhausted (`allowance-short`) where an account would fall below its floor: its overdraft for an
         allowance, zero for held, charged and expired.
         """

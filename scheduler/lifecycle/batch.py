@@ -14,6 +14,7 @@ from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.records import AuditEvent, PodRun, RecordedVerdict
 from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, HoldId, Instant, PodUid, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload, require_transition
+from scheduler.ledger.corrections import into_open_period
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.journal import AccountKind, Transaction
 from scheduler.lifecycle.world import World
@@ -212,7 +213,8 @@ class Batch:
         books.holds.open(list(self._opened.values()))
         for attempt_id in sorted(set(self._assigned.values())):
             books.holds.assign([h for h, a in self._assigned.items() if a == attempt_id], attempt_id)
-        books.journal.post(self._transactions, self.now)
+        closed = self.world.closed_periods
+        books.journal.post([into_open_period(each, closed, self.now) for each in self._transactions], self.now)
         if self._hold_charges:
             books.holds.charge({hold_id: amount for hold_id, amount in self._hold_charges.items() if amount})
         books.holds.resolve(self._resolved, self.now)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from scheduler.domain.observations import ObservedJob
-from scheduler.domain.periods import period_at
+from scheduler.domain.periods import PeriodLength, period_at
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
 from scheduler.domain.records import PodRun
@@ -24,15 +24,17 @@ _REFUNDED = {Reason.PREEMPTED, Reason.NODE_LOST}
 
 
 def charge_until(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
-    """Charge the attempt for what its pods used before `until`, cut at period ends, so that each charge falls into
-    the period in which the hours were used. Returns it with its new totals."""
+    """Charge the attempt for what its pods used before `until`, cut at the ends of periods and of months, so that each
+    charge falls into the period in which the hours were used. Returns it with its new totals."""
     policy = batch.world.require_policy()
     for _ in range(PERIODS_MAX):
-        period = period_at(charged_until(attempt, until), policy.period, policy.time_zone)
-        if period.ends_at >= until:
+        charged = charged_until(attempt, until)
+        lengths = {policy.period, PeriodLength.MONTH}  # books are closed by month, whatever hours are granted by
+        cut = min(period_at(charged, length, policy.time_zone).ends_at for length in lengths)
+        if cut >= until:
             break
-        attempt = _charge_once(batch, attempt, period.ends_at)
-        if charged_until(attempt, until) < period.ends_at:
+        attempt = _charge_once(batch, attempt, cut)
+        if charged_until(attempt, until) < cut:
             break  # its pods ended before the period did: nothing more can fall into a later one
     return _charge_once(batch, attempt, until)
 

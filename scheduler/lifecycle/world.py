@@ -87,6 +87,8 @@ class World:
     """How many attempts a workload has had, where that has been asked."""
     covered: dict[AttemptId, int] = field(default_factory=dict)
     """Standard GPU-milliseconds that the holds of an attempt cover in all, where that has been asked."""
+    closed_periods: tuple[tuple[Instant, Instant], ...] = ()
+    """What would be dated inside one counts in the open period, as a correction."""
     keys: dict[WorkloadId, str] = field(default_factory=dict)
     dirty: set[WorkloadId] = field(default_factory=set)
     """Workloads whose Job may not be as it should: `act` looks at them."""
@@ -365,6 +367,7 @@ class World:
         """Fill the mirror from the store; the policy is put by whoever can read its text."""
         with self.lock:
             self.put_people(books.people.all())
+            self.closed_periods = tuple(books.periods.closed())
             unfinished = books.workloads.unfinished()
             self.put_workloads(unfinished)
             live = books.attempts.live()

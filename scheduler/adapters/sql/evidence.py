@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from scheduler.adapters.sql.engine import open_engine, parse
 from scheduler.adapters.sql.faults import refusal_for
 from scheduler.adapters.sql.guards import missing_guards
-from scheduler.domain.errors import Unavailable
+from scheduler.domain.errors import InvalidInput
 from scheduler.finance.findings import Finding, FindingCode
 from scheduler.finance.heads import Unreadable
 from scheduler.finance.relations import Relation, Values
@@ -30,11 +30,11 @@ _TYPES = {"sqlite": {"INTEGER", "TEXT"}, "postgresql": {"BIGINT", "TEXT", "VARCH
 
 @contextmanager
 def open_evidence(url: str) -> Iterator["SqlEvidence"]:
-    """One consistent look at the database. Raises Unavailable where it cannot be opened at all."""
+    """One consistent look at the database. Raises Unavailable or, where it is not there, InvalidInput."""
     address = parse(url)
     file = address.database or ""
     if address.get_backend_name() == "sqlite" and not file.startswith("file:") and not Path(file).is_file():
-        raise Unavailable(f"there is no database {file}", remedy="check the path")
+        raise InvalidInput(f"there is no database {file}", where="--database", expected="a file that is there")
     engine = open_engine(address, to_write=False)
     try:
         with engine.connect() as connection, connection.begin():

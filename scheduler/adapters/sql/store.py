@@ -18,6 +18,7 @@ from scheduler.adapters.sql.books.heads import SqlHeads
 from scheduler.adapters.sql.books.idleness import SqlIdleness
 from scheduler.adapters.sql.books.journal import SqlJournal
 from scheduler.adapters.sql.books.people import SqlPeople
+from scheduler.adapters.sql.books.periods import SqlPeriods
 from scheduler.adapters.sql.books.prices import SqlPrices
 from scheduler.adapters.sql.books.samples import SqlSamples
 from scheduler.adapters.sql.books.verdicts import SqlVerdicts
@@ -28,7 +29,7 @@ from scheduler.adapters.sql.locking import FairLock
 from scheduler.adapters.sql.migrations import HEAD
 from scheduler.domain.errors import Unavailable
 from scheduler.finance.capacity_book import CapacityBook
-from scheduler.finance.keeping import HeadBook
+from scheduler.finance.keeping import HeadBook, PeriodBook
 from scheduler.finance.price_shelf import PriceShelf
 from scheduler.ledger.keeping import JournalBook
 from scheduler.metering.keeping import IdleBook, SampleBook
@@ -129,6 +130,7 @@ class SqlBooks:
     idleness: IdleBook
     prices: PriceShelf
     heads: HeadBook
+    periods: PeriodBook
 
 
 def books_on(connection: Connection) -> SqlBooks:
@@ -146,6 +148,7 @@ def books_on(connection: Connection) -> SqlBooks:
         idleness=SqlIdleness(connection),
         prices=SqlPrices(connection),
         heads=SqlHeads(connection),
+        periods=SqlPeriods(connection),
     )
 
 

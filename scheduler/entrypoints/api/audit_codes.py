@@ -24,4 +24,34 @@ AUDIT_CODES: dict[RefusalCode, CodeText] = {
         "The database has no such row, or no published head is over it yet.",
         "See `allot audit verify` for what is anchored; `allot audit head` publishes a head now.",
     ),
+    _C.PERIOD_CLOSED: CodeText(
+        409,
+        "The period is closed",
+        "A posting, or a second close, is dated inside a period that was closed. What was closed stays as it is.",
+        "Post the correction in the open period.",
+    ),
+    _C.PERIOD_NOT_OVER: CodeText(
+        409,
+        "The period is not over",
+        "A period is closed after its end, when everything that ran in it is charged.",
+        "Wait for its end.",
+    ),
+    _C.PERIOD_UNRECONCILED: CodeText(
+        409,
+        "Differences are left",
+        "Charges, pods and devices do not agree in that period, and a difference has neither owner nor write-off.",
+        "Look with `allot reconcile --period P`; give each an owner, or have finance write it off.",
+    ),
+    _C.UNKNOWN_PERIOD: CodeText(
+        404,
+        "There is no such period",
+        "No close of a period of that name was ever begun.",
+        "`allot period list` shows those that are.",
+    ),
+    _C.UNKNOWN_DIFFERENCE: CodeText(
+        404,
+        "There is no such difference",
+        "The reconciliation of that period finds no difference of that id.",
+        "`allot reconcile --period P` shows those that it finds.",
+    ),
 }

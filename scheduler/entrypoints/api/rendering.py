@@ -33,13 +33,17 @@ GPU_TIME_FIELDS = frozenset(
         "gpu_ms",
         "granted",
         "held",
+        "held_by_pods",
         "opening",
         "outstanding",
         "overdraft",
         "overrun",
         "refunded",
         "transferred",
+        "not_yet_charged",
+        "seen_on_devices",
         "unfunded",
+        "within_tolerance",
     }
 )
 """Fields of the views that are GPU-milliseconds: charged ones, except `gpu_ms` and `capacity`, which are physical."""

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
+import orjson
 import typer
 from sqlalchemy import make_url
 
@@ -109,12 +110,13 @@ def prove_one(
     row: Annotated[str, typer.Argument(help="Its number or id.", show_default=False)],
     database: Database = None,
     heads: Heads = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Prove one row under the last head: what it says, and the path from it to the signed root."""
+    """Prove one row under the last head: what it says, and with --json the path from it to the signed root."""
     url, place = _where(database, heads)
     chain = read_chain(archive_at(place), is_signed, None)
     with open_evidence(url) as evidence:
-        print_json(prove_row(evidence, chain, table, row))
+        _show_proof(prove_row(evidence, chain, table, row), as_json)
 
 
 @prove_app.command("growth")
@@ -122,10 +124,11 @@ def prove_two(
     earlier: Annotated[int, typer.Argument(help="The number of a head.", show_default=False)],
     later: Annotated[int, typer.Argument(help="The number of a later one.", show_default=False)],
     heads: Heads = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Prove that a head only added to an earlier one."""
+    """Prove that a head only added to an earlier one: with --json, the hashes that show it."""
     _, place = _where("sqlite:///", heads)
-    print_json(prove_growth(read_chain(archive_at(place), is_signed, None), earlier, later))
+    _show_proof(prove_growth(read_chain(archive_at(place), is_signed, None), earlier, later), as_json)
 
 
 @app.command()
@@ -144,6 +147,17 @@ def check(
         print_text(f"{'It holds' if found.is_ok else 'It does not hold'}: {found.sentence}{at}.")
     if not found.is_ok:
         raise typer.Exit(ExitCode.REFUSED)
+
+
+def _show_proof(proof: dict[str, object], as_json: bool) -> None:
+    """A proof is meant for a file; to a reader it is what it proves."""
+    if as_json:
+        print_json(proof)
+        return
+    for line in str(proof.get("sealed", proof.get("leaf", ""))).splitlines():
+        print_text(line)
+    found = check_proof(orjson.dumps(proof).decode(), is_signed, None)
+    print_text(f"{'It holds' if found.is_ok else 'It does not hold'}: {found.sentence}.")
 
 
 def _where(database: str | None, heads: str | None) -> tuple[str, str]:

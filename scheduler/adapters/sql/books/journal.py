@@ -9,9 +9,11 @@ from sqlalchemy import Connection, Select, func, select
 from scheduler.adapters.sql.books.posting import AccountKey, AccountState, apply, touched_accounts
 from scheduler.adapters.sql.querying import insert_all, next_number, pieces, rows_by_id, update_all
 from scheduler.adapters.sql.tables import journal as tables
+from scheduler.adapters.sql.tables.periods import period_closings
 from scheduler.adapters.sql.tables.workloads import attempts
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
+from scheduler.finance.closing import ClosingState
 from scheduler.ledger.canonical import body_hash
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
 from scheduler.ledger.keeping import BalanceDifference, TermsUsed
@@ -62,6 +64,7 @@ class SqlJournal:
         fresh = self._not_yet_posted(posted)
         if not fresh:
             return
+        self._require_open([transaction for transaction, _ in fresh])
         states = self._lock_accounts([transaction for transaction, _ in fresh])
         apply([transaction for transaction, _ in fresh], states)
         self._write(fresh, states, recorded_at)
@@ -218,6 +221,21 @@ class SqlJournal:
                     remedy="give the new posting an id of its own",
                 )
         return fresh
+
+    def _require_open(self, fresh: Sequence[Transaction]) -> None:
+        """A Conflict where one is dated inside a closed period. The database's own trigger stands behind it."""
+        closed = select(period_closings.c.period, period_closings.c.starts_at, period_closings.c.ends_at).where(
+            period_closings.c.state == ClosingState.CLOSED.value,
+            period_closings.c.ends_at > min(transaction.at for transaction in fresh),
+        )
+        for period, starts_at, ends_at in self.connection.execute(closed).all():
+            for transaction in fresh:
+                if starts_at <= transaction.at < ends_at:
+                    raise Conflict(
+                        f"{transaction.id} is dated inside {period}, which is closed",
+                        code=RefusalCode.PERIOD_CLOSED,
+                        expected="a correction in the open period",
+                    )
 
     def _lock_accounts(self, fresh: Sequence[Transaction]) -> dict[AccountKey, AccountState]:
         """Every account that they touch, locked. A new one is inserted as zero first: what is not there has no lock."""

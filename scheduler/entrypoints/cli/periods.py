@@ -1,0 +1,64 @@
+"""Periods: close them, and see how they stand."""
+
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_fields, print_json, print_table, print_text
+
+app = typer.Typer(help="Close periods of the books.", no_args_is_help=True, add_completion=False)
+
+PeriodArgument = Annotated[str, typer.Argument(help="2026-10, 2026-W44, 2026-Q4 or 2026.", show_default=False)]
+
+
+@app.command()
+def close(
+    period: PeriodArgument,
+    provisional: Annotated[
+        bool, typer.Option("--provisional", help="Charge what ran in it and look for differences; close it later.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Close a period that is over. Afterwards nothing is dated inside it: corrections go to the open one, marked.
+
+    Differences without an owner or a write-off leave it provisional: `allot reconcile --period PERIOD` shows them.
+    """
+    with connect() as api:
+        step = api.post(f"/v1/periods/{period}/close", {"provisionally": provisional})
+        if as_json:
+            print_json(step)
+        else:
+            print_text(f"{step['period']} is {step['state']} since {moment(step['at'])}.")
+
+
+@app.command("list")
+def list_periods(as_json: AsJson = False) -> None:
+    """List every step of every close: who took it, and when."""
+    with connect() as api:
+        page = api.get("/v1/periods")
+        if as_json:
+            print_json(page)
+            return
+        columns = (Column("PERIOD"), Column("STATE"), Column("SINCE"), Column("BY", width_max=30))
+        rows = [(s["period"], s["state"], moment(s["at"]), s["by"]) for s in page["items"]]
+        print_table(columns, rows, empty="No period was closed yet.")
+
+
+@app.command()
+def show(period: PeriodArgument, as_json: AsJson = False) -> None:
+    """Show how a period stands."""
+    with connect() as api:
+        step: dict[str, Any] = api.get(f"/v1/periods/{period}")
+        if as_json:
+            print_json(step)
+            return
+        print_text(f"{step['period']}: {step['state']}", style="bold")
+        fields = (
+            ("from", moment(step["starts_at"])),
+            ("until", moment(step["ends_at"])),
+            ("since", moment(step["at"])),
+            ("by", f"{step['by']} ({step['role']})"),
+            ("sums", step["sums"]),
+        )
+        print_fields(fields)

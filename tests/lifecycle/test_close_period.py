@@ -1,0 +1,179 @@
+"""Closing a month: everything in it is charged, reconciled, and then nothing is dated inside it any more."""
+
+import pytest
+
+from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
+from scheduler.domain.funding import FundingShare
+from scheduler.domain.observations import PodPhase
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.periods import period_named
+from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant
+from scheduler.domain.workloads import Workload
+from scheduler.finance.closing import ClosingState
+from scheduler.finance.reconciliation import SettlementKind
+from scheduler.ledger.grants import expire
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
+from scheduler.lifecycle.close_period import Decision, Periods
+from scheduler.lifecycle.grant import expire_due
+from scheduler.lifecycle.world import World
+from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen
+
+FINANCE = Caller("fin", frozenset({Role.FINANCE}))
+AUDITOR = Caller("aud", frozenset({Role.AUDITOR}))
+NOVEMBER = period_named("2026-11", "UTC")
+WRITE_OFF = Decision(SettlementKind.WRITE_OFF, "no agents yet")
+
+
+@pytest.fixture
+def periods(company: Company) -> Periods:
+    return Periods(company.store, company.world)
+
+
+def running_over_the_turn_of_the_month(company: Company) -> tuple[AllowanceId, Workload, Instant]:
+    """Two GPUs from an hour before the end of November on; nobody has charged anything yet."""
+    grant = company.grant("ada", 1000)
+    company.now = Instant(NOVEMBER.ends_at - MS_PER_HOUR)
+    workload = company.submit(time_limit_ms=4 * MS_PER_HOUR)
+    company.launch(workload, FundingShare(grant, 8 * MS_PER_HOUR))
+    company.give_job(workload)
+    start = company.now
+    company.see(changes(job_seen(workload, is_suspended=False, active=1), pod_seen(workload, started_at=start)))
+    company.now = Instant(NOVEMBER.ends_at + 2 * MS_PER_HOUR)
+    return grant, workload, start
+
+
+def end(company: Company, workload: Workload, start: Instant, at: Instant) -> None:
+    finished = pod_seen(workload, started_at=start, finished_at=at, phase=PodPhase.SUCCEEDED)
+    company.see(changes(finished, job_seen(workload, is_suspended=False, is_complete=True)))
+
+
+def charges(company: Company, allowance: AllowanceId) -> list[PostedEntry]:
+    with company.store.reading() as books:
+        return list(books.journal.entries(accounts=[Account(AccountKind.CHARGED, allowance)]))
+
+
+def write_off_what_agents_never_saw(company: Company, periods: Periods) -> None:
+    left = periods.reconciliation(FINANCE, "2026-11", company.now).unresolved
+    periods.settle(FINANCE, [each.id for each in left], WRITE_OFF, now=company.now)
+
+
+def test_a_month_is_not_closed_before_it_is_over(company: Company, periods: Periods) -> None:
+    with pytest.raises(Conflict) as refused:
+        periods.close(FINANCE, "2026-11", now=company.now)
+    assert refused.value.code is RefusalCode.PERIOD_NOT_OVER
+    assert periods.steps(AUDITOR) == []
+
+
+def test_only_finance_closes_and_settles(company: Company, periods: Periods) -> None:
+    for caller in (AUDITOR, company.caller("ada")):
+        with pytest.raises(NotPermitted):
+            periods.close(caller, "2026-10", now=company.now)
+        with pytest.raises(NotPermitted):
+            periods.settle(caller, ["2026-10/x"], WRITE_OFF, now=company.now)
+    with pytest.raises(NotPermitted):
+        periods.reconciliation(company.caller("ada"), "2026-10", company.now)
+
+
+def test_the_first_step_charges_what_runs_to_the_end_of_the_month(company: Company, periods: Periods) -> None:
+    allowance, _, _ = running_over_the_turn_of_the_month(company)
+    assert charges(company, allowance) == []
+    step = periods.close(FINANCE, "2026-11", now=company.now, provisionally=True)
+    assert step.state is ClosingState.PROVISIONAL
+    assert [(e.amount, e.at) for e in charges(company, allowance)] == [(2 * MS_PER_HOUR, NOVEMBER.ends_at - 1)]
+
+
+def test_what_nobody_owns_keeps_a_month_provisional_until_it_is_settled(company: Company, periods: Periods) -> None:
+    running_over_the_turn_of_the_month(company)
+    with pytest.raises(Conflict) as refused:
+        periods.close(FINANCE, "2026-11", now=company.now)
+    assert refused.value.code is RefusalCode.PERIOD_UNRECONCILED
+    assert [step.state for step in periods.steps(AUDITOR)] == [ClosingState.PROVISIONAL]
+    (lost,) = periods.reconciliation(AUDITOR, "2026-11", company.now).unresolved
+    assert (lost.id, lost.gpu_ms) == ("2026-11/evidence-lost/node:n0", 2 * MS_PER_HOUR)
+    (settled,) = periods.settle(FINANCE, [lost.id], WRITE_OFF, now=company.now)
+    assert settled.settlement is not None
+    assert periods.close(FINANCE, "2026-11", now=company.now).state is ClosingState.CLOSED
+    assert [step.state for step in periods.steps(AUDITOR)] == [ClosingState.PROVISIONAL, ClosingState.CLOSED]
+    with pytest.raises(Conflict) as again:
+        periods.close(FINANCE, "2026-11", now=company.now)
+    assert again.value.code is RefusalCode.PERIOD_CLOSED
+
+
+@pytest.mark.parametrize(
+    ("ids", "decision", "kind"),
+    [
+        (["2026-11/overhead/none"], WRITE_OFF, NotFound),
+        (["no period"], WRITE_OFF, InvalidInput),
+        ([], WRITE_OFF, NotFound),
+        (["2026-11/evidence-lost/node:n0"], Decision(SettlementKind.WRITE_OFF, " "), InvalidInput),
+        (["2026-11/evidence-lost/node:n0"], Decision(SettlementKind.OWNER, "theirs"), InvalidInput),
+    ],
+)
+def test_what_cannot_be_settled_is_refused_and_nothing_is_written(
+    company: Company, periods: Periods, ids: list[str], decision: Decision, kind: type[Exception]
+) -> None:
+    running_over_the_turn_of_the_month(company)
+    with pytest.raises(kind):
+        periods.settle(FINANCE, ids, decision, now=company.now)
+    with company.store.reading() as books:
+        assert books.periods.settlements("2026-11") == []
+
+
+def test_after_the_close_a_late_charge_counts_in_the_open_month_and_is_marked(
+    company: Company, periods: Periods
+) -> None:
+    """The pod turns out to have started earlier: a better stamp came when the books of its month were closed."""
+    allowance, workload, start = running_over_the_turn_of_the_month(company)
+    periods.close(FINANCE, "2026-11", now=company.now, provisionally=True)
+    write_off_what_agents_never_saw(company, periods)
+    periods.close(FINANCE, "2026-11", now=company.now)
+    before = charges(company, allowance)
+    company.see(changes(pod_seen(workload, started_at=later(start, -600)), job_seen(workload, is_suspended=False)))
+    end(company, workload, later(start, -600), company.now)
+    after = charges(company, allowance)
+    assert after[: len(before)] == before
+    assert sum(e.amount for e in after) == 2 * (3 * MS_PER_HOUR + 600_000)
+    assert all(e.at >= NOVEMBER.ends_at for e in after[len(before) :])
+    with company.store.reading() as books:
+        assert sum(
+            e.amount for e in books.journal.entries(ends_at=NOVEMBER.ends_at, kinds=[AccountKind.CHARGED])
+        ) == (2 * MS_PER_HOUR)
+
+
+def test_an_expiry_that_falls_into_a_closed_month_is_a_correction_in_the_open_one(
+    company: Company, periods: Periods
+) -> None:
+    from_before = company.grant("ada", 10, expires_at=Instant(NOVEMBER.ends_at - 1000))
+    company.now = Instant(NOVEMBER.ends_at + MS_PER_HOUR)
+    periods.close(FINANCE, "2026-11", now=company.now)
+    with company.changing() as batch:
+        expire_due(batch)
+    with company.store.reading() as books:
+        (expired,) = books.journal.entries(accounts=[Account(AccountKind.EXPIRED, from_before)])
+    assert expired.kind is TransactionKind.EXPIRY
+    assert (expired.at, expired.corrects_at) == (company.now, NOVEMBER.ends_at - 1001)
+
+
+def test_a_correction_posted_again_under_its_own_date_is_the_same_one(company: Company, periods: Periods) -> None:
+    allowance = company.grant("ada", 10, expires_at=Instant(NOVEMBER.ends_at - 1000))
+    company.now = Instant(NOVEMBER.ends_at + MS_PER_HOUR)
+    periods.close(FINANCE, "2026-11", now=company.now)
+    with company.store.reading() as books:
+        known = books.allowances.get(allowance)
+    assert known is not None
+    taken = expire(known.allowance, 10 * MS_PER_HOUR, Instant(NOVEMBER.ends_at - 1), taken_at=company.now)
+    for _ in range(2):
+        with company.changing() as batch:
+            batch.post(taken)
+    with company.store.reading() as books:
+        assert len(list(books.journal.entries(accounts=[Account(AccountKind.EXPIRED, allowance)]))) == 1
+
+
+def test_the_world_knows_closed_months_when_it_starts_again(company: Company, periods: Periods) -> None:
+    company.now = Instant(NOVEMBER.ends_at + MS_PER_HOUR)
+    periods.close(FINANCE, "2026-11", now=company.now)
+    closed = company.world.closed_periods
+    fresh = World()
+    with company.store.reading() as books:
+        fresh.load(books, company.now)
+    assert fresh.closed_periods == closed == ((NOVEMBER.starts_at, NOVEMBER.ends_at),)
