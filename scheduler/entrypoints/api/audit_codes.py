@@ -40,7 +40,7 @@ AUDIT_CODES: dict[RefusalCode, CodeText] = {
         409,
         "Differences are left",
         "Charges, pods and devices do not agree in that period, and a difference has neither owner nor write-off.",
-        "Look with `allot reconcile --period P`; give each an owner, or have finance write it off.",
+        "Look with `allot reconcile --period P`; then `allot period assign` or `allot period write-off`.",
     ),
     _C.UNKNOWN_PERIOD: CodeText(
         404,

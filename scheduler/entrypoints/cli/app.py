@@ -50,7 +50,7 @@ PARTS: dict[str, Part] = {
     "people": Part("people", _PLATFORM, is_group=True),
     "simulate": Part("simulate", _PLATFORM, is_group=True),
     "period": Part("periods", _AUDIT, is_group=True),
-    "reconcile": Part("reconcile", _AUDIT, is_group=True),
+    "reconcile": Part("reconcile", _AUDIT),
     "audit": Part("audit", _AUDIT, is_group=True),
     "login": Part("access", _SERVICE),
     "whoami": Part("access", _SERVICE),

@@ -6,10 +6,22 @@ import typer
 
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_fields, print_json, print_table, print_text
+from scheduler.finance.reconciliation import DifferenceKind
 
-app = typer.Typer(help="Close periods of the books.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    help="Close periods of the books, and settle what does not agree in them.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 PeriodArgument = Annotated[str, typer.Argument(help="2026-10, 2026-W44, 2026-Q4 or 2026.", show_default=False)]
+
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(help="Ids of differences; all unsettled ones where left out.", show_default=False),
+]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; it is kept.", show_default=False)]
+OfClass = Annotated[DifferenceKind | None, typer.Option("--class", help="Only those of this class.")]
 
 
 @app.command()
@@ -62,3 +74,46 @@ def show(period: PeriodArgument, as_json: AsJson = False) -> None:
             ("sums", step["sums"]),
         )
         print_fields(fields)
+
+
+@app.command()
+def assign(
+    period: PeriodArgument,
+    differences: Ids = None,
+    *,
+    owner: Annotated[str, typer.Option(help="Whose they are: a team, a person's id, platform.", show_default=False)],
+    reason: Reason,
+    of_class: OfClass = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give differences an owner."""
+    _settle(period, differences, of_class, {"kind": "owner", "owner": owner, "reason": reason}, as_json)
+
+
+@app.command("write-off")
+def write_off(
+    period: PeriodArgument,
+    differences: Ids = None,
+    *,
+    reason: Reason,
+    of_class: OfClass = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write differences off. Finance may."""
+    _settle(period, differences, of_class, {"kind": "write-off", "reason": reason}, as_json)
+
+
+def _settle(
+    period: str, ids: list[str] | None, of_class: DifferenceKind | None, decision: dict[str, str], as_json: bool
+) -> None:
+    with connect() as api:
+        if not ids:
+            left = api.get(f"/v1/periods/{period}/reconciliation")["unresolved"]
+            ids = [each["id"] for each in left if of_class is None or each["kind"] == of_class.value]
+        settled: dict[str, Any] = {"items": [], "next_cursor": None}
+        if ids:
+            settled = api.post(f"/v1/periods/{period}/settlements", {"differences": ids, **decision})
+        if as_json:
+            print_json(settled)
+        else:
+            print_text(f"{len(settled['items'])} differences of {period}: {decision['kind']}.")

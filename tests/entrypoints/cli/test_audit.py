@@ -182,9 +182,7 @@ def test_a_reconciliation_is_one_object_with_its_classes(audited: Audited) -> No
     assert (found.code, found.json["ok"], found.json["differences"]) == (0, True, [])
     assert "Everything agrees." in audited.run("reconcile", "--period", "2026-10", who="fin").out
     assert audited.run("reconcile", "--json", who="fin").code == 2
-    none = audited.run("reconcile", "write-off", "--period", "2026-10", "--reason", "x", who="fin")
+    none = audited.run("period", "write-off", "2026-10", "--reason", "x", who="fin")
     assert "0 differences" in none.out
-    unknown = audited.run(
-        "reconcile", "assign", "2026-10/x", "--period", "2026-10", "--owner", "o", "-r", "x", who="fin"
-    )
+    unknown = audited.run("period", "assign", "2026-10", "2026-10/x", "--owner", "o", "-r", "x", who="fin")
     assert "unknown-difference" in unknown.err

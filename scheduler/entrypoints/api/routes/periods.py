@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from scheduler.domain.errors import NotFound, RefusalCode
@@ -23,11 +23,25 @@ Named = Annotated[PeriodName, Path(description="2026-10, 2026-W44, 2026-Q4, 2026
 class CloseRequest(Body):
     """`provisionally`: charge what ran in it and look for differences, and close it later."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"provisionally": True}]})
+
     provisionally: bool = False
 
 
 class SettleRequest(Body):
     """An owner for these differences, or a write-off."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "differences": ["2026-10/evidence-lost/node:n-1"],
+                    "kind": "write-off",
+                    "reason": "its agent was away",
+                }
+            ]
+        }
+    )
 
     differences: Annotated[list[Text], Field(min_length=1, max_length=10_000)]
     kind: Annotated[SettlementKind, Field(strict=False)]
