@@ -82,7 +82,7 @@ class Periods:
             raise Conflict(
                 f"{period.name} stays provisional: {len(found.unresolved)} differences have no owner and no write-off",
                 code=RefusalCode.PERIOD_UNRECONCILED,
-                remedy=f"`allot reconcile --period {period.name}` shows them; `allot period assign` or `write-off` settles them",
+                remedy=f"see `allot reconcile --period {period.name}`; `allot period assign` or `write-off` settles them",
             )
         return self._end(caller, replace(step, state=ClosingState.CLOSED, sums=_sums(found)), found)
 
