@@ -9,15 +9,21 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
 
+from scheduler.adapters.clock import SystemClock
 from scheduler.adapters.exports.focus_files import write_csv, write_parquet
+from scheduler.adapters.sql.store import open_store
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.money import decimal_text
+from scheduler.domain.units import MS_PER_DAY, Instant
 from scheduler.entrypoints.cli.client import Api, connect
 from scheduler.entrypoints.cli.offline import offline_books
 from scheduler.entrypoints.cli.output import AsJson, Database, err, print_json, print_text
+from scheduler.entrypoints.settings import Settings
 from scheduler.finance.focus.columns import COST_PLACES, NAMES
+from scheduler.lifecycle.export_history import history as written
 
 app = typer.Typer(help="Files for others.", no_args_is_help=True, add_completion=False)
 
@@ -67,6 +73,34 @@ def focus(
         print_json(summary)
     else:
         print_text(f"{path}: {counted.rows} rows, {summary['billed_cost']} {counted.currency}")
+
+
+@app.command()
+def history(
+    *,
+    output: Annotated[Path, typer.Option(help="The file to write, JSON lines.")],
+    days: Annotated[int, typer.Option(min=1, max=3660, help="How many days back from now.")] = 31,
+    database: Annotated[
+        str | None,
+        typer.Option(help="The database or a copy of it; ALLOT_DATABASE where left out.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write who submitted what, without names, for `allot simulate replay --history`."""
+    store = open_store(database or Settings().database, migrate=False)
+    until = SystemClock().now()
+    try:
+        with store.reading() as books, output.open("wb") as file:
+            lines = 0
+            for line in written(books, Instant(until - days * MS_PER_DAY), until):
+                file.write(orjson.dumps(line) + b"\n")
+                lines += 1
+    finally:
+        store.close()
+    if as_json:
+        print_json({"file": str(output), "lines": lines, "days": days})
+    else:
+        print_text(f"{output}: {lines} lines")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from scheduler.simulation.replay.openb_work import openb_work
 from scheduler.simulation.replay.slurm_work import slurm_work
 from scheduler.simulation.replay.submissions import Stream
 from scheduler.simulation.replay.synthetic import synthetic
+from scheduler.simulation.traces.history import read_history
 from scheduler.simulation.traces.openb import read_nodes, read_pods
 from scheduler.simulation.traces.rows import refuse_all
 from scheduler.simulation.traces.sacct import read_jobs
@@ -112,11 +113,13 @@ def read_stream(
     bad: BadRows,
 ) -> Stream:
     """The one stream that all policies are replayed on, in the words of the first."""
-    _require_projects(policy)
     classed = under(policy, nodes, names.gpu_classes)
     people: tuple[Engineer, ...] = ()
     if people_file is not None:
         people = read_people(read_bytes(people_file), str(people_file), EngineerId, policy)
+    if files.history is not None:
+        return read_history(files.history, bad)
+    _require_projects(policy)
     if not files.pods and not files.sacct:
         invented = people or Company(policy, made.seed).people(made.engineers)
         return synthetic(

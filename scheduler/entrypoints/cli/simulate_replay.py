@@ -51,6 +51,9 @@ _Pods = Annotated[
 _Sacct = Annotated[
     list[Path] | None, typer.Option(exists=True, dir_okay=False, help="Work: what `sacct -P` printed; repeat.")
 ]
+_History = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, help="Work: what `allot export history` wrote.")
+]
 _People = Annotated[
     Path | None, typer.Option(exists=True, dir_okay=False, help="Who there is; without it, people are invented.")
 ]
@@ -83,6 +86,7 @@ def replay(
     nodes: _Nodes = None,
     pods: _Pods = None,
     sacct: _Sacct = None,
+    history: _History = None,
     people: _People = None,
     days: _Days = 28,
     workloads: _Workloads = None,
@@ -106,7 +110,7 @@ def replay(
         {of: PriorityClassName(name) for of, name in pairs(priority_class or [], "--priority-class").items()},
     )
     stream = read_stream(
-        Files(tuple(pods or ()), tuple(sacct or ())),
+        Files(tuple(pods or ()), tuple(sacct or ()), history),
         people,
         policies[0],
         described,

@@ -4,6 +4,7 @@ A cycle comes at the next multiple of `cycle_ms` after something changed, as the
 happens between two cycles happens at its own instant. Nodes do not fail here, and nobody cancels.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -75,6 +76,7 @@ class Replay:
         self._state = State()
         self._works: list[Work] = []
         self._cycles = 0
+        self._grants = deque(stream.grants)
         self._stops_at = Instant(window.ends_at + tempo.drain_ms)
         self._image = {kind: an_image(policy, kind) for kind in WorkloadKind}
 
@@ -111,11 +113,19 @@ class Replay:
 
     def _open_period(self, now: Instant) -> None:
         """Grant the period's hours and let the last one's expire."""
+        self._grant_due(now)
         period = self._calendar.at(now)
         self._attempts.feed.close(self._books.expire_due(now))
         for allowance in period_grants(self._stream.people, self._policy, period):
             self._books.open(allowance, actor="policy")
         self._period_ends_at = period.ends_at
+
+    def _grant_due(self, now: Instant) -> None:
+        """What people granted by hand and is not over."""
+        while self._grants and self._grants[0].starts_at <= now:
+            allowance = self._grants.popleft()
+            if allowance.expires_at is None or allowance.expires_at > now:
+                self._books.open(allowance, actor="a person")
 
     def _next_at(self, following: Submission | None) -> Instant | None:
         """When something next happens that a cycle must look at."""
@@ -126,11 +136,13 @@ class Replay:
             self._attempts.timeline.next_at(),
             _rounded_up(wakes_at, WAKE_EVERY_MS) if wakes_at is not None else None,
             self._period_ends_at if is_waited else None,
+            self._grants[0].starts_at if is_waited and self._grants else None,
         ]
         return min((at for at in instants if at is not None), default=None)
 
     def _happen_until(self, until: Instant) -> None:
         attempts = self._attempts
+        self._grant_due(until)
         while True:
             at = attempts.timeline.next_at()
             if self._period_ends_at <= until and (at is None or self._period_ends_at <= at):

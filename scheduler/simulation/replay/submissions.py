@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scheduler.domain.cluster import Node
+from scheduler.domain.allowances import Allowance
 from scheduler.domain.people import Engineer
 from scheduler.domain.units import EngineerId, Instant
 from scheduler.domain.workloads import WorkloadSpec
@@ -30,17 +30,13 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Submissions by `at`. `left_out` counts, by why, what its source held beside them; `source` says what it is."""
+    """Submissions by `at`. `left_out` counts, by why, what its source held beside them; `source` says what it is.
+
+    `grants` are hours that people decided on, by `starts_at`: no policy grants them of itself.
+    """
 
     source: Mapping[str, object]
     people: Sequence[Engineer]
     submissions: Sequence[Submission]
     left_out: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Where it is replayed: nodes with the labels by which each policy's GPU classes select them."""
-
-    nodes: Sequence[Node]
-    stream: Stream
+    grants: Sequence[Allowance] = ()

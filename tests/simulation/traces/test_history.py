@@ -1,0 +1,177 @@
+"""Our own history, exported and replayed: what ran comes back as work, by people without names."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from scheduler.domain.allowances import AllowanceSource, Holder, HolderKind
+from scheduler.domain.cluster import Placement, PodRequest
+from scheduler.domain.errors import InvalidInput
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import (
+    MS_PER_HOUR,
+    AttemptId,
+    GpuClassName,
+    Instant,
+    NodeName,
+    PerMille,
+    PoolName,
+    PriorityClassName,
+    ProjectName,
+    WorkloadId,
+)
+from scheduler.domain.workloads import (
+    Attempt,
+    AttemptState,
+    HoldMode,
+    Workload,
+    WorkloadKind,
+    WorkloadSpec,
+    WorkloadState,
+)
+from scheduler.entrypoints.service import Service
+from scheduler.lifecycle.export_history import history
+from scheduler.lifecycle.grant import Award
+from scheduler.simulation.replay.engine import Replay, Tempo
+from scheduler.simulation.replay.measures import Window
+from scheduler.simulation.traces.history import read_history
+from tests.entrypoints.company import NOON, engineer_id, small_company
+
+FINANCE = Caller("fin", frozenset({Role.FINANCE}))
+DAY_BEFORE = Instant(NOON - 24 * MS_PER_HOUR)
+SPEC = WorkloadSpec(
+    name="secret-plan",
+    kind=WorkloadKind.JOB,
+    project=ProjectName("atlas"),
+    gpu_classes=(GpuClassName("H100"),),
+    priority_class=PriorityClassName("standard"),
+    time_limit_ms=8 * MS_PER_HOUR,
+    pod=PodRequest(2, 8000, 1024),
+)
+
+
+@pytest.fixture
+def company() -> Service:
+    """Of two workloads one was preempted after three hours, with a checkpoint after two, and ended after one more."""
+    service = small_company()
+    ada = engineer_id(service, "ada")
+    project = next(name for name, each in service.world.require_policy().projects.items() if each.team == "research")
+    workload = Workload(
+        WorkloadId("w-1"),
+        ada,
+        service.world.people[ada].team,
+        replace(SPEC, project=project),
+        DAY_BEFORE,
+        state=WorkloadState.COMPLETED,
+        namespace="allot",
+        job_name="w-1",
+    )
+    first = Attempt(
+        id=AttemptId("w-1/1"),
+        workload_id=workload.id,
+        number=1,
+        owner=ada,
+        team=workload.team,
+        pool=PoolName("research"),
+        gpu_class=GpuClassName("H100"),
+        priority_class=SPEC.priority_class,
+        placement=Placement(((NodeName("node-0"), 1),)),
+        pod=SPEC.pod,
+        weight=PerMille(1000),
+        class_factor=PerMille(1000),
+        hold_mode=HoldMode.FULL,
+        time_limit_ms=SPEC.time_limit_ms,
+        launched_at=DAY_BEFORE,
+        state=AttemptState.ENDED,
+        started_at=Instant(DAY_BEFORE + 30_000),
+        ended_at=Instant(DAY_BEFORE + 30_000 + 3 * MS_PER_HOUR),
+        stop_reason=Reason.PREEMPTED,
+        checkpointed_at=Instant(DAY_BEFORE + 30_000 + 2 * MS_PER_HOUR),
+    )
+    later = Instant(DAY_BEFORE + 5 * MS_PER_HOUR)
+    second = replace(
+        first,
+        id=AttemptId("w-1/2"),
+        number=2,
+        launched_at=later,
+        started_at=later,
+        ended_at=Instant(later + MS_PER_HOUR),
+        stop_reason=Reason.COMPLETED,
+        checkpointed_at=None,
+    )
+    never = replace(workload, id=WorkloadId("w-2"), job_name="w-2", state=WorkloadState.CANCELLED)
+    with service.store.writing() as books:
+        books.workloads.add([workload, never])
+        books.attempts.add([first, second])
+    award = Award(Holder(HolderKind.ENGINEER, ada), 5 * MS_PER_HOUR, AllowanceSource.AD_HOC)
+    service.commands.grant(FINANCE, award, now=NOON)
+    return service
+
+
+def written(company: Service, file: Path) -> Path:
+    with company.store.reading() as books:
+        lines = list(history(books, Instant(NOON - 48 * MS_PER_HOUR), Instant(NOON + 1)))
+    file.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    return file
+
+
+def test_what_ran_comes_back_without_what_was_lost(company: Service, tmp_path: Path) -> None:
+    stream = read_history(written(company, tmp_path / "history.jsonl"))
+    (submission,) = stream.submissions
+    assert submission.run_ms == 3 * MS_PER_HOUR
+    assert submission.checkpoint_every_ms == MS_PER_HOUR // 2
+    assert (submission.at, submission.start_ms, submission.spec.gpus) == (DAY_BEFORE, 30_000, 2)
+    assert stream.left_out == {"never ran": 1}
+    assert [grant.amount for grant in stream.grants] == [5 * MS_PER_HOUR]
+
+
+def test_no_name_leaves_the_house(company: Service, tmp_path: Path) -> None:
+    text = written(company, tmp_path / "history.jsonl").read_text()
+    assert "secret-plan" not in text
+    assert "Ada" not in text
+    assert '"ada"' not in text
+
+
+def test_it_is_replayed_under_the_policy_that_made_it(company: Service, tmp_path: Path) -> None:
+    stream = read_history(written(company, tmp_path / "history.jsonl"))
+    window = Window(DAY_BEFORE, Instant(DAY_BEFORE + MS_PER_HOUR))
+    policy = company.world.require_policy()
+
+    def nobody_looks(taken_in: int, now: Instant) -> None:
+        del taken_in, now
+
+    outcome = Replay(policy, list(company.world.nodes.values()), stream, Tempo(), window).run(nobody_looks)
+    assert outcome.measures.refusals == {}
+    assert [work.outcome for work in outcome.works] == [Reason.COMPLETED]
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ('{"workload": "w-1"', ":3:19"),
+        ("[1]", ":3:1"),
+        ('{"workload": "w-1"}', ":3: kind"),
+        ('{"engineer": "e-1", "team": 7}', ":3: team"),
+    ],
+)
+def test_a_broken_line_is_named_by_file_line_and_column(tmp_path: Path, line: str, where: str) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_text(
+        '{"format": "allot-history", "version": 1}\n{"engineer": "e-1", "team": "t", "tier": "x"}\n' + line + "\n"
+    )
+    with pytest.raises(InvalidInput) as raised:
+        read_history(file)
+    assert raised.value.where == f"{file}{where}"
+    left_out: list[InvalidInput] = []
+    assert len(read_history(file, left_out.append).people) == 1
+    assert len(left_out) == 1
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_text('{"format": "something", "version": 1}\n')
+    with pytest.raises(InvalidInput, match="something"):
+        read_history(file)
