@@ -9,6 +9,7 @@ import typer
 
 from scheduler.entrypoints.cli.output import AsJson, print_fields, print_json
 from scheduler.simulation.packing.baselines import BestFit, Fgd, RandomPlacement
+from scheduler.simulation.packing.best import Best
 from scheduler.simulation.packing.experiment import Outcome, StrategyOf, run
 from scheduler.simulation.traces.openb import read_nodes, read_pods
 
@@ -20,12 +21,14 @@ class PlacementName(StrEnum):
     RANDOM = "random"
     BEST_FIT = "best-fit"
     FGD = "fgd"
+    BEST = "best"
 
 
 STRATEGIES: dict[PlacementName, StrategyOf] = {
     PlacementName.RANDOM: RandomPlacement,
     PlacementName.BEST_FIT: BestFit,
     PlacementName.FGD: Fgd,
+    PlacementName.BEST: Best,
 }
 
 _Nodes = Annotated[
@@ -41,7 +44,7 @@ _Pods = Annotated[
 def pack(
     nodes: _Nodes,
     pods: _Pods,
-    placement: Annotated[PlacementName, typer.Option(help="Which strategy places the tasks.")] = PlacementName.FGD,
+    placement: Annotated[PlacementName, typer.Option(help="Which strategy places the tasks.")] = PlacementName.BEST,
     inflate: Annotated[
         float, typer.Option(min=1, max=10, help="Tasks arrive until so many times the GPUs are asked for.")
     ] = 1.3,

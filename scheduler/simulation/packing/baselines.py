@@ -113,14 +113,13 @@ class Fgd:
         node = int(scores.argmax())
         if scores[node] == NEVER:
             return None
-        is_share = shape.gpus == 1 and shape.gpu_milli < 1000
-        return node, (int(self._gpu[kind][node]),) if is_share else fullest(self._fleet, shape, node)
+        return node, (int(self._gpu[kind][node]),) if shape.is_share else fullest(self._fleet, shape, node)
 
     def _rate(self, shape: Shape, nodes: IntArray) -> tuple[FloatArray, IntArray]:
         fleet, width = self._fleet, self._fleet.gpus.shape[1]
         cpu, left, model = fleet.cpu[nodes], fleet.gpus[nodes], fleet.model[nodes]
         before = self._typical.fragmentation(cpu, left, model)
-        if shape.gpus == 1 and shape.gpu_milli < 1000:
+        if shape.is_share:
             after = left[:, None, :] - shape.gpu_milli * np.eye(width, dtype=np.int64)
             tried = (
                 np.repeat(cpu - shape.cpu_milli, width),
@@ -154,16 +153,7 @@ class TypicalPods:
     """The kinds that make up most of the tasks, memory aside, with their frequency among themselves."""
 
     def __init__(self, fleet: Fleet, workload: Workload) -> None:
-        counts: dict[Shape, int] = {}
-        for shape, count in zip(workload.shapes, workload.counts, strict=True):
-            kind = Shape(shape.cpu_milli, 0, shape.gpus, shape.gpu_milli, shape.models)
-            counts[kind] = counts.get(kind, 0) + count
-        typical: dict[Shape, int] = {}
-        total = sum(counts.values())
-        for kind, count in sorted(counts.items(), key=lambda item: -item[1]):
-            if sum(typical.values()) >= TYPICAL_SHARE * total:
-                break
-            typical[kind] = count
+        typical = typical_kinds(workload)
         using = [kind for kind in typical if kind.gpus]
         self._frequency = np.array([typical[kind] for kind in using]) / sum(typical.values())
         self._cpu = np.array([kind.cpu_milli for kind in using], dtype=np.int64)
@@ -183,3 +173,19 @@ class TypicalPods:
         can &= (cpu[:, None] >= self._cpu) & self._accepts[:, model].T
         fragmented: FloatArray = left.sum(axis=1) - (usable * can) @ self._frequency
         return fragmented
+
+
+def typical_kinds(workload: Workload) -> dict[Shape, int]:
+    """The most frequent kinds, whatever memory they ask, up to 95 % of all tasks; how many tasks there are of each."""
+    counts: dict[Shape, int] = {}
+    for shape, count in zip(workload.shapes, workload.counts, strict=True):
+        kind = Shape(shape.cpu_milli, 0, shape.gpus, shape.gpu_milli, shape.models)
+        counts[kind] = counts.get(kind, 0) + count
+    typical: dict[Shape, int] = {}
+    seen, enough = 0, TYPICAL_SHARE * sum(counts.values())
+    for kind, count in sorted(counts.items(), key=lambda item: -item[1]):
+        if seen >= enough:
+            break
+        typical[kind] = count
+        seen += count
+    return typical

@@ -32,6 +32,10 @@ class Shape:
     def asked_milli(self) -> int:
         return self.gpus * self.gpu_milli
 
+    @property
+    def is_share(self) -> bool:
+        return self.gpus == 1 and self.gpu_milli < WHOLE_GPU_MILLI
+
 
 class Fleet:
     """Nodes in name order. `cpu`, `memory` and `gpus` (nodes × GPUs, in milli) are what is left."""
@@ -52,6 +56,10 @@ class Fleet:
 
     def __len__(self) -> int:
         return len(self.cpu)
+
+    def capacity_by_model(self) -> list[tuple[str, int]]:
+        """Of each model, what is left of its GPUs, in milli."""
+        return [(model, int(self.gpus[self.model == index].sum())) for index, model in enumerate(self.models)]
 
     def accepts(self, shape: Shape) -> BoolArray:
         """By model, whether the shape may go there. A task without GPUs may go anywhere."""

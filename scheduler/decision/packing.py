@@ -1,0 +1,101 @@
+"""How much what is left of a node is worth to the work that comes: the score that placements are chosen by.
+
+A node's rest is worth what the best of the next few arrivals could use of it. The FGD paper (Weng et al., USENIX ATC
+2023) takes the mean over arrivals instead; but whoever places thousands of tasks has a choice of which goes where, so
+that a rest which suits one arrival in ten is as good as used, and one which suits nobody is lost. Why, and what was
+measured: docs/adr/0014-placement-by-worth.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+DRAWS = 24
+"""Of so many arrivals the one that suits a rest best is taken to come to it."""
+MEAN_WEIGHT = 0.2
+"""How much of a rest's worth is what one arrival uses in the mean: without it, nothing tells empty nodes apart."""
+PRESSURE_WEIGHT = 0.1
+"""What a GPU costs, in GPUs, for each cluster's worth of demand that could only go to its model."""
+WHOLE_GPU_MILLI = 1000
+_DEDUPED_FROM = 128
+"""States from which on it pays to value alike ones once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What tasks of one kind ask: `gpus` GPUs with `gpu_milli` of each, of one of `models`; how frequent they are."""
+
+    cpu_milli: int
+    gpus: int
+    gpu_milli: int
+    models: frozenset[str]
+    frequency: float
+
+
+class Demand:
+    """The kinds of task that are expected, on nodes of certain models. Frequencies sum to at most 1: the rest asks for
+    no GPU, or is not looked at."""
+
+    def __init__(self, kinds: Sequence[Kind], capacity_milli_by_model: Sequence[tuple[str, int]]) -> None:
+        using = [kind for kind in kinds if kind.gpus]
+        models = [model for model, _ in capacity_milli_by_model]
+        self._cpu = np.array([kind.cpu_milli for kind in using], dtype=np.int64)
+        self._gpus = np.array([kind.gpus for kind in using], dtype=np.int64)
+        self._milli_each = np.array([kind.gpu_milli for kind in using], dtype=np.int64)
+        self._frequency = np.array([kind.frequency for kind in using], dtype=np.float64)
+        accepts = [[model in kind.models for model in models] for kind in using]
+        self._accepts = np.array(accepts, dtype=np.bool_).reshape(len(using), len(models)).T
+        self._milli, self._milli_of = np.unique(self._milli_each, return_inverse=True)
+        self._is_single = self._gpus == 1
+        self.pressure = self._pressure(np.array([milli for _, milli in capacity_milli_by_model], dtype=np.int64))
+        """By model: demand per GPU that it would bear if every kind spread evenly over the models it may use, 1 being
+        its share of all demand. What only a scarce model can take makes that model dear to whoever has a choice."""
+
+    def _pressure(self, capacity: IntArray) -> FloatArray:
+        volume = self._frequency * self._gpus * self._milli_each
+        reach = self._accepts.T @ capacity
+        # A kind that no node takes presses on none.
+        share = np.where(reach > 0, volume / np.maximum(reach, 1), 0.0)
+        total = float(volume.sum())
+        scale = float(capacity.sum()) / total if total else 0.0
+        pressure: FloatArray = np.asarray(self._accepts @ share, dtype=np.float64) * scale
+        return pressure
+
+    def worth(self, cpu: IntArray, left: IntArray, model: IntArray) -> FloatArray:
+        """In milli-GPU, of each node state: free CPU, milli-GPU left on each GPU (states × GPUs), index of the model."""
+        if len(cpu) < _DEDUPED_FROM:
+            return self._worth(cpu, left, model)
+        rows = np.ascontiguousarray(np.column_stack([cpu, model, left]))
+        keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
+        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        return self._worth(cpu[first], left[first], model[first])[which]
+
+    def _worth(self, cpu: IntArray, left: IntArray, model: IntArray) -> FloatArray:
+        enough = left[:, :, None] >= self._milli
+        enough_of = enough.sum(axis=1)[:, self._milli_of]
+        idle = (left[:, :, None] * enough).sum(axis=1)[:, self._milli_of]
+        shares = (left[:, :, None] // self._milli).sum(axis=1)[:, self._milli_of]
+        tasks = np.where(self._is_single, shares, enough_of // self._gpus)
+        # A kind can use the idle GPUs that it fits on, but no more of them than the node has CPU for.
+        tasks = np.minimum(tasks, cpu[:, None] // np.maximum(self._cpu, 1)) * self._accepts[model]
+        return expected_best(np.minimum(idle, tasks * self._gpus * WHOLE_GPU_MILLI), self._frequency)
+
+
+def expected_best(usable: IntArray, frequency: FloatArray) -> FloatArray:
+    """Of each row of `usable` (rows × kinds): what the best of `DRAWS` arrivals uses, in expectation; blended with the
+    mean of one. `frequency` is that of each kind."""
+    order = np.argsort(-usable, axis=1)
+    unmet = 1.0 - np.cumsum(frequency[order], axis=1)
+    chance = MEAN_WEIGHT * (1.0 - unmet) + (1.0 - MEAN_WEIGHT) * (1.0 - np.maximum(unmet, 0.0) ** DRAWS)
+    sorted_usable = np.take_along_axis(usable, order, axis=1)
+    # Σ usable × the chance that no better kind came but this one did, by partial sums.
+    steps = sorted_usable.copy()
+    steps[:, :-1] -= sorted_usable[:, 1:]
+    best: FloatArray = (steps * chance).sum(axis=1)
+    return best
