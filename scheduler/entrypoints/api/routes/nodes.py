@@ -4,13 +4,16 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path, Query, Request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.people import Role
 from scheduler.domain.units import GpuUuid, Instant, NodeName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Signed
+from scheduler.entrypoints.api.gpu_metrics import GpuCollector
 from scheduler.entrypoints.api.routes.allowances import PeriodName
 from scheduler.lifecycle.meter import Accepted
 from scheduler.lifecycle.views.agents import AgentView
@@ -97,6 +100,18 @@ def refused_samples(asked: Signed, limit: Annotated[int, Query(ge=1, le=1000)] =
 )
 def misuses(asked: Signed, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
     return answers.page(asked.service.views.misuses(asked.caller, asked.now, limit))
+
+
+@router.get(
+    "/gpu-metrics",
+    summary="Each GPU's latest readings for Prometheus, with whose it is; for operators and auditors",
+    responses={200: {"description": "Done", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def gpu_metrics(asked: Signed) -> Response:
+    asked.caller.require(Role.OPERATOR, Role.AUDITOR)
+    registry = CollectorRegistry()
+    registry.register(GpuCollector(asked.service, asked.now))
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get(

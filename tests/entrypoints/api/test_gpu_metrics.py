@@ -1,0 +1,120 @@
+"""Metrics of single GPUs: dcgm-exporter's names, whose the GPU is, and a dashboard that asks for nothing else."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from scheduler.domain.units import GpuUuid, Instant, NodeName
+from scheduler.domain.workloads import AttemptState
+from scheduler.entrypoints.api.gpu_metrics import LABELS, STALE_MS
+from scheduler.entrypoints.service import Service
+from scheduler.metering.devices import Device, Inventory, ProcessView, SensorState
+from scheduler.metering.idle import IdleState
+from scheduler.metering.samples import UtilizationSource
+from scheduler.metering.use import Metered
+from scheduler.metering.windows import ActivityIntegral, EnergyIntegral, UtilizationIntegral, Window
+from tests.adapters.sql.values import ATTEMPT
+from tests.entrypoints.api.conftest import Client
+
+DASHBOARD = Path(__file__).parents[3] / "manifests" / "grafana" / "allot-gpus.json"
+N, GPU, A = NodeName("n0"), GpuUuid("GPU-a"), ATTEMPT.id
+
+
+def read_now(service: Service) -> Window:
+    """One GPU that was read throughout the last window, and one of which nothing was."""
+    now = service.clock.now()
+    window = Window(
+        *(N, "boot", GPU, 1, Instant(now - 15_000), now, 15_000, 3),
+        utilization=UtilizationIntegral(15_000, 50 * 15_000, 100, UtilizationSource.SAMPLES),
+        activity=ActivityIntegral(15_000, 400 * 15_000, 250 * 15_000, 100 * 15_000, 300 * 15_000),
+        energy=EnergyIntegral(15_000, 300 * 15_000),
+        memory_used_bytes_max=20 << 30,
+        memory_total_bytes=80 << 30,
+        process_count_max=2,
+        xids=(13, 79),
+    )
+    devices = (Device(GPU, 3, "NVIDIA H100", 80 << 30, pci_bus_id="0:18", minor=5),)
+    service.world.put_inventory(Inventory(N, "boot", now, SensorState.OK, ProcessView.HOST, devices=devices))
+    empty = Window(N, "boot", GpuUuid("GPU-b"), 1, Instant(now - 15_000), now, 0, 0)
+    service.world.put_metered([Metered(window, IdleState.ACTIVE), Metered(empty, IdleState.UNKNOWN)])
+    return window
+
+
+async def scraped(as_: Client) -> dict[str, list[Any]]:
+    answer = await as_("olga").get("/v1/gpu-metrics")
+    assert answer.status_code == 200
+    return {family.name: family.samples for family in text_string_to_metric_families(answer.text)}
+
+
+async def test_readings_bear_the_names_and_labels_of_dcgm_exporter(service: Service, as_: Client) -> None:
+    read_now(service)
+    told = await scraped(as_)
+    values = {name: samples[0].value for name, samples in told.items() if samples}
+    assert values == {
+        "DCGM_FI_DEV_GPU_UTIL": 50,
+        "DCGM_FI_DEV_POWER_USAGE": 300,
+        "DCGM_FI_DEV_FB_USED": 20 * 1024,
+        "DCGM_FI_DEV_FB_FREE": 60 * 1024,
+        "DCGM_FI_DEV_XID_ERRORS": 79,
+        "DCGM_FI_PROF_SM_ACTIVE": 0.4,
+        "DCGM_FI_PROF_SM_OCCUPANCY": 0.25,
+        "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE": 0.1,
+        "DCGM_FI_PROF_DRAM_ACTIVE": 0.3,
+        "allot_gpu_processes": 2,
+    }
+    (sample,) = told["DCGM_FI_DEV_GPU_UTIL"]
+    assert {name: value for name, value in sample.labels.items() if value} == {
+        "simulated": "false",
+        "gpu": "3",
+        "UUID": GPU,
+        "pci_bus_id": "0:18",
+        "device": "nvidia5",
+        "modelName": "NVIDIA H100",
+        "Hostname": N,
+    }
+
+
+async def test_what_was_not_read_or_not_of_late_has_no_series(service: Service, as_: Client) -> None:
+    window = read_now(service)
+    stale = replace(window, sequence=2, gpu_uuid=GpuUuid("GPU-c"), end=Instant(window.end - STALE_MS - 1))
+    service.world.put_metered([Metered(stale, IdleState.ACTIVE)])
+    told = await scraped(as_)
+    assert {sample.labels["UUID"] for samples in told.values() for sample in samples} == {GPU}
+
+
+async def test_they_name_people_and_so_are_not_for_everybody(as_: Client) -> None:
+    assert (await as_("ada").get("/v1/gpu-metrics")).status_code == 403
+    assert (await as_(None).get("/v1/gpu-metrics")).status_code == 401
+
+
+async def test_the_dashboard_asks_for_metrics_and_labels_that_exist(service: Service, as_: Client) -> None:
+    read_now(service)
+    sums = {f.name: f for f in text_string_to_metric_families((await as_(None).get("/metrics")).text)}
+    known = {*await scraped(as_), *sums}
+    labels = {*LABELS, "state", "kind", "gpu_class"}
+    board = json.loads(DASHBOARD.read_text())
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    asked += [each["query"]["query"] for each in board["templating"]["list"] if each["type"] == "query"]
+    named = {name for expr in asked for name in re.findall(r"\b(?:DCGM_FI|allot)_\w+", expr)}
+    assert named
+    assert named <= known
+    grouped = {label for expr in asked for part in re.findall(r"by \(([^)]*)\)", expr) for label in part.split(", ")}
+    matched = {label for expr in asked for label in re.findall(r"[{,]\s*(\w+)=~", expr)}
+    assert grouped | matched <= labels
+
+
+async def test_a_gpu_tells_whose_it_is_and_for_how_long_it_has_rested(service: Service, as_: Client) -> None:
+    window = read_now(service)
+    service.world.put_attempts([replace(ATTEMPT, state=AttemptState.RUNNING)])
+    service.world.put_metered(
+        [Metered(replace(window, sequence=2, end=Instant(window.end + 1)), IdleState.ACTIVE, A)]
+    )
+    service.world.note_rest(A, Instant(service.clock.now() - 90_000))
+    (rest,) = (await scraped(as_))["allot_gpu_rest_seconds"]
+    assert rest.value == 90
+    assert (rest.labels["attempt"], rest.labels["team"]) == (A, ATTEMPT.team)
