@@ -1,9 +1,6 @@
 """Other hands in the cluster: people who flip, delete and force, work that is not ours, an apiserver that goes away."""
 
 import asyncio
-import os
-import signal
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +17,7 @@ from scheduler.entrypoints.devcluster.client import ApiClient, Json
 from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options
 from scheduler.entrypoints.devcluster.nodes import default_nodes
 from tests.controlplane.jobs import seconds, terminated
+from tests.controlplane.outage import apiserver_again, kill_apiserver
 from tests.e2e.company import H100_NODE_GPUS, PEOPLE, POLICY
 from tests.e2e.running import Running, Site
 from tests.e2e.witness import Witness
@@ -165,9 +163,7 @@ async def test_an_apiserver_that_goes_away_ends_nothing_and_launches_nothing_unt
     first = await running.submit("ada", "sleep", "12")
     begun = await running.until(first.id, _S.RUNNING)
 
-    apiserver = next(process for process in plane.processes if process.name == "kube-apiserver")
-    command = [part.decode() for part in Path(f"/proc/{apiserver.pid}/cmdline").read_bytes().split(b"\0")[:-1]]
-    os.kill(apiserver.pid, signal.SIGKILL)
+    command = kill_apiserver(plane)
 
     async def is_reachable() -> bool:
         return running.service.cluster.is_reachable
@@ -175,15 +171,14 @@ async def test_an_apiserver_that_goes_away_ends_nothing_and_launches_nothing_unt
     await eventually(is_reachable, lambda seen: not seen)
     second = await running.submit("ada", "sleep", "1")
     assert (await running.workload(first.id)).state is _S.RUNNING
-    with (plane.logs / "kube-apiserver-again.log").open("wb") as log:
-        again = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        assert running.attempts(second.id) == []
-        await eventually(is_reachable, bool, 60.0)
-        await running.until(first.id, _S.COMPLETED, limit_seconds=60.0)
-        await running.until(second.id, _S.COMPLETED, limit_seconds=60.0)
-        async with plane.client() as api:
-            pods = await api.items("/api/v1/namespaces/team/pods")
+        with apiserver_again(plane, command):
+            assert running.attempts(second.id) == []
+            await eventually(is_reachable, bool, 60.0)
+            await running.until(first.id, _S.COMPLETED, limit_seconds=60.0)
+            await running.until(second.id, _S.COMPLETED, limit_seconds=60.0)
+            async with plane.client() as api:
+                pods = await api.items("/api/v1/namespaces/team/pods")
         ran = {pod["metadata"]["ownerReferences"][0]["name"]: _ran_seconds(pod) for pod in pods}
         assert set(ran) == {first.job_name, second.job_name}
         for workload in (first, second):
@@ -192,8 +187,6 @@ async def test_an_apiserver_that_goes_away_ends_nothing_and_launches_nothing_unt
         assert begun.job_uid == (await running.workload(first.id)).job_uid
     finally:
         await running.close()
-        again.terminate()
-        again.wait()
 
 
 def foreign_pod(name: str, gpus: int) -> Json:
