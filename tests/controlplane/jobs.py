@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 
 from scheduler.entrypoints.devcluster.client import ApiClient, Json
-from tests.plugins.polling import eventually
+from tests.plugins.polling import DEADLINE_SECONDS, eventually
 
 
 def suspended_job(
@@ -76,14 +76,14 @@ class JobRun:
         pods = await self._api.items(self._pods, labelSelector=self._selector)
         return pods[0] if pods else {}
 
-    async def pod_in(self, phase: str, limit_seconds: float = 20.0) -> Json:
+    async def pod_in(self, phase: str, limit_seconds: float = DEADLINE_SECONDS) -> Json:
         return await eventually(self.pod, lambda pod: pod.get("status", {}).get("phase") == phase, limit_seconds)
 
     async def condition(self, kind: str) -> Json:
         """The Job, once it has that condition."""
         return await eventually(self.job, lambda job: has_condition(job, kind))
 
-    async def removal_after(self, seen: Json, limit_seconds: float = 30.0) -> Json:
+    async def removal_after(self, seen: Json, limit_seconds: float = DEADLINE_SECONDS) -> Json:
         """The pod as the last event about it, its deletion, showed it; `seen` is the pod as it was before."""
         since = seen["metadata"]["resourceVersion"]
         async with asyncio.timeout(limit_seconds):

@@ -13,7 +13,7 @@ from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options, load
 from scheduler.entrypoints.devcluster.nodes import H100, GpuNode
 from scheduler.entrypoints.devcluster.processes import free_ports, is_alive
 from tests.controlplane.jobs import JobRun
-from tests.plugins.polling import eventually
+from tests.plugins.polling import DEADLINE_SECONDS, eventually
 
 pytestmark = pytest.mark.controlplane
 
@@ -135,7 +135,7 @@ async def test_logs_and_forwarded_ports_answer_and_say_that_they_are_simulated(
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             assert await process.stdout.readline()
         async with ApiClient(f"http://127.0.0.1:{port}", ssl.create_default_context()) as sandbox:
             assert await sandbox.text("/") == says

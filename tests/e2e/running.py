@@ -22,7 +22,7 @@ from scheduler.entrypoints.settings import ClusterKind, Settings
 from scheduler.ledger.holds import Hold, HoldState
 from scheduler.ledger.journal import AccountKind, TransactionKind
 from scheduler.ports import Cluster
-from tests.plugins.polling import eventually
+from tests.plugins.polling import DEADLINE_SECONDS, eventually
 
 IMAGE = "registry.example/train:1"
 
@@ -111,7 +111,9 @@ class Running:
         assert found is not None
         return found
 
-    async def until(self, workload_id: WorkloadId, *states: WorkloadState, limit_seconds: float = 30.0) -> Workload:
+    async def until(
+        self, workload_id: WorkloadId, *states: WorkloadState, limit_seconds: float = DEADLINE_SECONDS
+    ) -> Workload:
         return await eventually(lambda: self.workload(workload_id), lambda seen: seen.state in states, limit_seconds)
 
     def attempts(self, workload_id: WorkloadId) -> list[Attempt]:

@@ -1,5 +1,6 @@
 """The service dies at the worst moment and another begins on the same database: one Job, one hold, one charge."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -11,7 +12,7 @@ from scheduler.ports import Cluster
 from tests.e2e.dying import DyingCluster, Moment
 from tests.e2e.running import Running, Site
 from tests.e2e.witness import Witness
-from tests.plugins.polling import eventually
+from tests.plugins.polling import DEADLINE_SECONDS, eventually
 
 pytestmark = pytest.mark.controlplane
 
@@ -43,7 +44,8 @@ class Lives:
         if sort not in {CreateJob, LaunchJob}:
             await running.until(workload.id, _S.RUNNING)
             await running.cancel("ada", workload.id)
-        await dying[0].died.wait()
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await dying[0].died.wait()
         await self.end()
         return workload
 

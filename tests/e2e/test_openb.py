@@ -31,7 +31,7 @@ from tests.e2e.openb import (
 from tests.e2e.replaying import Outcome, replay
 from tests.e2e.witness import PodSeen, most_at_once
 
-pytestmark = [pytest.mark.controlplane, pytest.mark.xdist_group("openb")]
+pytestmark = pytest.mark.controlplane
 
 _S = WorkloadState
 

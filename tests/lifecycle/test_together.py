@@ -16,7 +16,7 @@ from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.together import AT_ONCE, Together
 from tests.lifecycle.build import NOON, Company, policy
 
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 
 
 class Door:

@@ -69,5 +69,5 @@ class AgentProcess:
 
     async def _ended(self) -> int:
         assert self.process is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.process.wait()

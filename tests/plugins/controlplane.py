@@ -74,14 +74,6 @@ def pytest_configure_node(node: Any) -> None:
     }
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` one worker runs these, and the others have the second core."""
-    for item in items:
-        if item.get_closest_marker("controlplane") and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group("controlplane"))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

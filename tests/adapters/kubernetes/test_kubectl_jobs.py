@@ -22,6 +22,7 @@ from scheduler.entrypoints.devcluster.nodes import GpuNode
 from scheduler.entrypoints.devcluster.simulated import NOT_READY
 from tests.adapters.kubernetes.conftest import CLASSES, H100, H100_NODES, settings_for
 from tests.contracts.cluster_contract import ClusterRig
+from tests.plugins.polling import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.controlplane
 
@@ -184,7 +185,7 @@ async def test_a_namespace_that_becomes_managed_brings_its_jobs(
         labels = {"metadata": {"labels": {"allot.dev/managed": "true"}}}
         await api.patch(f"/api/v1/namespaces/{namespace}", labels)
         found: list[str] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_SECONDS):
             while "w-early" not in found:
                 found += [job.name for job in (await cluster.changes(1.0)).jobs.values() if job]
     finally:
