@@ -45,6 +45,13 @@ class Posting:
     amount: int
     money: Micro | None = None
     memo: str = ""
+    corrects_at: Instant | None = None
+    """When it would have counted, had that period not been closed."""
+
+    @property
+    def is_correction(self) -> bool:
+        """Whether it belongs to a closed period, and counts in this one."""
+        return self.corrects_at is not None or self.kind is TransactionKind.CORRECTION
 
     @property
     def is_unfunded(self) -> bool:
@@ -96,6 +103,7 @@ def _posting(entry: PostedEntry, payer: str, sign: int, money: int | None = None
         amount=sign * entry.amount,
         money=None if money is None else Micro(money),
         memo=entry.memo,
+        corrects_at=entry.corrects_at,
     )
 
 
@@ -114,13 +122,13 @@ FREE = UnitPrice(Micro(0), Micro(0), Micro(0))
 
 
 def worth_of(rating: Rating, posting: Posting, attempt: Attempt | None) -> Worth:
-    """Raises NotFound (`price-missing`). A refund is worth what the last of the attempt cost; a posting that no
-    attempt stands behind moves hours alone."""
+    """Raises NotFound (`price-missing`). A refund is worth what the last of the attempt cost, a correction what
+    its own time did; a posting that no attempt stands behind moves hours alone."""
     if posting.money is not None:
         return Worth(posting.money)
     if attempt is None:
         return Worth(Micro(0))
-    at = posting.at
+    at = posting.at if posting.corrects_at is None else posting.corrects_at
     if posting.kind is TransactionKind.REFUND and attempt.ended_at is not None:
         at = Instant(min(at, attempt.ended_at - 1))
     parts = rating.parts(attempt.gpu_class, attempt.pool, attempt.gpus, posting.gpu_ms, at)

@@ -58,6 +58,10 @@ class SampleBook(Protocol):
         """What the hours that begin in [starts_at, ends_at) add up to, by attempt, and under None for nobody."""
         ...
 
+    def energy_between(self, starts_at: Instant, ends_at: Instant) -> Sequence[tuple[Instant, int]]:
+        """(hour, millijoules) of all GPUs together, whoever had them; hours without a reading are left out."""
+        ...
+
     def refuse(self, refused: Sequence[RefusedSample]) -> None:
         """Add to the counts."""
         ...

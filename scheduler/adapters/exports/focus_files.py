@@ -37,9 +37,12 @@ def focus_csv(rows: Rows) -> Iterator[str]:
 
 
 def write_csv(path: Path, rows: Rows) -> None:
+    write_text(path, focus_csv(rows))
+
+
+def write_text(path: Path, pieces: Iterable[str]) -> None:
     with _whole(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        for piece in focus_csv(rows):
-            file.write(piece)
+        file.writelines(pieces)
 
 
 def write_parquet(path: Path, rows: Rows) -> None:

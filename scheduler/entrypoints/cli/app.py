@@ -38,6 +38,8 @@ PARTS: dict[str, Part] = {
     "balance": Part("money", _HOURS),
     "statement": Part("statements", _HOURS),
     "grant": Part("money", _HOURS),
+    "burn": Part("insight", _HOURS),
+    "fairness": Part("insight", _HOURS),
     "prices": Part("prices", _HOURS, is_group=True),
     "export": Part("exports", _HOURS, is_group=True),
     "nodes": Part("cluster", _PLATFORM),

@@ -7,21 +7,32 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import orjson
 import typer
 
 from scheduler.adapters.clock import SystemClock
-from scheduler.adapters.exports.focus_files import write_csv, write_parquet
+from scheduler.adapters.exports.focus_files import write_csv, write_parquet, write_text
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.money import decimal_text
 from scheduler.domain.units import MS_PER_DAY, Instant
 from scheduler.entrypoints.cli.client import Api, connect
 from scheduler.entrypoints.cli.offline import offline_books
-from scheduler.entrypoints.cli.output import AsJson, Database, err, print_json, print_text
+from scheduler.entrypoints.cli.output import (
+    AsJson,
+    Column,
+    Database,
+    err,
+    print_fields,
+    print_json,
+    print_simulated,
+    print_table,
+    print_text,
+)
 from scheduler.entrypoints.settings import Settings
+from scheduler.finance.csv_text import csv_lines, safe
 from scheduler.finance.focus.columns import COST_PLACES, NAMES
 from scheduler.lifecycle.export_history import history as written
 
@@ -53,8 +64,7 @@ def focus(
 ) -> None:
     """Write a period's charges as FOCUS 1.4 (FinOps Open Cost and Usage Specification)."""
     output.mkdir(parents=True, exist_ok=True)
-    stem = period.replace("/", "_").replace(":", "")
-    path = output / f"focus-{stem}.{format_.value}"
+    path = output / f"focus-{_stem(period)}.{format_.value}"
     counted = _Counted()
     write = write_csv if format_ is FileFormat.CSV else write_parquet
     with _rows(database, period) as (rows, postings):
@@ -101,6 +111,52 @@ def history(
         print_json({"file": str(output), "lines": lines, "days": days})
     else:
         print_text(f"{output}: {lines} lines")
+
+
+@app.command()
+def gl(
+    *,
+    period: Annotated[str, typer.Option(help="2026-10, 2026-Q4, 2026.")],
+    output: Annotated[Path | None, typer.Option(help="Write the lines as CSV to this folder.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a period as balanced journal lines for a general ledger."""
+    with connect() as api:
+        found = api.get("/v1/finance/gl", period=period)
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+            path = output / f"gl-{_stem(period)}.csv"
+            cells = [[safe(str(line[name])) for name in _GL_CELLS] for line in found["lines"]]
+            write_text(path, csv_lines(_GL_CELLS, cells))
+            found |= {"file": str(path)}
+        if as_json:
+            print_json(found)
+            return
+        rows = [
+            (line["entry"], line["account"], line["cost_centre"], _amount(line, "debit"), _amount(line, "credit"))
+            for line in found["lines"]
+        ]
+        print_table(_GL_COLUMNS, rows, empty="Nothing was used in this period.")
+        print_fields((name, f"{found[name]} {found['currency']}") for name in ("recovered", "actual", "unrecovered"))
+        print_simulated(api)
+
+
+_GL_CELLS = ("entry", "account", "cost_centre", "debit", "credit", "text")
+_GL_COLUMNS = (
+    Column("ENTRY", width_max=16),
+    Column("ACCOUNT", width_max=18),
+    Column("COST CENTRE", width_max=14),
+    Column("DEBIT", is_number=True),
+    Column("CREDIT", is_number=True),
+)
+
+
+def _amount(line: dict[str, Any], side: str) -> str:
+    return str(line[side]) if line[f"{side}_micro"] else ""
+
+
+def _stem(period: str) -> str:
+    return period.replace("/", "_").replace(":", "")
 
 
 @contextmanager

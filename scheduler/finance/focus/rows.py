@@ -107,9 +107,10 @@ class FocusRows:
 
     def _nothing(self, attempt: Attempt, posting: Posting) -> Part:
         """A posting of no physical time at the price of its instant."""
-        priced = self._rating.price_at(attempt.gpu_class, attempt.pool, posting.at)
+        at = posting.at if posting.corrects_at is None else posting.corrects_at
+        priced = self._rating.price_at(attempt.gpu_class, attempt.pool, at)
         assert priced is not None, "valuing the posting would have refused it"
-        return Part(posting.at, Instant(posting.at + 1), 0, priced)
+        return Part(at, Instant(at + 1), 0, priced)
 
     def _month_of(self, at: Instant) -> Period:
         if self._month is None or not self._month.contains(at):
@@ -141,7 +142,7 @@ class FocusRows:
             "x_LedgerAccount": posting.payer,
             "x_TransactionId": posting.transaction_id,
         }
-        if posting.kind is TransactionKind.CORRECTION:
+        if posting.is_correction:
             cells["ChargeClass"] = "Correction"
         if attempt is None:
             return cells

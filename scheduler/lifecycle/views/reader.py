@@ -14,15 +14,18 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.records import AuditEvent, PolicyVersion, PriceBookVersion
 from scheduler.domain.units import MS_PER_DAY, EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec, WorkloadState
+from scheduler.finance.general_ledger import GlJournal
 from scheduler.finance.hour_cost import HourCost
 from scheduler.finance.price_book import PriceBook
 from scheduler.lifecycle.export_focus import FocusExport, focus_export
 from scheduler.lifecycle.submit import judge, with_defaults
 from scheduler.lifecycle.views.agents import AgentView, agent_views
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
+from scheduler.lifecycle.views.burn import BurnView, burn_view
 from scheduler.lifecycle.views.cluster import cluster_view
 from scheduler.lifecycle.views.conservation import ConservationView, conservation_view
 from scheduler.lifecycle.views.factors import order_factors
+from scheduler.lifecycle.views.general_ledger import gl_view
 from scheduler.lifecycle.views.months import month_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
 from scheduler.lifecycle.views.prices import hour_cost_view
@@ -39,6 +42,7 @@ from scheduler.lifecycle.views.shapes import (
     WorkloadPage,
     WorkloadView,
 )
+from scheduler.lifecycle.views.spread import SpreadView, spread_views
 from scheduler.lifecycle.views.statements import LINES_MAX, statement_view
 from scheduler.lifecycle.views.usage import curve_view, decision_view, idle_view, readings, usage_views
 from scheduler.lifecycle.views.usage_shapes import DecisionView
@@ -217,6 +221,25 @@ class Views:
         book, found = self.require_price_book(), self._period(period, now)
         with self._store.reading() as books:
             yield focus_export(books, book, found, self._world.require_policy().time_zone, now)
+
+    def general_ledger(self, caller: Caller, period: str | None, now: Instant) -> GlJournal:
+        """A period as lines of a general ledger. Raises `price-missing`, `no-prices`."""
+        caller.require(Role.FINANCE, Role.AUDITOR)
+        book = self.require_price_book()
+        with self._store.reading() as books:
+            return gl_view(books, self._world, book, self._period(period, now), now)
+
+    def burn(self, caller: Caller, now: Instant, owner: str | None = None) -> BurnView:
+        """What goes a day, and until when it lasts; of a team for its lead, too."""
+        whose = owner_for(self._world, caller, owner)
+        with self._store.reading() as books:
+            return burn_view(books, self._world.price_book, whose, now)
+
+    def spread(self, caller: Caller, now: Instant, months: int) -> tuple[SpreadView, ...]:
+        """How evenly use is spread over people: sums alone, of groups."""
+        caller.require(*SEES_MONEY, *SEES_ALL)
+        with self._store.reading() as books:
+            return spread_views(books, self._world, now, months)
 
     def month(self, caller: Caller, period: str | None, now: Instant) -> MonthView:
         caller.require(Role.FINANCE, Role.AUDITOR, Role.OPERATOR)

@@ -120,6 +120,15 @@ class SqlSamples:
             found[attempt_id or None] = Use(**dict(zip((*SUMS, *MARKS), whole, strict=True)))
         return found
 
+    def energy_between(self, starts_at: Instant, ends_at: Instant) -> list[tuple[Instant, int]]:
+        statement = (
+            select(gpu_hours.c.hour, func.sum(gpu_hours.c.millijoules))
+            .where(gpu_hours.c.hour >= starts_at, gpu_hours.c.hour < ends_at, gpu_hours.c.energy_ms > 0)
+            .group_by(gpu_hours.c.hour)
+            .order_by(gpu_hours.c.hour)
+        )
+        return [(Instant(hour), int(millijoules)) for hour, millijoules in self.connection.execute(statement)]
+
     # --- refusals and retention ----------------------------------------------------------------------------------
 
     def refuse(self, refused: Sequence[RefusedSample]) -> None:

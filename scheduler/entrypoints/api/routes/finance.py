@@ -11,10 +11,13 @@ from scheduler.adapters.exports.focus_files import focus_csv
 from scheduler.domain.errors import RefusalCode
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
-from scheduler.entrypoints.api.routes.allowances import PeriodAsked, PeriodName
+from scheduler.entrypoints.api.routes.allowances import BooksOf, PeriodAsked, PeriodName
 from scheduler.finance.csv_text import csv_lines
 from scheduler.finance.focus.columns import NAMES
+from scheduler.finance.general_ledger import GlJournal
+from scheduler.lifecycle.views.burn import BurnView
 from scheduler.lifecycle.views.shapes import MonthView
+from scheduler.lifecycle.views.spread import SpreadView
 
 router = APIRouter(prefix="/v1/finance", tags=["finance"])
 
@@ -41,6 +44,29 @@ def focus(
     response = answers.csv(_closing(reading, pieces), f"focus-{file_stem(export.period.name)}.csv")
     response.headers["X-Allot-Postings"] = str(export.postings)
     return response
+
+
+@router.get(
+    "/gl",
+    summary="A period as journal lines for a general ledger",
+    responses=answers.responds(GlJournal, RefusalCode.PRICE_MISSING, RefusalCode.NO_PRICES),
+)
+def general_ledger(asked: Signed, period: PeriodAsked = None) -> Response:
+    return answers.one(asked.service.views.general_ledger(asked.caller, period, asked.now))
+
+
+@router.get("/burn", summary="What goes a day, and until when it lasts", responses=answers.responds(BurnView))
+def burn(asked: Signed, owner: BooksOf = None) -> Response:
+    return answers.one(asked.service.views.burn(asked.caller, asked.now, owner))
+
+
+@router.get(
+    "/fairness",
+    summary="How evenly use is spread over people, month by month",
+    responses=answers.responds(SpreadView, is_page=True),
+)
+def spread(asked: Signed, months: Annotated[int, Query(ge=1, le=24)] = 3) -> Response:
+    return answers.page(asked.service.views.spread(asked.caller, asked.now, months))
 
 
 def _closing(reading: ExitStack, pieces: Iterator[str]) -> Iterator[str]:

@@ -1,0 +1,142 @@
+"""Burn rate: what an owner's books lose a day, in hours, money and energy, until when it lasts, and which day jumped."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from scheduler.domain.errors import NotFound
+from scheduler.domain.periods import Period
+from scheduler.domain.units import MS_PER_DAY, AttemptId, Instant
+from scheduler.finance.burn import LONG_DAYS, SHORT_DAYS, Jump, RunOut, jumps, per_day, run_out
+from scheduler.finance.price_book import PriceBook
+from scheduler.finance.rating import Rating
+from scheduler.ledger.journal import TransactionKind
+from scheduler.lifecycle.valued import pieces_of, valued
+from scheduler.lifecycle.views.owners import Owner
+from scheduler.ports import Books
+
+
+@dataclass(frozen=True, slots=True)
+class BurnDay:
+    """A day of UTC. `charged` are standard GPU-milliseconds, unfunded ones left out; what is not known is None."""
+
+    day: Instant
+    gpu_ms: int
+    charged: int
+    cost_micro: int | None
+    energy_joules: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BurnView:
+    """`short_…` are a day's mean over the last seven whole days, `long_…` over the last twenty-eight. `basis` says what
+    the band rests on."""
+
+    owner: str
+    owner_name: str
+    available: int
+    currency: str | None
+    short_gpu_ms: int
+    short_charged: int
+    short_cost_micro: int | None
+    short_energy_joules: int | None
+    long_charged: int
+    run_out: RunOut | None
+    basis: str
+    jumps: tuple[Jump, ...]
+    days: tuple[BurnDay, ...]
+
+
+def burn_view(books: Books, book: PriceBook | None, owner: Owner, now: Instant) -> BurnView:
+    """Over the last twenty-eight whole days; today is not over, and left out."""
+    today = now - now % MS_PER_DAY
+    period = Period("burn", Instant(today - LONG_DAYS * MS_PER_DAY), Instant(today))
+    balances = books.allowances.balances(
+        holders=None if owner.holders is None else sorted(owner.holders), open_at=now
+    )
+    available = sum(balance.available for balance in balances)
+    days = _days(books, book, owner, period)
+    first = next((place for place, day in enumerate(days) if day.gpu_ms), len(days))
+    charged = [day.charged for day in days[first:]]
+    band = run_out(available, charged, now)
+    return BurnView(
+        owner=owner.id,
+        owner_name=owner.name,
+        available=available,
+        currency=book.currency if book is not None else None,
+        short_gpu_ms=per_day([day.gpu_ms for day in days[first:]], SHORT_DAYS),
+        short_charged=per_day(charged, SHORT_DAYS),
+        short_cost_micro=_mean([day.cost_micro for day in days[first:]]),
+        short_energy_joules=_mean([day.energy_joules for day in days[first:]]),
+        long_charged=per_day(charged, LONG_DAYS),
+        run_out=band,
+        basis=_basis(band, len(charged)),
+        jumps=jumps(charged, days[first].day) if first < len(days) else (),
+        days=days,
+    )
+
+
+def _days(books: Books, book: PriceBook | None, owner: Owner, period: Period) -> tuple[BurnDay, ...]:
+    payers = _payers(books, owner)
+    count = (period.ends_at - period.starts_at) // MS_PER_DAY
+    gpu_ms, charged, cost, energy = ([0] * count for _ in range(4))
+    of_day: dict[AttemptId, int] = defaultdict(int)
+    for piece in pieces_of(books, period):
+        for posting in piece:
+            if posting.kind is TransactionKind.CHARGE and (payers is None or posting.payer in payers):
+                day = (posting.at - period.starts_at) // MS_PER_DAY
+                gpu_ms[day] += posting.gpu_ms
+                charged[day] += 0 if posting.is_unfunded else posting.amount
+                if posting.attempt_id is not None:
+                    of_day[posting.attempt_id] = day
+    is_priced = _add_costs(books, book, period, payers, cost)
+    hours = books.samples.hours(attempts=sorted(of_day), starts_at=period.starts_at, ends_at=period.ends_at)
+    is_read = any(hour.use.energy_ms for hour in hours)
+    for hour in hours:
+        energy[(hour.hour - period.starts_at) // MS_PER_DAY] += hour.use.millijoules
+    return tuple(
+        BurnDay(
+            Instant(period.starts_at + day * MS_PER_DAY),
+            gpu_ms[day],
+            charged[day],
+            cost[day] if is_priced else None,
+            energy[day] // 1_000 if is_read else None,
+        )
+        for day in range(count)
+    )
+
+
+def _add_costs(
+    books: Books, book: PriceBook | None, period: Period, payers: frozenset[str] | None, cost: list[int]
+) -> bool:
+    """What each day cost. False where there is no price for it."""
+    if book is None:
+        return False
+    try:
+        for item in valued(books, Rating(book), period):
+            if payers is None or item.posting.payer in payers:
+                cost[(item.posting.at - period.starts_at) // MS_PER_DAY] += item.worth.micro
+    except NotFound:
+        return False
+    return True
+
+
+def _payers(books: Books, owner: Owner) -> frozenset[str] | None:
+    """The owners of the `charged` accounts that are the owner's; None for everybody's."""
+    if owner.holders is None:
+        return None
+    ids = [balance.allowance.id for balance in books.allowances.balances(holders=sorted(owner.holders))]
+    beyond = [f"{kind}/{engineer}" for engineer in owner.engineers for kind in ("overrun", "unfunded")]
+    return frozenset((*ids, *beyond))
+
+
+def _mean(days: list[int | None]) -> int | None:
+    known = [day for day in days if day is not None]
+    return per_day(known, SHORT_DAYS) if len(known) == len(days) and days else None
+
+
+def _basis(band: RunOut | None, days: int) -> str:
+    if days == 0:
+        return "nothing was used in the last 28 days"
+    if band is None:
+        return "nothing is left, or nothing was charged"
+    return f"the mean of the last {band.short_days} whole days, and that of the last {band.long_days}"

@@ -1,0 +1,47 @@
+"""A period for the general ledger: what was recharged to which team, and what electricity and hardware cost."""
+
+from scheduler.domain.money import Micro
+from scheduler.domain.periods import Period
+from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant
+from scheduler.finance.general_ledger import GlAccounts, GlJournal, Recharge, gl_journal
+from scheduler.finance.price_book import PriceBook
+from scheduler.finance.rating import Rating
+from scheduler.finance.valuation import electricity_micro
+from scheduler.ledger.journal import TransactionKind
+from scheduler.lifecycle.valued import valued
+from scheduler.lifecycle.world import World
+from scheduler.ports import Books
+
+
+def gl_view(books: Books, world: World, book: PriceBook, period: Period, now: Instant) -> GlJournal:
+    """Raises NotFound (`price-missing`). Money corrections of nobody's attempt are the platform's."""
+    rating, recharge, accounts = Rating(book), Recharge(), GlAccounts()
+    for item in valued(books, rating, period):
+        team = item.attempt.team if item.attempt is not None else ""
+        is_charge = item.posting.kind is TransactionKind.CHARGE and not item.posting.is_correction
+        (recharge.charged if is_charge else recharge.corrected)[team] += item.worth.micro
+    actual: dict[str, Micro] = {}
+    hours = books.samples.energy_between(period.starts_at, period.ends_at)
+    electricity = electricity_micro(rating, hours)
+    if electricity is not None and hours:
+        actual[accounts.electricity] = electricity
+    written_off = _written_off(world, book, period, now)
+    if written_off:
+        actual[accounts.depreciation] = written_off
+    return gl_journal(period, book.currency, recharge, actual, accounts)
+
+
+def _written_off(world: World, book: PriceBook, period: Period, now: Instant) -> Micro:
+    """Every GPU of the cluster as it is now, used or not, for the hours of the period that have passed."""
+    gpus: dict[GpuClassName, int] = {}
+    for node in list(world.nodes.values()):
+        if node.gpu_class is not None:
+            gpus[node.gpu_class] = gpus.get(node.gpu_class, 0) + node.gpus
+    total = 0
+    for gpu_class, count in gpus.items():
+        for item in book.hardware:
+            if item.gpu_class == gpu_class:
+                ends_at = min(period.ends_at, now, item.ends_at if item.ends_at is not None else now)
+                spent_ms = max(0, ends_at - max(period.starts_at, item.starts_at))
+                total += count * spent_ms * item.micro_per_hour // MS_PER_HOUR
+    return Micro(total)
