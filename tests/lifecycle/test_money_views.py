@@ -1,0 +1,78 @@
+"""The general ledger, the burn rate and the spread of use, over the same books as statements and exports."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from scheduler.adapters.sql.store import SqlStore, open_store
+from scheduler.domain.errors import Conflict, NotPermitted, RefusalCode
+from scheduler.domain.people import Caller, Role
+from scheduler.ledger.journal import AccountKind
+from scheduler.lifecycle.views.reader import Views
+from tests.finance.build import at
+from tests.lifecycle.test_export_focus import NOVEMBER, OCTOBER, a_month, ledger_micro
+from tests.lifecycle.test_statements import ADA, FINANCE, LEAD, views
+
+__all__ = ["views"]
+AUDITOR = Caller("aud", frozenset({Role.AUDITOR}))
+
+
+@pytest.fixture
+def store() -> Iterator[SqlStore]:
+    opened = open_store("sqlite://")
+    a_month(opened)
+    yield opened
+    opened.close()
+
+
+def test_what_the_general_ledger_recovers_is_the_ledger_s_sum(views: Views, store: SqlStore) -> None:
+    found = views.general_ledger(FINANCE, "2026-10", NOVEMBER)
+    assert found.recovered_micro == sum(ledger_micro(store).values())
+    assert sum(line.debit_micro - line.credit_micro for line in found.lines) == 0
+    assert {line.cost_centre for line in found.lines} == {"research", "platform"}
+
+
+def test_the_general_ledger_is_for_finance_and_auditors(views: Views) -> None:
+    assert views.general_ledger(AUDITOR, "2026-10", NOVEMBER).lines
+    with pytest.raises(NotPermitted):
+        views.general_ledger(ADA, "2026-10", NOVEMBER)
+
+
+def test_money_without_a_price_book_is_refused(views: Views) -> None:
+    views._world.price_book = None
+    with pytest.raises(Conflict) as refused:
+        views.general_ledger(FINANCE, "2026-10", NOVEMBER)
+    assert refused.value.code is RefusalCode.NO_PRICES
+
+
+def test_days_of_burn_are_the_journal_s_charges(views: Views, store: SqlStore) -> None:
+    found = views.burn(FINANCE, at("2026-10-08T12:00"), "company")
+    with store.reading() as books:
+        sums = list(
+            books.journal.sums(kinds=[AccountKind.CHARGED], starts_at=OCTOBER.starts_at, ends_at=at("2026-10-08"))
+        )
+    assert sum(day.gpu_ms for day in found.days) == sum(item.gpu_ms for item in sums)
+    assert [day.day for day in found.days if day.gpu_ms] == [at("2026-10-05"), at("2026-10-06"), at("2026-10-07")]
+    assert found.days[-1].charged == 0  # what ran that day ran unfunded
+    assert found.days[-3].energy_joules == 2 * 500 * 3600
+
+
+def test_burn_is_of_the_owner_s_own_books(views: Views) -> None:
+    now = at("2026-10-08T12:00")
+    ada, research = views.burn(ADA, now), views.burn(LEAD, now, "research")
+    assert 0 < sum(day.charged for day in ada.days) < sum(day.charged for day in research.days)
+    assert ada.run_out is not None
+    assert ada.run_out.earliest > now
+    assert "whole days" in ada.basis
+    with pytest.raises(NotPermitted):
+        views.burn(ADA, now, "research")
+
+
+def test_the_spread_counts_people_who_used_nothing(views: Views) -> None:
+    now = at("2026-10-20")
+    (first, *_) = views.spread(FINANCE, now, 1)
+    assert (first.by, first.group, first.used.people) == ("company", "company", 2)
+    assert first.used.top_decile_permille is not None
+    assert first.used.top_decile_permille > 500
+    with pytest.raises(NotPermitted):
+        views.spread(ADA, now, 1)
