@@ -20,6 +20,7 @@ from scheduler.lifecycle.meter import Meter
 from scheduler.lifecycle.price import Pricing
 from scheduler.lifecycle.publish import Publisher
 from scheduler.lifecycle.reclaim import IdleReclaim, Reclaimed
+from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.wanted import Exemptions
 from scheduler.lifecycle.world import World
@@ -63,6 +64,7 @@ class Service:
         self.census = Census(store, self.world, clock.now())
         self.idle_reclaim = IdleReclaim(self.world, acts=not settings.observe)
         self.periods = Periods(store, self.world)
+        self.money = MoneyViews(store, self.world)
         self.views = Views(store, self.world, is_simulated=cluster.is_simulated)
         self.cycle = Cycle(store, self.world, cluster, clock, ids, self.commands, acts=not settings.observe)
         self.views.state = self.cycle.state

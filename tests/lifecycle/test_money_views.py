@@ -8,12 +8,11 @@ from scheduler.adapters.sql.store import SqlStore, open_store
 from scheduler.domain.errors import Conflict, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.ledger.journal import AccountKind
-from scheduler.lifecycle.views.reader import Views
+from scheduler.lifecycle.views.money import MoneyViews
 from tests.finance.build import at
 from tests.lifecycle.test_export_focus import NOVEMBER, OCTOBER, a_month, ledger_micro
-from tests.lifecycle.test_statements import ADA, FINANCE, LEAD, views
+from tests.lifecycle.test_statements import ADA, FINANCE, LEAD, research_world
 
-__all__ = ["views"]
 AUDITOR = Caller("aud", frozenset({Role.AUDITOR}))
 
 
@@ -25,28 +24,33 @@ def store() -> Iterator[SqlStore]:
     opened.close()
 
 
-def test_what_the_general_ledger_recovers_is_the_ledger_s_sum(views: Views, store: SqlStore) -> None:
-    found = views.general_ledger(FINANCE, "2026-10", NOVEMBER)
+@pytest.fixture
+def money(store: SqlStore) -> MoneyViews:
+    return MoneyViews(store, research_world())
+
+
+def test_what_the_general_ledger_recovers_is_the_ledger_s_sum(money: MoneyViews, store: SqlStore) -> None:
+    found = money.general_ledger(FINANCE, "2026-10", NOVEMBER)
     assert found.recovered_micro == sum(ledger_micro(store).values())
     assert sum(line.debit_micro - line.credit_micro for line in found.lines) == 0
     assert {line.cost_centre for line in found.lines} == {"research", "platform"}
 
 
-def test_the_general_ledger_is_for_finance_and_auditors(views: Views) -> None:
-    assert views.general_ledger(AUDITOR, "2026-10", NOVEMBER).lines
+def test_the_general_ledger_is_for_finance_and_auditors(money: MoneyViews) -> None:
+    assert money.general_ledger(AUDITOR, "2026-10", NOVEMBER).lines
     with pytest.raises(NotPermitted):
-        views.general_ledger(ADA, "2026-10", NOVEMBER)
+        money.general_ledger(ADA, "2026-10", NOVEMBER)
 
 
-def test_money_without_a_price_book_is_refused(views: Views) -> None:
-    views._world.price_book = None
+def test_money_without_a_price_book_is_refused(money: MoneyViews) -> None:
+    money._world.price_book = None
     with pytest.raises(Conflict) as refused:
-        views.general_ledger(FINANCE, "2026-10", NOVEMBER)
+        money.general_ledger(FINANCE, "2026-10", NOVEMBER)
     assert refused.value.code is RefusalCode.NO_PRICES
 
 
-def test_days_of_burn_are_the_journal_s_charges(views: Views, store: SqlStore) -> None:
-    found = views.burn(FINANCE, at("2026-10-08T12:00"), "company")
+def test_days_of_burn_are_the_journal_s_charges(money: MoneyViews, store: SqlStore) -> None:
+    found = money.burn(FINANCE, at("2026-10-08T12:00"), "company")
     with store.reading() as books:
         sums = list(
             books.journal.sums(kinds=[AccountKind.CHARGED], starts_at=OCTOBER.starts_at, ends_at=at("2026-10-08"))
@@ -57,22 +61,22 @@ def test_days_of_burn_are_the_journal_s_charges(views: Views, store: SqlStore) -
     assert found.days[-3].energy_joules == 2 * 500 * 3600
 
 
-def test_burn_is_of_the_owner_s_own_books(views: Views) -> None:
+def test_burn_is_of_the_owner_s_own_books(money: MoneyViews) -> None:
     now = at("2026-10-08T12:00")
-    ada, research = views.burn(ADA, now), views.burn(LEAD, now, "research")
+    ada, research = money.burn(ADA, now), money.burn(LEAD, now, "research")
     assert 0 < sum(day.charged for day in ada.days) < sum(day.charged for day in research.days)
     assert ada.run_out is not None
     assert ada.run_out.earliest > now
     assert "whole days" in ada.basis
     with pytest.raises(NotPermitted):
-        views.burn(ADA, now, "research")
+        money.burn(ADA, now, "research")
 
 
-def test_the_spread_counts_people_who_used_nothing(views: Views) -> None:
+def test_the_spread_counts_people_who_used_nothing(money: MoneyViews) -> None:
     now = at("2026-10-20")
-    (first, *_) = views.spread(FINANCE, now, 1)
+    (first, *_) = money.spread(FINANCE, now, 1)
     assert (first.by, first.group, first.used.people) == ("company", "company", 2)
     assert first.used.top_decile_permille is not None
     assert first.used.top_decile_permille > 500
     with pytest.raises(NotPermitted):
-        views.spread(ADA, now, 1)
+        money.spread(ADA, now, 1)

@@ -34,8 +34,7 @@ def store() -> Iterator[SqlStore]:
     opened.close()
 
 
-@pytest.fixture
-def views(store: SqlStore) -> Views:
+def research_world() -> World:
     world = World()
     world.put_policy(policy())
     world.price_book = BOOK
@@ -43,7 +42,12 @@ def views(store: SqlStore) -> Views:
     world.put_people(
         [Engineer(EngineerId(f"e-{n}"), n, TeamName("research"), staff, n.title()) for n in ("ada", "bob")]
     )
-    return Views(store, world)
+    return world
+
+
+@pytest.fixture
+def views(store: SqlStore) -> Views:
+    return Views(store, research_world())
 
 
 def of(views: Views, owner: str | None, caller: Caller = FINANCE, period: str = "2026-10") -> StatementView:

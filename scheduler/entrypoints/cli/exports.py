@@ -163,7 +163,7 @@ def _stem(period: str) -> str:
 def _rows(database: str | None, period: str) -> Iterator[tuple[Iterator[Row], int]]:
     """The rows as they come, and of how many postings they will be made."""
     if database is not None:
-        with offline_books(database) as books, books.views.focus(books.caller, period, books.now) as export:
+        with offline_books(database) as books, books.money.focus(books.caller, period, books.now) as export:
             yield export.rows, export.postings
         return
     with connect() as api:

@@ -9,6 +9,7 @@ from scheduler.adapters.policy_files import read_policy, read_prices
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import Instant
+from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.world import World
 
@@ -19,6 +20,7 @@ READER = Caller("database", frozenset({Role.AUDITOR}))
 @dataclass(frozen=True, slots=True)
 class OfflineBooks:
     views: Views
+    money: MoneyViews
     now: Instant
     caller: Caller = READER
 
@@ -36,6 +38,6 @@ def offline_books(url: str) -> Iterator[OfflineBooks]:
             world.put_policy(read_policy(policy.text, policy.name))
         if prices is not None:
             world.price_book = read_prices(prices.text, prices.name)
-        yield OfflineBooks(Views(store, world), now)
+        yield OfflineBooks(Views(store, world), MoneyViews(store, world), now)
     finally:
         store.close()

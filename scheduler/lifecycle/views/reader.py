@@ -1,34 +1,26 @@
 """The reader: every view behind the question of who asks. Balances, pace and efficiency are pay data."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 from scheduler.decision.state import Explanation, State
 from scheduler.domain.allowances import holders_for
-from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
+from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.funding import payers
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import Period, PeriodLength, period_at, period_named
 from scheduler.domain.policy import Policy
-from scheduler.domain.records import AuditEvent, PolicyVersion, PriceBookVersion
-from scheduler.domain.units import MS_PER_DAY, EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
+from scheduler.domain.records import AuditEvent, PolicyVersion
+from scheduler.domain.units import MS_PER_DAY, EngineerId, Instant, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec, WorkloadState
-from scheduler.finance.general_ledger import GlJournal
-from scheduler.finance.hour_cost import HourCost
-from scheduler.finance.price_book import PriceBook
-from scheduler.lifecycle.export_focus import FocusExport, focus_export
 from scheduler.lifecycle.submit import judge, with_defaults
 from scheduler.lifecycle.views.agents import AgentView, agent_views
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
-from scheduler.lifecycle.views.burn import BurnView, burn_view
 from scheduler.lifecycle.views.cluster import cluster_view
 from scheduler.lifecycle.views.conservation import ConservationView, conservation_view
 from scheduler.lifecycle.views.factors import order_factors
-from scheduler.lifecycle.views.general_ledger import gl_view
 from scheduler.lifecycle.views.months import month_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
-from scheduler.lifecycle.views.prices import hour_cost_view
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.quotes import quote_view, quote_view_of
 from scheduler.lifecycle.views.shapes import (
@@ -42,7 +34,6 @@ from scheduler.lifecycle.views.shapes import (
     WorkloadPage,
     WorkloadView,
 )
-from scheduler.lifecycle.views.spread import SpreadView, spread_views
 from scheduler.lifecycle.views.statements import LINES_MAX, statement_view
 from scheduler.lifecycle.views.usage import curve_view, decision_view, idle_view, readings, usage_views
 from scheduler.lifecycle.views.usage_shapes import DecisionView
@@ -194,52 +185,6 @@ class Views:
         whose = owner_for(self._world, caller, owner)
         with self._store.reading() as books:
             return statement_view(books, self._world.price_book, whose, self._period(period, now), lines_max)
-
-    def require_price_book(self) -> PriceBook:
-        """Raises Conflict (`no-prices`)."""
-        book = self._world.price_book
-        if book is None:
-            raise Conflict("there is no price book yet", code=RefusalCode.NO_PRICES)
-        return book
-
-    def price_books(self, caller: Caller, limit: int = 50) -> list[PriceBookVersion]:
-        """As they were applied, newest first."""
-        del caller
-        with self._store.reading() as books:
-            return books.prices.versions(limit)
-
-    def hour_cost(self, caller: Caller, gpu_class: str, pool: str, at: Instant) -> HourCost:
-        """What a GPU-hour costs then, in its parts: for those who see money, and those who run the platform."""
-        caller.require(*SEES_MONEY, *SEES_ALL)
-        with self._store.reading() as books:
-            return hour_cost_view(books, self.require_price_book(), GpuClassName(gpu_class), PoolName(pool), at)
-
-    @contextmanager
-    def focus(self, caller: Caller, period: str | None, now: Instant) -> Iterator[FocusExport]:
-        """A period's rows of FOCUS. Raises before the first: `price-missing`, `no-prices`."""
-        caller.require(Role.FINANCE, Role.AUDITOR)
-        book, found = self.require_price_book(), self._period(period, now)
-        with self._store.reading() as books:
-            yield focus_export(books, book, found, self._world.require_policy().time_zone, now)
-
-    def general_ledger(self, caller: Caller, period: str | None, now: Instant) -> GlJournal:
-        """A period as lines of a general ledger. Raises `price-missing`, `no-prices`."""
-        caller.require(Role.FINANCE, Role.AUDITOR)
-        book = self.require_price_book()
-        with self._store.reading() as books:
-            return gl_view(books, self._world, book, self._period(period, now), now)
-
-    def burn(self, caller: Caller, now: Instant, owner: str | None = None) -> BurnView:
-        """What goes a day, and until when it lasts; of a team for its lead, too."""
-        whose = owner_for(self._world, caller, owner)
-        with self._store.reading() as books:
-            return burn_view(books, self._world.price_book, whose, now)
-
-    def spread(self, caller: Caller, now: Instant, months: int) -> tuple[SpreadView, ...]:
-        """How evenly use is spread over people: sums alone, of groups."""
-        caller.require(*SEES_MONEY, *SEES_ALL)
-        with self._store.reading() as books:
-            return spread_views(books, self._world, now, months)
 
     def month(self, caller: Caller, period: str | None, now: Instant) -> MonthView:
         caller.require(Role.FINANCE, Role.AUDITOR, Role.OPERATOR)

@@ -38,7 +38,7 @@ def focus(
     plain: Annotated[bool, Query(description="Leave text as it is: for programs, not for spreadsheets.")] = False,
 ) -> Response:
     with ExitStack() as opening:
-        export = opening.enter_context(asked.service.views.focus(asked.caller, period, asked.now))
+        export = opening.enter_context(asked.service.money.focus(asked.caller, period, asked.now))
         reading = opening.pop_all()
     pieces = csv_lines(NAMES, export.rows) if plain else focus_csv(export.rows)
     response = answers.csv(_closing(reading, pieces), f"focus-{file_stem(export.period.name)}.csv")
@@ -52,12 +52,12 @@ def focus(
     responses=answers.responds(GlJournal, RefusalCode.PRICE_MISSING, RefusalCode.NO_PRICES),
 )
 def general_ledger(asked: Signed, period: PeriodAsked = None) -> Response:
-    return answers.one(asked.service.views.general_ledger(asked.caller, period, asked.now))
+    return answers.one(asked.service.money.general_ledger(asked.caller, period, asked.now))
 
 
 @router.get("/burn", summary="What goes a day, and until when it lasts", responses=answers.responds(BurnView))
 def burn(asked: Signed, owner: BooksOf = None) -> Response:
-    return answers.one(asked.service.views.burn(asked.caller, asked.now, owner))
+    return answers.one(asked.service.money.burn(asked.caller, asked.now, owner))
 
 
 @router.get(
@@ -66,7 +66,7 @@ def burn(asked: Signed, owner: BooksOf = None) -> Response:
     responses=answers.responds(SpreadView, is_page=True),
 )
 def spread(asked: Signed, months: Annotated[int, Query(ge=1, le=24)] = 3) -> Response:
-    return answers.page(asked.service.views.spread(asked.caller, asked.now, months))
+    return answers.page(asked.service.money.spread(asked.caller, asked.now, months))
 
 
 def _closing(reading: ExitStack, pieces: Iterator[str]) -> Iterator[str]:

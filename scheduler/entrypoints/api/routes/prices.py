@@ -32,7 +32,7 @@ _FILE = {
     responses=answers.responds(PriceBookVersion, is_page=True),
 )
 def history(asked: Signed, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Response:
-    return answers.page(asked.service.views.price_books(asked.caller, limit))
+    return answers.page(asked.service.money.price_books(asked.caller, limit))
 
 
 @router.put(
@@ -74,4 +74,4 @@ def hour(
     pool: Annotated[Name, Query()],
     at: Annotated[Moment | None, Query(description="An instant of the hour; now where it is left out.")] = None,
 ) -> Response:
-    return answers.one(asked.service.views.hour_cost(asked.caller, gpu_class, pool, instant_of(at) or asked.now))
+    return answers.one(asked.service.money.hour_cost(asked.caller, gpu_class, pool, instant_of(at) or asked.now))

@@ -1,0 +1,85 @@
+"""Money as finance reads it: prices, exports, the general ledger, what goes a day, and how use is spread."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from scheduler.domain.errors import Conflict, RefusalCode
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.periods import Period, period_at, period_named
+from scheduler.domain.records import PriceBookVersion
+from scheduler.domain.units import GpuClassName, Instant, PoolName
+from scheduler.finance.general_ledger import GlJournal
+from scheduler.finance.hour_cost import HourCost
+from scheduler.finance.price_book import PriceBook
+from scheduler.lifecycle.export_focus import FocusExport, focus_export
+from scheduler.lifecycle.views.burn import BurnView, burn_view
+from scheduler.lifecycle.views.general_ledger import gl_view
+from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
+from scheduler.lifecycle.views.prices import hour_cost_view
+from scheduler.lifecycle.views.spread import SpreadView, spread_views
+from scheduler.lifecycle.world import World
+from scheduler.ports import Store
+
+SEES_ALL = (Role.OPERATOR, Role.AUDITOR)
+
+
+def period_of(world: World, name: str | None, now: Instant) -> Period:
+    """The period of that name in the policy's time zone; without a name the one that runs."""
+    policy = world.require_policy()
+    if name is None:
+        return period_at(now, policy.period, policy.time_zone)
+    return period_named(name, policy.time_zone)
+
+
+class MoneyViews:
+    """Each read asks first who may see it."""
+
+    def __init__(self, store: Store, world: World) -> None:
+        self._store = store
+        self._world = world
+
+    def require_price_book(self) -> PriceBook:
+        """Raises Conflict (`no-prices`)."""
+        book = self._world.price_book
+        if book is None:
+            raise Conflict("there is no price book yet", code=RefusalCode.NO_PRICES)
+        return book
+
+    def price_books(self, caller: Caller, limit: int = 50) -> list[PriceBookVersion]:
+        """As they were applied, newest first."""
+        del caller
+        with self._store.reading() as books:
+            return books.prices.versions(limit)
+
+    def hour_cost(self, caller: Caller, gpu_class: str, pool: str, at: Instant) -> HourCost:
+        """What a GPU-hour costs then, in its parts: for those who see money, and those who run the platform."""
+        caller.require(*SEES_MONEY, *SEES_ALL)
+        with self._store.reading() as books:
+            return hour_cost_view(books, self.require_price_book(), GpuClassName(gpu_class), PoolName(pool), at)
+
+    @contextmanager
+    def focus(self, caller: Caller, period: str | None, now: Instant) -> Iterator[FocusExport]:
+        """A period's rows of FOCUS. Raises before the first: `price-missing`, `no-prices`."""
+        caller.require(Role.FINANCE, Role.AUDITOR)
+        book, found = self.require_price_book(), period_of(self._world, period, now)
+        with self._store.reading() as books:
+            yield focus_export(books, book, found, self._world.require_policy().time_zone, now)
+
+    def general_ledger(self, caller: Caller, period: str | None, now: Instant) -> GlJournal:
+        """A period as lines of a general ledger. Raises `price-missing`, `no-prices`."""
+        caller.require(Role.FINANCE, Role.AUDITOR)
+        book = self.require_price_book()
+        with self._store.reading() as books:
+            return gl_view(books, self._world, book, period_of(self._world, period, now), now)
+
+    def burn(self, caller: Caller, now: Instant, owner: str | None = None) -> BurnView:
+        """What goes a day, and until when it lasts; of a team for its lead, too."""
+        whose = owner_for(self._world, caller, owner)
+        with self._store.reading() as books:
+            return burn_view(books, self._world.price_book, whose, now)
+
+    def spread(self, caller: Caller, now: Instant, months: int) -> tuple[SpreadView, ...]:
+        """How evenly use is spread over people: sums alone, of groups."""
+        caller.require(*SEES_MONEY, *SEES_ALL)
+        with self._store.reading() as books:
+            return spread_views(books, self._world, now, months)
