@@ -59,12 +59,12 @@ def _measure(generator: Generator, arguments: argparse.Namespace, scratch: Path)
     programs = binaries.provide(binaries.find_module())
     plane = asyncio.run(start(programs, scratch / "cluster", Options(runs_workloads=False)))
     try:
-        kubeconfig = asyncio.run(deploy(plane, generator, scratch))
-        with _service(kubeconfig, generator, scratch, arguments.profile) as database:
+        kubeconfigs = asyncio.run(deploy(plane, generator, scratch))
+        with _service(kubeconfigs.service, generator, scratch, arguments.profile) as database:
             runner = subprocess.run(
                 [
                     *(sys.executable, "-m", "benchmarks.admission.runner"),
-                    f"--kubeconfig={plane.kubeconfig}",
+                    f"--kubeconfig={kubeconfigs.runner}",
                     f"--generator={arguments.generator}",
                     f"--limit-seconds={arguments.limit_seconds}",
                 ],

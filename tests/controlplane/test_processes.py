@@ -98,7 +98,7 @@ def test_a_kubeconfig_stands_alone(tmp_path: Path) -> None:
 def test_a_kubeconfig_of_another_kind_is_refused_with_its_path(tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text("apiVersion: v1\nkind: Config\ncontexts: []\ncurrent-context: prod\n")
-    with pytest.raises(InvalidInput, match="embedded client certificates") as refused:
+    with pytest.raises(InvalidInput, match="embedded client certificate or token") as refused:
         ApiClient.from_kubeconfig(path)
     assert refused.value.code == RefusalCode.KUBECONFIG_INVALID
     assert refused.value.where == str(path)

@@ -42,41 +42,43 @@ class ApiRefused(Unavailable):
 class ApiClient:
     """Use as `async with ApiClient.from_kubeconfig(path) as api`. At most `connections` requests at a time."""
 
-    def __init__(self, server: str, tls: ssl.SSLContext, connections: int = 32) -> None:
+    def __init__(self, server: str, tls: ssl.SSLContext, connections: int = 32, token: str | None = None) -> None:
         self.server = server
         self._tls = tls
         self._connections = connections
+        self._token = token
         self._session: aiohttp.ClientSession | None = None
 
     @classmethod
     def from_kubeconfig(cls, path: Path, connections: int = 32) -> Self:
-        """From a kubeconfig as this package writes it: its current context, with embedded certificates."""
+        """From a kubeconfig as this package writes it: its current context, with embedded certificates or a token."""
         try:
             document = yaml.safe_load(path.read_text())
             context = _named(document["contexts"], document["current-context"])["context"]
             cluster = _named(document["clusters"], context["cluster"])["cluster"]
             user = _named(document["users"], context["user"])["user"]
-            tls = _tls(
-                base64.b64decode(cluster["certificate-authority-data"]),
-                base64.b64decode(user["client-certificate-data"]),
-                base64.b64decode(user["client-key-data"]),
-            )
+            tls = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+            token = user.get("token")
+            if token is None:
+                certificate = base64.b64decode(user["client-certificate-data"])
+                _present(tls, certificate, base64.b64decode(user["client-key-data"]))
         except (yaml.YAMLError, KeyError, StopIteration, TypeError, binascii.Error, ssl.SSLError) as error:
             raise InvalidInput(
-                f"not a kubeconfig with embedded client certificates ({type(error).__name__}: {error})",
+                f"not a kubeconfig with an embedded client certificate or token ({type(error).__name__}: {error})",
                 where=str(path),
                 code=RefusalCode.KUBECONFIG_INVALID,
                 remedy="`allot dev cluster kubeconfig` names one",
             ) from error
-        return cls(cluster["server"], tls, connections)
+        return cls(cluster["server"], tls, connections, token)
 
     def beside(self, server: str) -> "ApiClient":
         """The same identity towards another server that the same authority vouches for."""
-        return ApiClient(server, self._tls, self._connections)
+        return ApiClient(server, self._tls, self._connections, self._token)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             base_url=self.server,
+            headers={} if self._token is None else {"Authorization": f"Bearer {self._token}"},
             connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._tls),
             timeout=aiohttp.ClientTimeout(total=30),
             read_bufsize=_LINE_BYTES,
@@ -168,11 +170,9 @@ def _named(entries: list[Json], name: str) -> Json:
     return next(entry for entry in entries if entry["name"] == name)
 
 
-def _tls(authority: bytes, certificate: bytes, key: bytes) -> ssl.SSLContext:
-    context = ssl.create_default_context(cadata=authority.decode())
+def _present(tls: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
     # The ssl module loads a client certificate from a file only.
     with tempfile.NamedTemporaryFile(suffix=".pem") as both:
         both.write(certificate + b"\n" + key)
         both.flush()
-        context.load_cert_chain(both.name)
-    return context
+        tls.load_cert_chain(both.name)
