@@ -6,6 +6,7 @@ an interval of its own between creations.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class WorkloadTemplate:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSet:
-    """`templates` are created together, `count` times, so far apart."""
+    """`templates` are created in turn, `count` times around, each so long after the one before it was created."""
 
     count: int
     interval_ms: int
@@ -42,9 +43,9 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """One workload to create, so long after the start."""
+    """One workload to create, so long after the one before it of its set."""
 
-    at_ms: int
+    wait_ms: int
     name: str
     queue: Queue
     template: WorkloadTemplate
@@ -66,17 +67,19 @@ class Generator:
             sums[queue.cohort] = sums.get(queue.cohort, 0) + queue.nominal
         return sums
 
-    def creations(self) -> list[Creation]:
-        """In the order of their instants: every queue creates side by side, each set at its own interval."""
-        return sorted(self._creations(), key=lambda creation: (creation.at_ms, creation.name))
-
-    def _creations(self) -> Iterator[Creation]:
-        for queue in self.queues:
-            for number, each in enumerate(queue.sets):
-                for turn in range(each.count):
-                    for position, template in enumerate(each.templates):
-                        name = f"{queue.name}-{template.class_name}-{number}-{turn}-{position}"
-                        yield Creation((turn + 1) * each.interval_ms, name.lower(), queue, template)
+    def series(self) -> list[list[Creation]]:
+        """What each set of each queue creates, one after the other; the series go on side by side."""
+        return [
+            [
+                Creation(
+                    each.interval_ms, f"{queue.name}-{t.class_name}-{number}-{turn}-{position}".lower(), queue, t
+                )
+                for turn in range(each.count)
+                for position, t in enumerate(each.templates)
+            ]
+            for queue in self.queues
+            for number, each in enumerate(queue.sets)
+        ]
 
 
 def read_generator(path: Path) -> Generator:
@@ -90,18 +93,22 @@ def _queues(cohorts: list[dict[str, Any]]) -> Iterator[Queue]:
     for cohort in cohorts:
         for cohort_number in range(int(cohort.get("count", 1))):
             cohort_name = f"{cohort['className']}-{cohort_number}"
-            for each in cohort["queuesSets"]:
+            for set_number, each in enumerate(cohort["queuesSets"]):
                 for number in range(int(each.get("count", 1))):
-                    limit = each.get("borrowingLimit")
-                    yield Queue(
-                        name=f"{cohort_name}-{each['className']}-{number}",
-                        cohort=cohort_name,
-                        nominal=int(each["nominalQuota"]),
-                        borrowing_limit=None if limit is None else int(limit),
-                        reclaim_within_cohort=each.get("reclaimWithinCohort", "Never"),
-                        within_queue=each.get("withinClusterQueue", "Never"),
-                        sets=tuple(_set(item) for item in each["workloadsSets"]),
-                    )
+                    yield _queue(f"{each['className']}-{set_number}-{number}-{cohort_name}", cohort_name, each)
+
+
+def _queue(name: str, cohort: str, described: dict[str, Any]) -> Queue:
+    limit = described.get("borrowingLimit")
+    return Queue(
+        name=name,
+        cohort=cohort,
+        nominal=_gpus(described["nominalQuota"]),
+        borrowing_limit=None if limit in {None, ""} else _gpus(limit),
+        reclaim_within_cohort=described.get("reclaimWithinCohort") or "Never",
+        within_queue=described.get("withinClusterQueue") or "Never",
+        sets=tuple(_set(item) for item in described["workloadsSets"]),
+    )
 
 
 def _set(item: dict[str, Any]) -> WorkloadSet:
@@ -113,8 +120,17 @@ def _set(item: dict[str, Any]) -> WorkloadSet:
                 class_name=str(each["className"]),
                 runtime_ms=int(each["runtimeMs"]),
                 priority=int(each.get("priority", 0)),
-                request=int(each.get("request", 1)),
+                request=_gpus(each.get("request", 1)),
             )
             for each in item["workloads"]
         ),
     )
+
+
+def _gpus(quantity: int | str) -> int:
+    """Kueue's test asks for CPUs, as a Kubernetes quantity; here they are GPUs, of which there are whole ones."""
+    text = str(quantity)
+    amount = Fraction(text[:-1]) / 1000 if text.endswith("m") else Fraction(text)
+    if amount.denominator != 1:
+        raise ValueError(f"{quantity!r} is no whole number of GPUs")
+    return int(amount)

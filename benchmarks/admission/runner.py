@@ -26,9 +26,8 @@ NAMESPACE = "benchmark"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 MANAGED_BY = "benchmark.allot.dev/runner"
 """The Jobs are this process's: their status is all that is to be known of them."""
-CREATIONS_AT_ONCE = 16
 ENDINGS_AT_ONCE = 32
-"""Ends and creations do not wait for each other: a kubelet does not stop reporting because users submit."""
+CONNECTIONS_MAX = 160
 
 
 @dataclass
@@ -49,9 +48,10 @@ class Seen:
 class Runner:
     """`done` is set when every Job has completed."""
 
-    def __init__(self, api: ApiClient, creations: list[Creation]) -> None:
+    def __init__(self, api: ApiClient, series: list[list[Creation]]) -> None:
         self._api = api
-        self._creations = creations
+        self._series = series
+        creations = [creation for each in series for creation in each]
         self.seen = {creation.name: Seen(creation) for creation in creations}
         self._due: list[tuple[float, str, int]] = []
         self._left = len(creations)
@@ -60,7 +60,6 @@ class Runner:
         self._done = asyncio.Event()
         self._is_due = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._creating = asyncio.Semaphore(CREATIONS_AT_ONCE)
         self._ending = asyncio.Semaphore(ENDINGS_AT_ONCE)
 
     async def run(self, limit_seconds: float) -> float:
@@ -68,7 +67,7 @@ class Runner:
         watch = self._start(self._watch())
         complete = self._start(self._complete())
         self._began = time.monotonic()
-        create = self._start(self._create())
+        creating = [self._start(self._create(each)) for each in self._series]
         try:
             async with asyncio.timeout(limit_seconds):
                 await self._done.wait()
@@ -77,20 +76,15 @@ class Runner:
         except TimeoutError:
             raise SystemExit(f"not done in {limit_seconds:.0f} s: {self._progress()}") from None
         finally:
-            for task in (watch, complete, create):
+            for task in (watch, complete, *creating):
                 task.cancel()
-            await asyncio.gather(watch, complete, create, return_exceptions=True)
+            await asyncio.gather(watch, complete, *creating, return_exceptions=True)
         return max(seen.completed or 0.0 for seen in self.seen.values()) - self._began
 
-    async def _create(self) -> None:
-        for creation in self._creations:
-            ahead = self._began + creation.at_ms / 1000 - time.monotonic()
-            if ahead > 0:
-                await asyncio.sleep(ahead)
-            self._start(self._create_one(creation))
-
-    async def _create_one(self, creation: Creation) -> None:
-        async with self._creating:
+    async def _create(self, series: list[Creation]) -> None:
+        """As Kueue's generator does: each waits for its interval and is then created before the next one waits."""
+        for creation in series:
+            await asyncio.sleep(creation.wait_ms / 1000)
             self.seen[creation.name].created = time.monotonic()
             await self._api.post(JOBS, _job(creation), as_user=creation.queue.name)
 
@@ -233,9 +227,11 @@ def _stamp() -> str:
 
 
 async def _main(arguments: argparse.Namespace) -> None:
-    creations = read_generator(arguments.generator).creations()
-    async with ApiClient.from_kubeconfig(arguments.kubeconfig, CREATIONS_AT_ONCE + ENDINGS_AT_ONCE + 2) as api:
-        runner = Runner(api, creations)
+    series = read_generator(arguments.generator).series()
+    async with ApiClient.from_kubeconfig(
+        arguments.kubeconfig, min(CONNECTIONS_MAX, len(series) + ENDINGS_AT_ONCE + 1)
+    ) as api:
+        runner = Runner(api, series)
         makespan_seconds = await runner.run(arguments.limit_seconds)
     print(orjson.dumps(summary(runner, makespan_seconds)).decode())
 
