@@ -9,12 +9,13 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from scheduler.decision.snapshot import Reservation
+from scheduler.domain.access import RoleChange, TokenRecord
 from scheduler.domain.actions import Action, ActionOutcome
 from scheduler.domain.allowances import Allowance, AllowanceBalance, Holder
 from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.observations import ClusterChanges
-from scheduler.domain.people import Caller, Engineer, Role
+from scheduler.domain.people import Caller, Engineer
 from scheduler.domain.records import (
     AuditEvent,
     CommandRecord,
@@ -261,9 +262,19 @@ class PeopleBook(Protocol):
         """Erase the name and the subject; the opaque id stays in the books."""
         ...
 
-    def add_token(
-        self, token_hash: str, subject: str, roles: frozenset[Role], expires_at: Instant | None
-    ) -> None: ...
+    def add_token(self, token: TokenRecord) -> None: ...
+
+    def tokens(self) -> list[TokenRecord]:
+        """All, expired ones too."""
+        ...
+
+    def add_role_changes(self, changes: Sequence[RoleChange]) -> None:
+        """`seq` is given by the book."""
+        ...
+
+    def role_changes(self) -> list[RoleChange]:
+        """In the order in which they were made."""
+        ...
 
     def caller_of(self, token_hash: str, now: Instant) -> Caller | None: ...
 

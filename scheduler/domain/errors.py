@@ -72,6 +72,7 @@ class RefusalCode(StrEnum):
     PERIOD_UNRECONCILED = "period-unreconciled"
     UNKNOWN_PERIOD = "unknown-period"
     UNKNOWN_DIFFERENCE = "unknown-difference"
+    UNKNOWN_TOKEN = "unknown-token"  # noqa: S105  # a code
     UNKNOWN_ROW = "unknown-row"
     CLUSTER_UNAVAILABLE = "cluster-unavailable"
     CLUSTER_TOO_OLD = "cluster-too-old"

@@ -9,6 +9,7 @@ from scheduler.entrypoints.heads import seconds_between_heads
 from scheduler.entrypoints.loops import Loops
 from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulated import Simulation
+from scheduler.lifecycle.access import Access
 from scheduler.lifecycle.batch import changing
 from scheduler.lifecycle.census import Census
 from scheduler.lifecycle.close_period import Periods
@@ -63,6 +64,7 @@ class Service:
         self.exemptions = Exemptions(store, self.world)
         self.census = Census(store, self.world, clock.now())
         self.idle_reclaim = IdleReclaim(self.world, acts=not settings.observe)
+        self.access = Access(store, self.world)
         self.periods = Periods(store, self.world)
         self.money = MoneyViews(store, self.world)
         self.views = Views(store, self.world, is_simulated=cluster.is_simulated)

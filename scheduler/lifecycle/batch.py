@@ -191,9 +191,11 @@ class Batch:
     def count_stop(self, brake: Brake, gpus: int) -> None:
         self._stops.append(Stop(brake, self.now, gpus))
 
-    def audit(self, caller: Caller, verb: str, target: str, *, request_id: str = "", after: str = "") -> None:
-        role = min((role.value for role in caller.roles), default="")
-        self._events.append(AuditEvent(self.now, caller.subject, role, verb, target, request_id, after=after))
+    def audit(
+        self, caller: Caller, verb: str, target: str, *, request_id: str = "", before: str = "", after: str = ""
+    ) -> None:
+        """Keep who did what. A person stands in it by their opaque id."""
+        self._events.append(AuditEvent(self.now, caller.actor, caller.role, verb, target, request_id, before, after))
 
     # --- committing ----------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from scheduler.domain.access import TokenRecord
 from scheduler.domain.allowances import Allowance, AllowanceSource, holders_for
 from scheduler.domain.brakes import Brake, Pause
 from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, NotFound, NotPermitted, Refusal, RefusalCode
@@ -11,7 +12,7 @@ from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
-from scheduler.domain.records import AuditEvent, CommandRecord, PolicyVersion, Sandbox
+from scheduler.domain.records import CommandRecord, PolicyVersion, Sandbox
 from scheduler.domain.units import AllowanceId, CommandId, EngineerId, Instant, JobUid, WorkloadId
 from scheduler.domain.workloads import (
     Attempt,
@@ -22,6 +23,7 @@ from scheduler.domain.workloads import (
     WorkloadSpec,
     WorkloadState,
 )
+from scheduler.lifecycle.access import note_directory, note_token
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.extend import extend_attempt
 from scheduler.lifecycle.governing import put_policy
@@ -124,7 +126,7 @@ class Commands:
             job_name=job.name,
         )
         batch.add_workload(replace(workload, job_uid=job.uid))
-        caller = Caller(author.subject, author.roles)
+        caller = Caller(author.subject, author.roles, author.id, author.team)
         batch.audit(caller, "take in", workload.id, after=f"{job.namespace}/{job.name}")
 
     def cancel(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> Workload:
@@ -195,7 +197,7 @@ class Commands:
                 known = batch.books.allowances.get(AllowanceId(earlier))
                 assert known is not None, "an answered grant is in the books"
                 return known.allowance
-            allowance = award(batch, asked, AllowanceId(self._ids.new("g")), caller.subject)
+            allowance = award(batch, asked, AllowanceId(self._ids.new("g")), caller.actor)
             _answer(batch, caller, command, allowance.id)
             batch.audit(caller, "grant", allowance.id, request_id=request_id, after=str(asked.amount))
         return allowance
@@ -207,7 +209,7 @@ class Commands:
     ) -> PolicyVersion:
         """Put a policy in force from now on; running attempts keep the terms that they were launched under."""
         caller.require(Role.OPERATOR)
-        version = PolicyVersion(policy.hash, policy.name, text, now, caller.subject)
+        version = PolicyVersion(policy.hash, policy.name, text, now, caller.actor)
         with self._changing(now) as batch:
             current = batch.books.control.current_policy()
             if current is None or current.hash != policy.hash:
@@ -229,6 +231,7 @@ class Commands:
                 for e in engineers
             ]
             batch.books.people.save(placed)
+            note_directory(batch, caller, known, placed, request_id)
             batch.audit(caller, "apply people", f"{len(placed)} engineers", request_id=request_id)
         self._world.put_people(placed)
         return sum(engineer.subject not in known for engineer in engineers)
@@ -268,9 +271,9 @@ class Commands:
         """Let a bearer of the token act as `subject`. Only its hash is kept."""
         caller.require(Role.OPERATOR)
         with self._changing(now) as batch:
-            batch.books.people.add_token(token_hash, subject, roles, expires_at)
-            event = AuditEvent(now, caller.subject, "operator", "issue token", subject, after=",".join(sorted(roles)))
-            batch.books.control.add_events([event])
+            token = TokenRecord(token_hash, subject, roles, expires_at, now, caller.actor)
+            batch.books.people.add_token(token)
+            note_token(batch, caller, token)
 
     # --- below ---------------------------------------------------------------------------------------------------
 

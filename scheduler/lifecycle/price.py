@@ -21,7 +21,7 @@ class Pricing:
     ) -> PriceBookVersion:
         """Put a price book in force: everything that is not closed is worth what it says."""
         caller.require(Role.FINANCE)
-        version = PriceBookVersion(book.hash, book.name, text, now, caller.subject)
+        version = PriceBookVersion(book.hash, book.name, text, now, caller.actor)
         with changing(self._store, self._world, now) as batch:
             current = batch.books.prices.current()
             if current is None or current.hash != book.hash:

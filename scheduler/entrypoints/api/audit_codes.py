@@ -54,4 +54,10 @@ AUDIT_CODES: dict[RefusalCode, CodeText] = {
         "The reconciliation of that period finds no difference of that id.",
         "`allot reconcile --period P` shows those that it finds.",
     ),
+    _C.UNKNOWN_TOKEN: CodeText(
+        404,
+        "There is no such token",
+        "No valid token has an id that begins so.",
+        "`allot token list` shows them.",
+    ),
 }

@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -10,7 +11,7 @@ from scheduler.domain.people import Role
 from scheduler.entrypoints.cli.client import Connection, connect, read_connection, write_connection
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.money import after
-from scheduler.entrypoints.cli.output import AsJson, err, print_json, print_text
+from scheduler.entrypoints.cli.output import AsJson, Column, err, moment, print_json, print_table, print_text
 
 app = typer.Typer(add_completion=False)
 token_app = typer.Typer(help="Tokens for people, programs and agents.", no_args_is_help=True, add_completion=False)
@@ -57,11 +58,6 @@ def whoami(as_json: AsJson = False) -> None:
             print_text(f"{me['subject']}{belongs}: {', '.join(me['roles'])} at {api.server}")
 
 
-@token_app.callback()
-def tokens() -> None:
-    """With a callback this stays a group, though it has one command."""
-
-
 @token_app.command()
 def issue(
     subject: Annotated[str, typer.Argument(help="Whom it is for; `node:NAME` for the agent of a node.")],
@@ -82,3 +78,35 @@ def issue(
             return
         err().print(f"A token for {subject}; it is shown this once:")
         typer.echo(found["token"])
+
+
+@token_app.command("list")
+def list_tokens(as_json: AsJson = False) -> None:
+    """List the tokens that are good now: whose, what they may do, since when, and who issued them."""
+    with connect() as api:
+        page = api.get("/v1/tokens")
+        if as_json:
+            print_json(page)
+            return
+        columns = (
+            Column("ID"),
+            Column("SUBJECT", width_max=18),
+            Column("ROLES", width_max=18),
+            Column("ISSUED"),
+        )
+        rows = [(t["id"], t["subject"], ", ".join(t["roles"]), moment(t["issued_at"])) for t in page["items"]]
+        print_table(columns, rows, empty="No token is out.")
+
+
+@token_app.command()
+def revoke(
+    token_id: Annotated[str, typer.Argument(help="Its id, or the beginning of it.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Take a token back: whoever shows it is refused from now on."""
+    with connect() as api:
+        taken = api.ask("DELETE", f"/v1/tokens/{quote(token_id, safe='')}")
+        if as_json:
+            print_json(taken)
+        else:
+            print_text(f"{taken['id']} of {taken['subject']} is revoked.")

@@ -16,6 +16,7 @@ from scheduler.adapters.sql.evidence import open_evidence
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.errors import InvalidInput, Unavailable
 from scheduler.domain.periods import iso
+from scheduler.entrypoints.cli import audit_log
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_fields, print_json, print_table, print_text
@@ -33,6 +34,8 @@ app = typer.Typer(
 )
 prove_app = typer.Typer(help="Proofs that stand alone, as JSON.", no_args_is_help=True, add_completion=False)
 app.add_typer(prove_app, name="prove")
+app.command()(audit_log.log)
+app.command()(audit_log.access)
 
 Database = Annotated[
     str | None, typer.Option(help="The database or a copy of it; ALLOT_DATABASE where left out.", show_default=False)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -44,3 +45,20 @@ def list_people(as_json: AsJson = False) -> None:
         )
         rows = [(p["subject"], p["team"], p["tier"], ", ".join(p["roles"])) for p in page["items"]]
         print_table(columns, rows, empty="Nobody yet. `allot people apply FILE` adds people.")
+
+
+@app.command()
+def forget(
+    person: Annotated[str, typer.Argument(help="Their id or subject.", show_default=False)],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: it cannot be undone.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a person's name and subject. The books keep an opaque id; every proof over them stays valid."""
+    if not yes:
+        typer.confirm(f"Erase the name of {person} for good?", abort=True, err=True)
+    with connect() as api:
+        found = api.post(f"/v1/people/{quote(person, safe='')}/forget")
+        if as_json:
+            print_json(found)
+        else:
+            print_text(f"{found['engineer']} has no name any more.")

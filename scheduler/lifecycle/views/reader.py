@@ -222,7 +222,8 @@ class Views:
     def policies(self, caller: Caller, limit: int = 50) -> list[PolicyVersion]:
         del caller
         with self._store.reading() as books:
-            return books.control.policies(limit)
+            found = books.control.policies(limit)
+        return [replace(version, applied_by=self._named(version.applied_by)) for version in found]
 
     def engineers(self, caller: Caller) -> list[Engineer]:
         caller.require(Role.OPERATOR, Role.PEOPLE, Role.FINANCE, Role.AUDITOR, Role.LEAD)
@@ -239,7 +240,8 @@ class Views:
     ) -> list[AuditEvent]:
         caller.require(Role.AUDITOR)
         with self._store.reading() as books:
-            return books.control.events(target=target, before_seq=before_seq, limit=limit)
+            found = books.control.events(target=target, before_seq=before_seq, limit=limit)
+        return [replace(event, actor=self._named(event.actor)) for event in found]
 
     def agents(self, caller: Caller, now: Instant) -> tuple[AgentView, ...]:
         """How the sensing of each node does."""
@@ -325,6 +327,11 @@ class Views:
         if name is None:
             return period_at(now, policy.period, policy.time_zone)
         return period_named(name, policy.time_zone)
+
+    def _named(self, actor: str) -> str:
+        """A person by their subject for as long as they are not forgotten; anybody else as they are."""
+        person = self._world.people.get(EngineerId(actor))
+        return actor if person is None else person.subject or actor
 
     def _rank(self, workload: Workload) -> int | None:
         explanation = self._explanation(workload)

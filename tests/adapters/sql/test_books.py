@@ -10,6 +10,7 @@ from sqlalchemy import Table
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.adapters.sql.tables import allowances, control, people, verdicts, workloads
 from scheduler.decision.snapshot import Reservation
+from scheduler.domain.access import TokenRecord
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
 from scheduler.domain.brakes import STOP_RATE_WINDOW_MS, Brake, Pause, Stop
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCode
@@ -290,10 +291,10 @@ def test_who_is_forgotten_leaves_an_id_alone(store: SqlStore) -> None:
     bob = replace(ENGINEER, id=EngineerId("e-2"), subject="bob")
     with store.writing() as books:
         books.people.save([ENGINEER, bob])
-        books.people.add_token("t-1", "ada@example.org", frozenset({Role.ENGINEER}), None)
+        books.people.add_token(TokenRecord("t-1", "ada@example.org", frozenset({Role.ENGINEER}), None))
         books.people.forget(ENGINEER.id)
         books.people.forget(bob.id)
-        assert books.people.get(ENGINEER.id) == replace(ENGINEER, subject="", name="")
+        assert books.people.get(ENGINEER.id) == replace(ENGINEER, subject="", name="", roles=frozenset())
         assert books.people.by_subject("") is None
         assert books.people.caller_of("t-1", Instant(0)) is None
 
@@ -302,9 +303,9 @@ def test_a_token_says_who_calls_until_it_expires_or_is_revoked(store: SqlStore) 
     roles = frozenset({Role.ENGINEER, Role.LEAD})
     with store.writing() as books:
         books.people.save([ENGINEER])
-        books.people.add_token("t-1", ENGINEER.subject, roles, Instant(100))
-        books.people.add_token("t-2", "ops", frozenset({Role.OPERATOR}), None)
-        books.people.add_token("t-3", "node:n1", frozenset({Role.AGENT}), None)
+        books.people.add_token(TokenRecord("t-1", ENGINEER.subject, roles, Instant(100)))
+        books.people.add_token(TokenRecord("t-2", "ops", frozenset({Role.OPERATOR}), None))
+        books.people.add_token(TokenRecord("t-3", "node:n1", frozenset({Role.AGENT}), None))
         ada = Caller(ENGINEER.subject, roles, engineer=ENGINEER.id, team=ENGINEER.team)
         assert [books.people.caller_of("t-1", Instant(at)) for at in (99, 100)] == [ada, None]
         assert books.people.caller_of("t-2", Instant(0)) == Caller("ops", frozenset({Role.OPERATOR}))

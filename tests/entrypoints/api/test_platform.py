@@ -91,7 +91,8 @@ async def test_a_policy_is_applied_once_it_reads_well(as_: Client, service: Serv
     text = POLICY.read_text().replace("queued_per_engineer: 2000", "queued_per_engineer: 1")
     applied = await as_("olga").put("/v1/policy", params={"name": "new.yaml"}, content=text)
     assert applied.status_code == 200
-    assert (applied.json()["name"], applied.json()["applied_by"]) == ("new.yaml", "olga")
+    assert applied.json()["name"] == "new.yaml"
+    assert applied.json()["applied_by"].startswith("e-"), "an opaque id stands in the books"
     assert (await as_("ada").get("/v1/policy")).json()["text"] == text
     assert len((await as_("ada").get("/v1/policies")).json()["items"]) == 2
     await as_("ada").post("/v1/workloads", json=JOB)

@@ -7,9 +7,12 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Select, delete, select, update
 
-from scheduler.adapters.sql.codec import RowCodec, to_json
-from scheduler.adapters.sql.querying import insert_all, rows_by_id, update_all
+from scheduler.adapters.sql.codec import RowCodec
+from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id, update_all
+from scheduler.adapters.sql.tables.control import commands
 from scheduler.adapters.sql.tables.people import engineers, tokens
+from scheduler.adapters.sql.tables.proofs import role_changes
+from scheduler.domain.access import RoleChange, TokenRecord
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.units import EngineerId, Instant
 
@@ -17,6 +20,8 @@ AGENT_PREFIX = "node:"
 """An agent's subject is `node:NAME`: that is how a token says which node it speaks for."""
 
 _ENGINEER = RowCodec(Engineer, engineers)
+_TOKEN = RowCodec(TokenRecord, tokens)
+_CHANGE = RowCodec(RoleChange, role_changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +50,27 @@ class SqlPeople:
         return _ENGINEER.read_all(self.connection.execute(statement))
 
     def forget(self, engineer_id: EngineerId) -> None:
-        """Their tokens go too: they name the subject."""
+        """Their tokens and what they asked under keys of their own go too: these name the subject."""
         subject = select(engineers.c.subject).where(engineers.c.id == engineer_id).scalar_subquery()
         self.connection.execute(delete(tokens).where(tokens.c.subject == subject))
-        erased = update(engineers).where(engineers.c.id == engineer_id).values(name="", subject="")
+        self.connection.execute(delete(commands).where(commands.c.caller == subject))
+        erased = update(engineers).where(engineers.c.id == engineer_id).values(name="", subject="", roles="[]")
         self.connection.execute(erased)
 
-    def add_token(self, token_hash: str, subject: str, roles: frozenset[Role], expires_at: Instant | None) -> None:
-        row = {"token_hash": token_hash, "subject": subject, "roles": to_json(roles), "expires_at": expires_at}
-        insert_all(self.connection, tokens, [row])
+    def add_token(self, token: TokenRecord) -> None:
+        insert_all(self.connection, tokens, [_TOKEN.write(token)])
+
+    def tokens(self) -> list[TokenRecord]:
+        statement = select(*_TOKEN.columns).order_by(tokens.c.subject, tokens.c.token_hash)
+        return _TOKEN.read_all(self.connection.execute(statement))
+
+    def add_role_changes(self, changes: Sequence[RoleChange]) -> None:
+        first = next_number(self.connection, role_changes.c.seq)
+        rows = [_CHANGE.write(change) | {"seq": first + place} for place, change in enumerate(changes)]
+        insert_all(self.connection, role_changes, rows)
+
+    def role_changes(self) -> list[RoleChange]:
+        return _CHANGE.read_all(self.connection.execute(select(*_CHANGE.columns).order_by(role_changes.c.seq)))
 
     def caller_of(self, token_hash: str, now: Instant) -> Caller | None:
         row = self.connection.execute(select(tokens).where(tokens.c.token_hash == token_hash)).first()

@@ -10,6 +10,7 @@ from scheduler.domain.people import Role
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
+from scheduler.lifecycle.access import RoleHeld
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
@@ -71,3 +72,8 @@ def rebuild(asked: Signed) -> Response:
         accounts, found = books.journal.accounts(), books.journal.differences()
     differences = tuple(BalanceDifferenceView(str(d.account), d.unit, d.cached, d.rebuilt) for d in found)
     return answers.one(RebuildView(not differences, accounts, differences))
+
+
+@router.get("/access", summary="Who holds which role", responses=answers.responds(RoleHeld, is_page=True))
+def access(asked: Signed) -> Response:
+    return answers.page(asked.service.access.review(asked.caller, asked.now))

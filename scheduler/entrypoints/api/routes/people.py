@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -81,6 +81,24 @@ async def apply(
     asked.caller.require(Role.OPERATOR, Role.PEOPLE)
     source = await request.body()
     return await run_in_threadpool(_apply, asked, source, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """The opaque id that stays in the books."""
+
+    engineer: EngineerId
+
+
+@router.post(
+    "/people/{name}/forget",
+    summary="Erase a person's name and subject",
+    responses=answers.responds(Forgotten, RefusalCode.UNKNOWN_ENGINEER),
+)
+def forget(asked: Signed, name: Annotated[Name, Path(description="Their id or subject.")]) -> Response:
+    """The books keep the opaque id, and every proof over them stays valid."""
+    engineer = asked.service.access.forget(asked.caller, name, now=asked.now, request_id=asked.request_id)
+    return answers.one(Forgotten(engineer))
 
 
 def _apply(asked: Asked, source: bytes, name: str) -> Response:

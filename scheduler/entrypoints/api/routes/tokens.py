@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from scheduler.domain.errors import InvalidInput
+from scheduler.domain.access import TokenRecord
+from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.people import Role
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.api import answers
@@ -50,3 +51,36 @@ def issue(asked: Signed, body: TokenRequest) -> Response:
     )
     named = tuple(sorted(role.value for role in roles))
     return answers.one(IssuedToken(token, body.subject, named, expires_at), status=201)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    """A token that is out, by the beginning of its hash."""
+
+    id: str
+    subject: str
+    roles: tuple[str, ...]
+    issued_at: Instant | None
+    issued_by: str | None
+    expires_at: Instant | None
+
+
+@router.get("", summary="The tokens that are good now", responses=answers.responds(TokenView, is_page=True))
+def tokens(asked: Signed) -> Response:
+    return answers.page([_view(each) for each in asked.service.access.tokens(asked.caller, asked.now)])
+
+
+@router.delete(
+    "/{token_id}",
+    summary="Take a token back",
+    responses=answers.responds(TokenView, RefusalCode.UNKNOWN_TOKEN, RefusalCode.WRONG_STATE),
+)
+def revoke(asked: Signed, token_id: Annotated[Name, Path(description="Its id, or the beginning of it.")]) -> Response:
+    """Whoever shows it is refused within two seconds; a live page that it opened is closed as well."""
+    taken = asked.service.access.revoke(asked.caller, token_id, now=asked.now, request_id=asked.request_id)
+    return answers.one(_view(taken))
+
+
+def _view(token: TokenRecord) -> TokenView:
+    roles = tuple(sorted(role.value for role in token.roles))
+    return TokenView(token.id, token.subject, roles, token.issued_at, token.issued_by, token.expires_at)
