@@ -69,11 +69,11 @@ def test_the_log_tells_actor_role_time_request_and_what_changed(allot: Allot, tm
 
 
 def test_the_log_as_csv_is_safe_to_open(allot: Allot, service: Service) -> None:
-    evil = Caller("=cmd|'/c calc'!A1", frozenset({Role.OPERATOR}))
-    service.commands.issue_token(evil, "@node", frozenset({Role.AGENT}), hash_of("x"), now=NOON)
+    evil = Caller("=cmd|x", frozenset({Role.OPERATOR}))
+    service.commands.issue_token(evil, "@n", frozenset({Role.LEAD}), hash_of("x"), now=NOON)
     shown = allot("audit", "log", "--csv", "--limit", "1", who="aud")
     rows = list(csv.DictReader(io.StringIO(shown.out)))
-    assert (rows[0]["actor"], rows[0]["target"]) == ("'=cmd|'/c calc'!A1", "'@node")
+    assert (rows[0]["actor"], rows[0]["target"]) == ("'=cmd|x", "'@n")
 
 
 def test_forgetting_a_person_leaves_every_proof_valid(tmp_path: Path) -> None:

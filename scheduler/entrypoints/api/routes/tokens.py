@@ -71,13 +71,13 @@ def tokens(asked: Signed) -> Response:
 
 
 @router.delete(
-    "/{token_id}",
+    "/{token}",
     summary="Take a token back",
     responses=answers.responds(TokenView, RefusalCode.UNKNOWN_TOKEN, RefusalCode.WRONG_STATE),
 )
-def revoke(asked: Signed, token_id: Annotated[Name, Path(description="Its id, or the beginning of it.")]) -> Response:
+def revoke(asked: Signed, token: Annotated[Name, Path(description="Its id, or the beginning of it.")]) -> Response:
     """Whoever shows it is refused within two seconds; a live page that it opened is closed as well."""
-    taken = asked.service.access.revoke(asked.caller, token_id, now=asked.now, request_id=asked.request_id)
+    taken = asked.service.access.revoke(asked.caller, token, now=asked.now, request_id=asked.request_id)
     return answers.one(_view(taken))
 
 
