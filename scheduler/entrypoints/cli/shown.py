@@ -15,6 +15,7 @@ from scheduler.entrypoints.cli.output import (
     since,
 )
 from scheduler.entrypoints.cli.shown_quotes import show_quote
+from scheduler.entrypoints.cli.use_shown import show_use
 from scheduler.entrypoints.web.formatting import DASH, counted, duration, multiplied_per_mille
 
 _FINAL = {"completed", "cancelled"}
@@ -86,6 +87,7 @@ def show_explanation(found: dict[str, Any], api: Api) -> None:
     if found["attempts"]:
         print_text("\nAttempts", style="bold")
         print_table(_ATTEMPTS, [_attempt_row(attempt) for attempt in found["attempts"]])
+    show_use(found)
     print_text("\nVerdicts, newest first", style="bold")
     columns = (Column("WHEN"), Column("REASON"), Column("VERDICT", width_max=44))
     rows = [(moment(v["at"]), v["reason"], v["sentence"]) for v in found["verdicts"]]

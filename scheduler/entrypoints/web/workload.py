@@ -13,6 +13,7 @@ from scheduler.entrypoints.api import cursors
 from scheduler.entrypoints.web.hours import Form
 from scheduler.entrypoints.web.pages import Pages, local_path, see_other
 from scheduler.entrypoints.web.sandbox_form import whole_number
+from scheduler.entrypoints.web.use_curve import use_curve
 from scheduler.entrypoints.web.visitors import signed_in
 
 _PAGE_SIZE = 50
@@ -57,6 +58,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             moments=moments,
             title=explained.workload.name,
             explained=explained,
+            curve=use_curve(explained.curve, moments) if explained.curve else None,
             is_own=explained.workload.owner == visitor.caller.engineer,
         )
 

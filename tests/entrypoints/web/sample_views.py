@@ -11,6 +11,7 @@ from typing import Any
 
 from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.errors import NotFound, Refusal, RefusalCode
+from scheduler.domain.idleness import CurvePoint
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy import Policy
 from scheduler.domain.records import PolicyVersion
@@ -35,6 +36,12 @@ from tests.entrypoints.web.sample_books import month, statement, versions
 from tests.entrypoints.web.sample_cluster import cluster
 from tests.entrypoints.web.sample_people import MIN, NOW, PEOPLE, H, policy
 from tests.entrypoints.web.sample_values import balance, fallen, my_past, my_workloads, open_balances, queue
+
+CURVE = (
+    CurvePoint(Instant(NOW - 3 * MIN), Instant(NOW - 2 * MIN), "active", 800, 100, 600_000),
+    CurvePoint(Instant(NOW - 2 * MIN), Instant(NOW - MIN), "unknown"),
+    CurvePoint(Instant(NOW - MIN), NOW, "idle-held", 0, 0, 71_000),
+)
 
 
 @dataclass
@@ -101,6 +108,7 @@ class SampleViews:
             (found.verdict, *fallen()[1:3]),
             (attempt,) if found.attempts else (),
             ("Project aurora: 8.4 h available; h100 only", "Tier, 2026-11: 112.3 h available; project work"),
+            curve=CURVE,
         )
 
     def cluster(self, *_: object) -> ClusterView:

@@ -1,12 +1,17 @@
 """A workload's page: everything behind its verdict, and what can be done."""
 
+import re
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from scheduler.domain.errors import Conflict
+from scheduler.entrypoints.web.moments import Moments
+from scheduler.entrypoints.web.use_curve import use_curve
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
-from tests.entrypoints.web.sample_people import MARA, H
-from tests.entrypoints.web.sample_views import SampleService
+from tests.entrypoints.web.sample_people import MARA, NOW, H
+from tests.entrypoints.web.sample_views import CURVE, SampleService
 
 SANDBOX = "w-llama-70b-sandbox"
 
@@ -25,6 +30,24 @@ async def test_the_page_explains_the_verdict(sign_in: SignIn) -> None:
         "Cost at most 2.0 h",
     ):
         assert said in text
+
+
+async def test_the_page_draws_the_curve_of_use(sign_in: SignIn) -> None:
+    async with sign_in(MARA) as client:
+        page = read(await client.get("/workloads/w-nightly-agents"))
+    assert "Use of its GPUs" in page.text
+    assert "The highest sample of any GPU, from 20 Nov 2026" in page.text
+
+
+def test_a_bar_is_as_high_as_the_highest_sample_and_a_hole_where_nothing_was_read() -> None:
+    drawn = use_curve(CURVE, Moments(NOW, ZoneInfo("UTC")))
+    heights = [int(height) for height in re.findall(r'<rect [^>]* height="(\d+)"', drawn)]
+    titles = re.findall(r"<title>([^<]+)</title>", drawn)
+    assert heights == [64, 2]
+    assert [title.partition("UTC: ")[2] for title in titles] == [
+        "active, at most 100 %, 600 W",
+        "idle-held, at most 0 %, 71 W",
+    ]
 
 
 @pytest.mark.parametrize("act", ["cancel", "stop", "resume"])
