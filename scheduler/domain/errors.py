@@ -30,6 +30,7 @@ class RefusalCode(StrEnum):
     PRICE_OVERLAP = "price-overlap"
     PRICE_MISSING = "price-missing"
     NO_PRICES = "no-prices"
+    RATE_CLOSED = "rate-closed"
     INVALID_SAMPLE = "invalid-sample"
     INVALID_TRACE = "invalid-trace"
     INVALID_CURSOR = "invalid-cursor"

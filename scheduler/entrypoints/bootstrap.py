@@ -14,6 +14,7 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import EngineerId, Instant
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.heads import publisher_for
+from scheduler.entrypoints.pricing import stored_price_book
 from scheduler.entrypoints.service import Service
 from scheduler.entrypoints.settings import EXAMPLES, ClusterKind, Settings
 from scheduler.entrypoints.simulated import Simulation, open_simulation
@@ -79,14 +80,14 @@ def _prepare(service: Service) -> None:
     with service.store.reading() as books:
         service.world.load(books, now)
         current = books.control.current_policy()
-        prices = books.prices.current()
+        prices = stored_price_book(books)
     if current is not None:
         put_policy(service.store, service.world, read_policy(current.text, current.name), now)
     elif (first := _first_policy(settings)) is not None:
         text = first.read_text(encoding="utf-8")
         service.commands.apply_policy(SYSTEM, text, read_policy(text, first.name), now=now)
     if prices is not None:
-        service.world.price_book = read_prices(prices.text, prices.name)
+        service.world.price_book = prices
     elif (book := _first_prices(settings)) is not None:
         text = book.read_text(encoding="utf-8")
         service.pricing.apply(SYSTEM, text, read_prices(text, book.name), now=now)

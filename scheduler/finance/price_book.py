@@ -10,7 +10,7 @@ factor moves hours, not money. Every quarter of an hour has one price: offsets o
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar
@@ -91,6 +91,15 @@ class Billing:
     invoice_issuer: str
 
 
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A closed period, and the book under which it was closed."""
+
+    starts_at: Instant
+    ends_at: Instant
+    book: "PriceBook"
+
+
 class Span(Protocol):
     """Anything that holds from one instant to another."""
 
@@ -141,6 +150,8 @@ class PriceBook:
     off_peak: OffPeak = OffPeak()
     tariffs: tuple[Tariff, ...] = ()
     hardware: tuple[Hardware, ...] = ()
+    frozen: tuple["Frozen", ...] = ()
+    """What was closed under earlier books keeps their prices: corrections are postings of the open period."""
 
     def __post_init__(self) -> None:
         for what, spans in self._sequences():
@@ -162,6 +173,23 @@ class PriceBook:
         for gpu_class in {item.gpu_class for item in self.hardware}:
             yield f"hardware of {gpu_class}", [item for item in self.hardware if item.gpu_class == gpu_class]
 
+    def succeeded_by(self, later: "PriceBook", closed: Iterable[tuple[Instant, Instant]]) -> "PriceBook":
+        """The later book, with what is closed by now as it stands."""
+        kept = tuple(Frozen(start, end, self.standing_at(start)) for start, end in closed)
+        return replace(later, frozen=kept)
+
+    def standing_at(self, at: Instant) -> "PriceBook":
+        """The book that holds then: an earlier one where the period is closed."""
+        for span in self.frozen:
+            if span.starts_at <= at < span.ends_at:
+                return span.book
+        return self
+
+    @property
+    def alone(self) -> "PriceBook":
+        """Without what was closed under earlier ones."""
+        return replace(self, frozen=())
+
     def rate_at(self, gpu_class: GpuClassName, pool: PoolName, at: Instant) -> Rate | None:
         """The pool's own rate, else the one of every pool."""
         own = _holding((r for r in self.rates if r.gpu_class == gpu_class and r.pool == pool), at)
@@ -176,16 +204,28 @@ class PriceBook:
 
     def micro_per_kwh(self, at: Instant) -> Micro | None:
         """What a kilowatt-hour at the GPU costs then, the building's share included: the tariff × PUE, floored."""
-        tariff = self.tariff_at(at)
+        book = self.standing_at(at)
+        tariff = book.tariff_at(at)
         if tariff is None:
             return None
-        return Micro(tariff.micro_per_kwh[self._wall_clock(at).hour] * tariff.pue // 1000)
+        return Micro(tariff.micro_per_kwh[book._wall_clock(at).hour] * tariff.pue // 1000)
 
     def hardware_at(self, gpu_class: GpuClassName, at: Instant) -> Hardware | None:
         return _holding((item for item in self.hardware if item.gpu_class == gpu_class), at)
 
     def _wall_clock(self, at: Instant) -> datetime:
         return to_datetime(at).astimezone(ZoneInfo(self.time_zone))
+
+
+def in_force(
+    applied: Sequence[tuple[Instant, PriceBook]], closings: Sequence[tuple[Instant, Instant, Instant]]
+) -> PriceBook | None:
+    """The book in force, of those applied (when, which), the oldest first; `closings` are (when closed, start, end)."""
+    book: PriceBook | None = None
+    for at, later in applied:
+        closed = [(start, end) for closed_at, start, end in closings if closed_at <= at]
+        book = later if book is None else book.succeeded_by(later, closed)
+    return book
 
 
 S = TypeVar("S", bound=Span)

@@ -63,10 +63,11 @@ class Rating:
 
     def price_at(self, gpu_class: GpuClassName, pool: PoolName, at: Instant) -> Priced | None:
         """The price that holds then; None where the book has none."""
-        rate = self.book.rate_at(gpu_class, pool, at)
+        book = self.book.standing_at(at)
+        rate = book.rate_at(gpu_class, pool, at)
         if rate is None:
             return None
-        is_off_peak = rate.off_peak is not None and self.book.is_off_peak(at)
+        is_off_peak = rate.off_peak is not None and book.is_off_peak(at)
         unit = rate.off_peak if is_off_peak and rate.off_peak is not None else rate.peak
         return Priced(unit, is_off_peak, rate.starts_at)
 

@@ -1,12 +1,21 @@
-"""Price: put a price book in force."""
+"""Price: put a price book in force, and correct what is closed by postings in the open period."""
 
+from collections import defaultdict
+from collections.abc import Iterator
+
+from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.people import Caller, Role
+from scheduler.domain.periods import Period, iso
 from scheduler.domain.records import PriceBookVersion
-from scheduler.domain.units import Instant
+from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, PoolName, Unit
+from scheduler.finance.postings import PLATFORM, worth_of
 from scheduler.finance.price_book import PriceBook
+from scheduler.finance.rating import Rating
+from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
 from scheduler.lifecycle.batch import changing
+from scheduler.lifecycle.valued import valued
 from scheduler.lifecycle.world import World
-from scheduler.ports import Store
+from scheduler.ports import Books, Store
 
 
 class Pricing:
@@ -17,15 +26,85 @@ class Pricing:
         self._world = world
 
     def apply(
-        self, caller: Caller, text: str, book: PriceBook, *, now: Instant, request_id: str = ""
+        self,
+        caller: Caller,
+        text: str,
+        book: PriceBook,
+        *,
+        now: Instant,
+        request_id: str = "",
+        corrects: bool = False,
     ) -> PriceBookVersion:
-        """Put a price book in force: everything that is not closed is worth what it says."""
+        """Put a price book in force: everything that is not closed is worth what it says.
+
+        Where it changes a price of a closed period it is refused (Conflict, `rate-closed`), unless it `corrects`:
+        then the difference to what was charged is posted in the open period, one correction for each who paid.
+        """
         caller.require(Role.FINANCE)
         version = PriceBookVersion(book.hash, book.name, text, now, caller.actor)
         with changing(self._store, self._world, now) as batch:
+            closed = batch.books.periods.closed()
+            before = self._world.price_book
+            changed = list(_changed(before.alone, book, closed)) if before is not None else []
+            if changed and not corrects:
+                raise _closed(changed[0])
             current = batch.books.prices.current()
             if current is None or current.hash != book.hash:
                 batch.books.prices.add(version)
+            if before is not None:
+                for span in dict.fromkeys((start, end) for start, end, *_ in changed):
+                    batch.post(*_corrections(batch.books, (before.alone, book), span, now))
             batch.audit(caller, "apply prices", book.hash, request_id=request_id, after=book.name)
-            self._world.price_book = book
+            self._world.price_book = book if before is None else before.succeeded_by(book, closed)
         return version
+
+
+_Changed = tuple[Instant, Instant, GpuClassName, PoolName, Instant]
+"""A closed period, and a price of it that changes: of which class and pool, in which hour."""
+
+
+def _changed(before: PriceBook, after: PriceBook, closed: list[tuple[Instant, Instant]]) -> Iterator[_Changed]:
+    keys = sorted({(rate.gpu_class, rate.pool or PoolName("")) for book in (before, after) for rate in book.rates})
+    old, new = Rating(before), Rating(after)
+    for start, end in closed:
+        for gpu_class, pool in keys:
+            for at in range(start, end, MS_PER_HOUR):
+                was, becomes = (rating.price_at(gpu_class, pool, Instant(at)) for rating in (old, new))
+                if (was and was.unit) != (becomes and becomes.unit):
+                    yield start, end, gpu_class, pool, Instant(at)
+                    break
+
+
+def _corrections(
+    books: Books, prices: tuple[PriceBook, PriceBook], span: tuple[Instant, Instant], now: Instant
+) -> Iterator[Transaction]:
+    """What each who paid in the closed period is charged more, or less, by the later prices."""
+    before, after = Rating(prices[0]), Rating(prices[1])
+    period = Period(f"{iso(span[0])}/{iso(span[1])}", *span)
+    difference: dict[str, int] = defaultdict(int)
+    for item in valued(books, before, period):
+        if item.posting.money is None:
+            difference[item.posting.payer] += worth_of(after, item.posting, item.attempt).micro - item.worth.micro
+    unit = Unit(f"{prices[1].currency}-micro")
+    for payer, micro in sorted(difference.items()):
+        if micro:
+            yield Transaction(
+                id=f"prices:{prices[1].hash[:16]}:{span[0]}:{payer}",
+                kind=TransactionKind.CORRECTION,
+                at=now,
+                entries=transfer_entries(
+                    Account(AccountKind.CORRECTED, PLATFORM), Account(AccountKind.CORRECTED, payer), micro, unit=unit
+                ),
+                memo=f"prices of {period.name} by {prices[1].name}",
+            )
+
+
+def _closed(changed: _Changed) -> Conflict:
+    start, end, gpu_class, pool, at = changed
+    where = f" in {pool}" if pool else ""
+    return Conflict(
+        f"the price of {gpu_class}{where} at {iso(at)} would change, and {iso(start)} to {iso(end)} is closed",
+        code=RefusalCode.RATE_CLOSED,
+        expected="the prices of closed periods as they were",
+        remedy="leave them, or correct them in the open period with `allot prices apply FILE --correct`",
+    )

@@ -36,6 +36,13 @@ MONEY_CODES: dict[RefusalCode, CodeText] = {
         "The price book has no price for an hour that is to be valued; the first such hour is named.",
         "Add the price with `allot prices apply FILE`, and ask again: nothing was written.",
     ),
+    _C.RATE_CLOSED: CodeText(
+        409,
+        "The prices of a closed period do not change",
+        "The price file has another price for an hour of a period that was closed; the first such hour is named.",
+        "Leave the prices of closed periods as they were, or apply it with `--correct`: the difference is posted in the "
+        "open period.",
+    ),
     _C.NO_PRICES: CodeText(
         409,
         "There is no price book yet",

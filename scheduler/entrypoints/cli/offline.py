@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scheduler.adapters.clock import SystemClock
-from scheduler.adapters.policy_files import read_policy, read_prices
+from scheduler.adapters.policy_files import read_policy
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import Instant
+from scheduler.entrypoints.pricing import stored_price_book
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.world import World
@@ -33,11 +34,10 @@ def offline_books(url: str) -> Iterator[OfflineBooks]:
         world, now = World(), SystemClock().now()
         with store.reading() as books:
             world.load(books, now)
-            policy, prices = books.control.current_policy(), books.prices.current()
+            policy = books.control.current_policy()
+            world.price_book = stored_price_book(books)
         if policy is not None:
             world.put_policy(read_policy(policy.text, policy.name))
-        if prices is not None:
-            world.price_book = read_prices(prices.text, prices.name)
         yield OfflineBooks(Views(store, world), MoneyViews(store, world), now)
     finally:
         store.close()

@@ -42,11 +42,19 @@ def check(file: _File, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def apply(file: _File, as_json: AsJson = False) -> None:
-    """Put FILE in force: it is worth for every period that is not closed. Who and when is kept."""
+def apply(
+    file: _File,
+    *,
+    correct: Annotated[
+        bool, typer.Option("--correct", help="Correct closed periods by postings in the open one.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Put FILE in force for every period that is not closed. Who and when is kept."""
     with connect() as api:
         headers = {"Content-Type": "application/yaml"}
-        version = api.ask("PUT", "/v1/prices", params={"name": file.name}, content=read_bytes(file), headers=headers)
+        params = {"name": file.name, "correct": str(correct).lower()}
+        version = api.ask("PUT", "/v1/prices", params=params, content=read_bytes(file), headers=headers)
         if as_json:
             print_json(version)
         else:

@@ -44,21 +44,25 @@ def history(asked: Signed, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> R
         RefusalCode.UNKNOWN_CURRENCY,
         RefusalCode.PRICE_GAP,
         RefusalCode.PRICE_OVERLAP,
+        RefusalCode.RATE_CLOSED,
     ),
     openapi_extra=_FILE,
 )
 async def apply(
-    request: Request, asked: Signed, name: Annotated[Name, Query(description="The file's name, for messages.")]
+    request: Request,
+    asked: Signed,
+    name: Annotated[Name, Query(description="The file's name, for messages.")],
+    correct: Annotated[bool, Query(description="Correct closed periods by postings in the open one.")] = False,
 ) -> Response:
     asked.caller.require(Role.FINANCE)
     source = await request.body()
-    return await run_in_threadpool(_apply, asked, source, name)
+    return await run_in_threadpool(_apply, asked, source, name, corrects=correct)
 
 
-def _apply(asked: Asked, source: bytes, name: str) -> Response:
-    book = read_prices(source, name)
+def _apply(asked: Asked, source: bytes, name: str, *, corrects: bool) -> Response:
+    book, text = read_prices(source, name), source.decode("utf-8-sig")
     version = asked.service.pricing.apply(
-        asked.caller, source.decode("utf-8-sig"), book, now=asked.now, request_id=asked.request_id
+        asked.caller, text, book, now=asked.now, request_id=asked.request_id, corrects=corrects
     )
     return answers.one(version)
 
