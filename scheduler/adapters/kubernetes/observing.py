@@ -1,7 +1,8 @@
 """The watches of a cluster, the mirror that they fill, and what a change sets in motion beside being reported."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from scheduler.adapters.kubernetes.backoff import Jitter
@@ -107,39 +108,22 @@ class Observer:
     def _shelves(self) -> list[Shelf]:
         """In the order in which they are listed first: a pod is judged by its Job, a Job by its namespace."""
         mirror = self._mirror
-        namespaces = Shelf(
-            path=_NAMESPACES,
-            key=_name,
-            put=self._put_namespace,
-            remove=lambda raw: mirror.drop_namespace(_name(raw)),
-            held=mirror.namespace_names,
-            drop=mirror.drop_namespace,
-        )
-        jobs = Shelf(
-            path=_JOBS,
-            key=_uid,
-            put=mirror.put_job,
-            remove=lambda raw: mirror.drop_job(_uid(raw)),
-            held=mirror.job_uids,
-            drop=mirror.drop_job,
-        )
-        nodes = Shelf(
-            path=_NODES,
-            key=_name,
-            put=mirror.put_node,
-            remove=lambda raw: mirror.drop_node(_name(raw)),
-            held=mirror.node_names,
-            drop=mirror.drop_node,
-        )
-        pods = Shelf(
-            path=_PODS,
-            key=_uid,
-            put=mirror.put_pod,
-            remove=mirror.remove_pod,
-            held=mirror.pod_uids,
-            drop=mirror.drop_pod,
-        )
+        namespaces = _shelf(_NAMESPACES, _name, self._put_namespace, mirror.drop_namespace, mirror.namespace_names)
+        jobs = _shelf(_JOBS, _uid, mirror.put_job, mirror.drop_job, mirror.job_uids)
+        nodes = _shelf(_NODES, _name, mirror.put_node, mirror.drop_node, mirror.node_names)
+        pods = _shelf(_PODS, _uid, mirror.put_pod, mirror.drop_pod, mirror.pod_uids)
+        pods = replace(pods, remove=mirror.remove_pod)  # its last status comes with the news that it is gone
         return [*([] if mirror.has_fixed_namespaces else [namespaces]), jobs, nodes, pods]
+
+
+def _shelf(
+    path: str,
+    key: Callable[[RawObject], str],
+    put: Callable[[RawObject], None],
+    drop: Callable[[str], None],
+    held: Callable[[], Iterable[str]],
+) -> Shelf:
+    return Shelf(path=path, key=key, put=put, remove=lambda raw: drop(key(raw)), held=held, drop=drop)
 
 
 def _name(raw: RawObject) -> str:

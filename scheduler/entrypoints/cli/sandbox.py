@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from scheduler.domain.errors import Unavailable
-from scheduler.entrypoints.cli.client import Api, connect, find_workload, workload_path
+from scheduler.entrypoints.cli.client import Api, connect, find_workload
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.cli.output import AsJson, err, print_fields, print_json, print_simulated, print_text
@@ -24,6 +24,7 @@ from scheduler.entrypoints.cli.workloads import (
     TimeLimit,
     WorkloadId,
     classes_of,
+    extend,
     new_key,
 )
 
@@ -84,21 +85,7 @@ def stop(workload: WorkloadId, as_json: AsJson = False) -> None:
             print_text(f"{found['id']} {found['name']}: {found['state']}. `allot sandbox resume` starts it again.")
 
 
-@app.command()
-def extend(
-    workload: WorkloadId,
-    by: Annotated[str, typer.Argument(help="How much longer: 2h, 30m.")],
-    as_json: AsJson = False,
-) -> None:
-    """Let a sandbox run longer."""
-    with connect() as api:
-        found = api.post(
-            workload_path(find_workload(api, workload), "extend"), {"extra_ms": parse_duration(by, "BY")}
-        )
-        if as_json:
-            print_json(found)
-        else:
-            show_workload(found, api)
+app.command("extend", help="Let a sandbox run longer.")(extend)
 
 
 @app.command("connect")

@@ -4,10 +4,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from scheduler.domain.people import Role
+from scheduler.entrypoints.demo import DOORKEEPER, is_demo
 from scheduler.entrypoints.web.cluster import states_of
 from scheduler.entrypoints.web.gpu_map import ColourBy, gpu_map
 from scheduler.entrypoints.web.pages import Pages, see_other
-from scheduler.entrypoints.web.session import DOORKEEPER, is_demo
 from scheduler.entrypoints.web.visitors import Visitor, visitor_of
 from scheduler.lifecycle.views.standings import standing_views
 

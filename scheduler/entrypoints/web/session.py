@@ -3,20 +3,13 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from scheduler.domain.errors import NotFound, NotPermitted, Refusal, RefusalCode
-from scheduler.domain.people import Caller, Engineer, Role
-from scheduler.domain.units import MS_PER_DAY, Instant
-from scheduler.entrypoints.api.auth import SESSION_COOKIE, hash_of, new_token, refuse_other_sites
-from scheduler.entrypoints.service import Service
+from scheduler.domain.errors import NotPermitted, Refusal, RefusalCode
+from scheduler.entrypoints.api.auth import SESSION_COOKIE, hash_of, refuse_other_sites
+from scheduler.entrypoints.demo import become, is_demo, people_to_pick
 from scheduler.entrypoints.web.hours import Form
 from scheduler.entrypoints.web.pages import Pages, local_path, see_other
 
 SESSION_MAX_AGE_SECONDS = 12 * 3600
-
-DOORKEEPER = Caller(subject="demo sign-in", roles=frozenset({Role.OPERATOR, Role.AUDITOR}))
-"""Stands behind what the demo does for a visitor that has not signed in yet; used only where all is simulated."""
-
-_DEMO_TOKEN_DAYS = 60  # of simulated time: a day of the real one at the usual factor
 
 
 def add_routes(router: APIRouter, pages: Pages) -> None:
@@ -31,7 +24,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
         refuse_other_sites(request)
         then = form.get("then", "")
         if "engineer" in form:
-            token = _token_for(pages, form["engineer"])
+            token = become(service, form["engineer"]).token
         else:
             token = form.get("token", "")
             with service.store.reading() as books:
@@ -66,19 +59,6 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
         return response
 
 
-def is_demo(service: Service) -> bool:
-    """Whether a visitor may be anybody: where the operator of the process wants it so, and everybody is invented."""
-    return service.settings.demo_sign_in and service.cluster.is_simulated
-
-
-def people_to_pick(pages: Pages) -> tuple[Engineer, ...]:
-    """Whom a visitor may become: everybody, where all is simulated, and nobody elsewhere."""
-    if not is_demo(pages.service):
-        return ()
-    people = pages.service.views.engineers(DOORKEEPER)
-    return tuple(sorted(people, key=lambda person: (person.team, person.tier, person.name)))
-
-
 def _page(request: Request, pages: Pages, then: str, refusal: Refusal | None = None) -> Response:
     return pages.render(
         request,
@@ -86,25 +66,7 @@ def _page(request: Request, pages: Pages, then: str, refusal: Refusal | None = N
         None,
         401 if refusal else 200,
         title="Sign in",
-        people=people_to_pick(pages),
+        people=people_to_pick(pages.service),
         then=local_path(then, ""),
         refusal=refusal,
     )
-
-
-def _token_for(pages: Pages, engineer_id: str) -> str:
-    """A fresh token for a simulated person; only its hash is kept."""
-    person = next((person for person in people_to_pick(pages) if person.id == engineer_id), None)
-    if person is None:
-        raise NotFound("there is nobody to sign in as by that name", code=RefusalCode.UNKNOWN_ENGINEER)
-    token = new_token()
-    now = pages.service.clock.now()
-    pages.service.commands.issue_token(
-        DOORKEEPER,
-        person.subject,
-        person.roles,
-        hash_of(token),
-        now=now,
-        expires_at=Instant(now + _DEMO_TOKEN_DAYS * MS_PER_DAY),
-    )
-    return token

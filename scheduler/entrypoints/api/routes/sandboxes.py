@@ -10,7 +10,7 @@ from scheduler.domain.units import WorkloadId
 from scheduler.domain.workloads import WorkloadKind
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import IdempotencyKey, Signed
-from scheduler.entrypoints.api.routes.workloads import shown
+from scheduler.entrypoints.api.routes.workloads import shown, submitted
 from scheduler.entrypoints.api.submissions import SandboxSubmission
 from scheduler.lifecycle.views.shapes import WorkloadView
 
@@ -48,15 +48,7 @@ class Connection:
     ),
 )
 def start(asked: Signed, body: SandboxSubmission, key: IdempotencyKey = None) -> Response:
-    workload = asked.service.commands.submit(
-        asked.caller,
-        body.spec(),
-        now=asked.now,
-        command=asked.command(key, body),
-        owner=asked.engineer(body.owner),
-        request_id=asked.request_id,
-    )
-    return answers.one(asked.service.views.submitted(asked.caller, workload, asked.now), status=201)
+    return submitted(asked, body, key)
 
 
 @router.post("/{workload_id}/stop", summary="Stop it; its home stays", responses=_ONE)

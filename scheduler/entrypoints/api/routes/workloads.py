@@ -12,7 +12,7 @@ from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.api import answers, cursors
 from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
 from scheduler.entrypoints.api.fields import Body, DurationMs, Name
-from scheduler.entrypoints.api.submissions import JobSubmission
+from scheduler.entrypoints.api.submissions import JobSubmission, Submission
 from scheduler.lifecycle.views.shapes import ExplainView, WorkloadView
 
 router = APIRouter(prefix="/v1/workloads", tags=["workloads"])
@@ -45,15 +45,7 @@ class Extension(Body):
     ),
 )
 def submit(asked: Signed, body: JobSubmission, key: IdempotencyKey = None) -> Response:
-    workload = asked.service.commands.submit(
-        asked.caller,
-        body.spec(),
-        now=asked.now,
-        command=asked.command(key, body),
-        owner=asked.engineer(body.owner),
-        request_id=asked.request_id,
-    )
-    return answers.one(asked.service.views.submitted(asked.caller, workload, asked.now), status=201)
+    return submitted(asked, body, key)
 
 
 @router.get("", summary="List workloads, newest first", responses=answers.responds(WorkloadView, is_page=True))
@@ -109,6 +101,19 @@ def extend(asked: Signed, workload_id: str, body: Extension) -> Response:
 def checkpoint(asked: Signed, workload_id: str) -> Response:
     asked.service.commands.record_checkpoint(asked.caller, WorkloadId(workload_id), now=asked.now)
     return shown(asked, WorkloadId(workload_id))
+
+
+def submitted(asked: Asked, body: Submission, key: str | None) -> Response:
+    """What was asked for, queued for whom it was asked, once under each key."""
+    workload = asked.service.commands.submit(
+        asked.caller,
+        body.spec(),
+        now=asked.now,
+        command=asked.command(key, body),
+        owner=asked.engineer(body.owner),
+        request_id=asked.request_id,
+    )
+    return answers.one(asked.service.views.submitted(asked.caller, workload, asked.now), status=201)
 
 
 def shown(asked: Asked, workload_id: WorkloadId) -> Response:
