@@ -1,16 +1,19 @@
 """`allot gpu`: what agents send and what follows from it, and the idle rules over one's own recordings."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from scheduler.adapters.clock import SystemClock
 from scheduler.adapters.policy_files import read_bytes
 from scheduler.adapters.policy_files.policy_reader import read_policy
+from scheduler.adapters.prometheus import PromRange, read_prometheus
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.idleness import IdleRule
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import MS_PER_HOUR
+from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.judgements import as_object, print_judged
@@ -26,6 +29,7 @@ from scheduler.entrypoints.cli.output import (
 from scheduler.entrypoints.cli.recordings import read_recording
 from scheduler.entrypoints.web.formatting import DASH, duration
 from scheduler.metering.judge import judge
+from scheduler.metering.recorded import Recorded
 
 app = typer.Typer(
     help="See what agents send and what is idle; try idle rules on recordings.",
@@ -34,8 +38,12 @@ app = typer.Typer(
 )
 
 _Samples = Annotated[
-    Path,
+    Path | None,
     typer.Option(exists=True, dir_okay=False, readable=True, show_default=False, help="Readings, as CSV or Parquet."),
+]
+_Prometheus = Annotated[
+    str | None,
+    typer.Option(show_default=False, help="Instead: the address of a Prometheus with dcgm-exporter's metrics."),
 ]
 _PolicyFile = Annotated[
     Path,
@@ -45,8 +53,12 @@ _PolicyFile = Annotated[
 
 @app.command("judge")
 def judge_recording(
-    samples: _Samples,
+    *,
     policy: _PolicyFile,
+    samples: _Samples = None,
+    prometheus: _Prometheus = None,
+    since: Annotated[str, typer.Option(help="How far back to ask Prometheus.")] = "1d",
+    step: Annotated[str, typer.Option(help="How far apart Prometheus' rows are to be.")] = "30s",
     rule: Annotated[str | None, typer.Option(help="Which of its rules; the first where none is named.")] = None,
     gap: Annotated[
         str | None,
@@ -57,7 +69,8 @@ def judge_recording(
     """Say what the idle rules would have done on a recording: states, warnings, stops, and GPU-hours handed back."""
     terms = _rule(read_policy(read_bytes(policy), policy.name), rule)
     gap_ms = None if gap is None else parse_duration(gap, "--gap")
-    found = judge(read_recording(samples), terms, gap_ms)
+    rows = _rows(samples, prometheus, parse_duration(since, "--since"), parse_duration(step, "--step"))
+    found = judge(rows, terms, gap_ms)
     if as_json:
         print_json(as_object(found, terms))
     else:
@@ -208,6 +221,20 @@ def _reclaim_row(each: dict[str, Any]) -> tuple[str, ...]:
         each["action"],
         "yes" if each["is_taken"] else f"no: {each['hindrance']}",
         f"{each['hours_back_ms'] / MS_PER_HOUR:.1f} h" if each["is_taken"] else DASH,
+    )
+
+
+def _rows(samples: Path | None, prometheus: str | None, since_ms: int, step_ms: int) -> Iterable[Recorded]:
+    if samples is not None and prometheus is None:
+        return read_recording(samples)
+    if prometheus is not None and samples is None:
+        now = SystemClock().now()
+        return read_prometheus(prometheus, PromRange(Instant(now - since_ms), now, step_ms))
+    raise InvalidInput(
+        "it is not said what to judge",
+        code=RefusalCode.INVALID_VALUE,
+        where="--samples",
+        expected="either --samples FILE or --prometheus URL",
     )
 
 

@@ -136,6 +136,12 @@ def test_people_read_a_table(tmp_path: Path) -> None:
     assert all(len(line) <= 80 for line in result.output.splitlines())
 
 
+def test_either_a_file_or_a_prometheus_is_judged() -> None:
+    result = CliRunner().invoke(app, ["gpu", "judge", "--policy", str(POLICY)])
+    assert result.exit_code == 2
+    assert "either --samples FILE or --prometheus URL" in result.output.replace("\n", " ").replace("  ", " ")
+
+
 BAD: dict[str, tuple[list[str], str]] = {
     "no time": (["when,GPU-a,1,,,"], "timestamp: found 'when'"),
     "an empty time": ([",GPU-a,1,,,"], "timestamp: found nothing"),

@@ -1,0 +1,110 @@
+"""A recording out of Prometheus, asked over HTTP."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+import pytest
+
+from scheduler.adapters.prometheus import POINTS_MAX, PromRange, read_prometheus
+from scheduler.domain.errors import InvalidInput, Unavailable
+from scheduler.domain.units import AttemptId, GpuUuid, Instant
+from scheduler.metering.recorded import Recorded
+
+T0 = 1_795_176_000
+ASKED = PromRange(Instant(T0 * 1_000), Instant((T0 + 60) * 1_000), 30_000)
+OURS = {"UUID": "GPU-a", "exported_namespace": "research", "exported_pod": "train-0", "pod": "dcgm-exporter-x"}
+FREE = {"UUID": "GPU-b", "namespace": "monitoring", "pod": "dcgm-exporter-x"}
+
+
+class FakePrometheus:
+    """Answers each metric with the series that it was given."""
+
+    def __init__(self) -> None:
+        self.series: dict[str, list[tuple[dict[str, str], list[tuple[float, str]]]]] = {}
+        self.asked: list[dict[str, str]] = []
+        self.answer: bytes | None = None
+        self.address = ""
+
+    def respond(self, path: str) -> bytes:
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
+        self.asked.append(asked)
+        if self.answer is not None:
+            return self.answer
+        known = [series for name, series in self.series.items() if name in asked["query"]]
+        result = [{"metric": labels, "values": values} for series in known for labels, values in series]
+        return orjson.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}})
+
+
+@pytest.fixture
+def prometheus() -> Iterator[FakePrometheus]:
+    fake = FakePrometheus()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = fake.respond(self.path)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: Any) -> None:
+            """Not to the test's output."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        fake.address = f"http://127.0.0.1:{server.server_port}/"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield fake
+        server.shutdown()
+        thread.join()
+
+
+def test_metrics_of_one_gpu_and_instant_are_one_row(prometheus: FakePrometheus) -> None:
+    prometheus.series = {
+        "GPU_UTIL": [(OURS, [(T0, "0.4"), (T0 + 30, "NaN")]), (FREE, [(T0, "0")])],
+        "POWER_USAGE": [(OURS, [(T0, "71.5"), (T0 + 30, "72")])],
+        "TOTAL_ENERGY": [(OURS, [(T0 + 30, "2145000")]), ({"modelName": "of no GPU"}, [(T0, "1")])],
+    }
+    attempts, a, b = (AttemptId("research/train-0"),), GpuUuid("GPU-a"), GpuUuid("GPU-b")
+    first, second = Instant(T0 * 1_000), Instant((T0 + 30) * 1_000)
+    assert list(read_prometheus(prometheus.address, ASKED)) == [
+        Recorded(first, a, attempts, percent=1, milliwatts=71_500),
+        Recorded(first, b, (), percent=0),
+        Recorded(second, a, attempts, milliwatts=72_000, energy_millijoules=2_145_000),
+    ]
+    assert prometheus.asked[0] == {
+        "query": "max_over_time(DCGM_FI_DEV_GPU_UTIL[30s])",
+        "start": str(float(T0)),
+        "end": str(T0 + 60.0),
+        "step": "30.0",
+    }
+
+
+def test_a_mig_instance_is_a_device_of_its_own(prometheus: FakePrometheus) -> None:
+    labels = {"UUID": "GPU-a", "GPU_I_ID": "7", "namespace": "research", "pod": "slice"}
+    prometheus.series = {"POWER_USAGE": [(labels, [(T0, "70")])]}
+    (row,) = read_prometheus(prometheus.address, ASKED)
+    assert (row.gpu_uuid, row.attempts, row.percent) == ("GPU-a/7", ("research/slice",), None)
+
+
+def test_a_long_time_is_asked_for_in_parts_that_do_not_overlap(prometheus: FakePrometheus) -> None:
+    list(read_prometheus(prometheus.address, PromRange(Instant(0), Instant(POINTS_MAX * 30_000), 30_000)))
+    utilization = [asked for asked in prometheus.asked if "GPU_UTIL" in asked["query"]]
+    last = (POINTS_MAX - 1) * 30.0
+    assert [(float(a["start"]), float(a["end"])) for a in utilization] == [(0, last), (last + 30, last + 30)]
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b'{"status": "error", "error": "no such label"}', b"[]"])
+def test_what_is_no_prometheus_is_refused(prometheus: FakePrometheus, answer: bytes) -> None:
+    prometheus.answer = answer
+    with pytest.raises(InvalidInput):
+        list(read_prometheus(prometheus.address, ASKED))
+
+
+def test_where_nobody_answers_it_is_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        list(read_prometheus("http://127.0.0.1:9", ASKED))
