@@ -67,7 +67,7 @@ def _parts(asked: PromRange) -> Iterator[PromRange]:
 
 
 def _series(client: httpx.Client, query: str, part: PromRange) -> Iterator[tuple[Mapping[str, str], list[Any]]]:
-    parameters = {
+    parameters: dict[str, str | float] = {
         "query": query,
         "start": part.starts_at / MS_PER_SECOND,
         "end": part.ends_at / MS_PER_SECOND,
