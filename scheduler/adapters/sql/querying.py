@@ -1,10 +1,11 @@
 """Statements that several books need: reading many by id in bounded pieces, and counting rows without gaps."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Row, Select, Table, bindparam, func, select, update
+from sqlalchemy import Column, Connection, Row, Select, Table, Update, bindparam, func, select, update
 
 T = TypeVar("T")
 
@@ -13,13 +14,22 @@ _PIECE = 5_000
 
 
 def rows_by_id(
-    connection: Connection, statement: Select[*tuple[Any, ...]], column: Column[Any], ids: Iterable[str | int]
+    connection: Connection, statement: Select[*tuple[Any, ...]], column: Column[Any], ids: Iterable[str]
 ) -> list[Row[*tuple[Any, ...]]]:
-    """The rows of the statement whose column is one of the ids, each id asked for once."""
+    """The rows of the statement whose column is one of the ids, each id asked for once.
+
+    A statement that is made once, beside its table, is also prepared once.
+    """
+    among = _among(statement, column)
     rows: list[Row[*tuple[Any, ...]]] = []
     for piece in pieces(dict.fromkeys(ids)):
-        rows.extend(connection.execute(statement.where(column.in_(piece))))
+        rows.extend(connection.execute(among, {"among": piece}))
     return rows
+
+
+@lru_cache(maxsize=256)
+def _among(statement: Select[*tuple[Any, ...]], column: Column[Any]) -> Select[*tuple[Any, ...]]:
+    return statement.where(column.in_(bindparam("among", expanding=True)))
 
 
 def pieces(values: Iterable[T]) -> Iterator[list[T]]:
@@ -30,8 +40,13 @@ def pieces(values: Iterable[T]) -> Iterator[list[T]]:
 
 def next_number(connection: Connection, column: Column[Any]) -> int:
     """One more than the highest so far: without gaps, since one transaction writes at a time."""
-    highest: int | None = connection.execute(select(func.max(column))).scalar()
+    highest: int | None = connection.execute(_highest(column)).scalar()
     return 1 if highest is None else highest + 1
+
+
+@lru_cache
+def _highest(column: Column[Any]) -> Select[*tuple[Any, ...]]:
+    return select(func.max(column))
 
 
 def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -42,12 +57,15 @@ def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str,
 def update_all(connection: Connection, table: Table, key: Column[Any], rows: Iterable[Mapping[str, Any]]) -> None:
     """Set every other column that the rows name, in the row of each one's key."""
     parameters = [{f"{name}_": value for name, value in row.items()} for row in rows]
-    if not parameters:
-        return
-    names = [name.removesuffix("_") for name in parameters[0]]
-    statement = (
+    if parameters:
+        connection.execute(_update(table, key, tuple(parameters[0])), parameters)
+
+
+@lru_cache
+def _update(table: Table, key: Column[Any], bound: tuple[str, ...]) -> Update:
+    names = [name.removesuffix("_") for name in bound]
+    return (
         update(table)
         .where(key == bindparam(f"{key.name}_"))
         .values({name: bindparam(f"{name}_") for name in names if name != key.name})
     )
-    connection.execute(statement, parameters)

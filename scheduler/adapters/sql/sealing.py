@@ -6,9 +6,10 @@ the books, with or without triggers, differs from its seal.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, column, inspect, null, select, table
+from sqlalchemy import Connection, Select, Table, column, inspect, null, select, table
 
 from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id
 from scheduler.adapters.sql.tables.proofs import seals
@@ -27,9 +28,13 @@ def seal(connection: Connection, of: Table, rows: Iterable[Mapping[str, Any]]) -
 def seal_stored(connection: Connection, of: Table, keys: Sequence[str]) -> None:
     """The same for rows that were written in part: read back as they are now."""
     relation = _RELATIONS[of.name]
-    columns: list[Column[Any]] = [of.c[name] for name in relation.columns]
-    found = rows_by_id(connection, select(*columns), columns[0], keys)
+    found = rows_by_id(connection, _sealed_columns(of), of.c[relation.columns[0]], keys)
     _seal(connection, relation, [row for row in map(tuple, found) if relation.is_final(row)])
+
+
+@lru_cache
+def _sealed_columns(of: Table) -> Select[*tuple[Any, ...]]:
+    return select(*(of.c[name] for name in _RELATIONS[of.name].columns))
 
 
 def seal_everything(connection: Connection) -> None:

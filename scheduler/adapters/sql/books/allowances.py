@@ -31,6 +31,9 @@ def _holder(text: str) -> Holder:
 _ALLOWANCE = RowCodec(Allowance, allowances, FieldCodec("holder", _holder_text, _holder))
 _HOLD = RowCodec(Hold, holds)
 
+_IN_ORDER = select(*_HOLD.columns).order_by(holds.c.order, holds.c.id)
+_LOCKED = select(*_HOLD.columns).order_by(holds.c.id).with_for_update()
+
 _available = accounts.alias("available")
 _held = accounts.alias("held")
 
@@ -109,8 +112,7 @@ class SqlHolds:
 
     def of_attempts(self, ids: Sequence[AttemptId]) -> Mapping[AttemptId, list[Hold]]:
         found: dict[AttemptId, list[Hold]] = {attempt_id: [] for attempt_id in ids}
-        statement = select(*_HOLD.columns).order_by(holds.c.order, holds.c.id)
-        for row in rows_by_id(self.connection, statement, holds.c.attempt_id, ids):
+        for row in rows_by_id(self.connection, _IN_ORDER, holds.c.attempt_id, ids):
             hold = _HOLD.read(row)
             if hold.attempt_id is not None:
                 found[hold.attempt_id].append(hold)
@@ -157,8 +159,7 @@ class SqlHolds:
 
     def _open_ones(self, ids: Sequence[HoldId]) -> dict[HoldId, Hold]:
         """Those holds, locked; refused where one is unknown or resolved."""
-        statement = select(*_HOLD.columns).order_by(holds.c.id).with_for_update()
-        stored = {hold.id: hold for hold in _HOLD.read_all(rows_by_id(self.connection, statement, holds.c.id, ids))}
+        stored = {hold.id: hold for hold in _HOLD.read_all(rows_by_id(self.connection, _LOCKED, holds.c.id, ids))}
         for hold_id in ids:
             hold = stored.get(hold_id)
             if hold is None:

@@ -20,6 +20,12 @@ _POD = RowCodec(PodRun, pods)
 _RESERVATION = RowCodec(Reservation, reservations)
 _LIVE = [state.value for state in AttemptState if state is not AttemptState.ENDED]
 
+_IDS = select(attempts.c.id)
+_ATTEMPTS = select(*_ATTEMPT.columns)
+_IN_TURN = _ATTEMPTS.order_by(attempts.c.number, attempts.c.id)
+_POD_UIDS = select(pods.c.pod_uid)
+_PODS = select(*_POD.columns).order_by(pods.c.pod_uid)
+
 
 @dataclass(frozen=True, slots=True)
 class SqlAttempts:
@@ -37,7 +43,7 @@ class SqlAttempts:
 
     def save(self, saved: Sequence[Attempt]) -> None:
         """Raises NotFound where one was never added."""
-        known = {row[0] for row in rows_by_id(self.connection, select(attempts.c.id), attempts.c.id, _ids(saved))}
+        known = {row[0] for row in rows_by_id(self.connection, _IDS, attempts.c.id, _ids(saved))}
         for attempt in saved:
             if attempt.id not in known:
                 raise NotFound(f"there is no attempt {attempt.id}", code=RefusalCode.STALE)
@@ -62,27 +68,25 @@ class SqlAttempts:
 
     def of_workloads(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, list[Attempt]]:
         found: dict[WorkloadId, list[Attempt]] = {workload_id: [] for workload_id in ids}
-        statement = select(*_ATTEMPT.columns).order_by(attempts.c.number, attempts.c.id)
-        for attempt in _ATTEMPT.read_all(rows_by_id(self.connection, statement, attempts.c.workload_id, ids)):
+        for attempt in _ATTEMPT.read_all(rows_by_id(self.connection, _IN_TURN, attempts.c.workload_id, ids)):
             found[attempt.workload_id].append(attempt)
         return found
 
     def many(self, ids: Sequence[AttemptId]) -> Mapping[AttemptId, Attempt]:
-        rows = rows_by_id(self.connection, select(*_ATTEMPT.columns), attempts.c.id, ids)
+        rows = rows_by_id(self.connection, _ATTEMPTS, attempts.c.id, ids)
         return {attempt.id: attempt for attempt in _ATTEMPT.read_all(rows)}
 
     def save_pods(self, runs: Sequence[PodRun]) -> None:
         """New ones are added, known ones overwritten; of two with one uid the last counts."""
         latest = {run.pod_uid: _POD.write(run) for run in runs}
-        known = {row[0] for row in rows_by_id(self.connection, select(pods.c.pod_uid), pods.c.pod_uid, latest)}
+        known = {row[0] for row in rows_by_id(self.connection, _POD_UIDS, pods.c.pod_uid, latest)}
         insert_all(self.connection, pods, [row for uid, row in latest.items() if uid not in known])
         update_all(self.connection, pods, pods.c.pod_uid, [row for uid, row in latest.items() if uid in known])
         seal(self.connection, pods, latest.values())
 
     def pods_of(self, ids: Sequence[AttemptId]) -> Mapping[AttemptId, list[PodRun]]:
         found: dict[AttemptId, list[PodRun]] = {attempt_id: [] for attempt_id in ids}
-        statement = select(*_POD.columns).order_by(pods.c.pod_uid)
-        for run in _POD.read_all(rows_by_id(self.connection, statement, pods.c.attempt_id, ids)):
+        for run in _POD.read_all(rows_by_id(self.connection, _PODS, pods.c.attempt_id, ids)):
             found[run.attempt_id].append(run)
         return found
 

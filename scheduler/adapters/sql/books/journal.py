@@ -32,6 +32,9 @@ _STATES = select(
     tables.accounts.c.floor,
 ).order_by(tables.accounts.c.id)
 
+_LOCKED_STATES = _STATES.with_for_update()
+_HASHES = select(tables.transactions.c.id, tables.transactions.c.body_hash)
+
 _POSTED = (
     select(
         tables.entries.c.seq,
@@ -204,9 +207,8 @@ class SqlJournal:
 
     def _not_yet_posted(self, posted: Sequence[Transaction]) -> list[tuple[Transaction, str]]:
         """Those that are new, with their hashes; a Conflict where an id has another body."""
-        statement = select(tables.transactions.c.id, tables.transactions.c.body_hash)
         ids = [transaction.id for transaction in posted]
-        known: dict[str, str] = dict(rows_by_id(self.connection, statement, tables.transactions.c.id, ids))
+        known: dict[str, str] = dict(rows_by_id(self.connection, _HASHES, tables.transactions.c.id, ids))
         fresh = []
         for transaction in posted:
             new_hash = body_hash(transaction)
@@ -274,7 +276,7 @@ class SqlJournal:
     def _states(self, accounts: Iterable[Account], *, for_update: bool) -> dict[AccountKey, AccountState]:
         """What is stored of the accounts, in every unit. Locked in the order of their ids."""
         wanted = set(accounts)
-        statement = _STATES.with_for_update() if for_update else _STATES
+        statement = _LOCKED_STATES if for_update else _STATES
         owners = sorted({account.owner for account in wanted})
         states = {}
         for account_id, kind, owner, unit, balance, floor in rows_by_id(

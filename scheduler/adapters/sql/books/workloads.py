@@ -17,6 +17,10 @@ from scheduler.domain.workloads import Workload, WorkloadState
 _WORKLOAD = RowCodec(Workload, workloads)
 _UNFINISHED = [state.value for state in WorkloadState if not state.is_final]
 
+_WORKLOADS = select(*_WORKLOAD.columns)
+_JOB_UIDS = select(workloads.c.job_uid)
+_VERSIONS = select(workloads.c.id, workloads.c.version).with_for_update()
+
 
 @dataclass(frozen=True, slots=True)
 class SqlWorkloads:
@@ -33,7 +37,7 @@ class SqlWorkloads:
         return self._first(select(*_WORKLOAD.columns).where(workloads.c.id == workload_id))
 
     def many(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, Workload]:
-        rows = rows_by_id(self.connection, select(*_WORKLOAD.columns), workloads.c.id, ids)
+        rows = rows_by_id(self.connection, _WORKLOADS, workloads.c.id, ids)
         return {workload.id: workload for workload in _WORKLOAD.read_all(rows)}
 
     def by_job(self, namespace: str, job_name: str) -> Workload | None:
@@ -44,13 +48,11 @@ class SqlWorkloads:
         )
 
     def with_jobs(self, uids: Sequence[JobUid]) -> set[JobUid]:
-        statement = select(workloads.c.job_uid)
-        return {JobUid(row.job_uid) for row in rows_by_id(self.connection, statement, workloads.c.job_uid, uids)}
+        return {JobUid(row.job_uid) for row in rows_by_id(self.connection, _JOB_UIDS, workloads.c.job_uid, uids)}
 
     def save(self, saved: Sequence[Workload]) -> list[WorkloadId]:
-        statement = select(workloads.c.id, workloads.c.version).with_for_update()
         ids = [workload.id for workload in saved]
-        stored: dict[str, int] = dict(rows_by_id(self.connection, statement, workloads.c.id, ids))
+        stored: dict[str, int] = dict(rows_by_id(self.connection, _VERSIONS, workloads.c.id, ids))
         written, refused = [], []
         for workload in saved:
             if stored.get(workload.id) == workload.version - 1:
