@@ -26,6 +26,22 @@ class WorkloadKind(StrEnum):
     SANDBOX = "sandbox"
 
 
+class Activity(StrEnum):
+    """What the compute is for, as its owner says: tax treats these differently."""
+
+    INFERENCE = "inference"
+    FINE_TUNING = "fine-tuning"
+    EXPERIMENT = "experiment"
+    LEARNING = "learning"
+
+
+class AttestedUse(StrEnum):
+    """The owner's word for whose benefit it is. Without it nothing is attested."""
+
+    BUSINESS = "business"
+    PERSONAL = "personal"
+
+
 class Origin(StrEnum):
     """How a workload came to us: through the API, or as a Job that somebody applied with kubectl."""
 
@@ -113,6 +129,9 @@ class WorkloadSpec:
         if self.kind is WorkloadKind.SANDBOX:
             return None
         return min((limit for limit in (self.runtime_max_ms, of_all_ms) if limit is not None), default=None)
+
+    activity: Activity | None = None
+    attested_use: AttestedUse | None = None
 
     @property
     def gpus(self) -> int:

@@ -22,7 +22,16 @@ from scheduler.domain.units import (
     TeamName,
     WorkloadId,
 )
-from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadKind, WorkloadSpec
+from scheduler.domain.workloads import (
+    Activity,
+    Attempt,
+    AttemptState,
+    AttestedUse,
+    HoldMode,
+    Workload,
+    WorkloadKind,
+    WorkloadSpec,
+)
 from scheduler.ledger.charging import charge
 from scheduler.ledger.grants import grant
 from scheduler.ledger.holding import hold, release
@@ -71,6 +80,8 @@ class Booked:
         weight: int = 1000,
         project: str | None = "aurora",
         title: str = "",
+        activity: Activity | None = None,
+        attested_use: AttestedUse | None = None,
     ) -> AttemptId:
         """An attempt that starts now, with hours held on these allowances; without any it runs unfunded."""
         spec = WorkloadSpec(
@@ -81,6 +92,8 @@ class Booked:
             priority_class=PriorityClassName("standard"),
             time_limit_ms=100 * MS_PER_HOUR,
             pod=PodRequest(gpus, 1000, 1024),
+            activity=activity,
+            attested_use=attested_use,
         )
         workload = Workload(
             WorkloadId(f"w-{name}"), EngineerId(owner), RESEARCH, spec, at, namespace="n", job_name=name

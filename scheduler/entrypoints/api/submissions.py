@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from scheduler.domain.cluster import PodRequest
 from scheduler.domain.units import GpuClassName, PriorityClassName, ProjectName
-from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
+from scheduler.domain.workloads import Activity, AttestedUse, WorkloadKind, WorkloadSpec
 from scheduler.entrypoints.api.fields import PERSONAL, Argument, Body, Count, DurationMs, Label, Name, Text
 
 
@@ -31,6 +31,10 @@ class Submission(Body):
     nodes_with: Annotated[
         dict[Label, Label] | None, Field(max_length=16, description="Labels that nodes must have.")
     ] = None
+    activity: Annotated[Activity | None, Field(strict=False, description="What the compute is for.")] = None
+    attested_use: Annotated[
+        AttestedUse | None, Field(strict=False, description="The owner's word: for business, or personal.")
+    ] = None
     owner: Annotated[Name | None, Field(description="Operators may submit for somebody else.")] = None
 
     @abstractmethod
@@ -52,6 +56,8 @@ class Submission(Body):
             grace_seconds=self.grace_seconds,
             uses_compensation=self.uses_compensation,
             nodes_with=tuple(sorted((self.nodes_with or {}).items())),
+            activity=self.activity,
+            attested_use=self.attested_use,
         )
 
 

@@ -36,7 +36,7 @@ PARTS: dict[str, Part] = {
     "extend": Part("workloads", _WORK),
     "keep": Part("keeping", _WORK),
     "balance": Part("money", _HOURS),
-    "statement": Part("statements", _HOURS),
+    "statement": Part("statements", _HOURS, is_group=True),
     "grant": Part("money", _HOURS),
     "burn": Part("insight", _HOURS),
     "fairness": Part("insight", _HOURS),

@@ -45,6 +45,8 @@ def _commands(group: Any, context: Any, prefix: str = "allot") -> Iterator[tuple
         command = group.get_command(context, name)
         full = f"{prefix} {name}"
         if hasattr(command, "list_commands"):
+            if command.invoke_without_command:
+                yield full, command
             yield from _commands(command, typer.Context(command, info_name=name, parent=context), full)
         else:
             yield full, command

@@ -26,7 +26,7 @@ from scheduler.finance.csv_text import csv_lines
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from scheduler.lifecycle.views.statements import LINES_MAX, LINES_UNBOUNDED
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(invoke_without_command=True, add_completion=False)
 
 _Period = Annotated[
     str | None, typer.Option(help="2026-11, 2026-W47, 2026-Q4, 2026-11-20, 2026; the one that runs where left out.")
@@ -36,11 +36,12 @@ _Owner = Annotated[
 ]
 
 
-@app.command()
+@app.callback()
 def statement(
+    context: typer.Context,
+    *,
     period: _Period = None,
     owner: _Owner = None,
-    *,
     from_: Annotated[str | None, typer.Option("--from", help="Instead: the first day, or an instant.")] = None,
     to: Annotated[str | None, typer.Option(help="With --from: the first day after it, or an instant.")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print every line as CSV and nothing else.")] = False,
@@ -48,6 +49,8 @@ def statement(
     as_json: AsJson = False,
 ) -> None:
     """Show a period's statement: opening, every grant, charge, refund and expiry, closing, and what it costs."""
+    if context.invoked_subcommand is not None:
+        return
     asked = _period(period, from_, to)
     if database is not None:
         with offline_books(database) as books:
@@ -65,6 +68,54 @@ def statement(
         _show(api.get("/v1/statement", period=asked, owner=owner), as_json=as_json)
         if not as_json:
             print_simulated(api)
+
+
+@app.command()
+def fringe(
+    year: Annotated[str, typer.Option(help="The tax year, such as 2026.")],
+    owner: Annotated[str | None, typer.Option(help="An engineer; yourself where it is left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a person's compute was worth in a tax year, by purpose and who attested it. Counsel decides treatment."""
+    with connect() as api:
+        found = api.get("/v1/finance/fringe", year=year, owner=owner)
+        if as_json:
+            print_json(found)
+            return
+        print_text(f"Fringe benefits of {found['owner_name']}, {found['year']}, {found['currency']}", style="bold")
+        sums = (
+            ("value", "paid by the employee", "excluded", "includable"),
+            ("value", "paid", "excluded", "includable"),
+        )
+        print_fields((label, str(found[name])) for label, name in zip(*sums, strict=True))
+        print_text("")
+        print_table(_FRINGE, [_fringe_row(row) for row in found["rows"]], empty="Nothing was paid by own allowances.")
+        print_text("")
+        print_text(found["notice"])
+        print_simulated(api)
+
+
+_FRINGE = (
+    Column("USE", width_max=10),
+    Column("ACTIVITY", width_max=11),
+    Column("ATTESTED", width_max=8),
+    Column("GPU-H", is_number=True),
+    Column("RATE", is_number=True),
+    Column("VALUE", is_number=True),
+    Column("INCLUDABLE", is_number=True),
+)
+
+
+def _fringe_row(row: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        row["use"],
+        row["activity"],
+        "yes" if row["attested_by"] else "no",
+        hours_of(row, "gpu", unit=""),
+        f"{row['rate']} {row['gpu_class']}",
+        str(row["value"]),
+        str(row["includable"]),
+    )
 
 
 def _show(found: dict[str, Any], *, as_json: bool) -> None:

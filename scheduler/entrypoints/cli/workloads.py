@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scheduler.domain.workloads import Activity, AttestedUse
 from scheduler.entrypoints.cli.client import connect, find_workload, workload_path
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.exits import ExitCode
@@ -44,6 +45,8 @@ def submit(
     grace: Annotated[str, typer.Option(help="What a checkpoint needs after SIGTERM.")] = "30s",
     max_runtime: Annotated[str | None, typer.Option(help="Of all attempts together: 24h.")] = None,
     use_compensation: Annotated[bool, typer.Option(help="Compensation may pay for this project's work.")] = False,
+    activity: Annotated[Activity | None, typer.Option(help="What the compute is for; tax asks.")] = None,
+    attest: Annotated[AttestedUse | None, typer.Option(help="Your word: for business, or personal.")] = None,
     owner: Owner = None,
     key: Key = None,
     wait: Annotated[
@@ -67,6 +70,8 @@ def submit(
         "grace_seconds": parse_duration(grace, "--grace") // 1000,
         "runtime_max_ms": parse_duration(max_runtime, "--max-runtime") if max_runtime else None,
         "uses_compensation": use_compensation,
+        "activity": activity,
+        "attested_use": attest,
         "owner": owner,
     }
     with connect() as api:

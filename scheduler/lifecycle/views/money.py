@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scheduler.domain.errors import Conflict, RefusalCode
+from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, period_at, period_named
 from scheduler.domain.records import PriceBookVersion
@@ -13,8 +13,9 @@ from scheduler.finance.hour_cost import HourCost
 from scheduler.finance.price_book import PriceBook
 from scheduler.lifecycle.export_focus import FocusExport, focus_export
 from scheduler.lifecycle.views.burn import BurnView, burn_view
+from scheduler.lifecycle.views.fringe import FringeView, fringe_view
 from scheduler.lifecycle.views.general_ledger import gl_view
-from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
+from scheduler.lifecycle.views.owners import SEES_MONEY, OwnerKind, owner_for
 from scheduler.lifecycle.views.prices import hour_cost_view
 from scheduler.lifecycle.views.spread import SpreadView, spread_views
 from scheduler.lifecycle.world import World
@@ -71,6 +72,15 @@ class MoneyViews:
         book = self.require_price_book()
         with self._store.reading() as books:
             return gl_view(books, self._world, book, period_of(self._world, period, now), now)
+
+    def fringe(self, caller: Caller, year: str, owner: str | None = None) -> FringeView:
+        """A person's benefits of a tax year: for themselves, people operations, finance and auditors."""
+        whose = owner_for(self._world, caller, owner)
+        if whose.kind is not OwnerKind.ENGINEER:
+            raise InvalidInput("benefits are a person's", where="owner", expected="an engineer")
+        found = period_named(year, self._world.require_policy().time_zone)
+        with self._store.reading() as books:
+            return fringe_view(books, self.require_price_book(), whose, found)
 
     def burn(self, caller: Caller, now: Instant, owner: str | None = None) -> BurnView:
         """What goes a day, and until when it lasts; of a team for its lead, too."""

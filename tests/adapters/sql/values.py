@@ -34,8 +34,10 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.workloads import (
+    Activity,
     Attempt,
     AttemptState,
+    AttestedUse,
     HoldMode,
     Origin,
     Workload,
@@ -59,6 +61,8 @@ SPEC = WorkloadSpec(
     grace_seconds=45,
     uses_compensation=True,
     nodes_with=(("zone", "b"),),
+    activity=Activity.FINE_TUNING,
+    attested_use=AttestedUse.BUSINESS,
 )
 
 WORKLOAD = Workload(

@@ -16,6 +16,7 @@ from scheduler.finance.csv_text import csv_lines
 from scheduler.finance.focus.columns import NAMES
 from scheduler.finance.general_ledger import GlJournal
 from scheduler.lifecycle.views.burn import BurnView
+from scheduler.lifecycle.views.fringe import FringeView
 from scheduler.lifecycle.views.shapes import MonthView
 from scheduler.lifecycle.views.spread import SpreadView
 
@@ -67,6 +68,15 @@ def burn(asked: Signed, owner: BooksOf = None) -> Response:
 )
 def spread(asked: Signed, months: Annotated[int, Query(ge=1, le=24)] = 3) -> Response:
     return answers.page(asked.service.money.spread(asked.caller, asked.now, months))
+
+
+@router.get(
+    "/fringe",
+    summary="A person's fringe benefits of a tax year",
+    responses=answers.responds(FringeView, RefusalCode.PRICE_MISSING, RefusalCode.NO_PRICES),
+)
+def fringe(asked: Signed, year: Annotated[str, Query(pattern=r"^\d{4}$")], owner: BooksOf = None) -> Response:
+    return answers.one(asked.service.money.fringe(asked.caller, year, owner))
 
 
 def _closing(reading: ExitStack, pieces: Iterator[str]) -> Iterator[str]:

@@ -1,0 +1,98 @@
+"""Fringe benefits: what compute that a person's own allowances paid was worth, by purpose and who attested it.
+
+It states facts and a first sorting, never a treatment: counsel decides that. The fair-market rate is the list price of
+the hour, by the price book that it names. Sorted as excluded is what its owner attested to be business use; without an
+attestation, work for a project is shown as business that nobody attested, and counts as includable until somebody does.
+"""
+
+from dataclasses import dataclass
+
+from scheduler.domain.money import Micro
+from scheduler.domain.periods import iso
+from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.domain.workloads import Attempt, AttestedUse, WorkloadSpec
+from scheduler.finance.rating import Part
+
+COUNSEL_DECIDES = (
+    "This statement lists units, rates and values. Whether and how they are taxed is decided by counsel, not by it."
+)
+BUSINESS_BASIS = "attested business use (in the United States: a working condition fringe, IRC § 132(d))"
+
+
+@dataclass(frozen=True, slots=True)
+class FringeKey:
+    """What has a row of its own."""
+
+    activity: str
+    use: str
+    attested_by: str
+    gpu_class: str
+    rate_micro: Micro
+    rate_since: str
+
+
+@dataclass(frozen=True, slots=True)
+class FringeRow:
+    """`value` = `gpu_ms` × the fair-market rate, floored; it is `excluded` on a `basis`, or `includable` less what the
+    employee paid. A refund has taken its time back."""
+
+    activity: str
+    use: str
+    attested_by: str
+    gpu_class: str
+    gpu_ms: int
+    rate_micro: Micro
+    rate_source: str
+    rate_since: str
+    value_micro: Micro
+    paid_micro: Micro
+    excluded_micro: Micro
+    basis: str
+    includable_micro: Micro
+
+
+class Fringe:
+    """A person's rows while their postings go by."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._gpu_ms: dict[FringeKey, int] = {}
+
+    def add(self, spec: WorkloadSpec | None, attempt: Attempt, parts: tuple[Part, ...]) -> None:
+        """`spec` is None where the workload is not known any more: then nothing is attested."""
+        activity = spec.activity.value if spec is not None and spec.activity is not None else "not said"
+        attested = spec.attested_use if spec is not None else None
+        implied = AttestedUse.PERSONAL if spec is None or spec.project is None else AttestedUse.BUSINESS
+        for part in parts:
+            key = FringeKey(
+                activity,
+                (attested or implied).value,
+                attempt.owner if attested is not None else "",
+                attempt.gpu_class,
+                part.priced.unit.list,
+                iso(Instant(part.priced.starts_at)),
+            )
+            self._gpu_ms[key] = self._gpu_ms.get(key, 0) + part.gpu_ms
+
+    def rows(self) -> tuple[FringeRow, ...]:
+        ordered = sorted(self._gpu_ms.items(), key=lambda item: (item[0].use, item[0].activity, item[0].gpu_class))
+        return tuple(self._row(key, gpu_ms) for key, gpu_ms in ordered if gpu_ms)
+
+    def _row(self, key: FringeKey, gpu_ms: int) -> FringeRow:
+        value = Micro(gpu_ms * key.rate_micro // MS_PER_HOUR)
+        is_excluded = key.use == AttestedUse.BUSINESS.value and key.attested_by != ""
+        return FringeRow(
+            activity=key.activity,
+            use=key.use,
+            attested_by=key.attested_by,
+            gpu_class=key.gpu_class,
+            gpu_ms=gpu_ms,
+            rate_micro=key.rate_micro,
+            rate_source=f"list price, {self._source}",
+            rate_since=key.rate_since,
+            value_micro=value,
+            paid_micro=Micro(0),
+            excluded_micro=value if is_excluded else Micro(0),
+            basis=BUSINESS_BASIS if is_excluded else "",
+            includable_micro=Micro(0) if is_excluded else value,
+        )

@@ -1,0 +1,60 @@
+"""The fringe-benefit statement of a person for a tax year."""
+
+from dataclasses import dataclass
+
+from scheduler.domain.money import Currency, Micro
+from scheduler.domain.periods import Period
+from scheduler.domain.units import Instant
+from scheduler.finance.fringe import COUNSEL_DECIDES, Fringe, FringeRow
+from scheduler.finance.price_book import PriceBook
+from scheduler.finance.rating import Rating
+from scheduler.lifecycle.valued import valued
+from scheduler.lifecycle.views.owners import Owner
+from scheduler.ports import Books
+
+
+@dataclass(frozen=True, slots=True)
+class FringeView:
+    """Of what the person's own allowances paid, and what they used beyond. `notice` says who decides."""
+
+    owner: str
+    owner_name: str
+    year: str
+    starts_at: Instant
+    ends_at: Instant
+    currency: Currency
+    rows: tuple[FringeRow, ...]
+    gpu_ms: int
+    value_micro: Micro
+    paid_micro: Micro
+    excluded_micro: Micro
+    includable_micro: Micro
+    notice: str
+
+
+def fringe_view(books: Books, book: PriceBook, owner: Owner, year: Period) -> FringeView:
+    """Raises NotFound (`price-missing`)."""
+    assert owner.holders is not None, "a person has holders"
+    mine = {balance.allowance.id for balance in books.allowances.balances(holders=sorted(owner.holders))}
+    payers = {*mine, *(f"overrun/{engineer}" for engineer in owner.engineers)}
+    made = Fringe(f"{book.name}, sha256 {book.hash[:12]}")
+    for item in valued(books, Rating(book), year):
+        if item.posting.payer in payers and item.attempt is not None:
+            workload = books.workloads.get(item.attempt.workload_id)
+            made.add(workload.spec if workload is not None else None, item.attempt, item.worth.parts)
+    rows = made.rows()
+    return FringeView(
+        owner=owner.id,
+        owner_name=owner.name,
+        year=year.name,
+        starts_at=year.starts_at,
+        ends_at=year.ends_at,
+        currency=book.currency,
+        rows=rows,
+        gpu_ms=sum(row.gpu_ms for row in rows),
+        value_micro=Micro(sum(row.value_micro for row in rows)),
+        paid_micro=Micro(sum(row.paid_micro for row in rows)),
+        excluded_micro=Micro(sum(row.excluded_micro for row in rows)),
+        includable_micro=Micro(sum(row.includable_micro for row in rows)),
+        notice=COUNSEL_DECIDES,
+    )
