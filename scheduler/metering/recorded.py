@@ -66,7 +66,7 @@ def usual_gap_ms(rows: Sequence[Recorded], window_ms: int) -> int:
 def observations(rows: Sequence[Recorded], gap_ms: int) -> list[Observation]:
     """What lies between each row and the next, of rows in order. Utilisation is the later row's: it tells of the time
     before it."""
-    watts = _milliwatts(rows, gap_ms)
+    watts = _milliwatts(rows)
     return [
         Observation(
             start=before.at,
@@ -115,14 +115,16 @@ def _mean(before: int | None, after: int | None) -> int | None:
     return after if before is None or after is None else (before + after) // 2
 
 
-def _milliwatts(rows: Sequence[Recorded], gap_ms: int) -> list[int | None]:
-    """Mean power between each row and the next: the counter's, over rows in between that lack it too, and else the
-    gauge's. Between neighbours the counter tells of a gap as well."""
+def _milliwatts(rows: Sequence[Recorded]) -> list[int | None]:
+    """Mean power between each row and the next: the counter's, over rows in between that lack it or repeat it, and else
+    the gauge's. Between neighbours the counter tells of a gap as well."""
     watts = [drawn(after.milliwatts) for after in rows[1:]]
-    read = [place for place, row in enumerate(rows) if row.energy_millijoules is not None]
-    for first, last in pairwise(read):
+    told = [(place, row.energy_millijoules) for place, row in enumerate(rows) if row.energy_millijoules is not None]
+    # A counter that stands still was not read anew: exporters repeat what they had, and the next rise is of all that time.
+    news = [place for n, (place, energy) in enumerate(told) if n == 0 or energy != told[n - 1][1]]
+    for first, last in pairwise(news):
         mean = _mean_milliwatts(rows[first], rows[last])
-        if mean is not None and (last == first + 1 or rows[last].at - rows[first].at <= gap_ms):
+        if mean is not None and (last == first + 1 or rows[last].at - rows[first].at <= REST_MS):
             watts[first:last] = [mean] * (last - first)
     return watts
 

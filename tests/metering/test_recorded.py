@@ -48,6 +48,13 @@ def test_the_counter_speaks_for_the_rows_between_its_readings() -> None:
     assert [each.milliwatts for each in observations(rows, 2 * STEP_MS)] == [70_000, 70_000, 80_000, 90_000]
 
 
+def test_a_counter_that_is_repeated_between_two_scrapes_is_no_rest_and_no_work() -> None:
+    counter = [15 * 70_000 * (step // 4 * 4) for step in range(260)]
+    rows = [row(step, energy_millijoules=each) for step, each in enumerate(counter)]
+    assert {each.milliwatts for each in observations(rows, STEP_MS)[:-4]} == {70_000}
+    assert stops(rows) == [30]
+
+
 def test_idle_power_is_that_of_a_long_rest_and_not_of_one_wrong_reading() -> None:
     watts = [70, 71, 70, 69, 5, 70] * 10
     rows = [row(step, milliwatts=each * 1_000) for step, each in enumerate(watts)]
