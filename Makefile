@@ -45,9 +45,12 @@ test-fast: lint types floors
 test-gpu: $(STAMP)
 	ALLOT_REAL_NVML=1 $(BIN)/pytest -q tests/nvml
 
-# What takes too long for every change: a thousand kill -9 of the service on the real control plane, half an hour.
+# What takes too long for every change: a thousand kill -9 of the service on the real control plane (half an hour), ten
+# thousand steps of the books beside a model, and two thousand tamperings with a database.
 nightly: controlplane
 	$(BIN)/python -m benchmarks.kills
+	ALLOT_LEDGER_STEPS=10000 ALLOT_TAMPERINGS=2000 $(BIN)/pytest -q tests/adapters/sql/test_ledger_machine.py \
+		tests/adapters/sql/test_verification.py -k "not postgresql"
 
 # Benchmarks print what they measured with the machine and the commit, and store it under benchmarks/results.
 bench: $(STAMP)

@@ -128,7 +128,7 @@ def serving(command: str, port: str, folder: Path, **more: str) -> Iterator[Walk
         process = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait_for_port(free, process, folder / "serve.log")
-            yield Walk(environment, {port: str(free)})
+            yield Walk(environment, {port: str(free), "sqlite:///": f"sqlite:///{folder}/"})
         finally:
             process.terminate()
             process.wait(timeout=30)

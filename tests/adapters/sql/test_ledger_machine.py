@@ -1,12 +1,14 @@
-"""Any sequence of grants, holds, renewals, charges, releases, refunds and expiries, against a model in plain integers.
+"""Any sequence of grants, holds, renewals, charges, releases, refunds, expiries, closes and corrections, and a model of it.
 
 ALLOT_LEDGER_STEPS sets how long a sequence may be (300; the nightly run takes 10,000), ALLOT_LEDGER_SEED which ones.
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import pytest
@@ -23,17 +25,25 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from scheduler.adapters.head_folder import HeadFolder
+from scheduler.adapters.signing import is_signed, open_key
+from scheduler.adapters.sql.evidence import open_evidence
 from scheduler.adapters.sql.store import SqlStore, open_store
 from scheduler.domain.errors import Conflict, Exhausted
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, WorkloadId
 from scheduler.domain.workloads import Attempt
+from scheduler.finance.closing import Closing, ClosingState
+from scheduler.finance.relations import TREES
+from scheduler.finance.verification import verify
 from scheduler.ledger.charging import charge
+from scheduler.ledger.corrections import into_open_period
 from scheduler.ledger.grants import expire, grant
 from scheduler.ledger.holding import hold, holds_for, release
-from scheduler.ledger.journal import Account, AccountKind, TransactionKind
+from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
 from scheduler.ledger.refunds import refund
 from scheduler.ledger.statement import accounts_of, statement
+from scheduler.lifecycle.publish import Publisher
 from tests.adapters.sql.invariants import violations
 from tests.adapters.sql.values import WORKLOAD
 from tests.ledger.build import ADA, allowance
@@ -42,6 +52,7 @@ from tests.ledger.build import attempt as an_attempt
 STEPS = int(os.environ.get("ALLOT_LEDGER_STEPS", "300"))
 SEED = int(os.environ.get("ALLOT_LEDGER_SEED", "2"))
 Amount = st.integers(1, 10_000)
+PROVEN = {tree.name for tree in TREES}
 
 
 @dataclass
@@ -53,6 +64,7 @@ class AllowanceModel:
     charged: int = 0
     expired: int = 0
     refunded: int = 0
+    corrected: int = 0
 
 
 @dataclass
@@ -89,6 +101,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.paid: dict[str, AllowanceModel] = {}
         self.running: dict[str, AttemptModel] = {}
         self.overrun = self.refunded = 0
+        self.closed: list[tuple[int, int, dict[str, int]]] = []
         with self.store.writing() as books:
             books.workloads.add([WORKLOAD])
 
@@ -248,6 +261,50 @@ class LedgerMachine(RuleBasedStateMachine):
         model.expired += model.available
         model.available = 0
 
+    @rule()
+    def close_what_is_over(self) -> None:
+        """All up to now: its charges never change again."""
+        starts_at = self.closed[-1][1] if self.closed else 0
+        ends_at = self.tick()
+        step = Closing(
+            f"period {self.fresh()}", Instant(starts_at), ends_at, ClosingState.CLOSED, ends_at, "e-9", "finance"
+        )
+        with self.store.writing() as books:
+            books.periods.add_step(step)
+        self.closed.append((starts_at, ends_at, self.sums_between(starts_at, ends_at)))
+
+    def sums_between(self, starts_at: int, ends_at: int) -> dict[str, int]:
+        sums: dict[str, int] = defaultdict(int)
+        with self.store.reading() as books:
+            for entry in books.journal.entries(starts_at=Instant(starts_at), ends_at=Instant(ends_at)):
+                sums[str(entry.account)] += entry.amount
+        return dict(sums)
+
+    @precondition(lambda self: self.closed)
+    @rule(name=allowances, amount=Amount, place=st.integers(0, 100))
+    def correct_what_is_closed(self, name: str, amount: int, place: int) -> None:
+        """Dated inside it is refused; moved into the open period it counts there, marked, and only once."""
+        model = self.paid[name]
+        amount = min(amount, model.available)
+        if amount <= 0:
+            return
+        starts_at, ends_at, _ = self.closed[place % len(self.closed)]
+        at = Instant(starts_at + place % (ends_at - starts_at))
+        account = Account(AccountKind.ALLOWANCE, name)
+        moves = transfer_entries(account, Account(AccountKind.ISSUED, "corrections"), amount)
+        wrong = Transaction(f"correction:{self.fresh()}", TransactionKind.CORRECTION, at, moves, actor="e-9")
+        with pytest.raises(Conflict), self.store.writing() as books:
+            books.journal.post([wrong], self.tick())
+        for _ in range(2):
+            with self.store.writing() as books:
+                right = into_open_period(wrong, books.periods.closed(), self.tick())
+                books.journal.post([right], Instant(self.now))
+                posted = [e for e in books.journal.entries(accounts=[account]) if e.transaction_id == wrong.id]
+            assert [(e.amount, e.corrects_at) for e in posted] == [(-amount, at)]
+            assert posted[0].at >= ends_at
+        model.available -= amount
+        model.corrected -= amount
+
     @precondition(lambda self: self.number > 5)
     @rule()
     def restart(self) -> None:
@@ -277,12 +334,29 @@ class LedgerMachine(RuleBasedStateMachine):
                 made = statement(dict.fromkeys(accounts, 0), books.journal.entries(accounts=accounts))
                 assert (made.granted, made.charged, made.expired) == (model.granted, model.charged, model.expired)
                 assert (made.refunded, made.available, made.held) == (model.refunded, model.available, model.held)
+                assert made.corrected == model.corrected
             kinds = {entry.kind for entry in books.journal.entries()}
             assert kinds <= set(TransactionKind)
             assert books.journal.differences() == []
+        for starts_at, ends_at, sums in self.closed:
+            assert self.sums_between(starts_at, ends_at) == sums, "what was closed has changed"
         with self.store._write() as connection:
             assert violations(connection) == {}
+        self.prove()
         self.store.close()
+
+    def prove(self) -> None:
+        """I11: the trees over the journal verify, and a second head extends the first."""
+        with TemporaryDirectory() as folder:
+            heads = HeadFolder(Path(folder) / "heads")
+            publisher = Publisher(self.store, heads, open_key(Path(folder) / "key.pem"), self.tick)
+            assert publisher.publish() is not None
+            self.grant_hours(1, 0)
+            assert publisher.publish() is not None
+            with open_evidence(self.url) as evidence:
+                found = verify(evidence, heads, is_signed)
+            assert list(found.findings) == []
+            assert {tree.unanchored for name, tree in found.trees.items() if name in PROVEN} == {0}
 
 
 @pytest.fixture

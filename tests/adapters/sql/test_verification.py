@@ -1,6 +1,7 @@
 """Verification of a real database against published heads: an untouched one passes, and every change is found."""
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from tests.adapters.sql.booked import booked
 from tests.adapters.sql.tampering import ALL, Original, codes, first, intruder, look, loosen, named
 
 EMPTY = {"price_books", "role_changes", "period_closings", "differences", "settlements"}
+TAMPERINGS = int(os.environ.get("ALLOT_TAMPERINGS", "60"))
 FILLED = sorted(ALL.keys() - EMPTY)
 
 
@@ -73,7 +75,7 @@ def changed(value: object, how: str, bit: int) -> object:
     return content.decode("utf-8", "surrogateescape")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=TAMPERINGS, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(change=changes())
 def test_one_value_changed_anywhere_is_found_and_its_row_named(
     original: Original, tmp_path: Path, change: tuple[Relation, int, str, str, int]

@@ -63,7 +63,10 @@ def command_for(server: str, home: Path) -> Allot:
         done = CliRunner().invoke(app, list(arguments), env=settings, input=text, prog_name="allot")
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
-        is_for_people = "--json" not in arguments and arguments[:2] not in {("policy", "show"), ("policy", "keys")}
+        is_for_people = not {"--json", "--csv"} & set(arguments) and arguments[:2] not in {
+            ("policy", "show"),
+            ("policy", "keys"),
+        }
         assert not is_for_people or all(len(line) <= WIDTH for line in done.stdout.splitlines()), done.stdout
         return Ran(done.exit_code, done.stdout, done.stderr)
 
