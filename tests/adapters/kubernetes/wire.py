@@ -105,12 +105,12 @@ async def wire_to(control_plane: ControlPlane, directory: Path) -> AsyncIterator
         await site.start()
         host, port = runner.addresses[0][:2]
         try:
-            yield wire, _kubeconfig(directory, f"http://{host}:{port}")
+            yield wire, kubeconfig_for(directory, f"http://{host}:{port}")
         finally:
             await runner.cleanup()
 
 
-def _kubeconfig(directory: Path, server: str) -> Path:
+def kubeconfig_for(directory: Path, server: str) -> Path:
     document = {
         "apiVersion": "v1",
         "kind": "Config",

@@ -1,5 +1,6 @@
 """Policies: prices as a table, versions, and what each changed."""
 
+from scheduler.domain.errors import RefusalCode
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_people import MARA
@@ -30,6 +31,7 @@ async def test_an_older_version_is_a_link_away_and_an_unknown_one_is_not_found(s
     assert "The text of 11aa41d07a55" in older.text
     assert "What it changed" not in older.text
     assert unknown.status_code == 404
+    assert RefusalCode.UNKNOWN_POLICY in unknown.text
 
 
 async def test_before_the_first_version_the_page_says_so(service: SampleService, sign_in: SignIn) -> None:
