@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.adapters.policy_files import check_prices, read_policy, read_prices
+from scheduler.adapters.policy_files import check_prices, price_reference, read_policy, read_prices
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, PoolName
 from scheduler.finance.price_book import UnitPrice
@@ -90,3 +90,7 @@ def test_what_is_wrong_is_refused_with_its_code_and_place(name: str) -> None:
     assert refused.value.code is code
     assert message in refused.value.message
     assert check_prices(text, "prices.yaml")[0] is None
+
+
+def test_the_page_for_finance_has_every_key() -> None:
+    assert price_reference() in (EXAMPLES.parent / "docs" / "finance.md").read_text(encoding="utf-8")

@@ -1,0 +1,71 @@
+"""Prices, statements and exports on both databases: the same month, the same sums."""
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from scheduler.adapters.sql.store import SqlStore
+from scheduler.domain.records import PriceBookVersion
+from scheduler.domain.units import AttemptId
+from scheduler.ledger.journal import AccountKind, TransactionKind
+from scheduler.lifecycle.views.money import MoneyViews
+from scheduler.lifecycle.views.reader import Views
+from tests.finance.build import at
+from tests.finance.focus_rules import violations
+from tests.lifecycle.test_export_focus import NOVEMBER, OCTOBER, a_month, ledger_micro, rows_of, total
+from tests.lifecycle.test_statements import FINANCE, research_world
+
+
+def test_a_month_exports_and_states_the_same_sum(store: SqlStore) -> None:
+    a_month(store)
+    rows = rows_of(store)
+    world = research_world()
+    micro = sum(ledger_micro(store).values())
+    assert violations(rows) == []
+    assert total(rows, "BilledCost") * 1_000_000 == micro
+    assert Views(store, world).statement(FINANCE, "2026-10", NOVEMBER, "company").cost_micro == micro
+    assert Views(store, world).month(FINANCE, "2026-10", NOVEMBER).cost_micro == micro
+    assert MoneyViews(store, world).general_ledger(FINANCE, "2026-10", NOVEMBER).recovered_micro == micro
+
+
+def test_the_journal_counts_and_sums_by_kind(store: SqlStore) -> None:
+    a_month(store)
+    with store.reading() as books:
+        kinds = (AccountKind.ALLOWANCE, AccountKind.HELD)
+        sums = books.journal.kind_totals(kinds=kinds, ends_at=at("2026-10-20"))
+        rebuilt = {
+            kind: sum(e.amount for e in books.journal.entries(kinds=[kind], ends_at=at("2026-10-20")))
+            for kind in kinds
+        }
+        charges = books.journal.count(
+            transactions=[TransactionKind.CHARGE], starts_at=OCTOBER.starts_at, ends_at=OCTOBER.ends_at
+        )
+        (terms,) = books.journal.terms_used(starts_at=OCTOBER.starts_at, ends_at=OCTOBER.ends_at)
+    assert {kind: sums.get(kind, 0) for kind in kinds} == rebuilt
+    assert charges == 6
+    assert (terms.gpu_class, terms.pool, terms.first_at) == ("h100", "research", at("2026-10-05T20:10:07"))
+
+
+def test_readings_add_up_by_attempt_and_by_hour(store: SqlStore) -> None:
+    a_month(store)
+    hour, end = at("2026-10-05T21:00"), at("2026-10-06")
+    with store.reading() as books:
+        (use,) = books.samples.use_between(hour, end).items()
+        energy = books.samples.energy_between(hour, end)
+    assert use[0] == AttemptId("w-train.1")
+    assert (use[1].idle_held_ms, use[1].active_ms) == (2 * 20 * 60_000, 2 * 40 * 60_000)
+    assert energy == [(hour, use[1].millijoules)]
+
+
+def test_a_price_book_that_was_applied_is_never_changed(store: SqlStore, raw: Connection) -> None:
+    first = PriceBookVersion("h", "prices.yaml", "text", at("2026-10-01"), "fin")
+    with store.writing() as books:
+        books.prices.add(first)
+    with pytest.raises(SQLAlchemyError, match="append-only"):
+        raw.exec_driver_sql("UPDATE price_books SET text = 'other'")
+    with pytest.raises(SQLAlchemyError, match="append-only"):
+        raw.exec_driver_sql("DELETE FROM price_books")
+    with store.reading() as books:
+        current = books.prices.current()
+    assert current is not None
+    assert (current.seq, current.text) == (1, "text")
