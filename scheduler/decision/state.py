@@ -63,11 +63,6 @@ class State:
         """The verdict on every queued workload, with the evidence of when its code last changed."""
         return self.teller.verdicts
 
-    @property
-    def wakes_at(self) -> Instant | None:
-        """When a cycle is due though nothing changes until then: for whoever runs cycles in virtual time."""
-        return self._index.wakes_at() if self._index is not None and self._index.queued else None
-
     def absorb(self, changes: Changes, now: Instant) -> Index:
         """Take the changes. Another policy has everything judged anew: linear in the world, and rare."""
         policy = changes.policy

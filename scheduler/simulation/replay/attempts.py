@@ -64,7 +64,7 @@ class Attempts:
         """Have it wait, from now on."""
         work.queued_since = work.waiting_since = at
         self.waiting[work.workload.id] = work
-        self.feed.queued[work.workload.id] = work.workload
+        self.feed.arrive(work.workload)
         self.feed.wait(_holders(work), 1)
 
     def lapse(self, workload_id: WorkloadId) -> None:
@@ -195,7 +195,7 @@ class Attempts:
         run.is_over = True
         del self.running[attempt.id]
         self._gpus -= attempt.gpus
-        self.feed.attempts[attempt.id] = None
+        self.feed.end(attempt)
         attempt = replace(attempt, checkpointed_at=run.checkpointed_at(worked_until))
         cap_ms = self._policy.priority_classes[attempt.priority_class].refund_cap_ms
         settled = settle(self._books, self._calendar, attempt, run.held, at, cap_ms)

@@ -130,7 +130,7 @@ class Replay:
     def _next_at(self, following: Submission | None) -> Instant | None:
         """When something next happens that a cycle must look at."""
         is_waited = bool(self._attempts.waiting)
-        wakes_at = self._state.wakes_at if is_waited else None
+        wakes_at = self._wakes_at() if is_waited else None
         instants = [
             following.at if following is not None else None,
             self._attempts.timeline.next_at(),
@@ -188,17 +188,38 @@ class Replay:
     # --- cycles ------------------------------------------------------------------------------------------------------
 
     def _decide(self, now: Instant) -> None:
-        """A cycle, if somebody waits and something changed: what ended meanwhile is told with the next who comes."""
+        """A cycle, if it may change anything for anybody: the rest is told with the next."""
         attempts, feed = self._attempts, self._attempts.feed
         feed.note_balances()
-        wakes_at = self._state.wakes_at
-        is_woken = wakes_at is not None and wakes_at <= now
-        if not attempts.waiting or (feed.is_empty and not is_woken):
+        if not self._is_pressing(now):
             return
         attempts.report_checkpoints(now)
         self._cycles += 1
         _, plan = step(self._state, feed.take(), now)
         self._apply(plan, now)
+
+    def _is_pressing(self, now: Instant) -> bool:
+        """Whether what changed, or time, may concern somebody who waits.
+
+        Who is short of hours, or at a limit, waits for nothing but their own: room that comes free is nothing to them.
+        """
+        attempts = self._attempts
+        if not attempts.waiting:
+            return False
+        wakes_at = self._wakes_at()
+        if wakes_at is not None and wakes_at <= now:
+            return True
+        return attempts.feed.concerns_who_waits or (self._is_room_awaited() and not attempts.feed.is_empty)
+
+    def _is_room_awaited(self) -> bool:
+        return next(iter(self._state.index.lanes.all()), None) is not None
+
+    def _wakes_at(self) -> Instant | None:
+        """When time alone may change something for who waits."""
+        index = self._state.index
+        if self._is_room_awaited() or index.held_back or index.claims or self._policy.spend_guards:
+            return index.wakes_at()
+        return None
 
     def _apply(self, plan: Plan, now: Instant) -> None:
         attempts = self._attempts

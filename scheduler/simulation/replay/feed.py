@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from scheduler.decision.snapshot import Changes, Reservation
-from scheduler.domain.allowances import AllowanceBalance, Holder
+from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
 from scheduler.domain.brakes import Stop
 from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, WorkloadId
 from scheduler.domain.usage import DecayedUse
@@ -23,8 +23,10 @@ class Feed:
     queued: dict[WorkloadId, Workload | None] = field(default_factory=dict)
     attempts: dict[AttemptId, Attempt | None] = field(default_factory=dict)
     reservations: dict[WorkloadId, Reservation | None] = field(default_factory=dict)
+    ended: list[Attempt] = field(default_factory=list)
     usage: dict[EngineerId, DecayedUse | None] = field(default_factory=dict)
     stops: tuple[Stop, ...] | None = None
+    _has_arrivals: bool = False
     _gone: dict[AllowanceId, None] = field(default_factory=dict)
     _waiting: dict[Holder, int] = field(default_factory=lambda: defaultdict(int))
     _stale: dict[Holder, dict[AllowanceId, None]] = field(default_factory=lambda: defaultdict(dict))
@@ -33,6 +35,28 @@ class Feed:
     @property
     def is_empty(self) -> bool:
         return not (self.queued or self.attempts or self.reservations or self._due or self._gone)
+
+    @property
+    def concerns_who_waits(self) -> bool:
+        """Whether any of it may matter to somebody who waits for nothing but hours, or a limit of their own."""
+        if self._due or self._gone or self.reservations or self._has_arrivals:
+            return True
+        return any(self._waits_with(attempt) for attempt in self.ended)
+
+    def _waits_with(self, attempt: Attempt) -> bool:
+        """Whether somebody waits whose limits count this attempt."""
+        owner, team = Holder(HolderKind.ENGINEER, attempt.owner), Holder(HolderKind.TEAM, attempt.team)
+        return bool(self._waiting.get(owner) or self._waiting.get(team))
+
+    def arrive(self, workload: Workload) -> None:
+        """It waits from now on."""
+        self.queued[workload.id] = workload
+        self._has_arrivals = True
+
+    def end(self, attempt: Attempt) -> None:
+        """It occupies nothing any more."""
+        self.attempts[attempt.id] = None
+        self.ended.append(attempt)
 
     def wait(self, holders: Sequence[Holder], count: int) -> None:
         """So many more wait whom these holders' allowances may pay."""
@@ -70,6 +94,6 @@ class Feed:
             stops=self.stops,
         )
         self.queued, self.attempts, self.reservations = {}, {}, {}
-        self.usage, self.stops = {}, None
+        self.usage, self.stops, self.ended, self._has_arrivals = {}, None, [], False
         self._due, self._gone = {}, {}
         return changes
