@@ -29,11 +29,12 @@ def place_of_heads(settings: Settings) -> str | None:
 
 
 def key_file(settings: Settings) -> Path | None:
-    """The key that was named, or `FILE.key` beside the database's own file: for a first look, not for an audit."""
+    """The key that was named, or one beside the database's own file, or else beside the heads: for a first look, not
+    for an audit."""
     if settings.signing_key is not None:
         return settings.signing_key
-    file = _file_of(settings.database)
-    return None if file is None else Path(f"{file}.key")
+    beside = _file_of(settings.database) or settings.heads
+    return None if beside is None else Path(f"{beside.rstrip('/')}.key")
 
 
 def archive_at(place: str) -> HeadArchive:

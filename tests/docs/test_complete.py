@@ -4,9 +4,13 @@ import ast
 import re
 from collections.abc import Iterator
 
+import pytest
+
+from scheduler.adapters.sql import tables
 from scheduler.domain.reasons import TEXTS, Reason
 from scheduler.entrypoints.references import reasons, settings
 from scheduler.entrypoints.settings import Settings
+from scheduler.finance.relations import SEALED, TREES, Relation
 from tests.docs.markdown import ROOT, read
 
 DOCS = ROOT / "docs"
@@ -85,3 +89,11 @@ def _evidence_of(function: ast.FunctionDef) -> Iterator[tuple[str, set[str]]]:
 
 def _is_of_reasons(part: ast.Attribute) -> bool:
     return isinstance(part.value, ast.Name) and part.value.id == "Reason"
+
+
+@pytest.mark.parametrize("relation", [*TREES, *SEALED], ids=lambda relation: relation.name)
+def test_every_table_that_is_proven_is_named_and_every_column_of_it_inside(relation: Relation) -> None:
+    """A column that is added goes to the end of its relation in finance/relations, or the tampering with it is free."""
+    columns = {column.name for column in tables.journal.accounts.metadata.tables[relation.name].columns}
+    assert {*relation.columns, *relation.may_change} == columns
+    assert f"`{relation.name}`" in read(DOCS / "finance.md")

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from scheduler.adapters.signing import open_key, public_key_pem
+from scheduler.entrypoints.heads import key_file, place_of_heads, seconds_between_heads
 from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.settings import ClusterKind, Settings
 from tests.entrypoints.cli.conftest import Allot, Ran, command_for
 from tests.entrypoints.company import small_company
 from tests.entrypoints.serving import served
@@ -186,3 +188,14 @@ def test_a_reconciliation_is_one_object_with_its_classes(audited: Audited) -> No
     assert "0 differences" in none.out
     unknown = audited.run("period", "assign", "2026-10", "2026-10/x", "--owner", "o", "-r", "x", who="fin")
     assert "unknown-difference" in unknown.err
+
+
+def test_where_heads_and_key_lie_follows_from_the_settings(tmp_path: Path) -> None:
+    beside = Settings(database=f"sqlite:///{tmp_path}/books.db")
+    assert (place_of_heads(beside), key_file(beside)) == (f"{tmp_path}/books.db.heads", tmp_path / "books.db.key")
+    elsewhere = Settings(database="postgresql://allot@db/allot", heads="/mnt/worm/")
+    assert (place_of_heads(elsewhere), key_file(elsewhere)) == ("/mnt/worm/", Path("/mnt/worm.key"))
+    nowhere = Settings(database="postgresql://allot@db/allot")
+    assert (place_of_heads(nowhere), key_file(nowhere)) == (None, None)
+    assert seconds_between_heads(Settings(cluster=ClusterKind.KUBERNETES)) == 3600
+    assert seconds_between_heads(Settings(factor=60)) == 60
