@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     )
     signing_key: Path | None = Field(
         None,
-        description="The Ed25519 key (PEM) that signs heads and statements; by default `FILE.key` beside a SQLite file or the heads",
+        description="The Ed25519 key (PEM) that signs; by default `FILE.key` beside a SQLite file or the heads",
     )
     head_seconds: int = Field(3600, description="How often a head is signed, by the service's clock", ge=1)
     factor: int = Field(60, description="Simulated seconds per real second", ge=1, le=10_000)
