@@ -56,6 +56,11 @@ nightly: controlplane
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 
+# One of them: bench-pack, bench-decide, and so on; docs/benchmarks.md is written anew.
+bench-%: $(STAMP)
+	$(BIN)/python -m benchmarks $*
+	@$(BIN)/python -m benchmarks.page
+
 # A year of 500,000 workloads in virtual time, and what it took; `python -m benchmarks.replay --days 30` is a month.
 bench-replay: $(STAMP)
 	$(BIN)/python -m benchmarks.replay

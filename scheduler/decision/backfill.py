@@ -104,7 +104,7 @@ class Backfill:
             return None
         at = Instant(max(now, instants[position]))
         room = room_at(instants[position])
-        placement = table.placement(table.counts_if(row, room), pods)
+        placement = table.placement(row, table.counts_if(row, room), pods)
         assert placement is not None, "it fits at that instant"
         _free(table, room, placement, lane.key.shape.pod, sign=-1)
         spare = {table.index[name]: room[:, table.index[name]] for name, _ in placement.pods_by_node}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.decision.rest_worth import GPUS_MAX, HALVES, WORTH
 from scheduler.domain.cluster import Node, Placement, PodRequest
 from scheduler.domain.units import NodeName
 
@@ -65,12 +66,18 @@ class FitTable:
         self._taken = np.zeros((3, 3, 0), dtype=np.int64)
         self.available = np.zeros((3, 0), dtype=np.int64)
         self._order = np.zeros(0, dtype=np.int64)
+        self._halves_per = np.zeros((2, 0), dtype=np.float64)
+        """Half shares of a GPU in a milli-CPU and in a MiB of each node."""
         self._asked = np.zeros((0, 3), dtype=np.int64)
         """What a pod of each shape asks, 1 where it asks nothing."""
+        self._takes = np.zeros((0, 3), dtype=np.int64)
+        """What it asks indeed."""
         self._waived = np.zeros((0, 3), dtype=np.int64)
         """Unbounded where it asks nothing, else 0."""
         self._matches = np.zeros((0, 0), dtype=np.bool_)
         self._counts = np.zeros((0, 0), dtype=np.int64)
+        self._ranks = np.zeros((0, 0), dtype=np.int64)
+        """Preference among the nodes for one pod of each shape."""
 
     # --- nodes -----------------------------------------------------------------------------------------------------
 
@@ -86,6 +93,7 @@ class FitTable:
         self._taken = np.stack([_columns([use[kind] for use in known]) for kind in (OCCUPIED, STOPPING, CLAIMED)])
         self.available = np.zeros((3, len(nodes)), dtype=np.int64)
         self._order = np.zeros(len(nodes), dtype=np.int64)
+        self._halves_per = HALVES * self._size[0] / np.maximum(self._size[1:], 1)
         self._is_rebuilt = True
         self._stale.clear()
 
@@ -97,6 +105,7 @@ class FitTable:
         size = (node.gpus + node.outside_gpus, node.cpu_milli, node.memory_mib)
         if tuple(self._size[:, position].tolist()) != size:
             self._size[:, position] = size
+            self._halves_per[:, position] = HALVES * size[0] / np.maximum(size[1:], 1)
             self._is_resized = True
         self._stale.add(position)
 
@@ -118,6 +127,7 @@ class FitTable:
         if row == len(self._asked):
             self._grow(max(16, 2 * row))
         asked = amounts(shape.pod)
+        self._takes[row] = asked
         self._asked[row] = [max(1, each) for each in asked]
         self._waived[row] = [0 if each else _UNBOUNDED for each in asked]
         self._fill_rows(slice(row, row + 1), [shape])
@@ -143,6 +153,7 @@ class FitTable:
             fresh *= self._matches[used, columns]
             self.totals[used] += (fresh - self._counts[used, columns]).sum(axis=1)
             self._counts[used, columns] = fresh
+            self._ranks[used, columns] = self._ranked(self._takes[used], columns)
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -208,18 +219,18 @@ class FitTable:
             pods * asked <= left for asked, left in zip(amounts(pod), free.tolist(), strict=True)
         )
 
-    def placement(self, counts: IntArray, pods: int) -> Placement | None:
-        """Nodes for this many pods, or None where they do not fit: one node where one can take all of them (the
-        tightest), else the fewest nodes, the last of them the tightest that takes the rest."""
+    def placement(self, row: int, counts: IntArray, pods: int) -> Placement | None:
+        """Nodes for this many pods of a shape, or None where they do not fit: one node where one can take all of them
+        (where the worth of the rest falls least), else the fewest nodes, the last of them by the same rule."""
         chosen: list[tuple[NodeName, int]] = []
-        position = self._tightest(counts, pods)
+        position = self._best(row, counts, pods)
         if position is not None:
             return Placement(((self.names[position], pods),))
         if int(counts.sum()) < pods:
             return None
         # Fewest nodes: those that take most pods first; among equals the tightest, then the first in name order.
         for candidate in np.lexsort((self._order, -counts)).tolist():
-            last = self._tightest_of_rest(counts, pods, chosen)
+            last = self._best_of_rest(row, counts, pods, chosen)
             if last is not None:
                 chosen.append((self.names[last], pods))
                 break
@@ -228,17 +239,23 @@ class FitTable:
             pods -= taken
         return Placement(tuple(sorted(chosen)))
 
-    def _tightest_of_rest(self, counts: IntArray, pods: int, chosen: list[tuple[NodeName, int]]) -> int | None:
+    def _best_of_rest(self, row: int, counts: IntArray, pods: int, chosen: list[tuple[NodeName, int]]) -> int | None:
         rest = counts.copy()
         rest[[self.index[name] for name, _ in chosen]] = 0
-        return self._tightest(rest, pods)
+        return self._best(row, rest, pods)
 
-    def _tightest(self, counts: IntArray, pods: int) -> int | None:
+    def _best(self, row: int, counts: IntArray, pods: int) -> int | None:
+        """The node that takes them all and whose rest loses least worth; the tightest of equals, then the first."""
         if not len(self.names):
             return None
-        fitting = np.where(counts >= pods, self._order, _FAR)
-        position = int(fitting.argmin())
-        return position if fitting[position] != _FAR else None
+        if pods == 1:
+            ranks = np.where(counts >= 1, self._ranks[row], _FAR)
+        else:
+            fitting = np.flatnonzero(counts >= pods)
+            ranks = np.full(len(counts), _FAR)
+            ranks[fitting] = self._ranked(pods * self._takes[row : row + 1], fitting)[0]
+        position = int(ranks.argmin())
+        return position if ranks[position] != _FAR else None
 
     # --- upkeep ----------------------------------------------------------------------------------------------------
 
@@ -251,15 +268,28 @@ class FitTable:
         self.available[:, columns] = available
         self._order[columns] = available[0] * _GPU_RANK + np.minimum(available[1], _GPU_RANK - 1)
 
+    def _ranked(self, takes: IntArray, columns: NDArray[np.intp]) -> IntArray:
+        """Preference among nodes for each of `takes` (rows × 3), the smaller the better: first by how much worth the
+        rest of the node loses, then by how tight the node is."""
+        available = self.available[:, columns]
+        # Where victims make room later, what is taken may be more than there is: such a rest is nothing.
+        rests = np.maximum(available - np.concatenate([_NOTHING, takes])[:, :, None], 0)
+        halves = (rests[:, 1:] * self._halves_per[:, columns]).min(axis=1).astype(np.int64)
+        worth = WORTH[np.minimum(rests[:, 0], GPUS_MAX), np.minimum(halves, HALVES * GPUS_MAX)]
+        ranks: IntArray = (worth[0] - worth[1:]) * _WORTH_RANK + self._order[columns]
+        return ranks
+
     def _grow(self, rows: int) -> None:
         known = len(self._asked)
         self._asked = np.vstack([self._asked, np.ones((rows - known, 3), dtype=np.int64)])
         self._waived = np.vstack([self._waived, np.zeros((rows - known, 3), dtype=np.int64)])
+        self._takes = np.vstack([self._takes, np.zeros((rows - known, 3), dtype=np.int64)])
         counts = np.zeros((rows, len(self.names)), dtype=np.int64)
+        ranks = np.zeros((rows, len(self.names)), dtype=np.int64)
         matches = np.zeros((rows, len(self.names)), dtype=np.bool_)
         if self._counts.shape[1] == len(self.names):
-            counts[:known], matches[:known] = self._counts, self._matches
-        self._counts, self._matches = counts, matches
+            counts[:known], matches[:known], ranks[:known] = self._counts, self._matches, self._ranks
+        self._counts, self._matches, self._ranks = counts, matches, ranks
         self.totals = np.concatenate([self.totals, np.zeros(rows - known, dtype=np.int64)])
         self.possible = np.concatenate([self.possible, np.zeros(rows - known, dtype=np.int64)])
 
@@ -267,6 +297,7 @@ class FitTable:
         for offset, shape in enumerate(shapes):
             self._matches[rows.start + offset] = self._matching(shape)
         self._counts[rows] = self._fitting(rows, self.available) * self._matches[rows]
+        self._ranks[rows] = self._ranked(self._takes[rows], np.arange(len(self.names)))
         self.totals[rows] = self._counts[rows].sum(axis=1)
         self.possible[rows] = self._possible(rows)
 
@@ -289,8 +320,12 @@ class FitTable:
         )
 
 
-_GPU_RANK = 2**40
+_GPU_RANK = 2**30
+"""More milli-CPU than any node has."""
+_WORTH_RANK = 2**40
+"""More than any preference by tightness: that of a node with a thousand GPUs."""
 _FAR = 2**62
+_NOTHING = np.zeros((1, 3), dtype=np.int64)
 
 
 def _columns(values: Sequence[Sequence[int]]) -> IntArray:

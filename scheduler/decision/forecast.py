@@ -191,7 +191,7 @@ class _Replay:
                 fresh = table.pods_at(row, position, self._room)
                 total += fresh - int(counts[position])
                 counts[position] = fresh
-        placement = table.placement(counts, key.pods)
+        placement = table.placement(row, counts, key.pods)
         assert placement is not None, "it fits by now"
         taken = [
             (table.index[name], tuple(pods * each for each in amounts(key.shape.pod)))

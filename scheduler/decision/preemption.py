@@ -248,9 +248,9 @@ class _Search:
 
     def _found(self, victims: list[_Candidate], line: Line) -> Found:
         pods = self._lane.key.pods
-        placement = self._table.placement(self._table.counts(self._row), pods)
+        placement = self._table.placement(self._row, self._table.counts(self._row), pods)
         if placement is None:  # nothing is free now: where the victims are
-            placement = self._table.placement(self._table.counts_if(self._row, self._room), pods)
+            placement = self._table.placement(self._row, self._table.counts_if(self._row, self._room), pods)
         assert placement is not None, "with the victims gone it fits"
         return Found(
             self._gpu_class,

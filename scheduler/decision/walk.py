@@ -225,7 +225,7 @@ class Walk:
             shadow = self.backfill.shadow(gpu_class, line.spec)
             if shadow is not None:
                 counts = beside(shadow, table, row, counts)
-            placement = table.placement(counts, key.pods)
+            placement = table.placement(row, counts, key.pods)
             if placement is not None and (shadow is None or self._leaves_quota(shadow, lane, gpu_class)):
                 return Room(gpu_class, placement)
             withheld = withheld or shadow

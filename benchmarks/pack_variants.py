@@ -1,0 +1,83 @@
+"""Variants of a trace's tasks, as the FGD paper has them: more sharing, more multi-GPU, more GPU models, more CPU-only.
+
+Made by chance with a seed of their own; the tasks' other figures stay as they are.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from random import Random
+
+from scheduler.simulation.traces.openb import OpenbNode, OpenbPod
+
+Variant = Callable[[Sequence[OpenbPod], Sequence[OpenbNode], Random], list[OpenbPod]]
+
+
+def sharing(part: float) -> Variant:
+    """So much of the tasks that ask for whole GPUs ask for a share instead, drawn from the shares there are."""
+
+    def vary(pods: Sequence[OpenbPod], nodes: Sequence[OpenbNode], random: Random) -> list[OpenbPod]:
+        del nodes
+        shares = [pod.gpu_milli for pod in pods if pod.gpus == 1 and pod.gpu_milli < 1000]
+        return [
+            replace(pod, gpus=1, gpu_milli=random.choice(shares))
+            if pod.gpus * pod.gpu_milli >= 1000 and random.random() < part
+            else pod
+            for pod in pods
+        ]
+
+    return vary
+
+
+def multi_gpu(part: float) -> Variant:
+    """So much of the tasks that ask for one whole GPU ask for 2, 4 or 8, with as many times the CPU, up to a node's."""
+
+    def vary(pods: Sequence[OpenbPod], nodes: Sequence[OpenbNode], random: Random) -> list[OpenbPod]:
+        cpu_max = max(node.cpu_milli for node in nodes if node.gpus == 8)
+        varied = []
+        for pod in pods:
+            if pod.gpus == 1 and pod.gpu_milli == 1000 and random.random() < part:
+                gpus = random.choice([2, 4, 8])
+                varied.append(replace(pod, gpus=gpus, cpu_milli=min(cpu_max, gpus * pod.cpu_milli)))
+            else:
+                varied.append(pod)
+        return varied
+
+    return vary
+
+
+def constrained(part: float) -> Variant:
+    """So much of the tasks with GPUs run on one or two models alone, drawn by how many nodes have them."""
+
+    def vary(pods: Sequence[OpenbPod], nodes: Sequence[OpenbNode], random: Random) -> list[OpenbPod]:
+        models = [node.model for node in nodes if node.gpus]
+        return [
+            replace(pod, models=tuple(sorted({random.choice(models) for _ in range(random.choice([1, 2]))})))
+            if pod.gpus and random.random() < part
+            else pod
+            for pod in pods
+        ]
+
+    return vary
+
+
+def cpu_only(times: float) -> Variant:
+    """So many times the tasks without GPUs."""
+
+    def vary(pods: Sequence[OpenbPod], nodes: Sequence[OpenbNode], random: Random) -> list[OpenbPod]:
+        del nodes
+        without = [pod for pod in pods if not pod.gpus]
+        return [*pods, *random.choices(without, k=round((times - 1) * len(without)))]
+
+    return vary
+
+
+VARIANTS: dict[str, Variant] = {
+    "sharing 40 %": sharing(0.4),
+    "sharing all": sharing(1.0),
+    "multi-GPU 10 %": multi_gpu(0.1),
+    "multi-GPU 40 %": multi_gpu(0.4),
+    "models 10 %": constrained(0.1),
+    "models 33 %": constrained(0.33),
+    "CPU-only x2": cpu_only(2.0),
+    "CPU-only x2.5": cpu_only(2.5),
+}
