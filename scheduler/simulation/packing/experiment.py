@@ -63,7 +63,8 @@ def run(
     if not fleet.capacity_milli:
         raise InvalidInput("the nodes have no GPU", expected="at least one node with GPUs")
     arrivals = draw_arrivals(workload, round(fleet.capacity_milli * inflate), Random(seed))
-    strategy = strategy_of(fleet, workload, Random(seed))
+    # A stream of chance of its own: that of the arrivals, drawn once more, would tie what comes to where it goes.
+    strategy = strategy_of(fleet, workload, Random(f"placement {seed}"))
     asked = failed = 0
     allocated: dict[str, float] = {}
     for kind in arrivals:
