@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from scheduler.domain.cluster import Node
+from scheduler.domain.errors import InvalidInput
+from scheduler.domain.money import CURRENCIES, micro_of
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import GpuClassName, Instant, PriorityClassName
 from scheduler.entrypoints.cli.durations import parse_duration
@@ -77,6 +79,9 @@ _Drain = Annotated[str, typer.Option(metavar="DURATION", help="How long it goes 
 _Html = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", dir_okay=False, help="Also write one self-contained page.")
 ]
+_Price = Annotated[
+    str | None, typer.Option(metavar="AMOUNT", help='Of a standard GPU-hour, with its currency: "2.50 EUR".')
+]
 _SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read, and list them.")]
 
 
@@ -97,6 +102,7 @@ def replay(
     priority_class: _PriorityClass = None,
     cycle: _Cycle = "10s",
     drain: _Drain = "1d",
+    price: _Price = None,
     html: _Html = None,
     skip_bad: _SkipBad = False,
     as_json: AsJson = False,
@@ -120,7 +126,7 @@ def replay(
     )
     tempo = Tempo(parse_duration(cycle, "--cycle"), parse_duration(drain, "--drain"))
     outcomes = _run_all(policies, described, names, stream, tempo)
-    made = report(stream, outcomes)
+    made = report(stream, outcomes, *price_of(price))
     made["stream"]["bad_rows"] = {"count": bad.count, "rows": bad.listed}
     print_bad_rows(bad)
     if html is not None:
@@ -129,6 +135,19 @@ def replay(
         print_json(made)
     else:
         print_report(made)
+
+
+def price_of(text: str | None) -> tuple[int | None, str]:
+    """Micro-units and the currency of `2.50 EUR`."""
+    if text is None:
+        return None, ""
+    amount, _, currency = text.strip().partition(" ")
+    micros = micro_of(amount)
+    if micros is None or currency not in CURRENCIES:
+        raise InvalidInput(
+            f"{text[:40]!r} cannot be read", where="--price", expected='an amount and a currency, such as "2.50 EUR"'
+        )
+    return micros, currency
 
 
 def _run_all(

@@ -131,3 +131,32 @@ def test_a_page_is_written_beside_what_is_printed(tmp_path: Path) -> None:
     assert first.startswith("<!doctype html>")
     run(*TWO, *SMALL, "--html", str(page))
     assert page.read_text(encoding="utf-8") == first
+
+
+def test_a_price_makes_hours_money() -> None:
+    code, out, _ = run(*TWO, *SMALL, "--price", "2.50 EUR", "--json")
+    assert code == 0
+    cost = json.loads(out)["policies"][0]["cost"]
+    assert cost["money"]["currency"] == "EUR"
+    assert abs(cost["money"]["amount_micros"] / 2_500_000 - cost["charged_standard_gpu_hours"]) < 0.01
+    assert run(*TWO, *SMALL, "--price", "dear")[0] == 2
+
+
+def test_the_page_in_docs_tells_of_every_key_of_the_object() -> None:
+    page = (POLICIES.parent / "docs" / "simulate.md").read_text()
+    made = json.loads(run(*TWO, *SMALL, "--json")[1])
+    named = [*made, *made["policies"][0]]
+    plain = {"format", "version", "is_simulated", "policies", "name", "hash", "cluster", "stopped_at"}
+    assert [
+        key
+        for key in named
+        if key not in plain and f"`{key}" not in page and f".{key}`" not in page and f"`{key}[]`" not in page
+    ] == []
+
+
+def test_generous_uses_more_of_the_cluster_and_preempts_more_as_the_page_says() -> None:
+    made = json.loads(run(*TWO, "--days", "2", "--busy", "1", "--drain", "2h", "--json")[1])
+    conservative, generous = made["policies"]
+    assert generous["utilisation"]["mean"] > conservative["utilisation"]["mean"]
+    assert generous["wait"]["all"]["mean_ms"] < conservative["wait"]["all"]["mean_ms"]
+    assert generous["preemptions"]["lost_gpu_hours"] > conservative["preemptions"]["lost_gpu_hours"]
