@@ -22,6 +22,7 @@ _ACCOUNTS_NAMED_MAX = 10_000
 """More than so many accounts are not named in a statement: all are read, and those picked out."""
 
 _KINDS = {kind.value: kind for kind in AccountKind}
+_TRANSACTION_KINDS = {kind.value: kind for kind in TransactionKind}
 
 _STATES = select(
     tables.accounts.c.id,
@@ -338,7 +339,7 @@ class SqlJournal:
             yield PostedEntry(
                 seq=seq,
                 transaction_id=transaction_id,
-                kind=TransactionKind(kind),
+                kind=_TRANSACTION_KINDS[kind],
                 at=at,
                 recorded_at=recorded_at,
                 account=Account(_KINDS[account_kind], owner),
