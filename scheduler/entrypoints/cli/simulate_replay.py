@@ -14,7 +14,7 @@ from scheduler.domain.money import CURRENCIES, micro_of
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import GpuClassName, Instant, PriorityClassName
 from scheduler.entrypoints.cli.durations import parse_duration
-from scheduler.entrypoints.cli.output import AsJson, print_json
+from scheduler.entrypoints.cli.output import AsJson, err, print_json
 from scheduler.entrypoints.cli.replay_shown import print_bad_rows, print_report
 from scheduler.entrypoints.cli.replay_sources import (
     BadRows,
@@ -154,12 +154,15 @@ def _run_all(
     policies: Sequence[Policy], nodes: Sequence[Node], names: Names, stream: Stream, tempo: Tempo
 ) -> list[Outcome]:
     window = window_of(stream)
-    return [
-        Replay(policy, under(policy, nodes, names.gpu_classes), stream, tempo, window).run(
-            Progress(policy.name, len(stream.submissions), window)
-        )
-        for policy in policies
-    ]
+    outcomes: list[Outcome] = []
+    for policy in policies:
+        classed = under(policy, nodes, names.gpu_classes)
+        if len(classed) < len(nodes):
+            left_out = len(nodes) - len(classed)
+            err().print(f"{policy.name}: {left_out:,} of {len(nodes):,} nodes are of no GPU class of it; left out")
+        progress = Progress(policy.name, len(stream.submissions), window)
+        outcomes.append(Replay(policy, classed, stream, tempo, window).run(progress))
+    return outcomes
 
 
 def window_of(stream: Stream) -> Window:

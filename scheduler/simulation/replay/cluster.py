@@ -87,12 +87,12 @@ def class_of(policy: Policy, labels: Mapping[str, str], aliases: Mapping[str, Gp
 
 
 def class_named(policy: Policy, model: str, aliases: Mapping[str, GpuClassName]) -> GpuClassName | None:
-    """The policy's GPU class that a model's name means: the same name, or one that holds the other (a100 is
-    NVIDIA-A100-SXM4-80GB); None where none or several do."""
+    """The policy's GPU class that a model's name means: the same name, or one that holds all words of the other (a100
+    is NVIDIA-A100-SXM4-80GB); None where none or several do."""
     said = aliases.get(model)
     if said is not None:
         return said if said in policy.gpu_classes else None
-    wanted = _letters(model)
+    wanted = _words(model)
     if not wanted:
         return None
     same = [c.name for c in policy.gpu_classes.values() if wanted in _names(c)]
@@ -101,14 +101,15 @@ def class_named(policy: Policy, model: str, aliases: Mapping[str, GpuClassName])
     alike = [
         c.name
         for c in policy.gpu_classes.values()
-        if any(name and (wanted in name or name in wanted) for name in _names(c))
+        if any(name and (wanted <= name or name <= wanted) for name in _names(c))
     ]
     return alike[0] if len(alike) == 1 else None
 
 
-def _names(gpu_class: GpuClass) -> tuple[str, str]:
-    return _letters(gpu_class.name), _letters(dict(gpu_class.node_selector).get(PRODUCT, ""))
+def _names(gpu_class: GpuClass) -> tuple[frozenset[str], frozenset[str]]:
+    return _words(gpu_class.name), _words(dict(gpu_class.node_selector).get(PRODUCT, ""))
 
 
-def _letters(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower())
+def _words(text: str) -> frozenset[str]:
+    """Whole words alone are compared: an A10 is no A100."""
+    return frozenset(re.findall(r"[a-z0-9]+", text.lower()))
