@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from scheduler.domain.units import AttemptId, EngineerId, TeamName
+from scheduler.domain.units import AttemptId, EngineerId, GpuClassName, TeamName, WorkloadId
 
 
 @dataclass(slots=True)
@@ -11,6 +11,8 @@ class Booked:
     """GPUs planned in this cycle, by whom limits count them for; victims chosen; and how to undo the rest."""
 
     of_owner: dict[EngineerId, int] = field(default_factory=dict)
+    of_array: dict[WorkloadId, int] = field(default_factory=dict)
+    of_class: dict[GpuClassName, int] = field(default_factory=dict)
     of_team: dict[TeamName, int] = field(default_factory=dict)
     unfunded_of_owner: dict[EngineerId, int] = field(default_factory=dict)
     victims: set[AttemptId] = field(default_factory=set)

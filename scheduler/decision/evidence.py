@@ -6,6 +6,7 @@ from scheduler.domain.brakes import Pause
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import Shortfall
 from scheduler.domain.periods import iso
+from scheduler.domain.policy import PriorityClass
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, PoolName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec
@@ -66,6 +67,31 @@ def spend_guard(over: OverGuard, reason: Reason = Reason.SPEND_GUARD) -> Ruling:
     )
 
 
+def array_limit(used: int, limit: int) -> Ruling:
+    return Ruling(Reason.ARRAY_LIMIT, {"used": used, "limit": limit})
+
+
+def off_peak(terms: PriorityClass, gpu_class: GpuClassName, free_per_mille: int) -> Ruling:
+    hours = terms.off_peak
+    assert hours is not None, "only a class with such hours has to wait for them"
+    whens = []
+    if hours.from_hour is not None and hours.until_hour is not None:
+        whens.append(f"from {hours.from_hour}:00 until {hours.until_hour}:00")
+    if hours.includes_weekends:
+        whens.append("on weekends")
+    if hours.free is not None:
+        whens.append(f"while {hours.free / 10:g} % are free")
+    return Ruling(
+        Reason.OFF_PEAK,
+        {
+            "priority_class": terms.name,
+            "when": " or ".join(whens),
+            "gpu_class": gpu_class,
+            "free_percent": free_per_mille // 10,
+        },
+    )
+
+
 def unplaceable(spec: WorkloadSpec, largest: int) -> Ruling:
     return Ruling(
         Reason.UNPLACEABLE,
@@ -79,7 +105,12 @@ def unplaceable(spec: WorkloadSpec, largest: int) -> Ruling:
 
 
 def held_back(workload: Workload, now: Instant) -> Ruling:
-    """It may not start yet: it asked so, or a launch did not work."""
+    """It may not start yet: it asked so, follows others, or a launch did not work; or it can no longer end in time."""
+    latest_start = workload.spec.latest_start
+    if latest_start is not None and latest_start < now:
+        return Ruling(Reason.DEADLINE, {"by": iso(Instant(latest_start + workload.spec.time_limit_ms))})
+    if workload.spec.after:
+        return Ruling(Reason.DEPENDENCY, {"after": ", ".join(workload.spec.after)})
     if workload.state_reason is Reason.SUBMITTED:
         return Ruling(Reason.BEGIN_TIME, {"at": iso(workload.not_before)})
     seconds = -((now - workload.not_before) // 1000)

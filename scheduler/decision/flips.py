@@ -20,9 +20,10 @@ def touch_lanes(index: Index) -> None:
             if root not in lowest:
                 lowest[root] = _lowest_borrowed(index, root, gpu_class)
             if (root, gpu_class) in index.touched_roots:
-                available = index.quotas.available(pool, gpu_class)
+                # A start needs both: what is free now, and what is when all promises are kept.
+                free, available = index.quotas.free(pool, gpu_class), index.quotas.available(pool, gpu_class)
                 for gpus, cell in index.lanes.quota_cells(pool, gpu_class):
-                    _flip(index, cell, holds=available >= gpus)
+                    _flip(index, cell, holds=(free >= gpus) + (available >= gpus))
             is_below = index.quotas.over_nominal(pool, gpu_class) < 0
             for priority, lanes in ranks.items():
                 preemptor = Preemptor(index.policy.pools[pool], gpu_class, priority)
@@ -32,8 +33,8 @@ def touch_lanes(index: Index) -> None:
     index.touched_roots.clear()
 
 
-def _flip(index: Index, cell: Cell, *, holds: bool) -> None:
-    if cell.holds is not holds:
+def _flip(index: Index, cell: Cell, *, holds: int) -> None:
+    if cell.holds != holds:
         cell.holds = holds
         index.dirty_lanes.update(cell.lanes)
 

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping
 from typing import TypeGuard
 
 from scheduler.decision.capacity import Capacity
+from scheduler.decision.concurrency import Concurrency
 from scheduler.decision.ends import Ends
 from scheduler.decision.fit_table import Shape
 from scheduler.decision.hours import Hours
 from scheduler.decision.lanes import LaneIndex
 from scheduler.decision.lines import LineIndex
-from scheduler.decision.queue import Lane, Line, Party, line_key
+from scheduler.decision.off_peak import OffPeakTimes
+from scheduler.decision.queue import Lane, Line, Party, is_held_back, line_key
 from scheduler.decision.quota import Quotas
 from scheduler.decision.running import Running, counts_for_quota
 from scheduler.decision.snapshot import Changes, Reservation
@@ -34,7 +36,6 @@ from scheduler.domain.units import (
     Instant,
     NodeName,
     PoolName,
-    TeamName,
     TierName,
     WorkloadId,
 )
@@ -50,7 +51,6 @@ class Index:
         self.policy = policy
         self.pauses: tuple[Pause, ...] = ()
         self.stops: tuple[Stop, ...] = ()
-        self.tiers: dict[EngineerId, TierName] = {}
         self.queued: dict[WorkloadId, Workload] = {}
         self.reservations: dict[WorkloadId, Reservation] = {}
         self.balances: dict[AllowanceId, AllowanceBalance] = {}
@@ -59,6 +59,8 @@ class Index:
         self.running = Running(policy)
         self.hours = Hours()
         self.lines = LineIndex(policy)
+        self.concurrency = Concurrency(policy, self.lines)
+        self.off_peak = OffPeakTimes(policy, self.capacity, self.running)
         self.lanes = LaneIndex()
         self.standings = Standings(policy, self.hours)
         self.spending = Spending(policy)
@@ -70,9 +72,6 @@ class Index:
         self.moved_lines: dict[Line, None] = {}
         """Lines that only changed their place: somebody came or went."""
         self.dirty_lanes: dict[Lane, None] = {}
-        self.gpus_of_owner: dict[EngineerId, int] = defaultdict(int)
-        """GPUs that run or are reserved, which limits count."""
-        self.gpus_of_team: dict[TeamName, int] = defaultdict(int)
         self.ends: dict[GpuClassName, Ends] = defaultdict(Ends)
         self.withheld: list[Line] = []
         """Lines that the last cycle held back for somebody ahead."""
@@ -98,7 +97,7 @@ class Index:
             attempts=dict(self.running.attempts),
             balances=dict(self.balances),
             reservations=dict(self.reservations),
-            tiers=dict(self.tiers),
+            tiers=dict(self.concurrency.tiers),
             usage=dict(self.standings.usage),
             spent=dict(self.spending.past),
             pauses=self.pauses,
@@ -116,6 +115,7 @@ class Index:
             self.stops = changes.stops
         if self.standings.pass_time(now):
             self.spending.pass_time(self.standings.reordered_at)
+            self.off_peak.pass_time(self.standings.reordered_at)
             self._age()
             self._guard(self.lines.all())
         for owner, use in changes.usage.items():
@@ -131,6 +131,9 @@ class Index:
         for holder in self.spending.touched:
             self._guard(self.lines.of_holder(holder))
         self.spending.touched.clear()
+        opened = self.off_peak.renew()
+        if opened:
+            self.dirty_lines.update((line, None) for line in self.lines.all() if line.spec.priority_class in opened)
         for owner in self.standings.renew():
             self.moved_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
 
@@ -142,12 +145,6 @@ class Index:
         due = [timers.next_at() for timers in (self._terms, self._begin_times, self._protections)]
         due += [reservation.until for reservation in self.reservations.values()]
         return min([self.standings.wakes_at(), *(at for at in due if at is not None)])
-
-    def gpu_limit(self, owner: EngineerId) -> int | None:
-        """How many GPUs the owner may run at once: the tighter of the limit for all and their tier's."""
-        tier = self.policy.tiers.get(self.tiers[owner]) if owner in self.tiers else None
-        limits = [self.policy.limits.gpus_per_engineer, tier.gpus_max if tier is not None else None]
-        return min((limit for limit in limits if limit is not None), default=None)
 
     def standing(self, line: Line) -> int:
         """Where a line stands among those of its rank and pool, the smaller the earlier."""
@@ -209,8 +206,8 @@ class Index:
 
     def _take_tiers(self, tiers: Mapping[EngineerId, TierName | None]) -> None:
         for owner, tier in tiers.items():
-            if self.tiers.get(owner) != tier:
-                put(self.tiers, owner, tier)
+            if self.concurrency.tiers.get(owner) != tier:
+                put(self.concurrency.tiers, owner, tier)
                 self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
 
     def _touch(self, pool: PoolName, gpu_class: GpuClassName) -> None:
@@ -258,19 +255,10 @@ class Index:
         elif attempt.is_funded:
             self.quotas.hold(attempt.pool, attempt.gpu_class, sign * attempt.gpus)
         self._touch(attempt.pool, attempt.gpu_class)
-        self._count_gpus(attempt.owner, attempt.team, sign * attempt.gpus)
+        gpus = sign * attempt.gpus
+        self.dirty_lines.update(self.concurrency.count(attempt.workload_id, attempt.owner, attempt.team, gpus))
         if not attempt.is_funded:
             self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(attempt.owner)))
-
-    def _count_gpus(self, owner: EngineerId, team: TeamName, change: int) -> None:
-        before = self.gpus_of_owner[owner]
-        self.gpus_of_owner[owner] = after = before + change
-        limit = self.gpu_limit(owner)
-        self.dirty_lines.update(dict.fromkeys(self.lines.crossing_owner_limit(owner, limit, before, after)))
-        before = self.gpus_of_team[team]
-        self.gpus_of_team[team] = after = before + change
-        limit = self.policy.limits.gpus_per_team
-        self.dirty_lines.update(dict.fromkeys(self.lines.crossing_team_limit(team, limit, before, after)))
 
     # --- what waits ------------------------------------------------------------------------------------------------
 
@@ -315,11 +303,14 @@ class Index:
             self.claims[workload_id] = (workload, reservation)
             self._book_claim(workload, reservation, 1)
             self.unheard.add(workload_id)
-        elif workload.not_before > self.now:
+        elif is_held_back(workload, self.now):
             self.held_back.add(workload_id)
-            self._begin_times.set(workload.not_before, workload_id)
+            if workload.not_before > self.now:
+                self._begin_times.set(workload.not_before, workload_id)
             self.unheard.add(workload_id)
         else:
+            if workload.spec.latest_start is not None:
+                self._begin_times.set(Instant(workload.spec.latest_start + 1), workload_id)
             line, is_new = self.lines.add(workload, is_aged=self.is_aged_now(workload))
             if is_new:
                 self.dirty_lines[line] = None
@@ -333,7 +324,8 @@ class Index:
             self.quotas.promise(pool.name, reservation.gpu_class, sign * workload.spec.gpus)
             self._touch(pool.name, reservation.gpu_class)
         self.touched_classes.add(reservation.gpu_class)
-        self._count_gpus(workload.owner, workload.team, sign * workload.spec.gpus)
+        gpus = sign * workload.spec.gpus
+        self.dirty_lines.update(self.concurrency.count(workload.id, workload.owner, workload.team, gpus))
 
     # --- hours, and what time changes ------------------------------------------------------------------------------
 
@@ -377,7 +369,7 @@ class Index:
         for holder in self._terms.pop_due(self.now):
             self._touch_holder(holder)
         for workload_id in self._begin_times.pop_due(self.now):
-            if workload_id in self.held_back:
+            if workload_id in self.queued and workload_id not in self.claims:
                 self._displace(workload_id)
                 self._place(workload_id)
         for attempt_id in self._protections.pop_due(self.now):
@@ -394,6 +386,7 @@ def _is_alike(workload: Workload | None, known: Workload | None) -> TypeGuard[Wo
     return (
         workload.submitted_at == known.submitted_at
         and workload.not_before == known.not_before
+        and workload.spec.after == known.spec.after
         and workload.state_reason is known.state_reason
         and line_key(workload) == line_key(known)
     )

@@ -24,7 +24,7 @@ class Cell:
     """Lanes for which the same thing holds or does not, as far as it was last looked at."""
 
     lanes: Lanes = field(default_factory=dict)
-    holds: bool | None = None
+    holds: int | None = None
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from typing import TypeVar
 from scheduler.decision.fit_table import Shape
 from scheduler.decision.queue import Line, Party, line_key
 from scheduler.domain.allowances import Holder, HolderKind, holders_for
+from scheduler.domain.arrays import array_of
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import EngineerId, PoolName, ProjectName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload
@@ -28,6 +29,7 @@ class LineIndex:
         self._by_owner: dict[EngineerId, dict[Party, None]] = {}
         self._by_team: dict[TeamName, dict[Party, None]] = {}
         self._by_holder: dict[Holder, dict[Party, None]] = {}
+        self._by_array: dict[WorkloadId, Lines] = {}
         self._by_pool: dict[PoolName, Lines] = {}
         self._shapes: dict[tuple[object, ...], Shape] = {}
         self.by_shape: dict[tuple[Shape, int], Lines] = {}
@@ -77,6 +79,9 @@ class LineIndex:
     def of_pool(self, pool: PoolName) -> Iterable[Line]:
         return self._by_pool.get(pool, ())
 
+    def of_array(self, array: WorkloadId) -> Iterable[Line]:
+        return self._by_array.get(array, ())
+
     def all(self) -> Iterable[Line]:
         return self._by_key.values()
 
@@ -107,6 +112,7 @@ class LineIndex:
             priority_class,
             priority_class.value if priority_class is not None else 0,
             spec.gpus,
+            array=array_of(workload.id) if spec.array is not None else None,
             is_aged=is_aged,
             importance=self._policy.importance(spec.project),
         )
@@ -115,6 +121,8 @@ class LineIndex:
         line = self._made(key, self._party(workload), workload, is_aged=is_aged)
         pool = line.pool
         _enter(line.party.lines, line.gpus, line)
+        if line.array is not None:
+            _enter(self._by_array, line.array, line)
         if pool is not None:
             _enter(self._by_pool, pool.name, line)
         _enter(self.by_shape, (line.shape, line.spec.pods), line)
@@ -124,6 +132,8 @@ class LineIndex:
         del self._by_key[line.key]
         party = line.party
         _strike(party.lines, line.gpus, line)
+        if line.array is not None:
+            _strike(self._by_array, line.array, line)
         if line.pool is not None:
             _strike(self._by_pool, line.pool.name, line)
         _strike(self.by_shape, (line.shape, line.spec.pods), line)

@@ -12,6 +12,7 @@ from heapq import heappop, heappush, heapreplace
 
 from scheduler.decision.fit_table import Shape
 from scheduler.domain.allowances import AllowanceBalance, Holder
+from scheduler.domain.arrays import array_of
 from scheduler.domain.policy import Order, Pool, PriorityClass
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
@@ -67,6 +68,8 @@ class Line:
     """What one of its workloads needs to start on each GPU class that it may run on, in order of preference."""
     paid: tuple[GpuClassName, ...] | None = None
     """Those of them that its party can pay for; None where it was not asked."""
+    array: WorkloadId | None = None
+    """The array that its workloads are indexes of."""
     is_aged: bool = False
     """Whether it has waited longer than its pool lets anything wait."""
     importance: int = 1000
@@ -139,7 +142,15 @@ def line_key(workload: Workload) -> Hashable:
         spec.uses_compensation,
         spec.nodes_with,
         spec.grace_seconds,
+        spec.finish_by,
+        (array_of(workload.id), spec.array.at_once) if spec.array is not None else None,
     )
+
+
+def is_held_back(workload: Workload, now: Instant) -> bool:
+    """Whether it stands in no line: it waits for an instant or for others, or its deadline can no longer be met."""
+    latest_start = workload.spec.latest_start
+    return workload.not_before > now or bool(workload.spec.after) or (latest_start is not None and latest_start < now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,15 +110,32 @@ def _paid(index: Index, line: Line) -> tuple[GpuClassName, ...]:
 def over_limit(index: Index, line: Line, booked: Booked) -> Ruling | None:
     """Whether the owner or the team would run more GPUs than they may at once, with what this cycle has booked."""
     needed = line.gpus
-    used = index.gpus_of_owner.get(line.owner, 0) + booked.of_owner.get(line.owner, 0)
-    limit = index.gpu_limit(line.owner)
+    used = index.concurrency.gpus_of_owner.get(line.owner, 0) + booked.of_owner.get(line.owner, 0)
+    limit = index.concurrency.gpu_limit(line.owner)
     if limit is not None and used + needed > limit:
         return evidence.gpu_limit(Reason.ENGINEER_GPU_LIMIT, used, limit, needed)
-    used = index.gpus_of_team.get(line.team, 0) + booked.of_team.get(line.team, 0)
+    used = index.concurrency.gpus_of_team.get(line.team, 0) + booked.of_team.get(line.team, 0)
     limit = index.policy.limits.gpus_per_team
     if limit is not None and used + needed > limit:
         return evidence.gpu_limit(Reason.TEAM_GPU_LIMIT, used, limit, needed)
-    return None
+    return _over_array(index, line, booked)
+
+
+def _over_array(index: Index, line: Line, booked: Booked) -> Ruling | None:
+    """Whether as many indexes of its array run as may at once."""
+    if line.array is None or line.spec.array is None or line.spec.array.at_once is None:
+        return None
+    used = index.concurrency.of_array.get(line.array, 0) + booked.of_array.get(line.array, 0)
+    return evidence.array_limit(used, line.spec.array.at_once) if used >= line.spec.array.at_once else None
+
+
+def on_peak(index: Index, line: Line, gpu_class: GpuClassName, booked: Booked) -> Ruling | None:
+    """Whether its class starts off-peak alone, and this is none for that GPU class."""
+    terms = line.priority_class
+    planned = booked.of_class.get(gpu_class, 0)
+    if terms is None or index.off_peak.is_open(terms, gpu_class, planned):
+        return None
+    return evidence.off_peak(terms, gpu_class, index.off_peak.free_per_mille(gpu_class, planned))
 
 
 def over_guard(index: Index, line: Line, gpu_class: GpuClassName) -> Ruling | None:
@@ -149,7 +166,10 @@ def lane_key(index: Index, line: Line) -> LaneKey | None:
     elif pool is None or not allowed:
         name = pool.name if pool is not None else NO_POOL
         line.ruling = evidence.quota(name, placeable[0], used=0, limit=0, needed=line.gpus)
+    elif not (off_peak := [name for name in allowed if on_peak(index, line, name, NOTHING_BOOKED) is None]):
+        line.ruling = on_peak(index, line, allowed[0], NOTHING_BOOKED)
     else:
+        allowed = off_peak
         line.costs = tuple((gpu_class, _cost(index, line, gpu_class)) for gpu_class in allowed)
         line.ruling = over_limit(index, line, NOTHING_BOOKED) or over_guard(index, line, allowed[0])
     if line.ruling is not None or pool is None:

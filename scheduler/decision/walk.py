@@ -18,7 +18,15 @@ from scheduler.decision.preemption import Found, Outlook, find_victims
 from scheduler.decision.queue import Cursor, Lane, Line, OrderKey, Ruling
 from scheduler.decision.snapshot import Reservation
 from scheduler.decision.standings import Seat
-from scheduler.decision.triage import NO_POOL, fund_line, judge_lane, may_run_unfunded, over_guard, over_limit
+from scheduler.decision.triage import (
+    NO_POOL,
+    fund_line,
+    judge_lane,
+    may_run_unfunded,
+    on_peak,
+    over_guard,
+    over_limit,
+)
 from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare, Shortfall
@@ -168,7 +176,7 @@ class Walk:
         room = self.find_room(lane, line)
         if not isinstance(room, Room) or self.index.lanes.is_wanted(room.gpu_class):
             return False
-        if over_limit(self.index, line, self.booked) or over_guard(self.index, line, room.gpu_class):
+        if self._limited(line, room.gpu_class):
             return False
         if not may_run_unfunded(self.index, line, self.booked):
             return False
@@ -243,11 +251,20 @@ class Walk:
 
     def _require_means(self, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Ruling:
         """The owner's limits and hours, with what this cycle has booked on them."""
-        limited = over_limit(self.index, line, self.booked) or over_guard(self.index, line, gpu_class)
+        limited = self._limited(line, gpu_class)
         if limited is not None:
             return limited
         answer = fund_line(self.index, line, gpu_class)
         return evidence.allowance_short(answer) if isinstance(answer, Shortfall) else answer
+
+    def _limited(self, line: Line, gpu_class: GpuClassName) -> Ruling | None:
+        """What of its owner's, its team's, its array's or its class's limits forbids a start now."""
+        index, booked = self.index, self.booked
+        return (
+            over_limit(index, line, booked)
+            or over_guard(index, line, gpu_class)
+            or on_peak(index, line, gpu_class, booked)
+        )
 
     def _close(self, lane: Lane, line: Line, place: OrderKey) -> None:
         """Nothing more of it starts. Whoever is first to wait for a class's room has it kept free."""
@@ -346,6 +363,9 @@ class Walk:
         index, booked, gpus = self.index, self.booked, line.spec.gpus
         self._spend(line, gpu_class, workload_id)
         booked.of_owner[line.owner] = booked.of_owner.get(line.owner, 0) + gpus
+        booked.of_class[gpu_class] = booked.of_class.get(gpu_class, 0) + gpus
+        if line.array is not None:
+            booked.of_array[line.array] = booked.of_array.get(line.array, 0) + 1
         booked.of_team[line.team] = booked.of_team.get(line.team, 0) + gpus
         if not lane.key.is_funded:
             booked.unfunded_of_owner[line.owner] = booked.unfunded_of_owner.get(line.owner, 0) + gpus

@@ -61,6 +61,7 @@ class RefusalCode(StrEnum):
     ROLE_REQUIRED = "role-required"
     NOT_YOURS = "not-yours"
     QUEUE_FULL = "queue-full"
+    CONFIRMATION_NEEDED = "confirmation-needed"
     DATABASE_UNAVAILABLE = "database-unavailable"
     DATABASE_LOCKED = "database-locked"
     DATABASE_READ_ONLY = "database-read-only"

@@ -4,17 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from zoneinfo import ZoneInfo
 
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
-from scheduler.domain.guards import SpendGuard
+from scheduler.domain.guards import SpendGuard, weekend_at
 from scheduler.domain.idleness import IdleRule, Retention
-from scheduler.domain.periods import PeriodLength
+from scheduler.domain.periods import PeriodLength, to_datetime
 from scheduler.domain.retries import RetryRule
 from scheduler.domain.units import (
     MS_PER_DAY,
     CohortName,
     GpuClassName,
+    Instant,
     PerMille,
     PoolName,
     PriorityClassName,
@@ -62,6 +64,28 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class OffPeak:
+    """Hours of the day, from … until, on the wall clock (None: none), whole weekends, and the share of a GPU class
+    that must be free at any other time (None: then it waits)."""
+
+    from_hour: int | None = None
+    until_hour: int | None = None
+    includes_weekends: bool = True
+    free: PerMille | None = None
+
+    def contains(self, now: Instant, time_zone: str) -> bool:
+        """Whether the calendar says off-peak. From 20 until 6 is the night."""
+        if self.includes_weekends and weekend_at(now, time_zone) is not None:
+            return True
+        if self.from_hour is None or self.until_hour is None:
+            return False
+        hour = to_datetime(now).astimezone(ZoneInfo(time_zone)).hour
+        if self.from_hour <= self.until_hour:
+            return self.from_hour <= hour < self.until_hour
+        return hour >= self.from_hour or hour < self.until_hour
+
+
+@dataclass(frozen=True, slots=True)
 class PriorityClass:
     """A priority class and the terms of running in it.
 
@@ -81,6 +105,8 @@ class PriorityClass:
     may_start_unfunded: bool = False
     grace_seconds_max: int = 300
     refund_cap_ms: int = 3_600_000
+    off_peak: OffPeak | None = None
+    """When its work may start; None: at any time."""
 
 
 @dataclass(frozen=True, slots=True)

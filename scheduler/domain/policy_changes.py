@@ -7,7 +7,7 @@ from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.guards import SpendGuard
 from scheduler.domain.idleness import IdleRule, IdleThresholds, Retention
-from scheduler.domain.policy import Cohort, Policy, Pool, PriorityClass, Project, Quota, Tier
+from scheduler.domain.policy import Cohort, OffPeak, Policy, Pool, PriorityClass, Project, Quota, Tier
 from scheduler.domain.retries import RetryRule
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
 from scheduler.domain.workloads import HoldMode
@@ -120,6 +120,18 @@ def _priority_class(item: PriorityClass) -> Terms:
         "may_start_unfunded": item.may_start_unfunded,
         "grace_max_seconds": item.grace_seconds_max,
         "refund_cap_minutes": item.refund_cap_ms // MS_PER_MINUTE,
+        **_off_peak(item.off_peak),
+    }
+
+
+def _off_peak(item: OffPeak | None) -> Terms:
+    if item is None:
+        return {"off_peak": "starts at any time"}
+    return {
+        "off_peak.from_hour": "none" if item.from_hour is None else item.from_hour,
+        "off_peak.until_hour": "none" if item.until_hour is None else item.until_hour,
+        "off_peak.weekends": item.includes_weekends,
+        "off_peak.free_per_mille": "no other time" if item.free is None else item.free,
     }
 
 

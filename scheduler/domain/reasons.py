@@ -29,6 +29,11 @@ class Reason(StrEnum):
     UNPLACEABLE = "Unplaceable"
     BACKOFF = "Backoff"
     BEGIN_TIME = "BeginTime"
+    DEPENDENCY = "Dependency"
+    DEPENDENCY_NEVER = "DependencyNeverSatisfied"
+    DEADLINE = "DeadLine"
+    ARRAY_LIMIT = "JobArrayTaskLimit"
+    OFF_PEAK = "OffPeak"
     LAUNCH_PAUSED = "LaunchPaused"
     PREEMPTION_PAUSED = "PreemptionPaused"
     STOP_RATE = "StopRate"
@@ -111,6 +116,24 @@ TEXTS: dict[Reason, ReasonText] = {
     ),
     Reason.BACKOFF: ReasonText("Waiting {seconds} s after a launch that did not work: {cause}."),
     Reason.BEGIN_TIME: ReasonText("Waiting for its begin time, {at}."),
+    Reason.DEPENDENCY: ReasonText(
+        "Waiting for {after} to complete.", "It is called off where one of them fails or is cancelled."
+    ),
+    Reason.DEPENDENCY_NEVER: ReasonText(
+        "Called off: {after}, which it was to follow, has not completed.", "Submit it again after what it follows."
+    ),
+    Reason.DEADLINE: ReasonText(
+        "Given up: started now it could not use its time limit before {by}.",
+        "Submit it with a later deadline or a shorter time limit.",
+    ),
+    Reason.ARRAY_LIMIT: ReasonText(
+        "Waiting: {used} of the {limit} indexes of its array that may run at once are running.",
+        "It starts when another index ends.",
+    ),
+    Reason.OFF_PEAK: ReasonText(
+        "Waiting: {priority_class} starts {when}; {free_percent} % of {gpu_class} are free.",
+        "Another priority class starts sooner, at its own price.",
+    ),
     Reason.LAUNCH_PAUSED: ReasonText("Launching is paused by {by}: {why}.", "Ask the operator when it is resumed."),
     Reason.PREEMPTION_PAUSED: ReasonText(
         "Waiting: it could preempt {victims} workload(s), but preemption is paused by {by}: {why}."

@@ -100,13 +100,23 @@ def require_transition(workload: WorkloadId, current: WorkloadState, to: Workloa
 
 
 @dataclass(frozen=True, slots=True)
+class ArrayPlace:
+    """One of `count` indexes, from 0, of which at most `at_once` run (None: no limit)."""
+
+    index: int
+    count: int
+    at_once: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadSpec:
     """What was asked for: pods × GPUs per pod of one of the GPU classes, in order of preference.
 
     `project` None means personal work. `uses_compensation` is the owner's word that project work may be paid by
     their compensation. `time_limit_ms` is per attempt. `grace_seconds` is what a checkpoint needs after SIGTERM.
     `nodes_with` narrows the nodes by labels, as a Job's own nodeSelector does. `runtime_max_ms` bounds the running
-    time of all attempts together.
+    time of all attempts together. `after` are workloads that must have completed first: those that have are taken out.
+    What could no longer end before `finish_by` is given up. `array` is its place among the indexes of an array.
     """
 
     name: str
@@ -123,6 +133,9 @@ class WorkloadSpec:
     uses_compensation: bool = False
     nodes_with: tuple[tuple[str, str], ...] = ()
     runtime_max_ms: int | None = None
+    after: tuple[WorkloadId, ...] = ()
+    finish_by: Instant | None = None
+    array: ArrayPlace | None = None
 
     def runtime_limit(self, of_all_ms: int | None) -> int | None:
         """How long all attempts together may run: the tighter of its own word and the limit of all jobs."""
@@ -132,6 +145,11 @@ class WorkloadSpec:
 
     activity: Activity | None = None
     attested_use: AttestedUse | None = None
+
+    @property
+    def latest_start(self) -> Instant | None:
+        """The last instant at which it could start and use its time limit before `finish_by`."""
+        return Instant(self.finish_by - self.time_limit_ms) if self.finish_by is not None else None
 
     @property
     def gpus(self) -> int:

@@ -13,7 +13,7 @@ from scheduler.domain.people import Caller
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.records import AuditEvent, PodRun, RecordedVerdict
 from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, HoldId, Instant, PodUid, WorkloadId
-from scheduler.domain.workloads import Attempt, Workload, require_transition
+from scheduler.domain.workloads import Attempt, Workload, WorkloadState, require_transition
 from scheduler.ledger.corrections import into_open_period
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.journal import AccountKind, Transaction
@@ -202,6 +202,7 @@ class Batch:
     def save(self) -> None:
         """Write everything, in the order that the foreign keys want. A workload that another process changed
         meanwhile is a Conflict (`stale`): the transaction is rolled back and its cause looked at anew."""
+        self._follow()
         books = self.books
         for allowance in self._allowances:
             books.allowances.add(allowance)
@@ -229,6 +230,22 @@ class Batch:
             books.control.add_events(self._events)
         touched = self._touched_allowances()
         self._balances = books.allowances.balances(ids=touched) if touched else []
+
+    def _follow(self) -> None:
+        """What follows a workload that is over may start now, or is called off where that has not completed."""
+        over = [workload for workload in self._changed.values() if workload.state.is_final]
+        for leader in over:  # grows as followers are called off, whose own followers are then
+            for workload_id in self.world.conditions.followers(leader.id):
+                follower = self.workload(workload_id)
+                if follower is None or follower.state is not WorkloadState.QUEUED:
+                    continue
+                if leader.state is WorkloadState.COMPLETED:
+                    left = tuple(each for each in follower.spec.after if each != leader.id)
+                    self.change_workload(follower, spec=replace(follower.spec, after=left))
+                else:
+                    reason = Reason.DEPENDENCY_NEVER
+                    self.say(workload_id, reason, {"after": leader.id})
+                    over.append(self.change_workload(follower, state=WorkloadState.CANCELLED, state_reason=reason))
 
     def publish(self) -> None:
         """Put what was committed into the world."""

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from scheduler.domain.access import TokenRecord
-from scheduler.domain.allowances import Allowance, AllowanceSource, holders_for
+from scheduler.domain.allowances import Allowance, AllowanceSource
 from scheduler.domain.brakes import Brake, Pause
-from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, NotFound, NotPermitted, Refusal, RefusalCode
+from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, Refusal, RefusalCode
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
-from scheduler.domain.records import CommandRecord, PolicyVersion, Sandbox
+from scheduler.domain.records import CommandRecord, PolicyVersion
 from scheduler.domain.units import AllowanceId, CommandId, EngineerId, Instant, JobUid, WorkloadId
 from scheduler.domain.workloads import (
     Attempt,
@@ -29,7 +29,8 @@ from scheduler.lifecycle.extend import extend_attempt
 from scheduler.lifecycle.governing import put_policy
 from scheduler.lifecycle.grant import Award, award
 from scheduler.lifecycle.record import drop_reservation, stop_attempt
-from scheduler.lifecycle.submit import judge, new_workload, with_defaults
+from scheduler.lifecycle.submit import new_workload, with_defaults
+from scheduler.lifecycle.submitting import AS_IT_IS, SubmissionTerms, indexes_of, judge_for, queue_all
 from scheduler.lifecycle.together import Together
 from scheduler.lifecycle.world import World
 from scheduler.ports import Ids, Store
@@ -74,26 +75,17 @@ class Commands:
         command: Command | None = None,
         owner: EngineerId | None = None,
         request_id: str = "",
+        terms: SubmissionTerms = AS_IT_IS,
     ) -> Workload:
-        """Queue a workload. An operator may submit for somebody else. Submissions of one moment share a commit."""
+        """Queue a workload, or the indexes of an array: then the first is returned. An operator may submit for somebody
+        else. Submissions of one moment share a commit."""
         engineer = self._owner_for(caller, owner)
 
         def queue(batch: Batch) -> Workload:
             earlier = _earlier_answer(batch, caller, command)
             if earlier is not None:
                 return self._known(batch, WorkloadId(earlier))
-            policy = self._world.require_policy()
-            filled = with_defaults(spec, policy)
-            self._judge(filled, engineer, policy, now)
-            self._require_room(batch, engineer, policy)
-            workload = new_workload(
-                filled, engineer, workload_id=WorkloadId(self._ids.new("w")), namespace=self._namespace, now=now
-            )
-            batch.add_workload(workload)
-            if filled.kind is WorkloadKind.SANDBOX:
-                key = self._ids.new("key")
-                batch.books.control.put_sandbox(Sandbox(workload.id, engineer.id, key))
-                self._world.keys[workload.id] = key
+            workload = queue_all(batch, self._ids, self._namespace, engineer, spec, terms)
             _answer(batch, caller, command, workload.id)
             batch.audit(caller, "submit", workload.id, request_id=request_id)
             return workload
@@ -107,7 +99,7 @@ class Commands:
             policy = self._world.require_policy()
             spec = with_defaults(candidate.spec, policy)
             try:
-                self._judge(spec, candidate.author, policy, batch.now)
+                judge_for(self._world, spec, candidate.author, batch.now)
             except Refusal as refusal:
                 refused[candidate.job.uid] = refusal
                 continue
@@ -130,14 +122,18 @@ class Commands:
         batch.audit(caller, "take in", workload.id, after=f"{job.namespace}/{job.name}")
 
     def cancel(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> Workload:
-        """End it for good. What runs is given its grace; its GPUs are charged until its pods have ended."""
+        """End it for good, or what is left of an array by the array's id. What runs is given its grace; its GPUs are
+        charged until its pods have ended."""
         with self._changing(now) as batch:
-            workload = self._own(batch, caller, workload_id)
-            if workload.state.is_final:
-                return workload
-            self._end(batch, caller, workload, Reason.CANCELLED)
-            batch.audit(caller, "cancel", workload.id, request_id=request_id)
-            return self._known(batch, workload.id)
+            first = None
+            for each in indexes_of(self._world, workload_id) or [workload_id]:
+                workload = self._own(batch, caller, each)
+                if not workload.state.is_final:
+                    self._end(batch, caller, workload, Reason.CANCELLED)
+                    batch.audit(caller, "cancel", workload.id, request_id=request_id)
+                first = first or self._known(batch, workload.id)
+            assert first is not None, "one at least was looked at"
+            return first
 
     def stop(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> Workload:
         """Stop a sandbox so that it can be resumed: its home stays."""
@@ -295,33 +291,6 @@ class Commands:
                 remedy="an operator adds people with `allot people apply FILE`",
             )
         return engineer
-
-    def _judge(self, spec: WorkloadSpec, owner: Engineer, policy: Policy, now: Instant) -> None:
-        holders = holders_for(owner.id, owner.team, spec.project)
-        held = (self._world.balances_of.get(holder, {}) for holder in holders)
-        balances = [balance for balances in held for balance in list(balances.values())]
-        nodes = list(self._world.nodes.values())
-        try:
-            judge(spec, owner, policy, nodes, balances, now)
-        except Exhausted as refusal:
-            if refusal.code is not RefusalCode.ALLOWANCE_SHORT:
-                raise
-            with self._store.reading() as books:  # they keep what the world forgets once it has expired
-                balances = books.allowances.balances(holders=holders)
-            judge(spec, owner, policy, nodes, balances, now)
-
-    def _require_room(self, batch: Batch, owner: Engineer, policy: Policy) -> None:
-        most = policy.limits.queued_per_engineer
-        if len(self._world.workloads) + batch.added_by(owner.id) < most:
-            return  # all that are known are fewer: the owner's need not be counted
-        queued = batch.books.workloads.count(owner=owner.id, states=[WorkloadState.QUEUED])
-        if queued + batch.added_by(owner.id) >= most:
-            raise Exhausted(
-                f"you have {most} workloads queued",
-                code=RefusalCode.QUEUE_FULL,
-                expected=f"at most {most}",
-                remedy="wait for some to start, or cancel some",
-            )
 
     def _known(self, batch: Batch, workload_id: WorkloadId) -> Workload:
         workload = batch.workload(workload_id) or batch.books.workloads.get(workload_id)

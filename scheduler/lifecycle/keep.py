@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from scheduler.domain.allowances import AllowanceBalance, holders_for
 from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.funding import Shortfall, fund, payers
+from scheduler.domain.periods import iso
 from scheduler.domain.policy import AtExhaustion, Policy, PriorityClass
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
@@ -14,13 +15,14 @@ from scheduler.domain.units import (
     AllowanceId,
     HoldId,
     Instant,
+    WorkloadId,
     standard_needed,
     standard_total,
 )
-from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
+from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadState
 from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.batch import Batch
-from scheduler.lifecycle.record import stop_attempt
+from scheduler.lifecycle.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.settle import charge_until, charged_until, gpu_ms_of
 from scheduler.lifecycle.world import World
 
@@ -54,7 +56,20 @@ def enforce_limits(batch: Batch) -> list[Attempt]:
             cause = _why_not_started(batch.world, attempt)
             stop_attempt(batch, attempt, Reason.START_TIMEOUT, {"minutes": minutes, "cause": cause})
             stopped.append(attempt)
+    for workload_id in batch.world.conditions.overdue(batch.now):
+        _give_up(batch, workload_id)
     return stopped
+
+
+def _give_up(batch: Batch, workload_id: WorkloadId) -> None:
+    """It could not end before its deadline any more."""
+    workload = batch.workload(workload_id)
+    if workload is None or workload.state is not WorkloadState.QUEUED or workload.spec.finish_by is None:
+        return
+    if workload.id in batch.world.reservations:
+        drop_reservation(batch, workload.id)
+    batch.change_workload(workload, state=WorkloadState.FAILED, state_reason=Reason.DEADLINE)
+    batch.say(workload.id, Reason.DEADLINE, {"by": iso(workload.spec.finish_by)})
 
 
 def limits_are_due(world: World, now: Instant) -> bool:
@@ -62,6 +77,8 @@ def limits_are_due(world: World, now: Instant) -> bool:
     policy = world.policy
     if policy is None:
         return False
+    if world.conditions.overdue(now):
+        return True
     return any(
         (a.state is AttemptState.RUNNING and a.started_at is not None and now - a.started_at >= a.time_limit_ms)
         or (a.state is AttemptState.LAUNCHING and _start_is_overdue(world, a, policy, now))

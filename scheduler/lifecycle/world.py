@@ -32,6 +32,7 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.finance.price_book import PriceBook
+from scheduler.lifecycle.conditions import Conditions
 from scheduler.lifecycle.observed_only import ObservedOnly
 from scheduler.lifecycle.past_use import PastUse
 from scheduler.lifecycle.pending import Pending
@@ -77,6 +78,7 @@ class World:
     balances_of: dict[Holder, dict[AllowanceId, AllowanceBalance]] = field(default_factory=dict)
     """The same, by who holds them."""
     reservations: dict[WorkloadId, Reservation] = field(default_factory=dict)
+    conditions: Conditions = field(default_factory=Conditions)
     past_use: PastUse = field(default_factory=PastUse)
     pauses: tuple[Pause, ...] = ()
     stops: tuple[Stop, ...] = ()
@@ -183,6 +185,7 @@ class World:
                 if known is not None and known.job_uid not in {None, workload.job_uid}:
                     self.workload_of_job.pop(known.job_uid, None)
                 self._note_launched(workload, known)
+                self.conditions.note(workload)
                 self._pending.queued[workload.id] = workload if workload.state is WorkloadState.QUEUED else None
                 if known is not None and known.job_uid is not None and known.job_uid != workload.job_uid:
                     self.workload_of_job.pop(known.job_uid, None)  # a retry has a Job of its own

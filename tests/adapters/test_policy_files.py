@@ -19,6 +19,7 @@ from scheduler.domain.policy import (
     Cohort,
     FairShare,
     Limits,
+    OffPeak,
     Order,
     Policy,
     Pool,
@@ -70,6 +71,7 @@ priority_classes:
     may_start_unfunded: true
     grace_max_seconds: 45
     refund_cap_minutes: 90
+    off_peak: {from_hour: 20, until_hour: 6, weekends: false, free_per_mille: 300}
 tiers:
   senior:
     allowance_gpu_hours: 400
@@ -180,6 +182,7 @@ URGENT_TERMS = PriorityClass(
     may_start_unfunded=True,
     grace_seconds_max=45,
     refund_cap_ms=90 * 60_000,
+    off_peak=OffPeak(20, 6, False, PerMille(300)),
 )
 SENIOR = Tier(
     name=TierName("senior"),

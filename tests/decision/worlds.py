@@ -18,6 +18,7 @@ from scheduler.domain.policy import (
     Cohort,
     FairShare,
     Limits,
+    OffPeak,
     Order,
     Policy,
     Pool,
@@ -41,9 +42,10 @@ from scheduler.domain.units import (
     ProjectName,
     StandardGpuMs,
     TeamName,
+    WorkloadId,
 )
 from scheduler.domain.usage import DecayedUse
-from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
+from scheduler.domain.workloads import ArrayPlace, Attempt, AttemptState, HoldMode, Workload
 from tests.decision.builders import A100, H100, NOW, attempt, balance, node, workload
 
 OWNERS = ("ada", "bob", "cyd")
@@ -68,6 +70,7 @@ def policies(draw: st.DrawFn) -> Policy:
             minimum_runtime_ms=draw(mostly(0, 600_000)),
             is_preemptible=draw(mostly(True, False)),
             may_start_unfunded=draw(mostly(True, False)),
+            off_peak=draw(mostly(None, None, OffPeak(free=PerMille(500)), OffPeak(20, 6), OffPeak(11, 12))),
         )
         for name, value in (("urgent", 3), ("standard", 2), ("spare", 1))
     ]
@@ -155,7 +158,18 @@ def workloads(draw: st.DrawFn, name: str) -> Workload:
         state_reason=draw(st.sampled_from([Reason.SUBMITTED, Reason.START_TIMEOUT])),
     )
     priority = draw(st.sampled_from(["urgent", "standard", "standard", "spare"]))
-    return replace(made, spec=replace(made.spec, priority_class=PriorityClassName(priority)))
+    spec = replace(
+        made.spec,
+        priority_class=PriorityClassName(priority),
+        after=draw(mostly((), (), (WorkloadId("w0"),))),
+        finish_by=draw(mostly(None, None, Instant(NOW + 2 * MS_PER_HOUR + 30_000), Instant(NOW + MS_PER_HOUR - 1))),
+    )
+    if draw(mostly(False, True)):
+        place = ArrayPlace(int(name[1:] or 0), 9, draw(st.sampled_from([None, 1, 2]))) if name[1:].isdigit() else None
+        return replace(
+            made, spec=replace(spec, array=place), id=WorkloadId(f"sweep-i{name[1:]}") if place else made.id
+        )
+    return replace(made, spec=spec)
 
 
 @st.composite
@@ -165,7 +179,7 @@ def attempts_on(draw: st.DrawFn, name: str, known: list[Node]) -> Attempt | None
     pods = draw(mostly(1, 2))
     team = draw(st.sampled_from(TEAMS))
     made = attempt(
-        name,
+        draw(mostly(name, f"sweep-i5{name[1:]}")),
         {first.name: pods},
         owner=draw(st.sampled_from(OWNERS)),
         team=team,

@@ -120,6 +120,11 @@ def _pod_spec(workload: Workload, gpu_class: GpuClass, shape: SandboxShape) -> R
         "securityContext": {"allowPrivilegeEscalation": False},
         "env": [{"name": "ALLOT_WORKLOAD", "value": workload.id}],
     }
+    if spec.array is not None:
+        container["env"] += [
+            {"name": "ALLOT_ARRAY_INDEX", "value": str(spec.array.index)},
+            {"name": "ALLOT_ARRAY_COUNT", "value": str(spec.array.count)},
+        ]
     if spec.command:
         container["command"] = list(spec.command)
     pod_spec: RawObject = {

@@ -1,9 +1,10 @@
 """The keys of a policy file that bound how fast hours are used."""
 
-from scheduler.adapters.policy_files.kinds import Choice, Whole
+from scheduler.adapters.policy_files.kinds import Choice, Flag, Whole
 from scheduler.adapters.policy_files.sections import Field, Record, Section
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
-from scheduler.domain.units import MS_PER_HOUR
+from scheduler.domain.policy import OffPeak
+from scheduler.domain.units import MS_PER_HOUR, PerMille
 
 _GPU_HOURS = Whole(1, 1_000_000_000, "standard GPU-hours")
 
@@ -16,6 +17,34 @@ SPEND_GUARD = Section(
     "How much may be used per hour, day or weekend, beside the allowance.",
     (OF, WINDOW, SOFT, HARD),
 )
+
+
+# priority_classes.NAME.off_peak
+_HOUR = Whole(0, 23, "o'clock")
+FROM_HOUR = Field("from_hour", _HOUR, "its work may start from this hour on, in `time_zone`", absent="no hours")
+UNTIL_HOUR = Field("until_hour", _HOUR, "… until this one; from 20 until 6 is the night", absent="no hours")
+WEEKENDS = Field("weekends", Flag(), "and on Saturdays and Sundays", default=True)
+FREE = Field(
+    "free_per_mille",
+    Whole(1, 1000, "per mille"),
+    "and at any time while this share of a GPU class is free",
+    absent="at no other time",
+)
+OFF_PEAK = Section(
+    "priority_classes.NAME.off_peak",
+    "When work of an off-peak class may start.",
+    (FROM_HOUR, UNTIL_HOUR, WEEKENDS, FREE),
+)
+
+
+def off_peak(record: Record) -> OffPeak:
+    free = record.find(FREE)
+    return OffPeak(
+        record.find(FROM_HOUR),
+        record.find(UNTIL_HOUR),
+        record.value(WEEKENDS),
+        None if free is None else PerMille(free),
+    )
 
 
 def spend_guard(name: str, record: Record) -> SpendGuard:

@@ -5,7 +5,7 @@ Amounts are in the units that people use, named last in the key; `policy_reader`
 
 from enum import StrEnum
 
-from scheduler.adapters.policy_files.guard_keys import SPEND_GUARD
+from scheduler.adapters.policy_files.guard_keys import OFF_PEAK, SPEND_GUARD
 from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, RETENTION, THRESHOLDS
 from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, Name, Text, Whole
 from scheduler.adapters.policy_files.order_keys import AGEING, FAIR_SHARE, ORDER
@@ -75,6 +75,7 @@ GRACE_MAX = Field(
 REFUND_CAP = Field(
     "refund_cap_minutes", Whole(0, _MINUTES_MAX, "minutes"), "most lost work that is refunded, per GPU", default=60
 )
+STARTS = Field("off_peak", OFF_PEAK, "when its work may start", absent="at any time")
 PRIORITY_CLASS = Section(
     "priority_classes.NAME",
     "A priority class and the terms of running in it.",
@@ -89,6 +90,7 @@ PRIORITY_CLASS = Section(
         MAY_START_UNFUNDED,
         GRACE_MAX,
         REFUND_CAP,
+        STARTS,
     ),
 )
 
@@ -341,6 +343,7 @@ SECTIONS: tuple[Section, ...] = (
     POLICY,
     GPU_CLASS,
     PRIORITY_CLASS,
+    OFF_PEAK,
     TIER,
     POOL,
     QUOTA,

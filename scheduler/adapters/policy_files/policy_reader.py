@@ -5,7 +5,7 @@ import hashlib
 from scheduler.adapters.policy_files import order_keys
 from scheduler.adapters.policy_files import policy_keys as keys
 from scheduler.adapters.policy_files.document import parse
-from scheduler.adapters.policy_files.guard_keys import spend_guard
+from scheduler.adapters.policy_files.guard_keys import off_peak, spend_guard
 from scheduler.adapters.policy_files.idle_keys import idle_rule, retention
 from scheduler.adapters.policy_files.kinds import Reading
 from scheduler.adapters.policy_files.policy_rules import check_rules
@@ -115,6 +115,7 @@ def _gpu_class(name: str, record: Record) -> GpuClass:
 
 
 def _priority_class(name: str, record: Record) -> PriorityClass:
+    starts = record.find(keys.STARTS)
     return PriorityClass(
         name=PriorityClassName(name),
         value=record.value(keys.VALUE),
@@ -127,6 +128,7 @@ def _priority_class(name: str, record: Record) -> PriorityClass:
         may_start_unfunded=record.value(keys.MAY_START_UNFUNDED),
         grace_seconds_max=record.value(keys.GRACE_MAX),
         refund_cap_ms=record.value(keys.REFUND_CAP) * MS_PER_MINUTE,
+        off_peak=None if starts is None else off_peak(starts),
     )
 
 

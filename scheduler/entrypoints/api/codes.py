@@ -194,6 +194,12 @@ CODES: dict[RefusalCode, CodeText] = {
         "The same key came before with another body; the first answer stands.",
         "Use a new key for a new request.",
     ),
+    _C.CONFIRMATION_NEEDED: CodeText(
+        409,
+        "It would empty what pays for it over a weekend",
+        "The policy lets a submission use up no more than a share of what is left over a weekend, unless it is confirmed.",
+        "Look whether that is meant, and submit it again with --yes (`confirmed`).",
+    ),
     _C.STALE: CodeText(
         409,
         "It changed meanwhile",

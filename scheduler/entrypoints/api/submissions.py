@@ -6,10 +6,23 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from scheduler.domain.arrays import COUNT_MAX
 from scheduler.domain.cluster import PodRequest
-from scheduler.domain.units import GpuClassName, PriorityClassName, ProjectName
+from scheduler.domain.units import GpuClassName, PriorityClassName, ProjectName, WorkloadId
 from scheduler.domain.workloads import Activity, AttestedUse, WorkloadKind, WorkloadSpec
-from scheduler.entrypoints.api.fields import PERSONAL, Argument, Body, Count, DurationMs, Label, Name, Text
+from scheduler.entrypoints.api.fields import (
+    PERSONAL,
+    Argument,
+    Body,
+    Count,
+    DurationMs,
+    Label,
+    Moment,
+    Name,
+    Text,
+    instant_of,
+)
+from scheduler.lifecycle.submitting import AS_IT_IS, SubmissionTerms
 
 
 class Submission(Body):
@@ -41,6 +54,10 @@ class Submission(Body):
     def spec(self) -> WorkloadSpec:
         """The workload that is asked for."""
 
+    def terms(self) -> SubmissionTerms:
+        """What goes with it beside what is to run."""
+        return AS_IT_IS
+
     def _spec(self, kind: WorkloadKind, pods: int, gpus_per_pod: int) -> WorkloadSpec:
         return WorkloadSpec(
             name=self.name,
@@ -59,6 +76,13 @@ class Submission(Body):
             activity=self.activity,
             attested_use=self.attested_use,
         )
+
+
+class ArraySubmission(Body):
+    """One job, many indexes: each pod finds its own in ALLOT_ARRAY_INDEX."""
+
+    count: Annotated[int, Field(ge=1, le=COUNT_MAX)]
+    at_once: Annotated[int | None, Field(ge=1, le=COUNT_MAX, description="How many run at once.")] = None
 
 
 class JobSubmission(Submission):
@@ -88,9 +112,32 @@ class JobSubmission(Submission):
         None
     )
 
+    begin_at: Annotated[Moment | None, Field(description="Not to start before.")] = None
+    finish_by: Annotated[
+        Moment | None, Field(description="Given up once it could not use its time limit before then.")
+    ] = None
+    after: Annotated[
+        list[Name] | None, Field(max_length=100, description="Ids of workloads that must have completed first.")
+    ] = None
+    array: Annotated[ArraySubmission | None, Field(description="As many workloads; the first is answered.")] = None
+    confirmed: Annotated[bool, Field(description="Not to be asked about a weekend.")] = False
+
+    def terms(self) -> SubmissionTerms:
+        return SubmissionTerms(
+            begin_at=instant_of(self.begin_at),
+            array_count=self.array.count if self.array is not None else None,
+            at_once=self.array.at_once if self.array is not None else None,
+            is_confirmed=self.confirmed,
+        )
+
     def spec(self) -> WorkloadSpec:
         made = self._spec(WorkloadKind.JOB, self.pods, self.gpus_per_pod)
-        return replace(made, runtime_max_ms=self.runtime_max_ms)
+        return replace(
+            made,
+            runtime_max_ms=self.runtime_max_ms,
+            finish_by=instant_of(self.finish_by),
+            after=tuple(map(WorkloadId, self.after or ())),
+        )
 
 
 class SandboxSubmission(Submission):

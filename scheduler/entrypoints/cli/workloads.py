@@ -43,6 +43,13 @@ def submit(
     cpu: Annotated[int, typer.Option(help="CPU cores per pod.")] = 1,
     memory: Annotated[int, typer.Option(help="Memory per pod in GiB.")] = 1,
     grace: Annotated[str, typer.Option(help="What a checkpoint needs after SIGTERM.")] = "30s",
+    array: Annotated[
+        str | None, typer.Option(help="Indexes of an array, and how many at once: 100 or 100%8.")
+    ] = None,
+    after: Annotated[str | None, typer.Option(help="Ids of workloads to follow, with commas between.")] = None,
+    begin: Annotated[str | None, typer.Option(help="Not to start before: 2026-11-21T20:00:00+01:00.")] = None,
+    finish_by: Annotated[str | None, typer.Option(help="Given up once it could not end before then.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask about a weekend.")] = False,
     max_runtime: Annotated[str | None, typer.Option(help="Of all attempts together: 24h.")] = None,
     use_compensation: Annotated[bool, typer.Option(help="Compensation may pay for this project's work.")] = False,
     activity: Annotated[Activity | None, typer.Option(help="What the compute is for; tax asks.")] = None,
@@ -73,6 +80,11 @@ def submit(
         "activity": activity,
         "attested_use": attest,
         "owner": owner,
+        "begin_at": begin,
+        "finish_by": finish_by,
+        "after": classes_of(after) if after else None,
+        "array": array_asked(array) if array else None,
+        "confirmed": yes,
     }
     with connect() as api:
         workload = api.post("/v1/workloads", body, key or new_key())
@@ -156,6 +168,14 @@ def extend(
             print_json(found)
         else:
             show_workload(found, api)
+
+
+def array_asked(text: str) -> dict[str, Any]:
+    """`100%8`, as Slurm writes it: a hundred indexes, eight at once."""
+    count, _, at_once = text.partition("%")
+    if not count.isdigit() or (at_once and not at_once.isdigit()):
+        raise typer.BadParameter("expected a number of indexes such as 100, or 100%8", param_hint="--array")
+    return {"count": int(count), "at_once": int(at_once) if at_once else None}
 
 
 def classes_of(text: str) -> list[str]:

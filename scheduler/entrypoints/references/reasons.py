@@ -20,13 +20,15 @@ left. A verdict is kept when its code changes, with the evidence of that moment.
 
 EVIDENCE = {
     "action": "what will be done: `suspended` or `ended`",
+    "after": "ids of workloads",
     "ahead": "the id of the workload that is first among those that wait for the same GPUs",
     "at": "an instant, RFC 3339 in UTC",
     "available_hours": "standard GPU-hours that the allowances which may pay have together, cut to one decimal",
-    "by": "who did it: the subject of a person or a program",
+    "by": "who did it: the subject of a person or a program; of a deadline, when it is",
     "cause": "what went wrong, in the words of whoever refused or failed",
     "comparison": "what decided between the two, such as `standard over off-peak`",
     "exit_code": "the first exit code that is not 0; 0 where none is known",
+    "free_percent": "share of the class that is free",
     "free": "GPUs of the class that are free on nodes where it could go",
     "gpu_class": "the GPU class, by its name in the policy",
     "gpus": "GPUs",
@@ -47,6 +49,7 @@ EVIDENCE = {
     "preemptor": "the name of the workload that took its GPUs",
     "preemptor_class": "that one's priority class",
     "preemptor_id": "that one's id",
+    "priority_class": "its priority class",
     "refund_cap_minutes": "most lost work that is refunded, per GPU",
     "rule": "the rule that applied: of idleness the policy's, by its name; of preemption `unfunded`, `withinPool`, "
     "`reclaimWithinCohort` or `borrowWithinCohort`",
@@ -59,6 +62,7 @@ EVIDENCE = {
     "victims": "attempts",
     "warning": "which of the two warnings it is",
     "window": "`hour`, `day` or `weekend`",
+    "when": "the hours at which it may start, and the share that must be free at others",
     "why": "what the operator wrote when pausing",
 }
 """What each key of evidence means."""

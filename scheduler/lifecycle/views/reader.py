@@ -13,7 +13,8 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.records import AuditEvent, PolicyVersion
 from scheduler.domain.units import MS_PER_DAY, EngineerId, Instant, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec, WorkloadState
-from scheduler.lifecycle.submit import judge, with_defaults
+from scheduler.lifecycle.submit import with_defaults
+from scheduler.lifecycle.submitting import judge_for
 from scheduler.lifecycle.views.agents import AgentView, agent_views
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
 from scheduler.lifecycle.views.cluster import cluster_view
@@ -81,9 +82,7 @@ class Views:
         policy = self._world.require_policy()
         # What runs in it is not what is asked: a quote needs no image.
         filled = with_defaults(replace(spec, image=spec.image or policy.images[0]), policy)
-        holders = set(holders_for(engineer.id, engineer.team, filled.project))
-        balances = [b for b in list(self._world.balances.values()) if b.allowance.holder in holders]
-        judge(filled, engineer, policy, list(self._world.nodes.values()), balances, now)
+        judge_for(self._world, filled, engineer, now)
         return quote_view(self._world, self.state, engineer, filled, now)
 
     def submitted(self, caller: Caller, workload: Workload, now: Instant) -> WorkloadView:

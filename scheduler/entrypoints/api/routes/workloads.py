@@ -41,6 +41,7 @@ class Extension(Body):
         RefusalCode.ALLOWANCE_SHORT,
         RefusalCode.IDEMPOTENCY_CONFLICT,
         RefusalCode.QUEUE_FULL,
+        RefusalCode.CONFIRMATION_NEEDED,
         status=201,
     ),
 )
@@ -112,6 +113,7 @@ def submitted(asked: Asked, body: Submission, key: str | None) -> Response:
         command=asked.command(key, body),
         owner=asked.engineer(body.owner),
         request_id=asked.request_id,
+        terms=body.terms(),
     )
     return answers.one(asked.service.views.submitted(asked.caller, workload, asked.now), status=201)
 

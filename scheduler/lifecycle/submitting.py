@@ -1,0 +1,92 @@
+"""Submitting: a submission, or all indexes of an array, judged and queued together."""
+
+from dataclasses import dataclass, replace
+
+from scheduler.domain.allowances import AllowanceBalance, holders_for
+from scheduler.domain.arrays import array_of, index_id
+from scheduler.domain.errors import Exhausted, RefusalCode
+from scheduler.domain.people import Engineer
+from scheduler.domain.policy import Policy
+from scheduler.domain.records import Sandbox
+from scheduler.domain.units import Instant, WorkloadId
+from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec, WorkloadState
+from scheduler.lifecycle.batch import Batch
+from scheduler.lifecycle.confirming import require_confirmation
+from scheduler.lifecycle.following import indexes, with_conditions
+from scheduler.lifecycle.submit import judge, new_workload, with_defaults
+from scheduler.lifecycle.world import World
+from scheduler.ports import Ids
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionTerms:
+    """What goes with a submission beside what is to run: not before when; as how many indexes of an array, how many of
+    them at once; and whether its owner has confirmed what would otherwise be asked about."""
+
+    begin_at: Instant | None = None
+    array_count: int | None = None
+    at_once: int | None = None
+    is_confirmed: bool = False
+
+
+AS_IT_IS = SubmissionTerms()
+
+
+def queue_all(
+    batch: Batch, ids: Ids, namespace: str, owner: Engineer, spec: WorkloadSpec, terms: SubmissionTerms
+) -> Workload:
+    """Judge it and queue it. Returns the workload, or the first of the array. Refuses before it changes anything."""
+    world = batch.world
+    policy = world.require_policy()
+    filled = with_defaults(spec, policy)
+    judge_for(world, filled, owner, batch.now)
+    filled = with_conditions(batch, filled, owner)
+    specs = [filled] if terms.array_count is None else indexes(filled, terms.array_count, terms.at_once)
+    if not terms.is_confirmed:
+        require_confirmation(filled, len(specs), policy, _balances(world, filled, owner), batch.now)
+    _require_room(batch, owner, policy, len(specs))
+    submission = WorkloadId(ids.new("w"))
+    queued = []
+    for number, each in enumerate(specs):
+        workload_id = submission if terms.array_count is None else index_id(submission, number)
+        made = new_workload(each, owner, workload_id=workload_id, namespace=namespace, now=batch.now)
+        queued.append(replace(made, not_before=terms.begin_at) if terms.begin_at is not None else made)
+        batch.add_workload(queued[-1])
+        if each.kind is WorkloadKind.SANDBOX:
+            key = ids.new("key")
+            batch.books.control.put_sandbox(Sandbox(workload_id, owner.id, key))
+            world.keys[workload_id] = key
+    return queued[0]
+
+
+def judge_for(world: World, spec: WorkloadSpec, owner: Engineer, now: Instant) -> None:
+    """Raise the Refusal that a person can act on, or return."""
+    judge(spec, owner, world.require_policy(), list(world.nodes.values()), _balances(world, spec, owner), now)
+
+
+def indexes_of(world: World, array: WorkloadId) -> list[WorkloadId]:
+    """Those of an array that are not over, in order; none where it is no array."""
+    found = [each for each in list(world.workloads.values()) if array_of(each.id) == array and each.spec.array]
+    found.sort(key=lambda each: each.spec.array.index if each.spec.array is not None else 0)
+    return [each.id for each in found]
+
+
+def _balances(world: World, spec: WorkloadSpec, owner: Engineer) -> list[AllowanceBalance]:
+    holders = set(holders_for(owner.id, owner.team, spec.project))
+    return [balance for balance in list(world.balances.values()) if balance.allowance.holder in holders]
+
+
+def _require_room(batch: Batch, owner: Engineer, policy: Policy, count: int) -> None:
+    most = policy.limits.queued_per_engineer
+    if len(batch.world.workloads) + batch.added_by(owner.id) + count <= most:
+        return  # all that are known are fewer: the owner's need not be counted
+    queued = batch.books.workloads.count(owner=owner.id, states=[WorkloadState.QUEUED])
+    if queued + batch.added_by(owner.id) + count > most:
+        raise Exhausted(
+            f"you have {queued} workloads queued"
+            if count == 1
+            else f"{queued} are queued, and these are {count} more",
+            code=RefusalCode.QUEUE_FULL,
+            expected=f"at most {most}",
+            remedy="cancel some, or wait until they have run",
+        )

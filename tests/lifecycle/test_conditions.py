@@ -1,0 +1,104 @@
+"""Arrays, work that follows other work, deadlines, and submissions that are asked about first."""
+
+from dataclasses import replace
+
+import pytest
+
+from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCode
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_HOUR, Instant, PerMille, WorkloadId
+from scheduler.domain.workloads import ArrayPlace, Workload, WorkloadState
+from scheduler.lifecycle.keep import enforce_limits, limits_are_due
+from scheduler.lifecycle.submitting import SubmissionTerms
+from tests.lifecycle.build import NOON, Company, job_spec, policy
+
+# NOON is a Friday.
+
+
+def submit(company: Company, terms: SubmissionTerms, **fields: object) -> Workload:
+    spec = replace(job_spec(), **fields)  # type: ignore[arg-type] # by name
+    return company.commands.submit(company.caller("ada"), spec, now=company.now, terms=terms)
+
+
+def test_an_array_is_as_many_workloads_and_is_cancelled_by_its_own_id(company: Company) -> None:
+    company.grant("ada", 10)
+    first = submit(company, SubmissionTerms(array_count=3, at_once=2))
+    array = WorkloadId(first.id.removesuffix("-i0"))
+
+    assert first.spec.array == ArrayPlace(0, 3, 2)
+    assert sorted(w.spec.name for w in company.world.workloads.values()) == ["train[0]", "train[1]", "train[2]"]
+    company.commands.cancel(company.caller("ada"), array, now=company.now)
+    assert {company.workload(WorkloadId(f"{array}-i{n}")).state for n in range(3)} == {WorkloadState.CANCELLED}
+
+
+def test_what_follows_starts_to_queue_when_its_leader_has_completed(company: Company) -> None:
+    company.grant("ada", 10)
+    leader = company.submit()
+    follower = company.submit(after=(leader.id,))
+    assert follower.spec.after == (leader.id,)
+    with company.changing() as batch:
+        batch.change_workload(leader, state=WorkloadState.COMPLETED, state_reason=Reason.COMPLETED)
+
+    assert company.workload(follower.id).spec.after == ()
+    assert company.submit(after=(leader.id,)).spec.after == ()
+
+
+def test_what_follows_something_cancelled_is_called_off_with_all_that_follows_it(company: Company) -> None:
+    company.grant("ada", 10)
+    leader = company.submit()
+    second = company.submit(after=(leader.id,))
+    third = company.submit(after=(second.id,))
+    company.commands.cancel(company.caller("ada"), leader.id, now=company.now)
+
+    for follower in (second, third):
+        known = company.workload(follower.id)
+        assert (known.state, known.state_reason) == (WorkloadState.CANCELLED, Reason.DEPENDENCY_NEVER)
+    with pytest.raises(Conflict):
+        company.submit(after=(leader.id,))
+
+
+def test_nobody_follows_what_is_not_theirs_to_see(company: Company) -> None:
+    company.grant("ada", 10)
+    with pytest.raises(NotFound):
+        company.submit(after=(WorkloadId("w-unknown"),))
+
+
+def test_what_can_no_longer_end_in_time_is_given_up(company: Company) -> None:
+    company.grant("ada", 10)
+    late = company.submit(finish_by=Instant(company.now + 3 * MS_PER_HOUR))
+    company.now = Instant(company.now + MS_PER_HOUR)
+    assert not limits_are_due(company.world, company.now)
+    company.now = Instant(company.now + 1)
+    assert limits_are_due(company.world, company.now)
+    with company.changing() as batch:
+        enforce_limits(batch)
+
+    known = company.workload(late.id)
+    assert (known.state, known.state_reason) == (WorkloadState.FAILED, Reason.DEADLINE)
+    assert not limits_are_due(company.world, company.now)
+    with pytest.raises(InvalidInput):
+        company.submit(finish_by=Instant(company.now + MS_PER_HOUR))
+
+
+def test_a_submission_may_ask_not_to_begin_before(company: Company) -> None:
+    company.grant("ada", 10)
+    begin = Instant(company.now + MS_PER_HOUR)
+    assert submit(company, SubmissionTerms(begin_at=begin)).not_before == begin
+
+
+def test_a_batch_that_would_empty_an_allowance_over_a_weekend_is_asked_about_first() -> None:
+    known = policy()
+    company = Company(replace(known, limits=replace(known.limits, confirm_weekend=PerMille(500))))
+    company.grant("ada", 100)
+    over_it = {"time_limit_ms": 14 * MS_PER_HOUR}  # from Friday noon into Saturday
+    small, large = SubmissionTerms(array_count=1), SubmissionTerms(array_count=3)
+
+    submit(company, small, **over_it)
+    with pytest.raises(Conflict) as refused:
+        submit(company, large, **over_it)
+    assert refused.value.code is RefusalCode.CONFIRMATION_NEEDED
+    assert len(company.world.workloads) == 1
+    submit(company, replace(large, is_confirmed=True), **over_it)
+    submit(company, large, time_limit_ms=11 * MS_PER_HOUR)
+    assert company.now == NOON
+    company.close()
