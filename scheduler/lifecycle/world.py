@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from scheduler.decision.snapshot import Changes, Reservation
+from scheduler.decision.timers import put
 from scheduler.domain.allowances import AllowanceBalance, Holder
 from scheduler.domain.brakes import STOP_RATE_WINDOW_MS, Pause, Stop
 from scheduler.domain.cluster import Node
@@ -41,9 +41,6 @@ from scheduler.metering.spells import Spell
 from scheduler.metering.use import Metered
 from scheduler.metering.windows import Window
 from scheduler.ports import Books
-
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 
 
 @dataclass(eq=False)
@@ -119,7 +116,7 @@ class World:
     observed: ObservedOnly | None = None
     """What would have been done, where this process only observes."""
     _relaunched: dict[JobUid, bool] = field(default_factory=dict)
-    """Jobs that joined or left `launched_jobs` since the cluster was last told."""
+    """Jobs that joined or left `launched_jobs` since the cluster was told."""
     _pending: Pending = field(default_factory=Pending)
 
     # --- reading -------------------------------------------------------------------------------------------------
@@ -156,7 +153,6 @@ class World:
             self.tick += 1
 
     def count_past_use(self, ended: Iterable[Attempt]) -> None:
-        """Count it anew, as the policy in force looks at it."""
         with self.lock:
             self.past_use.forget(self._pending)
             self.past_use.count(ended, self.require_policy(), self._pending)
@@ -171,7 +167,7 @@ class World:
     def put_node(self, name: NodeName, node: Node | None) -> None:
         with self.lock:
             if self.nodes.get(name) != node:
-                _put(self.nodes, name, node)
+                put(self.nodes, name, node)
                 self._pending.nodes[name] = node
                 self.tick += 1
 
@@ -212,11 +208,11 @@ class World:
                 if not attempt.is_live and attempt.id in self.attempts and self.policy is not None:
                     self.past_use.count([attempt], self.policy, self._pending)
                 live = attempt if attempt.is_live else None
-                _put(self.attempts, attempt.id, live)
+                put(self.attempts, attempt.id, live)
                 self._pending.attempts[attempt.id] = live
                 for node, pods in attempt.placement.pods_by_node:
                     here = self.attempts_on.setdefault(node, {})
-                    _put(here, attempt.id, pods * attempt.pod.gpus if live is not None else None)
+                    put(here, attempt.id, pods * attempt.pod.gpus if live is not None else None)
                 if live is not None:
                     self.attempt_of[attempt.workload_id] = attempt.id
                     self.attempts_made[attempt.workload_id] = attempt.number
@@ -258,7 +254,7 @@ class World:
     def put_reservations(self, changes: Mapping[WorkloadId, Reservation | None]) -> None:
         with self.lock:
             for workload_id, reservation in changes.items():
-                _put(self.reservations, workload_id, reservation)
+                put(self.reservations, workload_id, reservation)
                 self._pending.reservations[workload_id] = reservation
 
     def put_brakes(self, pauses: Sequence[Pause] | None = None, stops: Sequence[Stop] | None = None) -> None:
@@ -279,7 +275,7 @@ class World:
 
     def put_job(self, uid: JobUid, job: ObservedJob | None) -> None:
         with self.lock:
-            _put(self.jobs, uid, job)
+            put(self.jobs, uid, job)
             if job is None:
                 self.generations.pop(uid, None)
                 self.refused_jobs.pop(uid, None)
@@ -289,7 +285,7 @@ class World:
 
     def put_observed_pod(self, pod: ObservedPod) -> None:
         with self.lock:
-            _put(self.observed_pods, pod.uid, None if pod.is_gone else pod)
+            put(self.observed_pods, pod.uid, None if pod.is_gone else pod)
 
     def put_inventory(self, inventory: Inventory) -> None:
         with self.lock:
@@ -302,7 +298,7 @@ class World:
                 known = self.windows.get(window.gpu_uuid)
                 if known is None or known.end < window.end:
                     self.windows[window.gpu_uuid] = window
-                    _put(self.holders, window.gpu_uuid, item.attempt_id)
+                    put(self.holders, window.gpu_uuid, item.attempt_id)
                 if item.attempt_id in self.attempts:
                     spell = Spell(window.start, window.end, item.state, item.has_work)
                     self.unjudged.setdefault(item.attempt_id, []).append((window.gpu_uuid, spell))
@@ -310,7 +306,7 @@ class World:
 
     def note_rest(self, attempt_id: AttemptId, since: Instant | None) -> None:
         with self.lock:
-            _put(self.idle_since, attempt_id, since)
+            put(self.idle_since, attempt_id, since)
 
     def take_unjudged(self) -> dict[AttemptId, list[tuple[GpuUuid, Spell]]]:
         with self.lock:
@@ -393,10 +389,3 @@ class World:
                 sandbox = books.control.sandbox(workload.id)
                 if sandbox is not None:
                     self.keys[workload.id] = sandbox.key
-
-
-def _put(mapping: dict[_K, _V], key: _K, value: _V | None) -> None:
-    if value is None:
-        mapping.pop(key, None)
-    else:
-        mapping[key] = value
