@@ -25,6 +25,10 @@ TimeLimit = Annotated[str, typer.Option("--time", "-t", help="Time limit of an a
 PriorityClass = Annotated[str | None, typer.Option(help="The policy's default where it is left out.")]
 Image = Annotated[str | None, typer.Option(help="Container image.")]
 Owner = Annotated[str | None, typer.Option(help="Somebody else's id or subject, where your role allows it.")]
+Array = Annotated[str | None, typer.Option(help="Indexes of an array, and how many at once: 100 or 100%8.")]
+After = Annotated[str | None, typer.Option(help="Ids of workloads to follow, with commas between.")]
+Begin = Annotated[str | None, typer.Option(help="Not to start before: 2026-11-21T20:00:00+01:00.")]
+FinishBy = Annotated[str | None, typer.Option(help="Given up once it could not end before then.")]
 Key = Annotated[str | None, typer.Option("--idempotency-key", help="The same key again gets the first answer again.")]
 
 
@@ -43,12 +47,10 @@ def submit(
     cpu: Annotated[int, typer.Option(help="CPU cores per pod.")] = 1,
     memory: Annotated[int, typer.Option(help="Memory per pod in GiB.")] = 1,
     grace: Annotated[str, typer.Option(help="What a checkpoint needs after SIGTERM.")] = "30s",
-    array: Annotated[
-        str | None, typer.Option(help="Indexes of an array, and how many at once: 100 or 100%8.")
-    ] = None,
-    after: Annotated[str | None, typer.Option(help="Ids of workloads to follow, with commas between.")] = None,
-    begin: Annotated[str | None, typer.Option(help="Not to start before: 2026-11-21T20:00:00+01:00.")] = None,
-    finish_by: Annotated[str | None, typer.Option(help="Given up once it could not end before then.")] = None,
+    array: Array = None,
+    after: After = None,
+    begin: Begin = None,
+    finish_by: FinishBy = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask about a weekend.")] = False,
     max_runtime: Annotated[str | None, typer.Option(help="Of all attempts together: 24h.")] = None,
     use_compensation: Annotated[bool, typer.Option(help="Compensation may pay for this project's work.")] = False,
@@ -80,11 +82,8 @@ def submit(
         "activity": activity,
         "attested_use": attest,
         "owner": owner,
-        "begin_at": begin,
-        "finish_by": finish_by,
-        "after": classes_of(after) if after else None,
-        "array": array_asked(array) if array else None,
         "confirmed": yes,
+        **_conditions(begin, finish_by, after, array),
     }
     with connect() as api:
         workload = api.post("/v1/workloads", body, key or new_key())
@@ -168,6 +167,15 @@ def extend(
             print_json(found)
         else:
             show_workload(found, api)
+
+
+def _conditions(begin: str | None, finish_by: str | None, after: str | None, array: str | None) -> dict[str, Any]:
+    return {
+        "begin_at": begin,
+        "finish_by": finish_by,
+        "after": classes_of(after) if after else None,
+        "array": array_asked(array) if array else None,
+    }
 
 
 def array_asked(text: str) -> dict[str, Any]:
