@@ -25,6 +25,7 @@ TimeLimit = Annotated[str, typer.Option("--time", "-t", help="Time limit of an a
 PriorityClass = Annotated[str | None, typer.Option(help="The policy's default where it is left out.")]
 Image = Annotated[str | None, typer.Option(help="Container image.")]
 Owner = Annotated[str | None, typer.Option(help="Somebody else's id or subject, where your role allows it.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Return when it has ended; 1 where it did not complete.")]
 Array = Annotated[str | None, typer.Option(help="Indexes of an array, and how many at once: 100 or 100%8.")]
 After = Annotated[str | None, typer.Option(help="Ids of workloads to follow, with commas between.")]
 Begin = Annotated[str | None, typer.Option(help="Not to start before: 2026-11-21T20:00:00+01:00.")]
@@ -58,9 +59,7 @@ def submit(
     attest: Annotated[AttestedUse | None, typer.Option(help="Your word: for business, or personal.")] = None,
     owner: Owner = None,
     key: Key = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Return when it has ended; 1 where it did not complete.")
-    ] = False,
+    wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
     """Submit a job: pods × GPUs of one of the GPU classes, for a time, and a command to run."""
