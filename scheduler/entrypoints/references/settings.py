@@ -79,6 +79,8 @@ Containers that allot starts itself have these in their environment.
 """
 
 WORKLOAD = {
+    "ALLOT_ARRAY_COUNT": "Of an index of an array: how many indexes there are.",
+    "ALLOT_ARRAY_INDEX": "Of an index of an array: which it is, from 0.",
     "ALLOT_WORKLOAD": "The workload's id, to say `POST /v1/workloads/ID/checkpoint` with.",
     "ALLOT_SANDBOX_KEY": "A sandbox's key, which its server must ask for.",
     "JUPYTER_TOKEN": "The same key, under the name by which Jupyter asks for it.",
