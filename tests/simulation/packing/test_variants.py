@@ -1,0 +1,45 @@
+"""Variants of the published trace, which others will try: ours fills no less than FGD, when the most has arrived."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from benchmarks.pack_variants import VARIANTS
+from scheduler.simulation.packing.baselines import Fgd
+from scheduler.simulation.packing.best import Best
+from scheduler.simulation.packing.experiment import run
+from scheduler.simulation.traces.openb import read_nodes, read_pods
+from tests.simulation.packing.worlds import node, pod
+
+TRACE = Path(__file__).parents[4] / "shared" / "data" / "openb"
+
+
+@pytest.mark.skipif(not TRACE.is_dir(), reason="the trace is not part of the project")
+@pytest.mark.parametrize("name", ["sharing 40 %", "multi-GPU 40 %", "models 33 %", "CPU-only x2.5"])
+def test_on_a_variant_ours_fills_no_less_than_fgd(name: str) -> None:
+    nodes = read_nodes(TRACE / "nodes.csv")
+    pods = VARIANTS[name](read_pods(TRACE / "pods_default.csv"), nodes, Random(99))
+    fgd, best = (run(nodes, pods, strategy, 1.3, 11).allocated_percent for strategy in (Fgd, Best))
+    assert best["130"] >= fgd["130"]
+
+
+def test_a_variant_varies_what_it_says_and_nothing_else() -> None:
+    nodes = [node("n-1", 8), node("n-2", 2, model="T4")]
+    pods = [pod("whole"), pod("share", 1, 470), pod("cpu", 0), pod("pair", 2)]
+    random = Random(1)
+
+    assert [(p.gpus, p.gpu_milli) for p in VARIANTS["sharing all"](pods, nodes, random)] == [
+        (1, 470),
+        (1, 470),
+        (0, 0),
+        (1, 470),
+    ]
+    assert len(VARIANTS["CPU-only x2"](pods, nodes, random)) == 5
+    many = [pod(f"p-{number}") for number in range(200)]
+    multiplied = [p for p in VARIANTS["multi-GPU 40 %"](many, nodes, random) if p.gpus > 1]
+    assert 50 < len(multiplied) < 110
+    assert all(p.cpu_milli == p.gpus * 1_000 for p in multiplied)
+    bound = [p for p in VARIANTS["models 33 %"](many, nodes, random) if p.models]
+    assert 40 < len(bound) < 95
+    assert {model for p in bound for model in p.models} == {"G2", "T4"}
