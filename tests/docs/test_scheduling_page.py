@@ -4,15 +4,30 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from scheduler.decision.decide import step
+from scheduler.decision.decide import decide, step
 from scheduler.decision.queue import STANDING
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.periods import PeriodLength, period_at
 from scheduler.domain.policy import Project
-from scheduler.domain.units import MS_PER_HOUR, PerMille, ProjectName, TeamName, WorkloadId
-from tests.decision.builders import NOW, SPARE, STANDARD, URGENT, balance, policy, pool, snapshot, workload
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, PerMille, ProjectName, TeamName, WorkloadId
+from tests.decision.builders import (
+    NOW,
+    SPARE,
+    STANDARD,
+    URGENT,
+    attempt,
+    balance,
+    node,
+    nodes,
+    policy,
+    pool,
+    reasons,
+    snapshot,
+    victims,
+    workload,
+)
 from tests.docs.markdown import ROOT, read
 
 PAGE = read(ROOT / "docs/scheduling.md")
@@ -71,3 +86,31 @@ def test_the_example_of_the_order_is_in_that_order() -> None:
             bands[row["workload"]],
             row["standing"],
         )
+
+
+def test_the_example_of_preemption_falls_as_it_says() -> None:
+    rows = table("Preemption")
+    running = [
+        attempt(
+            row["attempt"],
+            "n1",
+            gpus=int(row["GPUs"]),
+            priority_class=CLASSES[row["class"]],  # type: ignore[index] # a name as read
+            is_funded=row["launched as"] == "funded",
+            checkpointed_at=Instant(NOW - int(row["minutes since its checkpoint"]) * MS_PER_MINUTE),
+        )
+        for row in rows
+    ]
+    plan = decide(snapshot(nodes(node("n1")), [workload("w", gpus=4, priority_class=URGENT)], attempts=running))
+    assert sorted(victims(plan)["w"]) == sorted(row["attempt"] for row in rows if row["falls"] == "yes")
+
+
+def test_the_example_of_reservations_starts_what_it_says() -> None:
+    rows = table("Reservations")
+    queued = [
+        workload(row["workload"], gpus=int(row["GPUs"]), hours=int(row["time limit in minutes"]) / 60, age=60 - place)
+        for place, row in enumerate(rows)
+    ]
+    running = attempt("r", "n1", gpus=4, running_for=0, priority_class=URGENT)
+    plan = decide(snapshot(nodes(node("n1")), queued, attempts=[running]))
+    assert reasons(plan) == {row["workload"]: row["verdict"] for row in rows}
