@@ -13,7 +13,7 @@ from scheduler.decision.booked import Booked
 from scheduler.decision.fit_table import IntArray, amounts
 from scheduler.decision.index import Index
 from scheduler.decision.preemption import Outlook, find_victims
-from scheduler.decision.queue import Lane, LaneKey, Line, OrderKey, Ruling
+from scheduler.decision.queue import Lane, LaneKey, Line, OrderKey, Ruling, is_held_back
 from scheduler.decision.triage import aside_ruling, lane_key, lane_lacks, lane_ruling
 from scheduler.decision.walk import Room, Walk
 from scheduler.domain.reasons import Reason
@@ -54,6 +54,8 @@ class Forecast:
 
 def forecast(index: Index, workload: Workload, usual: PerMille) -> Forecast:
     """Of a workload that is queued, or that is only asked about. `usual` is the share of time limits that is used."""
+    if is_held_back(workload, index.now):
+        return Forecast(evidence.held_back(workload, index.now), workload.spec.gpu_classes[0], None)
     line = index.lines.detached(workload, is_aged=index.is_aged_now(workload))
     line.standing = index.standing(line)
     key = lane_key(index, line)
