@@ -61,7 +61,7 @@ bench-%: $(STAMP)
 	$(BIN)/python -m benchmarks $*
 	@$(BIN)/python -m benchmarks.page
 
-# A year of 500,000 workloads in virtual time, and what it took; `python -m benchmarks.replay --days 30` is a month.
+# A month of a company in virtual time, and what it took; `python -m benchmarks.replay --days 365` is the year.
 bench-replay: $(STAMP)
 	$(BIN)/python -m benchmarks.replay
 
