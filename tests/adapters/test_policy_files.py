@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.adapters.policy_files import check_policy, read_people, read_policy
+from scheduler.adapters.policy_files import check_policy, check_prices, read_people, read_policy
 from scheduler.adapters.policy_files.manual import people_reference, policy_reference
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
@@ -300,6 +300,10 @@ def test_every_file_under_policies_is_accepted(path: Path) -> None:
         people = read_people(path.read_bytes(), path.name, EngineerId, example)
         assert {engineer.team for engineer in people} == set(example.pool_of_team)
         assert {engineer.tier for engineer in people} == set(example.tiers)
+        return
+    if path.name == "prices.yaml":
+        _, problems = check_prices(path.read_bytes(), path.name)
+        assert problems == ()
         return
     policy, problems = check_policy(path.read_bytes(), path.name)
     assert problems == ()

@@ -74,7 +74,7 @@ def commands_of(text: str) -> Iterator[tuple[int, list[str]]]:
 def problem_of(words: list[str]) -> str:
     """What the command line says against these words, or nothing."""
     existing = str(ROOT / "policies" / "example.yaml")
-    given = [existing if word in FILES or word.endswith(".yaml") else word for word in words]
+    given = [existing if word in FILES or word.endswith((".yaml", ".csv")) else word for word in words]
     try:
         _parse(given)
     except TyperException as error:
@@ -90,6 +90,8 @@ def _parse(words: list[str]) -> None:
         if not hasattr(command, "resolve_command"):
             return
         rest = [*context._protected_args, *context.args]  # a group keeps the words of its command there
+        if not rest and getattr(command, "invoke_without_command", False):
+            return
         name, command, rest = command.resolve_command(context, rest)
 
 
