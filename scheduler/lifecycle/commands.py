@@ -99,7 +99,7 @@ class Commands:
             policy = self._world.require_policy()
             spec = with_defaults(candidate.spec, policy)
             try:
-                judge_for(self._world, spec, candidate.author, batch.now)
+                judge_for(self._world, batch.books, spec, candidate.author, batch.now)
             except Refusal as refusal:
                 refused[candidate.job.uid] = refusal
                 continue

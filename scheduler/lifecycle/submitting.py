@@ -15,7 +15,7 @@ from scheduler.lifecycle.confirming import require_confirmation
 from scheduler.lifecycle.following import indexes, with_conditions
 from scheduler.lifecycle.submit import judge, new_workload, with_defaults
 from scheduler.lifecycle.world import World
-from scheduler.ports import Ids
+from scheduler.ports import Books, Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def queue_all(
     world = batch.world
     policy = world.require_policy()
     filled = with_defaults(spec, policy)
-    judge_for(world, filled, owner, batch.now)
+    judge_for(world, batch.books, filled, owner, batch.now)
     filled = with_conditions(batch, filled, owner)
     specs = [filled] if terms.array_count is None else indexes(filled, terms.array_count, terms.at_once)
     if not terms.is_confirmed:
@@ -59,9 +59,17 @@ def queue_all(
     return queued[0]
 
 
-def judge_for(world: World, spec: WorkloadSpec, owner: Engineer, now: Instant) -> None:
-    """Raise the Refusal that a person can act on, or return."""
-    judge(spec, owner, world.require_policy(), list(world.nodes.values()), _balances(world, spec, owner), now)
+def judge_for(world: World, books: Books, spec: WorkloadSpec, owner: Engineer, now: Instant) -> None:
+    """Raise the Refusal that a person can act on, or return. The books keep allowances that the world forgets once they
+    have expired."""
+    policy, nodes = world.require_policy(), list(world.nodes.values())
+    try:
+        judge(spec, owner, policy, nodes, _balances(world, spec, owner), now)
+    except Exhausted as refusal:
+        if refusal.code is not RefusalCode.ALLOWANCE_SHORT:
+            raise
+        holders = holders_for(owner.id, owner.team, spec.project)
+        judge(spec, owner, policy, nodes, books.allowances.balances(holders=holders), now)
 
 
 def indexes_of(world: World, array: WorkloadId) -> list[WorkloadId]:
@@ -72,8 +80,8 @@ def indexes_of(world: World, array: WorkloadId) -> list[WorkloadId]:
 
 
 def _balances(world: World, spec: WorkloadSpec, owner: Engineer) -> list[AllowanceBalance]:
-    holders = set(holders_for(owner.id, owner.team, spec.project))
-    return [balance for balance in list(world.balances.values()) if balance.allowance.holder in holders]
+    held = (world.balances_of.get(holder, {}) for holder in holders_for(owner.id, owner.team, spec.project))
+    return [balance for balances in held for balance in list(balances.values())]
 
 
 def _require_room(batch: Batch, owner: Engineer, policy: Policy, count: int) -> None:

@@ -201,7 +201,11 @@ class Site:
         """Another life. Its start is no point of death: what it does before its first cycle is idempotent."""
         self.points.begin(is_mortal=False)
         cluster = MortalCluster(self.model, self.clock, self.points, self.truth)
-        settings = Settings(policy=self.folder / "policy.yaml", people=self.folder / "people.yaml")
+        settings = Settings(
+            database=f"sqlite:///{self.folder}/allot.db",
+            policy=self.folder / "policy.yaml",
+            people=self.folder / "people.yaml",
+        )
         service = build(settings, store=MortalStore(self.open(), self.points), clock=self.clock, cluster=cluster)
         policy = service.world.require_policy()
         cluster.use_gpu_classes(policy.gpu_classes)

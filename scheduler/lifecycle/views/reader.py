@@ -82,7 +82,8 @@ class Views:
         policy = self._world.require_policy()
         # What runs in it is not what is asked: a quote needs no image.
         filled = with_defaults(replace(spec, image=spec.image or policy.images[0]), policy)
-        judge_for(self._world, filled, engineer, now)
+        with self._store.reading() as books:
+            judge_for(self._world, books, filled, engineer, now)
         return quote_view(self._world, self.state, engineer, filled, now)
 
     def submitted(self, caller: Caller, workload: Workload, now: Instant) -> WorkloadView:

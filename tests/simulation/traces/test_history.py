@@ -1,5 +1,6 @@
 """Our own history, exported and replayed: what ran comes back as work, by people without names."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,7 +55,7 @@ SPEC = WorkloadSpec(
 
 
 @pytest.fixture
-def company() -> Service:
+def company() -> Iterator[Service]:
     """Of two workloads one was preempted after three hours, with a checkpoint after two, and ended after one more."""
     service = small_company()
     ada = engineer_id(service, "ada")
@@ -108,7 +109,8 @@ def company() -> Service:
         books.attempts.add([first, second])
     award = Award(Holder(HolderKind.ENGINEER, ada), 5 * MS_PER_HOUR, AllowanceSource.AD_HOC)
     service.commands.grant(FINANCE, award, now=NOON)
-    return service
+    yield service
+    service.store.close()
 
 
 def written(company: Service, file: Path) -> Path:
