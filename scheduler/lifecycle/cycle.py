@@ -41,6 +41,8 @@ OUTCOMES_AT_ONCE = 1_000
 TELLS_AT_ONCE = 4
 TELLS_A_SECOND = 20
 """Telling all of a long queue as fast as it goes would cost the API server more than launching it."""
+TELLS_A_SECOND_WHEN_BUSY = 2
+"""While more calls are under way than are sent together, the API server is what launches wait for."""
 TAKEN_IN_AT_ONCE = 200
 """Jobs of users that are queued in one transaction."""
 INTENTS_AT_ONCE = 50
@@ -255,10 +257,12 @@ class Cycle:
             self._start(self._apply(ordered[start : start + ACTIONS_AT_ONCE]))
         moment = asyncio.get_running_loop().time()
         if moment >= self._tells_from and (self._telling is None or self._telling.done()):
-            tells = [*self._tells, *due_to_tell(self._world, self._clock.now(), TELLS_A_SECOND)]
+            is_busy = len(self._world.in_flight) > ACTIONS_AT_ONCE
+            pace = TELLS_A_SECOND_WHEN_BUSY if is_busy else TELLS_A_SECOND
+            tells = [*self._tells, *due_to_tell(self._world, self._clock.now(), pace)]
             self._tells = []
             if tells:
-                self._tells_from = moment + len(tells) / TELLS_A_SECOND
+                self._tells_from = moment + len(tells) / pace
                 self._telling = self._start(self._tell(tells))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
