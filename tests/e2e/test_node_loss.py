@@ -2,12 +2,12 @@
 
 import pytest
 
-from scheduler.adapters.kubernetes.stamps import micro_time
+from scheduler.adapters.kubernetes.stamps import instant_of, micro_time
 from scheduler.domain.reasons import Reason
 from scheduler.domain.records import EndEvidence
 from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, NodeName
 from scheduler.domain.workloads import Workload, WorkloadState
-from scheduler.entrypoints.devcluster.client import ApiClient
+from scheduler.entrypoints.devcluster.client import ApiClient, Json
 from scheduler.entrypoints.devcluster.simulated import HANG, NOT_READY
 from tests.e2e.running import Running
 from tests.e2e.witness import Witness
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.controlplane
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 BEAT_SECONDS = 3
-"""After its pod's start: the last sign of life of the node."""
+"""After its pod's start: the last sign of life by its lease."""
 GONE_SECONDS = 120.0
 """Kubernetes looks for pods without a node every 20 s, and again 40 s later before it believes it."""
 
@@ -31,9 +31,9 @@ async def on_own_node(running: Running, witness: Witness, namespace: str) -> tup
     return begun, NodeName(pod.node)
 
 
-async def write_last_beat(api: ApiClient, node: NodeName, started_at: int) -> None:
+async def write_last_beat(api: ApiClient, node: NodeName, at: Instant) -> None:
     """The kubelet's lease, as its last renewal left it."""
-    renewed = micro_time(Instant((started_at + BEAT_SECONDS) * MS_PER_SECOND))
+    renewed = micro_time(at)
     lease = {"metadata": {"name": node}, "spec": {"renewTime": renewed}}
     known = [item["metadata"]["name"] for item in await api.items(LEASES)]
     if node in known:
@@ -42,7 +42,23 @@ async def write_last_beat(api: ApiClient, node: NodeName, started_at: int) -> No
         await api.post(LEASES, lease)
 
 
-async def assert_lost_and_running_again(running: Running, witness: Witness, lost: Workload, node: NodeName) -> None:
+async def stop_answering(api: ApiClient, node: NodeName) -> Instant:
+    """The node's kubelet says that it is not ready, and then nothing more. When it said so."""
+    await api.patch(f"/api/v1/nodes/{node}", {"metadata": {"annotations": {NOT_READY: "true"}}})
+
+    async def ready() -> Json:
+        found = await api.get(f"/api/v1/nodes/{node}")
+        return next(item for item in found["status"]["conditions"] if item["type"] == "Ready")
+
+    condition = await eventually(ready, lambda seen: seen["status"] == "False", GONE_SECONDS)
+    said_at = instant_of(condition["lastHeartbeatTime"])
+    assert said_at is not None
+    return said_at
+
+
+async def assert_lost_and_running_again(
+    running: Running, witness: Witness, lost: Workload, node: NodeName, beat_at: Instant
+) -> None:
     """Charged for the seconds to the last beat, flagged, and on its way again elsewhere by the same Job."""
 
     async def progress() -> tuple[int, WorkloadState, list[Reason]]:
@@ -57,8 +73,8 @@ async def assert_lost_and_running_again(running: Running, witness: Witness, lost
         (run,) = books.attempts.pods_of([first.id])[first.id]
     assert run.end_evidence is EndEvidence.LAST_SEEN
     assert run.started_at is not None
-    assert run.ended_at == run.started_at + BEAT_SECONDS * MS_PER_SECOND
-    assert first.charged_gpu_ms == BEAT_SECONDS * MS_PER_SECOND
+    assert run.ended_at == beat_at
+    assert first.charged_gpu_ms == beat_at - run.started_at
     assert (again.job_uid, again.retries) == (lost.job_uid, 0)
     assert [name for name, _ in second.placement.pods_by_node] != [node]
     assert [pod.attempt for pod in witness.of_job(again.job_uid) if pod.node != node] == [second.id]
@@ -76,14 +92,15 @@ async def test_a_node_that_stops_answering_and_is_given_up_costs_its_work_nothin
     assert pod.started_at is not None
     path = f"/api/v1/namespaces/{namespace}/pods/{pod.name}"
     await api.patch(path, {"metadata": {"annotations": {HANG: "termination"}}})  # nobody is there to end it
-    await write_last_beat(api, node, pod.started_at)
+    lease_at = Instant((pod.started_at + BEAT_SECONDS) * MS_PER_SECOND)
+    await write_last_beat(api, node, lease_at)
 
-    await api.patch(f"/api/v1/nodes/{node}", {"metadata": {"annotations": {NOT_READY: "true"}}})
+    beat_at = max(lease_at, await stop_answering(api, node))
     # What Kubernetes does five minutes later by itself, and an operator does who takes the node out of service.
     taints = [{"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}]
     await api.patch(f"/api/v1/nodes/{node}", {"spec": {"taints": taints}})
 
-    await assert_lost_and_running_again(running, witness, lost, node)
+    await assert_lost_and_running_again(running, witness, lost, node, beat_at)
 
 
 async def test_a_node_that_is_deleted_takes_its_pods_along_and_its_work_runs_again_elsewhere(
@@ -93,8 +110,9 @@ async def test_a_node_that_is_deleted_takes_its_pods_along_and_its_work_runs_aga
     lost, node = await on_own_node(running, witness, namespace)
     (pod,) = witness.of_job(lost.job_uid)
     assert pod.started_at is not None
-    await write_last_beat(api, node, pod.started_at)
+    beat_at = Instant((pod.started_at + BEAT_SECONDS) * MS_PER_SECOND)
+    await write_last_beat(api, node, beat_at)
 
     await api.delete(f"/api/v1/nodes/{node}")
 
-    await assert_lost_and_running_again(running, witness, lost, node)
+    await assert_lost_and_running_again(running, witness, lost, node, beat_at)
