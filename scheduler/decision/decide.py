@@ -10,6 +10,7 @@ from scheduler.decision.index import Index
 from scheduler.decision.plan import Plan
 from scheduler.decision.preemption import Outlook
 from scheduler.decision.queue import Lane, Line
+from scheduler.decision.reserved import serve_reservations
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
 from scheduler.decision.triage import judge_lane, judge_line, judge_party, move_line
@@ -47,12 +48,13 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     outlook = Outlook(index)
     paying, unfunded = _judge_lanes(index, lanes, outlook)
     walk = Walk(index)
-    lapsed = walk.serve_reservations()
+    lapsed = serve_reservations(index, walk.starts)
     walk.serve([*paying, *_first_waiting(index, paying)], outlook)
     walk.serve_unfunded(unfunded)
     verdicts = state.teller.tell(index, walk, lanes, [*lines, *walk.set_aside, *walk.withheld])
     walk.undo()
-    launches, preemptions, warnings = tuple(walk.launches), tuple(walk.preemptions), tuple(walk.warnings)
+    starts = walk.starts
+    launches, preemptions, warnings = tuple(starts.launches), tuple(starts.preemptions), tuple(starts.warnings)
     return state, Plan(now, launches, preemptions, verdicts, tuple(sorted(lapsed)), warnings)
 
 

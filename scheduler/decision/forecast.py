@@ -14,8 +14,9 @@ from scheduler.decision.fit_table import IntArray, amounts
 from scheduler.decision.index import Index
 from scheduler.decision.preemption import Outlook, find_victims
 from scheduler.decision.queue import Lane, LaneKey, Line, OrderKey, Ruling, is_held_back
+from scheduler.decision.starts import Room
 from scheduler.decision.triage import aside_ruling, lane_key, lane_lacks, lane_ruling
-from scheduler.decision.walk import Room, Walk
+from scheduler.decision.walk import Walk
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, PerMille
 from scheduler.domain.workloads import Workload
@@ -98,7 +99,7 @@ def _keep_room(index: Index, walk: Walk, lane: Lane, line: Line) -> None:
         for place, workload_id, other in sorted(waiting, key=lambda entry: entry[0])[:1]:
             first = index.lines.line_of(workload_id)
             if place < mine and first is not None and workload_id != line.members[0][1]:
-                walk.backfill.wait(other, first, workload_id, gpu_class)
+                walk.starts.backfill.wait(other, first, workload_id, gpu_class)
 
 
 def _band(index: Index, lane: Lane, line: Line, usual: PerMille) -> tuple[Instant, Instant] | None:

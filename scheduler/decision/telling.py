@@ -32,8 +32,8 @@ class Teller:
     def tell(self, index: Index, walk: Walk, lanes: Iterable[Lane], lines: Iterable[Line]) -> tuple[Verdict, ...]:
         """Verdicts that changed, in the order of their workloads' ids. `lanes` and `lines` are those judged."""
         changed: dict[WorkloadId, Verdict] = {}
-        again = [*self._alone, *walk.alone, *index.unheard, *self._find_first(index)]
-        self._alone = dict(walk.alone)
+        again = [*self._alone, *walk.starts.alone, *index.unheard, *self._find_first(index)]
+        self._alone = dict(walk.starts.alone)
         to_tell = dict.fromkeys(lines)
         for lane in lanes:
             if lane.reason is not lane.told:

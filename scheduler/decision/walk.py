@@ -4,22 +4,15 @@ Within a pool its order holds. Across pools, as in Kueue, the heads of the pools
 quota before those that would borrow, then priority, then age, then id.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from heapq import heapify, heappop, heappush
 
 from scheduler.decision import evidence
-from scheduler.decision.backfill import Backfill, Shadow, beside
-from scheduler.decision.booked import Booked
+from scheduler.decision.backfill import Shadow, beside
 from scheduler.decision.index import Index
-from scheduler.decision.plan import Launch, Preemption, Verdict
 from scheduler.decision.preemption import Found, Outlook, find_victims
 from scheduler.decision.queue import Cursor, Lane, Line, OrderKey, Ruling
-from scheduler.decision.snapshot import Reservation
-from scheduler.decision.standings import Seat
+from scheduler.decision.starts import Room, Starts
 from scheduler.decision.triage import (
-    NO_POOL,
     fund_line,
     judge_lane,
     may_run_unfunded,
@@ -27,93 +20,31 @@ from scheduler.decision.triage import (
     over_guard,
     over_limit,
 )
-from scheduler.domain.brakes import Brake, stopped_recently
-from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare, Shortfall
-from scheduler.domain.policy import Order
-from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, PoolName, WorkloadId
-from scheduler.domain.workloads import Workload
-
-RESERVED_BEYOND_GRACE_MS = 5 * MS_PER_MINUTE
-"""How long, beyond the victims' grace, a preemptor's GPUs are kept for it: the cluster must see its victims end."""
+from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
 
 CrossKey = tuple[bool, int, Instant, WorkloadId]
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """Where a workload can start at once."""
-
-    gpu_class: GpuClassName
-    placement: Placement
-
-
-@dataclass(frozen=True, slots=True)
-class Entered:
-    """What a cycle's starts do to their owner: the place they will have once it is recorded, and GPUs started."""
-
-    place: int
-    gpus: int
-
-
 class Walk:
-    """One cycle's bookings and what they amount to."""
+    """One cycle's way along the lanes."""
 
     def __init__(self, index: Index) -> None:
         self.index = index
-        self.booked = Booked()
-        self.launches: list[Launch] = []
-        self.preemptions: list[Preemption] = []
-        self.warnings: list[Verdict] = []
-        self.alone: dict[WorkloadId, Ruling] = {}
-        """Rulings on single workloads, in place of their line's."""
+        self.starts = Starts(index)
         self.cursors: dict[Lane, Cursor] = {}
         """Lanes that were walked: what is left of each."""
-        self.backfill = Backfill(index)
-        self._entered: dict[Seat, Entered] = {}
-        """Of those who start something in this cycle: where that puts them."""
         self.withheld: list[Line] = []
         """Lines that wait because somebody ahead has room kept free."""
         self.set_aside: list[Line] = []
         """Lines that this cycle's bookings set aside: to be judged again in the next."""
-
-    def serve_reservations(self) -> list[WorkloadId]:
-        """Launch those whose victims have ended. Returns those whose reservation has lapsed, or lost its nodes."""
-        index, lapsed = self.index, []
-        pause = index.pause(Brake.LAUNCH)
-        for workload_id, reservation in sorted(index.reservations.items(), key=lambda item: (item[1].until, item[0])):
-            workload = index.queued.get(workload_id)
-            placement, gpu_class = reservation.placement, reservation.gpu_class
-            if (
-                workload is None
-                or reservation.until <= index.now
-                or not index.capacity.is_lasting(gpu_class, placement)
-            ):
-                lapsed.append(workload_id)
-            elif self._has_come_free(workload, reservation):
-                if pause is not None:
-                    self.alone[workload_id] = evidence.launch_paused(pause)
-                else:
-                    self._launch_reserved(workload, reservation)
-        return lapsed
-
-    def _has_come_free(self, workload: Workload, reservation: Reservation) -> bool:
-        """The GPUs on its nodes, and the quota that its victims gave up."""
-        index, gpu_class = self.index, reservation.gpu_class
-        if not index.capacity.is_free(gpu_class, reservation.placement, workload.spec.pod):
-            return False
-        pool = index.policy.pool_of_team.get(workload.team)
-        if pool is None or not index.quotas.has(pool.name, gpu_class):
-            return True
-        return index.quotas.free_for_promised(pool.name, gpu_class) >= workload.spec.gpus
 
     def serve(self, lanes: list[Lane], outlook: Outlook) -> None:
         """Walk lanes that may start something or may preempt, and those whose first is to have room kept free."""
         self._outlook = outlook
         pools: dict[PoolName, list[tuple[OrderKey, Lane]]] = {}
         for lane in lanes:
-            self.cursors[lane] = Cursor(lane, self._placing)
+            self.cursors[lane] = Cursor(lane, self.starts.place_after_starts)
             pools.setdefault(lane.key.pool, []).append((lane.head(), lane))
         heads: list[tuple[CrossKey, PoolName]] = []
         for name, waiting in pools.items():
@@ -132,25 +63,6 @@ class Walk:
                 heappush(waiting, (following[0], lane))
             if waiting:
                 heappush(heads, (self.cross_key(*waiting[0]), name))
-
-    def _placing(self, line: Line, position: int) -> OrderKey:
-        """Its place, behind what its owner starts in this cycle: a burst of submissions gains nothing."""
-        place = line.order_key(position)
-        entered = self._entered.get((line.order, line.owner))
-        if entered is None:
-            return place
-        standing = line.standing_from(entered.place) + entered.gpus
-        return (place[0], max(place[1], standing), place[2], place[3])
-
-    def _enter(self, line: Line, gpu_class: GpuClassName) -> None:
-        """Count a start against whoever owns it: those of theirs that follow stand where it puts them, and among
-        equals behind who has started less."""
-        index, seat = self.index, (line.order, line.owner)
-        if line.priority_class is not None and line.order is not Order.FIFO:
-            factor = line.priority_class.class_factor
-            index.standings.book(line.owner, line.gpus, index.policy.gpu_classes[gpu_class], factor)
-            before = self._entered[seat].gpus if seat in self._entered else 0
-            self._entered[seat] = Entered(index.standings.place_after_bookings(*seat), before + line.gpus)
 
     def cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
         priority, _, submitted_at, workload_id = place
@@ -178,9 +90,9 @@ class Walk:
             return False
         if self._limited(line, room.gpu_class):
             return False
-        if not may_run_unfunded(self.index, line, self.booked):
+        if not may_run_unfunded(self.index, line, self.starts.booked):
             return False
-        self._launch(lane, line, workload_id, room, ())
+        self.starts.launch(lane, line, workload_id, room, ())
         return True
 
     def _serve_head(self, lane: Lane) -> bool:
@@ -196,7 +108,7 @@ class Walk:
             cursor.advance(past_line=True)
             return True
         if wish is None and self._outlook.is_hopeful(lane):
-            wish = find_victims(self.index, self.booked, lane, line, place[2])
+            wish = find_victims(self.index, self.starts.booked, lane, line, place[2])
         shares = self._require_means(line, wish.gpu_class if wish is not None else lane.key.gpu_classes[0])
         if isinstance(shares, Ruling):
             line.ruling = shares
@@ -207,14 +119,14 @@ class Walk:
             self._close(lane, line, place)
             return False
         if isinstance(wish, Room):
-            self._launch(lane, line, place[3], wish, shares)
+            self.starts.launch(lane, line, place[3], wish, shares)
         else:
-            refusal = self._may_stop(wish)
+            refusal = self.starts.refusal_to_stop(wish)
             if refusal is not None:
-                self.alone[place[3]] = refusal
+                self.starts.alone[place[3]] = refusal
                 self._close(lane, line, place)
                 return False
-            self._preempt(lane, line, place[3], wish, shares)
+            self.starts.preempt(lane, line, place[3], wish, shares)
         cursor.advance()
         return True
 
@@ -230,7 +142,7 @@ class Walk:
                 continue
             row = table.row(key.shape)
             counts = table.counts(row)
-            shadow = self.backfill.shadow(gpu_class, line.spec)
+            shadow = self.starts.backfill.shadow(gpu_class, line.spec)
             if shadow is not None:
                 counts = beside(shadow, table, row, counts)
             placement = table.placement(row, counts, key.pods)
@@ -259,7 +171,7 @@ class Walk:
 
     def _limited(self, line: Line, gpu_class: GpuClassName) -> Ruling | None:
         """What of its owner's, its team's, its array's or its class's limits forbids a start now."""
-        index, booked = self.index, self.booked
+        index, booked = self.index, self.starts.booked
         return (
             over_limit(index, line, booked)
             or over_guard(index, line, gpu_class)
@@ -270,131 +182,11 @@ class Walk:
         """Nothing more of it starts. Whoever is first to wait for a class's room has it kept free."""
         judge_lane(self.index, lane, place)
         if lane.blocked_class is not None:
-            self.backfill.wait(lane, line, place[3], lane.blocked_class)
+            self.starts.backfill.wait(lane, line, place[3], lane.blocked_class)
 
     def undo(self) -> None:
         """Take back what was booked, and have judged again whatever that concerned."""
-        self.booked.roll_back()
-        self.index.hours.forget()
-        self.index.standings.forget()
-        self.index.spending.forget()
+        self.starts.undo()
         self.index.dirty_lanes.update(dict.fromkeys(self.cursors))
         self.index.dirty_lines.update(dict.fromkeys(self.set_aside))
         self.index.withheld = self.withheld
-
-    # --- booking -----------------------------------------------------------------------------------------------------
-
-    def _launch(
-        self, lane: Lane, line: Line, workload_id: WorkloadId, room: Room, shares: tuple[FundingShare, ...]
-    ) -> None:
-        index, spec, pool = self.index, line.spec, lane.key.pool
-        is_borrowed = self._count(lane, line, workload_id, room.gpu_class, shares, index.quotas.use)
-        index.capacity.occupy(room.placement, spec.pod)
-        self.booked.undo.append(partial(index.capacity.occupy, room.placement, spec.pod, -1))
-        launch = Launch(
-            workload_id,
-            room.gpu_class,
-            room.placement,
-            pool,
-            shares,
-            is_funded=lane.key.is_funded,
-            is_borrowed=is_borrowed,
-        )
-        self.launches.append(launch)
-        self.backfill.launched(launch, spec)
-        self.alone[workload_id] = evidence.launching(spec, room.gpu_class, room.placement)
-
-    def _launch_reserved(self, workload: Workload, reservation: Reservation) -> None:
-        """Its hours are held, and its pool and limits count it, since its victims were chosen."""
-        index, pod, placement = self.index, workload.spec.pod, reservation.placement
-        pool = index.policy.pool_of_team.get(workload.team)
-        index.capacity.occupy(placement, pod)
-        index.capacity.claim(placement, pod, -1)
-        self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
-        self.booked.undo.append(partial(index.capacity.claim, placement, pod))
-        if pool is not None:
-            index.quotas.hold(pool.name, reservation.gpu_class, workload.spec.gpus)
-            self.booked.undo.append(partial(index.quotas.hold, pool.name, reservation.gpu_class, -workload.spec.gpus))
-        launch = Launch(
-            workload.id,
-            reservation.gpu_class,
-            placement,
-            pool.name if pool is not None else NO_POOL,
-            (),
-            is_borrowed=reservation.is_borrowed,
-            is_reserved=True,
-        )
-        self.launches.append(launch)
-        self.backfill.launched(launch, workload.spec)
-        self.alone[workload.id] = evidence.launching(workload.spec, reservation.gpu_class, placement)
-
-    def _preempt(
-        self, lane: Lane, line: Line, workload_id: WorkloadId, found: Found, shares: tuple[FundingShare, ...]
-    ) -> None:
-        index, spec, pool = self.index, line.spec, lane.key.pool
-        for attempt in found.attempts:
-            index.capacity.stop(attempt.placement, attempt.pod)
-            self.booked.undo.append(partial(index.capacity.stop, attempt.placement, attempt.pod, -1))
-            if attempt.is_funded:
-                index.quotas.promise(attempt.pool, attempt.gpu_class, -attempt.gpus)
-                self.booked.undo.append(partial(index.quotas.promise, attempt.pool, attempt.gpu_class, attempt.gpus))
-            self.booked.victims.add(attempt.id)
-        self.booked.stopped_gpus += found.gpus
-        self.backfill.preempted(found.attempts)
-        is_borrowed = self._count(lane, line, workload_id, found.gpu_class, shares, index.quotas.promise)
-        index.capacity.claim(found.placement, spec.pod)
-        self.booked.undo.append(partial(index.capacity.claim, found.placement, spec.pod, -1))
-        launch = Launch(workload_id, found.gpu_class, found.placement, pool, shares, is_borrowed=is_borrowed)
-        grace_ms = max(attempt.grace_seconds for attempt in found.attempts) * MS_PER_SECOND
-        until = Instant(index.now + grace_ms + RESERVED_BEYOND_GRACE_MS)
-        self.preemptions.append(Preemption(launch, found.victims, until))
-        self.alone[workload_id] = evidence.awaiting_preemption(spec, found.gpu_class, len(found.victims))
-
-    def _count(
-        self,
-        lane: Lane,
-        line: Line,
-        workload_id: WorkloadId,
-        gpu_class: GpuClassName,
-        shares: tuple[FundingShare, ...],
-        count_quota: Callable[[PoolName, GpuClassName, int], None],
-    ) -> bool:
-        """Count a start against quota, limits and hours. Returns whether the pool borrows for it."""
-        index, booked, gpus = self.index, self.booked, line.spec.gpus
-        self._spend(line, gpu_class, workload_id)
-        booked.of_owner[line.owner] = booked.of_owner.get(line.owner, 0) + gpus
-        booked.of_class[gpu_class] = booked.of_class.get(gpu_class, 0) + gpus
-        if line.array is not None:
-            booked.of_array[line.array] = booked.of_array.get(line.array, 0) + 1
-        booked.of_team[line.team] = booked.of_team.get(line.team, 0) + gpus
-        if not lane.key.is_funded:
-            booked.unfunded_of_owner[line.owner] = booked.unfunded_of_owner.get(line.owner, 0) + gpus
-            return False
-        index.hours.book(shares)
-        self._enter(line, gpu_class)
-        count_quota(lane.key.pool, gpu_class, gpus)
-        booked.undo.append(partial(count_quota, lane.key.pool, gpu_class, -gpus))
-        return index.quotas.over_nominal(lane.key.pool, gpu_class) > 0
-
-    def _spend(self, line: Line, gpu_class: GpuClassName, workload_id: WorkloadId) -> None:
-        """Count a start against spend guards, and warn whoever goes beyond a soft limit."""
-        spending, terms = self.index.spending, line.priority_class
-        if spending.guards and terms is not None:
-            weight = self.index.policy.gpu_classes[gpu_class].weight
-            over = spending.over_soft(line.owner, line.team, line.spec, weight, terms)
-            if over is not None:
-                said = evidence.spend_guard(over, Reason.SPEND_WARNING)
-                self.warnings.append(Verdict(workload_id, said.reason, said.evidence))
-            spending.book(line.owner, line.team, line.spec, weight, terms)
-
-    def _may_stop(self, found: Found) -> Ruling | None:
-        """Whether a brake forbids it: preemption paused, or too many GPUs stopped in ten minutes."""
-        index = self.index
-        pause = index.pause(Brake.PREEMPT)
-        if pause is not None:
-            return evidence.preemption_paused(pause, len(found.victims))
-        limit = index.policy.preempt_rate.limit(index.running.gpus)
-        stopped = stopped_recently(index.stops, Brake.PREEMPT, index.now) + self.booked.stopped_gpus
-        if limit is not None and stopped + found.gpus > limit:
-            return evidence.stop_rate(stopped, limit)
-        return None
