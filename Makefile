@@ -7,7 +7,7 @@ STAMP := $(VENV)/installed
 LOCK := requirements.lock
 UV := uv==0.13.8
 
-.PHONY: run test test-again check controlplane lint types floors test-fast test-gpu nightly bench bench-replay lock clean system
+.PHONY: run test test-again check controlplane realnode lint types floors test-fast test-gpu nightly bench bench-replay lock clean system
 
 # The whole service on a simulated cluster, in accelerated time: prints an address to open.
 run: $(STAMP)
@@ -16,12 +16,16 @@ run: $(STAMP)
 # Everything: format, lint, types, import floors, and all tests with warnings as errors.
 test: check
 
-check: lint types floors controlplane
+check: lint types floors controlplane realnode
 	$(BIN)/pytest -n 2 --dist loadfile -q
 
 # The real control plane of the tests, built once with Go: five minutes, then seconds. Without Go its tests are left out.
 controlplane: $(STAMP)
 	@if command -v go >/dev/null; then $(BIN)/allot dev cluster build; fi
+
+# The kubelet of the tests' real node, where one can run (root on Linux): four minutes once, then seconds.
+realnode: $(STAMP)
+	@$(BIN)/python -m tests.realnode.programs
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.plugins.deployed",
     "tests.plugins.postgres",
     "tests.plugins.chromium",
+    "tests.plugins.realnode",
 ]
 
 # The same examples in every run, so that what fails fails again; `make nightly` looks for new ones.

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from scheduler.entrypoints.devcluster import binaries
-from scheduler.entrypoints.devcluster.binaries import Binaries, ProgramsMissing
+from scheduler.entrypoints.devcluster.binaries import Binaries
+from scheduler.entrypoints.devcluster.gobuild import ProgramsMissing
 
 _BUILDS = """#!/bin/sh
 # Called as: go build ARGUMENTS -o DIRECTORY/ tool

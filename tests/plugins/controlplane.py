@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from scheduler.domain.units import NodeName
-from scheduler.entrypoints.devcluster import binaries
+from scheduler.entrypoints.devcluster import binaries, gobuild
 from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.entrypoints.devcluster.cluster import (
     ControlPlane,
@@ -198,7 +198,7 @@ def _from_kubeconfig() -> ControlPlane | None:
 def _of_this_run(run: _Run) -> ControlPlane:
     programs = _programs()
     _CLUSTERS.mkdir(parents=True, exist_ok=True)
-    with binaries.exclusive(_CLUSTERS / "tests.lock"):
+    with gobuild.exclusive(_CLUSTERS / "tests.lock"):
         end_orphans(_CLUSTERS)
         return load(run.directory) or asyncio.run(
             start(programs, run.directory, Options(default_nodes()), run.beginner)

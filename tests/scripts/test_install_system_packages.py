@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 _SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "install-system-packages"
-_PRESENT = ("initdb", "chromium", "cc", "make")
+_PRESENT = ("initdb", "chromium", "cc", "make", "containerd", "runc", "iptables", "busybox")
 
 
 class Machine:
@@ -27,7 +27,7 @@ class Machine:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["/bin/sh", str(_SCRIPT), *arguments],
-            env={"PATH": str(self.programs), "PROGRAMS": str(self.programs)},
+            env={"PATH": str(self.programs), "PROGRAMS": str(self.programs), "CNI_PLUGINS": str(self.programs)},
             capture_output=True,
             text=True,
             timeout=30,
@@ -38,7 +38,7 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     machine = Machine(tmp_path / "bin")
-    for name in _PRESENT:
+    for name in (*_PRESENT, "ptp"):
         machine.has(name)
     return machine
 
@@ -59,6 +59,32 @@ def test_as_root_what_is_missing_is_installed(machine: Machine) -> None:
     assert machine.run().returncode == 0
     asked = (machine.programs / "asked").read_text().splitlines()
     assert asked == ["update -q", "install -q -y --no-install-recommends chromium"]
+
+
+def test_as_root_a_real_node_is_made_possible_and_no_matter_where_it_cannot_be(machine: Machine) -> None:
+    for name in ("runc", "ptp"):
+        (machine.programs / name).unlink()
+    machine.has("id", "echo 0")
+    machine.has("apt-get", 'echo "$@" >> "$PROGRAMS/asked"; exit 100')
+    outcome = machine.run()
+    assert outcome.returncode == 0
+    assert outcome.stderr == (
+        "A real node's packages could not be had; its tests are left out: runc containernetworking-plugins\n"
+    )
+    assert (machine.programs / "asked").read_text().splitlines() == [
+        "update -q",
+        "install -q -y --no-install-recommends runc containernetworking-plugins",
+    ]
+
+
+def test_looking_says_what_a_real_node_lacks_and_is_content(machine: Machine) -> None:
+    (machine.programs / "busybox").unlink()
+    machine.has("id", "echo 0")
+    outcome = machine.run("--check")
+    assert (outcome.returncode, outcome.stderr) == (
+        0,
+        "Missing for a real node, whose tests are left out: busybox-static\n",
+    )
 
 
 def test_without_root_it_says_what_to_run(machine: Machine) -> None:

@@ -1,0 +1,68 @@
+"""Pods on a real node: made, and seen as the apiserver, the kernel and the pod itself have them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+
+from scheduler.entrypoints.devcluster.client import ApiClient, Json
+from tests.plugins.polling import eventually
+from tests.plugins.realnode import IMAGE
+from tests.realnode.node import GPU
+
+LIMIT_SECONDS = 180.0
+"""Until a pod runs, or has ended: a hundred times what it takes on a quiet machine."""
+
+
+def pod_of(name: str, node: str, command: Sequence[str], *, gpus: int = 1, grace_seconds: int = 30) -> Json:
+    """A pod of one container that is to run on that node."""
+    container = {
+        "name": "main",
+        "image": IMAGE,
+        "imagePullPolicy": "Never",
+        "command": list(command),
+        "resources": {"limits": {GPU: str(gpus)} if gpus else {}},
+    }
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": grace_seconds,
+            "nodeSelector": {"kubernetes.io/hostname": node},
+            "tolerations": [{"key": GPU, "operator": "Exists"}],
+            "containers": [container],
+        },
+    }
+
+
+async def in_phase(api: ApiClient, namespace: str, name: str, phase: str) -> Json:
+    """The pod, once it is there."""
+    return await eventually(
+        lambda: api.get(f"/api/v1/namespaces/{namespace}/pods/{name}"),
+        lambda pod: pod["status"].get("phase") == phase,
+        LIMIT_SECONDS,
+    )
+
+
+async def answer_of(url: str) -> str:
+    """What a server says, once it does."""
+
+    async def asked() -> str:
+        try:
+            async with aiohttp.ClientSession() as http, http.get(url) as response:
+                return await response.text()
+        except aiohttp.ClientError:
+            return ""
+
+    return await eventually(asked, bool, LIMIT_SECONDS)
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    """What a process was started with; empty where it is gone."""
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return {}
+    pairs = (entry.decode(errors="replace").partition("=") for entry in entries if entry)
+    return {name: value for name, _, value in pairs}
