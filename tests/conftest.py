@@ -1,6 +1,7 @@
 """Plumbing for the whole suite; each plugin says what its fixtures give."""
 
 import os
+import sys
 
 from hypothesis import settings
 
@@ -11,6 +12,10 @@ pytest_plugins = [
     "tests.plugins.chromium",
     "tests.plugins.realnode",
 ]
+
+# Images often forbid bytecode. Each of the hundreds of processes that tests start would compile everything anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # The same examples in every run, so that what fails fails again; `make nightly` looks for new ones.
 settings.register_profile("steady", derandomize=True)

@@ -14,11 +14,11 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 from tests.plugins.chromium import ARGUMENTS
 
 WIDE, PHONE = 1240, 390
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _SERVE = "from scheduler.entrypoints.cli import main; main()"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, chromium_path: str) -> Iterator[str]:
     """Where a service listens whose company is invented and whose time is accelerated."""
     folder = tmp_path_factory.mktemp("service")

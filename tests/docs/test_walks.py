@@ -22,7 +22,8 @@ def test_every_command_of_the_walk_does_what_the_page_says(page: Path, tmp_path:
 
 
 def test_the_walk_for_finance_leads_a_line_of_a_statement_down_to_its_pods(tmp_path: Path) -> None:
-    with serving(command_of(FINANCE, "allot serve"), PORT, tmp_path) as walk:
+    # The page waits for a job of a quarter of an hour: here that is seconds.
+    with serving(command_of(FINANCE, "allot serve"), PORT, tmp_path, ALLOT_FACTOR="400") as walk:
         assert walk.follow(FINANCE) > 5
         pods, entries, gpus, sums = (_asked(walk, tmp_path / "walk.db", query) for query in _queries(FINANCE))
     gpu_ms = sum(row["gpus"] * (row["ended_at"] - row["started_at"]) for row in pods)

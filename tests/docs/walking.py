@@ -4,6 +4,8 @@ What differs from run to run does not count: numbers, instants and durations, id
 out with `…`. An id that the page shows stands for the one that this run got in its place, in later commands too.
 """
 
+import itertools
+import operator
 import os
 import re
 import shlex
@@ -20,7 +22,9 @@ from tests.docs.markdown import ROOT, fences, read
 
 READS = {"list", "show", "explain", "balance", "statement", "queue", "nodes", "get", "describe"}
 """Verbs that may be asked again until what they should show is there."""
-SECONDS = 60
+SECONDS = 120
+"""For each of them: many times what it takes on a quiet machine."""
+LONGEST_PAUSE_SECONDS = 2.0
 
 _ID = re.compile(r"\b(?:w|a|g|e|key)-[a-z0-9]{6,}\b")
 _VARIES = re.compile(r"\ballot_[\w-]{20,}|[+−-]?\b\d[\d.,:]*(?:[TZ][\d:.]*Z?)?(?: (?:s|min|h|d)\b)?")
@@ -56,7 +60,7 @@ class Walk:
             self._export(command)
             return
         deadline = time.monotonic() + (SECONDS if READS.intersection(shlex.split(command)) else 0)
-        while True:
+        for pause_seconds in itertools.accumulate(itertools.repeat(1.5), operator.mul, initial=0.2):
             done = subprocess.run(
                 ["bash", "-c", command], env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False
             )
@@ -64,7 +68,7 @@ class Walk:
             if done.returncode == 0 and not missing:
                 return
             assert time.monotonic() < deadline, f"$ {command}\n{done.stdout}{done.stderr}\nmissing: {missing}"
-            time.sleep(0.2)
+            time.sleep(min(pause_seconds, LONGEST_PAUSE_SECONDS))
 
     def _export(self, command: str) -> None:
         """Keep what the command sets for those after it, but not where the server is: that is the test's own affair."""
@@ -131,7 +135,7 @@ def serving(command: str, port: str, folder: Path, **more: str) -> Iterator[Walk
             yield Walk(environment, {port: str(free), "sqlite:///": f"sqlite:///{folder}/"})
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(SECONDS)
 
 
 def _normal(text: str) -> str:
@@ -153,4 +157,5 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> No
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
+        time.sleep(0.05)
     raise AssertionError(f"the service did not come up, exit {process.poll()}: {log.read_text()[-2000:]}")
