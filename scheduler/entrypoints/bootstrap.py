@@ -13,6 +13,7 @@ from scheduler.adapters.sql.store import open_store
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import EngineerId, Instant
 from scheduler.entrypoints.api.auth import hash_of
+from scheduler.entrypoints.collecting import require_sensors
 from scheduler.entrypoints.heads import publisher_for
 from scheduler.entrypoints.pricing import stored_price_book
 from scheduler.entrypoints.service import Service
@@ -38,6 +39,7 @@ def build(
 
     A cluster that was asked for and cannot be had is never replaced by a simulated one.
     """
+    require_sensors(settings)
     store = store if store is not None else open_store(_with_folder(settings.database))
     simulation: Simulation | None = None
     if cluster is None and settings.cluster is ClusterKind.SIMULATED:

@@ -5,6 +5,7 @@ import logging
 
 from scheduler.domain.periods import period_at
 from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.entrypoints.collecting import open_collecting
 from scheduler.entrypoints.heads import seconds_between_heads
 from scheduler.entrypoints.loops import Loops
 from scheduler.entrypoints.settings import Settings
@@ -70,6 +71,7 @@ class Service:
         self.views = Views(store, self.world, is_simulated=cluster.is_simulated)
         self.cycle = Cycle(store, self.world, cluster, clock, ids, self.commands, acts=not settings.observe)
         self.views.state = self.cycle.state
+        self.collecting = open_collecting(settings, store, self.meter, clock)
         self.loops = Loops(clock)
         self.last_report: CycleReport | None = None
         self.cycle.report = self._note_cycle
@@ -96,6 +98,9 @@ class Service:
         if self.publisher is not None:
             between = seconds_between_heads(self.settings)
             self.loops.every("heads", between, self._publish, deadline_seconds=3 * between + 60)
+        if self.collecting is not None:
+            between = self.collecting.period_seconds
+            self.loops.every("collect", between, self.collecting.run_once, deadline_seconds=10 * between + 60)
         if self.simulation is not None:
             self.simulation.run_on(self)
         await self._grant()

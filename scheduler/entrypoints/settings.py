@@ -15,6 +15,11 @@ class ClusterKind(StrEnum):
     KUBERNETES = "kubernetes"
 
 
+class SensorsKind(StrEnum):
+    AGENTS = "agents"
+    PROMETHEUS = "prometheus"
+
+
 class Settings(BaseSettings):
     """Every setting is described in docs/settings.md; a test compares."""
 
@@ -31,6 +36,17 @@ class Settings(BaseSettings):
         None, description="Managed namespaces; by default those labelled allot.dev/managed=true"
     )
     observe: bool = Field(False, description="Only report what would be launched, preempted and reclaimed")
+    sensors: SensorsKind = Field(
+        SensorsKind.AGENTS,
+        description="Who reads the GPUs: agents, or prometheus where dcgm-exporter's metrics are kept",
+    )
+    prometheus: str | None = Field(None, description="The address of that Prometheus")
+    prometheus_scrape_seconds: int = Field(
+        30, description="How often it scrapes dcgm-exporter; a pause of 2.5 times is a gap", ge=1, le=300
+    )
+    prometheus_token_file: Path | None = Field(
+        None, description="A bearer token that it asks for, read anew each time"
+    )
     host: str = Field("127.0.0.1", description="The address to listen on")
     port: int = Field(8410, description="The port to listen on")
     policy: Path | None = Field(None, description="A policy to apply at the first start")

@@ -6,7 +6,8 @@ from scheduler.domain.units import AttemptId, GpuUuid, NodeName, PodUid
 from scheduler.lifecycle.world import World
 from scheduler.metering.attribution import Tenancy, by_elimination, by_grant, by_process
 from scheduler.metering.misuse import GRACE_MS, Title
-from scheduler.metering.windows import PodRef, Window
+from scheduler.metering.samples import PodRef
+from scheduler.metering.windows import Window
 from scheduler.ports import Books
 
 

@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from scheduler.domain.units import AttemptId, GpuUuid, Instant, PodUid
-from scheduler.metering.windows import PodRef, Window
+from scheduler.metering.samples import PodRef
+from scheduler.metering.windows import Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from scheduler.metering.devices import Device
-from scheduler.metering.windows import PodRef
+from scheduler.metering.samples import PodRef
 
 _REPLICA = re.compile(r"::\d+$")
 _LEGACY_MIG = re.compile(r"MIG-(?P<parent>GPU-[0-9a-fA-F-]+)/(?P<gi>\d+)/(?P<ci>\d+)")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from scheduler.domain.units import NodeName
 from scheduler.metering.devices import Health
-from scheduler.metering.samples import Activity, ProcessUse, Sample, Utilization, UtilizationSource
+from scheduler.metering.samples import Activity, PodRef, ProcessUse, Sample, Utilization, UtilizationSource
 from scheduler.metering.windows import (
     ActivityIntegral,
     EnergyIntegral,
@@ -78,6 +78,7 @@ def window_of(intervals: tuple[Interval, ...], identity: tuple[NodeName, str, in
         ecc_uncorrected=_sum(interval.new_ecc_errors for interval in intervals),
         xids=tuple(xid for interval in intervals for xid in interval.after.xids),
         flags=tuple(_flags(intervals, read)),
+        granted=_granted(read),
     )
 
 
@@ -153,6 +154,11 @@ def _seen(uses: list[ProcessUse]) -> ProcessSeen:
         container_id=next((use.container_id for use in reversed(uses) if use.container_id is not None), None),
         name=last.name,
     )
+
+
+def _granted(read: list[Sample]) -> tuple[PodRef, ...] | None:
+    told = [sample.granted for sample in read if sample.granted is not None]
+    return tuple(sorted({pod for granted in told for pod in granted})) if told else None
 
 
 def _all_idle(read: list[Sample]) -> bool | None:

@@ -1,9 +1,10 @@
 """One reading of one device. What could not be read is None: absent, never zero."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from scheduler.domain.units import GpuUuid, Instant, PodUid
+from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
 from scheduler.metering.devices import Device, Health, ProcessView
 
 
@@ -55,6 +56,14 @@ class ProcessUse:
     name: str | None = None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class PodRef:
+    """A pod as the kubelet names it."""
+
+    namespace: str
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class Absence:
     """Why a value is absent: the field, and the name of NVML's return code."""
@@ -68,7 +77,8 @@ class Sample:
     """A device as it was read at an instant.
 
     `energy_millijoules` is the counter itself, since the driver was loaded; differences of it are energy.
-    `processes` is None where they could not be listed, and empty where there were none.
+    `processes` is None where they could not be listed, and empty where there were none. `granted` are the pods that have
+    the device, where the reading itself tells; None where it does not.
     """
 
     gpu_uuid: GpuUuid
@@ -85,6 +95,7 @@ class Sample:
     ecc_uncorrected: int | None = None
     xids: tuple[int, ...] = ()
     absences: tuple[Absence, ...] = ()
+    granted: tuple[PodRef, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +115,4 @@ class Reading:
     samples: tuple[Sample, ...] = ()
     unidentified_devices: int = 0
     driver_error: str | None = None
+    node_of: Mapping[GpuUuid, NodeName] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
 from scheduler.metering.devices import Health
-from scheduler.metering.samples import UtilizationSource
+from scheduler.metering.samples import PodRef, UtilizationSource
 
 
 class Flag(StrEnum):
@@ -63,14 +63,6 @@ class EnergyIntegral:
     @property
     def mean_milliwatts(self) -> int | None:
         return None if self.covered_ms == 0 else self.millijoules * 1_000 // self.covered_ms
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class PodRef:
-    """A pod as the kubelet names it."""
-
-    namespace: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)

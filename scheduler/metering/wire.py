@@ -10,12 +10,11 @@ from typing import Any
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
 from scheduler.metering.devices import AgentCounts, Device, Health, Inventory, ProcessView, SensorState
-from scheduler.metering.samples import UtilizationSource
+from scheduler.metering.samples import PodRef, UtilizationSource
 from scheduler.metering.windows import (
     ActivityIntegral,
     EnergyIntegral,
     Flag,
-    PodRef,
     ProcessSeen,
     UtilizationIntegral,
     Window,

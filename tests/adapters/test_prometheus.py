@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 import pytest
 
-from scheduler.adapters.prometheus import POINTS_MAX, PromRange, read_prometheus
+from scheduler.adapters.prometheus.history import POINTS_MAX, PromRange, read_prometheus
 from scheduler.domain.errors import InvalidInput, Unavailable
 from scheduler.domain.units import AttemptId, GpuUuid, Instant
 from scheduler.metering.recorded import Recorded

@@ -7,7 +7,7 @@ import pytest
 from scheduler.domain.units import AttemptId, GpuUuid, Instant
 from scheduler.metering.devices import SensorState
 from scheduler.metering.idle import IdleState
-from scheduler.metering.windows import PodRef
+from scheduler.metering.samples import PodRef
 from scheduler.metering.wire import inventory_json
 from tests.lifecycle.agents import WINDOW_MS, Agents, agent_of, gpu, inventory, window
 from tests.lifecycle.build import Company, later

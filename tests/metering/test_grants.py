@@ -3,7 +3,7 @@ import pytest
 from scheduler.domain.units import GpuUuid
 from scheduler.metering.devices import Device
 from scheduler.metering.grants import Granted, resolve
-from scheduler.metering.windows import PodRef
+from scheduler.metering.samples import PodRef
 
 POD, OTHER = PodRef("research", "train-0"), PodRef("research", "train-1")
 WHOLE = Device(GpuUuid("GPU-aa-1"), 0, "H100", 80, minor=0)

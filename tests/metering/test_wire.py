@@ -6,12 +6,11 @@ import pytest
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
 from scheduler.metering.devices import Device, Health
-from scheduler.metering.samples import UtilizationSource
+from scheduler.metering.samples import PodRef, UtilizationSource
 from scheduler.metering.windows import (
     ActivityIntegral,
     EnergyIntegral,
     Flag,
-    PodRef,
     ProcessSeen,
     UtilizationIntegral,
     Window,

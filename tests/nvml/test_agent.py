@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from scheduler.metering.devices import Health
-from scheduler.metering.windows import Flag, PodRef, Window
+from scheduler.metering.samples import PodRef
+from scheduler.metering.windows import Flag, Window
 from tests.adapters.kubelet.fake_kubelet import FakeKubelet
 from tests.nvml.agent_process import WINDOW_MS, AgentProcess
 from tests.nvml.api_server import ApiServer

@@ -13,7 +13,7 @@ import grpc
 
 from scheduler.adapters.kubelet.messages import METHOD, ListRequest, ListResponse
 from scheduler.metering.grants import Granted
-from scheduler.metering.windows import PodRef
+from scheduler.metering.samples import PodRef
 
 logger = logging.getLogger("allot.agent")
 

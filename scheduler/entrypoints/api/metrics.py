@@ -11,6 +11,7 @@ from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.units import MS_PER_SECOND
 from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.service import Service
+from scheduler.lifecycle.views.agents import unseen_nodes
 from scheduler.metering.misuse import MisuseKind
 
 
@@ -82,6 +83,9 @@ class ServiceCollector(Collector):
             misuses.add_metric([self._simulated, kind.value], told[kind])
         yield misuses
         world = service.world
+        blind = self._gauge("misuse_unavailable_nodes", "Nodes where nobody can see who runs on a GPU.")
+        blind.add_metric([self._simulated], len(unseen_nodes(world)))
+        yield blind
         nobodys = self._gauge("unattributed_gpus", "GPUs with processes that no attempt is known to have.")
         windows = list(world.windows.items())
         count = sum(1 for uuid, window in windows if window.process_count_max and uuid not in world.holders)

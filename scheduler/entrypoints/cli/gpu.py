@@ -9,7 +9,7 @@ import typer
 from scheduler.adapters.clock import SystemClock
 from scheduler.adapters.policy_files import read_bytes
 from scheduler.adapters.policy_files.policy_reader import read_policy
-from scheduler.adapters.prometheus import PromRange, read_prometheus
+from scheduler.adapters.prometheus.history import PromRange, read_prometheus
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.idleness import IdleRule
 from scheduler.domain.policy import Policy
@@ -152,6 +152,10 @@ def misuse(as_json: AsJson = False) -> None:
         rows = [_misuse_row(each) for each in found["items"]]
         notes = [_misuse_note(each) for each in found["items"]]
         print_table(columns, rows, notes, empty="Nobody was seen where they had no business.")
+        unseen = found["unavailable_on"]
+        if unseen:
+            named = ", ".join(unseen[:_NODES_NAMED_MAX]) + (", …" if len(unseen) > _NODES_NAMED_MAX else "")
+            print_text(f"Unavailable on {len(unseen)} nodes, where processes cannot be seen: {named}.")
         print_simulated(api)
 
 
@@ -185,6 +189,8 @@ def _misuse_note(each: dict[str, Any]) -> str:
     told = {"attempt": each["attempt_id"], "pod": each["pod_uid"], "held by": each["holder"], "pid": each["pid"]}
     return f"{each['gpu_uuid']} " + ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
 
+
+_NODES_NAMED_MAX = 5
 
 _SHORT = {
     "unfunded": "unfund",

@@ -22,7 +22,7 @@ from scheduler.domain.errors import InvalidInput, RefusalCode, Unavailable
 from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.service import Service
-from scheduler.entrypoints.settings import ClusterKind, Settings
+from scheduler.entrypoints.settings import ClusterKind, SensorsKind, Settings
 
 app = typer.Typer(add_completion=False)
 
@@ -58,6 +58,10 @@ def serve(
     observe: Annotated[
         bool | None, typer.Option("--observe", help="Change nothing in the cluster: report what would be done.")
     ] = None,
+    sensors: Annotated[
+        SensorsKind | None, typer.Option(help="Who reads the GPUs: agents, or a Prometheus with dcgm-exporter.")
+    ] = None,
+    prometheus: Annotated[str | None, typer.Option(help="The address of that Prometheus.")] = None,
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="The port to listen on; 0 for any.")] = None,
     policy: Annotated[

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from scheduler.domain.units import Instant
 from scheduler.lifecycle.world import World
-from scheduler.metering.devices import Inventory
+from scheduler.metering.devices import Inventory, ProcessView
+from scheduler.metering.misuse import Misuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,24 @@ class AgentView:
     refused: int
     has_pod_resources: bool | None
     unresolved_grants: int
+
+
+@dataclass(frozen=True, slots=True)
+class Misuses:
+    """Processes on GPUs that were not theirs, the latest first. On the nodes of `unavailable_on` nobody can see who
+    runs on a GPU (no `hostPID`, no agent): that nothing is told of them says nothing."""
+
+    items: tuple[Misuse, ...]
+    unavailable_on: tuple[str, ...]
+    next_cursor: str | None = None
+
+
+def unseen_nodes(world: World) -> tuple[str, ...]:
+    """Nodes with GPUs whose processes cannot be seen."""
+    inventories = world.inventories
+    blind = {name for name, told in inventories.items() if told.process_view is ProcessView.UNAVAILABLE}
+    unread = {name for name, node in world.nodes.items() if node.gpus and name not in inventories}
+    return tuple(sorted(blind | unread))
 
 
 def agent_views(world: World) -> tuple[AgentView, ...]:

@@ -15,7 +15,7 @@ from scheduler.domain.units import MS_PER_DAY, EngineerId, Instant, TeamName, Wo
 from scheduler.domain.workloads import Workload, WorkloadSpec, WorkloadState
 from scheduler.lifecycle.submit import with_defaults
 from scheduler.lifecycle.submitting import judge_for
-from scheduler.lifecycle.views.agents import AgentView, agent_views
+from scheduler.lifecycle.views.agents import AgentView, Misuses, agent_views, unseen_nodes
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
 from scheduler.lifecycle.views.cluster import cluster_view
 from scheduler.lifecycle.views.conservation import ConservationView, conservation_view
@@ -47,7 +47,6 @@ from scheduler.lifecycle.views.workloads import (
     workload_views,
 )
 from scheduler.lifecycle.world import World
-from scheduler.metering.misuse import Misuse
 from scheduler.metering.refusals import RefusedSample
 from scheduler.ports import Books, Store
 
@@ -260,11 +259,12 @@ class Views:
         with self._store.reading() as books:
             return books.samples.refusals(limit)
 
-    def misuses(self, caller: Caller, now: Instant, limit: int = 100) -> list[Misuse]:
-        """Processes on GPUs that were not theirs, of the last month; the latest first."""
+    def misuses(self, caller: Caller, now: Instant, limit: int = 100) -> Misuses:
+        """Those of the last month."""
         caller.require(*SEES_ALL)
         with self._store.reading() as books:
-            return books.samples.misuses(Instant(now - MISUSES_SHOWN_MS), limit)
+            told = books.samples.misuses(Instant(now - MISUSES_SHOWN_MS), limit)
+        return Misuses(tuple(told), unseen_nodes(self._world))
 
     # --- below ---------------------------------------------------------------------------------------------------
 

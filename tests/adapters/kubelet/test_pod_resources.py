@@ -10,7 +10,7 @@ import pytest
 from scheduler.adapters.kubelet.messages import ListResponse
 from scheduler.adapters.kubelet.pod_resources import PodResources
 from scheduler.metering.grants import Granted
-from scheduler.metering.windows import PodRef
+from scheduler.metering.samples import PodRef
 from tests.adapters.kubelet.fake_kubelet import FakeKubelet
 
 TRAINING = PodRef("research", "train-0")

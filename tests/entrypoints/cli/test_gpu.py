@@ -206,8 +206,15 @@ def test_the_other_rule_of_the_policy_can_be_tried(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["agents", "refused", "reclaims", "misuse"])
 def test_what_the_platform_knows_of_its_sensing_is_listed(allot: Allot, command: str) -> None:
     assert allot("gpu", command, who="olga").code == 0
-    assert allot("gpu", command, "--json", who="olga").json == {"items": [], "next_cursor": None}
+    listed = allot("gpu", command, "--json", who="olga").json
+    assert (listed["items"], listed["next_cursor"]) == ([], None)
     assert allot("gpu", command, who="ada").code == 4
+
+
+def test_misuse_is_unavailable_and_not_absent_where_no_agent_sees_processes(allot: Allot) -> None:
+    nodes = ["node-0", "node-1", "node-2", "node-3"]
+    assert allot("gpu", "misuse", "--json", who="olga").json["unavailable_on"] == nodes
+    assert "Unavailable on 4 nodes" in allot("gpu", "misuse", who="olga").stdout
 
 
 def test_where_every_gpu_hour_went_is_told_and_unexplained_is_none(allot: Allot, service: Service) -> None:

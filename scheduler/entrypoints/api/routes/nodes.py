@@ -16,10 +16,9 @@ from scheduler.entrypoints.api.asked import Asked, Signed
 from scheduler.entrypoints.api.gpu_metrics import GpuCollector
 from scheduler.entrypoints.api.routes.allowances import PeriodName
 from scheduler.lifecycle.meter import Accepted
-from scheduler.lifecycle.views.agents import AgentView
+from scheduler.lifecycle.views.agents import AgentView, Misuses
 from scheduler.lifecycle.views.conservation import ConservationView
 from scheduler.metering.devices import Device, Inventory, ProcessView, SensorState
-from scheduler.metering.misuse import Misuse
 from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.windows import Window
 from scheduler.metering.wire import inventory_json, window_json
@@ -95,11 +94,11 @@ def refused_samples(asked: Signed, limit: Annotated[int, Query(ge=1, le=1000)] =
 
 @router.get(
     "/misuses",
-    summary="Processes on GPUs that were not given to them, of the last month; the latest first",
-    responses=answers.responds(Misuse, is_page=True),
+    summary="Processes on GPUs that were not given to them, of the last month, and where nobody can see any",
+    responses=answers.responds(Misuses),
 )
 def misuses(asked: Signed, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
-    return answers.page(asked.service.views.misuses(asked.caller, asked.now, limit))
+    return answers.one(asked.service.views.misuses(asked.caller, asked.now, limit))
 
 
 @router.get(

@@ -1,25 +1,22 @@
 """Reads what dcgm-exporter told Prometheus: a cluster's own history, as a recording, without an agent of ours.
 
 Utilisation is the highest sample of each step and power its mean, so that no sample is passed over; energy is the
-counter. What Prometheus does not have is absent. Nothing is written there.
+counter. What Prometheus does not have is absent.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
-import httpx
-
-from scheduler.domain.errors import InvalidInput, RefusalCode, Unavailable
-from scheduler.domain.units import MS_PER_SECOND, AttemptId, GpuUuid, Instant
+from scheduler.adapters.prometheus.dcgm import device_of, pod_of, value_of
+from scheduler.adapters.prometheus.http import PrometheusApi
+from scheduler.domain.units import MS_PER_SECOND, AttemptId, Instant
 from scheduler.metering.recorded import Recorded
 
 POINTS_MAX = 10_000
 """Of one series in one question: Prometheus refuses more than 11,000."""
-
-TIMEOUT_SECONDS = 60.0
-EXPORTER = "dcgm-exporter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +45,11 @@ def _queries(step_ms: int) -> dict[str, _Take]:
 def read_prometheus(url: str, asked: PromRange) -> Iterator[Recorded]:
     """Every row that anything is known of. Raises Unavailable where Prometheus does not answer, InvalidInput where it
     refuses or answers something else."""
-    with httpx.Client(base_url=url.rstrip("/"), timeout=TIMEOUT_SECONDS) as client:
+    with closing(PrometheusApi(url)) as api:
         for part in _parts(asked):
             rows: dict[tuple[str, Instant, tuple[AttemptId, ...]], Recorded] = {}
             for query, take in _queries(asked.step_ms).items():
-                for labels, values in _series(client, query, part):
+                for labels, values in _series(api, query, part):
                     _gather(rows, labels, values, take)
             yield from rows.values()
 
@@ -66,36 +63,15 @@ def _parts(asked: PromRange) -> Iterator[PromRange]:
         start = Instant(end + asked.step_ms)
 
 
-def _series(client: httpx.Client, query: str, part: PromRange) -> Iterator[tuple[Mapping[str, str], list[Any]]]:
+def _series(api: PrometheusApi, query: str, part: PromRange) -> Iterator[tuple[Mapping[str, str], list[Any]]]:
     parameters: dict[str, str | float] = {
         "query": query,
         "start": part.starts_at / MS_PER_SECOND,
         "end": part.ends_at / MS_PER_SECOND,
         "step": part.step_ms / MS_PER_SECOND,
     }
-    try:
-        answer = client.get("/api/v1/query_range", params=parameters)
-        body = answer.json()
-    except httpx.HTTPError as error:
-        raise Unavailable(
-            f"Prometheus at {client.base_url} did not answer: {error}", code=RefusalCode.SERVER_UNREACHABLE
-        ) from error
-    except ValueError as error:
-        raise _no_prometheus(client, f"no JSON (status {answer.status_code})") from error
-    if not isinstance(body, dict) or body.get("status") != "success":
-        said = body.get("error") if isinstance(body, dict) else None
-        raise _no_prometheus(client, f"{said or 'another answer'} (status {answer.status_code})")
-    for each in body["data"]["result"]:
+    for each in api.ask("query_range", parameters):
         yield each["metric"], each["values"]
-
-
-def _no_prometheus(client: httpx.Client, found: str) -> InvalidInput:
-    return InvalidInput(
-        f"found {found}",
-        code=RefusalCode.INVALID_VALUE,
-        where=f"--prometheus {client.base_url}",
-        expected="the address of a Prometheus that has dcgm-exporter's metrics",
-    )
 
 
 def _gather(
@@ -104,31 +80,19 @@ def _gather(
     values: list[Any],
     take: _Take,
 ) -> None:
-    uuid = _device(labels)
+    uuid = device_of(labels)
     if uuid is None:
         return
     attempts = _attempts(labels)
     for seconds, text in values:
-        value = float(text)
-        if math.isfinite(value) and value >= 0:
+        value = value_of(text)
+        if value is not None:
             at = Instant(round(float(seconds) * MS_PER_SECOND))
             key = (uuid, at, attempts)
             rows[key] = take(rows.get(key) or Recorded(at, uuid, attempts), value)
 
 
-def _device(labels: Mapping[str, str]) -> GpuUuid | None:
-    """A MIG instance is a device of its own, by its number within the GPU."""
-    uuid, instance = labels.get("UUID"), labels.get("GPU_I_ID")
-    return None if not uuid else GpuUuid(f"{uuid}/{instance}" if instance else uuid)
-
-
-NAMES: Final = (("exported_namespace", "exported_pod"), ("namespace", "pod"))
-"""Prometheus renames the exporter's own labels where the scrape's target bears the same, unless told to honour them."""
-
-
 def _attempts(labels: Mapping[str, str]) -> tuple[AttemptId, ...]:
-    """The pod stands for the attempt. Without a pod on the GPU, `pod` is the exporter's own: nobody's."""
-    for namespace, pod in NAMES:
-        if labels.get(pod):
-            return () if EXPORTER in labels[pod] else (AttemptId(f"{labels.get(namespace, '')}/{labels[pod]}"),)
-    return ()
+    """The pod stands for the attempt."""
+    pod = pod_of(labels)
+    return () if pod is None else (AttemptId(f"{pod.namespace}/{pod.name}"),)
