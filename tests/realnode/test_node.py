@@ -13,7 +13,7 @@ from scheduler.adapters.kubelet.pod_resources import PodResources
 from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.metering import cgroups
 from scheduler.metering.grants import Granted
-from scheduler.metering.windows import PodRef
+from scheduler.metering.samples import PodRef
 from tests.plugins.polling import eventually
 from tests.plugins.realnode import GPUS, IMAGE, LABELS
 from tests.realnode.init import CGROUPS, PRIVATE

@@ -214,7 +214,7 @@ def test_what_the_platform_knows_of_its_sensing_is_listed(allot: Allot, command:
 def test_misuse_is_unavailable_and_not_absent_where_no_agent_sees_processes(allot: Allot) -> None:
     nodes = ["node-0", "node-1", "node-2", "node-3"]
     assert allot("gpu", "misuse", "--json", who="olga").json["unavailable_on"] == nodes
-    assert "Unavailable on 4 nodes" in allot("gpu", "misuse", who="olga").stdout
+    assert "Unavailable on 4 nodes" in allot("gpu", "misuse", who="olga").out
 
 
 def test_where_every_gpu_hour_went_is_told_and_unexplained_is_none(allot: Allot, service: Service) -> None:
