@@ -11,7 +11,7 @@ from typing import Protocol
 from scheduler.decision.snapshot import Reservation
 from scheduler.domain.access import RoleChange, TokenRecord
 from scheduler.domain.actions import Action, ActionOutcome
-from scheduler.domain.allowances import Allowance, AllowanceBalance, Holder
+from scheduler.domain.allowances import Allowance, AllowanceBalance, Freeze, Holder
 from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.observations import ClusterChanges
@@ -135,7 +135,13 @@ class AllowanceBook(Protocol):
         unsettled_at: Instant | None = None,
     ) -> list[AllowanceBalance]:
         """Those that all the given conditions select: by id, by holder, open at an instant, or not yet settled then:
-        open, still to start, or with anything left available or held."""
+        open, still to start, or with anything left available, held or promised."""
+        ...
+
+    def add_freeze(self, freeze: Freeze) -> None: ...
+
+    def freezes(self, allowance_id: AllowanceId) -> list[Freeze]:
+        """In the order in which they were made."""
         ...
 
 

@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scheduler.domain.units import STANDARD_GPU, AllowanceId, GpuClassName, Instant, ProjectName, Unit
+from scheduler.domain.rollover import Rollover
+from scheduler.domain.units import (
+    STANDARD_GPU,
+    AllowanceId,
+    GpuClassName,
+    Instant,
+    PerMille,
+    PriorityClassName,
+    ProjectName,
+    Unit,
+)
+from scheduler.domain.vesting import Vesting
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
 
 
@@ -12,6 +23,10 @@ class AllowanceSource(StrEnum):
     COMPENSATION = "compensation"
     PROJECT = "project"
     AD_HOC = "ad-hoc"
+    ROLLOVER = "rollover"
+    """What was left of a period and went on into the next."""
+    TRANSFER = "transfer"
+    """What another holder passed on."""
 
 
 class HolderKind(StrEnum):
@@ -34,11 +49,27 @@ class Purpose(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptTerms:
+    """Weights and class factors of the day of a grant: they hold for it wherever later ones would buy less."""
+
+    weights: tuple[tuple[GpuClassName, PerMille], ...]
+    class_factors: tuple[tuple[PriorityClassName, PerMille], ...]
+
+    def weight(self, gpu_class: GpuClassName, now: PerMille) -> PerMille:
+        """The lower of the two: what is charged less buys more."""
+        return min(now, dict(self.weights).get(gpu_class, now))
+
+    def class_factor(self, priority_class: PriorityClassName, now: PerMille) -> PerMille:
+        return min(now, dict(self.class_factors).get(priority_class, now))
+
+
+@dataclass(frozen=True, slots=True)
 class Allowance:
     """An award. `amount` is in the unit's smallest part (standard GPU-milliseconds).
 
     `gpu_classes` and `kinds` None mean any. `purposes` are what it pays for of itself; compensation pays project
     work beside that only where the owner said so for the workload. `period` names the period a tier's grant is for.
+    `vesting` None: all of it is there from the start. `rollover` None: what is left expires.
     """
 
     id: AllowanceId
@@ -54,6 +85,9 @@ class Allowance:
     purposes: frozenset[Purpose] = frozenset({Purpose.PROJECT})
     period: str = ""
     overdraft: int = 0
+    vesting: Vesting | None = None
+    rollover: Rollover | None = None
+    kept: KeptTerms | None = None
 
     def is_open_at(self, now: Instant) -> bool:
         return self.starts_at <= now and (self.expires_at is None or now < self.expires_at)
@@ -72,17 +106,32 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """An allowance was frozen, or unfrozen, and why."""
+
+    allowance_id: AllowanceId
+    is_frozen: bool
+    at: Instant
+    by: str
+    reason: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AllowanceBalance:
-    """An allowance with what can still be held on it, and what is held now (standard GPU-milliseconds)."""
+    """An allowance with what can still be held on it, what is held now, and what is promised and has not vested, in
+    the allowance's unit. What is frozen can be spent by nobody until it is unfrozen."""
 
     allowance: Allowance
     available: int
     held: int = 0
+    promised: int = 0
+    is_frozen: bool = False
 
     @property
     def spendable(self) -> int:
-        """What a new hold may take: the available amount and the overdraft that policy allows."""
-        return self.available + self.allowance.overdraft
+        """What a new hold may take: the available amount and the overdraft that policy allows; nothing while frozen."""
+        return 0 if self.is_frozen else self.available + self.allowance.overdraft
 
 
 def holders_for(owner: str, team: str, project: ProjectName | None) -> tuple[Holder, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scheduler.domain.allowances import AllowanceBalance, HolderKind
-from scheduler.domain.units import AllowanceId, GpuClassName, Instant
+from scheduler.domain.units import STANDARD_GPU, AllowanceId, GpuClassName, Instant
 from scheduler.domain.workloads import WorkloadSpec
 
 _SPECIFICITY = {HolderKind.PROJECT: 0, HolderKind.TEAM: 1, HolderKind.ENGINEER: 2}
@@ -43,9 +43,13 @@ def payers(
 ) -> list[AllowanceBalance]:
     """The allowances that may pay, in funding order. `balances` are those of the workload's holders."""
     return sorted(
-        (b for b in balances if b.allowance.is_open_at(now) and b.allowance.pays_for(spec, gpu_class)),
+        (b for b in balances if _may_pay(b, now) and b.allowance.pays_for(spec, gpu_class)),
         key=funding_key,
     )
+
+
+def _may_pay(balance: AllowanceBalance, now: Instant) -> bool:
+    return not balance.is_frozen and balance.allowance.unit == STANDARD_GPU and balance.allowance.is_open_at(now)
 
 
 def fund(ordered: Iterable[AllowanceBalance], needed: int) -> tuple[FundingShare, ...] | Shortfall:

@@ -11,10 +11,12 @@ from scheduler.entrypoints.loops import Loops
 from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulated import Simulation
 from scheduler.lifecycle.access import Access
+from scheduler.lifecycle.awards import Awards
 from scheduler.lifecycle.batch import changing
 from scheduler.lifecycle.census import Census
 from scheduler.lifecycle.close_period import Periods
 from scheduler.lifecycle.commands import Commands
+from scheduler.lifecycle.compensate import vest_due
 from scheduler.lifecycle.cycle import Cycle, CycleReport
 from scheduler.lifecycle.grant import expire_due, grant_period
 from scheduler.lifecycle.keep import Kept, keep_funded
@@ -66,6 +68,7 @@ class Service:
         self.census = Census(store, self.world, clock.now())
         self.idle_reclaim = IdleReclaim(self.world, acts=not settings.observe)
         self.access = Access(store, self.world)
+        self.awards = Awards(store, self.world, ids)
         self.periods = Periods(store, self.world)
         self.money = MoneyViews(store, self.world)
         self.views = Views(store, self.world, is_simulated=cluster.is_simulated)
@@ -158,9 +161,10 @@ class Service:
         periods = {period_at(Instant(now + ahead), policy.period, policy.time_zone) for ahead in (0, GRANT_AHEAD_MS)}
         with changing(self.store, self.world, now) as batch:
             made = sum(grant_period(batch, period) for period in sorted(periods, key=lambda p: p.starts_at))
+            vested = vest_due(batch)
             expired = expire_due(batch)
-        if made or expired:
-            log.info("granted %d allowances, expired %d", made, expired)
+        if made or vested or expired:
+            log.info("granted %d allowances, vested %d parts, expired %d", made, vested, expired)
             self.wake()
 
     async def _keep(self) -> None:

@@ -18,7 +18,8 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.units import CommandId, GpuClassName, Instant
 from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulated_agents import SimulatedAgentLoop
-from scheduler.lifecycle.commands import Command, Commands
+from scheduler.lifecycle.answered import Command
+from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.world import World
 from scheduler.ports import Store
 from scheduler.simulation.clock import SimulatedClock

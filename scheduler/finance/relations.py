@@ -81,13 +81,15 @@ TREES: tuple[Relation, ...] = (
     _relation("period_closings", "seq period starts_at ends_at state at by role request_id sums", shown="period"),
     _relation("differences", "seq id period kind subject gpu_ms detail at", shown="id"),
     _relation("settlements", "seq difference_id gpu_ms kind owner reason by at request_id", shown="difference_id"),
+    _relation("freezes", "seq allowance_id is_frozen at by reason request_id", shown="allowance_id"),
 )
 """Append-only, numbered from 1 without gaps: the row of `seq` n is leaf n − 1. `accounts` is numbered by its id."""
 
 SEALED: tuple[Relation, ...] = (
     _relation(
         "allowances",
-        "id holder source amount starts_at expires_at granted_at unit gpu_classes kinds purposes period overdraft",
+        "id holder source amount starts_at expires_at granted_at unit gpu_classes kinds purposes period overdraft "
+        "vesting rollover kept",
     ),
     _relation(
         "holds",

@@ -1,9 +1,21 @@
 """Grant and expiry: how hours come to an allowance, and how what is left of them goes."""
 
-from scheduler.domain.allowances import Allowance
-from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.allowances import Allowance, Holder
+from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
+from scheduler.domain.quantities import unit_label
 from scheduler.domain.units import AMOUNT_MAX, AllowanceId, CommandId, Instant
 from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
+
+
+def require_expiry(allowance: Allowance) -> None:
+    """Raises InvalidInput (`expiry-before-grant`)."""
+    if allowance.expires_at is not None and allowance.expires_at <= allowance.starts_at:
+        raise InvalidInput(
+            "the allowance would expire before it starts",
+            where="expires_at",
+            code=RefusalCode.EXPIRY_BEFORE_GRANT,
+            expected="a later instant",
+        )
 
 
 def grant(allowance: Allowance, *, actor: str, memo: str = "", command_id: CommandId | None = None) -> Transaction:
@@ -15,10 +27,7 @@ def grant(allowance: Allowance, *, actor: str, memo: str = "", command_id: Comma
             code=RefusalCode.INVALID_AMOUNT,
             expected=f"a whole number from 1 to {AMOUNT_MAX - 1}",
         )
-    if allowance.expires_at is not None and allowance.expires_at <= allowance.starts_at:
-        raise InvalidInput(
-            "the allowance would expire before it starts", where="expires_at", expected="a later instant"
-        )
+    require_expiry(allowance)
     return Transaction(
         id=f"grant:{allowance.id}",
         kind=TransactionKind.GRANT,
@@ -53,6 +62,72 @@ def expire(allowance: Allowance, available: int, at: Instant, *, taken_at: Insta
     )
 
 
+def roll_over(source: Allowance, target: Allowance, amount: int, at: Instant) -> Transaction:
+    """What is left of a period's allowance goes on into the next one's: once for each pair of them."""
+    require_same_unit(source, target)
+    return Transaction(
+        id=f"rollover:{source.id}",
+        kind=TransactionKind.ROLLOVER,
+        at=at,
+        entries=transfer_entries(
+            Account(AccountKind.ALLOWANCE, source.id),
+            Account(AccountKind.ALLOWANCE, target.id),
+            amount,
+            unit=source.unit,
+        ),
+        memo=f"{source.period} into {target.period}",
+    )
+
+
+def pass_on(
+    source: Allowance, target: Allowance, amount: int, at: Instant, *, transfer_id: str, actor: str, memo: str
+) -> Transaction:
+    """A transfer or a donation: from one holder's allowance to another's of the same unit.
+
+    Raises InvalidInput: `invalid-amount`, `transfer-to-self`; Conflict: `unit-mismatch`.
+    """
+    require_amount(amount)
+    if source.id == target.id or source.holder == target.holder:
+        raise InvalidInput(
+            "it would go from its holder to the same", code=RefusalCode.TRANSFER_TO_SELF, expected="another holder"
+        )
+    require_same_unit(source, target)
+    return Transaction(
+        id=f"transfer:{transfer_id}",
+        kind=TransactionKind.TRANSFER,
+        at=at,
+        entries=transfer_entries(
+            Account(AccountKind.ALLOWANCE, source.id),
+            Account(AccountKind.ALLOWANCE, target.id),
+            amount,
+            unit=source.unit,
+        ),
+        actor=actor,
+        memo=memo,
+    )
+
+
+def require_amount(amount: int) -> None:
+    """Raises InvalidInput (`invalid-amount`)."""
+    if not 0 < amount < AMOUNT_MAX:
+        raise InvalidInput(
+            f"an amount of {amount} cannot be moved",
+            where="amount",
+            code=RefusalCode.INVALID_AMOUNT,
+            expected=f"a whole number from 1 to {AMOUNT_MAX - 1}",
+        )
+
+
+def require_same_unit(source: Allowance, target: Allowance) -> None:
+    """Raises Conflict (`unit-mismatch`)."""
+    if source.unit != target.unit:
+        raise Conflict(
+            f"{source.id} is in {unit_label(source.unit)}, {target.id} in {unit_label(target.unit)}",
+            code=RefusalCode.UNIT_MISMATCH,
+            expected="two allowances of one unit",
+        )
+
+
 def tier_allowance_id(engineer: str, period: str) -> AllowanceId:
     """One grant a person and period: its id is what makes granting idempotent."""
     return AllowanceId(f"tier/{engineer}/{period}")
@@ -60,3 +135,7 @@ def tier_allowance_id(engineer: str, period: str) -> AllowanceId:
 
 def project_allowance_id(project: str, period: str) -> AllowanceId:
     return AllowanceId(f"project/{project}/{period}")
+
+
+def rollover_allowance_id(holder: Holder, period: str) -> AllowanceId:
+    return AllowanceId(f"rollover/{holder.id}/{period}")

@@ -4,15 +4,18 @@
     charge     held → charged                  release  held → allowance
     overrun    overrun → charged               refund   refunds → allowance
     unfunded   unfunded → charged              expiry   allowance → expired
+    promise    issued → promised               vest     promised → allowance
+    clawback   promised → forfeited            transfer allowance → another allowance
+    rollover   allowance → that of the next period
 
 An amount is added to the account that the arrow points to and taken from the other; `issued`, `overrun`,
 `unfunded` and `refunds` therefore go below zero: their negative balance is what was granted, is owed, ran without
 funding, and was given back.
 
-Owners. `allowance`, `held` and `expired` belong to an allowance's id; `issued` to the source of the grant; `overrun`
-and `unfunded` to an engineer's id; `refunds` to the platform. `charged` tells who paid by its owner: an allowance's
-id, `overrun/<engineer>` or `unfunded/<engineer>`; Σ over all of `charged` is everything that was ever charged.
-A refund leaves `charged` as it is: what was used stays used, and what was given back stands in `refunds`.
+Owners. `allowance`, `held`, `promised`, `forfeited` and `expired` belong to an allowance's id; `issued` to the source
+of the grant; `overrun` and `unfunded` to an engineer's id; `refunds` to the platform. `charged` tells who paid by its
+owner: an allowance's id, `overrun/<engineer>` or `unfunded/<engineer>`; Σ over all of `charged` is everything that was
+ever charged. A refund leaves `charged` as it is: what was used stays used, and what was given back stands in `refunds`.
 """
 
 from collections import defaultdict
@@ -41,13 +44,29 @@ class AccountKind(StrEnum):
     UNFUNDED = "unfunded"
     REFUNDS = "refunds"
     EXPIRED = "expired"
+    PROMISED = "promised"
+    """Of a package: what has not vested yet. Nobody can spend it."""
+    FORFEITED = "forfeited"
+    """What was promised and clawed back before it vested."""
     CORRECTED = "corrected"
     """Money by which closed charges were corrected: of who paid, against the platform."""
 
     @property
     def may_go_below_zero(self) -> bool:
         """Whether its balance is a contra: an allowance's floor is its overdraft, all others' zero."""
-        return self not in {AccountKind.ALLOWANCE, AccountKind.HELD, AccountKind.CHARGED, AccountKind.EXPIRED}
+        return self not in _NEVER_BELOW_ZERO
+
+
+_NEVER_BELOW_ZERO = frozenset(
+    {
+        AccountKind.ALLOWANCE,
+        AccountKind.HELD,
+        AccountKind.CHARGED,
+        AccountKind.EXPIRED,
+        AccountKind.PROMISED,
+        AccountKind.FORFEITED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -79,6 +98,10 @@ class TransactionKind(StrEnum):
     REFUND = "refund"
     EXPIRY = "expiry"
     TRANSFER = "transfer"
+    PROMISE = "promise"
+    VEST = "vest"
+    CLAWBACK = "clawback"
+    ROLLOVER = "rollover"
     CORRECTION = "correction"
 
 
@@ -88,8 +111,8 @@ class Transaction:
 
     `at` is when it counts (which period it falls in). `corrects_at` is when it would have counted, where that lies in
     a period that was closed before it was posted: then it counts in the open period, marked.
-    Raises InvalidInput (`invalid-amount`) where the entries do not sum to zero per unit, in amount and in physical
-    GPU-milliseconds, or an amount is out of bounds.
+    Raises InvalidInput: `invalid-amount` where the entries do not sum to zero, in amount and in physical
+    GPU-milliseconds, or an amount is out of bounds; `unit-mismatch` where they are of more than one unit.
     """
 
     id: str
@@ -119,6 +142,12 @@ class Transaction:
                 f"the entries of {self.id} do not balance: {dict(amounts)}, physical {dict(physical)}",
                 code=RefusalCode.INVALID_AMOUNT,
                 expected="a sum of 0 per unit",
+            )
+        if len(amounts) > 1:
+            raise InvalidInput(
+                f"{self.id} moves {', '.join(sorted(amounts))} at once",
+                code=RefusalCode.UNIT_MISMATCH,
+                expected="one unit a transaction",
             )
 
 

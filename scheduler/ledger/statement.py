@@ -1,8 +1,12 @@
 """Statement: what an owner had, what came and went, and what is left, from the journal's entries alone.
 
-    opening + granted − charged + refunded − expired + transferred + corrected = available + held
+    opening + granted + vested − charged + refunded − expired + transferred + corrected = available + held
 
-`opening` counts held hours as had. Overrun and unfunded hours stand beside it: no allowance paid them.
+`opening` counts held hours as had. What is promised and has not vested stands beside it:
+
+    promised before + promised now − vested − clawed back = promised
+
+A statement is of one unit. Overrun and unfunded hours stand beside it: no allowance paid them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,8 +24,8 @@ _INTERNAL = frozenset({TransactionKind.HOLD, TransactionKind.RELEASE})
 class StatementLine:
     """One attempt's charges, its refund, or one other transaction.
 
-    `amount` is what it did to what the owner had, `overrun` and `unfunded` what of it nobody paid (a refund takes
-    from the overrun), `gpu_ms` the physical time; `at` the last instant that it counts at.
+    `amount` is what it did to what the owner had, `promised` to what is promised; `overrun` and `unfunded` what of it
+    nobody paid (a refund takes from the overrun), `gpu_ms` the physical time; `at` the last instant that it counts at.
     """
 
     kind: TransactionKind
@@ -31,6 +35,7 @@ class StatementLine:
     gpu_ms: int = 0
     overrun: int = 0
     unfunded: int = 0
+    promised: int = 0
     memo: str = ""
     transaction_id: str = field(default="", compare=False)
     """Of its first transaction."""
@@ -44,10 +49,20 @@ class Statement:
     available: int
     held: int
     lines: tuple[StatementLine, ...]
+    promised: int = 0
+    """What is promised at the end, and has not vested."""
 
     @property
     def granted(self) -> int:
         return self._sum(TransactionKind.GRANT)
+
+    @property
+    def vested(self) -> int:
+        return self._sum(TransactionKind.VEST)
+
+    @property
+    def clawed_back(self) -> int:
+        return -sum(line.promised for line in self.lines if line.kind is TransactionKind.CLAWBACK)
 
     @property
     def charged(self) -> int:
@@ -64,8 +79,8 @@ class Statement:
 
     @property
     def transferred(self) -> int:
-        """What came less what went."""
-        return self._sum(TransactionKind.TRANSFER)
+        """What came less what went. A rollover stays with its holder: it comes and goes."""
+        return self._sum(TransactionKind.TRANSFER) + self._sum(TransactionKind.ROLLOVER)
 
     @property
     def corrected(self) -> int:
@@ -86,7 +101,8 @@ class Statement:
 
 def accounts_of(allowances: Iterable[AllowanceId], engineers: Iterable[EngineerId] = ()) -> tuple[Account, ...]:
     """The accounts that a statement over these allowances, and what these engineers used beyond them, reads."""
-    had = [Account(kind, allowance) for allowance in allowances for kind in sorted(_HAD)]
+    kinds = sorted({*_HAD, AccountKind.PROMISED})
+    had = [Account(kind, allowance) for allowance in allowances for kind in kinds]
     beyond = [Account(kind, e) for e in engineers for kind in (AccountKind.OVERRUN, AccountKind.UNFUNDED)]
     return (*had, *beyond)
 
@@ -95,6 +111,7 @@ def statement(opening: Mapping[Account, int], entries: Iterable[PostedEntry]) ->
     """The statement from the balances at the period's start and the period's entries, all on `accounts_of` it."""
     available = sum(amount for account, amount in opening.items() if account.kind is AccountKind.ALLOWANCE)
     held = sum(amount for account, amount in opening.items() if account.kind is AccountKind.HELD)
+    promised = sum(amount for account, amount in opening.items() if account.kind is AccountKind.PROMISED)
     had = available + held
     lines: dict[tuple[TransactionKind, str], _Line] = {}
     for entry in entries:
@@ -102,10 +119,12 @@ def statement(opening: Mapping[Account, int], entries: Iterable[PostedEntry]) ->
             available += entry.amount
         elif entry.account.kind is AccountKind.HELD:
             held += entry.amount
+        elif entry.account.kind is AccountKind.PROMISED:
+            promised += entry.amount
         if entry.kind not in _INTERNAL:
             key = (entry.kind, entry.attempt_id or entry.transaction_id)
             lines.setdefault(key, _Line(entry)).add(entry)
-    return Statement(had, available, held, tuple(line.finished() for line in lines.values()))
+    return Statement(had, available, held, tuple(line.finished() for line in lines.values()), promised)
 
 
 @dataclass(slots=True)
@@ -118,6 +137,7 @@ class _Line:
     gpu_ms: int = 0
     overrun: int = 0
     unfunded: int = 0
+    promised: int = 0
 
     def __post_init__(self) -> None:
         self.at = self.first.at
@@ -127,6 +147,8 @@ class _Line:
         self.gpu_ms += abs(entry.gpu_ms)
         if entry.account.kind in _HAD:
             self.amount += entry.amount
+        elif entry.account.kind is AccountKind.PROMISED:
+            self.promised += entry.amount
         elif entry.account.kind is AccountKind.OVERRUN:
             self.overrun -= entry.amount
         else:
@@ -142,6 +164,7 @@ class _Line:
             gpu_ms=self.gpu_ms,
             overrun=self.overrun,
             unfunded=self.unfunded,
+            promised=self.promised,
             memo=self.first.memo,
             transaction_id=self.first.transaction_id,
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from scheduler.decision.snapshot import Reservation
-from scheduler.domain.allowances import Allowance, AllowanceBalance
+from scheduler.domain.allowances import Allowance, AllowanceBalance, Freeze
 from scheduler.domain.brakes import STOP_RATE_WINDOW_MS, Brake, Stop
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.people import Caller
@@ -56,6 +56,7 @@ class Batch:
         self._stops: list[Stop] = []
         self._events: list[AuditEvent] = []
         self._allowances: list[Allowance] = []
+        self._freezes: list[Freeze] = []
         self._balances: list[AllowanceBalance] = []
 
     # --- reading -------------------------------------------------------------------------------------------------
@@ -164,6 +165,9 @@ class Batch:
     def add_allowance(self, allowance: Allowance) -> None:
         self._allowances.append(allowance)
 
+    def freeze(self, freeze: Freeze) -> None:
+        self._freezes.append(freeze)
+
     def post(self, *transactions: Transaction) -> None:
         self._transactions.extend(transactions)
 
@@ -206,6 +210,8 @@ class Batch:
         books = self.books
         for allowance in self._allowances:
             books.allowances.add(allowance)
+        for freeze in self._freezes:
+            books.allowances.add_freeze(freeze)
         books.workloads.add([self._changed.pop(w.id, w) for w in self._added.values()])
         stale = books.workloads.save(list(self._changed.values()))
         if stale:
@@ -269,13 +275,13 @@ class Batch:
     def _publish_balances(self) -> None:
         for balance in self._balances:
             expires_at = balance.allowance.expires_at
-            if expires_at is not None and expires_at <= self.now and balance.held == 0 and balance.available <= 0:
+            if expires_at is not None and expires_at <= self.now and _is_spent(balance):
                 self.world.drop_balance(balance.allowance.id)
             else:
                 self.world.put_balances([balance])
 
     def _touched_allowances(self) -> list[AllowanceId]:
-        kinds = {AccountKind.ALLOWANCE, AccountKind.HELD}
+        kinds = {AccountKind.ALLOWANCE, AccountKind.HELD, AccountKind.PROMISED}
         return sorted(
             {
                 AllowanceId(entry.account.owner)
@@ -284,4 +290,9 @@ class Batch:
                 if entry.account.kind in kinds
             }
             | {allowance.id for allowance in self._allowances}
+            | {freeze.allowance_id for freeze in self._freezes}
         )
+
+
+def _is_spent(balance: AllowanceBalance) -> bool:
+    return balance.held == 0 and balance.available <= 0 and balance.promised == 0

@@ -12,8 +12,8 @@ from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
-from scheduler.domain.records import CommandRecord, PolicyVersion
-from scheduler.domain.units import AllowanceId, CommandId, EngineerId, Instant, JobUid, WorkloadId
+from scheduler.domain.records import PolicyVersion
+from scheduler.domain.units import AllowanceId, EngineerId, Instant, JobUid, WorkloadId
 from scheduler.domain.workloads import (
     Attempt,
     AttemptState,
@@ -24,6 +24,7 @@ from scheduler.domain.workloads import (
     WorkloadState,
 )
 from scheduler.lifecycle.access import note_directory, note_token
+from scheduler.lifecycle.answered import Command, answer, earlier_answer
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.extend import extend_attempt
 from scheduler.lifecycle.governing import put_policy
@@ -34,14 +35,6 @@ from scheduler.lifecycle.submitting import AS_IT_IS, SubmissionTerms, indexes_of
 from scheduler.lifecycle.together import Together
 from scheduler.lifecycle.world import World
 from scheduler.ports import Ids, Store
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """The caller's own id for a request, and a hash of its body: the same pair gets the first answer again."""
-
-    id: CommandId
-    body_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +75,11 @@ class Commands:
         engineer = self._owner_for(caller, owner)
 
         def queue(batch: Batch) -> Workload:
-            earlier = _earlier_answer(batch, caller, command)
+            earlier = earlier_answer(batch, caller, command)
             if earlier is not None:
                 return self._known(batch, WorkloadId(earlier))
             workload = queue_all(batch, self._ids, self._namespace, engineer, spec, terms)
-            _answer(batch, caller, command, workload.id)
+            answer(batch, caller, command, workload.id)
             batch.audit(caller, "submit", workload.id, request_id=request_id)
             return workload
 
@@ -188,13 +181,13 @@ class Commands:
         if caller.engineer is not None and asked.holder.id == caller.engineer:
             raise NotPermitted("nobody grants hours to themselves", remedy="ask another person with the right to")
         with self._changing(now) as batch:
-            earlier = _earlier_answer(batch, caller, command)
+            earlier = earlier_answer(batch, caller, command)
             if earlier is not None:
                 known = batch.books.allowances.get(AllowanceId(earlier))
                 assert known is not None, "an answered grant is in the books"
                 return known.allowance
             allowance = award(batch, asked, AllowanceId(self._ids.new("g")), caller.actor)
-            _answer(batch, caller, command, allowance.id)
+            answer(batch, caller, command, allowance.id)
             batch.audit(caller, "grant", allowance.id, request_id=request_id, after=str(asked.amount))
         return allowance
 
@@ -342,28 +335,4 @@ def _require_sandbox(workload: Workload) -> None:
     if workload.spec.kind is not WorkloadKind.SANDBOX:
         raise InvalidInput(
             f"{workload.id} is a job", expected="a sandbox", remedy="`allot cancel` ends a job", where="workload"
-        )
-
-
-def _earlier_answer(batch: Batch, caller: Caller, command: Command | None) -> str | None:
-    """The first answer to this command, if there was one. The same id with another body is a conflict."""
-    if command is None:
-        return None
-    known = batch.books.control.command(command.id)
-    if known is None:
-        return None
-    if known.body_hash != command.body_hash or known.caller != caller.subject:
-        raise Conflict(
-            f"the idempotency key {command.id} was used for another request",
-            code=RefusalCode.IDEMPOTENCY_CONFLICT,
-            expected="the same body as the first time",
-            remedy="use a new key for a new request",
-        )
-    return known.answer
-
-
-def _answer(batch: Batch, caller: Caller, command: Command | None, answer: str) -> None:
-    if command is not None:
-        batch.books.control.add_command(
-            CommandRecord(command.id, caller.subject, command.body_hash, answer, batch.now)
         )

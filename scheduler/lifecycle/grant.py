@@ -33,13 +33,23 @@ _PURPOSES = {
     AllowanceSource.COMPENSATION: frozenset({Purpose.PERSONAL}),
     AllowanceSource.AD_HOC: frozenset({Purpose.PROJECT, Purpose.PERSONAL}),
 }
+"""Rollovers and transfers are made of other awards, and never granted."""
 
 
 def award(batch: Batch, asked: Award, allowance_id: AllowanceId, actor: str) -> Allowance:
     """Record the award and post its grant. Raises InvalidInput or NotFound for what cannot be granted."""
     _require_holder(batch, asked.holder)
+    if asked.source not in _PURPOSES:
+        raise InvalidInput(
+            f"{asked.source.value} is never granted", where="source", expected="ad-hoc or compensation"
+        )
     if asked.expires_at is not None and asked.expires_at <= batch.now:
-        raise InvalidInput("it would have expired already", where="expires_at", expected="an instant in the future")
+        raise InvalidInput(
+            "it would have expired already",
+            where="expires_at",
+            code=RefusalCode.EXPIRY_BEFORE_GRANT,
+            expected="an instant in the future",
+        )
     if not 0 < asked.amount < AMOUNT_MAX:
         raise InvalidInput(
             f"a grant of {asked.amount} cannot be made",

@@ -29,7 +29,7 @@ from scheduler.domain.workloads import Attempt, AttemptState, Workload, Workload
 from scheduler.entrypoints.service import Service
 from scheduler.ledger.holds import Hold, HoldState
 from scheduler.ledger.journal import AccountKind, TransactionKind
-from scheduler.lifecycle.commands import Command
+from scheduler.lifecycle.answered import Command
 from scheduler.lifecycle.grant import Award
 from scheduler.simulation.fates import Fate
 from tests.adapters.sql.invariants import violations

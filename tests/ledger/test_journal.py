@@ -40,6 +40,12 @@ def test_entries_that_do_not_balance_cannot_be_built(entries: tuple[Entry, ...])
     assert refused.value.code is RefusalCode.INVALID_AMOUNT
 
 
+def test_units_never_mix_in_a_transaction_even_where_each_balances() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        transaction(*transfer_entries(A, B, 1), *transfer_entries(A, B, 1, unit=Unit("tokens")))
+    assert refused.value.code is RefusalCode.UNIT_MISMATCH
+
+
 @pytest.mark.parametrize("amount", [AMOUNT_MAX, -AMOUNT_MAX, 2**63 - 1])
 def test_an_amount_that_no_column_could_sum_is_refused(amount: int) -> None:
     with pytest.raises(InvalidInput, match="does not fit the journal"):

@@ -18,6 +18,7 @@ from scheduler.ledger.statement import StatementLine, accounts_of, statement
 A1 = AllowanceId("a-1")
 ADA = EngineerId("e-ada")
 HAD = Account(AccountKind.ALLOWANCE, A1)
+PROMISED = Account(AccountKind.PROMISED, "a-1")
 HELD = Account(AccountKind.HELD, A1)
 OVERRUN = Account(AccountKind.OVERRUN, ADA)
 UNFUNDED = Account(AccountKind.UNFUNDED, ADA)
@@ -56,7 +57,7 @@ def moved(
 
 
 def test_the_accounts_of_a_statement_are_what_was_had_and_what_was_used_beyond_it() -> None:
-    assert set(ACCOUNTS) == {HAD, HELD, OVERRUN, UNFUNDED}
+    assert set(ACCOUNTS) == {HAD, HELD, PROMISED, OVERRUN, UNFUNDED}
     assert accounts_of([]) == ()
 
 

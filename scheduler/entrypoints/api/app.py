@@ -14,6 +14,7 @@ from scheduler.entrypoints.api.metrics import ServiceCollector
 from scheduler.entrypoints.api.routes import (
     allowances,
     audit,
+    awards,
     brakes,
     cluster,
     demo,
@@ -38,6 +39,7 @@ _ROUTERS = (
     quotes.router,
     sandboxes.router,
     allowances.router,
+    awards.router,
     finance.router,
     cluster.router,
     policies.router,

@@ -55,4 +55,53 @@ MONEY_CODES: dict[RefusalCode, CodeText] = {
         "A statement is of an engineer (by id or subject), of a team or project of the policy, or of `company`.",
         "Check the spelling; `team:NAME` and `project:NAME` say which of the two is meant.",
     ),
+    _C.INVALID_SCHEDULE: CodeText(
+        422,
+        "Not a vesting schedule",
+        "A schedule has monthly or quarterly steps, a cliff within it, and parts above zero in the order of time.",
+        "Mend the term that the message names.",
+    ),
+    _C.SCHEDULE_SUM: CodeText(
+        422,
+        "The parts are not the amount",
+        "A schedule that is given by its parts must sum to the amount exactly; nothing is rounded to make it fit.",
+        "Give parts that sum to the amount, or leave them out and state months and cliff.",
+    ),
+    _C.EXPIRY_BEFORE_GRANT: CodeText(
+        422,
+        "It would expire before it is granted",
+        "The expiry lies before the start of the allowance, before its last part vests, or in the past.",
+        "Give a later expiry, or none.",
+    ),
+    _C.UNKNOWN_UNIT: CodeText(
+        422,
+        "There is no such unit",
+        "An allowance is in standard GPU-hours, hours of one GPU class, tokens, or money of the price book's currency.",
+        "Name the unit as `standard`, `gpu/CLASS`, `tokens`, `tokens/MODEL` or a currency such as `EUR`.",
+    ),
+    _C.UNIT_MISMATCH: CodeText(
+        409,
+        "The units differ",
+        "Hours, hours of a class, tokens and money are never exchanged for one another between allowances.",
+        "Choose an allowance of the same unit, or leave it out: then one is made.",
+    ),
+    _C.TRANSFER_TO_SELF: CodeText(
+        422,
+        "From and to are the same",
+        "A transfer moves hours from one holder to another.",
+        "Name somebody else.",
+    ),
+    _C.TRANSFER_NOT_ALLOWED: CodeText(
+        403,
+        "The policy does not allow this transfer",
+        "Transfers are between engineers of one team, donations to a team or project, both where the giver's tier allows "
+        "them; compensation is never passed on.",
+        "Ask an operator for the tier's `may_transfer` or `may_donate`, or finance for a grant.",
+    ),
+    _C.UNKNOWN_ALLOWANCE: CodeText(
+        404,
+        "There is no such allowance",
+        "No allowance goes by that id, or it is not one that this can be done to.",
+        "Take the id from `allot balance --json` or `allot vesting list`.",
+    ),
 }

@@ -28,6 +28,7 @@ GPU_TIME_FIELDS = frozenset(
         "available",
         "capacity",
         "charged",
+        "clawed_back",
         "closing",
         "expired",
         "gpu_ms",
@@ -38,11 +39,13 @@ GPU_TIME_FIELDS = frozenset(
         "outstanding",
         "overdraft",
         "overrun",
+        "promised",
         "refunded",
         "transferred",
         "not_yet_charged",
         "seen_on_devices",
         "unfunded",
+        "vested",
         "within_tolerance",
     }
 )

@@ -10,7 +10,7 @@ from scheduler.domain.errors import InvalidInput
 from scheduler.domain.people import Role
 from scheduler.entrypoints.cli.client import Connection, connect, read_connection, write_connection
 from scheduler.entrypoints.cli.durations import parse_duration
-from scheduler.entrypoints.cli.money import after
+from scheduler.entrypoints.cli.grants import after
 from scheduler.entrypoints.cli.output import AsJson, Column, err, moment, print_json, print_table, print_text
 
 app = typer.Typer(add_completion=False)

@@ -138,7 +138,13 @@ def _print_statement(found: dict[str, Any]) -> None:
     who = found["owner_name"] or found["owner"]
     team = f", {found['team']}" if found["owner_kind"] in {"engineer", "project"} else ""
     print_text(f"Statement of {who}{team}, {found['period']}", style="bold")
-    print_fields((name, hours_of(found, name)) for name in _SUMS)
+    shown = [*_SUMS, *(name for name in _PROMISES if found[f"{name}_ms"])]
+    print_fields((name.replace("_", " "), hours_of(found, name)) for name in shown)
+    for other in found["others"]:
+        sums = {name: text for name, text in other["shown"].items() if other["quantities"][name]}
+        print_text(
+            f"{other['unit']}: " + "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in sums.items())
+        )
     if found["no_cost_because"]:
         print_text(f"No cost: {found['no_cost_because']}.")
     else:
@@ -169,6 +175,8 @@ _SUMS = (
     "overrun",
     "unfunded",
 )
+_PROMISES = ("vested", "promised", "clawed_back")
+"""Shown where there are any."""
 
 
 def _line_row(line: dict[str, Any]) -> tuple[str, ...]:

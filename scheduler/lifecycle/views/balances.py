@@ -7,7 +7,8 @@ from scheduler.domain.funding import funding_key
 from scheduler.domain.pace import pace_of
 from scheduler.domain.people import Engineer
 from scheduler.domain.periods import Period, iso, period_at
-from scheduler.domain.units import Instant
+from scheduler.domain.quantities import quantity_text, unit_label
+from scheduler.domain.units import STANDARD_GPU, Instant
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry
 from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView
 from scheduler.lifecycle.world import World
@@ -27,9 +28,13 @@ def allowance_view(books: Books, balance: AllowanceBalance) -> AllowanceView:
         amount=allowance.amount,
         available=balance.available,
         held=balance.held,
-        charged=books.journal.balance(Account(AccountKind.CHARGED, allowance.id)),
+        charged=books.journal.balance(Account(AccountKind.CHARGED, allowance.id), allowance.unit),
         expires_at=allowance.expires_at,
         note=_note(balance),
+        unit=unit_label(allowance.unit),
+        left=quantity_text(balance.available, allowance.unit),
+        promised_left=quantity_text(balance.promised, allowance.unit) if balance.promised else "",
+        is_frozen=balance.is_frozen,
     )
 
 
@@ -45,6 +50,10 @@ def _name(balance: AllowanceBalance) -> str:
         case AllowanceSource.AD_HOC:
             whose = "" if allowance.holder.kind is HolderKind.ENGINEER else f" to {allowance.holder.id}"
             return f"Grant{whose}"
+        case AllowanceSource.ROLLOVER:
+            return f"Left over, {allowance.period}"
+        case AllowanceSource.TRANSFER:
+            return "Passed on"
 
 
 def _note(balance: AllowanceBalance) -> str:
@@ -57,12 +66,17 @@ def _note(balance: AllowanceBalance) -> str:
     parts = [work]
     if allowance.gpu_classes is not None:
         parts.append(", ".join(sorted(allowance.gpu_classes)) + " only")
+    if balance.promised:
+        parts.append(f"{quantity_text(balance.promised, allowance.unit)} to vest")
+    if balance.is_frozen:
+        parts.append("frozen")
     parts.append(f"ends {iso(allowance.expires_at)[:10]}" if allowance.expires_at is not None else "does not expire")
     return "; ".join(parts)
 
 
 def balance_view(books: Books, world: World, engineer: Engineer, now: Instant) -> BalanceView:
-    """The engineer's own allowances; what the project or team pays beside them is listed, and not summed."""
+    """The engineer's own allowances in standard hours. Those in other units, and what the project or the team pays
+    beside them, are listed and not summed."""
     policy = world.require_policy()
     period = period_at(now, policy.period, policy.time_zone)
     own = Holder(HolderKind.ENGINEER, engineer.id)
@@ -72,8 +86,8 @@ def balance_view(books: Books, world: World, engineer: Engineer, now: Instant) -
         b for b in list(world.balances.values()) if b.allowance.holder in holders and b.allowance.is_open_at(now)
     ]
     views = tuple(allowance_view(books, balance) for balance in sorted(open_ones, key=funding_key))
-    mine = [balance for balance in open_ones if balance.allowance.holder == own]
-    my_views = [view for view in views if view.holder_kind == HolderKind.ENGINEER.value]
+    mine = [b for b in open_ones if b.allowance.holder == own and b.allowance.unit == STANDARD_GPU]
+    my_views = [allowance_view(books, balance) for balance in mine]
     available = sum(balance.available for balance in mine)
     return BalanceView(
         owner=engineer.id,
@@ -83,7 +97,7 @@ def balance_view(books: Books, world: World, engineer: Engineer, now: Instant) -
         available=available,
         held=sum(balance.held for balance in mine),
         charged=sum(view.charged for view in my_views),
-        granted=sum(balance.allowance.amount for balance in mine),
+        granted=sum(balance.allowance.amount - balance.promised for balance in mine),
         pace=pace_of(mine, period, now),
         period_name=period.name,
         period_starts_at=period.starts_at,

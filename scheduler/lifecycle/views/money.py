@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
+from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, period_at, period_named
 from scheduler.domain.records import PriceBookVersion
-from scheduler.domain.units import GpuClassName, Instant, PoolName
+from scheduler.domain.units import AllowanceId, GpuClassName, Instant, PoolName
 from scheduler.finance.general_ledger import GlJournal
 from scheduler.finance.hour_cost import HourCost
 from scheduler.finance.price_book import PriceBook
@@ -18,6 +18,7 @@ from scheduler.lifecycle.views.general_ledger import gl_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, OwnerKind, owner_for
 from scheduler.lifecycle.views.prices import hour_cost_view
 from scheduler.lifecycle.views.spread import SpreadView, spread_views
+from scheduler.lifecycle.views.vesting import VestingView, vesting_view, vesting_views
 from scheduler.lifecycle.world import World
 from scheduler.ports import Store
 
@@ -81,6 +82,25 @@ class MoneyViews:
         found = period_named(year, self._world.require_policy().time_zone)
         with self._store.reading() as books:
             return fringe_view(books, self.require_price_book(), whose, found)
+
+    def vesting(self, caller: Caller, owner: str | None = None) -> list[VestingView]:
+        """Packages of a person, for themselves; of anybody, a team or the company for people, finance and auditors."""
+        whose = owner_for(self._world, caller, owner)
+        if not whose.sees_lines:
+            raise NotPermitted("this is somebody else's pay data", code=RefusalCode.NOT_YOURS, where="owner")
+        with self._store.reading() as books:
+            return vesting_views(books, self._world, whose)
+
+    def package(self, caller: Caller, allowance_id: str) -> VestingView:
+        """One package with its parts."""
+        with self._store.reading() as books:
+            balance = books.allowances.get(AllowanceId(allowance_id))
+            is_seen = balance is not None and (
+                caller.has(*SEES_MONEY) or balance.allowance.holder.id == caller.engineer
+            )
+            if balance is None or not is_seen or balance.allowance.vesting is None:
+                raise NotFound(f"there is no package {allowance_id!r}", code=RefusalCode.UNKNOWN_ALLOWANCE)
+            return vesting_view(books, self._world, balance)
 
     def burn(self, caller: Caller, now: Instant, owner: str | None = None) -> BurnView:
         """What goes a day, and until when it lasts; of a team for its lead, too."""

@@ -13,6 +13,7 @@ from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import Instant
 from scheduler.lifecycle.observed_only import Observed
 from scheduler.lifecycle.views.quote_shapes import QuoteView
+from scheduler.lifecycle.views.unit_shapes import UnitView
 from scheduler.lifecycle.views.usage_shapes import IdleView, UsageView
 
 
@@ -145,6 +146,12 @@ class AllowanceView:
     expires_at: Instant | None
     note: str
     """Terms as a phrase: what it pays for, until when."""
+    unit: str = "standard"
+    """Of all amounts here. Only GPU time is hours."""
+    left: str = ""
+    """`available` in words, with its unit."""
+    promised_left: str = ""
+    is_frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +295,7 @@ class ReturnedView:
 
 @dataclass(frozen=True, slots=True)
 class StatementView:
-    """opening + granted − charged + refunded − expired ± transferred = closing + held.
+    """opening + granted + vested − charged + refunded − expired ± transferred = closing + held.
 
     `gpu_ms` is all that ran, whoever paid. Money is by the price book: cost = charged − refunded + corrected; None,
     with `no_cost_because`, where there is none or it lacks an hour.
@@ -322,6 +329,12 @@ class StatementView:
     corrected_micro: int | None = None
     cost_micro: int | None = None
     no_cost_because: str = ""
+    vested: int = 0
+    clawed_back: int = 0
+    promised: int = 0
+    """At the end of the period: what is promised and has not vested. No part of the sums above."""
+    others: tuple[UnitView, ...] = ()
+    """The same sums of allowances in other units."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from scheduler.domain.periods import iso
 from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.finance.csv_text import safe
 from scheduler.lifecycle.views.shapes import StatementLine, StatementView
+from scheduler.lifecycle.views.unit_shapes import UnitView
 
 HEADER = (
     "at",
@@ -36,6 +37,9 @@ HEADER = (
     "energy_kwh",
     "electricity_cost",
     "efficiency_percent",
+    "unit",
+    "in_quantity",
+    "out_quantity",
 )
 _JOULES_PER_KWH = 3_600_000
 
@@ -47,6 +51,25 @@ def statement_rows(view: StatementView) -> Iterator[tuple[str, ...]]:
         yield _row(line, view.currency or "")
     yield _balance(Instant(view.ends_at - 1), "held", view.held)
     yield _balance(Instant(view.ends_at - 1), "closing", view.closing)
+    for other in view.others:
+        yield from _other_rows(view, other)
+
+
+def _other_rows(view: StatementView, other: UnitView) -> Iterator[tuple[str, ...]]:
+    """Another unit's opening, lines, held and closing: what is promised stands in no column of what came or went."""
+    end = Instant(view.ends_at - 1)
+    yield _quantity(other, view.starts_at, "opening", "", other.quantities["opening"])
+    for line in other.lines:
+        if line.kind not in {"promise", "clawback"}:
+            yield _quantity(other, line.at, line.kind, line.text, line.quantity)
+    yield _quantity(other, end, "held", "", -other.quantities["held"])
+    yield _quantity(other, end, "closing", "", -other.quantities["closing"])
+
+
+def _quantity(other: UnitView, at: Instant, kind: str, text: str, quantity: int) -> tuple[str, ...]:
+    side = "in_quantity" if quantity >= 0 else "out_quantity"
+    cells = {"at": iso(at), "kind": kind, "text": safe(text), "unit": other.unit, side: str(abs(quantity))}
+    return tuple(cells.get(name, "") for name in HEADER)
 
 
 def _balance(at: Instant, kind: str, amount: int) -> tuple[str, ...]:

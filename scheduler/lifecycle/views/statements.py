@@ -1,8 +1,9 @@
 """Statements: a period of an engineer, a team, a project or the company, every line down to the attempt."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.money import Micro
 from scheduler.domain.periods import Period
 from scheduler.domain.reasons import Reason
@@ -14,6 +15,7 @@ from scheduler.finance.valuation import LineWorth, Valuation, electricity_micro
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
 from scheduler.ledger.statement import Statement, accounts_of, statement
 from scheduler.ledger.statement import StatementLine as LedgerLine
+from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, opening_of
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.lifecycle.views.shapes import PriceView, ReturnedView, StatementLine, StatementView
 from scheduler.metering.use import HourOfUse, total
@@ -24,22 +26,15 @@ LINES_MAX = 5_000
 
 LINES_UNBOUNDED = 1 << 62
 
-_TEXTS = {
-    TransactionKind.GRANT: "Granted",
-    TransactionKind.CHARGE: "Charged",
-    TransactionKind.REFUND: "Refunded",
-    TransactionKind.EXPIRY: "Expired",
-    TransactionKind.TRANSFER: "Transferred",
-    TransactionKind.CORRECTION: "Corrected",
-}
-
 
 def statement_view(
     books: Books, book: PriceBook | None, owner: Owner, period: Period, lines_max: int = LINES_MAX
 ) -> StatementView:
     """The owner's own allowances over the period, as the journal has it, and what it comes to by the price book."""
-    accounts = _accounts(books, owner)
-    opening = _opening(books, accounts, period)
+    mine = None if owner.holders is None else books.allowances.balances(holders=sorted(owner.holders))
+    accounts = _accounts(mine, owner)
+    opening = opening_of(books, accounts, period)
+    others = OtherUnits()
     released = _Released()
     known = _Attempts(books)
     valuation = Valuation(Rating(book) if book is not None else None, known.get)
@@ -49,7 +44,7 @@ def statement_view(
         starts_at=period.starts_at,
         ends_at=period.ends_at,
     )
-    made = statement(opening, valuation.watching(released.watching(known.ahead_of(entries))))
+    made = statement(opening, valuation.watching(released.watching(known.ahead_of(others.apart(entries)))))
     shown = sorted(made.lines, key=lambda item: item.at)[:lines_max] if owner.sees_lines else []
     detail = _Detail(books, period, shown, released, known.get, valuation)
     return StatementView(
@@ -81,33 +76,32 @@ def statement_view(
         corrected_micro=valuation.corrected_micro,
         cost_micro=valuation.cost_micro,
         no_cost_because=_why_no_cost(valuation),
+        vested=made.vested,
+        clawed_back=made.clawed_back,
+        promised=made.promised,
+        others=others.views(books, mine, period, sees_lines=owner.sees_lines),
     )
 
 
-_KINDS = (AccountKind.ALLOWANCE, AccountKind.HELD, AccountKind.OVERRUN, AccountKind.UNFUNDED, AccountKind.CORRECTED)
+_KINDS = (
+    AccountKind.ALLOWANCE,
+    AccountKind.HELD,
+    AccountKind.PROMISED,
+    AccountKind.OVERRUN,
+    AccountKind.UNFUNDED,
+    AccountKind.CORRECTED,
+)
 _ENTRIES_AHEAD = 2_000
 
 
-def _accounts(books: Books, owner: Owner) -> tuple[Account, ...] | None:
+def _accounts(mine: Sequence[AllowanceBalance] | None, owner: Owner) -> tuple[Account, ...] | None:
     """None for the company: every account of `_KINDS`."""
-    if owner.holders is None:
+    if mine is None:
         return None
-    mine = books.allowances.balances(holders=sorted(owner.holders))
     ids = [balance.allowance.id for balance in mine]
     engineers = sorted(owner.engineers)
     payers = [*ids, *(f"{kind.value}/{e}" for e in engineers for kind in (AccountKind.OVERRUN, AccountKind.UNFUNDED))]
     return (*accounts_of(ids, engineers), *(Account(AccountKind.CORRECTED, payer) for payer in payers))
-
-
-def _opening(books: Books, accounts: Iterable[Account] | None, period: Period) -> Mapping[Account, int]:
-    if accounts is None:
-        had = (AccountKind.ALLOWANCE, AccountKind.HELD)
-        sums: dict[Account, int] = {}
-        for kind, amount in books.journal.kind_totals(kinds=had, ends_at=period.starts_at).items():
-            sums[Account(kind, "")] = amount
-        return sums
-    wanted = [account for account in accounts if account.kind in {AccountKind.ALLOWANCE, AccountKind.HELD}]
-    return books.journal.totals(ends_at=period.starts_at, accounts=wanted)
 
 
 def _used_gpu_ms(made: Statement) -> int:
@@ -193,7 +187,7 @@ class _Detail:
         attempt = self._attempt(line.attempt_id) if line.attempt_id is not None else None
         workload = self._workloads.get(attempt.workload_id) if attempt is not None else None
         name = workload.spec.name if workload is not None else ""
-        what = _TEXTS[line.kind]
+        what = STATEMENT_TEXTS[line.kind]
         key = (line.kind, line.attempt_id or line.transaction_id)
         is_valued = self._valuation.is_known and line.kind in _VALUED
         worth = self._valuation.lines.get(key, LineWorth()) if is_valued else None

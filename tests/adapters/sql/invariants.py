@@ -13,10 +13,10 @@ INVARIANTS = {
     "I3 no account is below its floor": """
         SELECT kind || ':' || owner FROM accounts WHERE floor IS NOT NULL AND balance < floor
     """,
-    "I3 an allowance's floor is its overdraft, held and expired and charged have none": """
+    "I3 an allowance's floor is its overdraft, the others of an allowance have none": """
         SELECT a.kind || ':' || a.owner FROM accounts a LEFT JOIN allowances w ON w.id = a.owner
         WHERE (a.kind = 'allowance' AND a.floor <> -w.overdraft)
-        OR (a.kind IN ('held', 'expired', 'charged') AND a.floor <> 0)
+        OR (a.kind IN ('held', 'expired', 'charged', 'promised', 'forfeited') AND (a.floor IS NULL OR a.floor <> 0))
     """,
     "I4 what a hold was charged and what of it was released is the hold": """
         SELECT h.id FROM holds h LEFT JOIN transactions t ON t.id = 'release:' || h.id
@@ -27,6 +27,13 @@ INVARIANTS = {
     "I4 what an allowance holds is what its open holds have left": """
         SELECT a.owner FROM accounts a LEFT JOIN holds h ON h.allowance_id = a.owner AND h.state = 'open'
         WHERE a.kind = 'held' GROUP BY a.owner, a.balance HAVING a.balance <> COALESCE(SUM(h.amount - h.charged), 0)
+    """,
+    "what was promised has vested, was clawed back, or is still promised": """
+        SELECT w.id FROM allowances w JOIN accounts p ON p.kind = 'promised' AND p.owner = w.id AND p.unit = w.unit
+        LEFT JOIN accounts f ON f.kind = 'forfeited' AND f.owner = w.id AND f.unit = w.unit
+        WHERE w.amount <> p.balance + COALESCE(f.balance, 0) + (
+            SELECT COALESCE(SUM(e.amount), 0) FROM entries e JOIN transactions t ON t.seq = e.transaction_seq
+            JOIN accounts a ON a.id = e.account_id WHERE t.kind = 'vest' AND a.kind = 'allowance' AND a.owner = w.id)
     """,
     "I9 cached balances are the journal rebuilt": """
         SELECT a.kind || ':' || a.owner FROM accounts a LEFT JOIN entries e ON e.account_id = a.id

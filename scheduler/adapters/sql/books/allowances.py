@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
 
 from scheduler.adapters.sql.books.journal import SqlJournal
 from scheduler.adapters.sql.codec import FieldCodec, RowCodec
-from scheduler.adapters.sql.querying import insert_all, rows_by_id, update_all
+from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id, update_all
 from scheduler.adapters.sql.sealing import seal, seal_stored
-from scheduler.adapters.sql.tables.allowances import allowances, holds
+from scheduler.adapters.sql.tables.allowances import allowances, freezes, holds
 from scheduler.adapters.sql.tables.journal import accounts
-from scheduler.domain.allowances import Allowance, AllowanceBalance, Holder, HolderKind
+from scheduler.domain.allowances import Allowance, AllowanceBalance, Freeze, Holder, HolderKind
 from scheduler.domain.errors import Conflict, NotFound, RefusalCode
 from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, WorkloadId
 from scheduler.ledger.holds import Hold, HoldState
@@ -30,22 +30,39 @@ def _holder(text: str) -> Holder:
 
 _ALLOWANCE = RowCodec(Allowance, allowances, FieldCodec("holder", _holder_text, _holder))
 _HOLD = RowCodec(Hold, holds)
+_FREEZE = RowCodec(Freeze, freezes)
 
 _IN_ORDER = select(*_HOLD.columns).order_by(holds.c.order, holds.c.id)
 _LOCKED = select(*_HOLD.columns).order_by(holds.c.id).with_for_update()
 
 _available = accounts.alias("available")
 _held = accounts.alias("held")
+_promised = accounts.alias("promised")
 
 
 def _balance_of(kind: AccountKind, alias: Any) -> Any:
     return and_(alias.c.owner == allowances.c.id, alias.c.kind == kind.value, alias.c.unit == allowances.c.unit)
 
 
+_IS_FROZEN = (
+    select(freezes.c.is_frozen)
+    .where(freezes.c.allowance_id == allowances.c.id)
+    .order_by(freezes.c.seq.desc())
+    .limit(1)
+    .correlate(allowances)
+    .scalar_subquery()
+)
 _BALANCES = (
-    select(*_ALLOWANCE.columns, _available.c.balance, _held.c.balance)
+    select(
+        *_ALLOWANCE.columns,
+        _available.c.balance,
+        _held.c.balance,
+        func.coalesce(_promised.c.balance, 0),
+        func.coalesce(_IS_FROZEN, 0),
+    )
     .join(_available, _balance_of(AccountKind.ALLOWANCE, _available))
     .join(_held, _balance_of(AccountKind.HELD, _held))
+    .outerjoin(_promised, _balance_of(AccountKind.PROMISED, _promised))
     .order_by(allowances.c.id)
 )
 
@@ -89,13 +106,21 @@ class SqlAllowances:
         if open_at is not None:
             statement = statement.where(allowances.c.starts_at <= open_at, _expires_after(open_at))
         if unsettled_at is not None:
-            is_left = or_(_available.c.balance > 0, _held.c.balance > 0)
+            is_left = or_(_available.c.balance > 0, _held.c.balance > 0, _promised.c.balance > 0)
             statement = statement.where(or_(_expires_after(unsettled_at), is_left))
         if ids is not None:
             rows = rows_by_id(self.connection, statement, allowances.c.id, ids)
         else:
             rows = list(self.connection.execute(statement))
         return [_balance(row) for row in rows]
+
+    def add_freeze(self, freeze: Freeze) -> None:
+        seq = next_number(self.connection, freezes.c.seq)
+        insert_all(self.connection, freezes, [{"seq": seq, **_FREEZE.write(freeze)}])
+
+    def freezes(self, allowance_id: AllowanceId) -> list[Freeze]:
+        statement = select(*_FREEZE.columns).where(freezes.c.allowance_id == allowance_id).order_by(freezes.c.seq)
+        return _FREEZE.read_all(self.connection.execute(statement))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,4 +200,5 @@ def _expires_after(instant: Instant) -> ColumnElement[bool]:
 
 def _balance(row: Row[*tuple[Any, ...]]) -> AllowanceBalance:
     values = tuple(row)
-    return AllowanceBalance(_ALLOWANCE.read(values[:-2]), available=values[-2], held=values[-1])
+    available, held, promised, is_frozen = values[-4:]
+    return AllowanceBalance(_ALLOWANCE.read(values[:-4]), available, held, promised, bool(is_frozen))

@@ -1,4 +1,4 @@
-"""Allowances as they were awarded, and the holds on them."""
+"""Allowances as they were awarded, who froze them, and the holds on them."""
 
 from sqlalchemy import CheckConstraint, Index
 
@@ -28,6 +28,23 @@ class AllowanceRow(Row, table=True):
     purposes: str = columns.text()
     period: str = columns.text()
     overdraft: int = columns.integer()
+    vesting: str | None = columns.text()
+    rollover: str | None = columns.text()
+    kept: str | None = columns.text()
+
+
+class FreezeRow(Row, table=True):
+    """One freeze of an allowance, or its end. The latest of an allowance holds. Append-only."""
+
+    __tablename__ = "freezes"
+    __table_args__ = (Index(None, "allowance_id", "seq"), STRICT)
+    seq: int = columns.sequence()
+    allowance_id: str = columns.text()
+    is_frozen: int = columns.integer()
+    at: int = columns.integer()
+    by: str = columns.text()
+    reason: str = columns.text()
+    request_id: str = columns.text()
 
 
 class HoldRow(Row, table=True):
@@ -54,4 +71,5 @@ class HoldRow(Row, table=True):
 
 
 allowances = table_of(AllowanceRow)
+freezes = table_of(FreezeRow)
 holds = table_of(HoldRow)

@@ -1,0 +1,117 @@
+"""Quantities: what an allowance may be counted in, and how an amount of it is written.
+
+Four kinds of units: standard GPU time, GPU time of one class (both in milliseconds), tokens (of one model or of any),
+and money (millionths of a currency's unit). Units never mix: a transaction moves one of them.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.money import CURRENCIES, decimal_text
+from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, GpuClassName, Unit
+
+TOKENS: Final = Unit("tokens")
+_CLASS = "gpu-ms/"
+_MODEL = "tokens/"
+_MONEY = "-micro"
+_MODEL_NAME_MAX = 120
+
+
+class UnitKind(StrEnum):
+    STANDARD = "standard"
+    GPU_CLASS = "gpu-class"
+    TOKENS = "tokens"
+    MONEY = "money"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A unit taken apart. `of` is the GPU class, the model (empty: any) or the currency."""
+
+    kind: UnitKind
+    of: str = ""
+
+
+def class_unit(gpu_class: GpuClassName) -> Unit:
+    return Unit(f"{_CLASS}{gpu_class}")
+
+
+def money_unit(currency: str) -> Unit:
+    return Unit(f"{currency}{_MONEY}")
+
+
+def measure(unit: Unit) -> Measure:
+    """What a unit of the books counts. Raises InvalidInput (`unknown-unit`) for none of ours."""
+    if unit == STANDARD_GPU:
+        return Measure(UnitKind.STANDARD)
+    if unit == TOKENS:
+        return Measure(UnitKind.TOKENS)
+    if unit.startswith(_MODEL) and len(unit) > len(_MODEL):
+        return Measure(UnitKind.TOKENS, unit.removeprefix(_MODEL))
+    if unit.startswith(_CLASS) and len(unit) > len(_CLASS):
+        return Measure(UnitKind.GPU_CLASS, unit.removeprefix(_CLASS))
+    if unit.endswith(_MONEY) and unit.removesuffix(_MONEY) in CURRENCIES:
+        return Measure(UnitKind.MONEY, unit.removesuffix(_MONEY))
+    raise _unknown(unit)
+
+
+def unit_named(text: str) -> Unit:
+    """The unit that people mean by `standard`, `gpu/H100`, `tokens`, `tokens/MODEL` or `EUR`.
+
+    Raises InvalidInput (`unknown-unit`).
+    """
+    kind, slash, of = text.partition("/")
+    if text == "standard":
+        return STANDARD_GPU
+    if kind == "gpu" and of:
+        return class_unit(GpuClassName(of))
+    if text == "tokens" or (kind == "tokens" and slash and 0 < len(of) <= _MODEL_NAME_MAX):
+        return Unit(text)
+    if text in CURRENCIES:
+        return money_unit(text)
+    raise _unknown(text)
+
+
+def unit_label(unit: Unit) -> str:
+    """The unit as people write it: what `unit_named` reads."""
+    found = measure(unit)
+    match found.kind:
+        case UnitKind.STANDARD:
+            return "standard"
+        case UnitKind.GPU_CLASS:
+            return f"gpu/{found.of}"
+        case UnitKind.TOKENS:
+            return unit
+        case UnitKind.MONEY:
+            return found.of
+
+
+def quantity_text(amount: int, unit: Unit) -> str:
+    """An amount as people read it: hours to a tenth, tokens whole, money exact."""
+    found = measure(unit)
+    match found.kind:
+        case UnitKind.STANDARD | UnitKind.GPU_CLASS:
+            tenths = (abs(amount) * 20 + MS_PER_HOUR) // (2 * MS_PER_HOUR)
+            sign = "-" if amount < 0 and tenths else ""
+            text = f"{sign}{_grouped(tenths // 10)}.{tenths % 10} h"
+            return f"{text} {found.of}" if found.of else text
+        case UnitKind.TOKENS:
+            text = f"{_grouped(amount)} tokens"
+            return f"{text} of {found.of}" if found.of else text
+        case UnitKind.MONEY:
+            return f"{decimal_text(amount, least=2)} {found.of}"
+
+
+def _grouped(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
+
+
+def _unknown(text: str) -> InvalidInput:
+    return InvalidInput(
+        f"{text[:60]!r} is no unit",
+        where="unit",
+        code=RefusalCode.UNKNOWN_UNIT,
+        expected="standard, gpu/CLASS, tokens, tokens/MODEL or a currency such as EUR",
+    )

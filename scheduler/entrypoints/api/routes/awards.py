@@ -1,0 +1,192 @@
+"""Compensation and what becomes of allowances: packages that vest, clawback, freezes."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import ConfigDict, Field
+from starlette.responses import Response
+
+from scheduler.domain.allowances import Allowance, Freeze, Purpose
+from scheduler.domain.errors import RefusalCode
+from scheduler.domain.periods import to_instant
+from scheduler.domain.quantities import unit_named
+from scheduler.domain.units import AllowanceId, EngineerId, GpuClassName
+from scheduler.domain.vesting import MONTHS_MAX, PARTS_MAX, PackageKind, VestingPart
+from scheduler.entrypoints.api import answers
+from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
+from scheduler.entrypoints.api.fields import AmountMs, Body, Moment, Name, Text, instant_of
+from scheduler.entrypoints.api.routes.allowances import BooksOf
+from scheduler.lifecycle.awards import ClawedBack
+from scheduler.lifecycle.compensate import Package
+from scheduler.lifecycle.views.vesting import VestingView
+
+router = APIRouter(prefix="/v1", tags=["allowances"])
+
+Quantity = AmountMs
+"""In the unit's smallest part: milliseconds of GPU time, tokens, millionths of the currency."""
+
+
+class Part(Body):
+    """One part of a schedule that is given by its parts."""
+
+    at: Moment
+    quantity: Quantity
+
+
+class PackageTerms(Body):
+    """What a package promises: an amount in a unit, and when which part of it vests."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "holder": "ada@example.com",
+                    "quantity": 7_200_000_000,
+                    "is_annual": True,
+                    "months": 48,
+                    "cliff_months": 12,
+                    "reason": "offer of 1 December",
+                }
+            ]
+        }
+    )
+
+    holder: Annotated[Name, Field(description="An engineer's id or subject.")]
+    quantity: Quantity
+    reason: Text
+    unit: Annotated[Name, Field(description="standard, gpu/CLASS, tokens, tokens/MODEL or a currency.")] = "standard"
+    kind: Annotated[PackageKind, Field(strict=False)] = PackageKind.ANNUAL
+    is_annual: Annotated[bool, Field(description="`quantity` is a year's; else it is all of it.")] = False
+    starts_at: Annotated[Moment | None, Field(description="Now where it is left out.")] = None
+    months: Annotated[int, Field(ge=0, le=MONTHS_MAX, description="0: all at once.")] = 48
+    cliff_months: Annotated[int, Field(ge=0, le=MONTHS_MAX)] = 12
+    every_months: Annotated[int, Field(description="1 or 3")] = 1
+    parts: Annotated[list[Part] | None, Field(min_length=1, max_length=PARTS_MAX)] = None
+    expires_at: Moment | None = None
+    gpu_classes: Annotated[list[Name] | None, Field(min_length=1)] = None
+    purposes: Annotated[list[Annotated[Purpose, Field(strict=False)]] | None, Field(min_length=1)] = None
+
+    def package(self, holder: EngineerId) -> Package:
+        parts = None
+        if self.parts is not None:
+            parts = tuple(VestingPart(to_instant(part.at), part.quantity) for part in self.parts)
+        return Package(
+            holder=holder,
+            amount=self.quantity,
+            kind=self.kind,
+            unit=unit_named(self.unit),
+            is_annual=self.is_annual,
+            starts_at=instant_of(self.starts_at),
+            months=self.months,
+            cliff_months=self.cliff_months,
+            every_months=self.every_months,
+            parts=parts,
+            expires_at=instant_of(self.expires_at),
+            gpu_classes=None if self.gpu_classes is None else frozenset(map(GpuClassName, self.gpu_classes)),
+            purposes=frozenset(self.purposes or {Purpose.PERSONAL}),
+            reason=self.reason,
+        )
+
+
+class Departure(Body):
+    """Whose unvested compensation is taken back, and why."""
+
+    holder: Name
+    reason: Text
+
+
+class FreezeOf(Body):
+    """Which allowance, and why. An id of a tier's allowance has slashes, so it stands in the body."""
+
+    allowance: Name
+    reason: Text
+
+
+@router.post(
+    "/grants/compensation",
+    status_code=201,
+    summary="Promise a package that vests",
+    responses=answers.responds(
+        Allowance,
+        RefusalCode.INVALID_AMOUNT,
+        RefusalCode.INVALID_SCHEDULE,
+        RefusalCode.SCHEDULE_SUM,
+        RefusalCode.EXPIRY_BEFORE_GRANT,
+        RefusalCode.UNKNOWN_ENGINEER,
+        RefusalCode.IDEMPOTENCY_CONFLICT,
+        status=201,
+    ),
+)
+def compensate(asked: Signed, body: PackageTerms, key: IdempotencyKey = None) -> Response:
+    allowance = asked.service.awards.compensate(
+        asked.caller,
+        body.package(_engineer(asked, body.holder)),
+        now=asked.now,
+        command=asked.command(key, body),
+        request_id=asked.request_id,
+    )
+    return answers.one(asked.service.money.package(asked.caller, allowance.id), status=201)
+
+
+@router.get(
+    "/vesting", summary="Packages and how far they vested", responses=answers.responds(VestingView, is_page=True)
+)
+def vesting(asked: Signed, owner: BooksOf = None) -> Response:
+    return answers.page(asked.service.money.vesting(asked.caller, owner))
+
+
+@router.get(
+    "/vesting/{package}",
+    summary="One package, part by part",
+    responses=answers.responds(VestingView, RefusalCode.UNKNOWN_ALLOWANCE),
+)
+def one_package(asked: Signed, package: Name) -> Response:
+    return answers.one(asked.service.money.package(asked.caller, package))
+
+
+@router.post(
+    "/vesting/claw-back",
+    summary="Take back what has not vested of a person's packages",
+    responses=answers.responds(ClawedBack, RefusalCode.UNKNOWN_ENGINEER, is_page=True),
+)
+def claw_back(asked: Signed, body: Departure) -> Response:
+    taken = asked.service.awards.claw_back(
+        asked.caller, _engineer(asked, body.holder), body.reason, now=asked.now, request_id=asked.request_id
+    )
+    return answers.page(taken)
+
+
+@router.post(
+    "/allowances/freeze",
+    summary="Let nobody spend an allowance",
+    responses=answers.responds(Freeze, RefusalCode.UNKNOWN_ALLOWANCE),
+)
+def freeze(asked: Signed, body: FreezeOf) -> Response:
+    return _freeze(asked, body, is_frozen=True)
+
+
+@router.post(
+    "/allowances/unfreeze",
+    summary="End a freeze",
+    responses=answers.responds(Freeze, RefusalCode.UNKNOWN_ALLOWANCE),
+)
+def unfreeze(asked: Signed, body: FreezeOf) -> Response:
+    return _freeze(asked, body, is_frozen=False)
+
+
+def _freeze(asked: Asked, body: FreezeOf, *, is_frozen: bool) -> Response:
+    made = asked.service.awards.freeze(
+        asked.caller,
+        AllowanceId(body.allowance),
+        body.reason,
+        is_frozen=is_frozen,
+        now=asked.now,
+        request_id=asked.request_id,
+    )
+    return answers.one(made)
+
+
+def _engineer(asked: Asked, name: str) -> EngineerId:
+    found = asked.engineer(name)
+    assert found is not None, "a name was given"
+    return found

@@ -1,0 +1,133 @@
+"""`allot grant`: hours by a person's decision; `allot grant compensation`: a package that vests."""
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from scheduler.domain.periods import iso
+from scheduler.domain.units import Instant
+from scheduler.domain.vesting import PackageKind
+from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.durations import parse_duration, parse_hours
+from scheduler.entrypoints.cli.output import AsJson, hours_of, instant_of, moment, print_json, print_text
+from scheduler.entrypoints.cli.packages import (
+    Amount,
+    ByYear,
+    Classes,
+    Cliff,
+    Expires,
+    Kind,
+    Months,
+    Parts,
+    Quarterly,
+    Start,
+    UnitName,
+    package_body,
+)
+from scheduler.entrypoints.cli.vesting import print_package
+from scheduler.entrypoints.cli.workloads import Key, new_key
+
+_DEFAULT = "adhoc"
+
+
+class _GrantsByDefault(TyperGroup):
+    """`allot grant HOLDER HOURS` is `allot grant adhoc HOLDER HOURS`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, "--help"}:
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_GrantsByDefault,
+    help="Grant hours, or promise compensation that vests.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@app.command(_DEFAULT)
+def adhoc(
+    holder: Annotated[str, typer.Argument(help="An engineer's id or subject; with --team or --project its name.")],
+    hours: Annotated[str, typer.Argument(help="Standard GPU-hours: 40h, 250.")],
+    *,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; it stands on the statement.")],
+    team: Annotated[bool, typer.Option("--team", help="HOLDER is a team.")] = False,
+    project: Annotated[bool, typer.Option("--project", help="HOLDER is a project.")] = False,
+    compensation: Annotated[bool, typer.Option(help="It is pay: personal work first.")] = False,
+    expires: Annotated[str | None, typer.Option(help="An instant such as 2027-01-01T00:00:00Z.")] = None,
+    lasts: Annotated[str | None, typer.Option(help="Instead: how long from now, such as 30d.")] = None,
+    gpu_class: Annotated[str | None, typer.Option("--gpu-class", help="Only for these, commas between.")] = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Grant hours. Finance and operators grant ad hoc, people operations grant compensation."""
+    if team and project:
+        raise typer.BadParameter("a holder is either a team or a project")
+    body: dict[str, Any] = {
+        "holder_kind": "team" if team else "project" if project else "engineer",
+        "holder": holder,
+        "amount_ms": parse_hours(hours),
+        "reason": reason,
+        "source": "compensation" if compensation else "ad-hoc",
+        "gpu_classes": [name.strip() for name in gpu_class.split(",")] if gpu_class else None,
+    }
+    with connect() as api:
+        if lasts is not None:
+            api.get("/v1/me")
+            expires = after(api.now, parse_duration(lasts, "--lasts"))
+        body["expires_at"] = expires
+        found = api.post("/v1/grants", body, key or new_key())
+        if as_json:
+            print_json(found)
+        else:
+            until = f", until {moment(found['expires_at'])}" if found["expires_at"] else ""
+            print_text(f"Granted {hours_of(found, 'amount')} to {holder} as {found['id']}{until}.")
+
+
+@app.command()
+def compensation(
+    holder: Annotated[str, typer.Argument(help="An engineer's id or subject.")],
+    amount: Amount,
+    *,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why; it stands on the statement.")],
+    unit: UnitName = "standard",
+    kind: Kind = PackageKind.ANNUAL,
+    a_year: ByYear = False,
+    start: Start = None,
+    months: Months = 48,
+    cliff: Cliff = 12,
+    quarterly: Quarterly = False,
+    parts: Parts = None,
+    expires: Expires = None,
+    gpu_class: Classes = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Promise a package of pay that vests: for the role people. Nobody promises it to themselves."""
+    body = package_body(
+        amount,
+        unit,
+        kind=kind,
+        a_year=a_year,
+        start=start,
+        months=months,
+        cliff=cliff,
+        quarterly=quarterly,
+        parts=parts,
+        expires=expires,
+        gpu_class=gpu_class,
+    )
+    with connect() as api:
+        found = api.post("/v1/grants/compensation", {**body, "holder": holder, "reason": reason}, key or new_key())
+        if as_json:
+            print_json(found)
+        else:
+            print_package(found)
+
+
+def after(now: str, milliseconds: int) -> str:
+    """The instant so long after the server's now, as the API reads it."""
+    return iso(Instant((instant_of(now) or 0) + milliseconds))

@@ -1,0 +1,86 @@
+"""A package of compensation as it is typed: an amount in its unit, and when it vests."""
+
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.money import micro_of
+from scheduler.domain.quantities import UnitKind, measure, unit_named
+from scheduler.domain.units import AMOUNT_MAX, Unit
+from scheduler.domain.vesting import PackageKind
+from scheduler.entrypoints.cli.durations import parse_hours
+
+Amount = Annotated[str, typer.Argument(help="2000h, or 1000000 of tokens, or 90000.00 of money: see --unit.")]
+UnitName = Annotated[str, typer.Option("--unit", help="standard, gpu/CLASS, tokens, tokens/MODEL, or a currency.")]
+Kind = Annotated[PackageKind, typer.Option(help="What an offer letter calls it.")]
+ByYear = Annotated[bool, typer.Option("--a-year", help="AMOUNT is a year's, and not all of it.")]
+Start = Annotated[str | None, typer.Option(help="From when it vests: 2026-12-01T00:00:00+01:00. Now where left out.")]
+Months = Annotated[int, typer.Option(min=0, max=240, help="How long it vests; 0 is all at once.")]
+Cliff = Annotated[int, typer.Option(min=0, max=240, help="Months before which nothing vests.")]
+Quarterly = Annotated[bool, typer.Option("--quarterly", help="Every three months instead of every month.")]
+Parts = Annotated[str | None, typer.Option(help="The schedule itself: 2027-01-01T00:00:00Z=500h,… commas between.")]
+Expires = Annotated[str | None, typer.Option(help="An instant after the last part vests.")]
+Classes = Annotated[str | None, typer.Option("--gpu-class", help="Only for these, commas between.")]
+
+
+def package_body(
+    amount: str,
+    unit: str,
+    *,
+    kind: PackageKind,
+    a_year: bool,
+    start: str | None,
+    months: int,
+    cliff: int,
+    quarterly: bool,
+    parts: str | None,
+    expires: str | None,
+    gpu_class: str | None,
+) -> dict[str, Any]:
+    """The terms as the API reads them. Raises InvalidInput."""
+    counted = unit_named(unit)
+    return {
+        "quantity": parse_quantity(amount, counted),
+        "unit": unit,
+        "kind": kind.value,
+        "is_annual": a_year,
+        "starts_at": start,
+        "months": months,
+        "cliff_months": min(cliff, months),
+        "every_months": 3 if quarterly else 1,
+        "parts": None if parts is None else [_part(text, counted) for text in parts.split(",")],
+        "expires_at": expires,
+        "gpu_classes": [name.strip() for name in gpu_class.split(",")] if gpu_class else None,
+    }
+
+
+def parse_quantity(text: str, unit: Unit, where: str = "AMOUNT") -> int:
+    """An amount in the unit's smallest part. Refuses with `invalid-amount`."""
+    kind = measure(unit).kind
+    if kind in {UnitKind.STANDARD, UnitKind.GPU_CLASS}:
+        return parse_hours(text, where)
+    plain = text.strip()
+    found: int | None
+    if kind is UnitKind.MONEY:
+        found = micro_of(plain)
+    else:
+        found = int(plain) if plain.isascii() and plain.isdigit() and len(plain) <= 19 else None
+    if found is None or not 0 < found < AMOUNT_MAX:
+        expected = "an amount above zero such as 2500.00" if kind is UnitKind.MONEY else "a whole number above zero"
+        raise InvalidInput(
+            f"{text[:40]!r} is no amount", where=where, code=RefusalCode.INVALID_AMOUNT, expected=expected
+        )
+    return found
+
+
+def _part(text: str, unit: Unit) -> dict[str, Any]:
+    at, equals, amount = text.strip().partition("=")
+    if not equals:
+        raise InvalidInput(
+            f"{text[:40]!r} is no part of a schedule",
+            where="--parts",
+            code=RefusalCode.INVALID_SCHEDULE,
+            expected="INSTANT=AMOUNT",
+        )
+    return {"at": at, "quantity": parse_quantity(amount, unit, "--parts")}

@@ -1,0 +1,117 @@
+"""The verbs of awards: promise compensation, claw back, freeze, pass on. Each one transaction, judged by who asks."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Freeze
+from scheduler.domain.errors import NotFound, NotPermitted, RefusalCode
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.units import AllowanceId, EngineerId, Instant
+from scheduler.lifecycle.answered import Command, answer, earlier_answer
+from scheduler.lifecycle.batch import Batch, changing
+from scheduler.lifecycle.compensate import Package, claw_back_unvested, grant_package
+from scheduler.lifecycle.world import World
+from scheduler.ports import Ids, Store
+
+
+@dataclass(frozen=True, slots=True)
+class ClawedBack:
+    """What was taken back of one package, in its unit."""
+
+    allowance_id: AllowanceId
+    taken: int
+
+
+@dataclass(frozen=True, slots=True)
+class Awards:
+    store: Store
+    world: World
+    ids: Ids
+
+    def compensate(
+        self, caller: Caller, asked: Package, *, now: Instant, command: Command | None = None, request_id: str = ""
+    ) -> Allowance:
+        """Promise a package of compensation (people operations). Nobody promises it to themselves."""
+        caller.require(Role.PEOPLE)
+        _require_other(caller, asked.holder)
+        with self._changing(now) as batch:
+            earlier = earlier_answer(batch, caller, command)
+            if earlier is not None:
+                return self._known(batch, AllowanceId(earlier)).allowance
+            allowance = grant_package(batch, asked, AllowanceId(self.ids.new("g")), caller.actor)
+            answer(batch, caller, command, allowance.id)
+            batch.audit(
+                caller, "grant compensation", allowance.id, request_id=request_id, after=str(allowance.amount)
+            )
+        return allowance
+
+    def claw_back(
+        self, caller: Caller, owner: EngineerId, reason: str, *, now: Instant, request_id: str = ""
+    ) -> list[ClawedBack]:
+        """Take back what has not vested of all of a person's packages: what leaving means. Twice is once."""
+        caller.require(Role.PEOPLE)
+        _require_other(caller, owner)
+        if owner not in self.world.people:
+            raise NotFound(f"there is no engineer {owner!r}", code=RefusalCode.UNKNOWN_ENGINEER)
+        taken = []
+        with self._changing(now) as batch:
+            for balance in self._packages(owner):
+                amount = claw_back_unvested(batch, balance, caller.actor, reason)
+                if amount:
+                    taken.append(ClawedBack(balance.allowance.id, amount))
+                    batch.audit(
+                        caller, "claw back", balance.allowance.id, request_id=request_id, after=f"{amount}: {reason}"
+                    )
+        return taken
+
+    def freeze(
+        self,
+        caller: Caller,
+        allowance_id: AllowanceId,
+        reason: str,
+        *,
+        is_frozen: bool,
+        now: Instant,
+        request_id: str = "",
+    ) -> Freeze:
+        """Let nobody spend an allowance, or end that. What is held stays held. Twice is once: the first is returned."""
+        caller.require(Role.PEOPLE, Role.FINANCE, Role.OPERATOR)
+        with self._changing(now) as batch:
+            balance = self._known(batch, allowance_id)
+            _require_other(caller, EngineerId(balance.allowance.holder.id))
+            if balance.allowance.source is AllowanceSource.COMPENSATION:
+                caller.require(Role.PEOPLE)
+            known = batch.books.allowances.freezes(allowance_id)
+            if (bool(known) and known[-1].is_frozen) == is_frozen and known:
+                return known[-1]
+            made = Freeze(allowance_id, is_frozen, now, caller.actor, reason, request_id)
+            if is_frozen or known:
+                batch.freeze(made)
+                verb = "freeze" if is_frozen else "unfreeze"
+                batch.audit(caller, verb, allowance_id, request_id=request_id, after=reason)
+        return made
+
+    # --- below ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _changing(self, now: Instant) -> Iterator[Batch]:
+        with changing(self.store, self.world, now) as batch:
+            yield batch
+
+    def _packages(self, owner: EngineerId) -> list[AllowanceBalance]:
+        return sorted(
+            (b for b in list(self.world.balances.values()) if b.allowance.holder.id == owner and b.promised > 0),
+            key=lambda balance: balance.allowance.id,
+        )
+
+    def _known(self, batch: Batch, allowance_id: AllowanceId) -> AllowanceBalance:
+        balance = batch.books.allowances.get(allowance_id)
+        if balance is None:
+            raise NotFound(f"there is no allowance {allowance_id!r}", code=RefusalCode.UNKNOWN_ALLOWANCE)
+        return balance
+
+
+def _require_other(caller: Caller, holder: EngineerId) -> None:
+    if caller.engineer is not None and holder == caller.engineer:
+        raise NotPermitted("nobody decides on their own pay", remedy="ask another person with the right to")

@@ -1,0 +1,39 @@
+import pytest
+
+from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.quantities import measure, quantity_text, unit_label, unit_named
+from scheduler.domain.units import Unit
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "amount", "text"),
+    [
+        ("standard", "standard-gpu-ms", 3_600_000 * 1500, "1 500.0 h"),
+        ("gpu/H100", "gpu-ms/H100", 5_400_000, "1.5 h H100"),
+        ("tokens", "tokens", 1_000_000, "1 000 000 tokens"),
+        ("tokens/llama", "tokens/llama", 5, "5 tokens of llama"),
+        ("EUR", "EUR-micro", 2_500_000, "2.50 EUR"),
+    ],
+)
+def test_a_unit_is_read_written_and_shown(name: str, unit: str, amount: int, text: str) -> None:
+    assert unit_named(name) == unit
+    assert unit_label(Unit(unit)) == name
+    assert quantity_text(amount, Unit(unit)) == text
+
+
+def test_less_than_nothing_has_a_minus() -> None:
+    assert quantity_text(-3_600_000, unit_named("standard")) == "-1.0 h"
+    assert quantity_text(-1, unit_named("EUR")) == "-0.000001 EUR"
+
+
+@pytest.mark.parametrize("name", ["", "hours", "gpu/", "gpu", "tokens/", "XYZ", "eur", "tokens/" + "m" * 121])
+def test_what_is_no_unit_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        unit_named(name)
+    assert refused.value.code is RefusalCode.UNKNOWN_UNIT
+
+
+@pytest.mark.parametrize("unit", ["", "gpu-ms/", "tokens/", "XYZ-micro", "seconds"])
+def test_a_unit_of_the_books_is_one_of_ours(unit: str) -> None:
+    with pytest.raises(InvalidInput):
+        measure(Unit(unit))
