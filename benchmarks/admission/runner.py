@@ -202,7 +202,8 @@ def _job(creation: Creation) -> Json:
                 "allot.dev/priority-class": f"p{creation.template.priority}",
                 "allot.dev/time-limit": "10m",
             },
-            "annotations": {"allot.dev/gpu-classes": creation.queue.cohort},
+            # Their own name: the admission policy compares it, and need not write it.
+            "annotations": {"allot.dev/gpu-classes": creation.queue.cohort, "allot.dev/author": creation.queue.name},
         },
         "spec": {
             "suspend": True,

@@ -8,6 +8,7 @@ from typing import Final
 import orjson
 
 from scheduler.adapters.kubernetes.names import (
+    AUTHOR,
     GPU_CLASSES,
     GPU_TAINT,
     KIND,
@@ -47,8 +48,13 @@ class SandboxShape:
     gateway_namespace: str = "allot-system"
 
 
-def job_manifest(workload: Workload, gpu_class: GpuClass, shape: SandboxShape, kept_seconds: int) -> RawObject:
-    """The whole object. A finished Job is kept for `kept_seconds`, so that its end is seen by whoever was away."""
+def job_manifest(
+    workload: Workload, gpu_class: GpuClass, shape: SandboxShape, kept_seconds: int, author: str = ""
+) -> RawObject:
+    """The whole object. A finished Job is kept for `kept_seconds`, so that its end is seen by whoever was away.
+
+    `author` is who we are to the apiserver: what says so already need not be stamped.
+    """
     spec = workload.spec
     words = {WORKLOAD: workload.id, KIND: spec.kind.value}
     return {
@@ -58,7 +64,12 @@ def job_manifest(workload: Workload, gpu_class: GpuClass, shape: SandboxShape, k
             "name": workload.job_name,
             "namespace": workload.namespace,
             "labels": words,
-            "annotations": {**words, **_purpose(spec), SPEC_HASH: spec_hash(workload)},
+            "annotations": {
+                **words,
+                **_purpose(spec),
+                SPEC_HASH: spec_hash(workload),
+                **({AUTHOR: author} if author else {}),
+            },
         },
         "spec": {
             "suspend": True,

@@ -88,7 +88,8 @@ class Writer:
 
     async def _create(self, action: CreateJob) -> ActionOutcome:
         workload = action.workload
-        manifest = job_manifest(workload, action.gpu_class, self._shape_for(action), self._kept_seconds)
+        shape, author = self._shape_for(action), self._identity.username
+        manifest = job_manifest(workload, action.gpu_class, shape, self._kept_seconds, author)
         answer = await self._send("POST", _jobs(workload.namespace), manifest)
         if answer.status == 409:
             outcome = await self._adopt(action)
