@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from scheduler.domain.idleness import Exemption, IdleDecision
-from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName, WorkloadId
+from scheduler.domain.units import AttemptId, EngineerId, GpuUuid, Instant, NodeName, WorkloadId
 from scheduler.metering.devices import Inventory, KnownGpu
 from scheduler.metering.idle_clock import IdleWatch
 from scheduler.metering.misuse import Misuse
@@ -54,8 +54,11 @@ class SampleBook(Protocol):
         """Over their whole life, as far as hours are kept; attempts without readings are left out."""
         ...
 
-    def use_between(self, starts_at: Instant, ends_at: Instant) -> Mapping[AttemptId | None, Use]:
-        """What the hours that begin in [starts_at, ends_at) add up to, by attempt, and under None for nobody."""
+    def use_between(
+        self, starts_at: Instant, ends_at: Instant, owners: Collection[EngineerId] | None = None
+    ) -> Mapping[AttemptId | None, Use]:
+        """What the hours that begin in [starts_at, ends_at) add up to, by attempt, and under None for nobody; of the
+        attempts of these engineers alone, where any are given."""
         ...
 
     def energy_between(self, starts_at: Instant, ends_at: Instant) -> Sequence[tuple[Instant, int]]:

@@ -93,7 +93,10 @@ def test_gpus_that_were_never_used_are_named_as_advice(company: Company, platfor
     workload, _ = platform.sandbox()
     platform.minutes(70, 0, pods=platform.agents.pod_of(workload))
     (use,) = explained(company, workload.id).usage
-    assert use.advice == ("1 of its 2 GPUs were never used.",)
+    (advice,) = use.advice
+    assert advice.sentence == "It asked for 2 GPUs; 1 was never used, in 1.2 h of readings each."
+    assert (advice.evidence["gpus"], advice.evidence["unused"]) == (2, 1)
+    assert advice.evidence["unused_gpus"] == gpu("n0", 1)
 
 
 def test_a_smaller_gpu_that_would_have_held_it_is_named_with_its_evidence(
@@ -110,9 +113,11 @@ def test_a_smaller_gpu_that_would_have_held_it_is_named_with_its_evidence(
     workload, _ = platform.sandbox()
     platform.minutes(70, 0, 1, pods=platform.agents.pod_of(workload))
     (use,) = explained(company, workload.id).usage
-    assert use.advice == (
-        "It held at most 10 GiB per GPU: l4 (24 GiB, weight 0.25 instead of 1) would have held it.",
+    (advice,) = use.advice
+    assert (
+        advice.sentence == "It held at most 10 GiB per GPU: l4 (24 GiB, weight 0.25 instead of 1) would have held it."
     )
+    assert (advice.evidence["memory_bytes_max"], advice.evidence["gpu_class"]) == (10 * GIB, "l4")
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ PARTS: dict[str, Part] = {
     "allowance": Part("allowances", _HOURS, is_group=True),
     "burn": Part("insight", _HOURS),
     "fairness": Part("insight", _HOURS),
+    "efficiency": Part("efficiency", _HOURS),
     "prices": Part("prices", _HOURS, is_group=True),
     "export": Part("exports", _HOURS, is_group=True),
     "nodes": Part("cluster", _PLATFORM),

@@ -17,7 +17,7 @@ def show_use(found: dict[str, Any]) -> None:
         print_text("\nUse of its GPUs", style="bold")
         print_table(_USAGE, [_usage_row(usage) for usage in found["usage"]])
         for advice in [advice for usage in found["usage"] for advice in usage["advice"]]:
-            print_text(f"  {advice}")
+            print_text(f"  {advice['sentence']}")
     if found["curve"]:
         show_curve(found["curve"])
     if found["idle"] is not None:

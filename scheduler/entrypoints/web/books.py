@@ -56,6 +56,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             statement=view,
             course=sparkline(course_of(view), view.starts_at, view.ends_at),
             owner=owner,
+            efficiency=service.money.efficiency(visitor.caller, current, moments.now, owner or None),
             before=before,
             after=after if view.ends_at <= moments.now else None,
         )

@@ -13,6 +13,7 @@ from scheduler.finance.hour_cost import HourCost
 from scheduler.finance.price_book import PriceBook
 from scheduler.lifecycle.export_focus import FocusExport, focus_export
 from scheduler.lifecycle.views.burn import BurnView, burn_view
+from scheduler.lifecycle.views.efficiency import EfficiencyView, efficiency_view
 from scheduler.lifecycle.views.fringe import FringeView, fringe_view
 from scheduler.lifecycle.views.general_ledger import gl_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, OwnerKind, owner_for
@@ -107,6 +108,14 @@ class MoneyViews:
         whose = owner_for(self._world, caller, owner)
         with self._store.reading() as books:
             return burn_view(books, self._world.price_book, whose, now)
+
+    def efficiency(
+        self, caller: Caller, period: str | None, now: Instant, owner: str | None = None
+    ) -> EfficiencyView:
+        """How well GPUs were used: of a person for themselves, of a team in sums for its lead."""
+        whose = owner_for(self._world, caller, owner)
+        with self._store.reading() as books:
+            return efficiency_view(books, self._world, whose, period_of(self._world, period, now))
 
     def spread(self, caller: Caller, now: Instant, months: int) -> tuple[SpreadView, ...]:
         """How evenly use is spread over people: sums alone, of groups."""

@@ -15,6 +15,7 @@ from scheduler.lifecycle.valued import valued
 from scheduler.lifecycle.views.conservation import PERIOD_MS_MAX, buckets_of, node_accounts
 from scheduler.lifecycle.views.shapes import MonthView, ShareView
 from scheduler.lifecycle.world import World
+from scheduler.metering.efficiency import efficiency_of
 from scheduler.metering.use import Use, total
 from scheduler.ports import Books
 
@@ -160,7 +161,7 @@ class _Told:
             cost_micro=None if self._costs is None else sum(self._costs.get(id_, 0) for id_ in mine),
             energy_joules=use.millijoules // 1_000 if use.energy_ms else None,
             watts=None if use.mean_milliwatts is None else use.mean_milliwatts // 1_000,
-            efficiency_permille=use.utilization_permille if use.sm_permille is None else use.sm_permille,
+            efficiency_permille=efficiency_of(use).mean_permille,
         )
 
 

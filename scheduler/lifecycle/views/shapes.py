@@ -248,7 +248,8 @@ class PriceView:
 
 @dataclass(frozen=True, slots=True)
 class StatementLine:
-    """One attempt, grant, refund or expiry. `amount` is signed: what it did to what the owner may spend."""
+    """One attempt, grant, refund or expiry. `amount` is signed: what it did to what the owner may spend.
+    `efficiency_measure` says what `efficiency_permille` is the mean of: sm-activity or utilization."""
 
     at: Instant
     kind: str
@@ -272,6 +273,9 @@ class StatementLine:
     energy_joules: int | None = None
     electricity_micro: int | None = None
     efficiency_permille: int | None = None
+    efficiency_measure: str = ""
+    idle_permille: int | None = None
+    memory_bytes_max: int | None = None
 
     @property
     def gpu_seconds(self) -> str:

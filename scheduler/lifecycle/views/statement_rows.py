@@ -40,6 +40,9 @@ HEADER = (
     "unit",
     "in_quantity",
     "out_quantity",
+    "efficiency_measure",
+    "idle_percent",
+    "memory_bytes_max",
 )
 _JOULES_PER_KWH = 3_600_000
 
@@ -116,6 +119,11 @@ def _row(line: StatementLine, currency: str) -> tuple[str, ...]:
         cells["electricity_cost"] = decimal_text(line.electricity_micro)
     if line.efficiency_permille is not None:
         cells["efficiency_percent"] = decimal_text(line.efficiency_permille, 1)
+        cells["efficiency_measure"] = line.efficiency_measure
+    if line.idle_permille is not None:
+        cells["idle_percent"] = decimal_text(line.idle_permille, 1)
+    if line.memory_bytes_max is not None:
+        cells["memory_bytes_max"] = str(line.memory_bytes_max)
     return tuple(cells.get(name, "") for name in HEADER)
 
 

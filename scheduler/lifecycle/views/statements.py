@@ -18,6 +18,7 @@ from scheduler.ledger.statement import StatementLine as LedgerLine
 from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, opening_of
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.lifecycle.views.shapes import PriceView, ReturnedView, StatementLine, StatementView
+from scheduler.metering.efficiency import Efficiency, efficiency_of
 from scheduler.metering.use import HourOfUse, total
 from scheduler.ports import Books
 
@@ -194,6 +195,7 @@ class _Detail:
         is_use = line.kind is TransactionKind.CHARGE and line.attempt_id is not None
         use = total(h.use for h in self._hours.get(line.attempt_id or AttemptId(""), ())) if is_use else None
         is_read = use is not None and use.windows > 0
+        found = self._efficiency(line.attempt_id)
         return StatementLine(
             at=line.at,
             kind=line.kind.value,
@@ -218,7 +220,10 @@ class _Detail:
             cost_micro=Micro(worth.micro) if worth is not None else None,
             energy_joules=use.millijoules // 1_000 if is_read and use is not None and use.energy_ms else None,
             electricity_micro=self._electricity(line.attempt_id) if is_use else None,
-            efficiency_permille=_efficiency(self._hours.get(line.attempt_id, ())) if line.attempt_id else None,
+            efficiency_permille=found.mean_permille if found is not None else None,
+            efficiency_measure=found.measure.value if found is not None else "",
+            idle_permille=found.idle_permille if found is not None else None,
+            memory_bytes_max=found.memory_bytes_max if found is not None else None,
         )
 
     def _electricity(self, attempt_id: AttemptId | None) -> Micro | None:
@@ -227,6 +232,10 @@ class _Detail:
         if rating is None or not any(hour.use.energy_ms for hour in hours):
             return None
         return electricity_micro(rating, ((hour.hour, hour.use.millijoules) for hour in hours))
+
+    def _efficiency(self, attempt_id: AttemptId | None) -> Efficiency | None:
+        hours = self._hours.get(attempt_id, ()) if attempt_id is not None else ()
+        return efficiency_of(total(hour.use for hour in hours)) if hours else None
 
     def returned(self) -> Iterator[ReturnedView]:
         """Of attempts that were ended because they rested."""
@@ -258,9 +267,3 @@ def _prices(worth: LineWorth | None) -> tuple[PriceView, ...]:
         for (price, is_off_peak), gpu_ms in sorted(worth.gpu_ms_at.items())
         if gpu_ms
     )
-
-
-def _efficiency(hours: Iterable[HourOfUse]) -> int | None:
-    """The mean share of active multiprocessors where the hardware tells, else of the time in which a kernel ran."""
-    use = total(hour.use for hour in hours)
-    return use.utilization_permille if use.sm_permille is None else use.sm_permille

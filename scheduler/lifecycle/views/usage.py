@@ -3,27 +3,25 @@
 Efficiency is pay data: whoever shows these values asks first who may see them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scheduler.domain.idleness import CurvePoint, IdleDecision
-from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, AttemptId, GpuUuid, Instant
+from scheduler.domain.units import MS_PER_DAY, AttemptId, Instant
 from scheduler.domain.workloads import Attempt, Workload
+from scheduler.lifecycle.views.advice import advice_for
 from scheduler.lifecycle.views.cluster import is_fresh
 from scheduler.lifecycle.views.usage_shapes import DecisionView, IdleView, UsageView
 from scheduler.lifecycle.world import World
 from scheduler.metering.curve import curve_of
-from scheduler.metering.use import HourOfUse, Use, total
+from scheduler.metering.efficiency import efficiency_of
+from scheduler.metering.use import HourOfUse, total
 from scheduler.metering.windows import Window
 from scheduler.ports import Books
 
 CURVE_POINTS = 120
 CURVE_MS_MAX = 2 * MS_PER_DAY
 """The curve shows the last of a long attempt."""
-
-GIB = 1 << 30
-ADVICE_AFTER_MS = MS_PER_HOUR
-"""Of one GPU: shorter than this nobody has shown what they need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,75 +73,20 @@ def usage_views(books: Books, world: World, attempts: Sequence[Attempt]) -> tupl
 
 
 def _usage(world: World, attempt: Attempt, hours: Sequence[HourOfUse]) -> UsageView:
-    use = total(hour.use for hour in hours)
-    read_ms = use.told_ms - use.unknown_ms
-    has_energy = use.energy_ms > 0
+    found = efficiency_of(total(hour.use for hour in hours))
     return UsageView(
         attempt_id=attempt.id,
         number=attempt.number,
-        measure="utilization" if use.sm_permille is None else "sm-activity",
-        mean_permille=use.utilization_permille if use.sm_permille is None else use.sm_permille,
-        percent_max=use.percent_max,
-        idle_permille=None if read_ms == 0 else use.idle_held_ms * 1_000 // read_ms,
-        energy_joules=use.millijoules // 1_000 if has_energy else None,
-        joules_per_active_gpu_hour=(
-            use.millijoules * (MS_PER_HOUR // 1_000) // use.active_ms if has_energy and use.active_ms else None
-        ),
-        memory_bytes_max=use.memory_bytes_max,
-        covered_permille=0 if use.told_ms == 0 else use.covered_ms * 1_000 // use.told_ms,
-        advice=tuple(_advice(world, attempt, hours, use)),
+        measure=found.measure.value,
+        mean_permille=found.mean_permille,
+        percent_max=found.percent_max,
+        idle_permille=found.idle_permille,
+        energy_joules=found.energy_joules,
+        joules_per_active_gpu_hour=found.joules_per_active_gpu_hour,
+        memory_bytes_max=found.memory_bytes_max,
+        covered_permille=found.covered_permille,
+        advice=advice_for(world, attempt, hours),
     )
-
-
-def _advice(world: World, attempt: Attempt, hours: Sequence[HourOfUse], use: Use) -> list[str]:
-    """What the readings suggest, each with the evidence for it."""
-    by_gpu: dict[GpuUuid, list[Use]] = {}
-    for hour in hours:
-        by_gpu.setdefault(hour.gpu_uuid, []).append(hour.use)
-    totals = [total(uses) for uses in by_gpu.values()]
-    long_enough = [each for each in totals if each.told_ms >= ADVICE_AFTER_MS]
-    advice = []
-    unused = sum(each.active_ms + each.hung_ms + each.unknown_ms == 0 for each in long_enough)
-    if 0 < unused < attempt.gpus:
-        advice.append(f"{unused} of its {attempt.gpus} GPUs were never used.")
-    smaller = _smaller_class(world, attempt, use.memory_bytes_max) if long_enough else None
-    if smaller is not None and use.memory_bytes_max is not None:
-        name, memory_bytes, weight = smaller
-        advice.append(
-            f"It held at most {use.memory_bytes_max / GIB:.0f} GiB per GPU: {name} ({memory_bytes / GIB:.0f} GiB, "
-            f"weight {weight / 1000:g} instead of {attempt.weight / 1000:g}) would have held it."
-        )
-    return advice
-
-
-def _smaller_class(world: World, attempt: Attempt, used_bytes: int | None) -> tuple[str, int, int] | None:
-    """The cheapest GPU class of less weight whose memory would have held a tenth more than was used."""
-    policy = world.policy
-    if policy is None or used_bytes is None:
-        return None
-    sizes = memory_by_class(world)
-    fitting = [
-        (gpu_class.weight, name, sizes[name])
-        for name, gpu_class in policy.gpu_classes.items()
-        if name in sizes and gpu_class.weight < attempt.weight and used_bytes * 11 // 10 <= sizes[name]
-    ]
-    if not fitting:
-        return None
-    weight, name, size = min(fitting)
-    return name, size, weight
-
-
-def memory_by_class(world: World) -> Mapping[str, int]:
-    """The least memory of any GPU of each class, as agents say."""
-    sizes: dict[str, int] = {}
-    for node in world.nodes.values():
-        inventory = world.inventories.get(node.name)
-        if inventory is None or node.gpu_class is None:
-            continue
-        for device in inventory.devices:
-            if device.memory_bytes is not None and device.parent_uuid is None:
-                sizes[node.gpu_class] = min(device.memory_bytes, sizes.get(node.gpu_class, device.memory_bytes))
-    return sizes
 
 
 def curve_view(books: Books, attempt: Attempt, now: Instant) -> tuple[CurvePoint, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from scheduler.domain.idleness import CurvePoint, Exemption
 from scheduler.domain.units import Instant
+from scheduler.lifecycle.views.advice import Advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class UsageView:
     joules_per_active_gpu_hour: int | None
     memory_bytes_max: int | None
     covered_permille: int
-    advice: tuple[str, ...]
+    advice: tuple[Advice, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ USAGE = {
     "memory_bytes_max": 20 << 30,
     "joules_per_active_gpu_hour": 2_160_000,
     "covered_permille": 666,
-    "advice": ["2 of its 8 GPUs were never used."],
+    "advice": [{"kind": "unused-gpus", "sentence": "2 of its 8 GPUs were never used.", "evidence": {}}],
 }
 
 

@@ -4,15 +4,17 @@ from dataclasses import replace
 from typing import Any
 
 from scheduler.domain.records import PolicyVersion
-from scheduler.domain.units import (
-    Instant,
-)
+from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.lifecycle.views.advice import Advice, AdviceKind
+from scheduler.lifecycle.views.efficiency import AttemptEfficiency, EfficiencyView
 from scheduler.lifecycle.views.shapes import (
     MonthView,
     ShareView,
     StatementLine,
     StatementView,
 )
+from scheduler.metering.efficiency import efficiency_of
+from scheduler.metering.use import Use
 from tests.entrypoints.web.sample_people import (
     DAY,
     MARA,
@@ -125,3 +127,23 @@ def versions() -> list[PolicyVersion]:
         PolicyVersion("9f2c41d07a55e1b2", "example", second, Instant(NOW - 3 * DAY), "otto@example.com", 2),
         PolicyVersion("11aa41d07a55e1b2", "example", first, Instant(NOW - 30 * DAY), "otto@example.com", 1),
     ]
+
+
+def efficiency() -> EfficiencyView:
+    """Ten GPU-hours of Mara's, four of them at rest, with what is advised."""
+    use = Use(
+        active_ms=6 * MS_PER_HOUR,
+        idle_held_ms=4 * MS_PER_HOUR,
+        covered_ms=10 * MS_PER_HOUR,
+        utilization_ms=10 * MS_PER_HOUR,
+        percent_ms=54 * 10 * MS_PER_HOUR,
+        energy_ms=10 * MS_PER_HOUR,
+        millijoules=9 * 3_600_000_000,
+        memory_bytes_max=18 << 30,
+    )
+    advice = Advice(AdviceKind.UNUSED_GPUS, "It asked for 8 GPUs; 2 were never used, in 2.0 h of readings each.", {})
+    attempt = AttemptEfficiency("t-7", "w-7", "ablation-sweep", "e-1", "a100", 8, efficiency_of(use), (advice,))
+    s = statement()
+    return EfficiencyView(
+        s.owner, "engineer", s.owner_name, s.period, s.starts_at, s.ends_at, efficiency_of(use), 1, (), (), (attempt,)
+    )

@@ -32,7 +32,7 @@ from scheduler.lifecycle.views.shapes import (
     WorkloadView,
 )
 from scheduler.lifecycle.world import World
-from tests.entrypoints.web.sample_books import month, statement, versions
+from tests.entrypoints.web.sample_books import efficiency, month, statement, versions
 from tests.entrypoints.web.sample_cluster import cluster
 from tests.entrypoints.web.sample_people import MIN, NOW, PEOPLE, H, policy
 from tests.entrypoints.web.sample_values import balance, fallen, my_past, my_workloads, open_balances, queue
@@ -183,6 +183,8 @@ class SampleService:
         people = SamplePeople()
         self.people = people
         self.views = SampleViews()
+        self.efficiency_value = efficiency()
+        self.money = SimpleNamespace(efficiency=lambda *_: self.efficiency_value)
         self.commands = SampleCommands(people=people)
         self.settings = SimpleNamespace(demo_sign_in=is_demo)
         self.clock = SimpleNamespace(is_simulated=is_demo, now=lambda: NOW)

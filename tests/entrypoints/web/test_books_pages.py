@@ -69,6 +69,18 @@ async def test_a_statement_adds_up_on_the_page(sign_in: SignIn) -> None:
     assert "ablation-sweep attempt 1, preempted 8 × a100 90.0 0.55 × 1 −49.5" in text
 
 
+async def test_a_statement_says_how_the_gpus_were_used_and_what_is_advised(
+    service: SampleService, sign_in: SignIn
+) -> None:
+    async with sign_in(MARA) as client:
+        text = read(await client.get("/statement")).text
+        assert "How the GPUs were used" in text
+        assert "the share of time in which any kernel ran; idle 40.0 % of what was read; 1.50 kWh per useful" in text
+        assert "ablation-sweep : It asked for 8 GPUs; 2 were never used" in text.replace("sweep:", "sweep :")
+        service.efficiency_value = replace(service.efficiency_value, total=None)
+        assert "How the GPUs were used" not in read(await client.get("/statement")).text
+
+
 def test_the_course_of_a_statement_ends_where_it_closes_with_what_is_held() -> None:
     view = statement()
     course = course_of(view)

@@ -1,6 +1,6 @@
 """Samples in SQL: what agents send, kept in bulk."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,7 +11,8 @@ from scheduler.adapters.sql.books.readings import hours_from, stretches_from
 from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, next_number, pieces, rows_by_id, update_all
 from scheduler.adapters.sql.tables.samples import gpu_hours, gpu_windows, gpus, inventories, misuses, sample_refusals
-from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName
+from scheduler.adapters.sql.tables.workloads import attempts
+from scheduler.domain.units import AttemptId, EngineerId, GpuUuid, Instant, NodeName
 from scheduler.metering.devices import Inventory, KnownGpu
 from scheduler.metering.misuse import Misuse
 from scheduler.metering.refusals import RefusedSample
@@ -105,7 +106,9 @@ class SqlSamples:
             by_attempt.setdefault(hour.attempt_id, []).append(hour.use)
         return {attempt_id: total(uses) for attempt_id, uses in by_attempt.items()}
 
-    def use_between(self, starts_at: Instant, ends_at: Instant) -> dict[AttemptId | None, Use]:
+    def use_between(
+        self, starts_at: Instant, ends_at: Instant, owners: Collection[EngineerId] | None = None
+    ) -> dict[AttemptId | None, Use]:
         columns = [func.sum(gpu_hours.c[name]) for name in SUMS] + [func.max(gpu_hours.c[name]) for name in MARKS]
         statement = (
             select(gpu_hours.c.attempt_id, *columns)
@@ -113,6 +116,9 @@ class SqlSamples:
             .group_by(gpu_hours.c.attempt_id)
             .order_by(gpu_hours.c.attempt_id)
         )
+        if owners is not None:
+            theirs = select(attempts.c.id).where(attempts.c.owner.in_(sorted(owners)))
+            statement = statement.where(gpu_hours.c.attempt_id.in_(theirs))
         found: dict[AttemptId | None, Use] = {}
         for attempt_id, *values in self.connection.execute(statement):
             # PostgreSQL adds whole numbers up to a decimal.

@@ -16,6 +16,7 @@ from scheduler.finance.csv_text import csv_lines
 from scheduler.finance.focus.columns import NAMES
 from scheduler.finance.general_ledger import GlJournal
 from scheduler.lifecycle.views.burn import BurnView
+from scheduler.lifecycle.views.efficiency import EfficiencyView
 from scheduler.lifecycle.views.fringe import FringeView
 from scheduler.lifecycle.views.shapes import MonthView
 from scheduler.lifecycle.views.spread import SpreadView
@@ -59,6 +60,15 @@ def general_ledger(asked: Signed, period: PeriodAsked = None) -> Response:
 @router.get("/burn", summary="What goes a day, and until when it lasts", responses=answers.responds(BurnView))
 def burn(asked: Signed, owner: BooksOf = None) -> Response:
     return answers.one(asked.service.money.burn(asked.caller, asked.now, owner))
+
+
+@router.get(
+    "/efficiency",
+    summary="How well an owner's GPUs were used in a period, and what is advised",
+    responses=answers.responds(EfficiencyView),
+)
+def efficiency(asked: Signed, period: PeriodAsked = None, owner: BooksOf = None) -> Response:
+    return answers.one(asked.service.money.efficiency(asked.caller, period, asked.now, owner))
 
 
 @router.get(

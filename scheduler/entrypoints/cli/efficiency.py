@@ -1,0 +1,113 @@
+"""`allot efficiency`: how well GPUs were used in a period, and what to ask for the next time."""
+
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.domain.errors import InvalidInput
+from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.output import (
+    AsJson,
+    Column,
+    print_fields,
+    print_json,
+    print_simulated,
+    print_table,
+    print_text,
+)
+from scheduler.entrypoints.web.formatting import DASH, hours
+
+app = typer.Typer(add_completion=False)
+
+_MEASURES = {
+    "sm-activity": "the share of multiprocessors that were active",
+    "utilization": "the share of time in which any kernel ran",
+}
+_SHOWN_MAX = 10
+
+
+@app.command()
+def efficiency(
+    owner: Annotated[
+        str | None, typer.Option(help="An engineer, a team, a project, or company; yourself where left out.")
+    ] = None,
+    team: Annotated[str | None, typer.Option(help="Instead: a team.")] = None,
+    period: Annotated[
+        str | None, typer.Option(help="Such as 2026-11, 2026-W47 or 2026-11-20; else this one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how well GPUs were used: the mean and of what, idle share, energy, memory, and what is advised."""
+    if owner is not None and team is not None:
+        raise InvalidInput("both were given", where="--owner, --team", expected="one of them")
+    with connect() as api:
+        whose = f"team:{team}" if team is not None else owner
+        found = api.get("/v1/finance/efficiency", owner=whose, period=period)
+        if as_json:
+            print_json(found)
+            return
+        print_text(f"{found['owner_name'] or found['owner']}, {found['period']}", style="bold")
+        if found["total"] is None:
+            print_text("Nothing was read of any GPU of theirs.")
+        else:
+            print_fields(_sums(found["total"]))
+            _print_groups("TEAM", found["teams"])
+            _print_groups("ENGINEER", found["engineers"])
+            _print_attempts(found["attempts"])
+        print_simulated(api)
+
+
+def _sums(use: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    joules = use["joules_per_active_gpu_hour"]
+    return (
+        ("mean", f"{_share(use['mean_permille'])}, {_MEASURES[use['measure']]}"),
+        ("GPU-hours", f"{hours(use['gpu_ms'])}; at work {hours(use['active_ms'])}, idle {hours(use['idle_ms'])}"),
+        ("idle", f"{_share(use['idle_permille'])} of what was read"),
+        ("energy", DASH if joules is None else f"{joules / 3_600_000:.2f} kWh per useful GPU-hour"),
+        ("memory", f"{_memory(use['memory_bytes_max'])} at most"),
+        ("read", f"{_share(use['covered_permille'])} of the time"),
+    )
+
+
+def _print_groups(title: str, groups: list[dict[str, Any]]) -> None:
+    if groups:
+        print_text("")
+        columns = (Column(title, width_max=24), *_COLUMNS)
+        print_table(columns, [(each["name"] or each["id"], *_cells(each["use"])) for each in groups[:_SHOWN_MAX]])
+
+
+def _print_attempts(attempts: list[dict[str, Any]]) -> None:
+    """Those that rested most; what is advised stands below each."""
+    if attempts:
+        print_text("")
+        shown = attempts[:_SHOWN_MAX]
+        rows = [(each["workload_name"], str(each["gpus"]), *_cells(each["use"])) for each in shown]
+        notes = ["\n".join(advice["sentence"] for advice in each["advice"]) for each in shown]
+        print_table((Column("WORKLOAD", width_max=20), Column("GPUS", is_number=True), *_COLUMNS), rows, notes)
+
+
+_COLUMNS = (
+    Column("GPU-HOURS", is_number=True),
+    Column("MEAN OF", width_max=12),
+    Column("MEAN", is_number=True),
+    Column("IDLE", is_number=True),
+    Column("MEMORY", is_number=True),
+)
+
+
+def _cells(use: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        hours(use["gpu_ms"]),
+        use["measure"],
+        _share(use["mean_permille"]),
+        _share(use["idle_permille"]),
+        _memory(use["memory_bytes_max"]),
+    )
+
+
+def _share(permille: int | None) -> str:
+    return DASH if permille is None else f"{permille / 10:.0f} %"
+
+
+def _memory(used_bytes: int | None) -> str:
+    return DASH if used_bytes is None else f"{used_bytes / 2**30:.0f} GiB"

@@ -1,0 +1,95 @@
+"""Advice: what the readings of an attempt suggest for the next time, each with the evidence for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.domain.units import MS_PER_HOUR, GpuUuid
+from scheduler.domain.workloads import Attempt
+from scheduler.lifecycle.world import World
+from scheduler.metering.use import HourOfUse, Use, total
+
+GIB = 1 << 30
+AFTER_MS = MS_PER_HOUR
+"""Of one GPU: shorter than this nobody has shown what they need."""
+
+
+class AdviceKind(StrEnum):
+    UNUSED_GPUS = "unused-gpus"
+    SMALLER_GPU = "smaller-gpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """`evidence` are the figures that the sentence rests on."""
+
+    kind: AdviceKind
+    sentence: str
+    evidence: Mapping[str, int | str]
+
+
+def advice_for(world: World, attempt: Attempt, hours: Sequence[HourOfUse]) -> tuple[Advice, ...]:
+    by_gpu: dict[GpuUuid, list[Use]] = {}
+    for hour in hours:
+        by_gpu.setdefault(hour.gpu_uuid, []).append(hour.use)
+    long_enough = {uuid: use for uuid, uses in by_gpu.items() if (use := total(uses)).told_ms >= AFTER_MS}
+    if not long_enough:
+        return ()
+    found = (_unused(attempt, long_enough), _smaller(world, attempt, total(hour.use for hour in hours)))
+    return tuple(each for each in found if each is not None)
+
+
+def _unused(attempt: Attempt, uses: Mapping[GpuUuid, Use]) -> Advice | None:
+    """Only what was read throughout and never at work."""
+    unused = sorted(uuid for uuid, use in uses.items() if use.active_ms + use.hung_ms + use.unknown_ms == 0)
+    if not 0 < len(unused) < attempt.gpus:
+        return None
+    rested_ms = min(uses[uuid].idle_held_ms for uuid in unused)
+    were = "was" if len(unused) == 1 else "were"
+    return Advice(
+        AdviceKind.UNUSED_GPUS,
+        f"It asked for {attempt.gpus} GPUs; {len(unused)} {were} never used, in {rested_ms / MS_PER_HOUR:.1f} h of "
+        "readings each.",
+        {"gpus": attempt.gpus, "unused": len(unused), "rested_ms": rested_ms, "unused_gpus": ", ".join(unused)},
+    )
+
+
+def _smaller(world: World, attempt: Attempt, use: Use) -> Advice | None:
+    """By memory: the cheapest GPU class of less weight that would have held a tenth more than was used."""
+    policy, used = world.policy, use.memory_bytes_max
+    if policy is None or used is None:
+        return None
+    sizes = memory_by_class(world)
+    fitting = [
+        (gpu_class.weight, str(name), sizes[name])
+        for name, gpu_class in policy.gpu_classes.items()
+        if name in sizes and gpu_class.weight < attempt.weight and used * 11 // 10 <= sizes[name]
+    ]
+    if not fitting:
+        return None
+    weight, name, size = min(fitting)
+    return Advice(
+        AdviceKind.SMALLER_GPU,
+        f"It held at most {used / GIB:.0f} GiB per GPU: {name} ({size / GIB:.0f} GiB, "
+        f"weight {weight / 1000:g} instead of {attempt.weight / 1000:g}) would have held it.",
+        {
+            "memory_bytes_max": used,
+            "gpu_class": name,
+            "class_memory_bytes": size,
+            "class_weight": weight,
+            "weight": attempt.weight,
+        },
+    )
+
+
+def memory_by_class(world: World) -> Mapping[str, int]:
+    """The least memory of any GPU of each class, as agents say."""
+    sizes: dict[str, int] = {}
+    for node in list(world.nodes.values()):
+        inventory = world.inventories.get(node.name)
+        if inventory is None or node.gpu_class is None:
+            continue
+        for device in inventory.devices:
+            if device.memory_bytes is not None and device.parent_uuid is None:
+                sizes[node.gpu_class] = min(device.memory_bytes, sizes.get(node.gpu_class, device.memory_bytes))
+    return sizes
