@@ -9,12 +9,15 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.plugins.chromium import ARGUMENTS
 
 WIDE, PHONE = 1240, 390
 _START_SECONDS = 120.0
+_PATIENCE_MS = 60_000
+"""By default an expectation has five seconds, which a busy machine may need for one page."""
 _SERVE = "from scheduler.entrypoints.cli import main; main()"
 
 
@@ -42,18 +45,20 @@ def address(tmp_path_factory: pytest.TempPathFactory, chromium_path: str) -> Ite
         process.stdout.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser(chromium_path: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=chromium_path, args=list(ARGUMENTS))
+        expect.set_options(timeout=_PATIENCE_MS)
         yield launched
         await launched.close()
 
 
-@pytest.fixture(params=[WIDE, PHONE], ids=["wide", "phone"])
+@pytest_asyncio.fixture(params=[WIDE, PHONE], ids=["wide", "phone"], loop_scope="module")
 async def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> AsyncIterator[Page]:
     """A page that nobody is signed in on. A message on the console is a failure: the content policy reports there."""
     context = await browser.new_context(viewport={"width": request.param, "height": 840}, base_url=address)
+    context.set_default_timeout(_PATIENCE_MS)
     opened = await context.new_page()
     complaints: list[str] = []
     opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
