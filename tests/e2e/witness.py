@@ -31,6 +31,8 @@ class PodSeen:
     """When its deletion was first asked for."""
     grace_seconds: int | None = None
     """The grace that it was given then."""
+    address: str = ""
+    """Its own in the pods' network, once it has one."""
 
     @property
     def has_ended(self) -> bool:
@@ -109,6 +111,7 @@ class Witness:
             is_removed=is_removed,
             told_at=told_at,
             grace_seconds=grace_seconds,
+            address=status.get("podIP", ""),
         )
 
     def _deletion(self, metadata: dict[str, Any]) -> tuple[int | None, int | None]:

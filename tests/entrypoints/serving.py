@@ -15,11 +15,9 @@ DEADLINE_SECONDS = 30.0
 
 
 @contextmanager
-def served(service: Service, *, with_loops: bool) -> Iterator[str]:
+def served(service: Service, *, with_loops: bool, host: str = "127.0.0.1") -> Iterator[str]:
     """Its address. Without its loops nothing happens but what is asked for."""
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(service), host="127.0.0.1", port=0, log_config=None, lifespan="off")
-    )
+    server = uvicorn.Server(uvicorn.Config(create_app(service), host=host, port=0, log_config=None, lifespan="off"))
     failed: list[BaseException] = []
 
     async def run() -> None:
@@ -42,7 +40,7 @@ def served(service: Service, *, with_loops: bool) -> Iterator[str]:
     thread.start()
     try:
         _wait_until_it_listens(server, failed)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        yield f"http://{host}:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(DEADLINE_SECONDS)

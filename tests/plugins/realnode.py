@@ -6,7 +6,8 @@ fail instead: for a machine that is known to be able.
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import NoReturn
 
 import pytest
 
@@ -27,25 +28,40 @@ _REQUIRED = "ALLOT_REQUIRE_REAL_NODE"
 _LEFT_OUT = "the tests on a real node were left out: {}"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """One place for all that is left out, so that the summary folds it into one line."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and _LEFT_OUT.format("") in report.longrepr[2]:
+        report.longrepr = (__file__, 1, report.longrepr[2])
+    return report
+
+
 @pytest.fixture(scope="module")
 def real_node(start_control_plane: Callable[[Options], ControlPlane]) -> Iterator[RealNode]:
     """With four GPUs, as the fake NVML library is to describe them, and simulated nodes beside it."""
-    reason, kubelet = missing(), cached_kubelet()
-    if reason is None and kubelet is None:
-        reason = "kubelet is not built (`make realnode`, four minutes, with Go 1.26)"
-    if reason is not None:
-        _leave_out(reason)
-    assert kubelet is not None
+    leave_out_where_it_cannot_run()
+    kubelet = cached_kubelet()
+    if kubelet is None:
+        leave_out("kubelet is not built (`make realnode`, four minutes, with Go 1.26)")
     plane = start_control_plane(Options(default_nodes()))
     try:
         node = asyncio.run(start(plane, kubelet, GPUS, LABELS, (IMAGE,)))
     except NodeUnavailable as unavailable:
-        _leave_out(str(unavailable))
+        leave_out(str(unavailable))
     yield node
     node.stop()
 
 
-def _leave_out(reason: str) -> None:
+def leave_out_where_it_cannot_run() -> None:
+    """Ends the test, as left out, on a machine that lacks what a real node takes."""
+    reason = missing()
+    if reason is not None:
+        leave_out(reason)
+
+
+def leave_out(reason: str) -> NoReturn:
+    """Ends the test, as left out; as failed, where a real node is required."""
     if os.environ.get(_REQUIRED):
         pytest.fail(_LEFT_OUT.format(reason), pytrace=False)
     pytest.skip(_LEFT_OUT.format(reason))

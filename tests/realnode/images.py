@@ -14,7 +14,7 @@ PAUSE = "registry.example/pause:1"
 """What holds a pod's namespaces open."""
 
 _INTERPRETER = 3
-_APPLETS = ("cat", "date", "httpd", "ls", "mkdir", "mv", "sh", "sleep", "touch", "true")
+_APPLETS = ("cat", "date", "httpd", "ls", "mkdir", "mv", "sh", "sleep", "touch", "true", "wget")
 
 
 def write_archive(path: Path, name: str, command: Sequence[str] = ("/bin/sh",)) -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import subprocess
 import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import grpc
 
 from scheduler.domain.units import GpuUuid, NodeName
 from scheduler.entrypoints.devcluster import processes
@@ -85,9 +88,11 @@ async def start(
     node = RealNode(NodeName(f"real-{identity}"), tuple(gpus), enclosure, plane, plugin)
     try:
         await _Starting(node, kubelet).run(labels, images)
-    except BaseException:
+    except BaseException as error:
         plugin.close()
         enclosure.close()
+        if isinstance(error, (grpc.RpcError, OSError, subprocess.TimeoutExpired)):
+            raise NodeUnavailable(f"{type(error).__name__}: {error}") from error
         raise
     return node
 
@@ -117,6 +122,24 @@ class _Starting:
         await asyncio.to_thread(self._node.plugin.register, START_LIMIT_SECONDS)
         async with self._node.plane.client() as api:
             await self._until(self._is_ready(api))
+            await self._try(api, images[0])
+
+    async def _try(self, api: ApiClient, image: str) -> None:
+        """A pod of one GPU that runs to its end: only then can the machine be said to run a node."""
+        name = f"probe-{self._node.name}"
+        await api.post("/api/v1/namespaces/default/pods", pod_of(name, self._node.name, image, ("true",)))
+
+        async def has_run() -> bool:
+            pod = await api.get(f"/api/v1/namespaces/default/pods/{name}")
+            return bool(pod["status"]["phase"] == "Succeeded")
+
+        try:
+            await self._until(has_run)
+        except NodeUnavailable as unavailable:
+            events = await api.items("/api/v1/namespaces/default/events", fieldSelector=f"involvedObject.name={name}")
+            said = events[-1]["message"] if events else "nothing"
+            raise NodeUnavailable(f"a pod does not run: {said}") from unavailable
+        await api.delete(f"/api/v1/namespaces/default/pods/{name}", gracePeriodSeconds="0")
 
     def _arguments(self, network: Network, labels: Mapping[str, str]) -> list[str]:
         plane, name = self._node.plane, self._node.name
@@ -162,6 +185,28 @@ class _Starting:
             return _is_ready(found, len(self._node.gpus))
 
         return is_ready
+
+
+def pod_of(name: str, node: str, image: str, command: Sequence[str]) -> Json:
+    """A pod of one container and one GPU that is to run on that node."""
+    container = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "Never",
+        "command": list(command),
+        "resources": {"limits": {GPU: "1"}},
+    }
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 5,
+            "nodeSelector": {"kubernetes.io/hostname": node},
+            "tolerations": [{"key": GPU, "operator": "Exists"}],
+            "containers": [container],
+        },
+    }
 
 
 def _is_ready(node: Json, gpus: int) -> bool:

@@ -7,19 +7,16 @@ import sys
 import uuid
 from pathlib import Path
 
-import pytest
-
 from scheduler.adapters.kubelet.pod_resources import PodResources
 from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.metering import cgroups
 from scheduler.metering.grants import Granted
 from scheduler.metering.samples import PodRef
 from tests.plugins.polling import eventually
-from tests.plugins.realnode import GPUS, IMAGE, LABELS
+from tests.plugins.realnode import GPUS, IMAGE, LABELS, leave_out_where_it_cannot_run
 from tests.realnode.init import CGROUPS, PRIVATE
-from tests.realnode.machine import missing
-from tests.realnode.node import RealNode, start
-from tests.realnode.pods import answer_of, environment_of, in_phase, pod_of
+from tests.realnode.node import RealNode, pod_of, start
+from tests.realnode.pods import answer_of, environment_of, in_phase
 from tests.realnode.programs import cached_kubelet
 
 SERVES = ("sh", "-c", "mkdir /tmp/www; echo here > /tmp/www/index.html; exec httpd -f -p 8888 -h /tmp/www")
@@ -38,7 +35,7 @@ async def test_a_pod_on_it_is_a_real_process_with_the_gpu_that_kubelet_says_and_
     real_node: RealNode, node_api: ApiClient, node_namespace: str
 ) -> None:
     pods = f"/api/v1/namespaces/{node_namespace}/pods"
-    await node_api.post(pods, pod_of("serves", real_node.name, SERVES))
+    await node_api.post(pods, pod_of("serves", real_node.name, IMAGE, SERVES))
 
     pod = await in_phase(node_api, node_namespace, "serves", "Running")
 
@@ -48,9 +45,14 @@ async def test_a_pod_on_it_is_a_real_process_with_the_gpu_that_kubelet_says_and_
     given = {environment_of(pid).get("NVIDIA_VISIBLE_DEVICES") for pid in real_node.pids(uid)} - {None}
     assert len(given) == 1
     assert given < set(GPUS)
-    granted = PodResources(real_node.pod_resources).list()
-    assert granted is not None
-    assert Granted(str(given.pop()), PodRef(node_namespace, "serves")) in granted
+    kubelet = PodResources(real_node.pod_resources)
+
+    async def granted() -> tuple[Granted, ...] | None:
+        return kubelet.list()
+
+    told = await eventually(granted, bool)
+    assert told is not None
+    assert Granted(str(given.pop()), PodRef(node_namespace, "serves")) in told
     for pid in real_node.pids(uid):
         seen = cgroups.pod_of(Path(f"/proc/{pid}/cgroup").read_text())
         assert seen is not None
@@ -62,7 +64,7 @@ async def test_simulated_nodes_beside_it_go_on_being_simulated(
 ) -> None:
     pods = f"/api/v1/namespaces/{node_namespace}/pods"
     for name, node in (("simulated", "simulated-l4-0"), ("real", real_node.name)):
-        await node_api.post(pods, pod_of(name, node, ("sh", "-c", "sleep 1; exit 0")))
+        await node_api.post(pods, pod_of(name, node, IMAGE, ("sh", "-c", "sleep 1; exit 0")))
 
     runtimes = {}
     for name in ("simulated", "real"):
@@ -80,7 +82,7 @@ async def test_a_node_that_is_stopped_leaves_nothing_while_another_beside_it_goe
     assert kubelet is not None
     second = await start(real_node.plane, kubelet, GPUS[:1], LABELS, (IMAGE,))
     pods = f"/api/v1/namespaces/{node_namespace}/pods"
-    await node_api.post(pods, pod_of("lost", second.name, ("sleep", "3600")))
+    await node_api.post(pods, pod_of("lost", second.name, IMAGE, ("sleep", "3600")))
     lost = await in_phase(node_api, node_namespace, "lost", "Running")
     assert real_node.pids(lost["metadata"]["uid"]) == ()
     processes = second.pids(lost["metadata"]["uid"])
@@ -96,14 +98,12 @@ async def test_a_node_that_is_stopped_leaves_nothing_while_another_beside_it_goe
     nodes = {node["metadata"]["name"] for node in await node_api.items("/api/v1/nodes")}
     assert second.name not in nodes
     assert real_node.name in nodes
-    await node_api.post(pods, pod_of("lives", real_node.name, ("true",)))
+    await node_api.post(pods, pod_of("lives", real_node.name, IMAGE, ("true",)))
     await in_phase(node_api, node_namespace, "lives", "Succeeded")
 
 
 async def test_what_was_started_ends_with_whoever_started_it_even_if_killed(tmp_path: Path) -> None:
-    reason = missing()
-    if reason is not None:
-        pytest.skip(f"the tests on a real node were left out: {reason}")
+    leave_out_where_it_cannot_run()
     cgroup = f"allot-node-{uuid.uuid4().hex[:8]}"
     opener = subprocess.Popen(
         [sys.executable, "-c", OPENS_AND_WAITS, cgroup, str(tmp_path)],
