@@ -147,7 +147,7 @@ async def test_a_process_that_no_pod_has_is_reported_with_its_number(company: Co
 
         async def reported() -> list[tuple[str, str, int]]:
             found = company.service.views.misuses(OPERATOR, company.service.clock.now())
-            return [(misuse.kind, misuse.name or "", misuse.pid) for misuse in found]
+            return [(misuse.kind, misuse.name or "", misuse.pid) for misuse in found.items]
 
         assert ("host-process", "sleep", stray.pid) in await eventually(reported, bool, LIMIT_SECONDS)
     finally:
