@@ -12,6 +12,7 @@ from scheduler.domain.guards import SpendGuard, weekend_at
 from scheduler.domain.idleness import IdleRule, Retention
 from scheduler.domain.periods import PeriodLength, to_datetime
 from scheduler.domain.retries import RetryRule
+from scheduler.domain.rollover import Rollover
 from scheduler.domain.units import (
     MS_PER_DAY,
     CohortName,
@@ -123,6 +124,10 @@ class Tier:
     gpus_max: int | None = None
     time_limit_max_ms: int | None = None
     overdraft: int = 0
+    rollover: Rollover | None = None
+    """What of its rest goes on at the period's end; None: it expires."""
+    may_transfer: bool = False
+    may_donate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from scheduler.domain.guards import SpendGuard
 from scheduler.domain.idleness import IdleRule, IdleThresholds, Retention
 from scheduler.domain.policy import Cohort, OffPeak, Policy, Pool, PriorityClass, Project, Quota, Tier
 from scheduler.domain.retries import RetryRule
+from scheduler.domain.rollover import Rollover, RolloverRule
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
 from scheduler.domain.workloads import HoldMode
 
@@ -145,7 +146,18 @@ def _tier(item: Tier) -> Terms:
         if item.time_limit_max_ms is None
         else item.time_limit_max_ms // MS_PER_HOUR,
         "overdraft_gpu_hours": item.overdraft // MS_PER_HOUR,
+        **_rollover(item.rollover),
+        "may_transfer": item.may_transfer,
+        "may_donate": item.may_donate,
     }
+
+
+def _rollover(item: Rollover | None) -> Terms:
+    if item is None:
+        return {"rollover": RolloverRule.NONE.value}
+    keep: Terms = {"rollover_keep_per_mille": item.keep} if item.rule is RolloverRule.DECAYING else {}
+    cap = "no cap" if item.cap is None else item.cap // MS_PER_HOUR
+    return {"rollover": item.rule.value, "rollover_cap_gpu_hours": cap, **keep}
 
 
 def _pool(item: Pool) -> Terms:

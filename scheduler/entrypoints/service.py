@@ -18,7 +18,8 @@ from scheduler.lifecycle.close_period import Periods
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.compensate import vest_due
 from scheduler.lifecycle.cycle import Cycle, CycleReport
-from scheduler.lifecycle.grant import expire_due, grant_period
+from scheduler.lifecycle.expire import expire_due
+from scheduler.lifecycle.grant import grant_period
 from scheduler.lifecycle.keep import Kept, keep_funded
 from scheduler.lifecycle.meter import Meter
 from scheduler.lifecycle.price import Pricing

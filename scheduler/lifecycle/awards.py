@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Freeze
+from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Freeze, Holder, HolderKind
 from scheduler.domain.errors import NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import AllowanceId, EngineerId, Instant
 from scheduler.lifecycle.answered import Command, answer, earlier_answer
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.compensate import Package, claw_back_unvested, grant_package
+from scheduler.lifecycle.transfer import Passing, holder_of_pool, pass_hours
 from scheduler.lifecycle.world import World
 from scheduler.ports import Ids, Store
 
@@ -91,6 +92,43 @@ class Awards:
                 verb = "freeze" if is_frozen else "unfreeze"
                 batch.audit(caller, verb, allowance_id, request_id=request_id, after=reason)
         return made
+
+    def transfer(
+        self, caller: Caller, asked: Passing, *, now: Instant, command: Command | None = None, request_id: str = ""
+    ) -> Allowance:
+        """Pass hours of one's own on to another holder; an operator may for somebody else."""
+        with self._changing(now) as batch:
+            earlier = earlier_answer(batch, caller, command)
+            if earlier is not None:
+                return self._known(batch, AllowanceId(earlier)).allowance
+            known = batch.books.allowances.get(asked.source)
+            is_own = (
+                known is not None and caller.engineer is not None and known.allowance.holder.id == caller.engineer
+            )
+            if not is_own:
+                caller.require(Role.OPERATOR)
+            target = pass_hours(batch, asked, self.ids.new("x"), caller.actor)
+            answer(batch, caller, command, target.id)
+            batch.audit(
+                caller, "transfer", asked.source, request_id=request_id, after=f"{asked.amount} to {target.id}"
+            )
+        return target
+
+    def donee(self, name: str) -> Holder:
+        """Whose a donation to a pool or team of this name is."""
+        return holder_of_pool(self.world.require_policy(), name)
+
+    def colleague(self, caller: Caller, name: str) -> Holder:
+        """The engineer of the caller's team who goes by this id or subject; an operator may name anybody.
+
+        Who is not there and who is in another team are refused alike: nobody learns who there is.
+        """
+        found = self.world.people.get(EngineerId(name)) or self.world.by_subject.get(name)
+        if found is None or (found.team != caller.team and not caller.has(Role.OPERATOR)):
+            raise NotPermitted(
+                "there is no such engineer in the team", code=RefusalCode.TRANSFER_NOT_ALLOWED, where="to"
+            )
+        return Holder(HolderKind.ENGINEER, found.id)
 
     # --- below ---------------------------------------------------------------------------------------------------
 

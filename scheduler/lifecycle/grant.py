@@ -9,8 +9,7 @@ from scheduler.domain.people import Engineer
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import AMOUNT_MAX, AllowanceId, EngineerId, GpuClassName, Instant
-from scheduler.ledger.grants import expire, grant, project_allowance_id, tier_allowance_id
-from scheduler.ledger.journal import Account, AccountKind
+from scheduler.ledger.grants import grant, project_allowance_id, tier_allowance_id
 from scheduler.lifecycle.batch import Batch
 
 
@@ -128,6 +127,7 @@ def _tier_grants(people: Iterable[Engineer], policy: Policy, period: Period) -> 
                 gpu_classes=tier.gpu_classes,
                 period=period.name,
                 overdraft=tier.overdraft,
+                rollover=tier.rollover,
             )
 
 
@@ -144,17 +144,3 @@ def _project_grants(policy: Policy, period: Period) -> Iterable[Allowance]:
                 granted_at=period.starts_at,
                 period=period.name,
             )
-
-
-def expire_due(batch: Batch) -> int:
-    """Take what is left of expired allowances. Held hours stay; what is released later expires in a later round."""
-    made = 0
-    for balance in list(batch.world.balances.values()):
-        expires_at = balance.allowance.expires_at
-        if expires_at is not None and expires_at <= batch.now and balance.available > 0:
-            is_first = batch.books.journal.balance(Account(AccountKind.EXPIRED, balance.allowance.id)) == 0
-            # What was left at the expiry belongs to the period that it ends; what came back later does not.
-            at = Instant(expires_at - 1) if is_first else batch.now
-            batch.post(expire(balance.allowance, balance.available, at, taken_at=batch.now))
-            made += 1
-    return made

@@ -32,6 +32,7 @@ from scheduler.domain.policy import (
     WithinPool,
 )
 from scheduler.domain.retries import RetriedEnd, RetryRule
+from scheduler.domain.rollover import Rollover, RolloverRule
 from scheduler.domain.units import (
     CohortName,
     EngineerId,
@@ -80,6 +81,11 @@ tiers:
     gpus_max: 16
     time_limit_max_hours: 72
     overdraft_gpu_hours: 5
+    rollover: decaying
+    rollover_cap_gpu_hours: 80
+    rollover_keep_per_mille: 250
+    may_transfer: true
+    may_donate: true
 pools:
   research:
     teams: [vision, speech]
@@ -192,6 +198,9 @@ SENIOR = Tier(
     gpus_max=16,
     time_limit_max_ms=72 * HOUR_MS,
     overdraft=5 * HOUR_MS,
+    rollover=Rollover(RolloverRule.DECAYING, 80 * HOUR_MS, PerMille(250)),
+    may_transfer=True,
+    may_donate=True,
 )
 RESEARCH = Pool(
     name=PoolName("research"),

@@ -218,6 +218,11 @@ BROKEN_RULES: dict[str, tuple[str, str, str]] = {
         "6:26: priority_classes.standard.slice_minutes: found a slice where the whole time limit is held; "
         "expected hold: rolling beside it, or no slice",
     ),
+    "a capped rollover without a cap": (
+        "{allowance_gpu_hours: 400}",
+        "{allowance_gpu_hours: 400, rollover: capped}",
+        "8:38: tiers.senior.rollover: found a capped rollover without a cap; expected rollover_cap_gpu_hours beside it",
+    ),
     "yes for true": (
         "{value: 500}",
         "{value: 500, preemptible: yes}",

@@ -14,7 +14,7 @@ from scheduler.finance.reconciliation import SettlementKind
 from scheduler.ledger.grants import expire
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
 from scheduler.lifecycle.close_period import Decision, Periods
-from scheduler.lifecycle.grant import expire_due
+from scheduler.lifecycle.expire import expire_due
 from scheduler.lifecycle.world import World
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen
 

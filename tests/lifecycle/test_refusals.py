@@ -7,7 +7,7 @@ import pytest
 
 from scheduler.domain.errors import Refusal, RefusalCode
 from scheduler.domain.units import MS_PER_DAY, Instant, TierName
-from scheduler.lifecycle.grant import expire_due
+from scheduler.lifecycle.expire import expire_due
 from scheduler.lifecycle.world import World
 from tests.lifecycle.build import Company, job_spec
 

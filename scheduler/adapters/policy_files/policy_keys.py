@@ -5,6 +5,7 @@ Amounts are in the units that people use, named last in the key; `policy_reader`
 
 from enum import StrEnum
 
+from scheduler.adapters.policy_files.award_keys import AWARD_FIELDS
 from scheduler.adapters.policy_files.guard_keys import OFF_PEAK, SPEND_GUARD
 from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, RETENTION, THRESHOLDS
 from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, Name, Text, Whole
@@ -112,7 +113,7 @@ OVERDRAFT = Field("overdraft_gpu_hours", _GPU_HOURS, "how far below 0 the allowa
 TIER = Section(
     "tiers.NAME",
     "What an engineer of the tier gets.",
-    (ALLOWANCE, TIER_GPU_CLASSES, TIER_PRIORITY_CLASSES, TIER_GPUS_MAX, TIER_TIME_LIMIT, OVERDRAFT),
+    (ALLOWANCE, TIER_GPU_CLASSES, TIER_PRIORITY_CLASSES, TIER_GPUS_MAX, TIER_TIME_LIMIT, OVERDRAFT, *AWARD_FIELDS),
 )
 
 # pools

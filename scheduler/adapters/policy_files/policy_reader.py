@@ -2,7 +2,7 @@
 
 import hashlib
 
-from scheduler.adapters.policy_files import order_keys
+from scheduler.adapters.policy_files import award_keys, order_keys
 from scheduler.adapters.policy_files import policy_keys as keys
 from scheduler.adapters.policy_files.document import parse
 from scheduler.adapters.policy_files.guard_keys import off_peak, spend_guard
@@ -144,6 +144,9 @@ def _tier(name: str, record: Record) -> Tier:
         gpus_max=record.find(keys.TIER_GPUS_MAX),
         time_limit_max_ms=None if hours_max is None else hours_max * MS_PER_HOUR,
         overdraft=record.value(keys.OVERDRAFT) * MS_PER_HOUR,
+        rollover=award_keys.rollover(record),
+        may_transfer=record.value(award_keys.MAY_TRANSFER),
+        may_donate=record.value(award_keys.MAY_DONATE),
     )
 
 

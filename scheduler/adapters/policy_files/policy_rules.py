@@ -5,10 +5,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from scheduler.adapters.policy_files import idle_keys
 from scheduler.adapters.policy_files import policy_keys as keys
+from scheduler.adapters.policy_files.award_keys import ROLLOVER, ROLLOVER_CAP
 from scheduler.adapters.policy_files.document import quoted
 from scheduler.adapters.policy_files.kinds import Reading, did_you_mean
 from scheduler.adapters.policy_files.sections import Record
 from scheduler.domain.policy import BorrowWithinCohort, ReclaimWithinCohort, image_is_allowed
+from scheduler.domain.rollover import RolloverRule
 from scheduler.domain.workloads import HoldMode
 
 
@@ -19,6 +21,8 @@ def check_rules(policy: Record, reading: Reading) -> None:
     _check_gpu_classes(policy.find(keys.GPU_CLASSES) or {}, reading)
     for priority_class in (policy.find(keys.PRIORITY_CLASSES) or {}).values():
         _check_slice(priority_class, reading)
+    for tier in (policy.find(keys.TIERS) or {}).values():
+        _check_rollover(tier, reading)
     pools = policy.find(keys.POOLS) or {}
     _check_teams(pools, reading)
     for pool in pools.values():
@@ -92,6 +96,16 @@ def _check_slice(priority_class: Record, reading: Reading) -> None:
             f"{priority_class.path}.slice_minutes",
             "a slice where the whole time limit is held",
             "hold: rolling beside it, or no slice",
+        )
+
+
+def _check_rollover(tier: Record, reading: Reading) -> None:
+    if tier.find(ROLLOVER) is RolloverRule.CAPPED and tier.find(ROLLOVER_CAP) is None:
+        reading.refuse(
+            tier.mark_of(ROLLOVER),
+            f"{tier.path}.rollover",
+            "a capped rollover without a cap",
+            "rollover_cap_gpu_hours beside it",
         )
 
 

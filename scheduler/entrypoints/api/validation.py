@@ -15,6 +15,7 @@ CODE_OF_FIELD: Mapping[str, RefusalCode] = {
     "time_limit_ms": RefusalCode.INVALID_TIME_LIMIT,
     "extra_ms": RefusalCode.INVALID_TIME_LIMIT,
     "amount_ms": RefusalCode.INVALID_AMOUNT,
+    "quantity": RefusalCode.INVALID_AMOUNT,
     "cursor": RefusalCode.INVALID_CURSOR,
     "windows": RefusalCode.INVALID_SAMPLE,
     "gpus_present": RefusalCode.INVALID_SAMPLE,

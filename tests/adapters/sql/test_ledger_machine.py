@@ -1,4 +1,4 @@
-"""Any sequence of grants, holds, renewals, charges, releases, refunds, expiries, closes and corrections, and a model of it.
+"""Any sequence of grants, packages, transfers, holds, charges, refunds, expiries, closes and corrections, and a model.
 
 ALLOT_LEDGER_STEPS sets how long a sequence may be (300; the nightly run takes 10,000), ALLOT_LEDGER_SEED which ones.
 """
@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
-    RuleBasedStateMachine,
     consumes,
     initialize,
     invariant,
@@ -44,6 +43,7 @@ from scheduler.ledger.journal import Account, AccountKind, Transaction, Transact
 from scheduler.ledger.refunds import refund
 from scheduler.ledger.statement import accounts_of, statement
 from scheduler.lifecycle.publish import Publisher
+from tests.adapters.sql.awarding import AllowanceModel, Amount, AwardRules
 from tests.adapters.sql.invariants import violations
 from tests.adapters.sql.values import WORKLOAD
 from tests.ledger.build import ADA, allowance
@@ -51,20 +51,7 @@ from tests.ledger.build import attempt as an_attempt
 
 STEPS = int(os.environ.get("ALLOT_LEDGER_STEPS", "300"))
 SEED = int(os.environ.get("ALLOT_LEDGER_SEED", "2"))
-Amount = st.integers(1, 10_000)
 PROVEN = {tree.name for tree in TREES}
-
-
-@dataclass
-class AllowanceModel:
-    granted: int
-    overdraft: int
-    available: int
-    held: int = 0
-    charged: int = 0
-    expired: int = 0
-    refunded: int = 0
-    corrected: int = 0
 
 
 @dataclass
@@ -85,11 +72,11 @@ class AttemptModel:
     holds: list[HoldModel] = field(default_factory=list)
 
 
-class LedgerMachine(RuleBasedStateMachine):
+class LedgerMachine(AwardRules):
     """The store and the model, moved side by side."""
 
     new_url: ClassVar[Callable[[], str]]
-    allowances = Bundle("allowances")
+    allowances = AwardRules.allowances
     attempts = Bundle("attempts")
 
     def __init__(self) -> None:
@@ -314,7 +301,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def balances_are_those_of_the_model(self) -> None:
         with self.store.reading() as books:
-            stored = {b.allowance.id: (b.available, b.held) for b in books.allowances.balances()}
+            stored = {b.allowance.id: (b.available, b.held, b.promised) for b in books.allowances.balances()}
             contra = [
                 books.journal.balance(Account(kind, owner))
                 for kind, owner in (
@@ -323,7 +310,7 @@ class LedgerMachine(RuleBasedStateMachine):
                     (AccountKind.REFUNDS, "platform"),
                 )
             ]
-        assert stored == {name: (model.available, model.held) for name, model in self.paid.items()}
+        assert stored == {name: (model.available, model.held, model.promised) for name, model in self.paid.items()}
         assert contra == [-sum(m.granted for m in self.paid.values()), -self.overrun, -self.refunded]
 
     def teardown(self) -> None:
@@ -334,7 +321,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 made = statement(dict.fromkeys(accounts, 0), books.journal.entries(accounts=accounts))
                 assert (made.granted, made.charged, made.expired) == (model.granted, model.charged, model.expired)
                 assert (made.refunded, made.available, made.held) == (model.refunded, model.available, model.held)
-                assert made.corrected == model.corrected
+                assert (made.corrected, made.transferred) == (model.corrected, model.moved)
+                assert (made.vested, made.clawed_back) == (model.vested, model.clawed_back)
             kinds = {entry.kind for entry in books.journal.entries()}
             assert kinds <= set(TransactionKind)
             assert books.journal.differences() == []

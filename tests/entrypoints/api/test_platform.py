@@ -63,7 +63,7 @@ BAD_GRANTS: dict[str, tuple[dict[str, Any], int, RefusalCode]] = {
     "2⁶²": ({"amount_ms": 2**62}, 422, RefusalCode.INVALID_AMOUNT),
     "a fraction": ({"amount_ms": 0.1}, 422, RefusalCode.INVALID_AMOUNT),
     "true": ({"amount_ms": True}, 422, RefusalCode.INVALID_AMOUNT),
-    "an end before the beginning": ({"expires_at": "2020-01-01T00:00:00Z"}, 422, RefusalCode.INVALID_VALUE),
+    "an end before the beginning": ({"expires_at": "2020-01-01T00:00:00Z"}, 422, RefusalCode.EXPIRY_BEFORE_GRANT),
     "an end without a time zone": ({"expires_at": "2027-01-01T00:00:00"}, 422, RefusalCode.INVALID_VALUE),
     "to nobody": ({"holder": "nobody"}, 404, RefusalCode.UNKNOWN_ENGINEER),
     "to a team that there is not": ({"holder_kind": "team", "holder": "x"}, 422, RefusalCode.UNKNOWN_TEAM),
@@ -71,6 +71,15 @@ BAD_GRANTS: dict[str, tuple[dict[str, Any], int, RefusalCode]] = {
     "without a reason": ({"reason": ""}, 422, RefusalCode.INVALID_VALUE),
     "from a source that there is not": ({"source": "gift"}, 422, RefusalCode.INVALID_VALUE),
 }
+
+
+@pytest.mark.parametrize("quantity", [0, -1, 2**62, 2**63, 0.1, True, "1"])
+@pytest.mark.parametrize("path", ["/v1/grants/compensation", "/v1/transfers"])
+async def test_a_quantity_that_is_none_is_refused(as_: Client, path: str, quantity: object) -> None:
+    body = {"quantity": quantity, "reason": "x"}
+    body |= {"holder": "ada"} if "compensation" in path else {"allowance": "g-1", "to": "bob"}
+    answer = await as_("pam").post(path, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-amount")
 
 
 @pytest.mark.parametrize(("change", "status", "code"), BAD_GRANTS.values(), ids=BAD_GRANTS.keys())

@@ -78,3 +78,12 @@ def test_only_people_operations_promise(allot: Allot) -> None:
 def test_grants_of_hours_go_on_as_before(allot: Allot) -> None:
     assert allot("grant", "ada", "5h", *REASON, who="fin").out.startswith("Granted 5.0 h to ada as ")
     assert "compensation" in allot("grant", "--help").out
+
+
+def test_hours_are_passed_on_where_the_tier_allows_it(allot: Allot) -> None:
+    granted = allot("grant", "ada", "5h", *REASON, "--json", who="fin").json["id"]
+    ran = allot("allowance", "transfer", granted, "bob", "2h", *REASON)
+    assert (ran.code, "transfer-not-allowed" in ran.err) == (4, True), "its tier says nothing of transfers"
+    itself = allot("allowance", "transfer", granted, "ada", "2h", *REASON)
+    assert (itself.code != 0, "transfer-to-self" in itself.err) == (True, True)
+    assert "transfer-not-allowed" in allot("allowance", "donate", granted, "research", "2h", *REASON).err

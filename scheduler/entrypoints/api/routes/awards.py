@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from scheduler.domain.allowances import Allowance, Freeze, Purpose
+from scheduler.domain.allowances import Allowance, Freeze, Holder, HolderKind, Purpose
 from scheduler.domain.errors import RefusalCode
 from scheduler.domain.periods import to_instant
 from scheduler.domain.quantities import unit_named
@@ -18,6 +18,7 @@ from scheduler.entrypoints.api.fields import AmountMs, Body, Moment, Name, Text,
 from scheduler.entrypoints.api.routes.allowances import BooksOf
 from scheduler.lifecycle.awards import ClawedBack
 from scheduler.lifecycle.compensate import Package
+from scheduler.lifecycle.transfer import Passing
 from scheduler.lifecycle.views.vesting import VestingView
 
 router = APIRouter(prefix="/v1", tags=["allowances"])
@@ -91,6 +92,10 @@ class PackageTerms(Body):
 class Departure(Body):
     """Whose unvested compensation is taken back, and why."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"holder": "ada@example.com", "reason": "leaves on 30 June"}]}
+    )
+
     holder: Name
     reason: Text
 
@@ -98,8 +103,38 @@ class Departure(Body):
 class FreezeOf(Body):
     """Which allowance, and why. An id of a tier's allowance has slashes, so it stands in the body."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"allowance": "g-7k2m9qx4abcd", "reason": "a dispute"}]}
+    )
+
     allowance: Name
     reason: Text
+
+
+class TransferOf(Body):
+    """So much of one allowance to another holder. `to` of a team may be the name of its pool."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "allowance": "tier/e-1/2026-11",
+                    "to": "bob@example.com",
+                    "quantity": 144_000_000,
+                    "reason": "a deadline",
+                }
+            ]
+        }
+    )
+
+    allowance: Name
+    to_kind: Annotated[HolderKind, Field(strict=False)] = HolderKind.ENGINEER
+    to: Name
+    quantity: Quantity
+    reason: Text
+    into: Annotated[Name | None, Field(description="An allowance of theirs, of the same unit; else one is made.")] = (
+        None
+    )
 
 
 @router.post(
@@ -190,3 +225,44 @@ def _engineer(asked: Asked, name: str) -> EngineerId:
     found = asked.engineer(name)
     assert found is not None, "a name was given"
     return found
+
+
+@router.post(
+    "/transfers",
+    status_code=201,
+    summary="Pass hours on to a colleague, or donate them to a pool, team or project",
+    responses=answers.responds(
+        Allowance,
+        RefusalCode.INVALID_AMOUNT,
+        RefusalCode.TRANSFER_TO_SELF,
+        RefusalCode.TRANSFER_NOT_ALLOWED,
+        RefusalCode.UNIT_MISMATCH,
+        RefusalCode.ALLOWANCE_SHORT,
+        RefusalCode.UNKNOWN_ALLOWANCE,
+        RefusalCode.IDEMPOTENCY_CONFLICT,
+        status=201,
+    ),
+)
+def transfer(asked: Signed, body: TransferOf, key: IdempotencyKey = None) -> Response:
+    awards = asked.service.awards
+    match body.to_kind:
+        case HolderKind.ENGINEER:
+            target = awards.colleague(asked.caller, body.to)
+        case HolderKind.TEAM:
+            target = awards.donee(body.to)
+        case HolderKind.PROJECT:
+            target = Holder(HolderKind.PROJECT, body.to)
+    made = awards.transfer(
+        asked.caller,
+        Passing(
+            AllowanceId(body.allowance),
+            target,
+            body.quantity,
+            body.reason,
+            None if body.into is None else AllowanceId(body.into),
+        ),
+        now=asked.now,
+        command=asked.command(key, body),
+        request_id=asked.request_id,
+    )
+    return answers.one(made, status=201)
