@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from scheduler.domain.units import MS_PER_DAY, MS_PER_MINUTE, AttemptId, Instant, PriorityClassName, WorkloadId
 from scheduler.domain.workloads import WorkloadKind
@@ -75,6 +76,33 @@ class Retention:
 
     windows_ms: int = 14 * MS_PER_DAY
     hours_ms: int = 800 * MS_PER_DAY
+
+
+ALLOWED_PROCESSES: Final = frozenset(
+    {
+        "Xorg",
+        "Xwayland",
+        "dcgm-exporter",
+        "gnome-shell",
+        "nv-hostengine",
+        "nvidia-cuda-mps",
+        "nvidia-fabricma",
+        "nvidia-persiste",
+        "nvidia-smi",
+        "nvsm_core",
+    }
+)
+"""Processes of the host that may be on GPUs where policy does not say otherwise, by the first fifteen letters of their
+name, as the kernel has it. A name can be taken by anybody, so it excuses no process of a pod."""
+
+PROCESS_NAME_LETTERS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class MisuseTerms:
+    """Whom misuse does not accuse: names as the kernel cuts them."""
+
+    allowed_processes: frozenset[str] = ALLOWED_PROCESSES
 
 
 @dataclass(frozen=True, slots=True)

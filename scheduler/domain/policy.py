@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.guards import SpendGuard, weekend_at
-from scheduler.domain.idleness import IdleRule, Retention
+from scheduler.domain.idleness import IdleRule, MisuseTerms, Retention
 from scheduler.domain.periods import PeriodLength, to_datetime
 from scheduler.domain.retries import RetryRule
 from scheduler.domain.rollover import Rollover
@@ -240,6 +240,7 @@ class Policy:
     spend_guards: tuple[SpendGuard, ...] = ()
     retry_rules: tuple[RetryRule, ...] = ()
     retention: Retention = Retention()
+    misuse: MisuseTerms = MisuseTerms()
 
     def idle_rule(self, kind: WorkloadKind, priority_class: PriorityClassName) -> IdleRule | None:
         """The first that covers such work; None: its rest is shown and nothing follows."""

@@ -99,6 +99,7 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
     for retry in policy.retry_rules:
         yield f"retry_rules.{retry.name}.", f"jobs that the retry rule {retry.name} covers", _retry_rule(retry)
     yield "retention.", "readings of GPUs", _retention(policy.retention)
+    yield "misuse.", "processes of the host on GPUs", {"allowed_processes": _listed(policy.misuse.allowed_processes)}
 
 
 def _gpu_class(item: GpuClass) -> Terms:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from scheduler.domain.idleness import MisuseTerms
 from scheduler.domain.units import AttemptId, GpuUuid, NodeName, PodUid
 from scheduler.lifecycle.world import World
 from scheduler.metering.attribution import Tenancy, by_elimination, by_grant, by_process
@@ -18,6 +19,7 @@ class Attributing:
         self._books = books
         self._world = world
         self._attempt_of: dict[PodUid, AttemptId | None] = {}
+        self._allowed = (world.policy.misuse if world.policy is not None else MisuseTerms()).allowed_processes
         self._lingering: set[PodUid] = set()
         """Pods of attempts that ended just then: their processes may still be there."""
 
@@ -47,6 +49,7 @@ class Attributing:
             holders=frozenset(holders if attempt_id is None else {*holders, attempt_id}),
             attempt_of=attempt_of,
             has_outside=self._has_outside(window, pods, attempt_id),
+            allowed=self._allowed,
         )
 
     def _has_outside(self, window: Window, pods: Mapping[PodRef, AttemptId], attempt_id: AttemptId | None) -> bool:

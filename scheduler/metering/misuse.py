@@ -8,8 +8,8 @@ and ends; it never changes whose the GPU is, nor any charge. What looks like min
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
 
+from scheduler.domain.idleness import ALLOWED_PROCESSES
 from scheduler.domain.units import MS_PER_MINUTE, AttemptId, GpuUuid, Instant, NodeName, PodUid
 from scheduler.metering.windows import ProcessSeen, Window, largest
 
@@ -26,24 +26,6 @@ MINING_MS = 30 * MS_PER_MINUTE
 MINING_LOAD_PERMILLE = 950
 MINING_DRAM_PERMILLE_MAX = 50
 """Training and inference move weights and activations through the memory all the time."""
-
-ALLOWED: Final = frozenset(
-    {
-        "Xorg",
-        "Xwayland",
-        "dcgm-exporter",
-        "gnome-shell",
-        "nv-hostengine",
-        "nvidia-cuda-mps",
-        "nvidia-fabricma",
-        "nvidia-persiste",
-        "nvidia-smi",
-        "nvsm_core",
-    }
-)
-"""Processes of the host that may be on GPUs, by the first fifteen letters of their name, as the kernel has it. A name can
-be taken by anybody, so it excuses no process of a pod."""
-
 
 MisuseKey = tuple[str, int, int, str]
 """GPU, PID, start of the process, kind."""
@@ -65,6 +47,7 @@ class Title:
     holders: frozenset[AttemptId]
     attempt_of: Mapping[PodUid, AttemptId]
     has_outside: bool
+    allowed: frozenset[str] = ALLOWED_PROCESSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +123,7 @@ def _kind(process: ProcessSeen, title: Title) -> MisuseKind | None:
     if process.started_ticks is None:
         return None
     if process.pod_uid is None:
-        return None if process.name in ALLOWED else MisuseKind.HOST_PROCESS
+        return None if process.name in title.allowed else MisuseKind.HOST_PROCESS
     attempt_id = title.attempt_of.get(process.pod_uid)
     if attempt_id is None:
         return None if title.has_outside else MisuseKind.OTHER_POD

@@ -11,7 +11,7 @@ from scheduler.adapters.policy_files.manual import people_reference, policy_refe
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
-from scheduler.domain.idleness import IdleAction, IdlePolicy, IdleRule, IdleThresholds, Retention
+from scheduler.domain.idleness import IdleAction, IdlePolicy, IdleRule, IdleThresholds, MisuseTerms, Retention
 from scheduler.domain.periods import PeriodLength
 from scheduler.domain.policy import (
     AtExhaustion,
@@ -157,6 +157,8 @@ idle_rules:
       coverage_per_mille: 800
   others:
 retention: {windows_days: 7, hours_days: 400}
+misuse:
+  allowed_processes: [node-health, "a name of more than fifteen letters"]
 """
 
 MINIMAL = """\
@@ -260,6 +262,7 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         retry_rules=(FLAKY,),
         idle_rules=(SANDBOXES, IdleRule("others")),
         retention=Retention(7 * 24 * HOUR_MS, 400 * 24 * HOUR_MS),
+        misuse=MisuseTerms(frozenset({"node-health", "a name of more "})),
     )
 
 
@@ -278,6 +281,7 @@ def _parts(policy: Policy) -> list[object]:
         policy.sandbox,
         *((rule, rule.policy, rule.thresholds) if (rule := next(iter(policy.idle_rules), None)) else ()),
         policy.retention,
+        policy.misuse,
     ]
 
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.domain.units import Instant
+from scheduler.domain.idleness import MisuseTerms
+from scheduler.domain.units import Instant, PodUid
 from scheduler.metering.misuse import Misuse, MisuseKind
 from scheduler.metering.windows import ProcessSeen, Window
 from tests.lifecycle.agents import WINDOW_MS, Agents
@@ -65,3 +66,25 @@ def test_nobody_is_accused_around_a_start(company: Company, agents: Agents) -> N
         agents.post(agents.latest(0, number, pods=(*agents.pod_of(first), *agents.pod_of(second))))
     assert misuses(company) == []
     assert agents.meter.strangers.told(company.now) == []
+
+
+def test_policy_says_which_processes_of_the_host_may_be_there(company: Company, agents: Agents) -> None:
+    policy = company.world.require_policy()
+    company.world.put_policy(replace(policy, misuse=MisuseTerms(frozenset({"miner"}))))
+    company.now = later(company.now, 600)
+    for number in range(1, 4):
+        agents.post(on_the_host(agents.latest(1, number)))
+        company.now = later(company.now, 15)
+    assert misuses(company) == []
+
+
+def test_a_name_that_policy_allows_excuses_no_process_of_a_pod(company: Company, agents: Agents) -> None:
+    policy = company.world.require_policy()
+    company.world.put_policy(replace(policy, misuse=MisuseTerms(frozenset({"miner"}))))
+    company.now = later(company.now, 600)
+    for number in range(1, 4):
+        seen = on_the_host(agents.latest(1, number))
+        (process,) = seen.processes or ()
+        agents.post(replace(seen, processes=(replace(process, pod_uid=PodUid("pod-of-nobody")),)))
+        company.now = later(company.now, 15)
+    assert [each.kind for each in misuses(company)] == [MisuseKind.OTHER_POD]

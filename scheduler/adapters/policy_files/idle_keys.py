@@ -1,8 +1,17 @@
 """The keys of a policy file that say what is idle and what follows, and how long readings are kept."""
 
-from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, Name, Whole
+from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, Name, Text, Whole
 from scheduler.adapters.policy_files.sections import Field, Record, Section
-from scheduler.domain.idleness import IdleAction, IdlePolicy, IdleRule, IdleThresholds, Retention
+from scheduler.domain.idleness import (
+    ALLOWED_PROCESSES,
+    PROCESS_NAME_LETTERS,
+    IdleAction,
+    IdlePolicy,
+    IdleRule,
+    IdleThresholds,
+    MisuseTerms,
+    Retention,
+)
 from scheduler.domain.units import MS_PER_DAY, MS_PER_MINUTE, PriorityClassName
 from scheduler.domain.workloads import WorkloadKind
 
@@ -86,6 +95,21 @@ IDLE_RULE = Section(
 WINDOWS_KEPT = Field("windows_days", _DAYS, "single readings of a GPU", default=14)
 HOURS_KEPT = Field("hours_days", _DAYS, "the hours that they add up to", default=800)
 RETENTION = Section("retention", "For how long readings are kept.", (WINDOWS_KEPT, HOURS_KEPT))
+
+# misuse
+ALLOWED_OF_HOST = Field(
+    "allowed_processes",
+    ListOf(Text("the name of a process", length_max=64)),
+    "names of the host's processes that may be on any GPU; the kernel keeps fifteen letters",
+    default=tuple(sorted(ALLOWED_PROCESSES)),
+    absent="what comes with drivers, DCGM, MPS and displays",
+)
+MISUSE = Section("misuse", "Whom misuse does not accuse. No name excuses a process of a pod.", (ALLOWED_OF_HOST,))
+
+
+def misuse(record: Record) -> MisuseTerms:
+    names = record.value(ALLOWED_OF_HOST)
+    return MisuseTerms(frozenset(name[:PROCESS_NAME_LETTERS] for name in names))
 
 
 def idle_rule(name: str, record: Record) -> IdleRule:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from scheduler.adapters.policy_files.award_keys import AWARD_FIELDS
 from scheduler.adapters.policy_files.guard_keys import OFF_PEAK, SPEND_GUARD
-from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, RETENTION, THRESHOLDS
+from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, MISUSE, RETENTION, THRESHOLDS
 from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, Name, Text, Whole
 from scheduler.adapters.policy_files.order_keys import AGEING, FAIR_SHARE, ORDER
 from scheduler.adapters.policy_files.retry_keys import RETRY_RULE
@@ -313,6 +313,7 @@ RETRY_RULES = Field(
     default={},
     absent="none: what fails has failed",
 )
+MISUSE_OF = Field("misuse", MISUSE, "whom misuse does not accuse", absent="its defaults")
 KEPT = Field("retention", RETENTION, "for how long readings are kept", absent="its defaults")
 POLICY = Section(
     "the file",
@@ -337,6 +338,7 @@ POLICY = Section(
         IDLE_RULES,
         RETRY_RULES,
         KEPT,
+        MISUSE_OF,
     ),
 )
 
@@ -360,5 +362,6 @@ SECTIONS: tuple[Section, ...] = (
     THRESHOLDS,
     RETRY_RULE,
     RETENTION,
+    MISUSE,
 )
 """In the order of the documentation."""

@@ -6,7 +6,7 @@ from scheduler.adapters.policy_files import award_keys, order_keys
 from scheduler.adapters.policy_files import policy_keys as keys
 from scheduler.adapters.policy_files.document import parse
 from scheduler.adapters.policy_files.guard_keys import off_peak, spend_guard
-from scheduler.adapters.policy_files.idle_keys import idle_rule, retention
+from scheduler.adapters.policy_files.idle_keys import idle_rule, misuse, retention
 from scheduler.adapters.policy_files.kinds import Reading
 from scheduler.adapters.policy_files.policy_rules import check_rules
 from scheduler.adapters.policy_files.problems import Problem, Problems, refusal
@@ -15,7 +15,7 @@ from scheduler.adapters.policy_files.sections import Record
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.errors import RefusalCode
-from scheduler.domain.idleness import Retention
+from scheduler.domain.idleness import MisuseTerms, Retention
 from scheduler.domain.policy import (
     Cohort,
     FairShare,
@@ -77,6 +77,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
     rates = record.find(keys.RATES)
     images = record.value(keys.IMAGES)
     kept = record.find(keys.KEPT)
+    misused = record.find(keys.MISUSE_OF)
     return Policy(
         name=name,
         hash=digest,
@@ -102,6 +103,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
         spend_guards=tuple(spend_guard(n, r) for n, r in record.value(keys.SPEND_GUARDS).items()),
         retry_rules=tuple(retry_rule(n, r) for n, r in record.value(keys.RETRY_RULES).items()),
         retention=Retention() if kept is None else retention(kept),
+        misuse=MisuseTerms() if misused is None else misuse(misused),
     )
 
 
