@@ -5,7 +5,10 @@ Why no two workloads can go on preempting each other: docs/adr/0011-no-preemptio
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import numpy as np
 
 from scheduler.decision.booked import Booked
 from scheduler.decision.fit_table import Amounts, FitTable, IntArray, Shape, amounts
@@ -15,7 +18,7 @@ from scheduler.decision.queue import Lane, Line
 from scheduler.decision.running import Bucket
 from scheduler.decision.victims import Preemptor, Rule
 from scheduler.domain.cluster import Placement
-from scheduler.domain.units import GpuClassName, Instant, PoolName
+from scheduler.domain.units import AttemptId, GpuClassName, Instant, PoolName
 from scheduler.domain.workloads import Attempt
 
 
@@ -40,25 +43,31 @@ class _Candidate:
     priority: int
 
 
-def find_victims(index: Index, booked: Booked, lane: Lane, line: Line, submitted_at: Instant) -> Found | None:
+def find_victims(outlook: "Outlook", booked: Booked, lane: Lane, line: Line, submitted_at: Instant) -> Found | None:
     """Whom to preempt for one workload of the line, or None where nobody may be or nobody needs to be.
 
     What is stopping already counts as coming free, so that slow victims never lead to a second set.
     """
+    index = outlook.index
     for gpu_class, rule_across in _ways(index, lane):
         preemptor = _preemptor(index, lane, gpu_class)
-        candidates = [
+        candidates = (
             _Candidate(attempt, rule, bucket.priority)
             for rule, bucket in preemptor.sources(index.running, index.quotas, rule_across)
             for attempt in bucket.attempts.values()
             if attempt.id not in booked.victims
             and (rule is not Rule.WITHIN_POOL or _is_fair_game(index, line, bucket, attempt, submitted_at))
-        ]
-        if candidates:
-            search = _Search(index, lane, gpu_class)
-            found = search.run(candidates, line)
-            if found is not None or search.is_coming:
-                return found
+        )
+        first = next(candidates, None)
+        if first is None:
+            continue
+        search = _Search(outlook, lane, gpu_class)
+        # The other candidates are looked for only where somebody must go: mostly, enough is stopping already.
+        if search.is_coming():
+            return None
+        found = search.run([first, *candidates], line)
+        if found is not None:
+            return found
     return None
 
 
@@ -86,6 +95,10 @@ def _is_fair_game(index: Index, line: Line, bucket: Bucket, attempt: Attempt, su
     return not index.is_aged(line.pool, theirs, attempt.launched_at)
 
 
+_Cost = tuple[int, int, int, AttemptId]
+"""What is lost by stopping an attempt."""
+
+
 class Outlook:
     """How much room there would be if everybody who may be preempted were: what a hopeless search is spared by.
 
@@ -93,7 +106,8 @@ class Outlook:
     """
 
     def __init__(self, index: Index) -> None:
-        self._index = index
+        self.index = index
+        self._costs: dict[AttemptId, _Cost] = {}
         self._rooms: dict[_Way, IntArray | None] = {}
         self._pods: dict[tuple[_Way, Shape], int] = {}
 
@@ -101,24 +115,33 @@ class Outlook:
         """Whether there may be victims for a workload of the lane; if not, there are none."""
         return any(
             self._pods_if_all_ended(lane, gpu_class, rule) >= lane.key.pods
-            for gpu_class, rule in _ways(self._index, lane)
+            for gpu_class, rule in _ways(self.index, lane)
         )
+
+    def cost(self, attempt: Attempt) -> _Cost:
+        """What is lost by stopping it, the smaller the sooner taken: ahead of pace, least work lost, youngest."""
+        cost = self._costs.get(attempt.id)
+        if cost is None:
+            place = self.index.place_of_victim(attempt)
+            lost = self.index.running.work_lost(attempt, self.index.now)
+            cost = self._costs[attempt.id] = (-place, lost, -attempt.launched_at, attempt.id)
+        return cost
 
     def _pods_if_all_ended(self, lane: Lane, gpu_class: GpuClassName, rule: Rule) -> int:
         way = (lane.key.pool, lane.key.priority, gpu_class, rule)
         pods = self._pods.get((way, lane.key.shape))
         if pods is None:
             if way not in self._rooms:
-                self._rooms[way] = self._room(_preemptor(self._index, lane, gpu_class), rule)
+                self._rooms[way] = self._room(_preemptor(self.index, lane, gpu_class), rule)
             room = self._rooms[way]
-            table = self._index.capacity.table(gpu_class)
+            table = self.index.capacity.table(gpu_class)
             pods = int(table.counts_if(table.row(lane.key.shape), room).sum()) if room is not None else 0
             self._pods[way, lane.key.shape] = pods
         return pods
 
     def _room(self, preemptor: Preemptor, rule: Rule) -> IntArray | None:
         """What would be available on each node; None where there is nobody to preempt."""
-        index = self._index
+        index = self.index
         attempts = [
             attempt
             for _, bucket in preemptor.sources(index.running, index.quotas, rule)
@@ -133,9 +156,9 @@ _Way = tuple[PoolName, int, GpuClassName, Rule]
 
 def _room_without(table: FitTable, attempts: Iterable[Attempt]) -> IntArray:
     room = table.coming()
-    for attempt in attempts:
-        for position, freed in _freed(table, attempt):
-            room[:, position] += freed
+    freed = [entry for attempt in attempts for entry in _freed(table, attempt)]
+    positions = [position for position, _ in freed]
+    np.add.at(room.T, positions, np.array([each for _, each in freed], dtype=np.int64).reshape(-1, 3))
     return room
 
 
@@ -151,8 +174,9 @@ def _freed(table: FitTable, attempt: Attempt) -> Iterator[tuple[int, Amounts]]:
 class _Search:
     """One look for victims: what would be free, and used of quotas, without those taken so far."""
 
-    def __init__(self, index: Index, lane: Lane, gpu_class: GpuClassName) -> None:
-        self._index = index
+    def __init__(self, outlook: Outlook, lane: Lane, gpu_class: GpuClassName) -> None:
+        self._outlook = outlook
+        self._index = index = outlook.index
         self._lane = lane
         self._gpu_class = gpu_class
         self._table = index.capacity.table(gpu_class)
@@ -160,21 +184,31 @@ class _Search:
         self._room = self._table.coming()
         self._pods = int(self._table.counts_if(self._row, self._room).sum())
         self._given_back: dict[PoolName, int] = {}
-        self.is_coming = False
+
+    def is_coming(self) -> bool:
         """Whether what is stopping already is enough."""
+        with self._quotas_restored():
+            return self._fits()
 
     def run(self, candidates: list[_Candidate], line: Line) -> Found | None:
-        try:
-            for pool in self._index.quotas.pools_of[self._index.quotas.root_of[self._lane.key.pool]]:
-                self._give_back(pool, self._index.ending_gpus.get((pool, self._gpu_class), 0))
-            self.is_coming = self._fits()
-            if self.is_coming or not self._could_fit(candidates):
-                return None
+        if not self._could_fit(candidates):
+            return None
+        with self._quotas_restored():
             chosen = self._greedy(sorted(candidates, key=self._preference))
             return self._found(self._reduced(chosen), line) if chosen else None
+
+    @contextmanager
+    def _quotas_restored(self) -> Iterator[None]:
+        """What is stopping has given back its quota meanwhile, and so has whoever is taken; afterwards nobody has."""
+        quotas = self._index.quotas
+        try:
+            for pool in quotas.pools_of[quotas.root_of[self._lane.key.pool]]:
+                self._give_back(pool, self._index.ending_gpus.get((pool, self._gpu_class), 0))
+            yield
         finally:
             for pool, gpus in self._given_back.items():
-                self._index.quotas.use(pool, self._gpu_class, gpus)
+                quotas.use(pool, self._gpu_class, gpus)
+            self._given_back.clear()
 
     def _fits(self) -> bool:
         key, quotas = self._lane.key, self._index.quotas
@@ -214,7 +248,7 @@ class _Search:
             return True
         return self._index.quotas.over_nominal(candidate.attempt.pool, self._gpu_class) > 0
 
-    def _preference(self, candidate: _Candidate) -> tuple[int, int, int, int, int, str]:
+    def _preference(self, candidate: _Candidate) -> tuple[int, int, _Cost]:
         """Whom to take first: unfunded, borrowed, lower class, ahead of pace, least work lost, youngest."""
         attempt, index = candidate.attempt, self._index
         is_over = attempt.is_funded and index.quotas.over_nominal(attempt.pool, self._gpu_class) > 0
@@ -224,9 +258,7 @@ class _Search:
             rank = 1
         else:  # of a pool that borrows, what it launched within its nominal quota comes after what it borrowed
             rank = 2 if candidate.rule.is_across else 3
-        place = index.place_of_victim(attempt)
-        lost = index.running.work_lost(attempt, index.now)
-        return (rank, candidate.priority, -place, lost, -attempt.launched_at, attempt.id)
+        return (rank, candidate.priority, self._outlook.cost(attempt))
 
     def _take(self, candidate: _Candidate, sign: int = 1) -> None:
         attempt = candidate.attempt

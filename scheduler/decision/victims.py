@@ -28,7 +28,7 @@ class Rule(StrEnum):
 
     @property
     def is_across(self) -> bool:
-        return self in {Rule.RECLAIM_WITHIN_COHORT, Rule.BORROW_WITHIN_COHORT}
+        return self is Rule.RECLAIM_WITHIN_COHORT or self is Rule.BORROW_WITHIN_COHORT
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class Walk:
             cursor.advance(past_line=True)
             return True
         if wish is None and self._outlook.is_hopeful(lane):
-            wish = find_victims(self.index, self.starts.booked, lane, line, place[2])
+            wish = find_victims(self._outlook, self.starts.booked, lane, line, place[2])
         shares = self._require_means(line, wish.gpu_class if wish is not None else lane.key.gpu_classes[0])
         if isinstance(shares, Ruling):
             line.ruling = shares
