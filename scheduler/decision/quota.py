@@ -59,6 +59,8 @@ class Quotas:
     _present: _Members = field(default_factory=dict)
     root_of: dict[PoolName, str] = field(default_factory=dict)
     """The cohort at the top of the pool's tree, or the pool itself: pools of one root can affect each other."""
+    _free: dict[tuple[PoolName, GpuClassName], int] = field(default_factory=dict)
+    """`free` as far as it was asked since anything was counted: a cycle asks for one pool's lanes one after another."""
     pools_of: dict[str, list[PoolName]] = field(default_factory=dict)
 
     @classmethod
@@ -105,7 +107,12 @@ class Quotas:
 
     def free(self, pool: PoolName, gpu_class: GpuClassName) -> int:
         """What may be used now, beside what is promised."""
-        return min(self.available(pool, gpu_class), self.free_for_promised(pool, gpu_class))
+        key = (pool, gpu_class)
+        known = self._free.get(key)
+        if known is None:
+            present = self._present[key].available()
+            known = self._free[key] = min(self._members[key].available(), present)
+        return known
 
     def free_for_promised(self, pool: PoolName, gpu_class: GpuClassName) -> int:
         """What may be used now by whom it was promised to."""
@@ -132,12 +139,14 @@ class Quotas:
         member = self._members.get((pool, gpu_class))
         if member is not None:
             member.add(gpus)
+            self._free.clear()
 
     def hold(self, pool: PoolName, gpu_class: GpuClassName, gpus: int) -> None:
         """Count `gpus` that are used now and are promised to somebody else, or that were promised and are used now."""
         member = self._present.get((pool, gpu_class))
         if member is not None:
             member.add(gpus)
+            self._free.clear()
 
 
 def _ancestry(policy: Policy, pool: PoolName) -> list[str]:

@@ -55,12 +55,13 @@ class Walk:
             _, name = heappop(heads)
             waiting = pools[name]
             place, lane = heappop(waiting)
-            head = self.cursors[lane].peek()
+            cursor = self.cursors[lane]
+            head = cursor.peek()
             # A place that its owner's starts have sent back since is only taken again.
-            is_left = self._serve_head(lane) if head is not None and head[0] == place else True
-            following = self.cursors[lane].peek() if is_left else None
-            if following is not None:
-                heappush(waiting, (following[0], lane))
+            if head is None or head[0] != place or self._serve_head(lane, cursor, place, head[2]):
+                following = cursor.peek()
+                if following is not None:
+                    heappush(waiting, (following[0], lane))
             if waiting:
                 heappush(heads, (self.cross_key(*waiting[0]), name))
 
@@ -95,12 +96,8 @@ class Walk:
         self.starts.launch(lane, line, workload_id, room, ())
         return True
 
-    def _serve_head(self, lane: Lane) -> bool:
+    def _serve_head(self, lane: Lane, cursor: Cursor, place: OrderKey, line: Line) -> bool:
         """Serve the lane's next workload. False: the lane is through for this cycle."""
-        cursor = self.cursors[lane]
-        entry = cursor.peek()
-        assert entry is not None, "a lane is walked as long as somebody stands in it"
-        place, _, line = entry
         wish: Room | Shadow | Found | None = self.find_room(lane, line)
         if isinstance(wish, Shadow):
             line.ruling = evidence.priority(wish.workload_id, wish.line, line)
