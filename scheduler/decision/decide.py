@@ -7,8 +7,8 @@ may refuse some of it, and feeds back what became of it; what is not fed back is
 
 from scheduler.decision.flips import touch_lanes
 from scheduler.decision.index import Index
+from scheduler.decision.outlook import Outlook
 from scheduler.decision.plan import Plan
-from scheduler.decision.preemption import Outlook
 from scheduler.decision.queue import Lane, Line
 from scheduler.decision.reserved import serve_reservations
 from scheduler.decision.snapshot import Changes, Snapshot

@@ -181,11 +181,9 @@ class FitTable:
         counts *= self._matches[row] & self._accepts
         return counts
 
-    def pods_at(self, row: int, position: int, available: IntArray) -> int:
-        """`counts_if` for one node, of a table that is up to date."""
-        if not (self._accepts[position] and self._matches[row, position]):
-            return 0
-        return self.pods_in(row, available[:, position])
+    def takes_shape(self, row: int, position: int) -> bool:
+        """Whether the shape may go to the node at all, as far as its labels and its state are concerned."""
+        return bool(self._accepts[position] and self._matches[row, position])
 
     def pods_in(self, row: int, available: IntArray) -> int:
         """Pods of the shape that fit into so much of each resource."""
@@ -196,6 +194,10 @@ class FitTable:
         occupied, stopping, claimed = self._taken
         later: IntArray = self._allocatable - occupied + stopping - claimed
         return later
+
+    def nothing(self) -> IntArray:
+        """No room on any node, to be added to."""
+        return np.zeros((3, len(self.names)), dtype=np.int64)
 
     def free_gpus(self, row: int) -> int:
         """GPUs free on the nodes where the shape could go."""

@@ -12,7 +12,8 @@ from scheduler.decision.backfill import Shadow
 from scheduler.decision.booked import Booked
 from scheduler.decision.fit_table import IntArray, amounts
 from scheduler.decision.index import Index
-from scheduler.decision.preemption import Outlook, find_victims
+from scheduler.decision.outlook import Outlook
+from scheduler.decision.preemption import find_victims
 from scheduler.decision.queue import Lane, LaneKey, Line, OrderKey, Ruling, is_held_back
 from scheduler.decision.starts import Room
 from scheduler.decision.triage import aside_ruling, lane_key, lane_lacks, lane_ruling
@@ -192,7 +193,7 @@ class _Replay:
             self._free[entry[2]] = self._free.get(entry[2], 0) + entry[3]
             self._take(entry[4], 1)
             for position, _ in entry[4]:
-                fresh = table.pods_at(row, position, self._room)
+                fresh = table.pods_in(row, self._room[:, position]) if table.takes_shape(row, position) else 0
                 total += fresh - int(counts[position])
                 counts[position] = fresh
         placement = table.placement(row, counts, key.pods)

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from scheduler.decision.fit_table import Amounts, FitTable, IntArray, amounts
-from scheduler.domain.units import NodeName
+from scheduler.domain.units import AttemptId, NodeName
 from scheduler.domain.workloads import Attempt
 
-_CHANGES_MIN = 64
-"""So many changes are kept even of a small set before it is counted anew."""
+_CHANGES_MAX = 1_000
+"""Beyond so many changes that nobody asked about, the whole is counted anew when somebody does."""
 
 
 def freed_by(attempt: Attempt, table: FitTable) -> Iterator[tuple[int, Amounts]]:
@@ -34,27 +34,27 @@ class Freed:
 
     def __init__(self) -> None:
         self._nodes: Mapping[NodeName, int] | None = None
-        """As the table was laid out when it was last counted."""
+        """As the table was laid out when it was last counted; None: count anew."""
         self._sum = np.zeros((3, 0), dtype=np.int64)
-        self._come: list[Attempt] = []
-        self._gone: list[Attempt] = []
+        self._changes: list[tuple[Attempt, int]] = []
 
-    def come(self, attempt: Attempt) -> None:
-        if self._nodes is not None:
-            self._come.append(attempt)
+    def change(self, attempt: Attempt, sign: int) -> None:
+        """It came (1) or went (−1)."""
+        if self._nodes is None:
+            return
+        self._changes.append((attempt, sign))
+        if len(self._changes) > _CHANGES_MAX:
+            self._nodes = None
+            self._changes.clear()
 
-    def gone(self, attempt: Attempt) -> None:
-        if self._nodes is not None:
-            self._gone.append(attempt)
-
-    def of(self, attempts: Mapping[object, Attempt], table: FitTable) -> IntArray:
-        """The sum over `attempts`, which is the set as it is now. Not to be written to."""
-        changes = len(self._come) + len(self._gone)
-        if self._nodes is not table.index or changes > max(_CHANGES_MIN, len(attempts)):
+    def of(self, attempts: Mapping[AttemptId, Attempt], table: FitTable) -> IntArray:
+        """The sum over `attempts`, which is the set as it is now: 3 × nodes, not to be written to."""
+        if self._nodes is not table.index:
             self._nodes = table.index
-            self._sum = np.zeros((3, len(table.names)), dtype=np.int64)
-            self._come, self._gone = list(attempts.values()), []
-        add_freed(self._sum, table, self._come)
-        add_freed(self._sum, table, self._gone, -1)
-        self._come, self._gone = [], []
+            self._sum = table.nothing()
+            add_freed(self._sum, table, attempts.values())
+        else:
+            for attempt, sign in self._changes:
+                add_freed(self._sum, table, [attempt], sign)
+        self._changes.clear()
         return self._sum

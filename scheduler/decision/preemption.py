@@ -8,17 +8,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
-
 from scheduler.decision.booked import Booked
-from scheduler.decision.fit_table import Amounts, FitTable, IntArray, Shape, amounts
+from scheduler.decision.fit_table import Amounts, amounts
+from scheduler.decision.freed import add_freed, freed_by
 from scheduler.decision.index import Index
+from scheduler.decision.outlook import Outlook, preemptor_of, ways
 from scheduler.decision.plan import Victim
 from scheduler.decision.queue import Lane, Line
 from scheduler.decision.running import Bucket
-from scheduler.decision.victims import Preemptor, Rule
+from scheduler.decision.victims import Rule
 from scheduler.domain.cluster import Placement
-from scheduler.domain.units import AttemptId, GpuClassName, Instant, PoolName
+from scheduler.domain.units import GpuClassName, Instant, PoolName
 from scheduler.domain.workloads import Attempt
 
 
@@ -43,14 +43,14 @@ class _Candidate:
     priority: int
 
 
-def find_victims(outlook: "Outlook", booked: Booked, lane: Lane, line: Line, submitted_at: Instant) -> Found | None:
+def find_victims(outlook: Outlook, booked: Booked, lane: Lane, line: Line, submitted_at: Instant) -> Found | None:
     """Whom to preempt for one workload of the line, or None where nobody may be or nobody needs to be.
 
     What is stopping already counts as coming free, so that slow victims never lead to a second set.
     """
     index = outlook.index
-    for gpu_class, rule_across in _ways(index, lane):
-        preemptor = _preemptor(index, lane, gpu_class)
+    for gpu_class, rule_across in ways(index, lane):
+        preemptor = preemptor_of(index, lane, gpu_class)
         candidates = (
             _Candidate(attempt, rule, bucket.priority)
             for rule, bucket in preemptor.sources(index.running, index.quotas, rule_across)
@@ -71,19 +71,6 @@ def find_victims(outlook: "Outlook", booked: Booked, lane: Lane, line: Line, sub
     return None
 
 
-def _ways(index: Index, lane: Lane) -> Iterator[tuple[GpuClassName, Rule]]:
-    """By GPU class: first, where its pool stays within its nominal quota, as one that takes back what was lent; then
-    as one that may borrow."""
-    for gpu_class in lane.key.gpu_classes:
-        if index.quotas.over_nominal(lane.key.pool, gpu_class, lane.gpus) <= 0:
-            yield gpu_class, Rule.RECLAIM_WITHIN_COHORT
-        yield gpu_class, Rule.BORROW_WITHIN_COHORT
-
-
-def _preemptor(index: Index, lane: Lane, gpu_class: GpuClassName) -> Preemptor:
-    return Preemptor(index.policy.pools[lane.key.pool], gpu_class, lane.key.priority)
-
-
 def _is_fair_game(index: Index, line: Line, bucket: Bucket, attempt: Attempt, submitted_at: Instant) -> bool:
     """Of its own pool, a workload may take what has not waited too long for it; of its own priority, only what was
     submitted after it."""
@@ -93,82 +80,6 @@ def _is_fair_game(index: Index, line: Line, bucket: Bucket, attempt: Attempt, su
     if bucket.priority == line.priority and theirs <= submitted_at:
         return False
     return not index.is_aged(line.pool, theirs, attempt.launched_at)
-
-
-_Cost = tuple[int, int, int, AttemptId]
-"""What is lost by stopping an attempt."""
-
-
-class Outlook:
-    """How much room there would be if everybody who may be preempted were: what a hopeless search is spared by.
-
-    It holds for one snapshot; what one workload of a pool and priority finds is the same for the next.
-    """
-
-    def __init__(self, index: Index) -> None:
-        self.index = index
-        self._costs: dict[AttemptId, _Cost] = {}
-        self._rooms: dict[_Way, IntArray | None] = {}
-        self._pods: dict[tuple[_Way, Shape], int] = {}
-
-    def is_hopeful(self, lane: Lane) -> bool:
-        """Whether there may be victims for a workload of the lane; if not, there are none."""
-        return any(
-            self._pods_if_all_ended(lane, gpu_class, rule) >= lane.key.pods
-            for gpu_class, rule in _ways(self.index, lane)
-        )
-
-    def cost(self, attempt: Attempt) -> _Cost:
-        """What is lost by stopping it, the smaller the sooner taken: ahead of pace, least work lost, youngest."""
-        cost = self._costs.get(attempt.id)
-        if cost is None:
-            place = self.index.place_of_victim(attempt)
-            lost = self.index.running.work_lost(attempt, self.index.now)
-            cost = self._costs[attempt.id] = (-place, lost, -attempt.launched_at, attempt.id)
-        return cost
-
-    def _pods_if_all_ended(self, lane: Lane, gpu_class: GpuClassName, rule: Rule) -> int:
-        way = (lane.key.pool, lane.key.priority, gpu_class, rule)
-        pods = self._pods.get((way, lane.key.shape))
-        if pods is None:
-            if way not in self._rooms:
-                self._rooms[way] = self._room(_preemptor(self.index, lane, gpu_class), rule)
-            room = self._rooms[way]
-            table = self.index.capacity.table(gpu_class)
-            pods = int(table.counts_if(table.row(lane.key.shape), room).sum()) if room is not None else 0
-            self._pods[way, lane.key.shape] = pods
-        return pods
-
-    def _room(self, preemptor: Preemptor, rule: Rule) -> IntArray | None:
-        """What would be available on each node; None where there is nobody to preempt."""
-        index = self.index
-        attempts = [
-            attempt
-            for _, bucket in preemptor.sources(index.running, index.quotas, rule)
-            for attempt in bucket.attempts.values()
-        ]
-        return _room_without(index.capacity.table(preemptor.gpu_class), attempts) if attempts else None
-
-
-_Way = tuple[PoolName, int, GpuClassName, Rule]
-"""A pool, a priority, the class that it looks in, and the rule for other pools."""
-
-
-def _room_without(table: FitTable, attempts: Iterable[Attempt]) -> IntArray:
-    room = table.coming()
-    freed = [entry for attempt in attempts for entry in _freed(table, attempt)]
-    positions = [position for position, _ in freed]
-    np.add.at(room.T, positions, np.array([each for _, each in freed], dtype=np.int64).reshape(-1, 3))
-    return room
-
-
-def _freed(table: FitTable, attempt: Attempt) -> Iterator[tuple[int, Amounts]]:
-    """(node, what ends there) of an attempt, on nodes that are there."""
-    gpus, cpu_milli, memory_mib = amounts(attempt.pod)
-    for name, pods in attempt.placement.pods_by_node:
-        position = table.index.get(name)
-        if position is not None:
-            yield position, (pods * gpus, pods * cpu_milli, pods * memory_mib)
 
 
 class _Search:
@@ -183,6 +94,8 @@ class _Search:
         self._row = self._table.row(lane.key.shape)
         self._room = self._table.coming()
         self._pods = int(self._table.counts_if(self._row, self._room).sum())
+        self._nodes: dict[int, _NodeRoom] = {}
+        """Those that somebody taken was on."""
         self._given_back: dict[PoolName, int] = {}
 
     def is_coming(self) -> bool:
@@ -194,7 +107,7 @@ class _Search:
         if not self._could_fit(candidates):
             return None
         with self._quotas_restored():
-            chosen = self._greedy(sorted(candidates, key=self._preference))
+            chosen = self._greedy(self._in_order(candidates))
             return self._found(self._reduced(chosen), line) if chosen else None
 
     @contextmanager
@@ -216,10 +129,11 @@ class _Search:
 
     def _could_fit(self, candidates: list[_Candidate]) -> bool:
         """Whether there would be room if all of them ended; cheap, so that a hopeless search ends here."""
-        room = _room_without(self._table, [candidate.attempt for candidate in candidates])
+        room = self._room.copy()
+        add_freed(room, self._table, (candidate.attempt for candidate in candidates))
         return int(self._table.counts_if(self._row, room).sum()) >= self._lane.key.pods
 
-    def _greedy(self, candidates: list[_Candidate]) -> list[_Candidate]:
+    def _greedy(self, candidates: Iterable[_Candidate]) -> list[_Candidate]:
         """Take one after the other until the preemptor fits; none where it never does."""
         chosen: list[_Candidate] = []
         for candidate in candidates:
@@ -248,30 +162,38 @@ class _Search:
             return True
         return self._index.quotas.over_nominal(candidate.attempt.pool, self._gpu_class) > 0
 
-    def _preference(self, candidate: _Candidate) -> tuple[int, int, _Cost]:
-        """Whom to take first: unfunded, borrowed, lower class, ahead of pace, least work lost, youngest."""
-        attempt, index = candidate.attempt, self._index
-        is_over = attempt.is_funded and index.quotas.over_nominal(attempt.pool, self._gpu_class) > 0
+    def _in_order(self, candidates: list[_Candidate]) -> Iterator[_Candidate]:
+        """Whom to take first: unfunded, borrowed, lower class, then who loses least. Mostly few are taken, so that
+        only those are weighed against each other who come before the rest."""
+        peers: dict[tuple[int, int], list[_Candidate]] = {}
+        for candidate in candidates:
+            peers.setdefault((self._rank(candidate), candidate.priority), []).append(candidate)
+        for key in sorted(peers):
+            yield from sorted(peers[key], key=lambda candidate: self._outlook.cost(candidate.attempt))
+
+    def _rank(self, candidate: _Candidate) -> int:
+        attempt = candidate.attempt
         if not attempt.is_funded:
-            rank = 0
-        elif is_over and attempt.is_borrowed:
-            rank = 1
-        else:  # of a pool that borrows, what it launched within its nominal quota comes after what it borrowed
-            rank = 2 if candidate.rule.is_across else 3
-        return (rank, candidate.priority, self._outlook.cost(attempt))
+            return 0
+        if attempt.is_borrowed and self._index.quotas.over_nominal(attempt.pool, self._gpu_class) > 0:
+            return 1
+        # Of a pool that borrows, what it launched within its nominal quota comes after what it borrowed.
+        return 2 if candidate.rule.is_across else 3
 
     def _take(self, candidate: _Candidate, sign: int = 1) -> None:
         attempt = candidate.attempt
-        for position, freed in _freed(self._table, attempt):
-            before = self._pods_at(position)
-            for resource in range(3):
-                self._room[resource, position] += sign * freed[resource]
-            self._pods += self._pods_at(position) - before
+        for position, freed in freed_by(attempt, self._table):
+            self._pods += self._node(position).add(freed, sign)
         if attempt.is_funded:
             self._give_back(attempt.pool, sign * attempt.gpus)
 
-    def _pods_at(self, position: int) -> int:
-        return self._table.pods_at(self._row, position, self._room)
+    def _node(self, position: int) -> "_NodeRoom":
+        node = self._nodes.get(position)
+        if node is None:
+            takes_it = self._table.takes_shape(self._row, position)
+            asked = amounts(self._lane.key.shape.pod) if takes_it else None
+            node = self._nodes[position] = _NodeRoom(self._room[:, position].tolist(), asked)
+        return node
 
     def _give_back(self, pool: PoolName, gpus: int) -> None:
         if gpus:
@@ -282,6 +204,8 @@ class _Search:
         pods = self._lane.key.pods
         placement = self._table.placement(self._row, self._table.counts(self._row), pods)
         if placement is None:  # nothing is free now: where the victims are
+            for position, node in self._nodes.items():
+                self._room[:, position] = node.room
             placement = self._table.placement(self._row, self._table.counts_if(self._row, self._room), pods)
         assert placement is not None, "with the victims gone it fits"
         return Found(
@@ -290,6 +214,26 @@ class _Search:
             tuple(_victim(candidate, line) for candidate in victims),
             tuple(candidate.attempt for candidate in victims),
         )
+
+
+@dataclass(slots=True)
+class _NodeRoom:
+    """What would be available on one node. In plain numbers: it is changed by one victim after the other."""
+
+    room: list[int]
+    asked: Amounts | None
+    """What one pod of the preemptor asks; None where it may not go there."""
+
+    def add(self, freed: Amounts, sign: int) -> int:
+        """Take or put back what a victim would free. Returns how many pods more fit, or fewer where negative."""
+        before = self._pods()
+        self.room = [known + sign * each for known, each in zip(self.room, freed, strict=True)]
+        return self._pods() - before
+
+    def _pods(self) -> int:
+        if self.asked is None:
+            return 0
+        return max(0, min(left // each for left, each in zip(self.room, self.asked, strict=True) if each))
 
 
 def _victim(candidate: _Candidate, line: Line) -> Victim:

@@ -129,6 +129,10 @@ class Quotas:
         member = self._members.get((pool, gpu_class))
         return member.used + more - member.subtree if member is not None else more
 
+    def borrowers(self) -> frozenset[tuple[PoolName, GpuClassName]]:
+        """Pools that use more of a class than their nominal quota."""
+        return frozenset(key for key, member in self._members.items() if member.used > member.subtree)
+
     def use(self, pool: PoolName, gpu_class: GpuClassName, gpus: int) -> None:
         """Count `gpus` more, or fewer where negative. What no policy knows of is not counted."""
         self.promise(pool, gpu_class, gpus)

@@ -5,9 +5,11 @@ Kueue, which gives quota back when an eviction begins); on its nodes, and for it
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from scheduler.decision.fit_table import FitTable, IntArray
+from scheduler.decision.freed import Freed
 from scheduler.domain.cluster import Placement
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
@@ -21,7 +23,20 @@ class Bucket:
 
     priority: int
     attempts: dict[AttemptId, Attempt] = field(default_factory=dict)
-    gpus: int = 0
+    _freed: Freed = field(default_factory=Freed)
+
+    def add(self, attempt: Attempt) -> None:
+        if attempt.id not in self.attempts:
+            self._freed.change(attempt, 1)
+        self.attempts[attempt.id] = attempt
+
+    def remove(self, attempt: Attempt) -> None:
+        if self.attempts.pop(attempt.id, None) is not None:
+            self._freed.change(attempt, -1)
+
+    def freed(self, table: FitTable) -> IntArray:
+        """What would be freed on each node of its class, were all of them stopped. Not to be written to."""
+        return self._freed.of(self.attempts, table)
 
 
 class Running:
@@ -57,10 +72,9 @@ class Running:
         if self._may_ever_be_victim(attempt) and self.protected_until(attempt) <= now:
             buckets = self._buckets[self._place(attempt)]
             priority = self.priority(attempt)
-            bucket = buckets.setdefault(priority, Bucket(priority))
-            if attempt.id not in bucket.attempts:
-                bucket.attempts[attempt.id] = attempt
-                bucket.gpus += attempt.gpus
+            if priority not in buckets:
+                buckets[priority] = Bucket(priority)
+            buckets[priority].add(attempt)
 
     def takes_checkpoint(self, attempt: Attempt) -> bool:
         """Where nothing about it is another but its last checkpoint: that decides between victims, and nothing else."""
@@ -72,7 +86,7 @@ class Running:
         self.attempts[attempt.id] = attempt
         bucket = self._buckets[self._place(attempt)].get(self.priority(attempt))
         if bucket is not None and attempt.id in bucket.attempts:
-            bucket.attempts[attempt.id] = attempt
+            bucket.add(attempt)
         return True
 
     def remove(self, attempt_id: AttemptId) -> None:
@@ -85,8 +99,8 @@ class Running:
                 self._stopping_on[name].discard(attempt_id)
         buckets = self._buckets[self._place(attempt)]
         bucket = buckets.get(self.priority(attempt))
-        if bucket is not None and bucket.attempts.pop(attempt_id, None) is not None:
-            bucket.gpus -= attempt.gpus
+        if bucket is not None:
+            bucket.remove(attempt)
             if not bucket.attempts:
                 del buckets[bucket.priority]
 
@@ -105,6 +119,9 @@ class Running:
     def buckets(self, gpu_class: GpuClassName, pool: PoolName | None) -> Iterable[Bucket]:
         """Attempts of the pool (None: unfunded ones, whosesoever) that may be preempted now, by priority."""
         return self._buckets.get((gpu_class, pool), {}).values()
+
+    def buckets_below(self, gpu_class: GpuClassName, pool: PoolName, priority: int) -> Iterator[Bucket]:
+        return (bucket for bucket in self.buckets(gpu_class, pool) if bucket.priority < priority)
 
     def work_lost(self, attempt: Attempt, now: Instant) -> int:
         """GPU-milliseconds since its last checkpoint, or its start, counted up to what a preemption refunds."""

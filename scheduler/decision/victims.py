@@ -41,19 +41,22 @@ class Preemptor:
 
     def sources(self, running: Running, quotas: Quotas, rule_across: Rule) -> Iterator[tuple[Rule, Bucket]]:
         """Attempts that may be taken, by rule; of those of its own priority only the newer, where there are any."""
+        yield from self.sources_within(running)
+        below = self.takes_across_below(rule_across)
+        if below is not None:
+            for pool in quotas.pools_beside(self.pool.name):
+                if quotas.over_nominal(pool, self.gpu_class) > 0:
+                    for bucket in running.buckets_below(self.gpu_class, pool, below):
+                        yield rule_across, bucket
+
+    def sources_within(self, running: Running) -> Iterator[tuple[Rule, Bucket]]:
+        """Those of them that no other pool pays for."""
         for bucket in running.buckets(self.gpu_class, None):
             yield Rule.UNFUNDED, bucket
         if self.pool.within_pool is not WithinPool.NEVER:
             for bucket in running.buckets(self.gpu_class, self.pool.name):
                 if bucket.priority < self.priority or (bucket.priority == self.priority and self.takes_newer_equals):
                     yield Rule.WITHIN_POOL, bucket
-        below = self.takes_across_below(rule_across)
-        if below is not None:
-            for other in quotas.pools_beside(self.pool.name):
-                if quotas.over_nominal(other, self.gpu_class) > 0:
-                    for bucket in running.buckets(self.gpu_class, other):
-                        if bucket.priority < below:
-                            yield rule_across, bucket
 
     def has_any(self, running: Running, lowest_borrowed: int | None, *, is_below_nominal: bool) -> bool:
         """Whether there may be anybody at all, from sums alone; where not, no search is made.

@@ -9,7 +9,8 @@ from heapq import heapify, heappop, heappush
 from scheduler.decision import evidence
 from scheduler.decision.backfill import Shadow, beside
 from scheduler.decision.index import Index
-from scheduler.decision.preemption import Found, Outlook, find_victims
+from scheduler.decision.outlook import Outlook
+from scheduler.decision.preemption import Found, find_victims
 from scheduler.decision.queue import Cursor, Lane, Line, OrderKey, Ruling
 from scheduler.decision.starts import Room, Starts
 from scheduler.decision.triage import (
