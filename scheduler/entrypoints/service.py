@@ -106,7 +106,7 @@ class Service:
             between = self.collecting.period_seconds
             self.loops.every("collect", between, self.collecting.run_once, deadline_seconds=10 * between + 60)
         if self.simulation is not None:
-            self.simulation.run_on(self)
+            self.simulation.run_on(self.loops, self.world, self.commands, self.meter, self.settings)
         await self._grant()
         self.loops.start()
 

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import orjson
 
@@ -16,10 +15,12 @@ from scheduler.domain.errors import Refusal
 from scheduler.domain.people import Caller
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import CommandId, GpuClassName, Instant
+from scheduler.entrypoints.loops import Loops
 from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulated_agents import SimulatedAgentLoop
 from scheduler.lifecycle.answered import Command
 from scheduler.lifecycle.commands import Commands
+from scheduler.lifecycle.meter import Meter
 from scheduler.lifecycle.world import World
 from scheduler.ports import Store
 from scheduler.simulation.clock import SimulatedClock
@@ -28,9 +29,6 @@ from scheduler.simulation.fates import fate_of
 from scheduler.simulation.machines import Machine, example_machines
 from scheduler.simulation.model import ClusterModel
 from scheduler.simulation.stream import Arrival, Load, SyntheticStream, opening_instant
-
-if TYPE_CHECKING:
-    from scheduler.entrypoints.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -54,22 +52,22 @@ class Simulation:
     refused: dict[str, int] = field(default_factory=dict)
     _stream: SyntheticStream | None = None
 
-    def run_on(self, service: "Service") -> None:
-        """Add the simulated company's loops to the service's."""
+    def run_on(self, loops: Loops, world: World, commands: Commands, meter: Meter, settings: Settings) -> None:
+        """Add the simulated company's loops to the service's: it submits work, its agents post windows, it is saved."""
         deadline = 60.0
 
         async def submit() -> None:
-            await asyncio.to_thread(self.submit_due, service.world, service.commands)
+            await asyncio.to_thread(self.submit_due, world, commands)
 
         async def save() -> None:
             state = self.export()
             await asyncio.to_thread(self.put, state)
 
-        if service.settings.stream:
-            service.loops.every("stream", SUBMIT_SECONDS, submit, deadline_seconds=deadline)
-        agents = SimulatedAgentLoop(self.cluster, self.clock, service.meter, service.settings.factor)
-        service.loops.every("sensors", agents.period_seconds, agents.run_once, deadline_seconds=deadline)
-        service.loops.every("save", SAVE_SECONDS, save, deadline_seconds=deadline)
+        if settings.stream:
+            loops.every("stream", SUBMIT_SECONDS, submit, deadline_seconds=deadline)
+        agents = SimulatedAgentLoop(self.cluster, self.clock, meter, settings.factor)
+        loops.every("sensors", agents.period_seconds, agents.run_once, deadline_seconds=deadline)
+        loops.every("save", SAVE_SECONDS, save, deadline_seconds=deadline)
 
     def submit_due(self, world: World, commands: Commands) -> int:
         """Submit, as the people they come from, what the stream has up to now. Returns how many were accepted."""
