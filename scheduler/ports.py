@@ -38,6 +38,7 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
+from scheduler.finance.approval_book import ApprovalBook
 from scheduler.finance.capacity_book import CapacityBook
 from scheduler.finance.keeping import HeadBook, PeriodBook
 from scheduler.finance.price_shelf import PriceShelf
@@ -360,6 +361,8 @@ class Books(Protocol):
     def heads(self) -> HeadBook: ...
     @property
     def periods(self) -> PeriodBook: ...
+    @property
+    def approvals(self) -> ApprovalBook: ...
 
 
 class Store(Protocol):

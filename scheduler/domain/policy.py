@@ -6,6 +6,7 @@ from enum import StrEnum
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from scheduler.domain.approvals import ApprovalRules
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.guards import SpendGuard, weekend_at
@@ -214,6 +215,15 @@ class SandboxTerms:
     extensions_max: int = 8
 
 
+@dataclass(frozen=True, slots=True)
+class CoverageRule:
+    """Of what may be promised: (outstanding + promised) ÷ deliverable per GPU class and period stays at or below
+    `ratio_max` (None: it is shown, and nothing is refused). Nodes deliver their GPUs for `availability` of the time."""
+
+    ratio_max: PerMille | None = None
+    availability: PerMille = PerMille(950)
+
+
 @dataclass(frozen=True)
 class Policy:
     """One version of everything admins decide. `hash` is the SHA-256 of the file it was read from."""
@@ -241,6 +251,8 @@ class Policy:
     retry_rules: tuple[RetryRule, ...] = ()
     retention: Retention = Retention()
     misuse: MisuseTerms = MisuseTerms()
+    approvals: ApprovalRules = ApprovalRules()
+    coverage: CoverageRule = CoverageRule()
 
     def idle_rule(self, kind: WorkloadKind, priority_class: PriorityClassName) -> IdleRule | None:
         """The first that covers such work; None: its rest is shown and nothing follows."""

@@ -7,7 +7,7 @@ from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.guards import SpendGuard
 from scheduler.domain.idleness import IdleRule, IdleThresholds, Retention
-from scheduler.domain.policy import Cohort, OffPeak, Policy, Pool, PriorityClass, Project, Quota, Tier
+from scheduler.domain.policy import Cohort, CoverageRule, OffPeak, Policy, Pool, PriorityClass, Project, Quota, Tier
 from scheduler.domain.retries import RetryRule
 from scheduler.domain.rollover import Rollover, RolloverRule
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
@@ -100,6 +100,10 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
         yield f"retry_rules.{retry.name}.", f"jobs that the retry rule {retry.name} covers", _retry_rule(retry)
     yield "retention.", "readings of GPUs", _retention(policy.retention)
     yield "misuse.", "processes of the host on GPUs", {"allowed_processes": _listed(policy.misuse.allowed_processes)}
+    rules = policy.approvals
+    terms: Terms = {"grants": rules.grants.value, "policy": rules.policy.value, "prices": rules.prices.value}
+    yield "approvals.", "who grants, and who applies policies and prices", terms
+    yield "coverage.", "grants and policies that promise hours", _coverage(policy.coverage)
 
 
 def _gpu_class(item: GpuClass) -> Terms:
@@ -277,6 +281,10 @@ def _thresholds(thresholds: IdleThresholds) -> Terms:
 
 def _retention(retention: Retention) -> Terms:
     return {"windows_days": retention.windows_ms // MS_PER_DAY, "hours_days": retention.hours_ms // MS_PER_DAY}
+
+
+def _coverage(rule: CoverageRule) -> Terms:
+    return {"ratio_max_per_mille": _or_no_limit(rule.ratio_max), "availability_per_mille": rule.availability}
 
 
 def _or_no_limit(limit: int | None) -> Term:

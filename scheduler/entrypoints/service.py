@@ -6,11 +6,13 @@ import logging
 from scheduler.domain.periods import period_at
 from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.entrypoints.collecting import open_collecting
+from scheduler.entrypoints.file_readers import READERS
 from scheduler.entrypoints.heads import seconds_between_heads
 from scheduler.entrypoints.loops import Loops
 from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulated import Simulation
 from scheduler.lifecycle.access import Access
+from scheduler.lifecycle.approve import Approvals
 from scheduler.lifecycle.awards import Awards
 from scheduler.lifecycle.batch import changing
 from scheduler.lifecycle.census import Census
@@ -23,8 +25,10 @@ from scheduler.lifecycle.grant import grant_period
 from scheduler.lifecycle.keep import Kept, keep_funded
 from scheduler.lifecycle.meter import Meter
 from scheduler.lifecycle.price import Pricing
+from scheduler.lifecycle.propose import Proposals
 from scheduler.lifecycle.publish import Publisher
 from scheduler.lifecycle.reclaim import IdleReclaim, Reclaimed
+from scheduler.lifecycle.views.approvals import ApprovalViews
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.wanted import Exemptions
@@ -64,6 +68,9 @@ class Service:
         self.world = World()
         self.commands = Commands(store, self.world, ids, namespace=settings.namespace)
         self.pricing = Pricing(store, self.world)
+        self.proposals = Proposals(store, self.world, ids, self.commands, self.pricing)
+        self.approvals = Approvals(store, self.world, ids, self.commands, READERS)
+        self.approval_views = ApprovalViews(store, self.world, READERS)
         self.meter = Meter(store, self.world)
         self.exemptions = Exemptions(store, self.world)
         self.census = Census(store, self.world, clock.now())

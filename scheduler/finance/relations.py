@@ -80,6 +80,14 @@ TREES: tuple[Relation, ...] = (
     _relation("role_changes", "seq at principal credential role is_granted by request_id", shown="principal"),
     _relation("period_closings", "seq period starts_at ends_at state at by role request_id sums", shown="period"),
     _relation("differences", "seq id period kind subject gpu_ms detail at", shown="id"),
+    _relation(
+        "proposals",
+        "seq id hash kind asked_at asked_by role reason request_id award change name text base corrects",
+        shown="hash",
+    ),
+    _relation(
+        "proposal_moves", "seq proposal_id state at by role reason request_id change made", shown="proposal_id"
+    ),
     _relation("settlements", "seq difference_id gpu_ms kind owner reason by at request_id", shown="difference_id"),
     _relation("freezes", "seq allowance_id is_frozen at by reason request_id", shown="allowance_id"),
 )

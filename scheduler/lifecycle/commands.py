@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from scheduler.domain.access import TokenRecord
-from scheduler.domain.allowances import Allowance, AllowanceSource
+from scheduler.domain.allowances import Allowance
+from scheduler.domain.approvals import Persons
+from scheduler.domain.awards import Award
 from scheduler.domain.brakes import Brake, Pause
-from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, Refusal, RefusalCode
+from scheduler.domain.errors import Conflict, InvalidInput, NotFound, Refusal, RefusalCode
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy import Policy
@@ -27,8 +29,8 @@ from scheduler.lifecycle.access import note_directory, note_token
 from scheduler.lifecycle.answered import Command, answer, earlier_answer
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.extend import extend_attempt
-from scheduler.lifecycle.governing import put_policy
-from scheduler.lifecycle.grant import Award, award
+from scheduler.lifecycle.governing import needing_approval, put_policy, record_policy
+from scheduler.lifecycle.grant import approval_needed, award, require_granter, told
 from scheduler.lifecycle.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.submit import new_workload, with_defaults
 from scheduler.lifecycle.submitting import AS_IT_IS, SubmissionTerms, indexes_of, judge_for, queue_all
@@ -174,12 +176,13 @@ class Commands:
     def grant(
         self, caller: Caller, asked: Award, *, now: Instant, command: Command | None = None, request_id: str = ""
     ) -> Allowance:
-        """An ad-hoc grant (finance, operator), or one of compensation (people). Nobody grants to themselves."""
-        caller.require(
-            *((Role.PEOPLE,) if asked.source is AllowanceSource.COMPENSATION else (Role.FINANCE, Role.OPERATOR))
-        )
-        if caller.engineer is not None and asked.holder.id == caller.engineer:
-            raise NotPermitted("nobody grants hours to themselves", remedy="ask another person with the right to")
+        """An ad-hoc grant (finance, operator), or one of compensation (people). Nobody grants to themselves.
+
+        Raises Conflict (`approval-needed`) where it takes a second person: see `Approvals.grant`.
+        """
+        require_granter(caller, asked)
+        if self._world.require_policy().approvals.grants is Persons.TWO:
+            raise approval_needed("a grant")
         with self._changing(now) as batch:
             earlier = earlier_answer(batch, caller, command)
             if earlier is not None:
@@ -188,7 +191,7 @@ class Commands:
                 return known.allowance
             allowance = award(batch, asked, AllowanceId(self._ids.new("g")), caller.actor)
             answer(batch, caller, command, allowance.id)
-            batch.audit(caller, "grant", allowance.id, request_id=request_id, after=str(asked.amount))
+            batch.audit(caller, "grant", allowance.id, request_id=request_id, after=told(asked))
         return allowance
 
     # --- the platform --------------------------------------------------------------------------------------------
@@ -196,14 +199,16 @@ class Commands:
     def apply_policy(
         self, caller: Caller, text: str, policy: Policy, *, now: Instant, request_id: str = ""
     ) -> PolicyVersion:
-        """Put a policy in force from now on; running attempts keep the terms that they were launched under."""
+        """Put a policy in force from now on; running attempts keep the terms that they were launched under.
+
+        Raises Conflict (`approval-needed`) where it takes a second person: see `Approvals.apply_policy`.
+        """
         caller.require(Role.OPERATOR)
+        if needing_approval(self._world.policy, policy):
+            raise approval_needed("a policy that raises allowances, prices or rights")
         version = PolicyVersion(policy.hash, policy.name, text, now, caller.actor)
         with self._changing(now) as batch:
-            current = batch.books.control.current_policy()
-            if current is None or current.hash != policy.hash:
-                batch.books.control.add_policy(version)
-            batch.audit(caller, "apply policy", policy.hash, request_id=request_id)
+            record_policy(batch, caller, version, policy, request_id)
         put_policy(self._store, self._world, policy, now)
         self.wake()
         return version

@@ -1,30 +1,19 @@
 """Grant: hours for an allowance, by a person's decision or by tier and project at the start of a period."""
 
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict
 
 from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind, Purpose
-from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
-from scheduler.domain.people import Engineer
+from scheduler.domain.approvals import Change
+from scheduler.domain.awards import Award
+from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
+from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import AMOUNT_MAX, AllowanceId, EngineerId, GpuClassName, Instant
+from scheduler.domain.units import AMOUNT_MAX, AllowanceId, EngineerId
 from scheduler.ledger.grants import grant, project_allowance_id, tier_allowance_id
 from scheduler.lifecycle.batch import Batch
-
-
-@dataclass(frozen=True, slots=True)
-class Award:
-    """What somebody asks to grant. `amount` in standard GPU-milliseconds; `purposes` None: what the source implies."""
-
-    holder: Holder
-    amount: int
-    source: AllowanceSource = AllowanceSource.AD_HOC
-    expires_at: Instant | None = None
-    gpu_classes: frozenset[GpuClassName] | None = None
-    purposes: frozenset[Purpose] | None = None
-    reason: str = ""
-
 
 _PURPOSES = {
     AllowanceSource.TIER: frozenset({Purpose.PROJECT}),
@@ -35,8 +24,27 @@ _PURPOSES = {
 """Rollovers and transfers are made of other awards, and never granted."""
 
 
-def award(batch: Batch, asked: Award, allowance_id: AllowanceId, actor: str) -> Allowance:
-    """Record the award and post its grant. Raises InvalidInput or NotFound for what cannot be granted."""
+def require_granter(caller: Caller, asked: Award) -> None:
+    """Finance and operators grant ad hoc, people operations grant compensation; nobody to themselves."""
+    caller.require(
+        *((Role.PEOPLE,) if asked.source is AllowanceSource.COMPENSATION else (Role.FINANCE, Role.OPERATOR))
+    )
+    if caller.engineer is not None and asked.holder.id == caller.engineer:
+        raise NotPermitted("nobody grants hours to themselves", remedy="ask another person with the right to")
+
+
+def approval_needed(what: str) -> Conflict:
+    return Conflict(f"{what} needs a second person", code=RefusalCode.APPROVAL_NEEDED)
+
+
+def told(asked: Award | Change) -> str:
+    """What was asked, as the audit keeps it: canonical JSON, people by their opaque ids."""
+    said = {name: value for name, value in asdict(asked).items() if value is not None}
+    return json.dumps(said, sort_keys=True, separators=(",", ":"), default=sorted, ensure_ascii=False)
+
+
+def require_awardable(batch: Batch, asked: Award) -> None:
+    """Raises InvalidInput or NotFound for what cannot be granted."""
     _require_holder(batch, asked.holder)
     if asked.source not in _PURPOSES:
         raise InvalidInput(
@@ -56,6 +64,11 @@ def award(batch: Batch, asked: Award, allowance_id: AllowanceId, actor: str) -> 
             code=RefusalCode.INVALID_AMOUNT,
             expected="a positive number of hours",
         )
+
+
+def award(batch: Batch, asked: Award, allowance_id: AllowanceId, actor: str) -> Allowance:
+    """Record the award and post its grant. Raises InvalidInput or NotFound for what cannot be granted."""
+    require_awardable(batch, asked)
     allowance = Allowance(
         id=allowance_id,
         holder=asked.holder,

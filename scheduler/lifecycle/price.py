@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from scheduler.domain.approvals import Persons
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, iso
@@ -12,7 +13,8 @@ from scheduler.finance.postings import PLATFORM, worth_of
 from scheduler.finance.price_book import PriceBook
 from scheduler.finance.rating import Rating
 from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
-from scheduler.lifecycle.batch import changing
+from scheduler.lifecycle.batch import Batch, changing
+from scheduler.lifecycle.grant import approval_needed
 from scheduler.lifecycle.valued import valued
 from scheduler.lifecycle.world import World
 from scheduler.ports import Books, Store
@@ -39,24 +41,38 @@ class Pricing:
 
         Where it changes a price of a closed period it is refused (Conflict, `rate-closed`), unless it `corrects`:
         then the difference to what was charged is posted in the open period, one correction for each who paid.
+        Raises Conflict (`approval-needed`) where it takes a second person: see `Approvals.apply_prices`.
         """
         caller.require(Role.FINANCE)
-        version = PriceBookVersion(book.hash, book.name, text, now, caller.actor)
+        policy = self._world.policy
+        if policy is not None and self._world.price_book is not None and policy.approvals.prices is Persons.TWO:
+            raise approval_needed("a price book")
         with changing(self._store, self._world, now) as batch:
-            closed = batch.books.periods.closed()
-            before = self._world.price_book
-            changed = list(_changed(before.alone, book, closed)) if before is not None else []
-            if changed and not corrects:
-                raise _closed(changed[0])
-            current = batch.books.prices.current()
-            if current is None or current.hash != book.hash:
-                batch.books.prices.add(version)
-            if before is not None:
-                for span in dict.fromkeys((start, end) for start, end, *_ in changed):
-                    batch.post(*_corrections(batch.books, (before.alone, book), span, now))
-            batch.audit(caller, "apply prices", book.hash, request_id=request_id, after=book.name)
-            self._world.price_book = book if before is None else before.succeeded_by(book, closed)
-        return version
+            return put_prices(batch, caller, text, book, request_id=request_id, corrects=corrects)
+
+
+def put_prices(
+    batch: Batch, caller: Caller, text: str, book: PriceBook, *, request_id: str, corrects: bool
+) -> PriceBookVersion:
+    """Put it on record and in force, and post what it corrects. See `Pricing.apply`."""
+    world, now = batch.world, batch.now
+    version = PriceBookVersion(book.hash, book.name, text, now, caller.actor)
+    closed = batch.books.periods.closed()
+    before = world.price_book
+    changed = list(_changed(before.alone, book, closed)) if before is not None else []
+    if changed and not corrects:
+        raise _closed(changed[0])
+    current = batch.books.prices.current()
+    if current is None or current.hash != book.hash:
+        batch.books.prices.add(version)
+    if before is not None:
+        for span in dict.fromkeys((start, end) for start, end, *_ in changed):
+            batch.post(*_corrections(batch.books, (before.alone, book), span, now))
+    was = "" if current is None else f"{current.name} {current.hash}"
+    after = f"{book.name} {book.hash}"
+    batch.audit(caller, "apply prices", book.hash, request_id=request_id, before=was, after=after)
+    world.price_book = book if before is None else before.succeeded_by(book, closed)
+    return version
 
 
 _Changed = tuple[Instant, Instant, GpuClassName, PoolName, Instant]

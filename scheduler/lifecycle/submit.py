@@ -4,14 +4,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import accumulate
 
-from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.allowances import AllowanceBalance, AllowanceSource, HolderKind
 from scheduler.domain.cluster import GpuClass, Node, PodRequest
 from scheduler.domain.errors import Exhausted, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.funding import payers
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy, PriorityClass, Tier, image_is_allowed
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_SECOND, Instant, WorkloadId
+from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, WorkloadId
 from scheduler.domain.workloads import Origin, Workload, WorkloadKind, WorkloadSpec
 
 GPUS_PER_POD_MAX = 1024
@@ -58,12 +58,13 @@ def judge(
     _require_time_limit(spec, tier, policy)
     _require_project(spec, owner, policy)
     priority_class = _require_priority_class(spec, tier, policy)
-    classes = _require_gpu_classes(spec, tier, policy)
+    known = list(balances)
+    classes = _require_gpu_classes(spec, _opened(tier, known, now), policy)
     _require_image(spec, policy)
     _require_limits(spec, tier, policy)
     _require_placeable(spec, classes, nodes)
     if not priority_class.may_start_unfunded:
-        _require_payer(spec, classes, balances, now)
+        _require_payer(spec, classes, known, now)
 
 
 def new_workload(
@@ -182,6 +183,19 @@ def _require_priority_class(spec: WorkloadSpec, tier: Tier, policy: Policy) -> P
             expected=f"at most {priority_class.grace_seconds_max}",
         )
     return priority_class
+
+
+def _opened(tier: Tier, balances: Iterable[AllowanceBalance], now: Instant) -> Tier:
+    """The tier with the classes that an award to this person names beside it: who was given hours on a class may use
+    them."""
+    if tier.gpu_classes is None:
+        return tier
+    awarded: frozenset[GpuClassName] = frozenset()
+    for allowance in (balance.allowance for balance in balances):
+        is_own = allowance.holder.kind is HolderKind.ENGINEER and allowance.source is not AllowanceSource.TIER
+        if is_own and allowance.gpu_classes is not None and allowance.is_open_at(now):
+            awarded |= allowance.gpu_classes
+    return replace(tier, gpu_classes=tier.gpu_classes | awarded)
 
 
 def _require_gpu_classes(spec: WorkloadSpec, tier: Tier, policy: Policy) -> list[GpuClass]:

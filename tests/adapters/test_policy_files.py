@@ -8,6 +8,7 @@ import pytest
 
 from scheduler.adapters.policy_files import check_policy, check_prices, read_people, read_policy
 from scheduler.adapters.policy_files.manual import people_reference, policy_reference
+from scheduler.domain.approvals import ApprovalRules, Persons
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
@@ -17,6 +18,7 @@ from scheduler.domain.policy import (
     AtExhaustion,
     BorrowWithinCohort,
     Cohort,
+    CoverageRule,
     FairShare,
     Limits,
     OffPeak,
@@ -159,6 +161,8 @@ idle_rules:
 retention: {windows_days: 7, hours_days: 400}
 misuse:
   allowed_processes: [node-health, "a name of more than fifteen letters"]
+approvals: {grants: two-persons, policy: two-persons, prices: two-persons}
+coverage: {ratio_max_per_mille: 1200, availability_per_mille: 900}
 """
 
 MINIMAL = """\
@@ -263,6 +267,8 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         idle_rules=(SANDBOXES, IdleRule("others")),
         retention=Retention(7 * 24 * HOUR_MS, 400 * 24 * HOUR_MS),
         misuse=MisuseTerms(frozenset({"node-health", "a name of more "})),
+        approvals=ApprovalRules(Persons.TWO, Persons.TWO, Persons.TWO),
+        coverage=CoverageRule(PerMille(1200), PerMille(900)),
     )
 
 
@@ -282,6 +288,8 @@ def _parts(policy: Policy) -> list[object]:
         *((rule, rule.policy, rule.thresholds) if (rule := next(iter(policy.idle_rules), None)) else ()),
         policy.retention,
         policy.misuse,
+        policy.approvals,
+        policy.coverage,
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scheduler.adapters.sql.engine import open_engine, parse
 from scheduler.domain.allowances import Holder, HolderKind
+from scheduler.domain.awards import Award
 from scheduler.domain.cluster import PodRequest
 from scheduler.domain.errors import Refusal
 from scheduler.domain.people import Caller, Role
@@ -20,7 +21,6 @@ from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.journal import PostedEntry
 from scheduler.ledger.keeping import BalanceDifference
-from scheduler.lifecycle.grant import Award
 from tests.adapters.sql.invariants import violations
 from tests.e2e.admission import let_edit, stamp_authors
 from tests.e2e.openb import ENGINEERS, PEOPLE, POLICY, TIME_LIMIT_SECONDS, Ending, TracePod, is_intern

@@ -13,6 +13,7 @@ import pytest
 
 from scheduler.adapters.sql.engine import open_engine, parse
 from scheduler.domain.allowances import Holder, HolderKind
+from scheduler.domain.awards import Award
 from scheduler.domain.cluster import PodRequest
 from scheduler.domain.errors import Refusal
 from scheduler.domain.people import Caller, Role
@@ -30,7 +31,6 @@ from scheduler.entrypoints.service import Service
 from scheduler.ledger.holds import Hold, HoldState
 from scheduler.ledger.journal import AccountKind, TransactionKind
 from scheduler.lifecycle.answered import Command
-from scheduler.lifecycle.grant import Award
 from scheduler.simulation.fates import Fate
 from tests.adapters.sql.invariants import violations
 from tests.e2e.crashing import Points, Site, turn

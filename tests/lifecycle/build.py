@@ -10,6 +10,7 @@ from scheduler.adapters.sql.store import SqlStore, open_store
 from scheduler.decision.plan import Launch, Plan
 from scheduler.domain.actions import TellJob
 from scheduler.domain.allowances import AllowanceSource, Holder, HolderKind
+from scheduler.domain.awards import Award
 from scheduler.domain.cluster import GpuClass, Node, Placement, PodRequest
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import ClusterChanges, ObservedJob, ObservedPod, PodPhase
@@ -46,7 +47,6 @@ from scheduler.domain.units import (
 from scheduler.domain.workloads import HoldMode, Workload, WorkloadKind, WorkloadSpec
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.commands import Commands
-from scheduler.lifecycle.grant import Award
 from scheduler.lifecycle.intake import new_jobs, take_in_jobs
 from scheduler.lifecycle.observe import observe
 from scheduler.lifecycle.record import record

@@ -5,6 +5,7 @@ Amounts are in the units that people use, named last in the key; `policy_reader`
 
 from enum import StrEnum
 
+from scheduler.adapters.policy_files.approval_keys import APPROVALS, COVERAGE
 from scheduler.adapters.policy_files.award_keys import AWARD_FIELDS
 from scheduler.adapters.policy_files.guard_keys import OFF_PEAK, SPEND_GUARD
 from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, MISUSE, RETENTION, THRESHOLDS
@@ -315,6 +316,8 @@ RETRY_RULES = Field(
 )
 MISUSE_OF = Field("misuse", MISUSE, "whom misuse does not accuse", absent="its defaults")
 KEPT = Field("retention", RETENTION, "for how long readings are kept", absent="its defaults")
+APPROVED = Field("approvals", APPROVALS, "what waits for a second person", absent="its defaults")
+COVERED = Field("coverage", COVERAGE, "how much may be promised", absent="its defaults")
 POLICY = Section(
     "the file",
     "One version of everything that admins decide.",
@@ -339,6 +342,8 @@ POLICY = Section(
         RETRY_RULES,
         KEPT,
         MISUSE_OF,
+        APPROVED,
+        COVERED,
     ),
 )
 
@@ -363,5 +368,7 @@ SECTIONS: tuple[Section, ...] = (
     RETRY_RULE,
     RETENTION,
     MISUSE,
+    APPROVALS,
+    COVERAGE,
 )
 """In the order of the documentation."""

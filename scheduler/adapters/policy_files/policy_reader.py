@@ -4,6 +4,7 @@ import hashlib
 
 from scheduler.adapters.policy_files import award_keys, order_keys
 from scheduler.adapters.policy_files import policy_keys as keys
+from scheduler.adapters.policy_files.approval_keys import approvals, coverage
 from scheduler.adapters.policy_files.document import parse
 from scheduler.adapters.policy_files.guard_keys import off_peak, spend_guard
 from scheduler.adapters.policy_files.idle_keys import idle_rule, misuse, retention
@@ -12,12 +13,14 @@ from scheduler.adapters.policy_files.policy_rules import check_rules
 from scheduler.adapters.policy_files.problems import Problem, Problems, refusal
 from scheduler.adapters.policy_files.retry_keys import retry_rule
 from scheduler.adapters.policy_files.sections import Record
+from scheduler.domain.approvals import ApprovalRules
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.errors import RefusalCode
 from scheduler.domain.idleness import MisuseTerms, Retention
 from scheduler.domain.policy import (
     Cohort,
+    CoverageRule,
     FairShare,
     Limits,
     Policy,
@@ -78,6 +81,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
     images = record.value(keys.IMAGES)
     kept = record.find(keys.KEPT)
     misused = record.find(keys.MISUSE_OF)
+    approved, covered = record.find(keys.APPROVED), record.find(keys.COVERED)
     return Policy(
         name=name,
         hash=digest,
@@ -104,6 +108,8 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
         retry_rules=tuple(retry_rule(n, r) for n, r in record.value(keys.RETRY_RULES).items()),
         retention=Retention() if kept is None else retention(kept),
         misuse=MisuseTerms() if misused is None else misuse(misused),
+        approvals=ApprovalRules() if approved is None else approvals(approved),
+        coverage=CoverageRule() if covered is None else coverage(covered),
     )
 
 

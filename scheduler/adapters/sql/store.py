@@ -11,6 +11,7 @@ from sqlalchemy import URL, Connection, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.adapters.sql.books.allowances import SqlAllowances, SqlHolds
+from scheduler.adapters.sql.books.approvals import SqlApprovals
 from scheduler.adapters.sql.books.attempts import SqlAttempts
 from scheduler.adapters.sql.books.capacity import SqlCapacity
 from scheduler.adapters.sql.books.control import SqlControl
@@ -28,6 +29,7 @@ from scheduler.adapters.sql.faults import refusal_for
 from scheduler.adapters.sql.locking import FairLock
 from scheduler.adapters.sql.migrations import HEAD
 from scheduler.domain.errors import Unavailable
+from scheduler.finance.approval_book import ApprovalBook
 from scheduler.finance.capacity_book import CapacityBook
 from scheduler.finance.keeping import HeadBook, PeriodBook
 from scheduler.finance.price_shelf import PriceShelf
@@ -131,6 +133,7 @@ class SqlBooks:
     prices: PriceShelf
     heads: HeadBook
     periods: PeriodBook
+    approvals: ApprovalBook
 
 
 def books_on(connection: Connection) -> SqlBooks:
@@ -149,6 +152,7 @@ def books_on(connection: Connection) -> SqlBooks:
         prices=SqlPrices(connection),
         heads=SqlHeads(connection),
         periods=SqlPeriods(connection),
+        approvals=SqlApprovals(connection),
     )
 
 

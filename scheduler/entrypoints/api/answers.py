@@ -6,10 +6,13 @@ from typing import Any
 import orjson
 from starlette.responses import Response, StreamingResponse
 
+from scheduler.domain.approvals import Proposal
 from scheduler.domain.errors import RefusalCode
+from scheduler.entrypoints.api.asked import Asked
 from scheduler.entrypoints.api.problems import described
 from scheduler.entrypoints.api.rendering import dumps, render
 from scheduler.entrypoints.api.schema import page_of, schema_of
+from scheduler.lifecycle.views.approvals import ApprovalView
 
 JSON = "application/json"
 CSV = "text/csv"
@@ -32,6 +35,19 @@ def csv(pieces: Iterator[str], name: str) -> Response:
     """A file of text, sent as it is made. What can be refused is refused before: then it is too late."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return StreamingResponse(pieces, media_type=CSV, headers=headers)
+
+
+def in_force_or_waiting(asked: Asked, made: Any, status: int = 200) -> Response:
+    """What took effect; 202 with the proposal where that waits for a second person."""
+    if not isinstance(made, Proposal):
+        return one(made, status)
+    return one(asked.service.approval_views.one(asked.caller, made.id), status=202)
+
+
+def or_waits(answered: dict[int | str, Any]) -> dict[int | str, Any]:
+    """The same answers, and 202 with the proposal."""
+    content = {JSON: {"schema": schema_of(ApprovalView)}}
+    return {**answered, 202: {"description": "It waits for a second person", "content": content}}
 
 
 def responds_csv(*codes: RefusalCode) -> dict[int | str, Any]:

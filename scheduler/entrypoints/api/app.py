@@ -13,6 +13,7 @@ from scheduler.entrypoints.api.edge import Edge
 from scheduler.entrypoints.api.metrics import ServiceCollector
 from scheduler.entrypoints.api.routes import (
     allowances,
+    approvals,
     audit,
     awards,
     brakes,
@@ -40,6 +41,7 @@ _ROUTERS = (
     sandboxes.router,
     allowances.router,
     awards.router,
+    approvals.router,
     finance.router,
     cluster.router,
     policies.router,

@@ -7,6 +7,7 @@ by `python -m scheduler.entrypoints.api.codes`.
 import sys
 
 from scheduler.domain.errors import RefusalCode
+from scheduler.entrypoints.api.approval_codes import APPROVAL_CODES
 from scheduler.entrypoints.api.audit_codes import AUDIT_CODES
 from scheduler.entrypoints.api.code_text import CodeText
 from scheduler.entrypoints.api.money_codes import MONEY_CODES
@@ -327,6 +328,7 @@ CODES: dict[RefusalCode, CodeText] = {
         "Try again; if it stays, give the operators the request id.",
     ),
     **MONEY_CODES,
+    **APPROVAL_CODES,
     **AUDIT_CODES,
 }
 

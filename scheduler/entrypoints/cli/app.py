@@ -40,6 +40,8 @@ PARTS: dict[str, Part] = {
     "grant": Part("grants", _HOURS, is_group=True),
     "vesting": Part("vesting", _HOURS, is_group=True),
     "allowance": Part("allowances", _HOURS, is_group=True),
+    "request": Part("requests", _HOURS, is_group=True),
+    "approvals": Part("approvals", _HOURS, is_group=True),
     "burn": Part("insight", _HOURS),
     "fairness": Part("insight", _HOURS),
     "efficiency": Part("efficiency", _HOURS),

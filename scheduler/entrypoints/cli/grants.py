@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from scheduler.domain.periods import iso
 from scheduler.domain.units import Instant
 from scheduler.domain.vesting import PackageKind
+from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.durations import parse_duration, parse_hours
 from scheduler.entrypoints.cli.output import AsJson, hours_of, instant_of, moment, print_json, print_text
@@ -82,6 +83,8 @@ def adhoc(
         found = api.post("/v1/grants", body, key or new_key())
         if as_json:
             print_json(found)
+        elif waits(found):
+            print_waiting(found)
         else:
             until = f", until {moment(found['expires_at'])}" if found["expires_at"] else ""
             print_text(f"Granted {hours_of(found, 'amount')} to {holder} as {found['id']}{until}.")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from scheduler.adapters.policy_files import read_bytes
+from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_json, print_table, print_text
 
@@ -21,6 +22,8 @@ def apply(
         version = api.ask("PUT", "/v1/policy", params={"name": file.name}, content=content, headers=headers)
         if as_json:
             print_json(version)
+        elif waits(version):
+            print_waiting(version)
         else:
             print_text(f"{version['name']} is in force: sha256 {version['hash'][:12]}, by {version['applied_by']}.")
 

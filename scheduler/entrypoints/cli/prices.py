@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.adapters.policy_files import check_prices, price_reference, read_bytes
+from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.output import (
     AsJson,
@@ -57,6 +58,8 @@ def apply(
         version = api.ask("PUT", "/v1/prices", params=params, content=read_bytes(file), headers=headers)
         if as_json:
             print_json(version)
+        elif waits(version):
+            print_waiting(version)
         else:
             print_text(f"{version['name']} is in force: sha256 {version['hash'][:12]}, by {version['applied_by']}.")
 

@@ -9,11 +9,11 @@ from scheduler.domain.units import Instant
 from scheduler.ledger.grants import grant
 from scheduler.ledger.holding import hold, release
 from tests.adapters.sql.invariants import violations
-from tests.adapters.sql.values import ATTEMPT, EVENT, POLICY, VERDICT, WORKLOAD
+from tests.adapters.sql.values import ATTEMPT, EVENT, MOVE, POLICY, PROPOSAL, VERDICT, WORKLOAD
 from tests.ledger.build import allowance
 from tests.ledger.build import hold as a_hold
 
-TABLES = ["transactions", "entries", "verdicts", "audit_events", "policies"]
+TABLES = ["transactions", "entries", "verdicts", "audit_events", "policies", "proposals", "proposal_moves"]
 
 
 @pytest.fixture
@@ -31,6 +31,8 @@ def filled(store: SqlStore, raw: Connection) -> Connection:
         books.verdicts.add([VERDICT])
         books.control.add_events([EVENT])
         books.control.add_policy(POLICY)
+        books.approvals.add(PROPOSAL)
+        books.approvals.move(MOVE)
     assert violations(raw) == {}
     return raw
 

@@ -1,6 +1,7 @@
 """Values with every field away from its default, so that a column which is forgotten shows."""
 
 from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind, Purpose
+from scheduler.domain.approvals import Change, Move, Proposal, ProposalKind, ProposalState
 from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.people import Engineer, Role
 from scheduler.domain.reasons import Reason
@@ -171,3 +172,6 @@ EVENT = AuditEvent(
 COMMAND = CommandRecord(id=CommandId("c-1"), caller="e-1", body_hash="ab", answer='{"id":1}', at=Instant(3))
 POLICY = PolicyVersion(hash="cd", name="example", text="name: example", applied_at=Instant(4), applied_by="e-2")
 SANDBOX = Sandbox(workload_id=WORKLOAD.id, owner=ENGINEER.id, key="secret", extensions=2, active_at=Instant(8))
+CHANGE = Change(Holder(HolderKind.ENGINEER, "e-1"), 40, until=Instant(9))
+PROPOSAL = Proposal("p-1", "ab" * 32, ProposalKind.HOURS, Instant(1), "e-1", "engineer", "more", change=CHANGE)
+MOVE = Move("p-1", ProposalState.APPROVED, Instant(2), "e-2", "finance", change=CHANGE, made="g-1")

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from scheduler.domain.allowances import AllowanceSource, Holder, HolderKind
+from scheduler.domain.awards import Award
 from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.people import Caller, Role
@@ -35,7 +36,6 @@ from scheduler.domain.workloads import (
 )
 from scheduler.entrypoints.service import Service
 from scheduler.lifecycle.export_history import history
-from scheduler.lifecycle.grant import Award
 from scheduler.simulation.replay.engine import Replay, Tempo
 from scheduler.simulation.replay.measures import Window
 from scheduler.simulation.traces.history import read_history

@@ -2,6 +2,7 @@
 
 from scheduler.adapters.sql.tables import (
     allowances,
+    approvals,
     capacity,
     control,
     journal,
@@ -15,6 +16,7 @@ from scheduler.adapters.sql.tables import (
 
 __all__ = [
     "allowances",
+    "approvals",
     "capacity",
     "control",
     "journal",

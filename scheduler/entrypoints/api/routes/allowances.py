@@ -7,13 +7,13 @@ from pydantic import ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
 from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind, Purpose
+from scheduler.domain.awards import Award
 from scheduler.domain.errors import RefusalCode
 from scheduler.domain.units import GpuClassName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
 from scheduler.entrypoints.api.fields import AmountMs, Body, Moment, Name, Text, instant_of
 from scheduler.finance.csv_text import csv_lines
-from scheduler.lifecycle.grant import Award
 from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView, StatementView
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from scheduler.lifecycle.views.statements import LINES_UNBOUNDED
@@ -99,20 +99,24 @@ def statement_csv(asked: Signed, period: PeriodAsked = None, owner: BooksOf = No
     "/grants",
     status_code=201,
     summary="Grant hours",
-    responses=answers.responds(
-        Allowance,
-        RefusalCode.INVALID_AMOUNT,
-        RefusalCode.UNKNOWN_ENGINEER,
-        RefusalCode.IDEMPOTENCY_CONFLICT,
-        status=201,
+    responses=answers.or_waits(
+        answers.responds(
+            Allowance,
+            RefusalCode.INVALID_AMOUNT,
+            RefusalCode.UNKNOWN_ENGINEER,
+            RefusalCode.IDEMPOTENCY_CONFLICT,
+            RefusalCode.COVERAGE_EXCEEDED,
+            status=201,
+        )
     ),
 )
 def grant(asked: Signed, body: Grant, key: IdempotencyKey = None) -> Response:
-    allowance = asked.service.commands.grant(
+    """Where policy says `two-persons`, it waits until another person approves its hash."""
+    made = asked.service.proposals.grant(
         asked.caller,
         body.award(asked),
         now=asked.now,
         command=asked.command(key, body),
         request_id=asked.request_id,
     )
-    return answers.one(allowance, status=201)
+    return answers.in_force_or_waiting(asked, made, status=201)

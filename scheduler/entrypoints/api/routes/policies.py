@@ -48,12 +48,15 @@ def history(asked: Signed, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> R
 @router.put(
     "/policy",
     summary="Check and apply a policy file",
-    responses=answers.responds(PolicyVersion, RefusalCode.INVALID_POLICY),
+    responses=answers.or_waits(
+        answers.responds(PolicyVersion, RefusalCode.INVALID_POLICY, RefusalCode.COVERAGE_EXCEEDED)
+    ),
     openapi_extra=_FILE,
 )
 async def apply(
     request: Request, asked: Signed, name: Annotated[Name, Query(description="The file's name, for messages.")]
 ) -> Response:
+    """One that raises allowances, prices or rights waits for a second person, where the policy in force says so."""
     asked.caller.require(Role.OPERATOR)
     source = await request.body()
     return await run_in_threadpool(_apply, asked, source, name)
@@ -62,7 +65,7 @@ async def apply(
 def _apply(asked: Asked, source: bytes, name: str) -> Response:
     policy = read_policy(source, name)
     text = source.decode("utf-8-sig")
-    version = asked.service.commands.apply_policy(
+    made = asked.service.proposals.apply_policy(
         asked.caller, text, policy, now=asked.now, request_id=asked.request_id
     )
-    return answers.one(version)
+    return answers.in_force_or_waiting(asked, made)

@@ -38,13 +38,15 @@ def history(asked: Signed, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> R
 @router.put(
     "/prices",
     summary="Check and apply a price file",
-    responses=answers.responds(
-        PriceBookVersion,
-        RefusalCode.INVALID_PRICES,
-        RefusalCode.UNKNOWN_CURRENCY,
-        RefusalCode.PRICE_GAP,
-        RefusalCode.PRICE_OVERLAP,
-        RefusalCode.RATE_CLOSED,
+    responses=answers.or_waits(
+        answers.responds(
+            PriceBookVersion,
+            RefusalCode.INVALID_PRICES,
+            RefusalCode.UNKNOWN_CURRENCY,
+            RefusalCode.PRICE_GAP,
+            RefusalCode.PRICE_OVERLAP,
+            RefusalCode.RATE_CLOSED,
+        )
     ),
     openapi_extra=_FILE,
 )
@@ -54,6 +56,7 @@ async def apply(
     name: Annotated[Name, Query(description="The file's name, for messages.")],
     correct: Annotated[bool, Query(description="Correct closed periods by postings in the open one.")] = False,
 ) -> Response:
+    """It waits for a second person where policy says so."""
     asked.caller.require(Role.FINANCE)
     source = await request.body()
     return await run_in_threadpool(_apply, asked, source, name, corrects=correct)
@@ -61,10 +64,10 @@ async def apply(
 
 def _apply(asked: Asked, source: bytes, name: str, *, corrects: bool) -> Response:
     book, text = read_prices(source, name), source.decode("utf-8-sig")
-    version = asked.service.pricing.apply(
+    made = asked.service.proposals.apply_prices(
         asked.caller, text, book, now=asked.now, request_id=asked.request_id, corrects=corrects
     )
-    return answers.one(version)
+    return answers.in_force_or_waiting(asked, made)
 
 
 @router.get(

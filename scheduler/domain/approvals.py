@@ -1,0 +1,203 @@
+"""What takes effect only when a second person agrees: proposals, change requests, and every step that became of them.
+
+A *proposal* is a grant, a policy or a price book that somebody with the right to it wants in force. A *change request*
+is an engineer's: more hours, a later expiry, another GPU class. Both are kept for good, with who moved them when.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from hashlib import sha256
+
+from scheduler.domain.allowances import Holder, HolderKind
+from scheduler.domain.awards import Award
+from scheduler.domain.errors import Conflict, InvalidInput, NotPermitted, RefusalCode
+from scheduler.domain.people import Caller
+from scheduler.domain.units import AllowanceId, GpuClassName, Instant, ProjectName, TeamName
+
+
+class Persons(StrEnum):
+    """How many persons it takes."""
+
+    ONE = "one-person"
+    TWO = "two-persons"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRules:
+    """Of what takes effect by one person's word, and what waits for a second. `policy` speaks of policies that raise
+    somebody's allowance, price or right, and of those that loosen these rules; all others need one person."""
+
+    grants: Persons = Persons.ONE
+    policy: Persons = Persons.ONE
+    prices: Persons = Persons.ONE
+
+
+class ProposalKind(StrEnum):
+    HOURS = "hours"
+    EXTENSION = "extension"
+    GPU_CLASS = "class"
+    GRANT = "grant"
+    POLICY = "policy"
+    PRICES = "prices"
+
+    @property
+    def is_request(self) -> bool:
+        """Whether it is an engineer's change request."""
+        return self in {ProposalKind.HOURS, ProposalKind.EXTENSION, ProposalKind.GPU_CLASS}
+
+
+class ProposalState(StrEnum):
+    WAITING = "waiting"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a request asks for. `amount` in standard GPU-milliseconds.
+
+    Hours: `amount`, until `until` (None: the end of the running period), on `gpu_class` (None: any). An extension: what
+    is left of `allowance`, or `amount` of it, may be spent until `until`. Another class: it may be spent on
+    `gpu_class`, too.
+    """
+
+    holder: Holder
+    amount: int | None = None
+    allowance: AllowanceId | None = None
+    gpu_class: GpuClassName | None = None
+    until: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What was asked, by whom and why. Never changed. `text` is a file as it is, `name` that file's name; `base` the
+    hash of what was in force when it was made, which is what its difference was judged against.
+
+    `hash` names it to whoever approves: of a file, the SHA-256 of its bytes; else that of its content.
+    """
+
+    id: str
+    hash: str
+    kind: ProposalKind
+    asked_at: Instant
+    asked_by: str
+    role: str
+    reason: str
+    request_id: str = ""
+    award: Award | None = None
+    change: Change | None = None
+    name: str = ""
+    text: str = ""
+    base: str = ""
+    corrects: bool = False
+    seq: int = 0
+
+    @property
+    def holder(self) -> Holder | None:
+        """Whom it would benefit, where it is somebody in particular."""
+        if self.change is not None:
+            return self.change.holder
+        return None if self.award is None else self.award.holder
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One step of a proposal. `change` is what was approved, where that is less than was asked; `made` what came of
+    it: the id of an allowance, the hash of a file."""
+
+    proposal_id: str
+    state: ProposalState
+    at: Instant
+    by: str
+    role: str
+    reason: str = ""
+    request_id: str = ""
+    change: Change | None = None
+    made: str = ""
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A proposal with its steps, oldest first."""
+
+    proposal: Proposal
+    moves: tuple[Move, ...] = ()
+
+    @property
+    def state(self) -> ProposalState:
+        return self.moves[-1].state if self.moves else ProposalState.WAITING
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.state is ProposalState.WAITING
+
+
+def content_hash(proposal_id: str, kind: ProposalKind, content: Award | Change) -> str:
+    """SHA-256 of its canonical JSON. Its id is part of it: the same wish twice is two proposals."""
+    body = {"id": proposal_id, "kind": kind.value, "content": asdict(content)}
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), default=sorted)
+    return sha256(text.encode()).hexdigest()
+
+
+def require_second_person(proposal: Proposal, caller: Caller, *, gains: bool, applied_policy: bool) -> None:
+    """Whoever decides neither asked for it nor gains by it; and no request is decided by the operator who applied the
+    policy that it goes beyond. Raises NotPermitted: `own-request`, `self-benefit`.
+    """
+    if caller.actor == proposal.asked_by:
+        raise NotPermitted(
+            "nobody approves what they asked for themselves",
+            code=RefusalCode.OWN_REQUEST,
+            expected="another person with the right to",
+        )
+    if gains:
+        raise NotPermitted(
+            "nobody approves what benefits themselves",
+            code=RefusalCode.SELF_BENEFIT,
+            expected="another person with the right to",
+        )
+    if proposal.kind.is_request and applied_policy:
+        raise NotPermitted(
+            "who applied the policy in force does not decide requests to go beyond it",
+            code=RefusalCode.SELF_BENEFIT,
+            expected="another person with the right to",
+        )
+
+
+def benefits(holder: Holder, caller: Caller, teams: Mapping[ProjectName, TeamName]) -> bool:
+    """Whether hours of the holder are the caller's to spend. `teams` are those of the projects."""
+    match holder.kind:
+        case HolderKind.ENGINEER:
+            return holder.id == caller.engineer
+        case HolderKind.TEAM:
+            return holder.id == caller.team
+        case HolderKind.PROJECT:
+            return caller.team is not None and teams.get(ProjectName(holder.id)) == caller.team
+
+
+def require_waiting(approval: Approval) -> None:
+    """Raises Conflict (`wrong-state`) where it was decided or withdrawn already."""
+    if not approval.is_waiting:
+        last = approval.moves[-1]
+        raise Conflict(f"{approval.proposal.id} was {last.state.value} by {last.by} already")
+
+
+def lowered(asked: Change, amount: int | None, until: Instant | None) -> Change:
+    """What is approved of a request: at most what was asked. Raises InvalidInput where it is more."""
+    if amount is not None:
+        if amount <= 0 or (asked.amount is not None and amount > asked.amount):
+            raise InvalidInput(
+                f"{amount} is not within what was asked",
+                where="amount_ms",
+                code=RefusalCode.INVALID_AMOUNT,
+                expected=f"from 1 to {asked.amount}" if asked.amount is not None else "more than 0",
+            )
+        asked = replace(asked, amount=amount)
+    if until is not None:
+        if asked.until is not None and until > asked.until:
+            raise InvalidInput("that is later than was asked", where="until", expected="at most what was asked")
+        asked = replace(asked, until=until)
+    return asked

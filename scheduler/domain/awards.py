@@ -1,0 +1,19 @@
+"""Awards as they are asked for, before they are in the books."""
+
+from dataclasses import dataclass
+
+from scheduler.domain.allowances import AllowanceSource, Holder, Purpose
+from scheduler.domain.units import GpuClassName, Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Award:
+    """What somebody asks to grant. `amount` in standard GPU-milliseconds; `purposes` None: what the source implies."""
+
+    holder: Holder
+    amount: int
+    source: AllowanceSource = AllowanceSource.AD_HOC
+    expires_at: Instant | None = None
+    gpu_classes: frozenset[GpuClassName] | None = None
+    purposes: frozenset[Purpose] | None = None
+    reason: str = ""

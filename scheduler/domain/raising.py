@@ -1,0 +1,115 @@
+"""What of a changed policy gives somebody more: hours, GPUs, priority, rights, or a dearer price. Pure.
+
+Judged key by key over the differences in meaning. What only takes away, and what gives nobody anything (idle rules,
+retention, retries), raises nothing.
+"""
+
+from collections.abc import Callable
+
+from scheduler.domain.policy import Policy
+from scheduler.domain.policy_changes import PolicyChange, Term, diff_policies
+
+_Judge = Callable[[Term | None, Term | None], bool]
+
+
+def raises(old: Policy, new: Policy) -> tuple[PolicyChange, ...]:
+    """The differences that raise an allowance, a price or a right, or loosen who must approve."""
+    return tuple(change for change in diff_policies(old, new) if _raises(change))
+
+
+def raised_for(changes: tuple[PolicyChange, ...], *, tier: str, team: str, old: Policy, new: Policy) -> bool:
+    """Whether any of these raises something of this tier, or of this team's pool or projects in particular."""
+    own = {f"tiers.{tier}."}
+    for policy in (old, new):
+        own |= {f"pools.{pool.name}." for pool in policy.pools.values() if team in pool.teams}
+        own |= {f"projects.{project.name}." for project in policy.projects.values() if project.team == team}
+    return any(change.path.startswith(tuple(own)) for change in changes)
+
+
+def _raises(change: PolicyChange) -> bool:
+    if change.path.startswith("approvals."):
+        return change.after == "one-person"
+    if change.path.startswith(("idle_rules.", "retention.", "retry_rules.", "stop_rates.")):
+        return False
+    judge = _JUDGES.get(change.path.rpartition(".")[2])
+    return judge is not None and judge(change.before, change.after)
+
+
+def _is_more(before: Term | None, after: Term | None) -> bool:
+    """Of an amount: an entry that is not there gives nothing."""
+    return _amount(after) > _amount(before)
+
+
+def _is_looser(before: Term | None, after: Term | None) -> bool:
+    """Of a bound: one that is not there does not bind."""
+    return _bound(after) > _bound(before)
+
+
+def _is_wider(before: Term | None, after: Term | None) -> bool:
+    """Of a list of names, where `any` is all of them."""
+    if before == "any" or after is None:
+        return False
+    return after == "any" or not _names(after) <= _names(before)
+
+
+def _differs(before: Term | None, after: Term | None) -> bool:
+    return before != after
+
+
+def _becomes(wanted: bool) -> _Judge:
+    return lambda before, after: after is wanted and before is not wanted
+
+
+def _amount(term: Term | None) -> float:
+    if term is None:
+        return 0
+    return term if isinstance(term, int) else float("inf")  # in words: without a limit
+
+
+def _bound(term: Term | None) -> float:
+    return term if isinstance(term, int) else float("inf")
+
+
+def _names(term: Term | None) -> set[str]:
+    return set() if term is None else {name.strip() for name in str(term).split(",")}
+
+
+_JUDGES: dict[str, _Judge] = {
+    **dict.fromkeys(
+        (
+            "allowance_gpu_hours",
+            "overdraft_gpu_hours",
+            "gpus_max",
+            "nominal_gpus",
+            "borrowing_limit_gpus",
+            "importance_per_mille",
+            "weight_per_mille",
+            "class_factor_per_mille",
+            "value",
+            "refund_cap_minutes",
+            "minimum_runtime_minutes",
+            "extensions_max",
+            "availability_per_mille",
+        ),
+        _is_more,
+    ),
+    **dict.fromkeys(
+        (
+            "time_limit_max_hours",
+            "gpus_per_engineer",
+            "gpus_per_team",
+            "gpus_per_workload",
+            "unfunded_gpus_per_engineer",
+            "runtime_max_hours",
+            "queued_per_engineer",
+            "soft_gpu_hours",
+            "hard_gpu_hours",
+            "ratio_max_per_mille",
+        ),
+        _is_looser,
+    ),
+    **dict.fromkeys(("gpu_classes", "priority_classes", "images", "teams"), _is_wider),
+    **dict.fromkeys(("period", "within_pool", "reclaim_within_cohort", "borrow_within_cohort"), _differs),
+    "may_start_unfunded": _becomes(True),
+    "preemptible": _becomes(False),
+}

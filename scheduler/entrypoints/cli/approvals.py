@@ -1,0 +1,153 @@
+"""`allot approvals`: what waits for a second person, and its decision."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.durations import parse_hours
+from scheduler.entrypoints.cli.output import (
+    AsJson,
+    Column,
+    hours_of,
+    moment,
+    print_fields,
+    print_json,
+    print_table,
+    print_text,
+)
+
+app = typer.Typer(help="What waits for a second person.", no_args_is_help=True, add_completion=False)
+
+Name = Annotated[
+    str, typer.Argument(help="Its hash, or the beginning of it; or its id.", metavar="HASH", show_default=False)
+]
+
+
+@app.command("list")
+def list_approvals(
+    everything: Annotated[bool, typer.Option("--all", help="Those that were decided, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what waits, as far as you may decide it or asked for it."""
+    with connect() as api:
+        page = api.get("/v1/approvals", waiting=str(not everything).lower())
+        if as_json:
+            print_json(page)
+        else:
+            print_list(page["items"], empty="Nothing waits for you.")
+
+
+@app.command()
+def show(name: Name, as_json: AsJson = False) -> None:
+    """Show one with everything that it would do, and every step that was taken."""
+    with connect() as api:
+        found = api.get(f"/v1/approvals/{quote(name, safe='')}")
+        if as_json:
+            print_json(found)
+        else:
+            _print_one(found)
+
+
+@app.command()
+def approve(
+    name: Name,
+    hours: Annotated[str | None, typer.Option(help="Of a request: only so many hours.")] = None,
+    until: Annotated[str | None, typer.Option(help="Of a request: only until then.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", "-r", help="Why, where there is more to say.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let it take effect. Not by who asked for it, nor by anybody whom it benefits."""
+    body = {"amount_ms": None if hours is None else parse_hours(hours, "--hours"), "until": until, "reason": reason}
+    with connect() as api:
+        found = api.post(f"/v1/approvals/{quote(name, safe='')}/approve", body)
+        if as_json:
+            print_json(found)
+        else:
+            print_text(f"{found['kind']} {found['hash'][:12]} of {found['asked_by']} takes effect: {_made(found)}.")
+
+
+@app.command()
+def reject(
+    name: Name,
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why not.")],
+    as_json: AsJson = False,
+) -> None:
+    """Refuse it, and say why."""
+    with connect() as api:
+        found = api.post(f"/v1/approvals/{quote(name, safe='')}/reject", {"reason": reason})
+        if as_json:
+            print_json(found)
+        else:
+            print_text(f"{found['kind']} {found['hash'][:12]} of {found['asked_by']} is rejected.")
+
+
+def waits(made: dict[str, Any]) -> bool:
+    """Whether an answer is a proposal that waits, and no change that took effect."""
+    return made.get("state") == "waiting"
+
+
+def print_waiting(made: dict[str, Any]) -> None:
+    """What somebody reads who proposed a change that needs another."""
+    print_text(
+        f"It waits for a second person: sha256 {made['hash'][:12]}, {made['reason']}. "
+        f"Another one with the right to it runs `allot approvals approve {made['hash'][:12]}`."
+    )
+
+
+def print_list(items: Sequence[dict[str, Any]], *, empty: str) -> None:
+    columns = (
+        Column("HASH"),
+        Column("KIND"),
+        Column("STATE"),
+        Column("ASKED BY", width_max=16),
+        Column("FOR", width_max=14),
+        Column("HOURS", is_number=True),
+    )
+    rows = [
+        (
+            item["hash"][:12],
+            item["kind"],
+            item["state"],
+            item["asked_by"],
+            item["holder"] or item["file"] or "",
+            hours_of(item, "amount", ""),
+        )
+        for item in items
+    ]
+    notes = [item["reason"] for item in items]
+    print_table(columns, rows, notes, empty=empty)
+
+
+def _print_one(found: dict[str, Any]) -> None:
+    print_text(f"{found['kind']} {found['id']}: {found['state']}", style="bold")
+    print_fields(
+        (
+            ("hash", found["hash"]),
+            ("asked", f"{moment(found['asked_at'])} by {found['asked_by']} ({found['role']})"),
+            ("why", found["reason"]),
+            ("for", f"{found['holder_kind']} {found['holder']}" if found["holder"] else ""),
+            ("hours", hours_of(found, "amount") if found["amount_ms"] else ""),
+            ("of", found["allowance"] or ""),
+            ("GPU classes", ", ".join(found["gpu_classes"] or ())),
+            ("until", moment(found["until"]) if found["until"] else ""),
+            ("file", found["file"] or ""),
+        )
+    )
+    for change in found["raises"]:
+        print_text(f"  {change['path']}: {_value(change['before'])} → {_value(change['after'])}")
+    for move in found["moves"]:
+        said = f": {move['reason']}" if move["reason"] else ""
+        less = f", {hours_of(move, 'amount')} of it" if move["amount_ms"] else ""
+        print_text(f"{moment(move['at'])} {move['state']} by {move['by']} ({move['role']}){less}{said}")
+
+
+def _value(value: object) -> str:
+    return "nothing" if value is None else str(value)
+
+
+def _made(found: dict[str, Any]) -> str:
+    made = str(found["moves"][-1]["made"])
+    return made if found["holder"] else f"sha256 {made[:12]} is in force"

@@ -1,0 +1,145 @@
+"""`allot request`: ask for more hours, a later end of an allowance, or another GPU class; and see what became of it."""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from scheduler.entrypoints.cli import approvals
+from scheduler.entrypoints.cli.client import Api, connect
+from scheduler.entrypoints.cli.durations import parse_duration, parse_hours
+from scheduler.entrypoints.cli.grants import after
+from scheduler.entrypoints.cli.output import AsJson, moment, print_json, print_text
+from scheduler.entrypoints.cli.workloads import Key, new_key
+
+app = typer.Typer(
+    help="Ask for more hours, a later end, or another GPU class.", no_args_is_help=True, add_completion=False
+)
+
+_Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; whoever decides reads it.")]
+_Until = Annotated[str | None, typer.Option(help="An instant such as 2027-01-01T00:00:00Z.")]
+_Lasts = Annotated[str | None, typer.Option(help="Instead: how long from now, such as 30d.")]
+_Allowance = Annotated[str, typer.Argument(help="Its id; `allot balance` shows them.", show_default=False)]
+_Team = Annotated[str | None, typer.Option(help="For the team: its lead may.")]
+_Project = Annotated[str | None, typer.Option(help="For a project: its team's lead may.")]
+
+
+@app.command()
+def hours(
+    amount: Annotated[str, typer.Argument(help="Standard GPU-hours: 40h, 250.", metavar="HOURS")],
+    *,
+    reason: _Reason,
+    until: _Until = None,
+    lasts: _Lasts = None,
+    gpu_class: Annotated[
+        str | None, typer.Option("--gpu-class", help="Only for this class; any, if left out.")
+    ] = None,
+    team: _Team = None,
+    project: _Project = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for more hours. Without --until they end with the running period."""
+    body = {"kind": "hours", "amount_ms": parse_hours(amount), "gpu_class": gpu_class, "reason": reason}
+    _ask(body | _holder(team, project), (until, lasts), key, as_json=as_json)
+
+
+@app.command()
+def extension(
+    allowance: _Allowance,
+    *,
+    reason: _Reason,
+    until: _Until = None,
+    lasts: _Lasts = None,
+    hours_of_it: Annotated[
+        str | None, typer.Option("--hours", help="Of so many hours of it; all that is left, if left out.")
+    ] = None,
+    team: _Team = None,
+    project: _Project = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask that an allowance may be spent for longer."""
+    body = {"kind": "extension", "allowance": allowance, "amount_ms": _optional(hours_of_it), "reason": reason}
+    _ask(body | _holder(team, project), (until, lasts), key, as_json=as_json)
+
+
+@app.command("class")
+def gpu_class(
+    allowance: _Allowance,
+    wanted: Annotated[str, typer.Argument(help="The GPU class.", metavar="CLASS")],
+    *,
+    reason: _Reason,
+    hours_of_it: Annotated[
+        str | None, typer.Option("--hours", help="Of so many hours of it; all that is left, if left out.")
+    ] = None,
+    team: _Team = None,
+    project: _Project = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask that an allowance may be spent on another GPU class, too."""
+    body = {
+        "kind": "class",
+        "allowance": allowance,
+        "gpu_class": wanted,
+        "amount_ms": _optional(hours_of_it),
+        "reason": reason,
+    }
+    _ask(body | _holder(team, project), (None, None), key, as_json=as_json)
+
+
+@app.command("list")
+def list_requests(as_json: AsJson = False) -> None:
+    """List what you asked for, newest first."""
+    with connect() as api:
+        page = api.get("/v1/requests")
+        if as_json:
+            print_json(page)
+        else:
+            approvals.print_list(page["items"], empty="You asked for nothing yet.")
+
+
+@app.command()
+def withdraw(name: approvals.Name, as_json: AsJson = False) -> None:
+    """Take a request back before it is decided."""
+    with connect() as api:
+        found = api.post(f"/v1/approvals/{quote(name, safe='')}/withdraw")
+        if as_json:
+            print_json(found)
+        else:
+            print_text(f"{found['id']} is withdrawn.")
+
+
+app.command("show")(approvals.show)
+app.command("approve")(approvals.approve)
+app.command("reject")(approvals.reject)
+
+
+def _ask(body: dict[str, Any], until: tuple[str | None, str | None], key: str | None, *, as_json: bool) -> None:
+    with connect() as api:
+        found = api.post("/v1/requests", body | {"until": _instant(api, *until)}, key or new_key())
+        if as_json:
+            print_json(found)
+            return
+        ends = f", until {moment(found['until'])}" if found["until"] else ""
+        print_text(f"Asked as {found['id']}{ends}. It waits for somebody with the right to decide it.")
+
+
+def _instant(api: Api, until: str | None, lasts: str | None) -> str | None:
+    if lasts is None:
+        return until
+    api.get("/v1/me")
+    return after(api.now, parse_duration(lasts, "--lasts"))
+
+
+def _optional(text: str | None) -> int | None:
+    return None if text is None else parse_hours(text, "--hours")
+
+
+def _holder(team: str | None, project: str | None) -> dict[str, str]:
+    if team and project:
+        raise typer.BadParameter("it is either for a team or for a project")
+    if team:
+        return {"holder_kind": "team", "holder": team}
+    return {"holder_kind": "project", "holder": project} if project else {}

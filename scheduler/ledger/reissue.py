@@ -1,0 +1,27 @@
+"""Reissue: an allowance never changes, so what is to be spent on other terms goes on into one that has them."""
+
+from scheduler.domain.allowances import Allowance
+from scheduler.domain.errors import Exhausted, RefusalCode
+from scheduler.domain.units import Instant
+from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
+
+
+def reissue(old: Allowance, new: Allowance, available: int, at: Instant, *, actor: str, memo: str) -> Transaction:
+    """Move the new allowance's amount from the old one to it. Raises Exhausted where less is available."""
+    assert old.unit == new.unit, "the terms differ, never the unit"
+    if not 0 < new.amount <= available:
+        raise Exhausted(
+            f"{new.amount} of {old.id} cannot go on: {available} are left",
+            code=RefusalCode.ALLOWANCE_SHORT,
+            expected="some of what is left",
+        )
+    return Transaction(
+        id=f"reissue:{new.id}",
+        kind=TransactionKind.TRANSFER,
+        at=at,
+        entries=transfer_entries(
+            Account(AccountKind.ALLOWANCE, old.id), Account(AccountKind.ALLOWANCE, new.id), new.amount, unit=old.unit
+        ),
+        actor=actor,
+        memo=memo,
+    )

@@ -1,0 +1,164 @@
+"""Proposals and requests as people read them: what waits for whom, and what became of the rest."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scheduler.domain.allowances import HolderKind
+from scheduler.domain.approvals import Approval, Change, Move, Proposal, ProposalKind, ProposalState
+from scheduler.domain.errors import NotFound, RefusalCode
+from scheduler.domain.people import Caller
+from scheduler.domain.policy_changes import PolicyChange
+from scheduler.domain.raising import raises
+from scheduler.domain.units import EngineerId, Instant
+from scheduler.lifecycle.approve import Readers, may_see
+from scheduler.lifecycle.world import World
+from scheduler.ports import Store
+
+LISTED_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class MoveView:
+    """One step. `amount_ms` and `until` are what was approved, where that is less than was asked."""
+
+    state: ProposalState
+    at: Instant
+    by: str
+    role: str
+    reason: str
+    amount_ms: int | None
+    until: Instant | None
+    made: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalView:
+    """A proposal or request with its steps. `raises` are the keys of a policy that need the second person. `text` is a
+    file's, where one was asked for alone."""
+
+    id: str
+    hash: str
+    kind: ProposalKind
+    state: ProposalState
+    asked_at: Instant
+    asked_by: str
+    role: str
+    reason: str
+    holder_kind: HolderKind | None
+    holder: str | None
+    source: str | None
+    amount_ms: int | None
+    allowance: str | None
+    gpu_classes: tuple[str, ...] | None
+    until: Instant | None
+    file: str | None
+    raises: tuple[PolicyChange, ...]
+    moves: tuple[MoveView, ...]
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalViews:
+    """Each read shows what the caller may decide, or asked for themselves."""
+
+    store: Store
+    world: World
+    readers: Readers
+
+    def listed(self, caller: Caller, *, waiting_only: bool = False) -> list[ApprovalView]:
+        """Newest first; those that wait, oldest first."""
+        with self.store.reading() as books:
+            book = books.approvals
+            found = book.waiting() if waiting_only else book.latest(limit=LISTED_MAX)
+        return [self.view(each) for each in found if may_see(caller, each.proposal)]
+
+    def own(self, caller: Caller) -> list[ApprovalView]:
+        """What the caller asked for, newest first."""
+        with self.store.reading() as books:
+            return [self.view(each) for each in books.approvals.latest(asked_by=caller.actor, limit=LISTED_MAX)]
+
+    def one(self, caller: Caller, name: str) -> ApprovalView:
+        """By its id, or by the beginning of its hash: the newest that has it. Raises NotFound (`unknown-proposal`)."""
+        with self.store.reading() as books:
+            known = books.approvals.get(name)
+            latest = [known] if known is not None else books.approvals.latest(limit=LISTED_MAX)
+        found = [
+            each
+            for each in latest
+            if (each is known or (name and each.proposal.hash.startswith(name))) and may_see(caller, each.proposal)
+        ]
+        if not found:
+            raise NotFound(f"there is no proposal {name!r}", code=RefusalCode.UNKNOWN_PROPOSAL)
+        return self.view(found[0], with_text=True)
+
+    def view(self, approval: Approval, *, with_text: bool = False) -> ApprovalView:
+        proposal = approval.proposal
+        holder, terms = proposal.holder, _terms(proposal)
+        return ApprovalView(
+            id=proposal.id,
+            hash=proposal.hash,
+            kind=proposal.kind,
+            state=approval.state,
+            asked_at=proposal.asked_at,
+            asked_by=self._named(proposal.asked_by),
+            role=proposal.role,
+            reason=proposal.reason,
+            holder_kind=None if holder is None else holder.kind,
+            holder=None if holder is None else self._named(holder.id),
+            source=None if proposal.award is None else proposal.award.source.value,
+            amount_ms=terms.amount,
+            allowance=terms.allowance,
+            gpu_classes=terms.gpu_classes,
+            until=terms.until,
+            file=proposal.name or None,
+            raises=self._raises(approval),
+            moves=tuple(_move(move, self._named) for move in approval.moves),
+            text=proposal.text if with_text and proposal.text else None,
+        )
+
+    def _raises(self, approval: Approval) -> tuple[PolicyChange, ...]:
+        """Against the policy in force: of what waits alone, for it was judged against that."""
+        proposal, policy = approval.proposal, self.world.policy
+        if proposal.kind is not ProposalKind.POLICY or not approval.is_waiting or policy is None:
+            return ()
+        return raises(policy, self.readers.policy(proposal.text, proposal.name))
+
+    def _named(self, actor: str) -> str:
+        """A person by their subject for as long as they are not forgotten; anybody else as they are."""
+        person = self.world.people.get(EngineerId(actor))
+        return actor if person is None else person.subject or actor
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    amount: int | None = None
+    allowance: str | None = None
+    gpu_classes: tuple[str, ...] | None = None
+    until: Instant | None = None
+
+
+def _terms(proposal: Proposal) -> _Terms:
+    award, change = proposal.award, proposal.change
+    if award is not None:
+        classes = None if award.gpu_classes is None else tuple(sorted(award.gpu_classes))
+        return _Terms(award.amount, None, classes, award.expires_at)
+    return _Terms() if change is None else _changed(change)
+
+
+def _changed(change: Change) -> _Terms:
+    classes = None if change.gpu_class is None else (change.gpu_class,)
+    return _Terms(change.amount, change.allowance, classes, change.until)
+
+
+def _move(move: Move, named: Callable[[str], str]) -> MoveView:
+    change = move.change
+    return MoveView(
+        move.state,
+        move.at,
+        named(move.by),
+        move.role,
+        move.reason,
+        None if change is None else change.amount,
+        None if change is None else change.until,
+        move.made,
+    )

@@ -1,0 +1,58 @@
+"""`allot request` and `allot approvals`, as two people type them."""
+
+from pathlib import Path
+
+from scheduler.entrypoints.service import Service
+from tests.entrypoints.cli.conftest import Allot
+from tests.entrypoints.company import engineer_id
+from tests.entrypoints.two_persons import RAISED, want_two_persons
+
+
+def test_hours_are_asked_for_lowered_and_given(allot: Allot) -> None:
+    asked = allot("request", "hours", "40h", "--reason", "the ablations", "--json").json
+    listed = allot("approvals", "list", who="fin")
+    assert asked["hash"][:12] in listed.out
+    assert "the ablations" in listed.out
+    assert all(len(line) <= 80 for line in listed.out.splitlines())
+    refused = allot("request", "approve", asked["hash"][:12])
+    assert (refused.code, "role-required" in refused.err) == (4, True)
+    given = allot("request", "approve", asked["hash"][:12], "--hours", "25h", who="fin")
+    assert (given.code, "takes effect" in given.out) == (0, True)
+    shown = allot("request", "show", asked["id"])
+    assert "approved by fin (finance), 25.0 h of it" in shown.out
+    assert "approved" in allot("request", "list").out
+
+
+def test_an_extension_and_a_class_are_asked_for_and_withdrawn(allot: Allot, service: Service) -> None:
+    own = f"tier/{engineer_id(service, 'ines')}/2026-W47"
+    longer = allot(
+        "request", "extension", own, "--lasts", "30d", "-r", "ill", "--hours", "5", "--json", who="ines"
+    ).json
+    wider = allot("request", "class", own, "H100", "-r", "too large", "--json", who="ines").json
+    assert (longer["kind"], longer["allowance"], longer["amount_ms"]) == ("extension", own, 5 * 3_600_000)
+    assert (wider["kind"], wider["gpu_classes"], wider["amount_ms"]) == ("class", ["H100"], None)
+    assert "withdrawn" in allot("request", "withdraw", wider["id"], who="ines").out
+    assert allot("request", "reject", longer["id"], "-r", "no", who="fin").code == 0
+    assert [i["state"] for i in allot("request", "list", "--json", who="ines").json["items"]] == [
+        "withdrawn",
+        "rejected",
+    ]
+
+
+def test_a_grant_and_a_policy_wait_for_the_second_person(allot: Allot, service: Service, tmp_path: Path) -> None:
+    want_two_persons(service)
+    granted = allot("grant", "ada", "40h", "--reason", "paper", who="fin")
+    assert (granted.code, "waits for a second person" in granted.out) == (0, True)
+    file = tmp_path / "next.yaml"
+    file.write_text(RAISED, encoding="utf-8")
+    applied = allot("policy", "apply", str(file), who="olga")
+    assert "tiers.engineer.allowance_gpu_hours" in applied.out
+    waiting = allot("approvals", "list", "--json", who="fin").json["items"]
+    assert [item["kind"] for item in waiting] == ["grant", "policy"]
+    shown = allot("approvals", "show", waiting[1]["hash"][:12], who="fin")
+    assert "tiers.engineer.allowance_gpu_hours: 1000 → 1200" in shown.out
+    assert allot("approvals", "approve", waiting[0]["hash"][:12], who="olga").code == 0
+    own = allot("approvals", "approve", waiting[1]["hash"][:12], who="olga")
+    assert (own.code, "own-request" in own.err) == (4, True)
+    assert "is in force" in allot("approvals", "approve", waiting[1]["hash"][:12], who="fin").out
+    assert allot("approvals", "list", who="fin").out == "Nothing waits for you.\n"

@@ -1,0 +1,22 @@
+"""The small company under a policy that wants two persons, and files that would change it."""
+
+from scheduler.adapters.policy_files import read_policy
+from scheduler.entrypoints.service import Service
+from tests.entrypoints.company import NOON, POLICY, SYSTEM
+
+TWO = "\napprovals: {grants: two-persons, policy: two-persons, prices: two-persons}\n"
+BASE = POLICY.read_text(encoding="utf-8")
+STRICT = BASE + TWO
+_TIER = "  engineer:\n    allowance_gpu_hours: "
+RAISED = STRICT.replace(
+    "allowance_gpu_hours: 1000\n    priority_classes", "allowance_gpu_hours: 1200\n    priority_classes"
+)
+LOWERED = STRICT.replace(
+    "allowance_gpu_hours: 1000\n    priority_classes", "allowance_gpu_hours: 900\n    priority_classes"
+)
+STAFF_RAISED = STRICT.replace("allowance_gpu_hours: 5000", "allowance_gpu_hours: 6000")
+
+
+def want_two_persons(service: Service) -> None:
+    """From here on a second person is needed."""
+    service.commands.apply_policy(SYSTEM, STRICT, read_policy(STRICT, "strict.yaml"), now=NOON)
