@@ -21,7 +21,16 @@ from scheduler.finance.relations import TREES, Relation
 from tests.adapters.sql.booked import booked
 from tests.adapters.sql.tampering import ALL, Original, codes, first, intruder, look, loosen, named
 
-EMPTY = {"price_books", "role_changes", "period_closings", "differences", "settlements", "freezes"}
+EMPTY = {
+    "price_books",
+    "role_changes",
+    "period_closings",
+    "differences",
+    "settlements",
+    "freezes",
+    "proposals",
+    "proposal_moves",
+}
 TAMPERINGS = int(os.environ.get("ALLOT_TAMPERINGS", "60"))
 FILLED = sorted(ALL.keys() - EMPTY)
 

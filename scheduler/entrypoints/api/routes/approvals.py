@@ -68,6 +68,8 @@ class Request(Body):
 class Approve(Body):
     """Of a request, less may be approved than was asked."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"amount_ms": 36_000_000, "reason": "try with these"}]})
+
     amount_ms: AmountMs | None = None
     until: Moment | None = None
     reason: Text | None = None
@@ -75,6 +77,8 @@ class Approve(Body):
 
 class Reject(Body):
     """Why not."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "no capacity before March"}]})
 
     reason: Text
 
