@@ -146,7 +146,14 @@ def working(node: RealNode, namespace: str, library: Path, folder: Path) -> Iter
 def witnessing(node: RealNode, namespace: str) -> Iterator[Witness]:
     """Follows the namespace's pods in a thread of its own, whatever the tests wait for meanwhile."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="witness")
+
+    def run() -> None:
+        loop.run_forever()
+        # What was closed last says so to its socket in a turn of its own.
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+    thread = threading.Thread(target=run, name="witness")
     thread.start()
 
     def there(work: Coroutine[None, None, Given]) -> Given:
@@ -163,7 +170,6 @@ def witnessing(node: RealNode, namespace: str) -> Iterator[Witness]:
         there(api.__aexit__(None, None, None))
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        loop.close()
 
 
 @contextmanager

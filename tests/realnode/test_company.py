@@ -96,7 +96,8 @@ async def test_a_preempted_job_saves_its_work_in_the_grace_and_loses_only_what_c
     # It was told, it saved, it ended: real instants, stamped in whole seconds where Kubernetes does it.
     assert pod.told_at * 1000 <= first.checkpointed_at <= (pod.finished_at + 1) * 1000
     lost_ms = max(0, pod.finished_at * 1000 - first.checkpointed_at)
-    assert _refunded(company, first) == (lost_ms * 3 * 500 // 1000, lost_ms * 3)
+    # What stays charged is rounded down, so what comes back is rounded up.
+    assert _refunded(company, first) == (-(-lost_ms * 3 * 500 // 1000), lost_ms * 3)
     await _assert_charged_to_the_second(company, victim, per_mille=500)
     await _assert_charged_to_the_second(company, preemptor, per_mille=1500)
 

@@ -129,8 +129,14 @@ class ApiClient:
         async with self._open.get(path, params=parameters, timeout=no_limit) as response:
             if response.status >= 400:
                 raise ApiRefused(response.status, _decode(await response.read()), path)
-            async for line in response.content:
-                yield orjson.loads(line)
+            transport = response.connection.transport if response.connection is not None else None
+            try:
+                async for line in response.content:
+                    yield orjson.loads(line)
+            finally:
+                # At once: a polite TLS goodbye would outlive us, waiting for a server that has more to say.
+                if transport is not None:
+                    transport.abort()
 
     @property
     def _open(self) -> aiohttp.ClientSession:
