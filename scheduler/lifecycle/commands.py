@@ -57,7 +57,7 @@ class Commands:
         self._ids = ids
         self._namespace = namespace
         self.wake: Callable[[], None] = _nobody_waits
-        self._submissions: Together[Workload] = Together(self._changing)
+        self._submissions: Together[Workload, Batch] = Together(self._changing)
 
     # --- workloads -----------------------------------------------------------------------------------------------
 

@@ -88,6 +88,19 @@ class _Kept:
     strangers: Mapping[MisuseKey, Misuse]
 
 
+class _Group(Batch):
+    """One transaction of several callers: their windows are sampled one after the other, and written at once."""
+
+    def __init__(self, books: Books, world: World, now: Instant, sampling: Sampling) -> None:
+        super().__init__(books, world, now)
+        self.sampling = sampling
+        self.refused: list[RefusedSample] = []
+
+    def save(self) -> None:
+        self.sampling.save()
+        self.books.samples.refuse(self.refused)
+
+
 class Meter:
     """The verbs of agents. Safe from several threads: the store makes them take turns."""
 
@@ -95,7 +108,9 @@ class Meter:
         self._store = store
         self._world = world
         self.strangers = Strangers()
-        self._together: Together[_Kept] = Together(self._opened)
+        self._known: dict[GpuUuid, KnownGpu] = {}
+        """Devices as the books have them; touched within write transactions alone, of which there is one at a time."""
+        self._together: Together[_Kept, _Group] = Together(self._opened)
 
     def accept_inventory(self, caller: Caller, node: NodeName, body: Any, *, now: Instant) -> Inventory:
         """What the node says is there. Returns it as it was kept: without devices that another node has."""
@@ -119,7 +134,7 @@ class Meter:
         for post in posts:
             self._require_known(post.node)
         judged = [_read(post) for post in posts]
-        kept = self._together.run(lambda batch: _keep(batch, judged, self.strangers), now)
+        kept = self._together.run(lambda group: _keep(group, judged), now)
         self._world.put_metered(kept.metered)
         self.strangers.put(kept.strangers, now)
         return kept.accepted
@@ -132,10 +147,21 @@ class Meter:
     # --- below ---------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _opened(self, now: Instant) -> Iterator[Batch]:
-        """Agents post at the same moment: those that wait for the same turn to write share one transaction."""
-        with self._store.writing() as books:
-            yield Batch(books, self._world, now)
+    def _opened(self, now: Instant) -> Iterator[_Group]:
+        """Agents post at the same moment: those that wait for the same turn to write share one transaction.
+
+        Where it is not committed, nothing that it made known of any device may be believed.
+        """
+        try:
+            with self._store.writing() as books:
+                group = _Group(
+                    books, self._world, now, Sampling(books, self._world, now, self._known, self.strangers)
+                )
+                yield group
+                group.save()
+        except BaseException:
+            self._known = {}
+            raise
 
     def _require_agent(self, caller: Caller, node: NodeName, now: Instant) -> None:
         caller.require(Role.AGENT)
@@ -189,7 +215,10 @@ class Meter:
         ours = tuple(device for device in told.devices if device.gpu_uuid not in foreign)
         here = {device.gpu_uuid for device in ours}
         gone = [replace(gpu, node=None) for gpu in books.samples.gpus_of(told.node) if gpu.gpu_uuid not in here]
-        books.samples.put_gpus([*_claimed(ours, known, told.node), *gone])
+        changed = [*_claimed(ours, known, told.node), *gone]
+        for gpu in changed:
+            self._known.pop(gpu.gpu_uuid, None)
+        books.samples.put_gpus(changed)
         kept = replace(told, devices=ours)
         books.samples.put_inventory(kept)
         return kept
@@ -212,15 +241,15 @@ def _claimed(devices: Sequence[Device], known: dict[GpuUuid, KnownGpu], node: No
     return claimed
 
 
-def _keep(batch: Batch, judged: Sequence[_Judged], strangers: Strangers) -> _Kept:
-    books, now = batch.books, batch.now
-    sampling = Sampling(books, batch.world, now, [w.gpu_uuid for item in judged for w in item.windows], strangers)
+def _keep(group: _Group, judged: Sequence[_Judged]) -> _Kept:
+    sampling = group.sampling
+    sampling.look_up(window.gpu_uuid for item in judged for window in item.windows)
+    before = len(sampling.metered)
     for item in judged:
         for window in item.windows:
             _take(sampling, item, window)
-    sampling.save()
-    books.samples.refuse([_counted(item.post.node, refused, now) for item in judged for refused in item.refused])
-    return _Kept([item.accepted() for item in judged], sampling.metered, sampling.strangers)
+    group.refused += [_counted(item.post.node, refused, group.now) for item in judged for refused in item.refused]
+    return _Kept([item.accepted() for item in judged], sampling.metered[before:], sampling.strangers)
 
 
 def _post(node: NodeName, body: Any) -> Post:

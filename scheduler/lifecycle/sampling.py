@@ -1,10 +1,10 @@
 """Sampling: one transaction's windows, each admitted, attributed and judged in the light of those before it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from scheduler.domain.idleness import IdleThresholds
-from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName
+from scheduler.domain.units import AttemptId, GpuUuid, Instant
 from scheduler.lifecycle.attributing import Attributing
 from scheduler.lifecycle.strangers import Strangers
 from scheduler.lifecycle.world import World
@@ -18,31 +18,39 @@ from scheduler.ports import Books
 
 
 class Sampling:
-    """Windows are to come in the order in which their sender has them. `save` writes what was taken."""
+    """Windows are to come in the order in which their sender has them. `save` writes what was taken.
+
+    `known` are devices as they were left by whoever sampled before; what is not among them is read, and what was taken is
+    written into it, so that it outlives the transaction where that is committed.
+    """
 
     def __init__(
-        self, books: Books, world: World, now: Instant, uuids: Iterable[GpuUuid], earlier: Strangers
+        self, books: Books, world: World, now: Instant, known: dict[GpuUuid, KnownGpu], earlier: Strangers
     ) -> None:
         self._earlier = earlier
         self._books = books
         self._world = world
         self._now = now
-        self._known: dict[GpuUuid, KnownGpu] = dict(books.samples.gpus(uuids))
-        self._owners: Mapping[GpuUuid, NodeName] = {
-            gpu.gpu_uuid: gpu.node for gpu in self._known.values() if gpu.node is not None
-        }
+        self._known = known
         self._attributing = Attributing(books, world)
         self.metered: list[Metered] = []
         self.strangers: dict[MisuseKey, Misuse] = {}
         """Processes that had no business where they were, with what was known of them before."""
 
+    def look_up(self, uuids: Iterable[GpuUuid]) -> None:
+        """Read what is not known yet of these devices, at once. They are to be looked up before they are taken."""
+        missing = [uuid for uuid in uuids if uuid not in self._known]
+        if missing:
+            self._known.update(self._books.samples.gpus(missing))
+
     def take(self, window: Window) -> Admission:
         known = self._known.get(window.gpu_uuid)
-        admission = admit(window, _kept(known), self._owners, self._now)
+        owners = {window.gpu_uuid: known.node} if known is not None and known.node is not None else {}
+        admission = admit(window, _kept(known), owners, self._now)
         if admission is not Admission.TAKEN or known is None:
             return admission
         attempt_id, title = self._attributing.attribute(window, known.attempt_id)
-        if title is not None:
+        if title is not None and window.processes:
             self._watch(window, title)
         thresholds = self._thresholds(attempt_id)
         seen = observation_of(window)

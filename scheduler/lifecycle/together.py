@@ -16,18 +16,17 @@ from scheduler.domain.units import Instant
 from scheduler.lifecycle.batch import Batch
 
 T = TypeVar("T")
-
-Open = Callable[[Instant], AbstractContextManager[Batch]]
+B = TypeVar("B", bound=Batch)
 
 AT_ONCE = 100
 """More than this in one transaction would keep the cycle waiting for longer than a commit saves."""
 
 
 @dataclass(eq=False)
-class _Ticket(Generic[T]):
+class _Ticket(Generic[T, B]):
     """One piece of work, and what came of it. `leads` is set where its thread is to lead the next transaction."""
 
-    work: Callable[[Batch], T]
+    work: Callable[[B], T]
     now: Instant
     turn: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
@@ -41,16 +40,16 @@ class _Ticket(Generic[T]):
         return result
 
 
-class Together(Generic[T]):
+class Together(Generic[T, B]):
     """`run` may be called from any thread that is in no transaction; `open_batch` opens the one a group shares."""
 
-    def __init__(self, open_batch: Open) -> None:
+    def __init__(self, open_batch: Callable[[Instant], AbstractContextManager[B]]) -> None:
         self._open = open_batch
         self._mutex = threading.Lock()
-        self._waiting: list[_Ticket[T]] = []
+        self._waiting: list[_Ticket[T, B]] = []
         self._is_led = False
 
-    def run(self, work: Callable[[Batch], T], now: Instant) -> T:
+    def run(self, work: Callable[[B], T], now: Instant) -> T:
         """Do `work` in a transaction, alone or with others', and return what it returned once that is committed.
 
         Work that raises a Refusal must do so before it changes the batch: then it alone is refused. Any other error,
@@ -68,7 +67,7 @@ class Together(Generic[T]):
         return ticket.outcome()
 
     def _lead(self, now: Instant) -> None:
-        group: list[_Ticket[T]] = []
+        group: list[_Ticket[T, B]] = []
         try:
             with self._open(now) as batch:
                 group = self._take()
@@ -81,13 +80,13 @@ class Together(Generic[T]):
         finally:
             self._hand_over(group)
 
-    def _take(self) -> list[_Ticket[T]]:
+    def _take(self) -> list[_Ticket[T, B]]:
         """Those who wait by now; the leader's own ticket is the first."""
         with self._mutex:
             group, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
         return group
 
-    def _hand_over(self, group: list[_Ticket[T]]) -> None:
+    def _hand_over(self, group: list[_Ticket[T, B]]) -> None:
         """Wake the group, and let the first of those who came meanwhile lead the next."""
         with self._mutex:
             self._is_led = bool(self._waiting)
@@ -99,7 +98,7 @@ class Together(Generic[T]):
             ticket.turn.set()
 
 
-def _do(ticket: _Ticket[T], batch: Batch) -> None:
+def _do(ticket: _Ticket[T, B], batch: B) -> None:
     try:
         ticket.result = [ticket.work(batch)]
     except Refusal as refusal:

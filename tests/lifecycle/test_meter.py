@@ -1,11 +1,14 @@
 """Meter: windows are kept once, attributed to whoever has the GPU, and shown; charges are no business of theirs."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
-from scheduler.domain.units import AttemptId, GpuUuid, Instant
-from scheduler.metering.devices import SensorState
+from scheduler.adapters.sql.books.samples import SqlSamples
+from scheduler.domain.errors import Unavailable
+from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName
+from scheduler.metering.devices import Device, SensorState
 from scheduler.metering.idle import IdleState
 from scheduler.metering.samples import PodRef
 from scheduler.metering.wire import inventory_json
@@ -179,3 +182,26 @@ def test_a_gpu_that_was_moved_belongs_to_its_new_node_once_the_old_one_lets_go(
         assert [(r.node, r.gpu_uuid, r.code, r.count) for r in books.samples.refusals()] == [
             ("n1", gpu(N0, 3), "foreign-gpu", 1)
         ]
+
+
+def test_windows_that_were_not_committed_are_taken_when_they_come_again(company: Company, agents: Agents) -> None:
+    """What a transaction made known of a device goes with it: else its windows would pass for duplicates."""
+    company.now = later(company.now, 60)
+    first = window(N0, 0, 1, Instant(company.now - WINDOW_MS))
+    with patch.object(SqlSamples, "add", side_effect=Unavailable("full")), pytest.raises(Unavailable):
+        agents.post(first)
+    again = agents.post(first)
+    assert (again.taken, again.duplicates, again.refused) == (1, 0, ())
+
+
+def test_a_gpu_that_moved_belongs_to_its_new_node_from_its_inventory_on(company: Company, agents: Agents) -> None:
+    company.now = later(company.now, 60)
+    agents.post(window(N0, 0, 1, Instant(company.now - WINDOW_MS)))
+    agents.register(gpus=0)
+    moved = replace(inventory("n1", company.now), devices=(Device(gpu(N0, 0), 0, "H100", 80 << 30),))
+    agents.meter.accept_inventory(agent_of("n1"), NodeName("n1"), inventory_json(moved), now=company.now)
+    company.now = later(company.now, 60)
+    there = replace(window(N0, 0, 2, Instant(company.now - WINDOW_MS)), node=NodeName("n1"))
+    assert agents.post(there, node="n1").taken == 1
+    here = agents.post(window(N0, 0, 3, Instant(company.now - WINDOW_MS // 2)))
+    assert [refused.code for refused in here.refused] == ["foreign-gpu"]

@@ -43,7 +43,7 @@ class Group:
     """Several threads that ask at the same time."""
 
     def __init__(self, door: Door) -> None:
-        self.together: Together[str] = Together(door.opened)
+        self.together: Together[str, Batch] = Together(door.opened)
         self.door = door
         self.pool = ThreadPoolExecutor(2 * AT_ONCE)
 
