@@ -78,11 +78,18 @@ async def test_a_node_told_to_fail_is_tainted_and_recovers(control_plane: Contro
 
     try:
         await api.patch(path, {"metadata": {"annotations": {simulated.NOT_READY: "true"}}})
-        await eventually(look, is_tainted)
+        failed = await eventually(look, is_tainted)
+        assert _ready(failed) != "True"
         await api.patch(path, {"metadata": {"annotations": {simulated.NOT_READY: None}}})
-        await eventually(look, lambda node: not is_tainted(node))
+        recovered = await eventually(look, lambda node: not is_tainted(node))
+        assert _ready(recovered) == "True"
     finally:
         await control_plane.remove_nodes(["simulated-frail"])
+
+
+def _ready(node: Json) -> str:
+    (found,) = (each["status"] for each in node["status"]["conditions"] if each["type"] == "Ready")
+    return str(found)
 
 
 async def test_a_claim_gets_a_volume_and_takes_it_along(api: ApiClient, namespace: str) -> None:
@@ -95,11 +102,12 @@ async def test_a_claim_gets_a_volume_and_takes_it_along(api: ApiClient, namespac
 
     claim = await eventually(look, lambda claim: claim["status"].get("phase") == "Bound")
     volume = claim["spec"]["volumeName"]
-    await api.delete(f"{claims}/home")
 
     async def names() -> set[str]:
         return {found["metadata"]["name"] for found in await api.items("/api/v1/persistentvolumes")}
 
+    assert volume in await names(), "the claim's volume is one of the cluster's"
+    await api.delete(f"{claims}/home")
     await eventually(names, lambda seen: volume not in seen)
 
 

@@ -38,7 +38,8 @@ async def test_a_run_told_to_end_earlier_ends_earlier(api: ApiClient, namespace:
     pod = await run.pod_in("Running")
     path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}"
     await api.patch(path, {"metadata": {"annotations": {simulated.RUN_SECONDS: "0"}}})
-    await run.pod_in("Succeeded")
+    end = terminated(await run.pod_in("Succeeded"))
+    assert (end["exitCode"], end["reason"]) == (0, "Completed")
 
 
 async def test_a_run_that_exits_with_a_code_fails_its_job_for_good(api: ApiClient, namespace: str) -> None:

@@ -97,10 +97,12 @@ async def test_a_cancellation_that_the_service_died_in_is_carried_through(
 async def test_what_a_dead_service_left_to_delete_is_deleted_by_the_next(
     lives: Lives, api: ApiClient, namespace: str
 ) -> None:
-    await lives.until_it_dies(DeleteJob, Moment.BEFORE_THE_CALL, "sleep", "3600")
-    await lives.begin()
+    workload = await lives.until_it_dies(DeleteJob, Moment.BEFORE_THE_CALL, "sleep", "3600")
     jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
-    await eventually(lambda: api.items(jobs), lambda left: left == [])
+    left = [job["metadata"]["name"] for job in await api.items(jobs)]
+    assert left == [workload.job_name], "it died before its call"
+    await lives.begin()
+    await eventually(lambda: api.items(jobs), lambda found: found == [])
 
 
 async def test_a_job_that_ended_while_nobody_watched_is_charged_by_its_stamps(

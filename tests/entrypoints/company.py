@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scheduler.adapters.sql.store import open_store
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult
 from scheduler.domain.cluster import GpuClass, Node
 from scheduler.domain.observations import ClusterChanges
@@ -20,6 +19,7 @@ from scheduler.entrypoints.service import Service
 from scheduler.entrypoints.settings import ClusterKind, Settings
 from scheduler.lifecycle.batch import changing
 from scheduler.lifecycle.grant import grant_period
+from tests.plugins.migrated import open_migrated
 
 POLICY = Path(__file__).parent / "company.yaml"
 NOON = to_instant(datetime(2026, 11, 20, 12, tzinfo=UTC))
@@ -93,7 +93,7 @@ def small_company(database: str = "sqlite://", *, is_simulated: bool = False) ->
     """The service, not started: commands and views work, no loop runs. Each person's token is `token_of` them."""
     settings = Settings(cluster=ClusterKind.KUBERNETES, database=database, policy=POLICY)
     clock = HandClock(is_simulated=is_simulated)
-    service = build(settings, store=open_store(database), clock=clock, cluster=SilentCluster(), ids=CountedIds())
+    service = build(settings, store=open_migrated(database), clock=clock, cluster=SilentCluster(), ids=CountedIds())
     engineers = [
         Engineer(EngineerId(""), subject, TeamName(team), TierName(tier), subject.capitalize(), frozenset(roles))
         for subject, (team, tier, roles) in PEOPLE.items()

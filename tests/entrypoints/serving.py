@@ -11,7 +11,7 @@ import uvicorn
 from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.service import Service
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 120.0
 
 
 @contextmanager

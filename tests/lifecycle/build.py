@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from scheduler.adapters.sql.store import SqlStore, open_store
+from scheduler.adapters.sql.store import SqlStore
 from scheduler.decision.plan import Launch, Plan
 from scheduler.domain.actions import TellJob
 from scheduler.domain.allowances import AllowanceSource, Holder, HolderKind
@@ -51,6 +51,7 @@ from scheduler.lifecycle.intake import new_jobs, take_in_jobs
 from scheduler.lifecycle.observe import observe
 from scheduler.lifecycle.record import record
 from scheduler.lifecycle.world import World
+from tests.plugins.migrated import open_migrated
 
 H100 = GpuClassName("h100")
 FULL = PriorityClassName("standard")
@@ -100,7 +101,7 @@ class Company:
 
     def __init__(self, rules: Policy | None = None) -> None:
         self.now = NOON
-        self.store: SqlStore = open_store("sqlite://")
+        self.store: SqlStore = open_migrated()
         self.ids = SequentialIds()
         self.world = World()
         self.commands = Commands(self.store, self.world, self.ids)

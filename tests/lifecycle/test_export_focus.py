@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scheduler.adapters.exports.focus_files import write_csv, write_parquet
-from scheduler.adapters.sql.store import SqlStore, open_store
+from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.allowances import HolderKind
 from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.money import Micro
@@ -30,6 +30,7 @@ from scheduler.lifecycle.export_focus import focus_export
 from tests.finance.build import at, book, rate
 from tests.finance.focus_rules import RULES_FILE, violations
 from tests.lifecycle.booked import Booked
+from tests.plugins.migrated import open_migrated
 
 OCTOBER = period_named("2026-10", "UTC")
 NOVEMBER = at("2026-11-15")
@@ -43,7 +44,7 @@ Cells = Mapping[str, str | None]
 
 @pytest.fixture
 def store() -> Iterator[SqlStore]:
-    opened = open_store("sqlite://")
+    opened = open_migrated()
     yield opened
     opened.close()
 
@@ -276,7 +277,7 @@ def test_an_export_that_fails_leaves_nothing_behind(store: SqlStore, tmp_path: P
 def test_whatever_happened_the_sums_tie(seed: int, peak: int, night: int) -> None:
     chance = random.Random(seed)
     prices = book(rate("2026-01-01", None, f"{peak / 1e6:.6f}", off_peak=f"{night / 1e6:.6f}"), off_peak=NIGHT)
-    opened = open_store("sqlite://")
+    opened = open_migrated()
     booked = Booked(opened)
     ada = booked.allowance("e-ada", 1_000_000, at("2026-10-01"))
     for number in range(6):

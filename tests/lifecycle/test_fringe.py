@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scheduler.adapters.sql.store import SqlStore, open_store
+from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import InvalidInput, NotPermitted
 from scheduler.domain.units import MS_PER_HOUR
 from scheduler.domain.workloads import Activity, AttestedUse
@@ -13,13 +13,14 @@ from scheduler.lifecycle.views.money import MoneyViews
 from tests.finance.build import at, book, rate
 from tests.lifecycle.booked import Booked
 from tests.lifecycle.test_statements import ADA, FINANCE, LEAD, research_world
+from tests.plugins.migrated import open_migrated
 
 PRICES = book(rate("2026-01-01", None, "2.00"))
 
 
 @pytest.fixture
 def money() -> Iterator[MoneyViews]:
-    opened: SqlStore = open_store("sqlite://")
+    opened: SqlStore = open_migrated()
     booked = Booked(opened)
     own = booked.allowance("e-ada", 300, at("2026-02-01"))
     learning, business = (Activity.LEARNING, AttestedUse.PERSONAL), (Activity.FINE_TUNING, AttestedUse.BUSINESS)

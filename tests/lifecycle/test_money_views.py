@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scheduler.adapters.sql.store import SqlStore, open_store
+from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.ledger.journal import AccountKind
@@ -12,13 +12,14 @@ from scheduler.lifecycle.views.money import MoneyViews
 from tests.finance.build import at
 from tests.lifecycle.test_export_focus import NOVEMBER, OCTOBER, a_month, ledger_micro
 from tests.lifecycle.test_statements import ADA, FINANCE, LEAD, research_world
+from tests.plugins.migrated import open_migrated
 
 AUDITOR = Caller("aud", frozenset({Role.AUDITOR}))
 
 
 @pytest.fixture
 def store() -> Iterator[SqlStore]:
-    opened = open_store("sqlite://")
+    opened = open_migrated()
     a_month(opened)
     yield opened
     opened.close()

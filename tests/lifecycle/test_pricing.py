@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.adapters.sql.store import SqlStore, open_store
+from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import Instant
@@ -18,6 +18,7 @@ from scheduler.lifecycle.world import World
 from tests.finance.build import H100, RESEARCH, at, book, rate
 from tests.lifecycle.test_export_focus import BOOK, OCTOBER, a_month, ledger_micro
 from tests.lifecycle.test_statements import ADA, FINANCE, research_world
+from tests.plugins.migrated import open_migrated
 
 CLOSED_AT = at("2026-11-05")
 NOW = at("2026-11-10")
@@ -27,7 +28,7 @@ LATER = replace(DEARER, hash="2" * 64)
 
 @pytest.fixture
 def store() -> Iterator[SqlStore]:
-    opened = open_store("sqlite://")
+    opened = open_migrated()
     a_month(opened)
     with opened.writing() as books:
         step = Closing(

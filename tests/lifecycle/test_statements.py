@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.adapters.sql.store import SqlStore, open_store
+from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import period_named
@@ -20,6 +20,7 @@ from scheduler.lifecycle.world import World
 from tests.finance.build import at, book, rate
 from tests.lifecycle.build import policy
 from tests.lifecycle.test_export_focus import BOOK, NOVEMBER, a_month, ledger_micro, rows_of, total
+from tests.plugins.migrated import open_migrated
 
 FINANCE = Caller("fin", frozenset({Role.FINANCE}))
 ADA = Caller("ada", frozenset({Role.ENGINEER}), EngineerId("e-ada"), TeamName("research"))
@@ -28,7 +29,7 @@ LEAD = Caller("lea", frozenset({Role.ENGINEER, Role.LEAD}), EngineerId("e-lea"),
 
 @pytest.fixture
 def store() -> Iterator[SqlStore]:
-    opened = open_store("sqlite://")
+    opened = open_migrated()
     a_month(opened)
     yield opened
     opened.close()

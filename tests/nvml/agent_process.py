@@ -69,5 +69,5 @@ class AgentProcess:
 
     async def _ended(self) -> int:
         assert self.process is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             return await self.process.wait()

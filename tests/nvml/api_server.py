@@ -11,7 +11,7 @@ from scheduler.domain.units import NodeName
 from scheduler.metering.windows import Window
 from scheduler.metering.wire import window_from_json
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 
 
 @dataclass

@@ -49,7 +49,7 @@ def run(steps: list[str], proc: Path, environment: dict[str, str]) -> list[Outco
         cwd=REPOSITORY,
         env=environment,
         stdout=subprocess.PIPE,
-        timeout=60,
+        timeout=120,
         check=True,
     )
     found: list[Outcome] = pickle.loads(child.stdout)  # noqa: S301  # our own child wrote it

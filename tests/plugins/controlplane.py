@@ -162,7 +162,7 @@ def kubectl(control_plane: ControlPlane) -> Callable[..., str]:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert outcome.returncode == 0, f"kubectl {' '.join(arguments)}: {outcome.stderr}"

@@ -1,6 +1,6 @@
 """A PostgreSQL server of the run's own: Debian's programs, an unprivileged user, a folder that goes afterwards.
 
-`new_postgres_database` gives the address of a fresh, empty database. Where the programs are missing, the tests are
+`new_postgres_database` gives the address of a fresh database. Where the programs are missing, the tests are
 left out and the summary says how to get them.
 """
 
@@ -20,11 +20,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from scheduler.adapters.sql.store import open_store
+
 _LEFT_OUT = (
     "the tests on PostgreSQL were left out; to get them, run scripts/install-system-packages as root "
     "(Debian's package postgresql)"
 )
-_READY_SECONDS = 30.0
+_READY_SECONDS = 120.0
 
 
 @pytest.hookimpl(wrapper=True)
@@ -64,19 +66,29 @@ def postgres_folder() -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture
-def new_postgres_database(postgres_folder: Path) -> Callable[[], str]:
-    """Each call makes an empty database and returns its address."""
+@pytest.fixture(scope="session")
+def new_postgres_database(postgres_folder: Path) -> Callable[..., str]:
+    """Each call makes a database and returns its address: an empty one, or a copy of that at the address given."""
 
-    def create() -> str:
+    def create(copied: str = "") -> str:
         name = f"test_{next(_numbers)}"
+        template = copied.removeprefix(_ADDRESS).partition("?")[0] or "template0"
         with psycopg.connect(_conninfo(postgres_folder), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy".encode())
-        return f"postgresql://allot@/{name}?host={postgres_folder}"
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy".encode())
+        return f"{_ADDRESS}{name}?host={postgres_folder}"
 
     return create
 
 
+@pytest.fixture(scope="session")
+def migrated_postgres_database(new_postgres_database: Callable[..., str]) -> str:
+    """An empty database at the newest migration: to copy, and to leave alone."""
+    address = new_postgres_database()
+    open_store(address).close()
+    return address
+
+
+_ADDRESS = "postgresql://allot@/"
 _numbers = itertools.count(1)
 
 

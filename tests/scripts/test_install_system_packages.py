@@ -30,7 +30,7 @@ class Machine:
             env={"PATH": str(self.programs), "PROGRAMS": str(self.programs), "CNI_PLUGINS": str(self.programs)},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
 

@@ -284,7 +284,7 @@ def _answer_through(control_plane: ControlPlane, target: str) -> str:
         try:
             assert forwarding.stdout is not None
             local = int(forwarding.stdout.readline().split(" -> ")[0].rsplit(":", 1)[1])
-            return httpx.get(f"http://127.0.0.1:{local}/", timeout=10).text
+            return httpx.get(f"http://127.0.0.1:{local}/", timeout=60).text
         finally:
             forwarding.terminate()
 

@@ -118,6 +118,8 @@ async def test_an_object_that_cannot_be_taken_in_blinds_nobody_for_good(
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
+    assert trouble == [], "one was strange"
+    assert set(H100_NODES) <= held.keys(), "and it was looked at again"
     assert "could not be taken in" in caplog.text
 
 
@@ -126,10 +128,12 @@ async def test_a_stalled_watch_is_noticed_and_begun_anew(wire: Wire, rig: Cluste
 
     wire.is_silent = True
     await rig.do(CreateJob(rig.workload("w-during"), H100))
-    await rig.cluster.changes(0.5)
+    rig.seen.fold(await rig.cluster.changes(0.5))
     wire.is_silent = False
 
-    await rig.until(lambda seen: seen.job_named("w-during") is not None)
+    assert rig.seen.job_named("w-during") is None, "nothing was said while the watch was stalled"
+    seen = await rig.until(lambda seen: seen.job_named("w-during") is not None)
+    assert seen.job_named("w-before") is not None, "what was there before is still there"
 
 
 async def test_while_the_api_is_away_nothing_is_gone_and_nothing_is_done(
@@ -146,7 +150,7 @@ async def test_while_the_api_is_away_nothing_is_gone_and_nothing_is_done(
         rig.seen.fold(await cluster.changes(0.05))
 
     assert {outcome.result for outcome in outcomes} == {ActionResult.RETRY}
-    assert time.monotonic() - began < DEADLINE_SECONDS
+    assert time.monotonic() - began < DEADLINE_SECONDS, "five hundred actions did not each wait for an answer"
     assert len(rig.seen.running_pods(job.uid)) == 1
     wire.is_cut = False
     await rig.until(lambda _: cluster.is_reachable)

@@ -196,13 +196,16 @@ async def test_a_namespace_that_becomes_managed_brings_its_jobs(
 
 async def test_a_policy_with_other_classes_is_seen_at_once(rig: ClusterRig, cluster: KubernetesCluster) -> None:
     await rig.until(lambda seen: H100_NODES[0] in seen.nodes)
+    before = rig.seen.nodes[H100_NODES[0]].gpu_class
     hopper = GpuClass(GpuClassName("hopper"), PerMille(1000), H100.node_selector)
 
     cluster.use_gpu_classes(
         {**CLASSES, H100.name: replace(H100, node_selector=(("none", "such"),)), hopper.name: hopper}
     )
 
-    await rig.until(lambda seen: seen.nodes[H100_NODES[0]].gpu_class == hopper.name)
+    assert before == H100.name
+    seen = await rig.until(lambda seen: seen.nodes[H100_NODES[0]].gpu_class == hopper.name)
+    assert seen.nodes[H100_NODES[0]].gpus > 0, "the same node, of another class"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One suite, two databases: `url` is an empty one of each kind in turn, `store` is open on it."""
+"""One suite, two databases: `url` is an empty one of each kind in turn, `store` is open on it, migrated."""
 
 import shutil
 import sqlite3
@@ -13,19 +13,26 @@ from scheduler.adapters.sql.engine import parse
 from scheduler.adapters.sql.store import SqlStore, open_store
 from tests.adapters.sql.booked import booked
 from tests.adapters.sql.tampering import Original, intruder
+from tests.plugins.migrated import put_migrated
+
+PATIENT_SECONDS = 120.0
+"""For dozens that race for one lock on a busy machine: who waits long is late, not refused."""
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    is_migrated = "store" in request.fixturenames  # which is open on it
     if request.param == "sqlite":
+        if is_migrated:
+            put_migrated(tmp_path / "allot.db")
         return f"sqlite:///{tmp_path}/allot.db"
-    new_database: Callable[[], str] = request.getfixturevalue("new_postgres_database")
-    return new_database()
+    new_database: Callable[..., str] = request.getfixturevalue("new_postgres_database")
+    return new_database(request.getfixturevalue("migrated_postgres_database") if is_migrated else "")
 
 
 @pytest.fixture
 def store(url: str) -> Iterator[SqlStore]:
-    opened = open_store(url)
+    opened = open_store(url, patience_seconds=PATIENT_SECONDS)
     yield opened
     opened.close()
 

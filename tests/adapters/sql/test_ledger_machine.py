@@ -352,8 +352,9 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]
     if request.param == "sqlite":
         numbers = iter(range(1_000_000))
         return lambda: f"sqlite:///{tmp_path}/{next(numbers)}.db"
-    new_database: Callable[[], str] = request.getfixturevalue("new_postgres_database")
-    return new_database
+    new_database: Callable[..., str] = request.getfixturevalue("new_postgres_database")
+    migrated: str = request.getfixturevalue("migrated_postgres_database")
+    return lambda: new_database(migrated)
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,21 @@
 """The schema: brought up to date as a whole, refused where it is not, and the same as the tables say."""
 
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, create_engine, inspect, text
 
 from scheduler.adapters.sql.columns import Row
+from scheduler.adapters.sql.engine import parse
 from scheduler.adapters.sql.migrating import migrate
 from scheduler.adapters.sql.migrations import HEAD
 from scheduler.adapters.sql.store import SqlStore, open_store
 from scheduler.domain.errors import RefusalCode, Unavailable
+from tests.adapters.sql.conftest import PATIENT_SECONDS
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(store: SqlStore, raw: Connection) -> None:
@@ -89,8 +92,27 @@ def test_a_database_that_cannot_be_migrated_says_why(tmp_path: Path) -> None:
 
 def test_migrating_twice_changes_nothing(url: str) -> None:
     migrate(url)
+    with closing(open_store(url, migrate=False)) as store, store.writing() as books:
+        books.control.put_setting("key", "kept")
+    before = _schema(url)
     migrate(url)
-    open_store(url, migrate=False).close()
+    assert _schema(url) == before
+    with closing(open_store(url, migrate=False)) as store, store.reading() as books:
+        assert books.control.setting("key") == "kept"
+
+
+def _schema(url: str) -> set[tuple[str, str]]:
+    """Every table with its columns, as the database describes them."""
+    engine = create_engine(parse(url))
+    try:
+        found = inspect(engine)
+        return {
+            (table, f"{column['name']} {column['type']}")
+            for table in found.get_table_names()
+            for column in found.get_columns(table)
+        }
+    finally:
+        engine.dispose()
 
 
 def test_two_that_migrate_at_once_do_it_once(url: str) -> None:
@@ -98,7 +120,7 @@ def test_two_that_migrate_at_once_do_it_once(url: str) -> None:
 
     def start() -> None:
         try:
-            open_store(url).close()
+            open_store(url, patience_seconds=PATIENT_SECONDS).close()
         except BaseException as error:  # noqa: BLE001  # whatever a thread raises is told below
             failures.append(error)
 

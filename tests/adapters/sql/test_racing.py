@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from threading import Barrier, Thread
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 from sqlalchemy import Connection
@@ -14,6 +14,7 @@ from scheduler.domain.units import Instant
 from scheduler.ledger.grants import grant
 from scheduler.ledger.holding import hold
 from scheduler.ledger.journal import Account, AccountKind
+from tests.adapters.sql.conftest import PATIENT_SECONDS
 from tests.adapters.sql.invariants import violations
 from tests.adapters.sql.values import ATTEMPT, WORKLOAD
 from tests.ledger.build import allowance
@@ -48,7 +49,7 @@ def stores(url: str, store: SqlStore) -> list[SqlStore]:
     with store.writing() as books:
         books.workloads.add([WORKLOAD])
         books.attempts.add([ATTEMPT])
-    return [store, open_store(url, migrate=False)]
+    return [store, open_store(url, migrate=False, patience_seconds=PATIENT_SECONDS)]
 
 
 @pytest.mark.parametrize(
@@ -135,9 +136,10 @@ def test_readers_see_whole_transactions_only(stores: list[SqlStore]) -> None:
 
 
 def wait_until_waiting(lock: FairLock, count: int) -> None:
-    deadline = monotonic() + 20
+    deadline = monotonic() + PATIENT_SECONDS
     while lock.waiting != count:
         assert monotonic() < deadline, f"{lock.waiting} wait, not {count}"
+        sleep(0.001)
 
 
 def test_a_lock_serves_in_the_order_of_asking() -> None:
@@ -145,7 +147,7 @@ def test_a_lock_serves_in_the_order_of_asking() -> None:
     served: list[int] = []
 
     def ask(number: int) -> None:
-        with lock.held(20):
+        with lock.held(PATIENT_SECONDS):
             served.append(number)
 
     threads = [Thread(target=ask, args=(number,)) for number in range(10)]

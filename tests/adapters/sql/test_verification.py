@@ -249,15 +249,30 @@ def test_what_was_published_can_be_verified_on_either_database(url: str, store: 
 )
 @pytest.mark.postgres
 def test_what_was_changed_on_postgresql_is_named(
-    new_postgres_database: Callable[[], str], tmp_path: Path, statement: str, row: tuple[str, object]
+    new_postgres_database: Callable[..., str],
+    postgres_original: tuple[str, Path],
+    statement: str,
+    row: tuple[str, object],
 ) -> None:
-    url = new_postgres_database()
-    store = open_store(url)
-    made = booked(store, tmp_path)
-    store.close()
+    original, heads = postgres_original
+    url = new_postgres_database(original)
     engine = create_engine(parse(url), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql("SET session_replication_role = replica")
         connection.exec_driver_sql(statement)
     engine.dispose()
-    assert first(look(url, made.heads)) == row
+    assert first(look(url, heads)) == row
+
+
+@pytest.fixture(scope="module")
+def postgres_original(
+    new_postgres_database: Callable[..., str],
+    migrated_postgres_database: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[str, Path]:
+    """A database with everything in it, to copy, and the folder of its heads."""
+    url = new_postgres_database(migrated_postgres_database)
+    store = open_store(url, migrate=False)
+    made = booked(store, tmp_path_factory.mktemp("heads"))
+    store.close()
+    return url, made.heads

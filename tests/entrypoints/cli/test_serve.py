@@ -16,7 +16,7 @@ import pytest
 
 from tests.entrypoints.company import POLICY
 
-DEADLINE_SECONDS = 90
+DEADLINE_SECONDS = 180
 
 
 @contextmanager

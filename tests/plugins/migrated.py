@@ -1,0 +1,36 @@
+"""Databases at the newest migration without migrating: a copy of one that was migrated once."""
+
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from scheduler.adapters.sql.engine import PATIENCE_SECONDS, parse
+from scheduler.adapters.sql.store import SqlStore, open_store
+
+
+def open_migrated(url: str = "sqlite://") -> SqlStore:
+    """As `open_store(url)`, for SQLite; the chain of migrations would take longer than most tests."""
+    address, resources = parse(url), ExitStack()
+    if not address.database:
+        folder = resources.enter_context(TemporaryDirectory(prefix="allot-"))
+        address = address.set(database=f"{folder}/allot.db")
+    if address.get_backend_name() == "sqlite":
+        put_migrated(Path(str(address.database)))
+    store = SqlStore(address, resources, PATIENCE_SECONDS)
+    store.prepare(migrate=True)
+    return store
+
+
+def put_migrated(file: Path) -> None:
+    """An empty, migrated SQLite database where there is none yet."""
+    if not file.exists():
+        file.write_bytes(_migrated())
+
+
+@cache
+def _migrated() -> bytes:
+    with TemporaryDirectory(prefix="allot-") as folder:
+        file = Path(folder) / "allot.db"
+        open_store(f"sqlite:///{file}").close()
+        return file.read_bytes()
