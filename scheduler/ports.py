@@ -223,6 +223,10 @@ class AttemptBook(Protocol):
 
     def of_workload(self, workload_id: WorkloadId) -> list[Attempt]: ...
 
+    def inside(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, list[Attempt]]:
+        """What runs, or ran, inside each of these bookings."""
+        ...
+
     def of_workloads(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, list[Attempt]]:
         """Each in the order of their numbers; an empty list where there are none."""
         ...

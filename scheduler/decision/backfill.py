@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from scheduler.decision.bookings import Kept, end_of, is_active
 from scheduler.decision.ends import latest_end, latest_end_if_started
 from scheduler.decision.fit_table import FitTable, IntArray, amounts
 from scheduler.decision.index import Index
@@ -75,6 +76,14 @@ class Backfill:
         """Count what this cycle stops: it is coming free already, and not once more at the end of its time limit."""
         self._preempted.extend(attempts)
 
+    def kept(self, gpu_class: GpuClassName, spec: WorkloadSpec) -> Kept | None:
+        """What work like this must leave free in that class for bookings that start before it has ended."""
+        bookings = self.index.bookings
+        if not bookings.of_class(gpu_class):
+            return None
+        launched = self._launched_in(gpu_class)
+        return bookings.kept(gpu_class, self.index.ends[gpu_class], spec, self.index.now, launched)
+
     def _look(self, gpu_class: GpuClassName, lane: Lane, line: Line, workload_id: WorkloadId) -> Shadow | None:
         """The earliest room for it by what is known of ends; None where ends alone never make room."""
         table, ends, now = self.index.capacity.table(gpu_class), self.index.ends[gpu_class], self.index.now
@@ -84,6 +93,8 @@ class Backfill:
             (latest_end_if_started(spec, now), each.placement, spec.pod)
             for each, spec in self._launched_in(gpu_class)
         ]
+        bookings = self.index.bookings.of_class(gpu_class)
+        mine += [(end_of(each), each.placement, each.pod) for each in bookings if is_active(each, now)]
         instants = sorted({now, *ends.instants().tolist(), *(at for at, _, _ in mine)})
 
         def room_at(at: int) -> IntArray:

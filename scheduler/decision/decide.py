@@ -7,6 +7,7 @@ may refuse some of it, and feeds back what became of it; what is not fed back is
 
 from scheduler.decision.flips import touch_lanes
 from scheduler.decision.index import Index
+from scheduler.decision.inside import serve_bookings
 from scheduler.decision.outlook import Outlook
 from scheduler.decision.plan import Plan
 from scheduler.decision.queue import Lane, Line
@@ -49,6 +50,7 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     paying, unfunded = _judge_lanes(index, lanes, outlook)
     walk = Walk(index)
     lapsed = serve_reservations(index, walk.starts)
+    serve_bookings(index, walk.starts)
     walk.serve([*paying, *_first_waiting(index, paying)], outlook)
     walk.serve_unfunded(unfunded)
     verdicts = state.teller.tell(index, walk, lanes, [*lines, *walk.set_aside, *walk.withheld])

@@ -1,5 +1,6 @@
 """Rulings with the numbers they rest on, under the keys that the sentences of `domain.reasons` use."""
 
+from scheduler.decision.bookings import Kept
 from scheduler.decision.queue import LaneKey, Line, Ruling
 from scheduler.decision.spending import OverGuard
 from scheduler.domain.brakes import Pause
@@ -115,6 +116,14 @@ def held_back(workload: Workload, now: Instant) -> Ruling:
         return Ruling(Reason.BEGIN_TIME, {"at": iso(workload.not_before)})
     seconds = -((now - workload.not_before) // 1000)
     return Ruling(Reason.BACKOFF, {"seconds": seconds, "cause": workload.state_reason.value})
+
+
+def booked(kept: Kept, spec: WorkloadSpec) -> Ruling:
+    limit = f"{spec.time_limit_ms / MS_PER_HOUR:.1f} h"
+    return Ruling(
+        Reason.BOOKED,
+        {"booking": kept.booking_id, "gpu_class": kept.gpu_class, "at": iso(kept.at), "limit": limit},
+    )
 
 
 def launch_paused(pause: Pause) -> Ruling:

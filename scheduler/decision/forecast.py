@@ -10,6 +10,7 @@ from heapq import heappop, heappush, merge
 from scheduler.decision import evidence
 from scheduler.decision.backfill import Shadow
 from scheduler.decision.booked import Booked
+from scheduler.decision.bookings import Kept
 from scheduler.decision.fit_table import IntArray, amounts
 from scheduler.decision.index import Index
 from scheduler.decision.outlook import Outlook
@@ -78,7 +79,10 @@ def forecast(index: Index, workload: Workload, usual: PerMille) -> Forecast:
             grace = max(attempt.grace_seconds for attempt in victims.attempts) * MS_PER_SECOND
             said = evidence.awaiting_preemption(line.spec, victims.gpu_class, len(victims.victims))
             return Forecast(said, victims.gpu_class, (now, Instant(now + grace)), len(victims.victims))
-    if isinstance(found, Shadow):
+    if isinstance(found, Kept):
+        ruling = evidence.booked(found, line.spec)
+        longest = found.at - now - line.spec.grace_seconds * MS_PER_SECOND
+    elif isinstance(found, Shadow):
         ruling = evidence.priority(found.workload_id, found.line, line)
         longest = found.at - now - line.spec.grace_seconds * MS_PER_SECOND
     else:

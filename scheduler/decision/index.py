@@ -6,8 +6,8 @@ collected in `dirty_lines`, `moved_lines`, `dirty_lanes` and `unheard`.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import TypeGuard
 
+from scheduler.decision.bookings import Bookings
 from scheduler.decision.capacity import Capacity
 from scheduler.decision.concurrency import Concurrency
 from scheduler.decision.ends import Ends
@@ -16,7 +16,7 @@ from scheduler.decision.hours import Hours
 from scheduler.decision.lanes import LaneIndex
 from scheduler.decision.lines import LineIndex
 from scheduler.decision.off_peak import OffPeakTimes
-from scheduler.decision.queue import Lane, Line, Party, is_held_back, line_key
+from scheduler.decision.queue import Lane, Line, Party, is_alike, is_held_back
 from scheduler.decision.quota import Quotas
 from scheduler.decision.running import Running, counts_for_quota
 from scheduler.decision.snapshot import Changes, Reservation
@@ -56,6 +56,7 @@ class Index:
         self.balances: dict[AllowanceId, AllowanceBalance] = {}
         self.capacity = Capacity()
         self.quotas = Quotas.of(policy)
+        self.bookings = Bookings(self.capacity, self.quotas)
         self.running = Running(policy)
         self.hours = Hours()
         self.lines = LineIndex(policy)
@@ -94,7 +95,7 @@ class Index:
         return Changes(
             nodes=dict(self.capacity.nodes),
             queued=dict(self.queued),
-            attempts=dict(self.running.attempts),
+            attempts={**self.bookings.attempts, **self.running.attempts},
             balances=dict(self.balances),
             reservations=dict(self.reservations),
             tiers=dict(self.concurrency.tiers),
@@ -128,6 +129,9 @@ class Index:
         self._take_balances(changes.balances)
         self._take_waiting(changes.queued, changes.reservations)
         self._wake()
+        for pool, gpu_class in sorted(self.bookings.touched):
+            self._touch(pool, gpu_class)
+        self.bookings.touched.clear()
         for holder in self.spending.touched:
             self._guard(self.lines.of_holder(holder))
         self.spending.touched.clear()
@@ -142,7 +146,7 @@ class Index:
 
     def wakes_at(self) -> Instant:
         """When time alone next changes something for those that wait."""
-        due = [timers.next_at() for timers in (self._terms, self._begin_times, self._protections)]
+        due = [timers.next_at() for timers in (self._terms, self._begin_times, self._protections, self.bookings)]
         due += [reservation.until for reservation in self.reservations.values()]
         return min([self.standings.wakes_at(), *(at for at in due if at is not None)])
 
@@ -201,7 +205,8 @@ class Index:
             for gpu_class in gpu_classes:
                 self.ends[gpu_class] = Ends()
             for attempt in self.running.attempts.values():
-                if attempt.gpu_class in gpu_classes and attempt.state is not AttemptState.STOPPING:
+                is_to_end = attempt.state is not AttemptState.STOPPING and not attempt.is_inside
+                if attempt.gpu_class in gpu_classes and is_to_end:
                     self.ends[attempt.gpu_class].add(attempt, self.capacity.table(attempt.gpu_class))
 
     def _take_tiers(self, tiers: Mapping[EngineerId, TierName | None]) -> None:
@@ -221,6 +226,9 @@ class Index:
         for attempt_id, attempt in attempts.items():
             old = self.running.attempts.get(attempt_id)
             new = attempt if attempt is not None and attempt.is_live else None
+            if attempt_id in self.bookings.attempts or (new is not None and new.is_booking):
+                self.bookings.take(attempt_id, new, self.now)
+                continue
             if old == new:
                 continue
             if new is not None and self.running.takes_checkpoint(new):
@@ -241,6 +249,18 @@ class Index:
 
     def _book_attempt(self, attempt: Attempt, sign: int) -> None:
         self.capacity.occupy(attempt.placement, attempt.pod, sign)
+        if attempt.is_inside:
+            self.bookings.take_inside(attempt, sign, self.now)
+        else:
+            self._count_attempt(attempt, sign)
+        self._touch(attempt.pool, attempt.gpu_class)
+        gpus = sign * attempt.gpus
+        self.dirty_lines.update(self.concurrency.count(attempt.workload_id, attempt.owner, attempt.team, gpus))
+        if not attempt.is_funded:
+            self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(attempt.owner)))
+
+    def _count_attempt(self, attempt: Attempt, sign: int) -> None:
+        """When its GPUs come free, and whose quota it uses."""
         is_stopping = attempt.state is AttemptState.STOPPING
         if is_stopping:
             self.capacity.stop(attempt.placement, attempt.pod, sign)
@@ -254,11 +274,6 @@ class Index:
                 self.ending_gpus[attempt.pool, attempt.gpu_class] += sign * attempt.gpus
         elif attempt.is_funded:
             self.quotas.hold(attempt.pool, attempt.gpu_class, sign * attempt.gpus)
-        self._touch(attempt.pool, attempt.gpu_class)
-        gpus = sign * attempt.gpus
-        self.dirty_lines.update(self.concurrency.count(attempt.workload_id, attempt.owner, attempt.team, gpus))
-        if not attempt.is_funded:
-            self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(attempt.owner)))
 
     # --- what waits ------------------------------------------------------------------------------------------------
 
@@ -272,9 +287,7 @@ class Index:
             reservation = reservations.get(workload_id, self.reservations.get(workload_id))
             if workload == self.queued.get(workload_id) and reservation == self.reservations.get(workload_id):
                 continue
-            if reservation == self.reservations.get(workload_id) and _is_alike(
-                workload, self.queued.get(workload_id)
-            ):
+            if reservation == self.reservations.get(workload_id) and is_alike(workload, self.queued.get(workload_id)):
                 self.queued[workload_id] = workload
                 continue
             self._displace(workload_id)
@@ -372,21 +385,9 @@ class Index:
             if workload_id in self.queued and workload_id not in self.claims:
                 self._displace(workload_id)
                 self._place(workload_id)
+        self.bookings.wake(self.now)
         for attempt_id in self._protections.pop_due(self.now):
             attempt = self.running.attempts.get(attempt_id)
             if attempt is not None:
                 self.running.expose(attempt, self.now)
                 self.touched_classes.add(attempt.gpu_class)
-
-
-def _is_alike(workload: Workload | None, known: Workload | None) -> TypeGuard[Workload]:
-    """Whether nothing about it changed that a decision looks at: its Job was created, say."""
-    if workload is None or known is None:
-        return False
-    return (
-        workload.submitted_at == known.submitted_at
-        and workload.not_before == known.not_before
-        and workload.spec.after == known.spec.after
-        and workload.state_reason is known.state_reason
-        and line_key(workload) == line_key(known)
-    )

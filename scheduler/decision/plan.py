@@ -21,6 +21,8 @@ class Launch:
     is_borrowed: bool = False
     is_reserved: bool = False
     """Its holds were made when its victims were chosen."""
+    booking_id: WorkloadId | None = None
+    """The booking inside which it runs, which pays for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def find_victims(outlook: Outlook, booked: Booked, lane: Lane, line: Line, submi
         first = next(candidates, None)
         if first is None:
             continue
-        search = _Search(outlook, lane, gpu_class)
+        search = _Search(outlook, lane, gpu_class, line)
         # The other candidates are looked for only where somebody must go: mostly, enough is stopping already.
         if search.is_coming():
             return None
@@ -85,7 +85,7 @@ def _is_fair_game(index: Index, line: Line, bucket: Bucket, attempt: Attempt, su
 class _Search:
     """One look for victims: what would be free, and used of quotas, without those taken so far."""
 
-    def __init__(self, outlook: Outlook, lane: Lane, gpu_class: GpuClassName) -> None:
+    def __init__(self, outlook: Outlook, lane: Lane, gpu_class: GpuClassName, line: Line) -> None:
         self._outlook = outlook
         self._index = index = outlook.index
         self._lane = lane
@@ -93,6 +93,9 @@ class _Search:
         self._table = index.capacity.table(gpu_class)
         self._row = self._table.row(lane.key.shape)
         self._room = self._table.coming()
+        self._kept = index.bookings.kept(gpu_class, None, line.spec, index.now)
+        if self._kept is not None:
+            self._room[0] -= self._kept.gpus
         self._pods = int(self._table.counts_if(self._row, self._room).sum())
         self._nodes: dict[int, _NodeRoom] = {}
         """Those that somebody taken was on."""
@@ -202,7 +205,10 @@ class _Search:
 
     def _found(self, victims: list[_Candidate], line: Line) -> Found:
         pods = self._lane.key.pods
-        placement = self._table.placement(self._row, self._table.counts(self._row), pods)
+        counts = self._table.counts(self._row)
+        if self._kept is not None:
+            counts = self._kept.beside(self._table, self._row, counts)
+        placement = self._table.placement(self._row, counts, pods)
         if placement is None:  # nothing is free now: where the victims are
             for position, node in self._nodes.items():
                 self._room[:, position] = node.room

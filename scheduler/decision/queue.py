@@ -9,6 +9,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
+from typing import TypeGuard
 
 from scheduler.decision.fit_table import Shape
 from scheduler.domain.allowances import AllowanceBalance, Holder
@@ -151,6 +152,19 @@ def is_held_back(workload: Workload, now: Instant) -> bool:
     """Whether it stands in no line: it waits for an instant or for others, or its deadline can no longer be met."""
     latest_start = workload.spec.latest_start
     return workload.not_before > now or bool(workload.spec.after) or (latest_start is not None and latest_start < now)
+
+
+def is_alike(workload: Workload | None, known: Workload | None) -> TypeGuard[Workload]:
+    """Whether nothing about it changed that a decision looks at: its Job was created, say."""
+    if workload is None or known is None:
+        return False
+    return (
+        workload.submitted_at == known.submitted_at
+        and workload.not_before == known.not_before
+        and workload.spec.after == known.spec.after
+        and workload.state_reason is known.state_reason
+        and line_key(workload) == line_key(known)
+    )
 
 
 @dataclass(frozen=True, slots=True)

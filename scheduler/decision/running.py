@@ -137,7 +137,7 @@ class Running:
         return len(set().union(*(self._stopping_on.get(name, ()) for name, _ in placement.pods_by_node)))
 
     def _may_ever_be_victim(self, attempt: Attempt) -> bool:
-        if attempt.state not in {AttemptState.LAUNCHING, AttemptState.RUNNING}:
+        if attempt.state not in {AttemptState.LAUNCHING, AttemptState.RUNNING} or attempt.booking_id is not None:
             return False
         known = self._policy.priority_classes.get(attempt.priority_class)
         return known is None or known.is_preemptible or not attempt.is_funded

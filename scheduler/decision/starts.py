@@ -7,6 +7,7 @@ from functools import partial
 from scheduler.decision import evidence
 from scheduler.decision.backfill import Backfill
 from scheduler.decision.booked import Booked
+from scheduler.decision.bookings import pod_of
 from scheduler.decision.index import Index
 from scheduler.decision.plan import Launch, Preemption, Verdict
 from scheduler.decision.preemption import Found
@@ -20,7 +21,7 @@ from scheduler.domain.funding import FundingShare
 from scheduler.domain.policy import Order
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, PoolName, WorkloadId
-from scheduler.domain.workloads import Workload
+from scheduler.domain.workloads import Attempt, Workload
 
 RESERVED_BEYOND_GRACE_MS = 5 * MS_PER_MINUTE
 """How long, beyond the victims' grace, a preemptor's GPUs are kept for it: the cluster must see its victims end."""
@@ -54,6 +55,8 @@ class Starts:
         self.warnings: list[Verdict] = []
         self.alone: dict[WorkloadId, Ruling] = {}
         """Rulings on single workloads, in place of their line's."""
+        self.inside: set[WorkloadId] = set()
+        """Those that start inside a booking."""
         self._entered: dict[Seat, Entered] = {}
         """Of those who start something in this cycle: where that puts them."""
 
@@ -120,6 +123,22 @@ class Starts:
         self.backfill.launched(launch, workload.spec)
         self.alone[workload.id] = evidence.launching(workload.spec, reservation.gpu_class, placement)
 
+    def launch_inside(self, booking: Attempt, line: Line, workload_id: WorkloadId, placement: Placement) -> None:
+        """Its booking has its GPUs, its quota and its hours; limits on its owner count it."""
+        index, pod = self.index, line.spec.pod
+        index.capacity.occupy(placement, pod)
+        self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
+        for name, pods in placement.pods_by_node:
+            here, kept = Placement(((name, 1),)), pod_of(pods * pod.gpus)
+            index.capacity.claim(here, kept, -1)
+            self.booked.undo.append(partial(index.capacity.claim, here, kept))
+        self._count_limits(line, booking.gpu_class)
+        self.inside.add(workload_id)
+        self.launches.append(
+            Launch(workload_id, booking.gpu_class, placement, booking.pool, (), booking_id=booking.workload_id)
+        )
+        self.alone[workload_id] = evidence.launching(line.spec, booking.gpu_class, placement)
+
     def preempt(
         self, lane: Lane, line: Line, workload_id: WorkloadId, found: Found, shares: tuple[FundingShare, ...]
     ) -> None:
@@ -154,11 +173,7 @@ class Starts:
         """Count a start against quota, limits and hours. Returns whether the pool borrows for it."""
         index, booked, gpus = self.index, self.booked, line.spec.gpus
         self._spend(line, gpu_class, workload_id)
-        booked.of_owner[line.owner] = booked.of_owner.get(line.owner, 0) + gpus
-        booked.of_class[gpu_class] = booked.of_class.get(gpu_class, 0) + gpus
-        if line.array is not None:
-            booked.of_array[line.array] = booked.of_array.get(line.array, 0) + 1
-        booked.of_team[line.team] = booked.of_team.get(line.team, 0) + gpus
+        self._count_limits(line, gpu_class)
         if not lane.key.is_funded:
             booked.unfunded_of_owner[line.owner] = booked.unfunded_of_owner.get(line.owner, 0) + gpus
             return False
@@ -167,6 +182,15 @@ class Starts:
         count_quota(lane.key.pool, gpu_class, gpus)
         booked.undo.append(partial(count_quota, lane.key.pool, gpu_class, -gpus))
         return index.quotas.over_nominal(lane.key.pool, gpu_class) > 0
+
+    def _count_limits(self, line: Line, gpu_class: GpuClassName) -> None:
+        """Count a start against what its owner, team, array and class may run at once."""
+        booked, gpus = self.booked, line.spec.gpus
+        booked.of_owner[line.owner] = booked.of_owner.get(line.owner, 0) + gpus
+        booked.of_class[gpu_class] = booked.of_class.get(gpu_class, 0) + gpus
+        if line.array is not None:
+            booked.of_array[line.array] = booked.of_array.get(line.array, 0) + 1
+        booked.of_team[line.team] = booked.of_team.get(line.team, 0) + gpus
 
     def _spend(self, line: Line, gpu_class: GpuClassName, workload_id: WorkloadId) -> None:
         """Count a start against spend guards, and warn whoever goes beyond a soft limit."""

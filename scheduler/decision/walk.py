@@ -8,6 +8,7 @@ from heapq import heapify, heappop, heappush
 
 from scheduler.decision import evidence
 from scheduler.decision.backfill import Shadow, beside
+from scheduler.decision.bookings import Kept
 from scheduler.decision.index import Index
 from scheduler.decision.outlook import Outlook
 from scheduler.decision.preemption import Found, find_victims
@@ -87,6 +88,8 @@ class Walk:
                 heappush(users, (self.index.now, line.order_key(position + 1), position + 1, line, lane))
 
     def _start_unfunded(self, lane: Lane, line: Line, workload_id: WorkloadId) -> bool:
+        if workload_id in self.starts.inside:
+            return True
         room = self.find_room(lane, line)
         if not isinstance(room, Room) or self.index.lanes.is_wanted(room.gpu_class):
             return False
@@ -99,7 +102,15 @@ class Walk:
 
     def _serve_head(self, lane: Lane, cursor: Cursor, place: OrderKey, line: Line) -> bool:
         """Serve the lane's next workload. False: the lane is through for this cycle."""
-        wish: Room | Shadow | Found | None = self.find_room(lane, line)
+        if place[3] in self.starts.inside:
+            cursor.advance()
+            return True
+        wish: Room | Shadow | Kept | Found | None = self.find_room(lane, line)
+        if isinstance(wish, Kept):
+            line.ruling = evidence.booked(wish, line.spec)
+            self.withheld.append(line)
+            cursor.advance(past_line=True)
+            return True
         if isinstance(wish, Shadow):
             line.ruling = evidence.priority(wish.workload_id, wish.line, line)
             self.withheld.append(line)
@@ -128,10 +139,10 @@ class Walk:
         cursor.advance()
         return True
 
-    def find_room(self, lane: Lane, line: Line) -> Room | Shadow | None:
+    def find_room(self, lane: Lane, line: Line) -> Room | Shadow | Kept | None:
         """The first GPU class with quota and room, and where there; the shadow, where somebody ahead has it kept."""
         key, index = lane.key, self.index
-        withheld: Shadow | None = None
+        withheld: Shadow | Kept | None = None
         for gpu_class in key.gpu_classes:
             if key.is_funded and index.quotas.free(key.pool, gpu_class) < lane.gpus:
                 continue
@@ -140,13 +151,16 @@ class Walk:
                 continue
             row = table.row(key.shape)
             counts = table.counts(row)
+            kept = self.starts.backfill.kept(gpu_class, line.spec)
+            if kept is not None:
+                counts = kept.beside(table, row, counts)
             shadow = self.starts.backfill.shadow(gpu_class, line.spec)
             if shadow is not None:
                 counts = beside(shadow, table, row, counts)
             placement = table.placement(row, counts, key.pods)
             if placement is not None and (shadow is None or self._leaves_quota(shadow, lane, gpu_class)):
                 return Room(gpu_class, placement)
-            withheld = withheld or shadow
+            withheld = withheld or shadow or kept
         return withheld
 
     def _leaves_quota(self, shadow: Shadow, lane: Lane, gpu_class: GpuClassName) -> bool:

@@ -7,6 +7,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from scheduler.domain.approvals import ApprovalRules
+from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.guards import SpendGuard, weekend_at
@@ -237,6 +238,7 @@ class Policy:
     cohorts: Mapping[CohortName, Cohort] = field(default_factory=dict)
     projects: Mapping[ProjectName, Project] = field(default_factory=dict)
     fair_share: FairShare = FairShare()
+    bookings: BookingTerms = BookingTerms()
     limits: Limits = Limits()
     sandbox: SandboxTerms = SandboxTerms()
     images: tuple[str, ...] = ("*",)

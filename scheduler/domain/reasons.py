@@ -34,10 +34,12 @@ class Reason(StrEnum):
     DEADLINE = "DeadLine"
     ARRAY_LIMIT = "JobArrayTaskLimit"
     OFF_PEAK = "OffPeak"
+    BOOKED = "Booked"
     LAUNCH_PAUSED = "LaunchPaused"
     PREEMPTION_PAUSED = "PreemptionPaused"
     STOP_RATE = "StopRate"
     # how an attempt goes and ends
+    BOOKING_MADE = "BookingMade"
     RUNNING = "Running"
     COMPLETED = "Completed"
     FAILED = "Failed"
@@ -113,6 +115,14 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.UNPLACEABLE: ReasonText(
         "No node could ever hold it: {pods} × {gpus_per_pod} {gpu_class} asked, the largest node has {largest}.",
         "Cancel it and ask for fewer GPUs per pod, or another GPU class.",
+    ),
+    Reason.BOOKED: ReasonText(
+        "Waiting: {gpu_class} that it could start on are booked from {at} (booking {booking}), and it may run for {limit}.",
+        "With a time limit that ends before then it starts now.",
+    ),
+    Reason.BOOKING_MADE: ReasonText(
+        "{gpus} × {gpu_class} are booked on {nodes} from {from} until {until}; {held_hours} h are held.",
+        "It is charged from its start, used or not; `allot booking cancel` gives it back.",
     ),
     Reason.BACKOFF: ReasonText("Waiting {seconds} s after a launch that did not work: {cause}."),
     Reason.BEGIN_TIME: ReasonText("Waiting for its begin time, {at}."),

@@ -24,6 +24,8 @@ from scheduler.domain.units import (
 class WorkloadKind(StrEnum):
     JOB = "job"
     SANDBOX = "sandbox"
+    BOOKING = "booking"
+    """GPUs booked for a window. It has an attempt that is charged, and no Job."""
 
 
 class Activity(StrEnum):
@@ -233,6 +235,20 @@ class Attempt:
     charged: int = 0
     grace_seconds: int = 30
     submitted_at: Instant | None = None
+    booking_id: WorkloadId | None = None
+    """The booking that it runs inside, which has paid for its GPUs already; of a booking's own attempt, itself."""
+    booked_for: ProjectName | None = None
+    """Of a booking, the project whose work it is for; None: its owner's personal work."""
+
+    @property
+    def is_booking(self) -> bool:
+        """Whether it stands for a booking: GPUs kept for a window from `launched_at` on, without a Job."""
+        return self.booking_id == self.workload_id
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it runs inside a booking, which pays for it."""
+        return self.booking_id is not None and not self.is_booking
 
     @property
     def gpus(self) -> int:

@@ -31,6 +31,8 @@ class Next:
 
 def next_action(world: World, workload: Workload) -> Next:
     """Compare what should be with what is. Nothing is asked while a call of the same workload is under way."""
+    if workload.spec.kind is WorkloadKind.BOOKING:
+        return Next(is_done=workload.state.is_final)
     attempt = world.live_attempt(workload.id)
     job = world.job_of(workload)
     if workload.state.is_final and attempt is None:

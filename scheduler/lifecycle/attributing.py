@@ -75,7 +75,7 @@ class Attributing:
         found = []
         for attempt_id, gpus in list(self._world.attempts_on.get(window.node, {}).items()):
             attempt = self._world.attempts.get(attempt_id)
-            if attempt is None:
+            if attempt is None or attempt.is_booking:
                 continue
             since = attempt.started_at if attempt.started_at is not None else attempt.launched_at
             if since < window.end:

@@ -28,6 +28,8 @@ from scheduler.domain.workloads import (
 from scheduler.lifecycle.access import note_directory, note_token
 from scheduler.lifecycle.answered import Command, answer, earlier_answer
 from scheduler.lifecycle.batch import Batch, changing
+from scheduler.lifecycle.booked_time import cancel_booking
+from scheduler.lifecycle.booking import BookingWish, book
 from scheduler.lifecycle.extend import extend_attempt
 from scheduler.lifecycle.governing import needing_approval, put_policy, record_policy
 from scheduler.lifecycle.grant import approval_needed, award, require_granter, told
@@ -123,7 +125,10 @@ class Commands:
             first = None
             for each in indexes_of(self._world, workload_id) or [workload_id]:
                 workload = self._own(batch, caller, each)
-                if not workload.state.is_final:
+                if workload.spec.kind is WorkloadKind.BOOKING and not workload.state.is_final:
+                    cancel_booking(batch, workload)
+                    batch.audit(caller, "cancel", workload.id, request_id=request_id)
+                elif not workload.state.is_final:
                     self._end(batch, caller, workload, Reason.CANCELLED)
                     batch.audit(caller, "cancel", workload.id, request_id=request_id)
                 first = first or self._known(batch, workload.id)
@@ -170,6 +175,29 @@ class Commands:
             changed = replace(attempt, checkpointed_at=now)
             batch.put_attempt(changed)
         return changed
+
+    # --- bookings ------------------------------------------------------------------------------------------------
+
+    def book(
+        self,
+        caller: Caller,
+        wish: BookingWish,
+        *,
+        now: Instant,
+        command: Command | None = None,
+        owner: EngineerId | None = None,
+        request_id: str = "",
+    ) -> Workload:
+        """Book GPUs for a window. Its hours are held from now on; the same command books once."""
+        engineer = self._owner_for(caller, owner)
+        with self._changing(now) as batch:
+            earlier = earlier_answer(batch, caller, command)
+            if earlier is not None:
+                return self._known(batch, WorkloadId(earlier))
+            booked = book(batch, engineer, wish, self._ids.new, self._namespace)
+            answer(batch, caller, command, booked.id)
+            batch.audit(caller, "book", booked.id, request_id=request_id)
+            return booked
 
     # --- money ---------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
 from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.keep import payers_of
+from scheduler.lifecycle.nobody_ahead import require_nobody_ahead
 from scheduler.lifecycle.wanted import keep_alive_by
 
 NewId = Callable[[str], str]
@@ -26,6 +27,12 @@ def extend_attempt(batch: Batch, workload: Workload, extra_ms: int, new_id: NewI
             code=RefusalCode.INVALID_TIME_LIMIT,
             expected="a positive duration",
         )
+    if workload.spec.kind is WorkloadKind.BOOKING:
+        raise Conflict(
+            f"{workload.id} is a booking",
+            code=RefusalCode.WRONG_STATE,
+            remedy="book the time after it, or cancel it and book anew",
+        )
     if workload.state.is_final:
         raise Conflict(f"{workload.id} is {workload.state.value}", code=RefusalCode.WRONG_STATE)
     longer = workload.spec.time_limit_ms + extra_ms
@@ -33,7 +40,8 @@ def extend_attempt(batch: Batch, workload: Workload, extra_ms: int, new_id: NewI
     _count_extension(batch, workload)
     attempt = batch.world.live_attempt(workload.id)
     if attempt is not None and attempt.state is not AttemptState.STOPPING:
-        if attempt.hold_mode is HoldMode.FULL and attempt.is_funded:
+        require_nobody_ahead(batch, attempt, extra_ms)
+        if attempt.hold_mode is HoldMode.FULL and attempt.is_funded and not attempt.is_inside:
             _hold_more(batch, workload, attempt, extra_ms, new_id)
         batch.put_attempt(replace(attempt, time_limit_ms=attempt.time_limit_ms + extra_ms))
         keep_alive_by(batch, workload, attempt)

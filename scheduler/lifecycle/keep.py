@@ -22,6 +22,7 @@ from scheduler.domain.units import (
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadState
 from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.batch import Batch
+from scheduler.lifecycle.booked_time import is_due, pass_booking
 from scheduler.lifecycle.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.settle import charge_until, charged_until, gpu_ms_of
 from scheduler.lifecycle.world import World
@@ -47,7 +48,9 @@ def enforce_limits(batch: Batch) -> list[Attempt]:
         attempt = batch.attempt(attempt_id)
         if attempt is None:
             continue
-        if attempt.state is AttemptState.RUNNING and attempt.started_at is not None:
+        if attempt.is_booking:
+            pass_booking(batch, attempt)
+        elif attempt.state is AttemptState.RUNNING and attempt.started_at is not None:
             if batch.now - attempt.started_at >= attempt.time_limit_ms:
                 stop_attempt(batch, attempt, Reason.TIME_LIMIT, {"limit": _hours(attempt.time_limit_ms)})
                 stopped.append(attempt)
@@ -79,10 +82,14 @@ def limits_are_due(world: World, now: Instant) -> bool:
         return False
     if world.conditions.overdue(now):
         return True
+    live = list(world.attempts.values())
+    if any(attempt.is_booking and is_due(attempt, now) for attempt in live):
+        return True
     return any(
         (a.state is AttemptState.RUNNING and a.started_at is not None and now - a.started_at >= a.time_limit_ms)
         or (a.state is AttemptState.LAUNCHING and _start_is_overdue(world, a, policy, now))
-        for a in list(world.attempts.values())
+        for a in live
+        if not a.is_booking
     )
 
 

@@ -111,7 +111,7 @@ def _forget_jobs(world: World, uids: list[JobUid]) -> None:
 def _end_vanished_pods(batch: Batch, listed: set[PodUid]) -> None:
     """Pods that went while nobody watched: their end is the Job's, else the last evidence that they ran."""
     world = batch.world
-    for attempt in list(world.attempts.values()):
+    for attempt in [each for each in world.attempts.values() if not each.is_booking]:
         workload = batch.workload(attempt.workload_id)
         job = world.job_of(workload) if workload is not None else None
         for run in batch.pod_runs(attempt.id):

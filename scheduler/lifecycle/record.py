@@ -13,7 +13,7 @@ from scheduler.domain.brakes import Brake
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import AllowanceId, AttemptId, HoldId, WorkloadId
-from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
+from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadState
 from scheduler.ledger.holding import hold, holds_for, release
 from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.batch import Batch
@@ -60,6 +60,8 @@ def _record_launch(batch: Batch, launch: Launch, spent: dict[AllowanceId, int], 
     workload = batch.workload(launch.workload_id)
     if workload is None or workload.state is not WorkloadState.QUEUED:
         return False
+    if launch.booking_id is not None and batch.live_attempt(launch.booking_id) is None:
+        return False
     attempt = _new_attempt(batch, workload, launch, AttemptId(new_id("a")))
     if launch.is_reserved:
         if not _take_over_reservation(batch, workload, attempt):
@@ -88,7 +90,8 @@ def _new_attempt(batch: Batch, workload: Workload, launch: Launch, attempt_id: A
         pod=workload.spec.pod,
         weight=policy.gpu_classes[launch.gpu_class].weight,
         class_factor=priority_class.class_factor,
-        hold_mode=priority_class.hold,
+        booking_id=launch.booking_id,
+        hold_mode=priority_class.hold if launch.booking_id is None else HoldMode.FULL,
         time_limit_ms=_time_limit_ms(batch, workload),
         launched_at=batch.now,
         submitted_at=workload.submitted_at,

@@ -26,6 +26,8 @@ _REFUNDED = {Reason.PREEMPTED, Reason.NODE_LOST}
 def charge_until(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
     """Charge the attempt for what its pods used before `until`, cut at the ends of periods and of months, so that each
     charge falls into the period in which the hours were used. Returns it with its new totals."""
+    if attempt.is_inside:
+        return attempt  # its booking is charged for its GPUs
     policy = batch.world.require_policy()
     for _ in range(PERIODS_MAX):
         charged = charged_until(attempt, until)
@@ -83,7 +85,7 @@ def end_attempt(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> None
 
 
 def _refund(batch: Batch, attempt: Attempt, holds: Sequence[Hold], reason: Reason, ended_at: Instant) -> None:
-    if reason not in _REFUNDED or not attempt.is_funded:
+    if reason not in _REFUNDED or not attempt.is_funded or attempt.is_inside:
         return
     cap_ms = _refund_cap_ms(batch.world.require_policy(), attempt)
     lost = lost_gpu_ms(attempt, cap_ms, ended_at)

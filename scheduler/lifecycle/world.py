@@ -143,7 +143,7 @@ class World:
         return job.generation < self.generations.get(job.uid, 0)
 
     def running_gpus(self) -> int:
-        return sum(attempt.gpus for attempt in list(self.attempts.values()))
+        return sum(attempt.gpus for attempt in list(self.attempts.values()) if not attempt.is_booking)
 
     # --- writing: each of these follows a committed transaction or a report of the cluster ---
 

@@ -9,6 +9,7 @@ import pytest
 from scheduler.adapters.policy_files import check_policy, check_prices, read_people, read_policy
 from scheduler.adapters.policy_files.manual import people_reference, policy_reference
 from scheduler.domain.approvals import ApprovalRules, Persons
+from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
@@ -106,6 +107,7 @@ cohorts:
 projects:
   atlas: {team: vision, importance_per_mille: 1200, allowance_gpu_hours: 30}
 fair_share: {half_life_hours: 48}
+bookings: {horizon_days: 30, late_cancel_hours: 12, late_cancel_percent: 25}
 spend_guards:
   nights: {of: team, window: weekend, soft_gpu_hours: 100, hard_gpu_hours: 150}
 limits:
@@ -253,6 +255,7 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         cohorts={CohortName("company"): Cohort(CohortName("company")), LAB: Cohort(LAB, CohortName("company"))},
         projects={ATLAS.name: ATLAS},
         fair_share=FairShare(48 * HOUR_MS),
+        bookings=BookingTerms(30 * 24 * HOUR_MS, 12 * HOUR_MS, PerMille(250)),
         limits=Limits(24, 48, 12, 100 * HOUR_MS, 6 * 60_000, 50, 3, 200 * HOUR_MS, PerMille(800)),
         spend_guards=(SpendGuard("nights", GuardOf.TEAM, GuardWindow.WEEKEND, 100 * HOUR_MS, 150 * HOUR_MS),),
         sandbox=SandboxTerms((BOX,), BOX, ("jupyter", "lab", "lab"), 7, 9000, 2),

@@ -86,6 +86,7 @@ def _attempt(snapshot: Snapshot, workload: Workload, launch: Launch) -> Attempt:
         is_funded=launch.is_funded,
         is_borrowed=launch.is_borrowed,
         submitted_at=workload.submitted_at,
+        booking_id=launch.booking_id,
     )
 
 

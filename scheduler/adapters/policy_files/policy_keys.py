@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from scheduler.adapters.policy_files.approval_keys import APPROVALS, COVERAGE
 from scheduler.adapters.policy_files.award_keys import AWARD_FIELDS
+from scheduler.adapters.policy_files.booking_keys import BOOKINGS
 from scheduler.adapters.policy_files.guard_keys import OFF_PEAK, SPEND_GUARD
 from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, MISUSE, RETENTION, THRESHOLDS
 from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, Name, Text, Whole
@@ -290,6 +291,7 @@ COHORTS = Field(
 )
 PROJECTS = Field("projects", MapOf(Name(), PROJECT, "projects"), "what work is for", default={}, absent="none")
 LOOKING_BACK = Field("fair_share", FAIR_SHARE, "how `order: fair-share` looks back", absent="its defaults")
+BOOKED_AHEAD = Field("bookings", BOOKINGS, "how far ahead GPUs may be booked", absent="its defaults")
 LIMITS_OF_ALL = Field("limits", LIMITS, "bounds for everybody", absent="its defaults")
 SANDBOX_TERMS = Field("sandbox", SANDBOX, "what a sandbox may be", absent="its defaults")
 RATES = Field("stop_rates", STOP_RATES, "how fast each loop may stop work", absent="its defaults")
@@ -334,6 +336,7 @@ POLICY = Section(
         COHORTS,
         PROJECTS,
         LOOKING_BACK,
+        BOOKED_AHEAD,
         LIMITS_OF_ALL,
         SPEND_GUARDS,
         SANDBOX_TERMS,
@@ -358,6 +361,7 @@ SECTIONS: tuple[Section, ...] = (
     COHORT,
     PROJECT,
     FAIR_SHARE,
+    BOOKINGS,
     LIMITS,
     SPEND_GUARD,
     SANDBOX,

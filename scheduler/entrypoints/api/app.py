@@ -16,6 +16,7 @@ from scheduler.entrypoints.api.routes import (
     approvals,
     audit,
     awards,
+    bookings,
     brakes,
     cluster,
     demo,
@@ -38,6 +39,7 @@ from scheduler.entrypoints.web import routes as pages
 _ROUTERS = (
     workloads.router,
     quotes.router,
+    bookings.router,
     sandboxes.router,
     allowances.router,
     awards.router,

@@ -189,6 +189,33 @@ CODES: dict[RefusalCode, CodeText] = {
         "What was asked does not follow from the state that the workload is in.",
         "`allot show` says which state that is.",
     ),
+    _C.BOOKING_CONFLICT: CodeText(
+        409,
+        "The GPUs are booked, or what runs on them may run into the window",
+        "A booking is taken only where its GPUs are free by time limits, and nothing is extended into one.",
+        "Book fewer GPUs, another class or another time; extend by less.",
+    ),
+    _C.BOOKING_OVER_QUOTA: CodeText(
+        409,
+        "More than the pool's own GPUs would be booked",
+        "Bookings of a pool keep within its nominal quota: what it borrows can be taken back at any time.",
+        "Book fewer GPUs or another time, or ask an operator for a larger quota.",
+    ),
+    _C.INVALID_WINDOW: CodeText(
+        422,
+        "No window that can be booked",
+        "It starts in the past, further ahead than the policy lets bookings start, or has no length.",
+        "Name a start from now on, within the policy's `bookings.horizon_days`.",
+    ),
+    _C.UNKNOWN_BOOKING: CodeText(
+        404, "No such booking", "There is none of that id that you may see.", "`allot booking list` shows them."
+    ),
+    _C.RESERVED_AHEAD: CodeText(
+        409,
+        "Somebody has these GPUs kept free",
+        "Whoever waits first for a GPU class has its start reckoned from the ends of what runs; extending delays it.",
+        "Save the work and submit it again.",
+    ),
     _C.IDEMPOTENCY_CONFLICT: CodeText(
         409,
         "The idempotency key was used for something else",

@@ -25,6 +25,9 @@ GPU_TIME_FIELDS = frozenset(
     {
         "amount",
         "asked",
+        "late_fee",
+        "unused",
+        "used_inside",
         "available",
         "capacity",
         "charged",

@@ -28,6 +28,8 @@ _WORK, _HOURS, _PLATFORM, _AUDIT, _SERVICE = "Work", "Hours", "Platform", "Audit
 PARTS: dict[str, Part] = {
     "submit": Part("workloads", _WORK),
     "quote": Part("quoting", _WORK),
+    "book": Part("bookings", _WORK),
+    "booking": Part("bookings", _WORK, is_group=True, attribute="booking_app"),
     "sandbox": Part("sandbox", _WORK, is_group=True),
     "list": Part("workloads", _WORK),
     "show": Part("workloads", _WORK),

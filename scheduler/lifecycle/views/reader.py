@@ -17,6 +17,7 @@ from scheduler.lifecycle.submit import with_defaults
 from scheduler.lifecycle.submitting import judge_for
 from scheduler.lifecycle.views.agents import AgentView, Misuses, agent_views, unseen_nodes
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
+from scheduler.lifecycle.views.bookings import BookingView, booking_of, bookings_of
 from scheduler.lifecycle.views.cluster import cluster_view
 from scheduler.lifecycle.views.conservation import ConservationView, conservation_view
 from scheduler.lifecycle.views.factors import order_factors
@@ -142,6 +143,14 @@ class Views:
                 forecast=self._forecast(caller, workload, now),
                 idle=idle_view(books, self._world, workload, last, now) if sees_use else None,
             )
+
+    def bookings(self, caller: Caller, now: Instant) -> list[BookingView]:
+        with self._store.reading() as books:
+            return bookings_of(books, self._world, caller, now)
+
+    def booking(self, caller: Caller, booking_id: WorkloadId, now: Instant) -> BookingView:
+        with self._store.reading() as books:
+            return booking_of(books, self._world, caller, booking_id, now)
 
     def queue(self, caller: Caller, now: Instant, limit: int = 100) -> tuple[WorkloadView, ...]:
         """In the order in which it will be tried. Names of people are for operators."""

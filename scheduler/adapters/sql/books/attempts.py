@@ -66,6 +66,13 @@ class SqlAttempts:
         """In the order of their numbers."""
         return self.of_workloads([workload_id])[workload_id]
 
+    def inside(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, list[Attempt]]:
+        found: dict[WorkloadId, list[Attempt]] = {booking_id: [] for booking_id in ids}
+        for attempt in _ATTEMPT.read_all(rows_by_id(self.connection, _IN_TURN, attempts.c.booking_id, ids)):
+            if attempt.is_inside and attempt.booking_id is not None:
+                found[attempt.booking_id].append(attempt)
+        return found
+
     def of_workloads(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, list[Attempt]]:
         found: dict[WorkloadId, list[Attempt]] = {workload_id: [] for workload_id in ids}
         for attempt in _ATTEMPT.read_all(rows_by_id(self.connection, _IN_TURN, attempts.c.workload_id, ids)):

@@ -45,6 +45,8 @@ class SqlCapacity:
             attempts.c.launched_at < ends_at,
             or_(pods.c.ended_at.is_(None), pods.c.ended_at > starts_at),
             pods.c.node.is_not(None),
+            # What runs inside a booking has its time counted there.
+            or_(attempts.c.booking_id.is_(None), attempts.c.booking_id == attempts.c.workload_id),
         )
         statement = (
             select(

@@ -39,7 +39,7 @@ class AttemptRow(Row, table=True):
     """`placement` and `pod` are JSON."""
 
     __tablename__ = "attempts"
-    __table_args__ = (Index(None, "workload_id"), Index(None, "state"), STRICT)
+    __table_args__ = (Index(None, "workload_id"), Index(None, "state"), Index(None, "booking_id"), STRICT)
     id: str = columns.text(primary_key=True)
     workload_id: str = columns.text(references="workloads.id")
     number: int = columns.integer()
@@ -67,6 +67,8 @@ class AttemptRow(Row, table=True):
     charged: int = columns.integer()
     grace_seconds: int = columns.integer()
     submitted_at: int | None = columns.integer()
+    booking_id: str | None = columns.text()
+    booked_for: str | None = columns.text()
 
 
 class PodRow(Row, table=True):

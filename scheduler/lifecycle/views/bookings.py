@@ -1,0 +1,107 @@
+"""Bookings as people see them: what is kept for whom, what it costs, and how much of it went unused."""
+
+from dataclasses import dataclass
+
+from scheduler.domain.bookings import BookingPhase
+from scheduler.domain.errors import NotFound, RefusalCode
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.units import Instant, WorkloadId
+from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadKind, WorkloadState
+from scheduler.lifecycle.world import World
+from scheduler.ports import Books
+
+LOOKED_AT = 200
+"""Of the caller's latest workloads, so many are looked through for bookings that are over."""
+
+_SEES_ALL = (Role.OPERATOR, Role.AUDITOR, Role.FINANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class BookingView:
+    """`held` and `charged` are in standard GPU-milliseconds; `used_inside` and `unused`, of the time that has passed of
+    its window, in physical ones. `late_fee` is what cancelling it now costs beside what is charged. `runs_inside` are
+    workloads."""
+
+    id: WorkloadId
+    name: str
+    owner: str
+    team: str
+    project: str | None
+    gpu_class: str
+    gpus: int
+    nodes: tuple[str, ...]
+    phase: BookingPhase
+    starts_at: Instant
+    ends_at: Instant
+    held: int
+    charged: int
+    used_inside: int
+    unused: int
+    late_fee: int
+    runs_inside: tuple[WorkloadId, ...]
+
+
+def bookings_of(books: Books, world: World, caller: Caller, now: Instant) -> list[BookingView]:
+    """Those that are ahead or active of the caller's team (of everybody, for who runs the platform or audits it), and
+    the caller's own that are over; by their starts."""
+    live = [w for w in list(world.workloads.values()) if w.spec.kind is WorkloadKind.BOOKING]
+    found = {workload.id: workload for workload in live if _may_see(caller, workload)}
+    if caller.engineer is not None:
+        latest = books.workloads.page(owner=caller.engineer, limit=LOOKED_AT)
+        found.update((w.id, w) for w in latest if w.spec.kind is WorkloadKind.BOOKING)
+    views = [_view(books, world, workload, now) for workload in found.values()]
+    return sorted(views, key=lambda view: (view.starts_at, view.id))
+
+
+def booking_of(books: Books, world: World, caller: Caller, booking_id: WorkloadId, now: Instant) -> BookingView:
+    """One of them. To who may not see it, it does not exist."""
+    workload = world.workloads.get(booking_id) or books.workloads.get(booking_id)
+    if workload is None or workload.spec.kind is not WorkloadKind.BOOKING or not _may_see(caller, workload):
+        raise NotFound(
+            f"there is no booking {booking_id!r}", code=RefusalCode.UNKNOWN_BOOKING, remedy="see `allot booking list`"
+        )
+    return _view(books, world, workload, now)
+
+
+def _may_see(caller: Caller, workload: Workload) -> bool:
+    return caller.engineer == workload.owner or caller.team == workload.team or caller.has(*_SEES_ALL)
+
+
+def _view(books: Books, world: World, workload: Workload, now: Instant) -> BookingView:
+    [attempt] = books.attempts.of_workload(workload.id)
+    inside = books.attempts.inside([workload.id])[workload.id]
+    runs = books.attempts.pods_of([each.id for each in inside])
+    used = sum(run.gpu_ms_until(now) for pods in runs.values() for run in pods)
+    left = sum(hold.remaining for hold in books.holds.of_attempt(attempt.id) if hold.resolved_at is None)
+    passed = max(0, min(now, _ended_at(attempt)) - attempt.launched_at) * attempt.gpus
+    terms = world.require_policy().bookings
+    owner = world.people.get(workload.owner)
+    return BookingView(
+        id=workload.id,
+        name=workload.spec.name,
+        owner=owner.subject if owner is not None else workload.owner,
+        team=workload.team,
+        project=workload.spec.project,
+        gpu_class=attempt.gpu_class,
+        gpus=attempt.gpus,
+        nodes=tuple(name for name, _ in attempt.placement.pods_by_node),
+        phase=_phase(workload, attempt, now),
+        starts_at=attempt.launched_at,
+        ends_at=Instant(attempt.launched_at + attempt.time_limit_ms),
+        held=left,
+        charged=attempt.charged,
+        used_inside=used,
+        unused=max(0, passed - used),
+        late_fee=terms.late_fee(left, attempt.launched_at, now) if attempt.is_live else 0,
+        runs_inside=tuple(each.workload_id for each in inside if each.is_live),
+    )
+
+
+def _ended_at(attempt: Attempt) -> Instant:
+    return attempt.ended_at if attempt.ended_at is not None else Instant(attempt.launched_at + attempt.time_limit_ms)
+
+
+def _phase(workload: Workload, attempt: Attempt, now: Instant) -> BookingPhase:
+    if attempt.state is AttemptState.ENDED:
+        return BookingPhase.CANCELLED if workload.state is WorkloadState.CANCELLED else BookingPhase.OVER
+    return BookingPhase.ACTIVE if attempt.launched_at <= now else BookingPhase.BOOKED

@@ -1,0 +1,223 @@
+"""A booking's money and time: held when it is made, charged from its start, and what a late cancellation costs."""
+
+from dataclasses import replace
+
+import pytest
+
+from scheduler.decision.plan import Launch, Plan
+from scheduler.domain.bookings import BookingPhase, BookingTerms
+from scheduler.domain.cluster import Placement
+from scheduler.domain.errors import Refusal, RefusalCode
+from scheduler.domain.observations import PodPhase
+from scheduler.domain.units import (
+    MS_PER_HOUR,
+    MS_PER_MINUTE,
+    Instant,
+    NodeName,
+    PerMille,
+    PoolName,
+    PriorityClassName,
+)
+from scheduler.domain.workloads import Workload, WorkloadState
+from scheduler.ledger.journal import Account, AccountKind
+from scheduler.lifecycle.booking import BookingWish
+from scheduler.lifecycle.keep import enforce_limits, limits_are_due
+from scheduler.lifecycle.record import record
+from scheduler.lifecycle.views.bookings import BookingView, booking_of
+from tests.lifecycle.build import H100, Company, changes, job_seen, later, pod_seen, policy
+
+
+def book(
+    company: Company, *, gpus: int = 4, in_hours: float = 48, hours: float = 2, subject: str = "ada"
+) -> Workload:
+    wish = BookingWish(
+        H100,
+        gpus,
+        Instant(company.now + int(in_hours * MS_PER_HOUR)),
+        int(hours * MS_PER_HOUR),
+        None,
+        priority_class=PriorityClassName("standard"),
+    )
+    return company.commands.book(company.caller(subject), wish, now=company.now)
+
+
+def shown(company: Company, booking: Workload) -> BookingView:
+    with company.store.reading() as books:
+        return booking_of(books, company.world, company.caller("ada"), booking.id, company.now)
+
+
+def pass_time(company: Company, hours: float) -> None:
+    company.now = Instant(company.now + int(hours * MS_PER_HOUR))
+    if limits_are_due(company.world, company.now):
+        with company.changing() as batch:
+            enforce_limits(batch)
+
+
+def refused(company: Company, **asked: float) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        book(company, **asked)  # type: ignore[arg-type]  # by name
+    return caught.value
+
+
+def test_its_whole_window_is_held_at_once_and_charged_used_or_not(company: Company) -> None:
+    grant = company.grant("ada", 20)
+    booking = book(company)
+    assert company.available(grant) == 12 * MS_PER_HOUR
+    assert shown(company, booking).phase is BookingPhase.BOOKED
+
+    pass_time(company, 48.5)
+    seen = shown(company, booking)
+    assert (seen.phase, seen.unused) == (BookingPhase.ACTIVE, 0.5 * 4 * MS_PER_HOUR)
+    assert company.workload(booking.id).state is WorkloadState.RUNNING
+
+    pass_time(company, 1.5)
+    seen = shown(company, booking)
+    assert (seen.phase, seen.charged, seen.unused) == (BookingPhase.OVER, 8 * MS_PER_HOUR, 8 * MS_PER_HOUR)
+    assert company.world.attempts == {}
+    with company.store.reading() as books:
+        assert books.journal.balance(Account(AccountKind.CHARGED, grant)) == 8 * MS_PER_HOUR
+        assert books.journal.balance(Account(AccountKind.HELD, grant)) == 0
+        assert books.journal.differences() == []
+        assert books.holds.open_ones() == []
+
+
+def test_cancelled_in_time_it_costs_nothing(company: Company) -> None:
+    grant = company.grant("ada", 20)
+    booking = book(company)
+
+    company.commands.cancel(company.caller("ada"), booking.id, now=company.now)
+
+    assert company.available(grant) == 20 * MS_PER_HOUR
+    assert shown(company, booking).phase is BookingPhase.CANCELLED
+
+
+@pytest.mark.parametrize(("cost", "charged_hours"), [(500, 4), (1000, 8), (0, 0)])
+def test_cancelled_late_it_costs_the_policys_share_of_what_is_not_used(
+    company: Company, cost: int, charged_hours: int
+) -> None:
+    company.world.put_policy(replace(policy(), bookings=BookingTerms(late_cost=PerMille(cost))))
+    grant = company.grant("ada", 20)
+    booking = book(company)
+    pass_time(company, 25)
+    assert shown(company, booking).late_fee == charged_hours * MS_PER_HOUR
+
+    company.commands.cancel(company.caller("ada"), booking.id, now=company.now)
+
+    assert company.available(grant) == (20 - charged_hours) * MS_PER_HOUR
+    assert shown(company, booking).charged == charged_hours * MS_PER_HOUR
+    with company.store.reading() as books:
+        assert books.journal.differences() == []
+
+
+def test_cancelled_half_way_what_passed_stays_charged_and_the_rest_costs_its_share(company: Company) -> None:
+    grant = company.grant("ada", 20)
+    booking = book(company, in_hours=0)
+    pass_time(company, 1)
+
+    company.commands.cancel(company.caller("ada"), booking.id, now=company.now)
+
+    assert company.available(grant) == (20 - 4 - 2) * MS_PER_HOUR
+    assert shown(company, booking).unused == 4 * MS_PER_HOUR
+
+
+def test_what_runs_inside_it_is_not_paid_for_again(company: Company) -> None:
+    grant = company.grant("ada", 20)
+    booking = book(company, in_hours=0, hours=4)
+    pass_time(company, 0.1)
+    workload = company.submit(project=None, time_limit_ms=MS_PER_HOUR)
+    launch = Launch(
+        workload.id, H100, Placement(((NodeName("n0"), 1),)), PoolName("research"), (), booking_id=booking.id
+    )
+    with company.changing() as batch:
+        assert record(batch, Plan(company.now, launches=(launch,)), company.ids.new) == []
+    company.give_job(workload)
+    start, end = later(company.now, 10), later(company.now, 610)
+    company.see(changes(job_seen(workload, is_suspended=False), pod_seen(workload, started_at=start)))
+    assert shown(company, booking).runs_inside == (workload.id,)
+    company.now = later(company.now, 620)
+    company.see(
+        changes(
+            pod_seen(workload, started_at=start, finished_at=end, phase=PodPhase.SUCCEEDED, exit_code=0),
+            job_seen(workload, is_suspended=False, is_complete=True),
+        )
+    )
+
+    assert company.available(grant) == 4 * MS_PER_HOUR
+    assert shown(company, booking).used_inside == 2 * 600_000
+    pass_time(company, 4)
+    assert company.available(grant) == 4 * MS_PER_HOUR
+    assert shown(company, booking).charged == 16 * MS_PER_HOUR
+
+
+def test_more_than_the_pool_owns_cannot_be_booked_for_one_time(company: Company) -> None:
+    company.grant("ada", 200)
+    book(company, gpus=8)
+
+    refusal = refused(company, gpus=1, in_hours=49)
+
+    assert refusal.code is RefusalCode.BOOKING_OVER_QUOTA
+    assert "8 are booked in that time" in str(refusal)
+    assert book(company, gpus=8, in_hours=50).id, "from the end of the other on they are free"
+
+
+def test_what_runs_may_run_to_its_time_limit_so_its_gpus_cannot_be_booked_before(company: Company) -> None:
+    company.grant("ada", 200)
+    running = company.submit(time_limit_ms=3 * MS_PER_HOUR)
+    company.launch(running)
+
+    refusal = refused(company, gpus=8, in_hours=1)
+
+    assert refusal.code is RefusalCode.BOOKING_CONFLICT
+    assert refusal.expected == "at most 4 GPUs in that time"
+    assert book(company, gpus=8, in_hours=4).id
+
+
+@pytest.mark.parametrize(("in_hours", "hours"), [(-1, 2), (24 * 91, 2)])
+def test_a_window_outside_the_policys_horizon_is_refused(company: Company, in_hours: float, hours: float) -> None:
+    company.grant("ada", 200)
+
+    assert refused(company, in_hours=in_hours, hours=hours).code is RefusalCode.INVALID_WINDOW
+
+
+def test_a_policy_may_take_no_bookings(company: Company) -> None:
+    company.world.put_policy(replace(policy(), bookings=BookingTerms(horizon_ms=0)))
+
+    assert refused(company).code is RefusalCode.INVALID_WINDOW
+
+
+def test_hours_that_are_not_there_cannot_be_booked(company: Company) -> None:
+    company.grant("ada", 7)
+
+    assert refused(company).code is RefusalCode.ALLOWANCE_SHORT
+
+
+def test_nothing_is_extended_into_a_booking(company: Company) -> None:
+    company.grant("ada", 200)
+    running = company.submit(time_limit_ms=3 * MS_PER_HOUR)
+    company.launch(running)
+    book(company, gpus=8, in_hours=4)
+
+    with pytest.raises(Refusal) as caught:
+        company.commands.extend(company.caller("ada"), running.id, 2 * MS_PER_HOUR, now=company.now)
+    assert caught.value.code is RefusalCode.BOOKING_CONFLICT
+    assert caught.value.expected == "at most 59 minutes more"
+    company.commands.extend(company.caller("ada"), running.id, 59 * MS_PER_MINUTE, now=company.now)
+
+
+def test_a_booking_is_not_extended_but_booked_anew(company: Company) -> None:
+    company.grant("ada", 200)
+    booking = book(company)
+
+    with pytest.raises(Refusal) as caught:
+        company.commands.extend(company.caller("ada"), booking.id, MS_PER_HOUR, now=company.now)
+    assert caught.value.code is RefusalCode.WRONG_STATE
+
+
+def test_to_another_team_a_booking_does_not_exist(company: Company) -> None:
+    company.grant("ada", 200)
+    booking = book(company)
+    stranger = replace(company.caller("bob"), team=None)
+
+    with pytest.raises(Refusal) as caught, company.store.reading() as books:
+        booking_of(books, company.world, stranger, booking.id, company.now)
+    assert caught.value.code is RefusalCode.UNKNOWN_BOOKING
