@@ -1,14 +1,14 @@
 """Bookings: which attempt runs inside which.
 
-Revision ID: 0007
+Revision ID: 0008
 """
 
 from alembic import op
 
 from scheduler.adapters.sql.migrations.versions.v0001_first import text
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
