@@ -10,6 +10,7 @@ from scheduler.domain.vesting import PackageKind, Vesting, VestingPart, VestingT
 from scheduler.ledger.journal import Transaction
 from scheduler.ledger.vesting import claw_back, promise, vest
 from scheduler.lifecycle.batch import Batch
+from scheduler.lifecycle.world import World
 
 _MONTHS_A_YEAR = 12
 
@@ -45,7 +46,7 @@ def grant_package(batch: Batch, asked: Package, allowance_id: AllowanceId, actor
     """
     if asked.holder not in batch.world.people:
         raise NotFound(f"there is no engineer {asked.holder!r}", code=RefusalCode.UNKNOWN_ENGINEER)
-    _require_unit(batch, asked.unit)
+    require_unit(batch.world, asked.unit)
     allowance = package_allowance(asked, batch.world.require_policy().time_zone, batch.now, allowance_id)
     promised = promise(allowance, actor=actor, memo=asked.reason)
     batch.add_allowance(allowance)
@@ -120,12 +121,12 @@ def _whole_amount(asked: Package) -> int:
     return whole
 
 
-def _require_unit(batch: Batch, unit: Unit) -> None:
+def require_unit(world: World, unit: Unit) -> None:
     """Raises InvalidInput: `unknown-unit`, `unknown-gpu-class`, `unknown-currency`."""
     found = measure(unit)
-    if found.kind is UnitKind.GPU_CLASS and found.of not in batch.world.require_policy().gpu_classes:
+    if found.kind is UnitKind.GPU_CLASS and found.of not in world.require_policy().gpu_classes:
         raise InvalidInput(f"there is no GPU class {found.of!r}", where="unit", code=RefusalCode.UNKNOWN_GPU_CLASS)
-    book = batch.world.price_book
+    book = world.price_book
     if found.kind is UnitKind.MONEY and (book is None or found.of != book.currency):
         raise InvalidInput(
             f"{found.of} is not the currency of the price book",

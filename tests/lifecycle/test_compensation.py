@@ -245,13 +245,13 @@ def test_a_frozen_allowance_pays_nothing_until_it_is_unfrozen(company: Company, 
 def test_packages_are_seen_by_their_holder_and_people_operations_alone(company: Company, awards: Awards) -> None:
     allowance = awards.compensate(PEOPLE, package(company), now=NOON)
     money = MoneyViews(company.store, company.world)
-    (view,) = money.vesting(company.caller("ada"))
+    (view,) = money.vesting(company.caller("ada"), NOON)
     assert (view.allowance_id, view.total_text, view.vested_text) == (allowance.id, "480.0 h", "0.0 h")
     assert view.next_at == view.parts[0].at == YEAR_LATER
-    assert money.package(PEOPLE, allowance.id) == view
+    assert money.package(PEOPLE, allowance.id, NOON) == view
     with pytest.raises(NotFound):
-        money.package(company.caller("bob"), allowance.id)
+        money.package(company.caller("bob"), allowance.id, NOON)
     with pytest.raises(NotPermitted):
-        money.vesting(company.caller("bob"), "ada")
+        money.vesting(company.caller("bob"), NOON, "ada")
     awards.claw_back(PEOPLE, company.engineer("ada").id, "left", now=NOON)
-    assert {part.state for part in money.package(PEOPLE, allowance.id).parts} == {"forfeited"}
+    assert {part.state for part in money.package(PEOPLE, allowance.id, NOON).parts} == {"forfeited"}

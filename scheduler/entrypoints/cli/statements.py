@@ -7,6 +7,7 @@ import typer
 
 from scheduler.domain.errors import InvalidInput
 from scheduler.entrypoints.api.rendering import render
+from scheduler.entrypoints.cli import offers, takeaway
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.offline import offline_books
 from scheduler.entrypoints.cli.output import (
@@ -27,6 +28,9 @@ from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from scheduler.lifecycle.views.statements import LINES_MAX, LINES_UNBOUNDED
 
 app = typer.Typer(invoke_without_command=True, add_completion=False)
+app.command()(offers.offer)
+app.command()(takeaway.sign)
+app.command()(takeaway.verify)
 
 _Period = Annotated[
     str | None, typer.Option(help="2026-11, 2026-W47, 2026-Q4, 2026-11-20, 2026; the one that runs where left out.")
@@ -149,6 +153,10 @@ def _print_statement(found: dict[str, Any]) -> None:
         print_text(f"No cost: {found['no_cost_because']}.")
     else:
         print_fields([("cost", f"{found['cost']} {found['currency']} by {found['price_book']}")])
+    for package in found["packages"]:
+        then, now = (_worth(package[name]) for name in ("value_at_grant", "value_now"))
+        name, vested = f"{package['total']} ({package['allowance_id']})", package["vested"]
+        print_text(f"Package of {name}: {vested} vested; {then} when granted, {now} now.")
     print_text("")
     print_table(_LINES, [_line_row(line) for line in found["lines"]], empty="Nothing happened in this period.")
     if found["lines_left_out"]:
@@ -177,6 +185,10 @@ _SUMS = (
 )
 _PROMISES = ("vested", "promised", "clawed_back")
 """Shown where there are any."""
+
+
+def _worth(value: dict[str, Any]) -> str:
+    return "no value known" if value["value"] is None else f"worth {value['value']} {value['currency']}"
 
 
 def _line_row(line: dict[str, Any]) -> tuple[str, ...]:

@@ -11,11 +11,13 @@ from scheduler.domain.units import AllowanceId, GpuClassName, Instant, PoolName
 from scheduler.finance.general_ledger import GlJournal
 from scheduler.finance.hour_cost import HourCost
 from scheduler.finance.price_book import PriceBook
+from scheduler.lifecycle.compensate import Package
 from scheduler.lifecycle.export_focus import FocusExport, focus_export
 from scheduler.lifecycle.views.burn import BurnView, burn_view
 from scheduler.lifecycle.views.efficiency import EfficiencyView, efficiency_view
 from scheduler.lifecycle.views.fringe import FringeView, fringe_view
 from scheduler.lifecycle.views.general_ledger import gl_view
+from scheduler.lifecycle.views.offers import OfferView, offer_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, OwnerKind, owner_for
 from scheduler.lifecycle.views.prices import hour_cost_view
 from scheduler.lifecycle.views.spread import SpreadView, spread_views
@@ -84,15 +86,15 @@ class MoneyViews:
         with self._store.reading() as books:
             return fringe_view(books, self.require_price_book(), whose, found)
 
-    def vesting(self, caller: Caller, owner: str | None = None) -> list[VestingView]:
+    def vesting(self, caller: Caller, now: Instant, owner: str | None = None) -> list[VestingView]:
         """Packages of a person, for themselves; of anybody, a team or the company for people, finance and auditors."""
         whose = owner_for(self._world, caller, owner)
         if not whose.sees_lines:
             raise NotPermitted("this is somebody else's pay data", code=RefusalCode.NOT_YOURS, where="owner")
         with self._store.reading() as books:
-            return vesting_views(books, self._world, whose)
+            return vesting_views(books, self._world, whose, now)
 
-    def package(self, caller: Caller, allowance_id: str) -> VestingView:
+    def package(self, caller: Caller, allowance_id: str, now: Instant) -> VestingView:
         """One package with its parts."""
         with self._store.reading() as books:
             balance = books.allowances.get(AllowanceId(allowance_id))
@@ -101,7 +103,13 @@ class MoneyViews:
             )
             if balance is None or not is_seen or balance.allowance.vesting is None:
                 raise NotFound(f"there is no package {allowance_id!r}", code=RefusalCode.UNKNOWN_ALLOWANCE)
-            return vesting_view(books, self._world, balance)
+            return vesting_view(books, self._world, balance, now)
+
+    def offer(self, caller: Caller, asked: Package, tier: str, now: Instant) -> OfferView:
+        """What an offer letter says of a package that nobody has been granted yet."""
+        caller.require(Role.PEOPLE, Role.FINANCE)
+        with self._store.reading() as books:
+            return offer_view(books, self._world, asked, tier, now)
 
     def burn(self, caller: Caller, now: Instant, owner: str | None = None) -> BurnView:
         """What goes a day, and until when it lasts; of a team for its lead, too."""

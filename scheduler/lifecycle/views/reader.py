@@ -39,6 +39,7 @@ from scheduler.lifecycle.views.shapes import (
 from scheduler.lifecycle.views.statements import LINES_MAX, statement_view
 from scheduler.lifecycle.views.usage import curve_view, decision_view, idle_view, readings, usage_views
 from scheduler.lifecycle.views.usage_shapes import DecisionView
+from scheduler.lifecycle.views.vesting import package_values
 from scheduler.lifecycle.views.workloads import (
     attempt_views,
     fresh_view,
@@ -192,7 +193,8 @@ class Views:
     ) -> StatementView:
         whose = owner_for(self._world, caller, owner)
         with self._store.reading() as books:
-            return statement_view(books, self._world.price_book, whose, self._period(period, now), lines_max)
+            made = statement_view(books, self._world.price_book, whose, self._period(period, now), lines_max)
+            return replace(made, packages=package_values(books, self._world, whose, now))
 
     def month(self, caller: Caller, period: str | None, now: Instant) -> MonthView:
         caller.require(Role.FINANCE, Role.AUDITOR, Role.OPERATOR)

@@ -13,7 +13,7 @@ from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import Instant
 from scheduler.lifecycle.observed_only import Observed
 from scheduler.lifecycle.views.quote_shapes import QuoteView
-from scheduler.lifecycle.views.unit_shapes import UnitView
+from scheduler.lifecycle.views.unit_shapes import PackageValueView, UnitView
 from scheduler.lifecycle.views.usage_shapes import IdleView, UsageView
 
 
@@ -339,6 +339,8 @@ class StatementView:
     """At the end of the period: what is promised and has not vested. No part of the sums above."""
     others: tuple[UnitView, ...] = ()
     """The same sums of allowances in other units."""
+    packages: tuple[PackageValueView, ...] = ()
+    """As they are now, on a person's statement."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
-"""What a statement says of allowances that are in other units than standard GPU time."""
+"""What a statement says of packages, and of allowances in other units than standard GPU time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scheduler.domain.units import Instant
+from scheduler.finance.fair_value import FairValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +26,17 @@ class UnitView:
     quantities: Mapping[str, int]
     shown: Mapping[str, str]
     lines: tuple[UnitLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PackageValueView:
+    """A package of compensation on its holder's statement: how far it is, and its fair value then and now."""
+
+    allowance_id: str
+    kind: str
+    total: str
+    vested: str
+    promised: str
+    next_at: Instant | None
+    value_at_grant: FairValue
+    value_now: FairValue

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
-from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.allowances import Allowance, AllowanceBalance
 from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.units import AllowanceId, EngineerId, Instant
+from scheduler.finance.fair_value import FairValue, fair_value
 from scheduler.ledger.journal import Account, AccountKind
-from scheduler.lifecycle.views.owners import Owner
+from scheduler.lifecycle.views.owners import Owner, OwnerKind
+from scheduler.lifecycle.views.unit_shapes import PackageValueView
 from scheduler.lifecycle.world import World
 from scheduler.ports import Books
 
@@ -47,18 +49,21 @@ class VestingView:
     time_zone: str
     next_at: Instant | None
     gpu_classes: tuple[str, ...] | None
+    value_at_grant: FairValue
+    value_now: FairValue
+    """Of all of it, promised or vested, at list price."""
     parts: tuple[PartView, ...]
 
 
-def vesting_views(books: Books, world: World, owner: Owner) -> list[VestingView]:
+def vesting_views(books: Books, world: World, owner: Owner, now: Instant) -> list[VestingView]:
     """The packages of an owner's people, the oldest first."""
     holders = None if owner.holders is None else sorted(owner.holders)
     packages = [b for b in books.allowances.balances(holders=holders) if b.allowance.vesting is not None]
     packages.sort(key=lambda balance: (balance.allowance.granted_at, balance.allowance.id))
-    return [vesting_view(books, world, balance) for balance in packages]
+    return [vesting_view(books, world, balance, now) for balance in packages]
 
 
-def vesting_view(books: Books, world: World, balance: AllowanceBalance) -> VestingView:
+def vesting_view(books: Books, world: World, balance: AllowanceBalance, now: Instant) -> VestingView:
     allowance = balance.allowance
     assert allowance.vesting is not None, "only what vests is shown so"
     forfeited = books.journal.balance(Account(AccountKind.FORFEITED, allowance.id), allowance.unit)
@@ -91,5 +96,33 @@ def vesting_view(books: Books, world: World, balance: AllowanceBalance) -> Vesti
         time_zone=allowance.vesting.time_zone,
         next_at=next((part.at for part in parts if part.state == "promised"), None),
         gpu_classes=None if allowance.gpu_classes is None else tuple(sorted(allowance.gpu_classes)),
+        value_at_grant=value_of(world, allowance, allowance.granted_at),
+        value_now=value_of(world, allowance, now),
         parts=tuple(parts),
+    )
+
+
+def value_of(world: World, allowance: Allowance, at: Instant) -> FairValue:
+    """What the whole award would cost at the list price of an instant."""
+    classes = world.policy.gpu_classes if world.policy is not None else {}
+    weights = {name: each.weight for name, each in classes.items()}
+    return fair_value(world.price_book, allowance.unit, allowance.amount, weights, at, only=allowance.gpu_classes)
+
+
+def package_values(books: Books, world: World, owner: Owner, now: Instant) -> tuple[PackageValueView, ...]:
+    """A person's packages as their statement has them."""
+    if owner.kind is not OwnerKind.ENGINEER:
+        return ()
+    return tuple(
+        PackageValueView(
+            allowance_id=each.allowance_id,
+            kind=each.kind,
+            total=each.total_text,
+            vested=each.vested_text,
+            promised=each.promised_text,
+            next_at=each.next_at,
+            value_at_grant=each.value_at_grant,
+            value_now=each.value_now,
+        )
+        for each in vesting_views(books, world, owner, now)
     )

@@ -1,7 +1,10 @@
 """The command `allot` against a small company on a loopback port."""
 
 import json
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,3 +74,38 @@ def command_for(server: str, home: Path) -> Allot:
         return Ran(done.exit_code, done.stdout, done.stderr)
 
     return run
+
+
+@dataclass
+class Audited:
+    """A company on a database of its own, which publishes heads."""
+
+    run: Allot
+    folder: Path
+    service: Service
+
+    @property
+    def database(self) -> str:
+        return f"sqlite:///{self.folder}/books.db"
+
+    def offline(self, *arguments: str, database: str | None = None) -> Ran:
+        """Without a server: what somebody does who has copies alone."""
+        return self.run(
+            "audit", *arguments, "--database", database or self.database, ALLOT_SERVER="http://127.0.0.1:9", who=None
+        )
+
+    def copied(self) -> str:
+        """A copy of the database, as an intruder may change it."""
+        books, copy = self.folder / "books.db", self.folder / "copy.db"
+        with closing(sqlite3.connect(books)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+        if (self.folder / "books.db.heads").exists():
+            shutil.copytree(self.folder / "books.db.heads", self.folder / "copy.db.heads")
+        return f"sqlite:///{self.folder}/copy.db"
+
+
+@pytest.fixture
+def audited(tmp_path: Path) -> Iterator[Audited]:
+    service = small_company(database=f"sqlite:///{tmp_path}/books.db")
+    with served(service, with_loops=False) as address:
+        yield Audited(command_for(address, tmp_path), tmp_path, service)

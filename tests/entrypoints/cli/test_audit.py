@@ -1,57 +1,14 @@
 """The audit from the command line: what auditors and finance type, on a company and on copies of its books."""
 
 import json
-import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 from scheduler.adapters.signing import open_key, public_key_pem
 from scheduler.entrypoints.heads import key_file, place_of_heads, seconds_between_heads
-from scheduler.entrypoints.service import Service
 from scheduler.entrypoints.settings import ClusterKind, Settings
-from tests.entrypoints.cli.conftest import Allot, Ran, command_for
-from tests.entrypoints.company import small_company
-from tests.entrypoints.serving import served
-
-
-@dataclass
-class Audited:
-    """A company on a database of its own, which publishes heads."""
-
-    run: Allot
-    folder: Path
-    service: Service
-
-    @property
-    def database(self) -> str:
-        return f"sqlite:///{self.folder}/books.db"
-
-    def offline(self, *arguments: str, database: str | None = None) -> Ran:
-        """Without a server: what somebody does who has copies alone."""
-        return self.run(
-            "audit", *arguments, "--database", database or self.database, ALLOT_SERVER="http://127.0.0.1:9", who=None
-        )
-
-    def copied(self) -> str:
-        """A copy of the database, as an intruder may change it."""
-        books, copy = self.folder / "books.db", self.folder / "copy.db"
-        with closing(sqlite3.connect(books)) as source, closing(sqlite3.connect(copy)) as target:
-            source.backup(target)
-        if (self.folder / "books.db.heads").exists():
-            shutil.copytree(self.folder / "books.db.heads", self.folder / "copy.db.heads")
-        return f"sqlite:///{self.folder}/copy.db"
-
-
-@pytest.fixture
-def audited(tmp_path: Path) -> Iterator[Audited]:
-    service = small_company(database=f"sqlite:///{tmp_path}/books.db")
-    with served(service, with_loops=False) as address:
-        yield Audited(command_for(address, tmp_path), tmp_path, service)
+from tests.entrypoints.cli.conftest import Audited
 
 
 def test_a_head_is_published_and_the_database_verified_against_it(audited: Audited) -> None:

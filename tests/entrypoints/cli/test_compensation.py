@@ -1,5 +1,7 @@
 """Packages of compensation from the command line: promised, listed, frozen, clawed back; and what is refused."""
 
+import csv
+
 import pytest
 
 from tests.entrypoints.cli.conftest import Allot
@@ -34,8 +36,9 @@ def test_other_units_are_stated_by_themselves(allot: Allot) -> None:
     (other,) = allot("statement", "--json").json["others"]
     assert (other["unit"], other["shown"]["closing"]) == ("tokens/llama", "5 000 000 tokens of llama")
     assert "tokens/llama: vested 5 000 000 tokens of llama" in allot("statement").out.replace("\n", " ")
-    rows = allot("statement", "--csv").out.splitlines()
-    assert [row.split(",")[-3:] for row in rows if "tokens/llama" in row][1] == ["tokens/llama", "5000000", ""]
+    rows = csv.DictReader(allot("statement", "--csv").out.splitlines())
+    stated = [(row["kind"], row["in_quantity"], row["out_quantity"]) for row in rows if row["unit"] == "tokens/llama"]
+    assert stated == [("opening", "0", ""), ("vest", "5000000", ""), ("held", "0", ""), ("closing", "", "5000000")]
 
 
 def test_parts_may_be_given(allot: Allot) -> None:

@@ -8,12 +8,14 @@ from starlette.responses import Response
 
 from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind, Purpose
 from scheduler.domain.awards import Award
-from scheduler.domain.errors import RefusalCode
+from scheduler.domain.errors import RefusalCode, Unavailable
 from scheduler.domain.units import GpuClassName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
 from scheduler.entrypoints.api.fields import AmountMs, Body, Moment, Name, Text, instant_of
+from scheduler.entrypoints.api.rendering import render
 from scheduler.finance.csv_text import csv_lines
+from scheduler.finance.takeaway import sign_statement
 from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView, StatementView
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from scheduler.lifecycle.views.statements import LINES_UNBOUNDED
@@ -86,6 +88,23 @@ def allowances(asked: Signed, owner: Owner = None) -> Response:
 def statement(asked: Signed, period: PeriodAsked = None, owner: BooksOf = None) -> Response:
     view = asked.service.views.statement(asked.caller, period, asked.now, owner)
     return answers.one(view)
+
+
+@router.get(
+    "/statement/signed",
+    summary="The same, signed with the company's key: to take away",
+    responses=answers.responds(StatementView, RefusalCode.HEADS_UNAVAILABLE),
+)
+def statement_signed(asked: Signed, period: PeriodAsked = None, owner: BooksOf = None) -> Response:
+    publisher = asked.service.publisher
+    if publisher is None:
+        raise Unavailable(
+            "this service has no signing key",
+            code=RefusalCode.HEADS_UNAVAILABLE,
+            remedy="start it with --heads FOLDER and --signing-key FILE",
+        )
+    view = asked.service.views.statement(asked.caller, period, asked.now, owner, lines_max=LINES_UNBOUNDED)
+    return Response(sign_statement(render(view), publisher.signer, asked.now), media_type=answers.JSON)
 
 
 @router.get("/statement/csv", summary="The same, every line as CSV", responses=answers.responds_csv())

@@ -1,5 +1,6 @@
 """Compensation and what becomes of allowances: packages that vest, clawback, freezes."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -19,6 +20,7 @@ from scheduler.entrypoints.api.routes.allowances import BooksOf
 from scheduler.lifecycle.awards import ClawedBack
 from scheduler.lifecycle.compensate import Package
 from scheduler.lifecycle.transfer import Passing
+from scheduler.lifecycle.views.offers import OfferView
 from scheduler.lifecycle.views.vesting import VestingView
 
 router = APIRouter(prefix="/v1", tags=["allowances"])
@@ -34,27 +36,13 @@ class Part(Body):
     quantity: Quantity
 
 
-class PackageTerms(Body):
-    """What a package promises: an amount in a unit, and when which part of it vests."""
+class Terms(Body):
+    """An amount in a unit, and when which part of it vests."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "holder": "ada@example.com",
-                    "quantity": 7_200_000_000,
-                    "is_annual": True,
-                    "months": 48,
-                    "cliff_months": 12,
-                    "reason": "offer of 1 December",
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [{"quantity": 7_200_000_000, "is_annual": True}]})
 
-    holder: Annotated[Name, Field(description="An engineer's id or subject.")]
     quantity: Quantity
-    reason: Text
+    tier: Annotated[Name | None, Field(description="Whose wait an offer states.")] = None
     unit: Annotated[Name, Field(description="standard, gpu/CLASS, tokens, tokens/MODEL or a currency.")] = "standard"
     kind: Annotated[PackageKind, Field(strict=False)] = PackageKind.ANNUAL
     is_annual: Annotated[bool, Field(description="`quantity` is a year's; else it is all of it.")] = False
@@ -85,8 +73,29 @@ class PackageTerms(Body):
             expires_at=instant_of(self.expires_at),
             gpu_classes=None if self.gpu_classes is None else frozenset(map(GpuClassName, self.gpu_classes)),
             purposes=frozenset(self.purposes or {Purpose.PERSONAL}),
-            reason=self.reason,
         )
+
+
+class PackageTerms(Terms):
+    """What a package promises to whom."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "holder": "ada@example.com",
+                    "quantity": 7_200_000_000,
+                    "is_annual": True,
+                    "months": 48,
+                    "cliff_months": 12,
+                    "reason": "offer of 1 December",
+                }
+            ]
+        }
+    )
+
+    holder: Annotated[Name, Field(description="An engineer's id or subject.")]
+    reason: Text
 
 
 class Departure(Body):
@@ -155,19 +164,19 @@ class TransferOf(Body):
 def compensate(asked: Signed, body: PackageTerms, key: IdempotencyKey = None) -> Response:
     allowance = asked.service.awards.compensate(
         asked.caller,
-        body.package(_engineer(asked, body.holder)),
+        replace(body.package(_engineer(asked, body.holder)), reason=body.reason),
         now=asked.now,
         command=asked.command(key, body),
         request_id=asked.request_id,
     )
-    return answers.one(asked.service.money.package(asked.caller, allowance.id), status=201)
+    return answers.one(asked.service.money.package(asked.caller, allowance.id, asked.now), status=201)
 
 
 @router.get(
     "/vesting", summary="Packages and how far they vested", responses=answers.responds(VestingView, is_page=True)
 )
 def vesting(asked: Signed, owner: BooksOf = None) -> Response:
-    return answers.page(asked.service.money.vesting(asked.caller, owner))
+    return answers.page(asked.service.money.vesting(asked.caller, asked.now, owner))
 
 
 @router.get(
@@ -176,7 +185,17 @@ def vesting(asked: Signed, owner: BooksOf = None) -> Response:
     responses=answers.responds(VestingView, RefusalCode.UNKNOWN_ALLOWANCE),
 )
 def one_package(asked: Signed, package: Name) -> Response:
-    return answers.one(asked.service.money.package(asked.caller, package))
+    return answers.one(asked.service.money.package(asked.caller, package, asked.now))
+
+
+@router.post(
+    "/statement/offer",
+    summary="What an offer letter says of a package",
+    responses=answers.responds(OfferView, RefusalCode.INVALID_SCHEDULE, RefusalCode.SCHEDULE_SUM),
+)
+def offer(asked: Signed, body: Terms) -> Response:
+    nobody = EngineerId("")
+    return answers.one(asked.service.money.offer(asked.caller, body.package(nobody), body.tier or "", asked.now))
 
 
 @router.post(

@@ -1,0 +1,84 @@
+"""What an offer letter says, and the statement that its holder takes away."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.entrypoints.cli.conftest import Allot, Audited
+
+OFFER = ("statement", "offer", "2000h", "--a-year", "--tier", "engineer")
+
+
+def test_an_offer_says_how_much_when_on_what_terms_and_what_it_is_worth(allot: Allot) -> None:
+    found = allot(*OFFER, "--gpu-class", "H100", "--json", who="pam").json
+    assert (found["total_text"], found["a_year_text"]) == ("8 000.0 h", "2 000.0 h a year")
+    assert (found["schedule"], found["gpu_classes"]) == (
+        "every month over 48 months, nothing before 12 months",
+        ["H100"],
+    )
+    assert sum(part["quantity"] for part in found["parts"]) == found["total_quantity"] == 8_000 * 3_600_000
+    assert (found["wait_p95_ms"], found["wait_of_starts"]) == (None, 0)
+    assert found["value_today"]["basis"] == "there is no price book"
+    assert "taken back" in found["on_leaving"]
+    assert allot("vesting", "list", "--owner", "company", who="pam").out == "No packages.\n"
+
+
+def test_an_offer_is_text_for_a_letter(allot: Allot) -> None:
+    out = allot(*OFFER, who="fin").out
+    assert out.startswith("8 000.0 h of compute, annual\n")
+    assert "every month over 48 months" in out
+    assert "not known" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("5h", "--parts", "2027-01-01T00:00:00Z=4h"), "schedule-sum"),
+        (("5h", "--tier", "nobility"), "unknown-tier"),
+        (("5h", "--expires", "2020-01-01T00:00:00Z"), "expiry-before-grant"),
+        (("0h",), "invalid-amount"),
+    ],
+)
+def test_an_offer_refuses_what_its_grant_would(allot: Allot, arguments: tuple[str, ...], code: str) -> None:
+    ran = allot("statement", "offer", *arguments, who="pam")
+    assert (ran.code != 0, code in ran.err) == (True, True)
+
+
+def test_only_people_and_finance_make_offers(allot: Allot) -> None:
+    assert allot(*OFFER, who="ada").code == 4
+
+
+def test_a_signed_statement_is_verified_offline_and_every_change_is_found(audited: Audited, tmp_path: Path) -> None:
+    granted = audited.run("grant", "compensation", "ada", "100h", "--months", "0", "-r", "offer", who="pam")
+    assert granted.code == 0
+    file = tmp_path / "ada.json"
+    signed = audited.run("statement", "sign", "--output", str(file), "--json", who="ada")
+    assert signed.code == 0
+    key = signed.json["key"]
+    found = audited.run("statement", "verify", str(file), "--key", key, "--json", who=None)
+    assert (found.code, found.json["ok"], found.json["is_pinned"]) == (0, True, True)
+    statement = found.json["statement"]
+    assert (statement["vested_hours"], statement["closing_hours"]) == ("100.0", "1100.0")
+    assert [package["vested"] for package in statement["packages"]] == ["100.0 h"]
+    assert "as it was signed" in audited.run("statement", "verify", str(file), who=None).out
+
+    other = audited.run("statement", "verify", str(file), "--key", "00" * 32, who=None)
+    assert (other.code, "another key" in other.out) == (1, True)
+    content = json.loads(file.read_text())
+    content["statement"]["closing_ms"] += 1
+    file.write_text(json.dumps(content))
+    changed = audited.run("statement", "verify", str(file), "--key", key, "--json", who=None)
+    assert (changed.code, changed.json["ok"], changed.json["statement"]) == (1, False, None)
+
+
+def test_what_is_no_file_or_no_key_is_said(audited: Audited, tmp_path: Path) -> None:
+    gone = audited.run("statement", "verify", str(tmp_path / "gone.json"), who=None)
+    assert gone.code == 2
+    (tmp_path / "noise").write_bytes(b"\xff\x00")
+    assert audited.run("statement", "verify", str(tmp_path / "noise"), who=None).code == 1
+    assert audited.run("statement", "verify", str(tmp_path / "noise"), "--key", "none.pem", who=None).code == 2
+    audited.service.publisher = None
+    refused = audited.run("statement", "sign", "--output", str(tmp_path / "x.json"), who="ada")
+    assert (refused.code, "heads-unavailable" in refused.err) == (5, True)
