@@ -19,6 +19,7 @@ from scheduler.lifecycle.census import Census
 from scheduler.lifecycle.close_period import Periods
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.compensate import vest_due
+from scheduler.lifecycle.cover import Coverages
 from scheduler.lifecycle.cycle import Cycle, CycleReport
 from scheduler.lifecycle.expire import expire_due
 from scheduler.lifecycle.grant import grant_period
@@ -68,6 +69,7 @@ class Service:
         self.world = World()
         self.commands = Commands(store, self.world, ids, namespace=settings.namespace)
         self.pricing = Pricing(store, self.world)
+        self.coverages = Coverages(store, self.world)
         self.proposals = Proposals(store, self.world, ids, self.commands, self.pricing)
         self.approvals = Approvals(store, self.world, ids, self.commands, READERS)
         self.approval_views = ApprovalViews(store, self.world, READERS)

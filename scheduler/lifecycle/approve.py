@@ -28,6 +28,7 @@ from scheduler.finance.price_book import PriceBook
 from scheduler.ledger.reissue import reissue
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.commands import Commands
+from scheduler.lifecycle.cover import committed_by, moved, require_coverage
 from scheduler.lifecycle.governing import put_policy, record_policy
 from scheduler.lifecycle.grant import award, told
 from scheduler.lifecycle.price import put_prices
@@ -192,6 +193,7 @@ class Approvals:
     ) -> str:
         """Have it take effect. What came of it: the id of an allowance, or the hash of a file."""
         if policy is not None:
+            require_coverage(batch, policy=policy)
             version = PolicyVersion(policy.hash, policy.name, proposal.text, batch.now, proposal.asked_by)
             record_policy(batch, caller, version, policy, proposal.request_id)
             return policy.hash
@@ -201,6 +203,7 @@ class Approvals:
             return book.hash
         allowance_id = AllowanceId(self.ids.new("g"))
         if proposal.award is not None:
+            require_coverage(batch, [committed_by(proposal.award, batch.now)])
             made = award(batch, proposal.award, allowance_id, proposal.asked_by)
             after = told(proposal.award)
         else:
@@ -219,6 +222,7 @@ class Approvals:
             until = change.until or period_at(batch.now, policy.period, policy.time_zone).ends_at
             classes = None if change.gpu_class is None else frozenset({change.gpu_class})
             asked = Award(change.holder, change.amount, expires_at=until, gpu_classes=classes, reason=proposal.reason)
+            require_coverage(batch, [committed_by(asked, batch.now)])
             return award(batch, asked, allowance_id, caller.actor)
         known = allowance_of(batch, change)
         old = known.allowance
@@ -239,6 +243,7 @@ class Approvals:
             vesting=None,
             rollover=None,
         )
+        require_coverage(batch, moved(old, new, policy, batch.now))
         batch.add_allowance(new)
         batch.post(
             reissue(

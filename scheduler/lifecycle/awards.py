@@ -11,6 +11,7 @@ from scheduler.domain.units import AllowanceId, EngineerId, Instant
 from scheduler.lifecycle.answered import Command, answer, earlier_answer
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.compensate import Package, claw_back_unvested, grant_package
+from scheduler.lifecycle.cover import promised_by, require_coverage
 from scheduler.lifecycle.transfer import Passing, holder_of_pool, pass_hours
 from scheduler.lifecycle.world import World
 from scheduler.ports import Ids, Store
@@ -41,6 +42,7 @@ class Awards:
             if earlier is not None:
                 return self._known(batch, AllowanceId(earlier)).allowance
             allowance = grant_package(batch, asked, AllowanceId(self.ids.new("g")), caller.actor)
+            require_coverage(batch, list(promised_by(allowance, self.world.require_policy(), now)))
             answer(batch, caller, command, allowance.id)
             batch.audit(
                 caller, "grant compensation", allowance.id, request_id=request_id, after=str(allowance.amount)

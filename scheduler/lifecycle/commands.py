@@ -30,6 +30,7 @@ from scheduler.lifecycle.answered import Command, answer, earlier_answer
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.booked_time import cancel_booking
 from scheduler.lifecycle.booking import BookingWish, book
+from scheduler.lifecycle.cover import committed_by, require_coverage
 from scheduler.lifecycle.extend import extend_attempt
 from scheduler.lifecycle.governing import needing_approval, put_policy, record_policy
 from scheduler.lifecycle.grant import approval_needed, award, require_granter, told
@@ -217,6 +218,7 @@ class Commands:
                 known = batch.books.allowances.get(AllowanceId(earlier))
                 assert known is not None, "an answered grant is in the books"
                 return known.allowance
+            require_coverage(batch, [committed_by(asked, now)])
             allowance = award(batch, asked, AllowanceId(self._ids.new("g")), caller.actor)
             answer(batch, caller, command, allowance.id)
             batch.audit(caller, "grant", allowance.id, request_id=request_id, after=told(asked))
@@ -236,6 +238,7 @@ class Commands:
             raise approval_needed("a policy that raises allowances, prices or rights")
         version = PolicyVersion(policy.hash, policy.name, text, now, caller.actor)
         with self._changing(now) as batch:
+            require_coverage(batch, policy=policy)
             record_policy(batch, caller, version, policy, request_id)
         put_policy(self._store, self._world, policy, now)
         self.wake()

@@ -37,6 +37,6 @@ APPROVAL_CODES: dict[RefusalCode, CodeText] = {
         "More would be promised than can be delivered",
         "With it, the hours that are outstanding and promised on a GPU class in a period exceed what its GPUs deliver by "
         "more than policy allows.",
-        "Grant less, or for later, or add capacity.",
+        "See `allot coverage`; grant less, or for later, or add capacity.",
     ),
 }

@@ -33,6 +33,7 @@ GPU_TIME_FIELDS = frozenset(
         "charged",
         "clawed_back",
         "closing",
+        "deliverable",
         "expired",
         "gpu_ms",
         "granted",

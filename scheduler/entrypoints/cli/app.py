@@ -44,6 +44,7 @@ PARTS: dict[str, Part] = {
     "allowance": Part("allowances", _HOURS, is_group=True),
     "request": Part("requests", _HOURS, is_group=True),
     "approvals": Part("approvals", _HOURS, is_group=True),
+    "coverage": Part("coverage", _HOURS),
     "burn": Part("insight", _HOURS),
     "fairness": Part("insight", _HOURS),
     "efficiency": Part("efficiency", _HOURS),

@@ -56,3 +56,16 @@ def test_a_grant_and_a_policy_wait_for_the_second_person(allot: Allot, service: 
     assert (own.code, "own-request" in own.err) == (4, True)
     assert "is in force" in allot("approvals", "approve", waiting[1]["hash"][:12], who="fin").out
     assert allot("approvals", "list", who="fin").out == "Nothing waits for you.\n"
+
+
+def test_coverage_is_a_table_within_eighty_columns(allot: Allot) -> None:
+    shown = allot("coverage", "--period", "2026-W48", who="fin")
+    assert (shown.code, "DELIVERABLE" in shown.out, "nothing is refused" in " ".join(shown.out.split())) == (
+        0,
+        True,
+        True,
+    )
+    assert all(len(line) <= 80 for line in shown.out.splitlines())
+    found = allot("coverage", "--period", "2026-W48", "--json", who="fin").json
+    assert [each["gpu_class"] for each in found["classes"]] == ["A100", "H100", "L40S"]
+    assert found["ratio_max_per_mille"] is None

@@ -1,0 +1,59 @@
+"""`allot coverage`: how much is promised of what the GPUs deliver."""
+
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.output import (
+    AsJson,
+    Column,
+    hours_of,
+    print_json,
+    print_simulated,
+    print_table,
+    print_text,
+)
+from scheduler.entrypoints.web.formatting import DASH
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def coverage(
+    period: Annotated[str | None, typer.Option(help="Such as 2026-12; the one that runs, if left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is outstanding and promised on each GPU class, over the hours that its GPUs deliver."""
+    with connect() as api:
+        found = api.get("/v1/coverage", period=period)
+        if as_json:
+            print_json(found)
+            return
+        print_text(f"Coverage of {found['period']}", style="bold")
+        columns = (
+            Column("CLASS", width_max=16),
+            Column("GPUS", is_number=True),
+            Column("OUTSTANDING", is_number=True),
+            Column("PROMISED", is_number=True),
+            Column("DELIVERABLE", is_number=True),
+            Column("RATIO", is_number=True),
+        )
+        print_table(columns, [_row(each) for each in found["classes"]], empty="The policy has no GPU class.")
+        most = found["ratio_max_per_mille"]
+        limit = "nothing is refused" if most is None else f"above {most / 10:.0f} % grants and policies are refused"
+        print_text(
+            f"In standard GPU-hours, GPUs as by {found['capacity_from']}, at {found['availability_per_mille'] / 10:.1f} % "
+            f"availability; {limit}."
+        )
+        print_simulated(api)
+
+
+def _row(found: dict[str, Any]) -> tuple[str, ...]:
+    ratio = found["ratio_per_mille"]
+    return (
+        found["gpu_class"],
+        str(found["gpus"]),
+        *(hours_of(found, name, "") for name in ("outstanding", "promised", "deliverable")),
+        DASH if ratio is None else f"{ratio / 10:.1f} %",
+    )

@@ -1,0 +1,69 @@
+"""Coverage: shown per class and period; what would promise more than policy allows is refused, and nothing is written."""
+
+from typing import Any
+
+import pytest
+
+from scheduler.adapters.policy_files import read_policy
+from scheduler.domain.units import MS_PER_HOUR
+from scheduler.entrypoints.service import Service
+from tests.entrypoints.api.conftest import Client
+from tests.entrypoints.company import NOON, POLICY, SYSTEM
+
+BASE = POLICY.read_text(encoding="utf-8")
+TEAM = {"holder_kind": "team", "holder": "research", "reason": "x", "gpu_classes": ["H100"]}
+HUGE = TEAM | {"amount_ms": 400_000 * MS_PER_HOUR, "expires_at": "2026-11-22T00:00:00Z"}
+
+
+@pytest.fixture(autouse=True)
+def bounded(service: Service) -> None:
+    text = BASE + "\ncoverage: {ratio_max_per_mille: 3000, availability_per_mille: 900}\n"
+    service.commands.apply_policy(SYSTEM, text, read_policy(text, "bounded.yaml"), now=NOON)
+
+
+async def classes(as_: Client, period: str | None = None) -> dict[str, dict[str, Any]]:
+    params = {} if period is None else {"period": period}
+    found = (await as_("fin").get("/v1/coverage", params=params)).json()
+    assert (found["availability_per_mille"], found["ratio_max_per_mille"]) == (900, 3000)
+    assert found["capacity_from"] == "quotas"
+    return {each["gpu_class"]: each for each in found["classes"]}
+
+
+async def test_the_running_period_has_what_is_left_and_the_next_what_policy_will_grant(as_: Client) -> None:
+    running, following = await classes(as_), await classes(as_, "2026-W48")
+    assert running["H100"]["outstanding_ms"] > 0
+    assert running["H100"]["promised_ms"] == 0
+    assert following["H100"]["outstanding_ms"] == 0
+    assert following["H100"]["promised_ms"] > 0
+    assert following["H100"]["deliverable_ms"] == 192 * 168 * MS_PER_HOUR * 900 // 1000
+
+
+async def test_a_grant_beyond_the_ratio_is_refused_and_nothing_is_written(as_: Client) -> None:
+    before = await classes(as_)
+    refused = await as_("fin").post("/v1/grants", json=HUGE)
+    assert (refused.status_code, refused.json()["code"]) == (409, "coverage-exceeded")
+    assert "H100 in 2026-W47" in refused.json()["detail"]
+    assert await classes(as_) == before
+    assert (await as_("fin").post("/v1/grants", json=HUGE | {"amount_ms": MS_PER_HOUR})).status_code == 201
+
+
+async def test_a_request_is_not_approved_beyond_the_ratio(as_: Client) -> None:
+    body = {"kind": "hours", "amount_ms": 400_000 * MS_PER_HOUR, "reason": "x"}
+    asked = (await as_("ada").post("/v1/requests", json=body)).json()
+    refused = await as_("fin").post(f"/v1/approvals/{asked['id']}/approve", json={})
+    assert (refused.status_code, refused.json()["code"]) == (409, "coverage-exceeded")
+    less = {"amount_ms": 10 * MS_PER_HOUR}
+    assert (await as_("fin").post(f"/v1/approvals/{asked['id']}/approve", json=less)).status_code == 200
+
+
+async def test_a_policy_that_promises_more_than_the_ratio_is_refused(service: Service, as_: Client) -> None:
+    text = (BASE + "\ncoverage: {ratio_max_per_mille: 3000, availability_per_mille: 900}\n").replace(
+        "allowance_gpu_hours: 4000", "allowance_gpu_hours: 400000"
+    )
+    refused = await as_("olga").put("/v1/policy", params={"name": "next.yaml"}, content=text)
+    assert (refused.status_code, refused.json()["code"]) == (409, "coverage-exceeded")
+    assert service.world.require_policy().name == "bounded.yaml"
+
+
+async def test_an_engineer_does_not_see_it(as_: Client) -> None:
+    assert (await as_("ada").get("/v1/coverage")).status_code == 403

@@ -1,0 +1,63 @@
+"""Coverage by class and period: what falls into a period, over which classes it is spread, and the ratio."""
+
+import pytest
+
+from scheduler.domain.periods import Period
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, GpuClassName, Instant, PerMille
+from scheduler.finance.coverage import ClassCoverage, ClassSupply, Commitment, coverage
+
+H100, L40S = GpuClassName("H100"), GpuClassName("L40S")
+TEN_DAYS = Period("ten", Instant(0), Instant(10 * MS_PER_DAY))
+NEXT = Period("next", Instant(10 * MS_PER_DAY), Instant(20 * MS_PER_DAY))
+SUPPLY = {H100: ClassSupply(10, PerMille(1000)), L40S: ClassSupply(10, PerMille(500))}
+
+
+def covered(*commitments: Commitment, period: Period = TEN_DAYS, now: int = 0) -> dict[str, ClassCoverage]:
+    return {each.gpu_class: each for each in coverage(commitments, SUPPLY, PerMille(900), period, Instant(now))}
+
+
+def hours(amount: int, until_day: int | None = 10, *classes: GpuClassName, since: int = 0) -> Commitment:
+    ends_at = None if until_day is None else Instant(until_day * MS_PER_DAY)
+    return Commitment(amount * MS_PER_HOUR, Instant(since * MS_PER_DAY), ends_at, frozenset(classes) or None)
+
+
+def test_a_class_delivers_its_gpus_for_the_stated_share_of_the_period() -> None:
+    found = covered(hours(1080, 10, H100))
+    assert found[H100].deliverable == 10 * 240 * MS_PER_HOUR * 900 // 1000
+    assert found[L40S].deliverable == found[H100].deliverable // 2
+    assert (found[H100].ratio_per_mille, found[L40S].ratio_per_mille) == (500, 0)
+
+
+def test_hours_that_any_class_serves_are_spread_by_what_each_delivers() -> None:
+    found = covered(hours(300))
+    assert [found[name].outstanding // MS_PER_HOUR for name in (H100, L40S)] == [200, 100]
+
+
+def test_an_award_that_lasts_beyond_the_period_counts_with_its_share() -> None:
+    for period in (TEN_DAYS, NEXT):
+        assert covered(hours(100, 20, H100), period=period)[H100].outstanding == 50 * MS_PER_HOUR
+    assert covered(hours(100, 15, H100), period=NEXT, now=5 * MS_PER_DAY)[H100].outstanding == 50 * MS_PER_HOUR
+    assert covered(hours(3650, None, H100))[H100].outstanding == 100 * MS_PER_HOUR
+    assert covered(hours(100, 20, H100, since=10))[H100].outstanding == 0
+
+
+def test_of_a_period_that_runs_what_is_left_of_it_counts_on_both_sides() -> None:
+    found = covered(hours(540, 10, H100), now=5 * MS_PER_DAY)[H100]
+    assert (found.outstanding, found.ratio_per_mille) == (540 * MS_PER_HOUR, 500)
+
+
+def test_what_is_promised_stands_apart_and_what_is_taken_back_is_subtracted() -> None:
+    promised = Commitment(60 * MS_PER_HOUR, Instant(0), TEN_DAYS.ends_at, frozenset({H100}), is_promised=True)
+    found = covered(hours(100, 10, H100), hours(-40, 10, H100), promised)[H100]
+    assert (found.outstanding, found.promised) == (60 * MS_PER_HOUR, 60 * MS_PER_HOUR)
+
+
+@pytest.mark.parametrize(("amount", "is_over"), [(2160, False), (2161, True)])
+def test_the_ratio_is_exceeded_above_it_and_not_at_it(amount: int, is_over: bool) -> None:
+    assert covered(hours(amount, 10, H100))[H100].exceeds(PerMille(1000)) is is_over
+
+
+def test_a_class_without_gpus_has_no_ratio_and_covers_nothing() -> None:
+    none = {H100: ClassSupply(0, PerMille(1000))}
+    (found,) = coverage([hours(1, 10, H100)], none, PerMille(900), TEN_DAYS, Instant(0))
+    assert (found.ratio_per_mille, found.exceeds(PerMille(100_000))) == (None, True)
