@@ -7,6 +7,7 @@ collected in `dirty_lines`, `moved_lines`, `dirty_lanes` and `unheard`.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from scheduler.decision.ageing import Ageing
 from scheduler.decision.bookings import Bookings
 from scheduler.decision.capacity import Capacity
 from scheduler.decision.concurrency import Concurrency
@@ -86,6 +87,7 @@ class Index:
         """Cohorts, and pools without one, of whose quota of a class another part is used."""
         self.unheard: set[WorkloadId] = set()
         """Workloads in no line that must be told why: held back, or waiting for their victims."""
+        self._ageing = Ageing()
         self._terms: Timers[Holder] = Timers()
         self._begin_times: Timers[WorkloadId] = Timers()
         self._protections: Timers[AttemptId] = Timers()
@@ -305,6 +307,7 @@ class Index:
         line = self.lines.remove(workload_id)
         if line is not None:
             self.moved_lines[line] = None
+            self._ageing.leave(line.pool, self.queued[workload_id].submitted_at, workload_id)
 
     def _place(self, workload_id: WorkloadId) -> None:
         """Put a workload where it waits: with its reservation, held back, or in line."""
@@ -325,6 +328,8 @@ class Index:
             if workload.spec.latest_start is not None:
                 self._begin_times.set(Instant(workload.spec.latest_start + 1), workload_id)
             line, is_new = self.lines.add(workload, is_aged=self.is_aged_now(workload))
+            if not line.is_aged:
+                self._ageing.wait(line.pool, workload.submitted_at, workload_id)
             if is_new:
                 self.dirty_lines[line] = None
             else:
@@ -366,14 +371,7 @@ class Index:
 
     def _age(self) -> None:
         """Queues are re-ordered: what has waited too long by now goes where nothing younger is before it."""
-        aged = [
-            workload_id
-            for line in self.lines.all()
-            if not line.is_aged and self.is_aged(line.pool, line.members[0][0], self.now)
-            for submitted_at, workload_id in line.members
-            if self.is_aged(line.pool, submitted_at, self.now)
-        ]
-        for workload_id in aged:
+        for workload_id in self._ageing.pop_due(self.now):
             self._displace(workload_id)
             self._place(workload_id)
 

@@ -6,7 +6,8 @@ Kueue, which gives quota back when an eviction begins); on its nodes, and for it
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 
 from scheduler.decision.fit_table import FitTable, IntArray
 from scheduler.decision.freed import Freed
@@ -81,7 +82,7 @@ class Running:
         old = self.attempts.get(attempt.id)
         if old is None or old.checkpointed_at == attempt.checkpointed_at:
             return False
-        if old != replace(attempt, checkpointed_at=old.checkpointed_at):
+        if _but_checkpoint(old) != _but_checkpoint(attempt):
             return False
         self.attempts[attempt.id] = attempt
         bucket = self._buckets[self._place(attempt)].get(self.priority(attempt))
@@ -161,5 +162,6 @@ def counts_for_quota(attempt: Attempt) -> bool:
     return not (attempt.state is AttemptState.STOPPING and attempt.stop_reason is Reason.PREEMPTED)
 
 
+_but_checkpoint = attrgetter(*(each.name for each in fields(Attempt) if each.name != "checkpointed_at"))
 _BELOW_ALL = -(2**62)
 _NOT_YET = 2**62
