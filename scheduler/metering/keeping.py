@@ -48,7 +48,10 @@ class SampleBook(Protocol):
         attempts: Sequence[AttemptId] | None = None,
         starts_at: Instant | None = None,
         ends_at: Instant | None = None,
-    ) -> Sequence[HourOfUse]: ...
+        node: NodeName | None = None,
+    ) -> Sequence[HourOfUse]:
+        """Those that all the given conditions select; by device, hour and attempt."""
+        ...
 
     def use_of(self, attempts: Sequence[AttemptId]) -> Mapping[AttemptId, Use]:
         """Over their whole life, as far as hours are kept; attempts without readings are left out."""

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.domain.errors import InvalidInput
+from scheduler.domain.errors import InvalidInput, NotFound
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName
 from scheduler.lifecycle.census import Census
 from scheduler.lifecycle.views.conservation import buckets_of, conservation_view, node_accounts
-from tests.lifecycle.agents import WINDOW_MS, Agents
+from scheduler.lifecycle.views.gpu_conservation import gpu_conservation_view
+from tests.lifecycle.agents import WINDOW_MS, Agents, gpu
 from tests.lifecycle.build import Company, later
 
 
@@ -83,6 +84,46 @@ def test_a_gpu_at_work_for_nobody_is_unattributed(company: Company) -> None:
     with company.store.reading() as books:
         (account,) = [a for a in node_accounts(books, begin, company.now) if a.node == "n0"]
     assert (account.account.unattributed, account.account.unexplained) == (WINDOW_MS, 0)
+
+
+def test_each_gpu_of_a_node_comes_to_its_time_and_is_whose_it_was_seen_to_be(company: Company) -> None:
+    census = Census(company.store, company.world, company.now)
+    agents = Agents(company)
+    agents.register()
+    begin = company.now
+    census.run(begin)
+    workload, _ = agents.start(gpus=1)
+    for number in range(1, 9):
+        company.now = later(company.now, 15)
+        agents.post(
+            agents.latest(2, number, pods=agents.pod_of(workload)), agents.latest(0, number, percent=0, watts=70)
+        )
+    census.run(company.now)
+    with company.store.reading() as books:
+        day = Period("a day", begin, Instant(begin + 24 * MS_PER_HOUR))
+        view = gpu_conservation_view(books, NodeName("n0"), day, company.now)
+        (node,) = [a for a in node_accounts(books, begin, company.now) if a.node == "n0"]
+    lived = company.now - begin
+    assert {each.unexplained_ms for each in (*view.gpus, *view.hours)} == {0}
+    assert sum(each.capacity_ms for each in view.gpus) == node.account.capacity == 4 * lived
+    by_uuid = {each.gpu_uuid: each for each in view.gpus}
+    at_work, idle = by_uuid[gpu("n0", 2)], by_uuid[gpu("n0", 0)]
+    assert (at_work.charged_ms, at_work.witnessed_ms, at_work.capacity_ms) == (lived, lived, lived)
+    assert (idle.idle_ms, idle.charged_ms) == (lived, 0)
+    assert by_uuid[""].capacity_ms == 2 * lived
+
+
+def test_a_node_that_nobody_knows_has_no_account_of_its_gpus(company: Company) -> None:
+    Census(company.store, company.world, company.now).run(company.now)
+    day = Period("a day", company.now, later(company.now, 86_400))
+    with company.store.reading() as books, pytest.raises(NotFound):
+        gpu_conservation_view(books, NodeName("nowhere"), day, later(company.now, 60))
+
+
+def test_single_gpus_of_a_month_are_too_many(company: Company) -> None:
+    month = Period("a month", company.now, later(company.now, 30 * 86_400))
+    with company.store.reading() as books, pytest.raises(InvalidInput):
+        gpu_conservation_view(books, NodeName("n0"), month, later(company.now, 29 * 86_400))
 
 
 def test_a_period_that_has_not_begun_is_refused(company: Company) -> None:

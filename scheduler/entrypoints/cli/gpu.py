@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -162,18 +163,23 @@ def misuse(as_json: AsJson = False) -> None:
 @app.command()
 def conservation(
     period: Annotated[str | None, typer.Option(help="Such as 2026-11-20, 2026-W47 or 2026-11; else today.")] = None,
+    node: Annotated[str | None, typer.Option(help="A node: then of each of its GPUs.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show where every GPU-hour of capacity went, node by node, and whether anything is unexplained."""
+    """Show where every GPU-hour of capacity went, node by node or GPU by GPU, and whether anything is unexplained."""
     with connect() as api:
-        found = api.get("/v1/conservation", period=period)
+        path = "/v1/conservation" if node is None else f"/v1/conservation/{quote(node, safe='')}"
+        found = api.get(path, period=period)
         if as_json:
             print_json(found)
             return
-        names = ("charged", "unfunded", "overhead", "idle", "drained", "outside", "unattributed", "capacity")
-        columns = (Column("NODE", width_max=12), *(Column(_SHORT.get(n, n).upper(), is_number=True) for n in names))
-        rows = [(each["node"], *(_hours(each[f"{name}_ms"]) for name in names)) for each in found["nodes"]]
-        rows.append(("all", *(_hours(found["total"][f"{name}_ms"]) for name in names)))
+        if node is not None:
+            _print_gpus(found)
+            print_simulated(api)
+            return
+        columns = (Column("NODE", width_max=12), *_ACCOUNT)
+        rows = [(each["node"], *_account(each)) for each in found["nodes"]]
+        rows.append(("all", *_account(found["total"])))
         print_table(columns, rows)
         unexplained = found["total"]["unexplained_ms"]
         print_text(f"GPU-hours of {found['period']}; unexplained: {_hours(unexplained)}.")
@@ -192,14 +198,31 @@ def _misuse_note(each: dict[str, Any]) -> str:
 
 _NODES_NAMED_MAX = 5
 
-_SHORT = {
-    "unfunded": "unfund",
-    "overhead": "overh",
-    "unattributed": "unattr",
-    "capacity": "total",
-    "drained": "drain",
+
+_BUCKETS = {
+    "charged": "CHARGED",
+    "unfunded": "UNFUND",
+    "overhead": "OVERH",
+    "idle": "IDLE",
+    "drained": "DRAIN",
+    "outside": "OUTSIDE",
+    "unattributed": "UNATTR",
+    "capacity": "TOTAL",
 }
-"""So that a table fits a terminal."""
+"""Short, so that a table fits a terminal."""
+_ACCOUNT = tuple(Column(title, is_number=True) for title in _BUCKETS.values())
+
+
+def _account(each: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(_hours(each[f"{name}_ms"]) for name in _BUCKETS)
+
+
+def _print_gpus(found: dict[str, Any]) -> None:
+    """A GPU by the end of its UUID; those that no reading names stand together."""
+    rows = [(each["gpu_uuid"][-8:] or "not read", *_account(each)) for each in found["gpus"]]
+    print_table((Column("GPU", width_max=12), *_ACCOUNT), rows)
+    unexplained = sum(each["unexplained_ms"] for each in found["gpus"])
+    print_text(f"GPU-hours of {found['period']} on {found['node']}; unexplained: {_hours(unexplained)}.")
 
 
 def _hours(gpu_ms: int) -> str:

@@ -11,7 +11,7 @@ from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import Period, PeriodLength, period_at, period_named
 from scheduler.domain.policy import Policy
 from scheduler.domain.records import AuditEvent, PolicyVersion
-from scheduler.domain.units import MS_PER_DAY, EngineerId, Instant, TeamName, WorkloadId
+from scheduler.domain.units import MS_PER_DAY, EngineerId, Instant, NodeName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec, WorkloadState
 from scheduler.lifecycle.submit import with_defaults
 from scheduler.lifecycle.submitting import judge_for
@@ -21,6 +21,7 @@ from scheduler.lifecycle.views.bookings import BookingView, booking_of, bookings
 from scheduler.lifecycle.views.cluster import cluster_view
 from scheduler.lifecycle.views.conservation import ConservationView, conservation_view
 from scheduler.lifecycle.views.factors import order_factors
+from scheduler.lifecycle.views.gpu_conservation import GpuConservationView, gpu_conservation_view
 from scheduler.lifecycle.views.months import month_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
 from scheduler.lifecycle.views.quote_shapes import QuoteView
@@ -209,6 +210,17 @@ class Views:
         day = period_at(now, PeriodLength.DAY, policy.time_zone)
         with self._store.reading() as books:
             return conservation_view(books, named or day, now)
+
+    def gpu_conservation(
+        self, caller: Caller, node: NodeName, period: str | None, now: Instant
+    ) -> GpuConservationView:
+        """The same of a node's single GPUs, hour by hour. Raises NotFound for a node that nobody knows."""
+        caller.require(Role.FINANCE, *SEES_ALL)
+        policy = self._world.require_policy()
+        named = period_named(period, policy.time_zone) if period else None
+        day = period_at(now, PeriodLength.DAY, policy.time_zone)
+        with self._store.reading() as books:
+            return gpu_conservation_view(books, node, named or day, now)
 
     # --- the platform --------------------------------------------------------------------------------------------
 

@@ -230,6 +230,10 @@ def test_where_every_gpu_hour_went_is_told_and_unexplained_is_none(allot: Allot,
     assert [node["capacity_ms"] for node in found["nodes"] if node["node"] == "n0"] == [8 * MS_PER_HOUR]
     assert allot("gpu", "conservation", "--period", "2031-01", who="olga").code == 1
     assert allot("gpu", "conservation", who="ada").code == 4
+    of_gpus = allot("gpu", "conservation", "--node", "n0", who="olga").out
+    assert "not read" in of_gpus
+    assert "unexplained: 0.0." in of_gpus
+    assert allot("gpu", "conservation", "--node", "nowhere", who="olga").code != 0
 
 
 def test_an_owner_keeps_a_workload_and_lets_it_go(allot: Allot) -> None:

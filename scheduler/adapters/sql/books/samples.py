@@ -88,12 +88,15 @@ class SqlSamples:
         attempts: Sequence[AttemptId] | None = None,
         starts_at: Instant | None = None,
         ends_at: Instant | None = None,
+        node: NodeName | None = None,
     ) -> list[HourOfUse]:
         statement = select(gpus.c.gpu_uuid, gpu_hours).join(gpus, gpus.c.id == gpu_hours.c.gpu_id)
         if starts_at is not None:
             statement = statement.where(gpu_hours.c.hour >= starts_at)
         if ends_at is not None:
             statement = statement.where(gpu_hours.c.hour < ends_at)
+        if node is not None:
+            statement = statement.where(gpu_hours.c.node == node)
         statement = statement.order_by(gpu_hours.c.gpu_id, gpu_hours.c.hour, gpu_hours.c.attempt_id)
         if attempts is None:
             return hours_from(self.connection.execute(statement))

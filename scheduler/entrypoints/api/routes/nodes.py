@@ -18,6 +18,7 @@ from scheduler.entrypoints.api.routes.allowances import PeriodName
 from scheduler.lifecycle.meter import Accepted
 from scheduler.lifecycle.views.agents import AgentView, Misuses
 from scheduler.lifecycle.views.conservation import ConservationView
+from scheduler.lifecycle.views.gpu_conservation import GpuConservationView
 from scheduler.metering.devices import Device, Inventory, ProcessView, SensorState
 from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.windows import Window
@@ -120,6 +121,16 @@ def gpu_metrics(asked: Signed) -> Response:
 )
 def conservation(asked: Signed, period: Annotated[PeriodName | None, Query()] = None) -> Response:
     return answers.one(asked.service.views.conservation(asked.caller, period, asked.now))
+
+
+@router.get(
+    "/conservation/{node}",
+    summary="The same of a node's single GPUs, hour by hour",
+    responses=answers.responds(GpuConservationView, RefusalCode.UNKNOWN_NODE),
+)
+def gpu_conservation(asked: Signed, node: Node, period: Annotated[PeriodName | None, Query()] = None) -> Response:
+    views = asked.service.views
+    return answers.one(views.gpu_conservation(asked.caller, NodeName(node), period, asked.now))
 
 
 def _put_inventory(asked: Asked, node: NodeName, body: bytes) -> None:
