@@ -141,7 +141,9 @@ class Periods:
                     charge_until(batch, attempt, step.ends_at)
             if known is None:
                 batch.books.periods.add_step(step)
-                batch.audit(caller, "close provisionally", step.period, request_id=step.request_id)
+                batch.audit(
+                    caller, "close provisionally", step.period, request_id=step.request_id, after=step.state.value
+                )
         return known or step
 
     def _end(self, caller: Caller, step: Closing, found: Reconciliation) -> Closing:
@@ -153,7 +155,8 @@ class Periods:
                 )
             periods.add_differences(found.differences, step.at)
             periods.add_step(step)
-            batch.audit(caller, "close", step.period, request_id=step.request_id, after=step.sums)
+            before = ClosingState.PROVISIONAL.value
+            batch.audit(caller, "close", step.period, request_id=step.request_id, before=before, after=step.sums)
             closed = periods.closed()
         self.world.closed_periods = tuple(closed)
         return step

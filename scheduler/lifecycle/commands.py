@@ -27,6 +27,7 @@ from scheduler.domain.workloads import (
 )
 from scheduler.lifecycle.access import note_directory, note_token
 from scheduler.lifecycle.answered import Command, answer, earlier_answer
+from scheduler.lifecycle.audited import pause_told, workload_told
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.booked_time import cancel_booking
 from scheduler.lifecycle.booking import BookingWish, book
@@ -128,10 +129,10 @@ class Commands:
                 workload = self._own(batch, caller, each)
                 if workload.spec.kind is WorkloadKind.BOOKING and not workload.state.is_final:
                     cancel_booking(batch, workload)
-                    batch.audit(caller, "cancel", workload.id, request_id=request_id)
+                    self._note(batch, caller, "cancel", workload, request_id)
                 elif not workload.state.is_final:
                     self._end(batch, caller, workload, Reason.CANCELLED)
-                    batch.audit(caller, "cancel", workload.id, request_id=request_id)
+                    self._note(batch, caller, "cancel", workload, request_id)
                 first = first or self._known(batch, workload.id)
             assert first is not None, "one at least was looked at"
             return first
@@ -143,7 +144,7 @@ class Commands:
             _require_sandbox(workload)
             if workload.state is not WorkloadState.STOPPED:
                 self._end(batch, caller, workload, Reason.STOPPED)
-                batch.audit(caller, "stop", workload.id, request_id=request_id)
+                self._note(batch, caller, "stop", workload, request_id)
             return self._known(batch, workload.id)
 
     def resume(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> Workload:
@@ -153,7 +154,7 @@ class Commands:
             if workload.state_reason is not Reason.IDLE:
                 _require_sandbox(workload)
             changed = batch.change_workload(workload, state=WorkloadState.QUEUED, state_reason=Reason.SUBMITTED)
-            batch.audit(caller, "resume", workload.id, request_id=request_id)
+            self._note(batch, caller, "resume", workload, request_id)
         return changed
 
     def extend(
@@ -163,7 +164,7 @@ class Commands:
         with self._changing(now) as batch:
             workload = self._own(batch, caller, workload_id)
             extend_attempt(batch, workload, extra_ms, self._ids.new)
-            batch.audit(caller, "extend", workload.id, request_id=request_id, after=f"{extra_ms} ms")
+            self._note(batch, caller, "extend", workload, request_id)
             return self._known(batch, workload.id)
 
     def record_checkpoint(self, caller: Caller, workload_id: WorkloadId, *, now: Instant) -> Attempt:
@@ -265,8 +266,11 @@ class Commands:
         caller.require(Role.OPERATOR)
         pause = Pause(brake, caller.subject, why or "no reason given", now)
         with self._changing(now) as batch:
+            before, after = _pause_of(batch, brake), pause_told(pause)
             batch.books.control.put_pause(pause)
-            batch.audit(caller, f"pause {brake.value}", brake.value, request_id=request_id, after=why)
+            batch.audit(
+                caller, f"pause {brake.value}", brake.value, request_id=request_id, before=before, after=after
+            )
             pauses = batch.books.control.pauses()
         self._world.put_brakes(pauses=pauses)
         self.wake()
@@ -276,9 +280,10 @@ class Commands:
         """Take the brake off, and let a loop that reached its stop rate go on."""
         caller.require(Role.OPERATOR)
         with self._changing(now) as batch:
+            before = _pause_of(batch, brake)
             batch.books.control.remove_pause(brake)
             batch.books.control.clear_stops(brake)
-            batch.audit(caller, f"resume {brake.value}", brake.value, request_id=request_id)
+            batch.audit(caller, f"resume {brake.value}", brake.value, request_id=request_id, before=before)
             pauses = batch.books.control.pauses()
         self._world.put_brakes(pauses=pauses, stops=[s for s in self._world.stops if s.brake is not brake])
         self.wake()
@@ -347,6 +352,11 @@ class Commands:
             raise NotFound(f"there is no workload {workload_id!r}", code=RefusalCode.UNKNOWN_WORKLOAD)
         return workload
 
+    def _note(self, batch: Batch, caller: Caller, verb: str, before: Workload, request_id: str) -> None:
+        """Keep who changed it, and from what to what."""
+        after = workload_told(self._known(batch, before.id))
+        batch.audit(caller, verb, before.id, request_id=request_id, before=workload_told(before), after=after)
+
     def _end(self, batch: Batch, caller: Caller, workload: Workload, reason: Reason) -> None:
         to = WorkloadState.CANCELLED if reason is Reason.CANCELLED else WorkloadState.STOPPED
         attempt = self._world.live_attempt(workload.id)
@@ -361,6 +371,10 @@ class Commands:
             batch.say(workload.id, reason, {"by": caller.subject})
         else:
             stop_attempt(batch, attempt, reason, {"by": caller.subject})
+
+
+def _pause_of(batch: Batch, brake: Brake) -> str:
+    return pause_told(next((each for each in batch.books.control.pauses() if each.brake is brake), None))
 
 
 def _nobody_waits() -> None:

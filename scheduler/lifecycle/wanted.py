@@ -8,6 +8,7 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, Instant, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload
+from scheduler.lifecycle.audited import exemption_told
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.world import World
 from scheduler.metering.idle_clock import keep_alive
@@ -56,15 +57,18 @@ class Exemptions:
         with changing(self._store, self._world, now) as batch:
             workload = _own(batch, caller, workload_id)
             made = _exemption(caller, workload, why, (now, expires_at))
+            before = exemption_told(batch.books.idleness.exemptions(now).get(workload.id))
             batch.books.idleness.exempt(made)
-            batch.audit(caller, "exempt", workload.id, request_id=request_id, after=made.why)
+            after = exemption_told(made)
+            batch.audit(caller, "exempt", workload.id, request_id=request_id, before=before, after=after)
         return made
 
     def withdraw(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> None:
         with changing(self._store, self._world, now) as batch:
             workload = _own(batch, caller, workload_id)
+            before = exemption_told(batch.books.idleness.exemptions(now).get(workload.id))
             batch.books.idleness.withdraw(workload.id)
-            batch.audit(caller, "withdraw exemption", workload.id, request_id=request_id)
+            batch.audit(caller, "withdraw exemption", workload.id, request_id=request_id, before=before)
 
 
 def _own(batch: Batch, caller: Caller, workload_id: WorkloadId) -> Workload:

@@ -1,0 +1,76 @@
+"""The log of who did what: actor, role, request, and the thing before and after, for every change by a person."""
+
+import json
+from typing import Any
+
+from scheduler.adapters.policy_files import read_prices
+from scheduler.entrypoints.service import Service
+from tests.entrypoints.api.conftest import Client
+from tests.entrypoints.api.test_workloads import JOB
+from tests.entrypoints.company import NOON, POLICY, SYSTEM
+
+PRICES = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
+
+
+async def last(as_: Client) -> dict[str, Any]:
+    (event,) = (await as_("aud").get("/v1/audit", params={"limit": 1})).json()["items"]
+    assert event["request_id"]
+    assert event["role"]
+    found: dict[str, Any] = event
+    return found
+
+
+async def test_what_a_person_does_to_a_workload_is_kept_before_and_after(as_: Client) -> None:
+    ada = as_("ada")
+    workload = (await ada.post("/v1/workloads", json=JOB)).json()["id"]
+    await ada.post(f"/v1/workloads/{workload}/extend", json={"extra_ms": 3_600_000})
+    extended = await last(as_)
+    before, after = json.loads(extended["before"]), json.loads(extended["after"])
+    assert (extended["verb"], extended["actor"], extended["target"]) == ("extend", "ada", workload)
+    assert (before["time_limit_ms"], after["time_limit_ms"]) == (3_600_000, 7_200_000)
+    await ada.put(f"/v1/workloads/{workload}/exemption", json={"why": "a", "expires_at": "2026-11-21T12:00:00Z"})
+    await ada.put(f"/v1/workloads/{workload}/exemption", json={"why": "b", "expires_at": "2026-11-22T12:00:00Z"})
+    exempted = await last(as_)
+    assert [json.loads(exempted[side])["why"] for side in ("before", "after")] == ["a", "b"]
+    await ada.post(f"/v1/workloads/{workload}/cancel")
+    cancelled = await last(as_)
+    states = [json.loads(cancelled[side])["state"] for side in ("before", "after")]
+    assert (cancelled["verb"], states) == ("cancel", ["queued", "cancelled"])
+
+
+async def test_a_brake_is_kept_with_what_was_there_before(as_: Client) -> None:
+    olga = as_("olga")
+    await olga.put("/v1/brakes/launch", json={"why": "rack 4"})
+    assert [(await last(as_))[side][:10] for side in ("before", "after")] == ["", '{"why":"ra']
+    await olga.delete("/v1/brakes/launch")
+    resumed = await last(as_)
+    assert (resumed["verb"], json.loads(resumed["before"])["why"], resumed["after"]) == (
+        "resume launch",
+        "rack 4",
+        "",
+    )
+
+
+async def test_a_policy_is_kept_with_each_key_that_it_changed(as_: Client) -> None:
+    text = POLICY.read_text(encoding="utf-8").replace("allowance_gpu_hours: 2500", "allowance_gpu_hours: 2400")
+    before_hash = (await as_("olga").get("/v1/policy")).json()["hash"]
+    applied = (await as_("olga").put("/v1/policy", params={"name": "next.yaml"}, content=text)).json()
+    event = await last(as_)
+    key = "tiers.senior.allowance_gpu_hours"
+    assert json.loads(event["before"]) == {"policy": before_hash, key: 2500}
+    assert json.loads(event["after"]) == {"policy": applied["hash"], key: 2400}
+
+
+async def test_prices_are_kept_with_the_book_before(service: Service, as_: Client) -> None:
+    first = service.pricing.apply(SYSTEM, PRICES, read_prices(PRICES, "first.yaml"), now=NOON)
+    await as_("fin").put("/v1/prices", params={"name": "second.yaml"}, content=PRICES + "\n# later\n")
+    event = await last(as_)
+    assert event["before"] == f"first.yaml {first.hash}"
+    assert event["after"].startswith("second.yaml ")
+
+
+async def test_a_grant_is_kept_with_its_terms_and_no_name(as_: Client) -> None:
+    body = {"holder_kind": "engineer", "holder": "ada", "amount_ms": 7, "reason": "more"}
+    await as_("fin").post("/v1/grants", json=body)
+    said = (await last(as_))["after"]
+    assert (json.loads(said)["amount"], json.loads(said)["reason"], "ada" in said) == (7, "more", False)
