@@ -9,8 +9,6 @@ from scheduler.domain.units import (
     AllowanceId,
     GpuClassName,
     Instant,
-    PerMille,
-    PriorityClassName,
     ProjectName,
     Unit,
 )
@@ -49,21 +47,6 @@ class Purpose(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptTerms:
-    """Weights and class factors of the day of a grant: they hold for it wherever later ones would buy less."""
-
-    weights: tuple[tuple[GpuClassName, PerMille], ...]
-    class_factors: tuple[tuple[PriorityClassName, PerMille], ...]
-
-    def weight(self, gpu_class: GpuClassName, now: PerMille) -> PerMille:
-        """The lower of the two: what is charged less buys more."""
-        return min(now, dict(self.weights).get(gpu_class, now))
-
-    def class_factor(self, priority_class: PriorityClassName, now: PerMille) -> PerMille:
-        return min(now, dict(self.class_factors).get(priority_class, now))
-
-
-@dataclass(frozen=True, slots=True)
 class Allowance:
     """An award. `amount` is in the unit's smallest part (standard GPU-milliseconds).
 
@@ -87,7 +70,6 @@ class Allowance:
     overdraft: int = 0
     vesting: Vesting | None = None
     rollover: Rollover | None = None
-    kept: KeptTerms | None = None
 
     def is_open_at(self, now: Instant) -> bool:
         return self.starts_at <= now and (self.expires_at is None or now < self.expires_at)

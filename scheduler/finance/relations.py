@@ -97,7 +97,7 @@ SEALED: tuple[Relation, ...] = (
     _relation(
         "allowances",
         "id holder source amount starts_at expires_at granted_at unit gpu_classes kinds purposes period overdraft "
-        "vesting rollover kept",
+        "vesting rollover",
     ),
     _relation(
         "holds",

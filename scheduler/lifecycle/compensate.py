@@ -46,7 +46,7 @@ def grant_package(batch: Batch, asked: Package, allowance_id: AllowanceId, actor
     """
     if asked.holder not in batch.world.people:
         raise NotFound(f"there is no engineer {asked.holder!r}", code=RefusalCode.UNKNOWN_ENGINEER)
-    require_unit(batch.world, asked.unit)
+    require_unit(batch.world, asked)
     allowance = package_allowance(asked, batch.world.require_policy().time_zone, batch.now, allowance_id)
     promised = promise(allowance, actor=actor, memo=asked.reason)
     batch.add_allowance(allowance)
@@ -121,10 +121,16 @@ def _whole_amount(asked: Package) -> int:
     return whole
 
 
-def require_unit(world: World, unit: Unit) -> None:
-    """Raises InvalidInput: `unknown-unit`, `unknown-gpu-class`, `unknown-currency`."""
-    found = measure(unit)
-    if found.kind is UnitKind.GPU_CLASS and found.of not in world.require_policy().gpu_classes:
+def require_unit(world: World, asked: Package) -> None:
+    """What it is counted in and may be spent on is what the company has.
+
+    Raises InvalidInput: `unknown-unit`, `unknown-gpu-class`, `unknown-currency`.
+    """
+    found = measure(asked.unit)
+    known = world.require_policy().gpu_classes
+    for name in sorted((asked.gpu_classes or frozenset()) - known.keys()):
+        raise InvalidInput(f"there is no GPU class {name!r}", where="gpu_classes", code=RefusalCode.UNKNOWN_GPU_CLASS)
+    if found.kind is UnitKind.GPU_CLASS and found.of not in known:
         raise InvalidInput(f"there is no GPU class {found.of!r}", where="unit", code=RefusalCode.UNKNOWN_GPU_CLASS)
     book = world.price_book
     if found.kind is UnitKind.MONEY and (book is None or found.of != book.currency):

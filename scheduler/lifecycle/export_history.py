@@ -4,12 +4,13 @@ Names and subjects are left out: engineers are the opaque ids that the books kno
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from scheduler.domain.allowances import Allowance, AllowanceSource
 from scheduler.domain.periods import iso
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_MINUTE, Instant
+from scheduler.domain.units import MS_PER_MINUTE, STANDARD_GPU, AllowanceId, Instant
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.ports import Books
 
@@ -30,8 +31,9 @@ def history(books: Books, since: Instant, until: Instant) -> Iterator[Line]:
     for engineer in sorted(books.people.all(), key=lambda each: each.id):
         yield {"engineer": engineer.id, "team": engineer.team, "tier": engineer.tier}
     for balance in sorted(books.allowances.balances(), key=lambda each: each.allowance.id):
-        if balance.allowance.source in BY_HAND and balance.allowance.starts_at < until:
-            yield _grant(balance.allowance)
+        for grant in _parts(balance.allowance):
+            if grant.source in BY_HAND and grant.starts_at < until:
+                yield _grant(grant)
     before = f"{until}|"
     while True:
         page = books.workloads.page(before=before, limit=PAGE)
@@ -42,6 +44,18 @@ def history(books: Books, since: Instant, until: Instant) -> Iterator[Line]:
         if len(page) < PAGE:
             return
         before = f"{page[-1].submitted_at}|{page[-1].id}"
+
+
+def _parts(allowance: Allowance) -> Iterator[Allowance]:
+    """What vests comes as a grant a part. Other units than hours pay for no GPU, and are left out."""
+    if allowance.unit != STANDARD_GPU:
+        return
+    if allowance.vesting is None:
+        yield allowance
+        return
+    for number, part in enumerate(allowance.vesting.parts, start=1):
+        part_id = AllowanceId(f"{allowance.id}/{number}")
+        yield replace(allowance, id=part_id, amount=part.amount, starts_at=part.at)
 
 
 def _grant(allowance: Allowance) -> Line:

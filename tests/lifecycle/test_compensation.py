@@ -16,11 +16,12 @@ from scheduler.lifecycle.answered import Command
 from scheduler.lifecycle.awards import Awards
 from scheduler.lifecycle.batch import changing
 from scheduler.lifecycle.compensate import Package, vest_due
+from scheduler.lifecycle.export_history import history
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.shapes import StatementView
 from tests.adapters.sql.invariants import violations
-from tests.lifecycle.build import H100, NOON, Company
+from tests.lifecycle.build import H100, NOON, OPERATOR, Company
 
 PEOPLE = Caller("pat", frozenset({Role.PEOPLE}))
 HOUR = MS_PER_HOUR
@@ -150,6 +151,24 @@ def test_every_unit_is_promised_vested_and_stated_by_itself(company: Company, aw
     assert statement(company, "2027-01", "company").others[0].quantities["opening"] == 250
 
 
+def test_what_has_not_vested_and_other_units_are_in_no_sum_of_hours(company: Company, awards: Awards) -> None:
+    package_of_hours = replace(package(company), cliff_months=0, months=4)
+    awards.compensate(PEOPLE, package_of_hours, now=NOON)
+    awards.compensate(PEOPLE, replace(package_of_hours, unit=TOKENS, months=0), now=NOON)
+    vest(company, to_instant(datetime(2026, 12, 20, tzinfo=UTC)))
+    views = Views(company.store, company.world)
+    month = views.month(OPERATOR, "2026-11-01/2027-01-01", company.now)
+    assert (month.granted, month.outstanding) == (120 * HOUR, 120 * HOUR)
+    balance = views.balance(company.caller("ada"), company.now)
+    assert (balance.available, balance.granted) == (120 * HOUR, 120 * HOUR)
+    assert sorted(allowance.unit for allowance in balance.allowances) == ["standard", "tokens"]
+    money = MoneyViews(company.store, company.world)
+    assert money.burn(PEOPLE, company.now, "ada").available == 120 * HOUR
+    with company.store.reading() as books:
+        grants = [line for line in history(books, NOON, Instant(company.now + 1)) if "grant" in line]
+    assert [grant["standard_gpu_ms"] for grant in grants] == [120 * HOUR]
+
+
 @pytest.mark.parametrize(
     ("unit", "code"),
     [
@@ -183,6 +202,7 @@ def test_a_unit_is_one_that_the_company_has(
         ({"expires_at": NOON}, RefusalCode.EXPIRY_BEFORE_GRANT),
         ({"expires_at": Instant(NOON + HOUR)}, RefusalCode.EXPIRY_BEFORE_GRANT),
         ({"cliff_months": 49}, RefusalCode.INVALID_SCHEDULE),
+        ({"gpu_classes": frozenset({"b300"})}, RefusalCode.UNKNOWN_GPU_CLASS),
         ({"holder": EngineerId("e-nobody")}, RefusalCode.UNKNOWN_ENGINEER),
     ],
     ids=[
@@ -194,6 +214,7 @@ def test_a_unit_is_one_that_the_company_has(
         "an expiry at the grant",
         "an expiry before the last part",
         "a cliff beyond the end",
+        "a class that there is not",
         "nobody",
     ],
 )

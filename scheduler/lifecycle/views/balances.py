@@ -25,7 +25,7 @@ def allowance_view(books: Books, balance: AllowanceBalance) -> AllowanceView:
         source=allowance.source.value,
         holder_kind=allowance.holder.kind.value,
         holder=allowance.holder.id,
-        amount=allowance.amount,
+        amount=_owned(books, balance),
         available=balance.available,
         held=balance.held,
         charged=books.journal.balance(Account(AccountKind.CHARGED, allowance.id), allowance.unit),
@@ -36,6 +36,15 @@ def allowance_view(books: Books, balance: AllowanceBalance) -> AllowanceView:
         promised_left=quantity_text(balance.promised, allowance.unit) if balance.promised else "",
         is_frozen=balance.is_frozen,
     )
+
+
+def _owned(books: Books, balance: AllowanceBalance) -> int:
+    """All of it, or what of a package has vested."""
+    allowance = balance.allowance
+    if allowance.vesting is None:
+        return allowance.amount
+    forfeited = books.journal.balance(Account(AccountKind.FORFEITED, allowance.id), allowance.unit)
+    return allowance.amount - balance.promised - forfeited
 
 
 def _name(balance: AllowanceBalance) -> str:
@@ -97,7 +106,7 @@ def balance_view(books: Books, world: World, engineer: Engineer, now: Instant) -
         available=available,
         held=sum(balance.held for balance in mine),
         charged=sum(view.charged for view in my_views),
-        granted=sum(balance.allowance.amount - balance.promised for balance in mine),
+        granted=sum(view.amount for view in my_views),
         pace=pace_of(mine, period, now),
         period_name=period.name,
         period_starts_at=period.starts_at,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.periods import Period
-from scheduler.domain.units import MS_PER_DAY, AttemptId, Instant
+from scheduler.domain.units import MS_PER_DAY, STANDARD_GPU, AttemptId, Instant
 from scheduler.finance.burn import LONG_DAYS, SHORT_DAYS, Jump, RunOut, jumps, per_day, run_out
 from scheduler.finance.price_book import PriceBook
 from scheduler.finance.rating import Rating
@@ -53,7 +53,7 @@ def burn_view(books: Books, book: PriceBook | None, owner: Owner, now: Instant) 
     balances = books.allowances.balances(
         holders=None if owner.holders is None else sorted(owner.holders), open_at=now
     )
-    available = sum(balance.available for balance in balances)
+    available = sum(b.available for b in balances if b.allowance.unit == STANDARD_GPU and not b.is_frozen)
     days = _days(books, book, owner, period)
     first = next((place for place, day in enumerate(days) if day.gpu_ms), len(days))
     charged = [day.charged for day in days[first:]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.periods import Period
-from scheduler.domain.units import AttemptId, EngineerId, Instant
+from scheduler.domain.units import STANDARD_GPU, AttemptId, EngineerId, Instant
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.rating import Rating
 from scheduler.ledger.journal import AccountKind, PostedSum
@@ -23,7 +23,7 @@ from scheduler.ports import Books
 def month_view(books: Books, world: World, period: Period, now: Instant) -> MonthView:
     """Everybody's period, as far as it has come."""
     sums = _Sums()
-    kinds = [AccountKind.CHARGED, AccountKind.REFUNDS, AccountKind.ISSUED]
+    kinds = [AccountKind.CHARGED, AccountKind.REFUNDS, AccountKind.ISSUED, *_NOT_YET_OWNED]
     for posted in books.journal.sums(kinds=kinds, starts_at=period.starts_at, ends_at=period.ends_at):
         sums.add(posted)
     attempts = books.attempts.many(sorted(sums.attempts))
@@ -43,7 +43,7 @@ def month_view(books: Books, world: World, period: Period, now: Instant) -> Mont
         unfunded=sums.unfunded,
         refunded=sums.refunded,
         granted=sums.granted,
-        outstanding=sum(balance.available + balance.held for balance in open_ones),
+        outstanding=sum(b.available + b.held for b in open_ones if b.allowance.unit == STANDARD_GPU),
         by_team=told.by({a.id: _of(world, a.owner, "team") for a in attempts.values()}),
         by_tier=told.by({a.id: _of(world, a.owner, "tier") for a in attempts.values()}),
         by_gpu_class=told.by({a.id: a.gpu_class for a in attempts.values()}),
@@ -56,6 +56,9 @@ def month_view(books: Books, world: World, period: Period, now: Instant) -> Mont
         no_cost_because=costs.missing,
         energy_joules=everything.millijoules // 1_000 if everything.energy_ms else None,
     )
+
+
+_NOT_YET_OWNED = (AccountKind.PROMISED, AccountKind.FORFEITED)
 
 
 def _where_it_went(books: Books, period: Period, now: Instant) -> tuple[tuple[tuple[str, int], ...], int]:
@@ -108,8 +111,11 @@ class _Sums:
         self.attempts: dict[AttemptId, list[int]] = defaultdict(lambda: [0, 0, 0])
 
     def add(self, posted: PostedSum) -> None:
+        """What was promised and has not vested, or was clawed back, is not granted; other units are not hours."""
         account = posted.account
-        if account.kind is AccountKind.ISSUED:
+        if posted.unit != STANDARD_GPU:
+            return
+        if account.kind is AccountKind.ISSUED or account.kind in _NOT_YET_OWNED:
             self.granted -= posted.amount
         elif account.kind is AccountKind.REFUNDS:
             self.refunded -= posted.amount

@@ -58,7 +58,7 @@ class OfferView:
 def offer_view(books: Books, world: World, asked: Package, tier: str, now: Instant) -> OfferView:
     """Refuses what a grant of the same terms would refuse; writes nothing."""
     policy = world.require_policy()
-    require_unit(world, asked.unit)
+    require_unit(world, asked)
     if tier and TierName(tier) not in policy.tiers:
         raise InvalidInput(f"there is no tier {tier!r}", where="tier", code=RefusalCode.UNKNOWN_TIER)
     allowance = package_allowance(asked, policy.time_zone, now, AllowanceId("offer"))

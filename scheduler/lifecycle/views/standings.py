@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.people import Engineer
-from scheduler.domain.units import Instant
+from scheduler.domain.units import STANDARD_GPU, Instant
 from scheduler.lifecycle.world import World
 
 
@@ -23,12 +23,13 @@ def standing_views(world: World, now: Instant) -> tuple[StandingView, ...]:
     sums: dict[Holder, tuple[int, int, int]] = {}
     for balance in list(world.balances.values()):
         allowance = balance.allowance
-        if allowance.holder.kind is HolderKind.ENGINEER and allowance.is_open_at(now):
+        is_hours = allowance.unit == STANDARD_GPU
+        if allowance.holder.kind is HolderKind.ENGINEER and is_hours and allowance.is_open_at(now):
             available, held, granted = sums.get(allowance.holder, (0, 0, 0))
             sums[allowance.holder] = (
                 available + balance.available,
                 held + balance.held,
-                granted + allowance.amount,
+                granted + allowance.amount - balance.promised,
             )
     people = sorted(world.people.values(), key=lambda person: (person.team, person.tier, person.name, person.id))
     return tuple(

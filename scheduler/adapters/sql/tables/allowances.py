@@ -30,7 +30,6 @@ class AllowanceRow(Row, table=True):
     overdraft: int = columns.integer()
     vesting: str | None = columns.text()
     rollover: str | None = columns.text()
-    kept: str | None = columns.text()
 
 
 class FreezeRow(Row, table=True):

@@ -1,4 +1,4 @@
-"""Packages that vest, terms that an award keeps, and allowances that are frozen.
+"""Packages that vest, rests that roll over, and allowances that are frozen.
 
 Revision ID: 0006
 """
@@ -16,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    for name in ("vesting", "rollover", "kept"):
+    for name in ("vesting", "rollover"):
         op.add_column("allowances", text(name, nullable=True))
     op.create_table(
         "freezes",
