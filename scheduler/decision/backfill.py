@@ -108,7 +108,7 @@ class Backfill:
             return room
 
         def fits(at: int) -> bool:
-            return int(table.counts_if(row, room_at(at)).sum()) >= pods
+            return table.together(row, table.counts_if(row, room_at(at))) >= pods
 
         position = bisect_left(instants, True, key=fits)
         if position == len(instants):

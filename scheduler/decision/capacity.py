@@ -3,17 +3,19 @@
 What is taken is kept by node name, so that a node that vanishes and returns still has its attempts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from scheduler.decision.fit_table import CLAIMED, OCCUPIED, STOPPING, FitTable, NodeUse, Shape, amounts, empty_use
 from scheduler.domain.cluster import Node, Placement, PodRequest
+from scheduler.domain.topology import TopologyLevel
 from scheduler.domain.units import GpuClassName, NodeName
 
 
 class Capacity:
     """Nodes by name, and their tables by GPU class. Bookings are undone by booking the opposite (`sign` −1)."""
 
-    def __init__(self) -> None:
+    def __init__(self, levels: Sequence[TopologyLevel] = ()) -> None:
+        self._levels = levels
         self.nodes: dict[NodeName, Node] = {}
         self.tables: dict[GpuClassName, FitTable] = {}
         self.gpus: dict[GpuClassName, int] = {}
@@ -23,7 +25,7 @@ class Capacity:
     def table(self, gpu_class: GpuClassName) -> FitTable:
         table = self.tables.get(gpu_class)
         if table is None:
-            table = self.tables[gpu_class] = FitTable()
+            table = self.tables[gpu_class] = FitTable(self._levels)
         return table
 
     def set_nodes(self, changes: Mapping[NodeName, Node | None]) -> tuple[set[GpuClassName], set[GpuClassName]]:

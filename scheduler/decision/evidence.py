@@ -1,6 +1,7 @@
 """Rulings with the numbers they rest on, under the keys that the sentences of `domain.reasons` use."""
 
 from scheduler.decision.bookings import Kept
+from scheduler.decision.fit_table import Shape
 from scheduler.decision.queue import LaneKey, Line, Ruling
 from scheduler.decision.spending import OverGuard
 from scheduler.domain.brakes import Pause
@@ -89,6 +90,22 @@ def off_peak(terms: PriorityClass, gpu_class: GpuClassName, free_per_mille: int)
             "when": " or ".join(whens),
             "gpu_class": gpu_class,
             "free_percent": free_per_mille // 10,
+        },
+    )
+
+
+def topology(reason: Reason, shape: Shape, pods: int, gpu_class: GpuClassName, room: tuple[str, int]) -> Ruling:
+    """Its pods must stand in one domain of a level: which has most room, and how many of them that holds."""
+    assert shape.topology is not None, "only who asks for a level lacks room in it"
+    return Ruling(
+        reason,
+        {
+            "pods": pods,
+            "gpus_per_pod": shape.pod.gpus,
+            "gpu_class": gpu_class,
+            "level": shape.topology.level,
+            "domain": room[0] or "none",
+            "fitting": room[1],
         },
     )
 

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.decision.rest_worth import GPUS_MAX, HALVES, WORTH
+from scheduler.decision.topology import Domains, Tally
 from scheduler.domain.cluster import Node, Placement, PodRequest
+from scheduler.domain.topology import TopologyAsk, TopologyLevel
 from scheduler.domain.units import NodeName
 
 Amounts = tuple[int, int, int]
@@ -23,11 +25,13 @@ _UNBOUNDED = 2**30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """What one pod asks of a node, and the labels that the node must have. Whoever makes them makes each only once:
-    they are told apart by identity, because they are looked up for every workload that is served."""
+    """What one pod asks of a node, the labels that the node must have, and where it is to stand to the others of its
+    gang. Whoever makes them makes each only once: they are told apart by identity, because they are looked up for every
+    workload that is served."""
 
     pod: PodRequest
     nodes_with: tuple[tuple[str, str], ...] = ()
+    topology: TopologyAsk | None = None
 
 
 NodeUse = list[list[int]]
@@ -48,14 +52,20 @@ def amounts(pod: PodRequest) -> Amounts:
 class FitTable:
     """The nodes of one GPU class in name order, and a row per shape. `refresh` brings it up to date."""
 
-    def __init__(self) -> None:
+    def __init__(self, levels: Sequence[TopologyLevel] = ()) -> None:
+        self._topology = levels
+        self.domains = Domains(levels, (), ())
         self.names: list[NodeName] = []
         self.index: dict[NodeName, int] = {}
         self.rows: dict[Shape, int] = {}
         self.totals = np.zeros(0, dtype=np.int64)
-        """Pods of each shape that fit now, over all nodes."""
+        """Pods of each shape that fit now: over all nodes, or in the one domain with most room."""
         self.possible = np.zeros(0, dtype=np.int64)
         """Pods of each shape that the nodes could hold if nothing of ours ran."""
+        self._asks: list[TopologyAsk | None] = []
+        """What each shape asks of the topology."""
+        self._gathered: list[int] = []
+        """Rows of shapes that must stand in one domain."""
         self._stale: set[int] = set()
         self._is_rebuilt = True
         self._is_resized = False
@@ -86,6 +96,7 @@ class FitTable:
         self.names = [node.name for node in nodes]
         self.index = {name: position for position, name in enumerate(self.names)}
         self._labels = [node.labels for node in nodes]
+        self.domains = Domains(self._topology, self.names, self._labels)
         self._accepts = np.array([node.accepts_work for node in nodes], dtype=np.bool_)
         self._allocatable = _columns([(n.gpus, n.cpu_milli, n.memory_mib) for n in nodes])
         self._size = _columns([(n.gpus + n.outside_gpus, n.cpu_milli, n.memory_mib) for n in nodes])
@@ -124,6 +135,9 @@ class FitTable:
             return known
         self.refresh()
         row = self.rows[shape] = len(self.rows)
+        self._asks.append(shape.topology)
+        if shape.topology is not None and shape.topology.is_required:
+            self._gathered.append(row)
         if row == len(self._asked):
             self._grow(max(16, 2 * row))
         asked = amounts(shape.pod)
@@ -154,6 +168,7 @@ class FitTable:
             self.totals[used] += (fresh - self._counts[used, columns]).sum(axis=1)
             self._counts[used, columns] = fresh
             self._ranks[used, columns] = self._ranked(self._takes[used], columns)
+            self._gather()
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -173,6 +188,24 @@ class FitTable:
         row = self.row(shape)
         self.refresh()
         return bool(self.possible[row] >= pods)
+
+    def together(self, row: int, counts: IntArray) -> int:
+        """Pods of the shape that can run as one gang where so many fit on each node."""
+        return self.domains.together(self._asks[row], counts)
+
+    def tally(self, row: int, counts: IntArray) -> Tally:
+        """The same, to be kept up to date as `counts` changes."""
+        return Tally(self.domains, self._asks[row], counts)
+
+    def most_room(self, shape: Shape, *, if_empty: bool = False) -> tuple[str, int]:
+        """Of the level that the shape asks for: the domain in which most pods fit now, or would if nothing of ours
+        ran; and how many."""
+        assert shape.topology is not None, "only who asks for a level is told of its domains"
+        row = self.row(shape)
+        counts = self.counts(row)
+        if if_empty:
+            counts = self._fitting(slice(row, row + 1), self._size)[0] * self._matches[row]
+        return self.domains.most_room(shape.topology.level, counts)
 
     def counts_if(self, row: int, available: IntArray) -> IntArray:
         """Pods of the shape that would fit on each node if this much were available there."""
@@ -223,8 +256,15 @@ class FitTable:
 
     def placement(self, row: int, counts: IntArray, pods: int) -> Placement | None:
         """Nodes for this many pods of a shape, or None where they do not fit: one node where one can take all of them
-        (where the worth of the rest falls least), else the fewest nodes, the last of them by the same rule."""
+        (where the worth of the rest falls least), else the fewest nodes, the last of them by the same rule; of a gang
+        that asks for a level of the topology, within the domains that it takes."""
         chosen: list[tuple[NodeName, int]] = []
+        ask = self._asks[row]
+        if ask is not None:
+            narrowed = self.domains.narrowed(ask, counts, pods)
+            if narrowed is None:
+                return None
+            counts = narrowed
         position = self._best(row, counts, pods)
         if position is not None:
             return Placement(((self.names[position], pods),))
@@ -302,9 +342,19 @@ class FitTable:
         self._ranks[rows] = self._ranked(self._takes[rows], np.arange(len(self.names)))
         self.totals[rows] = self._counts[rows].sum(axis=1)
         self.possible[rows] = self._possible(rows)
+        self._gather()
+
+    def _gather(self) -> None:
+        """Of gangs that must stand in one domain, count the one with most room alone."""
+        for row in self._gathered:
+            self.totals[row] = self.together(row, self._counts[row])
 
     def _possible(self, rows: slice) -> IntArray:
-        possible: IntArray = (self._fitting(rows, self._size) * self._matches[rows]).sum(axis=1)
+        fitting = self._fitting(rows, self._size) * self._matches[rows]
+        possible: IntArray = fitting.sum(axis=1)
+        for row in self._gathered:
+            if rows.start <= row < rows.stop:
+                possible[row - rows.start] = self.together(row, fitting[row - rows.start])
         return possible
 
     def _fitting(self, rows: slice, available: IntArray) -> IntArray:

@@ -182,9 +182,9 @@ class _Replay:
         root = self._quotas.root_of.get(key.pool, "") if key.is_funded else ""
         self._free.setdefault(root, self._quotas.available(key.pool, self._gpu_class) if root else gpus)
         counts = table.counts_if(row, self._room)
-        total = int(counts.sum())
+        tally = table.tally(row, counts)
         ended: list[_End] = []
-        while total < key.pods or (root and self._free[root] < gpus):
+        while tally.pods < key.pods or (root and self._free[root] < gpus):
             if not self._ends:
                 for entry in ended:  # it never starts: nobody behind it is to gain from what it looked at
                     self._take(entry[4], -1)
@@ -198,7 +198,7 @@ class _Replay:
             self._take(entry[4], 1)
             for position, _ in entry[4]:
                 fresh = table.pods_in(row, self._room[:, position]) if table.takes_shape(row, position) else 0
-                total += fresh - int(counts[position])
+                tally.add(position, fresh - int(counts[position]))
                 counts[position] = fresh
         placement = table.placement(row, counts, key.pods)
         assert placement is not None, "it fits by now"

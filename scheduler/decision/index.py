@@ -55,7 +55,7 @@ class Index:
         self.queued: dict[WorkloadId, Workload] = {}
         self.reservations: dict[WorkloadId, Reservation] = {}
         self.balances: dict[AllowanceId, AllowanceBalance] = {}
-        self.capacity = Capacity()
+        self.capacity = Capacity(policy.topology)
         self.quotas = Quotas.of(policy)
         self.bookings = Bookings(self.capacity, self.quotas)
         self.running = Running(policy)

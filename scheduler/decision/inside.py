@@ -61,6 +61,11 @@ def _placement(index: Index, booking: Attempt, line: Line, unused: dict[NodeName
     for name in known:
         room[0, table.index[name]] = unused[name]
     counts = table.counts_if(row, room)
+    if line.shape.topology is not None:
+        narrowed = table.domains.narrowed(line.shape.topology, counts, left)
+        if narrowed is None:
+            return None
+        counts = narrowed
     chosen: list[tuple[NodeName, int]] = []
     for name in known:
         pods = min(left, int(counts[table.index[name]]))

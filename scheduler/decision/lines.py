@@ -9,7 +9,7 @@ from scheduler.domain.allowances import Holder, HolderKind, holders_for
 from scheduler.domain.arrays import array_of
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import EngineerId, PoolName, ProjectName, TeamName, WorkloadId
-from scheduler.domain.workloads import Workload
+from scheduler.domain.workloads import Workload, WorkloadSpec
 
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
@@ -107,7 +107,7 @@ class LineIndex:
             key,
             party,
             spec,
-            self._shapes.setdefault((spec.pod, spec.nodes_with), Shape(spec.pod, spec.nodes_with)),
+            self._shape(spec),
             pool,
             priority_class,
             priority_class.value if priority_class is not None else 0,
@@ -116,6 +116,13 @@ class LineIndex:
             is_aged=is_aged,
             importance=self._policy.importance(spec.project),
         )
+
+    def _shape(self, spec: WorkloadSpec) -> Shape:
+        asked = (spec.pod, spec.nodes_with, spec.topology)
+        known = self._shapes.get(asked)
+        if known is None:
+            known = self._shapes[asked] = Shape(*asked)
+        return known
 
     def _new_line(self, key: Hashable, workload: Workload, *, is_aged: bool) -> Line:
         line = self._made(key, self._party(workload), workload, is_aged=is_aged)

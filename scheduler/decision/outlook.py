@@ -66,7 +66,8 @@ class Outlook:
                 self._rooms[way] = self._room(preemptor_of(self.index, lane, gpu_class), rule)
             room = self._rooms[way]
             table = self.index.capacity.table(gpu_class)
-            pods = int(table.counts_if(table.row(lane.key.shape), room).sum()) if room is not None else 0
+            row = table.row(lane.key.shape)
+            pods = table.together(row, table.counts_if(row, room)) if room is not None else 0
             self._pods[way, lane.key.shape] = pods
         return pods
 

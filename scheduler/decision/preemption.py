@@ -96,7 +96,7 @@ class _Search:
         self._kept = index.bookings.kept(gpu_class, None, line.spec, index.now)
         if self._kept is not None:
             self._room[0] -= self._kept.gpus
-        self._pods = int(self._table.counts_if(self._row, self._room).sum())
+        self._tally = self._table.tally(self._row, self._table.counts_if(self._row, self._room))
         self._nodes: dict[int, _NodeRoom] = {}
         """Those that somebody taken was on."""
         self._given_back: dict[PoolName, int] = {}
@@ -128,13 +128,13 @@ class _Search:
 
     def _fits(self) -> bool:
         key, quotas = self._lane.key, self._index.quotas
-        return self._pods >= key.pods and quotas.available(key.pool, self._gpu_class) >= self._lane.gpus
+        return self._tally.pods >= key.pods and quotas.available(key.pool, self._gpu_class) >= self._lane.gpus
 
     def _could_fit(self, candidates: list[_Candidate]) -> bool:
         """Whether there would be room if all of them ended; cheap, so that a hopeless search ends here."""
         room = self._room.copy()
         add_freed(room, self._table, (candidate.attempt for candidate in candidates))
-        return int(self._table.counts_if(self._row, room).sum()) >= self._lane.key.pods
+        return self._table.together(self._row, self._table.counts_if(self._row, room)) >= self._lane.key.pods
 
     def _greedy(self, candidates: Iterable[_Candidate]) -> list[_Candidate]:
         """Take one after the other until the preemptor fits; none where it never does."""
@@ -186,7 +186,7 @@ class _Search:
     def _take(self, candidate: _Candidate, sign: int = 1) -> None:
         attempt = candidate.attempt
         for position, freed in freed_by(attempt, self._table):
-            self._pods += self._node(position).add(freed, sign)
+            self._tally.add(position, self._node(position).add(freed, sign))
         if attempt.is_funded:
             self._give_back(attempt.pool, sign * attempt.gpus)
 

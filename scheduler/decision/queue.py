@@ -142,6 +142,7 @@ def line_key(workload: Workload) -> Hashable:
         spec.pod,
         spec.uses_compensation,
         spec.nodes_with,
+        spec.topology,
         spec.grace_seconds,
         spec.finish_by,
         (array_of(workload.id), spec.array.at_once) if spec.array is not None else None,

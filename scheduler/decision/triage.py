@@ -62,7 +62,10 @@ def lane_lacks(index: Index, key: LaneKey, gpus: int) -> tuple[Reason | None, Gp
             if index.capacity.table(gpu_class).total(key.shape) >= key.pods:
                 return None, None
             lacks_room = lacks_room or gpu_class
-    return (Reason.QUOTA if lacks_room is None else Reason.RESOURCES), lacks_room
+    if lacks_room is None:
+        return Reason.QUOTA, None
+    is_gathered = key.shape.topology is not None and key.shape.topology.is_required
+    return (Reason.TOPOLOGY if is_gathered else Reason.RESOURCES), lacks_room
 
 
 def lane_ruling(index: Index, lane: Lane) -> Ruling | None:
@@ -71,6 +74,9 @@ def lane_ruling(index: Index, lane: Lane) -> Ruling | None:
     if lane.reason is Reason.RESOURCES:
         table = index.capacity.table(gpu_class)
         return evidence.resources(key, gpu_class, table.free_gpus(table.row(key.shape)))
+    if lane.reason is Reason.TOPOLOGY:
+        fullest = index.capacity.table(gpu_class).most_room(key.shape)
+        return evidence.topology(Reason.TOPOLOGY, key.shape, key.pods, gpu_class, fullest)
     if lane.reason is Reason.QUOTA:
         used = index.quotas.used(key.pool, gpu_class)
         limit = used + max(0, index.quotas.available(key.pool, gpu_class))
@@ -162,7 +168,7 @@ def lane_key(index: Index, line: Line) -> LaneKey | None:
     if line.priority_class is None:
         line.ruling = evidence.no_priority_class(spec)
     elif not placeable:
-        line.ruling = evidence.unplaceable(spec, index.capacity.largest(spec.gpu_classes, line.shape))
+        line.ruling = _unplaceable(index, line)
     elif pool is None or not allowed:
         name = pool.name if pool is not None else NO_POOL
         line.ruling = evidence.quota(name, placeable[0], used=0, limit=0, needed=line.gpus)
@@ -181,6 +187,18 @@ def lane_key(index: Index, line: Line) -> LaneKey | None:
     if not may_run_unfunded(index, line, NOTHING_BOOKED):
         return None
     return LaneKey(pool.name, line.priority, tuple(allowed), line.shape, spec.pods, is_funded=False)
+
+
+def _unplaceable(index: Index, line: Line) -> Ruling:
+    """No nodes could ever hold it; where some could, but for the level that it requires: the largest domain."""
+    spec, shape = line.spec, line.shape
+    known = [gpu_class for gpu_class in spec.gpu_classes if gpu_class in index.policy.gpu_classes]
+    if shape.topology is not None and shape.topology.is_required and known:
+        rooms = [(index.capacity.table(name).most_room(shape, if_empty=True), name) for name in known]
+        room, gpu_class = max(rooms, key=lambda entry: entry[0][1])
+        if room[1]:
+            return evidence.topology(Reason.TOPOLOGY_UNPLACEABLE, shape, spec.pods, gpu_class, room)
+    return evidence.unplaceable(spec, index.capacity.largest(spec.gpu_classes, shape))
 
 
 def aside_ruling(line: Line) -> Ruling:

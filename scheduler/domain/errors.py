@@ -53,6 +53,7 @@ class RefusalCode(StrEnum):
     UNKNOWN_OWNER = "unknown-owner"
     UNKNOWN_POLICY = "unknown-policy"
     UNKNOWN_IMAGE = "unknown-image"
+    UNKNOWN_TOPOLOGY_LEVEL = "unknown-topology-level"
     TIME_LIMIT_TOO_LONG = "time-limit-too-long"
     PRIORITY_CLASS_NOT_ALLOWED = "priority-class-not-allowed"
     GPU_CLASS_NOT_ALLOWED = "gpu-class-not-allowed"

@@ -15,6 +15,7 @@ from scheduler.domain.idleness import IdleRule, MisuseTerms, Retention
 from scheduler.domain.periods import PeriodLength, to_datetime
 from scheduler.domain.retries import RetryRule
 from scheduler.domain.rollover import Rollover
+from scheduler.domain.topology import TopologyLevel
 from scheduler.domain.units import (
     MS_PER_DAY,
     CohortName,
@@ -251,6 +252,8 @@ class Policy:
     idle_rules: tuple[IdleRule, ...] = ()
     spend_guards: tuple[SpendGuard, ...] = ()
     retry_rules: tuple[RetryRule, ...] = ()
+    topology: tuple[TopologyLevel, ...] = ()
+    """Levels above that of single nodes, the widest first."""
     retention: Retention = Retention()
     misuse: MisuseTerms = MisuseTerms()
     approvals: ApprovalRules = ApprovalRules()

@@ -75,6 +75,7 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
     for cohort in policy.cohorts.values():
         pools = _listed(pool.name for pool in policy.pools.values() if pool.cohort == cohort.name)
         yield f"cohorts.{cohort.name}.", f"its pools: {pools or 'none'}", _cohort(cohort)
+    yield from _topology(policy)
     for project in policy.projects.values():
         yield f"projects.{project.name}.", f"work for {project.name}", _project(project)
     half_life_hours = policy.fair_share.half_life_ms // MS_PER_HOUR
@@ -104,6 +105,13 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
     terms: Terms = {"grants": rules.grants.value, "policy": rules.policy.value, "prices": rules.prices.value}
     yield "approvals.", "who grants, and who applies policies and prices", terms
     yield "coverage.", "grants and policies that promise hours", _coverage(policy.coverage)
+
+
+def _topology(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
+    levels = {level.name: level.label for level in policy.topology}
+    yield "", "gangs that ask for a level of the topology", {"topology": ", ".join(levels) or "none"}
+    for level, label in levels.items():
+        yield "topology.", f"gangs that ask for one {level}", {level: label}
 
 
 def _gpu_class(item: GpuClass) -> Terms:

@@ -27,6 +27,8 @@ class Reason(StrEnum):
     SPEND_GUARD = "SpendGuard"
     SPEND_WARNING = "SpendWarning"
     UNPLACEABLE = "Unplaceable"
+    TOPOLOGY = "Topology"
+    TOPOLOGY_UNPLACEABLE = "TopologyUnplaceable"
     BACKOFF = "Backoff"
     BEGIN_TIME = "BeginTime"
     DEPENDENCY = "Dependency"
@@ -123,6 +125,16 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.BOOKING_MADE: ReasonText(
         "{gpus} × {gpu_class} are booked on {nodes} from {from} until {until}; {held_hours} h are held.",
         "It is charged from its start, used or not; `allot booking cancel` gives it back.",
+    ),
+    Reason.TOPOLOGY: ReasonText(
+        "Waiting: {pods} × {gpus_per_pod} {gpu_class} asked in one {level}; {domain}, which has most room, holds "
+        "{fitting} of them.",
+        "A wider level, `prefer` in place of `require`, or fewer pods may start sooner.",
+    ),
+    Reason.TOPOLOGY_UNPLACEABLE: ReasonText(
+        "No {level} could ever hold it: {pods} × {gpus_per_pod} {gpu_class} asked in one; {domain}, the largest, "
+        "holds {fitting} of them.",
+        "Cancel it and ask for a wider level, for `prefer` in place of `require`, or for fewer pods.",
     ),
     Reason.BACKOFF: ReasonText("Waiting {seconds} s after a launch that did not work: {cause}."),
     Reason.BEGIN_TIME: ReasonText("Waiting for its begin time, {at}."),

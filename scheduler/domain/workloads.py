@@ -6,6 +6,7 @@ from enum import StrEnum
 from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.reasons import Reason
+from scheduler.domain.topology import TopologyAsk
 from scheduler.domain.units import (
     AttemptId,
     EngineerId,
@@ -119,6 +120,7 @@ class WorkloadSpec:
     `nodes_with` narrows the nodes by labels, as a Job's own nodeSelector does. `runtime_max_ms` bounds the running
     time of all attempts together. `after` are workloads that must have completed first: those that have are taken out.
     What could no longer end before `finish_by` is given up. `array` is its place among the indexes of an array.
+    `topology` says where its pods are to stand to each other.
     """
 
     name: str
@@ -138,6 +140,7 @@ class WorkloadSpec:
     after: tuple[WorkloadId, ...] = ()
     finish_by: Instant | None = None
     array: ArrayPlace | None = None
+    topology: TopologyAsk | None = None
 
     def runtime_limit(self, of_all_ms: int | None) -> int | None:
         """How long all attempts together may run: the tighter of its own word and the limit of all jobs."""

@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from itertools import accumulate
 
 from scheduler.domain.allowances import AllowanceBalance, AllowanceSource, HolderKind
-from scheduler.domain.cluster import GpuClass, Node, PodRequest
+from scheduler.domain.cluster import GpuClass, Node
 from scheduler.domain.errors import Exhausted, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.funding import payers
 from scheduler.domain.people import Engineer
@@ -13,6 +12,7 @@ from scheduler.domain.policy import Policy, PriorityClass, Tier, image_is_allowe
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, WorkloadId
 from scheduler.domain.workloads import Origin, Workload, WorkloadKind, WorkloadSpec
+from scheduler.lifecycle.placeable import require_placeable
 
 GPUS_PER_POD_MAX = 1024
 CPU_MILLI_MAX = 10_000_000
@@ -62,7 +62,7 @@ def judge(
     classes = _require_gpu_classes(spec, _opened(tier, known, now), policy)
     _require_image(spec, policy)
     _require_limits(spec, tier, policy)
-    _require_placeable(spec, classes, nodes)
+    require_placeable(spec, classes, nodes, policy)
     if not priority_class.may_start_unfunded:
         _require_payer(spec, classes, known, now)
 
@@ -245,44 +245,6 @@ def _require_limits(spec: WorkloadSpec, tier: Tier, policy: Policy) -> None:
             code=RefusalCode.GPU_LIMIT,
             expected=f"at most {min(limits)}",
         )
-
-
-def _require_placeable(spec: WorkloadSpec, classes: list[GpuClass], nodes: Collection[Node]) -> None:
-    """A request that no node could ever hold is refused at once. An empty cluster is given the benefit of the doubt.
-
-    As a rule the first few nodes show that it can be held: no more of them are looked at then.
-    """
-    names = {gpu_class.name for gpu_class in classes}
-    fitting = (_pods_that_fit(n, spec.pod) for n in nodes if n.gpu_class in names and _matches(n, spec))
-    if not nodes or any(total >= spec.pods for total in accumulate(fitting)):
-        return
-    candidates = [node for node in nodes if node.gpu_class in names and _matches(node, spec)]
-    largest = max((node.gpus + node.outside_gpus for node in candidates), default=0)
-    raise InvalidInput(
-        f"no node could ever hold {spec.pods} × {spec.pod.gpus} {'|'.join(spec.gpu_classes)} with "
-        f"{spec.pod.cpu_milli} mCPU and {spec.pod.memory_mib} MiB each",
-        where="gpus_per_pod",
-        code=RefusalCode.UNPLACEABLE,
-        expected=f"at most {largest} GPUs per pod, within the cluster's nodes"
-        if largest
-        else "a class that nodes offer",
-        remedy="ask for smaller pods, fewer of them, or another GPU class",
-    )
-
-
-def _matches(node: Node, spec: WorkloadSpec) -> bool:
-    return all(node.labels.get(key) == value for key, value in spec.nodes_with)
-
-
-def _pods_that_fit(node: Node, request: PodRequest) -> int:
-    """How many such pods the node could hold if it were empty."""
-    if not node.could_hold(request):
-        return 0
-    return min(
-        (node.gpus + node.outside_gpus) // request.gpus,
-        node.cpu_milli // max(1, request.cpu_milli),
-        node.memory_mib // max(1, request.memory_mib),
-    )
 
 
 def _require_payer(

@@ -36,6 +36,7 @@ from scheduler.domain.policy import (
 )
 from scheduler.domain.retries import RetriedEnd, RetryRule
 from scheduler.domain.rollover import Rollover, RolloverRule
+from scheduler.domain.topology import LevelName, TopologyLevel
 from scheduler.domain.units import (
     CohortName,
     EngineerId,
@@ -131,6 +132,9 @@ stop_rates:
   preempt: {share_per_mille: 100, floor_gpus: 3}
   exhaustion: {rate: unlimited}
   idle: {share_per_mille: 20}
+topology:
+  block: example.com/block
+  rack: example.com/rack
 retry_rules:
   flaky:
     exit_codes: [1, 137]
@@ -267,6 +271,10 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         exhaustion_rate=StopRate(None),
         idle_rate=StopRate(PerMille(20), floor=8),
         retry_rules=(FLAKY,),
+        topology=(
+            TopologyLevel(LevelName("block"), "example.com/block"),
+            TopologyLevel(LevelName("rack"), "example.com/rack"),
+        ),
         idle_rules=(SANDBOXES, IdleRule("others")),
         retention=Retention(7 * 24 * HOUR_MS, 400 * 24 * HOUR_MS),
         misuse=MisuseTerms(frozenset({"node-health", "a name of more "})),

@@ -114,6 +114,16 @@ def test_an_amount_is_a_whole_number_in_plain_digits(case: str) -> None:
 
 
 BROKEN_RULES: dict[str, tuple[str, str, str]] = {
+    "a level that every cluster has": (
+        "cohorts:\n  company: {}\n",
+        "cohorts:\n  company: {}\ntopology: {node: kubernetes.io/hostname}\n",
+        "16:1: topology.node: found a level that every cluster has; expected names of the levels above it",
+    ),
+    "one label for two levels": (
+        "cohorts:\n  company: {}\n",
+        "cohorts:\n  company: {}\ntopology: {block: place, rack: place}\n",
+        '16:1: topology: found the label "place" for two levels; expected a label for each level',
+    ),
     "no GPU at all": (
         "weight_per_mille: 1000",
         "weight_per_mille: 0",

@@ -29,6 +29,7 @@ from scheduler.domain.policy import (
     WithinPool,
 )
 from scheduler.domain.reasons import Reason
+from scheduler.domain.topology import LevelName, TopologyAsk, TopologyLevel, TopologyMode
 from scheduler.domain.units import (
     MS_PER_DAY,
     MS_PER_HOUR,
@@ -51,6 +52,8 @@ from tests.decision.builders import A100, H100, NOW, attempt, balance, node, wor
 OWNERS = ("ada", "bob", "cyd")
 TEAMS = ("red", "blue", "green")
 CLASSES = (H100, A100)
+TOPOLOGY = tuple(TopologyLevel(LevelName(name), name) for name in ("block", "rack"))
+ASKS = tuple(TopologyAsk(mode, LevelName(name)) for mode in TopologyMode for name in ("block", "rack", "node"))
 
 small = st.integers(0, 6)
 
@@ -89,6 +92,7 @@ def policies(draw: st.DrawFn) -> Policy:
             CohortName("part"): Cohort(CohortName("part"), parent=draw(st.sampled_from([None, CohortName("all")]))),
         },
         projects={ProjectName("apollo"): Project(ProjectName("apollo"), TeamName("red"), PerMille(importance))},
+        topology=TOPOLOGY,
         fair_share=FairShare(draw(st.sampled_from([MS_PER_HOUR, 7 * MS_PER_DAY]))),
         limits=Limits(
             gpus_per_engineer=draw(mostly(None, None, 4)),
@@ -136,7 +140,7 @@ def nodes_of(draw: st.DrawFn, name: str) -> Node:
         gpus,
         gpu_class=draw(mostly(H100, H100, A100)),
         cpu=draw(mostly(9, 2, 4)) * 1000,
-        labels={"rack": draw(st.sampled_from(["a", "b"]))},
+        labels={"rack": draw(st.sampled_from(["a", "b"])), **draw(mostly({}, {"block": "x"}, {"block": "y"}))},
         accepts_work=draw(mostly(True, True, True, False)),
     )
 
@@ -161,6 +165,7 @@ def workloads(draw: st.DrawFn, name: str) -> Workload:
     spec = replace(
         made.spec,
         priority_class=PriorityClassName(priority),
+        topology=draw(mostly(None, *ASKS)),
         after=draw(mostly((), (), (WorkloadId("w0"),))),
         finish_by=draw(mostly(None, None, Instant(NOW + 2 * MS_PER_HOUR + 30_000), Instant(NOW + MS_PER_HOUR - 1))),
     )

@@ -11,6 +11,7 @@ from scheduler.decision.state import State
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.periods import PeriodLength, period_at
 from scheduler.domain.policy import Project
+from scheduler.domain.topology import LevelName, TopologyLevel, topology_ask
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, PerMille, ProjectName, TeamName, WorkloadId
 from tests.decision.builders import (
     NOW,
@@ -114,3 +115,22 @@ def test_the_example_of_reservations_starts_what_it_says() -> None:
     running = attempt("r", "n1", gpus=4, running_for=0, priority_class=URGENT)
     plan = decide(snapshot(nodes(node("n1")), queued, attempts=[running]))
     assert reasons(plan) == {row["workload"]: row["verdict"] for row in rows}
+
+
+def test_the_example_of_the_topology_goes_where_it_says() -> None:
+    example = PAGE.split("\n## Topology\n")[1].split("\n### Example\n")[1].split("\n## ")[0]
+    places, asked = (
+        [[cell.strip() for cell in row.strip("|").split("|")] for row in rows.splitlines() if row.startswith("|")][2:]
+        for rows in re.split(r"\n\n(?=\| pods)", example)
+    )
+    levels = tuple(TopologyLevel(LevelName(name), name) for name in ("block", "rack"))
+    known = nodes(*(node(name, 4, labels={"block": block, "rack": rack}) for name, block, rack in places))
+    for pods, ask, goes_to in asked:
+        gang = workload("gang", gpus=4, pods=int(pods))
+        gang = replace(gang, spec=replace(gang.spec, topology=topology_ask(ask)))
+        plan = decide(snapshot(known, [gang], by=replace(policy(pool("red", gpus=64)), topology=levels)))
+        if not plan.launches:
+            evidence = plan.verdicts[0].evidence
+            assert goes_to == f"refused: the largest, {evidence['domain']}, holds {evidence['fitting']}"
+        else:
+            assert ", ".join(name for name, _ in plan.launches[0].placement.pods_by_node) == goes_to

@@ -18,7 +18,15 @@ from tests.docs.markdown import PAGES, ROOT, fences, named, read
 
 ENGINEERS = ROOT / "docs" / "engineers.md"
 EXAMPLE = ROOT / "policies" / "example.yaml"
-WRITTEN_BY_USERS = ("PROJECT", "PRIORITY_CLASS", "GPU_CLASSES", "TIME_LIMIT", "USES_COMPENSATION", "CHECKPOINTED_AT")
+WRITTEN_BY_USERS = (
+    "PROJECT",
+    "PRIORITY_CLASS",
+    "GPU_CLASSES",
+    "TIME_LIMIT",
+    "TOPOLOGY",
+    "USES_COMPENSATION",
+    "CHECKPOINTED_AT",
+)
 PUBLIC_HOSTS = {"focus.finops.org", "go.dev", "kwok.sigs.k8s.io", "www.rfc-editor.org", "github.com"}
 _HOST = re.compile(r"https?://([A-Za-z0-9.-]+)")
 _MACHINE_PATH = re.compile(r"(?<![\w.])/(?:root|work|home|Users|mnt|tmp)/(?!sandbox\b)\S*")

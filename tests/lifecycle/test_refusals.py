@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from scheduler.domain.cluster import PodRequest
 from scheduler.domain.errors import Refusal, RefusalCode
+from scheduler.domain.topology import topology_ask
 from scheduler.domain.units import MS_PER_DAY, Instant, TierName
 from scheduler.lifecycle.expire import expire_due
 from scheduler.lifecycle.world import World
@@ -46,6 +48,14 @@ def _without_hours(company: Company) -> None:
     company.submit("bob")
 
 
+def _in_a_rack_that_no_policy_names(company: Company) -> None:
+    company.submit(topology=topology_ask("prefer:rack"))
+
+
+def _in_one_node_that_holds_less(company: Company) -> None:
+    company.submit(pods=2, pod=PodRequest(4, 1000, 1024), topology=topology_ask("require:node"))
+
+
 @pytest.mark.parametrize(
     ("asked", "code"),
     [
@@ -54,6 +64,10 @@ def _without_hours(company: Company) -> None:
         pytest.param(_after_the_expiry, RefusalCode.ALLOWANCE_EXPIRED, id="an allowance that has expired"),
         pytest.param(_after_the_expiry_was_booked, RefusalCode.ALLOWANCE_EXPIRED, id="one whose rest was taken"),
         pytest.param(_without_hours, RefusalCode.ALLOWANCE_SHORT, id="no allowance at all"),
+        pytest.param(
+            _in_a_rack_that_no_policy_names, RefusalCode.UNKNOWN_TOPOLOGY_LEVEL, id="a level that no policy names"
+        ),
+        pytest.param(_in_one_node_that_holds_less, RefusalCode.UNPLACEABLE, id="a level that holds too little"),
     ],
 )
 def test_what_can_never_be_paid_or_placed_is_refused_at_once(
@@ -71,3 +85,12 @@ def test_what_can_never_be_paid_or_placed_is_refused_at_once(
 def test_the_spec_that_these_spoil_is_accepted_as_it_is(company: Company) -> None:
     company.grant("ada", 10)
     assert company.submit().spec == job_spec()
+
+
+def test_a_gang_that_no_domain_could_hold_is_told_of_the_largest(company: Company) -> None:
+    company.grant("ada", 10)
+    with pytest.raises(Refusal) as refused:
+        _in_one_node_that_holds_less(company)
+    assert "the largest, n0, holds 1 such pods of h100" in str(refused.value).lower()
+    assert refused.value.expected == "at most 1 pods in one node"
+    assert company.submit(pods=2, pod=PodRequest(2, 1000, 1024), topology=topology_ask("require:node")).spec.pods == 2

@@ -18,6 +18,7 @@ _WARNINGS: Final = frozenset(
     {
         Reason.ALLOWANCE_SHORT,
         Reason.UNPLACEABLE,
+        Reason.TOPOLOGY_UNPLACEABLE,
         Reason.BACKOFF,
         Reason.FAILED,
         Reason.TIME_LIMIT,

@@ -18,6 +18,7 @@ from scheduler.adapters.kubernetes.names import (
     PROJECT,
     SPEC_HASH,
     TIME_LIMIT,
+    TOPOLOGY,
     USES_COMPENSATION,
     WORKLOAD,
     RawObject,
@@ -119,6 +120,8 @@ def _purpose(spec: WorkloadSpec) -> Mapping[str, str]:
         GPU_CLASSES: ",".join(spec.gpu_classes),
         TIME_LIMIT: f"{-(-spec.time_limit_ms // MS_PER_SECOND)}s",
     }
+    if spec.topology is not None:
+        words[TOPOLOGY] = str(spec.topology)
     return {**words, USES_COMPENSATION: "true"} if spec.uses_compensation else words
 
 

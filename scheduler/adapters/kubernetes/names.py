@@ -16,6 +16,7 @@ PRIORITY_CLASS: Final = "allot.dev/priority-class"
 GPU_CLASSES: Final = "allot.dev/gpu-classes"
 TIME_LIMIT: Final = "allot.dev/time-limit"
 USES_COMPENSATION: Final = "allot.dev/uses-compensation"
+TOPOLOGY: Final = "allot.dev/topology"
 CHECKPOINTED_AT: Final = "allot.dev/checkpointed-at"
 
 # what we write

@@ -13,11 +13,14 @@ from scheduler.adapters.kubernetes.names import (
     PRIORITY_CLASS,
     PROJECT,
     TIME_LIMIT,
+    TOPOLOGY,
     USES_COMPENSATION,
     RawObject,
 )
 from scheduler.adapters.kubernetes.resources import Amounts, pod_request
 from scheduler.domain.cluster import GpuClass, PodRequest
+from scheduler.domain.errors import InvalidInput
+from scheduler.domain.topology import TopologyAsk, topology_ask
 from scheduler.domain.units import MS_PER_SECOND, GpuClassName, PriorityClassName, ProjectName
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
 
@@ -75,6 +78,7 @@ def read_template(job: RawObject, classes: Sequence[GpuClass]) -> WorkloadSpec |
             grace_seconds=_grace_seconds(pod_spec),
             uses_compensation=words.get(USES_COMPENSATION) == "true",
             nodes_with=nodes_with,
+            topology=_topology(words),
         )
     except _Refused as refused:
         return Unfit(str(refused))
@@ -104,6 +108,17 @@ def _project(words: RawObject) -> ProjectName | None:
     if not project:
         raise _Refused(f"the label {PROJECT} is missing; name a project, or `{PERSONAL}`")
     return None if project == PERSONAL else ProjectName(project)
+
+
+def _topology(words: RawObject) -> TopologyAsk | None:
+    """`require:rack`; as a label's value may hold no colon, a dot does as well."""
+    asked = words.get(TOPOLOGY)
+    if not asked:
+        return None
+    try:
+        return topology_ask(asked.replace(".", ":", 1))
+    except InvalidInput as invalid:
+        raise _Refused(f"{TOPOLOGY} is {asked[:80]!r}; expected {invalid.expected}") from invalid
 
 
 def _pods(spec: RawObject) -> int:

@@ -14,6 +14,7 @@ from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, N
 from scheduler.adapters.policy_files.order_keys import AGEING, FAIR_SHARE, ORDER
 from scheduler.adapters.policy_files.retry_keys import RETRY_RULE
 from scheduler.adapters.policy_files.sections import Field, Section
+from scheduler.adapters.policy_files.topology_keys import LEVELS
 from scheduler.domain.periods import PeriodLength
 from scheduler.domain.policy import AtExhaustion, BorrowWithinCohort, ReclaimWithinCohort, WithinPool
 from scheduler.domain.workloads import HoldMode
@@ -334,6 +335,7 @@ POLICY = Section(
         TIERS,
         POOLS,
         COHORTS,
+        LEVELS,
         PROJECTS,
         LOOKING_BACK,
         BOOKED_AHEAD,

@@ -14,6 +14,7 @@ from scheduler.adapters.policy_files.policy_rules import check_rules
 from scheduler.adapters.policy_files.problems import Problem, Problems, refusal
 from scheduler.adapters.policy_files.retry_keys import retry_rule
 from scheduler.adapters.policy_files.sections import Record
+from scheduler.adapters.policy_files.topology_keys import LEVELS, topology_levels
 from scheduler.domain.approvals import ApprovalRules
 from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
@@ -110,6 +111,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
         idle_rules=tuple(idle_rule(n, r) for n, r in record.value(keys.IDLE_RULES).items()),
         spend_guards=tuple(spend_guard(n, r) for n, r in record.value(keys.SPEND_GUARDS).items()),
         retry_rules=tuple(retry_rule(n, r) for n, r in record.value(keys.RETRY_RULES).items()),
+        topology=topology_levels(record.value(LEVELS)),
         retention=Retention() if kept is None else retention(kept),
         misuse=MisuseTerms() if misused is None else misuse(misused),
         approvals=ApprovalRules() if approved is None else approvals(approved),

@@ -9,6 +9,7 @@ from scheduler.adapters.policy_files.award_keys import ROLLOVER, ROLLOVER_CAP
 from scheduler.adapters.policy_files.document import quoted
 from scheduler.adapters.policy_files.kinds import Reading, did_you_mean
 from scheduler.adapters.policy_files.sections import Record
+from scheduler.adapters.policy_files.topology_keys import check_levels
 from scheduler.domain.policy import BorrowWithinCohort, ReclaimWithinCohort, image_is_allowed
 from scheduler.domain.rollover import RolloverRule
 from scheduler.domain.workloads import HoldMode
@@ -28,6 +29,7 @@ def check_rules(policy: Record, reading: Reading) -> None:
     for pool in pools.values():
         _check_pool(pool, reading)
     _check_cohorts(policy.find(keys.COHORTS) or {}, reading)
+    check_levels(policy, reading)
     _check_sandbox(policy, reading)
     for rule in (policy.find(keys.IDLE_RULES) or {}).values():
         _check_warnings(rule, reading)

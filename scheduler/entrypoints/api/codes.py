@@ -147,6 +147,12 @@ CODES: dict[RefusalCode, CodeText] = {
         "The policy says which GPU classes each tier may use.",
         "Choose one that your tier may use.",
     ),
+    _C.UNKNOWN_TOPOLOGY_LEVEL: CodeText(
+        422,
+        "There is no such topology level",
+        "The policy in force names no topology level so; every cluster has the level `node`.",
+        "Ask for one of the levels that the answer names.",
+    ),
     _C.UNPLACEABLE: CodeText(
         422,
         "No node could ever hold it",

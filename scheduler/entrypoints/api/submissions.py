@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from scheduler.domain.arrays import COUNT_MAX
 from scheduler.domain.cluster import PodRequest
+from scheduler.domain.topology import topology_ask
 from scheduler.domain.units import GpuClassName, PriorityClassName, ProjectName, WorkloadId
 from scheduler.domain.workloads import Activity, AttestedUse, WorkloadKind, WorkloadSpec
 from scheduler.entrypoints.api.fields import (
@@ -108,6 +109,13 @@ class JobSubmission(Submission):
     pods: Count = 1
     gpus_per_pod: Count = 1
 
+    topology: Annotated[
+        str | None,
+        Field(
+            pattern=r"^(require|prefer):.{1,63}$",
+            description="All pods in one domain: `require:rack`, `prefer:rack`.",
+        ),
+    ] = None
     runtime_max_ms: Annotated[DurationMs | None, Field(description="Of all attempts together, in milliseconds.")] = (
         None
     )
@@ -135,6 +143,7 @@ class JobSubmission(Submission):
         return replace(
             made,
             runtime_max_ms=self.runtime_max_ms,
+            topology=topology_ask(self.topology) if self.topology is not None else None,
             finish_by=instant_of(self.finish_by),
             after=tuple(map(WorkloadId, self.after or ())),
         )

@@ -8,7 +8,15 @@ from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.output import AsJson, print_json, print_simulated
 from scheduler.entrypoints.cli.shown_quotes import show_quote
-from scheduler.entrypoints.cli.workloads import GpuClasses, Owner, PriorityClass, Project, TimeLimit, classes_of
+from scheduler.entrypoints.cli.workloads import (
+    GpuClasses,
+    Owner,
+    PriorityClass,
+    Project,
+    TimeLimit,
+    Topology,
+    classes_of,
+)
 
 app = typer.Typer(add_completion=False)
 
@@ -21,6 +29,7 @@ def quote(
     time: TimeLimit,
     gpus: Annotated[int, typer.Option("--gpus", "-g", help="GPUs per pod.")] = 1,
     pods: Annotated[int, typer.Option(help="Pods, all started together.")] = 1,
+    topology: Topology = None,
     priority_class: PriorityClass = None,
     cpu: Annotated[int, typer.Option(help="CPU cores per pod.")] = 1,
     memory: Annotated[int, typer.Option(help="Memory per pod in GiB.")] = 1,
@@ -34,6 +43,7 @@ def quote(
         "gpu_classes": classes_of(gpu_class),
         "gpus_per_pod": gpus,
         "pods": pods,
+        "topology": topology,
         "time_limit_ms": parse_duration(time),
         "priority_class": priority_class,
         "cpu_milli": cpu * 1000,

@@ -54,6 +54,7 @@ def show_workload(workload: dict[str, Any], api: Api) -> None:
         (
             ("gpus", gpus_of(workload)),
             ("asked", " or ".join(workload["gpu_classes"])),
+            ("topology", workload["topology"]),
             ("project", workload["project"] or "personal"),
             ("priority class", workload["priority_class"]),
             ("time limit", duration(workload["time_limit_ms"])),

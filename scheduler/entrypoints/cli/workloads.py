@@ -30,6 +30,9 @@ Array = Annotated[str | None, typer.Option(help="Indexes of an array, and how ma
 After = Annotated[str | None, typer.Option(help="Ids of workloads to follow, with commas between.")]
 Begin = Annotated[str | None, typer.Option(help="Not to start before: 2026-11-21T20:00:00+01:00.")]
 FinishBy = Annotated[str | None, typer.Option(help="Given up once it could not end before then.")]
+Topology = Annotated[
+    str | None, typer.Option(metavar="MODE:LEVEL", help="All pods in one domain: require:rack, or prefer:rack.")
+]
 Key = Annotated[str | None, typer.Option("--idempotency-key", help="The same key again gets the first answer again.")]
 
 
@@ -44,6 +47,7 @@ def submit(
     pods: Annotated[int, typer.Option(help="Pods, all started together.")] = 1,
     name: Annotated[str | None, typer.Option(help="What you call it.")] = None,
     image: Image = None,
+    topology: Topology = None,
     priority_class: PriorityClass = None,
     cpu: Annotated[int, typer.Option(help="CPU cores per pod.")] = 1,
     memory: Annotated[int, typer.Option(help="Memory per pod in GiB.")] = 1,
@@ -76,13 +80,13 @@ def submit(
         "cpu_milli": cpu * 1000,
         "memory_mib": memory * 1024,
         "grace_seconds": parse_duration(grace, "--grace") // 1000,
-        "runtime_max_ms": parse_duration(max_runtime, "--max-runtime") if max_runtime else None,
         "uses_compensation": use_compensation,
         "activity": activity,
         "attested_use": attest,
         "owner": owner,
         "confirmed": yes,
-        **_conditions(begin, finish_by, after, array),
+        **_asked_of_time(max_runtime, begin, finish_by),
+        **_asked_of_others(topology, after, array),
     }
     with connect() as api:
         workload = api.post("/v1/workloads", body, key or new_key())
@@ -168,10 +172,17 @@ def extend(
             show_workload(found, api)
 
 
-def _conditions(begin: str | None, finish_by: str | None, after: str | None, array: str | None) -> dict[str, Any]:
+def _asked_of_time(max_runtime: str | None, begin: str | None, finish_by: str | None) -> dict[str, Any]:
     return {
+        "runtime_max_ms": parse_duration(max_runtime, "--max-runtime") if max_runtime else None,
         "begin_at": begin,
         "finish_by": finish_by,
+    }
+
+
+def _asked_of_others(topology: str | None, after: str | None, array: str | None) -> dict[str, Any]:
+    return {
+        "topology": topology,
         "after": classes_of(after) if after else None,
         "array": array_asked(array) if array else None,
     }

@@ -23,6 +23,7 @@ _LOST = frozenset(
         Reason.LAUNCH_REFUSED,
         Reason.JOB_DELETED,
         Reason.UNPLACEABLE,
+        Reason.TOPOLOGY_UNPLACEABLE,
         Reason.REFUSED,
         Reason.TIME_LIMIT,
     }

@@ -11,6 +11,7 @@ from scheduler.domain.funding import payers
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import TEXTS, sentence
+from scheduler.domain.topology import TopologyMode
 from scheduler.domain.units import (
     MS_PER_HOUR,
     MS_PER_MINUTE,
@@ -96,6 +97,9 @@ def _alternatives(world: World, workload: Workload, found: Forecast) -> Iterator
     for name in sorted(policy.gpu_classes):
         if name not in spec.gpu_classes and (tier is None or tier.gpu_classes is None or name in tier.gpu_classes):
             yield f"GPU class {name}", replace(spec, gpu_classes=(name,))
+    if spec.topology is not None and spec.topology.is_required and spec.pods > 1:
+        preferred = replace(spec.topology, mode=TopologyMode.PREFER)
+        yield f"{preferred} instead of {spec.topology}", replace(spec, topology=preferred)
     if spec.pods > 1:
         yield f"{spec.pods // 2} pods instead of {spec.pods}", replace(spec, pods=spec.pods // 2)
     elif spec.pod.gpus > 1:

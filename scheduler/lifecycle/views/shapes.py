@@ -67,6 +67,8 @@ class WorkloadView:
     address: str = ""
     namespace: str = ""
     job_name: str = ""
+    topology: str = ""
+    """What its pods ask of where they stand to each other: `require:rack`."""
     utilization_percent: int | None = None
     power_watts: int | None = None
     memory_used_bytes: int | None = None

@@ -113,6 +113,7 @@ def _assembled(
         is_funded=last.is_funded if last is not None else True,
         namespace=workload.namespace,
         job_name=workload.job_name,
+        topology=str(spec.topology or ""),
         address=_address(world, workload),
     )
 

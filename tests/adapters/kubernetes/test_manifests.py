@@ -22,6 +22,7 @@ from scheduler.adapters.kubernetes.sandboxes import surroundings
 from scheduler.adapters.kubernetes.templates import read_template
 from scheduler.domain.actions import LaunchJob
 from scheduler.domain.cluster import GpuClass, Placement, PodRequest
+from scheduler.domain.topology import topology_ask
 from scheduler.domain.units import (
     AttemptId,
     EngineerId,
@@ -91,6 +92,7 @@ def specs() -> st.SearchStrategy[WorkloadSpec]:
         grace_seconds=st.integers(0, 3600),
         uses_compensation=st.booleans(),
         nodes_with=st.sampled_from([(), (("zone", "a"),)]),
+        topology=st.sampled_from([None, topology_ask("require:rack"), topology_ask("prefer:node")]),
     )
 
 

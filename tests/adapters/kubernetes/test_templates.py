@@ -8,6 +8,7 @@ from scheduler.adapters.kubernetes.jobs import concerns_us, read_job
 from scheduler.adapters.kubernetes.templates import Unfit, read_template
 from scheduler.domain.cluster import GpuClass, PodRequest
 from scheduler.domain.observations import ObservedJob
+from scheduler.domain.topology import topology_ask
 from scheduler.domain.units import GpuClassName, Instant, JobUid, PerMille, PriorityClassName, ProjectName, WorkloadId
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
 from tests.adapters.kubernetes.objects import Json, container, job
@@ -68,6 +69,16 @@ def test_a_labelled_suspended_job_is_a_workload() -> None:
             id="the shorter of two time limits",
         ),
         pytest.param(
+            job(annotations={"allot.dev/topology": "require:rack"}),
+            replace(ASKED, topology=topology_ask("require:rack")),
+            id="a topology level as an annotation",
+        ),
+        pytest.param(
+            job(labels={**PLAIN, "allot.dev/topology": "prefer.block"}),
+            replace(ASKED, topology=topology_ask("prefer:block")),
+            id="a topology level as a label, which holds no colon",
+        ),
+        pytest.param(
             job(spec={"parallelism": 4, "completions": 4, "completionMode": "Indexed"}),
             replace(ASKED, pods=4),
             id="an indexed gang",
@@ -112,6 +123,7 @@ def test_an_affinity_that_says_what_a_selector_could_is_one() -> None:
         ),
         (job(labels={"allot.dev/time-limit": "2h"}), "allot.dev/project is missing"),
         (job(labels={"allot.dev/project": "atlas"}), "has no time limit"),
+        (job(annotations={"allot.dev/topology": "rack"}), "expected require:LEVEL or prefer:LEVEL"),
         (job(labels={**PLAIN, "allot.dev/time-limit": "soon"}), "expected a duration such as 90m"),
         (job(labels={**PLAIN, "allot.dev/time-limit": "-1h"}), "expected a duration such as 90m"),
         (job(pod={"restartPolicy": "OnFailure"}), "restartPolicy is not Never"),

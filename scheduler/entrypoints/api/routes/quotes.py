@@ -19,6 +19,7 @@ router = APIRouter(prefix="/v1/quotes", tags=["workloads"])
         QuoteView,
         RefusalCode.INVALID_GPUS,
         RefusalCode.INVALID_TIME_LIMIT,
+        RefusalCode.UNKNOWN_TOPOLOGY_LEVEL,
         RefusalCode.UNPLACEABLE,
         RefusalCode.PRIORITY_CLASS_NOT_ALLOWED,
         RefusalCode.ALLOWANCE_SHORT,

@@ -36,6 +36,7 @@ class Extension(Body):
         WorkloadView,
         RefusalCode.INVALID_GPUS,
         RefusalCode.INVALID_TIME_LIMIT,
+        RefusalCode.UNKNOWN_TOPOLOGY_LEVEL,
         RefusalCode.UNPLACEABLE,
         RefusalCode.PRIORITY_CLASS_NOT_ALLOWED,
         RefusalCode.ALLOWANCE_SHORT,

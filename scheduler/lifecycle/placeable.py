@@ -1,0 +1,92 @@
+"""Whether the cluster's nodes, were they empty, could hold what is asked: what they never could is refused at once."""
+
+from collections import Counter
+from collections.abc import Collection
+from itertools import accumulate
+
+from scheduler.domain.cluster import GpuClass, Node, PodRequest
+from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
+from scheduler.domain.policy import Policy
+from scheduler.domain.topology import NODE, domain_of, domain_text
+from scheduler.domain.workloads import WorkloadSpec
+
+
+def require_placeable(
+    spec: WorkloadSpec, classes: Collection[GpuClass], nodes: Collection[Node], policy: Policy
+) -> None:
+    """Refuse what no node, or no domain of the level that it requires, could hold: `unplaceable`.
+
+    An empty cluster is given the benefit of the doubt. As a rule the first few nodes show that it can be held: no more
+    of them are looked at then.
+    """
+    _require_level(spec, policy)
+    names = {gpu_class.name for gpu_class in classes}
+    fitting = (_pods_that_fit(n, spec.pod) for n in nodes if n.gpu_class in names and _matches(n, spec))
+    if not nodes:
+        return
+    if any(total >= spec.pods for total in accumulate(fitting)):
+        _require_domain(spec, classes, nodes, policy)
+        return
+    candidates = [node for node in nodes if node.gpu_class in names and _matches(node, spec)]
+    largest = max((node.gpus + node.outside_gpus for node in candidates), default=0)
+    raise InvalidInput(
+        f"no node could ever hold {spec.pods} × {spec.pod.gpus} {'|'.join(spec.gpu_classes)} with "
+        f"{spec.pod.cpu_milli} mCPU and {spec.pod.memory_mib} MiB each",
+        where="gpus_per_pod",
+        code=RefusalCode.UNPLACEABLE,
+        expected=f"at most {largest} GPUs per pod, within the cluster's nodes"
+        if largest
+        else "a class that nodes offer",
+        remedy="ask for smaller pods, fewer of them, or another GPU class",
+    )
+
+
+def _require_level(spec: WorkloadSpec, policy: Policy) -> None:
+    known = [*(level.name for level in policy.topology), NODE]
+    if spec.topology is not None and spec.topology.level not in known:
+        raise NotFound(
+            f"the policy knows no topology level {spec.topology.level[:80]!r}",
+            where="topology",
+            code=RefusalCode.UNKNOWN_TOPOLOGY_LEVEL,
+            expected="one of " + ", ".join(known),
+        )
+
+
+def _require_domain(
+    spec: WorkloadSpec, classes: Collection[GpuClass], nodes: Collection[Node], policy: Policy
+) -> None:
+    """All pods of a gang that requires a level stand in one domain of it, on GPUs of one class."""
+    if spec.topology is None or not spec.topology.is_required:
+        return
+    held: Counter[tuple[str, str]] = Counter()
+    for gpu_class in classes:
+        for node in nodes:
+            if node.gpu_class == gpu_class.name and _matches(node, spec):
+                domain = domain_of(node.name, node.labels, policy.topology, spec.topology.level)
+                held[domain_text(domain), gpu_class.name] += _pods_that_fit(node, spec.pod)
+    (domain_name, gpu_class_name), pods = min(held.items(), key=lambda item: (-item[1], item[0]))
+    if pods < spec.pods:
+        level = spec.topology.level
+        raise InvalidInput(
+            f"no {level} could ever hold {spec.pods} × {spec.pod.gpus} {'|'.join(spec.gpu_classes)}: the largest, "
+            f"{domain_name}, holds {pods} such pods of {gpu_class_name}",
+            where="topology",
+            code=RefusalCode.UNPLACEABLE,
+            expected=f"at most {pods} pods in one {level}",
+            remedy=f"ask for fewer pods, a wider level, or prefer:{level}",
+        )
+
+
+def _matches(node: Node, spec: WorkloadSpec) -> bool:
+    return all(node.labels.get(key) == value for key, value in spec.nodes_with)
+
+
+def _pods_that_fit(node: Node, request: PodRequest) -> int:
+    """How many such pods the node could hold if it were empty."""
+    if not node.could_hold(request):
+        return 0
+    return min(
+        (node.gpus + node.outside_gpus) // request.gpus,
+        node.cpu_milli // max(1, request.cpu_milli),
+        node.memory_mib // max(1, request.memory_mib),
+    )
