@@ -162,7 +162,7 @@ def test_a_preference_never_keeps_a_gang_out_and_takes_one_domain_where_one_is_e
     row = table.row(shape)
     placement = table.placement(row, table.counts(row), pods)
 
-    def by_domain(name: str, counts: dict[str, int]) -> dict[tuple[str, ...], int]:
+    def by_domain(name: str, counts: dict[NodeName, int]) -> dict[tuple[str, ...], int]:
         sums: dict[tuple[str, ...], int] = {}
         for each in made:
             place = domain_of(each.name, each.labels, LEVELS, LevelName(name))
