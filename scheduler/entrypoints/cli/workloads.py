@@ -79,13 +79,12 @@ def submit(
         "command": command or None,
         "cpu_milli": cpu * 1000,
         "memory_mib": memory * 1024,
-        "grace_seconds": parse_duration(grace, "--grace") // 1000,
         "uses_compensation": use_compensation,
         "activity": activity,
         "attested_use": attest,
         "owner": owner,
         "confirmed": yes,
-        **_asked_of_time(max_runtime, begin, finish_by),
+        **_asked_of_time(grace, max_runtime, begin, finish_by),
         **_asked_of_others(topology, after, array),
     }
     with connect() as api:
@@ -172,8 +171,9 @@ def extend(
             show_workload(found, api)
 
 
-def _asked_of_time(max_runtime: str | None, begin: str | None, finish_by: str | None) -> dict[str, Any]:
+def _asked_of_time(grace: str, max_runtime: str | None, begin: str | None, finish_by: str | None) -> dict[str, Any]:
     return {
+        "grace_seconds": parse_duration(grace, "--grace") // 1000,
         "runtime_max_ms": parse_duration(max_runtime, "--max-runtime") if max_runtime else None,
         "begin_at": begin,
         "finish_by": finish_by,
