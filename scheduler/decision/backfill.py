@@ -40,14 +40,22 @@ class Backfill:
     """The shadows of one cycle. They are looked for when somebody behind could start."""
 
     index: Index
-    _first: dict[GpuClassName, tuple[Lane, Line, WorkloadId]] = field(default_factory=dict)
+    _first: dict[GpuClassName, tuple[Lane, Line, WorkloadId, Instant]] = field(default_factory=dict)
     _shadows: dict[GpuClassName, Shadow | None] = field(default_factory=dict)
     _launched: list[tuple[Launch, WorkloadSpec]] = field(default_factory=list)
     _preempted: list[Attempt] = field(default_factory=list)
 
-    def wait(self, lane: Lane, line: Line, workload_id: WorkloadId, gpu_class: GpuClassName) -> None:
-        """Somebody waits for the room of a class. Only the first who does has it kept."""
-        self._first.setdefault(gpu_class, (lane, line, workload_id))
+    def wait(
+        self,
+        lane: Lane,
+        line: Line,
+        workload_id: WorkloadId,
+        gpu_class: GpuClassName,
+        not_before: Instant = Instant(0),  # noqa: B008 - an instant is a number
+    ) -> None:
+        """Somebody waits for the room of a class, and cannot have it before an instant for want of something else.
+        Only the first who does has it kept."""
+        self._first.setdefault(gpu_class, (lane, line, workload_id, not_before))
 
     def shadow(self, gpu_class: GpuClassName, spec: WorkloadSpec) -> Shadow | None:
         """What work like this must keep out of in that class: None where nothing is kept, or it is gone in time."""
@@ -81,17 +89,18 @@ class Backfill:
         bookings = self.index.bookings
         if not bookings.of_class(gpu_class):
             return None
-        launched = self._launched_in(gpu_class)
+        launched = self.launched_in(gpu_class)
         return bookings.kept(gpu_class, self.index.ends[gpu_class], spec, self.index.now, launched)
 
-    def _look(self, gpu_class: GpuClassName, lane: Lane, line: Line, workload_id: WorkloadId) -> Shadow | None:
+    def _look(
+        self, gpu_class: GpuClassName, lane: Lane, line: Line, workload_id: WorkloadId, not_before: Instant
+    ) -> Shadow | None:
         """The earliest room for it by what is known of ends; None where ends alone never make room."""
         table, ends, now = self.index.capacity.table(gpu_class), self.index.ends[gpu_class], self.index.now
         row, pods = table.row(lane.key.shape), lane.key.pods
         room_now = table.coming()
         mine = [
-            (latest_end_if_started(spec, now), each.placement, spec.pod)
-            for each, spec in self._launched_in(gpu_class)
+            (latest_end_if_started(spec, now), each.placement, spec.pod) for each, spec in self.launched_in(gpu_class)
         ]
         bookings = self.index.bookings.of_class(gpu_class)
         mine += [(end_of(each), each.placement, each.pod) for each in bookings if is_active(each, now)]
@@ -113,7 +122,7 @@ class Backfill:
         position = bisect_left(instants, True, key=fits)
         if position == len(instants):
             return None
-        at = Instant(max(now, instants[position]))
+        at = Instant(max(now, not_before, instants[position]))
         room = room_at(instants[position])
         placement = table.placement(row, table.counts_if(row, room), pods)
         assert placement is not None, "it fits at that instant"
@@ -121,7 +130,7 @@ class Backfill:
         spare = {table.index[name]: room[:, table.index[name]] for name, _ in placement.pods_by_node}
         return Shadow(workload_id, line, lane.key.pool, lane.gpus, at, spare)
 
-    def _launched_in(self, gpu_class: GpuClassName) -> list[tuple[Launch, WorkloadSpec]]:
+    def launched_in(self, gpu_class: GpuClassName) -> list[tuple[Launch, WorkloadSpec]]:
         return [entry for entry in self._launched if entry[0].gpu_class == gpu_class]
 
 

@@ -117,4 +117,7 @@ def _first_waiting(index: Index, paying: list[Lane]) -> list[Lane]:
             lane = index.lanes.first_waiting((pool, gpu_class))
             if lane is not None and lane not in walked:
                 firsts[lane] = None
+    firsts.update(
+        (lane, None) for lane, name in index.lanes.short.items() if name in contested and lane not in walked
+    )
     return list(firsts)

@@ -45,6 +45,8 @@ class LaneIndex:
         self._firsts: dict[Queue, list[tuple[OrderKey, int, Lane]]] = defaultdict(list)
         """Heaps of who is first in each waiting lane; what no longer holds is dropped when it comes to the top."""
         self._pushed = 0
+        self.short: dict[Lane, GpuClassName] = {}
+        """Lanes whose first has waited too long and lacks quota, and the class it would like best."""
         self.touched: set[Queue] = set()
         """Queues of which somebody may have become first."""
 
@@ -68,6 +70,7 @@ class LaneIndex:
         if lane.lines or self._by_key.get(lane.key) is not lane:
             return
         self.set_blocked(lane, None)
+        self.short.pop(lane, None)
         del self._by_key[lane.key]
         for gpu_class in lane.key.gpu_classes:
             self._strike(lane, gpu_class)

@@ -11,6 +11,7 @@ from scheduler.decision.bookings import pod_of
 from scheduler.decision.index import Index
 from scheduler.decision.plan import Launch, Preemption, Verdict
 from scheduler.decision.preemption import Found
+from scheduler.decision.promised import PromisedQuota
 from scheduler.decision.queue import Lane, Line, OrderKey, Ruling
 from scheduler.decision.snapshot import Reservation
 from scheduler.decision.standings import Seat
@@ -21,7 +22,7 @@ from scheduler.domain.funding import FundingShare
 from scheduler.domain.policy import Order
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, PoolName, WorkloadId
-from scheduler.domain.workloads import Attempt, Workload
+from scheduler.domain.workloads import Attempt, Workload, WorkloadSpec
 
 RESERVED_BEYOND_GRACE_MS = 5 * MS_PER_MINUTE
 """How long, beyond the victims' grace, a preemptor's GPUs are kept for it: the cluster must see its victims end."""
@@ -50,6 +51,7 @@ class Starts:
         self.index = index
         self.booked = Booked()
         self.backfill = Backfill(index)
+        self.promised = PromisedQuota(index)
         self.launches: list[Launch] = []
         self.preemptions: list[Preemption] = []
         self.warnings: list[Verdict] = []
@@ -202,6 +204,9 @@ class Starts:
                 said = evidence.spend_guard(over, Reason.SPEND_WARNING)
                 self.warnings.append(Verdict(workload_id, said.reason, said.evidence))
             spending.book(line.owner, line.team, line.spec, weight, terms)
+
+    def launches_of(self, gpu_class: GpuClassName) -> list[tuple[Launch, WorkloadSpec]]:
+        return self.backfill.launched_in(gpu_class)
 
     def refusal_to_stop(self, found: Found) -> Ruling | None:
         """Whether a brake forbids it: preemption paused, or too many GPUs stopped in ten minutes."""

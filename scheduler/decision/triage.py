@@ -10,7 +10,8 @@ from scheduler.decision import evidence
 from scheduler.decision.booked import NOTHING_BOOKED, Booked
 from scheduler.decision.hours import hours_needed
 from scheduler.decision.index import Index
-from scheduler.decision.queue import Lane, LaneKey, Line, OrderKey, Party, Ruling
+from scheduler.decision.queue import AGED, Lane, LaneKey, Line, OrderKey, Party, Ruling
+from scheduler.decision.timers import put
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.brakes import Brake
 from scheduler.domain.funding import FundingShare, Shortfall, payers
@@ -51,6 +52,8 @@ def judge_lane(index: Index, lane: Lane, first: OrderKey) -> bool:
     waits from `first` on."""
     lane.reason, lacks_room = lane_lacks(index, lane.key, lane.gpus)
     index.lanes.set_blocked(lane, lacks_room if lane.key.is_funded else None, first)
+    is_short = lane.reason is Reason.QUOTA and lane.key.is_funded and first[0] == AGED
+    put(index.lanes.short, lane, lane.key.gpu_classes[0] if is_short else None)
     return lane.reason is None
 
 

@@ -12,7 +12,7 @@ from scheduler.decision.bookings import Kept
 from scheduler.decision.index import Index
 from scheduler.decision.outlook import Outlook
 from scheduler.decision.preemption import Found, find_victims
-from scheduler.decision.queue import Cursor, Lane, Line, OrderKey, Ruling
+from scheduler.decision.queue import AGED, Cursor, Lane, Line, OrderKey, Ruling
 from scheduler.decision.starts import Room, Starts
 from scheduler.decision.triage import (
     fund_line,
@@ -71,6 +71,8 @@ class Walk:
         priority, _, submitted_at, workload_id = place
         gpu_class = lane.key.gpu_classes[0]
         borrows = self.index.quotas.over_nominal(lane.key.pool, gpu_class, lane.gpus) > 0
+        if borrows and priority == AGED:  # what others of its pool have taken of its quota sends it back no more
+            borrows = lane.gpus > self.index.quotas.nominal(lane.key.pool, gpu_class)
         return (borrows, priority, submitted_at, workload_id)
 
     def serve_unfunded(self, open_lanes: list[Lane]) -> None:
@@ -149,6 +151,10 @@ class Walk:
             table = index.capacity.table(gpu_class)
             if table.total(key.shape) < key.pods:
                 continue
+            promised = self.starts.promised.shadow(gpu_class, lane, line.spec)
+            if promised is not None and not self._leaves_quota(promised, lane, gpu_class):
+                withheld = withheld or promised
+                continue
             row = table.row(key.shape)
             counts = table.counts(row)
             kept = self.starts.backfill.kept(gpu_class, line.spec)
@@ -164,12 +170,16 @@ class Walk:
         return withheld
 
     def _leaves_quota(self, shadow: Shadow, lane: Lane, gpu_class: GpuClassName) -> bool:
-        """Whether there is quota for it beside that of whoever has room kept free."""
+        """Whether there is quota for it beside that of whoever has room kept free; for the own pool of one that has aged
+        and is owed no more than its nominal quota, within that."""
         if not lane.key.is_funded:
             return True
         quotas = self.index.quotas
         quotas.use(shadow.pool, gpu_class, shadow.gpus)
         is_enough = quotas.free(lane.key.pool, gpu_class) >= lane.gpus
+        is_owed = shadow.line.is_aged and shadow.gpus <= quotas.nominal(shadow.pool, gpu_class)
+        if is_owed and lane.key.pool == shadow.pool:
+            is_enough = is_enough and quotas.over_nominal(shadow.pool, gpu_class, lane.gpus) <= 0
         quotas.use(shadow.pool, gpu_class, -shadow.gpus)
         return is_enough
 
@@ -195,6 +205,11 @@ class Walk:
         judge_lane(self.index, lane, place)
         if lane.blocked_class is not None:
             self.starts.backfill.wait(lane, line, place[3], lane.blocked_class)
+        if lane in self.index.lanes.short:
+            gpu_class = self.index.lanes.short[lane]
+            at = self.starts.promised.wait(lane, line, place[3], self.starts.launches_of(gpu_class))
+            if at is not None:
+                self.starts.backfill.wait(lane, line, place[3], gpu_class, at)
 
     def undo(self) -> None:
         """Take back what was booked, and have judged again whatever that concerned."""

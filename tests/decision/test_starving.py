@@ -1,0 +1,154 @@
+"""Nothing starves: what has aged gets its room and its quota in bounded time, whatever is submitted after it."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler.decision.decide import decide
+from scheduler.decision.snapshot import Snapshot
+from scheduler.domain.policy import Order, ReclaimWithinCohort, WithinPool
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, Instant
+from scheduler.domain.workloads import Workload
+from tests.decision.applying import recorded
+from tests.decision.builders import (
+    NOW,
+    SPARE,
+    STANDARD,
+    URGENT,
+    attempt,
+    balance,
+    node,
+    nodes,
+    placements,
+    policy,
+    pool,
+    reasons,
+    snapshot,
+    workload,
+)
+
+AGED = 8 * MS_PER_DAY // 1000
+"""Longer than the default of a pool's ageing, in seconds."""
+
+LONGEST_MS = 4 * MS_PER_HOUR
+BOUND_MS = 3 * (LONGEST_MS + MS_PER_HOUR)
+"""Once round for who holds the quota, once for who holds the nodes, and once for what was let go by time limit and came
+back; each with its grace and the half hour between two cycles."""
+
+
+def test_a_gang_that_has_aged_has_its_pools_quota_kept_from_what_would_outlast_it() -> None:
+    running = attempt("r", "n1", gpus=4, running_for=0)
+    gang = workload("gang", gpus=8, age=AGED, priority_class=SPARE)
+    rules = policy(pool("red", gpus=8, within_pool=WithinPool.NEVER))
+    world = snapshot(
+        nodes(node("n1"), node("n2")),
+        [gang, workload("long", gpus=2, hours=2, priority_class=URGENT), workload("short", gpus=2, hours=0.5)],
+        attempts=[running],
+        by=rules,
+    )
+
+    plan = decide(world)
+
+    assert reasons(plan) == {"gang": Reason.QUOTA, "long": Reason.PRIORITY, "short": Reason.LAUNCHING}
+
+
+def test_a_gang_that_has_not_aged_has_no_quota_kept() -> None:
+    running = attempt("r", "n1", gpus=4, running_for=0)
+    gang = workload("gang", gpus=8, age=3600, priority_class=URGENT)
+    rules = policy(pool("red", gpus=8, within_pool=WithinPool.NEVER))
+    world = snapshot(
+        nodes(node("n1"), node("n2")), [gang, workload("long", gpus=2, hours=2)], attempts=[running], by=rules
+    )
+
+    assert placements(decide(world)) == {"long": {"n1": 1}}
+
+
+@pytest.mark.parametrize(("gpus", "is_kept"), [(8, True), (9, False)])
+def test_within_its_nominal_quota_no_other_pool_goes_on_borrowing_from_it(gpus: int, is_kept: bool) -> None:
+    lent = attempt("lent", "n1", gpus=8, team="blue", pool="blue", running_for=0, is_borrowed=True)
+    rules = policy(
+        pool("red", gpus=8, cohort="all", reclaim_within_cohort=ReclaimWithinCohort.NEVER),
+        pool("blue", gpus=2, cohort="all"),
+    )
+    gang = workload("gang", pods=1, gpus=gpus, age=AGED)
+    more = workload("more", gpus=2, hours=9, team="blue", owner="bob")
+    world = snapshot(nodes(node("n1", 16), node("n2", 16)), [gang, more], attempts=[lent], by=rules)
+
+    assert reasons(decide(world)) == {
+        "gang": Reason.QUOTA,
+        "more": Reason.PRIORITY if is_kept else Reason.LAUNCHING,
+    }
+
+
+def test_a_gang_that_no_quota_could_ever_hold_keeps_nothing_from_anybody() -> None:
+    rules = policy(pool("red", gpus=8))
+    world = snapshot(nodes(node("n1", 16)), [workload("gang", gpus=9, age=AGED), workload("w", hours=9)], by=rules)
+
+    assert reasons(decide(world)) == {"gang": Reason.QUOTA, "w": Reason.LAUNCHING}
+
+
+sizes = st.sampled_from([1, 2, 4])
+limits = st.sampled_from([0.5, 1, 2, 4])
+arrivals = st.lists(st.tuples(sizes, limits, st.sampled_from([SPARE, STANDARD, URGENT]), st.booleans()), max_size=4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(arrivals, min_size=2, max_size=4),
+    st.sampled_from(list(Order)),
+    st.sampled_from([WithinPool.NEVER, WithinPool.LOWER_PRIORITY]),
+    st.sampled_from(list(ReclaimWithinCohort)),
+    st.sampled_from([1, 2]),
+)
+def test_what_has_aged_starts_in_bounded_time_under_any_stream(
+    waves: list[list[tuple[int, float, object, bool]]],
+    order: Order,
+    within: WithinPool,
+    reclaim: ReclaimWithinCohort,
+    pods: int,
+) -> None:
+    """A gang of all of its pool's own quota, under a stream of smaller work of its own pool and of one that borrows."""
+    rules = policy(
+        pool("red", gpus=8, cohort="all", order=order, within_pool=within, reclaim_within_cohort=reclaim),
+        pool("blue", gpus=8, cohort="all", order=order, within_pool=within, reclaim_within_cohort=reclaim),
+    )
+    owners = [balance(owner, 10**6) for owner in ("ada", "bob")]
+    gang = workload("gang", pods=pods, gpus=8 // pods, age=AGED, priority_class=SPARE, hours=1)
+    first = [_arrival(f"first{i}", NOW, each) for i, each in enumerate([*waves[0], *waves[1]])]
+    world = snapshot(nodes(node("n1"), node("n2")), first, balances=owners, by=rules)
+    world = recorded(world, decide(world))
+    world = replace(world, queued={**world.queued, gang.id: gang})
+    number = 0
+    while gang.id in world.queued:
+        assert world.now - NOW <= BOUND_MS, "it starves"
+        world = _over(recorded(world, decide(world)), Instant(world.now + MS_PER_HOUR // 2))
+        wave = waves[number % len(waves)]
+        number += 1
+        fresh = [_arrival(f"w{number}-{i}", world.now, each) for i, each in enumerate(wave)]
+        world = replace(world, queued={**world.queued, **{each.id: each for each in fresh}})
+
+
+def _arrival(name: str, now: Instant, asked: tuple[int, float, object, bool]) -> Workload:
+    gpus, hours, priority_class, is_red = asked
+    made = workload(
+        name,
+        gpus=gpus,
+        hours=hours,
+        priority_class=priority_class,  # type: ignore[arg-type]  # drawn from the classes
+        team="red" if is_red else "blue",
+        owner="ada" if is_red else "bob",
+    )
+    return replace(made, submitted_at=now)
+
+
+def _over(world: Snapshot, now: Instant) -> Snapshot:
+    """Everything uses its time limit and grace to the full; what is stopped ends, and does not come back."""
+    live = {
+        known.id: known
+        for known in world.attempts.values()
+        if known.stop_reason is None and known.launched_at + known.time_limit_ms + known.grace_seconds * 1000 > now
+    }
+    return replace(world, attempts=live, now=now)
