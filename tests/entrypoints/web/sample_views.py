@@ -193,7 +193,8 @@ class SampleService:
         self.world.policy = policy()
         self.world.put_people(PEOPLE)
         self.world.put_balances(open_balances())
-        self.world.attempts = {AttemptId("t-1"): SimpleNamespace(gpus=680)}  # type: ignore[dict-item]  # its GPUs count
+        running = SimpleNamespace(gpus=680, is_booking=False)
+        self.world.attempts = {AttemptId("t-1"): running}  # type: ignore[dict-item]  # its GPUs count
         self.ids = SimpleNamespace(new=lambda prefix: f"{prefix}-7k2m9q")
         self.store = SimpleNamespace(reading=self._books, writing=self._books)
         self.tick = 0
