@@ -30,8 +30,8 @@ class Attributing:
         By our own placement and the kubelet's word together; by its processes where the kubelet says nothing, or
         several share it; else whose it was, if they still have it; else by elimination."""
         attempt_of = self._attempts_of(window)
-        seen = by_process(window, attempt_of)
         tenancies = self._tenancies(window)
+        seen = by_process(window, attempt_of, {tenancy.attempt_id for tenancy in tenancies})
         pods = {pod: t.attempt_id for t in tenancies for pod in self._pods_on(window.node, t)}
         given = by_grant(window, pods)
         if window.granted is not None:

@@ -28,13 +28,18 @@ def by_grant(window: Window, attempt_of: Mapping[PodRef, AttemptId]) -> frozense
     return frozenset(attempt_of[pod] for pod in window.granted or () if pod in attempt_of)
 
 
-def by_process(window: Window, attempt_of: Mapping[PodUid, AttemptId]) -> AttemptId | None:
+def by_process(
+    window: Window, attempt_of: Mapping[PodUid, AttemptId], live: Collection[AttemptId] = ()
+) -> AttemptId | None:
     """The one attempt of ours whose pod was seen on the device; None where there was none, or more than one.
 
+    Where the device changed hands within the window, it is whose it is now: of several, the one that is `live`.
     Processes of others beside it do not change whose the device is: that they are there is a matter of its own.
     """
     pods = {process.pod_uid for process in window.processes or () if process.pod_uid is not None}
     attempts = {attempt_of[pod] for pod in pods if pod in attempt_of}
+    if len(attempts) > 1:
+        attempts &= set(live)
     return attempts.pop() if len(attempts) == 1 else None
 
 

@@ -82,6 +82,7 @@ class SimulatedSensors:
         elapsed_ms = now - self._read_at.get(gpu.uuid, now)
         self._read_at[gpu.uuid] = now
         percent = 0 if occupant is None else busy_percent(occupant, gpu.index, now)
+        occupied_ms = 0 if occupant is None else min(elapsed_ms, now - occupant.running_since)
         milliwatts = _milliwatts(model, percent, occupant, now)
         energy = self._energy_millijoules.get(gpu.uuid, 0) + milliwatts * elapsed_ms // MS_PER_SECOND
         self._energy_millijoules[gpu.uuid] = energy
@@ -90,7 +91,7 @@ class SimulatedSensors:
             gpu_uuid=gpu.uuid,
             at=now,
             utilization=Utilization(
-                elapsed_ms * 1_000, percent * elapsed_ms * 1_000, percent, UtilizationSource.SAMPLES
+                elapsed_ms * 1_000, percent * occupied_ms * 1_000, percent, UtilizationSource.SAMPLES
             ),
             activity=_activity(model, percent, occupant, elapsed_ms),
             memory_used_bytes=used_mib * _MIB,

@@ -35,6 +35,11 @@ def test_a_process_shows_whose_the_gpu_is(pods: tuple[str | None, ...], expected
     assert by_process(window(*pods), ATTEMPT_OF) == expected
 
 
+@pytest.mark.parametrize(("live", "expected"), [({B}, B), ({A, B}, None), (set(), None)], ids=str)
+def test_a_gpu_that_changed_hands_is_whose_it_is_now(live: set[AttemptId], expected: AttemptId | None) -> None:
+    assert by_process(window("pod-a", "pod-b"), ATTEMPT_OF, live) == expected
+
+
 def test_a_node_that_is_wholly_one_attempts_is_its() -> None:
     assert by_elimination({}, GPUS, [Tenancy(A, 4, SINCE)]) == dict.fromkeys(GPUS, A)
 
