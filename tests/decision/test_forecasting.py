@@ -29,7 +29,7 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.test_ordering import cold
-from tests.decision.worlds import snapshots, workloads
+from tests.decision.worlds import EXAMPLES, snapshots, workloads
 
 HALF = PerMille(500)
 
@@ -133,7 +133,7 @@ def test_nobody_is_asked_before_the_first_decision() -> None:
 
 
 @given(snapshots(), workloads("asked"))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_asking_changes_nothing(world: Snapshot, one: Workload) -> None:
     state, undisturbed = cold(world), cold(world)
     state.forecast(one, HALF)
@@ -145,7 +145,7 @@ def test_asking_changes_nothing(world: Snapshot, one: Workload) -> None:
 
 
 @given(snapshots(running=8), workloads("asked"))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_what_is_said_to_start_now_does_when_submitted_to_an_empty_queue(world: Snapshot, one: Workload) -> None:
     one = replace(one, not_before=Instant(0))
     rules = replace(world.policy, preempt_rate=StopRate(None))

@@ -15,7 +15,7 @@ from scheduler.domain.policy import BorrowWithinCohort, Policy, Pool, ReclaimWit
 from scheduler.domain.units import GpuClassName, NodeName, PoolName, standard_needed
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
 from tests.decision.applying import ended, recorded
-from tests.decision.worlds import snapshots
+from tests.decision.worlds import EXAMPLES, snapshots
 
 CYCLES_MAX = 60
 worlds = snapshots()
@@ -23,7 +23,7 @@ crowded = snapshots(waiting=4, running=10)
 
 
 @given(worlds)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_no_node_is_asked_for_more_than_it_has(snapshot: Snapshot) -> None:
     plan = decide(snapshot)
     taken: dict[NodeName, Counter[str]] = {name: Counter() for name in snapshot.nodes}
@@ -45,7 +45,7 @@ def test_no_node_is_asked_for_more_than_it_has(snapshot: Snapshot) -> None:
 
 
 @given(worlds)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_gangs_are_whole_and_everybody_who_waits_is_told_once_why(snapshot: Snapshot) -> None:
     plan = decide(snapshot)
 
@@ -57,7 +57,7 @@ def test_gangs_are_whole_and_everybody_who_waits_is_told_once_why(snapshot: Snap
 
 
 @given(crowded)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_nobody_falls_whom_the_rules_protect(snapshot: Snapshot) -> None:
     plan = decide(snapshot)
     policy = snapshot.policy
@@ -81,7 +81,7 @@ def test_nobody_falls_whom_the_rules_protect(snapshot: Snapshot) -> None:
 
 
 @given(crowded)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_no_victim_falls_without_whom_the_preemptor_would_fit(snapshot: Snapshot) -> None:
     for workload in snapshot.queued.values():
         alone = replace(snapshot, queued={workload.id: workload}, reservations={}, pauses=())
@@ -94,7 +94,7 @@ def test_no_victim_falls_without_whom_the_preemptor_would_fit(snapshot: Snapshot
 
 
 @given(worlds)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_every_start_is_held_in_full_or_unfunded_by_policy(snapshot: Snapshot) -> None:
     plan = decide(snapshot)
     spent: Counter[str] = Counter()
@@ -117,7 +117,7 @@ def test_every_start_is_held_in_full_or_unfunded_by_policy(snapshot: Snapshot) -
 
 
 @given(worlds)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_quotas_and_limits_are_kept_by_whoever_starts(snapshot: Snapshot) -> None:
     plan = decide(snapshot)
     policy = snapshot.policy
@@ -144,7 +144,7 @@ def test_quotas_and_limits_are_kept_by_whoever_starts(snapshot: Snapshot) -> Non
 
 
 @given(worlds)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot) -> None:
     still = {key: each for key, each in snapshot.attempts.items() if each.state is not AttemptState.STOPPING}
     snapshot = replace(_at_rest(snapshot), attempts=still)
@@ -158,7 +158,7 @@ def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot)
 
 
 @given(snapshots(waiting=6, running=6), st.booleans())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_nobody_goes_on_preempting_each_other(snapshot: Snapshot, are_slow: bool) -> None:
     """Without arrivals and ends, launches and preemptions come to rest."""
     snapshot = _at_rest(snapshot)

@@ -11,7 +11,7 @@ from scheduler.decision.decide import decide, step
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import Explanation, State
 from scheduler.domain.units import Instant, WorkloadId
-from tests.decision.worlds import snapshots, splits
+from tests.decision.worlds import EXAMPLES, snapshots, splits
 
 
 def cold(snapshot: Snapshot) -> State:
@@ -29,7 +29,7 @@ def explanations(state: State, snapshot: Snapshot) -> dict[WorkloadId, Explanati
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_steps_over_any_split_of_the_changes_end_where_a_cold_decision_does(data: st.DataObject) -> None:
     first = data.draw(snapshots(), label="first")
     last = replace(
@@ -53,7 +53,7 @@ def test_steps_over_any_split_of_the_changes_end_where_a_cold_decision_does(data
 
 
 @given(snapshots())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_what_is_not_fed_back_is_planned_again(snapshot: Snapshot) -> None:
     state = cold(snapshot)
     once = step(state, Changes(), snapshot.now)[1]
@@ -66,7 +66,7 @@ def test_what_is_not_fed_back_is_planned_again(snapshot: Snapshot) -> None:
 
 
 @given(snapshots(), st.randoms(use_true_random=False))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_the_plan_does_not_depend_on_the_order_of_the_inputs(snapshot: Snapshot, shuffler: Random) -> None:
     shuffled: dict[str, Any] = {}
     for name in ("nodes", "queued", "attempts", "balances", "reservations"):
@@ -78,7 +78,7 @@ def test_the_plan_does_not_depend_on_the_order_of_the_inputs(snapshot: Snapshot,
 
 
 @given(snapshots(), snapshots())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_a_new_policy_has_everything_judged_anew(first: Snapshot, second: Snapshot) -> None:
     state = cold(first)
     plan = step(state, Changes(policy=second.policy), first.now)[1]
@@ -90,7 +90,7 @@ def test_a_new_policy_has_everything_judged_anew(first: Snapshot, second: Snapsh
 
 
 @given(snapshots(), st.sampled_from([0, 60_000, 3_600_000]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_checkpoints_alone_are_taken_as_a_cold_decision_takes_them(snapshot: Snapshot, ago_ms: int) -> None:
     state = cold(snapshot)
     attempts = {

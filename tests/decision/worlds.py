@@ -6,6 +6,7 @@ Small numbers on purpose: collisions of priority, age, quota and room are where 
 from dataclasses import replace
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from scheduler.decision.snapshot import Changes, Reservation, Snapshot
@@ -48,6 +49,9 @@ from scheduler.domain.units import (
 from scheduler.domain.usage import DecayedUse
 from scheduler.domain.workloads import ArrayPlace, Attempt, AttemptState, HoldMode, Workload
 from tests.decision.builders import A100, H100, NOW, attempt, balance, node, workload
+
+EXAMPLES = settings.default.max_examples * 2 // 5
+"""A world takes longer to make and to decide than most examples: 40 in every check, 200 where they are searched for."""
 
 OWNERS = ("ada", "bob", "cyd")
 TEAMS = ("red", "blue", "green")

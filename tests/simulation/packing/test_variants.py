@@ -18,7 +18,8 @@ TRACE = Path(__file__).parents[4] / "shared" / "data" / "openb"
 @pytest.mark.skipif(not TRACE.is_dir(), reason="the trace is not part of the project")
 @pytest.mark.parametrize("name", ["sharing 40 %", "multi-GPU 40 %", "models 33 %", "CPU-only x2.5"])
 def test_on_a_variant_ours_fills_no_less_than_fgd(name: str) -> None:
-    nodes = read_nodes(TRACE / "nodes.csv")
+    """On every third of its nodes; `make bench-pack` shows it on all of them, with all the variants."""
+    nodes = read_nodes(TRACE / "nodes.csv")[::3]
     pods = VARIANTS[name](read_pods(TRACE / "pods_default.csv"), nodes, Random(99))
     fgd, best = (run(nodes, pods, strategy, 1.3, 11).allocated_percent for strategy in (Fgd, Best))
     assert best["130"] >= fgd["130"]
