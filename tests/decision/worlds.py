@@ -50,7 +50,7 @@ from scheduler.domain.usage import DecayedUse
 from scheduler.domain.workloads import ArrayPlace, Attempt, AttemptState, HoldMode, Workload
 from tests.decision.builders import A100, H100, NOW, attempt, balance, node, workload
 
-EXAMPLES = settings.default.max_examples * 2 // 5
+EXAMPLES = settings().max_examples * 2 // 5
 """A world takes longer to make and to decide than most examples: 40 in every check, 200 where they are searched for."""
 
 OWNERS = ("ada", "bob", "cyd")
