@@ -6,7 +6,9 @@ from scheduler.domain.cluster import PodRequest
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import GpuClassName, PriorityClassName
 from scheduler.domain.workloads import WorkloadState
+from scheduler.entrypoints.devcluster.client import ApiClient
 from tests.e2e.company import H100_NODE_GPUS
+from tests.e2e.ending import end_running_pods
 from tests.e2e.running import Running
 from tests.e2e.witness import Witness
 
@@ -30,10 +32,14 @@ async def test_a_job_runs_once_and_costs_its_seconds_times_weight_times_factor(
     ended = await running.until(workload.id, _S.COMPLETED)
     (pod,) = witness.of_job(ended.job_uid)
     assert pod.gpus == 2
-    assert pod.gpu_seconds in {6, 8}
+    assert pod.gpu_seconds >= 6
     # A100 at 600 ‰, urgent at 1500 ‰.
     assert running.charged(workload.id) == (pod.gpu_seconds * 900, pod.gpu_seconds * 1000)
-    assert running.reasons(workload.id) == [Reason.LAUNCHING, Reason.RUNNING, Reason.COMPLETED]
+    # A busy machine may see the start and the end at once.
+    assert [r for r in running.reasons(workload.id) if r is not Reason.RUNNING] == [
+        Reason.LAUNCHING,
+        Reason.COMPLETED,
+    ]
     running.assert_settled(workload.id)
 
 
@@ -72,14 +78,17 @@ async def test_a_gang_runs_where_it_was_placed_and_every_pod_is_charged(running:
 
 
 async def test_a_preempted_job_frees_its_gpus_and_runs_again_as_a_second_attempt(
-    running: Running, witness: Witness
+    running: Running, witness: Witness, api: ApiClient, namespace: str
 ) -> None:
     whole_node = PodRequest(gpus=H100_NODE_GPUS, cpu_milli=500, memory_mib=256)
-    victims = [await running.submit("ada", "sleep", "6", pod=whole_node) for _ in range(3)]
+    victims = [await running.submit("ada", "sleep", "3600", pod=whole_node) for _ in range(3)]
     for victim in victims:
         await running.until(victim.id, _S.RUNNING)
     preemptor = await running.submit("bao", "sleep", "2", pod=whole_node, priority_class=URGENT)
     await running.until(preemptor.id, _S.COMPLETED)
+    for victim in victims:
+        await running.until(victim.id, _S.RUNNING)
+    await end_running_pods(api, namespace)
     ended = [await running.until(victim.id, _S.COMPLETED) for victim in victims]
 
     attempts = {workload.id: running.attempts(workload.id) for workload in ended}
