@@ -95,13 +95,13 @@ def list_bookings(asked: Signed) -> Response:
     return answers.page(asked.service.views.bookings(asked.caller, asked.now))
 
 
-@router.get("/{booking_id}", summary="Show a booking, and what of it went unused", responses=_ONE)
-def show(asked: Signed, booking_id: str) -> Response:
-    return answers.one(asked.service.views.booking(asked.caller, WorkloadId(booking_id), asked.now))
+@router.get("/{booking}", summary="Show a booking, and what of it went unused", responses=_ONE)
+def show(asked: Signed, booking: str) -> Response:
+    return answers.one(asked.service.views.booking(asked.caller, WorkloadId(booking), asked.now))
 
 
-@router.post("/{booking_id}/cancel", summary="Give it back; late, that costs what the policy says", responses=_ONE)
-def cancel(asked: Signed, booking_id: str) -> Response:
-    booking = asked.service.views.booking(asked.caller, WorkloadId(booking_id), asked.now)
-    asked.service.commands.cancel(asked.caller, booking.id, now=asked.now, request_id=asked.request_id)
-    return answers.one(asked.service.views.booking(asked.caller, booking.id, asked.now))
+@router.post("/{booking}/cancel", summary="Give it back; late, that costs what the policy says", responses=_ONE)
+def cancel(asked: Signed, booking: str) -> Response:
+    known = asked.service.views.booking(asked.caller, WorkloadId(booking), asked.now)
+    asked.service.commands.cancel(asked.caller, known.id, now=asked.now, request_id=asked.request_id)
+    return answers.one(asked.service.views.booking(asked.caller, known.id, asked.now))
