@@ -13,8 +13,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-PRIVATE = ("/var/lib/kubelet", "/run/containerd", "/simulated")
-"""Folders whose place is fixed by kubelet, containerd or the simulated StorageClass: the node has its own in memory."""
+PRIVATE = ("/run", "/var/lib/kubelet")
+"""Where kubelet, containerd and the volumes of the simulated StorageClass have their places: the node has its own of
+both, in memory. An empty /var/lib/kubelet stays on the machine; removing it would unmount the one of a node beside."""
 
 SETTINGS = {
     "vm/overcommit_memory": "1",
@@ -38,8 +39,8 @@ def main(cgroup: str, scratch: Path) -> None:
     if os.getpid() != 1 or seen_as == "1":
         sys.exit("not the first process of a namespace of its own: to end everybody here would be to end the machine")
     _mount("-t", "proc", "proc", "/proc")
-    made = [folder for folder in PRIVATE if _make(Path(folder))]
     for folder in PRIVATE:
+        Path(folder).mkdir(parents=True, exist_ok=True)
         _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
     for name, value in SETTINGS.items():
         told = scratch / name.replace("/", ".")
@@ -54,10 +55,6 @@ def main(cgroup: str, scratch: Path) -> None:
     _kill_everybody()
     for hierarchy in hierarchies:
         _remove(hierarchy / cgroup)
-    for folder in made:
-        _unmount(folder)
-        with suppress(OSError):
-            os.rmdir(folder)
 
 
 def make_cgroups(name: str) -> list[Path]:
@@ -74,22 +71,8 @@ def make_cgroups(name: str) -> list[Path]:
     return hierarchies
 
 
-def _make(folder: Path) -> bool:
-    if folder.exists():
-        return False
-    folder.mkdir(parents=True)
-    return True
-
-
 def _mount(*arguments: str) -> None:
     subprocess.run(["mount", *arguments], check=True)
-
-
-def _unmount(folder: str) -> None:
-    """Kubelet mounts its folder upon itself, so twice where need be."""
-    for _ in range(4):
-        if os.path.ismount(folder):
-            subprocess.Popen(["umount", "--lazy", folder]).wait()
 
 
 def _kill_everybody() -> None:
