@@ -77,8 +77,14 @@ def _fields(found: dict[str, Any]) -> list[tuple[str, str]]:
         *(("terms", term) for term in found["terms"]),
         ("value today", f"{worth}: {value['basis']}"),
         ("p95 wait", _wait(found)),
+        *(("coverage", f"{each['gpu_class']} {_ratio(each['ratio_per_mille'])}") for each in found["coverage"]),
         ("on leaving", found["on_leaving"]),
     ]
+
+
+def _ratio(per_mille: int | None) -> str:
+    """Outstanding and promised over what is delivered, in the period that runs."""
+    return "delivers nothing" if per_mille is None else f"promised to {per_mille / 10:.1f} %"
 
 
 def _wait(found: dict[str, Any]) -> str:

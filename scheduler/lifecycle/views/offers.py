@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.units import MS_PER_DAY, AllowanceId, Instant, TierName
+from scheduler.finance.coverage import ClassCoverage
 from scheduler.finance.fair_value import FairValue
 from scheduler.ledger.vesting import promise
 from scheduler.lifecycle.compensate import Package, package_allowance, require_unit
@@ -53,6 +54,8 @@ class OfferView:
     wait_of_starts: int
     on_leaving: str
     parts: tuple[OfferPart, ...]
+    coverage: tuple[ClassCoverage, ...] = ()
+    """Of the period that runs and the classes that it may be spent on, before this is granted."""
 
 
 def offer_view(books: Books, world: World, asked: Package, tier: str, now: Instant) -> OfferView:

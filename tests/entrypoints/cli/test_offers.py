@@ -21,6 +21,7 @@ def test_an_offer_says_how_much_when_on_what_terms_and_what_it_is_worth(allot: A
     assert (found["wait_p95_ms"], found["wait_of_starts"]) == (None, 0)
     assert found["value_today"]["basis"] == "there is no price book"
     assert "taken back" in found["on_leaving"]
+    assert [each["gpu_class"] for each in found["coverage"]] == ["H100"]
     assert allot("vesting", "list", "--owner", "company", who="pam").out == "No packages.\n"
 
 
@@ -29,6 +30,7 @@ def test_an_offer_is_text_for_a_letter(allot: Allot) -> None:
     assert out.startswith("8 000.0 h of compute, annual\n")
     assert "every month over 48 months" in out
     assert "not known" in out
+    assert "H100 promised to" in out
     assert max(map(len, out.splitlines())) <= 80
 
 

@@ -194,8 +194,10 @@ def one_package(asked: Signed, package: Name) -> Response:
     responses=answers.responds(OfferView, RefusalCode.INVALID_SCHEDULE, RefusalCode.SCHEDULE_SUM),
 )
 def offer(asked: Signed, body: Terms) -> Response:
-    nobody = EngineerId("")
-    return answers.one(asked.service.money.offer(asked.caller, body.package(nobody), body.tier or "", asked.now))
+    made = asked.service.money.offer(asked.caller, body.package(EngineerId("")), body.tier or "", asked.now)
+    found = asked.service.coverages.view(asked.caller, None, asked.now)
+    allowed = [each for each in found.classes if made.gpu_classes is None or each.gpu_class in made.gpu_classes]
+    return answers.one(replace(made, coverage=tuple(allowed)))
 
 
 @router.post(
