@@ -80,7 +80,7 @@ def specs() -> st.SearchStrategy[WorkloadSpec]:
     return st.builds(
         WorkloadSpec,
         name=st.just("w-1"),
-        kind=st.sampled_from(WorkloadKind),
+        kind=st.sampled_from([WorkloadKind.JOB, WorkloadKind.SANDBOX]),
         project=st.sampled_from([None, ProjectName("atlas")]),
         gpu_classes=st.just((H100.name,)),
         priority_class=st.just(PriorityClassName("standard")),
