@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from scheduler.domain.cluster import Placement
-from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AttemptId, Instant, PodUid
+from scheduler.domain.units import MS_PER_MINUTE, AttemptId, Instant, PodUid
 from scheduler.metering.windows import Flag, Window
 from scheduler.simulation.agents import SimulatedAgents
 from scheduler.simulation.fates import Fate, Pattern
@@ -91,18 +91,20 @@ def test_an_idle_sandbox_holds_memory_and_does_nothing_after_its_first_minutes()
 
 
 def test_a_gpu_does_no_work_before_its_pod_starts() -> None:
-    started_ms = 45 * MS_PER_SECOND
-    model = ClusterModel((machine(A),), lambda _: Fate(run_ms=None, start_ms=started_ms, pattern=Pattern.BUSY))
+    model = ClusterModel((machine(A),), lambda _: Fate(run_ms=None, start_ms=45_000, pattern=Pattern.BUSY))
     model.advance(T0)
     sensors = SimulatedSensors(lambda: model)
     sensors.read(T0)
-    launch(model, model.create(workload("one")), (A, 1))
-    model.advance(Instant(T0 + MS_PER_MINUTE))
-    first = next(s for s in sensors.read(model.now).samples if s.gpu_uuid == gpu_uuid(A, 0))
-    assert first.utilization is not None
-    assert first.utilization.covered_us == MS_PER_MINUTE * 1_000
-    worked_us = first.utilization.percent_us // first.utilization.max_percent
-    assert worked_us == (MS_PER_MINUTE - started_ms) * 1_000
+    job = model.create(workload("one"))
+    launch(model, job, (A, 1))
+    model.advance(Instant(T0 + 5 * MS_PER_MINUTE))
+    (pod,) = job.live_pods
+    assert pod.started_at is not None
+    assert pod.started_at > T0
+    use = next(s for s in sensors.read(model.now).samples if s.gpu_uuid == gpu_uuid(A, 0)).utilization
+    assert use is not None
+    assert use.covered_us == 5 * MS_PER_MINUTE * 1_000
+    assert use.percent_us == use.max_percent * (model.now - pod.started_at) * 1_000
 
 
 def test_a_node_that_does_not_answer_is_a_gap_and_never_zero() -> None:
