@@ -9,6 +9,7 @@ from scheduler.domain.bookings import BookingPhase, BookingTerms
 from scheduler.domain.cluster import Placement
 from scheduler.domain.errors import Refusal, RefusalCode
 from scheduler.domain.observations import PodPhase
+from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
     MS_PER_HOUR,
     MS_PER_MINUTE,
@@ -62,6 +63,7 @@ def refused(company: Company, **asked: float) -> Refusal:
 def test_its_whole_window_is_held_at_once_and_charged_used_or_not(company: Company) -> None:
     grant = company.grant("ada", 20)
     booking = book(company)
+    assert company.workload(booking.id).state_reason is Reason.BOOKING_MADE
     assert company.available(grant) == 12 * MS_PER_HOUR
     assert shown(company, booking).phase is BookingPhase.BOOKED
 
