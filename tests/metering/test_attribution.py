@@ -35,7 +35,9 @@ def test_a_process_shows_whose_the_gpu_is(pods: tuple[str | None, ...], expected
     assert by_process(window(*pods), ATTEMPT_OF) == expected
 
 
-@pytest.mark.parametrize(("live", "expected"), [({B}, B), ({A, B}, None), (set(), None)], ids=str)
+@pytest.mark.parametrize(
+    ("live", "expected"), [({B}, B), ({A, B}, None), (set(), None)], ids=["one", "both", "neither"]
+)
 def test_a_gpu_that_changed_hands_is_whose_it_is_now(live: set[AttemptId], expected: AttemptId | None) -> None:
     assert by_process(window("pod-a", "pod-b"), ATTEMPT_OF, live) == expected
 
