@@ -64,7 +64,7 @@ class Runner:
 
     async def run(self, limit_seconds: float) -> float:
         """The makespan: from the first instant to the last completion."""
-        watch = self._start(self._watch())
+        watch = self._start(self._watch(await self._list()))
         complete = self._start(self._complete())
         self._began = time.monotonic()
         creating = [self._start(self._create(each)) for each in self._series]
@@ -88,10 +88,22 @@ class Runner:
             self.seen[creation.name].created = time.monotonic()
             await self._api.post(JOBS, _job(creation), as_user=creation.queue.name)
 
-    async def _watch(self) -> None:
-        """A stream that the apiserver ends is begun again, from the state of then: what was seen is passed over."""
+    async def _list(self) -> str:
+        """Look at every Job; from which version on they are to be watched."""
+        listing = await self._api.get(JOBS)
+        for job in listing["items"]:
+            self._look_at(job)
+        return str(listing["metadata"]["resourceVersion"])
+
+    async def _watch(self, version: str) -> None:
+        """A stream that the apiserver ends, as it does with whoever reads too slowly for a moment, is gone on with from
+        what was seen last: to begin anew would have it send every Job there is."""
         while True:
-            async for event in self._api.watch(JOBS):
+            async for event in self._api.watch(JOBS, version):
+                if event["type"] == "ERROR":
+                    version = await self._list()
+                    break
+                version = event["object"]["metadata"]["resourceVersion"]
                 if event["type"] in {"ADDED", "MODIFIED"}:
                     self._look_at(event["object"])
 
