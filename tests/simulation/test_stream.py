@@ -83,8 +83,12 @@ def test_the_policy_would_take_every_submission(name: str) -> None:
     model = ClusterModel(example_machines(), lambda _: Fate(None))
     model.use_classes(of.gpu_classes)
     nodes: list[Node] = [node for node in model.relist().nodes.values() if node is not None]
-    for arrival in day(stream(name=name)):
-        judge(arrival.spec, engineers[arrival.subject], free, nodes, (), arrival.at)
+    arrivals = day(stream(name=name))
+    taken = []
+    for arrival in arrivals:
+        judge(arrival.spec, engineers[arrival.subject], free, nodes, (), arrival.at)  # raises Refusal
+        taken.append(arrival)
+    assert taken == arrivals != []
 
 
 def test_budgets_run_low_and_more_is_asked_than_there_is_within_the_first_hour() -> None:

@@ -244,6 +244,7 @@ async def test_a_namespace_deleted_with_all_that_is_in_it_is_reported_gone(
     await api.delete(f"/api/v1/namespaces/{rig.namespace}")
 
     await rig.until(lambda seen: job.uid not in seen.jobs and not seen.live_pods(job.uid))
+    assert job.uid not in {each["metadata"]["uid"] for each in await api.items("/apis/batch/v1/jobs")}
 
 
 async def test_a_create_that_is_always_refused_fails_alone_and_says_why(rig: ClusterRig) -> None:
