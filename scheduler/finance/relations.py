@@ -1,8 +1,8 @@
 """What of the database is proven, and as which bytes: the tables of the journal, and the rows that it rests on.
 
 A *tree* is an append-only table: its rows, in the order of `seq`, are the leaves of a Merkle tree. A *sealed* table
-has rows that change until they are final (a hold until it is resolved). Each final row is sealed: its digest becomes a
-row of `seals`, which is a tree. So every value that a statement rests on is inside a leaf, at once or by its seal.
+has rows that change (a hold until it is resolved). Each is sealed whenever it is written: its digest becomes a row of
+`seals`, which is a tree, and the last counts. So every value that money rests on is inside a leaf, at once or by a seal.
 
 The canonical form of a row: its table's name and then its columns, in the order below, each as JSON on a line of its
 own; NULLs at the end are left out. A column that is added later goes to the end and is nullable: the rows of before
@@ -15,10 +15,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from scheduler.domain.records import EndEvidence
-from scheduler.domain.workloads import AttemptState, WorkloadState
 from scheduler.finance.merkle import LEAF
-from scheduler.ledger.holds import HoldState
 
 Values = Sequence[object]
 """A row's values in the order of its relation's columns, as the database has them: of whatever type."""
@@ -34,30 +31,14 @@ class Relation:
     """The column that people know a row by, where the key is but a number."""
     may_change: tuple[str, ...] = ()
     """Columns outside the canonical form: what they say is checked against the rest."""
-    final: tuple[str, frozenset[object]] | None = None
-    """For a sealed table whose rows are final from some state on: the column and those states. None: from the first."""
 
     @property
     def key(self) -> str:
         return self.columns[0]
 
-    def is_final(self, row: Values) -> bool:
-        """Whether a row of a sealed table has come to its end, and so must have been sealed."""
-        if self.final is None:
-            return True
-        column, states = self.final
-        value = row[self.columns.index(column)]
-        return isinstance(value, str) and value in states
 
-
-def _relation(
-    name: str,
-    columns: str,
-    shown: str = "",
-    may_change: str = "",
-    final: tuple[str, frozenset[object]] | None = None,
-) -> Relation:
-    return Relation(name, tuple(columns.split()), shown, tuple(may_change.split()), final)
+def _relation(name: str, columns: str, shown: str = "", may_change: str = "") -> Relation:
+    return Relation(name, tuple(columns.split()), shown, tuple(may_change.split()))
 
 
 TRANSACTIONS = _relation(
@@ -102,28 +83,24 @@ SEALED: tuple[Relation, ...] = (
     _relation(
         "holds",
         "id workload_id allowance_id order amount opened_at attempt_id charged state resolved_at",
-        final=("state", frozenset({HoldState.RESOLVED.value})),
     ),
     _relation(
         "attempts",
         "id workload_id number owner team pool gpu_class priority_class placement pod weight class_factor hold_mode "
         "time_limit_ms launched_at is_funded is_borrowed state started_at stopping_since ended_at stop_reason "
         "checkpointed_at charged_gpu_ms charged grace_seconds submitted_at booking_id booked_for",
-        final=("state", frozenset({AttemptState.ENDED.value})),
     ),
     _relation(
         "pods",
         "pod_uid attempt_id name node gpus started_at ended_at billable_until end_evidence last_seen_at exit_code",
-        final=("end_evidence", frozenset(evidence.value for evidence in EndEvidence)),
     ),
     _relation(
         "workloads",
         "id owner team spec submitted_at state state_reason state_since origin namespace job_name job_uid retries "
         "not_before version",
-        final=("state", frozenset(state.value for state in WorkloadState if state.is_final)),
     ),
 )
-"""Rows that are sealed when they are final: see `adapters/sql/sealing.py` for when that is."""
+"""Rows that are sealed whenever they are written: see `adapters/sql/sealing.py`."""
 
 
 def canonical_rows(relation: Relation, rows: Sequence[Values]) -> list[bytes]:

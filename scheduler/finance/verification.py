@@ -115,8 +115,8 @@ class _Verifying:
                     sealed += 1
                     if digest != digest_of(relation, row):
                         self._off(FindingCode.ROW_CHANGED, relation, row[0], "it is not as it was sealed")
-                elif relation.is_final(row):
-                    self._off(FindingCode.ROW_UNSEALED, relation, row[0], "it is final and was never sealed")
+                else:
+                    self._off(FindingCode.ROW_UNSEALED, relation, row[0], "it was never sealed")
             self._sums.take_sealed(relation, rows)
         for key in seals:
             self._off(FindingCode.ROW_DELETED, relation, key, "it was sealed and is not there")

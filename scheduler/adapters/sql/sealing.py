@@ -1,8 +1,8 @@
-"""Seals: rows that change until they are final leave their digest in an append-only table when they are.
+"""Seals: a row that changes (a hold, an attempt, a pod) leaves its digest in an append-only table whenever it is written.
 
-The books seal what they write, in the transaction that writes it: an allowance when it is awarded, a hold when it is
-resolved, an attempt when it has ended, a pod when its end is known, a workload when it is final. What is changed past
-the books, with or without triggers, differs from its seal.
+The books note which rows a transaction writes, and seal each once at its end, as it then stands. Of several seals on one
+row the last counts, from the row's first instant on: an open hold and a running attempt are proven like one that is over.
+What is changed past the books, with or without triggers, differs from its last seal.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,48 +11,76 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, column, inspect, null, select, table
 
+from scheduler.adapters.sql.columns import Row
 from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id
 from scheduler.adapters.sql.tables.proofs import seals
-from scheduler.finance.relations import SEALED, Relation, digest_of
+from scheduler.finance.relations import SEALED, Relation, Values, digest_of
 
 _RELATIONS = {relation.name: relation for relation in SEALED}
 
 
-def seal(connection: Connection, of: Table, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Seal those of the rows, just written with all their columns, that are final."""
-    relation = _RELATIONS[of.name]
-    values = [[row[name] for name in relation.columns] for row in rows]
-    _seal(connection, relation, [row for row in values if relation.is_final(row)])
+class Sealing:
+    """What one transaction wrote of the sealed tables."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._written: dict[tuple[str, str], Values | None] = {}
+
+    def written(self, of: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Rows that were just written with all their columns."""
+        columns = _RELATIONS[of.name].columns
+        for row in rows:
+            self._written[of.name, row[columns[0]]] = [row[name] for name in columns]
+
+    def changed(self, of: Table, keys: Iterable[str]) -> None:
+        """The same for rows that were written in part: they are read back."""
+        self._written.update(dict.fromkeys((of.name, key) for key in keys))
+
+    def seal(self) -> None:
+        """At the end of the transaction: one seal for each row, in the order in which they were first written."""
+        read_back: dict[tuple[str, str], Values] = {}
+        for relation in SEALED:
+            keys = [key for (name, key), row in self._written.items() if name == relation.name and row is None]
+            of = Row.metadata.tables[relation.name]
+            found = rows_by_id(self._connection, _sealed_columns(of), of.c[relation.key], keys)
+            read_back.update(((relation.name, row[0]), tuple(row)) for row in found)
+        _append(
+            self._connection,
+            [
+                (_RELATIONS[name], read_back[name, key] if row is None else row)
+                for (name, key), row in self._written.items()
+            ],
+        )
+        self._written.clear()
 
 
-def seal_stored(connection: Connection, of: Table, keys: Sequence[str]) -> None:
-    """The same for rows that were written in part: read back as they are now."""
-    relation = _RELATIONS[of.name]
-    found = rows_by_id(connection, _sealed_columns(of), of.c[relation.columns[0]], keys)
-    _seal(connection, relation, [row for row in map(tuple, found) if relation.is_final(row)])
-
-
-@lru_cache
-def _sealed_columns(of: Table) -> Select[*tuple[Any, ...]]:
-    return select(*(of.c[name] for name in _RELATIONS[of.name].columns))
-
-
-def seal_everything(connection: Connection) -> None:
-    """Seal the final rows of a database from before there were seals. Columns that it has not yet are NULL."""
+def seal_unsealed(connection: Connection) -> None:
+    """Seal the rows that have no seal, of a database from before they were made. Columns that it has not yet are NULL."""
     for relation in SEALED:
         there = {column["name"] for column in inspect(connection).get_columns(relation.name)}
         chosen = [column(name) if name in there else null().label(name) for name in relation.columns]
-        rows = connection.execute(select(*chosen).select_from(table(relation.name)).order_by(column(relation.key)))
+        known = select(seals.c.key).where(seals.c.relation == relation.name)
+        rows = connection.execute(
+            select(*chosen)
+            .select_from(table(relation.name))
+            .where(column(relation.key).not_in(known))
+            .order_by(column(relation.key))
+        )
         for piece in rows.partitions(1_000):
-            _seal(connection, relation, [row for row in map(tuple, piece) if relation.is_final(row)])
+            _append(connection, [(relation, tuple(row)) for row in piece])
 
 
-def _seal(connection: Connection, relation: Relation, rows: Sequence[Sequence[Any]]) -> None:
+def _append(connection: Connection, rows: Sequence[tuple[Relation, Values]]) -> None:
     if not rows:
         return
     first = next_number(connection, seals.c.seq)
     made = [
         {"seq": first + place, "relation": relation.name, "key": row[0], "digest": digest_of(relation, row)}
-        for place, row in enumerate(rows)
+        for place, (relation, row) in enumerate(rows)
     ]
     insert_all(connection, seals, made)
+
+
+@lru_cache
+def _sealed_columns(of: Table) -> Select[*tuple[Any, ...]]:
+    return select(*(of.c[name] for name in _RELATIONS[of.name].columns))

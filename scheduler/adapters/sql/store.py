@@ -28,6 +28,7 @@ from scheduler.adapters.sql.engine import PATIENCE_SECONDS, open_engine, parse
 from scheduler.adapters.sql.faults import refusal_for
 from scheduler.adapters.sql.locking import FairLock
 from scheduler.adapters.sql.migrations import HEAD
+from scheduler.adapters.sql.sealing import Sealing
 from scheduler.domain.errors import Unavailable
 from scheduler.finance.approval_book import ApprovalBook
 from scheduler.finance.capacity_book import CapacityBook
@@ -86,12 +87,14 @@ class SqlStore:
     def writing(self) -> Iterator[Books]:
         """Writers wait for one another in the order in which they came."""
         with self._write() as connection:
-            yield books_on(connection)
+            sealing = Sealing(connection)
+            yield books_on(connection, sealing)
+            sealing.seal()
 
     @contextmanager
     def reading(self) -> Iterator[Books]:
         with _refusals(), self._readers.begin() as connection:
-            yield books_on(connection)
+            yield books_on(connection, Sealing(connection))
 
     def prepare(self, *, migrate: bool) -> None:
         """Bring the schema up to date, or require that it is."""
@@ -136,13 +139,13 @@ class SqlBooks:
     approvals: ApprovalBook
 
 
-def books_on(connection: Connection) -> SqlBooks:
+def books_on(connection: Connection, sealing: Sealing) -> SqlBooks:
     return SqlBooks(
         journal=SqlJournal(connection),
-        allowances=SqlAllowances(connection),
-        holds=SqlHolds(connection),
-        workloads=SqlWorkloads(connection),
-        attempts=SqlAttempts(connection),
+        allowances=SqlAllowances(connection, sealing),
+        holds=SqlHolds(connection, sealing),
+        workloads=SqlWorkloads(connection, sealing),
+        attempts=SqlAttempts(connection, sealing),
         capacity=SqlCapacity(connection),
         verdicts=SqlVerdicts(connection),
         people=SqlPeople(connection),

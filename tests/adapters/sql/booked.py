@@ -71,6 +71,26 @@ class Booked:
                 )
                 books.control.add_policy(replace(POLICY, hash=f"hash-{self.count}"))
 
+    def run(self) -> None:
+        """One attempt more, launched, started and charged for a while, that goes on."""
+        self.count += 1
+        with self.store.writing() as books:
+            awarded = self._award()
+            books.allowances.add(awarded)
+            books.journal.post([grant(awarded, actor="e-9", memo="")], self.tick())
+            workload, attempt, made = self._launched()
+            books.workloads.add([workload])
+            books.attempts.add([replace(attempt, started_at=None)])
+            books.holds.open([made])
+            books.journal.post(hold([made]), self.tick())
+        with self.store.writing() as books:
+            books.attempts.save_pods([replace(self._pod(attempt), ended_at=None, end_evidence=None, exit_code=None)])
+            charged = charge(attempt, [made], 30_000, self.tick())
+            assert charged.transaction is not None
+            books.journal.post([charged.transaction], self.tick())
+            books.holds.charge(charged.from_holds)
+            books.attempts.save([replace(attempt, charged_gpu_ms=charged.gpu_ms, charged=charged.total)])
+
     def publish(self) -> None:
         self.tick()
         assert self.publisher.publish() is not None

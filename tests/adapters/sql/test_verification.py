@@ -16,9 +16,9 @@ from sqlalchemy import create_engine
 from scheduler.adapters.signing import open_key
 from scheduler.adapters.sql.engine import parse
 from scheduler.adapters.sql.store import SqlStore, open_store
-from scheduler.finance.findings import FindingCode
+from scheduler.finance.findings import FindingCode, TreeReport
 from scheduler.finance.relations import TREES, Relation
-from tests.adapters.sql.booked import booked
+from tests.adapters.sql.booked import Booked, booked
 from tests.adapters.sql.tampering import ALL, Original, codes, first, intruder, look, loosen, named
 
 EMPTY = {
@@ -155,7 +155,7 @@ def test_rows_inserted_in_the_middle_are_named(copy: Original, open_copy: sqlite
     assert first(look(copy.database, copy.heads)) == ("audit_events", 3)
 
 
-def test_a_final_row_that_nobody_sealed_is_named(copy: Original, open_copy: sqlite3.Connection) -> None:
+def test_a_row_that_nobody_sealed_is_named(copy: Original, open_copy: sqlite3.Connection) -> None:
     loosen(open_copy, "pods")
     open_copy.execute("INSERT INTO pods SELECT * FROM pods WHERE pod_uid = 'p-1'")
     open_copy.execute("UPDATE pods SET pod_uid = 'p-x' WHERE rowid = 10")
@@ -221,7 +221,82 @@ def test_an_open_hold_that_the_journal_knows_nothing_of_is_found(
         "FROM holds WHERE id = 'h-1'"
     )
     found = look(copy.database, copy.heads)
-    assert codes(found) - {FindingCode.GUARD_MISSING} == {FindingCode.BALANCE_DIFFERS}
+    assert codes(found) - {FindingCode.GUARD_MISSING} == {
+        FindingCode.BALANCE_DIFFERS,
+        FindingCode.ROW_UNSEALED,
+    }
+
+
+# --- what goes on still ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Original:
+    """Two attempts that run, with open holds, under a head; and one that came after it."""
+    folder = tmp_path_factory.mktemp("running")
+    store = open_store(f"sqlite:///{folder}/running.db")
+    made = Booked(store, folder)
+    made.run()
+    made.run()
+    made.publish()
+    made.run()
+    store.close()
+    return Original(folder / "running.db", made.heads)
+
+
+def test_what_runs_is_proven_while_it_runs(running: Original) -> None:
+    found = look(running.database, running.heads)
+    assert (list(found.findings), found.trees["holds"]) == ([], TreeReport(3, 3))
+    assert (found.trees["seals"].rows, found.trees["seals"].anchored) == (21, 14)
+
+
+@pytest.mark.parametrize(
+    ("statements", "row"),
+    [
+        (["UPDATE holds SET amount = amount + 1 WHERE id = 'h-1'"], ("holds", "h-1")),
+        (["UPDATE holds SET attempt_id = 't-2' WHERE id = 'h-1'"], ("holds", "h-1")),
+        (["UPDATE holds SET charged = charged + 7 WHERE id = 'h-3'"], ("holds", "h-3")),
+        (["UPDATE holds SET state = 'resolved', resolved_at = 5 WHERE id = 'h-2'"], ("holds", "h-2")),
+        (["UPDATE attempts SET started_at = started_at + 1 WHERE id = 't-1'"], ("attempts", "t-1")),
+        (["UPDATE attempts SET weight = 1 WHERE id = 't-3'"], ("attempts", "t-3")),
+        (["UPDATE attempts SET charged = 0 WHERE id = 't-2'"], ("attempts", "t-2")),
+        (["UPDATE pods SET started_at = started_at + 1 WHERE pod_uid = 'p-1'"], ("pods", "p-1")),
+        (["UPDATE pods SET gpus = 0 WHERE pod_uid = 'p-3'"], ("pods", "p-3")),
+        (["UPDATE workloads SET spec = replace(spec, '{', '{ ') WHERE id = 'w-1'"], ("workloads", "w-1")),
+        (["DELETE FROM pods WHERE pod_uid = 'p-2'"], ("pods", "p-2")),
+        (  # what one hold loses another has: every balance still adds up
+            [
+                "UPDATE holds SET allowance_id = 'a-1', amount = amount + 5 WHERE id = 'h-1'",
+                "UPDATE holds SET charged = charged + 5 WHERE id = 'h-1'",
+            ],
+            ("holds", "h-1"),
+        ),
+    ],
+)
+def test_a_change_to_what_runs_is_named(
+    running: Original, tmp_path: Path, statements: list[str], row: tuple[str, str]
+) -> None:
+    database = tmp_path / "changed.db"
+    shutil.copy(running.database, database)
+    with closing(intruder(database)) as connection:
+        for statement in statements:
+            assert connection.execute(statement).rowcount == 1
+    assert first(look(database, running.heads)) == row
+
+
+def test_an_open_row_of_before_seals_were_made_for_them_is_sealed_by_the_migration(
+    running: Original, tmp_path: Path
+) -> None:
+    database = tmp_path / "old.db"
+    shutil.copy(running.database, database)
+    with closing(intruder(database)) as connection:
+        connection.execute("DELETE FROM seals")
+        connection.execute("DELETE FROM heads")
+        connection.execute("UPDATE alembic_version SET version_num = '0008'")
+    open_store(f"sqlite:///{database}").close()
+    found = look(database, tmp_path / "none")
+    assert codes(found) & {FindingCode.ROW_UNSEALED, FindingCode.ROW_CHANGED} == set()
+    assert found.trees["seals"].rows == 15
 
 
 # --- on both databases -----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, 
 from scheduler.adapters.sql.books.journal import SqlJournal
 from scheduler.adapters.sql.codec import FieldCodec, RowCodec
 from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id, update_all
-from scheduler.adapters.sql.sealing import seal, seal_stored
+from scheduler.adapters.sql.sealing import Sealing
 from scheduler.adapters.sql.tables.allowances import allowances, freezes, holds
 from scheduler.adapters.sql.tables.journal import accounts
 from scheduler.domain.allowances import Allowance, AllowanceBalance, Freeze, Holder, HolderKind
@@ -72,6 +72,7 @@ class SqlAllowances:
     """An AllowanceBook. An award opens its accounts, with its overdraft as the floor."""
 
     connection: Connection
+    sealing: Sealing
 
     def add(self, allowance: Allowance) -> bool:
         known = select(allowances.c.id).where(allowances.c.id == allowance.id)
@@ -79,7 +80,7 @@ class SqlAllowances:
             return False
         row = _ALLOWANCE.write(allowance)
         insert_all(self.connection, allowances, [row])
-        seal(self.connection, allowances, [row])
+        self.sealing.written(allowances, [row])
         SqlJournal(self.connection).open_accounts(
             {
                 (Account(AccountKind.ALLOWANCE, allowance.id), allowance.unit): -allowance.overdraft,
@@ -128,9 +129,12 @@ class SqlHolds:
     """A HoldBook. Every change reads the holds first, so that what is refused names the hold and changes nothing."""
 
     connection: Connection
+    sealing: Sealing
 
     def open(self, opened: Sequence[Hold]) -> None:
-        insert_all(self.connection, holds, [_HOLD.write(hold) for hold in opened])
+        rows = [_HOLD.write(hold) for hold in opened]
+        insert_all(self.connection, holds, rows)
+        self.sealing.written(holds, rows)
 
     def of_attempt(self, attempt_id: AttemptId) -> list[Hold]:
         return self.of_attempts([attempt_id])[attempt_id]
@@ -158,6 +162,7 @@ class SqlHolds:
     def assign(self, ids: Sequence[HoldId], attempt_id: AttemptId) -> None:
         self._open_ones(ids)
         update_all(self.connection, holds, holds.c.id, [{"id": i, "attempt_id": attempt_id} for i in ids])
+        self.sealing.changed(holds, ids)
 
     def charge(self, amounts: Mapping[HoldId, int]) -> None:
         stored = self._open_ones(list(amounts))
@@ -171,12 +176,13 @@ class SqlHolds:
                 )
             rows.append({"id": hold_id, "charged": hold.charged + amount})
         update_all(self.connection, holds, holds.c.id, rows)
+        self.sealing.changed(holds, amounts)
 
     def resolve(self, ids: Sequence[HoldId], at: Instant) -> None:
         self._open_ones(ids)
         rows = [{"id": hold_id, "state": HoldState.RESOLVED.value, "resolved_at": at} for hold_id in ids]
         update_all(self.connection, holds, holds.c.id, rows)
-        seal_stored(self.connection, holds, ids)
+        self.sealing.changed(holds, ids)
 
     def open_ones(self) -> list[Hold]:
         statement = select(*_HOLD.columns).where(holds.c.state == HoldState.OPEN.value).order_by(holds.c.id)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, select
 
 from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, pieces, rows_by_id, update_all
-from scheduler.adapters.sql.sealing import seal
+from scheduler.adapters.sql.sealing import Sealing
 from scheduler.adapters.sql.tables.workloads import attempts, pods, reservations
 from scheduler.decision.snapshot import Reservation
 from scheduler.domain.errors import NotFound, RefusalCode
@@ -32,11 +32,12 @@ class SqlAttempts:
     """An AttemptBook."""
 
     connection: Connection
+    sealing: Sealing
 
     def add(self, added: Sequence[Attempt]) -> None:
         rows = [_ATTEMPT.write(attempt) for attempt in added]
         insert_all(self.connection, attempts, rows)
-        seal(self.connection, attempts, rows)
+        self.sealing.written(attempts, rows)
 
     def get(self, attempt_id: AttemptId) -> Attempt | None:
         return self.many([attempt_id]).get(attempt_id)
@@ -49,7 +50,7 @@ class SqlAttempts:
                 raise NotFound(f"there is no attempt {attempt.id}", code=RefusalCode.STALE)
         rows = [_ATTEMPT.write(attempt) for attempt in saved]
         update_all(self.connection, attempts, attempts.c.id, rows)
-        seal(self.connection, attempts, rows)
+        self.sealing.written(attempts, rows)
 
     def live(self) -> list[Attempt]:
         statement = select(*_ATTEMPT.columns).where(attempts.c.state.in_(_LIVE)).order_by(attempts.c.id)
@@ -89,7 +90,7 @@ class SqlAttempts:
         known = {row[0] for row in rows_by_id(self.connection, _POD_UIDS, pods.c.pod_uid, latest)}
         insert_all(self.connection, pods, [row for uid, row in latest.items() if uid not in known])
         update_all(self.connection, pods, pods.c.pod_uid, [row for uid, row in latest.items() if uid in known])
-        seal(self.connection, pods, latest.values())
+        self.sealing.written(pods, latest.values())
 
     def pods_of(self, ids: Sequence[AttemptId]) -> Mapping[AttemptId, list[PodRun]]:
         found: dict[AttemptId, list[PodRun]] = {attempt_id: [] for attempt_id in ids}

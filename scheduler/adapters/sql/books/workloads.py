@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, func, select, tuple_
 
 from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, rows_by_id, update_all
-from scheduler.adapters.sql.sealing import seal
+from scheduler.adapters.sql.sealing import Sealing
 from scheduler.adapters.sql.tables.workloads import workloads
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import EngineerId, JobUid, TeamName, WorkloadId
@@ -27,11 +27,12 @@ class SqlWorkloads:
     """A WorkloadBook."""
 
     connection: Connection
+    sealing: Sealing
 
     def add(self, added: Sequence[Workload]) -> None:
         rows = [_WORKLOAD.write(workload) for workload in added]
         insert_all(self.connection, workloads, rows)
-        seal(self.connection, workloads, rows)
+        self.sealing.written(workloads, rows)
 
     def get(self, workload_id: WorkloadId) -> Workload | None:
         return self._first(select(*_WORKLOAD.columns).where(workloads.c.id == workload_id))
@@ -61,7 +62,7 @@ class SqlWorkloads:
             else:
                 refused.append(workload.id)
         update_all(self.connection, workloads, workloads.c.id, written)
-        seal(self.connection, workloads, written)
+        self.sealing.written(workloads, written)
         return refused
 
     def unfinished(self) -> list[Workload]:

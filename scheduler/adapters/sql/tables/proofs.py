@@ -1,4 +1,4 @@
-"""What proves the rest: seals of final rows and the heads that were published; and who was given which role."""
+"""What proves the rest: seals of rows that change, and the heads that were published; and who was given which role."""
 
 from sqlalchemy import Index
 
@@ -7,7 +7,7 @@ from scheduler.adapters.sql.columns import STRICT, Row, table_of
 
 
 class SealRow(Row, table=True):
-    """Append-only. The digest of a row that is final: of several on one row, the last counts."""
+    """Append-only. The digest of a row as it was written: of several on one row, the last counts."""
 
     __tablename__ = "seals"
     __table_args__ = STRICT

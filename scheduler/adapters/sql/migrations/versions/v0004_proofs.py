@@ -8,7 +8,7 @@ from alembic import op
 
 from scheduler.adapters.sql.columns import Characters, Int64
 from scheduler.adapters.sql.migrations.triggers import make_append_only, refuse_closed_periods
-from scheduler.adapters.sql.sealing import seal_everything
+from scheduler.adapters.sql.sealing import seal_unsealed
 
 revision = "0004"
 down_revision = "0003"
@@ -28,7 +28,7 @@ def upgrade() -> None:
         make_append_only(table)
     refuse_closed_periods("transactions")
     refuse_closed_periods("entries")
-    seal_everything(op.get_bind())
+    seal_unsealed(op.get_bind())
 
 
 def text(name: str, *, nullable: bool = False) -> sa.Column[str]:
