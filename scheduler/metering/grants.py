@@ -20,31 +20,37 @@ _CLAIMED = re.compile(r"gpu-(?P<minor>\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A device id as the kubelet lists it, and the pod that has it. It names no UID: the pod is found by its name."""
+    """A device id as the kubelet lists it, and the container that has it. It names no UID: the pod is found by its
+    name."""
 
     device_id: str
     pod: PodRef
+    container: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The pods of each device that anybody has, and how many ids no device was found for."""
+    """What was granted of each device that anybody has, and how many ids no device was found for."""
 
-    pods_of: Mapping[str, tuple[PodRef, ...]]
+    grants_of: Mapping[str, tuple[Granted, ...]]
     unresolved: int
+
+    def pods_of(self, uuid: str) -> tuple[PodRef, ...]:
+        """Whom it was given to, each once; nobody where the kubelet names nobody."""
+        return tuple(sorted({grant.pod for grant in self.grants_of.get(uuid, ())}))
 
 
 def resolve(granted: Iterable[Granted], devices: Sequence[Device]) -> Resolved:
     """One device may have several pods: those that share it in time."""
-    pods_of: dict[str, set[PodRef]] = {}
+    grants_of: dict[str, list[Granted]] = {}
     unresolved = 0
     for grant in granted:
         device = _device(_REPLICA.sub("", grant.device_id), devices)
         if device is None:
             unresolved += 1
         else:
-            pods_of.setdefault(device.gpu_uuid, set()).add(grant.pod)
-    return Resolved({uuid: tuple(sorted(pods)) for uuid, pods in pods_of.items()}, unresolved)
+            grants_of.setdefault(device.gpu_uuid, []).append(grant)
+    return Resolved({uuid: tuple(grants) for uuid, grants in grants_of.items()}, unresolved)
 
 
 def _device(device_id: str, devices: Sequence[Device]) -> Device | None:

@@ -34,10 +34,12 @@ FORMS = {
 @pytest.mark.parametrize(("device_id", "device"), FORMS.values(), ids=FORMS)
 def test_an_id_of_any_form_is_the_device_that_it_means(device_id: str, device: Device | None) -> None:
     resolved = resolve([Granted(device_id, POD)], DEVICES)
-    assert resolved.pods_of == ({} if device is None else {device.gpu_uuid: (POD,)})
+    assert {uuid: resolved.pods_of(uuid) for uuid in resolved.grants_of} == (
+        {} if device is None else {device.gpu_uuid: (POD,)}
+    )
     assert resolved.unresolved == (device is None)
 
 
 def test_a_device_that_is_shared_has_all_its_pods_once() -> None:
     granted = [Granted("GPU-aa-1::1", OTHER), Granted("GPU-aa-1::0", POD), Granted("GPU-aa-1::2", POD)]
-    assert resolve(granted, DEVICES).pods_of == {WHOLE.gpu_uuid: (POD, OTHER)}
+    assert resolve(granted, DEVICES).pods_of(WHOLE.gpu_uuid) == (POD, OTHER)

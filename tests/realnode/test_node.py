@@ -52,7 +52,7 @@ async def test_a_pod_on_it_is_a_real_process_with_the_gpu_that_kubelet_says_and_
 
     told = await eventually(granted, bool)
     assert told is not None
-    assert Granted(str(given.pop()), PodRef(node_namespace, "serves")) in told
+    assert (str(given.pop()), PodRef(node_namespace, "serves")) in {(each.device_id, each.pod) for each in told}
     for pid in real_node.pids(uid):
         seen = cgroups.pod_of(Path(f"/proc/{pid}/cgroup").read_text())
         assert seen is not None

@@ -63,11 +63,11 @@ def _granted(answer: Any) -> Iterator[Granted]:
         for container in pod.containers:
             for devices in container.devices:
                 if _is_gpu(devices.resource_name):
-                    yield from (Granted(device_id, ref) for device_id in devices.device_ids)
+                    yield from (Granted(device_id, ref, container.name) for device_id in devices.device_ids)
             for claim in container.dynamic_resources:
                 for part in claim.claim_resources:
                     if part.driver_name == DRA_DRIVER:
-                        yield Granted(part.device_name, ref)
+                        yield Granted(part.device_name, ref, container.name)
 
 
 def _is_gpu(resource: str) -> bool:

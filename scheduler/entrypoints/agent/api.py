@@ -2,6 +2,7 @@
 
 import logging
 import ssl
+import time
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
+from scheduler.domain.units import Instant
 from scheduler.entrypoints.agent.settings import AgentSettings
 
 logger = logging.getLogger("allot.agent")
@@ -45,6 +47,8 @@ class ApiClient:
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
         self._token = _token(settings)
+        self.taken_at: Instant | None = None
+        """When the API last took anything."""
         context = None
         if settings.ca_file is not None:
             context = ssl.create_default_context(cafile=str(settings.ca_file))
@@ -79,6 +83,7 @@ class ApiClient:
     def _judge(self, status: int, retry_after: str, text: bytes) -> Answer:
         detail = f"{status}: {text[:200].decode(errors='replace')}"
         if 200 <= status < 300:
+            self.taken_at = Instant(time.time_ns() // 1_000_000)
             refused = _refusals(text)
             for each in refused:
                 logger.error("the API refused a window: %s", each)

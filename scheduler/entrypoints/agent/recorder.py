@@ -30,8 +30,11 @@ class Recorder:
         self._spool = spool
         self._rules = rules
         self._states = {mark.gpu_uuid: resume(mark) for mark in spool.marks(rules.boot_id)}
-        self._reading: Reading | None = None
-        self._state: SensorState | None = None
+        self.reading: Reading | None = None
+        """The latest, whatever became of the sampler since."""
+        self.windows: dict[GpuUuid, Window] = {}
+        """Each device's latest that was closed."""
+        self.state: SensorState | None = None
         self.samples_from_the_past = 0
         self.granted: tuple[Granted, ...] | None = None
         """What the kubelet said last of who has which GPU; None while it cannot be asked."""
@@ -39,8 +42,8 @@ class Recorder:
 
     def record(self, reading: Reading) -> int:
         """Take a reading in. Returns how many windows it closed."""
-        self._reading = reading
-        self._state = SensorState.OK if reading.has_driver else SensorState.NO_DRIVER
+        self.reading = reading
+        self.state = SensorState.OK if reading.has_driver else SensorState.NO_DRIVER
         windows: list[Window] = []
         for sample in reading.samples:
             known = self._states.get(sample.gpu_uuid)
@@ -58,7 +61,7 @@ class Recorder:
 
     def pause(self, state: SensorState) -> int:
         """No readings come: what is open ends at the last one."""
-        self._state = state
+        self.state = state
         return self._keep(self._close(self._states))
 
     def inventory(self, now: Instant) -> Inventory | None:
@@ -66,14 +69,14 @@ class Recorder:
 
         Its devices say something only of an `ok` node: one without readings had them, or has them still.
         """
-        if self._state is None:
+        if self.state is None:
             return None
-        reading = self._reading or Reading(now, has_driver=False, process_view=ProcessView.UNAVAILABLE)
+        reading = self.reading or Reading(now, has_driver=False, process_view=ProcessView.UNAVAILABLE)
         return Inventory(
             node=self._rules.node,
             boot_id=self._rules.boot_id,
             taken_at=reading.at,
-            sensor_state=self._state,
+            sensor_state=self.state,
             process_view=reading.process_view,
             driver_version=reading.driver_version,
             nvml_version=reading.nvml_version,
@@ -93,12 +96,13 @@ class Recorder:
         if windows:
             windows = self._with_grants(windows)
             ended: dict[GpuUuid, DeviceState] = {w.gpu_uuid: self._states[w.gpu_uuid] for w in windows}
+            self.windows |= {window.gpu_uuid: window for window in windows}
             self._spool.append(windows, [mark_of(state) for state in ended.values()], self._rules.boot_id)
         return len(windows)
 
     def _with_grants(self, windows: list[Window]) -> list[Window]:
-        if self.granted is None or self._reading is None:
+        if self.granted is None or self.reading is None:
             return windows
-        resolved = resolve(self.granted, self._reading.devices)
+        resolved = resolve(self.granted, self.reading.devices)
         self.unresolved_grants = resolved.unresolved
-        return [replace(window, granted=resolved.pods_of.get(window.gpu_uuid, ())) for window in windows]
+        return [replace(window, granted=resolved.pods_of(window.gpu_uuid)) for window in windows]

@@ -12,11 +12,13 @@ from scheduler.adapters.nvml.proc import boot_id
 from scheduler.adapters.window_spool import WindowSpool
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.agent.api import ApiClient
+from scheduler.entrypoints.agent.metrics import STALE_WINDOWS, AgentCollector, AgentState
 from scheduler.entrypoints.agent.recorder import Recorder
+from scheduler.entrypoints.agent.serving import answering
 from scheduler.entrypoints.agent.settings import AgentSettings
 from scheduler.entrypoints.agent.supervisor import Supervisor
 from scheduler.entrypoints.agent.uploader import Uploader
-from scheduler.metering.devices import SensorState
+from scheduler.metering.devices import AgentCounts, SensorState
 from scheduler.metering.integration import Integration
 from scheduler.metering.samples import Reading
 from scheduler.metering.wire import inventory_json
@@ -51,6 +53,8 @@ class Agent:
 
     def __init__(self, settings: AgentSettings, spool: WindowSpool, api: ApiClient) -> None:
         rules = Integration(settings.node, boot_id(settings.proc), settings.window_ms, settings.gap_ms)
+        self._settings = settings
+        self._api = api
         self._spool = spool
         self._recorder = Recorder(spool, rules)
         self._supervisor = Supervisor(settings)
@@ -67,10 +71,12 @@ class Agent:
             asyncio.create_task(self._ask_the_kubelet()),
         ]
         stop = asyncio.create_task(stopping.wait())
+        collector = AgentCollector(self._recorder, self._state)
         try:
-            done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            async with answering(self._settings.metrics, collector):
+                done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
         finally:
             for task in (*tasks, stop):
                 task.cancel()
@@ -110,15 +116,38 @@ class Agent:
         inventory = self._recorder.inventory(_now())
         if inventory is None:
             return None
-        counts = self._spool.counts()
+        counts = self._counts()
         return {
             **inventory_json(inventory),
-            "sampler_restarts": self._supervisor.restarts,
-            "samples_from_the_past": self._recorder.samples_from_the_past,
-            "has_pod_resources": self._recorder.granted is not None,
-            "unresolved_grants": self._recorder.unresolved_grants,
+            "sampler_restarts": counts.sampler_restarts,
+            "samples_from_the_past": counts.samples_from_the_past,
+            "has_pod_resources": counts.has_pod_resources,
+            "unresolved_grants": counts.unresolved_grants,
             "spool": {"waiting": counts.waiting, "lost": counts.lost, "refused": counts.refused},
         }
+
+    def _counts(self) -> AgentCounts:
+        spooled = self._spool.counts()
+        return AgentCounts(
+            sampler_restarts=self._supervisor.restarts,
+            samples_from_the_past=self._recorder.samples_from_the_past,
+            waiting=spooled.waiting,
+            lost=spooled.lost,
+            refused=spooled.refused,
+            has_pod_resources=self._recorder.granted is not None,
+            unresolved_grants=self._recorder.unresolved_grants,
+        )
+
+    def _state(self) -> AgentState:
+        return AgentState(
+            node=self._settings.node,
+            now=_now(),
+            stale_ms=STALE_WINDOWS * self._settings.window_ms,
+            spool_windows_max=self._settings.spool_windows_max,
+            counts=self._counts(),
+            sensor_state=self._recorder.state,
+            sent_at=self._api.taken_at,
+        )
 
 
 def _now() -> Instant:

@@ -14,7 +14,8 @@ class AgentSettings:
 
     `proc` is where the host's /proc is mounted, and `pod_resources` the kubelet's socket, asked every `grants_ms`.
     `watchdog_ms` is how long the sampler may be silent; its first reading may take `first_reading_ms`, since without
-    persistence mode a GPU is initialised only then.
+    persistence mode a GPU is initialised only then. `metrics` is the address and port at which Prometheus is answered
+    (port 0: any that is free); nowhere where it is empty.
     """
 
     node: NodeName
@@ -34,6 +35,7 @@ class AgentSettings:
     batch_windows_max: int = 200
     retry_ms_max: int = 60_000
     request_ms: int = 10_000
+    metrics: str = ""
 
     def __post_init__(self) -> None:
         address = urlsplit(self.server)
@@ -53,6 +55,11 @@ class AgentSettings:
                 f"samples every {self.sample_ms} ms do not fit windows of {self.window_ms} ms and a watchdog of "
                 f"{self.watchdog_ms} ms",
                 expected="a window of at least one sample, and a watchdog of at least two",
+            )
+
+        if self.metrics and not self.metrics.rpartition(":")[2].isdigit():
+            raise InvalidInput(
+                f"metrics at {self.metrics!r}", expected="an address and a port", remedy="--metrics 0.0.0.0:9410"
             )
 
     @property

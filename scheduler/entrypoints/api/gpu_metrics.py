@@ -1,101 +1,25 @@
 """Metrics of single GPUs, under the names and labels of dcgm-exporter wherever they mean the same, and whose they are.
 
-Served here and not by the agents: only here is it known who has which GPU. They name people, so they need a token of an
-operator or auditor, unlike `/metrics`. What was not read, or not of late, has no series: absent, never 0.
+The agents serve the same of their own nodes, but only here is it known who has which GPU. They name people, so they need
+a token of an operator or auditor, unlike `/metrics`. What was not read, or not of late, has no series: absent, never 0.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AllowanceId, AttemptId, GpuUuid, Instant
+from scheduler.entrypoints.gpu_families import DEVICE_LABELS, FAMILIES, device_labels, label_values
 from scheduler.entrypoints.service import Service
 from scheduler.metering.devices import Device
-from scheduler.metering.windows import ActivityIntegral, Window
+from scheduler.metering.windows import Window
 
 STALE_MS = 2 * MS_PER_MINUTE
 """A GPU whose latest window ended longer ago has no series: its agent is away."""
 
-MIB = 1 << 20
-
-LABELS = (
-    *("simulated", "gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname", "GPU_I_PROFILE", "GPU_I_ID"),
-    *("namespace", "pod", "owner", "team", "workload", "attempt", "allowance"),
-)
+LABELS = (*DEVICE_LABELS, "namespace", "pod", "owner", "team", "workload", "attempt", "allowance")
 """Up to `pod` as dcgm-exporter has them."""
-
-Read = Callable[[Window], float | None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Family:
-    name: str
-    about: str
-    read: Read
-
-
-def _activity(permille_ms: Callable[[ActivityIntegral], int | None]) -> Read:
-    """The mean of a profiling metric as a ratio from 0 to 1."""
-
-    def read(window: Window) -> float | None:
-        activity = window.activity
-        total = permille_ms(activity) if activity is not None and activity.covered_ms else None
-        return None if activity is None or total is None else total / activity.covered_ms / 1_000
-
-    return read
-
-
-def _utilization(window: Window) -> float | None:
-    mean = None if window.utilization is None else window.utilization.mean_permille
-    return None if mean is None else mean / 10
-
-
-def _watts(window: Window) -> float | None:
-    milliwatts = None if window.energy is None else window.energy.mean_milliwatts
-    return None if milliwatts is None else milliwatts / 1_000
-
-
-def _free_mib(window: Window) -> float | None:
-    used, whole = window.memory_used_bytes_max, window.memory_total_bytes
-    return None if used is None or whole is None else (whole - used) / MIB
-
-
-FAMILIES = (
-    _Family("DCGM_FI_DEV_GPU_UTIL", "Mean GPU utilization of the last window (in %).", _utilization),
-    _Family("DCGM_FI_DEV_POWER_USAGE", "Mean power of the last window, from the energy counter (in W).", _watts),
-    _Family(
-        "DCGM_FI_DEV_FB_USED",
-        "Framebuffer memory used, the most in the last window (in MiB).",
-        lambda window: None if window.memory_used_bytes_max is None else window.memory_used_bytes_max / MIB,
-    ),
-    _Family("DCGM_FI_DEV_FB_FREE", "Framebuffer memory free (in MiB).", _free_mib),
-    _Family(
-        "DCGM_FI_DEV_XID_ERRORS",
-        "The last Xid of the last window, 0 for none.",
-        lambda window: float(window.xids[-1]) if window.xids else 0.0 if window.covered_ms else None,
-    ),
-    _Family("DCGM_FI_PROF_SM_ACTIVE", "The ratio of active multiprocessors.", _activity(lambda a: a.sm_permille_ms)),
-    _Family(
-        "DCGM_FI_PROF_SM_OCCUPANCY", "The ratio of resident warps.", _activity(lambda a: a.occupancy_permille_ms)
-    ),
-    _Family(
-        "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE",
-        "The ratio of cycles in which the tensor pipe was active.",
-        _activity(lambda a: a.tensor_permille_ms),
-    ),
-    _Family(
-        "DCGM_FI_PROF_DRAM_ACTIVE",
-        "The ratio of cycles in which the memory interface was active.",
-        _activity(lambda a: a.dram_permille_ms),
-    ),
-    _Family(
-        "allot_gpu_processes",
-        "Processes on the GPU, the most in the last window.",
-        lambda window: None if window.process_count_max is None else float(window.process_count_max),
-    ),
-)
 
 
 class GpuCollector(Collector):
@@ -151,15 +75,7 @@ class GpuCollector(Collector):
         owner = world.people.get(attempt.owner) if attempt is not None else None
         pods = world.pods.get(attempt.id, {}).values() if attempt is not None else ()
         told = {
-            "simulated": "true" if self._service.cluster.is_simulated else "false",
-            "gpu": device.index if device is not None else None,
-            "UUID": window.gpu_uuid,
-            "pci_bus_id": device.pci_bus_id if device is not None else None,
-            "device": f"nvidia{device.minor}" if device is not None and device.minor is not None else None,
-            "modelName": device.model if device is not None else None,
-            "Hostname": window.node,
-            "GPU_I_PROFILE": device.mig_profile if device is not None else None,
-            "GPU_I_ID": device.mig_gpu_instance if device is not None else None,
+            **device_labels(window.gpu_uuid, window.node, device, is_simulated=self._service.cluster.is_simulated),
             "namespace": workload.namespace if workload is not None else None,
             "pod": next((run.name for run in pods if run.node == window.node), None),
             "owner": owner.subject if owner is not None else None,
@@ -168,4 +84,4 @@ class GpuCollector(Collector):
             "attempt": attempt.id if attempt is not None else None,
             "allowance": paid_by.get(attempt.id) if attempt is not None else None,
         }
-        return ["" if told[name] is None else str(told[name]) for name in LABELS]
+        return label_values(LABELS, told)

@@ -43,6 +43,9 @@ def agent(
         int, typer.Option(help="Windows kept while the API is away; then the oldest go, and are counted.")
     ] = 200_000,
     retry_ms_max: Annotated[int, typer.Option(help="At most so long between two tries to reach the API.")] = 60_000,
+    metrics: Annotated[
+        str, typer.Option(envvar="ALLOT_AGENT_METRICS", help="ADDRESS:PORT that answers Prometheus; none by default.")
+    ] = "",
 ) -> None:
     """Read this node's GPUs through NVML, and post windows and the inventory to the API until stopped."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -62,6 +65,7 @@ def agent(
             watchdog_ms=watchdog_ms,
             spool_windows_max=spool_windows_max,
             retry_ms_max=retry_ms_max,
+            metrics=metrics,
         )
     except Refusal as refusal:
         typer.echo(f"allot agent: {refusal} [{refusal.code}]", err=True)

@@ -37,11 +37,11 @@ def test_gpus_of_every_form_are_listed_and_nothing_else(socket: Path) -> None:
     }
     with kubelet.serving(socket):
         assert PodResources(socket).list() == (
-            Granted("GPU-a", TRAINING),
-            Granted("GPU-b", TRAINING),
-            Granted("GPU-c::3", TRAINING),
-            Granted("MIG-a", PodRef("research", "slice")),
-            Granted("gpu-0", PodRef("research", "slice")),
+            Granted("GPU-a", TRAINING, "main"),
+            Granted("GPU-b", TRAINING, "main"),
+            Granted("GPU-c::3", TRAINING, "main"),
+            Granted("MIG-a", PodRef("research", "slice"), "main"),
+            Granted("gpu-0", PodRef("research", "slice"), "main"),
         )
 
 
@@ -62,7 +62,7 @@ def test_a_kubelet_that_is_started_again_is_found_on_its_new_socket(socket: Path
         kubelet = FakeKubelet()
         kubelet.pods = {("research", name): {"nvidia.com/gpu": ["GPU-a"]}}
         with kubelet.serving(socket):
-            assert asked.list() == (Granted("GPU-a", PodRef("research", name)),)
+            assert asked.list() == (Granted("GPU-a", PodRef("research", name), "main"),)
 
 
 def test_an_answer_of_more_than_four_mebibytes_is_read(socket: Path) -> None:

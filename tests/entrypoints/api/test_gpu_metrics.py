@@ -2,19 +2,24 @@
 
 import json
 import re
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from scheduler.adapters.window_spool import WindowSpool
 from scheduler.domain.units import GpuUuid, Instant, NodeName
 from scheduler.domain.workloads import AttemptState
+from scheduler.entrypoints.agent.metrics import AgentCollector, AgentState
+from scheduler.entrypoints.agent.recorder import Recorder
 from scheduler.entrypoints.api.gpu_metrics import LABELS, STALE_MS
 from scheduler.entrypoints.service import Service
-from scheduler.metering.devices import Device, Inventory, ProcessView, SensorState
+from scheduler.metering.devices import AgentCounts, Device, Inventory, ProcessView, SensorState
 from scheduler.metering.idle import IdleState
-from scheduler.metering.samples import UtilizationSource
+from scheduler.metering.integration import Integration
+from scheduler.metering.samples import Reading, UtilizationSource
 from scheduler.metering.use import Metered
 from scheduler.metering.windows import ActivityIntegral, EnergyIntegral, UtilizationIntegral, Window
 from tests.adapters.sql.values import ATTEMPT
@@ -91,11 +96,22 @@ async def test_they_name_people_and_so_are_not_for_everybody(as_: Client) -> Non
     assert (await as_(None).get("/v1/gpu-metrics")).status_code == 401
 
 
-async def test_the_dashboard_asks_for_metrics_and_labels_that_exist(service: Service, as_: Client) -> None:
+def metrics_of_agents(spool: Path) -> set[str]:
+    with closing(WindowSpool(spool, 100)) as kept:
+        recorder = Recorder(kept, Integration(N, "boot", window_ms=15_000, gap_ms=12_500))
+        recorder.record(Reading(Instant(0), has_driver=True))
+        state = AgentState(N, Instant(0), 60_000, 100, AgentCounts(), SensorState.OK, sent_at=None)
+        families = AgentCollector(recorder, lambda: state).collect()
+        return {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
+
+
+async def test_the_dashboard_asks_for_metrics_and_labels_that_exist(
+    service: Service, as_: Client, tmp_path: Path
+) -> None:
     read_now(service)
     sums = {f.name: f for f in text_string_to_metric_families((await as_(None).get("/metrics")).text)}
-    known = {*await scraped(as_), *sums}
-    labels = {*LABELS, "state", "kind", "gpu_class"}
+    known = {*await scraped(as_), *sums, *metrics_of_agents(tmp_path / "spool.db")}
+    labels = {*LABELS, "state", "kind", "gpu_class", "field", "code"}
     board = json.loads(DASHBOARD.read_text())
     assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
     asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
