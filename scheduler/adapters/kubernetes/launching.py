@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from scheduler.adapters.kubernetes.manifests import GATE, TOLERATION, container_resources
+from scheduler.adapters.kubernetes.manifests import GATE, TOLERATION, UNTRACKED, container_resources
 from scheduler.adapters.kubernetes.names import (
     ATTEMPT,
     COMPLETION_INDEX,
@@ -58,6 +58,8 @@ def adopting_patch(action: LaunchJob, job: RawObject) -> Patch:
     tolerations = pod_spec.get("tolerations") or []
     if not any(toleration.get("key") in {GPU_TAINT, None} for toleration in tolerations):
         patch.append(_put(f"{_TEMPLATE}/spec/tolerations", [*tolerations, TOLERATION]))
+    if _is_tracked_for_nobody(job):
+        patch.append(_put("/metadata/managedFields", UNTRACKED))
     return patch
 
 
@@ -67,7 +69,17 @@ def adoptable(job: RawObject) -> RawObject:
     pod_spec = template.get("spec") or {}
     kept = {key: pod_spec[key] for key in ("affinity", "schedulingGates", "tolerations") if pod_spec.get(key)}
     metadata = {key: value for key, value in (template.get("metadata") or {}).items() if value}
-    return {"spec": {"template": {"metadata": metadata, "spec": kept}}}
+    tracked = [{"operation": operation} for operation in sorted(_operations(job))]
+    return {"metadata": {"managedFields": tracked}, "spec": {"template": {"metadata": metadata, "spec": kept}}}
+
+
+def _is_tracked_for_nobody(job: RawObject) -> bool:
+    """Whether the apiserver keeps, at each write, who wrote which field, though nobody applies it server-side (ADR 18)."""
+    return _operations(job) == {"Update"}
+
+
+def _operations(job: RawObject) -> set[str]:
+    return {entry["operation"] for entry in job["metadata"].get("managedFields") or ()}
 
 
 def suspend_patch(job_uid: str) -> Patch:

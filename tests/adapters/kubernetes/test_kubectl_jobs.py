@@ -88,6 +88,36 @@ async def test_a_job_of_kubectl_is_launched_suspended_and_launched_elsewhere(rig
     assert (stored["backoffLimit"], stored["podReplacementPolicy"]) == (0, "Failed")
 
 
+async def test_who_applied_a_job_server_side_keeps_its_fields_and_of_others_none_are_kept(
+    rig: ClusterRig, api: ApiClient
+) -> None:
+    created, created_job = await taken_in(rig, api, theirs("w-created"))
+    path = f"{jobs(rig.namespace)}/w-applied"
+    applied = {"apiVersion": "batch/v1", "kind": "Job", **theirs("w-applied")}
+    applied["metadata"]["labels"]["stage"] = "draft"
+    await api.patch(path, applied, "application/apply-patch+yaml", fieldManager="theirs")
+    seen = await rig.until(lambda seen: seen.job_named("w-applied") is not None)
+    applied_job = seen.job_named("w-applied")
+    assert applied_job is not None
+    assert applied_job.asked is not None
+    workload = replace(
+        rig.workload("w-applied"), spec=applied_job.asked, origin=Origin.KUBECTL, job_uid=applied_job.uid
+    )
+
+    for launched, job in ((created, created_job), (workload, applied_job)):
+        outcome = await rig.do(rig.launching(launched, job, (H100_NODES[0], 1)))
+        assert outcome.result is ActionResult.DONE, outcome.message
+        await rig.until(lambda seen, uid=job.uid: len(seen.running_pods(uid)) == 1)  # type: ignore[misc]
+
+    stored = {each: await api.get(f"{jobs(rig.namespace)}/{each}") for each in ("w-created", "w-applied")}
+    assert "managedFields" not in stored["w-created"]["metadata"]
+    assert "theirs" in [each["manager"] for each in stored["w-applied"]["metadata"]["managedFields"]]
+    del applied["spec"]["suspend"]  # ours since the launch
+    del applied["metadata"]["labels"]["stage"]
+    again = await api.patch(path, applied, "application/apply-patch+yaml", fieldManager="theirs")
+    assert "stage" not in again["metadata"]["labels"], "what they leave out goes, because it is known to be theirs"
+
+
 async def test_a_gang_of_kubectl_lands_where_it_was_placed(rig: ClusterRig, api: ApiClient) -> None:
     workload, job = await taken_in(rig, api, theirs("w-their-gang", pods=3))
 

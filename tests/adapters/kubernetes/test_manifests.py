@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.adapters.kubernetes.launching import (
+    adoptable,
     adopting_patch,
     launch_patch,
     node_of_pod,
@@ -277,6 +278,26 @@ def test_a_job_that_tolerates_the_gpu_taint_needs_no_more(tolerations: list[Json
     patch = adopting_patch(launch(SPEC, (A, 1)), theirs)
 
     assert "/spec/template/spec/tolerations" not in [step["path"] for step in patch]
+
+
+@pytest.mark.parametrize(
+    ("operations", "cleared"),
+    [
+        pytest.param(["Update", "Update"], [[{}]], id="written by clients that track nothing"),
+        pytest.param(["Apply", "Update"], [], id="applied server-side by somebody"),
+        pytest.param([], [], id="not tracked"),
+    ],
+)
+def test_a_launch_ends_the_tracking_of_fields_where_nobody_rests_on_it(
+    operations: list[str], cleared: list[list[Json]]
+) -> None:
+    theirs = job()
+    theirs["metadata"]["managedFields"] = [{"manager": "theirs", "operation": each} for each in operations]
+
+    patches = [adopting_patch(launch(SPEC, (A, 1)), known) for known in (theirs, adoptable(theirs))]
+
+    for patch in patches:
+        assert [step["value"] for step in patch if step["path"] == "/metadata/managedFields"] == cleared
 
 
 @given(
