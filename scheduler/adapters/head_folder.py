@@ -17,7 +17,7 @@ class HeadFolder:
     def put(self, name: str, content: bytes) -> None:
         known = self.get(name)
         if known is not None:
-            _require_same(name, known, content)
+            require_same(name, known, content)
             return
         scratch = self._folder / f".{name}.{secrets.token_hex(8)}"
         try:
@@ -30,7 +30,7 @@ class HeadFolder:
             os.link(scratch, self._folder / name)
             self._sync_folder()
         except FileExistsError:
-            _require_same(name, self.get(name) or b"", content)
+            require_same(name, self.get(name) or b"", content)
         except OSError as error:
             raise _unavailable(self._folder, error) from error
         finally:
@@ -60,7 +60,8 @@ class HeadFolder:
             os.close(descriptor)
 
 
-def _require_same(name: str, known: bytes, content: bytes) -> None:
+def require_same(name: str, known: bytes, content: bytes) -> None:
+    """Raises Conflict (`head-rewritten`) unless what lies there is what was to be put there."""
     if known != content:
         raise Conflict(
             f"{name} was published before with another content",

@@ -1,5 +1,6 @@
-"""Ed25519 by `cryptography`: the company's signing key in a file, and the check of a signature."""
+"""Ed25519 by `cryptography`: the company's signing key in a file, its rotation, and the check of a signature."""
 
+import json
 import os
 from pathlib import Path
 
@@ -14,35 +15,67 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from scheduler.domain.errors import InvalidInput
+from scheduler.domain.errors import Conflict, InvalidInput
+from scheduler.finance.endorsement import Endorsement, endorsing_message, parse_endorsements
 
 
 class KeyFile:
     """A Signer whose key is a PEM file (PKCS #8), readable by its owner alone."""
 
-    def __init__(self, key: Ed25519PrivateKey) -> None:
+    def __init__(self, key: Ed25519PrivateKey, endorsements: tuple[Endorsement, ...] = ()) -> None:
         self._key = key
+        self._endorsements = endorsements
 
     @property
     def public_key(self) -> bytes:
         return self._key.public_key().public_bytes_raw()
+
+    @property
+    def endorsements(self) -> tuple[Endorsement, ...]:
+        return self._endorsements
 
     def sign(self, message: bytes) -> bytes:
         return self._key.sign(message)
 
 
 def open_key(path: Path) -> KeyFile:
-    """The key in that file; a new one where there is none yet. Raises InvalidInput where it is no Ed25519 key."""
+    """The key in that file, with what endorses it (`FILE.endorsed`); a new one where there is none yet.
+
+    Raises InvalidInput where it is no Ed25519 key.
+    """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return KeyFile(_read_key(path))
+        return KeyFile(_read_key(path), _read_endorsements(path))
     except OSError as error:
         raise _unusable(path, os.strerror(error.errno or 0)) from error
     key = Ed25519PrivateKey.generate()
     with os.fdopen(descriptor, "wb") as file:
         file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return KeyFile(key)
+
+
+def rotate(old: Path, new: Path) -> KeyFile:
+    """A new key in the file `new`, endorsed by the one in `old`, beside it as `NEW.endorsed`.
+
+    A key that is there already is endorsed, not made anew. Raises InvalidInput; Conflict where it has an endorsement.
+    """
+    going = KeyFile(_read_key(old), _read_endorsements(old))
+    if _endorsed_file(new).exists():
+        raise Conflict(f"{new} is endorsed already", expected="the file of a key that is new")
+    coming = open_key(new)
+    old_key, new_key = going.public_key.hex(), coming.public_key.hex()
+    if old_key == new_key:
+        raise InvalidInput("that is the key that is to go", where="NEW", expected="the file of another key")
+    made = Endorsement(old_key, new_key, going.sign(endorsing_message(old_key, new_key)).hex())
+    endorsements = (*going.endorsements, made)
+    text = json.dumps([each.fields() for each in endorsements], indent=2)
+    try:
+        with _endorsed_file(new).open("x", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        raise _unusable(_endorsed_file(new), os.strerror(error.errno or 0)) from error
+    return KeyFile(_read_key(new), endorsements)
 
 
 def public_key_pem(public_key: bytes) -> bytes:
@@ -84,6 +117,22 @@ def _read_key(path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise _unusable(path, "it is a key of another kind")
     return key
+
+
+def _endorsed_file(key: Path) -> Path:
+    return key.with_name(f"{key.name}.endorsed")
+
+
+def _read_endorsements(key: Path) -> tuple[Endorsement, ...]:
+    file = _endorsed_file(key)
+    try:
+        return parse_endorsements(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise _unusable(file, os.strerror(error.errno or 0)) from error
+    except ValueError as error:
+        raise _unusable(file, f"it holds no endorsements: {error}") from error
 
 
 def _unusable(path: Path, why: str) -> InvalidInput:

@@ -88,6 +88,7 @@ class RefusalCode(StrEnum):
     DATABASE_OUTDATED = "database-outdated"
     HEADS_UNAVAILABLE = "heads-unavailable"
     HEAD_REWRITTEN = "head-rewritten"
+    KEY_NOT_ENDORSED = "key-not-endorsed"
     PERIOD_CLOSED = "period-closed"
     PERIOD_NOT_OVER = "period-not-over"
     PERIOD_UNRECONCILED = "period-unreconciled"

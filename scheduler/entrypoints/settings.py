@@ -56,7 +56,9 @@ class Settings(BaseSettings):
         None, description="A token with the roles operator and auditor, made at start"
     )
     heads: str | None = Field(
-        None, description="The folder of the signed heads; by default `FILE.heads` beside a SQLite file"
+        None,
+        description="Where signed heads are put: a folder, a bucket (`s3://…`), or several with a comma between; by "
+        "default `FILE.heads` beside a SQLite file",
     )
     signing_key: Path | None = Field(
         None,

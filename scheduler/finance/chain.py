@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from scheduler.domain.errors import Refusal
+from scheduler.finance.endorsement import Endorsement, IsSigned, leads
 from scheduler.finance.findings import Finding, FindingCode
 from scheduler.finance.heads import (
     Head,
-    IsSigned,
     Unreadable,
     head_file,
     leaf_file,
@@ -32,6 +32,10 @@ class Chain:
     findings: list[Finding] = field(default_factory=list)
     waiting: dict[int, dict[str, tuple[bytes, ...]]] = field(default_factory=dict)
     """The frontiers at each head, by its number."""
+    keys: list[tuple[int, str]] = field(default_factory=list)
+    """Which key signed from which head on, oldest first."""
+    endorsements: list[Endorsement] = field(default_factory=list)
+    """What led from each to the next."""
     is_whole: bool = True
     """False from the first leaf file on that is missing or not as published: what follows it has no known place."""
 
@@ -46,21 +50,21 @@ class Chain:
 def read_chain(archive: HeadArchive, is_signed: IsSigned, trusted: bytes | None) -> Chain:
     """Read every head there is. What does not hold is a finding, and what follows it is still looked at.
 
-    The key is the one that is `trusted`, or else the first head's: then the heads prove that they come from one hand,
-    and who that is has to be known otherwise.
+    The first key is the first head's, and each later one was endorsed by the one before it. One of them has to be the
+    `trusted` one: every head carries the hash of the one before, so who signs a later head vouches for the earlier. Where
+    none is given, the heads prove that they come from one hand, and whose that is has to be known otherwise.
     """
     chain = Chain()
     frontiers: dict[str, Frontier] = defaultdict(Frontier)
     pieces: dict[str, list[bytes]] = defaultdict(list)
-    key = trusted.hex() if trusted is not None else ""
     numbers = numbers_in(archive.names())
     for number in range(1, max(numbers, default=0) + 1):
         head = _read_head(chain, archive, number)
         if head is None:
             chain.is_whole = False
             continue
-        key = key or head.key
-        _check_head(chain, head, number, key, is_signed)
+        _check_key(chain, head, number, is_signed)
+        _check_head(chain, head, number, is_signed)
         for name, part in _read_leaves(chain, archive, head).items():
             frontiers[name].append(part)
             pieces[name].append(part)
@@ -69,6 +73,8 @@ def read_chain(archive: HeadArchive, is_signed: IsSigned, trusted: bytes | None)
             chain.waiting[number] = {name: frontiers[name].waiting for name in head.trees}
         chain.heads.append(head)
     chain.leaves = {name: b"".join(parts) for name, parts in pieces.items()}
+    if trusted is not None and chain.keys and trusted.hex() not in {key for _, key in chain.keys}:
+        chain.off(FindingCode.HEAD_FORGED, chain.keys[0][0], "no head was signed with the key that was given")
     return chain
 
 
@@ -94,11 +100,22 @@ def _content(chain: Chain, archive: HeadArchive, name: str, number: int) -> byte
     return content
 
 
-def _check_head(chain: Chain, head: Head, number: int, key: str, is_signed: IsSigned) -> None:
+def _check_key(chain: Chain, head: Head, number: int, is_signed: IsSigned) -> None:
+    """The key is that of the head before, or was endorsed by it. One that was not is never trusted further on."""
+    before = chain.keys[-1][1] if chain.keys else head.key
+    if not chain.keys:
+        chain.keys.append((number, head.key))
+    elif head.key != before:
+        if leads(before, head.key, head.endorsements, is_signed):
+            chain.keys.append((number, head.key))
+            chain.endorsements += head.endorsements
+        else:
+            chain.off(FindingCode.HEAD_FORGED, number, f"it was signed with another key, {head.key[:16]}…")
+
+
+def _check_head(chain: Chain, head: Head, number: int, is_signed: IsSigned) -> None:
     before = chain.last
-    if head.key != key:
-        chain.off(FindingCode.HEAD_FORGED, number, f"it was signed with another key, {head.key[:16]}…")
-    elif not is_signed(bytes.fromhex(head.key), bytes.fromhex(head.signature), head.message()):
+    if not is_signed(bytes.fromhex(head.key), bytes.fromhex(head.signature), head.message()):
         chain.off(FindingCode.HEAD_FORGED, number, "its signature does not hold")
     if head.number != number:
         chain.off(FindingCode.HEAD_FORGED, number, f"it says that it is head {head.number}")
@@ -169,5 +186,8 @@ def _was_published_since(chain: Chain, archive: HeadArchive, number: object, bod
     last = chain.last
     if last is None or type(number) is not int or number <= last.number:
         return False
-    content = archive.get(head_file(number))
+    try:
+        content = archive.get(head_file(number))
+    except Refusal:  # told when it was read first
+        return False
     return content is not None and content.decode("utf-8", "replace") == body

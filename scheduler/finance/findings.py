@@ -69,6 +69,8 @@ class Verification:
     last_head_at: Instant | None
     key: str
     is_pinned: bool
+    keys: Sequence[tuple[int, str]] = ()
+    """Each key that signed heads, with the first of its heads: later ones were endorsed by those before them."""
     trees: Mapping[str, TreeReport] = field(default_factory=dict)
     first_bad_row: Finding | None = None
 

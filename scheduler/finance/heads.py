@@ -7,21 +7,19 @@ differs, and not only say that one does.
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TypeVar
 
 from scheduler.domain.units import Instant
+from scheduler.finance.endorsement import Endorsement, parse_endorsements
 from scheduler.finance.merkle import HASH_BYTES, Frontier
 
 T = TypeVar("T")
 
 FORMAT = "allot-head/1"
 _NAME = re.compile(r"head-(\d{8})\.(json|leaves)")
-
-IsSigned = Callable[[bytes, bytes, bytes], bool]
-"""Whether (public key, signature, message) is a valid Ed25519 signature; never raises."""
 
 
 class Unreadable(ValueError):
@@ -38,7 +36,10 @@ class TreeHead:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """`previous` is the SHA-256 of the text of the head before, `leaves` that of its own leaf file, all in hex."""
+    """`previous` is the SHA-256 of the text of the head before, `leaves` that of its own leaf file, all in hex.
+
+    `endorsements` lead from the key of the head before to `key`, where that is another.
+    """
 
     number: int
     at: Instant
@@ -47,6 +48,7 @@ class Head:
     leaves: str
     key: str
     signature: str = ""
+    endorsements: tuple[Endorsement, ...] = ()
 
     def message(self) -> bytes:
         """What is signed: everything but the signature, as JSON with sorted keys and without blanks."""
@@ -72,11 +74,19 @@ class Head:
             "previous": self.previous,
             "leaves": self.leaves,
             "key": self.key,
-        }
+        } | ({"endorsements": [each.fields() for each in self.endorsements]} if self.endorsements else {})
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNow:
+    """The public key that signs now, and what leads to it from the key of the head before."""
+
+    public: bytes
+    endorsements: tuple[Endorsement, ...] = ()
 
 
 def next_head(
-    before: Head | None, frontiers: Mapping[str, Frontier], new_leaves: Mapping[str, bytes], at: Instant, key: bytes
+    before: Head | None, frontiers: Mapping[str, Frontier], new_leaves: Mapping[str, bytes], at: Instant, key: KeyNow
 ) -> tuple[Head, bytes]:
     """The head after `before`, not yet signed, and its leaf file. `frontiers` hold the new leaves already."""
     content = b"".join(new_leaves.get(name, b"") for name in sorted(frontiers))
@@ -86,7 +96,8 @@ def next_head(
         trees={name: TreeHead(frontier.size, frontier.root().hex()) for name, frontier in sorted(frontiers.items())},
         previous="" if before is None else sha256(before.text().encode()).hexdigest(),
         leaves=sha256(content).hexdigest(),
-        key=key.hex(),
+        key=key.public.hex(),
+        endorsements=key.endorsements,
     )
     return head, content
 
@@ -147,6 +158,7 @@ def parse_head(text: str) -> Head:
             leaves=_hex(found["leaves"], 32),
             key=_hex(found["key"], 32),
             signature=_hex(found["signature"], 64),
+            endorsements=parse_endorsements(found.get("endorsements", [])),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Unreadable(f"it is no head: {type(error).__name__} {error}") from error

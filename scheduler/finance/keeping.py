@@ -7,6 +7,7 @@ from typing import Protocol
 from scheduler.domain.records import PodRun
 from scheduler.domain.units import AttemptId, Instant, NodeName
 from scheduler.finance.closing import Closing
+from scheduler.finance.endorsement import Endorsement
 from scheduler.finance.findings import Finding
 from scheduler.finance.reconciliation import Difference, Settlement
 from scheduler.finance.relations import Relation, Values
@@ -18,6 +19,11 @@ class Signer(Protocol):
     @property
     def public_key(self) -> bytes:
         """Its 32 bytes."""
+        ...
+
+    @property
+    def endorsements(self) -> Sequence[Endorsement]:
+        """What leads to it from the keys that the company signed with before, oldest first."""
         ...
 
     def sign(self, message: bytes) -> bytes: ...

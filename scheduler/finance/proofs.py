@@ -12,7 +12,8 @@ from typing import Any
 
 from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.finance.chain import Chain
-from scheduler.finance.heads import Head, IsSigned, Unreadable, parse_head
+from scheduler.finance.endorsement import Endorsement, IsSigned, leads, parse_endorsements
+from scheduler.finance.heads import Head, Unreadable, parse_head
 from scheduler.finance.keeping import Evidence
 from scheduler.finance.merkle import (
     HASH_BYTES,
@@ -67,6 +68,7 @@ def prove_row(evidence: Evidence, chain: Chain, table: str, key: str) -> dict[st
         "index": number - 1,
         "path": [node.hex() for node in path],
         "head": head.text(),
+        **_endorsed(chain),
     }
 
 
@@ -80,7 +82,14 @@ def prove_growth(chain: Chain, earlier: int, later: int) -> dict[str, object]:
     for name, tree in first.trees.items():
         leaves = chain.leaves.get(name, b"")[: second.size(name) * HASH_BYTES]
         paths[name] = [node.hex() for node in consistency_proof(leaves, tree.size)] if tree.size else []
-    return {"format": GROWTH_FORMAT, "earlier": first.text(), "later": second.text(), "paths": paths}
+    return {"format": GROWTH_FORMAT, "earlier": first.text(), "later": second.text(), "paths": paths} | _endorsed(
+        chain
+    )
+
+
+def _endorsed(chain: Chain) -> dict[str, object]:
+    """What leads from an earlier key of the company's to a later, where there was more than one."""
+    return {"endorsements": [each.fields() for each in chain.endorsements]} if chain.endorsements else {}
 
 
 def check(text: str, is_signed: IsSigned, trusted: bytes | None) -> Checked:
@@ -98,7 +107,7 @@ def check(text: str, is_signed: IsSigned, trusted: bytes | None) -> Checked:
 
 
 def _check_row(proof: dict[str, Any], is_signed: IsSigned, trusted: bytes | None) -> Checked:
-    head = _trusted_head(proof["head"], is_signed, trusted)
+    head = _trusted_head(proof["head"], is_signed, trusted, _endorsements(proof))
     tree, leaf = proof["tree"], _bytes(proof["leaf"])
     if not leaf.startswith(f'"{tree}"\n'.encode()):
         return Checked(False, f"its leaf is no row of {tree}")
@@ -118,8 +127,9 @@ def _check_row(proof: dict[str, Any], is_signed: IsSigned, trusted: bytes | None
 
 
 def _check_growth(proof: dict[str, Any], is_signed: IsSigned, trusted: bytes | None) -> Checked:
-    earlier = _trusted_head(proof["earlier"], is_signed, trusted)
-    later = _trusted_head(proof["later"], is_signed, bytes.fromhex(earlier.key))
+    endorsements = _endorsements(proof)
+    earlier = _trusted_head(proof["earlier"], is_signed, trusted, endorsements)
+    later = _trusted_head(proof["later"], is_signed, bytes.fromhex(earlier.key), endorsements)
     paths: dict[str, Sequence[str]] = dict(proof["paths"])
     for name, tree in earlier.trees.items():
         path = [bytes.fromhex(node) for node in paths.get(name, ())]
@@ -130,9 +140,13 @@ def _check_growth(proof: dict[str, Any], is_signed: IsSigned, trusted: bytes | N
     return Checked(True, sentence, later.key, later.at)
 
 
-def _trusted_head(text: str, is_signed: IsSigned, trusted: bytes | None) -> Head:
+def _endorsements(proof: dict[str, Any]) -> tuple[Endorsement, ...]:
+    return parse_endorsements(proof.get("endorsements", []))
+
+
+def _trusted_head(text: str, is_signed: IsSigned, trusted: bytes | None, endorsements: Sequence[Endorsement]) -> Head:
     head = parse_head(text)
-    if trusted is not None and head.key != trusted.hex():
+    if trusted is not None and not leads(trusted.hex(), head.key, endorsements, is_signed):
         raise Unreadable("its head was signed with another key")
     if not is_signed(bytes.fromhex(head.key), bytes.fromhex(head.signature), head.message()):
         raise Unreadable("the signature of its head does not hold")

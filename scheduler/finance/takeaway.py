@@ -1,7 +1,8 @@
 """A statement to take away: signed with the company's key (Ed25519), verified offline by anyone who has its public half.
 
 The file is JSON with sorted keys and without blanks; the signature is over the same without `signature`. Nothing in it
-can be changed, and no statement be put together from two.
+can be changed, and no statement be put together from two. After a rotation of the key it carries the endorsements: who
+knows an older key of the company's follows them.
 """
 
 import json
@@ -10,7 +11,7 @@ from typing import Any
 
 from scheduler.domain.periods import iso
 from scheduler.domain.units import Instant
-from scheduler.finance.heads import IsSigned
+from scheduler.finance.endorsement import IsSigned, leads, parse_endorsements
 from scheduler.finance.keeping import Signer
 
 FORMAT = "allot-statement/1"
@@ -30,7 +31,14 @@ class Verified:
 
 def sign_statement(statement: dict[str, Any], signer: Signer, at: Instant) -> str:
     """The file's text. `statement` as it was rendered: numbers, text, lists and objects."""
-    signed = {"format": FORMAT, "issued_at": iso(at), "key": signer.public_key.hex(), "statement": statement}
+    signed: dict[str, object] = {
+        "format": FORMAT,
+        "issued_at": iso(at),
+        "key": signer.public_key.hex(),
+        "statement": statement,
+    }
+    if signer.endorsements:
+        signed["endorsements"] = [each.fields() for each in signer.endorsements]
     return signed_text({**signed, "signature": signer.sign(_compact(signed).encode()).hex()})
 
 
@@ -47,10 +55,11 @@ def verify_statement(text: str, is_signed: IsSigned, trusted: bytes | None) -> V
             return Verified(False, f"it is no {FORMAT}")
         key, signature = bytes.fromhex(found["key"]), bytes.fromhex(found.pop("signature"))
         statement, issued_at = dict(found["statement"]), str(found["issued_at"])
+        endorsements = parse_endorsements(found.get("endorsements", []))
         message = _compact(found).encode()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return Verified(False, f"it is no signed statement: {type(error).__name__}")
-    if trusted is not None and key != trusted:
+    if trusted is not None and not leads(trusted.hex(), key.hex(), endorsements, is_signed):
         return Verified(False, "it was signed with another key than the company's", key.hex())
     if not is_signed(key, signature, message):
         return Verified(False, "the signature is not that of its content: it was changed", key.hex())

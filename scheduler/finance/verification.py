@@ -7,8 +7,9 @@ published for it? And do the values that change (cached balances, floors, rows t
 from collections.abc import Callable, Sequence
 
 from scheduler.finance.chain import read_chain, rewritten
+from scheduler.finance.endorsement import IsSigned
 from scheduler.finance.findings import Finding, FindingCode, Findings, TreeReport, Verification
-from scheduler.finance.heads import IsSigned, Unreadable
+from scheduler.finance.heads import Unreadable
 from scheduler.finance.keeping import Evidence, HeadArchive
 from scheduler.finance.merkle import HASH_BYTES
 from scheduler.finance.relations import SEALED, SEALS, TREES, Relation, Values, digest_of, leaf_hashes
@@ -54,6 +55,7 @@ class _Verifying:
             last_head_at=last.at if last is not None else None,
             key=self._trusted.hex() if self._trusted is not None else chain.heads[0].key if chain.heads else "",
             is_pinned=self._trusted is not None,
+            keys=chain.keys,
             trees=self._trees,
             first_bad_row=self._findings.first_bad_row,
         )

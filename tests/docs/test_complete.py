@@ -97,3 +97,9 @@ def test_every_table_that_is_proven_is_named_and_every_column_of_it_inside(relat
     columns = {column.name for column in tables.journal.accounts.metadata.tables[relation.name].columns}
     assert {*relation.columns, *relation.may_change} == columns
     assert f"`{relation.name}`" in read(DOCS / "finance.md")
+
+
+def test_every_table_of_the_database_is_said_to_be_covered_or_not() -> None:
+    page = read(DOCS / "audit.md")
+    names = set(tables.journal.accounts.metadata.tables)
+    assert {name for name in names if f"`{name}`" not in page} == set()

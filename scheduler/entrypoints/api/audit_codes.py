@@ -18,6 +18,12 @@ AUDIT_CODES: dict[RefusalCode, CodeText] = {
         "A signed head of that number lies there already, with another content.",
         "Run `allot audit verify` on the database and the heads: one of the two was changed, or an old copy put back.",
     ),
+    _C.KEY_NOT_ENDORSED: CodeText(
+        409,
+        "The signing key is not endorsed",
+        "Heads were signed with another key so far, and that one has not endorsed this: nobody could follow to it.",
+        "Run `allot audit rotate-key` with the old key, or put the old key back.",
+    ),
     _C.UNKNOWN_ROW: CodeText(
         404,
         "There is nothing to prove",

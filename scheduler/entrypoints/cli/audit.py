@@ -11,12 +11,12 @@ import orjson
 import typer
 from sqlalchemy import make_url
 
-from scheduler.adapters.signing import is_signed, read_public_key
+from scheduler.adapters.signing import is_signed
 from scheduler.adapters.sql.evidence import open_evidence
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.errors import InvalidInput, Unavailable
 from scheduler.domain.periods import iso
-from scheduler.entrypoints.cli import audit_log
+from scheduler.entrypoints.cli import audit_log, keys
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_fields, print_json, print_table, print_text
@@ -36,6 +36,7 @@ prove_app = typer.Typer(help="Proofs that stand alone, as JSON.", no_args_is_hel
 app.add_typer(prove_app, name="prove")
 app.command()(audit_log.log)
 app.command()(audit_log.access)
+app.command("rotate-key")(keys.rotate_key)
 
 Database = Annotated[
     str | None, typer.Option(help="The database or a copy of it; ALLOT_DATABASE where left out.", show_default=False)
@@ -44,7 +45,10 @@ Heads = Annotated[
     str | None, typer.Option(help="Where its heads were published; ALLOT_HEADS where left out.", show_default=False)
 ]
 PublicKey = Annotated[
-    Path | None, typer.Option(dir_okay=False, help="The company's public key (PEM), known from elsewhere.")
+    str | None,
+    typer.Option(
+        help="The company's public key, known from elsewhere: a PEM file, or 64 hex digits.", show_default=False
+    ),
 ]
 _SHOWN_MAX = 20
 
@@ -55,7 +59,7 @@ def verify(
 ) -> None:
     """Compare every row with what was published, offline. Exits with 1 where anything is off, and names the row."""
     url, place = _where(database, heads)
-    trusted = read_public_key(public_key) if public_key is not None else None
+    trusted = keys.public_key_of(public_key) if public_key is not None else None
     try:
         with open_evidence(url) as evidence:
             found = verify_evidence(evidence, archive_at(place), is_signed, trusted)
@@ -141,7 +145,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check a proof with nothing but the public key. Exits with 1 where it does not hold."""
-    trusted = read_public_key(public_key) if public_key is not None else None
+    trusted = keys.public_key_of(public_key) if public_key is not None else None
     found = check_proof(file.read_text(encoding="utf-8", errors="replace"), is_signed, trusted)
     if as_json:
         print_json({"ok": found.is_ok, "proves": found.sentence, "key": found.key, "key_pinned": trusted is not None})
@@ -198,6 +202,7 @@ def _as_object(found: Verification) -> dict[str, object]:
         "last_head_at": iso(found.last_head_at) if found.last_head_at is not None else None,
         "key": found.key,
         "key_pinned": found.is_pinned,
+        "keys": [{"key": key, "first_head": head} for head, key in found.keys],
         "first_bad_row": _finding(found.first_bad_row) if found.first_bad_row is not None else None,
         "rows": {
             name: {"rows": tree.rows, "anchored": min(tree.rows, tree.anchored), "unanchored": tree.unanchored}
@@ -229,7 +234,9 @@ def _show(found: Verification) -> None:
         print_text(f"{found.found} findings.", style="bold")
     last = moment(iso(found.last_head_at)) if found.last_head_at is not None else "never"
     pinned = "given" if found.is_pinned else "taken from the first head: compare it with the company's"
-    print_fields((("heads", f"{found.heads}, the last {last}"), ("key", found.key), ("", pinned)))
+    print_fields(
+        (("heads", f"{found.heads}, the last {last}"), ("key", found.key), ("", pinned), *_later_keys(found))
+    )
     print_text("")
     rows = [(name, str(t.rows), str(min(t.rows, t.anchored)), str(t.unanchored)) for name, t in found.trees.items()]
     columns = (Column("TABLE"), Column("ROWS", is_number=True), Column("ANCHORED", is_number=True))
@@ -240,6 +247,11 @@ def _show(found: Verification) -> None:
         print_text(f"{finding.code.value}: {place}{at}: {finding.detail}")
     if found.found > _SHOWN_MAX:
         print_text(f"… and {found.found - _SHOWN_MAX} more; --json has up to {len(found.findings)}.")
+
+
+def _later_keys(found: Verification) -> list[tuple[str, str]]:
+    """Those that came by rotation, each endorsed by the one before it."""
+    return [(f"from head {head}", key) for head, key in found.keys[1:]]
 
 
 def _without_password(url: str) -> str:

@@ -73,7 +73,9 @@ def serve(
     people: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Applied at the first start.")
     ] = None,
-    heads: Annotated[str | None, typer.Option(help="The folder that signed heads are published to.")] = None,
+    heads: Annotated[
+        str | None, typer.Option(help="Where signed heads go: a folder, s3://…, or several with a comma between.")
+    ] = None,
     signing_key: Annotated[
         Path | None, typer.Option(dir_okay=False, help="The Ed25519 key that signs them; made if missing.")
     ] = None,

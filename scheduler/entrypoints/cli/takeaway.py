@@ -1,20 +1,19 @@
 """`allot statement sign` and `verify`: a statement to take away, and to check without us."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from scheduler.adapters.signing import is_signed, read_public_key
+from scheduler.adapters.signing import is_signed
 from scheduler.domain.errors import InvalidInput
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.exits import ExitCode
+from scheduler.entrypoints.cli.keys import public_key_of
 from scheduler.entrypoints.cli.output import AsJson, hours_of, moment, print_fields, print_json, print_text
 from scheduler.finance.takeaway import signed_text, verify_statement
 
 _FILE_BYTES_MAX = 1 << 30
-_KEY_HEX = 64
 
 
 def sign(
@@ -45,7 +44,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check a signed statement, offline. Exits with 1 where anything in it was changed, or another key signed it."""
-    trusted = _key(key) if key is not None else None
+    trusted = public_key_of(key) if key is not None else None
     found = verify_statement(_read(file), is_signed, trusted)
     if as_json:
         print_json(
@@ -75,13 +74,6 @@ def _shown(statement: dict[str, Any], key: str, *, is_pinned: bool) -> list[tupl
         *((name, hours_of(statement, name)) for name in ("vested", "charged", "closing")),
         ("key", f"{key[:16]}… {source}"),
     ]
-
-
-def _key(text: str) -> bytes:
-    if len(text) == _KEY_HEX and not Path(text).exists():
-        with suppress(ValueError):
-            return bytes.fromhex(text)
-    return read_public_key(Path(text))
 
 
 def _read(file: Path) -> str:

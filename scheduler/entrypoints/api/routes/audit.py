@@ -46,7 +46,9 @@ class RebuildView:
 @router.post(
     "/heads",
     summary="Sign and publish a head now",
-    responses=answers.responds(HeadView, RefusalCode.HEADS_UNAVAILABLE, RefusalCode.HEAD_REWRITTEN),
+    responses=answers.responds(
+        HeadView, RefusalCode.HEADS_UNAVAILABLE, RefusalCode.HEAD_REWRITTEN, RefusalCode.KEY_NOT_ENDORSED
+    ),
 )
 def publish(asked: Signed) -> Response:
     asked.caller.require(Role.AUDITOR, Role.FINANCE, Role.OPERATOR)
