@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from scheduler.domain.units import AttemptId, EngineerId, GpuClassName, TeamName, WorkloadId
+from scheduler.domain.workloads import Attempt
 
 
 @dataclass(slots=True)
@@ -16,8 +17,14 @@ class Booked:
     of_team: dict[TeamName, int] = field(default_factory=dict)
     unfunded_of_owner: dict[EngineerId, int] = field(default_factory=dict)
     victims: set[AttemptId] = field(default_factory=set)
+    shrunk: dict[AttemptId, Attempt] = field(default_factory=dict)
+    """Elastic attempts as their shrinking in this cycle leaves them."""
     stopped_gpus: int = 0
     undo: list[Callable[[], None]] = field(default_factory=list)
+
+    def left_of(self, attempt: Attempt) -> Attempt:
+        """The attempt without what it gives back in this cycle."""
+        return self.shrunk.get(attempt.id, attempt)
 
     def roll_back(self) -> None:
         """Undo what was booked in capacity and quotas, the last first."""

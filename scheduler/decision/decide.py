@@ -5,6 +5,7 @@ that the fast path is the only path. Nothing planned is taken as done: whoever o
 may refuse some of it, and feeds back what became of it; what is not fed back is planned again.
 """
 
+from scheduler.decision.elastic import grow, widen
 from scheduler.decision.flips import touch_lanes
 from scheduler.decision.index import Index
 from scheduler.decision.inside import serve_bookings
@@ -52,12 +53,14 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     lapsed = serve_reservations(index, walk.starts)
     serve_bookings(index, walk.starts)
     walk.serve([*paying, *_first_waiting(index, paying)], outlook)
+    widen(index, walk)
+    growths = grow(index, walk)
     walk.serve_unfunded(unfunded)
     verdicts = state.teller.tell(index, walk, lanes, [*lines, *walk.set_aside, *walk.withheld])
     walk.undo()
     starts = walk.starts
     launches, preemptions, warnings = tuple(starts.launches), tuple(starts.preemptions), tuple(starts.warnings)
-    return state, Plan(now, launches, preemptions, verdicts, tuple(sorted(lapsed)), warnings)
+    return state, Plan(now, launches, preemptions, verdicts, tuple(sorted(lapsed)), tuple(growths), warnings)
 
 
 def _judge_lines(index: Index) -> list[Line]:

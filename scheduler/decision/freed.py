@@ -13,7 +13,8 @@ _CHANGES_MAX = 1_000
 
 
 def freed_by(attempt: Attempt, table: FitTable) -> Iterator[tuple[int, Amounts]]:
-    """(node, what ends there) of an attempt, on nodes that are there."""
+    """(node, what ends there) of an attempt, on nodes that are there. Of one that gives back some of its pods, whoever
+    asks passes the attempt with those alone."""
     gpus, cpu_milli, memory_mib = amounts(attempt.pod)
     for name, pods in attempt.placement.pods_by_node:
         position = table.index.get(name)

@@ -251,12 +251,17 @@ class Index:
 
     def _book_attempt(self, attempt: Attempt, sign: int) -> None:
         self.capacity.occupy(attempt.placement, attempt.pod, sign)
+        if attempt.leaving is not None:
+            self.capacity.occupy(attempt.leaving, attempt.pod, sign)
+            self.capacity.stop(attempt.leaving, attempt.pod, sign)
+            if attempt.is_funded:
+                self.quotas.hold(attempt.pool, attempt.gpu_class, sign * attempt.leaving_gpus)
         if attempt.is_inside:
             self.bookings.take_inside(attempt, sign, self.now)
         else:
             self._count_attempt(attempt, sign)
         self._touch(attempt.pool, attempt.gpu_class)
-        gpus = sign * attempt.gpus
+        gpus = sign * (attempt.gpus + attempt.leaving_gpus)
         self.dirty_lines.update(self.concurrency.count(attempt.workload_id, attempt.owner, attempt.team, gpus))
         if not attempt.is_funded:
             self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(attempt.owner)))
@@ -339,10 +344,10 @@ class Index:
         self.capacity.claim(reservation.placement, workload.spec.pod, sign)
         pool = self.policy.pool_of_team.get(workload.team)
         if pool is not None:
-            self.quotas.promise(pool.name, reservation.gpu_class, sign * workload.spec.gpus)
+            self.quotas.promise(pool.name, reservation.gpu_class, sign * reservation.pods * workload.spec.pod.gpus)
             self._touch(pool.name, reservation.gpu_class)
         self.touched_classes.add(reservation.gpu_class)
-        gpus = sign * workload.spec.gpus
+        gpus = sign * reservation.pods * workload.spec.pod.gpus
         self.dirty_lines.update(self.concurrency.count(workload.id, workload.owner, workload.team, gpus))
 
     # --- hours, and what time changes ------------------------------------------------------------------------------

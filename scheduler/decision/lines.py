@@ -100,24 +100,26 @@ class LineIndex:
         return line
 
     def _made(self, key: Hashable, party: Party, workload: Workload, *, is_aged: bool) -> Line:
-        spec = workload.spec
+        spec = workload.spec.at_minimum
         pool = self._policy.pool_of_team.get(workload.team)
         priority_class = self._policy.priority_classes.get(spec.priority_class)
         return Line(
             key,
             party,
             spec,
-            self._shape(spec),
+            self.shape(spec),
             pool,
             priority_class,
             priority_class.value if priority_class is not None else 0,
             spec.gpus,
             array=array_of(workload.id) if spec.array is not None else None,
             is_aged=is_aged,
+            pods_max=workload.spec.pods,
             importance=self._policy.importance(spec.project),
         )
 
-    def _shape(self, spec: WorkloadSpec) -> Shape:
+    def shape(self, spec: WorkloadSpec) -> Shape:
+        """The one that everything has which asks for the same."""
         asked = (spec.pod, spec.nodes_with, spec.topology)
         known = self._shapes.get(asked)
         if known is None:

@@ -26,13 +26,27 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """Let a running elastic attempt have more pods: where all of them stand then, on holds of these amounts for those
+    that come."""
+
+    attempt_id: AttemptId
+    workload_id: WorkloadId
+    placement: Placement
+    funding: tuple[FundingShare, ...]
+    is_borrowed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Victim:
-    """An attempt to be stopped: by which rule, and the comparison that decided, as a phrase."""
+    """An attempt to be stopped, or made smaller: by which rule, and the comparison that decided, as a phrase."""
 
     attempt_id: AttemptId
     workload_id: WorkloadId
     rule: str
     comparison: str
+    pods_left: int | None = None
+    """Of an elastic one that gives back what is above its minimum: the pods that it goes on with. None: it stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +76,10 @@ class Plan:
     preemptions: tuple[Preemption, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     lapsed: tuple[WorkloadId, ...] = ()
+    growths: tuple[Growth, ...] = ()
     warnings: tuple[Verdict, ...] = ()
     """Of those that start beyond a soft limit: said before they are launched."""
 
     @property
     def is_empty(self) -> bool:
-        return not (self.launches or self.preemptions or self.verdicts or self.lapsed)
+        return not (self.launches or self.preemptions or self.verdicts or self.lapsed or self.growths)

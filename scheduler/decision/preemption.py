@@ -1,12 +1,16 @@
 """Preemption: the smallest set of victims that lets one workload start.
 
 Victims are taken greedily in the stated order and then put back, the last first, where the preemptor fits without.
-Why no two workloads can go on preempting each other: docs/adr/0011-no-preemption-cycles.md.
+Before anybody is stopped, elastic attempts give back what is above their minimum, in the same order, and no more pods
+than are needed (docs/adr/0018-elastic-jobs.md). Why no two workloads can go on preempting each other:
+docs/adr/0011-no-preemption-cycles.md.
 """
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from scheduler.decision.booked import Booked
 from scheduler.decision.fit_table import Amounts, amounts
@@ -15,16 +19,17 @@ from scheduler.decision.index import Index
 from scheduler.decision.outlook import Outlook, preemptor_of, ways
 from scheduler.decision.plan import Victim
 from scheduler.decision.queue import Lane, Line
-from scheduler.decision.running import Bucket
+from scheduler.decision.running import Bucket, given_back
 from scheduler.decision.victims import Rule
 from scheduler.domain.cluster import Placement
-from scheduler.domain.units import GpuClassName, Instant, PoolName
+from scheduler.domain.units import AttemptId, GpuClassName, Instant, PoolName
 from scheduler.domain.workloads import Attempt
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Victims enough, and where the preemptor goes when they have ended."""
+    """Victims enough, and where the preemptor goes when they have ended. `attempts` is what each gives up: of those
+    that only shrink, the pods that they give back."""
 
     gpu_class: GpuClassName
     placement: Placement
@@ -41,6 +46,13 @@ class _Candidate:
     attempt: Attempt
     rule: Rule
     priority: int
+    gives_back: int | None = None
+    """The pods above its minimum that are taken; None: it is stopped."""
+
+    @property
+    def part(self) -> Attempt:
+        """What of the attempt is taken."""
+        return self.attempt if self.gives_back is None else given_back(self.attempt, self.gives_back)
 
 
 def find_victims(outlook: Outlook, booked: Booked, lane: Lane, line: Line, submitted_at: Instant) -> Found | None:
@@ -51,21 +63,33 @@ def find_victims(outlook: Outlook, booked: Booked, lane: Lane, line: Line, submi
     index = outlook.index
     for gpu_class, rule_across in ways(index, lane):
         preemptor = preemptor_of(index, lane, gpu_class)
+        sources = list(preemptor.sources(index.running, index.quotas, rule_across))
+
+        def may_fall(rule: Rule, bucket: Bucket, attempt: Attempt) -> bool:
+            if attempt.id in booked.victims:
+                return False
+            return rule is not Rule.WITHIN_POOL or _is_fair_game(index, line, bucket, attempt, submitted_at)
+
+        elastic = [
+            _Candidate(left, rule, bucket.priority, gives_back=left.surplus)
+            for rule, bucket in sources
+            for attempt in bucket.elastic.values()
+            if may_fall(rule, bucket, attempt) and (left := booked.left_of(attempt)).surplus
+        ]
         candidates = (
-            _Candidate(attempt, rule, bucket.priority)
-            for rule, bucket in preemptor.sources(index.running, index.quotas, rule_across)
+            _Candidate(booked.left_of(attempt), rule, bucket.priority)
+            for rule, bucket in sources
             for attempt in bucket.attempts.values()
-            if attempt.id not in booked.victims
-            and (rule is not Rule.WITHIN_POOL or _is_fair_game(index, line, bucket, attempt, submitted_at))
+            if may_fall(rule, bucket, attempt)
         )
         first = next(candidates, None)
-        if first is None:
+        if first is None and not elastic:
             continue
         search = _Search(outlook, lane, gpu_class, line)
         # The other candidates are looked for only where somebody must go: mostly, enough is stopping already.
         if search.is_coming():
             return None
-        found = search.run([first, *candidates], line)
+        found = search.run(elastic, [first, *candidates] if first is not None else [], line)
         if found is not None:
             return found
     return None
@@ -106,12 +130,61 @@ class _Search:
         with self._quotas_restored():
             return self._fits()
 
-    def run(self, candidates: list[_Candidate], line: Line) -> Found | None:
-        if not self._could_fit(candidates):
+    def run(self, elastic: list[_Candidate], candidates: list[_Candidate], line: Line) -> Found | None:
+        """`elastic` can give back some of their pods; `candidates` can be stopped: an attempt may be of both."""
+        stoppable = {candidate.attempt.id for candidate in candidates}
+        spared = (candidate for candidate in elastic if candidate.attempt.id not in stoppable)
+        if not self._could_fit([*candidates, *spared]):
             return None
         with self._quotas_restored():
-            chosen = self._greedy(self._in_order(candidates))
-            return self._found(self._reduced(chosen), line) if chosen else None
+            given = self._surplus_taken(self._in_order(elastic)) if elastic else []
+            if given and self._fits():
+                return self._found(self._given_reduced(given), line)
+            taken = {candidate.attempt.id: candidate for candidate in given}
+            rests = (_rest(candidate, taken) for candidate in self._in_order(candidates))
+            stopped = self._greedy(rests)
+            if not stopped:
+                return None
+            stopped = self._reduced(stopped)
+            whole = {candidate.attempt.id for candidate in stopped}
+            given = self._given_reduced([each for each in given if each.attempt.id not in whole])
+            return self._found([*given, *(_whole(each, taken) for each in stopped)], line)
+
+    def _surplus_taken(self, elastic: Iterable[_Candidate]) -> list[_Candidate]:
+        """Of one after the other what is above its minimum, until the preemptor fits; of another pool only what that
+        has borrowed."""
+        taken: list[_Candidate] = []
+        for candidate in elastic:
+            attempt, surplus = candidate.attempt, candidate.attempt.surplus
+            if candidate.rule.is_across:
+                borrowed = max(0, self._index.quotas.over_nominal(attempt.pool, self._gpu_class))
+                surplus = min(surplus, -(-borrowed // max(1, attempt.pod.gpus)))
+            if surplus:
+                taken.append(replace(candidate, gives_back=surplus))
+                self._take(taken[-1])
+                if self._fits():
+                    break
+        return taken
+
+    def _given_reduced(self, given: list[_Candidate]) -> list[_Candidate]:
+        """The last first, each gives back no more pods than the preemptor needs beside what the others do."""
+        kept: list[_Candidate] = []
+        for candidate in reversed(given):
+            assert candidate.gives_back is not None, "it is not stopped"
+            self._take(candidate, -1)
+            fewest = bisect_left(range(candidate.gives_back), True, key=partial(self._fits_with, candidate))
+            if fewest:
+                kept.append(replace(candidate, gives_back=fewest))
+                self._take(kept[-1])
+        return kept[::-1]
+
+    def _fits_with(self, candidate: _Candidate, pods: int) -> bool:
+        """Whether it fits when so many of its pods are given back."""
+        given = replace(candidate, gives_back=pods)
+        self._take(given)
+        is_enough = self._fits()
+        self._take(given, -1)
+        return is_enough
 
     @contextmanager
     def _quotas_restored(self) -> Iterator[None]:
@@ -133,7 +206,7 @@ class _Search:
     def _could_fit(self, candidates: list[_Candidate]) -> bool:
         """Whether there would be room if all of them ended; cheap, so that a hopeless search ends here."""
         room = self._room.copy()
-        add_freed(room, self._table, (candidate.attempt for candidate in candidates))
+        add_freed(room, self._table, (candidate.part for candidate in candidates))
         return self._table.together(self._row, self._table.counts_if(self._row, room)) >= self._lane.key.pods
 
     def _greedy(self, candidates: Iterable[_Candidate]) -> list[_Candidate]:
@@ -184,7 +257,7 @@ class _Search:
         return 2 if candidate.rule.is_across else 3
 
     def _take(self, candidate: _Candidate, sign: int = 1) -> None:
-        attempt = candidate.attempt
+        attempt = candidate.part
         for position, freed in freed_by(attempt, self._table):
             self._tally.add(position, self._node(position).add(freed, sign))
         if attempt.is_funded:
@@ -218,7 +291,7 @@ class _Search:
             self._gpu_class,
             placement,
             tuple(_victim(candidate, line) for candidate in victims),
-            tuple(candidate.attempt for candidate in victims),
+            tuple(candidate.part for candidate in victims),
         )
 
 
@@ -252,4 +325,20 @@ def _victim(candidate: _Candidate, line: Line) -> Victim:
         comparison = f"both {preemptor}, submitted earlier"
     else:
         comparison = f"{preemptor} over {attempt.priority_class}"
-    return Victim(attempt.id, attempt.workload_id, candidate.rule.value, comparison)
+    left = attempt.placement.pods - candidate.gives_back if candidate.gives_back is not None else None
+    return Victim(attempt.id, attempt.workload_id, candidate.rule.value, comparison, left)
+
+
+def _rest(candidate: _Candidate, given: Mapping[AttemptId, _Candidate]) -> _Candidate:
+    """What is left of an attempt that has given back its surplus."""
+    shrunk = given.get(candidate.attempt.id)
+    if shrunk is None or shrunk.gives_back is None:
+        return candidate
+    attempt = candidate.attempt
+    return replace(candidate, attempt=attempt.shrunk_to(attempt.placement.pods - shrunk.gives_back))
+
+
+def _whole(candidate: _Candidate, given: Mapping[AttemptId, _Candidate]) -> _Candidate:
+    """It is stopped: what it would have given back goes with it."""
+    shrunk = given.get(candidate.attempt.id)
+    return candidate if shrunk is None else replace(candidate, attempt=shrunk.attempt)

@@ -73,6 +73,8 @@ class Line:
     """The array that its workloads are indexes of."""
     is_aged: bool = False
     """Whether it has waited longer than its pool lets anything wait."""
+    pods_max: int = 0
+    """Pods that one of its workloads would like: `spec` is that of its minimum, which is what it starts with or not."""
     importance: int = 1000
     """Of its project, in per mille: it divides the owner's place."""
     standing: int = 0
@@ -139,6 +141,7 @@ def line_key(workload: Workload) -> Hashable:
         spec.priority_class,
         spec.time_limit_ms,
         spec.pods,
+        spec.min_pods,
         spec.pod,
         spec.uses_compensation,
         spec.nodes_with,

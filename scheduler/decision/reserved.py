@@ -34,4 +34,4 @@ def _has_come_free(index: Index, workload: Workload, reservation: Reservation) -
     pool = index.policy.pool_of_team.get(workload.team)
     if pool is None or not index.quotas.has(pool.name, gpu_class):
         return True
-    return index.quotas.free_for_promised(pool.name, gpu_class) >= workload.spec.gpus
+    return index.quotas.free_for_promised(pool.name, gpu_class) >= reservation.pods * workload.spec.pod.gpus

@@ -6,7 +6,7 @@ Kueue, which gives quota back when an eviction begins); on its nodes, and for it
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 
 from scheduler.decision.fit_table import FitTable, IntArray
@@ -20,24 +20,59 @@ from scheduler.domain.workloads import Attempt, AttemptState
 
 @dataclass(eq=False, slots=True)
 class Bucket:
-    """Attempts that are alike in the eyes of a preemptor, and may be taken now: their minimum runtime is over."""
+    """Attempts that are alike in the eyes of a preemptor, and may be taken now: their minimum runtime is over.
+
+    Of an elastic one that is still inside it, what is above its minimum may be taken all the same.
+    """
 
     priority: int
     attempts: dict[AttemptId, Attempt] = field(default_factory=dict)
+    elastic: dict[AttemptId, Attempt] = field(default_factory=dict)
+    """Those that have pods above their minimum, whether they may be stopped or not."""
     _freed: Freed = field(default_factory=Freed)
 
-    def add(self, attempt: Attempt) -> None:
-        if attempt.id not in self.attempts:
-            self._freed.change(attempt, 1)
-        self.attempts[attempt.id] = attempt
+    def add(self, attempt: Attempt, *, is_stoppable: bool) -> None:
+        """It may be stopped; or else what is above its minimum may be taken."""
+        known = self._taken_of(attempt.id)
+        if attempt.surplus:
+            self.elastic[attempt.id] = attempt
+        if is_stoppable:
+            self.attempts[attempt.id] = attempt
+        self._change(known, self._taken_of(attempt.id))
 
     def remove(self, attempt: Attempt) -> None:
-        if self.attempts.pop(attempt.id, None) is not None:
-            self._freed.change(attempt, -1)
+        known = self._taken_of(attempt.id)
+        self.attempts.pop(attempt.id, None)
+        self.elastic.pop(attempt.id, None)
+        self._change(known, None)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.attempts or self.elastic)
 
     def freed(self, table: FitTable) -> IntArray:
-        """What would be freed on each node of its class, were all of them stopped. Not to be written to."""
-        return self._freed.of(self.attempts, table)
+        """What would be freed on each node of its class, were all of it taken. Not to be written to."""
+        spared = self.elastic.keys() - self.attempts.keys()
+        if not spared:
+            return self._freed.of(self.attempts, table)
+        surpluses = {key: given_back(self.elastic[key], self.elastic[key].surplus) for key in spared}
+        return self._freed.of({**self.attempts, **surpluses}, table)
+
+    def _taken_of(self, attempt_id: AttemptId) -> Attempt | None:
+        """What of an attempt may be taken."""
+        spared = self.elastic.get(attempt_id)
+        return self.attempts.get(attempt_id) or (given_back(spared, spared.surplus) if spared is not None else None)
+
+    def _change(self, before: Attempt | None, after: Attempt | None) -> None:
+        if before is not None and (after is None or before.placement != after.placement):
+            self._freed.change(before, -1)
+        if after is not None and (before is None or before.placement != after.placement):
+            self._freed.change(after, 1)
+
+
+def given_back(attempt: Attempt, pods: int) -> Attempt:
+    """The last so many of its pods, as an attempt that ends."""
+    return replace(attempt, placement=attempt.placement.beyond(attempt.placement.pods - pods), leaving=None)
 
 
 class Running:
@@ -51,6 +86,8 @@ class Running:
         self.unfunded_gpus_of_owner: dict[EngineerId, int] = defaultdict(int)
         self._unfunded_of_owner: dict[EngineerId, dict[AttemptId, Instant]] = defaultdict(dict)
         self._stopping_on: dict[NodeName, set[AttemptId]] = defaultdict(set)
+        self.growable: dict[GpuClassName, dict[AttemptId, Attempt]] = defaultdict(dict)
+        """Elastic attempts that could have more pods."""
         self._buckets: dict[tuple[GpuClassName, PoolName | None], dict[int, Bucket]] = defaultdict(dict)
 
     def priority(self, attempt: Attempt) -> int:
@@ -63,19 +100,23 @@ class Running:
         self._count(attempt, 1)
         if not attempt.is_funded:
             self._unfunded_of_owner[attempt.owner][attempt.id] = attempt.launched_at
-        if attempt.state is AttemptState.STOPPING:
-            for name, _ in attempt.placement.pods_by_node:
-                self._stopping_on[name].add(attempt.id)
+        for name in _ending_on(attempt):
+            self._stopping_on[name].add(attempt.id)
+        if attempt.is_growable:
+            self.growable[attempt.gpu_class][attempt.id] = attempt
         self.expose(attempt, now)
 
     def expose(self, attempt: Attempt, now: Instant) -> None:
-        """Let it be preempted, if it may be by now."""
-        if self._may_ever_be_victim(attempt) and self.protected_until(attempt) <= now:
+        """Let it be preempted, if it may be by now; what is above its minimum may be taken at once."""
+        if not self._may_ever_be_victim(attempt):
+            return
+        is_open = self.protected_until(attempt) <= now
+        if is_open or attempt.surplus:
             buckets = self._buckets[self._place(attempt)]
             priority = self.priority(attempt)
             if priority not in buckets:
                 buckets[priority] = Bucket(priority)
-            buckets[priority].add(attempt)
+            buckets[priority].add(attempt, is_stoppable=is_open)
 
     def takes_checkpoint(self, attempt: Attempt) -> bool:
         """Where nothing about it is another but its last checkpoint: that decides between victims, and nothing else."""
@@ -85,9 +126,11 @@ class Running:
         if _but_checkpoint(old) != _but_checkpoint(attempt):
             return False
         self.attempts[attempt.id] = attempt
+        if attempt.id in self.growable[attempt.gpu_class]:
+            self.growable[attempt.gpu_class][attempt.id] = attempt
         bucket = self._buckets[self._place(attempt)].get(self.priority(attempt))
-        if bucket is not None and attempt.id in bucket.attempts:
-            bucket.add(attempt)
+        if bucket is not None and (attempt.id in bucket.attempts or attempt.id in bucket.elastic):
+            bucket.add(attempt, is_stoppable=attempt.id in bucket.attempts)
         return True
 
     def remove(self, attempt_id: AttemptId) -> None:
@@ -95,14 +138,14 @@ class Running:
         self._count(attempt, -1)
         if not attempt.is_funded:
             del self._unfunded_of_owner[attempt.owner][attempt_id]
-        if attempt.state is AttemptState.STOPPING:
-            for name, _ in attempt.placement.pods_by_node:
-                self._stopping_on[name].discard(attempt_id)
+        for name in _ending_on(attempt):
+            self._stopping_on[name].discard(attempt_id)
+        self.growable[attempt.gpu_class].pop(attempt_id, None)
         buckets = self._buckets[self._place(attempt)]
         bucket = buckets.get(self.priority(attempt))
         if bucket is not None:
             bucket.remove(attempt)
-            if not bucket.attempts:
+            if bucket.is_empty:
                 del buckets[bucket.priority]
 
     def protected_until(self, attempt: Attempt) -> Instant:
@@ -148,11 +191,19 @@ class Running:
         return attempt.gpu_class, attempt.pool if attempt.is_funded else None
 
     def _count(self, attempt: Attempt, sign: int) -> None:
-        gpus = attempt.gpus * sign
+        gpus = (attempt.gpus + attempt.leaving_gpus) * sign
         self.gpus += gpus
         self.gpus_of_class[attempt.gpu_class] += gpus
         if not attempt.is_funded:
             self.unfunded_gpus_of_owner[attempt.owner] += gpus
+
+
+def _ending_on(attempt: Attempt) -> Iterator[NodeName]:
+    """Nodes where pods of it are being ended."""
+    if attempt.state is AttemptState.STOPPING:
+        yield from (name for name, _ in attempt.placement.pods_by_node)
+    if attempt.leaving is not None:
+        yield from (name for name, _ in attempt.leaving.pods_by_node)
 
 
 def counts_for_quota(attempt: Attempt) -> bool:

@@ -35,6 +35,10 @@ class Reservation:
     until: Instant
     is_borrowed: bool = False
 
+    @property
+    def pods(self) -> int:
+        return self.placement.pods
+
 
 @dataclass(frozen=True)
 class Snapshot:

@@ -1,7 +1,7 @@
 """Starts: what one cycle launches and whom it stops for it, and what that counts against until the cycle is over."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from scheduler.decision import evidence
@@ -54,6 +54,8 @@ class Starts:
         self.promised = PromisedQuota(index)
         self.launches: list[Launch] = []
         self.preemptions: list[Preemption] = []
+        self.widened: list[tuple[int, Line]] = []
+        """Of what is launched, by its place there: elastic work that could do with more than its minimum."""
         self.warnings: list[Verdict] = []
         self.alone: dict[WorkloadId, Ruling] = {}
         """Rulings on single workloads, in place of their line's."""
@@ -97,9 +99,34 @@ class Starts:
             is_funded=lane.key.is_funded,
             is_borrowed=is_borrowed,
         )
+        if line.pods_max > spec.pods and lane.key.is_funded:
+            self.widened.append((len(self.launches), line))
         self.launches.append(launch)
         self.backfill.launched(launch, spec)
         self.alone[workload_id] = evidence.launching(spec, room.gpu_class, room.placement)
+
+    def widen(self, position: int, launch: Launch, line: Line) -> None:
+        """What starts there takes more pods, which `add_pods` has counted."""
+        self.launches[position] = launch
+        spec = replace(line.spec, pods=launch.placement.pods)
+        self.alone[launch.workload_id] = evidence.launching(spec, launch.gpu_class, launch.placement)
+
+    def add_pods(
+        self,
+        lane: Lane,
+        line: Line,
+        workload_id: WorkloadId,
+        placement: Placement,
+        shares: tuple[FundingShare, ...],
+    ) -> bool:
+        """Count more pods of what starts or runs: those of this line alone. Returns whether the pool borrows for them."""
+        index, gpu_class, pod = self.index, lane.key.gpu_classes[0], line.spec.pod
+        is_borrowed = self._count(lane, line, workload_id, gpu_class, shares, index.quotas.use)
+        index.capacity.occupy(placement, pod)
+        self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
+        more = Launch(workload_id, gpu_class, placement, lane.key.pool, shares, is_borrowed=is_borrowed)
+        self.backfill.launched(more, line.spec)
+        return is_borrowed
 
     def launch_reserved(self, workload: Workload, reservation: Reservation) -> None:
         """Its hours are held, and its pool and limits count it, since its victims were chosen."""
@@ -110,8 +137,9 @@ class Starts:
         self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
         self.booked.undo.append(partial(index.capacity.claim, placement, pod))
         if pool is not None:
-            index.quotas.hold(pool.name, reservation.gpu_class, workload.spec.gpus)
-            self.booked.undo.append(partial(index.quotas.hold, pool.name, reservation.gpu_class, -workload.spec.gpus))
+            gpus = reservation.pods * pod.gpus
+            index.quotas.hold(pool.name, reservation.gpu_class, gpus)
+            self.booked.undo.append(partial(index.quotas.hold, pool.name, reservation.gpu_class, -gpus))
         launch = Launch(
             workload.id,
             reservation.gpu_class,
@@ -122,8 +150,9 @@ class Starts:
             is_reserved=True,
         )
         self.launches.append(launch)
-        self.backfill.launched(launch, workload.spec)
-        self.alone[workload.id] = evidence.launching(workload.spec, reservation.gpu_class, placement)
+        spec = replace(workload.spec, pods=reservation.pods)
+        self.backfill.launched(launch, spec)
+        self.alone[workload.id] = evidence.launching(spec, reservation.gpu_class, placement)
 
     def launch_inside(self, booking: Attempt, line: Line, workload_id: WorkloadId, placement: Placement) -> None:
         """Its booking has its GPUs, its quota and its hours; limits on its owner count it."""
@@ -145,13 +174,17 @@ class Starts:
         self, lane: Lane, line: Line, workload_id: WorkloadId, found: Found, shares: tuple[FundingShare, ...]
     ) -> None:
         index, spec, pool = self.index, line.spec, lane.key.pool
-        for attempt in found.attempts:
+        for victim, attempt in zip(found.victims, found.attempts, strict=True):
             index.capacity.stop(attempt.placement, attempt.pod)
             self.booked.undo.append(partial(index.capacity.stop, attempt.placement, attempt.pod, -1))
             if attempt.is_funded:
                 index.quotas.promise(attempt.pool, attempt.gpu_class, -attempt.gpus)
                 self.booked.undo.append(partial(index.quotas.promise, attempt.pool, attempt.gpu_class, attempt.gpus))
-            self.booked.victims.add(attempt.id)
+            if victim.pods_left is None:
+                self.booked.victims.add(attempt.id)
+            else:
+                left = self.booked.left_of(index.running.attempts[attempt.id])
+                self.booked.shrunk[attempt.id] = left.shrunk_to(victim.pods_left)
         self.booked.stopped_gpus += found.gpus
         self.backfill.preempted(found.attempts)
         is_borrowed = self._count(lane, line, workload_id, found.gpu_class, shares, index.quotas.promise)

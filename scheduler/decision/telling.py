@@ -54,7 +54,7 @@ class Teller:
         if claim is not None:
             workload, reservation = claim
             victims = index.running.stopping_on(reservation.placement)
-            return evidence.awaiting_preemption(workload.spec, reservation.gpu_class, victims)
+            return evidence.awaiting_preemption(workload.spec.at_minimum, reservation.gpu_class, victims)
         if workload_id in index.held_back:
             return evidence.held_back(index.queued[workload_id], index.now)
         line = index.lines.line_of(workload_id)

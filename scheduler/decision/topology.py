@@ -71,6 +71,12 @@ class Domains:
         first = int(sums.argmax())
         return domains.names[first], int(sums[first])
 
+    def around(self, level: LevelName, counts: IntArray, nodes: Sequence[NodeName]) -> IntArray:
+        """`counts` with nothing outside the domains of the level in which these nodes stand."""
+        of_node = self.level(level).of_node
+        taken = [of_node[position] for position, name in enumerate(self._names) if name in set(nodes)]
+        return np.where(np.isin(of_node, taken), counts, 0)
+
     def narrowed(self, ask: TopologyAsk, counts: IntArray, pods: int) -> IntArray | None:
         """`counts` with nothing outside the domains that a gang of so many pods takes; None where none is found."""
         names = [level.name for level in self._levels]

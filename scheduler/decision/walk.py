@@ -95,7 +95,7 @@ class Walk:
         room = self.find_room(lane, line)
         if not isinstance(room, Room) or self.index.lanes.is_wanted(room.gpu_class):
             return False
-        if self._limited(line, room.gpu_class):
+        if self.limited(line, room.gpu_class):
             return False
         if not may_run_unfunded(self.index, line, self.starts.booked):
             return False
@@ -152,7 +152,7 @@ class Walk:
             if table.total(key.shape) < key.pods:
                 continue
             promised = self.starts.promised.shadow(gpu_class, lane, line.spec)
-            if promised is not None and not self._leaves_quota(promised, lane, gpu_class):
+            if promised is not None and not self.leaves_quota(promised, lane, gpu_class):
                 withheld = withheld or promised
                 continue
             row = table.row(key.shape)
@@ -164,12 +164,12 @@ class Walk:
             if shadow is not None:
                 counts = beside(shadow, table, row, counts)
             placement = table.placement(row, counts, key.pods)
-            if placement is not None and (shadow is None or self._leaves_quota(shadow, lane, gpu_class)):
+            if placement is not None and (shadow is None or self.leaves_quota(shadow, lane, gpu_class)):
                 return Room(gpu_class, placement)
             withheld = withheld or shadow or kept
         return withheld
 
-    def _leaves_quota(self, shadow: Shadow, lane: Lane, gpu_class: GpuClassName) -> bool:
+    def leaves_quota(self, shadow: Shadow, lane: Lane, gpu_class: GpuClassName) -> bool:
         """Whether there is quota for it beside that of whoever has room kept free; for the own pool of one that has aged
         and is owed no more than its nominal quota, within that."""
         if not lane.key.is_funded:
@@ -185,13 +185,13 @@ class Walk:
 
     def _require_means(self, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Ruling:
         """The owner's limits and hours, with what this cycle has booked on them."""
-        limited = self._limited(line, gpu_class)
+        limited = self.limited(line, gpu_class)
         if limited is not None:
             return limited
         answer = fund_line(self.index, line, gpu_class)
         return evidence.allowance_short(answer) if isinstance(answer, Shortfall) else answer
 
-    def _limited(self, line: Line, gpu_class: GpuClassName) -> Ruling | None:
+    def limited(self, line: Line, gpu_class: GpuClassName) -> Ruling | None:
         """What of its owner's, its team's, its array's or its class's limits forbids a start now."""
         index, booked = self.index, self.starts.booked
         return (

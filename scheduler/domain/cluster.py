@@ -86,7 +86,11 @@ class NodeSpan:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Which nodes an attempt's pods go to: (node, number of pods), in node order, each node once."""
+    """Which nodes an attempt's pods go to: (node, number of pods), each node once.
+
+    Indexes are dealt out in this order: as a launch places them, that is node order; what an elastic job grows by
+    comes after it.
+    """
 
     pods_by_node: tuple[tuple[NodeName, int], ...]
 
@@ -97,3 +101,25 @@ class Placement:
     @property
     def is_single_node(self) -> bool:
         return len(self.pods_by_node) == 1
+
+    def first(self, pods: int) -> "Placement":
+        """Where its first so many indexes stand."""
+        kept: list[tuple[NodeName, int]] = []
+        for name, count in self.pods_by_node:
+            if pods > 0:
+                kept.append((name, min(count, pods)))
+                pods -= count
+        return Placement(tuple(kept))
+
+    def beyond(self, pods: int) -> "Placement":
+        """Where the indexes stand that come after the first so many."""
+        kept = dict(self.first(pods).pods_by_node)
+        left = ((name, count - kept.get(name, 0)) for name, count in self.pods_by_node)
+        return Placement(tuple((name, count) for name, count in left if count))
+
+    def together_with(self, other: "Placement") -> "Placement":
+        """Both, each node where it came first."""
+        sums = dict(self.pods_by_node)
+        for name, count in other.pods_by_node:
+            sums[name] = sums.get(name, 0) + count
+        return Placement(tuple(sums.items()))

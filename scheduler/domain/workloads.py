@@ -1,6 +1,6 @@
 """What engineers submit, the attempts to run it, and the tables of states that both go through."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from scheduler.domain.cluster import Placement, PodRequest
@@ -120,7 +120,8 @@ class WorkloadSpec:
     `nodes_with` narrows the nodes by labels, as a Job's own nodeSelector does. `runtime_max_ms` bounds the running
     time of all attempts together. `after` are workloads that must have completed first: those that have are taken out.
     What could no longer end before `finish_by` is given up. `array` is its place among the indexes of an array.
-    `topology` says where its pods are to stand to each other.
+    `topology` says where its pods are to stand to each other. `min_pods` makes it elastic: it starts with as many of
+    its `pods` as fit and no fewer than these, and may give back those above (Slurm's `--nodes=min-max`).
     """
 
     name: str
@@ -141,6 +142,7 @@ class WorkloadSpec:
     finish_by: Instant | None = None
     array: ArrayPlace | None = None
     topology: TopologyAsk | None = None
+    min_pods: int | None = None
 
     def runtime_limit(self, of_all_ms: int | None) -> int | None:
         """How long all attempts together may run: the tighter of its own word and the limit of all jobs."""
@@ -159,6 +161,38 @@ class WorkloadSpec:
     @property
     def gpus(self) -> int:
         return self.pods * self.pod.gpus
+
+    @property
+    def pods_at_least(self) -> int:
+        """With fewer it does not run."""
+        return self.pods if self.min_pods is None else self.min_pods
+
+    @property
+    def at_minimum(self) -> "WorkloadSpec":
+        """The same with as few pods as it runs with."""
+        return self if self.min_pods is None else replace(self, pods=self.min_pods, min_pods=None)
+
+
+@dataclass(frozen=True, slots=True)
+class ElasticTerms:
+    """Between how many pods an attempt may be resized, and what is asked of those that it grows by.
+
+    The rest of what growing looks at stands on the attempt.
+    """
+
+    pods_min: int
+    pods_max: int
+    project: ProjectName | None = None
+    uses_compensation: bool = False
+    nodes_with: tuple[tuple[str, str], ...] = ()
+    topology: TopologyAsk | None = None
+
+    @classmethod
+    def of(cls, spec: WorkloadSpec) -> "ElasticTerms | None":
+        """None for work that runs with all of its pods or not at all."""
+        if spec.min_pods is None:
+            return None
+        return cls(spec.min_pods, spec.pods, spec.project, spec.uses_compensation, spec.nodes_with, spec.topology)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +276,10 @@ class Attempt:
     """The booking that it runs inside, which has paid for its GPUs already; of a booking's own attempt, itself."""
     booked_for: ProjectName | None = None
     """Of a booking, the project whose work it is for; None: its owner's personal work."""
+    elastic: ElasticTerms | None = None
+    """None: it runs with the pods that it was launched with."""
+    leaving: Placement | None = None
+    """What it gives back: pods that are no longer of its `placement` and have not all ended yet."""
 
     @property
     def is_booking(self) -> bool:
@@ -256,6 +294,30 @@ class Attempt:
     @property
     def gpus(self) -> int:
         return self.placement.pods * self.pod.gpus
+
+    @property
+    def leaving_gpus(self) -> int:
+        return self.leaving.pods * self.pod.gpus if self.leaving is not None else 0
+
+    @property
+    def surplus(self) -> int:
+        """Pods above its minimum, which it may be asked to give back."""
+        return max(0, self.placement.pods - self.elastic.pods_min) if self.elastic is not None else 0
+
+    @property
+    def is_growable(self) -> bool:
+        """Whether it runs with fewer pods than it was asked for, and could have more: those that it gives back have
+        ended, and what pays for it is its owner's."""
+        if self.elastic is None or self.leaving is not None or not self.is_funded or self.booking_id is not None:
+            return False
+        return self.state is AttemptState.RUNNING and self.placement.pods < self.elastic.pods_max
+
+    def shrunk_to(self, pods: int) -> "Attempt":
+        """With its first so many pods; the others are leaving, beside those that are."""
+        leaving = self.placement.beyond(pods)
+        if self.leaving is not None:
+            leaving = leaving.together_with(self.leaving)
+        return replace(self, placement=self.placement.first(pods), leaving=leaving)
 
     @property
     def is_live(self) -> bool:

@@ -2,13 +2,21 @@
 
 from dataclasses import replace
 
-from scheduler.decision.plan import Launch, Plan
+from scheduler.decision.plan import Growth, Launch, Plan
 from scheduler.decision.snapshot import Reservation, Snapshot
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.cluster import Placement
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import AllowanceId, AttemptId, Instant, ProjectName
-from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadKind, WorkloadSpec
+from scheduler.domain.workloads import (
+    Attempt,
+    AttemptState,
+    ElasticTerms,
+    HoldMode,
+    Workload,
+    WorkloadKind,
+    WorkloadSpec,
+)
 
 
 def recorded(snapshot: Snapshot, plan: Plan) -> Snapshot:
@@ -30,9 +38,17 @@ def recorded(snapshot: Snapshot, plan: Plan) -> Snapshot:
             launch.workload_id, launch.gpu_class, launch.placement, preemption.until, launch.is_borrowed
         )
         for victim in preemption.victims:
+            if victim.pods_left is not None:
+                attempts[victim.attempt_id] = attempts[victim.attempt_id].shrunk_to(victim.pods_left)
+                continue
             attempts[victim.attempt_id] = replace(
                 attempts[victim.attempt_id], state=AttemptState.STOPPING, stop_reason=Reason.PREEMPTED
             )
+    for growth in plan.growths:
+        attempts[growth.attempt_id] = replace(
+            attempts[growth.attempt_id], placement=growth.placement, is_borrowed=growth.is_borrowed
+        )
+        _hold(balances, growth)
     return replace(snapshot, queued=queued, attempts=attempts, reservations=reservations, balances=balances)
 
 
@@ -45,6 +61,8 @@ def ended(snapshot: Snapshot) -> Snapshot:
             if attempt.stop_reason is Reason.PREEMPTED:
                 workload = workload_of(attempt)
                 queued[workload.id] = workload
+        elif attempt.leaving is not None:
+            attempts[attempt.id] = replace(attempt, leaving=None)
     return replace(snapshot, queued=queued, attempts=attempts)
 
 
@@ -57,8 +75,9 @@ def workload_of(attempt: Attempt) -> Workload:
         gpu_classes=(attempt.gpu_class,),
         priority_class=attempt.priority_class,
         time_limit_ms=attempt.time_limit_ms,
-        pods=attempt.placement.pods,
+        pods=attempt.elastic.pods_max if attempt.elastic is not None else attempt.placement.pods,
         pod=attempt.pod,
+        min_pods=attempt.elastic.pods_min if attempt.elastic is not None else None,
     )
     submitted_at = attempt.submitted_at if attempt.submitted_at is not None else attempt.launched_at
     return Workload(attempt.workload_id, attempt.owner, attempt.team, spec, Instant(submitted_at))
@@ -87,10 +106,11 @@ def _attempt(snapshot: Snapshot, workload: Workload, launch: Launch) -> Attempt:
         is_borrowed=launch.is_borrowed,
         submitted_at=workload.submitted_at,
         booking_id=launch.booking_id,
+        elastic=ElasticTerms.of(workload.spec),
     )
 
 
-def _hold(balances: dict[AllowanceId, AllowanceBalance], launch: Launch) -> None:
+def _hold(balances: dict[AllowanceId, AllowanceBalance], launch: Launch | Growth) -> None:
     for share in launch.funding:
         known = balances[share.allowance_id]
         balances[share.allowance_id] = replace(

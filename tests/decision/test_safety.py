@@ -29,16 +29,19 @@ def test_no_node_is_asked_for_more_than_it_has(snapshot: Snapshot) -> None:
     taken: dict[NodeName, Counter[str]] = {name: Counter() for name in snapshot.nodes}
     for attempt in snapshot.attempts.values():
         _take(taken, attempt.placement, attempt.pod)
+        if attempt.leaving is not None:
+            _take(taken, attempt.leaving, attempt.pod)
+    for growth in plan.growths:
+        attempt = snapshot.attempts[growth.attempt_id]
+        assert growth.placement.first(attempt.placement.pods) == attempt.placement, "those that run keep their places"
+        _take(taken, growth.placement.beyond(attempt.placement.pods), attempt.pod)
+        _require_room(taken, snapshot, growth.placement.beyond(attempt.placement.pods), attempt.gpu_class)
     for launch in plan.launches:
         spec = snapshot.queued[launch.workload_id].spec
         _take(taken, launch.placement, spec.pod)
+        _require_room(taken, snapshot, launch.placement, launch.gpu_class)
         for name, _ in launch.placement.pods_by_node:
             node = snapshot.nodes[name]
-            assert node.accepts_work
-            assert node.gpu_class == launch.gpu_class
-            assert taken[name]["gpus"] <= node.gpus
-            assert taken[name]["cpu"] <= node.cpu_milli
-            assert taken[name]["memory"] <= node.memory_mib
             if not launch.is_reserved:
                 assert launch.gpu_class in spec.gpu_classes
                 assert all(node.labels.get(key) == value for key, value in spec.nodes_with)
@@ -51,7 +54,8 @@ def test_gangs_are_whole_and_everybody_who_waits_is_told_once_why(snapshot: Snap
 
     starting = [*plan.launches, *(preemption.launch for preemption in plan.preemptions)]
     for launch in starting:
-        assert launch.placement.pods == snapshot.queued[launch.workload_id].spec.pods
+        spec = snapshot.queued[launch.workload_id].spec
+        assert spec.pods_at_least <= launch.placement.pods <= spec.pods
     assert len({launch.workload_id for launch in starting}) == len(starting)
     assert [verdict.workload_id for verdict in plan.verdicts] == sorted(snapshot.queued)
 
@@ -62,7 +66,8 @@ def test_nobody_falls_whom_the_rules_protect(snapshot: Snapshot) -> None:
     plan = decide(snapshot)
     policy = snapshot.policy
 
-    fallen = [victim.attempt_id for preemption in plan.preemptions for victim in preemption.victims]
+    victims = [victim for preemption in plan.preemptions for victim in preemption.victims]
+    fallen = [victim.attempt_id for victim in victims if victim.pods_left is None]
     assert len(set(fallen)) == len(fallen)
     for preemption in plan.preemptions:
         preemptor = snapshot.queued[preemption.launch.workload_id]
@@ -74,8 +79,13 @@ def test_nobody_falls_whom_the_rules_protect(snapshot: Snapshot) -> None:
                 continue
             terms = policy.priority_classes[attempt.priority_class]
             assert terms.is_preemptible
-            assert terms.minimum_runtime_ms == 0 or (
-                attempt.started_at is not None and snapshot.now - attempt.started_at >= terms.minimum_runtime_ms
+            if victim.pods_left is not None:
+                assert attempt.elastic is not None
+                assert attempt.elastic.pods_min <= victim.pods_left < attempt.placement.pods
+            assert (
+                victim.pods_left is not None
+                or terms.minimum_runtime_ms == 0
+                or (attempt.started_at is not None and snapshot.now - attempt.started_at >= terms.minimum_runtime_ms)
             )
             _require_rule(policy, snapshot, preemptor, attempt, victim)
 
@@ -87,8 +97,14 @@ def test_no_victim_falls_without_whom_the_preemptor_would_fit(snapshot: Snapshot
         alone = replace(snapshot, queued={workload.id: workload}, reservations={}, pauses=())
         for preemption in decide(alone).preemptions:
             for victim in preemption.victims:
-                others = {other.attempt_id for other in preemption.victims} - {victim.attempt_id}
-                without = {key: known for key, known in alone.attempts.items() if key not in others}
+                without = dict(alone.attempts)
+                for other in preemption.victims:
+                    known = without.pop(other.attempt_id)
+                    left = other.pods_left if other is not victim else victim.pods_left and victim.pods_left + 1
+                    if other is victim and left is None:
+                        without[known.id] = known
+                    elif left is not None:
+                        without[known.id] = replace(known, placement=known.placement.first(left))
                 launched = decide(replace(alone, attempts=without)).launches
                 assert [launch for launch in launched if launch.gpu_class == preemption.launch.gpu_class] == []
 
@@ -110,8 +126,21 @@ def test_every_start_is_held_in_full_or_unfunded_by_policy(snapshot: Snapshot) -
         if terms.hold is HoldMode.ROLLING:
             held_ms = min(held_ms, terms.slice_ms)
         weight = snapshot.policy.gpu_classes[launch.gpu_class].weight
-        needed = standard_needed(held_ms * workload.spec.gpus, weight, terms.class_factor)
+        gpus = launch.placement.pods * workload.spec.pod.gpus
+        needed = standard_needed(held_ms * gpus, weight, terms.class_factor)
         assert sum(share.amount for share in launch.funding) == needed
+    for growth in plan.growths:
+        spent.update({share.allowance_id: share.amount for share in growth.funding})
+        attempt = snapshot.attempts[growth.attempt_id]
+        terms = snapshot.policy.priority_classes[attempt.priority_class]
+        held_ms = (attempt.started_at or snapshot.now) + attempt.time_limit_ms - snapshot.now
+        if terms.hold is HoldMode.ROLLING:
+            held_ms = min(held_ms, terms.slice_ms)
+        gpus = (growth.placement.pods - attempt.placement.pods) * attempt.pod.gpus
+        weight = snapshot.policy.gpu_classes[attempt.gpu_class].weight
+        assert sum(share.amount for share in growth.funding) == standard_needed(
+            held_ms * gpus, weight, terms.class_factor
+        )
     for known in snapshot.balances.values():
         assert spent[known.allowance.id] <= max(0, known.spendable)
 
@@ -152,8 +181,12 @@ def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot)
     again = decide(recorded(snapshot, plan))
 
     # Victims give back more quota than was needed, at times: what is left over serves somebody in the next cycle.
+    assert not (plan.growths and plan.preemptions) or {
+        snapshot.attempts[growth.attempt_id].gpu_class for growth in plan.growths
+    }.isdisjoint(preemption.launch.gpu_class for preemption in plan.preemptions)
     if not plan.preemptions:
         assert again.preemptions == ()
+        assert again.growths == ()
         assert [launch for launch in again.launches if launch.is_funded and not launch.is_reserved] == []
 
 
@@ -164,7 +197,7 @@ def test_nobody_goes_on_preempting_each_other(snapshot: Snapshot, are_slow: bool
     snapshot = _at_rest(snapshot)
     for _ in range(CYCLES_MAX):
         plan = decide(snapshot)
-        if not (plan.launches or plan.preemptions or plan.lapsed):
+        if not (plan.launches or plan.preemptions or plan.lapsed or plan.growths):
             return
         snapshot = recorded(snapshot, plan)
         if are_slow:
@@ -180,15 +213,33 @@ def _at_rest(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, policy=replace(snapshot.policy, preempt_rate=StopRate(None)), reservations={})
 
 
+def _require_room(
+    taken: dict[NodeName, Counter[str]], snapshot: Snapshot, placement: Placement, gpu_class: GpuClassName
+) -> None:
+    for name, _ in placement.pods_by_node:
+        node = snapshot.nodes[name]
+        assert node.accepts_work
+        assert node.gpu_class == gpu_class
+        assert taken[name]["gpus"] <= node.gpus
+        assert taken[name]["cpu"] <= node.cpu_milli
+        assert taken[name]["memory"] <= node.memory_mib
+
+
 def _take(taken: dict[NodeName, Counter[str]], placement: Placement, pod: PodRequest) -> None:
     for name, pods in placement.pods_by_node:
         taken[name].update(gpus=pods * pod.gpus, cpu=pods * pod.cpu_milli, memory=pods * pod.memory_mib)
 
 
 def _gpus(snapshot: Snapshot, *, owner: str | None = None, team: str | None = None) -> int:
-    running = sum(a.gpus for a in snapshot.attempts.values() if owner in (None, a.owner) and team in (None, a.team))
+    running = sum(
+        a.gpus + a.leaving_gpus
+        for a in snapshot.attempts.values()
+        if owner in (None, a.owner) and team in (None, a.team)
+    )
     reserved = [snapshot.queued[name] for name in snapshot.reservations if name in snapshot.queued]
-    return running + sum(w.spec.gpus for w in reserved if owner in (None, w.owner) and team in (None, w.team))
+    return running + sum(
+        w.spec.at_minimum.gpus for w in reserved if owner in (None, w.owner) and team in (None, w.team)
+    )
 
 
 def _used(snapshot: Snapshot, pool: PoolName, gpu_class: GpuClassName) -> int:

@@ -47,7 +47,7 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.usage import DecayedUse
-from scheduler.domain.workloads import ArrayPlace, Attempt, AttemptState, HoldMode, Workload
+from scheduler.domain.workloads import ArrayPlace, Attempt, AttemptState, ElasticTerms, HoldMode, Workload
 from tests.decision.builders import A100, H100, NOW, attempt, balance, node, workload
 
 EXAMPLES = settings().max_examples * 2 // 5
@@ -170,6 +170,9 @@ def workloads(draw: st.DrawFn, name: str) -> Workload:
         made.spec,
         priority_class=PriorityClassName(priority),
         topology=draw(mostly(None, *ASKS)),
+        min_pods=draw(st.integers(1, made.spec.pods - 1))
+        if made.spec.pods > 1 and draw(mostly(False, True))
+        else None,
         after=draw(mostly((), (), (WorkloadId("w0"),))),
         finish_by=draw(mostly(None, None, Instant(NOW + 2 * MS_PER_HOUR + 30_000), Instant(NOW + MS_PER_HOUR - 1))),
     )
@@ -202,7 +205,14 @@ def attempts_on(draw: st.DrawFn, name: str, known: list[Node]) -> Attempt | None
         stop_reason=draw(st.sampled_from([Reason.PREEMPTED, Reason.CANCELLED])),
         submitted_at=Instant(NOW - draw(st.integers(0, 3)) * 1000),
     )
-    return replace(made, priority_class=PriorityClassName(draw(st.sampled_from(["urgent", "standard", "spare"]))))
+    made = replace(made, priority_class=PriorityClassName(draw(st.sampled_from(["urgent", "standard", "spare"]))))
+    if pods == 1 or draw(mostly(True, False)):
+        return made
+    terms = ElasticTerms(
+        1, draw(st.sampled_from([2, 3, 5])), project=draw(st.sampled_from([None, ProjectName("apollo")]))
+    )
+    elastic = replace(made, elastic=terms)
+    return elastic.shrunk_to(1) if draw(mostly(False, True)) else elastic
 
 
 def fitting(candidates: list[Attempt], nodes: dict[NodeName, Node]) -> list[Attempt]:
@@ -211,8 +221,9 @@ def fitting(candidates: list[Attempt], nodes: dict[NodeName, Node]) -> list[Atte
     cpu = {name: each.cpu_milli for name, each in nodes.items()}
     kept = []
     for each in candidates:
-        places = each.placement.pods_by_node
-        if all(gpus[on] >= pods * each.pod.gpus and cpu[on] >= pods * each.pod.cpu_milli for on, pods in places):
+        places = [*each.placement.pods_by_node, *(each.leaving.pods_by_node if each.leaving is not None else ())]
+        of_node = {on: sum(pods for name, pods in places if name == on) for on, _ in places}
+        if all(gpus[on] >= n * each.pod.gpus and cpu[on] >= n * each.pod.cpu_milli for on, n in of_node.items()):
             kept.append(each)
             for on, pods in places:
                 gpus[on] -= pods * each.pod.gpus
@@ -250,7 +261,7 @@ def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapsho
         Reservation(
             each.id,
             H100,
-            Placement(((draw(st.sampled_from(known)).name, each.spec.pods),)),
+            Placement(((draw(st.sampled_from(known)).name, each.spec.pods_at_least),)),
             Instant(NOW + draw(mostly(60_000, 0))),
         )
         for each in queued

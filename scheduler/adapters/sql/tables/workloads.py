@@ -36,7 +36,7 @@ class WorkloadRow(Row, table=True):
 
 
 class AttemptRow(Row, table=True):
-    """`placement` and `pod` are JSON."""
+    """`placement`, `pod`, `elastic` and `leaving` are JSON."""
 
     __tablename__ = "attempts"
     __table_args__ = (Index(None, "workload_id"), Index(None, "state"), Index(None, "booking_id"), STRICT)
@@ -69,6 +69,8 @@ class AttemptRow(Row, table=True):
     submitted_at: int | None = columns.integer()
     booking_id: str | None = columns.text()
     booked_for: str | None = columns.text()
+    elastic: str | None = columns.text()
+    leaving: str | None = columns.text()
 
 
 class PodRow(Row, table=True):
