@@ -1,7 +1,7 @@
 """The two ways in which readings come into the books keep one contract: an agent's, and dcgm-exporter's Prometheus'."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import orjson
@@ -19,6 +19,7 @@ from scheduler.metering.devices import Device, ProcessView
 from scheduler.metering.integration import Integration
 from scheduler.metering.samples import Reading, Sample, Utilization, UtilizationSource
 from scheduler.metering.wire import inventory_json
+from tests.adapters import real_prometheus
 from tests.adapters.prometheus_server import PrometheusServer, serving
 from tests.contracts.sensors_contract import END_MS, GPU, SensorsContract, SensorsRig, Truth
 from tests.lifecycle.agents import agent_of
@@ -73,7 +74,8 @@ def _reading(truth: Truth, ms: int) -> Reading:
 
 
 class PrometheusRig:
-    """Scrapes that a Prometheus keeps, asked for over HTTP while time goes on."""
+    """Scrapes that a Prometheus keeps, asked for over HTTP while time goes on. `server` keeps what is scraped and the time;
+    it answers itself."""
 
     def __init__(self, company: Company, server: PrometheusServer) -> None:
         self.company = company
@@ -84,12 +86,18 @@ class PrometheusRig:
         with self.company.store.reading() as books:
             marks = ends_of("prometheus", books.samples.all_gpus())
         ends = {uuid: mark.end for uuid, mark in marks.items()}
-        sensors = PrometheusSensors(PrometheusApi(self.server.address), ends, lag_ms=SCRAPE_MS)
+        sensors = PrometheusSensors(self.api(), ends, lag_ms=SCRAPE_MS)
         rules = Integration(NodeName("prometheus"), "prometheus", window_ms=2 * SCRAPE_MS, gap_ms=75_000)
         return Collector(Meter(self.company.store, self.company.world), sensors, rules, marks)
 
+    def api(self) -> PrometheusApi:
+        return PrometheusApi(self.server.address)
+
     def run(self, truth: Truth, restarts: Sequence[int] = ()) -> None:
         self.scrape(truth)
+        self.collect(restarts)
+
+    def collect(self, restarts: Sequence[int] = ()) -> None:
         collector = self.collector()
         for ms in range(0, END_MS, SCRAPE_MS):
             if ms in restarts:
@@ -104,6 +112,35 @@ class PrometheusRig:
                 values["DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"] = str(truth.millijoules(ms))
             if truth.is_read(ms):
                 self.server.scrape(NOON + ms, LABELS, values)
+
+
+class _AtTheTime(PrometheusApi):
+    """The real server's clock is the machine's; the history is of another day."""
+
+    def __init__(self, url: str, server: PrometheusServer) -> None:
+        super().__init__(url)
+        self._server = server
+
+    def now(self) -> Instant:
+        return Instant(self._server.now_ms)
+
+
+class RealPrometheusRig(PrometheusRig):
+    """The same scrapes in the blocks of a real Prometheus, which answers in the fake's place."""
+
+    def __init__(self, company: Company, folder: Path) -> None:
+        super().__init__(company, PrometheusServer(NOON))
+        self._folder = folder
+        self._asking = ExitStack()
+
+    def api(self) -> PrometheusApi:
+        return self._asking.enter_context(closing(_AtTheTime(self.server.address, self.server)))
+
+    def run(self, truth: Truth, restarts: Sequence[int] = ()) -> None:
+        self.scrape(truth)
+        real_prometheus.write_history(self._folder, self.server.series)
+        with real_prometheus.serving(self._folder) as self.server.address, self._asking:
+            self.collect(restarts)
 
 
 @pytest.fixture
@@ -123,6 +160,13 @@ class TestAgent(SensorsContract):
     @pytest.fixture
     def rig(self, company: Company, tmp_path: Path) -> SensorsRig:
         return AgentRig(company, tmp_path / "spool.db")
+
+
+@real_prometheus.needed
+class TestRealPrometheus(SensorsContract):
+    @pytest.fixture
+    def rig(self, company: Company, tmp_path: Path) -> SensorsRig:
+        return RealPrometheusRig(company, tmp_path)
 
 
 class TestPrometheus(SensorsContract):
