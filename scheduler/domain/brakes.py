@@ -17,7 +17,7 @@ class Brake(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A brake that somebody has put on."""
+    """A brake that somebody has put on: `by` is a person's opaque id, or a program."""
 
     brake: Brake
     by: str

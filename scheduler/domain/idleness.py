@@ -107,7 +107,8 @@ class MisuseTerms:
 
 @dataclass(frozen=True, slots=True)
 class Exemption:
-    """Somebody's word that a workload may rest, until it expires: `by` is the subject who answers for it."""
+    """Somebody's word that a workload may rest, until it expires: `by` is who answers for it, a person by
+    their opaque id."""
 
     workload_id: WorkloadId
     why: str

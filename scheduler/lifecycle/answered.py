@@ -24,7 +24,7 @@ def earlier_answer(batch: Batch, caller: Caller, command: Command | None) -> str
     known = batch.books.control.command(command.id)
     if known is None:
         return None
-    if known.body_hash != command.body_hash or known.caller != caller.subject:
+    if known.body_hash != command.body_hash or known.caller != caller.actor:
         raise Conflict(
             f"the idempotency key {command.id} was used for another request",
             code=RefusalCode.IDEMPOTENCY_CONFLICT,
@@ -38,5 +38,5 @@ def answer(batch: Batch, caller: Caller, command: Command | None, answered: str)
     """Keep what was answered, in the transaction that did it."""
     if command is not None:
         batch.books.control.add_command(
-            CommandRecord(command.id, caller.subject, command.body_hash, answered, batch.now)
+            CommandRecord(command.id, caller.actor, command.body_hash, answered, batch.now)
         )

@@ -264,7 +264,7 @@ class Commands:
 
     def pause(self, caller: Caller, brake: Brake, why: str, *, now: Instant, request_id: str = "") -> Pause:
         caller.require(Role.OPERATOR)
-        pause = Pause(brake, caller.subject, why or "no reason given", now)
+        pause = Pause(brake, caller.actor, why or "no reason given", now)
         with self._changing(now) as batch:
             before, after = _pause_of(batch, brake), pause_told(pause)
             batch.books.control.put_pause(pause)
@@ -364,13 +364,13 @@ class Commands:
             if workload.id in self._world.reservations:
                 drop_reservation(batch, workload.id)
             batch.change_workload(workload, state=to, state_reason=reason)
-            batch.say(workload.id, reason, {"by": caller.subject})
+            batch.say(workload.id, reason, {"by": caller.actor})
         elif attempt.state is AttemptState.STOPPING:
             batch.put_attempt(replace(attempt, stop_reason=reason))
             batch.change_workload(workload, state_reason=reason)
-            batch.say(workload.id, reason, {"by": caller.subject})
+            batch.say(workload.id, reason, {"by": caller.actor})
         else:
-            stop_attempt(batch, attempt, reason, {"by": caller.subject})
+            stop_attempt(batch, attempt, reason, {"by": caller.actor})
 
 
 def _pause_of(batch: Batch, brake: Brake) -> str:

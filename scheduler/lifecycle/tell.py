@@ -6,6 +6,7 @@ from scheduler.domain.actions import TellJob
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.records import RecordedVerdict
 from scheduler.domain.units import Instant
+from scheduler.lifecycle.named import evidence_named
 from scheduler.lifecycle.world import World
 
 LASTED_MS = 2_000
@@ -54,5 +55,5 @@ def _message(world: World, verdict: RecordedVerdict) -> TellJob | None:
     workload = world.workloads.get(verdict.workload_id)
     if workload is None or workload.job_uid is None:
         return None
-    text = sentence(verdict.reason, verdict.evidence)
+    text = sentence(verdict.reason, evidence_named(world, verdict.evidence))
     return TellJob(workload.namespace, workload.job_name, workload.job_uid, verdict.reason, text)

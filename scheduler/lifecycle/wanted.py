@@ -94,4 +94,4 @@ def _exemption(caller: Caller, workload: Workload, why: str, span: tuple[Instant
         raise InvalidInput(
             "an exemption needs a reason", where="why", expected=f"a sentence of at most {WHY_MAX} characters"
         )
-    return Exemption(workload.id, reason, caller.subject, now, expires_at)
+    return Exemption(workload.id, reason, caller.actor, now, expires_at)

@@ -47,7 +47,7 @@ class Asked:
             return None
         content = f"{self.path}\n{body.model_dump_json()}"
         return Command(
-            id=CommandId(f"{self.caller.subject}:{key}"),
+            id=CommandId(f"{self.caller.actor}:{key}"),
             body_hash=hashlib.sha256(content.encode("utf-8", errors="surrogatepass")).hexdigest(),
         )
 

@@ -16,4 +16,4 @@ def command_of(caller: Caller, form: Mapping[str, str]) -> Command | None:
     if not key:
         return None
     content = "\n".join(f"{name}={value}" for name, value in sorted(form.items()))
-    return Command(CommandId(f"{caller.subject}:{key[:64]}"), hashlib.sha256(content.encode()).hexdigest())
+    return Command(CommandId(f"{caller.actor}:{key[:64]}"), hashlib.sha256(content.encode()).hexdigest())

@@ -1,6 +1,5 @@
 """Proposals and requests as people read them: what waits for whom, and what became of the rest."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from scheduler.domain.allowances import HolderKind
@@ -9,8 +8,9 @@ from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.people import Caller
 from scheduler.domain.policy_changes import PolicyChange
 from scheduler.domain.raising import raises
-from scheduler.domain.units import EngineerId, Instant
+from scheduler.domain.units import Instant
 from scheduler.lifecycle.approve import Readers, may_see
+from scheduler.lifecycle.named import named
 from scheduler.lifecycle.world import World
 from scheduler.ports import Store
 
@@ -100,11 +100,11 @@ class ApprovalViews:
             kind=proposal.kind,
             state=approval.state,
             asked_at=proposal.asked_at,
-            asked_by=self._named(proposal.asked_by),
+            asked_by=named(self.world, proposal.asked_by),
             role=proposal.role,
             reason=proposal.reason,
             holder_kind=None if holder is None else holder.kind,
-            holder=None if holder is None else self._named(holder.id),
+            holder=None if holder is None else named(self.world, holder.id),
             source=None if proposal.award is None else proposal.award.source.value,
             amount_ms=terms.amount,
             allowance=terms.allowance,
@@ -112,7 +112,7 @@ class ApprovalViews:
             until=terms.until,
             file=proposal.name or None,
             raises=self._raises(approval),
-            moves=tuple(_move(move, self._named) for move in approval.moves),
+            moves=tuple(_move(move, self.world) for move in approval.moves),
             text=proposal.text if with_text and proposal.text else None,
         )
 
@@ -122,11 +122,6 @@ class ApprovalViews:
         if proposal.kind is not ProposalKind.POLICY or not approval.is_waiting or policy is None:
             return ()
         return raises(policy, self.readers.policy(proposal.text, proposal.name))
-
-    def _named(self, actor: str) -> str:
-        """A person by their subject for as long as they are not forgotten; anybody else as they are."""
-        person = self.world.people.get(EngineerId(actor))
-        return actor if person is None else person.subject or actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +145,12 @@ def _changed(change: Change) -> _Terms:
     return _Terms(change.amount, change.allowance, classes, change.until)
 
 
-def _move(move: Move, named: Callable[[str], str]) -> MoveView:
+def _move(move: Move, world: World) -> MoveView:
     change = move.change
     return MoveView(
         move.state,
         move.at,
-        named(move.by),
+        named(world, move.by),
         move.role,
         move.reason,
         None if change is None else change.amount,

@@ -6,6 +6,7 @@ from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.cluster import Node
 from scheduler.domain.units import MS_PER_SECOND, Instant, NodeName
 from scheduler.domain.workloads import Attempt, WorkloadState
+from scheduler.lifecycle.named import pause_named
 from scheduler.lifecycle.views.shapes import BrakesView, ClusterView, GpuView, NodeView
 from scheduler.lifecycle.world import World
 from scheduler.metering.windows import Window
@@ -47,7 +48,7 @@ def brakes_view(world: World, now: Instant) -> BrakesView:
     if policy is not None:
         for brake, rate in ((Brake.PREEMPT, policy.preempt_rate), (Brake.RECLAIM, policy.exhaustion_rate)):
             rates.append((brake.value, stopped_recently(world.stops, brake, now), rate.limit(running)))
-    return BrakesView(world.pauses, tuple(rates))
+    return BrakesView(tuple(pause_named(world, pause) for pause in world.pauses), tuple(rates))
 
 
 def _attempts_by_node(world: World) -> dict[NodeName, list[tuple[Attempt, int]]]:

@@ -22,6 +22,7 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Workload, WorkloadSpec
 from scheduler.finance.rating import Rating
+from scheduler.lifecycle.named import evidence_named
 from scheduler.lifecycle.submit import new_workload
 from scheduler.lifecycle.views.quote_shapes import QuoteView, SoonerView
 from scheduler.lifecycle.world import World
@@ -52,7 +53,7 @@ def _quote(world: World, state: State, workload: Workload, now: Instant) -> Quot
     return QuoteView(
         starts_now=found.starts_now,
         reason=found.ruling.reason,
-        sentence=sentence(found.ruling.reason, found.ruling.evidence),
+        sentence=sentence(found.ruling.reason, evidence_named(world, found.ruling.evidence)),
         next_step=TEXTS[found.ruling.reason].next_step,
         gpu_class=gpu_class,
         starts_from=found.starts[0] if found.starts else None,

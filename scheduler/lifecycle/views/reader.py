@@ -13,6 +13,7 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.records import AuditEvent, PolicyVersion
 from scheduler.domain.units import MS_PER_DAY, EngineerId, Instant, NodeName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec, WorkloadState
+from scheduler.lifecycle.named import named
 from scheduler.lifecycle.submit import with_defaults
 from scheduler.lifecycle.submitting import judge_for
 from scheduler.lifecycle.views.agents import AgentView, Misuses, agent_views, unseen_nodes
@@ -137,7 +138,7 @@ class Views:
                 factors=order_factors(
                     self._explanation(workload), sees_pay=self._may_see_money(caller, workload.owner)
                 ),
-                verdicts=tuple(verdict_view(verdict, workload.spec.name) for verdict in verdicts),
+                verdicts=tuple(verdict_view(self._world, verdict, workload.spec.name) for verdict in verdicts),
                 attempts=attempt_views(books, workload.id, now),
                 payers=self._payers(books, workload, now) if self._may_see_money(caller, workload.owner) else (),
                 usage=usage_views(books, self._world, attempts),
@@ -179,7 +180,7 @@ class Views:
             for verdict in found:
                 workload = self._world.workloads.get(verdict.workload_id) or books.workloads.get(verdict.workload_id)
                 if workload is not None and (caller.has(*SEES_ALL) or workload.owner == caller.engineer):
-                    seen.append(verdict_view(verdict, workload.spec.name))
+                    seen.append(verdict_view(self._world, verdict, workload.spec.name))
         return tuple(seen)
 
     # --- money ---------------------------------------------------------------------------------------------------
@@ -245,7 +246,7 @@ class Views:
         del caller
         with self._store.reading() as books:
             found = books.control.policies(limit)
-        return [replace(version, applied_by=self._named(version.applied_by)) for version in found]
+        return [replace(version, applied_by=named(self._world, version.applied_by)) for version in found]
 
     def engineers(self, caller: Caller) -> list[Engineer]:
         caller.require(Role.OPERATOR, Role.PEOPLE, Role.FINANCE, Role.AUDITOR, Role.LEAD)
@@ -263,7 +264,7 @@ class Views:
         caller.require(Role.AUDITOR)
         with self._store.reading() as books:
             found = books.control.events(target=target, before_seq=before_seq, limit=limit)
-        return [replace(event, actor=self._named(event.actor)) for event in found]
+        return [replace(event, actor=named(self._world, event.actor)) for event in found]
 
     def agents(self, caller: Caller, now: Instant) -> tuple[AgentView, ...]:
         """How the sensing of each node does."""
@@ -350,11 +351,6 @@ class Views:
         if name is None:
             return period_at(now, policy.period, policy.time_zone)
         return period_named(name, policy.time_zone)
-
-    def _named(self, actor: str) -> str:
-        """A person by their subject for as long as they are not forgotten; anybody else as they are."""
-        person = self._world.people.get(EngineerId(actor))
-        return actor if person is None else person.subject or actor
 
     def _rank(self, workload: Workload) -> int | None:
         explanation = self._explanation(workload)

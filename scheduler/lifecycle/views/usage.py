@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from scheduler.domain.idleness import CurvePoint, IdleDecision
 from scheduler.domain.units import MS_PER_DAY, AttemptId, Instant
 from scheduler.domain.workloads import Attempt, Workload
+from scheduler.lifecycle.named import exemption_named
 from scheduler.lifecycle.views.advice import advice_for
 from scheduler.lifecycle.views.cluster import is_fresh
 from scheduler.lifecycle.views.usage_shapes import DecisionView, IdleView, UsageView
@@ -122,7 +123,7 @@ def idle_view(
         warned_at=clock.warned_at if clock is not None else (),
         due_at=Instant(now + left_ms) if since is not None and clock is not None and not clock.is_due else None,
         keep_alives_left=max(0, rule.policy.keep_alives_max - (clock.keep_alives if clock is not None else 0)),
-        exemption=books.idleness.exemptions(now).get(workload.id),
+        exemption=exemption_named(world, books.idleness.exemptions(now).get(workload.id)),
         decisions=tuple(decision_view(each) for each in books.idleness.decisions(workload_id=workload.id, limit=10)),
     )
 

@@ -17,21 +17,23 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Attempt, HoldMode, Workload, WorkloadState
 from scheduler.ledger.holds import Hold
+from scheduler.lifecycle.named import evidence_named
 from scheduler.lifecycle.settle import gpu_ms_of
 from scheduler.lifecycle.views.shapes import AttemptView, VerdictView, WorkloadView
 from scheduler.lifecycle.world import World
 from scheduler.ports import Books
 
 
-def verdict_view(verdict: RecordedVerdict, name: str) -> VerdictView:
+def verdict_view(world: World, verdict: RecordedVerdict, name: str) -> VerdictView:
+    evidence = evidence_named(world, verdict.evidence)
     return VerdictView(
         workload_id=verdict.workload_id,
         workload_name=name,
         at=verdict.at,
         reason=verdict.reason,
-        sentence=sentence(verdict.reason, verdict.evidence),
+        sentence=sentence(verdict.reason, evidence),
         next_step=TEXTS[verdict.reason].next_step,
-        evidence=verdict.evidence,
+        evidence=evidence,
         seq=verdict.seq,
     )
 
@@ -52,7 +54,9 @@ def workload_views(books: Books, world: World, workloads: Sequence[Workload], no
     views = []
     for workload in workloads:
         verdict, own = verdicts.get(workload.id), attempts[workload.id]
-        told = _first_verdict(workload) if verdict is None else verdict_view(verdict, workload.spec.name)
+        told = (
+            _first_verdict(world, workload) if verdict is None else verdict_view(world, verdict, workload.spec.name)
+        )
         runs = list(world.pods.get(own[-1].id, {}).values()) if own else []
         views.append(_assembled(world, workload, now, told, own, runs))
     return views
@@ -73,7 +77,7 @@ def unfinished(
 
 def fresh_view(world: World, workload: Workload, now: Instant) -> WorkloadView:
     """A workload that was submitted and not touched since: it has no attempt, and nothing need be read."""
-    return _assembled(world, workload, now, _first_verdict(workload), (), ())
+    return _assembled(world, workload, now, _first_verdict(world, workload), (), ())
 
 
 def _assembled(
@@ -128,10 +132,10 @@ def _known_verdicts(world: World, workloads: Sequence[Workload]) -> dict[Workloa
     return {workload_id: verdict for workload_id, verdict in known if verdict is not None}
 
 
-def _first_verdict(workload: Workload) -> VerdictView:
+def _first_verdict(world: World, workload: Workload) -> VerdictView:
     """Before anything was decided on it: its state's own reason."""
     known = RecordedVerdict(0, workload.id, workload.state_since, workload.state_reason, {})
-    return verdict_view(known, workload.spec.name)
+    return verdict_view(world, known, workload.spec.name)
 
 
 def _elapsed_ms(attempt: Attempt | None, now: Instant) -> int:

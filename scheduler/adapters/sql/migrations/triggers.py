@@ -22,6 +22,17 @@ def make_append_only(table: str, *, unique: str | None = None) -> None:
     )
 
 
+def drop_append_only(table: str) -> None:
+    """Take those triggers away, for a migration that makes them again."""
+    if _is_sqlite():
+        for name in ("no_update", "no_delete", "no_replace"):
+            op.execute(f"DROP TRIGGER {table}_{name}")
+        return
+    for name in ("no_change", "no_truncate"):
+        op.execute(f"DROP TRIGGER {table}_{name} ON {table}")
+    op.execute(f"DROP FUNCTION {table}_no_change()")
+
+
 def guard_accounts() -> None:
     """An account keeps its name, and stays."""
     refusal = "an account keeps its id, kind, owner and unit"

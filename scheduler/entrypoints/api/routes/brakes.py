@@ -8,6 +8,7 @@ from scheduler.domain.brakes import Brake, Pause
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
 from scheduler.entrypoints.api.fields import Body, Text
+from scheduler.lifecycle.named import pause_named
 from scheduler.lifecycle.views.shapes import BrakesView
 
 router = APIRouter(prefix="/v1/brakes", tags=["brakes"])
@@ -29,7 +30,7 @@ def brakes(asked: Signed) -> Response:
 @router.put("/{brake}", summary="Pause", responses=answers.responds(Pause))
 def pause(asked: Signed, brake: Brake, body: Why) -> Response:
     made = asked.service.commands.pause(asked.caller, brake, body.why, now=asked.now, request_id=asked.request_id)
-    return answers.one(made)
+    return answers.one(pause_named(asked.service.world, made))
 
 
 @router.delete("/{brake}", status_code=204, summary="Resume, and allow the loop another ten minutes' worth of stops")

@@ -13,6 +13,7 @@ from scheduler.domain.units import WorkloadId
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
 from scheduler.entrypoints.api.fields import Body, Moment, Text
+from scheduler.lifecycle.named import exemption_named
 from scheduler.lifecycle.views.usage_shapes import DecisionView
 
 router = APIRouter(prefix="/v1", tags=["idleness"])
@@ -43,7 +44,7 @@ def exempt(asked: Signed, workload_id: str, body: ExemptionRequest) -> Response:
         now=asked.now,
         request_id=asked.request_id,
     )
-    return answers.one(made)
+    return answers.one(exemption_named(asked.service.world, made))
 
 
 @router.delete("/workloads/{workload_id}/exemption", status_code=204, summary="Answer for it no longer")
