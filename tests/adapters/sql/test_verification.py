@@ -9,12 +9,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from scheduler.adapters.signing import open_key
 from scheduler.adapters.sql.engine import parse
+from scheduler.adapters.sql.migrations.versions import v0009_open_rows
 from scheduler.adapters.sql.store import SqlStore, open_store
 from scheduler.finance.findings import FindingCode, TreeReport
 from scheduler.finance.relations import TREES, Relation
@@ -292,8 +295,10 @@ def test_an_open_row_of_before_seals_were_made_for_them_is_sealed_by_the_migrati
     with closing(intruder(database)) as connection:
         connection.execute("DELETE FROM seals")
         connection.execute("DELETE FROM heads")
-        connection.execute("UPDATE alembic_version SET version_num = '0008'")
-    open_store(f"sqlite:///{database}").close()
+    engine = create_engine(parse(f"sqlite:///{database}"))
+    with engine.begin() as opened, Operations.context(MigrationContext.configure(opened)):
+        v0009_open_rows.upgrade()
+    engine.dispose()
     found = look(database, tmp_path / "none")
     assert codes(found) & {FindingCode.ROW_UNSEALED, FindingCode.ROW_CHANGED} == set()
     assert found.trees["seals"].rows == 15

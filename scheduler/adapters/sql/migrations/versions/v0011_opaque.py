@@ -2,7 +2,7 @@
 
 None of these tables is in a tree: every proof stays as it is. A verdict keeps everything but whom it names.
 
-Revision ID: 0010
+Revision ID: 0011
 """
 
 import json
@@ -13,8 +13,8 @@ from alembic import op
 
 from scheduler.adapters.sql.migrations.triggers import drop_append_only, make_append_only
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
