@@ -140,7 +140,7 @@ def cycle(store: SqlStore, numbers: list[int]) -> None:
         books.holds.open(opened)
         books.journal.post(hold(opened), Instant(1))
         charges = [charge(item, holds[item.id], 1_000_000, Instant(2)) for item in attempts]
-        books.journal.post([made.transaction for made in charges if made.transaction is not None], Instant(2))
+        books.journal.post([each for made in charges for each in made.transactions], Instant(2))
         books.holds.charge({name: amount for made in charges for name, amount in made.from_holds.items()})
         charged = [each for several in books.holds.of_attempts([a.id for a in attempts]).values() for each in several]
         books.journal.post(release(charged, Instant(3)), Instant(3))

@@ -24,6 +24,7 @@ from scheduler.domain.records import (
     RecordedVerdict,
     Sandbox,
 )
+from scheduler.domain.terms import Draw
 from scheduler.domain.units import (
     AllowanceId,
     AttemptId,
@@ -161,7 +162,7 @@ class HoldBook(Protocol):
 
     def assign(self, ids: Sequence[HoldId], attempt_id: AttemptId) -> None: ...
 
-    def charge(self, amounts: Mapping[HoldId, int]) -> None:
+    def charge(self, amounts: Mapping[HoldId, int], draws: Mapping[HoldId, Draw] = ...) -> None:
         """Add to what is charged; a Conflict where a hold is resolved or would be exceeded."""
         ...
 

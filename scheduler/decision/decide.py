@@ -36,6 +36,7 @@ def decide(snapshot: Snapshot) -> Plan:
         spent=snapshot.spent,
         pauses=snapshot.pauses,
         stops=snapshot.stops,
+        prices=snapshot.prices,
     )
     return step(State(), changes, snapshot.now)[1]
 

@@ -1,6 +1,6 @@
 """The allowances as one decision sees them: who may pay, what is left after this cycle's bookings, and whose pace."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
@@ -8,7 +8,8 @@ from scheduler.domain.funding import FundingShare, Shortfall, fund
 from scheduler.domain.pace import next_band_change, pace_band, pace_per_mille, plan_of
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import PriorityClass
-from scheduler.domain.units import AllowanceId, EngineerId, Instant, PerMille, standard_needed
+from scheduler.domain.terms import Need, Terms
+from scheduler.domain.units import AllowanceId, EngineerId, Instant
 from scheduler.domain.workloads import HoldMode, WorkloadSpec
 
 NO_BALANCES: Mapping[AllowanceId, AllowanceBalance] = {}
@@ -39,11 +40,11 @@ class Hours:
         for holder in holders:
             yield from self._by_holder.get(holder, NO_BALANCES).values()
 
-    def fund(self, ordered: Iterable[AllowanceBalance], needed: int) -> tuple[FundingShare, ...] | Shortfall:
-        """Who of those who may pay, in their order, would pay `needed` after what this cycle has booked."""
+    def fund(self, ordered: Sequence[AllowanceBalance], need: Need) -> tuple[FundingShare, ...] | Shortfall:
+        """Who of those who may pay, in their order, would pay `need` after what this cycle has booked."""
         if self._booked:
             ordered = [self._after_bookings(balance) for balance in ordered]
-        return fund(ordered, needed)
+        return fund(ordered, need)
 
     def _after_bookings(self, balance: AllowanceBalance) -> AllowanceBalance:
         booked = self._booked.get(balance.allowance.id)
@@ -75,9 +76,9 @@ class Hours:
         return plan_of(self._by_holder.get(Holder(HolderKind.ENGINEER, owner), NO_BALANCES).values(), period)
 
 
-def hours_needed(spec: WorkloadSpec, priority_class: PriorityClass, weight: PerMille) -> int:
-    """What must be held at launch: the whole time limit, or one slice of it, on all GPUs at weight × class factor."""
+def need_at_launch(spec: WorkloadSpec, priority_class: PriorityClass, terms: Terms) -> Need:
+    """What must be held at launch: the whole time limit, or one slice of it, on all GPUs."""
     held_ms = spec.time_limit_ms
     if priority_class.hold is HoldMode.ROLLING:
         held_ms = min(held_ms, priority_class.slice_ms)
-    return standard_needed(held_ms * spec.gpus, weight, priority_class.class_factor)
+    return Need(held_ms * spec.gpus, terms)

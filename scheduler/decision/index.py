@@ -29,6 +29,7 @@ from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import Node
 from scheduler.domain.policy import Order, Policy, Pool
 from scheduler.domain.reasons import Reason
+from scheduler.domain.terms import Prices
 from scheduler.domain.units import (
     AllowanceId,
     AttemptId,
@@ -45,11 +46,12 @@ from scheduler.domain.workloads import Attempt, AttemptState, Workload
 
 
 class Index:
-    """The world as of the last change, under one policy."""
+    """The world as of the last change, under one policy and at prices that stay the same."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, prices: Prices | None = None) -> None:
         self.now = Instant(0)
         self.policy = policy
+        self.prices = prices
         self.pauses: tuple[Pause, ...] = ()
         self.stops: tuple[Stop, ...] = ()
         self.queued: dict[WorkloadId, Workload] = {}

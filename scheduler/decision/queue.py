@@ -16,6 +16,7 @@ from scheduler.domain.allowances import AllowanceBalance, Holder
 from scheduler.domain.arrays import array_of
 from scheduler.domain.policy import Order, Pool, PriorityClass
 from scheduler.domain.reasons import Evidence, Reason
+from scheduler.domain.terms import Need
 from scheduler.domain.units import EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec
 
@@ -49,8 +50,8 @@ class Party:
     """Its lines, by the GPUs that one of their workloads asks for."""
     payers: dict[Hashable, Sequence[AllowanceBalance]] = field(default_factory=dict)
     """Who pays for what, in the funding order, as far as it was asked since the holders' balances changed."""
-    spendable: dict[Hashable, int] = field(default_factory=dict)
-    """What they can spend on it together."""
+    spendable: dict[Hashable, int | None] = field(default_factory=dict)
+    """What they can spend on it together; None where some of it is not in standard time."""
 
 
 @dataclass(eq=False, slots=True)
@@ -65,7 +66,7 @@ class Line:
     priority_class: PriorityClass | None
     priority: int
     gpus: int
-    costs: tuple[tuple[GpuClassName, int], ...] = ()
+    costs: tuple[tuple[GpuClassName, Need], ...] = ()
     """What one of its workloads needs to start on each GPU class that it may run on, in order of preference."""
     paid: tuple[GpuClassName, ...] | None = None
     """Those of them that its party can pay for; None where it was not asked."""

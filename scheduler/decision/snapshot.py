@@ -8,6 +8,7 @@ from scheduler.domain.brakes import Pause, Stop
 from scheduler.domain.cluster import Node, Placement
 from scheduler.domain.guards import PastSpend
 from scheduler.domain.policy import Policy
+from scheduler.domain.terms import Prices
 from scheduler.domain.units import (
     AllowanceId,
     AttemptId,
@@ -42,7 +43,8 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The world at `now`. `queued` are the workloads that wait, `attempts` those that may occupy GPUs.
+    """The world at `now`. `queued` are the workloads that wait, `attempts` those that may occupy GPUs. `prices` are the
+    highest of the time ahead: money pays at these.
 
     `balances` are the open allowances, as of the transaction that read them. `tiers` says which tier's limits an
     engineer is under; who is not named is under the limits for everybody alone. `usage` is what people used in
@@ -61,6 +63,7 @@ class Snapshot:
     spent: Mapping[Holder, PastSpend] = field(default_factory=dict)
     pauses: tuple[Pause, ...] = ()
     stops: tuple[Stop, ...] = ()
+    prices: Prices | None = None
 
 
 @dataclass(frozen=True)
@@ -78,3 +81,4 @@ class Changes:
     spent: Mapping[Holder, PastSpend | None] = field(default_factory=dict)
     pauses: tuple[Pause, ...] | None = None
     stops: tuple[Stop, ...] | None = None
+    prices: Prices | None = None

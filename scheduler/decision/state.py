@@ -64,10 +64,12 @@ class State:
         return self.teller.verdicts
 
     def absorb(self, changes: Changes, now: Instant) -> Index:
-        """Take the changes. Another policy has everything judged anew: linear in the world, and rare."""
-        policy = changes.policy
-        if policy is not None and (self._index is None or policy != self._index.policy):
-            known, self._index = self._index, Index(policy)
+        """Take the changes. Another policy, or other prices, has everything judged anew: linear in the world, and rare."""
+        known = self._index
+        policy = changes.policy if changes.policy is not None or known is None else known.policy
+        prices = changes.prices if changes.prices is not None or known is None else known.prices
+        if policy is not None and (known is None or policy != known.policy or prices != known.prices):
+            self._index = Index(policy, prices)
             if known is not None:
                 self._index.absorb(known.as_changes(), now)
         self.index.absorb(changes, now)

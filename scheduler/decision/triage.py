@@ -8,14 +8,15 @@ from collections.abc import Sequence
 
 from scheduler.decision import evidence
 from scheduler.decision.booked import NOTHING_BOOKED, Booked
-from scheduler.decision.hours import hours_needed
+from scheduler.decision.hours import need_at_launch
 from scheduler.decision.index import Index
 from scheduler.decision.queue import AGED, Lane, LaneKey, Line, OrderKey, Party, Ruling
 from scheduler.decision.timers import put
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.brakes import Brake
-from scheduler.domain.funding import FundingShare, Shortfall, payers
+from scheduler.domain.funding import FundingShare, Shortfall, fund, payers, spendable_standard
 from scheduler.domain.reasons import Reason
+from scheduler.domain.terms import Need, Terms
 from scheduler.domain.units import GpuClassName, PoolName
 
 NO_POOL = PoolName("none")
@@ -90,8 +91,8 @@ def lane_ruling(index: Index, lane: Lane) -> Ruling | None:
 
 def fund_line(index: Index, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Shortfall:
     """Who would pay for one workload of the line on that GPU class, after what this cycle has booked."""
-    needed = next(cost for known, cost in line.costs if known == gpu_class)
-    return index.hours.fund(_payers(index, line, gpu_class), needed)
+    need = next(cost for known, cost in line.costs if known == gpu_class)
+    return index.hours.fund(_payers(index, line, gpu_class), need)
 
 
 def _payers(index: Index, line: Line, gpu_class: GpuClassName) -> Sequence[AllowanceBalance]:
@@ -100,18 +101,24 @@ def _payers(index: Index, line: Line, gpu_class: GpuClassName) -> Sequence[Allow
     ordered = party.payers.get(key)
     if ordered is None:
         ordered = party.payers[key] = payers(index.hours.of(party.holders), spec, gpu_class, index.now)
-        party.spendable[key] = sum(max(0, balance.spendable) for balance in ordered)
+        is_plain = all(balance.allowance.is_plain for balance in ordered)
+        party.spendable[key] = sum(max(0, balance.spendable) for balance in ordered) if is_plain else None
     return ordered
 
 
 def _paid(index: Index, line: Line) -> tuple[GpuClassName, ...]:
     """The GPU classes on which its party has the hours for one workload of the line, as the snapshot stands."""
     party, spec, paid = line.party, line.spec, []
-    for gpu_class, needed in line.costs:
+    for gpu_class, need in line.costs:
         key = (spec.kind, spec.uses_compensation, gpu_class)
         if key not in party.spendable:
             _payers(index, line, gpu_class)
-        if party.spendable[key] >= needed:
+        spendable = party.spendable[key]
+        if spendable is None:
+            is_paid = not isinstance(fund(party.payers[key], need), Shortfall)
+        else:
+            is_paid = spendable >= need.standard
+        if is_paid:
             paid.append(gpu_class)
     return tuple(paid)
 
@@ -211,15 +218,18 @@ def aside_ruling(line: Line) -> Ruling:
 
 def lacks_hours(index: Index, line: Line) -> Ruling:
     """What it would need on the class it would like best, and what there is."""
-    gpu_class, needed = line.costs[0]
-    _payers(index, line, gpu_class)
-    available = line.party.spendable[line.spec.kind, line.spec.uses_compensation, gpu_class]
-    return evidence.allowance_short(Shortfall(needed, available))
+    gpu_class, need = line.costs[0]
+    available = spendable_standard(_payers(index, line, gpu_class), need)
+    return evidence.allowance_short(Shortfall(need.standard, available))
 
 
-def _cost(index: Index, line: Line, gpu_class: GpuClassName) -> int:
+def _cost(index: Index, line: Line, gpu_class: GpuClassName) -> Need:
     assert line.priority_class is not None, "a line without a priority class stands aside"
-    return hours_needed(line.spec, line.priority_class, index.policy.gpu_classes[gpu_class].weight)
+    weight = index.policy.gpu_classes[gpu_class].weight
+    terms = Terms(gpu_class, line.priority_class.name, weight, line.priority_class.class_factor)
+    if index.prices is not None and line.pool is not None:
+        terms = terms.priced(index.prices, line.pool.name)
+    return need_at_launch(line.spec, line.priority_class, terms)
 
 
 def _is_placeable(index: Index, line: Line, gpu_class: GpuClassName) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scheduler.domain.rollover import Rollover
+from scheduler.domain.terms import KeptTerms
 from scheduler.domain.units import (
     STANDARD_GPU,
     AllowanceId,
@@ -52,7 +53,8 @@ class Allowance:
 
     `gpu_classes` and `kinds` None mean any. `purposes` are what it pays for of itself; compensation pays project
     work beside that only where the owner said so for the workload. `period` names the period a tier's grant is for.
-    `vesting` None: all of it is there from the start. `rollover` None: what is left expires.
+    `vesting` None: all of it is there from the start. `rollover` None: what is left expires. `kept_terms` are those
+    of the day it was granted, of pay alone.
     """
 
     id: AllowanceId
@@ -70,6 +72,12 @@ class Allowance:
     overdraft: int = 0
     vesting: Vesting | None = None
     rollover: Rollover | None = None
+    kept_terms: KeptTerms | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it pays in standard time at the terms of whatever it pays for."""
+        return self.kept_terms is None and self.unit == STANDARD_GPU
 
     def is_open_at(self, now: Instant) -> bool:
         return self.starts_at <= now and (self.expires_at is None or now < self.expires_at)

@@ -42,6 +42,10 @@ def money_unit(currency: str) -> Unit:
     return Unit(f"{currency}{_MONEY}")
 
 
+def is_money(unit: Unit) -> bool:
+    return unit.endswith(_MONEY) and unit.removesuffix(_MONEY) in CURRENCIES
+
+
 def measure(unit: Unit) -> Measure:
     """What a unit of the books counts. Raises InvalidInput (`unknown-unit`) for none of ours."""
     if unit == STANDARD_GPU:

@@ -71,6 +71,16 @@ class Rating:
         unit = rate.off_peak if is_off_peak and rate.off_peak is not None else rate.peak
         return Priced(unit, is_off_peak, rate.starts_at)
 
+    def same_until(self, gpu_class: GpuClassName, pool: PoolName, since: Instant, until: Instant) -> Instant:
+        """The end of the stretch from `since` in which the effective price stays as it is then: `until` at the latest."""
+        first: int | None = None
+        for place, (begins, _, priced) in enumerate(self._stretches(gpu_class, pool, since, until)):
+            price = priced.unit.effective if priced is not None else None
+            if place and price != first:
+                return Instant(begins)
+            first = price
+        return until
+
     def _stretches(
         self, gpu_class: GpuClassName, pool: PoolName, start: int, end: int
     ) -> Iterator[tuple[int, int, Priced | None]]:

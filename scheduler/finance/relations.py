@@ -78,11 +78,11 @@ SEALED: tuple[Relation, ...] = (
     _relation(
         "allowances",
         "id holder source amount starts_at expires_at granted_at unit gpu_classes kinds purposes period overdraft "
-        "vesting rollover",
+        "vesting rollover kept_terms",
     ),
     _relation(
         "holds",
-        "id workload_id allowance_id order amount opened_at attempt_id charged state resolved_at",
+        "id workload_id allowance_id order amount opened_at attempt_id charged state resolved_at draw",
     ),
     _relation(
         "attempts",

@@ -12,6 +12,7 @@ from scheduler.ledger.journal import (
     Transaction,
     TransactionKind,
     charged_to,
+    suffix_of,
     transfer_entries,
 )
 
@@ -19,20 +20,21 @@ from scheduler.ledger.journal import (
 def charge_fee(
     attempt: Attempt, holds: Sequence[Hold], amount: int, at: Instant
 ) -> tuple[Transaction, Mapping[HoldId, int]]:
-    """Charge `amount` standard GPU-milliseconds, at most what the holds have left, in their order."""
+    """Charge `amount`, at most what the holds have left, in their order. The holds are of one unit."""
     entries: list[Entry] = []
     taken: dict[HoldId, int] = {}
+    unit = holds[0].unit
     for hold in holds:
         part = min(hold.remaining, amount)
         if part > 0:
             taken[hold.id] = part
             amount -= part
             entries += transfer_entries(
-                Account(AccountKind.HELD, hold.allowance_id), charged_to(hold.allowance_id), part
+                Account(AccountKind.HELD, hold.allowance_id), charged_to(hold.allowance_id), part, unit=unit
             )
     assert amount == 0, "a fee is a share of what is held"
     posted = Transaction(
-        id=f"fee:{attempt.id}",
+        id=f"fee:{attempt.id}{suffix_of(unit)}",
         kind=TransactionKind.CHARGE,
         at=at,
         entries=tuple(entries),

@@ -18,7 +18,7 @@ def holds_for(
     """One hold a share, in funding order."""
     assert len(ids) == len(shares), "every share needs an id of its own"
     return [
-        Hold(hold_id, workload_id, share.allowance_id, order, share.amount, at, attempt_id)
+        Hold(hold_id, workload_id, share.allowance_id, order, share.amount, at, attempt_id, draw=share.draw)
         for order, (share, hold_id) in enumerate(zip(shares, ids, strict=True))
     ]
 
@@ -34,6 +34,7 @@ def hold(holds: Iterable[Hold]) -> list[Transaction]:
                 Account(AccountKind.ALLOWANCE, item.allowance_id),
                 Account(AccountKind.HELD, item.allowance_id),
                 item.amount,
+                unit=item.unit,
             ),
             attempt_id=item.attempt_id,
         )
@@ -52,6 +53,7 @@ def release(holds: Iterable[Hold], at: Instant) -> list[Transaction]:
                 Account(AccountKind.HELD, item.allowance_id),
                 Account(AccountKind.ALLOWANCE, item.allowance_id),
                 item.remaining,
+                unit=item.unit,
             ),
             attempt_id=item.attempt_id,
         )

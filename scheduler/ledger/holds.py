@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, WorkloadId
+from scheduler.domain.terms import Draw
+from scheduler.domain.units import (
+    STANDARD_GPU,
+    AllowanceId,
+    AttemptId,
+    HoldId,
+    Instant,
+    Unit,
+    WorkloadId,
+    standard_total,
+)
+from scheduler.domain.workloads import Attempt
 
 
 class HoldState(StrEnum):
@@ -13,7 +24,8 @@ class HoldState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """`amount` standard GPU-milliseconds on one allowance, of which `charged` are charged so far.
+    """`amount` in the unit of one allowance, of which `charged` is charged so far. `draw` None: standard GPU-milliseconds
+    at the attempt's own terms.
 
     A hold made by a preemption has no attempt until launch. `order` is its place in the funding order: charges use
     up the holds of an attempt in that order. Resolved, what was not charged was released.
@@ -29,7 +41,22 @@ class Hold:
     charged: int = 0
     state: HoldState = HoldState.OPEN
     resolved_at: Instant | None = None
+    draw: Draw | None = None
 
     @property
     def remaining(self) -> int:
         return self.amount - self.charged
+
+    @property
+    def unit(self) -> Unit:
+        return STANDARD_GPU if self.draw is None else self.draw.unit
+
+    def in_standard(self, amount: int, attempt: Attempt) -> int:
+        """What an amount of it is worth to its attempt in standard GPU-milliseconds, rounded down."""
+        if self.draw is None:
+            return amount
+        return standard_total(self.draw.lasts(amount, TIME_MAX), attempt.weight, attempt.class_factor)
+
+
+TIME_MAX = 2**62
+"""Beyond any physical time: what costs nothing lasts as long."""

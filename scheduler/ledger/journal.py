@@ -187,6 +187,11 @@ class PostedSum:
     gpu_ms: int
 
 
+def suffix_of(unit: Unit) -> str:
+    """What tells the ids of transactions of one cause in several units apart; standard time has none."""
+    return "" if unit == STANDARD_GPU else f":{unit}"
+
+
 def charged_to(allowance_id: AllowanceId) -> Account:
     """Where charges that an allowance paid stand."""
     return Account(AccountKind.CHARGED, allowance_id)

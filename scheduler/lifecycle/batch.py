@@ -12,6 +12,7 @@ from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.people import Caller
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.records import AuditEvent, PodRun, RecordedVerdict
+from scheduler.domain.terms import Draw
 from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, HoldId, Instant, PodUid, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState, require_transition
 from scheduler.ledger.corrections import into_open_period
@@ -50,6 +51,7 @@ class Batch:
         self._opened: dict[HoldId, Hold] = {}
         self._assigned: dict[HoldId, AttemptId] = {}
         self._hold_charges: dict[HoldId, int] = {}
+        self._draws: dict[HoldId, Draw] = {}
         self._resolved: list[HoldId] = []
         self._verdicts: list[RecordedVerdict] = []
         self._reservations: dict[WorkloadId, Reservation | None] = {}
@@ -98,14 +100,20 @@ class Batch:
         self._known_holds.update(self.books.holds.of_attempts(ids))
 
     def _as_charged(self, hold: Hold) -> Hold:
-        return replace(hold, charged=hold.charged + self._hold_charges.get(hold.id, 0))
+        draw = self._draws.get(hold.id, hold.draw)
+        return replace(hold, charged=hold.charged + self._hold_charges.get(hold.id, 0), draw=draw)
 
     def covered(self, attempt_id: AttemptId) -> int:
         """Standard GPU-milliseconds that the attempt's holds cover in all."""
         known = self.world.covered.get(attempt_id)
         if known is None:
-            known = self.world.covered[attempt_id] = sum(h.amount for h in self.books.holds.of_attempt(attempt_id))
-        return known + sum(hold.amount for hold in self._opened.values() if hold.attempt_id == attempt_id)
+            known = self.world.covered[attempt_id] = self._cover(self.books.holds.of_attempt(attempt_id), attempt_id)
+        return known + self._cover((h for h in self._opened.values() if h.attempt_id == attempt_id), attempt_id)
+
+    def _cover(self, holds: Iterable[Hold], attempt_id: AttemptId) -> int:
+        attempt = self.attempt(attempt_id)
+        assert attempt is not None, "what is covered runs"
+        return sum(hold.in_standard(hold.amount, attempt) for hold in holds)
 
     @property
     def stops(self) -> Sequence[Stop]:
@@ -178,9 +186,11 @@ class Batch:
         """Holds that a reservation made become those of the attempt."""
         self._assigned.update((hold_id, attempt_id) for hold_id in ids)
 
-    def charge_holds(self, amounts: Mapping[HoldId, int]) -> None:
+    def charge_holds(self, amounts: Mapping[HoldId, int], draws: Mapping[HoldId, Draw] | None = None) -> None:
+        """`draws` are those of other units than standard time, as they stand after it."""
         for hold_id, amount in amounts.items():
             self._hold_charges[hold_id] = self._hold_charges.get(hold_id, 0) + amount
+        self._draws.update(draws or {})
 
     def resolve_holds(self, ids: Iterable[HoldId]) -> None:
         self._resolved.extend(ids)
@@ -225,7 +235,8 @@ class Batch:
         closed = self.world.closed_periods
         books.journal.post([into_open_period(each, closed, self.now) for each in self._transactions], self.now)
         if self._hold_charges:
-            books.holds.charge({hold_id: amount for hold_id, amount in self._hold_charges.items() if amount})
+            amounts = {i: amount for i, amount in self._hold_charges.items() if amount or i in self._draws}
+            books.holds.charge(amounts, self._draws)
         books.holds.resolve(self._resolved, self.now)
         books.verdicts.add(self._verdicts)
         if self._reservations:

@@ -1,5 +1,6 @@
 """Booked time: what becomes of a booking as its window comes, passes, or is given back."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from scheduler.domain.errors import Conflict, RefusalCode
@@ -9,6 +10,7 @@ from scheduler.domain.units import MS_PER_HOUR, Instant, PodUid
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
 from scheduler.ledger.fees import charge_fee
 from scheduler.ledger.holding import release
+from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.settle import charge_until
 
@@ -44,15 +46,26 @@ def cancel_booking(batch: Batch, workload: Workload) -> int:
     if attempt.started_at is not None:
         attempt = charge_until(batch, attempt, batch.now)
     holds = batch.holds_of(attempt.id)
-    left = sum(each.remaining for each in holds)
-    fee = batch.world.require_policy().bookings.late_fee(left, attempt.launched_at, batch.now)
+    fee = _charge_late_fee(batch, attempt, holds)
     if fee:
-        posted, amounts = charge_fee(attempt, holds, fee, batch.now)
-        batch.post(posted)
-        batch.charge_holds(amounts)
         attempt = replace(attempt, charged=attempt.charged + fee)
     _end(batch, workload, attempt, batch.now, WorkloadState.CANCELLED, Reason.CANCELLED, fee)
     return fee
+
+
+def _charge_late_fee(batch: Batch, attempt: Attempt, holds: Sequence[Hold]) -> int:
+    """Of each unit that is held, what cancelling now costs. Returns all of it in standard GPU-milliseconds."""
+    terms = batch.world.require_policy().bookings
+    total = 0
+    for unit in sorted({each.unit for each in holds}):
+        of_unit = [each for each in holds if each.unit == unit]
+        fee = terms.late_fee(sum(each.remaining for each in of_unit), attempt.launched_at, batch.now)
+        if fee:
+            posted, amounts = charge_fee(attempt, of_unit, fee, batch.now)
+            batch.post(posted)
+            batch.charge_holds(amounts)
+            total += sum(each.in_standard(amounts.get(each.id, 0), attempt) for each in of_unit)
+    return total
 
 
 def _start(batch: Batch, workload: Workload, attempt: Attempt) -> Attempt:

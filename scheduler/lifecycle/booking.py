@@ -16,6 +16,7 @@ from scheduler.domain.people import Engineer
 from scheduler.domain.periods import iso
 from scheduler.domain.policy import Policy, Quota
 from scheduler.domain.reasons import Reason
+from scheduler.domain.terms import Need
 from scheduler.domain.units import (
     MS_PER_DAY,
     MS_PER_HOUR,
@@ -27,12 +28,12 @@ from scheduler.domain.units import (
     PriorityClassName,
     ProjectName,
     WorkloadId,
-    standard_needed,
 )
 from scheduler.domain.workloads import Attempt, HoldMode, Workload, WorkloadKind, WorkloadSpec, WorkloadState
 from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.free_ahead import free_in_window, overlapping
+from scheduler.lifecycle.prices_ahead import terms_of
 from scheduler.lifecycle.submit import new_workload, with_defaults
 from scheduler.lifecycle.submitting import judge_for
 
@@ -208,17 +209,18 @@ def _attempt(
 
 def _hold(batch: Batch, workload: Workload, attempt: Attempt, new_id: NewId) -> int:
     """Hold the whole window. Returns standard GPU-milliseconds."""
-    needed = standard_needed(attempt.gpus * attempt.time_limit_ms, attempt.weight, attempt.class_factor)
+    terms = terms_of(attempt, batch.world.prices_at(batch.now))
+    need = Need(attempt.gpus * attempt.time_limit_ms, terms)
     holders = set(holders_for(workload.owner, workload.team, workload.spec.project))
     known = [balance for balance in batch.world.balances.values() if balance.allowance.holder in holders]
-    shares = fund(payers(known, workload.spec, attempt.gpu_class, batch.now), needed)
+    shares = fund(payers(known, workload.spec, attempt.gpu_class, batch.now), need)
     if isinstance(shares, Shortfall):
         raise Exhausted(
-            f"the booking needs {needed / MS_PER_HOUR:.1f} h, {shares.available / MS_PER_HOUR:.1f} h are available",
+            f"the booking needs {need.standard / MS_PER_HOUR:.1f} h, {shares.available / MS_PER_HOUR:.1f} h are available",
             code=RefusalCode.ALLOWANCE_SHORT,
             remedy="book fewer GPUs or a shorter time, or ask for hours",
         )
     holds = holds_for(shares, [HoldId(new_id("h")) for _ in shares], workload.id, attempt.id, batch.now)
     batch.open_holds(holds)
     batch.post(*hold(holds))
-    return needed
+    return need.standard

@@ -1,18 +1,24 @@
 """Confirming: a submission that would empty what pays for it over a weekend is asked about first."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.errors import Conflict, RefusalCode
-from scheduler.domain.funding import payers
+from scheduler.domain.funding import payers, spendable_standard
 from scheduler.domain.guards import meets_weekend
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import MS_PER_HOUR, Instant, standard_needed
+from scheduler.domain.terms import Need, Terms
+from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant
 from scheduler.domain.workloads import WorkloadSpec
 
 
 def require_confirmation(
-    spec: WorkloadSpec, count: int, policy: Policy, balances: Iterable[AllowanceBalance], now: Instant
+    spec: WorkloadSpec,
+    count: int,
+    policy: Policy,
+    balances: Iterable[AllowanceBalance],
+    now: Instant,
+    terms_of: Callable[[GpuClassName], Terms],
 ) -> None:
     """Raise Conflict (`confirmation-needed`) where so many of it, on the GPU class that they would like best, would use
     more of what pays than the policy lets a weekend take unasked."""
@@ -24,9 +30,8 @@ def require_confirmation(
     if not meets_weekend(now, Instant(now + spec.time_limit_ms), policy.time_zone):
         return
     ordered = payers(balances, spec, gpu_class.name, now)
-    available = sum(max(0, balance.spendable) for balance in ordered)
-    gpu_ms = count * spec.gpus * spec.time_limit_ms
-    needed = standard_needed(gpu_ms, gpu_class.weight, priority_class.class_factor)
+    need = Need(count * spec.gpus * spec.time_limit_ms, terms_of(gpu_class.name))
+    available, needed = spendable_standard(ordered, need), need.standard
     if needed * 1000 > available * share:
         raise Conflict(
             f"it could use {needed / MS_PER_HOUR:.1f} h over the weekend, and {available / MS_PER_HOUR:.1f} h are left",

@@ -209,6 +209,7 @@ class Cycle:
     def _decide(self, now: Instant) -> Plan:
         if self._world.policy is None or not self._cluster.is_reachable:
             return Plan(now)
+        self._world.prices_at(now)
         with self._world.deciding:
             if self._is_whole:
                 state, changes = self.state, self._world.take_changes()

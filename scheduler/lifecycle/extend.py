@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, RefusalCode
 from scheduler.domain.funding import Shortfall, fund
-from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, HoldId, standard_needed
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, HoldId
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadKind
 from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.batch import Batch
-from scheduler.lifecycle.keep import payers_of
+from scheduler.lifecycle.keep import need_of, payers_of
 from scheduler.lifecycle.nobody_ahead import require_nobody_ahead
 from scheduler.lifecycle.wanted import keep_alive_by
 
@@ -83,11 +83,11 @@ def _count_extension(batch: Batch, workload: Workload) -> None:
 
 
 def _hold_more(batch: Batch, workload: Workload, attempt: Attempt, extra_ms: int, new_id: NewId) -> None:
-    needed = standard_needed(attempt.gpus * extra_ms, attempt.weight, attempt.class_factor)
-    shares = fund(payers_of(batch, workload, attempt), needed)
+    need = need_of(batch, attempt, extra_ms)
+    shares = fund(payers_of(batch, workload, attempt), need)
     if isinstance(shares, Shortfall):
         raise Exhausted(
-            f"an extension needs {needed / MS_PER_HOUR:.1f} h, {shares.available / MS_PER_HOUR:.1f} h are available",
+            f"an extension needs {need.standard / MS_PER_HOUR:.1f} h, {shares.available / MS_PER_HOUR:.1f} h are available",
             code=RefusalCode.ALLOWANCE_SHORT,
             remedy="extend it by less, or ask for hours",
         )

@@ -9,6 +9,7 @@ from scheduler.domain.funding import Shortfall, fund, payers
 from scheduler.domain.periods import iso
 from scheduler.domain.policy import AtExhaustion, Policy, PriorityClass
 from scheduler.domain.reasons import Reason
+from scheduler.domain.terms import Need
 from scheduler.domain.units import (
     MS_PER_HOUR,
     MS_PER_MINUTE,
@@ -23,6 +24,7 @@ from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
 from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.booked_time import is_due, pass_booking
+from scheduler.lifecycle.prices_ahead import terms_of
 from scheduler.lifecycle.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.settle import charge_until, charged_until, gpu_ms_of
 from scheduler.lifecycle.world import World
@@ -160,9 +162,8 @@ def _renew(
     workload = batch.workload(attempt.workload_id)
     if workload is None:
         return False
-    needed = slice_cost(attempt, priority_class.slice_ms)
     ordered = [_less(balance, spent) for balance in payers_of(batch, workload, attempt)]
-    shares = fund(ordered, needed)
+    shares = fund(ordered, need_of(batch, attempt, priority_class.slice_ms))
     if isinstance(shares, Shortfall):
         return False
     for share in shares:
@@ -171,6 +172,11 @@ def _renew(
     batch.open_holds(holds)
     batch.post(*hold(holds))
     return True
+
+
+def need_of(batch: Batch, attempt: Attempt, length_ms: int) -> Need:
+    """What so long a stretch of the attempt needs."""
+    return Need(attempt.gpus * length_ms, terms_of(attempt, batch.world.prices_at(batch.now)))
 
 
 def slice_cost(attempt: Attempt, slice_ms: int) -> int:

@@ -6,6 +6,7 @@ from scheduler.domain.brakes import Pause, Stop
 from scheduler.domain.cluster import Node
 from scheduler.domain.guards import PastSpend
 from scheduler.domain.policy import Policy
+from scheduler.domain.terms import Prices
 from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, NodeName, TierName, WorkloadId
 from scheduler.domain.usage import DecayedUse
 from scheduler.domain.workloads import Attempt, Workload
@@ -26,6 +27,7 @@ class Pending:
         self.spent: dict[Holder, PastSpend | None] = {}
         self.pauses: tuple[Pause, ...] | None = None
         self.stops: tuple[Stop, ...] | None = None
+        self.prices: Prices | None = None
 
     def as_changes(self) -> Changes:
         return Changes(
@@ -40,4 +42,5 @@ class Pending:
             spent=self.spent,
             pauses=self.pauses,
             stops=self.stops,
+            prices=self.prices,
         )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.periods import PeriodLength, period_at
 from scheduler.domain.policy import Policy
+from scheduler.domain.quantities import is_money
 from scheduler.domain.reasons import Reason
 from scheduler.domain.records import PodRun
 from scheduler.domain.units import Instant
@@ -25,7 +26,8 @@ _REFUNDED = {Reason.PREEMPTED, Reason.NODE_LOST}
 
 def charge_until(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
     """Charge the attempt for what its pods used before `until`, cut at the ends of periods and of months, so that each
-    charge falls into the period in which the hours were used. Returns it with its new totals."""
+    charge falls into the period in which the hours were used; and, where money pays, where its price changes. Returns
+    it with its new totals."""
     if attempt.is_inside:
         return attempt  # its booking is charged for its GPUs
     policy = batch.world.require_policy()
@@ -33,6 +35,7 @@ def charge_until(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
         charged = charged_until(attempt, until)
         lengths = {policy.period, PeriodLength.MONTH}  # books are closed by month, whatever hours are granted by
         cut = min(period_at(charged, length, policy.time_zone).ends_at for length in lengths)
+        cut = min(cut, _price_changes_at(batch, attempt, charged, until))
         if cut >= until:
             break
         attempt = _charge_once(batch, attempt, cut)
@@ -53,13 +56,36 @@ def _charge_once(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
     if gpu_ms <= attempt.charged_gpu_ms:
         return attempt
     # Dated at the last millisecond that it covers: a period is half-open.
-    made = charge(attempt, batch.holds_of(attempt.id), gpu_ms, Instant(until - 1))
-    if made.transaction is not None:
-        batch.post(made.transaction)
-        batch.charge_holds(made.from_holds)
+    at = Instant(until - 1)
+    holds = batch.holds_of(attempt.id)
+    made = charge(attempt, holds, gpu_ms, at, _price(batch, attempt, at) if _pays_money(holds) else None)
+    if made.transactions:
+        batch.post(*made.transactions)
+        batch.charge_holds(made.from_holds, made.draws)
     charged = replace(attempt, charged_gpu_ms=made.gpu_ms, charged=made.total)
     batch.put_attempt(charged)
     return charged
+
+
+def _pays_money(holds: Sequence[Hold]) -> bool:
+    return any(hold.draw is not None and is_money(hold.draw.unit) for hold in holds)
+
+
+def _price(batch: Batch, attempt: Attempt, at: Instant) -> int | None:
+    """In micro-units a GPU-hour, as it is in force then; None where the book has none."""
+    book = batch.world.price_book
+    priced = (
+        batch.world.ahead.rating(book).price_at(attempt.gpu_class, attempt.pool, at) if book is not None else None
+    )
+    return None if priced is None else priced.unit.effective
+
+
+def _price_changes_at(batch: Batch, attempt: Attempt, since: Instant, until: Instant) -> Instant:
+    """The first instant after `since` at which what money pays has another price; `until` where there is none."""
+    book = batch.world.price_book
+    if book is None or until - since <= 1 or not _pays_money(batch.holds_of(attempt.id)):
+        return until
+    return batch.world.ahead.rating(book).same_until(attempt.gpu_class, attempt.pool, since, until)
 
 
 def gpu_ms_of(runs: Sequence[PodRun], until: Instant) -> int:
@@ -89,9 +115,8 @@ def _refund(batch: Batch, attempt: Attempt, holds: Sequence[Hold], reason: Reaso
         return
     cap_ms = _refund_cap_ms(batch.world.require_policy(), attempt)
     lost = lost_gpu_ms(attempt, cap_ms, ended_at)
-    transaction = refund(attempt, holds, lost, batch.now, memo=f"work lost: {reason.value}") if lost else None
-    if transaction is not None:
-        batch.post(transaction)
+    if lost:
+        batch.post(*refund(attempt, holds, lost, batch.now, memo=f"work lost: {reason.value}"))
 
 
 def _refund_cap_ms(policy: Policy, attempt: Attempt) -> int:

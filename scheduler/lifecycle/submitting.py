@@ -13,6 +13,7 @@ from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec, Wor
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.confirming import require_confirmation
 from scheduler.lifecycle.following import indexes, with_conditions
+from scheduler.lifecycle.prices_ahead import terms_for
 from scheduler.lifecycle.submit import judge, new_workload, with_defaults
 from scheduler.lifecycle.world import World
 from scheduler.ports import Books, Ids
@@ -43,7 +44,15 @@ def queue_all(
     filled = with_conditions(batch, filled, owner)
     specs = [filled] if terms.array_count is None else indexes(filled, terms.array_count, terms.at_once)
     if not terms.is_confirmed:
-        require_confirmation(filled, len(specs), policy, _balances(world, filled, owner), batch.now)
+        prices = world.prices_at(batch.now)
+        require_confirmation(
+            filled,
+            len(specs),
+            policy,
+            _balances(world, filled, owner),
+            batch.now,
+            lambda gpu_class: terms_for(policy, prices, filled, gpu_class, owner.team),
+        )
     _require_room(batch, owner, policy, len(specs))
     submission = WorkloadId(ids.new("w"))
     queued = []

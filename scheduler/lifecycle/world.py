@@ -19,6 +19,7 @@ from scheduler.domain.observations import ObservedJob, ObservedPod
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
 from scheduler.domain.records import PodRun, RecordedVerdict
+from scheduler.domain.terms import Prices
 from scheduler.domain.units import (
     AllowanceId,
     AttemptId,
@@ -36,6 +37,7 @@ from scheduler.lifecycle.conditions import Conditions
 from scheduler.lifecycle.observed_only import ObservedOnly
 from scheduler.lifecycle.past_use import PastUse
 from scheduler.lifecycle.pending import Pending
+from scheduler.lifecycle.prices_ahead import PricesAhead
 from scheduler.metering.devices import Inventory
 from scheduler.metering.spells import Spell
 from scheduler.metering.use import Metered
@@ -58,6 +60,7 @@ class World:
     """Held while the decision's memory changes or is read."""
     policy: Policy | None = None
     price_book: PriceBook | None = None
+    ahead: PricesAhead = field(default_factory=PricesAhead)
     people: dict[EngineerId, Engineer] = field(default_factory=dict)
     by_subject: dict[str, Engineer] = field(default_factory=dict)
     nodes: dict[NodeName, Node] = field(default_factory=dict)
@@ -142,6 +145,13 @@ class World:
         """Whether the report is older than what we wrote."""
         return job.generation < self.generations.get(job.uid, 0)
 
+    def prices_at(self, now: Instant) -> Prices | None:
+        """The highest prices of the time ahead; the decision is told where one is another."""
+        with self.lock:
+            if self.ahead.renew(self.price_book, self.policy, now):
+                self._pending.prices = self.ahead.prices
+            return self.ahead.prices
+
     def running_gpus(self) -> int:
         return sum(attempt.gpus for attempt in list(self.attempts.values()) if not attempt.is_booking)
 
@@ -178,13 +188,11 @@ class World:
                 if known is not None and known.version > workload.version:
                     continue  # a thread that committed later was here first
                 self.workloads[workload.id] = workload
-                if known is not None and known.job_uid not in {None, workload.job_uid}:
-                    self.workload_of_job.pop(known.job_uid, None)
+                if known is not None and known.job_uid is not None and known.job_uid != workload.job_uid:
+                    self.workload_of_job.pop(known.job_uid, None)  # a retry has a Job of its own
                 self._note_launched(workload, known)
                 self.conditions.note(workload)
                 self._pending.queued[workload.id] = workload if workload.state is WorkloadState.QUEUED else None
-                if known is not None and known.job_uid is not None and known.job_uid != workload.job_uid:
-                    self.workload_of_job.pop(known.job_uid, None)  # a retry has a Job of its own
                 if workload.job_uid is not None:
                     self.workload_of_job[workload.job_uid] = workload.id
                 self.dirty.add(workload.id)
@@ -348,6 +356,7 @@ class World:
                 spent=dict(self.past_use.spent),
                 pauses=self.pauses,
                 stops=self.stops,
+                prices=self.ahead.prices,
             )
 
     def take_relaunched(self) -> dict[JobUid, bool]:

@@ -16,7 +16,7 @@ NOON = Instant(43_200_000)
 def charged_by_account(made: Charge) -> dict[str, tuple[int, int]]:
     """Amount and physical time that came to each account of kind charged."""
     found: dict[str, tuple[int, int]] = {}
-    for entry in made.transaction.entries if made.transaction else ():
+    for entry in made.transactions[0].entries if made.transactions else ():
         if entry.account.kind is AccountKind.CHARGED:
             amount, gpu_ms = found.get(entry.account.owner, (0, 0))
             found[entry.account.owner] = (amount + entry.amount, gpu_ms + entry.gpu_ms)
@@ -25,14 +25,14 @@ def charged_by_account(made: Charge) -> dict[str, tuple[int, int]]:
 
 def test_a_charge_moves_what_was_used_from_held_to_charged() -> None:
     made = charge(attempt(weight=1500), [hold(10_000)], 1_001, NOON)
-    assert made.transaction is not None
-    assert made.transaction.id == "charge:w-1.1:1001"
-    assert (made.transaction.kind, made.transaction.at, made.transaction.attempt_id) == (
+    assert made.transactions
+    assert made.transactions[0].id == "charge:w-1.1:1001"
+    assert (made.transactions[0].kind, made.transactions[0].at, made.transactions[0].attempt_id) == (
         TransactionKind.CHARGE,
         NOON,
         ATTEMPT,
     )
-    assert made.transaction.entries == (
+    assert made.transactions[0].entries == (
         Entry(Account(AccountKind.HELD, "a-1"), -1_501, gpu_ms=-1_001),
         Entry(Account(AccountKind.CHARGED, "a-1"), 1_501, gpu_ms=1_001),
     )
@@ -56,8 +56,8 @@ def test_what_no_hold_covers_is_the_owners_overrun() -> None:
     made = charge(attempt(), [hold(100)], 130, NOON)
     assert (made.from_holds, made.overrun, made.unfunded) == ({"h-1": 100}, 30, 0)
     assert charged_by_account(made) == {"a-1": (100, 100), f"overrun/{ADA}": (30, 30)}
-    assert made.transaction is not None
-    assert Entry(Account(AccountKind.OVERRUN, ADA), -30, gpu_ms=-30) in made.transaction.entries
+    assert made.transactions
+    assert Entry(Account(AccountKind.OVERRUN, ADA), -30, gpu_ms=-30) in made.transactions[0].entries
 
 
 def test_an_unfunded_attempt_is_posted_as_unfunded() -> None:
@@ -85,7 +85,7 @@ def test_time_worth_less_than_one_unit_stands_beside_a_charge_of_zero() -> None:
 def test_a_total_at_or_below_what_was_charged_posts_nothing() -> None:
     charged = attempt(charged_gpu_ms=500, charged=500)
     for total in (500, 499, 0):
-        assert charge(charged, [hold(1_000)], total, NOON) == Charge(None, 500, 500)
+        assert charge(charged, [hold(1_000)], total, NOON) == Charge((), 500, 500)
 
 
 Slices = st.lists(st.integers(0, 10_000_000), min_size=1, max_size=30)
@@ -135,5 +135,5 @@ def test_however_it_is_sliced_the_sum_is_the_same(slices: list[int], weight: int
 @given(Slices)
 def test_every_charge_has_an_id_of_its_own(slices: list[int]) -> None:
     _, _, made = run(slices, attempt(), [hold(10**12)])
-    ids = [one.transaction.id for one in made if one.transaction is not None]
+    ids = [each.id for one in made for each in one.transactions]
     assert len(set(ids)) == len(ids)

@@ -135,9 +135,9 @@ class Booked:
         attempt, holds = self.attempts[attempt_id], self.holds[attempt_id]
         assert attempt.started_at is not None
         made = charge(attempt, holds, (until - attempt.started_at) * attempt.gpus, Instant(until - 1))
-        assert made.transaction is not None
+        assert made.transactions
         with self.store.writing() as books:
-            books.journal.post([made.transaction], until)
+            books.journal.post(made.transactions, until)
             self.attempts[attempt_id] = replace(attempt, charged_gpu_ms=made.gpu_ms, charged=made.total)
             books.attempts.save([self.attempts[attempt_id]])
         self.holds[attempt_id] = [replace(h, charged=h.charged + made.from_holds.get(h.id, 0)) for h in holds]
@@ -147,9 +147,8 @@ class Booked:
         ended = replace(self.attempts[attempt_id], state=AttemptState.ENDED, ended_at=at)
         with self.store.writing() as books:
             books.journal.post(release(self.holds[attempt_id], at), at)
-            given = refund(ended, self.holds[attempt_id], lost_gpu_ms, at, "work lost") if lost_gpu_ms else None
-            if given is not None:
-                books.journal.post([given], at)
+            given = refund(ended, self.holds[attempt_id], lost_gpu_ms, at, "work lost") if lost_gpu_ms else []
+            books.journal.post(given, at)
             books.attempts.save([ended])
         self.attempts[attempt_id] = ended
 

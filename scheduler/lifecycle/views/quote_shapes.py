@@ -19,11 +19,24 @@ class SoonerView:
 
 
 @dataclass(frozen=True, slots=True)
+class PayerView:
+    """An allowance that would be held from: `amount` in its unit's smallest part, `shown` as people read it."""
+
+    allowance_id: str
+    source: str
+    unit: str
+    amount: int
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
 class QuoteView:
     """What would become of a workload. `starts_from` … `starts_until` is a band and no promise: None where nothing that
     is known lets it start. `asked` is what its whole time limit is charged, `held` what is held when it starts,
-    `available` what the allowances that may pay have together. `cost_micro` is in `currency`, at today's price; None
-    where no price is known. `usual_per_mille` is the share of time limits that the earlier end of the band assumes.
+    `available` what the allowances that may pay have together, other
+    units at what they buy; `payers` are those that would be held from, nobody where it would not be paid. `cost_micro`
+    is in `currency`, at today's price; None where no price is known. `usual_per_mille` is the share of time limits that
+    the earlier end of the band assumes.
     """
 
     starts_now: bool
@@ -41,3 +54,4 @@ class QuoteView:
     currency: str
     usual_per_mille: int
     sooner: tuple[SoonerView, ...]
+    payers: tuple[PayerView, ...] = ()

@@ -1,16 +1,18 @@
 """Quotes: would it run now, what does it cost, when else, and what would make it run sooner. Nothing is submitted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from scheduler.decision.forecast import Forecast
-from scheduler.decision.hours import hours_needed
+from scheduler.decision.hours import need_at_launch
 from scheduler.decision.state import State
-from scheduler.domain.allowances import holders_for
-from scheduler.domain.funding import payers
+from scheduler.domain.allowances import AllowanceBalance, holders_for
+from scheduler.domain.funding import Shortfall, fund, payers, spendable_standard
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
+from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.reasons import TEXTS, sentence
+from scheduler.domain.terms import Need
 from scheduler.domain.topology import TopologyMode
 from scheduler.domain.units import (
     MS_PER_HOUR,
@@ -23,8 +25,9 @@ from scheduler.domain.units import (
 from scheduler.domain.workloads import Workload, WorkloadSpec
 from scheduler.finance.rating import Rating
 from scheduler.lifecycle.named import evidence_named
+from scheduler.lifecycle.prices_ahead import terms_for
 from scheduler.lifecycle.submit import new_workload
-from scheduler.lifecycle.views.quote_shapes import QuoteView, SoonerView
+from scheduler.lifecycle.views.quote_shapes import PayerView, QuoteView, SoonerView
 from scheduler.lifecycle.world import World
 
 ASKED_ABOUT = WorkloadId("quote")
@@ -49,7 +52,9 @@ def _quote(world: World, state: State, workload: Workload, now: Instant) -> Quot
             found = Forecast.unknown(workload)
         sooner = () if found.starts_now else tuple(_sooner(world, state, workload, found, now))
     spec, gpu_class = workload.spec, found.gpu_class
-    terms = policy.priority_classes[spec.priority_class]
+    charged = terms_for(policy, world.prices_at(now), spec, gpu_class, workload.team)
+    need = need_at_launch(spec, policy.priority_classes[spec.priority_class], charged)
+    ordered = _ordered(world, workload, gpu_class, now)
     return QuoteView(
         starts_now=found.starts_now,
         reason=found.ruling.reason,
@@ -60,8 +65,9 @@ def _quote(world: World, state: State, workload: Workload, now: Instant) -> Quot
         starts_until=found.starts[1] if found.starts else None,
         victims=found.victims,
         asked=_asked(policy, spec, gpu_class),
-        held=hours_needed(spec, terms, policy.gpu_classes[gpu_class].weight),
-        available=_available(world, workload, gpu_class, now),
+        held=need.standard,
+        available=spendable_standard(ordered, need),
+        payers=_payers(ordered, need),
         cost_micro=_cost(world, workload, gpu_class, now),
         currency=world.price_book.currency if world.price_book is not None else "",
         usual_per_mille=usual,
@@ -132,10 +138,28 @@ def _asked(policy: Policy, spec: WorkloadSpec, gpu_class: GpuClassName) -> int:
     return standard_needed(spec.gpus * spec.time_limit_ms, policy.gpu_classes[gpu_class].weight, factor)
 
 
-def _available(world: World, workload: Workload, gpu_class: GpuClassName, now: Instant) -> int:
+def _ordered(world: World, workload: Workload, gpu_class: GpuClassName, now: Instant) -> list[AllowanceBalance]:
     holders = set(holders_for(workload.owner, workload.team, workload.spec.project))
     known = [b for b in list(world.balances.values()) if b.allowance.holder in holders]
-    return sum(max(0, balance.spendable) for balance in payers(known, workload.spec, gpu_class, now))
+    return payers(known, workload.spec, gpu_class, now)
+
+
+def _payers(ordered: Sequence[AllowanceBalance], need: Need) -> tuple[PayerView, ...]:
+    """Who would be held from, each in its own unit; nobody where it would not be paid."""
+    shares = fund(ordered, need)
+    if isinstance(shares, Shortfall):
+        return ()
+    units = {balance.allowance.id: balance.allowance for balance in ordered}
+    return tuple(
+        PayerView(
+            share.allowance_id,
+            units[share.allowance_id].source.value,
+            unit_label(units[share.allowance_id].unit),
+            share.amount,
+            quantity_text(share.amount, units[share.allowance_id].unit),
+        )
+        for share in shares
+    )
 
 
 def _cost(world: World, workload: Workload, gpu_class: GpuClassName, now: Instant) -> int | None:

@@ -12,6 +12,7 @@ from scheduler.domain.funding import Shortfall, fund, payers
 from scheduler.domain.policy import AtExhaustion, Policy
 from scheduler.domain.reasons import Reason
 from scheduler.domain.retries import next_try
+from scheduler.domain.terms import Need
 from scheduler.domain.units import (
     MS_PER_MINUTE,
     MS_PER_SECOND,
@@ -23,7 +24,8 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.usage import NO_USE, DecayedUse
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, WorkloadKind
-from scheduler.lifecycle.keep import RENEW_BEFORE_MS, slice_cost
+from scheduler.lifecycle.keep import RENEW_BEFORE_MS
+from scheduler.lifecycle.prices_ahead import terms_of
 from scheduler.simulation.replay.books import ReplayBooks
 from scheduler.simulation.replay.feed import Feed
 from scheduler.simulation.replay.measures import Measures
@@ -249,7 +251,7 @@ class Attempts:
         attempt, work = run.attempt, run.work
         priority_class = self._policy.priority_classes[attempt.priority_class]
         ordered = payers(self._books.of(_holders(work)), work.workload.spec, attempt.gpu_class, at)
-        shares = fund(ordered, slice_cost(attempt, priority_class.slice_ms))
+        shares = fund(ordered, Need(attempt.gpus * priority_class.slice_ms, terms_of(attempt, None)))
         if not isinstance(shares, Shortfall):
             run.held.reserve(self._books, shares, at)
             self._plan_renewal(run, at)

@@ -104,9 +104,9 @@ def settle(
     for until in _cuts(calendar, attempt, ended_at):
         gpu_ms = _gpu_ms(attempt, until)
         made = charge(attempt, holds, gpu_ms, Instant(until - 1))
-        if made.transaction is None:
+        if not made.transactions:
             continue
-        books.post(made.transaction)
+        books.post(*made.transactions)
         overrun += made.overrun
         unfunded += made.unfunded
         if made.unfunded:
@@ -144,8 +144,6 @@ def _refund(
     if attempt.stop_reason is not Reason.PREEMPTED or not attempt.is_funded:
         return 0
     lost = lost_gpu_ms(attempt, refund_cap_ms, ended_at)
-    made = refund(attempt, holds, lost, ended_at, memo=f"work lost: {Reason.PREEMPTED.value}") if lost else None
-    if made is None:
-        return 0
-    books.post(made)
-    return sum(entry.amount for entry in made.entries if entry.amount > 0)
+    made = refund(attempt, holds, lost, ended_at, memo=f"work lost: {Reason.PREEMPTED.value}") if lost else []
+    books.post(*made)
+    return sum(entry.amount for each in made for entry in each.entries if entry.amount > 0)

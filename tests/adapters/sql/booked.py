@@ -50,8 +50,8 @@ class Booked:
                 books.holds.open([made])
                 books.journal.post(hold([made]), self.tick())
                 charged = charge(attempt, [made], 40_000, self.tick())
-                assert charged.transaction is not None
-                books.journal.post([charged.transaction], self.tick())
+                assert charged.transactions
+                books.journal.post(charged.transactions, self.tick())
                 books.holds.charge(charged.from_holds)
                 held = books.holds.of_attempt(attempt.id)
                 books.journal.post(release(held, self.tick()), self.tick())

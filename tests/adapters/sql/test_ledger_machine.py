@@ -180,8 +180,8 @@ class LedgerMachine(AwardRules):
             stored = self.stored(attempt)
             holds = books.holds.of_attempt(stored.id)
             made = charge(stored, holds, total, self.tick())
-            if made.transaction is not None:
-                books.journal.post([made.transaction], Instant(self.now))
+            if made.transactions:
+                books.journal.post(made.transactions, Instant(self.now))
                 books.holds.charge(made.from_holds)
             books.attempts.save([replace(stored, charged_gpu_ms=made.gpu_ms, charged=made.total)])
         model = self.running[attempt]
@@ -210,8 +210,8 @@ class LedgerMachine(AwardRules):
             holds = books.holds.of_attempt(stored.id)
             books.journal.post(release(holds, self.tick()), Instant(self.now))
             books.holds.resolve([item.id for item in holds], Instant(self.now))
-            given = refund(stored, holds, lost, Instant(self.now), "lost") if is_ours else None
-            books.journal.post([given] if given is not None else [], Instant(self.now))
+            given = refund(stored, holds, lost, Instant(self.now), "lost") if is_ours else []
+            books.journal.post(given, Instant(self.now))
             for item in holds:
                 with pytest.raises(Conflict):
                     books.holds.resolve([item.id], Instant(self.now))

@@ -104,15 +104,14 @@ def settled_each(
     for until in [*sorted(cut for cut in cuts if ran.started_at < cut < ended_at), ended_at]:
         gpu_ms = max(0, until - ran.started_at) * ran.gpus
         charged = charge(ran, holds, gpu_ms, Instant(until - 1))
-        if charged.transaction is not None:
-            eager.post(charged.transaction)
+        if charged.transactions:
+            eager.post(*charged.transactions)
         holds = [replace(each, charged=each.charged + charged.from_holds.get(each.id, 0)) for each in holds]
         ran = replace(ran, charged_gpu_ms=charged.gpu_ms, charged=charged.total)
     eager.post(*release(holds, ended_at))
     lost = lost_gpu_ms(ran, MS_PER_HOUR, ended_at)
-    given = refund(ran, holds, lost, ended_at, "lost") if lost and ran.stop_reason is Reason.PREEMPTED else None
-    if given is not None:
-        eager.post(given)
+    given = refund(ran, holds, lost, ended_at, "lost") if lost and ran.stop_reason is Reason.PREEMPTED else []
+    eager.post(*given)
 
 
 @given(

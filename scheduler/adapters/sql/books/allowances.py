@@ -7,13 +7,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
 
 from scheduler.adapters.sql.books.journal import SqlJournal
-from scheduler.adapters.sql.codec import FieldCodec, RowCodec
+from scheduler.adapters.sql.codec import FieldCodec, RowCodec, to_json
 from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id, update_all
 from scheduler.adapters.sql.sealing import Sealing
 from scheduler.adapters.sql.tables.allowances import allowances, freezes, holds
 from scheduler.adapters.sql.tables.journal import accounts
 from scheduler.domain.allowances import Allowance, AllowanceBalance, Freeze, Holder, HolderKind
 from scheduler.domain.errors import Conflict, NotFound, RefusalCode
+from scheduler.domain.terms import Draw
 from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, WorkloadId
 from scheduler.ledger.holds import Hold, HoldState
 from scheduler.ledger.journal import Account, AccountKind
@@ -31,6 +32,8 @@ def _holder(text: str) -> Holder:
 _ALLOWANCE = RowCodec(Allowance, allowances, FieldCodec("holder", _holder_text, _holder))
 _HOLD = RowCodec(Hold, holds)
 _FREEZE = RowCodec(Freeze, freezes)
+
+NO_DRAWS: Mapping[HoldId, Draw] = {}
 
 _IN_ORDER = select(*_HOLD.columns).order_by(holds.c.order, holds.c.id)
 _LOCKED = select(*_HOLD.columns).order_by(holds.c.id).with_for_update()
@@ -164,9 +167,9 @@ class SqlHolds:
         update_all(self.connection, holds, holds.c.id, [{"id": i, "attempt_id": attempt_id} for i in ids])
         self.sealing.changed(holds, ids)
 
-    def charge(self, amounts: Mapping[HoldId, int]) -> None:
+    def charge(self, amounts: Mapping[HoldId, int], draws: Mapping[HoldId, Draw] = NO_DRAWS) -> None:
         stored = self._open_ones(list(amounts))
-        rows = []
+        rows, drawn = [], []
         for hold_id, amount in amounts.items():
             hold = stored[hold_id]
             if not 0 <= amount <= hold.remaining:
@@ -174,8 +177,13 @@ class SqlHolds:
                     f"hold {hold_id} has {hold.remaining} left and cannot be charged {amount}",
                     expected="the excess as overrun",
                 )
-            rows.append({"id": hold_id, "charged": hold.charged + amount})
+            row: dict[str, Any] = {"id": hold_id, "charged": hold.charged + amount}
+            if hold_id in draws:
+                drawn.append({**row, "draw": to_json(draws[hold_id])})
+            else:
+                rows.append(row)
         update_all(self.connection, holds, holds.c.id, rows)
+        update_all(self.connection, holds, holds.c.id, drawn)
         self.sealing.changed(holds, amounts)
 
     def resolve(self, ids: Sequence[HoldId], at: Instant) -> None:

@@ -30,6 +30,7 @@ class AllowanceRow(Row, table=True):
     overdraft: int = columns.integer()
     vesting: str | None = columns.text()
     rollover: str | None = columns.text()
+    kept_terms: str | None = columns.text()
 
 
 class FreezeRow(Row, table=True):
@@ -47,7 +48,8 @@ class FreezeRow(Row, table=True):
 
 
 class HoldRow(Row, table=True):
-    """A trigger keeps a resolved hold as it is; the check keeps its charges within it."""
+    """A trigger keeps a resolved hold as it is; the check keeps its charges within it. `draw` is JSON: how it is charged
+    where that is not standard time at its attempt's terms."""
 
     __tablename__ = "holds"
     __table_args__ = (
@@ -67,6 +69,7 @@ class HoldRow(Row, table=True):
     charged: int = columns.integer()
     state: str = columns.text()
     resolved_at: int | None = columns.integer()
+    draw: str | None = columns.text()
 
 
 allowances = table_of(AllowanceRow)
