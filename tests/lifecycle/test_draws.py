@@ -1,0 +1,183 @@
+"""Work that hours of a class, money and standard hours pay for together, from the decision to the last charge."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from scheduler.decision.decide import step
+from scheduler.decision.state import State
+from scheduler.domain.allowances import Purpose
+from scheduler.domain.money import Currency, Micro
+from scheduler.domain.observations import PodPhase
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.quantities import class_unit, money_unit
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, STANDARD_GPU, AllowanceId, Instant, Unit
+from scheduler.domain.vesting import VestingPart
+from scheduler.domain.workloads import Workload, WorkloadState
+from scheduler.finance.price_book import OffPeak, PriceBook, Rate, UnitPrice
+from scheduler.ledger.journal import AccountKind
+from scheduler.lifecycle.awards import Awards
+from scheduler.lifecycle.compensate import Package
+from scheduler.lifecycle.keep import keep_funded
+from scheduler.lifecycle.record import record
+from tests.adapters.sql.invariants import violations
+from tests.finance.build import BILLING
+from tests.lifecycle.build import H100, NOON, ROLLING, Company, changes, job_seen, later, pod_seen
+
+PEOPLE = Caller("pat", frozenset({Role.PEOPLE}))
+HOUR = MS_PER_HOUR
+EUR = money_unit("EUR")
+OF_H100 = class_unit(H100)
+
+
+@pytest.fixture
+def company() -> Iterator[Company]:
+    made = Company()
+    peak, cheap = (UnitPrice(Micro(3 * p), Micro(2 * p), Micro(p)) for p in (2_000_000, 500_000))
+    made.world.price_book = PriceBook(
+        name="prices",
+        hash="1" * 64,
+        currency=Currency("EUR"),
+        time_zone="UTC",
+        rates=(Rate(H100, None, Instant(0), None, peak, cheap),),
+        billing=BILLING,
+        off_peak=OffPeak(hours=frozenset({14})),
+    )
+    yield made
+    with made.store._write() as connection:
+        assert violations(connection) == {}
+    made.close()
+
+
+def pay(company: Company, amount: int, unit: Unit, expires_in_hours: int = 1000) -> AllowanceId:
+    asked = Package(
+        company.engineer("ada").id,
+        amount,
+        unit=unit,
+        parts=(VestingPart(company.now, amount),),
+        purposes=frozenset({Purpose.PERSONAL}),
+        expires_at=Instant(company.now + expires_in_hours * HOUR),
+    )
+    return Awards(company.store, company.world, company.ids).compensate(PEOPLE, asked, now=company.now).id
+
+
+def decide(company: Company) -> list[Reason]:
+    """One decision from cold, recorded. Returns what those that wait were told."""
+    company.world.prices_at(company.now)
+    _, plan = step(State(), company.world.everything(), company.now)
+    with company.changing() as batch:
+        assert record(batch, plan, company.ids.new) == []
+    return [verdict.reason for verdict in plan.verdicts]
+
+
+def start(company: Company, workload: Workload) -> None:
+    company.give_job(workload)
+    pod = pod_seen(workload, started_at=company.now)
+    company.see(changes(job_seen(workload, is_suspended=False, active=1), pod))
+
+
+def finish(company: Company, workload: Workload, started_at: Instant) -> None:
+    end = company.now
+    company.now = later(end, 5)
+    pod = pod_seen(workload, started_at=started_at, phase=PodPhase.SUCCEEDED, finished_at=end, exit_code=0)
+    company.see(changes(pod, job_seen(workload, is_suspended=False, is_complete=True)))
+    assert company.workload(workload.id).state is WorkloadState.COMPLETED
+
+
+def charged(company: Company) -> dict[str, tuple[str, int, int]]:
+    """What stands in each `charged` account: unit, amount, physical GPU-milliseconds."""
+    found: dict[str, tuple[str, int, int]] = {}
+    with company.store.reading() as books:
+        for entry in books.journal.entries(kinds=[AccountKind.CHARGED]):
+            _, amount, gpu_ms = found.get(entry.account.owner, ("", 0, 0))
+            found[entry.account.owner] = (entry.unit, amount + entry.amount, gpu_ms + entry.gpu_ms)
+    return found
+
+
+def test_one_job_is_paid_in_hours_of_its_class_then_in_money_then_in_standard_hours(company: Company) -> None:
+    hours, money = pay(company, HOUR, OF_H100, 100), pay(company, 3_000_000, EUR, 200)
+    standard = pay(company, 10 * HOUR, STANDARD_GPU, 300)
+    workload = company.submit(project=None)  # 2 GPUs for 2 h: 1 h of the class, 1.5 h of 3 EUR at 2, 1.5 h standard
+    assert decide(company) == [Reason.LAUNCHING]
+    assert {a: (b.available, b.held) for a, b in company.world.balances.items()} == {
+        hours: (0, HOUR),
+        money: (0, 3_000_000),
+        standard: (10 * HOUR - 3 * HOUR // 2, 3 * HOUR // 2),
+    }
+    began = company.now
+    start(company, workload)
+    company.now = Instant(began + 105 * MS_PER_MINUTE)
+    finish(company, workload, began)
+    assert charged(company) == {
+        hours: (OF_H100, HOUR, HOUR),
+        money: (EUR, 3_000_000, 3 * HOUR // 2 + 1),  # a millisecond at 2 EUR an hour is less than a micro-unit
+        standard: (STANDARD_GPU, HOUR - 1, HOUR - 1),
+    }
+    assert company.available(standard) == 9 * HOUR + 1
+    with company.store.reading() as books:
+        assert books.holds.open_ones() == []
+        assert books.journal.differences() == []
+
+
+def test_money_is_charged_at_the_price_of_the_hour_in_which_the_gpus_ran(company: Company) -> None:
+    money = pay(company, 20_000_000, EUR)
+    workload = company.submit(project=None, time_limit_ms=4 * HOUR)
+    assert decide(company) == [Reason.LAUNCHING]
+    assert company.available(money) == 20_000_000 - 16_000_000, "held at the highest price of the book"
+    began = company.now
+    assert began == NOON
+    start(company, workload)
+    company.now = Instant(began + 3 * HOUR)  # of which the third hour, from 14:00, is off-peak
+    finish(company, workload, began)
+    assert charged(company) == {money: (EUR, 2 * (2 * 2_000_000 + 500_000), 6 * HOUR)}
+    assert company.available(money) == 11_000_000
+
+
+def test_a_rolling_hold_is_renewed_in_money_when_the_hours_are_gone(company: Company) -> None:
+    standard, money = pay(company, 3 * HOUR // 4, STANDARD_GPU, 100), pay(company, 10_000_000, EUR, 200)
+    workload = company.submit(project=None, priority_class=ROLLING)  # a slice of 2 GPUs × 15 min × 1.5
+    assert decide(company) == [Reason.LAUNCHING]
+    began = company.now
+    start(company, workload)
+    company.now = Instant(began + 14 * MS_PER_MINUTE)
+    with company.changing() as batch:
+        assert keep_funded(batch, company.ids.new).renewed == 1
+    assert company.available(money) == 9_000_000, "half a GPU-hour at 2 EUR, whoever is in a hurry"
+    company.now = Instant(began + 20 * MS_PER_MINUTE)
+    finish(company, workload, began)
+    assert charged(company) == {
+        standard: (STANDARD_GPU, 3 * HOUR // 4, HOUR // 2),
+        money: (EUR, 333_333, HOUR // 6),
+    }
+
+
+def test_money_alone_that_is_short_is_a_verdict_in_hours(company: Company) -> None:
+    pay(company, 7_999_999, EUR)
+    workload = company.submit(project=None)
+    assert decide(company) == [Reason.ALLOWANCE_SHORT]
+    assert company.world.verdicts[workload.id].evidence["short_hours"] == "0.0"
+
+
+def test_money_without_a_price_pays_nothing(company: Company) -> None:
+    pay(company, 10**12, EUR)
+    book = company.world.price_book
+    assert book is not None
+    company.world.price_book = replace(book, rates=())
+    company.submit(project=None)
+    assert decide(company) == [Reason.ALLOWANCE_SHORT]
+
+
+def test_a_new_price_has_those_judged_anew_that_wait_for_money(company: Company) -> None:
+    pay(company, 7_999_999, EUR)
+    company.submit(project=None)
+    company.world.prices_at(company.now)
+    state, plan = step(State(), company.world.everything(), company.now)
+    assert [verdict.reason for verdict in plan.verdicts] == [Reason.ALLOWANCE_SHORT]
+    book = company.world.price_book
+    assert book is not None
+    company.world.price_book = replace(book, rates=(replace(book.rates[0], peak=UnitPrice(*[Micro(1_900_000)] * 3)),))
+    company.world.prices_at(company.now)
+    _, plan = step(state, company.world.take_changes(), company.now)
+    assert [launch.funding[0].amount for launch in plan.launches] == [7_600_000]
