@@ -13,11 +13,10 @@ import numpy as np
 
 from scheduler.decision.backfill import beside
 from scheduler.decision.fit_table import IntArray
-from scheduler.decision.hours import hours_needed
 from scheduler.decision.index import Index
 from scheduler.decision.plan import Growth
 from scheduler.decision.queue import Lane, LaneKey, Line
-from scheduler.decision.triage import fund_line
+from scheduler.decision.triage import fund_line, need_of
 from scheduler.decision.walk import Walk
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.brakes import Brake
@@ -160,9 +159,8 @@ class _More:
     def _sized(self, pods: int) -> Line:
         """A line of so many pods alone: its array counts it already."""
         line = self.line
-        assert line.priority_class is not None, "who starts or runs has a priority class"
         spec = replace(line.spec, pods=pods, topology=None)
-        cost = hours_needed(spec, line.priority_class, self.index.policy.gpu_classes[self.gpu_class].weight)
+        cost = need_of(self.index, line, spec, self.gpu_class)
         shape = self.index.lines.shape(spec)
         return replace(
             line, spec=spec, shape=shape, gpus=spec.gpus, costs=((self.gpu_class, cost),), array=None, members=[]

@@ -18,6 +18,7 @@ from scheduler.domain.funding import FundingShare, Shortfall, fund, payers, spen
 from scheduler.domain.reasons import Reason
 from scheduler.domain.terms import Need, Terms
 from scheduler.domain.units import GpuClassName, PoolName
+from scheduler.domain.workloads import WorkloadSpec
 
 NO_POOL = PoolName("none")
 
@@ -186,7 +187,7 @@ def lane_key(index: Index, line: Line) -> LaneKey | None:
         line.ruling = on_peak(index, line, allowed[0], NOTHING_BOOKED)
     else:
         allowed = off_peak
-        line.costs = tuple((gpu_class, _cost(index, line, gpu_class)) for gpu_class in allowed)
+        line.costs = tuple((gpu_class, need_of(index, line, line.spec, gpu_class)) for gpu_class in allowed)
         line.ruling = over_limit(index, line, NOTHING_BOOKED) or over_guard(index, line, allowed[0])
     if line.ruling is not None or pool is None:
         return None
@@ -223,13 +224,14 @@ def lacks_hours(index: Index, line: Line) -> Ruling:
     return evidence.allowance_short(Shortfall(need.standard, available))
 
 
-def _cost(index: Index, line: Line, gpu_class: GpuClassName) -> Need:
+def need_of(index: Index, line: Line, spec: WorkloadSpec, gpu_class: GpuClassName) -> Need:
+    """What a workload of the line, of that size, needs to start on the class."""
     assert line.priority_class is not None, "a line without a priority class stands aside"
     weight = index.policy.gpu_classes[gpu_class].weight
     terms = Terms(gpu_class, line.priority_class.name, weight, line.priority_class.class_factor)
     if index.prices is not None and line.pool is not None:
         terms = terms.priced(index.prices, line.pool.name)
-    return need_at_launch(line.spec, line.priority_class, terms)
+    return need_at_launch(spec, line.priority_class, terms)
 
 
 def _is_placeable(index: Index, line: Line, gpu_class: GpuClassName) -> bool:

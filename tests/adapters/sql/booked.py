@@ -86,8 +86,8 @@ class Booked:
         with self.store.writing() as books:
             books.attempts.save_pods([replace(self._pod(attempt), ended_at=None, end_evidence=None, exit_code=None)])
             charged = charge(attempt, [made], 30_000, self.tick())
-            assert charged.transaction is not None
-            books.journal.post([charged.transaction], self.tick())
+            assert charged.transactions
+            books.journal.post(charged.transactions, self.tick())
             books.holds.charge(charged.from_holds)
             books.attempts.save([replace(attempt, charged_gpu_ms=charged.gpu_ms, charged=charged.total)])
 
