@@ -220,7 +220,7 @@ def test_an_open_hold_that_the_journal_knows_nothing_of_is_found(
     copy: Original, open_copy: sqlite3.Connection
 ) -> None:
     open_copy.execute(
-        "INSERT INTO holds SELECT 'h-x', workload_id, allowance_id, 1, 5, 0, NULL, 0, 'open', NULL "
+        "INSERT INTO holds SELECT 'h-x', workload_id, allowance_id, 1, 5, 0, NULL, 0, 'open', NULL, NULL "
         "FROM holds WHERE id = 'h-1'"
     )
     found = look(copy.database, copy.heads)
