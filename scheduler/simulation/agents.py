@@ -5,7 +5,7 @@ from scheduler.metering.devices import Inventory, ProcessView, SensorState
 from scheduler.metering.integration import DeviceState, Integration, begin, close, observe
 from scheduler.metering.windows import Window
 from scheduler.simulation.machines import Machine
-from scheduler.simulation.sensors import SIMULATED, SimulatedSensors
+from scheduler.simulation.sensors import SIMULATED, Look, SimulatedSensors
 
 
 class SimulatedAgents:
@@ -50,10 +50,14 @@ class SimulatedAgents:
             for machine in self._machines
         ]
 
-    def observe(self, now: Instant) -> list[Window]:
+    def look(self) -> Look:
+        """What `observe` needs of the model, for a caller that observes on another thread than the model's."""
+        return self._sensors.look()
+
+    def observe(self, now: Instant, look: Look | None = None) -> list[Window]:
         """Read the sensors; the windows that this fills, node by node."""
         windows: list[Window] = []
-        for sample in self._sensors.read(now).samples:
+        for sample in self._sensors.read(now, look).samples:
             known = self._states.get(sample.gpu_uuid)
             if known is None:
                 self._states[sample.gpu_uuid] = begin(sample)

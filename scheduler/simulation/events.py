@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -78,7 +78,7 @@ class Timeline:
         return event
 
     def export(self) -> dict[str, Any]:
-        return {"now": self.now, "numbers": self._numbers, "events": [asdict(event) for event in sorted(self._heap)]}
+        return {"now": self.now, "numbers": self._numbers, "events": sorted(self._heap)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.now, self._numbers = Instant(state["now"]), state["numbers"]

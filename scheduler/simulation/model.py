@@ -268,7 +268,9 @@ class ClusterModel:
     # keeping it
 
     def export(self) -> dict[str, Any]:
-        """Everything that is not given at the start, as JSON's own types: `restore` goes on from it."""
+        """Everything that is not given at the start, in what orjson writes as JSON: `restore` goes on from that.
+
+        It shares its values with the model, so write it before the model goes on."""
         return {
             "version": STATE_VERSION,
             "timeline": self._timeline.export(),

@@ -1,7 +1,6 @@
 """What of the simulated cluster has changed and not been told yet."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from scheduler.domain.cluster import Node
@@ -43,9 +42,9 @@ class Pending:
         self.nodes, self.jobs, self.pods = set(), {}, {}
         return gone
 
-    def export(self) -> list[dict[str, Any]]:
+    def export(self) -> list[ObservedPod]:
         """What a list taken after a restart would not show."""
-        return [asdict(pod) for pod in self.pods.values() if pod.is_gone]
+        return [pod for pod in self.pods.values() if pod.is_gone]
 
     def restore(self, state: Iterable[dict[str, Any]]) -> None:
         for raw in state:

@@ -5,7 +5,7 @@ the GPU and the minute, so that reading twice reads the same. Drivers and models
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
@@ -32,6 +32,15 @@ class Occupant:
     pod_uid: PodUid
     pattern: Pattern
     running_since: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the sensors need of the model at one moment: once it was taken, the model may go on."""
+
+    occupants: Mapping[tuple[NodeName, int], Occupant]
+    silent: frozenset[NodeName]
+    """Nodes that do not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +72,17 @@ class SimulatedSensors:
     def is_simulated(self) -> bool:
         return True
 
-    def read(self, now: Instant) -> Reading:
+    def look(self) -> Look:
+        """The model's present state. Take it on the thread that drives the model; `read` may then run on another."""
+        return Look(self._occupants(), self._silent_nodes())
+
+    def read(self, now: Instant, look: Look | None = None) -> Reading:
         """Sample every GPU of the nodes that answer; of the others nothing is said."""
-        occupants = self._occupants()
-        silent = self._silent_nodes()
+        seen = look or self.look()
         samples = [
-            self._sample(gpu, now, occupants.get((gpu.machine.name, gpu.index)))
+            self._sample(gpu, now, seen.occupants.get((gpu.machine.name, gpu.index)))
             for gpu in self._gpus
-            if gpu.machine.name not in silent
+            if gpu.machine.name not in seen.silent
         ]
         return Reading(now, has_driver=True, driver_version=SIMULATED, nvml_version=SIMULATED, samples=tuple(samples))
 
@@ -112,9 +124,9 @@ class SimulatedSensors:
             for index in pod.gpu_indexes
         }
 
-    def _silent_nodes(self) -> set[NodeName]:
+    def _silent_nodes(self) -> frozenset[NodeName]:
         model = self._model()
-        return {machine.name for machine in model.machines if not model.is_ready(machine.name)}
+        return frozenset(machine.name for machine in model.machines if not model.is_ready(machine.name))
 
 
 def gpu_uuid(node: NodeName, index: int) -> GpuUuid:

@@ -1,8 +1,8 @@
 """What happens in the simulated cluster: starts, ends, failures, lost nodes; and that it goes on after a restart."""
 
-import json
 from collections import Counter
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -321,7 +321,7 @@ def test_it_goes_on_from_its_kept_state_as_if_it_had_not_stopped(
     for step in steps[:stop_at]:
         _do(whole, step)
         _do(first, step)
-    resumed = ClusterModel.restore(json.loads(json.dumps(first.export())), MACHINES, _fate_of)
+    resumed = ClusterModel.restore(orjson.loads(orjson.dumps(first.export())), MACHINES, _fate_of)
     for step in (*steps[stop_at:], ("wait", 0, 4_000)):
         _do(whole, step)
         _do(resumed, step)
