@@ -7,8 +7,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
 
 from scheduler.domain.errors import Refusal
 from scheduler.domain.units import Instant
@@ -47,6 +49,15 @@ class _Loop:
     began: float | None = None
 
 
+def first_delay_seconds(number: int, period_seconds: float) -> float:
+    """When within its period the loop of this number begins.
+
+    Loops of one period must not all come due at once, to wait for each other's transactions and let everybody else wait
+    for them. Multiples of the golden ratio, modulo 1, lie apart however many there are.
+    """
+    return period_seconds * (number * 0.618 % 1)
+
+
 class Loops:
     """Runs named work, for ever or every so often."""
 
@@ -61,8 +72,14 @@ class Loops:
     def every(self, name: str, seconds: float, work: Work, *, deadline_seconds: float) -> None:
         """Run `work` every so many real seconds; a round that is not over when the next is due is not run twice."""
         loop = self._add(name, work, deadline_seconds)
+        first = datetime.now(UTC) + timedelta(seconds=first_delay_seconds(len(self._loops), seconds))
         self._periodic.add_job(
-            self._periodic_round, "interval", seconds=seconds, args=[loop], max_instances=1, coalesce=True, id=name
+            self._periodic_round,
+            IntervalTrigger(seconds=seconds, start_date=first),
+            args=[loop],
+            max_instances=1,
+            coalesce=True,
+            id=name,
         )
 
     def for_ever(self, name: str, work: Work, *, deadline_seconds: float) -> None:

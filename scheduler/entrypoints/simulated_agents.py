@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from itertools import groupby
 
 from scheduler.domain.people import Caller, Role
-from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, Instant
+from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, Instant, NodeName
 from scheduler.lifecycle.meter import Meter, Post
 from scheduler.metering.devices import Inventory
 from scheduler.metering.wire import inventory_json, window_json
@@ -16,8 +17,9 @@ from scheduler.simulation.sensors import Look, SimulatedSensors
 
 WINDOW_SAMPLES = 5
 INVENTORY_EVERY_MS = 60 * MS_PER_MINUTE
-NODES_AT_ONCE = 8
-"""Nodes whose windows share a transaction. Those of all hundred would keep every other writer waiting for 100 ms."""
+NODES_AT_ONCE = 4
+"""Nodes that read, and whose windows share a transaction. All hundred at once would keep everybody waiting for 100 ms.
+"""
 
 
 class SimulatedAgentLoop:
@@ -36,6 +38,9 @@ class SimulatedAgentLoop:
             sample_ms=sample_ms,
             window_ms=WINDOW_SAMPLES * sample_ms,
         )
+        names = self._agents.nodes()
+        self._shares = [frozenset(names[at : at + NODES_AT_ONCE]) for at in range(0, len(names), NODES_AT_ONCE)]
+        self._rounds = 0
 
     async def run_once(self) -> None:
         """Sample every GPU; post what windows that fills. The model is looked at here, on the event loop: it is not
@@ -44,15 +49,25 @@ class SimulatedAgentLoop:
         is_due = self._told_at is None or now - self._told_at >= INVENTORY_EVERY_MS
         inventories = self._agents.inventories(now) if is_due else []
         self._told_at = now if is_due else self._told_at
-        await asyncio.to_thread(self._observe, inventories, self._agents.look(), now)
+        if inventories:
+            await asyncio.to_thread(self._tell, inventories, now)
+        look = self._agents.look()
+        for place, nodes in enumerate(self._shares):
+            if self._rounds >= place % WINDOW_SAMPLES:  # as agents that were not all started in the same moment
+                await asyncio.to_thread(self._observe, nodes, look, now)
+                await asyncio.sleep(self.period_seconds / (2 * len(self._shares)))
+        self._rounds += 1
 
-    def _observe(self, inventories: Sequence[Inventory], look: Look, now: Instant) -> None:
+    def _tell(self, inventories: Sequence[Inventory], now: Instant) -> None:
         for inventory in inventories:
             caller = Caller(f"node:{inventory.node}", frozenset({Role.AGENT}), node=inventory.node)
             self._meter.accept_inventory(caller, inventory.node, inventory_json(inventory), now=now)
+
+    def _observe(self, nodes: AbstractSet[NodeName], look: Look, now: Instant) -> None:
+        windows = self._agents.observe(now, look, nodes)
         posts = [
             Post(node, self._agents.boot_id, [window_json(window) for window in of_node])
-            for node, of_node in groupby(self._agents.observe(now, look), key=lambda window: window.node)
+            for node, of_node in groupby(windows, key=lambda window: window.node)
         ]
-        for start in range(0, len(posts), NODES_AT_ONCE):
-            self._meter.accept_all(posts[start : start + NODES_AT_ONCE], now=now)
+        if posts:
+            self._meter.accept_all(posts, now=now)

@@ -1,6 +1,8 @@
 """The agents of a simulated cluster: samples made into windows by the real integration, and the nodes' inventories."""
 
-from scheduler.domain.units import MS_PER_MINUTE, GpuUuid, Instant
+from collections.abc import Set as AbstractSet
+
+from scheduler.domain.units import MS_PER_MINUTE, GpuUuid, Instant, NodeName
 from scheduler.metering.devices import Inventory, ProcessView, SensorState
 from scheduler.metering.integration import DeviceState, Integration, begin, close, observe
 from scheduler.metering.windows import Window
@@ -54,10 +56,15 @@ class SimulatedAgents:
         """What `observe` needs of the model, for a caller that observes on another thread than the model's."""
         return self._sensors.look()
 
-    def observe(self, now: Instant, look: Look | None = None) -> list[Window]:
-        """Read the sensors; the windows that this fills, node by node."""
+    def nodes(self) -> list[NodeName]:
+        return [machine.name for machine in self._machines]
+
+    def observe(
+        self, now: Instant, look: Look | None = None, nodes: AbstractSet[NodeName] | None = None
+    ) -> list[Window]:
+        """Read the sensors, of these nodes or of all; the windows that this fills, node by node."""
         windows: list[Window] = []
-        for sample in self._sensors.read(now, look).samples:
+        for sample in self._sensors.read(now, look, nodes).samples:
             known = self._states.get(sample.gpu_uuid)
             if known is None:
                 self._states[sample.gpu_uuid] = begin(sample)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+import orjson
+
 from scheduler.domain.cluster import GpuClass, Placement
 from scheduler.domain.observations import ClusterChanges, Disruption, PodPhase
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AttemptId, GpuClassName, Instant, JobUid, NodeName
@@ -43,6 +45,7 @@ class ClusterModel:
         self.jobs: dict[JobUid, SimulatedJob] = {}
         self._fate_of = fate_of
         self._by_name: dict[tuple[str, str], JobUid] = {}
+        self._texts: dict[JobUid, tuple[str | None, orjson.Fragment]] = {}
         self._classes: dict[GpuClassName, GpuClass] = {}
         self._occupancy = Occupancy(self.machines)
         self._timeline = Timeline()
@@ -262,6 +265,7 @@ class ClusterModel:
         for pod in list(job.pods.values()):
             self._kubelets.drop(job, pod)
         del self.jobs[job.uid]
+        self._texts.pop(job.uid, None)
         del self._by_name[job.namespace, job.name]
         self._pending.jobs[job.uid] = None
 
@@ -275,9 +279,19 @@ class ClusterModel:
             "version": STATE_VERSION,
             "timeline": self._timeline.export(),
             "gone": self._pending.export(),
-            "jobs": [job_to_json(job) for job in self.jobs.values()],
+            "jobs": [self._as_json(job) for job in self.jobs.values()],
             "nodes": self._occupancy.export(),
         }
+
+    def _as_json(self, job: SimulatedJob) -> Any:
+        """The text of a Job that is over is kept: nothing of it changes but what it was told, and most are over."""
+        if not job.has_ended or job.live_pods:
+            return job_to_json(job)
+        told, text = self._texts.get(job.uid, (None, orjson.Fragment(b"")))
+        if told != job.told:
+            text = orjson.Fragment(orjson.dumps(job_to_json(job)))
+            self._texts[job.uid] = (job.told, text)
+        return text
 
     @classmethod
     def restore(

@@ -6,6 +6,7 @@ the GPU and the minute, so that reading twice reads the same. Drivers and models
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
@@ -76,13 +77,13 @@ class SimulatedSensors:
         """The model's present state. Take it on the thread that drives the model; `read` may then run on another."""
         return Look(self._occupants(), self._silent_nodes())
 
-    def read(self, now: Instant, look: Look | None = None) -> Reading:
-        """Sample every GPU of the nodes that answer; of the others nothing is said."""
+    def read(self, now: Instant, look: Look | None = None, nodes: AbstractSet[NodeName] | None = None) -> Reading:
+        """Sample every GPU of the nodes that answer, or of those of `nodes`; of the others nothing is said."""
         seen = look or self.look()
         samples = [
             self._sample(gpu, now, seen.occupants.get((gpu.machine.name, gpu.index)))
             for gpu in self._gpus
-            if gpu.machine.name not in seen.silent
+            if gpu.machine.name not in seen.silent and (nodes is None or gpu.machine.name in nodes)
         ]
         return Reading(now, has_driver=True, driver_version=SIMULATED, nvml_version=SIMULATED, samples=tuple(samples))
 

@@ -1,13 +1,14 @@
 """Loops: each on its own, none stopped by another that fails or hangs, each with a health that says how it does."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from scheduler.domain.errors import RefusalCode, Unavailable
-from scheduler.entrypoints.loops import LoopHealth, Loops
+from scheduler.entrypoints.loops import LoopHealth, Loops, first_delay_seconds
 from tests.entrypoints.company import NOON, HandClock
 
 OFTEN = 0.01
@@ -102,3 +103,9 @@ async def test_a_round_that_is_under_way_at_the_end_is_finished_and_none_begins_
     assert ended == [True]
     assert loops.health()["slow"].runs == 1
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_loops_of_one_period_do_not_come_due_together() -> None:
+    delays = sorted(first_delay_seconds(number, 10.0) for number in range(12))
+    assert all(later - sooner > 0.5 for sooner, later in itertools.pairwise(delays))
+    assert delays[-1] < 10.0

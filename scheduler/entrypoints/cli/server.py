@@ -7,8 +7,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -27,9 +27,6 @@ from scheduler.entrypoints.settings import ClusterKind, SensorsKind, Settings
 app = typer.Typer(add_completion=False)
 
 RETRY_SECONDS = 5.0
-SWITCH_SECONDS = 0.0005
-"""A request passes from the event loop to a thread and back several times. By default it would wait up to 5 ms at each
-turn for a cycle that computes."""
 _MAY_COME_YET = frozenset(
     {
         RefusalCode.CLUSTER_UNAVAILABLE,
@@ -95,10 +92,9 @@ def serve(
     _log_from(settings.log_level)
     service = _build_when_possible(settings)
     _prefer_short_pauses()
-    try:
+    with suppress(KeyboardInterrupt):
         asyncio.run(run(service))
-    except KeyboardInterrupt:
-        _log.info("stopped")
+    _log.info("stopped")
 
 
 def _log_from(level_name: str) -> None:
@@ -144,7 +140,6 @@ async def run(service: Service) -> None:
         ),
         application.state,
     )
-    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         listening = listen(settings.host, settings.port)
         await service.start()
@@ -157,18 +152,22 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket, taken before anything is started. Raises InvalidInput where it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=1024)
+        listening = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
         raise InvalidInput(
             f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}",
             where="--host, --port",
             remedy="stop what listens there, or give --port another number (0 for any that is free)",
         ) from error
+    # asyncio does this for connections of sockets that it made itself. Without it an answer, which is written as head
+    # and body, waits up to 40 ms in the middle for the client's delayed acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Do the work even though we are cancelled meanwhile: uvicorn raises the signal that stopped it once more, which
-    cancels whoever waits, and a service that is half closed would not go on where it was."""
+    """Do the work even though we are cancelled meanwhile, by a second Ctrl-C: a service that is half closed would not go
+    on where it was."""
     task = asyncio.ensure_future(work)
     while not task.done():
         with suppress(asyncio.CancelledError):
@@ -182,6 +181,14 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, state: State) -> None:
         super().__init__(config)
         self._state = state
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, which raises the signal that stopped it once more at the end: SIGTERM, by which a container is
+        stopped, would then end the process before the service is closed."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Tell the live streams first: the server waits for their connections to end."""

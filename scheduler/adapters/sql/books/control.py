@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, next_number
@@ -16,6 +16,7 @@ _POLICY = RowCodec(PolicyVersion, tables.policies)
 _PAUSE = RowCodec(Pause, tables.pauses)
 _STOP = RowCodec(Stop, tables.stops)
 _COMMAND = RowCodec(CommandRecord, tables.commands)
+_COMMAND_OF = select(*_COMMAND.columns).where(tables.commands.c.id == bindparam("of"))
 _EVENT = RowCodec(AuditEvent, tables.audit_events)
 _SANDBOX = RowCodec(Sandbox, tables.sandboxes)
 
@@ -69,7 +70,7 @@ class SqlControl:
         self.connection.execute(delete(tables.stops).where(tables.stops.c.brake == brake.value))
 
     def command(self, command_id: CommandId) -> CommandRecord | None:
-        row = self.connection.execute(select(*_COMMAND.columns).where(tables.commands.c.id == command_id)).first()
+        row = self.connection.execute(_COMMAND_OF, {"of": command_id}).first()
         return None if row is None else _COMMAND.read(row)
 
     def add_command(self, record: CommandRecord) -> None:
