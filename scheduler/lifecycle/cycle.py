@@ -24,6 +24,7 @@ from scheduler.lifecycle.intake import new_jobs, take_in_jobs
 from scheduler.lifecycle.keep import enforce_limits, limits_are_due
 from scheduler.lifecycle.observe import look_again, observe
 from scheduler.lifecycle.observed_only import Observed
+from scheduler.lifecycle.pacing import Pace
 from scheduler.lifecycle.record import record
 from scheduler.lifecycle.rehearse import Rehearsal, to_record
 from scheduler.lifecycle.tell import due_to_tell
@@ -39,10 +40,6 @@ ACTIONS_AT_ONCE = 16
 OUTCOMES_AT_ONCE = 1_000
 """Answers that one transaction writes down: after a burst of tens of thousands it would be large, slow and heavy."""
 TELLS_AT_ONCE = 4
-TELLS_A_SECOND = 20
-"""Telling all of a long queue as fast as it goes would cost the API server more than launching it."""
-TELLS_A_SECOND_WHEN_BUSY = 2
-"""While more calls are under way than are sent together, the API server is what launches wait for."""
 TAKEN_IN_AT_ONCE = 200
 """Jobs of users that are queued in one transaction."""
 INTENTS_AT_ONCE = 50
@@ -111,6 +108,7 @@ class Cycle:
         self._tells: list[TellJob] = []
         self._telling: asyncio.Task[None] | None = None
         self._tells_from = 0.0
+        self._pace = Pace()
 
     def wake(self) -> None:
         """Have the next cycle run at once. Call it on the event loop."""
@@ -257,9 +255,9 @@ class Cycle:
         for start in range(0, len(ordered), ACTIONS_AT_ONCE):
             self._start(self._apply(ordered[start : start + ACTIONS_AT_ONCE]))
         moment = asyncio.get_running_loop().time()
+        self._pace.note(moment, len(ordered))
         if moment >= self._tells_from and (self._telling is None or self._telling.done()):
-            is_busy = len(self._world.in_flight) > ACTIONS_AT_ONCE
-            pace = TELLS_A_SECOND_WHEN_BUSY if is_busy else TELLS_A_SECOND
+            pace = self._pace.words_a_second(moment, len(self._world.in_flight))
             tells = [*self._tells, *due_to_tell(self._world, self._clock.now(), pace)]
             self._tells = []
             if tells:

@@ -98,6 +98,7 @@ class Connection:
         *,
         body: bytes | None = None,
         content_type: str = JSON,
+        accept: str = JSON,
         params: Mapping[str, str] | None = None,
     ) -> Answer:
         """One exchange. Raises Unavailable where no answer came; whether it was carried out is then unknown.
@@ -108,7 +109,7 @@ class Connection:
         backoff = Backoff(self._jitter, first_seconds=0.5)
         waited_seconds = 0.0
         while True:
-            answer = await self._exchange(method, url, body, content_type)
+            answer = await self._exchange(method, url, body, content_type, accept)
             if answer.status == 401:
                 self._token_read_at = float("-inf")
             if answer.status != 429 or waited_seconds >= self._limits.patience_seconds:
@@ -117,14 +118,14 @@ class Connection:
             waited_seconds += wait_seconds
             await asyncio.sleep(wait_seconds)
 
-    async def _exchange(self, method: str, url: URL, body: bytes | None, content_type: str) -> Answer:
+    async def _exchange(self, method: str, url: URL, body: bytes | None, content_type: str, accept: str) -> Answer:
         async with self._slots:
             try:
                 async with self._open_session.request(
                     method,
                     url,
                     data=body,
-                    headers=await self._headers(content_type),
+                    headers=await self._headers(content_type, accept),
                     timeout=self._timeout,
                     proxy=self._credentials.proxy,
                     server_hostname=self._credentials.server_hostname,
@@ -145,7 +146,7 @@ class Connection:
         try:
             async with self._open_session.get(
                 self._url(path, params),
-                headers=await self._headers(JSON),
+                headers=await self._headers(JSON, JSON),
                 timeout=timeout,
                 proxy=self._credentials.proxy,
                 server_hostname=self._credentials.server_hostname,
@@ -173,12 +174,12 @@ class Connection:
         query = f"?{urlencode(params)}" if params else ""
         return URL(f"{self._credentials.server}{path}{query}", encoded=True)
 
-    async def _headers(self, content_type: str) -> dict[str, str]:
+    async def _headers(self, content_type: str, accept: str) -> dict[str, str]:
         now = asyncio.get_running_loop().time()
         if now - self._token_read_at > _TOKEN_KEPT_SECONDS:
             self._token_read_at = now
             self._token = await self._credentials.authorization()
-        headers = {"Accept": JSON, "Content-Type": content_type, "User-Agent": "allot"}
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "allot"}
         if self._token is not None:
             headers["Authorization"] = self._token
         return headers

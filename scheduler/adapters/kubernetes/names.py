@@ -44,6 +44,8 @@ PERSONAL: Final = "personal"
 FIELD_MANAGER: Final = "allot"
 
 JSON: Final = "application/json"
+METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+"""As `Accept`: an answer without spec and status. A refusal has neither and comes as plain JSON, the second choice."""
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"

@@ -17,6 +17,7 @@ from scheduler.adapters.kubernetes.names import (
     JSON,
     JSON_PATCH,
     MERGE_PATCH,
+    METADATA_ONLY,
     SPEC_HASH,
     WORKLOAD,
     RawObject,
@@ -239,7 +240,10 @@ class Writer:
     async def _send(
         self, method: str, path: str, body: RawObject | list[dict[str, object]], content_type: str = JSON
     ) -> Answer:
-        return await self._connection.request(method, path, body=orjson.dumps(body), content_type=content_type)
+        """Of what was written, its metadata is all that is read."""
+        return await self._connection.request(
+            method, path, body=orjson.dumps(body), content_type=content_type, accept=METADATA_ONLY
+        )
 
 
 def _jobs(namespace: str) -> str:

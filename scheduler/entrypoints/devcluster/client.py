@@ -101,9 +101,8 @@ class ApiClient:
         items: list[Json] = (await self.get(path, **query))["items"]
         return items
 
-    async def post(self, path: str, body: Json, *, as_user: str | None = None, **query: str) -> Json:
-        """`as_user` impersonates somebody, with the rights of an administrator: their name is stamped on the object."""
-        return await self._json("POST", path, body, query=query, as_user=as_user)
+    async def post(self, path: str, body: Json, **query: str) -> Json:
+        return await self._json("POST", path, body, query=query)
 
     async def put(self, path: str, body: Json, **query: str) -> Json:
         return await self._json("PUT", path, body, query=query)
@@ -151,12 +150,9 @@ class ApiClient:
         body: Json | list[Json] | None = None,
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
-        as_user: str | None = None,
     ) -> Json:
         data = None if body is None else orjson.dumps(body)
         headers = {"Content-Type": content_type} if data is not None else {}
-        if as_user is not None:
-            headers |= {"Impersonate-User": as_user, "Impersonate-Group": "system:masters"}
         async with self._open.request(method, path, data=data, headers=headers, params=query) as response:
             answer = _decode(await response.read())
             if response.status >= 400:
