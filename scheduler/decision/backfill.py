@@ -57,6 +57,10 @@ class Backfill:
         Only the first who does has it kept."""
         self._first.setdefault(gpu_class, (lane, line, workload_id, not_before))
 
+    def is_awaited(self, gpu_class: GpuClassName) -> bool:
+        """Whether somebody further ahead waits for the room of the class."""
+        return gpu_class in self._first
+
     def shadow(self, gpu_class: GpuClassName, spec: WorkloadSpec) -> Shadow | None:
         """What work like this must keep out of in that class: None where nothing is kept, or it is gone in time."""
         first = self._first.get(gpu_class)

@@ -60,7 +60,7 @@ class Bookings:
 
     def __init__(self, capacity: Capacity, quotas: Quotas) -> None:
         self.attempts: dict[AttemptId, Attempt] = {}
-        self.touched: set[tuple[PoolName, GpuClassName]] = set()
+        self.touched: set[tuple[PoolName | None, GpuClassName]] = set()
         """Of whose room and quota another part is taken."""
         self._capacity = capacity
         self._quotas = quotas

@@ -29,6 +29,7 @@ def decide(snapshot: Snapshot) -> Plan:
         nodes=snapshot.nodes,
         queued=snapshot.queued,
         attempts=snapshot.attempts,
+        launched=snapshot.launched,
         balances=snapshot.balances,
         reservations=snapshot.reservations,
         tiers=snapshot.tiers,
@@ -112,9 +113,11 @@ def _judge_lanes(index: Index, lanes: list[Lane], outlook: Outlook) -> tuple[lis
 
 
 def _first_waiting(index: Index, paying: list[Lane]) -> list[Lane]:
-    """Of each pool, who waits first for a class's room that others might start in: to have it kept free."""
+    """Of each pool, who waits first for a class's room that others might start in, or could be moved out of: to have it
+    kept free."""
     walked = set(paying)
     contested = {gpu_class for lane in paying if lane.is_open for gpu_class in lane.key.gpu_classes}
+    contested.update(index.running.classes_with_movable())
     firsts: dict[Lane, None] = {}
     for gpu_class in sorted(contested):
         for pool, _ in index.lanes.ranks(gpu_class):

@@ -223,7 +223,7 @@ def _is_awaited(index: Index, walk: Walk, gpu_class: GpuClassName) -> bool:
     started = {launch.workload_id for launch in walk.starts.launches}
     if any(
         reservation.gpu_class == gpu_class and workload_id not in started
-        for workload_id, (_, reservation) in index.claims.items()
+        for workload_id, (_, reservation) in index.claims.of.items()
     ):
         return True
     aside = set(walk.set_aside)

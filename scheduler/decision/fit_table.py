@@ -211,12 +211,17 @@ class FitTable:
         """Pods of the shape that would fit on each node if this much were available there."""
         self.refresh()
         counts: IntArray = self._fitting(slice(row, row + 1), np.maximum(available, 0))[0]
-        counts *= self._matches[row] & self._accepts
+        counts *= self.taking(row)
         return counts
 
     def takes_shape(self, row: int, position: int) -> bool:
         """Whether the shape may go to the node at all, as far as its labels and its state are concerned."""
         return bool(self._accepts[position] and self._matches[row, position])
+
+    def taking(self, row: int) -> NDArray[np.bool_]:
+        """The same of every node."""
+        taking: NDArray[np.bool_] = self._accepts & self._matches[row]
+        return taking
 
     def pods_in(self, row: int, available: IntArray) -> int:
         """Pods of the shape that fit into so much of each resource."""

@@ -54,6 +54,11 @@ class Hours:
         for share in shares:
             self._booked[share.allowance_id] = self._booked.get(share.allowance_id, 0) + share.amount
 
+    def unbook(self, shares: Iterable[FundingShare]) -> None:
+        """Take back what `book` counted."""
+        for share in shares:
+            self._booked[share.allowance_id] -= share.amount
+
     def forget(self) -> None:
         """Drop the bookings of a cycle."""
         self._booked.clear()

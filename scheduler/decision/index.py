@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from scheduler.decision.ageing import Ageing
 from scheduler.decision.bookings import Bookings
 from scheduler.decision.capacity import Capacity
+from scheduler.decision.claims import Claims
 from scheduler.decision.concurrency import Concurrency
 from scheduler.decision.ends import Ends
 from scheduler.decision.fit_table import Shape
@@ -55,6 +56,7 @@ class Index:
         self.pauses: tuple[Pause, ...] = ()
         self.stops: tuple[Stop, ...] = ()
         self.queued: dict[WorkloadId, Workload] = {}
+        self.launched: dict[WorkloadId, Workload] = {}
         self.reservations: dict[WorkloadId, Reservation] = {}
         self.balances: dict[AllowanceId, AllowanceBalance] = {}
         self.capacity = Capacity(policy.topology)
@@ -81,7 +83,7 @@ class Index:
         """Lines that the last cycle held back for somebody ahead."""
         self.ending_gpus: dict[tuple[PoolName, GpuClassName], int] = defaultdict(int)
         """Of a pool's quota, what attempts use that are being stopped."""
-        self.claims: dict[WorkloadId, tuple[Workload, Reservation]] = {}
+        self.claims = Claims(policy, self.capacity, self.quotas, self.concurrency)
         self.held_back: set[WorkloadId] = set()
         self.touched_classes: set[GpuClassName] = set()
         """GPU classes of which room, quota or victims changed."""
@@ -100,6 +102,7 @@ class Index:
             nodes=dict(self.capacity.nodes),
             queued=dict(self.queued),
             attempts={**self.bookings.attempts, **self.running.attempts},
+            launched=dict(self.launched),
             balances=dict(self.balances),
             reservations=dict(self.reservations),
             tiers=dict(self.concurrency.tiers),
@@ -131,11 +134,13 @@ class Index:
         self._take_tiers(changes.tiers)
         self._take_attempts(changes.attempts)
         self._take_balances(changes.balances)
+        self._take_launched(changes.launched)
         self._take_waiting(changes.queued, changes.reservations)
         self._wake()
-        for pool, gpu_class in sorted(self.bookings.touched):
-            self._touch(pool, gpu_class)
-        self.bookings.touched.clear()
+        for touched in (self.bookings.touched, self.claims.touched):
+            for pool, gpu_class in touched:
+                self._touch(pool, gpu_class)
+            touched.clear()
         for holder in self.spending.touched:
             self._guard(self.lines.of_holder(holder))
         self.spending.touched.clear()
@@ -151,7 +156,7 @@ class Index:
     def wakes_at(self) -> Instant:
         """When time alone next changes something for those that wait."""
         due = [timers.next_at() for timers in (self._terms, self._begin_times, self._protections, self.bookings)]
-        due += [reservation.until for reservation in self.reservations.values()]
+        due += [reservation.until for reservation in self.reservations.values() if not reservation.is_move]
         return min([self.standings.wakes_at(), *(at for at in due if at is not None)])
 
     def standing(self, line: Line) -> int:
@@ -219,9 +224,9 @@ class Index:
                 put(self.concurrency.tiers, owner, tier)
                 self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
 
-    def _touch(self, pool: PoolName, gpu_class: GpuClassName) -> None:
+    def _touch(self, pool: PoolName | None, gpu_class: GpuClassName) -> None:
         self.touched_classes.add(gpu_class)
-        if pool in self.quotas.root_of:
+        if pool is not None and pool in self.quotas.root_of:
             self.touched_roots.add((self.quotas.root_of[pool], gpu_class))
 
     # --- what runs, and what is kept for whom --------------------------------------------------------------------
@@ -286,6 +291,13 @@ class Index:
 
     # --- what waits ------------------------------------------------------------------------------------------------
 
+    def _take_launched(self, launched: Mapping[WorkloadId, Workload | None]) -> None:
+        for workload_id, workload in launched.items():
+            put(self.launched, workload_id, workload)
+            if workload_id in self.reservations and workload_id not in self.queued:
+                self._displace(workload_id)
+                self._place(workload_id)
+
     def _take_waiting(
         self,
         queued: Mapping[WorkloadId, Workload | None],
@@ -308,9 +320,7 @@ class Index:
         """Take a workload out of its line, or give up what is claimed for it."""
         self.unheard.discard(workload_id)
         self.held_back.discard(workload_id)
-        claim = self.claims.pop(workload_id, None)
-        if claim is not None:
-            self._book_claim(*claim, -1)
+        self.dirty_lines.update(self.claims.drop(workload_id))
         line = self.lines.remove(workload_id)
         if line is not None:
             self.moved_lines[line] = None
@@ -318,13 +328,13 @@ class Index:
 
     def _place(self, workload_id: WorkloadId) -> None:
         """Put a workload where it waits: with its reservation, held back, or in line."""
-        workload = self.queued.get(workload_id)
+        workload, reservation = self.queued.get(workload_id), self.reservations.get(workload_id)
         if workload is None:
-            return
-        reservation = self.reservations.get(workload_id)
-        if reservation is not None:
-            self.claims[workload_id] = (workload, reservation)
-            self._book_claim(workload, reservation, 1)
+            moving = self.launched.get(workload_id)
+            if moving is not None and reservation is not None and reservation.is_move:
+                self.dirty_lines.update(self.claims.make(moving, reservation))
+        elif reservation is not None:
+            self.dirty_lines.update(self.claims.make(workload, reservation))
             self.unheard.add(workload_id)
         elif is_held_back(workload, self.now):
             self.held_back.add(workload_id)
@@ -341,16 +351,6 @@ class Index:
                 self.dirty_lines[line] = None
             else:
                 self.moved_lines[line] = None
-
-    def _book_claim(self, workload: Workload, reservation: Reservation, sign: int) -> None:
-        self.capacity.claim(reservation.placement, workload.spec.pod, sign)
-        pool = self.policy.pool_of_team.get(workload.team)
-        if pool is not None:
-            self.quotas.promise(pool.name, reservation.gpu_class, sign * reservation.pods * workload.spec.pod.gpus)
-            self._touch(pool.name, reservation.gpu_class)
-        self.touched_classes.add(reservation.gpu_class)
-        gpus = sign * reservation.pods * workload.spec.pod.gpus
-        self.dirty_lines.update(self.concurrency.count(workload.id, workload.owner, workload.team, gpus))
 
     # --- hours, and what time changes ------------------------------------------------------------------------------
 
@@ -387,7 +387,7 @@ class Index:
         for holder in self._terms.pop_due(self.now):
             self._touch_holder(holder)
         for workload_id in self._begin_times.pop_due(self.now):
-            if workload_id in self.queued and workload_id not in self.claims:
+            if workload_id in self.queued and workload_id not in self.claims.of:
                 self._displace(workload_id)
                 self._place(workload_id)
         self.bookings.wake(self.now)

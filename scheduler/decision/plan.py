@@ -51,11 +51,15 @@ class Victim:
 
 @dataclass(frozen=True, slots=True)
 class Preemption:
-    """Stop the victims, and keep what they give up (and the preemptor's holds) for `launch` until `until`."""
+    """Stop the victims, and keep what they give up (and the preemptor's holds) for `launch` until `until`.
+
+    `moves` are the launches by which victims that are only moved start again elsewhere, at their ends.
+    """
 
     launch: Launch
     victims: tuple[Victim, ...]
     until: Instant
+    moves: tuple[Launch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

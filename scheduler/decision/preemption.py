@@ -17,7 +17,7 @@ from scheduler.decision.fit_table import Amounts, amounts
 from scheduler.decision.freed import add_freed, freed_by
 from scheduler.decision.index import Index
 from scheduler.decision.outlook import Outlook, preemptor_of, ways
-from scheduler.decision.plan import Victim
+from scheduler.decision.plan import Launch, Victim
 from scheduler.decision.queue import Lane, Line
 from scheduler.decision.running import Bucket, given_back
 from scheduler.decision.victims import Rule
@@ -27,14 +27,23 @@ from scheduler.domain.workloads import Attempt
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A victim that starts again elsewhere, and where."""
+
+    attempt: Attempt
+    launch: Launch
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """Victims enough, and where the preemptor goes when they have ended. `attempts` is what each gives up: of those
-    that only shrink, the pods that they give back."""
+    that only shrink, the pods that they give back. `moves` are of those that are only moved."""
 
     gpu_class: GpuClassName
     placement: Placement
     victims: tuple[Victim, ...]
     attempts: tuple[Attempt, ...]
+    moves: tuple[Move, ...] = ()
 
     @property
     def gpus(self) -> int:

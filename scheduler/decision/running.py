@@ -89,6 +89,7 @@ class Running:
         self.growable: dict[GpuClassName, dict[AttemptId, Attempt]] = defaultdict(dict)
         """Elastic attempts that could have more pods."""
         self._buckets: dict[tuple[GpuClassName, PoolName | None], dict[int, Bucket]] = defaultdict(dict)
+        self._movable: dict[GpuClassName, dict[AttemptId, Attempt]] = {}
 
     def priority(self, attempt: Attempt) -> int:
         """Its priority class's value; a class that policy no longer has ranks below all."""
@@ -104,6 +105,7 @@ class Running:
             self._stopping_on[name].add(attempt.id)
         if attempt.is_growable:
             self.growable[attempt.gpu_class][attempt.id] = attempt
+        self._note_movable(attempt)
         self.expose(attempt, now)
 
     def expose(self, attempt: Attempt, now: Instant) -> None:
@@ -128,6 +130,7 @@ class Running:
         self.attempts[attempt.id] = attempt
         if attempt.id in self.growable[attempt.gpu_class]:
             self.growable[attempt.gpu_class][attempt.id] = attempt
+        self._note_movable(attempt)
         bucket = self._buckets[self._place(attempt)].get(self.priority(attempt))
         if bucket is not None and (attempt.id in bucket.attempts or attempt.id in bucket.elastic):
             bucket.add(attempt, is_stoppable=attempt.id in bucket.attempts)
@@ -136,6 +139,7 @@ class Running:
     def remove(self, attempt_id: AttemptId) -> None:
         attempt = self.attempts.pop(attempt_id)
         self._count(attempt, -1)
+        self._movable.get(attempt.gpu_class, {}).pop(attempt_id, None)
         if not attempt.is_funded:
             del self._unfunded_of_owner[attempt.owner][attempt_id]
         for name in _ending_on(attempt):
@@ -176,6 +180,20 @@ class Running:
         cap_ms = known.refund_cap_ms if known is not None else 0
         return min(max(0, now - since), cap_ms) * attempt.gpus
 
+    @staticmethod
+    def since_checkpoint(attempt: Attempt, now: Instant) -> int:
+        """GPU-milliseconds since its last checkpoint, all of them: what the platform throws away where it moves it."""
+        since = max(attempt.checkpointed_at or 0, attempt.started_at or 0)
+        return max(0, now - since) * attempt.gpus
+
+    def movable(self, gpu_class: GpuClassName) -> Iterable[Attempt]:
+        """Attempts that consolidation may move, as far as their own state goes: what their last checkpoint kept is known,
+        and they are on one node, in a class that policy lets be moved."""
+        return self._movable.get(gpu_class, {}).values()
+
+    def classes_with_movable(self) -> Iterator[GpuClassName]:
+        return (gpu_class for gpu_class, attempts in self._movable.items() if attempts)
+
     def stopping_on(self, placement: Placement) -> int:
         """Attempts on these nodes that are being ended."""
         return len(set().union(*(self._stopping_on.get(name, ()) for name, _ in placement.pods_by_node)))
@@ -185,6 +203,18 @@ class Running:
             return False
         known = self._policy.priority_classes.get(attempt.priority_class)
         return known is None or known.is_preemptible or not attempt.is_funded
+
+    def _note_movable(self, attempt: Attempt) -> None:
+        if (
+            attempt.priority_class in self._policy.consolidation.priority_classes
+            and attempt.checkpointed_at is not None
+            and attempt.state is AttemptState.RUNNING
+            and attempt.is_funded
+            and attempt.placement.is_single_node
+            and attempt.elastic is None
+            and self._may_ever_be_victim(attempt)
+        ):
+            self._movable.setdefault(attempt.gpu_class, {})[attempt.id] = attempt
 
     @staticmethod
     def _place(attempt: Attempt) -> tuple[GpuClassName, PoolName | None]:

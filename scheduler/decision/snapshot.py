@@ -27,7 +27,9 @@ from scheduler.domain.workloads import Attempt, Workload
 class Reservation:
     """Capacity set aside for a workload whose victims are still ending; its holds are made already.
 
-    It lapses at `until`: then the holds are released and the workload is judged anew.
+    It lapses at `until`: then the holds are released and the workload is judged anew. A move (`is_move`) is of an attempt
+    that is being stopped so as to start here: the place was free when it was chosen, is taken from then on, and waits
+    for it as long as its nodes last.
     """
 
     workload_id: WorkloadId
@@ -35,6 +37,7 @@ class Reservation:
     placement: Placement
     until: Instant
     is_borrowed: bool = False
+    is_move: bool = False
 
     @property
     def pods(self) -> int:
@@ -43,8 +46,9 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The world at `now`. `queued` are the workloads that wait, `attempts` those that may occupy GPUs. `prices` are the
-    highest of the time ahead: money pays at these.
+    """The world at `now`. `queued` are the workloads that wait, `attempts` those that may occupy GPUs, and `launched` the
+    workloads that these are attempts of: nobody's is moved who is not among them. `prices` are the highest of the time
+    ahead: money pays at these.
 
     `balances` are the open allowances, as of the transaction that read them. `tiers` says which tier's limits an
     engineer is under; who is not named is under the limits for everybody alone. `usage` is what people used in
@@ -56,6 +60,7 @@ class Snapshot:
     nodes: Mapping[NodeName, Node] = field(default_factory=dict)
     queued: Mapping[WorkloadId, Workload] = field(default_factory=dict)
     attempts: Mapping[AttemptId, Attempt] = field(default_factory=dict)
+    launched: Mapping[WorkloadId, Workload] = field(default_factory=dict)
     balances: Mapping[AllowanceId, AllowanceBalance] = field(default_factory=dict)
     reservations: Mapping[WorkloadId, Reservation] = field(default_factory=dict)
     tiers: Mapping[EngineerId, TierName] = field(default_factory=dict)
@@ -74,6 +79,7 @@ class Changes:
     nodes: Mapping[NodeName, Node | None] = field(default_factory=dict)
     queued: Mapping[WorkloadId, Workload | None] = field(default_factory=dict)
     attempts: Mapping[AttemptId, Attempt | None] = field(default_factory=dict)
+    launched: Mapping[WorkloadId, Workload | None] = field(default_factory=dict)
     balances: Mapping[AllowanceId, AllowanceBalance | None] = field(default_factory=dict)
     reservations: Mapping[WorkloadId, Reservation | None] = field(default_factory=dict)
     tiers: Mapping[EngineerId, TierName | None] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from scheduler.decision.booked import Booked
 from scheduler.decision.bookings import pod_of
 from scheduler.decision.index import Index
 from scheduler.decision.plan import Launch, Preemption, Verdict
-from scheduler.decision.preemption import Found
+from scheduler.decision.preemption import Found, Move
 from scheduler.decision.promised import PromisedQuota
 from scheduler.decision.queue import Lane, Line, OrderKey, Ruling
 from scheduler.decision.snapshot import Reservation
@@ -132,10 +132,11 @@ class Starts:
         """Its hours are held, and its pool and limits count it, since its victims were chosen."""
         index, pod, placement = self.index, workload.spec.pod, reservation.placement
         pool = index.policy.pool_of_team.get(workload.team)
-        index.capacity.occupy(placement, pod)
-        index.capacity.claim(placement, pod, -1)
-        self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
-        self.booked.undo.append(partial(index.capacity.claim, placement, pod))
+        if not reservation.is_move:  # what is moved has had its new place since it was chosen
+            index.capacity.occupy(placement, pod)
+            index.capacity.claim(placement, pod, -1)
+            self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
+            self.booked.undo.append(partial(index.capacity.claim, placement, pod))
         if pool is not None:
             gpus = reservation.pods * pod.gpus
             index.quotas.hold(pool.name, reservation.gpu_class, gpus)
@@ -185,6 +186,8 @@ class Starts:
             else:
                 left = self.booked.left_of(index.running.attempts[attempt.id])
                 self.booked.shrunk[attempt.id] = left.shrunk_to(victim.pods_left)
+        for move in found.moves:
+            self._take_place(move)
         self.booked.stopped_gpus += found.gpus
         self.backfill.preempted(found.attempts)
         is_borrowed = self._count(lane, line, workload_id, found.gpu_class, shares, index.quotas.promise)
@@ -193,8 +196,18 @@ class Starts:
         launch = Launch(workload_id, found.gpu_class, found.placement, pool, shares, is_borrowed=is_borrowed)
         grace_ms = max(attempt.grace_seconds for attempt in found.attempts) * MS_PER_SECOND
         until = Instant(index.now + grace_ms + RESERVED_BEYOND_GRACE_MS)
-        self.preemptions.append(Preemption(launch, found.victims, until))
+        moves = tuple(move.launch for move in found.moves)
+        self.preemptions.append(Preemption(launch, found.victims, until, moves))
         self.alone[workload_id] = evidence.awaiting_preemption(spec, found.gpu_class, len(found.victims))
+
+    def _take_place(self, move: Move) -> None:
+        """Its new place is taken at once; what it gives up of its quota is promised to itself."""
+        index, attempt, launch = self.index, move.attempt, move.launch
+        index.capacity.occupy(launch.placement, attempt.pod)
+        self.booked.undo.append(partial(index.capacity.occupy, launch.placement, attempt.pod, -1))
+        index.quotas.promise(attempt.pool, attempt.gpu_class, attempt.gpus)
+        self.booked.undo.append(partial(index.quotas.promise, attempt.pool, attempt.gpu_class, -attempt.gpus))
+        index.hours.book(launch.funding)
 
     def _count(
         self,

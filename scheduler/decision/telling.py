@@ -50,7 +50,7 @@ class Teller:
         alone = self._alone.get(workload_id)
         if alone is not None:
             return alone
-        claim = index.claims.get(workload_id)
+        claim = index.claims.of.get(workload_id)
         if claim is not None:
             workload, reservation = claim
             victims = index.running.stopping_on(reservation.placement)

@@ -25,6 +25,8 @@ class Rule(StrEnum):
     RECLAIM_WITHIN_COHORT = "reclaimWithinCohort"
     BORROW_WITHIN_COHORT = "borrowWithinCohort"
     WITHIN_POOL = "withinPool"
+    CONSOLIDATION = "consolidation"
+    """Of the policy's section of that name: it is moved, and gives up nothing but its place."""
 
     @property
     def is_across(self) -> bool:

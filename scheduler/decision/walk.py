@@ -9,6 +9,7 @@ from heapq import heapify, heappop, heappush
 from scheduler.decision import evidence
 from scheduler.decision.backfill import Shadow, beside
 from scheduler.decision.bookings import Kept
+from scheduler.decision.consolidation import find_moves
 from scheduler.decision.index import Index
 from scheduler.decision.outlook import Outlook
 from scheduler.decision.preemption import Found, find_victims
@@ -120,6 +121,8 @@ class Walk:
             return True
         if wish is None and self._outlook.is_hopeful(lane):
             wish = find_victims(self._outlook, self.starts.booked, lane, line, place[2])
+        if wish is None and lane.key.is_funded:
+            wish = find_moves(self.index, self.starts, lane, line)
         shares = self._require_means(line, wish.gpu_class if wish is not None else lane.key.gpu_classes[0])
         if isinstance(shares, Ruling):
             line.ruling = shares

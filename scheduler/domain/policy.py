@@ -10,6 +10,7 @@ from scheduler.domain.approvals import ApprovalRules
 from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
+from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.guards import SpendGuard, weekend_at
 from scheduler.domain.idleness import IdleRule, MisuseTerms, Retention
 from scheduler.domain.periods import PeriodLength, to_datetime
@@ -240,6 +241,7 @@ class Policy:
     projects: Mapping[ProjectName, Project] = field(default_factory=dict)
     fair_share: FairShare = FairShare()
     bookings: BookingTerms = BookingTerms()
+    consolidation: ConsolidationTerms = ConsolidationTerms()
     limits: Limits = Limits()
     sandbox: SandboxTerms = SandboxTerms()
     images: tuple[str, ...] = ("*",)

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
+from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.guards import SpendGuard
 from scheduler.domain.idleness import IdleRule, IdleThresholds, Retention
 from scheduler.domain.policy import Cohort, CoverageRule, OffPeak, Policy, Pool, PriorityClass, Project, Quota, Tier
@@ -80,6 +82,8 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
         yield f"projects.{project.name}.", f"work for {project.name}", _project(project)
     half_life_hours = policy.fair_share.half_life_ms // MS_PER_HOUR
     yield "fair_share.", "pools that order by fair share", {"half_life_hours": half_life_hours}
+    yield "bookings.", "bookings that are made from now on", _bookings(policy.bookings)
+    yield "consolidation.", "running work that may be moved for a gang", _consolidation(policy.consolidation)
     yield "limits.", "everybody", _limits(policy)
     yield "sandbox.", "sandboxes that start", _sandbox(policy)
     for loop, rate in (
@@ -284,6 +288,22 @@ def _thresholds(thresholds: IdleThresholds) -> Terms:
         "baseline_watts_max": thresholds.baseline_milliwatts_max // 1_000,
         "hung_percent": thresholds.hung_percent,
         "coverage_per_mille": thresholds.coverage_permille,
+    }
+
+
+def _bookings(terms: BookingTerms) -> Terms:
+    return {
+        "horizon_days": terms.horizon_ms // MS_PER_DAY,
+        "late_cancel_hours": terms.late_ms // MS_PER_HOUR,
+        "late_cancel_percent": terms.late_cost // 10,
+    }
+
+
+def _consolidation(terms: ConsolidationTerms) -> Terms:
+    return {
+        "priority_classes": _listed(terms.priority_classes) or "none",
+        "lost_max_gpu_minutes": terms.lost_max // MS_PER_MINUTE,
+        "moves_max": terms.moves_max,
     }
 
 

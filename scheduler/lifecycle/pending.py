@@ -20,6 +20,7 @@ class Pending:
         self.nodes: dict[NodeName, Node | None] = {}
         self.queued: dict[WorkloadId, Workload | None] = {}
         self.attempts: dict[AttemptId, Attempt | None] = {}
+        self.launched: dict[WorkloadId, Workload | None] = {}
         self.balances: dict[AllowanceId, AllowanceBalance | None] = {}
         self.reservations: dict[WorkloadId, Reservation | None] = {}
         self.tiers: dict[EngineerId, TierName | None] = {}
@@ -35,6 +36,7 @@ class Pending:
             nodes=self.nodes,
             queued=self.queued,
             attempts=self.attempts,
+            launched=self.launched,
             balances=self.balances,
             reservations=self.reservations,
             tiers=self.tiers,

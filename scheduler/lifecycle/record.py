@@ -12,7 +12,7 @@ from scheduler.decision.snapshot import Reservation
 from scheduler.domain.brakes import Brake
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import AllowanceId, AttemptId, HoldId, WorkloadId
+from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadState
 from scheduler.ledger.holding import hold, holds_for, release
 from scheduler.ledger.holds import Hold
@@ -123,18 +123,29 @@ def _open_holds(
     batch: Batch, launch: Launch, attempt_id: AttemptId | None, spent: dict[AllowanceId, int], new_id: NewId
 ) -> bool:
     """Make the holds, unless an allowance no longer has its share: then none."""
+    if not _can_pay(batch, [launch], spent):
+        return False
     if not launch.is_funded:
         return True
-    for share in launch.funding:
-        balance = batch.world.balances.get(share.allowance_id)
-        if balance is None or balance.spendable - spent.get(share.allowance_id, 0) < share.amount:
-            return False
     for share in launch.funding:
         spent[share.allowance_id] = spent.get(share.allowance_id, 0) + share.amount
     ids = [HoldId(new_id("h")) for _ in launch.funding]
     holds: Sequence[Hold] = holds_for(launch.funding, ids, launch.workload_id, attempt_id, batch.now)
     batch.open_holds(holds)
     batch.post(*hold(holds))
+    return True
+
+
+def _can_pay(batch: Batch, launches: Sequence[Launch], spent: dict[AllowanceId, int]) -> bool:
+    """Whether the allowances still have what these are to hold, all of them together."""
+    needed: dict[AllowanceId, int] = {}
+    for launch in launches:
+        for share in launch.funding if launch.is_funded else ():
+            needed[share.allowance_id] = needed.get(share.allowance_id, 0) + share.amount
+    for allowance_id, amount in needed.items():
+        balance = batch.world.balances.get(allowance_id)
+        if balance is None or balance.spendable - spent.get(allowance_id, 0) < amount:
+            return False
     return True
 
 
@@ -145,16 +156,30 @@ def _record_preemption(batch: Batch, preemption: Preemption, spent: dict[Allowan
     alive = [(victim, attempt) for victim, attempt in victims if attempt is not None and _can_stop(attempt)]
     if workload is None or workload.state is not WorkloadState.QUEUED or len(alive) < len(victims):
         return False
-    if not _open_holds(batch, launch, None, spent, new_id):
+    if not _can_pay(batch, [launch, *preemption.moves], spent):
         return False
-    batch.reserve(
-        workload.id,
-        Reservation(workload.id, launch.gpu_class, launch.placement, preemption.until, launch.is_borrowed),
-    )
+    _set_aside(batch, launch, preemption.until, spent, new_id)
+    for move in preemption.moves:
+        _set_aside(batch, move, preemption.until, spent, new_id, is_move=True)
     policy = batch.world.require_policy()
     for victim, attempt in alive:
         _preempt(batch, victim, attempt, workload, policy)
     return True
+
+
+def _set_aside(
+    batch: Batch,
+    launch: Launch,
+    until: Instant,
+    spent: dict[AllowanceId, int],
+    new_id: NewId,
+    *,
+    is_move: bool = False,
+) -> None:
+    """Its hours and its place, until whoever is in its way, or it itself, has ended where it was."""
+    _open_holds(batch, launch, None, spent, new_id)
+    made = Reservation(launch.workload_id, launch.gpu_class, launch.placement, until, launch.is_borrowed, is_move)
+    batch.reserve(launch.workload_id, made)
 
 
 def _can_stop(attempt: Attempt) -> bool:

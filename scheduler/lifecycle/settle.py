@@ -116,7 +116,9 @@ def _refund(batch: Batch, attempt: Attempt, holds: Sequence[Hold], reason: Reaso
     cap_ms = _refund_cap_ms(batch.world.require_policy(), attempt)
     lost = lost_gpu_ms(attempt, cap_ms, ended_at)
     if lost:
-        batch.post(*refund(attempt, holds, lost, batch.now, memo=f"work lost: {reason.value}"))
+        reserved = batch.world.reservations.get(attempt.workload_id)
+        why = f"{reason.value}, moved by consolidation" if reserved is not None and reserved.is_move else reason.value
+        batch.post(*refund(attempt, holds, lost, batch.now, memo=f"work lost: {why}"))
 
 
 def _refund_cap_ms(policy: Policy, attempt: Attempt) -> int:

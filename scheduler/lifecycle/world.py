@@ -193,6 +193,7 @@ class World:
                 self._note_launched(workload, known)
                 self.conditions.note(workload)
                 self._pending.queued[workload.id] = workload if workload.state is WorkloadState.QUEUED else None
+                self._pending.launched[workload.id] = workload if workload.state.is_live else None
                 if workload.job_uid is not None:
                     self.workload_of_job[workload.job_uid] = workload.id
                 self.dirty.add(workload.id)
@@ -349,6 +350,7 @@ class World:
                 nodes=dict(self.nodes),
                 queued={w.id: w for w in self.workloads.values() if w.state is WorkloadState.QUEUED},
                 attempts=dict(self.attempts),
+                launched={w.id: w for w in self.workloads.values() if w.state.is_live},
                 balances=dict(self.balances),
                 reservations=dict(self.reservations),
                 tiers={engineer.id: engineer.tier for engineer in self.people.values()},

@@ -12,6 +12,7 @@ from scheduler.domain.approvals import ApprovalRules, Persons
 from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
+from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
 from scheduler.domain.idleness import IdleAction, IdlePolicy, IdleRule, IdleThresholds, MisuseTerms, Retention
 from scheduler.domain.periods import PeriodLength
@@ -109,6 +110,7 @@ projects:
   atlas: {team: vision, importance_per_mille: 1200, allowance_gpu_hours: 30}
 fair_share: {half_life_hours: 48}
 bookings: {horizon_days: 30, late_cancel_hours: 12, late_cancel_percent: 25}
+consolidation: {priority_classes: [urgent], lost_max_gpu_minutes: 90, moves_max: 2}
 spend_guards:
   nights: {of: team, window: weekend, soft_gpu_hours: 100, hard_gpu_hours: 150}
 limits:
@@ -260,6 +262,7 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         projects={ATLAS.name: ATLAS},
         fair_share=FairShare(48 * HOUR_MS),
         bookings=BookingTerms(30 * 24 * HOUR_MS, 12 * HOUR_MS, PerMille(250)),
+        consolidation=ConsolidationTerms(frozenset({PriorityClassName("urgent")}), 90 * 60_000, 2),
         limits=Limits(24, 48, 12, 100 * HOUR_MS, 6 * 60_000, 50, 3, 200 * HOUR_MS, PerMille(800)),
         spend_guards=(SpendGuard("nights", GuardOf.TEAM, GuardWindow.WEEKEND, 100 * HOUR_MS, 150 * HOUR_MS),),
         sandbox=SandboxTerms((BOX,), BOX, ("jupyter", "lab", "lab"), 7, 9000, 2),

@@ -22,6 +22,7 @@ from scheduler.domain.workloads import (
 def recorded(snapshot: Snapshot, plan: Plan) -> Snapshot:
     """The snapshot after the plan's transaction: launching, stopping, reserved, held."""
     queued, attempts = dict(snapshot.queued), dict(snapshot.attempts)
+    launched = dict(snapshot.launched)
     reservations, balances = dict(snapshot.reservations), dict(snapshot.balances)
     for lapsed in plan.lapsed:
         del reservations[lapsed]
@@ -30,6 +31,7 @@ def recorded(snapshot: Snapshot, plan: Plan) -> Snapshot:
         reservations.pop(launch.workload_id, None)
         made = _attempt(snapshot, workload, launch)
         attempts[made.id] = made
+        launched[workload.id] = workload
         _hold(balances, launch)
     for preemption in plan.preemptions:
         launch = preemption.launch
@@ -37,6 +39,11 @@ def recorded(snapshot: Snapshot, plan: Plan) -> Snapshot:
         reservations[launch.workload_id] = Reservation(
             launch.workload_id, launch.gpu_class, launch.placement, preemption.until, launch.is_borrowed
         )
+        for move in preemption.moves:
+            _hold(balances, move)
+            reservations[move.workload_id] = Reservation(
+                move.workload_id, move.gpu_class, move.placement, preemption.until, move.is_borrowed, is_move=True
+            )
         for victim in preemption.victims:
             if victim.pods_left is not None:
                 attempts[victim.attempt_id] = attempts[victim.attempt_id].shrunk_to(victim.pods_left)
@@ -49,21 +56,28 @@ def recorded(snapshot: Snapshot, plan: Plan) -> Snapshot:
             attempts[growth.attempt_id], placement=growth.placement, is_borrowed=growth.is_borrowed
         )
         _hold(balances, growth)
-    return replace(snapshot, queued=queued, attempts=attempts, reservations=reservations, balances=balances)
+    return replace(
+        snapshot,
+        queued=queued,
+        attempts=attempts,
+        launched=launched,
+        reservations=reservations,
+        balances=balances,
+    )
 
 
 def ended(snapshot: Snapshot) -> Snapshot:
     """The snapshot after all that was stopping has ended. What was preempted waits again, as old as it was."""
-    queued, attempts = dict(snapshot.queued), dict(snapshot.attempts)
+    queued, attempts, launched = dict(snapshot.queued), dict(snapshot.attempts), dict(snapshot.launched)
     for attempt in snapshot.attempts.values():
         if attempt.state is AttemptState.STOPPING:
             del attempts[attempt.id]
             if attempt.stop_reason is Reason.PREEMPTED:
-                workload = workload_of(attempt)
+                workload = launched.pop(attempt.workload_id, None) or workload_of(attempt)
                 queued[workload.id] = workload
         elif attempt.leaving is not None:
             attempts[attempt.id] = replace(attempt, leaving=None)
-    return replace(snapshot, queued=queued, attempts=attempts)
+    return replace(snapshot, queued=queued, attempts=attempts, launched=launched)
 
 
 def workload_of(attempt: Attempt) -> Workload:

@@ -13,6 +13,7 @@ from scheduler.decision.snapshot import Changes, Reservation, Snapshot
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
 from scheduler.domain.brakes import Brake, Pause, StopRate
 from scheduler.domain.cluster import GpuClass, Node, Placement
+from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.guards import GuardOf, GuardWindow, PastSpend, SpendGuard, window_at
 from scheduler.domain.policy import (
     BorrowWithinCohort,
@@ -48,7 +49,8 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.usage import DecayedUse
 from scheduler.domain.workloads import ArrayPlace, Attempt, AttemptState, ElasticTerms, HoldMode, Workload
-from tests.decision.builders import A100, H100, NOW, attempt, balance, node, workload
+from tests.decision.applying import workload_of
+from tests.decision.builders import A100, H100, NOW, SPARE, STANDARD, attempt, balance, node, workload
 
 EXAMPLES = settings().max_examples * 2 // 5
 """A world takes longer to make and to decide than most examples: 40 in every check, 200 where they are searched for."""
@@ -110,6 +112,12 @@ def policies(draw: st.DrawFn) -> Policy:
             if draw(mostly(False, True))
         ),
         preempt_rate=draw(mostly(StopRate(None), StopRate(PerMille(300), floor=2))),
+        consolidation=draw(
+            mostly(
+                ConsolidationTerms(),
+                ConsolidationTerms(frozenset({STANDARD.name, SPARE.name}), lost_max=4 * MS_PER_HOUR, moves_max=3),
+            )
+        ),
     )
 
 
@@ -204,6 +212,7 @@ def attempts_on(draw: st.DrawFn, name: str, known: list[Node]) -> Attempt | None
         is_borrowed=draw(st.booleans()),
         stop_reason=draw(st.sampled_from([Reason.PREEMPTED, Reason.CANCELLED])),
         submitted_at=Instant(NOW - draw(st.integers(0, 3)) * 1000),
+        checkpointed_at=draw(mostly(None, Instant(NOW - 60_000), Instant(NOW - MS_PER_HOUR))),
     )
     made = replace(made, priority_class=PriorityClassName(draw(st.sampled_from(["urgent", "standard", "spare"]))))
     if pods == 1 or draw(mostly(True, False)):
@@ -263,6 +272,7 @@ def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapsho
             H100,
             Placement(((draw(st.sampled_from(known)).name, each.spec.pods_at_least),)),
             Instant(NOW + draw(mostly(60_000, 0))),
+            is_move=draw(mostly(False, False, True)),
         )
         for each in queued
         if known and draw(mostly(False, False, True))
@@ -270,12 +280,20 @@ def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapsho
     used = [owner for owner in OWNERS if draw(st.booleans())]
     past = [Holder(HolderKind.ENGINEER, OWNERS[0]), Holder(HolderKind.TEAM, TEAMS[0])]
     pauses = draw(mostly((), (), (Brake.LAUNCH,), (Brake.PREEMPT,)))
+    attempts = fitting([each for each in candidates if each is not None], by_name)
+    moving = {each.workload_id: workload_of(each) for each in attempts}
+    for each in attempts:
+        if each.state is AttemptState.STOPPING and draw(mostly(False, True)):
+            on = draw(st.sampled_from(known)).name
+            place = Placement(((on, each.placement.pods),))
+            reservations.append(Reservation(each.workload_id, each.gpu_class, place, NOW, is_move=True))
     return Snapshot(
         now=NOW,
         policy=draw(policies()),
         nodes=by_name,
         queued=by_id,
-        attempts={each.id: each for each in fitting([each for each in candidates if each is not None], by_name)},
+        attempts={each.id: each for each in attempts},
+        launched=moving,
         balances={each.allowance.id: each for each in draw(balances_of())},
         reservations={each.workload_id: each for each in reservations},
         usage={
@@ -291,7 +309,7 @@ def snapshots(draw: st.DrawFn, *, waiting: int = 8, running: int = 6) -> Snapsho
 def splits(draw: st.DrawFn, first: Snapshot, last: Snapshot) -> list[Changes]:
     """From nothing over the first snapshot to the last, in one to four steps; the policy is the last's from the start."""
     steps = draw(st.integers(1, 4))
-    fields = ("nodes", "queued", "attempts", "balances", "reservations", "tiers", "usage", "spent")
+    fields = ("nodes", "queued", "attempts", "launched", "balances", "reservations", "tiers", "usage", "spent")
     entries: list[list[tuple[str, str, object]]] = [[] for _ in range(steps)]
     for name in fields:
         before, after = getattr(first, name), getattr(last, name)

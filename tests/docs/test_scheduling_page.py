@@ -9,10 +9,12 @@ from scheduler.decision.queue import STANDING
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
 from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.periods import PeriodLength, period_at
 from scheduler.domain.policy import Project
 from scheduler.domain.topology import LevelName, TopologyLevel, topology_ask
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, PerMille, ProjectName, TeamName, WorkloadId
+from tests.decision.applying import workload_of
 from tests.decision.builders import (
     NOW,
     SPARE,
@@ -57,6 +59,37 @@ def in_band(owner: str, band: int) -> AllowanceBalance:
     time_left = (period.ends_at - NOW) / (period.ends_at - period.starts_at)
     pace = (band * 200 + 100 - 1000) / 1000
     return balance(owner, 1_000_000 * (time_left + pace), granted=1_000_000)
+
+
+def test_the_example_of_consolidation_moves_whom_it_says() -> None:
+    rows = table("Consolidation")
+    running = [
+        attempt(
+            row["job"],
+            row["node"],
+            gpus=int(row["GPUs"]),
+            checkpointed_at=Instant(NOW - int(row["last checkpoint"].removesuffix(" min ago")) * MS_PER_MINUTE),
+        )
+        for row in rows
+    ]
+    terms = ConsolidationTerms(frozenset({STANDARD.name}), lost_max=MS_PER_HOUR)
+    world = snapshot(
+        nodes(*(node(name) for name in sorted({row["node"] for row in rows}))),
+        [workload("whole", gpus=8)],
+        by=replace(policy(), consolidation=terms),
+        attempts=running,
+        launched={each.workload_id: workload_of(each) for each in running},
+        balances=[balance("ada"), balance("bob")],
+    )
+
+    moved = {
+        move.workload_id: f"moved to {move.placement.pods_by_node[0][0]}"
+        for preemption in decide(world).preemptions
+        for move in preemption.moves
+    }
+    assert {row["job"]: row["what becomes of it"] for row in rows} == {
+        row["job"]: moved.get(WorkloadId(row["job"]), "stays") for row in rows
+    }
 
 
 def test_the_example_of_the_order_is_in_that_order() -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from scheduler.adapters.policy_files.approval_keys import APPROVALS, COVERAGE
 from scheduler.adapters.policy_files.award_keys import AWARD_FIELDS
 from scheduler.adapters.policy_files.booking_keys import BOOKINGS
+from scheduler.adapters.policy_files.consolidation_keys import CONSOLIDATION
 from scheduler.adapters.policy_files.guard_keys import OFF_PEAK, SPEND_GUARD
 from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, MISUSE, RETENTION, THRESHOLDS
 from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, Name, Text, Whole
@@ -293,6 +294,12 @@ COHORTS = Field(
 PROJECTS = Field("projects", MapOf(Name(), PROJECT, "projects"), "what work is for", default={}, absent="none")
 LOOKING_BACK = Field("fair_share", FAIR_SHARE, "how `order: fair-share` looks back", absent="its defaults")
 BOOKED_AHEAD = Field("bookings", BOOKINGS, "how far ahead GPUs may be booked", absent="its defaults")
+MOVED = Field(
+    "consolidation",
+    CONSOLIDATION,
+    "whose work may be moved so that a gang fits",
+    absent="nothing is moved",
+)
 LIMITS_OF_ALL = Field("limits", LIMITS, "bounds for everybody", absent="its defaults")
 SANDBOX_TERMS = Field("sandbox", SANDBOX, "what a sandbox may be", absent="its defaults")
 RATES = Field("stop_rates", STOP_RATES, "how fast each loop may stop work", absent="its defaults")
@@ -339,6 +346,7 @@ POLICY = Section(
         PROJECTS,
         LOOKING_BACK,
         BOOKED_AHEAD,
+        MOVED,
         LIMITS_OF_ALL,
         SPEND_GUARDS,
         SANDBOX_TERMS,
@@ -364,6 +372,7 @@ SECTIONS: tuple[Section, ...] = (
     PROJECT,
     FAIR_SHARE,
     BOOKINGS,
+    CONSOLIDATION,
     LIMITS,
     SPEND_GUARD,
     SANDBOX,

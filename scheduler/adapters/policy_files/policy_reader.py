@@ -6,6 +6,7 @@ from scheduler.adapters.policy_files import award_keys, order_keys
 from scheduler.adapters.policy_files import policy_keys as keys
 from scheduler.adapters.policy_files.approval_keys import approvals, coverage
 from scheduler.adapters.policy_files.booking_keys import booking_terms
+from scheduler.adapters.policy_files.consolidation_keys import consolidation_terms
 from scheduler.adapters.policy_files.document import parse
 from scheduler.adapters.policy_files.guard_keys import off_peak, spend_guard
 from scheduler.adapters.policy_files.idle_keys import idle_rule, misuse, retention
@@ -19,6 +20,7 @@ from scheduler.domain.approvals import ApprovalRules
 from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import GpuClass
+from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.errors import RefusalCode
 from scheduler.domain.idleness import MisuseTerms, Retention
 from scheduler.domain.policy import (
@@ -79,7 +81,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
     default_class = record.find(keys.DEFAULT_PRIORITY_CLASS)
     limits = record.find(keys.LIMITS_OF_ALL)
     looking_back = record.find(keys.LOOKING_BACK)
-    booked_ahead = record.find(keys.BOOKED_AHEAD)
+    booked_ahead, moved = record.find(keys.BOOKED_AHEAD), record.find(keys.MOVED)
     sandbox = record.find(keys.SANDBOX_TERMS)
     rates = record.find(keys.RATES)
     images = record.value(keys.IMAGES)
@@ -99,6 +101,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
         projects={ProjectName(n): _project(n, r) for n, r in record.value(keys.PROJECTS).items()},
         fair_share=FairShare() if looking_back is None else order_keys.fair_share(looking_back),
         bookings=BookingTerms() if booked_ahead is None else booking_terms(booked_ahead),
+        consolidation=ConsolidationTerms() if moved is None else consolidation_terms(moved),
         limits=Limits() if limits is None else _limits(limits),
         sandbox=SandboxTerms(images=images) if sandbox is None else _sandbox(sandbox, images),
         images=images,

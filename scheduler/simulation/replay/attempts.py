@@ -57,6 +57,8 @@ class Attempts:
         self._stops: tuple[Stop, ...] = ()
         self._usage: dict[EngineerId, DecayedUse] = {}
         self._gpus = 0
+        self._reserved: dict[WorkloadId, Work] = {}
+        """Those for whom hours and a place are set aside."""
         self._unreported: dict[Run, None] = {}
         """Runs whose last checkpoint the decision has not heard of."""
 
@@ -72,7 +74,7 @@ class Attempts:
     def lapse(self, workload_id: WorkloadId) -> None:
         """Its reservation ran out: what was set aside for it comes back."""
         self.feed.reservations[workload_id] = None
-        work = self.waiting.get(workload_id)
+        work = self._reserved.pop(workload_id, None)
         if work is not None and work.reserved is not None:
             self._come_back(work.reserved.give_back(self._books), work.queued_since)
             work.reserved = None
@@ -90,14 +92,14 @@ class Attempts:
         self.feed.wait(_holders(work), -1)
         self.running[run.attempt.id] = run
         self._gpus += run.attempt.gpus
-        self.feed.queued[work.workload.id] = None
-        self.feed.attempts[run.attempt.id] = run.attempt
+        self.feed.launch(work.workload, run.attempt)
         self._plan(run)
 
     def _take_held(self, work: Work, launch: Launch, now: Instant) -> Held:
         if launch.is_reserved:
             assert work.reserved is not None, "a reservation has its holds"
             held, work.reserved = work.reserved, None
+            del self._reserved[work.workload.id]
             self.feed.reservations[work.workload.id] = None
             return held
         held = Held()
@@ -277,17 +279,23 @@ class Attempts:
     # --- preemption ----------------------------------------------------------------------------------------------
 
     def preempt(self, preemption: Preemption, now: Instant) -> None:
-        launch = preemption.launch
-        work = self.waiting[launch.workload_id]
-        work.reserved = Held()
-        work.reserved.reserve(self._books, launch.funding, now)
-        self.feed.reservations[launch.workload_id] = Reservation(
-            launch.workload_id, launch.gpu_class, launch.placement, preemption.until, launch.is_borrowed
-        )
+        launch, moves = preemption.launch, {move.workload_id: move for move in preemption.moves}
+        self._set_aside(self.waiting[launch.workload_id], launch, preemption.until, now)
         for victim in preemption.victims:
             run = self.running[victim.attempt_id]
+            if victim.workload_id in moves:
+                self._set_aside(run.work, moves[victim.workload_id], preemption.until, now, is_move=True)
             self._count_stop(Brake.PREEMPT, run.attempt.gpus, now)
             self.stop(run, Reason.PREEMPTED, now)
+
+    def _set_aside(self, work: Work, launch: Launch, until: Instant, now: Instant, *, is_move: bool = False) -> None:
+        """Its hours and its place, until whoever is in its way, or it itself, has ended where it was."""
+        work.reserved = Held()
+        work.reserved.reserve(self._books, launch.funding, now)
+        self._reserved[launch.workload_id] = work
+        self.feed.reservations[launch.workload_id] = Reservation(
+            launch.workload_id, launch.gpu_class, launch.placement, until, launch.is_borrowed, is_move
+        )
 
     def _count_stop(self, brake: Brake, gpus: int, at: Instant) -> None:
         recent = (stop for stop in self._stops if at - stop.at < STOP_RATE_WINDOW_MS)

@@ -217,7 +217,7 @@ class Replay:
     def _wakes_at(self) -> Instant | None:
         """When time alone may change something for who waits."""
         index = self._state.index
-        if self._is_room_awaited() or index.held_back or index.claims or self._policy.spend_guards:
+        if self._is_room_awaited() or index.held_back or index.claims.of or self._policy.spend_guards:
             return index.wakes_at()
         return None
 

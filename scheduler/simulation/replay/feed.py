@@ -22,6 +22,7 @@ class Feed:
     books: ReplayBooks
     queued: dict[WorkloadId, Workload | None] = field(default_factory=dict)
     attempts: dict[AttemptId, Attempt | None] = field(default_factory=dict)
+    launched: dict[WorkloadId, Workload | None] = field(default_factory=dict)
     reservations: dict[WorkloadId, Reservation | None] = field(default_factory=dict)
     ended: list[Attempt] = field(default_factory=list)
     usage: dict[EngineerId, DecayedUse | None] = field(default_factory=dict)
@@ -56,7 +57,14 @@ class Feed:
     def end(self, attempt: Attempt) -> None:
         """It occupies nothing any more."""
         self.attempts[attempt.id] = None
+        self.launched[attempt.workload_id] = None
         self.ended.append(attempt)
+
+    def launch(self, workload: Workload, attempt: Attempt) -> None:
+        """It waits no more, and occupies what its attempt does."""
+        self.queued[workload.id] = None
+        self.attempts[attempt.id] = attempt
+        self.launched[workload.id] = workload
 
     def wait(self, holders: Sequence[Holder], count: int) -> None:
         """So many more wait whom these holders' allowances may pay."""
@@ -88,12 +96,14 @@ class Feed:
         changes = Changes(
             queued=self.queued,
             attempts=self.attempts,
+            launched=self.launched,
             balances=balances,
             reservations=self.reservations,
             usage=self.usage,
             stops=self.stops,
         )
         self.queued, self.attempts, self.reservations = {}, {}, {}
+        self.launched = {}
         self.usage, self.stops, self.ended, self._has_arrivals = {}, None, [], False
         self._due, self._gone = {}, {}
         return changes

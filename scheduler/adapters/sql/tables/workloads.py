@@ -99,6 +99,7 @@ class ReservationRow(Row, table=True):
     placement: str = columns.text()
     until: int = columns.integer()
     is_borrowed: int = columns.integer()
+    is_move: int = columns.integer()
 
 
 workloads = table_of(WorkloadRow)

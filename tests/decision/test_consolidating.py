@@ -1,0 +1,453 @@
+"""Moves that make room for a gang which nothing but fragments keeps waiting."""
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler.decision.decide import decide, step
+from scheduler.decision.plan import Launch, Plan, Preemption
+from scheduler.decision.snapshot import Changes, Snapshot
+from scheduler.decision.state import State
+from scheduler.domain.brakes import Brake, Pause, Stop, StopRate
+from scheduler.domain.consolidation import ConsolidationTerms
+from scheduler.domain.policy import Policy, PriorityClass
+from scheduler.domain.reasons import Reason
+from scheduler.domain.topology import LevelName, TopologyLevel
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, EngineerId, Instant, NodeName, PerMille, WorkloadId
+from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, WorkloadKind
+from tests.decision.applying import ended, recorded, workload_of
+from tests.decision.builders import (
+    NOW,
+    SPARE,
+    STANDARD,
+    URGENT,
+    attempt,
+    balance,
+    node,
+    nodes,
+    placements,
+    policy,
+    pool,
+    reasons,
+    snapshot,
+    victims,
+    workload,
+)
+from tests.decision.test_topology import gang, standing
+from tests.decision.worlds import EXAMPLES, mostly, splits
+
+TERMS = ConsolidationTerms(frozenset({STANDARD.name}), lost_max=60 * MS_PER_MINUTE, moves_max=4)
+THREE = nodes(node("n1", 8), node("n2", 8), node("n3", 8))
+CYCLES_MAX = 60
+
+
+def moving(*classes: PriorityClass, **changes: Any) -> Policy:
+    """A policy that lets standard work be moved that loses an hour of one GPU at most."""
+    terms = replace(TERMS, **{key: changes.pop(key) for key in ("lost_max", "moves_max") if key in changes})
+    made = policy(pool("red", gpus=64), classes=classes or (URGENT, STANDARD, SPARE))
+    return replace(made, **{"consolidation": terms, **changes})
+
+
+def saved(name: str, on: str, gpus: int, *, minutes_ago: int = 5, **changes: Any) -> Attempt:
+    """A running attempt that wrote a checkpoint so long ago."""
+    return attempt(name, on, gpus=gpus, checkpointed_at=Instant(NOW - minutes_ago * MS_PER_MINUTE), **changes)
+
+
+def world(*attempts: Attempt, by: Policy | None = None, **changes: Any) -> Snapshot:
+    """Who runs, on three nodes of eight GPUs, beside one who wants a whole one; all can pay for a thousand hours."""
+    queued = changes.pop("queued", [workload("whole", gpus=8)])
+    owners = sorted({*(each.owner for each in attempts), *(each.owner for each in queued)})
+    return snapshot(
+        changes.pop("known", THREE),
+        queued,
+        by=by if by is not None else moving(),
+        attempts=attempts,
+        launched={each.workload_id: workload_of(each) for each in attempts},
+        balances=changes.pop("balances", [balance(owner) for owner in owners]),
+        **changes,
+    )
+
+
+def moves(plan: Plan) -> dict[str, dict[str, int]]:
+    """Where each that is moved goes."""
+    return {
+        move.workload_id: dict(move.placement.pods_by_node)
+        for preemption in plan.preemptions
+        for move in preemption.moves
+    }
+
+
+FRAGMENTS = (saved("a", "n1", 4), saved("b", "n2", 4, minutes_ago=3), saved("c", "n3", 6))
+
+
+def test_the_cheapest_move_makes_room_for_a_whole_node() -> None:
+    plan = decide(world(*FRAGMENTS))
+
+    assert victims(plan) == {"whole": ["b"]}
+    assert moves(plan) == {"b": {"n1": 1}}
+    made = plan.preemptions[0]
+    assert dict(made.launch.placement.pods_by_node) == {"n2": 1}
+    assert (made.victims[0].rule, made.victims[0].comparison) == (
+        "consolidation",
+        "moved to n1, so that 1 × 8 GPU(s) fit",
+    )
+    assert made.moves[0].funding
+    assert reasons(plan) == {"whole": Reason.AWAITING_PREEMPTION}
+
+
+def test_nothing_is_moved_unless_policy_and_the_class_allow_it() -> None:
+    off = decide(world(*FRAGMENTS, by=moving(consolidation=ConsolidationTerms())))
+    assert (victims(off), reasons(off)) == ({}, {"whole": Reason.RESOURCES})
+
+    firm = replace(STANDARD, is_preemptible=False)
+    assert victims(decide(world(*FRAGMENTS, by=moving(URGENT, firm, SPARE)))) == {}
+    other = ConsolidationTerms(frozenset({SPARE.name}))
+    assert victims(decide(world(*FRAGMENTS, by=moving(consolidation=other)))) == {}
+
+
+def test_what_has_no_checkpoint_or_lost_too_much_since_stays() -> None:
+    unsaved = [attempt(each.workload_id, each.placement.pods_by_node[0][0], gpus=each.gpus) for each in FRAGMENTS]
+    assert victims(decide(world(*unsaved))) == {}
+
+    # 4 GPUs × 16 minutes are more than an hour of one GPU, 4 × 15 are not.
+    assert victims(decide(world(saved("a", "n1", 4, minutes_ago=16), FRAGMENTS[2], known=_two()))) == {}
+    assert moves(
+        decide(world(saved("a", "n1", 4, minutes_ago=15), saved("c", "n2", 4, minutes_ago=16), known=_two()))
+    )
+
+
+def _two() -> dict[NodeName, Any]:
+    return nodes(node("n1", 8), node("n2", 8), node("n3", 4))
+
+
+def test_a_checkpoint_alone_makes_it_movable() -> None:
+    by, dear = moving(), [saved("a", "n1", 4, minutes_ago=50), saved("b", "n2", 4, minutes_ago=50)]
+    before = world(*dear, by=by, known=nodes(node("n1", 8), node("n2", 8)))
+    everything = {name: getattr(before, name) for name in vars(before) if name != "now"}
+    state, plan = step(State(), Changes(**everything), NOW)
+    assert victims(plan) == {}
+
+    fresh = replace(dear[0], checkpointed_at=NOW)
+    assert moves(step(state, Changes(attempts={fresh.id: fresh}), NOW)[1]) == {"a": {"n2": 1}}
+
+
+def test_nobody_is_moved_inside_the_minimum_runtime_or_for_somebody_of_less_priority() -> None:
+    sheltered = replace(STANDARD, minimum_runtime_ms=2 * MS_PER_HOUR)
+    assert victims(decide(world(*FRAGMENTS, by=moving(URGENT, sheltered, SPARE)))) == {}
+
+    meek = workload("whole", gpus=8, priority_class=SPARE)
+    assert victims(decide(world(*FRAGMENTS, queued=[meek]))) == {}
+    equal = workload("whole", gpus=8)
+    assert victims(decide(world(*FRAGMENTS, queued=[equal]))) == {"whole": ["b"]}
+
+
+def test_a_sandbox_stays_and_so_does_what_could_not_end_in_time_any_more() -> None:
+    plain = world(*FRAGMENTS)
+    sandboxes = {
+        name: replace(each, spec=replace(each.spec, kind=WorkloadKind.SANDBOX))
+        for name, each in plain.launched.items()
+    }
+    assert victims(decide(replace(plain, launched=sandboxes))) == {}
+
+    late = {
+        name: replace(each, spec=replace(each.spec, finish_by=Instant(NOW + MS_PER_MINUTE)))
+        for name, each in plain.launched.items()
+    }
+    assert victims(decide(replace(plain, launched=late))) == {}
+
+
+def test_nothing_is_moved_where_the_gang_could_start_otherwise() -> None:
+    free = decide(world(*FRAGMENTS, known={**THREE, **nodes(node("n4", 8))}))
+    assert (placements(free), victims(free)) == ({"whole": {"n4": 1}}, {})
+
+    ending = replace(FRAGMENTS[0], state=AttemptState.STOPPING, stop_reason=Reason.CANCELLED)
+    assert victims(decide(world(ending, *FRAGMENTS[1:]))) == {}
+
+    urgent = workload("whole", gpus=8, priority_class=URGENT)
+    taken = decide(world(*FRAGMENTS, queued=[urgent]))
+    assert taken.preemptions[0].victims[0].rule == "withinPool"
+    assert moves(taken) == {}
+
+
+def test_nothing_is_moved_where_gpus_quota_or_hours_are_short_too() -> None:
+    scarce = decide(world(saved("a", "n1", 5), saved("b", "n2", 5), saved("c", "n3", 7)))
+    assert (victims(scarce), reasons(scarce)) == ({}, {"whole": Reason.RESOURCES})
+
+    small = replace(moving(), pools=policy(pool("red", gpus=20)).pools)
+    assert reasons(decide(world(*FRAGMENTS, by=small))) == {"whole": Reason.QUOTA}
+
+    poor = decide(world(*FRAGMENTS, balances=[balance("ada", 1), balance("bob", 1000)]))
+    assert (victims(poor), reasons(poor)) == ({}, {"whole": Reason.ALLOWANCE_SHORT})
+
+
+def test_only_those_are_moved_who_can_pay_for_a_second_start() -> None:
+    poor = replace(FRAGMENTS[1], owner=EngineerId("cyd"))
+    balances = [balance("ada"), balance("bob"), balance("cyd", 3.9)]
+    assert victims(decide(world(FRAGMENTS[0], poor, FRAGMENTS[2], balances=balances))) == {"whole": ["a"]}
+
+    # The gang's own eight hours come first out of the same allowance.
+    ours = [replace(each, owner=EngineerId("ada")) for each in FRAGMENTS]
+    assert victims(decide(world(*ours, balances=[balance("ada", 11.9)]))) == {}
+    assert victims(decide(world(*ours, balances=[balance("ada", 12)]))) == {"whole": ["b"]}
+
+
+def test_no_more_is_moved_than_policy_says_and_none_that_is_not_needed() -> None:
+    crumbs = [saved(f"s{number}", "n1", 1, minutes_ago=number) for number in range(1, 5)]
+    known = nodes(node("n1", 8), node("n2", 8))
+    full = saved("c", "n2", 4, minutes_ago=30)
+    assert sorted(moves(decide(world(*crumbs, full, known=known)))) == ["s1", "s2", "s3", "s4"]
+    assert victims(decide(world(*crumbs, full, known=known, by=moving(moves_max=3)))) == {}
+
+    # Two GPUs would do: of what is cheapest first, the one that turns out to be too small is left where it is.
+    crumb, lump = saved("crumb", "n1", 1, minutes_ago=1), saved("lump", "n1", 4, minutes_ago=9)
+    six = workload("six", gpus=7)
+    plan = decide(world(crumb, lump, saved("c", "n2", 4, minutes_ago=30), known=known, queued=[six]))
+    assert moves(plan) == {"lump": {"n2": 1}}
+
+
+def test_a_move_that_a_later_one_makes_needless_is_not_made() -> None:
+    """The crumb would make room for one pod of two, cheapest of all; the lump makes room for both."""
+    known = nodes(node("n1", 8), node("n2", 8), node("n3", 5, cpu=6000), node("n4", 1, cpu=2000))
+    firm = attempt("firm", "n1", gpus=4)
+    crumb, lump = saved("crumb", "n1", 1, minutes_ago=1), saved("lump", "n2", 5, minutes_ago=9)
+    pair = workload("pair", gpus=4, pods=2, cpu=8000)
+
+    plan = decide(world(firm, crumb, lump, known=known, queued=[pair]))
+
+    assert moves(plan) == {"lump": {"n3": 1}}
+    assert dict(plan.preemptions[0].launch.placement.pods_by_node) == {"n2": 2}
+
+
+def test_a_pod_of_the_gang_is_never_displaced_by_what_is_moved() -> None:
+    """A gang of two whole nodes: what leaves one of them must not go to the other."""
+    known = {**THREE, **nodes(node("n4", 8))}
+    three = [saved("a", "n1", 2), saved("b", "n2", 2, minutes_ago=3), saved("c", "n3", 2, minutes_ago=20)]
+    plan = decide(
+        world(*three, saved("d", "n4", 2, minutes_ago=20), known=known, queued=[workload("g", gpus=8, pods=2)])
+    )
+
+    assert sorted(moves(plan)) == ["a", "b"]
+    assert {on for each in moves(plan).values() for on in each} <= {"n3", "n4"}
+    assert dict(plan.preemptions[0].launch.placement.pods_by_node) == {"n1": 1, "n2": 1}
+
+
+def test_a_gang_that_requires_a_rack_gets_one_and_the_cheapest() -> None:
+    by = moving(topology=(TopologyLevel(LevelName("block"), "block"), TopologyLevel(LevelName("rack"), "rack")))
+    known = nodes(
+        standing("a1", 8, "x/1"), standing("a2", 8, "x/1"), standing("b1", 8, "x/2"), standing("b2", 8, "x/2")
+    )
+    running = [saved("p", "a1", 4, minutes_ago=9), saved("q", "b1", 4, minutes_ago=3)]
+    blocked = [gang(4, "require:rack", name="g")]
+
+    plan = decide(world(*running, by=by, known=known, queued=blocked))
+
+    assert moves(plan) == {"q": {"a1": 1}}
+    assert dict(plan.preemptions[0].launch.placement.pods_by_node) == {"b1": 2, "b2": 2}
+
+
+def test_whoever_is_first_to_wait_for_a_class_is_the_only_one_for_whom_work_is_moved() -> None:
+    first = workload("first", gpus=8, pods=2, age=9)
+    plan = decide(world(*FRAGMENTS, queued=[first, workload("whole", gpus=8)]))
+
+    assert (victims(plan), reasons(plan)["first"]) == ({}, Reason.RESOURCES)
+
+
+def test_moves_obey_the_brakes_of_preemption() -> None:
+    paused = decide(world(*FRAGMENTS, pauses=(Pause(Brake.PREEMPT, "ops", "a look", NOW),)))
+    assert (victims(paused), reasons(paused)) == ({}, {"whole": Reason.PREEMPTION_PAUSED})
+
+    slow = moving(preempt_rate=StopRate(PerMille(0), floor=4))
+    assert victims(decide(world(*FRAGMENTS, by=slow))) == {"whole": ["b"]}
+    stopped = (Stop(Brake.PREEMPT, NOW, 1),)
+    assert reasons(decide(world(*FRAGMENTS, by=slow, stops=stopped))) == {"whole": Reason.STOP_RATE}
+
+
+def test_what_was_moved_starts_at_its_new_place_as_soon_as_it_has_ended() -> None:
+    before = world(*FRAGMENTS)
+    stopping = recorded(before, decide(before))
+    quiet = decide(stopping)
+    assert (quiet.launches, quiet.preemptions, quiet.lapsed) == ((), (), ())
+
+    # Nobody else gets its place meanwhile, however long it takes to end.
+    thief = workload("thief", gpus=4, owner="eve", priority_class=URGENT)
+    crowded = replace(
+        stopping,
+        now=Instant(NOW + MS_PER_HOUR),
+        queued={**stopping.queued, thief.id: thief},
+        balances={**stopping.balances, **{each.allowance.id: each for each in [balance("eve")]}},
+    )
+    assert "n1" not in placements(decide(crowded)).get("thief", {})
+    assert WorkloadId("b") not in decide(crowded).lapsed
+
+    assert placements(decide(ended(stopping))) == {"b": {"n1": 1}, "whole": {"n2": 1}}
+
+
+def test_a_place_that_is_lost_is_given_up_and_one_whose_work_is_over_too() -> None:
+    before = world(*FRAGMENTS)
+    stopping = recorded(before, decide(before))
+
+    cordoned = replace(stopping, nodes={**THREE, **nodes(node("n1", 8, accepts_work=False))})
+    assert decide(cordoned).lapsed == ("b",)
+    broken = replace(stopping, nodes={**THREE, **nodes(node("n1", 7))})
+    assert decide(broken).lapsed == ("b",)
+
+    done = ended(stopping)
+    over = replace(done, queued={name: each for name, each in done.queued.items() if name != "b"})
+    assert decide(over).lapsed == ("b",)
+
+
+def test_a_rolling_hold_needs_no_more_than_a_slice_for_the_second_start() -> None:
+    rolling = replace(STANDARD, hold=HoldMode.ROLLING, slice_ms=15 * MS_PER_MINUTE)
+    plan = decide(world(*FRAGMENTS, by=moving(URGENT, rolling, SPARE)))
+
+    assert sum(share.amount for share in plan.preemptions[0].moves[0].funding) == MS_PER_HOUR
+
+
+# --- over generated worlds ------------------------------------------------------------------------------------------
+
+
+@st.composite
+def scattered(draw: st.DrawFn) -> Snapshot:
+    """Nodes of eight GPUs with small work strewn over them, and gangs that want whole or half ones."""
+    known = nodes(*(node(f"n{number}", 8) for number in range(draw(st.integers(2, 4)))))
+    free = {name: each.gpus for name, each in known.items()}
+    attempts = []
+    for number in range(draw(st.integers(3, 7))):
+        on, gpus = NodeName(f"n{number % len(known)}"), draw(st.integers(1, 3))
+        if free[on] >= gpus:
+            free[on] -= gpus
+            made = saved(
+                f"r{number}",
+                on,
+                gpus,
+                minutes_ago=draw(st.integers(0, 60)),
+                owner=draw(st.sampled_from(["bob", "cyd"])),
+                priority_class=draw(mostly(STANDARD, SPARE)),
+                running_for=draw(mostly(7200, 60)),
+            )
+            unsaved = draw(mostly(False, False, True))
+            attempts.append(replace(made, checkpointed_at=None) if unsaved else made)
+    queued = [
+        workload(
+            f"w{number}",
+            gpus=draw(mostly(8, 6, 4)),
+            pods=draw(mostly(1, 2)),
+            priority_class=draw(mostly(STANDARD, SPARE)),
+            age=number,
+        )
+        for number in range(draw(mostly(1, 2, 3)))
+    ]
+    sheltered = replace(STANDARD, minimum_runtime_ms=draw(mostly(0, 600_000)))
+    by = moving(URGENT, sheltered, SPARE)
+    terms = ConsolidationTerms(frozenset({STANDARD.name, SPARE.name}), 3 * MS_PER_HOUR, draw(st.integers(1, 5)))
+    balances = [balance("ada"), balance("bob", draw(mostly(100, 6))), balance("cyd")]
+    return world(*attempts, by=replace(by, consolidation=terms), known=known, queued=queued, balances=balances)
+
+
+def moves_of(plan: Plan) -> list[tuple[Preemption, Launch]]:
+    return [(preemption, move) for preemption in plan.preemptions for move in preemption.moves]
+
+
+@given(scattered())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_a_move_is_allowed_and_paid_and_goes_where_there_is_room(given: Snapshot) -> None:
+    plan = decide(given)
+    taken = _taken(given, plan)
+    for preemption, move in moves_of(plan):
+        was = _attempt_of(given, move)
+        terms = given.policy.priority_classes[was.priority_class]
+        preemptor = given.policy.priority_classes[given.queued[preemption.launch.workload_id].spec.priority_class]
+        assert terms.value <= preemptor.value
+        assert was.started_at is not None
+        assert was.started_at + terms.minimum_runtime_ms <= given.now
+        assert was.checkpointed_at is not None
+        assert (given.now - was.checkpointed_at) * was.gpus <= given.policy.consolidation.lost_max
+        assert move.funding
+        for on, pods in move.placement.pods_by_node:
+            taken[on] += pods * was.pod.gpus
+            assert taken[on] <= given.nodes[on].gpus, "it has another node to go to right now"
+        assert {victim.workload_id for victim in preemption.victims} == {m.workload_id for m in preemption.moves}
+        assert len(preemption.moves) <= given.policy.consolidation.moves_max
+
+
+@given(scattered())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_no_move_is_made_that_the_gang_does_not_need(given: Snapshot) -> None:
+    """Were all but one of them made, it would still not fit."""
+    plan = decide(given)
+    for preemption in plan.preemptions[:1]:
+        spec = given.queued[preemption.launch.workload_id].spec
+        for left_out in preemption.moves:
+            free = {name: given.nodes[name].gpus - used for name, used in _taken(given, plan).items()}
+            for move in preemption.moves:
+                if move is not left_out:
+                    was = _attempt_of(given, move)
+                    free[was.placement.pods_by_node[0][0]] += was.gpus
+                    free[move.placement.pods_by_node[0][0]] -= was.gpus
+            assert sum(max(0, gpus) // spec.pod.gpus for gpus in free.values()) < spec.pods
+
+
+@given(scattered())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_moves_come_to_rest_and_what_was_moved_runs_again_in_the_cycle_after_its_end(given: Snapshot) -> None:
+    """Without arrivals and ends there is no cycle of moves: each time, one workload more runs than before."""
+    known = given
+    for _ in range(CYCLES_MAX):
+        plan = decide(known)
+        if not (plan.launches or plan.preemptions or plan.lapsed):
+            return
+        moved = {move.workload_id for _, move in moves_of(plan)}
+        known = recorded(known, plan)
+        quiet = decide(known)
+        if moved:
+            assert (quiet.lapsed, moves_of(quiet)) == ((), [])
+        known = ended(known)
+        again = {launch.workload_id: launch for launch in decide(known).launches}
+        assert moved <= again.keys()
+        assert all(again[each].is_reserved for each in moved)
+    raise AssertionError(f"still moving after {CYCLES_MAX} cycles")
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_moves_are_the_same_in_steps_as_in_a_cold_decision(data: st.DataObject) -> None:
+    first, last = data.draw(scattered(), label="first"), data.draw(scattered(), label="last")
+    last = replace(last, now=Instant(NOW + data.draw(st.sampled_from([0, 60_000, 1_200_000]))))
+    state, changes = State(), data.draw(splits(first, last), label="changes")
+    for each in changes[:-1]:
+        step(state, each, first.now)
+    plan = step(state, changes[-1], last.now)[1]
+
+    assert (plan.launches, plan.preemptions, plan.lapsed) == _parts(decide(last))
+    following = recorded(last, plan)
+    after = Changes(
+        queued={name: following.queued.get(name) for name in last.queued},
+        attempts=following.attempts,
+        launched=following.launched,
+        reservations=following.reservations,
+        balances=following.balances,
+    )
+    told = step(state, after, last.now)[1]
+    assert (told.launches, told.preemptions, told.lapsed) == _parts(decide(following))
+
+
+def _parts(plan: Plan) -> tuple[object, object, object]:
+    return plan.launches, plan.preemptions, plan.lapsed
+
+
+def _taken(given: Snapshot, plan: Plan) -> dict[NodeName, int]:
+    """GPUs in use on each node once the plan's launches are."""
+    taken: dict[NodeName, int] = dict.fromkeys(given.nodes, 0)
+    for each in given.attempts.values():
+        for on, pods in each.placement.pods_by_node:
+            taken[on] += pods * each.pod.gpus
+    for launch in plan.launches:
+        for on, pods in launch.placement.pods_by_node:
+            taken[on] += pods * given.queued[launch.workload_id].spec.pod.gpus
+    return taken
+
+
+def _attempt_of(given: Snapshot, move: Launch) -> Attempt:
+    return next(each for each in given.attempts.values() if each.workload_id == move.workload_id)
