@@ -9,7 +9,7 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.terms import Prices
 from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, NodeName, TierName, WorkloadId
 from scheduler.domain.usage import DecayedUse
-from scheduler.domain.workloads import Attempt, Workload
+from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 
 
 class Pending:
@@ -29,6 +29,11 @@ class Pending:
         self.pauses: tuple[Pause, ...] | None = None
         self.stops: tuple[Stop, ...] | None = None
         self.prices: Prices | None = None
+
+    def note(self, workload: Workload) -> None:
+        """It waits, occupies something, or neither."""
+        self.queued[workload.id] = workload if workload.state is WorkloadState.QUEUED else None
+        self.launched[workload.id] = workload if workload.state.is_live else None
 
     def as_changes(self) -> Changes:
         return Changes(

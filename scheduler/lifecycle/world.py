@@ -192,8 +192,7 @@ class World:
                     self.workload_of_job.pop(known.job_uid, None)  # a retry has a Job of its own
                 self._note_launched(workload, known)
                 self.conditions.note(workload)
-                self._pending.queued[workload.id] = workload if workload.state is WorkloadState.QUEUED else None
-                self._pending.launched[workload.id] = workload if workload.state.is_live else None
+                self._pending.note(workload)
                 if workload.job_uid is not None:
                     self.workload_of_job[workload.job_uid] = workload.id
                 self.dirty.add(workload.id)
@@ -396,7 +395,5 @@ class World:
             self.put_brakes(books.control.pauses(), books.control.stops(Instant(now - STOP_RATE_WINDOW_MS)))
             latest = books.verdicts.latest([workload.id for workload in unfinished])
             self.put_verdicts(sorted(latest.values(), key=lambda verdict: verdict.seq))
-            for workload in unfinished:
-                sandbox = books.control.sandbox(workload.id)
-                if sandbox is not None:
-                    self.keys[workload.id] = sandbox.key
+            sandboxes = ((workload.id, books.control.sandbox(workload.id)) for workload in unfinished)
+            self.keys.update((workload_id, known.key) for workload_id, known in sandboxes if known is not None)
