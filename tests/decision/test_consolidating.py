@@ -3,21 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from scheduler.decision.decide import decide, step
-from scheduler.decision.plan import Launch, Plan, Preemption
-from scheduler.decision.snapshot import Changes, Snapshot
+from scheduler.decision.snapshot import Changes
 from scheduler.decision.state import State
 from scheduler.domain.brakes import Brake, Pause, Stop, StopRate
 from scheduler.domain.consolidation import ConsolidationTerms
-from scheduler.domain.policy import Policy, PriorityClass
 from scheduler.domain.reasons import Reason
 from scheduler.domain.topology import LevelName, TopologyLevel
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, EngineerId, Instant, NodeName, PerMille, WorkloadId
-from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, WorkloadKind
-from tests.decision.applying import ended, recorded, workload_of
+from scheduler.domain.workloads import AttemptState, HoldMode, WorkloadKind
+from tests.decision.applying import ended, recorded
 from tests.decision.builders import (
     NOW,
     SPARE,
@@ -31,53 +26,11 @@ from tests.decision.builders import (
     policy,
     pool,
     reasons,
-    snapshot,
     victims,
     workload,
 )
+from tests.decision.scattered import THREE, moves, moving, saved, world
 from tests.decision.test_topology import gang, standing
-from tests.decision.worlds import EXAMPLES, mostly, splits
-
-TERMS = ConsolidationTerms(frozenset({STANDARD.name}), lost_max=60 * MS_PER_MINUTE, moves_max=4)
-THREE = nodes(node("n1", 8), node("n2", 8), node("n3", 8))
-CYCLES_MAX = 60
-
-
-def moving(*classes: PriorityClass, **changes: Any) -> Policy:
-    """A policy that lets standard work be moved that loses an hour of one GPU at most."""
-    terms = replace(TERMS, **{key: changes.pop(key) for key in ("lost_max", "moves_max") if key in changes})
-    made = policy(pool("red", gpus=64), classes=classes or (URGENT, STANDARD, SPARE))
-    return replace(made, **{"consolidation": terms, **changes})
-
-
-def saved(name: str, on: str, gpus: int, *, minutes_ago: int = 5, **changes: Any) -> Attempt:
-    """A running attempt that wrote a checkpoint so long ago."""
-    return attempt(name, on, gpus=gpus, checkpointed_at=Instant(NOW - minutes_ago * MS_PER_MINUTE), **changes)
-
-
-def world(*attempts: Attempt, by: Policy | None = None, **changes: Any) -> Snapshot:
-    """Who runs, on three nodes of eight GPUs, beside one who wants a whole one; all can pay for a thousand hours."""
-    queued = changes.pop("queued", [workload("whole", gpus=8)])
-    owners = sorted({*(each.owner for each in attempts), *(each.owner for each in queued)})
-    return snapshot(
-        changes.pop("known", THREE),
-        queued,
-        by=by if by is not None else moving(),
-        attempts=attempts,
-        launched={each.workload_id: workload_of(each) for each in attempts},
-        balances=changes.pop("balances", [balance(owner) for owner in owners]),
-        **changes,
-    )
-
-
-def moves(plan: Plan) -> dict[str, dict[str, int]]:
-    """Where each that is moved goes."""
-    return {
-        move.workload_id: dict(move.placement.pods_by_node)
-        for preemption in plan.preemptions
-        for move in preemption.moves
-    }
-
 
 FRAGMENTS = (saved("a", "n1", 4), saved("b", "n2", 4, minutes_ago=3), saved("c", "n3", 6))
 
@@ -303,151 +256,3 @@ def test_a_rolling_hold_needs_no_more_than_a_slice_for_the_second_start() -> Non
     plan = decide(world(*FRAGMENTS, by=moving(URGENT, rolling, SPARE)))
 
     assert sum(share.amount for share in plan.preemptions[0].moves[0].funding) == MS_PER_HOUR
-
-
-# --- over generated worlds ------------------------------------------------------------------------------------------
-
-
-@st.composite
-def scattered(draw: st.DrawFn) -> Snapshot:
-    """Nodes of eight GPUs with small work strewn over them, and gangs that want whole or half ones."""
-    known = nodes(*(node(f"n{number}", 8) for number in range(draw(st.integers(2, 4)))))
-    free = {name: each.gpus for name, each in known.items()}
-    attempts = []
-    for number in range(draw(st.integers(3, 7))):
-        on, gpus = NodeName(f"n{number % len(known)}"), draw(st.integers(1, 3))
-        if free[on] >= gpus:
-            free[on] -= gpus
-            made = saved(
-                f"r{number}",
-                on,
-                gpus,
-                minutes_ago=draw(st.integers(0, 60)),
-                owner=draw(st.sampled_from(["bob", "cyd"])),
-                priority_class=draw(mostly(STANDARD, SPARE)),
-                running_for=draw(mostly(7200, 60)),
-            )
-            unsaved = draw(mostly(False, False, True))
-            attempts.append(replace(made, checkpointed_at=None) if unsaved else made)
-    queued = [
-        workload(
-            f"w{number}",
-            gpus=draw(mostly(8, 6, 4)),
-            pods=draw(mostly(1, 2)),
-            priority_class=draw(mostly(STANDARD, SPARE)),
-            age=number,
-        )
-        for number in range(draw(mostly(1, 2, 3)))
-    ]
-    sheltered = replace(STANDARD, minimum_runtime_ms=draw(mostly(0, 600_000)))
-    by = moving(URGENT, sheltered, SPARE)
-    terms = ConsolidationTerms(frozenset({STANDARD.name, SPARE.name}), 3 * MS_PER_HOUR, draw(st.integers(1, 5)))
-    balances = [balance("ada"), balance("bob", draw(mostly(100, 6))), balance("cyd")]
-    return world(*attempts, by=replace(by, consolidation=terms), known=known, queued=queued, balances=balances)
-
-
-def moves_of(plan: Plan) -> list[tuple[Preemption, Launch]]:
-    return [(preemption, move) for preemption in plan.preemptions for move in preemption.moves]
-
-
-@given(scattered())
-@settings(max_examples=EXAMPLES, deadline=None)
-def test_a_move_is_allowed_and_paid_and_goes_where_there_is_room(given: Snapshot) -> None:
-    plan = decide(given)
-    taken = _taken(given, plan)
-    for preemption, move in moves_of(plan):
-        was = _attempt_of(given, move)
-        terms = given.policy.priority_classes[was.priority_class]
-        preemptor = given.policy.priority_classes[given.queued[preemption.launch.workload_id].spec.priority_class]
-        assert terms.value <= preemptor.value
-        assert was.started_at is not None
-        assert was.started_at + terms.minimum_runtime_ms <= given.now
-        assert was.checkpointed_at is not None
-        assert (given.now - was.checkpointed_at) * was.gpus <= given.policy.consolidation.lost_max
-        assert move.funding
-        for on, pods in move.placement.pods_by_node:
-            taken[on] += pods * was.pod.gpus
-            assert taken[on] <= given.nodes[on].gpus, "it has another node to go to right now"
-        assert {victim.workload_id for victim in preemption.victims} == {m.workload_id for m in preemption.moves}
-        assert len(preemption.moves) <= given.policy.consolidation.moves_max
-
-
-@given(scattered())
-@settings(max_examples=EXAMPLES, deadline=None)
-def test_no_move_is_made_that_the_gang_does_not_need(given: Snapshot) -> None:
-    """Were all but one of them made, it would still not fit."""
-    plan = decide(given)
-    for preemption in plan.preemptions[:1]:
-        spec = given.queued[preemption.launch.workload_id].spec
-        for left_out in preemption.moves:
-            free = {name: given.nodes[name].gpus - used for name, used in _taken(given, plan).items()}
-            for move in preemption.moves:
-                if move is not left_out:
-                    was = _attempt_of(given, move)
-                    free[was.placement.pods_by_node[0][0]] += was.gpus
-                    free[move.placement.pods_by_node[0][0]] -= was.gpus
-            assert sum(max(0, gpus) // spec.pod.gpus for gpus in free.values()) < spec.pods
-
-
-@given(scattered())
-@settings(max_examples=EXAMPLES, deadline=None)
-def test_moves_come_to_rest_and_what_was_moved_runs_again_in_the_cycle_after_its_end(given: Snapshot) -> None:
-    """Without arrivals and ends there is no cycle of moves: each time, one workload more runs than before."""
-    known = given
-    for _ in range(CYCLES_MAX):
-        plan = decide(known)
-        if not (plan.launches or plan.preemptions or plan.lapsed):
-            return
-        moved = {move.workload_id for _, move in moves_of(plan)}
-        known = recorded(known, plan)
-        quiet = decide(known)
-        if moved:
-            assert (quiet.lapsed, moves_of(quiet)) == ((), [])
-        known = ended(known)
-        again = {launch.workload_id: launch for launch in decide(known).launches}
-        assert moved <= again.keys()
-        assert all(again[each].is_reserved for each in moved)
-    raise AssertionError(f"still moving after {CYCLES_MAX} cycles")
-
-
-@given(st.data())
-@settings(max_examples=EXAMPLES, deadline=None)
-def test_moves_are_the_same_in_steps_as_in_a_cold_decision(data: st.DataObject) -> None:
-    first, last = data.draw(scattered(), label="first"), data.draw(scattered(), label="last")
-    last = replace(last, now=Instant(NOW + data.draw(st.sampled_from([0, 60_000, 1_200_000]))))
-    state, changes = State(), data.draw(splits(first, last), label="changes")
-    for each in changes[:-1]:
-        step(state, each, first.now)
-    plan = step(state, changes[-1], last.now)[1]
-
-    assert (plan.launches, plan.preemptions, plan.lapsed) == _parts(decide(last))
-    following = recorded(last, plan)
-    after = Changes(
-        queued={name: following.queued.get(name) for name in last.queued},
-        attempts=following.attempts,
-        launched=following.launched,
-        reservations=following.reservations,
-        balances=following.balances,
-    )
-    told = step(state, after, last.now)[1]
-    assert (told.launches, told.preemptions, told.lapsed) == _parts(decide(following))
-
-
-def _parts(plan: Plan) -> tuple[object, object, object]:
-    return plan.launches, plan.preemptions, plan.lapsed
-
-
-def _taken(given: Snapshot, plan: Plan) -> dict[NodeName, int]:
-    """GPUs in use on each node once the plan's launches are."""
-    taken: dict[NodeName, int] = dict.fromkeys(given.nodes, 0)
-    for each in given.attempts.values():
-        for on, pods in each.placement.pods_by_node:
-            taken[on] += pods * each.pod.gpus
-    for launch in plan.launches:
-        for on, pods in launch.placement.pods_by_node:
-            taken[on] += pods * given.queued[launch.workload_id].spec.pod.gpus
-    return taken
-
-
-def _attempt_of(given: Snapshot, move: Launch) -> Attempt:
-    return next(each for each in given.attempts.values() if each.workload_id == move.workload_id)
