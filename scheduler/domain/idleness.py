@@ -40,7 +40,9 @@ class IdlePolicy:
     `warn_at_ms` are two, in order, both before `window_ms`; the action comes `lead_ms` after the last warning at the
     earliest. `startup_ms` after its launch an attempt is not judged. `keep_alives_max` is how often its owner may set
     the clock back. `is_dry_run`: say what would be done, and do nothing. `acts_without_checkpoint`: a job that has
-    written none is only reported otherwise, since acting would lose its work.
+    written none is only reported otherwise, since acting would lose its work. Pods that use at least
+    `cpu_busy_millicores` on a node prepare data there: the clock waits for them, for `cpu_wait_ms_max` of one spell of
+    rest at most; None waits for nobody.
     """
 
     window_ms: int = 30 * MS_PER_MINUTE
@@ -52,6 +54,8 @@ class IdlePolicy:
     action: IdleAction = IdleAction.SUSPEND
     is_dry_run: bool = True
     acts_without_checkpoint: bool = False
+    cpu_busy_millicores: int | None = None
+    cpu_wait_ms_max: int = 120 * MS_PER_MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,8 @@ class Exemption:
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
     """An attempt's devices over a while: mean utilisation of all in per mille, the highest sample of any in percent,
-    and power of all. What was not read is None; `state` is the attempt's."""
+    and power of all, and the most that its pods used of a node's CPUs. What was not read is None; `state` is the
+    attempt's."""
 
     start: Instant
     end: Instant
@@ -128,6 +133,7 @@ class CurvePoint:
     utilization_permille: int | None = None
     percent_max: int | None = None
     milliwatts: int | None = None
+    cpu_millicores_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

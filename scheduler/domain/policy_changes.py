@@ -257,6 +257,8 @@ def _idle_rule(rule: IdleRule) -> Terms:
         "action": terms.action.value,
         "dry_run": terms.is_dry_run,
         "acts_without_checkpoint": terms.acts_without_checkpoint,
+        "cpu_busy_percent": "never" if terms.cpu_busy_millicores is None else terms.cpu_busy_millicores // 10,
+        "cpu_wait_minutes_max": terms.cpu_wait_ms_max // MS_PER_MINUTE,
     }
 
 

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     IDLE_ENDED = "IdleEnded"
     IDLE_WARNING = "IdleWarning"
     IDLE_REPORTED = "IdleReported"
+    IDLE_CPU_BUSY = "IdleCpuBusy"
     START_TIMEOUT = "StartTimeout"
     NODE_LOST = "NodeLost"
     LAUNCH_REFUSED = "LaunchRefused"
@@ -203,6 +204,10 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.IDLE_REPORTED: ReasonText(
         "Running, but its {gpus} GPU(s) have been idle for {minutes} min.",
         "Cancel it if it is of no more use: its hours are yours.",
+    ),
+    Reason.IDLE_CPU_BUSY: ReasonText(
+        "Running; its {gpus} GPU(s) rest while its CPUs work ({cores} cores): the idle clock waits.",
+        "Nothing need be done; after {minutes} min of waiting the clock goes on.",
     ),
     Reason.START_TIMEOUT: ReasonText(
         "Stopped: no container had started {minutes} min after launch ({cause}).",

@@ -52,6 +52,14 @@ class Attributing:
             allowed=self._allowed,
         )
 
+    def cpu_of(self, window: Window, attempt_id: AttemptId | None) -> int | None:
+        """What the attempt's pods used of the node's CPUs, in thousandths of a core; None where that was not read. A pod
+        that is not told of used next to nothing."""
+        if window.cpu is None or attempt_id is None:
+            return None
+        pods = self._world.pods.get(attempt_id, {})
+        return sum(each.millicores for each in window.cpu if each.pod_uid in pods)
+
     def _has_outside(self, window: Window, pods: Mapping[PodRef, AttemptId], attempt_id: AttemptId | None) -> bool:
         """Whether a pod that is not ours may have it: as the kubelet says, or else wherever such pods have GPUs."""
         if window.granted is not None:

@@ -164,6 +164,12 @@ class IdleReclaim:
         if event.kind is IdleEventKind.RESUMED:
             nodes = ", ".join(node for node, _ in attempt.placement.pods_by_node)
             current.batch.say(workload.id, Reason.RUNNING, {"nodes": nodes})
+        elif event.kind is IdleEventKind.WAITING:
+            cores = f"{(event.cpu_millicores or 0) / 1_000:.1f}"
+            limit = rule.policy.cpu_wait_ms_max // MS_PER_MINUTE
+            current.batch.say(
+                workload.id, Reason.IDLE_CPU_BUSY, {"gpus": attempt.gpus, "cores": cores, "minutes": limit}
+            )
         elif event.kind is IdleEventKind.WARNED:
             current.warned += 1
             if rule.policy.action is IdleAction.REPORT:

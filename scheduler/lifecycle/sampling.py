@@ -56,7 +56,8 @@ class Sampling:
         seen = observation_of(window)
         baseline = Baseline(known.idle_milliwatts, known.has_power).learn(seen, thresholds)
         state, has_work = classify(seen, baseline, thresholds), shows_work(seen, baseline, thresholds)
-        self.metered.append(Metered(window, state, attempt_id, has_work))
+        cpu = self._attributing.cpu_of(window, attempt_id)
+        self.metered.append(Metered(window, state, attempt_id, has_work, cpu))
         self._known[window.gpu_uuid] = replace(
             known,
             boot_id=window.boot_id,

@@ -308,7 +308,7 @@ class World:
                     self.windows[window.gpu_uuid] = window
                     put(self.holders, window.gpu_uuid, item.attempt_id)
                 if item.attempt_id in self.attempts:
-                    spell = Spell(window.start, window.end, item.state, item.has_work)
+                    spell = Spell(window.start, window.end, item.state, item.has_work, item.cpu_millicores)
                     self.unjudged.setdefault(item.attempt_id, []).append((window.gpu_uuid, spell))
             self.tick += 1
 

@@ -38,6 +38,28 @@ def pod_of(cgroup: str) -> PodProcess | None:
     return None
 
 
+def pod_of_group(name: str) -> PodUid | None:
+    """The pod whose own group bears this name: `pod<uid>`, or systemd's `kubepods-burstable-pod<u_i_d>.slice`."""
+    found = _POD.search(name)
+    if found is None or name[found.end() :] not in {"", ".slice"}:
+        return None
+    return PodUid(found["uid"].replace("_", "-"))
+
+
+def used_microseconds_v2(stat: str) -> int | None:
+    """CPU time by the text of a group's `cpu.stat`; None where it does not say."""
+    for line in stat.splitlines():
+        key, _, value = line.partition(" ")
+        if key == "usage_usec" and value.isdigit():
+            return int(value)
+    return None
+
+
+def used_microseconds_v1(usage: str) -> int | None:
+    """CPU time by the text of a group's `cpuacct.usage`, which counts nanoseconds."""
+    return int(usage) // 1_000 if usage.strip().isdigit() else None
+
+
 def started_ticks(stat: str) -> int | None:
     """A process's start in clock ticks since boot, from the text of its `/proc/PID/stat`.
 

@@ -37,4 +37,5 @@ def _point(stretches: Sequence[Stretch]) -> CurvePoint:
         utilization_permille=use.utilization_permille,
         percent_max=use.percent_max,
         milliwatts=sum(read) if len(read) == len(devices) else None,
+        cpu_millicores_max=use.cpu_millicores_max,
     )

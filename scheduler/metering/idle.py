@@ -32,7 +32,7 @@ class Observation:
     """A device from `start` to `end`. What was not read is None.
 
     `covered_ms` is how much of it was read; `percent_max` is the highest sample of utilisation in it, `percent_mean`
-    the mean, taken for the highest where nobody knows it.
+    the mean, taken for the highest where nobody knows it. `cpu_millicores` is what the attempt's pods used of CPUs.
     """
 
     start: Instant
@@ -42,6 +42,7 @@ class Observation:
     percent_mean: int | None = None
     milliwatts: int | None = None
     process_count: int | None = None
+    cpu_millicores: int | None = None
 
     @property
     def length_ms(self) -> int:

@@ -1,8 +1,8 @@
 """The idle clock of an attempt: how long all of its devices have rested, whom to warn when, and when to act.
 
 Only rest moves the clock. Activity of any device, a served request, or the owner's keep-alive sets it back to zero;
-what could not be read stops it, and an action needs that nearly all of the window before it was read. Pure: time
-comes with the observations, and every decision can be made again from them.
+what could not be read stops it, and so do busy CPUs where the policy waits for them; an action needs that nearly all of
+the window before it was read. Pure: time comes with the observations, and every decision can be made again from them.
 """
 
 from dataclasses import dataclass, replace
@@ -18,6 +18,8 @@ class IdleEventKind(StrEnum):
     WARNED = "warned"
     DUE = "due"
     """The action is due; nothing more comes of this spell of rest."""
+    WAITING = "waiting"
+    """A warning would be due, but its CPUs are busy."""
     RESUMED = "resumed"
     """Work was seen after a warning: what was said holds no longer."""
 
@@ -31,6 +33,7 @@ class IdleEvent:
     since: Instant
     rested_ms: int
     number: int = 0
+    cpu_millicores: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,9 @@ class IdleClock:
     warned_at: tuple[Instant, ...] = ()
     is_due: bool = False
     keep_alives: int = 0
+    waited_ms: int = 0
+    """For how long of this spell its CPUs were busy: no rest, and no work of its GPUs."""
+    is_wait_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +68,15 @@ def tick(clock: IdleClock, spell: Spell, policy: IdlePolicy) -> tuple[IdleClock,
     start = max(spell.start, Instant(clock.launched_at + policy.startup_ms))
     if spell.state is IdleState.UNKNOWN or start >= spell.end:
         return clock, ()
+    if _is_preparing(spell, policy) and clock.waited_ms < policy.cpu_wait_ms_max:
+        return _wait(clock, replace(spell, start=start), policy)
     return _rest(clock, (start, spell.end), policy)
 
 
 def touch(clock: IdleClock, at: Instant) -> tuple[IdleClock, tuple[IdleEvent, ...]]:
     """Something was done with the attempt: work, a served request. The clock is at zero again."""
     fresh = IdleClock(clock.launched_at, keep_alives=clock.keep_alives)
-    if clock.since is None or not clock.warned_at:
+    if clock.since is None or not (clock.warned_at or clock.is_wait_told):
         return fresh, ()
     return fresh, (IdleEvent(IdleEventKind.RESUMED, at, clock.since, clock.rested_ms),)
 
@@ -79,6 +87,22 @@ def keep_alive(clock: IdleClock, at: Instant, policy: IdlePolicy) -> tuple[IdleC
         return clock, False
     fresh, _ = touch(clock, at)
     return replace(fresh, keep_alives=clock.keep_alives + 1), True
+
+
+def _is_preparing(spell: Spell, policy: IdlePolicy) -> bool:
+    if policy.cpu_busy_millicores is None or spell.cpu_millicores is None:
+        return False
+    return spell.cpu_millicores >= policy.cpu_busy_millicores
+
+
+def _wait(clock: IdleClock, spell: Spell, policy: IdlePolicy) -> tuple[IdleClock, tuple[IdleEvent, ...]]:
+    """The clock stands; that it does is told once a spell, when it would have come to the first warning."""
+    since = spell.start if clock.since is None else clock.since
+    waited = replace(clock, since=since, waited_ms=clock.waited_ms + spell.end - spell.start)
+    if waited.is_wait_told or clock.rested_ms + waited.waited_ms < policy.warn_at_ms[0]:
+        return waited, ()
+    told = IdleEvent(IdleEventKind.WAITING, spell.end, since, clock.rested_ms, cpu_millicores=spell.cpu_millicores)
+    return replace(waited, is_wait_told=True), (told,)
 
 
 def _rest(

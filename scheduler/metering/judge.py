@@ -41,6 +41,8 @@ class AttemptJudgement:
     spells: tuple[Spell, ...]
     events: tuple[IdleEvent, ...]
     rested_gpu_ms: GpuMs
+    cpu_waited_ms: int
+    """For how long the clock waited for busy CPUs, of all spells of rest."""
     is_stopped: bool
     """Whether the rule's action ends work at all: a report does not."""
 
@@ -104,7 +106,7 @@ def _judge_device(
         has_work = shows_work(each, baseline, rule.thresholds)
         before, after = rows[place].attempts, rows[place + 1].attempts
         shared = before if before == after else tuple(attempt for attempt in before if attempt in after)
-        told.append((Spell(each.start, each.end, state, has_work), shared))
+        told.append((Spell(each.start, each.end, state, has_work, each.cpu_millicores), shared))
     return DeviceJudgement(uuid, joined(spell for spell, _ in told), baseline.milliwatts, gap_ms), told
 
 
@@ -114,11 +116,13 @@ def _judge_attempt(
     spells_together = together(list(spells.values()))
     clock = IdleClock(launched_at=spells_together[0].start)
     events: list[IdleEvent] = []
-    rested_ms = 0
+    rested_ms = cpu_waited_ms = 0
     for spell in spells_together:
         if clock.is_due and spell.state is IdleState.IDLE_HELD:
             rested_ms += spell.end - spell.start
+        before = clock.waited_ms
         clock, new = tick(clock, spell, rule.policy)
+        cpu_waited_ms += max(0, clock.waited_ms - before)
         events += new
     return AttemptJudgement(
         attempt_id=attempt_id,
@@ -126,5 +130,6 @@ def _judge_attempt(
         spells=joined(spells_together),
         events=tuple(events),
         rested_gpu_ms=GpuMs(rested_ms * len(spells)),
+        cpu_waited_ms=cpu_waited_ms,
         is_stopped=rule.policy.action is not IdleAction.REPORT,
     )

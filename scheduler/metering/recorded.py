@@ -35,6 +35,7 @@ class Recorded(NamedTuple):
     milliwatts: int | None = None
     energy_millijoules: int | None = None
     process_count: int | None = None
+    cpu_millicores: int | None = None
 
 
 def in_order(rows: Iterable[Recorded]) -> list[Recorded]:
@@ -76,6 +77,7 @@ def observations(rows: Sequence[Recorded], gap_ms: int) -> list[Observation]:
             percent_mean=_mean(before.percent, after.percent),
             milliwatts=milliwatts,
             process_count=after.process_count,
+            cpu_millicores=after.cpu_millicores,
         )
         for (before, after), milliwatts in zip(pairwise(rows), watts, strict=True)
     ]
@@ -108,6 +110,7 @@ def _one(same: list[Recorded]) -> Recorded:
         milliwatts=largest(row.milliwatts for row in same),
         energy_millijoules=largest(row.energy_millijoules for row in same),
         process_count=largest(row.process_count for row in same),
+        cpu_millicores=largest(row.cpu_millicores for row in same),
     )
 
 

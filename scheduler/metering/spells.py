@@ -6,17 +6,20 @@ from itertools import pairwise
 
 from scheduler.domain.units import Instant
 from scheduler.metering.idle import IdleState
+from scheduler.metering.windows import largest
 
 
 @dataclass(frozen=True, slots=True)
 class Spell:
     """A device, or an attempt with all its devices, in one state from `start` to `end`. `has_work`: something in it
-    tells of work, though too little may have been read to call it active."""
+    tells of work, though too little may have been read to call it active. `cpu_millicores` is what the attempt's pods
+    used of a node's CPUs meanwhile, of several nodes the most."""
 
     start: Instant
     end: Instant
     state: IdleState
     has_work: bool = False
+    cpu_millicores: int | None = None
 
 
 def merge(states: Collection[IdleState]) -> IdleState:
@@ -37,6 +40,7 @@ def together(devices: Sequence[Sequence[Spell]]) -> list[Spell]:
     for start, end in pairwise(instants):
         states: set[IdleState] = set()
         has_work = False
+        cpu: list[int | None] = []
         for device, spells in enumerate(devices):
             while places[device] < len(spells) and spells[places[device]].end <= start:
                 places[device] += 1
@@ -46,7 +50,8 @@ def together(devices: Sequence[Sequence[Spell]]) -> list[Spell]:
             else:
                 states.add(spell.state)
                 has_work = has_work or spell.has_work
-        found.append(Spell(start, end, merge(states), has_work))
+                cpu.append(spell.cpu_millicores)
+        found.append(Spell(start, end, merge(states), has_work, largest(cpu)))
     return found
 
 

@@ -37,6 +37,7 @@ class Use:
     millijoules: int = 0
     milliwatts_max: int | None = None
     memory_bytes_max: int | None = None
+    cpu_millicores_max: int | None = None
 
     @property
     def told_ms(self) -> int:
@@ -68,8 +69,8 @@ STATE_FIELD: Final = {
 }
 
 
-def use_of(window: Window, state: IdleState) -> Use:
-    """One window's share in any sum."""
+def use_of(window: Window, state: IdleState, cpu_millicores: int | None = None) -> Use:
+    """One window's share in any sum. `cpu_millicores` is what the device's attempt used of the node's CPUs."""
     utilization, activity, energy = window.utilization, window.activity, window.energy
     sm_permille_ms = None if activity is None else activity.sm_permille_ms
     use = Use(
@@ -84,6 +85,7 @@ def use_of(window: Window, state: IdleState) -> Use:
         millijoules=0 if energy is None else energy.millijoules,
         milliwatts_max=window.power_milliwatts_max,
         memory_bytes_max=window.memory_used_bytes_max,
+        cpu_millicores_max=cpu_millicores,
     )
     return replace(use, **{STATE_FIELD[state]: window.end - window.start})
 
@@ -105,6 +107,7 @@ class Metered:
     state: IdleState
     attempt_id: AttemptId | None = None
     has_work: bool = False
+    cpu_millicores: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ def hourly(metered: Iterable[Metered]) -> list[HourOfUse]:
             node=items[-1].window.node,
             hour=Instant(hour),
             attempt_id=items[-1].attempt_id,
-            use=total(use_of(item.window, item.state) for item in items),
+            use=total(use_of(item.window, item.state, item.cpu_millicores) for item in items),
         )
         for (uuid, hour, _), items in sorted(parts.items())
     ]

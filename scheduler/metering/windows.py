@@ -12,6 +12,9 @@ from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
 from scheduler.metering.devices import Health
 from scheduler.metering.samples import PodRef, UtilizationSource
 
+CPU_MILLICORES_MIN = 100
+"""What uses less prepares nothing, and is not told of."""
+
 
 class Flag(StrEnum):
     """What a reader of the window should know before trusting it."""
@@ -79,10 +82,20 @@ class ProcessSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class PodCpu:
+    """What a pod of the node used of its CPUs, as a mean over the window: thousandths of a core."""
+
+    pod_uid: PodUid
+    millicores: int
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """A device from `start` to `end`, half-open. (node, boot_id, gpu_uuid, sequence) is its identity for ever.
 
-    `granted` are the pods that the kubelet had given it to; empty: to none; None: the kubelet could not be asked.
+    `granted` are the pods that the kubelet had given it to; empty: to none; None: the kubelet could not be asked. `cpu`
+    are the node's pods that used at least CPU_MILLICORES_MIN, whether they have the device or not; None where that was
+    not read.
     """
 
     node: NodeName
@@ -107,6 +120,7 @@ class Window:
     xids: tuple[int, ...] = ()
     flags: tuple[Flag, ...] = ()
     granted: tuple[PodRef, ...] | None = None
+    cpu: tuple[PodCpu, ...] | None = None
 
 
 def largest(values: Iterable[int | None]) -> int | None:

@@ -15,6 +15,7 @@ from scheduler.metering.windows import (
     ActivityIntegral,
     EnergyIntegral,
     Flag,
+    PodCpu,
     ProcessSeen,
     UtilizationIntegral,
     Window,
@@ -84,6 +85,9 @@ def window_json(window: Window) -> dict[str, Any]:
         "granted": None
         if window.granted is None
         else [{"namespace": pod.namespace, "name": pod.name} for pod in window.granted],
+        "cpu": None
+        if window.cpu is None
+        else [{"pod_uid": pod.pod_uid, "millicores": pod.millicores} for pod in window.cpu],
     }
 
 
@@ -117,6 +121,7 @@ def window_from_json(node: NodeName, boot_id: str, body: object) -> Window:
         flags=tuple(Flag(_one_of("window.flags", f, list(Flag))) for f in fields.values("flags") or []),
         # Agents from before it was told of do not: then it is as unknown as to those that cannot ask.
         granted=_granted(fields.values("granted")) if fields.has("granted") else None,
+        cpu=_cpu(fields.values("cpu")) if fields.has("cpu") else None,
     )
     fields.refuse_others()
     return window
@@ -292,6 +297,19 @@ def _granted(values: list[object] | None) -> tuple[PodRef, ...] | None:
     for value in values:
         fields = _Fields(value, "granted")
         pods.append(PodRef(fields.text("namespace"), fields.text("name")))
+        fields.refuse_others()
+    return tuple(pods)
+
+
+def _cpu(values: list[object] | None) -> tuple[PodCpu, ...] | None:
+    if values is None:
+        return None
+    if len(values) > PROCESSES_MAX:
+        raise _invalid("window.cpu", f"{len(values)} pods", f"at most {PROCESSES_MAX}")
+    pods = []
+    for value in values:
+        fields = _Fields(value, "cpu")
+        pods.append(PodCpu(PodUid(fields.text("pod_uid")), fields.integer("millicores")))
         fields.refuse_others()
     return tuple(pods)
 

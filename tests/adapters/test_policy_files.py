@@ -158,6 +158,8 @@ idle_rules:
     action: stop
     dry_run: false
     acts_without_checkpoint: true
+    cpu_busy_percent: 150
+    cpu_wait_minutes_max: 45
     thresholds:
       idle_percent: 2
       power_per_mille: 100
@@ -234,7 +236,17 @@ SANDBOXES = IdleRule(
     frozenset({URGENT}),
     IdleThresholds(2, 100, 20_000, 90_000, 99, 800),
     IdlePolicy(
-        60 * 60_000, (30 * 60_000, 50 * 60_000), 5 * 60_000, 12 * 60_000, 950, 1, IdleAction.STOP, False, True
+        60 * 60_000,
+        (30 * 60_000, 50 * 60_000),
+        5 * 60_000,
+        12 * 60_000,
+        950,
+        1,
+        IdleAction.STOP,
+        False,
+        True,
+        1_500,
+        45 * 60_000,
     ),
 )
 FLAKY = RetryRule(

@@ -5,10 +5,11 @@ from typing import Any
 
 from scheduler.domain.idleness import IdlePolicy, IdleRule
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, AttemptId, Instant
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, AttemptId, Instant, PodUid
 from scheduler.domain.workloads import Workload, WorkloadKind
 from scheduler.lifecycle.reclaim import IdleReclaim, Reclaimed
 from scheduler.lifecycle.wanted import Exemptions
+from scheduler.metering.windows import PodCpu
 from tests.lifecycle.agents import Agents, window
 from tests.lifecycle.build import ROLLING, Company, policy
 
@@ -39,21 +40,33 @@ class Platform:
             image="",
         )
 
-    def minutes(self, count: int, *used: int, silent: tuple[int, ...] = (), pods: tuple[str, ...] = ()) -> None:
-        """So many minutes in which the GPUs `used` work, the `silent` say nothing, and the others rest."""
+    def minutes(
+        self,
+        count: int,
+        *used: int,
+        silent: tuple[int, ...] = (),
+        pods: tuple[str, ...] = (),
+        cpu: dict[str, int] | None = None,
+    ) -> None:
+        """So many minutes in which the GPUs `used` work, the `silent` say nothing, and the others rest; `cpu` are
+        the thousandths of a core that pods use."""
+        busy = tuple(PodCpu(PodUid(pod), millicores) for pod, millicores in (cpu or {}).items())
         for _ in range(count):
             start, self.sequence = self.company.now, self.sequence + 1
             self.company.now = Instant(start + MS_PER_MINUTE)
             told = [
-                window(
-                    "n0",
-                    index,
-                    self.sequence,
-                    start,
-                    percent=70 if index in used else 0,
-                    watts=400 if index in used else 70,
-                    pods=pods if index < 2 else (),
-                    length_ms=MS_PER_MINUTE,
+                replace(
+                    window(
+                        "n0",
+                        index,
+                        self.sequence,
+                        start,
+                        percent=70 if index in used else 0,
+                        watts=400 if index in used else 70,
+                        pods=pods if index < 2 else (),
+                        length_ms=MS_PER_MINUTE,
+                    ),
+                    cpu=busy,
                 )
                 for index in range(4)
                 if index not in silent

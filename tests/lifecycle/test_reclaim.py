@@ -11,6 +11,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, PerMille
 from scheduler.domain.workloads import AttemptState, WorkloadState
 from scheduler.lifecycle.reclaim import IdleReclaim
+from scheduler.lifecycle.views.reader import Views
 from tests.lifecycle.build import NOON, OPERATOR, Company, changes, job_seen, later, pod_seen
 from tests.lifecycle.platform import JOBS, SANDBOXES, Platform
 
@@ -58,6 +59,30 @@ def test_what_it_did_not_use_of_its_hold_comes_back_and_the_rest_stays_charged(
     assert {point.percent_max for point in decision.curve} == {0}
     company.commands.resume(company.caller("ada"), workload.id, now=company.now)
     assert company.workload(workload.id).state is WorkloadState.QUEUED
+
+
+def test_a_sandbox_whose_cpus_prepare_data_is_waited_for_and_told_so(company: Company) -> None:
+    waits = replace(SANDBOXES.policy, cpu_busy_millicores=500)
+    platform = Platform(company, replace(SANDBOXES, policy=waits))
+    workload, attempt_id = platform.sandbox()
+    pods = platform.agents.pod_of(workload)
+    platform.minutes(60, pods=pods, cpu={pods[0]: 3_200})
+    assert platform.verdicts(workload) == [Reason.RUNNING, Reason.IDLE_CPU_BUSY]
+    view = Views(company.store, company.world).explain(company.caller("ada"), workload.id, company.now)
+    assert view.idle is not None
+    assert (view.idle.cpu_waited_ms, view.idle.cpu_wait_ms_max) == (50 * MS_PER_MINUTE, 120 * MS_PER_MINUTE)
+    assert {point.cpu_millicores_max for point in view.curve} == {3_200}
+    platform.minutes(31, pods=pods, cpu={pods[0]: 300})
+    assert platform.verdicts(workload)[2:] == [Reason.IDLE_WARNING, Reason.IDLE_WARNING, Reason.IDLE]
+    assert company.world.attempts[attempt_id].state is AttemptState.STOPPING
+
+
+def test_the_cpus_of_anothers_pod_are_not_waited_for(company: Company) -> None:
+    waits = replace(SANDBOXES.policy, cpu_busy_millicores=500)
+    platform = Platform(company, replace(SANDBOXES, policy=waits))
+    workload, _ = platform.sandbox()
+    platform.minutes(42, pods=platform.agents.pod_of(workload), cpu={"pod-of-somebody-else": 3_200})
+    assert platform.verdicts(workload)[-1] is Reason.IDLE
 
 
 def test_one_gpu_at_work_keeps_all_of_them(platform: Platform) -> None:

@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +34,22 @@ def minutes(states: Iterable[IdleState], policy: IdlePolicy = POLICY) -> tuple[I
     return clock, events
 
 
-def told(events: list[IdleEvent]) -> list[tuple[str, int]]:
+WAITS = IdlePolicy(startup_ms=0, cpu_busy_millicores=500, cpu_wait_ms_max=60 * MS_PER_MINUTE)
+
+
+def preparing(*cores: int | None, policy: IdlePolicy = WAITS) -> tuple[IdleClock, list[IdleEvent]]:
+    """GPUs that rest throughout; what the CPUs did, in thousandths of a core, a minute each."""
+    clock, events = IdleClock(launched_at=Instant(0)), list[IdleEvent]()
+    for minute, millicores in enumerate(cores):
+        start = Instant(minute * MS_PER_MINUTE)
+        clock, new = tick(
+            clock, Spell(start, Instant(start + MS_PER_MINUTE), IDLE, cpu_millicores=millicores), policy
+        )
+        events += new
+    return clock, events
+
+
+def told(events: Sequence[IdleEvent]) -> list[tuple[str, int]]:
     return [(event.kind.value, event.at // MS_PER_MINUTE) for event in events]
 
 
@@ -47,6 +62,33 @@ def test_two_warnings_come_before_the_action_and_then_nothing_more() -> None:
 def test_work_sets_the_clock_back_and_takes_the_warning_back() -> None:
     _, events = minutes([IDLE] * 20 + [ACTIVE] + [IDLE] * 31)
     assert told(events) == [("warned", 15), ("resumed", 21), ("warned", 36), ("warned", 46), ("due", 51)]
+
+
+def test_the_clock_waits_while_the_cpus_are_busy_and_says_so_once() -> None:
+    clock, events = preparing(*[800] * 50)
+    assert told(events) == [("waiting", 15)]
+    assert (clock.rested_ms, clock.waited_ms, events[0].cpu_millicores) == (0, 50 * MS_PER_MINUTE, 800)
+    _, events = preparing(*[800] * 50, *[100] * 40)
+    assert told(events) == [("waiting", 15), ("warned", 65), ("warned", 75), ("due", 80)]
+
+
+def test_it_waits_no_longer_than_the_policy_says() -> None:
+    _, events = preparing(*[8_000] * 100)
+    assert told(events) == [("waiting", 15), ("warned", 75), ("warned", 85), ("due", 90)]
+
+
+def test_cpus_below_the_threshold_or_unread_or_of_no_interest_are_not_waited_for() -> None:
+    ordinary = [("warned", 15), ("warned", 25), ("due", 30)]
+    assert told(preparing(*[499] * 40)[1]) == ordinary
+    assert told(preparing(*[None] * 40)[1]) == ordinary
+    assert told(preparing(*[8_000] * 40, policy=POLICY)[1]) == ordinary
+
+
+def test_work_of_the_gpus_begins_the_wait_anew_and_takes_back_what_was_said() -> None:
+    clock, _ = preparing(*[800] * 20)
+    clock, events = tick(clock, Spell(Instant(20 * MS_PER_MINUTE), Instant(21 * MS_PER_MINUTE), ACTIVE), WAITS)
+    assert told(events) == [("resumed", 21)]
+    assert (clock.waited_ms, clock.is_wait_told) == (0, False)
 
 
 def test_a_hang_is_not_rest() -> None:

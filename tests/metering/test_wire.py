@@ -11,6 +11,7 @@ from scheduler.metering.windows import (
     ActivityIntegral,
     EnergyIntegral,
     Flag,
+    PodCpu,
     ProcessSeen,
     UtilizationIntegral,
     Window,
@@ -40,6 +41,7 @@ WINDOW = Window(
     xids=(79,),
     flags=(Flag.GAUGE, Flag.XID),
     granted=(PodRef("research", "train-0"),),
+    cpu=(PodCpu(PodUid("pod-1"), 3_200),),
 )
 EMPTY = Window(NODE, "boot-1", GpuUuid("MIG-a"), 1, Instant(1), Instant(2), covered_ms=0, sample_count=0)
 
@@ -55,6 +57,7 @@ def test_an_absent_value_is_null_on_the_wire() -> None:
     assert {key for key, value in body.items() if value is None} == {
         *("utilization", "activity", "energy", "power_milliwatts_max", "memory_used_bytes_max"),
         *("memory_total_bytes", "process_count_max", "processes", "is_clocked_idle", "ecc_uncorrected", "granted"),
+        "cpu",
     }
 
 
@@ -108,7 +111,7 @@ def test_a_malformed_window_is_refused_by_the_name_of_its_key(change: dict[str, 
     assert refusal.value.where == where
 
 
-@pytest.mark.parametrize("key", sorted(window_json(WINDOW).keys() - {"granted"}))
+@pytest.mark.parametrize("key", sorted(window_json(WINDOW).keys() - {"granted", "cpu"}))
 def test_a_missing_key_is_refused_even_where_its_value_may_be_absent(key: str) -> None:
     body = window_json(WINDOW)
     del body[key]

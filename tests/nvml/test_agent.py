@@ -151,6 +151,28 @@ async def test_an_agent_answers_prometheus_for_its_own_node(api: ApiServer, agen
     assert alone["allot_agent_last_sent_timestamp_seconds"] > 0
 
 
+async def test_windows_tell_which_pods_used_the_cpus(
+    api: ApiServer, agent_process: AgentProcess, tmp_path: Path
+) -> None:
+    pod = "0f3c1e52-8a4b-4c1d-9e77-5a6b7c8d9e0f"
+    group = tmp_path / "cgroup" / "cpuacct" / "kubepods" / f"pod{pod}"
+    group.mkdir(parents=True)
+    (group / "cpuacct.usage").write_text("5000000000\n")
+    agent_process.fake.describe(machine())
+    await api.start()
+    await agent_process.start(api, "--cgroups", str(tmp_path / "cgroup"))
+    await api.until(lambda: bool(api.of("GPU-a")) and api.of("GPU-a")[-1].cpu == ())
+    used = tmp_path / "used"
+    used.write_text("3605000000000\n")
+    used.replace(group / "cpuacct.usage")
+    await api.until(lambda: any(window.cpu for window in api.of("GPU-a")))
+    (seen,) = next(window.cpu for window in api.of("GPU-a") if window.cpu)
+    assert seen.pod_uid == pod
+    assert seen.millicores > 1_000
+    await agent_process.end()
+    await api.stop()
+
+
 async def test_an_agent_whose_port_is_taken_meters_all_the_same(api: ApiServer, agent_process: AgentProcess) -> None:
     agent_process.fake.describe(machine())
     await api.start()

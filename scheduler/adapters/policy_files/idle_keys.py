@@ -20,6 +20,7 @@ _PERCENT = Whole(0, 100, "percent")
 _PER_MILLE = Whole(0, 1000, "per mille")
 _DAYS = Whole(1, 36_500, "days")
 _MILLIWATTS_PER_WATT = 1_000
+_MILLICORES_PER_PERCENT = 10
 
 # idle_rules.NAME.thresholds
 IDLE_PERCENT = Field("idle_percent", _PERCENT, "the highest sample of utilisation that is still idle", default=0)
@@ -71,6 +72,13 @@ DRY_RUN = Field("dry_run", Flag(), "say what would be done, and do nothing", def
 WITHOUT_CHECKPOINT = Field(
     "acts_without_checkpoint", Flag(), "act on a job that has written no checkpoint, too", default=False
 )
+CPU_BUSY = Field(
+    "cpu_busy_percent",
+    Whole(10, 100_000, "percent of one core"),
+    "the clock waits while the pods on a node of the GPUs use so much of its CPUs: they prepare data",
+    absent="it never waits",
+)
+CPU_WAIT = Field("cpu_wait_minutes_max", _MINUTES, "but no longer in one spell of rest", default=120)
 THRESHOLDS_OF_RULE = Field("thresholds", THRESHOLDS, "when a GPU counts as idle", absent="its defaults")
 IDLE_RULE = Section(
     "idle_rules.NAME",
@@ -87,6 +95,8 @@ IDLE_RULE = Section(
         ACTION,
         DRY_RUN,
         WITHOUT_CHECKPOINT,
+        CPU_BUSY,
+        CPU_WAIT,
         THRESHOLDS_OF_RULE,
     ),
 )
@@ -115,6 +125,7 @@ def misuse(record: Record) -> MisuseTerms:
 def idle_rule(name: str, record: Record) -> IdleRule:
     """The domain's rule. Only of records without problems."""
     kinds, classes = record.find(KINDS), record.find(PRIORITY_CLASSES)
+    cpu_busy = record.find(CPU_BUSY)
     thresholds = record.find(THRESHOLDS_OF_RULE)
     first, second = record.value(WARN_AT)
     return IdleRule(
@@ -132,6 +143,8 @@ def idle_rule(name: str, record: Record) -> IdleRule:
             action=record.value(ACTION),
             is_dry_run=record.value(DRY_RUN),
             acts_without_checkpoint=record.value(WITHOUT_CHECKPOINT),
+            cpu_busy_millicores=None if cpu_busy is None else cpu_busy * _MILLICORES_PER_PERCENT,
+            cpu_wait_ms_max=record.value(CPU_WAIT) * MS_PER_MINUTE,
         ),
     )
 

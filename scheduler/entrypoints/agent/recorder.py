@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from scheduler.adapters.window_spool import WindowSpool
 from scheduler.domain.units import GpuUuid, Instant
+from scheduler.metering.cpu_use import CpuUse
 from scheduler.metering.devices import Inventory, ProcessView, SensorState
 from scheduler.metering.grants import Granted, resolve
 from scheduler.metering.integration import (
@@ -39,6 +40,7 @@ class Recorder:
         self.granted: tuple[Granted, ...] | None = None
         """What the kubelet said last of who has which GPU; None while it cannot be asked."""
         self.unresolved_grants = 0
+        self.cpu_use = CpuUse()
 
     def record(self, reading: Reading) -> int:
         """Take a reading in. Returns how many windows it closed."""
@@ -94,7 +96,7 @@ class Recorder:
 
     def _keep(self, windows: list[Window]) -> int:
         if windows:
-            windows = self._with_grants(windows)
+            windows = [replace(w, cpu=self.cpu_use.between(w.start, w.end)) for w in self._with_grants(windows)]
             ended: dict[GpuUuid, DeviceState] = {w.gpu_uuid: self._states[w.gpu_uuid] for w in windows}
             self.windows |= {window.gpu_uuid: window for window in windows}
             self._spool.append(windows, [mark_of(state) for state in ended.values()], self._rules.boot_id)

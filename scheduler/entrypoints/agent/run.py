@@ -7,6 +7,7 @@ import signal
 import time
 from typing import Any
 
+from scheduler.adapters.cgroup_tree import CgroupTree
 from scheduler.adapters.kubelet.pod_resources import PodResources
 from scheduler.adapters.nvml.proc import boot_id
 from scheduler.adapters.window_spool import WindowSpool
@@ -60,6 +61,7 @@ class Agent:
         self._supervisor = Supervisor(settings)
         self._uploader = Uploader(settings, api, spool, self._inventory)
         self._pod_resources = PodResources(settings.pod_resources)
+        self._cgroups = CgroupTree(settings.cgroups)
         self._grants_seconds = settings.grants_ms / 1_000
         self._told: tuple[object, ...] = ()
 
@@ -91,14 +93,16 @@ class Agent:
             async for news in readings:
                 match news:
                     case Reading():
+                        self._recorder.cpu_use.note(news.at, self._cgroups.usage())
                         self._tell(self._recorder.record(news))
                     case SensorState():
                         self._tell(self._recorder.pause(news))
 
     async def _ask_the_kubelet(self) -> None:
-        """Who has which GPU, for the windows that close until the next answer."""
+        """Who has which GPU, and which pods there are, for the windows that close until the next answer."""
         while True:
             self._recorder.granted = await asyncio.to_thread(self._pod_resources.list)
+            await asyncio.to_thread(self._cgroups.look)
             await asyncio.sleep(self._grants_seconds)
 
     def _tell(self, closed: int) -> None:

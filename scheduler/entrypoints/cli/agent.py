@@ -34,6 +34,9 @@ def agent(
     pod_resources: Annotated[
         Path, typer.Option(help="The kubelet's socket that tells which pod has which GPU.")
     ] = Path("/var/lib/kubelet/pod-resources/kubelet.sock"),
+    cgroups: Annotated[Path, typer.Option(help="Where the host's control groups are mounted.")] = Path(
+        "/sys/fs/cgroup"
+    ),
     sample_ms: Annotated[int, typer.Option(help="Milliseconds between two readings.")] = 5_000,
     window_ms: Annotated[int, typer.Option(help="Milliseconds of one window.")] = 15_000,
     grants_ms: Annotated[int, typer.Option(help="Milliseconds between two questions to the kubelet.")] = 10_000,
@@ -58,6 +61,7 @@ def agent(
             ca_file=ca_file,
             proc=proc,
             pod_resources=pod_resources,
+            cgroups=cgroups,
             grants_ms=grants_ms,
             sample_ms=sample_ms,
             window_ms=window_ms,

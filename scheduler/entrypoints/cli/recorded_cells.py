@@ -21,6 +21,7 @@ OPTIONAL = (
     "energy_joules",
     "process_count",
     "attempt",
+    "cpu_cores",
 )
 COLUMNS = (*REQUIRED, *OPTIONAL)
 
@@ -63,8 +64,8 @@ def recorded(cells: Sequence[Any], where: Callable[[], str]) -> Recorded:
             values.append(parse(cell))
     except BrokenCell as broken:
         raise invalid(f"{where()}: {COLUMNS[len(values)]}", broken.found, broken.expected) from broken
-    at, uuid, percent, _, _, watts, joules, processes, attempts = values
-    return Recorded(at, uuid, attempts, percent, watts, joules, processes)
+    at, uuid, percent, _, _, watts, joules, processes, attempts, cores = values
+    return Recorded(at, uuid, attempts, percent, watts, joules, processes, cores)
 
 
 def invalid(where: str, found: str, expected: str) -> InvalidInput:
@@ -180,4 +181,5 @@ _PARSERS: Final[tuple[Callable[[Any], Any], ...]] = (
     _thousandths,
     _count,
     _attempts,
+    _thousandths,
 )

@@ -46,6 +46,11 @@ def show_idle(idle: dict[str, Any]) -> None:
     print_text(
         f"  It has rested for {rested} of {idle['window_ms'] // MS_PER_MINUTE} minutes, since {moment(idle['since'])}."
     )
+    if idle["cpu_waited_ms"]:
+        waited, most = idle["cpu_waited_ms"] // MS_PER_MINUTE, idle["cpu_wait_ms_max"] or 0
+        print_text(
+            f"  Its CPUs were busy for {waited} min of that: the clock waited ({most // MS_PER_MINUTE} at most)."
+        )
     if idle["due_at"] is not None:
         print_text(f"  If it rests on, the action is due at {moment(idle['due_at'])}.")
 

@@ -35,6 +35,7 @@ EVIDENCE = {
     "free_percent": "share of the class that is free",
     "free": "GPUs of the class that are free on nodes where it could go",
     "gpu_class": "the GPU class, by its name in the policy",
+    "cores": "cores in use on one node, as a mean, cut to one decimal",
     "gpus": "GPUs",
     "gpus_per_pod": "GPUs that each pod asks for",
     "guard": "the spend guard, by its name in the policy",

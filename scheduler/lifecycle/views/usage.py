@@ -122,6 +122,8 @@ def idle_view(
         rested_ms=rested_ms,
         warned_at=clock.warned_at if clock is not None else (),
         due_at=Instant(now + left_ms) if since is not None and clock is not None and not clock.is_due else None,
+        cpu_waited_ms=clock.waited_ms if clock is not None else 0,
+        cpu_wait_ms_max=None if rule.policy.cpu_busy_millicores is None else rule.policy.cpu_wait_ms_max,
         keep_alives_left=max(0, rule.policy.keep_alives_max - (clock.keep_alives if clock is not None else 0)),
         exemption=exemption_named(world, books.idleness.exemptions(now).get(workload.id)),
         decisions=tuple(decision_view(each) for each in books.idleness.decisions(workload_id=workload.id, limit=10)),

@@ -30,7 +30,8 @@ class UsageView:
 class IdleView:
     """Where an attempt's idle clock stands, by which rule, and what was decided before.
 
-    `due_at` is when the action comes if it rests on; None where it does not rest, or nothing is to come.
+    `due_at` is when the action comes if it rests on; None where it does not rest, or nothing is to come. `cpu_waited_ms` is
+    for how long of this rest its CPUs were busy and the clock waited, of `cpu_wait_ms_max`; None: the rule never waits.
     """
 
     rule: str
@@ -41,6 +42,8 @@ class IdleView:
     rested_ms: int
     warned_at: tuple[Instant, ...]
     due_at: Instant | None
+    cpu_waited_ms: int
+    cpu_wait_ms_max: int | None
     keep_alives_left: int
     exemption: Exemption | None
     decisions: tuple["DecisionView", ...]

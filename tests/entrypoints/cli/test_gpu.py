@@ -128,6 +128,28 @@ def test_nothing_but_times_and_gpus_is_unknown(tmp_path: Path) -> None:
     assert found["attempts"][0]["stopped_at"] == []
 
 
+def test_rest_beside_busy_cpus_is_waited_for_where_the_rule_says_so(tmp_path: Path) -> None:
+    rows = [f"{row},{'2.5' if 40 <= place < 100 else ''}" for place, row in enumerate(minutes((200, "0", "70")))]
+    file = recording(tmp_path, rows, f"{HEADER},cpu_cores")
+    text = POLICY.read_text()
+    waiting = tmp_path / "waiting.yaml"
+    waiting.write_text(text.replace("window_minutes: 60", "window_minutes: 60\n    cpu_busy_percent: 200", 1))
+    assert waiting.read_text() != text
+
+    def stopped(policy: Path) -> tuple[list[str], float]:
+        command = ["gpu", "judge", "--samples", str(file), "--policy", str(policy), "--json"]
+        (attempt,) = json.loads(CliRunner().invoke(app, command).stdout)["attempts"]
+        return attempt["stopped_at"], attempt["cpu_wait_seconds"]
+
+    (without,), waited = stopped(POLICY)
+    assert waited == 0
+    (with_wait,), waited = stopped(waiting)
+    assert waited == 3_600
+    moved = datetime.fromisoformat(with_wait) - datetime.fromisoformat(without)
+    # The hour of waiting, and until the window holds enough rest again.
+    assert timedelta(hours=1) <= moved <= timedelta(hours=1, minutes=30)
+
+
 def test_people_read_a_table(tmp_path: Path) -> None:
     file = recording(tmp_path, minutes((20, "90", "600"), (130, "0", "70")))
     command = ["gpu", "judge", "--samples", str(file), "--policy", str(POLICY)]

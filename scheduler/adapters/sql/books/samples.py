@@ -187,7 +187,7 @@ class SqlSamples:
 
 
 def _window_row(item: Metered, ids: Mapping[GpuUuid, int]) -> dict[str, Any]:
-    window, use = item.window, use_of(item.window, item.state)
+    window, use = item.window, use_of(item.window, item.state, item.cpu_millicores)
     return {
         "gpu_id": ids[window.gpu_uuid],
         "start": window.start,

@@ -69,6 +69,7 @@ class WindowRow(Row, table=True):
     millijoules: int = columns.integer()
     milliwatts_max: int | None = columns.integer()
     memory_bytes_max: int | None = columns.integer()
+    cpu_millicores_max: int | None = columns.integer()
 
 
 class HourRow(Row, table=True):
@@ -95,6 +96,7 @@ class HourRow(Row, table=True):
     millijoules: int = columns.integer()
     milliwatts_max: int | None = columns.integer()
     memory_bytes_max: int | None = columns.integer()
+    cpu_millicores_max: int | None = columns.integer()
 
 
 class RefusalRow(Row, table=True):
