@@ -4,7 +4,7 @@
 
 The set-up is in ../shared/data/openb/README.md: arrivals ask for 130 % of 6,212 GPUs, one by one, ten seeds. Random,
 BestFit and FGD must come within 0.3 points of the published figures, which validates the harness. The goals for ours:
-0.5 points more than FGD in the mean, no less than FGD on any variant, and one experiment within 4 s of processor time
+0.5 points more than FGD in the mean, no less than FGD on any variant, and each experiment within 4 s of processor time
 (it is one thread: what a quiet machine takes; `seconds_max` is what this one took, with its load). The variants
 (`benchmarks/pack_variants.py`) take three seeds. Without the trace (ALLOT_TRACE_DIR) it says so and ends.
 """
@@ -53,7 +53,7 @@ def measure(nodes: Sequence[OpenbNode], pods: Sequence[OpenbPod]) -> dict[str, A
         "variants": variants,
         "is_met": gain >= 0.5
         and all(each["best"]["at_130_percent"] >= each["fgd"]["at_130_percent"] for each in variants.values())
-        and table["best"]["processor_seconds_max"] < 4,
+        and all(row["best"]["processor_seconds_max"] < 4 for row in (*variants.values(), table)),
     }
 
 

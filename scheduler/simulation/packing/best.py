@@ -1,5 +1,6 @@
 """Ours: each task goes where the worth of what is left falls least. The core that scores it is the service's."""
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -10,6 +11,10 @@ from scheduler.simulation.packing.experiment import Workload
 from scheduler.simulation.packing.fleet import BoolArray, Fleet, Gpus, IntArray, Shape
 from scheduler.simulation.traces.openb import WHOLE_GPU_MILLI
 
+KINDS_MAX = 96
+"""What is left of a node is valued by so many kinds of task at most: the cost of an experiment grows with them, and more
+of them told no more (docs/adr/0014-placement-by-worth.md)."""
+
 
 class Best:
     """Knows what FGD knows: the nodes, and how frequent the kinds of task are."""
@@ -17,53 +22,67 @@ class Best:
     def __init__(self, fleet: Fleet, workload: Workload, random: Random) -> None:
         del random
         self._fleet, self._shapes = fleet, workload.shapes
-        self._scores = Scores(fleet, len(workload.shapes))
-        self._gpu = [np.zeros(len(fleet), dtype=np.int64) for _ in workload.shapes]
-        """Of each kind and node, the GPU that a share goes to."""
+        alike: dict[Shape, int] = {}
+        self._rated_as = [alike.setdefault(replace(shape, memory_mib=0), len(alike)) for shape in workload.shapes]
+        """Of each kind, its number among those that are told apart by more than memory: no score depends on that."""
+        self._rated = tuple(alike)
+        self._scores = Scores(fleet, len(alike))
+        self._gpu = [np.zeros(len(fleet), dtype=np.int64) for _ in alike]
+        """Of each of those and node, the GPU that a share goes to."""
         self._demand = _demand(fleet, workload)
+        self._worth = np.full(len(fleet), np.nan)
+        """Of each node as it is; not a number where it changed since it was last valued."""
+        self._valued_until = 0
 
     def choose(self, kind: int) -> tuple[int, Gpus] | None:
-        shape, stale = self._shapes[kind], self._scores.stale(kind)
-        scores = self._scores.of(kind)
+        self._worth[self._fleet.changes[self._valued_until :]] = np.nan
+        self._valued_until = len(self._fleet.changes)
+        rated = self._rated_as[kind]
+        shape, stale = self._rated[rated], self._scores.stale(rated)
+        scores = self._scores.of(rated)
         scores[stale] = NEVER
         fitting = stale[self._fleet.fits(shape, stale)]
         if len(fitting):
             rate = self._rate_share if shape.is_share else self._rate_whole
-            scores[fitting] = rate(kind, fitting)
+            scores[fitting] = rate(rated, fitting)
+        scores = np.where(self._fleet.memory >= self._shapes[kind].memory_mib, scores, NEVER)
         node = int(scores.argmax())
         if scores[node] == NEVER:
             return None
-        return node, (int(self._gpu[kind][node]),) if shape.is_share else fullest(self._fleet, shape, node)
+        return node, (int(self._gpu[rated][node]),) if shape.is_share else fullest(self._fleet, shape, node)
 
-    def _rate_whole(self, kind: int, nodes: IntArray) -> FloatArray:
-        shape, fleet = self._shapes[kind], self._fleet
-        cpu, model, left = fleet.cpu[nodes], fleet.model[nodes], fleet.gpus[nodes]
+    def _rate_whole(self, rated: int, nodes: IntArray) -> FloatArray:
+        shape, fleet = self._rated[rated], self._fleet
+        left = fleet.gpus[nodes]
         taken = np.argsort(np.where(left >= shape.gpu_milli, left, _FAR), axis=1, kind="stable")[:, : shape.gpus]
-        after = left.copy()
-        np.put_along_axis(after, taken, np.take_along_axis(left, taken, axis=1) - shape.gpu_milli, axis=1)
-        worth = self._demand.worth(
-            np.concatenate([cpu, cpu - shape.cpu_milli]), np.vstack([left, after]), np.concatenate([model, model])
-        )
-        return worth[len(nodes) :] - worth[: len(nodes)] - self._price(shape)[model]
+        np.put_along_axis(left, taken, np.take_along_axis(left, taken, axis=1) - shape.gpu_milli, axis=1)
+        return self._gain(nodes, shape, left) - self._price(shape)[fleet.model[nodes]]
 
-    def _rate_share(self, kind: int, nodes: IntArray) -> FloatArray:
+    def _rate_share(self, rated: int, nodes: IntArray) -> FloatArray:
         """Of each node by the best of its GPUs; which that is, is kept."""
-        shape, fleet = self._shapes[kind], self._fleet
-        cpu, model, left = fleet.cpu[nodes], fleet.model[nodes], fleet.gpus[nodes]
+        shape, fleet = self._rated[rated], self._fleet
+        left = fleet.gpus[nodes]
         at, gpu = np.nonzero(_first_of_alike(left) & (left >= shape.gpu_milli))
         after = left[at]
         after[np.arange(len(at)), gpu] -= shape.gpu_milli
-        worth = self._demand.worth(
-            np.concatenate([cpu, cpu[at] - shape.cpu_milli]),
-            np.vstack([left, after]),
-            np.concatenate([model, model[at]]),
-        )
-        fall = np.full(left.shape, NEVER)
-        fall[at, gpu] = worth[len(nodes) :] - worth[at]
-        chosen = fall.argmax(axis=1)
-        self._gpu[kind][nodes] = chosen
-        rated: FloatArray = fall[np.arange(len(nodes)), chosen] - self._price(shape)[model]
-        return rated
+        gain = np.full(left.shape, NEVER)
+        gain[at, gpu] = self._gain(nodes[at], shape, after)
+        chosen = gain.argmax(axis=1)
+        self._gpu[rated][nodes] = chosen
+        score: FloatArray = gain[np.arange(len(nodes)), chosen] - self._price(shape)[fleet.model[nodes]]
+        return score
+
+    def _gain(self, nodes: IntArray, shape: Shape, left: IntArray) -> FloatArray:
+        """What each of `nodes` is worth with so much left of its GPUs after a task of the shape, less what it is now."""
+        fleet = self._fleet
+        unknown = np.unique(nodes[np.isnan(self._worth[nodes])])
+        either = np.concatenate([unknown, nodes])
+        cpu = fleet.cpu[either]
+        cpu[len(unknown) :] -= shape.cpu_milli
+        worth = self._demand.worth(cpu, np.vstack([fleet.gpus[unknown], left]), fleet.model[either])
+        self._worth[unknown] = worth[: len(unknown)]
+        gain: FloatArray = worth[len(unknown) :] - self._worth[nodes]
+        return gain
 
     def _price(self, shape: Shape) -> FloatArray:
         price: FloatArray = PRESSURE_WEIGHT * shape.asked_milli * self._demand.pressure
@@ -83,15 +102,13 @@ def _first_of_alike(left: IntArray) -> BoolArray:
 def _demand(fleet: Fleet, workload: Workload) -> Demand:
     models = frozenset(fleet.models)
     typical = typical_kinds(workload)
-    total = sum(typical.values())
+    using = [(shape, count) for shape, count in typical.items() if shape.gpus]
+    # Where the tasks are of very many kinds, the commonest of them stand for all of those that ask for GPUs.
+    common = using[:KINDS_MAX]
+    of_common = sum(count for _, count in common) * sum(typical.values())
+    stands_for = sum(count for _, count in using) / of_common if of_common else 0.0
     kinds = [
-        Kind(
-            shape.cpu_milli,
-            shape.gpus,
-            shape.gpu_milli,
-            frozenset(shape.models) or models,
-            count / total,
-        )
-        for shape, count in typical.items()
+        Kind(shape.cpu_milli, shape.gpus, shape.gpu_milli, frozenset(shape.models) or models, count * stands_for)
+        for shape, count in common
     ]
     return Demand(kinds, fleet.capacity_by_model())
