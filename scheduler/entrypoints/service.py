@@ -80,7 +80,7 @@ class Service:
         self.access = Access(store, self.world)
         self.awards = Awards(store, self.world, ids)
         self.periods = Periods(store, self.world)
-        self.money = MoneyViews(store, self.world)
+        self.money = MoneyViews(store, self.world, READERS.policy)
         self.views = Views(store, self.world, is_simulated=cluster.is_simulated)
         self.cycle = Cycle(store, self.world, cluster, clock, ids, self.commands, acts=not settings.observe)
         self.views.state = self.cycle.state

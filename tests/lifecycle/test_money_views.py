@@ -1,16 +1,19 @@
 """The general ledger, the burn rate and the spread of use, over the same books as statements and exports."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
+from scheduler.domain.records import PolicyVersion
+from scheduler.domain.units import GpuClassName, Instant, PoolName
 from scheduler.ledger.journal import AccountKind
 from scheduler.lifecycle.views.money import MoneyViews
 from tests.finance.build import at
-from tests.lifecycle.test_export_focus import NOVEMBER, OCTOBER, a_month, ledger_micro
+from tests.lifecycle.test_export_focus import BOOK, NOVEMBER, OCTOBER, a_month, ledger_micro
 from tests.lifecycle.test_statements import ADA, FINANCE, LEAD, research_world
 from tests.plugins.migrated import open_migrated
 
@@ -81,3 +84,46 @@ def test_the_spread_counts_people_who_used_nothing(money: MoneyViews) -> None:
     assert first.used.top_decile_permille > 500
     with pytest.raises(NotPermitted):
         money.spread(ADA, now, 1)
+
+
+def test_cost_ties_to_the_general_ledger_and_names_what_idle_guarantees_cost(money: MoneyViews) -> None:
+    ledger, found = money.general_ledger(FINANCE, "2026-10", NOVEMBER), money.cost(FINANCE, "2026-10", NOVEMBER)
+    assert (found.recovered_micro, found.unrecovered_micro) == (ledger.recovered_micro, ledger.unrecovered_micro)
+    assert found.unrecovered_micro == found.actual_micro - found.recovered_micro
+    assert sum(each.cost_micro for each in found.costs) == found.actual_micro
+    (each,) = [view for view in found.guarantees if view.gpu_class == "h100"]
+    nominal = money._world.require_policy().pools[PoolName(each.pool)].quotas[GpuClassName("h100")].nominal
+    assert each.guaranteed_ms == nominal * (OCTOBER.ends_at - OCTOBER.starts_at)
+    assert 0 < each.used_ms < each.guaranteed_ms
+    assert each.idle_ms == each.guaranteed_ms - each.used_ms - each.lent_ms
+    assert each.cost_micro is not None
+    priced = each.cost_micro * 3_600_000 / each.idle_ms
+    assert 0 < priced <= max(rate.peak.effective for rate in BOOK.rates)
+    assert found.idle_guarantees_micro == sum(view.cost_micro or 0 for view in found.guarantees)
+
+
+def test_a_guarantee_counts_for_the_time_in_which_a_policy_gave_it(store: SqlStore) -> None:
+    """Half of October at the quotas of one policy, the rest at half of them."""
+    world = research_world()
+    before = world.require_policy()
+    half = Instant((OCTOBER.starts_at + OCTOBER.ends_at) // 2)
+    pool = next(iter(before.pools.values()))
+    quotas = {name: replace(quota, nominal=quota.nominal // 2) for name, quota in pool.quotas.items()}
+    after = replace(before, pools={pool.name: replace(pool, quotas=quotas)})
+    with store.writing() as books:
+        for text, applied_at in (("before", Instant(0)), ("after", half)):
+            books.control.add_policy(PolicyVersion(text, text, text, applied_at, "e-1"))
+    found = MoneyViews(store, world, lambda text, _: {"before": before, "after": after}[text]).cost(
+        FINANCE, "2026-10", NOVEMBER
+    )
+    whole = MoneyViews(store, world).cost(FINANCE, "2026-10", NOVEMBER)
+    assert [each.guaranteed_ms * 4 for each in found.guarantees] == [
+        each.guaranteed_ms * 3 for each in whole.guarantees
+    ]
+
+
+def test_cost_is_for_finance_and_auditors(money: MoneyViews) -> None:
+    assert money.cost(AUDITOR, "2026-10", NOVEMBER).guarantees
+    for caller in (ADA, LEAD):
+        with pytest.raises(NotPermitted):
+            money.cost(caller, "2026-10", NOVEMBER)

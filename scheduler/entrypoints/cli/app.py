@@ -45,6 +45,7 @@ PARTS: dict[str, Part] = {
     "request": Part("requests", _HOURS, is_group=True),
     "approvals": Part("approvals", _HOURS, is_group=True),
     "coverage": Part("coverage", _HOURS),
+    "cost": Part("cost", _HOURS),
     "burn": Part("insight", _HOURS),
     "fairness": Part("insight", _HOURS),
     "efficiency": Part("efficiency", _HOURS),

@@ -9,6 +9,7 @@ from scheduler.adapters.policy_files import read_policy
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import Instant
+from scheduler.entrypoints.file_readers import READERS
 from scheduler.entrypoints.pricing import stored_price_book
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
@@ -38,6 +39,6 @@ def offline_books(url: str) -> Iterator[OfflineBooks]:
             world.price_book = stored_price_book(books)
         if policy is not None:
             world.put_policy(read_policy(policy.text, policy.name))
-        yield OfflineBooks(Views(store, world), MoneyViews(store, world), now)
+        yield OfflineBooks(Views(store, world), MoneyViews(store, world, READERS.policy), now)
     finally:
         store.close()

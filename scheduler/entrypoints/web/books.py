@@ -6,12 +6,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from scheduler.domain.errors import InvalidInput
+from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, period_at
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.web.charts import segments, sparkline, stacked_bar
 from scheduler.entrypoints.web.pages import Pages
 from scheduler.entrypoints.web.visitors import signed_in
-from scheduler.lifecycle.views.shapes import StatementView
+from scheduler.lifecycle.views.cost import CostView
+from scheduler.lifecycle.views.shapes import MonthView, StatementView
 
 _PERIOD = re.compile(r"[0-9TZQW:+/-]{4,60}")
 
@@ -38,6 +40,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             parts=parts,
             stack=stacked_bar(parts, month.capacity),
             unexplained=dict(month.buckets).get("unattributed"),
+            cost=_cost(pages, visitor.caller, month, moments.now),
         )
 
     @router.get("/statement")
@@ -71,6 +74,13 @@ def course_of(statement: StatementView) -> list[tuple[Instant, int]]:
         left += line.amount
         course.append((line.at, left))
     return course
+
+
+def _cost(pages: Pages, caller: Caller, month: MonthView, now: Instant) -> CostView | None:
+    """For finance and auditors, where everything has a price; else the page goes without."""
+    if month.cost_micro is None or not caller.has(Role.FINANCE, Role.AUDITOR):
+        return None
+    return pages.service.money.cost(caller, month.period, now)
 
 
 def period_name(text: str) -> str:

@@ -14,6 +14,7 @@ from scheduler.finance.price_book import PriceBook
 from scheduler.lifecycle.compensate import Package
 from scheduler.lifecycle.export_focus import FocusExport, focus_export
 from scheduler.lifecycle.views.burn import BurnView, burn_view
+from scheduler.lifecycle.views.cost import CostView, ReadPolicy, cost_view
 from scheduler.lifecycle.views.efficiency import EfficiencyView, efficiency_view
 from scheduler.lifecycle.views.fringe import FringeView, fringe_view
 from scheduler.lifecycle.views.general_ledger import gl_view
@@ -39,9 +40,11 @@ def period_of(world: World, name: str | None, now: Instant) -> Period:
 class MoneyViews:
     """Each read asks first who may see it."""
 
-    def __init__(self, store: Store, world: World) -> None:
+    def __init__(self, store: Store, world: World, read_policy: ReadPolicy | None = None) -> None:
+        """`read_policy` reads the text of a policy that was in force once."""
         self._store = store
         self._world = world
+        self._read_policy = read_policy
 
     def require_price_book(self) -> PriceBook:
         """Raises Conflict (`no-prices`)."""
@@ -76,6 +79,14 @@ class MoneyViews:
         book = self.require_price_book()
         with self._store.reading() as books:
             return gl_view(books, self._world, book, period_of(self._world, period, now), now)
+
+    def cost(self, caller: Caller, period: str | None, now: Instant) -> CostView:
+        """What a period cost beside what it recovered. Raises `price-missing`, `no-prices`."""
+        caller.require(Role.FINANCE, Role.AUDITOR)
+        book = self.require_price_book()
+        with self._store.reading() as books:
+            found = period_of(self._world, period, now)
+            return cost_view(books, self._world, book, found, now, self._read_policy)
 
     def fringe(self, caller: Caller, year: str, owner: str | None = None) -> FringeView:
         """A person's benefits of a tax year: for themselves, people operations, finance and auditors."""

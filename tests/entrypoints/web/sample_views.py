@@ -184,7 +184,7 @@ class SampleService:
         self.people = people
         self.views = SampleViews()
         self.efficiency_value = efficiency()
-        self.money = SimpleNamespace(efficiency=lambda *_: self.efficiency_value)
+        self.money = SimpleNamespace(efficiency=lambda *_: self.efficiency_value, cost=lambda *_: None)
         self.commands = SampleCommands(people=people)
         self.settings = SimpleNamespace(demo_sign_in=is_demo)
         self.clock = SimpleNamespace(is_simulated=is_demo, now=lambda: NOW)

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from scheduler.adapters.policy_files import read_prices
 from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.service import Service
-from tests.entrypoints.company import PEOPLE, engineer_id, small_company, token_of
+from tests.entrypoints.company import NOON, PEOPLE, POLICY, SYSTEM, engineer_id, small_company, token_of
 from tests.entrypoints.web.reading import Page, read
 
 SITE = "http://allot.test"
@@ -60,6 +61,17 @@ async def test_the_books_open_for_those_who_may_read_them(subject: str, company:
         response = await client.get("/books")
         offers = "/books" in read(await client.get("/policies")).links
     assert (response.status_code == 200) == (subject in {"fin", "aud", "olga"}) == offers
+
+
+async def test_the_books_show_finance_what_it_cost_and_what_nobody_used(company: Service) -> None:
+    prices = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
+    company.pricing.apply(SYSTEM, prices, read_prices(prices, "prices.yaml"), now=NOON)
+    async with client_of(company, "fin") as client:
+        shown = (await client.get("/books")).text
+    async with client_of(company, "pam") as client:
+        hidden = (await client.get("/books")).text
+    assert ("What it cost the company" in shown, "What it cost the company" in hidden) == (True, False)
+    assert "Not recovered" in shown
 
 
 async def test_a_sandbox_lives_through_its_forms(company: Service) -> None:

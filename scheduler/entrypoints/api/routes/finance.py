@@ -16,6 +16,7 @@ from scheduler.finance.csv_text import csv_lines
 from scheduler.finance.focus.columns import NAMES
 from scheduler.finance.general_ledger import GlJournal
 from scheduler.lifecycle.views.burn import BurnView
+from scheduler.lifecycle.views.cost import CostView
 from scheduler.lifecycle.views.efficiency import EfficiencyView
 from scheduler.lifecycle.views.fringe import FringeView
 from scheduler.lifecycle.views.shapes import MonthView
@@ -55,6 +56,15 @@ def focus(
 )
 def general_ledger(asked: Signed, period: PeriodAsked = None) -> Response:
     return answers.one(asked.service.money.general_ledger(asked.caller, period, asked.now))
+
+
+@router.get(
+    "/cost",
+    summary="What a period cost beside what it recovered, and guarantees that nobody used",
+    responses=answers.responds(CostView, RefusalCode.PRICE_MISSING, RefusalCode.NO_PRICES),
+)
+def cost(asked: Signed, period: PeriodAsked = None) -> Response:
+    return answers.one(asked.service.money.cost(asked.caller, period, asked.now))
 
 
 @router.get("/burn", summary="What goes a day, and until when it lasts", responses=answers.responds(BurnView))

@@ -1,0 +1,68 @@
+"""`allot cost`: what a period cost the company beside what it recovered, and guarantees that nobody used."""
+
+from typing import Annotated
+
+import typer
+
+from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.output import (
+    AsJson,
+    Column,
+    print_fields,
+    print_json,
+    print_simulated,
+    print_table,
+    print_text,
+)
+from scheduler.entrypoints.web.formatting import DASH, hours, money
+
+app = typer.Typer(add_completion=False)
+
+_GUARANTEES = (
+    Column("POOL", width_max=18),
+    Column("CLASS", width_max=12),
+    Column("GUARANTEED", is_number=True),
+    Column("USED", is_number=True),
+    Column("LENT", is_number=True),
+    Column("IDLE", is_number=True),
+    Column("COST", is_number=True),
+)
+
+
+@app.command()
+def cost(
+    period: Annotated[
+        str | None, typer.Option(help="As `allot statement` takes it; the running one by default.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a period cost, what of it was recovered, and what guarantees cost that no pool used or lent."""
+    with connect() as api:
+        found = api.get("/v1/finance/cost", period=period)
+        if as_json:
+            print_json(found)
+            return
+        currency = found["currency"]
+        print_text(f"Cost of {found['period']}, {currency}", style="bold")
+        print_fields(
+            (
+                *((each["account"], money(each["cost_micro"])) for each in found["costs"]),
+                ("actual cost", money(found["actual_micro"])),
+                ("recovered", money(found["recovered_micro"])),
+                ("not recovered", money(found["unrecovered_micro"])),
+                ("idle guarantees", money(found["idle_guarantees_micro"])),
+            )
+        )
+        if found["guarantees"]:
+            print_text("\nGuaranteed capacity, in physical GPU-hours")
+        rows = [
+            (
+                item["pool"],
+                item["gpu_class"],
+                *(hours(item[name]) for name in ("guaranteed_ms", "used_ms", "lent_ms", "idle_ms")),
+                DASH if item["cost_micro"] is None else money(item["cost_micro"]),
+            )
+            for item in found["guarantees"]
+        ]
+        print_table(_GUARANTEES, rows, empty="No pool has a guarantee.")
+        print_simulated(api)

@@ -1,0 +1,25 @@
+"""`allot cost` from the command line, over a company with prices."""
+
+from scheduler.adapters.policy_files import read_prices
+from scheduler.domain.units import MS_PER_DAY, Instant
+from scheduler.entrypoints.service import Service
+from tests.entrypoints.cli.conftest import Allot
+from tests.entrypoints.company import NOON, POLICY, SYSTEM, HandClock
+
+
+def test_cost_shows_what_was_not_recovered_and_each_idle_guarantee(allot: Allot, service: Service) -> None:
+    assert allot("cost", who="fin").code == 1, "without prices nothing has a cost"
+    text = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
+    service.pricing.apply(SYSTEM, text, read_prices(text, "prices.yaml"), now=NOON)
+    assert isinstance(service.clock, HandClock)
+    service.clock.at = Instant(NOON + MS_PER_DAY)
+    found = allot("cost", "--period", "2026-11", "--json", who="fin")
+    assert found.code == 0, found.err
+    assert found.json["unrecovered_micro"] == found.json["actual_micro"] - found.json["recovered_micro"]
+    idle = [each["idle_ms"] for each in found.json["guarantees"]]
+    assert idle
+    assert all(ms % MS_PER_DAY == 0 for ms in idle), "since the policy came nobody has used anything"
+    shown = allot("cost", "--period", "2026-11", who="fin")
+    assert "not recovered" in shown.out
+    assert "IDLE" in shown.out
+    assert allot("cost", who="ada").code == 4
