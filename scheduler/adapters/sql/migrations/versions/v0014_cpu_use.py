@@ -1,14 +1,14 @@
 """Readings: what the pods of a device's attempt used of CPUs.
 
-Revision ID: 0013
+Revision ID: 0014
 """
 
 from alembic import op
 
 from scheduler.adapters.sql.migrations.versions.v0001_first import integer
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
