@@ -78,6 +78,7 @@ def fund(ordered: Sequence[AllowanceBalance], need: Need) -> tuple[FundingShare,
 def _fund_in_units(ordered: Sequence[AllowanceBalance], need: Need) -> tuple[FundingShare, ...] | Shortfall:
     """The same in physical time, of which each allowance pays as much as its unit buys under these terms."""
     shares: list[FundingShare] = []
+    own = need.terms.draw(STANDARD_GPU, None)
     missing = need.gpu_ms
     for balance in ordered:
         allowance = balance.allowance
@@ -87,7 +88,7 @@ def _fund_in_units(ordered: Sequence[AllowanceBalance], need: Need) -> tuple[Fun
         taken = draw.lasts(max(0, balance.spendable), missing)
         amount = draw.cost(taken)
         if amount > 0:
-            shares.append(FundingShare(allowance.id, amount, None if allowance.is_plain else draw))
+            shares.append(FundingShare(allowance.id, amount, None if draw == own else draw))
         missing -= taken
     return Shortfall(need.standard, spendable_standard(ordered, need)) if missing > 0 else tuple(shares)
 

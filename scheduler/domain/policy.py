@@ -16,6 +16,7 @@ from scheduler.domain.idleness import IdleRule, MisuseTerms, Retention
 from scheduler.domain.periods import PeriodLength, to_datetime
 from scheduler.domain.retries import RetryRule
 from scheduler.domain.rollover import Rollover
+from scheduler.domain.terms import KeptTerms
 from scheduler.domain.topology import TopologyLevel
 from scheduler.domain.units import (
     MS_PER_DAY,
@@ -269,6 +270,12 @@ class Policy:
         """How much the project weighs in the order; personal work, and a project gone from the policy, as usual."""
         known = self.projects.get(project) if project is not None else None
         return known.importance if known is not None else PerMille(1000)
+
+    @cached_property
+    def pay_terms(self) -> KeptTerms:
+        """What pay that is granted under this policy keeps."""
+        weights = tuple((name, item.weight) for name, item in sorted(self.gpu_classes.items()))
+        return KeptTerms(weights, tuple((n, item.class_factor) for n, item in sorted(self.priority_classes.items())))
 
     @cached_property
     def looks_back(self) -> bool:

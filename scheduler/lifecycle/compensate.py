@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Holder, HolderKind, Purpose
 from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
+from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import UnitKind, measure
 from scheduler.domain.units import STANDARD_GPU, AllowanceId, EngineerId, GpuClassName, Instant, Unit
 from scheduler.domain.vesting import PackageKind, Vesting, VestingPart, VestingTerms, vesting_parts
@@ -13,6 +14,7 @@ from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.world import World
 
 _MONTHS_A_YEAR = 12
+_HOURS = {UnitKind.STANDARD, UnitKind.GPU_CLASS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +49,18 @@ def grant_package(batch: Batch, asked: Package, allowance_id: AllowanceId, actor
     if asked.holder not in batch.world.people:
         raise NotFound(f"there is no engineer {asked.holder!r}", code=RefusalCode.UNKNOWN_ENGINEER)
     require_unit(batch.world, asked)
-    allowance = package_allowance(asked, batch.world.require_policy().time_zone, batch.now, allowance_id)
+    allowance = package_allowance(asked, batch.world.require_policy(), batch.now, allowance_id)
     promised = promise(allowance, actor=actor, memo=asked.reason)
     batch.add_allowance(allowance)
     batch.post(promised, *_vest(allowance, 0, batch.now))
     return allowance
 
 
-def package_allowance(asked: Package, time_zone: str, now: Instant, allowance_id: AllowanceId) -> Allowance:
-    """The award that a package comes to: what an offer describes, and what a grant records."""
+def package_allowance(asked: Package, policy: Policy, now: Instant, allowance_id: AllowanceId) -> Allowance:
+    """The award that a package comes to: what an offer describes, and what a grant records. Hours keep the terms of the
+    policy in force wherever later ones would buy less."""
     starts_at = now if asked.starts_at is None else asked.starts_at
-    terms = VestingTerms(starts_at, time_zone, asked.months, asked.cliff_months, asked.every_months)
+    terms = VestingTerms(starts_at, policy.time_zone, asked.months, asked.cliff_months, asked.every_months)
     amount = _whole_amount(asked)
     parts = asked.parts if asked.parts is not None else vesting_parts(amount, terms)
     return Allowance(
@@ -71,7 +74,8 @@ def package_allowance(asked: Package, time_zone: str, now: Instant, allowance_id
         unit=asked.unit,
         gpu_classes=asked.gpu_classes,
         purposes=asked.purposes,
-        vesting=Vesting(asked.kind, time_zone, parts),
+        vesting=Vesting(asked.kind, policy.time_zone, parts),
+        kept_terms=policy.pay_terms if measure(asked.unit).kind in _HOURS else None,
     )
 
 

@@ -79,6 +79,7 @@ def award(batch: Batch, asked: Award, allowance_id: AllowanceId, actor: str) -> 
         granted_at=batch.now,
         gpu_classes=asked.gpu_classes,
         purposes=asked.purposes if asked.purposes is not None else _PURPOSES[asked.source],
+        kept_terms=batch.world.require_policy().pay_terms if asked.source is AllowanceSource.COMPENSATION else None,
     )
     batch.add_allowance(allowance)
     batch.post(grant(allowance, actor=actor, memo=asked.reason))

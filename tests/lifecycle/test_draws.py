@@ -8,12 +8,13 @@ import pytest
 from scheduler.decision.decide import step
 from scheduler.decision.state import State
 from scheduler.domain.allowances import Purpose
+from scheduler.domain.cluster import GpuClass
 from scheduler.domain.money import Currency, Micro
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.quantities import class_unit, money_unit
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, STANDARD_GPU, AllowanceId, Instant, Unit
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, STANDARD_GPU, AllowanceId, Instant, PerMille, Unit
 from scheduler.domain.vesting import VestingPart
 from scheduler.domain.workloads import Workload, WorkloadState
 from scheduler.finance.price_book import OffPeak, PriceBook, Rate, UnitPrice
@@ -24,7 +25,7 @@ from scheduler.lifecycle.keep import keep_funded
 from scheduler.lifecycle.record import record
 from tests.adapters.sql.invariants import violations
 from tests.finance.build import BILLING
-from tests.lifecycle.build import H100, NOON, ROLLING, Company, changes, job_seen, later, pod_seen
+from tests.lifecycle.build import H100, NOON, ROLLING, Company, changes, job_seen, later, pod_seen, policy
 
 PEOPLE = Caller("pat", frozenset({Role.PEOPLE}))
 HOUR = MS_PER_HOUR
@@ -181,3 +182,20 @@ def test_a_new_price_has_those_judged_anew_that_wait_for_money(company: Company)
     company.world.prices_at(company.now)
     _, plan = step(state, company.world.take_changes(), company.now)
     assert [launch.funding[0].amount for launch in plan.launches] == [7_600_000]
+
+
+def test_pay_is_charged_at_the_weight_of_its_day_where_the_policy_weighs_the_class_more_now(company: Company) -> None:
+    pay_of_before = pay(company, 10 * HOUR, STANDARD_GPU)
+    heavier = replace(policy(), gpu_classes={H100: GpuClass(H100, PerMille(2500), (("gpu", "h100"),))})
+    company.world.put_policy(heavier)
+    pay_of_now = pay(company, 10 * HOUR, STANDARD_GPU, 2000)
+    workload = company.submit(project=None, time_limit_ms=6 * HOUR)
+    assert decide(company) == [Reason.LAUNCHING]
+    assert company.available(pay_of_before) == 0
+    assert company.available(pay_of_now) == 5 * HOUR, "2 GPU-hours at 2.5"
+    began = company.now
+    start(company, workload)
+    company.now = Instant(began + 3 * HOUR)
+    finish(company, workload, began)
+    assert charged(company) == {pay_of_before: (STANDARD_GPU, 6 * HOUR, 6 * HOUR)}
+    assert company.available(pay_of_now) == 10 * HOUR

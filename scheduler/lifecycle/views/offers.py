@@ -64,7 +64,7 @@ def offer_view(books: Books, world: World, asked: Package, tier: str, now: Insta
     require_unit(world, asked)
     if tier and TierName(tier) not in policy.tiers:
         raise InvalidInput(f"there is no tier {tier!r}", where="tier", code=RefusalCode.UNKNOWN_TIER)
-    allowance = package_allowance(asked, policy.time_zone, now, AllowanceId("offer"))
+    allowance = package_allowance(asked, policy, now, AllowanceId("offer"))
     promise(allowance, actor="nobody")
     assert allowance.vesting is not None, "a package vests"
     waits = _waits(books, world, tier, now) if tier else []
