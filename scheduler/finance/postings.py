@@ -7,7 +7,8 @@ reads the one side, an export the other; both find the same postings here, so bo
 from dataclasses import dataclass
 
 from scheduler.domain.money import Micro
-from scheduler.domain.units import AttemptId, Instant
+from scheduler.domain.quantities import money_unit
+from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.price_book import UnitPrice
 from scheduler.finance.rating import Part, Rating, charged_micro
@@ -34,7 +35,7 @@ PLATFORM = "platform"
 class Posting:
     """Use that somebody paid for, or got back. `payer` is the owner of its `charged` account: an allowance's id,
     `overrun/<engineer>` or `unfunded/<engineer>`. Given back, `gpu_ms` and `amount` are below zero. `money` is what a
-    correction of money is; it has no time."""
+    correction of money is; it has no time. `amount` is in the unit of what paid."""
 
     kind: TransactionKind
     transaction_id: str
@@ -47,6 +48,12 @@ class Posting:
     memo: str = ""
     corrects_at: Instant | None = None
     """When it would have counted, had that period not been closed."""
+    unit: Unit = STANDARD_GPU
+
+    @property
+    def standard(self) -> int:
+        """Standard GPU-milliseconds: none where something else paid."""
+        return self.amount if self.unit == STANDARD_GPU else 0
 
     @property
     def is_correction(self) -> bool:
@@ -65,7 +72,7 @@ def charged_posting(entry: PostedEntry) -> Posting | None:
         return None if entry.account.owner == PLATFORM else _posting(entry, entry.account.owner, 0, entry.amount)
     if entry.kind is TransactionKind.REFUND:
         return _refunded(entry)
-    if kind is AccountKind.CHARGED:
+    if kind is AccountKind.CHARGED and _is_of_gpus(entry):
         return _posting(entry, entry.account.owner, 1)
     return None
 
@@ -77,11 +84,16 @@ def paid_posting(entry: PostedEntry) -> Posting | None:
         return None if entry.account.owner == PLATFORM else _posting(entry, entry.account.owner, 0, entry.amount)
     if entry.kind is TransactionKind.REFUND:
         return _refunded(entry)
-    if entry.kind is TransactionKind.CHARGE and kind in _PAYING:
+    if entry.kind is TransactionKind.CHARGE and kind in _PAYING and _is_of_gpus(entry):
         return _posting(entry, _PAYING[kind] + entry.account.owner, -1)
     if entry.kind is TransactionKind.CORRECTION and kind in _PAYING | {AccountKind.ALLOWANCE: ""}:
         return _posting(entry, _PAYING.get(kind, "") + entry.account.owner, -1)
     return None
+
+
+def _is_of_gpus(entry: PostedEntry) -> bool:
+    """GPU time is charged to an attempt, and a correction is of it; what a gateway charges is of no attempt."""
+    return entry.attempt_id is not None or entry.kind is not TransactionKind.CHARGE
 
 
 def _refunded(entry: PostedEntry) -> Posting | None:
@@ -104,6 +116,7 @@ def _posting(entry: PostedEntry, payer: str, sign: int, money: int | None = None
         money=None if money is None else Micro(money),
         memo=entry.memo,
         corrects_at=entry.corrects_at,
+        unit=entry.unit,
     )
 
 
@@ -123,9 +136,17 @@ FREE = UnitPrice(Micro(0), Micro(0), Micro(0))
 
 def worth_of(rating: Rating, posting: Posting, attempt: Attempt | None) -> Worth:
     """Raises NotFound (`price-missing`). A refund is worth what the last of the attempt cost, a correction what
-    its own time did; a posting that no attempt stands behind moves hours alone."""
+    its own time did; a posting that no attempt stands behind moves hours alone. What money paid is worth that money."""
     if posting.money is not None:
         return Worth(posting.money)
+    found = repriced(rating, posting, attempt)
+    if attempt is not None and posting.unit == money_unit(rating.book.currency):
+        return Worth(Micro(posting.amount), found.parts)
+    return found
+
+
+def repriced(rating: Rating, posting: Posting, attempt: Attempt | None) -> Worth:
+    """The same by the prices alone, whatever was paid. Raises NotFound (`price-missing`)."""
     if attempt is None:
         return Worth(Micro(0))
     at = posting.at if posting.corrects_at is None else posting.corrects_at

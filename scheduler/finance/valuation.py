@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.money import Micro
-from scheduler.domain.units import AttemptId, Instant
+from scheduler.domain.units import AttemptId, Instant, Unit
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.postings import Posting, Worth, paid_posting, worth_of
 from scheduler.finance.rating import Rating
 from scheduler.ledger.journal import AccountKind, PostedEntry, TransactionKind
 
-LineKey = tuple[TransactionKind, str]
-"""What a statement has one line for: an attempt's charges, its refund, or one other transaction."""
+LineKey = tuple[TransactionKind, str, Unit]
+"""What a statement has one line for: an attempt's charges, its refund, or one other transaction, in one unit."""
 
 FindAttempt = Callable[[AttemptId], Attempt | None]
 
@@ -44,7 +44,7 @@ class Valuation:
     _sums: dict[TransactionKind, int] = field(default_factory=dict)
 
     def watching(self, entries: Iterable[PostedEntry]) -> Iterator[PostedEntry]:
-        """The entries that a statement of hours reads, each valued as it goes by."""
+        """The entries that a statement reads, of whatever unit, each valued as it goes by."""
         for entry in entries:
             posting = paid_posting(entry)
             if posting is not None:
@@ -61,7 +61,7 @@ class Valuation:
         except NotFound as missing:
             self.missing = missing
             return
-        key = (posting.kind, posting.attempt_id or posting.transaction_id)
+        key = (posting.kind, posting.attempt_id or posting.transaction_id, posting.unit)
         self.lines.setdefault(key, LineWorth()).add(worth, is_unfunded=posting.is_unfunded)
         self._sums[posting.kind] = self._sums.get(posting.kind, 0) + worth.micro
 

@@ -9,7 +9,7 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, iso
 from scheduler.domain.records import PriceBookVersion
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, PoolName, Unit
-from scheduler.finance.postings import PLATFORM, worth_of
+from scheduler.finance.postings import PLATFORM, repriced
 from scheduler.finance.price_book import PriceBook
 from scheduler.finance.rating import Rating
 from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
@@ -100,7 +100,8 @@ def _corrections(
     difference: dict[str, int] = defaultdict(int)
     for item in valued(books, before, period):
         if item.posting.money is None:
-            difference[item.posting.payer] += worth_of(after, item.posting, item.attempt).micro - item.worth.micro
+            was, becomes = (repriced(each, item.posting, item.attempt).micro for each in (before, after))
+            difference[item.posting.payer] += becomes - was
     unit = Unit(f"{prices[1].currency}-micro")
     for payer, micro in sorted(difference.items()):
         if micro:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -14,15 +15,33 @@ from scheduler.domain.observations import PodPhase
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.quantities import class_unit, money_unit
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, STANDARD_GPU, AllowanceId, Instant, PerMille, Unit
+from scheduler.domain.units import (
+    MS_PER_HOUR,
+    MS_PER_MINUTE,
+    STANDARD_GPU,
+    AllowanceId,
+    AttemptId,
+    Instant,
+    PerMille,
+    Unit,
+)
 from scheduler.domain.vesting import VestingPart
 from scheduler.domain.workloads import Workload, WorkloadState
+from scheduler.finance.focus.columns import NAMES
+from scheduler.finance.focus.rows import FocusRows, Used
+from scheduler.finance.postings import Posting
 from scheduler.finance.price_book import OffPeak, PriceBook, Rate, UnitPrice
+from scheduler.finance.rating import Rating
 from scheduler.ledger.journal import AccountKind
 from scheduler.lifecycle.awards import Awards
 from scheduler.lifecycle.compensate import Package
 from scheduler.lifecycle.keep import keep_funded
 from scheduler.lifecycle.record import record
+from scheduler.lifecycle.valued import pieces_of
+from scheduler.lifecycle.views.money import period_of
+from scheduler.lifecycle.views.months import month_view
+from scheduler.lifecycle.views.reader import Views
+from scheduler.ports import Books
 from tests.adapters.sql.invariants import violations
 from tests.finance.build import BILLING
 from tests.lifecycle.build import H100, NOON, ROLLING, Company, changes, job_seen, later, pod_seen, policy
@@ -134,6 +153,49 @@ def test_money_is_charged_at_the_price_of_the_hour_in_which_the_gpus_ran(company
     finish(company, workload, began)
     assert charged(company) == {money: (EUR, 2 * (2 * 2_000_000 + 500_000), 6 * HOUR)}
     assert company.available(money) == 11_000_000
+
+
+def test_the_statement_the_burn_rate_and_the_export_tell_each_draw_in_its_unit(company: Company) -> None:
+    hours, money = pay(company, HOUR, OF_H100, 100), pay(company, 20_000_000, EUR, 200)
+    workload = company.submit(project=None)
+    assert decide(company) == [Reason.LAUNCHING]
+    began = company.now
+    start(company, workload)
+    company.now = Instant(began + HOUR)
+    finish(company, workload, began)
+    view = Views(company.store, company.world).statement(PEOPLE, "2026-11", company.now, "ada")
+    assert (view.gpu_ms, view.charged, view.charged_micro) == (2 * HOUR, 0, 2 * 2_000_000)
+    lines = [line for other in view.others for line in other.lines if line.kind == "charge"]
+    assert [(line.text, line.shown, line.gpu_ms, line.gpus, line.cost_micro) for line in lines] == [
+        ("Charged: train, attempt 1", "-2.00 EUR", HOUR, 2, 2_000_000),
+        ("Charged: train, attempt 1", "-1.0 h h100", HOUR, 2, 2_000_000),
+    ]
+    with company.store.reading() as books:
+        month = month_view(books, company.world, period_of(company.world, "2026-11", company.now), company.now)
+        assert (month.gpu_ms, month.charged, month.cost_micro) == (2 * HOUR, 0, 4_000_000)
+        rows = export_rows(books, company)
+    assert sum(int(row["x_GpuMs"]) for row in rows if row["x_GpuMs"]) == 2 * HOUR
+    assert sum(Decimal(row["BilledCost"]) for row in rows) == 4
+    drawn = {
+        (row["x_LedgerAccount"], row["x_DrawnUnit"], row["x_DrawnAmount"], row["x_StandardGpuMs"]) for row in rows
+    }
+    assert drawn == {(hours, "gpu/h100", str(HOUR), "0"), (money, "EUR", "2000000", "0")}
+
+
+def export_rows(books: Books, company: Company) -> list[dict[str, str]]:
+    book = company.world.price_book
+    assert book is not None
+    made = FocusRows(Rating(book), "UTC")
+    period = period_of(company.world, "2026-11", company.now)
+    rows = [
+        row for piece in pieces_of(books, period) for used in with_attempts(books, piece) for row in made.rows(used)
+    ]
+    return [dict(zip(NAMES, row, strict=True)) for row in [*rows, *made.adjustments()]]
+
+
+def with_attempts(books: Books, postings: list[Posting]) -> list[Used]:
+    attempts = books.attempts.many([each.attempt_id for each in postings if each.attempt_id is not None])
+    return [Used(each, attempts.get(each.attempt_id or AttemptId(""))) for each in postings]
 
 
 def test_a_rolling_hold_is_renewed_in_money_when_the_hours_are_gone(company: Company) -> None:

@@ -85,6 +85,8 @@ CONDITIONAL: Final = (
 OWN: Final = (
     Column("x_AttemptId"),
     Column("x_ClassFactorPerMille", _W),
+    Column("x_DrawnAmount", _W),
+    Column("x_DrawnUnit"),
     Column("x_EffectiveUnitPrice", _D),
     Column("x_GpuClass"),
     Column("x_GpuMs", _W),

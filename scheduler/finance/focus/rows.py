@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from scheduler.domain.money import MICRO_PER_UNIT, Micro, decimal_text
 from scheduler.domain.periods import Period, PeriodLength, iso, period_at
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, Instant
+from scheduler.domain.quantities import unit_label
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, STANDARD_GPU, Instant
 from scheduler.domain.workloads import Attempt, Workload
 from scheduler.finance.focus.columns import COST_PLACES, PRICE_PLACES, QUANTITY_PLACES, in_order
 from scheduler.finance.focus.idleness import rest_by_gpu
@@ -148,6 +149,7 @@ class FocusRows:
             return cells
         return cells | {
             **_sub_account(attempt.owner),
+            "x_DrawnUnit": unit_label(posting.unit),
             "Tags": _tags(attempt, used.workload),
             "x_AttemptId": attempt.id,
             "x_WorkloadId": attempt.workload_id,
@@ -195,7 +197,8 @@ def _usage(used: Used, share: _Share, nano: int, unit: UnitPrice) -> dict[str, s
         "ConsumedQuantity": decimal_text(share.gpu_ms, 3),
         "ChargeDescription": f"GPU time of {name}, attempt {attempt.number}",
         "x_GpuMs": str(share.gpu_ms),
-        "x_StandardGpuMs": str(share.amount),
+        "x_StandardGpuMs": str(share.amount if posting.unit == STANDARD_GPU else 0),
+        "x_DrawnAmount": str(share.amount),
     }
     if share.gpu_uuid is not None:
         cells |= {"ResourceId": share.gpu_uuid, "ResourceName": share.gpu_uuid, "ResourceType": "GPU"}
@@ -216,7 +219,8 @@ def _flat(used: Used, micro: Micro) -> dict[str, str]:
         "ChargeFrequency": "One-Time",
         "ChargeDescription": f"{what}: {posting.memo}" if posting.memo else what,
         "x_GpuMs": str(posting.gpu_ms),
-        "x_StandardGpuMs": str(0 if posting.money is not None else posting.amount),
+        "x_StandardGpuMs": str(0 if posting.money is not None else posting.standard),
+        "x_DrawnAmount": str(0 if posting.money is not None else posting.amount),
         **_charge_period(posting.at, Instant(posting.at + 1)),
     }
 

@@ -85,7 +85,7 @@ def _days(books: Books, book: PriceBook | None, owner: Owner, period: Period) ->
             if posting.kind is TransactionKind.CHARGE and (payers is None or posting.payer in payers):
                 day = (posting.at - period.starts_at) // MS_PER_DAY
                 gpu_ms[day] += posting.gpu_ms
-                charged[day] += 0 if posting.is_unfunded else posting.amount
+                charged[day] += 0 if posting.is_unfunded else posting.standard
                 if posting.attempt_id is not None:
                     of_day[posting.attempt_id] = day
     is_priced = _add_costs(books, book, period, payers, cost)

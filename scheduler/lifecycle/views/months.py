@@ -111,11 +111,14 @@ class _Sums:
         self.attempts: dict[AttemptId, list[int]] = defaultdict(lambda: [0, 0, 0])
 
     def add(self, posted: PostedSum) -> None:
-        """What was promised and has not vested, or was clawed back, is not granted; other units are not hours."""
+        """What was promised and has not vested, or was clawed back, is not granted. Of what other units paid, the
+        physical time counts alone."""
         account = posted.account
         if posted.unit != STANDARD_GPU:
-            return
-        if account.kind is AccountKind.ISSUED or account.kind in _NOT_YET_OWNED:
+            if account.kind is AccountKind.CHARGED and posted.attempt_id is not None:
+                self.gpu_ms += posted.gpu_ms
+                self.attempts[posted.attempt_id][0] += posted.gpu_ms
+        elif account.kind is AccountKind.ISSUED or account.kind in _NOT_YET_OWNED:
             self.granted -= posted.amount
         elif account.kind is AccountKind.REFUNDS:
             self.refunded -= posted.amount

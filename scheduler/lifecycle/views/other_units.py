@@ -1,13 +1,14 @@
 """A statement's allowances in units that are not standard GPU time: the same equation, each unit by itself."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.periods import Period
 from scheduler.domain.quantities import quantity_text, unit_label
-from scheduler.domain.units import STANDARD_GPU, Unit
+from scheduler.domain.units import STANDARD_GPU, AttemptId, Unit
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
-from scheduler.ledger.statement import Statement, accounts_of, statement
+from scheduler.ledger.statement import Statement, StatementLine, accounts_of, statement
 from scheduler.lifecycle.views.unit_shapes import UnitLine, UnitView
 from scheduler.ports import Books
 
@@ -27,11 +28,24 @@ STATEMENT_TEXTS = {
 _HAD = (AccountKind.ALLOWANCE, AccountKind.HELD, AccountKind.PROMISED)
 
 
+_OF_ATTEMPTS = {TransactionKind.CHARGE, TransactionKind.REFUND}
+
+
+class LineDetail(Protocol):
+    """Whoever knows what stands behind a line."""
+
+    def of_unit(self, line: StatementLine, unit: Unit) -> UnitLine: ...
+
+
 class OtherUnits:
     """Takes the entries of other units out of a stream, and makes a statement of each."""
 
     def __init__(self) -> None:
         self._entries: dict[Unit, list[PostedEntry]] = {}
+        self.attempts: set[AttemptId] = set()
+        """Those that drew on other units."""
+        self.gpu_ms = 0
+        """The physical time that other units paid for."""
 
     def apart(self, entries: Iterable[PostedEntry]) -> Iterator[PostedEntry]:
         """Those in standard time, and corrections, which are money about it; the others are kept for `views`."""
@@ -40,11 +54,14 @@ class OtherUnits:
                 yield entry
             else:
                 self._entries.setdefault(entry.unit, []).append(entry)
+                if entry.attempt_id is not None and entry.kind in _OF_ATTEMPTS:
+                    self.attempts.add(entry.attempt_id)
+                    self.gpu_ms += abs(entry.gpu_ms) if entry.kind is TransactionKind.CHARGE else 0
 
     def views(
-        self, books: Books, mine: Sequence[AllowanceBalance] | None, period: Period, *, sees_lines: bool
+        self, books: Books, mine: Sequence[AllowanceBalance] | None, period: Period, detail: LineDetail | None
     ) -> tuple[UnitView, ...]:
-        """`mine` None is the company: every allowance."""
+        """`mine` None is the company: every allowance. Without `detail` there are no lines."""
         known = books.allowances.balances() if mine is None else mine
         units = {balance.allowance.unit for balance in known} - {STANDARD_GPU}
         accounts = None if mine is None else accounts_of([balance.allowance.id for balance in mine])
@@ -53,7 +70,7 @@ class OtherUnits:
             opening = opening_of(books, accounts, period, unit)
             made = statement(opening, self._entries.get(unit, ()))
             if made.lines or made.opening or made.available or made.promised:
-                views.append(_view(unit, made, sees_lines=sees_lines))
+                views.append(_view(unit, made, detail))
         return tuple(views)
 
 
@@ -68,7 +85,7 @@ def opening_of(
     return books.journal.totals(ends_at=period.starts_at, accounts=wanted, unit=unit)
 
 
-def _view(unit: Unit, made: Statement, *, sees_lines: bool) -> UnitView:
+def _view(unit: Unit, made: Statement, detail: LineDetail | None) -> UnitView:
     quantities = {
         "opening": made.opening,
         "granted": made.granted,
@@ -82,19 +99,11 @@ def _view(unit: Unit, made: Statement, *, sees_lines: bool) -> UnitView:
         "promised": made.promised,
         "clawed_back": made.clawed_back,
     }
-    lines = [
-        UnitLine(
-            at=line.at,
-            kind=line.kind.value,
-            text=f"{STATEMENT_TEXTS[line.kind]}: {line.memo or '–'}",
-            quantity=line.amount or line.promised,
-            shown=quantity_text(line.amount or line.promised, unit),
-        )
-        for line in sorted(made.lines, key=lambda each: each.at)
-    ]
     return UnitView(
         unit=unit_label(unit),
         quantities=quantities,
         shown={name: quantity_text(amount, unit) for name, amount in quantities.items()},
-        lines=tuple(lines) if sees_lines else (),
+        lines=tuple(detail.of_unit(line, unit) for line in sorted(made.lines, key=lambda each: each.at))
+        if detail is not None
+        else (),
     )

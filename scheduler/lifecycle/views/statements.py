@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.money import Micro
 from scheduler.domain.periods import Period
+from scheduler.domain.quantities import quantity_text
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import AttemptId, Instant
+from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.price_book import PriceBook
 from scheduler.finance.rating import Rating
@@ -18,6 +19,7 @@ from scheduler.ledger.statement import StatementLine as LedgerLine
 from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, opening_of
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.lifecycle.views.shapes import PriceView, ReturnedView, StatementLine, StatementView
+from scheduler.lifecycle.views.unit_shapes import UnitLine
 from scheduler.metering.efficiency import Efficiency, efficiency_of
 from scheduler.metering.use import HourOfUse, total
 from scheduler.ports import Books
@@ -45,9 +47,11 @@ def statement_view(
         starts_at=period.starts_at,
         ends_at=period.ends_at,
     )
-    made = statement(opening, valuation.watching(released.watching(known.ahead_of(others.apart(entries)))))
+    made = statement(opening, released.watching(others.apart(valuation.watching(known.ahead_of(entries)))))
     shown = sorted(made.lines, key=lambda item: item.at)[:lines_max] if owner.sees_lines else []
-    detail = _Detail(books, period, shown, released, known.get, valuation)
+    detail = _Detail(
+        books, period, shown, others.attempts if owner.sees_lines else (), released, known.get, valuation
+    )
     return StatementView(
         owner=owner.id,
         owner_kind=owner.kind.value,
@@ -68,7 +72,7 @@ def statement_view(
         unfunded=made.unfunded,
         lines=tuple(detail.line(line) for line in shown),
         returned=tuple(detail.returned()) if owner.sees_lines else (),
-        gpu_ms=_used_gpu_ms(made),
+        gpu_ms=_used_gpu_ms(made) + others.gpu_ms,
         lines_left_out=len(made.lines) - len(shown),
         price_book=book.name if book is not None else "",
         currency=book.currency if book is not None else None,
@@ -80,7 +84,7 @@ def statement_view(
         vested=made.vested,
         clawed_back=made.clawed_back,
         promised=made.promised,
-        others=others.views(books, mine, period, sees_lines=owner.sees_lines),
+        others=others.views(books, mine, period, detail if owner.sees_lines else None),
     )
 
 
@@ -165,6 +169,7 @@ class _Detail:
         books: Books,
         period: Period,
         shown: Iterable[LedgerLine],
+        drawn: Iterable[AttemptId],
         released: _Released,
         attempt: Callable[[AttemptId], Attempt | None],
         valuation: Valuation,
@@ -172,7 +177,7 @@ class _Detail:
         self._valuation = valuation
         self._attempt = attempt
         self._released = released.of_attempt
-        named = sorted({line.attempt_id for line in shown if line.attempt_id is not None})
+        named = sorted({line.attempt_id for line in shown if line.attempt_id is not None} | set(drawn))
         both = {*named, *self._resting()}
         found = [a.workload_id for id_ in sorted(both) if (a := attempt(id_)) is not None]
         self._workloads = books.workloads.many(found)
@@ -189,7 +194,7 @@ class _Detail:
         workload = self._workloads.get(attempt.workload_id) if attempt is not None else None
         name = workload.spec.name if workload is not None else ""
         what = STATEMENT_TEXTS[line.kind]
-        key = (line.kind, line.attempt_id or line.transaction_id)
+        key = (line.kind, line.attempt_id or line.transaction_id, STANDARD_GPU)
         is_valued = self._valuation.is_known and line.kind in _VALUED
         worth = self._valuation.lines.get(key, LineWorth()) if is_valued else None
         is_use = line.kind is TransactionKind.CHARGE and line.attempt_id is not None
@@ -224,6 +229,29 @@ class _Detail:
             efficiency_measure=found.measure.value if found is not None else "",
             idle_permille=found.idle_permille if found is not None else None,
             memory_bytes_max=found.memory_bytes_max if found is not None else None,
+        )
+
+    def of_unit(self, line: LedgerLine, unit: Unit) -> UnitLine:
+        """A line in another unit than standard time, with the attempt that drew on it."""
+        attempt = self._attempt(line.attempt_id) if line.attempt_id is not None else None
+        workload = self._workloads.get(attempt.workload_id) if attempt is not None else None
+        worth = self._valuation.lines.get((line.kind, line.attempt_id or line.transaction_id, unit))
+        what, quantity = STATEMENT_TEXTS[line.kind], line.amount or line.promised
+        name = workload.spec.name if workload is not None else line.attempt_id
+        return UnitLine(
+            at=line.at,
+            kind=line.kind.value,
+            text=f"{what}: {name}, attempt {attempt.number}"
+            if attempt is not None
+            else f"{what}: {line.memo or '–'}",
+            quantity=quantity,
+            shown=quantity_text(quantity, unit),
+            attempt_id=line.attempt_id or "",
+            workload_id=attempt.workload_id if attempt is not None else "",
+            gpus=attempt.gpus if attempt is not None else 0,
+            gpu_class=attempt.gpu_class if attempt is not None else "",
+            gpu_ms=line.gpu_ms,
+            cost_micro=Micro(worth.micro) if worth is not None and self._valuation.is_known else None,
         )
 
     def _electricity(self, attempt_id: AttemptId | None) -> Micro | None:

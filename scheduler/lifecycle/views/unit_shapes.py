@@ -3,19 +3,27 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from scheduler.domain.money import Micro
 from scheduler.domain.units import Instant
 from scheduler.finance.fair_value import FairValue
 
 
 @dataclass(frozen=True, slots=True)
 class UnitLine:
-    """`quantity` is signed, in the unit's smallest part; `text` says what happened, `shown` how much."""
+    """`quantity` is signed, in the unit's smallest part; `text` says what happened, `shown` how much. Of what an attempt
+    drew, the physical time stands beside it, and what it is worth by the price book."""
 
     at: Instant
     kind: str
     text: str
     quantity: int
     shown: str
+    attempt_id: str = ""
+    workload_id: str = ""
+    gpus: int = 0
+    gpu_class: str = ""
+    gpu_ms: int = 0
+    cost_micro: Micro | None = None
 
 
 @dataclass(frozen=True, slots=True)
