@@ -1,4 +1,4 @@
-"""Terms: what GPU time costs in each unit that an allowance may be counted in. The rule is ADR 0018.
+"""Terms: what GPU time costs in each unit that an allowance may be counted in. The rule is ADR 24.
 
 | unit | an hour of one GPU costs | fixed |
 |---|---|---|

@@ -88,6 +88,9 @@ def show_explanation(found: dict[str, Any], api: Api) -> None:
     if found["attempts"]:
         print_text("\nAttempts", style="bold")
         print_table(_ATTEMPTS, [_attempt_row(attempt) for attempt in found["attempts"]])
+        for attempt in found["attempts"]:
+            if attempt["drawn"]:
+                print_text(f"Of attempt {attempt['number']} was charged otherwise: {', '.join(attempt['drawn'])}.")
     show_use(found)
     print_text("\nVerdicts, newest first", style="bold")
     columns = (Column("WHEN"), Column("REASON"), Column("VERDICT", width_max=44))

@@ -15,6 +15,7 @@ def show_quote(found: dict[str, Any]) -> None:
             ("starts", band(found)),
             ("charged", f"{hours_of(found, 'asked')} for the whole time limit on {found['gpu_class']}"),
             ("held at start", hours_of(found, "held")),
+            ("paid with", "; ".join(f"{p['shown']} ({p['allowance_id']})" for p in found["payers"]) or "nobody pays"),
             ("available", hours_of(found, "available")),
             ("money", money(found, found["currency"])),
         )

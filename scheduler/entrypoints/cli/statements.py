@@ -149,6 +149,10 @@ def _print_statement(found: dict[str, Any]) -> None:
         print_text(
             f"{other['unit']}: " + "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in sums.items())
         )
+        for line in other["lines"]:
+            if line["attempt_id"]:
+                gpus = f"{hours_of(line, 'gpu')} of {line['gpus']} {line['gpu_class']}"
+                print_text(f"  {moment(line['at'])[5:]}  {line['text']}: {line['shown']}, {gpus}")
     if found["no_cost_because"]:
         print_text(f"No cost: {found['no_cost_because']}.")
     else:

@@ -72,7 +72,11 @@ def _view(books: Books, world: World, workload: Workload, now: Instant) -> Booki
     inside = books.attempts.inside([workload.id])[workload.id]
     runs = books.attempts.pods_of([each.id for each in inside])
     used = sum(run.gpu_ms_until(now) for pods in runs.values() for run in pods)
-    left = sum(hold.remaining for hold in books.holds.of_attempt(attempt.id) if hold.resolved_at is None)
+    left = sum(
+        hold.in_standard(hold.remaining, attempt)
+        for hold in books.holds.of_attempt(attempt.id)
+        if hold.resolved_at is None
+    )
     passed = max(0, min(now, _ended_at(attempt)) - attempt.launched_at) * attempt.gpus
     terms = world.require_policy().bookings
     owner = world.people.get(workload.owner)

@@ -20,12 +20,12 @@ class SoonerView:
 
 @dataclass(frozen=True, slots=True)
 class PayerView:
-    """An allowance that would be held from: `amount` in its unit's smallest part, `shown` as people read it."""
+    """An allowance that would be held from: `quantity` in its unit's smallest part, `shown` as people read it."""
 
     allowance_id: str
     source: str
     unit: str
-    amount: int
+    quantity: int
     shown: str
 
 

@@ -373,7 +373,7 @@ class Views:
         known = [b for b in list(self._world.balances.values()) if b.allowance.holder in holders]
         ordered = payers(known, workload.spec, workload.spec.gpu_classes[0], now)
         views = [allowance_view(books, balance) for balance in ordered]
-        return tuple(f"{view.name}: {view.available / 3_600_000:.1f} h available; {view.note}" for view in views)
+        return tuple(f"{view.name}: {view.left} available; {view.note}" for view in views)
 
 
 def _only_own(caller: Caller, owner: EngineerId | None) -> EngineerId:

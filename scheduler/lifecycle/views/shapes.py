@@ -105,6 +105,8 @@ class AttemptView:
     gpu_ms: int
     charged: int
     held: int
+    drawn: tuple[str, ...] = ()
+    """What of it was charged in other units; `charged` and `held` are all of it in standard time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """A statement as rows of a spreadsheet: every line, amounts exact and never below zero, text that is no formula."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from scheduler.domain.money import MICRO_PER_UNIT, decimal_text
 from scheduler.domain.periods import iso
 from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.finance.csv_text import safe
 from scheduler.lifecycle.views.shapes import StatementLine, StatementView
-from scheduler.lifecycle.views.unit_shapes import UnitView
+from scheduler.lifecycle.views.unit_shapes import UnitLine, UnitView
 
 HEADER = (
     "at",
@@ -45,6 +45,7 @@ HEADER = (
     "memory_bytes_max",
 )
 _JOULES_PER_KWH = 3_600_000
+NOTHING: Mapping[str, str] = {}
 
 
 def statement_rows(view: StatementView) -> Iterator[tuple[str, ...]]:
@@ -64,14 +65,33 @@ def _other_rows(view: StatementView, other: UnitView) -> Iterator[tuple[str, ...
     yield _quantity(other, view.starts_at, "opening", "", other.quantities["opening"])
     for line in other.lines:
         if line.kind not in {"promise", "clawback"}:
-            yield _quantity(other, line.at, line.kind, line.text, line.quantity)
+            yield _quantity(other, line.at, line.kind, line.text, line.quantity, _drawn(view, line))
     yield _quantity(other, end, "held", "", -other.quantities["held"])
     yield _quantity(other, end, "closing", "", -other.quantities["closing"])
 
 
-def _quantity(other: UnitView, at: Instant, kind: str, text: str, quantity: int) -> tuple[str, ...]:
+def _drawn(view: StatementView, line: UnitLine) -> Mapping[str, str]:
+    """The attempt that drew it, its physical time and what that is worth."""
+    if not line.attempt_id:
+        return {}
+    cells = {
+        "attempt_id": line.attempt_id,
+        "workload_id": line.workload_id,
+        "gpu_class": line.gpu_class,
+        "gpus": str(line.gpus),
+        "gpu_seconds": decimal_text(line.gpu_ms, 3),
+    }
+    if line.cost_micro is not None:
+        side = "credit" if line.cost_micro < 0 else "cost"
+        cells |= {side: decimal_text(abs(line.cost_micro)), "currency": view.currency or ""}
+    return cells
+
+
+def _quantity(
+    other: UnitView, at: Instant, kind: str, text: str, quantity: int, more: Mapping[str, str] = NOTHING
+) -> tuple[str, ...]:
     side = "in_quantity" if quantity >= 0 else "out_quantity"
-    cells = {"at": iso(at), "kind": kind, "text": safe(text), "unit": other.unit, side: str(abs(quantity))}
+    cells = {"at": iso(at), "kind": kind, "text": safe(text), "unit": other.unit, side: str(abs(quantity)), **more}
     return tuple(cells.get(name, "") for name in HEADER)
 
 

@@ -103,9 +103,10 @@ def vesting_view(books: Books, world: World, balance: AllowanceBalance, now: Ins
 
 
 def value_of(world: World, allowance: Allowance, at: Instant) -> FairValue:
-    """What the whole award would cost at the list price of an instant."""
+    """What the whole award would cost at the list price of an instant, at the weights that it keeps."""
     classes = world.policy.gpu_classes if world.policy is not None else {}
-    weights = {name: each.weight for name, each in classes.items()}
+    kept = dict(allowance.kept_terms.weights) if allowance.kept_terms is not None else {}
+    weights = {name: min(each.weight, kept.get(name, each.weight)) for name, each in classes.items()}
     return fair_value(world.price_book, allowance.unit, allowance.amount, weights, at, only=allowance.gpu_classes)
 
 

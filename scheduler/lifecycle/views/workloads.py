@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from scheduler.domain.policy import Policy
+from scheduler.domain.quantities import quantity_text
 from scheduler.domain.reasons import TEXTS, Reason, sentence
 from scheduler.domain.records import PodRun, RecordedVerdict
 from scheduler.domain.units import (
+    STANDARD_GPU,
     AttemptId,
     EngineerId,
     Instant,
     TeamName,
+    Unit,
     WorkloadId,
     standard_needed,
     standard_total,
@@ -190,8 +193,18 @@ def attempt_view(attempt: Attempt, runs: Sequence[PodRun], holds: Sequence[Hold]
         stop_reason=attempt.stop_reason.value if attempt.stop_reason is not None else "",
         gpu_ms=max(gpu_ms, attempt.charged_gpu_ms),
         charged=used_so_far(attempt, runs, now),
-        held=sum(hold.remaining for hold in holds if hold.resolved_at is None),
+        held=sum(hold.in_standard(hold.remaining, attempt) for hold in holds if hold.resolved_at is None),
+        drawn=_drawn(holds),
     )
+
+
+def _drawn(holds: Sequence[Hold]) -> tuple[str, ...]:
+    """What was charged in other units than standard time, unit by unit."""
+    sums: dict[Unit, int] = {}
+    for hold in holds:
+        if hold.unit != STANDARD_GPU and hold.charged:
+            sums[hold.unit] = sums.get(hold.unit, 0) + hold.charged
+    return tuple(quantity_text(amount, unit) for unit, amount in sorted(sums.items()))
 
 
 def attempt_views(books: Books, workload_id: WorkloadId, now: Instant) -> tuple[AttemptView, ...]:

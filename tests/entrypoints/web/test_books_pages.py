@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+from scheduler.domain.money import Currency, Micro
 from scheduler.entrypoints.web.books import course_of
+from scheduler.finance.fair_value import FairValue
 from scheduler.lifecycle.views.shapes import PriceView
+from scheduler.lifecycle.views.unit_shapes import PackageValueView, UnitLine, UnitView
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_books import month, statement
@@ -135,3 +138,32 @@ async def test_a_statement_shows_price_and_cost_where_there_are_any(service: Sam
     assert "Cost by prices.yaml 3.60 EUR of it given back −0.10" in page.text
     assert "1.0 81.5 % 1.10 – 2.50 −8.0 3.60" in page.text
     assert any(link.startswith("/v1/statement/csv?period=") for link in page.links)
+
+
+async def test_a_statement_shows_what_pay_is_worth_then_and_now_and_what_was_drawn_in_other_units(
+    service: SampleService, sign_in: SignIn
+) -> None:
+    at = statement().starts_at
+    package = PackageValueView(
+        allowance_id="g-7",
+        kind="annual",
+        total="480.0 h h100",
+        vested="120.0 h h100",
+        promised="360.0 h h100",
+        next_at=None,
+        value_at_grant=FairValue(at, Micro(1_440_000_000), Currency("EUR"), "list price of h100 on 2026-01-02"),
+        value_now=FairValue(at, None, None, "there is no price book"),
+    )
+    line = UnitLine(
+        at, "charge", "Charged: train, attempt 1", -3_000_000, "-3.00 EUR", "t-1", "w-9", 2, "h100", 7_200_000
+    )
+    unit = UnitView("EUR", {"charged": 3_000_000, "held": 0}, {"charged": "3.00 EUR", "held": "0.00 EUR"}, (line,))
+    service.views.statement_value = statement(packages=(package,), others=(unit,))
+    async with sign_in(MARA) as client:
+        page = read(await client.get("/statement"))
+    assert "480.0 h h100 of pay (g-7): 120.0 h h100 vested." in page.text
+    assert "When granted worth 1 440.00 EUR (list price of h100 on 2026-01-02)" in page.text
+    assert "Now no value is known (there is no price book)" in page.text
+    assert "In EUR charged 3.00 EUR When" in page.text
+    assert "-3.00 EUR" in page.text
+    assert "/workloads/w-9" in page.links
