@@ -37,6 +37,8 @@ IDLE = {
     "since": "2026-11-20T12:02:00Z",
     "rested_ms": 60_000,
     "due_at": "2026-11-20T12:32:00Z",
+    "cpu_waited_ms": 420_000,
+    "cpu_wait_ms_max": 7_200_000,
 }
 USAGE = {
     "number": 1,
@@ -69,6 +71,7 @@ def test_the_clock_says_when_the_action_is_due(capsys: pytest.CaptureFixture[str
     out = shown(capsys, idle=IDLE)
     assert "Idle rule sandboxes: suspend (a dry run)" in out
     assert "It has rested for 1 of 30 minutes" in out
+    assert "Its CPUs were busy for 7 min of that: the clock waited (120 at most)." in out
     assert "the action is due at" in out
     assert "It does not rest." in shown(capsys, idle={**IDLE, "since": None})
 
