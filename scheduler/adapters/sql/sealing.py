@@ -6,13 +6,11 @@ What is changed past the books, with or without triggers, differs from its last 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, column, inspect, null, select, table
+from sqlalchemy import Connection, Table, column, inspect, null, select, table
 
-from scheduler.adapters.sql.columns import Row
-from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id
+from scheduler.adapters.sql.querying import insert_all, next_number
 from scheduler.adapters.sql.tables.proofs import seals
 from scheduler.finance.relations import SEALED, Relation, Values, digest_of
 
@@ -24,33 +22,17 @@ class Sealing:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._written: dict[tuple[str, str], Values | None] = {}
+        self._written: dict[tuple[str, str], Values] = {}
 
     def written(self, of: Table, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Rows that were just written with all their columns."""
+        """Rows that were just written, each with all its columns as the database now has them."""
         columns = _RELATIONS[of.name].columns
         for row in rows:
             self._written[of.name, row[columns[0]]] = [row[name] for name in columns]
 
-    def changed(self, of: Table, keys: Iterable[str]) -> None:
-        """The same for rows that were written in part: they are read back."""
-        self._written.update(dict.fromkeys((of.name, key) for key in keys))
-
     def seal(self) -> None:
         """At the end of the transaction: one seal for each row, in the order in which they were first written."""
-        read_back: dict[tuple[str, str], Values] = {}
-        for relation in SEALED:
-            keys = [key for (name, key), row in self._written.items() if name == relation.name and row is None]
-            of = Row.metadata.tables[relation.name]
-            found = rows_by_id(self._connection, _sealed_columns(of), of.c[relation.key], keys)
-            read_back.update(((relation.name, row[0]), tuple(row)) for row in found)
-        _append(
-            self._connection,
-            [
-                (_RELATIONS[name], read_back[name, key] if row is None else row)
-                for (name, key), row in self._written.items()
-            ],
-        )
+        _append(self._connection, [(_RELATIONS[name], row) for (name, _), row in self._written.items()])
         self._written.clear()
 
 
@@ -79,8 +61,3 @@ def _append(connection: Connection, rows: Sequence[tuple[Relation, Values]]) -> 
         for place, (relation, row) in enumerate(rows)
     ]
     insert_all(connection, seals, made)
-
-
-@lru_cache
-def _sealed_columns(of: Table) -> Select[*tuple[Any, ...]]:
-    return select(*(of.c[name] for name in _RELATIONS[of.name].columns))

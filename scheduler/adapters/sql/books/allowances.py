@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select
 
 from scheduler.adapters.sql.books.journal import SqlJournal
 from scheduler.adapters.sql.codec import FieldCodec, RowCodec, to_json
@@ -37,6 +37,12 @@ NO_DRAWS: Mapping[HoldId, Draw] = {}
 
 _IN_ORDER = select(*_HOLD.columns).order_by(holds.c.order, holds.c.id)
 _LOCKED = select(*_HOLD.columns).order_by(holds.c.id).with_for_update()
+
+_RESERVED = _IN_ORDER.where(
+    holds.c.workload_id == bindparam("workload_id"),
+    holds.c.attempt_id.is_(None),
+    holds.c.state == HoldState.OPEN.value,
+)
 
 _available = accounts.alias("available")
 _held = accounts.alias("held")
@@ -151,59 +157,55 @@ class SqlHolds:
         return found
 
     def reserved_for(self, workload_id: WorkloadId) -> list[Hold]:
-        statement = (
-            select(*_HOLD.columns)
-            .where(
-                holds.c.workload_id == workload_id,
-                holds.c.attempt_id.is_(None),
-                holds.c.state == HoldState.OPEN.value,
-            )
-            .order_by(holds.c.order, holds.c.id)
-        )
-        return _HOLD.read_all(self.connection.execute(statement))
+        return _HOLD.read_all(self.connection.execute(_RESERVED, {"workload_id": workload_id}))
 
     def assign(self, ids: Sequence[HoldId], attempt_id: AttemptId) -> None:
-        self._open_ones(ids)
-        update_all(self.connection, holds, holds.c.id, [{"id": i, "attempt_id": attempt_id} for i in ids])
-        self.sealing.changed(holds, ids)
+        self._change(self._open_rows(ids), {hold_id: {"attempt_id": attempt_id} for hold_id in ids})
 
     def charge(self, amounts: Mapping[HoldId, int], draws: Mapping[HoldId, Draw] = NO_DRAWS) -> None:
-        stored = self._open_ones(list(amounts))
-        rows, drawn = [], []
+        stored = self._open_rows(amounts)
+        changes: dict[HoldId, dict[str, Any]] = {}
+        drawn: dict[HoldId, dict[str, Any]] = {}
         for hold_id, amount in amounts.items():
-            hold = stored[hold_id]
-            if not 0 <= amount <= hold.remaining:
+            charged, remaining = stored[hold_id]["charged"], stored[hold_id]["amount"] - stored[hold_id]["charged"]
+            if not 0 <= amount <= remaining:
                 raise Conflict(
-                    f"hold {hold_id} has {hold.remaining} left and cannot be charged {amount}",
+                    f"hold {hold_id} has {remaining} left and cannot be charged {amount}",
                     expected="the excess as overrun",
                 )
-            row: dict[str, Any] = {"id": hold_id, "charged": hold.charged + amount}
+            change: dict[str, Any] = {"charged": charged + amount}
             if hold_id in draws:
-                drawn.append({**row, "draw": to_json(draws[hold_id])})
+                drawn[hold_id] = {**change, "draw": to_json(draws[hold_id])}
             else:
-                rows.append(row)
-        update_all(self.connection, holds, holds.c.id, rows)
-        update_all(self.connection, holds, holds.c.id, drawn)
-        self.sealing.changed(holds, amounts)
+                changes[hold_id] = change
+        self._change(stored, changes)
+        self._change(stored, drawn)
 
     def resolve(self, ids: Sequence[HoldId], at: Instant) -> None:
-        self._open_ones(ids)
-        rows = [{"id": hold_id, "state": HoldState.RESOLVED.value, "resolved_at": at} for hold_id in ids]
-        update_all(self.connection, holds, holds.c.id, rows)
-        self.sealing.changed(holds, ids)
+        resolved = {"state": HoldState.RESOLVED.value, "resolved_at": at}
+        self._change(self._open_rows(ids), dict.fromkeys(ids, resolved))
 
     def open_ones(self) -> list[Hold]:
         statement = select(*_HOLD.columns).where(holds.c.state == HoldState.OPEN.value).order_by(holds.c.id)
         return _HOLD.read_all(self.connection.execute(statement))
 
-    def _open_ones(self, ids: Sequence[HoldId]) -> dict[HoldId, Hold]:
-        """Those holds, locked; refused where one is unknown or resolved."""
-        stored = {hold.id: hold for hold in _HOLD.read_all(rows_by_id(self.connection, _LOCKED, holds.c.id, ids))}
+    def _change(
+        self, stored: Mapping[HoldId, Mapping[str, Any]], changes: Mapping[HoldId, Mapping[str, Any]]
+    ) -> None:
+        """Write these columns of rows that were read under their lock; a seal is of the row as it then stands."""
+        rows = [{"id": hold_id, **change} for hold_id, change in changes.items()]
+        update_all(self.connection, holds, holds.c.id, rows)
+        self.sealing.written(holds, [{**stored[row["id"]], **row} for row in rows])
+
+    def _open_rows(self, ids: Iterable[HoldId]) -> dict[HoldId, Mapping[str, Any]]:
+        """Those holds as they are stored, locked; refused where one is unknown or resolved."""
+        rows = rows_by_id(self.connection, _LOCKED, holds.c.id, ids)
+        stored: dict[HoldId, Mapping[str, Any]] = {row.id: row._asdict() for row in rows}
         for hold_id in ids:
-            hold = stored.get(hold_id)
-            if hold is None:
+            row = stored.get(hold_id)
+            if row is None:
                 raise NotFound(f"there is no hold {hold_id}", code=RefusalCode.STALE)
-            if hold.state is not HoldState.OPEN:
+            if row["state"] != HoldState.OPEN.value:
                 raise Conflict(f"hold {hold_id} is resolved already", expected="a hold to be resolved once")
         return stored
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from scheduler.adapters.sql.books.posting import AccountKey, AccountState, apply, touched_accounts
 from scheduler.adapters.sql.querying import insert_all, next_number, pieces, rows_by_id, update_all
@@ -35,6 +35,10 @@ _STATES = select(
 
 _LOCKED_STATES = _STATES.with_for_update()
 _HASHES = select(tables.transactions.c.id, tables.transactions.c.body_hash)
+
+_CLOSED = select(period_closings.c.period, period_closings.c.starts_at, period_closings.c.ends_at).where(
+    period_closings.c.state == ClosingState.CLOSED.value, period_closings.c.ends_at > bindparam("after")
+)
 
 _POSTED = (
     select(
@@ -227,11 +231,8 @@ class SqlJournal:
 
     def _require_open(self, fresh: Sequence[Transaction]) -> None:
         """A Conflict where one is dated inside a closed period. The database's own trigger stands behind it."""
-        closed = select(period_closings.c.period, period_closings.c.starts_at, period_closings.c.ends_at).where(
-            period_closings.c.state == ClosingState.CLOSED.value,
-            period_closings.c.ends_at > min(transaction.at for transaction in fresh),
-        )
-        for period, starts_at, ends_at in self.connection.execute(closed).all():
+        first = min(transaction.at for transaction in fresh)
+        for period, starts_at, ends_at in self.connection.execute(_CLOSED, {"after": first}).all():
             for transaction in fresh:
                 if starts_at <= transaction.at < ends_at:
                     raise Conflict(
