@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scheduler.adapters.exports.focus_files import write_csv, write_parquet
+from scheduler.adapters.exports.focus_files import write_csv
+from scheduler.adapters.exports.focus_parquet import write_parquet
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.allowances import HolderKind
 from scheduler.domain.errors import NotFound, RefusalCode

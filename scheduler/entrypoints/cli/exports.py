@@ -13,7 +13,8 @@ import orjson
 import typer
 
 from scheduler.adapters.clock import SystemClock
-from scheduler.adapters.exports.focus_files import write_csv, write_parquet, write_text
+from scheduler.adapters.exports.focus_files import write_csv, write_text
+from scheduler.adapters.exports.focus_parquet import write_parquet
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.money import decimal_text
