@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.adapters.sql.migrations import HEAD
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("scheduler", "tests", "benchmarks")
 SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
@@ -82,3 +84,11 @@ def _long_functions() -> Iterator[tuple[Path, int, str, int]]:
 
 def _relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+def test_every_migration_has_a_number_of_its_own_and_the_next_free_one() -> None:
+    """Of two that were written at once, the later to come takes the next number."""
+    folder = ROOT / "scheduler" / "adapters" / "sql" / "migrations" / "versions"
+    numbers = sorted(path.name[1:5] for path in folder.glob("v*.py"))
+    assert numbers == [f"{number:04d}" for number in range(1, len(numbers) + 1)]
+    assert numbers[-1] == HEAD

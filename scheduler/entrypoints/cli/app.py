@@ -90,6 +90,7 @@ PARTS: dict[str, Part] = {
     "fairness": Part(
         "insight", _HOURS, "Show how evenly use is spread over people, by tier and team, month by month."
     ),
+    "leaderboard": Part("leaderboard", _HOURS, "Who uses GPUs well, of those who joined.", is_group=True),
     "efficiency": Part(
         "efficiency",
         _HOURS,

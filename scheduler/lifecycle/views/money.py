@@ -18,6 +18,7 @@ from scheduler.lifecycle.views.cost import CostView, ReadPolicy, cost_view
 from scheduler.lifecycle.views.efficiency import EfficiencyView, efficiency_view
 from scheduler.lifecycle.views.fringe import FringeView, fringe_view
 from scheduler.lifecycle.views.general_ledger import gl_view
+from scheduler.lifecycle.views.leaderboards import BoardAsked, BoardView, board_view
 from scheduler.lifecycle.views.offers import OfferView, offer_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, OwnerKind, owner_for
 from scheduler.lifecycle.views.prices import hour_cost_view
@@ -135,6 +136,11 @@ class MoneyViews:
         whose = owner_for(self._world, caller, owner)
         with self._store.reading() as books:
             return efficiency_view(books, self._world, whose, period_of(self._world, period, now))
+
+    def leaderboard(self, caller: Caller, asked: BoardAsked, period: str | None, now: Instant) -> BoardView:
+        """Of a team or a tier, those who joined."""
+        with self._store.reading() as books:
+            return board_view(books, self._world, caller, asked, period_of(self._world, period, now))
 
     def spread(self, caller: Caller, now: Instant, months: int) -> tuple[SpreadView, ...]:
         """How evenly use is spread over people: sums alone, of groups."""

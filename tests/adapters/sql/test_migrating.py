@@ -12,7 +12,7 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from scheduler.adapters.sql.columns import Row
 from scheduler.adapters.sql.engine import parse
 from scheduler.adapters.sql.migrating import migrate
-from scheduler.adapters.sql.migrations import HEAD, versions
+from scheduler.adapters.sql.migrations import HEAD
 from scheduler.adapters.sql.store import SqlStore, open_store
 from scheduler.domain.errors import RefusalCode, Unavailable
 from tests.adapters.sql.conftest import PATIENT_SECONDS
@@ -131,10 +131,3 @@ def test_two_that_migrate_at_once_do_it_once(url: str) -> None:
         thread.join()
     assert failures == []
     open_store(url, migrate=False).close()
-
-
-def test_every_migration_has_a_number_of_its_own_and_follows_the_one_before_it() -> None:
-    """Of two that were written at once, the later to come takes the next number."""
-    files = sorted(path.name[1:5] for path in (Path(versions.__file__).parent).glob("v*.py"))
-    assert files == [f"{number:04d}" for number in range(1, len(files) + 1)]
-    assert files[-1] == HEAD
