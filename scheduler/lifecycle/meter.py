@@ -136,6 +136,8 @@ class Meter:
         judged = [_read(post) for post in posts]
         kept = self._together.run(lambda group: _keep(group, judged), now)
         self._world.put_metered(kept.metered)
+        for item in kept.metered:
+            self._world.sightings.note(item.window)
         self.strangers.put(kept.strangers, now)
         return kept.accepted
 

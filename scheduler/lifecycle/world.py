@@ -38,6 +38,7 @@ from scheduler.lifecycle.observed_only import ObservedOnly
 from scheduler.lifecycle.past_use import PastUse
 from scheduler.lifecycle.pending import Pending
 from scheduler.lifecycle.prices_ahead import PricesAhead
+from scheduler.lifecycle.sightings import Sightings
 from scheduler.metering.devices import Inventory
 from scheduler.metering.spells import Spell
 from scheduler.metering.use import Metered
@@ -98,6 +99,7 @@ class World:
     """What each node's agent says is there."""
     windows: dict[GpuUuid, Window] = field(default_factory=dict)
     """The latest window of each GPU."""
+    sightings: Sightings = field(default_factory=Sightings)
     holders: dict[GpuUuid, AttemptId] = field(default_factory=dict)
     """Which attempt has which GPU, as far as that is known."""
     attempts_on: dict[NodeName, dict[AttemptId, int]] = field(default_factory=dict)
@@ -308,8 +310,7 @@ class World:
                     self.windows[window.gpu_uuid] = window
                     put(self.holders, window.gpu_uuid, item.attempt_id)
                 if item.attempt_id in self.attempts:
-                    spell = Spell(window.start, window.end, item.state, item.has_work, item.cpu_millicores)
-                    self.unjudged.setdefault(item.attempt_id, []).append((window.gpu_uuid, spell))
+                    self.unjudged.setdefault(item.attempt_id, []).append((window.gpu_uuid, item.spell))
             self.tick += 1
 
     def note_rest(self, attempt_id: AttemptId, since: Instant | None) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from scheduler.domain.units import NodeName
+from scheduler.domain.units import Instant, NodeName
 from scheduler.metering.devices import Health
 from scheduler.metering.samples import Activity, PodRef, ProcessUse, Sample, Utilization, UtilizationSource
 from scheduler.metering.windows import (
@@ -133,17 +133,20 @@ def _energy(intervals: tuple[Interval, ...]) -> EnergyIntegral | None:
 
 def _processes(read: list[Sample]) -> tuple[ProcessSeen, ...] | None:
     """Everyone seen in any reading; None where no reading could list them."""
-    listed = [sample.processes for sample in read if sample.processes is not None]
+    listed = [sample for sample in read if sample.processes is not None]
     if not listed:
         return None
     uses: dict[tuple[int, int | None], list[ProcessUse]] = {}
-    for processes in listed:
-        for use in processes:
-            uses.setdefault((use.pid, use.started_ticks), []).append(use)
-    return tuple(_seen(uses[key]) for key in sorted(uses, key=lambda key: (key[0], key[1] or 0)))
+    until: dict[tuple[int, int | None], Instant] = {}
+    for sample in listed:
+        for use in sample.processes or ():
+            key = (use.pid, use.started_ticks)
+            uses.setdefault(key, []).append(use)
+            until[key] = sample.at
+    return tuple(_seen(uses[key], until[key]) for key in sorted(uses, key=lambda key: (key[0], key[1] or 0)))
 
 
-def _seen(uses: list[ProcessUse]) -> ProcessSeen:
+def _seen(uses: list[ProcessUse], until: Instant) -> ProcessSeen:
     last = uses[-1]
     return ProcessSeen(
         pid=last.pid,
@@ -153,6 +156,7 @@ def _seen(uses: list[ProcessUse]) -> ProcessSeen:
         pod_uid=next((use.pod_uid for use in reversed(uses) if use.pod_uid is not None), None),
         container_id=next((use.container_id for use in reversed(uses) if use.container_id is not None), None),
         name=last.name,
+        seen_until=until,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, GpuUuid, Instant, NodeName
 from scheduler.metering.idle import IdleState
+from scheduler.metering.spells import Spell
 from scheduler.metering.windows import Window, largest
 
 
@@ -108,6 +109,10 @@ class Metered:
     attempt_id: AttemptId | None = None
     has_work: bool = False
     cpu_millicores: int | None = None
+
+    @property
+    def spell(self) -> Spell:
+        return Spell(self.window.start, self.window.end, self.state, self.has_work, self.cpu_millicores)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,8 @@ class EnergyIntegral:
 
 @dataclass(frozen=True, slots=True)
 class ProcessSeen:
-    """A process seen on the device in the window, with its high-water marks. `name` is what it calls itself."""
+    """A process seen on the device in the window, with its high-water marks. `name` is what it calls itself, `seen_until`
+    the last reading that found it: it lived then."""
 
     pid: int
     started_ticks: int | None
@@ -79,6 +80,7 @@ class ProcessSeen:
     pod_uid: PodUid | None
     container_id: str | None
     name: str | None = None
+    seen_until: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)

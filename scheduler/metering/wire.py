@@ -75,6 +75,7 @@ def window_json(window: Window) -> dict[str, Any]:
                 "pod_uid": process.pod_uid,
                 "container_id": process.container_id,
                 "name": process.name,
+                "seen_until": process.seen_until,
             }
             for process in window.processes
         ],
@@ -275,6 +276,7 @@ def _processes(values: list[object] | None) -> tuple[ProcessSeen, ...] | None:
 
 def _process(fields: "_Fields") -> ProcessSeen:
     pod_uid = fields.maybe_text("pod_uid")
+    until = fields.maybe_integer("seen_until") if fields.has("seen_until") else None
     process = ProcessSeen(
         pid=fields.integer("pid"),
         started_ticks=fields.maybe_integer("started_ticks"),
@@ -283,6 +285,7 @@ def _process(fields: "_Fields") -> ProcessSeen:
         pod_uid=None if pod_uid is None else PodUid(pod_uid),
         container_id=fields.maybe_text("container_id"),
         name=fields.maybe_text("name") if fields.has("name") else None,
+        seen_until=None if until is None else Instant(until),
     )
     fields.refuse_others()
     return process

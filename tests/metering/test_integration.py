@@ -58,7 +58,7 @@ def test_a_window_holds_what_lies_between_its_samples_and_nothing_else() -> None
             energy=EnergyIntegral(15_000, 3_000),
             memory_used_bytes_max=30,
             process_count_max=1,
-            processes=(ProcessSeen(7, 99, 5, 40, None, None),),
+            processes=(ProcessSeen(7, 99, 5, 40, None, None, seen_until=Instant(START + 10_000)),),
         )
     ]
 
