@@ -155,7 +155,7 @@ class Running:
     def protected_until(self, attempt: Attempt) -> Instant:
         """When its minimum runtime is over. Unfunded work has none; what has not started is protected if it has one."""
         known = self._policy.priority_classes.get(attempt.priority_class)
-        if known is None or not attempt.is_funded or known.minimum_runtime_ms == 0:
+        if known is None or not (attempt.is_funded and attempt.is_sheltered) or known.minimum_runtime_ms == 0:
             return Instant(0)
         since = attempt.started_at if attempt.started_at is not None else _NOT_YET
         return Instant(since + known.minimum_runtime_ms)

@@ -203,6 +203,8 @@ class Limits:
     unfunded_gpus_per_engineer: int = 8
     runtime_max_ms: int | None = None
     """Of all attempts of a job together."""
+    protected_per_day: int | None = None
+    """GPU-milliseconds of minimum runtime that an owner's attempts of one day are given together."""
     confirm_weekend: PerMille | None = None
     """Share of what pays for it that a submission may use up over a weekend without its owner's confirmation."""
 

@@ -221,6 +221,9 @@ def _limits(policy: Policy) -> Terms:
         "queued_per_engineer": limits.queued_per_engineer,
         "unfunded_gpus_per_engineer": limits.unfunded_gpus_per_engineer,
         "runtime_max_hours": "no limit" if limits.runtime_max_ms is None else limits.runtime_max_ms // MS_PER_HOUR,
+        "protected_gpu_hours_per_day": (
+            "no limit" if limits.protected_per_day is None else limits.protected_per_day // MS_PER_HOUR
+        ),
         "confirm_weekend_per_mille": "nothing" if limits.confirm_weekend is None else limits.confirm_weekend,
     }
 

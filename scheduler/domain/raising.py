@@ -101,6 +101,7 @@ _JUDGES: dict[str, _Judge] = {
             "gpus_per_workload",
             "unfunded_gpus_per_engineer",
             "runtime_max_hours",
+            "protected_gpu_hours_per_day",
             "queued_per_engineer",
             "soft_gpu_hours",
             "hard_gpu_hours",

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     TEAM_GPU_LIMIT = "TeamGpuLimit"
     SPEND_GUARD = "SpendGuard"
     SPEND_WARNING = "SpendWarning"
+    UNSHELTERED = "Unsheltered"
     UNPLACEABLE = "Unplaceable"
     TOPOLOGY = "Topology"
     TOPOLOGY_UNPLACEABLE = "TopologyUnplaceable"
@@ -109,6 +110,11 @@ TEXTS: dict[Reason, ReasonText] = {
         "Waiting: needs {needed_hours} h of this {window}; {used_hours} of the {limit_hours} h that the guard {guard} "
         "lets the {of} use are used or planned.",
         "It starts in the next {window} or when other work ends early; a shorter time limit may start sooner.",
+    ),
+    Reason.UNSHELTERED: ReasonText(
+        "Starts without a minimum runtime: of the {limit_hours} GPU-hours that its owner's attempts are given per day, "
+        "{given_hours} are given, and it would take {needed_hours}.",
+        "It may be preempted at once by whoever goes before it; tomorrow's attempts are protected again.",
     ),
     Reason.SPEND_WARNING: ReasonText(
         "Starts, but beyond the soft limit of the guard {guard}: with {needed_hours} h more, {used_hours} of "

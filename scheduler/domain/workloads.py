@@ -274,6 +274,8 @@ class Attempt:
     submitted_at: Instant | None = None
     booking_id: WorkloadId | None = None
     """The booking that it runs inside, which has paid for its GPUs already; of a booking's own attempt, itself."""
+    minimum_runtime_ms: int | None = None
+    """0 where it was launched without its class's minimum runtime: policy may cap that per owner and day."""
     booked_for: ProjectName | None = None
     """Of a booking, the project whose work it is for; None: its owner's personal work."""
     elastic: ElasticTerms | None = None
@@ -285,6 +287,11 @@ class Attempt:
     def is_booking(self) -> bool:
         """Whether it stands for a booking: GPUs kept for a window from `launched_at` on, without a Job."""
         return self.booking_id == self.workload_id
+
+    @property
+    def is_sheltered(self) -> bool:
+        """Whether it has its class's minimum runtime."""
+        return self.minimum_runtime_ms is None
 
     @property
     def is_inside(self) -> bool:

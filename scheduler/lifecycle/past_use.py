@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.guards import PastSpend
 from scheduler.domain.policy import Policy
+from scheduler.domain.sheltering import Sheltered
 from scheduler.domain.units import MS_PER_DAY, EngineerId, PerMille
 from scheduler.domain.usage import NO_USE, DecayedUse
 from scheduler.domain.workloads import Attempt
@@ -26,10 +27,12 @@ GUARDED_MS = 3 * MS_PER_DAY
 
 @dataclass(eq=False)
 class PastUse:
-    """By engineer for fair share, by engineer and team for guards; empty where the policy asks for neither."""
+    """By engineer for fair share and minimum runtimes, by engineer and team for guards; empty where the policy asks for
+    none of it."""
 
     usage: dict[EngineerId, DecayedUse] = field(default_factory=dict)
     spent: dict[Holder, PastSpend] = field(default_factory=dict)
+    sheltered: dict[EngineerId, Sheltered] = field(default_factory=dict)
     shares: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """Of the time limits of the last attempts that ended, the part that was used, in per mille."""
 
@@ -46,6 +49,8 @@ class PastUse:
             if attempt.started_at is not None and attempt.ended_at is not None and attempt.time_limit_ms:
                 ran = 1000 * max(0, attempt.ended_at - attempt.started_at) // attempt.time_limit_ms
                 self.shares.append(min(1000, ran))
+            if policy.limits.protected_per_day is not None:
+                self.sheltered[attempt.owner] = self.sheltered.get(attempt.owner, Sheltered()).and_of(attempt, policy)
             if policy.looks_back:
                 use = self.usage.get(attempt.owner, NO_USE).and_of(attempt, policy.fair_share.half_life_ms)
                 self.usage[attempt.owner] = pending.usage[attempt.owner] = use
@@ -59,19 +64,22 @@ class PastUse:
         pending.usage.update(dict.fromkeys(self.usage))
         pending.spent.update(dict.fromkeys(self.spent))
         self.usage.clear()
+        self.sheltered.clear()
         self.spent.clear()
 
 
 def reaches_back(policy: Policy) -> int:
     """For how long, in milliseconds, the policy looks at attempts that are over; 0 where it does not."""
     fair_share_ms = HALF_LIVES * policy.fair_share.half_life_ms if policy.looks_back else 0
-    return max(fair_share_ms, GUARDED_MS if policy.spend_guards else 0)
+    counts_days = bool(policy.spend_guards) or policy.limits.protected_per_day is not None
+    return max(fair_share_ms, GUARDED_MS if counts_days else 0)
 
 
 def looks_otherwise(old: Policy | None, new: Policy) -> bool:
     """Whether past use is to be counted anew for another policy."""
 
     def looks(policy: Policy) -> object:
-        return (policy.looks_back, policy.fair_share, policy.spend_guards, policy.time_zone)
+        is_capped = policy.limits.protected_per_day is not None
+        return (policy.looks_back, policy.fair_share, policy.spend_guards, is_capped, policy.time_zone)
 
     return old is None or looks(old) != looks(new)

@@ -18,6 +18,7 @@ from scheduler.ledger.holding import hold, holds_for, release
 from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.outcome import ran_ms
+from scheduler.lifecycle.sheltering import Sheltering
 
 NewId = Callable[[str], str]
 
@@ -26,12 +27,13 @@ def record(batch: Batch, plan: Plan, new_id: NewId) -> list[WorkloadId]:
     """Write the plan into the batch. Returns the workloads whose intents were refused: they are judged again."""
     refused: list[WorkloadId] = []
     spent: dict[AllowanceId, int] = {}
+    sheltering = Sheltering(batch)
     for workload_id in plan.lapsed:
         drop_reservation(batch, workload_id)
     for warning in plan.warnings:
         batch.say(warning.workload_id, warning.reason, warning.evidence)
     for launch in plan.launches:
-        if not _record_launch(batch, launch, spent, new_id):
+        if not _record_launch(batch, launch, spent, new_id, sheltering):
             refused.append(launch.workload_id)
     for preemption in plan.preemptions:
         if not _record_preemption(batch, preemption, spent, new_id):
@@ -56,7 +58,9 @@ def drop_reservation(batch: Batch, workload_id: WorkloadId) -> None:
     batch.reserve(workload_id, None)
 
 
-def _record_launch(batch: Batch, launch: Launch, spent: dict[AllowanceId, int], new_id: NewId) -> bool:
+def _record_launch(
+    batch: Batch, launch: Launch, spent: dict[AllowanceId, int], new_id: NewId, sheltering: Sheltering
+) -> bool:
     workload = batch.workload(launch.workload_id)
     if workload is None or workload.state is not WorkloadState.QUEUED:
         return False
@@ -69,7 +73,7 @@ def _record_launch(batch: Batch, launch: Launch, spent: dict[AllowanceId, int], 
     elif not _open_holds(batch, launch, attempt.id, spent, new_id):
         return False
     batch.change_workload(workload, state=WorkloadState.LAUNCHING, state_reason=Reason.LAUNCHING)
-    batch.add_attempt(attempt)
+    batch.add_attempt(sheltering.sheltered(attempt))
     return True
 
 

@@ -122,6 +122,7 @@ limits:
   queued_per_engineer: 50
   runtime_max_hours: 200
   confirm_weekend_per_mille: 800
+  protected_gpu_hours_per_day: 12
   unfunded_gpus_per_engineer: 3
 sandbox:
   images: [registry.example.com/box:1]
@@ -275,7 +276,7 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         fair_share=FairShare(48 * HOUR_MS),
         bookings=BookingTerms(30 * 24 * HOUR_MS, 12 * HOUR_MS, PerMille(250)),
         consolidation=ConsolidationTerms(frozenset({PriorityClassName("urgent")}), 90 * 60_000, 2),
-        limits=Limits(24, 48, 12, 100 * HOUR_MS, 6 * 60_000, 50, 3, 200 * HOUR_MS, PerMille(800)),
+        limits=Limits(24, 48, 12, 100 * HOUR_MS, 6 * 60_000, 50, 3, 200 * HOUR_MS, 12 * HOUR_MS, PerMille(800)),
         spend_guards=(SpendGuard("nights", GuardOf.TEAM, GuardWindow.WEEKEND, 100 * HOUR_MS, 150 * HOUR_MS),),
         sandbox=SandboxTerms((BOX,), BOX, ("jupyter", "lab", "lab"), 7, 9000, 2),
         images=("registry.example.com/*",),

@@ -51,6 +51,15 @@ def test_nobody_of_the_same_class_is_taken_and_nobody_inside_the_minimum_runtime
     assert victims(plan) == {"u": ["older"]}
 
 
+def test_what_was_launched_without_a_minimum_runtime_falls_at_once() -> None:
+    sheltered = PriorityClass(PriorityClassName("standard"), 200, minimum_runtime_ms=600_000)
+    by = policy(pool("red", gpus=64), classes=(URGENT, sheltered, SPARE))
+    young = [attempt("given", "n1", gpus=4, running_for=60), attempt("bare", "n1", gpus=4, running_for=60)]
+    young[1] = replace(young[1], minimum_runtime_ms=0)
+    plan = decide(snapshot(nodes(node("n1")), [workload("u", gpus=4, priority_class=URGENT)], by=by, attempts=young))
+    assert victims(plan) == {"u": ["bare"]}
+
+
 def test_unfunded_work_falls_first() -> None:
     running = [attempt("spare", "n1", gpus=4, priority_class=SPARE), attempt("free", "n1", gpus=4, is_funded=False)]
 

@@ -191,6 +191,12 @@ UNFUNDED_GPUS = Field(
     "unfunded_gpus_per_engineer", _GPUS_OR_NONE, "GPUs that an engineer may run unfunded at once", default=8
 )
 RUNTIME_MAX = Field("runtime_max_hours", _HOURS, "longest all attempts of a job may run together", absent="no limit")
+PROTECTED = Field(
+    "protected_gpu_hours_per_day",
+    Whole(0, 1_000_000, "GPU-hours"),
+    "minimum runtimes that the attempts of an engineer are given per day together; those beyond it have none",
+    absent="no limit",
+)
 CONFIRM_WEEKEND = Field(
     "confirm_weekend_per_mille",
     Whole(0, 1000, "per mille"),
@@ -209,6 +215,7 @@ LIMITS = Section(
         QUEUED_PER_ENGINEER,
         UNFUNDED_GPUS,
         RUNTIME_MAX,
+        PROTECTED,
         CONFIRM_WEEKEND,
     ),
 )

@@ -208,7 +208,7 @@ def _project(name: str, record: Record) -> Project:
 
 def _limits(record: Record) -> Limits:
     runtime_max = record.find(keys.RUNTIME_MAX)
-    confirm = record.find(keys.CONFIRM_WEEKEND)
+    confirm, protected = record.find(keys.CONFIRM_WEEKEND), record.find(keys.PROTECTED)
     return Limits(
         gpus_per_engineer=record.find(keys.GPUS_PER_ENGINEER),
         gpus_per_team=record.find(keys.GPUS_PER_TEAM),
@@ -218,6 +218,7 @@ def _limits(record: Record) -> Limits:
         queued_per_engineer=record.value(keys.QUEUED_PER_ENGINEER),
         unfunded_gpus_per_engineer=record.value(keys.UNFUNDED_GPUS),
         runtime_max_ms=None if runtime_max is None else runtime_max * MS_PER_HOUR,
+        protected_per_day=None if protected is None else protected * MS_PER_HOUR,
         confirm_weekend=None if confirm is None else PerMille(confirm),
     )
 

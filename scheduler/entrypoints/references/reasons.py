@@ -45,6 +45,7 @@ EVIDENCE = {
     "left": "minutes until it is due, if nothing changes",
     "level": "the topology level, by its name in the policy; `node` is always one",
     "limit": "what the policy allows: GPUs, or the time limit",
+    "given_hours": "GPU-hours of minimum runtime that the owner's attempts of the day have been given",
     "limit_hours": "standard GPU-hours that the guard allows per window",
     "minutes": "minutes",
     "needed": "GPUs that it needs",

@@ -12,6 +12,7 @@ from scheduler.domain.funding import Shortfall, fund, payers
 from scheduler.domain.policy import AtExhaustion, Policy
 from scheduler.domain.reasons import Reason
 from scheduler.domain.retries import next_try
+from scheduler.domain.sheltering import Sheltered, day_of, is_within_cap
 from scheduler.domain.terms import Need
 from scheduler.domain.units import (
     MS_PER_MINUTE,
@@ -57,6 +58,7 @@ class Attempts:
         self._stops: tuple[Stop, ...] = ()
         self._usage: dict[EngineerId, DecayedUse] = {}
         self._gpus = 0
+        self._shelter: dict[EngineerId, Sheltered] = {}
         self._reserved: dict[WorkloadId, Work] = {}
         """Those for whom hours and a place are set aside."""
         self._unreported: dict[Run, None] = {}
@@ -84,7 +86,9 @@ class Attempts:
     def launch(self, launch: Launch, now: Instant) -> None:
         work = self.waiting.pop(launch.workload_id)
         held = self._take_held(work, launch, now)
-        run = Run(work, self._attempt_of(work, launch, now), Instant(now + work.submission.start_ms), held)
+        run = Run(
+            work, self._sheltered(self._attempt_of(work, launch, now)), Instant(now + work.submission.start_ms), held
+        )
         if work.first_launch_at is None:
             work.first_launch_at = now
         work.attempts += 1
@@ -105,6 +109,15 @@ class Attempts:
         held = Held()
         held.reserve(self._books, launch.funding, now)
         return held
+
+    def _sheltered(self, attempt: Attempt) -> Attempt:
+        """With or without its minimum runtime, by what its owner was given of it today."""
+        known = self._shelter.get(attempt.owner, Sheltered())
+        given = known.on(day_of(attempt.launched_at, self._policy))
+        is_given = is_within_cap(attempt, given, self._policy)
+        made = attempt if is_given else replace(attempt, minimum_runtime_ms=0)
+        self._shelter[attempt.owner] = known.and_of(made, self._policy)
+        return made
 
     def _attempt_of(self, work: Work, launch: Launch, now: Instant) -> Attempt:
         """With the terms of the policy. It counts as running from its launch: its start is known to come."""

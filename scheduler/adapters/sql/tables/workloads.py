@@ -69,6 +69,7 @@ class AttemptRow(Row, table=True):
     submitted_at: int | None = columns.integer()
     booking_id: str | None = columns.text()
     booked_for: str | None = columns.text()
+    minimum_runtime_ms: int | None = columns.integer()
     elastic: str | None = columns.text()
     leaving: str | None = columns.text()
 
