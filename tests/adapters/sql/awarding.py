@@ -8,15 +8,19 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, rule
 
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind
-from scheduler.domain.errors import Exhausted, InvalidInput
+from scheduler.domain.errors import Conflict, Exhausted, InvalidInput
+from scheduler.domain.quantities import class_unit, money_unit
 from scheduler.domain.rollover import Rollover, RolloverRule
-from scheduler.domain.units import AllowanceId, Instant
+from scheduler.domain.units import STANDARD_GPU, AllowanceId, GpuClassName, Instant, Unit
 from scheduler.domain.vesting import PackageKind, Vesting, VestingPart
 from scheduler.ledger.grants import pass_on, roll_over
 from scheduler.ledger.vesting import claw_back, promise, vest
 from tests.ledger.build import allowance
 
+H100 = class_unit(GpuClassName("h100"))
+EUR = money_unit("EUR")
 Amount = st.integers(1, 10_000)
+Units = st.sampled_from([STANDARD_GPU, H100, EUR])
 
 
 @dataclass
@@ -34,6 +38,7 @@ class AllowanceModel:
     vested: int = 0
     clawed_back: int = 0
     moved: int = 0
+    unit: str = STANDARD_GPU
 
 
 class AwardRules(RuleBasedStateMachine):
@@ -56,13 +61,17 @@ class AwardRules(RuleBasedStateMachine):
         assert found is not None
         return found.allowance
 
-    @rule(target=allowances, parts=st.lists(Amount, min_size=1, max_size=4))
-    def promise_a_package(self, parts: list[int]) -> str:
+    @rule(
+        target=allowances,
+        parts=st.lists(Amount, min_size=1, max_size=4),
+        unit=Units,
+    )
+    def promise_a_package(self, parts: list[int], unit: Unit) -> str:
         name = f"p-{self.fresh():05}"
         start = self.tick()
         schedule = tuple(VestingPart(Instant(start + place), part) for place, part in enumerate(parts))
         package = replace(
-            allowance(sum(parts), name=name, starts_at=start),
+            allowance(sum(parts), name=name, starts_at=start, unit=unit),
             source=AllowanceSource.COMPENSATION,
             granted_at=start,
             vesting=Vesting(PackageKind.ANNUAL, "UTC", schedule),
@@ -70,7 +79,7 @@ class AwardRules(RuleBasedStateMachine):
         with self.store.writing() as books:
             books.allowances.add(package)
             books.journal.post([promise(package, actor="e-9")], start)
-        self.paid[name] = AllowanceModel(0, 0, 0, parts=len(parts), promised=sum(parts))
+        self.paid[name] = AllowanceModel(0, 0, 0, parts=len(parts), promised=sum(parts), unit=unit)
         return name
 
     @rule(name=allowances)
@@ -110,6 +119,10 @@ class AwardRules(RuleBasedStateMachine):
             with pytest.raises(InvalidInput):
                 pass_on(source, other, amount, at, transfer_id=name, actor="e-9", memo="")
             return
+        if source.unit != target.unit:
+            with pytest.raises(Conflict):
+                pass_on(source, other, amount, at, transfer_id=name, actor="e-9", memo="")
+            return
         made = pass_on(source, other, amount, at, transfer_id=name, actor="e-9", memo="")
         giver = self.paid[first]
         try:
@@ -138,5 +151,5 @@ class AwardRules(RuleBasedStateMachine):
             books.journal.post([moved, moved], Instant(self.now))
         model.available -= carried
         model.moved -= carried
-        self.paid[followed] = AllowanceModel(0, 0, carried, moved=carried)
+        self.paid[followed] = AllowanceModel(0, 0, carried, moved=carried, unit=source.unit)
         return followed

@@ -6,7 +6,8 @@ ALLOT_LEDGER_STEPS sets how long a sequence may be (300; the nightly run takes 1
 import os
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import ClassVar
@@ -30,7 +31,17 @@ from scheduler.adapters.sql.evidence import open_evidence
 from scheduler.adapters.sql.store import SqlStore, open_store
 from scheduler.domain.errors import Conflict, Exhausted
 from scheduler.domain.funding import FundingShare
-from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, WorkloadId
+from scheduler.domain.terms import Draw
+from scheduler.domain.units import (
+    MS_PER_HOUR,
+    STANDARD_GPU,
+    AllowanceId,
+    AttemptId,
+    HoldId,
+    Instant,
+    Unit,
+    WorkloadId,
+)
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.closing import Closing, ClosingState
 from scheduler.finance.relations import TREES
@@ -43,7 +54,8 @@ from scheduler.ledger.journal import Account, AccountKind, Transaction, Transact
 from scheduler.ledger.refunds import refund
 from scheduler.ledger.statement import accounts_of, statement
 from scheduler.lifecycle.publish import Publisher
-from tests.adapters.sql.awarding import AllowanceModel, Amount, AwardRules
+from tests.adapters.sql.attempt_model import RATES, AttemptModel, HoldModel, Rate, Rated, Use
+from tests.adapters.sql.awarding import EUR, H100, AllowanceModel, Amount, AwardRules
 from tests.adapters.sql.invariants import violations
 from tests.adapters.sql.values import WORKLOAD
 from tests.ledger.build import ADA, allowance
@@ -52,24 +64,6 @@ from tests.ledger.build import attempt as an_attempt
 STEPS = int(os.environ.get("ALLOT_LEDGER_STEPS", "300"))
 SEED = int(os.environ.get("ALLOT_LEDGER_SEED", "2"))
 PROVEN = {tree.name for tree in TREES}
-
-
-@dataclass
-class HoldModel:
-    allowance: str
-    amount: int
-    charged: int = 0
-
-
-@dataclass
-class AttemptModel:
-    """`holds` in funding order."""
-
-    weight: int
-    used: int = 0
-    charged: int = 0
-    overrun: int = 0
-    holds: list[HoldModel] = field(default_factory=list)
 
 
 class LedgerMachine(AwardRules):
@@ -87,7 +81,8 @@ class LedgerMachine(AwardRules):
         self.number = 0
         self.paid: dict[str, AllowanceModel] = {}
         self.running: dict[str, AttemptModel] = {}
-        self.overrun = self.refunded = 0
+        self.overrun = 0
+        self.refunded: dict[str, int] = defaultdict(int)
         self.closed: list[tuple[int, int, dict[str, int]]] = []
         with self.store.writing() as books:
             books.workloads.add([WORKLOAD])
@@ -120,19 +115,39 @@ class LedgerMachine(AwardRules):
                 books.journal.post([grant(known.allowance, actor="somebody else")], self.tick())
         return name
 
-    def grant_hours(self, amount: int, overdraft: int) -> str:
+    @rule(target=allowances, amount=Amount, unit=st.sampled_from([H100, EUR]))
+    def grant_in_another_unit(self, amount: int, unit: Unit) -> str:
+        return self.grant_hours(amount, 0, unit)
+
+    def grant_hours(self, amount: int, overdraft: int, unit: Unit = STANDARD_GPU) -> str:
         name = f"a-{self.fresh():05}"
-        awarded = allowance(amount, name=name, overdraft=overdraft, starts_at=self.tick())
+        awarded = allowance(amount, name=name, overdraft=overdraft, unit=unit, starts_at=self.tick())
         with self.store.writing() as books:
             assert books.allowances.add(awarded)
             books.journal.post([grant(awarded, actor="e-9")], Instant(self.now))
-        self.paid[name] = AllowanceModel(amount, overdraft, amount)
+        self.paid[name] = AllowanceModel(amount, overdraft, amount, unit=unit)
         return name
 
-    @rule(target=attempts, weight=st.sampled_from([1, 333, 1000, 1500]), payer=allowances, amount=Amount)
-    def launch_another(self, weight: int, payer: str, amount: int) -> str:
+    @rule(target=attempts, weight=st.sampled_from([1, 333, 1000, 1500]), payer=allowances, amount=Amount, rate=Rate)
+    def launch_another(self, weight: int, payer: str, amount: int, rate: int | None) -> str:
         attempt = self.launch(weight)
-        self.hold_or_renew(attempt, {payer: amount})
+        self.hold_or_renew(attempt, {payer: amount}, rate)
+        return attempt
+
+    @rule(
+        target=attempts,
+        weight=st.sampled_from([333, 1000, 1500]),
+        units=st.permutations([STANDARD_GPU, H100, EUR, STANDARD_GPU]),
+        holds=st.lists(st.tuples(Amount, Rate), min_size=4, max_size=4),
+        used=st.lists(Use, min_size=1, max_size=4),
+    )
+    def run_on_several_units(self, weight: int, units: list[Unit], holds: list[Rated], used: list[Rated]) -> str:
+        """One after the other in any order, of standard time at its own terms and at those of pay, at any price."""
+        attempt = self.launch(weight)
+        for unit, (amount, rate) in zip(units, holds, strict=True):
+            self.hold_or_renew(attempt, {self.grant_hours(amount, 0, unit): amount}, rate)
+        for gpu_ms, price in used:
+            self.use(attempt, gpu_ms, price)
         return attempt
 
     def launch(self, weight: int) -> str:
@@ -143,12 +158,17 @@ class LedgerMachine(AwardRules):
         self.running[attempt_id] = AttemptModel(weight)
         return attempt_id
 
-    @rule(attempt=attempts, first=allowances, second=allowances, amounts=st.tuples(Amount, Amount))
-    def renew(self, attempt: str, first: str, second: str, amounts: tuple[int, int]) -> None:
-        self.hold_or_renew(attempt, {first: amounts[0]} | {second: amounts[1]})
+    @rule(attempt=attempts, first=allowances, second=allowances, amounts=st.tuples(Amount, Amount), rate=Rate)
+    def renew(self, attempt: str, first: str, second: str, amounts: tuple[int, int], rate: int | None) -> None:
+        self.hold_or_renew(attempt, {first: amounts[0]} | {second: amounts[1]}, rate)
 
-    def hold_or_renew(self, attempt: str, wanted: dict[str, int]) -> None:
-        shares = [FundingShare(AllowanceId(name), amount) for name, amount in wanted.items()]
+    def draw(self, name: str, rate: int | None) -> Draw | None:
+        """A rate of its own: always of what is not standard time, and of pay where the rate says so."""
+        unit = Unit(self.paid[name].unit)
+        return None if rate is None and unit == STANDARD_GPU else Draw(unit, 1_000 if rate is None else rate)
+
+    def hold_or_renew(self, attempt: str, wanted: dict[str, int], rate: int | None) -> None:
+        shares = [FundingShare(AllowanceId(name), amount, self.draw(name, rate)) for name, amount in wanted.items()]
         ids = [HoldId(f"h-{self.fresh():05}") for _ in shares]
         place = len(self.running[attempt].holds)
         made = [
@@ -164,38 +184,38 @@ class LedgerMachine(AwardRules):
             assert not fits
             return
         assert fits
-        for name, amount in wanted.items():
-            self.paid[name].available -= amount
-            self.paid[name].held += amount
-            self.running[attempt].holds.append(HoldModel(name, amount))
+        for share in shares:
+            model = self.paid[share.allowance_id]
+            model.available -= share.amount
+            model.held += share.amount
+            exact = None if share.draw is None else Fraction(share.draw.rate, RATES[share.draw.unit])
+            self.running[attempt].holds.append(HoldModel(share.allowance_id, share.amount, model.unit, exact))
 
-    @rule(attempt=attempts, gpu_ms=st.integers(0, 8_000))
-    def use(self, attempt: str, gpu_ms: int) -> None:
+    @rule(attempt=attempts, gpu_ms=st.integers(0, 8_000), price=Rate)
+    def use_more(self, attempt: str, gpu_ms: int, price: int | None) -> None:
+        self.use(attempt, gpu_ms, price)
+
+    def use(self, attempt: str, gpu_ms: int, price: int | None) -> None:
         total = self.running[attempt].used + gpu_ms
-        self.charge_to(attempt, total)
-        self.charge_to(attempt, total)
+        self.charge_to(attempt, total, price)
+        self.charge_to(attempt, total, price)
 
-    def charge_to(self, attempt: str, total: int) -> None:
+    def charge_to(self, attempt: str, total: int, price: int | None) -> None:
         with self.store.writing() as books:
             stored = self.stored(attempt)
             holds = books.holds.of_attempt(stored.id)
-            made = charge(stored, holds, total, self.tick())
+            made = charge(stored, holds, total, self.tick(), price)
             if made.transactions:
                 books.journal.post(made.transactions, Instant(self.now))
-                books.holds.charge(made.from_holds)
+                books.holds.charge(made.from_holds, made.draws)
             books.attempts.save([replace(stored, charged_gpu_ms=made.gpu_ms, charged=made.total)])
-        model = self.running[attempt]
-        model.used = total
-        due = total * model.weight // 1000 - model.charged
-        model.charged += due
-        for held in model.holds:
-            part = min(due, held.amount - held.charged)
-            held.charged += part
-            self.paid[held.allowance].held -= part
-            self.paid[held.allowance].charged += part
-            due -= part
-        model.overrun += due
-        self.overrun += due
+        exact = None if price is None else Fraction(price, MS_PER_HOUR)
+        for held, part in self.running[attempt].charge(total, exact):
+            if held is None:
+                self.overrun += part
+            else:
+                self.paid[held.allowance].held -= part
+                self.paid[held.allowance].charged += part
 
     def stored(self, attempt: str) -> Attempt:
         with self.store.reading() as books:
@@ -223,17 +243,14 @@ class LedgerMachine(AwardRules):
             self.refund(model, lost)
 
     def refund(self, model: AttemptModel, lost: int) -> None:
-        due = model.charged - max(0, model.used - lost) * model.weight // 1000
-        self.refunded += due
-        forgiven = min(due, model.overrun)
-        self.overrun -= forgiven
-        due -= forgiven
-        for held in reversed(model.holds):
-            part = min(due, held.charged)
-            self.paid[held.allowance].available += part
-            self.paid[held.allowance].refunded += part
-            due -= part
-        assert due == 0
+        for held, part in model.refund(lost):
+            if held is None:
+                self.overrun -= part
+                self.refunded[STANDARD_GPU] += part
+            else:
+                self.paid[held.allowance].available += part
+                self.paid[held.allowance].refunded += part
+                self.refunded[held.unit] += part
 
     @rule(name=allowances)
     def expire_what_is_left(self, name: str) -> None:
@@ -278,7 +295,7 @@ class LedgerMachine(AwardRules):
         starts_at, ends_at, _ = self.closed[place % len(self.closed)]
         at = Instant(starts_at + place % (ends_at - starts_at))
         account = Account(AccountKind.ALLOWANCE, name)
-        moves = transfer_entries(account, Account(AccountKind.ISSUED, "corrections"), amount)
+        moves = transfer_entries(account, Account(AccountKind.ISSUED, "corrections"), amount, unit=Unit(model.unit))
         wrong = Transaction(f"correction:{self.fresh()}", TransactionKind.CORRECTION, at, moves, actor="e-9")
         with pytest.raises(Conflict), self.store.writing() as books:
             books.journal.post([wrong], self.tick())
@@ -302,16 +319,16 @@ class LedgerMachine(AwardRules):
     def balances_are_those_of_the_model(self) -> None:
         with self.store.reading() as books:
             stored = {b.allowance.id: (b.available, b.held, b.promised) for b in books.allowances.balances()}
-            contra = [
-                books.journal.balance(Account(kind, owner))
-                for kind, owner in (
-                    (AccountKind.ISSUED, "tier"),
-                    (AccountKind.OVERRUN, ADA),
-                    (AccountKind.REFUNDS, "platform"),
-                )
-            ]
+            owed = books.journal.balance(Account(AccountKind.OVERRUN, ADA))
+            issued = {unit: books.journal.balance(Account(AccountKind.ISSUED, "tier"), unit) for unit in RATES}
+            refunded = {unit: books.journal.balance(Account(AccountKind.REFUNDS, "platform"), unit) for unit in RATES}
         assert stored == {name: (model.available, model.held, model.promised) for name, model in self.paid.items()}
-        assert contra == [-sum(m.granted for m in self.paid.values()), -self.overrun, -self.refunded]
+        granted = {unit: sum(m.granted for m in self.paid.values() if m.unit == unit) for unit in RATES}
+        assert owed == -self.overrun
+        assert (issued, refunded) == (
+            {unit: -amount for unit, amount in granted.items()},
+            {unit: -self.refunded[unit] for unit in RATES},
+        )
 
     def teardown(self) -> None:
         """What the books say in the end: each allowance's statement, and every invariant as SQL."""
