@@ -4,6 +4,10 @@ python -m benchmarks.admission [--generator FILE] [--json] [--keep]
 
 Three processes beside the control plane: the runner, which creates and ends the Jobs, `allot serve --cluster kubernetes`
 as in production with its ledger on a SQLite file, and this one, which waits. The last line is one JSON object.
+
+The control plane has its defaults, Go's garbage collector among them; etcd does not wait for its disk, as in the envtest
+that Kueue's figures are taken on. The ledger waits for its disk at each commit. The runner asks the apiserver for as little
+as it can: its answers carry metadata alone, and creations and ends have connections of their own.
 """
 
 import argparse

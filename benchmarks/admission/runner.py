@@ -28,7 +28,7 @@ JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
 MANAGED_BY = "benchmark.allot.dev/runner"
 """The Jobs are this process's: their status is all that is to be known of them."""
 ENDINGS_AT_ONCE = 32
-CONNECTIONS_MAX = 160
+CREATIONS_AT_ONCE = 128
 
 
 @dataclass
@@ -62,6 +62,8 @@ class Runner:
         self._done = asyncio.Event()
         self._is_due = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        # Of their own, so that no end waits behind thousands of creations that are due at once.
+        self._creating = asyncio.Semaphore(CREATIONS_AT_ONCE)
         self._ending = asyncio.Semaphore(ENDINGS_AT_ONCE)
 
     async def run(self, limit_seconds: float) -> float:
@@ -88,7 +90,8 @@ class Runner:
         for creation in series:
             await asyncio.sleep(creation.wait_ms / 1000)
             self.seen[creation.name].created = time.monotonic()
-            await self._writes.send("POST", JOBS, _job(creation), _as_user(creation.queue.name))
+            async with self._creating:
+                await self._writes.send("POST", JOBS, _job(creation), _as_user(creation.queue.name))
 
     async def _list(self) -> str:
         """Look at every Job; from which version on they are to be watched."""
@@ -252,10 +255,9 @@ def _stamp() -> str:
 
 async def _main(arguments: argparse.Namespace) -> None:
     series = read_generator(arguments.generator).series()
-    connections = min(CONNECTIONS_MAX, len(series) + ENDINGS_AT_ONCE)
     async with (
         ApiClient.from_kubeconfig(arguments.kubeconfig) as api,
-        Writes.from_kubeconfig(arguments.kubeconfig, connections) as writes,
+        Writes.from_kubeconfig(arguments.kubeconfig, CREATIONS_AT_ONCE + ENDINGS_AT_ONCE) as writes,
     ):
         runner = Runner(api, writes, series)
         makespan_seconds = await runner.run(arguments.limit_seconds)
