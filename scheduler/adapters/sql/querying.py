@@ -5,7 +5,21 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Row, Select, Table, Update, bindparam, func, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Dialect,
+    Insert,
+    Row,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.sql.compiler import SQLCompiler
 
 T = TypeVar("T")
 
@@ -50,15 +64,44 @@ def _highest(column: Column[Any]) -> Select[*tuple[Any, ...]]:
 
 
 def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Every row with the columns of the first."""
     if rows:
-        connection.execute(table.insert(), rows)
+        _execute_many(connection, _insert(table), tuple(rows[0]), rows)
 
 
 def update_all(connection: Connection, table: Table, key: Column[Any], rows: Iterable[Mapping[str, Any]]) -> None:
     """Set every other column that the rows name, in the row of each one's key."""
     parameters = [{f"{name}_": value for name, value in row.items()} for row in rows]
     if parameters:
-        connection.execute(_update(table, key, tuple(parameters[0])), parameters)
+        bound = tuple(parameters[0])
+        _execute_many(connection, _update(table, key, bound), (), parameters)
+
+
+def _execute_many(
+    connection: Connection, statement: Insert | Update, names: tuple[str, ...], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """The statement as the driver takes it. Handed to SQLAlchemy it would be looked up, and each row spelled out, anew:
+    a tenth of a busy cycle, for rows of integers and text that need no conversion."""
+    text, order = _spelled(statement, names, connection.dialect)
+    if order is None:
+        connection.exec_driver_sql(text, [dict(row) for row in rows])
+    else:
+        connection.exec_driver_sql(text, [tuple([row[name] for name in order]) for row in rows])
+
+
+@lru_cache(maxsize=512)
+def _spelled(
+    statement: Insert | Update, names: tuple[str, ...], dialect: Dialect
+) -> tuple[str, tuple[str, ...] | None]:
+    """Its text, and the order of its parameters where they have no names (SQLite)."""
+    compiled = statement.compile(dialect=dialect, column_keys=list(names) or None)
+    assert isinstance(compiled, SQLCompiler)
+    return str(compiled), tuple(compiled.positiontup) if compiled.positiontup is not None else None
+
+
+@lru_cache
+def _insert(table: Table) -> Insert:
+    return table.insert()
 
 
 @lru_cache
