@@ -13,7 +13,7 @@ ENGINEER, OPERATOR, FINANCE = "Ada Moreau", "Greta Lindqvist", "Olga Petrova"
 PLACES = {
     ENGINEER: ("/", "/hours", "/workloads", "/statement", "/policies"),
     OPERATOR: ("/cluster", "/cluster?colour=owner", "/cluster?queue=all"),
-    FINANCE: ("/books",),
+    FINANCE: ("/books", "/fairness"),
 }
 
 wide_only = pytest.mark.parametrize("page", [WIDE], indirect=True)
@@ -63,6 +63,31 @@ async def test_no_page_scrolls_sideways_and_no_text_is_tiny_or_pale(page: Page) 
                 assert sideways <= 0, f"{path} is {sideways} px too wide"
                 assert await page.evaluate(CONTRASTS) == [], f"{path} in {scheme}"
         await page.context.clear_cookies()
+
+
+A4_POINTS = (595, 842)
+PRINTABLE_PX = 688
+"""A4 is 210 mm wide; 14 mm on each side are margin, and a pixel is 1/96 of an inch."""
+
+
+@wide_only
+async def test_money_pages_print_on_a4_with_nothing_cut_off(page: Page) -> None:
+    await become(page, FINANCE)
+    for path in ("/books", "/statement?owner=company", "/fairness"):
+        await page.goto(path)
+        printed = await page.pdf(prefer_css_page_size=True)
+        sizes = {
+            tuple(round(float(each)) for each in box.split())
+            for box in re.findall(rb"/MediaBox ?\[([^]]+)\]", printed)
+        }
+        assert sizes == {(0, 0, *A4_POINTS)}, f"{path} is printed on {sizes}"
+        await page.emulate_media(media="print", color_scheme="light")
+        await page.set_viewport_size({"width": PRINTABLE_PX, "height": 1000})
+        cut = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert cut <= 0, f"{path} is {cut} px too wide for the paper"
+        assert await page.locator(".top nav").is_hidden()
+        await page.emulate_media(media="screen")
+        await page.set_viewport_size({"width": WIDE, "height": 840})
 
 
 async def test_somebody_signs_in_and_out(page: Page) -> None:
