@@ -1,7 +1,7 @@
 """Where nodes stand to each other (node, rack, block), and what a gang asks of that."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NewType
 
@@ -9,6 +9,8 @@ from scheduler.domain.errors import InvalidInput
 
 LevelName = NewType("LevelName", str)
 """What people call a level: rack, block."""
+
+HOSTNAME_LABEL = "kubernetes.io/hostname"
 
 NODE = LevelName("node")
 """The narrowest level, which every cluster has: a node is in no other domain of it than its own."""
@@ -54,6 +56,13 @@ def topology_ask(text: str) -> TopologyAsk:
             expected="require:LEVEL or prefer:LEVEL, such as require:rack",
         )
     return TopologyAsk(TopologyMode(mode), LevelName(level))
+
+
+def by_name(ask: TopologyAsk, levels: Sequence[TopologyLevel]) -> TopologyAsk:
+    """The ask with its level called as the policy calls it, where it was named by its node label, as Kueue names it."""
+    if ask.level == HOSTNAME_LABEL:
+        return replace(ask, level=NODE)
+    return next((replace(ask, level=level.name) for level in levels if level.label == ask.level), ask)
 
 
 def domain_of(

@@ -1,11 +1,14 @@
 """Intake: a Job that an engineer applied to a managed namespace is taken in, or told why not."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from scheduler.domain.actions import TellJob
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.topology import by_name
+from scheduler.domain.workloads import WorkloadSpec
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.commands import Candidate, Commands
 from scheduler.lifecycle.world import World
@@ -29,7 +32,7 @@ def take_in_jobs(commands: Commands, batch: Batch, jobs: Sequence[ObservedJob]) 
         elif author is None:
             told.append(_refuse(world, job, f"{job.author or 'its author'} is no engineer in the directory"))
         else:
-            candidates.append(Candidate(author, job.asked, job))
+            candidates.append(Candidate(author, _with_level_named(world, job.asked), job))
     refused = commands.take_in(batch, candidates)
     for candidate in candidates:
         refusal = refused.get(candidate.job.uid)
@@ -42,6 +45,12 @@ def _not_on_record(batch: Batch, jobs: Sequence[ObservedJob]) -> list[ObservedJo
     """Those that no workload ever had: a cancelled one that its user left as it was is not queued again."""
     known = batch.books.workloads.with_jobs([job.uid for job in jobs]) if jobs else set()
     return [job for job in jobs if job.uid not in known]
+
+
+def _with_level_named(world: World, asked: WorkloadSpec) -> WorkloadSpec:
+    if asked.topology is None:
+        return asked
+    return replace(asked, topology=by_name(asked.topology, world.require_policy().topology))
 
 
 def _refuse(world: World, job: ObservedJob, cause: str) -> TellJob:

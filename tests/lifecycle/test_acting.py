@@ -1,10 +1,13 @@
 """What is asked of the cluster, and what its answers change: nothing is leaked, nothing is asked for ever."""
 
+from dataclasses import replace
+
 from scheduler.domain.actions import ActionOutcome, ActionResult, CreateJob, DeleteJob, LaunchJob, SuspendJob
 from scheduler.domain.cluster import GpuClass, Placement
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason
+from scheduler.domain.topology import LevelName, TopologyAsk, TopologyLevel, TopologyMode
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, NodeName, PerMille
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.lifecycle.act import Next, next_action, note_outcome
@@ -124,3 +127,15 @@ def test_a_refused_job_is_told_once_and_taken_in_when_it_is_mended(company: Comp
     mended = job_seen(company.submit(), author=ada.subject, asked=job_spec(), name="mine", uid=unfit.uid)
     assert company.take_in(mended) == []
     assert unfit.uid in company.world.workload_of_job
+
+
+def test_a_level_that_a_job_names_by_its_node_label_is_called_as_the_policy_calls_it(company: Company) -> None:
+    company.grant("ada", 10)
+    racks = (TopologyLevel(LevelName("rack"), "cloud.example/rack"),)
+    company.world.put_policy(replace(company.world.require_policy(), topology=racks))
+    for number, (label, level) in enumerate((("cloud.example/rack", "rack"), ("kubernetes.io/hostname", "node"))):
+        asked = replace(job_spec(), topology=TopologyAsk(TopologyMode.PREFER, LevelName(label)))
+        applied = job_seen(company.submit(), author="ada", asked=asked, name=f"mine-{number}")
+        assert company.take_in(applied) == []
+        taken = company.workload(company.world.workload_of_job[applied.uid])
+        assert taken.spec.topology == TopologyAsk(TopologyMode.PREFER, LevelName(level))

@@ -8,6 +8,8 @@ from typing import Final
 from scheduler.adapters.kubernetes.names import (
     GPU_CLASSES,
     KIND,
+    KUEUE_PREFERRED_TOPOLOGY,
+    KUEUE_REQUIRED_TOPOLOGY,
     PERSONAL,
     PLACEMENT,
     PRIORITY_CLASS,
@@ -20,7 +22,7 @@ from scheduler.adapters.kubernetes.names import (
 from scheduler.adapters.kubernetes.resources import Amounts, pod_request
 from scheduler.domain.cluster import GpuClass, PodRequest
 from scheduler.domain.errors import InvalidInput
-from scheduler.domain.topology import TopologyAsk, topology_ask
+from scheduler.domain.topology import LevelName, TopologyAsk, TopologyMode, topology_ask
 from scheduler.domain.units import MS_PER_SECOND, GpuClassName, PriorityClassName, ProjectName
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
 
@@ -37,6 +39,12 @@ class Unfit:
     """Why a Job cannot be taken in: for its author, so it says what to write instead."""
 
     cause: str
+
+
+_KUEUE_TOPOLOGY = (
+    (KUEUE_REQUIRED_TOPOLOGY, TopologyMode.REQUIRE),
+    (KUEUE_PREFERRED_TOPOLOGY, TopologyMode.PREFER),
+)
 
 
 class _Refused(Exception):
@@ -78,7 +86,7 @@ def read_template(job: RawObject, classes: Sequence[GpuClass]) -> WorkloadSpec |
             grace_seconds=_grace_seconds(pod_spec),
             uses_compensation=words.get(USES_COMPENSATION) == "true",
             nodes_with=nodes_with,
-            topology=_topology(words),
+            topology=_topology(words, spec["template"].get("metadata") or {}),
         )
     except _Refused as refused:
         return Unfit(str(refused))
@@ -110,10 +118,15 @@ def _project(words: RawObject) -> ProjectName | None:
     return None if project == PERSONAL else ProjectName(project)
 
 
-def _topology(words: RawObject) -> TopologyAsk | None:
-    """`require:rack`; as a label's value may hold no colon, a dot does as well."""
+def _topology(words: RawObject, template: RawObject) -> TopologyAsk | None:
+    """`require:rack`; as a label's value may hold no colon, a dot does as well. Where our word is not said, Kueue's on the
+    pod template: these name the level by its node label, which `domain.topology.by_name` makes a level of the policy."""
     asked = words.get(TOPOLOGY)
     if not asked:
+        annotations = template.get("annotations") or {}
+        for key, mode in _KUEUE_TOPOLOGY:
+            if annotations.get(key):
+                return TopologyAsk(mode, LevelName(annotations[key]))
         return None
     try:
         return topology_ask(asked.replace(".", ":", 1))

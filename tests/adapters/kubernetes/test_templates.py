@@ -33,6 +33,12 @@ ASKED = WorkloadSpec(
 PLAIN = {"allot.dev/project": "atlas", "allot.dev/time-limit": "2h"}
 
 
+def kueue(mode: str, label: str, annotations: dict[str, str] | None = None) -> Json:
+    made = job(annotations=annotations)
+    made["spec"]["template"]["metadata"] = {"annotations": {f"kueue.x-k8s.io/podset-{mode}-topology": label}}
+    return made
+
+
 def test_a_labelled_suspended_job_is_a_workload() -> None:
     assert read_template(job(), CLASSES) == ASKED
 
@@ -77,6 +83,21 @@ def test_a_labelled_suspended_job_is_a_workload() -> None:
             job(labels={**PLAIN, "allot.dev/topology": "prefer.block"}),
             replace(ASKED, topology=topology_ask("prefer:block")),
             id="a topology level as a label, which holds no colon",
+        ),
+        pytest.param(
+            kueue("required", "cloud.example/rack"),
+            replace(ASKED, topology=topology_ask("require:cloud.example/rack")),
+            id="what Kueue calls required topology",
+        ),
+        pytest.param(
+            kueue("preferred", "cloud.example/rack"),
+            replace(ASKED, topology=topology_ask("prefer:cloud.example/rack")),
+            id="what Kueue calls preferred topology",
+        ),
+        pytest.param(
+            kueue("preferred", "cloud.example/rack", annotations={"allot.dev/topology": "require:block"}),
+            replace(ASKED, topology=topology_ask("require:block")),
+            id="our own word before Kueue's",
         ),
         pytest.param(
             job(spec={"parallelism": 4, "completions": 4, "completionMode": "Indexed"}),

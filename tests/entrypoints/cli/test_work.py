@@ -25,6 +25,26 @@ def test_a_job_is_submitted_and_shown_with_its_verdict_first(allot: Allot) -> No
     }
 
 
+def test_a_gang_asks_for_a_level_of_the_topology_and_is_shown_with_it(allot: Allot) -> None:
+    ran = allot(*SUBMIT, *IMAGE, "--topology", "prefer:node", "--json")
+    assert (ran.code, ran.json["topology"]) == (0, "prefer:node")
+    shown = allot("show", ran.json["id"])
+    assert ["topology", "prefer:node"] in [line.split() for line in shown.out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        pytest.param("rack", "(require|prefer):", id="no mode"),
+        pytest.param("require:moon", "no topology level 'moon'", id="a level that the policy has not"),
+    ],
+)
+def test_a_topology_that_cannot_be_is_refused_with_what_can(allot: Allot, asked: str, said: str) -> None:
+    ran = allot(*SUBMIT, *IMAGE, "--topology", asked)
+    assert ran.code != 0
+    assert said in ran.err
+
+
 def test_the_list_has_a_row_for_each_and_a_sentence_for_what_waits(allot: Allot) -> None:
     for name in ("one", "two"):
         assert allot(*SUBMIT, *IMAGE, "--name", name).code == 0
