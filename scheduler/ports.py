@@ -256,6 +256,10 @@ class VerdictBook(Protocol):
 
     def of_workload(self, workload_id: WorkloadId, limit: int = 50) -> list[RecordedVerdict]: ...
 
+    def of_owner(self, owner: EngineerId, *, until: Instant) -> list[RecordedVerdict]:
+        """On all workloads of an engineer, those before `until`: by workload, oldest first."""
+        ...
+
     def recent(self, *, after_seq: int = 0, limit: int = 50) -> list[RecordedVerdict]:
         """Newest first."""
         ...

@@ -79,6 +79,26 @@ def roll_over(source: Allowance, target: Allowance, amount: int, at: Instant) ->
     )
 
 
+def move_on(
+    source: Allowance, target: Allowance, amount: int, at: Instant, *, taken_at: Instant, memo: str
+) -> Transaction:
+    """What is left of an allowance at its end goes on into one that ends later. `taken_at` tells one such move from the
+    next, as of `expire`."""
+    require_same_unit(source, target)
+    return Transaction(
+        id=f"extension:{source.id}:{taken_at}",
+        kind=TransactionKind.TRANSFER,
+        at=at,
+        entries=transfer_entries(
+            Account(AccountKind.ALLOWANCE, source.id),
+            Account(AccountKind.ALLOWANCE, target.id),
+            amount,
+            unit=source.unit,
+        ),
+        memo=memo,
+    )
+
+
 def pass_on(
     source: Allowance, target: Allowance, amount: int, at: Instant, *, transfer_id: str, actor: str, memo: str
 ) -> Transaction:

@@ -1,4 +1,5 @@
-"""Expiry: what is left at the end of an allowance goes on into the next period by its rollover rule, or expires."""
+"""Expiry: what is left at the end of an allowance goes on into the next period by its rollover rule, goes on for as long as
+its owner waited for capacity where it is pay, or expires."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from scheduler.domain.units import AllowanceId, Instant
 from scheduler.ledger.grants import expire, roll_over, rollover_allowance_id
 from scheduler.ledger.journal import Account, AccountKind
 from scheduler.lifecycle.batch import Batch
+from scheduler.lifecycle.move_expiry import is_moved, move_expiry
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,11 @@ def expire_due(batch: Batch) -> int:
         if rest > 0:
             # What was left at the end belongs to the period that it ends; what came back later does not.
             at = Instant(item.expires_at - 1) if item.left > 0 else batch.now
-            batch.post(expire(item.allowance, rest, at, taken_at=batch.now))
-            made += 1
+            if is_moved(item.allowance, is_frozen=item.balance.is_frozen):
+                rest -= move_expiry(batch, item.allowance, rest, at)
+            if rest > 0:
+                batch.post(expire(item.allowance, rest, at, taken_at=batch.now))
+                made += 1
     return made
 
 

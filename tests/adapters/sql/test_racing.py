@@ -1,6 +1,7 @@
 """Many at once: what fits wins, once, and everybody gets their turn."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Barrier, Thread
 from time import monotonic, sleep
 
@@ -10,7 +11,9 @@ from sqlalchemy import Connection
 from scheduler.adapters.sql.locking import FairLock
 from scheduler.adapters.sql.store import SqlStore, open_store
 from scheduler.domain.errors import Conflict, Exhausted, RefusalCode, Unavailable
-from scheduler.domain.units import Instant
+from scheduler.domain.quantities import money_unit
+from scheduler.domain.terms import Draw
+from scheduler.domain.units import STANDARD_GPU, Instant
 from scheduler.ledger.grants import grant
 from scheduler.ledger.holding import hold
 from scheduler.ledger.journal import Account, AccountKind
@@ -53,21 +56,28 @@ def stores(url: str, store: SqlStore) -> list[SqlStore]:
 
 
 @pytest.mark.parametrize(
-    ("granted", "overdraft", "each", "fit"),
-    [(1_000, 0, 100, 10), (999, 0, 100, 9), (0, 1, 1, 1), (100, 50, 40, 3), (0, 0, 1, 0)],
-    ids=["what fits exactly", "one too few", "a never-used account, overdraft for one", "overdraft", "nothing"],
+    ("granted", "overdraft", "each", "fit", "draw"),
+    [
+        pytest.param(1_000, 0, 100, 10, None, id="what fits exactly"),
+        pytest.param(999, 0, 100, 9, None, id="one too few"),
+        pytest.param(0, 1, 1, 1, None, id="a never-used account, overdraft for one"),
+        pytest.param(100, 50, 40, 3, None, id="overdraft"),
+        pytest.param(0, 0, 1, 0, None, id="nothing"),
+        pytest.param(999, 0, 100, 9, Draw(money_unit("EUR"), 2_500_000), id="money"),
+    ],
 )
 def test_of_many_holds_racing_for_one_allowance_exactly_those_that_fit_win(
-    stores: list[SqlStore], raw: Connection, granted: int, overdraft: int, each: int, fit: int
+    stores: list[SqlStore], raw: Connection, granted: int, overdraft: int, each: int, fit: int, draw: Draw | None
 ) -> None:
-    awarded = allowance(granted, overdraft=overdraft)
+    unit = STANDARD_GPU if draw is None else draw.unit
+    awarded = allowance(granted, overdraft=overdraft, unit=unit)
     with stores[0].writing() as books:
         books.allowances.add(awarded)
         if granted:
             books.journal.post([grant(awarded, actor="e-9")], Instant(0))
 
     def take(number: int) -> None:
-        made = a_hold(each, name=str(number))
+        made = replace(a_hold(each, name=str(number)), draw=draw)
         with stores[number % 2].writing() as books:
             books.holds.open([made])
             books.journal.post(hold([made]), Instant(1))
@@ -76,8 +86,8 @@ def test_of_many_holds_racing_for_one_allowance_exactly_those_that_fit_win(
     assert sum(end is None for end in ends) == fit
     assert {type(end) for end in ends if end is not None} <= {Exhausted}
     with stores[1].reading() as books:
-        assert books.journal.balance(Account(AccountKind.HELD, "a-1")) == fit * each
-        assert books.journal.balance(Account(AccountKind.ALLOWANCE, "a-1")) == granted - fit * each
+        assert books.journal.balance(Account(AccountKind.HELD, "a-1"), unit) == fit * each
+        assert books.journal.balance(Account(AccountKind.ALLOWANCE, "a-1"), unit) == granted - fit * each
         assert len(books.holds.open_ones()) == fit
     assert violations(raw) == {}
     stores[1].close()

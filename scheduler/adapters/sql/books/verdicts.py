@@ -8,8 +8,9 @@ from sqlalchemy import Connection, func, select
 from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id
 from scheduler.adapters.sql.tables.verdicts import verdicts
+from scheduler.adapters.sql.tables.workloads import workloads
 from scheduler.domain.records import RecordedVerdict
-from scheduler.domain.units import WorkloadId
+from scheduler.domain.units import EngineerId, Instant, WorkloadId
 
 _VERDICT = RowCodec(RecordedVerdict, verdicts)
 _NEWEST_FIRST = select(*_VERDICT.columns).order_by(verdicts.c.seq.desc())
@@ -39,6 +40,15 @@ class SqlVerdicts:
     def of_workload(self, workload_id: WorkloadId, limit: int = 50) -> list[RecordedVerdict]:
         """Newest first."""
         statement = _NEWEST_FIRST.where(verdicts.c.workload_id == workload_id).limit(limit)
+        return _VERDICT.read_all(self.connection.execute(statement))
+
+    def of_owner(self, owner: EngineerId, *, until: Instant) -> list[RecordedVerdict]:
+        statement = (
+            select(*_VERDICT.columns)
+            .join(workloads, workloads.c.id == verdicts.c.workload_id)
+            .where(workloads.c.owner == owner, verdicts.c.at < until)
+            .order_by(verdicts.c.workload_id, verdicts.c.seq)
+        )
         return _VERDICT.read_all(self.connection.execute(statement))
 
     def recent(self, *, after_seq: int = 0, limit: int = 50) -> list[RecordedVerdict]:
