@@ -2,7 +2,7 @@
 
 Everybody's minimum comes first: a start is widened when all who could start have, and leaves alone what is kept for
 whoever waits first, as backfill does. Growing is stricter: only where nobody who would pay waits for that GPU class,
-so that whoever a job was shrunk for has started before it grows again. See docs/adr/0018-elastic-jobs.md.
+so that whoever a job was shrunk for has started before it grows again. See docs/adr/0025-elastic-jobs.md.
 """
 
 from bisect import bisect_left

@@ -2,7 +2,7 @@
 
 Victims are taken greedily in the stated order and then put back, the last first, where the preemptor fits without.
 Before anybody is stopped, elastic attempts give back what is above their minimum, in the same order, and no more pods
-than are needed (docs/adr/0018-elastic-jobs.md). Why no two workloads can go on preempting each other:
+than are needed (docs/adr/0025-elastic-jobs.md). Why no two workloads can go on preempting each other:
 docs/adr/0011-no-preemption-cycles.md.
 """
 

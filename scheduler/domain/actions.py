@@ -35,6 +35,20 @@ class LaunchJob:
 
 
 @dataclass(frozen=True, slots=True)
+class ResizeJob:
+    """Let a running elastic Job have as many pods as the placement has, provided that it still has `generation`.
+
+    Fewer: those of the highest indexes are ended with the grace they asked for. More: they go where the placement says.
+    """
+
+    workload: Workload
+    attempt_id: AttemptId
+    job_uid: JobUid
+    generation: int
+    placement: Placement
+
+
+@dataclass(frozen=True, slots=True)
 class SuspendJob:
     """Suspend, so that its pods are ended with the grace they asked for."""
 
@@ -63,7 +77,7 @@ class TellJob:
     is_event: bool = True
 
 
-Action = CreateJob | LaunchJob | SuspendJob | DeleteJob | TellJob
+Action = CreateJob | LaunchJob | ResizeJob | SuspendJob | DeleteJob | TellJob
 
 
 class ActionResult(StrEnum):

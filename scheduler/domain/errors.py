@@ -20,6 +20,7 @@ class RefusalCode(StrEnum):
 
     INVALID_VALUE = "invalid-value"
     INVALID_GPUS = "invalid-gpus"
+    INVALID_MIN_PODS = "invalid-min-pods"
     INVALID_TIME_LIMIT = "invalid-time-limit"
     INVALID_AMOUNT = "invalid-amount"
     INVALID_SCHEDULE = "invalid-schedule"

@@ -108,6 +108,8 @@ class ObservedJob:
     """spec.managedBy gives it to another controller than Kubernetes' own: its pods, if any, are not for us to see, and
     its status is the evidence."""
     checkpointed_at: Instant | None = None
+    pods: int = 1
+    """spec.parallelism: how many pods it is to have at once."""
 
     @property
     def has_ended(self) -> bool:

@@ -49,6 +49,8 @@ class Reason(StrEnum):
     TIME_LIMIT = "TimeLimit"
     RUNTIME_LIMIT = "RuntimeLimit"
     PREEMPTED = "Preempted"
+    SHRUNK = "Shrunk"
+    GROWN = "Grown"
     CANCELLED = "Cancelled"
     STOPPED = "Stopped"
     ALLOWANCE_LOW = "AllowanceLow"
@@ -185,6 +187,11 @@ TEXTS: dict[Reason, ReasonText] = {
         "Preempted by {preemptor} ({comparison}). Queued again.",
         "Its place in the queue is from its first submission.",
     ),
+    Reason.SHRUNK: ReasonText(
+        "Running with {pods} of {pods_max} pods: gave back {given} for {preemptor} ({comparison}).",
+        "It has them back when GPUs are free and nobody waits for them.",
+    ),
+    Reason.GROWN: ReasonText("Running with {pods} of {pods_max} pods: {more} more, on GPUs that nobody waits for."),
     Reason.CANCELLED: ReasonText("Cancelled by {by}."),
     Reason.STOPPED: ReasonText("Stopped by {by}.", "`allot sandbox resume` starts it again; its home is kept."),
     Reason.ALLOWANCE_LOW: ReasonText(

@@ -307,6 +307,11 @@ class Attempt:
         return self.leaving.pods * self.pod.gpus if self.leaving is not None else 0
 
     @property
+    def everywhere(self) -> Placement:
+        """Where it has pods, those that it gives back among them."""
+        return self.placement if self.leaving is None else self.placement.together_with(self.leaving)
+
+    @property
     def surplus(self) -> int:
         """Pods above its minimum, which it may be asked to give back."""
         return max(0, self.placement.pods - self.elastic.pods_min) if self.elastic is not None else 0

@@ -6,7 +6,17 @@ gives the next call, after a crash as well as before. Repeating a call is harmle
 
 from dataclasses import dataclass, replace
 
-from scheduler.domain.actions import Action, ActionOutcome, ActionResult, CreateJob, DeleteJob, LaunchJob, SuspendJob
+from scheduler.domain.actions import (
+    Action,
+    ActionOutcome,
+    ActionResult,
+    CreateJob,
+    DeleteJob,
+    LaunchJob,
+    ResizeJob,
+    SuspendJob,
+    TellJob,
+)
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
@@ -42,7 +52,7 @@ def next_action(world: World, workload: Workload) -> Next:
     if job is None or job.has_ended or world.is_stale(job):
         return Next()
     if not job.is_suspended:
-        return Next(_call_off(workload, attempt, job))
+        return Next(_call_off(workload, attempt, job) or _resize(workload, attempt, job))
     if attempt is not None and attempt.state is AttemptState.LAUNCHING and not (job.active or job.terminating):
         return Next(_launch(world.require_policy(), workload, attempt, job))
     return Next()
@@ -56,6 +66,13 @@ def _call_off(workload: Workload, attempt: Attempt | None, job: ObservedJob) -> 
     if attempt.state is AttemptState.STOPPING or job.attempt_id != attempt.id:
         return SuspendJob(workload, job.uid, attempt.stop_reason or Reason.STOPPED)
     return None
+
+
+def _resize(workload: Workload, attempt: Attempt | None, job: ObservedJob) -> ResizeJob | None:
+    """The Job of an elastic attempt has as many pods as its row says, whoever changed which of the two."""
+    if attempt is None or attempt.elastic is None or job.pods == attempt.placement.pods:
+        return None
+    return ResizeJob(workload, attempt.id, job.uid, job.generation, attempt.placement)
 
 
 def _clean_up(workload: Workload, job: ObservedJob | None) -> Next:
@@ -115,7 +132,7 @@ def note_outcome(batch: Batch, outcome: ActionOutcome, retries: dict[WorkloadId,
 
 
 def _workload_of(action: Action) -> WorkloadId | None:
-    return action.workload.id if isinstance(action, CreateJob | LaunchJob | SuspendJob | DeleteJob) else None
+    return None if isinstance(action, TellJob) else action.workload.id
 
 
 def _abandon(batch: Batch, workload: Workload, reason: Reason, cause: str) -> None:

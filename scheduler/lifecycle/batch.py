@@ -16,7 +16,7 @@ from scheduler.domain.terms import Draw
 from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, HoldId, Instant, PodUid, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState, require_transition
 from scheduler.ledger.corrections import into_open_period
-from scheduler.ledger.holds import Hold
+from scheduler.ledger.holds import Hold, HoldState
 from scheduler.ledger.journal import AccountKind, Transaction
 from scheduler.lifecycle.world import World
 from scheduler.ports import Books, Store
@@ -52,7 +52,8 @@ class Batch:
         self._assigned: dict[HoldId, AttemptId] = {}
         self._hold_charges: dict[HoldId, int] = {}
         self._draws: dict[HoldId, Draw] = {}
-        self._resolved: list[HoldId] = []
+        self._resolved: dict[HoldId, None] = {}
+        self._uncovered: set[AttemptId] = set()
         self._verdicts: list[RecordedVerdict] = []
         self._reservations: dict[WorkloadId, Reservation | None] = {}
         self._stops: list[Stop] = []
@@ -101,7 +102,8 @@ class Batch:
 
     def _as_charged(self, hold: Hold) -> Hold:
         draw = self._draws.get(hold.id, hold.draw)
-        return replace(hold, charged=hold.charged + self._hold_charges.get(hold.id, 0), draw=draw)
+        state = HoldState.RESOLVED if hold.id in self._resolved else hold.state
+        return replace(hold, charged=hold.charged + self._hold_charges.get(hold.id, 0), draw=draw, state=state)
 
     def covered(self, attempt_id: AttemptId) -> int:
         """Standard GPU-milliseconds that the attempt's holds cover in all."""
@@ -113,7 +115,9 @@ class Batch:
     def _cover(self, holds: Iterable[Hold], attempt_id: AttemptId) -> int:
         attempt = self.attempt(attempt_id)
         assert attempt is not None, "what is covered runs"
-        return sum(hold.in_standard(hold.amount, attempt) for hold in holds)
+        return sum(
+            hold.in_standard(hold.amount if hold.state is HoldState.OPEN else hold.charged, attempt) for hold in holds
+        )
 
     @property
     def stops(self) -> Sequence[Stop]:
@@ -193,7 +197,11 @@ class Batch:
         self._draws.update(draws or {})
 
     def resolve_holds(self, ids: Iterable[HoldId]) -> None:
-        self._resolved.extend(ids)
+        self._resolved.update(dict.fromkeys(ids))
+
+    def forget_covered(self, attempt_id: AttemptId) -> None:
+        """Some of its holds were released while it runs: what they cover is to be asked anew."""
+        self._uncovered.add(attempt_id)
 
     def say(self, workload_id: WorkloadId, reason: Reason, evidence: Evidence) -> None:
         """Record a verdict."""
@@ -237,7 +245,7 @@ class Batch:
         if self._hold_charges:
             amounts = {i: amount for i, amount in self._hold_charges.items() if amount or i in self._draws}
             books.holds.charge(amounts, self._draws)
-        books.holds.resolve(self._resolved, self.now)
+        books.holds.resolve(list(self._resolved), self.now)
         books.verdicts.add(self._verdicts)
         if self._reservations:
             books.attempts.save_reservations(self._reservations)
@@ -273,7 +281,8 @@ class Batch:
             world.put_attempts([*self._new_attempts.values(), *self._attempts.values()])
             world.put_pod_runs(self._pods.values())
             world.put_reservations(self._reservations)
-            for attempt_id in {*self._assigned.values(), *(h.attempt_id for h in self._opened.values())}:
+            opened = {hold.attempt_id for hold in self._opened.values()}
+            for attempt_id in {*self._assigned.values(), *opened, *self._uncovered}:
                 if attempt_id is not None:
                     world.covered.pop(attempt_id, None)
             if self._balances:

@@ -298,7 +298,13 @@ def _parts(plan: Plan) -> list[Plan]:
     launches = [plan.launches[i : i + INTENTS_AT_ONCE] for i in range(0, len(plan.launches), INTENTS_AT_ONCE)]
     verdicts = [plan.verdicts[i : i + INTENTS_AT_ONCE] for i in range(0, len(plan.verdicts), INTENTS_AT_ONCE)]
     return [
-        Plan(plan.now, preemptions=plan.preemptions, lapsed=plan.lapsed, warnings=plan.warnings),
+        Plan(
+            plan.now,
+            preemptions=plan.preemptions,
+            lapsed=plan.lapsed,
+            growths=plan.growths,
+            warnings=plan.warnings,
+        ),
         *(Plan(plan.now, launches=part) for part in launches),
         *(Plan(plan.now, verdicts=part) for part in verdicts),
     ]

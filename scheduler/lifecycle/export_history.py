@@ -86,6 +86,7 @@ def _workload(workload: Workload, attempts: list[Attempt]) -> Line:
         "priority_class": spec.priority_class,
         "time_limit_ms": spec.time_limit_ms,
         "pods": spec.pods,
+        **({"min_pods": spec.min_pods} if spec.min_pods is not None else {}),
         "gpus_per_pod": spec.pod.gpus,
         "cpu_milli": spec.pod.cpu_milli,
         "memory_mib": spec.pod.memory_mib,

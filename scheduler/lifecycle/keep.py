@@ -129,7 +129,7 @@ def keep_funded(batch: Batch, new_id: NewId) -> Kept:
             continue
         before = attempt.charged_gpu_ms
         needs_renewal = _needs_renewal(batch, attempt)
-        if needs_renewal or batch.now - charged_until(attempt, batch.now) >= CHARGE_EVERY_MS:
+        if needs_renewal or batch.now - charged_until(batch, attempt, batch.now) >= CHARGE_EVERY_MS:
             attempt = charge_until(batch, attempt, Instant(batch.now - CHARGE_BEHIND_MS))
             charged += attempt.charged_gpu_ms > before
         priority_class = policy.priority_classes.get(attempt.priority_class)

@@ -11,6 +11,7 @@ from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.ending import has_ended
 from scheduler.lifecycle.losing import stop_if_lost, stop_if_node_is_gone
 from scheduler.lifecycle.record import drop_reservation
+from scheduler.lifecycle.resize import note_given_back
 from scheduler.lifecycle.settle import end_attempt
 from scheduler.lifecycle.world import World
 
@@ -214,6 +215,7 @@ def _advance(batch: Batch, workload_id: WorkloadId) -> None:
             _end_unlaunched(batch, workload, job)
         return
     attempt = _note_progress(batch, attempt, job)
+    attempt = note_given_back(batch, attempt, job)
     if has_ended(batch, attempt, workload, job):
         if job is not None and job.is_complete and not batch.pod_runs(attempt.id):
             _believe_job(batch, attempt, job)

@@ -36,7 +36,7 @@ def why_it_ended(attempt: Attempt, workload: Workload, job: ObservedJob | None, 
     """
     if job is not None and job.is_complete:
         return Ended(Reason.COMPLETED, {})
-    codes = [run.exit_code for run in runs if run.exit_code]
+    codes = [run.exit_code for run in runs if run.exit_code and not _was_given_back(attempt, run)]
     is_over = job is not None and job.is_failed
     if attempt.stop_reason is not None:
         was_only_stopped = set(codes) <= _SIGNALLED and workload.origin is Origin.API
@@ -47,6 +47,11 @@ def why_it_ended(attempt: Attempt, workload: Workload, job: ObservedJob | None, 
         cause = f"exit code {code}" if codes else job.failure or "the Job failed"
         return Ended(Reason.FAILED, {"cause": cause, "exit_code": code}, code)
     return Ended(Reason.JOB_DELETED if job is None or job.is_deleted else Reason.SUSPENDED, {})
+
+
+def _was_given_back(attempt: Attempt, run: PodRun) -> bool:
+    """Whether an elastic attempt may have given that pod back: it ended because it was told to."""
+    return attempt.elastic is not None and run.billable_until is not None and run.exit_code in _SIGNALLED
 
 
 def settle_workload(batch: Batch, workload: Workload, ended: Ended, job: ObservedJob | None) -> None:

@@ -7,17 +7,18 @@ that a stream of submissions never starves the cycle.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from scheduler.decision.plan import Launch, Plan, Preemption, Verdict, Victim
+from scheduler.decision.plan import Growth, Launch, Plan, Preemption, Verdict, Victim
 from scheduler.decision.snapshot import Reservation
 from scheduler.domain.brakes import Brake
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, WorkloadId
-from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadState
+from scheduler.domain.units import MS_PER_MINUTE, AllowanceId, AttemptId, HoldId, Instant, WorkloadId
+from scheduler.domain.workloads import Attempt, AttemptState, ElasticTerms, HoldMode, Workload, WorkloadState
 from scheduler.ledger.holding import hold, holds_for, release
 from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.outcome import ran_ms
+from scheduler.lifecycle.resize import give_back, take_more
 from scheduler.lifecycle.sheltering import Sheltering
 
 NewId = Callable[[str], str]
@@ -38,6 +39,9 @@ def record(batch: Batch, plan: Plan, new_id: NewId) -> list[WorkloadId]:
     for preemption in plan.preemptions:
         if not _record_preemption(batch, preemption, spent, new_id):
             refused.append(preemption.launch.workload_id)
+    for growth in plan.growths:
+        if not _record_growth(batch, growth, spent, new_id):
+            refused.append(growth.workload_id)
     for verdict in plan.verdicts:
         if verdict.workload_id not in refused and _is_news(batch, verdict):
             batch.say(verdict.workload_id, verdict.reason, verdict.evidence)
@@ -102,6 +106,7 @@ def _new_attempt(batch: Batch, workload: Workload, launch: Launch, attempt_id: A
         is_funded=launch.is_funded,
         is_borrowed=launch.is_borrowed,
         grace_seconds=workload.spec.grace_seconds,
+        elastic=ElasticTerms.of(workload.spec),
     )
 
 
@@ -124,12 +129,12 @@ def _take_over_reservation(batch: Batch, workload: Workload, attempt: Attempt) -
 
 
 def _open_holds(
-    batch: Batch, launch: Launch, attempt_id: AttemptId | None, spent: dict[AllowanceId, int], new_id: NewId
+    batch: Batch, launch: Launch | Growth, attempt_id: AttemptId | None, spent: dict[AllowanceId, int], new_id: NewId
 ) -> bool:
     """Make the holds, unless an allowance no longer has its share: then none."""
     if not _can_pay(batch, [launch], spent):
         return False
-    if not launch.is_funded:
+    if isinstance(launch, Launch) and not launch.is_funded:
         return True
     for share in launch.funding:
         spent[share.allowance_id] = spent.get(share.allowance_id, 0) + share.amount
@@ -140,11 +145,11 @@ def _open_holds(
     return True
 
 
-def _can_pay(batch: Batch, launches: Sequence[Launch], spent: dict[AllowanceId, int]) -> bool:
+def _can_pay(batch: Batch, launches: Sequence[Launch | Growth], spent: dict[AllowanceId, int]) -> bool:
     """Whether the allowances still have what these are to hold, all of them together."""
     needed: dict[AllowanceId, int] = {}
     for launch in launches:
-        for share in launch.funding if launch.is_funded else ():
+        for share in launch.funding if isinstance(launch, Growth) or launch.is_funded else ():
             needed[share.allowance_id] = needed.get(share.allowance_id, 0) + share.amount
     for allowance_id, amount in needed.items():
         balance = batch.world.balances.get(allowance_id)
@@ -157,7 +162,7 @@ def _record_preemption(batch: Batch, preemption: Preemption, spent: dict[Allowan
     launch = preemption.launch
     workload = batch.workload(launch.workload_id)
     victims = [(victim, batch.attempt(victim.attempt_id)) for victim in preemption.victims]
-    alive = [(victim, attempt) for victim, attempt in victims if attempt is not None and _can_stop(attempt)]
+    alive = [(victim, each) for victim, each in victims if each is not None and _can_fall(victim, each)]
     if workload is None or workload.state is not WorkloadState.QUEUED or len(alive) < len(victims):
         return False
     if not _can_pay(batch, [launch, *preemption.moves], spent):
@@ -186,6 +191,24 @@ def _set_aside(
     batch.reserve(launch.workload_id, made)
 
 
+def _can_fall(victim: Victim, attempt: Attempt) -> bool:
+    if victim.pods_left is not None and not attempt.surplus >= attempt.placement.pods - victim.pods_left > 0:
+        return False
+    return _can_stop(attempt)
+
+
+def _record_growth(batch: Batch, growth: Growth, spent: dict[AllowanceId, int], new_id: NewId) -> bool:
+    attempt = batch.attempt(growth.attempt_id)
+    if attempt is None or not attempt.is_growable:
+        return False
+    if growth.placement.first(attempt.placement.pods) != attempt.placement:
+        return False
+    if not _open_holds(batch, growth, attempt.id, spent, new_id):
+        return False
+    take_more(batch, attempt, replace(attempt, placement=growth.placement, is_borrowed=growth.is_borrowed))
+    return True
+
+
 def _can_stop(attempt: Attempt) -> bool:
     return attempt.state in {AttemptState.LAUNCHING, AttemptState.RUNNING}
 
@@ -197,11 +220,18 @@ def _preempt(batch: Batch, victim: Victim, attempt: Attempt, preemptor: Workload
         "preemptor_class": preemptor.spec.priority_class,
         "rule": victim.rule,
         "comparison": victim.comparison,
-        "gpus": attempt.gpus,
         "gpu_class": attempt.gpu_class,
-        "refund_cap_minutes": policy.priority_classes[attempt.priority_class].refund_cap_ms // 60_000,
     }
-    stop_attempt(batch, attempt, Reason.PREEMPTED, evidence)
+    if victim.pods_left is not None:
+        given = attempt.placement.pods - victim.pods_left
+        gpus = given * attempt.pod.gpus
+        give_back(batch, attempt, victim.pods_left, {**evidence, "given": given, "gpus": gpus})
+        batch.count_stop(Brake.PREEMPT, gpus)
+        return
+    cap_minutes = policy.priority_classes[attempt.priority_class].refund_cap_ms // MS_PER_MINUTE
+    stop_attempt(
+        batch, attempt, Reason.PREEMPTED, {**evidence, "gpus": attempt.gpus, "refund_cap_minutes": cap_minutes}
+    )
     batch.count_stop(Brake.PREEMPT, attempt.gpus)
 
 

@@ -1,5 +1,6 @@
 """Settle: charge what an attempt has used, and, when it has ended, close its books."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -32,22 +33,26 @@ def charge_until(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
         return attempt  # its booking is charged for its GPUs
     policy = batch.world.require_policy()
     for _ in range(PERIODS_MAX):
-        charged = charged_until(attempt, until)
+        charged = charged_until(batch, attempt, until)
         lengths = {policy.period, PeriodLength.MONTH}  # books are closed by month, whatever hours are granted by
         cut = min(period_at(charged, length, policy.time_zone).ends_at for length in lengths)
         cut = min(cut, _price_changes_at(batch, attempt, charged, until))
         if cut >= until:
             break
         attempt = _charge_once(batch, attempt, cut)
-        if charged_until(attempt, until) < cut:
+        if charged_until(batch, attempt, until) < cut:
             break  # its pods ended before the period did: nothing more can fall into a later one
     return _charge_once(batch, attempt, until)
 
 
-def charged_until(attempt: Attempt, otherwise: Instant) -> Instant:
-    """No later than the instant up to which it is charged: exact where its pods started together."""
+def charged_until(batch: Batch, attempt: Attempt, otherwise: Instant) -> Instant:
+    """No later than the instant up to which it is charged: exact where its pods started together, or its size changes."""
     if attempt.started_at is None or attempt.gpus == 0:
         return otherwise
+    if attempt.elastic is not None:
+        runs, began = batch.pod_runs(attempt.id), attempt.started_at
+        span = range(began, max(began, otherwise))
+        return Instant(began + bisect_left(span, attempt.charged_gpu_ms, key=lambda at: gpu_ms_of(runs, Instant(at))))
     return Instant(attempt.started_at + attempt.charged_gpu_ms // attempt.gpus)
 
 

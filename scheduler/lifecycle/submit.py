@@ -62,7 +62,7 @@ def judge(
     classes = _require_gpu_classes(spec, _opened(tier, known, now), policy)
     _require_image(spec, policy)
     _require_limits(spec, tier, policy)
-    require_placeable(spec, classes, nodes, policy)
+    require_placeable(spec.at_minimum, classes, nodes, policy)
     if not priority_class.may_start_unfunded:
         _require_payer(spec, classes, known, now)
 
@@ -106,6 +106,10 @@ def _require_sane(spec: WorkloadSpec, policy: Policy) -> None:
     _require_between("cpu_milli", spec.pod.cpu_milli, 0, CPU_MILLI_MAX, RefusalCode.INVALID_VALUE)
     _require_between("memory_mib", spec.pod.memory_mib, 0, MEMORY_MIB_MAX, RefusalCode.INVALID_VALUE)
     _require_between("grace_seconds", spec.grace_seconds, 0, GRACE_SECONDS_MAX, RefusalCode.INVALID_VALUE)
+    if spec.min_pods is not None:
+        if spec.kind is not WorkloadKind.JOB:
+            raise InvalidInput("only a job is elastic", where="min_pods", code=RefusalCode.INVALID_MIN_PODS)
+        _require_between("min_pods", spec.min_pods, 1, spec.pods, RefusalCode.INVALID_MIN_PODS)
     if spec.kind is WorkloadKind.SANDBOX and spec.pods != 1:
         raise InvalidInput("a sandbox is one pod", where="pods", code=RefusalCode.INVALID_GPUS, expected="1")
 
@@ -238,9 +242,9 @@ def _require_image(spec: WorkloadSpec, policy: Policy) -> None:
 
 def _require_limits(spec: WorkloadSpec, tier: Tier, policy: Policy) -> None:
     limits = [most for most in (tier.gpus_max, policy.limits.gpus_per_engineer) if most is not None]
-    if limits and spec.gpus > min(limits):
+    if limits and spec.at_minimum.gpus > min(limits):
         raise Exhausted(
-            f"{spec.gpus} GPUs are more than you may run at once",
+            f"{spec.at_minimum.gpus} GPUs are more than you may run at once",
             where="gpus",
             code=RefusalCode.GPU_LIMIT,
             expected=f"at most {min(limits)}",

@@ -34,11 +34,13 @@ from scheduler.domain.units import (
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.finance.price_book import PriceBook
 from scheduler.lifecycle.conditions import Conditions
+from scheduler.lifecycle.launched_jobs import LaunchedJobs
 from scheduler.lifecycle.observed_only import ObservedOnly
 from scheduler.lifecycle.past_use import PastUse
 from scheduler.lifecycle.pending import Pending
 from scheduler.lifecycle.prices_ahead import PricesAhead
 from scheduler.lifecycle.sightings import Sightings
+from scheduler.lifecycle.whereabouts import AttemptsOn, note_nodes
 from scheduler.metering.devices import Inventory
 from scheduler.metering.spells import Spell
 from scheduler.metering.use import Metered
@@ -72,8 +74,7 @@ class World:
     pods: dict[AttemptId, dict[PodUid, PodRun]] = field(default_factory=dict)
     jobs: dict[JobUid, ObservedJob] = field(default_factory=dict)
     workload_of_job: dict[JobUid, WorkloadId] = field(default_factory=dict)
-    launched_jobs: set[JobUid] = field(default_factory=set)
-    """Jobs of workloads with a live attempt, which accounts for what their pods hold."""
+    launched: LaunchedJobs = field(default_factory=LaunchedJobs)
     observed_pods: dict[PodUid, ObservedPod] = field(default_factory=dict)
     balances: dict[AllowanceId, AllowanceBalance] = field(default_factory=dict)
     balances_of: dict[Holder, dict[AllowanceId, AllowanceBalance]] = field(default_factory=dict)
@@ -102,7 +103,7 @@ class World:
     sightings: Sightings = field(default_factory=Sightings)
     holders: dict[GpuUuid, AttemptId] = field(default_factory=dict)
     """Which attempt has which GPU, as far as that is known."""
-    attempts_on: dict[NodeName, dict[AttemptId, int]] = field(default_factory=dict)
+    attempts_on: AttemptsOn = field(default_factory=dict)
     """The GPUs of a node that each live attempt has there."""
     attempt_of_pod: dict[PodUid, AttemptId] = field(default_factory=dict)
     """By the pods of live attempts."""
@@ -120,8 +121,6 @@ class World:
     """Jobs of users that were not taken in and have been told so, as they were then."""
     observed: ObservedOnly | None = None
     """What would have been done, where this process only observes."""
-    _relaunched: dict[JobUid, bool] = field(default_factory=dict)
-    """Jobs that joined or left `launched_jobs` since the cluster was told."""
     _pending: Pending = field(default_factory=Pending)
 
     # --- reading -------------------------------------------------------------------------------------------------
@@ -218,11 +217,10 @@ class World:
                 if not attempt.is_live and attempt.id in self.attempts and self.policy is not None:
                     self.past_use.count([attempt], self.policy, self._pending)
                 live = attempt if attempt.is_live else None
+                known = self.attempts.get(attempt.id)
                 put(self.attempts, attempt.id, live)
                 self._pending.attempts[attempt.id] = live
-                for node, pods in attempt.placement.pods_by_node:
-                    here = self.attempts_on.setdefault(node, {})
-                    put(here, attempt.id, pods * attempt.pod.gpus if live is not None else None)
+                note_nodes(self.attempts_on, attempt.id, known, live)
                 if live is not None:
                     self.attempt_of[attempt.workload_id] = attempt.id
                     self.attempts_made[attempt.workload_id] = attempt.number
@@ -323,15 +321,10 @@ class World:
         return taken
 
     def _note_launched(self, workload: Workload, known: Workload | None = None) -> None:
-        """Keep `launched_jobs` after its workload, as it was `known` until now, or its attempt has changed."""
+        """Keep `launched` after its workload, as it was `known` until now, or its attempt has changed."""
         if known is not None and known.job_uid != workload.job_uid:
-            self._mark_launched(known.job_uid, is_launched=False)
-        self._mark_launched(workload.job_uid, is_launched=workload.id in self.attempt_of)
-
-    def _mark_launched(self, uid: JobUid | None, *, is_launched: bool) -> None:
-        if uid is not None and is_launched != (uid in self.launched_jobs):
-            (self.launched_jobs.add if is_launched else self.launched_jobs.discard)(uid)
-            self._relaunched[uid] = is_launched
+            self.launched.mark(known.job_uid, is_launched=False)
+        self.launched.mark(workload.job_uid, is_launched=workload.id in self.attempt_of)
 
     # --- for the cycle -------------------------------------------------------------------------------------------
 
@@ -364,8 +357,7 @@ class World:
     def take_relaunched(self) -> dict[JobUid, bool]:
         """What to tell the cluster of the Jobs that live attempts account for."""
         with self.lock:
-            taken, self._relaunched = self._relaunched, {}
-        return taken
+            return self.launched.take_moved()
 
     def take_dirty(self) -> list[WorkloadId]:
         with self.lock:

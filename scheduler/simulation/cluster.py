@@ -11,6 +11,7 @@ from scheduler.domain.actions import (
     CreateJob,
     DeleteJob,
     LaunchJob,
+    ResizeJob,
     SuspendJob,
     TellJob,
 )
@@ -101,6 +102,8 @@ class SimulatedCluster:
                 return self._create(action)
             case LaunchJob():
                 return self._launch(action)
+            case ResizeJob():
+                return self._resize(action)
             case SuspendJob():
                 return self._suspend(action)
             case DeleteJob():
@@ -130,6 +133,15 @@ class SimulatedCluster:
         self._model.launch(job, action.attempt_id, action.placement)
         return _done(action, job)
 
+    def _resize(self, action: ResizeJob) -> ActionOutcome:
+        job = self._find(action)
+        if job is None:
+            return _gone(action)
+        if job.generation != action.generation:
+            return self._stale(action, job, f"judged at generation {action.generation}, now {job.generation}")
+        self._model.resize(job, action.placement)
+        return _done(action, job)
+
     def _suspend(self, action: SuspendJob) -> ActionOutcome:
         job = self._find(action)
         if job is None:
@@ -154,7 +166,7 @@ class SimulatedCluster:
         job.told = f"{action.reason.value}: {action.message}"
         return _done(action, job)
 
-    def _find(self, action: LaunchJob | SuspendJob) -> SimulatedJob | None:
+    def _find(self, action: LaunchJob | ResizeJob | SuspendJob) -> SimulatedJob | None:
         job = self.model.job_named(action.workload.namespace, action.workload.job_name)
         return job if job is not None and job.uid == action.job_uid else None
 

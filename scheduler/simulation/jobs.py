@@ -15,12 +15,14 @@ def stamp(instant: Instant) -> Instant:
 
 @dataclass(slots=True)
 class SimulatedPod:
-    """One pod. Instants are exact; who watches sees whole seconds. `gpu_indexes` are the GPUs it was given."""
+    """One pod. Instants are exact; who watches sees whole seconds. `gpu_indexes` are the GPUs it was given; `index` is
+    its completion index."""
 
     uid: PodUid
     name: str
     target: NodeName
     attempt_id: str = ""
+    index: int = 0
     phase: PodPhase = PodPhase.PENDING
     node: NodeName | None = None
     gpu_indexes: tuple[int, ...] = ()
@@ -69,6 +71,7 @@ class SimulatedJob:
     is_complete: bool = False
     is_failed: bool = False
     is_deleted: bool = False
+    parallelism: int = 1
     failing: str = ""
     ended_at: Instant | None = None
     checkpointed_at: Instant | None = None
@@ -121,6 +124,7 @@ def observed_job(job: SimulatedJob) -> ObservedJob:
         spec_hash=job.spec_hash,
         is_deleted=job.is_deleted,
         checkpointed_at=stamp(job.checkpointed_at) if job.checkpointed_at is not None else None,
+        pods=job.parallelism,
     )
 
 

@@ -27,14 +27,14 @@ class Kubelets:
         self._bound: dict[NodeName, dict[PodUid, SimulatedJob]] = {}
         self._accounted: set[JobUid] = set()
 
-    def make_pod(self, job: SimulatedJob, target: NodeName) -> None:
-        """A pod of the Job that is to run on that node, as soon as it fits there."""
-        index = job.pods_made
+    def make_pod(self, job: SimulatedJob, target: NodeName, index: int) -> None:
+        """The Job's pod of a completion index, which is to run on that node as soon as it fits there."""
+        made = job.pods_made
         job.pods_made += 1
-        uid = PodUid(str(uuid5(NAMESPACE_URL, f"{job.uid}/{index}")))
+        uid = PodUid(str(uuid5(NAMESPACE_URL, f"{job.uid}/{made}")))
         digest = hashlib.sha256(uid.encode()).hexdigest()[:5]
         pod = SimulatedPod(
-            uid, f"{job.name}-{index}-{digest}", target, job.attempt_id, waiting_reason="Unschedulable"
+            uid, f"{job.name}-{made}-{digest}", target, job.attempt_id, index, waiting_reason="Unschedulable"
         )
         job.pods[uid] = pod
         self._unbound.setdefault(target, {})[uid] = (job, pod)

@@ -118,6 +118,7 @@ class ClusterModel:
             memory_mib=spec.pod.memory_mib,
             image=spec.image,
             grace_seconds=spec.grace_seconds,
+            parallelism=spec.pods,
         )
         self.jobs[job.uid] = job
         self._by_name[job.namespace, job.name] = job.uid
@@ -130,10 +131,28 @@ class ClusterModel:
         job.launches += 1
         job.is_suspended = False
         job.attempt_id = attempt_id
-        for node, count in placement.pods_by_node:
-            for _ in range(count):
-                self._kubelets.make_pod(job, node)
+        job.parallelism = placement.pods
+        for index, node in enumerate(_nodes_by_index(placement)):
+            self._kubelets.make_pod(job, node, index)
         self._pending.put_job(job)
+
+    def resize(self, job: SimulatedJob, placement: Placement) -> None:
+        """Let it have as many pods as the placement has: those of higher indexes are told to end, those that lack are
+        made. Its work goes on, as that of an elastic job does."""
+        before, job.parallelism = job.parallelism, placement.pods
+        job.generation += 1
+        if job.is_suspended or job.has_ended or job.is_deleted:
+            self._pending.put_job(job)
+            return
+        for pod in job.live_pods:
+            if pod.index >= placement.pods:
+                self._kubelets.terminate(job, pod)
+        for index, node in enumerate(_nodes_by_index(placement)):
+            if index >= before:
+                self._kubelets.make_pod(job, node, index)
+        if job.live_pods:
+            self._begin_work(job)
+        self._settle(job)
 
     def suspend(self, job: SimulatedJob) -> None:
         """Suspend, which tells its pods to end. A Job that is suspended or has ended runs nothing anyway."""
@@ -196,7 +215,11 @@ class ClusterModel:
 
     def _start(self, job: SimulatedJob, pod: SimulatedPod) -> None:
         """A gang's work begins when its last member has come."""
-        if not self._kubelets.start(job, pod) or not all(other.is_running for other in job.live_pods):
+        if self._kubelets.start(job, pod):
+            self._begin_work(job)
+
+    def _begin_work(self, job: SimulatedJob) -> None:
+        if job.running_since is not None or not all(other.is_running for other in job.live_pods):
             return
         job.running_since = self.now
         fate = job.fate
@@ -310,6 +333,10 @@ class ClusterModel:
             model._by_name[job.namespace, job.name] = job.uid
             model._kubelets.put_back(job)
         return model
+
+
+def _nodes_by_index(placement: Placement) -> list[NodeName]:
+    return [node for node, count in placement.pods_by_node for _ in range(count)]
 
 
 def spec_hash(workload: Workload) -> str:

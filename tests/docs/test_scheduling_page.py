@@ -14,6 +14,7 @@ from scheduler.domain.periods import PeriodLength, period_at
 from scheduler.domain.policy import Project
 from scheduler.domain.topology import LevelName, TopologyLevel, topology_ask
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, PerMille, ProjectName, TeamName, WorkloadId
+from scheduler.domain.workloads import ElasticTerms
 from tests.decision.applying import workload_of
 from tests.decision.builders import (
     NOW,
@@ -137,6 +138,18 @@ def test_the_example_of_preemption_falls_as_it_says() -> None:
     ]
     plan = decide(snapshot(nodes(node("n1")), [workload("w", gpus=4, priority_class=URGENT)], attempts=running))
     assert sorted(victims(plan)["w"]) == sorted(row["attempt"] for row in rows if row["falls"] == "yes")
+
+
+def test_the_example_of_elastic_jobs_shrinks_and_stops_as_it_says() -> None:
+    elastic = replace(attempt("elastic", {"n1": 6}), elastic=ElasticTerms(2, 6))
+    running = [elastic, attempt("lesser", {"n1": 2}, priority_class=SPARE)]
+    for row in table("Elastic jobs"):
+        urgent = workload("w", gpus=int(row["urgent asks for"]), priority_class=URGENT)
+        plan = decide(snapshot(nodes(node("n1")), [urgent], attempts=running))
+        (preemption,) = plan.preemptions
+        left = {victim.workload_id: victim.pods_left or "stopped" for victim in preemption.victims}
+        assert str(left.get(WorkloadId("elastic"))) == row["elastic goes on with"]
+        assert str(left.get(WorkloadId("lesser"), "runs")) == row["lesser"]
 
 
 def test_the_example_of_reservations_starts_what_it_says() -> None:

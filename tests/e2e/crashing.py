@@ -13,7 +13,7 @@ from random import Random
 from typing import Protocol
 
 from scheduler.adapters.sql.store import SqlStore, open_store
-from scheduler.domain.actions import Action, ActionOutcome, ActionResult, LaunchJob
+from scheduler.domain.actions import Action, ActionOutcome, ActionResult, LaunchJob, ResizeJob
 from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.periods import period_at
 from scheduler.domain.units import Instant, NodeName
@@ -169,8 +169,9 @@ class MortalCluster(SimulatedCluster):
 
     def _note(self, action: Action, outcome: ActionOutcome) -> None:
         self._truth.note(self.model)
-        if isinstance(action, LaunchJob) and outcome.result is ActionResult.DONE:
-            self._truth.launches.append((action.job_uid, action.attempt_id))
+        if isinstance(action, LaunchJob | ResizeJob) and outcome.result is ActionResult.DONE:
+            if isinstance(action, LaunchJob):
+                self._truth.launches.append((action.job_uid, action.attempt_id))
             job = self.model.jobs[action.job_uid]
             self._truth.unbound += [pod.name for pod in job.live_pods if pod.node is None]
 

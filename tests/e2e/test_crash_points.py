@@ -105,6 +105,8 @@ class Company:
             pods=chance.choice((1, 1, 1, 2, 3)),
             pod=PodRequest(chance.choice((1, 2, 4, 8)), 1_000, 1_000),
         )
+        if chance.random() < 0.3:
+            spec = replace(spec, pods=spec.pods + 3, min_pods=chance.randint(1, 2))
         return chance.choice(SUBJECTS), Command(CommandId(f"c-{name}"), name), spec
 
 

@@ -15,13 +15,14 @@ from scheduler.simulation.fates import Fate
 from scheduler.simulation.machines import H100, Machine
 from scheduler.simulation.model import ClusterModel
 from tests.contracts.cluster_contract import ClusterContract, ClusterRig
+from tests.contracts.resizing_contract import ResizingContract
 
 GPU_CLASS = GpuClass(GpuClassName("H100"), PerMille(1000), (("nvidia.com/gpu.product", "NVIDIA-H100-80GB-HBM3"),))
 NODES = (NodeName("sim-a"), NodeName("sim-b"))
 FACTOR = 1_000
 
 
-class TestSimulatedCluster(ClusterContract):
+class TestSimulatedCluster(ClusterContract, ResizingContract):
     @pytest.fixture
     async def rig(self) -> AsyncIterator[ClusterRig]:
         machines = [Machine(name, H100, gpus=8, cpu_milli=96_000, memory_mib=500_000) for name in NODES]

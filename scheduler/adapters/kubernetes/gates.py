@@ -8,7 +8,7 @@ import orjson
 
 from scheduler.adapters.kubernetes.backoff import Backoff, Jitter
 from scheduler.adapters.kubernetes.connection import Connection
-from scheduler.adapters.kubernetes.launching import node_of_pod, pod_patch
+from scheduler.adapters.kubernetes.launching import node_of_pod, placement_of, pod_patch
 from scheduler.adapters.kubernetes.names import JSON_PATCH, RawObject
 from scheduler.adapters.kubernetes.watching import status_message
 from scheduler.domain.errors import Unavailable
@@ -49,7 +49,10 @@ class Gatekeeper:
         """Whether the pod is settled: open, gone, changed (then its next event brings it again), or hopeless."""
         metadata = pod["metadata"]
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
-        node = node_of_pod(pod)
+        placement = placement_of(metadata.get("annotations")) or await self._placement_of_job(metadata)
+        if placement is None:
+            return False
+        node = node_of_pod(pod, placement)
         if node is None:
             logger.warning("pod %s has no place in its placement; its gate stays shut", path)
             return True
@@ -63,3 +66,19 @@ class Gatekeeper:
             return True
         logger.warning("gate of pod %s: %d %s", path, answer.status, status_message(answer))
         return not (answer.asks_to_retry or answer.status in {401, 403, 409})
+
+    async def _placement_of_job(self, metadata: RawObject) -> str | None:
+        """The pods of an elastic Job go where the Job itself says as it is now: what is known of it may be older than
+        they are. None where it cannot be had for now."""
+        name = next((o["name"] for o in metadata.get("ownerReferences") or () if o.get("kind") == "Job"), None)
+        if name is None:
+            return ""
+        path = f"/apis/batch/v1/namespaces/{metadata['namespace']}/jobs/{name}"
+        try:
+            answer = await self._connection.request("GET", path)
+        except Unavailable as error:
+            logger.warning("placement of %s: %s", path, error.message)
+            return None
+        if not answer.is_success:
+            return None if answer.asks_to_retry or answer.status in {401, 403} else ""
+        return placement_of(orjson.loads(answer.body)["metadata"].get("annotations"))

@@ -76,6 +76,7 @@ def read_job(raw: RawObject, classes: Iterable[GpuClass]) -> ObservedJob:
         is_deleted=bool(metadata.get("deletionTimestamp")),
         is_run_elsewhere=spec.get("managedBy", JOB_CONTROLLER) != JOB_CONTROLLER,
         checkpointed_at=instant_of(annotations.get(CHECKPOINTED_AT)),
+        pods=1 if spec.get("parallelism") is None else int(spec["parallelism"]),
     )
 
 

@@ -9,10 +9,11 @@ from scheduler.adapters.kubernetes.names import (
     COMPLETION_INDEX,
     GPU_TAINT,
     HOSTNAME,
+    MIN_PODS,
     PLACEMENT,
     RawObject,
 )
-from scheduler.domain.actions import LaunchJob
+from scheduler.domain.actions import LaunchJob, ResizeJob
 from scheduler.domain.cluster import Placement
 from scheduler.domain.units import NodeName
 
@@ -20,6 +21,7 @@ Patch = list[dict[str, object]]
 
 _TEMPLATE: Final = "/spec/template"
 _NODE_NAME: Final = "metadata.name"
+_PLACEMENT: Final = "/metadata/annotations/allot.dev~1placement"
 
 
 def launch_patch(action: LaunchJob, *, changes_resource: bool) -> Patch:
@@ -32,8 +34,10 @@ def launch_patch(action: LaunchJob, *, changes_resource: bool) -> Patch:
         *_guards(action),
         _put("/spec/suspend", False),
         *(_put(f"{_TEMPLATE}/metadata/annotations/{_escaped(key)}", term) for key, term in _terms(action).items()),
-        *_where(action.placement, affinity=None, gates=[]),
+        *_where(action, affinity=None, gates=[]),
     ]
+    if _is_elastic(action):
+        patch += [*_size(action.placement), _put(_PLACEMENT, placement_text(action.placement))]
     if changes_resource:
         resources = container_resources(action.workload.spec, action.gpu_class)
         patch.append(_put(f"{_TEMPLATE}/spec/containers/0/resources", resources))
@@ -45,7 +49,8 @@ def adopting_patch(action: LaunchJob, job: RawObject) -> Patch:
     template = job["spec"]["template"]
     pod_spec = template.get("spec") or {}
     metadata = dict(template.get("metadata") or {})
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), **_terms(action)}
+    theirs = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != PLACEMENT}
+    metadata["annotations"] = {**theirs, **_terms(action)}
     gates = [gate for gate in pod_spec.get("schedulingGates") or () if gate["name"] != PLACEMENT]
     patch = [
         *_guards(action),
@@ -53,8 +58,13 @@ def adopting_patch(action: LaunchJob, job: RawObject) -> Patch:
         _put("/spec/backoffLimit", 0),
         _put("/spec/podReplacementPolicy", "Failed"),
         _put(f"{_TEMPLATE}/metadata", metadata),
-        *_where(action.placement, affinity=pod_spec.get("affinity"), gates=gates),
+        *_where(action, affinity=pod_spec.get("affinity"), gates=gates),
     ]
+    if _is_elastic(action):
+        text = placement_text(action.placement)
+        has_annotations = bool((job.get("metadata") or {}).get("annotations"))
+        said = _put(_PLACEMENT, text) if has_annotations else _put("/metadata/annotations", {PLACEMENT: text})
+        patch += [*_size(action.placement), said]
     tolerations = pod_spec.get("tolerations") or []
     if not any(toleration.get("key") in {GPU_TAINT, None} for toleration in tolerations):
         patch.append(_put(f"{_TEMPLATE}/spec/tolerations", [*tolerations, TOLERATION]))
@@ -70,7 +80,29 @@ def adoptable(job: RawObject) -> RawObject:
     kept = {key: pod_spec[key] for key in ("affinity", "schedulingGates", "tolerations") if pod_spec.get(key)}
     metadata = {key: value for key, value in (template.get("metadata") or {}).items() if value}
     tracked = [{"operation": operation} for operation in sorted(_operations(job))]
-    return {"metadata": {"managedFields": tracked}, "spec": {"template": {"metadata": metadata, "spec": kept}}}
+    annotations = job["metadata"].get("annotations") or {}
+    said = {"annotations": annotations} if MIN_PODS in annotations else {}
+    return {
+        "metadata": {"managedFields": tracked, **said},
+        "spec": {"template": {"metadata": metadata, "spec": kept}},
+    }
+
+
+def resize_patch(action: ResizeJob) -> Patch:
+    """Both at once, as Kubernetes lets an Indexed Job be resized: it ends the pods of the highest indexes."""
+    return [
+        *_guards(action),
+        *_size(action.placement),
+        _put(_PLACEMENT, placement_text(action.placement)),
+    ]
+
+
+def _size(placement: Placement) -> Patch:
+    return [_put("/spec/parallelism", placement.pods), _put("/spec/completions", placement.pods)]
+
+
+def _is_elastic(action: LaunchJob) -> bool:
+    return action.workload.spec.min_pods is not None
 
 
 def _is_tracked_for_nobody(job: RawObject) -> bool:
@@ -102,12 +134,17 @@ def placement_text(placement: Placement) -> str:
     return ",".join(f"{node}={pods}" for node, pods in placement.pods_by_node)
 
 
-def node_of_pod(pod: RawObject) -> NodeName | None:
-    """Which node a pod was meant for: from its placement and index alone, so that a restart changes nothing."""
+def placement_of(annotations: Mapping[str, str] | None) -> str:
+    """What is said there of where pods go; empty where nothing is."""
+    return (annotations or {}).get(PLACEMENT, "")
+
+
+def node_of_pod(pod: RawObject, placement: str) -> NodeName | None:
+    """Which node a pod is meant for: from the placement and its index alone, so that a restart changes nothing."""
     annotations: Mapping[str, str] = pod["metadata"].get("annotations") or {}
     try:
         index = int(annotations[COMPLETION_INDEX])
-        for part in annotations[PLACEMENT].split(","):
+        for part in placement.split(","):
             node, _, pods = part.rpartition("=")
             if index < int(pods):
                 return NodeName(node)
@@ -118,18 +155,22 @@ def node_of_pod(pod: RawObject) -> NodeName | None:
 
 
 def _terms(action: LaunchJob) -> dict[str, str]:
-    return {ATTEMPT: action.attempt_id, PLACEMENT: placement_text(action.placement)}
+    """What every pod is told. The template of a Job that runs cannot change: so it does not say where the pods of an
+    elastic one go."""
+    where = {} if _is_elastic(action) else {PLACEMENT: placement_text(action.placement)}
+    return {ATTEMPT: action.attempt_id, **where}
 
 
-def _guards(action: LaunchJob) -> Patch:
+def _guards(action: LaunchJob | ResizeJob) -> Patch:
     """The Job must be the one that was judged, and as it was judged."""
     return [_test("/metadata/uid", action.job_uid), _test("/metadata/generation", action.generation)]
 
 
-def _where(placement: Placement, affinity: RawObject | None, gates: list[RawObject]) -> Patch:
-    """One node is pinned by affinity. Several are not: affinity cannot pin counts, so each pod waits at a gate."""
-    if placement.is_single_node:
-        pinned = pinned_affinity(affinity, placement.pods_by_node[0][0])
+def _where(action: LaunchJob, affinity: RawObject | None, gates: list[RawObject]) -> Patch:
+    """One node is pinned by affinity. Several are not: affinity cannot pin counts, so each pod waits at a gate; and so
+    do those of an elastic Job, which may come to stand on more."""
+    if action.placement.is_single_node and not _is_elastic(action):
+        pinned = pinned_affinity(affinity, action.placement.pods_by_node[0][0])
         return [_put(f"{_TEMPLATE}/spec/affinity", pinned), _put(f"{_TEMPLATE}/spec/schedulingGates", gates)]
     return [
         _put(f"{_TEMPLATE}/spec/affinity", unpinned_affinity(affinity)),

@@ -12,6 +12,7 @@ from scheduler.adapters.kubernetes.names import (
     GPU_CLASSES,
     GPU_TAINT,
     KIND,
+    MIN_PODS,
     PERSONAL,
     PLACEMENT,
     PRIORITY_CLASS,
@@ -124,6 +125,8 @@ def _purpose(spec: WorkloadSpec) -> Mapping[str, str]:
         GPU_CLASSES: ",".join(spec.gpu_classes),
         TIME_LIMIT: f"{-(-spec.time_limit_ms // MS_PER_SECOND)}s",
     }
+    if spec.min_pods is not None:
+        words[MIN_PODS] = str(spec.min_pods)
     if spec.topology is not None:
         words[TOPOLOGY] = str(spec.topology)
     return {**words, USES_COMPENSATION: "true"} if spec.uses_compensation else words

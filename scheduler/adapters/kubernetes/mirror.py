@@ -215,7 +215,8 @@ class ClusterMirror:
             observed = _remembering(observed, before.observed)
         held_on = None if is_terminal(raw) else observed.node
         self._keep_pod(uid, _PodRecord(held_on, amounts, job_uid, observed))
-        if observed.is_gated and PLACEMENT in (metadata.get("annotations") or {}) and not observed.deleted_at:
+        is_placed = bool(observed.attempt_id) or PLACEMENT in (metadata.get("annotations") or {})
+        if observed.is_gated and is_placed and not observed.deleted_at:
             self._gated[uid] = raw
         else:
             self._gated.pop(uid, None)

@@ -17,6 +17,7 @@ GPU_CLASSES: Final = "allot.dev/gpu-classes"
 TIME_LIMIT: Final = "allot.dev/time-limit"
 USES_COMPENSATION: Final = "allot.dev/uses-compensation"
 TOPOLOGY: Final = "allot.dev/topology"
+MIN_PODS: Final = "allot.dev/min-pods"
 CHECKPOINTED_AT: Final = "allot.dev/checkpointed-at"
 
 # what we write
@@ -25,7 +26,8 @@ KIND: Final = "allot.dev/kind"
 SPEC_HASH: Final = "allot.dev/spec-hash"
 ATTEMPT: Final = "allot.dev/attempt"
 PLACEMENT: Final = "allot.dev/placement"
-"""Annotation of the pod template: which node takes how many pods; also the name of the scheduling gate."""
+"""Annotation of the pod template (of an elastic Job, of the Job itself, where it may change while the Job runs): which
+node takes how many pods; also the name of the scheduling gate."""
 STATUS: Final = "allot.dev/status"
 REASON: Final = "allot.dev/reason"
 

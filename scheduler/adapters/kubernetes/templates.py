@@ -10,6 +10,7 @@ from scheduler.adapters.kubernetes.names import (
     KIND,
     KUEUE_PREFERRED_TOPOLOGY,
     KUEUE_REQUIRED_TOPOLOGY,
+    MIN_PODS,
     PERSONAL,
     PLACEMENT,
     PRIORITY_CLASS,
@@ -76,6 +77,7 @@ def read_template(job: RawObject, classes: Sequence[GpuClass]) -> WorkloadSpec |
             priority_class=PriorityClassName(words.get(PRIORITY_CLASS, "")),
             time_limit_ms=_time_limit_ms(words, spec),
             pods=_pods(spec),
+            min_pods=_min_pods(words, spec),
             pod=PodRequest(
                 gpus=asked.count(gpu_classes[0].resource) if gpu_classes else 0,
                 cpu_milli=asked.cpu_milli,
@@ -145,6 +147,19 @@ def _pods(spec: RawObject) -> int:
     if parallelism > 1 and spec.get("completionMode") != "Indexed":
         raise _Refused("it has several pods and no index; write `completionMode: Indexed` under spec")
     return parallelism
+
+
+def _min_pods(words: RawObject, spec: RawObject) -> int | None:
+    """With how few pods it still runs: what makes it elastic."""
+    written = words.get(MIN_PODS)
+    if not written:
+        return None
+    pods = _pods(spec)
+    if written == str(pods):
+        return None
+    if not re.fullmatch(r"[0-9]{1,6}", written) or not 1 <= int(written) < pods:
+        raise _Refused(f"{MIN_PODS} is {written[:80]!r}; expected a number from 1 to its {pods} pods")
+    return int(written)
 
 
 def _gpu_classes(

@@ -7,7 +7,7 @@ import orjson
 
 from scheduler.adapters.kubernetes.connection import Answer, Connection
 from scheduler.adapters.kubernetes.events import event, telling_patch
-from scheduler.adapters.kubernetes.launching import adopting_patch, launch_patch, suspend_patch
+from scheduler.adapters.kubernetes.launching import adopting_patch, launch_patch, resize_patch, suspend_patch
 from scheduler.adapters.kubernetes.manifests import SandboxShape, job_manifest, spec_hash
 from scheduler.adapters.kubernetes.mirror import ClusterMirror
 from scheduler.adapters.kubernetes.names import (
@@ -31,6 +31,7 @@ from scheduler.domain.actions import (
     CreateJob,
     DeleteJob,
     LaunchJob,
+    ResizeJob,
     SuspendJob,
     TellJob,
 )
@@ -78,6 +79,8 @@ class Writer:
                 return await self._create(action)
             case LaunchJob():
                 return await self._launch(action)
+            case ResizeJob():
+                return await self._resize(action)
             case SuspendJob():
                 return await self._suspend(action)
             case DeleteJob():
@@ -175,7 +178,12 @@ class Writer:
         named = (self._classes.get(name, action.gpu_class) for name in action.workload.spec.gpu_classes)
         return len({gpu_class.resource for gpu_class in (*named, action.gpu_class)}) > 1
 
-    async def _stale_or_refused(self, action: LaunchJob, refusal: Answer) -> ActionOutcome:
+    async def _resize(self, action: ResizeJob) -> ActionOutcome:
+        path = _job(action.workload.namespace, action.workload.job_name)
+        answer = await self._send("PATCH", path, resize_patch(action), JSON_PATCH)
+        return await self._stale_or_refused(action, answer) if answer.status == 422 else _outcome(action, answer)
+
+    async def _stale_or_refused(self, action: LaunchJob | ResizeJob, refusal: Answer) -> ActionOutcome:
         """A failed test and an invalid object both answer 422: the object itself says which it was."""
         workload = action.workload
         answer = await self._connection.request("GET", _job(workload.namespace, workload.job_name))

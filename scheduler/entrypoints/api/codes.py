@@ -27,6 +27,12 @@ CODES: dict[RefusalCode, CodeText] = {
         "Pods and GPUs per pod are whole numbers from 1 up; fractions, zero, negative and huge numbers are refused.",
         "Ask for a whole number of GPUs within the policy's limit.",
     ),
+    _C.INVALID_MIN_PODS: CodeText(
+        422,
+        "Not a minimum of pods",
+        "The fewest pods that an elastic job runs with are a whole number from 1 to its pods; only a job has them.",
+        "Ask for fewer than `--pods`, or leave `--min-pods` out: then all its pods start together.",
+    ),
     _C.INVALID_TIME_LIMIT: CodeText(
         422,
         "Not a time limit",

@@ -107,6 +107,10 @@ class JobSubmission(Submission):
     )
 
     pods: Count = 1
+    min_pods: Annotated[
+        Count | None,
+        Field(description="Makes it elastic: it starts with as many of its pods as fit, and no fewer than these."),
+    ] = None
     gpus_per_pod: Count = 1
 
     topology: Annotated[
@@ -142,6 +146,7 @@ class JobSubmission(Submission):
         made = self._spec(WorkloadKind.JOB, self.pods, self.gpus_per_pod)
         return replace(
             made,
+            min_pods=self.min_pods if self.min_pods != self.pods else None,
             runtime_max_ms=self.runtime_max_ms,
             topology=topology_ask(self.topology) if self.topology is not None else None,
             finish_by=instant_of(self.finish_by),

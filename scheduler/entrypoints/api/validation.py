@@ -11,6 +11,7 @@ ERRORS_MAX = 20
 CODE_OF_FIELD: Mapping[str, RefusalCode] = {
     "pods": RefusalCode.INVALID_GPUS,
     "gpus": RefusalCode.INVALID_GPUS,
+    "min_pods": RefusalCode.INVALID_MIN_PODS,
     "gpus_per_pod": RefusalCode.INVALID_GPUS,
     "time_limit_ms": RefusalCode.INVALID_TIME_LIMIT,
     "extra_ms": RefusalCode.INVALID_TIME_LIMIT,

@@ -10,6 +10,7 @@ from scheduler.entrypoints.cli.output import AsJson, print_json, print_simulated
 from scheduler.entrypoints.cli.shown_quotes import show_quote
 from scheduler.entrypoints.cli.workloads import (
     GpuClasses,
+    MinPods,
     Owner,
     PriorityClass,
     Project,
@@ -29,6 +30,7 @@ def quote(
     time: TimeLimit,
     gpus: Annotated[int, typer.Option("--gpus", "-g", help="GPUs per pod.")] = 1,
     pods: Annotated[int, typer.Option(help="Pods, all started together.")] = 1,
+    min_pods: MinPods = None,
     topology: Topology = None,
     priority_class: PriorityClass = None,
     cpu: Annotated[int, typer.Option(help="CPU cores per pod.")] = 1,
@@ -43,6 +45,7 @@ def quote(
         "gpu_classes": classes_of(gpu_class),
         "gpus_per_pod": gpus,
         "pods": pods,
+        "min_pods": min_pods,
         "topology": topology,
         "time_limit_ms": parse_duration(time),
         "priority_class": priority_class,

@@ -122,9 +122,13 @@ def _attempt_row(attempt: dict[str, Any]) -> tuple[str, ...]:
 
 
 def gpus_of(workload: dict[str, Any]) -> str:
-    """`16 h100 (2×8)`"""
+    """`16 h100 (2×8)`; of an elastic job that runs `10 h100 (5 of 8×2)`."""
     gpu_class = workload["gpu_class"] or workload["gpu_classes"][0]
-    shape = f" ({workload['pods']}×{workload['gpus_per_pod']})" if workload["pods"] > 1 else ""
+    pods, each, now = workload["pods"], workload["gpus_per_pod"], workload["pods_now"]
+    if workload["min_pods"] is not None and now:
+        return f"{now * each} {gpu_class} ({now} of {pods}×{each})"
+    least = f"{workload['min_pods']}–" if workload["min_pods"] is not None else ""
+    shape = f" ({least}{pods}×{each})" if pods > 1 else ""
     return f"{workload['gpus']} {gpu_class}{shape}"
 
 

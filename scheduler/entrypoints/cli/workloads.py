@@ -33,6 +33,10 @@ FinishBy = Annotated[str | None, typer.Option(help="Given up once it could not e
 Topology = Annotated[
     str | None, typer.Option(metavar="MODE:LEVEL", help="All pods in one domain: require:rack, or prefer:rack.")
 ]
+MinPods = Annotated[
+    int | None,
+    typer.Option(min=1, help="Elastic: start with as many pods as fit, from these up, and give back those above."),
+]
 Key = Annotated[str | None, typer.Option("--idempotency-key", help="The same key again gets the first answer again.")]
 
 
@@ -45,6 +49,7 @@ def submit(
     command: Annotated[list[str] | None, typer.Argument(help="What to run, after `--`.")] = None,
     gpus: Annotated[int, typer.Option("--gpus", "-g", help="GPUs per pod.")] = 1,
     pods: Annotated[int, typer.Option(help="Pods, all started together.")] = 1,
+    min_pods: MinPods = None,
     name: Annotated[str | None, typer.Option(help="What you call it.")] = None,
     image: Image = None,
     topology: Topology = None,
@@ -71,8 +76,7 @@ def submit(
         "name": name or _name_of(command),
         "project": project,
         "gpu_classes": classes_of(gpu_class),
-        "gpus_per_pod": gpus,
-        "pods": pods,
+        **_pods_asked(gpus, pods, min_pods),
         "time_limit_ms": parse_duration(time),
         "priority_class": priority_class,
         "image": image,
@@ -178,6 +182,10 @@ def _asked_of_time(grace: str, max_runtime: str | None, begin: str | None, finis
         "begin_at": begin,
         "finish_by": finish_by,
     }
+
+
+def _pods_asked(gpus: int, pods: int, min_pods: int | None) -> dict[str, Any]:
+    return {"gpus_per_pod": gpus, "pods": pods, "min_pods": min_pods}
 
 
 def _asked_of_others(topology: str | None, after: str | None, array: str | None) -> dict[str, Any]:

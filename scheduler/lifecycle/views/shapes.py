@@ -72,6 +72,10 @@ class WorkloadView:
     utilization_percent: int | None = None
     power_watts: int | None = None
     memory_used_bytes: int | None = None
+    min_pods: int | None = None
+    """Of an elastic job, the fewest that it runs with."""
+    pods_now: int = 0
+    """Of its pods, those that its attempt has; 0 where it has none."""
     idle_since: Instant | None = None
     """Since when all of its GPUs rest; these four for those alone who may see how it uses its GPUs."""
 
@@ -107,6 +111,7 @@ class AttemptView:
     held: int
     drawn: tuple[str, ...] = ()
     """What of it was charged in other units; `charged` and `held` are all of it in standard time."""
+    pods: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ def _submission(line: Line, where: str) -> Submission:
         priority_class=PriorityClassName(_text(line, "priority_class", where)),
         time_limit_ms=_whole(line, "time_limit_ms", where, MS_PER_SECOND),
         pods=_whole(line, "pods", where, 1, GPUS_MAX),
+        min_pods=_min_pods(line, where),
         pod=PodRequest(
             _whole(line, "gpus_per_pod", where, 1, GPUS_MAX),
             _whole(line, "cpu_milli", where),
@@ -144,6 +145,13 @@ def _submission(line: Line, where: str) -> Submission:
         _whole(line, "checkpoint_every_ms", where),
         _whole(line, "start_ms", where),
     )
+
+
+def _min_pods(line: Line, where: str) -> int | None:
+    """May be left out: then all of its pods start together."""
+    if line.get("min_pods") is None:
+        return None
+    return _whole(line, "min_pods", where, 1, _whole(line, "pods", where, 1, GPUS_MAX))
 
 
 def _text(line: Line, key: str, where: str) -> str:

@@ -10,6 +10,7 @@ from scheduler.domain.cluster import GpuClass
 from scheduler.domain.units import GpuClassName, NodeName, PerMille
 from tests.adapters.kubernetes.conftest import settings_for
 from tests.contracts.cluster_contract import ClusterContract, ClusterRig
+from tests.contracts.resizing_contract import ResizingContract
 from tests.plugins.controlplane import OWN
 
 pytestmark = pytest.mark.controlplane
@@ -31,5 +32,5 @@ async def rig(
     await cluster.close()
 
 
-class TestKubernetesCluster(ClusterContract):
+class TestKubernetesCluster(ClusterContract, ResizingContract):
     pass

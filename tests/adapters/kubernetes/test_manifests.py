@@ -14,14 +14,16 @@ from scheduler.adapters.kubernetes.launching import (
     launch_patch,
     node_of_pod,
     pinned_affinity,
+    placement_of,
     placement_text,
     pod_patch,
+    resize_patch,
     unpinned_affinity,
 )
 from scheduler.adapters.kubernetes.manifests import SandboxShape, job_manifest
 from scheduler.adapters.kubernetes.sandboxes import surroundings
 from scheduler.adapters.kubernetes.templates import read_template
-from scheduler.domain.actions import LaunchJob
+from scheduler.domain.actions import LaunchJob, ResizeJob
 from scheduler.domain.cluster import GpuClass, Placement, PodRequest
 from scheduler.domain.topology import topology_ask
 from scheduler.domain.units import (
@@ -94,7 +96,13 @@ def specs() -> st.SearchStrategy[WorkloadSpec]:
         uses_compensation=st.booleans(),
         nodes_with=st.sampled_from([(), (("zone", "a"),)]),
         topology=st.sampled_from([None, topology_ask("require:rack"), topology_ask("prefer:node")]),
-    )
+        min_pods=st.none() | st.integers(1, 64),
+    ).map(_sane)
+
+
+def _sane(spec: WorkloadSpec) -> WorkloadSpec:
+    is_elastic = spec.min_pods is not None and spec.min_pods < spec.pods
+    return spec if is_elastic else replace(spec, min_pods=None)
 
 
 @given(specs())
@@ -209,6 +217,34 @@ def test_a_launch_on_several_nodes_unpins_and_shuts_the_gate() -> None:
     pod_spec = again["spec"]["template"]["spec"]
     assert pod_spec["affinity"] == {}
     assert pod_spec["schedulingGates"] == [{"name": "allot.dev/placement"}]
+
+
+def test_an_elastic_job_is_launched_in_its_size_with_its_placement_on_the_job_where_it_can_change() -> None:
+    spec = replace(SPEC, pods=4, min_pods=1)
+    launched = apply_patch(as_stored(spec), launch_patch(launch(spec, (A, 2)), changes_resource=False))
+    assert (launched["spec"]["parallelism"], launched["spec"]["completions"]) == (2, 2)
+    assert launched["metadata"]["annotations"]["allot.dev/placement"] == "node-a=2"
+    template = launched["spec"]["template"]
+    assert "allot.dev/placement" not in template["metadata"]["annotations"]
+    assert template["spec"]["schedulingGates"] == [{"name": "allot.dev/placement"}]
+    assert template["spec"]["affinity"] == {}
+
+    action = ResizeJob(workload(spec), AttemptId("a-1"), JobUid("u-1"), 3, Placement(((A, 2), (B, 1))))
+    grown = apply_patch(launched, resize_patch(action))
+    assert (grown["spec"]["parallelism"], grown["spec"]["completions"]) == (3, 3)
+    assert grown["metadata"]["annotations"]["allot.dev/placement"] == "node-a=2,node-b=1"
+    assert grown["spec"]["template"] == template
+
+
+@pytest.mark.parametrize("annotations", [{}, {"theirs": "kept", "allot.dev/min-pods": "1"}])
+def test_an_elastic_job_of_kubectl_goes_where_we_say_whatever_its_template_says(annotations: dict[str, str]) -> None:
+    theirs = job(template_annotations={"allot.dev/placement": "node-z=9"}, annotations=annotations)
+    theirs["metadata"] |= {"uid": "u-1", "generation": 3}
+    kept = adoptable(theirs)
+    patch = adopting_patch(launch(replace(SPEC, pods=4, min_pods=1), (A, 2)), kept)
+    launched = apply_patch(theirs, patch)
+    assert launched["metadata"]["annotations"] == {**annotations, "allot.dev/placement": "node-a=2"}
+    assert "allot.dev/placement" not in launched["spec"]["template"]["metadata"]["annotations"]
 
 
 def test_a_launch_on_a_class_of_another_resource_changes_the_request() -> None:
@@ -340,17 +376,17 @@ def test_indexes_are_dealt_out_in_the_counts_of_the_placement(counts: list[int])
     placement = Placement(tuple(zip((A, B, C), counts, strict=False)))
     text = placement_text(placement)
 
-    dealt = [node_of_pod(pod_with(index, text)) for index in range(sum(counts))]
+    dealt = [node_of_pod(pod_with(index, text), text) for index in range(sum(counts))]
 
     assert [(node, dealt.count(node)) for node, _ in placement.pods_by_node] == list(placement.pods_by_node)
-    assert node_of_pod(pod_with(sum(counts), text)) is None
+    assert node_of_pod(pod_with(sum(counts), text), text) is None
 
 
 @pytest.mark.parametrize(
     "gated", [pod_with(None, "node-a=1"), pod_with(0, "node-a"), pod_with(0, "node-a=x"), pod_with(0, "")]
 )
 def test_a_pod_without_a_readable_place_has_none(gated: Json) -> None:
-    assert node_of_pod(gated) is None
+    assert node_of_pod(gated, placement_of(gated["metadata"]["annotations"])) is None
 
 
 def test_opening_the_gate_adds_the_host_to_the_selector() -> None:

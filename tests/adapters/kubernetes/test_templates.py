@@ -30,6 +30,7 @@ ASKED = WorkloadSpec(
     command=("python", "train.py"),
     grace_seconds=60,
 )
+GANG = {"parallelism": 4, "completions": 4, "completionMode": "Indexed"}
 PLAIN = {"allot.dev/project": "atlas", "allot.dev/time-limit": "2h"}
 
 
@@ -73,6 +74,16 @@ def test_a_labelled_suspended_job_is_a_workload() -> None:
             job(labels={**PLAIN, "allot.dev/time-limit": "1d12h"}, spec={"activeDeadlineSeconds": 60}),
             replace(ASKED, time_limit_ms=60_000),
             id="the shorter of two time limits",
+        ),
+        pytest.param(
+            job(spec=GANG, annotations={"allot.dev/min-pods": "2"}),
+            replace(ASKED, pods=4, min_pods=2),
+            id="fewer pods that it runs with",
+        ),
+        pytest.param(
+            job(spec=GANG, annotations={"allot.dev/min-pods": "4"}),
+            replace(ASKED, pods=4),
+            id="as few pods as it has, which makes it none that is elastic",
         ),
         pytest.param(
             job(annotations={"allot.dev/topology": "require:rack"}),
@@ -145,6 +156,9 @@ def test_an_affinity_that_says_what_a_selector_could_is_one() -> None:
         (job(labels={"allot.dev/time-limit": "2h"}), "allot.dev/project is missing"),
         (job(labels={"allot.dev/project": "atlas"}), "has no time limit"),
         (job(annotations={"allot.dev/topology": "rack"}), "expected require:LEVEL or prefer:LEVEL"),
+        (job(spec=GANG, annotations={"allot.dev/min-pods": "5"}), "a number from 1 to its 4 pods"),
+        (job(spec=GANG, annotations={"allot.dev/min-pods": "0"}), "a number from 1 to its 4 pods"),
+        (job(spec=GANG, annotations={"allot.dev/min-pods": "two"}), "a number from 1 to its 4 pods"),
         (job(labels={**PLAIN, "allot.dev/time-limit": "soon"}), "expected a duration such as 90m"),
         (job(labels={**PLAIN, "allot.dev/time-limit": "-1h"}), "expected a duration such as 90m"),
         (job(pod={"restartPolicy": "OnFailure"}), "restartPolicy is not Never"),

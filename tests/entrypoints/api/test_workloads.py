@@ -106,6 +106,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], int, RefusalCode]] = {
     "GPUs the tier may not use": ("ines", {"time_limit_ms": 1000}, 403, RefusalCode.GPU_CLASS_NOT_ALLOWED),
     "more pods than the policy allows": ("ada", {"pods": 1000}, 422, RefusalCode.INVALID_GPUS),
     "personal work without compensation": ("ada", {"project": "personal"}, 409, RefusalCode.ALLOWANCE_SHORT),
+    "at least no pod": ("ada", {"pods": 2, "min_pods": 0}, 422, RefusalCode.INVALID_MIN_PODS),
+    "at least more pods than it asks for": ("ada", {"pods": 2, "min_pods": 3}, 422, RefusalCode.INVALID_MIN_PODS),
     "negative GPUs": ("ada", {"gpus_per_pod": -1}, 422, RefusalCode.INVALID_GPUS),
     "half a GPU": ("ada", {"gpus_per_pod": 0.5}, 422, RefusalCode.INVALID_GPUS),
     "2⁶³−1 GPUs": ("ada", {"gpus_per_pod": 2**63 - 1}, 422, RefusalCode.INVALID_GPUS),

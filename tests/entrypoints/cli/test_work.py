@@ -57,6 +57,14 @@ def test_the_list_has_a_row_for_each_and_a_sentence_for_what_waits(allot: Allot)
     assert lines[2].strip() == "Submitted; the next cycle looks at it."
 
 
+def test_an_elastic_job_says_between_how_many_pods_it_runs(allot: Allot) -> None:
+    submitted = allot(*SUBMIT, *IMAGE, "--min-pods", "1", "--json").json
+    assert (submitted["pods"], submitted["min_pods"], submitted["pods_now"]) == (2, 1, 0)
+    assert "16 H100 (1–2×8)" in allot("show", submitted["id"]).out
+    rigid = allot(*SUBMIT, *IMAGE, "--min-pods", "2", "--json").json
+    assert rigid["min_pods"] is None, "all of its pods or none: that is no elastic job"
+
+
 def test_an_empty_list_says_what_to_do(allot: Allot) -> None:
     assert allot("list").out == "No workloads. `allot submit` makes one.\n"
 
@@ -107,6 +115,7 @@ REFUSED = {
     "an unknown class": ((*SUBMIT[:4], "B200", *SUBMIT[5:], *IMAGE), 1, "unknown-gpu-class"),
     "an unknown project": (("submit", "-p", "apollo", *SUBMIT[3:], *IMAGE), 1, "unknown-project"),
     "no image": (SUBMIT, 1, "invalid-value"),
+    "a minimum above its pods": ((*SUBMIT, *IMAGE, "--min-pods", "3"), 1, "invalid-min-pods"),
     "negative GPUs": ((*SUBMIT, *IMAGE, "--gpus=-1"), 1, "invalid-gpus"),
     "2⁶³−1 GPUs": ((*SUBMIT, *IMAGE, "--gpus", str(2**63 - 1)), 1, "invalid-gpus"),
     "a time limit of nothing": ((*SUBMIT, *IMAGE, "-t", "0h"), 2, "invalid-time-limit"),

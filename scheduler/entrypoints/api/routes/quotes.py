@@ -18,6 +18,7 @@ router = APIRouter(prefix="/v1/quotes", tags=["workloads"])
     responses=answers.responds(
         QuoteView,
         RefusalCode.INVALID_GPUS,
+        RefusalCode.INVALID_MIN_PODS,
         RefusalCode.INVALID_TIME_LIMIT,
         RefusalCode.UNKNOWN_TOPOLOGY_LEVEL,
         RefusalCode.UNPLACEABLE,

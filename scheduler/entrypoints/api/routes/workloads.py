@@ -35,6 +35,7 @@ class Extension(Body):
     responses=answers.responds(
         WorkloadView,
         RefusalCode.INVALID_GPUS,
+        RefusalCode.INVALID_MIN_PODS,
         RefusalCode.INVALID_TIME_LIMIT,
         RefusalCode.UNKNOWN_TOPOLOGY_LEVEL,
         RefusalCode.UNPLACEABLE,
