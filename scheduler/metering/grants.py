@@ -2,7 +2,8 @@
 
 Device ids come in many forms: `GPU-u` and `MIG-u` (NVIDIA's device plugin), `…::3` (a share in time), `MIG-GPU-u/gi/ci`
 (drivers before 470), `nvidia0`, `nvidia0/vgpu1` and `nvidia0/gi3` (GKE), and claims of DRA, which name `gpu-0` by its
-minor number. What cannot be resolved gives nothing: it is counted, and no device is anybody's for it.
+minor number, and MIG instances by what CDI says of them (`nvidia0/gi3/ci0`). What cannot be resolved gives nothing: it is
+counted, and no device is anybody's for it.
 """
 
 import re
@@ -14,7 +15,7 @@ from scheduler.metering.samples import PodRef
 
 _REPLICA = re.compile(r"::\d+$")
 _LEGACY_MIG = re.compile(r"MIG-(?P<parent>GPU-[0-9a-fA-F-]+)/(?P<gi>\d+)/(?P<ci>\d+)")
-_GKE = re.compile(r"nvidia(?P<minor>\d+)(?:/vgpu\d+|/gi(?P<gi>\d+))?")
+_GKE = re.compile(r"nvidia(?P<minor>\d+)(?:/vgpu\d+|/gi(?P<gi>\d+)(?:/ci(?P<ci>\d+))?)?")
 _CLAIMED = re.compile(r"gpu-(?P<minor>\d+)")
 
 
@@ -68,8 +69,11 @@ def _device(device_id: str, devices: Sequence[Device]) -> Device | None:
     gpu_instance = numbered.groupdict().get("gi")
     if gpu_instance is None or not whole:
         return whole[0] if whole else None
+    compute_instance = numbered.groupdict().get("ci")
     return _instance(
-        (device for device in devices if device.parent_uuid == whole[0].gpu_uuid), int(gpu_instance), None
+        (device for device in devices if device.parent_uuid == whole[0].gpu_uuid),
+        int(gpu_instance),
+        None if compute_instance is None else int(compute_instance),
     )
 
 

@@ -35,10 +35,12 @@ _MESSAGES: Final[dict[str, dict[str, tuple[int, str, bool]]]] = {
         "claim_resources": (4, "ClaimResource", True),
     },
     "ClaimResource": {
+        "cdi_devices": (1, "CDIDevice", True),
         "driver_name": (2, "", False),
         "pool_name": (3, "", False),
         "device_name": (4, "", False),
     },
+    "CDIDevice": {"name": (1, "", False)},
 }
 """Per message: field → (number, the message it holds or text where that is empty, whether there are many)."""
 

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from scheduler.adapters.cgroup_tree import CgroupTree
+from scheduler.adapters.kubelet.cdi import CdiFolder
 from scheduler.adapters.kubelet.pod_resources import PodResources
 from scheduler.adapters.nvml.proc import boot_id
 from scheduler.adapters.window_spool import WindowSpool
@@ -60,7 +61,7 @@ class Agent:
         self._recorder = Recorder(spool, rules)
         self._supervisor = Supervisor(settings)
         self._uploader = Uploader(settings, api, spool, self._inventory)
-        self._pod_resources = PodResources(settings.pod_resources)
+        self._pod_resources = PodResources(settings.pod_resources, CdiFolder(settings.cdi, settings.proc))
         self._cgroups = CgroupTree(settings.cgroups)
         self._grants_seconds = settings.grants_ms / 1_000
         self._told: tuple[object, ...] = ()

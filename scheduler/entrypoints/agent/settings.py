@@ -13,7 +13,7 @@ class AgentSettings:
     """`token_file` is read again whenever the API says that the token is not good: projected tokens are replaced.
 
     `proc` is where the host's /proc is mounted, `cgroups` its control groups, and `pod_resources` the kubelet's socket,
-    asked every `grants_ms`.
+    asked every `grants_ms`; `cdi` has what the drivers of DRA wrote of claims.
     `watchdog_ms` is how long the sampler may be silent; its first reading may take `first_reading_ms`, since without
     persistence mode a GPU is initialised only then. `metrics` is the address and port at which Prometheus is answered
     (port 0: any that is free); nowhere where it is empty.
@@ -27,6 +27,7 @@ class AgentSettings:
     proc: Path = Path("/proc")
     pod_resources: Path = Path("/var/lib/kubelet/pod-resources/kubelet.sock")
     cgroups: Path = Path("/sys/fs/cgroup")
+    cdi: Path = Path("/var/run/cdi")
     grants_ms: int = 10_000
     sample_ms: int = 5_000
     window_ms: int = 15_000

@@ -14,6 +14,15 @@ from scheduler.entrypoints.agent.settings import AgentSettings
 
 EXIT_USAGE = 2
 
+_Spool = Annotated[
+    Path, typer.Option(envvar="ALLOT_AGENT_SPOOL", help="File that keeps windows until the API has them.")
+]
+_TokenFile = Annotated[Path | None, typer.Option(envvar="ALLOT_TOKEN_FILE", help="File with the token for the API.")]
+_CaFile = Annotated[Path | None, typer.Option(envvar="ALLOT_CA_FILE", help="Certificates to trust for the API.")]
+_Metrics = Annotated[
+    str, typer.Option(envvar="ALLOT_AGENT_METRICS", help="ADDRESS:PORT that answers Prometheus; none by default.")
+]
+
 
 def agent(
     *,
@@ -21,21 +30,18 @@ def agent(
     node: Annotated[
         str, typer.Option(envvar="NODE_NAME", help="The node's name in Kubernetes; the host's where not given.")
     ] = "",
-    spool: Annotated[
-        Path, typer.Option(envvar="ALLOT_AGENT_SPOOL", help="File that keeps windows until the API has them.")
-    ] = Path("/var/lib/allot/agent/spool.db"),
-    token_file: Annotated[
-        Path | None, typer.Option(envvar="ALLOT_TOKEN_FILE", help="File with the token for the API.")
-    ] = None,
-    ca_file: Annotated[
-        Path | None, typer.Option(envvar="ALLOT_CA_FILE", help="Certificates to trust for the API.")
-    ] = None,
+    spool: _Spool = Path("/var/lib/allot/agent/spool.db"),
+    token_file: _TokenFile = None,
+    ca_file: _CaFile = None,
     proc: Annotated[Path, typer.Option(help="Where the host's /proc is mounted.")] = Path("/proc"),
     pod_resources: Annotated[
         Path, typer.Option(help="The kubelet's socket that tells which pod has which GPU.")
     ] = Path("/var/lib/kubelet/pod-resources/kubelet.sock"),
     cgroups: Annotated[Path, typer.Option(help="Where the host's control groups are mounted.")] = Path(
         "/sys/fs/cgroup"
+    ),
+    cdi: Annotated[Path, typer.Option(help="Where drivers of DRA describe the devices of claims.")] = Path(
+        "/var/run/cdi"
     ),
     sample_ms: Annotated[int, typer.Option(help="Milliseconds between two readings.")] = 5_000,
     window_ms: Annotated[int, typer.Option(help="Milliseconds of one window.")] = 15_000,
@@ -46,9 +52,7 @@ def agent(
         int, typer.Option(help="Windows kept while the API is away; then the oldest go, and are counted.")
     ] = 200_000,
     retry_ms_max: Annotated[int, typer.Option(help="At most so long between two tries to reach the API.")] = 60_000,
-    metrics: Annotated[
-        str, typer.Option(envvar="ALLOT_AGENT_METRICS", help="ADDRESS:PORT that answers Prometheus; none by default.")
-    ] = "",
+    metrics: _Metrics = "",
 ) -> None:
     """Read this node's GPUs through NVML, and post windows and the inventory to the API until stopped."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -62,6 +66,7 @@ def agent(
             proc=proc,
             pod_resources=pod_resources,
             cgroups=cgroups,
+            cdi=cdi,
             grants_ms=grants_ms,
             sample_ms=sample_ms,
             window_ms=window_ms,

@@ -31,7 +31,10 @@ class FakeKubelet:
                 if resource.startswith("dra:"):
                     claim = container.dynamic_resources.add(claim_name="gpus", claim_namespace=namespace)
                     for device in ids:
-                        claim.claim_resources.add(driver_name=resource[4:], pool_name="node", device_name=device)
+                        part = claim.claim_resources.add(
+                            driver_name=resource[4:], pool_name="node", device_name=device
+                        )
+                        part.cdi_devices.add(name=f"k8s.{resource[4:]}/claim=c-1-{device}")
                 else:
                     container.devices.add(resource_name=resource, device_ids=ids)
         return response
