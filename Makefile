@@ -7,7 +7,7 @@ STAMP := $(VENV)/installed
 LOCK := requirements.lock
 UV := uv==0.13.8
 
-.PHONY: run test test-again check controlplane realnode lint types floors test-fast test-gpu nightly bench bench-replay lock clean system
+.PHONY: run test test-again check coverage controlplane realnode lint types floors test-fast test-gpu nightly bench bench-replay lock clean system
 
 # The whole service on a simulated cluster, in accelerated time: prints an address to open.
 run: $(STAMP)
@@ -49,9 +49,14 @@ test-fast: lint types floors
 test-gpu: $(STAMP)
 	ALLOT_REAL_NVML=1 $(BIN)/pytest -q tests/nvml
 
+# Branches of the decision that its own tests take: no fewer than now; what is not taken is listed.
+coverage: $(STAMP)
+	$(BIN)/coverage run --branch --source=scheduler/decision -m pytest -q tests/decision
+	$(BIN)/coverage report --skip-covered --show-missing --fail-under=98
+
 # What takes too long for every change: a thousand kill -9 of the service on the real control plane (half an hour), ten
 # thousand steps of the books beside a model, and two thousand tamperings with a database.
-nightly: controlplane
+nightly: controlplane coverage
 	$(BIN)/python -m benchmarks.kills
 	ALLOT_LEDGER_STEPS=10000 ALLOT_TAMPERINGS=2000 $(BIN)/pytest -q tests/adapters/sql/test_ledger_machine.py \
 		tests/adapters/sql/test_verification.py -k "not postgresql"

@@ -86,3 +86,9 @@ def test_many_states_are_valued_as_each_alone() -> None:
     many = demand.worth(cpu, left, np.zeros(300, dtype=np.int64))
     alone = [worth(demand, int(c), *map(int, row)) for c, row in zip(cpu[:3], left[:3], strict=True)]
     assert many.tolist() == pytest.approx(alone * 100)
+
+
+def test_more_cpu_than_32_bits_count_is_as_good_as_endless() -> None:
+    demand = Demand([Kind(4_000, 1, 1_000, ANY, 0.5), Kind(2**40, 1, 1_000, ANY, 0.5)], CAPACITY)
+    assert worth(demand, 2**41, 1_000) == pytest.approx(1_000)
+    assert worth(demand, 8_000, 1_000) == pytest.approx(1_000 * (0.2 * 0.5 + 0.8 * (1 - 0.5**DRAWS)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scheduler.domain.errors import InvalidInput
 from scheduler.simulation.packing.baselines import BestFit, Fgd, RandomPlacement
-from scheduler.simulation.packing.best import Best
+from scheduler.simulation.packing.best import KINDS_MAX, Best
 from scheduler.simulation.packing.experiment import Strategy, StrategyOf, Workload, draw_arrivals, run
 from scheduler.simulation.packing.fleet import Fleet, Gpus
 from scheduler.simulation.traces.openb import OpenbNode, OpenbPod, read_nodes, read_pods
@@ -126,3 +126,11 @@ def test_ours_fills_half_a_point_more_than_fgd_is_published_to() -> None:
     """With one seed; `make bench-pack` shows it in the mean of ten, and on variants of the trace."""
     nodes, pods = read_nodes(TRACE / "nodes.csv"), read_pods(TRACE / "pods_default.csv")
     assert run(nodes, pods, Best, 1.3, 1).allocated_percent["130"] > PUBLISHED["fgd"] + 0.5
+
+
+def test_of_very_many_kinds_the_commonest_stand_for_all_and_whatever_fits_is_still_placed() -> None:
+    pods = tuple(pod(f"p{number}", cpu_milli=1_000 + number, gpus=1, milli=500) for number in range(3 * KINDS_MAX))
+    nodes = tuple(node(f"n{number}", gpus=8, cpu_milli=2_000_000) for number in range(18))
+    outcome = run(nodes, pods, lambda *of: Witness(Best(*of), of[0], of[1]), 1.0, 0)
+    assert outcome.allocated_percent["100"] == 100.0
+    assert outcome.failed == 0
