@@ -39,6 +39,7 @@ class ProposalKind(StrEnum):
     EXTENSION = "extension"
     GPU_CLASS = "class"
     GRANT = "grant"
+    PACKAGE = "package"
     POLICY = "policy"
     PRICES = "prices"
 
@@ -73,7 +74,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What was asked, by whom and why. Never changed. `text` is a file as it is, `name` that file's name; `base` the
+    """What was asked, by whom and why. Never changed. `text` is a file as it is, or
+    a package's terms as JSON, `name` that file's name; `base` the
     hash of what was in force when it was made, which is what its difference was judged against.
 
     `hash` names it to whoever approves: of a file, the SHA-256 of its bytes; else that of its content.

@@ -28,7 +28,8 @@ from scheduler.finance.price_book import PriceBook
 from scheduler.ledger.reissue import reissue
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.commands import Commands
-from scheduler.lifecycle.cover import committed_by, moved, require_coverage
+from scheduler.lifecycle.compensate import Package, grant_package
+from scheduler.lifecycle.cover import committed_by, moved, promised_by, require_coverage
 from scheduler.lifecycle.governing import put_policy, record_policy
 from scheduler.lifecycle.grant import award, told
 from scheduler.lifecycle.price import put_prices
@@ -45,6 +46,7 @@ class Readers:
 
     policy: Callable[[str, str], Policy]
     prices: Callable[[str, str], PriceBook]
+    package: Callable[[str], Package]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,11 @@ class Approvals:
             put_prices(batch, caller, proposal.text, book, request_id=proposal.request_id, corrects=proposal.corrects)
             return book.hash
         allowance_id = AllowanceId(self.ids.new("g"))
-        if proposal.award is not None:
+        if proposal.kind is ProposalKind.PACKAGE:
+            made = grant_package(batch, self.readers.package(proposal.text), allowance_id, proposal.asked_by)
+            require_coverage(batch, list(promised_by(made, self.world.require_policy(), batch.now)))
+            after = str(made.amount)
+        elif proposal.award is not None:
             require_coverage(batch, [committed_by(proposal.award, batch.now)])
             made = award(batch, proposal.award, allowance_id, proposal.asked_by)
             after = told(proposal.award)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Freeze, Holder, HolderKind
+from scheduler.domain.approvals import Persons
 from scheduler.domain.errors import NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import AllowanceId, EngineerId, Instant
@@ -12,6 +13,7 @@ from scheduler.lifecycle.answered import Command, answer, earlier_answer
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.compensate import Package, claw_back_unvested, grant_package
 from scheduler.lifecycle.cover import promised_by, require_coverage
+from scheduler.lifecycle.grant import approval_needed
 from scheduler.lifecycle.transfer import Passing, holder_of_pool, pass_hours
 from scheduler.lifecycle.world import World
 from scheduler.ports import Ids, Store
@@ -34,9 +36,13 @@ class Awards:
     def compensate(
         self, caller: Caller, asked: Package, *, now: Instant, command: Command | None = None, request_id: str = ""
     ) -> Allowance:
-        """Promise a package of compensation (people operations). Nobody promises it to themselves."""
-        caller.require(Role.PEOPLE)
-        _require_other(caller, asked.holder)
+        """Promise a package of compensation (people operations). Nobody promises it to themselves.
+
+        Raises Conflict (`approval-needed`) where it takes a second person: see `Proposals.compensate`.
+        """
+        require_compensator(caller, asked.holder)
+        if self.world.require_policy().approvals.grants is Persons.TWO:
+            raise approval_needed("a package of compensation")
         with self._changing(now) as batch:
             earlier = earlier_answer(batch, caller, command)
             if earlier is not None:
@@ -150,6 +156,12 @@ class Awards:
         if balance is None:
             raise NotFound(f"there is no allowance {allowance_id!r}", code=RefusalCode.UNKNOWN_ALLOWANCE)
         return balance
+
+
+def require_compensator(caller: Caller, holder: EngineerId) -> None:
+    """Raises NotPermitted unless it is people operations, on somebody else's pay."""
+    caller.require(Role.PEOPLE)
+    _require_other(caller, holder)
 
 
 def _require_other(caller: Caller, holder: EngineerId) -> None:

@@ -1,6 +1,8 @@
 """Propose: what takes a second person is kept as a proposal and waits; what does not takes effect at once."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 
 from scheduler.domain.allowances import Allowance, AllowanceBalance, Holder, HolderKind
 from scheduler.domain.approvals import Change, Persons, Proposal, ProposalKind, content_hash
@@ -11,9 +13,12 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.records import PolicyVersion, PriceBookVersion
 from scheduler.domain.units import AMOUNT_MAX, AllowanceId, Instant, ProjectName
 from scheduler.finance.price_book import PriceBook
+from scheduler.ledger.vesting import promise
 from scheduler.lifecycle.answered import Command, answer, earlier_answer
+from scheduler.lifecycle.awards import Awards, require_compensator
 from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.commands import Commands
+from scheduler.lifecycle.compensate import Package, package_allowance, require_unit
 from scheduler.lifecycle.governing import needing_approval
 from scheduler.lifecycle.grant import require_awardable, require_granter, told
 from scheduler.lifecycle.price import Pricing
@@ -42,6 +47,54 @@ class Proposals:
         with changing(self.store, self.world, now) as batch:
             require_awardable(batch, asked)
             return self._keep(batch, caller, ProposalKind.GRANT, asked, (asked.reason, request_id, command))
+
+    def compensate(
+        self, caller: Caller, asked: Package, *, now: Instant, command: Command | None = None, request_id: str = ""
+    ) -> Allowance | Proposal:
+        """A package of pay. What could never be granted is refused before it waits."""
+        policy = self.world.require_policy()
+        if policy.approvals.grants is Persons.ONE:
+            awards = Awards(self.store, self.world, self.ids)
+            return awards.compensate(caller, asked, now=now, command=command, request_id=request_id)
+        require_compensator(caller, asked.holder)
+        if asked.holder not in self.world.people:
+            raise NotFound(f"there is no engineer {asked.holder!r}", code=RefusalCode.UNKNOWN_ENGINEER)
+        require_unit(self.world, asked)
+        described = package_allowance(asked, policy, now, AllowanceId("described"))
+        promise(described, actor=caller.actor, memo=asked.reason)
+        with changing(self.store, self.world, now) as batch:
+            earlier = earlier_answer(batch, caller, command)
+            known = batch.books.approvals.get(earlier) if earlier is not None else None
+            if known is not None:
+                return known.proposal
+            proposal_id = self.ids.new("p")
+            text = json.dumps(asdict(asked), sort_keys=True, separators=(",", ":"), default=sorted)
+            answer(batch, caller, command, proposal_id)
+            return _put(
+                batch,
+                Proposal(
+                    proposal_id,
+                    sha256(f"{proposal_id}\n{text}".encode()).hexdigest(),
+                    ProposalKind.PACKAGE,
+                    now,
+                    caller.actor,
+                    caller.role,
+                    asked.reason,
+                    request_id,
+                    award=Award(
+                        described.holder,
+                        described.amount,
+                        described.source,
+                        described.expires_at,
+                        described.gpu_classes,
+                        described.purposes,
+                        asked.reason,
+                    ),
+                    name=f"{asked.kind.value}, {asked.unit}",
+                    text=text,
+                ),
+                caller,
+            )
 
     def apply_policy(
         self, caller: Caller, text: str, policy: Policy, *, now: Instant, request_id: str = ""

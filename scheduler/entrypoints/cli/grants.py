@@ -127,6 +127,8 @@ def compensation(
         found = api.post("/v1/grants/compensation", {**body, "holder": holder, "reason": reason}, key or new_key())
         if as_json:
             print_json(found)
+        elif waits(found):
+            print_waiting(found)
         else:
             print_package(found)
 

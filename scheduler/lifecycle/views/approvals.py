@@ -134,6 +134,8 @@ class _Terms:
 
 def _terms(proposal: Proposal) -> _Terms:
     award, change = proposal.award, proposal.change
+    if award is not None and proposal.kind is ProposalKind.PACKAGE:
+        return _Terms(None, until=award.expires_at)  # its amount is in a unit of its own: `file` and `text` say which
     if award is not None:
         classes = None if award.gpu_classes is None else tuple(sorted(award.gpu_classes))
         return _Terms(award.amount, None, classes, award.expires_at)

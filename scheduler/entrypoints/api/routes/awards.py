@@ -150,26 +150,31 @@ class TransferOf(Body):
     "/grants/compensation",
     status_code=201,
     summary="Promise a package that vests",
-    responses=answers.responds(
-        Allowance,
-        RefusalCode.INVALID_AMOUNT,
-        RefusalCode.INVALID_SCHEDULE,
-        RefusalCode.SCHEDULE_SUM,
-        RefusalCode.EXPIRY_BEFORE_GRANT,
-        RefusalCode.UNKNOWN_ENGINEER,
-        RefusalCode.IDEMPOTENCY_CONFLICT,
-        status=201,
+    responses=answers.or_waits(
+        answers.responds(
+            Allowance,
+            RefusalCode.INVALID_AMOUNT,
+            RefusalCode.INVALID_SCHEDULE,
+            RefusalCode.SCHEDULE_SUM,
+            RefusalCode.EXPIRY_BEFORE_GRANT,
+            RefusalCode.UNKNOWN_ENGINEER,
+            RefusalCode.IDEMPOTENCY_CONFLICT,
+            status=201,
+        )
     ),
 )
 def compensate(asked: Signed, body: PackageTerms, key: IdempotencyKey = None) -> Response:
-    allowance = asked.service.awards.compensate(
+    """Where policy says `two-persons`, it waits until another of people operations approves its hash."""
+    made = asked.service.proposals.compensate(
         asked.caller,
         replace(body.package(_engineer(asked, body.holder)), reason=body.reason),
         now=asked.now,
         command=asked.command(key, body),
         request_id=asked.request_id,
     )
-    return answers.one(asked.service.money.package(asked.caller, allowance.id, asked.now), status=201)
+    if not isinstance(made, Allowance):
+        return answers.in_force_or_waiting(asked, made)
+    return answers.one(asked.service.money.package(asked.caller, made.id, asked.now), status=201)
 
 
 @router.get(
