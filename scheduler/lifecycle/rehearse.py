@@ -68,7 +68,8 @@ class Rehearsal:
         held = sum(share.amount for share in launch.funding)
         nodes = ", ".join(node for node, _ in launch.placement.pods_by_node)
         paid = f"holding {_hours(held)} h" if launch.is_funded else "without hours"
-        text = f"Would have launched {workload.spec.gpus} × {launch.gpu_class} on {nodes}, {paid}{after}."
+        gpus = launch.placement.pods * workload.spec.pod.gpus
+        text = f"Would have launched {gpus} × {launch.gpu_class} on {nodes}, {paid}{after}."
         yield _found(workload, text, held=held)
 
     def _preemptions(self, plan: Plan) -> Iterator[Found]:
@@ -78,7 +79,8 @@ class Rehearsal:
                 workload = self._world.workloads.get(victim.workload_id)
                 if workload is not None and preemptor is not None:
                     rule = f"{victim.rule}: {victim.comparison}"
-                    yield _found(workload, f"Would have been preempted by {preemptor.spec.name} ({rule}).")
+                    fate = "preempted" if victim.pods_left is None else f"shrunk to {victim.pods_left} pods"
+                    yield _found(workload, f"Would have been {fate} by {preemptor.spec.name} ({rule}).")
 
     # --- what would be stopped ---------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """A workload's page: everything behind its verdict, and what can be done."""
 
 import re
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -30,6 +31,18 @@ async def test_the_page_explains_the_verdict(sign_in: SignIn) -> None:
         "Cost at most 2.0 h",
     ):
         assert said in text
+
+
+async def test_an_elastic_job_says_how_many_of_its_pods_it_has(service: SampleService, sign_in: SignIn) -> None:
+    (first, *others) = service.views.current
+    elastic = replace(first, kind="job", pods=8, min_pods=2, pods_now=5)
+    service.views.current = (elastic, *others)
+    async with sign_in(MARA) as client:
+        page = read(await client.get(f"/workloads/{first.id}")).text
+        mine = read(await client.get("/hours")).text
+    assert "2 to 8 pods × 2 × h100" in page
+    assert "It has 5 of 8 pods" in page
+    assert "10 × h100 (5 of 8 pods)" in mine
 
 
 async def test_the_page_draws_the_curve_of_use(sign_in: SignIn) -> None:
