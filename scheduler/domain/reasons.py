@@ -43,6 +43,8 @@ class Reason(StrEnum):
     STOP_RATE = "StopRate"
     # how an attempt goes and ends
     BOOKING_MADE = "BookingMade"
+    BOOKING_MOVED = "BookingMoved"
+    BOOKING_AT_RISK = "BookingAtRisk"
     RUNNING = "Running"
     COMPLETED = "Completed"
     FAILED = "Failed"
@@ -130,6 +132,15 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.BOOKED: ReasonText(
         "Waiting: {gpu_class} that it could start on are booked from {at} (booking {booking}), and it may run for {limit}.",
         "With a time limit that ends before then it starts now.",
+    ),
+    Reason.BOOKING_MOVED: ReasonText(
+        "Booked still: {gpus} × {gpu_class} on {nodes} from {from} on, now that {lost} changed.",
+        "Nothing is to be done: its hours and its time are the same.",
+    ),
+    Reason.BOOKING_AT_RISK: ReasonText(
+        "Not kept: {lost} takes no work, and no other {gpus} × {gpu_class} are free from {from} on.",
+        "It is placed anew as soon as there is room. Giving it back costs nothing, and where it cannot be kept at its "
+        "start it is called off at no cost.",
     ),
     Reason.BOOKING_MADE: ReasonText(
         "{gpus} × {gpu_class} are booked on {nodes} from {from} until {until}; {held_hours} h are held.",

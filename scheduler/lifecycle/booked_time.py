@@ -12,6 +12,7 @@ from scheduler.ledger.fees import charge_fee
 from scheduler.ledger.holding import release
 from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.batch import Batch
+from scheduler.lifecycle.rebooking import is_at_risk, is_lost, is_shaken, keep_booking
 from scheduler.lifecycle.settle import charge_until
 
 
@@ -26,10 +27,15 @@ def is_due(attempt: Attempt, now: Instant) -> bool:
 
 def pass_booking(batch: Batch, attempt: Attempt) -> None:
     """Start it when its window begins, and close its books when that is over."""
+    if is_shaken(batch.world, attempt, batch.now):
+        attempt = keep_booking(batch, attempt)
     if not is_due(attempt, batch.now):
         return
     workload = batch.workload(attempt.workload_id)
     assert workload is not None, "a live attempt has a workload"
+    if attempt.started_at is None and is_lost(batch.world, attempt):
+        _end(batch, workload, attempt, batch.now, WorkloadState.CANCELLED, Reason.BOOKING_AT_RISK)
+        return
     if attempt.started_at is None:
         attempt = _start(batch, workload, attempt)
         workload = batch.workload(workload.id) or workload
@@ -55,6 +61,8 @@ def cancel_booking(batch: Batch, workload: Workload) -> int:
 
 def _charge_late_fee(batch: Batch, attempt: Attempt, holds: Sequence[Hold]) -> int:
     """Of each unit that is held, what cancelling now costs. Returns all of it in standard GPU-milliseconds."""
+    if is_at_risk(batch.world, attempt):
+        return 0  # the platform gave it up first
     terms = batch.world.require_policy().bookings
     total = 0
     for unit in sorted({each.unit for each in holds}):
@@ -100,4 +108,5 @@ def _end(
     batch.put_attempt(replace(attempt, state=AttemptState.ENDED, ended_at=at, stop_reason=reason))
     batch.change_workload(workload, state=state, state_reason=reason)
     by = f"its owner; {fee / MS_PER_HOUR:.1f} h charged for it" if fee else "its owner"
-    batch.say(workload.id, reason, {"by": by} if reason is Reason.CANCELLED else {})
+    if reason is not Reason.BOOKING_AT_RISK:  # that was said when its nodes were lost
+        batch.say(workload.id, reason, {"by": by} if reason is Reason.CANCELLED else {})

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import gcd
 
 from scheduler.domain.allowances import holders_for
-from scheduler.domain.cluster import Node, Placement, PodRequest
+from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, RefusalCode
 from scheduler.domain.funding import Shortfall, fund, payers
 from scheduler.domain.people import Engineer
@@ -34,6 +34,7 @@ from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.free_ahead import free_in_window, overlapping
 from scheduler.lifecycle.prices_ahead import terms_of
+from scheduler.lifecycle.rebooking import may_hold, tightest_first
 from scheduler.lifecycle.submit import new_workload, with_defaults
 from scheduler.lifecycle.submitting import judge_for
 
@@ -154,17 +155,11 @@ def _require_quota(batch: Batch, owner: Engineer, wish: BookingWish, policy: Pol
 
 
 def _placement(batch: Batch, spec: WorkloadSpec, wish: BookingWish) -> Placement:
-    """The nodes with the least left beside it first, so that large requests find whole nodes elsewhere."""
     until = Instant(wish.starts_at + wish.length_ms)
-    nodes = sorted(n for n, node in batch.world.nodes.items() if _may_hold(node, wish.gpu_class))
+    nodes = sorted(n for n, node in batch.world.nodes.items() if may_hold(node, wish.gpu_class))
     free = {name: free_in_window(batch.world, name, wish.starts_at, until, batch.now) for name in nodes}
-    chosen, left = [], spec.pods
-    for name in sorted(nodes, key=lambda each: (free[each], each)):
-        pods = min(left, max(0, free[name]) // spec.pod.gpus)
-        if pods:
-            chosen.append((name, pods))
-            left -= pods
-    if left:
+    placement = tightest_first(free, spec.pods, spec.pod.gpus)
+    if placement is None:
         fitting = sum(max(0, each) // spec.pod.gpus * spec.pod.gpus for each in free.values())
         raise Conflict(
             f"from {iso(wish.starts_at)} until {iso(until)}, {fitting} of the {wish.gpus} {wish.gpu_class} can be kept: "
@@ -173,11 +168,7 @@ def _placement(batch: Batch, spec: WorkloadSpec, wish: BookingWish) -> Placement
             expected=f"at most {fitting} GPUs in that time",
             remedy="book fewer GPUs, another class or a later time; `allot booking list` shows what is booked",
         )
-    return Placement(tuple(sorted(chosen)))
-
-
-def _may_hold(node: Node, gpu_class: GpuClassName) -> bool:
-    return node.gpu_class == gpu_class and node.accepts_work
+    return placement
 
 
 def _attempt(

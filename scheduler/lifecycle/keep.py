@@ -25,6 +25,7 @@ from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.booked_time import is_due, pass_booking
 from scheduler.lifecycle.prices_ahead import terms_of
+from scheduler.lifecycle.rebooking import is_shaken
 from scheduler.lifecycle.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.settle import charge_until, charged_until, gpu_ms_of
 from scheduler.lifecycle.world import World
@@ -85,7 +86,7 @@ def limits_are_due(world: World, now: Instant) -> bool:
     if world.conditions.overdue(now):
         return True
     live = list(world.attempts.values())
-    if any(attempt.is_booking and is_due(attempt, now) for attempt in live):
+    if any(each.is_booking and (is_due(each, now) or is_shaken(world, each, now)) for each in live):
         return True
     return any(
         (a.state is AttemptState.RUNNING and a.started_at is not None and now - a.started_at >= a.time_limit_ms)

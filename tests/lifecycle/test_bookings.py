@@ -8,6 +8,7 @@ from scheduler.decision.plan import Launch, Plan
 from scheduler.domain.bookings import BookingPhase, BookingTerms
 from scheduler.domain.cluster import Placement
 from scheduler.domain.errors import Refusal, RefusalCode
+from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
@@ -223,3 +224,91 @@ def test_to_another_team_a_booking_does_not_exist(company: Company) -> None:
     with pytest.raises(Refusal) as caught, company.store.reading() as books:
         booking_of(books, company.world, stranger, booking.id, company.now)
     assert caught.value.code is RefusalCode.UNKNOWN_BOOKING
+
+
+def cordon(company: Company, name: str, *, is_cordoned: bool = True) -> None:
+    known = company.world.nodes[NodeName(name)]
+    company.world.put_node(known.name, replace(known, accepts_work=not is_cordoned))
+
+
+def stands_on(company: Company, booking: Workload) -> dict[str, int]:
+    attempt = company.world.live_attempt(booking.id)
+    assert attempt is not None
+    return dict(attempt.placement.pods_by_node)
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["cordoned", "lost"])
+def test_a_booking_whose_node_goes_before_its_start_is_placed_anew(company: Company, *, is_gone: bool) -> None:
+    grant = company.grant("ada", 100)
+    booking = book(company)
+    left = company.available(grant)
+    (on,) = stands_on(company, booking)
+    if is_gone:
+        company.world.put_node(NodeName(on), None)
+    else:
+        cordon(company, on)
+    pass_time(company, 1)
+
+    (elsewhere,) = stands_on(company, booking)
+    assert elsewhere != on
+    verdict = company.world.verdicts[booking.id]
+    assert (verdict.reason, verdict.evidence["lost"]) == (Reason.BOOKING_MOVED, on)
+    assert company.available(grant) == left
+    assert not limits_are_due(company.world, company.now)
+    pass_time(company, 48)
+    assert company.workload(booking.id).state is WorkloadState.RUNNING
+
+
+def test_a_booking_that_cannot_be_kept_is_told_so_and_costs_nothing_to_give_back(company: Company) -> None:
+    grant = company.grant("ada", 100)
+    first, _second = book(company, in_hours=2), book(company, in_hours=2)
+    (on,) = stands_on(company, first)
+    cordon(company, on)
+    pass_time(company, 1)
+    assert company.world.verdicts[first.id].reason is Reason.BOOKING_AT_RISK
+    assert not limits_are_due(company.world, company.now), "it is said once"
+    view = shown(company, first)
+    assert (view.late_fee, view.notice.split(":")[0]) == (0, "Not kept")
+
+    before = company.available(grant)
+    company.commands.cancel(company.caller("ada"), first.id, now=company.now)
+    assert company.available(grant) == before + 8 * MS_PER_HOUR
+
+
+def test_a_booking_at_risk_is_kept_again_once_its_node_is_back(company: Company) -> None:
+    company.grant("ada", 100)
+    first, _second = book(company), book(company)
+    (on,) = stands_on(company, first)
+    cordon(company, on)
+    pass_time(company, 1)
+    cordon(company, on, is_cordoned=False)
+    pass_time(company, 1)
+    assert company.world.verdicts[first.id].reason is Reason.BOOKING_MOVED
+    assert stands_on(company, first) == {on: 1}
+
+
+def test_a_booking_that_is_not_kept_at_its_start_is_called_off_at_no_cost(company: Company) -> None:
+    grant = company.grant("ada", 100)
+    first, _second = book(company), book(company)
+    before = company.available(grant)
+    (on,) = stands_on(company, first)
+    cordon(company, on)
+    pass_time(company, 48)
+    ended = company.workload(first.id)
+    assert (ended.state, ended.state_reason) == (WorkloadState.CANCELLED, Reason.BOOKING_AT_RISK)
+    assert company.available(grant) == before + 8 * MS_PER_HOUR
+
+
+def test_nothing_is_extended_while_somebody_has_gpus_of_its_class_kept_free(company: Company) -> None:
+    grant = company.grant("ada", 100)
+    running, waiting = company.submit(), company.submit()
+    company.launch(running, FundingShare(grant, 4 * MS_PER_HOUR))
+    company.give_job(running)
+    company.see(changes(job_seen(running, is_suspended=False, active=1), pod_seen(running, started_at=company.now)))
+    company.commands.extend(company.caller("ada"), running.id, MS_PER_HOUR, now=company.now)
+    with company.changing() as batch:
+        batch.say(waiting.id, Reason.RESOURCES, {"gpu_class": H100})
+
+    with pytest.raises(Refusal) as caught:
+        company.commands.extend(company.caller("ada"), running.id, MS_PER_HOUR, now=company.now)
+    assert caught.value.code is RefusalCode.RESERVED_AHEAD

@@ -130,6 +130,7 @@ def _show(found: dict[str, Any]) -> None:
             ("booking", f"{found['id']} ({found['name']}), {found['phase']}"),
             ("for", f"{found['owner']}, {found['project'] or 'personal'}"),
             ("GPUs", f"{found['gpus']} × {found['gpu_class']} on {', '.join(found['nodes'])}"),
+            ("notice", found["notice"]),
             ("window", f"{moment(found['starts_at'])} – {moment(found['ends_at'])} UTC"),
             ("held", hours_of(found, "held")),
             ("charged", hours_of(found, "charged")),

@@ -45,6 +45,7 @@ EVIDENCE = {
     "largest": "GPUs of the largest node of the class",
     "left": "minutes until it is due, if nothing changes",
     "level": "the topology level, by its name in the policy; `node` is always one",
+    "lost": "the nodes that were lost or cordoned, or take work again",
     "limit": "what the policy allows: GPUs, or the time limit",
     "given_hours": "GPU-hours of minimum runtime that the owner's attempts of the day have been given",
     "limit_hours": "standard GPU-hours that the guard allows per window",

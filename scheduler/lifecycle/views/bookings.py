@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from scheduler.domain.bookings import BookingPhase
 from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.people import Caller, Role
+from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadKind, WorkloadState
+from scheduler.lifecycle.rebooking import is_at_risk
 from scheduler.lifecycle.world import World
 from scheduler.ports import Books
 
@@ -39,6 +41,8 @@ class BookingView:
     unused: int
     late_fee: int
     runs_inside: tuple[WorkloadId, ...]
+    notice: str = ""
+    """What its owner should know of its nodes: that they changed, or that it cannot be kept."""
 
 
 def bookings_of(books: Books, world: World, caller: Caller, now: Instant) -> list[BookingView]:
@@ -78,7 +82,6 @@ def _view(books: Books, world: World, workload: Workload, now: Instant) -> Booki
         if hold.resolved_at is None
     )
     passed = max(0, min(now, _ended_at(attempt)) - attempt.launched_at) * attempt.gpus
-    terms = world.require_policy().bookings
     owner = world.people.get(workload.owner)
     return BookingView(
         id=workload.id,
@@ -96,9 +99,23 @@ def _view(books: Books, world: World, workload: Workload, now: Instant) -> Booki
         charged=attempt.charged,
         used_inside=used,
         unused=max(0, passed - used),
-        late_fee=terms.late_fee(left, attempt.launched_at, now) if attempt.is_live else 0,
+        late_fee=_late_fee(world, attempt, left, now),
         runs_inside=tuple(each.workload_id for each in inside if each.is_live),
+        notice=_notice(world, workload.id),
     )
+
+
+def _late_fee(world: World, attempt: Attempt, left: int, now: Instant) -> int:
+    if not attempt.is_live or is_at_risk(world, attempt):
+        return 0
+    return world.require_policy().bookings.late_fee(left, attempt.launched_at, now)
+
+
+def _notice(world: World, booking_id: WorkloadId) -> str:
+    verdict = world.verdicts.get(booking_id)
+    if verdict is None or verdict.reason not in {Reason.BOOKING_MOVED, Reason.BOOKING_AT_RISK}:
+        return ""
+    return sentence(verdict.reason, verdict.evidence)
 
 
 def _ended_at(attempt: Attempt) -> Instant:
