@@ -91,10 +91,11 @@ class Cluster(Protocol):
         """Which labels make a node offer which GPU class; nodes are reported anew where that changes."""
         ...
 
-    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
-        """Which Jobs' pods live attempts account for (True), and which no longer (False).
+    def account_for(self, jobs: Mapping[JobUid, int]) -> None:
+        """For how many pods of each Job its live attempt accounts; 0 where none does any longer.
 
-        Pods of every other Job take capacity as outside, whatever the Job says of itself: its user wrote that.
+        Pods beyond that, and those of every other Job, take capacity as outside, whatever the Job says of itself: its
+        user wrote that.
         """
         ...
 

@@ -69,8 +69,11 @@ def _call_off(workload: Workload, attempt: Attempt | None, job: ObservedJob) -> 
 
 
 def _resize(workload: Workload, attempt: Attempt | None, job: ObservedJob) -> ResizeJob | None:
-    """The Job of an elastic attempt has as many pods as its row says, whoever changed which of the two."""
-    if attempt is None or attempt.elastic is None or job.pods == attempt.placement.pods:
+    """The Job of an elastic attempt has as many pods as its row says, whoever changed which of the two; that of any other
+    has no more: pods beyond its placement have no GPUs that were placed for them, and no hold."""
+    if attempt is None or job.pods == attempt.placement.pods:
+        return None
+    if attempt.elastic is None and job.pods < attempt.placement.pods:
         return None
     return ResizeJob(workload, attempt.id, job.uid, job.generation, attempt.placement)
 

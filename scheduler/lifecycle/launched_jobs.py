@@ -1,20 +1,22 @@
-"""Launched Jobs: those of workloads with a live attempt, which accounts for what their pods hold."""
+"""Launched Jobs: those of workloads with a live attempt, which accounts for what its placement's pods hold."""
 
 from scheduler.domain.units import JobUid
 
 
 class LaunchedJobs:
-    """Which they are, and which joined or left them since the cluster was told."""
+    """For how many pods of each an attempt accounts, and of which that changed since the cluster was told."""
 
     def __init__(self) -> None:
-        self._jobs: set[JobUid] = set()
-        self._moved: dict[JobUid, bool] = {}
+        self._pods: dict[JobUid, int] = {}
+        self._moved: dict[JobUid, int] = {}
 
-    def mark(self, uid: JobUid | None, *, is_launched: bool) -> None:
-        if uid is not None and is_launched != (uid in self._jobs):
-            (self._jobs.add if is_launched else self._jobs.discard)(uid)
-            self._moved[uid] = is_launched
+    def mark(self, uid: JobUid | None, pods: int) -> None:
+        if uid is None or pods == self._pods.get(uid, 0):
+            return
+        self._pods[uid] = self._moved[uid] = pods
+        if not pods:
+            del self._pods[uid]
 
-    def take_moved(self) -> dict[JobUid, bool]:
+    def take_moved(self) -> dict[JobUid, int]:
         taken, self._moved = self._moved, {}
         return taken

@@ -323,8 +323,9 @@ class World:
     def _note_launched(self, workload: Workload, known: Workload | None = None) -> None:
         """Keep `launched` after its workload, as it was `known` until now, or its attempt has changed."""
         if known is not None and known.job_uid != workload.job_uid:
-            self.launched.mark(known.job_uid, is_launched=False)
-        self.launched.mark(workload.job_uid, is_launched=workload.id in self.attempt_of)
+            self.launched.mark(known.job_uid, 0)
+        attempt = self.live_attempt(workload.id)
+        self.launched.mark(workload.job_uid, attempt.placement.pods if attempt is not None else 0)
 
     # --- for the cycle -------------------------------------------------------------------------------------------
 
@@ -354,7 +355,7 @@ class World:
                 prices=self.ahead.prices,
             )
 
-    def take_relaunched(self) -> dict[JobUid, bool]:
+    def take_relaunched(self) -> dict[JobUid, int]:
         """What to tell the cluster of the Jobs that live attempts account for."""
         with self.lock:
             return self.launched.take_moved()

@@ -56,7 +56,7 @@ class SimulatedCluster:
         self._model.use_classes(classes)
         self._changed.set()
 
-    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+    def account_for(self, jobs: Mapping[JobUid, int]) -> None:
         if jobs:
             self._model.account_for(jobs)
             self._changed.set()

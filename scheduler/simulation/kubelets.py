@@ -109,9 +109,9 @@ class Kubelets:
                 self._timeline.plan(job.fate.start_ms, EventKind.START, job, pod)
         self._bind_waiting(name)
 
-    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
-        """See the port."""
-        moved = {uid for uid, is_accounted in jobs.items() if is_accounted != (uid in self._accounted)}
+    def account_for(self, jobs: Mapping[JobUid, int]) -> None:
+        """See the port. Nobody makes a Job larger here: its pods are all accounted for, or none is."""
+        moved = {uid for uid, pods in jobs.items() if bool(pods) != (uid in self._accounted)}
         self._accounted ^= moved
         for name, pods in self._bound.items():
             if any(job.uid in moved for job in pods.values()):

@@ -91,7 +91,7 @@ class ClusterModel:
             self._classes = dict(classes)
             self._pending.nodes.update(machine.name for machine in self.machines)
 
-    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+    def account_for(self, jobs: Mapping[JobUid, int]) -> None:
         """See the port."""
         self._kubelets.account_for(jobs)
 

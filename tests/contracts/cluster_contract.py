@@ -141,7 +141,7 @@ class ClusterRig:
         self, workload: Workload, *pods_by_node: tuple[NodeName, int], is_accounted: bool = True
     ) -> ObservedJob:
         job = await self.created(workload)
-        self.cluster.account_for({job.uid: is_accounted})
+        self.cluster.account_for({job.uid: workload.spec.pods if is_accounted else 0})
         outcome = await self.do(self.launching(workload, job, *pods_by_node))
         assert outcome.result is ActionResult.DONE, outcome.message
         await self.until(lambda seen: len(seen.running_pods(job.uid)) == workload.spec.pods)
@@ -207,9 +207,9 @@ class ClusterContract:
         job = await rig.launched(workload, (rig.nodes[0], 1), is_accounted=False)
         await rig.until(lambda seen: seen.nodes[rig.nodes[0]].outside_gpus == before.outside_gpus + 3)
         outside = rig.seen.nodes[rig.nodes[0]]
-        rig.cluster.account_for({job.uid: True})
+        rig.cluster.account_for({job.uid: 1})
         await rig.until(lambda seen: seen.nodes[rig.nodes[0]] == before)
-        rig.cluster.account_for({job.uid: False})
+        rig.cluster.account_for({job.uid: 0})
         await rig.until(lambda seen: seen.nodes[rig.nodes[0]] == outside)
         await rig.do(SuspendJob(workload, job.uid, Reason.SUSPENDED))
         await rig.until(lambda seen: seen.nodes[rig.nodes[0]] == before)

@@ -45,7 +45,7 @@ class Through:
     def use_gpu_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
         self._cluster.use_gpu_classes(classes)
 
-    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+    def account_for(self, jobs: Mapping[JobUid, int]) -> None:
         self._cluster.account_for(jobs)
 
     async def changes(self, timeout_seconds: float) -> ClusterChanges:

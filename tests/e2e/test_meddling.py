@@ -56,6 +56,26 @@ async def test_a_running_job_that_somebody_suspends_is_charged_and_runs_again(
     running.assert_settled(workload.id)
 
 
+async def test_a_gang_that_somebody_makes_larger_is_put_back_and_what_ran_beyond_it_is_charged(
+    running: Running, witness: Witness, api: ApiClient, namespace: str
+) -> None:
+    workload = await running.submit("ada", "sleep", "3600", pods=2)
+    await running.until(workload.id, _S.RUNNING)
+    path = job_path(namespace, workload.job_name)
+    await api.patch(path, {"spec": {"parallelism": 3, "completions": 3}})
+
+    async def size_and_live_pods() -> tuple[int, int]:
+        size = int((await api.get(path))["spec"]["completions"])
+        return size, sum(not pod.has_ended for pod in witness.pods.values())
+
+    await eventually(size_and_live_pods, lambda seen: seen == (2, 2))
+    await end_running_pods(api, namespace)
+    ended = await running.until(workload.id, _S.COMPLETED)
+    assert len(running.attempts(workload.id)) == 1
+    assert running.charged(workload.id)[1] == sum(p.gpu_seconds for p in witness.of_job(ended.job_uid)) * 1000
+    running.assert_settled(workload.id)
+
+
 async def test_a_queued_job_that_somebody_sets_going_is_suspended_and_launched_in_its_turn(
     running: Running, witness: Witness, api: ApiClient, namespace: str
 ) -> None:

@@ -66,7 +66,7 @@ class SilentCluster:
     def use_gpu_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
         """The test puts its nodes itself."""
 
-    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+    def account_for(self, jobs: Mapping[JobUid, int]) -> None:
         """Nothing is outside of what the test puts."""
 
     async def changes(self, timeout_seconds: float) -> ClusterChanges:

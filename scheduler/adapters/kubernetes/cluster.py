@@ -71,7 +71,7 @@ class KubernetesCluster:
         self._now = now
         self._jitter = jitter
         self._classes: Mapping[GpuClassName, GpuClass] = {}
-        self._accounted: set[JobUid] = set()
+        self._accounted: dict[JobUid, int] = {}
         self._session: _Session | None = None
         self._is_first = True
         self._changed = asyncio.Event()
@@ -116,10 +116,11 @@ class KubernetesCluster:
             self._session.observer.look_again()
             self._changed.set()
 
-    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+    def account_for(self, jobs: Mapping[JobUid, int]) -> None:
         """See the port. Remembered here, because each start has a mirror of its own."""
-        for uid, is_accounted in jobs.items():
-            (self._accounted.add if is_accounted else self._accounted.discard)(uid)
+        self._accounted.update(jobs)
+        for uid in [uid for uid, pods in jobs.items() if not pods]:
+            del self._accounted[uid]
         if self._session is not None:
             self._session.mirror.account_for(jobs)
             if self._session.mirror.has_changes:
@@ -168,7 +169,7 @@ class KubernetesCluster:
         settings = self._settings
         mirror = ClusterMirror(settings.namespaces)
         mirror.use_classes(self._classes.values())
-        mirror.account_for(dict.fromkeys(self._accounted, True))
+        mirror.account_for(self._accounted)
         writer = Writer(
             connection,
             mirror,

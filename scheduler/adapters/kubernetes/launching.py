@@ -33,11 +33,12 @@ def launch_patch(action: LaunchJob, *, changes_resource: bool) -> Patch:
     patch = [
         *_guards(action),
         _put("/spec/suspend", False),
+        *_size(action.placement),
         *(_put(f"{_TEMPLATE}/metadata/annotations/{_escaped(key)}", term) for key, term in _terms(action).items()),
         *_where(action, affinity=None, gates=[]),
     ]
     if _is_elastic(action):
-        patch += [*_size(action.placement), _put(_PLACEMENT, placement_text(action.placement))]
+        patch.append(_put(_PLACEMENT, placement_text(action.placement)))
     if changes_resource:
         resources = container_resources(action.workload.spec, action.gpu_class)
         patch.append(_put(f"{_TEMPLATE}/spec/containers/0/resources", resources))
@@ -55,6 +56,7 @@ def adopting_patch(action: LaunchJob, job: RawObject) -> Patch:
     patch = [
         *_guards(action),
         _put("/spec/suspend", False),
+        *_size(action.placement),
         _put("/spec/backoffLimit", 0),
         _put("/spec/podReplacementPolicy", "Failed"),
         _put(f"{_TEMPLATE}/metadata", metadata),
@@ -64,7 +66,7 @@ def adopting_patch(action: LaunchJob, job: RawObject) -> Patch:
         text = placement_text(action.placement)
         has_annotations = bool((job.get("metadata") or {}).get("annotations"))
         said = _put(_PLACEMENT, text) if has_annotations else _put("/metadata/annotations", {PLACEMENT: text})
-        patch += [*_size(action.placement), said]
+        patch.append(said)
     tolerations = pod_spec.get("tolerations") or []
     if not any(toleration.get("key") in {GPU_TAINT, None} for toleration in tolerations):
         patch.append(_put(f"{_TEMPLATE}/spec/tolerations", [*tolerations, TOLERATION]))
@@ -90,18 +92,16 @@ def adoptable(job: RawObject) -> RawObject:
 
 def resize_patch(action: ResizeJob) -> Patch:
     """Both at once, as Kubernetes lets an Indexed Job be resized: it ends the pods of the highest indexes."""
-    return [
-        *_guards(action),
-        *_size(action.placement),
-        _put(_PLACEMENT, placement_text(action.placement)),
-    ]
+    said = [_put(_PLACEMENT, placement_text(action.placement))] if _is_elastic(action) else []
+    return [*_guards(action), *_size(action.placement), *said]
 
 
 def _size(placement: Placement) -> Patch:
+    """As many pods as were placed: somebody may have changed that since."""
     return [_put("/spec/parallelism", placement.pods), _put("/spec/completions", placement.pods)]
 
 
-def _is_elastic(action: LaunchJob) -> bool:
+def _is_elastic(action: LaunchJob | ResizeJob) -> bool:
     return action.workload.spec.min_pods is not None
 
 

@@ -58,7 +58,7 @@ class ClusterMirror:
         self._pods: dict[PodUid, _PodRecord] = {}
         self._pods_on: dict[NodeName, set[PodUid]] = defaultdict(set)
         self._pods_of: dict[JobUid, set[PodUid]] = defaultdict(set)
-        self._accounted: set[JobUid] = set()
+        self._accounted: dict[JobUid, int] = {}
         self._waiting: dict[JobUid, tuple[int, RawObject]] = {}
         self._changed_nodes: set[NodeName] = set()
         self._changed_jobs: dict[JobUid, ObservedJob | None] = {}
@@ -119,12 +119,14 @@ class ClusterMirror:
         self._resources = frozenset(gpu_class.resource for gpu_class in self._classes)
         self._changed_nodes.update(self._nodes)
 
-    def account_for(self, jobs: Mapping[JobUid, bool]) -> None:
+    def account_for(self, jobs: Mapping[JobUid, int]) -> None:
         """See the port. What a Job or its pods say of themselves counts for nothing here: anybody can write it."""
-        for uid, is_accounted in jobs.items():
-            if is_accounted == (uid in self._accounted):
+        for uid, pods in jobs.items():
+            if pods == self._accounted.get(uid, 0):
                 continue
-            (self._accounted.add if is_accounted else self._accounted.discard)(uid)
+            self._accounted[uid] = pods
+            if not pods:
+                del self._accounted[uid]
             for pod in self._pods_of.get(uid, ()):
                 node = self._pods[pod].node
                 if node is not None:
@@ -267,24 +269,26 @@ class ClusterMirror:
         if before is None:
             if record.node is not None:
                 self._pods_on[record.node].add(uid)
-                if not self._is_ours(record):
-                    self._changed_nodes.add(record.node)
             if record.job_uid is not None:
                 self._pods_of[record.job_uid].add(uid)
+            if record.node is not None and not self._are_all_ours(record):
+                self._changed_nodes.add(record.node)
         if record.observed is not None:
             self._changed_pods[uid] = record.observed
 
     def _release(self, uid: PodUid, record: _PodRecord) -> None:
         if record.node is not None:
             _discard(self._pods_on, record.node, uid)
-            if not self._is_ours(record):
+            if not self._are_all_ours(record):
                 self._changed_nodes.add(record.node)
         if record.job_uid is not None:
             _discard(self._pods_of, record.job_uid, uid)
 
-    def _is_ours(self, record: _PodRecord) -> bool:
-        """Whether a live attempt accounts for what the pod holds."""
-        return record.job_uid in self._accounted
+    def _are_all_ours(self, record: _PodRecord) -> bool:
+        """Whether a live attempt accounts for every pod of this one's Job: then what it holds is on no node's account."""
+        if record.job_uid is None:
+            return False
+        return len(self._pods_of.get(record.job_uid, ())) <= self._accounted.get(record.job_uid, 0)
 
     def _drain_nodes(self) -> Mapping[NodeName, Node | None]:
         changed, self._changed_nodes = self._changed_nodes, set()
@@ -302,8 +306,26 @@ class ClusterMirror:
         return nodes
 
     def _outside_on(self, node: NodeName) -> Amounts:
-        records = (self._pods[uid] for uid in self._pods_on.get(node, ()))
-        return total(record.amounts for record in records if not self._is_ours(record))
+        here = self._pods_on.get(node, ())
+        beyond = self._beyond({self._pods[uid].job_uid for uid in here} - {None})
+        return total(self._pods[uid].amounts for uid in here if self._pods[uid].job_uid is None or uid in beyond)
+
+    def _beyond(self, jobs: Collection[JobUid | None]) -> set[PodUid]:
+        """Pods of these Jobs that no attempt accounts for: all, or those above the number that it was launched with.
+
+        Somebody made the Job larger. Those that hold a node first are the attempt's: pods that have ended hold none.
+        """
+        beyond: set[PodUid] = set()
+        for job_uid in jobs:
+            if job_uid is not None:
+                holding = [uid for uid in self._pods_of[job_uid] if self._pods[uid].node is not None]
+                holding.sort(key=lambda uid: (self._started(uid), uid))
+                beyond.update(holding[self._accounted.get(job_uid, 0) :])
+        return beyond
+
+    def _started(self, uid: PodUid) -> float:
+        observed = self._pods[uid].observed
+        return observed.started_at if observed is not None and observed.started_at is not None else float("inf")
 
 
 def _remembering(pod: ObservedPod, before: ObservedPod) -> ObservedPod:

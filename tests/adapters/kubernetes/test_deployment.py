@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from scheduler.adapters.kubernetes.cluster import ClusterSettings, KubernetesCluster
-from scheduler.adapters.kubernetes.connection import Connection
+from scheduler.adapters.kubernetes.connection import Answer, Connection
 from scheduler.adapters.kubernetes.credentials import load_credentials
+from scheduler.adapters.kubernetes.names import MERGE_PATCH
+from scheduler.adapters.kubernetes.watching import status_message
 from scheduler.domain.actions import ActionResult, CreateJob, DeleteJob, SuspendJob, TellJob
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.policy import SandboxTerms
@@ -222,6 +224,41 @@ async def test_the_author_of_a_job_is_stamped_and_cannot_be_written(
     assert job.author == author
     assert stored["metadata"]["annotations"]["allot.dev/author"] == author
     assert stored["metadata"]["labels"]["seen"] == "yes"
+
+
+async def test_who_may_write_jobs_cannot_make_one_larger_that_runs_and_the_service_can(
+    control_plane: ControlPlane, kubectl: Kubectl, managed: str, rig: ClusterRig
+) -> None:
+    author = "bea@example.com"
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "bea", "namespace": managed},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": author}],
+    }
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump(binding))
+    gang = rig.workload("w-larger", pods=2)
+    job = await rig.launched(gang, (H100_NODES[0], 2))
+    path = f"/apis/batch/v1/namespaces/{managed}/jobs/{job.name}"
+    larger = b'{"spec": {"parallelism": 3, "completions": 3}}'
+
+    async def written_by(user: str, *groups: str, body: bytes = larger) -> Answer:
+        credentials = load_credentials(str(control_plane.kubeconfig_of(user, *groups)))
+        async with Connection(credentials, random.Random(1).random) as connection:
+            return await connection.request(
+                "PATCH", path, body=body, content_type=MERGE_PATCH, params={"dryRun": "All"}
+            )
+
+    async def by_bea() -> Answer:
+        return await written_by(author, "system:authenticated")
+
+    refused = await eventually(by_bea, lambda answer: answer.status == 403)
+    relabelled = await written_by(author, "system:authenticated", body=b'{"metadata": {"labels": {"seen": "yes"}}}')
+    resized = await written_by(SERVICE, *GROUPS)
+
+    assert "submit another for more" in status_message(refused)
+    assert (relabelled.status, resized.status) == (200, 200)
 
 
 async def test_a_job_of_another_author_is_foreign_whatever_it_claims(

@@ -100,7 +100,7 @@ def test_a_deleted_pod_of_nobody_gives_back_what_it_took() -> None:
 
 def test_a_pod_that_a_live_attempt_accounts_for_takes_nothing_from_outside() -> None:
     mirror = settled()
-    mirror.account_for({TRAIN: True})
+    mirror.account_for({TRAIN: 1})
     mirror.put_job(job(**LAUNCHED))
 
     mirror.put_pod(pod(status=RUNNING))
@@ -134,11 +134,11 @@ def test_a_pod_of_a_job_that_is_not_known_is_outside_until_an_attempt_accounts_f
     mirror.put_pod(pod(status=RUNNING))
     unknown = outside_gpus(mirror.drain())
 
-    mirror.account_for({TRAIN: True})
+    mirror.account_for({TRAIN: 1})
     ours = outside_gpus(mirror.drain())
-    mirror.account_for({TRAIN: True})
+    mirror.account_for({TRAIN: 1})
     told_twice = mirror.drain()
-    mirror.account_for({TRAIN: False})
+    mirror.account_for({TRAIN: 0})
 
     assert (unknown, ours, told_twice.is_empty) == (1, 0, True)
     assert outside_gpus(mirror.drain()) == 1
@@ -316,3 +316,22 @@ def test_the_host_name_of_a_node_is_what_its_label_says() -> None:
 
     assert mirror.hostname(NODE) == "ip-10-0-0-1"
     assert mirror.hostname(NodeName("unknown")) == "unknown"
+
+
+def test_pods_beyond_those_that_an_attempt_accounts_for_are_outside() -> None:
+    mirror = settled()
+    mirror.account_for({TRAIN: 1})
+    mirror.put_job(job(**LAUNCHED))
+    mirror.put_pod(pod(gpus=2, status=RUNNING))
+    mirror.drain()
+
+    mirror.put_pod(pod("train-beyond", gpus=2, status=RUNNING))
+    with_one_more = outside_gpus(mirror.drain())
+    mirror.account_for({TRAIN: 2})
+    accounted = outside_gpus(mirror.drain())
+    mirror.account_for({TRAIN: 1})
+    again = outside_gpus(mirror.drain())
+    mirror.remove_pod(pod("train-beyond", gpus=2, status=RUNNING))
+
+    assert (with_one_more, accounted, again) == (2, 0, 2)
+    assert outside_gpus(mirror.drain()) == 0
