@@ -8,7 +8,7 @@ import pytest
 from scheduler.domain.cluster import PodRequest
 from scheduler.domain.errors import Refusal, RefusalCode
 from scheduler.domain.topology import topology_ask
-from scheduler.domain.units import MS_PER_DAY, Instant, TierName
+from scheduler.domain.units import MS_PER_DAY, Instant, TeamName, TierName
 from scheduler.lifecycle.expire import expire_due
 from scheduler.lifecycle.world import World
 from tests.lifecycle.build import Company, job_spec
@@ -28,6 +28,12 @@ def _too_wide(company: Company) -> None:
 def _without_a_tier(company: Company) -> None:
     ada = company.engineer("ada")
     company.world.put_people([replace(ada, tier=TierName("guest"))])
+    company.submit()
+
+
+def _of_a_team_without_a_pool(company: Company) -> None:
+    ada = company.engineer("ada")
+    company.world.put_people([replace(ada, team=TeamName("nowhere"))])
     company.submit()
 
 
@@ -61,6 +67,7 @@ def _in_one_node_that_holds_less(company: Company) -> None:
     [
         pytest.param(_too_wide, RefusalCode.GPU_LIMIT, id="more GPUs than the tier may run at once"),
         pytest.param(_without_a_tier, RefusalCode.UNKNOWN_TIER, id="a tier that the policy does not know"),
+        pytest.param(_of_a_team_without_a_pool, RefusalCode.UNKNOWN_TEAM, id="a team that the policy does not know"),
         pytest.param(_after_the_expiry, RefusalCode.ALLOWANCE_EXPIRED, id="an allowance that has expired"),
         pytest.param(_after_the_expiry_was_booked, RefusalCode.ALLOWANCE_EXPIRED, id="one whose rest was taken"),
         pytest.param(_without_hours, RefusalCode.ALLOWANCE_SHORT, id="no allowance at all"),

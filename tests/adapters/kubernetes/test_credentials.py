@@ -1,59 +1,18 @@
 """Kubeconfigs that are missing, broken, expired or point nowhere: one clear line each."""
 
-import base64
 import datetime as dt
 import random
 from functools import partial
 from pathlib import Path
 
 import pytest
-import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from scheduler.adapters.kubernetes.cluster import ClusterSettings, KubernetesCluster
 from scheduler.adapters.kubernetes.connection import ConnectionLimits
 from scheduler.adapters.kubernetes.credentials import load_credentials
 from scheduler.domain.errors import RefusalCode, Unavailable
 from scheduler.domain.units import Instant
-from tests.adapters.kubernetes.objects import Json
-
-
-def kubeconfig(path: Path, *, server: str = "https://127.0.0.1:1", user: Json | None = None) -> Path:
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": server, "insecure-skip-tls-verify": True}}],
-        "users": [{"name": "u", "user": user if user is not None else {"token": "t0k3n"}}],
-    }
-    file = path / "kubeconfig"
-    file.write_text(yaml.safe_dump(document))
-    return file
-
-
-def certificate(until: dt.datetime) -> Json:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ada")])
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(until - dt.timedelta(days=365))
-        .not_valid_after(until)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return {
-        "client-certificate-data": base64.b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode(),
-        "client-key-data": base64.b64encode(private).decode(),
-    }
+from tests.adapters.kubernetes.kubeconfigs import certificate, kubeconfig
 
 
 def refusal_of(path: Path) -> Unavailable:

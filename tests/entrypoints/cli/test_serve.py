@@ -1,5 +1,6 @@
 """`allot serve` as a process: what it says where something is missing, and that it ends when it is asked to."""
 
+import datetime as dt
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.adapters.kubernetes.kubeconfigs import certificate, kubeconfig
 from tests.entrypoints.company import POLICY
 
 DEADLINE_SECONDS = 180
@@ -48,25 +50,48 @@ def read_until(process: "subprocess.Popen[str]", pattern: str) -> re.Match[str]:
     raise AssertionError(f"it ended without saying {pattern!r}: {''.join(seen)}")
 
 
-def test_it_says_where_it_listens_answers_and_ends_on_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_where_it_listens_answers_and_ends_on_ctrl_c_or_as_a_container_does(
+    tmp_path: Path, stop: signal.Signals
+) -> None:
     database = f"sqlite:///{tmp_path}/allot.db"
     with allot_serve(["--database", database, "--policy", str(POLICY), "--no-stream"]) as process:
         address = read_until(process, r"allot listens on (http://\S+)")[1]
         health = httpx.get(f"{address}/healthz", timeout=DEADLINE_SECONDS).json()
         assert health["is_simulated"]
         assert httpx.get(f"{address}/v1/policy").status_code == 401
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         assert process.wait(DEADLINE_SECONDS) == 0
+    with sqlite3.connect(tmp_path / "allot.db") as kept:
+        (settings,) = kept.execute("SELECT count(*) FROM settings WHERE key = 'simulation'").fetchone()
+    assert settings == 1, "what it was doing is kept for the next start"
 
 
-def test_a_missing_kubeconfig_is_said_in_one_line_and_nothing_simulated_takes_its_place(tmp_path: Path) -> None:
+def _missing(folder: Path) -> Path:
+    return folder / "none"
+
+
+def _expired(folder: Path) -> Path:
+    return kubeconfig(folder, user=certificate(dt.datetime(2020, 5, 17, tzinfo=dt.UTC)))
+
+
+@pytest.mark.parametrize(
+    ("prepare", "told"),
+    [
+        (_missing, "none.*kubeconfig-missing"),
+        (_expired, "expired on 2020-05-17.*kubeconfig-invalid"),
+        (kubeconfig, "https://127.0.0.1:1 does not answer.*cluster-unavailable"),
+    ],
+    ids=["missing", "expired", "points nowhere"],
+)
+def test_a_kubeconfig_of_no_use_is_said_in_one_line_and_nothing_simulated_takes_its_place(
+    tmp_path: Path, prepare: Callable[[Path], Path], told: str
+) -> None:
     database = f"sqlite:///{tmp_path}/allot.db"
-    arguments = ["--cluster", "kubernetes", "--kubeconfig", str(tmp_path / "none"), "--database", database]
+    arguments = ["--cluster", "kubernetes", "--kubeconfig", str(prepare(tmp_path)), "--database", database]
     with allot_serve(arguments) as process:
-        lines = [read_until(process, r"kubeconfig-missing").string for _ in range(2)]
-        assert all(str(tmp_path / "none") in line and "Traceback" not in line for line in lines), (
-            "said, and tried again"
-        )
+        lines = [read_until(process, told).string for _ in range(2)]
+        assert not any("Traceback" in line for line in lines), "said, and tried again"
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
         process.wait(DEADLINE_SECONDS)
