@@ -9,6 +9,7 @@ from scheduler.entrypoints.collecting import open_collecting
 from scheduler.entrypoints.file_readers import READERS
 from scheduler.entrypoints.heads import seconds_between_heads
 from scheduler.entrypoints.loops import Loops
+from scheduler.entrypoints.notifying import NotifyingLoop, open_notifying
 from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulated import Simulation
 from scheduler.lifecycle.access import Access
@@ -85,6 +86,7 @@ class Service:
         self.cycle = Cycle(store, self.world, cluster, clock, ids, self.commands, acts=not settings.observe)
         self.views.state = self.cycle.state
         self.collecting = open_collecting(settings, store, self.meter, clock)
+        self.notifying: NotifyingLoop | None = None
         self.loops = Loops(clock)
         self.last_report: CycleReport | None = None
         self.cycle.report = self._note_cycle
@@ -114,6 +116,11 @@ class Service:
         if self.collecting is not None:
             between = self.collecting.period_seconds
             self.loops.every("collect", between, self.collecting.run_once, deadline_seconds=10 * between + 60)
+        self.notifying = open_notifying(
+            self.settings, self.clock, self.world, self.meter.strangers, is_simulated=self.cluster.is_simulated
+        )
+        if self.notifying is not None:
+            self.loops.every("notify", period, self.notifying.run_once, deadline_seconds=10 * period + 60)
         if self.simulation is not None:
             self.simulation.run_on(self.loops, self.world, self.commands, self.meter, self.settings)
         await self._grant()
@@ -122,6 +129,8 @@ class Service:
     async def close(self) -> None:
         """Stop the loops, wait for calls under way, and leave everything as the next start finds it."""
         await self.loops.stop()
+        if self.notifying is not None:
+            self.notifying.close()
         await self.cycle.drain()
         if self.simulation is not None:
             await asyncio.to_thread(self.simulation.put, self.simulation.export())

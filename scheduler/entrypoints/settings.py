@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     prometheus_token_file: Path | None = Field(
         None, description="A bearer token that it asks for, read anew each time"
     )
+    notify: str | None = Field(
+        None, description="An address that is POSTed each warning and end of idle work, and each misuse, as JSON"
+    )
     host: str = Field("127.0.0.1", description="The address to listen on")
     port: int = Field(8410, description="The port to listen on")
     policy: Path | None = Field(None, description="A policy to apply at the first start")

@@ -1,0 +1,42 @@
+"""Notices brought to the company's own address, as a loop of the service."""
+
+import asyncio
+from collections import deque
+
+from scheduler.adapters.webhook import Webhook
+from scheduler.entrypoints.settings import Settings
+from scheduler.lifecycle.notices import Notice, Notices
+from scheduler.lifecycle.strangers import Strangers
+from scheduler.lifecycle.world import World
+from scheduler.ports import Clock
+
+WAITING_MAX = 1_000
+"""Notices that wait for an address that is away; then the oldest go, which pages and Events have all the same."""
+
+
+class NotifyingLoop:
+    """One at a time and in order; what was not taken is brought again in the next round."""
+
+    def __init__(self, clock: Clock, notices: Notices, webhook: Webhook) -> None:
+        self._clock = clock
+        self._notices = notices
+        self._webhook = webhook
+        self._waiting: deque[Notice] = deque(maxlen=WAITING_MAX)
+
+    async def run_once(self) -> None:
+        self._waiting.extend(self._notices.due(self._clock.now()))
+        while self._waiting:
+            await asyncio.to_thread(self._webhook.bring, self._waiting[0])
+            self._waiting.popleft()
+
+    def close(self) -> None:
+        self._webhook.close()
+
+
+def open_notifying(
+    settings: Settings, clock: Clock, world: World, strangers: Strangers, *, is_simulated: bool
+) -> NotifyingLoop | None:
+    """None where no address is given."""
+    if settings.notify is None:
+        return None
+    return NotifyingLoop(clock, Notices(world, strangers), Webhook(settings.notify, is_simulated=is_simulated))
