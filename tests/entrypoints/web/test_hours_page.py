@@ -115,7 +115,7 @@ async def test_a_sandbox_is_started_by_the_form_without_a_script(service: Sample
     assert isinstance(spec, WorkloadSpec)
     assert (spec.kind, spec.gpus, spec.project, spec.time_limit_ms) == (WorkloadKind.SANDBOX, 2, None, 4 * H)
     assert keywords["now"] == NOW
-    assert keywords["command"].id == "mara@example.com:f-7k2m9q"
+    assert keywords["command"].id == "e-mara:f-7k2m9q"
 
 
 async def test_the_same_form_sent_twice_is_the_same_command(service: SampleService, sign_in: SignIn) -> None:
