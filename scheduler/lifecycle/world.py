@@ -325,7 +325,7 @@ class World:
         if known is not None and known.job_uid != workload.job_uid:
             self.launched.mark(known.job_uid, 0)
         attempt = self.live_attempt(workload.id)
-        self.launched.mark(workload.job_uid, attempt.placement.pods if attempt is not None else 0)
+        self.launched.mark(workload.job_uid, attempt.everywhere.pods if attempt is not None else 0)
 
     # --- for the cycle -------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from scheduler.domain.errors import Refusal, RefusalCode
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, NodeName, PoolName, WorkloadId
+from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, JobUid, NodeName, PoolName, WorkloadId
 from scheduler.domain.workloads import Attempt, ElasticTerms, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.act import next_action
 from scheduler.lifecycle.record import record
@@ -156,6 +156,16 @@ def test_what_is_given_back_is_not_gone_while_the_job_has_its_old_size_or_a_node
     assert elastic.leaving() == _on("n0", 2), "the Job would make them again"
     elastic.see(2, 0, 1)
     assert elastic.leaving() is None
+
+
+def test_what_is_given_back_is_accounted_for_until_it_is_gone(elastic: Elastic) -> None:
+    """Else its GPUs would be taken twice meanwhile: by it, and by pods that nobody launched."""
+    elastic.run()
+    assert elastic.company.world.take_relaunched()[JobUid(f"uid-{elastic.workload.id}")] == 4
+    elastic.shrink(2)
+    assert elastic.company.world.take_relaunched() == {}
+    elastic.see(2, 0, 1, gone={2: 5, 3: 5})
+    assert elastic.company.world.take_relaunched() == {JobUid(f"uid-{elastic.workload.id}"): 2}
 
 
 def test_growing_makes_its_hold_and_its_job_is_brought_to_that_size(elastic: Elastic) -> None:
