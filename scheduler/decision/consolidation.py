@@ -28,6 +28,8 @@ from scheduler.domain.units import GpuClassName
 def find_moves(index: Index, starts: Starts, lane: Lane, line: Line) -> Found | None:
     """The moves that make room for one workload of the lane, which is the first to wait for its room; None where there
     are none, or none are needed."""
+    if not index.policy.consolidation.priority_classes:
+        return None
     for gpu_class in lane.key.gpu_classes:
         if starts.backfill.is_awaited(gpu_class) or index.quotas.free(lane.key.pool, gpu_class) < lane.gpus:
             continue
