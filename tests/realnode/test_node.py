@@ -7,7 +7,9 @@ import sys
 import uuid
 from pathlib import Path
 
+from scheduler.adapters.cgroup_tree import CgroupTree
 from scheduler.adapters.kubelet.pod_resources import PodResources
+from scheduler.domain.units import PodUid
 from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.metering import cgroups
 from scheduler.metering.grants import Granted
@@ -53,6 +55,9 @@ async def test_a_pod_on_it_is_a_real_process_with_the_gpu_that_kubelet_says_and_
     told = await eventually(granted, bool)
     assert told is not None
     assert (str(given.pop()), PodRef(node_namespace, "serves")) in {(each.device_id, each.pod) for each in told}
+    tree = CgroupTree(Path("/sys/fs/cgroup"))
+    tree.look()
+    assert (tree.usage() or {}).get(PodUid(uid), 0) > 0, "its own control group, by a live kernel"
     for pid in real_node.pids(uid):
         seen = cgroups.pod_of(Path(f"/proc/{pid}/cgroup").read_text())
         assert seen is not None
