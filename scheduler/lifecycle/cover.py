@@ -15,7 +15,7 @@ from scheduler.domain.units import GpuClassName, Instant, PerMille
 from scheduler.finance.coverage import ClassCoverage, ClassSupply, Commitment, coverage
 from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.grant import period_grants
-from scheduler.lifecycle.views.money import period_of
+from scheduler.lifecycle.period_names import period_of
 from scheduler.lifecycle.world import World
 from scheduler.ports import Books, Store
 

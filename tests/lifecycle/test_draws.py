@@ -36,9 +36,9 @@ from scheduler.ledger.journal import AccountKind
 from scheduler.lifecycle.awards import Awards
 from scheduler.lifecycle.compensate import Package
 from scheduler.lifecycle.keep import keep_funded
+from scheduler.lifecycle.period_names import period_of
 from scheduler.lifecycle.record import record
 from scheduler.lifecycle.valued import pieces_of
-from scheduler.lifecycle.views.money import period_of
 from scheduler.lifecycle.views.months import month_view
 from scheduler.lifecycle.views.reader import Views
 from scheduler.ports import Books

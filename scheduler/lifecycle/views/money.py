@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
-from scheduler.domain.periods import Period, period_at, period_named
 from scheduler.domain.records import PriceBookVersion
 from scheduler.domain.units import AllowanceId, GpuClassName, Instant, PoolName
 from scheduler.finance.general_ledger import GlJournal
@@ -13,6 +12,7 @@ from scheduler.finance.hour_cost import HourCost
 from scheduler.finance.price_book import PriceBook
 from scheduler.lifecycle.compensate import Package
 from scheduler.lifecycle.export_focus import FocusExport, focus_export
+from scheduler.lifecycle.period_names import period_of
 from scheduler.lifecycle.views.burn import BurnView, burn_view
 from scheduler.lifecycle.views.cost import CostView, ReadPolicy, cost_view
 from scheduler.lifecycle.views.efficiency import EfficiencyView, efficiency_view
@@ -28,14 +28,6 @@ from scheduler.lifecycle.world import World
 from scheduler.ports import Store
 
 SEES_ALL = (Role.OPERATOR, Role.AUDITOR)
-
-
-def period_of(world: World, name: str | None, now: Instant) -> Period:
-    """The period of that name in the policy's time zone; without a name the one that runs."""
-    policy = world.require_policy()
-    if name is None:
-        return period_at(now, policy.period, policy.time_zone)
-    return period_named(name, policy.time_zone)
 
 
 class MoneyViews:
