@@ -29,11 +29,11 @@ from scheduler.domain.records import EndEvidence, PodRun
 from scheduler.domain.units import MS_PER_DAY, Instant, NodeName, PodUid
 from scheduler.domain.workloads import AttemptState, WorkloadState
 from scheduler.entrypoints.settings import EXAMPLES
-from scheduler.finance.reconciliation import SettlementKind
-from scheduler.finance.verification import verify
-from scheduler.lifecycle.close_period import Decision, Periods
-from scheduler.lifecycle.publish import Publisher
-from scheduler.lifecycle.world import World
+from scheduler.finance.proving.verification import verify
+from scheduler.finance.reconciling.reconciliation import SettlementKind
+from scheduler.lifecycle.accounting.close_period import Decision, Periods
+from scheduler.lifecycle.accounting.publish import Publisher
+from scheduler.lifecycle.memory.world import World
 
 ROWS_OF_ONE = 9
 BATCH = 1_000

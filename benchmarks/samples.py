@@ -21,8 +21,8 @@ from benchmarks.measured import keep
 from scheduler.adapters.sql.store import SqlStore, open_store
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
-from scheduler.lifecycle.meter import Meter
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.sensing.meter import Meter
 from scheduler.metering.devices import Device, Inventory, ProcessView, SensorState
 from scheduler.metering.samples import UtilizationSource
 from scheduler.metering.windows import EnergyIntegral, ProcessSeen, UtilizationIntegral, Window

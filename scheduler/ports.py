@@ -40,9 +40,9 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.finance.approval_book import ApprovalBook
-from scheduler.finance.capacity_book import CapacityBook
-from scheduler.finance.keeping import HeadBook, PeriodBook
-from scheduler.finance.price_shelf import PriceShelf
+from scheduler.finance.prices.price_shelf import PriceShelf
+from scheduler.finance.proving.keeping import HeadBook, PeriodBook
+from scheduler.finance.reconciling.capacity_book import CapacityBook
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.keeping import JournalBook
 from scheduler.metering.keeping import IdleBook, SampleBook

@@ -61,6 +61,14 @@ def test_every_module_says_what_it_is() -> None:
     assert missing == []
 
 
+def test_every_room_is_named_where_the_house_is_drawn() -> None:
+    """ARCHITECTURE.md draws the floors and, of those that have them, the rooms (ADR 26)."""
+    drawn = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("```")[1]
+    floors = [ROOT / "scheduler" / floor for floor in ("lifecycle", "decision", "finance")]
+    rooms = {path.parent.name for floor in floors for path in floor.glob("*/__init__.py")} - {"focus"}
+    assert rooms <= set(re.findall(r"\b([a-z]+)/", drawn))
+
+
 def test_imports_stand_at_the_top_of_the_file() -> None:
     inner = [
         f"{_relative(path)}:{node.lineno}"

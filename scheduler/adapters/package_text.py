@@ -2,7 +2,7 @@
 
 from pydantic import TypeAdapter
 
-from scheduler.lifecycle.compensate import Package
+from scheduler.lifecycle.awarding.compensate import Package
 
 _PACKAGE = TypeAdapter(Package)
 

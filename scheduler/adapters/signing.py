@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from scheduler.domain.errors import Conflict, InvalidInput
-from scheduler.finance.endorsement import Endorsement, endorsing_message, parse_endorsements
+from scheduler.finance.proving.endorsement import Endorsement, endorsing_message, parse_endorsements
 
 
 class KeyFile:

@@ -6,7 +6,7 @@ import httpx
 import orjson
 
 from scheduler.domain.errors import RefusalCode, Unavailable
-from scheduler.lifecycle.notices import Notice
+from scheduler.lifecycle.sensing.notices import Notice
 
 TIMEOUT_SECONDS = 10.0
 

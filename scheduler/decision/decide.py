@@ -5,18 +5,18 @@ that the fast path is the only path. Nothing planned is taken as done: whoever o
 may refuse some of it, and feeds back what became of it; what is not fed back is planned again.
 """
 
-from scheduler.decision.elastic import grow, widen
-from scheduler.decision.flips import touch_lanes
 from scheduler.decision.index import Index
-from scheduler.decision.inside import serve_bookings
-from scheduler.decision.outlook import Outlook
+from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.plan import Plan
-from scheduler.decision.queue import Lane, Line
-from scheduler.decision.reserved import serve_reservations
+from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
-from scheduler.decision.triage import judge_lane, judge_line, judge_party, move_line
-from scheduler.decision.walk import Walk
+from scheduler.decision.walking.elastic import grow, widen
+from scheduler.decision.walking.flips import touch_lanes
+from scheduler.decision.walking.inside import serve_bookings
+from scheduler.decision.walking.reserved import serve_reservations
+from scheduler.decision.walking.triage import judge_lane, judge_line, judge_party, move_line
+from scheduler.decision.walking.walk import Walk
 from scheduler.domain.brakes import Brake
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import Instant

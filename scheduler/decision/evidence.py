@@ -1,9 +1,9 @@
 """Rulings with the numbers they rest on, under the keys that the sentences of `domain.reasons` use."""
 
-from scheduler.decision.bookings import Kept
-from scheduler.decision.fit_table import Shape
-from scheduler.decision.queue import LaneKey, Line, Ruling
-from scheduler.decision.spending import OverGuard
+from scheduler.decision.keeping.bookings import Kept
+from scheduler.decision.limits.spending import OverGuard
+from scheduler.decision.ordering.queue import LaneKey, Line, Ruling
+from scheduler.decision.placing.fit_table import Shape
 from scheduler.domain.brakes import Pause
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import Shortfall

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from heapq import heappop, heappush, merge
 
 from scheduler.decision import evidence
-from scheduler.decision.backfill import Shadow
-from scheduler.decision.booked import Booked
-from scheduler.decision.bookings import Kept
-from scheduler.decision.fit_table import IntArray, amounts
 from scheduler.decision.index import Index
-from scheduler.decision.outlook import Outlook
-from scheduler.decision.preemption import find_victims
-from scheduler.decision.queue import Lane, LaneKey, Line, OrderKey, Ruling, is_held_back
-from scheduler.decision.starts import Room
-from scheduler.decision.triage import aside_ruling, lane_key, lane_lacks, lane_ruling
-from scheduler.decision.walk import Walk
+from scheduler.decision.keeping.backfill import Shadow
+from scheduler.decision.keeping.bookings import Kept
+from scheduler.decision.ordering.queue import Lane, LaneKey, Line, OrderKey, Ruling, is_held_back
+from scheduler.decision.placing.booked import Booked
+from scheduler.decision.placing.fit_table import IntArray, amounts
+from scheduler.decision.preempting.outlook import Outlook
+from scheduler.decision.preempting.preemption import find_victims
+from scheduler.decision.walking.starts import Room
+from scheduler.decision.walking.triage import aside_ruling, lane_key, lane_lacks, lane_ruling
+from scheduler.decision.walking.walk import Walk
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, PerMille
 from scheduler.domain.workloads import Workload

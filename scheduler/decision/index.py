@@ -7,24 +7,24 @@ collected in `dirty_lines`, `moved_lines`, `dirty_lanes` and `unheard`.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from scheduler.decision.ageing import Ageing
-from scheduler.decision.bookings import Bookings
-from scheduler.decision.capacity import Capacity
-from scheduler.decision.claims import Claims
-from scheduler.decision.concurrency import Concurrency
-from scheduler.decision.ends import Ends
-from scheduler.decision.fit_table import Shape
-from scheduler.decision.hours import Hours
-from scheduler.decision.lanes import LaneIndex
-from scheduler.decision.lines import LineIndex
-from scheduler.decision.off_peak import OffPeakTimes
-from scheduler.decision.queue import Lane, Line, Party, is_alike, is_held_back
-from scheduler.decision.quota import Quotas
-from scheduler.decision.running import Running, counts_for_quota
+from scheduler.decision.keeping.bookings import Bookings
+from scheduler.decision.keeping.claims import Claims
+from scheduler.decision.limits.concurrency import Concurrency
+from scheduler.decision.limits.off_peak import OffPeakTimes
+from scheduler.decision.limits.quota import Quotas
+from scheduler.decision.limits.spending import OverGuard, Spending
+from scheduler.decision.ordering.ageing import Ageing
+from scheduler.decision.ordering.hours import Hours
+from scheduler.decision.ordering.lanes import LaneIndex
+from scheduler.decision.ordering.lines import LineIndex
+from scheduler.decision.ordering.queue import Lane, Line, Party, is_alike, is_held_back
+from scheduler.decision.ordering.standings import Standings
+from scheduler.decision.ordering.timers import Timers, put
+from scheduler.decision.placing.capacity import Capacity
+from scheduler.decision.placing.ends import Ends
+from scheduler.decision.placing.fit_table import Shape
+from scheduler.decision.placing.running import Running, counts_for_quota
 from scheduler.decision.snapshot import Changes, Reservation
-from scheduler.decision.spending import OverGuard, Spending
-from scheduler.decision.standings import Standings
-from scheduler.decision.timers import Timers, put
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
 from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import Node

@@ -10,8 +10,8 @@ from heapq import merge
 
 from scheduler.decision.forecast import Forecast, forecast
 from scheduler.decision.index import Index
+from scheduler.decision.ordering.queue import Line, OrderKey
 from scheduler.decision.plan import Verdict
-from scheduler.decision.queue import Line, OrderKey
 from scheduler.decision.snapshot import Changes
 from scheduler.decision.telling import Teller
 from scheduler.domain.policy import Order

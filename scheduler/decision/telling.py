@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 from scheduler.decision import evidence
 from scheduler.decision.index import Index
-from scheduler.decision.lanes import Queue
+from scheduler.decision.ordering.lanes import Queue
+from scheduler.decision.ordering.queue import Lane, Line, Ruling
 from scheduler.decision.plan import Verdict
-from scheduler.decision.queue import Lane, Line, Ruling
-from scheduler.decision.triage import lane_ruling
-from scheduler.decision.walk import Walk
+from scheduler.decision.walking.triage import lane_ruling
+from scheduler.decision.walking.walk import Walk
 from scheduler.domain.units import WorkloadId
 
 

@@ -19,7 +19,7 @@ from scheduler.entrypoints.pricing import stored_price_book
 from scheduler.entrypoints.service import Service
 from scheduler.entrypoints.settings import EXAMPLES, ClusterKind, Settings
 from scheduler.entrypoints.simulated import Simulation, open_simulation
-from scheduler.lifecycle.governing import put_policy
+from scheduler.lifecycle.governance.governing import put_policy
 from scheduler.ports import Clock, Cluster, Ids, Store
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from scheduler.adapters.prometheus.sensors import BACKFILL_MS_MAX, READ_MS_MAX, 
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, NodeName
 from scheduler.entrypoints.settings import ClusterKind, SensorsKind, Settings
-from scheduler.lifecycle.collect import Collector, ends_of
-from scheduler.lifecycle.meter import Meter
+from scheduler.lifecycle.sensing.collect import Collector, ends_of
+from scheduler.lifecycle.sensing.meter import Meter
 from scheduler.metering.integration import Integration
 from scheduler.ports import Clock, Store
 

@@ -11,8 +11,8 @@ from scheduler.adapters.head_places import HeadPlaces
 from scheduler.adapters.signing import open_key
 from scheduler.domain.errors import InvalidInput
 from scheduler.entrypoints.settings import ClusterKind, Settings
-from scheduler.finance.keeping import HeadArchive
-from scheduler.lifecycle.publish import Publisher
+from scheduler.finance.proving.keeping import HeadArchive
+from scheduler.lifecycle.accounting.publish import Publisher
 from scheduler.ports import Clock, Store
 
 _SQLITE = "sqlite:///"

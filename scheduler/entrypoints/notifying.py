@@ -5,9 +5,9 @@ from collections import deque
 
 from scheduler.adapters.webhook import Webhook
 from scheduler.entrypoints.settings import Settings
-from scheduler.lifecycle.notices import Notice, Notices
-from scheduler.lifecycle.strangers import Strangers
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.sensing.notices import Notice, Notices
+from scheduler.lifecycle.sensing.strangers import Strangers
 from scheduler.ports import Clock
 
 WAITING_MAX = 1_000

@@ -1,8 +1,8 @@
 """The price book in force, read from the books as it was applied: what was closed under earlier ones keeps theirs."""
 
 from scheduler.adapters.policy_files.prices import read_prices
-from scheduler.finance.closing import ClosingState, standing
-from scheduler.finance.price_book import PriceBook, in_force
+from scheduler.finance.prices.price_book import PriceBook, in_force
+from scheduler.finance.reconciling.closing import ClosingState, standing
 from scheduler.ports import Books
 
 _ALL = 100_000

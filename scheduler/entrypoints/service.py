@@ -12,29 +12,29 @@ from scheduler.entrypoints.loops import Loops
 from scheduler.entrypoints.notifying import NotifyingLoop, open_notifying
 from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulated import Simulation
-from scheduler.lifecycle.access import Access
-from scheduler.lifecycle.approve import Approvals
-from scheduler.lifecycle.awards import Awards
-from scheduler.lifecycle.batch import changing
-from scheduler.lifecycle.census import Census
-from scheduler.lifecycle.close_period import Periods
+from scheduler.lifecycle.accounting.close_period import Periods
+from scheduler.lifecycle.accounting.price import Pricing
+from scheduler.lifecycle.accounting.publish import Publisher
+from scheduler.lifecycle.approvals.approve import Approvals
+from scheduler.lifecycle.approvals.propose import Proposals
+from scheduler.lifecycle.asking.wanted import Exemptions
+from scheduler.lifecycle.awarding.awards import Awards
+from scheduler.lifecycle.awarding.compensate import vest_due
+from scheduler.lifecycle.awarding.cover import Coverages
+from scheduler.lifecycle.awarding.expire import expire_due
+from scheduler.lifecycle.awarding.grant import grant_period
 from scheduler.lifecycle.commands import Commands
-from scheduler.lifecycle.compensate import vest_due
-from scheduler.lifecycle.cover import Coverages
 from scheduler.lifecycle.cycle import Cycle, CycleReport
-from scheduler.lifecycle.expire import expire_due
-from scheduler.lifecycle.grant import grant_period
-from scheduler.lifecycle.keep import Kept, keep_funded
-from scheduler.lifecycle.meter import Meter
-from scheduler.lifecycle.price import Pricing
-from scheduler.lifecycle.propose import Proposals
-from scheduler.lifecycle.publish import Publisher
-from scheduler.lifecycle.reclaim import IdleReclaim, Reclaimed
+from scheduler.lifecycle.governance.access import Access
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.keep import Kept, keep_funded
+from scheduler.lifecycle.sensing.census import Census
+from scheduler.lifecycle.sensing.meter import Meter
+from scheduler.lifecycle.sensing.reclaim import IdleReclaim, Reclaimed
 from scheduler.lifecycle.views.approvals import ApprovalViews
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
-from scheduler.lifecycle.wanted import Exemptions
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.writing.batch import changing
 from scheduler.ports import Clock, Cluster, Ids, Store
 
 log = logging.getLogger(__name__)

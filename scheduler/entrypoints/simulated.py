@@ -18,10 +18,10 @@ from scheduler.domain.units import CommandId, GpuClassName, Instant
 from scheduler.entrypoints.loops import Loops
 from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulated_agents import SimulatedAgentLoop
-from scheduler.lifecycle.answered import Command
 from scheduler.lifecycle.commands import Commands
-from scheduler.lifecycle.meter import Meter
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.sensing.meter import Meter
+from scheduler.lifecycle.writing.answered import Command
 from scheduler.ports import Store
 from scheduler.simulation.clock import SimulatedClock
 from scheduler.simulation.cluster import SimulatedCluster

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, Instant, NodeName
-from scheduler.lifecycle.meter import Meter, Post
+from scheduler.lifecycle.sensing.meter import Meter, Post
 from scheduler.metering.devices import Inventory
 from scheduler.metering.wire import inventory_json, window_json
 from scheduler.ports import Clock

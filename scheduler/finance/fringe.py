@@ -11,7 +11,7 @@ from scheduler.domain.money import Micro
 from scheduler.domain.periods import iso
 from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.domain.workloads import Attempt, AttestedUse, WorkloadSpec
-from scheduler.finance.rating import Part
+from scheduler.finance.prices.rating import Part
 
 COUNSEL_DECIDES = (
     "This statement lists units, rates and values. Whether and how they are taxed is decided by counsel, not by it."

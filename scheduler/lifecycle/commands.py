@@ -25,21 +25,21 @@ from scheduler.domain.workloads import (
     WorkloadSpec,
     WorkloadState,
 )
-from scheduler.lifecycle.access import note_directory, note_token
-from scheduler.lifecycle.answered import Command, answer, earlier_answer
-from scheduler.lifecycle.audited import pause_told, workload_told
-from scheduler.lifecycle.batch import Batch, changing
-from scheduler.lifecycle.booked_time import cancel_booking
-from scheduler.lifecycle.booking import BookingWish, book
-from scheduler.lifecycle.cover import committed_by, require_coverage
-from scheduler.lifecycle.extend import extend_attempt
-from scheduler.lifecycle.governing import needing_approval, put_policy, record_policy
-from scheduler.lifecycle.grant import approval_needed, award, require_granter, told
-from scheduler.lifecycle.record import drop_reservation, stop_attempt
-from scheduler.lifecycle.submit import new_workload, with_defaults
-from scheduler.lifecycle.submitting import AS_IT_IS, SubmissionTerms, indexes_of, judge_for, queue_all
-from scheduler.lifecycle.together import Together
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.asking.booking import BookingWish, book
+from scheduler.lifecycle.asking.extend import extend_attempt
+from scheduler.lifecycle.asking.submit import new_workload, with_defaults
+from scheduler.lifecycle.asking.submitting import AS_IT_IS, SubmissionTerms, indexes_of, judge_for, queue_all
+from scheduler.lifecycle.awarding.cover import committed_by, require_coverage
+from scheduler.lifecycle.awarding.grant import approval_needed, award, require_granter, told
+from scheduler.lifecycle.governance.access import note_directory, note_token
+from scheduler.lifecycle.governance.governing import needing_approval, put_policy, record_policy
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.booked_time import cancel_booking
+from scheduler.lifecycle.running.record import drop_reservation, stop_attempt
+from scheduler.lifecycle.writing.answered import Command, answer, earlier_answer
+from scheduler.lifecycle.writing.audited import pause_told, workload_told
+from scheduler.lifecycle.writing.batch import Batch, changing
+from scheduler.lifecycle.writing.together import Together
 from scheduler.ports import Ids, Store
 
 

@@ -16,19 +16,19 @@ from scheduler.decision.state import State
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult, DeleteJob, LaunchJob, TellJob
 from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.units import Instant, WorkloadId
-from scheduler.lifecycle.act import backoff_until, next_action, note_outcome
-from scheduler.lifecycle.batch import changing
 from scheduler.lifecycle.commands import Commands
-from scheduler.lifecycle.ending import postpone
 from scheduler.lifecycle.intake import new_jobs, take_in_jobs
-from scheduler.lifecycle.keep import enforce_limits, limits_are_due
-from scheduler.lifecycle.observe import look_again, observe
-from scheduler.lifecycle.observed_only import Observed
-from scheduler.lifecycle.pacing import Pace
-from scheduler.lifecycle.record import record
+from scheduler.lifecycle.memory.observed_only import Observed
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.rehearse import Rehearsal, to_record
-from scheduler.lifecycle.tell import due_to_tell
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.running.act import backoff_until, next_action, note_outcome
+from scheduler.lifecycle.running.ending import postpone
+from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
+from scheduler.lifecycle.running.observe import look_again, observe
+from scheduler.lifecycle.running.pacing import Pace
+from scheduler.lifecycle.running.record import record
+from scheduler.lifecycle.running.tell import due_to_tell
+from scheduler.lifecycle.writing.batch import changing
 from scheduler.ports import Clock, Cluster, Ids, Store
 
 LONGEST_WAIT_SECONDS = 1.0

@@ -9,9 +9,9 @@ from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.topology import by_name
 from scheduler.domain.workloads import WorkloadSpec
-from scheduler.lifecycle.batch import Batch
 from scheduler.lifecycle.commands import Candidate, Commands
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.writing.batch import Batch
 
 
 def new_jobs(world: World, jobs: Iterable[ObservedJob | None]) -> list[ObservedJob]:

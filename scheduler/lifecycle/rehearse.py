@@ -19,12 +19,12 @@ from scheduler.domain.units import (
     standard_total,
 )
 from scheduler.domain.workloads import Workload
-from scheduler.lifecycle.act import next_action
-from scheduler.lifecycle.batch import Batch
-from scheduler.lifecycle.keep import enforce_limits, keep_funded
-from scheduler.lifecycle.observe import pod_run
-from scheduler.lifecycle.observed_only import ITEMS_MAX, Found, Observed, ObservedOnly, Would
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.memory.observed_only import ITEMS_MAX, Found, Observed, ObservedOnly, Would
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.act import next_action
+from scheduler.lifecycle.running.keep import enforce_limits, keep_funded
+from scheduler.lifecycle.running.observe import pod_run
+from scheduler.lifecycle.writing.batch import Batch
 from scheduler.ports import Store
 
 STANDARD_FACTOR = PerMille(1000)

@@ -16,8 +16,8 @@ from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode, Unavail
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.heads import archive_at, key_file
 from scheduler.entrypoints.settings import Settings
-from scheduler.finance.findings import FindingCode
-from scheduler.finance.verification import verify
+from scheduler.finance.proving.findings import FindingCode
+from scheduler.finance.proving.verification import verify
 from tests.adapters.bucket_server import BucketServer, serving
 from tests.adapters.sql.booked import Booked
 from tests.adapters.sql.tampering import codes

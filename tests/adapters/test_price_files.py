@@ -7,8 +7,8 @@ import pytest
 from scheduler.adapters.policy_files import check_prices, price_reference, read_policy, read_prices
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, PoolName
-from scheduler.finance.price_book import UnitPrice
-from scheduler.finance.rating import Rating
+from scheduler.finance.prices.price_book import UnitPrice
+from scheduler.finance.prices.rating import Rating
 from tests.finance.build import at
 
 EXAMPLES = Path(__file__).parents[2] / "policies"

@@ -11,8 +11,8 @@ from scheduler.domain.errors import InvalidInput, RefusalCode, Unavailable
 from scheduler.domain.units import GpuUuid, Instant, NodeName
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.settings import ClusterKind, SensorsKind, Settings
-from scheduler.lifecycle.collect import Collector
-from scheduler.lifecycle.meter import Meter
+from scheduler.lifecycle.sensing.collect import Collector
+from scheduler.lifecycle.sensing.meter import Meter
 from scheduler.metering.devices import ProcessView, SensorState
 from scheduler.metering.integration import Integration
 from scheduler.metering.samples import PodRef, Reading, Sample

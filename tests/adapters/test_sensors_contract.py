@@ -13,8 +13,8 @@ from scheduler.adapters.window_spool import WindowSpool
 from scheduler.domain.errors import Unavailable
 from scheduler.domain.units import Instant, NodeName
 from scheduler.entrypoints.agent.recorder import Recorder
-from scheduler.lifecycle.collect import Collector, ends_of
-from scheduler.lifecycle.meter import Meter
+from scheduler.lifecycle.sensing.collect import Collector, ends_of
+from scheduler.lifecycle.sensing.meter import Meter
 from scheduler.metering.devices import Device, ProcessView
 from scheduler.metering.integration import Integration
 from scheduler.metering.samples import Reading, Sample, Utilization, UtilizationSource

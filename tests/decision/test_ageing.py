@@ -1,6 +1,6 @@
 """Who waits is woken once, when it is old; who left before is not."""
 
-from scheduler.decision.ageing import Ageing
+from scheduler.decision.ordering.ageing import Ageing
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.usage import ages_at
 from tests.decision.builders import NOW, pool

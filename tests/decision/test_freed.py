@@ -1,7 +1,7 @@
 """What a set of attempts would free is the same, whether it was kept up to date or is counted anew."""
 
-from scheduler.decision.fit_table import FitTable
-from scheduler.decision.freed import Freed
+from scheduler.decision.placing.fit_table import FitTable
+from scheduler.decision.placing.freed import Freed
 from scheduler.domain.workloads import Attempt
 from tests.decision.builders import attempt, node
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.decision.packing import DRAWS, MEAN_WEIGHT, Demand, Kind, expected_best
+from scheduler.decision.placing.packing import DRAWS, MEAN_WEIGHT, Demand, Kind, expected_best
 
 ANY = frozenset({"G2", "T4"})
 CAPACITY = [("G2", 6_000), ("T4", 2_000)]

@@ -5,9 +5,9 @@ from random import Random
 import numpy as np
 import pytest
 
-from scheduler.decision.capacity import Capacity
-from scheduler.decision.fit_table import Shape
-from scheduler.decision.rest_worth import GPUS_MAX, HALVES, WORTH
+from scheduler.decision.placing.capacity import Capacity
+from scheduler.decision.placing.fit_table import Shape
+from scheduler.decision.placing.rest_worth import GPUS_MAX, HALVES, WORTH
 from scheduler.domain.cluster import Node, Placement, PodRequest
 from scheduler.domain.units import GpuClassName, NodeName
 

@@ -10,7 +10,7 @@ from scheduler.adapters.sql import tables
 from scheduler.domain.reasons import TEXTS, Reason
 from scheduler.entrypoints.references import reasons, settings
 from scheduler.entrypoints.settings import Settings
-from scheduler.finance.relations import SEALED, TREES, Relation
+from scheduler.finance.proving.relations import SEALED, TREES, Relation
 from tests.docs.markdown import ROOT, read
 
 DOCS = ROOT / "docs"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from scheduler.decision.decide import decide, step
-from scheduler.decision.queue import STANDING
+from scheduler.decision.ordering.queue import STANDING
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
 from scheduler.domain.allowances import AllowanceBalance

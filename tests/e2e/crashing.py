@@ -21,9 +21,9 @@ from scheduler.domain.workloads import Workload
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.service import Service
 from scheduler.entrypoints.settings import Settings
-from scheduler.lifecycle.batch import changing
-from scheduler.lifecycle.grant import grant_period
-from scheduler.lifecycle.keep import keep_funded
+from scheduler.lifecycle.awarding.grant import grant_period
+from scheduler.lifecycle.running.keep import keep_funded
+from scheduler.lifecycle.writing.batch import changing
 from scheduler.ports import Books
 from scheduler.simulation.clock import VirtualClock
 from scheduler.simulation.cluster import SimulatedCluster

@@ -30,7 +30,7 @@ from scheduler.domain.workloads import Attempt, AttemptState, Workload, Workload
 from scheduler.entrypoints.service import Service
 from scheduler.ledger.holds import Hold, HoldState
 from scheduler.ledger.journal import AccountKind, TransactionKind
-from scheduler.lifecycle.answered import Command
+from scheduler.lifecycle.writing.answered import Command
 from scheduler.simulation.fates import Fate
 from tests.adapters.sql.invariants import violations
 from tests.e2e.crashing import Points, Site, turn

@@ -17,8 +17,8 @@ from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.service import Service
 from scheduler.entrypoints.settings import ClusterKind, Settings
-from scheduler.lifecycle.batch import changing
-from scheduler.lifecycle.grant import grant_period
+from scheduler.lifecycle.awarding.grant import grant_period
+from scheduler.lifecycle.writing.batch import changing
 from tests.plugins.migrated import open_migrated
 
 POLICY = Path(__file__).parent / "company.yaml"

@@ -13,7 +13,7 @@ from scheduler.adapters.webhook import Webhook
 from scheduler.domain.errors import Unavailable
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.notifying import NotifyingLoop
-from scheduler.lifecycle.notices import Notices
+from scheduler.lifecycle.sensing.notices import Notices
 from tests.lifecycle.build import Company, later
 from tests.lifecycle.platform import SANDBOXES, Platform
 from tests.lifecycle.test_misuse import on_the_host

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from scheduler.domain.money import Currency, Micro
 from scheduler.domain.periods import to_instant
 from scheduler.domain.units import GpuClassName, Instant, PerMille, PoolName
-from scheduler.finance.price_book import Billing, Hardware, OffPeak, PriceBook, Rate, Tariff, UnitPrice
+from scheduler.finance.prices.price_book import Billing, Hardware, OffPeak, PriceBook, Rate, Tariff, UnitPrice
 
 H100 = GpuClassName("h100")
 RESEARCH = PoolName("research")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scheduler.domain.cluster import NodeSpan
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, GpuUuid, Instant, NodeName
-from scheduler.finance.conservation import Account, Tenure, conserve, hours_between, total
+from scheduler.finance.reconciling.conservation import Account, Tenure, conserve, hours_between, total
 from scheduler.metering.admission import Admission, Kept, admit, kept_of
 from scheduler.metering.idle import IdleState
 from scheduler.metering.use import Metered, hourly

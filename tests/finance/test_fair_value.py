@@ -2,8 +2,8 @@ import pytest
 
 from scheduler.domain.quantities import TOKENS, class_unit, money_unit
 from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, GpuClassName, Instant, PerMille, Unit
-from scheduler.finance.fair_value import fair_value
-from scheduler.finance.price_book import OffPeak
+from scheduler.finance.prices.fair_value import fair_value
+from scheduler.finance.prices.price_book import OffPeak
 from tests.finance.build import H100, at, book, rate
 
 A100 = GpuClassName("a100")

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant, NodeName
-from scheduler.finance.conservation import BUCKETS, Account, NodeAccount
-from scheduler.finance.gpu_conservation import SEEN, UNREAD, GpuAccount, share_out
+from scheduler.finance.reconciling.conservation import BUCKETS, Account, NodeAccount
+from scheduler.finance.reconciling.gpu_conservation import SEEN, UNREAD, GpuAccount, share_out
 
 N = NodeName("n0")
 A, B = GpuUuid("GPU-a"), GpuUuid("GPU-b")

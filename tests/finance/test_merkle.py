@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.finance.merkle import (
+from scheduler.finance.proving.merkle import (
     Frontier,
     consistency_proof,
     inclusion_proof,

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
 from scheduler.domain.units import MS_PER_HOUR, Instant, PoolName
-from scheduler.finance.price_book import OffPeak
-from scheduler.finance.rating import Rating, charged_micro
+from scheduler.finance.prices.price_book import OffPeak
+from scheduler.finance.prices.rating import Rating, charged_micro
 from tests.finance.build import H100, RESEARCH, at, book, rate
 
 NIGHT = OffPeak(hours=frozenset({22, 23, 0, 1, 2, 3, 4, 5}))

@@ -3,7 +3,7 @@
 import pytest
 
 from scheduler.domain.units import AttemptId, Instant, NodeName
-from scheduler.finance.reconciliation import (
+from scheduler.finance.reconciling.reconciliation import (
     TOLERANCE_MS,
     AttemptUse,
     DifferenceKind,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.finance.relations import ENTRIES, TRANSACTIONS, canonical_rows, digest_of, leaf_hashes
+from scheduler.finance.proving.relations import ENTRIES, TRANSACTIONS, canonical_rows, digest_of, leaf_hashes
 
 ANY_VALUE = st.one_of(
     st.none(),

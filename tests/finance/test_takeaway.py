@@ -7,7 +7,7 @@ import pytest
 
 from scheduler.adapters.signing import KeyFile, is_signed, open_key
 from scheduler.domain.units import Instant
-from scheduler.finance.takeaway import sign_statement, verify_statement
+from scheduler.finance.proving.takeaway import sign_statement, verify_statement
 
 STATEMENT = {"owner": "e-1", "owner_name": "Ada Å", "closing_ms": 2**60, "lines": [{"amount_ms": -1, "cost": None}]}
 

@@ -8,7 +8,7 @@ from scheduler.domain.observations import PodPhase
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName, PerMille, PodUid, standard_needed
 from scheduler.domain.workloads import Workload
-from scheduler.lifecycle.meter import Accepted, Meter
+from scheduler.lifecycle.sensing.meter import Accepted, Meter
 from scheduler.metering.devices import Device, Inventory, ProcessView, SensorState
 from scheduler.metering.samples import UtilizationSource
 from scheduler.metering.windows import EnergyIntegral, ProcessSeen, UtilizationIntegral, Window

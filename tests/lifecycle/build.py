@@ -45,12 +45,12 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.workloads import HoldMode, Workload, WorkloadKind, WorkloadSpec
-from scheduler.lifecycle.batch import Batch, changing
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.intake import new_jobs, take_in_jobs
-from scheduler.lifecycle.observe import observe
-from scheduler.lifecycle.record import record
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.observe import observe
+from scheduler.lifecycle.running.record import record
+from scheduler.lifecycle.writing.batch import Batch, changing
 from tests.plugins.migrated import open_migrated
 
 H100 = GpuClassName("h100")

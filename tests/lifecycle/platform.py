@@ -7,8 +7,8 @@ from scheduler.domain.idleness import IdlePolicy, IdleRule
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, AttemptId, Instant, PodUid
 from scheduler.domain.workloads import Workload, WorkloadKind
-from scheduler.lifecycle.reclaim import IdleReclaim, Reclaimed
-from scheduler.lifecycle.wanted import Exemptions
+from scheduler.lifecycle.asking.wanted import Exemptions
+from scheduler.lifecycle.sensing.reclaim import IdleReclaim, Reclaimed
 from scheduler.metering.windows import PodCpu
 from tests.lifecycle.agents import Agents, window
 from tests.lifecycle.build import ROLLING, Company, policy

@@ -10,7 +10,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.topology import LevelName, TopologyAsk, TopologyLevel, TopologyMode
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, NodeName, PerMille
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
-from scheduler.lifecycle.act import Next, next_action, note_outcome
+from scheduler.lifecycle.running.act import Next, next_action, note_outcome
 from tests.lifecycle.build import H100, Company, changes, job_seen, job_spec
 
 CLASS = GpuClass(H100, PerMille(1000), (("gpu", "h100"),))

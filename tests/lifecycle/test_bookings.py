@@ -22,9 +22,9 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Workload, WorkloadState
 from scheduler.ledger.journal import Account, AccountKind
-from scheduler.lifecycle.booking import BookingWish
-from scheduler.lifecycle.keep import enforce_limits, limits_are_due
-from scheduler.lifecycle.record import record
+from scheduler.lifecycle.asking.booking import BookingWish
+from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
+from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.views.bookings import BookingView, booking_of
 from tests.lifecycle.build import H100, Company, changes, job_seen, later, pod_seen, policy
 

@@ -7,7 +7,7 @@ import pytest
 from scheduler.domain.errors import InvalidInput, NotFound
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName
-from scheduler.lifecycle.census import Census
+from scheduler.lifecycle.sensing.census import Census
 from scheduler.lifecycle.views.conservation import buckets_of, conservation_view, node_accounts
 from scheduler.lifecycle.views.gpu_conservation import gpu_conservation_view
 from tests.lifecycle.agents import WINDOW_MS, Agents, gpu

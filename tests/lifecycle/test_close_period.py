@@ -9,13 +9,13 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import period_named
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant
 from scheduler.domain.workloads import Workload
-from scheduler.finance.closing import ClosingState
-from scheduler.finance.reconciliation import SettlementKind
+from scheduler.finance.reconciling.closing import ClosingState
+from scheduler.finance.reconciling.reconciliation import SettlementKind
 from scheduler.ledger.grants import expire
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
-from scheduler.lifecycle.close_period import Decision, Periods
-from scheduler.lifecycle.expire import expire_due
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.accounting.close_period import Decision, Periods
+from scheduler.lifecycle.awarding.expire import expire_due
+from scheduler.lifecycle.memory.world import World
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen
 
 FINANCE = Caller("fin", frozenset({Role.FINANCE}))

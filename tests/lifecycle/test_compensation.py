@@ -12,14 +12,14 @@ from scheduler.domain.periods import to_instant
 from scheduler.domain.quantities import TOKENS, class_unit, money_unit, unit_named
 from scheduler.domain.units import AMOUNT_MAX, MS_PER_HOUR, CommandId, EngineerId, Instant
 from scheduler.domain.vesting import PackageKind, VestingPart
-from scheduler.lifecycle.answered import Command
-from scheduler.lifecycle.awards import Awards
-from scheduler.lifecycle.batch import changing
-from scheduler.lifecycle.compensate import Package, vest_due
-from scheduler.lifecycle.export_history import history
+from scheduler.lifecycle.accounting.export_history import history
+from scheduler.lifecycle.awarding.awards import Awards
+from scheduler.lifecycle.awarding.compensate import Package, vest_due
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.shapes import StatementView
+from scheduler.lifecycle.writing.answered import Command
+from scheduler.lifecycle.writing.batch import changing
 from tests.adapters.sql.invariants import violations
 from tests.lifecycle.build import H100, NOON, OPERATOR, Company
 

@@ -29,16 +29,16 @@ from scheduler.domain.vesting import VestingPart
 from scheduler.domain.workloads import Workload, WorkloadState
 from scheduler.finance.focus.columns import NAMES
 from scheduler.finance.focus.rows import FocusRows, Used
-from scheduler.finance.postings import Posting
-from scheduler.finance.price_book import OffPeak, PriceBook, Rate, UnitPrice
-from scheduler.finance.rating import Rating
+from scheduler.finance.prices.postings import Posting
+from scheduler.finance.prices.price_book import OffPeak, PriceBook, Rate, UnitPrice
+from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import AccountKind
-from scheduler.lifecycle.awards import Awards
-from scheduler.lifecycle.compensate import Package
-from scheduler.lifecycle.keep import keep_funded
-from scheduler.lifecycle.period_names import period_of
-from scheduler.lifecycle.record import record
-from scheduler.lifecycle.valued import pieces_of
+from scheduler.lifecycle.accounting.valued import pieces_of
+from scheduler.lifecycle.awarding.awards import Awards
+from scheduler.lifecycle.awarding.compensate import Package
+from scheduler.lifecycle.memory.period_names import period_of
+from scheduler.lifecycle.running.keep import keep_funded
+from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.views.months import month_view
 from scheduler.lifecycle.views.reader import Views
 from scheduler.ports import Books

@@ -8,11 +8,11 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, PerMille
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
 from scheduler.ledger.journal import Account, AccountKind
-from scheduler.lifecycle.act import note_outcome
-from scheduler.lifecycle.ending import PATIENCE_MS, postpone
-from scheduler.lifecycle.keep import enforce_limits
-from scheduler.lifecycle.observe import look_again, observe
-from scheduler.lifecycle.record import stop_attempt
+from scheduler.lifecycle.running.act import note_outcome
+from scheduler.lifecycle.running.ending import PATIENCE_MS, postpone
+from scheduler.lifecycle.running.keep import enforce_limits
+from scheduler.lifecycle.running.observe import look_again, observe
+from scheduler.lifecycle.running.record import stop_attempt
 from tests.lifecycle.build import H100, Company, changes, job_seen, later, pod_seen
 
 GPUS = 2

@@ -23,11 +23,11 @@ from scheduler.domain.money import Micro
 from scheduler.domain.periods import period_named
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, Unit
 from scheduler.finance.focus.columns import COLUMNS, NAMES, ColumnKind
-from scheduler.finance.postings import CHARGED_SIDE, WORTH, charged_posting, worth_of
-from scheduler.finance.price_book import OffPeak, PriceBook
-from scheduler.finance.rating import Rating
+from scheduler.finance.prices.postings import CHARGED_SIDE, WORTH, charged_posting, worth_of
+from scheduler.finance.prices.price_book import OffPeak, PriceBook
+from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import Account, AccountKind, Entry, Transaction, TransactionKind
-from scheduler.lifecycle.export_focus import focus_export
+from scheduler.lifecycle.accounting.export_focus import focus_export
 from tests.finance.build import at, book, rate
 from tests.finance.focus_rules import RULES_FILE, violations
 from tests.lifecycle.booked import Booked

@@ -11,7 +11,7 @@ from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.records import EndEvidence
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, NodeName
 from scheduler.domain.workloads import Attempt, Origin, Workload, WorkloadState
-from scheduler.lifecycle.act import next_action
+from scheduler.lifecycle.running.act import next_action
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen
 
 NODE = NodeName("n0")

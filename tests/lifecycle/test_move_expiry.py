@@ -8,7 +8,7 @@ from scheduler.domain.allowances import AllowanceSource, Freeze
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant
 from scheduler.domain.workloads import Workload
-from scheduler.lifecycle.expire import expire_due
+from scheduler.lifecycle.awarding.expire import expire_due
 from scheduler.lifecycle.views.reader import Views
 from tests.adapters.sql.invariants import violations
 from tests.lifecycle.build import NOON, OPERATOR, Company

@@ -1,7 +1,7 @@
 """The feed of what would have been done: told once, closed when it no longer would be, and bounded."""
 
 from scheduler.domain.units import EngineerId, Instant, WorkloadId
-from scheduler.lifecycle.observed_only import Found, ObservedOnly, Would
+from scheduler.lifecycle.memory.observed_only import Found, ObservedOnly, Would
 
 
 def found(name: str, owner: str = "ada", **fields: int) -> Found:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.lifecycle.pacing import BUSY_CALLS, WORDS_A_SECOND, WORDS_A_SECOND_WHEN_BUSY, Pace
+from scheduler.lifecycle.running.pacing import BUSY_CALLS, WORDS_A_SECOND, WORDS_A_SECOND_WHEN_BUSY, Pace
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from scheduler.domain.observations import PodPhase
 from scheduler.domain.policy import FairShare, Order, Policy
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, StandardGpuMs
 from scheduler.domain.usage import ENTRY_MS, DecayedUse
-from scheduler.lifecycle.governing import put_policy
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.governance.governing import put_policy
+from scheduler.lifecycle.memory.world import World
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen, policy
 
 LONG = 1_000_000 * MS_PER_HOUR

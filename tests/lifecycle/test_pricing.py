@@ -9,12 +9,12 @@ from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import Instant
-from scheduler.finance.closing import Closing, ClosingState
-from scheduler.finance.price_book import PriceBook, in_force
-from scheduler.finance.rating import Rating
-from scheduler.lifecycle.price import Pricing
+from scheduler.finance.prices.price_book import PriceBook, in_force
+from scheduler.finance.prices.rating import Rating
+from scheduler.finance.reconciling.closing import Closing, ClosingState
+from scheduler.lifecycle.accounting.price import Pricing
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.reader import Views
-from scheduler.lifecycle.world import World
 from tests.finance.build import H100, RESEARCH, at, book, rate
 from tests.lifecycle.test_export_focus import BOOK, OCTOBER, a_month, ledger_micro
 from tests.lifecycle.test_statements import ADA, FINANCE, research_world

@@ -10,7 +10,7 @@ from scheduler.domain.idleness import IdleAction, IdlePolicy
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, PerMille
 from scheduler.domain.workloads import AttemptState, WorkloadState
-from scheduler.lifecycle.reclaim import IdleReclaim
+from scheduler.lifecycle.sensing.reclaim import IdleReclaim
 from scheduler.lifecycle.views.reader import Views
 from tests.lifecycle.build import NOON, OPERATOR, Company, changes, job_seen, later, pod_seen
 from tests.lifecycle.platform import JOBS, SANDBOXES, Platform

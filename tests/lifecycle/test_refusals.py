@@ -9,8 +9,8 @@ from scheduler.domain.cluster import PodRequest
 from scheduler.domain.errors import Refusal, RefusalCode
 from scheduler.domain.topology import topology_ask
 from scheduler.domain.units import MS_PER_DAY, Instant, TeamName, TierName
-from scheduler.lifecycle.expire import expire_due
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.awarding.expire import expire_due
+from scheduler.lifecycle.memory.world import World
 from tests.lifecycle.build import Company, job_spec
 
 

@@ -14,7 +14,7 @@ from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, JobUid
 from scheduler.domain.workloads import AttemptState, WorkloadState
 from scheduler.ledger.journal import TransactionKind
 from scheduler.lifecycle.cycle import Cycle, CycleReport
-from scheduler.lifecycle.observed_only import Observed, Would
+from scheduler.lifecycle.memory.observed_only import Observed, Would
 from scheduler.ports import Cluster
 from tests.lifecycle.build import ROLLING, Company, changes, job_seen, job_spec, pod_seen, policy
 

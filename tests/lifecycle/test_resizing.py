@@ -12,9 +12,9 @@ from scheduler.domain.observations import PodPhase
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, JobUid, NodeName, PoolName, WorkloadId
 from scheduler.domain.workloads import Attempt, ElasticTerms, Workload, WorkloadKind, WorkloadState
-from scheduler.lifecycle.act import next_action
-from scheduler.lifecycle.record import record
-from scheduler.lifecycle.settle import charge_until
+from scheduler.lifecycle.running.act import next_action
+from scheduler.lifecycle.running.record import record
+from scheduler.lifecycle.running.settle import charge_until
 from tests.lifecycle.build import H100, SPOT, Company, changes, job_seen, later, pod_seen
 
 GPU_HOURS = 2 * MS_PER_HOUR

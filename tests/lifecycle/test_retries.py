@@ -9,8 +9,8 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.retries import RetryRule
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, JobUid, PerMille, PodUid
 from scheduler.domain.workloads import Workload, WorkloadState
-from scheduler.lifecycle.act import next_action
-from scheduler.lifecycle.record import stop_attempt
+from scheduler.lifecycle.running.act import next_action
+from scheduler.lifecycle.running.record import stop_attempt
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen, policy
 
 RULE = RetryRule("any", retries_max=2, jitter=PerMille(0))

@@ -14,8 +14,8 @@ from scheduler.domain.periods import Period, PeriodLength, period_at, to_instant
 from scheduler.domain.rollover import Rollover, RolloverRule
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, HoldId, Instant, PerMille
 from scheduler.ledger.holding import hold, holds_for, release
-from scheduler.lifecycle.expire import expire_due
-from scheduler.lifecycle.grant import grant_period
+from scheduler.lifecycle.awarding.expire import expire_due
+from scheduler.lifecycle.awarding.grant import grant_period
 from scheduler.lifecycle.views.reader import Views
 from tests.adapters.sql.invariants import violations
 from tests.lifecycle.build import NOON, OPERATOR, Company, policy

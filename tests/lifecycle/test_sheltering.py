@@ -21,7 +21,7 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.workloads import Attempt, Workload
-from scheduler.lifecycle.past_use import looks_otherwise, reaches_back
+from scheduler.lifecycle.memory.past_use import looks_otherwise, reaches_back
 from tests.decision.builders import STANDARD as TERMS
 from tests.decision.builders import attempt
 from tests.decision.builders import policy as deciding_policy

@@ -13,10 +13,10 @@ from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import period_named
 from scheduler.domain.units import EngineerId, TeamName, TierName
 from scheduler.finance.csv_text import csv_lines
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.shapes import StatementView
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
-from scheduler.lifecycle.world import World
 from tests.finance.build import at, book, rate
 from tests.lifecycle.build import policy
 from tests.lifecycle.test_export_focus import BOOK, NOVEMBER, a_month, ledger_micro, rows_of, total

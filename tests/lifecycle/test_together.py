@@ -12,8 +12,8 @@ import pytest
 from scheduler.domain.errors import Conflict, Exhausted, Refusal, RefusalCode, Unavailable
 from scheduler.domain.policy import Limits
 from scheduler.domain.units import MS_PER_HOUR, Instant
-from scheduler.lifecycle.batch import Batch
-from scheduler.lifecycle.together import AT_ONCE, Together
+from scheduler.lifecycle.writing.batch import Batch
+from scheduler.lifecycle.writing.together import AT_ONCE, Together
 from tests.lifecycle.build import NOON, Company, policy
 
 DEADLINE_SECONDS = 60.0

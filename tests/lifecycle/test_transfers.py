@@ -10,12 +10,12 @@ from scheduler.domain.errors import Refusal, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.quantities import TOKENS
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, CommandId, EngineerId, Instant, TeamName, TierName
-from scheduler.lifecycle.answered import Command
-from scheduler.lifecycle.awards import Awards
-from scheduler.lifecycle.compensate import Package
-from scheduler.lifecycle.grant import grant_period
-from scheduler.lifecycle.transfer import Passing
+from scheduler.lifecycle.awarding.awards import Awards
+from scheduler.lifecycle.awarding.compensate import Package
+from scheduler.lifecycle.awarding.grant import grant_period
+from scheduler.lifecycle.awarding.transfer import Passing
 from scheduler.lifecycle.views.reader import Views
+from scheduler.lifecycle.writing.answered import Command
 from tests.adapters.sql.invariants import violations
 from tests.lifecycle.build import NOON, OPERATOR, Company, policy
 from tests.lifecycle.test_rollover import month

@@ -25,9 +25,9 @@ from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.service import Service
 from scheduler.entrypoints.settings import ClusterKind, Settings
-from scheduler.lifecycle.batch import changing
-from scheduler.lifecycle.observe import observe
-from scheduler.lifecycle.record import record
+from scheduler.lifecycle.running.observe import observe
+from scheduler.lifecycle.running.record import record
+from scheduler.lifecycle.writing.batch import changing
 from scheduler.metering.use import Stretch
 from tests.entrypoints.company import POLICY, SYSTEM, HandClock, SilentCluster, engineer_id, small_company, token_of
 from tests.entrypoints.serving import served

@@ -23,7 +23,7 @@ from scheduler.domain.units import (
     PriorityClassName,
 )
 from scheduler.domain.workloads import WorkloadKind
-from scheduler.lifecycle.submit import judge
+from scheduler.lifecycle.asking.submit import judge
 from scheduler.simulation.fates import Fate, fate_of
 from scheduler.simulation.machines import example_machines
 from scheduler.simulation.model import ClusterModel

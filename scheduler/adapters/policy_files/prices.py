@@ -14,7 +14,7 @@ from scheduler.domain.errors import RefusalCode
 from scheduler.domain.money import CURRENCIES, Currency, Micro
 from scheduler.domain.periods import to_instant
 from scheduler.domain.units import GpuClassName, Instant, PerMille, PoolName
-from scheduler.finance.price_book import (
+from scheduler.finance.prices.price_book import (
     FLAW_CODES,
     Billing,
     Flaw,

@@ -18,9 +18,9 @@ from scheduler.adapters.sql.engine import open_engine, parse
 from scheduler.adapters.sql.faults import refusal_for
 from scheduler.adapters.sql.guards import missing_guards
 from scheduler.domain.errors import InvalidInput
-from scheduler.finance.findings import Finding, FindingCode
-from scheduler.finance.heads import Unreadable
-from scheduler.finance.relations import Relation, Values
+from scheduler.finance.proving.findings import Finding, FindingCode
+from scheduler.finance.proving.heads import Unreadable
+from scheduler.finance.proving.relations import Relation, Values
 
 _PIECE = 20_000
 _HEADS = Relation("heads", ("seq", "at", "body", "waiting"))

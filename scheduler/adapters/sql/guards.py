@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from scheduler.finance.findings import Finding, FindingCode
-from scheduler.finance.heads import Unreadable
-from scheduler.finance.relations import ACCOUNTS, TREES
+from scheduler.finance.proving.findings import Finding, FindingCode
+from scheduler.finance.proving.heads import Unreadable
+from scheduler.finance.proving.relations import ACCOUNTS, TREES
 
 _APPEND_ONLY = [tree.name for tree in TREES if tree is not ACCOUNTS] + ["heads", "verdicts"]
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, column, inspect, null, select, table
 
 from scheduler.adapters.sql.querying import insert_all, next_number
 from scheduler.adapters.sql.tables.proofs import seals
-from scheduler.finance.relations import SEALED, Relation, Values, digest_of
+from scheduler.finance.proving.relations import SEALED, Relation, Values, digest_of
 
 _RELATIONS = {relation.name: relation for relation in SEALED}
 

@@ -31,9 +31,9 @@ from scheduler.adapters.sql.migrations import HEAD
 from scheduler.adapters.sql.sealing import Sealing
 from scheduler.domain.errors import Unavailable
 from scheduler.finance.approval_book import ApprovalBook
-from scheduler.finance.capacity_book import CapacityBook
-from scheduler.finance.keeping import HeadBook, PeriodBook
-from scheduler.finance.price_shelf import PriceShelf
+from scheduler.finance.prices.price_shelf import PriceShelf
+from scheduler.finance.proving.keeping import HeadBook, PeriodBook
+from scheduler.finance.reconciling.capacity_book import CapacityBook
 from scheduler.ledger.keeping import JournalBook
 from scheduler.metering.keeping import IdleBook, SampleBook
 from scheduler.ports import (

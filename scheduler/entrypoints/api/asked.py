@@ -18,7 +18,7 @@ from scheduler.entrypoints.api.auth import Callers, token_hash_of, unauthenticat
 from scheduler.entrypoints.api.fields import Body
 from scheduler.entrypoints.api.problems import request_id_of
 from scheduler.entrypoints.service import Service
-from scheduler.lifecycle.answered import Command
+from scheduler.lifecycle.writing.answered import Command
 
 IdempotencyKey = Annotated[
     str | None,

@@ -22,12 +22,12 @@ from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_fields, print_json, print_table, print_text
 from scheduler.entrypoints.heads import archive_at, place_of_heads
 from scheduler.entrypoints.settings import Settings
-from scheduler.finance.chain import read_chain
-from scheduler.finance.findings import Finding, FindingCode, Verification
-from scheduler.finance.proofs import check as check_proof
-from scheduler.finance.proofs import prove_growth, prove_row
-from scheduler.finance.relations import TREES
-from scheduler.finance.verification import verify as verify_evidence
+from scheduler.finance.proving.chain import read_chain
+from scheduler.finance.proving.findings import Finding, FindingCode, Verification
+from scheduler.finance.proving.proofs import check as check_proof
+from scheduler.finance.proving.proofs import prove_growth, prove_row
+from scheduler.finance.proving.relations import TREES
+from scheduler.finance.proving.verification import verify as verify_evidence
 
 app = typer.Typer(
     help="Prove that nothing was altered, and who did what.", no_args_is_help=True, add_completion=False

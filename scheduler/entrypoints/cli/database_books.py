@@ -9,9 +9,9 @@ from scheduler.adapters.sql.store import open_store
 from scheduler.entrypoints.cli.offline import OfflineBooks
 from scheduler.entrypoints.file_readers import READERS
 from scheduler.entrypoints.pricing import stored_price_book
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
-from scheduler.lifecycle.world import World
 
 
 @contextmanager

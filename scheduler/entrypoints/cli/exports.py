@@ -35,7 +35,7 @@ from scheduler.entrypoints.cli.output import (
 from scheduler.entrypoints.settings import Settings
 from scheduler.finance.csv_text import csv_lines, safe
 from scheduler.finance.focus.columns import COST_PLACES, NAMES
-from scheduler.lifecycle.export_history import history as written
+from scheduler.lifecycle.accounting.export_history import history as written
 
 app = typer.Typer(help="Files for others.", no_args_is_help=True, add_completion=False)
 

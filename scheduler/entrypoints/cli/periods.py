@@ -6,7 +6,7 @@ import typer
 
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_fields, print_json, print_table, print_text
-from scheduler.finance.reconciliation import DifferenceKind
+from scheduler.finance.reconciling.reconciliation import DifferenceKind
 
 app = typer.Typer(
     help="Close periods of the books, and settle what does not agree in them.",

@@ -11,7 +11,7 @@ from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.cli.keys import public_key_of
 from scheduler.entrypoints.cli.output import AsJson, hours_of, moment, print_fields, print_json, print_text
-from scheduler.finance.takeaway import signed_text, verify_statement
+from scheduler.finance.proving.takeaway import signed_text, verify_statement
 
 _FILE_BYTES_MAX = 1 << 30
 

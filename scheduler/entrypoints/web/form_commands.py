@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from scheduler.domain.people import Caller
 from scheduler.domain.units import CommandId
-from scheduler.lifecycle.answered import Command
+from scheduler.lifecycle.writing.answered import Command
 
 FIELD = "command"
 

@@ -16,9 +16,9 @@ from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, STANDARD_GPU, Ins
 from scheduler.domain.workloads import Attempt, Workload
 from scheduler.finance.focus.columns import COST_PLACES, PRICE_PLACES, QUANTITY_PLACES, in_order
 from scheduler.finance.focus.idleness import rest_by_gpu
-from scheduler.finance.postings import FREE, Posting, worth_of
-from scheduler.finance.price_book import UnitPrice
-from scheduler.finance.rating import Part, Rating
+from scheduler.finance.prices.postings import FREE, Posting, worth_of
+from scheduler.finance.prices.price_book import UnitPrice
+from scheduler.finance.prices.rating import Part, Rating
 from scheduler.ledger.journal import TransactionKind
 from scheduler.metering.use import HourOfUse
 

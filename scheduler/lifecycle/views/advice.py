@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from scheduler.domain.units import MS_PER_HOUR, GpuUuid
 from scheduler.domain.workloads import Attempt
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.memory.world import World
 from scheduler.metering.use import HourOfUse, Use, total
 
 GIB = 1 << 30

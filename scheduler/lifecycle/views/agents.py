@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from scheduler.domain.units import Instant
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.memory.world import World
 from scheduler.metering.devices import Inventory, ProcessView
 from scheduler.metering.misuse import Misuse
 

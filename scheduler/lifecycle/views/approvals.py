@@ -9,9 +9,9 @@ from scheduler.domain.people import Caller
 from scheduler.domain.policy_changes import PolicyChange
 from scheduler.domain.raising import raises
 from scheduler.domain.units import Instant
-from scheduler.lifecycle.approve import Readers, may_see
-from scheduler.lifecycle.named import named
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.approvals.approve import Readers, may_see
+from scheduler.lifecycle.memory.named import named
+from scheduler.lifecycle.memory.world import World
 from scheduler.ports import Store
 
 LISTED_MAX = 500

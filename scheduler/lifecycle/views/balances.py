@@ -10,8 +10,8 @@ from scheduler.domain.periods import Period, iso, period_at
 from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.units import STANDARD_GPU, Instant
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView
-from scheduler.lifecycle.world import World
 from scheduler.ports import Books
 
 HISTORY_POINTS = 60

@@ -8,8 +8,8 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadKind, WorkloadState
-from scheduler.lifecycle.rebooking import is_at_risk
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.rebooking import is_at_risk
 from scheduler.ports import Books
 
 LOOKED_AT = 200

@@ -7,10 +7,10 @@ from scheduler.domain.errors import NotFound
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_DAY, STANDARD_GPU, AttemptId, Instant
 from scheduler.finance.burn import LONG_DAYS, SHORT_DAYS, Jump, RunOut, jumps, per_day, run_out
-from scheduler.finance.price_book import PriceBook
-from scheduler.finance.rating import Rating
+from scheduler.finance.prices.price_book import PriceBook
+from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import TransactionKind
-from scheduler.lifecycle.valued import pieces_of, valued
+from scheduler.lifecycle.accounting.valued import pieces_of, valued
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.ports import Books
 

@@ -6,9 +6,9 @@ from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.cluster import Node
 from scheduler.domain.units import MS_PER_SECOND, Instant, NodeName
 from scheduler.domain.workloads import Attempt, WorkloadState
-from scheduler.lifecycle.named import pause_named
+from scheduler.lifecycle.memory.named import pause_named
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.shapes import BrakesView, ClusterView, GpuView, NodeView
-from scheduler.lifecycle.world import World
 from scheduler.metering.windows import Window
 
 BUSY_PERCENT = 50

@@ -7,7 +7,7 @@ from itertools import groupby
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_DAY, Instant
-from scheduler.finance.conservation import BUCKETS, Account, NodeAccount, conserve, hours_between, total
+from scheduler.finance.reconciling.conservation import BUCKETS, Account, NodeAccount, conserve, hours_between, total
 from scheduler.ports import Books
 
 HOURLY_MS_MAX = 8 * MS_PER_DAY

@@ -10,12 +10,12 @@ from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.finance.guarantees import Guarantee, Share, guarantees
-from scheduler.finance.price_book import PriceBook
-from scheduler.finance.rating import Rating
+from scheduler.finance.prices.price_book import PriceBook
+from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import TransactionKind
-from scheduler.lifecycle.valued import valued
+from scheduler.lifecycle.accounting.valued import valued
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.general_ledger import gl_view
-from scheduler.lifecycle.world import World
 from scheduler.ports import Books
 
 ReadPolicy = Callable[[str, str], Policy]

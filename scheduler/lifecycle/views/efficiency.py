@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from scheduler.domain.periods import Period
 from scheduler.domain.units import AttemptId, Instant
 from scheduler.domain.workloads import Attempt, Workload
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.advice import Advice, advice_for
 from scheduler.lifecycle.views.owners import Owner, OwnerKind
-from scheduler.lifecycle.world import World
 from scheduler.metering.efficiency import Efficiency, efficiency_of
 from scheduler.metering.use import HourOfUse, Use, total
 from scheduler.ports import Books

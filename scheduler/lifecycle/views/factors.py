@@ -1,6 +1,6 @@
 """The factors of a workload's place in the queue, each with its value and what it means, as Slurm's sprio prints them."""
 
-from scheduler.decision.queue import STANDING
+from scheduler.decision.ordering.queue import STANDING
 from scheduler.decision.state import Explanation
 from scheduler.domain.pace import BANDS
 from scheduler.domain.periods import iso

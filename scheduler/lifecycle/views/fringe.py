@@ -6,9 +6,9 @@ from scheduler.domain.money import Currency, Micro
 from scheduler.domain.periods import Period
 from scheduler.domain.units import Instant
 from scheduler.finance.fringe import COUNSEL_DECIDES, Fringe, FringeRow
-from scheduler.finance.price_book import PriceBook
-from scheduler.finance.rating import Rating
-from scheduler.lifecycle.valued import valued
+from scheduler.finance.prices.price_book import PriceBook
+from scheduler.finance.prices.rating import Rating
+from scheduler.lifecycle.accounting.valued import valued
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.ports import Books
 

@@ -4,12 +4,12 @@ from scheduler.domain.money import Micro
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant
 from scheduler.finance.general_ledger import GlAccounts, GlJournal, Recharge, gl_journal
-from scheduler.finance.price_book import PriceBook
-from scheduler.finance.rating import Rating
-from scheduler.finance.valuation import electricity_micro
+from scheduler.finance.prices.price_book import PriceBook
+from scheduler.finance.prices.rating import Rating
+from scheduler.finance.prices.valuation import electricity_micro
 from scheduler.ledger.journal import TransactionKind
-from scheduler.lifecycle.valued import valued
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.accounting.valued import valued
+from scheduler.lifecycle.memory.world import World
 from scheduler.ports import Books
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant, NodeName
-from scheduler.finance.conservation import BUCKETS
-from scheduler.finance.gpu_conservation import GpuAccount, share_out
+from scheduler.finance.reconciling.conservation import BUCKETS
+from scheduler.finance.reconciling.gpu_conservation import GpuAccount, share_out
 from scheduler.lifecycle.views.conservation import HOURLY_MS_MAX, node_accounts
 from scheduler.metering.use import Use
 from scheduler.ports import Books

@@ -8,8 +8,8 @@ from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import Period
 from scheduler.domain.units import EngineerId, Instant
 from scheduler.ledger.journal import AccountKind
-from scheduler.lifecycle.boards import members
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.asking.boards import members
+from scheduler.lifecycle.memory.world import World
 from scheduler.metering.efficiency import efficiency_of
 from scheduler.metering.leaderboard import RankedBy, Standing, ranked
 from scheduler.metering.use import Use, total

@@ -5,14 +5,16 @@ from contextlib import contextmanager
 
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
+from scheduler.domain.periods import period_named
 from scheduler.domain.records import PriceBookVersion
 from scheduler.domain.units import AllowanceId, GpuClassName, Instant, PoolName
 from scheduler.finance.general_ledger import GlJournal
-from scheduler.finance.hour_cost import HourCost
-from scheduler.finance.price_book import PriceBook
-from scheduler.lifecycle.compensate import Package
-from scheduler.lifecycle.export_focus import FocusExport, focus_export
-from scheduler.lifecycle.period_names import period_of
+from scheduler.finance.prices.hour_cost import HourCost
+from scheduler.finance.prices.price_book import PriceBook
+from scheduler.lifecycle.accounting.export_focus import FocusExport, focus_export
+from scheduler.lifecycle.awarding.compensate import Package
+from scheduler.lifecycle.memory.period_names import period_of
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.burn import BurnView, burn_view
 from scheduler.lifecycle.views.cost import CostView, ReadPolicy, cost_view
 from scheduler.lifecycle.views.efficiency import EfficiencyView, efficiency_view
@@ -24,7 +26,6 @@ from scheduler.lifecycle.views.owners import SEES_MONEY, OwnerKind, owner_for
 from scheduler.lifecycle.views.prices import hour_cost_view
 from scheduler.lifecycle.views.spread import SpreadView, spread_views
 from scheduler.lifecycle.views.vesting import VestingView, vesting_view, vesting_views
-from scheduler.lifecycle.world import World
 from scheduler.ports import Store
 
 SEES_ALL = (Role.OPERATOR, Role.AUDITOR)

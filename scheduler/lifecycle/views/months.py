@@ -9,12 +9,12 @@ from scheduler.domain.errors import NotFound
 from scheduler.domain.periods import Period
 from scheduler.domain.units import STANDARD_GPU, AttemptId, EngineerId, Instant
 from scheduler.domain.workloads import Attempt
-from scheduler.finance.rating import Rating
+from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import AccountKind, PostedSum
-from scheduler.lifecycle.valued import valued
+from scheduler.lifecycle.accounting.valued import valued
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.conservation import PERIOD_MS_MAX, buckets_of, node_accounts
 from scheduler.lifecycle.views.shapes import MonthView, ShareView
-from scheduler.lifecycle.world import World
 from scheduler.metering.efficiency import efficiency_of
 from scheduler.metering.use import Use, total
 from scheduler.ports import Books

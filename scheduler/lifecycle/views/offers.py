@@ -6,11 +6,11 @@ from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.units import MS_PER_DAY, AllowanceId, Instant, TierName
 from scheduler.finance.coverage import ClassCoverage
-from scheduler.finance.fair_value import FairValue
+from scheduler.finance.prices.fair_value import FairValue
 from scheduler.ledger.vesting import promise
-from scheduler.lifecycle.compensate import Package, package_allowance, require_unit
+from scheduler.lifecycle.awarding.compensate import Package, package_allowance, require_unit
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.vesting import value_of
-from scheduler.lifecycle.world import World
 from scheduler.ports import Books
 
 WAIT_DAYS = 28

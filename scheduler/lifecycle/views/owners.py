@@ -7,7 +7,7 @@ from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.units import EngineerId, ProjectName
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.memory.world import World
 
 SEES_MONEY = (Role.FINANCE, Role.AUDITOR, Role.PEOPLE)
 

@@ -1,8 +1,8 @@
 """What an hour costs: the price book, and what was measured in that hour."""
 
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, PoolName
-from scheduler.finance.hour_cost import HourCost, hour_cost
-from scheduler.finance.price_book import PriceBook
+from scheduler.finance.prices.hour_cost import HourCost, hour_cost
+from scheduler.finance.prices.price_book import PriceBook
 from scheduler.metering.use import total
 from scheduler.ports import Books
 

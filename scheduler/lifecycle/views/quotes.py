@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from scheduler.decision.forecast import Forecast
-from scheduler.decision.hours import need_at_launch
+from scheduler.decision.ordering.hours import need_at_launch
 from scheduler.decision.state import State
 from scheduler.domain.allowances import AllowanceBalance, holders_for
 from scheduler.domain.funding import Shortfall, fund, payers, spendable_standard
@@ -23,12 +23,12 @@ from scheduler.domain.units import (
     standard_needed,
 )
 from scheduler.domain.workloads import Workload, WorkloadSpec
-from scheduler.finance.rating import Rating
-from scheduler.lifecycle.named import evidence_named
-from scheduler.lifecycle.prices_ahead import terms_for
-from scheduler.lifecycle.submit import new_workload
+from scheduler.finance.prices.rating import Rating
+from scheduler.lifecycle.asking.submit import new_workload
+from scheduler.lifecycle.memory.named import evidence_named
+from scheduler.lifecycle.memory.prices_ahead import terms_for
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.quote_shapes import PayerView, QuoteView, SoonerView
-from scheduler.lifecycle.world import World
 
 ASKED_ABOUT = WorkloadId("quote")
 SOONER_MAX = 4

@@ -13,9 +13,10 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.records import AuditEvent, PolicyVersion
 from scheduler.domain.units import MS_PER_DAY, EngineerId, Instant, NodeName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec, WorkloadState
-from scheduler.lifecycle.named import named
-from scheduler.lifecycle.submit import with_defaults
-from scheduler.lifecycle.submitting import judge_for
+from scheduler.lifecycle.asking.submit import with_defaults
+from scheduler.lifecycle.asking.submitting import judge_for
+from scheduler.lifecycle.memory.named import named
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.agents import AgentView, Misuses, agent_views, unseen_nodes
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
 from scheduler.lifecycle.views.bookings import BookingView, booking_of, bookings_of
@@ -50,7 +51,6 @@ from scheduler.lifecycle.views.workloads import (
     workload_view,
     workload_views,
 )
-from scheduler.lifecycle.world import World
 from scheduler.metering.refusals import RefusedSample
 from scheduler.ports import Books, Store
 

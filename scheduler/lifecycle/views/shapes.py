@@ -11,7 +11,7 @@ from scheduler.domain.idleness import CurvePoint
 from scheduler.domain.money import decimal_text
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import Instant
-from scheduler.lifecycle.observed_only import Observed
+from scheduler.lifecycle.memory.observed_only import Observed
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.unit_shapes import PackageValueView, UnitView
 from scheduler.lifecycle.views.usage_shapes import IdleView, UsageView

@@ -7,7 +7,7 @@ from scheduler.domain.periods import Period, PeriodLength, period_at
 from scheduler.domain.units import EngineerId, Instant
 from scheduler.finance.fairness import Fairness, fairness
 from scheduler.ledger.journal import AccountKind
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.memory.world import World
 from scheduler.ports import Books
 
 

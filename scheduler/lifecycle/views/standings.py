@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.people import Engineer
 from scheduler.domain.units import STANDARD_GPU, Instant
-from scheduler.lifecycle.world import World
+from scheduler.lifecycle.memory.world import World
 
 
 @dataclass(frozen=True, slots=True)

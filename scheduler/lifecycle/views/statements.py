@@ -10,9 +10,9 @@ from scheduler.domain.quantities import quantity_text
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.domain.workloads import Attempt
-from scheduler.finance.price_book import PriceBook
-from scheduler.finance.rating import Rating
-from scheduler.finance.valuation import LineWorth, Valuation, electricity_micro
+from scheduler.finance.prices.price_book import PriceBook
+from scheduler.finance.prices.rating import Rating
+from scheduler.finance.prices.valuation import LineWorth, Valuation, electricity_micro
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
 from scheduler.ledger.statement import Statement, accounts_of, statement
 from scheduler.ledger.statement import StatementLine as LedgerLine

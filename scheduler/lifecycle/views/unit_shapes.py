@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from scheduler.domain.money import Micro
 from scheduler.domain.units import Instant
-from scheduler.finance.fair_value import FairValue
+from scheduler.finance.prices.fair_value import FairValue
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from scheduler.domain.idleness import CurvePoint, IdleDecision
 from scheduler.domain.units import MS_PER_DAY, AttemptId, Instant
 from scheduler.domain.workloads import Attempt, Workload
-from scheduler.lifecycle.named import exemption_named
+from scheduler.lifecycle.memory.named import exemption_named
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.advice import advice_for
 from scheduler.lifecycle.views.cluster import is_fresh
 from scheduler.lifecycle.views.usage_shapes import DecisionView, IdleView, UsageView
-from scheduler.lifecycle.world import World
 from scheduler.metering.curve import curve_of
 from scheduler.metering.efficiency import efficiency_of
 from scheduler.metering.use import HourOfUse, total

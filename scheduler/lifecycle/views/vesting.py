@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from scheduler.domain.allowances import Allowance, AllowanceBalance
 from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.units import AllowanceId, EngineerId, Instant
-from scheduler.finance.fair_value import FairValue, fair_value
+from scheduler.finance.prices.fair_value import FairValue, fair_value
 from scheduler.ledger.journal import Account, AccountKind
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.owners import Owner, OwnerKind
 from scheduler.lifecycle.views.unit_shapes import PackageValueView
-from scheduler.lifecycle.world import World
 from scheduler.ports import Books
 
 

@@ -20,10 +20,10 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Attempt, HoldMode, Workload, WorkloadState
 from scheduler.ledger.holds import Hold
-from scheduler.lifecycle.named import evidence_named
-from scheduler.lifecycle.settle import gpu_ms_of
+from scheduler.lifecycle.memory.named import evidence_named
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.settle import gpu_ms_of
 from scheduler.lifecycle.views.shapes import AttemptView, VerdictView, WorkloadView
-from scheduler.lifecycle.world import World
 from scheduler.ports import Books
 
 

@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 
-from scheduler.decision.packing import PRESSURE_WEIGHT, Demand, FloatArray, Kind
+from scheduler.decision.placing.packing import PRESSURE_WEIGHT, Demand, FloatArray, Kind
 from scheduler.simulation.packing.baselines import NEVER, Scores, fullest, typical_kinds
 from scheduler.simulation.packing.experiment import Workload
 from scheduler.simulation.packing.fleet import BoolArray, Fleet, Gpus, IntArray, Shape

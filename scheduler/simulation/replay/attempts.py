@@ -25,8 +25,8 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.usage import NO_USE, DecayedUse
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, WorkloadKind
-from scheduler.lifecycle.keep import RENEW_BEFORE_MS
-from scheduler.lifecycle.prices_ahead import terms_of
+from scheduler.lifecycle.memory.prices_ahead import terms_of
+from scheduler.lifecycle.running.keep import RENEW_BEFORE_MS
 from scheduler.simulation.replay.books import ReplayBooks
 from scheduler.simulation.replay.feed import Feed
 from scheduler.simulation.replay.measures import Measures

@@ -21,8 +21,8 @@ from scheduler.domain.policy import Policy, image_is_allowed
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec
-from scheduler.lifecycle.grant import period_grants
-from scheduler.lifecycle.submit import judge, with_defaults
+from scheduler.lifecycle.asking.submit import judge, with_defaults
+from scheduler.lifecycle.awarding.grant import period_grants
 from scheduler.simulation.asking import an_image
 from scheduler.simulation.replay.attempts import Attempts
 from scheduler.simulation.replay.books import ReplayBooks

@@ -24,7 +24,7 @@ from scheduler.domain.units import (
     TierName,
 )
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
-from scheduler.lifecycle.export_history import FORMAT, VERSION
+from scheduler.lifecycle.accounting.export_history import FORMAT, VERSION
 from scheduler.simulation.replay.submissions import Stream, Submission
 from scheduler.simulation.traces.rows import LeaveOut, invalid, refuse_all
 

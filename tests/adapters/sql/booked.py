@@ -14,7 +14,7 @@ from scheduler.ledger.charging import charge
 from scheduler.ledger.grants import grant
 from scheduler.ledger.holding import hold, release
 from scheduler.ledger.holds import Hold
-from scheduler.lifecycle.publish import Publisher
+from scheduler.lifecycle.accounting.publish import Publisher
 from tests.adapters.sql.values import ATTEMPT, POD, POLICY, WORKLOAD
 from tests.ledger.build import allowance
 

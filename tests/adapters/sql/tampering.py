@@ -7,9 +7,9 @@ from pathlib import Path
 from scheduler.adapters.head_folder import HeadFolder
 from scheduler.adapters.signing import is_signed
 from scheduler.adapters.sql.evidence import open_evidence
-from scheduler.finance.findings import FindingCode, Verification
-from scheduler.finance.relations import SEALED, TREES
-from scheduler.finance.verification import verify
+from scheduler.finance.proving.findings import FindingCode, Verification
+from scheduler.finance.proving.relations import SEALED, TREES
+from scheduler.finance.proving.verification import verify
 
 ALL = {relation.name: relation for relation in (*TREES, *SEALED)}
 

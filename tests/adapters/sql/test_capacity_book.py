@@ -5,7 +5,7 @@ from dataclasses import replace
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.cluster import NodeSpan
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, GpuUuid, Instant, NodeName, PodUid
-from scheduler.finance.conservation import Tenure
+from scheduler.finance.reconciling.conservation import Tenure
 from scheduler.metering.devices import KnownGpu
 from scheduler.metering.idle import IdleState
 from scheduler.metering.use import Metered

@@ -11,11 +11,11 @@ from scheduler.adapters.sql.evidence import open_evidence
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
 from scheduler.domain.units import Instant
-from scheduler.finance.chain import read_chain
-from scheduler.finance.endorsement import parse_endorsements
-from scheduler.finance.findings import FindingCode
-from scheduler.finance.proofs import check, prove_growth, prove_row
-from scheduler.finance.takeaway import sign_statement, verify_statement
+from scheduler.finance.proving.chain import read_chain
+from scheduler.finance.proving.endorsement import parse_endorsements
+from scheduler.finance.proving.findings import FindingCode
+from scheduler.finance.proving.proofs import check, prove_growth, prove_row
+from scheduler.finance.proving.takeaway import sign_statement, verify_statement
 from tests.adapters.sql.booked import Booked
 from tests.adapters.sql.tampering import codes, look, rewrite
 

@@ -43,9 +43,9 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.workloads import Attempt
-from scheduler.finance.closing import Closing, ClosingState
-from scheduler.finance.relations import TREES
-from scheduler.finance.verification import verify
+from scheduler.finance.proving.relations import TREES
+from scheduler.finance.proving.verification import verify
+from scheduler.finance.reconciling.closing import Closing, ClosingState
 from scheduler.ledger.charging import charge
 from scheduler.ledger.corrections import into_open_period
 from scheduler.ledger.grants import expire, grant
@@ -53,7 +53,7 @@ from scheduler.ledger.holding import hold, holds_for, release
 from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
 from scheduler.ledger.refunds import refund
 from scheduler.ledger.statement import accounts_of, statement
-from scheduler.lifecycle.publish import Publisher
+from scheduler.lifecycle.accounting.publish import Publisher
 from tests.adapters.sql.attempt_model import RATES, AttemptModel, HoldModel, Rate, Rated, Use
 from tests.adapters.sql.awarding import EUR, H100, AllowanceModel, Amount, AwardRules
 from tests.adapters.sql.invariants import violations

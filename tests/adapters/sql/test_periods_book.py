@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.units import Instant
-from scheduler.finance.closing import Closing, ClosingState
-from scheduler.finance.reconciliation import Difference, DifferenceKind, Settlement, SettlementKind
+from scheduler.finance.reconciling.closing import Closing, ClosingState
+from scheduler.finance.reconciling.reconciliation import Difference, DifferenceKind, Settlement, SettlementKind
 from scheduler.ledger.corrections import into_open_period
 from scheduler.ledger.grants import grant
 from scheduler.ledger.journal import Transaction

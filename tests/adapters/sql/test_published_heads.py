@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scheduler.adapters.sql.store import open_store
-from scheduler.finance.findings import FindingCode
+from scheduler.finance.proving.findings import FindingCode
 from tests.adapters.sql.booked import Booked
 from tests.adapters.sql.tampering import ALL, Original, codes, first, look, rewrite
 

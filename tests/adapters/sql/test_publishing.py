@@ -9,8 +9,8 @@ from scheduler.adapters.signing import is_signed, open_key, public_key_pem, read
 from scheduler.adapters.sql.evidence import open_evidence
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode, Unavailable
-from scheduler.finance.chain import read_chain
-from scheduler.finance.verification import verify
+from scheduler.finance.proving.chain import read_chain
+from scheduler.finance.proving.verification import verify
 from tests.adapters.sql.booked import Booked
 from tests.adapters.sql.tampering import look, rewrite
 

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.adapters.sql.guards import missing_guards
 from scheduler.adapters.sql.store import SqlStore
-from scheduler.finance.relations import TREES
+from scheduler.finance.proving.relations import TREES
 
 OUTSIDE = {"heads", "verdicts", "idle_decisions"}
 """Append-only and in no tree: heads are compared with what was published; the other two explain, and move no money."""

@@ -19,8 +19,8 @@ from scheduler.adapters.signing import open_key
 from scheduler.adapters.sql.engine import parse
 from scheduler.adapters.sql.migrations.versions import v0009_open_rows
 from scheduler.adapters.sql.store import SqlStore, open_store
-from scheduler.finance.findings import FindingCode, TreeReport
-from scheduler.finance.relations import TREES, Relation
+from scheduler.finance.proving.findings import FindingCode, TreeReport
+from scheduler.finance.proving.relations import TREES, Relation
 from tests.adapters.sql.booked import Booked, booked
 from tests.adapters.sql.tampering import ALL, Original, codes, first, intruder, look, loosen, named
 

@@ -19,8 +19,8 @@ from scheduler.domain.units import EngineerId, TeamName, TierName
 from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.service import Service
-from scheduler.finance.verification import verify
-from scheduler.lifecycle.publish import Publisher
+from scheduler.finance.proving.verification import verify
+from scheduler.lifecycle.accounting.publish import Publisher
 from tests.entrypoints.api.test_approvals import GRANT
 from tests.entrypoints.api.test_workloads import JOB
 from tests.entrypoints.company import NOON, POLICY, SYSTEM, small_company, token_of

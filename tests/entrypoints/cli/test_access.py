@@ -10,8 +10,8 @@ from scheduler.adapters.sql.evidence import open_evidence
 from scheduler.domain.people import Caller, Role
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.service import Service
-from scheduler.finance.verification import verify
-from scheduler.lifecycle.publish import Publisher
+from scheduler.finance.proving.verification import verify
+from scheduler.lifecycle.accounting.publish import Publisher
 from tests.entrypoints.cli.conftest import Allot, command_for
 from tests.entrypoints.company import NOON, small_company, token_of
 from tests.entrypoints.serving import served

@@ -10,8 +10,8 @@ import pytest
 from scheduler.domain.people import Caller
 from scheduler.domain.units import JobUid, WorkloadId
 from scheduler.entrypoints.service import Service
-from scheduler.lifecycle.batch import changing
-from scheduler.lifecycle.observe import observe
+from scheduler.lifecycle.running.observe import observe
+from scheduler.lifecycle.writing.batch import changing
 from tests.entrypoints.cli.conftest import Allot, Ran
 from tests.entrypoints.company import engineer_id
 from tests.lifecycle.build import changes, job_seen, pod_seen

@@ -18,6 +18,7 @@ from scheduler.domain.records import PolicyVersion
 from scheduler.domain.units import AttemptId, Instant, WorkloadId
 from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.api.auth import hash_of
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.shapes import (
     AttemptView,
     BalanceView,
@@ -31,7 +32,6 @@ from scheduler.lifecycle.views.shapes import (
     WorkloadPage,
     WorkloadView,
 )
-from scheduler.lifecycle.world import World
 from tests.entrypoints.web.sample_books import efficiency, month, statement, versions
 from tests.entrypoints.web.sample_cluster import cluster
 from tests.entrypoints.web.sample_people import MIN, NOW, PEOPLE, H, policy

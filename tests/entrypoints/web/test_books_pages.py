@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from scheduler.domain.money import Currency, Micro
 from scheduler.entrypoints.web.books import course_of
-from scheduler.finance.fair_value import FairValue
+from scheduler.finance.prices.fair_value import FairValue
 from scheduler.lifecycle.views.shapes import PriceView
 from scheduler.lifecycle.views.unit_shapes import PackageValueView, UnitLine, UnitView
 from tests.entrypoints.web.conftest import SignIn

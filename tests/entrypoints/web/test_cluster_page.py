@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.domain.brakes import Brake
 from scheduler.domain.units import Instant, WorkloadId
-from scheduler.lifecycle.observed_only import Observed, Would
+from scheduler.lifecycle.memory.observed_only import Observed, Would
 from scheduler.lifecycle.views.shapes import ObservedView
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read

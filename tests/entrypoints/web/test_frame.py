@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.domain.brakes import Brake
 from scheduler.domain.people import Engineer
-from scheduler.lifecycle.observed_only import ObservedOnly
+from scheduler.lifecycle.memory.observed_only import ObservedOnly
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_cluster import cluster

@@ -35,7 +35,7 @@ from scheduler.domain.workloads import (
     WorkloadState,
 )
 from scheduler.entrypoints.service import Service
-from scheduler.lifecycle.export_history import history
+from scheduler.lifecycle.accounting.export_history import history
 from scheduler.simulation.replay.engine import Replay, Tempo
 from scheduler.simulation.replay.measures import Window
 from scheduler.simulation.traces.history import read_history

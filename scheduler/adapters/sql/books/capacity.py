@@ -12,7 +12,7 @@ from scheduler.adapters.sql.tables.samples import gpu_hours
 from scheduler.adapters.sql.tables.workloads import attempts, pods
 from scheduler.domain.cluster import NodeSpan
 from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName
-from scheduler.finance.conservation import Tenure
+from scheduler.finance.reconciling.conservation import Tenure
 
 _SPAN = RowCodec(NodeSpan, node_spans)
 

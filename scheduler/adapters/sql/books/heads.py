@@ -10,8 +10,8 @@ from scheduler.adapters.sql.columns import Row
 from scheduler.adapters.sql.querying import insert_all
 from scheduler.adapters.sql.tables.proofs import heads
 from scheduler.domain.errors import Conflict, RefusalCode
-from scheduler.finance.keeping import PublishedHead
-from scheduler.finance.relations import Relation, Values
+from scheduler.finance.proving.keeping import PublishedHead
+from scheduler.finance.proving.relations import Relation, Values
 
 _HEAD = RowCodec(PublishedHead, heads)
 _PIECE = 10_000

@@ -13,7 +13,7 @@ from scheduler.adapters.sql.tables.periods import period_closings
 from scheduler.adapters.sql.tables.workloads import attempts
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
-from scheduler.finance.closing import ClosingState
+from scheduler.finance.reconciling.closing import ClosingState
 from scheduler.ledger.canonical import body_hash
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
 from scheduler.ledger.keeping import BalanceDifference, TermsUsed

@@ -13,9 +13,9 @@ from scheduler.adapters.sql.tables.samples import gpu_hours, gpus
 from scheduler.adapters.sql.tables.workloads import pods
 from scheduler.domain.records import PodRun
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, Instant, NodeName
-from scheduler.finance.closing import Closing, ClosingState
-from scheduler.finance.keeping import SeenUse
-from scheduler.finance.reconciliation import Difference, Settlement
+from scheduler.finance.proving.keeping import SeenUse
+from scheduler.finance.reconciling.closing import Closing, ClosingState
+from scheduler.finance.reconciling.reconciliation import Difference, Settlement
 from scheduler.ledger.journal import AccountKind
 
 _CLOSING = RowCodec(Closing, period_closings)

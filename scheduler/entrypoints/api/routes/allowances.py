@@ -15,7 +15,7 @@ from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
 from scheduler.entrypoints.api.fields import AmountMs, Body, Moment, Name, Text, instant_of
 from scheduler.entrypoints.api.rendering import render
 from scheduler.finance.csv_text import csv_lines
-from scheduler.finance.takeaway import sign_statement
+from scheduler.finance.proving.takeaway import sign_statement
 from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView, StatementView
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from scheduler.lifecycle.views.statements import LINES_UNBOUNDED

@@ -13,7 +13,7 @@ from scheduler.domain.units import AllowanceId, GpuClassName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
 from scheduler.entrypoints.api.fields import AmountMs, Body, Moment, Name, Text, instant_of
-from scheduler.lifecycle.approve import Lower
+from scheduler.lifecycle.approvals.approve import Lower
 from scheduler.lifecycle.views.approvals import ApprovalView
 
 router = APIRouter(prefix="/v1", tags=["approvals"])

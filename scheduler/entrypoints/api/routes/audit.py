@@ -10,7 +10,7 @@ from scheduler.domain.people import Role
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
-from scheduler.lifecycle.access import RoleHeld
+from scheduler.lifecycle.governance.access import RoleHeld
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 

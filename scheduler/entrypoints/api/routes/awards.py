@@ -17,9 +17,9 @@ from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
 from scheduler.entrypoints.api.fields import AmountMs, Body, Moment, Name, Text, instant_of
 from scheduler.entrypoints.api.routes.allowances import BooksOf
-from scheduler.lifecycle.awards import ClawedBack
-from scheduler.lifecycle.compensate import Package
-from scheduler.lifecycle.transfer import Passing
+from scheduler.lifecycle.awarding.awards import ClawedBack
+from scheduler.lifecycle.awarding.compensate import Package
+from scheduler.lifecycle.awarding.transfer import Passing
 from scheduler.lifecycle.views.offers import OfferView
 from scheduler.lifecycle.views.vesting import VestingView
 

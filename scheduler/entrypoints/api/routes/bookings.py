@@ -12,7 +12,7 @@ from scheduler.domain.units import GpuClassName, PriorityClassName, ProjectName,
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import IdempotencyKey, Signed
 from scheduler.entrypoints.api.fields import PERSONAL, Body, Count, DurationMs, Moment, Name
-from scheduler.lifecycle.booking import BookingWish
+from scheduler.lifecycle.asking.booking import BookingWish
 from scheduler.lifecycle.views.bookings import BookingView
 
 router = APIRouter(prefix="/v1/bookings", tags=["bookings"])

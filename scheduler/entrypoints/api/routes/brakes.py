@@ -8,7 +8,7 @@ from scheduler.domain.brakes import Brake, Pause
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
 from scheduler.entrypoints.api.fields import Body, Text
-from scheduler.lifecycle.named import pause_named
+from scheduler.lifecycle.memory.named import pause_named
 from scheduler.lifecycle.views.shapes import BrakesView
 
 router = APIRouter(prefix="/v1/brakes", tags=["brakes"])

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
 from scheduler.entrypoints.api.routes.allowances import PeriodAsked
-from scheduler.lifecycle.cover import CoverageView
+from scheduler.lifecycle.awarding.cover import CoverageView
 
 router = APIRouter(prefix="/v1", tags=["finance"])
 

@@ -13,7 +13,7 @@ from scheduler.domain.units import WorkloadId
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
 from scheduler.entrypoints.api.fields import Body, Moment, Text
-from scheduler.lifecycle.named import exemption_named
+from scheduler.lifecycle.memory.named import exemption_named
 from scheduler.lifecycle.views.usage_shapes import DecisionView
 
 router = APIRouter(prefix="/v1", tags=["idleness"])

@@ -10,7 +10,7 @@ from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Signed
 from scheduler.entrypoints.api.fields import Name
 from scheduler.entrypoints.api.routes.allowances import PeriodAsked
-from scheduler.lifecycle.boards import join
+from scheduler.lifecycle.asking.boards import join
 from scheduler.lifecycle.views.leaderboards import BoardAsked, BoardView
 from scheduler.metering.leaderboard import RankedBy
 

@@ -15,7 +15,7 @@ from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Signed
 from scheduler.entrypoints.api.gpu_metrics import GpuCollector
 from scheduler.entrypoints.api.routes.allowances import PeriodName
-from scheduler.lifecycle.meter import Accepted
+from scheduler.lifecycle.sensing.meter import Accepted
 from scheduler.lifecycle.views.agents import AgentView, Misuses
 from scheduler.lifecycle.views.conservation import ConservationView
 from scheduler.lifecycle.views.gpu_conservation import GpuConservationView

@@ -11,9 +11,9 @@ from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
 from scheduler.entrypoints.api.fields import Body, Name, Text
 from scheduler.entrypoints.api.routes.allowances import PeriodName
-from scheduler.finance.closing import Closing, standing
-from scheduler.finance.reconciliation import Difference, Reconciliation, SettlementKind
-from scheduler.lifecycle.close_period import Decision
+from scheduler.finance.reconciling.closing import Closing, standing
+from scheduler.finance.reconciling.reconciliation import Difference, Reconciliation, SettlementKind
+from scheduler.lifecycle.accounting.close_period import Decision
 
 router = APIRouter(prefix="/v1/periods", tags=["finance"])
 

@@ -14,7 +14,7 @@ from scheduler.domain.records import PriceBookVersion
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Signed
 from scheduler.entrypoints.api.fields import Moment, Name, instant_of
-from scheduler.finance.hour_cost import HourCost
+from scheduler.finance.prices.hour_cost import HourCost
 
 router = APIRouter(prefix="/v1", tags=["finance"])
 

@@ -1,0 +1,96 @@
+"""Promised quota: what has waited too long and lacks quota has it kept, as others have room kept, so that ageing bounds
+its wait.
+
+Of its own pool nothing behind it starts that would still use the quota when it could have it; where it stays within
+its pool's nominal quota, no other pool of the cohort borrows that quota for longer either. See docs/adr/0017-ageing.md.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from scheduler.decision.index import Index
+from scheduler.decision.keeping.backfill import Shadow
+from scheduler.decision.keeping.bookings import end_of
+from scheduler.decision.ordering.queue import Lane, Line
+from scheduler.decision.placing.ends import latest_end, latest_end_if_started
+from scheduler.decision.placing.running import counts_for_quota
+from scheduler.decision.plan import Launch
+from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
+from scheduler.domain.workloads import WorkloadSpec
+
+
+@dataclass(slots=True)
+class PromisedQuota:
+    """Those of one cycle who wait for quota and have aged: the first of each pool and GPU class."""
+
+    index: Index
+    _first: dict[tuple[PoolName, GpuClassName], tuple[Lane, Shadow | None]] = field(default_factory=dict)
+
+    def wait(
+        self, lane: Lane, line: Line, workload_id: WorkloadId, launched: Iterable[tuple[Launch, WorkloadSpec]]
+    ) -> Instant | None:
+        """It waits for quota. Returns from when it is to have room as well: when it can have its quota, by what is known
+        of ends; None where they never give it, or where it would borrow and nobody owes it that."""
+        gpu_class = lane.key.gpu_classes[0]
+        key = (lane.key.pool, gpu_class)
+        if key not in self._first:
+            at = self._free_at(lane, gpu_class, launched)
+            shadow = Shadow(workload_id, line, lane.key.pool, lane.gpus, at, {}) if at is not None else None
+            self._first[key] = (lane, shadow)
+        first = self._first[key][1]
+        return first.at if first is not None and not self._is_beyond_nominal(lane, gpu_class) else None
+
+    def _is_beyond_nominal(self, lane: Lane, gpu_class: GpuClassName) -> bool:
+        return lane.gpus > self.index.quotas.nominal(lane.key.pool, gpu_class)
+
+    def shadow(self, gpu_class: GpuClassName, lane: Lane, spec: WorkloadSpec) -> Shadow | None:
+        """Whose quota work of the lane must leave alone; None where it is nobody's, or it is gone in time."""
+        if not lane.key.is_funded:
+            return None
+        for (_, known), (waiting, shadow) in self._first.items():
+            if known != gpu_class or shadow is None or not self._concerns(waiting, lane, gpu_class):
+                continue
+            if latest_end_if_started(spec, self.index.now) > shadow.at:
+                return shadow
+        return None
+
+    def _concerns(self, waiting: Lane, lane: Lane, gpu_class: GpuClassName) -> bool:
+        """Its own pool; and where it would not borrow, whoever of the cohort would."""
+        quotas, pool = self.index.quotas, waiting.key.pool
+        if lane.key.pool == pool:
+            return True
+        is_kin = quotas.root_of[lane.key.pool] == quotas.root_of[pool]
+        if not is_kin or self._is_beyond_nominal(waiting, gpu_class):
+            return False
+        return quotas.over_nominal(lane.key.pool, gpu_class, lane.gpus) > 0
+
+    def _free_at(
+        self, waiting: Lane, gpu_class: GpuClassName, launched: Iterable[tuple[Launch, WorkloadSpec]]
+    ) -> Instant | None:
+        """When ends alone, by time limits, give it its quota; None where they never do."""
+        index, quotas, pool = self.index, self.index.quotas, waiting.key.pool
+        root = quotas.root_of[pool]
+        ends = [
+            (latest_end(attempt), attempt.pool, attempt.gpus)
+            for attempt in index.running.attempts.values()
+            if attempt.gpu_class == gpu_class and counts_for_quota(attempt) and not attempt.is_inside
+        ]
+        ends += [(end_of(each), each.pool, each.gpus) for each in index.bookings.of_class(gpu_class)]
+        ends += [
+            (latest_end_if_started(spec, index.now), each.pool, spec.gpus)
+            for each, spec in launched
+            if each.is_funded and each.booking_id is None
+        ]
+        given: list[tuple[PoolName, int]] = []
+        found: Instant | None = None
+        is_beyond = self._is_beyond_nominal(waiting, gpu_class)
+        for at, owner, gpus in sorted(end for end in ends if quotas.root_of.get(end[1]) == root):
+            quotas.use(owner, gpu_class, -gpus)
+            given.append((owner, gpus))
+            borrows = quotas.over_nominal(pool, gpu_class, waiting.gpus) > 0
+            if quotas.free(pool, gpu_class) >= waiting.gpus and (is_beyond or not borrows):
+                found = Instant(max(index.now, at))
+                break
+        for owner, gpus in given:
+            quotas.use(owner, gpu_class, gpus)
+        return found

@@ -1,0 +1,41 @@
+"""What runs or is reserved at once, as limits count it: GPUs of an engineer and a team, indexes of an array."""
+
+from collections import defaultdict
+
+from scheduler.decision.ordering.lines import LineIndex, Lines
+from scheduler.domain.arrays import array_of
+from scheduler.domain.policy import Policy
+from scheduler.domain.units import EngineerId, TeamName, TierName, WorkloadId
+
+
+class Concurrency:
+    """`tiers` says whose limits are tighter than those for everybody."""
+
+    def __init__(self, policy: Policy, lines: LineIndex) -> None:
+        self._policy = policy
+        self._lines = lines
+        self.tiers: dict[EngineerId, TierName] = {}
+        self.gpus_of_owner: dict[EngineerId, int] = defaultdict(int)
+        self.gpus_of_team: dict[TeamName, int] = defaultdict(int)
+        self.of_array: dict[WorkloadId, int] = defaultdict(int)
+
+    def gpu_limit(self, owner: EngineerId) -> int | None:
+        """How many GPUs the owner may run at once: the tighter of the limit for all and their tier's."""
+        tier = self._policy.tiers.get(self.tiers[owner]) if owner in self.tiers else None
+        limits = [self._policy.limits.gpus_per_engineer, tier.gpus_max if tier is not None else None]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def count(self, workload_id: WorkloadId, owner: EngineerId, team: TeamName, change: int) -> Lines:
+        """Count GPUs that a workload takes or gives back. Returns the lines for which a limit flipped."""
+        before = self.gpus_of_owner[owner]
+        self.gpus_of_owner[owner] = after = before + change
+        flipped = dict.fromkeys(self._lines.crossing_owner_limit(owner, self.gpu_limit(owner), before, after))
+        before = self.gpus_of_team[team]
+        self.gpus_of_team[team] = after = before + change
+        limit = self._policy.limits.gpus_per_team
+        flipped.update(dict.fromkeys(self._lines.crossing_team_limit(team, limit, before, after)))
+        array = array_of(workload_id)
+        if array is not None:
+            self.of_array[array] += 1 if change > 0 else -1
+            flipped.update(dict.fromkeys(self._lines.of_array(array)))
+        return flipped

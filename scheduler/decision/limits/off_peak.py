@@ -1,0 +1,44 @@
+"""Off-peak classes: work that starts only at the stated hours, or while enough of a GPU class is free."""
+
+from scheduler.decision.placing.capacity import Capacity
+from scheduler.decision.placing.running import Running
+from scheduler.domain.policy import Policy, PriorityClass
+from scheduler.domain.units import GpuClassName, Instant, PriorityClassName
+
+
+class OffPeakTimes:
+    """Whether the calendar lets each class start, as queues were last re-ordered, and what is free now."""
+
+    def __init__(self, policy: Policy, capacity: Capacity, running: Running) -> None:
+        self._capacity = capacity
+        self._running = running
+        self._time_zone = policy.time_zone
+        self._classes = [each for each in policy.priority_classes.values() if each.off_peak is not None]
+        self._at = Instant(0)
+        self._open: dict[tuple[PriorityClassName, GpuClassName], bool] = {}
+
+    def pass_time(self, at: Instant) -> None:
+        self._at = at
+
+    def is_open(self, terms: PriorityClass, gpu_class: GpuClassName, planned: int = 0) -> bool:
+        """Whether work of the class may start on that GPU class, beside so many GPUs that this cycle planned."""
+        hours = terms.off_peak
+        if hours is None or hours.contains(self._at, self._time_zone):
+            return True
+        return hours.free is not None and self.free_per_mille(gpu_class, planned) >= hours.free
+
+    def free_per_mille(self, gpu_class: GpuClassName, planned: int = 0) -> int:
+        gpus = self._capacity.gpus.get(gpu_class, 0)
+        free = gpus - self._running.gpus_of_class.get(gpu_class, 0) - planned
+        return 1000 * max(0, free) // gpus if gpus else 0
+
+    def renew(self) -> set[PriorityClassName]:
+        """The priority classes for which a GPU class has opened or closed since the last look."""
+        changed: set[PriorityClassName] = set()
+        for terms in self._classes:
+            for gpu_class in self._capacity.gpus:
+                is_open = self.is_open(terms, gpu_class)
+                if self._open.get((terms.name, gpu_class)) is not is_open:
+                    self._open[terms.name, gpu_class] = is_open
+                    changed.add(terms.name)
+        return changed

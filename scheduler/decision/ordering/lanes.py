@@ -1,0 +1,140 @@
+"""All lanes, found by what may change for them: room of a GPU class, quota of a pool, victims for a priority.
+
+A lane is looked at again only when something flips that it depends on. What lanes have in common is looked at once,
+in a cell: the room for a number of pods of one shape, the quota for a number of GPUs.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+from scheduler.decision.ordering.queue import Lane, LaneKey, Line, OrderKey
+from scheduler.decision.placing.fit_table import Shape
+from scheduler.domain.units import GpuClassName, PoolName
+
+Queue = tuple[PoolName, GpuClassName]
+"""Those of a pool that wait for the room of a GPU class."""
+
+Lanes = dict[Lane, None]
+
+
+@dataclass(eq=False, slots=True)
+class Cell:
+    """Lanes for which the same thing holds or does not, as far as it was last looked at."""
+
+    lanes: Lanes = field(default_factory=dict)
+    holds: int | None = None
+
+
+@dataclass(slots=True)
+class _OfClass:
+    """The cells of one GPU class."""
+
+    room: dict[tuple[Shape, int], Cell] = field(default_factory=dict)
+    quota: dict[PoolName, dict[int, Cell]] = field(default_factory=dict)
+    rank: dict[PoolName, dict[int, Lanes]] = field(default_factory=dict)
+    """Lanes by pool and priority: the same victims are there for all of them."""
+
+
+class LaneIndex:
+    def __init__(self) -> None:
+        self._by_key: dict[LaneKey, Lane] = {}
+        self._classes: dict[GpuClassName, _OfClass] = defaultdict(_OfClass)
+        self._waiting: dict[Queue, Lanes] = defaultdict(dict)
+        self._firsts: dict[Queue, list[tuple[OrderKey, int, Lane]]] = defaultdict(list)
+        """Heaps of who is first in each waiting lane; what no longer holds is dropped when it comes to the top."""
+        self._pushed = 0
+        self.short: dict[Lane, GpuClassName] = {}
+        """Lanes whose first has waited too long and lacks quota, and the class it would like best."""
+        self.touched: set[Queue] = set()
+        """Queues of which somebody may have become first."""
+
+    def join(self, line: Line, key: LaneKey) -> Lane:
+        lane = self._by_key.get(key)
+        if lane is None:
+            lane = self._by_key[key] = Lane(key, gpus=line.gpus)
+            for gpu_class in key.gpu_classes:
+                self._enter(lane, gpu_class)
+        lane.insert(line)
+        return lane
+
+    def leave(self, line: Line) -> Lane | None:
+        """The line stands in no lane any more. Whoever calls has empty lanes forgotten, once all have joined."""
+        lane = line.lane
+        if lane is not None:
+            lane.remove(line)
+        return lane
+
+    def forget_if_empty(self, lane: Lane) -> None:
+        if lane.lines or self._by_key.get(lane.key) is not lane:
+            return
+        self.set_blocked(lane, None)
+        self.short.pop(lane, None)
+        del self._by_key[lane.key]
+        for gpu_class in lane.key.gpu_classes:
+            self._strike(lane, gpu_class)
+
+    def all(self) -> Iterable[Lane]:
+        return self._by_key.values()
+
+    def room_cells(self, gpu_class: GpuClassName) -> Iterable[tuple[tuple[Shape, int], Cell]]:
+        return self._classes[gpu_class].room.items()
+
+    def quota_cells(self, pool: PoolName, gpu_class: GpuClassName) -> Iterable[tuple[int, Cell]]:
+        return self._classes[gpu_class].quota.get(pool, {}).items()
+
+    def ranks(self, gpu_class: GpuClassName) -> Iterable[tuple[PoolName, dict[int, Lanes]]]:
+        return self._classes[gpu_class].rank.items()
+
+    def set_blocked(self, lane: Lane, gpu_class: GpuClassName | None, first: OrderKey | None = None) -> None:
+        """From `first` on, it waits for the room of this class (None: for none)."""
+        before = lane.blocked_class
+        if before == gpu_class and lane.first_waiting == first:
+            return
+        lane.blocked_class, lane.first_waiting = gpu_class, first
+        if before is not None:
+            self.touched.add((lane.key.pool, before))
+            if before != gpu_class:
+                del self._waiting[lane.key.pool, before][lane]
+        if gpu_class is not None and first is not None:
+            queue = (lane.key.pool, gpu_class)
+            self.touched.add(queue)
+            self._waiting[queue][lane] = None
+            self._pushed += 1
+            heappush(self._firsts[queue], (first, self._pushed, lane))
+
+    def first_waiting(self, queue: Queue) -> Lane | None:
+        """The lane in which the first stands of those that wait in a queue."""
+        firsts = self._firsts.get(queue, [])
+        while firsts:
+            first, _, lane = firsts[0]
+            if lane.blocked_class == queue[1] and lane.first_waiting == first:
+                return lane
+            heappop(firsts)
+        return None
+
+    def is_wanted(self, gpu_class: GpuClassName) -> bool:
+        """Whether funded work of any pool waits for the room of the class."""
+        return any(self._waiting.get((pool, gpu_class)) for pool in self._classes[gpu_class].rank)
+
+    def _enter(self, lane: Lane, gpu_class: GpuClassName) -> None:
+        cells, key = self._classes[gpu_class], lane.key
+        cells.room.setdefault((key.shape, key.pods), Cell()).lanes[lane] = None
+        if key.is_funded:
+            cells.quota.setdefault(key.pool, {}).setdefault(lane.gpus, Cell()).lanes[lane] = None
+            cells.rank.setdefault(key.pool, {}).setdefault(key.priority, {})[lane] = None
+
+    def _strike(self, lane: Lane, gpu_class: GpuClassName) -> None:
+        cells, key = self._classes[gpu_class], lane.key
+        room = cells.room[key.shape, key.pods]
+        del room.lanes[lane]
+        if not room.lanes:
+            del cells.room[key.shape, key.pods]
+        if key.is_funded:
+            del cells.quota[key.pool][lane.gpus].lanes[lane]
+            if not cells.quota[key.pool][lane.gpus].lanes:
+                del cells.quota[key.pool][lane.gpus]
+            del cells.rank[key.pool][key.priority][lane]
+            if not cells.rank[key.pool][key.priority]:
+                del cells.rank[key.pool][key.priority]

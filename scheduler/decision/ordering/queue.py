@@ -1,0 +1,263 @@
+"""The queue: workloads that are alike stand in one line, lines that want the same places stand in one lane.
+
+What is true of one workload of a line (its owner's hours, their limits) is true of all, and what is true of one
+line of a lane (quota, room on the nodes) is true of all; so a cycle looks at lines and lanes, never at workloads
+that merely wait. See docs/adr/0010-lines-and-lanes.md.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush, heapreplace
+from typing import TypeGuard
+
+from scheduler.decision.placing.fit_table import Shape
+from scheduler.domain.allowances import AllowanceBalance, Holder
+from scheduler.domain.arrays import array_of
+from scheduler.domain.policy import Order, Pool, PriorityClass
+from scheduler.domain.reasons import Evidence, Reason
+from scheduler.domain.terms import Need
+from scheduler.domain.units import EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
+from scheduler.domain.workloads import Workload, WorkloadSpec
+
+Member = tuple[Instant, WorkloadId]
+"""A workload's place within its line: age, then id."""
+
+OrderKey = tuple[int, int, Instant, WorkloadId]
+"""A workload's place in its pool, the smaller the earlier: rank, standing, age, id."""
+
+AGED = -(2**62)
+"""The rank of what has waited longer than its pool lets anything wait: before every priority."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A reason with its evidence, before it is said of anybody."""
+
+    reason: Reason
+    evidence: Evidence = field(default_factory=dict)
+
+
+@dataclass(eq=False, slots=True)
+class Party:
+    """An owner in a team at work on a project (or on nothing but their own): whose limits count, and who may pay."""
+
+    owner: EngineerId
+    team: TeamName
+    holders: tuple[Holder, ...]
+    """Whose allowances may pay, the most specific first."""
+    lines: dict[int, dict["Line", None]] = field(default_factory=dict)
+    """Its lines, by the GPUs that one of their workloads asks for."""
+    payers: dict[Hashable, Sequence[AllowanceBalance]] = field(default_factory=dict)
+    """Who pays for what, in the funding order, as far as it was asked since the holders' balances changed."""
+    spendable: dict[Hashable, int | None] = field(default_factory=dict)
+    """What they can spend on it together; None where some of it is not in standard time."""
+
+
+@dataclass(eq=False, slots=True)
+class Line:
+    """Queued workloads of one party that differ in nothing but age, name and what they run."""
+
+    key: Hashable
+    party: Party
+    spec: WorkloadSpec
+    shape: Shape
+    pool: Pool | None
+    priority_class: PriorityClass | None
+    priority: int
+    gpus: int
+    costs: tuple[tuple[GpuClassName, Need], ...] = ()
+    """What one of its workloads needs to start on each GPU class that it may run on, in order of preference."""
+    paid: tuple[GpuClassName, ...] | None = None
+    """Those of them that its party can pay for; None where it was not asked."""
+    array: WorkloadId | None = None
+    """The array that its workloads are indexes of."""
+    is_aged: bool = False
+    """Whether it has waited longer than its pool lets anything wait."""
+    pods_max: int = 0
+    """Pods that one of its workloads would like: `spec` is that of its minimum, which is what it starts with or not."""
+    importance: int = 1000
+    """Of its project, in per mille: it divides the owner's place."""
+    standing: int = 0
+    """Smaller is earlier: the owner's place by the pool's order, divided by the importance; 0 where that does not
+    matter."""
+    members: list[Member] = field(default_factory=list)
+    lane: "Lane | None" = None
+    place: OrderKey | None = None
+    """Its entry in `lane.lines`."""
+    ruling: Ruling | None = None
+    """Why none of it can start, for a reason of its owner's; None: its lane's ruling is its own."""
+    told: Reason | None = None
+    """The ruling that all members but the newcomers were last told."""
+    newcomers: list[WorkloadId] = field(default_factory=list)
+
+    @property
+    def owner(self) -> EngineerId:
+        return self.party.owner
+
+    @property
+    def team(self) -> TeamName:
+        return self.party.team
+
+    def add(self, workload: Workload) -> None:
+        insort(self.members, (workload.submitted_at, workload.id))
+        self.newcomers.append(workload.id)
+
+    def remove(self, member: Member) -> None:
+        position = bisect_left(self.members, member)
+        assert self.members[position] == member, "who leaves a line stood in it"
+        del self.members[position]
+
+    @property
+    def order(self) -> Order:
+        """What its standing goes by. What is aged is served first in, first out."""
+        return Order.FIFO if self.pool is None or self.is_aged else self.pool.order
+
+    @property
+    def rank(self) -> int:
+        return AGED if self.is_aged else -self.priority
+
+    def standing_from(self, place: int) -> int:
+        """The standing that its owner's place (0 … 9) gives it."""
+        return (place + 1) * STANDING // max(1, self.importance) if self.order is not Order.FIFO else 0
+
+    def order_key(self, position: int = 0) -> OrderKey:
+        submitted_at, workload_id = self.members[position]
+        return (self.rank, self.standing, submitted_at, workload_id)
+
+
+STANDING = 1_000_000_000
+"""A place of one, at importance 1: so large that GPUs can be counted below the smallest difference of two."""
+
+
+def line_key(workload: Workload) -> Hashable:
+    """Equal for workloads that are alike in all that a decision looks at, but for their age."""
+    spec = workload.spec
+    return (
+        workload.owner,
+        workload.team,
+        spec.kind,
+        spec.project,
+        spec.gpu_classes,
+        spec.priority_class,
+        spec.time_limit_ms,
+        spec.pods,
+        spec.min_pods,
+        spec.pod,
+        spec.uses_compensation,
+        spec.nodes_with,
+        spec.topology,
+        spec.grace_seconds,
+        spec.finish_by,
+        (array_of(workload.id), spec.array.at_once) if spec.array is not None else None,
+    )
+
+
+def is_held_back(workload: Workload, now: Instant) -> bool:
+    """Whether it stands in no line: it waits for an instant or for others, or its deadline can no longer be met."""
+    latest_start = workload.spec.latest_start
+    return workload.not_before > now or bool(workload.spec.after) or (latest_start is not None and latest_start < now)
+
+
+def is_alike(workload: Workload | None, known: Workload | None) -> TypeGuard[Workload]:
+    """Whether nothing about it changed that a decision looks at: its Job was created, say."""
+    if workload is None or known is None:
+        return False
+    return (
+        workload.submitted_at == known.submitted_at
+        and workload.not_before == known.not_before
+        and workload.spec.after == known.spec.after
+        and workload.state_reason is known.state_reason
+        and line_key(workload) == line_key(known)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LaneKey:
+    """What a lane's lines have in common. `gpu_classes` are those that can pay, hold and are allowed, in order."""
+
+    pool: PoolName
+    priority: int
+    gpu_classes: tuple[GpuClassName, ...]
+    shape: Shape
+    pods: int
+    is_funded: bool
+
+
+@dataclass(eq=False, slots=True)
+class Lane:
+    """Lines of one pool, priority and shape, in order."""
+
+    key: LaneKey
+    gpus: int
+    lines: list[tuple[OrderKey, Line]] = field(default_factory=list)
+    reason: Reason | None = None
+    """Why what is left in it does not start; None before it was first judged."""
+    blocked_class: GpuClassName | None = None
+    """The GPU class whose room it waits for, where room is what it waits for."""
+    first_waiting: OrderKey | None = None
+    """The first of it that the last cycle left waiting for that room."""
+    is_open: bool = False
+    """Whether quota and room would let one of it start, as the snapshot stands."""
+    told: Reason | None = None
+
+    def insert(self, line: Line) -> None:
+        line.lane = self
+        line.place = line.order_key()
+        insort(self.lines, (line.place, line), key=_place_of)
+
+    def remove(self, line: Line) -> None:
+        assert line.place is not None, "who leaves a lane stood in it"
+        position = bisect_left(self.lines, line.place, key=_place_of)
+        assert self.lines[position][1] is line, "places are unique: they end in a workload's id"
+        del self.lines[position]
+        line.lane = line.place = None
+
+    def head(self) -> OrderKey:
+        return self.lines[0][0]
+
+
+def _place_of(entry: tuple[OrderKey, Line]) -> OrderKey:
+    return entry[0]
+
+
+Placing = Callable[[Line, int], OrderKey]
+"""Where the member at a position of a line stands now. It never moves forward while a lane is walked."""
+
+
+class Cursor:
+    """Walks a lane's workloads in order, leaving the lane as it is.
+
+    An owner's starts may send back those of theirs that follow: a place is looked up anew when its turn comes.
+    """
+
+    def __init__(self, lane: Lane, placing: Placing = Line.order_key) -> None:
+        self.lane = lane
+        self._placing = placing
+        self._next_line = 0
+        self._begun: list[tuple[OrderKey, int, Line]] = []
+        """A heap of the lines that were begun: place and position of their next member."""
+
+    def peek(self) -> tuple[OrderKey, int, Line] | None:
+        """The next workload's place, its position in its line, and the line."""
+        lines, begun = self.lane.lines, self._begun
+        while True:
+            if self._next_line < len(lines) and (not begun or lines[self._next_line][0] < begun[0][0]):
+                line = lines[self._next_line][1]
+                heappush(begun, (self._placing(line, 0), 0, line))
+                self._next_line += 1
+                continue
+            if not begun:
+                return None
+            known, position, line = begun[0]
+            place = self._placing(line, position)
+            if place == known:
+                return begun[0]
+            heapreplace(begun, (place, position, line))
+
+    def advance(self, *, past_line: bool = False) -> None:
+        """Go past the workload that was peeked at, or past all that is left of its line."""
+        # Not peeked anew: serving it may have changed its place.
+        _, position, line = heappop(self._begun)
+        if not past_line and position + 1 < len(line.members):
+            heappush(self._begun, (self._placing(line, position + 1), position + 1, line))

@@ -1,0 +1,121 @@
+"""What the nodes can take: one fit table per GPU class, and what is occupied, stopping and claimed on every node.
+
+What is taken is kept by node name, so that a node that vanishes and returns still has its attempts.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from scheduler.decision.placing.fit_table import (
+    CLAIMED,
+    OCCUPIED,
+    STOPPING,
+    FitTable,
+    NodeUse,
+    Shape,
+    amounts,
+    empty_use,
+)
+from scheduler.domain.cluster import Node, Placement, PodRequest
+from scheduler.domain.topology import TopologyLevel
+from scheduler.domain.units import GpuClassName, NodeName
+
+
+class Capacity:
+    """Nodes by name, and their tables by GPU class. Bookings are undone by booking the opposite (`sign` −1)."""
+
+    def __init__(self, levels: Sequence[TopologyLevel] = ()) -> None:
+        self._levels = levels
+        self.nodes: dict[NodeName, Node] = {}
+        self.tables: dict[GpuClassName, FitTable] = {}
+        self.gpus: dict[GpuClassName, int] = {}
+        """Of each class, on all nodes, whether they take work or not."""
+        self._uses: dict[NodeName, NodeUse] = {}
+
+    def table(self, gpu_class: GpuClassName) -> FitTable:
+        table = self.tables.get(gpu_class)
+        if table is None:
+            table = self.tables[gpu_class] = FitTable(self._levels)
+        return table
+
+    def set_nodes(self, changes: Mapping[NodeName, Node | None]) -> tuple[set[GpuClassName], set[GpuClassName]]:
+        """Take what changed of the nodes. Returns the GPU classes concerned, and those of them laid out anew.
+
+        A node that gains or loses room changes one column; one that comes, goes, or is labelled anew has its class's
+        table laid out again, which is linear in the class's nodes.
+        """
+        concerned: set[GpuClassName] = set()
+        laid_out: set[GpuClassName] = set()
+        for name, node in changes.items():
+            old = self.nodes.get(name)
+            if old == node:
+                continue
+            classes = {known.gpu_class for known in (old, node) if known is not None and known.gpu_class is not None}
+            concerned |= classes
+            self._count(old, -1)
+            self._count(node, 1)
+            if node is None:
+                del self.nodes[name]
+            else:
+                self.nodes[name] = node
+            if old is None or node is None or old.gpu_class != node.gpu_class or old.labels != node.labels:
+                laid_out |= classes
+            elif node.gpu_class is not None and node.gpu_class not in laid_out:
+                self.tables[node.gpu_class].set_node(node)
+        self._lay_out(laid_out)
+        return concerned, laid_out
+
+    def _count(self, node: Node | None, sign: int) -> None:
+        if node is not None and node.gpu_class is not None:
+            self.gpus[node.gpu_class] = self.gpus.get(node.gpu_class, 0) + sign * node.gpus
+
+    def _lay_out(self, gpu_classes: set[GpuClassName]) -> None:
+        if not gpu_classes:
+            return
+        members: dict[GpuClassName, list[Node]] = {gpu_class: [] for gpu_class in gpu_classes}
+        for name in sorted(self.nodes):
+            node = self.nodes[name]
+            if node.gpu_class in members:
+                members[node.gpu_class].append(node)
+        for gpu_class, nodes in members.items():
+            self.table(gpu_class).replace_nodes(nodes, self._uses)
+
+    def occupy(self, placement: Placement, pod: PodRequest, sign: int = 1) -> None:
+        self._book(OCCUPIED, placement, pod, sign)
+
+    def stop(self, placement: Placement, pod: PodRequest, sign: int = 1) -> None:
+        """What is there is coming free, though it still occupies."""
+        self._book(STOPPING, placement, pod, sign)
+
+    def claim(self, placement: Placement, pod: PodRequest, sign: int = 1) -> None:
+        """That much is spoken for by a reservation, as soon as it is free."""
+        self._book(CLAIMED, placement, pod, sign)
+
+    def is_free(self, gpu_class: GpuClassName, placement: Placement, pod: PodRequest) -> bool:
+        """Whether every pod of the placement could start there now."""
+        table = self.table(gpu_class)
+        return all(name in table.index and table.is_free(name, pods, pod) for name, pods in placement.pods_by_node)
+
+    def is_lasting(self, gpu_class: GpuClassName, placement: Placement) -> bool:
+        """Whether every node of the placement is still there, of that class, and takes work."""
+        known = (self.nodes.get(name) for name, _ in placement.pods_by_node)
+        return all(node is not None and node.gpu_class == gpu_class and node.accepts_work for node in known)
+
+    def could_ever_hold(self, gpu_class: GpuClassName, shape: Shape, pods: int) -> bool:
+        """Whether the nodes of the class, were they empty, could hold that many such pods at once."""
+        return self.table(gpu_class).could_ever_hold(shape, pods)
+
+    def largest(self, gpu_classes: Iterable[GpuClassName], shape: Shape) -> int:
+        return max((self.table(gpu_class).largest(shape) for gpu_class in gpu_classes), default=0)
+
+    def _book(self, kind: int, placement: Placement, pod: PodRequest, sign: int) -> None:
+        asked = amounts(pod)
+        for name, pods in placement.pods_by_node:
+            use = self._uses.get(name)
+            if use is None:
+                use = self._uses[name] = empty_use()
+            taken = use[kind]
+            for resource in range(3):
+                taken[resource] += sign * pods * asked[resource]
+            node = self.nodes.get(name)
+            if node is not None and node.gpu_class is not None:
+                self.tables[node.gpu_class].set_taken(name, kind, taken)

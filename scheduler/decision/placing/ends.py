@@ -1,0 +1,76 @@
+"""When the attempts of a GPU class end at the latest, and what each then frees on which node.
+
+Kept as arrays, so that asking what is free at an instant costs the same few operations however many run.
+"""
+
+import numpy as np
+
+from scheduler.decision.placing.fit_table import FitTable, IntArray, amounts
+from scheduler.domain.units import MS_PER_SECOND, AttemptId, Instant
+from scheduler.domain.workloads import Attempt, WorkloadSpec
+
+_NEVER = 2**62
+
+
+def latest_end(attempt: Attempt) -> Instant:
+    """The end of its time limit and the grace after it; for what has not started, as if it started now launched."""
+    since = attempt.started_at if attempt.started_at is not None else attempt.launched_at
+    return Instant(since + attempt.time_limit_ms + attempt.grace_seconds * MS_PER_SECOND)
+
+
+def latest_end_if_started(spec: WorkloadSpec, now: Instant) -> Instant:
+    return Instant(now + spec.time_limit_ms + spec.grace_seconds * MS_PER_SECOND)
+
+
+class Ends:
+    """What running attempts will free, one entry per attempt and node."""
+
+    def __init__(self) -> None:
+        self._at = np.full(16, _NEVER, dtype=np.int64)
+        self._node = np.zeros(16, dtype=np.int64)
+        self._freed = np.zeros((3, 16), dtype=np.int64)
+        self._entries: dict[AttemptId, list[int]] = {}
+        self._unused = list(range(16))
+
+    def add(self, attempt: Attempt, table: FitTable) -> None:
+        """Its nodes that are there. Whoever lays the table out anew adds all attempts anew."""
+        asked = amounts(attempt.pod)
+        entries: list[int] = []
+        for name, pods in attempt.placement.pods_by_node:
+            position = table.index.get(name)
+            if position is None:
+                continue
+            if not self._unused:
+                self._grow()
+            entry = self._unused.pop()
+            entries.append(entry)
+            self._at[entry] = latest_end(attempt)
+            self._node[entry] = position
+            self._freed[:, entry] = [pods * each for each in asked]
+        self._entries[attempt.id] = entries
+
+    def remove(self, attempt_id: AttemptId) -> None:
+        for entry in self._entries.pop(attempt_id, []):
+            self._at[entry] = _NEVER
+            self._freed[:, entry] = 0
+            self._unused.append(entry)
+
+    def instants(self) -> IntArray:
+        """Those at which something ends, in order."""
+        instants: IntArray = np.unique(self._at[self._at < _NEVER])
+        return instants
+
+    def freed_by(self, at: int, nodes: int) -> IntArray:
+        """What will have been freed on each of so many nodes: (3 × nodes)."""
+        ended = self._at <= at
+        on = self._node[ended]
+        return np.stack(
+            [np.bincount(on, weights=each[ended], minlength=nodes).astype(np.int64) for each in self._freed]
+        )
+
+    def _grow(self) -> None:
+        size = len(self._at)
+        self._at = np.concatenate([self._at, np.full(size, _NEVER, dtype=np.int64)])
+        self._node = np.concatenate([self._node, np.zeros(size, dtype=np.int64)])
+        self._freed = np.concatenate([self._freed, np.zeros((3, size), dtype=np.int64)], axis=1)
+        self._unused = list(range(2 * size - 1, size - 1, -1))

@@ -1,0 +1,390 @@
+"""How many pods of each shape still fit on each node of one GPU class: a table of shapes × nodes.
+
+Booking a pod changes one column, so that neither a cycle nor a launch grows with the number of nodes in Python. What
+a pod asks is (GPUs, CPU milli, memory MiB), in this order everywhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scheduler.decision.placing.rest_worth import GPUS_MAX, HALVES, WORTH
+from scheduler.decision.placing.topology import Domains, Tally
+from scheduler.domain.cluster import Node, Placement, PodRequest
+from scheduler.domain.topology import TopologyAsk, TopologyLevel
+from scheduler.domain.units import NodeName
+
+Amounts = tuple[int, int, int]
+IntArray = NDArray[np.int64]
+
+_UNBOUNDED = 2**30
+"""Pods that fit as far as a resource is concerned of which none is asked."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """What one pod asks of a node, the labels that the node must have, and where it is to stand to the others of its
+    gang. Whoever makes them makes each only once: they are told apart by identity, because they are looked up for every
+    workload that is served."""
+
+    pod: PodRequest
+    nodes_with: tuple[tuple[str, str], ...] = ()
+    topology: TopologyAsk | None = None
+
+
+NodeUse = list[list[int]]
+"""What is taken on a node, by kind and resource."""
+
+OCCUPIED, STOPPING, CLAIMED = 0, 1, 2
+"""Kinds of use: by attempts; the part of that which is coming free; for reservations whose victims still end."""
+
+
+def empty_use() -> NodeUse:
+    return [[0, 0, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def amounts(pod: PodRequest) -> Amounts:
+    return (pod.gpus, pod.cpu_milli, pod.memory_mib)
+
+
+class FitTable:
+    """The nodes of one GPU class in name order, and a row per shape. `refresh` brings it up to date."""
+
+    def __init__(self, levels: Sequence[TopologyLevel] = ()) -> None:
+        self._topology = levels
+        self.domains = Domains(levels, (), ())
+        self.names: list[NodeName] = []
+        self.index: dict[NodeName, int] = {}
+        self.rows: dict[Shape, int] = {}
+        self.totals = np.zeros(0, dtype=np.int64)
+        """Pods of each shape that fit now: over all nodes, or in the one domain with most room."""
+        self.possible = np.zeros(0, dtype=np.int64)
+        """Pods of each shape that the nodes could hold if nothing of ours ran."""
+        self._asks: list[TopologyAsk | None] = []
+        """What each shape asks of the topology."""
+        self._gathered: list[int] = []
+        """Rows of shapes that must stand in one domain."""
+        self._stale: set[int] = set()
+        self._is_rebuilt = True
+        self._is_resized = False
+        self._size = np.zeros((3, 0), dtype=np.int64)
+        self._allocatable = np.zeros((3, 0), dtype=np.int64)
+        self._accepts = np.zeros(0, dtype=np.bool_)
+        self._labels: list[Mapping[str, str]] = []
+        self._taken = np.zeros((3, 3, 0), dtype=np.int64)
+        self.available = np.zeros((3, 0), dtype=np.int64)
+        self._order = np.zeros(0, dtype=np.int64)
+        self._halves_per = np.zeros((2, 0), dtype=np.float64)
+        """Half shares of a GPU in a milli-CPU and in a MiB of each node."""
+        self._asked = np.zeros((0, 3), dtype=np.int64)
+        """What a pod of each shape asks, 1 where it asks nothing."""
+        self._takes = np.zeros((0, 3), dtype=np.int64)
+        """What it asks indeed."""
+        self._waived = np.zeros((0, 3), dtype=np.int64)
+        """Unbounded where it asks nothing, else 0."""
+        self._matches = np.zeros((0, 0), dtype=np.bool_)
+        self._counts = np.zeros((0, 0), dtype=np.int64)
+        self._ranks = np.zeros((0, 0), dtype=np.int64)
+        """Preference among the nodes for one pod of each shape."""
+
+    # --- nodes -----------------------------------------------------------------------------------------------------
+
+    def replace_nodes(self, nodes: Sequence[Node], uses: Mapping[NodeName, NodeUse]) -> None:
+        """Take these nodes, in name order, with what is taken on them. Linear in the nodes; rare."""
+        self.names = [node.name for node in nodes]
+        self.index = {name: position for position, name in enumerate(self.names)}
+        self._labels = [node.labels for node in nodes]
+        self.domains = Domains(self._topology, self.names, self._labels)
+        self._accepts = np.array([node.accepts_work for node in nodes], dtype=np.bool_)
+        self._allocatable = _columns([(n.gpus, n.cpu_milli, n.memory_mib) for n in nodes])
+        self._size = _columns([(n.gpus + n.outside_gpus, n.cpu_milli, n.memory_mib) for n in nodes])
+        known = [uses.get(name) or empty_use() for name in self.names]
+        self._taken = np.stack([_columns([use[kind] for use in known]) for kind in (OCCUPIED, STOPPING, CLAIMED)])
+        self.available = np.zeros((3, len(nodes)), dtype=np.int64)
+        self._order = np.zeros(len(nodes), dtype=np.int64)
+        self._halves_per = HALVES * self._size[0] / np.maximum(self._size[1:], 1)
+        self._is_rebuilt = True
+        self._stale.clear()
+
+    def set_node(self, node: Node) -> None:
+        """The node, with the labels it had, has more or less room, or takes work or none."""
+        position = self.index[node.name]
+        self._accepts[position] = node.accepts_work
+        self._allocatable[:, position] = (node.gpus, node.cpu_milli, node.memory_mib)
+        size = (node.gpus + node.outside_gpus, node.cpu_milli, node.memory_mib)
+        if tuple(self._size[:, position].tolist()) != size:
+            self._size[:, position] = size
+            self._halves_per[:, position] = HALVES * size[0] / np.maximum(size[1:], 1)
+            self._is_resized = True
+        self._stale.add(position)
+
+    def set_taken(self, name: NodeName, kind: int, taken: Sequence[int]) -> None:
+        """What is taken on the node, of one kind. Whoever reads the table next brings it up to date."""
+        position = self.index[name]
+        self._taken[kind, :, position] = taken
+        self._stale.add(position)
+
+    # --- shapes ----------------------------------------------------------------------------------------------------
+
+    def row(self, shape: Shape) -> int:
+        """The row of a shape, made on first use."""
+        known = self.rows.get(shape)
+        if known is not None:
+            return known
+        self.refresh()
+        row = self.rows[shape] = len(self.rows)
+        self._asks.append(shape.topology)
+        if shape.topology is not None and shape.topology.is_required:
+            self._gathered.append(row)
+        if row == len(self._asked):
+            self._grow(max(16, 2 * row))
+        asked = amounts(shape.pod)
+        self._takes[row] = asked
+        self._asked[row] = [max(1, each) for each in asked]
+        self._waived[row] = [0 if each else _UNBOUNDED for each in asked]
+        self._fill_rows(slice(row, row + 1), [shape])
+        return row
+
+    def refresh(self) -> None:
+        """Bring counts and totals up to date with what was booked since the last call."""
+        if self._is_rebuilt:
+            self._is_rebuilt = self._is_resized = False
+            self._stale.clear()
+            self._set_available(np.arange(len(self.names)))
+            self._grow(len(self._asked))
+            self._fill_rows(slice(0, len(self.rows)), list(self.rows))
+        elif self._stale or self._is_resized:
+            used = slice(0, len(self.rows))
+            if self._is_resized:
+                self._is_resized = False
+                self.possible[used] = self._possible(used)
+            columns = np.array(sorted(self._stale), dtype=np.intp)
+            self._stale.clear()
+            self._set_available(columns)
+            fresh = self._fitting(used, self.available[:, columns])
+            fresh *= self._matches[used, columns]
+            self.totals[used] += (fresh - self._counts[used, columns]).sum(axis=1)
+            self._counts[used, columns] = fresh
+            self._ranks[used, columns] = self._ranked(self._takes[used], columns)
+            self._gather()
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def counts(self, row: int) -> IntArray:
+        """Pods of the shape that fit on each node now. Not to be written to."""
+        self.refresh()
+        counts: IntArray = self._counts[row]
+        return counts
+
+    def total(self, shape: Shape) -> int:
+        """Pods of the shape that fit now."""
+        row = self.row(shape)
+        self.refresh()
+        return int(self.totals[row])
+
+    def could_ever_hold(self, shape: Shape, pods: int) -> bool:
+        row = self.row(shape)
+        self.refresh()
+        return bool(self.possible[row] >= pods)
+
+    def together(self, row: int, counts: IntArray) -> int:
+        """Pods of the shape that can run as one gang where so many fit on each node."""
+        return self.domains.together(self._asks[row], counts)
+
+    def tally(self, row: int, counts: IntArray) -> Tally:
+        """The same, to be kept up to date as `counts` changes."""
+        return Tally(self.domains, self._asks[row], counts)
+
+    def most_room(self, shape: Shape, *, if_empty: bool = False) -> tuple[str, int]:
+        """Of the level that the shape asks for: the domain in which most pods fit now, or would if nothing of ours
+        ran; and how many."""
+        assert shape.topology is not None, "only who asks for a level is told of its domains"
+        row = self.row(shape)
+        counts = self.counts(row)
+        if if_empty:
+            counts = self._fitting(slice(row, row + 1), self._size)[0] * self._matches[row]
+        return self.domains.most_room(shape.topology.level, counts)
+
+    def counts_if(self, row: int, available: IntArray) -> IntArray:
+        """Pods of the shape that would fit on each node if this much were available there."""
+        self.refresh()
+        counts: IntArray = self._fitting(slice(row, row + 1), np.maximum(available, 0))[0]
+        counts *= self.taking(row)
+        return counts
+
+    def takes_shape(self, row: int, position: int) -> bool:
+        """Whether the shape may go to the node at all, as far as its labels and its state are concerned."""
+        return bool(self._accepts[position] and self._matches[row, position])
+
+    def taking(self, row: int) -> NDArray[np.bool_]:
+        """The same of every node."""
+        taking: NDArray[np.bool_] = self._accepts & self._matches[row]
+        return taking
+
+    def pods_in(self, row: int, available: IntArray) -> int:
+        """Pods of the shape that fit into so much of each resource."""
+        return max(0, int((available // self._asked[row] + self._waived[row]).min()))
+
+    def coming(self) -> IntArray:
+        """What will be available when all that is stopping has ended and every reservation is served."""
+        occupied, stopping, claimed = self._taken
+        later: IntArray = self._allocatable - occupied + stopping - claimed
+        return later
+
+    def nothing(self) -> IntArray:
+        """No room on any node, to be added to."""
+        return np.zeros((3, len(self.names)), dtype=np.int64)
+
+    def free_gpus(self, row: int) -> int:
+        """GPUs free on the nodes where the shape could go."""
+        self.refresh()
+        return int(self.available[0] @ self._matches[row])
+
+    def largest(self, shape: Shape) -> int:
+        """GPUs of the largest node where the shape could go, were it empty."""
+        sizes = self._size[0][self._matches[self.row(shape)]]
+        return int(sizes.max()) if sizes.size else 0
+
+    def order(self) -> IntArray:
+        """Preference among nodes that fit: the smaller, the tighter the node."""
+        return self._order
+
+    def is_free(self, name: NodeName, pods: int, pod: PodRequest) -> bool:
+        """Whether that much is free on the node now, whatever is claimed there."""
+        position = self.index[name]
+        free = self._allocatable[:, position] - self._taken[OCCUPIED][:, position]
+        return bool(self._accepts[position]) and all(
+            pods * asked <= left for asked, left in zip(amounts(pod), free.tolist(), strict=True)
+        )
+
+    def placement(self, row: int, counts: IntArray, pods: int) -> Placement | None:
+        """Nodes for this many pods of a shape, or None where they do not fit: one node where one can take all of them
+        (where the worth of the rest falls least), else the fewest nodes, the last of them by the same rule; of a gang
+        that asks for a level of the topology, within the domains that it takes."""
+        chosen: list[tuple[NodeName, int]] = []
+        ask = self._asks[row]
+        if ask is not None:
+            narrowed = self.domains.narrowed(ask, counts, pods)
+            if narrowed is None:
+                return None
+            counts = narrowed
+        position = self._best(row, counts, pods)
+        if position is not None:
+            return Placement(((self.names[position], pods),))
+        if int(counts.sum()) < pods:
+            return None
+        # Fewest nodes: those that take most pods first; among equals the tightest, then the first in name order.
+        for candidate in np.lexsort((self._order, -counts)).tolist():
+            last = self._best_of_rest(row, counts, pods, chosen)
+            if last is not None:
+                chosen.append((self.names[last], pods))
+                break
+            taken = int(counts[candidate])
+            chosen.append((self.names[candidate], taken))
+            pods -= taken
+        return Placement(tuple(sorted(chosen)))
+
+    def _best_of_rest(self, row: int, counts: IntArray, pods: int, chosen: list[tuple[NodeName, int]]) -> int | None:
+        rest = counts.copy()
+        rest[[self.index[name] for name, _ in chosen]] = 0
+        return self._best(row, rest, pods)
+
+    def _best(self, row: int, counts: IntArray, pods: int) -> int | None:
+        """The node that takes them all and whose rest loses least worth; the tightest of equals, then the first."""
+        if not len(self.names):
+            return None
+        if pods == 1:
+            ranks = np.where(counts >= 1, self._ranks[row], _FAR)
+        else:
+            fitting = np.flatnonzero(counts >= pods)
+            ranks = np.full(len(counts), _FAR)
+            ranks[fitting] = self._ranked(pods * self._takes[row : row + 1], fitting)[0]
+        position = int(ranks.argmin())
+        return position if ranks[position] != _FAR else None
+
+    # --- upkeep ----------------------------------------------------------------------------------------------------
+
+    def _set_available(self, columns: NDArray[np.intp]) -> None:
+        occupied, stopping, claimed = self._taken[:, :, columns]
+        free = self._allocatable[:, columns] - occupied
+        # A claim is served by what is stopping first: only what exceeds that takes from what is free now.
+        later = free + stopping - claimed
+        available = np.maximum(np.minimum(free, later), 0) * self._accepts[columns]
+        self.available[:, columns] = available
+        self._order[columns] = available[0] * _GPU_RANK + np.minimum(available[1], _GPU_RANK - 1)
+
+    def _ranked(self, takes: IntArray, columns: NDArray[np.intp]) -> IntArray:
+        """Preference among nodes for each of `takes` (rows × 3), the smaller the better: first by how much worth the
+        rest of the node loses, then by how tight the node is."""
+        available = self.available[:, columns]
+        # Where victims make room later, what is taken may be more than there is: such a rest is nothing.
+        rests = np.maximum(available - np.concatenate([_NOTHING, takes])[:, :, None], 0)
+        halves = (rests[:, 1:] * self._halves_per[:, columns]).min(axis=1).astype(np.int64)
+        worth = WORTH[np.minimum(rests[:, 0], GPUS_MAX), np.minimum(halves, HALVES * GPUS_MAX)]
+        ranks: IntArray = (worth[0] - worth[1:]) * _WORTH_RANK + self._order[columns]
+        return ranks
+
+    def _grow(self, rows: int) -> None:
+        known = len(self._asked)
+        self._asked = np.vstack([self._asked, np.ones((rows - known, 3), dtype=np.int64)])
+        self._waived = np.vstack([self._waived, np.zeros((rows - known, 3), dtype=np.int64)])
+        self._takes = np.vstack([self._takes, np.zeros((rows - known, 3), dtype=np.int64)])
+        counts = np.zeros((rows, len(self.names)), dtype=np.int64)
+        ranks = np.zeros((rows, len(self.names)), dtype=np.int64)
+        matches = np.zeros((rows, len(self.names)), dtype=np.bool_)
+        if self._counts.shape[1] == len(self.names):
+            counts[:known], matches[:known], ranks[:known] = self._counts, self._matches, self._ranks
+        self._counts, self._matches, self._ranks = counts, matches, ranks
+        self.totals = np.concatenate([self.totals, np.zeros(rows - known, dtype=np.int64)])
+        self.possible = np.concatenate([self.possible, np.zeros(rows - known, dtype=np.int64)])
+
+    def _fill_rows(self, rows: slice, shapes: Sequence[Shape]) -> None:
+        for offset, shape in enumerate(shapes):
+            self._matches[rows.start + offset] = self._matching(shape)
+        self._counts[rows] = self._fitting(rows, self.available) * self._matches[rows]
+        self._ranks[rows] = self._ranked(self._takes[rows], np.arange(len(self.names)))
+        self.totals[rows] = self._counts[rows].sum(axis=1)
+        self.possible[rows] = self._possible(rows)
+        self._gather()
+
+    def _gather(self) -> None:
+        """Of gangs that must stand in one domain, count the one with most room alone."""
+        for row in self._gathered:
+            self.totals[row] = self.together(row, self._counts[row])
+
+    def _possible(self, rows: slice) -> IntArray:
+        fitting = self._fitting(rows, self._size) * self._matches[rows]
+        possible: IntArray = fitting.sum(axis=1)
+        for row in self._gathered:
+            if rows.start <= row < rows.stop:
+                possible[row - rows.start] = self.together(row, fitting[row - rows.start])
+        return possible
+
+    def _fitting(self, rows: slice, available: IntArray) -> IntArray:
+        """For each row and column of `available` (3 × nodes): the pods that fit there."""
+        asked, waived = self._asked[rows, :, None], self._waived[rows, :, None]
+        fit: IntArray = (available[None, :, :] // asked + waived).min(axis=1)
+        return fit
+
+    def _matching(self, shape: Shape) -> NDArray[np.bool_]:
+        if not shape.nodes_with:
+            return np.ones(len(self.names), dtype=np.bool_)
+        return np.array(
+            [all(labels.get(key) == value for key, value in shape.nodes_with) for labels in self._labels],
+            dtype=np.bool_,
+        )
+
+
+_GPU_RANK = 2**30
+"""More milli-CPU than any node has."""
+_WORTH_RANK = 2**40
+"""More than any preference by tightness: that of a node with a thousand GPUs."""
+_FAR = 2**62
+_NOTHING = np.zeros((1, 3), dtype=np.int64)
+
+
+def _columns(values: Sequence[Sequence[int]]) -> IntArray:
+    array: IntArray = np.array(values, dtype=np.int64).reshape(len(values), 3).T.copy()
+    return array

@@ -1,0 +1,133 @@
+"""The outlook for preemption: how much room there would be if everybody were stopped who may be."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scheduler.decision.index import Index
+from scheduler.decision.ordering.queue import Lane
+from scheduler.decision.placing.fit_table import FitTable, IntArray, Shape
+from scheduler.decision.placing.running import Bucket
+from scheduler.decision.preempting.victims import Preemptor, Rule
+from scheduler.domain.units import AttemptId, GpuClassName, PoolName
+from scheduler.domain.workloads import Attempt
+
+Cost = tuple[int, int, int, AttemptId]
+"""What is lost by stopping an attempt, the smaller the sooner it is taken."""
+
+_Way = tuple[PoolName, int, GpuClassName, Rule]
+"""A pool, a priority, the class that it looks in, and the rule for other pools."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Borrowed:
+    """What the borrowing pools of a tree would free on each node, together and each."""
+
+    together: IntArray
+    by_pool: dict[PoolName, IntArray]
+
+
+class Outlook:
+    """What a hopeless search is spared by.
+
+    It is of the snapshot, before this cycle books anything: what one workload of a pool and priority finds is the
+    same for the next, whoever asks first.
+    """
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self._borrowers = index.quotas.borrowers()
+        self._coming = {gpu_class: table.coming() for gpu_class, table in index.capacity.tables.items()}
+        self._costs: dict[AttemptId, Cost] = {}
+        self._rooms: dict[_Way, IntArray | None] = {}
+        self._pods: dict[tuple[_Way, Shape], int] = {}
+        self._borrowed: dict[tuple[str, GpuClassName, int], _Borrowed] = {}
+
+    def is_hopeful(self, lane: Lane) -> bool:
+        """Whether there may be victims for a workload of the lane; if not, there are none."""
+        return any(
+            self._pods_if_all_ended(lane, gpu_class, rule) >= lane.key.pods
+            for gpu_class, rule in ways(self.index, lane)
+        )
+
+    def cost(self, attempt: Attempt) -> Cost:
+        """Least for whose owner is ahead of pace, then who loses least work, then the youngest."""
+        cost = self._costs.get(attempt.id)
+        if cost is None:
+            place = self.index.place_of_victim(attempt)
+            lost = self.index.running.work_lost(attempt, self.index.now)
+            cost = self._costs[attempt.id] = (-place, lost, -attempt.launched_at, attempt.id)
+        return cost
+
+    def _pods_if_all_ended(self, lane: Lane, gpu_class: GpuClassName, rule: Rule) -> int:
+        way = (lane.key.pool, lane.key.priority, gpu_class, rule)
+        pods = self._pods.get((way, lane.key.shape))
+        if pods is None:
+            if way not in self._rooms:
+                self._rooms[way] = self._room(preemptor_of(self.index, lane, gpu_class), rule)
+            room = self._rooms[way]
+            table = self.index.capacity.table(gpu_class)
+            row = table.row(lane.key.shape)
+            pods = table.together(row, table.counts_if(row, room)) if room is not None else 0
+            self._pods[way, lane.key.shape] = pods
+        return pods
+
+    def _room(self, preemptor: Preemptor, rule: Rule) -> IntArray | None:
+        """What would be available on each node; None where there is nobody to preempt."""
+        table = self.index.capacity.table(preemptor.gpu_class)
+        within = [bucket for _, bucket in preemptor.sources_within(self.index.running)]
+        across = self._freed_across(preemptor, rule)
+        if not within and across is None:
+            return None
+        room = _together(within, table)
+        room += self._coming[preemptor.gpu_class]
+        return room if across is None else room + across
+
+    def _freed_across(self, preemptor: Preemptor, rule: Rule) -> IntArray | None:
+        """What the other pools of its tree would free that borrow; None where nobody of them does.
+
+        Summed up once for all pools of the tree, from which each takes its own part away: many ask.
+        """
+        below = preemptor.takes_across_below(rule)
+        if below is None:
+            return None
+        gpu_class, own = preemptor.gpu_class, preemptor.pool.name
+        key = (self.index.quotas.root_of[own], gpu_class, below)
+        known = self._borrowed.get(key)
+        if known is None:
+            known = self._borrowed[key] = self._sum_borrowed(*key)
+        if not known.by_pool.keys() - {own}:
+            return None
+        return known.together - known.by_pool[own] if own in known.by_pool else known.together
+
+    def _sum_borrowed(self, root: str, gpu_class: GpuClassName, below: int) -> _Borrowed:
+        index = self.index
+        table = index.capacity.table(gpu_class)
+        by_pool: dict[PoolName, IntArray] = {}
+        for pool in index.quotas.pools_of[root]:
+            buckets = list(index.running.buckets_below(gpu_class, pool, below))
+            if buckets and (pool, gpu_class) in self._borrowers:
+                by_pool[pool] = _together(buckets, table)
+        together = table.nothing()
+        for freed in by_pool.values():
+            together += freed
+        return _Borrowed(together, by_pool)
+
+
+def _together(buckets: list[Bucket], table: FitTable) -> IntArray:
+    freed = table.nothing()
+    for bucket in buckets:
+        freed += bucket.freed(table)
+    return freed
+
+
+def ways(index: Index, lane: Lane) -> Iterator[tuple[GpuClassName, Rule]]:
+    """By GPU class: first, where its pool stays within its nominal quota, as one that takes back what was lent; then
+    as one that may borrow."""
+    for gpu_class in lane.key.gpu_classes:
+        if index.quotas.over_nominal(lane.key.pool, gpu_class, lane.gpus) <= 0:
+            yield gpu_class, Rule.RECLAIM_WITHIN_COHORT
+        yield gpu_class, Rule.BORROW_WITHIN_COHORT
+
+
+def preemptor_of(index: Index, lane: Lane, gpu_class: GpuClassName) -> Preemptor:
+    return Preemptor(index.policy.pools[lane.key.pool], gpu_class, lane.key.priority)

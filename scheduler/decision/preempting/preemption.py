@@ -1,0 +1,353 @@
+"""Preemption: the smallest set of victims that lets one workload start.
+
+Victims are taken greedily in the stated order and then put back, the last first, where the preemptor fits without.
+Before anybody is stopped, elastic attempts give back what is above their minimum, in the same order, and no more pods
+than are needed (docs/adr/0025-elastic-jobs.md). Why no two workloads can go on preempting each other:
+docs/adr/0011-no-preemption-cycles.md.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+from scheduler.decision.index import Index
+from scheduler.decision.ordering.queue import Lane, Line
+from scheduler.decision.placing.booked import Booked
+from scheduler.decision.placing.fit_table import Amounts, amounts
+from scheduler.decision.placing.freed import add_freed, freed_by
+from scheduler.decision.placing.running import Bucket, given_back
+from scheduler.decision.plan import Launch, Victim
+from scheduler.decision.preempting.outlook import Outlook, preemptor_of, ways
+from scheduler.decision.preempting.victims import Rule
+from scheduler.domain.cluster import Placement
+from scheduler.domain.units import AttemptId, GpuClassName, Instant, PoolName
+from scheduler.domain.workloads import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A victim that starts again elsewhere, and where."""
+
+    attempt: Attempt
+    launch: Launch
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Victims enough, and where the preemptor goes when they have ended. `attempts` is what each gives up: of those
+    that only shrink, the pods that they give back. `moves` are of those that are only moved."""
+
+    gpu_class: GpuClassName
+    placement: Placement
+    victims: tuple[Victim, ...]
+    attempts: tuple[Attempt, ...]
+    moves: tuple[Move, ...] = ()
+
+    @property
+    def gpus(self) -> int:
+        return sum(attempt.gpus for attempt in self.attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    attempt: Attempt
+    rule: Rule
+    priority: int
+    gives_back: int | None = None
+    """The pods above its minimum that are taken; None: it is stopped."""
+
+    @property
+    def part(self) -> Attempt:
+        """What of the attempt is taken."""
+        return self.attempt if self.gives_back is None else given_back(self.attempt, self.gives_back)
+
+
+def find_victims(outlook: Outlook, booked: Booked, lane: Lane, line: Line, submitted_at: Instant) -> Found | None:
+    """Whom to preempt for one workload of the line, or None where nobody may be or nobody needs to be.
+
+    What is stopping already counts as coming free, so that slow victims never lead to a second set.
+    """
+    index = outlook.index
+    for gpu_class, rule_across in ways(index, lane):
+        preemptor = preemptor_of(index, lane, gpu_class)
+        sources = list(preemptor.sources(index.running, index.quotas, rule_across))
+
+        def may_fall(rule: Rule, bucket: Bucket, attempt: Attempt) -> bool:
+            if attempt.id in booked.victims:
+                return False
+            return rule is not Rule.WITHIN_POOL or _is_fair_game(index, line, bucket, attempt, submitted_at)
+
+        elastic = [
+            _Candidate(left, rule, bucket.priority, gives_back=left.surplus)
+            for rule, bucket in sources
+            for attempt in bucket.elastic.values()
+            if may_fall(rule, bucket, attempt) and (left := booked.left_of(attempt)).surplus
+        ]
+        candidates = (
+            _Candidate(booked.left_of(attempt), rule, bucket.priority)
+            for rule, bucket in sources
+            for attempt in bucket.attempts.values()
+            if may_fall(rule, bucket, attempt)
+        )
+        first = next(candidates, None)
+        if first is None and not elastic:
+            continue
+        search = _Search(outlook, lane, gpu_class, line)
+        # The other candidates are looked for only where somebody must go: mostly, enough is stopping already.
+        if search.is_coming():
+            return None
+        found = search.run(elastic, [first, *candidates] if first is not None else [], line)
+        if found is not None:
+            return found
+    return None
+
+
+def _is_fair_game(index: Index, line: Line, bucket: Bucket, attempt: Attempt, submitted_at: Instant) -> bool:
+    """Of its own pool, a workload may take what has not waited too long for it; of its own priority, only what was
+    submitted after it."""
+    theirs = attempt.submitted_at
+    if theirs is None:
+        return bucket.priority != line.priority
+    if bucket.priority == line.priority and theirs <= submitted_at:
+        return False
+    return not index.is_aged(line.pool, theirs, attempt.launched_at)
+
+
+class _Search:
+    """One look for victims: what would be free, and used of quotas, without those taken so far."""
+
+    def __init__(self, outlook: Outlook, lane: Lane, gpu_class: GpuClassName, line: Line) -> None:
+        self._outlook = outlook
+        self._index = index = outlook.index
+        self._lane = lane
+        self._gpu_class = gpu_class
+        self._table = index.capacity.table(gpu_class)
+        self._row = self._table.row(lane.key.shape)
+        self._room = self._table.coming()
+        self._kept = index.bookings.kept(gpu_class, None, line.spec, index.now)
+        if self._kept is not None:
+            self._room[0] -= self._kept.gpus
+        self._tally = self._table.tally(self._row, self._table.counts_if(self._row, self._room))
+        self._nodes: dict[int, _NodeRoom] = {}
+        """Those that somebody taken was on."""
+        self._given_back: dict[PoolName, int] = {}
+
+    def is_coming(self) -> bool:
+        """Whether what is stopping already is enough."""
+        with self._quotas_restored():
+            return self._fits()
+
+    def run(self, elastic: list[_Candidate], candidates: list[_Candidate], line: Line) -> Found | None:
+        """`elastic` can give back some of their pods; `candidates` can be stopped: an attempt may be of both."""
+        stoppable = {candidate.attempt.id for candidate in candidates}
+        spared = (candidate for candidate in elastic if candidate.attempt.id not in stoppable)
+        if not self._could_fit([*candidates, *spared]):
+            return None
+        with self._quotas_restored():
+            given = self._surplus_taken(self._in_order(elastic)) if elastic else []
+            if given and self._fits():
+                return self._found(self._given_reduced(given), line)
+            taken = {candidate.attempt.id: candidate for candidate in given}
+            rests = (_rest(candidate, taken) for candidate in self._in_order(candidates))
+            stopped = self._greedy(rests)
+            if not stopped:
+                return None
+            stopped = self._reduced(stopped)
+            whole = {candidate.attempt.id for candidate in stopped}
+            given = self._given_reduced([each for each in given if each.attempt.id not in whole])
+            return self._found([*given, *(_whole(each, taken) for each in stopped)], line)
+
+    def _surplus_taken(self, elastic: Iterable[_Candidate]) -> list[_Candidate]:
+        """Of one after the other what is above its minimum, until the preemptor fits; of another pool only what that
+        has borrowed."""
+        taken: list[_Candidate] = []
+        for candidate in elastic:
+            attempt, surplus = candidate.attempt, candidate.attempt.surplus
+            if candidate.rule.is_across:
+                borrowed = max(0, self._index.quotas.over_nominal(attempt.pool, self._gpu_class))
+                surplus = min(surplus, -(-borrowed // max(1, attempt.pod.gpus)))
+            if surplus:
+                taken.append(replace(candidate, gives_back=surplus))
+                self._take(taken[-1])
+                if self._fits():
+                    break
+        return taken
+
+    def _given_reduced(self, given: list[_Candidate]) -> list[_Candidate]:
+        """The last first, each gives back no more pods than the preemptor needs beside what the others do."""
+        kept: list[_Candidate] = []
+        for candidate in reversed(given):
+            assert candidate.gives_back is not None, "it is not stopped"
+            self._take(candidate, -1)
+            fewest = bisect_left(range(candidate.gives_back), True, key=partial(self._fits_with, candidate))
+            if fewest:
+                kept.append(replace(candidate, gives_back=fewest))
+                self._take(kept[-1])
+        return kept[::-1]
+
+    def _fits_with(self, candidate: _Candidate, pods: int) -> bool:
+        """Whether it fits when so many of its pods are given back."""
+        given = replace(candidate, gives_back=pods)
+        self._take(given)
+        is_enough = self._fits()
+        self._take(given, -1)
+        return is_enough
+
+    @contextmanager
+    def _quotas_restored(self) -> Iterator[None]:
+        """What is stopping has given back its quota meanwhile, and so has whoever is taken; afterwards nobody has."""
+        quotas = self._index.quotas
+        try:
+            for pool in quotas.pools_of[quotas.root_of[self._lane.key.pool]]:
+                self._give_back(pool, self._index.ending_gpus.get((pool, self._gpu_class), 0))
+            yield
+        finally:
+            for pool, gpus in self._given_back.items():
+                quotas.use(pool, self._gpu_class, gpus)
+            self._given_back.clear()
+
+    def _fits(self) -> bool:
+        key, quotas = self._lane.key, self._index.quotas
+        return self._tally.pods >= key.pods and quotas.available(key.pool, self._gpu_class) >= self._lane.gpus
+
+    def _could_fit(self, candidates: list[_Candidate]) -> bool:
+        """Whether there would be room if all of them ended; cheap, so that a hopeless search ends here."""
+        room = self._room.copy()
+        add_freed(room, self._table, (candidate.part for candidate in candidates))
+        return self._table.together(self._row, self._table.counts_if(self._row, room)) >= self._lane.key.pods
+
+    def _greedy(self, candidates: Iterable[_Candidate]) -> list[_Candidate]:
+        """Take one after the other until the preemptor fits; none where it never does."""
+        chosen: list[_Candidate] = []
+        for candidate in candidates:
+            if not self._is_still_borrowed(candidate):
+                continue
+            self._take(candidate)
+            chosen.append(candidate)
+            if self._fits():
+                return chosen
+        return []
+
+    def _reduced(self, chosen: list[_Candidate]) -> list[_Candidate]:
+        """Put back, the last first, whom the preemptor fits without."""
+        kept = list(chosen)
+        for candidate in reversed(chosen):
+            self._take(candidate, -1)
+            if self._fits():
+                kept.remove(candidate)
+            else:
+                self._take(candidate)
+        return kept
+
+    def _is_still_borrowed(self, candidate: _Candidate) -> bool:
+        """Of another pool, only what it uses beyond its nominal quota may be taken."""
+        if not candidate.rule.is_across:
+            return True
+        return self._index.quotas.over_nominal(candidate.attempt.pool, self._gpu_class) > 0
+
+    def _in_order(self, candidates: list[_Candidate]) -> Iterator[_Candidate]:
+        """Whom to take first: unfunded, borrowed, lower class, then who loses least. Mostly few are taken, so that
+        only those are weighed against each other who come before the rest."""
+        peers: dict[tuple[int, int], list[_Candidate]] = {}
+        for candidate in candidates:
+            peers.setdefault((self._rank(candidate), candidate.priority), []).append(candidate)
+        for key in sorted(peers):
+            yield from sorted(peers[key], key=lambda candidate: self._outlook.cost(candidate.attempt))
+
+    def _rank(self, candidate: _Candidate) -> int:
+        attempt = candidate.attempt
+        if not attempt.is_funded:
+            return 0
+        if attempt.is_borrowed and self._index.quotas.over_nominal(attempt.pool, self._gpu_class) > 0:
+            return 1
+        # Of a pool that borrows, what it launched within its nominal quota comes after what it borrowed.
+        return 2 if candidate.rule.is_across else 3
+
+    def _take(self, candidate: _Candidate, sign: int = 1) -> None:
+        attempt = candidate.part
+        for position, freed in freed_by(attempt, self._table):
+            self._tally.add(position, self._node(position).add(freed, sign))
+        if attempt.is_funded:
+            self._give_back(attempt.pool, sign * attempt.gpus)
+
+    def _node(self, position: int) -> "_NodeRoom":
+        node = self._nodes.get(position)
+        if node is None:
+            takes_it = self._table.takes_shape(self._row, position)
+            asked = amounts(self._lane.key.shape.pod) if takes_it else None
+            node = self._nodes[position] = _NodeRoom(self._room[:, position].tolist(), asked)
+        return node
+
+    def _give_back(self, pool: PoolName, gpus: int) -> None:
+        if gpus:
+            self._given_back[pool] = self._given_back.get(pool, 0) + gpus
+            self._index.quotas.use(pool, self._gpu_class, -gpus)
+
+    def _found(self, victims: list[_Candidate], line: Line) -> Found:
+        pods = self._lane.key.pods
+        counts = self._table.counts(self._row)
+        if self._kept is not None:
+            counts = self._kept.beside(self._table, self._row, counts)
+        placement = self._table.placement(self._row, counts, pods)
+        if placement is None:  # nothing is free now: where the victims are
+            for position, node in self._nodes.items():
+                self._room[:, position] = node.room
+            placement = self._table.placement(self._row, self._table.counts_if(self._row, self._room), pods)
+        assert placement is not None, "with the victims gone it fits"
+        return Found(
+            self._gpu_class,
+            placement,
+            tuple(_victim(candidate, line) for candidate in victims),
+            tuple(candidate.part for candidate in victims),
+        )
+
+
+@dataclass(slots=True)
+class _NodeRoom:
+    """What would be available on one node. In plain numbers: it is changed by one victim after the other."""
+
+    room: list[int]
+    asked: Amounts | None
+    """What one pod of the preemptor asks; None where it may not go there."""
+
+    def add(self, freed: Amounts, sign: int) -> int:
+        """Take or put back what a victim would free. Returns how many pods more fit, or fewer where negative."""
+        before = self._pods()
+        self.room = [known + sign * each for known, each in zip(self.room, freed, strict=True)]
+        return self._pods() - before
+
+    def _pods(self) -> int:
+        if self.asked is None:
+            return 0
+        return max(0, min(left // each for left, each in zip(self.room, self.asked, strict=True) if each))
+
+
+def _victim(candidate: _Candidate, line: Line) -> Victim:
+    attempt, preemptor = candidate.attempt, line.spec.priority_class
+    if candidate.rule is Rule.UNFUNDED:
+        comparison = "funded over unfunded"
+    elif candidate.rule is Rule.RECLAIM_WITHIN_COHORT:
+        comparison = "reclaims borrowed GPUs"
+    elif candidate.priority == line.priority:
+        comparison = f"both {preemptor}, submitted earlier"
+    else:
+        comparison = f"{preemptor} over {attempt.priority_class}"
+    left = attempt.placement.pods - candidate.gives_back if candidate.gives_back is not None else None
+    return Victim(attempt.id, attempt.workload_id, candidate.rule.value, comparison, left)
+
+
+def _rest(candidate: _Candidate, given: Mapping[AttemptId, _Candidate]) -> _Candidate:
+    """What is left of an attempt that has given back its surplus."""
+    shrunk = given.get(candidate.attempt.id)
+    if shrunk is None or shrunk.gives_back is None:
+        return candidate
+    attempt = candidate.attempt
+    return replace(candidate, attempt=attempt.shrunk_to(attempt.placement.pods - shrunk.gives_back))
+
+
+def _whole(candidate: _Candidate, given: Mapping[AttemptId, _Candidate]) -> _Candidate:
+    """It is stopped: what it would have given back goes with it."""
+    shrunk = given.get(candidate.attempt.id)
+    return candidate if shrunk is None else replace(candidate, attempt=shrunk.attempt)

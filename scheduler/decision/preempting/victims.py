@@ -1,0 +1,93 @@
+"""Who may be preempted for whom: attempts that the rules let a workload of a pool and priority take.
+
+Across pools only what is borrowed is taken (`reclaimWithinCohort` where the preemptor's pool stays within its nominal
+quota, `borrowWithinCohort` where it would borrow itself), within a pool `withinPool` alone decides, and unfunded work
+falls to any funded.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.decision.limits.quota import Quotas
+from scheduler.decision.placing.running import Bucket, Running
+from scheduler.domain.policy import BorrowWithinCohort, Pool, ReclaimWithinCohort, WithinPool
+from scheduler.domain.units import GpuClassName
+
+ANY_PRIORITY = 2**62
+"""Above every priority."""
+
+
+class Rule(StrEnum):
+    """By which rule an attempt may be preempted; the names of the policy's fields where they decide."""
+
+    UNFUNDED = "unfunded"
+    RECLAIM_WITHIN_COHORT = "reclaimWithinCohort"
+    BORROW_WITHIN_COHORT = "borrowWithinCohort"
+    WITHIN_POOL = "withinPool"
+    CONSOLIDATION = "consolidation"
+    """Of the policy's section of that name: it is moved, and gives up nothing but its place."""
+
+    @property
+    def is_across(self) -> bool:
+        return self is Rule.RECLAIM_WITHIN_COHORT or self is Rule.BORROW_WITHIN_COHORT
+
+
+@dataclass(frozen=True, slots=True)
+class Preemptor:
+    """Who looks for victims: for which pool and GPU class, at which priority."""
+
+    pool: Pool
+    gpu_class: GpuClassName
+    priority: int
+
+    def sources(self, running: Running, quotas: Quotas, rule_across: Rule) -> Iterator[tuple[Rule, Bucket]]:
+        """Attempts that may be taken, by rule; of those of its own priority only the newer, where there are any."""
+        yield from self.sources_within(running)
+        below = self.takes_across_below(rule_across)
+        if below is not None:
+            for pool in quotas.pools_beside(self.pool.name):
+                if quotas.over_nominal(pool, self.gpu_class) > 0:
+                    for bucket in running.buckets_below(self.gpu_class, pool, below):
+                        yield rule_across, bucket
+
+    def sources_within(self, running: Running) -> Iterator[tuple[Rule, Bucket]]:
+        """Those of them that no other pool pays for."""
+        for bucket in running.buckets(self.gpu_class, None):
+            yield Rule.UNFUNDED, bucket
+        if self.pool.within_pool is not WithinPool.NEVER:
+            for bucket in running.buckets(self.gpu_class, self.pool.name):
+                if bucket.priority < self.priority or (bucket.priority == self.priority and self.takes_newer_equals):
+                    yield Rule.WITHIN_POOL, bucket
+
+    def has_any(self, running: Running, lowest_borrowed: int | None, *, is_below_nominal: bool) -> bool:
+        """Whether there may be anybody at all, from sums alone; where not, no search is made.
+
+        `lowest_borrowed` is the lowest priority that runs in those pools of the cohort that borrow.
+        """
+        if any(running.buckets(self.gpu_class, None)):
+            return True
+        if self.pool.within_pool is not WithinPool.NEVER:
+            reach = self.priority + self.takes_newer_equals
+            if any(bucket.priority < reach for bucket in running.buckets(self.gpu_class, self.pool.name)):
+                return True
+        if lowest_borrowed is None:
+            return False
+        rules = (Rule.RECLAIM_WITHIN_COHORT, Rule.BORROW_WITHIN_COHORT)[0 if is_below_nominal else 1 :]
+        return any((below := self.takes_across_below(rule)) is not None and lowest_borrowed < below for rule in rules)
+
+    @property
+    def takes_newer_equals(self) -> bool:
+        return self.pool.within_pool is WithinPool.LOWER_OR_NEWER_EQUAL_PRIORITY
+
+    def takes_across_below(self, rule: Rule) -> int | None:
+        """Below which priority borrowed work of other pools falls to it under that rule; None: none does."""
+        if rule is Rule.RECLAIM_WITHIN_COHORT:
+            if self.pool.reclaim_within_cohort is ReclaimWithinCohort.NEVER:
+                return None
+            is_any = self.pool.reclaim_within_cohort is ReclaimWithinCohort.ANY
+            return ANY_PRIORITY if is_any else self.priority
+        if self.pool.borrow_within_cohort is BorrowWithinCohort.NEVER:
+            return None
+        threshold = self.pool.borrow_threshold
+        return self.priority if threshold is None else min(self.priority, threshold + 1)

@@ -1,0 +1,1 @@
+"""One cycle's walk along the open lanes: what opens them, and what starts."""

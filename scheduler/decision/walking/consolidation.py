@@ -1,0 +1,328 @@
+"""Consolidation: moves of running work that let a gang start which nothing but fragments keeps waiting.
+
+Asked for only where nothing else helps: enough GPUs are free, there is quota and money, and neither waiting for what is
+stopping nor preemption makes room. Node by node the cheapest attempts are taken that give up room for one pod more and
+have another node to go to right now, where they take nothing from the gang. Why that comes to rest and starves nobody:
+docs/adr/0021-consolidation.md.
+"""
+
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+import numpy as np
+
+from scheduler.decision.index import Index
+from scheduler.decision.ordering.queue import Lane, Line
+from scheduler.decision.placing.fit_table import FitTable, IntArray, amounts
+from scheduler.decision.plan import Victim
+from scheduler.decision.preempting.preemption import Found, Move
+from scheduler.decision.preempting.victims import Rule
+from scheduler.decision.walking.movers import Mover, line_of, movers, relaunch
+from scheduler.decision.walking.starts import Starts
+from scheduler.decision.walking.triage import fund_line
+from scheduler.domain.cluster import Placement
+from scheduler.domain.funding import FundingShare, Shortfall
+from scheduler.domain.units import GpuClassName
+
+
+def find_moves(index: Index, starts: Starts, lane: Lane, line: Line) -> Found | None:
+    """The moves that make room for one workload of the lane, which is the first to wait for its room; None where there
+    are none, or none are needed."""
+    if not index.policy.consolidation.priority_classes:
+        return None
+    for gpu_class in lane.key.gpu_classes:
+        if starts.backfill.is_awaited(gpu_class) or index.quotas.free(lane.key.pool, gpu_class) < lane.gpus:
+            continue
+        candidates = movers(index, gpu_class, line, starts.booked.victims)
+        own = fund_line(index, line, gpu_class) if candidates else None
+        if own is None or isinstance(own, Shortfall):
+            continue
+        gang = _Gang(index, starts, lane, line, gpu_class)
+        while candidates and gang.is_scattered() and gang.could_fit(candidates):
+            shifts = _cheapest(gang, candidates)
+            if shifts is None:
+                break
+            found = _funded(gang, own, shifts)
+            if isinstance(found, Found):
+                return found
+            candidates.remove(found)  # its owner cannot pay for a second start
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shift:
+    """A mover, and the node (by its position in the table) to which all its pods go."""
+
+    mover: Mover
+    origin: int
+    to: int
+
+
+class _Gang:
+    """Who waits, in one GPU class, and the nodes as they will be once what is stopping has ended."""
+
+    def __init__(self, index: Index, starts: Starts, lane: Lane, line: Line, gpu_class: GpuClassName) -> None:
+        self.index, self.starts, self.lane, self.line, self.gpu_class = index, starts, lane, line, gpu_class
+        self.table: FitTable = index.capacity.table(gpu_class)
+        self.row = self.table.row(lane.key.shape)
+        self.room = self.table.coming()
+        kept = starts.backfill.kept(gpu_class, line.spec)
+        if kept is not None:
+            self.room[0] -= kept.gpus
+        self.counts = self.table.counts_if(self.row, self.room)
+        self.takes = self.table.taking(self.row)
+        ask = lane.key.shape.topology
+        gathers = ask is not None and ask.is_required
+        self.domain = self.table.domains.level(ask.level).of_node if ask is not None and gathers else None
+
+    def is_scattered(self) -> bool:
+        """Whether as many GPUs are free as it asks for, on nodes where it could go, and yet it does not fit."""
+        free = int(np.maximum(self.room[0], 0)[self.takes].sum())
+        return free >= self.lane.gpus and self.table.together(self.row, self.counts) < self.lane.key.pods
+
+    def could_fit(self, candidates: list[Mover]) -> bool:
+        """Whether it would if all of them were gone; cheap, so that a hopeless search ends here."""
+        counts = self.table.counts_if(self.row, self.without(candidates))
+        return self.table.together(self.row, counts) >= self.lane.key.pods
+
+    def without(self, candidates: list[Mover]) -> IntArray:
+        room = self.room.copy()
+        for mover in candidates:
+            position = self.table.index.get(mover.node)
+            if position is not None:
+                room[:, position] += np.array(_asked(mover))
+        return room
+
+    def regions(self, candidates: list[Mover]) -> list[list[int]]:
+        """The nodes to choose from: all, or, where its pods must stand in one domain, of each domain that could hold
+        them."""
+        if self.domain is None:
+            return [np.flatnonzero(self.takes).tolist()]
+        counts = self.table.counts_if(self.row, self.without(candidates))
+        sums = np.bincount(self.domain, weights=counts)
+        enough = np.flatnonzero(sums >= self.lane.key.pods).tolist()
+        return [np.flatnonzero(self.takes & (self.domain == each)).tolist() for each in enough]
+
+
+def _asked(mover: Mover) -> tuple[int, int, int]:
+    """What all its pods have of their node."""
+    pods, (gpus, cpu_milli, memory_mib) = mover.attempt.placement.pods, amounts(mover.attempt.pod)
+    return (pods * gpus, pods * cpu_milli, pods * memory_mib)
+
+
+def _cheapest(gang: _Gang, candidates: list[Mover]) -> list[_Shift] | None:
+    """Of all regions the moves that lose least work, then the fewest."""
+    found: list[list[_Shift]] = []
+    for region in gang.regions(candidates):
+        shifts = _Search(gang, frozenset(region), candidates).run()
+        if shifts is not None:
+            found.append(shifts)
+    return min(found, key=lambda shifts: (sum(each.mover.lost for each in shifts), len(shifts)), default=None)
+
+
+@dataclass(slots=True)
+class _Search:
+    """One look for moves out of the nodes of a region. Room is kept in plain numbers, of the nodes that it touches."""
+
+    gang: _Gang
+    region: frozenset[int]
+    candidates: list[Mover]
+    _shifts: list[_Shift] = field(default_factory=list)
+    _room: dict[int, list[int]] = field(default_factory=dict)
+    _on: dict[int, list[Mover]] = field(default_factory=dict)
+    """Of each node of the region, who may be moved out of it."""
+    _options: dict[int, list[Mover] | None] = field(default_factory=dict)
+    """Of each of them, whom to move so that one pod more fits."""
+
+    def run(self) -> list[_Shift] | None:
+        table, pods = self.gang.table, self.gang.lane.key.pods
+        for mover in self.candidates:
+            position = table.index.get(mover.node)
+            if position is not None and position in self.region:
+                self._on.setdefault(position, []).append(mover)
+        for _ in range(self.gang.index.policy.consolidation.moves_max):
+            step = self._next_step()
+            if step is None:
+                return None
+            for shift in step:
+                self._apply(shift)
+            if self._fitting() >= pods:
+                return self._reduced()
+        return None
+
+    def _next_step(self) -> list[_Shift] | None:
+        """The cheapest moves that free room for another pod on one node, and for which there is room elsewhere."""
+        left = self.gang.index.policy.consolidation.moves_max - len(self._shifts)
+        options: list[tuple[int, int, int, list[Mover]]] = []
+        for node in self._on:
+            if node not in self._options:
+                self._options[node] = self._option(node)
+            option = self._options[node]
+            if option is not None and len(option) <= left:
+                options.append((sum(mover.lost for mover in option), len(option), node, option))
+        for _, _, node, option in sorted(options, key=itemgetter(0, 1, 2)):
+            step = self._placed(node, option)
+            if step is not None:
+                return step
+        return None
+
+    def _option(self, node: int) -> list[Mover] | None:
+        """The cheapest first until one pod more fits; then without those it still fits without, the dearest first."""
+        moved = {shift.mover.attempt.id for shift in self._shifts}
+        before, room = self._pods(node), list(self._room_on(node))
+        chosen: list[Mover] = []
+        for mover in self._on[node]:
+            if mover.attempt.id in moved:
+                continue
+            room = _sum(room, _asked(mover))
+            chosen.append(mover)
+            if self._pods_in(node, room) > before:
+                break
+        else:
+            return None
+        for mover in reversed(chosen[:-1]):
+            smaller = _sum(room, _asked(mover), -1)
+            if self._pods_in(node, smaller) > before:
+                room = smaller
+                chosen.remove(mover)
+        return chosen
+
+    def _placed(self, node: int, option: list[Mover]) -> list[_Shift] | None:
+        """A node for each, the largest first, none of which the gang loses by; None where there is not."""
+        step: list[_Shift] = []
+        for mover in sorted(option, key=lambda mover: (-mover.attempt.gpus, mover.attempt.id)):
+            to = self._destination(mover, node)
+            if to is None:
+                break
+            shift = _Shift(mover, node, to)
+            self._take(shift)
+            step.append(shift)
+        for shift in step:
+            self._take(shift, -1)
+        return step if len(step) == len(option) else None
+
+    def _destination(self, mover: Mover, origin: int) -> int | None:
+        """A node where all its pods fit right now and that holds as many of the gang's pods as before: the one that would
+        be dearest to clear for the gang, of equals the tightest."""
+        gang, table, line = self.gang, self.gang.table, line_of(self.gang.index, mover)
+        row = table.row(line.shape)
+        counts = table.counts(row)
+        kept = gang.starts.backfill.kept(gang.gpu_class, line.spec)
+        if kept is not None:
+            counts = kept.beside(table, row, counts)
+        sources = {shift.origin for shift in self._shifts} | {origin}
+        fitting = np.flatnonzero(counts >= mover.attempt.placement.pods)
+        order = table.order()
+        for node in sorted(fitting.tolist(), key=lambda node: (-self._clearing_cost(node), int(order[node]), node)):
+            if node not in sources and self._still_takes(node, mover):
+                return int(node)
+        return None
+
+    def _clearing_cost(self, node: int) -> int:
+        option = self._options.get(node) if node in self._on else None
+        return sum(mover.lost for mover in option) if option is not None else _NEVER_CLEARED
+
+    def _still_takes(self, node: int, mover: Mover) -> bool:
+        """Beside what was moved there before it, and without loss to the gang."""
+        free = self.gang.table.available[:, node].tolist()
+        for shift in self._shifts:
+            if shift.to == node:
+                free = _sum(free, _asked(shift.mover), -1)
+        after = _sum(free, _asked(mover), -1)
+        if min(after) < 0:
+            return False
+        if node not in self.region:
+            return True
+        return self._pods_in(node, _sum(self._room_on(node), _asked(mover), -1)) == self._pods(node)
+
+    def _reduced(self) -> list[_Shift]:
+        """Without those that are not needed after all, the dearest first."""
+        pods = self.gang.lane.key.pods
+        for shift in sorted(self._shifts, key=lambda shift: shift.mover.cost, reverse=True):
+            self._apply(shift, -1)
+            if self._fitting() < pods:
+                self._apply(shift)
+        return sorted(self._shifts, key=lambda shift: shift.mover.cost)
+
+    # --- room --------------------------------------------------------------------------------------------------------
+
+    def _apply(self, shift: _Shift, sign: int = 1) -> None:
+        self._take(shift, sign)
+        self._room[shift.origin] = _sum(self._room_on(shift.origin), _asked(shift.mover), sign)
+        self._options.pop(shift.origin, None)
+
+    def _take(self, shift: _Shift, sign: int = 1) -> None:
+        """Its new place is taken, or (−1) given back."""
+        self._room[shift.to] = _sum(self._room_on(shift.to), _asked(shift.mover), -sign)
+        self._options.pop(shift.to, None)
+        if sign > 0:
+            self._shifts.append(shift)
+        else:
+            self._shifts.remove(shift)
+
+    def _fitting(self) -> int:
+        """Pods of the gang that fit into the region."""
+        counts = self.gang.counts
+        base = int(counts[list(self.region)].sum())
+        return base + sum(self._pods(node) - int(counts[node]) for node in self._room if node in self.region)
+
+    def _room_on(self, node: int) -> list[int]:
+        known = self._room.get(node)
+        return known if known is not None else self.gang.room[:, node].tolist()
+
+    def _pods(self, node: int) -> int:
+        return self._pods_in(node, self._room_on(node))
+
+    def _pods_in(self, node: int, room: list[int]) -> int:
+        if not self.gang.takes[node]:
+            return 0
+        asked = amounts(self.gang.lane.key.shape.pod)
+        return max(0, min(left // each for left, each in zip(room, asked, strict=True) if each))
+
+
+_NEVER_CLEARED = 2**62
+"""Above every loss: nothing that could be moved out of it helps the gang."""
+
+
+def _sum(room: list[int], asked: tuple[int, int, int], sign: int = 1) -> list[int]:
+    return [left + sign * each for left, each in zip(room, asked, strict=True)]
+
+
+def _funded(gang: _Gang, own: tuple[FundingShare, ...], shifts: list[_Shift]) -> Found | Mover:
+    """The moves with the hours that pay for them beside the gang's own; the mover whose owner has not got them."""
+    index, table = gang.index, gang.table
+    held = [own]
+    index.hours.book(own)
+    moves: list[Move] = []
+    for shift in shifts:
+        launch = relaunch(
+            index, shift.mover, Placement(((table.names[shift.to], shift.mover.attempt.placement.pods),))
+        )
+        if launch is None:
+            break
+        index.hours.book(launch.funding)
+        held.append(launch.funding)
+        moves.append(Move(shift.mover.attempt, launch))
+    for shares in held:
+        index.hours.unbook(shares)
+    return _found(gang, shifts, moves) if len(moves) == len(shifts) else shifts[len(moves)].mover
+
+
+def _found(gang: _Gang, shifts: list[_Shift], moves: list[Move]) -> Found:
+    table, room, pods = gang.table, gang.room.copy(), gang.lane.key.pods
+    for shift in shifts:
+        asked = np.array(_asked(shift.mover))
+        room[:, shift.origin] += asked
+        room[:, shift.to] -= asked
+    placement = table.placement(gang.row, table.counts_if(gang.row, room), pods)
+    assert placement is not None, "with the moves made it fits"
+    victims = [
+        Victim(
+            shift.mover.attempt.id,
+            shift.mover.attempt.workload_id,
+            Rule.CONSOLIDATION.value,
+            f"moved to {table.names[shift.to]}, so that {pods} × {gang.lane.key.shape.pod.gpus} GPU(s) fit",
+        )
+        for shift in shifts
+    ]
+    return Found(gang.gpu_class, placement, tuple(victims), tuple(move.attempt for move in moves), tuple(moves))

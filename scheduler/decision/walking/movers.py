@@ -1,0 +1,81 @@
+"""Who may be moved for a gang: work that loses little by it, that its owner can pay for again, and that matters no more
+than the gang does."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from scheduler.decision.index import Index
+from scheduler.decision.ordering.queue import Line
+from scheduler.decision.plan import Launch
+from scheduler.decision.walking.triage import fund_line, need_of
+from scheduler.domain.cluster import Placement
+from scheduler.domain.funding import FundingShare, Shortfall
+from scheduler.domain.units import AttemptId, GpuClassName, NodeName
+from scheduler.domain.workloads import Attempt, Workload, WorkloadKind
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """An attempt that may be moved, and the GPU-milliseconds of its work that a move throws away."""
+
+    attempt: Attempt
+    workload: Workload
+    lost: int
+
+    @property
+    def cost(self) -> tuple[int, int, AttemptId]:
+        """Whom to move first: whose loss is least, then the smaller."""
+        return (self.lost, self.attempt.gpus, self.attempt.id)
+
+    @property
+    def node(self) -> NodeName:
+        return self.attempt.placement.pods_by_node[0][0]
+
+
+def movers(index: Index, gpu_class: GpuClassName, line: Line, taken: Collection[AttemptId]) -> list[Mover]:
+    """Those who may be moved now, the cheapest first; of no higher priority than whom they make room for."""
+    return sorted(_movers(index, gpu_class, line, taken), key=lambda mover: mover.cost)
+
+
+def _movers(index: Index, gpu_class: GpuClassName, line: Line, taken: Collection[AttemptId]) -> Iterator[Mover]:
+    terms, running, now = index.policy.consolidation, index.running, index.now
+    for attempt in running.movable(gpu_class):
+        workload = index.launched.get(attempt.workload_id)
+        if workload is None or attempt.id in taken or not _is_ordinary(index, attempt, workload):
+            continue
+        lost = running.since_checkpoint(attempt, now)
+        is_cheap = lost <= terms.lost_max and running.protected_until(attempt) <= now
+        if is_cheap and running.priority(attempt) <= line.priority:
+            yield Mover(attempt, workload, lost)
+
+
+def _is_ordinary(index: Index, attempt: Attempt, workload: Workload) -> bool:
+    """A job that could be launched again as it is, by the same pool, in time for its deadline."""
+    spec, pool = workload.spec, index.policy.pool_of_team.get(attempt.team)
+    is_in_time = spec.latest_start is None or spec.latest_start >= index.now
+    return spec.kind is WorkloadKind.JOB and is_in_time and pool is not None and pool.name == attempt.pool
+
+
+def line_of(index: Index, mover: Mover) -> Line:
+    """The line that it would stand in if it were queued alone."""
+    return index.lines.detached(mover.workload, is_aged=False)
+
+
+def relaunch(index: Index, mover: Mover, placement: Placement) -> Launch | None:
+    """Its launch there, on new holds: those of its attempt last until that has ended. None where its owner has not the
+    hours for both."""
+    attempt, line = mover.attempt, line_of(index, mover)
+    shares = _shares(index, line, attempt.gpu_class)
+    if shares is None:
+        return None
+    return Launch(
+        attempt.workload_id, attempt.gpu_class, placement, attempt.pool, shares, is_borrowed=attempt.is_borrowed
+    )
+
+
+def _shares(index: Index, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | None:
+    if line.priority_class is None:
+        return None
+    line.costs = ((gpu_class, need_of(index, line, line.spec, gpu_class)),)
+    shares = fund_line(index, line, gpu_class)
+    return None if isinstance(shares, Shortfall) else shares

@@ -1,0 +1,52 @@
+"""Reservations: the GPUs kept for a preemptor whose victims are still ending."""
+
+from scheduler.decision import evidence
+from scheduler.decision.index import Index
+from scheduler.decision.keeping.bookings import pod_of
+from scheduler.decision.snapshot import Reservation
+from scheduler.decision.walking.starts import Starts
+from scheduler.domain.brakes import Brake
+from scheduler.domain.units import WorkloadId
+from scheduler.domain.workloads import Workload
+
+
+def serve_reservations(index: Index, starts: Starts) -> list[WorkloadId]:
+    """Launch those whose victims have ended. Returns those whose reservation has lapsed, or lost its nodes."""
+    lapsed: list[WorkloadId] = []
+    pause = index.pause(Brake.LAUNCH)
+    for workload_id, reservation in sorted(index.reservations.items(), key=lambda item: (item[1].until, item[0])):
+        workload = index.queued.get(workload_id)
+        is_moving = workload is None and reservation.is_move and workload_id in index.launched
+        if _has_lapsed(index, reservation) or (workload is None and not is_moving):
+            lapsed.append(workload_id)
+        elif workload is None:
+            continue  # it still ends where it was
+        elif _has_come_free(index, workload, reservation):
+            if pause is not None:
+                starts.alone[workload_id] = evidence.launch_paused(pause)
+            else:
+                starts.launch_reserved(workload, reservation)
+    return lapsed
+
+
+def _has_lapsed(index: Index, reservation: Reservation) -> bool:
+    """Whether its time is up, or its nodes are lost. The place of a move waits for it as long as it is whole."""
+    gpu_class, placement = reservation.gpu_class, reservation.placement
+    if not index.capacity.is_lasting(gpu_class, placement):
+        return True
+    if reservation.is_move:
+        return not index.capacity.is_free(gpu_class, placement, pod_of(0))
+    return reservation.until <= index.now
+
+
+def _has_come_free(index: Index, workload: Workload, reservation: Reservation) -> bool:
+    """The GPUs on its nodes, and the quota that its victims gave up."""
+    gpu_class = reservation.gpu_class
+    if reservation.is_move:
+        return True  # its place was free when it was chosen, and has been taken for it since
+    if not index.capacity.is_free(gpu_class, reservation.placement, workload.spec.pod):
+        return False
+    pool = index.policy.pool_of_team.get(workload.team)
+    if pool is None or not index.quotas.has(pool.name, gpu_class):
+        return True
+    return index.quotas.free_for_promised(pool.name, gpu_class) >= reservation.pods * workload.spec.pod.gpus

@@ -1,0 +1,274 @@
+"""Starts: what one cycle launches and whom it stops for it, and what that counts against until the cycle is over."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from scheduler.decision import evidence
+from scheduler.decision.index import Index
+from scheduler.decision.keeping.backfill import Backfill
+from scheduler.decision.keeping.bookings import pod_of
+from scheduler.decision.keeping.promised import PromisedQuota
+from scheduler.decision.ordering.queue import Lane, Line, OrderKey, Ruling
+from scheduler.decision.ordering.standings import Seat
+from scheduler.decision.placing.booked import Booked
+from scheduler.decision.plan import Launch, Preemption, Verdict
+from scheduler.decision.preempting.preemption import Found, Move
+from scheduler.decision.snapshot import Reservation
+from scheduler.decision.walking.triage import NO_POOL
+from scheduler.domain.brakes import Brake, stopped_recently
+from scheduler.domain.cluster import Placement
+from scheduler.domain.funding import FundingShare
+from scheduler.domain.policy import Order
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, PoolName, WorkloadId
+from scheduler.domain.workloads import Attempt, Workload, WorkloadSpec
+
+RESERVED_BEYOND_GRACE_MS = 5 * MS_PER_MINUTE
+"""How long, beyond the victims' grace, a preemptor's GPUs are kept for it: the cluster must see its victims end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where a workload can start at once."""
+
+    gpu_class: GpuClassName
+    placement: Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What a cycle's starts do to their owner: the place they will have once it is recorded, and GPUs started."""
+
+    place: int
+    gpus: int
+
+
+class Starts:
+    """One cycle's bookings and what they amount to."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.booked = Booked()
+        self.backfill = Backfill(index)
+        self.promised = PromisedQuota(index)
+        self.launches: list[Launch] = []
+        self.preemptions: list[Preemption] = []
+        self.widened: list[tuple[int, Line]] = []
+        """Of what is launched, by its place there: elastic work that could do with more than its minimum."""
+        self.warnings: list[Verdict] = []
+        self.alone: dict[WorkloadId, Ruling] = {}
+        """Rulings on single workloads, in place of their line's."""
+        self.inside: set[WorkloadId] = set()
+        """Those that start inside a booking."""
+        self._entered: dict[Seat, Entered] = {}
+        """Of those who start something in this cycle: where that puts them."""
+
+    def place_after_starts(self, line: Line, position: int) -> OrderKey:
+        """Its place, behind what its owner starts in this cycle: a burst of submissions gains nothing."""
+        place = line.order_key(position)
+        entered = self._entered.get((line.order, line.owner))
+        if entered is None:
+            return place
+        standing = line.standing_from(entered.place) + entered.gpus
+        return (place[0], max(place[1], standing), place[2], place[3])
+
+    def _enter(self, line: Line, gpu_class: GpuClassName) -> None:
+        """Count a start against whoever owns it: those of theirs that follow stand where it puts them, and among
+        equals behind who has started less."""
+        index, seat = self.index, (line.order, line.owner)
+        if line.priority_class is not None and line.order is not Order.FIFO:
+            factor = line.priority_class.class_factor
+            index.standings.book(line.owner, line.gpus, index.policy.gpu_classes[gpu_class], factor)
+            before = self._entered[seat].gpus if seat in self._entered else 0
+            self._entered[seat] = Entered(index.standings.place_after_bookings(*seat), before + line.gpus)
+
+    def launch(
+        self, lane: Lane, line: Line, workload_id: WorkloadId, room: Room, shares: tuple[FundingShare, ...]
+    ) -> None:
+        index, spec, pool = self.index, line.spec, lane.key.pool
+        is_borrowed = self._count(lane, line, workload_id, room.gpu_class, shares, index.quotas.use)
+        index.capacity.occupy(room.placement, spec.pod)
+        self.booked.undo.append(partial(index.capacity.occupy, room.placement, spec.pod, -1))
+        launch = Launch(
+            workload_id,
+            room.gpu_class,
+            room.placement,
+            pool,
+            shares,
+            is_funded=lane.key.is_funded,
+            is_borrowed=is_borrowed,
+        )
+        if line.pods_max > spec.pods and lane.key.is_funded:
+            self.widened.append((len(self.launches), line))
+        self.launches.append(launch)
+        self.backfill.launched(launch, spec)
+        self.alone[workload_id] = evidence.launching(spec, room.gpu_class, room.placement)
+
+    def widen(self, position: int, launch: Launch, line: Line) -> None:
+        """What starts there takes more pods, which `add_pods` has counted."""
+        self.launches[position] = launch
+        spec = replace(line.spec, pods=launch.placement.pods)
+        self.alone[launch.workload_id] = evidence.launching(spec, launch.gpu_class, launch.placement)
+
+    def add_pods(
+        self,
+        lane: Lane,
+        line: Line,
+        workload_id: WorkloadId,
+        placement: Placement,
+        shares: tuple[FundingShare, ...],
+    ) -> bool:
+        """Count more pods of what starts or runs: those of this line alone. Returns whether the pool borrows for them."""
+        index, gpu_class, pod = self.index, lane.key.gpu_classes[0], line.spec.pod
+        is_borrowed = self._count(lane, line, workload_id, gpu_class, shares, index.quotas.use)
+        index.capacity.occupy(placement, pod)
+        self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
+        more = Launch(workload_id, gpu_class, placement, lane.key.pool, shares, is_borrowed=is_borrowed)
+        self.backfill.launched(more, line.spec)
+        return is_borrowed
+
+    def launch_reserved(self, workload: Workload, reservation: Reservation) -> None:
+        """Its hours are held, and its pool and limits count it, since its victims were chosen."""
+        index, pod, placement = self.index, workload.spec.pod, reservation.placement
+        pool = index.policy.pool_of_team.get(workload.team)
+        if not reservation.is_move:  # what is moved has had its new place since it was chosen
+            index.capacity.occupy(placement, pod)
+            index.capacity.claim(placement, pod, -1)
+            self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
+            self.booked.undo.append(partial(index.capacity.claim, placement, pod))
+        if pool is not None:
+            gpus = reservation.pods * pod.gpus
+            index.quotas.hold(pool.name, reservation.gpu_class, gpus)
+            self.booked.undo.append(partial(index.quotas.hold, pool.name, reservation.gpu_class, -gpus))
+        launch = Launch(
+            workload.id,
+            reservation.gpu_class,
+            placement,
+            pool.name if pool is not None else NO_POOL,
+            (),
+            is_borrowed=reservation.is_borrowed,
+            is_reserved=True,
+        )
+        self.launches.append(launch)
+        spec = replace(workload.spec, pods=reservation.pods)
+        self.backfill.launched(launch, spec)
+        self.alone[workload.id] = evidence.launching(spec, reservation.gpu_class, placement)
+
+    def launch_inside(self, booking: Attempt, line: Line, workload_id: WorkloadId, placement: Placement) -> None:
+        """Its booking has its GPUs, its quota and its hours; limits on its owner count it."""
+        index, pod = self.index, line.spec.pod
+        index.capacity.occupy(placement, pod)
+        self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
+        for name, pods in placement.pods_by_node:
+            here, kept = Placement(((name, 1),)), pod_of(pods * pod.gpus)
+            index.capacity.claim(here, kept, -1)
+            self.booked.undo.append(partial(index.capacity.claim, here, kept))
+        self._count_limits(line, booking.gpu_class)
+        self.inside.add(workload_id)
+        self.launches.append(
+            Launch(workload_id, booking.gpu_class, placement, booking.pool, (), booking_id=booking.workload_id)
+        )
+        self.alone[workload_id] = evidence.launching(line.spec, booking.gpu_class, placement)
+
+    def preempt(
+        self, lane: Lane, line: Line, workload_id: WorkloadId, found: Found, shares: tuple[FundingShare, ...]
+    ) -> None:
+        index, spec, pool = self.index, line.spec, lane.key.pool
+        for victim, attempt in zip(found.victims, found.attempts, strict=True):
+            index.capacity.stop(attempt.placement, attempt.pod)
+            self.booked.undo.append(partial(index.capacity.stop, attempt.placement, attempt.pod, -1))
+            if attempt.is_funded:
+                index.quotas.promise(attempt.pool, attempt.gpu_class, -attempt.gpus)
+                self.booked.undo.append(partial(index.quotas.promise, attempt.pool, attempt.gpu_class, attempt.gpus))
+            if victim.pods_left is None:
+                self.booked.victims.add(attempt.id)
+            else:
+                left = self.booked.left_of(index.running.attempts[attempt.id])
+                self.booked.shrunk[attempt.id] = left.shrunk_to(victim.pods_left)
+        for move in found.moves:
+            self._take_place(move)
+        self.booked.stopped_gpus += found.gpus
+        self.backfill.preempted(found.attempts)
+        is_borrowed = self._count(lane, line, workload_id, found.gpu_class, shares, index.quotas.promise)
+        index.capacity.claim(found.placement, spec.pod)
+        self.booked.undo.append(partial(index.capacity.claim, found.placement, spec.pod, -1))
+        launch = Launch(workload_id, found.gpu_class, found.placement, pool, shares, is_borrowed=is_borrowed)
+        grace_ms = max(attempt.grace_seconds for attempt in found.attempts) * MS_PER_SECOND
+        until = Instant(index.now + grace_ms + RESERVED_BEYOND_GRACE_MS)
+        moves = tuple(move.launch for move in found.moves)
+        self.preemptions.append(Preemption(launch, found.victims, until, moves))
+        self.alone[workload_id] = evidence.awaiting_preemption(spec, found.gpu_class, len(found.victims))
+
+    def _take_place(self, move: Move) -> None:
+        """Its new place is taken at once; what it gives up of its quota is promised to itself."""
+        index, attempt, launch = self.index, move.attempt, move.launch
+        index.capacity.occupy(launch.placement, attempt.pod)
+        self.booked.undo.append(partial(index.capacity.occupy, launch.placement, attempt.pod, -1))
+        index.quotas.promise(attempt.pool, attempt.gpu_class, attempt.gpus)
+        self.booked.undo.append(partial(index.quotas.promise, attempt.pool, attempt.gpu_class, -attempt.gpus))
+        index.hours.book(launch.funding)
+
+    def _count(
+        self,
+        lane: Lane,
+        line: Line,
+        workload_id: WorkloadId,
+        gpu_class: GpuClassName,
+        shares: tuple[FundingShare, ...],
+        count_quota: Callable[[PoolName, GpuClassName, int], None],
+    ) -> bool:
+        """Count a start against quota, limits and hours. Returns whether the pool borrows for it."""
+        index, booked, gpus = self.index, self.booked, line.spec.gpus
+        self._spend(line, gpu_class, workload_id)
+        self._count_limits(line, gpu_class)
+        if not lane.key.is_funded:
+            booked.unfunded_of_owner[line.owner] = booked.unfunded_of_owner.get(line.owner, 0) + gpus
+            return False
+        index.hours.book(shares)
+        self._enter(line, gpu_class)
+        count_quota(lane.key.pool, gpu_class, gpus)
+        booked.undo.append(partial(count_quota, lane.key.pool, gpu_class, -gpus))
+        return index.quotas.over_nominal(lane.key.pool, gpu_class) > 0
+
+    def _count_limits(self, line: Line, gpu_class: GpuClassName) -> None:
+        """Count a start against what its owner, team, array and class may run at once."""
+        booked, gpus = self.booked, line.spec.gpus
+        booked.of_owner[line.owner] = booked.of_owner.get(line.owner, 0) + gpus
+        booked.of_class[gpu_class] = booked.of_class.get(gpu_class, 0) + gpus
+        if line.array is not None:
+            booked.of_array[line.array] = booked.of_array.get(line.array, 0) + 1
+        booked.of_team[line.team] = booked.of_team.get(line.team, 0) + gpus
+
+    def _spend(self, line: Line, gpu_class: GpuClassName, workload_id: WorkloadId) -> None:
+        """Count a start against spend guards, and warn whoever goes beyond a soft limit."""
+        spending, terms = self.index.spending, line.priority_class
+        if spending.guards and terms is not None:
+            weight = self.index.policy.gpu_classes[gpu_class].weight
+            over = spending.over_soft(line.owner, line.team, line.spec, weight, terms)
+            if over is not None:
+                said = evidence.spend_guard(over, Reason.SPEND_WARNING)
+                self.warnings.append(Verdict(workload_id, said.reason, said.evidence))
+            spending.book(line.owner, line.team, line.spec, weight, terms)
+
+    def launches_of(self, gpu_class: GpuClassName) -> list[tuple[Launch, WorkloadSpec]]:
+        return self.backfill.launched_in(gpu_class)
+
+    def refusal_to_stop(self, found: Found) -> Ruling | None:
+        """Whether a brake forbids it: preemption paused, or too many GPUs stopped in ten minutes."""
+        index = self.index
+        pause = index.pause(Brake.PREEMPT)
+        if pause is not None:
+            return evidence.preemption_paused(pause, len(found.victims))
+        limit = index.policy.preempt_rate.limit(index.running.gpus)
+        stopped = stopped_recently(index.stops, Brake.PREEMPT, index.now) + self.booked.stopped_gpus
+        if limit is not None and stopped + found.gpus > limit:
+            return evidence.stop_rate(stopped, limit)
+        return None
+
+    def undo(self) -> None:
+        """Take back what was booked."""
+        self.booked.roll_back()
+        self.index.hours.forget()
+        self.index.standings.forget()
+        self.index.spending.forget()

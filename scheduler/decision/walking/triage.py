@@ -1,0 +1,247 @@
+"""Triage: what is true of a line or a lane as the snapshot stands, before anybody is served.
+
+A line whose owner cannot have it (hours, limits, no node for it) stands aside with its reason; the others stand in
+the lane of those who want the same. A lane is open where quota and room would let one of it start.
+"""
+
+from collections.abc import Sequence
+
+from scheduler.decision import evidence
+from scheduler.decision.index import Index
+from scheduler.decision.ordering.hours import need_at_launch
+from scheduler.decision.ordering.queue import AGED, Lane, LaneKey, Line, OrderKey, Party, Ruling
+from scheduler.decision.ordering.timers import put
+from scheduler.decision.placing.booked import NOTHING_BOOKED, Booked
+from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.brakes import Brake
+from scheduler.domain.funding import FundingShare, Shortfall, fund, payers, spendable_standard
+from scheduler.domain.reasons import Reason
+from scheduler.domain.terms import Need, Terms
+from scheduler.domain.units import GpuClassName, PoolName
+from scheduler.domain.workloads import WorkloadSpec
+
+NO_POOL = PoolName("none")
+
+
+def judge_line(index: Index, line: Line) -> None:
+    """Put a line, which has left its place, in the lane it belongs to, or aside with a ruling of its own."""
+    line.ruling, line.paid, line.costs = None, None, ()
+    if line.members:
+        line.standing = index.standing(line)
+        key = lane_key(index, line)
+        if key is not None:
+            index.dirty_lanes[index.lanes.join(line, key)] = None
+
+
+def judge_party(index: Index, party: Party) -> None:
+    """Have those of its lines judged anew for which there is money where there was none, or none where there was."""
+    for lines in party.lines.values():
+        for line in lines:
+            if line.paid is not None and _paid(index, line) != line.paid:
+                index.dirty_lines[line] = None
+
+
+def move_line(index: Index, line: Line, lane: Lane | None) -> None:
+    """Only its place in the lane that it left changed: somebody came or went, or its owner's standing is another."""
+    if line.members:
+        line.standing = index.standing(line)
+        if lane is not None:
+            index.dirty_lanes[index.lanes.join(line, lane.key)] = None
+
+
+def judge_lane(index: Index, lane: Lane, first: OrderKey) -> bool:
+    """Whether quota and room would let a workload of the lane start now. If not, the lane has the reason why, and
+    waits from `first` on."""
+    lane.reason, lacks_room = lane_lacks(index, lane.key, lane.gpus)
+    index.lanes.set_blocked(lane, lacks_room if lane.key.is_funded else None, first)
+    is_short = lane.reason is Reason.QUOTA and lane.key.is_funded and first[0] == AGED
+    put(index.lanes.short, lane, lane.key.gpu_classes[0] if is_short else None)
+    return lane.reason is None
+
+
+def lane_lacks(index: Index, key: LaneKey, gpus: int) -> tuple[Reason | None, GpuClassName | None]:
+    """What keeps a workload of such a lane from starting now, and the class whose room it lacks; None: nothing."""
+    lacks_room: GpuClassName | None = None
+    for gpu_class in key.gpu_classes:
+        if not key.is_funded or index.quotas.free(key.pool, gpu_class) >= gpus:
+            if index.capacity.table(gpu_class).total(key.shape) >= key.pods:
+                return None, None
+            lacks_room = lacks_room or gpu_class
+    if lacks_room is None:
+        return Reason.QUOTA, None
+    is_gathered = key.shape.topology is not None and key.shape.topology.is_required
+    return (Reason.TOPOLOGY if is_gathered else Reason.RESOURCES), lacks_room
+
+
+def lane_ruling(index: Index, lane: Lane) -> Ruling | None:
+    """The lane's reason with fresh evidence: of the class whose room it lacks, or that it would like best."""
+    key, gpu_class = lane.key, lane.blocked_class or lane.key.gpu_classes[0]
+    if lane.reason is Reason.RESOURCES:
+        table = index.capacity.table(gpu_class)
+        return evidence.resources(key, gpu_class, table.free_gpus(table.row(key.shape)))
+    if lane.reason is Reason.TOPOLOGY:
+        fullest = index.capacity.table(gpu_class).most_room(key.shape)
+        return evidence.topology(Reason.TOPOLOGY, key.shape, key.pods, gpu_class, fullest)
+    if lane.reason is Reason.QUOTA:
+        used = index.quotas.used(key.pool, gpu_class)
+        limit = used + max(0, index.quotas.available(key.pool, gpu_class))
+        return evidence.quota(key.pool, gpu_class, used=used, limit=limit, needed=lane.gpus)
+    pause = index.pause(Brake.LAUNCH)
+    return evidence.launch_paused(pause) if lane.reason is not None and pause is not None else None
+
+
+def fund_line(index: Index, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Shortfall:
+    """Who would pay for one workload of the line on that GPU class, after what this cycle has booked."""
+    need = next(cost for known, cost in line.costs if known == gpu_class)
+    return index.hours.fund(_payers(index, line, gpu_class), need)
+
+
+def _payers(index: Index, line: Line, gpu_class: GpuClassName) -> Sequence[AllowanceBalance]:
+    party, spec = line.party, line.spec
+    key = (spec.kind, spec.uses_compensation, gpu_class)
+    ordered = party.payers.get(key)
+    if ordered is None:
+        ordered = party.payers[key] = payers(index.hours.of(party.holders), spec, gpu_class, index.now)
+        is_plain = all(balance.allowance.is_plain for balance in ordered)
+        party.spendable[key] = sum(max(0, balance.spendable) for balance in ordered) if is_plain else None
+    return ordered
+
+
+def _paid(index: Index, line: Line) -> tuple[GpuClassName, ...]:
+    """The GPU classes on which its party has the hours for one workload of the line, as the snapshot stands."""
+    party, spec, paid = line.party, line.spec, []
+    for gpu_class, need in line.costs:
+        key = (spec.kind, spec.uses_compensation, gpu_class)
+        if key not in party.spendable:
+            _payers(index, line, gpu_class)
+        spendable = party.spendable[key]
+        if spendable is None:
+            is_paid = not isinstance(fund(party.payers[key], need), Shortfall)
+        else:
+            is_paid = spendable >= need.standard
+        if is_paid:
+            paid.append(gpu_class)
+    return tuple(paid)
+
+
+def over_limit(index: Index, line: Line, booked: Booked) -> Ruling | None:
+    """Whether the owner or the team would run more GPUs than they may at once, with what this cycle has booked."""
+    needed = line.gpus
+    used = index.concurrency.gpus_of_owner.get(line.owner, 0) + booked.of_owner.get(line.owner, 0)
+    limit = index.concurrency.gpu_limit(line.owner)
+    if limit is not None and used + needed > limit:
+        return evidence.gpu_limit(Reason.ENGINEER_GPU_LIMIT, used, limit, needed)
+    used = index.concurrency.gpus_of_team.get(line.team, 0) + booked.of_team.get(line.team, 0)
+    limit = index.policy.limits.gpus_per_team
+    if limit is not None and used + needed > limit:
+        return evidence.gpu_limit(Reason.TEAM_GPU_LIMIT, used, limit, needed)
+    return _over_array(index, line, booked)
+
+
+def _over_array(index: Index, line: Line, booked: Booked) -> Ruling | None:
+    """Whether as many indexes of its array run as may at once."""
+    if line.array is None or line.spec.array is None or line.spec.array.at_once is None:
+        return None
+    used = index.concurrency.of_array.get(line.array, 0) + booked.of_array.get(line.array, 0)
+    return evidence.array_limit(used, line.spec.array.at_once) if used >= line.spec.array.at_once else None
+
+
+def on_peak(index: Index, line: Line, gpu_class: GpuClassName, booked: Booked) -> Ruling | None:
+    """Whether its class starts off-peak alone, and this is none for that GPU class."""
+    terms = line.priority_class
+    planned = booked.of_class.get(gpu_class, 0)
+    if terms is None or index.off_peak.is_open(terms, gpu_class, planned):
+        return None
+    return evidence.off_peak(terms, gpu_class, index.off_peak.free_per_mille(gpu_class, planned))
+
+
+def over_guard(index: Index, line: Line, gpu_class: GpuClassName) -> Ruling | None:
+    """Whether a start would use more of an hour, day or weekend than a guard lets its owner or team."""
+    over = index.over_guard(line, gpu_class)
+    return evidence.spend_guard(over) if over is not None else None
+
+
+def may_run_unfunded(index: Index, line: Line, booked: Booked) -> bool:
+    """Whether the line's class lets it run without hours, and its owner has not as much of that as one may have."""
+    if line.priority_class is None or not line.priority_class.may_start_unfunded:
+        return False
+    running = index.running.unfunded_gpus_of_owner.get(line.owner, 0)
+    used = running + booked.unfunded_of_owner.get(line.owner, 0)
+    return used + line.gpus <= index.policy.limits.unfunded_gpus_per_engineer
+
+
+def lane_key(index: Index, line: Line) -> LaneKey | None:
+    """The lane it belongs to. Where its owner cannot have it, `line.ruling` says why, the most lasting obstacle
+    first, and only what may run without hours has a lane even so."""
+    pool, spec = line.pool, line.spec
+    placeable = [gpu_class for gpu_class in spec.gpu_classes if _is_placeable(index, line, gpu_class)]
+    allowed = [gpu_class for gpu_class in placeable if pool is not None and index.quotas.has(pool.name, gpu_class)]
+    if line.priority_class is None:
+        line.ruling = evidence.no_priority_class(spec)
+    elif not placeable:
+        line.ruling = _unplaceable(index, line)
+    elif pool is None or not allowed:
+        name = pool.name if pool is not None else NO_POOL
+        line.ruling = evidence.quota(name, placeable[0], used=0, limit=0, needed=line.gpus)
+    elif not (off_peak := [name for name in allowed if on_peak(index, line, name, NOTHING_BOOKED) is None]):
+        line.ruling = on_peak(index, line, allowed[0], NOTHING_BOOKED)
+    else:
+        allowed = off_peak
+        line.costs = tuple((gpu_class, need_of(index, line, line.spec, gpu_class)) for gpu_class in allowed)
+        line.ruling = over_limit(index, line, NOTHING_BOOKED) or over_guard(index, line, allowed[0])
+    if line.ruling is not None or pool is None:
+        return None
+    line.paid = _paid(index, line)
+    if line.paid:
+        return LaneKey(pool.name, line.priority, line.paid, line.shape, spec.pods, is_funded=True)
+    line.ruling = lacks_hours(index, line)
+    if not may_run_unfunded(index, line, NOTHING_BOOKED):
+        return None
+    return LaneKey(pool.name, line.priority, tuple(allowed), line.shape, spec.pods, is_funded=False)
+
+
+def _unplaceable(index: Index, line: Line) -> Ruling:
+    """No nodes could ever hold it; where some could, but for the level that it requires: the largest domain."""
+    spec, shape = line.spec, line.shape
+    known = [gpu_class for gpu_class in spec.gpu_classes if gpu_class in index.policy.gpu_classes]
+    if shape.topology is not None and shape.topology.is_required and known:
+        rooms = [(index.capacity.table(name).most_room(shape, if_empty=True), name) for name in known]
+        room, gpu_class = max(rooms, key=lambda entry: entry[0][1])
+        if room[1]:
+            return evidence.topology(Reason.TOPOLOGY_UNPLACEABLE, shape, spec.pods, gpu_class, room)
+    return evidence.unplaceable(spec, index.capacity.largest(spec.gpu_classes, shape))
+
+
+def aside_ruling(line: Line) -> Ruling:
+    assert line.ruling is not None, "who stands in no lane was told why"
+    return line.ruling
+
+
+def lacks_hours(index: Index, line: Line) -> Ruling:
+    """What it would need on the class it would like best, and what there is."""
+    gpu_class, need = line.costs[0]
+    available = spendable_standard(_payers(index, line, gpu_class), need)
+    return evidence.allowance_short(Shortfall(need.standard, available))
+
+
+def need_of(index: Index, line: Line, spec: WorkloadSpec, gpu_class: GpuClassName) -> Need:
+    """What a workload of the line, of that size, needs to start on the class."""
+    assert line.priority_class is not None, "a line without a priority class stands aside"
+    weight = index.policy.gpu_classes[gpu_class].weight
+    terms = Terms(gpu_class, line.priority_class.name, weight, line.priority_class.class_factor)
+    if index.prices is not None and line.pool is not None:
+        terms = terms.priced(index.prices, line.pool.name)
+    return need_at_launch(spec, line.priority_class, terms)
+
+
+def _is_placeable(index: Index, line: Line, gpu_class: GpuClassName) -> bool:
+    """Whether nodes of the class could ever hold it. As long as no node is known at all, nothing is ruled out."""
+    if gpu_class not in index.policy.gpu_classes:
+        return False
+    if not index.capacity.nodes:
+        return True
+    key = (gpu_class, line.shape, line.spec.pods)
+    known = index.placeable.get(key)
+    if known is None:
+        known = index.placeable[key] = index.capacity.could_ever_hold(*key)
+    return known

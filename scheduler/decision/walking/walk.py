@@ -1,0 +1,222 @@
+"""The walk: serve the open lanes in order, booking as it goes, until nothing more can start.
+
+Within a pool its order holds. Across pools, as in Kueue, the heads of the pools compete: those within their nominal
+quota before those that would borrow, then priority, then age, then id.
+"""
+
+from heapq import heapify, heappop, heappush
+
+from scheduler.decision import evidence
+from scheduler.decision.index import Index
+from scheduler.decision.keeping.backfill import Shadow, beside
+from scheduler.decision.keeping.bookings import Kept
+from scheduler.decision.ordering.queue import AGED, Cursor, Lane, Line, OrderKey, Ruling
+from scheduler.decision.preempting.outlook import Outlook
+from scheduler.decision.preempting.preemption import Found, find_victims
+from scheduler.decision.walking.consolidation import find_moves
+from scheduler.decision.walking.starts import Room, Starts
+from scheduler.decision.walking.triage import (
+    fund_line,
+    judge_lane,
+    may_run_unfunded,
+    on_peak,
+    over_guard,
+    over_limit,
+)
+from scheduler.domain.funding import FundingShare, Shortfall
+from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
+
+CrossKey = tuple[bool, int, Instant, WorkloadId]
+
+
+class Walk:
+    """One cycle's way along the lanes."""
+
+    def __init__(self, index: Index) -> None:
+        self.index = index
+        self.starts = Starts(index)
+        self.cursors: dict[Lane, Cursor] = {}
+        """Lanes that were walked: what is left of each."""
+        self.withheld: list[Line] = []
+        """Lines that wait because somebody ahead has room kept free."""
+        self.set_aside: list[Line] = []
+        """Lines that this cycle's bookings set aside: to be judged again in the next."""
+
+    def serve(self, lanes: list[Lane], outlook: Outlook) -> None:
+        """Walk lanes that may start something or may preempt, and those whose first is to have room kept free."""
+        self._outlook = outlook
+        pools: dict[PoolName, list[tuple[OrderKey, Lane]]] = {}
+        for lane in lanes:
+            self.cursors[lane] = Cursor(lane, self.starts.place_after_starts)
+            pools.setdefault(lane.key.pool, []).append((lane.head(), lane))
+        heads: list[tuple[CrossKey, PoolName]] = []
+        for name, waiting in pools.items():
+            heapify(waiting)
+            heads.append((self.cross_key(*waiting[0]), name))
+        heapify(heads)
+        while heads:
+            _, name = heappop(heads)
+            waiting = pools[name]
+            place, lane = heappop(waiting)
+            cursor = self.cursors[lane]
+            head = cursor.peek()
+            # A place that its owner's starts have sent back since is only taken again.
+            if head is None or head[0] != place or self._serve_head(lane, cursor, place, head[2]):
+                following = cursor.peek()
+                if following is not None:
+                    heappush(waiting, (following[0], lane))
+            if waiting:
+                heappush(heads, (self.cross_key(*waiting[0]), name))
+
+    def cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
+        priority, _, submitted_at, workload_id = place
+        gpu_class = lane.key.gpu_classes[0]
+        borrows = self.index.quotas.over_nominal(lane.key.pool, gpu_class, lane.gpus) > 0
+        if borrows and priority == AGED:  # what others of its pool have taken of its quota sends it back no more
+            borrows = lane.gpus > self.index.quotas.nominal(lane.key.pool, gpu_class)
+        return (borrows, priority, submitted_at, workload_id)
+
+    def serve_unfunded(self, open_lanes: list[Lane]) -> None:
+        """Start what may run without hours on what nobody who pays waits for; least recent user first."""
+        users: list[tuple[Instant, OrderKey, int, Line, Lane]] = []
+        for lane in open_lanes:
+            self.cursors[lane] = Cursor(lane)
+            for place, line in lane.lines:
+                users.append((self.index.running.last_unfunded(line.owner), place, 0, line, lane))
+        heapify(users)
+        while users:
+            _, place, position, line, lane = heappop(users)
+            if self._start_unfunded(lane, line, place[3]) and position + 1 < len(line.members):
+                # Whoever has just started one is the most recent user of all.
+                heappush(users, (self.index.now, line.order_key(position + 1), position + 1, line, lane))
+
+    def _start_unfunded(self, lane: Lane, line: Line, workload_id: WorkloadId) -> bool:
+        if workload_id in self.starts.inside:
+            return True
+        room = self.find_room(lane, line)
+        if not isinstance(room, Room) or self.index.lanes.is_wanted(room.gpu_class):
+            return False
+        if self.limited(line, room.gpu_class):
+            return False
+        if not may_run_unfunded(self.index, line, self.starts.booked):
+            return False
+        self.starts.launch(lane, line, workload_id, room, ())
+        return True
+
+    def _serve_head(self, lane: Lane, cursor: Cursor, place: OrderKey, line: Line) -> bool:
+        """Serve the lane's next workload. False: the lane is through for this cycle."""
+        if place[3] in self.starts.inside:
+            cursor.advance()
+            return True
+        wish: Room | Shadow | Kept | Found | None = self.find_room(lane, line)
+        if isinstance(wish, Kept):
+            line.ruling = evidence.booked(wish, line.spec)
+            self.withheld.append(line)
+            cursor.advance(past_line=True)
+            return True
+        if isinstance(wish, Shadow):
+            line.ruling = evidence.priority(wish.workload_id, wish.line, line)
+            self.withheld.append(line)
+            cursor.advance(past_line=True)
+            return True
+        if wish is None and self._outlook.is_hopeful(lane):
+            wish = find_victims(self._outlook, self.starts.booked, lane, line, place[2])
+        if wish is None and lane.key.is_funded:
+            wish = find_moves(self.index, self.starts, lane, line)
+        shares = self._require_means(line, wish.gpu_class if wish is not None else lane.key.gpu_classes[0])
+        if isinstance(shares, Ruling):
+            line.ruling = shares
+            self.set_aside.append(line)
+            cursor.advance(past_line=True)
+            return True
+        if wish is None:
+            self._close(lane, line, place)
+            return False
+        if isinstance(wish, Room):
+            self.starts.launch(lane, line, place[3], wish, shares)
+        else:
+            refusal = self.starts.refusal_to_stop(wish)
+            if refusal is not None:
+                self.starts.alone[place[3]] = refusal
+                self._close(lane, line, place)
+                return False
+            self.starts.preempt(lane, line, place[3], wish, shares)
+        cursor.advance()
+        return True
+
+    def find_room(self, lane: Lane, line: Line) -> Room | Shadow | Kept | None:
+        """The first GPU class with quota and room, and where there; the shadow, where somebody ahead has it kept."""
+        key, index = lane.key, self.index
+        withheld: Shadow | Kept | None = None
+        for gpu_class in key.gpu_classes:
+            if key.is_funded and index.quotas.free(key.pool, gpu_class) < lane.gpus:
+                continue
+            table = index.capacity.table(gpu_class)
+            if table.total(key.shape) < key.pods:
+                continue
+            promised = self.starts.promised.shadow(gpu_class, lane, line.spec)
+            if promised is not None and not self.leaves_quota(promised, lane, gpu_class):
+                withheld = withheld or promised
+                continue
+            row = table.row(key.shape)
+            counts = table.counts(row)
+            kept = self.starts.backfill.kept(gpu_class, line.spec)
+            if kept is not None:
+                counts = kept.beside(table, row, counts)
+            shadow = self.starts.backfill.shadow(gpu_class, line.spec)
+            if shadow is not None:
+                counts = beside(shadow, table, row, counts)
+            placement = table.placement(row, counts, key.pods)
+            if placement is not None and (shadow is None or self.leaves_quota(shadow, lane, gpu_class)):
+                return Room(gpu_class, placement)
+            withheld = withheld or shadow or kept
+        return withheld
+
+    def leaves_quota(self, shadow: Shadow, lane: Lane, gpu_class: GpuClassName) -> bool:
+        """Whether there is quota for it beside that of whoever has room kept free; for the own pool of one that has aged
+        and is owed no more than its nominal quota, within that."""
+        if not lane.key.is_funded:
+            return True
+        quotas = self.index.quotas
+        quotas.use(shadow.pool, gpu_class, shadow.gpus)
+        is_enough = quotas.free(lane.key.pool, gpu_class) >= lane.gpus
+        is_owed = shadow.line.is_aged and shadow.gpus <= quotas.nominal(shadow.pool, gpu_class)
+        if is_owed and lane.key.pool == shadow.pool:
+            is_enough = is_enough and quotas.over_nominal(shadow.pool, gpu_class, lane.gpus) <= 0
+        quotas.use(shadow.pool, gpu_class, -shadow.gpus)
+        return is_enough
+
+    def _require_means(self, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Ruling:
+        """The owner's limits and hours, with what this cycle has booked on them."""
+        limited = self.limited(line, gpu_class)
+        if limited is not None:
+            return limited
+        answer = fund_line(self.index, line, gpu_class)
+        return evidence.allowance_short(answer) if isinstance(answer, Shortfall) else answer
+
+    def limited(self, line: Line, gpu_class: GpuClassName) -> Ruling | None:
+        """What of its owner's, its team's, its array's or its class's limits forbids a start now."""
+        index, booked = self.index, self.starts.booked
+        return (
+            over_limit(index, line, booked)
+            or over_guard(index, line, gpu_class)
+            or on_peak(index, line, gpu_class, booked)
+        )
+
+    def _close(self, lane: Lane, line: Line, place: OrderKey) -> None:
+        """Nothing more of it starts. Whoever is first to wait for a class's room has it kept free."""
+        judge_lane(self.index, lane, place)
+        if lane.blocked_class is not None:
+            self.starts.backfill.wait(lane, line, place[3], lane.blocked_class)
+        if lane in self.index.lanes.short:
+            gpu_class = self.index.lanes.short[lane]
+            at = self.starts.promised.wait(lane, line, place[3], self.starts.launches_of(gpu_class))
+            if at is not None:
+                self.starts.backfill.wait(lane, line, place[3], gpu_class, at)
+
+    def undo(self) -> None:
+        """Take back what was booked, and have judged again whatever that concerned."""
+        self.starts.undo()
+        self.index.dirty_lanes.update(dict.fromkeys(self.cursors))
+        self.index.dirty_lines.update(dict.fromkeys(self.set_aside))
+        self.index.withheld = self.withheld

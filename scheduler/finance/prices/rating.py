@@ -1,0 +1,121 @@
+"""Rating: what a posting of the journal is worth.
+
+A posting covers the time that ends at its instant and is its GPU-milliseconds ÷ GPUs long; where the price changes
+within, its GPU-milliseconds are divided as that time is. The ledger's amount is the exact product, floored once a
+posting to the micro-unit: whatever period a statement is made for, the same posting is worth the same.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scheduler.domain.money import Micro
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, GpuClassName, Instant, PoolName
+from scheduler.finance.prices.price_book import GRID_MS, PriceBook, UnitPrice, unpriced
+
+_BLOCK_MS = 8 * MS_PER_DAY
+"""Prices are looked up a block of days at a time, and kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A price as it holds at some time; `starts_at` tells the rate that it stands in from the next one."""
+
+    unit: UnitPrice
+    is_off_peak: bool
+    starts_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A share of a posting at one price."""
+
+    start: Instant
+    end: Instant
+    gpu_ms: int
+    priced: Priced
+
+
+class Rating:
+    """A price book, asked often: prices are remembered as stretches in which they stay the same."""
+
+    def __init__(self, book: PriceBook) -> None:
+        self.book = book
+        self._blocks: dict[tuple[str, str, int], tuple[list[Instant], list[Priced | None]]] = {}
+
+    def parts(self, gpu_class: GpuClassName, pool: PoolName, gpus: int, gpu_ms: int, at: Instant) -> tuple[Part, ...]:
+        """A posting of `gpu_ms` at `at`, cut where its price changes. Raises NotFound (`price-missing`)."""
+        end = at + 1
+        start = end - max(1, -(-abs(gpu_ms) // max(1, gpus)))
+        found: list[Part] = []
+        placed = 0
+        for begins, ends, priced in self._stretches(gpu_class, pool, start, end):
+            if priced is None:
+                raise unpriced(gpu_class, pool, Instant(begins))
+            until = abs(gpu_ms) * (ends - start) // (end - start)
+            share = until - placed if gpu_ms >= 0 else placed - until
+            if found and found[-1].priced == priced:
+                found[-1] = Part(found[-1].start, Instant(ends), found[-1].gpu_ms + share, priced)
+            elif share:
+                found.append(Part(Instant(begins), Instant(ends), share, priced))
+            placed = until
+        return tuple(found)
+
+    def price_at(self, gpu_class: GpuClassName, pool: PoolName, at: Instant) -> Priced | None:
+        """The price that holds then; None where the book has none."""
+        book = self.book.standing_at(at)
+        rate = book.rate_at(gpu_class, pool, at)
+        if rate is None:
+            return None
+        is_off_peak = rate.off_peak is not None and book.is_off_peak(at)
+        unit = rate.off_peak if is_off_peak and rate.off_peak is not None else rate.peak
+        return Priced(unit, is_off_peak, rate.starts_at)
+
+    def same_until(self, gpu_class: GpuClassName, pool: PoolName, since: Instant, until: Instant) -> Instant:
+        """The end of the stretch from `since` in which the effective price stays as it is then: `until` at the latest."""
+        first: int | None = None
+        for place, (begins, _, priced) in enumerate(self._stretches(gpu_class, pool, since, until)):
+            price = priced.unit.effective if priced is not None else None
+            if place and price != first:
+                return Instant(begins)
+            first = price
+        return until
+
+    def _stretches(
+        self, gpu_class: GpuClassName, pool: PoolName, start: int, end: int
+    ) -> Iterator[tuple[int, int, Priced | None]]:
+        """[start, end) in stretches of one price."""
+        at = start
+        while at < end:
+            block = at // _BLOCK_MS
+            starts, prices = self._block(gpu_class, pool, block)
+            place = bisect_right(starts, at) - 1
+            block_end = (block + 1) * _BLOCK_MS
+            until = min(end, starts[place + 1] if place + 1 < len(starts) else block_end)
+            yield at, until, prices[place]
+            at = until
+
+    def _block(
+        self, gpu_class: GpuClassName, pool: PoolName, block: int
+    ) -> tuple[list[Instant], list[Priced | None]]:
+        key = (gpu_class, pool, block)
+        known = self._blocks.get(key)
+        if known is None:
+            known = self._blocks[key] = self._read(gpu_class, pool, block)
+        return known
+
+    def _read(self, gpu_class: GpuClassName, pool: PoolName, block: int) -> tuple[list[Instant], list[Priced | None]]:
+        starts: list[Instant] = []
+        prices: list[Priced | None] = []
+        for at in range(block * _BLOCK_MS, (block + 1) * _BLOCK_MS, GRID_MS):
+            priced = self.price_at(gpu_class, pool, Instant(at))
+            if not prices or priced != prices[-1]:
+                starts.append(Instant(at))
+                prices.append(priced)
+        return starts, prices
+
+
+def charged_micro(parts: tuple[Part, ...]) -> Micro:
+    """What the ledger has for a posting: the exact product at the effective price, floored (towards zero) once."""
+    exact = sum(part.gpu_ms * part.priced.unit.effective for part in parts)
+    return Micro(exact // MS_PER_HOUR if exact >= 0 else -(-exact // MS_PER_HOUR))

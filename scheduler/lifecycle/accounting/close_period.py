@@ -1,0 +1,230 @@
+"""Close a period: charge what ran in it to its end, reconcile, and refuse postings dated inside from then on."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCode
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.periods import Period, iso, period_named
+from scheduler.domain.records import PodRun
+from scheduler.domain.units import AttemptId, Instant
+from scheduler.finance.proving.keeping import PeriodBook, SeenUse
+from scheduler.finance.reconciling.closing import Closing, ClosingState, standing
+from scheduler.finance.reconciling.reconciliation import (
+    AttemptUse,
+    Difference,
+    Evidence,
+    Reconciliation,
+    Settlement,
+    SettlementKind,
+    reconcile,
+)
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.settle import charge_until
+from scheduler.lifecycle.writing.batch import changing
+from scheduler.ports import Books, Store
+
+SEES_BOOKS = (Role.FINANCE, Role.AUDITOR, Role.OPERATOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What somebody with the right to says of a difference: whose it is, or that it is written off, and why."""
+
+    kind: SettlementKind
+    reason: str
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """The verbs of closing. Finance closes and writes off; auditors and operators look on."""
+
+    store: Store
+    world: World
+
+    def steps(self, caller: Caller) -> list[Closing]:
+        """Every step of every close, in order."""
+        caller.require(*SEES_BOOKS)
+        with self.store.reading() as books:
+            return books.periods.steps()
+
+    def close(
+        self, caller: Caller, name: str, *, now: Instant, request_id: str = "", provisionally: bool = False
+    ) -> Closing:
+        """Close it, or take the first step alone. What is left unreconciled leaves it provisional.
+
+        Raises Conflict: `period-not-over`, `period-closed` where it is already, `period-unreconciled`.
+        """
+        caller.require(Role.FINANCE)
+        period = self._period(name)
+        if now < period.ends_at:
+            raise Conflict(
+                f"{period.name} is not over before {iso(period.ends_at)}", code=RefusalCode.PERIOD_NOT_OVER
+            )
+        step = Closing(
+            period.name,
+            period.starts_at,
+            period.ends_at,
+            ClosingState.PROVISIONAL,
+            now,
+            caller.actor,
+            caller.role,
+            request_id,
+        )
+        provisional = self._begin(caller, step)
+        if provisionally:
+            return provisional
+        found = self._reconciled(period, now)
+        if found.unresolved:
+            raise Conflict(
+                f"{period.name} stays provisional: {len(found.unresolved)} differences have no owner and no write-off",
+                code=RefusalCode.PERIOD_UNRECONCILED,
+                remedy=f"see `allot reconcile --period {period.name}`; `allot period assign` or `write-off` settles them",
+            )
+        return self._end(caller, replace(step, state=ClosingState.CLOSED, sums=_sums(found)), found)
+
+    def reconciliation(self, caller: Caller, name: str, now: Instant) -> Reconciliation:
+        """What charges, pods and devices say of the period, as of now."""
+        caller.require(*SEES_BOOKS)
+        return self._reconciled(self._period(name), now)
+
+    def settle(
+        self, caller: Caller, difference_ids: Iterable[str], decision: Decision, *, now: Instant, request_id: str = ""
+    ) -> list[Difference]:
+        """Say whose these differences are, or write them off. Raises NotFound for one that is none."""
+        caller.require(Role.FINANCE)
+        if not decision.reason.strip():
+            raise InvalidInput("a settlement needs a reason", where="reason", expected="a sentence")
+        if decision.kind is SettlementKind.OWNER and not decision.owner.strip():
+            raise InvalidInput("who is the owner?", where="owner", expected="a team, a person's id, or platform")
+        wanted = list(dict.fromkeys(difference_ids))
+        settled: list[Difference] = []
+        for name in dict.fromkeys(difference_id.partition("/")[0] for difference_id in wanted):
+            known = {each.id: each for each in self._reconciled(self._period(name), now).differences}
+            for difference_id in (each for each in wanted if each.startswith(f"{name}/")):
+                if difference_id not in known:
+                    raise _unknown(difference_id)
+                settled.append(known[difference_id])
+        if not settled:
+            raise _unknown(", ".join(wanted))
+        made = [
+            Settlement(
+                each.id, each.gpu_ms, decision.kind, decision.owner, decision.reason, caller.actor, now, request_id
+            )
+            for each in settled
+        ]
+        with changing(self.store, self.world, now) as batch:
+            batch.books.periods.add_settlements(made)
+            for settlement in made:
+                after = f"{decision.kind.value}: {decision.owner or decision.reason}"
+                batch.audit(caller, "settle", settlement.difference_id, request_id=request_id, after=after)
+        return [replace(each, settlement=settlement) for each, settlement in zip(settled, made, strict=True)]
+
+    # --- below ---------------------------------------------------------------------------------------------------
+
+    def _period(self, name: str) -> Period:
+        return period_named(name, self.world.require_policy().time_zone)
+
+    def _begin(self, caller: Caller, step: Closing) -> Closing:
+        """Charge what runs up to the period's end, and note that it is provisional, once."""
+        with changing(self.store, self.world, step.at) as batch:
+            known = standing(batch.books.periods.steps()).get(step.period)
+            if known is not None and known.state is ClosingState.CLOSED:
+                raise Conflict(
+                    f"{step.period} was closed at {iso(known.at)} by {known.by}", code=RefusalCode.PERIOD_CLOSED
+                )
+            for attempt in list(self.world.attempts.values()):
+                if attempt.is_live and attempt.started_at is not None and attempt.started_at < step.ends_at:
+                    charge_until(batch, attempt, step.ends_at)
+            if known is None:
+                batch.books.periods.add_step(step)
+                batch.audit(
+                    caller, "close provisionally", step.period, request_id=step.request_id, after=step.state.value
+                )
+        return known or step
+
+    def _end(self, caller: Caller, step: Closing, found: Reconciliation) -> Closing:
+        with changing(self.store, self.world, step.at) as batch:
+            periods = batch.books.periods
+            if sum(periods.charged(step.starts_at, step.ends_at).values()) != found.charged:
+                raise Conflict(
+                    f"something was posted into {step.period} meanwhile", code=RefusalCode.STALE, remedy="try again"
+                )
+            periods.add_differences(found.differences, step.at)
+            periods.add_step(step)
+            before = ClosingState.PROVISIONAL.value
+            batch.audit(caller, "close", step.period, request_id=step.request_id, before=before, after=step.sums)
+            closed = periods.closed()
+        self.world.closed_periods = tuple(closed)
+        return step
+
+    def _reconciled(self, period: Period, now: Instant) -> Reconciliation:
+        with self.store.reading() as books:
+            live = set() if now >= period.ends_at else {attempt.id for attempt in books.attempts.live()}
+            evidence = _evidence(books, period, now, live)
+            return reconcile(period.name, evidence, books.periods.settlements(period.name))
+
+
+def _evidence(books: Books, period: Period, now: Instant, live: set[AttemptId]) -> Evidence:
+    """What the journal, the cluster and the agents say of the period. `live` run on in it: they are charged later."""
+    book: PeriodBook = books.periods
+    uses: dict[AttemptId, AttemptUse] = defaultdict(AttemptUse)
+    for attempt_id, charged in book.charged(period.starts_at, period.ends_at).items():
+        uses[attempt_id].charged = charged
+    for run in book.pods(period.starts_at, period.ends_at):
+        use = uses[run.attempt_id]
+        use.pods += _held(run, period, now)
+        use.billable += _between(run, period, now)
+        use.gpus += run.gpus
+        if run.node is not None:
+            use.nodes |= {run.node}
+    seen: list[SeenUse] = book.seen(period.starts_at, period.ends_at)
+    unowned: dict[str, int] = defaultdict(int)
+    for each in seen:
+        if each.attempt_id is None:
+            unowned[each.gpu] += each.active_ms
+        elif each.attempt_id in uses:
+            uses[each.attempt_id].devices += each.covered_ms
+        else:
+            uses[each.attempt_id] = AttemptUse(devices=each.covered_ms)
+    not_yet = sum(_leave_out_uncharged(uses[attempt_id]) for attempt_id in live & uses.keys())
+    return Evidence(dict(uses), frozenset(each.node for each in seen), dict(unowned), not_yet)
+
+
+def _leave_out_uncharged(use: AttemptUse) -> int:
+    uncharged = max(0, use.billable - use.charged)
+    use.pods -= uncharged
+    use.billable -= uncharged
+    use.devices = max(0, use.devices - uncharged)
+    return uncharged
+
+
+def _between(run: PodRun, period: Period, now: Instant) -> int:
+    """What of the pod is to be charged within the period."""
+    return run.gpu_ms_until(min(now, period.ends_at)) - run.gpu_ms_until(period.starts_at)
+
+
+def _held(run: PodRun, period: Period, now: Instant) -> int:
+    """What the pod held within the period, beyond the grace too."""
+    return _between(replace(run, billable_until=None), period, now)
+
+
+def _sums(found: Reconciliation) -> str:
+    sums = {
+        "charged_gpu_ms": found.charged,
+        "held_by_pods_gpu_ms": found.held_by_pods,
+        "seen_on_devices_gpu_ms": found.seen_on_devices,
+        "differences": len(found.differences),
+    }
+    return json.dumps(sums, separators=(",", ":"))
+
+
+def _unknown(difference_id: str) -> NotFound:
+    return NotFound(
+        f"the reconciliation finds no difference {difference_id!r}",
+        code=RefusalCode.UNKNOWN_DIFFERENCE,
+        expected="such as 2026-10/evidence-lost/node:n-1",
+    )

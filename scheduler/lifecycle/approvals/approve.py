@@ -1,0 +1,286 @@
+"""Approve: a second person decides what waits. What is approved takes effect in the transaction that says so."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from scheduler.domain.allowances import Allowance, AllowanceSource
+from scheduler.domain.approvals import (
+    Approval,
+    Change,
+    Move,
+    Proposal,
+    ProposalKind,
+    ProposalState,
+    benefits,
+    lowered,
+    require_second_person,
+    require_waiting,
+)
+from scheduler.domain.awards import Award
+from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.periods import period_at
+from scheduler.domain.policy import Policy
+from scheduler.domain.raising import raised_for, raises
+from scheduler.domain.records import PolicyVersion
+from scheduler.domain.units import AllowanceId, Instant
+from scheduler.finance.prices.price_book import PriceBook
+from scheduler.ledger.reissue import reissue
+from scheduler.lifecycle.accounting.price import put_prices
+from scheduler.lifecycle.approvals.propose import allowance_of
+from scheduler.lifecycle.awarding.compensate import Package, grant_package
+from scheduler.lifecycle.awarding.cover import committed_by, moved, promised_by, require_coverage
+from scheduler.lifecycle.awarding.grant import award, told
+from scheduler.lifecycle.commands import Commands
+from scheduler.lifecycle.governance.governing import put_policy, record_policy
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.writing.batch import Batch, changing
+from scheduler.ports import Ids, Store
+
+HASH_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """A file's text and name as values; refused where it is none. Reading files is an adapter's work."""
+
+    policy: Callable[[str, str], Policy]
+    prices: Callable[[str, str], PriceBook]
+    package: Callable[[str], Package]
+
+
+@dataclass(frozen=True, slots=True)
+class Lower:
+    """At most so much of what was asked; None: as it was asked."""
+
+    amount: int | None = None
+    until: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """The verbs of deciding. Each is one step of one proposal, kept with who took it, when and why."""
+
+    store: Store
+    world: World
+    ids: Ids
+    commands: Commands
+    readers: Readers
+
+    def approve(
+        self,
+        caller: Caller,
+        name: str,
+        lower: Lower = Lower(),  # an immutable value
+        *,
+        reason: str = "",
+        now: Instant,
+        request_id: str = "",
+    ) -> Approval:
+        """Let it take effect. `name` is its id, or the beginning of the hash of one that waits.
+
+        Raises NotPermitted: `own-request`, `self-benefit`; NotFound `unknown-proposal`; Conflict: `wrong-state` where it
+        was decided, `stale` where what it was judged against is no longer in force.
+        """
+        with changing(self.store, self.world, now) as batch:
+            approval = self._waiting(batch, caller, name)
+            proposal = approval.proposal
+            policy = self._judged(batch, caller, proposal)
+            change = None
+            if proposal.change is not None:
+                change = lowered(proposal.change, lower.amount, lower.until)
+            elif lower != Lower():
+                raise InvalidInput("only a request can be approved in part", where="amount_ms", expected="neither")
+            made = self._made(batch, caller, proposal, change, policy)
+            is_less = change is not None and change != proposal.change
+            move = Move(
+                proposal.id,
+                ProposalState.APPROVED,
+                now,
+                caller.actor,
+                caller.role,
+                reason,
+                request_id,
+                change=change if is_less else None,
+                made=made,
+            )
+            _take(batch, caller, approval, move)
+        if policy is not None:
+            put_policy(self.store, self.world, policy, now)
+        self.commands.wake()
+        return replace(approval, moves=(move,))
+
+    def reject(self, caller: Caller, name: str, reason: str, *, now: Instant, request_id: str = "") -> Approval:
+        """Say no, and why. The one who asked cannot: they withdraw it."""
+        if not reason.strip():
+            raise InvalidInput("a rejection needs a reason", where="reason", expected="a sentence")
+        with changing(self.store, self.world, now) as batch:
+            approval = self._waiting(batch, caller, name)
+            caller.require(*deciders(approval.proposal))
+            if caller.actor == approval.proposal.asked_by:
+                raise NotPermitted(
+                    "that is your own",
+                    code=RefusalCode.OWN_REQUEST,
+                    remedy="withdraw it with `allot request withdraw`",
+                )
+            move = Move(
+                approval.proposal.id, ProposalState.REJECTED, now, caller.actor, caller.role, reason, request_id
+            )
+            _take(batch, caller, approval, move)
+        return replace(approval, moves=(move,))
+
+    def withdraw(self, caller: Caller, name: str, *, now: Instant, request_id: str = "") -> Approval:
+        """Take back what one asked for oneself."""
+        with changing(self.store, self.world, now) as batch:
+            approval = self._waiting(batch, caller, name)
+            if approval.proposal.asked_by != caller.actor:
+                raise NotPermitted("somebody else asked for that", code=RefusalCode.NOT_YOURS)
+            move = Move(approval.proposal.id, ProposalState.WITHDRAWN, now, caller.actor, caller.role, "", request_id)
+            _take(batch, caller, approval, move)
+        return replace(approval, moves=(move,))
+
+    # --- below ---------------------------------------------------------------------------------------------------
+
+    def _waiting(self, batch: Batch, caller: Caller, name: str) -> Approval:
+        """The one that is meant. To who may not see it, it does not exist."""
+        known = batch.books.approvals.get(name)
+        found = (
+            [known]
+            if known is not None
+            else [each for each in batch.books.approvals.waiting() if name and each.proposal.hash.startswith(name)]
+        )
+        found = [each for each in found if may_see(caller, each.proposal)]
+        if len(found) > 1:
+            raise Conflict(f"{len(found)} that wait have a hash that begins with {name!r}", expected="more of it")
+        if not found:
+            raise NotFound(f"no proposal {name!r} waits", code=RefusalCode.UNKNOWN_PROPOSAL)
+        require_waiting(found[0])
+        return found[0]
+
+    def _judged(self, batch: Batch, caller: Caller, proposal: Proposal) -> Policy | None:
+        """The policy that is proposed, if it is one, where the caller may approve it and it is still what was judged."""
+        caller.require(*deciders(proposal))
+        current = batch.books.control.current_policy()
+        applied = current is not None and current.applied_by == caller.actor
+        in_force = self.world.require_policy()
+        proposed = None
+        if proposal.kind is ProposalKind.POLICY:
+            proposed = replace(self.readers.policy(proposal.text, proposal.name), hash=proposal.hash)
+            gains = self._gains_by(caller, in_force, proposed)
+        else:
+            teams = {project.name: project.team for project in in_force.projects.values()}
+            gains = proposal.holder is not None and benefits(proposal.holder, caller, teams)
+        require_second_person(proposal, caller, gains=gains, applied_policy=applied)
+        book = self.world.price_book
+        now_in_force = {
+            ProposalKind.POLICY: in_force.hash,
+            ProposalKind.PRICES: book.hash if book is not None else "",
+        }.get(proposal.kind, "")
+        if proposal.base != now_in_force:
+            raise Conflict(
+                f"{proposal.id} was proposed on top of {proposal.base[:HASH_SHOWN]}, which is no longer in force",
+                code=RefusalCode.STALE,
+                remedy="propose it again",
+            )
+        return proposed
+
+    def _gains_by(self, caller: Caller, old: Policy, new: Policy) -> bool:
+        person = self.world.people.get(caller.engineer) if caller.engineer is not None else None
+        if person is None:
+            return False
+        return raised_for(raises(old, new), tier=person.tier, team=person.team, old=old, new=new)
+
+    def _made(
+        self, batch: Batch, caller: Caller, proposal: Proposal, change: Change | None, policy: Policy | None
+    ) -> str:
+        """Have it take effect. What came of it: the id of an allowance, or the hash of a file."""
+        if policy is not None:
+            require_coverage(batch, policy=policy)
+            version = PolicyVersion(policy.hash, policy.name, proposal.text, batch.now, proposal.asked_by)
+            record_policy(batch, caller, version, policy, proposal.request_id)
+            return policy.hash
+        if proposal.kind is ProposalKind.PRICES:
+            book = replace(self.readers.prices(proposal.text, proposal.name), hash=proposal.hash)
+            put_prices(batch, caller, proposal.text, book, request_id=proposal.request_id, corrects=proposal.corrects)
+            return book.hash
+        allowance_id = AllowanceId(self.ids.new("g"))
+        if proposal.kind is ProposalKind.PACKAGE:
+            made = grant_package(batch, self.readers.package(proposal.text), allowance_id, proposal.asked_by)
+            require_coverage(batch, list(promised_by(made, self.world.require_policy(), batch.now)))
+            after = str(made.amount)
+        elif proposal.award is not None:
+            require_coverage(batch, [committed_by(proposal.award, batch.now)])
+            made = award(batch, proposal.award, allowance_id, proposal.asked_by)
+            after = told(proposal.award)
+        else:
+            assert change is not None, "it is a request"
+            made = self._changed(batch, proposal, change, allowance_id, caller)
+            after = told(change)
+        batch.audit(caller, "grant", made.id, request_id=proposal.request_id, after=after)
+        return made.id
+
+    def _changed(
+        self, batch: Batch, proposal: Proposal, change: Change, allowance_id: AllowanceId, caller: Caller
+    ) -> Allowance:
+        policy = self.world.require_policy()
+        if proposal.kind is ProposalKind.HOURS:
+            assert change.amount is not None, "a request for hours has an amount"
+            until = change.until or period_at(batch.now, policy.period, policy.time_zone).ends_at
+            classes = None if change.gpu_class is None else frozenset({change.gpu_class})
+            asked = Award(change.holder, change.amount, expires_at=until, gpu_classes=classes, reason=proposal.reason)
+            require_coverage(batch, [committed_by(asked, batch.now)])
+            return award(batch, asked, allowance_id, caller.actor)
+        known = allowance_of(batch, change)
+        old = known.allowance
+        is_pay = old.source is AllowanceSource.COMPENSATION
+        new = replace(
+            old,
+            id=allowance_id,
+            source=old.source if is_pay else AllowanceSource.AD_HOC,
+            amount=known.available if change.amount is None else change.amount,
+            starts_at=batch.now,
+            granted_at=batch.now,
+            expires_at=change.until or old.expires_at,
+            gpu_classes=old.gpu_classes
+            if change.gpu_class is None or old.gpu_classes is None
+            else old.gpu_classes | {change.gpu_class},
+            period="",
+            overdraft=0,
+            vesting=None,
+            rollover=None,
+        )
+        require_coverage(batch, moved(old, new, policy, batch.now))
+        batch.add_allowance(new)
+        batch.post(
+            reissue(
+                old,
+                new,
+                0 if known.is_frozen else known.available,
+                batch.now,
+                actor=caller.actor,
+                memo=proposal.reason,
+            )
+        )
+        return new
+
+
+def deciders(proposal: Proposal) -> tuple[Role, ...]:
+    """The roles that give the right to decide it."""
+    is_pay = proposal.award is not None and proposal.award.source is AllowanceSource.COMPENSATION
+    return (Role.PEOPLE,) if is_pay else (Role.FINANCE, Role.OPERATOR)
+
+
+def may_see(caller: Caller, proposal: Proposal) -> bool:
+    return caller.actor == proposal.asked_by or caller.has(Role.AUDITOR, *deciders(proposal))
+
+
+def _take(batch: Batch, caller: Caller, approval: Approval, move: Move) -> None:
+    batch.books.approvals.move(move)
+    verb = {
+        ProposalState.APPROVED: "approve",
+        ProposalState.REJECTED: "reject",
+        ProposalState.WITHDRAWN: "withdraw",
+    }[move.state]
+    after = told(move.change) if move.change is not None else move.made or move.reason
+    before = f"{ProposalState.WAITING.value} {approval.proposal.hash}"
+    batch.audit(caller, verb, approval.proposal.id, request_id=move.request_id, before=before, after=after)

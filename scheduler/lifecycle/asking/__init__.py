@@ -1,0 +1,1 @@
+"""What people ask for: work, arrays, bookings, more time; judged before it is queued."""

@@ -1,0 +1,96 @@
+"""Extend: a longer time limit is a decision like another: it needs its hold and keeps to the maxima."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, RefusalCode
+from scheduler.domain.funding import Shortfall, fund
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, HoldId
+from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadKind
+from scheduler.ledger.holding import hold, holds_for
+from scheduler.lifecycle.asking.nobody_ahead import require_nobody_ahead
+from scheduler.lifecycle.asking.wanted import keep_alive_by
+from scheduler.lifecycle.running.keep import need_of, payers_of
+from scheduler.lifecycle.writing.batch import Batch
+
+NewId = Callable[[str], str]
+
+EXTENSION_MAX_MS = 366 * MS_PER_DAY
+
+
+def extend_attempt(batch: Batch, workload: Workload, extra_ms: int, new_id: NewId) -> None:
+    """Add `extra_ms` to the limit of the workload and of its live attempt. Raises Exhausted where hours are short."""
+    if not 0 < extra_ms <= EXTENSION_MAX_MS:
+        raise InvalidInput(
+            f"an extension by {extra_ms} ms cannot be made",
+            where="extra",
+            code=RefusalCode.INVALID_TIME_LIMIT,
+            expected="a positive duration",
+        )
+    if workload.spec.kind is WorkloadKind.BOOKING:
+        raise Conflict(
+            f"{workload.id} is a booking",
+            code=RefusalCode.WRONG_STATE,
+            remedy="book the time after it, or cancel it and book anew",
+        )
+    if workload.state.is_final:
+        raise Conflict(f"{workload.id} is {workload.state.value}", code=RefusalCode.WRONG_STATE)
+    longer = workload.spec.time_limit_ms + extra_ms
+    _require_maximum(batch, workload, longer)
+    _count_extension(batch, workload)
+    attempt = batch.world.live_attempt(workload.id)
+    if attempt is not None and attempt.state is not AttemptState.STOPPING:
+        require_nobody_ahead(batch, attempt, extra_ms)
+        if attempt.hold_mode is HoldMode.FULL and attempt.is_funded and not attempt.is_inside:
+            _hold_more(batch, workload, attempt, extra_ms, new_id)
+        batch.put_attempt(replace(attempt, time_limit_ms=attempt.time_limit_ms + extra_ms))
+        keep_alive_by(batch, workload, attempt)
+    batch.change_workload(workload, spec=replace(workload.spec, time_limit_ms=longer))
+
+
+def _require_maximum(batch: Batch, workload: Workload, longer: int) -> None:
+    policy = batch.world.require_policy()
+    longest = policy.limits.time_limit_max_ms
+    owner = batch.world.people.get(workload.owner)
+    tier = policy.tiers.get(owner.tier) if owner is not None else None
+    if tier is not None and tier.time_limit_max_ms is not None:
+        longest = min(longest, tier.time_limit_max_ms)
+    if longer > longest:
+        raise InvalidInput(
+            f"it would then run for {longer / MS_PER_HOUR:.1f} h",
+            where="extra",
+            code=RefusalCode.TIME_LIMIT_TOO_LONG,
+            expected=f"at most {longest / MS_PER_HOUR:.1f} h in all",
+        )
+
+
+def _count_extension(batch: Batch, workload: Workload) -> None:
+    """Keep-alive counts, a limited number of times."""
+    if workload.spec.kind is not WorkloadKind.SANDBOX:
+        return
+    sandbox = batch.books.control.sandbox(workload.id)
+    most = batch.world.require_policy().sandbox.extensions_max
+    if sandbox is None:
+        return
+    if sandbox.extensions >= most:
+        raise Exhausted(
+            f"it was extended {sandbox.extensions} times already",
+            code=RefusalCode.TIME_LIMIT_TOO_LONG,
+            expected=f"at most {most}",
+            remedy="stop it and start a new one, or run the work as a job",
+        )
+    batch.books.control.put_sandbox(replace(sandbox, extensions=sandbox.extensions + 1))
+
+
+def _hold_more(batch: Batch, workload: Workload, attempt: Attempt, extra_ms: int, new_id: NewId) -> None:
+    need = need_of(batch, attempt, extra_ms)
+    shares = fund(payers_of(batch, workload, attempt), need)
+    if isinstance(shares, Shortfall):
+        raise Exhausted(
+            f"an extension needs {need.standard / MS_PER_HOUR:.1f} h, {shares.available / MS_PER_HOUR:.1f} h are available",
+            code=RefusalCode.ALLOWANCE_SHORT,
+            remedy="extend it by less, or ask for hours",
+        )
+    holds = holds_for(shares, [HoldId(new_id("h")) for _ in shares], workload.id, attempt.id, batch.now)
+    batch.open_holds(holds)
+    batch.post(*hold(holds))

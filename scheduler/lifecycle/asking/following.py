@@ -1,0 +1,58 @@
+"""Following: what a submission is to come after, checked; and whose index of an array it is."""
+
+from dataclasses import replace
+
+from scheduler.domain.arrays import COUNT_MAX
+from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCode
+from scheduler.domain.people import Engineer
+from scheduler.domain.units import WorkloadId
+from scheduler.domain.workloads import ArrayPlace, WorkloadKind, WorkloadSpec, WorkloadState
+from scheduler.lifecycle.writing.batch import Batch
+
+AFTER_MAX = 100
+
+
+def with_conditions(batch: Batch, spec: WorkloadSpec, owner: Engineer) -> WorkloadSpec:
+    """The spec without what has completed already. Refuses what can never start: it is better known now than later."""
+    if len(spec.after) > AFTER_MAX:
+        raise InvalidInput(
+            f"{len(spec.after)} are too many to follow", where="after", expected=f"at most {AFTER_MAX}"
+        )
+    if spec.latest_start is not None and spec.latest_start < batch.now:
+        raise InvalidInput(
+            "it could not use its time limit before then",
+            where="finish_by",
+            code=RefusalCode.INVALID_TIME_LIMIT,
+            expected="a deadline at least the time limit away",
+        )
+    waits_for = tuple(leader for leader in dict.fromkeys(spec.after) if not _has_completed(batch, leader, owner))
+    return replace(spec, after=waits_for)
+
+
+def _has_completed(batch: Batch, leader: WorkloadId, owner: Engineer) -> bool:
+    known = batch.workload(leader) or batch.books.workloads.get(leader)
+    if known is None or (known.owner != owner.id and known.team != owner.team):
+        raise NotFound(
+            f"there is no workload {leader!r}",
+            where="after",
+            code=RefusalCode.UNKNOWN_WORKLOAD,
+            expected="ids of your own or your team's",
+        )
+    if known.state in {WorkloadState.FAILED, WorkloadState.CANCELLED}:
+        raise Conflict(f"{leader} is {known.state.value}: it will not complete", code=RefusalCode.WRONG_STATE)
+    return known.state is WorkloadState.COMPLETED
+
+
+def indexes(spec: WorkloadSpec, count: int, at_once: int | None) -> list[WorkloadSpec]:
+    """What each index of an array asks for."""
+    if spec.kind is not WorkloadKind.JOB:
+        raise InvalidInput("a sandbox has no indexes", where="array", expected="a job")
+    if not 1 <= count <= COUNT_MAX:
+        raise InvalidInput(f"an array of {count}", where="array", expected=f"1 to {COUNT_MAX} indexes")
+    if at_once is not None and at_once < 1:
+        raise InvalidInput(f"{at_once} at once", where="array", expected="at least 1")
+    width = 115 - len(str(count))
+    return [
+        replace(spec, name=f"{spec.name[:width]}[{number}]", array=ArrayPlace(number, count, at_once))
+        for number in range(count)
+    ]

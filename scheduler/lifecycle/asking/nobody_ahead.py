@@ -1,0 +1,72 @@
+"""Nobody ahead: a longer time limit never delays who was promised the same GPUs: a booking, or a reservation."""
+
+from scheduler.decision.placing.ends import latest_end
+from scheduler.domain.errors import Conflict, RefusalCode
+from scheduler.domain.periods import iso
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_MINUTE, Instant
+from scheduler.domain.workloads import Attempt
+from scheduler.lifecycle.running.free_ahead import free_in_window
+from scheduler.lifecycle.writing.batch import Batch
+
+
+def require_nobody_ahead(batch: Batch, attempt: Attempt, extra_ms: int) -> None:
+    """Raises Conflict where the attempt, running so much longer, would meet a booking, outlast the one that it runs
+    inside, or keep GPUs from whoever is first to wait for them."""
+    ends_at = latest_end(attempt)
+    longer = Instant(ends_at + extra_ms)
+    _require_within_booking(batch, attempt, longer)
+    if not attempt.is_inside:
+        _require_no_booking(batch, attempt, ends_at, longer)
+        _require_no_reservation(batch, attempt)
+
+
+def _require_within_booking(batch: Batch, attempt: Attempt, longer: Instant) -> None:
+    booking = batch.live_attempt(attempt.booking_id) if attempt.booking_id is not None else None
+    if booking is None:
+        return
+    until = Instant(booking.launched_at + booking.time_limit_ms)
+    if longer > until:
+        raise Conflict(
+            f"it runs inside the booking {booking.workload_id}, which ends at {iso(until)}",
+            code=RefusalCode.BOOKING_CONFLICT,
+            expected=_at_most(until, latest_end(attempt)),
+            remedy="extend it by less, or submit it again outside the booking",
+        )
+
+
+def _require_no_booking(batch: Batch, attempt: Attempt, ends_at: Instant, longer: Instant) -> None:
+    for booking in sorted(batch.world.attempts.values(), key=lambda each: (each.launched_at, each.id)):
+        if not booking.is_booking or not batch.now < booking.launched_at < longer:
+            continue
+        shared = {name for name, _ in booking.placement.pods_by_node}
+        for name, pods in attempt.placement.pods_by_node:
+            at, after = booking.launched_at, Instant(booking.launched_at + 1)
+            left = free_in_window(batch.world, name, at, after, batch.now, without=attempt.id)
+            if name in shared and left < pods * attempt.pod.gpus:
+                raise Conflict(
+                    f"its GPUs on {name} are booked from {iso(booking.launched_at)} (booking {booking.workload_id})",
+                    code=RefusalCode.BOOKING_CONFLICT,
+                    expected=_at_most(booking.launched_at, ends_at),
+                    remedy="extend it by less, or save the work and submit it again",
+                )
+
+
+def _require_no_reservation(batch: Batch, attempt: Attempt) -> None:
+    """Whoever waits for room of its class has it kept free by what is known of ends: this end is one of them."""
+    waiting = [
+        verdict.workload_id
+        for verdict in batch.world.verdicts.values()
+        if verdict.reason is Reason.RESOURCES and verdict.evidence.get("gpu_class") == attempt.gpu_class
+    ]
+    if waiting:
+        raise Conflict(
+            f"{min(waiting)} waits first for {attempt.gpu_class}, and its start is reckoned from the ends of what runs",
+            code=RefusalCode.RESERVED_AHEAD,
+            expected="no longer time limit while somebody has GPUs of that class kept free",
+            remedy="save the work and submit it again: it waits its turn",
+        )
+
+
+def _at_most(until: Instant, ends_at: Instant) -> str:
+    return f"at most {max(0, until - ends_at) // MS_PER_MINUTE} minutes more"

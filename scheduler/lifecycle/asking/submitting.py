@@ -1,0 +1,109 @@
+"""Submitting: a submission, or all indexes of an array, judged and queued together."""
+
+from dataclasses import dataclass, replace
+
+from scheduler.domain.allowances import AllowanceBalance, holders_for
+from scheduler.domain.arrays import array_of, index_id
+from scheduler.domain.errors import Exhausted, RefusalCode
+from scheduler.domain.people import Engineer
+from scheduler.domain.policy import Policy
+from scheduler.domain.records import Sandbox
+from scheduler.domain.units import Instant, WorkloadId
+from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec, WorkloadState
+from scheduler.lifecycle.asking.confirming import require_confirmation
+from scheduler.lifecycle.asking.following import indexes, with_conditions
+from scheduler.lifecycle.asking.submit import judge, new_workload, with_defaults
+from scheduler.lifecycle.memory.prices_ahead import terms_for
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.writing.batch import Batch
+from scheduler.ports import Books, Ids
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionTerms:
+    """What goes with a submission beside what is to run: not before when; as how many indexes of an array, how many of
+    them at once; and whether its owner has confirmed what would otherwise be asked about."""
+
+    begin_at: Instant | None = None
+    array_count: int | None = None
+    at_once: int | None = None
+    is_confirmed: bool = False
+
+
+AS_IT_IS = SubmissionTerms()
+
+
+def queue_all(
+    batch: Batch, ids: Ids, namespace: str, owner: Engineer, spec: WorkloadSpec, terms: SubmissionTerms
+) -> Workload:
+    """Judge it and queue it. Returns the workload, or the first of the array. Refuses before it changes anything."""
+    world = batch.world
+    policy = world.require_policy()
+    filled = with_defaults(spec, policy)
+    judge_for(world, batch.books, filled, owner, batch.now)
+    filled = with_conditions(batch, filled, owner)
+    specs = [filled] if terms.array_count is None else indexes(filled, terms.array_count, terms.at_once)
+    if not terms.is_confirmed:
+        prices = world.prices_at(batch.now)
+        require_confirmation(
+            filled,
+            len(specs),
+            policy,
+            _balances(world, filled, owner),
+            batch.now,
+            lambda gpu_class: terms_for(policy, prices, filled, gpu_class, owner.team),
+        )
+    _require_room(batch, owner, policy, len(specs))
+    submission = WorkloadId(ids.new("w"))
+    queued = []
+    for number, each in enumerate(specs):
+        workload_id = submission if terms.array_count is None else index_id(submission, number)
+        made = new_workload(each, owner, workload_id=workload_id, namespace=namespace, now=batch.now)
+        queued.append(replace(made, not_before=terms.begin_at) if terms.begin_at is not None else made)
+        batch.add_workload(queued[-1])
+        if each.kind is WorkloadKind.SANDBOX:
+            key = ids.new("key")
+            batch.books.control.put_sandbox(Sandbox(workload_id, owner.id, key))
+            world.keys[workload_id] = key
+    return queued[0]
+
+
+def judge_for(world: World, books: Books, spec: WorkloadSpec, owner: Engineer, now: Instant) -> None:
+    """Raise the Refusal that a person can act on, or return. The books keep allowances that the world forgets once they
+    have expired."""
+    policy, nodes = world.require_policy(), list(world.nodes.values())
+    try:
+        judge(spec, owner, policy, nodes, _balances(world, spec, owner), now)
+    except Exhausted as refusal:
+        if refusal.code is not RefusalCode.ALLOWANCE_SHORT:
+            raise
+        holders = holders_for(owner.id, owner.team, spec.project)
+        judge(spec, owner, policy, nodes, books.allowances.balances(holders=holders), now)
+
+
+def indexes_of(world: World, array: WorkloadId) -> list[WorkloadId]:
+    """Those of an array that are not over, in order; none where it is no array."""
+    found = [each for each in list(world.workloads.values()) if array_of(each.id) == array and each.spec.array]
+    found.sort(key=lambda each: each.spec.array.index if each.spec.array is not None else 0)
+    return [each.id for each in found]
+
+
+def _balances(world: World, spec: WorkloadSpec, owner: Engineer) -> list[AllowanceBalance]:
+    held = (world.balances_of.get(holder, {}) for holder in holders_for(owner.id, owner.team, spec.project))
+    return [balance for balances in held for balance in list(balances.values())]
+
+
+def _require_room(batch: Batch, owner: Engineer, policy: Policy, count: int) -> None:
+    most = policy.limits.queued_per_engineer
+    if len(batch.world.workloads) + batch.added_by(owner.id) + count <= most:
+        return  # all that are known are fewer: the owner's need not be counted
+    queued = batch.books.workloads.count(owner=owner.id, states=[WorkloadState.QUEUED])
+    if queued + batch.added_by(owner.id) + count > most:
+        raise Exhausted(
+            f"you have {queued} workloads queued"
+            if count == 1
+            else f"{queued} are queued, and these are {count} more",
+            code=RefusalCode.QUEUE_FULL,
+            expected=f"at most {most}",
+            remedy="cancel some, or wait until they have run",
+        )

@@ -1,0 +1,171 @@
+"""Cover: how much is promised of what the GPUs deliver; and what would be more than policy allows is refused."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from scheduler.domain.allowances import Allowance, AllowanceBalance
+from scheduler.domain.awards import Award
+from scheduler.domain.errors import Exhausted, RefusalCode
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.periods import Period, period_at
+from scheduler.domain.policy import Policy
+from scheduler.domain.quantities import UnitKind, measure
+from scheduler.domain.units import GpuClassName, Instant, PerMille
+from scheduler.finance.coverage import ClassCoverage, ClassSupply, Commitment, coverage
+from scheduler.lifecycle.awarding.grant import period_grants
+from scheduler.lifecycle.memory.period_names import period_of
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.writing.batch import Batch
+from scheduler.ports import Books, Store
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageView:
+    """`capacity_from` says whether GPUs are those that nodes offer, or, where none was seen, the pools' quotas."""
+
+    period: str
+    starts_at: Instant
+    ends_at: Instant
+    availability_per_mille: PerMille
+    ratio_max_per_mille: PerMille | None
+    capacity_from: str
+    classes: tuple[ClassCoverage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverages:
+    """For finance, operators and auditors."""
+
+    store: Store
+    world: World
+
+    def view(self, caller: Caller, name: str | None, now: Instant) -> CoverageView:
+        """Of the period of that name, or of the one that runs."""
+        caller.require(Role.FINANCE, Role.OPERATOR, Role.AUDITOR, Role.PEOPLE)
+        policy, period = self.world.require_policy(), period_of(self.world, name, now)
+        with self.store.reading() as books:
+            _, source = _supply(books, policy)
+            found = _covered(books, self.world, policy, period, now)
+        rule = policy.coverage
+        return CoverageView(
+            period.name, period.starts_at, period.ends_at, rule.availability, rule.ratio_max, source, found
+        )
+
+
+def require_coverage(batch: Batch, extra: Sequence[Commitment] = (), policy: Policy | None = None) -> None:
+    """Raises Exhausted (`coverage-exceeded`) where the extra commitments, or a new policy, would bring a class above the
+    ratio of the policy, in the period that runs or the next, and above what it is now."""
+    in_force = batch.world.policy
+    new = policy or in_force
+    if in_force is None or new is None or new.coverage.ratio_max is None:
+        return
+    known_terms = replace(in_force, coverage=new.coverage)  # a stricter rule alone makes nothing worse
+    running = period_at(batch.now, new.period, new.time_zone)
+    for period in (running, period_at(running.ends_at, new.period, new.time_zone)):
+        before = {each.gpu_class: each for each in _covered(batch.books, batch.world, known_terms, period, batch.now)}
+        for after in _covered(batch.books, batch.world, new, period, batch.now, extra):
+            known = before.get(after.gpu_class)
+            is_worse = known is None or _ratio(after) > _ratio(known)
+            if is_worse and after.exceeds(new.coverage.ratio_max):
+                raise _exceeded(after, period, new.coverage.ratio_max)
+
+
+def committed_by(asked: Award, now: Instant) -> Commitment:
+    return Commitment(asked.amount, now, asked.expires_at, asked.gpu_classes)
+
+
+def promised_by(allowance: Allowance, policy: Policy, now: Instant) -> Iterator[Commitment]:
+    """What of a package has still to vest, each part from its day on."""
+    for part in allowance.vesting.parts if allowance.vesting is not None else ():
+        if part.at > now:
+            amount = _standard(allowance, part.amount, policy)
+            yield Commitment(amount, part.at, allowance.expires_at, _classes(allowance), is_promised=True)
+
+
+def moved(old: Allowance, new: Allowance, policy: Policy, now: Instant) -> tuple[Commitment, Commitment]:
+    """What goes from one allowance to another: taken back here, committed there."""
+    amount = _standard(new, new.amount, policy)
+    return (
+        Commitment(-amount, now, old.expires_at, _classes(old)),
+        Commitment(amount, now, new.expires_at, _classes(new)),
+    )
+
+
+def _covered(
+    books: Books, world: World, policy: Policy, period: Period, now: Instant, extra: Iterable[Commitment] = ()
+) -> tuple[ClassCoverage, ...]:
+    supply, _ = _supply(books, policy)
+    known = list(_commitments(books, world, policy, period, now))
+    return coverage([*known, *extra], supply, policy.coverage.availability, period, now)
+
+
+def _supply(books: Books, policy: Policy) -> tuple[dict[GpuClassName, ClassSupply], str]:
+    """What nodes offer to our work; before any node was seen, what pools were promised."""
+    spans = books.capacity.open_spans()
+    gpus: Counter[GpuClassName] = Counter()
+    for span in spans:
+        if span.gpu_class is not None:
+            gpus[span.gpu_class] += max(0, span.gpus - span.outside_gpus)
+    if not spans:
+        for pool in policy.pools.values():
+            for quota in pool.quotas.values():
+                gpus[quota.gpu_class] += quota.nominal
+    supply = {name: ClassSupply(gpus[name], item.weight) for name, item in policy.gpu_classes.items()}
+    return supply, "nodes" if spans else "quotas"
+
+
+def _commitments(books: Books, world: World, policy: Policy, period: Period, now: Instant) -> Iterator[Commitment]:
+    for balance in list(world.balances.values()):
+        yield from _left(balance, policy, now)
+        if balance.promised:
+            yield from promised_by(balance.allowance, policy, now)
+    for allowance in period_grants(world.people.values(), policy, period):
+        is_known = allowance.id in world.balances or books.allowances.get(allowance.id) is not None
+        if not is_known and period.ends_at > now:
+            yield Commitment(
+                allowance.amount, allowance.starts_at, allowance.expires_at, allowance.gpu_classes, is_promised=True
+            )
+
+
+def _left(balance: AllowanceBalance, policy: Policy, now: Instant) -> Iterator[Commitment]:
+    allowance = balance.allowance
+    left = _standard(allowance, max(0, balance.available) + balance.held, policy)
+    if left and (allowance.expires_at is None or allowance.expires_at > now):
+        starts_at = Instant(max(now, allowance.starts_at))
+        yield Commitment(left, starts_at, allowance.expires_at, _classes(allowance))
+
+
+def _standard(allowance: Allowance, amount: int, policy: Policy) -> int:
+    """Hours of a class by its weight; tokens and money are no GPU-hours until somebody spends them."""
+    found = measure(allowance.unit)
+    match found.kind:
+        case UnitKind.STANDARD:
+            return amount
+        case UnitKind.GPU_CLASS:
+            gpu_class = policy.gpu_classes.get(GpuClassName(found.of))
+            return 0 if gpu_class is None else amount * gpu_class.weight // 1000
+        case _:
+            return 0
+
+
+def _classes(allowance: Allowance) -> frozenset[GpuClassName] | None:
+    found = measure(allowance.unit)
+    is_of_class = found.kind is UnitKind.GPU_CLASS
+    return frozenset({GpuClassName(found.of)}) if is_of_class else allowance.gpu_classes
+
+
+def _ratio(found: ClassCoverage) -> float:
+    committed = found.outstanding + found.promised
+    return committed / found.deliverable if found.deliverable else float("inf") if committed else 0.0
+
+
+def _exceeded(found: ClassCoverage, period: Period, ratio_max: PerMille) -> Exhausted:
+    ratio = found.ratio_per_mille
+    shown = "without any GPU" if ratio is None else f"{ratio / 10:.1f} %"
+    return Exhausted(
+        f"{found.gpu_class} in {period.name} would be promised to {shown} of what it delivers",
+        code=RefusalCode.COVERAGE_EXCEEDED,
+        expected=f"at most {ratio_max / 10:.1f} %",
+        remedy="see `allot coverage`; grant less, or for later, or add capacity",
+    )

@@ -1,0 +1,160 @@
+"""Grant: hours for an allowance, by a person's decision or by tier and project at the start of a period."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+
+from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind, Purpose
+from scheduler.domain.approvals import Change
+from scheduler.domain.awards import Award
+from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
+from scheduler.domain.people import Caller, Engineer, Role
+from scheduler.domain.periods import Period
+from scheduler.domain.policy import Policy
+from scheduler.domain.units import AMOUNT_MAX, AllowanceId, EngineerId
+from scheduler.ledger.grants import grant, project_allowance_id, tier_allowance_id
+from scheduler.lifecycle.writing.batch import Batch
+
+_PURPOSES = {
+    AllowanceSource.TIER: frozenset({Purpose.PROJECT}),
+    AllowanceSource.PROJECT: frozenset({Purpose.PROJECT}),
+    AllowanceSource.COMPENSATION: frozenset({Purpose.PERSONAL}),
+    AllowanceSource.AD_HOC: frozenset({Purpose.PROJECT, Purpose.PERSONAL}),
+}
+"""Rollovers and transfers are made of other awards, and never granted."""
+
+
+def require_granter(caller: Caller, asked: Award) -> None:
+    """Finance and operators grant ad hoc, people operations grant compensation; nobody to themselves."""
+    caller.require(
+        *((Role.PEOPLE,) if asked.source is AllowanceSource.COMPENSATION else (Role.FINANCE, Role.OPERATOR))
+    )
+    if caller.engineer is not None and asked.holder.id == caller.engineer:
+        raise NotPermitted("nobody grants hours to themselves", remedy="ask another person with the right to")
+
+
+def approval_needed(what: str) -> Conflict:
+    return Conflict(f"{what} needs a second person", code=RefusalCode.APPROVAL_NEEDED)
+
+
+def told(asked: Award | Change) -> str:
+    """What was asked, as the audit keeps it: canonical JSON, people by their opaque ids."""
+    said = {name: value for name, value in asdict(asked).items() if value is not None}
+    return json.dumps(said, sort_keys=True, separators=(",", ":"), default=sorted, ensure_ascii=False)
+
+
+def require_awardable(batch: Batch, asked: Award) -> None:
+    """Raises InvalidInput or NotFound for what cannot be granted."""
+    _require_holder(batch, asked.holder)
+    if asked.source not in _PURPOSES:
+        raise InvalidInput(
+            f"{asked.source.value} is never granted", where="source", expected="ad-hoc or compensation"
+        )
+    if asked.expires_at is not None and asked.expires_at <= batch.now:
+        raise InvalidInput(
+            "it would have expired already",
+            where="expires_at",
+            code=RefusalCode.EXPIRY_BEFORE_GRANT,
+            expected="an instant in the future",
+        )
+    if not 0 < asked.amount < AMOUNT_MAX:
+        raise InvalidInput(
+            f"a grant of {asked.amount} cannot be made",
+            where="amount",
+            code=RefusalCode.INVALID_AMOUNT,
+            expected="a positive number of hours",
+        )
+
+
+def award(batch: Batch, asked: Award, allowance_id: AllowanceId, actor: str) -> Allowance:
+    """Record the award and post its grant. Raises InvalidInput or NotFound for what cannot be granted."""
+    require_awardable(batch, asked)
+    allowance = Allowance(
+        id=allowance_id,
+        holder=asked.holder,
+        source=asked.source,
+        amount=asked.amount,
+        starts_at=batch.now,
+        expires_at=asked.expires_at,
+        granted_at=batch.now,
+        gpu_classes=asked.gpu_classes,
+        purposes=asked.purposes if asked.purposes is not None else _PURPOSES[asked.source],
+        kept_terms=batch.world.require_policy().pay_terms if asked.source is AllowanceSource.COMPENSATION else None,
+    )
+    batch.add_allowance(allowance)
+    batch.post(grant(allowance, actor=actor, memo=asked.reason))
+    return allowance
+
+
+def _require_holder(batch: Batch, holder: Holder) -> None:
+    policy = batch.world.require_policy()
+    known: Iterable[str]
+    match holder.kind:
+        case HolderKind.ENGINEER:
+            if EngineerId(holder.id) in batch.world.people:
+                return
+            raise NotFound(f"there is no engineer {holder.id!r}", code=RefusalCode.UNKNOWN_ENGINEER)
+        case HolderKind.TEAM:
+            known, code = policy.pool_of_team, RefusalCode.UNKNOWN_TEAM
+        case HolderKind.PROJECT:
+            known, code = policy.projects, RefusalCode.UNKNOWN_PROJECT
+    if holder.id not in known:
+        raise NotFound(
+            f"there is no {holder.kind.value} {holder.id!r}", code=code, expected="one of " + ", ".join(sorted(known))
+        )
+
+
+def grant_period(batch: Batch, period: Period) -> int:
+    """Grant every engineer their tier's hours and every project its own, for the period. Done twice, it is done once.
+
+    Returns how many grants were new.
+    """
+    policy = batch.world.require_policy()
+    made = 0
+    for allowance in period_grants(batch.world.people.values(), policy, period):
+        known = batch.world.balances.get(allowance.id)
+        if known is None and batch.books.allowances.get(allowance.id) is None:
+            batch.add_allowance(allowance)
+            batch.post(grant(allowance, actor="policy", memo=f"{period.name} by policy {policy.name}"))
+            made += 1
+    return made
+
+
+def period_grants(people: Iterable[Engineer], policy: Policy, period: Period) -> Iterator[Allowance]:
+    """What the policy grants for a period: every engineer their tier's hours, every project its own."""
+    yield from _tier_grants(people, policy, period)
+    yield from _project_grants(policy, period)
+
+
+def _tier_grants(people: Iterable[Engineer], policy: Policy, period: Period) -> Iterable[Allowance]:
+    for engineer in sorted(people, key=lambda person: person.id):
+        tier = policy.tiers.get(engineer.tier)
+        if tier is not None and tier.allowance > 0:
+            yield Allowance(
+                id=tier_allowance_id(engineer.id, period.name),
+                holder=Holder(HolderKind.ENGINEER, engineer.id),
+                source=AllowanceSource.TIER,
+                amount=tier.allowance,
+                starts_at=period.starts_at,
+                expires_at=period.ends_at,
+                granted_at=period.starts_at,
+                gpu_classes=tier.gpu_classes,
+                period=period.name,
+                overdraft=tier.overdraft,
+                rollover=tier.rollover,
+            )
+
+
+def _project_grants(policy: Policy, period: Period) -> Iterable[Allowance]:
+    for project in sorted(policy.projects.values(), key=lambda item: item.name):
+        if project.allowance > 0:
+            yield Allowance(
+                id=project_allowance_id(project.name, period.name),
+                holder=Holder(HolderKind.PROJECT, project.name),
+                source=AllowanceSource.PROJECT,
+                amount=project.allowance,
+                starts_at=period.starts_at,
+                expires_at=period.ends_at,
+                granted_at=period.starts_at,
+                period=period.name,
+            )

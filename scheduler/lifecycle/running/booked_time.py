@@ -1,0 +1,112 @@
+"""Booked time: what becomes of a booking as its window comes, passes, or is given back."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from scheduler.domain.errors import Conflict, RefusalCode
+from scheduler.domain.reasons import Reason
+from scheduler.domain.records import EndEvidence, PodRun
+from scheduler.domain.units import MS_PER_HOUR, Instant, PodUid
+from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
+from scheduler.ledger.fees import charge_fee
+from scheduler.ledger.holding import release
+from scheduler.ledger.holds import Hold
+from scheduler.lifecycle.running.rebooking import is_at_risk, is_lost, is_shaken, keep_booking
+from scheduler.lifecycle.running.settle import charge_until
+from scheduler.lifecycle.writing.batch import Batch
+
+
+def ends_at(attempt: Attempt) -> Instant:
+    return Instant(attempt.launched_at + attempt.time_limit_ms)
+
+
+def is_due(attempt: Attempt, now: Instant) -> bool:
+    """Whether its window has begun or ended, and its books do not say so yet."""
+    return attempt.launched_at <= now and (attempt.started_at is None or ends_at(attempt) <= now)
+
+
+def pass_booking(batch: Batch, attempt: Attempt) -> None:
+    """Start it when its window begins, and close its books when that is over."""
+    if is_shaken(batch.world, attempt, batch.now):
+        attempt = keep_booking(batch, attempt)
+    if not is_due(attempt, batch.now):
+        return
+    workload = batch.workload(attempt.workload_id)
+    assert workload is not None, "a live attempt has a workload"
+    if attempt.started_at is None and is_lost(batch.world, attempt):
+        _end(batch, workload, attempt, batch.now, WorkloadState.CANCELLED, Reason.BOOKING_AT_RISK)
+        return
+    if attempt.started_at is None:
+        attempt = _start(batch, workload, attempt)
+        workload = batch.workload(workload.id) or workload
+    if ends_at(attempt) <= batch.now:
+        _end(batch, workload, attempt, ends_at(attempt), WorkloadState.COMPLETED, Reason.COMPLETED)
+
+
+def cancel_booking(batch: Batch, workload: Workload) -> int:
+    """Give it back: what its window has used stays charged, and late, a share of the rest with it. Returns the fee in
+    standard GPU-milliseconds."""
+    attempt = batch.live_attempt(workload.id)
+    if attempt is None:
+        raise Conflict(f"{workload.id} is {workload.state.value}", code=RefusalCode.WRONG_STATE)
+    if attempt.started_at is not None:
+        attempt = charge_until(batch, attempt, batch.now)
+    holds = batch.holds_of(attempt.id)
+    fee = _charge_late_fee(batch, attempt, holds)
+    if fee:
+        attempt = replace(attempt, charged=attempt.charged + fee)
+    _end(batch, workload, attempt, batch.now, WorkloadState.CANCELLED, Reason.CANCELLED, fee)
+    return fee
+
+
+def _charge_late_fee(batch: Batch, attempt: Attempt, holds: Sequence[Hold]) -> int:
+    """Of each unit that is held, what cancelling now costs. Returns all of it in standard GPU-milliseconds."""
+    if is_at_risk(batch.world, attempt):
+        return 0  # the platform gave it up first
+    terms = batch.world.require_policy().bookings
+    total = 0
+    for unit in sorted({each.unit for each in holds}):
+        of_unit = [each for each in holds if each.unit == unit]
+        fee = terms.late_fee(sum(each.remaining for each in of_unit), attempt.launched_at, batch.now)
+        if fee:
+            posted, amounts = charge_fee(attempt, of_unit, fee, batch.now)
+            batch.post(posted)
+            batch.charge_holds(amounts)
+            total += sum(each.in_standard(amounts.get(each.id, 0), attempt) for each in of_unit)
+    return total
+
+
+def _start(batch: Batch, workload: Workload, attempt: Attempt) -> Attempt:
+    """Its nodes stand for it as pods do for other work: the charge is made from them."""
+    for number, (name, pods) in enumerate(attempt.placement.pods_by_node):
+        uid = PodUid(f"booked:{attempt.id}:{number}")
+        gpus = pods * attempt.pod.gpus
+        batch.put_pod(PodRun(uid, attempt.id, f"{workload.id}-{number}", name, gpus, started_at=attempt.launched_at))
+    started = replace(attempt, state=AttemptState.RUNNING, started_at=attempt.launched_at)
+    batch.put_attempt(started)
+    batch.change_workload(workload, state=WorkloadState.RUNNING, state_reason=Reason.RUNNING)
+    batch.say(workload.id, Reason.RUNNING, {"nodes": ", ".join(name for name, _ in attempt.placement.pods_by_node)})
+    return started
+
+
+def _end(
+    batch: Batch,
+    workload: Workload,
+    attempt: Attempt,
+    at: Instant,
+    state: WorkloadState,
+    reason: Reason,
+    fee: int = 0,
+) -> None:
+    for run in batch.pod_runs(attempt.id):
+        batch.put_pod(replace(run, ended_at=at, billable_until=at, end_evidence=EndEvidence.FINISHED))
+    if state is WorkloadState.COMPLETED:
+        attempt = charge_until(batch, attempt, at)
+    holds = batch.holds_of(attempt.id)
+    batch.post(*release(holds, batch.now))
+    batch.resolve_holds(each.id for each in holds if each.resolved_at is None)
+    batch.put_attempt(replace(attempt, state=AttemptState.ENDED, ended_at=at, stop_reason=reason))
+    batch.change_workload(workload, state=state, state_reason=reason)
+    by = f"its owner; {fee / MS_PER_HOUR:.1f} h charged for it" if fee else "its owner"
+    if reason is not Reason.BOOKING_AT_RISK:  # that was said when its nodes were lost
+        batch.say(workload.id, reason, {"by": by} if reason is Reason.CANCELLED else {})

@@ -1,0 +1,38 @@
+"""Free ahead: GPUs of a node that nothing known will use in a window to come."""
+
+from collections.abc import Iterable
+
+from scheduler.decision.placing.ends import latest_end, latest_end_if_started
+from scheduler.domain.units import Instant, NodeName
+from scheduler.lifecycle.memory.world import World
+
+
+def overlapping(windows: Iterable[tuple[Instant, Instant, int]], starts_at: Instant, ends_at: Instant) -> int:
+    """The most GPUs at once in [starts_at, ends_at), of what takes (from, until, GPUs)."""
+    known = [window for window in windows if window[0] < ends_at and starts_at < window[1]]
+    instants = {max(starts_at, window[0]) for window in known}
+    return max((sum(gpus for start, end, gpus in known if start <= at < end) for at in instants), default=0)
+
+
+def free_in_window(
+    world: World, name: NodeName, starts_at: Instant, ends_at: Instant, now: Instant, *, without: str = ""
+) -> int:
+    """What is left of the node by time limits, bookings and reservations; `without` one attempt. May be negative.
+
+    What is reserved for a preemptor counts as if it started now.
+    """
+    taken: list[tuple[Instant, Instant, int]] = []
+    for attempt_id, gpus in list(world.attempts_on.get(name, {}).items()):
+        attempt = world.attempts.get(attempt_id)
+        if attempt is not None and attempt_id != without and not attempt.is_inside:
+            until = (
+                Instant(attempt.launched_at + attempt.time_limit_ms) if attempt.is_booking else latest_end(attempt)
+            )
+            taken.append((attempt.launched_at, until, gpus))
+    for workload_id, reservation in list(world.reservations.items()):
+        workload = world.workloads.get(workload_id)
+        pods = dict(reservation.placement.pods_by_node).get(name, 0)
+        if workload is not None and pods:
+            taken.append((now, latest_end_if_started(workload.spec, now), pods * workload.spec.pod.gpus))
+    node = world.nodes.get(name)
+    return (node.gpus if node is not None else 0) - overlapping(taken, starts_at, ends_at)

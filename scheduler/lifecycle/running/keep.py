@@ -1,0 +1,248 @@
+"""Keep: what live attempts need as time passes: charges slice by slice, rolling holds renewed, limits enforced."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from scheduler.domain.allowances import AllowanceBalance, holders_for
+from scheduler.domain.brakes import Brake, stopped_recently
+from scheduler.domain.funding import Shortfall, fund, payers
+from scheduler.domain.periods import iso
+from scheduler.domain.policy import AtExhaustion, Policy, PriorityClass
+from scheduler.domain.reasons import Reason
+from scheduler.domain.terms import Need
+from scheduler.domain.units import (
+    MS_PER_HOUR,
+    MS_PER_MINUTE,
+    AllowanceId,
+    HoldId,
+    Instant,
+    WorkloadId,
+    standard_needed,
+    standard_total,
+)
+from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadState
+from scheduler.ledger.holding import hold, holds_for
+from scheduler.lifecycle.memory.prices_ahead import terms_of
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.booked_time import is_due, pass_booking
+from scheduler.lifecycle.running.rebooking import is_shaken
+from scheduler.lifecycle.running.record import drop_reservation, stop_attempt
+from scheduler.lifecycle.running.settle import charge_until, charged_until, gpu_ms_of
+from scheduler.lifecycle.writing.batch import Batch
+
+NewId = Callable[[str], str]
+
+CHARGE_EVERY_MS = MS_PER_HOUR
+"""Slices are settled lazily: what has run since the last charge is shown as used, and posted at the latest then."""
+
+CHARGE_BEHIND_MS = 10 * MS_PER_MINUTE
+"""What runs is charged so far behind: a charge is never taken back, and an end may be reported late, or turn out to
+have been at a lost node's last sign of life, which the cluster gives up on after six minutes."""
+
+RENEW_BEFORE_MS = 2 * MS_PER_MINUTE
+"""A rolling hold is renewed while so much of it is left, so that a late loop stops nobody."""
+
+
+def enforce_limits(batch: Batch) -> list[Attempt]:
+    """Stop what has run for its time limit, and what has not started within the start timeout."""
+    policy = batch.world.require_policy()
+    stopped: list[Attempt] = []
+    for attempt_id in list(batch.world.attempts):
+        attempt = batch.attempt(attempt_id)
+        if attempt is None:
+            continue
+        if attempt.is_booking:
+            pass_booking(batch, attempt)
+        elif attempt.state is AttemptState.RUNNING and attempt.started_at is not None:
+            if batch.now - attempt.started_at >= attempt.time_limit_ms:
+                stop_attempt(batch, attempt, Reason.TIME_LIMIT, {"limit": _hours(attempt.time_limit_ms)})
+                stopped.append(attempt)
+        elif attempt.state is AttemptState.LAUNCHING and _start_is_overdue(batch.world, attempt, policy, batch.now):
+            minutes = policy.limits.start_timeout_ms // MS_PER_MINUTE
+            cause = _why_not_started(batch.world, attempt)
+            stop_attempt(batch, attempt, Reason.START_TIMEOUT, {"minutes": minutes, "cause": cause})
+            stopped.append(attempt)
+    for workload_id in batch.world.conditions.overdue(batch.now):
+        _give_up(batch, workload_id)
+    return stopped
+
+
+def _give_up(batch: Batch, workload_id: WorkloadId) -> None:
+    """It could not end before its deadline any more."""
+    workload = batch.workload(workload_id)
+    if workload is None or workload.state is not WorkloadState.QUEUED or workload.spec.finish_by is None:
+        return
+    if workload.id in batch.world.reservations:
+        drop_reservation(batch, workload.id)
+    batch.change_workload(workload, state=WorkloadState.FAILED, state_reason=Reason.DEADLINE)
+    batch.say(workload.id, Reason.DEADLINE, {"by": iso(workload.spec.finish_by)})
+
+
+def limits_are_due(world: World, now: Instant) -> bool:
+    """Whether `enforce_limits` would find anything: asked before a transaction is opened for nothing."""
+    policy = world.policy
+    if policy is None:
+        return False
+    if world.conditions.overdue(now):
+        return True
+    live = list(world.attempts.values())
+    if any(each.is_booking and (is_due(each, now) or is_shaken(world, each, now)) for each in live):
+        return True
+    return any(
+        (a.state is AttemptState.RUNNING and a.started_at is not None and now - a.started_at >= a.time_limit_ms)
+        or (a.state is AttemptState.LAUNCHING and _start_is_overdue(world, a, policy, now))
+        for a in live
+        if not a.is_booking
+    )
+
+
+def _start_is_overdue(world: World, attempt: Attempt, policy: Policy, now: Instant) -> bool:
+    """The platform pays for image pulls and starts, up to a limit. A call that is still under way is not the owner's."""
+    return now - attempt.launched_at >= policy.limits.start_timeout_ms and attempt.workload_id not in world.in_flight
+
+
+def _why_not_started(world: World, attempt: Attempt) -> str:
+    waiting = [
+        pod.waiting_reason
+        for run in world.pods.get(attempt.id, {}).values()
+        if (pod := world.observed_pods.get(run.pod_uid)) is not None and pod.waiting_reason
+    ]
+    return waiting[0] if waiting else "no container started"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a round of `keep_funded` did, in attempts."""
+
+    charged: int = 0
+    renewed: int = 0
+    exhausted: int = 0
+
+
+def keep_funded(batch: Batch, new_id: NewId) -> Kept:
+    """Charge running attempts up to now and renew rolling holds; what cannot be renewed stops, or goes on unfunded."""
+    policy = batch.world.require_policy()
+    spent: dict[AllowanceId, int] = {}
+    charged = renewed = exhausted = 0
+    for attempt_id in sorted(batch.world.attempts):
+        attempt = batch.attempt(attempt_id)
+        if attempt is None or attempt.started_at is None:
+            continue
+        before = attempt.charged_gpu_ms
+        needs_renewal = _needs_renewal(batch, attempt)
+        if needs_renewal or batch.now - charged_until(batch, attempt, batch.now) >= CHARGE_EVERY_MS:
+            attempt = charge_until(batch, attempt, Instant(batch.now - CHARGE_BEHIND_MS))
+            charged += attempt.charged_gpu_ms > before
+        priority_class = policy.priority_classes.get(attempt.priority_class)
+        if priority_class is None or not needs_renewal:
+            continue
+        if _renew(batch, attempt, priority_class, spent, new_id):
+            renewed += 1
+            _take_back_warning(batch, attempt)
+        elif _is_covered(batch, attempt):
+            _warn(batch, attempt, priority_class)
+        else:
+            exhausted += _exhaust(batch, attempt, priority_class, policy)
+    return Kept(charged, renewed, exhausted)
+
+
+def _needs_renewal(batch: Batch, attempt: Attempt) -> bool:
+    """Whether a rolling, funded attempt has less than the margin left of what its holds cover."""
+    if attempt.hold_mode is not HoldMode.ROLLING or not attempt.is_funded:
+        return False
+    if attempt.state is not AttemptState.RUNNING:
+        return False
+    soon = Instant(batch.now + RENEW_BEFORE_MS)
+    due = standard_total(gpu_ms_of(batch.pod_runs(attempt.id), soon), attempt.weight, attempt.class_factor)
+    return due > batch.covered(attempt.id)
+
+
+def _renew(
+    batch: Batch, attempt: Attempt, priority_class: PriorityClass, spent: dict[AllowanceId, int], new_id: NewId
+) -> bool:
+    workload = batch.workload(attempt.workload_id)
+    if workload is None:
+        return False
+    ordered = [_less(balance, spent) for balance in payers_of(batch, workload, attempt)]
+    shares = fund(ordered, need_of(batch, attempt, priority_class.slice_ms))
+    if isinstance(shares, Shortfall):
+        return False
+    for share in shares:
+        spent[share.allowance_id] = spent.get(share.allowance_id, 0) + share.amount
+    holds = holds_for(shares, [HoldId(new_id("h")) for _ in shares], workload.id, attempt.id, batch.now)
+    batch.open_holds(holds)
+    batch.post(*hold(holds))
+    return True
+
+
+def need_of(batch: Batch, attempt: Attempt, length_ms: int) -> Need:
+    """What so long a stretch of the attempt needs."""
+    return Need(attempt.gpus * length_ms, terms_of(attempt, batch.world.prices_at(batch.now)))
+
+
+def slice_cost(attempt: Attempt, slice_ms: int) -> int:
+    """Standard GPU-milliseconds of one slice of the attempt."""
+    return standard_needed(attempt.gpus * slice_ms, attempt.weight, attempt.class_factor)
+
+
+def payers_of(batch: Batch, workload: Workload, attempt: Attempt) -> list[AllowanceBalance]:
+    """The allowances that may pay for the attempt, in funding order."""
+    holders = set(holders_for(workload.owner, workload.team, workload.spec.project))
+    known = [b for b in batch.world.balances.values() if b.allowance.holder in holders]
+    return payers(known, workload.spec, attempt.gpu_class, batch.now)
+
+
+def _less(balance: AllowanceBalance, spent: dict[AllowanceId, int]) -> AllowanceBalance:
+    return replace(balance, available=balance.available - spent.get(balance.allowance.id, 0))
+
+
+def _is_covered(batch: Batch, attempt: Attempt) -> bool:
+    """Whether its holds cover more than it has used."""
+    return _used(batch, attempt) < batch.covered(attempt.id)
+
+
+def _used(batch: Batch, attempt: Attempt) -> int:
+    return standard_total(gpu_ms_of(batch.pod_runs(attempt.id), batch.now), attempt.weight, attempt.class_factor)
+
+
+def _warn(batch: Batch, attempt: Attempt, priority_class: PriorityClass) -> None:
+    """Tell the owner, once, while the last slice still runs."""
+    latest = batch.world.verdicts.get(attempt.workload_id)
+    if latest is not None and latest.reason is Reason.ALLOWANCE_LOW:
+        return
+    a_minute = slice_cost(attempt, MS_PER_MINUTE)
+    left = batch.covered(attempt.id) - _used(batch, attempt)
+    goes_on = priority_class.at_exhaustion is AtExhaustion.UNFUNDED
+    evidence: dict[str, int | str] = {
+        "needed_hours": _hours(slice_cost(attempt, priority_class.slice_ms)),
+        "minutes": left // max(1, a_minute),
+        "then": "goes on unfunded, and is the first to be preempted" if goes_on else "is stopped, and queued again",
+    }
+    batch.say(attempt.workload_id, Reason.ALLOWANCE_LOW, evidence)
+
+
+def _take_back_warning(batch: Batch, attempt: Attempt) -> None:
+    latest = batch.world.verdicts.get(attempt.workload_id)
+    if latest is not None and latest.reason is Reason.ALLOWANCE_LOW:
+        nodes = ", ".join(node for node, _ in attempt.placement.pods_by_node)
+        batch.say(attempt.workload_id, Reason.RUNNING, {"nodes": nodes})
+
+
+def _exhaust(batch: Batch, attempt: Attempt, priority_class: PriorityClass, policy: Policy) -> int:
+    """The hold could not be renewed and its last slice is over: stop, or go on unfunded where policy says so."""
+    if priority_class.at_exhaustion is AtExhaustion.UNFUNDED:
+        batch.put_attempt(replace(attempt, is_funded=False))
+        return 1
+    limit = policy.exhaustion_rate.limit(batch.world.running_gpus())
+    is_braked = any(pause.brake is Brake.RECLAIM for pause in batch.world.pauses)
+    stopped = stopped_recently(batch.world.stops, Brake.RECLAIM, batch.now)
+    if is_braked or (limit is not None and stopped + attempt.gpus > limit):
+        return 0
+    needed = slice_cost(attempt, priority_class.slice_ms)
+    stop_attempt(batch, attempt, Reason.ALLOWANCE_EXHAUSTED, {"needed_hours": _hours(needed)})
+    batch.count_stop(Brake.RECLAIM, attempt.gpus)
+    return 1
+
+
+def _hours(ms: int) -> str:
+    return f"{ms / MS_PER_HOUR:.1f} h"

@@ -1,0 +1,142 @@
+"""Outcome: why an attempt ended, and what becomes of its workload: done, queued again, tried again, or given up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler.domain.observations import ObservedJob
+from scheduler.domain.reasons import Evidence, Reason
+from scheduler.domain.records import PodRun
+from scheduler.domain.retries import next_try
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND
+from scheduler.domain.workloads import Attempt, Origin, Workload, WorkloadKind, WorkloadState
+from scheduler.lifecycle.writing.batch import Batch
+
+_REQUEUED = {Reason.PREEMPTED, Reason.NODE_LOST, Reason.ALLOWANCE_EXHAUSTED, Reason.SUSPENDED, Reason.BACKOFF}
+_PLATFORMS_FAULTS = {Reason.NODE_LOST}
+"""That its Job failed with it changes nothing about why it ended."""
+_SIGNALLED = {137, 143}
+"""Exit codes of SIGKILL and SIGTERM: what a container that is told to end comes to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Why an attempt ended. `is_news` where that is not what was said when it was told to stop."""
+
+    reason: Reason
+    evidence: Evidence
+    exit_code: int = 0
+    is_news: bool = True
+
+
+def why_it_ended(attempt: Attempt, workload: Workload, job: ObservedJob | None, runs: Sequence[PodRun]) -> Ended:
+    """What the Job came to goes before why it was to be stopped: one that has ended never runs again.
+
+    But where nothing failed on its own, and we may make another Job, a stop that queues again still does.
+    """
+    if job is not None and job.is_complete:
+        return Ended(Reason.COMPLETED, {})
+    codes = [run.exit_code for run in runs if run.exit_code and not _was_given_back(attempt, run)]
+    is_over = job is not None and job.is_failed
+    if attempt.stop_reason is not None:
+        was_only_stopped = set(codes) <= _SIGNALLED and workload.origin is Origin.API
+        if not is_over or attempt.stop_reason not in _REQUEUED - _PLATFORMS_FAULTS or was_only_stopped:
+            return Ended(attempt.stop_reason, {}, is_news=False)
+    if job is not None and job.is_failed:
+        code = codes[0] if codes else 0
+        cause = f"exit code {code}" if codes else job.failure or "the Job failed"
+        return Ended(Reason.FAILED, {"cause": cause, "exit_code": code}, code)
+    return Ended(Reason.JOB_DELETED if job is None or job.is_deleted else Reason.SUSPENDED, {})
+
+
+def _was_given_back(attempt: Attempt, run: PodRun) -> bool:
+    """Whether an elastic attempt may have given that pod back: it ended because it was told to."""
+    return attempt.elastic is not None and run.billable_until is not None and run.exit_code in _SIGNALLED
+
+
+def settle_workload(batch: Batch, workload: Workload, ended: Ended, job: ObservedJob | None) -> None:
+    """Put the workload where its attempt's end puts it, and say what was not said yet."""
+    if ended.is_news:
+        batch.say(workload.id, ended.reason, ended.evidence)
+    reason, becomes = ended.reason, _what_becomes(workload, ended.reason)
+    if reason in _PLATFORMS_FAULTS and workload.origin is Origin.KUBECTL:
+        # Its Job counts the lost pod as a failure, now or when it is resumed, and only its user can write another.
+        becomes = WorkloadState.FAILED
+    fields: dict[str, Any] = {}
+    if becomes is WorkloadState.FAILED:
+        retried = _tried_again(batch, workload, ended)
+        if retried is not None:
+            becomes, fields = WorkloadState.QUEUED, retried
+    if becomes is WorkloadState.QUEUED and _has_run_its_time(batch, workload):
+        becomes, reason, fields = WorkloadState.FAILED, Reason.RUNTIME_LIMIT, {}
+        batch.say(workload.id, reason, {"limit": f"{(_runtime_max(batch, workload) or 0) / MS_PER_HOUR:.1f} h"})
+    if becomes is WorkloadState.QUEUED and job is None and workload.job_uid and reason is not Reason.BACKOFF:
+        # Whoever deleted its Job called it off: there is none to queue again.
+        becomes, reason, fields = WorkloadState.CANCELLED, Reason.JOB_DELETED, {}
+        batch.say(workload.id, reason, {})
+    if becomes is WorkloadState.QUEUED and job is not None and job.has_ended:
+        fields |= _another_job(workload)
+    if becomes is WorkloadState.STOPPED and job is None:
+        fields = {"job_uid": None}  # it gets another when it is resumed
+    batch.change_workload(workload, state=becomes, state_reason=reason, **fields)
+
+
+def _another_job(workload: Workload) -> dict[str, Any]:
+    """A Job that has ended is terminal: the next try has one of its own, `<id>-<n>`."""
+    number = workload.retries + 1
+    return {"retries": number, "job_name": f"{workload.id}-{number}", "job_uid": None}
+
+
+def _tried_again(batch: Batch, workload: Workload, ended: Ended) -> dict[str, Any] | None:
+    """What changes where a rule grants another try; None where none does. A Job of kubectl's is its user's own."""
+    if workload.spec.kind is not WorkloadKind.JOB or workload.origin is not Origin.API:
+        return None
+    rules = batch.world.require_policy().retry_rules
+    ends = [attempt.stop_reason for attempt in batch.attempts_of(workload.id) if attempt.stop_reason is not None]
+    retry = next_try(rules, workload.id, ends, ended.exit_code, batch.now) if rules else None
+    if retry is None:
+        return None
+    seconds = (retry.not_before - batch.now) // MS_PER_SECOND
+    cause = ended.evidence.get("cause", ended.reason.value)
+    batch.say(
+        workload.id,
+        Reason.BACKOFF,
+        {"seconds": seconds, "cause": f"{cause}; retry {retry.number} of {retry.of}"},
+    )
+    return {"not_before": retry.not_before}
+
+
+def _has_run_its_time(batch: Batch, workload: Workload) -> bool:
+    """Whether its attempts together have run for as long as it may run in all."""
+    longest = _runtime_max(batch, workload)
+    return longest is not None and ran_ms(batch, workload) >= longest
+
+
+def _runtime_max(batch: Batch, workload: Workload) -> int | None:
+    return workload.spec.runtime_limit(batch.world.require_policy().limits.runtime_max_ms)
+
+
+def ran_ms(batch: Batch, workload: Workload) -> int:
+    """The running time of its attempts that have ended."""
+    return sum(
+        max(0, attempt.ended_at - attempt.started_at)
+        for attempt in batch.attempts_of(workload.id)
+        if attempt.started_at is not None and attempt.ended_at is not None
+    )
+
+
+def _what_becomes(workload: Workload, reason: Reason) -> WorkloadState:
+    """What a workload is after its attempt ended for this reason, were nothing tried again."""
+    if reason is Reason.COMPLETED:
+        return WorkloadState.COMPLETED
+    if reason in {Reason.CANCELLED, Reason.JOB_DELETED, Reason.IDLE_ENDED}:
+        return WorkloadState.CANCELLED
+    if reason in _REQUEUED:
+        return WorkloadState.QUEUED
+    if reason is Reason.IDLE:
+        return WorkloadState.STOPPED
+    if workload.spec.kind is WorkloadKind.SANDBOX and reason in {Reason.STOPPED, Reason.TIME_LIMIT}:
+        return WorkloadState.STOPPED
+    if reason is Reason.STOPPED:
+        return WorkloadState.CANCELLED
+    return WorkloadState.FAILED

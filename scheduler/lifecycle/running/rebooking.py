@@ -1,0 +1,99 @@
+"""Rebooking: a booking whose nodes are lost or cordoned before its start is placed anew, or its owner is told.
+
+Its hold stays as it is: the same GPUs for the same time. One that cannot be kept costs nothing to give back, and is
+called off at no cost where that is still so at its start.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from scheduler.domain.cluster import Node, Placement
+from scheduler.domain.periods import iso
+from scheduler.domain.reasons import Evidence, Reason
+from scheduler.domain.units import GpuClassName, Instant, NodeName
+from scheduler.domain.workloads import Attempt
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.free_ahead import free_in_window
+from scheduler.lifecycle.writing.batch import Batch
+
+
+def may_hold(node: Node, gpu_class: GpuClassName) -> bool:
+    return node.gpu_class == gpu_class and node.accepts_work
+
+
+def tightest_first(free: dict[NodeName, int], pods: int, gpus_per_pod: int) -> Placement | None:
+    """The nodes with the least free first, so that large requests find whole nodes elsewhere; None where all of them
+    together have too few."""
+    chosen = []
+    for name in sorted(free, key=lambda each: (free[each], each)):
+        here = min(pods, max(0, free[name]) // gpus_per_pod)
+        if here:
+            chosen.append((name, here))
+            pods -= here
+    return Placement(tuple(sorted(chosen))) if not pods else None
+
+
+def is_at_risk(world: World, booking: Attempt) -> bool:
+    """Whether it is told so."""
+    verdict = world.verdicts.get(booking.workload_id)
+    return verdict is not None and verdict.reason is Reason.BOOKING_AT_RISK
+
+
+def is_shaken(world: World, booking: Attempt, now: Instant) -> bool:
+    """Whether there is something to do about its nodes: they take no work any more, or do again."""
+    if booking.started_at is not None or not world.nodes:
+        return False
+    if not _lost(world, booking):
+        return is_at_risk(world, booking)
+    return not is_at_risk(world, booking) or _elsewhere(world, booking, now) is not None
+
+
+def keep_booking(batch: Batch, booking: Attempt) -> Attempt:
+    """Place it anew where it must be and can be; else say that it is not kept."""
+    world, lost = batch.world, _lost(batch.world, booking)
+    if not lost:
+        _say(batch, booking, Reason.BOOKING_MOVED, _nodes_of(booking))
+        return booking
+    placement = _elsewhere(world, booking, batch.now)
+    if placement is None:
+        _say(batch, booking, Reason.BOOKING_AT_RISK, lost)
+        return booking
+    moved = replace(booking, placement=placement)
+    batch.put_attempt(moved)
+    _say(batch, moved, Reason.BOOKING_MOVED, lost)
+    return moved
+
+
+def is_lost(world: World, booking: Attempt) -> bool:
+    """Whether it cannot begin: a node that it stands on takes no work, and no others have room."""
+    return bool(world.nodes) and bool(_lost(world, booking))
+
+
+def _elsewhere(world: World, booking: Attempt, now: Instant) -> Placement | None:
+    until = Instant(booking.launched_at + booking.time_limit_ms)
+    free = {
+        name: free_in_window(world, name, max(now, booking.launched_at), until, now, without=booking.id)
+        for name, node in world.nodes.items()
+        if may_hold(node, booking.gpu_class)
+    }
+    return tightest_first(free, booking.placement.pods, booking.pod.gpus)
+
+
+def _lost(world: World, booking: Attempt) -> list[NodeName]:
+    known = {name: world.nodes.get(name) for name in _nodes_of(booking)}
+    return [name for name, node in known.items() if node is None or not may_hold(node, booking.gpu_class)]
+
+
+def _nodes_of(booking: Attempt) -> list[NodeName]:
+    return [name for name, _ in booking.placement.pods_by_node]
+
+
+def _say(batch: Batch, booking: Attempt, reason: Reason, lost: Iterable[NodeName]) -> None:
+    evidence: Evidence = {
+        "gpus": booking.gpus,
+        "gpu_class": booking.gpu_class,
+        "nodes": ", ".join(_nodes_of(booking)),
+        "lost": ", ".join(lost),
+        "from": iso(booking.launched_at),
+    }
+    batch.say(booking.workload_id, reason, evidence)

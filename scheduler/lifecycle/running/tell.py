@@ -1,0 +1,59 @@
+"""Tell: verdicts go back to the Job, where its user looks, once they have lasted, and never one that is out of date."""
+
+from itertools import islice
+
+from scheduler.domain.actions import TellJob
+from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.records import RecordedVerdict
+from scheduler.domain.units import Instant
+from scheduler.lifecycle.memory.named import evidence_named
+from scheduler.lifecycle.memory.world import World
+
+LASTED_MS = 2_000
+"""A waiting verdict that changes again within this time is not worth a write to the cluster."""
+LOOKED_AT = 4
+"""Verdicts looked at for each that may be told: those whose Job is not known yet wait without keeping others."""
+
+_AT_ONCE = frozenset(
+    {
+        Reason.PREEMPTED,
+        Reason.SUSPENDED,
+        Reason.TIME_LIMIT,
+        Reason.ALLOWANCE_LOW,
+        Reason.ALLOWANCE_EXHAUSTED,
+        Reason.IDLE,
+        Reason.IDLE_ENDED,
+        Reason.IDLE_WARNING,
+        Reason.START_TIMEOUT,
+        Reason.NODE_LOST,
+        Reason.LAUNCH_REFUSED,
+    }
+)
+
+
+def due_to_tell(world: World, now: Instant, at_most: int) -> list[TellJob]:
+    """What is to be told now: what changed somebody's work first, then why work waits, the oldest verdicts first."""
+    told: list[TellJob] = []
+    with world.lock:
+        lasting = (verdict for verdict in world.untold.values() if now - verdict.at >= LASTED_MS)
+        urgent = [verdict for verdict in world.untold.values() if verdict.reason in _AT_ONCE]
+        for verdict in [*urgent, *islice(lasting, LOOKED_AT * at_most)]:
+            if len(told) == at_most:
+                break
+            if verdict.workload_id not in world.untold:
+                continue
+            message = _message(world, verdict)
+            if message is not None:
+                told.append(message)
+            if message is not None or verdict.workload_id not in world.workloads:
+                del world.untold[verdict.workload_id]
+    return told
+
+
+def _message(world: World, verdict: RecordedVerdict) -> TellJob | None:
+    """None while its Job is not known."""
+    workload = world.workloads.get(verdict.workload_id)
+    if workload is None or workload.job_uid is None:
+        return None
+    text = sentence(verdict.reason, evidence_named(world, verdict.evidence))
+    return TellJob(workload.namespace, workload.job_name, workload.job_uid, verdict.reason, text)

@@ -1,0 +1,274 @@
+"""Reclaim: warn the owners of attempts whose GPUs all rest, and hand back what nobody uses.
+
+Readings move an attempt's idle clock; what is due is done only if nothing stands against it, and every decision keeps
+the readings that it rests on. Time up to the end stays charged; the rest of the hold goes back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from scheduler.domain.brakes import Brake, stopped_recently
+from scheduler.domain.idleness import CurvePoint, Exemption, IdleAction, IdleDecision, IdleRule
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import (
+    MS_PER_HOUR,
+    MS_PER_MINUTE,
+    AttemptId,
+    GpuUuid,
+    Instant,
+    WorkloadId,
+    standard_total,
+)
+from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadKind
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.record import stop_attempt
+from scheduler.lifecycle.running.settle import gpu_ms_of
+from scheduler.lifecycle.writing.batch import Batch
+from scheduler.metering.curve import curve_of
+from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, IdleWatch, tick, touch
+from scheduler.metering.spells import Spell, together
+
+LAG_MS = 15 * MS_PER_MINUTE
+"""A device that has been silent for so much longer than its attempt's others is unread, and no longer waited for."""
+
+CURVE_POINTS = 60
+
+DRY_RUN, REPORT, NO_CHECKPOINT, OBSERVING = "dry-run", "report", "no-checkpoint", "observing"
+"""Hindrances that a decision records: it was due, and is not taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """What a round did, in attempts. `waiting` are due and held up by a brake or the stop rate."""
+
+    judged: int = 0
+    warned: int = 0
+    decided: int = 0
+    stopped: int = 0
+    waiting: int = 0
+
+
+@dataclass
+class _Round:
+    """One transaction's round."""
+
+    batch: Batch
+    watches: Mapping[AttemptId, IdleWatch]
+    exemptions: Mapping[WorkloadId, Exemption]
+    changed: list[IdleWatch] = field(default_factory=list)
+    ended: set[AttemptId] = field(default_factory=set)
+    judged: int = 0
+    warned: int = 0
+    decided: int = 0
+    stopped: int = 0
+    waiting: int = 0
+
+    def reclaimed(self) -> Reclaimed:
+        return Reclaimed(self.judged, self.warned, self.decided, self.stopped, self.waiting)
+
+
+class IdleReclaim:
+    """Holds the readings that wait for those of an attempt's other devices. `acts` False: only decisions are kept."""
+
+    def __init__(self, world: World, *, acts: bool = True) -> None:
+        self._world = world
+        self._acts = acts
+        self._spells: dict[AttemptId, dict[GpuUuid, list[Spell]]] = {}
+        self._judged_until: dict[AttemptId, Instant] = {}
+
+    def run(self, batch: Batch) -> Reclaimed:
+        """Judge what was read since the last round."""
+        self._collect()
+        idleness = batch.books.idleness
+        watches = {watch.attempt_id: watch for watch in idleness.watches()}
+        current = _Round(batch, watches, idleness.exemptions(batch.now))
+        current.ended.update(attempt_id for attempt_id in watches if attempt_id not in self._world.attempts)
+        for attempt_id in sorted({*self._spells, *watches}):
+            attempt = batch.attempt(attempt_id)
+            if attempt is not None and attempt.state is AttemptState.RUNNING:
+                self._judge(current, attempt)
+        idleness.save_watches(current.changed, current.ended)
+        return current.reclaimed()
+
+    def _collect(self) -> None:
+        for attempt_id, told in self._world.take_unjudged().items():
+            devices = self._spells.setdefault(attempt_id, {})
+            for uuid, spell in told:
+                devices.setdefault(uuid, []).append(spell)
+        for attempt_id in [known for known in self._spells if known not in self._world.attempts]:
+            del self._spells[attempt_id]
+            self._judged_until.pop(attempt_id, None)
+
+    def _judge(self, current: _Round, attempt: Attempt) -> None:
+        workload = current.batch.workload(attempt.workload_id)
+        policy = self._world.require_policy()
+        rule = policy.idle_rule(workload.spec.kind, workload.spec.priority_class) if workload is not None else None
+        if workload is None or rule is None:
+            self._spells.pop(attempt.id, None)
+            return
+        if workload.id in current.exemptions:
+            self._excuse(current, attempt)
+            return
+        current.judged += 1
+        known = current.watches.get(attempt.id)
+        started_at = attempt.started_at if attempt.started_at is not None else attempt.launched_at
+        judged_until = self._judged_until.get(attempt.id, started_at)
+        watch = known or IdleWatch(attempt.id, judged_until, IdleClock(started_at))
+        watch, events = self._advance(_served(current.batch, workload, watch), attempt, rule)
+        for event in events:
+            self._follow(current, attempt, workload, rule, event)
+        if watch.clock.is_due:
+            self._act(current, attempt, workload, rule, watch)
+        self._judged_until[attempt.id] = watch.judged_until
+        self._world.note_rest(attempt.id, watch.clock.since)
+        is_worth_keeping = watch.clock.since is not None or watch.clock.keep_alives > 0
+        if is_worth_keeping and watch != known:
+            current.changed.append(watch)
+        elif not is_worth_keeping and known is not None:
+            current.ended.add(attempt.id)
+
+    def _excuse(self, current: _Round, attempt: Attempt) -> None:
+        """Somebody answers for its rest: the clock begins anew when that ends."""
+        self._spells.pop(attempt.id, None)
+        self._judged_until[attempt.id] = current.batch.now
+        self._world.note_rest(attempt.id, None)
+        if attempt.id in current.watches:
+            current.ended.add(attempt.id)
+
+    def _advance(self, watch: IdleWatch, attempt: Attempt, rule: IdleRule) -> tuple[IdleWatch, list[IdleEvent]]:
+        """Move the clock over what all of its devices have told of by now."""
+        devices = self._spells.get(attempt.id, {})
+        if len(devices) < attempt.gpus:
+            return watch, []  # of some nothing was ever read: they may be at work
+        ends = [spells[-1].end for spells in devices.values()]
+        until = max(min(ends), max(ends) - LAG_MS)
+        clock = watch.clock
+        events: list[IdleEvent] = []
+        for spell in together(list(devices.values())):
+            start = max(spell.start, watch.judged_until)
+            if start < spell.end <= until:
+                clock, new = tick(clock, replace(spell, start=Instant(start)), rule.policy)
+                events += new
+        for uuid, spells in devices.items():
+            # The last one stays: a device without any would look as if it had never been read.
+            devices[uuid] = [spell for spell in spells[:-1] if spell.end > until] + spells[-1:]
+        return IdleWatch(attempt.id, Instant(max(watch.judged_until, until)), clock), events
+
+    def _follow(
+        self, current: _Round, attempt: Attempt, workload: Workload, rule: IdleRule, event: IdleEvent
+    ) -> None:
+        """Tell the owner. In a dry run nobody is troubled."""
+        if rule.policy.is_dry_run or not self._acts:
+            return
+        minutes = event.rested_ms // MS_PER_MINUTE
+        if event.kind is IdleEventKind.RESUMED:
+            nodes = ", ".join(node for node, _ in attempt.placement.pods_by_node)
+            current.batch.say(workload.id, Reason.RUNNING, {"nodes": nodes})
+        elif event.kind is IdleEventKind.WAITING:
+            cores = f"{(event.cpu_millicores or 0) / 1_000:.1f}"
+            limit = rule.policy.cpu_wait_ms_max // MS_PER_MINUTE
+            current.batch.say(
+                workload.id, Reason.IDLE_CPU_BUSY, {"gpus": attempt.gpus, "cores": cores, "minutes": limit}
+            )
+        elif event.kind is IdleEventKind.WARNED:
+            current.warned += 1
+            if rule.policy.action is IdleAction.REPORT:
+                current.batch.say(workload.id, Reason.IDLE_REPORTED, {"minutes": minutes, "gpus": attempt.gpus})
+                return
+            left_ms = max(rule.policy.window_ms - event.rested_ms, rule.policy.lead_ms)
+            evidence: dict[str, int | str] = {
+                "minutes": minutes,
+                "gpus": attempt.gpus,
+                "left": -(-left_ms // MS_PER_MINUTE),
+                "action": "suspended" if rule.policy.action is IdleAction.SUSPEND else "ended",
+                "warning": event.number,
+                "rule": rule.name,
+            }
+            current.batch.say(workload.id, Reason.IDLE_WARNING, evidence)
+
+    def _act(self, current: _Round, attempt: Attempt, workload: Workload, rule: IdleRule, watch: IdleWatch) -> None:
+        """What is due is decided once a spell of rest; a brake or the stop rate only puts it off."""
+        batch, since = current.batch, watch.clock.since
+        assert since is not None, "a clock that is due has a spell"
+        if any(known.since == since for known in batch.books.idleness.decisions(attempts=[attempt.id])):
+            return
+        hindrance = self._hindrance(attempt, workload, rule)
+        if not hindrance and self._is_held_up(current, attempt):
+            current.waiting += 1
+            return
+        decision = IdleDecision(
+            attempt_id=attempt.id,
+            workload_id=workload.id,
+            at=batch.now,
+            since=since,
+            rested_ms=watch.clock.rested_ms,
+            action=rule.policy.action,
+            is_taken=not hindrance,
+            hindrance=hindrance,
+            hours_back=_still_held(batch, attempt),
+            curve=self._curve(batch, attempt, since, rule.policy.window_ms),
+        )
+        batch.books.idleness.decide([decision])
+        current.decided += 1
+        if not hindrance:
+            current.stopped += 1
+            current.ended.add(attempt.id)
+            _stop(batch, attempt, decision, rule)
+
+    def _hindrance(self, attempt: Attempt, workload: Workload, rule: IdleRule) -> str:
+        """What stands against the action for good, or nothing."""
+        if not self._acts:
+            return OBSERVING
+        if rule.policy.is_dry_run:
+            return DRY_RUN
+        if rule.policy.action is IdleAction.REPORT:
+            return REPORT
+        is_job = workload.spec.kind is WorkloadKind.JOB
+        if is_job and attempt.checkpointed_at is None and not rule.policy.acts_without_checkpoint:
+            return NO_CHECKPOINT
+        return ""
+
+    def _is_held_up(self, current: _Round, attempt: Attempt) -> bool:
+        """By an operator, or by the rate at which idle work may be stopped."""
+        world = self._world
+        if any(pause.brake is Brake.RECLAIM for pause in world.pauses):
+            return True
+        limit = world.require_policy().idle_rate.limit(world.running_gpus())
+        stopped = stopped_recently([*world.stops, *current.batch.stops], Brake.RECLAIM, current.batch.now)
+        return limit is not None and stopped + attempt.gpus > limit
+
+    def _curve(self, batch: Batch, attempt: Attempt, since: Instant, window_ms: int) -> tuple[CurvePoint, ...]:
+        uuids = [uuid for uuid, holder in self._world.holders.items() if holder == attempt.id]
+        starts_at = Instant(since - window_ms // 4)
+        stretches = batch.books.samples.windows(uuids, starts_at, batch.now)
+        return curve_of(stretches, starts_at, batch.now, CURVE_POINTS)
+
+
+def _served(batch: Batch, workload: Workload, watch: IdleWatch) -> IdleWatch:
+    """A sandbox that served a request since its rest began does not rest."""
+    if workload.spec.kind is not WorkloadKind.SANDBOX or watch.clock.since is None:
+        return watch
+    sandbox = batch.books.control.sandbox(workload.id)
+    served_at = sandbox.active_at if sandbox is not None else None
+    if served_at is None or served_at <= watch.clock.since:
+        return watch
+    clock, _ = touch(watch.clock, served_at)
+    return replace(watch, clock=clock, judged_until=Instant(max(watch.judged_until, served_at)))
+
+
+def _still_held(batch: Batch, attempt: Attempt) -> int:
+    """Standard GPU-milliseconds that its holds cover beyond what it has used by now."""
+    used = standard_total(gpu_ms_of(batch.pod_runs(attempt.id), batch.now), attempt.weight, attempt.class_factor)
+    return max(0, batch.covered(attempt.id) - used) if attempt.is_funded else 0
+
+
+def _stop(batch: Batch, attempt: Attempt, decision: IdleDecision, rule: IdleRule) -> None:
+    reason = Reason.IDLE if decision.action is IdleAction.SUSPEND else Reason.IDLE_ENDED
+    evidence: dict[str, int | str] = {
+        "minutes": decision.rested_ms // MS_PER_MINUTE,
+        "gpus": attempt.gpus,
+        "hours_back": f"{decision.hours_back / MS_PER_HOUR:.1f}",
+        "rule": rule.name,
+    }
+    stop_attempt(batch, attempt, reason, evidence)
+    batch.count_stop(Brake.RECLAIM, attempt.gpus)

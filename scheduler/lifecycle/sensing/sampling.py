@@ -1,0 +1,103 @@
+"""Sampling: one transaction's windows, each admitted, attributed and judged in the light of those before it."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from scheduler.domain.idleness import IdleThresholds
+from scheduler.domain.units import AttemptId, GpuUuid, Instant
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.sensing.attributing import Attributing
+from scheduler.lifecycle.sensing.strangers import Strangers
+from scheduler.metering.admission import Admission, Kept, admit
+from scheduler.metering.devices import KnownGpu
+from scheduler.metering.idle import Baseline, classify, observation_of, shows_work
+from scheduler.metering.misuse import Misuse, MisuseKey, Title, as_mining, grown, is_worth_telling, strangers
+from scheduler.metering.use import Metered
+from scheduler.metering.windows import Window
+from scheduler.ports import Books
+
+
+class Sampling:
+    """Windows are to come in the order in which their sender has them. `save` writes what was taken.
+
+    `known` are devices as they were left by whoever sampled before; what is not among them is read, and what was taken is
+    written into it, so that it outlives the transaction where that is committed.
+    """
+
+    def __init__(
+        self, books: Books, world: World, now: Instant, known: dict[GpuUuid, KnownGpu], earlier: Strangers
+    ) -> None:
+        self._earlier = earlier
+        self._books = books
+        self._world = world
+        self._now = now
+        self._known = known
+        self._attributing = Attributing(books, world)
+        self.metered: list[Metered] = []
+        self.strangers: dict[MisuseKey, Misuse] = {}
+        """Processes that had no business where they were, with what was known of them before."""
+
+    def look_up(self, uuids: Iterable[GpuUuid]) -> None:
+        """Read what is not known yet of these devices, at once. They are to be looked up before they are taken."""
+        missing = [uuid for uuid in uuids if uuid not in self._known]
+        if missing:
+            self._known.update(self._books.samples.gpus(missing))
+
+    def take(self, window: Window) -> Admission:
+        known = self._known.get(window.gpu_uuid)
+        owners = {window.gpu_uuid: known.node} if known is not None and known.node is not None else {}
+        admission = admit(window, _kept(known), owners, self._now)
+        if admission is not Admission.TAKEN or known is None:
+            return admission
+        attempt_id, title = self._attributing.attribute(window, known.attempt_id)
+        if title is not None and window.processes:
+            self._watch(window, title)
+        thresholds = self._thresholds(attempt_id)
+        seen = observation_of(window)
+        baseline = Baseline(known.idle_milliwatts, known.has_power).learn(seen, thresholds)
+        state, has_work = classify(seen, baseline, thresholds), shows_work(seen, baseline, thresholds)
+        cpu = self._attributing.cpu_of(window, attempt_id)
+        self.metered.append(Metered(window, state, attempt_id, has_work, cpu))
+        self._known[window.gpu_uuid] = replace(
+            known,
+            boot_id=window.boot_id,
+            sequence=window.sequence,
+            end=window.end,
+            attempt_id=attempt_id,
+            idle_milliwatts=baseline.milliwatts,
+            has_power=baseline.has_power,
+        )
+        return admission
+
+    def last_end(self, uuid: GpuUuid) -> Instant | None:
+        """Where the windows end that are kept of a device."""
+        known = self._known.get(uuid)
+        return known.end if known is not None else None
+
+    def save(self) -> None:
+        self._books.samples.add(self.metered)
+        self._books.samples.note_misuses([each for each in self.strangers.values() if is_worth_telling(each)])
+        touched = {item.window.gpu_uuid for item in self.metered}
+        self._books.samples.put_gpus([self._known[uuid] for uuid in sorted(touched)])
+
+    def _watch(self, window: Window, title: Title) -> None:
+        for stranger in strangers(window, title):
+            for seen in (stranger, as_mining(window, title, stranger)):
+                if seen is not None:
+                    known = self.strangers.get(seen.key) or self._earlier.get(seen.key)
+                    self.strangers[seen.key] = grown(known, seen)
+
+    def _thresholds(self, attempt_id: AttemptId | None) -> IdleThresholds:
+        policy = self._world.policy
+        attempt = self._world.attempts.get(attempt_id) if attempt_id is not None else None
+        workload = self._world.workloads.get(attempt.workload_id) if attempt is not None else None
+        if policy is None or workload is None:
+            return IdleThresholds()
+        rule = policy.idle_rule(workload.spec.kind, workload.spec.priority_class)
+        return rule.thresholds if rule is not None else IdleThresholds()
+
+
+def _kept(known: KnownGpu | None) -> Kept | None:
+    if known is None or known.boot_id is None or known.sequence is None or known.end is None:
+        return None
+    return Kept(known.boot_id, known.sequence, known.end)

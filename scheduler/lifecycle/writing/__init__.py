@@ -1,0 +1,1 @@
+"""How a transaction is written: changes collected as values, grouped, answered once, with before and after."""
