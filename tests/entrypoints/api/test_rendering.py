@@ -38,6 +38,7 @@ COUNTS = {
     "outside",
     "pace",
     "pods",
+    "pods_now",
     "queued",
     "running",
     "seq",

@@ -8,7 +8,7 @@
   if (!main || !window.EventSource) return;
 
   const REGIONS = ["simulated", "brakes", "main", "foot"];
-  let isPaused = false, isReading = false, isStale = false;
+  let isPaused = false, isReading = false, isStale = false, isPressed = false;
 
   const button = document.createElement("button");
   button.className = "quiet";
@@ -25,7 +25,8 @@
     isReading = true; isStale = false;
     try {
       const answer = await fetch(location.href, { headers: { "X-Live": "1" } });
-      if (answer.ok && !answer.redirected) {
+      if (isPressed) isStale = true;
+      else if (answer.ok && !answer.redirected) {
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
         for (const id of REGIONS) {
           const from = document.getElementById(id), to = fresh.getElementById(id);
@@ -35,6 +36,12 @@
     } catch { /* the stream reconnects by itself, and the next event reads again */ }
     isReading = false;
     if (isStale) setTimeout(refresh, 500);
+  }
+
+  // A press that ends on another element than it began on is no click: nothing is exchanged under a pressed pointer.
+  addEventListener("pointerdown", () => { isPressed = true; });
+  for (const end of ["pointerup", "pointercancel"]) {
+    addEventListener(end, () => setTimeout(() => { isPressed = false; if (isStale) refresh(); }));
   }
 
   // Make `from` like `to`: children are matched by id, else in their order.
