@@ -40,6 +40,13 @@ def fences(text: str) -> Iterator[Fence]:
         yield Fence(match[1], match[2], text.count("\n", 0, match.start(2)) + 1)
 
 
+def section(text: str, title: str) -> str:
+    """What stands under the heading of the second level, to the next of these."""
+    _, found, rest = text.partition(f"\n## {title}\n")
+    assert found, f"no section is called {title!r}"
+    return rest.partition("\n## ")[0]
+
+
 def prose(text: str) -> str:
     """The text without its fenced blocks."""
     return _FENCE.sub("", text)

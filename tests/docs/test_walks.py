@@ -6,25 +6,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import ROOT, fences, named, read
-from tests.docs.walking import Step, Walk, command_of, serving, steps_of
+from tests.docs.markdown import ROOT, fences, read, section
+from tests.docs.walking import ON_KUBERNETES, SIMULATED, Step, Walk, command_of, serving, steps_of
 
-WALKS = (ROOT / "README.md", ROOT / "docs" / "engineers.md")
+README = read(ROOT / "README.md")
+WALKS = {"readme": section(README, SIMULATED), "engineers": read(ROOT / "docs" / "engineers.md")}
 FINANCE = ROOT / "docs" / "finance.md"
 PORT = "8411"
 
 
-@pytest.mark.parametrize("page", WALKS, ids=named)
-def test_every_command_of_the_walk_does_what_the_page_says(page: Path, tmp_path: Path) -> None:
-    assert len(list(steps_of(page))) > 10
-    with serving(command_of(page, "allot serve"), PORT, tmp_path) as walk:
-        walk.follow(page)
+@pytest.mark.parametrize("page", WALKS)
+def test_every_command_of_the_walk_does_what_the_page_says(page: str, tmp_path: Path) -> None:
+    with serving(command_of(WALKS[page], "allot serve"), PORT, tmp_path) as walk:
+        assert walk.follow(WALKS[page]) > 10
+
+
+@pytest.mark.parametrize("walked", [SIMULATED, ON_KUBERNETES])
+def test_both_walks_of_the_readme_grant_submit_explain_preempt_balance_and_state(walked: str) -> None:
+    steps = list(steps_of(section(README, walked)))
+    verbs = {step.command.partition("allot ")[2].partition(" ")[0] for step in steps}
+    assert {"grant", "submit", "explain", "balance", "statement"} <= verbs
+    assert any(line.startswith("Preempted by") for step in steps for line in step.output)
 
 
 def test_the_walk_for_finance_leads_a_line_of_a_statement_down_to_its_pods(tmp_path: Path) -> None:
     # The page waits for a job of a quarter of an hour: here that is seconds.
-    with serving(command_of(FINANCE, "allot serve"), PORT, tmp_path, ALLOT_FACTOR="400") as walk:
-        assert walk.follow(FINANCE) > 5
+    with serving(command_of(read(FINANCE), "allot serve"), PORT, tmp_path, ALLOT_FACTOR="400") as walk:
+        assert walk.follow(read(FINANCE)) > 5
         pods, entries, gpus, sums = (_asked(walk, tmp_path / "walk.db", query) for query in _queries(FINANCE))
     gpu_ms = sum(row["gpus"] * (row["ended_at"] - row["started_at"]) for row in pods)
     charged = [row for row in entries if row["account"] == "charged"]

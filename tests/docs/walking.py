@@ -18,7 +18,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.docs.markdown import ROOT, fences, read
+from tests.docs.markdown import ROOT, fences
+
+SIMULATED = "A walk"
+ON_KUBERNETES = "The walk on Kubernetes"
+"""What the README calls its two."""
 
 READS = {"list", "show", "explain", "balance", "statement", "queue", "nodes", "get", "describe"}
 """Verbs that may be asked again until what they should show is there."""
@@ -47,9 +51,9 @@ class Walk:
     replaced: Mapping[str, str] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
 
-    def follow(self, page: Path) -> int:
-        """Type every command of the page; returns how many there were."""
-        steps = list(steps_of(page))
+    def follow(self, text: str) -> int:
+        """Type every command of a page, or of a section of one; returns how many there were."""
+        steps = list(steps_of(text))
         for step in steps:
             self.take(step)
         return len(steps)
@@ -101,17 +105,17 @@ class Walk:
         return missing
 
 
-def steps_of(page: Path) -> Iterator[Step]:
-    for fence in fences(read(page)):
+def steps_of(text: str) -> Iterator[Step]:
+    for fence in fences(text):
         if fence.language == "console":
             for part in re.split(r"^\$ ", fence.text.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
                 command, *output = part.strip().splitlines()
                 yield Step(command, tuple(line.strip() for line in output if line.strip()))
 
 
-def command_of(page: Path, beginning: str) -> str:
-    """The first line of the page's shell blocks that begins so."""
-    lines = (line for fence in fences(read(page)) if fence.language == "sh" for line in fence.text.splitlines())
+def command_of(text: str, beginning: str) -> str:
+    """The first line of the text's shell blocks that begins so."""
+    lines = (line for fence in fences(text) if fence.language == "sh" for line in fence.text.splitlines())
     return next(line for line in lines if line.startswith(beginning))
 
 
