@@ -5,12 +5,13 @@ could not tell goes to the GPUs that have time left, in order. So every GPU's bu
 them to the node's: nothing is made up, nothing is lost, and `witnessed_ms` says how much of it was seen.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from scheduler.domain.units import GpuUuid, Instant, NodeName
+from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName
 from scheduler.finance.reconciling.conservation import BUCKETS, Account, NodeAccount
+from scheduler.metering.use import HourOfUse, Use
 
 SEEN: Final = ("charged", "unfunded", "unattributed")
 """Buckets of which sensors can say on which GPU they were. Overhead has no process yet, or none any more."""
@@ -29,6 +30,20 @@ class GpuAccount:
     ends_at: Instant
     account: Account
     witnessed_ms: int
+
+
+def seen_in(
+    hours: Iterable[HourOfUse], is_funded: Mapping[AttemptId, bool]
+) -> Mapping[Instant, Mapping[GpuUuid, Mapping[str, int]]]:
+    """By hour, GPU and bucket of SEEN: for how many milliseconds readings saw each GPU in it. Attempts that
+    `is_funded` does not have are nobody of ours."""
+    found: dict[Instant, dict[GpuUuid, dict[str, int]]] = {}
+    for hour in hours:
+        told = found.setdefault(hour.hour, {}).setdefault(hour.gpu_uuid, {})
+        funded = is_funded.get(hour.attempt_id) if hour.attempt_id is not None else None
+        bucket = "unattributed" if funded is None else "charged" if funded else "unfunded"
+        told[bucket] = told.get(bucket, 0) + _seen_ms(hour.use, is_somebodys=funded is not None)
+    return found
 
 
 def share_out(node: NodeAccount, seen: Mapping[GpuUuid, Mapping[str, int]]) -> tuple[GpuAccount, ...]:
@@ -54,6 +69,11 @@ def share_out(node: NodeAccount, seen: Mapping[GpuUuid, Mapping[str, int]]) -> t
         GpuAccount(node.node, uuid, node.starts_at, node.ends_at, Account(**sums, capacity=capacity), seen_ms)
         for (uuid, capacity), sums, seen_ms in zip(slots, found, witnessed, strict=True)
     )
+
+
+def _seen_ms(use: Use, *, is_somebodys: bool) -> int:
+    """An attempt has its GPU whether it uses it or not; of nobody's only the use counts."""
+    return use.told_ms if is_somebodys else use.active_ms + use.hung_ms
 
 
 def _slots(node: NodeAccount, uuids: Sequence[GpuUuid]) -> list[tuple[GpuUuid, int]]:

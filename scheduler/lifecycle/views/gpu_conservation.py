@@ -7,9 +7,8 @@ from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant, NodeName
 from scheduler.finance.reconciling.conservation import BUCKETS
-from scheduler.finance.reconciling.gpu_conservation import GpuAccount, share_out
+from scheduler.finance.reconciling.gpu_conservation import GpuAccount, seen_in, share_out
 from scheduler.lifecycle.views.conservation import HOURLY_MS_MAX, node_accounts
-from scheduler.metering.use import Use
 from scheduler.ports import Books
 
 
@@ -74,18 +73,7 @@ def _seen(
     first = Instant(starts_at - starts_at % MS_PER_HOUR)
     hours = books.samples.hours(starts_at=first, ends_at=ends_at, node=node)
     attempts = books.attempts.many(sorted({hour.attempt_id for hour in hours if hour.attempt_id is not None}))
-    found: dict[Instant, dict[GpuUuid, dict[str, int]]] = {}
-    for hour in hours:
-        told = found.setdefault(hour.hour, {}).setdefault(hour.gpu_uuid, {})
-        attempt = attempts.get(hour.attempt_id) if hour.attempt_id is not None else None
-        bucket = "unattributed" if attempt is None else "charged" if attempt.is_funded else "unfunded"
-        told[bucket] = told.get(bucket, 0) + _seen_ms(hour.use, is_somebodys=attempt is not None)
-    return found
-
-
-def _seen_ms(use: Use, *, is_somebodys: bool) -> int:
-    """An attempt has its GPU whether it uses it or not; of nobody's only the use counts."""
-    return use.told_ms if is_somebodys else use.active_ms + use.hung_ms
+    return seen_in(hours, {attempt.id: attempt.is_funded for attempt in attempts.values()})
 
 
 def _grouped(accounts: Iterable[GpuAccount], *, by_hour: bool) -> list[list[GpuAccount]]:
