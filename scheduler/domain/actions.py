@@ -67,7 +67,7 @@ class DeleteJob:
 
 @dataclass(frozen=True, slots=True)
 class TellJob:
-    """Write the verdict where its user looks: an annotation on the Job and, where `is_event`, an Event."""
+    """Write where its user looks: where `is_status` an annotation on the Job, where `is_event` an Event about it."""
 
     namespace: str
     job_name: str
@@ -75,6 +75,8 @@ class TellJob:
     reason: Reason
     message: str
     is_event: bool = True
+    is_status: bool = True
+    """False for what is no verdict: the Job's status stays what it is."""
 
 
 Action = CreateJob | LaunchJob | ResizeJob | SuspendJob | DeleteJob | TellJob

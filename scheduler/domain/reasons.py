@@ -67,6 +67,9 @@ class Reason(StrEnum):
     LAUNCH_REFUSED = "LaunchRefused"
     JOB_DELETED = "JobDeleted"
     SUSPENDED = "Suspended"
+    # told beside the verdict
+    MISUSE = "Misuse"
+    INTRUDED = "Intruded"
     # a Job of kubectl that could not be taken in
     REFUSED = "Refused"
 
@@ -244,6 +247,14 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.JOB_DELETED: ReasonText("Its Job was deleted in the cluster."),
     Reason.SUSPENDED: ReasonText(
         "Its Job was suspended in the cluster by somebody else. Queued again.", "`allot cancel` ends it for good."
+    ),
+    Reason.MISUSE: ReasonText(
+        "Its process {pid} ({process}) is on {gpu} of {node}, which was not given to it. Operators can see it.",
+        "Ask for the GPUs that it needs: a pod that is privileged, or sets NVIDIA_VISIBLE_DEVICES, sees others' too.",
+    ),
+    Reason.INTRUDED: ReasonText(
+        "A process that is not its own is on its {gpu} of {node}. Operators can see whose.",
+        "Nothing need be done: no charge rests on it. Ask an operator where it slows the work down.",
     ),
     Reason.REFUSED: ReasonText("Not taken in: {cause}."),
 }

@@ -163,7 +163,8 @@ class SimulatedCluster:
         job = self.model.job_named(action.namespace, action.job_name)
         if job is None or job.uid != action.job_uid:
             return _gone(action)
-        job.told = f"{action.reason.value}: {action.message}"
+        if action.is_status:
+            job.told = f"{action.reason.value}: {action.message}"
         return _done(action, job)
 
     def _find(self, action: LaunchJob | ResizeJob | SuspendJob) -> SimulatedJob | None:

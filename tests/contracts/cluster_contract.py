@@ -329,6 +329,16 @@ class ClusterContract:
 
         assert [told.result, again.result, launch.result] == [ActionResult.DONE] * 3
 
+    async def test_a_word_beside_the_verdict_is_told_and_told_again(self, rig: ClusterRig) -> None:
+        workload = rig.workload("w-warned")
+        job = await rig.created(workload)
+        tell = TellJob(rig.namespace, job.name, job.uid, Reason.MISUSE, "Its process 7 is astray.", is_status=False)
+
+        told = await rig.do(tell)
+        again = await rig.do(tell)
+
+        assert [told.result, again.result] == [ActionResult.DONE] * 2
+
     async def test_looking_when_nothing_happens_answers_nothing_in_time(self, rig: ClusterRig) -> None:
         await rig.cluster.changes(1.0)
         began = time.monotonic()

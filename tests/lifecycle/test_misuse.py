@@ -5,7 +5,10 @@ from dataclasses import replace
 import pytest
 
 from scheduler.domain.idleness import MisuseTerms
+from scheduler.domain.reasons import Reason
 from scheduler.domain.units import Instant, PodUid
+from scheduler.lifecycle.running.tell import due_to_tell
+from scheduler.lifecycle.sensing.warning import words_about
 from scheduler.metering.misuse import Misuse, MisuseKind
 from scheduler.metering.windows import ProcessSeen, Window
 from tests.lifecycle.agents import WINDOW_MS, Agents
@@ -56,6 +59,45 @@ def test_an_attempt_on_another_s_gpu_is_recorded_and_the_gpu_stays_its_holder_s(
     assert (told.kind, told.attempt_id, told.holder) == (MisuseKind.OTHER_POD, second_id, first_id)
     assert company.world.holders[told.gpu_uuid] == first_id
     assert company.world.attempts[first_id].charged_gpu_ms == before
+
+
+def test_both_jobs_concerned_are_told_once_by_an_event_that_names_nobody(company: Company, agents: Agents) -> None:
+    first, _ = agents.start(gpus=1)
+    second, second_id = agents.start(gpus=1)
+    company.now = later(company.now, 30)
+    agents.post(agents.latest(0, pods=agents.pod_of(first)))
+    told = []
+    for number in range(10, 14):
+        company.now = later(company.now, 60)
+        agents.post(agents.latest(0, number, pods=(*agents.pod_of(first), *agents.pod_of(second))))
+        told += [word for word in due_to_tell(company.world, company.now, 100) if not word.is_status]
+    (misuse,) = misuses(company)
+    assert misuse.attempt_id == second_id
+    assert {(word.job_name, word.reason, word.is_event) for word in told} == {
+        (second.job_name, Reason.MISUSE, True),
+        (first.job_name, Reason.INTRUDED, True),
+    }
+    assert len(told) == 2
+    assert all(misuse.gpu_uuid in word.message for word in told)
+    to_holder = next(word for word in told if word.reason is Reason.INTRUDED)
+    assert second.id not in to_holder.message
+    assert str(misuse.pid) not in to_holder.message
+
+
+def test_what_looks_like_mining_is_for_operators_alone(company: Company, agents: Agents) -> None:
+    workload, attempt_id = agents.start(gpus=1)
+    seen = agents.latest(0, pods=agents.pod_of(workload))
+    suspected = Misuse(
+        MisuseKind.SUSPECTED_MINING,
+        *(seen.node, seen.gpu_uuid, 4242, 7, "xmrig", None),
+        attempt_id=attempt_id,
+        holder=None,
+        first_at=seen.start,
+        last_at=seen.end,
+        windows=200,
+    )
+    assert words_about(company.world, suspected) == []
+    assert words_about(company.world, replace(suspected, kind=MisuseKind.OTHER_POD))
 
 
 def test_nobody_is_accused_around_a_start(company: Company, agents: Agents) -> None:

@@ -29,6 +29,7 @@ _WARNINGS: Final = frozenset(
         Reason.START_TIMEOUT,
         Reason.NODE_LOST,
         Reason.LAUNCH_REFUSED,
+        Reason.MISUSE,
         Reason.REFUSED,
     }
 )

@@ -236,14 +236,20 @@ class Writer:
         return _outcome(action, answer)
 
     async def _tell(self, action: TellJob) -> ActionOutcome:
-        answer = await self._send(
-            "PATCH", _job(action.namespace, action.job_name), telling_patch(action), MERGE_PATCH
-        )
-        if not action.is_event or not answer.is_success:
-            return _outcome(action, answer)
+        answer = None
+        if action.is_status:
+            answer = await self._send(
+                "PATCH", _job(action.namespace, action.job_name), telling_patch(action), MERGE_PATCH
+            )
+            if not action.is_event or not answer.is_success:
+                return _outcome(action, answer)
         path = f"/apis/events.k8s.io/v1/namespaces/{action.namespace}/events"
         told = await self._send("POST", path, event(action, self._now(), self._identity.instance))
-        return _outcome(action, answer if told.status == 409 else told, about=answer)
+        if not told.is_success and told.status != 409:  # 409: it was told before
+            return _outcome(action, told)
+        if answer is None:
+            return ActionOutcome(action, ActionResult.DONE, job_uid=action.job_uid)
+        return _outcome(action, answer)
 
     async def _send(
         self, method: str, path: str, body: RawObject | list[dict[str, object]], content_type: str = JSON
@@ -269,10 +275,9 @@ def _created(action: CreateJob, answer: Answer) -> ActionOutcome:
     return _outcome(action, answer)
 
 
-def _outcome(action: Action, answer: Answer, about: Answer | None = None) -> ActionOutcome:
-    """`about` is the answer that carries the Job, where `answer` is about something else."""
+def _outcome(action: Action, answer: Answer) -> ActionOutcome:
     if answer.is_success:
-        metadata = orjson.loads((about or answer).body).get("metadata") or {}
+        metadata = orjson.loads(answer.body).get("metadata") or {}
         return ActionOutcome(
             action, ActionResult.DONE, job_uid=metadata.get("uid"), generation=metadata.get("generation")
         )

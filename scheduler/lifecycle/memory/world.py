@@ -41,6 +41,7 @@ from scheduler.lifecycle.memory.pending import Pending
 from scheduler.lifecycle.memory.prices_ahead import PricesAhead
 from scheduler.lifecycle.memory.sightings import Sightings
 from scheduler.lifecycle.memory.whereabouts import AttemptsOn, note_nodes
+from scheduler.lifecycle.memory.words import Words
 from scheduler.metering.devices import Inventory
 from scheduler.metering.spells import Spell
 from scheduler.metering.use import Metered
@@ -101,6 +102,7 @@ class World:
     windows: dict[GpuUuid, Window] = field(default_factory=dict)
     """The latest window of each GPU."""
     sightings: Sightings = field(default_factory=Sightings)
+    words: Words = field(default_factory=Words)
     holders: dict[GpuUuid, AttemptId] = field(default_factory=dict)
     """Which attempt has which GPU, as far as that is known."""
     attempts_on: AttemptsOn = field(default_factory=dict)

@@ -32,8 +32,9 @@ _AT_ONCE = frozenset(
 
 
 def due_to_tell(world: World, now: Instant, at_most: int) -> list[TellJob]:
-    """What is to be told now: what changed somebody's work first, then why work waits, the oldest verdicts first."""
-    told: list[TellJob] = []
+    """What is to be told now: words beside verdicts and what changed somebody's work first, then why work waits, the
+    oldest verdicts first."""
+    told = world.words.take(at_most)
     with world.lock:
         lasting = (verdict for verdict in world.untold.values() if now - verdict.at >= LASTED_MS)
         urgent = [verdict for verdict in world.untold.values() if verdict.reason in _AT_ONCE]

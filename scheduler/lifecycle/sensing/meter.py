@@ -14,6 +14,7 @@ from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant, NodeName
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.sensing.sampling import Sampling
 from scheduler.lifecycle.sensing.strangers import Strangers
+from scheduler.lifecycle.sensing.warning import words_about
 from scheduler.lifecycle.writing.batch import Batch
 from scheduler.lifecycle.writing.together import Together
 from scheduler.metering.admission import Admission
@@ -138,7 +139,8 @@ class Meter:
         self._world.put_metered(kept.metered)
         for item in kept.metered:
             self._world.sightings.note(item.window)
-        self.strangers.put(kept.strangers, now)
+        for misuse in self.strangers.put(kept.strangers, now):
+            self._world.words.add(words_about(self._world, misuse))
         return kept.accepted
 
     def refuse_body(self, caller: Caller, node: NodeName, refusal: InvalidInput, *, now: Instant) -> None:

@@ -20,10 +20,14 @@ class Strangers:
     def get(self, key: MisuseKey) -> Misuse | None:
         return self._seen.get(key)
 
-    def put(self, seen: Mapping[MisuseKey, Misuse], now: Instant) -> None:
+    def put(self, seen: Mapping[MisuseKey, Misuse], now: Instant) -> list[Misuse]:
+        """Returns those that are misuse beyond doubt from now on."""
         with self._lock:
             kept = {key: each for key, each in self._seen.items() if each.last_at >= now - KEPT_MS}
             self._seen = {**kept, **seen}
+        told = (key for key, each in kept.items() if is_worth_telling(each))
+        new = seen.keys() - set(told)
+        return [seen[key] for key in sorted(new) if is_worth_telling(seen[key])]
 
     def told(self, now: Instant) -> list[Misuse]:
         """Those of late that are misuse beyond doubt."""

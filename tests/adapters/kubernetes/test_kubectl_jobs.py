@@ -174,6 +174,24 @@ async def test_a_refused_job_is_told_why_where_its_author_looks(
     assert stored["metadata"]["annotations"]["allot.dev/status"] == job.unfit
 
 
+async def test_a_misuse_is_an_event_on_its_job_whose_status_stays(
+    rig: ClusterRig, api: ApiClient, namespace: str
+) -> None:
+    job = await rig.created(rig.workload("w-astray"))
+    await rig.do(TellJob(namespace, job.name, job.uid, Reason.RUNNING, "Running on n0."))
+    said = "Its process 7 is on GPU-a of n0, which was not given to it."
+    word = TellJob(namespace, job.name, job.uid, Reason.MISUSE, said, is_status=False)
+
+    outcomes = [await rig.do(word), await rig.do(word)]
+
+    assert [(outcome.result, outcome.job_uid) for outcome in outcomes] == [(ActionResult.DONE, job.uid)] * 2
+    events = await api.items(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")
+    (event,) = [event for event in events if event["reason"] == "Misuse"]
+    assert (event["type"], event["note"], event["regarding"]["name"]) == ("Warning", said, job.name)
+    stored = await api.get(f"{jobs(namespace)}/{job.name}")
+    assert stored["metadata"]["annotations"]["allot.dev/status"] == "Running on n0."
+
+
 async def test_a_pod_that_is_not_ours_takes_from_its_node_while_it_lives(
     rig: ClusterRig, api: ApiClient, namespace: str
 ) -> None:
