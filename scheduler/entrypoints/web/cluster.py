@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from scheduler.domain.brakes import Brake
 from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
+from scheduler.entrypoints.web.bookings import bookings_ahead
 from scheduler.entrypoints.web.gpu_map import ColourBy, gpu_map
-from scheduler.entrypoints.web.hours import Form
-from scheduler.entrypoints.web.pages import Pages, local_path, see_other
+from scheduler.entrypoints.web.pages import Form, Pages, local_path, see_other
 from scheduler.entrypoints.web.visitors import signed_in
 from scheduler.lifecycle.views.shapes import ClusterView
 
@@ -43,6 +43,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             colours=tuple(ColourBy),
             queue=service.views.queue(visitor.caller, moments.now, limit=shown),
             verdicts=verdicts,
+            bookings=bookings_ahead(service.views.bookings(visitor.caller, moments.now)),
             observed=service.views.observed(visitor.caller, limit=OBSERVED_SHOWN),
             brakes=tuple(Brake),
             paused={pause.brake: pause for pause in view.brakes.pauses},

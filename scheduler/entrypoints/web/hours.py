@@ -1,18 +1,18 @@
 """My hours: what have I left. The number, the day it runs out, my workloads and the allowances that pay for them."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from scheduler.domain.errors import Refusal
 from scheduler.domain.people import Engineer
 from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.api.codes import CODES
+from scheduler.entrypoints.web.bookings import own_bookings
 from scheduler.entrypoints.web.charts import hours_curve
 from scheduler.entrypoints.web.form_commands import command_of
-from scheduler.entrypoints.web.pages import Pages, form_of, see_other
+from scheduler.entrypoints.web.pages import Form, Pages, see_other
 from scheduler.entrypoints.web.sandbox_form import choices, spec_from
 from scheduler.entrypoints.web.visitors import Visitor, signed_in
 from scheduler.lifecycle.views.shapes import BalanceView
@@ -22,8 +22,6 @@ FINAL = tuple(state for state in WorkloadState if state.is_final)
 _UNFINISHED_SHOWN = 100
 _FINAL_SHOWN = 8
 _ON_PLAN, _FAST = 20, 100  # per mille of the period's allowance
-
-Form = Annotated[Mapping[str, str], Depends(form_of)]
 
 
 def add_routes(router: APIRouter, pages: Pages) -> None:
@@ -80,6 +78,7 @@ def _page(
         pace=pace_phrase(balance),
         current=current,
         earlier=earlier,
+        bookings=own_bookings(views.bookings(caller, now), engineer),
         choices=choices(views.policy(), engineer),
         form=form or {},
         refusal=refusal,

@@ -4,11 +4,11 @@ import gzip
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -143,6 +143,7 @@ def _places(visitor: Visitor | None, path: str) -> tuple[Place, ...]:
     places = [("/hours", "My hours")] if visitor.engineer else []
     places.append(("/cluster", "Cluster"))
     places.append(("/books", "Books") if visitor.reads_books else ("/statement", "Statement"))
+    places.append(("/requests", "Requests"))
     places.append(("/policies", "Policies"))
     return tuple(Place(href, label, path.startswith(href)) for href, label in places)
 
@@ -214,6 +215,9 @@ async def form_of(request: Request) -> Mapping[str, str]:
     """The text fields of a form; files are not taken."""
     form = await request.form(max_files=0, max_fields=40)
     return {key: value.strip() for key, value in form.items() if isinstance(value, str)}
+
+
+Form = Annotated[Mapping[str, str], Depends(form_of)]
 
 
 def local_path(text: str, default: str) -> str:

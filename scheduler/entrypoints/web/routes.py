@@ -4,10 +4,22 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from scheduler.entrypoints.service import Service
-from scheduler.entrypoints.web import books, cluster, fairness, front, hours, live, policies, session, workload
+from scheduler.entrypoints.web import (
+    bookings,
+    books,
+    cluster,
+    fairness,
+    front,
+    hours,
+    live,
+    policies,
+    requests,
+    session,
+    workload,
+)
 from scheduler.entrypoints.web.pages import Pages, page_route
 
-_MODULES = (front, session, hours, workload, cluster, books, fairness, policies, live)
+_MODULES = (front, session, hours, workload, requests, bookings, cluster, books, fairness, policies, live)
 
 
 def router(service: Service) -> APIRouter:

@@ -6,8 +6,7 @@ from starlette.responses import Response
 from scheduler.domain.errors import NotPermitted, Refusal, RefusalCode
 from scheduler.entrypoints.api.auth import SESSION_COOKIE, hash_of, refuse_other_sites
 from scheduler.entrypoints.demo import become, is_demo, people_to_pick
-from scheduler.entrypoints.web.hours import Form
-from scheduler.entrypoints.web.pages import Pages, local_path, see_other
+from scheduler.entrypoints.web.pages import Form, Pages, local_path, see_other
 
 SESSION_MAX_AGE_SECONDS = 12 * 3600
 

@@ -8,6 +8,7 @@ from scheduler.domain.errors import NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.entrypoints.api.auth import find_caller
 from scheduler.entrypoints.service import Service
+from scheduler.lifecycle.views.reader import SEES_ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,11 @@ class Visitor:
     @property
     def is_operator(self) -> bool:
         return self.caller.has(Role.OPERATOR)
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether what everybody runs is shown to them, and not their own alone."""
+        return self.caller.has(*SEES_ALL)
 
     @property
     def reads_books(self) -> bool:

@@ -10,8 +10,7 @@ from scheduler.domain.people import Caller
 from scheduler.domain.units import MS_PER_HOUR, WorkloadId
 from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.api import cursors
-from scheduler.entrypoints.web.hours import Form
-from scheduler.entrypoints.web.pages import Pages, local_path, see_other
+from scheduler.entrypoints.web.pages import Form, Pages, local_path, see_other
 from scheduler.entrypoints.web.sandbox_form import whole_number
 from scheduler.entrypoints.web.use_curve import use_curve
 from scheduler.entrypoints.web.visitors import signed_in

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from scheduler.domain.allowances import HolderKind
 from scheduler.domain.approvals import Approval, Change, Move, Proposal, ProposalKind, ProposalState
 from scheduler.domain.errors import NotFound, RefusalCode
-from scheduler.domain.people import Caller
+from scheduler.domain.people import Caller, Role
 from scheduler.domain.policy_changes import PolicyChange
 from scheduler.domain.raising import raises
 from scheduler.domain.units import Instant
-from scheduler.lifecycle.approvals.approve import Readers, may_see
+from scheduler.lifecycle.approvals.approve import Readers, deciders, may_see
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.ports import Store
@@ -33,8 +33,8 @@ class MoveView:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalView:
-    """A proposal or request with its steps. `raises` are the keys of a policy that need the second person. `text` is a
-    file's, where one was asked for alone."""
+    """A proposal or request with its steps. `deciders` are the roles with the right to decide it, `raises` the keys of
+    a policy that need the second person. `text` is a file's, where one was asked for alone."""
 
     id: str
     hash: str
@@ -52,6 +52,7 @@ class ApprovalView:
     gpu_classes: tuple[str, ...] | None
     until: Instant | None
     file: str | None
+    deciders: tuple[Role, ...]
     raises: tuple[PolicyChange, ...]
     moves: tuple[MoveView, ...]
     text: str | None = None
@@ -111,6 +112,7 @@ class ApprovalViews:
             gpu_classes=terms.gpu_classes,
             until=terms.until,
             file=proposal.name or None,
+            deciders=deciders(proposal),
             raises=self._raises(approval),
             moves=tuple(_move(move, self.world) for move in approval.moves),
             text=proposal.text if with_text and proposal.text else None,

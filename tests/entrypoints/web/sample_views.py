@@ -19,6 +19,8 @@ from scheduler.domain.units import AttemptId, Instant, WorkloadId
 from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.views.approvals import ApprovalView
+from scheduler.lifecycle.views.bookings import BookingView
 from scheduler.lifecycle.views.shapes import (
     AttemptView,
     BalanceView,
@@ -32,6 +34,7 @@ from scheduler.lifecycle.views.shapes import (
     WorkloadPage,
     WorkloadView,
 )
+from tests.entrypoints.web.sample_asking import bookings, own_approvals, waiting_approvals
 from tests.entrypoints.web.sample_books import efficiency, month, statement, versions
 from tests.entrypoints.web.sample_cluster import cluster
 from tests.entrypoints.web.sample_people import MIN, NOW, PEOPLE, H, policy
@@ -58,6 +61,7 @@ class SampleViews:
     statement_value: StatementView = field(default_factory=statement)
     versions_value: list[PolicyVersion] = field(default_factory=versions)
     policy_value: Policy = field(default_factory=policy)
+    bookings_value: list[BookingView] = field(default_factory=bookings)
     observed_value: ObservedView = ObservedView(is_observing=False, open_counts={}, items=())
 
     def me(self, caller: Caller) -> Engineer | None:
@@ -111,6 +115,9 @@ class SampleViews:
             curve=CURVE,
         )
 
+    def bookings(self, *_: object) -> list[BookingView]:
+        return self.bookings_value
+
     def cluster(self, *_: object) -> ClusterView:
         return self.cluster_value
 
@@ -161,6 +168,23 @@ class SampleCommands:
         return command
 
 
+@dataclass
+class SampleApprovalViews:
+    """What waits is somebody else's, what was decided is whoever asks's own."""
+
+    waiting: list[ApprovalView] = field(default_factory=waiting_approvals)
+    mine: list[ApprovalView] = field(default_factory=own_approvals)
+
+    def own(self, _: Caller) -> list[ApprovalView]:
+        return self.mine
+
+    def listed(self, _: Caller, *, waiting_only: bool = False) -> list[ApprovalView]:
+        return self.waiting if waiting_only else [*self.waiting, *self.mine]
+
+    def one(self, _: Caller, name: str) -> ApprovalView:
+        return next(each for each in (*self.waiting, *self.mine) if each.id == name)
+
+
 class SamplePeople:
     def __init__(self) -> None:
         self._callers: dict[str, Caller] = {}
@@ -186,6 +210,7 @@ class SampleService:
         self.efficiency_value = efficiency()
         self.money = SimpleNamespace(efficiency=lambda *_: self.efficiency_value, cost=lambda *_: None)
         self.commands = SampleCommands(people=people)
+        self.approval_views = SampleApprovalViews()
         self.settings = SimpleNamespace(demo_sign_in=is_demo)
         self.clock = SimpleNamespace(is_simulated=is_demo, now=lambda: NOW)
         self.cluster = SimpleNamespace(is_simulated=is_demo)

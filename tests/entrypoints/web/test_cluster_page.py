@@ -53,6 +53,13 @@ async def test_an_empty_cluster_says_what_to_expect(service: SampleService, sign
     assert "No verdict has fallen yet." in text
 
 
+async def test_an_engineers_empty_verdicts_are_said_to_be_their_own(service: SampleService, sign_in: SignIn) -> None:
+    service.views.verdicts_value = ()
+    async with sign_in(MARA) as client:
+        text = read(await client.get("/cluster")).text
+    assert "Verdicts on your work No verdict on your work has fallen yet." in text
+
+
 async def test_where_nothing_has_been_read_busy_is_a_dash_and_never_zero(
     service: SampleService, sign_in: SignIn
 ) -> None:

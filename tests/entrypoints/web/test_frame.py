@@ -22,6 +22,11 @@ PAGES: list[tuple[str, Engineer | None]] = [
     ("/workloads/w-nightly-agents", MARA),
     ("/workloads/w-there-is-none", MARA),
     ("/statement", MARA),
+    ("/requests", MARA),
+    ("/requests?ask=hours", MARA),
+    ("/requests?ask=extension", MARA),
+    ("/requests", FINN),
+    ("/requests/p-policy", OTTO),
     ("/cluster", OTTO),
     ("/cluster?colour=owner", OTTO),
     ("/cluster/nodes/g-017", OTTO),
@@ -30,7 +35,9 @@ PAGES: list[tuple[str, Engineer | None]] = [
     ("/policies?version=11aa41d07a55", OTTO),
 ]
 
-every_page = pytest.mark.parametrize(("path", "person"), PAGES, ids=[path for path, _ in PAGES])
+every_page = pytest.mark.parametrize(
+    ("path", "person"), PAGES, ids=[f"{path} for {person.subject if person else 'nobody'}" for path, person in PAGES]
+)
 
 
 @every_page
