@@ -101,8 +101,14 @@ def test_every_pod_that_is_deployed_is_confined(kubectl: Kubectl) -> None:
         assert not spec.get("hostNetwork")
     assert pods["DaemonSet"]["hostPID"] is True
     assert pods["DaemonSet"]["automountServiceAccountToken"] is False
-    hosts = [volume["hostPath"] for volume in pods["DaemonSet"]["volumes"] if "hostPath" in volume]
-    assert hosts == [{"path": "/var/lib/kubelet/pod-resources", "type": "Directory"}], "what its user 0 is for"
+    hosts = {volume["name"]: volume["hostPath"] for volume in pods["DaemonSet"]["volumes"] if "hostPath" in volume}
+    assert {host["path"] for host in hosts.values()} == {
+        "/var/lib/kubelet/pod-resources",  # what its user 0 is for
+        "/sys/fs/cgroup",
+        "/var/run/cdi",
+    }
+    mounts = {mount["name"]: mount for mount in pods["DaemonSet"]["containers"][0]["volumeMounts"]}
+    assert all(mounts[name]["readOnly"] for name in hosts)
     assert not pods["Deployment"].get("hostPID")
 
 
