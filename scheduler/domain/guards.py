@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.periods import Period, PeriodLength, period_at, to_datetime, to_instant
+from scheduler.domain.sizes import stretches
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, Instant
 from scheduler.domain.workloads import Attempt
 
@@ -82,16 +83,19 @@ def used_in(period: Period, rate_per_million: int, starts_at: int, ends_at: int)
     return max(0, min(ends_at, period.ends_at) - max(starts_at, period.starts_at)) * rate_per_million // 1_000_000
 
 
-def rate_of(attempt: Attempt) -> int:
-    return attempt.gpus * attempt.weight * attempt.class_factor
+def used_by(attempt: Attempt, period: Period) -> int:
+    """What falls into the period of an attempt, by the sizes that it had, and has from now on."""
+    price = attempt.weight * attempt.class_factor
+    found = stretches(attempt, *_span_of(attempt))
+    return sum(used_in(period, each.gpus * price, each.start, each.end) for each in found)
 
 
-def span_of(attempt: Attempt) -> tuple[int, int]:
+def _span_of(attempt: Attempt) -> tuple[Instant, Instant]:
     """From its start, or launch, to its end, or the latest that its time limit and grace let it have."""
     starts_at = attempt.started_at if attempt.started_at is not None else attempt.launched_at
     if attempt.ended_at is not None:
         return starts_at, attempt.ended_at
-    return starts_at, starts_at + attempt.time_limit_ms + attempt.grace_seconds * MS_PER_SECOND
+    return starts_at, Instant(starts_at + attempt.time_limit_ms + attempt.grace_seconds * MS_PER_SECOND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,6 @@ class PastSpend:
             at = max(latest.get(kind, Instant(0)), Instant((attempt.ended_at or 1) - 1))
             period = window_at(kind, at, time_zone)
             if period is not None:
-                used = used_in(period, rate_of(attempt), *span_of(attempt))
-                windows.append((kind, period.starts_at, self.of(kind, period) + used))
+                used = self.of(kind, period) + used_by(attempt, period)
+                windows.append((kind, period.starts_at, used))
         return PastSpend(tuple(windows))

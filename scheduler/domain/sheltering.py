@@ -37,11 +37,13 @@ def day_of(at: Instant, policy: Policy) -> Instant:
 
 
 def shelter_of(attempt: Attempt, policy: Policy) -> int:
-    """GPU-milliseconds in which its minimum runtime keeps it from being preempted; 0 where it has none."""
+    """GPU-milliseconds in which its minimum runtime keeps it from being preempted; 0 where it has none. Of an elastic
+    attempt it protects the minimum alone."""
     terms = policy.priority_classes.get(attempt.priority_class)
     if terms is None or not attempt.is_funded or attempt.booking_id is not None:
         return 0
-    return terms.minimum_runtime_ms * attempt.gpus
+    pods = attempt.elastic.pods_min if attempt.elastic is not None else attempt.placement.pods
+    return terms.minimum_runtime_ms * pods * attempt.pod.gpus
 
 
 def is_within_cap(attempt: Attempt, given: int, policy: Policy) -> bool:

@@ -6,6 +6,7 @@ Nothing here is charged: where an allowance says what may still be spent, this s
 from dataclasses import dataclass
 from math import exp2, expm1, log
 
+from scheduler.domain.sizes import Stretch, stretches
 from scheduler.domain.units import MS_PER_MINUTE, GpuMs, Instant, PerMille, StandardGpuMs
 from scheduler.domain.workloads import Attempt
 
@@ -56,11 +57,16 @@ def use_of(attempt: Attempt, now: Instant, half_life_ms: int) -> int:
 
     It counts as if it had begun `ENTRY_MS` before its launch, so that a start weighs from its first instant on.
     """
-    begun = max(0, now - attempt.launched_at) + ENTRY_MS
-    over = max(0, now - max(attempt.ended_at, attempt.launched_at)) if attempt.ended_at is not None else 0
-    rate = attempt.gpus * attempt.weight * attempt.class_factor / _PER_MILLION
-    counted = -expm1(-(begun - over) / half_life_ms * log(2)) * half_life_ms / log(2)
-    return round(rate * counted * _weight(over, half_life_ms))
+    begins = Instant(min(now, attempt.launched_at) - ENTRY_MS)
+    ends = min(now, max(attempt.ended_at, attempt.launched_at)) if attempt.ended_at is not None else now
+    counted = sum(each.gpus * _faded(each, now, half_life_ms) for each in stretches(attempt, begins, ends))
+    return round(attempt.weight * attempt.class_factor / _PER_MILLION * counted)
+
+
+def _faded(stretch: Stretch, now: Instant, half_life_ms: int) -> float:
+    """Its milliseconds, as they weigh at `now`."""
+    length = -expm1(-(stretch.end - stretch.start) / half_life_ms * log(2)) * half_life_ms / log(2)
+    return length * _weight(now - stretch.end, half_life_ms)
 
 
 def entry_use(gpus: int, weight: PerMille, class_factor: PerMille) -> int:

@@ -196,6 +196,14 @@ class ElasticTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class PastSize:
+    """How many pods an attempt had `until` it was resized."""
+
+    until: Instant
+    pods: int
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """A submitted workload. `submitted_at` stays through preemptions and retries: age counts from it.
 
@@ -282,6 +290,8 @@ class Attempt:
     """None: it runs with the pods that it was launched with."""
     leaving: Placement | None = None
     """What it gives back: pods that are no longer of its `placement` and have not all ended yet."""
+    past_sizes: tuple[PastSize, ...] = ()
+    """The oldest first; none where it was never resized. Nothing here is ever changed, only added to."""
 
     @property
     def is_booking(self) -> bool:

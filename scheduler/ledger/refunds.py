@@ -6,6 +6,7 @@ what was charged last first: an overrun, then the holds from the last in the fun
 
 from collections.abc import Iterator, Sequence
 
+from scheduler.domain.sizes import gpu_ms_within
 from scheduler.domain.units import STANDARD_GPU, Instant, Unit, standard_total
 from scheduler.domain.workloads import Attempt
 from scheduler.ledger.drawing import own_gpu_ms
@@ -27,8 +28,8 @@ def lost_gpu_ms(attempt: Attempt, cap_ms: int, ended_at: Instant) -> int:
     """Physical GPU-milliseconds of work since the last checkpoint, at most `cap_ms` per GPU."""
     if attempt.checkpointed_at is None or attempt.started_at is None:
         return 0
-    since = max(attempt.checkpointed_at, attempt.started_at)
-    return min(max(0, ended_at - since), cap_ms) * attempt.gpus
+    since = max(attempt.checkpointed_at, attempt.started_at, ended_at - cap_ms)
+    return gpu_ms_within(attempt, Instant(since), ended_at)
 
 
 def refund(attempt: Attempt, holds: Sequence[Hold], gpu_ms: int, at: Instant, memo: str) -> list[Transaction]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind
 from scheduler.domain.cluster import Placement, PodRequest
+from scheduler.domain.sizes import gpu_ms_within, resized
 from scheduler.domain.units import (
     MS_PER_HOUR,
     AllowanceId,
@@ -27,6 +28,7 @@ from scheduler.domain.workloads import (
     Attempt,
     AttemptState,
     AttestedUse,
+    ElasticTerms,
     HoldMode,
     Workload,
     WorkloadKind,
@@ -130,11 +132,24 @@ class Booked:
         self.attempts[attempt.id] = attempt
         return attempt.id
 
+    def resize(self, attempt_id: AttemptId, at: Instant, pods: int) -> None:
+        """From then on it has so many pods; what it gives back is gone at once."""
+        attempt = self.attempts[attempt_id]
+        changed = replace(
+            attempt,
+            placement=Placement(((NodeName("n1"), pods),)),
+            past_sizes=resized(attempt, at),
+            elastic=ElasticTerms(1, 8),
+        )
+        with self.store.writing() as books:
+            books.attempts.save([changed])
+        self.attempts[attempt_id] = changed
+
     def run(self, attempt_id: AttemptId, until: Instant) -> None:
         """Charge it for all its GPUs from its start until then."""
         attempt, holds = self.attempts[attempt_id], self.holds[attempt_id]
         assert attempt.started_at is not None
-        made = charge(attempt, holds, (until - attempt.started_at) * attempt.gpus, Instant(until - 1))
+        made = charge(attempt, holds, gpu_ms_within(attempt, attempt.started_at, until), Instant(until - 1))
         assert made.transactions
         with self.store.writing() as books:
             books.journal.post(made.transactions, until)

@@ -11,10 +11,11 @@ from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, JobUid, NodeName, PoolName, WorkloadId
-from scheduler.domain.workloads import Attempt, ElasticTerms, Workload, WorkloadKind, WorkloadState
+from scheduler.domain.workloads import Attempt, ElasticTerms, PastSize, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.running.act import next_action
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.running.settle import charge_until
+from scheduler.lifecycle.views.sizes import sizes_text
 from tests.lifecycle.build import H100, SPOT, Company, changes, job_seen, later, pod_seen
 
 GPU_HOURS = 2 * MS_PER_HOUR
@@ -139,9 +140,14 @@ def test_a_shrink_is_a_row_first_and_then_a_call_and_its_hold_comes_back_when_it
     # Half an hour of four pods is used; an hour and a half of one comes back.
     assert company.available(elastic.grant) == 100 * MS_PER_HOUR - 8 * GPU_HOURS + 3 * GPU_HOURS // 2
 
+    assert elastic.attempt.past_sizes == (PastSize(company.now, 4),), "until its last pod had gone"
     company.now = later(elastic.start, 3600)
     elastic.see_end()
     assert company.available(elastic.grant) == 100 * MS_PER_HOUR - 3 * GPU_HOURS - GPU_HOURS // 2
+    with company.store.reading() as books:
+        (ended,) = books.attempts.of_workload(elastic.workload.id)
+    assert sizes_text(ended, elastic.start, company.now) == "4, 3 of 4 pods"
+    assert sizes_text(ended, elastic.start, later(elastic.start, 60)) == "4 of 4 pods", "as of then"
     with company.store.reading() as books:
         assert [hold for hold in books.holds.open_ones() if hold.workload_id == elastic.workload.id] == []
         assert books.journal.differences() == []
@@ -174,6 +180,7 @@ def test_growing_makes_its_hold_and_its_job_is_brought_to_that_size(elastic: Ela
     placement = Placement(((NodeName("n0"), 3), (NodeName("n1"), 1)))
     assert elastic.grow(placement, 4) == []
     assert elastic.attempt.placement == placement
+    assert elastic.attempt.past_sizes == (PastSize(company.now, 2),)
     assert company.available(elastic.grant) == 92 * MS_PER_HOUR - 4 * MS_PER_HOUR
     said = company.world.verdicts[elastic.workload.id]
     assert said.reason is Reason.GROWN

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scheduler.decision.placing.ends import latest_end_if_started
 from scheduler.domain.allowances import Holder, HolderKind
-from scheduler.domain.guards import GuardWindow, PastSpend, SpendGuard, rate_of, span_of, used_in, window_at
+from scheduler.domain.guards import GuardWindow, PastSpend, SpendGuard, used_by, used_in, window_at
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy, PriorityClass
 from scheduler.domain.units import AttemptId, Instant, PerMille
@@ -111,7 +111,7 @@ class Spending:
         if known is None:
             known = self.past.get(holder, PastSpend()).of(guard.window, period)
             running = self._running.get(holder, {}).values()
-            known += sum(used_in(period, rate_of(attempt), *span_of(attempt)) for attempt in running)
+            known += sum(used_by(attempt, period) for attempt in running)
             self._sums[guard.name, holder] = known
         return known
 

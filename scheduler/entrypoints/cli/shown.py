@@ -89,6 +89,8 @@ def show_explanation(found: dict[str, Any], api: Api) -> None:
         print_text("\nAttempts", style="bold")
         print_table(_ATTEMPTS, [_attempt_row(attempt) for attempt in found["attempts"]])
         for attempt in found["attempts"]:
+            if attempt["sizes"]:
+                print_text(f"Attempt {attempt['number']} had {attempt['sizes']}.")
             if attempt["drawn"]:
                 print_text(f"Of attempt {attempt['number']} was charged otherwise: {', '.join(attempt['drawn'])}.")
     show_use(found)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from scheduler.domain.money import MICRO_PER_UNIT, Micro, decimal_text
 from scheduler.domain.periods import Period, PeriodLength, iso, period_at
 from scheduler.domain.quantities import unit_label
+from scheduler.domain.sizes import pods_at
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, STANDARD_GPU, Instant
 from scheduler.domain.workloads import Attempt, Workload
 from scheduler.finance.focus.columns import COST_PLACES, PRICE_PLACES, QUANTITY_PLACES, in_order
@@ -240,7 +241,7 @@ def _shares(used: Used, part: Part, before: int) -> Iterator[_Share]:
         amount = _portion(posting, before + part.gpu_ms) - _portion(posting, before)
         yield _Share(part.gpu_ms, amount if part.gpu_ms else posting.amount, None, is_unused=False)
         return
-    rests = rest_by_gpu(used.hours, attempt.gpus)
+    rests = rest_by_gpu(_read_meanwhile(used, part), pods_at(attempt, part.start) * attempt.pod.gpus)
     placed, amount = 0, _portion(posting, before)
     for number, (gpu_uuid, rest) in enumerate(rests.items(), 1):
         until = part.gpu_ms * number // len(rests)
@@ -252,6 +253,16 @@ def _shares(used: Used, part: Part, before: int) -> Iterator[_Share]:
                 upto = _portion(posting, before + placed)
                 yield _Share(share_ms, upto - amount, gpu_uuid, is_unused)
                 amount = upto
+
+
+def _read_meanwhile(used: Used, part: Part) -> Sequence[HourOfUse]:
+    """What was read of its GPUs. Those of an attempt that was resized come and go: only the hours of the part tell of
+    the part, and where it was resized within one of them, which GPU had what is not told."""
+    attempt = used.attempt
+    if attempt is None or not attempt.past_sizes:
+        return used.hours
+    first = part.start - part.start % MS_PER_HOUR
+    return [hour for hour in used.hours if first <= hour.hour < part.end]
 
 
 def _portion(posting: Posting, gpu_ms: int) -> int:

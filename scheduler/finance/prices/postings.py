@@ -152,5 +152,5 @@ def repriced(rating: Rating, posting: Posting, attempt: Attempt | None) -> Worth
     at = posting.at if posting.corrects_at is None else posting.corrects_at
     if posting.kind is TransactionKind.REFUND and attempt.ended_at is not None:
         at = Instant(min(at, attempt.ended_at - 1))
-    parts = rating.parts(attempt.gpu_class, attempt.pool, attempt.gpus, posting.gpu_ms, at)
+    parts = rating.parts_of(attempt, posting.gpu_ms, at)
     return Worth(Micro(0) if posting.is_unfunded else charged_micro(parts), parts)

@@ -1,7 +1,7 @@
 """Rating: what a posting of the journal is worth.
 
-A posting covers the time that ends at its instant and is its GPU-milliseconds ÷ GPUs long; where the price changes
-within, its GPU-milliseconds are divided as that time is. The ledger's amount is the exact product, floored once a
+A posting covers the time that ends at its instant and is its GPU-milliseconds ÷ GPUs long, by the GPUs that its attempt
+had then; where the price changes within, its GPU-milliseconds are divided as that time is. The ledger's amount is the exact product, floored once a
 posting to the micro-unit: whatever period a statement is made for, the same posting is worth the same.
 """
 
@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scheduler.domain.money import Micro
+from scheduler.domain.sizes import last_use
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, GpuClassName, Instant, PoolName
+from scheduler.domain.workloads import Attempt
 from scheduler.finance.prices.price_book import GRID_MS, PriceBook, UnitPrice, unpriced
 
 _BLOCK_MS = 8 * MS_PER_DAY
@@ -45,8 +47,22 @@ class Rating:
 
     def parts(self, gpu_class: GpuClassName, pool: PoolName, gpus: int, gpu_ms: int, at: Instant) -> tuple[Part, ...]:
         """A posting of `gpu_ms` at `at`, cut where its price changes. Raises NotFound (`price-missing`)."""
-        end = at + 1
-        start = end - max(1, -(-abs(gpu_ms) // max(1, gpus)))
+        end = Instant(at + 1)
+        start = Instant(end - max(1, -(-abs(gpu_ms) // max(1, gpus))))
+        return self._between(gpu_class, pool, gpu_ms, start, end)
+
+    def parts_of(self, attempt: Attempt, gpu_ms: int, at: Instant) -> tuple[Part, ...]:
+        """The same of an attempt, cut where its size changed, too."""
+        sign = 1 if gpu_ms >= 0 else -1
+        found: list[Part] = []
+        for each in last_use(attempt, abs(gpu_ms), Instant(at + 1)):
+            found += self._between(attempt.gpu_class, attempt.pool, sign * each.gpu_ms, each.start, each.end)
+        return tuple(found)
+
+    def _between(
+        self, gpu_class: GpuClassName, pool: PoolName, gpu_ms: int, start: Instant, end: Instant
+    ) -> tuple[Part, ...]:
+        """GPU-milliseconds spread evenly over [start, end), cut where the price changes."""
         found: list[Part] = []
         placed = 0
         for begins, ends, priced in self._stretches(gpu_class, pool, start, end):

@@ -89,7 +89,7 @@ SEALED: tuple[Relation, ...] = (
         "id workload_id number owner team pool gpu_class priority_class placement pod weight class_factor hold_mode "
         "time_limit_ms launched_at is_funded is_borrowed state started_at stopping_since ended_at stop_reason "
         "checkpointed_at charged_gpu_ms charged grace_seconds submitted_at booking_id booked_for elastic leaving "
-        "minimum_runtime_ms",
+        "minimum_runtime_ms past_sizes",
     ),
     _relation(
         "pods",

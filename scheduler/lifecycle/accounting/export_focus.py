@@ -1,11 +1,12 @@
 """Export: a period's postings as rows of FOCUS, some thousand at a time, in one consistent read."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.periods import Period, iso
+from scheduler.domain.sizes import last_use
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, Instant
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.focus.rows import FocusRows, Used
@@ -73,7 +74,7 @@ def _with_what_stands_behind(books: Books, piece: Sequence[Posting]) -> Iterator
     ids = sorted({posting.attempt_id for posting in piece if posting.attempt_id is not None})
     attempts = books.attempts.many(ids)
     workloads = books.workloads.many(sorted({attempt.workload_id for attempt in attempts.values()}))
-    hours = _hours(books, ids, piece, attempts.values())
+    hours = _hours(books, ids, piece, attempts)
     for posting in piece:
         attempt = attempts.get(posting.attempt_id) if posting.attempt_id is not None else None
         workload = workloads.get(attempt.workload_id) if attempt is not None else None
@@ -82,13 +83,16 @@ def _with_what_stands_behind(books: Books, piece: Sequence[Posting]) -> Iterator
 
 
 def _hours(
-    books: Books, ids: Sequence[AttemptId], piece: Sequence[Posting], attempts: Iterable[Attempt]
+    books: Books, ids: Sequence[AttemptId], piece: Sequence[Posting], attempts: Mapping[AttemptId, Attempt]
 ) -> dict[AttemptId, list[HourOfUse]]:
     """Readings of the time that the piece is of, by attempt: those of a long attempt come with each of its pieces."""
-    gpus = {attempt.id: attempt.gpus for attempt in attempts}
-    if not gpus:
+    starts = [
+        last_use(attempts[posting.attempt_id], abs(posting.gpu_ms), Instant(posting.at + 1))[0].start
+        for posting in piece
+        if posting.attempt_id is not None and posting.attempt_id in attempts
+    ]
+    if not starts:
         return {}
-    starts = (p.at + 1 - abs(p.gpu_ms) // max(1, gpus.get(p.attempt_id or AttemptId(""), 1)) for p in piece)
     first = min(starts) - MS_PER_HOUR
     last = max(posting.at for posting in piece) + 1
     by_attempt: dict[AttemptId, list[HourOfUse]] = defaultdict(list)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.reasons import Reason
+from scheduler.domain.sizes import resized
 from scheduler.domain.units import HoldId, standard_total
 from scheduler.domain.workloads import Attempt
 from scheduler.ledger.holding import hold, release
@@ -31,6 +32,7 @@ def give_back(batch: Batch, attempt: Attempt, pods_left: int, evidence: dict[str
 
 def take_more(batch: Batch, attempt: Attempt, grown: Attempt) -> None:
     """More pods start where `grown` has them; its holds are made."""
+    grown = replace(grown, past_sizes=resized(attempt, batch.now))
     batch.put_attempt(grown)
     more = grown.placement.pods - attempt.placement.pods
     batch.say(attempt.workload_id, Reason.GROWN, {**size_of(grown), "more": more})
@@ -41,7 +43,8 @@ def note_given_back(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> 
     if attempt.leaving is None or job is None or not _have_left(batch, attempt, job):
         return attempt
     _release_rest(batch, attempt, attempt.leaving.pods)
-    settled = replace(attempt, leaving=None)
+    # Dated now and not at the last end: what was posted meanwhile stays worth what it was.
+    settled = replace(attempt, leaving=None, past_sizes=resized(attempt, batch.now))
     batch.put_attempt(settled)
     return settled
 

@@ -8,6 +8,7 @@ from scheduler.domain.money import Micro
 from scheduler.domain.periods import Period
 from scheduler.domain.quantities import quantity_text
 from scheduler.domain.reasons import Reason
+from scheduler.domain.sizes import pods_at
 from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.prices.price_book import PriceBook
@@ -19,6 +20,7 @@ from scheduler.ledger.statement import StatementLine as LedgerLine
 from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, opening_of
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.lifecycle.views.shapes import PriceView, ReturnedView, StatementLine, StatementView
+from scheduler.lifecycle.views.sizes import sizes_text
 from scheduler.lifecycle.views.unit_shapes import UnitLine
 from scheduler.metering.efficiency import Efficiency, efficiency_of
 from scheduler.metering.use import HourOfUse, total
@@ -175,6 +177,7 @@ class _Detail:
         valuation: Valuation,
     ) -> None:
         self._valuation = valuation
+        self._period = period
         self._attempt = attempt
         self._released = released.of_attempt
         named = sorted({line.attempt_id for line in shown if line.attempt_id is not None} | set(drawn))
@@ -204,14 +207,14 @@ class _Detail:
         return StatementLine(
             at=line.at,
             kind=line.kind.value,
-            text=f"{what}: {name}, attempt {attempt.number}"
+            text=f"{what}: {self._named(attempt, name, line.at)}"
             if attempt is not None
             else f"{what}: {line.memo or '–'}",
             attempt_id=line.attempt_id or "",
             workload_id=attempt.workload_id if attempt is not None else "",
             workload_name=name,
             gpu_class=attempt.gpu_class if attempt is not None else "",
-            gpus=attempt.gpus if attempt is not None else 0,
+            gpus=pods_at(attempt, line.at) * attempt.pod.gpus if attempt is not None else 0,
             gpu_ms=line.gpu_ms,
             weight=attempt.weight if attempt is not None else 0,
             class_factor=attempt.class_factor if attempt is not None else 0,
@@ -241,18 +244,24 @@ class _Detail:
         return UnitLine(
             at=line.at,
             kind=line.kind.value,
-            text=f"{what}: {name}, attempt {attempt.number}"
+            text=f"{what}: {self._named(attempt, name or '', line.at)}"
             if attempt is not None
             else f"{what}: {line.memo or '–'}",
             quantity=quantity,
             shown=quantity_text(quantity, unit),
             attempt_id=line.attempt_id or "",
             workload_id=attempt.workload_id if attempt is not None else "",
-            gpus=attempt.gpus if attempt is not None else 0,
+            gpus=pods_at(attempt, line.at) * attempt.pod.gpus if attempt is not None else 0,
             gpu_class=attempt.gpu_class if attempt is not None else "",
             gpu_ms=line.gpu_ms,
             cost_micro=Micro(worth.micro) if worth is not None and self._valuation.is_known else None,
         )
+
+    def _named(self, attempt: Attempt, name: str, at: Instant) -> str:
+        """Of an elastic one also the sizes that it had in the period, up to then."""
+        began = attempt.started_at if attempt.started_at is not None else attempt.launched_at
+        sizes = sizes_text(attempt, max(self._period.starts_at, began), Instant(at + 1))
+        return f"{name}, attempt {attempt.number}" + (f", {sizes}" if sizes else "")
 
     def _electricity(self, attempt_id: AttemptId | None) -> Micro | None:
         rating = self._valuation.rating

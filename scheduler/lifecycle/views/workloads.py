@@ -24,6 +24,7 @@ from scheduler.lifecycle.memory.named import evidence_named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.settle import gpu_ms_of
 from scheduler.lifecycle.views.shapes import AttemptView, VerdictView, WorkloadView
+from scheduler.lifecycle.views.sizes import sizes_text
 from scheduler.ports import Books
 
 
@@ -185,6 +186,7 @@ def attempt_view(attempt: Attempt, runs: Sequence[PodRun], holds: Sequence[Hold]
         gpu_class=attempt.gpu_class,
         nodes=tuple(node for node, _ in attempt.placement.pods_by_node),
         pods=attempt.placement.pods,
+        sizes=sizes_text(attempt, attempt.launched_at, attempt.ended_at if attempt.ended_at is not None else now),
         gpus=attempt.gpus,
         weight=attempt.weight,
         class_factor=attempt.class_factor,

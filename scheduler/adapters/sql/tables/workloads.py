@@ -36,7 +36,7 @@ class WorkloadRow(Row, table=True):
 
 
 class AttemptRow(Row, table=True):
-    """`placement`, `pod`, `elastic` and `leaving` are JSON."""
+    """`placement`, `pod`, `elastic`, `leaving` and `past_sizes` are JSON."""
 
     __tablename__ = "attempts"
     __table_args__ = (Index(None, "workload_id"), Index(None, "state"), Index(None, "booking_id"), STRICT)
@@ -72,6 +72,7 @@ class AttemptRow(Row, table=True):
     minimum_runtime_ms: int | None = columns.integer()
     elastic: str | None = columns.text()
     leaving: str | None = columns.text()
+    past_sizes: str = columns.text()
 
 
 class PodRow(Row, table=True):
