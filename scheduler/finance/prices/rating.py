@@ -1,8 +1,9 @@
 """Rating: what a posting of the journal is worth.
 
 A posting covers the time that ends at its instant and is its GPU-milliseconds ÷ GPUs long, by the GPUs that its attempt
-had then; where the price changes within, its GPU-milliseconds are divided as that time is. The ledger's amount is the exact product, floored once a
-posting to the micro-unit: whatever period a statement is made for, the same posting is worth the same.
+had then; where the price changes within, its GPU-milliseconds are divided as that time is. The ledger's amount is the
+exact product, floored once a posting to the micro-unit: whatever period a statement is made for, the same posting is
+worth the same.
 """
 
 from bisect import bisect_right
