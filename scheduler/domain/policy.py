@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from scheduler.domain.approvals import ApprovalRules
 from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
+from scheduler.domain.burning import BurnTerms
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.guards import SpendGuard, weekend_at
@@ -256,6 +257,7 @@ class Policy:
     idle_rate: StopRate = StopRate(PerMille(50), floor=8)
     idle_rules: tuple[IdleRule, ...] = ()
     spend_guards: tuple[SpendGuard, ...] = ()
+    burn: BurnTerms = BurnTerms()
     retry_rules: tuple[RetryRule, ...] = ()
     topology: tuple[TopologyLevel, ...] = ()
     """Levels above that of single nodes, the widest first."""

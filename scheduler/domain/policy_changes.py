@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
+from scheduler.domain.burning import BurnTerms
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.guards import SpendGuard
@@ -100,6 +101,7 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
     yield "", "everybody", {"spend_guards": ", ".join(guard.name for guard in policy.spend_guards) or "none"}
     for guard in policy.spend_guards:
         yield f"spend_guards.{guard.name}.", f"each {guard.of.value}", _spend_guard(guard)
+    yield "burn.", "who is told of use", _burn(policy.burn)
     yield "", "jobs that fail", {"retry_rules": ", ".join(rule.name for rule in policy.retry_rules) or "none"}
     for retry in policy.retry_rules:
         yield f"retry_rules.{retry.name}.", f"jobs that the retry rule {retry.name} covers", _retry_rule(retry)
@@ -301,6 +303,14 @@ def _bookings(terms: BookingTerms) -> Terms:
         "horizon_days": terms.horizon_ms // MS_PER_DAY,
         "late_cancel_hours": terms.late_ms // MS_PER_HOUR,
         "late_cancel_percent": terms.late_cost // 10,
+    }
+
+
+def _burn(terms: BurnTerms) -> Terms:
+    return {
+        "jump_percent": terms.jump_factor // 10,
+        "jump_gpu_hours": terms.jump_floor // MS_PER_HOUR,
+        "warn_days": terms.warn_ms // MS_PER_DAY,
     }
 
 

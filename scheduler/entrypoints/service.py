@@ -117,7 +117,12 @@ class Service:
             between = self.collecting.period_seconds
             self.loops.every("collect", between, self.collecting.run_once, deadline_seconds=10 * between + 60)
         self.notifying = open_notifying(
-            self.settings, self.clock, self.world, self.meter.strangers, is_simulated=self.cluster.is_simulated
+            self.settings,
+            self.clock,
+            self.store,
+            self.world,
+            self.meter.strangers,
+            is_simulated=self.cluster.is_simulated,
         )
         if self.notifying is not None:
             self.loops.every("notify", period, self.notifying.run_once, deadline_seconds=10 * period + 60)

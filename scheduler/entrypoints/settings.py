@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         None, description="A bearer token that it asks for, read anew each time"
     )
     notify: str | None = Field(
-        None, description="An address that is POSTed each warning and end of idle work, and each misuse, as JSON"
+        None, description="An address that is POSTed warnings, ends of idle work, misuse, and jumps of use, as JSON"
     )
     host: str = Field("127.0.0.1", description="The address to listen on")
     port: int = Field(8410, description="The port to listen on")

@@ -61,6 +61,13 @@ class JournalBook(Protocol):
         """The same entries summed up by account and attempt: a month of a company without reading its every slice."""
         ...
 
+    def charged_by_day(
+        self, *, starts_at: Instant, ends_at: Instant, accounts: Sequence[Account] | None = None
+    ) -> Iterator[tuple[str, Instant, int]]:
+        """What attempts were charged in standard time: the owner of the `charged` account, the day of UTC by its start,
+        and the amount. Refunds and corrections are no use and are left out."""
+        ...
+
     def totals(
         self, *, ends_at: Instant, accounts: Sequence[Account], unit: Unit = STANDARD_GPU
     ) -> Mapping[Account, int]:

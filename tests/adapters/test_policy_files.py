@@ -11,6 +11,7 @@ from scheduler.adapters.policy_files.manual import people_reference, policy_refe
 from scheduler.domain.approvals import ApprovalRules, Persons
 from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
+from scheduler.domain.burning import BurnTerms
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
@@ -113,6 +114,7 @@ bookings: {horizon_days: 30, late_cancel_hours: 12, late_cancel_percent: 25}
 consolidation: {priority_classes: [urgent], lost_max_gpu_minutes: 90, moves_max: 2}
 spend_guards:
   nights: {of: team, window: weekend, soft_gpu_hours: 100, hard_gpu_hours: 150}
+burn: {jump_percent: 250, jump_gpu_hours: 48, warn_days: 14}
 limits:
   gpus_per_engineer: 24
   gpus_per_team: 48
@@ -278,6 +280,7 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         consolidation=ConsolidationTerms(frozenset({PriorityClassName("urgent")}), 90 * 60_000, 2),
         limits=Limits(24, 48, 12, 100 * HOUR_MS, 6 * 60_000, 50, 3, 200 * HOUR_MS, 12 * HOUR_MS, PerMille(800)),
         spend_guards=(SpendGuard("nights", GuardOf.TEAM, GuardWindow.WEEKEND, 100 * HOUR_MS, 150 * HOUR_MS),),
+        burn=BurnTerms(PerMille(2500), 48 * HOUR_MS, 14 * 24 * HOUR_MS),
         sandbox=SandboxTerms((BOX,), BOX, ("jupyter", "lab", "lab"), 7, 9000, 2),
         images=("registry.example.com/*",),
         period=PeriodLength.QUARTER,

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -14,8 +14,10 @@ from scheduler.domain.errors import Unavailable
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.notifying import NotifyingLoop
 from scheduler.lifecycle.sensing.notices import Notices
+from scheduler.lifecycle.sensing.strangers import Strangers
 from tests.lifecycle.build import Company, later
 from tests.lifecycle.platform import SANDBOXES, Platform
+from tests.lifecycle.test_burning import FIRST, SATURDAY, Books
 from tests.lifecycle.test_misuse import on_the_host
 
 
@@ -56,7 +58,7 @@ def address() -> Iterator[Address]:
 class _Now:
     is_simulated = False
 
-    def __init__(self, company: Company) -> None:
+    def __init__(self, company: Company | Books) -> None:
         self._company = company
 
     def now(self) -> Instant:
@@ -106,6 +108,22 @@ async def test_an_address_that_is_away_hears_of_it_later_and_in_order(company: C
         "Its 2 GPU(s) have been idle for 15 m",
         "Its 2 GPU(s) have been idle for 25 m",
     ]
+
+
+async def test_an_alert_of_use_is_kept_as_told_once_the_address_took_it(address: Address) -> None:
+    books = Books()
+    own = books.booked.allowance("e-ada", 1000, FIRST)
+    books.usual(own)
+    books.work(own, SATURDAY, 90)
+    with closing(Webhook(address.url, is_simulated=True)) as webhook, closing(books.store):
+        for status in (503, 200, 200):
+            address.status = status
+            notices = Notices(books.load(), Strangers())
+            loop = NotifyingLoop(_Now(books), notices, webhook, books.alerts())  # as after a restart
+            with suppress(Unavailable):
+                await loop.run_once()
+    assert [(each["kind"], each["to"]) for each in address.taken] == [("burn:jump", "ada"), ("burn:jump", "lea")]
+    assert address.taken[0]["simulated"]
 
 
 def test_a_misuse_is_told_of_once_and_accuses_nobody_by_name(company: Company) -> None:

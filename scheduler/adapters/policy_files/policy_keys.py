@@ -8,6 +8,7 @@ from enum import StrEnum
 from scheduler.adapters.policy_files.approval_keys import APPROVALS, COVERAGE
 from scheduler.adapters.policy_files.award_keys import AWARD_FIELDS
 from scheduler.adapters.policy_files.booking_keys import BOOKINGS
+from scheduler.adapters.policy_files.burn_keys import BURN, BURN_TOLD
 from scheduler.adapters.policy_files.consolidation_keys import CONSOLIDATION
 from scheduler.adapters.policy_files.guard_keys import OFF_PEAK, SPEND_GUARD
 from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, MISUSE, RETENTION, THRESHOLDS
@@ -356,6 +357,7 @@ POLICY = Section(
         MOVED,
         LIMITS_OF_ALL,
         SPEND_GUARDS,
+        BURN_TOLD,
         SANDBOX_TERMS,
         RATES,
         IDLE_RULES,
@@ -382,6 +384,7 @@ SECTIONS: tuple[Section, ...] = (
     CONSOLIDATION,
     LIMITS,
     SPEND_GUARD,
+    BURN,
     SANDBOX,
     STOP_RATES,
     STOP_RATE,

@@ -6,6 +6,7 @@ from scheduler.adapters.policy_files import award_keys, order_keys
 from scheduler.adapters.policy_files import policy_keys as keys
 from scheduler.adapters.policy_files.approval_keys import approvals, coverage
 from scheduler.adapters.policy_files.booking_keys import booking_terms
+from scheduler.adapters.policy_files.burn_keys import BURN_TOLD, burn_terms
 from scheduler.adapters.policy_files.consolidation_keys import consolidation_terms
 from scheduler.adapters.policy_files.document import parse
 from scheduler.adapters.policy_files.guard_keys import off_peak, spend_guard
@@ -19,6 +20,7 @@ from scheduler.adapters.policy_files.topology_keys import LEVELS, topology_level
 from scheduler.domain.approvals import ApprovalRules
 from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
+from scheduler.domain.burning import BurnTerms
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.errors import RefusalCode
@@ -88,6 +90,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
     kept = record.find(keys.KEPT)
     misused = record.find(keys.MISUSE_OF)
     approved, covered = record.find(keys.APPROVED), record.find(keys.COVERED)
+    burnt = record.find(BURN_TOLD)
     return Policy(
         name=name,
         hash=digest,
@@ -113,6 +116,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
         idle_rate=_rate(rates.find(keys.IDLE_RATE) if rates else None, Policy.idle_rate),
         idle_rules=tuple(idle_rule(n, r) for n, r in record.value(keys.IDLE_RULES).items()),
         spend_guards=tuple(spend_guard(n, r) for n, r in record.value(keys.SPEND_GUARDS).items()),
+        burn=BurnTerms() if burnt is None else burn_terms(burnt),
         retry_rules=tuple(retry_rule(n, r) for n, r in record.value(keys.RETRY_RULES).items()),
         topology=topology_levels(record.value(LEVELS)),
         retention=Retention() if kept is None else retention(kept),

@@ -41,6 +41,11 @@ class Moments:
         moment = self.local(instant)
         return f"{moment.day} {_MONTHS[moment.month - 1]}"
 
+    def utc_day(self, instant: Instant) -> str:
+        """A day of the books, which are in UTC, by its first instant."""
+        moment = to_datetime(instant)
+        return f"{moment.day} {_MONTHS[moment.month - 1]}"
+
     def weekday(self, instant: Instant) -> str:
         """Fri 20 Nov, 14:02"""
         moment = self.local(instant)

@@ -19,8 +19,8 @@ FORGOTTEN_MS = MS_PER_DAY
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """`kind` is a reason's code, or `misuse:` and its kind. `owner` is the subject whom it concerns: of a misuse nobody,
-    since it accuses; operators look at it."""
+    """`kind` is a reason's code, or `misuse:` or `burn:` and its kind. `owner` is the subject whom it concerns: of a misuse
+    nobody, since it accuses; operators look at it. `to` is the subject who is to hear of it, where that is known."""
 
     kind: str
     at: Instant
@@ -33,6 +33,7 @@ class Notice:
     node: str | None = None
     gpu_uuid: str | None = None
     pid: int | None = None
+    to: str | None = None
 
 
 class Notices:
@@ -71,6 +72,7 @@ class Notices:
             team=workload.team if workload is not None else None,
             workload_id=verdict.workload_id,
             workload=workload.spec.name if workload is not None else None,
+            to=owner.subject if owner is not None else None,
         )
 
     def _misuses(self, now: Instant) -> Iterator[Notice]:

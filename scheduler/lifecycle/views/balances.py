@@ -11,6 +11,7 @@ from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.units import STANDARD_GPU, Instant
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.views.burn import jumps_of_person
 from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView
 from scheduler.ports import Books
 
@@ -114,6 +115,7 @@ def balance_view(books: Books, world: World, engineer: Engineer, now: Instant) -
         runs_out=_runs_out(books, mine, available, period, now),
         history=_history(books, mine, available, period, now),
         allowances=views,
+        jumps=jumps_of_person(books, own, now, policy.burn),
     )
 
 

@@ -3,13 +3,25 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+from scheduler.domain.allowances import Holder
+from scheduler.domain.burning import BurnTerms
 from scheduler.domain.errors import NotFound
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_DAY, STANDARD_GPU, AttemptId, Instant
-from scheduler.finance.burn import LONG_DAYS, SHORT_DAYS, Jump, RunOut, jumps, per_day, run_out
+from scheduler.finance.burn import (
+    LONG_DAYS,
+    SHORT_DAYS,
+    Jump,
+    RunOut,
+    jumps,
+    per_day,
+    run_out,
+    since_first_use,
+    spread_over_days,
+)
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.finance.prices.rating import Rating
-from scheduler.ledger.journal import TransactionKind
+from scheduler.ledger.journal import Account, AccountKind, TransactionKind
 from scheduler.lifecycle.accounting.valued import pieces_of, valued
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.ports import Books
@@ -46,16 +58,17 @@ class BurnView:
     days: tuple[BurnDay, ...]
 
 
-def burn_view(books: Books, book: PriceBook | None, owner: Owner, now: Instant) -> BurnView:
-    """Over the last twenty-eight whole days; today is not over, and left out."""
+def burn_view(books: Books, book: PriceBook | None, owner: Owner, now: Instant, terms: BurnTerms) -> BurnView:
+    """Over the last twenty-eight whole days; today is not over, and counts only where it has jumped already."""
     today = now - now % MS_PER_DAY
-    period = Period("burn", Instant(today - LONG_DAYS * MS_PER_DAY), Instant(today))
+    period = Period("burn", Instant(today - LONG_DAYS * MS_PER_DAY), Instant(today + MS_PER_DAY))
     balances = books.allowances.balances(
         holders=None if owner.holders is None else sorted(owner.holders), open_at=now
     )
     available = sum(b.available for b in balances if b.allowance.unit == STANDARD_GPU and not b.is_frozen)
-    days = _days(books, book, owner, period)
-    first = next((place for place, day in enumerate(days) if day.gpu_ms), len(days))
+    *whole, running = _days(books, book, owner, period)
+    days = tuple(whole)
+    first = since_first_use([day.gpu_ms for day in days])
     charged = [day.charged for day in days[first:]]
     band = run_out(available, charged, now)
     return BurnView(
@@ -70,9 +83,20 @@ def burn_view(books: Books, book: PriceBook | None, owner: Owner, now: Instant) 
         long_charged=per_day(charged, LONG_DAYS),
         run_out=band,
         basis=_basis(band, len(charged)),
-        jumps=jumps(charged, days[first].day) if first < len(days) else (),
+        jumps=jumps([*charged, running.charged], days[first].day, terms) if first < len(days) else (),
         days=days,
     )
+
+
+def jumps_of_person(books: Books, holder: Holder, now: Instant, terms: BurnTerms) -> tuple[Jump, ...]:
+    """The same jumps of a person's own allowances, read without prices and energy: for their page."""
+    first_day = Instant(now - now % MS_PER_DAY - LONG_DAYS * MS_PER_DAY)
+    payers = [balance.allowance.id for balance in books.allowances.balances(holders=[holder])]
+    accounts = [Account(AccountKind.CHARGED, payer) for payer in (*payers, f"overrun/{holder.id}")]
+    charged = books.journal.charged_by_day(starts_at=first_day, ends_at=Instant(now + 1), accounts=accounts)
+    used = spread_over_days(((day, amount) for _, day, amount in charged), first_day, LONG_DAYS + 1)
+    begun = since_first_use(used)
+    return jumps(used[begun:], Instant(first_day + begun * MS_PER_DAY), terms)
 
 
 def _days(books: Books, book: PriceBook | None, owner: Owner, period: Period) -> tuple[BurnDay, ...]:

@@ -120,7 +120,7 @@ class MoneyViews:
         """What goes a day, and until when it lasts; of a team for its lead, too."""
         whose = owner_for(self._world, caller, owner)
         with self._store.reading() as books:
-            return burn_view(books, self._world.price_book, whose, now)
+            return burn_view(books, self._world.price_book, whose, now, self._world.require_policy().burn)
 
     def efficiency(
         self, caller: Caller, period: str | None, now: Instant, owner: str | None = None

@@ -11,6 +11,7 @@ from scheduler.domain.idleness import CurvePoint
 from scheduler.domain.money import decimal_text
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import Instant
+from scheduler.finance.burn import Jump
 from scheduler.lifecycle.memory.observed_only import Observed
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.unit_shapes import PackageValueView, UnitView
@@ -185,6 +186,8 @@ class BalanceView:
     history: tuple[tuple[Instant, int], ...]
     """(instant, available) over the period, at most 60 points, for the curve."""
     allowances: tuple[AllowanceView, ...]
+    jumps: tuple[Jump, ...] = ()
+    """Days of the last four weeks on which far more was used than is usual."""
 
 
 @dataclass(frozen=True, slots=True)

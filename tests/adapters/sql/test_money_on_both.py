@@ -6,8 +6,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.records import PriceBookVersion
-from scheduler.domain.units import AttemptId
-from scheduler.ledger.journal import AccountKind, TransactionKind
+from scheduler.domain.units import MS_PER_DAY, AttemptId
+from scheduler.ledger.journal import Account, AccountKind, TransactionKind
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from tests.finance.build import at
@@ -44,6 +44,29 @@ def test_the_journal_counts_and_sums_by_kind(store: SqlStore) -> None:
     assert {kind: sums.get(kind, 0) for kind in kinds} == rebuilt
     assert charges == 6
     assert (terms.gpu_class, terms.pool, terms.first_at) == ("h100", "research", at("2026-10-05T20:10:07"))
+
+
+def test_days_of_charges_are_the_journal_s_entries(store: SqlStore) -> None:
+    a_month(store)
+    span = (at("2026-10-05"), at("2026-10-08"))
+    with store.reading() as books:
+        found = list(books.journal.charged_by_day(starts_at=span[0], ends_at=span[1]))
+        owner = found[0][0]
+        own = list(
+            books.journal.charged_by_day(
+                starts_at=span[0], ends_at=span[1], accounts=[Account(AccountKind.CHARGED, owner)]
+            )
+        )
+        entries = [
+            entry
+            for entry in books.journal.entries(kinds=[AccountKind.CHARGED], starts_at=span[0], ends_at=span[1])
+            if entry.kind is TransactionKind.CHARGE
+        ]
+    assert sum(amount for _, _, amount in found) == sum(entry.amount for entry in entries) > 0
+    assert {(who, day) for who, day, _ in found} == {
+        (entry.account.owner, entry.at - entry.at % MS_PER_DAY) for entry in entries
+    }
+    assert own == [item for item in found if item[0] == owner]
 
 
 def test_readings_add_up_by_attempt_and_by_hour(store: SqlStore) -> None:

@@ -7,6 +7,7 @@ import pytest
 from scheduler.domain.errors import Exhausted, RefusalCode
 from scheduler.domain.units import Instant
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
+from scheduler.finance.burn import Jump
 from tests.entrypoints.web.conftest import SITE, SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_people import DAY, FINN, MARA, MONTH_END, NOW, H
@@ -51,6 +52,10 @@ async def test_the_reason_its_numbers_and_the_next_step_are_one_click_behind_the
         ),
         ({"pace": -120}, "12 % ahead of plan: burning fast."),
         ({"pace": -60}, "6 % ahead of plan."),
+        (
+            {"jumps": (Jump(Instant(NOW - NOW % DAY), 90 * H, 10 * H),)},
+            "Your use jumped on 20 Nov: 90.0 GPU-hours, 10.0 are usual.",
+        ),
         ({"pace": 0}, "On plan."),
         ({"pace": -19}, "On plan."),
         ({"available": -H}, "−1.0 GPU-hours"),

@@ -12,7 +12,7 @@ from scheduler.adapters.sql.tables import journal as tables
 from scheduler.adapters.sql.tables.periods import period_closings
 from scheduler.adapters.sql.tables.workloads import attempts
 from scheduler.domain.errors import Conflict, RefusalCode
-from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
+from scheduler.domain.units import MS_PER_DAY, STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.finance.reconciling.closing import ClosingState
 from scheduler.ledger.canonical import body_hash
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
@@ -131,6 +131,33 @@ class SqlJournal:
             statement = statement.where(entry.at < ends_at)
         for kind, owner, unit, attempt, amount, gpu_ms in self.connection.execute(statement):
             yield PostedSum(Account(_KINDS[kind], owner), Unit(unit), attempt, int(amount), int(gpu_ms))
+
+    def charged_by_day(
+        self, *, starts_at: Instant, ends_at: Instant, accounts: Sequence[Account] | None = None
+    ) -> Iterator[tuple[str, Instant, int]]:
+        account, entry, posted = tables.accounts.c, tables.entries.c, tables.transactions.c
+        day = (entry.at // MS_PER_DAY).label("day")
+        statement = (
+            select(account.owner, day, func.sum(entry.amount))
+            .select_from(tables.accounts)
+            .join(tables.entries, entry.account_id == account.id)
+            .join(tables.transactions, posted.seq == entry.transaction_seq)
+            .where(
+                account.kind == AccountKind.CHARGED.value,
+                account.unit == STANDARD_GPU,
+                posted.kind == TransactionKind.CHARGE.value,
+                posted.attempt_id.is_not(None),
+                entry.at >= starts_at,
+                entry.at < ends_at,
+            )
+            .group_by(account.owner, day)
+            .order_by(account.owner, day)
+        )
+        if accounts is not None:
+            ids = [state.id for state in self._states(accounts, for_update=False).values()]
+            statement = statement.where(entry.account_id.in_(ids))
+        for owner, number, amount in self.connection.execute(statement):
+            yield owner, Instant(int(number) * MS_PER_DAY), int(amount)
 
     def totals(
         self, *, ends_at: Instant, accounts: Sequence[Account], unit: Unit = STANDARD_GPU
