@@ -38,7 +38,7 @@ from scheduler.lifecycle.awarding.awards import Awards
 from scheduler.lifecycle.awarding.compensate import Package
 from scheduler.lifecycle.memory.period_names import period_of
 from scheduler.lifecycle.running.keep import keep_funded
-from scheduler.lifecycle.running.record import record
+from scheduler.lifecycle.running.record import record, stop_attempt
 from scheduler.lifecycle.views.months import month_view
 from scheduler.lifecycle.views.reader import Views
 from scheduler.ports import Books
@@ -153,6 +153,32 @@ def test_money_is_charged_at_the_price_of_the_hour_in_which_the_gpus_ran(company
     finish(company, workload, began)
     assert charged(company) == {money: (EUR, 2 * (2 * 2_000_000 + 500_000), 6 * HOUR)}
     assert company.available(money) == 11_000_000
+
+
+def test_what_idle_work_gives_back_is_told_in_each_unit_that_it_was_held_in(company: Company) -> None:
+    pay(company, HOUR, OF_H100, 100)
+    pay(company, 3_000_000, EUR, 200)
+    pay(company, 10 * HOUR, STANDARD_GPU, 300)
+    workload = company.submit(project=None)  # holds 1 h of the class, 1.5 h of 3 EUR at 2, 1.5 h standard
+    assert decide(company) == [Reason.LAUNCHING]
+    began = company.now
+    start(company, workload)
+    company.now = Instant(began + HOUR)
+    (attempt,) = company.world.attempts.values()
+    with company.changing() as batch:
+        stop_attempt(batch, attempt, Reason.IDLE_ENDED, {"minutes": 30, "gpus": 2, "hours_back": "2.0"})
+    company.see(
+        changes(
+            pod_seen(workload, started_at=began, finished_at=company.now, is_gone=True),
+            job_seen(workload, is_suspended=True, is_confirmed_suspended=True, attempt_id=attempt.id),
+        )
+    )
+    view = Views(company.store, company.world).statement(PEOPLE, "2026-11", company.now, "ada")
+    assert {(each.shown, each.quantity, each.hours_back_ms) for each in view.returned} == {
+        ("1.00 EUR", 1_000_000, 0),
+        ("1.5 h", 3 * HOUR // 2, 3 * HOUR // 2),
+    }
+    assert {each.reason for each in view.returned} == {"IdleEnded"}
 
 
 def test_the_statement_the_burn_rate_and_the_export_tell_each_draw_in_its_unit(company: Company) -> None:

@@ -150,7 +150,8 @@ def test_the_statement_says_how_many_hours_came_back_and_why(company: Company, p
     statement = Views(company.store, company.world).statement(company.caller("ada"), "2026-11", company.now)
     (returned,) = statement.returned
     assert (returned.attempt_id, returned.workload_name, returned.reason) == (attempt_id, "train", "Idle")
-    assert returned.hours_back_ms == 2 * (8 * 60 - 40) * 60_000 * 3 // 2
+    assert returned.hours_back_ms == returned.quantity == 2 * (8 * 60 - 40) * 60_000 * 3 // 2
+    assert (returned.unit, returned.shown) == ("standard", "22.0 h")
     assert statement.opening + statement.granted - statement.charged == statement.closing + statement.held
 
 

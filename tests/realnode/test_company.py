@@ -178,7 +178,10 @@ async def test_a_sandbox_that_rests_is_warned_then_suspended_and_the_rest_of_its
     (pod,) = company.witness.of_job(suspended.job_uid)
     assert pod.exit_code == TOLD
     await _assert_charged_to_the_second(company, suspended, per_mille=1000)
-    # The rest is its owner's again.
+    # The rest is its owner's again, and the statement says how much came back and why.
+    statement = company.service.views.statement(company.running.caller("cai"), None, company.service.clock.now())
+    (back,) = [each for each in statement.returned if each.workload_id == resting]
+    assert (back.reason, back.hours_back_ms) == (Reason.IDLE, held - charged)
     balance = company.service.views.balance(company.running.caller("cai"), company.service.clock.now())
     assert (balance.held, balance.available) == (0, balance.granted - charged)
 

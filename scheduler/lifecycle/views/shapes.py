@@ -14,7 +14,7 @@ from scheduler.domain.units import Instant
 from scheduler.finance.burn import Jump
 from scheduler.lifecycle.memory.observed_only import Observed
 from scheduler.lifecycle.views.quote_shapes import QuoteView
-from scheduler.lifecycle.views.unit_shapes import PackageValueView, UnitView
+from scheduler.lifecycle.views.unit_shapes import PackageValueView, ReturnedView, UnitView
 from scheduler.lifecycle.views.usage_shapes import IdleView, UsageView
 
 
@@ -294,21 +294,6 @@ class StatementLine:
     @property
     def gpu_seconds(self) -> str:
         return decimal_text(self.gpu_ms, 3)
-
-
-@dataclass(frozen=True, slots=True)
-class ReturnedView:
-    """Hours of a hold that came back because idle reclaim ended the attempt before it had used them.
-
-    They were held, never charged: they are part of no sum of the statement.
-    """
-
-    at: Instant
-    attempt_id: str
-    workload_id: str
-    workload_name: str
-    reason: str
-    hours_back_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.money import Micro
 from scheduler.domain.periods import Period
-from scheduler.domain.quantities import quantity_text
+from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.reasons import Reason
 from scheduler.domain.sizes import pods_at
 from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
@@ -19,9 +19,9 @@ from scheduler.ledger.statement import Statement, accounts_of, statement
 from scheduler.ledger.statement import StatementLine as LedgerLine
 from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, opening_of
 from scheduler.lifecycle.views.owners import Owner
-from scheduler.lifecycle.views.shapes import PriceView, ReturnedView, StatementLine, StatementView
+from scheduler.lifecycle.views.shapes import PriceView, StatementLine, StatementView
 from scheduler.lifecycle.views.sizes import sizes_text
-from scheduler.lifecycle.views.unit_shapes import UnitLine
+from scheduler.lifecycle.views.unit_shapes import ReturnedView, UnitLine
 from scheduler.metering.efficiency import Efficiency, efficiency_of
 from scheduler.metering.use import HourOfUse, total
 from scheduler.ports import Books
@@ -49,7 +49,7 @@ def statement_view(
         starts_at=period.starts_at,
         ends_at=period.ends_at,
     )
-    made = statement(opening, released.watching(others.apart(valuation.watching(known.ahead_of(entries)))))
+    made = statement(opening, others.apart(released.watching(valuation.watching(known.ahead_of(entries)))))
     shown = sorted(made.lines, key=lambda item: item.at)[:lines_max] if owner.sees_lines else []
     detail = _Detail(
         books, period, shown, others.attempts if owner.sees_lines else (), released, known.get, valuation
@@ -150,16 +150,17 @@ class _Attempts:
 
 @dataclass(slots=True)
 class _Released:
-    """What came back of each attempt's holds, and when: noted while the statement reads its entries."""
+    """What came back of each attempt's holds by unit, and when: noted while the statement reads its entries."""
 
-    of_attempt: dict[AttemptId, tuple[Instant, int]] = field(default_factory=dict)
+    of_attempt: dict[AttemptId, dict[Unit, tuple[Instant, int]]] = field(default_factory=dict)
 
     def watching(self, entries: Iterable[PostedEntry]) -> Iterator[PostedEntry]:
         for entry in entries:
             is_release = entry.kind is TransactionKind.RELEASE and entry.account.kind is AccountKind.ALLOWANCE
             if is_release and entry.attempt_id is not None:
-                _, amount = self.of_attempt.get(entry.attempt_id, (entry.at, 0))
-                self.of_attempt[entry.attempt_id] = (entry.at, amount + entry.amount)
+                by_unit = self.of_attempt.setdefault(entry.attempt_id, {})
+                _, amount = by_unit.get(entry.unit, (entry.at, 0))
+                by_unit[entry.unit] = (entry.at, amount + entry.amount)
             yield entry
 
 
@@ -282,8 +283,14 @@ class _Detail:
             assert attempt.stop_reason is not None
             workload = self._workloads.get(attempt.workload_id)
             name = workload.spec.name if workload is not None else ""
-            at, amount = self._released[attempt_id]
-            yield ReturnedView(at, attempt_id, attempt.workload_id, name, attempt.stop_reason.value, amount)
+            for unit, (at, amount) in sorted(self._released[attempt_id].items()):
+                yield ReturnedView(
+                    *(at, attempt_id, attempt.workload_id, name, attempt.stop_reason.value),
+                    unit=unit_label(unit),
+                    quantity=amount,
+                    shown=quantity_text(amount, unit),
+                    hours_back_ms=amount if unit == STANDARD_GPU else 0,
+                )
 
     def _resting(self) -> list[AttemptId]:
         return [

@@ -1,4 +1,4 @@
-"""What a statement says of packages, and of allowances in other units than standard GPU time."""
+"""What a statement says of packages, of what came back, and of allowances in other units than standard GPU time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +34,25 @@ class UnitView:
     quantities: Mapping[str, int]
     shown: Mapping[str, str]
     lines: tuple[UnitLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedView:
+    """What of a hold came back because idle reclaim ended the attempt before it had used it; a row for each unit that
+    it was held in. `quantity` is in the unit's smallest part, `hours_back_ms` the same in standard hours (0 of others).
+
+    It was held, never charged: it is part of no sum of the statement.
+    """
+
+    at: Instant
+    attempt_id: str
+    workload_id: str
+    workload_name: str
+    reason: str
+    unit: str
+    quantity: int
+    shown: str
+    hours_back_ms: int
 
 
 @dataclass(frozen=True, slots=True)

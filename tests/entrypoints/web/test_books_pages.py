@@ -6,11 +6,11 @@ from scheduler.domain.money import Currency, Micro
 from scheduler.entrypoints.web.books import course_of
 from scheduler.finance.prices.fair_value import FairValue
 from scheduler.lifecycle.views.shapes import PriceView
-from scheduler.lifecycle.views.unit_shapes import PackageValueView, UnitLine, UnitView
+from scheduler.lifecycle.views.unit_shapes import PackageValueView, ReturnedView, UnitLine, UnitView
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_books import month, statement
-from tests.entrypoints.web.sample_people import FINN, MARA
+from tests.entrypoints.web.sample_people import FINN, MARA, NOW
 from tests.entrypoints.web.sample_views import SampleService
 
 
@@ -40,6 +40,16 @@ async def test_a_month_without_charges_or_capacity_says_so(service: SampleServic
     assert "Refunded 1 212.0 h for work that was lost" in text
     assert "Nothing was charged in this period." in text
     assert "No check has run yet." in text
+
+
+async def test_a_statement_says_what_came_back_from_idle_work(service: SampleService, sign_in: SignIn) -> None:
+    back = ReturnedView(NOW, "t-1", "w-notebook", "notebook", "Idle", "EUR", 1_000_000, "1.00 EUR", 0)
+    service.views.statement_value = statement(returned=(back, replace(back, reason="IdleEnded", shown="1.5 h")))
+    async with sign_in(MARA) as client:
+        page = read(await client.get("/statement"))
+    assert "notebook suspended, since its GPUs were idle 1.00 EUR" in page.text
+    assert "notebook ended, since its GPUs were idle 1.5 h" in page.text
+    assert "/workloads/w-notebook" in page.links
 
 
 async def test_the_months_before_and_after_are_a_link_away(sign_in: SignIn) -> None:
