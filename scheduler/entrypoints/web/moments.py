@@ -51,6 +51,12 @@ class Moments:
         moment = self.local(instant)
         return f"{_DAYS[moment.weekday()]} {self.day(instant)}, {moment:%H:%M}"
 
+    def window(self, starts_at: Instant, ends_at: Instant) -> str:
+        """Fri 20 Nov, 14:00 – 18:00; with both days where it goes over midnight."""
+        last = self.local(ends_at)
+        is_one_day = self.local(starts_at).date() == last.date()
+        return f"{self.weekday(starts_at)} – {f'{last:%H:%M}' if is_one_day else self.weekday(ends_at)}"
+
     def period(self, name: str, starts_at: Instant) -> str:
         """A period by its name: November 2026, week 47 of 2026; any other as it is called."""
         year, _, part = name.partition("-")

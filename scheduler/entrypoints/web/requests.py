@@ -104,12 +104,13 @@ def _page(request: Request, pages: Pages, visitor: Visitor, ask: str, refused: _
     """The page; after a refusal with what to mend, and the form that was open as it was filled in."""
     service, moments, caller = pages.service, pages.moments(), visitor.caller
     own = service.approval_views.own(caller)
+    own_ids = {each.id for each in own}
     waiting: list[ApprovalView] = []
     decided: list[ApprovalView] = []
     if caller.has(*_SEES_QUEUE):
         waiting = service.approval_views.listed(caller, waiting_only=True)
-        listed = service.approval_views.listed(caller)
-        decided = [each for each in listed if each.state is not ProposalState.WAITING][:DECIDED_SHOWN]
+        others = [each for each in service.approval_views.listed(caller) if each.id not in own_ids]
+        decided = [each for each in others if each.state is not ProposalState.WAITING][:DECIDED_SHOWN]
     kind = ask if visitor.engineer is not None and ask in {choice.value for choice in KINDS} else ""
     choices = None
     if kind and visitor.engineer is not None:
@@ -123,7 +124,7 @@ def _page(request: Request, pages: Pages, visitor: Visitor, ask: str, refused: _
         moments=moments,
         title="Requests",
         own=own[:OWN_SHOWN],
-        own_ids={each.id for each in own},
+        own_ids=own_ids,
         waiting=waiting,
         decided=decided,
         sees_queue=caller.has(*_SEES_QUEUE),

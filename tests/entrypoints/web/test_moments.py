@@ -59,3 +59,8 @@ def test_what_is_ahead_is_in_and_not_ago() -> None:
 )
 def test_a_period_is_called_as_people_call_it(name: str, text: str) -> None:
     assert BERLIN.period(name, NOW) == text
+
+
+def test_a_window_says_its_day_once_unless_it_goes_over_midnight() -> None:
+    assert BERLIN.window(NOW, Instant(NOW + 4 * H)) == "Fri 20 Nov, 15:32 – 19:32"
+    assert BERLIN.window(NOW, Instant(NOW + 12 * H)) == "Fri 20 Nov, 15:32 – Sat 21 Nov, 03:32"

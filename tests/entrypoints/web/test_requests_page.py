@@ -146,6 +146,7 @@ async def test_who_may_decide_lets_it_take_effect_and_less_than_was_asked(compan
         after = read(await client.post(form.action, data={**form.fields, "hours": "30", "reason": "try with these"}))
     assert available(company, "ada") == before + 30 * MS_PER_HOUR
     assert "Nothing waits for a decision." in after.text
+    assert "Decided lately 40.0 h more approved" in after.text
     async with client_of(company, "ada") as client:
         told = read(await client.get("/requests")).text
     assert "40.0 h more approved the ablations" in told
@@ -225,7 +226,7 @@ async def test_a_policy_waits_with_what_it_raises_and_its_text(company: Service)
         page = read(await client.get(f"/requests/{made.id}"))
         await client.post(f"/requests/{made.id}/approve", data={})
     assert "tiers.engineer.allowance_gpu_hours: 1000 → 1200" in queue.text
-    assert f"Its text, sha256 {made.hash}" in page.text
+    assert f"Its text sha256 {made.hash}" in page.text
     assert "allowance_gpu_hours: 1200" in page.text
     assert company.world.require_policy().hash == made.hash
 
