@@ -12,7 +12,11 @@ from scheduler.domain.workloads import Workload
 
 @dataclass(frozen=True, slots=True)
 class CreateJob:
-    """Create the workload's Job, suspended, under its `job_name`; adopt it where it is there and ours."""
+    """Create the workload's Job, suspended, under its `job_name`; adopt it where it is there and ours.
+
+    `former` names the failed Job of a user's, written by `author` if it is the first, from which the next is made;
+    GONE where it is there no more.
+    """
 
     workload: Workload
     gpu_class: GpuClass
@@ -20,6 +24,8 @@ class CreateJob:
     """The per-sandbox key that its server asks for; empty for a job."""
     sandbox: SandboxTerms | None = None
     """What the policy says of its home and port; None for a job."""
+    former: str = ""
+    author: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,8 @@ class ObservedJob:
     is_run_elsewhere: bool = False
     """spec.managedBy gives it to another controller than Kubernetes' own: its pods, if any, are not for us to see, and
     its status is the evidence."""
+    is_owned: bool = False
+    """Another controller made it and answers for it, as a CronJob does."""
     checkpointed_at: Instant | None = None
     pods: int = 1
     """spec.parallelism: how many pods it is to have at once."""

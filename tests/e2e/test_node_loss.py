@@ -8,8 +8,10 @@ from scheduler.domain.records import EndEvidence
 from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, NodeName
 from scheduler.domain.workloads import Workload, WorkloadState
 from scheduler.entrypoints.devcluster.client import ApiClient, Json
+from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from scheduler.entrypoints.devcluster.simulated import HANG, NOT_READY
-from tests.e2e.running import Running
+from tests.e2e.admission import let_edit, stamp_authors
+from tests.e2e.running import IMAGE, Running
 from tests.e2e.witness import Witness
 from tests.plugins.controlplane import OWN
 from tests.plugins.polling import eventually
@@ -116,3 +118,70 @@ async def test_a_node_that_is_deleted_takes_its_pods_along_and_its_work_runs_aga
     await api.delete(f"/api/v1/nodes/{node}")
 
     await assert_lost_and_running_again(running, witness, lost, node, beat_at)
+
+
+async def test_a_job_of_kubectl_that_fails_with_its_node_runs_again_as_its_author_wrote_it(
+    running: Running,
+    witness: Witness,
+    api: ApiClient,
+    control_plane: ControlPlane,
+    namespace: str,
+    own_nodes: tuple[NodeName, NodeName],
+) -> None:
+    assert len(own_nodes) == 2
+    await api.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": {"allot.dev/managed": "true"}}})
+    await stamp_authors(api, namespace)
+    await let_edit(api, namespace, "ada")
+    async with ApiClient.from_kubeconfig(control_plane.kubeconfig_of("ada")) as ada:
+        await ada.post(jobs(namespace), theirs("train", namespace))
+    first = await eventually(lambda: taken_in(running), lambda seen: seen.state is WorkloadState.RUNNING)
+    (pod,) = witness.of_job(first.job_uid)
+
+    await api.delete(f"/api/v1/nodes/{pod.node}")
+
+    again = await eventually(
+        lambda: taken_in(running), lambda seen: (seen.state, seen.retries) == (WorkloadState.RUNNING, 1), GONE_SECONDS
+    )
+    assert (again.id, again.job_name) == (first.id, "train-2")
+    lost, second = running.attempts(first.id)
+    assert (lost.stop_reason, lost.charged_gpu_ms > 0) == (Reason.NODE_LOST, True)
+    assert [seen.attempt for seen in witness.of_job(again.job_uid)] == [second.id]
+    assert [node for node, _ in second.placement.pods_by_node] != [pod.node]
+    written = await api.get(f"{jobs(namespace)}/train-2")
+    template = written["spec"]["template"]
+    assert template["spec"]["containers"][0]["env"] == [{"name": "SEED", "value": "7"}]
+    assert written["metadata"]["annotations"]["allot.dev/author"] == "system:admin"
+    assert (written["metadata"]["labels"]["stage"], template["metadata"]["labels"]["stage"]) == ("draft", "draft")
+    assert await taken_in(running) == again, "nobody took the next one in as another workload"
+    await running.cancel("ada", first.id)
+    await running.until(first.id, WorkloadState.CANCELLED)
+    running.assert_settled(first.id)
+
+
+def jobs(namespace: str) -> str:
+    return f"/apis/batch/v1/namespaces/{namespace}/jobs"
+
+
+def theirs(name: str, namespace: str) -> Json:
+    container = {
+        "name": "main",
+        "image": IMAGE,
+        "env": [{"name": "SEED", "value": "7"}],
+        "resources": {"limits": {"nvidia.com/gpu": "1"}},
+    }
+    pod_spec = {"restartPolicy": "Never", "containers": [container], "nodeSelector": {OWN: namespace}}
+    words = {"allot.dev/project": "aurora", "allot.dev/gpu-classes": "T4", "allot.dev/time-limit": "1h"}
+    return {
+        "metadata": {"name": name, "labels": {**words, "stage": "draft"}},
+        "spec": {"suspend": True, "template": {"metadata": {"labels": {"stage": "draft"}}, "spec": pod_spec}},
+    }
+
+
+async def taken_in(running: Running) -> Workload:
+    """The one workload that there is."""
+
+    async def there_are() -> list[Workload]:
+        return list(running.service.world.workloads.values())
+
+    (workload,) = await eventually(there_are, bool)
+    return workload

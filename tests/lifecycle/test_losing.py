@@ -4,14 +4,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from scheduler.domain.actions import CreateJob, SuspendJob
+from scheduler.domain.actions import ActionOutcome, ActionResult, CreateJob, DeleteJob, SuspendJob
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import ClusterChanges, Disruption, ObservedPod
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.records import EndEvidence
-from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, NodeName
+from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, JobUid, NodeName
 from scheduler.domain.workloads import Attempt, Origin, Workload, WorkloadState
-from scheduler.lifecycle.running.act import next_action
+from scheduler.lifecycle.running.act import next_action, note_outcome
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen
 
 NODE = NodeName("n0")
@@ -42,8 +42,11 @@ class Ran:
             is_gone=True,
         )
 
-    def see_it_lost(self, disruption: Disruption) -> Workload:
-        failed = job_seen(self.workload, is_suspended=False, is_failed=True, ended_at=later(self.start, 500))
+    def see_it_lost(self, disruption: Disruption, **job: object) -> Workload:
+        """`job` is what else is seen of its Job."""
+        failed = job_seen(
+            self.workload, is_suspended=False, is_failed=True, ended_at=later(self.start, 500), **job
+        )
         self.company.see(changes(self.lost(disruption), replace(failed, attempt_id=self.attempt.id)))
         return self.company.workload(self.workload.id)
 
@@ -116,14 +119,57 @@ def test_the_rest_of_a_gang_is_stopped_with_the_pod_that_was_lost(company: Compa
     assert isinstance(next_action(company.world, stopping).action, SuspendJob)
 
 
-def test_a_job_of_kubectl_that_failed_with_its_node_is_its_authors_to_apply_anew(company: Company) -> None:
+def test_a_job_of_kubectl_that_failed_with_its_node_has_a_next_one_made_from_it(company: Company) -> None:
     lost = ran(company, Origin.KUBECTL)
 
-    ended = lost.see_it_lost(Disruption.NODE_GONE)
+    again = lost.see_it_lost(Disruption.NODE_GONE)
+
+    assert (again.state, again.state_reason) == (WorkloadState.QUEUED, Reason.NODE_LOST)
+    assert lost.came_back == 100
+    name = again.spec.name
+    assert (again.job_name, again.job_uid, again.retries) == (f"{name}-2", None, 1)
+    create = next_action(company.world, again).action
+    assert isinstance(create, CreateJob)
+    assert (create.workload.job_name, create.former, create.author) == (f"{name}-2", name, "ada")
+    assert company.world.verdicts[again.id].evidence["then"] == "it is queued again"
+
+
+def test_a_failed_job_that_went_before_its_next_one_was_made_ends_its_workload(company: Company) -> None:
+    again = ran(company, Origin.KUBECTL).see_it_lost(Disruption.NODE_GONE)
+    create = next_action(company.world, again).action
+    assert isinstance(create, CreateJob)
+
+    with company.changing() as batch:
+        note_outcome(batch, ActionOutcome(create, ActionResult.GONE), {})
+
+    ended = company.workload(again.id)
+    assert (ended.state, ended.state_reason) == (WorkloadState.FAILED, Reason.JOB_DELETED)
+    assert next_action(company.world, ended).is_done
+
+
+def test_a_next_job_that_we_made_of_a_users_is_ours_to_delete(company: Company) -> None:
+    again = ran(company, Origin.KUBECTL).see_it_lost(Disruption.NODE_GONE)
+    with company.changing() as batch:
+        batch.change_workload(again, job_uid=JobUid("second"))
+    company.commands.cancel(company.caller("ada"), again.id, now=company.now)
+
+    action = next_action(company.world, company.workload(again.id)).action
+
+    assert isinstance(action, DeleteJob)
+    assert action.job_uid == "second"
+
+
+@pytest.mark.parametrize("whose", ["is_owned", "is_run_elsewhere", "is_deleted"])
+def test_a_job_that_another_controller_owns_or_that_is_deleted_is_its_authors_to_apply_anew(
+    company: Company, whose: str
+) -> None:
+    lost = ran(company, Origin.KUBECTL)
+
+    ended = lost.see_it_lost(Disruption.NODE_GONE, **{whose: True})
 
     assert (ended.state, ended.state_reason) == (WorkloadState.FAILED, Reason.NODE_LOST)
     assert lost.came_back == 100
-    assert "apply it anew" in str(company.world.verdicts[ended.id].evidence["then"])
+    assert (ended.job_name, ended.retries) == (lost.workload.job_name, 0)
 
 
 def test_who_evicts_a_pod_from_a_good_node_gets_nothing_back(company: Company) -> None:

@@ -75,6 +75,7 @@ def read_job(raw: RawObject, classes: Iterable[GpuClass]) -> ObservedJob:
         spec_hash=annotations.get(SPEC_HASH, ""),
         is_deleted=bool(metadata.get("deletionTimestamp")),
         is_run_elsewhere=spec.get("managedBy", JOB_CONTROLLER) != JOB_CONTROLLER,
+        is_owned=any(owner.get("controller") for owner in metadata.get("ownerReferences") or ()),
         checkpointed_at=instant_of(annotations.get(CHECKPOINTED_AT)),
         pods=1 if spec.get("parallelism") is None else int(spec["parallelism"]),
     )

@@ -23,6 +23,7 @@ from scheduler.adapters.kubernetes.names import (
     RawObject,
 )
 from scheduler.adapters.kubernetes.sandboxes import surroundings
+from scheduler.adapters.kubernetes.successors import succeeds, successor
 from scheduler.adapters.kubernetes.watching import status_message
 from scheduler.domain.actions import (
     Action,
@@ -93,7 +94,16 @@ class Writer:
     async def _create(self, action: CreateJob) -> ActionOutcome:
         workload = action.workload
         shape, author = self._shape_for(action), self._identity.username
-        manifest = job_manifest(workload, action.gpu_class, shape, self._kept_seconds, author)
+        if action.former:
+            former = await self._connection.request("GET", _job(workload.namespace, action.former))
+            if not former.is_success:
+                return _outcome(action, former)
+            raw = orjson.loads(former.body)
+            if not succeeds(action, raw, self._classes, author):
+                return ActionOutcome(action, ActionResult.GONE, "another Job has its name now")
+            manifest = successor(workload, raw, author)
+        else:
+            manifest = job_manifest(workload, action.gpu_class, shape, self._kept_seconds, author)
         answer = await self._send("POST", _jobs(workload.namespace), manifest)
         if answer.status == 409:
             outcome = await self._adopt(action)

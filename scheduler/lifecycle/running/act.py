@@ -23,6 +23,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_SECOND, Instant, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, Origin, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.another_job import job_name_of
 from scheduler.lifecycle.running.record import drop_reservation
 from scheduler.lifecycle.running.settle import end_attempt
 from scheduler.lifecycle.writing.batch import Batch
@@ -80,10 +81,12 @@ def _resize(workload: Workload, attempt: Attempt | None, job: ObservedJob) -> Re
 
 def _clean_up(workload: Workload, job: ObservedJob | None) -> Next:
     """A Job that we made and that will not run again is deleted; one that ran to its end, or a user's own, is left.
+    Of a user's workload, those after the first are ours.
 
     While it has not been reported, deleting it by its name tells: GONE says that nothing is left to do.
     """
-    if workload.origin is not Origin.API or (job is not None and job.has_ended):
+    is_theirs = workload.origin is not Origin.API and (workload.retries == 0 or workload.job_uid is None)
+    if is_theirs or (job is not None and job.has_ended):
         return Next(is_done=True)
     if job is None and workload.state is not WorkloadState.CANCELLED:
         return Next(is_done=True)
@@ -91,13 +94,18 @@ def _clean_up(workload: Workload, job: ObservedJob | None) -> Next:
 
 
 def _create(world: World, workload: Workload, attempt: Attempt | None) -> CreateJob | None:
-    if workload.origin is not Origin.API:
+    is_theirs = workload.origin is not Origin.API
+    if is_theirs and workload.retries == 0:
         return None
     policy = world.require_policy()
     name = attempt.gpu_class if attempt is not None else workload.spec.gpu_classes[0]
     gpu_class = policy.gpu_classes.get(name)
     if gpu_class is None:
         return None
+    if is_theirs:
+        owner = world.people.get(workload.owner)
+        former = job_name_of(workload, workload.retries - 1)
+        return CreateJob(workload, gpu_class, former=former, author=owner.subject if owner is not None else "")
     sandbox = policy.sandbox if workload.spec.kind is WorkloadKind.SANDBOX else None
     return CreateJob(workload, gpu_class, world.keys.get(workload.id, ""), sandbox)
 
@@ -123,7 +131,7 @@ def note_outcome(batch: Batch, outcome: ActionOutcome, retries: dict[WorkloadId,
                 batch.change_workload(workload, job_uid=outcome.job_uid)
                 # What was reported of the Job before its UID was known has passed unheard.
                 batch.world.awaited.setdefault(workload.id, batch.now)
-        case ActionResult.GONE if isinstance(action, LaunchJob):
+        case ActionResult.GONE if isinstance(action, CreateJob | LaunchJob):
             _abandon(batch, workload, Reason.JOB_DELETED, "its Job is gone")
         case ActionResult.FOREIGN | ActionResult.REFUSED if isinstance(action, CreateJob | LaunchJob):
             _abandon(batch, workload, Reason.LAUNCH_REFUSED, outcome.message)

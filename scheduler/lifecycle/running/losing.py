@@ -50,5 +50,7 @@ def _stop(batch: Batch, attempt_id: AttemptId, node: NodeName | None, cause: str
     workload = batch.workload(attempt.workload_id) if attempt is not None else None
     if attempt is None or workload is None or attempt.state not in {AttemptState.LAUNCHING, AttemptState.RUNNING}:
         return
-    again = "it is queued again" if workload.origin is Origin.API else "delete its Job and apply it anew"
+    job = batch.world.job_of(workload)
+    is_theirs = workload.origin is not Origin.API and (job is None or job.is_owned or job.is_run_elsewhere)
+    again = "delete its Job and apply it anew" if is_theirs else "it is queued again"
     stop_attempt(batch, attempt, Reason.NODE_LOST, {"nodes": node or "its node", "cause": cause, "then": again})

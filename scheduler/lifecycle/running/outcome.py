@@ -9,7 +9,8 @@ from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.records import PodRun
 from scheduler.domain.retries import next_try
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND
-from scheduler.domain.workloads import Attempt, Origin, Workload, WorkloadKind, WorkloadState
+from scheduler.domain.workloads import Attempt, Workload, WorkloadKind, WorkloadState
+from scheduler.lifecycle.running.another_job import another_job, may_have_another
 from scheduler.lifecycle.writing.batch import Batch
 
 _REQUEUED = {Reason.PREEMPTED, Reason.NODE_LOST, Reason.ALLOWANCE_EXHAUSTED, Reason.SUSPENDED, Reason.BACKOFF}
@@ -39,7 +40,7 @@ def why_it_ended(attempt: Attempt, workload: Workload, job: ObservedJob | None, 
     codes = [run.exit_code for run in runs if run.exit_code and not _was_given_back(attempt, run)]
     is_over = job is not None and job.is_failed
     if attempt.stop_reason is not None:
-        was_only_stopped = set(codes) <= _SIGNALLED and workload.origin is Origin.API
+        was_only_stopped = set(codes) <= _SIGNALLED and may_have_another(workload, job)
         if not is_over or attempt.stop_reason not in _REQUEUED - _PLATFORMS_FAULTS or was_only_stopped:
             return Ended(attempt.stop_reason, {}, is_news=False)
     if job is not None and job.is_failed:
@@ -59,12 +60,12 @@ def settle_workload(batch: Batch, workload: Workload, ended: Ended, job: Observe
     if ended.is_news:
         batch.say(workload.id, ended.reason, ended.evidence)
     reason, becomes = ended.reason, _what_becomes(workload, ended.reason)
-    if reason in _PLATFORMS_FAULTS and workload.origin is Origin.KUBECTL:
+    if reason in _PLATFORMS_FAULTS and not may_have_another(workload, job):
         # Its Job counts the lost pod as a failure, now or when it is resumed, and only its user can write another.
         becomes = WorkloadState.FAILED
     fields: dict[str, Any] = {}
     if becomes is WorkloadState.FAILED:
-        retried = _tried_again(batch, workload, ended)
+        retried = _tried_again(batch, workload, ended, job)
         if retried is not None:
             becomes, fields = WorkloadState.QUEUED, retried
     if becomes is WorkloadState.QUEUED and _has_run_its_time(batch, workload):
@@ -75,21 +76,17 @@ def settle_workload(batch: Batch, workload: Workload, ended: Ended, job: Observe
         becomes, reason, fields = WorkloadState.CANCELLED, Reason.JOB_DELETED, {}
         batch.say(workload.id, reason, {})
     if becomes is WorkloadState.QUEUED and job is not None and job.has_ended:
-        fields |= _another_job(workload)
+        fields |= another_job(workload)
     if becomes is WorkloadState.STOPPED and job is None:
         fields = {"job_uid": None}  # it gets another when it is resumed
     batch.change_workload(workload, state=becomes, state_reason=reason, **fields)
 
 
-def _another_job(workload: Workload) -> dict[str, Any]:
-    """A Job that has ended is terminal: the next try has one of its own, `<id>-<n>`."""
-    number = workload.retries + 1
-    return {"retries": number, "job_name": f"{workload.id}-{number}", "job_uid": None}
-
-
-def _tried_again(batch: Batch, workload: Workload, ended: Ended) -> dict[str, Any] | None:
-    """What changes where a rule grants another try; None where none does. A Job of kubectl's is its user's own."""
-    if workload.spec.kind is not WorkloadKind.JOB or workload.origin is not Origin.API:
+def _tried_again(
+    batch: Batch, workload: Workload, ended: Ended, job: ObservedJob | None
+) -> dict[str, Any] | None:
+    """What changes where a rule grants another try; None where none does."""
+    if workload.spec.kind is not WorkloadKind.JOB or not may_have_another(workload, job):
         return None
     rules = batch.world.require_policy().retry_rules
     ends = [attempt.stop_reason for attempt in batch.attempts_of(workload.id) if attempt.stop_reason is not None]
