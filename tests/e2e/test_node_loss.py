@@ -136,6 +136,8 @@ async def test_a_job_of_kubectl_that_fails_with_its_node_runs_again_as_its_autho
         await ada.post(jobs(namespace), theirs("train", namespace))
     first = await eventually(lambda: taken_in(running), lambda seen: seen.state is WorkloadState.RUNNING)
     (pod,) = witness.of_job(first.job_uid)
+    assert pod.started_at is not None
+    await write_last_beat(api, NodeName(pod.node), Instant((pod.started_at + BEAT_SECONDS) * MS_PER_SECOND))
 
     await api.delete(f"/api/v1/nodes/{pod.node}")
 
@@ -144,13 +146,13 @@ async def test_a_job_of_kubectl_that_fails_with_its_node_runs_again_as_its_autho
     )
     assert (again.id, again.job_name) == (first.id, "train-2")
     lost, second = running.attempts(first.id)
-    assert (lost.stop_reason, lost.charged_gpu_ms > 0) == (Reason.NODE_LOST, True)
+    assert (lost.stop_reason, lost.charged_gpu_ms) == (Reason.NODE_LOST, BEAT_SECONDS * MS_PER_SECOND)
     assert [seen.attempt for seen in witness.of_job(again.job_uid)] == [second.id]
     assert [node for node, _ in second.placement.pods_by_node] != [pod.node]
     written = await api.get(f"{jobs(namespace)}/train-2")
     template = written["spec"]["template"]
     assert template["spec"]["containers"][0]["env"] == [{"name": "SEED", "value": "7"}]
-    assert written["metadata"]["annotations"]["allot.dev/author"] == "system:admin"
+    assert written["metadata"]["annotations"]["allot.dev/author"] == "allot-dev-admin"
     assert (written["metadata"]["labels"]["stage"], template["metadata"]["labels"]["stage"]) == ("draft", "draft")
     assert await taken_in(running) == again, "nobody took the next one in as another workload"
     await running.cancel("ada", first.id)

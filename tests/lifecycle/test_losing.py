@@ -44,9 +44,7 @@ class Ran:
 
     def see_it_lost(self, disruption: Disruption, **job: object) -> Workload:
         """`job` is what else is seen of its Job."""
-        failed = job_seen(
-            self.workload, is_suspended=False, is_failed=True, ended_at=later(self.start, 500), **job
-        )
+        failed = job_seen(self.workload, is_suspended=False, is_failed=True, ended_at=later(self.start, 500), **job)
         self.company.see(changes(self.lost(disruption), replace(failed, attempt_id=self.attempt.id)))
         return self.company.workload(self.workload.id)
 

@@ -82,9 +82,7 @@ def settle_workload(batch: Batch, workload: Workload, ended: Ended, job: Observe
     batch.change_workload(workload, state=becomes, state_reason=reason, **fields)
 
 
-def _tried_again(
-    batch: Batch, workload: Workload, ended: Ended, job: ObservedJob | None
-) -> dict[str, Any] | None:
+def _tried_again(batch: Batch, workload: Workload, ended: Ended, job: ObservedJob | None) -> dict[str, Any] | None:
     """What changes where a rule grants another try; None where none does."""
     if workload.spec.kind is not WorkloadKind.JOB or not may_have_another(workload, job):
         return None
