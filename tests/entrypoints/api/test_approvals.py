@@ -38,6 +38,7 @@ async def test_a_grant_waits_for_a_second_person_and_then_takes_effect(service: 
     made = await as_("fin").post("/v1/grants", json=GRANT)
     assert made.status_code == 202
     assert made.json()["state"] == "waiting"
+    assert made.json()["deciders"] == ["finance", "operator"]
     assert await balance(as_) == before
 
     approved = await as_("olga").post(f"/v1/approvals/{made.json()['hash'][:12]}/approve", json={})
