@@ -18,8 +18,10 @@ from scheduler.domain.cluster import PodRequest
 from scheduler.domain.errors import Refusal
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.records import EndEvidence, PodRun
+from scheduler.domain.sizes import gpu_ms_within
 from scheduler.domain.units import (
     MS_PER_HOUR,
+    MS_PER_SECOND,
     CommandId,
     GpuClassName,
     PriorityClassName,
@@ -210,8 +212,21 @@ def _compared(site: Site, past: Past, attempt: Attempt) -> str:
     paid_ms = past.physical[attempt.id]
     if past.charged[attempt.id] != standard_total(paid_ms, attempt.weight, attempt.class_factor):
         return f"{past.charged[attempt.id]} standard for {paid_ms} physical"
+    if paid_ms > _room_ms(attempt):
+        return (
+            f"{paid_ms} charged, {_room_ms(attempt)} by its sizes: {attempt.past_sizes} {past.runs.get(attempt.id)}"
+        )
     is_right = paid_ms == true_ms if _is_exact(past, attempt) else paid_ms <= true_ms
     return "" if is_right else f"{paid_ms} charged, {true_ms} used, by {past.runs.get(attempt.id)}"
+
+
+def _room_ms(attempt: Attempt) -> int:
+    """The most that the sizes which it is said to have had let it use, with stamps in whole seconds."""
+    if attempt.ended_at is None or attempt.started_at is None:
+        return 0
+    sizes = [attempt.everywhere.pods, *(past.pods for past in attempt.past_sizes)]
+    stamps_ms = len(sizes) * max(sizes) * attempt.pod.gpus * MS_PER_SECOND
+    return gpu_ms_within(attempt, min(attempt.launched_at, attempt.started_at), attempt.ended_at) + stamps_ms
 
 
 def _is_exact(past: Past, attempt: Attempt) -> bool:
