@@ -8,7 +8,7 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
 from scheduler.domain.retries import RetryRule
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, JobUid, PerMille, PodUid
-from scheduler.domain.workloads import Workload, WorkloadState
+from scheduler.domain.workloads import Origin, Workload, WorkloadState
 from scheduler.lifecycle.running.act import next_action
 from scheduler.lifecycle.running.record import stop_attempt
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen, policy
@@ -71,6 +71,23 @@ def test_a_job_that_fails_is_queued_again_under_a_job_of_its_own_after_a_wait() 
     created = next_action(company.world, company.world.workloads[tries.id]).action
     assert created is not None
     assert JobUid(f"uid-{tries.id}") not in company.world.workload_of_job
+    company.close()
+
+
+def test_a_job_of_kubectl_is_tried_by_the_same_rules_and_a_preemption_uses_up_none() -> None:
+    tries = Tries(company := Company(rules()))
+    with company.changing() as batch:
+        applied = batch.change_workload(tries.workload, origin=Origin.KUBECTL, job_name=tries.workload.spec.name)
+    names = []
+    for code in (1, None, 1):
+        tries.run(60, exit_code=code, is_preempted=code is None)
+        names.append(tries.workload.job_name)
+    tries.run(60, exit_code=1)
+
+    first = applied.job_name
+    assert names == [f"{first}-2", f"{first}-3", f"{first}-4"]
+    assert (tries.workload.state, tries.workload.job_name) == (WorkloadState.FAILED, f"{first}-4")
+    assert next_action(company.world, tries.workload).is_done, "what failed is its user's to look at"
     company.close()
 
 
