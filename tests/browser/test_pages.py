@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 ENGINEER, OPERATOR, FINANCE = "Ada Moreau", "Greta Lindqvist", "Olga Petrova"
 PLACES = {
     ENGINEER: ("/", "/hours", "/workloads", "/statement", "/policies"),
-    OPERATOR: ("/cluster", "/cluster?colour=owner", "/cluster?queue=all"),
+    OPERATOR: ("/cluster", "/cluster?colour=owner", "/cluster?queue=all", "/cluster/misuse"),
     FINANCE: ("/books", "/fairness"),
 }
 

@@ -1,13 +1,16 @@
 """The pages over the real views and commands: every page for every role, and a workload's life through its forms."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from scheduler.adapters.policy_files import read_prices
+from scheduler.domain.units import GpuUuid, NodeName
 from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.service import Service
+from scheduler.metering.misuse import Misuse, MisuseKind
 from tests.entrypoints.company import NOON, PEOPLE, POLICY, SYSTEM, engineer_id, small_company, token_of
 from tests.entrypoints.web.reading import Page, read
 
@@ -72,6 +75,29 @@ async def test_the_books_show_finance_what_it_cost_and_what_nobody_used(company:
         hidden = (await client.get("/books")).text
     assert ("What it cost the company" in shown, "What it cost the company" in hidden) == (True, False)
     assert "Not recovered" in shown
+
+
+async def test_misuse_is_a_page_for_operators_with_its_evidence(company: Service) -> None:
+    seen = Misuse(
+        MisuseKind.HOST_PROCESS,
+        *(NodeName("node-1"), GpuUuid("GPU-7"), 4242, 7, "xmrig", None, None, None, NOON, NOON),
+        windows=3,
+        memory_bytes_max=2 << 30,
+    )
+    async with client_of(company, "olga") as client:
+        empty = read(await client.get("/cluster/misuse"))
+        with company.store.writing() as books:
+            books.samples.note_misuses([seen, replace(seen, kind=MisuseKind.SUSPECTED_MINING, name=None)])
+        page = read(await client.get("/cluster/misuse"))
+        assert "/cluster/misuse" in read(await client.get("/cluster")).links
+    assert "Nobody was seen where they had no business." in empty.text
+    assert "Unavailable on 4 nodes, where processes cannot be seen: node-0," in empty.text
+    assert "xmrig 4242 no pod’s, on the host itself node-1 GPU-7" in page.text
+    assert "looks like mining" in page.text
+    assert "/cluster/nodes/node-1" in page.links
+    async with client_of(company, "ada") as client:
+        assert (await client.get("/cluster/misuse")).status_code == 403
+        assert "/cluster/misuse" not in read(await client.get("/cluster")).links
 
 
 async def test_a_sandbox_lives_through_its_forms(company: Service) -> None:
