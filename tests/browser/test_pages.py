@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import WIDE, become
+from tests.plugins.polling import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -15,6 +16,9 @@ PLACES = {
     OPERATOR: ("/cluster", "/cluster?colour=owner", "/cluster?queue=all", "/cluster/misuse"),
     FINANCE: ("/books", "/fairness"),
 }
+
+IDLE_SECONDS = 600.0
+"""At most, on a busy machine; by the example policy an hour of rest is due, which is a minute here."""
 
 wide_only = pytest.mark.parametrize("page", [WIDE], indirect=True)
 
@@ -207,3 +211,41 @@ async def test_without_a_script_everything_works(browser: Browser, address: str)
     await page.goto("/cluster?colour=state")
     await expect(page.locator("#map-keys")).to_contain_text("free")
     await context.close()
+
+
+@wide_only
+async def test_an_idle_sandbox_is_warned_suspended_and_explained_and_what_came_back_is_on_the_statement(
+    page: Page,
+) -> None:
+    """The last of the file, for an idle sandbox's hour takes the accelerated company a minute or two."""
+    await become(page, OPERATOR)
+
+    async def suspended() -> list[str]:
+        found = await (await page.request.get("/v1/reclaims")).json()
+        return [
+            each["workload_id"]
+            for each in found["items"]
+            if each["is_taken"] and each["action"] == "suspend" and each["hours_back_ms"] > 0
+        ]
+
+    workload_id = (await eventually(suspended, bool, IDLE_SECONDS))[-1]
+    await page.goto(f"/workloads/{workload_id}")
+    main = page.locator("main")
+    await expect(main).to_contain_text(
+        re.compile(r"have been idle for \d+ min: it will be suspended in about \d+ min")
+    )
+    await expect(main).to_contain_text(
+        re.compile(r"Suspended: its \d+ GPU\(s\) were idle for \d+ min; [\d.]+ h came back")
+    )
+    await expect(page.locator("#use svg")).to_be_visible()
+    owner = (await (await page.request.get(f"/v1/workloads/{workload_id}")).json())["owner"]
+
+    await become(page, FINANCE)
+
+    async def came_back() -> list[str]:
+        statement = await (await page.request.get("/v1/statement", params={"owner": owner})).json()
+        return [each["workload_id"] for each in statement["returned"] if each["reason"] == "Idle"]
+
+    await eventually(came_back, lambda found: workload_id in found, IDLE_SECONDS)
+    await page.goto(f"/statement?owner={owner}")
+    await expect(page.locator("#returned")).to_contain_text("suspended, since its GPUs were idle")
