@@ -12,6 +12,7 @@ from scheduler.entrypoints.web import (
     front,
     hours,
     live,
+    misuse,
     policies,
     requests,
     session,
@@ -19,7 +20,7 @@ from scheduler.entrypoints.web import (
 )
 from scheduler.entrypoints.web.pages import Pages, page_route
 
-_MODULES = (front, session, hours, workload, requests, bookings, cluster, books, fairness, policies, live)
+_MODULES = (front, session, hours, workload, requests, bookings, cluster, misuse, books, fairness, policies, live)
 
 
 def router(service: Service) -> APIRouter:
