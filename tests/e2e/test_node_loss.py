@@ -10,6 +10,7 @@ from scheduler.domain.workloads import Workload, WorkloadState
 from scheduler.entrypoints.devcluster.client import ApiClient, Json
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from scheduler.entrypoints.devcluster.simulated import HANG, NOT_READY
+from tests.adapters.kubernetes.conftest import now
 from tests.e2e.admission import let_edit, stamp_authors
 from tests.e2e.running import IMAGE, Running
 from tests.e2e.witness import Witness
@@ -42,6 +43,15 @@ async def write_last_beat(api: ApiClient, node: NodeName, at: Instant) -> None:
         await api.patch(f"{LEASES}/{node}", {"spec": lease["spec"]})
     else:
         await api.post(LEASES, lease)
+
+
+async def passed(at: Instant) -> None:
+    """What is dated in the future is no evidence yet."""
+
+    async def clock() -> Instant:
+        return now()
+
+    await eventually(clock, lambda seen: seen > at)
 
 
 async def stop_answering(api: ApiClient, node: NodeName) -> Instant:
@@ -98,6 +108,7 @@ async def test_a_node_that_stops_answering_and_is_given_up_costs_its_work_nothin
     await write_last_beat(api, node, lease_at)
 
     beat_at = max(lease_at, await stop_answering(api, node))
+    await passed(beat_at)
     # What Kubernetes does five minutes later by itself, and an operator does who takes the node out of service.
     taints = [{"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}]
     await api.patch(f"/api/v1/nodes/{node}", {"spec": {"taints": taints}})
@@ -114,6 +125,7 @@ async def test_a_node_that_is_deleted_takes_its_pods_along_and_its_work_runs_aga
     assert pod.started_at is not None
     beat_at = Instant((pod.started_at + BEAT_SECONDS) * MS_PER_SECOND)
     await write_last_beat(api, node, beat_at)
+    await passed(beat_at)
 
     await api.delete(f"/api/v1/nodes/{node}")
 
