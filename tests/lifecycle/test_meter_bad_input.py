@@ -151,10 +151,12 @@ def test_one_token_for_all_nodes_may_speak_for_any(agents: Agents) -> None:
     assert accepted.taken == 1
 
 
-def test_a_node_that_never_told_its_inventory_is_asked_for_it(agents: Agents) -> None:
+def test_a_node_that_never_told_its_inventory_is_asked_for_it_and_counted(company: Company, agents: Agents) -> None:
     with pytest.raises(NotFound) as refused:
         agents.meter.accept_windows(agent_of("n9"), NodeName("n9"), body_of(node="n9"), now=NOW)
     assert refused.value.code is RefusalCode.UNKNOWN_NODE
+    with company.store.reading() as books:
+        assert [(r.node, r.code, r.count) for r in books.samples.refusals()] == [("n9", "unknown-node", 1)]
 
 
 BAD_INVENTORIES: dict[str, dict[str, Any]] = {

@@ -133,7 +133,7 @@ class Meter:
     def accept_all(self, posts: Sequence[Post], *, now: Instant) -> list[Accepted]:
         """Several nodes' windows in one transaction, by a caller that speaks for all of them."""
         for post in posts:
-            self._require_known(post.node)
+            self._require_known(post.node, now)
         judged = [_read(post) for post in posts]
         kept = self._together.run(lambda group: _keep(group, judged), now)
         self._world.put_metered(kept.metered)
@@ -178,8 +178,9 @@ class Meter:
                 remedy="give each node's agent a token of its own",
             )
 
-    def _require_known(self, node: NodeName) -> None:
+    def _require_known(self, node: NodeName, now: Instant) -> None:
         if node not in self._world.inventories:
+            self._count(node, RefusalCode.UNKNOWN_NODE.value, "it has not told what GPUs it has", now)
             raise NotFound(
                 f"{node} has not told what GPUs it has",
                 code=RefusalCode.UNKNOWN_NODE,
