@@ -33,8 +33,8 @@ from scheduler.ports import Clock, Cluster, Ids, Store
 
 LONGEST_WAIT_SECONDS = 1.0
 BREATH_SECONDS = 0.05
-"""After a cycle the event loop has the interpreter to itself for twice as long as the cycle took, at most so long: what
-comes in meanwhile shares the next cycle's transactions instead of each having its own."""
+"""After a cycle the event loop has the interpreter to itself for half as long as the cycle took, at most so long: what
+comes in meanwhile shares the next cycle's transactions instead of each having its own. Longer, and work waits for it."""
 ACTIONS_AT_ONCE = 16
 """Calls that are sent to the cluster together: their outcomes come back together too, so that few wait for one."""
 OUTCOMES_AT_ONCE = 1_000
@@ -142,7 +142,7 @@ class Cycle:
         if self._rehearsal is None:
             self._send(actions)
         self.report(report)
-        await asyncio.sleep(min(BREATH_SECONDS, 2 * (asyncio.get_running_loop().time() - began)))
+        await asyncio.sleep(min(BREATH_SECONDS, (asyncio.get_running_loop().time() - began) / 2))
         return report
 
     async def drain(self) -> None:
