@@ -16,7 +16,7 @@ from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.collecting import require_sensors
 from scheduler.entrypoints.heads import publisher_for
 from scheduler.entrypoints.pricing import stored_price_book
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import EXAMPLES, ClusterKind, Settings
 from scheduler.entrypoints.simulated import Simulation, open_simulation
 from scheduler.lifecycle.governance.governing import put_policy

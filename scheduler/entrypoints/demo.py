@@ -6,7 +6,7 @@ from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.units import MS_PER_DAY, Instant
 from scheduler.entrypoints.api.auth import hash_of, new_token
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 
 DOORKEEPER = Caller(subject="demo sign-in", roles=frozenset({Role.OPERATOR, Role.AUDITOR}))
 """Stands behind what the demo does for a visitor that has not signed in yet; used only where all is simulated."""

@@ -19,7 +19,7 @@ from scheduler.domain.periods import period_at
 from scheduler.domain.units import Instant, NodeName
 from scheduler.domain.workloads import Workload
 from scheduler.entrypoints.bootstrap import build
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import Settings
 from scheduler.lifecycle.awarding.grant import grant_period
 from scheduler.lifecycle.running.keep import keep_funded

@@ -17,7 +17,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import GpuClassName, PriorityClassName, ProjectName, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload, WorkloadKind, WorkloadSpec, WorkloadState
 from scheduler.entrypoints.bootstrap import build
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import ClusterKind, Settings
 from scheduler.ledger.holds import Hold, HoldState
 from scheduler.ledger.journal import AccountKind, TransactionKind

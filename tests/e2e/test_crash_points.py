@@ -29,7 +29,7 @@ from scheduler.domain.units import (
     standard_total,
 )
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadSpec
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.ledger.holds import Hold, HoldState
 from scheduler.ledger.journal import AccountKind, TransactionKind
 from scheduler.lifecycle.writing.answered import Command

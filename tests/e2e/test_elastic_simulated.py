@@ -14,7 +14,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.records import RecordedVerdict
 from scheduler.domain.units import GpuClassName, Instant, PriorityClassName, WorkloadId, standard_total
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.ledger.holds import HoldState
 from scheduler.ledger.journal import AccountKind, TransactionKind
 from scheduler.simulation.fates import Fate

@@ -13,7 +13,7 @@ from scheduler.domain.units import GpuClassName
 from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.devcluster.client import ApiClient, ApiRefused
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.memory.observed_only import Observed, Would
 from tests.e2e.company import POLICY
 from tests.e2e.running import Running, Site

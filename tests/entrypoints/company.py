@@ -15,7 +15,7 @@ from scheduler.domain.periods import period_at, to_instant
 from scheduler.domain.units import EngineerId, GpuClassName, Instant, JobUid, NodeName, TeamName, TierName
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.bootstrap import build
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import ClusterKind, Settings
 from scheduler.lifecycle.awarding.grant import grant_period
 from scheduler.lifecycle.writing.batch import changing

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from scheduler.entrypoints.api.app import create_app
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 
 DEADLINE_SECONDS = 120.0
 

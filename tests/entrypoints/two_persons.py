@@ -1,7 +1,7 @@
 """The small company under a policy that wants two persons, and files that would change it."""
 
 from scheduler.adapters.policy_files import read_policy
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.company import NOON, POLICY, SYSTEM
 
 TWO = "\napprovals: {grants: two-persons, policy: two-persons, prices: two-persons}\n"

@@ -23,7 +23,7 @@ from scheduler.domain.units import PriorityClassName as Class
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.bootstrap import build
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import ClusterKind, Settings
 from scheduler.lifecycle.running.observe import observe
 from scheduler.lifecycle.running.record import record

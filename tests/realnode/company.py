@@ -17,7 +17,7 @@ from scheduler.domain.units import GpuUuid, Instant
 from scheduler.domain.workloads import WorkloadKind
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.bootstrap import build
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.e2e.running import Running, Site
 from tests.e2e.witness import Witness
 from tests.entrypoints.company import token_of

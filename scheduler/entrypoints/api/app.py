@@ -35,7 +35,7 @@ from scheduler.entrypoints.api.routes import (
     tokens,
     workloads,
 )
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.web import routes as pages
 
 _ROUTERS = (

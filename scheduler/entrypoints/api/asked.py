@@ -17,7 +17,7 @@ from scheduler.domain.units import CommandId, EngineerId, Instant
 from scheduler.entrypoints.api.auth import Callers, token_hash_of, unauthenticated
 from scheduler.entrypoints.api.fields import Body
 from scheduler.entrypoints.api.problems import request_id_of
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.writing.answered import Command
 
 IdempotencyKey = Annotated[

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AllowanceId, AttemptId, GpuUuid, Instant
 from scheduler.entrypoints.gpu_families import DEVICE_LABELS, FAMILIES, device_labels, label_values
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.metering.devices import Device
 from scheduler.metering.windows import Window
 

@@ -10,7 +10,7 @@ from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.units import MS_PER_SECOND
 from scheduler.domain.workloads import WorkloadState
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.views.agents import unseen_nodes
 from scheduler.metering.misuse import MisuseKind
 

@@ -21,7 +21,7 @@ from starlette.datastructures import State
 from scheduler.domain.errors import InvalidInput, RefusalCode, Unavailable
 from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.bootstrap import build
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import ClusterKind, SensorsKind, Settings
 
 app = typer.Typer(add_completion=False)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.web.pages import Pages
 
 LOOK_SECONDS = 1.0

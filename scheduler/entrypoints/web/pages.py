@@ -17,7 +17,7 @@ from scheduler.domain.brakes import Pause
 from scheduler.domain.errors import Refusal, RefusalCode
 from scheduler.domain.people import Role
 from scheduler.entrypoints.api.codes import CODES
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.web import charts, formatting, verdicts
 from scheduler.entrypoints.web.assets import packaged_assets
 from scheduler.entrypoints.web.moments import Moments

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.web import (
     bookings,
     books,

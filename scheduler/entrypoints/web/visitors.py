@@ -7,7 +7,7 @@ from fastapi import Request
 from scheduler.domain.errors import NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.entrypoints.api.auth import find_caller
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.views.reader import SEES_ALL
 
 

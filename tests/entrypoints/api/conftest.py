@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from scheduler.entrypoints.api.app import create_app
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.company import small_company, token_of
 
 Client = Callable[[str | None], httpx.AsyncClient]

@@ -4,7 +4,7 @@ import pytest
 
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.api.auth import REMEMBERED_SECONDS, SESSION_COOKIE, hash_of, new_token
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.test_workloads import JOB
 from tests.entrypoints.company import NOON, SYSTEM, token_of

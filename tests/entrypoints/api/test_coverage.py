@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.adapters.policy_files import read_policy
 from scheduler.domain.units import MS_PER_HOUR
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.company import NOON, POLICY, SYSTEM
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from scheduler.entrypoints.api.app import create_app
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 
 PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text()

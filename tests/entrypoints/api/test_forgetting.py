@@ -18,7 +18,7 @@ from scheduler.domain.people import Engineer, Role
 from scheduler.domain.units import EngineerId, TeamName, TierName
 from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.api.auth import hash_of
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.finance.proving.verification import verify
 from scheduler.lifecycle.accounting.publish import Publisher
 from tests.entrypoints.api.test_approvals import GRANT

@@ -15,7 +15,7 @@ from scheduler.domain.workloads import AttemptState
 from scheduler.entrypoints.agent.metrics import AgentCollector, AgentState
 from scheduler.entrypoints.agent.recorder import Recorder
 from scheduler.entrypoints.api.gpu_metrics import LABELS, STALE_MS
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.metering.devices import AgentCounts, Device, Inventory, ProcessView, SensorState
 from scheduler.metering.idle import IdleState
 from scheduler.metering.integration import Integration

@@ -1,6 +1,6 @@
 """Leaderboards over the API: opt-in, seen by those who stand on them."""
 
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.company import NOON, SYSTEM
 

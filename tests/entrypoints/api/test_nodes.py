@@ -6,7 +6,7 @@ import pytest
 from scheduler.domain.people import Role
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.api.auth import hash_of
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.metering.wire import inventory_json, window_json
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.company import NOON, SYSTEM, token_of

@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.domain.errors import RefusalCode
 from scheduler.domain.units import WorkloadId
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.memory.observed_only import Found, ObservedOnly, Would
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.test_workloads import JOB

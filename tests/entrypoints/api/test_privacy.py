@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.test_workloads import JOB
 from tests.entrypoints.company import engineer_id

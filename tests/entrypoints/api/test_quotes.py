@@ -6,7 +6,7 @@ from pathlib import Path
 from scheduler.adapters.policy_files.prices import read_prices
 from scheduler.decision.decide import step
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, PriorityClassName
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.decision.builders import attempt
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.test_workloads import JOB

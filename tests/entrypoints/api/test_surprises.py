@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from scheduler.domain.errors import RefusalCode
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 
 

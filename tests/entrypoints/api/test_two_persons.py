@@ -13,7 +13,7 @@ from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.people import Engineer, Role
 from scheduler.domain.units import MS_PER_HOUR, EngineerId, TeamName, TierName
 from scheduler.entrypoints.api.auth import hash_of
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.awarding.compensate import Package
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.company import NOON, POLICY, SYSTEM, engineer_id, token_of

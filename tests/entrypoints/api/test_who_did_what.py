@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from scheduler.adapters.policy_files import read_prices
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.test_workloads import JOB
 from tests.entrypoints.company import NOON, POLICY, SYSTEM

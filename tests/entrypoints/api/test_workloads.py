@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scheduler.domain.errors import RefusalCode
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 
 JOB: dict[str, Any] = {

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from scheduler.entrypoints.cli.app import app
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.company import small_company, token_of
 from tests.entrypoints.serving import served
 

@@ -9,7 +9,7 @@ from scheduler.adapters.signing import is_signed
 from scheduler.adapters.sql.evidence import open_evidence
 from scheduler.domain.people import Caller, Role
 from scheduler.entrypoints.api.auth import hash_of
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.finance.proving.verification import verify
 from scheduler.lifecycle.accounting.publish import Publisher
 from tests.entrypoints.cli.conftest import Allot, command_for

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.cli.conftest import Allot
 from tests.entrypoints.company import engineer_id
 from tests.entrypoints.two_persons import RAISED, want_two_persons

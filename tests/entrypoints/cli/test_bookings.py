@@ -3,7 +3,7 @@
 from scheduler.domain.periods import iso
 from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.entrypoints.cli.exits import ExitCode
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.cli.conftest import Allot
 
 BOOK = ("book", "-p", "atlas", "--class", "H100", "--gpus", "4", "--for", "2h", "--from")

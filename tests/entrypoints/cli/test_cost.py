@@ -2,7 +2,7 @@
 
 from scheduler.adapters.policy_files import read_prices
 from scheduler.domain.units import MS_PER_DAY, Instant
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.cli.conftest import Allot
 from tests.entrypoints.company import NOON, POLICY, SYSTEM, HandClock
 

@@ -4,7 +4,7 @@ from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, GpuClassName, Instant, NodeName, PerMille, PoolName
 from scheduler.domain.units import PriorityClassName as Class
 from scheduler.domain.workloads import Attempt, HoldMode
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.metering.devices import KnownGpu
 from scheduler.metering.idle import IdleState
 from scheduler.metering.use import Metered

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from scheduler.domain.cluster import Node
 from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName
 from scheduler.entrypoints.cli.app import app
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.cli.conftest import Allot
 
 POLICY = Path(__file__).parents[3] / "policies" / "example.yaml"

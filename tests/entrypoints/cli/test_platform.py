@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.cli.conftest import Allot
 from tests.entrypoints.company import POLICY, token_of
 

@@ -1,6 +1,6 @@
 """`allot quote`: the answer first, then its cost, then what would be sooner; nothing is submitted."""
 
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.test_quotes import decided, fill
 from tests.entrypoints.cli.conftest import WIDTH, Allot
 

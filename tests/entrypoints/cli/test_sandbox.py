@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.domain.people import Caller
 from scheduler.domain.units import JobUid, WorkloadId
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.running.observe import observe
 from scheduler.lifecycle.writing.batch import changing
 from tests.entrypoints.cli.conftest import Allot, Ran

@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, ProjectName, WorkloadId
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.asking.booking import BookingWish
 from tests.entrypoints.company import NOON, engineer_id, small_company
 from tests.entrypoints.web.conftest import SignIn

@@ -9,7 +9,7 @@ import pytest
 from scheduler.adapters.policy_files import read_prices
 from scheduler.domain.units import GpuUuid, NodeName
 from scheduler.entrypoints.api.app import create_app
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.metering.misuse import Misuse, MisuseKind
 from tests.entrypoints.company import NOON, PEOPLE, POLICY, SYSTEM, engineer_id, small_company, token_of
 from tests.entrypoints.web.reading import Page, read

@@ -11,7 +11,7 @@ from scheduler.domain.approvals import Change, Proposal, ProposalKind
 from scheduler.domain.awards import Award
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.company import NOON, engineer_id, small_company
 from tests.entrypoints.two_persons import RAISED, want_two_persons
 from tests.entrypoints.web.reading import Page, read

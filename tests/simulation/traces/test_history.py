@@ -34,7 +34,7 @@ from scheduler.domain.workloads import (
     WorkloadSpec,
     WorkloadState,
 )
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.accounting.export_history import history
 from scheduler.simulation.replay.engine import Replay, Tempo
 from scheduler.simulation.replay.measures import Window

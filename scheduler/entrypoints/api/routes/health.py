@@ -13,7 +13,7 @@ from scheduler.entrypoints.about import installed_version
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Served
 from scheduler.entrypoints.api.codes import CODES
-from scheduler.entrypoints.service import Service
+from scheduler.entrypoints.running import Service
 
 router = APIRouter(tags=["health"])
 

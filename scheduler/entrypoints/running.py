@@ -1,15 +1,13 @@
-"""The service: the parts of one process, wired together and run."""
+"""What runs in one process: the parts of the service, wired together, started and closed."""
 
 import asyncio
 import logging
 
-from scheduler.domain.periods import period_at
-from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.entrypoints.collecting import open_collecting
 from scheduler.entrypoints.file_readers import READERS
-from scheduler.entrypoints.heads import seconds_between_heads
 from scheduler.entrypoints.loops import Loops
 from scheduler.entrypoints.notifying import NotifyingLoop, open_notifying
+from scheduler.entrypoints.periodic import Periodic
 from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulated import Simulation
 from scheduler.lifecycle.accounting.close_period import Periods
@@ -19,28 +17,20 @@ from scheduler.lifecycle.approvals.approve import Approvals
 from scheduler.lifecycle.approvals.propose import Proposals
 from scheduler.lifecycle.asking.wanted import Exemptions
 from scheduler.lifecycle.awarding.awards import Awards
-from scheduler.lifecycle.awarding.compensate import vest_due
 from scheduler.lifecycle.awarding.cover import Coverages
-from scheduler.lifecycle.awarding.expire import expire_due
-from scheduler.lifecycle.awarding.grant import grant_period
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.cycle import Cycle, CycleReport
 from scheduler.lifecycle.governance.access import Access
 from scheduler.lifecycle.memory.world import World
-from scheduler.lifecycle.running.keep import Kept, keep_funded
 from scheduler.lifecycle.sensing.census import Census
 from scheduler.lifecycle.sensing.meter import Meter
-from scheduler.lifecycle.sensing.reclaim import IdleReclaim, Reclaimed
+from scheduler.lifecycle.sensing.reclaim import IdleReclaim
 from scheduler.lifecycle.views.approvals import ApprovalViews
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
-from scheduler.lifecycle.writing.batch import changing
 from scheduler.ports import Clock, Cluster, Ids, Store
 
 log = logging.getLogger(__name__)
-
-GRANT_AHEAD_MS = MS_PER_HOUR
-"""A period's grants are made so long before it starts: a late loop stops nobody at the turn of a month."""
 
 OBSERVED_LOGGED_MAX = 50
 """Lines in the log for what one cycle would have done: a first look at a large cluster finds thousands."""
@@ -88,6 +78,9 @@ class Service:
         self.collecting = open_collecting(settings, store, self.meter, clock)
         self.notifying: NotifyingLoop | None = None
         self.loops = Loops(clock)
+        self.periodic = Periodic(
+            settings, store, self.world, clock, ids, self.idle_reclaim, self.census, publisher, self.wake
+        )
         self.last_report: CycleReport | None = None
         self.cycle.report = self._note_cycle
         self._ticked = asyncio.Condition()
@@ -102,17 +95,9 @@ class Service:
         self.commands.wake = self.wake
         if self.world.policy is not None:
             self.cluster.use_gpu_classes(self.world.policy.gpu_classes)
-        period = self.settings.period_seconds
         self.loops.for_ever("watch", self._watch, deadline_seconds=60)
         self.loops.for_ever("cycle", self.cycle.run_once, deadline_seconds=30)
-        self.loops.every("grant", period, self._grant, deadline_seconds=10 * period + 60)
-        self.loops.every("keep", period, self._keep, deadline_seconds=10 * period + 60)
-        self.loops.every("reclaim", period, self._reclaim, deadline_seconds=10 * period + 60)
-        self.loops.every("census", period, self._count, deadline_seconds=10 * period + 60)
-        self.loops.every("prune", 10 * period, self._prune, deadline_seconds=100 * period + 60)
-        if self.publisher is not None:
-            between = seconds_between_heads(self.settings)
-            self.loops.every("heads", between, self._publish, deadline_seconds=3 * between + 60)
+        self.periodic.run_on(self.loops)
         if self.collecting is not None:
             between = self.collecting.period_seconds
             self.loops.every("collect", between, self.collecting.run_once, deadline_seconds=10 * between + 60)
@@ -125,10 +110,11 @@ class Service:
             is_simulated=self.cluster.is_simulated,
         )
         if self.notifying is not None:
-            self.loops.every("notify", period, self.notifying.run_once, deadline_seconds=10 * period + 60)
+            between = self.settings.period_seconds
+            self.loops.every("notify", between, self.notifying.run_once, deadline_seconds=10 * between + 60)
         if self.simulation is not None:
             self.simulation.run_on(self.loops, self.world, self.commands, self.meter, self.settings)
-        await self._grant()
+        await self.periodic.grant()
         self.loops.start()
 
     async def close(self) -> None:
@@ -175,61 +161,6 @@ class Service:
         if policy is not None:
             self.cluster.use_gpu_classes(policy.gpu_classes)
         await self.cycle.watch_once()
-
-    async def _grant(self) -> None:
-        if self.world.policy is not None:
-            await asyncio.to_thread(self._grant_now, self.clock.now())
-
-    def _grant_now(self, now: Instant) -> None:
-        policy = self.world.require_policy()
-        periods = {period_at(Instant(now + ahead), policy.period, policy.time_zone) for ahead in (0, GRANT_AHEAD_MS)}
-        with changing(self.store, self.world, now) as batch:
-            made = sum(grant_period(batch, period) for period in sorted(periods, key=lambda p: p.starts_at))
-            vested = vest_due(batch)
-            expired = expire_due(batch)
-        if made or vested or expired:
-            log.info("granted %d allowances, vested %d parts, expired %d", made, vested, expired)
-            self.wake()
-
-    async def _keep(self) -> None:
-        if self.world.policy is not None and not self.settings.observe:
-            kept = await asyncio.to_thread(self._keep_now, self.clock.now())
-            if kept.exhausted:
-                self.wake()
-
-    def _keep_now(self, now: Instant) -> Kept:
-        with changing(self.store, self.world, now) as batch:
-            return keep_funded(batch, self.ids.new)
-
-    async def _reclaim(self) -> None:
-        if self.world.policy is not None:
-            reclaimed = await asyncio.to_thread(self._reclaim_now, self.clock.now())
-            if reclaimed.stopped:
-                log.info("suspended or ended %d idle attempts, warned %d", reclaimed.stopped, reclaimed.warned)
-                self.wake()
-
-    def _reclaim_now(self, now: Instant) -> Reclaimed:
-        with changing(self.store, self.world, now) as batch:
-            return self.idle_reclaim.run(batch)
-
-    async def _publish(self) -> None:
-        if self.publisher is not None:
-            await asyncio.to_thread(self.publisher.publish)
-
-    async def _count(self) -> None:
-        """Once the cluster was seen: before that, every node would look as if it had gone."""
-        if self._is_cluster_started and self.world.nodes:
-            await asyncio.to_thread(self.census.run, self.clock.now())
-
-    async def _prune(self) -> None:
-        if self.world.policy is not None:
-            await asyncio.to_thread(self._prune_now, self.clock.now())
-
-    def _prune_now(self, now: Instant) -> None:
-        """Drop readings that are older than policy keeps, some devices at a time."""
-        retention = self.world.require_policy().retention
-        with self.store.writing() as books:
-            books.samples.prune(Instant(now - retention.windows_ms), Instant(now - retention.hours_ms))
 
     def _note_cycle(self, report: CycleReport) -> None:
         self.last_report = report

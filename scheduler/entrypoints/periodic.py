@@ -1,0 +1,110 @@
+"""What is done every so often beside the cycle: grant, keep, reclaim, count, prune, publish. One transaction each."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scheduler.domain.periods import period_at
+from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.entrypoints.heads import seconds_between_heads
+from scheduler.entrypoints.loops import Loops
+from scheduler.entrypoints.settings import Settings
+from scheduler.lifecycle.accounting.publish import Publisher
+from scheduler.lifecycle.awarding.compensate import vest_due
+from scheduler.lifecycle.awarding.expire import expire_due
+from scheduler.lifecycle.awarding.grant import grant_period
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.keep import Kept, keep_funded
+from scheduler.lifecycle.sensing.census import Census
+from scheduler.lifecycle.sensing.reclaim import IdleReclaim, Reclaimed
+from scheduler.lifecycle.writing.batch import changing
+from scheduler.ports import Clock, Ids, Store
+
+log = logging.getLogger(__name__)
+
+GRANT_AHEAD_MS = MS_PER_HOUR
+"""A period's grants are made so long before it starts: a late loop stops nobody at the turn of a month."""
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """The periodic work of one process. `wake` has the cycle look at what it changed. Without a policy nothing is due."""
+
+    settings: Settings
+    store: Store
+    world: World
+    clock: Clock
+    ids: Ids
+    idle_reclaim: IdleReclaim
+    census: Census
+    publisher: Publisher | None
+    wake: Callable[[], None]
+
+    def run_on(self, loops: Loops) -> None:
+        """Add it to the loops, with deadlines that a few slow rounds keep."""
+        period = self.settings.period_seconds
+        loops.every("grant", period, self.grant, deadline_seconds=10 * period + 60)
+        loops.every("keep", period, self._keep, deadline_seconds=10 * period + 60)
+        loops.every("reclaim", period, self._reclaim, deadline_seconds=10 * period + 60)
+        loops.every("census", period, self._count, deadline_seconds=10 * period + 60)
+        loops.every("prune", 10 * period, self._prune, deadline_seconds=100 * period + 60)
+        if self.publisher is not None:
+            between = seconds_between_heads(self.settings)
+            loops.every("heads", between, self._publish, deadline_seconds=3 * between + 60)
+
+    async def grant(self) -> None:
+        """What a period's start, vesting and expiry bring. Repeating it is harmless."""
+        if self.world.policy is not None:
+            await asyncio.to_thread(self._grant_now, self.clock.now())
+
+    def _grant_now(self, now: Instant) -> None:
+        policy = self.world.require_policy()
+        periods = {period_at(Instant(now + ahead), policy.period, policy.time_zone) for ahead in (0, GRANT_AHEAD_MS)}
+        with changing(self.store, self.world, now) as batch:
+            made = sum(grant_period(batch, period) for period in sorted(periods, key=lambda p: p.starts_at))
+            vested = vest_due(batch)
+            expired = expire_due(batch)
+        if made or vested or expired:
+            log.info("granted %d allowances, vested %d parts, expired %d", made, vested, expired)
+            self.wake()
+
+    async def _keep(self) -> None:
+        if self.world.policy is not None and not self.settings.observe:
+            kept = await asyncio.to_thread(self._keep_now, self.clock.now())
+            if kept.exhausted:
+                self.wake()
+
+    def _keep_now(self, now: Instant) -> Kept:
+        with changing(self.store, self.world, now) as batch:
+            return keep_funded(batch, self.ids.new)
+
+    async def _reclaim(self) -> None:
+        if self.world.policy is not None:
+            reclaimed = await asyncio.to_thread(self._reclaim_now, self.clock.now())
+            if reclaimed.stopped:
+                log.info("suspended or ended %d idle attempts, warned %d", reclaimed.stopped, reclaimed.warned)
+                self.wake()
+
+    def _reclaim_now(self, now: Instant) -> Reclaimed:
+        with changing(self.store, self.world, now) as batch:
+            return self.idle_reclaim.run(batch)
+
+    async def _count(self) -> None:
+        """Once the cluster was seen: before that, every node would look as if it had gone."""
+        if self.world.nodes:
+            await asyncio.to_thread(self.census.run, self.clock.now())
+
+    async def _prune(self) -> None:
+        if self.world.policy is not None:
+            await asyncio.to_thread(self._prune_now, self.clock.now())
+
+    def _prune_now(self, now: Instant) -> None:
+        """Drop readings that are older than policy keeps, some devices at a time."""
+        retention = self.world.require_policy().retention
+        with self.store.writing() as books:
+            books.samples.prune(Instant(now - retention.windows_ms), Instant(now - retention.hours_ms))
+
+    async def _publish(self) -> None:
+        if self.publisher is not None:
+            await asyncio.to_thread(self.publisher.publish)
