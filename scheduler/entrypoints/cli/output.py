@@ -18,6 +18,9 @@ from scheduler.domain.units import Instant
 from scheduler.entrypoints.cli.client import Api
 from scheduler.entrypoints.web.formatting import DASH, duration, hours
 
+WHOLE_MAX = 2**63 - 1
+"""The largest whole number that `--json` writes."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 
 Database = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scheduler.entrypoints.cli.output import AsJson, print_fields, print_json
+from scheduler.entrypoints.cli.output import WHOLE_MAX, AsJson, print_fields, print_json
 from scheduler.simulation.packing.baselines import BestFit, Fgd, RandomPlacement
 from scheduler.simulation.packing.best import Best
 from scheduler.simulation.packing.experiment import Outcome, StrategyOf, run
@@ -48,7 +48,9 @@ def pack(
     inflate: Annotated[
         float, typer.Option(min=1, max=10, help="Tasks arrive until so many times the GPUs are asked for.")
     ] = 1.3,
-    seed: Annotated[int, typer.Option(min=0, help="Of the order of arrival, and of what chance decides.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=WHOLE_MAX, help="Of the order of arrival, and of what chance decides.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Fill a cluster with a trace's tasks (openb CSV), one by one, and say how many of its GPUs are allocated."""

@@ -14,7 +14,7 @@ from scheduler.domain.money import CURRENCIES, micro_of
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import GpuClassName, Instant, PriorityClassName
 from scheduler.entrypoints.cli.durations import parse_duration
-from scheduler.entrypoints.cli.output import AsJson, err, print_json
+from scheduler.entrypoints.cli.output import WHOLE_MAX, AsJson, err, print_json
 from scheduler.entrypoints.cli.replay_shown import print_bad_rows, print_report
 from scheduler.entrypoints.cli.replay_sources import (
     BadRows,
@@ -67,7 +67,7 @@ _Busy = Annotated[
     float, typer.Option(min=0.01, max=100, help="GPU-hours asked per GPU-hour there is, at the busiest.")
 ]
 _Engineers = Annotated[int, typer.Option(min=1, max=100_000, help="How many people are invented.")]
-_Seed = Annotated[int, typer.Option(min=0, help="Of everything that chance decides.")]
+_Seed = Annotated[int, typer.Option(min=0, max=WHOLE_MAX, help="Of everything that chance decides.")]
 _GpuClass = Annotated[
     list[str] | None, typer.Option(metavar="MODEL=CLASS", help="What a trace's GPU model is in the policies.")
 ]

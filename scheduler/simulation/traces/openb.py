@@ -7,7 +7,7 @@ the trace's start.
 from dataclasses import dataclass
 from pathlib import Path
 
-from scheduler.simulation.traces.rows import LeaveOut, Row, name_of, read_csv, refuse_all, whole
+from scheduler.simulation.traces.rows import LeaveOut, Row, invalid, name_of, quoted, read_csv, refuse_all, whole
 
 NODE_COLUMNS = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
 POD_COLUMNS = ("name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli")
@@ -67,6 +67,10 @@ def _node(row: Row, where: str) -> OpenbNode:
 def _pod(row: Row, where: str) -> OpenbPod:
     gpus = whole(row, "num_gpu", where, at_most=GPUS_PER_NODE_MAX)
     milli = whole(row, "gpu_milli", where, at_least=1, at_most=WHOLE_GPU_MILLI) if gpus else 0
+    created, scheduled, deleted = (
+        _moment(row, column, where) for column in ("creation_time", "scheduled_time", "deletion_time")
+    )
+    _require_order(row, where, created, scheduled, deleted)
     return OpenbPod(
         name=name_of(row, "name", where),
         cpu_milli=whole(row, "cpu_milli", where),
@@ -76,10 +80,21 @@ def _pod(row: Row, where: str) -> OpenbPod:
         models=tuple(sorted({model.strip() for model in row.get("gpu_spec", "").split("|")} - {""})),
         qos=row.get("qos", ""),
         phase=row.get("pod_phase", ""),
-        created_seconds=_moment(row, "creation_time", where),
-        deleted_seconds=_moment(row, "deletion_time", where),
-        scheduled_seconds=_moment(row, "scheduled_time", where),
+        created_seconds=created,
+        deleted_seconds=deleted,
+        scheduled_seconds=scheduled,
     )
+
+
+def _require_order(row: Row, where: str, created: int | None, scheduled: int | None, deleted: int | None) -> None:
+    """Nothing is scheduled before it was created, nor gone before either."""
+    if created is not None and scheduled is not None and scheduled < created:
+        raise invalid(
+            f"{where}: scheduled_time", quoted(row["scheduled_time"]), f"no sooner than its creation, {created}"
+        )
+    begun = scheduled if scheduled is not None else created
+    if begun is not None and deleted is not None and deleted < begun:
+        raise invalid(f"{where}: deletion_time", quoted(row["deletion_time"]), f"no sooner than its begin, {begun}")
 
 
 def _moment(row: Row, column: str, where: str) -> int | None:

@@ -27,19 +27,30 @@ def read_csv(
     file: Path, required: tuple[str, ...], value_of: Callable[[Row, str], Value], leave_out: LeaveOut = refuse_all
 ) -> Iterator[Value]:
     """What `value_of` makes of each row of a CSV file. The first required column names the row: each name once."""
-    with file.open(newline="", encoding="utf-8-sig", errors="strict") as text:
+
+    def value_of_text(row: Row, where: str) -> Value:
+        for column, cell in row.items():
+            if not _is_text(cell):
+                raise invalid(f"{where}: {column}", quoted(cell), "text in UTF-8 without control characters")
+        return value_of(row, where)
+
+    # Bytes that are no UTF-8 come in as lone surrogates, so that the row that has them is named, and can be left out.
+    with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as text:
         reader = csv.reader(text, strict=True)
         try:
             columns = header(next(reader, []), file, required)
             lines = ((cells, reader.line_num) for cells in reader if cells)
-            yield from _distinct(rows(lines, columns, file, value_of, leave_out), required[0], leave_out)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise invalid(str(file), f"no CSV in UTF-8 ({error})", "rows of comma-separated values") from error
+            yield from _distinct(rows(lines, columns, file, value_of_text, leave_out), required[0], leave_out)
+        except csv.Error as error:
+            where = f"{file}:{max(1, reader.line_num)}"
+            raise invalid(where, f"no CSV ({error})", "rows of comma-separated values") from error
 
 
 def header(cells: list[str], file: Path, required: tuple[str, ...]) -> list[str]:
     """The names of the columns; those required must be there once."""
     columns = [name.strip() for name in cells]
+    if not all(map(_is_text, columns)):
+        raise invalid(f"{file}:1", "no text in UTF-8", "a header of " + ", ".join(required) + ", not compressed")
     for name in required:
         if columns.count(name) != 1:
             found = "no column" if name not in columns else "more than one column"
@@ -90,11 +101,20 @@ def whole(row: Row, column: str, where: str, at_least: int = 0, at_most: int = A
     """A whole number; `12000.0`, as data frames write it, is one."""
     cell = row[column]
     digits, _, fraction = cell.partition(".")
-    if digits.isascii() and digits.isdigit() and len(digits) < 16 and not fraction.strip("0"):
-        number = int(digits)
-        if at_least <= number <= at_most:
-            return number
+    number = number_of(digits)
+    if number is not None and not fraction.strip("0") and at_least <= number <= at_most:
+        return number
     raise invalid(f"{where}: {column}", quoted(cell), f"a whole number from {at_least} to {at_most}")
+
+
+def number_of(digits: str) -> int | None:
+    """What these digits say; None for other text, for digits of other scripts, and for more of them than any trace has."""
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 16 else None
+
+
+def _is_text(cell: str) -> bool:
+    """False where there are control characters in it, or bytes that could not be decoded."""
+    return cell.isprintable() or not any(ord(each) < 32 or "\ud800" <= each <= "\udfff" for each in cell)
 
 
 def quoted(cell: str) -> str:

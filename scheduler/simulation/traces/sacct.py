@@ -7,26 +7,30 @@ had are needed. Times without an offset are on the wall clock of the time zone t
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
 from scheduler.domain.periods import to_instant
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND, Instant
-from scheduler.simulation.traces.rows import LeaveOut, Row, header, invalid, quoted, refuse_all, rows
+from scheduler.simulation.traces.rows import LeaveOut, Row, header, invalid, number_of, quoted, refuse_all, rows
 
 REQUIRED = ("JobID", "Submit")
 UNSAID = frozenset({"", "unknown", "none", "n/a", "na", "(null)", "none assigned", "invalid"})
 NO_LIMIT = frozenset({"unlimited", "partition_limit", "partition limit"})
 GPUS_MAX = 100_000
+TWICE_SHOWN_MS = MS_PER_HOUR
+"""When summer time ends, a wall clock shows an hour twice: a true end may seem so much before its start."""
+YEARS = (1970, 2200)
+"""What a time may be of: none of Slurm's is of another year."""
 
 _STEP = re.compile(r"^[0-9]+([_+][0-9]+)*\..+$")
 _JOB = re.compile(r"^[0-9]+([_+]([0-9]+|\[[^\]]*\]))*$")
-_CLOCK = re.compile(r"^(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)(?:\.\d+)?$")
-_DAYS_HOURS = re.compile(r"^(\d+)-(\d+)$")
-_GPU = re.compile(r"^(?:gres[/:])?gpu(?:[:/=]([A-Za-z][^:=]*))?[:=](\d+)(?:\(.*\))?$", re.IGNORECASE)
-_AMOUNT = re.compile(r"^(\d+(?:\.\d+)?)([KMGTP]?)(?:i?B)?([nc]?)$", re.IGNORECASE)
+_CLOCK = re.compile(r"^(?:(?:([0-9]{1,6})-)?([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,9})(?:\.[0-9]+)?$")
+_DAYS_HOURS = re.compile(r"^([0-9]{1,6})-([0-9]{1,9})$")
+_GPU = re.compile(r"^(?:gres[/:])?gpu(?:[:/=]([A-Za-z][^:=]*))?[:=]([0-9]+)(?:\(.*\))?$", re.IGNORECASE)
+_AMOUNT = re.compile(r"^([0-9]+(?:\.[0-9]+)?)([KMGTP]?)(?:i?B)?([nc]?)$", re.IGNORECASE)
 _MIB = {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20, "P": 2**30}
 
 
@@ -124,21 +128,22 @@ class _Parser:
         text = row.get(column, "")
         if text.lower() in UNSAID:
             return None
-        if text.isdigit():  # SLURM_TIME_FORMAT=%s
-            return Instant(int(text) * MS_PER_SECOND)
         try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise invalid(
-                f"{where}: {column}", quoted(text), "a time such as 2026-01-31T09:30:00, or Unknown"
-            ) from None
+            seconds = number_of(text)  # SLURM_TIME_FORMAT=%s
+            moment = datetime.fromisoformat(text) if seconds is None else datetime.fromtimestamp(seconds, UTC)
+        except (ValueError, OverflowError, OSError):
+            moment = None
+        if moment is None or not YEARS[0] <= moment.year <= YEARS[1]:
+            raise invalid(f"{where}: {column}", quoted(text), "a time such as 2026-01-31T09:30:00, or Unknown")
         return to_instant(moment if moment.tzinfo is not None else moment.replace(tzinfo=self._zone))
 
     def _ran_ms(self, row: Row, where: str) -> int | None:
         """ElapsedRaw, else Elapsed, else from Start to End; nothing that never started has run."""
-        start = self._moment(row, "Start", where)
+        start, end = self._moment(row, "Start", where), self._moment(row, "End", where)
         if "Start" in row and start is None:
             return None
+        if start is not None and end is not None and end < start - TWICE_SHOWN_MS:
+            raise invalid(f"{where}: End", quoted(row["End"]), f"no sooner than Start, {row['Start']}")
         if row.get("ElapsedRaw"):
             return _count(row, ("ElapsedRaw",), where) * MS_PER_SECOND
         if row.get("Elapsed"):
@@ -146,7 +151,6 @@ class _Parser:
             if elapsed is None:
                 raise invalid(f"{where}: Elapsed", quoted(row["Elapsed"]), "a time such as 1-02:03:04 or 05:00")
             return elapsed
-        end = self._moment(row, "End", where)
         if start is None or end is None:
             raise invalid(where, "nothing that says how long it ran", "ElapsedRaw, Elapsed, or Start and End")
         return max(0, end - start)
@@ -165,9 +169,9 @@ def _elapsed_ms(text: str) -> int | None:
 
 
 def _limit_ms(row: Row, where: str) -> int | None:
-    raw = row.get("TimelimitRaw", "")
-    if raw.isdigit():
-        return int(raw) * MS_PER_MINUTE
+    minutes = number_of(row.get("TimelimitRaw", ""))
+    if minutes is not None:
+        return minutes * MS_PER_MINUTE
     text = row.get("Timelimit", "")
     if text.lower() in UNSAID | NO_LIMIT:
         return None
@@ -183,7 +187,7 @@ def _count(row: Row, columns: tuple[str, ...], where: str) -> int:
         text = row.get(column, "")
         if text.lower() in UNSAID:
             continue
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMG]?)", text, re.IGNORECASE)
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([KMG]?)", text, re.IGNORECASE)
         if match is None or len(text) > 18:
             raise invalid(f"{where}: {column}", quoted(text), "a whole number")
         return int(float(match[1]) * {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}[match[2].upper()])
@@ -198,7 +202,9 @@ def _gpus(row: Row, where: str) -> tuple[int, tuple[str, ...]]:
             match = _GPU.match(item.strip())
             if match is None:
                 continue
-            count = int(match[2]) if len(match[2]) < 8 else GPUS_MAX + 1
+            count = number_of(match[2])
+            if count is None or count > GPUS_MAX:
+                raise invalid(f"{where}: {column}", f"{quoted(match[2])} GPUs", f"at most {GPUS_MAX}")
             if match[1]:
                 typed += count
                 models.append(match[1].strip())
@@ -245,6 +251,7 @@ def _mib(text: str, where: str) -> tuple[int, str]:
 def _exit_code(row: Row) -> int:
     """`code:signal`: a job that a signal ended has failed as well. Liberal: what is no code is none."""
     code, _, signal = row.get("ExitCode", "").partition(":")
-    if code.isdigit() and int(code):
-        return min(int(code), 255)
-    return 128 + int(signal) % 128 if signal.isdigit() and int(signal) else 0
+    if exited := number_of(code):
+        return min(exited, 255)
+    signalled = number_of(signal)
+    return 128 + signalled % 128 if signalled else 0

@@ -48,3 +48,8 @@ def test_a_broken_cell_is_named_and_nothing_stands_on_standard_output(tmp_path: 
 
 def test_an_unknown_strategy_is_wrong_usage(tmp_path: Path) -> None:
     assert packed(tmp_path, "--placement", "luck").exit_code == 2
+
+
+def test_a_seed_that_no_json_can_carry_is_refused(tmp_path: Path) -> None:
+    assert packed(tmp_path, "--seed", str(2**63), "--json").exit_code == 2
+    assert json.loads(packed(tmp_path, "--seed", str(2**63 - 1), "--json").stdout)["seed"] == 2**63 - 1

@@ -109,6 +109,13 @@ def test_what_had_been_allocated_at_capacity_is_told_beside_the_end() -> None:
     assert (outcome.arrived, outcome.failed) == (11, 3)
 
 
+def test_the_marks_are_told_of_longer_experiments_and_where_nothing_asks_for_a_gpu() -> None:
+    longer = run([node("n", 4)], [pod("a", 1, 470)], BestFit, 2.0, 0)
+    assert longer.allocated_percent == {"100": 94.0, "130": 94.0, "200": 94.0}
+    assert run([node("n", 4)], [pod("a", 1, 470)], BestFit, 1.0, 0).allocated_percent == {"100": 94.0}
+    assert run([node("n", 4)], [pod("a", 0)], BestFit, 1.3, 0).allocated_percent == {"100": 0.0, "130": 0.0}
+
+
 PUBLISHED = {"random": 87.47, "best-fit": 93.08, "fgd": 95.39}
 
 

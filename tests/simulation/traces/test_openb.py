@@ -1,5 +1,6 @@
 """openb's CSV files: what is read of them, and how exactly a broken cell is named."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,10 @@ BROKEN_PODS = {
     "a name twice": (("a,1,1,1,1000,,,,,,", "a,1,1,1,1000,,,,,,"), "3: name", "'a' again, as in line 2"),
     "a time that is none": (("a,1,1,1,1000,,,,soon,,",), "2: creation_time", "'soon'"),
     "too few cells": (("a,1,1",), "2", "3 cells"),
+    "a control character": (("a\0b,1,1,1,1000,,,,,,",), "2: name", r"'a\x00b'"),
+    "gone before it was placed": (("a,1,1,1,1000,,,,5,20,30",), "2: deletion_time", "'20'"),
+    "gone before it came": (("a,1,1,1,1000,,,,50,20,",), "2: deletion_time", "'20'"),
+    "placed before it came": (("a,1,1,1,1000,,,,50,,20",), "2: scheduled_time", "'20'"),
 }
 
 
@@ -83,5 +88,33 @@ def test_a_header_without_what_is_needed_is_refused(tmp_path: Path, header: str,
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "nodes.csv"
     file.write_bytes(b"sn,cpu_milli,memory_mib,gpu,model\n\xff\xfe,1,1,1,T4\n")
-    with pytest.raises(InvalidInput, match="no CSV in UTF-8"):
+    with pytest.raises(InvalidInput, match="text in UTF-8"):
         read_nodes(file)
+
+
+def test_bytes_that_are_no_utf_8_are_a_broken_row_like_others(tmp_path: Path) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_bytes(f"{PODS}\nok,1,1,1,1000,,,,,,\n".encode() + b"caf\xe9,1,1,1,1000,,,,,,\n")
+    with pytest.raises(InvalidInput) as refused:
+        read_pods(file)
+    assert refused.value.where == f"{file}:3: name"
+    left_out: list[InvalidInput] = []
+    assert [pod.name for pod in read_pods(file, left_out.append)] == ["ok"]
+    assert [each.where for each in left_out] == [f"{file}:3: name"]
+
+
+@pytest.mark.parametrize(
+    "content", [gzip.compress(PODS.encode(), mtime=0), PODS.encode("utf-16")], ids=["gzip", "utf-16"]
+)
+def test_a_file_that_is_no_text_is_refused_in_its_header(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "trace.csv.gz"
+    file.write_bytes(content)
+    with pytest.raises(InvalidInput, match=r":1: found no text in UTF-8; expected .* not compressed"):
+        read_pods(file)
+
+
+def test_a_quote_that_never_ends_is_refused_with_the_line_where_the_file_does(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read_pods(written(tmp_path, PODS, '"a,1,1,1,1000,,,,,,', "b,1,1,1,1000,,,,,,"))
+    assert refused.value.where is not None
+    assert refused.value.where.endswith("trace.csv:3")

@@ -121,6 +121,14 @@ def test_a_trailing_separator_and_empty_lines_are_nothing(tmp_path: Path) -> Non
         (changed(NCPUS="many"), ":2: NCPUS"),
         (changed(AllocTRES="gres/gpu=1,mem=lots"), ":2: AllocTRES"),
         (changed(AllocTRES="gres/gpu=999999999"), ":2: AllocTRES"),
+        (changed(AllocTRES="gres/gpu:a100=60000,gres/gpu:h100=60000"), ":2: AllocTRES"),
+        (changed(Submit="²"), ":2: Submit"),
+        (changed(Submit="9" * 12), ":2: Submit"),
+        (changed(Submit="9999-12-31T23:59:59"), ":2: Submit"),
+        (changed(Submit="0001-01-01T00:00:00"), ":2: Submit"),
+        (changed(Elapsed="9999999999-00:00:00"), ":2: Elapsed"),
+        (changed(Timelimit="²"), ":2: Timelimit"),
+        (changed(End="2026-01-05T08:00:00"), ":2: End"),
         (JOB + "|one|more", ":2"),
     ],
 )
@@ -142,3 +150,19 @@ def test_broken_rows_can_be_left_out(tmp_path: Path) -> None:
 def test_a_file_without_what_is_needed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no column"):
         read(tmp_path, "1|x", header="JobID|State")
+
+
+def test_a_number_beyond_all_bounds_is_told_as_it_stands(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="found '99999999999' GPUs; expected at most 100000"):
+        read(tmp_path, changed(AllocTRES="gres/gpu=99999999999"))
+
+
+@pytest.mark.parametrize("code", ["²:0", "0:²", "9" * 5000 + ":0"])
+def test_an_exit_code_that_is_none_is_not_read(tmp_path: Path, code: str) -> None:
+    assert read(tmp_path, changed(ExitCode=code))[0].exit_code == 0
+
+
+def test_an_end_on_the_hour_that_a_clock_shows_twice_is_no_broken_row(tmp_path: Path) -> None:
+    """Summer time ends at 03:00: what began at 02:50 and ended twenty minutes later says that it ended at 02:10."""
+    (job,) = read(tmp_path, changed(Start="2026-10-25T02:50:00", End="2026-10-25T02:10:00", Elapsed="00:20:00"))
+    assert job.ran_ms == 20 * MS_PER_MINUTE
