@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from scheduler.domain.quantities import quantity_text
 from scheduler.domain.rollover import Rollover
 from scheduler.domain.terms import KeptTerms
 from scheduler.domain.units import (
@@ -78,6 +79,11 @@ class Allowance:
     def is_plain(self) -> bool:
         """Whether it pays in standard time at the terms of whatever it pays for."""
         return self.kept_terms is None and self.unit == STANDARD_GPU
+
+    @property
+    def shown(self) -> str:
+        """Its amount in words, in its unit."""
+        return quantity_text(self.amount, self.unit)
 
     def is_open_at(self, now: Instant) -> bool:
         return self.starts_at <= now and (self.expires_at is None or now < self.expires_at)

@@ -14,7 +14,7 @@ from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.awards import Award
 from scheduler.domain.errors import Conflict, InvalidInput, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller
-from scheduler.domain.units import AllowanceId, GpuClassName, Instant, ProjectName, TeamName
+from scheduler.domain.units import STANDARD_GPU, AllowanceId, GpuClassName, Instant, ProjectName, TeamName, Unit
 
 
 class Persons(StrEnum):
@@ -58,7 +58,7 @@ class ProposalState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a request asks for. `amount` in standard GPU-milliseconds.
+    """What a request asks for. `amount` in the smallest part of `unit`, or of that of the `allowance`.
 
     Hours: `amount`, until `until` (None: the end of the running period), on `gpu_class` (None: any). An extension: what
     is left of `allowance`, or `amount` of it, may be spent until `until`. Another class: it may be spent on
@@ -70,6 +70,7 @@ class Change:
     allowance: AllowanceId | None = None
     gpu_class: GpuClassName | None = None
     until: Instant | None = None
+    unit: Unit = STANDARD_GPU
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from scheduler.domain.allowances import AllowanceSource, Holder, Purpose
-from scheduler.domain.units import GpuClassName, Instant
+from scheduler.domain.units import STANDARD_GPU, GpuClassName, Instant, Unit
 
 
 @dataclass(frozen=True, slots=True)
 class Award:
-    """What somebody asks to grant. `amount` in standard GPU-milliseconds; `purposes` None: what the source implies."""
+    """What somebody asks to grant. `amount` in the unit's smallest part; `purposes` None: what the source implies."""
 
     holder: Holder
     amount: int
@@ -17,3 +17,4 @@ class Award:
     gpu_classes: frozenset[GpuClassName] | None = None
     purposes: frozenset[Purpose] | None = None
     reason: str = ""
+    unit: Unit = STANDARD_GPU

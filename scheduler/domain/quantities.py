@@ -17,6 +17,7 @@ _CLASS = "gpu-ms/"
 _MODEL = "tokens/"
 _MONEY = "-micro"
 _MODEL_NAME_MAX = 120
+_CURRENCY_LETTERS = 3
 
 
 class UnitKind(StrEnum):
@@ -64,7 +65,7 @@ def measure(unit: Unit) -> Measure:
 def unit_named(text: str) -> Unit:
     """The unit that people mean by `standard`, `gpu/H100`, `tokens`, `tokens/MODEL` or `EUR`.
 
-    Raises InvalidInput (`unknown-unit`).
+    Raises InvalidInput: `unknown-unit`; `unknown-currency` for three capitals that are none.
     """
     kind, slash, of = text.partition("/")
     if text == "standard":
@@ -113,6 +114,10 @@ def _grouped(number: int) -> str:
 
 
 def _unknown(text: str) -> InvalidInput:
+    if len(text) == _CURRENCY_LETTERS and text.isascii() and text.isupper():
+        return InvalidInput(
+            f"{text} is no currency", where="unit", code=RefusalCode.UNKNOWN_CURRENCY, expected="such as EUR or USD"
+        )
     return InvalidInput(
         f"{text[:60]!r} is no unit",
         where="unit",

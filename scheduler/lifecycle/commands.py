@@ -219,7 +219,7 @@ class Commands:
                 known = batch.books.allowances.get(AllowanceId(earlier))
                 assert known is not None, "an answered grant is in the books"
                 return known.allowance
-            require_coverage(batch, [committed_by(asked, now)])
+            require_coverage(batch, [committed_by(asked, self._world.require_policy(), now)])
             allowance = award(batch, asked, AllowanceId(self._ids.new("g")), caller.actor)
             answer(batch, caller, command, allowance.id)
             batch.audit(caller, "grant", allowance.id, request_id=request_id, after=told(asked))

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from scheduler.domain.quantities import unit_named
-from scheduler.entrypoints.cli.client import connect
+from scheduler.domain.units import Unit
+from scheduler.entrypoints.cli.client import Api, connect
 from scheduler.entrypoints.cli.output import AsJson, print_json, print_text
 from scheduler.entrypoints.cli.packages import parse_quantity
 from scheduler.entrypoints.cli.workloads import Key, new_key
@@ -71,13 +72,11 @@ def _pass_on(
     as_json: bool,
 ) -> None:
     with connect() as api:
-        own = {each["id"]: each["unit"] for each in api.get("/v1/allowances")["items"]}
-        unit = unit_named(own.get(allowance, "standard"))
         body = {
             "allowance": allowance,
             "to_kind": to_kind,
             "to": to,
-            "quantity": parse_quantity(amount, unit),
+            "quantity": parse_quantity(amount, unit_of(api, allowance)),
             "reason": reason,
             "into": into,
         }
@@ -86,6 +85,12 @@ def _pass_on(
             print_json(found)
         else:
             print_text(f"{amount} of {allowance} went to {to} as {found['id']}.")
+
+
+def unit_of(api: Api, allowance: str) -> Unit:
+    """What an allowance is counted in; standard hours where the caller has none of that id, for the server to refuse."""
+    own = {each["id"]: each["unit"] for each in api.get("/v1/allowances")["items"]}
+    return unit_named(own.get(allowance, "standard"))
 
 
 def _set(allowance: str, verb: str, reason: str, *, as_json: bool) -> None:

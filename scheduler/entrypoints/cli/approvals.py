@@ -6,18 +6,18 @@ from urllib.parse import quote
 
 import typer
 
-from scheduler.entrypoints.cli.client import connect
-from scheduler.entrypoints.cli.durations import parse_hours
+from scheduler.domain.quantities import unit_named
+from scheduler.entrypoints.cli.client import Api, connect
 from scheduler.entrypoints.cli.output import (
     AsJson,
     Column,
-    hours_of,
     moment,
     print_fields,
     print_json,
     print_table,
     print_text,
 )
+from scheduler.entrypoints.cli.packages import parse_quantity
 
 app = typer.Typer(help="What waits for a second person.", no_args_is_help=True, add_completion=False)
 
@@ -54,14 +54,16 @@ def show(name: Name, as_json: AsJson = False) -> None:
 @app.command()
 def approve(
     name: Name,
-    hours: Annotated[str | None, typer.Option(help="Of a request: only so many hours.")] = None,
+    amount: Annotated[
+        str | None, typer.Option("--hours", "--amount", help="Of a request: only so much, in its unit.")
+    ] = None,
     until: Annotated[str | None, typer.Option(help="Of a request: only until then.")] = None,
     reason: Annotated[str | None, typer.Option("--reason", "-r", help="Why, where there is more to say.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Let it take effect. Not by who asked for it, nor by anybody whom it benefits."""
-    body = {"amount_ms": None if hours is None else parse_hours(hours, "--hours"), "until": until, "reason": reason}
     with connect() as api:
+        body = {"quantity": _lower(api, name, amount), "until": until, "reason": reason}
         found = api.post(f"/v1/approvals/{quote(name, safe='')}/approve", body)
         if as_json:
             print_json(found)
@@ -104,7 +106,7 @@ def print_list(items: Sequence[dict[str, Any]], *, empty: str) -> None:
         Column("STATE"),
         Column("ASKED BY", width_max=16),
         Column("FOR", width_max=14),
-        Column("HOURS", is_number=True),
+        Column("HOW MUCH", is_number=True, width_max=20),
     )
     rows = [
         (
@@ -113,7 +115,7 @@ def print_list(items: Sequence[dict[str, Any]], *, empty: str) -> None:
             item["state"],
             item["asked_by"],
             item["holder"] or item["file"] or "",
-            hours_of(item, "amount", ""),
+            item["shown"],
         )
         for item in items
     ]
@@ -129,7 +131,7 @@ def _print_one(found: dict[str, Any]) -> None:
             ("asked", f"{moment(found['asked_at'])} by {found['asked_by']} ({found['role']})"),
             ("why", found["reason"]),
             ("for", f"{found['holder_kind']} {found['holder']}" if found["holder"] else ""),
-            ("hours", hours_of(found, "amount") if found["amount_ms"] else ""),
+            ("how much", found["shown"]),
             ("of", found["allowance"] or ""),
             ("GPU classes", ", ".join(found["gpu_classes"] or ())),
             ("until", moment(found["until"]) if found["until"] else ""),
@@ -140,8 +142,16 @@ def _print_one(found: dict[str, Any]) -> None:
         print_text(f"  {change['path']}: {_value(change['before'])} → {_value(change['after'])}")
     for move in found["moves"]:
         said = f": {move['reason']}" if move["reason"] else ""
-        less = f", {hours_of(move, 'amount')} of it" if move["amount_ms"] else ""
+        less = f", {move['shown']} of it" if move["shown"] else ""
         print_text(f"{moment(move['at'])} {move['state']} by {move['by']} ({move['role']}){less}{said}")
+
+
+def _lower(api: Api, name: str, amount: str | None) -> int | None:
+    """So much in the unit of what is asked."""
+    if amount is None:
+        return None
+    unit = api.get(f"/v1/approvals/{quote(name, safe='')}")["unit"]
+    return parse_quantity(amount, unit_named(unit or "standard"), "--amount")
 
 
 def _value(value: object) -> str:

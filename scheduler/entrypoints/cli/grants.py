@@ -6,12 +6,13 @@ import typer
 from typer.core import TyperGroup
 
 from scheduler.domain.periods import iso
+from scheduler.domain.quantities import unit_named
 from scheduler.domain.units import Instant
 from scheduler.domain.vesting import PackageKind
 from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
-from scheduler.entrypoints.cli.durations import parse_duration, parse_hours
-from scheduler.entrypoints.cli.output import AsJson, hours_of, instant_of, moment, print_json, print_text
+from scheduler.entrypoints.cli.durations import parse_duration
+from scheduler.entrypoints.cli.output import AsJson, instant_of, moment, print_json, print_text
 from scheduler.entrypoints.cli.packages import (
     Amount,
     ByYear,
@@ -25,6 +26,7 @@ from scheduler.entrypoints.cli.packages import (
     Start,
     UnitName,
     package_body,
+    parse_quantity,
 )
 from scheduler.entrypoints.cli.vesting import print_package
 from scheduler.entrypoints.cli.workloads import Key, new_key
@@ -43,7 +45,7 @@ class _GrantsByDefault(TyperGroup):
 
 app = typer.Typer(
     cls=_GrantsByDefault,
-    help="Grant hours, or promise compensation that vests.",
+    help="Grant hours, tokens or money; or promise compensation that vests.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -52,9 +54,10 @@ app = typer.Typer(
 @app.command(_DEFAULT)
 def adhoc(
     holder: Annotated[str, typer.Argument(help="An engineer's id or subject; with --team or --project its name.")],
-    hours: Annotated[str, typer.Argument(help="Standard GPU-hours: 40h, 250.")],
+    amount: Amount,
     *,
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why; it stands on the statement.")],
+    unit: UnitName = "standard",
     team: Annotated[bool, typer.Option("--team", help="HOLDER is a team.")] = False,
     project: Annotated[bool, typer.Option("--project", help="HOLDER is a project.")] = False,
     compensation: Annotated[bool, typer.Option(help="It is pay: personal work first.")] = False,
@@ -64,13 +67,14 @@ def adhoc(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Grant hours. Finance and operators grant ad hoc, people operations grant compensation."""
+    """Grant hours, tokens or money. Finance and operators grant ad hoc, people operations grant compensation."""
     if team and project:
         raise typer.BadParameter("a holder is either a team or a project")
     body: dict[str, Any] = {
         "holder_kind": "team" if team else "project" if project else "engineer",
         "holder": holder,
-        "amount_ms": parse_hours(hours),
+        "quantity": parse_quantity(amount, unit_named(unit)),
+        "unit": unit,
         "reason": reason,
         "source": "compensation" if compensation else "ad-hoc",
         "gpu_classes": [name.strip() for name in gpu_class.split(",")] if gpu_class else None,
@@ -87,7 +91,7 @@ def adhoc(
             print_waiting(found)
         else:
             until = f", until {moment(found['expires_at'])}" if found["expires_at"] else ""
-            print_text(f"Granted {hours_of(found, 'amount')} to {holder} as {found['id']}{until}.")
+            print_text(f"Granted {found['shown']} to {holder} as {found['id']}{until}.")
 
 
 @app.command()

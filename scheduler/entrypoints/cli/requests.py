@@ -5,11 +5,14 @@ from urllib.parse import quote
 
 import typer
 
+from scheduler.domain.quantities import unit_named
 from scheduler.entrypoints.cli import approvals
+from scheduler.entrypoints.cli.allowances import unit_of
 from scheduler.entrypoints.cli.client import Api, connect
-from scheduler.entrypoints.cli.durations import parse_duration, parse_hours
+from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.grants import after
 from scheduler.entrypoints.cli.output import AsJson, moment, print_json, print_text
+from scheduler.entrypoints.cli.packages import Amount, UnitName, parse_quantity
 from scheduler.entrypoints.cli.workloads import Key, new_key
 
 app = typer.Typer(
@@ -20,15 +23,20 @@ _Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; whoever decid
 _Until = Annotated[str | None, typer.Option(help="An instant such as 2027-01-01T00:00:00Z.")]
 _Lasts = Annotated[str | None, typer.Option(help="Instead: how long from now, such as 30d.")]
 _Allowance = Annotated[str, typer.Argument(help="Its id; `allot balance` shows them.", show_default=False)]
+_OfIt = Annotated[
+    str | None,
+    typer.Option("--hours", "--amount", help="Of so much of it, in its unit; all that is left, if left out."),
+]
 _Team = Annotated[str | None, typer.Option(help="For the team: its lead may.")]
 _Project = Annotated[str | None, typer.Option(help="For a project: its team's lead may.")]
 
 
 @app.command()
 def hours(
-    amount: Annotated[str, typer.Argument(help="Standard GPU-hours: 40h, 250.", metavar="HOURS")],
+    amount: Amount,
     *,
     reason: _Reason,
+    unit: UnitName = "standard",
     until: _Until = None,
     lasts: _Lasts = None,
     gpu_class: Annotated[
@@ -39,8 +47,14 @@ def hours(
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask for more hours. Without --until they end with the running period."""
-    body = {"kind": "hours", "amount_ms": parse_hours(amount), "gpu_class": gpu_class, "reason": reason}
+    """Ask for more hours, tokens or money. Without --until they end with the running period."""
+    body = {
+        "kind": "hours",
+        "quantity": parse_quantity(amount, unit_named(unit)),
+        "unit": unit,
+        "gpu_class": gpu_class,
+        "reason": reason,
+    }
     _ask(body | _holder(team, project), (until, lasts), key, as_json=as_json)
 
 
@@ -51,17 +65,15 @@ def extension(
     reason: _Reason,
     until: _Until = None,
     lasts: _Lasts = None,
-    hours_of_it: Annotated[
-        str | None, typer.Option("--hours", help="Of so many hours of it; all that is left, if left out.")
-    ] = None,
+    of_it: _OfIt = None,
     team: _Team = None,
     project: _Project = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask that an allowance may be spent for longer."""
-    body = {"kind": "extension", "allowance": allowance, "amount_ms": _optional(hours_of_it), "reason": reason}
-    _ask(body | _holder(team, project), (until, lasts), key, as_json=as_json)
+    body = {"kind": "extension", "allowance": allowance, "reason": reason}
+    _ask(body | _holder(team, project), (until, lasts), key, of_it=of_it, as_json=as_json)
 
 
 @app.command("class")
@@ -70,9 +82,7 @@ def gpu_class(
     wanted: Annotated[str, typer.Argument(help="The GPU class.", metavar="CLASS")],
     *,
     reason: _Reason,
-    hours_of_it: Annotated[
-        str | None, typer.Option("--hours", help="Of so many hours of it; all that is left, if left out.")
-    ] = None,
+    of_it: _OfIt = None,
     team: _Team = None,
     project: _Project = None,
     key: Key = None,
@@ -83,10 +93,9 @@ def gpu_class(
         "kind": "class",
         "allowance": allowance,
         "gpu_class": wanted,
-        "amount_ms": _optional(hours_of_it),
         "reason": reason,
     }
-    _ask(body | _holder(team, project), (None, None), key, as_json=as_json)
+    _ask(body | _holder(team, project), (None, None), key, of_it=of_it, as_json=as_json)
 
 
 @app.command("list")
@@ -116,8 +125,17 @@ app.command("approve")(approvals.approve)
 app.command("reject")(approvals.reject)
 
 
-def _ask(body: dict[str, Any], until: tuple[str | None, str | None], key: str | None, *, as_json: bool) -> None:
+def _ask(
+    body: dict[str, Any],
+    until: tuple[str | None, str | None],
+    key: str | None,
+    *,
+    of_it: str | None = None,
+    as_json: bool,
+) -> None:
     with connect() as api:
+        if of_it is not None:
+            body["quantity"] = parse_quantity(of_it, unit_of(api, body["allowance"]), "--amount")
         found = api.post("/v1/requests", body | {"until": _instant(api, *until)}, key or new_key())
         if as_json:
             print_json(found)
@@ -131,10 +149,6 @@ def _instant(api: Api, until: str | None, lasts: str | None) -> str | None:
         return until
     api.get("/v1/me")
     return after(api.now, parse_duration(lasts, "--lasts"))
-
-
-def _optional(text: str | None) -> int | None:
-    return None if text is None else parse_hours(text, "--hours")
 
 
 def _holder(team: str | None, project: str | None) -> dict[str, str]:

@@ -11,10 +11,12 @@ from pydantic import ValidationError
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.approvals import Change, ProposalKind
 from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.money import micro_of
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import to_datetime, to_instant
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import MS_PER_HOUR, AllowanceId, GpuClassName, Instant
+from scheduler.domain.quantities import UnitKind, measure, unit_named
+from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, AllowanceId, GpuClassName, Instant, Unit
 from scheduler.entrypoints.api.routes.approvals import Approve, Request
 from scheduler.entrypoints.api.validation import refusals_in
 from scheduler.entrypoints.web.sandbox_form import Choice
@@ -26,6 +28,7 @@ KINDS = (
     Choice(ProposalKind.EXTENSION.value, "a later end"),
     Choice(ProposalKind.GPU_CLASS.value, "another GPU class"),
 )
+_TOKEN_DIGITS_MAX = 19
 _HOURS = re.compile(r"([0-9]{1,9})(?:[.,]([0-9]{1,3}))?", re.ASCII)
 
 
@@ -36,12 +39,13 @@ class RequestChoices:
     holders: tuple[Choice, ...]
     allowances: tuple[Choice, ...]
     gpu_classes: tuple[Choice, ...]
+    units: tuple[Choice, ...]
 
 
 def request_choices(
-    policy: Policy, caller: Caller, engineer: Engineer, allowances: Sequence[AllowanceView]
+    policy: Policy, caller: Caller, engineer: Engineer, allowances: Sequence[AllowanceView], currency: str | None
 ) -> RequestChoices:
-    """A lead also asks for the team and its projects."""
+    """A lead also asks for the team and its projects. `currency` None: there are no prices, and no money."""
     holders = [Choice(f"{HolderKind.ENGINEER.value}:{engineer.id}", "myself")]
     if caller.has(Role.LEAD):
         holders.append(Choice(f"{HolderKind.TEAM.value}:{engineer.team}", f"the team {engineer.team}"))
@@ -56,21 +60,33 @@ def request_choices(
             if f"{item.holder_kind}:{item.holder}" in offered
         ),
         gpu_classes=tuple(Choice(name, name) for name in sorted(policy.gpu_classes)),
+        units=(
+            Choice("standard", "GPU-hours"),
+            *(Choice(f"gpu/{name}", f"hours of {name}") for name in sorted(policy.gpu_classes)),
+            Choice("tokens", "tokens"),
+            *(() if currency is None else (Choice(currency, currency),)),
+        ),
     )
 
 
-def request_from(form: Mapping[str, str], zone: ZoneInfo) -> tuple[ProposalKind, Change, str]:
-    """What is asked for, its terms and why, under the same bounds as a request to the API."""
+def request_from(
+    form: Mapping[str, str], zone: ZoneInfo, units: Mapping[str, str]
+) -> tuple[ProposalKind, Change, str]:
+    """What is asked for, its terms and why, under the same bounds as a request to the API. `units` are those of the
+    allowances that the form offered."""
     kind, holder, allowance = form.get("kind", ""), form.get("holder", ""), None
+    unit = form.get("unit") or "standard"
     if kind != ProposalKind.HOURS:
         holder, _, allowance = form.get("allowance", "").rpartition(":")
+        unit = units.get(allowance, "standard")
     holder_kind, _, holder_id = holder.partition(":")
     try:
         asked = Request.model_validate(
             {
                 "kind": kind,
                 "reason": form.get("reason", ""),
-                "amount_ms": hours_in(form, "hours"),
+                "quantity": quantity_in(form, "hours", unit_named(unit)),
+                "unit": unit,
                 "allowance": allowance,
                 "gpu_class": form.get("gpu_class") or None,
                 "until": _moment(form, "until", zone),
@@ -86,10 +102,11 @@ def request_from(form: Mapping[str, str], zone: ZoneInfo) -> tuple[ProposalKind,
         )
     change = Change(
         Holder(asked.holder_kind, holder_id),
-        asked.amount_ms,
+        asked.quantity,
         None if asked.allowance is None else AllowanceId(asked.allowance),
         None if asked.gpu_class is None else GpuClassName(asked.gpu_class),
         _instant(asked.until),
+        unit_named(asked.unit) if asked.kind is ProposalKind.HOURS else STANDARD_GPU,
     )
     return asked.kind, change, asked.reason
 
@@ -99,14 +116,31 @@ def decision_from(form: Mapping[str, str], zone: ZoneInfo) -> tuple[Lower, str]:
     try:
         said = Approve.model_validate(
             {
-                "amount_ms": hours_in(form, "hours"),
+                "quantity": quantity_in(form, "hours", unit_named(form.get("unit") or "standard")),
                 "until": _moment(form, "until", zone),
                 "reason": form.get("reason") or None,
             }
         )
     except ValidationError as error:
         raise refusals_in(error.errors())[0] from error
-    return Lower(said.amount_ms, _instant(said.until)), said.reason or ""
+    return said.lower(), said.reason or ""
+
+
+def quantity_in(form: Mapping[str, str], field: str, unit: Unit) -> int | None:
+    """An amount in the unit's smallest part: hours, tokens, or money such as 250.00; None where the field is empty."""
+    kind, text = measure(unit).kind, form.get(field, "").strip()
+    if kind in {UnitKind.STANDARD, UnitKind.GPU_CLASS} or not text:
+        return hours_in(form, field)
+    is_whole = text.isascii() and text.isdigit() and len(text) <= _TOKEN_DIGITS_MAX
+    found = micro_of(text) if kind is UnitKind.MONEY else int(text) if is_whole else None
+    if found is None:
+        raise InvalidInput(
+            f"{text[:40]!r} cannot be read",
+            where=field,
+            code=RefusalCode.INVALID_AMOUNT,
+            expected="an amount such as 250.00" if kind is UnitKind.MONEY else "a whole number of tokens",
+        )
+    return found
 
 
 def hours_in(form: Mapping[str, str], field: str) -> int | None:

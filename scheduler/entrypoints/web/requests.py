@@ -47,7 +47,9 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
     def ask_for(request: Request, form: Form) -> Response:
         visitor = signed_in(request, service)
         try:
-            kind, change, reason = request_from(form, pages.moments().zone)
+            own = service.views.balance(visitor.caller, service.clock.now()).allowances if visitor.engineer else ()
+            units = {item.id: item.unit for item in own}
+            kind, change, reason = request_from(form, pages.moments().zone, units)
             made = service.proposals.request(
                 visitor.caller,
                 kind,
@@ -115,7 +117,9 @@ def _page(request: Request, pages: Pages, visitor: Visitor, ask: str, refused: _
     choices = None
     if kind and visitor.engineer is not None:
         allowances = service.views.balance(caller, moments.now).allowances
-        choices = request_choices(service.views.policy(), caller, visitor.engineer, allowances)
+        book = service.world.price_book
+        currency = book.currency if book is not None else None
+        choices = request_choices(service.views.policy(), caller, visitor.engineer, allowances, currency)
     return pages.render(
         request,
         "requests.html",

@@ -209,7 +209,7 @@ class Approvals:
             require_coverage(batch, list(promised_by(made, self.world.require_policy(), batch.now)))
             after = str(made.amount)
         elif proposal.award is not None:
-            require_coverage(batch, [committed_by(proposal.award, batch.now)])
+            require_coverage(batch, [committed_by(proposal.award, self.world.require_policy(), batch.now)])
             made = award(batch, proposal.award, allowance_id, proposal.asked_by)
             after = told(proposal.award)
         else:
@@ -227,8 +227,15 @@ class Approvals:
             assert change.amount is not None, "a request for hours has an amount"
             until = change.until or period_at(batch.now, policy.period, policy.time_zone).ends_at
             classes = None if change.gpu_class is None else frozenset({change.gpu_class})
-            asked = Award(change.holder, change.amount, expires_at=until, gpu_classes=classes, reason=proposal.reason)
-            require_coverage(batch, [committed_by(asked, batch.now)])
+            asked = Award(
+                change.holder,
+                change.amount,
+                expires_at=until,
+                gpu_classes=classes,
+                reason=proposal.reason,
+                unit=change.unit,
+            )
+            require_coverage(batch, [committed_by(asked, policy, batch.now)])
             return award(batch, asked, allowance_id, caller.actor)
         known = allowance_of(batch, change)
         old = known.allowance

@@ -10,13 +10,15 @@ from scheduler.domain.awards import Award
 from scheduler.domain.errors import Exhausted, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.policy import Policy
+from scheduler.domain.quantities import UnitKind, measure, unit_label
 from scheduler.domain.records import PolicyVersion, PriceBookVersion
 from scheduler.domain.units import AMOUNT_MAX, AllowanceId, Instant, ProjectName
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.ledger.vesting import promise
 from scheduler.lifecycle.accounting.price import Pricing
 from scheduler.lifecycle.awarding.awards import Awards, require_compensator
-from scheduler.lifecycle.awarding.compensate import Package, package_allowance, require_unit
+from scheduler.lifecycle.awarding.compensate import Package, package_allowance
+from scheduler.lifecycle.awarding.countable import require_countable
 from scheduler.lifecycle.awarding.grant import require_awardable, require_granter, told
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.governance.governing import needing_approval
@@ -59,7 +61,7 @@ class Proposals:
         require_compensator(caller, asked.holder)
         if asked.holder not in self.world.people:
             raise NotFound(f"there is no engineer {asked.holder!r}", code=RefusalCode.UNKNOWN_ENGINEER)
-        require_unit(self.world, asked)
+        require_countable(self.world, asked.unit, asked.gpu_classes)
         described = package_allowance(asked, policy, now, AllowanceId("described"))
         promise(described, actor=caller.actor, memo=asked.reason)
         with changing(self.store, self.world, now) as batch:
@@ -89,6 +91,7 @@ class Proposals:
                         described.gpu_classes,
                         described.purposes,
                         asked.reason,
+                        described.unit,
                     ),
                     name=f"{asked.kind.value}, {asked.unit}",
                     text=text,
@@ -277,7 +280,7 @@ def _require_possible(batch: Batch, kind: ProposalKind, change: Change) -> None:
             f"{change.amount} cannot be asked for",
             where="amount_ms",
             code=RefusalCode.INVALID_AMOUNT,
-            expected="hours above zero",
+            expected="an amount above zero",
         )
     if change.gpu_class is not None and change.gpu_class not in policy.gpu_classes:
         raise NotFound(
@@ -289,12 +292,13 @@ def _require_possible(batch: Batch, kind: ProposalKind, change: Change) -> None:
     if change.until is not None and change.until <= now:
         raise InvalidInput("that is over", where="until", expected="an instant in the future")
     if kind is ProposalKind.HOURS:
+        require_countable(batch.world, change.unit, None if change.gpu_class is None else {change.gpu_class})
         if change.amount is None:
             raise InvalidInput(
-                "how many hours?",
+                "how much?",
                 where="amount_ms",
                 code=RefusalCode.INVALID_AMOUNT,
-                expected="hours above zero",
+                expected="an amount above zero",
             )
         return
     _require_change(kind, change, allowance_of(batch, change).allowance)
@@ -306,6 +310,14 @@ def _require_change(kind: ProposalKind, change: Change, allowance: Allowance) ->
         expires_at = allowance.expires_at
         if expires_at is None or change.until is None or change.until <= expires_at:
             raise InvalidInput("that extends nothing", where="until", expected="later than it ends now")
+    elif measure(allowance.unit).kind in {UnitKind.GPU_CLASS, UnitKind.TOKENS}:
+        raise InvalidInput(
+            f"{allowance.id} is in {unit_label(allowance.unit)}, and stays so",
+            where="allowance",
+            code=RefusalCode.UNIT_MISMATCH,
+            expected="an allowance in standard hours or money",
+            remedy=f"ask for hours of it: `allot request hours 40h --unit gpu/{change.gpu_class}`",
+        )
     elif change.gpu_class is None or allowance.gpu_classes is None or change.gpu_class in allowance.gpu_classes:
         raise InvalidInput(
             f"{allowance.id} may be spent on it already", where="gpu_class", expected="a class that it excludes"

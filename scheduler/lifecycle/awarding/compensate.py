@@ -10,7 +10,7 @@ from scheduler.domain.units import STANDARD_GPU, AllowanceId, EngineerId, GpuCla
 from scheduler.domain.vesting import PackageKind, Vesting, VestingPart, VestingTerms, vesting_parts
 from scheduler.ledger.journal import Transaction
 from scheduler.ledger.vesting import claw_back, promise, vest
-from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.awarding.countable import require_countable
 from scheduler.lifecycle.writing.batch import Batch
 
 _MONTHS_A_YEAR = 12
@@ -48,7 +48,7 @@ def grant_package(batch: Batch, asked: Package, allowance_id: AllowanceId, actor
     """
     if asked.holder not in batch.world.people:
         raise NotFound(f"there is no engineer {asked.holder!r}", code=RefusalCode.UNKNOWN_ENGINEER)
-    require_unit(batch.world, asked)
+    require_countable(batch.world, asked.unit, asked.gpu_classes)
     allowance = package_allowance(asked, batch.world.require_policy(), batch.now, allowance_id)
     promised = promise(allowance, actor=actor, memo=asked.reason)
     batch.add_allowance(allowance)
@@ -123,24 +123,3 @@ def _whole_amount(asked: Package) -> int:
             expected="whole years, or an amount that twelve divides",
         )
     return whole
-
-
-def require_unit(world: World, asked: Package) -> None:
-    """What it is counted in and may be spent on is what the company has.
-
-    Raises InvalidInput: `unknown-unit`, `unknown-gpu-class`, `unknown-currency`.
-    """
-    found = measure(asked.unit)
-    known = world.require_policy().gpu_classes
-    for name in sorted((asked.gpu_classes or frozenset()) - known.keys()):
-        raise InvalidInput(f"there is no GPU class {name!r}", where="gpu_classes", code=RefusalCode.UNKNOWN_GPU_CLASS)
-    if found.kind is UnitKind.GPU_CLASS and found.of not in known:
-        raise InvalidInput(f"there is no GPU class {found.of!r}", where="unit", code=RefusalCode.UNKNOWN_GPU_CLASS)
-    book = world.price_book
-    if found.kind is UnitKind.MONEY and (book is None or found.of != book.currency):
-        raise InvalidInput(
-            f"{found.of} is not the currency of the price book",
-            where="unit",
-            code=RefusalCode.UNKNOWN_CURRENCY,
-            expected="no money without prices" if book is None else book.currency,
-        )

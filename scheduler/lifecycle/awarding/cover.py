@@ -11,7 +11,7 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, period_at
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import UnitKind, measure
-from scheduler.domain.units import GpuClassName, Instant, PerMille
+from scheduler.domain.units import GpuClassName, Instant, PerMille, Unit
 from scheduler.finance.coverage import ClassCoverage, ClassSupply, Commitment, coverage
 from scheduler.lifecycle.awarding.grant import period_grants
 from scheduler.lifecycle.memory.period_names import period_of
@@ -71,21 +71,22 @@ def require_coverage(batch: Batch, extra: Sequence[Commitment] = (), policy: Pol
                 raise _exceeded(after, period, new.coverage.ratio_max)
 
 
-def committed_by(asked: Award, now: Instant) -> Commitment:
-    return Commitment(asked.amount, now, asked.expires_at, asked.gpu_classes)
+def committed_by(asked: Award, policy: Policy, now: Instant) -> Commitment:
+    amount = _standard(asked.unit, asked.amount, policy)
+    return Commitment(amount, now, asked.expires_at, _classes(asked))
 
 
 def promised_by(allowance: Allowance, policy: Policy, now: Instant) -> Iterator[Commitment]:
     """What of a package has still to vest, each part from its day on."""
     for part in allowance.vesting.parts if allowance.vesting is not None else ():
         if part.at > now:
-            amount = _standard(allowance, part.amount, policy)
+            amount = _standard(allowance.unit, part.amount, policy)
             yield Commitment(amount, part.at, allowance.expires_at, _classes(allowance), is_promised=True)
 
 
 def moved(old: Allowance, new: Allowance, policy: Policy, now: Instant) -> tuple[Commitment, Commitment]:
     """What goes from one allowance to another: taken back here, committed there."""
-    amount = _standard(new, new.amount, policy)
+    amount = _standard(new.unit, new.amount, policy)
     return (
         Commitment(-amount, now, old.expires_at, _classes(old)),
         Commitment(amount, now, new.expires_at, _classes(new)),
@@ -123,22 +124,21 @@ def _commitments(books: Books, world: World, policy: Policy, period: Period, now
     for allowance in period_grants(world.people.values(), policy, period):
         is_known = allowance.id in world.balances or books.allowances.get(allowance.id) is not None
         if not is_known and period.ends_at > now:
-            yield Commitment(
-                allowance.amount, allowance.starts_at, allowance.expires_at, allowance.gpu_classes, is_promised=True
-            )
+            amount = _standard(allowance.unit, allowance.amount, policy)
+            yield Commitment(amount, allowance.starts_at, allowance.expires_at, _classes(allowance), is_promised=True)
 
 
 def _left(balance: AllowanceBalance, policy: Policy, now: Instant) -> Iterator[Commitment]:
     allowance = balance.allowance
-    left = _standard(allowance, max(0, balance.available) + balance.held, policy)
+    left = _standard(allowance.unit, max(0, balance.available) + balance.held, policy)
     if left and (allowance.expires_at is None or allowance.expires_at > now):
         starts_at = Instant(max(now, allowance.starts_at))
         yield Commitment(left, starts_at, allowance.expires_at, _classes(allowance))
 
 
-def _standard(allowance: Allowance, amount: int, policy: Policy) -> int:
+def _standard(unit: Unit, amount: int, policy: Policy) -> int:
     """Hours of a class by its weight; tokens and money are no GPU-hours until somebody spends them."""
-    found = measure(allowance.unit)
+    found = measure(unit)
     match found.kind:
         case UnitKind.STANDARD:
             return amount
@@ -149,10 +149,10 @@ def _standard(allowance: Allowance, amount: int, policy: Policy) -> int:
             return 0
 
 
-def _classes(allowance: Allowance) -> frozenset[GpuClassName] | None:
-    found = measure(allowance.unit)
+def _classes(award: Allowance | Award) -> frozenset[GpuClassName] | None:
+    found = measure(award.unit)
     is_of_class = found.kind is UnitKind.GPU_CLASS
-    return frozenset({GpuClassName(found.of)}) if is_of_class else allowance.gpu_classes
+    return frozenset({GpuClassName(found.of)}) if is_of_class else award.gpu_classes
 
 
 def _ratio(found: ClassCoverage) -> float:

@@ -11,8 +11,11 @@ from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitt
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy
+from scheduler.domain.quantities import UnitKind, measure
+from scheduler.domain.terms import KeptTerms
 from scheduler.domain.units import AMOUNT_MAX, AllowanceId, EngineerId
 from scheduler.ledger.grants import grant, project_allowance_id, tier_allowance_id
+from scheduler.lifecycle.awarding.countable import require_countable
 from scheduler.lifecycle.writing.batch import Batch
 
 _PURPOSES = {
@@ -62,8 +65,9 @@ def require_awardable(batch: Batch, asked: Award) -> None:
             f"a grant of {asked.amount} cannot be made",
             where="amount",
             code=RefusalCode.INVALID_AMOUNT,
-            expected="a positive number of hours",
+            expected="an amount above zero",
         )
+    require_countable(batch.world, asked.unit, asked.gpu_classes)
 
 
 def award(batch: Batch, asked: Award, allowance_id: AllowanceId, actor: str) -> Allowance:
@@ -77,13 +81,21 @@ def award(batch: Batch, asked: Award, allowance_id: AllowanceId, actor: str) -> 
         starts_at=batch.now,
         expires_at=asked.expires_at,
         granted_at=batch.now,
+        unit=asked.unit,
         gpu_classes=asked.gpu_classes,
         purposes=asked.purposes if asked.purposes is not None else _PURPOSES[asked.source],
-        kept_terms=batch.world.require_policy().pay_terms if asked.source is AllowanceSource.COMPENSATION else None,
+        kept_terms=_kept_terms(batch, asked),
     )
     batch.add_allowance(allowance)
     batch.post(grant(allowance, actor=actor, memo=asked.reason))
     return allowance
+
+
+def _kept_terms(batch: Batch, asked: Award) -> KeptTerms | None:
+    """Of hours that are pay: money buys at the price of the day, and tokens have no terms."""
+    is_pay = asked.source is AllowanceSource.COMPENSATION
+    is_time = measure(asked.unit).kind in {UnitKind.STANDARD, UnitKind.GPU_CLASS}
+    return batch.world.require_policy().pay_terms if is_pay and is_time else None
 
 
 def _require_holder(batch: Batch, holder: Holder) -> None:

@@ -1,14 +1,15 @@
 """Proposals and requests as people read them: what waits for whom, and what became of the rest."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scheduler.domain.allowances import HolderKind
 from scheduler.domain.approvals import Approval, Change, Move, Proposal, ProposalKind, ProposalState
 from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.policy_changes import PolicyChange
+from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.raising import raises
-from scheduler.domain.units import Instant
+from scheduler.domain.units import STANDARD_GPU, Instant, Unit
 from scheduler.lifecycle.approvals.approve import Readers, deciders, may_see
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
@@ -19,7 +20,8 @@ LISTED_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class MoveView:
-    """One step. `amount_ms` and `until` are what was approved, where that is less than was asked."""
+    """One step. `quantity`, in words `shown`, and `until` are what was approved, where that is less than was asked;
+    `amount_ms` is the quantity where it is standard time."""
 
     state: ProposalState
     at: Instant
@@ -29,12 +31,15 @@ class MoveView:
     amount_ms: int | None
     until: Instant | None
     made: str
+    quantity: int | None = None
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalView:
     """A proposal or request with its steps. `deciders` are the roles with the right to decide it, `raises` the keys of
-    a policy that need the second person. `text` is a file's, where one was asked for alone."""
+    a policy that need the second person. `text` is a file's, where one was asked for alone. `quantity` is in the smallest
+    part of `unit`, `shown` the same in words, and `amount_ms` the quantity where it is standard time."""
 
     id: str
     hash: str
@@ -56,6 +61,9 @@ class ApprovalView:
     raises: tuple[PolicyChange, ...]
     moves: tuple[MoveView, ...]
     text: str | None = None
+    unit: str = ""
+    quantity: int | None = None
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,8 @@ class ApprovalViews:
 
     def view(self, approval: Approval, *, with_text: bool = False) -> ApprovalView:
         proposal = approval.proposal
-        holder, terms = proposal.holder, _terms(proposal)
+        holder = proposal.holder
+        terms = replace(_terms(proposal), unit=self._unit(proposal))
         return ApprovalView(
             id=proposal.id,
             hash=proposal.hash,
@@ -107,16 +116,33 @@ class ApprovalViews:
             holder_kind=None if holder is None else holder.kind,
             holder=None if holder is None else named(self.world, holder.id),
             source=None if proposal.award is None else proposal.award.source.value,
-            amount_ms=terms.amount,
+            amount_ms=_standard(terms.amount, terms.unit),
             allowance=terms.allowance,
             gpu_classes=terms.gpu_classes,
             until=terms.until,
             file=proposal.name or None,
             deciders=deciders(proposal),
             raises=self._raises(approval),
-            moves=tuple(_move(move, self.world) for move in approval.moves),
+            moves=tuple(_move(move, self.world, terms.unit) for move in approval.moves),
             text=proposal.text if with_text and proposal.text else None,
+            unit="" if proposal.holder is None else unit_label(terms.unit),
+            quantity=terms.amount,
+            shown=_shown(terms.amount, terms.unit),
         )
+
+    def _unit(self, proposal: Proposal) -> Unit:
+        """What is asked of an allowance is in that allowance's unit."""
+        if proposal.change is None:
+            return STANDARD_GPU if proposal.award is None else proposal.award.unit
+        allowance_id = proposal.change.allowance
+        if allowance_id is None:
+            return proposal.change.unit
+        known = self.world.balances.get(allowance_id)
+        if known is not None:
+            return known.allowance.unit
+        with self.store.reading() as books:
+            found = books.allowances.get(allowance_id)
+        return STANDARD_GPU if found is None else found.allowance.unit
 
     def _raises(self, approval: Approval) -> tuple[PolicyChange, ...]:
         """Against the policy in force: of what waits alone, for it was judged against that."""
@@ -132,12 +158,11 @@ class _Terms:
     allowance: str | None = None
     gpu_classes: tuple[str, ...] | None = None
     until: Instant | None = None
+    unit: Unit = STANDARD_GPU
 
 
 def _terms(proposal: Proposal) -> _Terms:
     award, change = proposal.award, proposal.change
-    if award is not None and proposal.kind is ProposalKind.PACKAGE:
-        return _Terms(None, until=award.expires_at)  # its amount is in a unit of its own: `file` and `text` say which
     if award is not None:
         classes = None if award.gpu_classes is None else tuple(sorted(award.gpu_classes))
         return _Terms(award.amount, None, classes, award.expires_at)
@@ -149,15 +174,26 @@ def _changed(change: Change) -> _Terms:
     return _Terms(change.amount, change.allowance, classes, change.until)
 
 
-def _move(move: Move, world: World) -> MoveView:
+def _move(move: Move, world: World, unit: Unit) -> MoveView:
     change = move.change
+    amount = None if change is None else change.amount
     return MoveView(
         move.state,
         move.at,
         named(world, move.by),
         move.role,
         move.reason,
-        None if change is None else change.amount,
+        _standard(amount, unit),
         None if change is None else change.until,
         move.made,
+        amount,
+        _shown(amount, unit),
     )
+
+
+def _standard(amount: int | None, unit: Unit) -> int | None:
+    return amount if unit == STANDARD_GPU else None
+
+
+def _shown(amount: int | None, unit: Unit) -> str:
+    return "" if amount is None else quantity_text(amount, unit)

@@ -8,7 +8,8 @@ from scheduler.domain.units import MS_PER_DAY, AllowanceId, Instant, TierName
 from scheduler.finance.coverage import ClassCoverage
 from scheduler.finance.prices.fair_value import FairValue
 from scheduler.ledger.vesting import promise
-from scheduler.lifecycle.awarding.compensate import Package, package_allowance, require_unit
+from scheduler.lifecycle.awarding.compensate import Package, package_allowance
+from scheduler.lifecycle.awarding.countable import require_countable
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.vesting import value_of
 from scheduler.ports import Books
@@ -61,7 +62,7 @@ class OfferView:
 def offer_view(books: Books, world: World, asked: Package, tier: str, now: Instant) -> OfferView:
     """Refuses what a grant of the same terms would refuse; writes nothing."""
     policy = world.require_policy()
-    require_unit(world, asked)
+    require_countable(world, asked.unit, asked.gpu_classes)
     if tier and TierName(tier) not in policy.tiers:
         raise InvalidInput(f"there is no tier {tier!r}", where="tier", code=RefusalCode.UNKNOWN_TIER)
     allowance = package_allowance(asked, policy, now, AllowanceId("offer"))

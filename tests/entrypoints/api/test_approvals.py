@@ -271,3 +271,35 @@ async def test_every_step_is_in_the_audit_log_with_before_and_after(service: Ser
     ]
     assert all(e["request_id"] and e["after"] for e in events)
     assert "ada" not in events[1]["after"]
+
+
+@pytest.mark.parametrize("quantity", [0, -1, 2**63, 0.1, 1.0, "1", None], ids=repr)
+async def test_a_quantity_that_is_none_is_refused_in_every_unit(as_: Client, quantity: object) -> None:
+    before = (await as_("ada").get("/v1/allowances")).json()["items"]
+    for unit in ("standard", "gpu/H100", "tokens", "tokens/llama"):
+        body = {"holder_kind": "engineer", "holder": "ada", "quantity": quantity, "unit": unit, "reason": "x"}
+        answer = await as_("fin").post("/v1/grants", json=body)
+        assert code_of(answer) == (422, "invalid-amount")
+    assert (await as_("ada").get("/v1/allowances")).json()["items"] == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"amount_ms": 1, "quantity": 1}, "invalid-amount"),
+        ({"amount_ms": 1, "unit": "tokens"}, "invalid-amount"),
+        ({"quantity": 1, "unit": "litres"}, "unknown-unit"),
+        ({"quantity": 1, "unit": "XYZ"}, "unknown-currency"),
+        ({"quantity": 1, "unit": "EUR"}, "unknown-currency"),
+        ({"quantity": 1, "unit": "gpu/B200"}, "unknown-gpu-class"),
+    ],
+)
+async def test_an_amount_in_no_unit_of_ours_is_refused(as_: Client, fields: dict[str, object], code: str) -> None:
+    for path, body in (
+        ("/v1/grants", {"holder_kind": "engineer", "holder": "ada"}),
+        ("/v1/requests", {"kind": "hours"}),
+    ):
+        answer = await as_("fin" if path == "/v1/grants" else "ada").post(
+            path, json={**body, **fields, "reason": "x"}
+        )
+        assert code_of(answer) == (422, code)

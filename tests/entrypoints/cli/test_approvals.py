@@ -69,3 +69,17 @@ def test_coverage_is_a_table_within_eighty_columns(allot: Allot) -> None:
     found = allot("coverage", "--period", "2026-W48", "--json", who="fin").json
     assert [each["gpu_class"] for each in found["classes"]] == ["A100", "H100", "L40S"]
     assert found["ratio_max_per_mille"] is None
+
+
+def test_hours_of_a_class_and_tokens_are_granted_asked_for_and_lowered(allot: Allot) -> None:
+    granted = allot("grant", "ada", "40h", "--unit", "gpu/H100", "--reason", "paper", "--lasts", "30d", who="fin")
+    assert (granted.code, "Granted 40.0 h H100 to ada" in granted.out) == (0, True)
+    tokens = allot("grant", "research", "5000000", "--team", "--unit", "tokens/llama", "-r", "x", "--json", who="fin")
+    assert (tokens.json["unit"], tokens.json["shown"]) == ("tokens/llama", "5 000 000 tokens of llama")
+    refused = allot("grant", "ada", "0.5", "--unit", "tokens", "--reason", "x", who="fin")
+    assert (refused.code, "invalid-amount" in refused.err) == (2, True)
+    asked = allot("request", "hours", "900", "--unit", "tokens", "--reason", "evaluations", "--json").json
+    assert (asked["unit"], asked["quantity"], asked["amount_ms"]) == ("tokens", 900, None)
+    assert "900 tokens" in allot("approvals", "list", who="fin").out
+    assert allot("approvals", "approve", asked["id"], "--amount", "300", who="fin").code == 0
+    assert "300 tokens of it" in allot("request", "show", asked["id"]).out

@@ -8,11 +8,22 @@ from starlette.responses import Response
 
 from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind, Purpose
 from scheduler.domain.awards import Award
-from scheduler.domain.errors import RefusalCode, Unavailable
+from scheduler.domain.errors import InvalidInput, RefusalCode, Unavailable
 from scheduler.domain.units import GpuClassName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
-from scheduler.entrypoints.api.fields import AmountMs, Body, Moment, Name, Text, instant_of
+from scheduler.entrypoints.api.fields import (
+    STANDARD,
+    AmountMs,
+    Body,
+    Moment,
+    Name,
+    Quantity,
+    Text,
+    UnitName,
+    instant_of,
+    one_amount,
+)
 from scheduler.entrypoints.api.rendering import render
 from scheduler.finance.csv_text import csv_lines
 from scheduler.finance.proving.takeaway import sign_statement
@@ -32,7 +43,8 @@ BooksOf = Annotated[
 
 
 class Grant(Body):
-    """An award of hours to an engineer, a team or a project, beside what tiers give by policy."""
+    """An award to an engineer, a team or a project, beside what tiers give by policy: `amount_ms` of standard time, or a
+    `quantity` of any unit."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -51,7 +63,9 @@ class Grant(Body):
 
     holder_kind: Annotated[HolderKind, Field(strict=False)]
     holder: Annotated[Name, Field(description="An engineer's id or subject, or the name of a team or project.")]
-    amount_ms: Annotated[AmountMs, Field(description="Standard GPU-milliseconds.")]
+    amount_ms: Annotated[AmountMs | None, Field(description="Standard GPU-milliseconds.")] = None
+    quantity: Quantity | None = None
+    unit: UnitName = STANDARD
     reason: Text
     source: Annotated[AllowanceSource, Field(strict=False)] = AllowanceSource.AD_HOC
     expires_at: Moment | None = None
@@ -61,14 +75,23 @@ class Grant(Body):
     def award(self, asked: Asked) -> Award:
         is_person = self.holder_kind is HolderKind.ENGINEER
         holder = str(asked.engineer(self.holder)) if is_person else self.holder
+        amount, unit = one_amount(self.amount_ms, self.quantity, self.unit)
+        if amount is None:
+            raise InvalidInput(
+                "how much?",
+                where="quantity",
+                code=RefusalCode.INVALID_AMOUNT,
+                expected="amount_ms, or a quantity and its unit",
+            )
         return Award(
             holder=Holder(self.holder_kind, holder),
-            amount=self.amount_ms,
+            amount=amount,
             source=self.source,
             expires_at=instant_of(self.expires_at),
             gpu_classes=None if self.gpu_classes is None else frozenset(map(GpuClassName, self.gpu_classes)),
             purposes=None if self.purposes is None else frozenset(self.purposes),
             reason=self.reason,
+            unit=unit,
         )
 
 
@@ -117,11 +140,15 @@ def statement_csv(asked: Signed, period: PeriodAsked = None, owner: BooksOf = No
 @router.post(
     "/grants",
     status_code=201,
-    summary="Grant hours",
+    summary="Grant hours, tokens or money",
     responses=answers.or_waits(
         answers.responds(
             Allowance,
             RefusalCode.INVALID_AMOUNT,
+            RefusalCode.UNKNOWN_UNIT,
+            RefusalCode.UNKNOWN_GPU_CLASS,
+            RefusalCode.UNKNOWN_CURRENCY,
+            RefusalCode.EXPIRY_BEFORE_GRANT,
             RefusalCode.UNKNOWN_ENGINEER,
             RefusalCode.IDEMPOTENCY_CONFLICT,
             RefusalCode.COVERAGE_EXCEEDED,

@@ -12,7 +12,18 @@ from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import AllowanceId, GpuClassName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
-from scheduler.entrypoints.api.fields import AmountMs, Body, Moment, Name, Text, instant_of
+from scheduler.entrypoints.api.fields import (
+    STANDARD,
+    AmountMs,
+    Body,
+    Moment,
+    Name,
+    Quantity,
+    Text,
+    UnitName,
+    instant_of,
+    one_amount,
+)
 from scheduler.lifecycle.approvals.approve import Lower
 from scheduler.lifecycle.views.approvals import ApprovalView
 
@@ -30,7 +41,9 @@ _DECIDED = (
 
 
 class Request(Body):
-    """An engineer's wish: hours, a later end of an allowance, or another GPU class for it."""
+    """An engineer's wish: more hours (tokens, money), a later end of an allowance, or another GPU class for it.
+
+    `unit` is that of more; what is asked of an allowance is in its own."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -41,6 +54,8 @@ class Request(Body):
     kind: Annotated[ProposalKind, Field(strict=False, description="hours, extension or class")]
     reason: Text
     amount_ms: AmountMs | None = None
+    quantity: Quantity | None = None
+    unit: UnitName = STANDARD
     allowance: Name | None = None
     gpu_class: Name | None = None
     until: Moment | None = None
@@ -56,12 +71,14 @@ class Request(Body):
         holder = (asked.engineer(self.holder) or asked.caller.engineer) if is_person else self.holder
         if holder is None:
             raise InvalidInput("for whom?", where="holder", expected="an engineer, a team or a project")
+        amount, unit = one_amount(self.amount_ms, self.quantity, self.unit)
         return Change(
             Holder(self.holder_kind, holder),
-            self.amount_ms,
+            amount,
             None if self.allowance is None else AllowanceId(self.allowance),
             None if self.gpu_class is None else GpuClassName(self.gpu_class),
             instant_of(self.until),
+            unit,
         )
 
 
@@ -71,8 +88,14 @@ class Approve(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"amount_ms": 36_000_000, "reason": "try with these"}]})
 
     amount_ms: AmountMs | None = None
+    quantity: Annotated[Quantity | None, Field(description="The same, of what is asked in any unit.")] = None
     until: Moment | None = None
     reason: Text | None = None
+
+    def lower(self) -> Lower:
+        """Raises InvalidInput (`invalid-amount`) where both are given."""
+        amount, _ = one_amount(self.amount_ms, self.quantity, STANDARD)
+        return Lower(amount, instant_of(self.until))
 
 
 class Reject(Body):
@@ -114,7 +137,7 @@ def approve(asked: Signed, name: Named, body: Approve) -> Response:
     decided = asked.service.approvals.approve(
         asked.caller,
         name,
-        Lower(body.amount_ms, instant_of(body.until)),
+        body.lower(),
         reason=body.reason or "",
         now=asked.now,
         request_id=asked.request_id,
@@ -154,6 +177,8 @@ def requests(asked: Signed) -> Response:
     responses=answers.responds(
         ApprovalView,
         RefusalCode.INVALID_AMOUNT,
+        RefusalCode.UNKNOWN_UNIT,
+        RefusalCode.UNKNOWN_CURRENCY,
         RefusalCode.UNKNOWN_GPU_CLASS,
         RefusalCode.ALLOWANCE_FOREIGN,
         RefusalCode.ALLOWANCE_EXPIRED,

@@ -15,7 +15,7 @@ from scheduler.domain.units import AllowanceId, EngineerId, GpuClassName
 from scheduler.domain.vesting import MONTHS_MAX, PARTS_MAX, PackageKind, VestingPart
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
-from scheduler.entrypoints.api.fields import AmountMs, Body, Moment, Name, Text, instant_of
+from scheduler.entrypoints.api.fields import STANDARD, Body, Moment, Name, Quantity, Text, UnitName, instant_of
 from scheduler.entrypoints.api.routes.allowances import BooksOf
 from scheduler.lifecycle.awarding.awards import ClawedBack
 from scheduler.lifecycle.awarding.compensate import Package
@@ -24,9 +24,6 @@ from scheduler.lifecycle.views.offers import OfferView
 from scheduler.lifecycle.views.vesting import VestingView
 
 router = APIRouter(prefix="/v1", tags=["allowances"])
-
-Quantity = AmountMs
-"""In the unit's smallest part: milliseconds of GPU time, tokens, millionths of the currency."""
 
 
 class Part(Body):
@@ -43,7 +40,7 @@ class Terms(Body):
 
     quantity: Quantity
     tier: Annotated[Name | None, Field(description="Whose wait an offer states.")] = None
-    unit: Annotated[Name, Field(description="standard, gpu/CLASS, tokens, tokens/MODEL or a currency.")] = "standard"
+    unit: UnitName = STANDARD
     kind: Annotated[PackageKind, Field(strict=False)] = PackageKind.ANNUAL
     is_annual: Annotated[bool, Field(description="`quantity` is a year's; else it is all of it.")] = False
     starts_at: Annotated[Moment | None, Field(description="Now where it is left out.")] = None
