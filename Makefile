@@ -60,7 +60,8 @@ nightly: controlplane coverage
 	$(BIN)/python -m benchmarks.kills
 	ALLOT_LEDGER_STEPS=10000 ALLOT_TAMPERINGS=2000 $(BIN)/pytest -q tests/adapters/sql/test_ledger_machine.py \
 		tests/adapters/sql/test_verification.py -k "not postgresql"
-	HYPOTHESIS_PROFILE=searching $(BIN)/pytest -q tests/decision tests/ledger tests/metering tests/finance tests/simulation
+	HYPOTHESIS_PROFILE=searching $(BIN)/pytest -q tests/decision tests/ledger tests/metering tests/finance \
+		tests/simulation tests/lifecycle/test_unclean_ends.py
 
 # Benchmarks print what they measured with the machine and the commit, and store it under benchmarks/results.
 bench: $(STAMP)

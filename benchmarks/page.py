@@ -12,6 +12,7 @@ import orjson
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results"
+ROWS_MIN = 3
 PAGE = FOLDER.parent / "docs" / "benchmarks.md"
 
 _OPENING = """\
@@ -63,8 +64,37 @@ def _section(name: str, about: str, results: dict[str, Any]) -> Iterator[str]:
 
 def _result(stem: str, result: dict[str, Any]) -> str:
     circumstances = result.get("circumstances", {})
-    rows = "".join(f"| {key} | {value} |\n" for key, value in _flat(result))
-    return f"\n`results/{stem}.json`, {_told(circumstances)}:\n\n| | |\n|---|---|\n{rows}"
+    tables = {key: value for key, value in result.items() if _is_table(value)}
+    rows = "".join(f"| {key} | {value} |\n" for key, value in _flat(result) if key.split(" ")[0] not in tables)
+    told = "".join(table(key, value) for key, value in tables.items())
+    return f"\n`results/{stem}.json`, {_told(circumstances)}:\n\n| | |\n|---|---|\n{rows}{told}"
+
+
+def table(name: str, rows: dict[str, dict[str, Any]]) -> str:
+    """Rows that have the same columns, beneath one another. What there is none of is a dash."""
+    columns = list(next(iter(rows.values())))
+    lines = [f"| {name} | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    lines += [f"| {row} | {' | '.join(_cell(cells[each]) for each in columns)} |" for row, cells in rows.items()]
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    return "–" if value is None else _shown(value)
+
+
+def _is_table(value: object) -> bool:
+    """At least three rows by name, with more than one and the same columns, each of one value."""
+    if (
+        not isinstance(value, dict)
+        or len(value) < ROWS_MIN
+        or not all(isinstance(each, dict) for each in value.values())
+    ):
+        return False
+    columns = {tuple(each) for each in value.values()}
+    leaves = [leaf for each in value.values() for leaf in each.values()]
+    return (
+        len(columns) == 1 and len(leaves) > len(value) and not any(isinstance(leaf, dict | list) for leaf in leaves)
+    )
 
 
 def _told(circumstances: dict[str, Any]) -> str:

@@ -40,21 +40,14 @@ def measure(seeds: int) -> dict[str, Any]:
         for disturbance in DISTURBANCES:
             for seed in range(seeds):
                 _add(pattern, disturbance, seed, found[pattern], by_pattern[pattern], by_rule)
+    ours = by_rule["ours"]
     return {
         "days": len(PATTERNS) * len(DISTURBANCES) * seeds,
         "goal recall": GOAL_RECALL,
         "is recall met": all(each.recall is None or each.recall >= GOAL_RECALL for each in found.values()),
-        "wrongful stops": by_rule["ours"].wrongful,
-        "patterns": {
-            pattern: {
-                "precision": found[pattern].precision,
-                "recall": found[pattern].recall,
-                "idle GPU-hours": _hours(found[pattern].idle_s),
-                **_told(by_pattern[pattern]),
-            }
-            for pattern in PATTERNS
-        },
-        "rules": {rule: _told(score) for rule, score in by_rule.items()},
+        "false stops": ours.wrongful + ours.unread,
+        "patterns": {pattern: row_of_pattern(found[pattern], by_pattern[pattern]) for pattern in PATTERNS},
+        "rules": {rule: row_of_rule(score) for rule, score in by_rule.items()},
     }
 
 
@@ -70,7 +63,17 @@ def _add(pattern: str, disturbance: str, seed: int, found: Found, own: Score, by
         by_rule[rule].add(day, stops(day))
 
 
-def _told(score: Score) -> dict[str, Any]:
+def row_of_pattern(found: Found, score: Score) -> dict[str, Any]:
+    """What is told of a pattern of use: what our rule found of its rest, and whom it stopped."""
+    return {
+        "precision": found.precision,
+        "recall": found.recall,
+        "idle GPU-hours": _hours(found.idle_s),
+        **row_of_rule(score),
+    }
+
+
+def row_of_rule(score: Score) -> dict[str, Any]:
     return {
         "stops": score.stops,
         "wrongful": score.wrongful,

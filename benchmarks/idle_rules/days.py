@@ -84,6 +84,12 @@ class Day:
         """By the second: whether any GPU was in use, to whatever end."""
         return np.asarray(np.logical_or.reduce([gpu.is_used for gpu in self.gpus]))
 
+    def used_in_steps(self, until_s: int, length_s: int) -> Seconds:
+        """By the step: whether any GPU was in use in it, of those that ended by the node's clock in so many seconds
+        up to that one."""
+        ends = (np.arange(1, STEPS + 1) * STEP_S) + self.ahead_s
+        return np.asarray((ends > until_s - length_s) & (ends <= until_s) & in_step(self.is_used()))
+
     def idle_spells(self, longer_than_s: int) -> list[tuple[int, int]]:
         """Spells of seconds in which no GPU was in use, longer than so many."""
         changes = np.flatnonzero(np.diff(np.concatenate(([True], self.is_used(), [True]))))

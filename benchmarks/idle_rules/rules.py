@@ -81,7 +81,7 @@ class Score:
         at = np.array([day.at(step) // 1_000 for step in range(STEPS)])
         returned_until = 0
         for stop in stops:
-            in_window = (at > stop - WINDOW_S) & (at <= stop) & used
+            in_window = day.used_in_steps(stop, WINDOW_S)
             self.stops += 1
             self.wrongful += bool((in_window & day.is_read).any())
             self.unread += bool(in_window.any() and not (in_window & day.is_read).any())

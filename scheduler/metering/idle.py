@@ -10,11 +10,15 @@ from enum import StrEnum
 
 from scheduler.domain.idleness import IdleThresholds
 from scheduler.domain.units import Instant
-from scheduler.metering.windows import Window
+from scheduler.metering.windows import Flag, Window
 
 HUNG_SHARE_PERMILLE = 400
 """At full utilisation, a device that draws less than this share of what it draws at work does nothing: an idle
 data-centre GPU draws a tenth to a quarter of its limit."""
+
+UNREAD_MS = 5_000
+"""What nobody read may not hide work behind its length: power over the margin counts as if it were all drawn in one
+reading's interval. The price is that noise over a long gap may be taken for work: a clock that begins anew."""
 
 
 class IdleState(StrEnum):
@@ -33,6 +37,7 @@ class Observation:
 
     `covered_ms` is how much of it was read; `percent_max` is the highest sample of utilisation in it, `percent_mean`
     the mean, taken for the highest where nobody knows it. `cpu_millicores` is what the attempt's pods used of CPUs.
+    `is_restarted`: the energy counter began anew in it, as it does when the node boots or the driver is loaded.
     """
 
     start: Instant
@@ -43,6 +48,7 @@ class Observation:
     milliwatts: int | None = None
     process_count: int | None = None
     cpu_millicores: int | None = None
+    is_restarted: bool = False
 
     @property
     def length_ms(self) -> int:
@@ -102,6 +108,7 @@ def observation_of(window: Window) -> Observation:
         percent_mean=None if mean_permille is None else mean_permille // 10,
         milliwatts=drawn(None if energy is None else energy.mean_milliwatts),
         process_count=window.process_count_max,
+        is_restarted=Flag.COUNTER_RESET in window.flags,
     )
 
 
@@ -127,10 +134,11 @@ def shows_work(seen: Observation, baseline: Baseline, thresholds: IdleThresholds
     """Whether anything that was read of it tells of work, be it ever so little that was read.
 
     It keeps an unknown stretch from being counted among rest: a single sample above the threshold between two
-    gaps, or a gap over which the energy counter rose as it does at work, sets the idle clock back.
+    gaps, a gap over which the energy counter rose by what a second of work takes, or one in which the machine was
+    restarted, sets the idle clock back.
     """
     rests = _rests(seen, baseline, thresholds)
-    if rests is False:
+    if rests is False or (not is_covered(seen, thresholds) and _may_hide_work(seen, baseline, thresholds)):
         return True
     if seen.percent_max is None or seen.percent_max <= thresholds.percent:
         return False
@@ -165,5 +173,18 @@ def _rests(seen: Observation, baseline: Baseline, thresholds: IdleThresholds) ->
     if baseline.milliwatts is None:
         # Never seen at rest. What draws more than any idle device may is at work; of the rest nothing is known.
         return False if seen.milliwatts > thresholds.baseline_milliwatts_max else None
-    margin = baseline.milliwatts * thresholds.power_permille // 1_000 + thresholds.power_milliwatts
-    return seen.milliwatts <= baseline.milliwatts + margin
+    return seen.milliwatts <= baseline.milliwatts + _margin(baseline.milliwatts, thresholds)
+
+
+def _margin(milliwatts: int, thresholds: IdleThresholds) -> int:
+    return milliwatts * thresholds.power_permille // 1_000 + thresholds.power_milliwatts
+
+
+def _may_hide_work(seen: Observation, baseline: Baseline, thresholds: IdleThresholds) -> bool:
+    """Of a stretch that was hardly read: whether its energy has room for work that its mean power does not show."""
+    if seen.is_restarted:
+        return True
+    if seen.milliwatts is None or baseline.milliwatts is None:
+        return False
+    excess_microjoules = (seen.milliwatts - baseline.milliwatts) * seen.length_ms
+    return excess_microjoules > _margin(baseline.milliwatts, thresholds) * UNREAD_MS

@@ -78,6 +78,7 @@ def observations(rows: Sequence[Recorded], gap_ms: int) -> list[Observation]:
             milliwatts=milliwatts,
             process_count=after.process_count,
             cpu_millicores=after.cpu_millicores,
+            is_restarted=_is_restarted(before, after),
         )
         for (before, after), milliwatts in zip(pairwise(rows), watts, strict=True)
     ]
@@ -138,6 +139,12 @@ def _mean_milliwatts(before: Recorded, after: Recorded) -> int | None:
         return None
     risen = after.energy_millijoules - before.energy_millijoules
     return drawn(risen * 1_000 // (after.at - before.at)) if risen > 0 else None
+
+
+def _is_restarted(before: Recorded, after: Recorded) -> bool:
+    if before.energy_millijoules is None or after.energy_millijoules is None:
+        return False
+    return after.energy_millijoules < before.energy_millijoules
 
 
 def _least_of_long_rests(seen: Sequence[Observation], thresholds: IdleThresholds) -> int | None:

@@ -58,9 +58,15 @@ def together(devices: Sequence[Sequence[Spell]]) -> list[Spell]:
 def joined(spells: Iterable[Spell]) -> tuple[Spell, ...]:
     """Neighbours of one state as one spell."""
     found: list[Spell] = []
+    first: Spell | None = None
+    end, has_work = Instant(0), False
     for spell in spells:
-        if found and found[-1].state is spell.state and found[-1].end == spell.start:
-            found[-1] = replace(found[-1], end=spell.end, has_work=found[-1].has_work or spell.has_work)
-        else:
-            found.append(spell)
+        if first is not None and spell.state is first.state and spell.start == end:
+            end, has_work = spell.end, has_work or spell.has_work
+            continue
+        if first is not None:
+            found.append(replace(first, end=end, has_work=has_work))
+        first, end, has_work = spell, spell.end, spell.has_work
+    if first is not None:
+        found.append(replace(first, end=end, has_work=has_work))
     return tuple(found)

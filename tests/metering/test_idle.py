@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from scheduler.domain.idleness import IdleThresholds
@@ -101,10 +103,26 @@ EVIDENCE: dict[str, tuple[Observation, bool]] = {
     "a single sample in a gap": (seen(covered_ms=0, percent_max=40, milliwatts=None), True),
     "energy over a gap": (seen(covered_ms=0, percent_max=None, milliwatts=400_000), True),
     "rest over a gap": (seen(covered_ms=0, percent_max=0), False),
+    "a second's work in a gap": (seen(covered_ms=0, percent_max=0, milliwatts=70_000 + 378_000 // 15), True),
+    "as much power where it was read": (seen(milliwatts=70_000 + 378_000 // 15), False),
     "a hang": (seen(percent_max=100), True),
     "latched with nobody there": (seen(percent_max=100, process_count=0), False),
     "latched, with no power to witness it": (seen(percent_max=100, process_count=0, milliwatts=None), True),
 }
+
+
+def test_a_gap_over_a_restart_is_no_rest_and_a_counter_that_is_reset_between_two_readings_is() -> None:
+    assert shows_work(replace(seen(covered_ms=0), is_restarted=True), KNOWN, RULES)
+    assert not shows_work(replace(seen(), is_restarted=True), KNOWN, RULES)
+
+
+@pytest.mark.parametrize("length_ms", [15_000, 60_000, 180_000])
+def test_a_gap_as_long_as_a_window_may_miss_hides_no_second_of_work(length_ms: int) -> None:
+    """A tenth of 30 minutes; 378 J is what a second of work takes above rest on an H100."""
+    rests = replace(seen(covered_ms=0, percent_max=None, milliwatts=70_800), end=Instant(length_ms))
+    works = replace(rests, milliwatts=70_000 + 378_000_000 // length_ms)
+    assert not shows_work(rests, KNOWN, RULES)
+    assert shows_work(works, KNOWN, RULES)
 
 
 @pytest.mark.parametrize(("observation", "is_work"), EVIDENCE.values(), ids=EVIDENCE.keys())

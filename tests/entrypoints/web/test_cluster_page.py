@@ -22,7 +22,7 @@ async def test_the_page_says_what_the_views_say(service: SampleService, sign_in:
         text = read(await client.get("/cluster")).text
     assert f"{view.in_use} of 800 GPUs" in text
     assert "Waiting 27 oldest 2 h 10 min, 94 running" in text
-    assert "Unexplained 2 GPUs in use, but no reading says how" in text
+    assert "Not read 2 GPUs in use, without a fresh reading" in text
     assert "and 22 more" in text
     positions = [text.index(f"{w.rank} {w.name}") for w in queue()]
     assert positions == sorted(positions)
@@ -68,7 +68,9 @@ async def test_where_nothing_has_been_read_busy_is_a_dash_and_never_zero(
     service.views.cluster_value = replace(cluster(0), nodes=(unread,), gpus=8, in_use=8)
     async with sign_in(OTTO) as client:
         text = read(await client.get("/cluster")).text
-    assert "Busy – no GPU has been read yet" in text
+    assert "Busy – shown with the first readings" in text
+    assert "Not read – readings are awaited" in text
+    assert "nexplained" not in text
 
 
 async def test_the_rest_of_the_queue_is_a_link_away(service: SampleService, sign_in: SignIn) -> None:

@@ -1,5 +1,6 @@
 """Nodes: what their agents send, how these do, and what was refused of it."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -13,6 +14,7 @@ from scheduler.domain.people import Role
 from scheduler.domain.units import GpuUuid, Instant, NodeName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Signed
+from scheduler.entrypoints.api.edge import BodyTooLarge
 from scheduler.entrypoints.api.gpu_metrics import GpuCollector
 from scheduler.entrypoints.api.routes.allowances import PeriodName
 from scheduler.lifecycle.sensing.meter import Accepted
@@ -53,11 +55,13 @@ _WINDOW = Window(_NODE, _BOOT, _GPU, 1, Instant(_SENT_AT - 15_000), _SENT_AT, co
     "/nodes/{node}/inventory",
     status_code=204,
     summary="What a node's agent says is there",
-    responses=answers.responds(None, RefusalCode.INVALID_SAMPLE, RefusalCode.NOT_YOURS, status=204),
+    responses=answers.responds(
+        None, RefusalCode.INVALID_SAMPLE, RefusalCode.NOT_YOURS, RefusalCode.BODY_TOO_LARGE, status=204
+    ),
     openapi_extra=_body(inventory_json(_INVENTORY)),
 )
 async def put_inventory(asked: Signed, node: Node, request: Request) -> Response:
-    body = await request.body()
+    body = await _received(asked, NodeName(node), request)
     await run_in_threadpool(_put_inventory, asked, NodeName(node), body)
     return Response(status_code=204)
 
@@ -75,7 +79,7 @@ async def put_inventory(asked: Signed, node: Node, request: Request) -> Response
     openapi_extra=_body({"node": _NODE, "boot_id": _BOOT, "windows": [window_json(_WINDOW)]}),
 )
 async def post_windows(asked: Signed, node: Node, request: Request) -> Response:
-    body = await request.body()
+    body = await _received(asked, NodeName(node), request)
     return answers.one(await run_in_threadpool(_post_windows, asked, NodeName(node), body))
 
 
@@ -131,6 +135,18 @@ def conservation(asked: Signed, period: Annotated[PeriodName | None, Query()] = 
 def gpu_conservation(asked: Signed, node: Node, period: Annotated[PeriodName | None, Query()] = None) -> Response:
     views = asked.service.views
     return answers.one(views.gpu_conservation(asked.caller, NodeName(node), period, asked.now))
+
+
+async def _received(asked: Asked, node: NodeName, request: Request) -> bytes:
+    """A body that is too large is counted like any other that could not be read."""
+    try:
+        return await request.body()
+    except BodyTooLarge as large:
+        refusal = InvalidInput(
+            str(large.detail), code=RefusalCode.BODY_TOO_LARGE, where="body", expected="fewer windows at once"
+        )
+        await run_in_threadpool(partial(asked.service.meter.refuse_body, asked.caller, node, refusal, now=asked.now))
+        raise
 
 
 def _put_inventory(asked: Asked, node: NodeName, body: bytes) -> None:
