@@ -4,8 +4,10 @@ It is kept in the store, so that a restart goes on where it was. Everything simu
 """
 
 import asyncio
+import base64
 import logging
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -60,6 +62,7 @@ class Simulation:
             await asyncio.to_thread(self.submit_due, world, commands)
 
         async def save() -> None:
+            await self.cluster.prepare_export()
             state = self.export()
             await asyncio.to_thread(self.put, state)
 
@@ -79,7 +82,7 @@ class Simulation:
         self.submitted_until = now
         return sum(self._submit(arrival, world, commands, now) for arrival in due)
 
-    def export(self) -> str:
+    def export(self) -> bytes:
         """The simulation as it is, as JSON. Call it on the event loop: the cluster is not safe for threads."""
         state = {
             "now": self.clock.now(),
@@ -87,11 +90,14 @@ class Simulation:
             "submitted_until": self.submitted_until,
             "cluster": self.cluster.export(),
         }
-        return orjson.dumps(state).decode()
+        return orjson.dumps(state)
 
-    def put(self, state: str) -> None:
+    def put(self, state: bytes) -> None:
+        """Keep what was exported. It is packed first, without the interpreter: ten megabytes in a transaction would keep
+        everybody who writes waiting."""
+        packed = packed_state(state)
         with self.store.writing() as books:
-            books.control.put_setting(STATE_KEY, state)
+            books.control.put_setting(STATE_KEY, packed)
 
     def _submit(self, arrival: Arrival, world: World, commands: Commands, now: Instant) -> bool:
         engineer = next((e for e in world.people.values() if e.subject == arrival.subject), None)
@@ -129,6 +135,16 @@ def smallest_nodes(policy: Policy, machines: Sequence[Machine]) -> Mapping[GpuCl
     return sizes
 
 
+def packed_state(state: bytes) -> str:
+    """As a setting's text."""
+    return base64.b64encode(zlib.compress(state, level=1)).decode("ascii")
+
+
+def unpacked_state(text: str) -> bytes:
+    """The inverse; what an earlier version wrote was not packed."""
+    return text.encode() if text.startswith("{") else zlib.decompress(base64.b64decode(text))
+
+
 def open_simulation(store: Store, settings: Settings) -> Simulation:
     """The simulation as it was saved, or a new one whose time starts with the working week."""
     with store.reading() as books:
@@ -139,7 +155,7 @@ def open_simulation(store: Store, settings: Settings) -> Simulation:
         state = {"now": now, "starts_at": now, "submitted_until": now}
         model = ClusterModel(machines, lambda workload: fate_of(settings.seed, workload.spec))
     else:
-        state = orjson.loads(saved)
+        state = orjson.loads(unpacked_state(saved))
         model = ClusterModel.restore(
             state["cluster"], machines, lambda workload: fate_of(settings.seed, workload.spec)
         )

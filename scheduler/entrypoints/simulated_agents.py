@@ -17,9 +17,8 @@ from scheduler.simulation.sensors import Look, SimulatedSensors
 
 WINDOW_SAMPLES = 5
 INVENTORY_EVERY_MS = 60 * MS_PER_MINUTE
-NODES_AT_ONCE = 4
-"""Nodes that read, and whose windows share a transaction. All hundred at once would keep everybody waiting for 100 ms.
-"""
+NODES_AT_ONCE = 2
+"""Nodes that read, and whose windows share a transaction. All hundred at once would keep everybody waiting for 200 ms."""
 
 
 class SimulatedAgentLoop:

@@ -85,6 +85,11 @@ class SimulatedCluster:
         """The state up to now, for `ClusterModel.restore`."""
         return self.model.export()
 
+    async def prepare_export(self) -> None:
+        """Spell out what changed since the last export, a few Jobs at a time: nobody waits for all of them."""
+        for _ in self._model.spell_out():
+            await asyncio.sleep(0)
+
     async def _wait(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(max(0.0, seconds)):
@@ -165,6 +170,7 @@ class SimulatedCluster:
             return _gone(action)
         if action.is_status:
             job.told = f"{action.reason.value}: {action.message}"
+            job.revision += 1
         return _done(action, job)
 
     def _find(self, action: LaunchJob | ResizeJob | SuspendJob) -> SimulatedJob | None:

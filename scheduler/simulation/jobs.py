@@ -49,7 +49,8 @@ class SimulatedJob:
     """One Job. `launches` counts how often it was unsuspended: what was planned for an earlier launch is void.
 
     `done_ms` is the work that checkpoints have saved; `running_since` is when the last of its pods started.
-    `failing` is the failure that becomes the Job's once its last pod has ended.
+    `failing` is the failure that becomes the Job's once its last pod has ended. `revision` grows with every change of it
+    or of its pods.
     """
 
     uid: JobUid
@@ -80,6 +81,7 @@ class SimulatedJob:
     launches: int = 0
     pods_made: int = 0
     told: str = ""
+    revision: int = 0
     pods: dict[PodUid, SimulatedPod] = field(default_factory=dict)
 
     @property

@@ -55,6 +55,7 @@ class Kubelets:
         if pod.deleted_at is not None:
             return
         pod.deleted_at = self._timeline.now
+        job.revision += 1
         if pod.started_at is None:
             self.drop(job, pod)
         elif self.is_ready(pod.node):

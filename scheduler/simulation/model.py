@@ -5,7 +5,7 @@ image pulls, SIGTERM and the grace, pods that are gone once their end is recorde
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -35,6 +35,7 @@ EVICTION_MS = 340 * MS_PER_SECOND
 FINISHED_KEPT_MS = 3_600 * MS_PER_SECOND
 """How long a Job stays after its end, as ttlSecondsAfterFinished."""
 STATE_VERSION = 1
+SPELLED_AT_ONCE = 50
 
 
 class ClusterModel:
@@ -45,7 +46,7 @@ class ClusterModel:
         self.jobs: dict[JobUid, SimulatedJob] = {}
         self._fate_of = fate_of
         self._by_name: dict[tuple[str, str], JobUid] = {}
-        self._texts: dict[JobUid, tuple[str | None, orjson.Fragment]] = {}
+        self._texts: dict[JobUid, tuple[int, orjson.Fragment]] = {}
         self._classes: dict[GpuClassName, GpuClass] = {}
         self._occupancy = Occupancy(self.machines)
         self._timeline = Timeline()
@@ -222,6 +223,7 @@ class ClusterModel:
         if job.running_since is not None or not all(other.is_running for other in job.live_pods):
             return
         job.running_since = self.now
+        job.revision += 1
         fate = job.fate
         if fate.checkpoint_every_ms:
             self._timeline.plan(fate.checkpoint_every_ms, EventKind.CHECKPOINT, job)
@@ -294,6 +296,14 @@ class ClusterModel:
 
     # keeping it
 
+    def spell_out(self) -> Iterator[None]:
+        """Make ready what `export` needs, with a pause after every few Jobs. The model may go on meanwhile: what changes
+        after its turn is spelled out by the export itself."""
+        for number, job in enumerate(list(self.jobs.values()), start=1):
+            self._spelled(job)
+            if number % SPELLED_AT_ONCE == 0:
+                yield
+
     def export(self) -> dict[str, Any]:
         """Everything that is not given at the start, in what orjson writes as JSON: `restore` goes on from that.
 
@@ -302,19 +312,16 @@ class ClusterModel:
             "version": STATE_VERSION,
             "timeline": self._timeline.export(),
             "gone": self._pending.export(),
-            "jobs": [self._as_json(job) for job in self.jobs.values()],
+            "jobs": [self._spelled(job) for job in self.jobs.values()],
             "nodes": self._occupancy.export(),
         }
 
-    def _as_json(self, job: SimulatedJob) -> Any:
-        """The text of a Job that is over is kept: nothing of it changes but what it was told, and most are over."""
-        if not job.has_ended or job.live_pods:
-            return job_to_json(job)
-        told, text = self._texts.get(job.uid, (None, orjson.Fragment(b"")))
-        if told != job.told:
-            text = orjson.Fragment(orjson.dumps(job_to_json(job)))
-            self._texts[job.uid] = (job.told, text)
-        return text
+    def _spelled(self, job: SimulatedJob) -> orjson.Fragment:
+        """The text of a Job is kept until it changes: most wait or are over."""
+        known = self._texts.get(job.uid)
+        if known is None or known[0] != job.revision:
+            known = self._texts[job.uid] = (job.revision, orjson.Fragment(orjson.dumps(job_to_json(job))))
+        return known[1]
 
     @classmethod
     def restore(

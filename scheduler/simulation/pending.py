@@ -21,6 +21,7 @@ class Pending:
         return bool(self.nodes or self.jobs or self.pods)
 
     def put_job(self, job: SimulatedJob) -> None:
+        job.revision += 1
         self.jobs[job.uid] = observed_job(job)
 
     def put_pod(self, job: SimulatedJob, pod: SimulatedPod) -> None:

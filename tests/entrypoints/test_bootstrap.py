@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import orjson
+
 from scheduler.domain.people import Role
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.settings import Settings
+from scheduler.entrypoints.simulated import STATE_KEY, open_simulation, packed_state, unpacked_state
+from tests.plugins.migrated import open_migrated
 
 
 def test_a_service_that_is_given_its_first_token_again_starts_again(tmp_path: Path) -> None:
@@ -19,3 +23,19 @@ def test_a_service_that_is_given_its_first_token_again_starts_again(tmp_path: Pa
         assert caller is not None
         assert caller.roles == {Role.OPERATOR, Role.AUDITOR}
         assert len(events) == 1
+
+
+def test_the_simulation_goes_on_from_what_was_kept_packed_or_as_earlier_versions_wrote_it() -> None:
+    store = open_migrated()
+    first = open_simulation(store, Settings())
+    state = first.export()
+    started = orjson.loads(state)["now"]
+    for kept in (packed_state(state), state.decode()):
+        with store.writing() as books:
+            books.control.put_setting(STATE_KEY, kept)
+        resumed = open_simulation(store, Settings())
+        assert resumed.starts_at == first.starts_at
+        assert orjson.loads(resumed.export())["now"] >= started
+    store.close()
+    assert unpacked_state(packed_state(state)) == state
+    assert len(packed_state(state)) < len(state) / 2

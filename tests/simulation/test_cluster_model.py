@@ -321,8 +321,10 @@ def test_it_goes_on_from_its_kept_state_as_if_it_had_not_stopped(
     for step in steps[:stop_at]:
         _do(whole, step)
         _do(first, step)
-        orjson.dumps(first.export())  # what it remembers of one export must not make the next one wrong
-    resumed = ClusterModel.restore(orjson.loads(orjson.dumps(first.export())), MACHINES, _fate_of)
+        orjson.dumps(first.export())
+    state = orjson.dumps(first.export())
+    assert state == orjson.dumps(whole.export())  # what it remembered of one export has not made the next one wrong
+    resumed = ClusterModel.restore(orjson.loads(state), MACHINES, _fate_of)
     for step in (*steps[stop_at:], ("wait", 0, 4_000)):
         _do(whole, step)
         _do(resumed, step)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
+from scheduler.adapters.sql.checkpointing import LOG_PAGES_MAX
 from scheduler.domain.errors import InvalidInput
 
 PATIENCE_SECONDS = 10.0
@@ -60,6 +61,7 @@ def _sqlite_engine(url: URL, to_write: bool, patience_seconds: float) -> Engine:
             "foreign_keys = ON",
             "temp_store = MEMORY",
             f"cache_size = -{32_768 if to_write else 4_096}",
+            f"wal_autocheckpoint = {LOG_PAGES_MAX}",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

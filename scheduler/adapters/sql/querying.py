@@ -66,22 +66,20 @@ def _highest(column: Column[Any]) -> Select[*tuple[Any, ...]]:
 def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Every row with the columns of the first."""
     if rows:
-        _execute_many(connection, _insert(table), tuple(rows[0]), rows)
+        execute_many(connection, _insert(table), rows)
 
 
 def update_all(connection: Connection, table: Table, key: Column[Any], rows: Iterable[Mapping[str, Any]]) -> None:
     """Set every other column that the rows name, in the row of each one's key."""
     parameters = [{f"{name}_": value for name, value in row.items()} for row in rows]
     if parameters:
-        bound = tuple(parameters[0])
-        _execute_many(connection, _update(table, key, bound), (), parameters)
+        execute_many(connection, _update(table, key, tuple(parameters[0])), parameters)
 
 
-def _execute_many(
-    connection: Connection, statement: Insert | Update, names: tuple[str, ...], rows: Sequence[Mapping[str, Any]]
-) -> None:
-    """The statement as the driver takes it. Handed to SQLAlchemy it would be looked up, and each row spelled out, anew:
-    a tenth of a busy cycle, for rows of integers and text that need no conversion."""
+def execute_many(connection: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The statement, made once, for each row, as the driver takes it. Handed to SQLAlchemy it would be looked up, and each
+    row spelled out, anew: a tenth of a busy cycle, for rows of integers and text that need no conversion."""
+    names = tuple(rows[0]) if isinstance(statement, Insert) else ()
     text, order = _spelled(statement, names, connection.dialect)
     if order is None:
         connection.exec_driver_sql(text, [dict(row) for row in rows])

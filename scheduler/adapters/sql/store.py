@@ -24,6 +24,7 @@ from scheduler.adapters.sql.books.prices import SqlPrices
 from scheduler.adapters.sql.books.samples import SqlSamples
 from scheduler.adapters.sql.books.verdicts import SqlVerdicts
 from scheduler.adapters.sql.books.workloads import SqlWorkloads
+from scheduler.adapters.sql.checkpointing import Checkpoints
 from scheduler.adapters.sql.engine import PATIENCE_SECONDS, open_engine, parse
 from scheduler.adapters.sql.faults import refusal_for
 from scheduler.adapters.sql.locking import FairLock
@@ -82,6 +83,9 @@ class SqlStore:
         self._readers = open_engine(address, to_write=False, patience_seconds=patience_seconds)
         self._resources.callback(self._writer.dispose)
         self._resources.callback(self._readers.dispose)
+        self._checkpoints = Checkpoints(address) if address.get_backend_name() == "sqlite" else None
+        if self._checkpoints is not None:
+            self._resources.callback(self._checkpoints.close)
 
     @contextmanager
     def writing(self) -> Iterator[Books]:
@@ -114,8 +118,11 @@ class SqlStore:
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
-        with _refusals(), self._turn.held(self._patience_seconds), self._writer.begin() as connection:
-            yield connection
+        with _refusals(), self._turn.held(self._patience_seconds):
+            with self._writer.begin() as connection:
+                yield connection
+            if self._checkpoints is not None:
+                self._checkpoints.note_commit()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ _MAY_COME_YET = frozenset(
 _log = logging.getLogger("allot.serve")
 
 TURN_SECONDS = 0.0005
-GC_THRESHOLDS = (10_000, 20, 200)
+GC_THRESHOLDS = (2_000, 5, 4_000)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, func, select
@@ -9,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from scheduler.adapters.sql.books.readings import hours_from, stretches_from
 from scheduler.adapters.sql.codec import RowCodec
-from scheduler.adapters.sql.querying import insert_all, next_number, pieces, rows_by_id, update_all
+from scheduler.adapters.sql.querying import execute_many, insert_all, next_number, pieces, rows_by_id, update_all
 from scheduler.adapters.sql.tables.samples import gpu_hours, gpu_windows, gpus, inventories, misuses, sample_refusals
 from scheduler.adapters.sql.tables.workloads import attempts
 from scheduler.domain.units import AttemptId, EngineerId, GpuUuid, Instant, NodeName
@@ -22,6 +23,8 @@ _INVENTORY = RowCodec(Inventory, inventories)
 _GPU = RowCodec(KnownGpu, gpus)
 _MISUSE = RowCodec(Misuse, misuses)
 _REFUSAL = RowCodec(RefusedSample, sample_refusals)
+_DEVICES = select(*_GPU.columns)
+_NUMBERED = select(gpus.c.gpu_uuid, gpus.c.id)
 _STATE_SUMS = {"windows", "active_ms", "idle_held_ms", "hung_ms", "unknown_ms"}
 _READINGS = [field.name for field in fields(Use) if field.name not in _STATE_SUMS]
 """What a window's row has of a use; the rest follows from its state and length."""
@@ -43,7 +46,7 @@ class SqlSamples:
         return _INVENTORY.read_all(self.connection.execute(select(*_INVENTORY.columns).order_by(inventories.c.node)))
 
     def gpus(self, uuids: Iterable[GpuUuid]) -> dict[GpuUuid, KnownGpu]:
-        rows = rows_by_id(self.connection, select(*_GPU.columns), gpus.c.gpu_uuid, uuids)
+        rows = rows_by_id(self.connection, _DEVICES, gpus.c.gpu_uuid, uuids)
         return {gpu.gpu_uuid: gpu for gpu in _GPU.read_all(rows)}
 
     def gpus_of(self, node: NodeName) -> list[KnownGpu]:
@@ -55,9 +58,10 @@ class SqlSamples:
 
     def put_gpus(self, changed: Sequence[KnownGpu]) -> None:
         ids = self._ids([gpu.gpu_uuid for gpu in changed])
-        first = next_number(self.connection, gpus.c.id)
         new = [gpu for gpu in changed if gpu.gpu_uuid not in ids]
-        insert_all(self.connection, gpus, [_GPU.write(gpu) | {"id": first + n} for n, gpu in enumerate(new)])
+        if new:
+            first = next_number(self.connection, gpus.c.id)
+            insert_all(self.connection, gpus, [_GPU.write(gpu) | {"id": first + n} for n, gpu in enumerate(new)])
         update_all(
             self.connection, gpus, gpus.c.gpu_uuid, [_GPU.write(gpu) for gpu in changed if gpu.gpu_uuid in ids]
         )
@@ -71,7 +75,7 @@ class SqlSamples:
         ids = self._ids([item.window.gpu_uuid for item in metered])
         insert_all(self.connection, gpu_windows, [_window_row(item, ids) for item in metered])
         rows = [_hour_row(hour, ids[hour.gpu_uuid]) for hour in hourly(metered)]
-        self.connection.execute(_adding(self.connection.dialect.name), rows)
+        execute_many(self.connection, _adding(self.connection.dialect.name), rows)
 
     def windows(self, uuids: Iterable[GpuUuid], starts_at: Instant, ends_at: Instant) -> list[Stretch]:
         names = {number: uuid for uuid, number in self._ids(uuids).items()}
@@ -148,7 +152,7 @@ class SqlSamples:
             if known is not row:
                 known |= {"count": known["count"] + item.count, "last_at": item.last_at, "detail": item.detail}
         if by_key:
-            self.connection.execute(_counting(self.connection.dialect.name), list(by_key.values()))
+            execute_many(self.connection, _counting(self.connection.dialect.name), list(by_key.values()))
 
     def refusals(self, limit: int = 100) -> list[RefusedSample]:
         statement = select(*_REFUSAL.columns).order_by(sample_refusals.c.last_at.desc()).limit(limit)
@@ -181,8 +185,7 @@ class SqlSamples:
         return dropped
 
     def _ids(self, uuids: Iterable[GpuUuid]) -> Mapping[GpuUuid, int]:
-        statement = select(gpus.c.gpu_uuid, gpus.c.id)
-        ids: dict[GpuUuid, int] = dict(rows_by_id(self.connection, statement, gpus.c.gpu_uuid, uuids))
+        ids: dict[GpuUuid, int] = dict(rows_by_id(self.connection, _NUMBERED, gpus.c.gpu_uuid, uuids))
         return ids
 
 
@@ -214,6 +217,7 @@ def _inserting(dialect: str, table: Table) -> Any:
     return (sqlite.insert if dialect == "sqlite" else postgresql.insert)(table)
 
 
+@lru_cache
 def _adding(dialect: str) -> Any:
     """Insert an hour, or add to it."""
     statement = _inserting(dialect, gpu_hours)
@@ -229,6 +233,7 @@ def _higher(known: ColumnElement[Any], new: ColumnElement[Any]) -> ColumnElement
     return case((known.is_(None), new), (new > known, new), else_=known)
 
 
+@lru_cache
 def _counting(dialect: str) -> Any:
     statement = _inserting(dialect, sample_refusals)
     new = statement.excluded
