@@ -27,11 +27,13 @@ class Persons(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ApprovalRules:
     """Of what takes effect by one person's word, and what waits for a second. `policy` speaks of policies that raise
-    somebody's allowance, price or right, and of those that loosen these rules; all others need one person."""
+    somebody's allowance, price or right, and of those that loosen these rules, `access` of people files and tokens that
+    give somebody more; all others need one person."""
 
     grants: Persons = Persons.ONE
     policy: Persons = Persons.ONE
     prices: Persons = Persons.ONE
+    access: Persons = Persons.ONE
 
 
 class ProposalKind(StrEnum):
@@ -42,6 +44,8 @@ class ProposalKind(StrEnum):
     PACKAGE = "package"
     POLICY = "policy"
     PRICES = "prices"
+    PEOPLE = "people"
+    TOKEN = "token"  # noqa: S105 - a kind of proposal, no secret
 
     @property
     def is_request(self) -> bool:
@@ -75,9 +79,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What was asked, by whom and why. Never changed. `text` is a file as it is, or
-    a package's terms as JSON, `name` that file's name; `base` the
-    hash of what was in force when it was made, which is what its difference was judged against.
+    """What was asked, by whom and why. Never changed. `text` is a file as it is, or the terms of a package, of people or
+    of a token as JSON, without a name; `name` that file's name; `base` the hash of what was in force when it was made,
+    which is what its difference was judged against.
 
     `hash` names it to whoever approves: of a file, the SHA-256 of its bytes; else that of its content.
     """
@@ -179,6 +183,11 @@ def benefits(holder: Holder, caller: Caller, teams: Mapping[ProjectName, TeamNam
             return holder.id == caller.team
         case HolderKind.PROJECT:
             return caller.team is not None and teams.get(ProjectName(holder.id)) == caller.team
+
+
+def approval_needed(what: str) -> Conflict:
+    """The refusal of a command that goes round the second person."""
+    return Conflict(f"{what} needs a second person", code=RefusalCode.APPROVAL_NEEDED)
 
 
 def require_waiting(approval: Approval) -> None:

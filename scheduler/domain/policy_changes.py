@@ -108,8 +108,8 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
     yield "retention.", "readings of GPUs", _retention(policy.retention)
     yield "misuse.", "processes of the host on GPUs", {"allowed_processes": _listed(policy.misuse.allowed_processes)}
     rules = policy.approvals
-    terms: Terms = {"grants": rules.grants.value, "policy": rules.policy.value, "prices": rules.prices.value}
-    yield "approvals.", "who grants, and who applies policies and prices", terms
+    terms: Terms = {key: getattr(rules, key).value for key in ("grants", "policy", "prices", "access")}
+    yield "approvals.", "who grants, who applies policies and prices, and who gives roles", terms
     yield "coverage.", "grants and policies that promise hours", _coverage(policy.coverage)
 
 

@@ -15,6 +15,7 @@ from scheduler.lifecycle.accounting.price import Pricing
 from scheduler.lifecycle.accounting.publish import Publisher
 from scheduler.lifecycle.approvals.approve import Approvals
 from scheduler.lifecycle.approvals.propose import Proposals
+from scheduler.lifecycle.approvals.rights import RightsProposals
 from scheduler.lifecycle.asking.wanted import Exemptions
 from scheduler.lifecycle.awarding.awards import Awards
 from scheduler.lifecycle.awarding.cover import Coverages
@@ -62,6 +63,7 @@ class Service:
         self.pricing = Pricing(store, self.world)
         self.coverages = Coverages(store, self.world)
         self.proposals = Proposals(store, self.world, ids, self.commands, self.pricing)
+        self.rights = RightsProposals(store, self.world, ids, self.commands)
         self.approvals = Approvals(store, self.world, ids, self.commands, READERS)
         self.approval_views = ApprovalViews(store, self.world, READERS)
         self.meter = Meter(store, self.world)

@@ -1,12 +1,15 @@
 """The store's book of proposals and what became of them, as a Protocol: part of `ports.Books`."""
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from scheduler.domain.approvals import Approval, Move, Proposal
+from scheduler.domain.people import Engineer
+from scheduler.domain.units import EngineerId
 
 
 class ApprovalBook(Protocol):
-    """Proposals and their steps. Append-only: nothing of either ever changes."""
+    """Proposals and their steps, append-only: nothing of either ever changes. Names stand beside, erasable."""
 
     def add(self, proposal: Proposal) -> None:
         """`seq` is given by the book."""
@@ -25,3 +28,13 @@ class ApprovalBook(Protocol):
     def latest(self, *, asked_by: str | None = None, limit: int = 100) -> list[Approval]:
         """Newest first, decided ones too."""
         ...
+
+    def name_people(self, proposal_id: str, people: Sequence[Engineer]) -> None:
+        """Keep the subjects and names of a people file that waits, outside of everything that is proven."""
+        ...
+
+    def people_of(self, proposal_id: str) -> Mapping[EngineerId, tuple[str, str]]:
+        """Subject and name of each, for as long as they are kept."""
+        ...
+
+    def forget_people(self, proposal_id: str) -> None: ...

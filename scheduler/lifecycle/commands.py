@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from scheduler.domain.access import TokenRecord
 from scheduler.domain.allowances import Allowance
-from scheduler.domain.approvals import Persons
+from scheduler.domain.approvals import Persons, approval_needed
 from scheduler.domain.awards import Award
 from scheduler.domain.brakes import Brake, Pause
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, Refusal, RefusalCode
@@ -30,8 +30,14 @@ from scheduler.lifecycle.asking.extend import extend_attempt
 from scheduler.lifecycle.asking.submit import new_workload, with_defaults
 from scheduler.lifecycle.asking.submitting import AS_IT_IS, SubmissionTerms, indexes_of, judge_for, queue_all
 from scheduler.lifecycle.awarding.cover import committed_by, require_coverage
-from scheduler.lifecycle.awarding.grant import approval_needed, award, require_granter, told
-from scheduler.lifecycle.governance.access import note_directory, note_token
+from scheduler.lifecycle.awarding.grant import award, require_granter, told
+from scheduler.lifecycle.governance.entering import (
+    placed_people,
+    put_people,
+    put_token,
+    rights_that_wait,
+    token_waits,
+)
 from scheduler.lifecycle.governance.governing import needing_approval, put_policy, record_policy
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.booked_time import cancel_booking
@@ -248,19 +254,18 @@ class Commands:
     def apply_people(
         self, caller: Caller, engineers: Sequence[Engineer], *, now: Instant, request_id: str = ""
     ) -> int:
-        """Put people in the directory, matched by subject; who is known keeps their id. Returns how many were new."""
+        """Put people in the directory, matched by subject; who is known keeps their id. Returns how many were new.
+
+        Raises Conflict (`approval-needed`) where it takes a second person: see `RightsProposals`.
+        """
         caller.require(Role.OPERATOR, Role.PEOPLE)
         with self._changing(now) as batch:
-            known = {engineer.subject: engineer for engineer in batch.books.people.all()}
-            placed = [
-                replace(e, id=known[e.subject].id if e.subject in known else EngineerId(self._ids.new("e")))
-                for e in engineers
-            ]
-            batch.books.people.save(placed)
-            note_directory(batch, caller, known, placed, request_id)
-            batch.audit(caller, "apply people", f"{len(placed)} engineers", request_id=request_id)
+            placed = placed_people(batch, engineers, self._ids.new)
+            if rights_that_wait(batch, placed):
+                raise approval_needed("a people file that gives somebody more")
+            new = put_people(batch, caller, placed, request_id)
         self._world.put_people(placed)
-        return sum(engineer.subject not in known for engineer in engineers)
+        return new
 
     def pause(self, caller: Caller, brake: Brake, why: str, *, now: Instant, request_id: str = "") -> Pause:
         caller.require(Role.OPERATOR)
@@ -297,13 +302,19 @@ class Commands:
         *,
         now: Instant,
         expires_at: Instant | None = None,
+        by_host: bool = False,
     ) -> None:
-        """Let a bearer of the token act as `subject`. Only its hash is kept."""
+        """Let a bearer of the token act as `subject`. Only its hash is kept.
+
+        `by_host` is what the process does for whoever runs it, and no request's: the token of its first start, and the
+        door of a demo. Raises Conflict (`approval-needed`) where it takes a second person: see `RightsProposals`.
+        """
         caller.require(Role.OPERATOR)
         with self._changing(now) as batch:
             token = TokenRecord(token_hash, subject, roles, expires_at, now, caller.actor)
-            batch.books.people.add_token(token)
-            note_token(batch, caller, token)
+            if not by_host and token_waits(batch, token):
+                raise approval_needed("a token")
+            put_token(batch, caller, token)
 
     # --- below ---------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from scheduler.adapters.policy_files import read_policy
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.company import NOON, POLICY, SYSTEM
 
-TWO = "\napprovals: {grants: two-persons, policy: two-persons, prices: two-persons}\n"
+TWO = "\napprovals: {grants: two-persons, policy: two-persons, prices: two-persons, access: two-persons}\n"
 BASE = POLICY.read_text(encoding="utf-8")
 STRICT = BASE + TWO
 _TIER = "  engineer:\n    allowance_gpu_hours: "

@@ -14,10 +14,16 @@ OF_POLICY = Field(
     default=Persons.ONE,
 )
 PRICES = Field("prices", Choice(Persons), "for a price book", default=Persons.ONE)
+ACCESS = Field(
+    "access",
+    Choice(Persons),
+    "for a people file that gives somebody more, and for a token of anybody but a node",
+    default=Persons.ONE,
+)
 APPROVALS = Section(
     "approvals",
     "What takes effect only when a second person approves its hash. Turning it off needs two persons, too.",
-    (GRANTS, OF_POLICY, PRICES),
+    (GRANTS, OF_POLICY, PRICES, ACCESS),
 )
 
 RATIO_MAX = Field(
@@ -35,7 +41,7 @@ COVERAGE = Section(
 
 
 def approvals(record: Record) -> ApprovalRules:
-    return ApprovalRules(record.value(GRANTS), record.value(OF_POLICY), record.value(PRICES))
+    return ApprovalRules(record.value(GRANTS), record.value(OF_POLICY), record.value(PRICES), record.value(ACCESS))
 
 
 def coverage(record: Record) -> CoverageRule:

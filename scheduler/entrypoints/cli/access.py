@@ -65,7 +65,7 @@ def issue(
     lasts: Annotated[str | None, typer.Option(help="How long it is good, such as 90d; for ever if left out.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Issue a token. It is printed once and stored nowhere but as a hash."""
+    """Issue a token, printed once and kept as a hash. It may take a second person to be good."""
     with connect() as api:
         expires = None
         if lasts is not None:
@@ -76,7 +76,11 @@ def issue(
         if as_json:
             print_json(found)
             return
-        err().print(f"A token for {subject}; it is shown this once:")
+        if found["approval"] is None:
+            err().print(f"A token for {subject}; it is shown this once:")
+        else:
+            short = found["approval"]["hash"][:12]
+            err().print(f"A token for {subject}, good once another person runs `allot approvals approve {short}`:")
         typer.echo(found["token"])
 
 

@@ -160,4 +160,6 @@ def _value(value: object) -> str:
 
 def _made(found: dict[str, Any]) -> str:
     made = str(found["moves"][-1]["made"])
+    if found["kind"] == "token":
+        return f"token {made} is good"
     return made if found["holder"] else f"sha256 {made[:12]} is in force"

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import typer
 
 from scheduler.adapters.policy_files import read_bytes
+from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.output import AsJson, Column, print_json, print_table, print_text
 
@@ -25,6 +26,8 @@ def apply(
         found = api.ask("PUT", "/v1/people", params={"name": file.name}, content=content, headers=headers)
         if as_json:
             print_json(found)
+        elif waits(found):
+            print_waiting(found)
         else:
             print_text(f"{file.name}: {found['engineers']} engineers, {found['new']} of them new.")
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from scheduler.domain.approvals import Persons
+from scheduler.domain.approvals import Persons, approval_needed
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, iso
@@ -14,7 +14,6 @@ from scheduler.finance.prices.price_book import PriceBook
 from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
 from scheduler.lifecycle.accounting.valued import valued
-from scheduler.lifecycle.awarding.grant import approval_needed
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.ports import Books, Store

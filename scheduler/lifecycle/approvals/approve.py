@@ -28,6 +28,13 @@ from scheduler.finance.prices.price_book import PriceBook
 from scheduler.ledger.reissue import reissue
 from scheduler.lifecycle.accounting.price import put_prices
 from scheduler.lifecycle.approvals.propose import allowance_of
+from scheduler.lifecycle.approvals.rights import (
+    gains_rights,
+    is_of_rights,
+    put_rights,
+    require_unchanged,
+    rights_deciders,
+)
 from scheduler.lifecycle.awarding.compensate import Package, grant_package
 from scheduler.lifecycle.awarding.cover import committed_by, moved, promised_by, require_coverage
 from scheduler.lifecycle.awarding.grant import award, told
@@ -107,6 +114,9 @@ class Approvals:
             _take(batch, caller, approval, move)
         if policy is not None:
             put_policy(self.store, self.world, policy, now)
+        if proposal.kind is ProposalKind.PEOPLE:
+            with self.store.reading() as books:
+                self.world.put_people(books.people.all())
         self.commands.wake()
         return replace(approval, moves=(move,))
 
@@ -167,10 +177,15 @@ class Approvals:
         if proposal.kind is ProposalKind.POLICY:
             proposed = replace(self.readers.policy(proposal.text, proposal.name), hash=proposal.hash)
             gains = self._gains_by(caller, in_force, proposed)
+        elif is_of_rights(proposal):
+            gains = gains_rights(batch, caller, proposal)
         else:
             teams = {project.name: project.team for project in in_force.projects.values()}
             gains = proposal.holder is not None and benefits(proposal.holder, caller, teams)
         require_second_person(proposal, caller, gains=gains, applied_policy=applied)
+        if is_of_rights(proposal):
+            require_unchanged(batch, proposal)
+            return None
         book = self.world.price_book
         now_in_force = {
             ProposalKind.POLICY: in_force.hash,
@@ -203,6 +218,8 @@ class Approvals:
             book = replace(self.readers.prices(proposal.text, proposal.name), hash=proposal.hash)
             put_prices(batch, caller, proposal.text, book, request_id=proposal.request_id, corrects=proposal.corrects)
             return book.hash
+        if is_of_rights(proposal):
+            return put_rights(batch, caller, proposal)
         allowance_id = AllowanceId(self.ids.new("g"))
         if proposal.kind is ProposalKind.PACKAGE:
             made = grant_package(batch, self.readers.package(proposal.text), allowance_id, proposal.asked_by)
@@ -273,6 +290,8 @@ class Approvals:
 
 def deciders(proposal: Proposal) -> tuple[Role, ...]:
     """The roles that give the right to decide it."""
+    if is_of_rights(proposal):
+        return rights_deciders()
     is_pay = proposal.award is not None and proposal.award.source is AllowanceSource.COMPENSATION
     return (Role.PEOPLE,) if is_pay else (Role.FINANCE, Role.OPERATOR)
 
@@ -283,6 +302,7 @@ def may_see(caller: Caller, proposal: Proposal) -> bool:
 
 def _take(batch: Batch, caller: Caller, approval: Approval, move: Move) -> None:
     batch.books.approvals.move(move)
+    batch.books.approvals.forget_people(move.proposal_id)
     verb = {
         ProposalState.APPROVED: "approve",
         ProposalState.REJECTED: "reject",

@@ -72,7 +72,7 @@ class Proposals:
             proposal_id = self.ids.new("p")
             text = json.dumps(asdict(asked), sort_keys=True, separators=(",", ":"), default=sorted)
             answer(batch, caller, command, proposal_id)
-            return _put(
+            return keep_proposal(
                 batch,
                 Proposal(
                     proposal_id,
@@ -109,7 +109,7 @@ class Proposals:
         caller.require(Role.OPERATOR)
         reason = "raises " + ", ".join(change.path for change in changes)
         with changing(self.store, self.world, now) as batch:
-            return _put(
+            return keep_proposal(
                 batch,
                 Proposal(
                     self.ids.new("p"),
@@ -142,7 +142,7 @@ class Proposals:
             return self.pricing.apply(caller, text, book, now=now, request_id=request_id, corrects=corrects)
         caller.require(Role.FINANCE)
         with changing(self.store, self.world, now) as batch:
-            return _put(
+            return keep_proposal(
                 batch,
                 Proposal(
                     self.ids.new("p"),
@@ -210,7 +210,7 @@ class Proposals:
             change=content if isinstance(content, Change) else None,
         )
         answer(batch, caller, command, proposal_id)
-        return _put(batch, proposal, caller)
+        return keep_proposal(batch, proposal, caller)
 
 
 def allowance_of(batch: Batch, change: Change) -> AllowanceBalance:
@@ -228,7 +228,7 @@ def allowance_of(batch: Batch, change: Change) -> AllowanceBalance:
     return known
 
 
-def _put(batch: Batch, proposal: Proposal, caller: Caller) -> Proposal:
+def keep_proposal(batch: Batch, proposal: Proposal, caller: Caller) -> Proposal:
     """Keep it; one that waits already, with the same content and of the same base, is that one."""
     known = next(
         (

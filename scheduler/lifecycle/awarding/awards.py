@@ -5,13 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Freeze, Holder, HolderKind
-from scheduler.domain.approvals import Persons
+from scheduler.domain.approvals import Persons, approval_needed
 from scheduler.domain.errors import NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import AllowanceId, EngineerId, Instant
 from scheduler.lifecycle.awarding.compensate import Package, claw_back_unvested, grant_package
 from scheduler.lifecycle.awarding.cover import promised_by, require_coverage
-from scheduler.lifecycle.awarding.grant import approval_needed
 from scheduler.lifecycle.awarding.transfer import Passing, holder_of_pool, pass_hours
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.answered import Command, answer, earlier_answer

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind, Purpose
 from scheduler.domain.approvals import Change
 from scheduler.domain.awards import Award
-from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
+from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy
@@ -34,10 +34,6 @@ def require_granter(caller: Caller, asked: Award) -> None:
     )
     if caller.engineer is not None and asked.holder.id == caller.engineer:
         raise NotPermitted("nobody grants hours to themselves", remedy="ask another person with the right to")
-
-
-def approval_needed(what: str) -> Conflict:
-    return Conflict(f"{what} needs a second person", code=RefusalCode.APPROVAL_NEEDED)
 
 
 def told(asked: Award | Change) -> str:

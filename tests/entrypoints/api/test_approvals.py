@@ -112,6 +112,7 @@ async def test_taking_the_second_person_off_needs_a_second_person(service: Servi
         "approvals.grants",
         "approvals.policy",
         "approvals.prices",
+        "approvals.access",
     }
 
 

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, delete, select
 
 from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, next_number
-from scheduler.adapters.sql.tables.approvals import proposal_moves, proposals
+from scheduler.adapters.sql.tables.approvals import proposal_moves, proposals, proposed_people
 from scheduler.domain.approvals import Approval, Move, Proposal
+from scheduler.domain.people import Engineer
+from scheduler.domain.units import EngineerId
 
 _PROPOSAL = RowCodec(Proposal, proposals)
 _MOVE = RowCodec(Move, proposal_moves)
@@ -47,6 +49,20 @@ class SqlApprovals:
         if asked_by is not None:
             statement = statement.where(proposals.c.asked_by == asked_by)
         return _read(self.connection.execute(statement))
+
+    def name_people(self, proposal_id: str, people: Sequence[Engineer]) -> None:
+        rows = [
+            {"proposal_id": proposal_id, "engineer_id": each.id, "subject": each.subject, "name": each.name}
+            for each in people
+        ]
+        insert_all(self.connection, proposed_people, rows)
+
+    def people_of(self, proposal_id: str) -> dict[EngineerId, tuple[str, str]]:
+        statement = select(proposed_people).where(proposed_people.c.proposal_id == proposal_id)
+        return {EngineerId(row.engineer_id): (row.subject, row.name) for row in self.connection.execute(statement)}
+
+    def forget_people(self, proposal_id: str) -> None:
+        self.connection.execute(delete(proposed_people).where(proposed_people.c.proposal_id == proposal_id))
 
 
 def _read(rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Approval]:

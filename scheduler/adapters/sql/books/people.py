@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, delete, select, update
 
 from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id, update_all
+from scheduler.adapters.sql.tables.approvals import proposed_people
 from scheduler.adapters.sql.tables.control import commands
 from scheduler.adapters.sql.tables.people import engineers, tokens
 from scheduler.adapters.sql.tables.proofs import role_changes
@@ -54,6 +55,7 @@ class SqlPeople:
         subject = select(engineers.c.subject).where(engineers.c.id == engineer_id).scalar_subquery()
         self.connection.execute(delete(tokens).where(tokens.c.subject == subject))
         self.connection.execute(delete(commands).where(commands.c.caller == subject))
+        self.connection.execute(delete(proposed_people).where(proposed_people.c.engineer_id == engineer_id))
         erased = update(engineers).where(engineers.c.id == engineer_id).values(name="", subject="", roles="[]")
         self.connection.execute(erased)
 

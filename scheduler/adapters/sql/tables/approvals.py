@@ -1,4 +1,4 @@
-"""Proposals and their steps. Both append-only."""
+"""Proposals and their steps, both append-only; and the names of people files that wait, which can be erased."""
 
 from sqlalchemy import Index
 
@@ -45,5 +45,17 @@ class ProposalMoveRow(Row, table=True):
     made: str = columns.text()
 
 
+class ProposedPersonRow(Row, table=True):
+    """A person of a people file that waits. Gone as soon as it is decided."""
+
+    __tablename__ = "proposed_people"
+    __table_args__ = (STRICT,)
+    proposal_id: str = columns.text(primary_key=True)
+    engineer_id: str = columns.text(primary_key=True)
+    subject: str = columns.text()
+    name: str = columns.text()
+
+
 proposals = table_of(ProposalRow)
 proposal_moves = table_of(ProposalMoveRow)
+proposed_people = table_of(ProposedPersonRow)

@@ -1,6 +1,7 @@
 """The people: who one is, the directory, and applying a new one. Names are personal data."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -15,6 +16,7 @@ from scheduler.domain.units import EngineerId
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Signed
 from scheduler.entrypoints.api.fields import Name
+from scheduler.lifecycle.approvals.rights import PeopleFile
 
 router = APIRouter(prefix="/v1", tags=["people"])
 
@@ -72,12 +74,13 @@ def directory(asked: Signed) -> Response:
 @router.put(
     "/people",
     summary="Check and apply a people file",
-    responses=answers.responds(Applied, RefusalCode.INVALID_DIRECTORY),
+    responses=answers.or_waits(answers.responds(Applied, RefusalCode.INVALID_DIRECTORY)),
     openapi_extra=_FILE,
 )
 async def apply(
     request: Request, asked: Signed, name: Annotated[Name, Query(description="The file's name, for messages.")]
 ) -> Response:
+    """One that gives somebody more waits for a second person, where the policy in force says so."""
     asked.caller.require(Role.OPERATOR, Role.PEOPLE)
     source = await request.body()
     return await run_in_threadpool(_apply, asked, source, name)
@@ -104,5 +107,6 @@ def forget(asked: Signed, name: Annotated[Name, Path(description="Their id or su
 def _apply(asked: Asked, source: bytes, name: str) -> Response:
     service = asked.service
     engineers = read_people(source, name, EngineerId, service.world.policy)
-    new = service.commands.apply_people(asked.caller, engineers, now=asked.now, request_id=asked.request_id)
-    return answers.one(Applied(len(engineers), new))
+    file = PeopleFile(name, sha256(source).hexdigest())
+    made = service.rights.apply_people(asked.caller, engineers, file, now=asked.now, request_id=asked.request_id)
+    return answers.in_force_or_waiting(asked, Applied(len(engineers), made) if isinstance(made, int) else made)

@@ -15,6 +15,7 @@ from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
 from scheduler.entrypoints.api.auth import hash_of, new_token
 from scheduler.entrypoints.api.fields import Body, Moment, Name, instant_of
+from scheduler.lifecycle.views.approvals import ApprovalView
 
 router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
 
@@ -31,26 +32,40 @@ class TokenRequest(Body):
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """The only time that the token is shown."""
+    """The only time that the token is shown. With an `approval` it is good once another person approved that."""
 
     token: str
     subject: str
     roles: tuple[str, ...]
     expires_at: Instant | None
+    approval: ApprovalView | None = None
 
 
-@router.post("", status_code=201, summary="Issue a token", responses=answers.responds(IssuedToken, status=201))
+_ISSUED = answers.responds(IssuedToken, status=201)
+_ISSUED[202] = {**_ISSUED[201], "description": "It waits for a second person"}
+
+
+@router.post("", status_code=201, summary="Issue a token", responses=_ISSUED)
 def issue(asked: Signed, body: TokenRequest) -> Response:
+    """Where policy says `two-persons`, it is refused until another person approves it; a node's never waits."""
     expires_at = instant_of(body.expires_at)
     if expires_at is not None and expires_at <= asked.now:
         raise InvalidInput("the token would have expired already", where="expires_at", expected="a time to come")
     token = new_token()
     roles = frozenset(body.roles)
-    asked.service.commands.issue_token(
-        asked.caller, body.subject, roles, hash_of(token), now=asked.now, expires_at=expires_at
+    waiting = asked.service.rights.issue_token(
+        asked.caller,
+        body.subject,
+        roles,
+        hash_of(token),
+        now=asked.now,
+        expires_at=expires_at,
+        request_id=asked.request_id,
     )
+    approval = None if waiting is None else asked.service.approval_views.one(asked.caller, waiting.id)
     named = tuple(sorted(role.value for role in roles))
-    return answers.one(IssuedToken(token, body.subject, named, expires_at), status=201)
+    issued = IssuedToken(token, body.subject, named, expires_at, approval)
+    return answers.one(issued, status=201 if approval is None else 202)
 
 
 @dataclass(frozen=True, slots=True)

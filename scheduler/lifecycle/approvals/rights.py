@@ -1,0 +1,220 @@
+"""Rights that wait: people files and tokens that give somebody more, proposed by one person and approved by another.
+
+A proposal is in a Merkle tree for good, so it has opaque ids alone. The names of a file that waits stand in a table of
+their own, which is emptied when it is decided; a token's subject is joined when it takes effect.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from scheduler.domain.access import TokenRecord
+from scheduler.domain.approvals import Proposal, ProposalKind
+from scheduler.domain.errors import Conflict, RefusalCode
+from scheduler.domain.people import Caller, Engineer, Role
+from scheduler.domain.policy_changes import PolicyChange
+from scheduler.domain.rights import DECIDES_ACCESS, directory_hash, raised_rights
+from scheduler.domain.units import EngineerId, Instant, TeamName, TierName
+from scheduler.lifecycle.approvals.propose import keep_proposal
+from scheduler.lifecycle.commands import Commands
+from scheduler.lifecycle.governance.entering import (
+    placed_people,
+    put_people,
+    put_token,
+    rights_that_wait,
+    token_waits,
+)
+from scheduler.lifecycle.memory.named import named
+from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.writing.batch import Batch, changing
+from scheduler.ports import Books, Ids, Store
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleFile:
+    """A file as its name and the SHA-256 of its bytes."""
+
+    name: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class RightsProposals:
+    """The verbs of asking. Each returns what took effect, or the proposal that waits."""
+
+    store: Store
+    world: World
+    ids: Ids
+    commands: Commands
+
+    def apply_people(
+        self, caller: Caller, asked: Sequence[Engineer], file: PeopleFile, *, now: Instant, request_id: str = ""
+    ) -> int | Proposal:
+        """How many people of the file were new; the proposal where it gives somebody more and takes two."""
+        caller.require(Role.OPERATOR, Role.PEOPLE)
+        with changing(self.store, self.world, now) as batch:
+            placed = placed_people(batch, asked, self.ids.new)
+            raised = rights_that_wait(batch, placed)
+            if raised:
+                proposal = Proposal(
+                    self.ids.new("p"),
+                    file.hash,
+                    ProposalKind.PEOPLE,
+                    now,
+                    caller.actor,
+                    caller.role,
+                    f"gives {len(raised)} of {len(placed)} people more",
+                    request_id,
+                    name=file.name,
+                    text=_people_text(placed),
+                    base=directory_hash(batch.books.people.all()),
+                )
+                kept = keep_proposal(batch, proposal, caller)
+                if kept is proposal:
+                    batch.books.approvals.name_people(proposal.id, placed)
+                return kept
+        return self.commands.apply_people(caller, asked, now=now, request_id=request_id)
+
+    def issue_token(
+        self,
+        caller: Caller,
+        subject: str,
+        roles: frozenset[Role],
+        token_hash: str,
+        *,
+        now: Instant,
+        expires_at: Instant | None = None,
+        request_id: str = "",
+    ) -> Proposal | None:
+        """None where it is good now; the proposal where it will be once another person approves it."""
+        caller.require(Role.OPERATOR)
+        with changing(self.store, self.world, now) as batch:
+            token = TokenRecord(token_hash, subject, roles, expires_at, now, caller.actor)
+            if token_waits(batch, token):
+                return keep_proposal(batch, _token_proposal(self.ids, self.world, caller, token, request_id), caller)
+        self.commands.issue_token(caller, subject, roles, token_hash, now=now, expires_at=expires_at)
+        return None
+
+
+def require_unchanged(batch: Batch, proposal: Proposal) -> None:
+    """Raises Conflict (`stale`) where the directory is not the one that a people file was judged against any more, or
+    a token would have ended already."""
+    if proposal.kind is ProposalKind.PEOPLE:
+        is_stale = proposal.base != directory_hash(batch.books.people.all())
+    else:
+        is_stale = not _token_of(batch.world, proposal).is_good_at(batch.now)
+    if is_stale:
+        raise Conflict(
+            f"{proposal.id} was judged against what is so no longer",
+            code=RefusalCode.STALE,
+            remedy="propose it again",
+        )
+
+
+def gains_rights(batch: Batch, caller: Caller, proposal: Proposal) -> bool:
+    """Whether it gives the caller something."""
+    if proposal.kind is ProposalKind.TOKEN:
+        return bool(json.loads(proposal.text)["principal"] == caller.actor)
+    return caller.engineer in _raised(batch.books, proposal)
+
+
+def put_rights(batch: Batch, caller: Caller, proposal: Proposal) -> str:
+    """Have it take effect: the hash of the file, or the token's id."""
+    if proposal.kind is ProposalKind.TOKEN:
+        token = _token_of(batch.world, proposal)
+        put_token(batch, caller, token, proposal.request_id)
+        return token.id
+    put_people(batch, caller, _people_of(batch.books, proposal), proposal.request_id)
+    return proposal.hash
+
+
+def rights_shown(books: Books, world: World, proposal: Proposal) -> tuple[PolicyChange, ...]:
+    """What it gives to whom, with their subjects, for whoever decides."""
+    if proposal.kind is ProposalKind.TOKEN:
+        asked = json.loads(proposal.text)
+        whom = named(world, asked["principal"])
+        return (PolicyChange(whom, None, ", ".join(asked["roles"]), "what a token lets its bearer do"),)
+    subjects = {person.id: person.subject for person in _people_of(books, proposal)}
+    return tuple(
+        PolicyChange(subjects[engineer] or engineer, change.before, change.after, change.affects)
+        for engineer, change in _raised(books, proposal).items()
+    )
+
+
+def is_of_rights(proposal: Proposal) -> bool:
+    return proposal.kind in {ProposalKind.PEOPLE, ProposalKind.TOKEN}
+
+
+def rights_deciders() -> tuple[Role, ...]:
+    """The roles that give the right to decide it."""
+    return DECIDES_ACCESS
+
+
+def _raised(books: Books, proposal: Proposal) -> dict[EngineerId, PolicyChange]:
+    known = {engineer.id: engineer for engineer in books.people.all()}
+    return raised_rights(known, _people_of(books, proposal))
+
+
+def _people_text(placed: Sequence[Engineer]) -> str:
+    return json.dumps(
+        [{"id": p.id, "team": p.team, "tier": p.tier, "roles": sorted(p.roles)} for p in placed],
+        separators=(",", ":"),
+    )
+
+
+def _people_of(books: Books, proposal: Proposal) -> list[Engineer]:
+    """The people of the proposal; their names as far as they still stand beside it."""
+    names = books.approvals.people_of(proposal.id)
+    made = []
+    for each in json.loads(proposal.text):
+        subject, name = names.get(EngineerId(each["id"]), ("", ""))
+        roles = frozenset(map(Role, each["roles"]))
+        made.append(
+            Engineer(EngineerId(each["id"]), subject, TeamName(each["team"]), TierName(each["tier"]), name, roles)
+        )
+    return made
+
+
+def _token_proposal(ids: Ids, world: World, caller: Caller, token: TokenRecord, request_id: str) -> Proposal:
+    person = world.by_subject.get(token.subject)
+    text = json.dumps(
+        {
+            "principal": token.subject if person is None else person.id,
+            "roles": sorted(token.roles),
+            "expires_at": token.expires_at,
+            "token_hash": token.token_hash,
+        },
+        sort_keys=True,
+        separators=(",", ":"),
+    )
+    assert token.issued_at is not None, "it is issued now"
+    return Proposal(
+        ids.new("p"),
+        sha256(text.encode()).hexdigest(),
+        ProposalKind.TOKEN,
+        token.issued_at,
+        caller.actor,
+        caller.role,
+        f"a token with the roles {', '.join(sorted(token.roles))}",
+        request_id,
+        name=f"token {token.id}",
+        text=text,
+    )
+
+
+def _token_of(world: World, proposal: Proposal) -> TokenRecord:
+    """The token that was asked for, its subject as the directory has it today. Raises Conflict (`stale`) where the
+    person was forgotten meanwhile."""
+    asked = json.loads(proposal.text)
+    person = world.people.get(EngineerId(asked["principal"]))
+    if person is not None and not person.subject:
+        raise Conflict(f"{person.id} was forgotten", code=RefusalCode.STALE)
+    return TokenRecord(
+        asked["token_hash"],
+        asked["principal"] if person is None else person.subject,
+        frozenset(map(Role, asked["roles"])),
+        asked["expires_at"],
+        proposal.asked_at,
+        proposal.asked_by,
+    )

@@ -1,0 +1,54 @@
+"""Entering: people into the directory, and tokens into the hands of whom they are for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from scheduler.domain.access import DIRECTORY, TokenRecord
+from scheduler.domain.approvals import Persons
+from scheduler.domain.people import Caller, Engineer
+from scheduler.domain.policy_changes import PolicyChange
+from scheduler.domain.rights import OF_MACHINES, is_shared, raised_rights
+from scheduler.domain.units import EngineerId
+from scheduler.lifecycle.governance.access import note_directory, note_token
+from scheduler.lifecycle.writing.batch import Batch
+
+
+def placed_people(batch: Batch, asked: Sequence[Engineer], new_id: Callable[[str], str]) -> list[Engineer]:
+    """The people of a file with their ids: who is known by subject keeps theirs."""
+    known = {engineer.subject: engineer.id for engineer in batch.books.people.all()}
+    return [replace(e, id=known[e.subject] if e.subject in known else EngineerId(new_id("e"))) for e in asked]
+
+
+def rights_that_wait(batch: Batch, placed: Sequence[Engineer]) -> dict[EngineerId, PolicyChange]:
+    """What of these people needs a second person, by the policy in force; nothing where one person is enough."""
+    if not _takes_two(batch):
+        return {}
+    return raised_rights({engineer.id: engineer for engineer in batch.books.people.all()}, placed)
+
+
+def token_waits(batch: Batch, token: TokenRecord) -> bool:
+    """Whether it needs a second person: every token of a person or a program does, for it gives what it may do to
+    whoever holds it. An agent's does not."""
+    return not token.roles <= OF_MACHINES and _takes_two(batch)
+
+
+def put_people(batch: Batch, caller: Caller, placed: Sequence[Engineer], request_id: str) -> int:
+    """Put them in the directory; the world follows once that is committed. Returns how many were new."""
+    known = {engineer.subject: engineer for engineer in batch.books.people.all()}
+    batch.books.people.save(placed)
+    note_directory(batch, caller, known, placed, request_id)
+    batch.audit(caller, "apply people", f"{len(placed)} engineers", request_id=request_id)
+    return sum(engineer.subject not in known for engineer in placed)
+
+
+def put_token(batch: Batch, caller: Caller, token: TokenRecord, request_id: str = "") -> None:
+    """Let whoever bears it act as its subject."""
+    batch.books.people.add_token(token)
+    note_token(batch, caller, token, request_id)
+
+
+def _takes_two(batch: Batch) -> bool:
+    policy = batch.world.policy
+    if policy is None or policy.approvals.access is Persons.ONE:
+        return False
+    return is_shared(batch.books.people.role_changes(), DIRECTORY)

@@ -1,0 +1,197 @@
+"""Two persons for rights: a people file or a token that gives somebody more is nothing until another approves it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+
+import httpx
+import pytest
+from sqlalchemy import inspect, text
+
+from scheduler.adapters.sql.books.people import SqlPeople
+from scheduler.domain.errors import Conflict, RefusalCode
+from scheduler.domain.people import Engineer, Role
+from scheduler.domain.units import EngineerId, TeamName, TierName
+from scheduler.entrypoints.bootstrap import build
+from scheduler.entrypoints.running import Service
+from scheduler.entrypoints.settings import ClusterKind, Settings
+from tests.entrypoints.api.conftest import Client
+from tests.entrypoints.company import NOON, POLICY, SYSTEM, CountedIds, HandClock, SilentCluster
+from tests.entrypoints.two_persons import want_two_persons
+from tests.plugins.migrated import open_migrated
+
+
+def people(*lines: str) -> str:
+    return "version: 1\nengineers:\n" + "".join(f"- {{{line}}}\n" for line in lines)
+
+
+ZOE = "subject: zoe@example.com, name: Zoe Zimmer, team: research, tier: engineer"
+BOB_LEADS = "subject: bob, name: Bob, team: research, tier: engineer, roles: [engineer, lead]"
+OLGA_PAYS = "subject: olga, name: Olga, team: platform, tier: staff, roles: [engineer, operator, finance]"
+
+
+async def put(client: httpx.AsyncClient, text: str) -> httpx.Response:
+    return await client.put("/v1/people", params={"name": "people.yaml"}, content=text)
+
+
+async def approve(as_: Client, who: str, name: str) -> tuple[int, str]:
+    answer = await as_(who).post(f"/v1/approvals/{name}/approve", json={})
+    return answer.status_code, answer.json().get("code", answer.json().get("state"))
+
+
+async def roles_of(as_: Client, subject: str) -> list[str] | None:
+    items = (await as_("olga").get("/v1/people")).json()["items"]
+    return next((sorted(each["roles"]) for each in items if each["subject"] == subject), None)
+
+
+async def test_a_people_file_that_gives_more_waits_for_another_who_approves_its_hash(
+    service: Service, as_: Client
+) -> None:
+    want_two_persons(service)
+    file = people(ZOE, BOB_LEADS)
+    made = await put(as_("olga"), file)
+    assert made.status_code == 202
+    waiting = made.json()
+    assert (waiting["kind"], waiting["deciders"]) == ("people", ["people", "operator"])
+    assert waiting["hash"] == sha256(file.encode()).hexdigest()
+    assert [(each["path"], each["before"], each["after"]) for each in waiting["raises"]] == [
+        ("zoe@example.com", None, "research/engineer: engineer"),
+        ("bob", "research/engineer: engineer", "research/engineer: engineer, lead"),
+    ]
+    assert await roles_of(as_, "zoe@example.com") is None
+    assert await roles_of(as_, "bob") == ["engineer"]
+    assert (await put(as_("olga"), file)).json()["id"] == waiting["id"], "sent twice, it waits once"
+
+    assert await approve(as_, "olga", waiting["hash"]) == (403, "own-request")
+    assert await approve(as_, "ada", waiting["hash"]) == (404, "unknown-proposal")
+    assert await approve(as_, "pam", waiting["hash"]) == (200, "approved")
+
+    assert await roles_of(as_, "zoe@example.com") == ["engineer"]
+    assert await roles_of(as_, "bob") == ["engineer", "lead"]
+    held = [each for each in service.access.review(SYSTEM, NOON) if (each.subject, each.role) == ("bob", "lead")]
+    assert [(each.credential, each.since) for each in held] == [("directory", NOON)]
+
+
+async def test_a_file_that_takes_or_renames_needs_one_person(service: Service, as_: Client) -> None:
+    want_two_persons(service)
+    taken = people("subject: lea, name: Lea Leaf, team: research, tier: senior, roles: [engineer]")
+    assert (await put(as_("pam"), taken)).status_code == 200
+    assert await roles_of(as_, "lea") == ["engineer"]
+
+
+async def test_nobody_approves_what_gives_themselves_more(service: Service, as_: Client) -> None:
+    want_two_persons(service)
+    waiting = (await put(as_("pam"), people(OLGA_PAYS))).json()
+    assert await approve(as_, "olga", waiting["id"]) == (403, "self-benefit")
+    assert await roles_of(as_, "olga") == ["engineer", "operator"]
+
+
+async def test_a_file_that_was_judged_against_another_directory_is_stale(service: Service, as_: Client) -> None:
+    want_two_persons(service)
+    waiting = (await put(as_("olga"), people(BOB_LEADS))).json()
+    assert (await put(as_("olga"), people("subject: lea, team: research, tier: senior"))).status_code == 200
+    assert await approve(as_, "pam", waiting["id"]) == (409, "stale")
+
+
+async def test_a_token_is_good_once_another_person_approved_it(service: Service, as_: Client) -> None:
+    want_two_persons(service)
+    body = {"subject": "fin", "roles": ["finance"]}
+    made = await as_("olga").post("/v1/tokens", json=body)
+    assert made.status_code == 202
+    token, approval = made.json()["token"], made.json()["approval"]
+    assert token not in str(approval), "the secret is shown to who asked, once"
+    headers = {"Authorization": f"Bearer {token}"}
+    assert (await as_(None).get("/v1/me", headers=headers)).status_code == 401
+
+    assert await approve(as_, "olga", approval["hash"]) == (403, "own-request")
+    assert await approve(as_, "fin", approval["hash"]) == (404, "unknown-proposal")
+    assert await approve(as_, "pam", approval["hash"]) == (200, "approved")
+
+    assert (await as_(None).get("/v1/me", headers=headers)).json()["roles"] == ["finance"]
+    (mine,) = [each for each in service.access.tokens(SYSTEM, NOON) if each.id == approval["file"].split()[1]]
+    assert mine.subject == "fin"
+
+
+async def test_nobody_approves_a_token_in_their_own_name(service: Service, as_: Client) -> None:
+    want_two_persons(service)
+    body = {"subject": "pam", "roles": ["people", "operator"]}
+    approval = (await as_("olga").post("/v1/tokens", json=body)).json()["approval"]
+    assert await approve(as_, "pam", approval["id"]) == (403, "self-benefit")
+
+
+async def test_a_token_that_would_have_ended_is_stale(service: Service, as_: Client) -> None:
+    want_two_persons(service)
+    body = {"subject": "bob", "roles": ["engineer"], "expires_at": "2026-11-20T12:00:01Z"}
+    approval = (await as_("olga").post("/v1/tokens", json=body)).json()["approval"]
+    service.clock.at = NOON + 2_000  # type: ignore[attr-defined]
+    assert await approve(as_, "pam", approval["id"]) == (409, "stale")
+
+
+async def test_a_node_s_token_does_not_wait(service: Service, as_: Client) -> None:
+    want_two_persons(service)
+    assert (await as_("olga").post("/v1/tokens", json={"subject": "node:n-1", "roles": ["agent"]})).status_code == 201
+    both = {"subject": "node:n-1", "roles": ["agent", "operator"]}
+    assert (await as_("olga").post("/v1/tokens", json=both)).status_code == 202
+
+
+def test_the_first_operator_begins_alone_and_the_third_token_waits() -> None:
+    first = "first-" + "0" * 32
+    settings = Settings(cluster=ClusterKind.KUBERNETES, database="sqlite://", policy=POLICY, bootstrap_token=first)
+    service = build(settings, store=open_migrated(), clock=HandClock(), cluster=SilentCluster(), ids=CountedIds())
+    want_two_persons(service)
+    olga = Engineer(
+        EngineerId(""), "olga", TeamName("platform"), TierName("staff"), "Olga", frozenset({Role.OPERATOR})
+    )
+    service.commands.apply_people(SYSTEM, [olga], now=NOON)
+    service.commands.issue_token(SYSTEM, "olga", olga.roles, "1" * 64, now=NOON)
+    with pytest.raises(Conflict) as refused:
+        service.commands.issue_token(SYSTEM, "pam", frozenset({Role.PEOPLE}), "2" * 64, now=NOON)
+    assert refused.value.code is RefusalCode.APPROVAL_NEEDED
+    service.store.close()
+
+
+@pytest.mark.parametrize("what", ["people", "token"])
+def test_no_command_goes_round_the_second_person(service: Service, what: str) -> None:
+    want_two_persons(service)
+    bob = next(person for person in service.world.people.values() if person.subject == "bob")
+    more = replace(bob, roles=frozenset({Role.ENGINEER, Role.OPERATOR}))
+    acts: dict[str, Callable[[], object]] = {
+        "people": lambda: service.commands.apply_people(SYSTEM, [more], now=NOON),
+        "token": lambda: service.commands.issue_token(SYSTEM, "bob", more.roles, "0" * 64, now=NOON),
+    }
+    with pytest.raises(Conflict) as refused:
+        acts[what]()
+    assert refused.value.code is RefusalCode.APPROVAL_NEEDED
+
+
+async def test_names_of_a_file_that_waits_are_in_no_proof_and_go_when_it_is_decided(
+    service: Service, as_: Client
+) -> None:
+    want_two_persons(service)
+    waiting = (await put(as_("olga"), people(ZOE))).json()
+    assert tables_that_know(service, "zimmer") == {"proposed_people"}
+    reason = {"reason": "not before March"}
+    assert (await as_("pam").post(f"/v1/approvals/{waiting['id']}/reject", json=reason)).status_code == 200
+    assert tables_that_know(service, "zimmer") == set()
+
+
+async def test_who_is_forgotten_is_forgotten_in_what_waits_too(service: Service, as_: Client) -> None:
+    want_two_persons(service)
+    renamed = people("subject: bob, name: Bob Zimmer, team: research, tier: senior")
+    waiting = (await put(as_("olga"), renamed)).json()
+    service.access.forget(SYSTEM, "bob", now=NOON)
+    assert tables_that_know(service, "zimmer") == set()
+    assert await approve(as_, "pam", waiting["id"]) == (409, "stale")
+
+
+def tables_that_know(service: Service, word: str) -> set[str]:
+    """Tables with a row that has the word in any value."""
+    with service.store.reading() as books:
+        assert isinstance(books.people, SqlPeople)
+        connection = books.people.connection
+        return {
+            table
+            for table in inspect(connection).get_table_names()
+            for row in connection.execute(text(f'SELECT * FROM "{table}"'))  # noqa: S608  # names of ours
+            if any(word in str(value).lower() for value in row)
+        }
