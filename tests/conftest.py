@@ -19,5 +19,5 @@ sys.dont_write_bytecode = False
 
 # The same examples in every run, so that what fails fails again; `make nightly` looks for new ones.
 settings.register_profile("steady", derandomize=True)
-settings.register_profile("searching", derandomize=False, max_examples=500)
+settings.register_profile("searching", derandomize=False, max_examples=int(os.environ.get("ALLOT_EXAMPLES", "500")))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))

@@ -11,7 +11,7 @@ from scheduler.decision import evidence
 from scheduler.decision.index import Index
 from scheduler.decision.keeping.backfill import Shadow
 from scheduler.decision.keeping.bookings import Kept
-from scheduler.decision.ordering.queue import Lane, LaneKey, Line, OrderKey, Ruling, is_held_back
+from scheduler.decision.ordering.queue import Lane, LaneKey, Line, Ruling, is_held_back
 from scheduler.decision.placing.booked import Booked
 from scheduler.decision.placing.fit_table import IntArray, amounts
 from scheduler.decision.preempting.outlook import Outlook
@@ -27,6 +27,8 @@ _Freed = list[tuple[int, tuple[int, ...]]]
 """(node, what becomes free there), for each node."""
 _End = tuple[int, int, str, int, _Freed]
 """When, a number that tells equals apart, the root of the pool, GPUs of its quota, and what is freed."""
+_Ahead = tuple[LaneKey, int]
+"""Somebody who is served before: what they want, and their time limit."""
 
 AHEAD_MAX = 300
 """How many of those ahead are replayed one by one; behind more than that, no band is named."""
@@ -122,20 +124,23 @@ def _band(index: Index, lane: Lane, line: Line, usual: PerMille) -> tuple[Instan
     return min(bands, default=None)
 
 
-def _ahead_of(index: Index, line: Line, gpu_class: GpuClassName) -> list[tuple[OrderKey, Line]]:
+def _ahead_of(index: Index, line: Line, gpu_class: GpuClassName) -> list[_Ahead]:
     """Those who are served before it and may take the same GPUs, in order."""
     mine = line.order_key()
     me = line.members[0][1]
     rivals = [
-        [(other.order_key(position), other) for position in range(min(len(other.members), AHEAD_MAX + 1))]
+        [
+            (other.order_key(position), other, other.lane.key)
+            for position in range(min(len(other.members), AHEAD_MAX + 1))
+        ]
         for other in index.lines.all()
         if other.ruling is None and other.lane is not None and gpu_class in other.lane.key.gpu_classes
     ]
-    ahead = []
-    for place, other in merge(*rivals, key=lambda entry: entry[0]):
+    ahead: list[_Ahead] = []
+    for place, other, key in merge(*rivals, key=lambda entry: entry[0]):
         is_before = place < mine if other.pool == line.pool else (place[0], place[2]) < (mine[0], mine[2])
         if is_before and place[3] != me:
-            ahead.append((place, other))
+            ahead.append((key, other.spec.time_limit_ms))
             if len(ahead) > AHEAD_MAX:
                 break
     return ahead
@@ -166,13 +171,12 @@ class _Replay:
                 root = index.quotas.root_of.get(attempt.pool, "") if attempt.is_funded else ""
                 self._push(self._now + left * share // 1000, root, attempt.gpus, freed)
 
-    def start_of(self, ahead: list[tuple[OrderKey, Line]], key: LaneKey) -> Instant | None:
+    def start_of(self, ahead: list[_Ahead], key: LaneKey) -> Instant | None:
         """When the workload of that lane starts, once those ahead have."""
         at: int = self._now
-        for _, line in ahead:
-            if line.lane is not None:
-                started = self._start(at, line.lane.key, line.spec.time_limit_ms)
-                at = started if started is not None else at
+        for ahead_key, time_limit_ms in ahead:
+            started = self._start(at, ahead_key, time_limit_ms)
+            at = started if started is not None else at
         started = self._start(at, key, 0)
         return Instant(started) if started is not None else None
 

@@ -111,6 +111,14 @@ def test_an_off_peak_class_starts_when_the_calendar_or_free_capacity_allows(hour
     assert reasons(decide(world)) == {"w": Reason.LAUNCHING if starts else Reason.OFF_PEAK}
 
 
+def test_a_class_for_nights_alone_names_its_hours_and_nothing_else() -> None:
+    spare = off_peak(OffPeak(20, 6, includes_weekends=False))
+    plan = decide(snapshot(nodes(node("n1")), [workload("w", priority_class=spare)], by=policy(classes=(spare,))))
+
+    (verdict,) = plan.verdicts
+    assert (verdict.reason, verdict.evidence["when"]) == (Reason.OFF_PEAK, "from 20:00 until 6:00")
+
+
 def test_a_cycle_starts_no_more_off_peak_than_leaves_enough_free() -> None:
     spare = off_peak(OffPeak(free=PerMille(500)))
     queued = [workload(f"w{number}", gpus=3, priority_class=spare, age=9 - number) for number in range(4)]

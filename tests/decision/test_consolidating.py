@@ -10,7 +10,16 @@ from scheduler.domain.brakes import Brake, Pause, Stop, StopRate
 from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.reasons import Reason
 from scheduler.domain.topology import LevelName, TopologyLevel
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, EngineerId, Instant, NodeName, PerMille, WorkloadId
+from scheduler.domain.units import (
+    MS_PER_HOUR,
+    MS_PER_MINUTE,
+    EngineerId,
+    Instant,
+    NodeName,
+    PerMille,
+    PriorityClassName,
+    WorkloadId,
+)
 from scheduler.domain.workloads import AttemptState, HoldMode, WorkloadKind
 from tests.decision.applying import ended, recorded
 from tests.decision.builders import (
@@ -30,6 +39,7 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.scattered import THREE, moves, moving, saved, world
+from tests.decision.test_bookings import booking
 from tests.decision.test_topology import gang, standing
 
 FRAGMENTS = (saved("a", "n1", 4), saved("b", "n2", 4, minutes_ago=3), saved("c", "n3", 6))
@@ -256,3 +266,33 @@ def test_a_rolling_hold_needs_no_more_than_a_slice_for_the_second_start() -> Non
     plan = decide(world(*FRAGMENTS, by=moving(URGENT, rolling, SPARE)))
 
     assert sum(share.amount for share in plan.preemptions[0].moves[0].funding) == MS_PER_HOUR
+
+
+def test_neither_the_gang_nor_what_is_moved_for_it_takes_what_is_booked() -> None:
+    """Half of the second node is booked: the gang, which would outlast that, cannot have it whole; what is moved goes
+    there only where it will have ended in time."""
+    a, b, c = *FRAGMENTS[:2], saved("c", "n3", 4, minutes_ago=9)
+    three = (a, replace(b, time_limit_ms=24 * MS_PER_HOUR), c)
+    long_gang = [workload("whole", gpus=8, hours=9)]
+    in_time = booking(on="n2", gpus=4, in_hours=2, hours=12, owner="eve", project=None)
+    plan = decide(world(*three, in_time, queued=long_gang))
+    assert moves(plan) == {"a": {"n2": 1}}
+    assert dict(plan.preemptions[0].launch.placement.pods_by_node) == {"n1": 1}
+
+    too_soon = booking(on="n2", gpus=4, in_hours=0.5, hours=12, owner="eve", project=None)
+    assert moves(decide(world(*three, too_soon, queued=long_gang))) == {"a": {"n3": 1}}
+
+
+def test_what_runs_on_a_node_that_is_gone_is_moved_for_nobody() -> None:
+    """It is the cheapest of all, and its place is no use to anybody."""
+    lost = saved("lost", "gone", 4, minutes_ago=1)
+    assert moves(decide(world(lost, *FRAGMENTS))) == {"b": {"n1": 1}}
+
+
+def test_what_the_policy_has_no_class_for_any_more_stays_where_it_is() -> None:
+    """It was given another class while it ran; whoever launched it again could not be told its terms."""
+    given = world(*FRAGMENTS)
+    of = given.launched[WorkloadId("b")]
+    other = replace(of, spec=replace(of.spec, priority_class=PriorityClassName("gone")))
+    plan = decide(replace(given, launched={**given.launched, other.id: other}))
+    assert moves(plan) == {"a": {"n2": 1}}

@@ -30,6 +30,7 @@ from tests.decision.builders import (
     snapshot,
     workload,
 )
+from tests.decision.test_bookings import booking
 
 
 def elastic(name: str, pods: int, least: int, **changes: Any) -> Workload:
@@ -91,9 +92,21 @@ def test_limits_and_quota_bound_what_it_takes() -> None:
 def test_it_leaves_alone_what_is_kept_for_whoever_waits_first() -> None:
     """The gang can have the whole node in an hour: what would still run by then may take nothing of it."""
     first = attempt("first", {"n": 3}, running_for=0)
-    waiting = [workload("gang", pods=8, age=9, priority_class=URGENT), elastic("job", 5, 1, hours=9)]
-    plan = decide(snapshot(nodes(node("n", 8), node("m", 2, accepts_work=True)), waiting, attempts=[first]))
-    assert placements(plan) == {"job": {"m": 2}}
+    waiting = [workload("gang", gpus=8, age=9), elastic("job", 5, 1, hours=9)]
+    plan = decide(snapshot(nodes(node("n", 8), node("m", 2)), waiting, attempts=[first]))
+    assert (shrunk(plan), placements(plan)) == ({}, {"job": {"m": 2}})
+
+
+def test_it_leaves_a_booking_its_gpus_and_whoever_waits_first_their_quota() -> None:
+    job = elastic("job", 8, 1, hours=9)
+    booked = snapshot(nodes(node("n", 8)), [job], attempts=[booking(gpus=5, on="n")])
+    assert placements(decide(booked)) == {"job": {"n": 3}}
+
+    by = policy(pool("red", gpus=14))
+    first = attempt("first", "n", gpus=4, running_for=0)
+    waiting = [workload("gang", gpus=8, age=9), job]
+    plan = decide(snapshot(nodes(node("n", 8), node("m", 4)), waiting, attempts=[first], by=by))
+    assert (shrunk(plan), placements(plan)) == ({}, {"job": {"m": 2}}), "4 run, and 8 are the gang's"
 
 
 def test_who_runs_elastic_gives_back_before_anybody_is_stopped_and_no_more_than_is_needed() -> None:
@@ -155,6 +168,23 @@ def test_another_pool_takes_no_more_back_than_was_borrowed() -> None:
         mine = workload("mine", gpus=gpus, team="blue", owner="eve")
         plan = decide(snapshot(nodes(node("n", 8)), [mine], attempts=runs, by=by))
         assert shrunk(plan) == expected
+
+
+def test_what_was_lent_is_lent_once_however_many_would_give_it_back() -> None:
+    """One GPU is borrowed: whoever gives it back first leaves nothing to take from the other."""
+    by = policy(pool("red", gpus=4, cohort="all"), pool("blue", gpus=4, cohort="all"))
+    runs = [running("one", {"n": 3}, 1, 8, is_borrowed=True), running("two", {"m": 2}, 1, 8, is_borrowed=True)]
+    mine = workload("mine", gpus=4, team="blue", owner="eve")
+    plan = decide(snapshot(nodes(node("n", 4), node("m", 4)), [mine], attempts=runs, by=by))
+    assert shrunk(plan) == {}
+
+
+def test_who_gave_back_for_nothing_keeps_their_pods() -> None:
+    """The first of equals has one pod to spare, which helps nobody; the second makes room alone."""
+    runs = [running("first", {"a": 4}, 3, 4), running("second", {"b": 4}, 1, 4)]
+    urgent = workload("urgent", gpus=3, priority_class=URGENT)
+    plan = decide(snapshot(nodes(node("a", 4), node("b", 4)), [urgent], attempts=runs))
+    assert shrunk(plan) == {"second": 1}
 
 
 def test_the_last_pods_of_several_nodes_are_given_back_until_the_preemptor_fits_on_one() -> None:

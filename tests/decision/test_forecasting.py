@@ -28,6 +28,7 @@ from tests.decision.builders import (
     snapshot,
     workload,
 )
+from tests.decision.test_bookings import booking
 from tests.decision.test_ordering import cold
 from tests.decision.worlds import EXAMPLES, snapshots, workloads
 
@@ -167,3 +168,13 @@ def test_standard_work_would_not_preempt_its_equals() -> None:
     running = attempt("r", "n1", gpus=8, priority_class=STANDARD, running_for=0)
     world = snapshot(nodes(node("n1")), attempts=[running], balances=[balance("ada")])
     assert asked(world, workload("w", gpus=8)).victims == 0
+
+
+def test_it_says_which_time_limit_would_be_gone_before_a_booking_starts() -> None:
+    world = snapshot(nodes(node("n1")), attempts=[booking(in_hours=2, hours=4)], balances=[balance("bob")])
+    found = asked(world, workload("w", owner="bob", gpus=4, hours=3))
+
+    assert found.ruling.reason is Reason.BOOKED
+    assert found.latest_limit_ms == 2 * MS_PER_HOUR - 30_000
+    shorter = workload("w", owner="bob", gpus=4, hours=found.latest_limit_ms / MS_PER_HOUR)
+    assert asked(world, shorter).starts_now

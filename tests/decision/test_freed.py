@@ -43,3 +43,11 @@ def test_more_changes_than_are_worth_keeping_lead_to_the_same_sum() -> None:
         freed.change(passes, -1)
     freed.change(passes, 1)
     assert _gpus(freed, [stays, passes], table) == [4]
+
+
+def test_what_ran_on_nodes_that_are_gone_frees_nothing() -> None:
+    freed, table = Freed(), _table("a")
+    lost = attempt("w1", "gone", gpus=3)
+    assert _gpus(freed, [lost], table) == [0]
+    freed.change(lost, -1)
+    assert _gpus(freed, [], table) == [0]

@@ -12,10 +12,9 @@ from scheduler.decision.state import State
 from scheduler.domain.units import Instant, NodeName
 from scheduler.domain.workloads import Attempt
 from tests.decision.applying import ended, recorded
-from tests.decision.builders import (
-    NOW,
-)
+from tests.decision.builders import NOW, URGENT, workload
 from tests.decision.scattered import moves_of, scattered
+from tests.decision.test_bookings import booking
 from tests.decision.worlds import EXAMPLES, splits
 
 CYCLES_MAX = 60
@@ -102,6 +101,44 @@ def test_moves_are_the_same_in_steps_as_in_a_cold_decision(data: st.DataObject) 
     )
     told = step(state, after, last.now)[1]
     assert (told.launches, told.preemptions, told.lapsed) == _parts(decide(following))
+
+
+@given(scattered(), st.lists(st.tuples(st.integers(0, 3), st.sampled_from([2, 4]), st.sampled_from([0.5, 2, 4]))))
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_a_booking_finds_its_gpus_whoever_was_moved_or_preempted_before_it(
+    given: Snapshot, wishes: list[tuple[int, int, float]]
+) -> None:
+    """Bookings are made where, beside what will still run by then, their GPUs are free."""
+    booked: list[Attempt] = []
+    for number, gpus, hours in wishes:
+        made = booking(
+            f"bk{len(booked)}", f"n{number}", gpus=gpus, in_hours=hours, hours=3, owner="eve", project=None
+        )
+        with_it = {**given.attempts, made.id: made}
+        after = replace(given, attempts=with_it)
+        if f"n{number}" in given.nodes and all(_fits_at(after, each.launched_at) for each in [*booked, made]):
+            given = after
+            booked.append(made)
+    urgent = workload("urgent", gpus=8, priority_class=URGENT, hours=3, owner="ada")
+    known = replace(given, queued={**given.queued, urgent.id: urgent})
+    for _ in range(CYCLES_MAX):
+        plan = decide(known)
+        known = ended(recorded(known, plan))
+        if plan.is_empty or not (plan.launches or plan.preemptions or plan.lapsed):
+            break
+    for each in booked:
+        assert _fits_at(known, each.launched_at)
+
+
+def _fits_at(known: Snapshot, at: Instant) -> bool:
+    """Whether no node has more to hold at an instant than it has, of what may still run by its time limit."""
+    used: dict[NodeName, int] = dict.fromkeys(known.nodes, 0)
+    for each in known.attempts.values():
+        since = each.started_at if each.started_at is not None else each.launched_at
+        if since <= at < since + each.time_limit_ms + each.grace_seconds * 1000:
+            for on, pods in each.placement.pods_by_node:
+                used[on] += pods * each.pod.gpus
+    return all(used[name] <= node.gpus for name, node in known.nodes.items())
 
 
 def _parts(plan: Plan) -> tuple[object, object, object]:

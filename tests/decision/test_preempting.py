@@ -6,7 +6,7 @@ from scheduler.decision.decide import decide
 from scheduler.decision.snapshot import Reservation
 from scheduler.domain.brakes import Brake, Pause, Stop, StopRate
 from scheduler.domain.cluster import Placement
-from scheduler.domain.policy import PriorityClass
+from scheduler.domain.policy import PriorityClass, WithinPool
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import Instant, NodeName, PerMille, PriorityClassName, WorkloadId
 from scheduler.domain.workloads import AttemptState
@@ -28,6 +28,7 @@ from tests.decision.builders import (
     victims,
     workload,
 )
+from tests.decision.test_bookings import booking
 
 FULL = [attempt("older", "n1", gpus=4, running_for=3000), attempt("younger", "n1", gpus=4, running_for=60)]
 
@@ -137,3 +138,29 @@ def test_what_cannot_end_before_the_gang_ahead_could_start_does_not_delay_it() -
     assert reasons(plan) == {"gang": Reason.RESOURCES, "long": Reason.PRIORITY, "short": Reason.LAUNCHING}
     told = next(verdict for verdict in plan.verdicts if verdict.workload_id == "long")
     assert told.evidence["ahead"] == "gang"
+
+
+def test_where_policy_says_so_what_was_submitted_later_gives_way_to_its_equals() -> None:
+    by = policy(pool("red", gpus=64, within_pool=WithinPool.LOWER_OR_NEWER_EQUAL_PRIORITY))
+    runs = [
+        attempt("older", "n1", gpus=4, submitted_at=Instant(NOW - 9000)),
+        attempt("newer", "n1", gpus=4, submitted_at=Instant(NOW - 1000)),
+    ]
+    plan = decide(snapshot(nodes(node("n1")), [workload("w", gpus=4, age=5)], by=by, attempts=runs))
+
+    assert victims(plan) == {"w": ["newer"]}
+    assert plan.preemptions[0].victims[0].comparison == "both standard, submitted earlier"
+    twice = decide(snapshot(nodes(node("n1")), [workload("w", gpus=8, age=5)], by=by, attempts=runs))
+    assert victims(twice) == {}
+
+
+def test_a_preemptor_takes_no_more_than_is_left_beside_a_booking_and_goes_where_it_is_free() -> None:
+    """Half of the first node is booked from before it would have ended; there is no more room on it, but on the other."""
+    runs = [attempt("r", "n1", gpus=8, running_for=60), attempt("s", "n2", gpus=4, running_for=60)]
+    world = snapshot(nodes(node("n1"), node("n2")), attempts=runs)
+    half = booking(gpus=4, in_hours=1)
+    attempts = {each.id: each for each in [*runs, half]}
+
+    eight = workload("u", gpus=8, hours=3, priority_class=URGENT)
+    plan = decide(replace(snapshot(world.nodes, [eight]), attempts=attempts))
+    assert (victims(plan), dict(plan.preemptions[0].launch.placement.pods_by_node)) == ({"u": ["s"]}, {"n2": 1})

@@ -181,3 +181,9 @@ def test_a_preference_never_keeps_a_gang_out_and_takes_one_domain_where_one_is_e
     sizes = sorted(by_domain("block", room).values(), reverse=True)
     fewest = next(count for count in range(1, len(sizes) + 1) if sum(sizes[:count]) >= pods)
     assert len(by_domain("block", taken)) == fewest
+
+
+def test_a_table_without_nodes_places_nothing() -> None:
+    table = FitTable(LEVELS)
+    row = table.row(Shape(PodRequest(1, 0, 0)))
+    assert table.placement(row, table.counts(row), 1) is None

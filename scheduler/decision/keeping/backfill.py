@@ -94,7 +94,8 @@ class Backfill:
         if not bookings.of_class(gpu_class):
             return None
         launched = self.launched_in(gpu_class)
-        return bookings.kept(gpu_class, self.index.ends[gpu_class], spec, self.index.now, launched)
+        preempted = [attempt for attempt in self._preempted if attempt.gpu_class == gpu_class]
+        return bookings.kept(gpu_class, self.index.ends[gpu_class], spec, self.index.now, launched, preempted)
 
     def _look(
         self, gpu_class: GpuClassName, lane: Lane, line: Line, workload_id: WorkloadId, not_before: Instant

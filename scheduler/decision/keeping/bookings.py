@@ -14,7 +14,7 @@ import numpy as np
 from scheduler.decision.limits.quota import Quotas
 from scheduler.decision.ordering.timers import Timers, put
 from scheduler.decision.placing.capacity import Capacity
-from scheduler.decision.placing.ends import Ends, latest_end_if_started
+from scheduler.decision.placing.ends import Ends, latest_end, latest_end_if_started
 from scheduler.decision.placing.fit_table import FitTable, IntArray
 from scheduler.decision.plan import Launch
 from scheduler.domain.cluster import Placement, PodRequest
@@ -153,10 +153,12 @@ class Bookings:
         spec: WorkloadSpec,
         now: Instant,
         launched: Iterable[tuple[Launch, WorkloadSpec]] = (),
+        preempted: Iterable[Attempt] = (),
     ) -> Kept | None:
         """What work like this, started now, must leave free for those that start before it has ended: None where
-        there are none. What ends before one starts, and what this cycle `launched` that does, is free by then;
-        with no `ends`, nothing is: a preemptor's victims must not be counted twice."""
+        there are none. What ends before one starts, and what this cycle `launched` that does, is free by then, but not
+        what it `preempted`: that is somebody's already. With no `ends`, nothing is: whoever looks for victims must not
+        count them twice."""
         bookings = self.of_class(gpu_class)
         until = latest_end_if_started(spec, now)
         known = bookings[: bisect_left(bookings, until, key=lambda booking: booking.launched_at)]
@@ -169,6 +171,7 @@ class Bookings:
         kept = np.zeros(nodes, dtype=np.int64)
         ending = [(latest_end_if_started(each, now), launch.placement, each.pod.gpus) for launch, each in launched]
         ending += [(end_of(b), b.placement, b.pod.gpus) for b in bookings if is_active(b, now)]
+        ending += [(latest_end(a), a.placement, -a.pod.gpus) for a in preempted]
         for at in sorted({booking.launched_at for booking in ahead}):
             missing = np.zeros(nodes, dtype=np.int64) if ends is None else -ends.freed_by(at, nodes)[0]
             for booking in ahead:

@@ -122,9 +122,8 @@ class Standings:
         return known
 
     def place_after_bookings(self, order: Order, owner: EngineerId) -> int:
-        """The place it would have had what this cycle planned been recorded already: the penalty at entry."""
-        if order is Order.FIFO:
-            return 0
+        """The place it would have had what this cycle planned been recorded already: the penalty at entry. Where work is
+        first in, first out, there is none."""
         if order is Order.FAIR_SHARE:
             return use_band(self.share(owner, more=self._booked.get(owner, 0)))
         return BANDS - 1 - pace_band(self._hours.pace_after_bookings(owner, self.period, self.now))

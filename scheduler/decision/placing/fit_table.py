@@ -244,7 +244,8 @@ class FitTable:
 
     def largest(self, shape: Shape) -> int:
         """GPUs of the largest node where the shape could go, were it empty."""
-        sizes = self._size[0][self._matches[self.row(shape)]]
+        row = self.row(shape)  # a new one replaces the arrays
+        sizes = self._size[0][self._matches[row]]
         return int(sizes.max()) if sizes.size else 0
 
     def order(self) -> IntArray:
@@ -276,14 +277,12 @@ class FitTable:
         if int(counts.sum()) < pods:
             return None
         # Fewest nodes: those that take most pods first; among equals the tightest, then the first in name order.
-        for candidate in np.lexsort((self._order, -counts)).tolist():
-            last = self._best_of_rest(row, counts, pods, chosen)
-            if last is not None:
-                chosen.append((self.names[last], pods))
-                break
-            taken = int(counts[candidate])
-            chosen.append((self.names[candidate], taken))
-            pods -= taken
+        roomiest = iter(np.lexsort((self._order, -counts)).tolist())
+        while (last := self._best_of_rest(row, counts, pods, chosen)) is None:
+            candidate = next(roomiest)
+            chosen.append((self.names[candidate], int(counts[candidate])))
+            pods -= int(counts[candidate])
+        chosen.append((self.names[last], pods))
         return Placement(tuple(sorted(chosen)))
 
     def _best_of_rest(self, row: int, counts: IntArray, pods: int, chosen: list[tuple[NodeName, int]]) -> int | None:

@@ -66,7 +66,8 @@ class _Gang:
         self.table: FitTable = index.capacity.table(gpu_class)
         self.row = self.table.row(lane.key.shape)
         self.room = self.table.coming()
-        kept = starts.backfill.kept(gpu_class, line.spec)
+        # Nothing is free by a booking's start for having ended until then: who is moved must not be counted twice.
+        kept = index.bookings.kept(gpu_class, None, line.spec, index.now)
         if kept is not None:
             self.room[0] -= kept.gpus
         self.counts = self.table.counts_if(self.row, self.room)
@@ -176,13 +177,13 @@ class _Search:
                 continue
             room = _sum(room, _asked(mover))
             chosen.append(mover)
-            if self._pods_in(node, room) > before:
+            if self._pods_in(room) > before:
                 break
         else:
             return None
         for mover in reversed(chosen[:-1]):
             smaller = _sum(room, _asked(mover), -1)
-            if self._pods_in(node, smaller) > before:
+            if self._pods_in(smaller) > before:
                 room = smaller
                 chosen.remove(mover)
         return chosen
@@ -233,7 +234,7 @@ class _Search:
             return False
         if node not in self.region:
             return True
-        return self._pods_in(node, _sum(self._room_on(node), _asked(mover), -1)) == self._pods(node)
+        return self._pods_in(_sum(self._room_on(node), _asked(mover), -1)) == self._pods(node)
 
     def _reduced(self) -> list[_Shift]:
         """Without those that are not needed after all, the dearest first."""
@@ -271,11 +272,9 @@ class _Search:
         return known if known is not None else self.gang.room[:, node].tolist()
 
     def _pods(self, node: int) -> int:
-        return self._pods_in(node, self._room_on(node))
+        return self._pods_in(self._room_on(node))
 
-    def _pods_in(self, node: int, room: list[int]) -> int:
-        if not self.gang.takes[node]:
-            return 0
+    def _pods_in(self, room: list[int]) -> int:
         asked = amounts(self.gang.lane.key.shape.pod)
         return max(0, min(left // each for left, each in zip(room, asked, strict=True) if each))
 

@@ -21,9 +21,7 @@ def serve_bookings(index: Index, starts: Starts) -> None:
     if index.pause(Brake.LAUNCH) is not None:
         return
     for booking in index.bookings.active(index.now):
-        unused = index.bookings.unused(booking)
-        if unused:
-            _fill(index, starts, booking, unused)
+        _fill(index, starts, booking, index.bookings.unused(booking))
 
 
 def _fill(index: Index, starts: Starts, booking: Attempt, unused: dict[NodeName, int]) -> None:

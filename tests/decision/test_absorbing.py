@@ -1,0 +1,213 @@
+"""What changes between two cycles, one thing at a time: each has those judged anew whom it concerns."""
+
+from dataclasses import replace
+
+from scheduler.decision.decide import decide, step
+from scheduler.decision.snapshot import Changes, Reservation
+from scheduler.decision.state import State
+from scheduler.domain.cluster import Placement
+from scheduler.domain.policy import PriorityClass
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import (
+    MS_PER_HOUR,
+    MS_PER_MINUTE,
+    EngineerId,
+    Instant,
+    NodeName,
+    PriorityClassName,
+    TierName,
+    WorkloadId,
+)
+from scheduler.domain.workloads import AttemptState
+from tests.decision.applying import workload_of
+from tests.decision.builders import (
+    A100,
+    H100,
+    NOW,
+    SPARE,
+    STANDARD,
+    URGENT,
+    attempt,
+    balance,
+    node,
+    nodes,
+    placements,
+    policy,
+    pool,
+    reasons,
+    snapshot,
+    tier,
+    victims,
+    workload,
+)
+from tests.decision.test_bookings import booking
+from tests.decision.test_elastic import grown, running
+from tests.decision.test_ordering import cold
+
+
+def test_before_the_first_changes_nobody_stands_in_line_and_nothing_is_explained() -> None:
+    state = State()
+    assert state.queue() == []
+    assert state.explain(WorkloadId("w")) is None
+
+
+def test_whoever_is_not_queued_is_not_explained() -> None:
+    assert cold(snapshot(nodes(node("n1")), [workload("w")])).explain(WorkloadId("other")) is None
+
+
+def test_a_node_that_gains_gpus_takes_what_no_node_could() -> None:
+    state = cold(snapshot(nodes(node("n1", 4)), [workload("w", gpus=8)]))
+    assert state.verdicts[WorkloadId("w")].reason is Reason.UNPLACEABLE
+
+    repaired = Changes(nodes={NodeName("n1"): node("n1", 8)})
+    assert placements(step(state, repaired, NOW)[1]) == {"w": {"n1": 1}}
+    broken = Changes(nodes={NodeName("n1"): node("n1", 4)})
+    assert reasons(step(state, broken, NOW)[1]) == {"w": Reason.UNPLACEABLE}
+
+
+def test_nodes_of_another_class_or_of_none_change_nothing_for_those_of_this() -> None:
+    cluster = nodes(node("n1", 8), replace(node("login", 0), gpu_class=None))
+    state = cold(snapshot(cluster, [workload("w", gpus=8, classes=(A100,))]))
+    assert state.verdicts[WorkloadId("w")].reason is Reason.UNPLACEABLE
+
+    tainted = replace(cluster[NodeName("login")], accepts_work=False)
+    assert step(state, Changes(nodes={tainted.name: tainted}), NOW)[1].is_empty
+    added = Changes(nodes={NodeName("n2"): node("n2", 8, gpu_class=A100)})
+    assert placements(step(state, added, NOW)[1]) == {"w": {"n2": 1}}
+
+
+def test_a_cordon_that_is_lifted_lets_work_start() -> None:
+    state = cold(snapshot(nodes(node("n1", accepts_work=False)), [workload("w")]))
+    assert state.verdicts[WorkloadId("w")].reason is Reason.RESOURCES
+
+    assert placements(step(state, Changes(nodes=nodes(node("n1"))), NOW)[1]) == {"w": {"n1": 1}}
+
+
+def test_another_tier_brings_its_own_limit_and_none_takes_it_away() -> None:
+    by = policy(pool("red", gpus=64), tiers=[tier("small", gpus_max=2)])
+    state = cold(snapshot(nodes(node("n1")), [workload("w", gpus=4)], by=by))
+    assert placements(step(state, Changes(), NOW)[1]) == {"w": {"n1": 1}}
+
+    ada, small = EngineerId("ada"), TierName("small")
+    assert reasons(step(state, Changes(tiers={ada: small}), NOW)[1]) == {"w": Reason.ENGINEER_GPU_LIMIT}
+    assert step(state, Changes(tiers={ada: small}), NOW)[1].is_empty
+    assert placements(step(state, Changes(tiers={ada: None}), NOW)[1]) == {"w": {"n1": 1}}
+
+
+def test_what_was_cancelled_before_its_begin_time_does_not_come_back_at_it() -> None:
+    begins = Instant(NOW + MS_PER_MINUTE)
+    state = cold(snapshot(nodes(node("n1")), [replace(workload("w"), not_before=begins)]))
+    step(state, Changes(queued={WorkloadId("w"): None}), NOW)
+
+    plan = step(state, Changes(), begins)[1]
+    assert (plan.launches, state.queue()) == ((), [])
+
+
+def test_what_ended_inside_its_minimum_runtime_is_no_victim_when_that_is_over() -> None:
+    sheltered = PriorityClass(PriorityClassName("standard"), 200, minimum_runtime_ms=10 * MS_PER_MINUTE)
+    by = policy(pool("red", gpus=64), classes=(URGENT, sheltered, SPARE))
+    young, old = (attempt(name, "n1", gpus=4, running_for=60) for name in ("young", "old"))
+    world = snapshot(nodes(node("n1")), [workload("u", gpus=8, priority_class=URGENT)], by=by, attempts=[young, old])
+    state = cold(world)
+    assert step(state, Changes(), NOW)[1].preemptions == ()
+
+    step(state, Changes(attempts={young.id: None}), NOW)
+    plan = step(state, Changes(), Instant(NOW + 10 * MS_PER_MINUTE))[1]
+    assert victims(plan) == {"u": ["old"]}
+
+
+def test_a_move_is_known_by_its_workload_in_whatever_order_the_two_come() -> None:
+    """The reservation may be read before the workload that it is for."""
+    was = attempt("m", "n1", gpus=4, state=AttemptState.STOPPING, stop_reason=Reason.PREEMPTED)
+    place = Reservation(was.workload_id, H100, Placement(((NodeName("n2"), 1),)), NOW, is_move=True)
+    wish = [workload("w", gpus=8)]
+    world = snapshot(nodes(node("n1"), node("n2")), wish, attempts=[was], reservations=[place])
+    state = cold(world)
+    assert step(state, Changes(), NOW)[1].lapsed == ("m",)
+
+    known = Changes(launched={was.workload_id: workload_of(was)})
+    plan = step(state, known, NOW)[1]
+    assert (plan.lapsed, placements(plan)) == ((), {}), "its place on n2 is taken"
+
+
+def test_a_booking_that_is_told_again_stays_as_it_is() -> None:
+    ahead = booking(in_hours=1, hours=1)
+    state = cold(snapshot(nodes(node("n1")), [workload("w", hours=9, owner="eve")], attempts=[ahead]))
+    assert state.verdicts[WorkloadId("w")].reason is Reason.BOOKED
+
+    assert step(state, Changes(attempts={ahead.id: ahead}), NOW)[1].is_empty
+    assert placements(step(state, Changes(attempts={ahead.id: None}), NOW)[1]) == {"w": {"n1": 1}}
+
+
+def test_a_checkpoint_of_what_runs_short_of_pods_keeps_it_growing() -> None:
+    """Its last checkpoint alone is another: it is taken by a way of its own."""
+    job = running("job", {"n": 2}, 2, 6, running_for=60)
+    world = snapshot(nodes(node("n", 8)), [workload("big", gpus=8)], attempts=[job], balances=[balance("ada", 100)])
+    state = cold(world)
+    assert grown(step(state, Changes(), NOW)[1]) == {}
+
+    saved = replace(job, checkpointed_at=NOW)
+    step(state, Changes(attempts={job.id: saved}), NOW)
+    (growth,) = step(state, Changes(queued={WorkloadId("big"): None}), NOW)[1].growths
+    assert growth.placement.pods == 6
+
+
+# --- policies that no longer know somebody -------------------------------------------------------------------------
+
+
+def test_a_priority_class_that_policy_does_not_have_is_told() -> None:
+    gone = PriorityClass(PriorityClassName("gone"), 1)
+    plan = decide(snapshot(nodes(node("n1")), [workload("w", priority_class=gone)]))
+
+    assert reasons(plan) == {"w": Reason.LAUNCH_REFUSED}
+    assert plan.verdicts[0].evidence == {"cause": "the policy has no priority class 'gone'"}
+
+
+def test_a_gpu_class_that_policy_does_not_have_could_be_placed_nowhere() -> None:
+    by = replace(policy(), gpu_classes={A100: policy().gpu_classes[A100]})
+    assert reasons(decide(snapshot(nodes(node("n1")), [workload("w")], by=by))) == {"w": Reason.UNPLACEABLE}
+
+
+def test_a_team_without_a_pool_has_no_quota_and_gets_some_when_policy_gives_it_a_pool() -> None:
+    state = cold(snapshot(nodes(node("n1")), [workload("w", team="grey")]))
+    known = state.verdicts[WorkloadId("w")]
+    assert (known.reason, known.evidence["pool"]) == (Reason.QUOTA, "none")
+
+    step(state, Changes(queued={WorkloadId("w"): None}), NOW)
+    assert state.queue() == []
+    again = Changes(policy=policy(pool("red"), pool("grey")), queued={WorkloadId("w"): workload("w", team="grey")})
+    assert placements(step(state, again, NOW)[1]) == {"w": {"n1": 1}}
+
+
+def test_a_preemptor_whose_pool_policy_took_away_starts_on_what_it_was_promised() -> None:
+    """Its victims have ended for it and its hours are held: both would be for nothing."""
+    held = Reservation(WorkloadId("u"), H100, Placement(((NodeName("n1"), 1),)), Instant(NOW + 60_000))
+    plan = decide(snapshot(nodes(node("n1")), [workload("u", team="grey")], reservations=[held]))
+
+    assert placements(plan) == {"u": {"n1": 1}}
+    assert (plan.launches[0].is_reserved, plan.launches[0].pool) == (True, "none")
+
+
+def test_what_runs_for_a_pool_that_is_gone_keeps_its_gpus_and_nobodys_quota() -> None:
+    runs = attempt("r", "n1", gpus=4, team="grey", pool="grey")
+    world = snapshot(nodes(node("n1")), [workload("w", gpus=4)], attempts=[runs], by=policy(pool("red", gpus=4)))
+    state = cold(world)
+    assert placements(step(state, Changes(), NOW)[1]) == {"w": {"n1": 1}}
+
+    full = replace(workload("w", gpus=8), submitted_at=NOW)
+    state = cold(replace(world, queued={full.id: full}, policy=policy(pool("red", gpus=8))))
+    assert state.verdicts[full.id].reason is Reason.RESOURCES
+    assert placements(step(state, Changes(attempts={runs.id: None}), Instant(NOW + MS_PER_HOUR))[1]) == {
+        "w": {"n1": 1}
+    }
+
+
+def test_work_of_an_hour_that_runs_on_a_node_that_is_gone_frees_nothing_there() -> None:
+    """Neither for who looks for victims nor for who looks when room comes free."""
+    lost = attempt("lost", "gone", gpus=8, priority_class=SPARE)
+    world = snapshot(
+        nodes(node("n1", 4)), [workload("gang", pods=2, gpus=4, priority_class=STANDARD)], attempts=[lost]
+    )
+    other = attempt("r", "n1", gpus=4)
+    plan = decide(replace(world, attempts={each.id: each for each in (lost, other)}))
+    assert (victims(plan), reasons(plan)) == ({}, {"gang": Reason.UNPLACEABLE})

@@ -1,0 +1,91 @@
+"""What starts inside a booking, and what it is held to all the same."""
+
+from dataclasses import replace
+
+from scheduler.decision.decide import decide
+from scheduler.domain.policy import Limits
+from scheduler.domain.reasons import Reason
+from scheduler.domain.topology import LevelName, TopologyLevel
+from scheduler.domain.units import Instant
+from scheduler.domain.workloads import Attempt
+from tests.decision.applying import recorded
+from tests.decision.builders import (
+    NOW,
+    SPARE,
+    attempt,
+    balance,
+    node,
+    nodes,
+    placements,
+    policy,
+    pool,
+    reasons,
+    snapshot,
+    workload,
+)
+from tests.decision.test_bookings import booking, gone_in
+from tests.decision.test_topology import gang, standing
+
+
+def on_two(first: str, second: str, gpus: int) -> Attempt:
+    """A booking of so many GPUs on each of two nodes, which has begun."""
+    made = booking(on=first, gpus=gpus, in_hours=-1)
+    return replace(made, placement=attempt("x", {first: 1, second: 1}).placement)
+
+
+def test_an_engineers_limit_holds_inside_a_booking_too() -> None:
+    by = policy(pool("red", gpus=64), limits=Limits(gpus_per_engineer=4))
+    queued = [gone_in(name, 2, gpus=3, age=9 - number) for number, name in enumerate(["first", "second"])]
+    world = snapshot(nodes(node("n1")), queued, attempts=[booking(in_hours=-1)], by=by)
+    plan = decide(world)
+
+    assert placements(plan) == {"first": {"n1": 1}}
+    after = decide(recorded(world, plan))
+    assert (after.launches, reasons(after)) == ((), {"second": Reason.ENGINEER_GPU_LIMIT})
+
+
+def test_a_gang_that_requires_a_rack_starts_inside_where_its_booking_stands_in_one() -> None:
+    by = policy(pool("red", gpus=64), topology=tuple(TopologyLevel(LevelName(it), it) for it in ("block", "rack")))
+    together = nodes(standing("n1", 4, "x/1"), standing("n2", 4, "x/1"))
+    apart = nodes(standing("n1", 4, "x/1"), standing("n2", 4, "x/2"))
+    wish = gang(2, "require:rack", hours=2 - 30 / 3600)
+    kept = on_two("n1", "n2", 4)
+
+    plan = decide(snapshot(together, [wish], attempts=[kept], by=by))
+    assert [(launch.booking_id, launch.placement.pods) for launch in plan.launches] == [("bk", 2)]
+    assert decide(snapshot(apart, [wish], attempts=[kept], by=by)).launches == ()
+    single = gang(2, "require:node", hours=2 - 30 / 3600)
+    assert decide(snapshot(together, [single], attempts=[kept], by=by)).launches == ()
+
+
+def test_what_has_no_hours_starts_inside_its_booking_and_not_once_more_beside_it() -> None:
+    spare = replace(gone_in("w", 2, priority_class=SPARE), submitted_at=Instant(NOW - 1))
+    by = policy(pool("red", gpus=64), limits=Limits(unfunded_gpus_per_engineer=8))
+    plan = decide(snapshot(nodes(node("n1", 16)), [spare], attempts=[booking(in_hours=-1)], balances=[], by=by))
+
+    assert [(launch.workload_id, launch.booking_id, launch.is_funded) for launch in plan.launches] == [
+        ("w", "bk", True)
+    ]
+
+
+def test_one_who_runs_unfunded_starts_as_many_as_they_may_and_in_turn_with_others() -> None:
+    by = policy(pool("red", gpus=64), limits=Limits(unfunded_gpus_per_engineer=2))
+    adas = [workload(f"a{number}", priority_class=SPARE, age=9 - number) for number in range(3)]
+    bobs = [workload("b0", owner="bob", priority_class=SPARE)]
+    plan = decide(snapshot(nodes(node("n1")), [*adas, *bobs], balances=[], by=by))
+
+    assert [launch.workload_id for launch in plan.launches] == ["a0", "b0", "a1"]
+    assert {launch.is_funded for launch in plan.launches} == {False}
+
+
+def test_unfunded_work_starts_neither_in_the_room_kept_for_who_pays_nor_beside_it() -> None:
+    by = policy(pool("red", gpus=64), limits=Limits(unfunded_gpus_per_engineer=8))
+    runs = attempt("r", "n1", gpus=4, running_for=0)
+    free = workload("free", owner="eve", gpus=2, hours=9, priority_class=SPARE)
+    short = workload("short", gpus=1, hours=0.5)
+    world = snapshot(
+        nodes(node("n1"), node("n2", 4)), [workload("gang", gpus=8, age=9), short, free], attempts=[runs], by=by
+    )
+    world = replace(world, balances={each.allowance.id: each for each in [balance("ada")]})
+    assert list(placements(decide(world))) == ["short"]
+    assert placements(decide(replace(world, queued={free.id: free}))) == {"free": {"n1": 1}}
