@@ -120,7 +120,7 @@ def _first_waiting(index: Index, paying: list[Lane]) -> list[Lane]:
     contested.update(index.running.classes_with_movable())
     firsts: dict[Lane, None] = {}
     for gpu_class in sorted(contested):
-        for pool, _ in index.lanes.ranks(gpu_class):
+        for pool in index.lanes.pools_waiting(gpu_class):
             lane = index.lanes.first_waiting((pool, gpu_class))
             if lane is not None and lane not in walked:
                 firsts[lane] = None

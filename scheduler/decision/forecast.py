@@ -100,7 +100,7 @@ def _keep_room(index: Index, walk: Walk, lane: Lane, line: Line) -> None:
     mine = walk.cross_key(line.order_key(), lane)
     for gpu_class in lane.key.gpu_classes:
         waiting = []
-        for pool, _ in index.lanes.ranks(gpu_class):
+        for pool in index.lanes.pools_waiting(gpu_class):
             other = index.lanes.first_waiting((pool, gpu_class))
             if other is not None and other.first_waiting is not None:
                 waiting.append((walk.cross_key(other.first_waiting, other), other.first_waiting[3], other))

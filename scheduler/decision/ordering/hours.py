@@ -54,6 +54,10 @@ class Hours:
         for share in shares:
             self._booked[share.allowance_id] = self._booked.get(share.allowance_id, 0) + share.amount
 
+    def is_booked(self, ordered: Iterable[AllowanceBalance]) -> bool:
+        """Whether this cycle has booked anything on one of them."""
+        return bool(self._booked) and any(balance.allowance.id in self._booked for balance in ordered)
+
     def unbook(self, shares: Iterable[FundingShare]) -> None:
         """Take back what `book` counted."""
         for share in shares:

@@ -41,7 +41,8 @@ class LaneIndex:
     def __init__(self) -> None:
         self._by_key: dict[LaneKey, Lane] = {}
         self._classes: dict[GpuClassName, _OfClass] = defaultdict(_OfClass)
-        self._waiting: dict[Queue, Lanes] = defaultdict(dict)
+        self._waiting: dict[GpuClassName, dict[PoolName, Lanes]] = defaultdict(dict)
+        """Funded lanes that wait for the room of a class, by pool; pools of which none does are not there."""
         self._firsts: dict[Queue, list[tuple[OrderKey, int, Lane]]] = defaultdict(list)
         """Heaps of who is first in each waiting lane; what no longer holds is dropped when it comes to the top."""
         self._pushed = 0
@@ -96,13 +97,23 @@ class LaneIndex:
         if before is not None:
             self.touched.add((lane.key.pool, before))
             if before != gpu_class:
-                del self._waiting[lane.key.pool, before][lane]
+                self._wait_no_more(lane, before)
         if gpu_class is not None and first is not None:
             queue = (lane.key.pool, gpu_class)
             self.touched.add(queue)
-            self._waiting[queue][lane] = None
+            self._waiting[gpu_class].setdefault(lane.key.pool, {})[lane] = None
             self._pushed += 1
             heappush(self._firsts[queue], (first, self._pushed, lane))
+
+    def _wait_no_more(self, lane: Lane, gpu_class: GpuClassName) -> None:
+        pools = self._waiting[gpu_class]
+        del pools[lane.key.pool][lane]
+        if not pools[lane.key.pool]:
+            del pools[lane.key.pool]
+
+    def pools_waiting(self, gpu_class: GpuClassName) -> Iterable[PoolName]:
+        """Pools of which a funded lane waits for the room of the class."""
+        return self._waiting[gpu_class]
 
     def first_waiting(self, queue: Queue) -> Lane | None:
         """The lane in which the first stands of those that wait in a queue."""
@@ -116,7 +127,7 @@ class LaneIndex:
 
     def is_wanted(self, gpu_class: GpuClassName) -> bool:
         """Whether funded work of any pool waits for the room of the class."""
-        return any(self._waiting.get((pool, gpu_class)) for pool in self._classes[gpu_class].rank)
+        return bool(self._waiting[gpu_class])
 
     def _enter(self, lane: Lane, gpu_class: GpuClassName) -> None:
         cells, key = self._classes[gpu_class], lane.key

@@ -74,6 +74,10 @@ class Line:
     """The array that its workloads are indexes of."""
     is_aged: bool = False
     """Whether it has waited longer than its pool lets anything wait."""
+    rank: int = field(init=False)
+    """The first of its order keys."""
+    order: Order = field(init=False)
+    """What its standing goes by. What is aged is served first in, first out."""
     pods_max: int = 0
     """Pods that one of its workloads would like: `spec` is that of its minimum, which is what it starts with or not."""
     importance: int = 1000
@@ -91,6 +95,10 @@ class Line:
     """The ruling that all members but the newcomers were last told."""
     newcomers: list[WorkloadId] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.rank = AGED if self.is_aged else -self.priority
+        self.order = Order.FIFO if self.pool is None or self.is_aged else self.pool.order
+
     @property
     def owner(self) -> EngineerId:
         return self.party.owner
@@ -107,15 +115,6 @@ class Line:
         position = bisect_left(self.members, member)
         assert self.members[position] == member, "who leaves a line stood in it"
         del self.members[position]
-
-    @property
-    def order(self) -> Order:
-        """What its standing goes by. What is aged is served first in, first out."""
-        return Order.FIFO if self.pool is None or self.is_aged else self.pool.order
-
-    @property
-    def rank(self) -> int:
-        return AGED if self.is_aged else -self.priority
 
     def standing_from(self, place: int) -> int:
         """The standing that its owner's place (0 … 9) gives it."""

@@ -41,7 +41,7 @@ class Standings:
         self.reordered_at = Instant(0)
         self._policy = policy
         self._hours = hours
-        self._places: dict[Seat, int] = {}
+        self._places: dict[Order, dict[EngineerId, int]] = defaultdict(dict)
         self._restless: set[Seat] = set()
         """Those whose place may be another."""
         self._bands: Timers[EngineerId] = Timers()
@@ -96,14 +96,14 @@ class Standings:
 
     def renew(self) -> Iterator[EngineerId]:
         """Whoever has another place than before, in order."""
-        for seat in sorted(self._restless):
-            before = self._places.pop(seat, None)
-            if before is not None and self.place(*seat) != before:
-                yield seat[1]
+        for order, owner in sorted(self._restless):
+            before = self._places[order].pop(owner, None)
+            if before is not None and self.place(order, owner) != before:
+                yield owner
         self._restless.clear()
 
     def _disturb_all(self, order: Order) -> None:
-        self._restless.update(seat for seat in self._places if seat[0] is order)
+        self._restless.update((order, owner) for owner in self._places[order])
 
     def wakes_at(self) -> Instant:
         """When time alone next moves somebody: who is at the end of a band, or all when queues are re-ordered."""
@@ -116,9 +116,9 @@ class Standings:
         """0 for who is furthest behind plan, or has used least; up to 9 for who burns fastest, or has used most."""
         if order is Order.FIFO:
             return 0
-        known = self._places.get((order, owner))
+        known = self._places[order].get(owner)
         if known is None:
-            known = self._places[order, owner] = self._look_up(order, owner)
+            known = self._places[order][owner] = self._look_up(order, owner)
         return known
 
     def place_after_bookings(self, order: Order, owner: EngineerId) -> int:

@@ -10,7 +10,6 @@ from scheduler.decision.keeping.backfill import Backfill
 from scheduler.decision.keeping.bookings import pod_of
 from scheduler.decision.keeping.promised import PromisedQuota
 from scheduler.decision.ordering.queue import Lane, Line, OrderKey, Ruling
-from scheduler.decision.ordering.standings import Seat
 from scheduler.decision.placing.booked import Booked
 from scheduler.decision.plan import Launch, Preemption, Verdict
 from scheduler.decision.preempting.preemption import Found, Move
@@ -21,7 +20,15 @@ from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.policy import Order
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, PoolName, WorkloadId
+from scheduler.domain.units import (
+    MS_PER_MINUTE,
+    MS_PER_SECOND,
+    EngineerId,
+    GpuClassName,
+    Instant,
+    PoolName,
+    WorkloadId,
+)
 from scheduler.domain.workloads import Attempt, Workload, WorkloadSpec
 
 RESERVED_BEYOND_GRACE_MS = 5 * MS_PER_MINUTE
@@ -61,13 +68,14 @@ class Starts:
         """Rulings on single workloads, in place of their line's."""
         self.inside: set[WorkloadId] = set()
         """Those that start inside a booking."""
-        self._entered: dict[Seat, Entered] = {}
-        """Of those who start something in this cycle: where that puts them."""
+        self._entered: dict[EngineerId, dict[Order, Entered]] = {}
+        """Of those who start something in this cycle: where that puts them in each order."""
 
     def place_after_starts(self, line: Line, position: int) -> OrderKey:
         """Its place, behind what its owner starts in this cycle: a burst of submissions gains nothing."""
         place = line.order_key(position)
-        entered = self._entered.get((line.order, line.owner))
+        mine = self._entered.get(line.party.owner)
+        entered = mine.get(line.order) if mine is not None else None
         if entered is None:
             return place
         standing = line.standing_from(entered.place) + entered.gpus
@@ -76,12 +84,13 @@ class Starts:
     def _enter(self, line: Line, gpu_class: GpuClassName) -> None:
         """Count a start against whoever owns it: those of theirs that follow stand where it puts them, and among
         equals behind who has started less."""
-        index, seat = self.index, (line.order, line.owner)
-        if line.priority_class is not None and line.order is not Order.FIFO:
-            factor = line.priority_class.class_factor
-            index.standings.book(line.owner, line.gpus, index.policy.gpu_classes[gpu_class], factor)
-            before = self._entered[seat].gpus if seat in self._entered else 0
-            self._entered[seat] = Entered(index.standings.place_after_bookings(*seat), before + line.gpus)
+        standings, order, owner = self.index.standings, line.order, line.owner
+        if line.priority_class is not None and order is not Order.FIFO:
+            gpu_class_terms, factor = self.index.policy.gpu_classes[gpu_class], line.priority_class.class_factor
+            standings.book(owner, line.gpus, gpu_class_terms, factor)
+            mine = self._entered.setdefault(owner, {})
+            before = mine[order].gpus if order in mine else 0
+            mine[order] = Entered(standings.place_after_bookings(order, owner), before + line.gpus)
 
     def launch(
         self, lane: Lane, line: Line, workload_id: WorkloadId, room: Room, shares: tuple[FundingShare, ...]
@@ -239,6 +248,13 @@ class Starts:
         if line.array is not None:
             booked.of_array[line.array] = booked.of_array.get(line.array, 0) + 1
         booked.of_team[line.team] = booked.of_team.get(line.team, 0) + gpus
+
+    def counts_against(self, line: Line) -> bool:
+        """Whether limits on its owner, team or array count anything that this cycle starts."""
+        booked = self.booked
+        if line.owner in booked.of_owner or line.array in booked.of_array:
+            return True
+        return line.team in booked.of_team and self.index.policy.limits.gpus_per_team is not None
 
     def _spend(self, line: Line, gpu_class: GpuClassName, workload_id: WorkloadId) -> None:
         """Count a start against spend guards, and warn whoever goes beyond a soft limit."""

@@ -93,10 +93,11 @@ def lane_ruling(index: Index, lane: Lane) -> Ruling | None:
 def fund_line(index: Index, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Shortfall:
     """Who would pay for one workload of the line on that GPU class, after what this cycle has booked."""
     need = next(cost for known, cost in line.costs if known == gpu_class)
-    return index.hours.fund(_payers(index, line, gpu_class), need)
+    return index.hours.fund(payers_of(index, line, gpu_class), need)
 
 
-def _payers(index: Index, line: Line, gpu_class: GpuClassName) -> Sequence[AllowanceBalance]:
+def payers_of(index: Index, line: Line, gpu_class: GpuClassName) -> Sequence[AllowanceBalance]:
+    """The allowances that may pay for work of the line on that class, in the funding order."""
     party, spec = line.party, line.spec
     key = (spec.kind, spec.uses_compensation, gpu_class)
     ordered = party.payers.get(key)
@@ -113,7 +114,7 @@ def _paid(index: Index, line: Line) -> tuple[GpuClassName, ...]:
     for gpu_class, need in line.costs:
         key = (spec.kind, spec.uses_compensation, gpu_class)
         if key not in party.spendable:
-            _payers(index, line, gpu_class)
+            payers_of(index, line, gpu_class)
         spendable = party.spendable[key]
         if spendable is None:
             is_paid = not isinstance(fund(party.payers[key], need), Shortfall)
@@ -220,7 +221,7 @@ def aside_ruling(line: Line) -> Ruling:
 def lacks_hours(index: Index, line: Line) -> Ruling:
     """What it would need on the class it would like best, and what there is."""
     gpu_class, need = line.costs[0]
-    available = spendable_standard(_payers(index, line, gpu_class), need)
+    available = spendable_standard(payers_of(index, line, gpu_class), need)
     return evidence.allowance_short(Shortfall(need.standard, available))
 
 

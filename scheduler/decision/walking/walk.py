@@ -22,6 +22,7 @@ from scheduler.decision.walking.triage import (
     on_peak,
     over_guard,
     over_limit,
+    payers_of,
 )
 from scheduler.domain.funding import FundingShare, Shortfall
 from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
@@ -60,11 +61,11 @@ class Walk:
             place, lane = heappop(waiting)
             cursor = self.cursors[lane]
             head = cursor.peek()
+            if head is not None and head[0] == place:
+                head = cursor.peek() if self._serve_head(lane, cursor, place, head[2]) else None
             # A place that its owner's starts have sent back since is only taken again.
-            if head is None or head[0] != place or self._serve_head(lane, cursor, place, head[2]):
-                following = cursor.peek()
-                if following is not None:
-                    heappush(waiting, (following[0], lane))
+            if head is not None:
+                heappush(waiting, (head[0], lane))
             if waiting:
                 heappush(heads, (self.cross_key(*waiting[0]), name))
 
@@ -123,7 +124,11 @@ class Walk:
             wish = find_victims(self._outlook, self.starts.booked, lane, line, place[2])
         if wish is None and lane.key.is_funded:
             wish = find_moves(self.index, self.starts, lane, line)
-        shares = self._require_means(line, wish.gpu_class if wish is not None else lane.key.gpu_classes[0])
+        gpu_class = wish.gpu_class if wish is not None else lane.key.gpu_classes[0]
+        if wish is None and not self._may_lack_means(line, gpu_class):
+            self._close(lane, line, place)
+            return False
+        shares = self._require_means(line, gpu_class)
         if isinstance(shares, Ruling):
             line.ruling = shares
             self.set_aside.append(line)
@@ -185,6 +190,15 @@ class Walk:
             is_enough = is_enough and quotas.over_nominal(shadow.pool, gpu_class, lane.gpus) <= 0
         quotas.use(shadow.pool, gpu_class, -shadow.gpus)
         return is_enough
+
+    def _may_lack_means(self, line: Line, gpu_class: GpuClassName) -> bool:
+        """Whether this cycle has booked anything that its owner's hours and limits count: as the snapshot stands, who
+        stands in a lane has the means."""
+        index = self.index
+        has_hours_of_day = line.priority_class is not None and line.priority_class.off_peak is not None
+        if has_hours_of_day or index.spending.guards or self.starts.counts_against(line):
+            return True
+        return index.hours.is_booked(payers_of(index, line, gpu_class))
 
     def _require_means(self, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Ruling:
         """The owner's limits and hours, with what this cycle has booked on them."""
