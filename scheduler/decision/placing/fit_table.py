@@ -4,7 +4,7 @@ Booking a pod changes one column, so that neither a cycle nor a launch grows wit
 a pod asks is (GPUs, CPU milli, memory MiB), in this order everywhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ from scheduler.domain.units import NodeName
 
 Amounts = tuple[int, int, int]
 IntArray = NDArray[np.int64]
+Columns = NDArray[np.intp] | slice
+"""Nodes by their positions."""
 
 _UNBOUNDED = 2**30
 """Pods that fit as far as a resource is concerned of which none is asked."""
@@ -160,7 +162,7 @@ class FitTable:
             if self._is_resized:
                 self._is_resized = False
                 self.possible[used] = self._possible(used)
-            columns = np.array(sorted(self._stale), dtype=np.intp)
+            columns = _columns_at(self._stale)
             self._stale.clear()
             self._set_available(columns)
             fresh = self._fitting(used, self.available[:, columns])
@@ -305,7 +307,7 @@ class FitTable:
 
     # --- upkeep ----------------------------------------------------------------------------------------------------
 
-    def _set_available(self, columns: NDArray[np.intp]) -> None:
+    def _set_available(self, columns: Columns) -> None:
         occupied, stopping, claimed = self._taken[:, :, columns]
         free = self._allocatable[:, columns] - occupied
         # A claim is served by what is stopping first: only what exceeds that takes from what is free now.
@@ -314,7 +316,7 @@ class FitTable:
         self.available[:, columns] = available
         self._order[columns] = available[0] * _GPU_RANK + np.minimum(available[1], _GPU_RANK - 1)
 
-    def _ranked(self, takes: IntArray, columns: NDArray[np.intp]) -> IntArray:
+    def _ranked(self, takes: IntArray, columns: Columns) -> IntArray:
         """Preference among nodes for each of `takes` (rows × 3), the smaller the better: first by how much worth the
         rest of the node loses, then by how tight the node is."""
         available = self.available[:, columns]
@@ -382,6 +384,14 @@ _WORTH_RANK = 2**40
 """More than any preference by tightness: that of a node with a thousand GPUs."""
 _FAR = 2**62
 _NOTHING = np.zeros((1, 3), dtype=np.int64)
+
+
+def _columns_at(positions: Collection[int]) -> Columns:
+    """One node alone, which is the most frequent case, as a slice: looking at it copies nothing."""
+    if len(positions) == 1:
+        (position,) = positions
+        return slice(position, position + 1)
+    return np.array(sorted(positions), dtype=np.intp)
 
 
 def _columns(values: Sequence[Sequence[int]]) -> IntArray:

@@ -6,7 +6,6 @@ from itertools import chain
 
 from scheduler.decision.plan import Launch, Preemption
 from scheduler.decision.snapshot import Reservation
-from scheduler.domain.allowances import Holder, holders_for
 from scheduler.domain.brakes import STOP_RATE_WINDOW_MS, Brake, Stop, stopped_recently
 from scheduler.domain.funding import Shortfall, fund, payers
 from scheduler.domain.policy import AtExhaustion, Policy
@@ -71,7 +70,7 @@ class Attempts:
         work.queued_since = work.waiting_since = at
         self.waiting[work.workload.id] = work
         self.feed.arrive(work.workload)
-        self.feed.wait(_holders(work), 1)
+        self.feed.wait(work.holders, 1)
 
     def lapse(self, workload_id: WorkloadId) -> None:
         """Its reservation ran out: what was set aside for it comes back."""
@@ -93,7 +92,7 @@ class Attempts:
             work.first_launch_at = now
         work.attempts += 1
         self._measures.waited(work, now)
-        self.feed.wait(_holders(work), -1)
+        self.feed.wait(work.holders, -1)
         self.running[run.attempt.id] = run
         self._gpus += run.attempt.gpus
         self.feed.launch(work.workload, run.attempt)
@@ -112,6 +111,8 @@ class Attempts:
 
     def _sheltered(self, attempt: Attempt) -> Attempt:
         """With or without its minimum runtime, by what its owner was given of it today."""
+        if self._policy.limits.protected_per_day is None:
+            return attempt
         known = self._shelter.get(attempt.owner, Sheltered())
         given = known.on(day_of(attempt.launched_at, self._policy))
         is_given = is_within_cap(attempt, given, self._policy)
@@ -170,7 +171,7 @@ class Attempts:
     def happen(self, due: Due, run: Run, at: Instant) -> None:
         """What was planned comes to pass."""
         if due is Due.ENDED:
-            self._end(run, at)
+            self._end(run, at, run.attempt.stop_reason or Reason.COMPLETED)
         elif run.stopping_at is not None:
             return  # it is coming to its end already
         elif due is Due.FINISH:
@@ -182,18 +183,18 @@ class Attempts:
             every_ms = max(run.work.submission.checkpoint_every_ms, CHECKPOINTS_EVERY_MS)
             self.timeline.plan(Instant(at + every_ms), Due.CHECKPOINT, run)
 
-    def report_checkpoints(self, now: Instant) -> None:
-        """Tell the decision of checkpoints, where somebody waits whom it may find a victim for."""
-        for run in self._unreported:
-            if not run.is_over and run.stopping_at is None:
-                run.attempt = replace(run.attempt, checkpointed_at=run.checkpointed_at(now))
-                self.feed.attempts[run.attempt.id] = run.attempt
+    def report_checkpoints(self, now: Instant) -> bool:
+        """Have the decision told of checkpoints that it has not heard of. Returns whether there are any."""
+        heard_of = [run for run in self._unreported if not run.is_over and run.stopping_at is None]
+        for run in heard_of:
+            run.attempt = replace(run.attempt, checkpointed_at=run.checkpointed_at(now))
+            self.feed.attempts[run.attempt.id] = run.attempt
         self._unreported.clear()
+        return bool(heard_of)
 
     def _finish(self, run: Run, at: Instant) -> None:
         if run.work.remaining_ms <= run.attempt.time_limit_ms:
-            run.attempt = replace(run.attempt, stop_reason=_ending(run.work))
-            self._end(run, at)
+            self._end(run, at, _ending(run.work))
         else:
             self.stop(run, Reason.TIME_LIMIT, at)
 
@@ -205,7 +206,7 @@ class Attempts:
         grace_ms = min(run.work.submission.termination_ms, run.attempt.grace_seconds * MS_PER_SECOND)
         self.timeline.plan(Instant(at + grace_ms), Due.ENDED, run)
 
-    def _end(self, run: Run, at: Instant) -> None:
+    def _end(self, run: Run, at: Instant, reason: Reason) -> None:
         work, attempt = run.work, run.attempt
         worked_until = run.stopping_at if run.stopping_at is not None else at
         ran_ms = max(0, worked_until - run.started_at)
@@ -213,11 +214,10 @@ class Attempts:
         del self.running[attempt.id]
         self._gpus -= attempt.gpus
         self.feed.end(attempt)
-        attempt = replace(attempt, checkpointed_at=run.checkpointed_at(worked_until))
+        attempt = replace(attempt, stop_reason=reason, checkpointed_at=run.checkpointed_at(worked_until))
         cap_ms = self._policy.priority_classes[attempt.priority_class].refund_cap_ms
         settled = settle(self._books, self._calendar, attempt, run.held, at, cap_ms)
         self._come_back(settled.allowances, at)
-        reason = attempt.stop_reason or Reason.COMPLETED
         work.ends.append(reason)
         work.ran_ms += ran_ms
         not_before = self._tried_again_at(work, reason, at)
@@ -265,7 +265,7 @@ class Attempts:
     def _renew(self, run: Run, at: Instant) -> None:
         attempt, work = run.attempt, run.work
         priority_class = self._policy.priority_classes[attempt.priority_class]
-        ordered = payers(self._books.of(_holders(work)), work.workload.spec, attempt.gpu_class, at)
+        ordered = payers(self._books.of(work.holders), work.workload.spec, attempt.gpu_class, at)
         shares = fund(ordered, Need(attempt.gpus * priority_class.slice_ms, terms_of(attempt, None)))
         if not isinstance(shares, Shortfall):
             run.held.reserve(self._books, shares, at)
@@ -321,11 +321,6 @@ class Attempts:
                 attempt = replace(run.attempt, stop_reason=None)
                 settled = settle(self._books, self._calendar, attempt, run.held, at, 0)
                 self._measures.still_running(run, at, settled)
-
-
-def _holders(work: Work) -> tuple[Holder, ...]:
-    workload = work.workload
-    return holders_for(workload.owner, workload.team, workload.spec.project)
 
 
 def _covered_until(run: Run) -> Instant:

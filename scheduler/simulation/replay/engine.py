@@ -162,7 +162,8 @@ class Replay:
         if not spec.image or not self._is_allowed(spec):
             spec = replace(spec, image=image)
         number = len(self._works) + sum(self._measures.refusals.values())
-        balances = self._books.of(holders_for(owner.id, owner.team, spec.project))
+        holders = holders_for(owner.id, owner.team, spec.project)
+        balances = self._books.of(holders)
         try:
             judge(spec, owner, self._policy, self._nodes, balances, submission.at)
         except Refusal as refusal:
@@ -176,7 +177,7 @@ class Replay:
             submitted_at=submission.at,
             state_since=submission.at,
         )
-        work = Work(number, submission, workload, submission.run_ms, submission.at)
+        work = Work(number, submission, workload, submission.run_ms, holders, submission.at)
         self._works.append(work)
         self._measures.submitted(work)
         self._attempts.queue(work, submission.at)
@@ -193,9 +194,15 @@ class Replay:
         feed.note_balances()
         if not self._is_pressing(now):
             return
-        attempts.report_checkpoints(now)
+        if self._policy.consolidation.priority_classes:
+            attempts.report_checkpoints(now)
         self._cycles += 1
         _, plan = step(self._state, feed.take(), now)
+        self._tell(plan, now)
+        if plan.preemptions and attempts.report_checkpoints(now):
+            # Who has kept most of its work loses least: whom to stop is chosen anew, with that known.
+            _, plan = step(self._state, feed.take(), now)
+            self._tell(plan, now)
         self._apply(plan, now)
 
     def _is_pressing(self, now: Instant) -> bool:
@@ -221,14 +228,16 @@ class Replay:
             return index.wakes_at()
         return None
 
+    def _tell(self, plan: Plan, now: Instant) -> None:
+        for verdict in plan.verdicts:
+            work = self._attempts.waiting.get(verdict.workload_id)
+            if work is not None and verdict.reason is not Reason.LAUNCHING:
+                self._measures.told(work, verdict.reason, now)
+
     def _apply(self, plan: Plan, now: Instant) -> None:
         attempts = self._attempts
         for workload_id in plan.lapsed:
             attempts.lapse(workload_id)
-        for verdict in plan.verdicts:
-            work = attempts.waiting.get(verdict.workload_id)
-            if work is not None and verdict.reason is not Reason.LAUNCHING:
-                self._measures.told(work, verdict.reason, now)
         for launch in plan.launches:
             attempts.launch(launch, now)
         for preemption in plan.preemptions:

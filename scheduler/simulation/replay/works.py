@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from scheduler.domain.allowances import Holder
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import Instant
 from scheduler.domain.workloads import Attempt, Workload
@@ -17,6 +18,8 @@ class Work:
     submission: Submission
     workload: Workload
     remaining_ms: int
+    holders: tuple[Holder, ...]
+    """Whose allowances may pay for it."""
     queued_since: Instant
     waiting_for: Reason = Reason.SUBMITTED
     waiting_since: Instant = Instant(0)
