@@ -96,6 +96,8 @@ class Placement:
 
     @property
     def pods(self) -> int:
+        if len(self.pods_by_node) == 1:  # asked for several times in the life of every attempt, most of which are on one
+            return self.pods_by_node[0][1]
         return sum(count for _, count in self.pods_by_node)
 
     @property

@@ -21,9 +21,11 @@ class Concurrency:
 
     def gpu_limit(self, owner: EngineerId) -> int | None:
         """How many GPUs the owner may run at once: the tighter of the limit for all and their tier's."""
-        tier = self._policy.tiers.get(self.tiers[owner]) if owner in self.tiers else None
-        limits = [self._policy.limits.gpus_per_engineer, tier.gpus_max if tier is not None else None]
-        return min((limit for limit in limits if limit is not None), default=None)
+        tier, everybodys = self.tiers.get(owner), self._policy.limits.gpus_per_engineer
+        known = self._policy.tiers.get(tier) if tier is not None else None
+        if known is None or known.gpus_max is None:
+            return everybodys
+        return known.gpus_max if everybodys is None else min(everybodys, known.gpus_max)
 
     def count(self, workload_id: WorkloadId, owner: EngineerId, team: TeamName, change: int) -> Lines:
         """Count GPUs that a workload takes or gives back. Returns the lines for which a limit flipped."""

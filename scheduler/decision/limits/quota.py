@@ -4,6 +4,8 @@ Each pool keeps what its lending limit withholds for itself; the rest, and what 
 cohort, and so on up the tree (Kueue: pkg/cache/scheduler/resource_node.go). Cohorts have no quota of their own.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from scheduler.domain.policy import Policy, Quota
@@ -62,6 +64,8 @@ class Quotas:
     _free: dict[tuple[PoolName, GpuClassName], int] = field(default_factory=dict)
     """`free` as far as it was asked since anything was counted: a cycle asks for one pool's lanes one after another."""
     pools_of: dict[str, list[PoolName]] = field(default_factory=dict)
+    _borrowers: dict[tuple[str, GpuClassName], dict[PoolName, None]] = field(default_factory=lambda: defaultdict(dict))
+    """Pools that use more of a class than their nominal quota, by the tree that they are of."""
 
     @classmethod
     def of(cls, policy: Policy) -> "Quotas":
@@ -131,7 +135,11 @@ class Quotas:
 
     def borrowers(self) -> frozenset[tuple[PoolName, GpuClassName]]:
         """Pools that use more of a class than their nominal quota."""
-        return frozenset(key for key, member in self._members.items() if member.used > member.subtree)
+        return frozenset((pool, gpu_class) for (_, gpu_class), pools in self._borrowers.items() for pool in pools)
+
+    def borrowers_of(self, root: str, gpu_class: GpuClassName) -> Iterable[PoolName]:
+        """Those of one tree that use more of the class."""
+        return self._borrowers.get((root, gpu_class), ())
 
     def use(self, pool: PoolName, gpu_class: GpuClassName, gpus: int) -> None:
         """Count `gpus` more, or fewer where negative. What no policy knows of is not counted."""
@@ -144,6 +152,11 @@ class Quotas:
         if member is not None:
             member.add(gpus)
             self._free.clear()
+            borrowers = self._borrowers[self.root_of[pool], gpu_class]
+            if member.used > member.subtree:
+                borrowers[pool] = None
+            else:
+                borrowers.pop(pool, None)
 
     def hold(self, pool: PoolName, gpu_class: GpuClassName, gpus: int) -> None:
         """Count `gpus` that are used now and are promised to somebody else, or that were promised and are used now."""

@@ -44,8 +44,7 @@ def _lowest_borrowed(index: Index, root: str, gpu_class: GpuClassName) -> int | 
     return min(
         (
             bucket.priority
-            for pool in index.quotas.pools_of[root]
-            if index.quotas.over_nominal(pool, gpu_class) > 0
+            for pool in index.quotas.borrowers_of(root, gpu_class)
             for bucket in index.running.buckets(gpu_class, pool)
         ),
         default=None,

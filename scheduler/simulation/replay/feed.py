@@ -70,8 +70,9 @@ class Feed:
         """So many more wait whom these holders' allowances may pay."""
         for holder in holders:
             self._waiting[holder] += count
-            if count > 0 and holder in self._stale:
-                self._due.update(self._stale.pop(holder))
+            stale = self._stale.pop(holder, None) if count > 0 else None
+            if stale is not None:
+                self._due.update(stale)
 
     def close(self, allowance_ids: Iterable[AllowanceId]) -> None:
         """Allowances that nobody can draw on any more."""

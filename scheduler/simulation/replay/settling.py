@@ -101,6 +101,7 @@ def settle(
     for each, transaction in zip(holds, hold(holds), strict=True):
         books.post_reserved(transaction, each.allowance_id, each.amount)
     overrun = unfunded = unfunded_gpu_ms = 0
+    charged = attempt.charged
     for until in _cuts(calendar, attempt, ended_at):
         gpu_ms = _gpu_ms(attempt, until)
         made = charge(attempt, holds, gpu_ms, Instant(until - 1))
@@ -115,11 +116,13 @@ def settle(
             replace(each, charged=each.charged + made.from_holds[each.id]) if each.id in made.from_holds else each
             for each in holds
         ]
-        attempt = replace(attempt, charged_gpu_ms=made.gpu_ms, charged=made.total)
+        charged = made.total
+        if until < ended_at or attempt.stop_reason is Reason.PREEMPTED:  # charged or refunded once more
+            attempt = replace(attempt, charged_gpu_ms=made.gpu_ms, charged=made.total)
     books.post(*release(holds, ended_at))
     refunded = _refund(books, attempt, holds, ended_at, refund_cap_ms)
     return Settled(
-        attempt.charged, overrun, unfunded, refunded, unfunded_gpu_ms, tuple(each.allowance_id for each in holds)
+        charged, overrun, unfunded, refunded, unfunded_gpu_ms, tuple(each.allowance_id for each in holds)
     )
 
 
