@@ -96,7 +96,7 @@ class Placement:
 
     @property
     def pods(self) -> int:
-        if len(self.pods_by_node) == 1:  # asked for several times in the life of every attempt, most of which are on one
+        if self.is_single_node:  # as most are; it is asked for all the time
             return self.pods_by_node[0][1]
         return sum(count for _, count in self.pods_by_node)
 

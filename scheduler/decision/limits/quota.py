@@ -64,7 +64,9 @@ class Quotas:
     _free: dict[tuple[PoolName, GpuClassName], int] = field(default_factory=dict)
     """`free` as far as it was asked since anything was counted: a cycle asks for one pool's lanes one after another."""
     pools_of: dict[str, list[PoolName]] = field(default_factory=dict)
-    _borrowers: dict[tuple[str, GpuClassName], dict[PoolName, None]] = field(default_factory=lambda: defaultdict(dict))
+    _borrowers: dict[tuple[str, GpuClassName], dict[PoolName, None]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
     """Pools that use more of a class than their nominal quota, by the tree that they are of."""
 
     @classmethod
