@@ -45,10 +45,9 @@ class Outlook:
     def is_hopeful(self, lane: Lane) -> bool:
         """Whether there may be victims for a workload of the lane; if not, there are none."""
         pods = lane.key.pods
-        for gpu_class, rule in ways(self.index, lane):
-            if self._pods_if_all_ended(lane, gpu_class, rule) >= pods:
-                return True
-        return False
+        return any(
+            self._pods_if_all_ended(lane, gpu_class, rule) >= pods for gpu_class, rule in ways(self.index, lane)
+        )
 
     def cost(self, attempt: Attempt) -> Cost:
         """Least for whose owner is ahead of pace, then who loses least work, then the youngest."""
