@@ -16,6 +16,7 @@ from scheduler.domain.periods import iso
 from scheduler.domain.units import CommandId, EngineerId, Instant
 from scheduler.entrypoints.api.auth import Callers, token_hash_of, unauthenticated
 from scheduler.entrypoints.api.fields import Body
+from scheduler.entrypoints.api.parameters import refuse_unknown_parameters
 from scheduler.entrypoints.api.problems import request_id_of
 from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.writing.answered import Command
@@ -71,8 +72,8 @@ class Asked:
 _SEES_OTHERS = (Role.LEAD, Role.OPERATOR, Role.FINANCE, Role.PEOPLE, Role.AUDITOR)
 
 
-async def signed(request: Request) -> Asked:
-    """The dependency of every route that needs a caller."""
+async def identified(request: Request) -> Asked:
+    """The dependency of the routes that every token may ask, an agent's too."""
     service: Service = request.app.state.service
     now = service.clock.now()
     request.state.now = iso(now)
@@ -84,7 +85,21 @@ async def signed(request: Request) -> Asked:
     caller = callers.remembered(token_hash) or await run_in_threadpool(callers.find, token_hash, now)
     if caller is None:
         raise unauthenticated()
+    refuse_unknown_parameters(request)
     return Asked(service, caller, now, request_id_of(request), request.url.path)
+
+
+async def signed(request: Request) -> Asked:
+    """The dependency of all other routes: a token that lies on a node is for what that node's agent sends, and reads
+    nothing."""
+    asked = await identified(request)
+    if asked.caller.roles == {Role.AGENT}:
+        raise NotPermitted(
+            "an agent's token is for its node's inventory and windows alone",
+            code=RefusalCode.ROLE_REQUIRED,
+            expected="a token of a person or a program",
+        )
+    return asked
 
 
 def service_of(request: Request) -> Service:
@@ -93,6 +108,7 @@ def service_of(request: Request) -> Service:
     return service
 
 
+Identified = Annotated[Asked, Depends(identified)]
 Signed = Annotated[Asked, Depends(signed)]
 Served = Annotated[Service, Depends(service_of)]
 

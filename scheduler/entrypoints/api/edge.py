@@ -60,7 +60,21 @@ class Edge:
                 answered.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        await self._app(scope, counted, marked)
+        if scope["method"] == "HEAD":
+            await self._app({**scope, "method": "GET"}, counted, _without_body(marked))
+        else:
+            await self._app(scope, counted, marked)
+
+
+def _without_body(send: Send) -> Send:
+    """HEAD is GET without the body, on every route: the answer ends where its body would begin, a stream's too."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return sent
 
 
 def _say_when(answered: MutableHeaders, state: Mapping[str, Any]) -> None:

@@ -59,6 +59,10 @@ def refusals_in(errors: Sequence[Any]) -> list[Refusal]:
 
 def _refusal(error: Mapping[str, Any]) -> InvalidInput:
     kind = str(error["type"])
+    if tuple(error["loc"]) == ("body",) and isinstance(error.get("input"), bytes):
+        return InvalidInput(
+            "the body does not say that it is JSON", where="Content-Type", expected="Content-Type: application/json"
+        )
     where = _place(error["loc"])
     context = error.get("ctx") or {}
     pattern = _EXPECTED.get(kind)

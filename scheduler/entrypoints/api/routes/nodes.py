@@ -13,7 +13,7 @@ from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.people import Role
 from scheduler.domain.units import GpuUuid, Instant, NodeName
 from scheduler.entrypoints.api import answers
-from scheduler.entrypoints.api.asked import Asked, Signed
+from scheduler.entrypoints.api.asked import Asked, Identified, Signed
 from scheduler.entrypoints.api.edge import BodyTooLarge
 from scheduler.entrypoints.api.gpu_metrics import GpuCollector
 from scheduler.entrypoints.api.routes.allowances import PeriodName
@@ -60,7 +60,7 @@ _WINDOW = Window(_NODE, _BOOT, _GPU, 1, Instant(_SENT_AT - 15_000), _SENT_AT, co
     ),
     openapi_extra=_body(inventory_json(_INVENTORY)),
 )
-async def put_inventory(asked: Signed, node: Node, request: Request) -> Response:
+async def put_inventory(asked: Identified, node: Node, request: Request) -> Response:
     body = await _received(asked, NodeName(node), request)
     await run_in_threadpool(_put_inventory, asked, NodeName(node), body)
     return Response(status_code=204)
@@ -78,7 +78,7 @@ async def put_inventory(asked: Signed, node: Node, request: Request) -> Response
     ),
     openapi_extra=_body({"node": _NODE, "boot_id": _BOOT, "windows": [window_json(_WINDOW)]}),
 )
-async def post_windows(asked: Signed, node: Node, request: Request) -> Response:
+async def post_windows(asked: Identified, node: Node, request: Request) -> Response:
     body = await _received(asked, NodeName(node), request)
     return answers.one(await run_in_threadpool(_post_windows, asked, NodeName(node), body))
 

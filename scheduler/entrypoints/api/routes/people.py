@@ -14,7 +14,7 @@ from scheduler.domain.errors import RefusalCode
 from scheduler.domain.people import Engineer, Role
 from scheduler.domain.units import EngineerId
 from scheduler.entrypoints.api import answers
-from scheduler.entrypoints.api.asked import Asked, Signed
+from scheduler.entrypoints.api.asked import Asked, Identified, Signed
 from scheduler.entrypoints.api.fields import Name
 from scheduler.lifecycle.approvals.rights import PeopleFile
 
@@ -50,7 +50,7 @@ class Applied:
 
 
 @router.get("/me", summary="Who I am", responses=answers.responds(Me))
-def me(asked: Signed) -> Response:
+def me(asked: Identified) -> Response:
     caller = asked.caller
     engineer = asked.service.views.me(caller)
     return answers.one(

@@ -1,0 +1,64 @@
+"""Asking with odd methods, headers and parameters: what HTTP promises holds, and what was mistyped is told."""
+
+import pytest
+
+from scheduler.domain.people import Role
+from scheduler.entrypoints.api.auth import hash_of
+from scheduler.entrypoints.running import Service
+from tests.entrypoints.api.conftest import Client
+from tests.entrypoints.api.test_workloads import JOB
+from tests.entrypoints.company import NOON, SYSTEM, token_of
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/livez", "/metrics", "/v1/me", "/v1/statement?owner=ada", "/v1/nothing"]
+)
+async def test_head_is_get_without_the_body(as_: Client, path: str) -> None:
+    """Probes of load balancers ask so."""
+    ada = as_("ada")
+    got, head = await ada.get(path), await ada.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    kept = ("content-type", "cache-control", "x-content-type-options")
+    assert [head.headers.get(name) for name in kept] == [got.headers.get(name) for name in kept]
+
+
+async def test_head_changes_nothing_where_only_post_would(as_: Client) -> None:
+    assert (await as_("ada").head("/v1/grants")).status_code == 405
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/yaml", ""])
+async def test_a_body_that_does_not_say_that_it_is_json_is_told_what_to_say(as_: Client, media_type: str) -> None:
+    """`curl -d` alone calls it a form."""
+    answer = await as_("ada").post("/v1/workloads", content=b"{}", headers={"Content-Type": media_type})
+    problem = answer.json()
+    assert (answer.status_code, problem["where"]) == (422, "Content-Type")
+    assert problem["expected"] == "Content-Type: application/json"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1/statement?perod=2026-W47", "one of owner, period"),
+        ("/v1/workloads?stat=queued", "one of cursor, limit, owner, state, team"),
+        ("/v1/me?verbose=1", "no parameter"),
+    ],
+)
+async def test_a_parameter_that_a_route_does_not_have_is_refused(as_: Client, path: str, expected: str) -> None:
+    answer = await as_("ada").get(path)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["expected"]) == (422, "invalid-value", expected)
+    assert problem["where"] == path.partition("?")[2].partition("=")[0]
+
+
+async def test_who_has_no_token_learns_of_no_parameter(as_: Client) -> None:
+    assert (await as_(None).get("/v1/statement?perod=2026-W47")).status_code == 401
+
+
+async def test_the_token_that_lies_on_a_node_reads_and_submits_nothing(as_: Client, service: Service) -> None:
+    service.commands.issue_token(SYSTEM, "node:n-1", frozenset({Role.AGENT}), hash_of(token_of("n-1")), now=NOON)
+    agent = as_("n-1")
+    for path in ("/v1/queue", "/v1/cluster", "/v1/policy", "/v1/prices", "/v1/verdicts"):
+        answer = await agent.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (403, "role-required")
+    assert (await agent.post("/v1/workloads", json=JOB)).status_code == 403
+    assert (await agent.get("/v1/me")).json()["roles"] == ["agent"]
