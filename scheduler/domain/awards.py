@@ -18,3 +18,12 @@ class Award:
     purposes: frozenset[Purpose] | None = None
     reason: str = ""
     unit: Unit = STANDARD_GPU
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodGrant:
+    """What policy grants per period in a unit that is not standard hours. `rollover_cap` in that unit; None: no cap."""
+
+    unit: Unit
+    amount: int
+    rollover_cap: int | None = None

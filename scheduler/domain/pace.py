@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from scheduler.domain.allowances import AllowanceBalance, AllowanceSource
 from scheduler.domain.periods import Period
-from scheduler.domain.units import Instant
+from scheduler.domain.units import STANDARD_GPU, Instant
 
 BANDS = 10
 
@@ -28,12 +28,13 @@ def pace_band(pace: int) -> int:
 
 
 def plan_of(balances: Iterable[AllowanceBalance], period: Period) -> tuple[int, int]:
-    """(left, granted) over the tier grants of the period: held counts as spent; transfers and ad-hoc grants do not
-    count."""
+    """(left, granted) over the tier grants of the period in standard hours: held counts as spent; transfers, ad-hoc
+    grants and what is in other units do not count."""
     left = granted = 0
     for balance in balances:
         allowance = balance.allowance
-        if allowance.source is AllowanceSource.TIER and allowance.period == period.name:
+        is_plan = allowance.source is AllowanceSource.TIER and allowance.unit == STANDARD_GPU
+        if is_plan and allowance.period == period.name:
             left += balance.available
             granted += allowance.amount
     return left, granted

@@ -7,6 +7,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from scheduler.domain.approvals import ApprovalRules
+from scheduler.domain.awards import PeriodGrant
 from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.burning import BurnTerms
@@ -134,6 +135,8 @@ class Tier:
     """What of its rest goes on at the period's end; None: it expires."""
     may_transfer: bool = False
     may_donate: bool = False
+    beside: tuple[PeriodGrant, ...] = ()
+    """What is granted in other units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +186,14 @@ class Cohort:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """Work with a purpose. `importance` weighs it in the order; `allowance` is granted to it per period (0: none)."""
+    """Work with a purpose. `importance` weighs it in the order; `allowance` is granted to it per period (0: what its
+    importance comes to of `Policy.project_hours`), and what is `beside` in other units."""
 
     name: ProjectName
     team: TeamName
     importance: PerMille = PerMille(1000)
     allowance: int = 0
+    beside: tuple[PeriodGrant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +248,8 @@ class Policy:
     pools: Mapping[PoolName, Pool]
     cohorts: Mapping[CohortName, Cohort] = field(default_factory=dict)
     projects: Mapping[ProjectName, Project] = field(default_factory=dict)
+    project_hours: int = 0
+    """Standard GPU-milliseconds a period, shared by importance among projects without an allowance of their own."""
     fair_share: FairShare = FairShare()
     bookings: BookingTerms = BookingTerms()
     consolidation: ConsolidationTerms = ConsolidationTerms()
@@ -280,6 +287,14 @@ class Policy:
         """What pay that is granted under this policy keeps."""
         weights = tuple((name, item.weight) for name, item in sorted(self.gpu_classes.items()))
         return KeptTerms(weights, tuple((n, item.class_factor) for n, item in sorted(self.priority_classes.items())))
+
+    @cached_property
+    def project_shares(self) -> Mapping[ProjectName, int]:
+        """What each project is granted per period in standard GPU-milliseconds: its own, else its share, rounded down."""
+        sharing = [project for project in self.projects.values() if project.allowance == 0]
+        of_all = max(1, sum(project.importance for project in sharing))
+        own = {project.name: project.allowance for project in self.projects.values()}
+        return own | {each.name: self.project_hours * each.importance // of_all for each in sharing}
 
     @cached_property
     def looks_back(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from scheduler.domain.awards import PeriodGrant
 from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.burning import BurnTerms
@@ -11,6 +12,7 @@ from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.guards import SpendGuard
 from scheduler.domain.idleness import IdleRule, IdleThresholds, Retention
 from scheduler.domain.policy import Cohort, CoverageRule, OffPeak, Policy, Pool, PriorityClass, Project, Quota, Tier
+from scheduler.domain.quantities import unit_label, whole
 from scheduler.domain.retries import RetryRule
 from scheduler.domain.rollover import Rollover, RolloverRule
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
@@ -81,6 +83,7 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
     yield from _topology(policy)
     for project in policy.projects.values():
         yield f"projects.{project.name}.", f"work for {project.name}", _project(project)
+    yield "", "projects without an allowance of their own", {"project_gpu_hours": policy.project_hours // MS_PER_HOUR}
     half_life_hours = policy.fair_share.half_life_ms // MS_PER_HOUR
     yield "fair_share.", "pools that order by fair share", {"half_life_hours": half_life_hours}
     yield "bookings.", "bookings that are made from now on", _bookings(policy.bookings)
@@ -168,6 +171,7 @@ def _tier(item: Tier) -> Terms:
         **_rollover(item.rollover),
         "may_transfer": item.may_transfer,
         "may_donate": item.may_donate,
+        **_beside(item.beside),
     }
 
 
@@ -209,7 +213,19 @@ def _project(item: Project) -> Terms:
         "team": item.team,
         "importance_per_mille": item.importance,
         "allowance_gpu_hours": item.allowance // MS_PER_HOUR,
+        **_beside(item.beside),
     }
+
+
+def _beside(items: Iterable[PeriodGrant]) -> Terms:
+    """What is granted in other units, as the file counts it."""
+    terms: Terms = {}
+    for item in items:
+        path = f"allowances.{unit_label(item.unit)}"
+        terms[f"{path}.amount"] = item.amount // whole(item.unit)
+        if item.rollover_cap is not None:
+            terms[f"{path}.rollover_cap"] = item.rollover_cap // whole(item.unit)
+    return terms
 
 
 def _limits(policy: Policy) -> Terms:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
-from scheduler.domain.money import CURRENCIES, decimal_text
+from scheduler.domain.money import CURRENCIES, MICRO_PER_UNIT, decimal_text
 from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, GpuClassName, Unit
 
 TOKENS: Final = Unit("tokens")
@@ -60,6 +60,17 @@ def measure(unit: Unit) -> Measure:
     if unit.endswith(_MONEY) and unit.removesuffix(_MONEY) in CURRENCIES:
         return Measure(UnitKind.MONEY, unit.removesuffix(_MONEY))
     raise _unknown(unit)
+
+
+def whole(unit: Unit) -> int:
+    """How many smallest parts make one of it as people count: an hour, a token, a unit of the currency."""
+    match measure(unit).kind:
+        case UnitKind.STANDARD | UnitKind.GPU_CLASS:
+            return MS_PER_HOUR
+        case UnitKind.TOKENS:
+            return 1
+        case UnitKind.MONEY:
+            return MICRO_PER_UNIT
 
 
 def unit_named(text: str) -> Unit:

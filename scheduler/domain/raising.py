@@ -45,6 +45,11 @@ def _is_looser(before: Term | None, after: Term | None) -> bool:
     return _bound(after) > _bound(before)
 
 
+def _caps_less(before: Term | None, after: Term | None) -> bool:
+    """Of a rollover's cap: where neither side had a rollover it caps nothing; without a cap all goes on."""
+    return before is not None and after is not None and _bound(after) > _bound(before)
+
+
 def _is_wider(before: Term | None, after: Term | None) -> bool:
     """Of a list of names, where `any` is all of them."""
     if before == "any" or after is None:
@@ -78,6 +83,9 @@ _JUDGES: dict[str, _Judge] = {
     **dict.fromkeys(
         (
             "allowance_gpu_hours",
+            "amount",
+            "project_gpu_hours",
+            "rollover_keep_per_mille",
             "overdraft_gpu_hours",
             "gpus_max",
             "nominal_gpus",
@@ -111,6 +119,8 @@ _JUDGES: dict[str, _Judge] = {
     ),
     **dict.fromkeys(("gpu_classes", "priority_classes", "images", "teams"), _is_wider),
     **dict.fromkeys(("period", "within_pool", "reclaim_within_cohort", "borrow_within_cohort"), _differs),
-    "may_start_unfunded": _becomes(True),
+    **dict.fromkeys(("rollover_cap", "rollover_cap_gpu_hours"), _caps_less),
+    "rollover": lambda before, after: after not in {before, "none"},
+    **dict.fromkeys(("may_start_unfunded", "may_transfer", "may_donate"), _becomes(True)),
     "preemptible": _becomes(False),
 }

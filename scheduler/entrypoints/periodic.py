@@ -13,7 +13,7 @@ from scheduler.entrypoints.settings import Settings
 from scheduler.lifecycle.accounting.publish import Publisher
 from scheduler.lifecycle.awarding.compensate import vest_due
 from scheduler.lifecycle.awarding.expire import expire_due
-from scheduler.lifecycle.awarding.grant import grant_period
+from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.keep import Kept, keep_funded
 from scheduler.lifecycle.sensing.census import Census

@@ -3,7 +3,7 @@
 from scheduler.domain.allowances import Allowance, Holder
 from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
 from scheduler.domain.quantities import unit_label
-from scheduler.domain.units import AMOUNT_MAX, AllowanceId, CommandId, Instant
+from scheduler.domain.units import AMOUNT_MAX, STANDARD_GPU, AllowanceId, CommandId, Instant, Unit
 from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
 
 
@@ -148,14 +148,18 @@ def require_same_unit(source: Allowance, target: Allowance) -> None:
         )
 
 
-def tier_allowance_id(engineer: str, period: str) -> AllowanceId:
-    """One grant a person and period: its id is what makes granting idempotent."""
-    return AllowanceId(f"tier/{engineer}/{period}")
+def tier_allowance_id(engineer: str, period: str, unit: Unit = STANDARD_GPU) -> AllowanceId:
+    """One grant a person, period and unit: its id is what makes granting idempotent."""
+    return AllowanceId(f"tier/{engineer}/{period}{_in_unit(unit)}")
 
 
-def project_allowance_id(project: str, period: str) -> AllowanceId:
-    return AllowanceId(f"project/{project}/{period}")
+def project_allowance_id(project: str, period: str, unit: Unit = STANDARD_GPU) -> AllowanceId:
+    return AllowanceId(f"project/{project}/{period}{_in_unit(unit)}")
 
 
-def rollover_allowance_id(holder: Holder, period: str) -> AllowanceId:
-    return AllowanceId(f"rollover/{holder.id}/{period}")
+def rollover_allowance_id(holder: Holder, period: str, unit: Unit = STANDARD_GPU) -> AllowanceId:
+    return AllowanceId(f"rollover/{holder.id}/{period}{_in_unit(unit)}")
+
+
+def _in_unit(unit: Unit) -> str:
+    return "" if unit == STANDARD_GPU else f"/{unit_label(unit)}"

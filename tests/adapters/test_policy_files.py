@@ -9,6 +9,7 @@ import pytest
 from scheduler.adapters.policy_files import check_policy, check_prices, read_people, read_policy
 from scheduler.adapters.policy_files.manual import people_reference, policy_reference
 from scheduler.domain.approvals import ApprovalRules, Persons
+from scheduler.domain.awards import PeriodGrant
 from scheduler.domain.bookings import BookingTerms
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.burning import BurnTerms
@@ -36,6 +37,7 @@ from scheduler.domain.policy import (
     Tier,
     WithinPool,
 )
+from scheduler.domain.quantities import TOKENS, class_unit, money_unit
 from scheduler.domain.retries import RetriedEnd, RetryRule
 from scheduler.domain.rollover import Rollover, RolloverRule
 from scheduler.domain.topology import LevelName, TopologyLevel
@@ -92,6 +94,7 @@ tiers:
     rollover_keep_per_mille: 250
     may_transfer: true
     may_donate: true
+    allowances: {tokens: {amount: 9, rollover_cap: 3}, gpu/mig-3g: {amount: 2}}
 pools:
   research:
     teams: [vision, speech]
@@ -108,7 +111,8 @@ cohorts:
   company:
   lab: {parent: company}
 projects:
-  atlas: {team: vision, importance_per_mille: 1200, allowance_gpu_hours: 30}
+  atlas: {team: vision, importance_per_mille: 1200, allowance_gpu_hours: 30, allowances: {EUR: {amount: 5}}}
+project_gpu_hours: 60
 fair_share: {half_life_hours: 48}
 bookings: {horizon_days: 30, late_cancel_hours: 12, late_cancel_percent: 25}
 consolidation: {priority_classes: [urgent], lost_max_gpu_minutes: 90, moves_max: 2}
@@ -220,6 +224,7 @@ SENIOR = Tier(
     rollover=Rollover(RolloverRule.DECAYING, 80 * HOUR_MS, PerMille(250)),
     may_transfer=True,
     may_donate=True,
+    beside=(PeriodGrant(class_unit(GPU_CLASS), 2 * HOUR_MS), PeriodGrant(TOKENS, 9, 3)),
 )
 RESEARCH = Pool(
     name=PoolName("research"),
@@ -261,7 +266,13 @@ FLAKY = RetryRule(
     900_000,
     PerMille(100),
 )
-ATLAS = Project(ProjectName("atlas"), TeamName("vision"), PerMille(1200), 30 * HOUR_MS)
+ATLAS = Project(
+    ProjectName("atlas"),
+    TeamName("vision"),
+    PerMille(1200),
+    30 * HOUR_MS,
+    (PeriodGrant(money_unit("EUR"), 5_000_000),),
+)
 BOX = "registry.example.com/box:1"
 
 
@@ -275,6 +286,7 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         pools={RESEARCH.name: RESEARCH},
         cohorts={CohortName("company"): Cohort(CohortName("company")), LAB: Cohort(LAB, CohortName("company"))},
         projects={ATLAS.name: ATLAS},
+        project_hours=60 * HOUR_MS,
         fair_share=FairShare(48 * HOUR_MS),
         bookings=BookingTerms(30 * 24 * HOUR_MS, 12 * HOUR_MS, PerMille(250)),
         consolidation=ConsolidationTerms(frozenset({PriorityClassName("urgent")}), 90 * 60_000, 2),

@@ -26,11 +26,17 @@ def test_less_than_nothing_has_a_minus() -> None:
     assert quantity_text(-1, unit_named("EUR")) == "-0.000001 EUR"
 
 
-@pytest.mark.parametrize("name", ["", "hours", "gpu/", "gpu", "tokens/", "XYZ", "eur", "tokens/" + "m" * 121])
+@pytest.mark.parametrize("name", ["", "hours", "gpu/", "gpu", "tokens/", "eur", "tokens/" + "m" * 121])
 def test_what_is_no_unit_is_refused(name: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         unit_named(name)
     assert refused.value.code is RefusalCode.UNKNOWN_UNIT
+
+
+def test_three_capitals_that_are_no_currency_are_told_so() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        unit_named("XYZ")
+    assert refused.value.code is RefusalCode.UNKNOWN_CURRENCY
 
 
 @pytest.mark.parametrize("unit", ["", "gpu-ms/", "tokens/", "XYZ-micro", "seconds"])

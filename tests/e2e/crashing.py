@@ -21,7 +21,7 @@ from scheduler.domain.workloads import Workload
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import Settings
-from scheduler.lifecycle.awarding.grant import grant_period
+from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.running.keep import keep_funded
 from scheduler.lifecycle.writing.batch import changing
 from scheduler.ports import Books

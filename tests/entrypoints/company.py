@@ -17,7 +17,7 @@ from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import ClusterKind, Settings
-from scheduler.lifecycle.awarding.grant import grant_period
+from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.writing.batch import changing
 from tests.plugins.migrated import open_migrated
 

@@ -15,7 +15,7 @@ from scheduler.domain.rollover import Rollover, RolloverRule
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, HoldId, Instant, PerMille
 from scheduler.ledger.holding import hold, holds_for, release
 from scheduler.lifecycle.awarding.expire import expire_due
-from scheduler.lifecycle.awarding.grant import grant_period
+from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.views.reader import Views
 from tests.adapters.sql.invariants import violations
 from tests.lifecycle.build import NOON, OPERATOR, Company, policy

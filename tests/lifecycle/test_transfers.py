@@ -12,7 +12,7 @@ from scheduler.domain.quantities import TOKENS
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, CommandId, EngineerId, Instant, TeamName, TierName
 from scheduler.lifecycle.awarding.awards import Awards
 from scheduler.lifecycle.awarding.compensate import Package
-from scheduler.lifecycle.awarding.grant import grant_period
+from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.awarding.transfer import Passing
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.writing.answered import Command

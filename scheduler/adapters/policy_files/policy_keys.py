@@ -3,8 +3,13 @@
 Amounts are in the units that people use, named last in the key; `policy_reader` turns them into the domain's.
 """
 
-from enum import StrEnum
-
+from scheduler.adapters.policy_files.allowance_keys import (
+    PERIOD_GRANT,
+    PROJECT,
+    PROJECT_GRANT,
+    PROJECT_HOURS,
+    TIER_ALLOWANCES,
+)
 from scheduler.adapters.policy_files.approval_keys import APPROVALS, COVERAGE
 from scheduler.adapters.policy_files.award_keys import AWARD_FIELDS
 from scheduler.adapters.policy_files.booking_keys import BOOKINGS
@@ -16,6 +21,7 @@ from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, MapOf, N
 from scheduler.adapters.policy_files.order_keys import AGEING, FAIR_SHARE, ORDER
 from scheduler.adapters.policy_files.retry_keys import RETRY_RULE
 from scheduler.adapters.policy_files.sections import Field, Section
+from scheduler.adapters.policy_files.stop_keys import STOP_RATE, STOP_RATES
 from scheduler.adapters.policy_files.topology_keys import LEVELS
 from scheduler.domain.periods import PeriodLength
 from scheduler.domain.policy import AtExhaustion, BorrowWithinCohort, ReclaimWithinCohort, WithinPool
@@ -118,7 +124,16 @@ OVERDRAFT = Field("overdraft_gpu_hours", _GPU_HOURS, "how far below 0 the allowa
 TIER = Section(
     "tiers.NAME",
     "What an engineer of the tier gets.",
-    (ALLOWANCE, TIER_GPU_CLASSES, TIER_PRIORITY_CLASSES, TIER_GPUS_MAX, TIER_TIME_LIMIT, OVERDRAFT, *AWARD_FIELDS),
+    (
+        ALLOWANCE,
+        TIER_GPU_CLASSES,
+        TIER_PRIORITY_CLASSES,
+        TIER_GPUS_MAX,
+        TIER_TIME_LIMIT,
+        OVERDRAFT,
+        *AWARD_FIELDS,
+        TIER_ALLOWANCES,
+    ),
 )
 
 # pools
@@ -163,13 +178,9 @@ POOL = Section(
     (TEAMS, QUOTAS, COHORT_OF_POOL, ORDER, AGEING, WITHIN_POOL, RECLAIM, BORROW, BORROW_THRESHOLD),
 )
 
-# cohorts, projects
+# cohorts
 PARENT = Field("parent", Name("cohorts"), "the cohort that it lies in", absent="none")
 COHORT = Section("cohorts.NAME", "Pools that lend to each other.", (PARENT,))
-PROJECT_TEAM = Field("team", Name("teams"), "the team that it belongs to", is_required=True)
-IMPORTANCE = Field("importance_per_mille", Whole(0, _FACTOR_MAX, "per mille"), "weighs it in the order", default=1000)
-PROJECT_ALLOWANCE = Field("allowance_gpu_hours", _GPU_HOURS, "granted to the project per period", default=0)
-PROJECT = Section("projects.NAME", "Work with a purpose.", (PROJECT_TEAM, IMPORTANCE, PROJECT_ALLOWANCE))
 
 # limits
 GPUS_PER_ENGINEER = Field("gpus_per_engineer", _GPUS, "GPUs that an engineer may run at once", absent="no limit")
@@ -239,35 +250,6 @@ SANDBOX = Section(
     "What a sandbox may be.",
     (SANDBOX_IMAGES, DEFAULT_IMAGE, DEFAULT_COMMAND, HOME, PORT, EXTENSIONS_MAX),
 )
-
-
-class Stops(StrEnum):
-    """Whether the rate of stops is bounded at all."""
-
-    LIMITED = "limited"
-    UNLIMITED = "unlimited"
-
-
-# stop_rates
-RATE = Field("rate", Choice(Stops), "whether there is a limit", default=Stops.LIMITED)
-SHARE = Field(
-    "share_per_mille",
-    Whole(1, 1000, "per mille"),
-    "share of the running GPUs that may be stopped in ten minutes",
-    default=50,
-)
-FLOOR = Field("floor_gpus", _GPUS, "but at least so many", default=8)
-STOP_RATE = Section(
-    "stop_rates.LOOP",
-    "How fast a loop may stop work; beyond it the loop waits for an operator's word.",
-    (RATE, SHARE, FLOOR),
-)
-PREEMPT_RATE = Field("preempt", STOP_RATE, "for preemption", absent="no limit")
-EXHAUSTION_RATE = Field(
-    "exhaustion", STOP_RATE, "for rolling holds that cannot be renewed", absent="50 ‰, at least 8"
-)
-IDLE_RATE = Field("idle", STOP_RATE, "for the reclaim of idle GPUs", absent="50 ‰, at least 8")
-STOP_RATES = Section("stop_rates", "How fast each loop may stop work.", (PREEMPT_RATE, EXHAUSTION_RATE, IDLE_RATE))
 
 # the whole file
 VERSION = Field("version", Whole(1, 1), "the version of this format", is_required=True)
@@ -352,6 +334,7 @@ POLICY = Section(
         COHORTS,
         LEVELS,
         PROJECTS,
+        PROJECT_HOURS,
         LOOKING_BACK,
         BOOKED_AHEAD,
         MOVED,
@@ -375,10 +358,12 @@ SECTIONS: tuple[Section, ...] = (
     PRIORITY_CLASS,
     OFF_PEAK,
     TIER,
+    PERIOD_GRANT,
     POOL,
     QUOTA,
     COHORT,
     PROJECT,
+    PROJECT_GRANT,
     FAIR_SHARE,
     BOOKINGS,
     CONSOLIDATION,

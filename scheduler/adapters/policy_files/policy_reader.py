@@ -2,7 +2,7 @@
 
 import hashlib
 
-from scheduler.adapters.policy_files import award_keys, order_keys
+from scheduler.adapters.policy_files import allowance_keys, award_keys, order_keys, stop_keys
 from scheduler.adapters.policy_files import policy_keys as keys
 from scheduler.adapters.policy_files.approval_keys import approvals, coverage
 from scheduler.adapters.policy_files.booking_keys import booking_terms
@@ -102,6 +102,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
         pools={PoolName(n): _pool(n, r) for n, r in record.value(keys.POOLS).items()},
         cohorts={CohortName(n): _cohort(n, r) for n, r in record.value(keys.COHORTS).items()},
         projects={ProjectName(n): _project(n, r) for n, r in record.value(keys.PROJECTS).items()},
+        project_hours=record.value(allowance_keys.PROJECT_HOURS) * MS_PER_HOUR,
         fair_share=FairShare() if looking_back is None else order_keys.fair_share(looking_back),
         bookings=BookingTerms() if booked_ahead is None else booking_terms(booked_ahead),
         consolidation=ConsolidationTerms() if moved is None else consolidation_terms(moved),
@@ -111,9 +112,9 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
         period=record.value(keys.PERIOD),
         time_zone=record.value(keys.TIME_ZONE),
         default_priority_class=None if default_class is None else PriorityClassName(default_class),
-        preempt_rate=_rate(rates.find(keys.PREEMPT_RATE) if rates else None, Policy.preempt_rate),
-        exhaustion_rate=_rate(rates.find(keys.EXHAUSTION_RATE) if rates else None, Policy.exhaustion_rate),
-        idle_rate=_rate(rates.find(keys.IDLE_RATE) if rates else None, Policy.idle_rate),
+        preempt_rate=_rate(rates.find(stop_keys.PREEMPT_RATE) if rates else None, Policy.preempt_rate),
+        exhaustion_rate=_rate(rates.find(stop_keys.EXHAUSTION_RATE) if rates else None, Policy.exhaustion_rate),
+        idle_rate=_rate(rates.find(stop_keys.IDLE_RATE) if rates else None, Policy.idle_rate),
         idle_rules=tuple(idle_rule(n, r) for n, r in record.value(keys.IDLE_RULES).items()),
         spend_guards=tuple(spend_guard(n, r) for n, r in record.value(keys.SPEND_GUARDS).items()),
         burn=BurnTerms() if burnt is None else burn_terms(burnt),
@@ -168,6 +169,7 @@ def _tier(name: str, record: Record) -> Tier:
         rollover=award_keys.rollover(record),
         may_transfer=record.value(award_keys.MAY_TRANSFER),
         may_donate=record.value(award_keys.MAY_DONATE),
+        beside=allowance_keys.period_grants(record.value(allowance_keys.TIER_ALLOWANCES)),
     )
 
 
@@ -204,9 +206,10 @@ def _cohort(name: str, record: Record) -> Cohort:
 def _project(name: str, record: Record) -> Project:
     return Project(
         name=ProjectName(name),
-        team=TeamName(record.value(keys.PROJECT_TEAM)),
-        importance=PerMille(record.value(keys.IMPORTANCE)),
-        allowance=record.value(keys.PROJECT_ALLOWANCE) * MS_PER_HOUR,
+        team=TeamName(record.value(allowance_keys.PROJECT_TEAM)),
+        importance=PerMille(record.value(allowance_keys.IMPORTANCE)),
+        allowance=record.value(allowance_keys.PROJECT_ALLOWANCE) * MS_PER_HOUR,
+        beside=allowance_keys.period_grants(record.value(allowance_keys.PROJECT_ALLOWANCES)),
     )
 
 
@@ -241,6 +244,6 @@ def _sandbox(record: Record, images: tuple[str, ...]) -> SandboxTerms:
 def _rate(record: Record | None, default: StopRate) -> StopRate:
     if record is None:
         return default
-    if record.value(keys.RATE) is keys.Stops.UNLIMITED:
+    if record.value(stop_keys.RATE) is stop_keys.Stops.UNLIMITED:
         return StopRate(None)
-    return StopRate(PerMille(record.value(keys.SHARE)), floor=record.value(keys.FLOOR))
+    return StopRate(PerMille(record.value(stop_keys.SHARE)), floor=record.value(stop_keys.FLOOR))

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from scheduler.adapters.policy_files import idle_keys
+from scheduler.adapters.policy_files import idle_keys, stop_keys
 from scheduler.adapters.policy_files import policy_keys as keys
+from scheduler.adapters.policy_files.allowance_keys import CAP, TIER_ALLOWANCES
 from scheduler.adapters.policy_files.award_keys import ROLLOVER, ROLLOVER_CAP
 from scheduler.adapters.policy_files.document import quoted
 from scheduler.adapters.policy_files.kinds import Reading, did_you_mean
@@ -109,6 +110,14 @@ def _check_rollover(tier: Record, reading: Reading) -> None:
             "a capped rollover without a cap",
             "rollover_cap_gpu_hours beside it",
         )
+    for unit, granted in (tier.find(TIER_ALLOWANCES) or {}).items():
+        if tier.find(ROLLOVER) is RolloverRule.CAPPED and not granted.gives(CAP):
+            reading.refuse(
+                granted.mark,
+                f"{tier.path}.allowances.{unit}",
+                "a capped rollover without a cap",
+                "rollover_cap beside its amount",
+            )
 
 
 def _check_teams(pools: Mapping[str, Record], reading: Reading) -> None:
@@ -206,11 +215,11 @@ def _check_warnings(rule: Record, reading: Reading) -> None:
 
 
 def _check_rates(rates: Record, reading: Reading) -> None:
-    for field in (keys.PREEMPT_RATE, keys.EXHAUSTION_RATE, keys.IDLE_RATE):
+    for field in (stop_keys.PREEMPT_RATE, stop_keys.EXHAUSTION_RATE, stop_keys.IDLE_RATE):
         rate = rates.find(field)
-        if rate is None or rate.find(keys.RATE) is not keys.Stops.UNLIMITED:
+        if rate is None or rate.find(stop_keys.RATE) is not stop_keys.Stops.UNLIMITED:
             continue
-        for bound in (keys.SHARE, keys.FLOOR):
+        for bound in (stop_keys.SHARE, stop_keys.FLOOR):
             if rate.gives(bound):
                 reading.refuse(
                     rate.mark_of(bound),

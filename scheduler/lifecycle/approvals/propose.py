@@ -18,7 +18,7 @@ from scheduler.ledger.vesting import promise
 from scheduler.lifecycle.accounting.price import Pricing
 from scheduler.lifecycle.awarding.awards import Awards, require_compensator
 from scheduler.lifecycle.awarding.compensate import Package, package_allowance
-from scheduler.lifecycle.awarding.countable import require_countable
+from scheduler.lifecycle.awarding.countable import require_countable, require_policy_countable
 from scheduler.lifecycle.awarding.grant import require_awardable, require_granter, told
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.governance.governing import needing_approval
@@ -107,6 +107,7 @@ class Proposals:
         if current is None or not changes:
             return self.commands.apply_policy(caller, text, policy, now=now, request_id=request_id)
         caller.require(Role.OPERATOR)
+        require_policy_countable(self.world, policy)
         reason = "raises " + ", ".join(change.path for change in changes)
         with changing(self.store, self.world, now) as batch:
             return keep_proposal(

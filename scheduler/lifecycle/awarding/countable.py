@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import UnitKind, measure
 from scheduler.domain.units import GpuClassName, Unit
 from scheduler.lifecycle.memory.world import World
@@ -41,3 +42,16 @@ def _require_currency(world: World, currency: str) -> None:
             code=RefusalCode.UNKNOWN_CURRENCY,
             expected="no money without prices" if book is None else book.currency,
         )
+
+
+def require_policy_countable(world: World, policy: Policy) -> None:
+    """What a policy grants in money is in the currency of the price book, where there is one: before, it waits for prices.
+
+    Raises InvalidInput (`unknown-currency`).
+    """
+    of_tiers = [item for tier in policy.tiers.values() for item in tier.beside]
+    of_projects = [item for project in policy.projects.values() for item in project.beside]
+    for item in (*of_tiers, *of_projects):
+        counted = measure(item.unit)
+        if counted.kind is UnitKind.MONEY and world.price_book is not None:
+            _require_currency(world, counted.of)

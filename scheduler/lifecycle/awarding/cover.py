@@ -13,7 +13,7 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import UnitKind, measure
 from scheduler.domain.units import GpuClassName, Instant, PerMille, Unit
 from scheduler.finance.coverage import ClassCoverage, ClassSupply, Commitment, coverage
-from scheduler.lifecycle.awarding.grant import period_grants
+from scheduler.lifecycle.awarding.periodic import currency_of, period_grants
 from scheduler.lifecycle.memory.period_names import period_of
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch
@@ -121,7 +121,7 @@ def _commitments(books: Books, world: World, policy: Policy, period: Period, now
         yield from _left(balance, policy, now)
         if balance.promised:
             yield from promised_by(balance.allowance, policy, now)
-    for allowance in period_grants(world.people.values(), policy, period):
+    for allowance in period_grants(world.people.values(), policy, period, currency_of(world)):
         is_known = allowance.id in world.balances or books.allowances.get(allowance.id) is not None
         if not is_known and period.ends_at > now:
             amount = _standard(allowance.unit, allowance.amount, policy)

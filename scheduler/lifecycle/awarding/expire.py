@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource
 from scheduler.domain.periods import period_at
-from scheduler.domain.units import AllowanceId, Instant
+from scheduler.domain.units import AllowanceId, Instant, Unit
 from scheduler.ledger.grants import expire, roll_over, rollover_allowance_id
 from scheduler.ledger.journal import Account, AccountKind
 from scheduler.lifecycle.awarding.move_expiry import is_moved, move_expiry
@@ -71,13 +71,14 @@ def _left_at_end(batch: Batch, balance: AllowanceBalance, expires_at: Instant) -
 
 
 def _roll_over(batch: Batch, ended: Iterable[_Ended]) -> dict[AllowanceId, int]:
-    """What goes on of each. A holder's tier allowance and what had rolled into the same period are one rest."""
-    rests: dict[tuple[str, str], list[_Ended]] = {}
+    """What goes on of each. A holder's tier allowance and what had rolled into the same period are one rest, unit by
+    unit."""
+    rests: dict[tuple[str, str, Unit], list[_Ended]] = {}
     for item in ended:
         allowance = item.allowance
         is_frozen = item.balance.is_frozen
         if allowance.rollover is not None and allowance.period and item.left > 0 and not is_frozen:
-            rests.setdefault((allowance.holder.id, allowance.period), []).append(item)
+            rests.setdefault((allowance.holder.id, allowance.period, allowance.unit), []).append(item)
     carried: dict[AllowanceId, int] = {}
     for _, rest in sorted(rests.items()):
         carried |= _carry(batch, sorted(rest, key=_tier_first))
@@ -90,7 +91,7 @@ def _carry(batch: Batch, rest: list[_Ended]) -> dict[AllowanceId, int]:
     amount = source.rollover.carried(sum(item.left for item in rest))
     policy = batch.world.require_policy()
     following = period_at(rest[0].expires_at, policy.period, policy.time_zone)
-    target_id = rollover_allowance_id(source.holder, following.name)
+    target_id = rollover_allowance_id(source.holder, following.name, source.unit)
     if amount == 0 or batch.books.allowances.get(target_id) is not None:
         return {}
     target = replace(

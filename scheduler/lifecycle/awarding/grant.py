@@ -1,20 +1,18 @@
-"""Grant: hours for an allowance, by a person's decision or by tier and project at the start of a period."""
+"""Grant: what an allowance is given by a person's decision. What tiers and projects are given is in `periodic`."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind, Purpose
 from scheduler.domain.approvals import Change
 from scheduler.domain.awards import Award
 from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
-from scheduler.domain.people import Caller, Engineer, Role
-from scheduler.domain.periods import Period
-from scheduler.domain.policy import Policy
+from scheduler.domain.people import Caller, Role
 from scheduler.domain.quantities import UnitKind, measure
 from scheduler.domain.terms import KeptTerms
 from scheduler.domain.units import AMOUNT_MAX, AllowanceId, EngineerId
-from scheduler.ledger.grants import grant, project_allowance_id, tier_allowance_id
+from scheduler.ledger.grants import grant
 from scheduler.lifecycle.awarding.countable import require_countable
 from scheduler.lifecycle.writing.batch import Batch
 
@@ -110,59 +108,3 @@ def _require_holder(batch: Batch, holder: Holder) -> None:
         raise NotFound(
             f"there is no {holder.kind.value} {holder.id!r}", code=code, expected="one of " + ", ".join(sorted(known))
         )
-
-
-def grant_period(batch: Batch, period: Period) -> int:
-    """Grant every engineer their tier's hours and every project its own, for the period. Done twice, it is done once.
-
-    Returns how many grants were new.
-    """
-    policy = batch.world.require_policy()
-    made = 0
-    for allowance in period_grants(batch.world.people.values(), policy, period):
-        known = batch.world.balances.get(allowance.id)
-        if known is None and batch.books.allowances.get(allowance.id) is None:
-            batch.add_allowance(allowance)
-            batch.post(grant(allowance, actor="policy", memo=f"{period.name} by policy {policy.name}"))
-            made += 1
-    return made
-
-
-def period_grants(people: Iterable[Engineer], policy: Policy, period: Period) -> Iterator[Allowance]:
-    """What the policy grants for a period: every engineer their tier's hours, every project its own."""
-    yield from _tier_grants(people, policy, period)
-    yield from _project_grants(policy, period)
-
-
-def _tier_grants(people: Iterable[Engineer], policy: Policy, period: Period) -> Iterable[Allowance]:
-    for engineer in sorted(people, key=lambda person: person.id):
-        tier = policy.tiers.get(engineer.tier)
-        if tier is not None and tier.allowance > 0:
-            yield Allowance(
-                id=tier_allowance_id(engineer.id, period.name),
-                holder=Holder(HolderKind.ENGINEER, engineer.id),
-                source=AllowanceSource.TIER,
-                amount=tier.allowance,
-                starts_at=period.starts_at,
-                expires_at=period.ends_at,
-                granted_at=period.starts_at,
-                gpu_classes=tier.gpu_classes,
-                period=period.name,
-                overdraft=tier.overdraft,
-                rollover=tier.rollover,
-            )
-
-
-def _project_grants(policy: Policy, period: Period) -> Iterable[Allowance]:
-    for project in sorted(policy.projects.values(), key=lambda item: item.name):
-        if project.allowance > 0:
-            yield Allowance(
-                id=project_allowance_id(project.name, period.name),
-                holder=Holder(HolderKind.PROJECT, project.name),
-                source=AllowanceSource.PROJECT,
-                amount=project.allowance,
-                starts_at=period.starts_at,
-                expires_at=period.ends_at,
-                granted_at=period.starts_at,
-                period=period.name,
-            )

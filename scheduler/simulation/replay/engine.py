@@ -22,7 +22,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec
 from scheduler.lifecycle.asking.submit import judge, with_defaults
-from scheduler.lifecycle.awarding.grant import period_grants
+from scheduler.lifecycle.awarding.periodic import period_grants
 from scheduler.simulation.asking import an_image
 from scheduler.simulation.replay.attempts import Attempts
 from scheduler.simulation.replay.books import ReplayBooks
@@ -116,7 +116,7 @@ class Replay:
         self._grant_due(now)
         period = self._calendar.at(now)
         self._attempts.feed.close(self._books.expire_due(now))
-        for allowance in period_grants(self._stream.people, self._policy, period):
+        for allowance in period_grants(self._stream.people, self._policy, period, None):
             self._books.open(allowance, actor="policy")
         self._period_ends_at = period.ends_at
 
