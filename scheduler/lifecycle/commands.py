@@ -29,8 +29,7 @@ from scheduler.lifecycle.asking.booking import BookingWish, book
 from scheduler.lifecycle.asking.extend import extend_attempt
 from scheduler.lifecycle.asking.submit import new_workload, with_defaults
 from scheduler.lifecycle.asking.submitting import AS_IT_IS, SubmissionTerms, indexes_of, judge_for, queue_all
-from scheduler.lifecycle.awarding.countable import require_policy_countable
-from scheduler.lifecycle.awarding.cover import committed_by, require_coverage
+from scheduler.lifecycle.awarding.cover import committed_by, require_coverage, require_grantable
 from scheduler.lifecycle.awarding.grant import award, require_granter, told
 from scheduler.lifecycle.governance.entering import (
     placed_people,
@@ -244,10 +243,9 @@ class Commands:
         caller.require(Role.OPERATOR)
         if needing_approval(self._world.policy, policy):
             raise approval_needed("a policy that raises allowances, prices or rights")
-        require_policy_countable(self._world, policy)
         version = PolicyVersion(policy.hash, policy.name, text, now, caller.actor)
         with self._changing(now) as batch:
-            require_coverage(batch, policy=policy)
+            require_grantable(batch, policy)
             record_policy(batch, caller, version, policy, request_id)
         put_policy(self._store, self._world, policy, now)
         self.wake()

@@ -36,8 +36,7 @@ from scheduler.lifecycle.approvals.rights import (
     rights_deciders,
 )
 from scheduler.lifecycle.awarding.compensate import Package, grant_package
-from scheduler.lifecycle.awarding.countable import require_policy_countable
-from scheduler.lifecycle.awarding.cover import committed_by, moved, promised_by, require_coverage
+from scheduler.lifecycle.awarding.cover import committed_by, moved, promised_by, require_coverage, require_grantable
 from scheduler.lifecycle.awarding.grant import award, told
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.governance.governing import put_policy, record_policy
@@ -211,8 +210,7 @@ class Approvals:
     ) -> str:
         """Have it take effect. What came of it: the id of an allowance, or the hash of a file."""
         if policy is not None:
-            require_policy_countable(batch.world, policy)
-            require_coverage(batch, policy=policy)
+            require_grantable(batch, policy)
             version = PolicyVersion(policy.hash, policy.name, proposal.text, batch.now, proposal.asked_by)
             record_policy(batch, caller, version, policy, proposal.request_id)
             return policy.hash

@@ -13,6 +13,7 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import UnitKind, measure
 from scheduler.domain.units import GpuClassName, Instant, PerMille, Unit
 from scheduler.finance.coverage import ClassCoverage, ClassSupply, Commitment, coverage
+from scheduler.lifecycle.awarding.countable import require_policy_countable
 from scheduler.lifecycle.awarding.periodic import currency_of, period_grants
 from scheduler.lifecycle.memory.period_names import period_of
 from scheduler.lifecycle.memory.world import World
@@ -51,6 +52,12 @@ class Coverages:
         return CoverageView(
             period.name, period.starts_at, period.ends_at, rule.availability, rule.ratio_max, source, found
         )
+
+
+def require_grantable(batch: Batch, policy: Policy) -> None:
+    """What a policy would grant is counted in what the company has, and covered. Raises what these two do."""
+    require_policy_countable(batch.world, policy)
+    require_coverage(batch, policy=policy)
 
 
 def require_coverage(batch: Batch, extra: Sequence[Commitment] = (), policy: Policy | None = None) -> None:
