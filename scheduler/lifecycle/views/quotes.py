@@ -107,11 +107,14 @@ def _alternatives(world: World, workload: Workload, found: Forecast) -> Iterator
     if spec.topology is not None and spec.topology.is_required and spec.pods > 1:
         preferred = replace(spec.topology, mode=TopologyMode.PREFER)
         yield f"{preferred} instead of {spec.topology}", replace(spec, topology=preferred)
-    if spec.pods > 1:
-        yield f"{spec.pods // 2} pods instead of {spec.pods}", replace(spec, pods=spec.pods // 2)
+    least = spec.pods_at_least
+    if spec.min_pods is not None and least > 1:
+        yield f"at least {_counted(least // 2, 'pod')} instead of {least}", replace(spec, min_pods=least // 2)
+    elif spec.pods > 1 and least == spec.pods:
+        yield f"{_counted(spec.pods // 2, 'pod')} instead of {spec.pods}", replace(spec, pods=spec.pods // 2)
     elif spec.pod.gpus > 1:
         fewer = spec.pod.gpus // 2
-        yield f"{fewer} GPUs instead of {spec.pod.gpus}", replace(spec, pod=replace(spec.pod, gpus=fewer))
+        yield f"{_counted(fewer, 'GPU')} instead of {spec.pod.gpus}", replace(spec, pod=replace(spec.pod, gpus=fewer))
     for limit_ms in sorted(_shorter(spec.time_limit_ms, found.latest_limit_ms)):
         yield f"a time limit of {_duration(limit_ms)}", replace(spec, time_limit_ms=limit_ms)
     mine = policy.priority_classes[spec.priority_class].value
@@ -170,6 +173,10 @@ def _cost(world: World, workload: Workload, gpu_class: GpuClassName, now: Instan
     priced = Rating(world.price_book).price_at(gpu_class, pool.name, now)
     gpu_ms = workload.spec.gpus * workload.spec.time_limit_ms
     return None if priced is None else gpu_ms * priced.unit.effective // MS_PER_HOUR
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _duration(ms: int) -> str:

@@ -1,0 +1,142 @@
+"""What people are told before: what a quote advises (each change that would start sooner, what it asks for, and nothing
+that would not), and the warning beyond a soft limit."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from scheduler.decision.decide import step
+from scheduler.decision.state import State
+from scheduler.domain.cluster import GpuClass, Node
+from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
+from scheduler.domain.policy import Policy, PriorityClass, Quota
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, NodeName, PerMille, PoolName, PriorityClassName
+from scheduler.domain.workloads import Workload
+from scheduler.lifecycle.running.record import record
+from scheduler.lifecycle.views.quote_shapes import QuoteView
+from scheduler.lifecycle.views.quotes import quote_view
+from tests.decision.builders import attempt
+from tests.lifecycle.build import FULL, H100, Company, job_spec, policy
+
+A100 = GpuClassName("A100")
+URGENT = PriorityClass(PriorityClassName("urgent"), 300, class_factor=PerMille(2000))
+
+
+def rules() -> Policy:
+    """Ada's small cluster with a second GPU class at half the weight, and a class above the one she uses."""
+    known = policy()
+    pool = known.pools[PoolName("research")]
+    return replace(
+        known,
+        gpu_classes={**known.gpu_classes, A100: GpuClass(A100, PerMille(500), (("gpu", "a100"),))},
+        priority_classes={**known.priority_classes, URGENT.name: URGENT},
+        pools={pool.name: replace(pool, quotas={H100: Quota(H100, 16), A100: Quota(A100, 8)})},
+    )
+
+
+@pytest.fixture
+def company() -> Iterator[Company]:
+    made = Company(rules())
+    yield made
+    made.close()
+
+
+def busy(company: Company, *, of: PriorityClassName = FULL, gpus: int = 4, a100s: int = 0, by: str = "bob") -> None:
+    """Somebody's work has so many GPUs of each node for two hours more; and there are so many A100s, all free."""
+    owner = company.engineer(by)
+    company.grant("ada", 100)
+    company.grant("bob", 100)
+    if a100s:
+        name = NodeName("a0")
+        company.world.put_node(name, Node(name, A100, a100s, 64_000, 512_000, labels={"gpu": "a100"}))
+    company.world.put_attempts(
+        replace(
+            attempt(f"r{number}", f"n{number}", owner=owner.id, team="research", pool="research", gpus=gpus),
+            gpu_class=H100,
+            priority_class=of,
+            launched_at=company.now,
+            started_at=company.now,
+            time_limit_ms=2 * MS_PER_HOUR,
+        )
+        for number in range(2)
+    )
+
+
+def quoted(company: Company, *queued: Workload, **fields: object) -> QuoteView:
+    state = step(State(), company.world.everything(), company.now)[0]
+    spec = replace(job_spec(), **fields)  # type: ignore[arg-type]  # by name
+    return quote_view(company.world, state, company.engineer("ada"), spec, company.now)
+
+
+def advised(found: QuoteView) -> list[tuple[str, bool, float]]:
+    return [(each.change, each.starts_now, each.asked / MS_PER_HOUR) for each in found.sooner]
+
+
+def test_another_gpu_class_that_is_free_is_advised_with_what_it_costs(company: Company) -> None:
+    busy(company, of=URGENT.name, a100s=8)
+    found = quoted(company)
+    assert (found.starts_now, found.asked) == (False, 4 * MS_PER_HOUR)
+    assert advised(found) == [("GPU class A100", True, 2.0)]
+
+
+def test_fewer_gpus_are_advised_where_they_fit(company: Company) -> None:
+    busy(company, of=URGENT.name, gpus=3)
+    assert advised(quoted(company)) == [("1 GPU instead of 2", True, 2.0)]
+
+
+def test_a_higher_class_is_advised_with_its_price_where_it_would_be_served_sooner(company: Company) -> None:
+    busy(company)
+    found = quoted(company)
+    assert found.asked == 4 * MS_PER_HOUR
+    changes = {each.change: each for each in found.sooner}
+    urgent = changes["priority class urgent, at 2 times the hours"]
+    assert (urgent.asked, urgent.starts_now) == (8 * MS_PER_HOUR, False)
+    assert urgent.starts_until == company.now + 30_000, "its victims' grace"
+
+
+def test_a_shorter_limit_is_advised_where_it_is_over_before_somebody_ahead_could_start(company: Company) -> None:
+    """Eight free GPUs are kept for who waits for all of them, from when what runs ends: in an hour and a half."""
+    busy(company, of=URGENT.name, gpus=2, by="ada")
+    ahead = company.submit("bob", pods=2, pod=replace(job_spec().pod, gpus=4))
+    assert ahead.submitted_at == company.now
+    company.now = Instant(company.now + MS_PER_HOUR // 2)
+    found = quoted(company)
+
+    assert (found.reason, found.starts_now) == ("Priority", False)
+    assert ("a time limit of 1 h 30 min", True, 3.0) in [
+        (change, now, asked) for change, now, asked in advised(found)
+    ]
+
+
+def test_an_elastic_job_is_advised_to_be_content_with_fewer_pods(company: Company) -> None:
+    busy(company, of=URGENT.name, gpus=3)
+    one = replace(job_spec().pod, gpus=1)
+    found = quoted(company, pods=8, min_pods=4, pod=one)
+    assert advised(found) == [("at least 2 pods instead of 4", True, 16.0)]
+
+
+def test_what_starts_now_needs_no_advice(company: Company) -> None:
+    company.grant("ada", 100)
+    found = quoted(company)
+    assert (found.starts_now, found.sooner) == (True, ())
+
+
+def test_who_starts_beyond_a_soft_limit_is_warned_before_the_launch_is_told() -> None:
+    guard = SpendGuard("a day", GuardOf.ENGINEER, GuardWindow.DAY, soft=3 * MS_PER_HOUR, hard=9 * MS_PER_HOUR)
+    company = Company(replace(rules(), spend_guards=(guard,)))
+    company.grant("ada", 100)
+    work = company.submit()
+    plan = step(State(), company.world.everything(), company.now)[1]
+    assert [launch.workload_id for launch in plan.launches] == [work.id]
+    with company.changing() as batch:
+        assert record(batch, plan, company.ids.new) == []
+
+    with company.store.reading() as books:
+        told = books.verdicts.of_workload(work.id)
+    reasons = [verdict.reason for verdict in reversed(told)]
+    assert reasons.index(Reason.SPEND_WARNING) < reasons.index(Reason.LAUNCHING)
+    warning = next(verdict for verdict in told if verdict.reason is Reason.SPEND_WARNING)
+    assert (warning.evidence["limit_hours"], warning.evidence["needed_hours"]) == ("3.0", "4.0")
+    company.close()
