@@ -40,7 +40,8 @@ class IdlePolicy:
     `warn_at_ms` are two, in order, both before `window_ms`; the action comes `lead_ms` after the last warning at the
     earliest. `startup_ms` after its launch an attempt is not judged. `keep_alives_max` is how often its owner may set
     the clock back. `is_dry_run`: say what would be done, and do nothing. `acts_without_checkpoint`: a job that has
-    written none is only reported otherwise, since acting would lose its work. Pods that use at least
+    written none, and a sandbox with neither a home volume nor a hook that saves its state, are only reported otherwise,
+    since acting would lose their work. Pods that use at least
     `cpu_busy_millicores` on a node prepare data there: the clock waits for them, for `cpu_wait_ms_max` of one spell of
     rest at most; None waits for nobody.
     """

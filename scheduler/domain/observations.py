@@ -112,6 +112,8 @@ class ObservedJob:
     checkpointed_at: Instant | None = None
     pods: int = 1
     """spec.parallelism: how many pods it is to have at once."""
+    keeps_state: bool = True
+    """Its pods mount a volume that outlives them, or have a hook that saves their state before they are stopped."""
 
     @property
     def has_ended(self) -> bool:

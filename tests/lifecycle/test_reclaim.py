@@ -173,6 +173,35 @@ def test_a_job_without_a_checkpoint_is_only_reported(company: Company, platform:
     assert platform.hindrances(workload) == [(False, "no-checkpoint")]
 
 
+def test_a_sandbox_that_keeps_no_state_is_reported_and_not_suspended(company: Company, platform: Platform) -> None:
+    workload, attempt_id = platform.sandbox()
+    company.see(changes(job_seen(workload, is_suspended=False, active=1, keeps_state=False)))
+    platform.minutes(60, pods=platform.agents.pod_of(workload))
+    assert platform.hindrances(workload) == [(False, "no-home")]
+    assert platform.verdicts(workload) == [Reason.RUNNING, *[Reason.IDLE_REPORTED] * 2]
+    assert company.world.attempts[attempt_id].state is AttemptState.RUNNING
+
+
+def test_a_sandbox_that_keeps_no_state_is_suspended_where_policy_says_so(company: Company) -> None:
+    platform = Platform(company, replace(SANDBOXES, policy=replace(SANDBOXES.policy, acts_without_checkpoint=True)))
+    workload, attempt_id = platform.sandbox()
+    company.see(changes(job_seen(workload, is_suspended=False, active=1, keeps_state=False)))
+    platform.minutes(45, pods=platform.agents.pod_of(workload))
+    assert platform.hindrances(workload) == [(True, "")]
+    assert company.world.attempts[attempt_id].state is AttemptState.STOPPING
+
+
+def test_a_first_checkpoint_after_the_last_warning_stops_nobody_without_another(
+    company: Company, platform: Platform
+) -> None:
+    workload, _ = platform.agents.start()
+    platform.minutes(37, pods=platform.agents.pod_of(workload))
+    assert platform.verdicts(workload) == [Reason.RUNNING, *[Reason.IDLE_REPORTED] * 2]
+    company.commands.record_checkpoint(company.caller("ada"), workload.id, now=company.now)
+    platform.minutes(10, pods=platform.agents.pod_of(workload))
+    assert platform.hindrances(workload) == [(False, "no-checkpoint")]
+
+
 def test_a_job_with_a_checkpoint_is_suspended_and_may_be_resumed(company: Company, platform: Platform) -> None:
     workload, attempt_id = platform.agents.start()
     company.commands.record_checkpoint(company.caller("ada"), workload.id, now=later(company.now, 60))

@@ -10,6 +10,7 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import GpuClassName, NodeName, PerMille, WorkloadId
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.shapes import ExplainView, WorkloadView
+from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from scheduler.metering.devices import Device
 from tests.lifecycle.agents import gpu
 from tests.lifecycle.build import NOON, OPERATOR, Company, changes, job_seen, later, pod_seen
@@ -153,6 +154,15 @@ def test_the_statement_says_how_many_hours_came_back_and_why(company: Company, p
     assert returned.hours_back_ms == returned.quantity == 2 * (8 * 60 - 40) * 60_000 * 3 // 2
     assert (returned.unit, returned.shown) == ("standard", "22.0 h")
     assert statement.opening + statement.granted - statement.charged == statement.closing + statement.held
+    rows = [dict(zip(HEADER, row, strict=True)) for row in statement_rows(statement)]
+    (row,) = [row for row in rows if row["kind"] == "returned"]
+    assert row["text"] == "22.0 h of train came back: suspended while its GPUs were idle"
+    assert (row["attempt_id"], row["unit"], row["returned_quantity"]) == (
+        attempt_id,
+        "standard",
+        str(returned.quantity),
+    )
+    assert sum(int(each["in_ms"] or 0) - int(each["out_ms"] or 0) for each in rows) == 0
 
 
 def test_operators_read_what_was_due_and_engineers_do_not(company: Company, platform: Platform) -> None:

@@ -78,7 +78,15 @@ def read_job(raw: RawObject, classes: Iterable[GpuClass]) -> ObservedJob:
         is_owned=any(owner.get("controller") for owner in metadata.get("ownerReferences") or ()),
         checkpointed_at=instant_of(annotations.get(CHECKPOINTED_AT)),
         pods=1 if spec.get("parallelism") is None else int(spec["parallelism"]),
+        keeps_state=_keeps_state(spec["template"].get("spec") or {}),
     )
+
+
+def _keeps_state(pod_spec: RawObject) -> bool:
+    """A claim survives its pods (an `ephemeral` one does not); a preStop hook may save what is in memory."""
+    has_home = any("persistentVolumeClaim" in volume for volume in pod_spec.get("volumes") or ())
+    containers = (*(pod_spec.get("containers") or ()), *(pod_spec.get("initContainers") or ()))
+    return has_home or any((each.get("lifecycle") or {}).get("preStop") for each in containers)
 
 
 def _failure(condition: RawObject) -> str:

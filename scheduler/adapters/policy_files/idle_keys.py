@@ -70,7 +70,10 @@ KEEP_ALIVES = Field("keep_alives_max", Whole(0, 1000), "how often the owner may 
 ACTION = Field("action", Choice(IdleAction), "what is done in the end", default=IdleAction.SUSPEND)
 DRY_RUN = Field("dry_run", Flag(), "say what would be done, and do nothing", default=True)
 WITHOUT_CHECKPOINT = Field(
-    "acts_without_checkpoint", Flag(), "act on a job that has written no checkpoint, too", default=False
+    "acts_without_checkpoint",
+    Flag(),
+    "act on a job that has written no checkpoint, and on a sandbox that has neither home nor preStop hook, too",
+    default=False,
 )
 CPU_BUSY = Field(
     "cpu_busy_percent",

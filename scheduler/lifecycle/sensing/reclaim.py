@@ -33,7 +33,8 @@ LAG_MS = 15 * MS_PER_MINUTE
 
 CURVE_POINTS = 60
 
-DRY_RUN, REPORT, NO_CHECKPOINT, OBSERVING = "dry-run", "report", "no-checkpoint", "observing"
+DRY_RUN, REPORT, OBSERVING = "dry-run", "report", "observing"
+NO_CHECKPOINT, NO_HOME = "no-checkpoint", "no-home"
 """Hindrances that a decision records: it was due, and is not taken."""
 
 
@@ -172,7 +173,7 @@ class IdleReclaim:
             )
         elif event.kind is IdleEventKind.WARNED:
             current.warned += 1
-            if rule.policy.action is IdleAction.REPORT:
+            if self._hindrance(attempt, workload, rule, event.at):
                 current.batch.say(workload.id, Reason.IDLE_REPORTED, {"minutes": minutes, "gpus": attempt.gpus})
                 return
             left_ms = max(rule.policy.window_ms - event.rested_ms, rule.policy.lead_ms)
@@ -192,7 +193,7 @@ class IdleReclaim:
         assert since is not None, "a clock that is due has a spell"
         if any(known.since == since for known in batch.books.idleness.decisions(attempts=[attempt.id])):
             return
-        hindrance = self._hindrance(attempt, workload, rule)
+        hindrance = self._hindrance(attempt, workload, rule, watch.clock.warned_at[-1])
         if not hindrance and self._is_held_up(current, attempt):
             current.waiting += 1
             return
@@ -215,18 +216,22 @@ class IdleReclaim:
             current.ended.add(attempt.id)
             _stop(batch, attempt, decision, rule)
 
-    def _hindrance(self, attempt: Attempt, workload: Workload, rule: IdleRule) -> str:
-        """What stands against the action for good, or nothing."""
+    def _hindrance(self, attempt: Attempt, workload: Workload, rule: IdleRule, warned_at: Instant) -> str:
+        """What stood against the action for good at its last warning, or nothing: who was told that it would be left
+        alone is not stopped without another warning."""
         if not self._acts:
             return OBSERVING
         if rule.policy.is_dry_run:
             return DRY_RUN
         if rule.policy.action is IdleAction.REPORT:
             return REPORT
-        is_job = workload.spec.kind is WorkloadKind.JOB
-        if is_job and attempt.checkpointed_at is None and not rule.policy.acts_without_checkpoint:
+        has_checkpoint = attempt.checkpointed_at is not None and attempt.checkpointed_at <= warned_at
+        if has_checkpoint or rule.policy.acts_without_checkpoint:
+            return ""
+        if workload.spec.kind is WorkloadKind.JOB:
             return NO_CHECKPOINT
-        return ""
+        job = self._world.job_of(workload)
+        return NO_HOME if job is not None and not job.keeps_state else ""
 
     def _is_held_up(self, current: _Round, attempt: Attempt) -> bool:
         """By an operator, or by the rate at which idle work may be stopped."""

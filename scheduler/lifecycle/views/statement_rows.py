@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 
 from scheduler.domain.money import MICRO_PER_UNIT, decimal_text
 from scheduler.domain.periods import iso
+from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.finance.csv_text import safe
 from scheduler.lifecycle.views.shapes import StatementLine, StatementView
-from scheduler.lifecycle.views.unit_shapes import UnitLine, UnitView
+from scheduler.lifecycle.views.unit_shapes import ReturnedView, UnitLine, UnitView
 
 HEADER = (
     "at",
@@ -43,6 +44,7 @@ HEADER = (
     "efficiency_measure",
     "idle_percent",
     "memory_bytes_max",
+    "returned_quantity",
 )
 _JOULES_PER_KWH = 3_600_000
 NOTHING: Mapping[str, str] = {}
@@ -53,10 +55,28 @@ def statement_rows(view: StatementView) -> Iterator[tuple[str, ...]]:
     yield _balance(view.starts_at, "opening", view.opening)
     for line in view.lines:
         yield _row(line, view.currency or "")
+    for returned in view.returned:
+        yield _returned(returned)
     yield _balance(Instant(view.ends_at - 1), "held", view.held)
     yield _balance(Instant(view.ends_at - 1), "closing", view.closing)
     for other in view.others:
         yield from _other_rows(view, other)
+
+
+def _returned(returned: ReturnedView) -> tuple[str, ...]:
+    """What idle work gave back of its holds, and why. It stands in a column of its own: it was never charged."""
+    done = "suspended" if returned.reason == Reason.IDLE else "ended"
+    cells = {
+        "at": iso(returned.at),
+        "kind": "returned",
+        "text": safe(f"{returned.shown} of {returned.workload_name} came back: {done} while its GPUs were idle"),
+        "attempt_id": returned.attempt_id,
+        "workload_id": returned.workload_id,
+        "workload_name": safe(returned.workload_name),
+        "unit": returned.unit,
+        "returned_quantity": str(returned.quantity),
+    }
+    return tuple(cells.get(name, "") for name in HEADER)
 
 
 def _other_rows(view: StatementView, other: UnitView) -> Iterator[tuple[str, ...]]:

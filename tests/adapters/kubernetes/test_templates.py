@@ -256,7 +256,33 @@ def test_a_failed_job_is_read_whole() -> None:
         unfit="it was not created suspended; write `suspend: true` under spec, allot launches it",
         spec_hash="abc",
         checkpointed_at=Instant(1_772_447_400_000),
+        keeps_state=False,
     )
+
+
+KEEPING: dict[str, tuple[Json, bool]] = {
+    "nothing": ({}, False),
+    "a claim": ({"volumes": [{"name": "home", "persistentVolumeClaim": {"claimName": "home"}}]}, True),
+    "volumes that go with the pod": (
+        {"volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "ephemeral": {"volumeClaimTemplate": {}}}]},
+        False,
+    ),
+    "a hook that saves": (
+        {"containers": [{"name": "main", "lifecycle": {"preStop": {"exec": {"command": ["save"]}}}}]},
+        True,
+    ),
+    "a hook at the start alone": (
+        {"containers": [{"name": "main", "lifecycle": {"postStart": {"exec": {"command": ["load"]}}}}]},
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("pod_spec", "keeps"), KEEPING.values(), ids=KEEPING)
+def test_a_job_keeps_its_state_in_a_claim_or_by_a_hook(pod_spec: Json, keeps: bool) -> None:
+    raw = job()
+    raw["spec"]["template"]["spec"] |= pod_spec
+    assert read_job(raw, CLASSES).keeps_state is keeps
 
 
 def test_a_suspended_job_is_confirmed_by_its_condition() -> None:

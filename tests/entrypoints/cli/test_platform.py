@@ -1,11 +1,15 @@
 """Hours, policies, people, brakes, tokens and the doctor from the command line."""
 
+import csv
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from scheduler.domain.reasons import Reason
 from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.views.unit_shapes import ReturnedView
 from tests.entrypoints.cli.conftest import Allot
 from tests.entrypoints.company import POLICY, token_of
 
@@ -46,6 +50,24 @@ def test_a_statement_adds_up_in_words_and_as_json(allot: Allot) -> None:
     assert found["opening_ms"] + found["granted_ms"] - found["charged_ms"] == found["closing_ms"] + found["held_ms"]
     bad = allot("statement", "--period", "yesterday")
     assert (bad.code, "[invalid-value" in bad.err) == (1, True)
+
+
+@pytest.mark.parametrize(("reason", "done"), [(Reason.IDLE, "suspended"), (Reason.IDLE_ENDED, "ended")])
+def test_a_statement_says_what_idle_work_gave_back_in_words_and_as_csv(
+    allot: Allot, service: Service, monkeypatch: pytest.MonkeyPatch, reason: Reason, done: str
+) -> None:
+    at = service.clock.now()
+    back = ReturnedView(at, "a-1", "w-1", "nap", reason.value, "standard", 5_400_000, "1.5 h", 5_400_000)
+    asked = service.views.statement
+    monkeypatch.setattr(
+        service.views, "statement", lambda *given, **of: replace(asked(*given, **of), returned=(back,))
+    )
+    assert f"Came back: 1.5 h of nap, {done} while its GPUs were idle." in allot("statement").out
+    (row,) = [
+        row for row in csv.DictReader(allot("statement", "--csv").out.splitlines()) if row["kind"] == "returned"
+    ]
+    assert row["text"] == f"1.5 h of nap came back: {done} while its GPUs were idle"
+    assert (row["workload_name"], row["unit"], row["returned_quantity"]) == ("nap", "standard", "5400000")
 
 
 def test_a_policy_is_applied_shown_and_listed(allot: Allot, tmp_path: Path) -> None:
