@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.plugins.postgres",
     "tests.plugins.chromium",
     "tests.plugins.realnode",
+    "tests.plugins.cgroup2",
 ]
 
 # Images often forbid bytecode. Each of the hundreds of processes that tests start would compile everything anew.

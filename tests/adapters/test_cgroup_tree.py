@@ -1,7 +1,7 @@
 """CPU use of pods, by trees of control groups as kernels lay them out: version 1, version 2 and both drivers.
 
 The trees are fixtures of the published layouts; version 1 is read on the real node as well (tests/realnode), version 2 of
-a live kernel is not: the machines that this runs on have the hybrid hierarchy.
+a live kernel in tests/nvml/test_live_cgroups.py.
 """
 
 from pathlib import Path
