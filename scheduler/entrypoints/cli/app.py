@@ -1,5 +1,7 @@
 """The command `allot`: what there is, imported when it is asked for, and refusals told in one way."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated, Any
@@ -11,6 +13,7 @@ from typer.main import get_command
 from scheduler.domain.errors import Refusal
 from scheduler.entrypoints.about import installed_version
 from scheduler.entrypoints.cli.exits import MEANINGS, report
+from scheduler.entrypoints.cli.usage import refusing_wrong_usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,9 @@ PARTS: dict[str, Part] = {
         "Show a period's statement: opening, every grant, charge, refund and expiry, closing, and what it costs.",
         is_group=True,
     ),
-    "grant": Part("grants", _HOURS, "Grant hours, or promise compensation that vests.", is_group=True),
+    "grant": Part(
+        "grants", _HOURS, "Grant hours, tokens or money; or promise compensation that vests.", is_group=True
+    ),
     "vesting": Part("vesting", _HOURS, "Compensation that vests.", is_group=True),
     "allowance": Part("allowances", _HOURS, "Freeze an allowance, or pass hours of it on.", is_group=True),
     "request": Part("requests", _HOURS, "Ask for more hours, a later end, or another GPU class.", is_group=True),
@@ -194,12 +199,25 @@ class Allot(TyperGroup):
             return self.get_command(ctx, name)
         return TyperCommand(name, help=part.summary, rich_help_panel=part.panel)
 
+    def make_context(self, *given: Any, **extra: Any) -> Any:
+        """Read the options of `allot` itself."""
+        with _reporting():
+            return super().make_context(*given, **extra)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; a refusal is one message on standard error and an exit code that says its kind."""
-        try:
+        """Run the command."""
+        with _reporting():
             return super().invoke(ctx)
-        except Refusal as refusal:
-            raise typer.Exit(report(refusal)) from refusal
+
+
+@contextmanager
+def _reporting() -> Iterator[None]:
+    """A refusal, of wrong usage too, is one message on standard error and an exit code that says its kind."""
+    try:
+        with refusing_wrong_usage():
+            yield
+    except Refusal as refusal:
+        raise typer.Exit(report(refusal)) from refusal
 
 
 def _load(name: str, part: Part) -> Any:

@@ -23,6 +23,12 @@ class Visitor:
         return self.engineer.name or self.engineer.subject if self.engineer else self.caller.subject
 
     @property
+    def acts_as(self) -> str:
+        """What they may do beyond an engineer's own, or else the tier of what they may use."""
+        beyond = [role.value for role in Role if role is not Role.ENGINEER and role in self.caller.roles]
+        return ", ".join(beyond) or (self.engineer.tier if self.engineer else "")
+
+    @property
     def is_operator(self) -> bool:
         return self.caller.has(Role.OPERATOR)
 

@@ -138,10 +138,34 @@ def test_a_refusal_is_one_message_on_standard_error(
     assert f"[{refusal}" in ran.err.splitlines()[-1]
 
 
-def test_half_a_gpu_is_wrong_usage(allot: Allot) -> None:
-    assert allot(*SUBMIT, *IMAGE, "--gpus", "0.5").code == 2
-    assert allot("submit").code == 2
-    assert allot("fly").code == 2
+MISUSED = {
+    "one and a half GPUs": (
+        (*SUBMIT, *IMAGE, "--gpus", "1.5"),
+        "--gpus is '1.5'; expected a whole number",
+        "[invalid-gpus]",
+    ),
+    "half a pod": ((*SUBMIT, *IMAGE, "--pods", "0.5"), "--pods is '0.5'", "[invalid-gpus]"),
+    "GPUs in words": ((*SUBMIT, *IMAGE, "--gpus", "two"), "--gpus is 'two'", "[invalid-gpus]"),
+    "a page of x": (("list", "--limit", "x"), "--limit is 'x'", "[invalid-value]"),
+    "nothing of what is needed": (("submit",), "missing option '--project'", "[invalid-value]"),
+    "an option that there is not": (("submit", "--fast"), "no such option: --fast", "[invalid-value]"),
+    "an option before the command": (("--fast", "list"), "no such option: --fast", "[invalid-value]"),
+    "a command that there is not": (("fly",), "no such command 'fly'", "[invalid-value]"),
+    "a file that there is not": (("policy", "check", "/nowhere"), "FILE", "[invalid-value]"),
+}
+
+
+@pytest.mark.parametrize("flag", [(), ("--json",)], ids=["for people", "for programs"])
+@pytest.mark.parametrize(("arguments", "said", "code"), MISUSED.values(), ids=MISUSED.keys())
+def test_wrong_usage_is_refused_in_the_form_of_every_other_refusal(
+    allot: Allot, arguments: tuple[str, ...], said: str, code: str, flag: tuple[str, ...]
+) -> None:
+    ran = allot(*arguments, *flag)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("allot: ")
+    assert said.lower() in ran.err.lower()
+    assert "--help`." in ran.err
+    assert ran.err.splitlines()[-1].strip() == code
 
 
 def test_without_a_token_one_is_not_permitted(allot: Allot) -> None:

@@ -145,3 +145,13 @@ async def test_a_brake_is_pulled_and_released(company: Service) -> None:
     assert "Launching is paused" not in released.text
     async with client_of(company, "ada") as client:
         assert (await client.post("/brakes/launch/pause", data={"why": "mine"})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("subject", "shown"),
+    [("ada", "engineer"), ("lea", "lead"), ("olga", "operator"), ("fin", "finance"), ("aud", "auditor")],
+)
+async def test_the_corner_says_what_a_visitor_acts_as(company: Service, subject: str, shown: str) -> None:
+    async with client_of(company, subject) as client:
+        answer = await client.get("/cluster")
+    assert f'<span class="faint wide"> · {shown}</span>' in answer.text

@@ -1,0 +1,50 @@
+"""Wrong usage, which Typer finds while it reads a command line, as a refusal in the form of all others, with a code."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic import ValidationError
+from typer._click.exceptions import BadParameter, MissingParameter, NoArgsIsHelpError, UsageError
+
+from scheduler.domain.errors import InvalidInput, Refusal, RefusalCode
+from scheduler.entrypoints.api.validation import CODE_OF_FIELD, refusals_in
+
+
+@contextmanager
+def refusing_wrong_usage() -> Iterator[None]:
+    """Raise InvalidInput where Typer would draw a box. What asks for help by saying nothing gets the help."""
+    try:
+        yield
+    except NoArgsIsHelpError:
+        raise
+    except UsageError as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: UsageError) -> Refusal:
+    remedy = f"see `{error.ctx.command_path} --help`" if error.ctx is not None else ""
+    if not isinstance(error, BadParameter) or isinstance(error, MissingParameter):
+        return InvalidInput(_sentence(error.format_message()), remedy=remedy)
+    where = _place(error)
+    code = CODE_OF_FIELD.get(error.param.name or "" if error.param else "", RefusalCode.INVALID_VALUE)
+    details = error.__cause__.errors()[0] if isinstance(error.__cause__, ValidationError) else None
+    if details is None or details["type"] == "value_error":  # a choice or a file, of which the sentence says all
+        said = _sentence(error.message.removeprefix("Value error, "))
+        return InvalidInput(said, code=code, where=where, remedy=remedy)
+    read = refusals_in([{**details, "loc": (where,)}])[0]
+    return InvalidInput(read.message, code=code, where=where, expected=read.expected, remedy=remedy)
+
+
+def _place(error: BadParameter) -> str:
+    """The option by its long name, or the argument."""
+    if isinstance(error.param_hint, str):
+        return error.param_hint
+    if error.param is None:
+        return ""
+    return next((name for name in error.param.opts if name.startswith("--")), (error.param.name or "").upper())
+
+
+def _sentence(text: str) -> str:
+    """Typer's sentences begin with a capital and end with a full stop; ours stand in the middle of one."""
+    text = text.strip().removesuffix(".")
+    return text[:1].lower() + text[1:]
