@@ -44,6 +44,7 @@ class ProposalKind(StrEnum):
     PACKAGE = "package"
     POLICY = "policy"
     PRICES = "prices"
+    PAYMENT = "payment"
     PEOPLE = "people"
     TOKEN = "token"  # noqa: S105 - a kind of proposal, no secret
 

@@ -14,6 +14,7 @@ from scheduler.lifecycle.accounting.close_period import Periods
 from scheduler.lifecycle.accounting.price import Pricing
 from scheduler.lifecycle.accounting.publish import Publisher
 from scheduler.lifecycle.approvals.approve import Approvals
+from scheduler.lifecycle.approvals.paying import Payments
 from scheduler.lifecycle.approvals.propose import Proposals
 from scheduler.lifecycle.approvals.rights import RightsProposals
 from scheduler.lifecycle.asking.wanted import Exemptions
@@ -64,6 +65,7 @@ class Service:
         self.coverages = Coverages(store, self.world)
         self.proposals = Proposals(store, self.world, ids, self.commands, self.pricing)
         self.rights = RightsProposals(store, self.world, ids, self.commands)
+        self.payments = Payments(store, self.world, ids)
         self.approvals = Approvals(store, self.world, ids, self.commands, READERS)
         self.approval_views = ApprovalViews(store, self.world, READERS)
         self.meter = Meter(store, self.world)

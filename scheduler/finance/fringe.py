@@ -3,9 +3,12 @@
 It states facts and a first sorting, never a treatment: counsel decides that. The fair-market rate is the list price of
 the hour, by the price book that it names. Sorted as excluded is what its owner attested to be business use; without an
 attestation, work for a project is shown as business that nobody attested, and counts as includable until somebody does.
+
+What the person paid in the year is taken off what is includable: off personal use first, then off business that nobody
+attested, row by row. What was paid beyond that stands beside the rows and makes nothing negative.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scheduler.domain.money import Micro
 from scheduler.domain.periods import iso
@@ -74,9 +77,11 @@ class Fringe:
             )
             self._gpu_ms[key] = self._gpu_ms.get(key, 0) + part.gpu_ms
 
-    def rows(self) -> tuple[FringeRow, ...]:
+    def rows(self, paid: int = 0) -> tuple[FringeRow, ...]:
+        """`paid` is what the person paid in the year."""
         ordered = sorted(self._gpu_ms.items(), key=lambda item: (item[0].use, item[0].activity, item[0].gpu_class))
-        return tuple(self._row(key, gpu_ms) for key, gpu_ms in ordered if gpu_ms)
+        rows = [self._row(key, gpu_ms) for key, gpu_ms in ordered if gpu_ms]
+        return _less_paid(rows, paid)
 
     def _row(self, key: FringeKey, gpu_ms: int) -> FringeRow:
         value = Micro(gpu_ms * key.rate_micro // MS_PER_HOUR)
@@ -96,3 +101,15 @@ class Fringe:
             basis=BUSINESS_BASIS if is_excluded else "",
             includable_micro=Micro(0) if is_excluded else value,
         )
+
+
+def _less_paid(rows: list[FringeRow], paid: int) -> tuple[FringeRow, ...]:
+    """The rows with their shares of what was paid; personal use comes first."""
+    shares: dict[int, int] = {}
+    for place in sorted(range(len(rows)), key=lambda place: (rows[place].use != AttestedUse.PERSONAL.value, place)):
+        shares[place] = min(paid, max(0, rows[place].includable_micro))
+        paid -= shares[place]
+    return tuple(
+        replace(row, paid_micro=Micro(shares[place]), includable_micro=Micro(row.includable_micro - shares[place]))
+        for place, row in enumerate(rows)
+    )

@@ -6,7 +6,7 @@
     unfunded   unfunded → charged              expiry   allowance → expired
     promise    issued → promised               vest     promised → allowance
     clawback   promised → forfeited            transfer allowance → another allowance
-    rollover   allowance → that of the next period
+    rollover   allowance → that of the next period   payment  paid (platform) → paid (engineer)
 
 An amount is added to the account that the arrow points to and taken from the other; `issued`, `overrun`,
 `unfunded` and `refunds` therefore go below zero: their negative balance is what was granted, is owed, ran without
@@ -50,6 +50,8 @@ class AccountKind(StrEnum):
     """What was promised and clawed back before it vested."""
     CORRECTED = "corrected"
     """Money by which closed charges were corrected: of who paid, against the platform."""
+    PAID = "paid"
+    """Money that a person paid for their own compute, against the platform that received it."""
 
     @property
     def may_go_below_zero(self) -> bool:
@@ -103,6 +105,7 @@ class TransactionKind(StrEnum):
     CLAWBACK = "clawback"
     ROLLOVER = "rollover"
     CORRECTION = "correction"
+    PAYMENT = "payment"
 
 
 @dataclass(frozen=True, slots=True)

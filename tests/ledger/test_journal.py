@@ -63,8 +63,13 @@ def test_a_transfer_always_balances(amount: int, gpu_ms: int) -> None:
 
 def test_only_contra_accounts_may_go_below_zero() -> None:
     below = {kind for kind in AccountKind if kind.may_go_below_zero}
-    assert below == {AccountKind.ISSUED, AccountKind.OVERRUN, AccountKind.UNFUNDED, AccountKind.REFUNDS} | {
-        AccountKind.CORRECTED
+    assert below == {
+        AccountKind.ISSUED,
+        AccountKind.OVERRUN,
+        AccountKind.UNFUNDED,
+        AccountKind.REFUNDS,
+        AccountKind.CORRECTED,
+        AccountKind.PAID,
     }
 
 

@@ -6,8 +6,10 @@ import pytest
 
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import InvalidInput, NotPermitted
-from scheduler.domain.units import MS_PER_HOUR
+from scheduler.domain.money import Currency
+from scheduler.domain.units import MS_PER_HOUR, EngineerId
 from scheduler.domain.workloads import Activity, AttestedUse
+from scheduler.ledger.payments import payment
 from scheduler.lifecycle.views.fringe import FringeView
 from scheduler.lifecycle.views.money import MoneyViews
 from tests.finance.build import at, book, rate
@@ -82,3 +84,27 @@ def test_benefits_are_a_person_s_and_pay_data(money: MoneyViews) -> None:
         money.fringe(FINANCE, "2026", "research")
     with pytest.raises(NotPermitted):
         money.fringe(LEAD, "2026", "ada")
+
+
+def test_what_was_paid_is_taken_off_personal_use_first_and_makes_nothing_negative(money: MoneyViews) -> None:
+    pay(money, 9_000_000)
+    found = of(money)
+    assert [
+        (row.use, row.activity, row.paid_micro, row.excluded_micro, row.includable_micro) for row in found.rows
+    ] == [
+        ("business", "fine-tuning", 0, 4_000_000, 0),
+        ("business", "not said", 1_000_000, 0, 3_000_000),
+        ("personal", "learning", 4_000_000, 0, 0),
+        ("personal", "not said", 4_000_000, 0, 0),
+    ]
+    assert (found.paid_micro, found.paid_beyond_micro) == (9_000_000, 0)
+    pay(money, 4_000_000)
+    found = of(money)
+    assert (found.paid_micro, found.includable_micro, found.paid_beyond_micro) == (12_000_000, 0, 1_000_000)
+    assert found.value_micro == found.excluded_micro + found.includable_micro + found.paid_micro
+
+
+def pay(money: MoneyViews, micro: int) -> None:
+    paid = payment(f"y-{micro}", EngineerId("e-ada"), micro, Currency("EUR"), at("2026-06-01"), actor="f", memo="")
+    with money._store.writing() as books:
+        books.journal.post([paid], at("2026-06-01"))

@@ -101,6 +101,11 @@ PARTS: dict[str, Part] = {
         _HOURS,
         "Show how well GPUs were used: the mean and of what, idle share, energy, memory, and what is advised.",
     ),
+    "payment": Part(
+        "payments",
+        _HOURS,
+        "Record what a person paid for their own compute; their fringe-benefit statement takes it off.",
+    ),
     "prices": Part("prices", _HOURS, "What GPU-hours and electricity cost.", is_group=True),
     "export": Part("exports", _HOURS, "Files for others.", is_group=True),
     "nodes": Part(

@@ -1,6 +1,7 @@
 """`allot statement`: a period of an engineer, a team, a project or the company, as a table, JSON or CSV."""
 
 import sys
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -93,7 +94,15 @@ def fringe(
         )
         print_fields((label, str(found[name])) for label, name in zip(*sums, strict=True))
         print_text("")
-        print_table(_FRINGE, [_fringe_row(row) for row in found["rows"]], empty="Nothing was paid by own allowances.")
+        notes = [_fringe_note(row, found["owner_name"]) for row in found["rows"]]
+        rows = [_fringe_row(row) for row in found["rows"]]
+        print_table(_FRINGE, rows, notes, empty="Nothing was paid by own allowances.")
+        for paid in found["payments"]:
+            print_text(
+                f"Paid {moment(paid['paid_at'])[:10]}: {Decimal(paid['micro']).scaleb(-6):.2f}, {paid['reason']}."
+            )
+        if found["paid_beyond_micro"]:
+            print_text(f"Paid beyond what is includable: {found['paid_beyond']}.")
         print_text("")
         print_text(found["notice"])
         print_simulated(api)
@@ -120,6 +129,16 @@ def _fringe_row(row: dict[str, Any]) -> tuple[str, ...]:
         str(row["value"]),
         str(row["includable"]),
     )
+
+
+def _fringe_note(row: dict[str, Any], name: str) -> str:
+    """Who attested it, what was paid, and what is excluded on what basis."""
+    said = [f"attested by {name}"] if row["attested_by"] else []
+    if row["paid_micro"]:
+        said.append(f"paid by the employee {row['paid']}")
+    if row["excluded_micro"]:
+        said.append(f"excluded {row['excluded']}: {row['basis']}")
+    return "; ".join([*said, f"{row['rate_source']}, since {moment(row['rate_since'])[:10]}"])
 
 
 def _show(found: dict[str, Any], *, as_json: bool) -> None:

@@ -26,7 +26,9 @@ from scheduler.domain.records import PolicyVersion
 from scheduler.domain.units import AllowanceId, Instant
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.ledger.reissue import reissue
+from scheduler.lifecycle.accounting.pay import RECORDS_PAYMENTS
 from scheduler.lifecycle.accounting.price import put_prices
+from scheduler.lifecycle.approvals.paying import put_payment
 from scheduler.lifecycle.approvals.propose import allowance_of
 from scheduler.lifecycle.approvals.rights import (
     gains_rights,
@@ -220,6 +222,8 @@ class Approvals:
             return book.hash
         if is_of_rights(proposal):
             return put_rights(batch, caller, proposal)
+        if proposal.kind is ProposalKind.PAYMENT:
+            return put_payment(batch, caller, proposal)
         allowance_id = AllowanceId(self.ids.new("g"))
         if proposal.kind is ProposalKind.PACKAGE:
             made = grant_package(batch, self.readers.package(proposal.text), allowance_id, proposal.asked_by)
@@ -292,6 +296,8 @@ def deciders(proposal: Proposal) -> tuple[Role, ...]:
     """The roles that give the right to decide it."""
     if is_of_rights(proposal):
         return rights_deciders()
+    if proposal.kind is ProposalKind.PAYMENT:
+        return RECORDS_PAYMENTS
     is_pay = proposal.award is not None and proposal.award.source is AllowanceSource.COMPENSATION
     return (Role.PEOPLE,) if is_pay else (Role.FINANCE, Role.OPERATOR)
 

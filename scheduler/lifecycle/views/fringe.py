@@ -1,21 +1,34 @@
 """The fringe-benefit statement of a person for a tax year."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scheduler.domain.money import Currency, Micro
 from scheduler.domain.periods import Period
-from scheduler.domain.units import Instant
+from scheduler.domain.units import EngineerId, Instant
 from scheduler.finance.fringe import COUNSEL_DECIDES, Fringe, FringeRow
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.finance.prices.rating import Rating
+from scheduler.lifecycle.accounting.pay import payments_of
 from scheduler.lifecycle.accounting.valued import valued
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.ports import Books
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentView:
+    """What was paid when; below zero, paid back."""
+
+    paid_at: Instant
+    micro: Micro
+    transaction_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class FringeView:
-    """Of what the person's own allowances paid, and what they used beyond. `notice` says who decides."""
+    """Of what the person's own allowances paid, and what they used beyond. `paid_beyond_micro` is what they paid that there
+    is nothing includable for; `payments` are those of the year. `notice` says who decides."""
 
     owner: str
     owner_name: str
@@ -29,6 +42,8 @@ class FringeView:
     paid_micro: Micro
     excluded_micro: Micro
     includable_micro: Micro
+    paid_beyond_micro: Micro
+    payments: tuple[PaymentView, ...]
     notice: str
 
 
@@ -42,7 +57,9 @@ def fringe_view(books: Books, book: PriceBook, owner: Owner, year: Period) -> Fr
         if item.posting.payer in payers and item.attempt is not None:
             workload = books.workloads.get(item.attempt.workload_id)
             made.add(workload.spec if workload is not None else None, item.attempt, item.worth.parts)
-    rows = made.rows()
+    payments = tuple(_payments(books, owner, book.currency, year))
+    paid = sum(each.micro for each in payments)
+    rows = made.rows(max(0, paid))
     return FringeView(
         owner=owner.id,
         owner_name=owner.name,
@@ -56,5 +73,16 @@ def fringe_view(books: Books, book: PriceBook, owner: Owner, year: Period) -> Fr
         paid_micro=Micro(sum(row.paid_micro for row in rows)),
         excluded_micro=Micro(sum(row.excluded_micro for row in rows)),
         includable_micro=Micro(sum(row.includable_micro for row in rows)),
+        paid_beyond_micro=Micro(paid - sum(row.paid_micro for row in rows)),
+        payments=payments,
         notice=COUNSEL_DECIDES,
     )
+
+
+def _payments(books: Books, owner: Owner, currency: Currency, year: Period) -> Iterator[PaymentView]:
+    """By the day on which each was paid, wherever it was recorded too late for that day's period."""
+    for engineer in sorted(owner.engineers):
+        for entry in payments_of(books, EngineerId(engineer), currency):
+            paid_at = entry.at if entry.corrects_at is None else entry.corrects_at
+            if year.starts_at <= paid_at < year.ends_at:
+                yield PaymentView(paid_at, Micro(entry.amount), entry.transaction_id, entry.memo)

@@ -19,6 +19,7 @@ STATEMENT_TEXTS = {
     TransactionKind.EXPIRY: "Expired",
     TransactionKind.TRANSFER: "Transferred",
     TransactionKind.CORRECTION: "Corrected",
+    TransactionKind.PAYMENT: "Paid",
     TransactionKind.PROMISE: "Promised",
     TransactionKind.VEST: "Vested",
     TransactionKind.CLAWBACK: "Clawed back",
