@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 
-from scheduler.decision.plan import Launch, Preemption
+from scheduler.decision.ordering.timers import put
+from scheduler.decision.plan import Growth, Launch, Preemption
 from scheduler.decision.snapshot import Reservation
 from scheduler.domain.brakes import STOP_RATE_WINDOW_MS, Brake, Stop, stopped_recently
 from scheduler.domain.funding import Shortfall, fund, payers
@@ -12,6 +13,7 @@ from scheduler.domain.policy import AtExhaustion, Policy
 from scheduler.domain.reasons import Reason
 from scheduler.domain.retries import next_try
 from scheduler.domain.sheltering import Sheltered, day_of, is_within_cap
+from scheduler.domain.sizes import gpu_ms_within, resized
 from scheduler.domain.terms import Need
 from scheduler.domain.units import (
     MS_PER_MINUTE,
@@ -21,6 +23,7 @@ from scheduler.domain.units import (
     EngineerId,
     Instant,
     WorkloadId,
+    standard_total,
 )
 from scheduler.domain.usage import NO_USE, DecayedUse
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, WorkloadKind
@@ -28,8 +31,10 @@ from scheduler.lifecycle.memory.prices_ahead import terms_of
 from scheduler.lifecycle.running.keep import RENEW_BEFORE_MS
 from scheduler.simulation.replay.books import ReplayBooks
 from scheduler.simulation.replay.feed import Feed
+from scheduler.simulation.replay.launching import attempt_of
 from scheduler.simulation.replay.measures import Measures
 from scheduler.simulation.replay.settling import Calendar, Held, settle
+from scheduler.simulation.replay.sizing import covered_until, done_at, gpus_of, worked_ms
 from scheduler.simulation.replay.timeline import Due, Timeline
 from scheduler.simulation.replay.works import Run, Work
 
@@ -48,6 +53,8 @@ class Attempts:
     def __init__(self, policy: Policy, books: ReplayBooks, calendar: Calendar, measures: Measures) -> None:
         self.waiting: dict[WorkloadId, Work] = {}
         self.running: dict[AttemptId, Run] = {}
+        self.growable: dict[AttemptId, Run] = {}
+        """Elastic work with fewer pods than it was asked for."""
         self.timeline = Timeline()
         self.feed = Feed(books)
         self._policy = policy
@@ -86,7 +93,10 @@ class Attempts:
         work = self.waiting.pop(launch.workload_id)
         held = self._take_held(work, launch, now)
         run = Run(
-            work, self._sheltered(self._attempt_of(work, launch, now)), Instant(now + work.submission.start_ms), held
+            work,
+            self._sheltered(attempt_of(work, launch, self._policy, now)),
+            Instant(now + work.submission.start_ms),
+            held,
         )
         if work.first_launch_at is None:
             work.first_launch_at = now
@@ -120,51 +130,20 @@ class Attempts:
         self._shelter[attempt.owner] = known.and_of(made, self._policy)
         return made
 
-    def _attempt_of(self, work: Work, launch: Launch, now: Instant) -> Attempt:
-        """With the terms of the policy. It counts as running from its launch: its start is known to come."""
-        workload, policy = work.workload, self._policy
-        spec = workload.spec
-        priority_class = policy.priority_classes[spec.priority_class]
-        return Attempt(
-            id=AttemptId(f"{workload.id}/{work.attempts + 1}"),
-            workload_id=workload.id,
-            number=work.attempts + 1,
-            owner=workload.owner,
-            team=workload.team,
-            pool=launch.pool,
-            gpu_class=launch.gpu_class,
-            priority_class=spec.priority_class,
-            placement=launch.placement,
-            pod=spec.pod,
-            weight=policy.gpu_classes[launch.gpu_class].weight,
-            class_factor=priority_class.class_factor,
-            hold_mode=priority_class.hold,
-            time_limit_ms=self._time_limit_ms(work),
-            launched_at=now,
-            is_funded=launch.is_funded,
-            is_borrowed=launch.is_borrowed,
-            state=AttemptState.RUNNING,
-            started_at=Instant(now + work.submission.start_ms),
-            grace_seconds=spec.grace_seconds,
-            submitted_at=workload.submitted_at,
-        )
-
-    def _time_limit_ms(self, work: Work) -> int:
-        """Its own; less where its attempts together may not run for as long any more."""
-        spec = work.workload.spec
-        longest = spec.runtime_limit(self._policy.limits.runtime_max_ms)
-        return spec.time_limit_ms if longest is None else min(spec.time_limit_ms, max(0, longest - work.ran_ms))
-
     def _plan(self, run: Run) -> None:
         """Its end, its first renewal, its first checkpoint."""
         attempt, work = run.attempt, run.work
-        runs_ms = min(work.remaining_ms, attempt.time_limit_ms)
-        self.timeline.plan(Instant(run.started_at + runs_ms), Due.FINISH, run)
+        self._plan_end(run)
+        self._note_growable(run)
         if attempt.hold_mode is HoldMode.ROLLING and attempt.is_funded:
             self._plan_renewal(run, run.started_at)
         every_ms = work.submission.checkpoint_every_ms
         if every_ms:
             self.timeline.plan(Instant(run.started_at + max(every_ms, CHECKPOINTS_EVERY_MS)), Due.CHECKPOINT, run)
+
+    def _plan_end(self, run: Run) -> None:
+        run.finishes_at = done_at(run)
+        self.timeline.plan(run.finishes_at, Due.FINISH, run)
 
     # --- as time passes ------------------------------------------------------------------------------------------
 
@@ -172,12 +151,16 @@ class Attempts:
         """What was planned comes to pass."""
         if due is Due.ENDED:
             self._end(run, at, run.attempt.stop_reason or Reason.COMPLETED)
+        elif due is Due.LEFT:
+            self._have_left(run, at)
         elif run.stopping_at is not None:
             return  # it is coming to its end already
         elif due is Due.FINISH:
-            self._finish(run, at)
+            if at == run.finishes_at:  # else it was resized meanwhile
+                self._finish(run, at)
         elif due is Due.RENEW:
-            self._renew(run, at)
+            if at == run.renews_at:
+                self._renew(run, at)
         else:
             self._unreported[run] = None
             every_ms = max(run.work.submission.checkpoint_every_ms, CHECKPOINTS_EVERY_MS)
@@ -193,7 +176,7 @@ class Attempts:
         return bool(heard_of)
 
     def _finish(self, run: Run, at: Instant) -> None:
-        if run.work.remaining_ms <= run.attempt.time_limit_ms:
+        if worked_ms(run, at) >= run.work.remaining_ms:
             self._end(run, at, _ending(run.work))
         else:
             self.stop(run, Reason.TIME_LIMIT, at)
@@ -212,7 +195,8 @@ class Attempts:
         ran_ms = max(0, worked_until - run.started_at)
         run.is_over = True
         del self.running[attempt.id]
-        self._gpus -= attempt.gpus
+        self._gpus -= gpus_of(attempt)
+        self._note_growable(run)
         self.feed.end(attempt)
         attempt = replace(attempt, stop_reason=reason, checkpointed_at=run.checkpointed_at(worked_until))
         cap_ms = self._policy.priority_classes[attempt.priority_class].refund_cap_ms
@@ -222,9 +206,11 @@ class Attempts:
         work.ran_ms += ran_ms
         not_before = self._tried_again_at(work, reason, at)
         kept_ms = run.kept_ms(ran_ms) if not_before is not None else ran_ms
-        self._measures.ended(run, attempt, at, settled, lost_gpu_ms=(ran_ms - kept_ms) * attempt.gpus)
+        kept_until = Instant(run.started_at + kept_ms)
+        lost = gpu_ms_within(attempt, kept_until, Instant(run.started_at + ran_ms))
+        self._measures.ended(run, attempt, at, settled, lost_gpu_ms=lost)
         self._remember_use(attempt, at)
-        work.remaining_ms -= kept_ms
+        work.remaining_ms -= worked_ms(run, kept_until)
         if not_before is not None:
             work.workload = replace(work.workload, state_reason=reason, state_since=at, not_before=not_before)
             self.queue(work, at)
@@ -260,7 +246,11 @@ class Attempts:
 
     def _plan_renewal(self, run: Run, now: Instant) -> None:
         """Shortly before what its holds cover is used up."""
-        self.timeline.plan(max(now, Instant(_covered_until(run) - RENEW_BEFORE_MS)), Due.RENEW, run)
+        self._look_again(run, max(now, Instant(covered_until(run) - RENEW_BEFORE_MS)))
+
+    def _look_again(self, run: Run, at: Instant) -> None:
+        run.renews_at = at
+        self.timeline.plan(at, Due.RENEW, run)
 
     def _renew(self, run: Run, at: Instant) -> None:
         attempt, work = run.attempt, run.work
@@ -272,9 +262,9 @@ class Attempts:
             self._plan_renewal(run, at)
             return
         self._measures.short_of_hours(work, at)
-        covered_until = _covered_until(run)
-        if at < covered_until:  # the last slice still runs: hours may yet be granted
-            self.timeline.plan(Instant(min(covered_until, at + LOOK_AGAIN_MS)), Due.RENEW, run)
+        ends_at = covered_until(run)
+        if at < ends_at:  # the last slice still runs: hours may yet be granted
+            self._look_again(run, Instant(min(ends_at, at + LOOK_AGAIN_MS)))
         elif priority_class.at_exhaustion is AtExhaustion.UNFUNDED:
             run.attempt = replace(attempt, is_funded=False)
             self.feed.attempts[attempt.id] = run.attempt
@@ -283,7 +273,7 @@ class Attempts:
             self._measures.exhausted += 1
             self.stop(run, Reason.ALLOWANCE_EXHAUSTED, at)
         else:
-            self.timeline.plan(Instant(at + LOOK_AGAIN_MS), Due.RENEW, run)
+            self._look_again(run, Instant(at + LOOK_AGAIN_MS))
 
     def _may_stop_exhausted(self, attempt: Attempt, at: Instant) -> bool:
         limit = self._policy.exhaustion_rate.limit(self._gpus)
@@ -296,10 +286,68 @@ class Attempts:
         self._set_aside(self.waiting[launch.workload_id], launch, preemption.until, now)
         for victim in preemption.victims:
             run = self.running[victim.attempt_id]
+            if victim.pods_left is not None:
+                self._give_back(run, victim.pods_left, now)
+                continue
             if victim.workload_id in moves:
                 self._set_aside(run.work, moves[victim.workload_id], preemption.until, now, is_move=True)
             self._count_stop(Brake.PREEMPT, run.attempt.gpus, now)
             self.stop(run, Reason.PREEMPTED, now)
+
+    # --- elastic work ----------------------------------------------------------------------------------------------
+
+    def _give_back(self, run: Run, pods_left: int, now: Instant) -> None:
+        """Ask for the end of its last pods, which have their grace."""
+        shrunk = run.attempt.shrunk_to(pods_left)
+        self._count_stop(Brake.PREEMPT, run.attempt.gpus - shrunk.gpus, now)
+        run.attempt = self.feed.attempts[shrunk.id] = shrunk
+        self._note_growable(run)
+        grace_ms = min(run.work.submission.termination_ms, shrunk.grace_seconds * MS_PER_SECOND)
+        run.leaves_at = Instant(now + grace_ms)
+        self.timeline.plan(run.leaves_at, Due.LEFT, run)
+
+    def _have_left(self, run: Run, at: Instant) -> None:
+        """The pods that it gave back have ended: their GPUs are free, and what was held for them comes back."""
+        attempt = run.attempt
+        if attempt.leaving is None or at != run.leaves_at:
+            return
+        self._gpus -= attempt.leaving_gpus
+        if attempt.is_funded:
+            used = standard_total(
+                gpu_ms_within(attempt, run.started_at, max(at, run.started_at)), attempt.weight, attempt.class_factor
+            )
+            given = run.held.shrink(self._books, used, attempt.gpus, gpus_of(attempt))
+            self._come_back(given, at)
+        self._resize(run, replace(attempt, leaving=None, past_sizes=resized(attempt, at)), at)
+
+    def grow(self, growth: Growth, now: Instant) -> None:
+        """More of its pods run from now on."""
+        run = self.running[growth.attempt_id]
+        attempt = run.attempt
+        run.held.reserve(self._books, growth.funding, now)
+        grown = replace(
+            attempt,
+            placement=growth.placement,
+            is_borrowed=growth.is_borrowed,
+            past_sizes=resized(attempt, now),
+        )
+        self._gpus += grown.gpus - attempt.gpus
+        self._resize(run, grown, now)
+
+    def _resize(self, run: Run, attempt: Attempt, now: Instant) -> None:
+        run.attempt = self.feed.attempts[attempt.id] = attempt
+        self._note_growable(run)
+        if run.stopping_at is None:
+            self._plan_end(run)
+            if attempt.hold_mode is HoldMode.ROLLING and attempt.is_funded:
+                self._plan_renewal(run, now)
+
+    def _note_growable(self, run: Run) -> None:
+        """Whether it could do with more pods: then what is free, and what may pay, concerns it."""
+        is_growable = run.attempt.is_growable and not run.is_over
+        if is_growable is not (run.attempt.id in self.growable):
+            put(self.growable, run.attempt.id, run if is_growable else None)
+            self.feed.wait(run.work.holders, 1 if is_growable else -1)
 
     def _set_aside(self, work: Work, launch: Launch, until: Instant, now: Instant, *, is_move: bool = False) -> None:
         """Its hours and its place, until whoever is in its way, or it itself, has ended where it was."""
@@ -321,13 +369,6 @@ class Attempts:
                 attempt = replace(run.attempt, stop_reason=None)
                 settled = settle(self._books, self._calendar, attempt, run.held, at, 0)
                 self._measures.still_running(run, at, settled)
-
-
-def _covered_until(run: Run) -> Instant:
-    """When it will have used what its holds cover."""
-    attempt = run.attempt
-    per_ms = attempt.gpus * attempt.weight * attempt.class_factor
-    return Instant(run.started_at + run.held.covered * 1_000_000 // per_ms)
 
 
 def _ending(work: Work) -> Reason:

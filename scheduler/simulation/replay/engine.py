@@ -129,7 +129,7 @@ class Replay:
 
     def _next_at(self, following: Submission | None) -> Instant | None:
         """When something next happens that a cycle must look at."""
-        is_waited = bool(self._attempts.waiting)
+        is_waited = bool(self._attempts.waiting or self._attempts.growable)
         wakes_at = self._wakes_at() if is_waited else None
         instants = [
             following.at if following is not None else None,
@@ -211,12 +211,15 @@ class Replay:
         Who is short of hours, or at a limit, waits for nothing but their own: room that comes free is nothing to them.
         """
         attempts = self._attempts
+        if attempts.growable and not attempts.feed.is_empty:
+            return True
         if not attempts.waiting:
             return False
         wakes_at = self._wakes_at()
         if wakes_at is not None and wakes_at <= now:
             return True
-        return attempts.feed.concerns_who_waits or (self._is_room_awaited() and not attempts.feed.is_empty)
+        is_room_awaited = self._is_room_awaited() or self._state.index.claims.of
+        return attempts.feed.concerns_who_waits or (bool(is_room_awaited) and not attempts.feed.is_empty)
 
     def _is_room_awaited(self) -> bool:
         return next(iter(self._state.index.lanes.all()), None) is not None
@@ -240,6 +243,8 @@ class Replay:
             attempts.lapse(workload_id)
         for launch in plan.launches:
             attempts.launch(launch, now)
+        for growth in plan.growths:
+            attempts.grow(growth, now)
         for preemption in plan.preemptions:
             attempts.preempt(preemption, now)
 

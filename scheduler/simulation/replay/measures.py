@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason
+from scheduler.domain.sizes import gpu_ms_within, stretches
 from scheduler.domain.units import EngineerId, Instant, PriorityClassName, TierName
 from scheduler.domain.workloads import Attempt
 from scheduler.simulation.replay.series import Series
@@ -149,8 +150,9 @@ class Measures:
 
     def _count_use(self, run: Run, at: Instant, settled: Settled) -> int:
         attempt, person = run.attempt, self._person(run.work)
-        self.busy.add(attempt.launched_at, at, attempt.gpus)
-        used_gpu_ms = max(0, at - run.started_at) * attempt.gpus
+        for stretch in stretches(attempt, attempt.launched_at, at):
+            self.busy.add(stretch.start, stretch.end, stretch.gpus)
+        used_gpu_ms = gpu_ms_within(attempt, run.started_at, at)
         self.used_gpu_ms += used_gpu_ms
         self.unfunded_gpu_ms += settled.unfunded_gpu_ms
         self.refunded += settled.refunded

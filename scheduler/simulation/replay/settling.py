@@ -10,6 +10,7 @@ from scheduler.domain.funding import FundingShare
 from scheduler.domain.periods import Period, period_at
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
+from scheduler.domain.sizes import gpu_ms_within
 from scheduler.domain.units import AllowanceId, HoldId, Instant
 from scheduler.domain.workloads import Attempt
 from scheduler.ledger.charging import charge
@@ -66,6 +67,23 @@ class Held:
             books.reserve(item.allowance_id, -item.amount)
         given = [item.allowance_id for item in self.slices]
         self.slices, self.covered = [], 0
+        return given
+
+    def shrink(self, books: ReplayBooks, used: int, gpus: int, before: int) -> list[AllowanceId]:
+        """Of what is not used yet, keep what lasts as long for so many GPUs as it did for those `before`. What would be
+        charged last is given back first. Returns the allowances that have it again."""
+        unused = max(0, self.covered - used)
+        to_release = unused - -(-unused * gpus // before)
+        given: list[AllowanceId] = []
+        for item in reversed(self.slices):
+            amount = min(item.amount, to_release)
+            if amount:
+                books.reserve(item.allowance_id, -amount)
+                item.amount -= amount
+                self.covered -= amount
+                to_release -= amount
+                given.append(item.allowance_id)
+        self.slices = [item for item in self.slices if item.amount]
         return given
 
 
@@ -136,7 +154,7 @@ def _cuts(calendar: Calendar, attempt: Attempt, ended_at: Instant) -> list[Insta
 
 
 def _gpu_ms(attempt: Attempt, until: Instant) -> int:
-    return 0 if attempt.started_at is None else max(0, until - attempt.started_at) * attempt.gpus
+    return 0 if attempt.started_at is None else gpu_ms_within(attempt, attempt.started_at, until)
 
 
 def _refund(

@@ -14,6 +14,8 @@ class Due(IntEnum):
     """It was told to stop, and has."""
     RENEW = 2
     CHECKPOINT = 3
+    LEFT = 4
+    """Pods that it gave back have ended."""
 
 
 class Timeline:

@@ -44,6 +44,11 @@ class Run:
     held: Held = field(default_factory=Held)
     is_over: bool = False
     stopping_at: Instant | None = None
+    finishes_at: Instant = Instant(0)
+    """When it was last planned to be through, to be renewed, and to have given pods back: of each, what was planned
+    for another instant before is void."""
+    renews_at: Instant = Instant(0)
+    leaves_at: Instant = Instant(0)
 
     def kept_ms(self, ran_ms: int) -> int:
         """Of so much running, what its last checkpoint keeps."""
