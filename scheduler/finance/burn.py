@@ -53,12 +53,12 @@ def run_out(available: int, used: Sequence[int], now: Instant) -> RunOut | None:
 
 def jumps(used: Sequence[int], first_day: Instant, terms: BurnTerms) -> tuple[Jump, ...]:
     """Each day that jumped, judged by at most twenty-eight days before it. The last may be a day that is not over: what it
-    used so far can only grow."""
+    used so far can only grow. Where there is no floor, the first use after days without any is none."""
     found = []
     for place in range(DAYS_BEFORE_MIN, len(used)):
         before = sorted(used[max(0, place - LONG_DAYS) : place])
         usual = before[len(before) // 2]
-        if used[place] > max(terms.jump_floor, terms.jump_factor * usual // 1000):
+        if (usual or terms.jump_floor) and used[place] > max(terms.jump_floor, terms.jump_factor * usual // 1000):
             found.append(Jump(Instant(first_day + place * MS_PER_DAY), used[place], usual))
     return tuple(found)
 

@@ -62,10 +62,15 @@ class JournalBook(Protocol):
         ...
 
     def charged_by_day(
-        self, *, starts_at: Instant, ends_at: Instant, accounts: Sequence[Account] | None = None
+        self,
+        *,
+        starts_at: Instant,
+        ends_at: Instant,
+        accounts: Sequence[Account] | None = None,
+        unit: Unit = STANDARD_GPU,
     ) -> Iterator[tuple[str, Instant, int]]:
-        """What attempts were charged in standard time: the owner of the `charged` account, the day of UTC by its start,
-        and the amount. Refunds and corrections are no use and are left out."""
+        """What attempts were charged in standard time, or whatever was in another unit: the owner of the `charged` account,
+        the day of UTC by its start, and the amount. Refunds and corrections are no use and are left out."""
         ...
 
     def totals(

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.money import unit_course
 from scheduler.entrypoints.cli.output import (
     AsJson,
     Column,
@@ -30,7 +31,7 @@ def burn(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what goes a day in hours, money and energy, when it runs out at this pace, and days that jumped."""
+    """Show what goes a day in every unit, money and energy, when it runs out at this pace, and days that jumped."""
     with connect() as api:
         found = api.get("/v1/finance/burn", owner=owner)
         if as_json:
@@ -56,6 +57,10 @@ def burn(
                 f"{moment(jump['day'])[:10]}: {hours(jump['used'])} h, usual are {hours(jump['usual'])} h",
                 style="yellow",
             )
+        for unit in found["units"]:
+            print_text(f"{unit['left']} left{unit_course(unit)}")
+            for jump in unit["jumps"]:
+                print_text(f"{moment(jump['day'])[:10]}: {jump['used']}, usual are {jump['usual']}", style="yellow")
         print_simulated(api)
 
 

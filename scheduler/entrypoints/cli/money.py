@@ -23,7 +23,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def balance(owner: Owner = None, as_json: AsJson = False) -> None:
-    """Show the hours that are left, what is held and charged, and when they run out at this pace."""
+    """Show what is left, held and charged in every unit, and when it runs out at this pace."""
     with connect() as api:
         found = api.get("/v1/balance", owner=owner)
         if as_json:
@@ -40,6 +40,8 @@ def balance(owner: Owner = None, as_json: AsJson = False) -> None:
                 ("runs out", " – ".join(moment(at)[:10] for at in found["runs_out"] or ())),
             )
         )
+        for unit in found["units"]:
+            print_text(f"{unit['left']} left{unit_course(unit)}")
         print_text("")
         print_table(_ALLOWANCES, [_allowance_row(a) for a in found["allowances"]], empty="No allowances.")
         print_simulated(api)
@@ -60,6 +62,15 @@ def _allowance_row(allowance: dict[str, Any]) -> tuple[str, ...]:
     else:
         numbers = [allowance["left"], "", ""]
     return (allowance["name"], *numbers, allowance["note"])
+
+
+def unit_course(unit: dict[str, Any]) -> str:
+    """What goes a day and until when it lasts, behind what is left of a unit."""
+    if not unit["a_day_quantity"]:
+        return ", nothing is being spent" if not unit["held_quantity"] else f", {unit['held_shown']} held"
+    band = unit["run_out"]
+    until = f", until {moment(band['earliest'])[:10]} to {moment(band['latest'])[:10]}" if band else ""
+    return f", {unit['a_day']} a day{until}"
 
 
 def _pace(per_mille: int) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
-from scheduler.domain.burning import BurnTerms
+from scheduler.domain.burning import BurnTerms, terms_in
 from scheduler.domain.people import Engineer, Role
 from scheduler.domain.periods import iso, period_at
+from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.units import (
     MS_PER_DAY,
     MS_PER_HOUR,
@@ -24,6 +25,7 @@ from scheduler.domain.units import (
     EngineerId,
     Instant,
     ProjectName,
+    Unit,
 )
 from scheduler.finance.burn import (
     LONG_DAYS,
@@ -35,6 +37,7 @@ from scheduler.finance.burn import (
     since_first_use,
     spread_over_days,
 )
+from scheduler.ledger.journal import AccountKind
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.sensing.notices import Notice
 from scheduler.ports import Books, Store
@@ -47,14 +50,16 @@ TOLD_OF_MS = 2 * MS_PER_DAY
 
 KEPT_MS = 2 * LONG_DAYS * MS_PER_DAY
 _TOLD = "burn told"
+_NO_ALLOWANCE = tuple(f"{kind.value}/" for kind in (AccountKind.OVERRUN, AccountKind.UNFUNDED))
 """The setting with what was told: by holder, kind, recipient and day or period, when."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """A holder's standard hours: charged on each day up to today, and what is left."""
+    """A holder's use in one unit: charged on each day up to today, and what is left."""
 
     holder: Holder
+    unit: Unit
     used: Sequence[int]
     first_day: Instant
     balances: Sequence[AllowanceBalance]
@@ -68,7 +73,7 @@ class BurnAlerts:
         self._world = world
         self._looked_at: Instant | None = None
         self._read_until = Instant(0)
-        self._days: dict[tuple[Holder, Instant], int] = {}
+        self._days: dict[tuple[Holder, Unit, Instant], int] = {}
         self._due: dict[Notice, str] = {}
 
     def due(self, now: Instant) -> list[Notice]:
@@ -98,48 +103,50 @@ class BurnAlerts:
         today = Instant(now - now % MS_PER_DAY)
         first = Instant(today - LONG_DAYS * MS_PER_DAY)
         since = Instant(max(first, self._read_until))
-        self._days = {key: used for key, used in self._days.items() if first <= key[1] < since}
-        charged = list(books.journal.charged_by_day(starts_at=since, ends_at=Instant(now + 1)))
-        holders = _holders_of(books, {payer for payer, _, _ in charged})
-        for payer, day, amount in charged:
-            if payer in holders:
-                key = (holders[payer], day)
-                self._days[key] = self._days.get(key, 0) + amount
-        self._read_until = Instant(today - MS_PER_DAY)
-        left: dict[Holder, list[AllowanceBalance]] = defaultdict(list)
+        self._days = {key: used for key, used in self._days.items() if first <= key[2] < since}
+        left: dict[tuple[Holder, Unit], list[AllowanceBalance]] = defaultdict(list)
         for balance in list(self._world.balances.values()):
-            if balance.allowance.unit == STANDARD_GPU and balance.allowance.is_open_at(now):
-                left[balance.allowance.holder].append(balance)
-        by_holder: dict[Holder, list[tuple[Instant, int]]] = defaultdict(list)
-        for (holder, day), amount in self._days.items():
-            by_holder[holder].append((day, amount))
+            if balance.allowance.is_open_at(now):
+                left[balance.allowance.holder, balance.allowance.unit].append(balance)
+        for unit in sorted({STANDARD_GPU} | {unit for _, unit in left}):
+            charged = list(books.journal.charged_by_day(starts_at=since, ends_at=Instant(now + 1), unit=unit))
+            holders = _holders_of(books, {payer for payer, _, _ in charged})
+            for payer, day, amount in charged:
+                if payer in holders:
+                    key = (holders[payer], unit, day)
+                    self._days[key] = self._days.get(key, 0) + amount
+        self._read_until = Instant(today - MS_PER_DAY)
+        by_holder: dict[tuple[Holder, Unit], list[tuple[Instant, int]]] = defaultdict(list)
+        for (holder, unit, day), amount in self._days.items():
+            by_holder[holder, unit].append((day, amount))
         uses = []
-        for holder, days in sorted(by_holder.items()):
+        for (holder, unit), days in sorted(by_holder.items()):
             used = spread_over_days(days, first, LONG_DAYS + 1)
             begun = since_first_use(used)
-            uses.append(_Use(holder, used[begun:], Instant(first + begun * MS_PER_DAY), left[holder]))
+            first_day = Instant(first + begun * MS_PER_DAY)
+            uses.append(_Use(holder, unit, used[begun:], first_day, left[holder, unit]))
         return uses
 
     def _alerts(self, uses: Iterable[_Use], now: Instant) -> Iterator[tuple[str, Notice]]:
         policy = self._world.require_policy()
         period = period_at(now, policy.period, policy.time_zone)
         for use in uses:
-            for jump in beginnings(jumps(use.used, use.first_day, policy.burn)):
+            for jump in beginnings(jumps(use.used, use.first_day, terms_in(use.unit, policy.burn))):
                 if now - jump.day < TOLD_OF_MS:
                     yield from self._of_jump(use, jump, policy.burn)
             yield from self._of_rest(use, policy.burn, period.name, now)
 
     def _of_jump(self, use: _Use, jump: Jump, terms: BurnTerms) -> Iterator[tuple[str, Notice]]:
         day = iso(jump.day)[:10]
-        numbers = f"{_hours(jump.used)} GPU-hours, {_hours(jump.usual)} are usual"
+        numbers = f"{_amount(jump.used, use.unit)}, {_amount(jump.usual, use.unit, is_again=True)} are usual"
         person, leads = self._concerned(use.holder)
         for to in leads if person is None else (person,):
             sentence = f"{self._whose(use.holder, to)} jumped on {day}: {numbers}."
-            yield self._notice(JUMPED, use.holder, to, day, jump.day, sentence)
+            yield self._notice(JUMPED, use, to, day, jump.day, sentence)
         for to in leads if person is not None else ():
             times = f"{terms.jump_factor / 1000:g} times what is usual"
             sentence = f"{self._whose(use.holder, to)} jumped on {day}: more than {times}."
-            yield self._notice(JUMPED, use.holder, to, day, jump.day, sentence)
+            yield self._notice(JUMPED, use, to, day, jump.day, sentence)
 
     def _of_rest(self, use: _Use, terms: BurnTerms, period: str, now: Instant) -> Iterator[tuple[str, Notice]]:
         spendable = [balance for balance in use.balances if not balance.is_frozen]
@@ -148,17 +155,20 @@ class BurnAlerts:
         available = sum(balance.available for balance in spendable)
         kind, sentence = (
             USED_UP,
-            f"Nothing is left of what {use.holder.kind.value} {use.holder.id} may start work with.",
+            f"Nothing is left{_of(use.unit)} of what {use.holder.kind.value} {use.holder.id} may start work with.",
         )
         if available > 0:
             band = run_out(available, use.used[:-1], now)
             if band is None or band.earliest - now > terms.warn_ms or _expires_first(spendable, band):
                 return
             days = f"{iso(band.earliest)[:10]} to {iso(band.latest)[:10]}"
-            kind, sentence = RUNS_OUT, f"{_hours(available)} GPU-hours are left; at this pace they last until {days}."
+            kind, sentence = (
+                RUNS_OUT,
+                f"{_amount(available, use.unit)} are left; at this pace they last until {days}.",
+            )
         person, leads = self._concerned(use.holder)
         for to in leads if person is None else (person,):
-            yield self._notice(kind, use.holder, to, period, now, sentence)
+            yield self._notice(kind, use, to, period, now, sentence)
 
     def _concerned(self, holder: Holder) -> tuple[Engineer | None, list[Engineer]]:
         """The person whose allowance it is, if it is one's, and the leads of the team."""
@@ -183,8 +193,9 @@ class BurnAlerts:
         return f"The use of {person.name or person.subject}"
 
     def _notice(
-        self, kind: str, holder: Holder, to: Engineer, when: str, at: Instant, sentence: str
+        self, kind: str, use: _Use, to: Engineer, when: str, at: Instant, sentence: str
     ) -> tuple[str, Notice]:
+        holder = use.holder
         person = self._world.people.get(EngineerId(holder.id)) if holder.kind is HolderKind.ENGINEER else None
         owner = f"{holder.kind.value}:{holder.id}" if person is None else None
         named = f" --owner {owner}" if owner is not None else "" if person is to else f" --owner team:{to.team}"
@@ -197,7 +208,8 @@ class BurnAlerts:
             team=to.team,
             to=to.subject,
         )
-        return f"{kind} {holder.kind.value}:{holder.id} {to.id} {when}", notice
+        of = "" if use.unit == STANDARD_GPU else f" {use.unit}"
+        return f"{kind} {holder.kind.value}:{holder.id} {to.id} {when}{of}", notice
 
 
 def _expires_first(balances: Sequence[AllowanceBalance], band: RunOut) -> bool:
@@ -208,7 +220,7 @@ def _expires_first(balances: Sequence[AllowanceBalance], band: RunOut) -> bool:
 
 def _holders_of(books: Books, payers: set[str]) -> dict[str, Holder]:
     """Whose the hours are that paid. What ran unfunded was nobody's."""
-    allowances = {AllowanceId(payer) for payer in payers if "/" not in payer}
+    allowances = {AllowanceId(payer) for payer in payers if not payer.startswith(_NO_ALLOWANCE)}
     holders: dict[str, Holder] = {
         balance.allowance.id: balance.allowance.holder
         for balance in books.allowances.balances(ids=sorted(allowances))
@@ -225,5 +237,12 @@ def _told(books: Books) -> dict[str, Instant]:
     return {} if known is None else {key: Instant(at) for key, at in json.loads(known).items()}
 
 
-def _hours(amount: int) -> str:
-    return f"{amount / MS_PER_HOUR:,.1f}"
+def _of(unit: Unit) -> str:
+    return "" if unit == STANDARD_GPU else f" in {unit_label(unit)}"
+
+
+def _amount(amount: int, unit: Unit, *, is_again: bool = False) -> str:
+    """In words; standard hours are named once in a sentence."""
+    if unit != STANDARD_GPU:
+        return quantity_text(amount, unit)
+    return f"{amount / MS_PER_HOUR:,.1f}{'' if is_again else ' GPU-hours'}"

@@ -13,6 +13,7 @@ from scheduler.ledger.journal import Account, AccountKind, PostedEntry
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.burn import jumps_of_person
 from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView
+from scheduler.lifecycle.views.unit_burn import unit_burns
 from scheduler.ports import Books
 
 HISTORY_POINTS = 60
@@ -85,8 +86,8 @@ def _note(balance: AllowanceBalance) -> str:
 
 
 def balance_view(books: Books, world: World, engineer: Engineer, now: Instant) -> BalanceView:
-    """The engineer's own allowances in standard hours. Those in other units, and what the project or the team pays
-    beside them, are listed and not summed."""
+    """The engineer's own allowances: in standard hours, and unit by unit. What the project or the team pays beside them
+    is listed and not summed."""
     policy = world.require_policy()
     period = period_at(now, policy.period, policy.time_zone)
     own = Holder(HolderKind.ENGINEER, engineer.id)
@@ -116,6 +117,7 @@ def balance_view(books: Books, world: World, engineer: Engineer, now: Instant) -
         history=_history(books, mine, available, period, now),
         allowances=views,
         jumps=jumps_of_person(books, own, now, policy.burn),
+        units=unit_burns(books, books.allowances.balances(holders=[own]), now, policy.burn),
     )
 
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
-from scheduler.domain.allowances import Holder
+from scheduler.domain.allowances import AllowanceBalance, Holder
 from scheduler.domain.burning import BurnTerms
 from scheduler.domain.errors import NotFound
 from scheduler.domain.periods import Period
@@ -24,6 +24,7 @@ from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import Account, AccountKind, TransactionKind
 from scheduler.lifecycle.accounting.valued import pieces_of, valued
 from scheduler.lifecycle.views.owners import Owner
+from scheduler.lifecycle.views.unit_burn import UnitBurn, unit_burns
 from scheduler.ports import Books
 
 
@@ -56,6 +57,8 @@ class BurnView:
     basis: str
     jumps: tuple[Jump, ...]
     days: tuple[BurnDay, ...]
+    units: tuple[UnitBurn, ...] = ()
+    """The same of allowances in other units."""
 
 
 def burn_view(books: Books, book: PriceBook | None, owner: Owner, now: Instant, terms: BurnTerms) -> BurnView:
@@ -85,6 +88,7 @@ def burn_view(books: Books, book: PriceBook | None, owner: Owner, now: Instant, 
         basis=_basis(band, len(charged)),
         jumps=jumps([*charged, running.charged], days[first].day, terms) if first < len(days) else (),
         days=days,
+        units=unit_burns(books, _all_of(books, owner), now, terms),
     )
 
 
@@ -144,11 +148,15 @@ def _add_costs(
     return True
 
 
+def _all_of(books: Books, owner: Owner) -> list[AllowanceBalance]:
+    return books.allowances.balances(holders=None if owner.holders is None else sorted(owner.holders))
+
+
 def _payers(books: Books, owner: Owner) -> frozenset[str] | None:
     """The owners of the `charged` accounts that are the owner's; None for everybody's."""
     if owner.holders is None:
         return None
-    ids = [balance.allowance.id for balance in books.allowances.balances(holders=sorted(owner.holders))]
+    ids = [balance.allowance.id for balance in _all_of(books, owner)]
     beyond = [f"{kind}/{engineer}" for engineer in owner.engineers for kind in ("overrun", "unfunded")]
     return frozenset((*ids, *beyond))
 

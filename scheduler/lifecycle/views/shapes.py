@@ -14,6 +14,7 @@ from scheduler.domain.units import Instant
 from scheduler.finance.burn import Jump
 from scheduler.lifecycle.memory.observed_only import Observed
 from scheduler.lifecycle.views.quote_shapes import QuoteView
+from scheduler.lifecycle.views.unit_burn import UnitBurn
 from scheduler.lifecycle.views.unit_shapes import PackageValueView, ReturnedView, UnitView
 from scheduler.lifecycle.views.usage_shapes import IdleView, UsageView
 
@@ -188,6 +189,8 @@ class BalanceView:
     allowances: tuple[AllowanceView, ...]
     jumps: tuple[Jump, ...] = ()
     """Days of the last four weeks on which far more was used than is usual."""
+    units: tuple[UnitBurn, ...] = ()
+    """Their own allowances in other units."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,12 @@ class SqlJournal:
             yield PostedSum(Account(_KINDS[kind], owner), Unit(unit), attempt, int(amount), int(gpu_ms))
 
     def charged_by_day(
-        self, *, starts_at: Instant, ends_at: Instant, accounts: Sequence[Account] | None = None
+        self,
+        *,
+        starts_at: Instant,
+        ends_at: Instant,
+        accounts: Sequence[Account] | None = None,
+        unit: Unit = STANDARD_GPU,
     ) -> Iterator[tuple[str, Instant, int]]:
         account, entry, posted = tables.accounts.c, tables.entries.c, tables.transactions.c
         day = (entry.at // MS_PER_DAY).label("day")
@@ -144,15 +149,16 @@ class SqlJournal:
             .join(tables.transactions, posted.seq == entry.transaction_seq)
             .where(
                 account.kind == AccountKind.CHARGED.value,
-                account.unit == STANDARD_GPU,
+                account.unit == unit,
                 posted.kind == TransactionKind.CHARGE.value,
-                posted.attempt_id.is_not(None),
                 entry.at >= starts_at,
                 entry.at < ends_at,
             )
             .group_by(account.owner, day)
             .order_by(account.owner, day)
         )
+        if unit == STANDARD_GPU:
+            statement = statement.where(posted.attempt_id.is_not(None))
         if accounts is not None:
             ids = [state.id for state in self._states(accounts, for_update=False).values()]
             statement = statement.where(entry.account_id.in_(ids))
