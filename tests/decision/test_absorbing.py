@@ -40,6 +40,7 @@ from tests.decision.builders import (
     victims,
     workload,
 )
+from tests.decision.scattered import moves, saved, world
 from tests.decision.test_bookings import booking
 from tests.decision.test_elastic import grown, running
 from tests.decision.test_ordering import cold
@@ -107,8 +108,8 @@ def test_what_ended_inside_its_minimum_runtime_is_no_victim_when_that_is_over() 
     sheltered = PriorityClass(PriorityClassName("standard"), 200, minimum_runtime_ms=10 * MS_PER_MINUTE)
     by = policy(pool("red", gpus=64), classes=(URGENT, sheltered, SPARE))
     young, old = (attempt(name, "n1", gpus=4, running_for=60) for name in ("young", "old"))
-    world = snapshot(nodes(node("n1")), [workload("u", gpus=8, priority_class=URGENT)], by=by, attempts=[young, old])
-    state = cold(world)
+    known = snapshot(nodes(node("n1")), [workload("u", gpus=8, priority_class=URGENT)], by=by, attempts=[young, old])
+    state = cold(known)
     assert step(state, Changes(), NOW)[1].preemptions == ()
 
     step(state, Changes(attempts={young.id: None}), NOW)
@@ -121,8 +122,8 @@ def test_a_move_is_known_by_its_workload_in_whatever_order_the_two_come() -> Non
     was = attempt("m", "n1", gpus=4, state=AttemptState.STOPPING, stop_reason=Reason.PREEMPTED)
     place = Reservation(was.workload_id, H100, Placement(((NodeName("n2"), 1),)), NOW, is_move=True)
     wish = [workload("w", gpus=8)]
-    world = snapshot(nodes(node("n1"), node("n2")), wish, attempts=[was], reservations=[place])
-    state = cold(world)
+    known = snapshot(nodes(node("n1"), node("n2")), wish, attempts=[was], reservations=[place])
+    state = cold(known)
     assert step(state, Changes(), NOW)[1].lapsed == ("m",)
 
     known = Changes(launched={was.workload_id: workload_of(was)})
@@ -142,14 +143,23 @@ def test_a_booking_that_is_told_again_stays_as_it_is() -> None:
 def test_a_checkpoint_of_what_runs_short_of_pods_keeps_it_growing() -> None:
     """Its last checkpoint alone is another: it is taken by a way of its own."""
     job = running("job", {"n": 2}, 2, 6, running_for=60)
-    world = snapshot(nodes(node("n", 8)), [workload("big", gpus=8)], attempts=[job], balances=[balance("ada", 100)])
-    state = cold(world)
+    known = snapshot(nodes(node("n", 8)), [workload("big", gpus=8)], attempts=[job], balances=[balance("ada", 100)])
+    state = cold(known)
     assert grown(step(state, Changes(), NOW)[1]) == {}
 
     saved = replace(job, checkpointed_at=NOW)
     step(state, Changes(attempts={job.id: saved}), NOW)
     (growth,) = step(state, Changes(queued={WorkloadId("big"): None}), NOW)[1].growths
     assert growth.placement.pods == 6
+
+
+def test_what_turns_out_to_have_no_checkpoint_is_no_longer_moved() -> None:
+    fragments = (saved("a", "n1", 4), saved("b", "n2", 4, minutes_ago=3), saved("c", "n3", 6))
+    state = cold(world(*fragments))
+    assert moves(step(state, Changes(), NOW)[1]) == {"b": {"n1": 1}}
+
+    unsaved = replace(fragments[1], checkpointed_at=None)
+    assert moves(step(state, Changes(attempts={unsaved.id: unsaved}), NOW)[1]) == {"a": {"n2": 1}}
 
 
 # --- policies that no longer know somebody -------------------------------------------------------------------------
@@ -190,12 +200,12 @@ def test_a_preemptor_whose_pool_policy_took_away_starts_on_what_it_was_promised(
 
 def test_what_runs_for_a_pool_that_is_gone_keeps_its_gpus_and_nobodys_quota() -> None:
     runs = attempt("r", "n1", gpus=4, team="grey", pool="grey")
-    world = snapshot(nodes(node("n1")), [workload("w", gpus=4)], attempts=[runs], by=policy(pool("red", gpus=4)))
-    state = cold(world)
+    known = snapshot(nodes(node("n1")), [workload("w", gpus=4)], attempts=[runs], by=policy(pool("red", gpus=4)))
+    state = cold(known)
     assert placements(step(state, Changes(), NOW)[1]) == {"w": {"n1": 1}}
 
     full = replace(workload("w", gpus=8), submitted_at=NOW)
-    state = cold(replace(world, queued={full.id: full}, policy=policy(pool("red", gpus=8))))
+    state = cold(replace(known, queued={full.id: full}, policy=policy(pool("red", gpus=8))))
     assert state.verdicts[full.id].reason is Reason.RESOURCES
     assert placements(step(state, Changes(attempts={runs.id: None}), Instant(NOW + MS_PER_HOUR))[1]) == {
         "w": {"n1": 1}
@@ -205,9 +215,9 @@ def test_what_runs_for_a_pool_that_is_gone_keeps_its_gpus_and_nobodys_quota() ->
 def test_work_of_an_hour_that_runs_on_a_node_that_is_gone_frees_nothing_there() -> None:
     """Neither for who looks for victims nor for who looks when room comes free."""
     lost = attempt("lost", "gone", gpus=8, priority_class=SPARE)
-    world = snapshot(
+    known = snapshot(
         nodes(node("n1", 4)), [workload("gang", pods=2, gpus=4, priority_class=STANDARD)], attempts=[lost]
     )
     other = attempt("r", "n1", gpus=4)
-    plan = decide(replace(world, attempts={each.id: each for each in (lost, other)}))
+    plan = decide(replace(known, attempts={each.id: each for each in (lost, other)}))
     assert (victims(plan), reasons(plan)) == ({}, {"gang": Reason.UNPLACEABLE})

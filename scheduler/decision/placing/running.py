@@ -215,6 +215,8 @@ class Running:
             and self._may_ever_be_victim(attempt)
         ):
             self._movable.setdefault(attempt.gpu_class, {})[attempt.id] = attempt
+        else:
+            self._movable.get(attempt.gpu_class, {}).pop(attempt.id, None)
 
     @staticmethod
     def _place(attempt: Attempt) -> tuple[GpuClassName, PoolName | None]:
