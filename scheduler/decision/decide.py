@@ -58,6 +58,7 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     widen(index, walk)
     growths = grow(index, walk)
     walk.serve_unfunded(unfunded)
+    widen(index, walk)
     verdicts = state.teller.tell(index, walk, lanes, [*lines, *walk.set_aside, *walk.withheld])
     walk.undo()
     starts = walk.starts

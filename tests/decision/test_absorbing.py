@@ -126,8 +126,8 @@ def test_a_move_is_known_by_its_workload_in_whatever_order_the_two_come() -> Non
     state = cold(known)
     assert step(state, Changes(), NOW)[1].lapsed == ("m",)
 
-    known = Changes(launched={was.workload_id: workload_of(was)})
-    plan = step(state, known, NOW)[1]
+    told = Changes(launched={was.workload_id: workload_of(was)})
+    plan = step(state, told, NOW)[1]
     assert (plan.lapsed, placements(plan)) == ((), {}), "its place on n2 is taken"
 
 

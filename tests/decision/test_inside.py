@@ -1,13 +1,13 @@
-"""What starts inside a booking, and what it is held to all the same."""
+"""What starts without being paid for, inside a booking or unfunded, and what it is held to all the same."""
 
 from dataclasses import replace
 
 from scheduler.decision.decide import decide
 from scheduler.domain.policy import Limits
 from scheduler.domain.reasons import Reason
-from scheduler.domain.topology import LevelName, TopologyLevel
+from scheduler.domain.topology import LevelName, TopologyLevel, topology_ask
 from scheduler.domain.units import Instant
-from scheduler.domain.workloads import Attempt
+from scheduler.domain.workloads import Attempt, AttemptState
 from tests.decision.applying import recorded
 from tests.decision.builders import (
     NOW,
@@ -24,6 +24,7 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.test_bookings import booking, gone_in
+from tests.decision.test_elastic import elastic
 from tests.decision.test_topology import gang, standing
 
 
@@ -89,3 +90,58 @@ def test_unfunded_work_starts_neither_in_the_room_kept_for_who_pays_nor_beside_i
     world = replace(world, balances={each.allowance.id: each for each in [balance("ada")]})
     assert list(placements(decide(world))) == ["short"]
     assert placements(decide(replace(world, queued={free.id: free}))) == {"free": {"n1": 1}}
+
+
+# --- elastic work --------------------------------------------------------------------------------------------------
+
+
+def test_inside_a_booking_elastic_work_takes_what_is_left_when_everybodys_minimum_has_started() -> None:
+    first = elastic("first", 8, 2, hours=2 - 30 / 3600, age=9)
+    second = elastic("second", 3, 1, hours=2 - 30 / 3600, owner="carl")
+    world = snapshot(nodes(node("n1", 16)), [first, second], attempts=[booking(in_hours=-1)], balances=[])
+    plan = decide(world)
+
+    assert placements(plan) == {"first": {"n1": 7}, "second": {"n1": 1}}
+    assert {(launch.booking_id, launch.funding) for launch in plan.launches} == {("bk", ())}
+    assert decide(recorded(world, plan)).is_empty
+
+
+def test_inside_a_booking_it_takes_no_more_than_its_owner_may_run_at_once_nor_outside_its_rack() -> None:
+    limited = policy(pool("red", gpus=64), limits=Limits(gpus_per_engineer=5))
+    job = elastic("job", 8, 2, hours=2 - 30 / 3600)
+    plan = decide(snapshot(nodes(node("n1")), [job], attempts=[booking(in_hours=-1)], by=limited))
+    assert placements(plan) == {"job": {"n1": 5}}
+
+    levels = tuple(TopologyLevel(LevelName(it), it) for it in ("block", "rack"))
+    apart = nodes(standing("n1", 4, "x/1"), standing("n2", 4, "x/2"))
+    for ask, expected in (("require:rack", {"n1": 4}), ("prefer:rack", {"n1": 4, "n2": 4})):
+        placed = replace(job, spec=replace(job.spec, topology=topology_ask(ask)))
+        world = snapshot(apart, [placed], attempts=[on_two("n1", "n2", 4)])
+        plan = decide(replace(world, policy=policy(pool("red", gpus=64), topology=levels)))
+        assert placements(plan) == {"job": expected}
+
+
+def test_unfunded_elastic_work_takes_what_nobody_pays_for_up_to_its_owners_cap() -> None:
+    by = policy(pool("red", gpus=64), limits=Limits(unfunded_gpus_per_engineer=5))
+    first = elastic("first", 8, 2, priority_class=SPARE, age=9)
+    paid = elastic("paid", 2, 1, owner="bob")
+    world = snapshot(nodes(node("n1")), [first, paid], balances=[balance("bob")], by=by)
+    plan = decide(world)
+
+    assert placements(plan) == {"paid": {"n1": 2}, "first": {"n1": 5}}
+    assert [launch.is_funded for launch in plan.launches] == [True, False]
+    assert decide(recorded(world, plan)).is_empty
+
+
+def test_unfunded_elastic_work_gives_back_before_it_is_stopped() -> None:
+    by = policy(pool("red", gpus=64), limits=Limits(unfunded_gpus_per_engineer=8))
+    world = snapshot(
+        nodes(node("n1")), [elastic("free", 8, 2, priority_class=SPARE)], balances=[balance("bob")], by=by
+    )
+    running = recorded(world, decide(world))
+    began = {key: replace(each, state=AttemptState.RUNNING, started_at=NOW) for key, each in running.attempts.items()}
+    wish = workload("paid", owner="bob", gpus=5)
+    plan = decide(replace(running, attempts=began, queued={wish.id: wish}))
+
+    (victim,) = plan.preemptions[0].victims
+    assert (victim.workload_id, victim.pods_left, victim.rule) == ("free", 3, "unfunded")

@@ -16,7 +16,7 @@ from scheduler.decision.keeping.backfill import beside
 from scheduler.decision.ordering.queue import Lane, LaneKey, Line
 from scheduler.decision.placing.fit_table import IntArray
 from scheduler.decision.plan import Growth
-from scheduler.decision.walking.triage import fund_line, need_of
+from scheduler.decision.walking.triage import fund_line, may_run_unfunded, need_of
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.brakes import Brake
@@ -32,25 +32,18 @@ _LIMITS = frozenset({Reason.ENGINEER_GPU_LIMIT, Reason.TEAM_GPU_LIMIT, Reason.SP
 
 
 def widen(index: Index, walk: Walk) -> None:
-    """Give what starts in this cycle more than its minimum, in the order in which it was served."""
+    """Give what starts in this cycle, and was not asked yet, more than its minimum, in the order in which it was served:
+    first those who pay; then, when they are through, those who run unfunded."""
     starts = walk.starts
     for position, line in starts.widened:
         launch = starts.launches[position]
-        more = _More(index, walk, line, launch.gpu_class, line.spec.topology)
+        more = _More(index, walk, line, launch.gpu_class, line.spec.topology, is_funded=launch.is_funded)
         found = more.find(launch.placement, line.pods_max - launch.placement.pods, more.counts(launch.placement))
         if found is not None:
             is_borrowed = more.book(launch.workload_id, found)
-            placement = launch.placement.together_with(found.placement)
-            starts.widen(
-                position,
-                replace(
-                    launch,
-                    placement=Placement(tuple(sorted(placement.pods_by_node))),
-                    funding=_added(launch.funding, found.shares),
-                    is_borrowed=is_borrowed,
-                ),
-                line,
-            )
+            funding = _added(launch.funding, found.shares)
+            starts.widen(position, found.placement, line, funding=funding, is_borrowed=is_borrowed)
+    starts.widened.clear()
 
 
 def grow(index: Index, walk: Walk) -> list[Growth]:
@@ -109,6 +102,7 @@ class _More:
     line: Line
     gpu_class: GpuClassName
     topology: TopologyAsk | None
+    is_funded: bool = True
 
     def counts(self, on: Placement) -> IntArray:
         """Pods that fit on each node beside what is kept for others; within the domain that it must stay in."""
@@ -142,8 +136,13 @@ class _More:
         )
 
     def _shares(self, pods: int) -> tuple[FundingShare, ...] | None:
-        """Who pays for so many; None where nobody does, or quota, limits or what is promised to others forbid them."""
+        """Who pays for so many; None where nobody does, or quota, limits or what is promised to others forbid them.
+        Unfunded, nobody needs to, up to the owner's cap."""
         line, starts = self._sized(pods), self.walk.starts
+        if self.walk.limited(line, self.gpu_class) is not None:
+            return None
+        if not self.is_funded:
+            return () if may_run_unfunded(self.index, line, starts.booked) else None
         lane = self._lane(line)
         if self.index.quotas.free(lane.key.pool, self.gpu_class) < lane.gpus:
             return None
@@ -151,8 +150,6 @@ class _More:
         for shadow in (promised, starts.backfill.shadow(self.gpu_class, line.spec)):
             if shadow is not None and not self.walk.leaves_quota(shadow, lane, self.gpu_class):
                 return None
-        if self.walk.limited(line, self.gpu_class) is not None:
-            return None
         shares = fund_line(self.index, line, self.gpu_class)
         return None if isinstance(shares, Shortfall) else shares
 
@@ -168,7 +165,7 @@ class _More:
 
     def _lane(self, line: Line) -> Lane:
         assert line.pool is not None, "who starts or runs has a pool"
-        key = LaneKey(line.pool.name, line.priority, (self.gpu_class,), line.shape, line.spec.pods, is_funded=True)
+        key = LaneKey(line.pool.name, line.priority, (self.gpu_class,), line.shape, line.spec.pods, self.is_funded)
         return Lane(key, line.gpus)
 
     def _placed(self, on: Placement, pods: int, counts: IntArray) -> Placement:

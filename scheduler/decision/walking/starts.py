@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from scheduler.decision import evidence
 from scheduler.decision.index import Index
@@ -108,15 +109,17 @@ class Starts:
             is_funded=lane.key.is_funded,
             is_borrowed=is_borrowed,
         )
-        if line.pods_max > spec.pods and lane.key.is_funded:
+        if line.pods_max > spec.pods:
             self.widened.append((len(self.launches), line))
         self.launches.append(launch)
         self.backfill.launched(launch, spec)
         self.alone[workload_id] = evidence.launching(spec, room.gpu_class, room.placement)
 
-    def widen(self, position: int, launch: Launch, line: Line) -> None:
-        """What starts there takes more pods, which `add_pods` has counted."""
-        self.launches[position] = launch
+    def widen(self, position: int, more: Placement, line: Line, **changes: Any) -> None:
+        """What starts there takes more pods, which were counted, and whatever else that changes of its launch."""
+        known = self.launches[position]
+        placement = Placement(tuple(sorted(known.placement.together_with(more).pods_by_node)))
+        launch = self.launches[position] = replace(known, placement=placement, **changes)
         spec = replace(line.spec, pods=launch.placement.pods)
         self.alone[launch.workload_id] = evidence.launching(spec, launch.gpu_class, launch.placement)
 
@@ -133,7 +136,15 @@ class Starts:
         is_borrowed = self._count(lane, line, workload_id, gpu_class, shares, index.quotas.use)
         index.capacity.occupy(placement, pod)
         self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
-        more = Launch(workload_id, gpu_class, placement, lane.key.pool, shares, is_borrowed=is_borrowed)
+        more = Launch(
+            workload_id,
+            gpu_class,
+            placement,
+            lane.key.pool,
+            shares,
+            is_funded=lane.key.is_funded,
+            is_borrowed=is_borrowed,
+        )
         self.backfill.launched(more, line.spec)
         return is_borrowed
 
@@ -166,6 +177,15 @@ class Starts:
 
     def launch_inside(self, booking: Attempt, line: Line, workload_id: WorkloadId, placement: Placement) -> None:
         """Its booking has its GPUs, its quota and its hours; limits on its owner count it."""
+        self.occupy_inside(booking, line, placement)
+        self.inside.add(workload_id)
+        self.launches.append(
+            Launch(workload_id, booking.gpu_class, placement, booking.pool, (), booking_id=booking.workload_id)
+        )
+        self.alone[workload_id] = evidence.launching(line.spec, booking.gpu_class, placement)
+
+    def occupy_inside(self, booking: Attempt, line: Line, placement: Placement) -> None:
+        """Pods of a line take GPUs that their booking keeps."""
         index, pod = self.index, line.spec.pod
         index.capacity.occupy(placement, pod)
         self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
@@ -174,11 +194,6 @@ class Starts:
             index.capacity.claim(here, kept, -1)
             self.booked.undo.append(partial(index.capacity.claim, here, kept))
         self._count_limits(line, booking.gpu_class)
-        self.inside.add(workload_id)
-        self.launches.append(
-            Launch(workload_id, booking.gpu_class, placement, booking.pool, (), booking_id=booking.workload_id)
-        )
-        self.alone[workload_id] = evidence.launching(line.spec, booking.gpu_class, placement)
 
     def preempt(
         self, lane: Lane, line: Line, workload_id: WorkloadId, found: Found, shares: tuple[FundingShare, ...]
