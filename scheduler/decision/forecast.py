@@ -102,7 +102,8 @@ def _keep_room(index: Index, walk: Walk, lane: Lane, line: Line) -> None:
         waiting = []
         for pool in index.lanes.pools_waiting(gpu_class):
             other = index.lanes.first_waiting((pool, gpu_class))
-            assert other is not None and other.first_waiting is not None, "its pool is among those that wait"
+            assert other is not None, "its pool is among those that wait"
+            assert other.first_waiting is not None, "it waits from somebody on"
             waiting.append((walk.cross_key(other.first_waiting, other), other.first_waiting[3], other))
         for place, workload_id, other in sorted(waiting, key=lambda entry: entry[0])[:1]:
             first = index.lines.line_of(workload_id)
