@@ -118,9 +118,14 @@ def leaf_hashes(relation: Relation, rows: Sequence[Values]) -> bytes:
     return b"".join([sha256(LEAF + content).digest() for content in canonical_rows(relation, rows)])
 
 
+def digests_of(relation: Relation, rows: Sequence[Values]) -> list[str]:
+    """What a seal says of each row: SHA-256 of its canonical form, in hex."""
+    return [sha256(content).hexdigest() for content in canonical_rows(relation, rows)]
+
+
 def digest_of(relation: Relation, row: Values) -> str:
-    """What a seal says of a row: SHA-256 of its canonical form, in hex."""
-    return sha256(canonical_rows(relation, [row])[0]).hexdigest()
+    """The same of one row."""
+    return digests_of(relation, [row])[0]
 
 
 def _other(value: object) -> dict[str, str]:

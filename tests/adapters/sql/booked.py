@@ -6,16 +6,20 @@ from pathlib import Path
 from scheduler.adapters.head_folder import HeadFolder
 from scheduler.adapters.signing import KeyFile, open_key
 from scheduler.adapters.sql.store import SqlStore
-from scheduler.domain.allowances import Allowance
-from scheduler.domain.records import AuditEvent, EndEvidence, PodRun
+from scheduler.domain.access import RoleChange
+from scheduler.domain.allowances import Allowance, Freeze
+from scheduler.domain.records import AuditEvent, EndEvidence, PodRun, PriceBookVersion
 from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, PodUid, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
+from scheduler.finance.reconciling.closing import Closing, ClosingState
+from scheduler.finance.reconciling.reconciliation import Difference, DifferenceKind, Settlement, SettlementKind
 from scheduler.ledger.charging import charge
 from scheduler.ledger.grants import grant
 from scheduler.ledger.holding import hold, release
 from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.accounting.publish import Publisher
-from tests.adapters.sql.values import ATTEMPT, POD, POLICY, WORKLOAD
+from scheduler.ports import Books
+from tests.adapters.sql.values import ATTEMPT, AWARD, MOVE, POD, POLICY, PROPOSAL, WORKLOAD
 from tests.ledger.build import allowance
 
 HOUR = 3_600_000
@@ -70,6 +74,24 @@ class Booked:
                     [AuditEvent(self.tick(), "e-9", "finance", "grant", awarded.id, "r-1", "", "x")]
                 )
                 books.control.add_policy(replace(POLICY, hash=f"hash-{self.count}"))
+                self._govern(books)
+
+    def _govern(self, books: Books) -> None:
+        """One row more in every other tree: prices, roles, proposals, freezes, closed periods and their differences."""
+        number, at = self.count, self.tick()
+        period, proposal = f"1970-{number}", f"p-{number}"
+        books.prices.add(PriceBookVersion(f"hash-{number}", "prices.yaml", "version: 1 # ü", at, "e-9"))
+        books.people.add_role_changes([RoleChange(at, f"e-{number}", "directory", "lead", True, "e-9", "r-1")])
+        books.approvals.add(replace(PROPOSAL, id=proposal, hash=f"{number:064d}", award=AWARD, name="x", text="y"))
+        books.approvals.move(replace(MOVE, proposal_id=proposal, reason="so", request_id="r-2"))
+        books.allowances.add_freeze(Freeze(AllowanceId(f"a-{number}"), True, at, "e-9", "a dispute", "r-3"))
+        closed = Closing(
+            period, Instant(number), Instant(number + 1), ClosingState.CLOSED, at, "e-9", "finance", "r", "{}"
+        )
+        books.periods.add_step(closed)
+        found = Difference(f"{period}/overhead/x", period, DifferenceKind.OVERHEAD, "x", 7, "ü")
+        books.periods.add_differences([found], at)
+        books.periods.add_settlements([Settlement(found.id, 7, SettlementKind.OWNER, "t", "why", "e-9", at, "r-4")])
 
     def run(self) -> None:
         """One attempt more, launched, started and charged for a while, that goes on."""

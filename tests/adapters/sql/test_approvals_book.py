@@ -6,13 +6,10 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from scheduler.adapters.sql.store import SqlStore
-from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.approvals import Approval, ProposalKind
-from scheduler.domain.awards import Award
-from scheduler.domain.units import GpuClassName, Instant
-from tests.adapters.sql.values import MOVE, PROPOSAL
+from scheduler.domain.units import Instant
+from tests.adapters.sql.values import AWARD, MOVE, PROPOSAL
 
-AWARD = Award(Holder(HolderKind.TEAM, "research"), 7, gpu_classes=frozenset({GpuClassName("H100")}), reason="x")
 GRANT = replace(
     PROPOSAL, id="p-2", kind=ProposalKind.GRANT, change=None, award=AWARD, asked_by="e-3", asked_at=Instant(4)
 )

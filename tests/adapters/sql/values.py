@@ -2,6 +2,7 @@
 
 from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind, Purpose
 from scheduler.domain.approvals import Change, Move, Proposal, ProposalKind, ProposalState
+from scheduler.domain.awards import Award
 from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.people import Engineer, Role
 from scheduler.domain.reasons import Reason
@@ -175,3 +176,4 @@ SANDBOX = Sandbox(workload_id=WORKLOAD.id, owner=ENGINEER.id, key="secret", exte
 CHANGE = Change(Holder(HolderKind.ENGINEER, "e-1"), 40, until=Instant(9))
 PROPOSAL = Proposal("p-1", "ab" * 32, ProposalKind.HOURS, Instant(1), "e-1", "engineer", "more", change=CHANGE)
 MOVE = Move("p-1", ProposalState.APPROVED, Instant(2), "e-2", "finance", change=CHANGE, made="g-1")
+AWARD = Award(Holder(HolderKind.TEAM, "research"), 7, gpu_classes=frozenset({GpuClassName("H100")}), reason="x")
