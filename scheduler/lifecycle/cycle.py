@@ -28,7 +28,7 @@ from scheduler.lifecycle.running.observe import look_again, observe
 from scheduler.lifecycle.running.pacing import Pace
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.running.tell import due_to_tell
-from scheduler.lifecycle.writing.batch import changing
+from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.ports import Clock, Cluster, Ids, Store
 
 LONGEST_WAIT_SECONDS = 1.0
@@ -39,6 +39,8 @@ ACTIONS_AT_ONCE = 16
 """Calls that are sent to the cluster together: their outcomes come back together too, so that few wait for one."""
 OUTCOMES_AT_ONCE = 1_000
 """Answers that one transaction writes down: after a burst of tens of thousands it would be large, slow and heavy."""
+SEEN_AT_ONCE = 500
+"""Jobs and pods of which one transaction writes down what became of them; more where one look at the cluster saw more."""
 TELLS_AT_ONCE = 4
 TAKEN_IN_AT_ONCE = 200
 """Jobs of users that are queued in one transaction."""
@@ -54,10 +56,26 @@ class Inbox:
     outcomes: list[ActionOutcome] = field(default_factory=list)
 
     def take(self) -> "Inbox":
-        """What the next cycle looks at; more answers than it can write at once stay for the one after it."""
-        taken = Inbox(self.changes, self.outcomes[:OUTCOMES_AT_ONCE])
-        self.changes, self.outcomes = [], self.outcomes[OUTCOMES_AT_ONCE:]
+        """What the next cycle looks at."""
+        taken = Inbox(self.changes, self.outcomes)
+        self.changes, self.outcomes = [], []
         return taken
+
+    def pieces(self) -> "list[Inbox]":
+        """In the same order, what one transaction each takes in; at least one.
+
+        A cycle looks at everything there is: an end whose launch is not known to be answered holds its GPUs.
+        """
+        starts = range(0, max(1, len(self.outcomes)), OUTCOMES_AT_ONCE)
+        pieces = [Inbox(outcomes=self.outcomes[start : start + OUTCOMES_AT_ONCE]) for start in starts]
+        seen = 0
+        for changes in self.changes:
+            if seen >= SEEN_AT_ONCE:
+                pieces.append(Inbox())
+                seen = 0
+            pieces[-1].changes.append(changes)
+            seen += len(changes.jobs) + len(changes.pods)
+        return pieces
 
     def put_back(self, taken: "Inbox") -> None:
         self.changes[:0] = taken.changes
@@ -129,20 +147,21 @@ class Cycle:
                 await self._wake.wait()
         self._wake.clear()
         inbox = self._inbox.take()
-        if self._inbox.outcomes:
-            self._wake.set()
         now = self._clock.now()
-        began = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
-            report, actions = await asyncio.to_thread(self._think, inbox, now)
+            report = await asyncio.to_thread(
+                self._think, inbox, now, lambda actions: loop.call_soon_threadsafe(self._send, actions)
+            )
         except BaseException:
             self._inbox.put_back(inbox)  # nothing that was reported is lost to a failure: it is looked at again
             raise
         self._cluster.account_for(self._world.take_relaunched())
         if self._rehearsal is None:
-            self._send(actions)
+            self._tell_what_is_due()
         self.report(report)
-        await asyncio.sleep(min(BREATH_SECONDS, (asyncio.get_running_loop().time() - began) / 2))
+        await asyncio.sleep(min(BREATH_SECONDS, (loop.time() - began) / 2))
         return report
 
     async def drain(self) -> None:
@@ -152,16 +171,23 @@ class Cycle:
 
     # --- in the thread -------------------------------------------------------------------------------------------
 
-    def _think(self, inbox: Inbox, now: Instant) -> tuple[CycleReport, list[Action]]:
+    def _think(self, inbox: Inbox, now: Instant, send: Callable[[list[Action]], object]) -> CycleReport:
+        """What is recorded is sent at once: the first launches of a long plan do not wait for the last to be written."""
         told = self._absorb(inbox, now)
         self.last_plan = plan = self._decide(now)
         if self._rehearsal is not None:
-            self._record(to_record(plan), now)
-            return CycleReport(now, plan, 0, 0, tuple(self._rehearsal.look(plan, inbox.changes, now))), []
-        refused = self._record(plan, now)
-        actions = self._next_actions(now)
+            for part in _parts(to_record(plan)):
+                self._record(part, now)
+            return CycleReport(now, plan, 0, 0, tuple(self._rehearsal.look(plan, inbox.changes, now)))
         self._tells += told
-        return CycleReport(now, plan, len(actions), refused), actions
+        sent = refused = 0
+        for part in _parts(plan):
+            refused += self._record(part, now)
+            actions = self._next_actions(now)
+            sent += len(actions)
+            if actions:
+                send(actions)
+        return CycleReport(now, plan, sent, refused)
 
     def _absorb(self, inbox: Inbox, now: Instant) -> list[TellJob]:
         world = self._world
@@ -172,12 +198,13 @@ class Cycle:
         is_due = self._rehearsal is None and limits_are_due(world, now)
         jobs = new_jobs(world, (job for changes in inbox.changes for job in changes.jobs.values()))
         told: list[TellJob] = []
-        if inbox.changes or inbox.outcomes or world.awaited or is_due:
+        *first, last = inbox.pieces()
+        for piece in first:
             with changing(self._store, world, now) as batch:
-                for outcome in inbox.outcomes:
-                    note_outcome(batch, outcome, self._retries)
-                for changes in inbox.changes:
-                    observe(batch, changes)
+                self._note(batch, piece)
+        if last.changes or last.outcomes or world.awaited or is_due:
+            with changing(self._store, world, now) as batch:
+                self._note(batch, last)
                 look_again(batch)
                 if world.policy is not None and self._rehearsal is None:
                     enforce_limits(batch)
@@ -188,6 +215,12 @@ class Cycle:
                 with changing(self._store, world, now) as batch:
                     told += take_in_jobs(self._commands, batch, jobs[start : start + TAKEN_IN_AT_ONCE])
         return told
+
+    def _note(self, batch: Batch, inbox: Inbox) -> None:
+        for outcome in inbox.outcomes:
+            note_outcome(batch, outcome, self._retries)
+        for changes in inbox.changes:
+            observe(batch, changes)
 
     def _settle_call(self, outcome: ActionOutcome, now: Instant) -> None:
         """The call is over: its workload may end again, and is looked at anew, later where it did not work."""
@@ -219,13 +252,11 @@ class Cycle:
         return plan
 
     def _record(self, plan: Plan, now: Instant) -> int:
+        """In one transaction. Returns how many intents were refused."""
         if plan.is_empty:
             return 0
-        refused = 0
-        for part in _parts(plan):
-            with changing(self._store, self._world, now) as batch:
-                refused += len(record(batch, part, self._ids.new))
-        return refused
+        with changing(self._store, self._world, now) as batch:
+            return len(record(batch, plan, self._ids.new))
 
     def _next_actions(self, now: Instant) -> list[Action]:
         world = self._world
@@ -250,12 +281,16 @@ class Cycle:
     # --- on the event loop ---------------------------------------------------------------------------------------
 
     def _send(self, actions: Sequence[Action]) -> None:
-        """Launches first: people wait for those. Words come last, and wait for the words before them."""
+        """Launches first: people wait for those."""
+        self._cluster.account_for(self._world.take_relaunched())
         ordered = sorted(actions, key=_urgency)
         for start in range(0, len(ordered), ACTIONS_AT_ONCE):
             self._start(self._apply(ordered[start : start + ACTIONS_AT_ONCE]))
+        self._pace.note(asyncio.get_running_loop().time(), len(ordered))
+
+    def _tell_what_is_due(self) -> None:
+        """Words come last, and wait for the words before them."""
         moment = asyncio.get_running_loop().time()
-        self._pace.note(moment, len(ordered))
         if moment >= self._tells_from and (self._telling is None or self._telling.done()):
             pace = self._pace.words_a_second(moment, len(self._world.in_flight))
             tells = [*self._tells, *due_to_tell(self._world, self._clock.now(), pace)]

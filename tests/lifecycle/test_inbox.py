@@ -1,30 +1,145 @@
-"""The inbox of the cycle: everything in its order, a bounded number of answers at a time, and nothing lost."""
+"""The inbox of the cycle: everything in its order, nothing lost; and what is decided is sent as soon as it is written."""
 
-from scheduler.domain.actions import ActionOutcome, ActionResult, TellJob
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+
+import pytest
+
+from scheduler.domain.actions import Action, ActionOutcome, ActionResult, LaunchJob, TellJob
+from scheduler.domain.cluster import GpuClass, Placement
 from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import JobUid
-from scheduler.lifecycle.cycle import OUTCOMES_AT_ONCE, Inbox
+from scheduler.domain.units import AttemptId, GpuClassName, Instant, JobUid, NodeName, PerMille
+from scheduler.domain.workloads import Workload
+from scheduler.lifecycle import cycle as cycle_module
+from scheduler.lifecycle.cycle import Cycle, Inbox
+from scheduler.ports import Books, Store
+from tests.lifecycle.build import H100, Company, job_spec
 
 
-def answers(count: int) -> list[ActionOutcome]:
-    tell = TellJob("allot", "job", JobUid("uid"), Reason.RUNNING, "Running.")
-    return [ActionOutcome(tell, ActionResult.DONE, str(number)) for number in range(count)]
+class QuietCluster:
+    """Reports nothing, and never answers."""
+
+    is_simulated = False
+    is_reachable = True
+
+    async def start(self) -> None:
+        """Nothing is watched."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def use_gpu_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
+        """The test puts its nodes itself."""
+
+    def account_for(self, jobs: Mapping[JobUid, int]) -> None:
+        """Nothing is outside of what the test puts."""
+
+    async def changes(self, timeout_seconds: float) -> ClusterChanges:
+        del timeout_seconds
+        return ClusterChanges()
+
+    async def apply(self, actions: Sequence[Action]) -> list[ActionOutcome]:
+        del actions
+        return []
 
 
-def test_a_burst_of_answers_is_taken_in_parts_and_in_its_order() -> None:
-    told = answers(2 * OUTCOMES_AT_ONCE + 1)
-    inbox = Inbox([ClusterChanges()], list(told))
-    parts = [inbox.take() for _ in range(3)]
-    assert [len(part.outcomes) for part in parts] == [OUTCOMES_AT_ONCE, OUTCOMES_AT_ONCE, 1]
-    assert [outcome for part in parts for outcome in part.outcomes] == told
-    assert [len(part.changes) for part in parts] == [1, 0, 0]
+class Noting:
+    """The company's store, which notes each transaction that was written."""
+
+    def __init__(self, store: Store, noted: list[str]) -> None:
+        self._store = store
+        self._noted = noted
+
+    @contextmanager
+    def writing(self) -> Iterator[Books]:
+        with self._store.writing() as books:
+            yield books
+        self._noted.append("written")
+
+    def reading(self) -> AbstractContextManager[Books]:
+        return self._store.reading()
+
+    def close(self) -> None:
+        self._store.close()
+
+
+class Standing:
+    """A clock at which nothing passes."""
+
+    is_simulated = False
+
+    def __init__(self, company: Company) -> None:
+        self._company = company
+
+    def now(self) -> Instant:
+        return self._company.now
+
+    def seconds_until(self, instant: Instant) -> float:
+        return max(0, instant - self._company.now) / 1000
+
+
+def cycle_of(company: Company, noted: list[str]) -> Cycle:
+    store = Noting(company.store, noted)
+    return Cycle(store, company.world, QuietCluster(), Standing(company), company.ids, company.commands)
+
+
+def launched(workload: Workload) -> ActionOutcome:
+    placement = Placement(((NodeName("n0"), 1),))
+    return ActionOutcome(
+        LaunchJob(workload, AttemptId("a"), JobUid("u"), 1, GpuClass(H100, PerMille(1000)), placement),
+        ActionResult.DONE,
+    )
 
 
 def test_what_a_failed_cycle_had_taken_comes_first_again() -> None:
-    told = answers(OUTCOMES_AT_ONCE + 2)
-    inbox = Inbox([], list(told))
+    tell = TellJob("allot", "job", JobUid("uid"), Reason.RUNNING, "Running.")
+    told = [ActionOutcome(tell, ActionResult.DONE, str(number)) for number in range(3)]
+    inbox = Inbox([], told[:2])
     taken = inbox.take()
     inbox.changes.append(ClusterChanges(is_relist=True))
+    inbox.outcomes.append(told[2])
     inbox.put_back(taken)
     assert (inbox.outcomes, len(inbox.changes)) == (told, 1)
+
+
+def test_a_cycle_looks_at_every_answer_however_many_a_transaction_takes(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end whose launch is not known to be answered holds its GPUs: a backlog of answers would idle the cluster."""
+    monkeypatch.setattr(cycle_module, "OUTCOMES_AT_ONCE", 2)
+    company.grant("ada", 100)
+    workloads = [company.submit() for _ in range(5)]
+    company.world.in_flight.update(workload.id for workload in workloads)
+    noted: list[str] = []
+    answered = Inbox([], [launched(workload) for workload in workloads])
+    cycle_of(company, noted)._absorb(answered, company.now)
+    assert not company.world.in_flight
+    assert noted == ["written"] * 3
+
+
+def test_what_a_transaction_takes_in_is_bounded_and_nothing_is_left_out_or_out_of_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cycle_module, "SEEN_AT_ONCE", 2)
+    seen = [ClusterChanges(jobs={JobUid(f"u{number}"): None}) for number in range(5)]
+    pieces = Inbox(list(seen), []).pieces()
+    assert [len(piece.changes) for piece in pieces] == [2, 2, 1]
+    assert [changes for piece in pieces for changes in piece.changes] == seen
+    assert len(Inbox().pieces()) == 1
+
+
+def test_the_first_launches_are_sent_before_the_last_are_written(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cycle_module, "INTENTS_AT_ONCE", 1)
+    company.grant("ada", 100)
+    for _ in range(2):
+        company.submit(pod=replace(job_spec().pod, gpus=1))
+    company.world.take_dirty()  # nothing is to be done about them before they are launched
+    noted: list[str] = []
+    cycle = cycle_of(company, noted)
+    report = cycle._think(Inbox(), company.now, lambda actions: noted.append(f"sent {len(actions)}"))
+    assert noted[:4] == ["written", "sent 1", "written", "sent 1"]
+    assert (report.actions, report.refused) == (2, 0)

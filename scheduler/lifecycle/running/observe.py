@@ -1,5 +1,6 @@
 """Observe: fold what the cluster reports into pod runs, attempts and their ends."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from scheduler.domain.observations import ClusterChanges, ObservedJob, ObservedPod
@@ -68,13 +69,14 @@ def _recall_final_work(batch: Batch, changes: ClusterChanges) -> None:
             world.put_workloads([known])
 
 
-def _fetch_holds_of_ending(batch: Batch, touched: set[WorkloadId]) -> None:
-    """One query for all the attempts whose Jobs are over."""
+def _fetch_holds_of_ending(batch: Batch, touched: Iterable[WorkloadId]) -> None:
+    """One query for all the attempts whose Jobs are over and which no call under way keeps from ending."""
     world = batch.world
     ending = [
         attempt.id
         for workload_id in touched
-        if (attempt := world.live_attempt(workload_id)) is not None
+        if workload_id not in world.in_flight
+        and (attempt := world.live_attempt(workload_id)) is not None
         and (workload := world.workloads.get(workload_id)) is not None
         and (job := world.job_of(workload)) is not None
         and (job.has_ended or job.is_confirmed_suspended)
@@ -85,6 +87,7 @@ def _fetch_holds_of_ending(batch: Batch, touched: set[WorkloadId]) -> None:
 
 def look_again(batch: Batch) -> None:
     """At attempts that looked ended and whose last evidence was still awaited."""
+    _fetch_holds_of_ending(batch, batch.world.awaited)
     for workload_id in sorted(batch.world.awaited):
         _advance(batch, workload_id)
 
