@@ -26,7 +26,7 @@ from scheduler.domain.people import Engineer
 from scheduler.domain.units import GpuClassName, Instant, PriorityClassName, ProjectName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec
 from scheduler.entrypoints.bootstrap import build
-from scheduler.entrypoints.cli.server import run
+from scheduler.entrypoints.cli.server import prefer_short_pauses, run
 from scheduler.entrypoints.settings import Settings
 from scheduler.lifecycle.asking.submit import new_workload
 from scheduler.simulation.clock import SimulatedClock
@@ -55,7 +55,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         database = f"sqlite:///{scratch}/memory.db"
-        _fill(database, arguments.workloads)
+        fill(database, arguments.workloads)
         result = _watch(database, arguments.workloads, arguments.seconds)
     print(orjson.dumps(keep("memory", result), option=orjson.OPT_INDENT_2).decode())
 
@@ -64,10 +64,12 @@ def _serve(database: str) -> None:
     clock = SimulatedClock(opening_instant(Instant(int(time.time()) * 1000)), FACTOR, time.monotonic)
     model = ClusterModel(example_machines(), lambda workload: fate_of(1, workload.spec))
     settings = Settings(database=database, port=0)
-    asyncio.run(run(build(settings, clock=clock, cluster=SimulatedCluster(model, clock))))
+    service = build(settings, clock=clock, cluster=SimulatedCluster(model, clock))
+    prefer_short_pauses()
+    asyncio.run(run(service))
 
 
-def _fill(database: str, count: int) -> None:
+def fill(database: str, count: int) -> None:
     """The example policy and people as `allot serve` would put them, and the workloads as submissions would."""
     service = build(Settings(database=database, stream=False))
     people = sorted(service.world.people.values(), key=lambda engineer: engineer.subject)
@@ -104,9 +106,9 @@ def _watch(database: str, count: int, seconds: int) -> dict[str, object]:
     command = [sys.executable, "-m", "benchmarks.memory", "--serve", database]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
-            address = next(line.split()[3] for line in _lines(server) if line.startswith("allot listens on "))
-            looks = list(_looks(server.pid, seconds))
-            states = _states(address)
+            address = next(line.split()[3] for line in lines_of(server) if line.startswith("allot listens on "))
+            looks = list(looks_at(server.pid, seconds))
+            states = states_at(address)
         finally:
             server.terminate()
     peak, last = max(peak for peak, _ in looks), looks[-1][1]
@@ -123,13 +125,13 @@ def _watch(database: str, count: int, seconds: int) -> dict[str, object]:
     }
 
 
-def _lines(server: "subprocess.Popen[str]") -> Iterator[str]:
+def lines_of(server: "subprocess.Popen[str]") -> Iterator[str]:
     assert server.stdout is not None
     yield from server.stdout
     raise SystemExit("the server ended before it listened")
 
 
-def _looks(pid: int, seconds: int) -> Iterator[tuple[int, int]]:
+def looks_at(pid: int, seconds: int) -> Iterator[tuple[int, int]]:
     """(peak, present) resident MiB, once a second."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -144,7 +146,7 @@ def _mib(status: str, field: str) -> int:
     return int(found[1]) // 1024
 
 
-def _states(address: str) -> dict[str, int]:
+def states_at(address: str) -> dict[str, int]:
     """How many workloads the service says it knows, by state."""
     text = httpx.get(f"{address}/metrics", timeout=READY_SECONDS).text
     return {

@@ -141,17 +141,7 @@ async def test_a_job_of_kubectl_that_fails_with_its_node_runs_again_as_its_autho
     own_nodes: tuple[NodeName, NodeName],
 ) -> None:
     assert len(own_nodes) == 2
-    await api.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": {"allot.dev/managed": "true"}}})
-    await stamp_authors(api, namespace)
-    await let_edit(api, namespace, "ada")
-    async with ApiClient.from_kubeconfig(control_plane.kubeconfig_of("ada")) as ada:
-        await ada.post(jobs(namespace), theirs("train", namespace))
-    first = await eventually(lambda: taken_in(running), lambda seen: seen.state is WorkloadState.RUNNING)
-    (pod,) = witness.of_job(first.job_uid)
-    assert pod.started_at is not None
-    await write_last_beat(api, NodeName(pod.node), Instant((pod.started_at + BEAT_SECONDS) * MS_PER_SECOND))
-
-    await api.delete(f"/api/v1/nodes/{pod.node}")
+    first, node = await applied_and_lost(running, witness, api, control_plane, theirs("train", namespace))
 
     again = await eventually(
         lambda: taken_in(running), lambda seen: (seen.state, seen.retries) == (WorkloadState.RUNNING, 1), GONE_SECONDS
@@ -160,7 +150,7 @@ async def test_a_job_of_kubectl_that_fails_with_its_node_runs_again_as_its_autho
     lost, second = running.attempts(first.id)
     assert (lost.stop_reason, lost.charged_gpu_ms) == (Reason.NODE_LOST, BEAT_SECONDS * MS_PER_SECOND)
     assert [seen.attempt for seen in witness.of_job(again.job_uid)] == [second.id]
-    assert [node for node, _ in second.placement.pods_by_node] != [pod.node]
+    assert [name for name, _ in second.placement.pods_by_node] != [node]
     written = await api.get(f"{jobs(namespace)}/train-2")
     template = written["spec"]["template"]
     assert template["spec"]["containers"][0]["env"] == [{"name": "SEED", "value": "7"}]
@@ -170,6 +160,52 @@ async def test_a_job_of_kubectl_that_fails_with_its_node_runs_again_as_its_autho
     await running.cancel("ada", first.id)
     await running.until(first.id, WorkloadState.CANCELLED)
     running.assert_settled(first.id)
+
+
+async def test_a_job_of_kubectl_that_spares_pods_lost_with_their_node_runs_again_itself(
+    running: Running,
+    witness: Witness,
+    api: ApiClient,
+    control_plane: ControlPlane,
+    namespace: str,
+    own_nodes: tuple[NodeName, NodeName],
+) -> None:
+    assert len(own_nodes) == 2
+    sparing = theirs("train", namespace)
+    condition = {"type": "DisruptionTarget", "status": "True"}
+    sparing["spec"]["podFailurePolicy"] = {"rules": [{"action": "Ignore", "onPodConditions": [condition]}]}
+    first, node = await applied_and_lost(running, witness, api, control_plane, sparing)
+
+    async def progress() -> tuple[int, WorkloadState]:
+        return len(running.attempts(first.id)), (await taken_in(running)).state
+
+    await eventually(progress, lambda seen: seen == (2, WorkloadState.RUNNING), GONE_SECONDS)
+    again = await taken_in(running)
+    lost, second = running.attempts(first.id)
+    assert (again.job_uid, again.job_name, again.retries) == (first.job_uid, "train", 0)
+    assert (lost.stop_reason, lost.charged_gpu_ms) == (Reason.NODE_LOST, BEAT_SECONDS * MS_PER_SECOND)
+    assert [name for name, _ in second.placement.pods_by_node] != [node]
+    await running.cancel("ada", first.id)
+    await running.until(first.id, WorkloadState.CANCELLED)
+    running.assert_settled(first.id)
+
+
+async def applied_and_lost(
+    running: Running, witness: Witness, api: ApiClient, control_plane: ControlPlane, job: Json
+) -> tuple[Workload, NodeName]:
+    """What Ada applied, taken in and running when its node was deleted, and that node. Its last beat is known."""
+    namespace = job["spec"]["template"]["spec"]["nodeSelector"][OWN]
+    await api.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": {"allot.dev/managed": "true"}}})
+    await stamp_authors(api, namespace)
+    await let_edit(api, namespace, "ada")
+    async with ApiClient.from_kubeconfig(control_plane.kubeconfig_of("ada")) as ada:
+        await ada.post(jobs(namespace), job)
+    first = await eventually(lambda: taken_in(running), lambda seen: seen.state is WorkloadState.RUNNING)
+    (pod,) = witness.of_job(first.job_uid)
+    assert pod.started_at is not None
+    await write_last_beat(api, NodeName(pod.node), Instant((pod.started_at + BEAT_SECONDS) * MS_PER_SECOND))
+    await api.delete(f"/api/v1/nodes/{pod.node}")
+    return first, NodeName(pod.node)
 
 
 def jobs(namespace: str) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from scheduler.domain.actions import ActionOutcome, ActionResult, CreateJob, DeleteJob, SuspendJob
+from scheduler.domain.actions import ActionOutcome, ActionResult, CreateJob, DeleteJob, LaunchJob, SuspendJob
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import ClusterChanges, Disruption, ObservedPod
 from scheduler.domain.reasons import Reason, sentence
@@ -46,6 +46,12 @@ class Ran:
         """`job` is what else is seen of its Job."""
         failed = job_seen(self.workload, is_suspended=False, is_failed=True, ended_at=later(self.start, 500), **job)
         self.company.see(changes(self.lost(disruption), replace(failed, attempt_id=self.attempt.id)))
+        return self.company.workload(self.workload.id)
+
+    def see_it_suspended(self, **job: object) -> Workload:
+        """We suspended its Job with the loss, and it has not failed. `job` is what else is seen of it."""
+        suspended = job_seen(self.workload, is_suspended=True, is_confirmed_suspended=True, **job)
+        self.company.see(changes(self.lost(), replace(suspended, attempt_id=self.attempt.id)))
         return self.company.workload(self.workload.id)
 
     @property
@@ -130,6 +136,35 @@ def test_a_job_of_kubectl_that_failed_with_its_node_has_a_next_one_made_from_it(
     assert isinstance(create, CreateJob)
     assert (create.workload.job_name, create.former, create.author) == (f"{name}-2", name, "ada")
     assert company.world.verdicts[again.id].evidence["then"] == "it is queued again"
+
+
+@pytest.mark.parametrize("is_owned", [False, True], ids=["nobody's", "another controller's"])
+def test_a_job_of_kubectl_that_its_own_rule_spares_its_node_is_resumed_itself(
+    company: Company, is_owned: bool
+) -> None:
+    lost = ran(company, Origin.KUBECTL)
+
+    again = lost.see_it_suspended(is_owned=is_owned)
+
+    assert (again.state, again.state_reason) == (WorkloadState.QUEUED, Reason.NODE_LOST)
+    assert lost.came_back == 100
+    assert (again.job_name, again.job_uid, again.retries) == (lost.workload.job_name, lost.workload.job_uid, 0)
+    company.launch(again, FundingShare(lost.grant, 4 * MS_PER_HOUR))
+    launch = next_action(company.world, company.workload(again.id)).action
+    assert isinstance(launch, LaunchJob)
+    assert launch.job_uid == lost.workload.job_uid
+
+
+def test_a_job_of_kubectl_that_fails_late_with_its_node_has_a_next_one_then(company: Company) -> None:
+    lost = ran(company, Origin.KUBECTL)
+    waiting = lost.see_it_suspended()
+
+    company.see(changes(replace(job_seen(waiting, is_failed=True), attempt_id=lost.attempt.id)))
+
+    again = company.workload(waiting.id)
+    assert (again.state, again.state_reason) == (WorkloadState.QUEUED, Reason.NODE_LOST)
+    assert (again.job_name, again.job_uid, again.retries) == (f"{again.spec.name}-2", None, 1)
+    assert isinstance(next_action(company.world, again).action, CreateJob)
 
 
 def test_a_failed_job_that_went_before_its_next_one_was_made_ends_its_workload(company: Company) -> None:

@@ -91,7 +91,7 @@ def serve(
     settings = read_settings(given)
     _log_from(settings.log_level)
     service = _build_when_possible(settings)
-    _prefer_short_pauses()
+    prefer_short_pauses()
     with suppress(KeyboardInterrupt):
         asyncio.run(run(service))
     _log.info("stopped")
@@ -204,7 +204,7 @@ class Server(uvicorn.Server):
                 typer.echo(f"allot listens on http://{shown}:{port}  (Ctrl-C stops it)")
 
 
-def _prefer_short_pauses() -> None:
+def prefer_short_pauses() -> None:
     """Have no answer wait for the interpreter itself.
 
     The cycle's thread and the event loop share one: at Python's default of 5 ms a turn, an answer that takes ten turns

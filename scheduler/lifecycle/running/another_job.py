@@ -17,6 +17,12 @@ def may_have_another(workload: Workload, job: ObservedJob | None) -> bool:
     return job is not None and job.is_failed and not (job.is_deleted or job.is_owned or job.is_run_elsewhere)
 
 
+def may_be_resumed(job: ObservedJob | None) -> bool:
+    """Whether the same Job may run again: it is suspended and has not failed. A rule of its author's spares it the pods
+    that it lost; or its failure has not been told yet, and is dealt with when it is."""
+    return job is not None and job.is_suspended and not (job.has_ended or job.is_deleted or job.is_run_elsewhere)
+
+
 def another_job(workload: Workload) -> dict[str, Any]:
     """What changes with it: `<id>-<n>` for the n-th retry of ours, `<name>-<n>` for the n-th try of a user's."""
     number = workload.retries + 1

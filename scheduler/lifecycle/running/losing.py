@@ -6,7 +6,7 @@ from scheduler.domain.observations import Disruption, ObservedJob, ObservedPod
 from scheduler.domain.reasons import Reason
 from scheduler.domain.records import PodRun
 from scheduler.domain.units import AttemptId, NodeName
-from scheduler.domain.workloads import Attempt, AttemptState, Origin
+from scheduler.domain.workloads import Attempt, AttemptState, Origin, Workload
 from scheduler.lifecycle.running.record import stop_attempt
 from scheduler.lifecycle.writing.batch import Batch
 
@@ -50,7 +50,13 @@ def _stop(batch: Batch, attempt_id: AttemptId, node: NodeName | None, cause: str
     workload = batch.workload(attempt.workload_id) if attempt is not None else None
     if attempt is None or workload is None or attempt.state not in {AttemptState.LAUNCHING, AttemptState.RUNNING}:
         return
-    job = batch.world.job_of(workload)
-    is_theirs = workload.origin is not Origin.API and (job is None or job.is_owned or job.is_run_elsewhere)
-    again = "delete its Job and apply it anew" if is_theirs else "it is queued again"
-    stop_attempt(batch, attempt, Reason.NODE_LOST, {"nodes": node or "its node", "cause": cause, "then": again})
+    then = _what_follows(workload, batch.world.job_of(workload))
+    stop_attempt(batch, attempt, Reason.NODE_LOST, {"nodes": node or "its node", "cause": cause, "then": then})
+
+
+def _what_follows(workload: Workload, job: ObservedJob | None) -> str:
+    if workload.origin is Origin.API:
+        return "it is queued again"
+    if job is None or job.is_run_elsewhere:
+        return "delete its Job and apply it anew"
+    return "it is queued again, unless its Job fails" if job.is_owned else "it is queued again"

@@ -9,6 +9,7 @@ from scheduler.domain.records import EndEvidence, PodRun
 from scheduler.domain.units import MS_PER_SECOND, AttemptId, Instant, JobUid, PodUid, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.another_job import another_job, may_have_another
 from scheduler.lifecycle.running.ending import has_ended
 from scheduler.lifecycle.running.losing import stop_if_lost, stop_if_node_is_gone
 from scheduler.lifecycle.running.record import drop_reservation
@@ -240,12 +241,14 @@ def _lose_job(batch: Batch, workload_id: WorkloadId) -> None:
 
 
 def _end_unlaunched(batch: Batch, workload: Workload, job: ObservedJob) -> None:
-    """Its Job ran to its end in somebody else's hands: nothing is left to launch, and nothing of it was ours."""
+    """Its Job ended while it waited: in somebody else's hands, or late, with the node that it had run on."""
     if workload.id in batch.world.reservations:
         drop_reservation(batch, workload.id)
     if job.is_complete:
         batch.change_workload(workload, state=WorkloadState.COMPLETED, state_reason=Reason.COMPLETED)
         batch.say(workload.id, Reason.COMPLETED, {})
+    elif workload.state_reason is Reason.NODE_LOST and may_have_another(workload, job):
+        batch.change_workload(workload, **another_job(workload))  # the Job has only now counted what its node took
     else:
         batch.change_workload(workload, state=WorkloadState.FAILED, state_reason=Reason.FAILED)
         batch.say(workload.id, Reason.FAILED, {"cause": job.failure or "the Job failed", "exit_code": 0})

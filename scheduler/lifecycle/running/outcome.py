@@ -10,7 +10,7 @@ from scheduler.domain.records import PodRun
 from scheduler.domain.retries import next_try
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND
 from scheduler.domain.workloads import Attempt, Workload, WorkloadKind, WorkloadState
-from scheduler.lifecycle.running.another_job import another_job, may_have_another
+from scheduler.lifecycle.running.another_job import another_job, may_be_resumed, may_have_another
 from scheduler.lifecycle.writing.batch import Batch
 
 _REQUEUED = {Reason.PREEMPTED, Reason.NODE_LOST, Reason.ALLOWANCE_EXHAUSTED, Reason.SUSPENDED, Reason.BACKOFF}
@@ -60,8 +60,7 @@ def settle_workload(batch: Batch, workload: Workload, ended: Ended, job: Observe
     if ended.is_news:
         batch.say(workload.id, ended.reason, ended.evidence)
     reason, becomes = ended.reason, _what_becomes(workload, ended.reason)
-    if reason in _PLATFORMS_FAULTS and not may_have_another(workload, job):
-        # Its Job counts the lost pod as a failure, now or when it is resumed, and only its user can write another.
+    if reason in _PLATFORMS_FAULTS and not (may_have_another(workload, job) or may_be_resumed(job)):
         becomes = WorkloadState.FAILED
     fields: dict[str, Any] = {}
     if becomes is WorkloadState.FAILED:
