@@ -57,6 +57,14 @@ def test_a_counter_that_is_reset_is_handed_on_as_it_is(fake: FakeMachine, proc: 
     assert counters == [7_000_000, 7_350_000, 210_000]
 
 
+def test_a_counter_that_no_machine_can_have_counted_is_absent(fake: FakeMachine, proc: Path) -> None:
+    """The fake's millijoules since 1970 do not fit into 63 bits: as little as a driver's that was never written."""
+    fake.describe(Machine((A,), booted_ms=0))
+    (sample,) = of(readings(fake, [T], proc), "GPU-a")
+    assert sample.energy_millijoules is None
+    assert ("energy", "IMPLAUSIBLE") in [(each.field, each.code) for each in sample.absences]
+
+
 def test_a_process_is_told_with_its_pod_its_memory_and_its_share(fake: FakeMachine, proc: Path) -> None:
     worker = Job(0, pid=100, start_ms=T - 60_000, memory_bytes=3 * GIB, duty_permille=1_000)
     fake.describe(Machine((A,), (worker,), booted_ms=T - 60_000))

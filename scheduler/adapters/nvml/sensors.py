@@ -31,6 +31,9 @@ ENUMERATION_MS = 60_000
 """How long a list of devices is believed, unless one of them is found missing before."""
 
 
+COUNTER_MAX = 2**63
+
+
 class DeviceReader:
     """One device's cursors: each of its readings goes on from the one before."""
 
@@ -188,8 +191,15 @@ def _power(asker: Asker, found: Found) -> int | None:
 
 
 def _energy(asker: Asker, found: Found) -> int | None:
-    energy = asker.value("energy", pynvml.nvmlDeviceGetTotalEnergyConsumption, found.handle)
-    return None if energy is None else int(energy)
+    return _counter(asker, "energy", asker.value("energy", pynvml.nvmlDeviceGetTotalEnergyConsumption, found.handle))
+
+
+def _counter(asker: Asker, name: str, told: int | None) -> int | None:
+    """A counter has 64 bits; one that fills them was never written, and no book holds it."""
+    if told is None or int(told) < COUNTER_MAX:
+        return None if told is None else int(told)
+    asker.lacks(name, "IMPLAUSIBLE")
+    return None
 
 
 def _clocked_idle(asker: Asker, found: Found) -> bool | None:
@@ -207,4 +217,4 @@ def _ecc(asker: Asker, found: Found) -> int | None:
         pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
         pynvml.NVML_VOLATILE_ECC,
     )
-    return None if errors is None else int(errors)
+    return _counter(asker, "ecc", errors)

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from scheduler.entrypoints.cli.app import app
 from tests.adapters.kubernetes.kubeconfigs import certificate, kubeconfig
 from tests.entrypoints.company import POLICY
 
@@ -126,22 +128,25 @@ def test_a_database_that_cannot_be_used_is_named_with_its_code(
     assert kept in file.read_bytes(), "what was there is left alone"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "env"),
-    [
-        (["--factor", "0"], {}),
-        (["--log-level", "LOUD"], {}),
-        (["--cluster", "slurm"], {}),
-        (["--database", "mysql://x"], {}),
-        (["--policy", "/nowhere/policy.yaml"], {}),
-        ([], {"ALLOT_PORT": "many"}),
-        ([], {"ALLOT_CLUSTER": "slurm"}),
-    ],
-)
+UNUSABLE: list[tuple[list[str], dict[str, str]]] = [
+    (["--factor", "0"], {}),
+    (["--log-level", "LOUD"], {}),
+    (["--cluster", "slurm"], {}),
+    (["--database", "mysql://x"], {}),
+    (["--policy", "/nowhere/policy.yaml"], {}),
+    ([], {"ALLOT_PORT": "many"}),
+    ([], {"ALLOT_CLUSTER": "slurm"}),
+]
+
+
+@pytest.mark.parametrize(("arguments", "env"), UNUSABLE)
 def test_a_setting_that_cannot_be_used_is_wrong_usage(arguments: list[str], env: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "scheduler.entrypoints.cli", "serve", *arguments]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("ALLOT_")}
-    done = subprocess.run(
-        command, env={**clean, **env}, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False
-    )
+    clean = {name: None for name in os.environ if name.startswith("ALLOT_")}
+    done = CliRunner().invoke(app, ["serve", *arguments], env={**clean, **env})
+    assert (done.exit_code, "Traceback" in done.output) == (2, False), done.output
+
+
+def test_a_process_with_a_setting_that_cannot_be_used_ends_with_that_code() -> None:
+    command = [sys.executable, "-m", "scheduler.entrypoints.cli", "serve", "--factor", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
