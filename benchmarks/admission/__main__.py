@@ -8,6 +8,18 @@ as in production with its ledger on a SQLite file, and this one, which waits. Th
 The control plane has its defaults, Go's garbage collector among them; etcd does not wait for its disk, as in the envtest
 that Kueue's figures are taken on. The ledger waits for its disk at each commit. The runner asks the apiserver for as little
 as it can: its answers carry metadata alone, and creations and ends have connections of their own.
+
+Where the time of the baseline goes. The large ones are created until second 61 and have priority: they run on 500 of the
+600 GPUs, and wait for the end of others, its confirmation and their own launch for the rest, so that what is started
+beside them falls before it has ended. Then come the medium ones, for some 17 s: 0.5 s of work and 0.2 s between an end
+and the next launch, of which 20 ms are the end's write, 40 ms the wait for the cycle, 30 ms the cycle and 35 ms the launch.
+The small ones come last, at some 330 a second: a launch and an end cost the apiserver 3.3 ms of processor, etcd 0.5, the
+service 1.3 and the runner 0.2. So 90 s need all of it in 4 ms, or medium ones that end before second 61.
+
+The larger file (`--generator benchmarks/admission/large.yaml`) has room for nearly everything at once, and is bound by the
+processors alone, from the first creation to the last end: of each of its 50,000 workloads 4.7 ms of the apiserver, 0.7 of
+etcd, 2.0 of the service and 0.3 of the runner. A cycle there starts thousands, and what is left is that the apiserver idles
+while the service takes in what has ended of the cycle before.
 """
 
 import argparse
