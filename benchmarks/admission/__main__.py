@@ -58,7 +58,10 @@ def main() -> None:
     parser.add_argument("--limit-seconds", type=float, default=1800)
     parser.add_argument("--profile", type=Path, help="write a cProfile of the service there")
     arguments = parser.parse_args()
-    generator = read_generator(arguments.generator)
+    try:
+        generator = read_generator(arguments.generator)
+    except (OSError, ValueError) as error:
+        parser.exit(2, f"{arguments.generator}: {error}\n")
     with tempfile.TemporaryDirectory(prefix="allot-admission-") as scratch:
         result = _measure(generator, arguments, Path(scratch))
     if arguments.keep:

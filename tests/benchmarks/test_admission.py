@@ -1,5 +1,6 @@
 """Kueue's generator files, read as its own test reads them, and made a policy of ours."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,77 @@ def test_quantities_are_read_as_kubernetes_writes_them(tmp_path: Path) -> None:
 def test_a_part_of_a_gpu_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'500m' is no whole number of GPUs"):
         read_generator(_file(tmp_path, {**QUEUES_SET, "nominalQuota": "500m"}))
+
+
+def changed(**changes: object) -> dict[str, object]:
+    """The queues' set with its one workload changed."""
+    (workloads,) = QUEUES_SET["workloadsSets"]
+    template = {"className": "small", "runtimeMs": 200, "request": "1"}
+    return {**QUEUES_SET, "workloadsSets": [{**workloads, "workloads": [{**template, **changes}]}]}  # type: ignore[dict-item]
+
+
+BROKEN = {
+    "a misspelt key": (
+        {**QUEUES_SET, "borowingLimit": 1},
+        r"queuesSets\[0\]: borowingLimit is not known here; expected",
+    ),
+    "a key that is missing": (
+        {key: value for key, value in QUEUES_SET.items() if key != "nominalQuota"},
+        "nominalQuota is missing",
+    ),
+    "an unknown word": ({**QUEUES_SET, "reclaimWithinCohort": "Sometimes"}, "'Sometimes' is none of Never, Lower"),
+    "part of a queue": ({**QUEUES_SET, "count": 1.5}, "count: 1.5 is no whole number"),
+    "no GPU": (changed(request=0), "asks for one GPU at least"),
+    "less than no GPU": (changed(request=-1), "request: -1 is no number of GPUs"),
+    "more than the cohort has": (changed(request=41), "asks for 41 GPUs of at most 20"),
+    "a run of true": (changed(runtimeMs=True), "runtimeMs: True is no whole number"),
+    "a priority beyond Kubernetes": (changed(priority=10**9 + 1), "priority: 1000000001 is no whole number"),
+    "several pods": (changed(podCount=2), "one pod here"),
+    "a class of signs": (changed(className="***"), "has no letter or digit"),
+    "nothing to create": ({**QUEUES_SET, "count": 0}, "no workload is created"),
+}
+
+
+@pytest.mark.parametrize("phrase", BROKEN)
+def test_a_broken_file_is_refused_with_the_place(tmp_path: Path, phrase: str) -> None:
+    queues_set, message = BROKEN[phrase]
+    with pytest.raises(ValueError, match=message):
+        read_generator(_file(tmp_path, queues_set))
+
+
+@pytest.mark.parametrize("text", ["", "{", "cohorts: []", "cohorts: 3", "[1]"])
+def test_what_is_no_generator_file_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "generator.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"no YAML|expected"):
+        read_generator(tmp_path / "generator.yaml")
+
+
+def test_a_list_of_cohorts_alone_is_a_file_too_and_entries_of_one_class_are_cohorts_of_their_own(
+    tmp_path: Path,
+) -> None:
+    cohort = {"className": "cohort", "count": 2, "queuesSets": [QUEUES_SET]}
+    (tmp_path / "generator.yaml").write_text(yaml.safe_dump([cohort, cohort]))
+    generator = read_generator(tmp_path / "generator.yaml")
+    assert generator.cohort_gpus == {"cohort-0": 20, "cohort-1": 20, "cohort-2": 20, "cohort-3": 20}
+    names = [creation.name for series in generator.series() for creation in series]
+    assert len(set(names)) == len(names)
+
+
+def test_classes_of_any_name_become_names_that_kubernetes_takes_and_are_reported_as_they_are(tmp_path: Path) -> None:
+    queues_set = {**changed(className="My small_" + "x" * 70), "className": "CQ_" + "q" * 70, "count": 1000}
+    path = tmp_path / "generator.yaml"
+    path.write_text(yaml.safe_dump({"cohorts": [{"className": "Köln " + "k" * 70, "queuesSets": [queues_set]}]}))
+    generator = read_generator(path)
+    creations = [creation for series in generator.series() for creation in series]
+    assert all(re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", creation.name) for creation in creations)
+    assert {creation.template.class_name for creation in creations} == {"My small_" + "x" * 70}
+    assert read_policy(policy_text(generator), "policy.yaml").pools.keys() == {each.name for each in generator.queues}
+
+
+def test_the_least_and_the_highest_priority_make_a_policy(tmp_path: Path) -> None:
+    ends = [changed(priority=-(10**9)), changed(priority=10**9), changed()]
+    policy = read_policy(policy_text(read_generator(_file(tmp_path, *ends))), "policy.yaml")
+    assert {each.value for each in policy.priority_classes.values()} == {-(10**9), 0, 10**9}
 
 
 def test_queues_of_two_sets_have_names_of_their_own(tmp_path: Path) -> None:
