@@ -82,12 +82,15 @@ def period_at(instant: Instant, length: PeriodLength, time_zone: str) -> Period:
     return Period(name, starts_at, to_instant(datetime(*end, tzinfo=zone)))
 
 
+YEARS = range(1970, 9000)
+"""What a period may be of: instants begin in 1970, and a calendar ends with the year 9999."""
+
 _NAMES: tuple[tuple[PeriodLength, str], ...] = (
-    (PeriodLength.DAY, r"(\d{4})-(\d{2})-(\d{2})"),
-    (PeriodLength.WEEK, r"(\d{4})-W(\d{2})"),
-    (PeriodLength.QUARTER, r"(\d{4})-Q([1-4])"),
-    (PeriodLength.MONTH, r"(\d{4})-(\d{2})"),
-    (PeriodLength.YEAR, r"(\d{4})"),
+    (PeriodLength.DAY, r"([0-9]{4})-([0-9]{2})-([0-9]{2})"),
+    (PeriodLength.WEEK, r"([0-9]{4})-W([0-9]{2})"),
+    (PeriodLength.QUARTER, r"([0-9]{4})-Q([1-4])"),
+    (PeriodLength.MONTH, r"([0-9]{4})-([0-9]{2})"),
+    (PeriodLength.YEAR, r"([0-9]{4})"),
 )
 
 
@@ -106,6 +109,8 @@ def period_named(name: str, time_zone: str) -> Period:
             moment = _first_day(length, [int(part) for part in match.groups()])
         except ValueError:
             break
+        if moment[0] not in YEARS:
+            break
         noon = to_instant(datetime(*moment, 12, tzinfo=ZoneInfo(time_zone)))
         return period_at(noon, length, time_zone)
     raise _no_period(name)
@@ -121,12 +126,14 @@ def _interval(name: str, time_zone: str) -> Period:
 
 def _bound(text: str, time_zone: str) -> Instant | None:
     """Midnight of a day in the time zone, or an instant with an offset of its own."""
-    is_day = re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) is not None
+    is_day = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is not None
     if not is_day and re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})", text) is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
+        return None
+    if moment.year not in YEARS:
         return None
     return to_instant(moment.replace(tzinfo=ZoneInfo(time_zone)) if is_day else moment)
 

@@ -1,12 +1,12 @@
 """The kinds of fields that requests have: whole numbers within bounds, text without control characters."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
-from scheduler.domain.periods import to_instant
+from scheduler.domain.periods import YEARS, to_instant
 from scheduler.domain.quantities import unit_named
 from scheduler.domain.units import AMOUNT_MAX, STANDARD_GPU, Instant, Unit
 
@@ -42,8 +42,11 @@ Quantity = Annotated[
 ]
 UnitName = Annotated[Name, Field(description="standard, gpu/CLASS, tokens, tokens/MODEL or a currency.")]
 STANDARD = "standard"
-Moment = Annotated[AwareDatetime, Field(strict=False)]
-"""RFC 3339 with an offset."""
+Moment = Annotated[
+    AwareDatetime,
+    Field(strict=False, ge=datetime(YEARS.start, 1, 1, tzinfo=UTC), lt=datetime(YEARS.stop, 1, 1, tzinfo=UTC)),
+]
+"""RFC 3339 with an offset, and far enough from the calendar's end to count months on from it."""
 
 
 def one_amount(amount_ms: int | None, quantity: int | None, unit: str) -> tuple[int | None, Unit]:

@@ -62,3 +62,21 @@ async def test_the_token_that_lies_on_a_node_reads_and_submits_nothing(as_: Clie
         assert (answer.status_code, answer.json()["code"]) == (403, "role-required")
     assert (await agent.post("/v1/workloads", json=JOB)).status_code == 403
     assert (await agent.get("/v1/me")).json()["roles"] == ["agent"]
+
+
+@pytest.mark.parametrize("period", ["9999-12", "9999", "9999-12-31", "9999-W52", "0001-01", "0001-01-01/9999-12-31"])
+async def test_a_period_at_the_end_of_the_calendar_is_refused(as_: Client, period: str) -> None:
+    answer = await as_("fin").get("/v1/finance/month", params={"period": period})
+    assert (answer.status_code, answer.json()["where"]) == (422, "period")
+
+
+@pytest.mark.parametrize(
+    "instant", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00"]
+)
+async def test_an_instant_at_the_end_of_the_calendar_is_refused(as_: Client, instant: str) -> None:
+    body = {"amount_ms": 1000, "holder": "ada", "holder_kind": "engineer", "reason": "x", "expires_at": instant}
+    answer = await as_("fin").post("/v1/grants", json=body)
+    assert (answer.status_code, answer.json()["where"]) == (422, "expires_at")
+    asked = {"gpu_class": "H100", "pool": "research", "at": instant}
+    answer = await as_("fin").get("/v1/prices/hour", params=asked)
+    assert (answer.status_code, answer.json()["where"]) == (422, "at")
