@@ -22,6 +22,11 @@ from scheduler.domain.workloads import WorkloadSpec
 
 NO_POOL = PoolName("none")
 
+Lack = tuple[Reason | None, GpuClassName | None]
+"""Why a lane's work cannot start, and the class whose room it lacks."""
+
+NOTHING: Lack = (None, None)
+
 
 def judge_line(index: Index, line: Line) -> None:
     """Put a line, which has left its place, in the lane it belongs to, or aside with a ruling of its own."""
@@ -52,20 +57,25 @@ def move_line(index: Index, line: Line, lane: Lane | None) -> None:
 def judge_lane(index: Index, lane: Lane, first: OrderKey) -> bool:
     """Whether quota and room would let a workload of the lane start now. If not, the lane has the reason why, and
     waits from `first` on."""
-    lane.reason, lacks_room = lane_lacks(index, lane.key, lane.gpus)
-    index.lanes.set_blocked(lane, lacks_room if lane.key.is_funded else None, first)
-    is_short = lane.reason is Reason.QUOTA and lane.key.is_funded and first[0] == AGED
-    put(index.lanes.short, lane, lane.key.gpu_classes[0] if is_short else None)
+    rule_on_lane(index, lane, first, lane_lacks(index, lane.key, lane.gpus))
     return lane.reason is None
 
 
-def lane_lacks(index: Index, key: LaneKey, gpus: int) -> tuple[Reason | None, GpuClassName | None]:
+def rule_on_lane(index: Index, lane: Lane, first: OrderKey, lacks: Lack) -> None:
+    """The lane waits from `first` on for what it lacks."""
+    lane.reason, lacks_room = lacks
+    index.lanes.set_blocked(lane, lacks_room if lane.key.is_funded else None, first)
+    is_short = lane.reason is Reason.QUOTA and lane.key.is_funded and first[0] == AGED
+    put(index.lanes.short, lane, lane.key.gpu_classes[0] if is_short else None)
+
+
+def lane_lacks(index: Index, key: LaneKey, gpus: int) -> Lack:
     """What keeps a workload of such a lane from starting now, and the class whose room it lacks; None: nothing."""
     lacks_room: GpuClassName | None = None
     for gpu_class in key.gpu_classes:
         if not key.is_funded or index.quotas.free(key.pool, gpu_class) >= gpus:
             if index.capacity.table(gpu_class).total(key.shape) >= key.pods:
-                return None, None
+                return NOTHING
             lacks_room = lacks_room or gpu_class
     if lacks_room is None:
         return Reason.QUOTA, None

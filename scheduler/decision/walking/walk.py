@@ -16,13 +16,16 @@ from scheduler.decision.preempting.preemption import Found, find_victims
 from scheduler.decision.walking.consolidation import find_moves
 from scheduler.decision.walking.starts import Room, Starts
 from scheduler.decision.walking.triage import (
+    NOTHING,
+    Lack,
     fund_line,
-    judge_lane,
+    lane_lacks,
     may_run_unfunded,
     on_peak,
     over_guard,
     over_limit,
     payers_of,
+    rule_on_lane,
 )
 from scheduler.domain.funding import FundingShare, Shortfall
 from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
@@ -109,7 +112,8 @@ class Walk:
         if place[3] in self.starts.inside:
             cursor.advance()
             return True
-        wish: Room | Shadow | Kept | Found | None = self.find_room(lane, line)
+        lacks = lane_lacks(self.index, lane.key, lane.gpus)
+        wish: Room | Shadow | Kept | Found | None = self.find_room(lane, line) if lacks is NOTHING else None
         if isinstance(wish, Kept):
             line.ruling = evidence.booked(wish, line.spec)
             self.withheld.append(line)
@@ -126,7 +130,7 @@ class Walk:
             wish = find_moves(self.index, self.starts, lane, line)
         gpu_class = wish.gpu_class if wish is not None else lane.key.gpu_classes[0]
         if wish is None and not self._may_lack_means(line, gpu_class):
-            self._close(lane, line, place)
+            self._close(lane, line, place, lacks)
             return False
         shares = self._require_means(line, gpu_class)
         if isinstance(shares, Ruling):
@@ -135,7 +139,7 @@ class Walk:
             cursor.advance(past_line=True)
             return True
         if wish is None:
-            self._close(lane, line, place)
+            self._close(lane, line, place, lacks)
             return False
         if isinstance(wish, Room):
             self.starts.launch(lane, line, place[3], wish, shares)
@@ -143,7 +147,7 @@ class Walk:
             refusal = self.starts.refusal_to_stop(wish)
             if refusal is not None:
                 self.starts.alone[place[3]] = refusal
-                self._close(lane, line, place)
+                self._close(lane, line, place, lacks)
                 return False
             self.starts.preempt(lane, line, place[3], wish, shares)
         cursor.advance()
@@ -217,9 +221,9 @@ class Walk:
             or on_peak(index, line, gpu_class, booked)
         )
 
-    def _close(self, lane: Lane, line: Line, place: OrderKey) -> None:
+    def _close(self, lane: Lane, line: Line, place: OrderKey, lacks: Lack) -> None:
         """Nothing more of it starts. Whoever is first to wait for a class's room has it kept free."""
-        judge_lane(self.index, lane, place)
+        rule_on_lane(self.index, lane, place, lacks)
         if lane.blocked_class is not None:
             self.starts.backfill.wait(lane, line, place[3], lane.blocked_class)
         if lane in self.index.lanes.short:
