@@ -8,9 +8,10 @@ that merely wait. See docs/adr/0010-lines-and-lanes.md.
 from bisect import bisect_left, insort
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush, heapreplace
+from heapq import heapify, heappop, heappush, heapreplace
 from typing import TypeGuard
 
+from scheduler.decision.placing.ends import latest_end_if_started
 from scheduler.decision.placing.fit_table import Shape
 from scheduler.domain.allowances import AllowanceBalance, Holder
 from scheduler.domain.arrays import array_of
@@ -78,6 +79,8 @@ class Line:
     """The first of its order keys."""
     order: Order = field(init=False)
     """What its standing goes by. What is aged is served first in, first out."""
+    lasts_ms: int = field(init=False)
+    """How long one of its workloads may occupy what it starts on: its time limit and its grace."""
     pods_max: int = 0
     """Pods that one of its workloads would like: `spec` is that of its minimum, which is what it starts with or not."""
     importance: int = 1000
@@ -98,6 +101,7 @@ class Line:
     def __post_init__(self) -> None:
         self.rank = AGED if self.is_aged else -self.priority
         self.order = Order.FIFO if self.pool is None or self.is_aged else self.pool.order
+        self.lasts_ms = latest_end_if_started(self.spec, Instant(0))
 
     @property
     def owner(self) -> EngineerId:
@@ -233,13 +237,14 @@ class Cursor:
     def __init__(self, lane: Lane, placing: Placing = Line.order_key) -> None:
         self.lane = lane
         self._placing = placing
+        self._lines = lane.lines
         self._next_line = 0
         self._begun: list[tuple[OrderKey, int, Line]] = []
         """A heap of the lines that were begun: place and position of their next member."""
 
     def peek(self) -> tuple[OrderKey, int, Line] | None:
         """The next workload's place, its position in its line, and the line."""
-        lines, begun = self.lane.lines, self._begun
+        lines, begun = self._lines, self._begun
         while True:
             if self._next_line < len(lines) and (not begun or lines[self._next_line][0] < begun[0][0]):
                 line = lines[self._next_line][1]
@@ -260,3 +265,13 @@ class Cursor:
         _, position, line = heappop(self._begun)
         if not past_line and position + 1 < len(line.members):
             heappush(self._begun, (self._placing(line, position + 1), position + 1, line))
+
+    def pass_over(self, lasts_ms: int) -> list[Line]:
+        """Go past all that is left of lines that last as long or longer. Returns them."""
+        left = self._lines[self._next_line :]
+        passed = [line for _, line in left if line.lasts_ms >= lasts_ms]
+        passed += [line for _, _, line in self._begun if line.lasts_ms >= lasts_ms]
+        self._lines, self._next_line = [entry for entry in left if entry[1].lasts_ms < lasts_ms], 0
+        self._begun = [entry for entry in self._begun if entry[2].lasts_ms < lasts_ms]
+        heapify(self._begun)
+        return passed

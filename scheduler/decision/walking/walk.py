@@ -114,15 +114,8 @@ class Walk:
             return True
         lacks = lane_lacks(self.index, lane.key, lane.gpus)
         wish: Room | Shadow | Kept | Found | None = self.find_room(lane, line) if lacks is NOTHING else None
-        if isinstance(wish, Kept):
-            line.ruling = evidence.booked(wish, line.spec)
-            self.withheld.append(line)
-            cursor.advance(past_line=True)
-            return True
-        if isinstance(wish, Shadow):
-            line.ruling = evidence.priority(wish.workload_id, wish.line, line)
-            self.withheld.append(line)
-            cursor.advance(past_line=True)
+        if isinstance(wish, Kept | Shadow):
+            self._withhold(cursor, line, wish)
             return True
         if wish is None and self._outlook.is_hopeful(lane):
             wish = find_victims(self._outlook, self.starts.booked, lane, line, place[2])
@@ -152,6 +145,17 @@ class Walk:
             self.starts.preempt(lane, line, place[3], wish, shares)
         cursor.advance()
         return True
+
+    def _withhold(self, cursor: Cursor, line: Line, wish: Shadow | Kept) -> None:
+        """Its room is kept for somebody ahead, and so it is from those of its lane that would end no sooner: as a cycle
+        goes on there is less room and never more. They are many, and none of them is looked at alone."""
+        passed = cursor.pass_over(line.lasts_ms)
+        for each in passed:
+            if isinstance(wish, Kept):
+                each.ruling = evidence.booked(wish, each.spec)
+            else:
+                each.ruling = evidence.priority(wish.workload_id, wish.line, each)
+        self.withheld.extend(passed)
 
     def find_room(self, lane: Lane, line: Line) -> Room | Shadow | Kept | None:
         """The first GPU class with quota and room, and where there; the shadow, where somebody ahead has it kept."""
