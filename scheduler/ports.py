@@ -45,6 +45,7 @@ from scheduler.finance.proving.keeping import HeadBook, PeriodBook
 from scheduler.finance.reconciling.capacity_book import CapacityBook
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.keeping import JournalBook
+from scheduler.ledger.token_holds import TokenHoldBook
 from scheduler.metering.keeping import IdleBook, SampleBook
 from scheduler.metering.samples import Reading
 
@@ -373,6 +374,8 @@ class Books(Protocol):
     def periods(self) -> PeriodBook: ...
     @property
     def approvals(self) -> ApprovalBook: ...
+    @property
+    def token_holds(self) -> TokenHoldBook: ...
 
 
 class Store(Protocol):

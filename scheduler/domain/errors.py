@@ -31,6 +31,8 @@ class RefusalCode(StrEnum):
     TRANSFER_TO_SELF = "transfer-to-self"
     TRANSFER_NOT_ALLOWED = "transfer-not-allowed"
     UNKNOWN_ALLOWANCE = "unknown-allowance"
+    UNKNOWN_HOLD = "unknown-hold"
+    HOLD_EXCEEDED = "hold-exceeded"
     INVALID_POLICY = "invalid-policy"
     INVALID_DIRECTORY = "invalid-directory"
     INVALID_PRICES = "invalid-prices"

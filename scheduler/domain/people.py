@@ -19,6 +19,8 @@ class Role(StrEnum):
     """Grants compensation."""
     AUDITOR = "auditor"
     """Reads everything that was recorded, changes nothing."""
+    GATEWAY = "gateway"
+    """A gateway to models: holds and charges tokens for the engineers that it serves, nothing else."""
     AGENT = "agent"
     """A node's agent: posts that node's inventory and windows, nothing else."""
 

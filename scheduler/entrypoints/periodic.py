@@ -12,6 +12,7 @@ from scheduler.entrypoints.loops import Loops
 from scheduler.entrypoints.settings import Settings
 from scheduler.lifecycle.accounting.publish import Publisher
 from scheduler.lifecycle.awarding.compensate import vest_due
+from scheduler.lifecycle.awarding.draw_tokens import release_overdue
 from scheduler.lifecycle.awarding.expire import expire_due
 from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.memory.world import World
@@ -64,9 +65,11 @@ class Periodic:
         with changing(self.store, self.world, now) as batch:
             made = sum(grant_period(batch, period) for period in sorted(periods, key=lambda p: p.starts_at))
             vested = vest_due(batch)
+            released = release_overdue(batch)
             expired = expire_due(batch)
-        if made or vested or expired:
-            log.info("granted %d allowances, vested %d parts, expired %d", made, vested, expired)
+        if made or vested or released or expired:
+            said = "granted %d allowances, vested %d parts, released %d holds of tokens, expired %d"
+            log.info(said, made, vested, released, expired)
             self.wake()
 
     async def _keep(self) -> None:

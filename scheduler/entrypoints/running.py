@@ -20,6 +20,7 @@ from scheduler.lifecycle.approvals.rights import RightsProposals
 from scheduler.lifecycle.asking.wanted import Exemptions
 from scheduler.lifecycle.awarding.awards import Awards
 from scheduler.lifecycle.awarding.cover import Coverages
+from scheduler.lifecycle.awarding.draw_tokens import TokenDraws
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.cycle import Cycle, CycleReport
 from scheduler.lifecycle.governance.access import Access
@@ -74,6 +75,7 @@ class Service:
         self.idle_reclaim = IdleReclaim(self.world, acts=not settings.observe)
         self.access = Access(store, self.world)
         self.awards = Awards(store, self.world, ids)
+        self.token_draws = TokenDraws(store, self.world, ids)
         self.periods = Periods(store, self.world)
         self.money = MoneyViews(store, self.world, READERS.policy)
         self.views = Views(store, self.world, is_simulated=cluster.is_simulated)

@@ -22,6 +22,7 @@ from scheduler.adapters.sql.books.people import SqlPeople
 from scheduler.adapters.sql.books.periods import SqlPeriods
 from scheduler.adapters.sql.books.prices import SqlPrices
 from scheduler.adapters.sql.books.samples import SqlSamples
+from scheduler.adapters.sql.books.token_holds import SqlTokenHolds
 from scheduler.adapters.sql.books.verdicts import SqlVerdicts
 from scheduler.adapters.sql.books.workloads import SqlWorkloads
 from scheduler.adapters.sql.checkpointing import Checkpoints
@@ -36,6 +37,7 @@ from scheduler.finance.prices.price_shelf import PriceShelf
 from scheduler.finance.proving.keeping import HeadBook, PeriodBook
 from scheduler.finance.reconciling.capacity_book import CapacityBook
 from scheduler.ledger.keeping import JournalBook
+from scheduler.ledger.token_holds import TokenHoldBook
 from scheduler.metering.keeping import IdleBook, SampleBook
 from scheduler.ports import (
     AllowanceBook,
@@ -144,6 +146,7 @@ class SqlBooks:
     heads: HeadBook
     periods: PeriodBook
     approvals: ApprovalBook
+    token_holds: TokenHoldBook
 
 
 def books_on(connection: Connection, sealing: Sealing) -> SqlBooks:
@@ -163,6 +166,7 @@ def books_on(connection: Connection, sealing: Sealing) -> SqlBooks:
         heads=SqlHeads(connection),
         periods=SqlPeriods(connection),
         approvals=SqlApprovals(connection),
+        token_holds=SqlTokenHolds(connection),
     )
 
 

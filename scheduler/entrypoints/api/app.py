@@ -33,6 +33,7 @@ from scheduler.entrypoints.api.routes import (
     prices,
     quotes,
     sandboxes,
+    token_holds,
     tokens,
     workloads,
 )
@@ -57,6 +58,7 @@ _ROUTERS = (
     people.router,
     brakes.router,
     tokens.router,
+    token_holds.router,
     audit.router,
     periods.router,
     nodes.router,

@@ -98,6 +98,18 @@ MONEY_CODES: dict[RefusalCode, CodeText] = {
         "them; compensation is never passed on.",
         "Ask an operator for the tier's `may_transfer` or `may_donate`, or finance for a grant.",
     ),
+    _C.UNKNOWN_HOLD: CodeText(
+        404,
+        "There is no such hold of tokens",
+        "No hold goes by that id, or another gateway made it.",
+        "Take the id from the answer of `POST /v1/token-holds`.",
+    ),
+    _C.HOLD_EXCEEDED: CodeText(
+        422,
+        "More tokens than are held",
+        "A charge names all that the answer took so far, and that is more than was set aside for it.",
+        "Hold the most that an answer may take; for what is beyond, hold again.",
+    ),
     _C.UNKNOWN_ALLOWANCE: CodeText(
         404,
         "There is no such allowance",

@@ -26,7 +26,13 @@ INVARIANTS = {
     """,
     "I4 what an allowance holds is what its open holds have left": """
         SELECT a.owner FROM accounts a LEFT JOIN holds h ON h.allowance_id = a.owner AND h.state = 'open'
-        WHERE a.kind = 'held' GROUP BY a.owner, a.balance HAVING a.balance <> COALESCE(SUM(h.amount - h.charged), 0)
+        WHERE a.kind = 'held' AND a.unit NOT LIKE 'tokens%'
+        GROUP BY a.owner, a.balance HAVING a.balance <> COALESCE(SUM(h.amount - h.charged), 0)
+    """,
+    "what is held in tokens is what gateways hold": """
+        SELECT 'tokens' FROM (SELECT COALESCE(SUM(balance), 0) AS held FROM accounts
+            WHERE kind = 'held' AND unit LIKE 'tokens%') a,
+        (SELECT COUNT(*) AS holds FROM token_holds WHERE state = 'open') h WHERE a.held > 0 AND h.holds = 0
     """,
     "what was promised has vested, was clawed back, or is still promised": """
         SELECT w.id FROM allowances w JOIN accounts p ON p.kind = 'promised' AND p.owner = w.id AND p.unit = w.unit

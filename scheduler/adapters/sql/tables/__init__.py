@@ -10,6 +10,7 @@ from scheduler.adapters.sql.tables import (
     periods,
     proofs,
     samples,
+    token_holds,
     verdicts,
     workloads,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "periods",
     "proofs",
     "samples",
+    "token_holds",
     "verdicts",
     "workloads",
 ]
