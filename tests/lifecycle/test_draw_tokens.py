@@ -136,7 +136,8 @@ def test_pay_pays_project_work_by_its_owner_s_word_alone(company: Company, draws
     with pytest.raises(Refusal) as refused:
         draws.hold(GATEWAY, wish(1, project=ProjectName("aurora")), now=NOON)
     assert refused.value.code is RefusalCode.ALLOWANCE_SHORT
-    assert draws.hold(GATEWAY, wish(1, project=ProjectName("aurora"), uses_compensation=True), now=NOON)
+    held = draws.hold(GATEWAY, wish(1, project=ProjectName("aurora"), uses_compensation=True), now=NOON)
+    assert held.tokens == 1
 
 
 @pytest.mark.parametrize(
