@@ -64,11 +64,11 @@ def focus(
     as_json: AsJson = False,
 ) -> None:
     """Write a period's charges as FOCUS 1.4 (FinOps Open Cost and Usage Specification)."""
-    output.mkdir(parents=True, exist_ok=True)
     path = output / f"focus-{_stem(period)}.{format_.value}"
     counted = _Counted()
     write = write_csv if format_ is FileFormat.CSV else write_parquet
     with _rows(database, period) as (rows, postings):
+        output.mkdir(parents=True, exist_ok=True)  # not before: what is refused leaves nothing behind
         write(path, counted.watching(rows, postings))
     summary = {
         "file": str(path),
@@ -172,12 +172,12 @@ def _rows(database: str | None, period: str) -> Iterator[tuple[Iterator[Row], in
 
 
 def _from_server(api: Api, period: str) -> Iterator[Row]:
-    """The rows of the server's CSV, checked to be the columns that we know."""
+    """The rows of the server's CSV, checked to be the columns that we know. A refusal comes before the first of them."""
     reader = csv.reader(_lines(api.stream("/v1/finance/focus", period=period, plain="true")))
     header = next(reader, None)
     if header is not None and tuple(header) != NAMES:
         raise InvalidInput("the server writes other columns", where="export", expected="a server of this version")
-    yield from reader
+    return reader
 
 
 def _lines(pieces: Iterator[str]) -> Iterator[str]:
