@@ -5,6 +5,7 @@ work runs in one thread at a time; calls to the cluster run beside it and report
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ OUTCOMES_AT_ONCE = 1_000
 """Answers that one transaction writes down: after a burst of tens of thousands it would be large, slow and heavy."""
 SEEN_AT_ONCE = 500
 """Jobs and pods of which one transaction writes down what became of them; more where one look at the cluster saw more."""
+CALLS_AT_ONCE = 64
+"""Such groups under way at a time: the rest waits as the few words that it is, not as tens of thousands of requests."""
 TELLS_AT_ONCE = 4
 TAKEN_IN_AT_ONCE = 200
 """Jobs of users that are queued in one transaction."""
@@ -123,6 +126,7 @@ class Cycle:
         self._retries: dict[WorkloadId, int] = {}
         self._retry_at: dict[WorkloadId, Instant] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self._to_send: tuple[deque[Action], deque[Action]] = (deque(), deque())
         self._tells: list[TellJob] = []
         self._telling: asyncio.Task[None] | None = None
         self._tells_from = 0.0
@@ -165,7 +169,9 @@ class Cycle:
         return report
 
     async def drain(self) -> None:
-        """Wait for the calls that are under way."""
+        """Wait for the calls that are under way. What was still to be sent is found again by the next start."""
+        for waiting in self._to_send:
+            waiting.clear()
         while self._running:
             await asyncio.gather(*self._running, return_exceptions=True)
 
@@ -283,10 +289,17 @@ class Cycle:
     def _send(self, actions: Sequence[Action]) -> None:
         """Launches first: people wait for those."""
         self._cluster.account_for(self._world.take_relaunched())
-        ordered = sorted(actions, key=_urgency)
-        for start in range(0, len(ordered), ACTIONS_AT_ONCE):
-            self._start(self._apply(ordered[start : start + ACTIONS_AT_ONCE]))
-        self._pace.note(asyncio.get_running_loop().time(), len(ordered))
+        for action in actions:
+            self._to_send[_urgency(action)].append(action)
+        self._send_some()
+        self._pace.note(asyncio.get_running_loop().time(), len(actions))
+
+    def _send_some(self, _: object = None) -> None:
+        """As many groups as may be under way."""
+        for waiting in self._to_send:
+            while waiting and len(self._running) < CALLS_AT_ONCE:
+                group = [waiting.popleft() for _ in range(min(ACTIONS_AT_ONCE, len(waiting)))]
+                self._start(self._apply(group)).add_done_callback(self._send_some)
 
     def _tell_what_is_due(self) -> None:
         """Words come last, and wait for the words before them."""

@@ -1,12 +1,13 @@
 """The inbox of the cycle: everything in its order, nothing lost; and what is decided is sent as soon as it is written."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 import pytest
 
-from scheduler.domain.actions import Action, ActionOutcome, ActionResult, LaunchJob, TellJob
+from scheduler.domain.actions import Action, ActionOutcome, ActionResult, CreateJob, LaunchJob, TellJob
 from scheduler.domain.cluster import GpuClass, Placement
 from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.reasons import Reason
@@ -43,6 +44,19 @@ class QuietCluster:
     async def apply(self, actions: Sequence[Action]) -> list[ActionOutcome]:
         del actions
         return []
+
+
+class BusyCluster(QuietCluster):
+    """Answers once it is let, and notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.may_answer = asyncio.Event()
+
+    async def apply(self, actions: Sequence[Action]) -> list[ActionOutcome]:
+        self.asked.append([type(action).__name__ for action in actions])
+        await self.may_answer.wait()
+        return [ActionOutcome(action, ActionResult.DONE) for action in actions]
 
 
 class Noting:
@@ -91,6 +105,42 @@ def launched(workload: Workload) -> ActionOutcome:
         LaunchJob(workload, AttemptId("a"), JobUid("u"), 1, GpuClass(H100, PerMille(1000)), placement),
         ActionResult.DONE,
     )
+
+
+async def test_few_calls_are_under_way_at_once_and_a_launch_goes_before_what_waits(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cycle_module, "ACTIONS_AT_ONCE", 2)
+    monkeypatch.setattr(cycle_module, "CALLS_AT_ONCE", 2)
+    cluster = BusyCluster()
+    cycle = Cycle(company.store, company.world, cluster, Standing(company), company.ids, company.commands)
+    company.grant("ada", 100)
+    workloads = [company.submit() for _ in range(7)]
+
+    cycle._send([CreateJob(workload, GpuClass(H100, PerMille(1000))) for workload in workloads])
+    cycle._send([launched(workloads[0]).action])
+    await asyncio.sleep(0)
+    assert cluster.asked == [["CreateJob", "CreateJob"]] * 2
+
+    cluster.may_answer.set()
+    while cycle._running:
+        await asyncio.gather(*cycle._running)
+    assert cluster.asked[2:] == [["LaunchJob"], ["CreateJob", "CreateJob"], ["CreateJob"]]
+    assert len(cycle._inbox.outcomes) == 8
+
+
+async def test_what_was_still_to_be_sent_at_the_end_is_left_to_the_next_start(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cycle_module, "ACTIONS_AT_ONCE", 1)
+    monkeypatch.setattr(cycle_module, "CALLS_AT_ONCE", 1)
+    cluster = BusyCluster()
+    cycle = Cycle(company.store, company.world, cluster, Standing(company), company.ids, company.commands)
+    company.grant("ada", 100)
+    cycle._send([CreateJob(company.submit(), GpuClass(H100, PerMille(1000))) for _ in range(3)])
+    cluster.may_answer.set()
+    await cycle.drain()
+    assert len(cluster.asked) == 1
 
 
 def test_what_a_failed_cycle_had_taken_comes_first_again() -> None:
