@@ -61,7 +61,7 @@ nightly: controlplane coverage
 	ALLOT_LEDGER_STEPS=10000 ALLOT_TAMPERINGS=2000 $(BIN)/pytest -q tests/adapters/sql/test_ledger_machine.py \
 		tests/adapters/sql/test_verification.py -k "not postgresql"
 	HYPOTHESIS_PROFILE=searching $(BIN)/pytest -q tests/decision tests/ledger tests/metering tests/finance \
-		tests/simulation tests/lifecycle/test_unclean_ends.py
+		tests/simulation tests/lifecycle/test_unclean_ends.py tests/e2e/test_crash_points.py
 
 # Benchmarks print what they measured with the machine and the commit, and store it under benchmarks/results.
 bench: $(STAMP)

@@ -4,6 +4,7 @@ Seeded, on the simulated cluster and a SQLite file. Every death is followed by a
 """
 
 import asyncio
+import os
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,7 +40,7 @@ from tests.e2e.crashing import Points, Site, turn
 from tests.e2e.dying import Killed
 from tests.e2e.running import job
 
-SEEDS = range(8)
+SEEDS = range(16 if os.environ.get("HYPOTHESIS_PROFILE") == "searching" else 5)
 DEATHS = 40
 """Of each seed, at the least."""
 POINTS = {"before a commit", "after a commit", "with a report in hand", "before a call", "after the calls"}
