@@ -296,3 +296,15 @@ def test_what_the_policy_has_no_class_for_any_more_stays_where_it_is() -> None:
     other = replace(of, spec=replace(of.spec, priority_class=PriorityClassName("gone")))
     plan = decide(replace(given, launched={**given.launched, other.id: other}))
     assert moves(plan) == {"a": {"n2": 1}}
+
+
+def test_once_the_first_is_served_the_next_is_first_in_the_same_cycle() -> None:
+    four = {**THREE, **nodes(node("n4", 8))}
+    halves = [saved(name, f"n{number}", 4, minutes_ago=number) for number, name in enumerate("abcd", start=1)]
+    gangs = [workload("one", gpus=8, age=9), workload("two", gpus=8, age=8)]
+    plan = decide(world(*halves, known=four, queued=gangs))
+
+    assert sorted(victims(plan)) == ["one", "two"]
+    assert sorted(moves(plan)) == ["a", "b"]
+    slow = decide(world(*halves, known=four, queued=gangs, by=moving(preempt_rate=StopRate(PerMille(0), floor=4))))
+    assert (victims(slow), reasons(slow)["two"]) == ({"one": ["a"]}, Reason.STOP_RATE)

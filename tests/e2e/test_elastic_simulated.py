@@ -28,8 +28,10 @@ TURNS_MAX = 200
 class Life:
     """One service that does not die, and what a test asks of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more_policy: str = "") -> None:
         self.site = Site(folder, Points(Random(0), mean=1.0))
+        with (folder / "policy.yaml").open("a") as policy:
+            policy.write(more_policy)
         self.service: Service = self.site.begin(is_mortal=False)
 
     def submit(self, subject: str, name: str, seconds: int, **fields: object) -> WorkloadId:

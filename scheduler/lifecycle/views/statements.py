@@ -197,7 +197,6 @@ class _Detail:
         attempt = self._attempt(line.attempt_id) if line.attempt_id is not None else None
         workload = self._workloads.get(attempt.workload_id) if attempt is not None else None
         name = workload.spec.name if workload is not None else ""
-        what = STATEMENT_TEXTS[line.kind]
         key = (line.kind, line.attempt_id or line.transaction_id, STANDARD_GPU)
         is_valued = self._valuation.is_known and line.kind in _VALUED
         worth = self._valuation.lines.get(key, LineWorth()) if is_valued else None
@@ -208,9 +207,7 @@ class _Detail:
         return StatementLine(
             at=line.at,
             kind=line.kind.value,
-            text=f"{what}: {self._named(attempt, name, line.at)}"
-            if attempt is not None
-            else f"{what}: {line.memo or '–'}",
+            text=self._said(line, attempt, name),
             attempt_id=line.attempt_id or "",
             workload_id=attempt.workload_id if attempt is not None else "",
             workload_name=name,
@@ -240,14 +237,12 @@ class _Detail:
         attempt = self._attempt(line.attempt_id) if line.attempt_id is not None else None
         workload = self._workloads.get(attempt.workload_id) if attempt is not None else None
         worth = self._valuation.lines.get((line.kind, line.attempt_id or line.transaction_id, unit))
-        what, quantity = STATEMENT_TEXTS[line.kind], line.amount or line.promised
+        quantity = line.amount or line.promised
         name = workload.spec.name if workload is not None else line.attempt_id
         return UnitLine(
             at=line.at,
             kind=line.kind.value,
-            text=f"{what}: {self._named(attempt, name or '', line.at)}"
-            if attempt is not None
-            else f"{what}: {line.memo or '–'}",
+            text=self._said(line, attempt, name or ""),
             quantity=quantity,
             shown=quantity_text(quantity, unit),
             attempt_id=line.attempt_id or "",
@@ -257,6 +252,14 @@ class _Detail:
             gpu_ms=line.gpu_ms,
             cost_micro=Micro(worth.micro) if worth is not None and self._valuation.is_known else None,
         )
+
+    def _said(self, line: LedgerLine, attempt: Attempt | None, name: str) -> str:
+        """What was posted, of which attempt; of a refund also why."""
+        what = STATEMENT_TEXTS[line.kind]
+        if attempt is None:
+            return f"{what}: {line.memo or '–'}"
+        why = f" ({line.memo})" if line.kind is TransactionKind.REFUND and line.memo else ""
+        return f"{what}: {self._named(attempt, name, line.at)}{why}"
 
     def _named(self, attempt: Attempt, name: str, at: Instant) -> str:
         """Of an elastic one also the sizes that it had in the period, up to then."""
