@@ -155,6 +155,8 @@ def _utc(moment: datetime) -> int:
 def _since_1970_ms(text: str) -> int:
     """Seconds of this century have ten digits, milliseconds thirteen, and so on."""
     number = int(text) if text.isdigit() else float(text)
+    if abs(number) > INSTANT_MAX * 10**6:
+        return -1  # out of bounds in any unit; 1e999 is infinite, which no whole number stands for
     for digits, per_ms in ((17, 10**6), (14, 10**3), (11, 1)):
         if number >= 10**digits:
             return int(number // per_ms)

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -207,6 +207,9 @@ HOSTILE = st.one_of(
 
 @settings(max_examples=EXAMPLES * 4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(column=st.sampled_from(COLUMNS), cell=HOSTILE, place=st.integers(0, 9))
+@example(column="timestamp", cell="1e999", place=0)
+@example(column="timestamp", cell="-1e999", place=0)
+@example(column="timestamp", cell="-1e308", place=0)
 def test_any_cell_is_read_as_what_it_says_or_refused_with_its_line_and_column(
     tmp_path: Path, column: str, cell: str, place: int
 ) -> None:
