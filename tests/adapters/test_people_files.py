@@ -61,7 +61,7 @@ BAD = {
     "an unknown role": (
         TWO.replace("[engineer, lead]", "[engineer, boss]"),
         '3:98: engineers[0].roles[1]: found "boss"; '
-        "expected one of engineer, lead, operator, finance, people, auditor, agent",
+        "expected one of engineer, lead, operator, finance, people, auditor, gateway, agent",
     ),
     "an unknown key": (
         TWO.replace("subject: bao", "subject: bao, email: x"),
