@@ -1,6 +1,9 @@
 """The walks in the pages, typed as they stand, each on the quiet simulated company that its page starts."""
 
+import json
+import shutil
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -34,6 +37,17 @@ def test_the_walk_for_finance_leads_a_line_of_a_statement_down_to_its_pods(tmp_p
     with serving(command_of(read(FINANCE), "allot serve"), PORT, tmp_path, ALLOT_FACTOR="400") as walk:
         assert walk.follow(read(FINANCE)) > 5
         pods, entries, gpus, sums = (_asked(walk, tmp_path / "walk.db", query) for query in _queries(FINANCE))
+        key = json.loads(_typed(walk, "allot audit head --json"))["key"]
+        elsewhere = _taken_away(tmp_path)
+    verify = f"allot audit verify --database sqlite:///{elsewhere}/walk.db --public-key {key} --json"
+    proven = json.loads(_typed(walk, verify))
+    assert (proven["ok"], proven["key_pinned"], proven["first_bad_row"]) == (True, True, None)
+    with closing(sqlite3.connect(elsewhere / "walk.db")) as connection:
+        connection.execute("DROP TRIGGER entries_no_update")
+        connection.execute("UPDATE entries SET amount = amount + 1 WHERE seq = 3")
+        connection.commit()
+    altered = json.loads(_typed(walk, verify, code=1))["first_bad_row"]
+    assert (altered["table"], altered["row"]) == ("entries", 3)
     gpu_ms = sum(row["gpus"] * (row["ended_at"] - row["started_at"]) for row in pods)
     charged = [row for row in entries if row["account"] == "charged"]
     assert [(row["gpu_ms"], row["amount"]) for row in charged] == [(gpu_ms, gpu_ms * 600 * 1000 // 1_000_000)]
@@ -50,6 +64,27 @@ def test_output_that_differs_in_more_than_numbers_and_ids_is_found(tmp_path: Pat
         walk.take(Step("echo train runs 1 h", ("train fails 1 h",)))
     with pytest.raises(AssertionError, match="false"):
         walk.take(Step("false", ()))
+
+
+def _taken_away(folder: Path) -> Path:
+    """What an outsider gets: a copy of the database, and the published heads. No key, no server."""
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    with (
+        closing(sqlite3.connect(folder / "walk.db")) as source,
+        closing(sqlite3.connect(elsewhere / "walk.db")) as copy,
+    ):
+        source.backup(copy)
+    shutil.copytree(folder / "walk.db.heads", elsewhere / "walk.db.heads")
+    return elsewhere
+
+
+def _typed(walk: Walk, command: str, code: int = 0) -> str:
+    done = subprocess.run(
+        ["bash", "-c", command], env=walk.environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, f"$ {command}\n{done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def _queries(page: Path) -> list[str]:
