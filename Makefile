@@ -7,7 +7,7 @@ STAMP := $(VENV)/installed
 LOCK := requirements.lock
 UV := uv==0.13.8
 
-.PHONY: run test test-again check coverage controlplane realnode lint types floors test-fast test-gpu nightly bench bench-replay lock clean system
+.PHONY: run test test-again check coverage controlplane realnode lint types floors test-fast test-gpu nightly pictures bench bench-replay lock clean system
 
 # The whole service on a simulated cluster, in accelerated time: prints an address to open.
 run: $(STAMP)
@@ -62,6 +62,10 @@ nightly: controlplane coverage
 		tests/adapters/sql/test_verification.py -k "not postgresql"
 	HYPOTHESIS_PROFILE=searching $(BIN)/pytest -q tests/decision tests/ledger tests/metering tests/finance \
 		tests/simulation tests/lifecycle/test_unclean_ends.py tests/e2e/test_crash_points.py
+
+# The pictures of the docs, of the embedded default two minutes after its start.
+pictures: $(STAMP)
+	$(BIN)/python -m tests.browser.pictures
 
 # Benchmarks print what they measured with the machine and the commit, and store it under benchmarks/results.
 bench: $(STAMP)

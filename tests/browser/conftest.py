@@ -1,48 +1,24 @@
 """The whole service on its embedded default, as `make run` starts it, and a browser at the two widths."""
 
-import os
-import re
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from tests.browser.serving import serving
 from tests.plugins.chromium import ARGUMENTS
 
 WIDE, PHONE = 1240, 390
-_START_SECONDS = 120.0
 _PATIENCE_MS = 60_000
 """By default an expectation has five seconds, which a busy machine may need for one page."""
-_SERVE = "from scheduler.entrypoints.cli import main; main()"
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory, chromium_path: str) -> Iterator[str]:
     """Where a service listens whose company is invented and whose time is accelerated."""
-    folder = tmp_path_factory.mktemp("service")
-    environment = {**os.environ, "ALLOT_DATABASE": f"sqlite:///{folder}/allot.db", "ALLOT_LOG_LEVEL": "WARNING"}
-    command = [sys.executable, "-c", _SERVE, "serve", "--demo-sign-in", "--port", "0"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
-    assert process.stdout is not None
-    kill = threading.Timer(_START_SECONDS, process.kill)
-    kill.start()
-    try:
-        line = process.stdout.readline()
-        kill.cancel()
-        listening = re.search(r"http://\S+", line)
-        assert listening, f"no service: {line!r} {(folder / 'log').read_text()}"
-        yield listening.group()
-    finally:
-        kill.cancel()
-        process.send_signal(signal.SIGINT)
-        process.wait()
-        process.stdout.close()
+    with serving(tmp_path_factory.mktemp("service")) as listening:
+        yield listening
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
