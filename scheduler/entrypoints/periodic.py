@@ -62,15 +62,25 @@ class Periodic:
     def _grant_now(self, now: Instant) -> None:
         policy = self.world.require_policy()
         periods = {period_at(Instant(now + ahead), policy.period, policy.time_zone) for ahead in (0, GRANT_AHEAD_MS)}
+        released = self._release_tokens(now)  # before what expires, which what comes back does with the rest
         with changing(self.store, self.world, now) as batch:
             made = sum(grant_period(batch, period) for period in sorted(periods, key=lambda p: p.starts_at))
             vested = vest_due(batch)
-            released = release_overdue(batch)
             expired = expire_due(batch)
         if made or vested or released or expired:
             said = "granted %d allowances, vested %d parts, released %d holds of tokens, expired %d"
             log.info(said, made, vested, released, expired)
             self.wake()
+
+    def _release_tokens(self, now: Instant) -> int:
+        """All that is overdue, in transactions of bounded size."""
+        released = 0
+        while True:
+            with changing(self.store, self.world, now) as batch:
+                some = release_overdue(batch)
+            if not some:
+                return released
+            released += some
 
     async def _keep(self) -> None:
         if self.world.policy is not None and not self.settings.observe:

@@ -66,8 +66,8 @@ class TokenHoldBook(Protocol):
         """What it was charged, and its state."""
         ...
 
-    def overdue(self, now: Instant) -> list[TokenHold]:
-        """Open ones that have run out by then, by their ids."""
+    def overdue(self, now: Instant, *, limit: int) -> list[TokenHold]:
+        """Open ones that have run out by then, by their ids: the first so many."""
         ...
 
 

@@ -99,9 +99,9 @@ class SequentialIds:
 class Company:
     """The books, the world and the commands, at a `now` that the test moves."""
 
-    def __init__(self, rules: Policy | None = None) -> None:
+    def __init__(self, rules: Policy | None = None, store: SqlStore | None = None) -> None:
         self.now = NOON
-        self.store: SqlStore = open_migrated()
+        self.store: SqlStore = open_migrated() if store is None else store
         self.ids = SequentialIds()
         self.world = World()
         self.commands = Commands(self.store, self.world, self.ids)

@@ -21,6 +21,9 @@ from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.ports import Ids, Store
 
 LASTS_MS, LASTS_MS_MAX = MS_PER_HOUR, MS_PER_DAY
+"""How long a hold lasts that does not say, and any at most."""
+RELEASED_AT_ONCE = 500
+"""In one transaction: after a gateway's outage there may be very many, and commands wait for none longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,8 @@ class TokenDraws:
 
 
 def release_overdue(batch: Batch) -> int:
-    """Release what no gateway resolved in time. Returns how many."""
-    overdue = batch.books.token_holds.overdue(batch.now)
+    """Release what no gateway resolved in time, RELEASED_AT_ONCE at most. Returns how many."""
+    overdue = batch.books.token_holds.overdue(batch.now, limit=RELEASED_AT_ONCE)
     for hold in overdue:
         _release(batch, hold)
     return len(overdue)

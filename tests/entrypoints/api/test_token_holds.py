@@ -3,8 +3,10 @@
 import pytest
 
 from scheduler.domain.people import Role
+from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.awarding import draw_tokens
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.company import NOON, SYSTEM, token_of
 
@@ -32,6 +34,18 @@ async def test_a_gateway_holds_charges_and_releases(as_: Client) -> None:
     assert (await as_("gw").get(path)).json()["resolved_at"] is not None
     (unit,) = (await as_("ada").get("/v1/balance")).json()["units"]
     assert (unit["unit"], unit["left_quantity"], unit["charged_quantity"]) == ("tokens", 750, 250)
+
+
+async def test_what_no_gateway_resolved_is_released_by_the_service_itself(
+    as_: Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draw_tokens, "RELEASED_AT_ONCE", 2)
+    await as_("fin").post("/v1/grants", json=GRANT)
+    made = [(await as_("gw").post("/v1/token-holds", json=HELD | {"tokens": 100})).json()["id"] for _ in range(5)]
+    service.clock.at = Instant(NOON + MS_PER_HOUR)  # type: ignore[attr-defined]  # the test's own clock
+    await service.periodic.grant()
+    found = [(await as_("gw").get(f"/v1/token-holds/{each}")).json()["state"] for each in made]
+    assert found == ["resolved"] * 5
 
 
 @pytest.mark.parametrize(

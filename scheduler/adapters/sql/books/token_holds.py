@@ -31,6 +31,7 @@ class SqlTokenHolds:
         changed = {"used": hold.used, "state": hold.state.value, "resolved_at": hold.resolved_at}
         self.connection.execute(update(token_holds).where(token_holds.c.id == hold.id).values(**changed))
 
-    def overdue(self, now: Instant) -> list[TokenHold]:
+    def overdue(self, now: Instant, *, limit: int) -> list[TokenHold]:
         is_open = token_holds.c.state == TokenHoldState.OPEN.value
-        return _HOLD.read_all(self.connection.execute(_HOLDS.where(is_open, token_holds.c.expires_at <= now)))
+        found = _HOLDS.where(is_open, token_holds.c.expires_at <= now).limit(limit)
+        return _HOLD.read_all(self.connection.execute(found))
