@@ -1,6 +1,6 @@
 """Who acts: engineers, their teams and tiers, and the roles that give rights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from scheduler.domain.errors import NotPermitted, RefusalCode
@@ -50,6 +50,8 @@ class Caller:
     engineer: EngineerId | None = None
     team: TeamName | None = None
     node: str | None = None
+    right: Role | None = None
+    """The role by whose right they act, once something asked for one."""
 
     @property
     def actor(self) -> str:
@@ -59,11 +61,19 @@ class Caller:
 
     @property
     def role(self) -> str:
-        """One word for what the caller may do, where one is recorded: the first of their roles by the alphabet."""
+        """The role that the books record of an act: the one that allowed it. What needed none, one's own work, is
+        done as an engineer by whoever is one."""
+        if self.right is not None:
+            return self.right.value
+        if Role.ENGINEER in self.roles:
+            return Role.ENGINEER.value
         return min((role.value for role in self.roles), default="")
 
-    def require(self, *roles: Role) -> None:
-        """Refuse with `role-required` unless the caller has one of the roles."""
+    def require(self, *roles: Role) -> "Caller":
+        """The caller as who acts by the first of these roles that they have, or by the one asked for before.
+
+        Who changes something keeps what is returned, and records it. Raises NotPermitted (`role-required`).
+        """
         if self.roles.isdisjoint(roles):
             wanted = " or ".join(role.value for role in roles)
             raise NotPermitted(
@@ -72,6 +82,13 @@ class Caller:
                 expected=f"the role {wanted}",
                 remedy="ask an operator for the role, or somebody who has it to do this",
             )
+        if self.right in roles:
+            return self
+        return replace(self, right=next(role for role in roles if role in self.roles))
+
+    def acting_for(self, owner: EngineerId) -> "Caller":
+        """By their own right over what is theirs, as an operator over what is somebody else's."""
+        return self if owner == self.engineer else self.require(Role.OPERATOR)
 
     def has(self, *roles: Role) -> bool:
         return not self.roles.isdisjoint(roles)

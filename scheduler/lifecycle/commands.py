@@ -92,7 +92,7 @@ class Commands:
                 return self._known(batch, WorkloadId(earlier))
             workload = queue_all(batch, self._ids, self._namespace, engineer, spec, terms)
             answer(batch, caller, command, workload.id)
-            batch.audit(caller, "submit", workload.id, request_id=request_id)
+            batch.audit(caller.acting_for(engineer.id), "submit", workload.id, request_id=request_id)
             return workload
 
         return self._submissions.run(queue, now)
@@ -204,7 +204,7 @@ class Commands:
                 return self._known(batch, WorkloadId(earlier))
             booked = book(batch, engineer, wish, self._ids.new, self._namespace)
             answer(batch, caller, command, booked.id)
-            batch.audit(caller, "book", booked.id, request_id=request_id)
+            batch.audit(caller.acting_for(engineer.id), "book", booked.id, request_id=request_id)
             return booked
 
     # --- money ---------------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ class Commands:
 
         Raises Conflict (`approval-needed`) where it takes a second person: see `Approvals.grant`.
         """
-        require_granter(caller, asked)
+        caller = require_granter(caller, asked)
         if self._world.require_policy().approvals.grants is Persons.TWO:
             raise approval_needed("a grant")
         with self._changing(now) as batch:
@@ -240,7 +240,7 @@ class Commands:
 
         Raises Conflict (`approval-needed`) where it takes a second person: see `Approvals.apply_policy`.
         """
-        caller.require(Role.OPERATOR)
+        caller = caller.require(Role.OPERATOR)
         if needing_approval(self._world.policy, policy):
             raise approval_needed("a policy that raises allowances, prices or rights")
         version = PolicyVersion(policy.hash, policy.name, text, now, caller.actor)
@@ -258,7 +258,7 @@ class Commands:
 
         Raises Conflict (`approval-needed`) where it takes a second person: see `RightsProposals`.
         """
-        caller.require(Role.OPERATOR, Role.PEOPLE)
+        caller = caller.require(Role.OPERATOR, Role.PEOPLE)
         with self._changing(now) as batch:
             placed = placed_people(batch, engineers, self._ids.new)
             if rights_that_wait(batch, placed):
@@ -268,7 +268,7 @@ class Commands:
         return new
 
     def pause(self, caller: Caller, brake: Brake, why: str, *, now: Instant, request_id: str = "") -> Pause:
-        caller.require(Role.OPERATOR)
+        caller = caller.require(Role.OPERATOR)
         pause = Pause(brake, caller.actor, why or "no reason given", now)
         with self._changing(now) as batch:
             before, after = _pause_of(batch, brake), pause_told(pause)
@@ -283,7 +283,7 @@ class Commands:
 
     def resume_brake(self, caller: Caller, brake: Brake, *, now: Instant, request_id: str = "") -> None:
         """Take the brake off, and let a loop that reached its stop rate go on."""
-        caller.require(Role.OPERATOR)
+        caller = caller.require(Role.OPERATOR)
         with self._changing(now) as batch:
             before = _pause_of(batch, brake)
             batch.books.control.remove_pause(brake)
@@ -309,7 +309,7 @@ class Commands:
         `by_host` is what the process does for whoever runs it, and no request's: the token of its first start, and the
         door of a demo. Raises Conflict (`approval-needed`) where it takes a second person: see `RightsProposals`.
         """
-        caller.require(Role.OPERATOR)
+        caller = caller.require(Role.OPERATOR)
         with self._changing(now) as batch:
             token = TokenRecord(token_hash, subject, roles, expires_at, now, caller.actor)
             if not by_host and token_waits(batch, token):
@@ -364,9 +364,10 @@ class Commands:
         return workload
 
     def _note(self, batch: Batch, caller: Caller, verb: str, before: Workload, request_id: str) -> None:
-        """Keep who changed it, and from what to what."""
+        """Keep who changed it, by which right, and from what to what."""
+        by = caller.acting_for(before.owner)
         after = workload_told(self._known(batch, before.id))
-        batch.audit(caller, verb, before.id, request_id=request_id, before=workload_told(before), after=after)
+        batch.audit(by, verb, before.id, request_id=request_id, before=workload_told(before), after=after)
 
     def _end(self, batch: Batch, caller: Caller, workload: Workload, reason: Reason) -> None:
         to = WorkloadState.CANCELLED if reason is Reason.CANCELLED else WorkloadState.STOPPED

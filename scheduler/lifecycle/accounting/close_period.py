@@ -58,7 +58,7 @@ class Periods:
 
         Raises Conflict: `period-not-over`, `period-closed` where it is already, `period-unreconciled`.
         """
-        caller.require(Role.FINANCE)
+        caller = caller.require(Role.FINANCE)
         period = self._period(name)
         if now < period.ends_at:
             raise Conflict(
@@ -95,7 +95,7 @@ class Periods:
         self, caller: Caller, difference_ids: Iterable[str], decision: Decision, *, now: Instant, request_id: str = ""
     ) -> list[Difference]:
         """Say whose these differences are, or write them off. Raises NotFound for one that is none."""
-        caller.require(Role.FINANCE)
+        caller = caller.require(Role.FINANCE)
         if not decision.reason.strip():
             raise InvalidInput("a settlement needs a reason", where="reason", expected="a sentence")
         if decision.kind is SettlementKind.OWNER and not decision.owner.strip():

@@ -28,9 +28,9 @@ class Payment:
     reason: str
 
 
-def require_payment(books: Books, world: World, caller: Caller, asked: Payment, now: Instant) -> None:
+def require_payment(books: Books, world: World, caller: Caller, asked: Payment, now: Instant) -> Caller:
     """Raises NotPermitted, NotFound, InvalidInput or Conflict for what can never be recorded."""
-    caller.require(*RECORDS_PAYMENTS)
+    recorder = caller.require(*RECORDS_PAYMENTS)
     if caller.engineer == asked.engineer:
         raise NotPermitted("nobody records payments of their own", remedy="ask another person with the right to")
     if asked.engineer not in world.people:
@@ -56,11 +56,12 @@ def require_payment(books: Books, world: World, caller: Caller, asked: Payment, 
             code=RefusalCode.INVALID_AMOUNT,
             expected=f"at most {paid} below zero",
         )
+    return recorder
 
 
 def record_payment(batch: Batch, caller: Caller, asked: Payment, payment_id: str, request_id: str) -> None:
     """Post it. What was paid in a closed period counts in the open one, marked with the day that it had."""
-    require_payment(batch.books, batch.world, caller, asked, batch.now)
+    caller = require_payment(batch.books, batch.world, caller, asked, batch.now)
     batch.post(
         payment(
             payment_id,

@@ -42,7 +42,7 @@ class Pricing:
         then the difference to what was charged is posted in the open period, one correction for each who paid.
         Raises Conflict (`approval-needed`) where it takes a second person: see `Approvals.apply_prices`.
         """
-        caller.require(Role.FINANCE)
+        caller = caller.require(Role.FINANCE)
         policy = self._world.policy
         if policy is not None and self._world.price_book is not None and policy.approvals.prices is Persons.TWO:
             raise approval_needed("a price book")

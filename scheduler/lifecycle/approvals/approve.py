@@ -94,6 +94,7 @@ class Approvals:
         with changing(self.store, self.world, now) as batch:
             approval = self._waiting(batch, caller, name)
             proposal = approval.proposal
+            caller = caller.require(*deciders(proposal))
             policy = self._judged(batch, caller, proposal)
             change = None
             if proposal.change is not None:
@@ -128,7 +129,7 @@ class Approvals:
             raise InvalidInput("a rejection needs a reason", where="reason", expected="a sentence")
         with changing(self.store, self.world, now) as batch:
             approval = self._waiting(batch, caller, name)
-            caller.require(*deciders(approval.proposal))
+            caller = caller.require(*deciders(approval.proposal))
             if caller.actor == approval.proposal.asked_by:
                 raise NotPermitted(
                     "that is your own",
@@ -171,7 +172,6 @@ class Approvals:
 
     def _judged(self, batch: Batch, caller: Caller, proposal: Proposal) -> Policy | None:
         """The policy that is proposed, if it is one, where the caller may approve it and it is still what was judged."""
-        caller.require(*deciders(proposal))
         current = batch.books.control.current_policy()
         applied = current is not None and current.applied_by == caller.actor
         in_force = self.world.require_policy()

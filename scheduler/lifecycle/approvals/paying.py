@@ -35,7 +35,7 @@ class Payments:
             earlier = earlier_answer(batch, caller, command)
             if earlier is not None:
                 return _answered(batch, earlier)
-            require_payment(batch.books, self.world, caller, asked, now)
+            caller = require_payment(batch.books, self.world, caller, asked, now)
             if self.world.require_policy().approvals.grants is Persons.TWO:
                 kept = keep_proposal(batch, _proposal(self.ids.new("p"), caller, asked, now, request_id), caller)
                 answer(batch, caller, command, kept.id)

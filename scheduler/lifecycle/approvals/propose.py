@@ -45,7 +45,7 @@ class Proposals:
     ) -> Allowance | Proposal:
         if self.world.require_policy().approvals.grants is Persons.ONE:
             return self.commands.grant(caller, asked, now=now, command=command, request_id=request_id)
-        require_granter(caller, asked)
+        caller = require_granter(caller, asked)
         with changing(self.store, self.world, now) as batch:
             require_awardable(batch, asked)
             return self._keep(batch, caller, ProposalKind.GRANT, asked, (asked.reason, request_id, command))
@@ -58,7 +58,7 @@ class Proposals:
         if policy.approvals.grants is Persons.ONE:
             awards = Awards(self.store, self.world, self.ids)
             return awards.compensate(caller, asked, now=now, command=command, request_id=request_id)
-        require_compensator(caller, asked.holder)
+        caller = require_compensator(caller, asked.holder)
         if asked.holder not in self.world.people:
             raise NotFound(f"there is no engineer {asked.holder!r}", code=RefusalCode.UNKNOWN_ENGINEER)
         require_countable(self.world, asked.unit, asked.gpu_classes)
@@ -106,7 +106,7 @@ class Proposals:
         changes = needing_approval(current, policy)
         if current is None or not changes:
             return self.commands.apply_policy(caller, text, policy, now=now, request_id=request_id)
-        caller.require(Role.OPERATOR)
+        caller = caller.require(Role.OPERATOR)
         require_policy_countable(self.world, policy)
         reason = "raises " + ", ".join(change.path for change in changes)
         with changing(self.store, self.world, now) as batch:
@@ -141,7 +141,7 @@ class Proposals:
         policy, current = self.world.policy, self.world.price_book
         if policy is None or current is None or policy.approvals.prices is Persons.ONE:
             return self.pricing.apply(caller, text, book, now=now, request_id=request_id, corrects=corrects)
-        caller.require(Role.FINANCE)
+        caller = caller.require(Role.FINANCE)
         with changing(self.store, self.world, now) as batch:
             return keep_proposal(
                 batch,
@@ -178,7 +178,7 @@ class Proposals:
         assert kind.is_request, "everything else is proposed by those who may do it"
         if not reason.strip():
             raise InvalidInput("a request needs a reason", where="reason", expected="a sentence")
-        _require_own(self.world.require_policy(), caller, change.holder)
+        caller = _as_who_may_ask(self.world.require_policy(), caller, change.holder)
         with changing(self.store, self.world, now) as batch:
             _require_possible(batch, kind, change)
             return self._keep(batch, caller, kind, change, (reason.strip(), request_id, command))
@@ -256,7 +256,8 @@ def keep_proposal(batch: Batch, proposal: Proposal, caller: Caller) -> Proposal:
     return proposal
 
 
-def _require_own(policy: Policy, caller: Caller, holder: Holder) -> None:
+def _as_who_may_ask(policy: Policy, caller: Caller, holder: Holder) -> Caller:
+    """Oneself, or the lead of the team. Raises NotPermitted (`not-yours`)."""
     match holder.kind:
         case HolderKind.ENGINEER:
             is_own = holder.id == caller.engineer
@@ -272,6 +273,7 @@ def _require_own(policy: Policy, caller: Caller, holder: Holder) -> None:
             where="holder",
             expected="yourself; a lead also asks for the team and its projects",
         )
+    return caller if holder.kind is HolderKind.ENGINEER else caller.require(Role.LEAD)
 
 
 def _require_possible(batch: Batch, kind: ProposalKind, change: Change) -> None:

@@ -52,7 +52,7 @@ class RightsProposals:
         self, caller: Caller, asked: Sequence[Engineer], file: PeopleFile, *, now: Instant, request_id: str = ""
     ) -> int | Proposal:
         """How many people of the file were new; the proposal where it gives somebody more and takes two."""
-        caller.require(Role.OPERATOR, Role.PEOPLE)
+        caller = caller.require(Role.OPERATOR, Role.PEOPLE)
         with changing(self.store, self.world, now) as batch:
             placed = placed_people(batch, asked, self.ids.new)
             raised = rights_that_wait(batch, placed)
@@ -88,7 +88,7 @@ class RightsProposals:
         request_id: str = "",
     ) -> Proposal | None:
         """None where it is good now; the proposal where it will be once another person approves it."""
-        caller.require(Role.OPERATOR)
+        caller = caller.require(Role.OPERATOR)
         with changing(self.store, self.world, now) as batch:
             token = TokenRecord(token_hash, subject, roles, expires_at, now, caller.actor)
             if token_waits(batch, token):

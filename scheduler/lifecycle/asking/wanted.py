@@ -60,7 +60,8 @@ class Exemptions:
             before = exemption_told(batch.books.idleness.exemptions(now).get(workload.id))
             batch.books.idleness.exempt(made)
             after = exemption_told(made)
-            batch.audit(caller, "exempt", workload.id, request_id=request_id, before=before, after=after)
+            by = caller.acting_for(workload.owner)
+            batch.audit(by, "exempt", workload.id, request_id=request_id, before=before, after=after)
         return made
 
     def withdraw(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> None:
@@ -68,7 +69,8 @@ class Exemptions:
             workload = _own(batch, caller, workload_id)
             before = exemption_told(batch.books.idleness.exemptions(now).get(workload.id))
             batch.books.idleness.withdraw(workload.id)
-            batch.audit(caller, "withdraw exemption", workload.id, request_id=request_id, before=before)
+            by = caller.acting_for(workload.owner)
+            batch.audit(by, "withdraw exemption", workload.id, request_id=request_id, before=before)
 
 
 def _own(batch: Batch, caller: Caller, workload_id: WorkloadId) -> Workload:

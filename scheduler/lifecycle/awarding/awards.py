@@ -39,7 +39,7 @@ class Awards:
 
         Raises Conflict (`approval-needed`) where it takes a second person: see `Proposals.compensate`.
         """
-        require_compensator(caller, asked.holder)
+        caller = require_compensator(caller, asked.holder)
         if self.world.require_policy().approvals.grants is Persons.TWO:
             raise approval_needed("a package of compensation")
         with self._changing(now) as batch:
@@ -58,7 +58,7 @@ class Awards:
         self, caller: Caller, owner: EngineerId, reason: str, *, now: Instant, request_id: str = ""
     ) -> list[ClawedBack]:
         """Take back what has not vested of all of a person's packages: what leaving means. Twice is once."""
-        caller.require(Role.PEOPLE)
+        caller = caller.require(Role.PEOPLE)
         _require_other(caller, owner)
         if owner not in self.world.people:
             raise NotFound(f"there is no engineer {owner!r}", code=RefusalCode.UNKNOWN_ENGINEER)
@@ -84,12 +84,12 @@ class Awards:
         request_id: str = "",
     ) -> Freeze:
         """Let nobody spend an allowance, or end that. What is held stays held. Twice is once: the first is returned."""
-        caller.require(Role.PEOPLE, Role.FINANCE, Role.OPERATOR)
+        caller = caller.require(Role.PEOPLE, Role.FINANCE, Role.OPERATOR)
         with self._changing(now) as batch:
             balance = self._known(batch, allowance_id)
             _require_other(caller, EngineerId(balance.allowance.holder.id))
             if balance.allowance.source is AllowanceSource.COMPENSATION:
-                caller.require(Role.PEOPLE)
+                caller = caller.require(Role.PEOPLE)
             known = batch.books.allowances.freezes(allowance_id)
             if (bool(known) and known[-1].is_frozen) == is_frozen and known:
                 return known[-1]
@@ -113,7 +113,7 @@ class Awards:
                 known is not None and caller.engineer is not None and known.allowance.holder.id == caller.engineer
             )
             if not is_own:
-                caller.require(Role.OPERATOR)
+                caller = caller.require(Role.OPERATOR)
             target = pass_hours(batch, asked, self.ids.new("x"), caller.actor)
             answer(batch, caller, command, target.id)
             batch.audit(
@@ -157,10 +157,11 @@ class Awards:
         return balance
 
 
-def require_compensator(caller: Caller, holder: EngineerId) -> None:
+def require_compensator(caller: Caller, holder: EngineerId) -> Caller:
     """Raises NotPermitted unless it is people operations, on somebody else's pay."""
-    caller.require(Role.PEOPLE)
+    compensator = caller.require(Role.PEOPLE)
     _require_other(caller, holder)
+    return compensator
 
 
 def _require_other(caller: Caller, holder: EngineerId) -> None:

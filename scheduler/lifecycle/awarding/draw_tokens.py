@@ -48,7 +48,7 @@ class TokenDraws:
 
     def hold(self, caller: Caller, asked: TokensAsked, *, now: Instant, command: Command | None = None) -> TokenHold:
         """Set tokens aside. Raises `unknown-engineer`, `unknown-project`, `invalid-amount`, `allowance-short`."""
-        caller.require(Role.GATEWAY)
+        caller = caller.require(Role.GATEWAY)
         require_amount(asked.tokens)
         if not 0 < asked.lasts_ms <= LASTS_MS_MAX:
             raise InvalidInput("a hold lasts a day at most", where="lasts_ms", expected=f"1 to {LASTS_MS_MAX}")
@@ -71,7 +71,7 @@ class TokenDraws:
 
     def charge(self, caller: Caller, hold_id: str, total: int, *, now: Instant) -> TokenHold:
         """Charge up to the cumulative total of the hold. Raises `unknown-hold`, `hold-exceeded`, `wrong-state`."""
-        caller.require(Role.GATEWAY)
+        caller = caller.require(Role.GATEWAY)
         require_amount(total)
         with self._changing(now) as batch:
             hold, made = charge_tokens(_known(batch, caller, hold_id), total, now)
@@ -81,7 +81,7 @@ class TokenDraws:
 
     def release(self, caller: Caller, hold_id: str, *, now: Instant) -> TokenHold:
         """End it: what was not charged goes back. Raises `unknown-hold`."""
-        caller.require(Role.GATEWAY)
+        caller = caller.require(Role.GATEWAY)
         with self._changing(now) as batch:
             return _release(batch, _known(batch, caller, hold_id))
 

@@ -25,13 +25,14 @@ _PURPOSES = {
 """Rollovers and transfers are made of other awards, and never granted."""
 
 
-def require_granter(caller: Caller, asked: Award) -> None:
+def require_granter(caller: Caller, asked: Award) -> Caller:
     """Finance and operators grant ad hoc, people operations grant compensation; nobody to themselves."""
-    caller.require(
+    granter = caller.require(
         *((Role.PEOPLE,) if asked.source is AllowanceSource.COMPENSATION else (Role.FINANCE, Role.OPERATOR))
     )
     if caller.engineer is not None and asked.holder.id == caller.engineer:
         raise NotPermitted("nobody grants hours to themselves", remedy="ask another person with the right to")
+    return granter
 
 
 def told(asked: Award | Change) -> str:

@@ -42,7 +42,7 @@ class Access:
 
     def revoke(self, caller: Caller, token_id: str, *, now: Instant, request_id: str = "") -> TokenRecord:
         """Take a token back, by its id or an unambiguous beginning of it."""
-        caller.require(Role.OPERATOR)
+        caller = caller.require(Role.OPERATOR)
         with changing(self.store, self.world, now) as batch:
             found = [each for each in batch.books.people.tokens() if each.id.startswith(token_id)]
             if len(found) > 1:
@@ -60,7 +60,7 @@ class Access:
 
         Their tokens go, and with them their roles.
         """
-        caller.require(Role.PEOPLE, Role.OPERATOR)
+        caller = caller.require(Role.PEOPLE, Role.OPERATOR)
         with changing(self.store, self.world, now) as batch:
             people = batch.books.people
             person = next((each for each in people.all() if name and name in {each.id, each.subject}), None)
