@@ -46,7 +46,7 @@ async def test_a_grant_waits_for_a_second_person_and_then_takes_effect(service: 
     assert approved.json()["state"] == "approved"
     assert await balance(as_) == before + 40 * MS_PER_HOUR
     (step,) = approved.json()["moves"]
-    assert (step["by"], step["role"], step["state"]) == ("olga", "engineer", "approved")
+    assert (step["by"], step["role"], step["state"]) == ("olga", "operator", "approved")
 
 
 async def test_the_same_grant_sent_twice_under_one_key_is_proposed_once(service: Service, as_: Client) -> None:

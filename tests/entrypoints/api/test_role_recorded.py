@@ -73,7 +73,11 @@ async def test_a_proposal_and_its_approval_keep_the_roles_that_they_took(service
     request = (await as_("ada").post("/v1/requests", json=asked)).json()["id"]
     decided = await as_("all").post(f"/v1/approvals/{request}/approve", json={"reason": "yes"})
     assert decided.status_code == 200
-    assert (await roles_recorded(as_))[:3] == [("approve", "finance"), ("grant", "finance"), ("request hours", "engineer")]
+    assert (await roles_recorded(as_))[:3] == [
+        ("approve", "finance"),
+        ("grant", "finance"),
+        ("request hours", "engineer"),
+    ]
     with service.store.reading() as books:
         approval = books.approvals.get(request)
     assert approval is not None
@@ -86,7 +90,10 @@ def test_the_right_that_was_asked_for_first_stays() -> None:
     assert both.require(Role.OPERATOR).role == "operator"
     assert both.require(Role.FINANCE, Role.OPERATOR).role == "finance"
     assert both.require(Role.OPERATOR).require(Role.FINANCE, Role.OPERATOR).role == "operator"
-    assert (both.acting_for(EngineerId("e-1")).role, both.acting_for(EngineerId("e-2")).role) == ("engineer", "operator")
+    assert (both.acting_for(EngineerId("e-1")).role, both.acting_for(EngineerId("e-2")).role) == (
+        "engineer",
+        "operator",
+    )
     with pytest.raises(NotPermitted, match="has not the role"):
         both.require(Role.PEOPLE)
 
