@@ -6,13 +6,13 @@ import pytest
 
 from scheduler.domain.brakes import Brake, StopRate
 from scheduler.domain.errors import InvalidInput, NotFound
-from scheduler.domain.idleness import IdleAction, IdlePolicy
+from scheduler.domain.idleness import IdleAction, IdlePolicy, IdleRule
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, PerMille
 from scheduler.domain.workloads import AttemptState, WorkloadState
 from scheduler.lifecycle.sensing.reclaim import IdleReclaim
 from scheduler.lifecycle.views.reader import Views
-from tests.lifecycle.build import NOON, OPERATOR, Company, changes, job_seen, later, pod_seen
+from tests.lifecycle.build import NOON, OPERATOR, ROLLING, SPOT, Company, changes, job_seen, later, pod_seen
 from tests.lifecycle.platform import JOBS, SANDBOXES, Platform
 
 MINUTE = 60
@@ -296,3 +296,18 @@ def test_work_that_no_rule_covers_is_left_alone(company: Company) -> None:
     platform.minutes(120, pods=platform.agents.pod_of(workload))
     assert platform.verdicts(workload) == [Reason.RUNNING]
     assert platform.hindrances(workload) == []
+
+
+def test_each_priority_class_and_kind_has_the_first_rule_that_covers_it(company: Company) -> None:
+    patient = replace(
+        SANDBOXES.policy, window_ms=90 * MS_PER_MINUTE, warn_at_ms=(60 * MS_PER_MINUTE, 80 * MS_PER_MINUTE)
+    )
+    elsewhere = IdleRule("elsewhere", SANDBOXES.kinds, frozenset({SPOT}), policy=SANDBOXES.policy)
+    rolling = IdleRule("rolling", SANDBOXES.kinds, frozenset({ROLLING}), policy=patient)
+    platform = Platform(company, JOBS, elsewhere, rolling, SANDBOXES)
+    workload, _ = platform.sandbox()
+    pods = platform.agents.pod_of(workload)
+    platform.minutes(69, pods=pods)
+    assert platform.verdicts(workload) == [Reason.RUNNING]
+    platform.minutes(33, pods=pods)
+    assert platform.verdicts(workload) == [Reason.RUNNING, *[Reason.IDLE_WARNING] * 2, Reason.IDLE]

@@ -7,11 +7,12 @@ import pytest
 from scheduler.domain.units import PodUid
 from scheduler.metering.devices import Health, ProcessView
 from scheduler.metering.samples import Activity, ProcessUse, Reading, UtilizationSource
-from tests.nvml.machine import GIB, EnergyReset, FakeMachine, Fault, Gpu, Job, Latch, Machine, Mig, Xid
+from tests.nvml.machine import GIB, Ecc, EnergyReset, FakeMachine, Fault, Gpu, Job, Latch, Machine, Mig, Xid
 from tests.nvml.scenario import of, outcomes, readings, write_proc, write_process
 
 T = 1_800_000_000_000
 POD = "0f3c1e52-8a4b-4c1d-9e77-5a6b7c8d9e0f"
+OTHER_POD = "1a4d2f63-9b5c-4d2e-8f88-6b7c8d9e0f1a"
 CONTAINER = "ab" * 32
 A, B = Gpu("GPU-a"), Gpu("GPU-b", bus="00000000:2a:00.0", minor=1)
 
@@ -80,6 +81,30 @@ def test_a_process_that_is_only_sampled_is_seen_and_one_that_ended_is_not(fake: 
     _, sample = of(readings(fake, every(5_000, 5_000), proc), "GPU-a")
     assert sample.processes is not None
     assert [(use.pid, use.memory_bytes, use.pod_uid) for use in sample.processes] == [(200, None, None)]
+
+
+def test_graphics_and_clients_of_mps_are_on_the_gpu_with_their_pods(fake: FakeMachine, proc: Path) -> None:
+    """MPS lists its clients apart from other processes, and the server, which is the host's, among these."""
+    write_process(proc, 300, f"0::/kubepods/burstable/pod{OTHER_POD}/{'cd' * 32}")
+    graphics, mps = 1, 2
+    client = Job(0, pid=100, start_ms=T - 60_000, kind=mps, memory_bytes=2 * GIB)
+    other = Job(0, pid=300, start_ms=T - 60_000, kind=mps, memory_bytes=GIB)
+    server = Job(0, pid=200, start_ms=T - 60_000, kind=graphics, memory_bytes=GIB // 4, duty_permille=0)
+    fake.describe(Machine((A,), (client, other, server), booted_ms=T - 60_000))
+    _, sample = of(readings(fake, every(5_000, 5_000), proc), "GPU-a")
+    assert sample.processes is not None
+    assert [(use.pid, use.pod_uid, use.memory_bytes) for use in sample.processes] == [
+        (100, POD, 2 * GIB),
+        (200, None, GIB // 4),
+        (300, OTHER_POD, GIB),
+    ]
+
+
+def test_uncorrected_errors_of_memory_are_counted_from_when_they_happen(fake: FakeMachine, proc: Path) -> None:
+    fake.describe(Machine((A, B), (Ecc(0, at_ms=T + 3_000, count=2), Ecc(0, at_ms=T + 8_000)), booted_ms=T - 60_000))
+    read = readings(fake, every(5_000, 10_000), proc)
+    assert [sample.ecc_uncorrected for sample in of(read, "GPU-a")] == [0, 2, 3]
+    assert [sample.ecc_uncorrected for sample in of(read, "GPU-b")] == [0, 0, 0]
 
 
 def test_users_from_before_the_agent_looked_are_not_reported(fake: FakeMachine, proc: Path) -> None:

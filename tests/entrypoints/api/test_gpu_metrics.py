@@ -10,23 +10,30 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from scheduler.adapters.window_spool import WindowSpool
-from scheduler.domain.units import GpuUuid, Instant, NodeName
-from scheduler.domain.workloads import AttemptState
+from scheduler.decision.plan import Launch, Plan
+from scheduler.domain.cluster import Placement, PodRequest
+from scheduler.domain.funding import FundingShare
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.units import GpuClassName, GpuUuid, Instant, NodeName, PoolName, PriorityClassName
+from scheduler.domain.workloads import Attempt, WorkloadKind, WorkloadSpec
 from scheduler.entrypoints.agent.metrics import AgentCollector, AgentState
 from scheduler.entrypoints.agent.recorder import Recorder
 from scheduler.entrypoints.api.gpu_metrics import LABELS, STALE_MS
 from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.running.record import record
+from scheduler.lifecycle.writing.batch import changing
 from scheduler.metering.devices import AgentCounts, Device, Inventory, ProcessView, SensorState
 from scheduler.metering.idle import IdleState
 from scheduler.metering.integration import Integration
 from scheduler.metering.samples import Reading, UtilizationSource
 from scheduler.metering.use import Metered
 from scheduler.metering.windows import ActivityIntegral, EnergyIntegral, UtilizationIntegral, Window
-from tests.adapters.sql.values import ATTEMPT
 from tests.entrypoints.api.conftest import Client
+from tests.entrypoints.company import engineer_id
 
 DASHBOARD = Path(__file__).parents[3] / "manifests" / "grafana" / "allot-gpus.json"
-N, GPU, A = NodeName("n0"), GpuUuid("GPU-a"), ATTEMPT.id
+ALERTS = Path(__file__).parents[3] / "docs" / "operators.md"
+N, GPU = NodeName("n0"), GpuUuid("GPU-a")
 
 
 def read_now(service: Service) -> Window:
@@ -100,7 +107,7 @@ def metrics_of_agents(spool: Path) -> set[str]:
     with closing(WindowSpool(spool, 100)) as kept:
         recorder = Recorder(kept, Integration(N, "boot", window_ms=15_000, gap_ms=12_500))
         recorder.record(Reading(Instant(0), has_driver=True))
-        state = AgentState(N, Instant(0), 60_000, 100, AgentCounts(), SensorState.OK, sent_at=None)
+        state = AgentState(N, Instant(0), 60_000, 100, AgentCounts(), SensorState.OK, sent_at=Instant(1))
         families = AgentCollector(recorder, lambda: state).collect()
         return {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
 
@@ -124,13 +131,56 @@ async def test_the_dashboard_asks_for_metrics_and_labels_that_exist(
     assert grouped | matched <= labels
 
 
+def launch(service: Service) -> Attempt:
+    """A job of Ada's with one GPU of node-0, paid for by what she has of her tier."""
+    spec = WorkloadSpec(
+        *("train", WorkloadKind.JOB, None, (GpuClassName("H100"),), PriorityClassName("off-peak"), 3_600_000),
+        pod=PodRequest(1, 1000, 1024),
+        image="registry.example.com/train:1",
+    )
+    now, ada = service.clock.now(), engineer_id(service, "ada")
+    workload = service.commands.submit(Caller("ada", frozenset({Role.ENGINEER}), ada), spec, now=now)
+    owned = (each.allowance for each in service.world.balances.values())
+    paid_by = next(each.id for each in owned if each.holder.id == ada)
+    launched = Launch(
+        *(workload.id, spec.gpu_classes[0], Placement(((NodeName("node-0"), 1),)), PoolName("research")),
+        (FundingShare(paid_by, 3_600_000),),
+    )
+    with changing(service.store, service.world, now) as batch:
+        assert record(batch, Plan(now, launches=(launched,)), service.ids.new) == []
+    return service.world.attempts[service.world.attempt_of[workload.id]]
+
+
 async def test_a_gpu_tells_whose_it_is_and_for_how_long_it_has_rested(service: Service, as_: Client) -> None:
     window = read_now(service)
-    service.world.put_attempts([replace(ATTEMPT, state=AttemptState.RUNNING)])
-    service.world.put_metered(
-        [Metered(replace(window, sequence=2, end=Instant(window.end + 1)), IdleState.ACTIVE, A)]
-    )
-    service.world.note_rest(A, Instant(service.clock.now() - 90_000))
+    attempt = launch(service)
+    last = replace(window, sequence=2, end=Instant(window.end + 1))
+    service.world.put_metered([Metered(last, IdleState.ACTIVE, attempt.id)])
+    service.world.note_rest(attempt.id, Instant(service.clock.now() - 90_000))
     (rest,) = (await scraped(as_))["allot_gpu_rest_seconds"]
     assert rest.value == 90
-    assert (rest.labels["attempt"], rest.labels["team"]) == (A, ATTEMPT.team)
+    with service.store.reading() as books:
+        (hold,) = books.holds.of_attempt(attempt.id)
+    workload = service.world.workloads[attempt.workload_id]
+    assert {name: rest.labels[name] for name in LABELS[-5:]} == {
+        "owner": "ada",
+        "team": "research",
+        "workload": "train",
+        "attempt": attempt.id,
+        "allowance": hold.allowance_id,
+    }
+    assert rest.labels["namespace"] == workload.namespace
+
+
+async def test_what_nobody_has_is_alerted_of_and_each_alert_asks_for_metrics_that_exist(
+    service: Service, as_: Client, tmp_path: Path
+) -> None:
+    read_now(service)
+    sums = {f.name: f for f in text_string_to_metric_families((await as_(None).get("/metrics")).text)}
+    assert [sample.value for sample in sums["allot_unattributed_gpus"].samples] == [1]
+    families = [*sums.values(), *text_string_to_metric_families((await as_("olga").get("/v1/gpu-metrics")).text)]
+    known = {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
+    asked = [row.split("|")[2] for row in ALERTS.read_text().splitlines() if row.startswith("|") and "allot_" in row]
+    named = {name for cell in asked for name in re.findall(r"\b(?:DCGM_FI|allot)_\w+", cell)}
+    assert {"allot_unattributed_gpus", "allot_misuses", "allot_misuse_unavailable_nodes"} <= named
+    assert named <= known | metrics_of_agents(tmp_path / "spool.db")
