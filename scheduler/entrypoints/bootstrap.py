@@ -106,8 +106,8 @@ def _issue_first_token(service: Service, token_hash: str, now: Instant) -> None:
     with service.store.reading() as books:
         is_issued = books.people.caller_of(token_hash, now) is not None
     if not is_issued:
-        roles = frozenset({Role.OPERATOR, Role.AUDITOR})
-        service.commands.issue_token(SYSTEM, "operator", roles, token_hash, now=now, by_host=True)
+        roles, subject = frozenset({Role.OPERATOR, Role.AUDITOR}), service.settings.bootstrap_subject
+        service.commands.issue_token(SYSTEM, subject, roles, token_hash, now=now, by_host=True)
 
 
 def _first_policy(settings: Settings) -> Path | None:

@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     bootstrap_token: str | None = Field(
         None, description="A token with the roles operator and auditor, made at start"
     )
+    bootstrap_subject: str = Field("operator", description="Whom that token is for", min_length=1, max_length=128)
     heads: str | None = Field(
         None,
         description="Where signed heads are put: a folder, a bucket (`s3://…`), or several with a comma between; by "

@@ -15,8 +15,8 @@ APPROVAL_CODES: dict[RefusalCode, CodeText] = {
     _C.SELF_BENEFIT: CodeText(
         403,
         "Nobody approves what benefits themselves",
-        "The hours, tier, team or project that it raises are the approver's own; or a request goes beyond the policy "
-        "that the approver applied.",
+        "The hours, tier, team or project that it raises are the approver's own; a request goes beyond the policy that "
+        "the approver applied; or a token or people file gives the one who issues or applies it what they have not.",
         "Ask another person with the right to it.",
     ),
     _C.APPROVAL_NEEDED: CodeText(

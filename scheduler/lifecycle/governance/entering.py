@@ -1,10 +1,11 @@
 """Entering: people into the directory, and tokens into the hands of whom they are for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from scheduler.domain.access import DIRECTORY, TokenRecord
 from scheduler.domain.approvals import Persons
+from scheduler.domain.errors import NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer
 from scheduler.domain.policy_changes import PolicyChange
 from scheduler.domain.rights import OF_MACHINES, is_shared, raised_rights
@@ -33,7 +34,11 @@ def token_waits(batch: Batch, token: TokenRecord) -> bool:
 
 
 def put_people(batch: Batch, caller: Caller, placed: Sequence[Engineer], request_id: str) -> int:
-    """Put them in the directory; the world follows once that is committed. Returns how many were new."""
+    """Put them in the directory; the world follows once that is committed. Returns how many were new.
+
+    Raises NotPermitted (`self-benefit`) where it gives more to whoever lets it take effect.
+    """
+    _require_no_own_gain(caller, _gaining_by_file(batch, placed))
     known = {engineer.subject: engineer for engineer in batch.books.people.all()}
     batch.books.people.save(placed)
     note_directory(batch, caller, known, placed, request_id)
@@ -42,7 +47,11 @@ def put_people(batch: Batch, caller: Caller, placed: Sequence[Engineer], request
 
 
 def put_token(batch: Batch, caller: Caller, token: TokenRecord, request_id: str = "") -> None:
-    """Let whoever bears it act as its subject."""
+    """Let whoever bears it act as its subject.
+
+    Raises NotPermitted (`self-benefit`) where it gives a role to whoever issues or approves it.
+    """
+    _require_no_own_gain(caller, _gaining_by_token(batch, caller, token))
     batch.books.people.add_token(token)
     note_token(batch, caller, token, request_id)
 
@@ -52,3 +61,26 @@ def _takes_two(batch: Batch) -> bool:
     if policy is None or policy.approvals.access is Persons.ONE:
         return False
     return is_shared(batch.books.people.role_changes(), DIRECTORY)
+
+
+def _require_no_own_gain(caller: Caller, gaining: Collection[str]) -> None:
+    """`gaining` are subjects. Raises NotPermitted (`self-benefit`)."""
+    if caller.subject in gaining:
+        raise NotPermitted(
+            "nobody gives themselves a role, another team or another tier",
+            code=RefusalCode.SELF_BENEFIT,
+            expected="another person with the right to",
+        )
+
+
+def _gaining_by_file(batch: Batch, placed: Sequence[Engineer]) -> set[str]:
+    """The subjects of those to whom it gives more than they have."""
+    raised = raised_rights({engineer.id: engineer for engineer in batch.books.people.all()}, placed)
+    return {person.subject for person in placed if person.id in raised}
+
+
+def _gaining_by_token(batch: Batch, caller: Caller, token: TokenRecord) -> set[str]:
+    """Its subject, where it may do what neither the caller's own token nor the directory gives."""
+    person = batch.world.by_subject.get(token.subject)
+    held = caller.roles | (frozenset() if person is None else person.roles)
+    return set() if token.roles <= held else {token.subject}

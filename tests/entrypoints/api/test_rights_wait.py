@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import inspect, text
 
 from scheduler.adapters.sql.books.people import SqlPeople
-from scheduler.domain.errors import Conflict, RefusalCode
-from scheduler.domain.people import Engineer, Role
+from scheduler.domain.errors import Conflict, NotPermitted, RefusalCode
+from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.units import EngineerId, TeamName, TierName
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.running import Service
@@ -195,3 +195,63 @@ def tables_that_know(service: Service, word: str) -> set[str]:
             for row in connection.execute(text(f'SELECT * FROM "{table}"'))  # noqa: S608  # names of ours
             if any(word in str(value).lower() for value in row)
         }
+
+
+async def test_nobody_gives_themselves_a_role_where_one_person_is_enough(as_: Client) -> None:
+    olga = as_("olga")
+    for roles in (["finance"], ["engineer", "people"], ["gateway"]):
+        answer = await olga.post("/v1/tokens", json={"subject": "olga", "roles": roles})
+        assert (answer.status_code, answer.json()["code"]) == (403, "self-benefit")
+    assert (await olga.post("/v1/tokens", json={"subject": "olga", "roles": ["operator"]})).status_code == 201
+    assert (await olga.post("/v1/tokens", json={"subject": "bob", "roles": ["finance"]})).status_code == 201
+
+
+async def test_nobody_gives_themselves_more_by_a_people_file_where_one_person_is_enough(as_: Client) -> None:
+    refused = await put(as_("olga"), people(ZOE, OLGA_PAYS))
+    assert (refused.status_code, refused.json()["code"]) == (403, "self-benefit")
+    assert await roles_of(as_, "zoe@example.com") is None
+    assert (await put(as_("pam"), people(OLGA_PAYS))).status_code == 200
+    finance = {"subject": "olga", "roles": ["finance"]}
+    assert (await as_("olga").post("/v1/tokens", json=finance)).status_code == 201
+
+
+async def test_what_one_operator_could_give_a_colleague_alone_waits_where_access_takes_two(
+    service: Service, as_: Client
+) -> None:
+    """A token in another's name is what the rule above leaves open: with it, one could agree with oneself."""
+    want_two_persons(service)
+    made = await as_("olga").post("/v1/tokens", json={"subject": "bob", "roles": ["finance"]})
+    assert made.status_code == 202
+    bearer = {"Authorization": f"Bearer {made.json()['token']}"}
+    assert (await as_(None).get("/v1/me", headers=bearer)).status_code == 401
+    assert await approve(as_, "olga", made.json()["approval"]["hash"]) == (403, "own-request")
+    assert (await as_(None).get("/v1/me", headers=bearer)).status_code == 401
+
+
+def test_who_lost_every_operators_token_comes_back_by_two_starts_for_two_persons() -> None:
+    store, clock, ids = open_migrated(), HandClock(), CountedIds()
+
+    def start(subject: str, token: str) -> Service:
+        settings = Settings(
+            cluster=ClusterKind.KUBERNETES,
+            database="sqlite://",
+            policy=POLICY,
+            bootstrap_token=token,
+            bootstrap_subject=subject,
+        )
+        return build(settings, store=store, clock=clock, cluster=SilentCluster(), ids=ids)
+
+    service = start("olga", "first-" + "0" * 32)
+    want_two_persons(service)
+    service.commands.issue_token(SYSTEM, "olga", frozenset({Role.OPERATOR}), "1" * 64, now=NOON)
+    service = start("pam", "second-" + "0" * 32)
+    olga, pam = (Caller(who, frozenset({Role.OPERATOR, Role.AUDITOR})) for who in ("olga", "pam"))
+    waiting = service.rights.issue_token(olga, "zoe", frozenset({Role.PEOPLE}), "3" * 64, now=NOON)
+    assert waiting is not None
+    with pytest.raises(NotPermitted):
+        service.approvals.approve(olga, waiting.id, now=NOON)
+    service.approvals.approve(pam, waiting.id, now=NOON)
+    held = {(each.subject, each.by) for each in service.access.review(pam, NOON) if each.role == "operator"}
+    assert held >= {("olga", "system:bootstrap"), ("pam", "system:bootstrap")}
+    assert ("zoe", "people") in {(each.subject, each.role) for each in service.access.review(pam, NOON)}
+    store.close()
