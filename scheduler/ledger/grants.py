@@ -4,7 +4,7 @@ from scheduler.domain.allowances import Allowance, Holder
 from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
 from scheduler.domain.quantities import unit_label
 from scheduler.domain.units import AMOUNT_MAX, STANDARD_GPU, AllowanceId, CommandId, Instant, Unit
-from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
+from scheduler.ledger.journal import Account, AccountKind, Entry, Transaction, TransactionKind, transfer_entries
 
 
 def require_expiry(allowance: Allowance) -> None:
@@ -63,18 +63,15 @@ def expire(allowance: Allowance, available: int, at: Instant, *, taken_at: Insta
 
 
 def roll_over(source: Allowance, target: Allowance, amount: int, at: Instant) -> Transaction:
-    """What is left of a period's allowance goes on into the next one's: once for each pair of them."""
-    require_same_unit(source, target)
+    """What is left of a period's allowance goes on into the next one's: once for each pair of them.
+
+    Raises Conflict (`unit-mismatch`).
+    """
     return Transaction(
         id=f"rollover:{source.id}",
         kind=TransactionKind.ROLLOVER,
         at=at,
-        entries=transfer_entries(
-            Account(AccountKind.ALLOWANCE, source.id),
-            Account(AccountKind.ALLOWANCE, target.id),
-            amount,
-            unit=source.unit,
-        ),
+        entries=_between(source, target, amount),
         memo=f"{source.period} into {target.period}",
     )
 
@@ -84,17 +81,11 @@ def move_on(
 ) -> Transaction:
     """What is left of an allowance at its end goes on into one that ends later. `taken_at` tells one such move from the
     next, as of `expire`."""
-    require_same_unit(source, target)
     return Transaction(
         id=f"extension:{source.id}:{taken_at}",
         kind=TransactionKind.TRANSFER,
         at=at,
-        entries=transfer_entries(
-            Account(AccountKind.ALLOWANCE, source.id),
-            Account(AccountKind.ALLOWANCE, target.id),
-            amount,
-            unit=source.unit,
-        ),
+        entries=_between(source, target, amount),
         memo=memo,
     )
 
@@ -111,20 +102,21 @@ def pass_on(
         raise InvalidInput(
             "it would go from its holder to the same", code=RefusalCode.TRANSFER_TO_SELF, expected="another holder"
         )
-    require_same_unit(source, target)
     return Transaction(
         id=f"transfer:{transfer_id}",
         kind=TransactionKind.TRANSFER,
         at=at,
-        entries=transfer_entries(
-            Account(AccountKind.ALLOWANCE, source.id),
-            Account(AccountKind.ALLOWANCE, target.id),
-            amount,
-            unit=source.unit,
-        ),
+        entries=_between(source, target, amount),
         actor=actor,
         memo=memo,
     )
+
+
+def _between(source: Allowance, target: Allowance, amount: int) -> tuple[Entry, ...]:
+    """From one allowance into another. Raises Conflict (`unit-mismatch`)."""
+    require_same_unit(source, target)
+    own, others = (Account(AccountKind.ALLOWANCE, each.id) for each in (source, target))
+    return transfer_entries(own, others, amount, unit=source.unit)
 
 
 def require_amount(amount: int) -> None:

@@ -15,7 +15,7 @@ from scheduler.entrypoints.cli.workloads import new_key
 
 app = typer.Typer(add_completion=False)
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @app.command()
@@ -60,8 +60,8 @@ def payment(
 
 
 def _instant(api: Api, on: str | None) -> str | None:
-    """Of a day its noon in UTC, which lies in that day wherever the tax year is counted; of today, now."""
+    """Of a day an hour that lies in it from Honolulu to Auckland, wherever the tax year is counted; of today, now."""
     if on is None or not _DAY.fullmatch(on):
         return on
     api.get("/v1/me")
-    return None if api.now[:10] == on else f"{on}T12:00:00Z"
+    return None if api.now[:10] == on else f"{on}T10:00:00Z"

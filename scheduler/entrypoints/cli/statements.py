@@ -1,12 +1,12 @@
 """`allot statement`: a period of an engineer, a team, a project or the company, as a table, JSON or CSV."""
 
 import sys
-from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 
 from scheduler.domain.errors import InvalidInput
+from scheduler.domain.money import decimal_text
 from scheduler.entrypoints.api.rendering import render
 from scheduler.entrypoints.cli import offers, takeaway
 from scheduler.entrypoints.cli.client import connect
@@ -99,7 +99,7 @@ def fringe(
         print_table(_FRINGE, rows, notes, empty="Nothing was paid by own allowances.")
         for paid in found["payments"]:
             print_text(
-                f"Paid {moment(paid['paid_at'])[:10]}: {Decimal(paid['micro']).scaleb(-6):.2f}, {paid['reason']}."
+                f"Paid {moment(paid['paid_at'])[:10]}: {decimal_text(paid['micro'], least=2)}, {paid['reason']}."
             )
         if found["paid_beyond_micro"]:
             print_text(f"Paid beyond what is includable: {found['paid_beyond']}.")

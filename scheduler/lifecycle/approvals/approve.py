@@ -23,6 +23,7 @@ from scheduler.domain.periods import period_at
 from scheduler.domain.policy import Policy
 from scheduler.domain.raising import raised_for, raises
 from scheduler.domain.records import PolicyVersion
+from scheduler.domain.rights import DECIDES_ACCESS
 from scheduler.domain.units import AllowanceId, Instant
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.ledger.reissue import reissue
@@ -35,7 +36,6 @@ from scheduler.lifecycle.approvals.rights import (
     is_of_rights,
     put_rights,
     require_unchanged,
-    rights_deciders,
 )
 from scheduler.lifecycle.awarding.compensate import Package, grant_package
 from scheduler.lifecycle.awarding.cover import committed_by, moved, promised_by, require_coverage, require_grantable
@@ -295,7 +295,7 @@ class Approvals:
 def deciders(proposal: Proposal) -> tuple[Role, ...]:
     """The roles that give the right to decide it."""
     if is_of_rights(proposal):
-        return rights_deciders()
+        return DECIDES_ACCESS
     if proposal.kind is ProposalKind.PAYMENT:
         return RECORDS_PAYMENTS
     is_pay = proposal.award is not None and proposal.award.source is AllowanceSource.COMPENSATION

@@ -14,7 +14,7 @@ from scheduler.domain.approvals import Proposal, ProposalKind
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy_changes import PolicyChange
-from scheduler.domain.rights import DECIDES_ACCESS, directory_hash, raised_rights
+from scheduler.domain.rights import directory_hash, raised_rights
 from scheduler.domain.units import EngineerId, Instant, TeamName, TierName
 from scheduler.lifecycle.approvals.propose import keep_proposal
 from scheduler.lifecycle.commands import Commands
@@ -144,11 +144,6 @@ def rights_shown(books: Books, world: World, proposal: Proposal) -> tuple[Policy
 
 def is_of_rights(proposal: Proposal) -> bool:
     return proposal.kind in {ProposalKind.PEOPLE, ProposalKind.TOKEN}
-
-
-def rights_deciders() -> tuple[Role, ...]:
-    """The roles that give the right to decide it."""
-    return DECIDES_ACCESS
 
 
 def _raised(books: Books, proposal: Proposal) -> dict[EngineerId, PolicyChange]:

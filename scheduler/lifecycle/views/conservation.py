@@ -50,14 +50,7 @@ class ConservationView:
 
 def conservation_view(books: Books, period: Period, now: Instant) -> ConservationView:
     """Raises InvalidInput for a period that has not begun, or is longer than 400 days."""
-    ends_at = min(period.ends_at, now)
-    if not period.starts_at < ends_at <= period.starts_at + PERIOD_MS_MAX:
-        raise InvalidInput(
-            f"{period.name} has not begun, or is too long",
-            code=RefusalCode.INVALID_VALUE,
-            where="period",
-            expected="a period that has begun, of 400 days at most",
-        )
+    ends_at = end_so_far(period, now, PERIOD_MS_MAX)
     accounts = node_accounts(books, period.starts_at, ends_at)
     is_hourly = ends_at - period.starts_at <= HOURLY_MS_MAX
     by_hour = sorted(accounts, key=lambda each: each.starts_at) if is_hourly else []
@@ -69,6 +62,19 @@ def conservation_view(books: Books, period: Period, now: Instant) -> Conservatio
         nodes=tuple(_sum(node, list(same)) for node, same in groupby(accounts, key=lambda each: each.node)),
         unexplained=tuple(_sum(each.node, [each]) for each in wrong[:UNEXPLAINED_SHOWN_MAX]),
     )
+
+
+def end_so_far(period: Period, now: Instant, longest_ms: int) -> Instant:
+    """Up to when a period can be accounted for. Raises InvalidInput where it has not begun, or is longer than that."""
+    ends_at = min(period.ends_at, now)
+    if not period.starts_at < ends_at <= period.starts_at + longest_ms:
+        raise InvalidInput(
+            f"{period.name} has not begun, or is too long",
+            code=RefusalCode.INVALID_VALUE,
+            where="period",
+            expected=f"a period that has begun, of {longest_ms // MS_PER_DAY} days at most",
+        )
+    return ends_at
 
 
 def node_accounts(books: Books, starts_at: Instant, ends_at: Instant) -> tuple[NodeAccount, ...]:

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
+from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant, NodeName
 from scheduler.finance.reconciling.conservation import BUCKETS
 from scheduler.finance.reconciling.gpu_conservation import GpuAccount, seen_in, share_out
-from scheduler.lifecycle.views.conservation import HOURLY_MS_MAX, node_accounts
+from scheduler.lifecycle.views.conservation import HOURLY_MS_MAX, end_so_far, node_accounts
 from scheduler.ports import Books
 
 
@@ -44,14 +44,7 @@ class GpuConservationView:
 
 def gpu_conservation_view(books: Books, node: NodeName, period: Period, now: Instant) -> GpuConservationView:
     """Raises InvalidInput for a period that has not begun or is longer than eight days, NotFound for an unknown node."""
-    ends_at = min(period.ends_at, now)
-    if not period.starts_at < ends_at <= period.starts_at + HOURLY_MS_MAX:
-        raise InvalidInput(
-            f"{period.name} has not begun, or is too long",
-            code=RefusalCode.INVALID_VALUE,
-            where="period",
-            expected="a period that has begun, of eight days at most",
-        )
+    ends_at = end_so_far(period, now, HOURLY_MS_MAX)
     nodes = [each for each in node_accounts(books, period.starts_at, ends_at) if each.node == node]
     if not nodes:
         raise NotFound(f"there was no node {node!r} in {period.name}", code=RefusalCode.UNKNOWN_NODE, where="node")
