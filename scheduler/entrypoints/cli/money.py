@@ -49,10 +49,10 @@ def balance(owner: Owner = None, as_json: AsJson = False) -> None:
 
 _ALLOWANCES = (
     Column("ALLOWANCE", width_max=22),
-    Column("LEFT", is_number=True),
+    Column("LEFT", is_number=True, width_max=18),
     Column("HELD", is_number=True),
     Column("CHARGED", is_number=True),
-    Column("TERMS", width_max=26),
+    Column("TERMS", width_max=22),
 )
 
 

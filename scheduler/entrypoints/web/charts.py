@@ -17,7 +17,7 @@ from scheduler.lifecycle.views.shapes import BalanceView
 
 _SCALE = 1000
 _PLOT_TOP, _PLOT_HEIGHT, _AXIS_BASELINE = 14, 150, 184
-_LABEL_ROOM = 110  # per mille of the width that a label at an end needs
+_LABEL_ROOM = 180  # per mille of a phone's width that a label at an end and half of "today" need
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ def allowance_view(books: Books, balance: AllowanceBalance) -> AllowanceView:
         note=_note(balance),
         unit=unit_label(allowance.unit),
         left=quantity_text(balance.available, allowance.unit),
+        held_shown=quantity_text(balance.held, allowance.unit) if balance.held else "",
         promised_left=quantity_text(balance.promised, allowance.unit) if balance.promised else "",
         is_frozen=balance.is_frozen,
     )

@@ -163,6 +163,8 @@ class AllowanceView:
     """Of all amounts here. Only GPU time is hours."""
     left: str = ""
     """`available` in words, with its unit."""
+    held_shown: str = ""
+    """`held` likewise; empty where nothing is."""
     promised_left: str = ""
     is_frozen: bool = False
 

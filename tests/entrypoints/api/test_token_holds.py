@@ -29,6 +29,8 @@ async def test_a_gateway_holds_charges_and_releases(as_: Client) -> None:
     assert held == sent[1].json()
     assert (held["tokens"], held["used"], held["state"], held["model"]) == (900, 0, "open", "llama-3.1")
     path = f"/v1/token-holds/{held['id']}"
+    (own,) = (each for each in (await as_("ada").get("/v1/balance")).json()["allowances"] if each["unit"] == "tokens")
+    assert (own["left"], own["held_shown"]) == ("100 tokens", "900 tokens")
     assert (await as_("gw").post(f"{path}/charge", json={"tokens": 250})).json()["used"] == 250
     assert (await as_("gw").post(f"{path}/release")).json()["state"] == "resolved"
     assert (await as_("gw").get(path)).json()["resolved_at"] is not None

@@ -217,6 +217,7 @@ def _allowance(id_: str, name: str, amount: float, available: float, held: float
         round((amount - available - held) * H),
         None,
         note,
+        held_shown=f"{held} h" if held else "",
     )
 
 
