@@ -35,6 +35,8 @@ def test_a_cluster_is_started_shown_and_stopped(control_plane: ControlPlane, run
         again = runner.invoke(app, ["cluster", "start"], catch_exceptions=False)
         assert (again.stdout, "runs already" in again.stderr) == (exported, True)
         assert runner.invoke(app, ["cluster", "kubeconfig"]).stdout == exported
+        named = orjson.loads(runner.invoke(app, ["cluster", "kubeconfig", "--json"]).stdout)
+        assert exported == f"export KUBECONFIG={named['kubeconfig']}\n"
 
         status = runner.invoke(app, ["cluster", "status", "--json"])
         seen = orjson.loads(status.stdout)
@@ -57,6 +59,8 @@ def test_the_status_of_no_cluster_says_how_to_start_one(runner: CliRunner) -> No
 def test_stopping_no_cluster_is_harmless(runner: CliRunner) -> None:
     outcome = runner.invoke(app, ["cluster", "stop"])
     assert (outcome.exit_code, outcome.stderr) == (0, "No cluster 'default' was there.\n")
+    answer = orjson.loads(runner.invoke(app, ["cluster", "stop", "--json"]).stdout)
+    assert answer == {"name": "default", "stopped": False}
 
 
 def test_the_kubeconfig_of_no_cluster_is_refused(runner: CliRunner) -> None:

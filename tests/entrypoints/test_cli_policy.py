@@ -82,3 +82,4 @@ def test_diff_with_a_file_that_is_no_policy_exits_with_1(broken: Path) -> None:
 def test_keys_prints_the_reference() -> None:
     assert "| `weight_per_mille` |" in CliRunner().invoke(app, ["keys"]).output
     assert "| `subject` |" in CliRunner().invoke(app, ["keys", "--people"]).output
+    assert "| `weight_per_mille` |" in json.loads(CliRunner().invoke(app, ["keys", "--json"]).stdout)["markdown"]

@@ -66,7 +66,7 @@ PARTS: dict[str, Part] = {
     ),
     "keep": Part("keeping", _WORK, "Keep a workload though its GPUs rest: idle reclaim leaves it alone until then."),
     "balance": Part(
-        "money", _HOURS, "Show the hours that are left, what is held and charged, and when they run out at this pace."
+        "money", _HOURS, "Show what is left, held and charged in every unit, and when it runs out at this pace."
     ),
     "statement": Part(
         "statements",
@@ -90,7 +90,7 @@ PARTS: dict[str, Part] = {
     "burn": Part(
         "insight",
         _HOURS,
-        "Show what goes a day in hours, money and energy, when it runs out at this pace, and days that jumped.",
+        "Show what goes a day in every unit, money and energy, when it runs out at this pace, and days that jumped.",
     ),
     "fairness": Part(
         "insight", _HOURS, "Show how evenly use is spread over people, by tier and team, month by month."

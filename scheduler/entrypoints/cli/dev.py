@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 from rich.console import Console
 
 from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
 from scheduler.entrypoints.cli.exits import ExitCode
+from scheduler.entrypoints.cli.output import AsJson, print_json
 from scheduler.entrypoints.devcluster import binaries, processes
 from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options, load
 from scheduler.entrypoints.devcluster.cluster import start as start_control_plane
@@ -30,14 +30,17 @@ _people = Console(stderr=True, highlight=False)
 
 
 @cluster.command()
-def build() -> None:
+def build(as_json: AsJson = False) -> None:
     """Build the control plane's programs, unless they are in the cache: about five minutes on two cores, once."""
     programs = _programs()
+    if as_json:
+        print_json({"programs": str(programs.directory)})
+        return
     _people.print(f"The control plane's programs are in {programs.directory}.", soft_wrap=True)
 
 
 @cluster.command()
-def start(name: Name = "default") -> None:
+def start(name: Name = "default", as_json: AsJson = False) -> None:
     """Start the cluster, and print the KUBECONFIG to use it by: eval "$(allot dev cluster start)"."""
     directory = _directory(name)
     plane = load(directory)
@@ -54,35 +57,33 @@ def start(name: Name = "default") -> None:
             f"{gpus} GPUs are [bold]simulated[/bold] by KWOK, and nothing runs on them. Logs: {plane.logs}",
             soft_wrap=True,
         )
-    typer.echo(_export(plane))
+    _print_kubeconfig(name, plane, as_json)
 
 
 @cluster.command()
-def kubeconfig(name: Name = "default") -> None:
+def kubeconfig(name: Name = "default", as_json: AsJson = False) -> None:
     """Print the line that makes kubectl and allot use the cluster."""
-    typer.echo(_export(_running(name)))
+    _print_kubeconfig(name, _running(name), as_json)
 
 
 @cluster.command()
-def status(
-    name: Name = "default",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
-) -> None:
+def status(name: Name = "default", as_json: AsJson = False) -> None:
     """Say which of its processes run; the exit status is 0 where all do and 1 otherwise."""
     plane = load(_directory(name))
     running = {process.name: processes.is_alive(process) for process in plane.processes} if plane else {}
     is_running = plane is not None and all(running.values())
     if as_json:
-        answer = {
-            "name": name,
-            "running": is_running,
-            "simulated": True,
-            "processes": running,
-            "server": plane.server if plane else None,
-            "kubeconfig": str(plane.kubeconfig) if plane else None,
-            "logs": str(plane.logs) if plane else None,
-        }
-        typer.echo(orjson.dumps(answer, option=orjson.OPT_INDENT_2).decode())
+        print_json(
+            {
+                "name": name,
+                "running": is_running,
+                "simulated": True,
+                "processes": running,
+                "server": plane.server if plane else None,
+                "kubeconfig": str(plane.kubeconfig) if plane else None,
+                "logs": str(plane.logs) if plane else None,
+            }
+        )
     elif plane is None:
         typer.echo(f"No cluster {name!r} was started; `allot dev cluster start` starts one.")
     else:
@@ -94,11 +95,14 @@ def status(
 
 
 @cluster.command()
-def stop(name: Name = "default") -> None:
+def stop(name: Name = "default", as_json: AsJson = False) -> None:
     """End the cluster's processes and remove everything about it."""
     directory = _directory(name)
     plane = load(directory)
     _remove(plane, directory)
+    if as_json:
+        print_json({"name": name, "stopped": plane is not None})
+        return
     _people.print(f"The cluster {name!r} is gone." if plane else f"No cluster {name!r} was there.")
 
 
@@ -139,5 +143,8 @@ def _remove(plane: ControlPlane | None, directory: Path) -> None:
         shutil.rmtree(directory)
 
 
-def _export(plane: ControlPlane) -> str:
-    return f"export KUBECONFIG={plane.kubeconfig}"
+def _print_kubeconfig(name: str, plane: ControlPlane, as_json: bool) -> None:
+    if as_json:
+        print_json({"name": name, "simulated": True, "kubeconfig": str(plane.kubeconfig)})
+    else:
+        typer.echo(f"export KUBECONFIG={plane.kubeconfig}")

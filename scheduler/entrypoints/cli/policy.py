@@ -68,9 +68,13 @@ def diff(old: _File, new: _File, as_json: _AsJson = False) -> None:
 
 
 @app.command()
-def keys(people: Annotated[bool, typer.Option("--people", help="Those of a people directory.")] = False) -> None:
+def keys(
+    people: Annotated[bool, typer.Option("--people", help="Those of a people directory.")] = False,
+    as_json: _AsJson = False,
+) -> None:
     """Print every key of a policy file: its unit, default and meaning, as Markdown."""
-    typer.echo(people_reference() if people else policy_reference())
+    reference = people_reference() if people else policy_reference()
+    typer.echo(json.dumps({"markdown": reference}) if as_json else reference)
 
 
 def _print_problems(file: Path, problems: tuple[Problem, ...]) -> None:

@@ -122,9 +122,12 @@ def hour(
 
 
 @app.command()
-def keys() -> None:
+def keys(as_json: AsJson = False) -> None:
     """Print every key of a price file: its unit, default and meaning, as Markdown."""
-    typer.echo(price_reference())
+    if as_json:
+        print_json({"markdown": price_reference()})
+    else:
+        typer.echo(price_reference())
 
 
 def _known(found: dict[str, Any], name: str) -> str:

@@ -1,0 +1,71 @@
+"""What holds for every command there is: JSON for programs, and a shell that completes it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.main import get_command
+
+from scheduler.entrypoints.cli.app import PARTS, app
+
+NO_ANSWER = {"serve", "agent"}
+"""They run until they are stopped, and answer over HTTP."""
+
+NAMED = (
+    "submit sandbox list show explain cancel extend balance statement grant policy nodes top serve agent dev doctor"
+)
+WORDS = {
+    "a command": ("allot stat", "statement"),
+    "an option": ("allot submit --gpu-c", "--gpu-class"),
+    "a command of a command": ("allot sandbox conn", "connect"),
+    "a command of a command's command": ("allot dev cluster kube", "kubeconfig"),
+}
+
+
+def test_every_command_that_is_promised_is_there() -> None:
+    assert set(NAMED.split()) <= set(PARTS)
+
+
+def test_every_command_that_answers_has_json() -> None:
+    assert {name for name, options in _commands() if "--json" not in options} == NO_ANSWER
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_given_what_completes_allot(shell: str) -> None:
+    assert "_ALLOT_COMPLETE" in _completing(_ALLOT_COMPLETE=f"source_{shell}")
+
+
+@pytest.mark.parametrize("typed", WORDS)
+def test_what_is_typed_in_part_is_completed(typed: str) -> None:
+    line, whole = WORDS[typed]
+    asked = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1), "_ALLOT_COMPLETE": "complete_bash"}
+    assert _completing(**asked).split() == [whole]
+
+
+def _completing(**asked: str) -> str:
+    """What the completion of a shell gets to hear: the program is asked by its environment, under its own name."""
+    program = "import sys; sys.argv = ['allot']; from scheduler.entrypoints.cli import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), **asked}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    return done.stdout
+
+
+def _commands() -> Iterator[tuple[str, set[str]]]:
+    """Each command that does something, by its words, with its options."""
+    group: Any = get_command(app)
+    waiting: list[tuple[tuple[str, ...], Any, typer.Context]] = [((), group, typer.Context(group))]
+    while waiting:
+        words, command, context = waiting.pop()
+        if not hasattr(command, "list_commands"):
+            yield " ".join(words), {option for parameter in command.params for option in parameter.opts}
+            continue
+        for name in command.list_commands(context):
+            part = command.get_command(context, name)
+            waiting.append(((*words, name), part, typer.Context(part, info_name=name, parent=context)))
