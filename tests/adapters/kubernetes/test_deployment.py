@@ -306,7 +306,14 @@ async def test_a_sandbox_has_an_address_a_key_and_a_home_that_outlives_it(
     assert (await api.get(f"{core}/services/w-sandbox"))["spec"]["ports"][0]["port"] == 9999
     assert "simulated" in await asyncio.to_thread(_answer_through, control_plane, f"{managed} service/w-sandbox 9999")
     assert (await api.get(f"{core}/serviceaccounts/w-sandbox"))["automountServiceAccountToken"] is False
+    network = f"/apis/networking.k8s.io/v1/namespaces/{managed}/networkpolicies/w-sandbox"
+    (let_in,) = (await api.get(network))["spec"]["ingress"]
+    assert (list(let_in["from"][0]), let_in["ports"][0]["port"]) == (["namespaceSelector"], 9999)
 
+    await rig.do(SuspendJob(workload, job.uid, Reason.PREEMPTED))
+    await rig.until(lambda seen: seen.is_free(job.uid))
+    kept = await api.get(f"{core}/persistentvolumeclaims/w-sandbox-home")
+    assert kept["metadata"]["uid"] == home["metadata"]["uid"]
     await rig.do(DeleteJob(workload, job.uid))
     paths = [f"{core}/services", f"{core}/secrets"]
     for path in paths:
