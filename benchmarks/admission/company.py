@@ -1,4 +1,8 @@
-"""The generator's queues as a policy of ours: a pool and a team for each queue, one engineer in it, everything funded."""
+"""The generator's queues as a policy of ours: a pool and a team for each queue, one engineer in it, everything funded.
+
+Cohorts, quotas, borrowing limits and who may preempt whom are the file's. Kueue knows no minimum runtime; ours has one
+unless it is asked for none, and the figures of both are to be told apart (`__main__`).
+"""
 
 from typing import Any
 
@@ -11,8 +15,8 @@ HOURS = 1_000_000
 """Each engineer's allowance: the budget is kept and charged as in production, and never the bottleneck."""
 
 
-def policy_text(generator: Generator) -> str:
-    """The policy file. Nodes of a cohort are a GPU class of their own, as its queues' quotas are a flavor of their own."""
+def policy_text(generator: Generator, minimum_runtime_seconds: int) -> str:
+    """The policy file, in which nobody is preempted within so many seconds of his launch. Nodes of a cohort are a GPU class of their own, as its queues' quotas are a flavor of their own."""
     document: dict[str, Any] = {
         "version": 1,
         "period": "year",
@@ -21,7 +25,10 @@ def policy_text(generator: Generator) -> str:
             cohort: {"weight_per_mille": 1000, "node_selector": {COHORT_LABEL: cohort}}
             for cohort in generator.cohort_gpus
         },
-        "priority_classes": {f"p{value}": {"value": value, "hold": "full"} for value in generator.priorities},
+        "priority_classes": {
+            f"p{value}": {"value": value, "hold": "full", "minimum_runtime_seconds": minimum_runtime_seconds}
+            for value in generator.priorities
+        },
         "default_priority_class": f"p{generator.priorities[0]}",
         "tiers": {"benchmark": {"allowance_gpu_hours": HOURS}},
         "cohorts": {cohort: {} for cohort in generator.cohort_gpus},

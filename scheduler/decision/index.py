@@ -253,7 +253,7 @@ class Index:
                 self.spending.started(new)
                 self._book_attempt(new, 1)
                 protected_until = self.running.protected_until(new)
-                if self.now < protected_until and new.started_at is not None:
+                if self.now < protected_until:
                     self._protections.set(protected_until, new.id)
 
     def _book_attempt(self, attempt: Attempt, sign: int) -> None:

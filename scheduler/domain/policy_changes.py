@@ -137,7 +137,7 @@ def _priority_class(item: PriorityClass) -> Terms:
         "class_factor_per_mille": item.class_factor,
         "hold": item.hold.value,
         **({"slice_minutes": item.slice_ms // MS_PER_MINUTE} if item.hold is HoldMode.ROLLING else {}),
-        "minimum_runtime_minutes": item.minimum_runtime_ms // MS_PER_MINUTE,
+        "minimum_runtime_seconds": item.minimum_runtime_ms // MS_PER_SECOND,
         "preemptible": item.is_preemptible,
         "at_exhaustion": item.at_exhaustion.value,
         "may_start_unfunded": item.may_start_unfunded,

@@ -95,7 +95,7 @@ _JUDGES: dict[str, _Judge] = {
             "class_factor_per_mille",
             "value",
             "refund_cap_minutes",
-            "minimum_runtime_minutes",
+            "minimum_runtime_seconds",
             "extensions_max",
             "availability_per_mille",
         ),

@@ -228,6 +228,12 @@ BROKEN_RULES: dict[str, tuple[str, str, str]] = {
         "6:26: priority_classes.standard.slice_minutes: found a slice where the whole time limit is held; "
         "expected hold: rolling beside it, or no slice",
     ),
+    "a minimum runtime in two units": (
+        "{value: 500}",
+        "{value: 500, minimum_runtime_minutes: 1, minimum_runtime_seconds: 60}",
+        "6:54: priority_classes.standard.minimum_runtime_seconds: found a minimum runtime beside "
+        "minimum_runtime_minutes; expected one of the two",
+    ),
     "a capped rollover without a cap": (
         "{allowance_gpu_hours: 400}",
         "{allowance_gpu_hours: 400, rollover: capped}",

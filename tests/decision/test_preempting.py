@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
-from scheduler.decision.decide import decide
-from scheduler.decision.snapshot import Reservation
+import pytest
+
+from scheduler.decision.decide import decide, step
+from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.domain.brakes import Brake, Pause, Stop, StopRate
 from scheduler.domain.cluster import Placement
 from scheduler.domain.policy import PriorityClass, WithinPool
@@ -29,6 +31,7 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.test_bookings import booking
+from tests.decision.test_steps import cold
 
 FULL = [attempt("older", "n1", gpus=4, running_for=3000), attempt("younger", "n1", gpus=4, running_for=60)]
 
@@ -50,6 +53,30 @@ def test_nobody_of_the_same_class_is_taken_and_nobody_inside_the_minimum_runtime
     by = policy(pool("red", gpus=64), classes=(URGENT, sheltered, SPARE))
     plan = decide(snapshot(nodes(node("n1")), [workload("u", gpus=4, priority_class=URGENT)], by=by, attempts=FULL))
     assert victims(plan) == {"u": ["older"]}
+
+
+@pytest.mark.parametrize(("launched_ago_seconds", "falls"), [(599, False), (600, True)])
+def test_what_has_not_started_is_inside_its_minimum_runtime_from_its_launch(
+    launched_ago_seconds: int, falls: bool
+) -> None:
+    sheltered = PriorityClass(PriorityClassName("standard"), 200, minimum_runtime_ms=600_000)
+    by = policy(pool("red", gpus=64), classes=(URGENT, sheltered, SPARE))
+    pulling = attempt("pulling", "n1", gpus=8, running_for=None, state=AttemptState.LAUNCHING)
+    pulling = replace(pulling, launched_at=Instant(NOW - launched_ago_seconds * 1000))
+    asked = [workload("u", gpus=4, priority_class=URGENT)]
+    plan = decide(snapshot(nodes(node("n1")), asked, by=by, attempts=[pulling]))
+    assert victims(plan) == ({"u": ["pulling"]} if falls else {})
+
+
+def test_a_start_begins_the_minimum_runtime_anew_and_its_end_is_an_event() -> None:
+    sheltered = PriorityClass(PriorityClassName("standard"), 200, minimum_runtime_ms=600_000)
+    by = policy(pool("red", gpus=64), classes=(URGENT, sheltered, SPARE))
+    started = replace(attempt("begun", "n1", gpus=8, running_for=300), launched_at=Instant(NOW - 900_000))
+    asked = [workload("u", gpus=4, priority_class=URGENT)]
+    given = snapshot(nodes(node("n1")), asked, by=by, attempts=[started])
+    state = cold(given)
+    assert victims(step(state, Changes(), Instant(NOW + 299_999))[1]) == {}
+    assert victims(step(state, Changes(), Instant(NOW + 300_000))[1]) == {"u": ["begun"]}
 
 
 def test_what_was_launched_without_a_minimum_runtime_falls_at_once() -> None:

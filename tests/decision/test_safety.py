@@ -85,7 +85,7 @@ def test_nobody_falls_whom_the_rules_protect(snapshot: Snapshot) -> None:
             assert (
                 victim.pods_left is not None
                 or terms.minimum_runtime_ms == 0
-                or (attempt.started_at is not None and snapshot.now - attempt.started_at >= terms.minimum_runtime_ms)
+                or snapshot.now - (attempt.started_at or attempt.launched_at) >= terms.minimum_runtime_ms
             )
             _require_rule(policy, snapshot, preemptor, attempt, victim)
 

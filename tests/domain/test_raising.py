@@ -30,6 +30,7 @@ RAISING: dict[str, Edit] = {
     "tiers.engineer.priority_classes": swap("    priority_classes: [urgent, sandbox, standard, off-peak]\n", ""),
     "gpu_classes.A100.weight_per_mille": swap("weight_per_mille: 600", "weight_per_mille: 700"),
     "tiers.senior.time_limit_max_hours": swap("time_limit_max_hours: 72", "time_limit_max_hours: 73"),
+    "priority_classes.standard.minimum_runtime_seconds": swap(_TEN, "    minimum_runtime_seconds: 601 "),
     "priority_classes.standard.preemptible": swap(_TEN, f"    preemptible: false\n{_TEN}"),
 }
 

@@ -71,6 +71,12 @@ SLICE = Field(
 MINIMUM_RUNTIME = Field(
     "minimum_runtime_minutes", Whole(0, _MINUTES_MAX, "minutes"), "younger work is no victim", default=0
 )
+MINIMUM_RUNTIME_SECONDS = Field(
+    "minimum_runtime_seconds",
+    Whole(0, _MINUTES_MAX * 60, "seconds"),
+    "the same in seconds, as Slurm's `PreemptExemptTime`, where work is shorter; one of the two",
+    absent="as `minimum_runtime_minutes` says",
+)
 PREEMPTIBLE = Field("preemptible", Flag(), "whether its work may be a victim at all", default=True)
 AT_EXHAUSTION = Field(
     "at_exhaustion",
@@ -97,6 +103,7 @@ PRIORITY_CLASS = Section(
         HOLD,
         SLICE,
         MINIMUM_RUNTIME,
+        MINIMUM_RUNTIME_SECONDS,
         PREEMPTIBLE,
         AT_EXHAUSTION,
         MAY_START_UNFUNDED,

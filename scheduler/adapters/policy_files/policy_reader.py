@@ -41,6 +41,7 @@ from scheduler.domain.policy import (
 from scheduler.domain.units import (
     MS_PER_HOUR,
     MS_PER_MINUTE,
+    MS_PER_SECOND,
     CohortName,
     GpuClassName,
     PerMille,
@@ -144,7 +145,7 @@ def _priority_class(name: str, record: Record) -> PriorityClass:
         class_factor=PerMille(record.value(keys.CLASS_FACTOR)),
         hold=record.value(keys.HOLD),
         slice_ms=record.value(keys.SLICE) * MS_PER_MINUTE,
-        minimum_runtime_ms=record.value(keys.MINIMUM_RUNTIME) * MS_PER_MINUTE,
+        minimum_runtime_ms=_minimum_runtime_ms(record),
         is_preemptible=record.value(keys.PREEMPTIBLE),
         at_exhaustion=record.value(keys.AT_EXHAUSTION),
         may_start_unfunded=record.value(keys.MAY_START_UNFUNDED),
@@ -152,6 +153,11 @@ def _priority_class(name: str, record: Record) -> PriorityClass:
         refund_cap_ms=record.value(keys.REFUND_CAP) * MS_PER_MINUTE,
         off_peak=None if starts is None else off_peak(starts),
     )
+
+
+def _minimum_runtime_ms(record: Record) -> int:
+    seconds = record.find(keys.MINIMUM_RUNTIME_SECONDS)
+    return record.value(keys.MINIMUM_RUNTIME) * MS_PER_MINUTE if seconds is None else seconds * MS_PER_SECOND
 
 
 def _tier(name: str, record: Record) -> Tier:

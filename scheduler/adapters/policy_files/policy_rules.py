@@ -23,6 +23,7 @@ def check_rules(policy: Record, reading: Reading) -> None:
     _check_gpu_classes(policy.find(keys.GPU_CLASSES) or {}, reading)
     for priority_class in (policy.find(keys.PRIORITY_CLASSES) or {}).values():
         _check_slice(priority_class, reading)
+        _check_minimum_runtime(priority_class, reading)
     for tier in (policy.find(keys.TIERS) or {}).values():
         _check_rollover(tier, reading)
     pools = policy.find(keys.POOLS) or {}
@@ -99,6 +100,17 @@ def _check_slice(priority_class: Record, reading: Reading) -> None:
             f"{priority_class.path}.slice_minutes",
             "a slice where the whole time limit is held",
             "hold: rolling beside it, or no slice",
+        )
+
+
+def _check_minimum_runtime(priority_class: Record, reading: Reading) -> None:
+    """One minimum runtime in one unit: of two that differ nobody could say which is meant."""
+    if priority_class.gives(keys.MINIMUM_RUNTIME) and priority_class.gives(keys.MINIMUM_RUNTIME_SECONDS):
+        reading.refuse(
+            priority_class.mark_of(keys.MINIMUM_RUNTIME_SECONDS),
+            f"{priority_class.path}.{keys.MINIMUM_RUNTIME_SECONDS.key}",
+            f"a minimum runtime beside {keys.MINIMUM_RUNTIME.key}",
+            "one of the two",
         )
 
 

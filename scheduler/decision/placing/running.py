@@ -153,11 +153,12 @@ class Running:
                 del buckets[bucket.priority]
 
     def protected_until(self, attempt: Attempt) -> Instant:
-        """When its minimum runtime is over. Unfunded work has none; what has not started is protected if it has one."""
+        """When its minimum runtime is over: from its start, and until then from its launch, so that pods that never start
+        keep nobody out for ever. Unfunded work has none."""
         known = self._policy.priority_classes.get(attempt.priority_class)
         if known is None or not (attempt.is_funded and attempt.is_sheltered) or known.minimum_runtime_ms == 0:
             return Instant(0)
-        since = attempt.started_at if attempt.started_at is not None else _NOT_YET
+        since = attempt.launched_at if attempt.started_at is None else attempt.started_at
         return Instant(since + known.minimum_runtime_ms)
 
     def last_unfunded(self, owner: EngineerId) -> Instant:
@@ -247,4 +248,3 @@ def counts_for_quota(attempt: Attempt) -> bool:
 
 _but_checkpoint = attrgetter(*(each.name for each in fields(Attempt) if each.name != "checkpointed_at"))
 _BELOW_ALL = -(2**62)
-_NOT_YET = 2**62
