@@ -16,7 +16,10 @@ HOURS = 1_000_000
 
 
 def policy_text(generator: Generator, minimum_runtime_seconds: int) -> str:
-    """The policy file, in which nobody is preempted within so many seconds of his launch. Nodes of a cohort are a GPU class of their own, as its queues' quotas are a flavor of their own."""
+    """The policy file, in which nobody is preempted within so many seconds of his launch.
+
+    Nodes of a cohort are a GPU class of their own, as its queues' quotas are a flavor of their own.
+    """
     document: dict[str, Any] = {
         "version": 1,
         "period": "year",
