@@ -4,8 +4,6 @@ import dataclasses
 import hashlib
 from pathlib import Path
 
-import pytest
-
 from scheduler.adapters.policy_files import read_policy
 from scheduler.adapters.policy_files.manual import people_reference, policy_reference
 from scheduler.domain.approvals import ApprovalRules, Persons
@@ -37,7 +35,6 @@ from scheduler.domain.policy import (
     Tier,
     WithinPool,
 )
-from scheduler.domain.policy_changes import diff_policies
 from scheduler.domain.quantities import TOKENS, class_unit, money_unit
 from scheduler.domain.retries import RetriedEnd, RetryRule
 from scheduler.domain.rollover import Rollover, RolloverRule
@@ -364,27 +361,6 @@ def test_a_default_written_out_changes_nothing_but_the_hash() -> None:
     written = MINIMAL + "period: month\ntime_zone: UTC\ncohorts: {}\nlimits: {}\nsandbox:\nstop_rates:\n"
     left_out, written_out = read_policy(MINIMAL, "a"), read_policy(written, "a")
     assert dataclasses.replace(written_out, hash=left_out.hash) == left_out
-
-
-@pytest.mark.parametrize(
-    ("key", "expected_ms"),
-    [
-        ("minimum_runtime_seconds: 2", 2_000),
-        ("minimum_runtime_minutes: 2", 120_000),
-        ("minimum_runtime_seconds: 0", 0),
-    ],
-)
-def test_a_minimum_runtime_is_written_in_minutes_or_in_seconds(key: str, expected_ms: int) -> None:
-    policy = read_policy(MINIMAL.replace("value: 500", f"value: 500, {key}"), "a")
-    assert [item.minimum_runtime_ms for item in policy.priority_classes.values()] == [expected_ms]
-
-
-def test_a_minimum_runtime_means_the_same_in_either_unit() -> None:
-    in_minutes, in_seconds = (
-        read_policy(MINIMAL.replace("value: 500", f"value: 500, {key}"), "a")
-        for key in ("minimum_runtime_minutes: 2", "minimum_runtime_seconds: 120")
-    )
-    assert diff_policies(in_minutes, in_seconds) == ()
 
 
 def test_the_documentation_has_every_key_and_no_other() -> None:
