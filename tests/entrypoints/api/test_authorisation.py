@@ -165,12 +165,12 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "POST /v1/nodes/{node}/windows": {"node": "node-1", "boot_id": ON_NODE["boot_id"], "windows": []},
 }
 
-POLICIES = POLICY.parents[2] / "policies"
-PRICES = (POLICIES / "prices.yaml").read_text(encoding="utf-8")
+PRICES = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
 FILES = {
     "PUT /v1/policy": POLICY.read_text(encoding="utf-8"),
     "PUT /v1/prices": PRICES,
-    "PUT /v1/people": (POLICIES / "people.yaml").read_text(encoding="utf-8"),
+    # Somebody new: a file that gives its sender more is refused for that, whatever their role.
+    "PUT /v1/people": "version: 1\nengineers:\n  - {subject: zoe, team: research, tier: intern}\n",
 }
 QUERIES: Mapping[str, dict[str, str]] = {
     **{route: {"name": "next.yaml"} for route in FILES},
