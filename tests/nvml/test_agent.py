@@ -221,8 +221,9 @@ async def test_an_agent_that_starts_again_goes_on_where_it_was(
     await running.until(lambda: running.of("GPU-a")[-1].start > ended_at)
     windows = running.of("GPU-a")
     assert_without_gap_or_duplicate(windows)
-    away = [window for window in windows if Flag.GAP in window.flags]
-    assert [window.covered_ms for window in away] == [0]
+    # A busy machine may keep the agent from sampling at other times too: those gaps are not this test's.
+    away = [window for window in windows if window.start <= ended_at < window.end]
+    assert [(window.covered_ms, Flag.GAP in window.flags) for window in away] == [(0, True)]
     assert away[0].utilization is None
     assert away[0].energy is not None
     assert away[0].energy.covered_ms == away[0].end - away[0].start
