@@ -35,7 +35,7 @@ THREE = nodes(node("n1", 8), node("n2", 8), node("n3", 8))
 def moving(*classes: PriorityClass, **changes: Any) -> Policy:
     """A policy that lets standard work be moved that loses an hour of one GPU at most."""
     terms = replace(TERMS, **{key: changes.pop(key) for key in ("lost_max", "moves_max") if key in changes})
-    made = policy(pool("red", gpus=64), classes=classes or (URGENT, STANDARD, SPARE))
+    made = policy(pool("red", gpus=changes.pop("quota", 64)), classes=classes or (URGENT, STANDARD, SPARE))
     return replace(made, **{"consolidation": terms, **changes})
 
 

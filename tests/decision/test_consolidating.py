@@ -6,6 +6,7 @@ from typing import Any
 from scheduler.decision.decide import decide, step
 from scheduler.decision.snapshot import Changes
 from scheduler.decision.state import State
+from scheduler.decision.walking.consolidation import SEARCHES_MAX
 from scheduler.domain.brakes import Brake, Pause, Stop, StopRate
 from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.reasons import Reason
@@ -308,3 +309,50 @@ def test_once_the_first_is_served_the_next_is_first_in_the_same_cycle() -> None:
     assert sorted(moves(plan)) == ["a", "b"]
     slow = decide(world(*halves, known=four, queued=gangs, by=moving(preempt_rate=StopRate(PerMille(0), floor=4))))
     assert (victims(slow), reasons(slow)["two"]) == ({"one": ["a"]}, Reason.STOP_RATE)
+
+
+def test_a_cycle_searches_so_often_and_no_more_and_the_next_goes_on() -> None:
+    """However many gangs wait, a cycle stays short; those whom it did not come to are served by the following."""
+    crowd = SEARCHES_MAX + 2
+    known = nodes(*(node(f"n{number:02}", 8) for number in range(2 * crowd)))
+    halves = [saved(f"r{number:02}", f"n{number:02}", 4) for number in range(2 * crowd)]
+    gangs = [workload(f"w{number:02}", gpus=8) for number in range(crowd)]
+    given = world(*halves, known=known, queued=gangs, by=moving(quota=1000))
+
+    plan = decide(given)
+    following = decide(recorded(given, plan))
+
+    assert sorted(victims(plan)) == [f"w{number:02}" for number in range(SEARCHES_MAX)]
+    assert reasons(plan)[f"w{SEARCHES_MAX:02}"] == Reason.RESOURCES
+    assert sorted(victims(following)) == [f"w{number:02}" for number in range(SEARCHES_MAX, crowd)]
+
+
+def test_owners_who_cannot_pay_use_up_one_search_all_together() -> None:
+    """Each is cheaper to move than who can pay; none of them is tried after the first has turned out to be short."""
+    known = nodes(*(node(f"n{number:02}", 8) for number in range(SEARCHES_MAX + 4)))
+    broke = [
+        saved(f"r{number:02}", f"n{number:02}", 4, minutes_ago=1, owner=f"poor{number}")
+        for number in range(SEARCHES_MAX + 2)
+    ]
+    pays = saved("pays", f"n{SEARCHES_MAX + 2:02}", 4, minutes_ago=9)
+    rest = saved("rest", f"n{SEARCHES_MAX + 3:02}", 4, minutes_ago=9)
+    balances = [balance("ada"), balance("bob"), *(balance(each.owner, 3.9) for each in broke)]
+
+    plan = decide(world(*broke, pays, rest, known=known, balances=balances))
+
+    assert victims(plan) == {"whole": ["pays"]}
+
+
+def test_who_can_pay_for_one_second_start_but_not_for_two_leaves_the_moves_to_others() -> None:
+    """Both of bob's are the cheapest; with one of them his hours are spent."""
+    known = nodes(*(node(f"n{number}", 8) for number in range(8)))
+    running = [
+        *(saved(f"b{number}", f"n{number}", 4, minutes_ago=1) for number in range(2)),
+        *(saved(f"c{number}", f"n{number}", 4, minutes_ago=9, owner="cyd") for number in range(2, 8)),
+    ]
+    pair = workload("pair", gpus=8, pods=2)
+    balances = [balance("ada"), balance("bob", 5), balance("cyd")]
+
+    plan = decide(world(*running, known=known, queued=[pair], balances=balances))
+
+    assert victims(plan) == {"pair": ["c2", "c3"]}

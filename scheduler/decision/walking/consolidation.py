@@ -7,13 +7,13 @@ docs/adr/0021-consolidation.md.
 """
 
 from dataclasses import dataclass, field
-from operator import itemgetter
 
 import numpy as np
 
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Lane, Line
-from scheduler.decision.placing.fit_table import FitTable, IntArray, amounts
+from scheduler.decision.placing.fit_table import Amounts, FitTable, IntArray, amounts
+from scheduler.decision.placing.freed import add_freed
 from scheduler.decision.plan import Victim
 from scheduler.decision.preempting.preemption import Found, Move
 from scheduler.decision.preempting.victims import Rule
@@ -25,28 +25,65 @@ from scheduler.domain.funding import FundingShare, Shortfall
 from scheduler.domain.units import GpuClassName
 
 
-def find_moves(index: Index, starts: Starts, lane: Lane, line: Line) -> Found | None:
-    """The moves that make room for one workload of the lane, which is the first to wait for its room; None where there
-    are none, or none are needed."""
-    if not index.policy.consolidation.priority_classes:
+SEARCHES_MAX = 8
+"""Searches of one cycle, so that it stays short however many gangs wait: a search costs milliseconds per thousand
+nodes. Whoever comes after them waits as the first of the class, and is the first to be searched for in the next."""
+
+
+class Consolidation:
+    """The moves of one cycle, and what its searches have in common."""
+
+    def __init__(self, index: Index, starts: Starts) -> None:
+        self._index, self._starts = index, starts
+        self._searches_left = SEARCHES_MAX if index.policy.consolidation.priority_classes else 0
+        self._movers: dict[GpuClassName, list[Mover]] = {}
+
+    def find_moves(self, lane: Lane, line: Line) -> Found | None:
+        """The moves that make room for one workload of the lane, which is the first to wait for its room; None where
+        there are none, or none are needed, or this cycle has searched enough."""
+        index, starts = self._index, self._starts
+        for gpu_class in lane.key.gpu_classes if self._searches_left else ():
+            if starts.backfill.is_awaited(gpu_class) or index.quotas.free(lane.key.pool, gpu_class) < lane.gpus:
+                continue
+            candidates = self._candidates(gpu_class, line)
+            own = fund_line(index, line, gpu_class) if candidates else None
+            if own is None or isinstance(own, Shortfall):
+                continue
+            gang = _Gang(index, starts, lane, line, gpu_class)
+            if gang.is_scattered():
+                found = self._search(gang, own, candidates)
+                if found is not None:
+                    return found
         return None
-    for gpu_class in lane.key.gpu_classes:
-        if starts.backfill.is_awaited(gpu_class) or index.quotas.free(lane.key.pool, gpu_class) < lane.gpus:
-            continue
-        candidates = movers(index, gpu_class, line, starts.booked.victims)
-        own = fund_line(index, line, gpu_class) if candidates else None
-        if own is None or isinstance(own, Shortfall):
-            continue
-        gang = _Gang(index, starts, lane, line, gpu_class)
-        while candidates and gang.is_scattered() and gang.could_fit(candidates):
+
+    def _candidates(self, gpu_class: GpuClassName, line: Line) -> list[Mover]:
+        """Who may be moved for it, the cheapest first: of no higher priority, and not chosen in this cycle before."""
+        known = self._movers.get(gpu_class)
+        if known is None:
+            known = self._movers[gpu_class] = movers(self._index, gpu_class)
+        taken = self._starts.booked.victims
+        return [mover for mover in known if mover.priority <= line.priority and mover.attempt.id not in taken]
+
+    def _search(self, gang: "_Gang", own: tuple[FundingShare, ...], candidates: list[Mover]) -> Found | None:
+        while self._searches_left and candidates and gang.could_fit(candidates):
+            self._searches_left -= 1
             shifts = _cheapest(gang, candidates)
             if shifts is None:
-                break
+                return None
             found = _funded(gang, own, shifts)
             if isinstance(found, Found):
                 return found
-            candidates.remove(found)  # its owner cannot pay for a second start
-    return None
+            candidates = self._paying(own, candidates, found)
+        return None
+
+    def _paying(self, own: tuple[FundingShare, ...], candidates: list[Mover], short: Mover) -> list[Mover]:
+        """Without those whose second start cannot be paid for beside the gang's own; where each alone can be, without
+        all of who could not pay for as many as were chosen."""
+        hours = self._index.hours
+        hours.book(own)
+        paying = [each for each in candidates if relaunch(self._index, each, each.attempt.placement) is not None]
+        hours.unbook(own)
+        return [each for each in paying if each.payer != short.payer] if short in paying else paying
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +100,7 @@ class _Gang:
 
     def __init__(self, index: Index, starts: Starts, lane: Lane, line: Line, gpu_class: GpuClassName) -> None:
         self.index, self.starts, self.lane, self.line, self.gpu_class = index, starts, lane, line, gpu_class
+        self.asked = amounts(lane.key.shape.pod)
         self.table: FitTable = index.capacity.table(gpu_class)
         self.row = self.table.row(lane.key.shape)
         self.room = self.table.coming()
@@ -88,10 +126,7 @@ class _Gang:
 
     def without(self, candidates: list[Mover]) -> IntArray:
         room = self.room.copy()
-        for mover in candidates:
-            position = self.table.index.get(mover.node)
-            if position is not None:
-                room[:, position] += np.array(_asked(mover))
+        add_freed(room, self.table, (mover.attempt for mover in candidates))
         return room
 
     def regions(self, candidates: list[Mover]) -> list[list[int]]:
@@ -105,12 +140,6 @@ class _Gang:
         return [np.flatnonzero(self.takes & (self.domain == each)).tolist() for each in enough]
 
 
-def _asked(mover: Mover) -> tuple[int, int, int]:
-    """What all its pods have of their node."""
-    pods, (gpus, cpu_milli, memory_mib) = mover.attempt.placement.pods, amounts(mover.attempt.pod)
-    return (pods * gpus, pods * cpu_milli, pods * memory_mib)
-
-
 def _cheapest(gang: _Gang, candidates: list[Mover]) -> list[_Shift] | None:
     """Of all regions the moves that lose least work, then the fewest."""
     found: list[list[_Shift]] = []
@@ -119,6 +148,19 @@ def _cheapest(gang: _Gang, candidates: list[Mover]) -> list[_Shift] | None:
         if shifts is not None:
             found.append(shifts)
     return min(found, key=lambda shifts: (sum(each.mover.lost for each in shifts), len(shifts)), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """Whom to move out of a node so that one pod more fits, and what is lost by it."""
+
+    movers: list[Mover]
+    lost: int
+    node: int
+
+    @property
+    def cost(self) -> tuple[int, int, int]:
+        return (self.lost, len(self.movers), self.node)
 
 
 @dataclass(slots=True)
@@ -132,7 +174,7 @@ class _Search:
     _room: dict[int, list[int]] = field(default_factory=dict)
     _on: dict[int, list[Mover]] = field(default_factory=dict)
     """Of each node of the region, who may be moved out of it."""
-    _options: dict[int, list[Mover] | None] = field(default_factory=dict)
+    _options: dict[int, _Option | None] = field(default_factory=dict)
     """Of each of them, whom to move so that one pod more fits."""
 
     def run(self) -> list[_Shift] | None:
@@ -154,39 +196,36 @@ class _Search:
     def _next_step(self) -> list[_Shift] | None:
         """The cheapest moves that free room for another pod on one node, and for which there is room elsewhere."""
         left = self.gang.index.policy.consolidation.moves_max - len(self._shifts)
-        options: list[tuple[int, int, int, list[Mover]]] = []
         for node in self._on:
             if node not in self._options:
                 self._options[node] = self._option(node)
-            option = self._options[node]
-            if option is not None and len(option) <= left:
-                options.append((sum(mover.lost for mover in option), len(option), node, option))
-        for _, _, node, option in sorted(options, key=itemgetter(0, 1, 2)):
-            step = self._placed(node, option)
+        options = (option for option in self._options.values() if option is not None and len(option.movers) <= left)
+        for option in sorted(options, key=lambda option: option.cost):
+            step = self._placed(option.node, option.movers)
             if step is not None:
                 return step
         return None
 
-    def _option(self, node: int) -> list[Mover] | None:
+    def _option(self, node: int) -> _Option | None:
         """The cheapest first until one pod more fits; then without those it still fits without, the dearest first."""
-        moved = {shift.mover.attempt.id for shift in self._shifts}
+        moved = {shift.mover.attempt.id for shift in self._shifts if shift.origin == node}
         before, room = self._pods(node), list(self._room_on(node))
         chosen: list[Mover] = []
         for mover in self._on[node]:
             if mover.attempt.id in moved:
                 continue
-            room = _sum(room, _asked(mover))
+            room = _sum(room, mover.asked)
             chosen.append(mover)
             if self._pods_in(room) > before:
                 break
         else:
             return None
         for mover in reversed(chosen[:-1]):
-            smaller = _sum(room, _asked(mover), -1)
+            smaller = _sum(room, mover.asked, -1)
             if self._pods_in(smaller) > before:
                 room = smaller
                 chosen.remove(mover)
-        return chosen
+        return _Option(chosen, sum(mover.lost for mover in chosen), node)
 
     def _placed(self, node: int, option: list[Mover]) -> list[_Shift] | None:
         """A node for each, the largest first, none of which the gang loses by; None where there is not."""
@@ -220,21 +259,21 @@ class _Search:
         return None
 
     def _clearing_cost(self, node: int) -> int:
-        option = self._options.get(node) if node in self._on else None
-        return sum(mover.lost for mover in option) if option is not None else _NEVER_CLEARED
+        option = self._options.get(node)
+        return option.lost if option is not None else _NEVER_CLEARED
 
     def _still_takes(self, node: int, mover: Mover) -> bool:
         """Beside what was moved there before it, and without loss to the gang."""
         free = self.gang.table.available[:, node].tolist()
         for shift in self._shifts:
             if shift.to == node:
-                free = _sum(free, _asked(shift.mover), -1)
-        after = _sum(free, _asked(mover), -1)
+                free = _sum(free, shift.mover.asked, -1)
+        after = _sum(free, mover.asked, -1)
         if min(after) < 0:
             return False
         if node not in self.region:
             return True
-        return self._pods_in(_sum(self._room_on(node), _asked(mover), -1)) == self._pods(node)
+        return self._pods_in(_sum(self._room_on(node), mover.asked, -1)) == self._pods(node)
 
     def _reduced(self) -> list[_Shift]:
         """Without those that are not needed after all, the dearest first."""
@@ -249,12 +288,12 @@ class _Search:
 
     def _apply(self, shift: _Shift, sign: int = 1) -> None:
         self._take(shift, sign)
-        self._room[shift.origin] = _sum(self._room_on(shift.origin), _asked(shift.mover), sign)
+        self._room[shift.origin] = _sum(self._room_on(shift.origin), shift.mover.asked, sign)
         self._options.pop(shift.origin, None)
 
     def _take(self, shift: _Shift, sign: int = 1) -> None:
         """Its new place is taken, or (−1) given back."""
-        self._room[shift.to] = _sum(self._room_on(shift.to), _asked(shift.mover), -sign)
+        self._room[shift.to] = _sum(self._room_on(shift.to), shift.mover.asked, -sign)
         self._options.pop(shift.to, None)
         if sign > 0:
             self._shifts.append(shift)
@@ -275,15 +314,14 @@ class _Search:
         return self._pods_in(self._room_on(node))
 
     def _pods_in(self, room: list[int]) -> int:
-        asked = amounts(self.gang.lane.key.shape.pod)
-        return max(0, min(left // each for left, each in zip(room, asked, strict=True) if each))
+        return max(0, min([left // each for left, each in zip(room, self.gang.asked, strict=True) if each]))
 
 
 _NEVER_CLEARED = 2**62
 """Above every loss: nothing that could be moved out of it helps the gang."""
 
 
-def _sum(room: list[int], asked: tuple[int, int, int], sign: int = 1) -> list[int]:
+def _sum(room: list[int], asked: Amounts, sign: int = 1) -> list[int]:
     return [left + sign * each for left, each in zip(room, asked, strict=True)]
 
 
@@ -310,7 +348,7 @@ def _funded(gang: _Gang, own: tuple[FundingShare, ...], shifts: list[_Shift]) ->
 def _found(gang: _Gang, shifts: list[_Shift], moves: list[Move]) -> Found:
     table, room, pods = gang.table, gang.room.copy(), gang.lane.key.pods
     for shift in shifts:
-        asked = np.array(_asked(shift.mover))
+        asked = np.array(shift.mover.asked)
         room[:, shift.origin] += asked
         room[:, shift.to] -= asked
     placement = table.placement(gang.row, table.counts_if(gang.row, room), pods)

@@ -1,16 +1,17 @@
 """Who may be moved for a gang: work that loses little by it, that its owner can pay for again, and that matters no more
 than the gang does."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Line
+from scheduler.decision.placing.fit_table import Amounts, amounts
 from scheduler.decision.plan import Launch
 from scheduler.decision.walking.triage import fund_line, need_of
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare, Shortfall
-from scheduler.domain.units import AttemptId, GpuClassName, NodeName
+from scheduler.domain.units import AttemptId, EngineerId, GpuClassName, NodeName, ProjectName, TeamName
 from scheduler.domain.workloads import Attempt, Workload, WorkloadKind
 
 
@@ -21,6 +22,9 @@ class Mover:
     attempt: Attempt
     workload: Workload
     lost: int
+    priority: int
+    asked: Amounts
+    """What all its pods have of their node."""
 
     @property
     def cost(self) -> tuple[int, int, AttemptId]:
@@ -31,22 +35,29 @@ class Mover:
     def node(self) -> NodeName:
         return self.attempt.placement.pods_by_node[0][0]
 
+    @property
+    def payer(self) -> tuple[EngineerId, TeamName, ProjectName | None]:
+        """Whose allowances its second start is paid from."""
+        return (self.workload.owner, self.workload.team, self.workload.spec.project)
 
-def movers(index: Index, gpu_class: GpuClassName, line: Line, taken: Collection[AttemptId]) -> list[Mover]:
-    """Those who may be moved now, the cheapest first; of no higher priority than whom they make room for."""
-    return sorted(_movers(index, gpu_class, line, taken), key=lambda mover: mover.cost)
+
+def movers(index: Index, gpu_class: GpuClassName) -> list[Mover]:
+    """Those who may be moved now, the cheapest first, for whoever is of no lower priority."""
+    return sorted(_movers(index, gpu_class), key=lambda mover: mover.cost)
 
 
-def _movers(index: Index, gpu_class: GpuClassName, line: Line, taken: Collection[AttemptId]) -> Iterator[Mover]:
+def _movers(index: Index, gpu_class: GpuClassName) -> Iterator[Mover]:
     terms, running, now = index.policy.consolidation, index.running, index.now
     for attempt in running.movable(gpu_class):
         workload = index.launched.get(attempt.workload_id)
-        if workload is None or attempt.id in taken or not _is_ordinary(index, attempt, workload):
+        if workload is None or not _is_ordinary(index, attempt, workload):
             continue
         lost = running.since_checkpoint(attempt, now)
-        is_cheap = lost <= terms.lost_max and running.protected_until(attempt) <= now
-        if is_cheap and running.priority(attempt) <= line.priority:
-            yield Mover(attempt, workload, lost)
+        if lost <= terms.lost_max and running.protected_until(attempt) <= now:
+            gpus, cpu_milli, memory_mib = amounts(attempt.pod)
+            pods = attempt.placement.pods
+            asked = (pods * gpus, pods * cpu_milli, pods * memory_mib)
+            yield Mover(attempt, workload, lost, running.priority(attempt), asked)
 
 
 def _is_ordinary(index: Index, attempt: Attempt, workload: Workload) -> bool:

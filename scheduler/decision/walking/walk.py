@@ -13,7 +13,7 @@ from scheduler.decision.keeping.bookings import Kept
 from scheduler.decision.ordering.queue import AGED, Cursor, Lane, Line, OrderKey, Ruling
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.preemption import Found, find_victims
-from scheduler.decision.walking.consolidation import find_moves
+from scheduler.decision.walking.consolidation import Consolidation
 from scheduler.decision.walking.starts import Room, Starts
 from scheduler.decision.walking.triage import (
     NOTHING,
@@ -39,6 +39,7 @@ class Walk:
     def __init__(self, index: Index) -> None:
         self.index = index
         self.starts = Starts(index)
+        self.consolidation = Consolidation(index, self.starts)
         self.cursors: dict[Lane, Cursor] = {}
         """Lanes that were walked: what is left of each."""
         self.withheld: list[Line] = []
@@ -120,7 +121,7 @@ class Walk:
         if wish is None and self._outlook.is_hopeful(lane):
             wish = find_victims(self._outlook, self.starts.booked, lane, line, place[2])
         if wish is None and lane.key.is_funded:
-            wish = find_moves(self.index, self.starts, lane, line)
+            wish = self.consolidation.find_moves(lane, line)
         gpu_class = wish.gpu_class if wish is not None else lane.key.gpu_classes[0]
         if wish is None and not self._may_lack_means(line, gpu_class):
             self._close(lane, line, place, lacks)
