@@ -115,6 +115,10 @@ def _is_fair_game(index: Index, line: Line, bucket: Bucket, attempt: Attempt, su
     return not index.is_aged(line.pool, theirs, attempt.launched_at)
 
 
+_TRIED_FIRST = 8
+"""Candidates taken before everybody is summed up: that costs as much as taking hundreds of them."""
+
+
 class _Search:
     """One look for victims: what would be free, and used of quotas, without those taken so far."""
 
@@ -141,17 +145,18 @@ class _Search:
 
     def run(self, elastic: list[_Candidate], candidates: list[_Candidate], line: Line) -> Found | None:
         """`elastic` can give back some of their pods; `candidates` can be stopped: an attempt may be of both."""
-        stoppable = {candidate.attempt.id for candidate in candidates}
-        spared = (candidate for candidate in elastic if candidate.attempt.id not in stoppable)
-        if not self._could_fit([*candidates, *spared]):
-            return None
+        if elastic:
+            stoppable = {candidate.attempt.id for candidate in candidates}
+            spared = (candidate for candidate in elastic if candidate.attempt.id not in stoppable)
+            if not self._could_fit([*candidates, *spared]):
+                return None
         with self._quotas_restored():
             given = self._surplus_taken(self._in_order(elastic)) if elastic else []
             if given and self._fits():
                 return self._found(self._given_reduced(given), line)
             taken = {candidate.attempt.id: candidate for candidate in given}
             rests = (_rest(candidate, taken) for candidate in self._in_order(candidates))
-            stopped = self._greedy(rests)
+            stopped = self._greedy(rests, candidates)
             if not stopped:
                 return None
             stopped = self._reduced(stopped)
@@ -218,10 +223,13 @@ class _Search:
         add_freed(room, self._table, (candidate.part for candidate in candidates))
         return self._table.together(self._row, self._table.counts_if(self._row, room)) >= self._lane.key.pods
 
-    def _greedy(self, candidates: Iterable[_Candidate]) -> list[_Candidate]:
-        """Take one after the other until the preemptor fits; none where it never does."""
+    def _greedy(self, in_order: Iterable[_Candidate], everybody: list[_Candidate]) -> list[_Candidate]:
+        """Take one after the other until the preemptor fits; none where it never does. Mostly a few are enough: whether
+        all of them would be is asked when those were not."""
         chosen: list[_Candidate] = []
-        for candidate in candidates:
+        for tried, candidate in enumerate(in_order):
+            if tried == _TRIED_FIRST and not self._could_fit(everybody):
+                return []
             if not self._is_still_borrowed(candidate):
                 continue
             self._take(candidate)

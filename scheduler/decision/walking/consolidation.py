@@ -24,7 +24,6 @@ from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare, Shortfall
 from scheduler.domain.units import GpuClassName
 
-
 SEARCHES_MAX = 8
 """Searches of one cycle, so that it stays short however many gangs wait: a search costs milliseconds per thousand
 nodes. Whoever comes after them waits as the first of the class, and is the first to be searched for in the next."""
