@@ -145,18 +145,15 @@ class _Search:
 
     def run(self, elastic: list[_Candidate], candidates: list[_Candidate], line: Line) -> Found | None:
         """`elastic` can give back some of their pods; `candidates` can be stopped: an attempt may be of both."""
-        if elastic:
-            stoppable = {candidate.attempt.id for candidate in candidates}
-            spared = (candidate for candidate in elastic if candidate.attempt.id not in stoppable)
-            if not self._could_fit([*candidates, *spared]):
-                return None
+        stoppable = {candidate.attempt.id for candidate in candidates}
+        spared = [candidate for candidate in elastic if candidate.attempt.id not in stoppable]
         with self._quotas_restored():
             given = self._surplus_taken(self._in_order(elastic)) if elastic else []
             if given and self._fits():
                 return self._found(self._given_reduced(given), line)
             taken = {candidate.attempt.id: candidate for candidate in given}
             rests = (_rest(candidate, taken) for candidate in self._in_order(candidates))
-            stopped = self._greedy(rests, candidates)
+            stopped = self._greedy(rests, [*candidates, *spared])
             if not stopped:
                 return None
             stopped = self._reduced(stopped)
