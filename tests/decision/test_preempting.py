@@ -181,6 +181,24 @@ def test_where_policy_says_so_what_was_submitted_later_gives_way_to_its_equals()
     assert victims(twice) == {}
 
 
+def test_a_search_goes_on_beyond_the_first_few_where_everybody_would_be_enough_and_only_there() -> None:
+    """Twelve newer ones fill a node; the one on the other node is taken only where it is newer, too."""
+    by = policy(pool("red", gpus=64, within_pool=WithinPool.LOWER_OR_NEWER_EQUAL_PRIORITY))
+    newer = [
+        attempt(f"n{each:02}", "n1", running_for=60 + each, submitted_at=Instant(NOW - 1000)) for each in range(12)
+    ]
+    pair = workload("w", gpus=12, pods=2, age=5)
+
+    def planned(submitted_ago: int) -> dict[str, list[str]]:
+        other = attempt("other", "n2", gpus=12, submitted_at=Instant(NOW - submitted_ago))
+        return victims(
+            decide(snapshot(nodes(node("n1", 12), node("n2", 12)), [pair], by=by, attempts=[*newer, other]))
+        )
+
+    assert planned(9000) == {}
+    assert sorted(planned(1000)["w"]) == [*(f"n{each:02}" for each in range(12)), "other"]
+
+
 def test_a_preemptor_takes_no_more_than_is_left_beside_a_booking_and_goes_where_it_is_free() -> None:
     """Half of the first node is booked from before it would have ended; there is no more room on it, but on the other."""
     runs = [attempt("r", "n1", gpus=8, running_for=60), attempt("s", "n2", gpus=4, running_for=60)]
