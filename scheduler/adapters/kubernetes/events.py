@@ -10,7 +10,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import Instant
 
 _NOTE_BYTES_MAX: Final = 1024
-"""The API refuses a longer note."""
+"""The API refuses a longer note; a Job whose annotations are near their limit has no room for a longer status, either."""
 
 _CONTROLLER: Final = "allot.dev/scheduler"
 
@@ -37,7 +37,7 @@ _WARNINGS: Final = frozenset(
 
 def telling_patch(action: TellJob) -> RawObject:
     """A merge patch; annotations bump no generation, so telling makes no judgement stale."""
-    return {"metadata": {"annotations": {STATUS: action.message, REASON: action.reason.value}}}
+    return {"metadata": {"annotations": {STATUS: _cut(action.message), REASON: action.reason.value}}}
 
 
 def event(action: TellJob, now: Instant, instance: str) -> RawObject:

@@ -25,10 +25,13 @@ from scheduler.domain.units import Instant, JobUid, WorkloadId
 def concerns_us(raw: RawObject, classes: Iterable[GpuClass]) -> bool:
     """Whether a Job in a managed namespace is a workload: one of ours, one that names us, or one that asks for GPUs.
 
-    What Kueue was asked to queue is Kueue's.
+    What Kueue was asked to queue is Kueue's; but a Job that we launched stays ours, whatever is written on it since: else
+    its user would have taken it from its time limit and from preemption.
     """
     metadata = raw["metadata"]
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    if attempt_of(raw):
+        return True
     if KUEUE_QUEUE in labels or KUEUE_QUEUE in annotations:
         return False
     if WORKLOAD in annotations:

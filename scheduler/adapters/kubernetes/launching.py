@@ -21,6 +21,7 @@ Patch = list[dict[str, object]]
 
 _TEMPLATE: Final = "/spec/template"
 _NODE_NAME: Final = "metadata.name"
+_INDEXED: Final = "Indexed"
 _PLACEMENT: Final = "/metadata/annotations/allot.dev~1placement"
 
 
@@ -56,7 +57,7 @@ def adopting_patch(action: LaunchJob, job: RawObject) -> Patch:
     patch = [
         *_guards(action),
         _put("/spec/suspend", False),
-        *_size(action.placement),
+        *(_size(action.placement) if _is_indexed(job) else [_put("/spec/parallelism", action.placement.pods)]),
         _put("/spec/backoffLimit", 0),
         _put("/spec/podReplacementPolicy", "Failed"),
         _put(f"{_TEMPLATE}/metadata", metadata),
@@ -68,7 +69,7 @@ def adopting_patch(action: LaunchJob, job: RawObject) -> Patch:
         said = _put(_PLACEMENT, text) if has_annotations else _put("/metadata/annotations", {PLACEMENT: text})
         patch.append(said)
     tolerations = pod_spec.get("tolerations") or []
-    if not any(toleration.get("key") in {GPU_TAINT, None} for toleration in tolerations):
+    if not any(map(_opens_gpu_nodes, tolerations)):
         patch.append(_put(f"{_TEMPLATE}/spec/tolerations", [*tolerations, TOLERATION]))
     if _is_tracked_for_nobody(job):
         patch.append(_put("/metadata/managedFields", UNTRACKED))
@@ -84,9 +85,10 @@ def adoptable(job: RawObject) -> RawObject:
     tracked = [{"operation": operation} for operation in sorted(_operations(job))]
     annotations = job["metadata"].get("annotations") or {}
     said = {"annotations": annotations} if MIN_PODS in annotations else {}
+    mode = {"completionMode": _INDEXED} if _is_indexed(job) else {}
     return {
         "metadata": {"managedFields": tracked, **said},
-        "spec": {"template": {"metadata": metadata, "spec": kept}},
+        "spec": {**mode, "template": {"metadata": metadata, "spec": kept}},
     }
 
 
@@ -99,6 +101,20 @@ def resize_patch(action: ResizeJob) -> Patch:
 def _size(placement: Placement) -> Patch:
     """As many pods as were placed: somebody may have changed that since."""
     return [_put("/spec/parallelism", placement.pods), _put("/spec/completions", placement.pods)]
+
+
+def _is_indexed(job: RawObject) -> bool:
+    """Only then may `completions` change. One that counts no completions, whose only pod decides, may not be given any."""
+    return bool(job["spec"].get("completionMode") == _INDEXED)
+
+
+def _opens_gpu_nodes(toleration: RawObject) -> bool:
+    """Whether it bears the taint of GPU nodes whatever its value; one that bears less gets ours beside it."""
+    return (
+        toleration.get("key") in {GPU_TAINT, None}
+        and toleration.get("operator") == "Exists"
+        and toleration.get("effect") in {"NoSchedule", None}
+    )
 
 
 def _is_elastic(action: LaunchJob | ResizeJob) -> bool:

@@ -31,8 +31,8 @@ DEFAULT_GRACE_SECONDS: Final = 30
 """Kubernetes' own default."""
 
 _SECONDS_OF: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_DURATION: Final = re.compile(r"^(?:\d{1,9}[smhd])+$")
-_DURATION_PART: Final = re.compile(r"(\d+)([smhd])")
+_DURATION: Final = re.compile(r"(?:[0-9]{1,9}[smhd]){1,8}")
+_DURATION_PART: Final = re.compile(r"([0-9]+)([smhd])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def _gpu_classes(
     named = [GpuClassName(name.strip()) for name in words.get(GPU_CLASSES, "").split(",") if name.strip()]
     unknown = [name for name in named if name not in known]
     if unknown:
-        raise _Refused(f"no GPU class is named {unknown[0]}; there are {', '.join(sorted(known))}")
+        raise _Refused(f"no GPU class is named {unknown[0][:80]}; there are {', '.join(sorted(known))}")
     if named:
         chosen = [known[name] for name in named]
     else:
@@ -182,7 +182,9 @@ def _gpu_classes(
         )
     fitting = [gpu_class for gpu_class in chosen if not used or gpu_class.resource == used[0]]
     if not used:
-        raise _Refused("it asks for no GPU; put one under resources.limits of a container")
+        others = [name for name, _ in asked.devices]
+        beside = f"{others[0]} is of no GPU class; ask" if others else "ask"
+        raise _Refused(f"it asks for no GPU: {beside} under resources.limits for {' or '.join(sorted(resources))}")
     if not fitting:
         raise _Refused(f"no GPU class offers {used[0]} on nodes with the labels that it asks for")
     return fitting
@@ -222,8 +224,8 @@ def _time_limit_ms(words: RawObject, spec: RawObject) -> int:
                 f"it has no time limit; write the label {TIME_LIMIT}, such as 4h, or activeDeadlineSeconds"
             )
         return int(deadline) * MS_PER_SECOND
-    if not _DURATION.match(written):
-        raise _Refused(f"{TIME_LIMIT} is {written!r}; expected a duration such as 90m, 4h or 1d12h")
+    if not _DURATION.fullmatch(written):
+        raise _Refused(f"{TIME_LIMIT} is {written[:80]!r}; expected a duration such as 90m, 4h or 1d12h")
     seconds = sum(int(count) * _SECONDS_OF[unit] for count, unit in _DURATION_PART.findall(written))
     return min(seconds, int(deadline) if deadline is not None else seconds) * MS_PER_SECOND
 

@@ -161,6 +161,13 @@ def test_an_affinity_that_says_what_a_selector_could_is_one() -> None:
         (job(spec=GANG, annotations={"allot.dev/min-pods": "two"}), "a number from 1 to its 4 pods"),
         (job(labels={**PLAIN, "allot.dev/time-limit": "soon"}), "expected a duration such as 90m"),
         (job(labels={**PLAIN, "allot.dev/time-limit": "-1h"}), "expected a duration such as 90m"),
+        (job(labels={**PLAIN, "allot.dev/time-limit": "10"}), "expected a duration such as 90m"),
+        (job(labels={**PLAIN, "allot.dev/time-limit": "1e3h"}), "expected a duration such as 90m"),
+        (job(labels={**PLAIN, "allot.dev/time-limit": "4h\n"}), "expected a duration such as 90m"),
+        (job(labels={**PLAIN, "allot.dev/time-limit": "٤h"}), "expected a duration such as 90m"),
+        (job(labels={**PLAIN, "allot.dev/time-limit": "9d" * 9}), "expected a duration such as 90m"),
+        (job(labels={**PLAIN, "allot.dev/time-limit": "x" * 60_000}), "is '" + "x" * 80 + "';"),
+        (job(annotations={"allot.dev/gpu-classes": "h" * 60_000}), "is named " + "h" * 80 + ";"),
         (job(pod={"restartPolicy": "OnFailure"}), "restartPolicy is not Never"),
         (job(pod={"nodeName": "node-1"}), "names a node"),
         (job(pod={"schedulingGates": [{"name": "example.com/gate"}]}), "scheduling gate example.com/gate"),
@@ -171,7 +178,11 @@ def test_an_affinity_that_says_what_a_selector_could_is_one() -> None:
         (job(annotations={"allot.dev/gpu-classes": "h900"}), "no GPU class is named h900; there are h100, l4, mig"),
         (job(annotations={"allot.dev/gpu-classes": "mig"}), "no GPU class offers nvidia.com/gpu"),
         (job(pod={"nodeSelector": {"gpu": "B300"}}), "no GPU class offers nvidia.com/gpu"),
-        (job(pod={"containers": [container({"cpu": "1"})]}), "asks for no GPU"),
+        (job(pod={"containers": [container({"cpu": "1"})]}), "asks for no GPU: ask under resources.limits"),
+        (
+            job(pod={"containers": [container({"nvidia.com/mig-3g.40gb": "1"})]}),
+            "asks for no GPU: nvidia.com/mig-3g.40gb is of no GPU class; ask under resources.limits for nvidia.com/gpu or",
+        ),
         (
             job(pod={"containers": [container({"nvidia.com/gpu": "1", "nvidia.com/mig-1g.10gb": "1"})]}),
             "GPUs of two sorts",
@@ -201,6 +212,11 @@ def test_what_cannot_be_made_fit_is_refused_with_the_cause(raw: Json, cause: str
             job(labels={"kueue.x-k8s.io/queue-name": "q"}, annotations={"allot.dev/workload": "w"}),
             False,
             id="it is Kueue's whatever else it says",
+        ),
+        pytest.param(
+            job(labels={"kueue.x-k8s.io/queue-name": "q"}, template_annotations={"allot.dev/attempt": "a"}),
+            True,
+            id="we launched it, before it was labelled as Kueue's",
         ),
         pytest.param(
             job(labels={}, annotations={"allot.dev/author": "ada"}, pod={"containers": [container({"cpu": "1"})]}),
