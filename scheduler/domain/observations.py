@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from scheduler.domain.cluster import Node
+from scheduler.domain.cluster import Node, PodRequest
 from scheduler.domain.units import Instant, JobUid, NodeName, PodUid, WorkloadId
 from scheduler.domain.workloads import WorkloadSpec
 
@@ -112,6 +112,9 @@ class ObservedJob:
     checkpointed_at: Instant | None = None
     pods: int = 1
     """spec.parallelism: how many pods it is to have at once."""
+    pod: PodRequest | None = None
+    """What each of its pods would ask for, fit or not; None where it is not fit and not suspended. Kubernetes lets a
+    suspended Job's resources be changed."""
     keeps_state: bool = True
     """Its pods mount a volume that outlives them, or have a hook that saves their state before they are stopped."""
 

@@ -1,6 +1,9 @@
 """What is asked of the cluster, and what its answers change: nothing is leaked, nothing is asked for ever."""
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from scheduler.domain.actions import ActionOutcome, ActionResult, CreateJob, DeleteJob, LaunchJob, SuspendJob
 from scheduler.domain.cluster import GpuClass, Placement
@@ -9,10 +12,15 @@ from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason
 from scheduler.domain.topology import LevelName, TopologyAsk, TopologyLevel, TopologyMode
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, NodeName, PerMille
-from scheduler.domain.workloads import Attempt, Workload, WorkloadState
+from scheduler.domain.workloads import Attempt, Origin, Workload, WorkloadState
 from scheduler.lifecycle.running.act import Next, next_action, note_outcome
 from tests.lifecycle.build import H100, Company, changes, job_seen, job_spec
 
+CHANGED = {
+    "more GPUs": (Origin.KUBECTL, {"gpus": 8}),
+    "more CPU": (Origin.KUBECTL, {"cpu_milli": 9000}),
+    "more GPUs in a Job of ours": (Origin.API, {"gpus": 8}),
+}
 CLASS = GpuClass(H100, PerMille(1000), (("gpu", "h100"),))
 
 
@@ -139,3 +147,45 @@ def test_a_level_that_a_job_names_by_its_node_label_is_called_as_the_policy_call
         assert company.take_in(applied) == []
         taken = company.workload(company.world.workload_of_job[applied.uid])
         assert taken.spec.topology == TopologyAsk(TopologyMode.PREFER, LevelName(level))
+
+
+@pytest.mark.parametrize("is_decided", [False, True], ids=["queued", "to be launched"])
+@pytest.mark.parametrize(("origin", "changed"), CHANGED.values(), ids=CHANGED)
+def test_a_suspended_job_whose_pods_ask_for_something_else_now_is_never_launched(
+    company: Company, origin: Origin, changed: dict[str, int], is_decided: bool
+) -> None:
+    workload, grant, _ = launching(company) if is_decided else waiting_with_job(company)
+    with company.changing() as batch:
+        batch.change_workload(company.workload(workload.id), origin=origin)
+    pod = replace(workload.spec.pod, **changed)
+
+    company.see(changes(job_seen(workload, is_confirmed_suspended=True, generation=2, pod=pod)))
+
+    refused = company.workload(workload.id)
+    assert (refused.state, refused.state_reason) == (WorkloadState.FAILED, Reason.LAUNCH_REFUSED)
+    assert company.available(grant) == 10 * MS_PER_HOUR
+    assert not isinstance(next_action(company.world, refused).action, LaunchJob)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param({"pod": None}, id="it is not said"),
+        pytest.param({"pod": replace(job_spec().pod, gpus=0)}, id="its resource is of no class any more"),
+        pytest.param({"pod": replace(job_spec().pod, cpu_milli=1)}, id="what is our own writing"),
+        pytest.param({"pod": replace(job_spec().pod, gpus=8), "is_suspended": False}, id="it is not suspended"),
+    ],
+)
+def test_a_job_that_asks_for_what_was_judged_stays_to_be_launched(company: Company, seen: dict[str, Any]) -> None:
+    workload, _, _ = launching(company)
+
+    company.see(changes(job_seen(workload, is_confirmed_suspended=True, **seen)))
+
+    assert company.workload(workload.id).state is WorkloadState.LAUNCHING
+
+
+def waiting_with_job(company: Company) -> tuple[Workload, AllowanceId, None]:
+    grant = company.grant("ada", 10)
+    workload = company.submit()
+    company.give_job(workload)
+    return company.workload(workload.id), grant, None

@@ -17,9 +17,10 @@ from scheduler.adapters.kubernetes.names import (
 from scheduler.adapters.kubernetes.resources import pod_request
 from scheduler.adapters.kubernetes.stamps import instant_of
 from scheduler.adapters.kubernetes.templates import Unfit, read_template
-from scheduler.domain.cluster import GpuClass
+from scheduler.domain.cluster import GpuClass, PodRequest
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.units import Instant, JobUid, WorkloadId
+from scheduler.domain.workloads import WorkloadSpec
 
 
 def concerns_us(raw: RawObject, classes: Iterable[GpuClass]) -> bool:
@@ -54,7 +55,8 @@ def read_job(raw: RawObject, classes: Iterable[GpuClass]) -> ObservedJob:
     conditions = {c["type"]: c for c in status.get("conditions") or () if c.get("status") == "True"}
     failed = conditions.get("Failed")
     suspended = conditions.get("Suspended")
-    asked = read_template(raw, tuple(classes))
+    classes = tuple(classes)
+    asked = read_template(raw, classes)
     return ObservedJob(
         uid=JobUid(sys.intern(metadata["uid"])),
         name=metadata["name"],
@@ -81,8 +83,19 @@ def read_job(raw: RawObject, classes: Iterable[GpuClass]) -> ObservedJob:
         is_owned=any(owner.get("controller") for owner in metadata.get("ownerReferences") or ()),
         checkpointed_at=instant_of(annotations.get(CHECKPOINTED_AT)),
         pods=1 if spec.get("parallelism") is None else int(spec["parallelism"]),
+        pod=_pod(spec, asked, classes),
         keeps_state=_keeps_state(spec["template"].get("spec") or {}),
     )
+
+
+def _pod(spec: RawObject, asked: WorkloadSpec | Unfit, classes: Iterable[GpuClass]) -> PodRequest | None:
+    if not isinstance(asked, Unfit):
+        return asked.pod
+    if not spec.get("suspend"):
+        return None
+    amounts = pod_request(spec["template"].get("spec") or {})
+    gpus = amounts.count_any({gpu_class.resource for gpu_class in classes})
+    return PodRequest(gpus, amounts.cpu_milli, amounts.memory_mib)
 
 
 def _keeps_state(pod_spec: RawObject) -> bool:

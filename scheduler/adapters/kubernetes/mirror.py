@@ -206,13 +206,17 @@ class ClusterMirror:
     def put_pod(self, raw: RawObject) -> None:
         metadata = raw["metadata"]
         uid = PodUid(metadata["uid"])
+        before = self._pods.get(uid)
         job_uid = owning_job(metadata) if self.manages(metadata["namespace"]) else None
+        if job_uid is None and before is not None:
+            job_uid = (
+                before.job_uid
+            )  # its Job was deleted and it was left to run (`--cascade=orphan`): it stays that Job's
         if job_uid is None:
             self._put_outside_pod(uid, raw)
             return
         amounts = pod_request(raw.get("spec") or {})
         observed = read_pod(raw, job_uid, amounts.count_any(self._resources))
-        before = self._pods.get(uid)
         if before is not None and before.observed is not None:
             observed = _remembering(observed, before.observed)
         held_on = None if is_terminal(raw) else observed.node

@@ -17,6 +17,7 @@ from scheduler.domain.actions import (
     SuspendJob,
     TellJob,
 )
+from scheduler.domain.cluster import PodRequest
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
@@ -140,6 +141,33 @@ def note_outcome(batch: Batch, outcome: ActionOutcome, retries: dict[WorkloadId,
             _hold_back(batch, workload, backoff_until(batch.now, retries[workload.id]), outcome.message)
         case _:
             retries[workload.id] = retries.get(workload.id, 0) + 1
+
+
+def refuse_what_was_changed(batch: Batch, workload: Workload, job: ObservedJob) -> bool:
+    """Whether its suspended Job asks for other pods than were judged; then it is never launched, and says why.
+
+    Since 1.36 Kubernetes lets a suspended Job's resources be changed: launched so, it would run GPUs that were not placed
+    for it, past its pool's quota and its hold. A GPU count of 0 is no ask: the policy may know its resource no more.
+    """
+    asked, judged = job.pod, workload.spec.pod
+    if asked is None or not asked.gpus or not job.is_suspended or job.has_ended:
+        return False
+    if workload.origin is Origin.API:
+        asked = replace(judged, gpus=asked.gpus)  # what else its template says is our own writing
+    attempt = batch.live_attempt(workload.id)
+    is_to_run = workload.state is WorkloadState.QUEUED if attempt is None else attempt.state is AttemptState.LAUNCHING
+    if asked == judged or not is_to_run or workload.spec.kind is WorkloadKind.BOOKING:
+        return False
+    cause = (
+        f"each of its pods asks for {_said(asked)} now, and {_said(judged)} were judged; "
+        "delete it and apply it anew to have that judged"
+    )
+    _abandon(batch, workload, Reason.LAUNCH_REFUSED, cause)
+    return True
+
+
+def _said(pod: PodRequest) -> str:
+    return f"{pod.gpus} GPUs, {pod.cpu_milli} mCPU and {pod.memory_mib} MiB"
 
 
 def _workload_of(action: Action) -> WorkloadId | None:

@@ -9,6 +9,7 @@ from scheduler.domain.records import EndEvidence, PodRun
 from scheduler.domain.units import MS_PER_SECOND, AttemptId, Instant, JobUid, PodUid, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.act import refuse_what_was_changed
 from scheduler.lifecycle.running.another_job import another_job, may_have_another
 from scheduler.lifecycle.running.ending import has_ended
 from scheduler.lifecycle.running.losing import stop_if_lost, stop_if_node_is_gone
@@ -214,6 +215,8 @@ def _advance(batch: Batch, workload_id: WorkloadId) -> None:
     if workload is None:
         return
     job = world.job_of(workload)
+    if job is not None and refuse_what_was_changed(batch, workload, job):
+        return
     if attempt is None:
         if job is not None and job.has_ended and workload.state is WorkloadState.QUEUED:
             _end_unlaunched(batch, workload, job)

@@ -335,3 +335,24 @@ def test_pods_beyond_those_that_an_attempt_accounts_for_are_outside() -> None:
 
     assert (with_one_more, accounted, again) == (2, 0, 2)
     assert outside_gpus(mirror.drain()) == 0
+
+
+def test_a_pod_that_its_job_left_behind_stays_that_jobs_until_it_ends() -> None:
+    """`kubectl delete --cascade=orphan`: it runs on, and is charged; nobody is told to think that it had ended."""
+    mirror = mirror_with()
+    mirror.put_job(job(**LAUNCHED))
+    mirror.put_pod(pod(status=RUNNING))
+    mirror.account_for({TRAIN: 1})
+    mirror.drain()
+    orphan, ended = pod(status=RUNNING), pod(status=DONE)
+    for each in (orphan, ended):
+        del each["metadata"]["ownerReferences"]
+
+    mirror.drop_job(TRAIN)
+    mirror.put_pod(orphan)
+    left = mirror.drain()
+    mirror.put_pod(ended)
+    over = only_pod(mirror.drain())
+
+    assert (left.jobs, left.nodes) == ({TRAIN: None}, {})
+    assert (over.job_uid, over.has_ended, over.finished_at) == (TRAIN, True, Instant(1_772_446_200_000))

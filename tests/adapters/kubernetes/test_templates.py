@@ -320,3 +320,12 @@ def test_a_complete_job_ended_when_it_says() -> None:
     read = read_job(raw, CLASSES)
 
     assert (read.is_complete, read.ended_at) == (True, 1_772_445_601_000)
+
+
+def test_what_its_pods_ask_for_is_read_while_it_is_suspended_fit_or_not() -> None:
+    pinned = affinity({"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n0"]}]})
+    fit, unfit = read_job(job(), CLASSES), read_job(job(pod=pinned), CLASSES)
+
+    assert (fit.pod, unfit.pod) == (ASKED.pod, ASKED.pod)
+    assert unfit.asked is None
+    assert read_job(job(spec={"suspend": False}), CLASSES).pod is None
