@@ -115,6 +115,11 @@ LET_IN = {
     "PUT /v1/nodes/{node}/inventory": "agent",
     "POST /v1/nodes/{node}/windows": "agent",
     "GET /v1/nodes": "olga aud",
+    # A gateway's alone, which is nobody of these: test_token_holds lets it in.
+    "POST /v1/token-holds": "",
+    "GET /v1/token-holds/{name}": "",
+    "POST /v1/token-holds/{name}/charge": "",
+    "POST /v1/token-holds/{name}/release": "",
     "GET /v1/refused-samples": "olga aud",
     "GET /v1/misuses": "olga aud",
     "GET /v1/gpu-metrics": "olga aud",
@@ -161,6 +166,8 @@ BODIES: Mapping[str, dict[str, Any]] = {
     "POST /v1/tokens": {"roles": ["engineer"], "subject": "ada"},
     "POST /v1/periods/{name}/close": {"provisionally": True},
     "POST /v1/periods/{name}/settlements": {"differences": ["2026-W46/x"], "kind": "write-off", "reason": "away"},
+    "POST /v1/token-holds": {"owner": "ada", "model": "llama-3.1", "tokens": 9},
+    "POST /v1/token-holds/{name}/charge": {"tokens": 9},
     "PUT /v1/nodes/{node}/inventory": ON_NODE,
     "POST /v1/nodes/{node}/windows": {"node": "node-1", "boot_id": ON_NODE["boot_id"], "windows": []},
 }
@@ -225,7 +232,7 @@ class Asker:
     def _address(self, path: str) -> str:
         if path.startswith("/v1/sandboxes"):
             path = path.replace("{workload_id}", "{sandbox}")
-        names = {"approvals": self._places["approval"], "people": "max", "periods": "2026-W46"}
+        names = {"approvals": self._places["approval"], "people": "max", "periods": "2026-W46", "token-holds": "t-1"}
         return path.format(**self._places, name=names.get(path.split("/")[2], ""))
 
 
