@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from scheduler.decision.plan import Launch, Plan, Preemption, Victim
+from scheduler.decision.plan import Launch, Plan, Preemption, Verdict, Victim
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import PodPhase
@@ -49,6 +49,18 @@ def test_a_launch_whose_hours_are_gone_meanwhile_is_refused_alone(company: Compa
     assert company.launch(first, FundingShare(grant, 4 * MS_PER_HOUR)) == []
     assert company.launch(second, FundingShare(grant, 4 * MS_PER_HOUR)) == [second.id]
     assert company.workload(second.id).state is WorkloadState.QUEUED
+
+
+def test_why_work_waits_is_not_said_of_what_was_cancelled_while_it_was_decided(company: Company) -> None:
+    company.grant("ada", 10)
+    waits, cancelled = company.submit(), company.submit()
+    plan = Plan(company.now, verdicts=tuple(Verdict(each.id, Reason.QUOTA, {}) for each in (waits, cancelled)))
+    company.commands.cancel(company.caller("ada"), cancelled.id, now=company.now)
+    with company.changing() as batch:
+        record(batch, plan, company.ids.new)
+    with company.store.reading() as books:
+        latest = books.verdicts.latest([waits.id, cancelled.id])
+    assert [latest[each.id].reason for each in (waits, cancelled)] == [Reason.QUOTA, Reason.CANCELLED]
 
 
 def test_a_cancelled_job_keeps_its_gpus_until_its_pods_have_ended(company: Company) -> None:
