@@ -28,7 +28,7 @@ from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
 from scheduler.lifecycle.running.observe import look_again, observe
 from scheduler.lifecycle.running.pacing import Pace
 from scheduler.lifecycle.running.record import record
-from scheduler.lifecycle.running.tell import due_to_tell
+from scheduler.lifecycle.running.tell import due_to_tell, keep_last_words
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.ports import Clock, Cluster, Ids, Store
 
@@ -278,6 +278,7 @@ class Cycle:
                 continue
             following = next_action(world, workload)
             if following.is_done:
+                keep_last_words(world, workload_id)
                 world.drop_workload(workload_id)
             if following.action is not None:
                 world.in_flight.add(workload_id)

@@ -14,6 +14,7 @@ from scheduler.domain.topology import LevelName, TopologyAsk, TopologyLevel, Top
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, NodeName, PerMille
 from scheduler.domain.workloads import Attempt, Origin, Workload, WorkloadState
 from scheduler.lifecycle.running.act import Next, next_action, note_outcome
+from scheduler.lifecycle.running.tell import due_to_tell, keep_last_words
 from tests.lifecycle.build import H100, Company, changes, job_seen, job_spec
 
 CHANGED = {
@@ -165,6 +166,19 @@ def test_a_suspended_job_whose_pods_ask_for_something_else_now_is_never_launched
     assert (refused.state, refused.state_reason) == (WorkloadState.FAILED, Reason.LAUNCH_REFUSED)
     assert company.available(grant) == 10 * MS_PER_HOUR
     assert not isinstance(next_action(company.world, refused).action, LaunchJob)
+
+
+def test_why_waiting_work_ended_is_told_though_it_is_forgotten_at_once(company: Company) -> None:
+    workload, _, _ = waiting_with_job(company)
+    pod = replace(workload.spec.pod, gpus=8)
+    company.see(changes(job_seen(workload, is_confirmed_suspended=True, generation=2, pod=pod)))
+
+    keep_last_words(company.world, workload.id)
+    company.world.drop_workload(workload.id)
+
+    told = due_to_tell(company.world, company.now, 10)
+    assert [(each.job_uid, each.reason) for each in told] == [(workload.job_uid, Reason.LAUNCH_REFUSED)]
+    assert "8 GPUs" in told[0].message
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from itertools import islice
 from scheduler.domain.actions import TellJob
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.records import RecordedVerdict
-from scheduler.domain.units import Instant
+from scheduler.domain.units import Instant, WorkloadId
 from scheduler.lifecycle.memory.named import evidence_named
 from scheduler.lifecycle.memory.world import World
 
@@ -49,6 +49,15 @@ def due_to_tell(world: World, now: Instant, at_most: int) -> list[TellJob]:
             if message is not None or verdict.workload_id not in world.workloads:
                 del world.untold[verdict.workload_id]
     return told
+
+
+def keep_last_words(world: World, workload_id: WorkloadId) -> None:
+    """Before final work is forgotten: what ended it is told all the same, where its Job's user would not see it else."""
+    verdict = world.untold.get(workload_id)
+    if verdict is not None and verdict.reason in _AT_ONCE:
+        message = _message(world, verdict)
+        if message is not None:
+            world.words.add([message])
 
 
 def _message(world: World, verdict: RecordedVerdict) -> TellJob | None:
