@@ -8,7 +8,7 @@ from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.policy import AtExhaustion
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, NodeName, PoolName
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, NodeName, PerMille, PoolName
 from scheduler.domain.workloads import AttemptState, WorkloadState
 from scheduler.ledger.journal import Account, AccountKind
 from scheduler.lifecycle.running.keep import enforce_limits, keep_funded, limits_are_due
@@ -41,6 +41,23 @@ def test_a_job_that_fits_is_held_charged_and_released_to_the_second(company: Com
         assert books.journal.balance(Account(AccountKind.HELD, grant)) == 0
         assert books.journal.differences() == []
         assert books.holds.open_ones() == []
+
+
+def test_an_attempt_keeps_the_terms_it_was_launched_with_though_the_policy_changes_under_it(company: Company) -> None:
+    grant = company.grant("ada", 10)
+    workload = company.submit()
+    company.launch(workload, FundingShare(grant, 4 * MS_PER_HOUR))
+    company.give_job(workload)
+    start = later(company.now, 10)
+    company.see(changes(job_seen(workload, is_suspended=False), pod_seen(workload, started_at=start)))
+    known = company.world.require_policy()
+    dearer = {name: replace(each, weight=PerMille(9000)) for name, each in known.gpu_classes.items()}
+    factors = {name: replace(each, class_factor=PerMille(9000)) for name, each in known.priority_classes.items()}
+    company.world.put_policy(replace(known, gpu_classes=dearer, priority_classes=factors))
+    company.now = later(start, 620)
+    ended = pod_seen(workload, started_at=start, finished_at=later(start, 600), phase=PodPhase.SUCCEEDED, exit_code=0)
+    company.see(changes(ended, job_seen(workload, is_suspended=False, is_complete=True)))
+    assert company.available(grant) == 10 * MS_PER_HOUR - 2 * 600_000
 
 
 def test_a_launch_whose_hours_are_gone_meanwhile_is_refused_alone(company: Company) -> None:
