@@ -59,9 +59,9 @@ def test_every_metric_that_is_named_is_one(page: Path) -> None:
 def _metrics_of_agents() -> set[str]:
     """By the texts of the module that makes them, some of them behind a common beginning."""
     source = read(ROOT / "scheduler" / "entrypoints" / "agent" / "metrics.py")
-    return set(re.findall(r'"(allot_\w+)"', source)) | {
-        f"allot_agent_{n}" for n in re.findall(r'"([a-z_]+)"', source)
-    }
+    names = {f"allot_agent_{name}" for name in re.findall(r'"([a-z_]+)"', source)}
+    counters = {f"allot_agent_{name}_total" for name in re.findall(r'_counter\(\s*"([a-z_]+)"', source)}
+    return set(re.findall(r'"(allot_\w+)"', source)) | names | counters
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

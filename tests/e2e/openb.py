@@ -127,6 +127,10 @@ def project_of(team: int) -> str:
     return f"openb-{team}"
 
 
+MINIMUM_RUNTIME_SECONDS = 2
+"""Of every class, as the example policies have one. KWOK stamps a pod that is told to stop in the moment in which it starts
+once more after its end, which no kubelet does: what was charged by then would not be what stands there last."""
+
 POLICY = (
     f"""
 version: 1
@@ -136,9 +140,20 @@ gpu_classes:
   G2: {{weight_per_mille: {WEIGHTS["G2"]}, node_selector: {{nvidia.com/gpu.product: G2}}}}
   T4: {{weight_per_mille: {WEIGHTS["T4"]}, node_selector: {{nvidia.com/gpu.product: T4}}}}
 priority_classes:
-  latency-sensitive: {{value: 900, class_factor_per_mille: {FACTORS["latency-sensitive"]}}}
-  standard: {{value: 500, class_factor_per_mille: {FACTORS["standard"]}}}
-  best-effort: {{value: 100, class_factor_per_mille: {FACTORS["best-effort"]}, hold: rolling, slice_minutes: 1}}
+  latency-sensitive:
+    value: 900
+    class_factor_per_mille: {FACTORS["latency-sensitive"]}
+    minimum_runtime_seconds: {MINIMUM_RUNTIME_SECONDS}
+  standard:
+    value: 500
+    class_factor_per_mille: {FACTORS["standard"]}
+    minimum_runtime_seconds: {MINIMUM_RUNTIME_SECONDS}
+  best-effort:
+    value: 100
+    class_factor_per_mille: {FACTORS["best-effort"]}
+    minimum_runtime_seconds: {MINIMUM_RUNTIME_SECONDS}
+    hold: rolling
+    slice_minutes: 1
 tiers:
   engineer: {{allowance_gpu_hours: 1}}
   intern: {{allowance_gpu_hours: 0}}
