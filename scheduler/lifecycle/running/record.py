@@ -50,9 +50,9 @@ def record(batch: Batch, plan: Plan, new_id: NewId) -> list[WorkloadId]:
 
 def _is_news(batch: Batch, verdict: Verdict) -> bool:
     """A verdict is kept when its code changes: not where it says again, in less detail, what was said last, nor of work
-    that waits no more, since it was cancelled after the snapshot was taken."""
+    that was cancelled after the snapshot was taken."""
     workload = batch.workload(verdict.workload_id)
-    if workload is None or workload.state is not WorkloadState.QUEUED:
+    if workload is None or workload.state not in {WorkloadState.QUEUED, WorkloadState.LAUNCHING}:
         return False
     known = batch.world.verdicts.get(verdict.workload_id)
     return known is None or known.reason is not verdict.reason
