@@ -18,6 +18,8 @@ the other on the same two processors with other work beside them (load 6 to 14):
 |---|---|---|---|---|
 | 0 (Kueue's configuration) | 106.7 s | 2,249 | 0.3 / 39.7 / 67.8 s | 77.5, 42.5, 13.8 s |
 | 2 s | 97.2 s | 0 | 2.0 / 25.8 / 51.2 s | 73.8, 41.8, 13.0 s |
+| 0, in a slower hour, nothing beside it | 119.2 s | 980 | 0.8 / 40.0 / 70.5 s | not taken |
+| 2 s, in that hour | 113.7 s | 0 | 5.8 / 33.8 / 53.4 s | not taken |
 
 What runs for longer than the minimum falls as ever, so that in files with longer runtimes the high priorities wait for 2 s
 more at most.
