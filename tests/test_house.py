@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,10 @@ LOOSE_ENDS = re.compile(
     r"\b(" + "TO" + r"DO|FIX" + r"ME|XX" + r"X|HACK)\b|Not" + r"ImplementedError|# pragma: no" + r" cover"
     r"|# type: ig" + r"nore(?!\[)|# no" + r"qa(?!: )"
 )
+TOP_FOLDERS = ("scheduler", "manifests", "policies", "tests", "benchmarks", "docs")
+TOP_FILES = (
+    "pyproject.toml README.md ARCHITECTURE.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE Makefile Containerfile"
+).split()
 LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 
@@ -34,6 +39,18 @@ def test_a_function_fits_on_a_screen() -> None:
     assert [
         f"{path.relative_to(ROOT)}:{line} {name}: {length}" for path, line, name, length in _long_functions()
     ] == []
+
+
+def test_the_top_level_is_what_whoever_looks_for_it_expects() -> None:
+    assert sorted(name for name in (*TOP_FOLDERS, *TOP_FILES) if not (ROOT / name).exists()) == []
+    assert all((ROOT / name).is_dir() for name in TOP_FOLDERS)
+    assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_the_distribution_and_the_command_are_called_allot() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (project["name"], project["license"], project["requires-python"]) == ("allot", "Apache-2.0", ">=3.11")
+    assert project["scripts"] == {"allot": "scheduler.entrypoints.cli:main"}
 
 
 def test_names_say_something() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import platform
 import random
 import stat
 import sys
@@ -42,10 +41,10 @@ class Check:
     remedy: str = ""
 
 
-def check_python() -> Check:
-    found = f"Python {platform.python_version()}, allot {installed_version()}"
+def check_python(runs_on: tuple[int, int] = sys.version_info[:2]) -> Check:
+    found = f"Python {'.'.join(map(str, runs_on))}, allot {installed_version()}"
     wanted = ".".join(map(str, PYTHON_MIN))
-    return Check("versions", sys.version_info[:2] >= PYTHON_MIN, found, f"install Python {wanted} or later")
+    return Check("versions", runs_on >= PYTHON_MIN, found, f"install Python {wanted} or later")
 
 
 def check_configuration(file: Path) -> Check:

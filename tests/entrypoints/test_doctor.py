@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
-from scheduler.entrypoints.doctor import Check, check_cluster, check_configuration, check_server
+from scheduler.entrypoints.doctor import Check, check_cluster, check_configuration, check_python, check_server
 
 READY = {"database": "", "policy": "", "cluster": ""}
 
@@ -30,6 +30,12 @@ def test_a_clock_that_is_off_is_told_with_what_to_do() -> None:
     clock = server_that_says({"loops": []}, ahead=timedelta(hours=1))["clock"]
     assert (clock.is_ok, "ahead of ours" in clock.found, "NTP" in clock.remedy) == (False, True, True)
     assert server_that_says({"loops": []})["clock"].is_ok
+
+
+def test_a_python_that_is_too_old_is_told() -> None:
+    old = check_python((3, 10))
+    assert (old.is_ok, "Python 3.10" in old.found, old.remedy) == (False, True, "install Python 3.11 or later")
+    assert (check_python((3, 11)).is_ok, check_python().is_ok) == (True, True)
 
 
 def test_a_loop_that_is_late_is_named() -> None:

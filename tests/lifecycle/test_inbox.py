@@ -143,6 +143,21 @@ async def test_what_was_still_to_be_sent_at_the_end_is_left_to_the_next_start(
     assert len(cluster.asked) == 1
 
 
+async def test_a_cycle_comes_round_though_nothing_wakes_it_and_waits_a_second_at_most(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cycle_module.LONGEST_WAIT_SECONDS <= 1
+    monkeypatch.setattr(cycle_module, "LONGEST_WAIT_SECONDS", 0.01)
+    noted: list[str] = []
+    cycle = cycle_of(company, noted)
+    company.grant("ada", 100)
+    company.submit()
+    noted.clear()
+    assert len((await cycle.run_once()).plan.launches) == 1
+    assert noted == ["written"]
+    assert (await cycle.run_once()).plan.is_empty
+
+
 def test_what_a_failed_cycle_had_taken_comes_first_again() -> None:
     tell = TellJob("allot", "job", JobUid("uid"), Reason.RUNNING, "Running.")
     told = [ActionOutcome(tell, ActionResult.DONE, str(number)) for number in range(3)]

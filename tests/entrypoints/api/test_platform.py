@@ -1,10 +1,12 @@
 """Money, policies, people, brakes, cluster, health and metrics over HTTP."""
 
+import hashlib
 from typing import Any
 
 import pytest
 
 from scheduler.domain.errors import RefusalCode
+from scheduler.domain.periods import iso
 from scheduler.domain.units import WorkloadId
 from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.memory.observed_only import Found, ObservedOnly, Would
@@ -102,6 +104,15 @@ async def test_a_policy_is_applied_once_it_reads_well(as_: Client, service: Serv
     assert applied.status_code == 200
     assert applied.json()["name"] == "new.yaml"
     assert applied.json()["applied_by"].startswith("e-"), "an opaque id stands in the books"
+    assert applied.json()["applied_at"] == iso(NOON)
+    assert applied.json()["hash"] == hashlib.sha256(text.encode()).hexdigest()
+    with service.store.reading() as books:
+        kept = books.control.policies()[0]
+    assert (kept.hash, kept.applied_at, kept.applied_by) == (
+        applied.json()["hash"],
+        NOON,
+        engineer_id(service, "olga"),
+    )
     assert (await as_("ada").get("/v1/policy")).json()["text"] == text
     assert len((await as_("ada").get("/v1/policies")).json()["items"]) == 2
     await as_("ada").post("/v1/workloads", json=JOB)

@@ -122,13 +122,6 @@ async def test_who_is_no_operator_sees_no_brake_to_pull(sign_in: SignIn) -> None
     assert not [form for form in page.forms if form.action.startswith("/brakes")]
 
 
-async def test_a_stop_rate_that_is_reached_shows_on_every_page(service: SampleService, sign_in: SignIn) -> None:
-    service.reach_stop_rate()
-    async with sign_in(MARA) as client:
-        text = read(await client.get("/hours")).text
-    assert "The stop rate is reached : reclaim stopped 40 GPUs in ten minutes, the limit is 34." in text
-
-
 def _would_launch(seq: int, name: str, until: Instant | None = None) -> Observed:
     sentence = f"Would have launched 8 × h100 on g-{seq:03d}, holding 4.0 h."
     workload_id = WorkloadId(f"w-{name}")

@@ -84,14 +84,32 @@ async def test_a_real_cluster_is_not_called_simulated(service: SampleService, si
 
 
 @every_page
-async def test_a_brake_that_is_on_shows_on_every_page(
+async def test_each_brake_that_is_on_shows_on_every_page(
     path: str, person: Engineer | None, service: SampleService, sign_in: SignIn
 ) -> None:
-    service.pause(Brake.LAUNCH, "switch firmware on rack 3")
+    for brake in Brake:
+        service.pause(brake, "switch firmware on rack 3")
     async with sign_in(person) as client:
         page = read(await client.get(path))
-    assert "Launching is paused by otto@example.com, 12 min ago : switch firmware on rack 3" in page.text
-    has_form = any(form.action == "/brakes/launch/resume" for form in page.forms)
+    for brake, paused in (
+        (Brake.LAUNCH, "Launching"),
+        (Brake.PREEMPT, "Preemption"),
+        (Brake.RECLAIM, "Reclaiming"),
+    ):
+        assert f"{paused} is paused by otto@example.com, 12 min ago : switch firmware on rack 3" in page.text
+        has_form = any(form.action == f"/brakes/{brake.value}/resume" for form in page.forms)
+        assert has_form == (person is OTTO)
+
+
+@every_page
+async def test_a_stop_rate_that_is_reached_shows_on_every_page(
+    path: str, person: Engineer | None, service: SampleService, sign_in: SignIn
+) -> None:
+    service.reach_stop_rate()
+    async with sign_in(person) as client:
+        page = read(await client.get(path))
+    assert "The stop rate is reached : reclaim stopped 40 GPUs in ten minutes, the limit is 34." in page.text
+    has_form = any(form.action == "/brakes/reclaim/resume" for form in page.forms)
     assert has_form == (person is OTTO)
 
 
