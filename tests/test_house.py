@@ -19,9 +19,17 @@ LOOSE_ENDS = re.compile(
     r"|# type: ig" + r"nore(?!\[)|# no" + r"qa(?!: )"
 )
 TOP_FOLDERS = ("scheduler", "manifests", "policies", "tests", "benchmarks", "docs")
-TOP_FILES = (
-    "pyproject.toml README.md ARCHITECTURE.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE Makefile Containerfile"
-).split()
+TOP_FILES = [
+    "pyproject.toml",
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+    "Containerfile",
+]
 LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 
