@@ -87,7 +87,7 @@ def _prepare(service: Service) -> None:
         put_policy(service.store, service.world, read_policy(current.text, current.name), now)
     elif (first := _first_policy(settings)) is not None:
         text = first.read_text(encoding="utf-8")
-        service.commands.apply_policy(SYSTEM, text, read_policy(text, first.name), now=now)
+        service.administration.apply_policy(SYSTEM, text, read_policy(text, first.name), now=now)
     if prices is not None:
         service.world.price_book = prices
     elif (book := _first_prices(settings)) is not None:
@@ -96,7 +96,7 @@ def _prepare(service: Service) -> None:
     if (directory := _first_people(settings)) is not None and not service.world.people:
         text = directory.read_text(encoding="utf-8")
         people = read_people(text, directory.name, lambda _: EngineerId(service.ids.new("e")))
-        service.commands.apply_people(SYSTEM, people, now=now)
+        service.administration.apply_people(SYSTEM, people, now=now)
     if settings.bootstrap_token is not None:
         _issue_first_token(service, hash_of(settings.bootstrap_token), now)
 
@@ -107,7 +107,7 @@ def _issue_first_token(service: Service, token_hash: str, now: Instant) -> None:
         is_issued = books.people.caller_of(token_hash, now) is not None
     if not is_issued:
         roles, subject = frozenset({Role.OPERATOR, Role.AUDITOR}), service.settings.bootstrap_subject
-        service.commands.issue_token(SYSTEM, subject, roles, token_hash, now=now, by_host=True)
+        service.administration.issue_token(SYSTEM, subject, roles, token_hash, now=now, by_host=True)
 
 
 def _first_policy(settings: Settings) -> Path | None:

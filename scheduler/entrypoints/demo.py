@@ -44,7 +44,7 @@ def become(service: Service, name: str) -> DemoToken:
         raise NotFound(f"there is nobody called {name!r}", code=RefusalCode.UNKNOWN_ENGINEER, where="subject")
     token, now = new_token(), service.clock.now()
     expires_at = Instant(now + TOKEN_DAYS * MS_PER_DAY)
-    service.commands.issue_token(
+    service.administration.issue_token(
         DOORKEEPER, person.subject, person.roles, hash_of(token), now=now, expires_at=expires_at, by_host=True
     )
     return DemoToken(token, person, expires_at)

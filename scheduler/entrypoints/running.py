@@ -13,6 +13,7 @@ from scheduler.entrypoints.simulated import Simulation
 from scheduler.lifecycle.accounting.close_period import Periods
 from scheduler.lifecycle.accounting.price import Pricing
 from scheduler.lifecycle.accounting.publish import Publisher
+from scheduler.lifecycle.administration import Administration
 from scheduler.lifecycle.approvals.approve import Approvals
 from scheduler.lifecycle.approvals.paying import Payments
 from scheduler.lifecycle.approvals.propose import Proposals
@@ -61,13 +62,14 @@ class Service:
         self.simulation = simulation
         self.publisher = publisher
         self.world = World()
-        self.commands = Commands(store, self.world, ids, namespace=settings.namespace)
+        self.commands = Commands(store, self.world, ids, namespace=settings.namespace, wake=self.wake)
+        self.administration = Administration(store, self.world, ids, self.wake)
         self.pricing = Pricing(store, self.world)
         self.coverages = Coverages(store, self.world)
-        self.proposals = Proposals(store, self.world, ids, self.commands, self.pricing)
-        self.rights = RightsProposals(store, self.world, ids, self.commands)
+        self.proposals = Proposals(store, self.world, ids, self.commands, self.administration, self.pricing)
+        self.rights = RightsProposals(store, self.world, ids, self.administration)
         self.payments = Payments(store, self.world, ids)
-        self.approvals = Approvals(store, self.world, ids, self.commands, READERS)
+        self.approvals = Approvals(store, self.world, ids, READERS, self.wake)
         self.approval_views = ApprovalViews(store, self.world, READERS)
         self.meter = Meter(store, self.world)
         self.exemptions = Exemptions(store, self.world)
@@ -98,7 +100,6 @@ class Service:
     async def start(self) -> None:
         """Start the loops; a cluster that cannot be reached yet is tried again, and said so."""
         self._loop = asyncio.get_running_loop()
-        self.commands.wake = self.wake
         if self.world.policy is not None:
             self.cluster.use_gpu_classes(self.world.policy.gpu_classes)
         self.loops.for_ever("watch", self._watch, deadline_seconds=60)

@@ -1,20 +1,16 @@
-"""Commands: every write that a person or a program can ask for, each one transaction, each judged by who asks."""
+"""Commands: what people ask of the platform for their work, each one transaction, each judged by who asks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from scheduler.domain.access import TokenRecord
 from scheduler.domain.allowances import Allowance
 from scheduler.domain.approvals import Persons, approval_needed
 from scheduler.domain.awards import Award
-from scheduler.domain.brakes import Brake, Pause
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, Refusal, RefusalCode
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Caller, Engineer, Role
-from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
-from scheduler.domain.records import PolicyVersion
 from scheduler.domain.units import AllowanceId, EngineerId, Instant, JobUid, WorkloadId
 from scheduler.domain.workloads import (
     Attempt,
@@ -29,21 +25,13 @@ from scheduler.lifecycle.asking.booking import BookingWish, book
 from scheduler.lifecycle.asking.extend import extend_attempt
 from scheduler.lifecycle.asking.submit import new_workload, with_defaults
 from scheduler.lifecycle.asking.submitting import AS_IT_IS, SubmissionTerms, indexes_of, judge_for, queue_all
-from scheduler.lifecycle.awarding.cover import committed_by, require_coverage, require_grantable
+from scheduler.lifecycle.awarding.cover import committed_by, require_coverage
 from scheduler.lifecycle.awarding.grant import award, require_granter, told
-from scheduler.lifecycle.governance.entering import (
-    placed_people,
-    put_people,
-    put_token,
-    rights_that_wait,
-    token_waits,
-)
-from scheduler.lifecycle.governance.governing import needing_approval, put_policy, record_policy
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.booked_time import cancel_booking
 from scheduler.lifecycle.running.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.writing.answered import Command, answer, earlier_answer
-from scheduler.lifecycle.writing.audited import pause_told, workload_told
+from scheduler.lifecycle.writing.audited import workload_told
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.lifecycle.writing.together import Together
 from scheduler.ports import Ids, Store
@@ -59,14 +47,16 @@ class Candidate:
 
 
 class Commands:
-    """`wake` is called after a command that the cycle should look at."""
+    """Work, bookings and ad-hoc grants. `wake` is called after each, for the cycle to look at it."""
 
-    def __init__(self, store: Store, world: World, ids: Ids, *, namespace: str = "allot") -> None:
+    def __init__(
+        self, store: Store, world: World, ids: Ids, *, namespace: str = "allot", wake: Callable[[], None]
+    ) -> None:
         self._store = store
         self._world = world
         self._ids = ids
         self._namespace = namespace
-        self.wake: Callable[[], None] = _nobody_waits
+        self._wake = wake
         self._submissions: Together[Workload, Batch] = Together(self._changing)
 
     # --- workloads -----------------------------------------------------------------------------------------------
@@ -214,7 +204,7 @@ class Commands:
     ) -> Allowance:
         """An ad-hoc grant (finance, operator), or one of compensation (people). Nobody grants to themselves.
 
-        Raises Conflict (`approval-needed`) where it takes a second person: see `Approvals.grant`.
+        Raises Conflict (`approval-needed`) where it takes a second person: see `Proposals.grant`.
         """
         caller = require_granter(caller, asked)
         if self._world.require_policy().approvals.grants is Persons.TWO:
@@ -231,98 +221,13 @@ class Commands:
             batch.audit(caller, "grant", allowance.id, request_id=request_id, after=told(asked))
         return allowance
 
-    # --- the platform --------------------------------------------------------------------------------------------
-
-    def apply_policy(
-        self, caller: Caller, text: str, policy: Policy, *, now: Instant, request_id: str = ""
-    ) -> PolicyVersion:
-        """Put a policy in force from now on; running attempts keep the terms that they were launched under.
-
-        Raises Conflict (`approval-needed`) where it takes a second person: see `Approvals.apply_policy`.
-        """
-        caller = caller.require(Role.OPERATOR)
-        if needing_approval(self._world.policy, policy):
-            raise approval_needed("a policy that raises allowances, prices or rights")
-        version = PolicyVersion(policy.hash, policy.name, text, now, caller.actor)
-        with self._changing(now) as batch:
-            require_grantable(batch, policy)
-            record_policy(batch, caller, version, policy, request_id)
-        put_policy(self._store, self._world, policy, now)
-        self.wake()
-        return version
-
-    def apply_people(
-        self, caller: Caller, engineers: Sequence[Engineer], *, now: Instant, request_id: str = ""
-    ) -> int:
-        """Put people in the directory, matched by subject; who is known keeps their id. Returns how many were new.
-
-        Raises Conflict (`approval-needed`) where it takes a second person: see `RightsProposals`.
-        """
-        caller = caller.require(Role.OPERATOR, Role.PEOPLE)
-        with self._changing(now) as batch:
-            placed = placed_people(batch, engineers, self._ids.new)
-            if rights_that_wait(batch, placed):
-                raise approval_needed("a people file that gives somebody more")
-            new = put_people(batch, caller, placed, request_id)
-        self._world.put_people(placed)
-        return new
-
-    def pause(self, caller: Caller, brake: Brake, why: str, *, now: Instant, request_id: str = "") -> Pause:
-        caller = caller.require(Role.OPERATOR)
-        pause = Pause(brake, caller.actor, why or "no reason given", now)
-        with self._changing(now) as batch:
-            before, after = _pause_of(batch, brake), pause_told(pause)
-            batch.books.control.put_pause(pause)
-            batch.audit(
-                caller, f"pause {brake.value}", brake.value, request_id=request_id, before=before, after=after
-            )
-            pauses = batch.books.control.pauses()
-        self._world.put_brakes(pauses=pauses)
-        self.wake()
-        return pause
-
-    def resume_brake(self, caller: Caller, brake: Brake, *, now: Instant, request_id: str = "") -> None:
-        """Take the brake off, and let a loop that reached its stop rate go on."""
-        caller = caller.require(Role.OPERATOR)
-        with self._changing(now) as batch:
-            before = _pause_of(batch, brake)
-            batch.books.control.remove_pause(brake)
-            batch.books.control.clear_stops(brake)
-            batch.audit(caller, f"resume {brake.value}", brake.value, request_id=request_id, before=before)
-            pauses = batch.books.control.pauses()
-        self._world.put_brakes(pauses=pauses, stops=[s for s in self._world.stops if s.brake is not brake])
-        self.wake()
-
-    def issue_token(
-        self,
-        caller: Caller,
-        subject: str,
-        roles: frozenset[Role],
-        token_hash: str,
-        *,
-        now: Instant,
-        expires_at: Instant | None = None,
-        by_host: bool = False,
-    ) -> None:
-        """Let a bearer of the token act as `subject`. Only its hash is kept.
-
-        `by_host` is what the process does for whoever runs it, and no request's: the token of its first start, and the
-        door of a demo. Raises Conflict (`approval-needed`) where it takes a second person: see `RightsProposals`.
-        """
-        caller = caller.require(Role.OPERATOR)
-        with self._changing(now) as batch:
-            token = TokenRecord(token_hash, subject, roles, expires_at, now, caller.actor)
-            if not by_host and token_waits(batch, token):
-                raise approval_needed("a token")
-            put_token(batch, caller, token)
-
     # --- below ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _changing(self, now: Instant) -> Iterator[Batch]:
         with changing(self._store, self._world, now) as batch:
             yield batch
-        self.wake()
+        self._wake()
 
     def _owner_for(self, caller: Caller, owner: EngineerId | None) -> Engineer:
         wanted = owner if owner is not None else caller.engineer
@@ -383,14 +288,6 @@ class Commands:
             batch.say(workload.id, reason, {"by": caller.actor})
         else:
             stop_attempt(batch, attempt, reason, {"by": caller.actor})
-
-
-def _pause_of(batch: Batch, brake: Brake) -> str:
-    return pause_told(next((each for each in batch.books.control.pauses() if each.brake is brake), None))
-
-
-def _nobody_waits() -> None:
-    """Before the cycle runs there is nobody to wake."""
 
 
 def _require_sandbox(workload: Workload) -> None:

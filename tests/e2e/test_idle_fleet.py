@@ -120,7 +120,7 @@ async def fleet(site: Site, tmp_path: Path) -> AsyncIterator[Fleet]:
         agents = {}
         for node in service.world.nodes.values():
             if node.gpu_class == H100:
-                service.commands.issue_token(
+                service.administration.issue_token(
                     *(OPERATOR, f"node:{node.name}", frozenset({Role.AGENT}), hash_of(token_of(node.name))),
                     now=service.clock.now(),
                 )

@@ -79,7 +79,7 @@ async def test_a_queued_job_that_somebody_sets_going_is_suspended_and_launched_i
     running: Running, witness: Witness, api: ApiClient, namespace: str
 ) -> None:
     service = running.service
-    await asyncio.to_thread(service.commands.pause, OPERATOR, Brake.LAUNCH, "a test", now=service.clock.now())
+    await asyncio.to_thread(service.administration.pause, OPERATOR, Brake.LAUNCH, "a test", now=service.clock.now())
     workload = await running.submit("ada", "sleep", "3600")
 
     async def job_uid() -> str | None:
@@ -94,7 +94,7 @@ async def test_a_queued_job_that_somebody_sets_going_is_suspended_and_launched_i
 
     await eventually(is_at_rest, bool)
     assert running.charged(workload.id) == (0, 0)
-    await asyncio.to_thread(service.commands.resume_brake, OPERATOR, Brake.LAUNCH, now=service.clock.now())
+    await asyncio.to_thread(service.administration.resume_brake, OPERATOR, Brake.LAUNCH, now=service.clock.now())
     await running.until(workload.id, _S.RUNNING)
     await end_running_pods(api, namespace)
     ended = await running.until(workload.id, _S.COMPLETED)
@@ -122,7 +122,7 @@ async def test_the_job_of_a_waiting_workload_deleted_calls_it_off(
     running: Running, api: ApiClient, namespace: str
 ) -> None:
     service = running.service
-    await asyncio.to_thread(service.commands.pause, OPERATOR, Brake.LAUNCH, "a test", now=service.clock.now())
+    await asyncio.to_thread(service.administration.pause, OPERATOR, Brake.LAUNCH, "a test", now=service.clock.now())
     workload = await running.submit("ada", "sleep", "1")
     await eventually(lambda: api.items(f"/apis/batch/v1/namespaces/{namespace}/jobs"), lambda jobs: len(jobs) == 1)
     await api.delete(job_path(namespace, workload.job_name))

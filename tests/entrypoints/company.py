@@ -98,9 +98,9 @@ def small_company(database: str = "sqlite://", *, is_simulated: bool = False) ->
         Engineer(EngineerId(""), subject, TeamName(team), TierName(tier), subject.capitalize(), frozenset(roles))
         for subject, (team, tier, roles) in PEOPLE.items()
     ]
-    service.commands.apply_people(SYSTEM, engineers, now=NOON)
+    service.administration.apply_people(SYSTEM, engineers, now=NOON)
     for subject, (_, _, roles) in PEOPLE.items():
-        service.commands.issue_token(SYSTEM, subject, frozenset(roles), hash_of(token_of(subject)), now=NOON)
+        service.administration.issue_token(SYSTEM, subject, frozenset(roles), hash_of(token_of(subject)), now=NOON)
     for number in range(4):
         name = NodeName(f"node-{number}")
         service.world.put_node(name, Node(name, GpuClassName("H100"), 8, 128_000, 1_024_000))

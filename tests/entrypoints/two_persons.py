@@ -19,4 +19,4 @@ STAFF_RAISED = STRICT.replace("allowance_gpu_hours: 5000", "allowance_gpu_hours:
 
 def want_two_persons(service: Service) -> None:
     """From here on a second person is needed."""
-    service.commands.apply_policy(SYSTEM, STRICT, read_policy(STRICT, "strict.yaml"), now=NOON)
+    service.administration.apply_policy(SYSTEM, STRICT, read_policy(STRICT, "strict.yaml"), now=NOON)

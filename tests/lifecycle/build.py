@@ -45,6 +45,7 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.workloads import HoldMode, Workload, WorkloadKind, WorkloadSpec
+from scheduler.lifecycle.administration import Administration
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.intake import new_jobs, take_in_jobs
 from scheduler.lifecycle.memory.world import World
@@ -104,10 +105,11 @@ class Company:
         self.store: SqlStore = open_migrated() if store is None else store
         self.ids = SequentialIds()
         self.world = World()
-        self.commands = Commands(self.store, self.world, self.ids)
-        self.commands.apply_policy(OPERATOR, "text", rules or policy(), now=self.now)
+        self.commands = Commands(self.store, self.world, self.ids, wake=lambda: None)
+        self.administration = Administration(self.store, self.world, self.ids, wake=lambda: None)
+        self.administration.apply_policy(OPERATOR, "text", rules or policy(), now=self.now)
         ada = Engineer(EngineerId(""), "ada", TeamName("research"), TierName("staff"), "Ada")
-        self.commands.apply_people(OPERATOR, [ada, replace(ada, subject="bob", name="Bob")], now=self.now)
+        self.administration.apply_people(OPERATOR, [ada, replace(ada, subject="bob", name="Bob")], now=self.now)
         for number in range(2):
             name = NodeName(f"n{number}")
             self.world.put_node(name, Node(name, H100, 4, 64_000, 512_000, labels={"gpu": "h100"}))

@@ -39,5 +39,5 @@ class Desk:
         company.world.policy = replace(known, approvals=ApprovalRules(grants=Persons.TWO))
         parts = (company.store, company.world, company.ids)
         pricing = Pricing(company.store, company.world)
-        self.proposals = Proposals(*parts, company.commands, pricing)
-        self.approvals = Approvals(*parts, company.commands, READERS)
+        self.proposals = Proposals(*parts, company.commands, company.administration, pricing)
+        self.approvals = Approvals(*parts, READERS, wake=lambda: None)

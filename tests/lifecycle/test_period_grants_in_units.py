@@ -169,7 +169,7 @@ def test_a_policy_in_another_currency_is_refused_and_nothing_is_written(company:
     dollars = (PeriodGrant(money_unit("USD"), AMOUNT),)
     tiers = {name: replace(tier, beside=dollars) for name, tier in base.tiers.items()}
     with pytest.raises(InvalidInput) as refused:
-        company.commands.apply_policy(OPERATOR, "text", replace(base, tiers=tiers, hash="2" * 64), now=NOON)
+        company.administration.apply_policy(OPERATOR, "text", replace(base, tiers=tiers, hash="2" * 64), now=NOON)
     assert refused.value.code is RefusalCode.UNKNOWN_CURRENCY
     assert company.world.require_policy() is before
     with company.store.reading() as books:

@@ -258,13 +258,13 @@ def test_nobody_exempts_the_work_of_others(company: Company, platform: Platform)
 
 
 def test_the_brake_holds_it_and_letting_go_acts_on_what_still_rests(company: Company, platform: Platform) -> None:
-    company.commands.pause(OPERATOR, Brake.RECLAIM, "a fire drill", now=company.now)
+    company.administration.pause(OPERATOR, Brake.RECLAIM, "a fire drill", now=company.now)
     workload, _ = platform.sandbox()
     pods = platform.agents.pod_of(workload)
     platform.minutes(50, pods=pods)
     assert platform.hindrances(workload) == []
     assert platform.run().waiting == 1
-    company.commands.resume_brake(OPERATOR, Brake.RECLAIM, now=company.now)
+    company.administration.resume_brake(OPERATOR, Brake.RECLAIM, now=company.now)
     platform.minutes(1, pods=pods)
     assert platform.hindrances(workload) == [(True, "")]
 

@@ -32,7 +32,7 @@ def company() -> Iterator[Company]:
     made = Company(replace(base, tiers=tiers))
     eve = Engineer(EngineerId(""), "eve", TeamName("vision"), TierName("staff"), "Eve")
     sam = Engineer(EngineerId(""), "sam", TeamName("research"), STRICT, "Sam")
-    made.commands.apply_people(OPERATOR, [eve, sam], now=made.now)
+    made.administration.apply_people(OPERATOR, [eve, sam], now=made.now)
     with made.changing() as batch:
         grant_period(batch, month(NOON))
     yield made

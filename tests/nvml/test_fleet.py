@@ -85,7 +85,7 @@ def running(url: str, *, is_first: bool) -> Iterator[Server]:
         service = small_company(url)
         for node in NODES:
             agent = frozenset({Role.AGENT})
-            service.commands.issue_token(SYSTEM, f"node:{node}", agent, hash_of(token_of(node)), now=now_ms())
+            service.administration.issue_token(SYSTEM, f"node:{node}", agent, hash_of(token_of(node)), now=now_ms())
     else:
         settings = Settings(cluster=ClusterKind.KUBERNETES, database=url, policy=POLICY)
         service = build(settings, store=open_store(url), clock=HandClock(), cluster=SilentCluster())

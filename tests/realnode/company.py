@@ -125,11 +125,11 @@ def working(node: RealNode, namespace: str, library: Path, folder: Path) -> Iter
     service.world.policy = replace(policy, idle_rules=(IDLE,))
     now = service.clock.now()
     for person in service.world.people.values():
-        service.commands.issue_token(
+        service.administration.issue_token(
             OPERATOR, person.subject, person.roles, hash_of(token_of(person.subject)), now=now
         )
     agent = frozenset({Role.AGENT})
-    service.commands.issue_token(OPERATOR, f"node:{node.name}", agent, hash_of(token_of(node.name)), now=now)
+    service.administration.issue_token(OPERATOR, f"node:{node.name}", agent, hash_of(token_of(node.name)), now=now)
     gpus = NodeGpus.described(library, folder / "gpus", node.gpus)
     host = address()
     assert host is not None

@@ -69,13 +69,13 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             raise InvalidInput(
                 "a brake needs a reason that others can read", where="why", expected="up to 200 characters"
             )
-        service.commands.pause(visitor.caller, _brake(brake), why, now=service.clock.now())
+        service.administration.pause(visitor.caller, _brake(brake), why, now=service.clock.now())
         return see_other(local_path(form.get("then", ""), "/cluster"))
 
     @router.post("/brakes/{brake}/resume")
     def resume(request: Request, brake: str, form: Form) -> Response:
         visitor = signed_in(request, service)
-        service.commands.resume_brake(visitor.caller, _brake(brake), now=service.clock.now())
+        service.administration.resume_brake(visitor.caller, _brake(brake), now=service.clock.now())
         return see_other(local_path(form.get("then", ""), "/cluster"))
 
 

@@ -40,7 +40,6 @@ from scheduler.lifecycle.approvals.rights import (
 from scheduler.lifecycle.awarding.compensate import Package, grant_package
 from scheduler.lifecycle.awarding.cover import committed_by, moved, promised_by, require_coverage, require_grantable
 from scheduler.lifecycle.awarding.grant import award, told
-from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.governance.governing import put_policy, record_policy
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch, changing
@@ -68,13 +67,16 @@ class Lower:
 
 @dataclass(frozen=True, slots=True)
 class Approvals:
-    """The verbs of deciding. Each is one step of one proposal, kept with who took it, when and why."""
+    """The verbs of deciding. Each is one step of one proposal, kept with who took it, when and why.
+
+    `wake` is called after what the cycle should look at.
+    """
 
     store: Store
     world: World
     ids: Ids
-    commands: Commands
     readers: Readers
+    wake: Callable[[], None]
 
     def approve(
         self,
@@ -120,7 +122,7 @@ class Approvals:
         if proposal.kind is ProposalKind.PEOPLE:
             with self.store.reading() as books:
                 self.world.put_people(books.people.all())
-        self.commands.wake()
+        self.wake()
         return replace(approval, moves=(move,))
 
     def reject(self, caller: Caller, name: str, reason: str, *, now: Instant, request_id: str = "") -> Approval:

@@ -16,6 +16,7 @@ from scheduler.domain.units import AMOUNT_MAX, AllowanceId, Instant, ProjectName
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.ledger.vesting import promise
 from scheduler.lifecycle.accounting.price import Pricing
+from scheduler.lifecycle.administration import Administration
 from scheduler.lifecycle.awarding.awards import Awards, require_compensator
 from scheduler.lifecycle.awarding.compensate import Package, package_allowance
 from scheduler.lifecycle.awarding.countable import require_countable, require_policy_countable
@@ -38,6 +39,7 @@ class Proposals:
     world: World
     ids: Ids
     commands: Commands
+    administration: Administration
     pricing: Pricing
 
     def grant(
@@ -105,7 +107,7 @@ class Proposals:
         current = self.world.policy
         changes = needing_approval(current, policy)
         if current is None or not changes:
-            return self.commands.apply_policy(caller, text, policy, now=now, request_id=request_id)
+            return self.administration.apply_policy(caller, text, policy, now=now, request_id=request_id)
         caller = caller.require(Role.OPERATOR)
         require_policy_countable(self.world, policy)
         reason = "raises " + ", ".join(change.path for change in changes)

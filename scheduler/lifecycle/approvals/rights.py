@@ -16,8 +16,8 @@ from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy_changes import PolicyChange
 from scheduler.domain.rights import directory_hash, raised_rights
 from scheduler.domain.units import EngineerId, Instant, TeamName, TierName
+from scheduler.lifecycle.administration import Administration
 from scheduler.lifecycle.approvals.propose import keep_proposal
-from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.governance.entering import (
     placed_people,
     put_people,
@@ -46,7 +46,7 @@ class RightsProposals:
     store: Store
     world: World
     ids: Ids
-    commands: Commands
+    administration: Administration
 
     def apply_people(
         self, caller: Caller, asked: Sequence[Engineer], file: PeopleFile, *, now: Instant, request_id: str = ""
@@ -74,7 +74,7 @@ class RightsProposals:
                 if kept is proposal:
                     batch.books.approvals.name_people(proposal.id, placed)
                 return kept
-        return self.commands.apply_people(caller, asked, now=now, request_id=request_id)
+        return self.administration.apply_people(caller, asked, now=now, request_id=request_id)
 
     def issue_token(
         self,
@@ -93,7 +93,7 @@ class RightsProposals:
             token = TokenRecord(token_hash, subject, roles, expires_at, now, caller.actor)
             if token_waits(batch, token):
                 return keep_proposal(batch, _token_proposal(self.ids, self.world, caller, token, request_id), caller)
-        self.commands.issue_token(caller, subject, roles, token_hash, now=now, expires_at=expires_at)
+        self.administration.issue_token(caller, subject, roles, token_hash, now=now, expires_at=expires_at)
         return None
 
 

@@ -55,7 +55,9 @@ async def test_who_has_no_token_learns_of_no_parameter(as_: Client) -> None:
 
 
 async def test_the_token_that_lies_on_a_node_reads_and_submits_nothing(as_: Client, service: Service) -> None:
-    service.commands.issue_token(SYSTEM, "node:n-1", frozenset({Role.AGENT}), hash_of(token_of("n-1")), now=NOON)
+    service.administration.issue_token(
+        SYSTEM, "node:n-1", frozenset({Role.AGENT}), hash_of(token_of("n-1")), now=NOON
+    )
     agent = as_("n-1")
     for path in ("/v1/queue", "/v1/cluster", "/v1/policy", "/v1/prices", "/v1/verdicts"):
         answer = await agent.get(path)

@@ -58,7 +58,7 @@ async def test_a_token_that_expired_is_answered_like_an_unknown_one(as_: Client,
     token = new_token()
     expires_at = Instant(NOON + 1000)
     roles = SYSTEM.roles
-    service.commands.issue_token(SYSTEM, "ada", roles, hash_of(token), now=NOON, expires_at=expires_at)
+    service.administration.issue_token(SYSTEM, "ada", roles, hash_of(token), now=NOON, expires_at=expires_at)
     headers = {"Authorization": f"Bearer {token}"}
     assert (await as_(None).get("/v1/me", headers=headers)).status_code == 200
     service.clock.at = Instant(NOON + int(REMEMBERED_SECONDS * 1000))  # type: ignore[attr-defined]  # the test's own clock

@@ -244,11 +244,11 @@ async def asker() -> AsyncIterator[Asker]:
         Engineer(EngineerId(""), subject, TeamName("platform"), TierName(tier), subject, frozenset(roles))
         for subject, (tier, roles) in others.items()
     ]
-    service.commands.apply_people(SYSTEM, people, now=NOON)
+    service.administration.apply_people(SYSTEM, people, now=NOON)
     for subject, roles in [(each.subject, each.roles) for each in people] + [("agent", frozenset({Role.AGENT}))]:
         node = None if Role.AGENT not in roles else "node-1"
         named = subject if node is None else f"node:{node}"
-        service.commands.issue_token(SYSTEM, named, roles, hash_of(token_of(subject)), now=NOON)
+        service.administration.issue_token(SYSTEM, named, roles, hash_of(token_of(subject)), now=NOON)
     grant_tiers(service)
     service.pricing.apply(SYSTEM, PRICES, read_prices(PRICES, "prices.yaml"), now=NOON)
     app = create_app(service, elapsed=lambda: 0.0)

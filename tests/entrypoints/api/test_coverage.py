@@ -18,7 +18,7 @@ HUGE = TEAM | {"amount_ms": 400_000 * MS_PER_HOUR, "expires_at": "2026-11-22T00:
 @pytest.fixture(autouse=True)
 def bounded(service: Service) -> None:
     text = BASE + "\ncoverage: {ratio_max_per_mille: 3000, availability_per_mille: 900}\n"
-    service.commands.apply_policy(SYSTEM, text, read_policy(text, "bounded.yaml"), now=NOON)
+    service.administration.apply_policy(SYSTEM, text, read_policy(text, "bounded.yaml"), now=NOON)
 
 
 async def classes(as_: Client, period: str | None = None) -> dict[str, dict[str, Any]]:

@@ -42,8 +42,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def service(url: str) -> Iterator[Service]:
     made = small_company(database=url)
     person = Engineer(EngineerId(""), SUBJECT, TeamName("research"), TierName("staff"), NAME, MOST)
-    made.commands.apply_people(SYSTEM, [person], now=NOON)
-    made.commands.issue_token(SYSTEM, SUBJECT, MOST, hash_of(token_of(SUBJECT)), now=NOON)
+    made.administration.apply_people(SYSTEM, [person], now=NOON)
+    made.administration.issue_token(SYSTEM, SUBJECT, MOST, hash_of(token_of(SUBJECT)), now=NOON)
     yield made
     made.store.close()
 

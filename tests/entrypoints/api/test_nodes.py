@@ -23,7 +23,7 @@ def as_agent(service: Service, as_: Client) -> Client:
     """A client with the token of a node's agent."""
     for node in (NODE, OTHER):
         subject = f"node:{node}"
-        service.commands.issue_token(
+        service.administration.issue_token(
             SYSTEM, subject, frozenset({Role.AGENT}), hash_of(token_of(node)), now=service.clock.now()
         )
     return as_

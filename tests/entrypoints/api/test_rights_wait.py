@@ -142,10 +142,10 @@ def test_the_first_operator_begins_alone_and_the_third_token_waits() -> None:
     olga = Engineer(
         EngineerId(""), "olga", TeamName("platform"), TierName("staff"), "Olga", frozenset({Role.OPERATOR})
     )
-    service.commands.apply_people(SYSTEM, [olga], now=NOON)
-    service.commands.issue_token(SYSTEM, "olga", olga.roles, "1" * 64, now=NOON)
+    service.administration.apply_people(SYSTEM, [olga], now=NOON)
+    service.administration.issue_token(SYSTEM, "olga", olga.roles, "1" * 64, now=NOON)
     with pytest.raises(Conflict) as refused:
-        service.commands.issue_token(SYSTEM, "pam", frozenset({Role.PEOPLE}), "2" * 64, now=NOON)
+        service.administration.issue_token(SYSTEM, "pam", frozenset({Role.PEOPLE}), "2" * 64, now=NOON)
     assert refused.value.code is RefusalCode.APPROVAL_NEEDED
     service.store.close()
 
@@ -156,8 +156,8 @@ def test_no_command_goes_round_the_second_person(service: Service, what: str) ->
     bob = next(person for person in service.world.people.values() if person.subject == "bob")
     more = replace(bob, roles=frozenset({Role.ENGINEER, Role.OPERATOR}))
     acts: dict[str, Callable[[], object]] = {
-        "people": lambda: service.commands.apply_people(SYSTEM, [more], now=NOON),
-        "token": lambda: service.commands.issue_token(SYSTEM, "bob", more.roles, "0" * 64, now=NOON),
+        "people": lambda: service.administration.apply_people(SYSTEM, [more], now=NOON),
+        "token": lambda: service.administration.issue_token(SYSTEM, "bob", more.roles, "0" * 64, now=NOON),
     }
     with pytest.raises(Conflict) as refused:
         acts[what]()
@@ -243,7 +243,7 @@ def test_who_lost_every_operators_token_comes_back_by_two_starts_for_two_persons
 
     service = start("olga", "first-" + "0" * 32)
     want_two_persons(service)
-    service.commands.issue_token(SYSTEM, "olga", frozenset({Role.OPERATOR}), "1" * 64, now=NOON)
+    service.administration.issue_token(SYSTEM, "olga", frozenset({Role.OPERATOR}), "1" * 64, now=NOON)
     service = start("pam", "second-" + "0" * 32)
     olga, pam = (Caller(who, frozenset({Role.OPERATOR, Role.AUDITOR})) for who in ("olga", "pam"))
     waiting = service.rights.issue_token(olga, "zoe", frozenset({Role.PEOPLE}), "3" * 64, now=NOON)

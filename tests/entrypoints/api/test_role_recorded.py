@@ -24,7 +24,7 @@ TOKEN = {"subject": "ines", "roles": ["engineer"]}
 def everything(service: Service) -> None:
     """Lea has a token with every role of a person."""
     roles = frozenset(Role) - {Role.AGENT, Role.GATEWAY}
-    service.commands.issue_token(SYSTEM, "lea", roles, hash_of(token_of("all")), now=NOON)
+    service.administration.issue_token(SYSTEM, "lea", roles, hash_of(token_of("all")), now=NOON)
 
 
 async def roles_recorded(as_: Client) -> list[tuple[str, str]]:

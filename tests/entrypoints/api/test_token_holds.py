@@ -16,7 +16,9 @@ HELD = {"owner": "ada", "model": "llama-3.1", "tokens": 900}
 
 @pytest.fixture(autouse=True)
 def gateway(service: Service) -> None:
-    service.commands.issue_token(SYSTEM, "gateway:eu", frozenset({Role.GATEWAY}), hash_of(token_of("gw")), now=NOON)
+    service.administration.issue_token(
+        SYSTEM, "gateway:eu", frozenset({Role.GATEWAY}), hash_of(token_of("gw")), now=NOON
+    )
 
 
 async def test_a_gateway_holds_charges_and_releases(as_: Client) -> None:

@@ -33,7 +33,7 @@ def grant(service: Service) -> None:
 
 
 def apply_policy(service: Service) -> None:
-    service.commands.apply_policy(SYSTEM, RAISED, read_policy(RAISED, "next.yaml"), now=NOON)
+    service.administration.apply_policy(SYSTEM, RAISED, read_policy(RAISED, "next.yaml"), now=NOON)
 
 
 def compensate(service: Service) -> None:
@@ -54,8 +54,8 @@ async def test_a_package_waits_for_another_of_people_operations(service: Service
     petra = Engineer(
         EngineerId(""), "petra", TeamName("platform"), TierName("staff"), "Petra", frozenset({Role.PEOPLE})
     )
-    service.commands.apply_people(SYSTEM, [petra], now=NOON)
-    service.commands.issue_token(SYSTEM, "petra", petra.roles, hash_of(token_of("petra")), now=NOON)
+    service.administration.apply_people(SYSTEM, [petra], now=NOON)
+    service.administration.issue_token(SYSTEM, "petra", petra.roles, hash_of(token_of("petra")), now=NOON)
     want_two_persons(service)
     sent = [
         await as_("pam").post("/v1/grants/compensation", json=PACKAGE, headers={"Idempotency-Key": "k"})

@@ -70,7 +70,7 @@ def test_the_log_tells_actor_role_time_request_and_what_changed(allot: Allot, tm
 
 def test_the_log_as_csv_is_safe_to_open(allot: Allot, service: Service) -> None:
     evil = Caller("=cmd|x", frozenset({Role.OPERATOR}))
-    service.commands.issue_token(evil, "@n", frozenset({Role.LEAD}), hash_of("x"), now=NOON)
+    service.administration.issue_token(evil, "@n", frozenset({Role.LEAD}), hash_of("x"), now=NOON)
     shown = allot("audit", "log", "--csv", "--limit", "1", who="aud")
     rows = list(csv.DictReader(io.StringIO(shown.out)))
     assert (rows[0]["actor"], rows[0]["target"]) == ("'=cmd|x", "'@n")

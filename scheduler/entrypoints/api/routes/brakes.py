@@ -29,11 +29,13 @@ def brakes(asked: Signed) -> Response:
 
 @router.put("/{brake}", summary="Pause", responses=answers.responds(Pause))
 def pause(asked: Signed, brake: Brake, body: Why) -> Response:
-    made = asked.service.commands.pause(asked.caller, brake, body.why, now=asked.now, request_id=asked.request_id)
+    made = asked.service.administration.pause(
+        asked.caller, brake, body.why, now=asked.now, request_id=asked.request_id
+    )
     return answers.one(pause_named(asked.service.world, made))
 
 
 @router.delete("/{brake}", status_code=204, summary="Resume, and allow the loop another ten minutes' worth of stops")
 def resume(asked: Signed, brake: Brake) -> Response:
-    asked.service.commands.resume_brake(asked.caller, brake, now=asked.now, request_id=asked.request_id)
+    asked.service.administration.resume_brake(asked.caller, brake, now=asked.now, request_id=asked.request_id)
     return Response(status_code=204)
