@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from scheduler.domain.quantities import quantity_text
 from scheduler.domain.rollover import Rollover
@@ -35,9 +36,11 @@ class HolderKind(StrEnum):
     ENGINEER = "engineer"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Holder:
-    """Who an allowance belongs to: an engineer (by opaque id), a team or a project (by name)."""
+class Holder(NamedTuple):
+    """Who an allowance belongs to: an engineer (by opaque id), a team or a project (by name).
+
+    A tuple, because whatever waits and whatever is posted looks its allowances up by it.
+    """
 
     kind: HolderKind
     id: str

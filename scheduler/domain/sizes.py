@@ -4,14 +4,13 @@ An elastic attempt counts with those that it gives back until they have ended, a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from scheduler.domain.units import Instant
 from scheduler.domain.workloads import Attempt, PastSize
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(NamedTuple):
     """[start, end), in which it had so many GPUs, and the physical GPU-milliseconds in it."""
 
     start: Instant
@@ -42,6 +41,8 @@ def stretches(attempt: Attempt, starts_at: Instant, ends_at: Instant) -> Iterato
 
 def gpu_ms_within(attempt: Attempt, starts_at: Instant, ends_at: Instant) -> int:
     """What all of its GPUs come to in that time."""
+    if not attempt.past_sizes:  # as with most: one stretch
+        return max(0, ends_at - starts_at) * attempt.everywhere.pods * attempt.pod.gpus
     return sum(each.gpu_ms for each in stretches(attempt, starts_at, ends_at))
 
 

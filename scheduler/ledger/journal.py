@@ -21,6 +21,7 @@ ever charged. A refund leaves `charged` as it is: what was used stays used, and 
 from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import (
@@ -71,8 +72,7 @@ _NEVER_BELOW_ZERO = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Account:
+class Account(NamedTuple):
     """`owner` is an allowance's id for the kinds of an allowance, else an opaque engineer id or the platform."""
 
     kind: AccountKind
@@ -82,8 +82,7 @@ class Account:
         return f"{self.kind.value}:{self.owner}"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line: `amount` in the unit's smallest part; `gpu_ms` the physical GPU-milliseconds beside it."""
 
     account: Account

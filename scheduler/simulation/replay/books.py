@@ -23,9 +23,15 @@ class Balance:
     held: int = 0
     reserved: int = 0
     expiries: int = 0
+    _value: AllowanceBalance | None = None
 
     def as_value(self) -> AllowanceBalance:
-        return AllowanceBalance(self.allowance, self.available - self.reserved, self.held + self.reserved)
+        """Made anew only where it is another: a submission and a renewal look at all that may pay."""
+        available, held = self.available - self.reserved, self.held + self.reserved
+        known = self._value
+        if known is None or known.available != available or known.held != held:
+            known = self._value = AllowanceBalance(self.allowance, available, held)
+        return known
 
 
 class ReplayBooks:

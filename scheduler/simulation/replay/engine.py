@@ -159,7 +159,7 @@ class Replay:
         owner = self._people[submission.owner]
         spec = with_defaults(submission.spec, self._policy)
         image = self._image[spec.kind]
-        if not spec.image or not self._is_allowed(spec):
+        if spec.image != image and (not spec.image or not self._is_allowed(spec)):
             spec = replace(spec, image=image)
         number = len(self._works) + sum(self._measures.refusals.values())
         holders = holders_for(owner.id, owner.team, spec.project)
