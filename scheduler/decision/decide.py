@@ -108,7 +108,7 @@ def _judge_lanes(index: Index, lanes: list[Lane], outlook: Outlook) -> tuple[lis
         elif not lane.key.is_funded:
             if lane.is_open:
                 unfunded.append(lane)
-        elif lane.is_open or outlook.is_hopeful(lane):
+        elif lane.is_open or outlook.is_hopeful(lane, lane.priority):
             paying.append(lane)
     return paying, unfunded
 

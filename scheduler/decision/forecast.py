@@ -75,7 +75,7 @@ def forecast(index: Index, workload: Workload, usual: PerMille) -> Forecast:
         launching = evidence.launching(line.spec, found.gpu_class, found.placement)
         return Forecast(launching, found.gpu_class, (now, now))
     outlook = Outlook(index)
-    if found is None and key.is_funded and outlook.is_hopeful(lane):
+    if found is None and key.is_funded and outlook.is_hopeful(lane, line.priority):
         victims = find_victims(outlook, Booked(), lane, line, workload.submitted_at)
         if victims is not None:
             grace = max(attempt.grace_seconds for attempt in victims.attempts) * MS_PER_SECOND

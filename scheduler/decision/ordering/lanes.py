@@ -5,7 +5,7 @@ in a cell: the room for a number of pods of one shape, the quota for a number of
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
@@ -34,7 +34,7 @@ class _OfClass:
     room: dict[tuple[Shape, int], Cell] = field(default_factory=dict)
     quota: dict[PoolName, dict[int, Cell]] = field(default_factory=dict)
     rank: dict[PoolName, dict[int, Lanes]] = field(default_factory=dict)
-    """Lanes by pool and priority: the same victims are there for all of them."""
+    """Lanes by pool and by the priorities of their lines: the same victims are there for all of one."""
 
 
 class LaneIndex:
@@ -58,6 +58,9 @@ class LaneIndex:
             for gpu_class in key.gpu_classes:
                 self._enter(lane, gpu_class)
         lane.insert(line)
+        if lane.priorities[line.priority] == 1:
+            for ranks in self._ranks(key):
+                ranks.setdefault(line.priority, {})[lane] = None
         return lane
 
     def leave(self, line: Line) -> Lane | None:
@@ -65,7 +68,17 @@ class LaneIndex:
         lane = line.lane
         if lane is not None:
             lane.remove(line)
+            if line.priority not in lane.priorities:
+                for ranks in self._ranks(lane.key):
+                    del ranks[line.priority][lane]
+                    if not ranks[line.priority]:
+                        del ranks[line.priority]
         return lane
+
+    def _ranks(self, key: LaneKey) -> Iterator[dict[int, Lanes]]:
+        """Where lanes are found by priority: nobody is preempted for what is not funded."""
+        if key.is_funded:
+            yield from (self._classes[gpu_class].rank.setdefault(key.pool, {}) for gpu_class in key.gpu_classes)
 
     def forget_if_empty(self, lane: Lane) -> None:
         if lane.lines or self._by_key.get(lane.key) is not lane:
@@ -134,7 +147,6 @@ class LaneIndex:
         cells.room.setdefault((key.shape, key.pods), Cell()).lanes[lane] = None
         if key.is_funded:
             cells.quota.setdefault(key.pool, {}).setdefault(lane.gpus, Cell()).lanes[lane] = None
-            cells.rank.setdefault(key.pool, {}).setdefault(key.priority, {})[lane] = None
 
     def _strike(self, lane: Lane, gpu_class: GpuClassName) -> None:
         cells, key = self._classes[gpu_class], lane.key
@@ -146,6 +158,3 @@ class LaneIndex:
             del cells.quota[key.pool][lane.gpus].lanes[lane]
             if not cells.quota[key.pool][lane.gpus].lanes:
                 del cells.quota[key.pool][lane.gpus]
-            del cells.rank[key.pool][key.priority][lane]
-            if not cells.rank[key.pool][key.priority]:
-                del cells.rank[key.pool][key.priority]

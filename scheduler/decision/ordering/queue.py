@@ -9,7 +9,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from scheduler.decision.placing.ends import latest_end_if_started
 from scheduler.decision.placing.fit_table import Shape
@@ -104,6 +104,10 @@ class Line:
         self.lasts_ms = latest_end_if_started(self.spec, Instant(0))
 
     @property
+    def aged_priority(self) -> int | None:
+        return self.priority if self.is_aged else None
+
+    @property
     def owner(self) -> EngineerId:
         return self.party.owner
 
@@ -175,21 +179,24 @@ def is_alike(workload: Workload | None, known: Workload | None) -> TypeGuard[Wor
     )
 
 
-@dataclass(frozen=True, slots=True)
-class LaneKey:
-    """What a lane's lines have in common. `gpu_classes` are those that can pay, hold and are allowed, in order."""
+class LaneKey(NamedTuple):
+    """What a lane's lines have in common. `gpu_classes` are those that can pay, hold and are allowed, in order.
+
+    Lines of all priorities stand in one lane, the highest first: what one lacks whom nobody makes room for, those behind
+    lack too, and they could make less. What has aged stands by age alone, so that of it only one priority shares a lane.
+    """
 
     pool: PoolName
-    priority: int
     gpu_classes: tuple[GpuClassName, ...]
     shape: Shape
     pods: int
     is_funded: bool
+    aged_priority: int | None = None
 
 
 @dataclass(eq=False, slots=True)
 class Lane:
-    """Lines of one pool, priority and shape, in order."""
+    """Lines of one pool that want the same, in order."""
 
     key: LaneKey
     gpus: int
@@ -203,11 +210,19 @@ class Lane:
     is_open: bool = False
     """Whether quota and room would let one of it start, as the snapshot stands."""
     told: Reason | None = None
+    priorities: dict[int, int] = field(default_factory=dict)
+    """Those of its lines, and how many are of each."""
+
+    @property
+    def priority(self) -> int:
+        """The highest, which is that of its first line."""
+        return self.lines[0][1].priority
 
     def insert(self, line: Line) -> None:
         line.lane = self
         line.place = line.order_key()
         insort(self.lines, (line.place, line), key=_place_of)
+        self.priorities[line.priority] = self.priorities.get(line.priority, 0) + 1
 
     def remove(self, line: Line) -> None:
         assert line.place is not None, "who leaves a lane stood in it"
@@ -215,6 +230,9 @@ class Lane:
         assert self.lines[position][1] is line, "places are unique: they end in a workload's id"
         del self.lines[position]
         line.lane = line.place = None
+        self.priorities[line.priority] -= 1
+        if not self.priorities[line.priority]:
+            del self.priorities[line.priority]
 
     def head(self) -> OrderKey:
         return self.lines[0][0]

@@ -42,11 +42,13 @@ class Outlook:
         self._pods: dict[tuple[_Way, Shape], int] = {}
         self._borrowed: dict[tuple[str, GpuClassName, int], _Borrowed] = {}
 
-    def is_hopeful(self, lane: Lane) -> bool:
-        """Whether there may be victims for a workload of the lane; if not, there are none."""
+    def is_hopeful(self, lane: Lane, priority: int) -> bool:
+        """Whether there may be victims for a workload of the lane and that priority; if not, there are none, nor are
+        there for a lower one."""
         pods = lane.key.pods
         return any(
-            self._pods_if_all_ended(lane, gpu_class, rule) >= pods for gpu_class, rule in ways(self.index, lane)
+            self._pods_if_all_ended(lane, priority, gpu_class, rule) >= pods
+            for gpu_class, rule in ways(self.index, lane)
         )
 
     def cost(self, attempt: Attempt) -> Cost:
@@ -58,12 +60,12 @@ class Outlook:
             cost = self._costs[attempt.id] = (-place, lost, -attempt.launched_at, attempt.id)
         return cost
 
-    def _pods_if_all_ended(self, lane: Lane, gpu_class: GpuClassName, rule: Rule) -> int:
-        way = (lane.key.pool, lane.key.priority, gpu_class, rule)
+    def _pods_if_all_ended(self, lane: Lane, priority: int, gpu_class: GpuClassName, rule: Rule) -> int:
+        way = (lane.key.pool, priority, gpu_class, rule)
         pods = self._pods.get((way, lane.key.shape))
         if pods is None:
             if way not in self._rooms:
-                self._rooms[way] = self._room(preemptor_of(self.index, lane, gpu_class), rule)
+                self._rooms[way] = self._room(preemptor_of(self.index, lane, priority, gpu_class), rule)
             room = self._rooms[way]
             table = self.index.capacity.table(gpu_class)
             row = table.row(lane.key.shape)
@@ -129,5 +131,5 @@ def ways(index: Index, lane: Lane) -> Iterator[tuple[GpuClassName, Rule]]:
         yield gpu_class, Rule.BORROW_WITHIN_COHORT
 
 
-def preemptor_of(index: Index, lane: Lane, gpu_class: GpuClassName) -> Preemptor:
-    return Preemptor(index.policy.pools[lane.key.pool], gpu_class, lane.key.priority)
+def preemptor_of(index: Index, lane: Lane, priority: int, gpu_class: GpuClassName) -> Preemptor:
+    return Preemptor(index.policy.pools[lane.key.pool], gpu_class, priority)

@@ -71,7 +71,7 @@ def find_victims(outlook: Outlook, booked: Booked, lane: Lane, line: Line, submi
     """
     index = outlook.index
     for gpu_class, rule_across in ways(index, lane):
-        preemptor = preemptor_of(index, lane, gpu_class)
+        preemptor = preemptor_of(index, lane, line.priority, gpu_class)
         sources = list(preemptor.sources(index.running, index.quotas, rule_across))
 
         def may_fall(rule: Rule, bucket: Bucket, attempt: Attempt) -> bool:

@@ -165,7 +165,7 @@ class _More:
 
     def _lane(self, line: Line) -> Lane:
         assert line.pool is not None, "who starts or runs has a pool"
-        key = LaneKey(line.pool.name, line.priority, (self.gpu_class,), line.shape, line.spec.pods, self.is_funded)
+        key = LaneKey(line.pool.name, (self.gpu_class,), line.shape, line.spec.pods, self.is_funded)
         return Lane(key, line.gpus)
 
     def _placed(self, on: Placement, pods: int, counts: IntArray) -> Placement:

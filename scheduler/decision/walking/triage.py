@@ -204,11 +204,11 @@ def lane_key(index: Index, line: Line) -> LaneKey | None:
         return None
     line.paid = _paid(index, line)
     if line.paid:
-        return LaneKey(pool.name, line.priority, line.paid, line.shape, spec.pods, is_funded=True)
+        return LaneKey(pool.name, line.paid, line.shape, spec.pods, True, line.aged_priority)
     line.ruling = lacks_hours(index, line)
     if not may_run_unfunded(index, line, NOTHING_BOOKED):
         return None
-    return LaneKey(pool.name, line.priority, tuple(allowed), line.shape, spec.pods, is_funded=False)
+    return LaneKey(pool.name, tuple(allowed), line.shape, spec.pods, False, line.aged_priority)
 
 
 def _unplaceable(index: Index, line: Line) -> Ruling:

@@ -118,7 +118,7 @@ class Walk:
         if isinstance(wish, Kept | Shadow):
             self._withhold(cursor, line, wish)
             return True
-        if wish is None and self._outlook.is_hopeful(lane):
+        if wish is None and self._outlook.is_hopeful(lane, line.priority):
             wish = find_victims(self._outlook, self.starts.booked, lane, line, place[2])
         if wish is None and lane.key.is_funded:
             wish = self.consolidation.find_moves(lane, line)
