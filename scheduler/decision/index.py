@@ -5,7 +5,7 @@ collected in `dirty_lines`, `moved_lines`, `dirty_lanes` and `unheard`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 
 from scheduler.decision.keeping.bookings import Bookings
 from scheduler.decision.keeping.claims import Claims
@@ -30,7 +30,7 @@ from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import Node
 from scheduler.domain.policy import Order, Policy, Pool
 from scheduler.domain.reasons import Reason
-from scheduler.domain.terms import Prices
+from scheduler.domain.terms import Need, Prices
 from scheduler.domain.units import (
     AllowanceId,
     AttemptId,
@@ -72,6 +72,8 @@ class Index:
         self.spending = Spending(policy)
         self.placeable: dict[tuple[GpuClassName, Shape, int], bool] = {}
         """Whether a class's nodes could hold so many pods of a shape, as last looked at."""
+        self.needs: dict[Hashable, Need] = {}
+        """What work needs to start, by all that it depends on; dropped whenever queues are re-ordered."""
         self.dirty_lines: dict[Line, None] = {}
         self.dirty_parties: dict[Party, None] = {}
         """Those whose payers' balances changed."""
@@ -122,6 +124,7 @@ class Index:
         if changes.stops is not None:
             self.stops = changes.stops
         if self.standings.pass_time(now):
+            self.needs.clear()
             self.spending.pass_time(self.standings.reordered_at)
             self.off_peak.pass_time(self.standings.reordered_at)
             self._age()
@@ -144,8 +147,7 @@ class Index:
         for holder in self.spending.touched:
             self._guard(self.lines.of_holder(holder))
         self.spending.touched.clear()
-        opened = self.off_peak.renew()
-        if opened:
+        if opened := self.off_peak.renew():
             self.dirty_lines.update((line, None) for line in self.lines.all() if line.spec.priority_class in opened)
         for owner in self.standings.renew():
             self.moved_lines.update(dict.fromkeys(self.lines.of_owner(owner)))

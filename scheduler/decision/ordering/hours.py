@@ -22,6 +22,8 @@ class Hours:
         self._balances: dict[AllowanceId, AllowanceBalance] = {}
         self._by_holder: dict[Holder, dict[AllowanceId, AllowanceBalance]] = {}
         self._booked: dict[AllowanceId, int] = {}
+        self._left: dict[AllowanceId, AllowanceBalance] = {}
+        """Balances after bookings, as far as they were asked for since."""
 
     def set(self, allowance_id: AllowanceId, balance: AllowanceBalance | None) -> set[Holder]:
         """Take a balance, or its end. Returns the holders whose work this concerns."""
@@ -47,12 +49,19 @@ class Hours:
         return fund(ordered, need)
 
     def _after_bookings(self, balance: AllowanceBalance) -> AllowanceBalance:
-        booked = self._booked.get(balance.allowance.id)
-        return balance if booked is None else replace(balance, available=balance.available - booked)
+        allowance_id = balance.allowance.id
+        booked = self._booked.get(allowance_id)
+        if booked is None:
+            return balance
+        left = self._left.get(allowance_id)
+        if left is None:
+            left = self._left[allowance_id] = replace(balance, available=balance.available - booked)
+        return left
 
     def book(self, shares: Iterable[FundingShare]) -> None:
         for share in shares:
             self._booked[share.allowance_id] = self._booked.get(share.allowance_id, 0) + share.amount
+            self._left.pop(share.allowance_id, None)
 
     def is_booked(self, ordered: Iterable[AllowanceBalance]) -> bool:
         """Whether this cycle has booked anything on one of them."""
@@ -62,10 +71,12 @@ class Hours:
         """Take back what `book` counted."""
         for share in shares:
             self._booked[share.allowance_id] -= share.amount
+            self._left.pop(share.allowance_id, None)
 
     def forget(self) -> None:
         """Drop the bookings of a cycle."""
         self._booked.clear()
+        self._left.clear()
 
     def band(self, owner: EngineerId, period: Period, now: Instant) -> tuple[int, Instant | None]:
         """The owner's pace band, and when it next changes of itself."""

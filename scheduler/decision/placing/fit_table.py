@@ -167,7 +167,7 @@ class FitTable:
             self._set_available(columns)
             fresh = self._fitting(used, self.available[:, columns])
             fresh *= self._matches[used, columns]
-            self.totals[used] += (fresh - self._counts[used, columns]).sum(axis=1)
+            self.totals[used] += np.add.reduce(fresh - self._counts[used, columns], axis=1)
             self._counts[used, columns] = fresh
             self._ranks[used, columns] = self._ranked(self._takes[used], columns)
             self._gather()
@@ -322,7 +322,7 @@ class FitTable:
         available = self.available[:, columns]
         # Where victims make room later, what is taken may be more than there is: such a rest is nothing.
         rests = np.maximum(available - np.concatenate([_NOTHING, takes])[:, :, None], 0)
-        halves = (rests[:, 1:] * self._halves_per[:, columns]).min(axis=1).astype(np.int64)
+        halves = np.minimum.reduce(rests[:, 1:] * self._halves_per[:, columns], axis=1).astype(np.int64)
         worth = WORTH[np.minimum(rests[:, 0], GPUS_MAX), np.minimum(halves, HALVES * GPUS_MAX)]
         ranks: IntArray = (worth[0] - worth[1:]) * _WORTH_RANK + self._order[columns]
         return ranks
@@ -366,7 +366,7 @@ class FitTable:
     def _fitting(self, rows: slice, available: IntArray) -> IntArray:
         """For each row and column of `available` (3 × nodes): the pods that fit there."""
         asked, waived = self._asked[rows, :, None], self._waived[rows, :, None]
-        fit: IntArray = (available[None, :, :] // asked + waived).min(axis=1)
+        fit: IntArray = np.minimum.reduce(available[None, :, :] // asked + waived, axis=1)
         return fit
 
     def _matching(self, shape: Shape) -> NDArray[np.bool_]:

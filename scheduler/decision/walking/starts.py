@@ -74,13 +74,13 @@ class Starts:
 
     def place_after_starts(self, line: Line, position: int) -> OrderKey:
         """Its place, behind what its owner starts in this cycle: a burst of submissions gains nothing."""
-        place = line.order_key(position)
+        standing = line.standing
         mine = self._entered.get(line.party.owner)
         entered = mine.get(line.order) if mine is not None else None
-        if entered is None:
-            return place
-        standing = line.standing_from(entered.place) + entered.gpus
-        return (place[0], max(place[1], standing), place[2], place[3])
+        if entered is not None:
+            standing = max(standing, line.standing_from(entered.place) + entered.gpus)
+        submitted_at, workload_id = line.members[position]
+        return (line.rank, standing, submitted_at, workload_id)
 
     def _enter(self, line: Line, gpu_class: GpuClassName) -> None:
         """Count a start against whoever owns it: those of theirs that follow stand where it puts them, and among

@@ -238,11 +238,16 @@ def lacks_hours(index: Index, line: Line) -> Ruling:
 def need_of(index: Index, line: Line, spec: WorkloadSpec, gpu_class: GpuClassName) -> Need:
     """What a workload of the line, of that size, needs to start on the class."""
     assert line.priority_class is not None, "a line without a priority class stands aside"
-    weight = index.policy.gpu_classes[gpu_class].weight
-    terms = Terms(gpu_class, line.priority_class.name, weight, line.priority_class.class_factor)
-    if index.prices is not None and line.pool is not None:
-        terms = terms.priced(index.prices, line.pool.name)
-    return need_at_launch(spec, line.priority_class, terms)
+    pool = line.pool.name if line.pool is not None else None
+    key = (gpu_class, line.priority_class.name, pool, spec.time_limit_ms, spec.gpus)
+    known = index.needs.get(key)
+    if known is None:
+        weight = index.policy.gpu_classes[gpu_class].weight
+        terms = Terms(gpu_class, line.priority_class.name, weight, line.priority_class.class_factor)
+        if index.prices is not None and pool is not None:
+            terms = terms.priced(index.prices, pool)
+        known = index.needs[key] = need_at_launch(spec, line.priority_class, terms)
+    return known
 
 
 def _is_placeable(index: Index, line: Line, gpu_class: GpuClassName) -> bool:

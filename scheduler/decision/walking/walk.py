@@ -4,7 +4,7 @@ Within a pool its order holds. Across pools, as in Kueue, the heads of the pools
 quota before those that would borrow, then priority, then age, then id.
 """
 
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 
 from scheduler.decision import evidence
 from scheduler.decision.index import Index
@@ -60,18 +60,22 @@ class Walk:
             heads.append((self.cross_key(*waiting[0]), name))
         heapify(heads)
         while heads:
-            _, name = heappop(heads)
+            name = heads[0][1]
             waiting = pools[name]
-            place, lane = heappop(waiting)
+            place, lane = waiting[0]
             cursor = self.cursors[lane]
             head = cursor.peek()
             if head is not None and head[0] == place:
                 head = cursor.peek() if self._serve_head(lane, cursor, place, head[2]) else None
             # A place that its owner's starts have sent back since is only taken again.
             if head is not None:
-                heappush(waiting, (head[0], lane))
+                heapreplace(waiting, (head[0], lane))
+            else:
+                heappop(waiting)
             if waiting:
-                heappush(heads, (self.cross_key(*waiting[0]), name))
+                heapreplace(heads, (self.cross_key(*waiting[0]), name))
+            else:
+                heappop(heads)
 
     def cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
         priority, _, submitted_at, workload_id = place
