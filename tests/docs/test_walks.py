@@ -3,7 +3,6 @@
 import json
 import shutil
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -80,11 +79,9 @@ def _taken_away(folder: Path) -> Path:
 
 
 def _typed(walk: Walk, command: str, code: int = 0) -> str:
-    done = subprocess.run(
-        ["bash", "-c", command], env=walk.environment, cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, f"$ {command}\n{done.stdout}{done.stderr}"
-    return done.stdout
+    ended, said = walk.type(command)
+    assert ended == code, f"$ {command}\n{said}"
+    return said
 
 
 def _queries(page: Path) -> list[str]:
