@@ -19,14 +19,8 @@ def require_expiry(allowance: Allowance) -> None:
 
 
 def grant(allowance: Allowance, *, actor: str, memo: str = "", command_id: CommandId | None = None) -> Transaction:
-    """The transaction that brings an allowance its amount. Raises InvalidInput (`invalid-amount`)."""
-    if not 0 < allowance.amount < AMOUNT_MAX:
-        raise InvalidInput(
-            f"a grant of {allowance.amount} cannot be made",
-            where="amount",
-            code=RefusalCode.INVALID_AMOUNT,
-            expected=f"a whole number from 1 to {AMOUNT_MAX - 1}",
-        )
+    """The transaction that brings an allowance its amount. Raises InvalidInput: `invalid-amount`, `expiry-before-grant`."""
+    require_amount(allowance.amount)
     require_expiry(allowance)
     return Transaction(
         id=f"grant:{allowance.id}",
@@ -123,7 +117,7 @@ def require_amount(amount: int) -> None:
     """Raises InvalidInput (`invalid-amount`)."""
     if not 0 < amount < AMOUNT_MAX:
         raise InvalidInput(
-            f"an amount of {amount} cannot be moved",
+            f"an amount of {amount} cannot be posted",
             where="amount",
             code=RefusalCode.INVALID_AMOUNT,
             expected=f"a whole number from 1 to {AMOUNT_MAX - 1}",

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from scheduler.domain.allowances import Allowance
 from scheduler.domain.errors import InvalidInput, RefusalCode
-from scheduler.domain.units import AMOUNT_MAX, CommandId, Instant
+from scheduler.domain.units import CommandId, Instant
 from scheduler.domain.vesting import VestingPart, require_parts
-from scheduler.ledger.grants import require_expiry
+from scheduler.ledger.grants import require_amount, require_expiry
 from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
 
 
@@ -21,13 +21,7 @@ def promise(allowance: Allowance, *, actor: str, memo: str = "", command_id: Com
     Raises InvalidInput: `invalid-amount`; `schedule-sum` where its parts are not the amount; `expiry-before-grant`
     where it would expire before its last part vests.
     """
-    if not 0 < allowance.amount < AMOUNT_MAX:
-        raise InvalidInput(
-            f"a grant of {allowance.amount} cannot be made",
-            where="amount",
-            code=RefusalCode.INVALID_AMOUNT,
-            expected=f"a whole number from 1 to {AMOUNT_MAX - 1}",
-        )
+    require_amount(allowance.amount)
     assert allowance.vesting is not None, "what does not vest is granted, not promised"
     parts = require_parts(allowance.amount, allowance.vesting.parts, allowance.starts_at)
     require_expiry(allowance)

@@ -78,11 +78,11 @@ def test_a_pool_gets_its_nominal_quota_in_three_cycles_whatever_others_ask_for(
         fresh = [gang(f"w{number}-{at}", pods, of, name) for at, (name, pods, of) in enumerate(wave)]
         world = ended(recorded(world, decide(world)))
         world = with_more(world, fresh)
-    rest(world, nominal)
+    assert_nothing_waits_within_nominal(world, nominal)
 
 
-def rest(world: Snapshot, nominal: int) -> None:
-    """Nothing of the pool waits that would stay within its nominal quota; what is promised to it counts."""
+def assert_nothing_waits_within_nominal(world: Snapshot, nominal: int) -> None:
+    """Nothing of the red pool waits that would stay within its nominal quota; what is promised to it counts."""
     running = [
         each for each in world.attempts.values() if each.pool == "red" and each.state is not AttemptState.STOPPING
     ]

@@ -1,5 +1,8 @@
 """Who works on the control plane's simulated nodes, and by which policy: one team, four GPU classes, all bounds small."""
 
+from scheduler.domain.idleness import IdlePolicy, IdleRule, IdleThresholds
+from scheduler.domain.workloads import WorkloadKind
+
 POLICY = """
 version: 1
 period: month
@@ -43,3 +46,18 @@ engineers:
 
 H100_NODE_GPUS = 8
 """GPUs of each of the three H100 nodes."""
+
+RESTS = IdleRule(
+    "rests",
+    kinds=frozenset({WorkloadKind.SANDBOX}),
+    thresholds=IdleThresholds(coverage_permille=500),
+    policy=IdlePolicy(
+        window_ms=40_000,
+        warn_at_ms=(10_000, 20_000),
+        lead_ms=10_000,
+        startup_ms=0,
+        coverage_permille=500,
+        is_dry_run=False,
+    ),
+)
+"""An idle rule of seconds, where policy files count in minutes. On a busy machine readings are missed: half is enough."""

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.domain.idleness import IdlePolicy, IdleRule, IdleThresholds
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import GpuClassName, GpuUuid, Instant, NodeName
@@ -22,7 +21,7 @@ from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadState
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.devcluster.client import ApiClient
-from tests.e2e.company import H100_NODE_GPUS
+from tests.e2e.company import H100_NODE_GPUS, RESTS
 from tests.e2e.running import Running, Site
 from tests.entrypoints.company import token_of
 from tests.entrypoints.serving import served
@@ -41,20 +40,6 @@ H100 = GpuClassName("H100")
 OPERATOR = Caller("olga", frozenset(Role))
 LIMIT_SECONDS = 300.0
 PACE = ("--sample-ms", "1000", "--window-ms", "3000", "--inventory-ms", "5000", "--watchdog-ms", "30000")
-RESTS = IdleRule(
-    "rests",
-    kinds=frozenset({WorkloadKind.SANDBOX}),
-    thresholds=IdleThresholds(coverage_permille=500),
-    policy=IdlePolicy(
-        window_ms=40_000,
-        warn_at_ms=(10_000, 20_000),
-        lead_ms=10_000,
-        startup_ms=0,
-        coverage_permille=500,
-        is_dry_run=False,
-    ),
-)
-"""Policy files count such times in minutes; and on a busy machine readings are missed."""
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from scheduler.domain.idleness import IdlePolicy, IdleRule, IdleThresholds
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import GpuUuid, Instant
-from scheduler.domain.workloads import WorkloadKind
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.running import Service
+from tests.e2e.company import RESTS
 from tests.e2e.running import Running, Site
 from tests.e2e.witness import Witness
 from tests.entrypoints.company import token_of
@@ -75,21 +74,6 @@ engineers:
   - {subject: cai, team: research, tier: engineer}
 """
 
-IDLE = IdleRule(
-    "rests",
-    kinds=frozenset({WorkloadKind.SANDBOX}),
-    thresholds=IdleThresholds(coverage_permille=500),
-    policy=IdlePolicy(
-        window_ms=40_000,
-        warn_at_ms=(10_000, 20_000),
-        lead_ms=10_000,
-        startup_ms=0,
-        coverage_permille=500,
-        is_dry_run=False,
-    ),
-)
-"""Policy files count such times in minutes; and on a busy machine readings are missed."""
-
 
 @dataclass(frozen=True)
 class Company:
@@ -122,7 +106,7 @@ def working(node: RealNode, namespace: str, library: Path, folder: Path) -> Iter
     (folder / "people.yaml").write_text(PEOPLE)
     service = build(Site(folder, node.plane.kubeconfig, namespace).settings())
     policy = service.world.require_policy()
-    service.world.policy = replace(policy, idle_rules=(IDLE,))
+    service.world.policy = replace(policy, idle_rules=(RESTS,))
     now = service.clock.now()
     for person in service.world.people.values():
         service.administration.issue_token(

@@ -1,7 +1,5 @@
 """`allot cost`: what a period cost the company beside what it recovered, and guarantees that nobody used."""
 
-from typing import Annotated
-
 import typer
 
 from scheduler.entrypoints.cli.client import connect
@@ -14,6 +12,7 @@ from scheduler.entrypoints.cli.output import (
     print_table,
     print_text,
 )
+from scheduler.entrypoints.cli.scopes import Period
 from scheduler.entrypoints.web.formatting import DASH, hours, money
 
 app = typer.Typer(add_completion=False)
@@ -31,9 +30,7 @@ _GUARANTEES = (
 
 @app.command()
 def cost(
-    period: Annotated[
-        str | None, typer.Option(help="As `allot statement` takes it; the running one by default.")
-    ] = None,
+    period: Period = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a period cost, what of it was recovered, and what guarantees cost that no pool used or lent."""

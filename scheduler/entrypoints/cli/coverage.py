@@ -1,6 +1,6 @@
 """`allot coverage`: how much is promised of what the GPUs deliver."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -14,6 +14,7 @@ from scheduler.entrypoints.cli.output import (
     print_table,
     print_text,
 )
+from scheduler.entrypoints.cli.scopes import Period
 from scheduler.entrypoints.web.formatting import DASH
 
 app = typer.Typer(add_completion=False)
@@ -21,7 +22,7 @@ app = typer.Typer(add_completion=False)
 
 @app.command()
 def coverage(
-    period: Annotated[str | None, typer.Option(help="Such as 2026-12; the one that runs, if left out.")] = None,
+    period: Period = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what is outstanding and promised on each GPU class, over the hours that its GPUs deliver."""

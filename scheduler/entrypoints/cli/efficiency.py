@@ -15,6 +15,7 @@ from scheduler.entrypoints.cli.output import (
     print_table,
     print_text,
 )
+from scheduler.entrypoints.cli.scopes import Owner, Period
 from scheduler.entrypoints.web.formatting import DASH, hours
 
 app = typer.Typer(add_completion=False)
@@ -28,13 +29,9 @@ _SHOWN_MAX = 10
 
 @app.command()
 def efficiency(
-    owner: Annotated[
-        str | None, typer.Option(help="An engineer, a team, a project, or company; yourself where left out.")
-    ] = None,
+    owner: Owner = None,
     team: Annotated[str | None, typer.Option(help="Instead: a team.")] = None,
-    period: Annotated[
-        str | None, typer.Option(help="Such as 2026-11, 2026-W47 or 2026-11-20; else this one.")
-    ] = None,
+    period: Period = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how well GPUs were used: the mean and of what, idle share, energy, memory, and what is advised."""

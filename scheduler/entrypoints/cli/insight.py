@@ -17,6 +17,7 @@ from scheduler.entrypoints.cli.output import (
     print_table,
     print_text,
 )
+from scheduler.entrypoints.cli.scopes import Owner
 from scheduler.entrypoints.web.formatting import DASH, hours, money
 
 app = typer.Typer(add_completion=False)
@@ -26,9 +27,7 @@ _JOULES_PER_KWH = 3_600_000
 
 @app.command()
 def burn(
-    owner: Annotated[
-        str | None, typer.Option(help="An engineer, a team, a project, or company; yourself where left out.")
-    ] = None,
+    owner: Owner = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what goes a day in every unit, money and energy, when it runs out at this pace, and days that jumped."""

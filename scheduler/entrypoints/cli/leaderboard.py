@@ -6,6 +6,7 @@ import typer
 
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.output import AsJson, Column, print_json, print_simulated, print_table, print_text
+from scheduler.entrypoints.cli.scopes import Period
 from scheduler.entrypoints.web.formatting import DASH, grouped, hours
 from scheduler.metering.leaderboard import RankedBy
 
@@ -28,9 +29,7 @@ def show(
     by: Annotated[
         RankedBy, typer.Option(help="What ranks: useful hours, or how well they were used.")
     ] = RankedBy.USEFUL,
-    period: Annotated[
-        str | None, typer.Option(help="As `allot statement` takes it; the running one by default.")
-    ] = None,
+    period: Period = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how those who joined stand. Hours at rest count for nobody; tokens rank nobody."""
