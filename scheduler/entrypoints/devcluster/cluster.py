@@ -245,20 +245,16 @@ class _Starting:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _etcd_listens(self) -> bool:
-        try:
-            _, writer = await asyncio.open_connection(programs.LOOPBACK, self.site.ports.etcd)
-        except OSError:
-            return False
-        writer.close()
-        return True
+        return self.site.etcd_socket.is_socket()
 
 
 def _prepare(directory: Path) -> programs.Site:
+    directory = directory.absolute()
     directory.mkdir(mode=0o700, parents=True)
     authority = Authority.create(directory / "pki")
     site = programs.Site(
         directory=directory,
-        ports=programs.Ports(*processes.free_ports(6)),
+        ports=programs.Ports(*processes.free_ports(5)),
         authority=authority,
         serving=authority.issue(
             "serving", hosts=(programs.LOOPBACK, "localhost", "kubernetes.default.svc", "10.96.0.1")
