@@ -5,11 +5,13 @@ python -m benchmarks.admission [--generator FILE] [--json] [--keep]
 Three processes beside the control plane: the runner, which creates and ends the Jobs, `allot serve --cluster kubernetes`
 as in production with its ledger on a SQLite file, and this one, which waits. The last line is one JSON object.
 
-The control plane is that of `allot dev cluster`, of etcd and the apiserver alone. As in the envtest that Kueue's figures are
-taken on, etcd does not wait for its disk and is not spoken to over TLS (there plain HTTP, here a Unix socket). Unlike there,
-both collect garbage at GOGC=400, an operator's setting (`GOGC=100 python -m benchmarks.admission` measures without it): of
-a write's processor time the setting saves a quarter, the socket a sixth. Figures in docs/devcluster.md. The ledger waits for its disk at each commit. The runner asks the apiserver for as little
-as it can: its answers carry metadata alone, and creations and ends have connections of their own.
+The control plane is that of `allot dev cluster`, of etcd and the apiserver alone. As in the envtest that Kueue's figures
+are taken on, etcd does not wait for its disk and is not spoken to over TLS (there plain HTTP, here a Unix socket). Unlike
+there, both collect garbage at GOGC=400, an operator's setting (`GOGC=100 python -m benchmarks.admission` measures without
+it): of a write's processor time the setting saves a quarter, the socket a sixth. Figures in docs/devcluster.md.
+
+The ledger waits for its disk at each commit. The runner asks the apiserver for as little as it can: its answers carry
+metadata alone, and creations and ends have connections of their own.
 
 **What differs from Kueue's configuration.** Cohorts, quotas, borrowing and preemption are those of the generator file. On
 top, the policy has a minimum runtime of 2 s, in which nobody is preempted and which Kueue does not know: 402 and 279 s are
