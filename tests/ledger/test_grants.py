@@ -30,7 +30,7 @@ def test_a_grant_brings_the_amount_when_the_allowance_starts() -> None:
 
 @pytest.mark.parametrize("amount", [0, -1, AMOUNT_MAX, 2**63])
 def test_an_amount_that_cannot_be_granted_is_refused(amount: int) -> None:
-    with pytest.raises(InvalidInput, match=f"a grant of {amount} cannot be made") as refused:
+    with pytest.raises(InvalidInput, match=f"an amount of {amount} cannot be posted") as refused:
         grant(allowance(amount), actor="e-9")
     assert refused.value.code is RefusalCode.INVALID_AMOUNT
 
