@@ -6,23 +6,25 @@ that they have, and text that is no text keeps its bytes.
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.adapters.sql.engine import open_engine, parse
 from scheduler.adapters.sql.faults import refusal_for
-from scheduler.adapters.sql.guards import missing_guards
+from scheduler.adapters.sql.guards import missing_guards, missing_keys
 from scheduler.domain.errors import InvalidInput
 from scheduler.finance.proving.findings import Finding, FindingCode
 from scheduler.finance.proving.heads import Unreadable
-from scheduler.finance.proving.relations import Relation, Values
+from scheduler.finance.proving.relations import SEALED, Relation, Values
 
 _PIECE = 20_000
+_DAMAGE_MAX = 20
 _HEADS = Relation("heads", ("seq", "at", "body", "waiting"))
 _TYPES = {"sqlite": {"INTEGER", "TEXT"}, "postgresql": {"BIGINT", "TEXT", "VARCHAR"}}
 """As they are reflected: PostgreSQL's text with a collation comes back as VARCHAR."""
@@ -37,8 +39,8 @@ def open_evidence(url: str) -> Iterator["SqlEvidence"]:
         raise InvalidInput(f"there is no database {file}", where="--database", expected="a file that is there")
     engine = open_engine(address, to_write=False)
     try:
-        with engine.connect() as connection, connection.begin():
-            evidence = SqlEvidence(connection)
+        with ThreadPoolExecutor(1) as beside, engine.connect() as connection, connection.begin():
+            evidence = SqlEvidence(connection, beside.submit(_damage, engine))
             yield evidence
     except SQLAlchemyError as error:
         raise refusal_for(error) or error from error
@@ -49,8 +51,9 @@ def open_evidence(url: str) -> Iterator["SqlEvidence"]:
 class SqlEvidence:
     """An Evidence."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, damage: Future[list[Finding]]) -> None:
         self._connection = connection
+        self._damage = damage
         self._driver: Any = connection.connection.driver_connection
         self._is_sqlite = connection.dialect.name == "sqlite"
         self._columns: dict[str, dict[str, str]] = {}
@@ -72,7 +75,7 @@ class SqlEvidence:
                 for name, kind in sorted(found.items())
                 if kind not in _TYPES[self._connection.dialect.name]
             ]
-        return [*findings, *missing_guards(self._connection)]
+        return [*findings, *missing_guards(self._connection), *missing_keys(self._connection)]
 
     def rows(self, relation: Relation) -> Iterator[Sequence[Values]]:
         names = (*relation.columns, *relation.may_change)
@@ -80,8 +83,13 @@ class SqlEvidence:
         if relation.key not in found:
             raise Unreadable(f"the table {relation.name} has no {relation.key} to read it by")
         chosen = ", ".join(f'"{name}"' if name in found else "NULL" for name in names)
-        query = f'SELECT {chosen} FROM "{relation.name}" ORDER BY "{relation.key}"'  # noqa: S608  # names are ours
+        query = f'SELECT {chosen} FROM "{relation.name}"'  # noqa: S608  # names are ours
+        if relation not in SEALED:  # those are looked up by their seals, in whatever order the table has them
+            query += f' ORDER BY "{relation.key}"'
         yield from self._pieces(query)
+
+    def damage(self) -> list[Finding]:
+        return self._damage.result()
 
     def heads(self) -> Iterator[Values]:
         for rows in self.rows(_HEADS):
@@ -127,6 +135,21 @@ class SqlEvidence:
                 yield rows
         finally:
             cursor.close()
+
+
+def _damage(engine: Engine) -> list[Finding]:
+    """What SQLite itself finds wrong with the file: pages, indexes and constraints. It is read beside everything else.
+
+    A row that an index lost is in its table, and on no statement. PostgreSQL has `pg_amcheck` for that, on the server.
+    """
+    if engine.dialect.name != "sqlite":
+        return []
+    try:
+        with engine.connect() as connection:
+            said = connection.exec_driver_sql(f"PRAGMA integrity_check({_DAMAGE_MAX})").scalars().all()
+    except SQLAlchemyError as error:
+        said = [_first_line(error)]
+    return [Finding(FindingCode.DAMAGED, " ".join(str(each).split())) for each in said if each != "ok"]
 
 
 def _keeping_its_bytes(content: bytes) -> str:

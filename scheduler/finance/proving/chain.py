@@ -1,7 +1,7 @@
 """The published heads as a chain: read, checked for themselves, and joined to the leaf hashes of every tree."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -57,8 +57,7 @@ def read_chain(archive: HeadArchive, is_signed: IsSigned, trusted: bytes | None)
     chain = Chain()
     frontiers: dict[str, Frontier] = defaultdict(Frontier)
     pieces: dict[str, list[bytes]] = defaultdict(list)
-    numbers = numbers_in(archive.names())
-    for number in range(1, max(numbers, default=0) + 1):
+    for number in _numbers(chain, archive):
         head = _read_head(chain, archive, number)
         if head is None:
             chain.is_whole = False
@@ -76,6 +75,20 @@ def read_chain(archive: HeadArchive, is_signed: IsSigned, trusted: bytes | None)
     if trusted is not None and chain.keys and trusted.hex() not in {key for _, key in chain.keys}:
         chain.off(FindingCode.HEAD_FORGED, chain.keys[0][0], "no head was signed with the key that was given")
     return chain
+
+
+def _numbers(chain: Chain, archive: HeadArchive) -> Iterator[int]:
+    """The heads that there are, in order. A gap is one finding, however wide: any name can be given to a file."""
+    expected = 1
+    for number in numbers_in(archive.names()):
+        if number < expected:  # heads are counted from 1
+            continue
+        if number > expected:
+            chain.is_whole = False
+            missing = head_file(expected) if number == expected + 1 else f"{head_file(expected)} to {number - 1}"
+            chain.off(FindingCode.HEAD_MISSING, expected, f"{missing} is not there")
+        yield number
+        expected = number + 1
 
 
 def _read_head(chain: Chain, archive: HeadArchive, number: int) -> Head | None:

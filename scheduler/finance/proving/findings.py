@@ -24,6 +24,7 @@ class FindingCode(StrEnum):
     NO_HEADS = "no-heads"
     SCHEMA_CHANGED = "schema-changed"
     GUARD_MISSING = "guard-missing"
+    DAMAGED = "damaged"
     UNREADABLE = "unreadable"
 
     @property

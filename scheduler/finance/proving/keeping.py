@@ -115,8 +115,12 @@ class Evidence(Protocol):
         """What of the schema is not as it was made: tables, columns, their types, triggers."""
         ...
 
+    def damage(self) -> list[Finding]:
+        """What of the file does not agree with itself, such as an index with rows that its table has not."""
+        ...
+
     def rows(self, relation: Relation) -> Iterator[Sequence[Values]]:
-        """All rows by their key, in pieces: the relation's columns, then those that may change.
+        """All rows, in pieces, those of a tree by their key: the relation's columns, then those that may change.
 
         What is not there is read as NULL. Raises Unreadable where it cannot be read at all.
         """

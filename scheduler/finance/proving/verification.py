@@ -4,6 +4,7 @@ Three questions. Are the heads what was published? Does every row under the last
 published for it? And do the values that change (cached balances, floors, rows that were sealed) follow from those rows?
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from scheduler.finance.proving.chain import read_chain, rewritten
@@ -35,7 +36,7 @@ class _Verifying:
         self._archive = archive
         self._chain = read_chain(archive, is_signed, trusted)
         self._trees: dict[str, TreeReport] = {}
-        self._seals: dict[object, dict[object, object]] = {}
+        self._seals: dict[object, dict[object, object]] = defaultdict(dict)
         self._sums = Sums(self._findings)
 
     def report(self) -> Verification:
@@ -46,6 +47,8 @@ class _Verifying:
         for relation in SEALED:
             self._guarded(relation, self._look_at_sealed)
         self._sums.compare()
+        for finding in self._evidence.damage():
+            self._findings.add(finding)
         chain = self._chain
         last = chain.last
         return Verification(
@@ -100,11 +103,11 @@ class _Verifying:
         """What the other checks need of these rows."""
         if tree is SEALS:
             seals = self._seals
-            for _, relation, key, digest, *_ in rows:
-                if type(key) is str and type(relation) is str and relation in seals:  # nearly all of a million
+            for _, relation, key, digest in rows:
+                if type(key) is str and type(relation) is str:  # nearly all of a million
                     seals[relation][key] = digest
                 else:
-                    seals.setdefault(_known(relation), {})[_known(key)] = digest
+                    seals[_known(relation)][_known(key)] = digest
         else:
             self._sums.take(tree, rows, anchored)
 
