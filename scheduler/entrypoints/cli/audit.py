@@ -16,9 +16,11 @@ from scheduler.adapters.sql.evidence import open_evidence
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.errors import InvalidInput, Unavailable
 from scheduler.domain.periods import iso
-from scheduler.entrypoints.cli import audit_log, keys
+from scheduler.entrypoints.cli import audit_log
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.exits import ExitCode
+from scheduler.entrypoints.cli.key_rotation import rotate_key
+from scheduler.entrypoints.cli.keys import public_key_of
 from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_fields, print_json, print_table, print_text
 from scheduler.entrypoints.heads import archive_at, place_of_heads
 from scheduler.entrypoints.settings import Settings
@@ -36,7 +38,7 @@ prove_app = typer.Typer(help="Proofs that stand alone, as JSON.", no_args_is_hel
 app.add_typer(prove_app, name="prove")
 app.command()(audit_log.log)
 app.command()(audit_log.access)
-app.command("rotate-key")(keys.rotate_key)
+app.command("rotate-key")(rotate_key)
 
 Database = Annotated[
     str | None, typer.Option(help="The database or a copy of it; ALLOT_DATABASE where left out.", show_default=False)
@@ -59,7 +61,7 @@ def verify(
 ) -> None:
     """Compare every row with what was published, offline. Exits with 1 where anything is off, and names the row."""
     url, place = _where(database, heads)
-    trusted = keys.public_key_of(public_key) if public_key is not None else None
+    trusted = public_key_of(public_key) if public_key is not None else None
     try:
         with open_evidence(url) as evidence:
             found = verify_evidence(evidence, archive_at(place), is_signed, trusted)
@@ -145,7 +147,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check a proof with nothing but the public key. Exits with 1 where it does not hold."""
-    trusted = keys.public_key_of(public_key) if public_key is not None else None
+    trusted = public_key_of(public_key) if public_key is not None else None
     found = check_proof(file.read_text(encoding="utf-8", errors="replace"), is_signed, trusted)
     if as_json:
         print_json({"ok": found.is_ok, "proves": found.sentence, "key": found.key, "key_pinned": trusted is not None})

@@ -1,23 +1,25 @@
 """The server as the command line sees it: where it is, who we are, and its answers as Python values."""
 
+import json
 import os
 import re
 import tomllib
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import orjson
 
 from scheduler.domain.errors import InvalidInput, NotFound, Refusal, RefusalCode, Unavailable
+from scheduler.entrypoints.cli.asking import UNANSWERED, Http, Wish, is_address, pieces, why
 from scheduler.entrypoints.cli.exits import Answered
 
 DEFAULT_SERVER = "http://127.0.0.1:8410"
-TIMEOUT_SECONDS = 30.0
 NAMES_LOOKED_AT = 200
 
 _WORKLOAD_ID = re.compile(r"w-[a-z0-9]+")
@@ -65,73 +67,68 @@ def write_connection(connection: Connection) -> Path:
 class Api:
     """Requests to one server. `now` and `is_simulated` are what its last answer said of its clock."""
 
-    def __init__(self, http: httpx.Client, server: str) -> None:
+    def __init__(self, http: Http, server: str) -> None:
         self._http = http
         self.server = server
         self.now = ""
         self.is_simulated = False
 
     def get(self, path: str, **params: Any) -> Any:
-        return self.ask("GET", path, params={k: v for k, v in params.items() if v is not None})
+        return self.ask("GET", path, params=params)
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, key: str | None = None) -> Any:
-        headers = {"Idempotency-Key": key} if key is not None else {}
-        return self.ask("POST", path, json=None if body is None else dict(body), headers=headers)
+        return self.ask("POST", path, body=body, headers={"Idempotency-Key": key} if key is not None else {})
 
     def stream(self, path: str, **params: Any) -> Iterator[str]:
         """The answer's text, piece by piece; one that breaks off is refused."""
-        try:
-            with self._http.stream(
-                "GET", path, params={k: v for k, v in params.items() if v is not None}
-            ) as response:
-                if response.status_code >= 400:
-                    response.read()
-                    raise _refusal(response)
-                self.is_simulated = response.headers.get("X-Allot-Simulated", "") == "true"
-                yield from response.iter_text()
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
+        decoder = getincrementaldecoder("utf-8")("replace")
+        with self._answer(Wish("GET", path, params)) as answer:
+            for piece in pieces(answer):
+                yield decoder.decode(piece)
 
-    def ask(self, method: str, path: str, **request: Any) -> Any:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """The answer's JSON, or None where it has none. Raises `Answered` for a problem."""
-        try:
-            response = self._http.request(method, path, **request)
-        except httpx.HTTPError as error:
-            raise self._unreachable(error) from error
-        self.now = response.headers.get("X-Allot-Now", self.now)
-        self.is_simulated = response.headers.get("X-Allot-Simulated", "") == "true"
-        if response.status_code >= 400:
-            raise _refusal(response)
-        return orjson.loads(response.content) if response.content else None
+        if body is not None:
+            content, headers = _json(body), {"Content-Type": "application/json", **(headers or {})}
+        with self._answer(Wish(method, path, params or {}, content, headers)) as answer:
+            text = answer.read()
+        return orjson.loads(text) if text else None
 
-    def _unreachable(self, error: httpx.HTTPError) -> Unavailable:
-        return Unavailable(
-            f"no answer from {self.server}: {str(error) or type(error).__name__}",
-            code=RefusalCode.SERVER_UNREACHABLE,
-            remedy="check ALLOT_SERVER, and that `allot serve` is running",
-        )
+    @contextmanager
+    def _answer(self, wish: Wish) -> Iterator[HTTPResponse]:
+        try:
+            with self._http.open(wish) as answer:
+                self.now = answer.headers.get("X-Allot-Now", self.now)
+                self.is_simulated = answer.headers.get("X-Allot-Simulated", "") == "true"
+                if answer.status >= 300:
+                    raise _refusal(answer)
+                yield answer
+        except UNANSWERED as error:
+            raise Unavailable(
+                f"no answer from {self.server}: {why(error)}",
+                code=RefusalCode.SERVER_UNREACHABLE,
+                remedy="check ALLOT_SERVER, and that `allot serve` is running",
+            ) from error
 
 
 @contextmanager
 def connect(connection: Connection | None = None) -> Iterator[Api]:
     """The API of the server that the environment or the configuration names."""
     found = connection or read_connection()
-    _require_address(found.server)
-    headers = {"Authorization": f"Bearer {found.token}"} if found.token else {}
-    with httpx.Client(base_url=found.server, headers=headers, timeout=TIMEOUT_SECONDS) as http:
-        yield Api(http, found.server)
-
-
-def _require_address(server: str) -> None:
-    """Refuse what httpx would fail on with an error of its own."""
-    try:
-        address = httpx.URL(server)
-    except httpx.InvalidURL:
-        address = httpx.URL("")
-    if address.scheme not in {"http", "https"} or not address.host:
+    if not is_address(found.server):
         raise InvalidInput(
-            f"{server!r} is no address", where="ALLOT_SERVER", expected="http://HOST:PORT or https://HOST"
+            f"{found.server!r} is no address", where="ALLOT_SERVER", expected="http://HOST:PORT or https://HOST"
         )
+    yield Api(Http(found.server, found.token), found.server)
 
 
 def find_workload(api: Api, name: str) -> str:
@@ -153,6 +150,11 @@ def workload_path(workload_id: str, verb: str = "") -> str:
     return f"/v1/workloads/{quote(workload_id, safe='')}{'/' + verb if verb else ''}"
 
 
+def _json(body: Mapping[str, Any]) -> bytes:
+    """Whole numbers of any size, so that the server refuses those that are too large."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def _stored(file: Path) -> dict[str, str]:
     try:
         with file.open("rb") as handle:
@@ -169,16 +171,16 @@ def _stored(file: Path) -> dict[str, str]:
     return {key: value for key, value in found.items() if isinstance(value, str)}
 
 
-def _refusal(response: httpx.Response) -> Answered:
+def _refusal(answer: HTTPResponse) -> Answered:
     """The problem that the server answered with, or the best that can be said of an answer that is none."""
     try:
-        body = orjson.loads(response.content)
+        body = orjson.loads(answer.read())
     except orjson.JSONDecodeError:
         body = {}
     if not isinstance(body, dict) or "code" not in body:
-        said = f"{response.status_code} {response.reason_phrase}"
-        unexpected = Refusal(f"{response.request.url} answered {said}", code=RefusalCode.INTERNAL_ERROR)
-        return Answered(unexpected, response.status_code, response.headers.get("X-Request-Id", ""))
+        said = f"{answer.status} {answer.reason}"
+        unexpected = Refusal(f"{answer.url} answered {said}", code=RefusalCode.INTERNAL_ERROR)
+        return Answered(unexpected, answer.status, answer.headers.get("X-Request-Id", ""))
     known = set(RefusalCode)
     code = RefusalCode(body["code"]) if body["code"] in known else RefusalCode.INTERNAL_ERROR
     refusal = Refusal(
@@ -189,4 +191,4 @@ def _refusal(response: httpx.Response) -> Answered:
         where=str(body.get("where", "")),
     )
     others = tuple(f"{other['detail']} (expected {other['expected']})" for other in body.get("errors", [])[1:])
-    return Answered(refusal, response.status_code, str(body.get("request_id", "")), others)
+    return Answered(refusal, answer.status, str(body.get("request_id", "")), others)

@@ -128,7 +128,7 @@ def pause(
 ) -> None:
     """Stop launching, preempting or reclaiming, within a second, until `allot resume`."""
     with connect() as api:
-        made = api.ask("PUT", f"/v1/brakes/{brake.value}", json={"why": why})
+        made = api.ask("PUT", f"/v1/brakes/{brake.value}", body={"why": why})
         if as_json:
             print_json(made)
         else:

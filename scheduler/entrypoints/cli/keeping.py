@@ -37,7 +37,7 @@ def keep(
         api.get(workload_path(workload_id))
         now = instant_of(api.now)
         assert now is not None, "every answer says when it is"
-        made = api.ask("PUT", path, json={"why": why, "expires_at": iso(Instant(now + length_ms))})
+        made = api.ask("PUT", path, body={"why": why, "expires_at": iso(Instant(now + length_ms))})
         if as_json:
             print_json(made)
         else:

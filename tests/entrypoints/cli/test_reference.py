@@ -16,7 +16,7 @@ from scheduler.entrypoints.cli.reference import reference
 from tests.entrypoints.cli.conftest import Allot
 
 ROOT = Path(__file__).parents[3]
-HEAVY = ("fastapi", "sqlalchemy", "uvicorn", "kubernetes", "aiohttp", "alembic")
+HEAVY = ("fastapi", "sqlalchemy", "uvicorn", "kubernetes", "aiohttp", "alembic", "httpx")
 
 
 def test_the_page_is_current() -> None:
