@@ -118,7 +118,7 @@ def _first_waiting(index: Index, paying: list[Lane]) -> list[Lane]:
     kept free."""
     walked = set(paying)
     contested = {gpu_class for lane in paying if lane.is_open for gpu_class in lane.key.gpu_classes}
-    contested.update(index.running.classes_with_movable())
+    contested.update(index.running.movable.classes())
     firsts: dict[Lane, None] = {}
     for gpu_class in sorted(contested):
         for pool in index.lanes.pools_waiting(gpu_class):

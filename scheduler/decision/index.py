@@ -121,8 +121,7 @@ class Index:
         if changes.pauses is not None and changes.pauses != self.pauses:
             self.pauses = changes.pauses
             self.dirty_lanes.update(dict.fromkeys(self.lanes.all()))
-        if changes.stops is not None:
-            self.stops = changes.stops
+        self.stops = changes.stops if changes.stops is not None else self.stops
         if self.standings.pass_time(now):
             self.needs.clear()
             self.spending.pass_time(self.standings.reordered_at)
@@ -295,6 +294,7 @@ class Index:
 
     def _take_launched(self, launched: Mapping[WorkloadId, Workload | None]) -> None:
         for workload_id, workload in launched.items():
+            self.running.movable.launched_from(self.launched.get(workload_id), workload)
             put(self.launched, workload_id, workload)
             if workload_id in self.reservations and workload_id not in self.queued:
                 self._displace(workload_id)

@@ -6,7 +6,7 @@ from typing import Any
 from scheduler.decision.decide import decide, step
 from scheduler.decision.snapshot import Changes
 from scheduler.decision.state import State
-from scheduler.decision.walking.consolidation import SEARCHES_MAX
+from scheduler.decision.walking.consolidation import MOVES_AT_ONCE, SEARCHES_MAX
 from scheduler.domain.brakes import Brake, Pause, Stop, StopRate
 from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.reasons import Reason
@@ -311,20 +311,25 @@ def test_once_the_first_is_served_the_next_is_first_in_the_same_cycle() -> None:
     assert (victims(slow), reasons(slow)["two"]) == ({"one": ["a"]}, Reason.STOP_RATE)
 
 
-def test_a_cycle_searches_so_often_and_no_more_and_the_next_goes_on() -> None:
-    """However many gangs wait, a cycle stays short; those whom it did not come to are served by the following."""
-    crowd = SEARCHES_MAX + 2
+def test_so_many_are_moved_at_once_and_no_more_until_they_run_again() -> None:
+    """However many gangs wait, a cycle stays short, and the next plans nothing that this one did not."""
+    crowd = MOVES_AT_ONCE + 2
     known = nodes(*(node(f"n{number:02}", 8) for number in range(2 * crowd)))
     halves = [saved(f"r{number:02}", f"n{number:02}", 4) for number in range(2 * crowd)]
     gangs = [workload(f"w{number:02}", gpus=8) for number in range(crowd)]
     given = world(*halves, known=known, queued=gangs, by=moving(quota=1000))
 
     plan = decide(given)
-    following = decide(recorded(given, plan))
+    stopping = recorded(given, plan)
+    meanwhile = decide(stopping)
+    moved = ended(stopping)
+    again = decide(moved)
+    following = decide(recorded(moved, again))
 
-    assert sorted(victims(plan)) == [f"w{number:02}" for number in range(SEARCHES_MAX)]
-    assert reasons(plan)[f"w{SEARCHES_MAX:02}"] == Reason.RESOURCES
-    assert sorted(victims(following)) == [f"w{number:02}" for number in range(SEARCHES_MAX, crowd)]
+    assert sorted(victims(plan)) == [f"w{number:02}" for number in range(MOVES_AT_ONCE)]
+    assert reasons(plan)[f"w{MOVES_AT_ONCE:02}"] == Reason.RESOURCES
+    assert (meanwhile.launches, victims(meanwhile)) == ((), {})
+    assert sorted(victims(following)) == [f"w{number:02}" for number in range(MOVES_AT_ONCE, crowd)]
 
 
 def test_owners_who_cannot_pay_use_up_one_search_all_together() -> None:
@@ -356,3 +361,23 @@ def test_who_can_pay_for_one_second_start_but_not_for_two_leaves_the_moves_to_ot
     plan = decide(world(*running, known=known, queued=[pair], balances=balances))
 
     assert victims(plan) == {"pair": ["c2", "c3"]}
+
+
+def test_a_gang_is_searched_for_so_often_and_no_more() -> None:
+    """Of each pair of the cheapest its owner can pay for one second start alone; who pays for two comes behind them."""
+
+    def planned(pairs: int) -> dict[str, list[str]]:
+        owners = [f"poor{number}" for number in range(pairs)]
+        halves = [(owner, minutes) for minutes, owner in enumerate([*owners, "cyd"], start=1) for _ in range(2)]
+        known = nodes(*(node(f"n{number:02}", 8) for number in range(len(halves) + 2)))
+        running = [
+            saved(f"r{number:02}", f"n{number:02}", 4, minutes_ago=minutes, owner=owner)
+            for number, (owner, minutes) in enumerate(halves)
+        ]
+        running += [saved(f"to{number}", f"n{len(halves) + number}", 4, minutes_ago=15) for number in range(2)]
+        balances = [balance("ada"), balance("bob"), balance("cyd"), *(balance(owner, 5) for owner in owners)]
+        pair = workload("pair", gpus=8, pods=2)
+        return victims(decide(world(*running, known=known, queued=[pair], balances=balances, by=moving(quota=100))))
+
+    assert planned(SEARCHES_MAX - 1) == {"pair": ["r14", "r15"]}
+    assert planned(SEARCHES_MAX) == {}

@@ -3,6 +3,7 @@
 What is taken is kept by node name, so that a node that vanishes and returns still has its attempts.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from scheduler.decision.placing.fit_table import (
@@ -29,6 +30,8 @@ class Capacity:
         self.tables: dict[GpuClassName, FitTable] = {}
         self.gpus: dict[GpuClassName, int] = {}
         """Of each class, on all nodes, whether they take work or not."""
+        self.changes: dict[GpuClassName, int] = defaultdict(int)
+        """How often anything about its nodes, or what is taken there, has changed."""
         self._uses: dict[NodeName, NodeUse] = {}
 
     def table(self, gpu_class: GpuClassName) -> FitTable:
@@ -51,6 +54,8 @@ class Capacity:
                 continue
             classes = {known.gpu_class for known in (old, node) if known is not None and known.gpu_class is not None}
             concerned |= classes
+            for gpu_class in classes:
+                self.changes[gpu_class] += 1
             self._count(old, -1)
             self._count(node, 1)
             if node is None:
@@ -119,3 +124,4 @@ class Capacity:
             node = self.nodes.get(name)
             if node is not None and node.gpu_class is not None:
                 self.tables[node.gpu_class].set_taken(name, kind, taken)
+                self.changes[node.gpu_class] += 1

@@ -11,6 +11,7 @@ from operator import attrgetter
 
 from scheduler.decision.placing.fit_table import FitTable, IntArray
 from scheduler.decision.placing.freed import Freed
+from scheduler.decision.placing.movable import Movable
 from scheduler.domain.cluster import Placement
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
@@ -89,7 +90,7 @@ class Running:
         self.growable: dict[GpuClassName, dict[AttemptId, Attempt]] = defaultdict(dict)
         """Elastic attempts that could have more pods."""
         self._buckets: dict[tuple[GpuClassName, PoolName | None], dict[int, Bucket]] = defaultdict(dict)
-        self._movable: dict[GpuClassName, dict[AttemptId, Attempt]] = {}
+        self.movable = Movable()
 
     def priority(self, attempt: Attempt) -> int:
         """Its priority class's value; a class that policy no longer has ranks below all."""
@@ -112,6 +113,7 @@ class Running:
         """Let it be preempted, if it may be by now; what is above its minimum may be taken at once."""
         if not self._may_ever_be_victim(attempt):
             return
+        self.movable.touch(attempt.gpu_class)
         is_open = self.protected_until(attempt) <= now
         if is_open or attempt.surplus:
             buckets = self._buckets[self._place(attempt)]
@@ -139,7 +141,7 @@ class Running:
     def remove(self, attempt_id: AttemptId) -> None:
         attempt = self.attempts.pop(attempt_id)
         self._count(attempt, -1)
-        self._movable.get(attempt.gpu_class, {}).pop(attempt_id, None)
+        self.movable.drop(attempt)
         if not attempt.is_funded:
             del self._unfunded_of_owner[attempt.owner][attempt_id]
         for name in _ending_on(attempt):
@@ -181,20 +183,6 @@ class Running:
         cap_ms = known.refund_cap_ms if known is not None else 0
         return min(max(0, now - since), cap_ms) * attempt.gpus
 
-    @staticmethod
-    def since_checkpoint(attempt: Attempt, now: Instant) -> int:
-        """GPU-milliseconds since its last checkpoint, all of them: what the platform throws away where it moves it."""
-        since = max(attempt.checkpointed_at or 0, attempt.started_at or 0)
-        return max(0, now - since) * attempt.gpus
-
-    def movable(self, gpu_class: GpuClassName) -> Iterable[Attempt]:
-        """Attempts that consolidation may move, as far as their own state goes: what their last checkpoint kept is known,
-        and they are on one node, in a class that policy lets be moved."""
-        return self._movable.get(gpu_class, {}).values()
-
-    def classes_with_movable(self) -> Iterator[GpuClassName]:
-        return (gpu_class for gpu_class, attempts in self._movable.items() if attempts)
-
     def stopping_on(self, placement: Placement) -> int:
         """Attempts on these nodes that are being ended."""
         return len(set().union(*(self._stopping_on.get(name, ()) for name, _ in placement.pods_by_node)))
@@ -215,9 +203,9 @@ class Running:
             and attempt.elastic is None
             and self._may_ever_be_victim(attempt)
         ):
-            self._movable.setdefault(attempt.gpu_class, {})[attempt.id] = attempt
+            self.movable.put(attempt)
         else:
-            self._movable.get(attempt.gpu_class, {}).pop(attempt.id, None)
+            self.movable.drop(attempt)
 
     @staticmethod
     def _place(attempt: Attempt) -> tuple[GpuClassName, PoolName | None]:

@@ -39,17 +39,26 @@ class Outlook:
         self._coming = {gpu_class: table.coming() for gpu_class, table in index.capacity.tables.items()}
         self._costs: dict[AttemptId, Cost] = {}
         self._rooms: dict[_Way, IntArray | None] = {}
-        self._pods: dict[tuple[_Way, Shape], int] = {}
+        self._most: dict[tuple[PoolName, int, GpuClassName, bool, Shape], int] = {}
+        """Pods of a shape that would fit in a class, by whether its pool stays within its nominal quota."""
         self._borrowed: dict[tuple[str, GpuClassName, int], _Borrowed] = {}
 
     def is_hopeful(self, lane: Lane, priority: int) -> bool:
         """Whether there may be victims for a workload of the lane and that priority; if not, there are none, nor are
         there for a lower one."""
-        pods = lane.key.pods
-        return any(
-            self._pods_if_all_ended(lane, priority, gpu_class, rule) >= pods
-            for gpu_class, rule in ways(self.index, lane)
-        )
+        pool, gpu_classes, shape, pods = lane.key[:4]
+        for gpu_class in gpu_classes:
+            is_within = self.index.quotas.over_nominal(pool, gpu_class, lane.gpus) <= 0
+            key = (pool, priority, gpu_class, is_within, shape)
+            most = self._most.get(key)
+            if most is None:
+                pods_by_rule = [
+                    self._pods_if_all_ended(lane, priority, gpu_class, rule) for rule in _rules(is_within=is_within)
+                ]
+                most = self._most[key] = max(pods_by_rule)
+            if most >= pods:
+                return True
+        return False
 
     def cost(self, attempt: Attempt) -> Cost:
         """Least for whose owner is ahead of pace, then who loses least work, then the youngest."""
@@ -62,16 +71,14 @@ class Outlook:
 
     def _pods_if_all_ended(self, lane: Lane, priority: int, gpu_class: GpuClassName, rule: Rule) -> int:
         way = (lane.key.pool, priority, gpu_class, rule)
-        pods = self._pods.get((way, lane.key.shape))
-        if pods is None:
-            if way not in self._rooms:
-                self._rooms[way] = self._room(preemptor_of(self.index, lane, priority, gpu_class), rule)
-            room = self._rooms[way]
-            table = self.index.capacity.table(gpu_class)
-            row = table.row(lane.key.shape)
-            pods = table.together(row, table.counts_if(row, room)) if room is not None else 0
-            self._pods[way, lane.key.shape] = pods
-        return pods
+        if way not in self._rooms:
+            self._rooms[way] = self._room(preemptor_of(self.index, lane, priority, gpu_class), rule)
+        room = self._rooms[way]
+        if room is None:
+            return 0
+        table = self.index.capacity.table(gpu_class)
+        row = table.row(lane.key.shape)
+        return table.together(row, table.counts_if(row, room))
 
     def _room(self, preemptor: Preemptor, rule: Rule) -> IntArray | None:
         """What would be available on each node; None where there is nobody to preempt."""
@@ -126,9 +133,13 @@ def ways(index: Index, lane: Lane) -> Iterator[tuple[GpuClassName, Rule]]:
     """By GPU class: first, where its pool stays within its nominal quota, as one that takes back what was lent; then
     as one that may borrow."""
     for gpu_class in lane.key.gpu_classes:
-        if index.quotas.over_nominal(lane.key.pool, gpu_class, lane.gpus) <= 0:
-            yield gpu_class, Rule.RECLAIM_WITHIN_COHORT
-        yield gpu_class, Rule.BORROW_WITHIN_COHORT
+        is_within = index.quotas.over_nominal(lane.key.pool, gpu_class, lane.gpus) <= 0
+        yield from ((gpu_class, rule) for rule in _rules(is_within=is_within))
+
+
+def _rules(*, is_within: bool) -> tuple[Rule, ...]:
+    """By which it takes from other pools, whether it stays within its nominal quota or would borrow."""
+    return (Rule.RECLAIM_WITHIN_COHORT, Rule.BORROW_WITHIN_COHORT) if is_within else (Rule.BORROW_WITHIN_COHORT,)
 
 
 def preemptor_of(index: Index, lane: Lane, priority: int, gpu_class: GpuClassName) -> Preemptor:

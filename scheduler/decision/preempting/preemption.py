@@ -9,8 +9,9 @@ docs/adr/0011-no-preemption-cycles.md.
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Lane, Line
@@ -50,8 +51,9 @@ class Found:
         return sum(attempt.gpus for attempt in self.attempts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(NamedTuple):
+    """Somebody who may be taken. A search makes one of each that the rules allow."""
+
     attempt: Attempt
     rule: Rule
     priority: int
@@ -69,7 +71,7 @@ def find_victims(outlook: Outlook, booked: Booked, lane: Lane, line: Line, submi
 
     What is stopping already counts as coming free, so that slow victims never lead to a second set.
     """
-    index = outlook.index
+    index, shrunk = outlook.index, booked.shrunk
     for gpu_class, rule_across in ways(index, lane):
         preemptor = preemptor_of(index, lane, line.priority, gpu_class)
         sources = list(preemptor.sources(index.running, index.quotas, rule_across))
@@ -86,7 +88,7 @@ def find_victims(outlook: Outlook, booked: Booked, lane: Lane, line: Line, submi
             if may_fall(rule, bucket, attempt) and (left := booked.left_of(attempt)).surplus
         ]
         candidates = (
-            _Candidate(booked.left_of(attempt), rule, bucket.priority)
+            _Candidate(shrunk.get(attempt.id, attempt), rule, bucket.priority)
             for rule, bucket in sources
             for attempt in bucket.attempts.values()
             if may_fall(rule, bucket, attempt)
@@ -145,7 +147,7 @@ class _Search:
 
     def run(self, elastic: list[_Candidate], candidates: list[_Candidate], line: Line) -> Found | None:
         """`elastic` can give back some of their pods; `candidates` can be stopped: an attempt may be of both."""
-        stoppable = {candidate.attempt.id for candidate in candidates}
+        stoppable = {candidate.attempt.id for candidate in candidates} if elastic else set()
         spared = [candidate for candidate in elastic if candidate.attempt.id not in stoppable]
         with self._quotas_restored():
             given = self._surplus_taken(self._in_order(elastic)) if elastic else []
@@ -171,7 +173,7 @@ class _Search:
                 borrowed = max(0, self._index.quotas.over_nominal(attempt.pool, self._gpu_class))
                 surplus = min(surplus, -(-borrowed // max(1, attempt.pod.gpus)))
             if surplus:
-                taken.append(replace(candidate, gives_back=surplus))
+                taken.append(candidate._replace(gives_back=surplus))
                 self._take(taken[-1])
                 if self._fits():
                     break
@@ -185,13 +187,13 @@ class _Search:
             self._take(candidate, -1)
             fewest = bisect_left(range(candidate.gives_back), True, key=partial(self._fits_with, candidate))
             if fewest:
-                kept.append(replace(candidate, gives_back=fewest))
+                kept.append(candidate._replace(gives_back=fewest))
                 self._take(kept[-1])
         return kept[::-1]
 
     def _fits_with(self, candidate: _Candidate, pods: int) -> bool:
         """Whether it fits when so many of its pods are given back."""
-        given = replace(candidate, gives_back=pods)
+        given = candidate._replace(gives_back=pods)
         self._take(given)
         is_enough = self._fits()
         self._take(given, -1)
@@ -349,10 +351,10 @@ def _rest(candidate: _Candidate, given: Mapping[AttemptId, _Candidate]) -> _Cand
     if shrunk is None or shrunk.gives_back is None:
         return candidate
     attempt = candidate.attempt
-    return replace(candidate, attempt=attempt.shrunk_to(attempt.placement.pods - shrunk.gives_back))
+    return candidate._replace(attempt=attempt.shrunk_to(attempt.placement.pods - shrunk.gives_back))
 
 
 def _whole(candidate: _Candidate, given: Mapping[AttemptId, _Candidate]) -> _Candidate:
     """It is stopped: what it would have given back goes with it."""
     shrunk = given.get(candidate.attempt.id)
-    return candidate if shrunk is None else replace(candidate, attempt=shrunk.attempt)
+    return candidate if shrunk is None else candidate._replace(attempt=shrunk.attempt)

@@ -14,6 +14,7 @@ from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.placing.fit_table import Amounts, FitTable, IntArray, amounts
 from scheduler.decision.placing.freed import add_freed
+from scheduler.decision.placing.movable import COMPARED_EVERY_MS, compared_at
 from scheduler.decision.plan import Victim
 from scheduler.decision.preempting.preemption import Found, Move
 from scheduler.decision.preempting.victims import Rule
@@ -22,11 +23,13 @@ from scheduler.decision.walking.starts import Starts
 from scheduler.decision.walking.triage import fund_line
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare, Shortfall
-from scheduler.domain.units import GpuClassName
+from scheduler.domain.units import GpuClassName, Instant
 
+MOVES_AT_ONCE = 8
+"""While so many moves are under way, none is begun: however many gangs wait, a cycle stays short (a search costs
+milliseconds per thousand nodes), and the next plans no more until what was moved runs again."""
 SEARCHES_MAX = 8
-"""Searches of one cycle, so that it stays short however many gangs wait: a search costs milliseconds per thousand
-nodes. Whoever comes after them waits as the first of the class, and is the first to be searched for in the next."""
+"""Searches for one gang, each without those whose second start could not be paid for in the one before."""
 
 
 class Consolidation:
@@ -34,26 +37,33 @@ class Consolidation:
 
     def __init__(self, index: Index, starts: Starts) -> None:
         self._index, self._starts = index, starts
-        self._searches_left = SEARCHES_MAX if index.policy.consolidation.priority_classes else 0
+        self._is_allowed = bool(index.policy.consolidation.priority_classes)
         self._movers: dict[GpuClassName, list[Mover]] = {}
 
     def find_moves(self, lane: Lane, line: Line) -> Found | None:
         """The moves that make room for one workload of the lane, which is the first to wait for its room; None where
-        there are none, or none are needed, or this cycle has searched enough."""
+        there are none, or none are needed, or enough is being moved already."""
+        if not self._is_allowed:
+            return None
         index, starts = self._index, self._starts
-        for gpu_class in lane.key.gpu_classes if self._searches_left else ():
+        for gpu_class in lane.key.gpu_classes if self._under_way() < MOVES_AT_ONCE else ():
             if starts.backfill.is_awaited(gpu_class) or index.quotas.free(lane.key.pool, gpu_class) < lane.gpus:
                 continue
-            candidates = self._candidates(gpu_class, line)
-            own = fund_line(index, line, gpu_class) if candidates else None
-            if own is None or isinstance(own, Shortfall):
+            room = index.capacity.changes[gpu_class]
+            if index.running.movable.is_fruitless(gpu_class, _wanted(lane, line), room, index.now):
                 continue
+            own = fund_line(index, line, gpu_class)
             gang = _Gang(index, starts, lane, line, gpu_class)
-            if gang.is_scattered():
-                found = self._search(gang, own, candidates)
+            if gang.is_scattered() and not isinstance(own, Shortfall):
+                found = self._search(gang, own, self._candidates(gpu_class, line))
                 if found is not None:
                     return found
         return None
+
+    def _under_way(self) -> int:
+        """Moves that this cycle plans, and those of before that have not started again."""
+        planned = sum(len(preemption.moves) for preemption in self._starts.preemptions)
+        return planned + sum(reservation.is_move for reservation in self._index.reservations.values())
 
     def _candidates(self, gpu_class: GpuClassName, line: Line) -> list[Mover]:
         """Who may be moved for it, the cheapest first: of no higher priority, and not chosen in this cycle before."""
@@ -64,16 +74,26 @@ class Consolidation:
         return [mover for mover in known if mover.priority <= line.priority and mover.attempt.id not in taken]
 
     def _search(self, gang: "_Gang", own: tuple[FundingShare, ...], candidates: list[Mover]) -> Found | None:
-        while self._searches_left and candidates and gang.could_fit(candidates):
-            self._searches_left -= 1
-            shifts = _cheapest(gang, candidates)
+        for tried in range(SEARCHES_MAX):
+            shifts = _cheapest(gang, candidates) if gang.could_fit(candidates) else None
             if shifts is None:
+                if not tried:
+                    self._remember(gang, candidates)
                 return None
             found = _funded(gang, own, shifts)
             if isinstance(found, Found):
                 return found
             candidates = self._paying(own, candidates, found)
         return None
+
+    def _remember(self, gang: "_Gang", candidates: list[Mover]) -> None:
+        """No moves help it, neither now nor until something is another that was looked at. Room that bookings keep
+        depends on the time: beside them it is looked for again."""
+        index, gpu_class = self._index, gang.gpu_class
+        if not index.bookings.of_class(gpu_class):
+            until = min([compared_at(index.now) + COMPARED_EVERY_MS, *(mover.until for mover in candidates)])
+            room, wanted = index.capacity.changes[gpu_class], _wanted(gang.lane, gang.line)
+            index.running.movable.found_nothing(gpu_class, wanted, room, Instant(until))
 
     def _paying(self, own: tuple[FundingShare, ...], candidates: list[Mover], short: Mover) -> list[Mover]:
         """Without those whose second start cannot be paid for beside the gang's own; where each alone can be, without
@@ -83,6 +103,11 @@ class Consolidation:
         paying = [each for each in candidates if relaunch(self._index, each, each.attempt.placement) is not None]
         hours.unbook(own)
         return [each for each in paying if each.payer != short.payer] if short in paying else paying
+
+
+def _wanted(lane: Lane, line: Line) -> object:
+    """All that a search looks at of who waits."""
+    return lane.key, line.priority
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Line
 from scheduler.decision.placing.fit_table import Amounts, amounts
+from scheduler.decision.placing.movable import compared_at
 from scheduler.decision.plan import Launch
 from scheduler.decision.walking.triage import fund_line, need_of
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare, Shortfall
-from scheduler.domain.units import AttemptId, EngineerId, GpuClassName, NodeName, ProjectName, TeamName
+from scheduler.domain.policy import Policy
+from scheduler.domain.units import AttemptId, EngineerId, GpuClassName, Instant, NodeName, ProjectName, TeamName
 from scheduler.domain.workloads import Attempt, Workload, WorkloadKind
 
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """An attempt that may be moved, and the GPU-milliseconds of its work that a move throws away."""
+    """An attempt that may be moved, and the GPU-milliseconds of its work that a move throws away, as they are compared."""
 
     attempt: Attempt
     workload: Workload
@@ -25,6 +27,8 @@ class Mover:
     priority: int
     asked: Amounts
     """What all its pods have of their node."""
+    until: Instant
+    """From when on it stays where it is."""
 
     @property
     def cost(self) -> tuple[int, int, AttemptId]:
@@ -48,23 +52,31 @@ def movers(index: Index, gpu_class: GpuClassName) -> list[Mover]:
 
 def _movers(index: Index, gpu_class: GpuClassName) -> Iterator[Mover]:
     terms, running, now = index.policy.consolidation, index.running, index.now
-    for attempt in running.movable(gpu_class):
+    for attempt in running.movable.of(gpu_class):
         workload = index.launched.get(attempt.workload_id)
-        if workload is None or not _is_ordinary(index, attempt, workload):
+        if workload is None or not _is_ordinary(attempt, workload, index.policy):
             continue
-        lost = running.since_checkpoint(attempt, now)
-        if lost <= terms.lost_max and running.protected_until(attempt) <= now:
+        since = max(attempt.checkpointed_at or 0, attempt.started_at or 0)
+        until = _stays_from(attempt, workload, since, terms.lost_max)
+        if now < until and running.protected_until(attempt) <= now:
             gpus, cpu_milli, memory_mib = amounts(attempt.pod)
             pods = attempt.placement.pods
             asked = (pods * gpus, pods * cpu_milli, pods * memory_mib)
-            yield Mover(attempt, workload, lost, running.priority(attempt), asked)
+            lost = max(0, compared_at(now) - since) * attempt.gpus
+            yield Mover(attempt, workload, lost, running.priority(attempt), asked, until)
 
 
-def _is_ordinary(index: Index, attempt: Attempt, workload: Workload) -> bool:
-    """A job that could be launched again as it is, by the same pool, in time for its deadline."""
-    spec, pool = workload.spec, index.policy.pool_of_team.get(attempt.team)
-    is_in_time = spec.latest_start is None or spec.latest_start >= index.now
-    return spec.kind is WorkloadKind.JOB and is_in_time and pool is not None and pool.name == attempt.pool
+def _stays_from(attempt: Attempt, workload: Workload, since: int, lost_max: int) -> Instant:
+    """From when on it loses too much of what it did `since`, or could no longer end in time."""
+    until = since + lost_max // attempt.gpus + 1 if attempt.gpus else _NEVER
+    latest_start = workload.spec.latest_start
+    return Instant(until if latest_start is None else min(until, latest_start + 1))
+
+
+def _is_ordinary(attempt: Attempt, workload: Workload, policy: Policy) -> bool:
+    """A job that could be launched again as it is, by the same pool."""
+    pool = policy.pool_of_team.get(attempt.team)
+    return workload.spec.kind is WorkloadKind.JOB and pool is not None and pool.name == attempt.pool
 
 
 def line_of(index: Index, mover: Mover) -> Line:
@@ -90,3 +102,6 @@ def _shares(index: Index, line: Line, gpu_class: GpuClassName) -> tuple[FundingS
     line.costs = ((gpu_class, need_of(index, line, line.spec, gpu_class)),)
     shares = fund_line(index, line, gpu_class)
     return None if isinstance(shares, Shortfall) else shares
+
+
+_NEVER = 2**62
