@@ -2,9 +2,9 @@
 
 python -m benchmarks.samples [--url sqlite:///FILE] [--rounds 3] [--nodes 1000] prints one JSON object. Each node posts its
 eight windows alone, as an agent does, through `accept_windows`, from as many threads as the API has: read, judged,
-attributed, kept with its hour and its cursor; posts that wait for the same turn share a transaction. HTTP is not in it.
-The database must be a new one; without --url it is a SQLite file of its own, and only then are the bytes of a window,
-and of a GPU's year, told.
+attributed, kept with its hour and its cursor; posts that wait for the same turn share a transaction. HTTP is not in it:
+that is `benchmarks.samples_http`. The database must be a new one; without --url it is a SQLite file of its own. The bytes
+of a window, and of a GPU's year, are those of its tables with their indexes.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from scheduler.metering.wire import inventory_json, window_json
 GPUS = 8
 THREADS = 40
 WINDOW_MS = 15_000
-STARTS_AT = 1_795_176_000_000
+STARTS_AT = Instant(1_795_176_000_000)
 GOAL_PER_SECOND = 533
 WINDOWS_A_YEAR = 365 * 86_400_000 // WINDOW_MS
 HOURS_A_YEAR = 365 * 24
@@ -58,7 +58,7 @@ def measure(store: SqlStore, nodes: int, rounds: int) -> dict[str, Any]:
     meter = Meter(store, World())
     names = [NodeName(f"node-{number}") for number in range(nodes)]
     for name in names:
-        meter.accept_inventory(agent_of(name), name, inventory_of(name), now=Instant(STARTS_AT))
+        meter.accept_inventory(agent_of(name), name, inventory_of(name), now=STARTS_AT)
     taken: list[float] = []
     seconds = 0.0
     processor_before = time.process_time()
@@ -119,18 +119,17 @@ def gpu_of(node: NodeName, index: int) -> GpuUuid:
 
 def inventory_of(node: NodeName) -> dict[str, Any]:
     devices = tuple(Device(gpu_of(node, index), index, "NVIDIA H100 80GB HBM3", 80 << 30) for index in range(GPUS))
-    return inventory_json(
-        Inventory(node, "boot", Instant(STARTS_AT), SensorState.OK, ProcessView.HOST, devices=devices)
-    )
+    return inventory_json(Inventory(node, "boot", STARTS_AT, SensorState.OK, ProcessView.HOST, devices=devices))
 
 
-def body_of(node: NodeName, number: int) -> dict[str, Any]:
-    return {"node": node, "boot_id": "boot", "windows": [window_of(node, index, number) for index in range(GPUS)]}
+def body_of(node: NodeName, number: int, starts_at: Instant = STARTS_AT) -> dict[str, Any]:
+    windows = [window_of(node, index, number, starts_at) for index in range(GPUS)]
+    return {"node": node, "boot_id": "boot", "windows": windows}
 
 
-def window_of(node: NodeName, index: int, number: int) -> dict[str, Any]:
+def window_of(node: NodeName, index: int, number: int, starts_at: Instant) -> dict[str, Any]:
     percent = (7 * number + 13 * index) % 101
-    start = Instant(STARTS_AT + (number - 1) * WINDOW_MS)
+    start = Instant(starts_at + (number - 1) * WINDOW_MS)
     return window_json(
         Window(
             *(node, "boot", gpu_of(node, index), number, start, Instant(start + WINDOW_MS), WINDOW_MS, 3),

@@ -5,7 +5,8 @@ of its reading (none; gaps; reboots; a clock that is set), as many days of each 
 recorded. All rules have a window of 30 minutes and no startup grace. *Precision* is the share of what was judged idle-held
 that was so; *recall* the share found of the GPU-hours in idle spells longer than the window and its warnings (goal: 0.95).
 A *wrongful* stop is one of an attempt that used a GPU in the window before, as far as it was read; *unread* counts those
-whose use fell into a gap of the reading alone. Hours are GPU-hours from each rightful stop to the next use.
+whose use fell into a gap of the reading alone. Hours are GPU-hours from each rightful stop to the next use. *Readings* are
+ours on the first of those days of each kind, by fewer columns and at other paces.
 """
 
 import argparse
@@ -14,15 +15,21 @@ from typing import Any
 import orjson
 
 from benchmarks.idle_rules.days import DISTURBANCES, PATTERNS, day_of
-from benchmarks.idle_rules.rules import PEERS, Found, Score, attempt_of, stops_of
+from benchmarks.idle_rules.rules import PEERS, Found, Score, attempt_of, attempt_on_a_gauge, stops_of
 from benchmarks.measured import keep
 
 GOAL_RECALL = 0.95
-READINGS: dict[str, dict[str, bool]] = {
-    "ours": {},
-    "ours on a gauge and the energy counter": {"gauge": True},
-    "ours on a gauge alone": {"gauge": True, "energy": False},
+PACES_S = (5, 15, 30, 60)
+READINGS: dict[str, tuple[int, tuple[str, ...]]] = {
+    f"{name}, every {pace_s} s": (pace_s, columns)
+    for name, columns in {
+        "energy and processes": ("energy_joules", "process_count"),
+        "power": ("power_watts",),
+        "utilisation alone": (),
+    }.items()
+    for pace_s in PACES_S
 }
+"""What a recording has beside a gauge of utilisation, and how often it was read."""
 
 
 def main() -> None:
@@ -35,7 +42,7 @@ def main() -> None:
 def measure(seeds: int) -> dict[str, Any]:
     found = {pattern: Found() for pattern in PATTERNS}
     by_pattern = {pattern: Score() for pattern in PATTERNS}
-    by_rule = {rule: Score() for rule in (*READINGS, *PEERS)}
+    by_rule = {rule: Score() for rule in ("ours", *PEERS)}
     for pattern in PATTERNS:
         for disturbance in DISTURBANCES:
             for seed in range(seeds):
@@ -48,17 +55,28 @@ def measure(seeds: int) -> dict[str, Any]:
         "false stops": ours.wrongful + ours.unread,
         "patterns": {pattern: row_of_pattern(found[pattern], by_pattern[pattern]) for pattern in PATTERNS},
         "rules": {rule: row_of_rule(score) for rule, score in by_rule.items()},
+        "readings": {reading: row_of_reading(reading) for reading in READINGS},
     }
+
+
+def row_of_reading(reading: str) -> dict[str, Any]:
+    """Our rule on the first day of each pattern and disturbance, read by a gauge of utilisation and what is beside it."""
+    found, score = Found(), Score()
+    for pattern in PATTERNS:
+        for disturbance in DISTURBANCES:
+            day, chance = day_of(pattern, disturbance, 0)
+            judgement = attempt_on_a_gauge(day, chance, *READINGS[reading])
+            found.add(day, judgement)
+            score.add(day, stops_of(judgement))
+    return {"recall": found.recall, **row_of_rule(score)}
 
 
 def _add(pattern: str, disturbance: str, seed: int, found: Found, own: Score, by_rule: dict[str, Score]) -> None:
     day, chance = day_of(pattern, disturbance, seed)
-    for rule, reading in READINGS.items():
-        judgement = attempt_of(day, chance, **reading)
-        by_rule[rule].add(day, stops_of(judgement))
-        if rule == "ours":
-            found.add(day, judgement)
-            own.add(day, stops_of(judgement))
+    judgement = attempt_of(day, chance)
+    found.add(day, judgement)
+    for score in (own, by_rule["ours"]):
+        score.add(day, stops_of(judgement))
     for rule, stops in PEERS.items():
         by_rule[rule].add(day, stops(day))
 

@@ -4,7 +4,7 @@ Simulated from stated distributions with a seed; no recording of a real machine 
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -54,27 +54,57 @@ class Day:
     ahead_s: Steps
     is_reset: Seconds
 
-    def rows(self, chance: random.Random, *, gauge: bool = False, energy: bool = True) -> Iterator[Recorded]:
-        """What was read: the highest sample of each step, or with `gauge` the one of its last second alone, as
-        dcgm-exporter has it; with or without the energy counter."""
+    def rows(self, chance: random.Random) -> Iterator[Recorded]:
+        """What the agent reads of every step: its highest sample, and the energy counter."""
         for number, gpu in enumerate(self.gpus):
-            noise = np.random.default_rng(chance.getrandbits(32)).normal(0, NOISE_MW, STEPS)
-            busy_s = by_step(gpu.works).sum(axis=1)
-            millijoules = IDLE_MW * STEP_S + (BUSY_MW - IDLE_MW) * busy_s + (noise * STEP_S).astype(np.int64)
-            percent = by_step(gpu.reads())[:, -1] if gauge else in_step(gpu.reads())
+            counter = self._counter(gpu, chance, STEP_S)
             processes = ~(in_step(gpu.is_latched) & ~in_step(gpu.is_used))
-            counter = 0
+            percent = in_step(gpu.reads())
             for step in range(STEPS):
-                counter = 0 if self.is_reset[step] else counter + int(millijoules[step])
                 if self.is_read[step]:
                     yield Recorded(
                         at=self.at(step),
                         gpu_uuid=GpuUuid(f"GPU-{number}"),
                         attempts=(AttemptId("a-1"),),
                         percent=100 if percent[step] else 0,
-                        energy_millijoules=counter if energy else None,
+                        energy_millijoules=int(counter[step]),
                         process_count=int(processes[step]),
                     )
+
+    def gauge_rows(self, chance: random.Random, pace_s: int, columns: Collection[str]) -> Iterator[Recorded]:
+        """What dcgm-exporter has, at its own pace: the last second's sample alone, with those of `power_watts`,
+        `energy_joules` and `process_count` that are among the columns."""
+        for number, gpu in enumerate(self.gpus):
+            counter = self._counter(gpu, chance, pace_s)
+            reads, works, is_used = gpu.reads(), gpu.works, gpu.is_used
+            noise = np.random.default_rng(chance.getrandbits(32)).normal(0, NOISE_MW, DAY_S // pace_s)
+            for row, second in enumerate(range(pace_s, DAY_S + 1, pace_s)):
+                step = (second - 1) // STEP_S
+                if self.is_read[step]:
+                    drawn = int((BUSY_MW if works[second - 1] else IDLE_MW) + noise[row])
+                    processes = int(bool(is_used[second - 1] or not gpu.is_latched[second - 1]))
+                    yield Recorded(
+                        at=Instant((second + int(self.ahead_s[step])) * 1_000),
+                        gpu_uuid=GpuUuid(f"GPU-{number}"),
+                        attempts=(AttemptId("a-1"),),
+                        percent=100 if reads[second - 1] else 0,
+                        milliwatts=drawn if "power_watts" in columns else None,
+                        energy_millijoules=int(counter[row]) if "energy_joules" in columns else None,
+                        process_count=processes if "process_count" in columns else None,
+                    )
+
+    def _counter(self, gpu: Gpu, chance: random.Random, pace_s: int) -> Steps:
+        """The energy counter at every multiple of the pace; it begins anew where the node boots. Noise of a mean falls with
+        the root of its length."""
+        paces = DAY_S // pace_s
+        noise = np.random.default_rng(chance.getrandbits(32)).normal(0, NOISE_MW * (STEP_S / pace_s) ** 0.5, paces)
+        busy_s = gpu.works.reshape(paces, pace_s).sum(axis=1)
+        risen = np.cumsum(IDLE_MW * pace_s + (BUSY_MW - IDLE_MW) * busy_s + (noise * pace_s).astype(np.int64))
+        ends = np.arange(1, paces + 1) * pace_s
+        for step in np.flatnonzero(self.is_reset):
+            later = np.searchsorted(ends, step * STEP_S + 1)
+            risen[later:] -= risen[later]
+        return np.asarray(risen)
 
     def at(self, step: int) -> Instant:
         """When the step ended, by the node's clock."""
@@ -85,10 +115,10 @@ class Day:
         return np.asarray(np.logical_or.reduce([gpu.is_used for gpu in self.gpus]))
 
     def used_in_steps(self, until_s: int, length_s: int) -> Seconds:
-        """By the step: whether any GPU was in use in it, of those that ended by the node's clock in so many seconds
-        up to that one."""
-        ends = (np.arange(1, STEPS + 1) * STEP_S) + self.ahead_s
-        return np.asarray((ends > until_s - length_s) & (ends <= until_s) & in_step(self.is_used()))
+        """By the step: whether any GPU was in use in it, in seconds that ended by the node's clock in so many up to
+        that one."""
+        ends = np.arange(1, DAY_S + 1) + np.repeat(self.ahead_s, STEP_S)
+        return in_step((ends > until_s - length_s) & (ends <= until_s) & self.is_used())
 
     def idle_spells(self, longer_than_s: int) -> list[tuple[int, int]]:
         """Spells of seconds in which no GPU was in use, longer than so many."""

@@ -5,7 +5,7 @@ documented, is in docs/gpu.md.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +26,13 @@ Stops = list[int]
 """Seconds of the day, by the node's clock."""
 
 
-def attempt_of(day: Day, chance: random.Random, *, gauge: bool = False, energy: bool = True) -> AttemptJudgement:
-    return judge(day.rows(chance, gauge=gauge, energy=energy), OURS).attempts[0]
+def attempt_of(day: Day, chance: random.Random) -> AttemptJudgement:
+    """By what the agent reads."""
+    return judge(day.rows(chance), OURS).attempts[0]
+
+
+def attempt_on_a_gauge(day: Day, chance: random.Random, pace_s: int, columns: Collection[str]) -> AttemptJudgement:
+    return judge(day.gauge_rows(chance, pace_s, columns), OURS).attempts[0]
 
 
 def stops_of(judgement: AttemptJudgement) -> Stops:

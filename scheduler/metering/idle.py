@@ -173,10 +173,11 @@ def _rests(seen: Observation, baseline: Baseline, thresholds: IdleThresholds) ->
     if baseline.milliwatts is None:
         # Never seen at rest. What draws more than any idle device may is at work; of the rest nothing is known.
         return False if seen.milliwatts > thresholds.baseline_milliwatts_max else None
-    return seen.milliwatts <= baseline.milliwatts + _margin(baseline.milliwatts, thresholds)
+    return seen.milliwatts <= baseline.milliwatts + margin(baseline.milliwatts, thresholds)
 
 
-def _margin(milliwatts: int, thresholds: IdleThresholds) -> int:
+def margin(milliwatts: int, thresholds: IdleThresholds) -> int:
+    """How far above a device's idle power is still near it, in milliwatts."""
     return milliwatts * thresholds.power_permille // 1_000 + thresholds.power_milliwatts
 
 
@@ -187,4 +188,4 @@ def _may_hide_work(seen: Observation, baseline: Baseline, thresholds: IdleThresh
     if seen.milliwatts is None or baseline.milliwatts is None:
         return False
     excess_microjoules = (seen.milliwatts - baseline.milliwatts) * seen.length_ms
-    return excess_microjoules > _margin(baseline.milliwatts, thresholds) * UNREAD_MS
+    return excess_microjoules > margin(baseline.milliwatts, thresholds) * UNREAD_MS

@@ -2,18 +2,18 @@
 GPU-hours would have come back. For tuning a policy on one's own history before it acts on anybody.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from scheduler.domain.idleness import IdleAction, IdleRule
 from scheduler.domain.units import AttemptId, GpuMs, GpuUuid
-from scheduler.metering.idle import IdleState, classify, shows_work
+from scheduler.metering.hidden_work import window_on_a_gauge
+from scheduler.metering.idle import IdleState
 from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, tick
-from scheduler.metering.recorded import Recorded, baseline_of, in_order, observations, usual_gap_ms
+from scheduler.metering.recorded import Recorded, in_order
+from scheduler.metering.recorded_states import device_states
 from scheduler.metering.spells import Spell, joined, together
-
-_Told = tuple[Spell, tuple[AttemptId, ...]]
-"""A device's state, and the attempts that had it all that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,8 @@ class AttemptJudgement:
     rested_gpu_ms: GpuMs
     cpu_waited_ms: int
     """For how long the clock waited for busy CPUs, of all spells of rest."""
+    window_ms: int
+    """What it was judged by: the rule's window, or a longer one where a gauge alone would have missed its uses."""
     is_stopped: bool
     """Whether the rule's action ends work at all: a report does not."""
 
@@ -80,40 +82,40 @@ def judge(rows: Iterable[Recorded], rule: IdleRule, gap_ms: int | None = None) -
     names_attempts = any(row.attempts for device in by_device.values() for row in device)
     devices: list[DeviceJudgement] = []
     of_attempts: dict[AttemptId, dict[GpuUuid, list[Spell]]] = {}
+    on_a_gauge: set[GpuUuid] = set()
     attempts: list[AttemptJudgement] = []
     for uuid in sorted(by_device):
-        device, told = _judge_device(uuid, in_order(by_device.pop(uuid)), rule, gap_ms)
-        devices.append(device)
-        for spell, attempt_ids in told:
+        ordered = in_order(by_device.pop(uuid))
+        states = device_states(ordered, rule, gap_ms)
+        devices.append(DeviceJudgement(uuid, joined(states.spells), states.idle_milliwatts, states.gap_ms))
+        if states.is_on_a_gauge:
+            on_a_gauge.add(uuid)
+        for spell, attempt_ids in zip(states.spells, _holders(ordered), strict=True):
             for attempt_id in attempt_ids:
                 of_attempts.setdefault(attempt_id, {}).setdefault(uuid, []).append(spell)
-        if not names_attempts and told:
-            attempts.append(_judge_attempt(None, {uuid: [spell for spell, _ in told]}, rule))
-    attempts += [_judge_attempt(each, of_attempts[each], rule) for each in sorted(of_attempts)]
+        if not names_attempts and states.spells:
+            attempts.append(_judge_attempt(None, {uuid: states.spells}, on_a_gauge, rule))
+    attempts += [_judge_attempt(each, of_attempts[each], on_a_gauge, rule) for each in sorted(of_attempts)]
     return Judged(tuple(devices), tuple(attempts), names_attempts)
 
 
-def _judge_device(
-    uuid: GpuUuid, rows: Sequence[Recorded], rule: IdleRule, gap_ms: int | None
-) -> tuple[DeviceJudgement, list[_Told]]:
-    """The state between each row and the next, with the attempts that both of them name."""
-    gap_ms = usual_gap_ms(rows, rule.policy.window_ms) if gap_ms is None else gap_ms
-    seen = observations(rows, gap_ms)
-    baseline = baseline_of(seen, rule.thresholds)
-    told: list[_Told] = []
-    for place, each in enumerate(seen):
-        state = classify(each, baseline, rule.thresholds)
-        has_work = shows_work(each, baseline, rule.thresholds)
-        before, after = rows[place].attempts, rows[place + 1].attempts
-        shared = before if before == after else tuple(attempt for attempt in before if attempt in after)
-        told.append((Spell(each.start, each.end, state, has_work, each.cpu_millicores), shared))
-    return DeviceJudgement(uuid, joined(spell for spell, _ in told), baseline.milliwatts, gap_ms), told
+def _holders(rows: Sequence[Recorded]) -> Iterator[tuple[AttemptId, ...]]:
+    """Of what lies between each row and the next: the attempts that both of them name."""
+    for before, after in pairwise(rows):
+        if before.attempts == after.attempts:
+            yield before.attempts
+        else:
+            yield tuple(attempt for attempt in before.attempts if attempt in after.attempts)
 
 
 def _judge_attempt(
-    attempt_id: AttemptId | None, spells: dict[GpuUuid, list[Spell]], rule: IdleRule
+    attempt_id: AttemptId | None, spells: dict[GpuUuid, list[Spell]], on_a_gauge: Collection[GpuUuid], rule: IdleRule
 ) -> AttemptJudgement:
     spells_together = together(list(spells.values()))
+    window_ms = max(
+        rule.policy.window_ms, *(window_on_a_gauge(each) for uuid, each in spells.items() if uuid in on_a_gauge), 0
+    )
+    policy = replace(rule.policy, window_ms=window_ms)
     clock = IdleClock(launched_at=spells_together[0].start)
     events: list[IdleEvent] = []
     rested_ms = cpu_waited_ms = 0
@@ -121,7 +123,7 @@ def _judge_attempt(
         if clock.is_due and spell.state is IdleState.IDLE_HELD:
             rested_ms += spell.end - spell.start
         before = clock.waited_ms
-        clock, new = tick(clock, spell, rule.policy)
+        clock, new = tick(clock, spell, policy)
         cpu_waited_ms += max(0, clock.waited_ms - before)
         events += new
     return AttemptJudgement(
@@ -131,5 +133,6 @@ def _judge_attempt(
         events=tuple(events),
         rested_gpu_ms=GpuMs(rested_ms * len(spells)),
         cpu_waited_ms=cpu_waited_ms,
+        window_ms=window_ms,
         is_stopped=rule.policy.action is not IdleAction.REPORT,
     )

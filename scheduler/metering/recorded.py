@@ -5,13 +5,14 @@ Nothing is guessed into rest. Of what contradicts itself the busier counts; powe
 be, since a counter sees work between two readings and a gauge does not.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 from statistics import median
 from typing import NamedTuple
 
 from scheduler.domain.idleness import IdleThresholds
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AttemptId, GpuUuid, Instant
+from scheduler.metering.hidden_work import CounterSpan
 from scheduler.metering.idle import Baseline, Observation, drawn, may_be_rest
 from scheduler.metering.windows import largest
 
@@ -62,6 +63,18 @@ def usual_gap_ms(rows: Sequence[Recorded], window_ms: int) -> int:
     if not steps:
         return MS_PER_SECOND
     return min(max(MS_PER_SECOND, int(median(steps) * GAP_INTERVALS)), window_ms // 2)
+
+
+def counter_spans(rows: Sequence[Recorded]) -> Iterator[CounterSpan]:
+    """What the energy counter says, of rows in order: between neighbours, or over rows that lack it or repeat it."""
+    told = [(place, row.energy_millijoules) for place, row in enumerate(rows) if row.energy_millijoules is not None]
+    # A counter that stands still was not read anew: exporters repeat what they had, and the next rise is of all that time.
+    news = [place for n, (place, energy) in enumerate(told) if n == 0 or energy != told[n - 1][1]]
+    for first, last in pairwise(news):
+        mean = _mean_milliwatts(rows[first], rows[last])
+        length_ms = rows[last].at - rows[first].at
+        if mean is not None and (last == first + 1 or length_ms <= REST_MS):
+            yield CounterSpan(first, last, length_ms, mean)
 
 
 def observations(rows: Sequence[Recorded], gap_ms: int) -> list[Observation]:
@@ -123,13 +136,8 @@ def _milliwatts(rows: Sequence[Recorded]) -> list[int | None]:
     """Mean power between each row and the next: the counter's, over rows in between that lack it or repeat it, and else
     the gauge's. Between neighbours the counter tells of a gap as well."""
     watts = [drawn(after.milliwatts) for after in rows[1:]]
-    told = [(place, row.energy_millijoules) for place, row in enumerate(rows) if row.energy_millijoules is not None]
-    # A counter that stands still was not read anew: exporters repeat what they had, and the next rise is of all that time.
-    news = [place for n, (place, energy) in enumerate(told) if n == 0 or energy != told[n - 1][1]]
-    for first, last in pairwise(news):
-        mean = _mean_milliwatts(rows[first], rows[last])
-        if mean is not None and (last == first + 1 or rows[last].at - rows[first].at <= REST_MS):
-            watts[first:last] = [mean] * (last - first)
+    for span in counter_spans(rows):
+        watts[span.first : span.last] = [span.milliwatts] * (span.last - span.first)
     return watts
 
 

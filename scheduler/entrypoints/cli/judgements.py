@@ -74,6 +74,7 @@ def _attempt(attempt: AttemptJudgement) -> dict[str, Any]:
         "warned_at": _instants(attempt.warned),
         "due_at": _instants(attempt.due),
         "stopped_at": _instants(attempt.stopped),
+        "window_seconds": attempt.window_ms / 1_000,
         "cpu_wait_seconds": attempt.cpu_waited_ms / 1_000,
         "rested_gpu_hours": _gpu_hours(attempt.rested_gpu_ms),
         "returned_gpu_hours": _gpu_hours(attempt.returned_gpu_ms),

@@ -50,9 +50,9 @@ def test_a_recording_is_told_as_intervals_warnings_stops_and_hours_handed_back(t
         "end": "2026-11-20T14:29:00Z",
         "state": "idle-held",
     }
-    assert attempt["warned_at"] == ["2026-11-20T12:49:00Z", "2026-11-20T13:09:00Z"]
-    assert attempt["stopped_at"] == ["2026-11-20T13:19:00Z"]
-    assert attempt["returned_gpu_hours"] == found["returned_gpu_hours"] == round(70 / 60, 4)
+    assert attempt["warned_at"] == ["2026-11-20T12:50:00Z", "2026-11-20T13:10:00Z"]
+    assert attempt["stopped_at"] == ["2026-11-20T13:20:00Z"]
+    assert attempt["returned_gpu_hours"] == found["returned_gpu_hours"] == round(69 / 60, 4)
     assert (found["format"], found["rule"], gpu["gap_seconds"]) == ("allot-gpu-judge/2", "sandboxes", 150.0)
     assert (gpu["stopped_at"], gpu["idle_watts"]) == (attempt["stopped_at"], 70.0)
 
@@ -109,8 +109,8 @@ def test_a_recording_without_attempts_is_judged_as_if_each_gpu_had_one(tmp_path:
     found = judged(recording(tmp_path, rows, HEADER.rpartition(",")[0]), "--json")
     ((attempt,), (gpu,)) = found["attempts"], found["gpus"]
     assert (found["names_attempts"], attempt["attempt"], gpu["attempts"]) == (False, None, [])
-    assert attempt["stopped_at"] == gpu["stopped_at"] == ["2026-11-20T13:19:00Z"]
-    assert found["returned_gpu_hours"] == round(70 / 60, 4)
+    assert attempt["stopped_at"] == gpu["stopped_at"] == ["2026-11-20T13:20:00Z"]
+    assert found["returned_gpu_hours"] == round(69 / 60, 4)
 
 
 def test_a_gpu_of_nobody_among_attempts_is_told_and_never_stopped(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_people_read_a_table(tmp_path: Path) -> None:
     file = recording(tmp_path, minutes((20, "90", "600"), (130, "0", "70")))
     command = ["gpu", "judge", "--samples", str(file), "--policy", str(POLICY)]
     result = CliRunner().invoke(app, command)
-    assert "Under the rule sandboxes, 1.2 GPU-hours would have come back." in result.output
+    assert "Under the rule sandboxes, 1.1 GPU-hours would have come back." in result.output
     assert all(len(line) <= 80 for line in result.output.splitlines())
 
 

@@ -1,0 +1,186 @@
+"""What a gauge did not see: the energy counter tells of it, and habits do; and what a recording itself shows is never
+overruled, whichever of its columns there are."""
+
+import os
+from itertools import pairwise
+from random import Random
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from scheduler.domain.idleness import IdlePolicy, IdleRule, IdleThresholds
+from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AttemptId, GpuUuid, Instant
+from scheduler.metering.idle import IdleState
+from scheduler.metering.judge import AttemptJudgement, judge
+from scheduler.metering.recorded import Recorded
+
+IDLE_MW, BUSY_MW = 70_000, 450_000
+RULE = IdleRule("test", policy=IdlePolicy(startup_ms=0))
+NIGHT_S = 8 * 3_600
+COLUMNS = ("percent", "milliwatts", "energy_millijoules", "process_count")
+EXAMPLES = 400 if os.environ.get("HYPOTHESIS_PROFILE") == "searching" else 25
+
+
+def reading_of(
+    works: list[bool], pace_s: int, *, energy: bool, noise_mw: int = 0, level_mw: int = IDLE_MW
+) -> AttemptJudgement:
+    """By a gauge, which has the last second before each reading, from what ran in each second."""
+    chance, counter, rows = Random(5), 1, []
+    for second in range(0, len(works), pace_s):
+        seconds = works[second : second + pace_s]
+        busy_s = sum(seconds)
+        counter += level_mw * pace_s + (BUSY_MW - level_mw) * busy_s + round(chance.gauss(0, noise_mw) * pace_s)
+        at = Instant((second + pace_s) * MS_PER_SECOND)
+        percent = 100 if seconds[-1] else 0
+        rows.append(Recorded(at, GpuUuid("GPU-a"), percent=percent, energy_millijoules=counter if energy else None))
+    (attempt,) = judge(rows, RULE).attempts
+    return attempt
+
+
+def minutes_of(attempt: AttemptJudgement) -> list[int]:
+    return [event.at // MS_PER_MINUTE for event in attempt.stopped]
+
+
+def bursts_between_readings() -> list[bool]:
+    """A second of work every 20 minutes for a night, always the first after a reading: no gauge sees any."""
+    return [second % 1_200 < 1 for second in range(NIGHT_S)]
+
+
+@pytest.mark.parametrize("pace_s", [5, 15, 30])
+@pytest.mark.parametrize("noise_mw", [0, 1_000])
+@pytest.mark.parametrize("level_mw", [IDLE_MW, 115_000])
+def test_the_energy_counter_tells_of_a_second_of_work_that_the_gauge_missed(
+    pace_s: int, noise_mw: int, level_mw: int
+) -> None:
+    works = bursts_between_readings()
+    assert minutes_of(reading_of(works, pace_s, energy=True, noise_mw=noise_mw, level_mw=level_mw)) == []
+    assert minutes_of(reading_of(works, pace_s, energy=False)) == [30]
+
+
+@pytest.mark.parametrize("pace_s", [5, 15, 30, 60])
+@pytest.mark.parametrize("energy", [True, False])
+@pytest.mark.parametrize("noise_mw", [0, 5_000])
+def test_a_night_of_rest_is_found_after_one_window_by_any_reading(pace_s: int, energy: bool, noise_mw: int) -> None:
+    attempt = reading_of([False] * NIGHT_S, pace_s, energy=energy, noise_mw=noise_mw)
+    assert minutes_of(attempt) == [31 if pace_s == 60 else 30]
+    assert attempt.window_ms == RULE.policy.window_ms
+
+
+def test_idle_power_that_rises_for_good_is_a_new_level_and_no_work_for_ever() -> None:
+    rows, counter = [], 1
+    for step in range(4 * 240):
+        counter += 15 * (70_000 if step < 300 else 90_000)
+        rows.append(Recorded(Instant((step + 1) * 15_000), GpuUuid("GPU-a"), percent=0, energy_millijoules=counter))
+    (attempt,) = judge(rows, RULE).attempts
+    active_ms = sum(each.end - each.start for each in attempt.spells if each.state is IdleState.ACTIVE)
+    assert 0 < active_ms <= 30 * MS_PER_MINUTE
+    assert len(attempt.stopped) == 2
+
+
+def test_work_seen_by_one_reading_may_have_gone_on_after_it() -> None:
+    """Rest begins with the next reading, not with the last that found work."""
+    rows = [Recorded(Instant(step * 60_000), GpuUuid("GPU-a"), percent=100 if step < 5 else 0) for step in range(60)]
+    (attempt,) = judge(rows, RULE).attempts
+    assert minutes_of(attempt) == [5 + 30]
+
+
+def habit(length_s: int, every_s: int) -> list[bool]:
+    """Uses of so many seconds, so many apart, for six hours; then a day of rest."""
+    works = [False] * (30 * 3_600)
+    for second in range(0, 6 * 3_600, every_s):
+        works[second : second + length_s] = [True] * length_s
+    return works
+
+
+def test_on_a_gauge_alone_uses_shorter_than_its_pace_make_the_window_longer() -> None:
+    attempt = reading_of(habit(7, 607), 15, energy=False)
+    assert attempt.window_ms > 4 * 60 * MS_PER_MINUTE
+    (stopped,) = attempt.stopped
+    assert stopped.at > 10 * 60 * MS_PER_MINUTE
+    assert minutes_of(reading_of(habit(7, 607), 15, energy=True))[0] < 7 * 60
+
+
+def test_on_a_gauge_alone_uses_that_it_cannot_miss_leave_the_window_as_it_is() -> None:
+    assert reading_of(habit(200, 600), 15, energy=False).window_ms == RULE.policy.window_ms
+
+
+def test_two_short_uses_are_no_habit() -> None:
+    works = [False] * NIGHT_S
+    for second in (3_614, 10_814):
+        works[second] = True
+    attempt = reading_of(works, 15, energy=False)
+    assert (attempt.window_ms, len(attempt.stopped)) == (RULE.policy.window_ms, 3)
+
+
+PAUSES_MS = st.sampled_from([5_000, 15_000, 30_000, 60_000, 61_003, 400_000])
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(
+    base_ms=PAUSES_MS,
+    runs=st.lists(
+        st.tuples(
+            st.integers(1, 200),
+            st.sampled_from([None, 0, 0, 0, 1, 4, 60, 100]),
+            st.sampled_from([None, 0, 66_000, 70_000, 110_000, 500_000]),
+            st.sampled_from([None, 0, 1]),
+            PAUSES_MS,
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    columns=st.sets(st.sampled_from(COLUMNS)),
+    threshold=st.sampled_from([0, 3]),
+    gpus=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
+@example(15_000, [(150, 0, 70_000, 1, 15_000), (60, 4, 70_000, 1, 15_000)], {"percent"}, 3, 1, 0)
+def test_whichever_columns_there_are_nothing_is_stopped_whose_recorded_mean_is_above_the_threshold(
+    base_ms: int,
+    runs: list[tuple[int, int | None, int | None, int | None, int]],
+    columns: set[str],
+    threshold: int,
+    gpus: int,
+    seed: int,
+) -> None:
+    """Unsorted, with duplicates, gaps, clocks that jump, several GPUs and several attempts. One exception, which the rules
+    name: a counter that is latched at full use, with no process there."""
+    chance, rows, at = Random(seed), [], 1_000_000
+    counter = 1
+    for number, (length, percent, watts, processes, pause_ms) in enumerate(runs):
+        at += pause_ms - (40_000 if seed % 3 == 0 else 0)
+        for _ in range(length):
+            at += base_ms
+            counter += (watts or 70_000) * base_ms // 1_000
+            told = {
+                "percent": percent,
+                "milliwatts": watts,
+                "energy_millijoules": counter,
+                "process_count": processes,
+            }
+            cells = {name: told[name] for name in columns}
+            attempt = AttemptId(f"a-{number * gpus // 4}")
+            rows += [Recorded(Instant(at), GpuUuid(f"GPU-{gpu}"), (attempt,), **cells) for gpu in range(gpus)]
+    rows += rows[:: 1 + seed % 7]
+    chance.shuffle(rows)
+    rule = IdleRule("test", thresholds=IdleThresholds(percent=threshold), policy=RULE.policy)
+    for found in judge(rows, rule).attempts:
+        for event in found.stopped:
+            _holds_in_the_window(rows, found, event.at, threshold)
+
+
+def _holds_in_the_window(rows: list[Recorded], found: AttemptJudgement, stop: Instant, threshold: int) -> None:
+    for uuid in found.gpu_uuids:
+        own = sorted(
+            {row.at: row for row in sorted(rows, key=lambda row: row.percent or 0) if row.gpu_uuid == uuid}.items()
+        )
+        read = [
+            ((after.percent or 0), after.at - before.at)
+            for (_, before), (_, after) in pairwise(own)
+            if stop - RULE.policy.window_ms < after.at <= stop
+            and after.percent is not None
+            and not (after.percent >= 95 and after.process_count == 0)
+        ]
+        assert all(percent <= threshold for percent, _ in read)
+        assert sum(percent * ms for percent, ms in read) <= threshold * sum(ms for _, ms in read)
