@@ -32,13 +32,21 @@ def rows_by_id(
 ) -> list[Row[*tuple[Any, ...]]]:
     """The rows of the statement whose column is one of the ids, each id asked for once.
 
-    A statement that is made once, beside its table, is also prepared once.
+    A statement that is made once, beside its table, is also prepared once. For one id alone, as most are asked, it is
+    not even spelled out anew.
     """
-    among = _among(statement, column)
     rows: list[Row[*tuple[Any, ...]]] = []
     for piece in pieces(dict.fromkeys(ids)):
-        rows.extend(connection.execute(among, {"among": piece}))
+        if len(piece) == 1:
+            rows.extend(connection.execute(_of_one(statement, column), {"one": piece[0]}))
+        else:
+            rows.extend(connection.execute(_among(statement, column), {"among": piece}))
     return rows
+
+
+@lru_cache(maxsize=256)
+def _of_one(statement: Select[*tuple[Any, ...]], column: Column[Any]) -> Select[*tuple[Any, ...]]:
+    return statement.where(column == bindparam("one"))
 
 
 @lru_cache(maxsize=256)

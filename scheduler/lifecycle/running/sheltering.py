@@ -4,12 +4,10 @@ from collections import defaultdict
 from dataclasses import replace
 
 from scheduler.domain.reasons import Reason
-from scheduler.domain.sheltering import Sheltered, day_of, is_within_cap, shelter_of
+from scheduler.domain.sheltering import day_of, is_within_cap, shelter_of
 from scheduler.domain.units import MS_PER_HOUR, EngineerId
 from scheduler.domain.workloads import Attempt
 from scheduler.lifecycle.writing.batch import Batch
-
-_NOTHING = Sheltered()
 
 
 class Sheltering:
@@ -45,7 +43,8 @@ class Sheltering:
         for owner, known in world.past_use.sheltered.items():
             given[owner] += known.on(today)
         for attempt in list(world.attempts.values()):
-            given[attempt.owner] += _NOTHING.and_of(attempt, policy).on(today)
+            if attempt.is_sheltered and attempt.launched_at >= today:
+                given[attempt.owner] += shelter_of(attempt, policy)
         return given
 
 
