@@ -64,6 +64,7 @@ class Connection:
         self._session: aiohttp.ClientSession | None = None
         self._token: str | None = None
         self._token_read_at = float("-inf")
+        self._renewing = asyncio.Lock()
 
     @property
     def server(self) -> str:
@@ -175,14 +176,18 @@ class Connection:
         return URL(f"{self._credentials.server}{path}{query}", encoded=True)
 
     async def _headers(self, content_type: str, accept: str) -> dict[str, str]:
-        now = asyncio.get_running_loop().time()
-        if now - self._token_read_at > _TOKEN_KEPT_SECONDS:
-            self._token_read_at = now
-            self._token = await self._credentials.authorization()
+        if self._is_token_old():
+            async with self._renewing:  # who asks meanwhile waits for the token, and is not sent without one
+                if self._is_token_old():
+                    self._token = await self._credentials.authorization()
+                    self._token_read_at = asyncio.get_running_loop().time()
         headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "allot"}
         if self._token is not None:
             headers["Authorization"] = self._token
         return headers
+
+    def _is_token_old(self) -> bool:
+        return asyncio.get_running_loop().time() - self._token_read_at > _TOKEN_KEPT_SECONDS
 
     def _unreachable(self, error: Exception) -> Unavailable:
         cause = " ".join(str(error).split()) or type(error).__name__

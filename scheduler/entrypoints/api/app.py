@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
@@ -10,6 +11,7 @@ from scheduler.entrypoints.about import installed_version
 from scheduler.entrypoints.api import problems
 from scheduler.entrypoints.api.auth import Callers
 from scheduler.entrypoints.api.edge import Edge
+from scheduler.entrypoints.api.examples import with_examples
 from scheduler.entrypoints.api.metrics import ServiceCollector
 from scheduler.entrypoints.api.routes import (
     allowances,
@@ -74,12 +76,19 @@ one decimal (`…_hours`). Every error is an `application/problem+json` with a s
 """
 
 
+class Described(FastAPI):
+    """Its description has an example of every answer. They are made when somebody first asks for it."""
+
+    def openapi(self) -> dict[str, Any]:
+        return with_examples(super().openapi())
+
+
 def create_app(service: Service, elapsed: Callable[[], float] = time.monotonic) -> FastAPI:
     """The application that serves `service`; starting and closing the service is its owner's business.
 
     `elapsed` counts seconds of real time.
     """
-    app = FastAPI(
+    app = Described(
         title="allot",
         version=installed_version(),
         description=_ABOUT,

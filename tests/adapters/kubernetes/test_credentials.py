@@ -1,5 +1,6 @@
 """Kubeconfigs that are missing, broken, expired or point nowhere: one clear line each."""
 
+import asyncio
 import datetime as dt
 import random
 from functools import partial
@@ -8,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from scheduler.adapters.kubernetes.cluster import ClusterSettings, KubernetesCluster
-from scheduler.adapters.kubernetes.connection import ConnectionLimits
-from scheduler.adapters.kubernetes.credentials import load_credentials
+from scheduler.adapters.kubernetes.connection import Connection, ConnectionLimits
+from scheduler.adapters.kubernetes.credentials import Credentials, load_credentials
 from scheduler.domain.errors import RefusalCode, Unavailable
 from scheduler.domain.units import Instant
 from tests.adapters.kubernetes.kubeconfigs import certificate, kubeconfig
@@ -135,3 +136,22 @@ async def test_a_kubeconfig_that_points_nowhere_is_unavailable_at_once(tmp_path:
     assert "https://127.0.0.1:1 does not answer" in caught.value.message
     assert "\n" not in str(caught.value)
     assert not cluster.is_reachable
+
+
+async def test_no_request_is_sent_without_the_token_that_another_one_is_reading() -> None:
+    connection = Connection(SlowToken(), random.Random(1).random)
+    sent = await asyncio.gather(*(connection._headers("application/json", "application/json") for _ in range(5)))
+    assert [headers.get("Authorization") for headers in sent] == ["Bearer t-1"] * 5
+
+
+class SlowToken(Credentials):
+    """Reads its token in a while, and says how often it did."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    async def authorization(self) -> str | None:
+        self.reads += 1
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return f"Bearer t-{self.reads}"

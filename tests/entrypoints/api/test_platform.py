@@ -237,18 +237,6 @@ async def test_metrics_are_sums_with_a_label_for_what_is_simulated(as_: Client) 
     assert "ada" not in text
 
 
-async def test_the_description_of_the_api_has_an_example_for_every_body(as_: Client) -> None:
-    described = (await as_(None).get("/v1/openapi.json")).json()
-    for path, methods in described["paths"].items():
-        for method, operation in methods.items():
-            content = operation.get("requestBody", {}).get("content", {})
-            for kind, media in content.items():
-                schema = media["schema"]
-                name = schema.get("$ref", "").rpartition("/")[2]
-                found = described["components"]["schemas"].get(name, schema)
-                assert found.get("examples") or media.get("example"), (path, method, kind)
-
-
 async def test_what_would_have_been_done_is_read_by_operators_and_by_whom_it_concerns(
     service: Service, as_: Client
 ) -> None:
