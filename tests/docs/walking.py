@@ -27,10 +27,11 @@ SIMULATED = "A walk"
 ON_KUBERNETES = "The walk on Kubernetes"
 """What the README calls its two."""
 
-READS = {"list", "show", "explain", "balance", "statement", "queue", "nodes", "get", "describe"}
-"""Verbs that may be asked again until what they should show is there."""
-SECONDS = 120
-"""For each of them: many times what it takes on a quiet machine."""
+REPEATED = {"list", "show", "explain", "balance", "statement", "queue", "nodes", "get", "describe", "apply"}
+"""Verbs that may be typed again until what they should show is there: those that read, and kubectl's apply, which right
+after RBAC was written may be refused still."""
+SECONDS = 300
+"""For each of them: many times what it takes on a quiet machine. A control plane beside other tests is slow."""
 LONGEST_PAUSE_SECONDS = 2.0
 
 _ID = re.compile(r"\b(?:w|a|g|e|key)-[a-z0-9]{6,}\b")
@@ -67,7 +68,7 @@ class Walk:
         if command.startswith("export "):
             self._export(command)
             return
-        deadline = time.monotonic() + (SECONDS if READS.intersection(shlex.split(command)) else 0)
+        deadline = time.monotonic() + (SECONDS if REPEATED.intersection(shlex.split(command)) else 0)
         for pause_seconds in itertools.accumulate(itertools.repeat(1.5), operator.mul, initial=0.2):
             code, said = self.type(command)
             missing = self._missing(step.output, said)

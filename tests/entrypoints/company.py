@@ -5,8 +5,11 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult
 from scheduler.domain.cluster import GpuClass, Node
 from scheduler.domain.observations import ClusterChanges
@@ -90,10 +93,42 @@ def token_of(subject: str) -> str:
 
 
 def small_company(database: str = "sqlite://", *, is_simulated: bool = False) -> Service:
-    """The service, not started: commands and views work, no loop runs. Each person's token is `token_of` them."""
+    """The service, not started: commands and views work, no loop runs. Each person's token is `token_of` them.
+
+    A new SQLite database is a copy of one that was filled once: filling it takes longer than most tests.
+    """
+    if database.startswith("sqlite"):
+        books, ids_made = _filled()
+        store = open_migrated(database, books)
+        service = _opened(store, database, CountedIds(itertools.count(ids_made + 1)), is_simulated=is_simulated)
+    else:
+        service = _opened(open_migrated(database), database, CountedIds(), is_simulated=is_simulated)
+        _fill(service)
+    for number in range(4):
+        name = NodeName(f"node-{number}")
+        service.world.put_node(name, Node(name, GpuClassName("H100"), 8, 128_000, 1_024_000))
+    return service
+
+
+def _opened(store: SqlStore, database: str, ids: CountedIds, *, is_simulated: bool) -> Service:
     settings = Settings(cluster=ClusterKind.KUBERNETES, database=database, policy=POLICY)
     clock = HandClock(is_simulated=is_simulated)
-    service = build(settings, store=open_migrated(database), clock=clock, cluster=SilentCluster(), ids=CountedIds())
+    return build(settings, store=store, clock=clock, cluster=SilentCluster(), ids=ids)
+
+
+@cache
+def _filled() -> tuple[bytes, int]:
+    """A database with the company's policy, people, tokens and grants, and how many ids were made for it."""
+    with TemporaryDirectory(prefix="allot-") as folder:
+        file, ids = Path(folder) / "allot.db", CountedIds()
+        url = f"sqlite:///{file}"
+        service = _opened(open_migrated(url), url, ids, is_simulated=False)
+        _fill(service)
+        service.store.close()
+        return file.read_bytes(), next(ids.numbers) - 1
+
+
+def _fill(service: Service) -> None:
     engineers = [
         Engineer(EngineerId(""), subject, TeamName(team), TierName(tier), subject.capitalize(), frozenset(roles))
         for subject, (team, tier, roles) in PEOPLE.items()
@@ -101,11 +136,7 @@ def small_company(database: str = "sqlite://", *, is_simulated: bool = False) ->
     service.administration.apply_people(SYSTEM, engineers, now=NOON)
     for subject, (_, _, roles) in PEOPLE.items():
         service.administration.issue_token(SYSTEM, subject, frozenset(roles), hash_of(token_of(subject)), now=NOON)
-    for number in range(4):
-        name = NodeName(f"node-{number}")
-        service.world.put_node(name, Node(name, GpuClassName("H100"), 8, 128_000, 1_024_000))
     grant_tiers(service)
-    return service
 
 
 def grant_tiers(service: Service) -> None:

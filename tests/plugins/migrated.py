@@ -9,23 +9,24 @@ from scheduler.adapters.sql.engine import PATIENCE_SECONDS, parse
 from scheduler.adapters.sql.store import SqlStore, open_store
 
 
-def open_migrated(url: str = "sqlite://") -> SqlStore:
-    """As `open_store(url)`, for SQLite; the chain of migrations would take longer than most tests."""
+def open_migrated(url: str = "sqlite://", filled: bytes | None = None) -> SqlStore:
+    """As `open_store(url)`, for SQLite; the chain of migrations would take longer than most tests. A new database is
+    empty, or a copy of `filled`."""
     address, resources = parse(url), ExitStack()
     if not address.database:
         folder = resources.enter_context(TemporaryDirectory(prefix="allot-"))
         address = address.set(database=f"{folder}/allot.db")
     if address.get_backend_name() == "sqlite":
-        put_migrated(Path(str(address.database)))
+        put_migrated(Path(str(address.database)), filled)
     store = SqlStore(address, resources, PATIENCE_SECONDS)
     store.prepare(migrate=True)
     return store
 
 
-def put_migrated(file: Path) -> None:
-    """An empty, migrated SQLite database where there is none yet."""
+def put_migrated(file: Path, filled: bytes | None = None) -> None:
+    """A migrated SQLite database where there is none yet: empty, or a copy of `filled`."""
     if not file.exists():
-        file.write_bytes(_migrated())
+        file.write_bytes(filled or _migrated())
 
 
 @cache
