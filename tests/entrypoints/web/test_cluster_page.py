@@ -101,7 +101,7 @@ async def test_an_operator_puts_a_brake_on_and_takes_it_off(
         paused = await client.post(form.action, data={**form.fields, "why": "power work"})
         resumed = await client.post(f"/brakes/{brake.value}/resume", data={"then": "/hours"})
     assert (paused.headers["location"], resumed.headers["location"]) == ("/cluster", "/hours")
-    (pause, resume) = service.commands.asked
+    (pause, resume) = service.administration.asked
     assert (pause[0], pause[1][1:]) == ("pause", (brake, "power work"))
     assert (resume[0], resume[1][1:]) == ("resume_brake", (brake,))
 
@@ -113,7 +113,7 @@ async def test_a_brake_without_a_reason_is_refused(service: SampleService, sign_
             assert response.status_code == 422
         unknown = await client.post("/brakes/hand/pause", data={"why": "x"})
     assert unknown.status_code == 404
-    assert service.commands.asked == []
+    assert service.administration.asked == []
 
 
 async def test_who_is_no_operator_sees_no_brake_to_pull(sign_in: SignIn) -> None:

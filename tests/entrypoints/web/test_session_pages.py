@@ -24,7 +24,7 @@ async def test_where_all_is_simulated_a_visitor_picks_a_person(service: SampleSe
     assert "SameSite=strict" in cookie
     assert "Secure" not in cookie  # over plain HTTP it would never be sent back
     assert "Mara Lind" in read(after).text
-    ((name, (_, subject, roles, token_hash), keywords),) = service.commands.asked
+    ((name, (_, subject, roles, token_hash), keywords),) = service.administration.asked
     assert (name, subject, roles) == ("issue_token", MARA.subject, frozenset({Role.ENGINEER}))
     assert token_hash == hash_of(_cookie(response))
     assert keywords["expires_at"] > NOW
@@ -38,7 +38,7 @@ async def test_on_a_real_cluster_nobody_can_be_picked(sign_in: SignIn, service: 
     assert "Mara" not in page.text
     assert response.status_code == 404
     assert "set-cookie" not in response.headers
-    assert service.commands.asked == []
+    assert service.administration.asked == []
 
 
 async def test_a_token_signs_in_and_an_unknown_one_does_not(service: SampleService, sign_in: SignIn) -> None:
