@@ -20,7 +20,8 @@ Written from the commands themselves (`python -m scheduler.entrypoints.cli.refer
 `allot login`), else `http://127.0.0.1:8410`. ALLOT_TOKEN goes before the token of that file. Durations are `30m`, `8h`,
 `1h30m`, `2d`; whole numbers only. Times in tables are UTC and come from the server's clock, which is simulated where its
 cluster is; a line on standard error says so. With `--json` standard output has one JSON value and nothing else.
-`allot --install-completion` sets up the shell's completion.
+`allot --install-completion` sets up the shell's completion. HTTPS_PROXY and NO_PROXY are heeded; a server's certificate is
+checked against the system's authorities, or those in the file that SSL_CERT_FILE names.
 
 ## Exit codes
 
