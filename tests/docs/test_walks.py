@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.docs.markdown import ROOT, fences, read, section
 from tests.docs.walking import ON_KUBERNETES, SIMULATED, Step, Walk, command_of, serving, steps_of
@@ -54,6 +56,43 @@ def test_the_walk_for_finance_leads_a_line_of_a_statement_down_to_its_pods(tmp_p
     assert [tuple(row) for row in sums] == [(0, 0)]
 
 
+WHO = {
+    "allot prices": "olga",
+    "allot grant compensation": "pablo",
+    "allot vesting": "pablo",
+    "allot statement offer": "pablo",
+}
+"""Who has the right to what the page's other commands do; bao does the rest."""
+
+
+def test_every_other_command_for_finance_works_as_it_stands(tmp_path: Path) -> None:
+    """The blocks that show commands without their output: each is typed, in the order of the page."""
+    page = read(FINANCE)
+    (tmp_path / "policies").symlink_to(ROOT / "policies")
+    with serving(command_of(page, "allot serve"), PORT, tmp_path) as walk:
+        typed = 0
+        for line in _shell_lines(page):
+            who = next((name for beginning, name in WHO.items() if line.startswith(beginning)), "bao")
+            _typed(walk, f"allot login --as {who}")
+            if "--key company.pem" in line:
+                _typed(walk, "allot login --as pablo")
+                _write_key(tmp_path / "company.pem", json.loads(_typed(walk, "allot audit head --json"))["key"])
+            _typed(walk, line, folder=tmp_path)
+            typed += 1
+    assert typed > 10
+
+
+def _shell_lines(page: str) -> list[str]:
+    blocks = [fence.text for fence in fences(page) if fence.language == "sh"]
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines() if line]
+    return [line for line in lines if not line.startswith("allot serve")]
+
+
+def _write_key(file: Path, key: str) -> None:
+    public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
+    file.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+
 def test_output_that_differs_in_more_than_numbers_and_ids_is_found(tmp_path: Path) -> None:
     walk = Walk({"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)})
     walk.take(Step("echo 'w-abcdef12  train  22 min  0.3 h  on n-1'", ("w-xyzxyz99 train 1 h 7 min 9.5 h … n-3",)))
@@ -78,8 +117,8 @@ def _taken_away(folder: Path) -> Path:
     return elsewhere
 
 
-def _typed(walk: Walk, command: str, code: int = 0) -> str:
-    ended, said = walk.type(command)
+def _typed(walk: Walk, command: str, code: int = 0, folder: Path = ROOT) -> str:
+    ended, said = walk.type(command, folder)
     assert ended == code, f"$ {command}\n{said}"
     return said
 

@@ -77,11 +77,11 @@ class Walk:
             assert time.monotonic() < deadline, f"$ {command}\n{said}\nmissing: {missing}"
             time.sleep(min(pause_seconds, LONGEST_PAUSE_SECONDS))
 
-    def type(self, command: str) -> tuple[int, str]:
+    def type(self, command: str, folder: Path = ROOT) -> tuple[int, str]:
         """Its exit code, and all that it said. What needs nothing of a shell runs in this process, which has imported
         `allot` already: in each of its own, that is most of what a command costs."""
         if command.startswith("allot ") and not _SHELL.intersection(command):
-            with chdir(ROOT):
+            with chdir(folder):
                 ran = CliRunner().invoke(app, shlex.split(command)[1:], env=self.environment, prog_name="allot")
             if ran.exception is not None and not isinstance(ran.exception, SystemExit):
                 raise ran.exception
@@ -89,7 +89,7 @@ class Walk:
         done = subprocess.run(
             ["bash", "-c", command],
             env=self.environment,
-            cwd=ROOT,
+            cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

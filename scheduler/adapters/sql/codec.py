@@ -61,8 +61,13 @@ class RowCodec(Generic[T]):
 
 
 def to_json(value: object) -> str:
-    """Sets are written sorted, so that the same value is the same text."""
-    return orjson.dumps(value, default=sorted).decode()
+    """Sets are written sorted, so that the same value is the same text; a tuple with names as the object that it is."""
+    return orjson.dumps(value, default=_plain).decode()
+
+
+def _plain(value: Any) -> object:
+    fields: Callable[[], object] | None = getattr(value, "_asdict", None)
+    return sorted(value) if fields is None else fields()
 
 
 def _field_codec(name: str, hint: Any) -> FieldCodec:

@@ -16,12 +16,13 @@ from scheduler.lifecycle.views.reader import Views
 
 @contextmanager
 def database_books(url: str) -> Iterator[OfflineBooks]:
-    """See `offline_books`."""
+    """See `offline_books`. What runs and waits is left where it is: no statement and no export tells of it, and with tens
+    of thousands of workloads it would be most of what is in memory."""
     store = open_store(url, migrate=False)
     try:
         world, now = World(), SystemClock().now()
         with store.reading() as books:
-            world.load(books, now)
+            world.load_directory(books)
             policy = books.control.current_policy()
             world.price_book = stored_price_book(books)
         if policy is not None:

@@ -8,7 +8,7 @@ import typer
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.quantities import is_money, unit_label, unit_named
 from scheduler.entrypoints.cli.approvals import print_waiting, waits
-from scheduler.entrypoints.cli.client import Api, connect
+from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.output import AsJson, moment, print_json, print_text
 from scheduler.entrypoints.cli.packages import parse_quantity
 from scheduler.entrypoints.cli.workloads import new_key
@@ -23,7 +23,9 @@ def payment(
     owner: Annotated[str, typer.Argument(help="Who paid: an engineer.", show_default=False)],
     amount: Annotated[str, typer.Argument(help="How much, such as 120.00.", show_default=False)],
     currency: Annotated[str, typer.Option(help="The price book's currency.")] = "EUR",
-    on: Annotated[str | None, typer.Option(help="The day, or the instant; now where it is left out.")] = None,
+    on: Annotated[
+        str | None, typer.Option(help="The day in the policy's time zone, or the instant; now where it is left out.")
+    ] = None,
     reason: Annotated[str, typer.Option("--reason", "-r", help="What it was: a payroll deduction, say.")] = "",
     *,
     is_paid_back: Annotated[bool, typer.Option("--paid-back", help="It went back to them.")] = False,
@@ -45,7 +47,7 @@ def payment(
             "owner": owner,
             "micro": -micro if is_paid_back else micro,
             "currency": unit_label(unit),
-            "paid_at": _instant(api, on),
+            ("paid_at" if on is None or not _DAY.fullmatch(on) else "paid_on"): on,
             "reason": reason or "payment",
         }
         found: dict[str, Any] = api.post("/v1/finance/payments", body, key or new_key())
@@ -57,11 +59,3 @@ def payment(
             print_text(
                 f"Recorded {amount} {currency} of {owner} on {moment(found['paid_at'])[:10]}: {found['payment']}."
             )
-
-
-def _instant(api: Api, on: str | None) -> str | None:
-    """Of a day an hour that lies in it from Honolulu to Auckland, wherever the tax year is counted; of today, now."""
-    if on is None or not _DAY.fullmatch(on):
-        return on
-    api.get("/v1/me")
-    return None if api.now[:10] == on else f"{on}T10:00:00Z"

@@ -368,11 +368,15 @@ class World:
             self.dirty.clear()
         return dirty
 
+    def load_directory(self, books: Books) -> None:
+        """Who there is, and which periods are closed: all that those need of it who only read what was posted."""
+        self.put_people(books.people.all())
+        self.closed_periods = tuple(books.periods.closed())
+
     def load(self, books: Books, now: Instant) -> None:
         """Fill the mirror from the store; the policy is put by whoever can read its text."""
         with self.lock:
-            self.put_people(books.people.all())
-            self.closed_periods = tuple(books.periods.closed())
+            self.load_directory(books)
             unfinished = books.workloads.unfinished()
             self.put_workloads(unfinished)
             live = books.attempts.live()

@@ -1,10 +1,12 @@
 """What a person paid for their own compute: in the journal once, on their statement, and never by their own word."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from scheduler.adapters.policy_files import read_prices
+from scheduler.domain.periods import iso
 from scheduler.domain.units import MS_PER_DAY, Instant
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
@@ -45,6 +47,35 @@ async def test_it_is_of_the_year_of_its_day(service: Service, as_: Client) -> No
     assert (await as_("pam").post("/v1/finance/payments", json=before)).status_code == 201
     assert (await fringe(as_))["payments"] == []
     assert len((await fringe(as_, "2025"))["payments"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("zone", "at"),
+    [
+        ("Pacific/Kiritimati", "2025-12-30T22:00:00Z"),
+        ("UTC", "2025-12-31T12:00:00Z"),
+        ("Etc/GMT+12", "2026-01-01T00:00:00Z"),
+    ],
+)
+async def test_a_day_is_one_of_the_policys_time_zone(service: Service, as_: Client, zone: str, at: str) -> None:
+    assert service.world.policy is not None
+    service.world.policy = replace(service.world.policy, time_zone=zone)
+    made = await as_("pam").post("/v1/finance/payments", json={**PAID, "paid_on": "2025-12-31"})
+    assert (made.status_code, made.json()["paid_at"]) == (201, at)
+    assert [len((await fringe(as_, year))["payments"]) for year in ("2025", "2026")] == [1, 0]
+
+
+async def test_today_is_no_later_than_now_and_a_day_that_is_none_is_refused(as_: Client) -> None:
+    async def recorded(**dated: str) -> tuple[int, str]:
+        found = await as_("pam").post("/v1/finance/payments", json={**PAID, **dated})
+        return found.status_code, found.json().get("paid_at", found.json().get("code"))
+
+    today = iso(NOON)[:10]
+    code, paid_at = await recorded(paid_on=today)
+    assert (code, paid_at[:10], paid_at <= iso(NOON)) == (201, today, True)
+    assert await recorded(paid_on="2026-02-30") == (422, "invalid-value")
+    assert await recorded(paid_on="2031-01-01") == (422, "invalid-value")
+    assert await recorded(paid_on=today, paid_at=iso(NOON)) == (422, "invalid-value")
 
 
 async def test_a_day_in_a_closed_period_stays_in_its_tax_year_and_counts_in_the_open_period(

@@ -71,6 +71,20 @@ def test_each_command_works_as_it_is_written(books: Audited, url: str) -> None:
     assert (found.code, found.json["ok"], found.json["first_bad_row"]) == (0, True, None)
 
 
+def test_a_statement_and_an_export_of_the_database_alone_say_what_the_server_says(books: Audited, url: str) -> None:
+    asked = ("statement", "--owner", "ada", "--period", "2026-11", "--json")
+    online = books.run(*asked, who="fin")
+    offline = books.run(*asked, "--database", url, who=None, ALLOT_SERVER=NOWHERE)
+    assert (online.code, offline.code, offline.json) == (0, 0, online.json)
+    assert online.json["opening_ms"] + online.json["granted_ms"] > 0
+    export = ("export", "focus", "--period", "2026-11", "--json")
+    made = [
+        books.run(*export, "--output", str(books.folder / "online"), who="fin"),
+        books.run(*export, "--output", str(books.folder / "offline"), "--database", url, who=None),
+    ]
+    assert made[0].json["sha256"] == made[1].json["sha256"]
+
+
 def test_a_changed_balance_and_a_changed_row_are_named(books: Audited, url: str) -> None:
     books.run("audit", "head", who="aud")
     engine = create_engine(parse(url), isolation_level="AUTOCOMMIT")

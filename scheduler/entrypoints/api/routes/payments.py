@@ -1,15 +1,16 @@
 """Payments: what a person paid for their own compute, for their fringe-benefit statement."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from scheduler.domain.approvals import Proposal
 from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.money import Currency
+from scheduler.domain.periods import period_named
 from scheduler.domain.units import AMOUNT_MAX, EngineerId, Instant
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import IdempotencyKey, Signed
@@ -29,7 +30,7 @@ class PaymentRequest(Body):
                     "owner": "ada@example.com",
                     "micro": 120_000_000,
                     "currency": "EUR",
-                    "paid_at": "2026-11-20T12:00:00Z",
+                    "paid_on": "2026-11-20",
                     "reason": "payroll of November",
                 }
             ]
@@ -42,7 +43,16 @@ class PaymentRequest(Body):
     ]
     currency: Annotated[str, Field(min_length=3, max_length=3)]
     paid_at: Moment | None = None
+    paid_on: Annotated[
+        str | None, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", description="A day, in the policy's time zone.")
+    ] = None
     reason: Text
+
+    @model_validator(mode="after")
+    def is_dated_once(self) -> Self:
+        if self.paid_at is not None and self.paid_on is not None:
+            raise ValueError("paid_at or paid_on, not both")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +88,21 @@ def record(asked: Signed, body: PaymentRequest, key: IdempotencyKey = None) -> R
     engineer = asked.engineer(body.owner)
     if engineer is None:
         raise NotFound(f"there is no engineer {body.owner!r}", code=RefusalCode.UNKNOWN_ENGINEER)
-    paid_at = instant_of(body.paid_at)
-    paid = Payment(
-        engineer, body.micro, Currency(body.currency), asked.now if paid_at is None else paid_at, body.reason
-    )
+    paid = Payment(engineer, body.micro, Currency(body.currency), _paid_at(asked, body), body.reason)
     made = asked.service.payments.record(
         asked.caller, paid, now=asked.now, command=asked.command(key, body), request_id=asked.request_id
     )
     if isinstance(made, Proposal):
         return answers.in_force_or_waiting(asked, made)
     return answers.one(Recorded(made, engineer, paid.micro, paid.currency, paid.paid_at), status=201)
+
+
+def _paid_at(asked: Signed, body: PaymentRequest) -> Instant:
+    """Of a day its noon, by the clock that the policy's periods and tax years go by; of today no later than now."""
+    if body.paid_on is None:
+        paid_at = instant_of(body.paid_at)
+        return asked.now if paid_at is None else paid_at
+    policy = asked.service.world.policy
+    day = period_named(body.paid_on, "UTC" if policy is None else policy.time_zone)
+    noon = (day.starts_at + day.ends_at) // 2
+    return Instant(max(day.starts_at, min(noon, asked.now)))
