@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.adapters.policy_files import check_policy, check_prices, read_people, read_policy
+from scheduler.domain.quantities import UnitKind, measure
 from scheduler.domain.units import EngineerId
 
 ROOT = Path(__file__).parents[2]
@@ -26,3 +27,9 @@ def test_every_file_under_policies_is_accepted(path: Path) -> None:
     assert problems == ()
     assert policy is not None
     assert policy.default_priority_class is not None
+
+
+def test_the_example_of_units_has_every_kind_of_unit() -> None:
+    policy = read_policy((ROOT / "policies/units.yaml").read_bytes(), "units.yaml")
+    units = [each.unit for tier in policy.tiers.values() for each in tier.beside]
+    assert {measure(unit).kind for unit in units} == set(UnitKind) - {UnitKind.STANDARD}

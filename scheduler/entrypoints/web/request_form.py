@@ -24,7 +24,7 @@ from scheduler.lifecycle.approvals.approve import Lower
 from scheduler.lifecycle.views.shapes import AllowanceView
 
 KINDS = (
-    Choice(ProposalKind.HOURS.value, "more hours"),
+    Choice(ProposalKind.HOURS.value, "more hours, tokens or money"),
     Choice(ProposalKind.EXTENSION.value, "a later end"),
     Choice(ProposalKind.GPU_CLASS.value, "another GPU class"),
 )
