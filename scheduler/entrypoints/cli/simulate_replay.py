@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from scheduler.adapters.policy_files import read_bytes, read_prices
 from scheduler.domain.cluster import Node
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.money import CURRENCIES, micro_of
@@ -26,6 +27,7 @@ from scheduler.entrypoints.cli.replay_sources import (
     read_stream,
 )
 from scheduler.entrypoints.replay_page.page import page
+from scheduler.finance.prices.price_book import PriceBook
 from scheduler.simulation.replay.adopting import Names
 from scheduler.simulation.replay.cluster import under
 from scheduler.simulation.replay.engine import Outcome, Replay, Tempo
@@ -82,6 +84,10 @@ _Html = Annotated[
 _Price = Annotated[
     str | None, typer.Option(metavar="AMOUNT", help='Of a standard GPU-hour, with its currency: "2.50 EUR".')
 ]
+_Prices = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, show_default=False, help="A price book: what allowances of money buy."),
+]
 _SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read, and list them.")]
 
 
@@ -103,6 +109,7 @@ def replay(
     cycle: _Cycle = "10s",
     drain: _Drain = "1d",
     price: _Price = None,
+    prices: _Prices = None,
     html: _Html = None,
     skip_bad: _SkipBad = False,
     as_json: AsJson = False,
@@ -125,7 +132,8 @@ def replay(
         bad,
     )
     tempo = Tempo(parse_duration(cycle, "--cycle"), parse_duration(drain, "--drain"))
-    outcomes = _run_all(policies, described, names, stream, tempo)
+    book = read_prices(read_bytes(prices), str(prices)) if prices is not None else None
+    outcomes = _run_all(policies, described, names, stream, tempo, book)
     made = report(stream, outcomes, *price_of(price))
     made["stream"]["bad_rows"] = {"count": bad.count, "rows": bad.listed}
     print_bad_rows(bad)
@@ -151,7 +159,12 @@ def price_of(text: str | None) -> tuple[int | None, str]:
 
 
 def _run_all(
-    policies: Sequence[Policy], nodes: Sequence[Node], names: Names, stream: Stream, tempo: Tempo
+    policies: Sequence[Policy],
+    nodes: Sequence[Node],
+    names: Names,
+    stream: Stream,
+    tempo: Tempo,
+    book: PriceBook | None,
 ) -> list[Outcome]:
     window = window_of(stream)
     outcomes: list[Outcome] = []
@@ -161,7 +174,7 @@ def _run_all(
             left_out = len(nodes) - len(classed)
             err().print(f"{policy.name}: {left_out:,} of {len(nodes):,} nodes are of no GPU class of it; left out")
         progress = Progress(policy.name, len(stream.submissions), window)
-        outcomes.append(Replay(policy, classed, stream, tempo, window).run(progress))
+        outcomes.append(Replay(policy, classed, stream, tempo, window, book).run(progress))
     return outcomes
 
 

@@ -30,10 +30,11 @@ from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
 from scheduler.lifecycle.memory.prices_ahead import terms_of
 from scheduler.lifecycle.running.keep import RENEW_BEFORE_MS
 from scheduler.simulation.replay.books import ReplayBooks
+from scheduler.simulation.replay.calendar import Calendar
 from scheduler.simulation.replay.feed import Feed
 from scheduler.simulation.replay.launching import attempt_of
 from scheduler.simulation.replay.measures import Measures
-from scheduler.simulation.replay.settling import Calendar, Held, settle
+from scheduler.simulation.replay.settling import Held, settle
 from scheduler.simulation.replay.sizing import covered_until, done_at, gpus_of, worked_ms
 from scheduler.simulation.replay.timeline import Due, Timeline
 from scheduler.simulation.replay.works import Run, Work
@@ -115,9 +116,13 @@ class Attempts:
             del self._reserved[work.workload.id]
             self.feed.reservations[work.workload.id] = None
             return held
-        held = Held()
+        held = self._held_for(launch, work)
         held.reserve(self._books, launch.funding, now)
         return held
+
+    def _held_for(self, launch: Launch, work: Work) -> Held:
+        priority_class = self._policy.priority_classes[work.workload.spec.priority_class]
+        return Held(self._policy.gpu_classes[launch.gpu_class].weight * priority_class.class_factor)
 
     def _sheltered(self, attempt: Attempt) -> Attempt:
         """With or without its minimum runtime, by what its owner was given of it today."""
@@ -256,7 +261,7 @@ class Attempts:
         attempt, work = run.attempt, run.work
         priority_class = self._policy.priority_classes[attempt.priority_class]
         ordered = payers(self._books.of(work.holders), work.workload.spec, attempt.gpu_class, at)
-        shares = fund(ordered, Need(attempt.gpus * priority_class.slice_ms, terms_of(attempt, None)))
+        shares = fund(ordered, Need(attempt.gpus * priority_class.slice_ms, terms_of(attempt, self._calendar.prices)))
         if not isinstance(shares, Shortfall):
             run.held.reserve(self._books, shares, at)
             self._plan_renewal(run, at)
@@ -351,7 +356,7 @@ class Attempts:
 
     def _set_aside(self, work: Work, launch: Launch, until: Instant, now: Instant, *, is_move: bool = False) -> None:
         """Its hours and its place, until whoever is in its way, or it itself, has ended where it was."""
-        work.reserved = Held()
+        work.reserved = self._held_for(launch, work)
         work.reserved.reserve(self._books, launch.funding, now)
         self._reserved[launch.workload_id] = work
         self.feed.reservations[launch.workload_id] = Reservation(

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scheduler.domain.allowances import Allowance, AllowanceBalance, Holder
-from scheduler.domain.units import AllowanceId, Instant
+from scheduler.domain.units import STANDARD_GPU, AllowanceId, Instant, Unit
 from scheduler.ledger.grants import expire, grant
 from scheduler.ledger.journal import AccountKind, Transaction
 
@@ -38,8 +38,10 @@ class ReplayBooks:
     """Accounts by kind and owner, and allowances by holder."""
 
     def __init__(self) -> None:
-        self.totals: dict[AccountKind, int] = dict.fromkeys(AccountKind, 0)
-        """Σ of all accounts of a kind; contra accounts are negative, as in the journal."""
+        self.totals_in: dict[Unit, dict[AccountKind, int]] = {}
+        """Σ of all accounts of a kind, by unit; contra accounts are negative, as in the journal."""
+        self.totals = self._totals_of(STANDARD_GPU)
+        """Those in standard time."""
         self.charged: dict[str, int] = {}
         """By who paid: an allowance's id, `overrun/<engineer>`, `unfunded/<engineer>`."""
         self.charged_gpu_ms: dict[str, int] = {}
@@ -77,9 +79,10 @@ class ReplayBooks:
     def post(self, *transactions: Transaction) -> None:
         for transaction in transactions:
             self.transactions += 1
+            totals = self._totals_of(transaction.entries[0].unit)  # a transaction is of one unit
             for entry in transaction.entries:
-                kind, owner = entry.account.kind, entry.account.owner
-                self.totals[kind] += entry.amount
+                kind, owner = entry.account
+                totals[kind] += entry.amount
                 if kind is AccountKind.ALLOWANCE:
                     self._balances[AllowanceId(owner)].available += entry.amount
                     self.changed[AllowanceId(owner)] = None
@@ -88,6 +91,12 @@ class ReplayBooks:
                 elif kind is AccountKind.CHARGED:
                     self.charged[owner] = self.charged.get(owner, 0) + entry.amount
                     self.charged_gpu_ms[owner] = self.charged_gpu_ms.get(owner, 0) + entry.gpu_ms
+
+    def _totals_of(self, unit: Unit) -> dict[AccountKind, int]:
+        known = self.totals_in.get(unit)
+        if known is None:
+            known = self.totals_in[unit] = dict.fromkeys(AccountKind, 0)
+        return known
 
     def expire_due(self, now: Instant) -> list[AllowanceId]:
         """Take what is left of allowances that have expired; what is still held stays, and expires when it comes

@@ -21,13 +21,14 @@ from scheduler.domain.policy import Policy, image_is_allowed
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec
+from scheduler.finance.prices.price_book import PriceBook
 from scheduler.lifecycle.asking.submit import judge, with_defaults
 from scheduler.lifecycle.awarding.periodic import period_grants
 from scheduler.simulation.asking import an_image
 from scheduler.simulation.replay.attempts import Attempts
 from scheduler.simulation.replay.books import ReplayBooks
+from scheduler.simulation.replay.calendar import Calendar
 from scheduler.simulation.replay.measures import Measures, Window
-from scheduler.simulation.replay.settling import Calendar
 from scheduler.simulation.replay.submissions import Stream, Submission
 from scheduler.simulation.replay.works import Work
 
@@ -61,18 +62,26 @@ class Outcome:
 
 
 class Replay:
-    """One policy. `nodes` have the GPU classes of that policy."""
+    """One policy. `nodes` have the GPU classes of that policy; `book` says what money buys."""
 
-    def __init__(self, policy: Policy, nodes: Sequence[Node], stream: Stream, tempo: Tempo, window: Window) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        nodes: Sequence[Node],
+        stream: Stream,
+        tempo: Tempo,
+        window: Window,
+        book: PriceBook | None = None,
+    ) -> None:
         self._policy = policy
         self._nodes = _interleaved(nodes)
         self._stream = stream
         self._tempo = tempo
         self._people: dict[str, Engineer] = {engineer.id: engineer for engineer in stream.people}
-        self._calendar = Calendar(policy)
+        self._calendar = Calendar(policy, book)
         self._books = ReplayBooks()
         self._measures = Measures(window, Calendar(policy), {each.id: each for each in stream.people})
-        self._attempts = Attempts(policy, self._books, Calendar(policy), self._measures)
+        self._attempts = Attempts(policy, self._books, self._calendar, self._measures)
         self._state = State()
         self._works: list[Work] = []
         self._cycles = 0
@@ -103,11 +112,13 @@ class Replay:
     # --- time --------------------------------------------------------------------------------------------------------
 
     def _begin(self, now: Instant) -> None:
+        self._calendar.look_ahead(now)
         self._open_period(now)
         changes = Changes(
             policy=self._policy,
             nodes={node.name: node for node in self._nodes},
             tiers={engineer.id: engineer.tier for engineer in self._stream.people},
+            prices=self._calendar.prices,
         )
         step(self._state, changes, now)
 
@@ -116,7 +127,7 @@ class Replay:
         self._grant_due(now)
         period = self._calendar.at(now)
         self._attempts.feed.close(self._books.expire_due(now))
-        for allowance in period_grants(self._stream.people, self._policy, period, None):
+        for allowance in period_grants(self._stream.people, self._policy, period, self._calendar.currency):
             self._books.open(allowance, actor="policy")
         self._period_ends_at = period.ends_at
 
@@ -192,6 +203,8 @@ class Replay:
         """A cycle, if it may change anything for anybody: the rest is told with the next."""
         attempts, feed = self._attempts, self._attempts.feed
         feed.note_balances()
+        if self._calendar.look_ahead(now):
+            feed.prices = self._calendar.prices
         if not self._is_pressing(now):
             return
         if self._policy.consolidation.priority_classes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
 from scheduler.domain.brakes import Stop
+from scheduler.domain.terms import Prices
 from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, WorkloadId
 from scheduler.domain.usage import DecayedUse
 from scheduler.domain.workloads import Attempt, Workload
@@ -27,6 +28,7 @@ class Feed:
     ended: list[Attempt] = field(default_factory=list)
     usage: dict[EngineerId, DecayedUse | None] = field(default_factory=dict)
     stops: tuple[Stop, ...] | None = None
+    prices: Prices | None = None
     _has_arrivals: bool = False
     _gone: dict[AllowanceId, None] = field(default_factory=dict)
     _waiting: dict[Holder, int] = field(default_factory=lambda: defaultdict(int))
@@ -35,12 +37,12 @@ class Feed:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.queued or self.attempts or self.reservations or self._due or self._gone)
+        return not (self.queued or self.attempts or self.reservations or self._due or self._gone or self.prices)
 
     @property
     def concerns_who_waits(self) -> bool:
         """Whether any of it may matter to somebody who waits for nothing but hours, or a limit of their own."""
-        if self._due or self._gone or self.reservations or self._has_arrivals:
+        if self._due or self._gone or self.reservations or self._has_arrivals or self.prices is not None:
             return True
         return any(self._waits_with(attempt) for attempt in self.ended)
 
@@ -102,9 +104,11 @@ class Feed:
             reservations=self.reservations,
             usage=self.usage,
             stops=self.stops,
+            prices=self.prices,
         )
         self.queued, self.attempts, self.reservations = {}, {}, {}
         self.launched = {}
+        self.prices = None
         self.usage, self.stops, self.ended, self._has_arrivals = {}, None, [], False
         self._due, self._gone = {}, {}
         return changes

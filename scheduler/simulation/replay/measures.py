@@ -9,8 +9,9 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.sizes import gpu_ms_within, stretches
 from scheduler.domain.units import EngineerId, Instant, PriorityClassName, TierName
 from scheduler.domain.workloads import Attempt
+from scheduler.simulation.replay.calendar import Calendar
 from scheduler.simulation.replay.series import Series
-from scheduler.simulation.replay.settling import Calendar, Settled
+from scheduler.simulation.replay.settling import Settled
 from scheduler.simulation.replay.works import Run, Work
 
 BINS_MAX = 400

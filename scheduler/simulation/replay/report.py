@@ -4,12 +4,13 @@ Times are integer milliseconds (`_ms`), GPU time is in GPU-hours rounded to thou
 fractions of 1. Nobody is named: engineers are counted, compared by tier, class and team.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from scheduler.domain.periods import iso
-from scheduler.domain.units import MS_PER_HOUR, EngineerId
+from scheduler.domain.quantities import unit_label, whole
+from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, EngineerId, Unit
 from scheduler.finance.fairness import gini, jain
 from scheduler.ledger.journal import AccountKind
 from scheduler.simulation.replay.engine import Outcome
@@ -204,6 +205,11 @@ def _cost(outcome: Outcome, price_micros: int | None, currency: str) -> Json:
         "overrun_standard_gpu_hours": _hours(-totals[AccountKind.OVERRUN]),
         "unfunded_standard_gpu_hours": _hours(-totals[AccountKind.UNFUNDED]),
         "expired_standard_gpu_hours": _hours(totals[AccountKind.EXPIRED]),
+        "in_units": {
+            unit_label(unit): _in_unit(unit, of_unit)
+            for unit, of_unit in sorted(outcome.books.totals_in.items())
+            if unit != STANDARD_GPU
+        },
         "charged_by_class": {name: _hours(ms) for name, ms in sorted(measures.charged_by_class.items())},
         "charged_by_team": {name: _hours(ms) for name, ms in sorted(measures.charged_by_team.items())},
         "charged_by_tier": {name: _hours(ms) for name, ms in sorted(measures.charged_by_tier.items())},
@@ -214,6 +220,16 @@ def _cost(outcome: Outcome, price_micros: int | None, currency: str) -> Json:
             "price_micros_per_standard_gpu_hour": price_micros,
             "amount_micros": charged * price_micros // MS_PER_HOUR,
         },
+    }
+
+
+def _in_unit(unit: Unit, totals: Mapping[AccountKind, int]) -> Json:
+    """Hours of a class, tokens or units of a currency, to thousandths. Tokens are granted, and pay for no GPU."""
+    return {
+        "granted": round(-totals[AccountKind.ISSUED] / whole(unit), 3),
+        "charged": round(totals[AccountKind.CHARGED] / whole(unit), 3),
+        "refunded": round(-totals[AccountKind.REFUNDS] / whole(unit), 3),
+        "expired": round(totals[AccountKind.EXPIRED] / whole(unit), 3),
     }
 
 

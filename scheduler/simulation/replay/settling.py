@@ -1,65 +1,66 @@
 """Settling: what an attempt holds is reserved as it goes, and posted, charged and released at its end.
 
-The ledger's pure functions make every transaction. Charges are cut at period ends, as the service cuts them.
+The ledger's pure functions make every transaction. Charges are cut at period ends, and where money pays at changes of
+its price, as the service cuts them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from scheduler.domain.funding import FundingShare
-from scheduler.domain.periods import Period, period_at
-from scheduler.domain.policy import Policy
+from scheduler.domain.quantities import is_money
 from scheduler.domain.reasons import Reason
 from scheduler.domain.sizes import gpu_ms_within
-from scheduler.domain.units import AllowanceId, HoldId, Instant
+from scheduler.domain.terms import Draw
+from scheduler.domain.units import STANDARD_GPU, AllowanceId, HoldId, Instant
 from scheduler.domain.workloads import Attempt
 from scheduler.ledger.charging import charge
 from scheduler.ledger.holding import hold, release
-from scheduler.ledger.holds import Hold
+from scheduler.ledger.holds import TIME_MAX, Hold
 from scheduler.ledger.refunds import lost_gpu_ms, refund
 from scheduler.simulation.replay.books import ReplayBooks
-
-
-class Calendar:
-    """The policy's periods, each looked up once."""
-
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self._last = period_at(Instant(0), policy.period, policy.time_zone)
-
-    def at(self, instant: Instant) -> Period:
-        if not self._last.contains(instant):
-            self._last = period_at(instant, self._policy.period, self._policy.time_zone)
-        return self._last
+from scheduler.simulation.replay.calendar import Calendar
 
 
 @dataclass(slots=True)
 class Slice:
-    """Hours set aside on one allowance and not posted yet; `order` is its place in the funding order."""
+    """What is set aside on one allowance and not posted yet, in its unit; `order` is its place in the funding order,
+    `worth` what it lasts for in standard time."""
 
     allowance_id: AllowanceId
     order: int
     amount: int
     opened_at: Instant
+    worth: int
+    draw: Draw | None
 
 
 @dataclass(slots=True)
 class Held:
-    """What is set aside for an attempt, in the order in which charges use it up. `covered` is the sum."""
+    """What is set aside for an attempt, in the order in which charges use it up. `rate` is its weight × class factor;
+    `covered` the sum of what it lasts for, in standard time."""
 
+    rate: int
     slices: list[Slice] = field(default_factory=list)
     covered: int = 0
 
     def reserve(self, books: ReplayBooks, shares: Sequence[FundingShare], at: Instant) -> None:
-        """Set the shares aside. What one allowance alone goes on paying becomes one hold."""
+        """Set the shares aside. What one allowance alone goes on paying in standard time becomes one hold; in other units
+        each keeps what it leaves below one unit to itself."""
         for order, share in enumerate(shares):
             books.reserve(share.allowance_id, share.amount)
-            self.covered += share.amount
+            worth = self._worth(share.amount, share.draw)
+            self.covered += worth
             last = self.slices[-1] if self.slices else None
-            if last is not None and len(shares) == 1 and last.allowance_id == share.allowance_id:
+            is_alone = last is not None and len(shares) == 1 and share.draw is None and last.draw is None
+            if is_alone and last is not None and last.allowance_id == share.allowance_id:
                 last.amount += share.amount
+                last.worth += worth
             else:
-                self.slices.append(Slice(share.allowance_id, order, share.amount, at))
+                self.slices.append(Slice(share.allowance_id, order, share.amount, at, worth, share.draw))
+
+    def _worth(self, amount: int, draw: Draw | None) -> int:
+        return amount if draw is None else draw.lasts(amount, TIME_MAX) * self.rate // 1_000_000
 
     def give_back(self, books: ReplayBooks) -> list[AllowanceId]:
         """Nothing of it was used: none of it is posted. Returns the allowances that have it again."""
@@ -76,12 +77,14 @@ class Held:
         to_release = unused - -(-unused * gpus // before)
         given: list[AllowanceId] = []
         for item in reversed(self.slices):
-            amount = min(item.amount, to_release)
-            if amount:
-                books.reserve(item.allowance_id, -amount)
-                item.amount -= amount
-                self.covered -= amount
-                to_release -= amount
+            worth = min(item.worth, to_release)
+            if worth:
+                kept = -(-item.amount * (item.worth - worth) // item.worth)
+                books.reserve(item.allowance_id, kept - item.amount)
+                item.amount = kept
+                item.worth -= worth
+                self.covered -= worth
+                to_release -= worth
                 given.append(item.allowance_id)
         self.slices = [item for item in self.slices if item.amount]
         return given
@@ -113,6 +116,7 @@ def settle(
             item.amount,
             item.opened_at,
             attempt.id,
+            draw=item.draw,
         )
         for number, item in enumerate(held.slices)
     ]
@@ -120,9 +124,10 @@ def settle(
         books.post_reserved(transaction, each.allowance_id, each.amount)
     overrun = unfunded = unfunded_gpu_ms = 0
     charged = attempt.charged
-    for until in _cuts(calendar, attempt, ended_at):
-        gpu_ms = _gpu_ms(attempt, until)
-        made = charge(attempt, holds, gpu_ms, Instant(until - 1))
+    pays_money = any(each.draw is not None and is_money(each.draw.unit) for each in holds)
+    for until in calendar.cuts(attempt, ended_at, is_money=pays_money):
+        gpu_ms, at = _gpu_ms(attempt, until), Instant(until - 1)
+        made = charge(attempt, holds, gpu_ms, at, calendar.price_at(attempt, at) if pays_money else None)
         if not made.transactions:
             continue
         books.post(*made.transactions)
@@ -131,7 +136,9 @@ def settle(
         if made.unfunded:
             unfunded_gpu_ms += (gpu_ms - attempt.charged_gpu_ms) * made.unfunded // (made.total - attempt.charged)
         holds = [
-            replace(each, charged=each.charged + made.from_holds[each.id]) if each.id in made.from_holds else each
+            replace(each, charged=each.charged + made.from_holds[each.id], draw=made.draws.get(each.id, each.draw))
+            if each.id in made.from_holds
+            else each
             for each in holds
         ]
         charged = made.total
@@ -140,17 +147,6 @@ def settle(
     books.post(*release(holds, ended_at))
     refunded = _refund(books, attempt, holds, ended_at, refund_cap_ms)
     return Settled(charged, overrun, unfunded, refunded, unfunded_gpu_ms, tuple(each.allowance_id for each in holds))
-
-
-def _cuts(calendar: Calendar, attempt: Attempt, ended_at: Instant) -> list[Instant]:
-    """The period ends that it ran across, and its end."""
-    cuts: list[Instant] = []
-    if attempt.started_at is not None:
-        ends_at = calendar.at(attempt.started_at).ends_at
-        while ends_at < ended_at:
-            cuts.append(ends_at)
-            ends_at = calendar.at(ends_at).ends_at
-    return [*cuts, ended_at]
 
 
 def _gpu_ms(attempt: Attempt, until: Instant) -> int:
@@ -165,4 +161,5 @@ def _refund(
     lost = lost_gpu_ms(attempt, refund_cap_ms, ended_at)
     made = refund(attempt, holds, lost, ended_at, memo=f"work lost: {Reason.PREEMPTED.value}") if lost else []
     books.post(*made)
-    return sum(entry.amount for each in made for entry in each.entries if entry.amount > 0)
+    # In standard time: what was given back in other units stands on the books.
+    return sum(e.amount for each in made for e in each.entries if e.amount > 0 and e.unit == STANDARD_GPU)

@@ -41,7 +41,7 @@ class Run:
     work: Work
     attempt: Attempt
     started_at: Instant
-    held: Held = field(default_factory=Held)
+    held: Held
     is_over: bool = False
     stopping_at: Instant | None = None
     finishes_at: Instant = Instant(0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from scheduler.adapters.policy_files import read_policy
+from scheduler.adapters.policy_files import read_policy, read_prices
 from scheduler.domain.cluster import Node, PodRequest
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
@@ -86,13 +86,20 @@ def asks(
 
 
 def replayed(
-    submissions: Sequence[Submission], text: str = POLICY, *, gpus: int = 8, days: int = 7, cycle_ms: int = 1000
+    submissions: Sequence[Submission],
+    text: str = POLICY,
+    *,
+    gpus: int = 8,
+    days: int = 7,
+    cycle_ms: int = 1000,
+    prices: str | None = None,
 ) -> Outcome:
     """The whole of it, over one node."""
     node = Node(NodeName("n"), GPU, gpus, 1_000_000, 1_000_000)
     stream = Stream({}, [ANN, BOB], sorted(submissions, key=lambda each: each.at))
     window = Window(START, Instant(START + days * MS_PER_DAY))
-    return Replay(policy(text), [node], stream, Tempo(cycle_ms), window).run(_nobody_looks)
+    book = read_prices(prices, "test") if prices is not None else None
+    return Replay(policy(text), [node], stream, Tempo(cycle_ms), window, book).run(_nobody_looks)
 
 
 def _nobody_looks(taken_in: int, now: Instant) -> None:

@@ -70,7 +70,7 @@ def test_what_it_gives_back_is_charged_no_longer() -> None:
 
 
 def test_of_what_is_held_the_part_for_pods_that_are_gone_comes_back_the_last_slice_first() -> None:
-    made, held = books(), Held()
+    made, held = books(), Held(1_000_000)
     for payer, amount in (("a", 60), ("b", 40)):
         held.reserve(made, [FundingShare(AllowanceId(payer), amount)], START)
 
@@ -80,7 +80,7 @@ def test_of_what_is_held_the_part_for_pods_that_are_gone_comes_back_the_last_sli
     assert held.covered == 50
     assert given == ["b", "a"]
     assert [(item.allowance_id, item.amount) for item in held.slices] == [("a", 50)]
-    assert [made.balance(payer).reserved for payer in PAYERS] == [50, 0]
+    assert [made.balance(payer).reserved for payer in PAYERS[:2]] == [50, 0]
 
 
 @settings(max_examples=15, deadline=None)
