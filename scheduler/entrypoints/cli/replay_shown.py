@@ -40,7 +40,9 @@ def print_report(report: Json) -> None:
         f"{report['window']['starts_at'][:10]} to {report['window']['ends_at'][:10]}."
     )
     columns = [Column(""), *(Column(policy["name"], is_number=True, width_max=18) for policy in policies)]
-    print_table(columns, [(name, *(value(policy) for policy in policies)) for name, value in _ROWS])
+    print_table(
+        columns, [*((name, *(value(policy) for policy in policies)) for name, value in _ROWS), *_units(policies)]
+    )
     names = sorted({name for policy in policies for name in policy["wait"]["by_class"]})
     print_text("")
     print_table(
@@ -61,6 +63,19 @@ def print_bad_rows(bad: BadRows) -> None:
         err().print(f"{bad.count:,} bad row(s) left out:")
         for line in bad.listed:
             err().print(f"  {line}", soft_wrap=True)
+
+
+def _units(policies: Sequence[Json]) -> list[tuple[str, ...]]:
+    """What was charged in other units than standard time, where any of the policies grants them."""
+    units = sorted({unit for policy in policies for unit in policy["cost"]["in_units"]})
+    return [
+        (f"charged, {unit}", *(_charged(policy["cost"]["in_units"].get(unit)) for policy in policies))
+        for unit in units
+    ]
+
+
+def _charged(found: Json | None) -> str:
+    return DASH if found is None else f"{found['charged']:,.0f}"
 
 
 def _wait(distribution: Json | None) -> str:

@@ -313,6 +313,10 @@ def _cost(policies: Sequence[Json]) -> list[Row]:
         rows.append(
             Row(f"charged to {team}", [_hours(p["cost"]["charged_by_team"].get(team, 0.0)) for p in policies])
         )
+    for unit in sorted({unit for policy in policies for unit in policy["cost"]["in_units"]}):
+        of_each = [policy["cost"]["in_units"].get(unit) for policy in policies]
+        for what in ("granted", "charged"):
+            rows.append(Row(f"{what} in {unit}", [DASH if each is None else _hours(each[what]) for each in of_each]))
     if all(policy["cost"]["money"] for policy in policies):
         rows.append(Row("cost", [_money(policy["cost"]["money"]) for policy in policies]))
     return rows

@@ -70,7 +70,8 @@ def rows(
         where = f"{file}:{line}"
         try:
             if len(cells) != len(columns):
-                raise invalid(where, f"{len(cells)} cells", f"{len(columns)}, one for each column")
+                column = columns[min(len(cells), len(columns) - 1)]
+                raise invalid(f"{where}: {column}", f"{len(cells)} cells", f"{len(columns)}, one for each column")
             row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
             value = value_of(row, where)
         except InvalidInput as refusal:

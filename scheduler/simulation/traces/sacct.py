@@ -29,7 +29,8 @@ _STEP = re.compile(r"^[0-9]+([_+][0-9]+)*\..+$")
 _JOB = re.compile(r"^[0-9]+([_+]([0-9]+|\[[^\]]*\]))*$")
 _CLOCK = re.compile(r"^(?:(?:([0-9]{1,6})-)?([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,9})(?:\.[0-9]+)?$")
 _DAYS_HOURS = re.compile(r"^([0-9]{1,6})-([0-9]{1,9})$")
-_GPU = re.compile(r"^(?:gres[/:])?gpu(?:[:/=]([A-Za-z][^:=]*))?[:=]([0-9]+)(?:\(.*\))?$", re.IGNORECASE)
+_GPU = re.compile(r"^(?:gres[/:])?gpu(?:[:/=](?=[^:=]*[^0-9:=])([^:=]+))?[:=]([0-9]+)(?:\(.*\))?$", re.IGNORECASE)
+"""A type is not of digits alone, which are a count; a slice's begins with one (1g.5gb)."""
 _AMOUNT = re.compile(r"^([0-9]+(?:\.[0-9]+)?)([KMGTP]?)(?:i?B)?([nc]?)$", re.IGNORECASE)
 _MIB = {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20, "P": 2**30}
 
@@ -65,7 +66,10 @@ def read_jobs(file: Path, time_zone: str, leave_out: LeaveOut = refuse_all) -> t
     jobs: dict[str, SlurmJob] = {}
     requeued = 0
     with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
-        read = rows(_lines(text), header(_first(text), file, REQUIRED), file, _Parser(zone), leave_out)
+        first = text.readline().rstrip("\r\n")
+        columns = header(first.removesuffix("|").split("|"), file, REQUIRED)
+        lines = _lines(text, is_closed=first.endswith("|"))
+        read = rows(lines, columns, file, _Parser(zone), leave_out)
         for _, _, job in read:
             if job is None:
                 continue
@@ -75,16 +79,12 @@ def read_jobs(file: Path, time_zone: str, leave_out: LeaveOut = refuse_all) -> t
     return list(jobs.values()), requeued
 
 
-def _first(text: TextIO) -> list[str]:
-    """The header; `-p` ends every line with one more separator than -P does."""
-    return text.readline().rstrip("\r\n").removesuffix("|").split("|")
-
-
-def _lines(text: TextIO) -> Iterator[tuple[list[str], int]]:
+def _lines(text: TextIO, *, is_closed: bool) -> Iterator[tuple[list[str], int]]:
+    """The rows after the header. `is_closed`: as `-p` writes them, with a separator after the last cell, too."""
     for number, line in enumerate(text, 2):
         cells = line.rstrip("\r\n")
         if cells.strip("| \t"):
-            yield cells.split("|"), number
+            yield (cells.removesuffix("|") if is_closed else cells).split("|"), number
 
 
 class _Parser:
@@ -152,7 +152,9 @@ class _Parser:
                 raise invalid(f"{where}: Elapsed", quoted(row["Elapsed"]), "a time such as 1-02:03:04 or 05:00")
             return elapsed
         if start is None or end is None:
-            raise invalid(where, "nothing that says how long it ran", "ElapsedRaw, Elapsed, or Start and End")
+            column = next((each for each in ("ElapsedRaw", "Elapsed", "End", "Start") if each in row), "JobID")
+            found = "nothing that says how long it ran"
+            raise invalid(f"{where}: {column}", found, "ElapsedRaw, Elapsed, or Start and End")
         return max(0, end - start)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from scheduler.entrypoints.cli.app import app
+from tests.simulation.replay.build import POLICY
+from tests.simulation.replay.test_draws import PRICES
 
 POLICIES = Path(__file__).parents[3] / "policies"
 TWO = ["--policy", str(POLICIES / "conservative.yaml"), "--policy", str(POLICIES / "generous.yaml")]
@@ -140,6 +142,26 @@ def test_a_price_makes_hours_money() -> None:
     assert cost["money"]["currency"] == "EUR"
     assert abs(cost["money"]["amount_micros"] / 2_500_000 - cost["charged_standard_gpu_hours"]) < 0.01
     assert run(*TWO, *SMALL, "--price", "dear")[0] == 2
+
+
+def test_a_price_book_says_what_allowances_of_money_buy(tmp_path: Path) -> None:
+    policy, page = tmp_path / "money.yaml", tmp_path / "page.html"
+    granted = "allowance_gpu_hours: 0, allowances: {EUR: {amount: 5000}}"
+    policy.write_text(POLICY.replace("allowance_gpu_hours: 1000", granted))
+    book = tmp_path / "prices.yaml"
+    book.write_text(PRICES)
+    asked = ["--policy", str(policy), *SMALL]
+
+    cost = json.loads(run(*asked, "--prices", str(book), "--json")[1])["policies"][0]["cost"]
+    _, table, _ = run(*asked, "--prices", str(book), "--html", str(page))
+
+    assert cost["in_units"]["EUR"]["granted"] == 200_000.0
+    assert 0 < cost["in_units"]["EUR"]["charged"] < 200_000
+    assert cost["charged_standard_gpu_hours"] == cost["overrun_standard_gpu_hours"]
+    assert "charged, EUR" in table
+    assert "charged in EUR" in page.read_text(encoding="utf-8")
+    assert json.loads(run(*asked, "--json")[1])["policies"][0]["cost"]["in_units"] == {}
+    assert run(*asked, "--prices", str(policy))[0] == 1
 
 
 def test_the_page_in_docs_tells_of_every_key_of_the_object() -> None:

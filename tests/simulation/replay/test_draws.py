@@ -1,6 +1,6 @@
 """Work of a replay that allowances in hours of a class and in money pay for, as the service has it (ADR 24)."""
 
-from scheduler.domain.quantities import class_unit, money_unit
+from scheduler.domain.quantities import TOKENS, class_unit, money_unit
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR
 from scheduler.ledger.journal import AccountKind
@@ -74,7 +74,7 @@ def test_tokens_are_granted_and_pay_for_no_gpu() -> None:
     outcome = replayed([asks(0, 1, limit_hours=2)], granting("{tokens: {amount: 100}}", hours=1, weight=1000))
 
     assert outcome.works[0].first_launch_at is None
-    assert outcome.books.totals_in["tokens"][AccountKind.ISSUED] < 0
+    assert outcome.books.totals_in[TOKENS][AccountKind.ISSUED] < 0
 
 
 def test_the_report_tells_of_every_unit_what_was_granted_and_charged() -> None:

@@ -57,7 +57,7 @@ BROKEN_PODS = {
     "no name": ((",1,1,1,1000,,,,,,",), "2: name", "nothing"),
     "a name twice": (("a,1,1,1,1000,,,,,,", "a,1,1,1,1000,,,,,,"), "3: name", "'a' again, as in line 2"),
     "a time that is none": (("a,1,1,1,1000,,,,soon,,",), "2: creation_time", "'soon'"),
-    "too few cells": (("a,1,1",), "2", "3 cells"),
+    "too few cells": (("a,1,1",), "2: num_gpu", "3 cells"),
     "a control character": (("a\0b,1,1,1,1000,,,,,,",), "2: name", r"'a\x00b'"),
     "gone before it was placed": (("a,1,1,1,1000,,,,5,20,30",), "2: deletion_time", "'20'"),
     "gone before it came": (("a,1,1,1,1000,,,,50,20,",), "2: deletion_time", "'20'"),

@@ -80,6 +80,7 @@ def test_what_never_started_has_not_run(tmp_path: Path, text: str) -> None:
         ("gres/gpu:h100=4", 4, ("h100",)),
         ("gres/gpu=3,gres/gpu:a100=1,gres/gpu:h100=2", 3, ("a100", "h100")),
         ("gres/gpu:nvidia_a100-sxm4-80gb=1,gres/gpumem=0,gres/gpuutil=95", 1, ("nvidia_a100-sxm4-80gb",)),
+        ("gres/gpu:1g.5gb=2,cpu=4", 2, ("1g.5gb",)),
         ("cpu=4,mem=8G", 0, ()),
     ],
 )
@@ -110,6 +111,32 @@ def test_a_trailing_separator_and_empty_lines_are_nothing(tmp_path: Path) -> Non
     assert len(read_jobs(file, "UTC")[0]) == 1
 
 
+def test_rows_of_p_end_with_one_more_separator_and_others_with_an_empty_cell(tmp_path: Path) -> None:
+    no_code = changed(ExitCode="")
+    closed = read(tmp_path, f"{JOB}|", f"{changed(JobID='102', ExitCode='')}|", header=f"{HEADER}|")
+    assert [job.exit_code for job in closed] == [0, 0]
+    assert [job.id for job in closed] == ["101", "102"]
+    assert no_code.endswith("|")
+    assert len(read(tmp_path, no_code)) == 1
+
+
+def test_columns_come_in_any_order_behind_a_byte_order_mark(tmp_path: Path) -> None:
+    cells = dict(zip(HEADER.split("|"), JOB.split("|"), strict=True))
+    file = tmp_path / "sacct.txt"
+    lines = ["|".join(reversed(cells)), "|".join(reversed(cells.values()))]
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode() + b"\r\n")
+    assert read_jobs(file, "UTC")[0] == read(tmp_path, JOB)
+
+
+def test_a_header_alone_is_a_trace_without_jobs(tmp_path: Path) -> None:
+    assert read(tmp_path) == []
+
+
+def test_who_cancelled_a_job_stands_behind_its_state(tmp_path: Path) -> None:
+    (job,) = read(tmp_path, changed(State="CANCELLED by 1234"))
+    assert job.state == "CANCELLED"
+
+
 @pytest.mark.parametrize(
     ("row", "where"),
     [
@@ -129,7 +156,9 @@ def test_a_trailing_separator_and_empty_lines_are_nothing(tmp_path: Path) -> Non
         (changed(Elapsed="9999999999-00:00:00"), ":2: Elapsed"),
         (changed(Timelimit="²"), ":2: Timelimit"),
         (changed(End="2026-01-05T08:00:00"), ":2: End"),
-        (JOB + "|one|more", ":2"),
+        (JOB + "|one|more", ":2: ExitCode"),
+        ("101|train|ada", ":2: Account"),
+        (changed(Elapsed="", End="Unknown"), ":2: Elapsed"),
     ],
 )
 def test_a_broken_row_is_named_by_file_line_and_column(tmp_path: Path, row: str, where: str) -> None:
