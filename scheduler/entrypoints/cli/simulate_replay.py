@@ -115,6 +115,9 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Run one stream of work under each policy in virtual time: the service's own decisions, on invented hours."""
+    _require_one_source(history, [*(pods or []), *(sacct or [])])
+    if html is not None and not html.parent.is_dir():  # told before an hour's replay, not after it
+        raise _unwritable(html, "its folder is not there")
     bad = BadRows(skip_bad)
     policies = read_policies(policy)
     described = read_nodes_of(nodes, policies[0])
@@ -138,11 +141,28 @@ def replay(
     made["stream"]["bad_rows"] = {"count": bad.count, "rows": bad.listed}
     print_bad_rows(bad)
     if html is not None:
-        html.write_text(page(made), encoding="utf-8")
+        try:
+            html.write_text(page(made), encoding="utf-8")
+        except OSError as error:
+            raise _unwritable(html, str(error.strerror)) from error
     if as_json:
         print_json(made)
     else:
         print_report(made)
+
+
+def _require_one_source(history: Path | None, traces: Sequence[Path]) -> None:
+    """A history is a stream of its own, with its people; traces may come together."""
+    if history is not None and traces:
+        raise InvalidInput(
+            f"{history} and {traces[0]} are two streams",
+            where="--history",
+            expected="a history alone, or --pods and --sacct",
+        )
+
+
+def _unwritable(file: Path, why: str) -> InvalidInput:
+    return InvalidInput(f"{file} cannot be written: {why}", where="--html")
 
 
 def price_of(text: str | None) -> tuple[int | None, str]:

@@ -67,6 +67,8 @@ def read_history(file: Path, leave_out: LeaveOut = refuse_all) -> Stream:
 
 def _lines(file: Path, leave_out: LeaveOut) -> Iterator[tuple[Line, str]]:
     """The objects after the header, each with its place."""
+    if not file.stat().st_size:
+        raise invalid(f"{file}:1: format", "nothing", f"{FORMAT}, version {VERSION}")
     with file.open("rb") as raw:
         for number, text in enumerate(raw, 1):
             where = f"{file}:{number}"

@@ -135,6 +135,24 @@ def test_a_page_is_written_beside_what_is_printed(tmp_path: Path) -> None:
     assert page.read_text(encoding="utf-8") == first
 
 
+def test_a_page_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    code, out, err = run(*TWO, *SMALL, "--html", str(tmp_path / "nowhere" / "replay.html"))
+    assert (code, out) == (2, "")
+    assert "cannot be written" in err
+    (tmp_path / "taken").mkdir()
+    assert run(*TWO, *SMALL, "--html", str(tmp_path / "taken"))[0] == 2
+
+
+def test_a_history_is_replayed_alone(tmp_path: Path) -> None:
+    history, pods = tmp_path / "history.jsonl", tmp_path / "pods.csv"
+    history.write_text('{"format":"allot-history","version":1}\n')
+    pods.write_text("name,cpu_milli,memory_mib,num_gpu,gpu_milli\n")
+    code, out, err = run(*TWO, "--history", str(history), "--pods", str(pods))
+    assert (code, out) == (2, "")
+    assert "two streams" in err
+    assert run(*TWO, "--history", str(history), "--json")[0] == 0
+
+
 def test_a_price_makes_hours_money() -> None:
     code, out, _ = run(*TWO, *SMALL, "--price", "2.50 EUR", "--json")
     assert code == 0

@@ -177,3 +177,11 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     file.write_text('{"format": "something", "version": 1}\n')
     with pytest.raises(InvalidInput, match="something"):
         read_history(file)
+
+
+def test_an_empty_file_is_no_history(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    file.touch()
+    with pytest.raises(InvalidInput) as refused:
+        read_history(file)
+    assert refused.value.where == f"{file}:1: format"
