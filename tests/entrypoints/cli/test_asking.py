@@ -119,6 +119,15 @@ def test_a_certificate_counts_that_an_authority_of_ssl_cert_file_signed(
             assert api.get("/v1/balance") == {}
 
 
+def test_a_proxy_of_the_environment_is_asked_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(WHOLE) as proxy:
+        monkeypatch.setenv("http_proxy", to(proxy).server)
+        monkeypatch.setenv("no_proxy", "")
+        with connect(Connection("http://allot.invalid", "secret")) as api:
+            assert api.get("/v1/balance") == {}
+    assert proxy.asked == [("GET", "http://allot.invalid/v1/balance", "Bearer secret")]
+
+
 @pytest.mark.parametrize(
     ("server", "is_one"),
     [
