@@ -35,6 +35,10 @@ STARTS_AT = Instant(1_795_176_000_000)
 GOAL_PER_SECOND = 533
 WINDOWS_A_YEAR = 365 * 86_400_000 // WINDOW_MS
 HOURS_A_YEAR = 365 * 24
+_BYTES_OF = {
+    "sqlite": "SELECT sum(pgsize) FROM dbstat WHERE name IN (SELECT name FROM sqlite_schema WHERE tbl_name = '{name}')",
+    "postgresql": "SELECT pg_total_relation_size('{name}')",
+}
 
 
 def main() -> None:
@@ -44,12 +48,10 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=1_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
-        file = Path(scratch) / "samples.db"
-        store = open_store(arguments.url or f"sqlite:///{file}")
+        store = open_store(arguments.url or f"sqlite:///{Path(scratch) / 'samples.db'}")
         result = measure(store, arguments.nodes, arguments.rounds)
+        result |= disk(store)
         store.close()
-        if not arguments.url:
-            result |= disk(file)
     name = "samples-postgresql" if arguments.url.startswith("postgres") else "samples"
     print(orjson.dumps(keep(name, result), option=orjson.OPT_INDENT_2).decode())
 
@@ -92,16 +94,15 @@ def timed(meter: Meter, now: Instant, post: tuple[NodeName, dict[str, Any]]) -> 
     return time.perf_counter() - began
 
 
-def disk(file: Path) -> dict[str, Any]:
-    """Bytes of one row, from the pages that its table takes."""
-    store = open_store(f"sqlite:///{file}")
+def disk(store: SqlStore) -> dict[str, Any]:
+    """Bytes of one row, from all that its table and the table's indexes take."""
     with store._write() as connection:
+        of = _BYTES_OF[connection.dialect.name]
         sizes = {
-            name: connection.exec_driver_sql(f"SELECT sum(pgsize) FROM dbstat WHERE name = '{name}'").scalar_one()  # noqa: S608  # our own names
-            / connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one()  # noqa: S608  # as above
+            name: connection.exec_driver_sql(of.format(name=name)).scalar_one()
+            / connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one()  # noqa: S608  # our own names
             for name in ("gpu_windows", "gpu_hours")
         }
-    store.close()
     return {
         "bytes_per_window": round(sizes["gpu_windows"]),
         "megabytes_per_gpu_year_of_windows": round(sizes["gpu_windows"] * WINDOWS_A_YEAR / 1e6),
