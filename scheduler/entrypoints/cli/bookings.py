@@ -15,7 +15,6 @@ from scheduler.entrypoints.cli.output import (
     moment,
     print_fields,
     print_json,
-    print_simulated,
     print_table,
     print_text,
 )
@@ -66,7 +65,6 @@ def book(
             f"{made['id']}: {made['gpus']} × {made['gpu_class']} from {moment(made['starts_at'])} until "
             f"{moment(made['ends_at'])}; {hours_of(made, 'held')} are held."
         )
-        print_simulated(api)
 
 
 @booking_app.command("list")
@@ -97,7 +95,6 @@ def list_bookings(as_json: AsJson = False) -> None:
             for b in page["items"]
         ]
         print_table(columns, rows, empty="Nothing is booked.")
-        print_simulated(api)
 
 
 @booking_app.command()
@@ -109,7 +106,6 @@ def show(booking: BookingId, as_json: AsJson = False) -> None:
             print_json(found)
         else:
             _show(found)
-            print_simulated(api)
 
 
 @booking_app.command()
@@ -121,7 +117,6 @@ def cancel(booking: BookingId, as_json: AsJson = False) -> None:
             print_json(found)
             return
         print_text(f"{found['id']} is cancelled; {hours_of(found, 'charged')} were charged for it.")
-        print_simulated(api)
 
 
 def _show(found: dict[str, Any]) -> None:

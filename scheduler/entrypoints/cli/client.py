@@ -14,10 +14,12 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+from typer._click.globals import get_current_context
 
 from scheduler.domain.errors import InvalidInput, NotFound, Refusal, RefusalCode, Unavailable
 from scheduler.entrypoints.cli.asking import UNANSWERED, Http, Wish, is_address, pieces, why
 from scheduler.entrypoints.cli.exits import Answered
+from scheduler.entrypoints.cli.output import label_as_simulated
 
 DEFAULT_SERVER = "http://127.0.0.1:8410"
 NAMES_LOOKED_AT = 200
@@ -122,13 +124,26 @@ class Api:
 
 @contextmanager
 def connect(connection: Connection | None = None) -> Iterator[Api]:
-    """The API of the server that the environment or the configuration names."""
+    """The API of the server that the environment or the configuration names.
+
+    What came from a simulated cluster is labelled so when it has been printed: on standard error, and not for programs,
+    which read `is_simulated`.
+    """
     found = connection or read_connection()
     if not is_address(found.server):
         raise InvalidInput(
             f"{found.server!r} is no address", where="ALLOT_SERVER", expected="http://HOST:PORT or https://HOST"
         )
-    yield Api(Http(found.server, found.token), found.server)
+    api = Api(Http(found.server, found.token), found.server)
+    yield api
+    if api.is_simulated and not _is_for_programs():
+        label_as_simulated()
+
+
+def _is_for_programs() -> bool:
+    """Whether the command at work was asked for JSON or CSV."""
+    context = get_current_context(silent=True)
+    return context is not None and any(context.params.get(name) for name in ("as_json", "as_csv"))
 
 
 def find_workload(api: Api, name: str) -> str:

@@ -17,7 +17,6 @@ from scheduler.entrypoints.cli.output import (
     Column,
     out,
     print_json,
-    print_simulated,
     print_table,
     print_text,
     since,
@@ -48,7 +47,7 @@ def nodes(as_json: AsJson = False) -> None:
     with connect() as api:
         found = api.get("/v1/cluster")
         if as_json:
-            print_json(found["nodes"])
+            print_json({"items": found["nodes"]})
             return
         columns = (
             Column("NODE", width_max=30),
@@ -59,7 +58,6 @@ def nodes(as_json: AsJson = False) -> None:
             Column("MAP", width_max=16),
         )
         print_table(columns, [_node_row(node) for node in found["nodes"]], empty="No nodes.")
-        print_simulated(api)
 
 
 @app.command()
@@ -75,7 +73,6 @@ def top(
             return
         if once or not out().is_terminal:
             out().print(_picture(api.get("/v1/cluster")))
-            print_simulated(api)
             return
         with Live(_picture(api.get("/v1/cluster")), console=out(), auto_refresh=False) as live:
             try:
@@ -117,7 +114,6 @@ def queue(
             for index, workload in enumerate(page["items"], start=1)
         ]
         print_table(columns, rows, [verdict_of(workload) for workload in page["items"]], empty="Nothing waits.")
-        print_simulated(api)
 
 
 @app.command()

@@ -8,7 +8,6 @@ from scheduler.entrypoints.cli.output import (
     Column,
     print_fields,
     print_json,
-    print_simulated,
     print_table,
     print_text,
 )
@@ -62,4 +61,3 @@ def cost(
             for item in found["guarantees"]
         ]
         print_table(_GUARANTEES, rows, empty="No pool has a guarantee.")
-        print_simulated(api)

@@ -10,7 +10,6 @@ from scheduler.entrypoints.cli.output import (
     Column,
     hours_of,
     print_json,
-    print_simulated,
     print_table,
     print_text,
 )
@@ -47,7 +46,6 @@ def coverage(
             f"In standard GPU-hours, GPUs as by {found['capacity_from']}, at {found['availability_per_mille'] / 10:.1f} % "
             f"availability; {limit}."
         )
-        print_simulated(api)
 
 
 def _row(found: dict[str, Any]) -> tuple[str, ...]:

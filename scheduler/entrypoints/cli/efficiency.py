@@ -11,7 +11,6 @@ from scheduler.entrypoints.cli.output import (
     Column,
     print_fields,
     print_json,
-    print_simulated,
     print_table,
     print_text,
 )
@@ -51,7 +50,6 @@ def efficiency(
             _print_groups("TEAM", found["teams"])
             _print_groups("ENGINEER", found["engineers"])
             _print_attempts(found["attempts"])
-        print_simulated(api)
 
 
 def _sums(use: dict[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -28,7 +28,6 @@ from scheduler.entrypoints.cli.output import (
     err,
     print_fields,
     print_json,
-    print_simulated,
     print_table,
     print_text,
 )
@@ -139,7 +138,6 @@ def gl(
         ]
         print_table(_GL_COLUMNS, rows, empty="Nothing was used in this period.")
         print_fields((name, f"{found[name]} {found['currency']}") for name in ("recovered", "actual", "unrecovered"))
-        print_simulated(api)
 
 
 _GL_CELLS = ("entry", "account", "cost_centre", "debit", "credit", "text")

@@ -23,7 +23,6 @@ from scheduler.entrypoints.cli.output import (
     Column,
     moment,
     print_json,
-    print_simulated,
     print_table,
     print_text,
 )
@@ -97,7 +96,6 @@ def agents(as_json: AsJson = False) -> None:
             Column("REFUSED", is_number=True),
         )
         print_table(columns, [_agent_row(agent) for agent in found["items"]], empty="No agent has reported yet.")
-        print_simulated(api)
 
 
 @app.command()
@@ -112,7 +110,6 @@ def refused(as_json: AsJson = False) -> None:
         rows = [(each["node"], each["code"], str(each["count"]), moment(each["last_at"])) for each in found["items"]]
         notes = [f"{each['gpu_uuid']} {each['detail']}".strip() for each in found["items"]]
         print_table(columns, rows, notes, empty="Nothing was refused.")
-        print_simulated(api)
 
 
 @app.command()
@@ -132,7 +129,6 @@ def reclaims(as_json: AsJson = False) -> None:
             Column("CAME BACK", is_number=True),
         )
         print_table(columns, [_reclaim_row(each) for each in found["items"]], empty="Nothing was due.")
-        print_simulated(api)
 
 
 @app.command()
@@ -157,7 +153,6 @@ def misuse(as_json: AsJson = False) -> None:
         if unseen:
             named = ", ".join(unseen[:_NODES_NAMED_MAX]) + (", …" if len(unseen) > _NODES_NAMED_MAX else "")
             print_text(f"Unavailable on {len(unseen)} nodes, where processes cannot be seen: {named}.")
-        print_simulated(api)
 
 
 @app.command()
@@ -175,7 +170,6 @@ def conservation(
             return
         if node is not None:
             _print_gpus(found)
-            print_simulated(api)
             return
         columns = (Column("NODE", width_max=12), *_ACCOUNT)
         rows = [(each["node"], *_account(each)) for each in found["nodes"]]
@@ -183,7 +177,6 @@ def conservation(
         print_table(columns, rows)
         unexplained = found["total"]["unexplained_ms"]
         print_text(f"GPU-hours of {found['period']}; unexplained: {_hours(unexplained)}.")
-        print_simulated(api)
 
 
 def _misuse_row(each: dict[str, Any]) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from scheduler.entrypoints.cli.output import (
     moment,
     print_fields,
     print_json,
-    print_simulated,
     print_table,
     print_text,
 )
@@ -60,7 +59,6 @@ def burn(
             print_text(f"{unit['left']} left{unit_course(unit)}")
             for jump in unit["jumps"]:
                 print_text(f"{moment(jump['day'])[:10]}: {jump['used']}, usual are {jump['usual']}", style="yellow")
-        print_simulated(api)
 
 
 @app.command()
@@ -75,7 +73,6 @@ def fairness(
             print_json(page)
             return
         print_table(_SPREAD, [_spread_row(item) for item in page["items"]])
-        print_simulated(api)
 
 
 _SPREAD = (

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from scheduler.entrypoints.cli.client import connect
-from scheduler.entrypoints.cli.output import AsJson, Column, print_json, print_simulated, print_table, print_text
+from scheduler.entrypoints.cli.output import AsJson, Column, print_json, print_table, print_text
 from scheduler.entrypoints.cli.scopes import Period
 from scheduler.entrypoints.web.formatting import DASH, grouped, hours
 from scheduler.metering.leaderboard import RankedBy
@@ -54,7 +54,6 @@ def show(
             for each in found["standings"]
         ]
         print_table(_COLUMNS, rows, empty="Nobody has joined.")
-        print_simulated(api)
 
 
 @app.command("join")

@@ -12,7 +12,6 @@ from scheduler.entrypoints.cli.output import (
     moment,
     print_fields,
     print_json,
-    print_simulated,
     print_table,
     print_text,
 )
@@ -44,7 +43,6 @@ def balance(owner: Owner = None, as_json: AsJson = False) -> None:
             print_text(f"{unit['left']} left{unit_course(unit)}")
         print_text("")
         print_table(_ALLOWANCES, [_allowance_row(a) for a in found["allowances"]], empty="No allowances.")
-        print_simulated(api)
 
 
 _ALLOWANCES = (

@@ -6,7 +6,7 @@ import typer
 
 from scheduler.domain.vesting import PackageKind
 from scheduler.entrypoints.cli.client import connect
-from scheduler.entrypoints.cli.output import AsJson, moment, print_fields, print_json, print_simulated, print_text
+from scheduler.entrypoints.cli.output import AsJson, moment, print_fields, print_json, print_text
 from scheduler.entrypoints.cli.packages import (
     Amount,
     ByYear,
@@ -60,7 +60,6 @@ def offer(
             return
         print_text(f"{found['total_text']} of compute, {found['kind']}", style="bold")
         print_fields(_fields(found))
-        print_simulated(api)
 
 
 def _fields(found: dict[str, Any]) -> list[tuple[str, str]]:

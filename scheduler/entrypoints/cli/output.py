@@ -15,7 +15,6 @@ from rich.text import Text
 
 from scheduler.domain.periods import to_instant
 from scheduler.domain.units import Instant
-from scheduler.entrypoints.cli.client import Api
 from scheduler.entrypoints.web.formatting import DASH, duration, hours
 
 WHOLE_MAX = 2**63 - 1
@@ -88,10 +87,9 @@ def print_text(text: str, style: str = "") -> None:
     _print_trimmed(out(), Text(text, style=style))
 
 
-def print_simulated(api: Api) -> None:
+def label_as_simulated() -> None:
     """The label that everything simulated carries, on standard error."""
-    if api.is_simulated:
-        err().print(Text("Simulated cluster and clock.", style="yellow"))
+    err().print(Text("Simulated cluster and clock.", style="yellow"))
 
 
 def hours_of(value: Any, name: str, unit: Literal["", " h"] = " h") -> str:

@@ -15,7 +15,6 @@ from scheduler.entrypoints.cli.output import (
     moment,
     print_fields,
     print_json,
-    print_simulated,
     print_table,
     print_text,
 )
@@ -118,7 +117,6 @@ def hour(
                 ("the rest", _known(found, "rest")),
             )
         )
-        print_simulated(api)
 
 
 @app.command()

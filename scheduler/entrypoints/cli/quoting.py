@@ -6,7 +6,7 @@ import typer
 
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.durations import parse_duration
-from scheduler.entrypoints.cli.output import AsJson, print_json, print_simulated
+from scheduler.entrypoints.cli.output import AsJson, print_json
 from scheduler.entrypoints.cli.shown_quotes import show_quote
 from scheduler.entrypoints.cli.workloads import (
     GpuClasses,
@@ -59,4 +59,3 @@ def quote(
             print_json(found)
             return
         show_quote(found)
-        print_simulated(api)

@@ -11,7 +11,7 @@ from scheduler.domain.errors import Unavailable
 from scheduler.entrypoints.cli.client import Api, connect, find_workload
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.exits import ExitCode
-from scheduler.entrypoints.cli.output import AsJson, err, print_fields, print_json, print_simulated, print_text
+from scheduler.entrypoints.cli.output import AsJson, err, print_fields, print_json, print_text
 from scheduler.entrypoints.cli.shown import show_workload
 from scheduler.entrypoints.cli.waiting import wait_until
 from scheduler.entrypoints.cli.workloads import (
@@ -109,7 +109,6 @@ def connect_to(
                 ("key", found["key"]),
             )
         )
-        print_simulated(api)
     if only_print or found["is_simulated"]:
         return
     raise typer.Exit(_forward(found, local))

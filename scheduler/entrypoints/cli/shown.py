@@ -9,7 +9,6 @@ from scheduler.entrypoints.cli.output import (
     hours_of,
     moment,
     print_fields,
-    print_simulated,
     print_table,
     print_text,
     since,
@@ -68,7 +67,6 @@ def show_workload(workload: dict[str, Any], api: Api) -> None:
             ("address", workload["address"]),
         )
     )
-    print_simulated(api)
 
 
 def show_explanation(found: dict[str, Any], api: Api) -> None:

@@ -19,7 +19,6 @@ from scheduler.entrypoints.cli.output import (
     moment,
     print_fields,
     print_json,
-    print_simulated,
     print_table,
     print_text,
 )
@@ -71,8 +70,6 @@ def statement(
             sys.stdout.writelines(api.stream("/v1/statement/csv", period=asked, owner=owner))
             return
         _show(api.get("/v1/statement", period=asked, owner=owner), as_json=as_json)
-        if not as_json:
-            print_simulated(api)
 
 
 @app.command()
@@ -105,7 +102,6 @@ def fringe(
             print_text(f"Paid beyond what is includable: {found['paid_beyond']}.")
         print_text("")
         print_text(found["notice"])
-        print_simulated(api)
 
 
 _FRINGE = (

@@ -11,7 +11,6 @@ from scheduler.entrypoints.cli.output import (
     moment,
     print_fields,
     print_json,
-    print_simulated,
     print_table,
     print_text,
 )
@@ -35,7 +34,6 @@ def packages(
             print_json(found)
             return
         print_table(_PACKAGES, [_row(each) for each in found["items"]], empty="No packages.")
-        print_simulated(api)
 
 
 @app.command()
@@ -50,7 +48,6 @@ def show(
             print_json(found)
             return
         print_package(found)
-        print_simulated(api)
 
 
 @app.command("claw-back")

@@ -10,7 +10,7 @@ from scheduler.domain.workloads import Activity, AttestedUse
 from scheduler.entrypoints.cli.client import connect, find_workload, workload_path
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.exits import ExitCode
-from scheduler.entrypoints.cli.output import AsJson, print_json, print_simulated, print_text
+from scheduler.entrypoints.cli.output import AsJson, print_json, print_text
 from scheduler.entrypoints.cli.shown import show_explanation, show_workload, show_workloads
 from scheduler.entrypoints.cli.waiting import wait_until
 
@@ -121,7 +121,6 @@ def list_workloads(
         show_workloads(page["items"], api)
         if page["next_cursor"]:
             print_text(f"More: allot list --cursor {page['next_cursor']}", style="dim")
-        print_simulated(api)
 
 
 @app.command()
@@ -152,7 +151,7 @@ def cancel(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD...")
     with connect() as api:
         ended = [api.post(workload_path(find_workload(api, name), "cancel")) for name in workloads]
         if as_json:
-            print_json(ended)
+            print_json({"items": ended})
             return
         for workload in ended:
             print_text(f"{workload['id']} {workload['name']}: {workload['state']}.")

@@ -82,7 +82,7 @@ def test_json_is_one_value_and_nothing_else(allot: Allot) -> None:
     assert allot("show", submitted["id"], "--json").json["id"] == submitted["id"]
     assert [item["id"] for item in allot("list", "--json").json["items"]] == [submitted["id"]]
     assert allot("explain", submitted["id"], "--json").json["workload"]["id"] == submitted["id"]
-    assert allot("cancel", submitted["id"], "--json").json[0]["state"] == "cancelled"
+    assert allot("cancel", submitted["id"], "--json").json["items"][0]["state"] == "cancelled"
 
 
 def test_explain_says_who_pays_and_what_was_decided(allot: Allot) -> None:
