@@ -252,6 +252,18 @@ def _used(snapshot: Snapshot, pool: PoolName, gpu_class: GpuClassName) -> int:
     )
 
 
+def _reserved(snapshot: Snapshot, pool: PoolName, gpu_class: GpuClassName) -> int:
+    """What counts in the pool since its victims were chosen, though it has not started."""
+    waiting = ((each, snapshot.queued.get(each.workload_id)) for each in snapshot.reservations.values())
+    return sum(
+        each.pods * workload.spec.pod.gpus
+        for each, workload in waiting
+        if workload is not None
+        and each.gpu_class == gpu_class
+        and snapshot.policy.pool_of_team[workload.team].name == pool
+    )
+
+
 def _nominal(pool: Pool, gpu_class: GpuClassName) -> int:
     return pool.quotas[gpu_class].nominal if gpu_class in pool.quotas else 0
 
@@ -272,7 +284,8 @@ def _require_rule(policy: Policy, snapshot: Snapshot, preemptor: Workload, attem
     lender = policy.pools[attempt.pool]
     assert pool.cohort is not None
     assert lender.cohort is not None
-    assert _used(snapshot, attempt.pool, attempt.gpu_class) > _nominal(lender, attempt.gpu_class)
+    place = (attempt.pool, attempt.gpu_class)
+    assert _used(snapshot, *place) + _reserved(snapshot, *place) > _nominal(lender, attempt.gpu_class)
     reclaims = pool.reclaim_within_cohort is ReclaimWithinCohort.ANY or (
         pool.reclaim_within_cohort is ReclaimWithinCohort.LOWER_PRIORITY and theirs < mine
     )
