@@ -62,3 +62,7 @@ def book(
 
 def tariff(per_kwh: tuple[int, ...], pue: int = 1000) -> Tariff:
     return Tariff(at("2026-01-01"), None, tuple(map(Micro, per_kwh)), PerMille(pue))
+
+
+def hardware(price_of_a_gpu: str, life_hours: int) -> Hardware:
+    return Hardware(H100, at("2026-01-01"), None, Micro(round(float(price_of_a_gpu) * 1_000_000)), life_hours)

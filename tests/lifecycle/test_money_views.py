@@ -9,10 +9,11 @@ from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.records import PolicyVersion
-from scheduler.domain.units import GpuClassName, Instant, PoolName
+from scheduler.domain.units import MS_PER_HOUR, AttemptId, GpuClassName, Instant, PoolName
 from scheduler.ledger.journal import AccountKind
 from scheduler.lifecycle.views.money import MoneyViews
-from tests.finance.build import at
+from tests.finance.build import at, hardware, tariff
+from tests.lifecycle.booked import Booked
 from tests.lifecycle.test_export_focus import BOOK, NOVEMBER, OCTOBER, a_month, ledger_micro
 from tests.lifecycle.test_statements import ADA, FINANCE, LEAD, research_world
 from tests.plugins.migrated import open_migrated
@@ -74,6 +75,44 @@ def test_burn_is_of_the_owner_s_own_books(money: MoneyViews) -> None:
     assert "whole days" in ada.basis
     with pytest.raises(NotPermitted):
         money.burn(ADA, now, "research")
+
+
+def test_burn_of_a_project_is_what_it_paid_for_in_hours_money_and_energy(money: MoneyViews, store: SqlStore) -> None:
+    """Three GPUs ran for 3,599 s; the project paid one of these hours, Ada's overrun the rest."""
+    booked, over = Booked(store), AttemptId("w-over.1")
+    for gpu in ("GPU-c", "GPU-d", "GPU-e"):
+        booked.read(over, at("2026-10-06T10:00"), gpu)
+    now = at("2026-10-07T12:00")
+    found, ada = money.burn(FINANCE, now, "project:aurora"), money.burn(ADA, now)
+    day = found.days[-1]
+    assert day.day == at("2026-10-06")
+    assert (day.gpu_ms, day.charged, day.cost_micro) == (MS_PER_HOUR, MS_PER_HOUR, 2_333_333)
+    drawn, used = 3 * 500 * 3600, 3 * 3_599_000
+    assert day.energy_joules == drawn * MS_PER_HOUR // used
+    assert ada.days[-1].energy_joules == drawn * (used - MS_PER_HOUR) // used
+    company = money.burn(FINANCE, now, "company")
+    assert company.days[-1].energy_joules == drawn
+    assert found.available == 99 * MS_PER_HOUR
+    assert found.run_out is not None
+    assert money.burn(LEAD, now, "aurora").days == found.days
+    with pytest.raises(NotPermitted):
+        money.burn(ADA, now, "aurora")
+
+
+def test_an_hour_s_electricity_is_what_was_measured_in_it_at_the_tariff_of_that_hour(
+    money: MoneyViews, store: SqlStore
+) -> None:
+    """Two GPUs drew 500 W each, all hour: 0.5 kWh a GPU-hour, at 0.20 and a PUE of 1.5."""
+    hours = tuple(200_000 if hour == 21 else 900_000 for hour in range(24))
+    money._world.price_book = replace(BOOK, tariffs=(tariff(hours, pue=1500),), hardware=(hardware("30000", 40_000),))
+    found = money.hour_cost(FINANCE, "h100", "research", at("2026-10-05T21:59"))
+    assert (found.at, found.milliwatts, found.kwh_price_micro) == (at("2026-10-05T21:00"), 500_000, 300_000)
+    assert (found.electricity_micro, found.hardware_micro) == (150_000, 750_000)
+    assert found.rest_micro == 2_333_333 - 150_000 - 750_000
+    unread = money.hour_cost(FINANCE, "h100", "research", at("2026-10-05T22:00"))
+    assert (unread.electricity_micro, unread.is_off_peak) == (None, True)
+    with pytest.raises(NotPermitted):
+        money.hour_cost(ADA, "h100", "research", at("2026-10-05T21:00"))
 
 
 def test_the_spread_counts_people_who_used_nothing(money: MoneyViews) -> None:

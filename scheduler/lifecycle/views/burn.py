@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from fractions import Fraction
 
 from scheduler.domain.allowances import AllowanceBalance, Holder
 from scheduler.domain.burning import BurnTerms
@@ -104,23 +105,31 @@ def jumps_of_person(books: Books, holder: Holder, now: Instant, terms: BurnTerms
 
 
 def _days(books: Books, book: PriceBook | None, owner: Owner, period: Period) -> tuple[BurnDay, ...]:
+    """The energy of an attempt that several pay is theirs by the GPU time that each paid."""
     payers = _payers(books, owner)
     count = (period.ends_at - period.starts_at) // MS_PER_DAY
     gpu_ms, charged, cost, energy = ([0] * count for _ in range(4))
-    of_day: dict[AttemptId, int] = defaultdict(int)
+    of_all: dict[AttemptId, int] = defaultdict(int)
+    of_payers: dict[AttemptId, int] = defaultdict(int)
     for piece in pieces_of(books, period):
         for posting in piece:
-            if posting.kind is TransactionKind.CHARGE and (payers is None or posting.payer in payers):
+            if posting.kind is not TransactionKind.CHARGE:
+                continue
+            if posting.attempt_id is not None:
+                of_all[posting.attempt_id] += posting.gpu_ms
+            if payers is None or posting.payer in payers:
                 day = (posting.at - period.starts_at) // MS_PER_DAY
                 gpu_ms[day] += posting.gpu_ms
                 charged[day] += 0 if posting.is_unfunded else posting.standard
                 if posting.attempt_id is not None:
-                    of_day[posting.attempt_id] = day
+                    of_payers[posting.attempt_id] += posting.gpu_ms
     is_priced = _add_costs(books, book, period, payers, cost)
-    hours = books.samples.hours(attempts=sorted(of_day), starts_at=period.starts_at, ends_at=period.ends_at)
+    hours = books.samples.hours(attempts=sorted(of_payers), starts_at=period.starts_at, ends_at=period.ends_at)
     is_read = any(hour.use.energy_ms for hour in hours)
     for hour in hours:
-        energy[(hour.hour - period.starts_at) // MS_PER_DAY] += hour.use.millijoules
+        assert hour.attempt_id is not None, "hours of attempts alone were asked for"
+        share = Fraction(of_payers[hour.attempt_id], of_all[hour.attempt_id] or 1)
+        energy[(hour.hour - period.starts_at) // MS_PER_DAY] += int(hour.use.millijoules * share)
     return tuple(
         BurnDay(
             Instant(period.starts_at + day * MS_PER_DAY),

@@ -1,6 +1,7 @@
 """An offer: what a letter would say of a package of compensation, before anything is granted."""
 
 from dataclasses import dataclass
+from itertools import chain
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.quantities import quantity_text, unit_label
@@ -15,7 +16,7 @@ from scheduler.lifecycle.views.vesting import value_of
 from scheduler.ports import Books
 
 WAIT_DAYS = 28
-"""What the wait of a tier is taken over: attempts that ended since."""
+"""What the wait of a tier is taken over: first attempts that started since."""
 
 ON_LEAVING = (
     "What has not vested is taken back. What has vested can be spent until the last day, "
@@ -120,13 +121,16 @@ def _terms(asked: Package, classes: tuple[str, ...] | None) -> tuple[str, ...]:
 
 
 def _waits(books: Books, world: World, tier: str, now: Instant) -> list[int]:
-    """How long first starts of the tier's people waited, the shortest first."""
+    """How long first starts of the tier's people waited, the shortest first. What still runs counts: left out, long work
+    would be missing, and long work waits longest."""
     people = {person.id for person in list(world.people.values()) if person.tier == tier}
+    since = Instant(now - WAIT_DAYS * MS_PER_DAY)
     return sorted(
         attempt.started_at - attempt.submitted_at
-        for attempt in books.attempts.ended_since(Instant(now - WAIT_DAYS * MS_PER_DAY))
+        for attempt in chain(books.attempts.ended_since(since), books.attempts.live())
         if attempt.owner in people
         and attempt.number == 1
         and attempt.started_at is not None
+        and attempt.started_at >= since
         and attempt.submitted_at is not None
     )
