@@ -72,7 +72,9 @@ def test_the_tariff_is_that_of_the_wall_clock_s_hour(instant: str, per_kwh: str)
 
 
 def test_what_is_not_known_is_no_part_and_the_rest_is_what_is_left() -> None:
-    unmeasured = hour_cost(in_berlin(written_off=(hardware("30000", 40_000),)), H100, RESEARCH, at("2026-07-01"), None)
+    unmeasured = hour_cost(
+        in_berlin(written_off=(hardware("30000", 40_000),)), H100, RESEARCH, at("2026-07-01"), None
+    )
     assert (unmeasured.electricity_micro, unmeasured.hardware_micro) == (None, 750_000)
     assert unmeasured.rest_micro == 1_750_000
     bare = hour_cost(book(), H100, RESEARCH, at("2026-07-01"), 700_000)
