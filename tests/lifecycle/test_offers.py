@@ -85,11 +85,10 @@ def test_starts_of_the_last_four_weeks_by_people_of_the_tier_count_and_what_stil
     intern = Engineer(EngineerId(""), "ines", TeamName("research"), TierName("intern"), "Ines")
     granted.administration.apply_people(OPERATOR, [intern], now=NOON)
     old = Instant(NOON - 29 * MS_PER_DAY)
-    running = {"state": AttemptState.RUNNING, "ended_at": None}
     book(
         granted,
         started(granted, 1, 3 * MINUTE),
-        started(granted, 2, 7 * MINUTE, **running),
+        started(granted, 2, 7 * MINUTE, state=AttemptState.RUNNING, ended_at=None),
         started(granted, 3, 90 * MINUTE, owner="ines"),
         started(granted, 4, 91 * MINUTE, number=2),
         started(granted, 5, 92 * MINUTE, started_at=old, launched_at=old, submitted_at=Instant(old - 92 * MINUTE)),
