@@ -47,7 +47,7 @@ def ada(control_plane: ControlPlane, kubectl: Kubectl, managed: str) -> Path:
 
 
 async def test_a_job_applied_with_kubectl_is_taken_in_launched_and_charged_to_its_author(
-    deployed: Running, witness: Witness, kubectl: Kubectl, managed: str, ada: Path
+    deployed: Running, witness: Witness, kubectl: Kubectl, api: ApiClient, managed: str, ada: Path
 ) -> None:
     manifest = kubectl_job("ada-trains", project="aurora", command=("sleep", "2"))
 
@@ -60,6 +60,12 @@ async def test_a_job_applied_with_kubectl_is_taken_in_launched_and_charged_to_it
     (pod,) = witness.of_job(ended.job_uid)
     assert deployed.charged(taken)[1] == pod.gpu_seconds * 1000
     deployed.assert_settled(taken)
+
+    async def told() -> str:
+        stored = await api.get(f"/apis/batch/v1/namespaces/{managed}/jobs/ada-trains")
+        return str(stored["metadata"]["annotations"].get("allot.dev/status"))
+
+    assert await eventually(told, lambda status: status == "Completed.") == "Completed."
 
 
 async def test_a_job_that_cannot_be_taken_in_gets_an_event_that_says_why(

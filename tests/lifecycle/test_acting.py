@@ -181,6 +181,33 @@ def test_why_waiting_work_ended_is_told_though_it_is_forgotten_at_once(company: 
     assert "8 GPUs" in told[0].message
 
 
+@pytest.mark.parametrize("is_there", [True, False], ids=["its Job stays", "its Job went"])
+def test_a_job_that_completed_is_not_left_saying_that_it_runs(company: Company, is_there: bool) -> None:
+    workload, _, _ = waiting_with_job(company)
+    ended = job_seen(workload, is_suspended=False, is_complete=True, is_deleted=not is_there)
+    company.see(changes(ended))
+    assert company.workload(workload.id).state is WorkloadState.COMPLETED
+
+    keep_last_words(company.world, workload.id)
+    company.world.drop_workload(workload.id)
+
+    told = due_to_tell(company.world, company.now, 10)
+    said = [(each.job_uid, each.message, each.is_status, each.is_event) for each in told]
+    assert said == ([(workload.job_uid, "Completed.", True, False)] if is_there else [])
+    assert due_to_tell(company.world, company.now, 10) == []
+
+
+def test_a_job_whose_waiting_work_was_cancelled_says_so(company: Company) -> None:
+    workload, _, _ = waiting_with_job(company)
+    company.see(changes(job_seen(workload)))
+    company.commands.cancel(company.caller("ada"), workload.id, now=company.now)
+
+    keep_last_words(company.world, workload.id)
+
+    (told,) = company.world.words.take_endings(10)
+    assert (told.reason, told.is_status, told.is_event) == (Reason.CANCELLED, True, True)
+
+
 @pytest.mark.parametrize(
     "seen",
     [

@@ -1,5 +1,6 @@
 """Tell: verdicts go back to the Job, where its user looks, once they have lasted, and never one that is out of date."""
 
+from dataclasses import replace
 from itertools import islice
 
 from scheduler.domain.actions import TellJob
@@ -29,11 +30,13 @@ _AT_ONCE = frozenset(
         Reason.LAUNCH_REFUSED,
     }
 )
+_KUBERNETES_SAYS = frozenset({Reason.COMPLETED, Reason.FAILED})
+"""Ends of which the Job controller makes an Event itself."""
 
 
 def due_to_tell(world: World, now: Instant, at_most: int) -> list[TellJob]:
     """What is to be told now: words beside verdicts and what changed somebody's work first, then why work waits, the
-    oldest verdicts first."""
+    oldest verdicts first; last what has ended."""
     told = world.words.take(at_most)
     with world.lock:
         lasting = (verdict for verdict in world.untold.values() if now - verdict.at >= LASTED_MS)
@@ -48,16 +51,24 @@ def due_to_tell(world: World, now: Instant, at_most: int) -> list[TellJob]:
                 told.append(message)
             if message is not None or verdict.workload_id not in world.workloads:
                 del world.untold[verdict.workload_id]
-    return told
+    return told + world.words.take_endings(at_most - len(told))
 
 
 def keep_last_words(world: World, workload_id: WorkloadId) -> None:
-    """Before final work is forgotten: what ended it is told all the same, where its Job's user would not see it else."""
+    """Before final work is forgotten: what ended it is told all the same, and a Job that stays is not left saying that it
+    runs or waits."""
     verdict = world.untold.get(workload_id)
-    if verdict is not None and verdict.reason in _AT_ONCE:
-        message = _message(world, verdict)
-        if message is not None:
-            world.words.add([message])
+    if verdict is None:
+        return
+    message = _message(world, verdict)
+    if message is None:
+        return
+    if verdict.reason in _AT_ONCE:
+        world.words.add([message])
+        return
+    job = world.jobs.get(message.job_uid)
+    if job is not None and not job.is_deleted:
+        world.words.add_ending(replace(message, is_event=verdict.reason not in _KUBERNETES_SAYS))
 
 
 def _message(world: World, verdict: RecordedVerdict) -> TellJob | None:
