@@ -70,8 +70,9 @@ class Reason(StrEnum):
     # told beside the verdict
     MISUSE = "Misuse"
     INTRUDED = "Intruded"
-    # a Job of kubectl that could not be taken in
+    # a Job of kubectl that could not be taken in, and one that asks for something else since
     REFUSED = "Refused"
+    RELABELLED = "Relabelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +258,10 @@ TEXTS: dict[Reason, ReasonText] = {
         "Nothing need be done: no charge rests on it. Ask an operator where it slows the work down.",
     ),
     Reason.REFUSED: ReasonText("Not taken in: {cause}."),
+    Reason.RELABELLED: ReasonText(
+        "It was judged as it was applied, and stays so: what is written on it since about {changed} changes nothing.",
+        "Delete it and apply it anew to have that judged; left as it is, it keeps its place in the queue.",
+    ),
 }
 
 

@@ -18,7 +18,7 @@ from scheduler.domain.actions import Action, ActionOutcome, ActionResult, Delete
 from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.lifecycle.commands import Commands
-from scheduler.lifecycle.intake import new_jobs, take_in_jobs
+from scheduler.lifecycle.intake import new_jobs, take_in_jobs, words_about_changes
 from scheduler.lifecycle.memory.observed_only import Observed
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.rehearse import Rehearsal, to_record
@@ -203,7 +203,7 @@ class Cycle:
             postpone(world, now)
         is_due = self._rehearsal is None and limits_are_due(world, now)
         jobs = new_jobs(world, (job for changes in inbox.changes for job in changes.jobs.values()))
-        told: list[TellJob] = []
+        told = words_about_changes(world, (job for changes in inbox.changes for job in changes.jobs.values()))
         *first, last = inbox.pieces()
         for piece in first:
             with changing(self._store, world, now) as batch:

@@ -1,23 +1,60 @@
-"""Intake: a Job that an engineer applied to a managed namespace is taken in, or told why not."""
+"""Intake: a Job that an engineer applied to a managed namespace is taken in, or told why not.
+
+What it asks for is judged once. Whoever may edit the namespace can change its labels, its author's hours pay for it,
+and Kubernetes stamps no author on a change: so a change is told, and not heeded.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from scheduler.domain.actions import TellJob
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.topology import by_name
-from scheduler.domain.workloads import WorkloadSpec
+from scheduler.domain.units import WorkloadId
+from scheduler.domain.workloads import Origin, Workload, WorkloadSpec, WorkloadState
 from scheduler.lifecycle.commands import Candidate, Commands
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch
+
+_WRITTEN: Final = {
+    "priority_class": "its priority class",
+    "project": "its project",
+    "gpu_classes": "its GPU classes",
+    "time_limit_ms": "its time limit",
+    "topology": "its topology",
+    "min_pods": "its least number of pods",
+    "uses_compensation": "your compensation",
+}
+"""Fields of what is asked that a label or an annotation says."""
 
 
 def new_jobs(world: World, jobs: Iterable[ObservedJob | None]) -> list[ObservedJob]:
     """Those, as they were last seen, that may be a user's and have no answer yet."""
     latest = {job.uid: job for job in jobs if job is not None}
     return [job for job in latest.values() if _is_new(world, job)]
+
+
+def words_about_changes(world: World, jobs: Iterable[ObservedJob | None]) -> list[TellJob]:
+    """What to tell about Jobs whose work waits and that ask for something else than when they were last seen.
+
+    Called before they are folded into the world.
+    """
+    told: list[TellJob] = []
+    for job in jobs:
+        before = world.jobs.get(job.uid) if job is not None else None
+        if job is None or before is None or before.asked == job.asked or before.attempt_id != job.attempt_id:
+            continue
+        workload = world.workloads.get(world.workload_of_job.get(job.uid, WorkloadId("")))
+        if workload is None or not _is_judged_and_waits(workload, job):
+            continue
+        changed = _changed(workload.spec, before, job)
+        if changed:
+            text = sentence(Reason.RELABELLED, {"changed": changed})
+            told.append(TellJob(job.namespace, job.name, job.uid, Reason.RELABELLED, text, is_status=False))
+    return told
 
 
 def take_in_jobs(commands: Commands, batch: Batch, jobs: Sequence[ObservedJob]) -> list[TellJob]:
@@ -39,6 +76,24 @@ def take_in_jobs(commands: Commands, batch: Batch, jobs: Sequence[ObservedJob]) 
         if refusal is not None:
             told.append(_refuse(world, candidate.job, f"{refusal} ({refusal.code.value})"))
     return told
+
+
+def _is_judged_and_waits(workload: Workload, job: ObservedJob) -> bool:
+    waits = workload.state is WorkloadState.QUEUED and workload.origin is Origin.KUBECTL
+    return waits and job.is_suspended and not job.is_deleted
+
+
+def _changed(judged: WorkloadSpec, before: ObservedJob, job: ObservedJob) -> str:
+    """In words; what is as it was judged, again or still, is no change."""
+    if job.asked is None:
+        return f"what it asks for ({job.unfit})" if before.asked is not None else ""
+    found = [
+        said
+        for name, said in _WRITTEN.items()
+        if getattr(job.asked, name) != getattr(before.asked or judged, name)
+        and getattr(job.asked, name) != getattr(judged, name)
+    ]
+    return " and ".join(found)
 
 
 def _not_on_record(batch: Batch, jobs: Sequence[ObservedJob]) -> list[ObservedJob]:

@@ -8,11 +8,13 @@ import pytest
 from scheduler.domain.actions import ActionOutcome, ActionResult, CreateJob, DeleteJob, LaunchJob, SuspendJob
 from scheduler.domain.cluster import GpuClass, Placement
 from scheduler.domain.funding import FundingShare
+from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason
 from scheduler.domain.topology import LevelName, TopologyAsk, TopologyLevel, TopologyMode
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, NodeName, PerMille
 from scheduler.domain.workloads import Attempt, Origin, Workload, WorkloadState
+from scheduler.lifecycle.intake import words_about_changes
 from scheduler.lifecycle.running.act import Next, next_action, note_outcome
 from scheduler.lifecycle.running.tell import due_to_tell, keep_last_words
 from tests.lifecycle.build import H100, Company, changes, job_seen, job_spec
@@ -136,6 +138,54 @@ def test_a_refused_job_is_told_once_and_taken_in_when_it_is_mended(company: Comp
     mended = job_seen(company.submit(), author=ada.subject, asked=job_spec(), name="mine", uid=unfit.uid)
     assert company.take_in(mended) == []
     assert unfit.uid in company.world.workload_of_job
+
+
+def queued_by_kubectl(company: Company, **asked: Any) -> ObservedJob:
+    company.grant("ada", 10)
+    applied = job_seen(company.submit(), author="ada", asked=replace(job_spec(), **asked), name="mine")
+    assert company.take_in(applied) == []
+    company.see(changes(applied))
+    return applied
+
+
+def test_labels_that_are_changed_while_work_waits_are_told_to_change_nothing(company: Company) -> None:
+    applied = queued_by_kubectl(company)
+    asked = applied.asked
+    assert asked is not None
+    judged = company.workload(company.world.workload_of_job[applied.uid])
+    relabelled = replace(applied, asked=replace(asked, time_limit_ms=2 * asked.time_limit_ms, project=None))
+
+    (told,) = words_about_changes(company.world, [relabelled, None])
+
+    assert (told.job_uid, told.reason, told.is_status) == (applied.uid, Reason.RELABELLED, False)
+    assert "about its project and its time limit changes nothing" in told.message
+    company.see(changes(relabelled))
+    assert company.workload(judged.id) == judged
+    assert words_about_changes(company.world, [relabelled]) == [], "it is said once"
+    assert words_about_changes(company.world, [applied]) == [], "it asks for what was judged again"
+
+
+def test_labels_that_say_nothing_any_more_are_told_to_change_nothing(company: Company) -> None:
+    applied = queued_by_kubectl(company)
+
+    (told,) = words_about_changes(company.world, [replace(applied, asked=None, unfit="it has no project")])
+
+    assert "it has no project" in told.message
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"attempt_id": "a-1"}, id="by our launch"),
+        pytest.param({"is_suspended": False}, id="of what is set going"),
+        pytest.param({"is_deleted": True}, id="of what goes"),
+    ],
+)
+def test_other_changes_are_no_relabelling(company: Company, changed: dict[str, Any]) -> None:
+    applied = queued_by_kubectl(company)
+    asked = replace(applied.asked or job_spec(), time_limit_ms=7_000)
+    assert words_about_changes(company.world, [replace(applied, asked=asked, **changed)]) == []
+    assert len(words_about_changes(company.world, [replace(applied, asked=asked)])) == 1
 
 
 def test_a_level_that_a_job_names_by_its_node_label_is_called_as_the_policy_calls_it(company: Company) -> None:

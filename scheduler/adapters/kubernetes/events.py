@@ -31,6 +31,7 @@ _WARNINGS: Final = frozenset(
         Reason.LAUNCH_REFUSED,
         Reason.MISUSE,
         Reason.REFUSED,
+        Reason.RELABELLED,
     }
 )
 

@@ -27,6 +27,7 @@ EVIDENCE = {
     "booking": "the booking's id",
     "by": "who did it: the subject of a person or a program; of a deadline, when it is",
     "cause": "what went wrong, in the words of whoever refused or failed",
+    "changed": "what its labels or annotations ask otherwise since, such as `its priority class and its project`",
     "comparison": "what decided between the two, such as `standard over off-peak`",
     "domain": "the domain with most room, from the widest level down, such as `block-1/rack-3`",
     "exit_code": "the first exit code that is not 0; 0 where none is known",

@@ -174,6 +174,28 @@ async def test_a_refused_job_is_told_why_where_its_author_looks(
     assert stored["metadata"]["annotations"]["allot.dev/status"] == job.unfit
 
 
+async def test_labels_that_are_changed_on_a_waiting_job_are_seen_and_told_of_beside_its_status(
+    rig: ClusterRig, api: ApiClient, namespace: str
+) -> None:
+    _, job = await taken_in(rig, api, theirs("w-relabelled"))
+    path = f"{jobs(namespace)}/w-relabelled"
+
+    await api.patch(path, {"metadata": {"labels": {"allot.dev/time-limit": "2h"}}})
+
+    seen = await rig.until(lambda seen: seen.job_named("w-relabelled") not in {None, job})
+    changed = seen.job_named("w-relabelled")
+    assert changed is not None
+    assert changed.asked is not None
+    assert job.asked is not None
+    assert (changed.asked.time_limit_ms, changed.generation) == (2 * job.asked.time_limit_ms, job.generation)
+    word = TellJob(namespace, job.name, job.uid, Reason.RELABELLED, "It changes nothing.", is_status=False)
+    assert (await rig.do(word)).result is ActionResult.DONE
+    events = await api.items(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events")
+    (event,) = [event for event in events if event["reason"] == "Relabelled"]
+    assert (event["type"], event["regarding"]["uid"]) == ("Warning", job.uid)
+    assert "allot.dev/status" not in ((await api.get(path))["metadata"].get("annotations") or {})
+
+
 async def test_a_misuse_is_an_event_on_its_job_whose_status_stays(
     rig: ClusterRig, api: ApiClient, namespace: str
 ) -> None:
