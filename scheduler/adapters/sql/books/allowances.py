@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, 
 
 from scheduler.adapters.sql.books.journal import SqlJournal
 from scheduler.adapters.sql.codec import FieldCodec, RowCodec, to_json
-from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id, update_all
+from scheduler.adapters.sql.querying import filtered_by_id, insert_all, next_number, rows_by_id, update_all
 from scheduler.adapters.sql.sealing import Sealing
 from scheduler.adapters.sql.tables.allowances import allowances, freezes, holds
 from scheduler.adapters.sql.tables.journal import accounts
@@ -118,11 +118,10 @@ class SqlAllowances:
         if unsettled_at is not None:
             is_left = or_(_available.c.balance > 0, _held.c.balance > 0, _promised.c.balance > 0)
             statement = statement.where(or_(_expires_after(unsettled_at), is_left))
-        if ids is not None:
-            rows = rows_by_id(self.connection, statement, allowances.c.id, ids)
-        else:
-            rows = list(self.connection.execute(statement))
-        return [_balance(row) for row in rows]
+        if ids is None:
+            return [_balance(row) for row in self.connection.execute(statement)]
+        selected = rows_by_id if statement is _BALANCES else filtered_by_id
+        return [_balance(row) for row in selected(self.connection, statement, allowances.c.id, ids)]
 
     def add_freeze(self, freeze: Freeze) -> None:
         seq = next_number(self.connection, freezes.c.seq)

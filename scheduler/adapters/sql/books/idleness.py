@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select
 
 from scheduler.adapters.sql.codec import RowCodec
-from scheduler.adapters.sql.querying import insert_all, next_number, pieces, rows_by_id
+from scheduler.adapters.sql.querying import filtered_by_id, insert_all, next_number, pieces
 from scheduler.adapters.sql.tables.samples import idle_decisions, idle_exemptions, idle_watches
 from scheduler.domain.idleness import Exemption, IdleDecision
 from scheduler.domain.units import AttemptId, Instant, WorkloadId
@@ -67,4 +67,4 @@ class SqlIdleness:
             statement = statement.where(idle_decisions.c.workload_id == workload_id)
         if attempts is None:
             return _DECISION.read_all(self.connection.execute(statement))
-        return _DECISION.read_all(rows_by_id(self.connection, statement, idle_decisions.c.attempt_id, attempts))
+        return _DECISION.read_all(filtered_by_id(self.connection, statement, idle_decisions.c.attempt_id, attempts))

@@ -23,6 +23,7 @@ AGENT_PREFIX = "node:"
 _ENGINEER = RowCodec(Engineer, engineers)
 _TOKEN = RowCodec(TokenRecord, tokens)
 _CHANGE = RowCodec(RoleChange, role_changes)
+_IDS = select(engineers.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class SqlPeople:
     def save(self, saved: Sequence[Engineer]) -> None:
         """New ones are added, known ones overwritten."""
         latest = {engineer.id: _ENGINEER.write(engineer) for engineer in saved}
-        known = {row[0] for row in rows_by_id(self.connection, select(engineers.c.id), engineers.c.id, latest)}
+        known = {row[0] for row in rows_by_id(self.connection, _IDS, engineers.c.id, latest)}
         update_all(self.connection, engineers, engineers.c.id, [row for i, row in latest.items() if i in known])
         insert_all(self.connection, engineers, [row for i, row in latest.items() if i not in known])
 

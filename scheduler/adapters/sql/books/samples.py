@@ -10,7 +10,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from scheduler.adapters.sql.books.readings import hours_from, stretches_from
 from scheduler.adapters.sql.codec import RowCodec
-from scheduler.adapters.sql.querying import execute_many, insert_all, next_number, pieces, rows_by_id, update_all
+from scheduler.adapters.sql.querying import (
+    execute_many,
+    filtered_by_id,
+    insert_all,
+    next_number,
+    pieces,
+    rows_by_id,
+    update_all,
+)
 from scheduler.adapters.sql.tables.samples import gpu_hours, gpu_windows, gpus, inventories, misuses, sample_refusals
 from scheduler.adapters.sql.tables.workloads import attempts
 from scheduler.domain.units import AttemptId, EngineerId, GpuUuid, Instant, NodeName
@@ -104,7 +112,7 @@ class SqlSamples:
         statement = statement.order_by(gpu_hours.c.gpu_id, gpu_hours.c.hour, gpu_hours.c.attempt_id)
         if attempts is None:
             return hours_from(self.connection.execute(statement))
-        return hours_from(rows_by_id(self.connection, statement, gpu_hours.c.attempt_id, attempts))
+        return hours_from(filtered_by_id(self.connection, statement, gpu_hours.c.attempt_id, attempts))
 
     def use_of(self, attempts: Sequence[AttemptId]) -> dict[AttemptId, Use]:
         by_attempt: dict[AttemptId, list[Use]] = {}

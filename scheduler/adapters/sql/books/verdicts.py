@@ -13,7 +13,9 @@ from scheduler.domain.records import RecordedVerdict
 from scheduler.domain.units import EngineerId, Instant, WorkloadId
 
 _VERDICT = RowCodec(RecordedVerdict, verdicts)
-_NEWEST_FIRST = select(*_VERDICT.columns).order_by(verdicts.c.seq.desc())
+_VERDICTS = select(*_VERDICT.columns)
+_NEWEST_FIRST = _VERDICTS.order_by(verdicts.c.seq.desc())
+_LATEST = select(func.max(verdicts.c.seq)).group_by(verdicts.c.workload_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,9 @@ class SqlVerdicts:
         insert_all(self.connection, verdicts, rows)
 
     def latest(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, RecordedVerdict]:
-        newest = select(func.max(verdicts.c.seq)).group_by(verdicts.c.workload_id)
-        seqs = [row[0] for row in rows_by_id(self.connection, newest, verdicts.c.workload_id, ids)]
-        statement = select(*_VERDICT.columns)
+        seqs = [row[0] for row in rows_by_id(self.connection, _LATEST, verdicts.c.workload_id, ids)]
         return {
-            v.workload_id: v for v in _VERDICT.read_all(rows_by_id(self.connection, statement, verdicts.c.seq, seqs))
+            v.workload_id: v for v in _VERDICT.read_all(rows_by_id(self.connection, _VERDICTS, verdicts.c.seq, seqs))
         }
 
     def of_workload(self, workload_id: WorkloadId, limit: int = 50) -> list[RecordedVerdict]:
