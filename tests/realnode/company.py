@@ -60,7 +60,8 @@ sandbox:
     - sh
     - -c
     - >-
-      mkdir /tmp/www; echo {GREETING} > /tmp/www/index.html; httpd -p {SANDBOX_PORT} -h /tmp/www;
+      mkdir /tmp/www; echo {GREETING} > /tmp/www/index.html;
+      echo $HOSTNAME >> $HOME/starts; cat $HOME/starts > /tmp/www/starts; httpd -p {SANDBOX_PORT} -h /tmp/www;
       trap "exit {TOLD}" TERM; while :; do sleep 1 & wait $!; done
   home_gib: 1
   port: {SANDBOX_PORT}

@@ -134,9 +134,12 @@ async def test_a_sandbox_answers_its_owner_at_its_address_and_through_the_apiser
     finally:
         forward.kill()
         await forward.wait()
-    await company.running.cancel("bao", sandbox)
-    await company.running.until(sandbox, _S.CANCELLED, limit_seconds=LIMIT_SECONDS)
-    await _assert_charged_to_the_second(company, await company.running.workload(sandbox), per_mille=1000)
+    await asyncio.to_thread(
+        company.service.commands.stop, company.running.caller("bao"), sandbox, now=company.service.clock.now()
+    )
+    stopped = await company.running.until(sandbox, _S.STOPPED, limit_seconds=LIMIT_SECONDS)
+    await _assert_charged_to_the_second(company, stopped, per_mille=1000)
+    await _assert_its_home_is_as_it_left_it(company, "bao", sandbox, pod)
 
 
 async def test_a_process_that_no_pod_has_is_reported_with_its_number(company: Company) -> None:
@@ -184,6 +187,7 @@ async def test_a_sandbox_that_rests_is_warned_then_suspended_and_the_rest_of_its
     assert (back.reason, back.hours_back_ms) == (Reason.IDLE, held - charged)
     balance = company.service.views.balance(company.running.caller("cai"), company.service.clock.now())
     assert (balance.held, balance.available) == (0, balance.granted - charged)
+    await _assert_its_home_is_as_it_left_it(company, "cai", resting, pod)
 
 
 async def _submit(
@@ -227,6 +231,22 @@ async def _pod_of(company: Company, workload: Workload) -> PodSeen:
         return [pod for pod in company.witness.of_job(known.job_uid) if pod.phase == "Running"]
 
     return (await eventually(pods, bool, LIMIT_SECONDS))[0]
+
+
+async def _assert_its_home_is_as_it_left_it(
+    company: Company, subject: str, sandbox: WorkloadId, former: PodSeen
+) -> None:
+    """Resumed, another pod reads what the one before it wrote there, and is given back."""
+    await asyncio.to_thread(
+        company.service.commands.resume, company.running.caller(subject), sandbox, now=company.service.clock.now()
+    )
+    await company.running.until(sandbox, _S.RUNNING, limit_seconds=LIMIT_SECONDS)
+    pod = await _pod_of(company, await company.running.workload(sandbox))
+    assert pod.name != former.name
+    starts = await answer_of(f"http://{pod.address}:{SANDBOX_PORT}/starts")
+    assert starts.split() == [former.name, pod.name]
+    await company.running.cancel(subject, sandbox)
+    await company.running.until(sandbox, _S.CANCELLED, limit_seconds=LIMIT_SECONDS)
 
 
 def _program_of(company: Company, pod: PodSeen) -> int:
