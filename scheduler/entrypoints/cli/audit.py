@@ -22,6 +22,7 @@ from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.cli.key_rotation import rotate_key
 from scheduler.entrypoints.cli.keys import public_key_of
 from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_fields, print_json, print_table, print_text
+from scheduler.entrypoints.cli.progress import WatchedEvidence
 from scheduler.entrypoints.heads import archive_at, place_of_heads
 from scheduler.entrypoints.settings import Settings
 from scheduler.finance.proving.chain import read_chain
@@ -64,7 +65,7 @@ def verify(
     trusted = public_key_of(public_key) if public_key is not None else None
     try:
         with open_evidence(url) as evidence:
-            found = verify_evidence(evidence, archive_at(place), is_signed, trusted)
+            found = verify_evidence(WatchedEvidence(evidence), archive_at(place), is_signed, trusted)
     except Unavailable as refusal:  # it is there and cannot be opened: that is a finding, too
         finding = Finding(FindingCode.UNREADABLE, refusal.message)
         found = Verification([finding], 1, 0, None, "", trusted is not None)

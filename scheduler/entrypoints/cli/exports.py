@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -25,12 +24,12 @@ from scheduler.entrypoints.cli.output import (
     AsJson,
     Column,
     Database,
-    err,
     print_fields,
     print_json,
     print_table,
     print_text,
 )
+from scheduler.entrypoints.cli.progress import Telling
 from scheduler.entrypoints.settings import Settings
 from scheduler.finance.csv_text import csv_lines, safe
 from scheduler.finance.focus.columns import COST_PLACES, NAMES
@@ -38,7 +37,8 @@ from scheduler.lifecycle.accounting.export_history import history as written
 
 app = typer.Typer(help="Files for others.", no_args_is_help=True, add_completion=False)
 
-TOLD_EVERY_SECONDS = 1.0
+ROWS_BETWEEN_LOOKS = 100
+"""At the clock: whether it is time to say how far it is."""
 
 Row = Sequence[str]
 
@@ -101,10 +101,12 @@ def history(
     until = SystemClock().now()
     try:
         with store.reading() as books, output.open("wb") as file:
-            lines = 0
+            lines, telling = 0, Telling()
             for line in written(books, Instant(until - days * MS_PER_DAY), until):
                 file.write(orjson.dumps(line) + b"\n")
                 lines += 1
+                if lines % ROWS_BETWEEN_LOOKS == 0:
+                    telling.say(f"{lines:,} lines")
     finally:
         store.close()
     if as_json:
@@ -197,14 +199,13 @@ class _Counted:
 
     def watching(self, rows: Iterator[Row], postings: int) -> Iterator[Row]:
         billed, currency = NAMES.index("BilledCost"), NAMES.index("BillingCurrency")
-        told = time.monotonic()
+        telling = Telling()
         for row in rows:
             self.rows += 1
             self.billed += _scaled(row[billed])
             self.currency = row[currency]
-            if self.rows % 1_000 == 0 and time.monotonic() - told >= TOLD_EVERY_SECONDS:
-                told = time.monotonic()
-                err().print(f"{self.rows} rows" + (f" of {postings} postings" if postings else ""))
+            if self.rows % ROWS_BETWEEN_LOOKS == 0:
+                telling.say(f"{self.rows:,} rows" + (f" of {postings:,} postings" if postings else ""))
             yield row
 
 
