@@ -12,6 +12,7 @@ from scheduler.domain.units import Instant
 from scheduler.entrypoints.cli import dev, exports, progress, simulate_replay
 from scheduler.entrypoints.cli.app import app
 from scheduler.entrypoints.devcluster import binaries
+from scheduler.finance.focus.columns import NAMES
 from scheduler.simulation.replay.measures import Window
 from tests.entrypoints.cli.conftest import Audited
 from tests.entrypoints.company import small_company
@@ -46,7 +47,7 @@ def test_exporting_says_how_many_lines_were_written(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("at_once")
 def test_a_focus_export_says_how_many_rows_of_how_many_postings_went_by(capsys: pytest.CaptureFixture[str]) -> None:
-    row = ["0"] * len(exports.NAMES)
+    row = ["0"] * len(NAMES)
     assert list(exports._Counted().watching(iter([row, row]), 7)) == [row, row]
     assert capsys.readouterr().err.splitlines() == ["1 rows of 7 postings", "2 rows of 7 postings"]
 
