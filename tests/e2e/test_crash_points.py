@@ -1,6 +1,7 @@
 """Hundreds of deaths at every point of the lifecycle's scripts: what comes out is what one long life would have made.
 
-Seeded, on the simulated cluster and a SQLite file. Every death is followed by a new service on the same books.
+Seeded, on the simulated cluster and a SQLite file. Every death is followed by a new service on the same books. Scripts of
+awards and of the books die in test_killed_scripts.
 """
 
 import asyncio
