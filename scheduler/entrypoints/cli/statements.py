@@ -176,6 +176,10 @@ def _print_statement(found: dict[str, Any]) -> None:
         then, now = (_worth(package[name]) for name in ("value_at_grant", "value_now"))
         name, vested = f"{package['total']} ({package['allowance_id']})", package["vested"]
         print_text(f"Package of {name}: {vested} vested; {then} when granted, {now} now.")
+    for grant in found["grants"]:
+        then, now = (_worth(grant[name]) for name in ("value_at_grant", "value_now"))
+        name = f"{grant['total']} ({grant['allowance_id']})"
+        print_text(f"Grant of {name}: {grant['left']} left; {then} when granted, {now} now.")
     for each in found["returned"]:
         done = "suspended" if each["reason"] == "Idle" else "ended"
         print_text(f"Came back: {each['shown']} of {each['workload_name']}, {done} while its GPUs were idle.")

@@ -24,6 +24,7 @@ from scheduler.lifecycle.views.cluster import cluster_view
 from scheduler.lifecycle.views.conservation import ConservationView, conservation_view
 from scheduler.lifecycle.views.factors import order_factors
 from scheduler.lifecycle.views.gpu_conservation import GpuConservationView, gpu_conservation_view
+from scheduler.lifecycle.views.grant_values import grant_values, package_values
 from scheduler.lifecycle.views.months import month_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
 from scheduler.lifecycle.views.quote_shapes import QuoteView
@@ -42,7 +43,6 @@ from scheduler.lifecycle.views.shapes import (
 from scheduler.lifecycle.views.statements import LINES_MAX, statement_view
 from scheduler.lifecycle.views.usage import curve_view, decision_view, idle_view, readings, usage_views
 from scheduler.lifecycle.views.usage_shapes import DecisionView
-from scheduler.lifecycle.views.vesting import package_values
 from scheduler.lifecycle.views.workloads import (
     attempt_views,
     fresh_view,
@@ -194,9 +194,13 @@ class Views:
         self, caller: Caller, period: str | None, now: Instant, owner: str | None = None, lines_max: int = LINES_MAX
     ) -> StatementView:
         whose = owner_for(self._world, caller, owner)
+        found = self._period(period, now)
         with self._store.reading() as books:
-            made = statement_view(books, self._world.price_book, whose, self._period(period, now), lines_max)
-            return replace(made, packages=package_values(books, self._world, whose, now))
+            return replace(
+                statement_view(books, self._world.price_book, whose, found, lines_max),
+                packages=package_values(books, self._world, whose, now),
+                grants=grant_values(books, self._world, whose, found, now),
+            )
 
     def month(self, caller: Caller, period: str | None, now: Instant) -> MonthView:
         caller.require(Role.FINANCE, Role.AUDITOR, Role.OPERATOR)

@@ -15,7 +15,7 @@ from scheduler.finance.burn import Jump
 from scheduler.lifecycle.memory.observed_only import Observed
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.unit_burn import UnitBurn
-from scheduler.lifecycle.views.unit_shapes import PackageValueView, ReturnedView, UnitView
+from scheduler.lifecycle.views.unit_shapes import GrantValueView, PackageValueView, ReturnedView, UnitView
 from scheduler.lifecycle.views.usage_shapes import IdleView, UsageView
 
 
@@ -345,6 +345,8 @@ class StatementView:
     """The same sums of allowances in other units."""
     packages: tuple[PackageValueView, ...] = ()
     """As they are now, on a person's statement."""
+    grants: tuple[GrantValueView, ...] = ()
+    """Those by hand that could be spent in the period, as they are now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,3 +67,17 @@ class PackageValueView:
     next_at: Instant | None
     value_at_grant: FairValue
     value_now: FairValue
+
+
+@dataclass(frozen=True, slots=True)
+class GrantValueView:
+    """An ad-hoc grant on its holder's statement: what is left of it, and the fair value of all of it then and now."""
+
+    allowance_id: str
+    unit: str
+    total: str
+    left: str
+    granted_at: Instant
+    expires_at: Instant | None
+    value_at_grant: FairValue
+    value_now: FairValue

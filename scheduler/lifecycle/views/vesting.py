@@ -8,8 +8,7 @@ from scheduler.domain.units import AllowanceId, EngineerId, Instant
 from scheduler.finance.prices.fair_value import FairValue, fair_value
 from scheduler.ledger.journal import Account, AccountKind
 from scheduler.lifecycle.memory.world import World
-from scheduler.lifecycle.views.owners import Owner, OwnerKind
-from scheduler.lifecycle.views.unit_shapes import PackageValueView
+from scheduler.lifecycle.views.owners import Owner
 from scheduler.ports import Books
 
 
@@ -108,22 +107,3 @@ def value_of(world: World, allowance: Allowance, at: Instant) -> FairValue:
     kept = dict(allowance.kept_terms.weights) if allowance.kept_terms is not None else {}
     weights = {name: min(each.weight, kept.get(name, each.weight)) for name, each in classes.items()}
     return fair_value(world.price_book, allowance.unit, allowance.amount, weights, at, only=allowance.gpu_classes)
-
-
-def package_values(books: Books, world: World, owner: Owner, now: Instant) -> tuple[PackageValueView, ...]:
-    """A person's packages as their statement has them."""
-    if owner.kind is not OwnerKind.ENGINEER:
-        return ()
-    return tuple(
-        PackageValueView(
-            allowance_id=each.allowance_id,
-            kind=each.kind,
-            total=each.total_text,
-            vested=each.vested_text,
-            promised=each.promised_text,
-            next_at=each.next_at,
-            value_at_grant=each.value_at_grant,
-            value_now=each.value_now,
-        )
-        for each in vesting_views(books, world, owner, now)
-    )

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.adapters.policy_files import read_prices
+from scheduler.entrypoints.running import Service
 from tests.entrypoints.cli.conftest import Allot, Audited
+from tests.entrypoints.company import NOON, POLICY, SYSTEM
 
 OFFER = ("statement", "offer", "2000h", "--a-year", "--tier", "engineer")
 
@@ -73,6 +76,21 @@ def test_a_signed_statement_is_verified_offline_and_every_change_is_found(audite
     file.write_text(json.dumps(content))
     changed = audited.run("statement", "verify", str(file), "--key", key, "--json", who=None)
     assert (changed.code, changed.json["ok"], changed.json["statement"]) == (1, False, None)
+
+
+def test_a_statement_has_what_a_grant_by_hand_is_worth_then_and_now(allot: Allot, service: Service) -> None:
+    text = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
+    service.pricing.apply(SYSTEM, text, read_prices(text, "prices.yaml"), now=NOON)
+    assert allot("grant", "ada", "40h", "--reason", "a deadline", who="fin").code == 0
+    period = ("--period", "2026-11")
+    (grant,) = allot("statement", *period, "--json").json["grants"]
+    assert (grant["total"], grant["left"]) == ("40.0 h", "40.0 h")
+    assert (grant["value_at_grant"]["value"], grant["value_now"]["value"]) == ("144.00", "144.00")
+    said = " ".join(allot("statement", *period).out.split())
+    assert (
+        f"Grant of 40.0 h ({grant['allowance_id']}): 40.0 h left; worth 144.00 EUR when granted, worth 144.00 EUR now."
+        in said
+    )
 
 
 def test_what_is_no_file_or_no_key_is_said(audited: Audited, tmp_path: Path) -> None:

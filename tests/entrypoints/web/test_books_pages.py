@@ -6,7 +6,7 @@ from scheduler.domain.money import Currency, Micro
 from scheduler.entrypoints.web.books import course_of
 from scheduler.finance.prices.fair_value import FairValue
 from scheduler.lifecycle.views.shapes import PriceView
-from scheduler.lifecycle.views.unit_shapes import PackageValueView, ReturnedView, UnitLine, UnitView
+from scheduler.lifecycle.views.unit_shapes import GrantValueView, PackageValueView, ReturnedView, UnitLine, UnitView
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_books import month, statement
@@ -168,12 +168,18 @@ async def test_a_statement_shows_what_pay_is_worth_then_and_now_and_what_was_dra
         at, "charge", "Charged: train, attempt 1", -3_000_000, "-3.00 EUR", "t-1", "w-9", 2, "h100", 7_200_000
     )
     unit = UnitView("EUR", {"charged": 3_000_000, "held": 0}, {"charged": "3.00 EUR", "held": "0.00 EUR"}, (line,))
-    service.views.statement_value = statement(packages=(package,), others=(unit,))
+    grant = GrantValueView(
+        "g-8", "standard", "40.0 h", "30.0 h", at, None, FairValue(at, Micro(96_000_000), Currency("EUR"), "list"),
+        FairValue(at, Micro(80_000_000), Currency("EUR"), "lower list"),
+    )  # fmt: skip
+    service.views.statement_value = statement(packages=(package,), grants=(grant,), others=(unit,))
     async with sign_in(MARA) as client:
         page = read(await client.get("/statement"))
     assert "480.0 h h100 of pay (g-7): 120.0 h h100 vested." in page.text
     assert "When granted worth 1 440.00 EUR (list price of h100 on 2026-01-02)" in page.text
     assert "Now no value is known (there is no price book)" in page.text
+    assert "Grant of 40.0 h (g-8): 30.0 h left." in page.text
+    assert "When granted worth 96.00 EUR (list) ; Now worth 80.00 EUR (lower list) ." in page.text
     assert "In EUR charged 3.00 EUR When" in page.text
     assert "-3.00 EUR" in page.text
     assert "/workloads/w-9" in page.links
