@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 from scheduler.adapters.sql.store import SqlStore, open_store
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult, LaunchJob, ResizeJob
@@ -226,6 +226,16 @@ class Site:
         self.clock.move_to(until)
         self.model.advance(until)
         self.truth.note(self.model)
+
+
+def die_quietly(loop: asyncio.AbstractEventLoop) -> None:
+    """A task that dies as it was meant to is not reported, though nobody was left to ask how it ended."""
+
+    def report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), Killed):
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(report)
 
 
 async def turn(service: Service, site: Site) -> None:

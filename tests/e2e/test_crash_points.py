@@ -37,7 +37,7 @@ from scheduler.ledger.journal import AccountKind, TransactionKind
 from scheduler.lifecycle.writing.answered import Command
 from scheduler.simulation.fates import Fate
 from tests.adapters.sql.invariants import violations
-from tests.e2e.crashing import Points, Site, turn
+from tests.e2e.crashing import Points, Site, die_quietly, turn
 from tests.e2e.dying import Killed
 from tests.e2e.running import job
 
@@ -148,6 +148,7 @@ def test_whatever_it_died_in_each_launch_is_one_attempt_and_each_second_is_charg
 
 
 async def _live(site: Site, chance: Random) -> None:
+    die_quietly(asyncio.get_running_loop())
     company = Company(site, chance)
     while sum(site.points.killed_at.values()) < DEATHS or POINTS - set(site.points.killed_at):
         await _one_life(site, chance, company)
