@@ -22,6 +22,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from scheduler.adapters.sql.codec import to_json
@@ -102,22 +103,29 @@ def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str,
         execute_many(connection, _insert(table), rows)
 
 
-def update_all(connection: Connection, table: Table, key: Column[Any], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Set every other column that the rows name, in the row of each one's key."""
+def upsert_all(connection: Connection, table: Table, key: Column[Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add every row, or overwrite the one that has its key."""
+    if rows:
+        execute_many(connection, _upsert(table, key, connection.dialect.name), rows)
+
+
+def update_all(connection: Connection, table: Table, key: Column[Any], rows: Iterable[Mapping[str, Any]]) -> int:
+    """Set every other column that the rows name, in the row of each one's key. Returns how many of them there were."""
     parameters = [{f"{name}_": value for name, value in row.items()} for row in rows]
-    if parameters:
-        execute_many(connection, _update(table, key, tuple(parameters[0])), parameters)
+    if not parameters:
+        return 0
+    return execute_many(connection, _update(table, key, tuple(parameters[0])), parameters)
 
 
-def execute_many(connection: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> None:
+def execute_many(connection: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> int:
     """The statement, made once, for each row, as the driver takes it. Handed to SQLAlchemy it would be looked up, and each
-    row spelled out, anew: a tenth of a busy cycle, for rows of integers and text that need no conversion."""
+    row spelled out, anew: a tenth of a busy cycle, for rows of integers and text that need no conversion. Returns how many
+    rows there were."""
     names = tuple(rows[0]) if isinstance(statement, Insert) else ()
     text, order = _spelled(statement, names, connection.dialect)
     if order is None:
-        connection.exec_driver_sql(text, [dict(row) for row in rows])
-    else:
-        connection.exec_driver_sql(text, [tuple([row[name] for name in order]) for row in rows])
+        return connection.exec_driver_sql(text, [dict(row) for row in rows]).rowcount
+    return connection.exec_driver_sql(text, [tuple([row[name] for name in order]) for row in rows]).rowcount
 
 
 @lru_cache(maxsize=512)
@@ -137,6 +145,13 @@ def _order_of(compiled: SQLCompiler) -> tuple[str, ...] | None:
 @lru_cache
 def _insert(table: Table) -> Insert:
     return table.insert()
+
+
+@lru_cache
+def _upsert(table: Table, key: Column[Any], dialect_name: str) -> Insert:
+    statement = sqlite.insert(table) if dialect_name == "sqlite" else postgresql.insert(table)
+    others = {column.name: column for column in statement.excluded if column.name != key.name}
+    return statement.on_conflict_do_update(index_elements=[key], set_=others)
 
 
 @lru_cache

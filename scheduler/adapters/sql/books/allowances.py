@@ -1,7 +1,7 @@
 """Allowances and holds in SQL."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select
@@ -134,10 +134,14 @@ class SqlAllowances:
 
 @dataclass(frozen=True, slots=True)
 class SqlHolds:
-    """A HoldBook. Every change reads the holds first, so that what is refused names the hold and changes nothing."""
+    """A HoldBook. Every change reads the holds first, so that what is refused names the hold and changes nothing.
+
+    What was read under its lock is as this transaction left it: a hold that is charged and resolved is read once.
+    """
 
     connection: Connection
     sealing: Sealing
+    _locked: dict[HoldId, dict[str, Any]] = field(default_factory=dict, init=False)
 
     def open(self, opened: Sequence[Hold]) -> None:
         rows = [_HOLD.write(hold) for hold in opened]
@@ -159,10 +163,11 @@ class SqlHolds:
         return _HOLD.read_all(self.connection.execute(_RESERVED, {"workload_id": workload_id}))
 
     def assign(self, ids: Sequence[HoldId], attempt_id: AttemptId) -> None:
-        self._change(self._open_rows(ids), {hold_id: {"attempt_id": attempt_id} for hold_id in ids})
+        self._lock_open(ids)
+        self._change({hold_id: {"attempt_id": attempt_id} for hold_id in ids})
 
     def charge(self, amounts: Mapping[HoldId, int], draws: Mapping[HoldId, Draw] = NO_DRAWS) -> None:
-        stored = self._open_rows(amounts)
+        stored = self._lock_open(amounts)
         changes: dict[HoldId, dict[str, Any]] = {}
         drawn: dict[HoldId, dict[str, Any]] = {}
         for hold_id, amount in amounts.items():
@@ -177,36 +182,38 @@ class SqlHolds:
                 drawn[hold_id] = {**change, "draw": to_json(draws[hold_id])}
             else:
                 changes[hold_id] = change
-        self._change(stored, changes)
-        self._change(stored, drawn)
+        self._change(changes)
+        self._change(drawn)
 
     def resolve(self, ids: Sequence[HoldId], at: Instant) -> None:
         resolved = {"state": HoldState.RESOLVED.value, "resolved_at": at}
-        self._change(self._open_rows(ids), dict.fromkeys(ids, resolved))
+        self._lock_open(ids)
+        self._change(dict.fromkeys(ids, resolved))
 
     def open_ones(self) -> list[Hold]:
         statement = select(*_HOLD.columns).where(holds.c.state == HoldState.OPEN.value).order_by(holds.c.id)
         return _HOLD.read_all(self.connection.execute(statement))
 
-    def _change(
-        self, stored: Mapping[HoldId, Mapping[str, Any]], changes: Mapping[HoldId, Mapping[str, Any]]
-    ) -> None:
+    def _change(self, changes: Mapping[HoldId, Mapping[str, Any]]) -> None:
         """Write these columns of rows that were read under their lock; a seal is of the row as it then stands."""
         rows = [{"id": hold_id, **change} for hold_id, change in changes.items()]
         update_all(self.connection, holds, holds.c.id, rows)
-        self.sealing.written(holds, [{**stored[row["id"]], **row} for row in rows])
+        for hold_id, change in changes.items():
+            self._locked[hold_id].update(change)
+        self.sealing.written(holds, [self._locked[hold_id] for hold_id in changes])
 
-    def _open_rows(self, ids: Iterable[HoldId]) -> dict[HoldId, Mapping[str, Any]]:
+    def _lock_open(self, ids: Iterable[HoldId]) -> Mapping[HoldId, Mapping[str, Any]]:
         """Those holds as they are stored, locked; refused where one is unknown or resolved."""
-        rows = rows_by_id(self.connection, _LOCKED, holds.c.id, ids)
-        stored: dict[HoldId, Mapping[str, Any]] = {row.id: row._asdict() for row in rows}
+        unread = [hold_id for hold_id in ids if hold_id not in self._locked]
+        for row in rows_by_id(self.connection, _LOCKED, holds.c.id, unread):
+            self._locked[row.id] = row._asdict()
         for hold_id in ids:
-            row = stored.get(hold_id)
-            if row is None:
+            stored = self._locked.get(hold_id)
+            if stored is None:
                 raise NotFound(f"there is no hold {hold_id}", code=RefusalCode.STALE)
-            if row["state"] != HoldState.OPEN.value:
+            if stored["state"] != HoldState.OPEN.value:
                 raise Conflict(f"hold {hold_id} is resolved already", expected="a hold to be resolved once")
-        return stored
+        return self._locked
 
 
 def _expires_after(instant: Instant) -> ColumnElement[bool]:

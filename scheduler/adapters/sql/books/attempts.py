@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select
 
 from scheduler.adapters.sql.codec import RowCodec
-from scheduler.adapters.sql.querying import insert_all, pieces, rows_by_id, update_all
+from scheduler.adapters.sql.querying import insert_all, pieces, rows_by_id, update_all, upsert_all
 from scheduler.adapters.sql.sealing import Sealing
 from scheduler.adapters.sql.tables.workloads import attempts, pods, reservations
 from scheduler.decision.snapshot import Reservation
@@ -20,10 +20,8 @@ _POD = RowCodec(PodRun, pods)
 _RESERVATION = RowCodec(Reservation, reservations)
 _LIVE = [state.value for state in AttemptState if state is not AttemptState.ENDED]
 
-_IDS = select(attempts.c.id)
 _ATTEMPTS = select(*_ATTEMPT.columns)
 _IN_TURN = _ATTEMPTS.order_by(attempts.c.number, attempts.c.id)
-_POD_UIDS = select(pods.c.pod_uid)
 _PODS = select(*_POD.columns).order_by(pods.c.pod_uid)
 
 
@@ -44,12 +42,11 @@ class SqlAttempts:
 
     def save(self, saved: Sequence[Attempt]) -> None:
         """Raises NotFound where one was never added."""
-        known = {row[0] for row in rows_by_id(self.connection, _IDS, attempts.c.id, _ids(saved))}
-        for attempt in saved:
-            if attempt.id not in known:
-                raise NotFound(f"there is no attempt {attempt.id}", code=RefusalCode.STALE)
         rows = [_ATTEMPT.write(attempt) for attempt in saved]
-        update_all(self.connection, attempts, attempts.c.id, rows)
+        if update_all(self.connection, attempts, attempts.c.id, rows) < len(rows):
+            known = self.many([attempt.id for attempt in saved])
+            missing = next(attempt.id for attempt in saved if attempt.id not in known)
+            raise NotFound(f"there is no attempt {missing}", code=RefusalCode.STALE)
         self.sealing.written(attempts, rows)
 
     def live(self) -> list[Attempt]:
@@ -87,9 +84,7 @@ class SqlAttempts:
     def save_pods(self, runs: Sequence[PodRun]) -> None:
         """New ones are added, known ones overwritten; of two with one uid the last counts."""
         latest = {run.pod_uid: _POD.write(run) for run in runs}
-        known = {row[0] for row in rows_by_id(self.connection, _POD_UIDS, pods.c.pod_uid, latest)}
-        insert_all(self.connection, pods, [row for uid, row in latest.items() if uid not in known])
-        update_all(self.connection, pods, pods.c.pod_uid, [row for uid, row in latest.items() if uid in known])
+        upsert_all(self.connection, pods, pods.c.pod_uid, list(latest.values()))
         self.sealing.written(pods, latest.values())
 
     def pods_of(self, ids: Sequence[AttemptId]) -> Mapping[AttemptId, list[PodRun]]:
@@ -111,7 +106,3 @@ class SqlAttempts:
     def reservations(self) -> list[Reservation]:
         statement = select(*_RESERVATION.columns).order_by(reservations.c.workload_id)
         return _RESERVATION.read_all(self.connection.execute(statement))
-
-
-def _ids(saved: Sequence[Attempt]) -> list[AttemptId]:
-    return [attempt.id for attempt in saved]
