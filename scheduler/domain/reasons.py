@@ -218,11 +218,11 @@ TEXTS: dict[Reason, ReasonText] = {
         "It goes on when hours are granted.",
     ),
     Reason.IDLE: ReasonText(
-        "Suspended: its {gpus} GPU(s) were idle for {minutes} min; {hours_back} h came back.",
+        "Suspended: its {gpus} GPU(s) were idle for {minutes} min; {came_back}.",
         "`allot sandbox resume` starts it again.",
     ),
     Reason.IDLE_ENDED: ReasonText(
-        "Ended: its {gpus} GPU(s) were idle for {minutes} min; {hours_back} h came back.",
+        "Ended: its {gpus} GPU(s) were idle for {minutes} min; {came_back}.",
         "Submit it again when its GPUs are needed.",
     ),
     Reason.IDLE_WARNING: ReasonText(

@@ -10,7 +10,7 @@ from scheduler.domain.idleness import IdleAction, IdlePolicy, IdleRule
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, PerMille
 from scheduler.domain.workloads import AttemptState, WorkloadState
-from scheduler.lifecycle.sensing.reclaim import IdleReclaim
+from scheduler.lifecycle.sensing.reclaim import IdleReclaim, came_back
 from scheduler.lifecycle.views.reader import Views
 from tests.lifecycle.build import NOON, OPERATOR, ROLLING, SPOT, Company, changes, job_seen, later, pod_seen
 from tests.lifecycle.platform import JOBS, SANDBOXES, Platform
@@ -311,3 +311,17 @@ def test_each_priority_class_and_kind_has_the_first_rule_that_covers_it(company:
     assert platform.verdicts(workload) == [Reason.RUNNING]
     platform.minutes(33, pods=pods)
     assert platform.verdicts(workload) == [Reason.RUNNING, *[Reason.IDLE_WARNING] * 2, Reason.IDLE]
+
+
+@pytest.mark.parametrize(
+    ("gpu_ms", "told"),
+    [
+        (0, "nothing was held for it any more"),
+        (59_999, "less than a minute of GPU time came back"),
+        (3 * MS_PER_MINUTE, "3 min of GPU time came back"),
+        (2 * MS_PER_HOUR, "2 h of GPU time came back"),
+        (1_351 * MS_PER_MINUTE, "22 h 31 min of GPU time came back"),
+    ],
+)
+def test_what_came_back_is_said_in_hours_and_minutes_and_never_as_no_hours(gpu_ms: int, told: str) -> None:
+    assert came_back(gpu_ms) == told

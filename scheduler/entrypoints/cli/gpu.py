@@ -242,7 +242,7 @@ def _reclaim_row(each: dict[str, Any]) -> tuple[str, ...]:
         duration(each["rested_ms"]),
         each["action"],
         "yes" if each["is_taken"] else f"no: {each['hindrance']}",
-        f"{each['hours_back_ms'] / MS_PER_HOUR:.1f} h" if each["is_taken"] else DASH,
+        duration(each['hours_back_ms']) if each["is_taken"] else DASH,
     )
 
 

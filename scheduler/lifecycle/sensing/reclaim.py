@@ -11,7 +11,6 @@ from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.idleness import CurvePoint, Exemption, IdleAction, IdleDecision, IdleRule
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
-    MS_PER_HOUR,
     MS_PER_MINUTE,
     AttemptId,
     GpuUuid,
@@ -267,12 +266,23 @@ def _still_held(batch: Batch, attempt: Attempt) -> int:
     return max(0, batch.covered(attempt.id) - used) if attempt.is_funded else 0
 
 
+def came_back(gpu_ms: int) -> str:
+    """Of a rolling hold only what is left of its last slice comes back, mostly minutes."""
+    if gpu_ms <= 0:
+        return "nothing was held for it any more"
+    if gpu_ms < MS_PER_MINUTE:
+        return "less than a minute of GPU time came back"
+    hours, minutes = divmod(gpu_ms // MS_PER_MINUTE, 60)
+    spans = [f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0)
+    return f"{' '.join(spans)} of GPU time came back"
+
+
 def _stop(batch: Batch, attempt: Attempt, decision: IdleDecision, rule: IdleRule) -> None:
     reason = Reason.IDLE if decision.action is IdleAction.SUSPEND else Reason.IDLE_ENDED
     evidence: dict[str, int | str] = {
         "minutes": decision.rested_ms // MS_PER_MINUTE,
         "gpus": attempt.gpus,
-        "hours_back": f"{decision.hours_back / MS_PER_HOUR:.1f}",
+        "came_back": came_back(decision.hours_back),
         "rule": rule.name,
     }
     stop_attempt(batch, attempt, reason, evidence)
