@@ -33,6 +33,7 @@ def device_states(rows: Sequence[Recorded], rule: IdleRule, gap_ms: int | None) 
     has_work = [shows_work(each, baseline, rule.thresholds) for each in seen]
     spans = list(counter_spans(rows))
     _count_what_has_just_ended(has_work, rows, rule.thresholds)
+    _count_comings_and_goings(has_work, rows)
     for bump in bumps(spans, [not each for each in has_work], rule.thresholds):
         for place in range(bump.first, bump.last):
             has_work[place] = True
@@ -53,6 +54,18 @@ def _count_what_has_just_ended(has_work: list[bool], rows: Sequence[Recorded], t
         found = found if percent is None else percent > thresholds.percent
         has_work[place] = works or (found and worked)
         worked = works
+
+
+def _count_comings_and_goings(has_work: list[bool], rows: Sequence[Recorded]) -> None:
+    """Somebody was there where processes came or went between two readings, be it that no reading saw one at work. One
+    that stays tells nothing: an idle notebook has it, too."""
+    known: int | None = None
+    for place, row in enumerate(rows):
+        if row.process_count is None:
+            continue
+        if known is not None and row.process_count != known:
+            has_work[place - 1] = True
+        known = row.process_count
 
 
 def _is_on_a_gauge(seen: Sequence[Observation], spans: Sequence[CounterSpan]) -> bool:

@@ -166,7 +166,9 @@ def test_what_idle_work_gives_back_is_told_in_each_unit_that_it_was_held_in(comp
     company.now = Instant(began + HOUR)
     (attempt,) = company.world.attempts.values()
     with company.changing() as batch:
-        stop_attempt(batch, attempt, Reason.IDLE_ENDED, {"minutes": 30, "gpus": 2, "came_back": "2 h of GPU time came back"})
+        stop_attempt(
+            batch, attempt, Reason.IDLE_ENDED, {"minutes": 30, "gpus": 2, "came_back": "2 h of GPU time came back"}
+        )
     company.see(
         changes(
             pod_seen(workload, started_at=began, finished_at=company.now, is_gone=True),

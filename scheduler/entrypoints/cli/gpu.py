@@ -242,7 +242,7 @@ def _reclaim_row(each: dict[str, Any]) -> tuple[str, ...]:
         duration(each["rested_ms"]),
         each["action"],
         "yes" if each["is_taken"] else f"no: {each['hindrance']}",
-        duration(each['hours_back_ms']) if each["is_taken"] else DASH,
+        duration(each["hours_back_ms"]) if each["is_taken"] else DASH,
     )
 
 

@@ -267,7 +267,13 @@ def fallen() -> tuple[VerdictView, ...]:
             at=NOW - 41_000,
             seq=39,
         ),
-        verdict("notebook-81", Reason.IDLE, {"minutes": 31, "came_back": "1 h 36 min of GPU time came back"}, at=NOW - 90_000, seq=38),
+        verdict(
+            "notebook-81",
+            Reason.IDLE,
+            {"minutes": 31, "came_back": "1 h 36 min of GPU time came back"},
+            at=NOW - 90_000,
+            seq=38,
+        ),
         verdict(
             "rag-eval", Reason.LAUNCHING, {"gpus": 4, "gpu_class": "a100", "nodes": "g-031"}, at=NOW - 130_000, seq=37
         ),
