@@ -17,6 +17,10 @@ from scheduler.simulation.sensors import Look, SimulatedSensors
 
 WINDOW_SAMPLES = 5
 INVENTORY_EVERY_MS = 60 * MS_PER_MINUTE
+GAP_SAMPLES = 20
+"""Seconds for which a round may be late before what it missed is unread. A busy machine delays this loop, and with it
+every simulated agent at once: that is no silence of theirs, and idle clocks would stand still for as long as it is busy."""
+
 NODES_AT_ONCE = 2
 """Nodes that read, and whose windows share a transaction. All hundred at once would keep everybody waiting for 200 ms."""
 
@@ -36,6 +40,7 @@ class SimulatedAgentLoop:
             str(clock.now()),
             sample_ms=sample_ms,
             window_ms=WINDOW_SAMPLES * sample_ms,
+            gap_samples=GAP_SAMPLES,
         )
         names = self._agents.nodes()
         self._shares = [frozenset(names[at : at + NODES_AT_ONCE]) for at in range(0, len(names), NODES_AT_ONCE)]

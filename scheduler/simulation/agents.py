@@ -22,6 +22,7 @@ class SimulatedAgents:
         *,
         sample_ms: int = MS_PER_MINUTE,
         window_ms: int = 5 * MS_PER_MINUTE,
+        gap_samples: int = 4,
     ) -> None:
         self._sensors = sensors
         self._boot_id = f"{SIMULATED}-{boot_id}"
@@ -29,7 +30,8 @@ class SimulatedAgents:
         machines = {machine.name: machine for machine in sensors.machines.values()}
         self._machines: list[Machine] = [machines[name] for name in sorted(machines)]
         self._rules = {
-            name: Integration(name, self._boot_id, window_ms, gap_ms=4 * sample_ms) for name in sorted(machines)
+            name: Integration(name, self._boot_id, window_ms, gap_ms=gap_samples * sample_ms)
+            for name in sorted(machines)
         }
 
     @property
