@@ -18,7 +18,9 @@ concerns most lanes, and of those for whom somebody's room is kept every line is
 199 ms with 1,000, 10,000 and 100,000 queued on 100 nodes, while each priority had lanes of its own. Since they share
 them there are 693 with 10,000 queued on 1,213 nodes (1,102 before), of which a step walks 420 (690) and looks for
 victims for 20 (57): processor time went from 36 to 26 ms at the median, on a busy machine, one run after the other.
-The grid's times were taken beside seven others at work: by the clock they say little.
+Whom to take is weighed once for all searches of a cycle, and only of those who come first: with 10,000 nodes and 100,000
+queued the 99th percentile went from 127 to 90 ms of processor, by equal plans (the median stayed at 54).
+The grid's times were taken beside seven others at work, before that: by the clock they say little.
 """
 
 import argparse

@@ -110,6 +110,24 @@ def test_a_pool_takes_back_what_it_lent_and_never_what_another_uses_within_its_n
     assert victims(decide(snapshot(nodes(node("n1")), more, by=by, attempts=lent))) == {}
 
 
+@pytest.mark.parametrize(("red_ran", "blue_ran", "falls"), [(60, 3000, "of-red"), (3000, 60, "of-blue")])
+def test_of_two_pools_that_borrow_alike_falls_who_loses_least(red_ran: int, blue_ran: int, falls: str) -> None:
+    by = policy(*(pool(name, gpus=gpus, cohort="all") for name, gpus in (("red", 2), ("blue", 2), ("green", 4))))
+    lent = [
+        attempt("of-red", "n1", gpus=4, is_borrowed=True, running_for=red_ran),
+        attempt("of-blue", "n1", team="blue", pool="blue", gpus=4, is_borrowed=True, running_for=blue_ran),
+    ]
+    plan = decide(snapshot(nodes(node("n1")), [workload("g", team="green", gpus=2)], by=by, attempts=lent))
+    assert victims(plan) == {"g": [falls]}
+
+
+@pytest.mark.parametrize("borrowed", ["older", "younger"])
+def test_what_was_borrowed_once_falls_no_sooner_where_its_pool_borrows_no_more(borrowed: str) -> None:
+    running = [replace(each, is_borrowed=each.workload_id == borrowed) for each in FULL]
+    plan = decide(snapshot(nodes(node("n1")), [workload("u", gpus=4, priority_class=URGENT)], attempts=running))
+    assert victims(plan) == {"u": ["younger"]}
+
+
 def test_a_preemptor_waits_for_its_victims_and_then_starts_where_it_was_promised() -> None:
     first = snapshot(nodes(node("n1")), [workload("u", gpus=4, priority_class=URGENT)], attempts=FULL)
     waiting = recorded(first, decide(first))

@@ -99,10 +99,6 @@ class Quotas:
                 parent.subtree += member.subtree - member.local
                 parent = parent.parent
 
-    def pools_beside(self, pool: PoolName) -> list[PoolName]:
-        """The other pools of its tree."""
-        return [other for other in self.pools_of[self.root_of[pool]] if other != pool]
-
     def has(self, pool: PoolName, gpu_class: GpuClassName) -> bool:
         """Whether the pool may use the class at all."""
         return gpu_class in self.policy.pools[pool].quotas

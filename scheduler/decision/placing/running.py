@@ -26,6 +26,8 @@ class Bucket:
     Of an elastic one that is still inside it, what is above its minimum may be taken all the same.
     """
 
+    pool: PoolName | None
+    """None: of whichever pool; they are unfunded."""
     priority: int
     attempts: dict[AttemptId, Attempt] = field(default_factory=dict)
     elastic: dict[AttemptId, Attempt] = field(default_factory=dict)
@@ -116,10 +118,10 @@ class Running:
         self.movable.touch(attempt.gpu_class)
         is_open = self.protected_until(attempt) <= now
         if is_open or attempt.surplus:
-            buckets = self._buckets[self._place(attempt)]
-            priority = self.priority(attempt)
+            place, priority = self._place(attempt), self.priority(attempt)
+            buckets = self._buckets[place]
             if priority not in buckets:
-                buckets[priority] = Bucket(priority)
+                buckets[priority] = Bucket(place[1], priority)
             buckets[priority].add(attempt, is_stoppable=is_open)
 
     def takes_checkpoint(self, attempt: Attempt) -> bool:

@@ -38,6 +38,8 @@ class Outlook:
         self._borrowers = index.quotas.borrowers()
         self._coming = {gpu_class: table.coming() for gpu_class, table in index.capacity.tables.items()}
         self._costs: dict[AttemptId, Cost] = {}
+        self._cheapest_first: dict[tuple[Bucket, bool, bool], list[Attempt]] = {}
+        """By bucket: of those that borrow or do not, and that shrink or stop."""
         self._rooms: dict[_Way, IntArray | None] = {}
         self._most: dict[tuple[PoolName, int, GpuClassName, bool, Shape], int] = {}
         """Pods of a shape that would fit in a class, by whether its pool stays within its nominal quota."""
@@ -68,6 +70,17 @@ class Outlook:
             lost = self.index.running.work_lost(attempt, self.index.now)
             cost = self._costs[attempt.id] = (-place, lost, -attempt.launched_at, attempt.id)
         return cost
+
+    def cheapest_first(self, bucket: Bucket, *, is_borrowed: bool, is_shrinking: bool) -> Iterator[Attempt]:
+        """Of a bucket, those that were launched on borrowed quota, or those that were not, by cost; of all that may be
+        stopped, or that may shrink. Sorted once for all who look."""
+        key = (bucket, is_borrowed, is_shrinking)
+        known = self._cheapest_first.get(key)
+        if known is None:
+            attempts = (bucket.elastic if is_shrinking else bucket.attempts).values()
+            alike = (attempt for attempt in attempts if attempt.is_borrowed is is_borrowed)
+            known = self._cheapest_first[key] = sorted(alike, key=self.cost)
+        return iter(known)
 
     def _pods_if_all_ended(self, lane: Lane, priority: int, gpu_class: GpuClassName, rule: Rule) -> int:
         way = (lane.key.pool, priority, gpu_class, rule)

@@ -11,15 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
-from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.placing.booked import Booked
 from scheduler.decision.placing.fit_table import Amounts, amounts
 from scheduler.decision.placing.freed import add_freed, freed_by
-from scheduler.decision.placing.running import Bucket, given_back
 from scheduler.decision.plan import Launch, Victim
+from scheduler.decision.preempting.candidates import Candidate, Candidates
 from scheduler.decision.preempting.outlook import Outlook, preemptor_of, ways
 from scheduler.decision.preempting.victims import Rule
 from scheduler.domain.cluster import Placement
@@ -51,70 +49,26 @@ class Found:
         return sum(attempt.gpus for attempt in self.attempts)
 
 
-class _Candidate(NamedTuple):
-    """Somebody who may be taken. A search makes one of each that the rules allow."""
-
-    attempt: Attempt
-    rule: Rule
-    priority: int
-    gives_back: int | None = None
-    """The pods above its minimum that are taken; None: it is stopped."""
-
-    @property
-    def part(self) -> Attempt:
-        """What of the attempt is taken."""
-        return self.attempt if self.gives_back is None else given_back(self.attempt, self.gives_back)
-
-
 def find_victims(outlook: Outlook, booked: Booked, lane: Lane, line: Line, submitted_at: Instant) -> Found | None:
     """Whom to preempt for one workload of the line, or None where nobody may be or nobody needs to be.
 
     What is stopping already counts as coming free, so that slow victims never lead to a second set.
     """
-    index, shrunk = outlook.index, booked.shrunk
+    index = outlook.index
     for gpu_class, rule_across in ways(index, lane):
         preemptor = preemptor_of(index, lane, line.priority, gpu_class)
         sources = list(preemptor.sources(index.running, index.quotas, rule_across))
-
-        def may_fall(rule: Rule, bucket: Bucket, attempt: Attempt) -> bool:
-            if attempt.id in booked.victims:
-                return False
-            return rule is not Rule.WITHIN_POOL or _is_fair_game(index, line, bucket, attempt, submitted_at)
-
-        elastic = [
-            _Candidate(left, rule, bucket.priority, gives_back=left.surplus)
-            for rule, bucket in sources
-            for attempt in bucket.elastic.values()
-            if may_fall(rule, bucket, attempt) and (left := booked.left_of(attempt)).surplus
-        ]
-        candidates = (
-            _Candidate(shrunk.get(attempt.id, attempt), rule, bucket.priority)
-            for rule, bucket in sources
-            for attempt in bucket.attempts.values()
-            if may_fall(rule, bucket, attempt)
-        )
-        first = next(candidates, None)
-        if first is None and not elastic:
+        candidates = Candidates(outlook, booked, line, submitted_at, gpu_class, sources)
+        if next(candidates.everybody(), None) is None:
             continue
         search = _Search(outlook, lane, gpu_class, line)
-        # The other candidates are looked for only where somebody must go: mostly, enough is stopping already.
+        # Nobody has to go where enough is stopping already: mostly.
         if search.is_coming():
             return None
-        found = search.run(elastic, [first, *candidates] if first is not None else [], line)
+        found = search.run(candidates, line)
         if found is not None:
             return found
     return None
-
-
-def _is_fair_game(index: Index, line: Line, bucket: Bucket, attempt: Attempt, submitted_at: Instant) -> bool:
-    """Of its own pool, a workload may take what has not waited too long for it; of its own priority, only what was
-    submitted after it."""
-    theirs = attempt.submitted_at
-    if theirs is None:
-        return bucket.priority != line.priority
-    if bucket.priority == line.priority and theirs <= submitted_at:
-        return False
-    return not index.is_aged(line.pool, theirs, attempt.launched_at)
 
 
 _TRIED_FIRST = 8
@@ -145,17 +99,14 @@ class _Search:
         with self._quotas_restored():
             return self._fits()
 
-    def run(self, elastic: list[_Candidate], candidates: list[_Candidate], line: Line) -> Found | None:
-        """`elastic` can give back some of their pods; `candidates` can be stopped: an attempt may be of both."""
-        stoppable = {candidate.attempt.id for candidate in candidates} if elastic else set()
-        spared = [candidate for candidate in elastic if candidate.attempt.id not in stoppable]
+    def run(self, candidates: Candidates, line: Line) -> Found | None:
+        """What is above their minimum is taken first; an attempt of which it is may be stopped all the same."""
         with self._quotas_restored():
-            given = self._surplus_taken(self._in_order(elastic)) if elastic else []
+            given = self._surplus_taken(candidates.in_order(is_shrinking=True))
             if given and self._fits():
                 return self._found(self._given_reduced(given), line)
             taken = {candidate.attempt.id: candidate for candidate in given}
-            rests = (_rest(candidate, taken) for candidate in self._in_order(candidates))
-            stopped = self._greedy(rests, [*candidates, *spared])
+            stopped = self._greedy((_rest(each, taken) for each in candidates.in_order()), candidates)
             if not stopped:
                 return None
             stopped = self._reduced(stopped)
@@ -163,10 +114,10 @@ class _Search:
             given = self._given_reduced([each for each in given if each.attempt.id not in whole])
             return self._found([*given, *(_whole(each, taken) for each in stopped)], line)
 
-    def _surplus_taken(self, elastic: Iterable[_Candidate]) -> list[_Candidate]:
+    def _surplus_taken(self, elastic: Iterable[Candidate]) -> list[Candidate]:
         """Of one after the other what is above its minimum, until the preemptor fits; of another pool only what that
         has borrowed."""
-        taken: list[_Candidate] = []
+        taken: list[Candidate] = []
         for candidate in elastic:
             attempt, surplus = candidate.attempt, candidate.attempt.surplus
             if candidate.rule.is_across:
@@ -179,9 +130,9 @@ class _Search:
                     break
         return taken
 
-    def _given_reduced(self, given: list[_Candidate]) -> list[_Candidate]:
+    def _given_reduced(self, given: list[Candidate]) -> list[Candidate]:
         """The last first, each gives back no more pods than the preemptor needs beside what the others do."""
-        kept: list[_Candidate] = []
+        kept: list[Candidate] = []
         for candidate in reversed(given):
             assert candidate.gives_back is not None, "it is not stopped"
             self._take(candidate, -1)
@@ -191,7 +142,7 @@ class _Search:
                 self._take(kept[-1])
         return kept[::-1]
 
-    def _fits_with(self, candidate: _Candidate, pods: int) -> bool:
+    def _fits_with(self, candidate: Candidate, pods: int) -> bool:
         """Whether it fits when so many of its pods are given back."""
         given = candidate._replace(gives_back=pods)
         self._take(given)
@@ -216,18 +167,18 @@ class _Search:
         key, quotas = self._lane.key, self._index.quotas
         return self._tally.pods >= key.pods and quotas.available(key.pool, self._gpu_class) >= self._lane.gpus
 
-    def _could_fit(self, candidates: list[_Candidate]) -> bool:
+    def _could_fit(self, candidates: Candidates) -> bool:
         """Whether there would be room if all of them ended; cheap, so that a hopeless search ends here."""
         room = self._room.copy()
-        add_freed(room, self._table, (candidate.part for candidate in candidates))
+        add_freed(room, self._table, (candidate.part for candidate in candidates.everybody()))
         return self._table.together(self._row, self._table.counts_if(self._row, room)) >= self._lane.key.pods
 
-    def _greedy(self, in_order: Iterable[_Candidate], everybody: list[_Candidate]) -> list[_Candidate]:
+    def _greedy(self, in_order: Iterable[Candidate], candidates: Candidates) -> list[Candidate]:
         """Take one after the other until the preemptor fits; none where it never does. Mostly a few are enough: whether
         all of them would be is asked when those were not."""
-        chosen: list[_Candidate] = []
+        chosen: list[Candidate] = []
         for tried, candidate in enumerate(in_order):
-            if tried == _TRIED_FIRST and not self._could_fit(everybody):
+            if tried == _TRIED_FIRST and not self._could_fit(candidates):
                 return []
             if not self._is_still_borrowed(candidate):
                 continue
@@ -237,7 +188,7 @@ class _Search:
                 return chosen
         return []
 
-    def _reduced(self, chosen: list[_Candidate]) -> list[_Candidate]:
+    def _reduced(self, chosen: list[Candidate]) -> list[Candidate]:
         """Put back, the last first, whom the preemptor fits without."""
         kept = list(chosen)
         for candidate in reversed(chosen):
@@ -248,31 +199,13 @@ class _Search:
                 self._take(candidate)
         return kept
 
-    def _is_still_borrowed(self, candidate: _Candidate) -> bool:
+    def _is_still_borrowed(self, candidate: Candidate) -> bool:
         """Of another pool, only what it uses beyond its nominal quota may be taken."""
         if not candidate.rule.is_across:
             return True
         return self._index.quotas.over_nominal(candidate.attempt.pool, self._gpu_class) > 0
 
-    def _in_order(self, candidates: list[_Candidate]) -> Iterator[_Candidate]:
-        """Whom to take first: unfunded, borrowed, lower class, then who loses least. Mostly few are taken, so that
-        only those are weighed against each other who come before the rest."""
-        peers: dict[tuple[int, int], list[_Candidate]] = {}
-        for candidate in candidates:
-            peers.setdefault((self._rank(candidate), candidate.priority), []).append(candidate)
-        for key in sorted(peers):
-            yield from sorted(peers[key], key=lambda candidate: self._outlook.cost(candidate.attempt))
-
-    def _rank(self, candidate: _Candidate) -> int:
-        attempt = candidate.attempt
-        if not attempt.is_funded:
-            return 0
-        if attempt.is_borrowed and self._index.quotas.over_nominal(attempt.pool, self._gpu_class) > 0:
-            return 1
-        # Of a pool that borrows, what it launched within its nominal quota comes after what it borrowed.
-        return 2 if candidate.rule.is_across else 3
-
-    def _take(self, candidate: _Candidate, sign: int = 1) -> None:
+    def _take(self, candidate: Candidate, sign: int = 1) -> None:
         attempt = candidate.part
         for position, freed in freed_by(attempt, self._table):
             self._tally.add(position, self._node(position).add(freed, sign))
@@ -292,7 +225,7 @@ class _Search:
             self._given_back[pool] = self._given_back.get(pool, 0) + gpus
             self._index.quotas.use(pool, self._gpu_class, -gpus)
 
-    def _found(self, victims: list[_Candidate], line: Line) -> Found:
+    def _found(self, victims: list[Candidate], line: Line) -> Found:
         pods = self._lane.key.pods
         counts = self._table.counts(self._row)
         if self._kept is not None:
@@ -331,7 +264,7 @@ class _NodeRoom:
         return max(0, min(left // each for left, each in zip(self.room, self.asked, strict=True) if each))
 
 
-def _victim(candidate: _Candidate, line: Line) -> Victim:
+def _victim(candidate: Candidate, line: Line) -> Victim:
     attempt, preemptor = candidate.attempt, line.spec.priority_class
     if candidate.rule is Rule.UNFUNDED:
         comparison = "funded over unfunded"
@@ -345,7 +278,7 @@ def _victim(candidate: _Candidate, line: Line) -> Victim:
     return Victim(attempt.id, attempt.workload_id, candidate.rule.value, comparison, left)
 
 
-def _rest(candidate: _Candidate, given: Mapping[AttemptId, _Candidate]) -> _Candidate:
+def _rest(candidate: Candidate, given: Mapping[AttemptId, Candidate]) -> Candidate:
     """What is left of an attempt that has given back its surplus."""
     shrunk = given.get(candidate.attempt.id)
     if shrunk is None or shrunk.gives_back is None:
@@ -354,7 +287,7 @@ def _rest(candidate: _Candidate, given: Mapping[AttemptId, _Candidate]) -> _Cand
     return candidate._replace(attempt=attempt.shrunk_to(attempt.placement.pods - shrunk.gives_back))
 
 
-def _whole(candidate: _Candidate, given: Mapping[AttemptId, _Candidate]) -> _Candidate:
+def _whole(candidate: Candidate, given: Mapping[AttemptId, Candidate]) -> Candidate:
     """It is stopped: what it would have given back goes with it."""
     shrunk = given.get(candidate.attempt.id)
     return candidate if shrunk is None else candidate._replace(attempt=shrunk.attempt)

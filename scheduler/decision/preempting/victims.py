@@ -46,8 +46,8 @@ class Preemptor:
         yield from self.sources_within(running)
         below = self.takes_across_below(rule_across)
         if below is not None:
-            for pool in quotas.pools_beside(self.pool.name):
-                if quotas.over_nominal(pool, self.gpu_class) > 0:
+            for pool in quotas.borrowers_of(quotas.root_of[self.pool.name], self.gpu_class):
+                if pool != self.pool.name:
                     for bucket in running.buckets_below(self.gpu_class, pool, below):
                         yield rule_across, bucket
 
