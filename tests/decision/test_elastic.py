@@ -211,6 +211,19 @@ def test_two_preemptors_of_one_cycle_shrink_the_same_attempt_further() -> None:
     assert placements(decide(ended(after))) == {"first": {"n": 1}, "second": {"n": 1}}
 
 
+def test_of_what_the_first_preemptor_shrank_to_its_minimum_the_second_takes_no_pod() -> None:
+    runs = [running("elastic", {"n": 6}, 2, 8), attempt("rigid", "n", gpus=2, running_for=60)]
+    waiting = [
+        workload("first", gpus=4, priority_class=URGENT, age=9),
+        workload("second", gpus=2, priority_class=URGENT),
+    ]
+    plan = decide(snapshot(nodes(node("n", 8)), waiting, attempts=runs))
+    assert [shrunk(replace(plan, preemptions=(each,))) for each in plan.preemptions] == [
+        {"elastic": 2},
+        {"rigid": None},
+    ]
+
+
 def test_it_grows_where_nobody_waits_and_holds_for_the_pods_that_come() -> None:
     world = snapshot(nodes(node("n", 8)), attempts=[running("job", {"n": 3}, 2, 6)], balances=[balance("ada", 100)])
     world = _half_way(world)
