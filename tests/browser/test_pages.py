@@ -80,6 +80,8 @@ async def test_no_page_scrolls_sideways_and_no_text_is_tiny_or_pale(page: Page) 
 A4_POINTS = (595, 842)
 PRINTABLE_PX = 688
 """A4 is 210 mm wide; 14 mm on each side are margin, and a pixel is 1/96 of an inch."""
+PRINTABLE_HIGH_PX = 1_001
+"""297 mm less 16 mm twice."""
 
 
 @wide_only
@@ -98,7 +100,10 @@ async def test_money_pages_print_on_a4_with_nothing_cut_off(page: Page) -> None:
         cut = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert cut <= 0, f"{path} is {cut} px too wide for the paper"
         assert await page.locator(".top nav").is_hidden()
-        await page.emulate_media(media="screen")
+        height = await page.evaluate("document.body.scrollHeight")
+        sheets = len(re.findall(rb"/Type ?/Page\b", printed))
+        assert sheets <= 2 + height * 1.2 / PRINTABLE_HIGH_PX, f"{path}: {height} px on {sheets} sheets"
+        await page.emulate_media(media="null")  # what is set to a screen is printed as a screen
         await page.set_viewport_size({"width": WIDE, "height": 840})
 
 
