@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from scheduler.domain.errors import InvalidInput
@@ -52,15 +53,20 @@ def period_at(instant: Instant, length: PeriodLength, time_zone: str) -> Period:
 
     Days, months and so on begin at local midnight, so that a day of a clock change is 23 or 25 hours long.
     """
+    return _period_around(to_datetime(instant).astimezone(ZoneInfo(time_zone)).date(), length, time_zone)
+
+
+@lru_cache(maxsize=1_024)
+def _period_around(local: date, length: PeriodLength, time_zone: str) -> Period:
+    """The one that the local day is in: every charge asks for it twice, and nearly all in one day ask for the same."""
     zone = ZoneInfo(time_zone)
-    local = to_datetime(instant).astimezone(zone)
     start_year, start_month, start_day = local.year, local.month, local.day
     match length:
         case PeriodLength.DAY:
             name = f"{local:%Y-%m-%d}"
             end = _civil(local.year, local.month, local.day, days=1)
         case PeriodLength.WEEK:
-            monday = local.date() - timedelta(days=local.weekday())
+            monday = local - timedelta(days=local.weekday())
             start_year, start_month, start_day = monday.year, monday.month, monday.day
             year, week, _ = local.isocalendar()
             name = f"{year}-W{week:02d}"
