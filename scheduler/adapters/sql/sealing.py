@@ -6,13 +6,15 @@ What is changed past the books, with or without triggers, differs from its last 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count, groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Table, column, inspect, null, select, table
 
 from scheduler.adapters.sql.querying import insert_all, next_number
 from scheduler.adapters.sql.tables.proofs import seals
-from scheduler.finance.proving.relations import SEALED, Relation, Values, digest_of
+from scheduler.finance.proving.relations import SEALED, Relation, Values, digests_of
 
 _RELATIONS = {relation.name: relation for relation in SEALED}
 
@@ -55,9 +57,10 @@ def seal_unsealed(connection: Connection) -> None:
 def _append(connection: Connection, rows: Sequence[tuple[Relation, Values]]) -> None:
     if not rows:
         return
-    first = next_number(connection, seals.c.seq)
-    made = [
-        {"seq": first + place, "relation": relation.name, "key": row[0], "digest": digest_of(relation, row)}
-        for place, (relation, row) in enumerate(rows)
-    ]
+    numbers = count(next_number(connection, seals.c.seq))
+    made: list[dict[str, object]] = []
+    for relation, run in groupby(rows, key=itemgetter(0)):  # the books write many rows of one table at a time
+        values = [row for _, row in run]
+        for row, digest in zip(values, digests_of(relation, values), strict=True):
+            made.append({"seq": next(numbers), "relation": relation.name, "key": row[0], "digest": digest})
     insert_all(connection, seals, made)

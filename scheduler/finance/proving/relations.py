@@ -122,11 +122,6 @@ def digests_of(relation: Relation, rows: Sequence[Values]) -> list[str]:
     return [sha256(head + body).hexdigest() for body in _bodies(rows)]
 
 
-def digest_of(relation: Relation, row: Values) -> str:
-    """The same of one row."""
-    return digests_of(relation, [row])[0]
-
-
 def _other(value: object) -> dict[str, str]:
     """A value of a type that no column of ours has, in a form that no text or number has."""
     return {type(value).__name__: value.hex() if isinstance(value, bytes) else str(value)}
