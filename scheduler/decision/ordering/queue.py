@@ -182,8 +182,9 @@ def is_alike(workload: Workload | None, known: Workload | None) -> TypeGuard[Wor
 class LaneKey(NamedTuple):
     """What a lane's lines have in common. `gpu_classes` are those that can pay, hold and are allowed, in order.
 
-    Lines of all priorities stand in one lane, the highest first: what one lacks whom nobody makes room for, those behind
-    lack too, and they could make less. What has aged stands by age alone, so that of it only one priority shares a lane.
+    Lines of all priorities stand in one lane, the highest first: where the first has neither room nor victims, nobody
+    behind it has, because they may preempt nobody whom it may not. What has aged stands by age alone: there a higher
+    priority may stand behind a lower one, so that each has a lane of its own.
     """
 
     pool: PoolName
@@ -192,6 +193,7 @@ class LaneKey(NamedTuple):
     pods: int
     is_funded: bool
     aged_priority: int | None = None
+    """Of lines that have aged; None of all others."""
 
 
 @dataclass(eq=False, slots=True)

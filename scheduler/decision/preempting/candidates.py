@@ -34,7 +34,8 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Those of some buckets that may fall to a workload of the line, submitted then; each is made as it is asked for."""
+    """Those of the `sources` that may fall to a workload of `line` that was submitted at `submitted_at`; each is made as
+    it is asked for."""
 
     outlook: Outlook
     booked: Booked
@@ -71,6 +72,7 @@ class Candidates:
             yield from merge(*alike, key=lambda candidate: self.outlook.cost(candidate.attempt))
 
     def _rank(self, rule: Rule, bucket: Bucket, *, is_borrowed: bool) -> int:
+        """Unfunded, borrowed, or neither. What was borrowed at its launch counts as that while its pool still borrows."""
         if bucket.pool is None:
             return 0
         if is_borrowed and self.outlook.index.quotas.over_nominal(bucket.pool, self.gpu_class) > 0:
@@ -81,6 +83,7 @@ class Candidates:
     def _made(
         self, rule: Rule, bucket: Bucket, attempts: Iterable[Attempt], *, is_shrinking: bool
     ) -> Iterator[Candidate]:
+        """Those of a bucket's `attempts` that may fall, without what this cycle takes of them for others."""
         for attempt in attempts:
             if attempt.id in self.booked.victims:
                 continue

@@ -39,7 +39,7 @@ class Outlook:
         self._coming = {gpu_class: table.coming() for gpu_class, table in index.capacity.tables.items()}
         self._costs: dict[AttemptId, Cost] = {}
         self._cheapest_first: dict[tuple[Bucket, bool, bool], list[Attempt]] = {}
-        """By bucket: of those that borrow or do not, and that shrink or stop."""
+        """By bucket, whether on borrowed quota, and whether to shrink."""
         self._rooms: dict[_Way, IntArray | None] = {}
         self._most: dict[tuple[PoolName, int, GpuClassName, bool, Shape], int] = {}
         """Pods of a shape that would fit in a class, by whether its pool stays within its nominal quota."""
@@ -72,8 +72,10 @@ class Outlook:
         return cost
 
     def cheapest_first(self, bucket: Bucket, *, is_borrowed: bool, is_shrinking: bool) -> Iterator[Attempt]:
-        """Of a bucket, those that were launched on borrowed quota, or those that were not, by cost; of all that may be
-        stopped, or that may shrink. Sorted once for all who look."""
+        """Those of a bucket that may be stopped, or that may shrink, and that were launched on borrowed quota, or were not.
+
+        As the snapshot has them, whatever this cycle has taken of them; sorted once for all who look for victims.
+        """
         key = (bucket, is_borrowed, is_shrinking)
         known = self._cheapest_first.get(key)
         if known is None:

@@ -62,7 +62,7 @@ def find_victims(outlook: Outlook, booked: Booked, lane: Lane, line: Line, submi
         if next(candidates.everybody(), None) is None:
             continue
         search = _Search(outlook, lane, gpu_class, line)
-        # Nobody has to go where enough is stopping already: mostly.
+        # Mostly enough is stopping already, and nobody has to be chosen.
         if search.is_coming():
             return None
         found = search.run(candidates, line)
@@ -100,7 +100,7 @@ class _Search:
             return self._fits()
 
     def run(self, candidates: Candidates, line: Line) -> Found | None:
-        """What is above their minimum is taken first; an attempt of which it is may be stopped all the same."""
+        """First what elastic attempts have above their minimum, then whole attempts, which may be the same ones."""
         with self._quotas_restored():
             given = self._surplus_taken(candidates.in_order(is_shrinking=True))
             if given and self._fits():
