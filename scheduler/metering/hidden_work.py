@@ -28,15 +28,16 @@ SIGMAS_BETWEEN_QUANTILES = 0.97
 """Of a normal distribution, between its 25th percentile and its 5th (a quarter and a twentieth of the spans): the lower
 side, on which there are no bumps. Noise is the device's, so the median of all its stretches."""
 
-PAUSES = 15
-"""Were uses still coming at random as before, a rest of ten of their median pauses would come once in a thousand; but
-pauses come long and short, so half as much again."""
+PAUSES = 30
+"""Were uses still coming at random as before, a rest of ten of their median pauses would come once in a thousand. But a
+service's requests come several times more rarely by night, and a person's runs after lunch: three times as much."""
 
 USES_MIN = 3
 """Fewer uses make no habit."""
 
-SEEN_ONCE_SHARE = 4
-"""One use in so many, at least, is short: of uses up to twice as long as the pace a third is missed."""
+SEEN_ONCE_SHARE = 10
+"""One use in so many, at least, was seen once: of uses up to ten times as long as the pace a tenth is, and a twentieth
+is missed, which a training's pauses for data bear, and a sandbox's for thought do not."""
 
 
 class CounterSpan(NamedTuple):

@@ -113,6 +113,19 @@ def test_two_short_uses_are_no_habit() -> None:
     assert (attempt.window_ms, len(attempt.stopped)) == (RULE.policy.window_ms, 3)
 
 
+@pytest.mark.parametrize(("lasts_s", "stops"), [(30, 0), (NIGHT_S, 1)])
+def test_a_process_that_comes_and_goes_was_there_for_something_and_one_that_stays_was_not(
+    lasts_s: int, stops: int
+) -> None:
+    """Every 20 minutes one comes, and works between two readings; the other is an idle notebook's."""
+    rows = [
+        Recorded(Instant(at * MS_PER_SECOND), GpuUuid("GPU-a"), percent=0, process_count=int(at % 1_200 <= lasts_s))
+        for at in range(15, NIGHT_S, 15)
+    ]
+    (attempt,) = judge(rows, RULE).attempts
+    assert len(attempt.stopped) == stops
+
+
 PAUSES_MS = st.sampled_from([5_000, 15_000, 30_000, 60_000, 61_003, 400_000])
 
 
