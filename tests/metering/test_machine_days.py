@@ -1,7 +1,7 @@
 """The idle rules on generated machine-days, of which the truth is known: whom they stop, and what they find.
 
-The days are those of `python -m benchmarks.idle_rules`, one of each kind here. HYPOTHESIS_PROFILE=searching (`make nightly`)
-judges more days, and measures every row of the benchmark's tables again.
+The days are those of `python -m benchmarks.idle_rules`, one of each kind here. HYPOTHESIS_PROFILE=searching judges
+more days, and measures every row of the benchmark's tables again: `make nightly`.
 """
 
 import os
