@@ -390,7 +390,7 @@ def test_the_books_agree_with_a_model_in_plain_integers(
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=examples if STEPS <= 1_000 else 1,  # each step looks at all there is
+            max_examples=examples if STEPS <= 1_000 else 2,  # the first is always the simplest: one rule
             stateful_step_count=STEPS,
             deadline=None,
             suppress_health_check=list(HealthCheck),
