@@ -54,7 +54,7 @@ async def test_a_watch_whose_past_was_compacted_away_lists_anew_misses_nothing_a
             await api.delete(f"{JOBS}/{gone.name}", {"propagationPolicy": "Background"})
             version = (await api.get(JOBS))["metadata"]["resourceVersion"]
             command = kill_apiserver(plane)
-            await compact_etcd(command, version)
+            await compact_etcd(plane, version)
             with apiserver_again(plane, command):
                 wire.is_cut = False
                 await rig.until(lambda seen: gone.uid not in seen.jobs)
