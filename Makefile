@@ -7,6 +7,9 @@ STAMP := $(VENV)/installed
 LOCK := requirements.lock
 UV := uv==0.13.8
 
+# Images often forbid bytecode. Each start would compile the whole service and its libraries anew: 3 s and more.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test test-again check coverage controlplane realnode lint types floors test-fast test-gpu nightly pictures bench bench-replay lock clean system
 
 # The whole service on a simulated cluster, in accelerated time: prints an address to open.

@@ -28,7 +28,7 @@ from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.cli.server import prefer_short_pauses, run
 from scheduler.entrypoints.settings import Settings
-from scheduler.lifecycle.asking.submit import new_workload
+from scheduler.lifecycle.asking.judge import new_workload
 from scheduler.simulation.clock import SimulatedClock
 from scheduler.simulation.cluster import SimulatedCluster
 from scheduler.simulation.fates import fate_of

@@ -1,4 +1,5 @@
-"""Variants of a trace's tasks, as the FGD paper has them: more sharing, more multi-GPU, more GPU models, more CPU-only.
+"""Variants of a trace's tasks, as the FGD paper has them: more sharing, more multi-GPU, more GPU models, more CPU-only;
+and of ours, more CPU and memory for every task.
 
 Made by chance with a seed of their own; the tasks' other figures stay as they are.
 """
@@ -71,6 +72,16 @@ def cpu_only(times: float) -> Variant:
     return vary
 
 
+def asking(cpu: int = 1, memory: int = 1) -> Variant:
+    """Every task asks for so many times its CPU and its memory, GPUs as before."""
+
+    def vary(pods: Sequence[OpenbPod], nodes: Sequence[OpenbNode], random: Random) -> list[OpenbPod]:
+        del nodes, random
+        return [replace(pod, cpu_milli=cpu * pod.cpu_milli, memory_mib=memory * pod.memory_mib) for pod in pods]
+
+    return vary
+
+
 VARIANTS: dict[str, Variant] = {
     "sharing 40 %": sharing(0.4),
     "sharing all": sharing(1.0),
@@ -80,4 +91,7 @@ VARIANTS: dict[str, Variant] = {
     "models 33 %": constrained(0.33),
     "CPU-only x2": cpu_only(2.0),
     "CPU-only x2.5": cpu_only(2.5),
+    "CPU-only x4": cpu_only(4.0),
+    "CPU x3": asking(cpu=3),
+    "memory x8": asking(memory=8),
 }

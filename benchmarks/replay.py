@@ -3,8 +3,17 @@
     python -m benchmarks.replay [--days 30] [--workloads 41095] [--json] [--profile]
 
 1,000 engineers in twenty teams, 1,200 nodes with 3,200 GPUs of three classes, 500,000 workloads in a year from the
-synthetic generator. Few wait for room and hundreds for hours: of 3,200 GPUs a quarter is in use. The goal is a year
-(`--days 365`) under two minutes; without `--days` it is a month of it, with its share of the goal.
+synthetic generator. Nobody waits for room: of 3,200 GPUs less than a quarter is in use. Who waits, waits for hours that
+are spent (nine tenths of all waiting in a month) or at the limit of GPUs per engineer, and they grow more until the
+period's next grants: 475 at a time on average over the first ten days, 2,576 over a month, up to 6,000 in its last days.
+The goal is a year (`--days 365`) under two minutes; without `--days` it is a month of it, with its share of the goal.
+A machine of two cores needs more than twice as long, and Python itself is why. Sampled by processor time, a workload's way
+is: judged, placed, launched and taken in again by the decision 63 % (taking in what changed 19, serving lanes 16, putting
+lines in lanes 7, the fit table 11), its end 14 % (the ledger 8 of that), renewals 4, being judged at submission 6, told and
+written down the rest. Values that are made, mostly immutable ones, are 13 % of all that; beside them no function has 4 %
+of its own: it is about a thousand calls a workload. Where GPUs are short it costs ten times as much, half of it in serving
+lanes, and a fifth in asking whether there is anybody to preempt.
+
 Making the work and replaying it are timed apart; a cycle comes at most once a minute (`--cycle` of the command). What is
 given as seconds is processor time too, because a busy machine tells little by its clock.
 """

@@ -42,6 +42,7 @@ def main() -> None:
             try:
                 address = _address(server)
                 result = asyncio.run(_measure(address, arguments.rate, arguments.seconds))
+                result["server_processor_seconds"] = _processor_seconds(server.pid)
             finally:
                 server.terminate()
     print(orjson.dumps(keep("submit", {**result, "load_average_before": load}), option=orjson.OPT_INDENT_2).decode())
@@ -69,6 +70,12 @@ def _address(server: "subprocess.Popen[str]") -> str:
         if time.monotonic() > deadline:
             break
     raise SystemExit(f"the server did not start within {READY_SECONDS:.0f} s")
+
+
+def _processor_seconds(pid: int) -> float:
+    """What the server used from its start to now, in every thread: user and system time of /proc/PID/stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _measure(address: str, rate: int, seconds: int) -> dict[str, object]:

@@ -38,7 +38,7 @@ from scheduler.domain.units import (
     TeamName,
     WorkloadId,
 )
-from scheduler.domain.workloads import Attempt, Workload, WorkloadState
+from scheduler.domain.workloads import Attempt, Workload, WorkloadState, WorkloadTitle
 from scheduler.finance.approval_book import ApprovalBook
 from scheduler.finance.prices.price_shelf import PriceShelf
 from scheduler.finance.proving.keeping import HeadBook, PeriodBook
@@ -182,8 +182,8 @@ class WorkloadBook(Protocol):
 
     def many(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, Workload]: ...
 
-    def by_job(self, namespace: str, job_name: str) -> Workload | None:
-        """The latest whose Job had that name: a name may be used again."""
+    def titles(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, WorkloadTitle]:
+        """What a page or a statement calls them: less to read than `many`."""
         ...
 
     def with_jobs(self, uids: Sequence[JobUid]) -> set[JobUid]:

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("scheduler", "tests", "benchmarks")
 SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 EMPTY_NAMES = re.compile(r"(^|/)(utils?|common|helpers?|managers?|misc|services)(\.py|/)")
+ASSERTING = re.compile(r"_?assert_|raises$|expect$|run_state_machine_as_test$")
 LOOSE_ENDS = re.compile(
     r"\b(" + "TO" + r"DO|FIX" + r"ME|XX" + r"X|HACK)\b|Not" + r"ImplementedError|# pragma: no" + r" cover"
     r"|# type: ig" + r"nore(?!\[)|# no" + r"qa(?!: )"
@@ -30,6 +31,8 @@ TOP_FILES = [
     "Makefile",
     "Containerfile",
 ]
+DRAWN = ("entrypoints", "simulation", "adapters", "lifecycle", "decision", "finance")
+"""Floors with rooms."""
 LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 
@@ -38,15 +41,24 @@ def test_there_is_something_to_check() -> None:
     assert len(SOURCES) > 50
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_fits_in_the_head(path: Path) -> None:
-    assert path.read_text(encoding="utf-8").count("\n") <= LINES_MAX
+@pytest.fixture(scope="module")
+def trees() -> dict[Path, ast.Module]:
+    """Each file parsed once; they go with the module, as they are large."""
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
 
 
-def test_a_function_fits_on_a_screen() -> None:
-    assert [
-        f"{path.relative_to(ROOT)}:{line} {name}: {length}" for path, line, name, length in _long_functions()
-    ] == []
+def test_a_file_fits_in_the_head() -> None:
+    lines = {_relative(path): path.read_text(encoding="utf-8").count("\n") for path in SOURCES}
+    assert {path: count for path, count in lines.items() if count > LINES_MAX} == {}
+
+
+def test_a_function_fits_on_a_screen(trees: dict[Path, ast.Module]) -> None:
+    long = [
+        f"{_relative(path)}:{function.lineno} {function.name}: {length}"
+        for path, function in _functions(trees)
+        if (length := (function.end_lineno or function.lineno) - function.lineno + 1) > FUNCTION_LINES_MAX
+    ]
+    assert long == []
 
 
 def test_the_top_level_is_what_whoever_looks_for_it_expects() -> None:
@@ -75,13 +87,11 @@ def test_no_loose_ends_are_left() -> None:
     assert found == []
 
 
-def test_every_module_says_what_it_is() -> None:
+def test_every_module_says_what_it_is(trees: dict[Path, ast.Module]) -> None:
     missing = [
         _relative(path)
-        for path in SOURCES
-        if path.name != "__init__.py"
-        and "tests" not in path.relative_to(ROOT).parts
-        and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        for path, tree in trees.items()
+        if path.name != "__init__.py" and "tests" not in path.relative_to(ROOT).parts and not ast.get_docstring(tree)
     ]
     assert missing == []
 
@@ -89,34 +99,30 @@ def test_every_module_says_what_it_is() -> None:
 def test_every_room_is_named_where_the_house_is_drawn() -> None:
     """ARCHITECTURE.md draws the floors and, of those that have them, the rooms (ADR 26)."""
     drawn = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("```")[1]
-    floors = [ROOT / "scheduler" / floor for floor in ("lifecycle", "decision", "finance")]
-    rooms = {path.parent.name for floor in floors for path in floor.glob("*/__init__.py")} - {"focus"}
-    assert rooms <= set(re.findall(r"\b([a-z]+)/", drawn))
+    floors = [ROOT / "scheduler" / floor for floor in DRAWN]
+    rooms = {path.parent.name for floor in floors for path in floor.glob("*/__init__.py")}
+    assert rooms - set(re.findall(r"\b([a-z_]+)/", drawn)) == set()
 
 
-def test_imports_stand_at_the_top_of_the_file() -> None:
+def test_every_test_asserts_something(trees: dict[Path, ast.Module]) -> None:
+    """Itself, or in a helper whose name says so."""
+    silent = [
+        f"{_relative(path)}:{function.lineno} {function.name}"
+        for path, function in _functions(trees)
+        if path.name.startswith("test_") and function.name.startswith("test_")
+        if not any(map(_asserts, ast.walk(function)))
+    ]
+    assert silent == []
+
+
+def test_imports_stand_at_the_top_of_the_file(trees: dict[Path, ast.Module]) -> None:
     inner = [
         f"{_relative(path)}:{node.lineno}"
-        for path in SOURCES
-        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for path, function in _functions(trees)
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     assert inner == []
-
-
-def _long_functions() -> Iterator[tuple[Path, int, str, int]]:
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                length = (node.end_lineno or node.lineno) - node.lineno + 1
-                if length > FUNCTION_LINES_MAX:
-                    yield path, node.lineno, node.name, length
-
-
-def _relative(path: Path) -> str:
-    return str(path.relative_to(ROOT))
 
 
 def test_every_migration_has_a_number_of_its_own_and_the_next_free_one() -> None:
@@ -125,3 +131,22 @@ def test_every_migration_has_a_number_of_its_own_and_the_next_free_one() -> None
     numbers = sorted(path.name[1:5] for path in folder.glob("v*.py"))
     assert numbers == [f"{number:04d}" for number in range(1, len(numbers) + 1)]
     assert numbers[-1] == HEAD
+
+
+def _functions(trees: dict[Path, ast.Module]) -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield path, node
+
+
+def _asserts(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return isinstance(node, ast.Assert)
+    called = node.func
+    name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+    return bool(ASSERTING.match(name))
+
+
+def _relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))

@@ -1,7 +1,7 @@
 """The generator's queues as a policy of ours: a pool and a team for each queue, one engineer in it, everything funded.
 
 Cohorts, quotas, borrowing limits and who may preempt whom are the file's. Kueue knows no minimum runtime; ours has one
-unless it is asked for none, and the figures of both are to be told apart (`__main__`).
+where it is asked for one, and the figures of both are to be told apart (`__main__`).
 """
 
 from typing import Any

@@ -77,7 +77,7 @@ def _kubectl(plane: ControlPlane, *arguments: str) -> str:
 
 
 async def _create_node(api: ApiClient, cohort: str, gpus: int) -> None:
-    amounts = {"cpu": "1000", "memory": "4Ti", "pods": "10000", "nvidia.com/gpu": str(gpus)}
+    amounts = {"cpu": "1000", "memory": "4Ti", "pods": str(max(10_000, gpus)), "nvidia.com/gpu": str(gpus)}
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": now, "lastTransitionTime": now}
     node = {

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from scheduler.lifecycle.asking.judge import GPUS_PER_POD_MAX
+
 
 @dataclass(frozen=True, slots=True)
 class WorkloadTemplate:
@@ -164,6 +166,10 @@ def _template(described: Any, where: str) -> WorkloadTemplate:
     request = _gpus(item.get("request", 1), f"{where}.request")
     if not request:
         raise ValueError(f"{where}.request: a workload asks for one GPU at least")
+    if request > GPUS_PER_POD_MAX:
+        raise ValueError(
+            f"{where}.request: a workload is one pod here, which may ask for {GPUS_PER_POD_MAX} GPUs at most"
+        )
     return WorkloadTemplate(
         class_name=str(item["className"]),
         runtime_ms=_whole(item, "runtimeMs", where),

@@ -10,9 +10,11 @@ import argparse
 import asyncio
 import datetime as dt
 import heapq
+import math
 import time
 from collections import defaultdict
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,12 @@ MANAGED_BY = "benchmark.allot.dev/runner"
 """The Jobs are this process's: their status is all that is to be known of them."""
 ENDINGS_AT_ONCE = 32
 CREATIONS_AT_ONCE = 128
+STALLED_SECONDS = 90.0
+"""Beyond the longest runtime and interval of the file: after so long without a creation, launch or end none will come."""
+TIME_LIMIT_MINUTES = 10
+"""Of each workload, or twice its runtime where that is longer: none is ended for it."""
+ASKED_AFTER = 3
+"""Jobs that still wait, of which it is said why."""
 
 
 @dataclass
@@ -57,6 +65,9 @@ class Runner:
         self.seen = {creation.name: Seen(creation) for creation in creations}
         self._due: list[tuple[float, str, int]] = []
         self._left = len(creations)
+        longest_ms = max(max(each.template.runtime_ms, each.wait_ms) for each in creations)
+        self._patience_seconds = STALLED_SECONDS + longest_ms / 1000
+        self._moved_at = 0.0
         self._began = 0.0
         self._failure: BaseException | None = None
         self._done = asyncio.Event()
@@ -70,11 +81,11 @@ class Runner:
         """The makespan: from the first instant to the last completion."""
         watch = self._start(self._watch(await self._list()))
         complete = self._start(self._complete())
-        self._began = time.monotonic()
+        self._began = self._moved_at = time.monotonic()
         creating = [self._start(self._create(each)) for each in self._series]
         try:
             async with asyncio.timeout(limit_seconds):
-                await self._done.wait()
+                await self._until_done()
             if self._failure is not None:
                 raise SystemExit(f"the runner cannot go on: {self._failure!r}")
         except TimeoutError:
@@ -85,11 +96,32 @@ class Runner:
             await asyncio.gather(watch, complete, *creating, return_exceptions=True)
         return max(seen.completed or 0.0 for seen in self.seen.values()) - self._began
 
+    async def _until_done(self) -> None:
+        """What can never run is told, not waited for."""
+        while not self._done.is_set():
+            left = self._moved_at + self._patience_seconds - time.monotonic()
+            if left <= 0:
+                why = await self._why_they_wait()
+                raise SystemExit(f"nothing happened for {self._patience_seconds:.0f} s: {self._progress()}{why}")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._done.wait()
+
+    async def _why_they_wait(self) -> str:
+        """A line each of the first that have not ended, with what the service wrote on them."""
+        waiting = [name for name, seen in self.seen.items() if seen.completed is None and seen.created]
+        lines = []
+        for name in waiting[:ASKED_AFTER]:
+            job = await self._api.get(f"{JOBS}/{name}")
+            said = (job["metadata"].get("annotations") or {}).get("allot.dev/status", "nothing was said of it")
+            lines.append(f"\n  {name}: {said}")
+        return "".join(lines)
+
     async def _create(self, series: list[Creation]) -> None:
         """As Kueue's generator does: each waits for its interval and is then created before the next one waits."""
         for creation in series:
             await asyncio.sleep(creation.wait_ms / 1000)
-            self.seen[creation.name].created = time.monotonic()
+            self.seen[creation.name].created = self._moved_at = time.monotonic()
             async with self._creating:
                 await self._writes.send("POST", JOBS, _job(creation), _as_user(creation.queue.name))
 
@@ -127,7 +159,7 @@ class Runner:
     def _note_launch(self, seen: Seen) -> None:
         if seen.launched is not None:
             return
-        now = time.monotonic()
+        now = self._moved_at = time.monotonic()
         seen.launched = now
         seen.started_at = _stamp()
         seen.first_launched = seen.first_launched or now
@@ -164,7 +196,7 @@ class Runner:
             "conditions": [_condition("SuccessCriteriaMet", now), _condition("Complete", now)],
         }
         await self._write_status(seen, status)
-        seen.completed = time.monotonic()
+        seen.completed = self._moved_at = time.monotonic()
         self._left -= 1
         if self._left == 0:
             self._done.set()
@@ -226,7 +258,7 @@ def _job(creation: Creation) -> Json:
             "labels": {
                 "allot.dev/project": creation.queue.name,
                 "allot.dev/priority-class": f"p{creation.template.priority}",
-                "allot.dev/time-limit": "10m",
+                "allot.dev/time-limit": f"{_time_limit_minutes(creation)}m",
             },
             # Their own name: the admission policy compares it, and need not write it.
             "annotations": {"allot.dev/gpu-classes": creation.queue.cohort, "allot.dev/author": creation.queue.name},
@@ -243,6 +275,10 @@ def _job(creation: Creation) -> Json:
             },
         },
     }
+
+
+def _time_limit_minutes(creation: Creation) -> int:
+    return max(TIME_LIMIT_MINUTES, 2 * math.ceil(creation.template.runtime_ms / 60_000))
 
 
 def _condition(kind: str, at: str) -> Json:

@@ -51,15 +51,17 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     index.dirty_lanes.clear()
     outlook = Outlook(index)
     paying, unfunded = _judge_lanes(index, lanes, outlook)
+    served = [*paying, *_first_waiting(index, paying)]
+    outlook.expect(served)
     walk = Walk(index)
     lapsed = serve_reservations(index, walk.starts)
     serve_bookings(index, walk.starts)
-    walk.serve([*paying, *_first_waiting(index, paying)], outlook)
+    walk.serve(served, outlook)
     widen(index, walk)
     growths = grow(index, walk)
     walk.serve_unfunded(unfunded)
     widen(index, walk)
-    verdicts = state.teller.tell(index, walk, lanes, [*lines, *walk.set_aside, *walk.withheld])
+    verdicts = state.teller.tell(index, walk, lanes, [*lines, *walk.set_aside])
     walk.undo()
     starts = walk.starts
     launches, preemptions, warnings = tuple(starts.launches), tuple(starts.preemptions), tuple(starts.warnings)
@@ -71,9 +73,6 @@ def _judge_lines(index: Index) -> list[Line]:
 
     All leave their places before any takes one: a workload that changed may stand at the same one in another line.
     """
-    withheld, index.withheld = index.withheld, []
-    for line in withheld:
-        line.ruling = None
     for party in index.dirty_parties:
         judge_party(index, party)
     index.dirty_parties.clear()
@@ -90,7 +89,7 @@ def _judge_lines(index: Index) -> list[Line]:
             index.lanes.forget_if_empty(lane)
     index.dirty_lines.clear()
     index.moved_lines.clear()
-    return [*judged, *withheld]
+    return judged
 
 
 def _judge_lanes(index: Index, lanes: list[Lane], outlook: Outlook) -> tuple[list[Lane], list[Lane]]:
@@ -101,6 +100,7 @@ def _judge_lanes(index: Index, lanes: list[Lane], outlook: Outlook) -> tuple[lis
     for lane in lanes:
         if not lane.lines:
             continue
+        lane.withheld.clear()
         lane.is_open = judge_lane(index, lane, lane.head())
         if is_paused:
             if lane.is_open:

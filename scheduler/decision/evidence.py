@@ -135,8 +135,8 @@ def held_back(workload: Workload, now: Instant) -> Ruling:
     return Ruling(Reason.BACKOFF, {"seconds": seconds, "cause": workload.state_reason.value})
 
 
-def booked(kept: Kept, spec: WorkloadSpec) -> Ruling:
-    limit = f"{spec.time_limit_ms / MS_PER_HOUR:.1f} h"
+def booked(kept: Kept, line: Line) -> Ruling:
+    limit = f"{line.spec.time_limit_ms / MS_PER_HOUR:.1f} h"
     return Ruling(
         Reason.BOOKED,
         {"booking": kept.booking_id, "gpu_class": kept.gpu_class, "at": iso(kept.at), "limit": limit},

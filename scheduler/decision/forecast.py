@@ -82,7 +82,7 @@ def forecast(index: Index, workload: Workload, usual: PerMille) -> Forecast:
             said = evidence.awaiting_preemption(line.spec, victims.gpu_class, len(victims.victims))
             return Forecast(said, victims.gpu_class, (now, Instant(now + grace)), len(victims.victims))
     if isinstance(found, Kept):
-        ruling = evidence.booked(found, line.spec)
+        ruling = evidence.booked(found, line)
         longest = found.at - now - line.spec.grace_seconds * MS_PER_SECOND
     elif isinstance(found, Shadow):
         ruling = evidence.priority(found.workload_id, found.line, line)

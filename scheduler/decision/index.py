@@ -81,8 +81,6 @@ class Index:
         """Lines that only changed their place: somebody came or went."""
         self.dirty_lanes: dict[Lane, None] = {}
         self.ends: dict[GpuClassName, Ends] = defaultdict(Ends)
-        self.withheld: list[Line] = []
-        """Lines that the last cycle held back for somebody ahead."""
         self.ending_gpus: dict[tuple[PoolName, GpuClassName], int] = defaultdict(int)
         """Of a pool's quota, what attempts use that are being stopped."""
         self.claims = Claims(policy, self.capacity, self.quotas, self.concurrency)

@@ -4,7 +4,7 @@ Of those in a pool that wait for the room of a GPU class, the first is told `Res
 `Priority`, with the first's name: Slurm's meaning of the two.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from scheduler.decision import evidence
 from scheduler.decision.index import Index
@@ -36,9 +36,7 @@ class Teller:
         self._alone = dict(walk.starts.alone)
         to_tell = dict.fromkeys(lines)
         for lane in lanes:
-            if lane.reason is not lane.told:
-                lane.told = lane.reason
-                to_tell.update(dict.fromkeys(line for _, line in lane.lines))
+            to_tell.update(dict.fromkeys(_to_hear(lane)))
         for line in to_tell:
             self._tell_line(index, line, changed)
         for workload_id in again:
@@ -62,6 +60,9 @@ class Teller:
             return None
         if line.ruling is not None or line.lane is None:
             return line.ruling
+        withheld = line.lane.withheld_from(line)
+        if withheld is not None:
+            return withheld.rule_on(line)
         ahead = self._ahead_of(index, line.lane, workload_id)
         return lane_ruling(index, line.lane) if ahead is None else evidence.priority(ahead[0], ahead[1], line)
 
@@ -90,7 +91,7 @@ class Teller:
         return concerned
 
     def _tell_line(self, index: Index, line: Line, changed: dict[WorkloadId, Verdict]) -> None:
-        reason = line.lane.reason if line.ruling is None and line.lane is not None else None
+        reason = line.lane.telling().of(line.lasts_ms) if line.lane is not None else None
         if line.ruling is not None:
             reason = line.ruling.reason
         if reason is None:
@@ -113,3 +114,12 @@ class Teller:
         if told is None or told.reason is not ruling.reason:
             verdict = Verdict(workload_id, ruling.reason, ruling.evidence)
             self.verdicts[workload_id] = changed[workload_id] = verdict
+
+
+def _to_hear(lane: Lane) -> Iterator[Line]:
+    """Lines of a lane that are to be told something else than the last time."""
+    before, lane.told = lane.told, lane.telling()
+    if lane.told != before:
+        for lasts_ms, lines in lane.by_length.items():
+            if before is None or before.of(lasts_ms) is not lane.told.of(lasts_ms):
+                yield from (line for _, line in lines)

@@ -47,6 +47,10 @@ def is_money(unit: Unit) -> bool:
     return unit.endswith(_MONEY) and unit.removesuffix(_MONEY) in CURRENCIES
 
 
+def is_tokens(unit: Unit) -> bool:
+    return unit == TOKENS or unit.startswith(_MODEL)
+
+
 def measure(unit: Unit) -> Measure:
     """What a unit of the books counts. Raises InvalidInput (`unknown-unit`) for none of ours."""
     if unit == STANDARD_GPU:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from scheduler.domain.wording import filled
+
 Evidence = Mapping[str, int | str]
 """What a verdict rests on: names and numbers, by key. Keys that a sentence uses are documented in docs/reasons.md."""
 
@@ -77,7 +79,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReasonText:
-    """`sentence` is a format string over the evidence; `next_step` says what its reader can do."""
+    """`sentence` is filled from the evidence as `filled` says; `next_step` says what its reader can do."""
 
     sentence: str
     next_step: str = ""
@@ -87,7 +89,7 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.SUBMITTED: ReasonText("Submitted; the next cycle looks at it."),
     Reason.LAUNCHING: ReasonText("Launching {gpus} × {gpu_class} on {nodes}."),
     Reason.AWAITING_PREEMPTION: ReasonText(
-        "Waiting for {gpus} × {gpu_class} that {victims} workload(s) are giving up.",
+        "Waiting for {gpus} × {gpu_class} that {victims:workload is|workloads are} giving up.",
         "It starts as soon as their pods have ended.",
     ),
     Reason.RESOURCES: ReasonText(
@@ -107,11 +109,11 @@ TEXTS: dict[Reason, ReasonText] = {
         "Ask for a shorter time limit or fewer GPUs, wait for the next grant, or ask for more hours.",
     ),
     Reason.ENGINEER_GPU_LIMIT: ReasonText(
-        "Waiting: its owner runs {used} of the {limit} GPUs allowed at once; this needs {needed}.",
+        "Waiting: its owner runs {used} of the {limit:GPU|GPUs} allowed at once; this needs {needed}.",
         "It starts when other work of theirs ends.",
     ),
     Reason.TEAM_GPU_LIMIT: ReasonText(
-        "Waiting: the team runs {used} of the {limit} GPUs allowed at once; this needs {needed}.",
+        "Waiting: the team runs {used} of the {limit:GPU|GPUs} allowed at once; this needs {needed}.",
         "It starts when work of the team ends.",
     ),
     Reason.SPEND_GUARD: ReasonText(
@@ -142,12 +144,12 @@ TEXTS: dict[Reason, ReasonText] = {
         "Nothing is to be done: its hours and its time are the same.",
     ),
     Reason.BOOKING_AT_RISK: ReasonText(
-        "Not kept: {lost} takes no work, and no other {gpus} × {gpu_class} are free from {from} on.",
+        "Not kept: {lost} takes no work, and no other place for {gpus} × {gpu_class} is free from {from} on.",
         "It is placed anew as soon as there is room. Giving it back costs nothing, and where it cannot be kept at its "
         "start it is called off at no cost.",
     ),
     Reason.BOOKING_MADE: ReasonText(
-        "{gpus} × {gpu_class} are booked on {nodes} from {from} until {until}; {held_hours} h are held.",
+        "Booked: {gpus} × {gpu_class} on {nodes} from {from} until {until}; {held_hours} h are held.",
         "It is charged from its start, used or not; `allot booking cancel` gives it back.",
     ),
     Reason.TOPOLOGY: ReasonText(
@@ -173,7 +175,7 @@ TEXTS: dict[Reason, ReasonText] = {
         "Submit it with a later deadline or a shorter time limit.",
     ),
     Reason.ARRAY_LIMIT: ReasonText(
-        "Waiting: {used} of the {limit} indexes of its array that may run at once are running.",
+        "Waiting: its array runs {used} of the {limit:index|indexes} that it may at once.",
         "It starts when another index ends.",
     ),
     Reason.OFF_PEAK: ReasonText(
@@ -182,10 +184,10 @@ TEXTS: dict[Reason, ReasonText] = {
     ),
     Reason.LAUNCH_PAUSED: ReasonText("Launching is paused by {by}: {why}.", "Ask the operator when it is resumed."),
     Reason.PREEMPTION_PAUSED: ReasonText(
-        "Waiting: it could preempt {victims} workload(s), but preemption is paused by {by}: {why}."
+        "Waiting: it could preempt {victims:workload|workloads}, but preemption is paused by {by}: {why}."
     ),
     Reason.STOP_RATE: ReasonText(
-        "Waiting: {stopped} GPUs were stopped in ten minutes, the limit is {limit}.",
+        "Waiting: {stopped:GPU was|GPUs were} stopped in ten minutes, the limit is {limit}.",
         "An operator can allow more with `allot resume preempt`.",
     ),
     Reason.RUNNING: ReasonText("Running on {nodes}."),
@@ -218,23 +220,23 @@ TEXTS: dict[Reason, ReasonText] = {
         "It goes on when hours are granted.",
     ),
     Reason.IDLE: ReasonText(
-        "Suspended: its {gpus} GPU(s) were idle for {minutes} min; {came_back}.",
+        "Suspended: its {gpus:GPU was|GPUs were} idle for {minutes} min; {came_back}.",
         "`allot sandbox resume` starts it again.",
     ),
     Reason.IDLE_ENDED: ReasonText(
-        "Ended: its {gpus} GPU(s) were idle for {minutes} min; {came_back}.",
+        "Ended: its {gpus:GPU was|GPUs were} idle for {minutes} min; {came_back}.",
         "Submit it again when its GPUs are needed.",
     ),
     Reason.IDLE_WARNING: ReasonText(
-        "Its {gpus} GPU(s) have been idle for {minutes} min: it will be {action} in about {left} min.",
+        "Its {gpus:GPU has|GPUs have} been idle for {minutes} min: it will be {action} in about {left} min.",
         "Use the GPUs, `allot extend` it, or say why it has to stay with `allot keep`.",
     ),
     Reason.IDLE_REPORTED: ReasonText(
-        "Running, but its {gpus} GPU(s) have been idle for {minutes} min.",
+        "Running, but its {gpus:GPU has|GPUs have} been idle for {minutes} min.",
         "Cancel it if it is of no more use: its hours are yours.",
     ),
     Reason.IDLE_CPU_BUSY: ReasonText(
-        "Running; its {gpus} GPU(s) rest while its CPUs work ({cores} cores): the idle clock waits.",
+        "Running; its {gpus:GPU rests|GPUs rest} while its CPUs work ({cores} cores): the idle clock waits.",
         "Nothing need be done; after {minutes} min of waiting the clock goes on.",
     ),
     Reason.START_TIMEOUT: ReasonText(
@@ -265,13 +267,6 @@ TEXTS: dict[Reason, ReasonText] = {
 }
 
 
-class _Missing(dict[str, object]):
-    """Evidence that was not given reads as a dash, so that a sentence is never lost to a missing key."""
-
-    def __missing__(self, key: str) -> str:
-        return "–"
-
-
 def sentence(reason: Reason, evidence: Evidence) -> str:
     """The reason as one sentence for its reader."""
-    return TEXTS[reason].sentence.format_map(_Missing(evidence))
+    return filled(TEXTS[reason].sentence, evidence)

@@ -32,6 +32,3 @@ class Rollover:
             case RolloverRule.DECAYING:
                 kept = left * self.keep // 1000
         return max(0, kept if self.cap is None else min(kept, self.cap))
-
-
-NO_ROLLOVER = Rollover()

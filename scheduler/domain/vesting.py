@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.periods import to_datetime, to_instant
 from scheduler.domain.units import Instant
+from scheduler.domain.wording import counted
 
 MONTHS_MAX = 240
 PARTS_MAX = 480
@@ -72,9 +73,6 @@ class Vesting:
                 due.append((number, part))
         return due
 
-    def vested_by(self, now: Instant) -> int:
-        return sum(part.amount for part in self.parts if part.at <= now)
-
 
 def vesting_parts(amount: int, terms: VestingTerms) -> tuple[VestingPart, ...]:
     """The parts of an amount by these terms. Raises InvalidInput (`invalid-schedule`)."""
@@ -97,7 +95,7 @@ def require_parts(amount: int, parts: Sequence[VestingPart], starts_at: Instant)
     """A schedule that was given by its parts. Raises InvalidInput: `schedule-sum` where they are not the amount,
     `invalid-schedule` where one is nothing, comes before the one before it, or before the start."""
     if not parts or len(parts) > PARTS_MAX:
-        raise _invalid(f"a schedule has {len(parts)} parts", f"1 to {PARTS_MAX}")
+        raise _invalid(f"a schedule has {counted(len(parts), 'part')}", f"1 to {PARTS_MAX}")
     if any(part.amount <= 0 for part in parts):
         raise _invalid("a part of the schedule is nothing, or less", "parts above zero")
     instants = [part.at for part in parts]

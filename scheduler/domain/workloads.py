@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.errors import Conflict, RefusalCode
@@ -226,6 +227,13 @@ class Workload:
     retries: int = 0
     not_before: Instant = Instant(0)
     version: int = 0
+
+
+class WorkloadTitle(NamedTuple):
+    """What it is called, and whose project's work it is; None means personal."""
+
+    name: str
+    project: ProjectName | None
 
 
 class AttemptState(StrEnum):

@@ -24,6 +24,7 @@ from scheduler.adapters.nvml.sensors import NvmlSensors
 from scheduler.adapters.policy_files import check_policy, read_bytes
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.errors import Refusal
+from scheduler.domain.wording import counted
 from scheduler.entrypoints.about import installed_version
 
 PYTHON_MIN = (3, 11)
@@ -130,13 +131,13 @@ def check_database(url: str) -> Check:
             store.close()
     except Refusal as refusal:
         return Check(name, False, f"{refusal.message} [{refusal.code.value}]", refusal.remedy)
-    return Check(name, True, f"{_without_password(url)}: every migration is there, {people} engineers")
+    return Check(name, True, f"{_without_password(url)}: every migration is there, {counted(people, 'engineer')}")
 
 
 def check_policy_file(file: Path) -> Check:
     policy, problems = check_policy(read_bytes(file), file.name)
     if policy is None:
-        found = f"{file}: {len(problems)} problems, the first {problems[0]}"
+        found = f"{file}: {counted(len(problems), 'problem')}, the first {problems[0]}"
         return Check("policy", False, found, f"`allot policy check {file}` lists them all")
     return Check("policy", True, f"{file}: sha256 {policy.hash[:12]}")
 
@@ -180,7 +181,7 @@ def check_sensors(proc: Path = Path("/proc")) -> Check:
         sensors.close()
     if not reading.has_driver:
         return Check(name, None, f"no NVIDIA driver here ({reading.driver_error})", "only GPU nodes need one")
-    found = f"{len(reading.devices)} devices, driver {reading.driver_version}"
+    found = f"{counted(len(reading.devices), 'device')}, driver {reading.driver_version}"
     lost = reading.unidentified_devices
     return Check(name, lost == 0, found + (f", {lost} lost" if lost else ""), "look at `dmesg | grep -i xid`")
 

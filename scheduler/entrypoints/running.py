@@ -95,7 +95,7 @@ class Service:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_cluster_started = False
 
-    # --- running -------------------------------------------------------------------------------------------------
+    # running
 
     async def start(self) -> None:
         """Start the loops; a cluster that cannot be reached yet is tried again, and said so."""
@@ -140,7 +140,7 @@ class Service:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.cycle.wake)
 
-    # --- what pages wait on --------------------------------------------------------------------------------------
+    # what pages wait on
 
     @property
     def tick(self) -> int:
@@ -157,7 +157,7 @@ class Service:
                 return self.tick
         return self.tick
 
-    # --- the loops' work -----------------------------------------------------------------------------------------
+    # the loops' work
 
     async def _watch(self) -> None:
         """Reach the cluster, then bring in what it reports. Returns so that the loop counts as alive."""

@@ -4,10 +4,8 @@ It is kept in the store, so that a restart goes on where it was. Everything simu
 """
 
 import asyncio
-import base64
 import logging
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +18,7 @@ from scheduler.domain.units import CommandId, GpuClassName, Instant
 from scheduler.entrypoints.loops import Loops
 from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulated_agents import SimulatedAgentLoop
+from scheduler.entrypoints.simulation_state import STATE_KEY, packed_state, saved_state
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.sensing.meter import Meter
@@ -34,9 +33,9 @@ from scheduler.simulation.stream import Arrival, Load, SyntheticStream, opening_
 
 log = logging.getLogger(__name__)
 
-STATE_KEY = "simulation"
-"""The setting in the store that holds what the simulation was when it was last saved."""
 SUBMIT_SECONDS = 0.5
+LEFT_OPEN = 4
+"""Sandboxes that nobody uses, from the first minute: one is preempted or out of hours now and then, all of them never."""
 SAVE_SECONDS = 5.0
 
 
@@ -119,7 +118,7 @@ class Simulation:
                 sorted(world.people.values(), key=lambda engineer: engineer.subject),
                 self.seed,
                 self.starts_at,
-                Load(gpus=sum(machine.gpus for machine in self.machines)),
+                Load(gpus=sum(machine.gpus for machine in self.machines), left_open=LEFT_OPEN),
                 smallest_nodes(policy, self.machines),
             )
         return self._stream
@@ -135,27 +134,16 @@ def smallest_nodes(policy: Policy, machines: Sequence[Machine]) -> Mapping[GpuCl
     return sizes
 
 
-def packed_state(state: bytes) -> str:
-    """As a setting's text."""
-    return base64.b64encode(zlib.compress(state, level=1)).decode("ascii")
-
-
-def unpacked_state(text: str) -> bytes:
-    """The inverse; what an earlier version wrote was not packed."""
-    return text.encode() if text.startswith("{") else zlib.decompress(base64.b64decode(text))
-
-
 def open_simulation(store: Store, settings: Settings) -> Simulation:
     """The simulation as it was saved, or a new one whose time starts with the working week."""
     with store.reading() as books:
-        saved = books.control.setting(STATE_KEY)
+        state = saved_state(books)
     machines = example_machines()
-    if saved is None:
+    if state is None:
         now = opening_instant(Instant(int(time.time()) * 1000))
         state = {"now": now, "starts_at": now, "submitted_until": now}
         model = ClusterModel(machines, lambda workload: fate_of(settings.seed, workload.spec))
     else:
-        state = orjson.loads(unpacked_state(saved))
         model = ClusterModel.restore(
             state["cluster"], machines, lambda workload: fate_of(settings.seed, workload.spec)
         )

@@ -9,6 +9,7 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, Instant, NodeName
 from scheduler.lifecycle.sensing.meter import Meter, Post
 from scheduler.metering.devices import Inventory
+from scheduler.metering.windows import Window
 from scheduler.metering.wire import inventory_json, window_json
 from scheduler.ports import Clock
 from scheduler.simulation.agents import SimulatedAgents
@@ -18,11 +19,14 @@ from scheduler.simulation.sensors import Look, SimulatedSensors
 WINDOW_SAMPLES = 5
 INVENTORY_EVERY_MS = 60 * MS_PER_MINUTE
 GAP_SAMPLES = 20
-"""Seconds for which a round may be late before what it missed is unread. A busy machine delays this loop, and with it
-every simulated agent at once: that is no silence of theirs, and idle clocks would stand still for as long as it is busy."""
+CAUGHT_UP_MAX = 60
+"""Samples that a late round makes up for. A busy machine delays this loop, and with it every simulated agent at once: that
+is no silence of theirs, and idle clocks would stand still for as long as it is busy. What their GPUs did is a function of
+time, so it can be read later."""
 
 NODES_AT_ONCE = 2
-"""Nodes that read, and whose windows share a transaction. All hundred at once would keep everybody waiting for 200 ms."""
+"""Nodes that read, and whose windows share a transaction. All hundred at once would keep everybody waiting for 200 ms, and
+four whose rounds had been late for 40."""
 
 
 class SimulatedAgentLoop:
@@ -33,7 +37,8 @@ class SimulatedAgentLoop:
         self._clock = clock
         self._meter = meter
         self._told_at: Instant | None = None
-        sample_ms = max(5, factor) * MS_PER_SECOND
+        self._sample_ms = sample_ms = max(5, factor) * MS_PER_SECOND
+        self._read_until: dict[int, Instant] = {}
         self.period_seconds = sample_ms / MS_PER_SECOND / factor
         self._agents = SimulatedAgents(
             SimulatedSensors(lambda: cluster.model),
@@ -58,7 +63,7 @@ class SimulatedAgentLoop:
         look = self._agents.look()
         for place, nodes in enumerate(self._shares):
             if self._rounds >= place % WINDOW_SAMPLES:  # as agents that were not all started in the same moment
-                await asyncio.to_thread(self._observe, nodes, look, now)
+                await asyncio.to_thread(self._observe, nodes, look, self._instants(place, now))
                 await asyncio.sleep(self.period_seconds / (2 * len(self._shares)))
         self._rounds += 1
 
@@ -67,11 +72,23 @@ class SimulatedAgentLoop:
             caller = Caller(f"node:{inventory.node}", frozenset({Role.AGENT}), node=inventory.node)
             self._meter.accept_inventory(caller, inventory.node, inventory_json(inventory), now=now)
 
-    def _observe(self, nodes: AbstractSet[NodeName], look: Look, now: Instant) -> None:
-        windows = self._agents.observe(now, look, nodes)
-        posts = [
-            Post(node, self._agents.boot_id, [window_json(window) for window in of_node])
-            for node, of_node in groupby(windows, key=lambda window: window.node)
-        ]
-        if posts:
-            self._meter.accept_all(posts, now=now)
+    def _instants(self, place: int, now: Instant) -> list[Instant]:
+        """When to read these nodes: now, and at what was missed since the last time."""
+        since = self._read_until.get(place, now)
+        self._read_until[place] = now
+        missed = range(since + self._sample_ms, now - self._sample_ms // 2, self._sample_ms)[-CAUGHT_UP_MAX:]
+        return [*map(Instant, missed), now]
+
+    def _observe(self, nodes: AbstractSet[NodeName], look: Look, instants: Sequence[Instant]) -> None:
+        for at in instants:  # a transaction each: what a late round makes up for is no longer one than others
+            windows = self._agents.observe(at, look, nodes)
+            posts = [
+                Post(node, self._agents.boot_id, [window_json(window) for window in of_node])
+                for node, of_node in groupby(sorted(windows, key=_node), key=_node)
+            ]
+            if posts:
+                self._meter.accept_all(posts, now=instants[-1])
+
+
+def _node(window: Window) -> NodeName:
+    return window.node

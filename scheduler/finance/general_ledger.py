@@ -79,7 +79,7 @@ def gl_journal(
 
 def _recharged(entry: str, period: str, sums: Mapping[str, int], accounts: GlAccounts) -> Iterable[GlLine]:
     for team, micro in sorted(sums.items()):
-        text = f"GPU time of {team or PLATFORM}, {period}"
+        text = f"compute of {team or PLATFORM}, {period}"
         expense, recovery = (accounts.expense, team or PLATFORM), (accounts.recovery, PLATFORM)
         yield from _pair(entry, Micro(micro), expense, recovery, text)
 

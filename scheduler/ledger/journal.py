@@ -31,7 +31,9 @@ from scheduler.domain.units import (
     AttemptId,
     CommandId,
     EngineerId,
+    GpuClassName,
     Instant,
+    PoolName,
     Unit,
 )
 
@@ -160,9 +162,17 @@ def transfer_entries(
     return Entry(source, -amount, unit, -gpu_ms), Entry(target, amount, unit, gpu_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class PostedEntry:
-    """An entry with the transaction that it stands in, as a statement reads it."""
+class Terms(NamedTuple):
+    """What the worth of an attempt's use depends on. `gpus` is None where its size changed."""
+
+    engineer: EngineerId
+    gpu_class: GpuClassName
+    pool: PoolName
+    gpus: int | None
+
+
+class PostedEntry(NamedTuple):
+    """An entry with the transaction that it stands in, as a statement reads it: a tuple, for a month has many."""
 
     seq: int
     transaction_id: str
@@ -176,6 +186,8 @@ class PostedEntry:
     attempt_id: AttemptId | None
     memo: str
     corrects_at: Instant | None = None
+    terms: Terms | None = None
+    """Those of its attempt, where they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Where the journal is kept, as a Protocol."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from scheduler.domain.units import STANDARD_GPU, AttemptId, GpuClassName, Instant, PoolName, Unit
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import STANDARD_GPU, AttemptId, EngineerId, GpuClassName, Instant, PoolName, Unit
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
+from scheduler.ledger.statement import CompanyLines, Released
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,19 @@ class TermsUsed:
     pool: PoolName
     first_at: Instant
     last_at: Instant
+
+
+class UsedBy(NamedTuple):
+    """What entries on accounts of one kind add up to, of one engineer's attempts of one GPU class; None where no attempt
+    stands behind them."""
+
+    kind: AccountKind
+    is_unfunded: bool
+    unit: Unit
+    engineer: EngineerId | None
+    gpu_class: GpuClassName | None
+    amount: int
+    gpu_ms: int
 
 
 class JournalBook(Protocol):
@@ -61,6 +76,36 @@ class JournalBook(Protocol):
         """The same entries summed up by account and attempt: a month of a company without reading its every slice."""
         ...
 
+    def stated(
+        self,
+        *,
+        accounts: Sequence[Account] | None,
+        starts_at: Instant,
+        ends_at: Instant,
+        transactions: Sequence[TransactionKind] | None = None,
+        returned_for: Collection[Reason] = (),
+    ) -> Iterator[PostedEntry]:
+        """What a statement over these accounts is made of, in every unit and no certain order, with the terms of attempts.
+        `accounts` None is the company: every account that a statement reads, and corrections of money.
+
+        Holds and releases come and go by themselves, and are left out, but for what came back to who paid from attempts
+        that were stopped for a reason of `returned_for`.
+        """
+        ...
+
+    def company_lines(self, *, starts_at: Instant, ends_at: Instant, first: int) -> CompanyLines:
+        """As `lines_of` everything that `stated` would give of the company, added up by the database."""
+        ...
+
+    def released(self, *, stopped_for: Collection[Reason], starts_at: Instant, ends_at: Instant) -> list[Released]:
+        """What came back in the period from attempts that were stopped for one of these reasons, as `lines_of` has it."""
+        ...
+
+    def used_by(self, *, kinds: Sequence[AccountKind], starts_at: Instant, ends_at: Instant) -> list[UsedBy]:
+        """A period of everybody on accounts of these kinds, by who used it. Not for `allowance` and `held`, on which holds
+        and releases come and go: those are left out."""
+        ...
+
     def charged_by_day(
         self,
         *,
@@ -91,6 +136,10 @@ class JournalBook(Protocol):
 
     def terms_used(self, *, starts_at: Instant, ends_at: Instant) -> Sequence[TermsUsed]:
         """Under which terms attempts were charged or refunded in the period."""
+        ...
+
+    def tokens_charged(self, *, starts_at: Instant, ends_at: Instant) -> Iterator[tuple[Instant, str]]:
+        """The charges of no attempt in the period: when each counts by its price, and its memo."""
         ...
 
     def count(self, *, transactions: Sequence[TransactionKind], starts_at: Instant, ends_at: Instant) -> int:

@@ -9,20 +9,24 @@
 A statement is of one unit. Overrun and unfunded hours stand beside it: no allowance paid them.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
-from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, Instant
+from scheduler.domain.units import STANDARD_GPU, AllowanceId, AttemptId, EngineerId, Instant, Unit
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
 
 _HAD = frozenset({AccountKind.ALLOWANCE, AccountKind.HELD})
-_INTERNAL = frozenset({TransactionKind.HOLD, TransactionKind.RELEASE})
+INTERNAL = (TransactionKind.HOLD, TransactionKind.RELEASE)
 """They move hours between available and held: nothing comes or goes."""
 
+STATED = (*sorted(_HAD), AccountKind.PROMISED, AccountKind.OVERRUN, AccountKind.UNFUNDED)
+"""The kinds of account that a statement reads."""
 
-@dataclass(frozen=True, slots=True)
-class StatementLine:
-    """One attempt's charges, its refund, or one other transaction.
+
+class StatementLine(NamedTuple):
+    """One attempt's charges, its refund, or one other transaction, in one unit.
 
     `amount` is what it did to what the owner had, `promised` to what is promised; `overrun` and `unfunded` what of it
     nobody paid (a refund takes from the overrun), `gpu_ms` the physical time; `at` the last instant that it counts at.
@@ -37,8 +41,42 @@ class StatementLine:
     unfunded: int = 0
     promised: int = 0
     memo: str = ""
-    transaction_id: str = field(default="", compare=False)
-    """Of its first transaction."""
+    """Of its first transaction, as the id."""
+    transaction_id: str = ""
+    unit: Unit = STANDARD_GPU
+
+    @property
+    def key(self) -> str:
+        """What tells it from the others of its kind and unit."""
+        return self.attempt_id or self.transaction_id
+
+    def without(self, line: "StatementLine") -> "StatementLine":
+        """The sum of several lines less this one of them."""
+        return self._replace(
+            amount=self.amount - line.amount,
+            gpu_ms=self.gpu_ms - line.gpu_ms,
+            overrun=self.overrun - line.overrun,
+            unfunded=self.unfunded - line.unfunded,
+            promised=self.promised - line.promised,
+        )
+
+
+class CompanyLines(NamedTuple):
+    """The first lines of a company's period in standard time and all of them in other units, in the order of their
+    instants. `rest` is what the others come to, a line for each kind, and `left_out` how many they are."""
+
+    lines: list[StatementLine]
+    rest: list[StatementLine]
+    left_out: int
+
+
+class Released(NamedTuple):
+    """What came back of an attempt's holds to who paid them, in one unit, and when the last of it did."""
+
+    attempt_id: AttemptId
+    unit: Unit
+    at: Instant
+    amount: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,64 +145,86 @@ def accounts_of(allowances: Iterable[AllowanceId], engineers: Iterable[EngineerI
     return (*had, *beyond)
 
 
-def statement(opening: Mapping[Account, int], entries: Iterable[PostedEntry]) -> Statement:
-    """The statement from the balances at the period's start and the period's entries, all on `accounts_of` it."""
-    available = sum(amount for account, amount in opening.items() if account.kind is AccountKind.ALLOWANCE)
-    held = sum(amount for account, amount in opening.items() if account.kind is AccountKind.HELD)
-    promised = sum(amount for account, amount in opening.items() if account.kind is AccountKind.PROMISED)
-    had = available + held
-    lines: dict[tuple[TransactionKind, str], _Line] = {}
+def statement(
+    opening: Mapping[Account, int], closing: Mapping[Account, int], lines: Sequence[StatementLine]
+) -> Statement:
+    """The statement from the balances at the period's start and end, and what moved between, on `accounts_of` it."""
+    had, left = _by_kind(opening), _by_kind(closing)
+    return Statement(
+        opening=had[AccountKind.ALLOWANCE] + had[AccountKind.HELD],
+        available=left[AccountKind.ALLOWANCE],
+        held=left[AccountKind.HELD],
+        lines=tuple(lines),
+        promised=left[AccountKind.PROMISED],
+    )
+
+
+def lines_of(entries: Iterable[PostedEntry]) -> tuple[list[StatementLine], list[Released]]:
+    """The lines that these entries are, in the order of their last instants and then of their first entries; and what came
+    back by releases, in order of attempts and units. Corrections of money are no line: they stand in another equation."""
+    lines: dict[tuple[TransactionKind, Unit, str], _Line] = {}
+    back: dict[tuple[AttemptId, Unit], Released] = {}
     for entry in entries:
-        if entry.account.kind is AccountKind.ALLOWANCE:
-            available += entry.amount
-        elif entry.account.kind is AccountKind.HELD:
-            held += entry.amount
-        elif entry.account.kind is AccountKind.PROMISED:
-            promised += entry.amount
-        if entry.kind not in _INTERNAL:
-            key = (entry.kind, entry.attempt_id or entry.transaction_id)
-            lines.setdefault(key, _Line(entry)).add(entry)
-    return Statement(had, available, held, tuple(line.finished() for line in lines.values()), promised)
+        if entry.kind is TransactionKind.RELEASE:
+            _come_back(back, entry)
+        elif entry.account.kind is not AccountKind.CORRECTED:
+            key = (entry.kind, entry.unit, entry.attempt_id or entry.transaction_id)
+            line = lines.get(key)
+            if line is None:
+                line = lines[key] = _Line(entry)
+            line.add(entry)
+    in_order = sorted(lines.values(), key=_FIRST)
+    in_order.sort(key=_AT)
+    return [line.finished() for line in in_order], [back[key] for key in sorted(back)]
 
 
-@dataclass(slots=True)
+def _come_back(back: dict[tuple[AttemptId, Unit], Released], entry: PostedEntry) -> None:
+    assert entry.attempt_id is not None, "asked for by the reasons of attempts"
+    known = back.get((entry.attempt_id, entry.unit), Released(entry.attempt_id, entry.unit, entry.at, 0))
+    latest = max(known.at, entry.at)
+    back[known.attempt_id, known.unit] = known._replace(at=latest, amount=known.amount + entry.amount)
+
+
 class _Line:
-    """A line while its entries come in."""
+    """A line while its entries come by."""
 
-    first: PostedEntry
-    at: Instant = field(init=False)
-    amount: int = 0
-    gpu_ms: int = 0
-    overrun: int = 0
-    unfunded: int = 0
-    promised: int = 0
+    __slots__ = ("amount", "at", "first", "gpu_ms", "overrun", "promised", "seq", "unfunded")
 
-    def __post_init__(self) -> None:
-        self.at = self.first.at
+    def __init__(self, first: PostedEntry) -> None:
+        self.first = first
+        self.seq = first.seq
+        self.at = first.at
+        self.amount = self.gpu_ms = self.overrun = self.unfunded = self.promised = 0
 
     def add(self, entry: PostedEntry) -> None:
         self.at = max(self.at, entry.at)
-        self.gpu_ms += abs(entry.gpu_ms)
-        if entry.account.kind in _HAD:
+        if entry.seq < self.seq:
+            self.first, self.seq = entry, entry.seq
+        kind = entry.account.kind
+        if kind in _HAD:
             self.amount += entry.amount
-        elif entry.account.kind is AccountKind.PROMISED:
-            self.promised += entry.amount
-        elif entry.account.kind is AccountKind.OVERRUN:
+        elif kind is AccountKind.OVERRUN:
             self.overrun -= entry.amount
-        else:
-            assert entry.account.kind is AccountKind.UNFUNDED, "a statement reads no other accounts"
+        elif kind is AccountKind.UNFUNDED:
             self.unfunded -= entry.amount
+        elif kind is AccountKind.PROMISED:
+            self.promised += entry.amount
+        self.gpu_ms += abs(entry.gpu_ms)
 
     def finished(self) -> StatementLine:
+        first = self.first
         return StatementLine(
-            kind=self.first.kind,
-            at=self.at,
-            attempt_id=self.first.attempt_id,
-            amount=self.amount,
-            gpu_ms=self.gpu_ms,
-            overrun=self.overrun,
-            unfunded=self.unfunded,
-            promised=self.promised,
-            memo=self.first.memo,
-            transaction_id=self.first.transaction_id,
+            *(first.kind, self.at, first.attempt_id),
+            *(self.amount, self.gpu_ms, self.overrun, self.unfunded, self.promised),
+            *(first.memo, first.transaction_id, first.unit),
         )
+
+
+_FIRST, _AT = attrgetter("seq"), attrgetter("at")
+
+
+def _by_kind(balances: Mapping[Account, int]) -> Mapping[AccountKind, int]:
+    sums = dict.fromkeys(AccountKind, 0)
+    for account, amount in balances.items():
+        sums[account.kind] += amount
+    return sums

@@ -4,12 +4,13 @@ A charge names the cumulative total of its hold, so that a repeated one posts no
 a gateway holds the most that an answer may take. What nobody resolves is released when the hold runs out.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
 from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
-from scheduler.domain.units import AllowanceId, EngineerId, Instant, ProjectName, Unit
+from scheduler.domain.units import AllowanceId, EngineerId, Instant, ProjectName, TeamName, Unit
 from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, charged_to, transfer_entries
 
 
@@ -39,6 +40,8 @@ class TokenHold:
     opened_at: Instant
     expires_at: Instant
     by: str
+    team: TeamName | None = None
+    """The owner's when it was held: whose cost centre it is, whatever team they are in later."""
     used: int = 0
     state: TokenHoldState = TokenHoldState.OPEN
     resolved_at: Instant | None = None
@@ -61,6 +64,10 @@ class TokenHoldBook(Protocol):
     def add(self, hold: TokenHold) -> None: ...
 
     def get(self, hold_id: str) -> TokenHold | None: ...
+
+    def many(self, ids: Sequence[str]) -> Mapping[str, TokenHold]:
+        """Those that are known, by their ids."""
+        ...
 
     def save(self, hold: TokenHold) -> None:
         """What it was charged, and its state."""
@@ -128,4 +135,13 @@ def _move(
         TransactionKind.RELEASE: (held, own),
     }[kind]
     entries = transfer_entries(source, target, tokens, unit=share.unit)
-    return Transaction(name, kind, at, entries, actor=hold.by, memo=f"{hold.model}, {hold.id}")
+    return Transaction(name, kind, at, entries, actor=hold.by, memo=f"{hold.model}{_BETWEEN}{hold.id}")
+
+
+def drawn_by(memo: str) -> tuple[str, str]:
+    """The model and the hold that a transaction of tokens names: a name of ours has no comma, a model may."""
+    model, _, hold_id = memo.rpartition(_BETWEEN)
+    return model, hold_id
+
+
+_BETWEEN = ", "

@@ -23,8 +23,8 @@ from scheduler.domain.workloads import (
 )
 from scheduler.lifecycle.asking.booking import BookingWish, book
 from scheduler.lifecycle.asking.extend import extend_attempt
-from scheduler.lifecycle.asking.submit import new_workload, with_defaults
-from scheduler.lifecycle.asking.submitting import AS_IT_IS, SubmissionTerms, indexes_of, judge_for, queue_all
+from scheduler.lifecycle.asking.judge import new_workload, with_defaults
+from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms, indexes_of, judge_for, queue_all
 from scheduler.lifecycle.awarding.cover import committed_by, require_coverage
 from scheduler.lifecycle.awarding.grant import award, require_granter, told
 from scheduler.lifecycle.memory.world import World
@@ -35,6 +35,9 @@ from scheduler.lifecycle.writing.audited import workload_told
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.lifecycle.writing.together import Together
 from scheduler.ports import Ids, Store
+
+COURTESY_SECONDS = 0.01
+"""Submissions that never cease must not keep the cycle from coming round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Commands:
         self._wake = wake
         self._submissions: Together[Workload, Batch] = Together(self._changing)
 
-    # --- workloads -----------------------------------------------------------------------------------------------
+    # workloads
 
     def submit(
         self,
@@ -86,6 +89,10 @@ class Commands:
             return workload
 
         return self._submissions.run(queue, now)
+
+    def give_way(self) -> None:
+        """Wait for submissions that are under way, a moment at most: those who submitted wait for an answer."""
+        self._submissions.give_way(COURTESY_SECONDS)
 
     def take_in(self, batch: Batch, candidates: Sequence[Candidate]) -> dict[JobUid, Refusal]:
         """Queue Jobs that engineers applied to the cluster, together. Returns why some were refused."""
@@ -126,7 +133,7 @@ class Commands:
                 if workload.spec.kind is WorkloadKind.BOOKING and not workload.state.is_final:
                     cancel_booking(batch, workload)
                     self._note(batch, caller, "cancel", workload, request_id)
-                elif not workload.state.is_final:
+                elif not workload.state.is_final and not _is_ending(workload, Reason.CANCELLED):
                     self._end(batch, caller, workload, Reason.CANCELLED)
                     self._note(batch, caller, "cancel", workload, request_id)
                 first = first or self._known(batch, workload.id)
@@ -138,7 +145,7 @@ class Commands:
         with self._changing(now) as batch:
             workload = self._own(batch, caller, workload_id)
             _require_sandbox(workload)
-            if workload.state is not WorkloadState.STOPPED:
+            if workload.state is not WorkloadState.STOPPED and not _is_ending(workload, Reason.STOPPED):
                 self._end(batch, caller, workload, Reason.STOPPED)
                 self._note(batch, caller, "stop", workload, request_id)
             return self._known(batch, workload.id)
@@ -149,17 +156,30 @@ class Commands:
             workload = self._own(batch, caller, workload_id)
             if workload.state_reason is not Reason.IDLE:
                 _require_sandbox(workload)
+            if workload.state is WorkloadState.QUEUED:
+                return workload
             changed = batch.change_workload(workload, state=WorkloadState.QUEUED, state_reason=Reason.SUBMITTED)
             self._note(batch, caller, "resume", workload, request_id)
         return changed
 
     def extend(
-        self, caller: Caller, workload_id: WorkloadId, extra_ms: int, *, now: Instant, request_id: str = ""
+        self,
+        caller: Caller,
+        workload_id: WorkloadId,
+        extra_ms: int,
+        *,
+        now: Instant,
+        command: Command | None = None,
+        request_id: str = "",
     ) -> Workload:
-        """Lengthen the time limit of what is queued or runs. It needs its hold and keeps to the maxima."""
+        """Lengthen the time limit of what is queued or runs. It needs its hold and keeps to the maxima; the same
+        command lengthens it once."""
         with self._changing(now) as batch:
             workload = self._own(batch, caller, workload_id)
+            if earlier_answer(batch, caller, command) is not None:
+                return workload
             extend_attempt(batch, workload, extra_ms, self._ids.new)
+            answer(batch, caller, command, workload.id)
             self._note(batch, caller, "extend", workload, request_id)
             return self._known(batch, workload.id)
 
@@ -174,7 +194,7 @@ class Commands:
             batch.put_attempt(changed)
         return changed
 
-    # --- bookings ------------------------------------------------------------------------------------------------
+    # bookings
 
     def book(
         self,
@@ -197,7 +217,7 @@ class Commands:
             batch.audit(caller.acting_for(engineer.id), "book", booked.id, request_id=request_id)
             return booked
 
-    # --- money ---------------------------------------------------------------------------------------------------
+    # money
 
     def grant(
         self, caller: Caller, asked: Award, *, now: Instant, command: Command | None = None, request_id: str = ""
@@ -220,8 +240,6 @@ class Commands:
             answer(batch, caller, command, allowance.id)
             batch.audit(caller, "grant", allowance.id, request_id=request_id, after=told(asked))
         return allowance
-
-    # --- below ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _changing(self, now: Instant) -> Iterator[Batch]:
@@ -288,6 +306,11 @@ class Commands:
             batch.say(workload.id, reason, {"by": caller.actor})
         else:
             stop_attempt(batch, attempt, reason, {"by": caller.actor})
+
+
+def _is_ending(workload: Workload, reason: Reason) -> bool:
+    """Whether it was asked to end so already: asked again, nothing is written again."""
+    return workload.state is WorkloadState.STOPPING and workload.state_reason is reason
 
 
 def _require_sandbox(workload: Workload) -> None:

@@ -26,16 +26,13 @@ from scheduler.lifecycle.running.act import backoff_until, next_action, note_out
 from scheduler.lifecycle.running.ending import postpone
 from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
 from scheduler.lifecycle.running.observe import look_again, observe
-from scheduler.lifecycle.running.pacing import Pace
+from scheduler.lifecycle.running.pacing import Pace, rest_seconds
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.running.tell import due_to_tell, keep_last_words
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.ports import Clock, Cluster, Ids, Store
 
 LONGEST_WAIT_SECONDS = 1.0
-BREATH_SECONDS = 0.05
-"""After a cycle the event loop has the interpreter to itself for half as long as the cycle took, at most so long: what
-comes in meanwhile shares the next cycle's transactions instead of each having its own. Longer, and work waits for it."""
 ACTIONS_AT_ONCE = 16
 """Calls that are sent to the cluster together: their outcomes come back together too, so that few wait for one."""
 OUTCOMES_AT_ONCE = 1_000
@@ -123,6 +120,7 @@ class Cycle:
         self.last_plan: Plan | None = None
         self._inbox = Inbox()
         self._wake = asyncio.Event()
+        self._is_asked = False
         self._retries: dict[WorkloadId, int] = {}
         self._retry_at: dict[WorkloadId, Instant] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -133,7 +131,8 @@ class Cycle:
         self._pace = Pace()
 
     def wake(self) -> None:
-        """Have the next cycle run at once. Call it on the event loop."""
+        """Have the next cycle run soon: somebody asked for something. Call it on the event loop."""
+        self._is_asked = True
         self._wake.set()
 
     async def watch_once(self) -> None:
@@ -142,6 +141,7 @@ class Cycle:
         changes = await self._cluster.changes(LONGEST_WAIT_SECONDS)
         if not changes.is_empty:
             self._inbox.changes.append(changes)
+            self._pace.note(asyncio.get_running_loop().time(), len(changes.jobs) + len(changes.pods))
             self._wake.set()
 
     async def run_once(self) -> CycleReport:
@@ -150,6 +150,7 @@ class Cycle:
             async with asyncio.timeout(LONGEST_WAIT_SECONDS):
                 await self._wake.wait()
         self._wake.clear()
+        self._is_asked = False
         inbox = self._inbox.take()
         now = self._clock.now()
         loop = asyncio.get_running_loop()
@@ -165,7 +166,7 @@ class Cycle:
         if self._rehearsal is None:
             self._tell_what_is_due()
         self.report(report)
-        await asyncio.sleep(min(BREATH_SECONDS, (loop.time() - began) / 2))
+        await asyncio.sleep(rest_seconds(loop.time() - began, is_asked=self._is_asked))
         return report
 
     async def drain(self) -> None:
@@ -175,11 +176,13 @@ class Cycle:
         while self._running:
             await asyncio.gather(*self._running, return_exceptions=True)
 
-    # --- in the thread -------------------------------------------------------------------------------------------
+    # in the thread
 
     def _think(self, inbox: Inbox, now: Instant, send: Callable[[list[Action]], object]) -> CycleReport:
         """What is recorded is sent at once: the first launches of a long plan do not wait for the last to be written."""
+        self._commands.give_way()
         told = self._absorb(inbox, now)
+        self._commands.give_way()
         self.last_plan = plan = self._decide(now)
         if self._rehearsal is not None:
             for part in _parts(to_record(plan)):
@@ -188,6 +191,7 @@ class Cycle:
         self._tells += told
         sent = refused = 0
         for part in _parts(plan):
+            self._commands.give_way()
             refused += self._record(part, now)
             actions = self._next_actions(now)
             sent += len(actions)
@@ -285,7 +289,7 @@ class Cycle:
                 actions.append(following.action)
         return actions
 
-    # --- on the event loop ---------------------------------------------------------------------------------------
+    # on the event loop
 
     def _send(self, actions: Sequence[Action]) -> None:
         """Launches first: people wait for those."""

@@ -18,6 +18,7 @@ from scheduler.domain.units import (
     WorkloadId,
     standard_total,
 )
+from scheduler.domain.wording import counted
 from scheduler.domain.workloads import Workload
 from scheduler.lifecycle.memory.observed_only import ITEMS_MAX, Found, Observed, ObservedOnly, Would
 from scheduler.lifecycle.memory.world import World
@@ -52,14 +53,14 @@ class Rehearsal:
         news += self._feed.note(Would.CHARGE, self._charges(seen, now), now)
         return news
 
-    # --- what would be launched, and for whom others would go --------------------------------------------------------
+    # what would be launched, and for whom others would go
 
     def _launches(self, plan: Plan) -> Iterator[Found]:
         for launch in plan.launches:
             yield from self._launch(launch, "")
         for preemption in plan.preemptions:
             count = len(preemption.victims)
-            yield from self._launch(preemption.launch, f", once {count} workload(s) had given way")
+            yield from self._launch(preemption.launch, f", once {counted(count, 'workload')} had given way")
 
     def _launch(self, launch: Launch, after: str) -> Iterator[Found]:
         workload = self._world.workloads.get(launch.workload_id)
@@ -79,10 +80,12 @@ class Rehearsal:
                 workload = self._world.workloads.get(victim.workload_id)
                 if workload is not None and preemptor is not None:
                     rule = f"{victim.rule}: {victim.comparison}"
-                    fate = "preempted" if victim.pods_left is None else f"shrunk to {victim.pods_left} pods"
+                    fate = (
+                        "preempted" if victim.pods_left is None else f"shrunk to {counted(victim.pods_left, 'pod')}"
+                    )
                     yield _found(workload, f"Would have been {fate} by {preemptor.spec.name} ({rule}).")
 
-    # --- what would be stopped ---------------------------------------------------------------------------------------
+    # what would be stopped
 
     def _stops(self, now: Instant) -> Iterator[Found]:
         """By the very rules that stop it, in a batch that is never saved."""
@@ -109,7 +112,7 @@ class Rehearsal:
                 cause = "somebody else set it going" if action.reason is Reason.SUBMITTED else action.reason.value
                 yield _found(workload, f"Would have suspended its Job: {cause}.")
 
-    # --- what would be charged ---------------------------------------------------------------------------------------
+    # what would be charged
 
     def _charges(self, seen: Sequence[ClusterChanges], now: Instant) -> Iterator[Found]:
         """For pods of workloads that run though we launched none of them: in observing, all that run."""

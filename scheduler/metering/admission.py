@@ -31,10 +31,6 @@ class Admission(StrEnum):
     SEQUENCE_WENT_BACK = "sequence-went-back"
     OVERLAPS = "overlaps"
 
-    @property
-    def is_refusal(self) -> bool:
-        return self not in {Admission.TAKEN, Admission.DUPLICATE}
-
 
 @dataclass(frozen=True, slots=True)
 class Kept:

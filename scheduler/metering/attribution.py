@@ -22,7 +22,7 @@ class Tenancy:
     since: Instant
 
 
-def by_grant(window: Window, attempt_of: Mapping[PodRef, AttemptId]) -> frozenset[AttemptId]:
+def by_allocation(window: Window, attempt_of: Mapping[PodRef, AttemptId]) -> frozenset[AttemptId]:
     """The attempts of ours on the node whose pods the kubelet had given the device to: more than one where it is shared
     in time. Pods that linger after their end are not among those that we have there."""
     return frozenset(attempt_of[pod] for pod in window.granted or () if pod in attempt_of)

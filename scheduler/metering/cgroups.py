@@ -1,4 +1,4 @@
-"""From a process to the pod it runs in, by the text of `/proc/PID/cgroup`: a witness, not a grant.
+"""From a process to the pod it runs in, by the text of `/proc/PID/cgroup`: a witness, not an allocation.
 
 The forms: cgroup v1 and v2; the cgroupfs driver (`/kubepods/burstable/pod<uid>/<container>`) and the systemd driver
 (`/kubepods.slice/…/kubepods-burstable-pod<u_i_d>.slice/cri-containerd-<container>.scope`); guaranteed pods without a

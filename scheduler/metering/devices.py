@@ -55,7 +55,7 @@ class Device:
 class AgentCounts:
     """What a node's agent says of itself: samplers started again, samples stamped before the last, and its spool:
     windows that wait, that were lost because it was full, and that the API would not have. `has_pod_resources` is
-    whether the kubelet tells it which pod has which GPU (None: it did not say), `unresolved_grants` how many of those
+    whether the kubelet tells it which pod has which GPU (None: it did not say), `unresolved_allocations` how many of those
     GPUs it could not find."""
 
     sampler_restarts: int = 0
@@ -64,7 +64,7 @@ class AgentCounts:
     lost: int = 0
     refused: int = 0
     has_pod_resources: bool | None = None
-    unresolved_grants: int = 0
+    unresolved_allocations: int = 0
 
 
 @dataclass(frozen=True, slots=True)

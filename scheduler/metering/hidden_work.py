@@ -7,22 +7,34 @@ between two, so that others of the sort were missed; rest is then believed once 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
 from scheduler.domain.idleness import IdleThresholds
-from scheduler.domain.units import MS_PER_MINUTE
-from scheduler.metering.idle import UNREAD_MS, IdleState, margin
+from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND
+from scheduler.metering.idle import IdleState, margin
 from scheduler.metering.spells import Spell
 
 LEVEL_MS = 30 * MS_PER_MINUTE
 """Idle power drifts with warmth and with what is loaded: a bump is measured against the half hour around it."""
 
-LEVEL_SPANS = 16
-"""Fewer make no level of their own."""
+LEVEL_SPANS = 8
+"""Fewer make no level of their own. Idle power drifts: at a pace of five minutes more of them would reach too far."""
 
-NOISE_SIGMAS = 6
+SHORTEST_MS = 1_000
+"""Power over the margin for so long is a use, where noise does not hide it."""
+
+CLEAR_MS, BLURRED_MS = 1_500, 8_000
+"""A counter in whose noise power over the margin hides for less than the one is a witness of short work, for more than the
+other it is none; between them its bumps decide."""
+
+BUMPS_MIN, CLEAR_SHARE, COARSE_MS = 3, 2, 90 * MS_PER_SECOND
+"""Where a quarter of several bumps do not take twice what is the least to be seen, smaller ones were not seen; and of what
+is read more rarely than that, a use is cut in two by a reading, and half of it lost."""
+
+NOISE_SIGMAS = 5
 LOWER, LOWEST = 4, 20
 SIGMAS_BETWEEN_QUANTILES = 0.97
 """Of a normal distribution, between its 25th percentile and its 5th (a quarter and a twentieth of the spans): the lower
@@ -34,6 +46,9 @@ service's requests come several times more rarely by night, and a person's runs 
 
 USES_MIN = 3
 """Fewer uses make no habit."""
+
+READINGS_PER_WINDOW_MIN = 20
+"""A gauge that is read more rarely within the rule's window tells nothing of it: nobody is warned or stopped by it."""
 
 SEEN_ONCE_SHARE = 10
 """One use in so many, at least, was seen once: of uses up to ten times as long as the pace a tenth is, and a twentieth
@@ -49,22 +64,50 @@ class CounterSpan(NamedTuple):
     milliwatts: int
 
 
-def bumps(spans: Iterable[CounterSpan], is_quiet: Sequence[bool], thresholds: IdleThresholds) -> list[CounterSpan]:
-    """Those of the spans, in order, in which more was drawn than rest and its noise account for. `is_quiet` by the place
-    of the earlier row: nothing else tells of work between it and the next."""
+@dataclass(frozen=True, slots=True)
+class CounterWitness:
+    """What the energy counter tells of the time between readings. `bumps` are spans in which more was drawn than rest and
+    its noise account for. `is_believed`: uses that a reading found stand out by it, so that others would have."""
+
+    bumps: tuple[CounterSpan, ...]
+    is_believed: bool
+
+
+def witness(spans: Sequence[CounterSpan], is_quiet: Sequence[bool], thresholds: IdleThresholds) -> CounterWitness:
+    """Of spans in order. `is_quiet` by the place of the earlier row: nothing else tells of work between it and the
+    next."""
     stretches = [
         (stretch, _quantile(stretch, LOWER), _quantile(stretch, LOWEST)) for stretch in _stretches(spans, is_quiet)
     ]
     if not stretches:
-        return []
+        return CounterWitness((), is_believed=bool(spans))
     noise = NOISE_SIGMAS * median(level - low for _, level, low in stretches) / SIGMAS_BETWEEN_QUANTILES
-    return [
-        span
-        for stretch, level, _ in stretches
-        for span in stretch
-        if (span.milliwatts - level) * span.length_ms
-        > max(margin(level, thresholds) * UNREAD_MS, noise * span.length_ms)
-    ]
+    found: list[CounterSpan] = []
+    clearness: list[float] = []
+    for stretch, level, _ in stretches:
+        for span in stretch:
+            share = _excess_microjoules(span, level) / _least_microjoules(span, level, noise, thresholds)
+            if share > 1:
+                found.append(span)
+                clearness.append(share)
+    usual = median(level for _, level, _ in stretches)
+    length_ms = median(span.length_ms for span in spans)
+    blur_ms = noise * length_ms / margin(int(usual), thresholds)
+    is_clear = blur_ms <= BLURRED_MS
+    if is_clear and blur_ms > CLEAR_MS and len(clearness) >= BUMPS_MIN:
+        is_clear = length_ms <= COARSE_MS and sorted(clearness)[len(clearness) // LOWER] >= CLEAR_SHARE
+    used = [span for span in spans if not any(is_quiet[span.first : span.last])]
+    seen = sum(_excess_microjoules(span, usual) > _least_microjoules(span, usual, noise, thresholds) for span in used)
+    return CounterWitness(tuple(found), is_believed=is_clear and seen * 2 >= len(used))
+
+
+def _excess_microjoules(span: CounterSpan, level: float) -> float:
+    return (span.milliwatts - level) * span.length_ms
+
+
+def _least_microjoules(span: CounterSpan, level: float, noise: float, thresholds: IdleThresholds) -> float:
+    """What a short piece of work takes, and more than noise does."""
+    return max(margin(int(level), thresholds) * SHORTEST_MS, noise * span.length_ms)
 
 
 def window_on_a_gauge(spells: Sequence[Spell]) -> int:
@@ -83,6 +126,11 @@ def window_on_a_gauge(spells: Sequence[Spell]) -> int:
     if seen_once < USES_MIN or seen_once * SEEN_ONCE_SHARE < len(starts):
         return 0
     return PAUSES * int(median(after - before for before, after in pairwise(starts)))
+
+
+def is_too_coarse(spells: Sequence[Spell], window_ms: int) -> bool:
+    """Whether a gauge is read too rarely to tell anything of a window."""
+    return READINGS_PER_WINDOW_MIN * median(spell.end - spell.start for spell in spells) > window_ms
 
 
 def _quantile(stretch: Sequence[CounterSpan], divisor: int) -> int:

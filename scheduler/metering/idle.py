@@ -7,6 +7,7 @@ draws when it idles; where it disagrees with utilisation, work is presumed.
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from scheduler.domain.idleness import IdleThresholds
 from scheduler.domain.units import Instant
@@ -31,9 +32,8 @@ class IdleState(StrEnum):
     """Not enough was read to say. It pauses every clock, and counts for nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """A device from `start` to `end`. What was not read is None.
+class Observation(NamedTuple):
+    """A device from `start` to `end`. What was not read is None. A tuple, because a recording may have millions.
 
     `covered_ms` is how much of it was read; `percent_max` is the highest sample of utilisation in it, `percent_mean`
     the mean, taken for the highest where nobody knows it. `cpu_millicores` is what the attempt's pods used of CPUs.
@@ -114,9 +114,34 @@ def observation_of(window: Window) -> Observation:
 
 def classify(seen: Observation, baseline: Baseline, thresholds: IdleThresholds) -> IdleState:
     """The device's state in one observation; `baseline` has learned from it already."""
-    if not is_covered(seen, thresholds) or seen.percent_max is None:
+    return judged(seen, baseline, thresholds)[0]
+
+
+def shows_work(seen: Observation, baseline: Baseline, thresholds: IdleThresholds) -> bool:
+    """Whether anything that was read of it tells of work, be it ever so little that was read.
+
+    It keeps an unknown stretch from being counted among rest: a single sample above the threshold between two
+    gaps, a gap over which the energy counter rose by what a second of work takes, or one in which the machine was
+    restarted, sets the idle clock back.
+    """
+    return judged(seen, baseline, thresholds)[1]
+
+
+def judged(seen: Observation, baseline: Baseline, thresholds: IdleThresholds) -> tuple[IdleState, bool]:
+    """Both of these at once."""
+    covered, rests = is_covered(seen, thresholds), _rests(seen, baseline, thresholds)
+    state = _state(seen, baseline, thresholds, rests) if covered else IdleState.UNKNOWN
+    if rests is False or (not covered and _may_hide_work(seen, baseline, thresholds)):
+        return state, True
+    if seen.percent_max is None or seen.percent_max <= thresholds.percent:
+        return state, False
+    is_latched = rests is True and seen.process_count == 0 and _is_full(seen, thresholds)
+    return state, not is_latched
+
+
+def _state(seen: Observation, baseline: Baseline, thresholds: IdleThresholds, rests: bool | None) -> IdleState:
+    if seen.percent_max is None:
         return IdleState.UNKNOWN
-    rests = _rests(seen, baseline, thresholds)
     if seen.percent_max <= thresholds.percent:
         if baseline.has_power and seen.milliwatts is None:
             return IdleState.UNKNOWN
@@ -128,22 +153,6 @@ def classify(seen: Observation, baseline: Baseline, thresholds: IdleThresholds) 
         if rests or _is_far_below_full(seen, baseline, thresholds):
             return IdleState.SUSPECTED_HUNG
     return IdleState.ACTIVE
-
-
-def shows_work(seen: Observation, baseline: Baseline, thresholds: IdleThresholds) -> bool:
-    """Whether anything that was read of it tells of work, be it ever so little that was read.
-
-    It keeps an unknown stretch from being counted among rest: a single sample above the threshold between two
-    gaps, a gap over which the energy counter rose by what a second of work takes, or one in which the machine was
-    restarted, sets the idle clock back.
-    """
-    rests = _rests(seen, baseline, thresholds)
-    if rests is False or (not is_covered(seen, thresholds) and _may_hide_work(seen, baseline, thresholds)):
-        return True
-    if seen.percent_max is None or seen.percent_max <= thresholds.percent:
-        return False
-    is_latched = rests is True and seen.process_count == 0 and _is_full(seen, thresholds)
-    return not is_latched
 
 
 def is_covered(seen: Observation, thresholds: IdleThresholds) -> bool:

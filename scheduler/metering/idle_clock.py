@@ -69,7 +69,7 @@ def tick(clock: IdleClock, spell: Spell, policy: IdlePolicy) -> tuple[IdleClock,
     if spell.state is IdleState.UNKNOWN or start >= spell.end:
         return clock, ()
     if _is_preparing(spell, policy) and clock.waited_ms < policy.cpu_wait_ms_max:
-        return _wait(clock, replace(spell, start=start), policy)
+        return _wait(clock, spell._replace(start=start), policy)
     return _rest(clock, (start, spell.end), policy)
 
 

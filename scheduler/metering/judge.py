@@ -4,13 +4,15 @@ GPU-hours would have come back. For tuning a policy on one's own history before 
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 from scheduler.domain.idleness import IdleAction, IdleRule
 from scheduler.domain.units import AttemptId, GpuMs, GpuUuid
-from scheduler.metering.hidden_work import window_on_a_gauge
+from scheduler.metering.hidden_work import is_too_coarse, window_on_a_gauge
 from scheduler.metering.idle import IdleState
 from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, tick
+from scheduler.metering.packed import PackedRows, by_device
 from scheduler.metering.recorded import Recorded, in_order
 from scheduler.metering.recorded_states import device_states
 from scheduler.metering.spells import Spell, joined, together
@@ -45,6 +47,8 @@ class AttemptJudgement:
     """For how long the clock waited for busy CPUs, of all spells of rest."""
     window_ms: int
     """What it was judged by: the rule's window, or a longer one where a gauge alone would have missed its uses."""
+    is_too_coarse: bool
+    """A gauge alone, read too rarely to tell: nobody is warned or stopped by it."""
     is_stopped: bool
     """Whether the rule's action ends work at all: a report does not."""
 
@@ -76,27 +80,43 @@ class Judged:
 
 def judge(rows: Iterable[Recorded], rule: IdleRule, gap_ms: int | None = None) -> Judged:
     """Rows may come in any order and more than once. `gap_ms` None: by each device's own pace."""
-    by_device: dict[GpuUuid, list[Recorded]] = {}
-    for row in rows:
-        by_device.setdefault(row.gpu_uuid, []).append(row)
-    names_attempts = any(row.attempts for device in by_device.values() for row in device)
+    return judge_devices(by_device(rows), rule, gap_ms)
+
+
+def judge_devices(packed: dict[GpuUuid, PackedRows], rule: IdleRule, gap_ms: int | None = None) -> Judged:
+    """As `judge`, of rows that are sorted by device already. Takes them out of `packed` as it goes."""
+    devices_of: dict[AttemptId, set[GpuUuid]] = {}
+    for uuid, device in packed.items():
+        for attempt_id in device.attempts:
+            devices_of.setdefault(attempt_id, set()).add(uuid)
     devices: list[DeviceJudgement] = []
     of_attempts: dict[AttemptId, dict[GpuUuid, list[Spell]]] = {}
     on_a_gauge: set[GpuUuid] = set()
     attempts: list[AttemptJudgement] = []
-    for uuid in sorted(by_device):
-        ordered = in_order(by_device.pop(uuid))
+    # An attempt's devices one after the other: what is known of those that wait for the others is much.
+    in_turn = [uuid for attempt_id in sorted(devices_of) for uuid in sorted(devices_of[attempt_id])]
+    for uuid in dict.fromkeys([*in_turn, *sorted(packed)]):
+        device = packed.pop(uuid)
+        ordered = in_order(device)
         states = device_states(ordered, rule, gap_ms)
         devices.append(DeviceJudgement(uuid, joined(states.spells), states.idle_milliwatts, states.gap_ms))
         if states.is_on_a_gauge:
             on_a_gauge.add(uuid)
-        for spell, attempt_ids in zip(states.spells, _holders(ordered), strict=True):
-            for attempt_id in attempt_ids:
-                of_attempts.setdefault(attempt_id, {}).setdefault(uuid, []).append(spell)
-        if not names_attempts and states.spells:
+        if not devices_of and states.spells:
             attempts.append(_judge_attempt(None, {uuid: states.spells}, on_a_gauge, rule))
-    attempts += [_judge_attempt(each, of_attempts[each], on_a_gauge, rule) for each in sorted(of_attempts)]
-    return Judged(tuple(devices), tuple(attempts), names_attempts)
+        for attempt_ids, held in groupby(zip(_holders(ordered), states.spells, strict=True), key=itemgetter(0)):
+            of_each = [of_attempts.setdefault(attempt_id, {}).setdefault(uuid, []) for attempt_id in attempt_ids]
+            spells = [spell for _, spell in held]
+            for each in of_each:
+                each.extend(spells)
+        for attempt_id in device.attempts:
+            devices_of[attempt_id].discard(uuid)
+            if not devices_of[attempt_id] and attempt_id in of_attempts:
+                # Its spells go with it: those of all attempts at once would be as many as there are rows.
+                attempts.append(_judge_attempt(attempt_id, of_attempts.pop(attempt_id), on_a_gauge, rule))
+    devices.sort(key=lambda each: each.gpu_uuid)
+    attempts.sort(key=lambda each: (each.attempt_id or "", each.gpu_uuids))
+    return Judged(tuple(devices), tuple(attempts), names_attempts=bool(devices_of))
 
 
 def _holders(rows: Sequence[Recorded]) -> Iterator[tuple[AttemptId, ...]]:
@@ -112,14 +132,14 @@ def _judge_attempt(
     attempt_id: AttemptId | None, spells: dict[GpuUuid, list[Spell]], on_a_gauge: Collection[GpuUuid], rule: IdleRule
 ) -> AttemptJudgement:
     spells_together = together(list(spells.values()))
-    window_ms = max(
-        rule.policy.window_ms, *(window_on_a_gauge(each) for uuid, each in spells.items() if uuid in on_a_gauge), 0
-    )
+    gauged = [each for uuid, each in spells.items() if uuid in on_a_gauge]
+    window_ms = max(rule.policy.window_ms, *(window_on_a_gauge(each) for each in gauged), 0)
+    too_coarse = any(is_too_coarse(each, rule.policy.window_ms) for each in gauged)
     policy = replace(rule.policy, window_ms=window_ms)
     clock = IdleClock(launched_at=spells_together[0].start)
     events: list[IdleEvent] = []
     rested_ms = cpu_waited_ms = 0
-    for spell in spells_together:
+    for spell in () if too_coarse else spells_together:
         if clock.is_due and spell.state is IdleState.IDLE_HELD:
             rested_ms += spell.end - spell.start
         before = clock.waited_ms
@@ -134,5 +154,6 @@ def _judge_attempt(
         rested_gpu_ms=GpuMs(rested_ms * len(spells)),
         cpu_waited_ms=cpu_waited_ms,
         window_ms=window_ms,
+        is_too_coarse=too_coarse,
         is_stopped=rule.policy.action is not IdleAction.REPORT,
     )

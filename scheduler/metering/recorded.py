@@ -6,7 +6,7 @@ be, since a counter sees work between two readings and a gauge does not.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -18,6 +18,9 @@ from scheduler.metering.windows import largest
 
 GAP_INTERVALS = 5 / 2
 """A pause of more than so many of a device's usual intervals is a gap, as the agent has it."""
+
+SHARERS_MAX = 8
+"""Of a device in time, each with rows of its own: their paces are so many times the device's."""
 
 REST_MS = 5 * MS_PER_MINUTE
 """Idle power is the least mean over so long a rest, so that neither noise nor one wrong reading makes it."""
@@ -41,8 +44,10 @@ class Recorded(NamedTuple):
 
 def in_order(rows: Iterable[Recorded]) -> list[Recorded]:
     """One row an instant, in the order of time. An attempt that is not named between two rows that name the same one
-    is that one: an attempt has its devices from its launch to its end."""
-    ordered = [_one(list(same)) for _, same in groupby(sorted(rows, key=_instant), key=_instant)]
+    is that one: an attempt has its devices from its launch to its end. Attempts whose rows alternate share the device."""
+    ordered = sorted(rows, key=_instant)
+    if any(before.at == after.at for before, after in pairwise(ordered)):
+        ordered = [_one(list(same)) for _, same in groupby(ordered, key=_instant)]
     last: tuple[AttemptId, ...] = ()
     blanks = 0
     for place, row in enumerate(ordered):
@@ -53,7 +58,26 @@ def in_order(rows: Iterable[Recorded]) -> list[Recorded]:
             for blank in range(place - blanks, place):
                 ordered[blank] = ordered[blank]._replace(attempts=last)
         last, blanks = row.attempts, 0
+    _share(ordered)
     return ordered
+
+
+def _share(ordered: list[Recorded]) -> None:
+    """Whoever is named again as soon as usual had the device in between, though the rows there name others."""
+    places: dict[AttemptId, list[int]] = {}
+    for place, row in enumerate(ordered):
+        for attempt_id in row.attempts:
+            places.setdefault(attempt_id, []).append(place)
+    if len(places) < 2:
+        return
+    pace_ms = median(after.at - before.at for before, after in pairwise(ordered))
+    for attempt_id, named in places.items():
+        steps = [ordered[after].at - ordered[before].at for before, after in pairwise(named)]
+        limit_ms = GAP_INTERVALS * min(median(steps or [0]), pace_ms * SHARERS_MAX)
+        for (before, after), step_ms in zip(pairwise(named), steps, strict=True):
+            for place in range(before + 1, after) if step_ms <= limit_ms else ():
+                row = ordered[place]
+                ordered[place] = row._replace(attempts=tuple(sorted({*row.attempts, attempt_id})))
 
 
 def usual_gap_ms(rows: Sequence[Recorded], window_ms: int) -> int:
@@ -67,34 +91,46 @@ def usual_gap_ms(rows: Sequence[Recorded], window_ms: int) -> int:
 
 def counter_spans(rows: Sequence[Recorded]) -> Iterator[CounterSpan]:
     """What the energy counter says, of rows in order: between neighbours, or over rows that lack it or repeat it."""
-    told = [(place, row.energy_millijoules) for place, row in enumerate(rows) if row.energy_millijoules is not None]
-    # A counter that stands still was not read anew: exporters repeat what they had, and the next rise is of all that time.
-    news = [place for n, (place, energy) in enumerate(told) if n == 0 or energy != told[n - 1][1]]
-    for first, last in pairwise(news):
-        mean = _mean_milliwatts(rows[first], rows[last])
-        length_ms = rows[last].at - rows[first].at
-        if mean is not None and (last == first + 1 or length_ms <= REST_MS):
-            yield CounterSpan(first, last, length_ms, mean)
+    first, since, known = -1, 0, -1
+    for last, row in enumerate(rows):
+        energy = row.energy_millijoules
+        # A counter that stands still was not read anew: exporters repeat what they had; the next rise is of all that time.
+        if energy is None or energy == known:
+            continue
+        length_ms = row.at - since
+        # One that goes back was set anew.
+        if energy > known >= 0 and (last == first + 1 or length_ms <= REST_MS):
+            milliwatts = (energy - known) * 1_000 // length_ms
+            if milliwatts > 0:
+                yield CounterSpan(first, last, length_ms, milliwatts)
+        first, since, known = last, row.at, energy
 
 
-def observations(rows: Sequence[Recorded], gap_ms: int) -> list[Observation]:
-    """What lies between each row and the next, of rows in order. Utilisation is the later row's: it tells of the time
-    before it."""
-    watts = _milliwatts(rows)
-    return [
-        Observation(
-            start=before.at,
-            end=after.at,
-            covered_ms=after.at - before.at if after.at - before.at <= gap_ms else 0,
-            percent_max=after.percent,
-            percent_mean=_mean(before.percent, after.percent),
-            milliwatts=milliwatts,
-            process_count=after.process_count,
-            cpu_millicores=after.cpu_millicores,
-            is_restarted=_is_restarted(before, after),
+def observations(rows: Sequence[Recorded], spans: Iterable[CounterSpan], gap_ms: int) -> list[Observation]:
+    """What lies between each row and the next, of rows in order; `spans` are what their energy counter tells.
+    Utilisation is the later row's: it tells of the time before it."""
+    watts = _milliwatts(rows, spans)
+    seen: list[Observation] = []
+    for before, after, milliwatts in zip(rows, islice(rows, 1, None), watts, strict=False):
+        start, end, percent = before.at, after.at, after.percent
+        covered_ms = end - start if end - start <= gap_ms else 0
+        mean = percent if percent is None or before.percent is None else (before.percent + percent) // 2
+        is_restarted = _is_restarted(before.energy_millijoules, after.energy_millijoules)
+        # By place: by name it takes twice as long, and there are as many as there are rows.
+        seen.append(
+            Observation(
+                start,
+                end,
+                covered_ms,
+                percent,
+                mean,
+                milliwatts,
+                after.process_count,
+                after.cpu_millicores,
+                is_restarted,
+            )
         )
-        for (before, after), milliwatts in zip(pairwise(rows), watts, strict=True)
-    ]
+    return seen
 
 
 def baseline_of(seen: Sequence[Observation], thresholds: IdleThresholds) -> Baseline:
@@ -128,31 +164,18 @@ def _one(same: list[Recorded]) -> Recorded:
     )
 
 
-def _mean(before: int | None, after: int | None) -> int | None:
-    return after if before is None or after is None else (before + after) // 2
-
-
-def _milliwatts(rows: Sequence[Recorded]) -> list[int | None]:
+def _milliwatts(rows: Sequence[Recorded], spans: Iterable[CounterSpan]) -> list[int | None]:
     """Mean power between each row and the next: the counter's, over rows in between that lack it or repeat it, and else
     the gauge's. Between neighbours the counter tells of a gap as well."""
     watts = [drawn(after.milliwatts) for after in rows[1:]]
-    for span in counter_spans(rows):
+    for span in spans:
         watts[span.first : span.last] = [span.milliwatts] * (span.last - span.first)
     return watts
 
 
-def _mean_milliwatts(before: Recorded, after: Recorded) -> int | None:
-    """None where the counter stood still or went back: it was set anew, or not read."""
-    if before.energy_millijoules is None or after.energy_millijoules is None:
-        return None
-    risen = after.energy_millijoules - before.energy_millijoules
-    return drawn(risen * 1_000 // (after.at - before.at)) if risen > 0 else None
-
-
-def _is_restarted(before: Recorded, after: Recorded) -> bool:
-    if before.energy_millijoules is None or after.energy_millijoules is None:
-        return False
-    return after.energy_millijoules < before.energy_millijoules
+def _is_restarted(before: int | None, after: int | None) -> bool:
+    """Of the energy counter."""
+    return before is not None and after is not None and after < before
 
 
 def _least_of_long_rests(seen: Sequence[Observation], thresholds: IdleThresholds) -> int | None:

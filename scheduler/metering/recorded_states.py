@@ -1,17 +1,25 @@
 """The states of a recorded device: between each of its readings and the next, by what both of them and the whole recording
 say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from scheduler.domain.idleness import IdleRule, IdleThresholds
-from scheduler.metering.hidden_work import CounterSpan, bumps
-from scheduler.metering.idle import IdleState, Observation, classify, shows_work
+from scheduler.metering.hidden_work import CounterSpan, CounterWitness, witness
+from scheduler.metering.idle import IdleState, judged
 from scheduler.metering.recorded import Recorded, baseline_of, counter_spans, observations, usual_gap_ms
 from scheduler.metering.spells import Spell
 
 COUNTED_PERMILLE = 900
 """Of what was read; where the energy counter tells of less, utilisation is a gauge alone."""
+
+
+class Covered(Protocol):
+    """A stretch of time, and how much of it was read."""
+
+    @property
+    def covered_ms(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,47 +35,59 @@ class DeviceStates:
 def device_states(rows: Sequence[Recorded], rule: IdleRule, gap_ms: int | None) -> DeviceStates:
     """Of rows in order; `gap_ms` None: by their own pace."""
     gap_ms = usual_gap_ms(rows, rule.policy.window_ms) if gap_ms is None else gap_ms
-    seen = observations(rows, gap_ms)
-    baseline = baseline_of(seen, rule.thresholds)
-    states = [classify(each, baseline, rule.thresholds) for each in seen]
-    has_work = [shows_work(each, baseline, rule.thresholds) for each in seen]
     spans = list(counter_spans(rows))
-    _count_what_has_just_ended(has_work, rows, rule.thresholds)
-    _count_comings_and_goings(has_work, rows)
-    for bump in bumps(spans, [not each for each in has_work], rule.thresholds):
-        for place in range(bump.first, bump.last):
-            has_work[place] = True
-            states[place] = IdleState.ACTIVE if states[place] is IdleState.IDLE_HELD else states[place]
+    seen = observations(rows, spans, gap_ms)
+    baseline = baseline_of(seen, rule.thresholds)
+    told_of = [judged(each, baseline, rule.thresholds) for each in seen]
+    states = [state for state, _ in told_of]
+    has_work = [works for _, works in told_of]
+    count_what_has_just_ended(has_work, [row.percent for row in rows], rule.thresholds)
+    count_comings_and_goings(has_work, (row.process_count for row in rows))
+    told = witness(spans, [not each for each in has_work], rule.thresholds)
+    count_bumps(told, states, has_work)
     spells = [
         Spell(each.start, each.end, state, works, each.cpu_millicores)
         for each, state, works in zip(seen, states, has_work, strict=True)
     ]
-    return DeviceStates(spells, baseline.milliwatts, gap_ms, _is_on_a_gauge(seen, spans))
+    return DeviceStates(spells, baseline.milliwatts, gap_ms, is_on_a_gauge(seen, spans, told))
 
 
-def _count_what_has_just_ended(has_work: list[bool], rows: Sequence[Recorded], thresholds: IdleThresholds) -> None:
-    """Work that a reading found went on for an unknown while after it: rest begins with the next one that finds none."""
+def count_bumps(told: CounterWitness, states: list[IdleState], has_work: list[bool]) -> None:
+    """What the energy counter tells of is work, whatever a gauge says."""
+    for bump in told.bumps:
+        for place in range(bump.first, bump.last):
+            has_work[place] = True
+            states[place] = IdleState.ACTIVE if states[place] is IdleState.IDLE_HELD else states[place]
+
+
+def count_what_has_just_ended(
+    has_work: list[bool], percents: Sequence[int | None], thresholds: IdleThresholds
+) -> None:
+    """Work that a reading found went on for an unknown while after it: rest begins with the next one that finds none.
+    `percents` are what was read where each place begins."""
     worked = True  # nothing is known of the time before the first row
     found = False
     for place, works in enumerate(has_work):
-        percent = rows[place].percent
+        percent = percents[place]
         found = found if percent is None else percent > thresholds.percent
         has_work[place] = works or (found and worked)
         worked = works
 
 
-def _count_comings_and_goings(has_work: list[bool], rows: Sequence[Recorded]) -> None:
+def count_comings_and_goings(has_work: list[bool], counts: Iterable[int | None]) -> None:
     """Somebody was there where processes came or went between two readings, be it that no reading saw one at work. One
-    that stays tells nothing: an idle notebook has it, too."""
+    that stays tells nothing: an idle notebook has it, too. `counts` are what was read where the first place begins, and
+    where each of them ends."""
     known: int | None = None
-    for place, row in enumerate(rows):
-        if row.process_count is None:
+    for place, count in enumerate(counts, start=-1):
+        if count is None:
             continue
-        if known is not None and row.process_count != known:
-            has_work[place - 1] = True
-        known = row.process_count
+        if known is not None and count != known:
+            has_work[place] = True
+        known = count
 
 
-def _is_on_a_gauge(seen: Sequence[Observation], spans: Sequence[CounterSpan]) -> bool:
+def is_on_a_gauge(seen: Iterable[Covered], spans: Sequence[CounterSpan], told: CounterWitness) -> bool:
+    """Whether no energy counter, or none that is clear, tells of what was read."""
     read_ms = sum(each.covered_ms for each in seen)
-    return sum(span.length_ms for span in spans) * 1_000 < read_ms * COUNTED_PERMILLE
+    return not told.is_believed or sum(span.length_ms for span in spans) * 1_000 < read_ms * COUNTED_PERMILLE

@@ -1,25 +1,25 @@
 """Spells: a device, or an attempt with all its devices, in one state for a while; and how the former make the latter."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 from scheduler.domain.units import Instant
 from scheduler.metering.idle import IdleState
 from scheduler.metering.windows import largest
 
 
-@dataclass(frozen=True, slots=True)
-class Spell:
+class Spell(NamedTuple):
     """A device, or an attempt with all its devices, in one state from `start` to `end`. `has_work`: something in it
     tells of work, though too little may have been read to call it active. `cpu_millicores` is what the attempt's pods
-    used of a node's CPUs meanwhile, of several nodes the most."""
+    used of a node's CPUs meanwhile, of several nodes the most. `gauge_ms`: utilisation was a gauge, read so often."""
 
     start: Instant
     end: Instant
     state: IdleState
     has_work: bool = False
     cpu_millicores: int | None = None
+    gauge_ms: int | None = None
 
 
 def merge(states: Collection[IdleState]) -> IdleState:
@@ -34,6 +34,8 @@ def merge(states: Collection[IdleState]) -> IdleState:
 def together(devices: Sequence[Sequence[Spell]]) -> list[Spell]:
     """One state for all devices between any two instants at which one of them changes or is read. A device that
     was not read then is unknown."""
+    if len(devices) == 1 and all(before.end == after.start for before, after in pairwise(devices[0])):
+        return list(devices[0])
     instants = sorted({instant for spells in devices for spell in spells for instant in (spell.start, spell.end)})
     places = [0] * len(devices)
     found: list[Spell] = []
@@ -65,8 +67,8 @@ def joined(spells: Iterable[Spell]) -> tuple[Spell, ...]:
             end, has_work = spell.end, has_work or spell.has_work
             continue
         if first is not None:
-            found.append(replace(first, end=end, has_work=has_work))
+            found.append(first._replace(end=end, has_work=has_work))
         first, end, has_work = spell, spell.end, spell.has_work
     if first is not None:
-        found.append(replace(first, end=end, has_work=has_work))
+        found.append(first._replace(end=end, has_work=has_work))
     return tuple(found)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, GpuUuid, Instant, NodeName
 from scheduler.metering.idle import IdleState
+from scheduler.metering.samples import UtilizationSource
 from scheduler.metering.spells import Spell
 from scheduler.metering.windows import Window, largest
 
@@ -112,7 +113,10 @@ class Metered:
 
     @property
     def spell(self) -> Spell:
-        return Spell(self.window.start, self.window.end, self.state, self.has_work, self.cpu_millicores)
+        window = self.window
+        is_gauged = window.utilization is not None and window.utilization.source is UtilizationSource.GAUGE
+        gauge_ms = window.covered_ms // max(1, window.sample_count) if is_gauged else None
+        return Spell(window.start, window.end, self.state, self.has_work, self.cpu_millicores, gauge_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,11 @@ Absent values are null. Reading is strict: anything else than the right type and
 (`invalid-sample`) that names the key, since a wrong figure here would stand in somebody's efficiency.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
-from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
 from scheduler.metering.devices import AgentCounts, Device, Health, Inventory, ProcessView, SensorState
+from scheduler.metering.fields import Fields, integer, invalid, one_of
 from scheduler.metering.samples import PodRef, UtilizationSource
 from scheduler.metering.windows import (
     ActivityIntegral,
@@ -21,10 +20,6 @@ from scheduler.metering.windows import (
     Window,
 )
 
-INTEGER_MAX = 2**62
-"""Above any figure that a device could give in the lifetime of a node, and within a signed 64-bit column."""
-
-TEXT_MAX = 256
 DEVICES_MAX = 1_024
 """Sixteen GPUs of seven MIG instances each, many times over."""
 PROCESSES_MAX = 1_024
@@ -94,10 +89,10 @@ def window_json(window: Window) -> dict[str, Any]:
 
 def window_from_json(node: NodeName, boot_id: str, body: object) -> Window:
     """Raises InvalidInput where the body is no window. Whether it fits the others is the reader's to judge."""
-    fields = _Fields(body, "window")
+    fields = Fields(body, "window")
     start, end = fields.integer("start"), fields.integer("end")
     if end <= start:
-        raise _invalid("window.end", f"{end} is not after start {start}", "end > start")
+        raise invalid("window.end", f"{end} is not after start {start}", "end > start")
     window = Window(
         node=node,
         boot_id=boot_id,
@@ -118,8 +113,8 @@ def window_from_json(node: NodeName, boot_id: str, body: object) -> Window:
         processes=_processes(fields.values("processes")),
         is_clocked_idle=fields.maybe_flag("is_clocked_idle"),
         ecc_uncorrected=fields.maybe_integer("ecc_uncorrected"),
-        xids=tuple(_integer("window.xids", xid) for xid in fields.values("xids") or []),
-        flags=tuple(Flag(_one_of("window.flags", f, list(Flag))) for f in fields.values("flags") or []),
+        xids=tuple(integer("window.xids", xid) for xid in fields.values("xids") or []),
+        flags=tuple(Flag(one_of("window.flags", f, list(Flag))) for f in fields.values("flags") or []),
         # Agents from before it was told of do not: then it is as unknown as to those that cannot ask.
         granted=_granted(fields.values("granted")) if fields.has("granted") else None,
         cpu=_cpu(fields.values("cpu")) if fields.has("cpu") else None,
@@ -147,7 +142,7 @@ def device_json(device: Device) -> dict[str, Any]:
 
 
 def device_from_json(body: object) -> Device:
-    fields = _Fields(body, "device")
+    fields = Fields(body, "device")
     parent = fields.maybe_text("parent_uuid")
     device = Device(
         gpu_uuid=GpuUuid(fields.text("gpu_uuid")),
@@ -185,13 +180,13 @@ def inventory_json(inventory: Inventory) -> dict[str, Any]:
 
 def inventory_from_json(node: NodeName, body: object) -> Inventory:
     """Raises InvalidInput where the body is no inventory of this node, or names a device twice."""
-    fields = _Fields(body, "inventory")
+    fields = Fields(body, "inventory")
     named = fields.text("node")
     if named != node:
-        raise _invalid("inventory.node", repr(named), f"{node!r}, which the address names")
+        raise invalid("inventory.node", repr(named), f"{node!r}, which the address names")
     devices = fields.values("devices") or []
     if len(devices) > DEVICES_MAX:
-        raise _invalid("inventory.devices", f"{len(devices)} devices", f"at most {DEVICES_MAX}")
+        raise invalid("inventory.devices", f"{len(devices)} devices", f"at most {DEVICES_MAX}")
     inventory = Inventory(
         node=node,
         boot_id=fields.text("boot_id"),
@@ -207,28 +202,28 @@ def inventory_from_json(node: NodeName, body: object) -> Inventory:
     )
     fields.refuse_others()
     if len({device.gpu_uuid for device in inventory.devices}) < len(inventory.devices):
-        raise _invalid("inventory.devices", "a device that is named twice", "each device once")
+        raise invalid("inventory.devices", "a device that is named twice", "each device once")
     return inventory
 
 
-def _agent_counts(fields: "_Fields") -> AgentCounts:
+def _agent_counts(fields: Fields) -> AgentCounts:
     """Beside the inventory proper; an agent may leave them out."""
     spool = fields.part("spool") if fields.has("spool") else None
     counts = AgentCounts(
-        sampler_restarts=fields.integer("sampler_restarts") if fields.has("sampler_restarts") else 0,
-        samples_from_the_past=fields.integer("samples_from_the_past") if fields.has("samples_from_the_past") else 0,
+        sampler_restarts=fields.count("sampler_restarts"),
+        samples_from_the_past=fields.count("samples_from_the_past"),
         waiting=0 if spool is None else spool.integer("waiting"),
         lost=0 if spool is None else spool.integer("lost"),
         refused=0 if spool is None else spool.integer("refused"),
         has_pod_resources=fields.maybe_flag("has_pod_resources") if fields.has("has_pod_resources") else None,
-        unresolved_grants=fields.integer("unresolved_grants") if fields.has("unresolved_grants") else 0,
+        unresolved_allocations=fields.count("unresolved_allocations", "unresolved_grants"),
     )
     if spool is not None:
         spool.refuse_others()
     return counts
 
 
-def _utilization(fields: "_Fields | None") -> UtilizationIntegral | None:
+def _utilization(fields: Fields | None) -> UtilizationIntegral | None:
     if fields is None:
         return None
     covered_ms = fields.integer("covered_ms")
@@ -242,7 +237,7 @@ def _utilization(fields: "_Fields | None") -> UtilizationIntegral | None:
     return integral
 
 
-def _activity(fields: "_Fields | None") -> ActivityIntegral | None:
+def _activity(fields: Fields | None) -> ActivityIntegral | None:
     if fields is None:
         return None
     covered_ms = fields.integer("covered_ms")
@@ -258,7 +253,7 @@ def _activity(fields: "_Fields | None") -> ActivityIntegral | None:
     return integral
 
 
-def _energy(fields: "_Fields | None") -> EnergyIntegral | None:
+def _energy(fields: Fields | None) -> EnergyIntegral | None:
     if fields is None:
         return None
     integral = EnergyIntegral(fields.integer("covered_ms"), fields.integer("millijoules"))
@@ -270,11 +265,11 @@ def _processes(values: list[object] | None) -> tuple[ProcessSeen, ...] | None:
     if values is None:
         return None
     if len(values) > PROCESSES_MAX:
-        raise _invalid("window.processes", f"{len(values)} processes", f"at most {PROCESSES_MAX}")
-    return tuple(_process(_Fields(value, "process")) for value in values)
+        raise invalid("window.processes", f"{len(values)} processes", f"at most {PROCESSES_MAX}")
+    return tuple(_process(Fields(value, "process")) for value in values)
 
 
-def _process(fields: "_Fields") -> ProcessSeen:
+def _process(fields: Fields) -> ProcessSeen:
     pod_uid = fields.maybe_text("pod_uid")
     until = fields.maybe_integer("seen_until") if fields.has("seen_until") else None
     process = ProcessSeen(
@@ -295,10 +290,10 @@ def _granted(values: list[object] | None) -> tuple[PodRef, ...] | None:
     if values is None:
         return None
     if len(values) > PROCESSES_MAX:
-        raise _invalid("window.granted", f"{len(values)} pods", f"at most {PROCESSES_MAX}")
+        raise invalid("window.granted", f"{len(values)} pods", f"at most {PROCESSES_MAX}")
     pods = []
     for value in values:
-        fields = _Fields(value, "granted")
+        fields = Fields(value, "granted")
         pods.append(PodRef(fields.text("namespace"), fields.text("name")))
         fields.refuse_others()
     return tuple(pods)
@@ -308,89 +303,10 @@ def _cpu(values: list[object] | None) -> tuple[PodCpu, ...] | None:
     if values is None:
         return None
     if len(values) > PROCESSES_MAX:
-        raise _invalid("window.cpu", f"{len(values)} pods", f"at most {PROCESSES_MAX}")
+        raise invalid("window.cpu", f"{len(values)} pods", f"at most {PROCESSES_MAX}")
     pods = []
     for value in values:
-        fields = _Fields(value, "cpu")
+        fields = Fields(value, "cpu")
         pods.append(PodCpu(PodUid(fields.text("pod_uid")), fields.integer("millicores")))
         fields.refuse_others()
     return tuple(pods)
-
-
-class _Fields:
-    """The keys of one JSON object, each read once and checked."""
-
-    def __init__(self, body: object, where: str) -> None:
-        if not isinstance(body, Mapping):
-            raise _invalid(where, f"a {type(body).__name__}", "an object")
-        self._body = body
-        self._where = where
-        self._read: set[str] = set()
-
-    def has(self, key: str) -> bool:
-        return key in self._body
-
-    def integer(self, key: str, most: int = INTEGER_MAX) -> int:
-        return _integer(self._name(key), self._take(key), most)
-
-    def maybe_integer(self, key: str, most: int = INTEGER_MAX) -> int | None:
-        value = self._take(key)
-        return None if value is None else _integer(self._name(key), value, most)
-
-    def maybe_flag(self, key: str) -> bool | None:
-        value = self._take(key)
-        if value is None or isinstance(value, bool):
-            return value
-        raise _invalid(self._name(key), repr(value)[:80], "true, false or null")
-
-    def text(self, key: str) -> str:
-        value = self._take(key)
-        if not isinstance(value, str) or not 0 < len(value) <= TEXT_MAX or not value.isprintable():
-            raise _invalid(self._name(key), repr(value)[:80], f"a text of 1 to {TEXT_MAX} printable characters")
-        return value
-
-    def maybe_text(self, key: str) -> str | None:
-        return None if self._body.get(key) is None and self._take(key) is None else self.text(key)
-
-    def one_of(self, key: str, values: list[str]) -> str:
-        return _one_of(self._name(key), self._take(key), values)
-
-    def part(self, key: str) -> "_Fields | None":
-        value = self._take(key)
-        return None if value is None else _Fields(value, self._name(key))
-
-    def values(self, key: str) -> list[object] | None:
-        value = self._take(key)
-        if value is None or isinstance(value, list):
-            return value
-        raise _invalid(self._name(key), repr(value)[:80], "a list or null")
-
-    def refuse_others(self) -> None:
-        others = sorted(str(key) for key in self._body.keys() - self._read)
-        if others:
-            raise _invalid(self._where, f"unknown key {others[0]!r}", "none but the documented keys")
-
-    def _take(self, key: str) -> Any:
-        if key not in self._body:
-            raise _invalid(self._name(key), "nothing", "the key, with null where the value is absent")
-        self._read.add(key)
-        return self._body[key]
-
-    def _name(self, key: str) -> str:
-        return f"{self._where}.{key}"
-
-
-def _integer(where: str, value: object, most: int = INTEGER_MAX) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-        raise _invalid(where, repr(value)[:80], f"an integer from 0 to {most}")
-    return value
-
-
-def _one_of(where: str, value: object, values: list[Any]) -> str:
-    if not isinstance(value, str) or value not in values:
-        raise _invalid(where, repr(value)[:80], "one of " + ", ".join(values))
-    return value
-
-
-def _invalid(where: str, found: str, expected: str) -> InvalidInput:
-    return InvalidInput(f"found {found}", code=RefusalCode.INVALID_SAMPLE, where=where, expected=expected)

@@ -55,9 +55,12 @@ class Asker:
         self._policy = policy
         self._node_gpus = node_gpus
         self._projects = _projects_by_team(policy)
-        self._people = [e for e in people if Role.ENGINEER in e.roles and e.team in self._projects]
+        able = (e for e in people if Role.ENGINEER in e.roles and e.tier in policy.tiers)
+        self._people = [e for e in able if e.team in self._projects]
         if not self._people:
-            raise ValueError("nobody can submit: no engineer's team has a project in the policy")
+            raise ValueError(
+                "nobody can submit: no engineer has a tier of the policy and a team with a project in it"
+            )
         ranks = list(range(1, len(self._people) + 1))
         chance.shuffle(ranks)
         self._cumulative = list(accumulate(rank**-0.8 for rank in ranks))

@@ -92,6 +92,8 @@ class SimulatedSensors:
 
     def _sample(self, gpu: _Gpu, now: Instant, occupant: Occupant | None) -> Sample:
         model = gpu.machine.model
+        if occupant is not None and occupant.running_since > now:
+            occupant = None  # a reading that is made up for: it was not there yet
         elapsed_ms = now - self._read_at.get(gpu.uuid, now)
         self._read_at[gpu.uuid] = now
         percent = 0 if occupant is None else busy_percent(occupant, gpu.index, now)

@@ -10,6 +10,7 @@ ATC 2019; openb: Weng et al., ATC 2023). They are chosen, not fitted: nothing he
 - time limits: log-normal, rounded up to the values that people type; what of it a job needs: see `fates`
 - priority classes: the default for most, the lowest for what can wait, the highest for a few
 - sweeps: a submission in twenty is one of many small jobs of the same kind at once
+- left open: as many sandboxes as the load says are opened in its first minute and never used
 
 The stream is a function of its seed and of time alone: any stretch of it can be made again, in any order.
 """
@@ -26,7 +27,7 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, GpuClassName, Instant
 from scheduler.domain.workloads import WorkloadSpec
 from scheduler.simulation.asking import Asker
-from scheduler.simulation.fates import Fate, fate_of
+from scheduler.simulation.fates import Fate, Pattern, fate_of
 
 BLOCK_MS = 10 * MS_PER_MINUTE
 """The stream is made block by block, each from a seed of its own."""
@@ -34,6 +35,7 @@ BLOCK_MS = 10 * MS_PER_MINUTE
 _SWEEP_SHARE = 0.05
 _COPIES = (4, 16)
 _SAMPLES = 400
+_DRAWS_MAX = 5_000
 # Submissions by hour of the day, as a share of the busiest hour: a working day with a long evening.
 _BY_HOUR = (
     *(0.25, 0.2, 0.15, 0.15, 0.15, 0.2, 0.3, 0.5, 0.8, 1.0, 1.0, 1.0),
@@ -69,12 +71,15 @@ class Load:
     """How much is asked for. `busy` is GPU-hours asked per GPU-hour there is, in the busiest hours of a working day.
 
     `backlog_hours` of busy load have gathered before the stream begins and come within its first minutes.
+    `left_open` sandboxes are opened before that, by as many people, and never used: whoever starts a simulation sees
+    within its first hours what becomes of an idle GPU, whatever the seed.
     """
 
     gpus: int
     busy: float = 1.5
     backlog_hours: float = 5.0
     backlog_ms: int = 20 * MS_PER_MINUTE
+    left_open: int = 0
 
 
 @dataclass
@@ -98,8 +103,9 @@ class SyntheticStream:
         first = max(0, start - self.starts_at) // BLOCK_MS
         last = (end - 1 - self.starts_at) // BLOCK_MS
         blocks = (self._block(index) for index in range(first, last + 1))
+        opened = self._left_open() if first == 0 else ()
         return sorted(
-            (arrival for block in blocks for arrival in block if start <= arrival.at < end),
+            (arrival for block in (opened, *blocks) for arrival in block if start <= arrival.at < end),
             key=lambda arrival: (arrival.at, arrival.id),
         )
 
@@ -130,6 +136,21 @@ class SyntheticStream:
                     fate=self.fate_of(spec),
                 )
                 count += 1
+
+    def _left_open(self) -> Iterator[Arrival]:
+        """Drawn as all else, until somebody asks for a sandbox of one GPU whose fate is to rest."""
+        chance = Random(f"{self.seed}/left open")
+        owners: set[str] = set()
+        for number in range(_DRAWS_MAX):
+            if len(owners) == self.load.left_open:
+                return
+            engineer = self._asker.engineer(chance)
+            (spec,) = self._asker.ask(engineer, chance, label=f"open-{number}", copies=1)
+            fate = self.fate_of(spec)
+            if fate.pattern is Pattern.IDLE and spec.gpus == 1 and engineer.subject not in owners:
+                at = Instant(self.starts_at + len(owners))
+                owners.add(engineer.subject)
+                yield Arrival(f"sim-{self.seed}-open-{len(owners)}", at, engineer.subject, spec, fate)
 
     def _offsets(self, index: int, block_at: Instant, chance: Random) -> list[int]:
         """When within the block somebody submits: exponential gaps at the hour's rate, and the backlog's."""

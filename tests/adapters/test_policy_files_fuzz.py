@@ -25,7 +25,7 @@ _trees = st.recursive(
 )
 
 
-def judge(source: bytes) -> None:
+def assert_a_policy_or_problems(source: bytes) -> None:
     policy, problems = check_policy(source, "fuzz.yaml")
     assert (policy is None) == bool(problems)
     lines = source.count(b"\n") + source.count(b"\r") + 2
@@ -43,18 +43,18 @@ def judge(source: bytes) -> None:
 @example(b"%YAML 3.0\n---\n")
 @example(b"? [a]\n: b")
 def test_any_bytes_are_a_policy_or_problems(source: bytes) -> None:
-    judge(source)
+    assert_a_policy_or_problems(source)
 
 
 @given(st.text(alphabet="aAvV1:-[]{}*&!|>'\"#%@`~?, \n\t\r", max_size=80))
 def test_any_yaml_punctuation_is_a_policy_or_problems(source: str) -> None:
-    judge(source.encode())
+    assert_a_policy_or_problems(source.encode())
 
 
 @given(_trees)
 @settings(deadline=None)
 def test_any_tree_is_a_policy_or_problems(tree: object) -> None:
-    judge(yaml.safe_dump(tree, allow_unicode=True).encode())
+    assert_a_policy_or_problems(yaml.safe_dump(tree, allow_unicode=True).encode())
 
 
 @given(st.integers(0, 2**32))
@@ -68,7 +68,7 @@ def test_a_broken_example_is_a_policy_or_problems(seed: int) -> None:
             data[at] = chance.randrange(256)
         else:
             del data[at : at + chance.randint(1, 40)]
-    judge(bytes(data))
+    assert_a_policy_or_problems(bytes(data))
 
 
 def _plain(node: Node) -> object:

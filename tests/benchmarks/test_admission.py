@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.admission.__main__ import main
 from benchmarks.admission.company import people_text, policy_text
 from benchmarks.admission.generator import read_generator
 from scheduler.adapters.policy_files import read_people, read_policy
@@ -83,6 +84,10 @@ BROKEN = {
     "no GPU": (changed(request=0), "asks for one GPU at least"),
     "less than no GPU": (changed(request=-1), "request: -1 is no number of GPUs"),
     "more than the cohort has": (changed(request=41), "asks for 41 GPUs of at most 20"),
+    "more than a pod may have": (
+        {**changed(request=1025), "nominalQuota": 2000},
+        r"workloads\[0\]\.request: a workload is one pod here, which may ask for 1024 GPUs at most",
+    ),
     "a run of true": (changed(runtimeMs=True), "runtimeMs: True is no whole number"),
     "a priority beyond Kubernetes": (changed(priority=10**9 + 1), "priority: 1000000001 is no whole number"),
     "several pods": (changed(podCount=2), "one pod here"),
@@ -127,6 +132,16 @@ def test_classes_of_any_name_become_names_that_kubernetes_takes_and_are_reported
     assert read_policy(policy_text(generator, 2), "policy.yaml").pools.keys() == {
         each.name for each in generator.queues
     }
+
+
+def test_a_quota_beyond_any_policy_is_refused_before_a_control_plane_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _file(tmp_path, {**QUEUES_SET, "nominalQuota": 100_000})
+    monkeypatch.setattr("sys.argv", ["admission", "--generator", str(path)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert 'nominal_gpus: found "100000"; expected a whole number from 0 to 16384 (GPUs)' in capsys.readouterr().err
 
 
 def test_the_least_and_the_highest_priority_make_a_policy(tmp_path: Path) -> None:

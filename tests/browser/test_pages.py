@@ -258,10 +258,12 @@ async def test_an_idle_sandbox_is_warned_suspended_and_explained_and_what_came_b
     await page.goto(f"/workloads/{workload_id}")
     main = page.locator("main")
     await expect(main).to_contain_text(
-        re.compile(r"have been idle for \d+ min: it will be suspended in about \d+ min")
+        re.compile(r"(has|have) been idle for \d+ min: it will be suspended in about \d+ min")
     )
     await expect(main).to_contain_text(
-        re.compile(r"Suspended: its \d+ GPU\(s\) were idle for \d+ min; (\d+ h ?)?(\d+ min )?.*GPU time came back")
+        re.compile(
+            r"Suspended: its (1 GPU was|\d+ GPUs were) idle for \d+ min; (\d+ h ?)?(\d+ min )?.*GPU time came back"
+        )
     )
     await expect(page.locator("#use svg")).to_be_visible()
     workload = await (await page.request.get(f"/v1/workloads/{workload_id}")).json()

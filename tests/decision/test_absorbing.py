@@ -11,6 +11,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
     MS_PER_HOUR,
     MS_PER_MINUTE,
+    AttemptId,
     EngineerId,
     Instant,
     NodeName,
@@ -221,3 +222,31 @@ def test_work_of_an_hour_that_runs_on_a_node_that_is_gone_frees_nothing_there() 
     other = attempt("r", "n1", gpus=4)
     plan = decide(replace(known, attempts={each.id: each for each in (lost, other)}))
     assert (victims(plan), reasons(plan)) == ({}, {"gang": Reason.UNPLACEABLE})
+
+
+def test_who_waited_for_room_and_now_for_whoever_has_it_kept_is_told_nothing_anew() -> None:
+    """Of one lane: of two short ones the first starts, the other waits for room, and the long one for the gang's."""
+    running = [attempt("long", "n1", gpus=4, running_for=60), attempt("soon", "n1", gpus=2, running_for=3000)]
+    running += [attempt("ends", "n1", gpus=1, running_for=60), attempt("stays", "n1", gpus=1, running_for=60)]
+    waiting = [workload("gang", owner="gus", gpus=8, hours=5, age=900)]
+    waiting += [workload(name, owner=name, hours=0.1, age=age) for name, age in (("short1", 800), ("short2", 700))]
+    waiting.append(workload("slow", owner="slow", hours=9, age=850))
+    world = snapshot(nodes(node("n1")), waiting, attempts=running)
+    state = State()
+    everything = {name: value for name, value in vars(world).items() if name != "now"}
+    told = step(state, Changes(**everything), world.now)[1]
+    assert reasons(told) == {
+        "gang": Reason.RESOURCES,
+        "short1": Reason.PRIORITY,
+        "short2": Reason.PRIORITY,
+        "slow": Reason.PRIORITY,
+    }
+
+    plan = step(state, Changes(attempts={AttemptId("ends/1"): None}), world.now)[1]
+
+    assert reasons(plan) == {"short1": Reason.LAUNCHING}
+    assert told_of(state, "slow") == told_of(state, "short2") == Reason.PRIORITY
+
+
+def told_of(state: State, name: str) -> Reason:
+    return state.verdicts[WorkloadId(name)].reason

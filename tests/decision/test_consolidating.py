@@ -55,7 +55,7 @@ def test_the_cheapest_move_makes_room_for_a_whole_node() -> None:
     assert dict(made.launch.placement.pods_by_node) == {"n2": 1}
     assert (made.victims[0].rule, made.victims[0].comparison) == (
         "consolidation",
-        "moved to n1, so that 1 × 8 GPU(s) fit",
+        "moved to n1, so that 1 × 8 GPUs fit",
     )
     assert made.moves[0].funding
     assert reasons(plan) == {"whole": Reason.AWAITING_PREEMPTION}

@@ -8,10 +8,11 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.topology import LevelName, TopologyLevel, topology_ask
 from scheduler.domain.units import Instant
 from scheduler.domain.workloads import Attempt, AttemptState
-from tests.decision.applying import recorded
+from tests.decision.applying import ended, recorded
 from tests.decision.builders import (
     NOW,
     SPARE,
+    URGENT,
     attempt,
     balance,
     node,
@@ -21,6 +22,7 @@ from tests.decision.builders import (
     pool,
     reasons,
     snapshot,
+    victims,
     workload,
 )
 from tests.decision.test_bookings import booking, gone_in
@@ -43,6 +45,35 @@ def test_an_engineers_limit_holds_inside_a_booking_too() -> None:
     assert placements(plan) == {"first": {"n1": 1}}
     after = decide(recorded(world, plan))
     assert (after.launches, reasons(after)) == ((), {"second": Reason.ENGINEER_GPU_LIMIT})
+
+
+def test_what_is_kept_for_a_booking_is_lent_to_nobody_while_others_are_stopped_beside_it() -> None:
+    """Of eight GPUs four are booked and unused; who runs on the others is preempted for one of two."""
+    by = policy(pool("red", gpus=64), pool("blue", gpus=64))
+    runs = attempt("runs", {"n1": 1, "n2": 1}, gpus=4, priority_class=SPARE, team="blue", pool="blue")
+    beside, there = {"rack": "b"}, {"rack": "a"}
+    wishes = [
+        workload("first", gpus=3, team="blue", priority_class=URGENT, age=2, nodes_with=tuple(there.items())),
+        workload("second", gpus=3, team="blue", priority_class=URGENT, age=1),
+    ]
+    known = nodes(node("n1", labels=beside), node("n2", 4, labels=there))
+    world = snapshot(known, wishes, attempts=[runs, booking(in_hours=-1, gpus=4)], by=by)
+    plan = decide(world)
+
+    assert victims(plan) == {"first": ["runs"]}
+    assert plan.launches == ()
+    assert placements(decide(ended(recorded(world, plan)))).keys() == {"first", "second"}
+
+
+def test_nothing_starts_inside_on_gpus_that_somebodys_pods_have_not_left() -> None:
+    """What should have ended before the booking began, and is still being stopped."""
+    late = attempt("late", "n1", gpus=6, state=AttemptState.STOPPING, stop_reason=Reason.TIME_LIMIT)
+    queued = [gone_in("first", 2, gpus=2, age=2), gone_in("second", 2, gpus=2, age=1)]
+    world = snapshot(nodes(node("n1")), queued, attempts=[late, booking(in_hours=-1, gpus=8)])
+
+    plan = decide(world)
+    assert placements(plan) == {"first": {"n1": 1}}
+    assert placements(decide(ended(recorded(world, plan)))) == {"second": {"n1": 1}}
 
 
 def test_a_gang_that_requires_a_rack_starts_inside_where_its_booking_stands_in_one() -> None:

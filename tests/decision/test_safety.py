@@ -7,27 +7,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.decision.decide import decide
-from scheduler.decision.plan import Victim
+from scheduler.decision.plan import Plan, Victim
 from scheduler.decision.snapshot import Snapshot
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.policy import BorrowWithinCohort, Policy, Pool, ReclaimWithinCohort, WithinPool
-from scheduler.domain.units import GpuClassName, NodeName, PoolName, standard_needed
+from scheduler.domain.units import GpuClassName, NodeName, PoolName, WorkloadId, standard_needed
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
 from tests.decision.applying import ended, recorded
+from tests.decision.lively import lively
+from tests.decision.scattered import scattered
+from tests.decision.stretched import in_use, most_held, note_reach, stretched
 from tests.decision.worlds import EXAMPLES, snapshots
 
 CYCLES_MAX = 60
-worlds = snapshots()
-crowded = snapshots(waiting=4, running=10)
+worlds = st.one_of(snapshots(), lively(), stretched(), scattered())
+crowded = st.one_of(
+    snapshots(waiting=4, running=10), lively(waiting=4, running=10), stretched(waiting=4), scattered()
+)
 
 
 @given(worlds)
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_no_node_is_asked_for_more_than_it_has(snapshot: Snapshot) -> None:
     plan = decide(snapshot)
+    note_reach(plan, snapshot)
     taken: dict[NodeName, Counter[str]] = {name: Counter() for name in snapshot.nodes}
     for attempt in snapshot.attempts.values():
+        if attempt.is_booking and attempt.launched_at > snapshot.now:
+            continue
         _take(taken, attempt.placement, attempt.pod)
         if attempt.leaving is not None:
             _take(taken, attempt.leaving, attempt.pod)
@@ -38,13 +46,30 @@ def test_no_node_is_asked_for_more_than_it_has(snapshot: Snapshot) -> None:
         _require_room(taken, snapshot, growth.placement.beyond(attempt.placement.pods), attempt.gpu_class)
     for launch in plan.launches:
         spec = snapshot.queued[launch.workload_id].spec
-        _take(taken, launch.placement, spec.pod)
+        _take(taken, launch.placement, replace(spec.pod, gpus=0) if launch.booking_id is not None else spec.pod)
         _require_room(taken, snapshot, launch.placement, launch.gpu_class)
         for name, _ in launch.placement.pods_by_node:
             node = snapshot.nodes[name]
             if not launch.is_reserved:
                 assert launch.gpu_class in spec.gpu_classes
                 assert all(node.labels.get(key) == value for key, value in spec.nodes_with)
+    _require_own_room_inside(snapshot, plan)
+
+
+@given(stretched())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_a_booking_finds_its_gpus_whatever_starts_grows_shrinks_or_falls_before_it(snapshot: Snapshot) -> None:
+    """If all that runs uses its time limit, cycle after cycle."""
+    for _ in range(CYCLES_MAX):
+        plan = decide(snapshot)
+        if not (plan.launches or plan.preemptions or plan.lapsed or plan.growths):
+            return
+        recorded_as = recorded(snapshot, plan)
+        for name, gpus in in_use(recorded_as.attempts.values()).items():
+            assert gpus <= snapshot.nodes[name].gpus
+        snapshot = ended(recorded_as)
+        for name, gpus in most_held(snapshot.attempts.values()).items():
+            assert gpus <= snapshot.nodes[name].gpus
 
 
 @given(worlds)
@@ -75,6 +100,7 @@ def test_nobody_falls_whom_the_rules_protect(snapshot: Snapshot) -> None:
         for victim in preemption.victims:
             attempt = snapshot.attempts[victim.attempt_id]
             assert attempt.state is AttemptState.RUNNING
+            assert attempt.booking_id is None
             if not attempt.is_funded:
                 continue
             terms = policy.priority_classes[attempt.priority_class]
@@ -87,12 +113,16 @@ def test_nobody_falls_whom_the_rules_protect(snapshot: Snapshot) -> None:
                 or terms.minimum_runtime_ms == 0
                 or snapshot.now - (attempt.started_at or attempt.launched_at) >= terms.minimum_runtime_ms
             )
-            _require_rule(policy, snapshot, preemptor, attempt, victim)
+            if victim.workload_id not in {move.workload_id for move in preemption.moves}:
+                _require_rule(policy, snapshot, preemptor, attempt, victim)
 
 
 @given(crowded)
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_no_victim_falls_without_whom_the_preemptor_would_fit(snapshot: Snapshot) -> None:
+    """Where no booking is ahead: beside one, what is kept for it is reckoned as if nobody ended before it, so that more may
+    fall than had to."""
+    snapshot = _without_bookings_ahead(snapshot)
     for workload in snapshot.queued.values():
         alone = replace(snapshot, queued={workload.id: workload}, reservations={}, pauses=())
         for preemption in decide(alone).preemptions:
@@ -117,9 +147,9 @@ def test_every_start_is_held_in_full_or_unfunded_by_policy(snapshot: Snapshot) -
     for launch in [*plan.launches, *(preemption.launch for preemption in plan.preemptions)]:
         workload = snapshot.queued[launch.workload_id]
         terms = snapshot.policy.priority_classes[workload.spec.priority_class]
-        if launch.is_reserved or not launch.is_funded:
+        if launch.is_reserved or launch.booking_id is not None or not launch.is_funded:
             assert launch.funding == ()
-            assert launch.is_reserved or terms.may_start_unfunded
+            assert launch.is_reserved or launch.booking_id is not None or terms.may_start_unfunded
             continue
         spent.update({share.allowance_id: share.amount for share in launch.funding})
         held_ms = workload.spec.time_limit_ms
@@ -141,6 +171,9 @@ def test_every_start_is_held_in_full_or_unfunded_by_policy(snapshot: Snapshot) -
         assert sum(share.amount for share in growth.funding) == standard_needed(
             held_ms * gpus, weight, terms.class_factor
         )
+    for move in (move for preemption in plan.preemptions for move in preemption.moves):
+        assert move.funding
+        spent.update({share.allowance_id: share.amount for share in move.funding})
     for known in snapshot.balances.values():
         assert spent[known.allowance.id] <= max(0, known.spendable)
 
@@ -163,20 +196,23 @@ def test_quotas_and_limits_are_kept_by_whoever_starts(snapshot: Snapshot) -> Non
             unfunded = [a for a in after.attempts.values() if not a.is_funded and a.owner == workload.owner]
             assert sum(attempt.gpus for attempt in unfunded) <= policy.limits.unfunded_gpus_per_engineer
             continue
+        if launch.booking_id is not None:
+            continue  # its booking has the quota
         pool = policy.pools[launch.pool]
-        quota = pool.quotas[launch.gpu_class]
-        used = _used(after, launch.pool, launch.gpu_class)
-        if pool.cohort is None:
-            assert used <= quota.nominal
-        elif quota.borrowing_limit is not None:
-            assert used <= quota.nominal + quota.borrowing_limit
+        _require_quota(after, pool, launch.gpu_class)
+    for growth in plan.growths:
+        grown = after.attempts[growth.attempt_id]
+        limit = policy.limits.gpus_per_engineer
+        assert limit is None or _gpus(after, owner=grown.owner) <= limit
+        _require_quota(after, policy.pools[grown.pool], grown.gpu_class)
 
 
 @given(worlds)
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot) -> None:
     still = {key: each for key, each in snapshot.attempts.items() if each.state is not AttemptState.STOPPING}
-    snapshot = replace(_at_rest(snapshot), attempts=still)
+    # What a booking ahead keeps from somebody who might preempt is looked for elsewhere once it is taken: a cycle later.
+    snapshot = _without_bookings_ahead(replace(_at_rest(snapshot), attempts=still))
     plan = decide(snapshot)
     again = decide(recorded(snapshot, plan))
 
@@ -190,7 +226,7 @@ def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot)
         assert [launch for launch in again.launches if launch.is_funded and not launch.is_reserved] == []
 
 
-@given(snapshots(waiting=6, running=6), st.booleans())
+@given(st.one_of(snapshots(waiting=6, running=6), stretched()), st.booleans())
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_nobody_goes_on_preempting_each_other(snapshot: Snapshot, are_slow: bool) -> None:
     """Without arrivals and ends, launches and preemptions come to rest."""
@@ -205,6 +241,11 @@ def test_nobody_goes_on_preempting_each_other(snapshot: Snapshot, are_slow: bool
             assert again.isdisjoint(snapshot.reservations), "slow victims never lead to a second set"
         snapshot = ended(snapshot)
     raise AssertionError(f"still preempting after {CYCLES_MAX} cycles")
+
+
+def _without_bookings_ahead(snapshot: Snapshot) -> Snapshot:
+    known = snapshot.attempts.items()
+    return replace(snapshot, attempts={k: a for k, a in known if not a.is_booking or a.launched_at <= snapshot.now})
 
 
 def _at_rest(snapshot: Snapshot) -> Snapshot:
@@ -230,11 +271,35 @@ def _take(taken: dict[NodeName, Counter[str]], placement: Placement, pod: PodReq
         taken[name].update(gpus=pods * pod.gpus, cpu=pods * pod.cpu_milli, memory=pods * pod.memory_mib)
 
 
+def _require_own_room_inside(snapshot: Snapshot, plan: Plan) -> None:
+    """What starts inside a booking takes no more of a node than is booked there, and only while it lasts."""
+    inside: dict[WorkloadId, Counter[NodeName]] = {}
+    for launch in plan.launches:
+        if launch.booking_id is not None:
+            used = inside.setdefault(launch.booking_id, Counter())
+            gpus = snapshot.queued[launch.workload_id].spec.pod.gpus
+            used.update({name: pods * gpus for name, pods in launch.placement.pods_by_node})
+    booked = {each.workload_id: each for each in snapshot.attempts.values() if each.is_booking}
+    for name, used in inside.items():
+        booking = booked[name]
+        assert booking.launched_at <= snapshot.now < booking.launched_at + booking.time_limit_ms
+        kept = {on: pods * booking.pod.gpus for on, pods in booking.placement.pods_by_node}
+        assert all(gpus <= kept.get(on, 0) for on, gpus in used.items())
+
+
+def _require_quota(snapshot: Snapshot, pool: Pool, gpu_class: GpuClassName) -> None:
+    quota, used = pool.quotas[gpu_class], _used(snapshot, pool.name, gpu_class)
+    if pool.cohort is None:
+        assert used <= quota.nominal
+    elif quota.borrowing_limit is not None:
+        assert used <= quota.nominal + quota.borrowing_limit
+
+
 def _gpus(snapshot: Snapshot, *, owner: str | None = None, team: str | None = None) -> int:
     running = sum(
         a.gpus + a.leaving_gpus
         for a in snapshot.attempts.values()
-        if owner in (None, a.owner) and team in (None, a.team)
+        if not a.is_booking and owner in (None, a.owner) and team in (None, a.team)
     )
     reserved = [snapshot.queued[name] for name in snapshot.reservations if name in snapshot.queued]
     return running + sum(
@@ -249,12 +314,15 @@ def _used(snapshot: Snapshot, pool: PoolName, gpu_class: GpuClassName) -> int:
         if attempt.is_funded
         and (attempt.pool, attempt.gpu_class) == (pool, gpu_class)
         and attempt.state is not AttemptState.STOPPING
+        and not attempt.is_inside
+        and (not attempt.is_booking or attempt.launched_at <= snapshot.now)
     )
 
 
 def _reserved(snapshot: Snapshot, pool: PoolName, gpu_class: GpuClassName) -> int:
-    """What counts in the pool since its victims were chosen, though it has not started."""
-    waiting = ((each, snapshot.queued.get(each.workload_id)) for each in snapshot.reservations.values())
+    """What counts in the pool since its victims were chosen, or since it is being moved, though it has not started."""
+    known = {**snapshot.launched, **snapshot.queued}
+    waiting = ((each, known.get(each.workload_id)) for each in snapshot.reservations.values())
     return sum(
         each.pods * workload.spec.pod.gpus
         for each, workload in waiting

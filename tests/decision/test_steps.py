@@ -11,6 +11,8 @@ from scheduler.decision.decide import decide, step
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import Explanation, State
 from scheduler.domain.units import Instant, WorkloadId
+from tests.decision.lively import lively
+from tests.decision.stretched import stretched
 from tests.decision.worlds import EXAMPLES, snapshots, splits
 
 
@@ -31,9 +33,10 @@ def explanations(state: State, snapshot: Snapshot) -> dict[WorkloadId, Explanati
 @given(st.data())
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_steps_over_any_split_of_the_changes_end_where_a_cold_decision_does(data: st.DataObject) -> None:
-    first = data.draw(snapshots(), label="first")
+    worlds = data.draw(st.sampled_from([snapshots, lively, stretched]), label="worlds")()
+    first = data.draw(worlds, label="first")
     last = replace(
-        data.draw(snapshots(), label="last"),
+        data.draw(worlds, label="last"),
         now=Instant(first.now + data.draw(st.sampled_from([0, 45_000, 700_000]))),
     )
     state = State()

@@ -52,8 +52,8 @@ from scheduler.domain.workloads import ArrayPlace, Attempt, AttemptState, Elasti
 from tests.decision.applying import workload_of
 from tests.decision.builders import A100, H100, NOW, SPARE, STANDARD, attempt, balance, node, workload
 
-EXAMPLES = settings().max_examples * 2 // 5
-"""A world takes longer to make and to decide than most examples: 40 in every check, 200 where they are searched for."""
+EXAMPLES = settings().max_examples // 2
+"""A world takes longer to make and to decide than most examples: 25 in every check, 250 where they are searched for."""
 
 OWNERS = ("ada", "bob", "cyd")
 TEAMS = ("red", "blue", "green")

@@ -73,6 +73,8 @@ class Walk:
             code, said = self.type(command)
             missing = self._missing(step.output, said)
             if code == 0 and not missing:
+                if any(line.startswith("Running on") for line in step.output):
+                    time.sleep(LONGEST_PAUSE_SECONDS)  # charges are by whole seconds
                 return
             assert time.monotonic() < deadline, f"$ {command}\n{said}\nmissing: {missing}"
             time.sleep(min(pause_seconds, LONGEST_PAUSE_SECONDS))

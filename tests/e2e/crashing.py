@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
-from scheduler.adapters.sql.store import SqlStore, open_store
+from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult, LaunchJob, ResizeJob
 from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.periods import period_at
@@ -33,6 +33,7 @@ from scheduler.simulation.machines import A100, H100, Machine
 from scheduler.simulation.model import ClusterModel
 from tests.e2e.company import PEOPLE, POLICY
 from tests.e2e.dying import Killed
+from tests.plugins.migrated import open_migrated
 
 BEGINS_AT = Instant(1_795_000_000_000)
 NODES = (
@@ -196,7 +197,7 @@ class Site:
         return self.fates[workload.spec.name]
 
     def open(self) -> SqlStore:
-        return open_store(f"sqlite:///{self.folder}/allot.db")
+        return open_migrated(f"sqlite:///{self.folder}/allot.db")
 
     def begin(self, *, is_mortal: bool = True) -> Service:
         """Another life. Its start is no point of death: what it does before its first cycle is idempotent."""

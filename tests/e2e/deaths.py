@@ -12,7 +12,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.scripts import SCRIPTS, Script, live, prepared
+from tests.e2e.governing import ALL
+from tests.e2e.scripts import Script, live, prepared
 
 _FORKING = multiprocessing.get_context("fork")
 DEATHS_MAX = 50
@@ -66,4 +67,4 @@ def _live(script: Script, file: Path, points: Deadly) -> None:
 
 if __name__ == "__main__":
     root = Path(sys.argv[1])
-    print(json.dumps({name: die_of(name, script, root / name) for name, script in SCRIPTS.items()}))
+    print(json.dumps({name: die_of(name, script, root / name) for name, script in ALL.items()}))

@@ -14,7 +14,7 @@ from scheduler.adapters.kubernetes.credentials import load_credentials
 from scheduler.domain.cluster import PodRequest
 from scheduler.domain.people import Caller, Engineer
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import GpuClassName, PriorityClassName, ProjectName, WorkloadId
+from scheduler.domain.units import GpuClassName, NodeName, PriorityClassName, ProjectName, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload, WorkloadKind, WorkloadSpec, WorkloadState
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.running import Service
@@ -82,6 +82,14 @@ class Running:
 
     async def nodes(self) -> int:
         return len(self.service.world.nodes)
+
+    async def until_it_knows(self, *names: NodeName) -> None:
+        """Nodes that were added while it runs: it hears of them a moment later."""
+
+        async def missing() -> set[NodeName]:
+            return set(names) - set(self.service.world.nodes)
+
+        await eventually(missing, lambda seen: not seen)
 
     # --- asking --------------------------------------------------------------------------------------------------
 

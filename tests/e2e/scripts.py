@@ -54,25 +54,28 @@ from tests.plugins.migrated import open_migrated
 
 TIERS = BASE.replace(
     "  engineer:\n",
-    "  engineer:\n    may_transfer: true\n    rollover: capped\n    rollover_cap_gpu_hours: 100\n",
+    "  engineer:\n    may_transfer: true\n    may_donate: true\n    rollover: capped\n    rollover_cap_gpu_hours: 100\n",
     1,
 )
 PRICES = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
 DEARER = PRICES.replace("effective: 2.50", "effective: 2.75")
 OCTOBER = period_named("2026-10", "Europe/Berlin")
 SECOND = Caller("ruth", frozenset(Role))
+LOGGED = frozenset({"audit_events"})
 AGAIN = Command(CommandId("asked-once"), "the same words")
 
 
 @dataclass(frozen=True)
 class Script:
     """`answered` is how it is refused when it is asked for again after it was done; None: it gets the first answer.
-    `is_told_again`: the audit log then says that it was asked for once more, and nothing else changes."""
+    `told_again` are the tables that then have a row more: that it was asked for once more; `counted_again` those in which
+    a row counts one more. Nothing else changes."""
 
     prepare: Callable[[Service], None]
     act: Callable[[Service], object]
     answered: RefusalCode | None = None
-    is_told_again: bool = False
+    told_again: frozenset[str] = frozenset()
+    counted_again: frozenset[str] = frozenset()
 
 
 def prepared(script: Script, file: Path) -> None:
@@ -96,27 +99,27 @@ def live(file: Path, points: Reached | None = None) -> Service:
 # --- what there is before ------------------------------------------------------------------------------------------------
 
 
-def _nothing(service: Service) -> None:
+def nothing(service: Service) -> None:
     """The company as it is: the grants of the week."""
 
 
-def _lenient(service: Service) -> None:
+def lenient(service: Service) -> None:
     service.administration.apply_policy(SYSTEM, TIERS, read_policy(TIERS, "tiers.yaml"), now=NOON)
 
 
-def _two_persons(service: Service) -> None:
+def two_persons(service: Service) -> None:
     strict = BASE + TWO
-    _prices(service)
+    prices(service)
     service.administration.apply_policy(SYSTEM, strict, read_policy(strict, "strict.yaml"), now=NOON)
 
 
-def _prices(service: Service) -> None:
+def prices(service: Service) -> None:
     service.pricing.apply(SYSTEM, PRICES, read_prices(PRICES, "prices.yaml"), now=NOON)
 
 
-def _over_the_turn_of_october(service: Service) -> None:
+def over_the_turn_of_october(service: Service) -> None:
     """Two GPUs of Ada's have run since an hour before October ended; nobody has charged anything yet."""
-    _prices(service)
+    prices(service)
     assert isinstance(service.store, SqlStore)
     booked, ada = Booked(service.store), engineer_id(service, "ada")
     start = Instant(OCTOBER.ends_at - MS_PER_HOUR)
@@ -129,7 +132,7 @@ def _over_the_turn_of_october(service: Service) -> None:
 
 
 def _closed_october(service: Service) -> None:
-    _over_the_turn_of_october(service)
+    over_the_turn_of_october(service)
     with service.store.reading() as books:
         service.world.load(books, NOON)
     _close(service)
@@ -137,7 +140,7 @@ def _closed_october(service: Service) -> None:
 
 def _rolling_over(service: Service) -> None:
     """A week of capped rollover, and pay that vests while it runs."""
-    _lenient(service)
+    lenient(service)
     service.periodic._grant_now(Instant(NOON + 3 * MS_PER_DAY))
     since = Instant(NOON - 21 * MS_PER_DAY)
     pay = Package(engineer_id(service, "bob"), 48 * MS_PER_HOUR, starts_at=since, months=1, cliff_months=0)
@@ -149,9 +152,9 @@ def _promised(service: Service) -> None:
         _compensate(service, Package(engineer_id(service, "ada"), 48 * MS_PER_HOUR, months=kind_months))
 
 
-def _waiting(kind: str) -> Callable[[Service], None]:
+def waiting(kind: str) -> Callable[[Service], None]:
     def prepare(service: Service) -> None:
-        _two_persons(service)
+        two_persons(service)
         _PROPOSED[kind](service)
 
     return prepare
@@ -160,14 +163,14 @@ def _waiting(kind: str) -> Callable[[Service], None]:
 # --- what is asked for ---------------------------------------------------------------------------------------------------
 
 
-def _who(service: Service, subject: str) -> Caller:
+def who(service: Service, subject: str) -> Caller:
     engineer = service.world.by_subject[subject]
     return Caller(subject, engineer.roles, engineer.id, engineer.team)
 
 
 def _close(service: Service) -> None:
     """As finance does it: provisionally, then whatever differs is written off, then for good."""
-    fin = _who(service, "fin")
+    fin = who(service, "fin")
     service.periods.close(fin, "2026-10", now=NOON, provisionally=True)
     left = service.periods.reconciliation(fin, "2026-10", NOON).unresolved
     if left:
@@ -181,7 +184,7 @@ def _transfer(service: Service) -> object:
     source = AllowanceId(f"tier/{engineer_id(service, 'ada')}/{week}")
     target = Holder(HolderKind.ENGINEER, engineer_id(service, "bob"))
     asked = Passing(source, target, 40 * MS_PER_HOUR, "a deadline")
-    return service.awards.transfer(_who(service, "ada"), asked, now=NOON, command=AGAIN)
+    return service.awards.transfer(who(service, "ada"), asked, now=NOON, command=AGAIN)
 
 
 def _compensate(service: Service, asked: Package | None = None) -> object:
@@ -190,37 +193,37 @@ def _compensate(service: Service, asked: Package | None = None) -> object:
     since = Instant(NOON - 366 * MS_PER_DAY)
     asked = asked or Package(engineer_id(service, "ada"), 480 * MS_PER_HOUR, starts_at=since)
     asked = replace(asked, cliff_months=min(asked.months, 12))
-    return service.awards.compensate(_who(service, "pam"), asked, now=NOON, command=command)
+    return service.awards.compensate(who(service, "pam"), asked, now=NOON, command=command)
 
 
 def _claw_back(service: Service) -> object:
-    return service.awards.claw_back(_who(service, "pam"), engineer_id(service, "ada"), "she leaves", now=NOON)
+    return service.awards.claw_back(who(service, "pam"), engineer_id(service, "ada"), "she leaves", now=NOON)
 
 
 def _pay(service: Service) -> object:
     paid = Payment(engineer_id(service, "ada"), 120_000_000, Currency("EUR"), NOON, "payroll")
-    return service.payments.record(_who(service, "fin"), paid, now=NOON, command=AGAIN)
+    return service.payments.record(who(service, "fin"), paid, now=NOON, command=AGAIN)
 
 
 def _propose(service: Service) -> object:
     award = Award(Holder(HolderKind.ENGINEER, engineer_id(service, "ada")), 40 * MS_PER_HOUR, reason="a deadline")
-    return service.proposals.grant(_who(service, "fin"), award, now=NOON, command=AGAIN)
+    return service.proposals.grant(who(service, "fin"), award, now=NOON, command=AGAIN)
 
 
 def _request(service: Service) -> object:
     change = Change(Holder(HolderKind.ENGINEER, engineer_id(service, "ada")), 40 * MS_PER_HOUR)
-    ada = _who(service, "ada")
+    ada = who(service, "ada")
     return service.proposals.request(ada, ProposalKind.HOURS, change, "a deadline", now=NOON, command=AGAIN)
 
 
 def _propose_prices(service: Service) -> object:
     book = read_prices(DEARER, "prices.yaml")
-    return service.proposals.apply_prices(_who(service, "fin"), DEARER, book, now=NOON)
+    return service.proposals.apply_prices(who(service, "fin"), DEARER, book, now=NOON)
 
 
 def _propose_policy(service: Service) -> object:
     text = (BASE + TWO).replace("allowance_gpu_hours: 2500", "allowance_gpu_hours: 2600")
-    return service.proposals.apply_policy(_who(service, "olga"), text, read_policy(text, "raised.yaml"), now=NOON)
+    return service.proposals.apply_policy(who(service, "olga"), text, read_policy(text, "raised.yaml"), now=NOON)
 
 
 _PROPOSED: dict[str, Callable[[Service], object]] = {
@@ -241,7 +244,7 @@ def _approve(service: Service) -> object:
 
 def _correct(service: Service) -> object:
     book = read_prices(DEARER, "prices.yaml")
-    return service.pricing.apply(_who(service, "fin"), DEARER, book, now=NOON, corrects=True)
+    return service.pricing.apply(who(service, "fin"), DEARER, book, now=NOON, corrects=True)
 
 
 def _roll_over(service: Service) -> None:
@@ -251,14 +254,14 @@ def _roll_over(service: Service) -> None:
 
 
 SCRIPTS: dict[str, Script] = {
-    "close": Script(_over_the_turn_of_october, _close, RefusalCode.PERIOD_CLOSED),
-    "transfer": Script(_lenient, _transfer),
-    "compensate": Script(_nothing, _compensate),
+    "close": Script(over_the_turn_of_october, _close, RefusalCode.PERIOD_CLOSED),
+    "transfer": Script(lenient, _transfer),
+    "compensate": Script(nothing, _compensate),
     "claw back": Script(_promised, _claw_back),
-    "pay": Script(_prices, _pay),
-    "correct": Script(_closed_october, _correct, is_told_again=True),
+    "pay": Script(prices, _pay),
+    "correct": Script(_closed_october, _correct, told_again=LOGGED),
     "roll over": Script(_rolling_over, _roll_over),
-    "propose": Script(_two_persons, _propose),
-    "request": Script(_two_persons, _request),
-    **{f"approve a {kind}": Script(_waiting(kind), _approve, RefusalCode.WRONG_STATE) for kind in _PROPOSED},
+    "propose": Script(two_persons, _propose),
+    "request": Script(two_persons, _request),
+    **{f"approve a {kind}": Script(waiting(kind), _approve, RefusalCode.WRONG_STATE) for kind in _PROPOSED},
 }

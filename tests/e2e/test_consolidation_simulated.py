@@ -20,11 +20,11 @@ def test_a_moved_job_goes_on_at_once_elsewhere_and_its_owner_reads_why_and_gets_
     tmp_path: Path,
 ) -> None:
     life = Life(tmp_path, MOVING)
-    asyncio.run(_move(life))
+    asyncio.run(_assert_a_job_is_moved_and_paid_back(life))
     life.service.store.close()
 
 
-async def _move(life: Life) -> None:
+async def _assert_a_job_is_moved_and_paid_back(life: Life) -> None:
     movable = await _one_half_on_each_node(life)
     before = life.attempt(movable)
     assert before is not None
@@ -48,7 +48,7 @@ async def _move(life: Life) -> None:
     now = life.site.clock.now()
     told = next(each for each in life.service.views.explain(ada, movable, now).verdicts if each.reason == "Preempted")
     node = second.placement.pods_by_node[0][0]
-    assert told.sentence == f"Preempted by whole (moved to {node}, so that 1 × 8 GPU(s) fit). Queued again."
+    assert told.sentence == f"Preempted by whole (moved to {node}, so that 1 × 8 GPUs fit). Queued again."
 
     # What ran after the checkpoint is lost, and comes back: the five seconds, and what it took to stop.
     back = [each for each in entries if each.kind is TransactionKind.REFUND and each.amount > 0]

@@ -143,8 +143,8 @@ async def test_a_job_without_what_is_needed_gets_an_event_that_says_what(
 
 async def _taken_in(running: Running, namespace: str, name: str) -> Any:
     with running.service.store.reading() as books:
-        found = books.workloads.by_job(namespace, name)
-    return found.id if found is not None else None
+        stored = books.workloads.page(limit=1_000)
+    return next((each.id for each in stored if (each.namespace, each.job_name) == (namespace, name)), None)
 
 
 async def _events(api: ApiClient, namespace: str) -> list[dict[str, Any]]:

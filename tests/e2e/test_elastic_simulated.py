@@ -100,11 +100,11 @@ def life(tmp_path: Path) -> Life:
 
 
 def test_it_shrinks_for_who_is_urgent_grows_back_and_is_charged_pod_by_pod(life: Life) -> None:
-    asyncio.run(_shrink_and_grow(life))
+    asyncio.run(_assert_it_shrinks_grows_and_pays(life))
     life.service.store.close()
 
 
-async def _shrink_and_grow(life: Life) -> None:
+async def _assert_it_shrinks_grows_and_pays(life: Life) -> None:
     pod = PodRequest(4, 1_000, 1_000)
     elastic = life.submit("ada", "train", 60, pods=6, min_pods=2, pod=pod, time_limit_ms=600_000)
     await life.until(lambda: life.alive(elastic) == 6)
@@ -142,11 +142,11 @@ async def _shrink_and_grow(life: Life) -> None:
 
 
 def test_what_starts_small_grows_when_others_end_and_holds_slices_for_what_comes(life: Life) -> None:
-    asyncio.run(_start_small(life))
+    asyncio.run(_assert_it_starts_small_and_grows(life))
     life.service.store.close()
 
 
-async def _start_small(life: Life) -> None:
+async def _assert_it_starts_small_and_grows(life: Life) -> None:
     """On rolling holds, and over two nodes."""
     whole = PodRequest(8, 1_000, 1_000)
     busy = [life.submit("bao", f"busy{n}", 60, pod=whole) for n in range(2)]
@@ -164,11 +164,11 @@ async def _start_small(life: Life) -> None:
 
 
 def test_a_shrunk_job_is_stopped_where_its_minimum_must_go_and_starts_again_with_what_fits(life: Life) -> None:
-    asyncio.run(_stop_after_shrinking(life))
+    asyncio.run(_assert_it_stops_and_starts_again(life))
     life.service.store.close()
 
 
-async def _stop_after_shrinking(life: Life) -> None:
+async def _assert_it_stops_and_starts_again(life: Life) -> None:
     elastic = life.submit(
         "ada", "train", 20, pods=3, min_pods=2, pod=PodRequest(8, 1_000, 1_000), gpu_classes=(GpuClassName("H100"),)
     )

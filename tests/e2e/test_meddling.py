@@ -192,7 +192,7 @@ async def test_an_apiserver_that_goes_away_ends_nothing_and_launches_nothing_unt
     first = await running.submit("ada", "sleep", "20")
     begun = await running.until(first.id, _S.RUNNING)
 
-    command = kill_apiserver(plane)
+    command = await kill_apiserver(plane)
 
     async def is_reachable() -> bool:
         return running.service.cluster.is_reachable

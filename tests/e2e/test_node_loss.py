@@ -28,6 +28,7 @@ GONE_SECONDS = 120.0
 
 async def on_own_node(running: Running, witness: Witness, namespace: str) -> tuple[Workload, NodeName]:
     own = ((OWN, namespace),)
+    await running.until_it_knows(NodeName(f"{namespace}-0"), NodeName(f"{namespace}-1"))
     submitted = await running.submit("ada", "sleep", "3600", gpu_classes=(GpuClassName("T4"),), nodes_with=own)
     begun = await running.until(submitted.id, WorkloadState.RUNNING)
     (pod,) = witness.of_job(begun.job_uid)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from fastapi import FastAPI
 
-from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.running import Service
+from tests.entrypoints.lent_apps import lent_app
 
 DEADLINE_SECONDS = 120.0
 
@@ -17,7 +18,12 @@ DEADLINE_SECONDS = 120.0
 @contextmanager
 def served(service: Service, *, with_loops: bool, host: str = "127.0.0.1") -> Iterator[str]:
     """Its address. Without its loops nothing happens but what is asked for."""
-    server = uvicorn.Server(uvicorn.Config(create_app(service), host=host, port=0, log_config=None, lifespan="off"))
+    with lent_app(service) as app:
+        yield from _served(app, service, with_loops=with_loops, host=host)
+
+
+def _served(app: FastAPI, service: Service, *, with_loops: bool, host: str) -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=0, log_config=None, lifespan="off"))
     failed: list[BaseException] = []
 
     async def run() -> None:

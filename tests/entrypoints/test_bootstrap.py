@@ -8,7 +8,8 @@ from scheduler.domain.people import Role
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.settings import Settings
-from scheduler.entrypoints.simulated import STATE_KEY, open_simulation, packed_state, unpacked_state
+from scheduler.entrypoints.simulated import open_simulation
+from scheduler.entrypoints.simulation_state import STATE_KEY, packed_state, unpacked_state
 from tests.plugins.migrated import open_migrated
 
 

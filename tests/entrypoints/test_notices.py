@@ -88,7 +88,7 @@ async def test_a_sandbox_s_owner_is_told_of_each_warning_and_of_the_end_once(
     assert [each["kind"] for each in address.taken] == ["IdleWarning", "IdleWarning", "Idle"]
     first = address.taken[0]
     assert (first["owner"], first["workload_id"], first["simulated"]) == ("ada", workload.id, True)
-    assert first["sentence"].startswith("Its 2 GPU(s) have been idle for 15 min")
+    assert first["sentence"].startswith("Its 2 GPUs have been idle for 15 min")
     assert first["next_step"]
 
 
@@ -104,9 +104,9 @@ async def test_an_address_that_is_away_hears_of_it_later_and_in_order(company: C
                 await loop.run_once()
         address.status = 200
         await loop.run_once()
-    assert [each["sentence"][:36] for each in address.taken] == [
-        "Its 2 GPU(s) have been idle for 15 m",
-        "Its 2 GPU(s) have been idle for 25 m",
+    assert [each["sentence"][:34] for each in address.taken] == [
+        "Its 2 GPUs have been idle for 15 m",
+        "Its 2 GPUs have been idle for 25 m",
     ]
 
 

@@ -125,5 +125,5 @@ def _conditional(row: Row) -> Iterable[str]:
         yield "a resource's name or type without its id"
     if (row.get("SubAccountId") is None) != (row.get("SubAccountType") is None):
         yield "a sub account without its type, or the other way round"
-    if row["PricingUnit"] not in {None, "GPU-Hours"}:
+    if row["PricingUnit"] not in {None, "GPU-Hours", "1000000 Tokens"}:
         yield f"PricingUnit is {row['PricingUnit']}"

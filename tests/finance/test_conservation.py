@@ -70,6 +70,11 @@ def test_outside_pods_explain_what_was_taken_before_anybody_is_asked() -> None:
     assert (accounts[0].account.outside, accounts[0].account.unattributed) == (MS_PER_HOUR, 5)
 
 
+def test_what_an_old_look_told_of_outside_pods_never_counts_a_gpu_of_ours_twice() -> None:
+    (account,) = conserve([span(outside=2)], [tenure(0, 0, None, None, gpus=3)], {}, CUTS[:2])
+    assert (account.account.outside, account.account.idle, account.account.unexplained) == (MS_PER_HOUR, 0, 0)
+
+
 def test_more_than_a_node_has_is_unexplained_and_not_made_to_fit() -> None:
     accounts = conserve([span()], [tenure(0, 0, None, None, gpus=5)], {}, CUTS)
     assert total(accounts).unexplained == HOURS * MS_PER_HOUR

@@ -43,7 +43,7 @@ def test_the_hour_of_the_day_makes_no_difference() -> None:
 @pytest.mark.parametrize(
     ("unit", "when", "basis"),
     [
-        (TOKENS, NOW, "tokens have no price here"),
+        (TOKENS, NOW, "no price of tokens of any model on 2026-06-01"),
         (class_unit(A100), NOW, "no price of a100 on 2026-06-01"),
         (STANDARD_GPU, at("2025-06-01T12:00"), "no price of h100 or a100 on 2025-06-01"),
     ],

@@ -14,7 +14,7 @@ AMOUNTS = st.dictionaries(st.sampled_from(["research", "apps", ""]), st.integers
 
 def test_a_team_s_use_is_its_expense_and_the_platform_s_recovery() -> None:
     made = gl_journal(OCTOBER, EUR, Recharge({"research": 5_000_000}, {"research": -1_000_000}), {}, GlAccounts())
-    text = "GPU time of research, 2026-10"
+    text = "compute of research, 2026-10"
     assert made.lines == (
         GlLine("recharge", "compute-expense", "research", Micro(5_000_000), Micro(0), text),
         GlLine("recharge", "compute-recovery", "platform", Micro(0), Micro(5_000_000), text),
@@ -28,6 +28,13 @@ def test_what_it_cost_and_nobody_paid_is_told() -> None:
     actual = {"electricity": Micro(2_000_000), "depreciation": Micro(9_000_000)}
     made = gl_journal(OCTOBER, EUR, Recharge({"research": 5_000_000}), actual, GlAccounts())
     assert (made.actual_micro, made.unrecovered_micro) == (11_000_000, 6_000_000)
+    spent = [line for line in made.lines if line.entry == "actual cost"]
+    assert [(line.account, line.debit_micro, line.credit_micro) for line in spent] == [
+        ("electricity", 2_000_000, 0),
+        ("accrued-cost", 0, 2_000_000),
+        ("depreciation", 9_000_000, 0),
+        ("accrued-cost", 0, 9_000_000),
+    ]
 
 
 @given(charged=AMOUNTS, corrected=AMOUNTS, electricity=st.integers(0, 10**12))

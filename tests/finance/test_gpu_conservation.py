@@ -3,12 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant, NodeName
+from scheduler.domain.units import MS_PER_HOUR, AttemptId, GpuUuid, Instant, NodeName
 from scheduler.finance.reconciling.conservation import BUCKETS, Account, NodeAccount
-from scheduler.finance.reconciling.gpu_conservation import SEEN, UNREAD, GpuAccount, share_out
+from scheduler.finance.reconciling.gpu_conservation import SEEN, UNREAD, GpuAccount, seen_in, share_out
+from scheduler.metering.use import HourOfUse, Use
 
 N = NodeName("n0")
 A, B = GpuUuid("GPU-a"), GpuUuid("GPU-b")
+ATTEMPT = AttemptId("a-1")
 HOUR = MS_PER_HOUR
 
 
@@ -28,6 +30,12 @@ def test_each_gpu_has_what_was_seen_on_it_and_the_rest_goes_where_time_is_left()
         A: Account(overhead=60_000, idle=HOUR - 60_000, capacity=HOUR),
     }
     assert [each.witnessed_ms for each in found] == [0, HOUR]
+
+
+def test_an_attempt_is_seen_on_its_gpu_whether_it_uses_it_or_not_and_nobody_only_at_work() -> None:
+    rest = Use(windows=1, idle_held_ms=40, active_ms=2, unknown_ms=5)
+    hours = [HourOfUse(uuid, N, Instant(0), attempt_id, rest) for uuid, attempt_id in ((A, ATTEMPT), (B, None))]
+    assert seen_in(hours, {ATTEMPT: True}) == {Instant(0): {A: {"charged": 47}, B: {"unattributed": 2}}}
 
 
 def test_gpus_that_no_reading_names_are_there_without_a_name() -> None:

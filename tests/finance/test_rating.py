@@ -5,10 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
-from scheduler.domain.units import MS_PER_HOUR, Instant, PoolName
+from scheduler.domain.quantities import money_unit
+from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, AllowanceId, Instant, PoolName
+from scheduler.domain.workloads import Attempt
+from scheduler.finance.prices.postings import paid_posting, plain_micro, plain_price, worth_of
 from scheduler.finance.prices.price_book import OffPeak
 from scheduler.finance.prices.rating import Rating, charged_micro
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, Terms, TransactionKind, charged_to
 from tests.finance.build import H100, RESEARCH, at, book, rate
+from tests.ledger.build import attempt as an_attempt
 
 NIGHT = OffPeak(hours=frozenset({22, 23, 0, 1, 2, 3, 4, 5}))
 
@@ -99,3 +104,48 @@ def test_the_parts_of_a_posting_add_up_to_it_and_lie_end_to_end(gpu_ms: int, gpu
     assert sum(part.gpu_ms for part in parts) == gpu_ms
     given_back = ZIGZAG.parts(H100, RESEARCH, gpus, -gpu_ms, Instant(end))
     assert charged_micro(given_back) == -charged_micro(parts)
+
+
+@settings(max_examples=60)
+@given(
+    gpus=st.integers(1, 16),
+    gpu_ms=st.integers(0, 40 * MS_PER_HOUR),
+    minutes=st.integers(0, 2 * 24 * 60),
+    payer=st.sampled_from([AccountKind.HELD, AccountKind.OVERRUN, AccountKind.UNFUNDED]),
+)
+def test_a_charge_at_one_price_is_worth_what_the_attempt_itself_says(
+    gpus: int, gpu_ms: int, minutes: int, payer: AccountKind
+) -> None:
+    prices = book(rate("2026-01-01", None, "2.00", off_peak="1.37"), off_peak=NIGHT, time_zone="Europe/Berlin")
+    rating, ran = Rating(prices), an_attempt(gpus=gpus)
+    posted_at = Instant(at("2026-10-01T12:00") + minutes * 60_000)
+    plain = a_charge(ran, Account(payer, "x"), gpu_ms, posted_at, gpus)
+    posting = paid_posting(plain)
+    assert posting is not None
+    worth = worth_of(rating, posting, ran)
+    priced = plain_price(rating, plain)
+    if len(worth.parts) > 1:
+        assert priced is None
+    elif priced is not None:
+        assert plain_micro(plain, priced) == worth.micro
+        assert [part.priced for part in worth.parts] == ([priced] if gpu_ms else [])
+
+
+def a_charge(ran: Attempt, payer: Account, gpu_ms: int, at: Instant, gpus: int | None) -> PostedEntry:
+    """What the account paid for the attempt, in as much standard time."""
+    terms = Terms(ran.owner, ran.gpu_class, ran.pool, gpus)
+    charged = (1, "c", TransactionKind.CHARGE, at, at, payer, STANDARD_GPU, -gpu_ms, -gpu_ms)
+    return PostedEntry(*charged, attempt_id=ran.id, memo="", terms=terms)
+
+
+def test_what_was_resized_or_redated_takes_the_attempt_itself() -> None:
+    rating, ran = Rating(book()), an_attempt()
+    noon = at("2026-10-01T12:00")
+    known = a_charge(ran, Account(AccountKind.HELD, "a"), 1_000, noon, 1)
+    assert plain_price(rating, known) is not None
+    assert plain_price(rating, a_charge(ran, known.account, 1_000, noon, None)) is None
+    assert plain_price(rating, known._replace(terms=None)) is None
+    assert plain_price(rating, known._replace(kind=TransactionKind.REFUND)) is None
+    assert plain_price(rating, known._replace(account=charged_to(AllowanceId("a")))) is None
+    assert plain_price(rating, known._replace(corrects_at=noon)) is None
+    assert plain_price(rating, known._replace(unit=money_unit(rating.book.currency))) is None

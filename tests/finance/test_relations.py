@@ -44,6 +44,14 @@ def test_many_rows_together_have_the_forms_that_each_has_alone(rows: list[list[A
     assert together == [canonical_rows(ENTRIES, [row])[0] for row in rows]
 
 
+def test_lists_beside_one_another_do_not_look_like_rows() -> None:
+    """Between two lists of a row stands what otherwise stands between two rows."""
+    assert canonical_rows(ENTRIES, [(1, [2], [3]), (4, [5], [6])]) == [
+        b'"entries"\n1\n[2]\n[3]',
+        b'"entries"\n4\n[5]\n[6]',
+    ]
+
+
 def test_text_that_is_not_utf8_keeps_its_bytes() -> None:
     text = b"a\xff".decode("utf-8", "surrogateescape")
     assert canonical_rows(ENTRIES, [(1, text)]) == [b'"entries"\n1\n"a\xff"']

@@ -7,6 +7,7 @@ import pytest
 
 from scheduler.adapters.signing import KeyFile, is_signed, open_key
 from scheduler.domain.units import Instant
+from scheduler.finance.proving import takeaway
 from scheduler.finance.proving.takeaway import sign_statement, verify_statement
 
 STATEMENT = {"owner": "e-1", "owner_name": "Ada Å", "closing_ms": 2**60, "lines": [{"amount_ms": -1, "cost": None}]}
@@ -50,6 +51,15 @@ def test_another_companys_signature_is_refused(key: KeyFile, tmp_path: Path) -> 
 def test_any_change_is_found(key: KeyFile, field: str, value: object) -> None:
     changed = json.loads(sign_statement(STATEMENT, key, Instant(0))) | {field: value}
     assert not verify_statement(json.dumps(changed), is_signed, key.public_key).holds
+
+
+def test_another_format_is_refused_though_it_was_signed_so(key: KeyFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signature of the company's on something else makes no statement of it."""
+    with monkeypatch.context() as patched:
+        patched.setattr(takeaway, "FORMAT", "allot-statement/2")
+        other = sign_statement(STATEMENT, key, Instant(0))
+    found = verify_statement(other, is_signed, key.public_key)
+    assert (found.holds, found.detail) == (False, "it is no allot-statement/1")
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,12 @@ def test_what_no_hold_covers_is_the_owners_overrun() -> None:
     assert Entry(Account(AccountKind.OVERRUN, ADA), -30, gpu_ms=-30) in made.transactions[0].entries
 
 
+def test_one_millisecond_that_no_hold_covers_is_overrun() -> None:
+    made = charge(attempt(), [hold(100)], 101, NOON)
+    assert made.overrun == 1
+    assert charged_by_account(made) == {"a-1": (100, 100), f"overrun/{ADA}": (1, 1)}
+
+
 def test_an_unfunded_attempt_is_posted_as_unfunded() -> None:
     made = charge(attempt(is_funded=False), [], 130, NOON)
     assert (made.overrun, made.unfunded) == (0, 130)

@@ -55,7 +55,13 @@ def test_hours_of_a_class_are_charged_by_the_class_factor_whatever_the_class_wei
     made = charge(ran, [drawn(9_000, Draw(H100, 1500))], 2_000, Instant(9))
     assert moved(made) == [("charged:a-1", H100, 3_000, 2_000)]
     assert [each.id for each in made.transactions] == [f"charge:w-1.1:2000:{H100}"]
-    assert made.total == 750
+    assert (made.total, made.overrun, made.unfunded) == (750, 0, 0)
+
+
+def test_what_a_hold_is_worth_to_its_attempt_is_said_in_standard_time() -> None:
+    half = attempt(weight=500)
+    assert hold(1_000).in_standard(1_000, half) == 1_000
+    assert drawn(1_000, Draw(H100, 1_000)).in_standard(1_000, half) == 500
 
 
 def test_money_is_charged_at_the_price_in_force_though_a_higher_one_is_held() -> None:

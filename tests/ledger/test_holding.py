@@ -45,6 +45,14 @@ def test_what_was_not_charged_is_released() -> None:
     ]
 
 
+def test_the_last_millisecond_is_released_too() -> None:
+    (made,) = release([a_hold(30, charged=29)], Instant(9))
+    assert made.entries == (
+        Entry(Account(AccountKind.HELD, "a-1"), -1),
+        Entry(Account(AccountKind.ALLOWANCE, "a-1"), 1),
+    )
+
+
 def test_a_hold_that_is_used_up_or_resolved_releases_nothing() -> None:
     used_up = a_hold(30, charged=30)
     resolved = replace(a_hold(30), state=HoldState.RESOLVED)

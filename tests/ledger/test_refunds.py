@@ -1,8 +1,14 @@
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.domain.units import Instant, PerMille, standard_total
-from scheduler.ledger.journal import Account, AccountKind, Entry, TransactionKind
+from scheduler.domain.quantities import money_unit
+from scheduler.domain.terms import Draw
+from scheduler.domain.units import MS_PER_HOUR, Instant, PerMille, standard_total
+from scheduler.ledger.holds import Hold
+from scheduler.ledger.journal import Account, AccountKind, Entry, Transaction, TransactionKind
 from scheduler.ledger.refunds import lost_gpu_ms, refund
 from tests.ledger.build import ADA, ATTEMPT, attempt, hold
 
@@ -58,6 +64,55 @@ def test_what_ran_unfunded_is_not_paid_back() -> None:
 def test_nothing_charged_is_nothing_to_give_back() -> None:
     assert refund(attempt(), [hold(100)], 40, Instant(9), "") == []
     assert refund(attempt(weight=1, charged_gpu_ms=400), [hold(100)], 40, Instant(9), "") == []
+
+
+def in_euros(amount: int, gpu_ms: int) -> Hold:
+    """A hold of an allowance of money that has paid all of it, for so much physical time."""
+    return replace(
+        hold(amount, name="money", allowance="a-money", charged=amount),
+        draw=Draw(money_unit("EUR"), MS_PER_HOUR, gpu_ms=gpu_ms),
+    )
+
+
+def given_back(made: list[Transaction]) -> list[tuple[str, int, int]]:
+    return [(str(e.account), e.amount, e.gpu_ms) for each in made for e in each.entries if e.amount > 0]
+
+
+@pytest.mark.parametrize("covered", [50, 199], ids=["much of it overrun", "one millisecond of it overrun"])
+def test_beside_money_an_overrun_in_standard_time_is_forgiven_first(covered: int) -> None:
+    ran = attempt(charged_gpu_ms=300, charged=300)
+    holds = [in_euros(100, gpu_ms=100), hold(covered, name="2", allowance="a-2", charged=covered)]
+    overrun = 200 - covered
+    assert given_back(refund(ran, holds, overrun + 20, Instant(9), "")) == [
+        (f"overrun:{ADA}", overrun, overrun),
+        ("allowance:a-2", 20, 20),
+    ]
+
+
+def test_beside_money_what_ran_unfunded_is_not_paid_back() -> None:
+    ran = attempt(charged_gpu_ms=300, charged=300, is_funded=False)
+    holds = [in_euros(100, gpu_ms=100), hold(50, name="2", allowance="a-2", charged=50)]
+    assert given_back(refund(ran, holds, 300, Instant(9), "")) == [
+        ("allowance:a-2", 50, 50),
+        ("allowance:a-money", 100, 100),
+    ]
+
+
+def test_beside_money_each_hold_in_standard_time_gives_back_by_its_own_time() -> None:
+    holds = [
+        in_euros(100, gpu_ms=100),
+        hold(80, name="1", charged=80),
+        hold(120, name="2", allowance="a-2", charged=120),
+    ]
+    assert given_back(refund(attempt(charged_gpu_ms=300, charged=300), holds, 150, Instant(9), "")) == [
+        ("allowance:a-2", 120, 120),
+        ("allowance:a-1", 30, 30),
+    ]
+
+
+def test_the_least_sum_of_money_comes_back() -> None:
+    ran = attempt(charged_gpu_ms=100, charged=100)
+    assert given_back(refund(ran, [in_euros(1, gpu_ms=100)], 100, Instant(9), "")) == [("allowance:a-money", 1, 100)]
 
 
 @given(

@@ -14,6 +14,7 @@ from scheduler.ledger.journal import (
     transfer_entries,
 )
 from scheduler.ledger.statement import StatementLine, accounts_of, statement
+from tests.ledger.folding import folded
 
 A1 = AllowanceId("a-1")
 ADA = EngineerId("e-ada")
@@ -62,14 +63,15 @@ def test_the_accounts_of_a_statement_are_what_was_had_and_what_was_used_beyond_i
 
 
 def test_a_statement_of_nothing_closes_as_it_opened() -> None:
-    made = statement({HAD: 70, HELD: 30, OVERRUN: -9}, [])
+    balances = {HAD: 70, HELD: 30, OVERRUN: -9}
+    made = statement(balances, balances, [])
     assert (made.opening, made.available, made.held, made.lines) == (100, 70, 30, ())
 
 
 def test_every_kind_of_posting_shows_in_its_own_sum() -> None:
     attempt = "w-1.1"
     kind = TransactionKind
-    made = statement(
+    made = folded(
         {HAD: 100, HELD: 0},
         posted(
             moved(kind.GRANT, transfer_entries(ISSUED, HAD, 1_000), name="g"),
@@ -112,13 +114,19 @@ def test_every_kind_of_posting_shows_in_its_own_sum() -> None:
     assert (made.overrun, made.unfunded) == (15, 40)
     assert (made.available, made.held) == (100 + 1_000 - 500 + 150 + 7 - 60 - 11 + 2, 50)
     assert made.lines == (
-        StatementLine(kind.GRANT, Instant(0), None, 1_000, memo="m"),
-        StatementLine(kind.CHARGE, Instant(9), AttemptId(attempt), -300, gpu_ms=160, overrun=20, memo="m"),
-        StatementLine(kind.REFUND, Instant(10), AttemptId(attempt), 7, gpu_ms=7, overrun=-5, memo="m"),
-        StatementLine(kind.CHARGE, Instant(11), AttemptId("w-2.1"), 0, gpu_ms=40, unfunded=40, memo="m"),
-        StatementLine(kind.EXPIRY, Instant(12), None, -60, memo="m"),
-        StatementLine(kind.TRANSFER, Instant(13), None, -11, memo="m"),
-        StatementLine(kind.CORRECTION, Instant(14), None, 2, memo="m"),
+        StatementLine(kind.GRANT, Instant(0), None, 1_000, memo="m", transaction_id="g"),
+        StatementLine(
+            kind.CHARGE, Instant(9), AttemptId(attempt), -300, gpu_ms=160, overrun=20, memo="m", transaction_id="c1"
+        ),
+        StatementLine(
+            kind.REFUND, Instant(10), AttemptId(attempt), 7, gpu_ms=7, overrun=-5, memo="m", transaction_id="f"
+        ),
+        StatementLine(
+            kind.CHARGE, Instant(11), AttemptId("w-2.1"), 0, gpu_ms=40, unfunded=40, memo="m", transaction_id="u"
+        ),
+        StatementLine(kind.EXPIRY, Instant(12), None, -60, memo="m", transaction_id="x"),
+        StatementLine(kind.TRANSFER, Instant(13), None, -11, memo="m", transaction_id="t"),
+        StatementLine(kind.CORRECTION, Instant(14), None, 2, memo="m", transaction_id="k"),
     )
 
 
@@ -150,7 +158,7 @@ def test_what_was_had_and_what_came_less_what_went_is_what_is_left(
         moved(kind, transfer_entries(source, target, amount), name=str(n))
         for n, ((kind, source, target), amount) in enumerate(moves)
     ]
-    made = statement({HAD: available, HELD: held}, posted(*transactions))
+    made = folded({HAD: available, HELD: held}, posted(*transactions))
     came = made.granted + made.refunded + made.transferred + made.corrected
     assert made.opening + came - made.charged - made.expired == made.available + made.held
     assert made.opening == available + held

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.decision.plan import Launch, Plan
@@ -47,6 +50,7 @@ from scheduler.domain.units import (
 from scheduler.domain.workloads import HoldMode, Workload, WorkloadKind, WorkloadSpec
 from scheduler.lifecycle.administration import Administration
 from scheduler.lifecycle.commands import Commands
+from scheduler.lifecycle.governance.governing import put_policy
 from scheduler.lifecycle.intake import new_jobs, take_in_jobs
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.observe import observe
@@ -97,22 +101,45 @@ class SequentialIds:
         return f"{prefix}-{next(self.numbers):04d}"
 
 
+@cache
+def _founded() -> bytes:
+    with TemporaryDirectory(prefix="allot-") as folder:
+        file = Path(folder) / "allot.db"
+        Company(store=open_migrated(f"sqlite:///{file}")).close()
+        return file.read_bytes()
+
+
 class Company:
     """The books, the world and the commands, at a `now` that the test moves."""
 
     def __init__(self, rules: Policy | None = None, store: SqlStore | None = None) -> None:
+        """The plain one, with no rules and no store of its own, is a copy: to found it takes longer than most tests."""
+        is_plain = rules is None and store is None
         self.now = NOON
-        self.store: SqlStore = open_migrated() if store is None else store
+        self.store: SqlStore = store or open_migrated(filled=_founded() if is_plain else None)
         self.ids = SequentialIds()
         self.world = World()
         self.commands = Commands(self.store, self.world, self.ids, wake=lambda: None)
         self.administration = Administration(self.store, self.world, self.ids, wake=lambda: None)
-        self.administration.apply_policy(OPERATOR, "text", rules or policy(), now=self.now)
-        ada = Engineer(EngineerId(""), "ada", TeamName("research"), TierName("staff"), "Ada")
-        self.administration.apply_people(OPERATOR, [ada, replace(ada, subject="bob", name="Bob")], now=self.now)
+        if is_plain:
+            self._load()
+        else:
+            self._found(rules or policy())
         for number in range(2):
             name = NodeName(f"n{number}")
             self.world.put_node(name, Node(name, H100, 4, 64_000, 512_000, labels={"gpu": "h100"}))
+
+    def _found(self, rules: Policy) -> None:
+        self.administration.apply_policy(OPERATOR, "text", rules, now=self.now)
+        ada = Engineer(EngineerId(""), "ada", TeamName("research"), TierName("staff"), "Ada")
+        self.administration.apply_people(OPERATOR, [ada, replace(ada, subject="bob", name="Bob")], now=self.now)
+
+    def _load(self) -> None:
+        with self.store.reading() as books:
+            self.world.load_directory(books)
+        put_policy(self.store, self.world, policy(), self.now)
+        for _ in self.world.people:
+            self.ids.new("e")
 
     def close(self) -> None:
         self.store.close()

@@ -8,16 +8,17 @@ import pytest
 from scheduler.domain.actions import ActionOutcome, ActionResult, CreateJob, DeleteJob, LaunchJob, SuspendJob
 from scheduler.domain.cluster import GpuClass, Placement
 from scheduler.domain.funding import FundingShare
-from scheduler.domain.observations import ObservedJob
+from scheduler.domain.observations import ObservedJob, PodPhase
 from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason
 from scheduler.domain.topology import LevelName, TopologyAsk, TopologyLevel, TopologyMode
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, NodeName, PerMille
-from scheduler.domain.workloads import Attempt, Origin, Workload, WorkloadState
+from scheduler.domain.workloads import Attempt, Origin, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.intake import words_about_changes
 from scheduler.lifecycle.running.act import Next, next_action, note_outcome
+from scheduler.lifecycle.running.record import stop_attempt
 from scheduler.lifecycle.running.tell import due_to_tell, keep_last_words
-from tests.lifecycle.build import H100, Company, changes, job_seen, job_spec
+from tests.lifecycle.build import H100, Company, changes, job_seen, job_spec, pod_seen
 
 CHANGED = {
     "more GPUs": (Origin.KUBECTL, {"gpus": 8}),
@@ -105,6 +106,33 @@ def test_the_job_of_work_that_ran_out_of_time_is_deleted_and_one_that_ended_is_l
     assert next_action(company.world, failed) == Next(is_done=True)
 
 
+@pytest.mark.parametrize("reason", [Reason.STOPPED, Reason.IDLE, Reason.PREEMPTED])
+def test_a_sandbox_is_suspended_in_one_way_whatever_for_and_its_job_and_home_are_left(
+    company: Company, reason: Reason
+) -> None:
+    """What its home holds after a stop and after a rest is read back on the real node; this is the same call."""
+    grant = company.grant("ada", 10)
+    sandbox = company.submit(kind=WorkloadKind.SANDBOX, image="notebook:1")
+    company.launch(sandbox, FundingShare(grant, 4 * MS_PER_HOUR))
+    uid = company.give_job(sandbox)
+    (attempt,) = company.world.attempts.values()
+    runs = job_seen(sandbox, is_suspended=False, active=1, attempt_id=attempt.id)
+    company.see(changes(runs, pod_seen(sandbox, started_at=company.now)))
+    with company.changing() as batch:
+        stop_attempt(batch, company.world.attempts[attempt.id], reason, {"preemptor": "x", "rule": "x"})
+    stopping = company.workload(sandbox.id)
+    assert next_action(company.world, stopping) == Next(SuspendJob(stopping, uid, reason))
+
+    over = pod_seen(sandbox, started_at=company.now, finished_at=company.now, phase=PodPhase.FAILED, is_gone=True)
+    at_rest = job_seen(sandbox, is_suspended=True, is_confirmed_suspended=True, attempt_id=attempt.id)
+    company.see(changes(over, at_rest))
+
+    rests = company.workload(sandbox.id)
+    assert rests.state in {WorkloadState.STOPPED, WorkloadState.QUEUED}
+    assert rests.job_uid == uid
+    assert next_action(company.world, rests) == Next()
+
+
 def test_a_job_is_taken_in_once_though_its_workload_was_forgotten(company: Company) -> None:
     company.grant("ada", 10)
     applied = job_seen(company.submit(), author="ada", asked=job_spec(), name="mine")
@@ -115,7 +143,7 @@ def test_a_job_is_taken_in_once_though_its_workload_was_forgotten(company: Compa
     assert company.take_in(applied) == []
     assert company.workload(workload_id).state is WorkloadState.CANCELLED
     with company.store.reading() as books:
-        assert books.workloads.by_job(applied.namespace, "mine") == company.workload(workload_id)
+        assert [each.id for each in books.workloads.page(limit=10) if each.job_name == "mine"] == [workload_id]
 
 
 def test_a_job_that_its_author_applied_unsuspended_is_told_why_it_is_not_taken_in(company: Company) -> None:

@@ -8,7 +8,7 @@ from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCod
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, Instant, PerMille, WorkloadId
 from scheduler.domain.workloads import ArrayPlace, Workload, WorkloadState
-from scheduler.lifecycle.asking.submitting import SubmissionTerms
+from scheduler.lifecycle.asking.submit import SubmissionTerms
 from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
 from tests.lifecycle.build import NOON, Company, job_spec, policy
 

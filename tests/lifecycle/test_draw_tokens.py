@@ -32,7 +32,6 @@ from scheduler.ledger.token_holds import (
 from scheduler.lifecycle.awarding.awards import Awards
 from scheduler.lifecycle.awarding.draw_tokens import LASTS_MS_MAX, TokenDraws, TokensAsked, release_overdue
 from scheduler.lifecycle.awarding.expire import expire_due
-from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.writing.answered import Command
 from tests.adapters.sql.invariants import violations
@@ -224,19 +223,6 @@ def test_what_no_gateway_resolved_comes_back(company: Company, draws: TokenDraws
         with company.changing() as batch:
             assert release_overdue(batch) == made
     assert balance(company, own) == (900, 0)
-
-
-def test_tokens_are_no_gpu_time_to_exports_and_costs(company: Company, draws: TokenDraws) -> None:
-    grant(company, 1_000)
-    hold = draws.hold(GATEWAY, wish(), now=NOON)
-    draws.charge(GATEWAY, hold.id, 400, now=NOON)
-    money = MoneyViews(company.store, company.world)
-    with money.focus(FINANCE, "2026-11", NOON) as export:
-        assert list(export.rows) == []
-    assert money.general_ledger(FINANCE, "2026-11", NOON).lines == ()
-    company_statement = Views(company.store, company.world).statement(OPERATOR, "2026-11", NOON, "company")
-    assert (company_statement.charged, company_statement.overrun) == (0, 0)
-    assert [view.quantities["charged"] for view in company_statement.others] == [400]
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=4), st.lists(st.integers(1, 200), max_size=6), st.booleans())

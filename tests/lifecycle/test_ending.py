@@ -1,9 +1,13 @@
 """When an attempt counts as ended, and on what evidence: reports that come late, twice, or not at all."""
 
+from dataclasses import replace
+
+import pytest
+
 from scheduler.domain.actions import ActionOutcome, ActionResult, CreateJob
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.funding import FundingShare
-from scheduler.domain.observations import PodPhase
+from scheduler.domain.observations import ClusterChanges, PodPhase
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, PerMille
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
@@ -40,6 +44,13 @@ def look(company: Company, *, after_ms: int = 0) -> None:
         look_again(batch)
 
 
+def see_in_vain(company: Company, seen: ClusterChanges) -> None:
+    """In a transaction that fails: it is all looked at again."""
+    with company.changing() as batch:
+        observe(batch, seen)
+        raise OSError("the disc is full")
+
+
 def test_a_job_reported_complete_before_its_pod_waits_for_what_the_pod_cost(company: Company) -> None:
     workload, grant, attempt = launched(company)
     start = company.now
@@ -50,6 +61,34 @@ def test_a_job_reported_complete_before_its_pod_waits_for_what_the_pod_cost(comp
     company.see(changes(pod))
     assert company.workload(workload.id).state is WorkloadState.COMPLETED
     assert charged(company, grant) == 9_000 * GPUS
+
+
+@pytest.mark.parametrize(
+    ("is_complete", "exit_code", "becomes"), [(True, 0, WorkloadState.COMPLETED), (False, 3, WorkloadState.FAILED)]
+)
+@pytest.mark.parametrize("is_relist", [False, True])
+def test_a_job_that_is_deleted_at_its_end_came_to_what_it_said(
+    company: Company, becomes: WorkloadState, exit_code: int, *, is_complete: bool, is_relist: bool
+) -> None:
+    workload, grant, attempt = launched(company)
+    start, uid = company.now, company.workload(workload.id).job_uid
+    assert uid is not None
+    pod = pod_seen(workload, started_at=start)
+    over = job_seen(
+        workload, is_suspended=False, is_complete=is_complete, is_failed=not is_complete, attempt_id=attempt.id
+    )
+    company.see(changes(pod, over))
+    gone = changes(pod, is_relist=True) if is_relist else ClusterChanges(jobs={uid: None})
+    company.see(gone)
+    assert company.workload(workload.id).state is WorkloadState.RUNNING
+    phase = PodPhase.SUCCEEDED if is_complete else PodPhase.FAILED
+    ends = pod_seen(workload, started_at=start, finished_at=later(start, 9), phase=phase, exit_code=exit_code)
+    with pytest.raises(OSError, match="the disc is full"):
+        see_in_vain(company, changes(replace(ends, attempt_id=attempt.id)))
+    company.see(changes(ends))
+    assert company.workload(workload.id).state is becomes
+    assert charged(company, grant) == 9_000 * GPUS
+    assert uid not in company.world.jobs
 
 
 def test_a_failed_job_whose_pod_is_never_reported_ends_when_patience_does(company: Company) -> None:

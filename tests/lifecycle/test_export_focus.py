@@ -226,6 +226,16 @@ def test_a_class_without_a_price_is_refused_at_the_first_hour_that_used_it(store
         focus_export(books, other, OCTOBER, "UTC", NOVEMBER)
 
 
+def test_of_several_classes_without_a_price_the_earliest_hour_is_named(store: SqlStore) -> None:
+    """Not that of the class whose name comes first."""
+    booked = a_month(store)
+    later = booked.start("other", "e-ada", at("2026-10-08T10:00"), gpus=1, gpu_class="A100")
+    booked.run(later, at("2026-10-08T11:00"))
+    third = book(replace(rate("2026-01-01", None, "1.00"), gpu_class=GpuClassName("L4")))
+    with store.reading() as books, pytest.raises(NotFound, match=r"h100.*2026-10-05T20:00:00Z"):
+        focus_export(books, third, OCTOBER, "UTC", NOVEMBER)
+
+
 def test_an_empty_period_without_prices_is_refused_too(store: SqlStore) -> None:
     empty = period_named("2025-03", "UTC")
     with store.reading() as books, pytest.raises(NotFound, match="2025-03-01T00:00:00Z") as refused:

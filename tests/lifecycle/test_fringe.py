@@ -68,7 +68,7 @@ def test_value_is_excluded_on_a_basis_or_includable(money: MoneyViews) -> None:
 
 def test_a_rate_names_its_source_and_date_and_counsel_decides(money: MoneyViews) -> None:
     found = of(money)
-    assert {(row.rate_micro, row.rate_since) for row in found.rows} == {(2_000_000, "2026-01-01T00:00:00Z")}
+    assert {(row.rate_micro, row.rate_since) for row in found.rows} == {(2_000_000, "2026-01-01")}
     assert all("prices.yaml" in row.rate_source for row in found.rows)
     assert "counsel" in found.notice
 

@@ -1,7 +1,7 @@
 """The inbox of the cycle: everything in its order, nothing lost; and what is decided is sent as soon as it is written."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
@@ -11,31 +11,17 @@ from scheduler.domain.actions import Action, ActionOutcome, ActionResult, Create
 from scheduler.domain.cluster import GpuClass, Placement
 from scheduler.domain.observations import ClusterChanges
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import AttemptId, GpuClassName, Instant, JobUid, NodeName, PerMille
+from scheduler.domain.units import AttemptId, Instant, JobUid, NodeName, PerMille
 from scheduler.domain.workloads import Workload
 from scheduler.lifecycle import cycle as cycle_module
 from scheduler.lifecycle.cycle import Cycle, Inbox
 from scheduler.ports import Books, Store
+from tests.entrypoints.company import SilentCluster
 from tests.lifecycle.build import H100, Company, job_spec
 
 
-class QuietCluster:
-    """Reports nothing, and never answers."""
-
-    is_simulated = False
-    is_reachable = True
-
-    async def start(self) -> None:
-        """Nothing is watched."""
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    def use_gpu_classes(self, classes: Mapping[GpuClassName, GpuClass]) -> None:
-        """The test puts its nodes itself."""
-
-    def account_for(self, jobs: Mapping[JobUid, int]) -> None:
-        """Nothing is outside of what the test puts."""
+class QuietCluster(SilentCluster):
+    """Reports nothing, without a wait, and never answers."""
 
     async def changes(self, timeout_seconds: float) -> ClusterChanges:
         del timeout_seconds
@@ -156,6 +142,37 @@ async def test_a_cycle_comes_round_though_nothing_wakes_it_and_waits_a_second_at
     assert len((await cycle.run_once()).plan.launches) == 1
     assert noted == ["written"]
     assert (await cycle.run_once()).plan.is_empty
+
+
+async def test_submissions_under_way_go_before_each_of_a_cycles_transactions(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[str] = []
+    cycle = cycle_of(company, noted)
+    company.grant("ada", 100)
+    company.submit()
+    monkeypatch.setattr(company.commands, "give_way", lambda: noted.append("gave way"))
+    await cycle.run_once()
+    assert noted == ["gave way", "gave way", "gave way", "written"]
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_a_cycle_that_was_asked_for_more_while_it_thought_rests_longer(
+    company: Company, monkeypatch: pytest.MonkeyPatch, *, asks: bool
+) -> None:
+    rested: list[bool] = []
+
+    def no_rest(took: float, *, is_asked: bool) -> float:
+        rested.append(is_asked)
+        return 0.0
+
+    monkeypatch.setattr(cycle_module, "rest_seconds", no_rest)
+    cycle = cycle_of(company, [])
+    cycle.wake()
+    if asks:
+        cycle.report = lambda _: cycle.wake()
+    await cycle.run_once()
+    assert rested == [asks]
 
 
 def test_what_a_failed_cycle_had_taken_comes_first_again() -> None:

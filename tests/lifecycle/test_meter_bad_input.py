@@ -178,3 +178,13 @@ def test_a_bad_inventory_changes_nothing(company: Company, agents: Agents, chang
         )
     assert refused.value.code is RefusalCode.INVALID_SAMPLE
     assert company.world.inventories[NodeName(N0)] == before
+
+
+def test_an_inventory_from_the_future_is_counted_and_holds_no_gpu_for_longer(
+    company: Company, agents: Agents
+) -> None:
+    ahead = {**inventory_json(inventory(N0, NOW)), "taken_at": later(NOW, 10 * 365 * 86_400)}
+    kept = agents.meter.accept_inventory(agent_of(N0), NodeName(N0), ahead, now=NOW)
+    assert kept.taken_at == NOW
+    with company.store.reading() as books:
+        assert [(r.node, r.code, r.count) for r in books.samples.refusals()] == [(N0, "from-the-future", 1)]

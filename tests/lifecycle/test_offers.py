@@ -1,6 +1,5 @@
 """What an offer says of hours, tokens and money, and how long starts of its tier waited."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -21,6 +20,7 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.workloads import Attempt, AttemptState
+from scheduler.finance.prices.price_book import TokenRate, UnitPrice
 from scheduler.lifecycle.awarding.compensate import Package
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.offers import OfferView
@@ -30,13 +30,6 @@ from tests.lifecycle.priced import EUR, euros
 
 FINANCE = Caller("fin", frozenset({Role.FINANCE}))
 MINUTE = MS_PER_MINUTE
-
-
-@pytest.fixture
-def company() -> Iterator[Company]:
-    made = Company()
-    yield made
-    made.close()
 
 
 def offer(company: Company, *, tier: str = "staff", **asked: object) -> OfferView:
@@ -99,7 +92,7 @@ def test_starts_of_the_last_four_weeks_by_people_of_the_tier_count_and_what_stil
     assert offer(granted, tier="").wait_p95_ms is None
 
 
-def test_an_offer_of_tokens_says_how_many_a_year_and_that_they_have_no_price(company: Company) -> None:
+def test_an_offer_of_tokens_says_how_many_a_year_and_what_they_are_worth(company: Company) -> None:
     company.world.price_book = euros()
     found = offer(company, unit=Unit("tokens/llama"), amount=10_000_000, is_annual=True, every_months=3)
     assert (found.unit, found.total_text, found.a_year_text) == (
@@ -110,7 +103,14 @@ def test_an_offer_of_tokens_says_how_many_a_year_and_that_they_have_no_price(com
     assert found.schedule == "every quarter over 48 months, nothing before 12 months"
     assert sum(part.quantity for part in found.parts) == found.total_quantity == 40_000_000
     assert found.parts[0].text == "10 000 000 tokens of llama"
-    assert (found.value_today.value_micro, found.value_today.basis) == (None, "tokens have no price here")
+    assert (found.value_today.value_micro, found.value_today.basis) == (
+        None,
+        "no price of tokens of llama on 2026-11-20",
+    )
+    million = TokenRate("llama", Instant(0), None, UnitPrice(Micro(500_000), Micro(400_000), Micro(300_000)))
+    company.world.price_book = replace(euros(), token_rates=(million,))
+    priced = offer(company, unit=Unit("tokens/llama"), amount=10_000_000, is_annual=True, every_months=3).value_today
+    assert (priced.value_micro, priced.basis) == (20_000_000, "list price of tokens of llama on 2026-11-20, prices")
     assert offer(company, unit=TOKENS, amount=1_000, months=0, cliff_months=0).a_year_text == ""
 
 

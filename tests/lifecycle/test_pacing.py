@@ -1,12 +1,19 @@
-"""Words to the cluster are few while launches need it."""
+"""Words to the cluster are few while launches need it; the cycle rests longer while people ask."""
 
 import pytest
 
-from scheduler.lifecycle.running.pacing import BUSY_CALLS, WORDS_A_SECOND, WORDS_A_SECOND_WHEN_BUSY, Pace
+from scheduler.lifecycle.running.pacing import (
+    BREATH_SECONDS,
+    BUSY_CALLS,
+    WORDS_A_SECOND,
+    WORDS_A_SECOND_WHEN_BUSY,
+    Pace,
+    rest_seconds,
+)
 
 
 @pytest.mark.parametrize(
-    ("sent", "under_way", "words"),
+    ("noted", "under_way", "words"),
     [
         pytest.param([], 0, WORDS_A_SECOND, id="nothing else to do"),
         pytest.param([(9.5, BUSY_CALLS)], 0, WORDS_A_SECOND, id="a few launches"),
@@ -15,11 +22,26 @@ from scheduler.lifecycle.running.pacing import BUSY_CALLS, WORDS_A_SECOND, WORDS
         ),
         pytest.param([(8.9, BUSY_CALLS), (9.5, 1)], 0, WORDS_A_SECOND, id="many launches, a while ago"),
         pytest.param([], BUSY_CALLS // 2 + 1, WORDS_A_SECOND_WHEN_BUSY, id="many launches, not answered yet"),
+        pytest.param([(9.1, 20), (9.3, 20)], 0, WORDS_A_SECOND_WHEN_BUSY, id="some launches, and news beside them"),
     ],
 )
-def test_words_are_few_while_launches_are_many(sent: list[tuple[float, int]], under_way: int, words: int) -> None:
+def test_words_are_few_while_other_writes_are_many(
+    noted: list[tuple[float, int]], under_way: int, words: int
+) -> None:
     pace = Pace()
-    for moment, calls in sent:
-        pace.note(moment, calls)
+    for moment, writes in noted:
+        pace.note(moment, writes)
 
     assert pace.words_a_second(10.0, under_way) == words
+
+
+@pytest.mark.parametrize(
+    ("took", "is_asked", "rest"),
+    [
+        pytest.param(0.01, False, 0.005, id="ends and launches wait for half a cycle"),
+        pytest.param(1.0, False, BREATH_SECONDS, id="but never longer than the longest rest"),
+        pytest.param(0.01, True, BREATH_SECONDS, id="under a stream of submissions for the longest rest"),
+    ],
+)
+def test_a_cycle_rests_longer_while_people_ask(took: float, rest: float, *, is_asked: bool) -> None:
+    assert rest_seconds(took, is_asked=is_asked) == rest

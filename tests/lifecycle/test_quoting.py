@@ -8,6 +8,7 @@ import pytest
 
 from scheduler.decision.decide import step
 from scheduler.decision.state import State
+from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.cluster import GpuClass, Node
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
 from scheduler.domain.policy import Policy, PriorityClass, Quota
@@ -140,3 +141,17 @@ def test_who_starts_beyond_a_soft_limit_is_warned_before_the_launch_is_told() ->
     warning = next(verdict for verdict in told if verdict.reason is Reason.SPEND_WARNING)
     assert (warning.evidence["limit_hours"], warning.evidence["needed_hours"]) == ("3.0", "4.0")
     company.close()
+
+
+@pytest.mark.parametrize(
+    ("holder", "name"),
+    [
+        (None, "Grant, of Ada"),
+        (Holder(HolderKind.TEAM, "research"), "Grant to research"),
+        (Holder(HolderKind.PROJECT, "aurora"), "Grant to aurora"),
+    ],
+    ids=["a person", "a team", "a project"],
+)
+def test_a_quote_names_who_would_pay(company: Company, holder: Holder | None, name: str) -> None:
+    company.grant("ada", 100, **({} if holder is None else {"holder": holder}))
+    assert [payer.name for payer in quoted(company).payers] == [name]

@@ -9,6 +9,7 @@ from scheduler.domain.cluster import PodRequest
 from scheduler.domain.errors import Refusal, RefusalCode
 from scheduler.domain.topology import topology_ask
 from scheduler.domain.units import MS_PER_DAY, Instant, TeamName, TierName
+from scheduler.domain.workloads import WorkloadKind
 from scheduler.lifecycle.awarding.expire import expire_due
 from scheduler.lifecycle.memory.world import World
 from tests.lifecycle.build import Company, job_spec
@@ -62,6 +63,10 @@ def _in_one_node_that_holds_less(company: Company) -> None:
     company.submit(pods=2, pod=PodRequest(4, 1000, 1024), topology=topology_ask("require:node"))
 
 
+def _a_sandbox_of_an_image_that_only_jobs_may_run(company: Company) -> None:
+    company.submit(kind=WorkloadKind.SANDBOX)
+
+
 @pytest.mark.parametrize(
     ("asked", "code"),
     [
@@ -73,6 +78,9 @@ def _in_one_node_that_holds_less(company: Company) -> None:
         pytest.param(_without_hours, RefusalCode.ALLOWANCE_SHORT, id="no allowance at all"),
         pytest.param(
             _in_a_rack_that_no_policy_names, RefusalCode.UNKNOWN_TOPOLOGY_LEVEL, id="a level that no policy names"
+        ),
+        pytest.param(
+            _a_sandbox_of_an_image_that_only_jobs_may_run, RefusalCode.UNKNOWN_IMAGE, id="an image that is for jobs"
         ),
         pytest.param(_in_one_node_that_holds_less, RefusalCode.UNPLACEABLE, id="a level that holds too little"),
     ],
@@ -98,6 +106,6 @@ def test_a_gang_that_no_domain_could_hold_is_told_of_the_largest(company: Compan
     company.grant("ada", 10)
     with pytest.raises(Refusal) as refused:
         _in_one_node_that_holds_less(company)
-    assert "the largest, n0, holds 1 such pods of h100" in str(refused.value).lower()
-    assert refused.value.expected == "at most 1 pods in one node"
+    assert "the largest, n0, holds 1 such pod of h100" in str(refused.value).lower()
+    assert refused.value.expected == "at most 1 pod in one node"
     assert company.submit(pods=2, pod=PodRequest(2, 1000, 1024), topology=topology_ask("require:node")).spec.pods == 2

@@ -153,7 +153,7 @@ def test_a_preemption_that_would_be_names_the_rule_and_leaves_its_victim_alone()
         item = watcher.item(Would.PREEMPT)
         assert item.workload_id == victim.id
         assert item.sentence.startswith("Would have been preempted by canary (")
-        assert watcher.item(Would.LAUNCH).sentence.endswith(", once 1 workload(s) had given way.")
+        assert watcher.item(Would.LAUNCH).sentence.endswith(", once 1 workload had given way.")
         assert company.world.attempts[attempt.id] == moved
         assert company.world.stops == ()
     finally:

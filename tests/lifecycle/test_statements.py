@@ -13,13 +13,15 @@ from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import period_named
 from scheduler.domain.units import EngineerId, TeamName, TierName
 from scheduler.finance.csv_text import csv_lines
+from scheduler.finance.prices.rating import Rating
+from scheduler.finance.prices.valuation import Valuation
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.shapes import StatementView
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from tests.finance.build import at, book, rate
 from tests.lifecycle.build import policy
-from tests.lifecycle.test_export_focus import BOOK, NOVEMBER, a_month, ledger_micro, rows_of, total
+from tests.lifecycle.test_export_focus import BOOK, NOVEMBER, OCTOBER, a_month, ledger_micro, rows_of, total
 from tests.plugins.migrated import open_migrated
 
 FINANCE = Caller("fin", frozenset({Role.FINANCE}))
@@ -82,6 +84,14 @@ def test_a_year_is_the_sum_of_its_months(views: Views) -> None:
     assert months[9].closing + months[9].held == months[10].opening
 
 
+def test_what_a_company_s_statement_leaves_out_is_counted_and_in_its_sums(views: Views) -> None:
+    whole = of(views, "company")
+    cut = views.statement(FINANCE, "2026-10", NOVEMBER, "company", 1)
+    assert cut.lines == whole.lines[:1]
+    assert cut.lines_left_out == len(whole.lines) - 1 > 1
+    assert replace(cut, lines=whole.lines, lines_left_out=0) == whole
+
+
 def test_a_period_from_one_instant_to_another_has_what_falls_into_it(views: Views) -> None:
     found = of(views, "e-ada", period="2026-10-05T00:00:00Z/2026-10-06")
     assert {line.attempt_id for line in found.lines} == {"w-train.1"}
@@ -102,6 +112,22 @@ def test_without_prices_hours_are_told_and_why_there_is_no_cost(views: Views) ->
     assert found.charged > 0
     assert found.cost_micro is None
     assert "2026-10-05T20:00:00Z" in found.no_cost_because
+    assert views.month(FINANCE, "2026-10", NOVEMBER).no_cost_because == found.no_cost_because
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["as posted", "the other way round"])
+def test_in_whatever_order_the_books_are_read_the_first_hour_without_a_price_is_named(
+    store: SqlStore, order: int
+) -> None:
+    """A database may give rows in any order where none is asked for."""
+    with store.reading() as books:
+        paid = books.journal.stated(accounts=None, starts_at=OCTOBER.starts_at, ends_at=OCTOBER.ends_at)
+        valuation = Valuation(Rating(book(rate("2026-10-07", None, "1.00"))), books.attempts.get)
+        assert list(valuation.along(list(paid)[::order]))
+        valuation.value(valuation.left)
+    assert valuation.missing is not None
+    assert valuation.missing.hour == at("2026-10-05T20:00:00")
+    assert valuation.cost_micro is None
 
 
 def test_an_engineer_sees_their_own_alone(views: Views) -> None:

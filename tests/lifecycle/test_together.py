@@ -49,12 +49,17 @@ class Group:
 
     def ask(self, *works: Callable[[Batch], str]) -> list[Future[str]]:
         """Every one of them waits before the door is opened."""
+        asked = self.send(*works)
+        self.door.is_open.set()
+        return asked
+
+    def send(self, *works: Callable[[Batch], str]) -> list[Future[str]]:
+        """They wait at the door."""
         asked = [self.pool.submit(self.together.run, work, NOON) for work in works]
         deadline = time.monotonic() + DEADLINE_SECONDS
         while len(self.together._waiting) < len(works):
             assert time.monotonic() < deadline
             time.sleep(0.001)
-        self.door.is_open.set()
         return asked
 
 
@@ -94,6 +99,16 @@ def test_a_mistake_of_ours_rolls_all_back_and_leaves_nobody_waiting(group: Group
     outcomes = group.ask(_answer("one"), _fail, _answer("three"))
     assert [type(future.exception(DEADLINE_SECONDS)) for future in outcomes] == [ZeroDivisionError] * 3
     assert group.door.commits == 0
+
+
+def test_work_that_nobody_waits_for_lets_those_go_first_who_are_under_way(group: Group) -> None:
+    group.together.give_way(DEADLINE_SECONDS)  # nobody is: it does not wait
+    (asked,) = group.send(_answer("one"))
+    group.together.give_way(0.001)  # not for longer than it was told to
+    assert not asked.done()
+    group.door.is_open.set()
+    group.together.give_way(DEADLINE_SECONDS)
+    assert group.door.commits == 1
 
 
 def test_a_crowd_is_served_in_groups_of_a_stated_size(group: Group) -> None:

@@ -2,6 +2,7 @@
 overruled, whichever of its columns there are."""
 
 import os
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
@@ -10,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scheduler.domain.idleness import IdlePolicy, IdleRule, IdleThresholds
-from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AttemptId, GpuUuid, Instant
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND, AttemptId, GpuUuid, Instant
 from scheduler.metering.idle import IdleState
 from scheduler.metering.judge import AttemptJudgement, judge
 from scheduler.metering.recorded import Recorded
@@ -180,10 +181,10 @@ def test_whichever_columns_there_are_nothing_is_stopped_whose_recorded_mean_is_a
     rule = IdleRule("test", thresholds=IdleThresholds(percent=threshold), policy=RULE.policy)
     for found in judge(rows, rule).attempts:
         for event in found.stopped:
-            _holds_in_the_window(rows, found, event.at, threshold)
+            _assert_idle_in_the_window(rows, found, event.at, threshold)
 
 
-def _holds_in_the_window(rows: list[Recorded], found: AttemptJudgement, stop: Instant, threshold: int) -> None:
+def _assert_idle_in_the_window(rows: list[Recorded], found: AttemptJudgement, stop: Instant, threshold: int) -> None:
     for uuid in found.gpu_uuids:
         own = sorted(
             {row.at: row for row in sorted(rows, key=lambda row: row.percent or 0) if row.gpu_uuid == uuid}.items()
@@ -197,3 +198,54 @@ def _holds_in_the_window(rows: list[Recorded], found: AttemptJudgement, stop: In
         ]
         assert all(percent <= threshold for percent, _ in read)
         assert sum(percent * ms for percent, ms in read) <= threshold * sum(ms for _, ms in read)
+
+
+def test_a_gauge_that_is_read_every_five_minutes_warns_and_stops_nobody() -> None:
+    """It finds the rest that it read, and says that it cannot tell what was between."""
+    rows = [Recorded(Instant(n * 300_000), GpuUuid("G"), (AttemptId("a"),), percent=0) for n in range(120)]
+    (attempt,) = judge(rows, RULE).attempts
+    assert (attempt.is_too_coarse, attempt.events, attempt.returned_gpu_ms) == (True, (), 0)
+    assert {spell.state for spell in attempt.spells} == {IdleState.IDLE_HELD}
+    hours = replace(RULE, policy=replace(RULE.policy, window_ms=2 * MS_PER_HOUR))
+    (attempt,) = judge(rows, hours).attempts
+    assert (attempt.is_too_coarse, len(attempt.stopped)) == (False, 1)
+
+
+def test_a_counter_in_which_uses_that_were_seen_do_not_stand_out_tells_nothing_of_the_others() -> None:
+    """A training that starves for its data: seconds of work, alike in every minute, so that its mean looks like a level of
+    rest; a reading in thirteen finds it at work."""
+    rows = [
+        Recorded(
+            Instant(n * MS_PER_MINUTE),
+            GpuUuid("G"),
+            (AttemptId("a"),),
+            percent=90 if n % 40 in {0, 7, 9} else 0,
+            energy_millijoules=n * 60 * 90_000,
+        )
+        for n in range(600)
+    ]
+    (attempt,) = judge(rows, RULE).attempts
+    assert attempt.stopped == ()
+    assert attempt.window_ms > RULE.policy.window_ms
+
+
+def service_read_every_minute() -> list[Recorded]:
+    """A request of a second every 20 to 29 minutes, right after a reading, beside more between five and six every
+    day; each takes 60 W for its second, which a minute's noise of the counter (about 9 J) leaves barely to be seen."""
+    chance, counter, rows = Random(11), 0, []
+    due_s = 600
+    for minute in range(1, 30 * 60):
+        works = 60 * minute >= due_s
+        if works:
+            due_s = 60 * minute + (
+                chance.randint(60, 300) if minute % 1_440 // 60 == 5 else chance.randint(1_200, 1_740)
+            )
+        counter += 55_000 * 60 + round(chance.gauss(0, 9_300)) + (60_000 if works else 0)
+        at = Instant(minute * MS_PER_MINUTE)
+        rows.append(Recorded(at, GpuUuid("G"), (AttemptId("a"),), percent=0, energy_millijoules=counter))
+    return rows
+
+
+def test_a_counter_in_which_a_second_of_work_barely_stands_out_stops_nobody_by_itself() -> None:
+    (attempt,) = judge(service_read_every_minute(), RULE).attempts
+    assert attempt.stopped == ()

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from scheduler.domain.idleness import IdleThresholds
@@ -112,15 +110,15 @@ EVIDENCE: dict[str, tuple[Observation, bool]] = {
 
 
 def test_a_gap_over_a_restart_is_no_rest_and_a_counter_that_is_reset_between_two_readings_is() -> None:
-    assert shows_work(replace(seen(covered_ms=0), is_restarted=True), KNOWN, RULES)
-    assert not shows_work(replace(seen(), is_restarted=True), KNOWN, RULES)
+    assert shows_work(seen(covered_ms=0)._replace(is_restarted=True), KNOWN, RULES)
+    assert not shows_work(seen()._replace(is_restarted=True), KNOWN, RULES)
 
 
 @pytest.mark.parametrize("length_ms", [15_000, 60_000, 180_000])
 def test_a_gap_as_long_as_a_window_may_miss_hides_no_second_of_work(length_ms: int) -> None:
     """A tenth of 30 minutes; 378 J is what a second of work takes above rest on an H100."""
-    rests = replace(seen(covered_ms=0, percent_max=None, milliwatts=70_800), end=Instant(length_ms))
-    works = replace(rests, milliwatts=70_000 + 378_000_000 // length_ms)
+    rests = seen(covered_ms=0, percent_max=None, milliwatts=70_800)._replace(end=Instant(length_ms))
+    works = rests._replace(milliwatts=70_000 + 378_000_000 // length_ms)
     assert not shows_work(rests, KNOWN, RULES)
     assert shows_work(works, KNOWN, RULES)
 

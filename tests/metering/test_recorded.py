@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from scheduler.domain.idleness import IdlePolicy, IdleRule, IdleThresholds
 from scheduler.domain.units import MS_PER_MINUTE, AttemptId, GpuUuid, Instant
-from scheduler.metering.idle import IdleState
+from scheduler.metering.idle import IdleState, Observation
 from scheduler.metering.judge import judge
-from scheduler.metering.recorded import Recorded, baseline_of, in_order, observations, usual_gap_ms
+from scheduler.metering.recorded import Recorded, baseline_of, counter_spans, in_order, observations, usual_gap_ms
 
 GPU = GpuUuid("GPU-a")
 OURS = (AttemptId("a-1"),)
@@ -23,6 +23,10 @@ def stops(rows: Sequence[Recorded]) -> list[int]:
     """In minutes since the first instant."""
     (attempt,) = judge(rows, RULE).attempts
     return [event.at // MS_PER_MINUTE for event in attempt.stopped]
+
+
+def seen_in(rows: list[Recorded], gap_ms: int) -> list[Observation]:
+    return observations(rows, list(counter_spans(rows)), gap_ms)
 
 
 def test_of_rows_of_one_instant_the_busier_counts() -> None:
@@ -45,20 +49,20 @@ def test_the_counter_speaks_for_the_rows_between_its_readings() -> None:
         row(3, milliwatts=80_000, energy_millijoules=5),
         row(4, milliwatts=90_000, energy_millijoules=5),
     ]
-    assert [each.milliwatts for each in observations(rows, 2 * STEP_MS)] == [70_000, 70_000, 80_000, 90_000]
+    assert [each.milliwatts for each in seen_in(rows, 2 * STEP_MS)] == [70_000, 70_000, 80_000, 90_000]
 
 
 def test_a_counter_that_is_repeated_between_two_scrapes_is_no_rest_and_no_work() -> None:
     counter = [15 * 70_000 * (step // 4 * 4) for step in range(260)]
     rows = [row(step, energy_millijoules=each) for step, each in enumerate(counter)]
-    assert {each.milliwatts for each in observations(rows, STEP_MS)[:-4]} == {70_000}
+    assert {each.milliwatts for each in seen_in(rows, STEP_MS)[:-4]} == {70_000}
     assert stops(rows) == [30]
 
 
 def test_idle_power_is_that_of_a_long_rest_and_not_of_one_wrong_reading() -> None:
     watts = [70, 71, 70, 69, 5, 70] * 10
     rows = [row(step, milliwatts=each * 1_000) for step, each in enumerate(watts)]
-    known = baseline_of(observations(rows, STEP_MS), IdleThresholds())
+    known = baseline_of(seen_in(rows, STEP_MS), IdleThresholds())
     assert known.milliwatts is not None
     assert 56_000 < known.milliwatts < 60_000
 

@@ -5,7 +5,7 @@ import pytest
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
-from scheduler.metering.devices import Device, Health
+from scheduler.metering.devices import Device, Health, Inventory, ProcessView, SensorState
 from scheduler.metering.samples import PodRef, UtilizationSource
 from scheduler.metering.windows import (
     ActivityIntegral,
@@ -16,7 +16,14 @@ from scheduler.metering.windows import (
     UtilizationIntegral,
     Window,
 )
-from scheduler.metering.wire import device_from_json, device_json, window_from_json, window_json
+from scheduler.metering.wire import (
+    device_from_json,
+    device_json,
+    inventory_from_json,
+    inventory_json,
+    window_from_json,
+    window_json,
+)
 
 NODE = NodeName("node-1")
 WINDOW = Window(
@@ -127,6 +134,13 @@ def test_an_agent_from_before_grants_were_told_of_is_understood() -> None:
     assert window.granted is None
     assert window.processes is not None
     assert window.processes[0].name is None
+
+
+@pytest.mark.parametrize("name", ["unresolved_allocations", "unresolved_grants"])
+def test_an_agent_of_the_version_before_is_understood_with_its_own_word_for_allocations(name: str) -> None:
+    told = inventory_json(Inventory(NODE, "boot-1", Instant(1_000), SensorState.OK, ProcessView.HOST))
+    assert inventory_from_json(NODE, {**told, name: 2}).agent.unresolved_allocations == 2
+    assert inventory_from_json(NODE, told).agent.unresolved_allocations == 0
 
 
 @pytest.mark.parametrize("body", [None, [], "window", 3])

@@ -95,7 +95,7 @@ async def test_windows_tell_which_pod_the_kubelet_gave_each_gpu_to(
     with TemporaryDirectory(prefix="kubelet-") as folder:
         socket = Path(folder) / "kubelet.sock"
         await api.start()
-        await agent_process.start(api, "--pod-resources", str(socket), "--grants-ms", "50")
+        await agent_process.start(api, "--pod-resources", str(socket), "--allocations-ms", "50")
         await api.until(lambda: len(api.of("GPU-a")) >= 2)
         assert {window.granted for window in api.of("GPU-a")} == {None}
         with kubelet.serving(socket):
@@ -105,7 +105,10 @@ async def test_windows_tell_which_pod_the_kubelet_gave_each_gpu_to(
             assert api.of("GPU-b")[-1].granted == (PodRef("research", "train-0"),)
             told = len(api.inventories)
             await api.until(lambda: len(api.inventories) > told + 1)
-            assert (api.inventories[-1]["has_pod_resources"], api.inventories[-1]["unresolved_grants"]) == (True, 1)
+            assert (api.inventories[-1]["has_pod_resources"], api.inventories[-1]["unresolved_allocations"]) == (
+                True,
+                1,
+            )
     await agent_process.end()
     await api.stop()
 

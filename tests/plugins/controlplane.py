@@ -108,6 +108,12 @@ def control_plane(pytestconfig: pytest.Config) -> ControlPlane:
 
 
 @pytest.fixture
+def programs() -> binaries.Binaries:
+    """The control plane's programs, for the test of a command that starts one by itself."""
+    return _programs()
+
+
+@pytest.fixture
 def new_control_plane(tmp_path: Path) -> Iterator[Callable[[Options], ControlPlane]]:
     """Starts control planes of the test's own, for one that needs a cluster to itself; about three seconds each."""
     with _beginning(tmp_path) as begin:

@@ -4,6 +4,9 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
+
+from sqlalchemy import Dialect
 
 from scheduler.adapters.sql.engine import PATIENCE_SECONDS, parse
 from scheduler.adapters.sql.store import SqlStore, open_store
@@ -20,6 +23,16 @@ def open_migrated(url: str = "sqlite://", filled: bytes | None = None) -> SqlSto
         put_migrated(Path(str(address.database)), filled)
     store = SqlStore(address, resources, PATIENCE_SECONDS)
     store.prepare(migrate=True)
+    return share_statements(store)
+
+
+def share_statements(store: SqlStore) -> SqlStore:
+    """An engine compiles each statement anew when it first sees it, which would be a quarter of the work of most tests.
+    The store is one whose readers have read: their dialect then knows the server."""
+    known = _dialects.setdefault(store._readers.dialect.name, store._readers.dialect)
+    for engine in (store._writer, store._readers):
+        engine.dialect = known
+        engine.update_execution_options(compiled_cache=_compiled)
     return store
 
 
@@ -35,3 +48,7 @@ def _migrated() -> bytes:
         file = Path(folder) / "allot.db"
         open_store(f"sqlite:///{file}").close()
         return file.read_bytes()
+
+
+_dialects: dict[str, Dialect] = {}
+_compiled: dict[Any, Any] = {}

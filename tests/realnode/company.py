@@ -170,7 +170,7 @@ def agent_on(node: RealNode, gpus: NodeGpus, server: str, folder: Path) -> Itera
         "--spool": folder / "spool" / "spool.db",
         "--sample-ms": 1_000,
         "--window-ms": 3_000,
-        "--grants-ms": 1_000,
+        "--allocations-ms": 1_000,
         "--inventory-ms": 5_000,
         "--retry-ms-max": 1_000,
     }

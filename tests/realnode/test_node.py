@@ -12,7 +12,7 @@ from scheduler.adapters.kubelet.pod_resources import PodResources
 from scheduler.domain.units import PodUid
 from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.metering import cgroups
-from scheduler.metering.grants import Granted
+from scheduler.metering.device_allocations import AllocatedDevice
 from scheduler.metering.samples import PodRef
 from tests.plugins.polling import eventually
 from tests.plugins.realnode import GPUS, IMAGE, LABELS, leave_out_where_it_cannot_run
@@ -49,7 +49,7 @@ async def test_a_pod_on_it_is_a_real_process_with_the_gpu_that_kubelet_says_and_
     assert given < set(GPUS)
     kubelet = PodResources(real_node.pod_resources)
 
-    async def granted() -> tuple[Granted, ...] | None:
+    async def granted() -> tuple[AllocatedDevice, ...] | None:
         return kubelet.list()
 
     told = await eventually(granted, bool)

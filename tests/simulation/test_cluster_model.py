@@ -289,7 +289,7 @@ def _do(model: ClusterModel, step: tuple[str, int, int]) -> None:
     model.advance(Instant(model.now + seconds * SECOND))
 
 
-def _check(model: ClusterModel) -> None:
+def _assert_possible(model: ClusterModel) -> None:
     for name, free_of_ours in ((A, 8), (B, 5)):
         held = [index for _, pod in model.pods_on(name) for index in pod.gpu_indexes]
         assert len(held) == len(set(held)) <= free_of_ours
@@ -307,7 +307,7 @@ def test_no_gpu_is_given_twice_and_no_job_ends_twice(steps: list[tuple[str, int,
     model.advance(T0)
     for step in steps:
         _do(model, step)
-        _check(model)
+        _assert_possible(model)
 
 
 @given(_steps, st.integers(0, 30))

@@ -23,8 +23,8 @@ from scheduler.domain.units import (
     PriorityClassName,
 )
 from scheduler.domain.workloads import WorkloadKind
-from scheduler.lifecycle.asking.submit import judge
-from scheduler.simulation.fates import Fate, fate_of
+from scheduler.lifecycle.asking.judge import judge
+from scheduler.simulation.fates import Fate, Pattern, fate_of
 from scheduler.simulation.machines import example_machines
 from scheduler.simulation.model import ClusterModel
 from scheduler.simulation.stream import Arrival, Load, SyntheticStream, opening_instant
@@ -172,6 +172,17 @@ def test_people_without_a_project_cannot_be_streamed() -> None:
         SyntheticStream(of, people(of), 1, MONDAY, Load(gpus=8), NODE_GPUS)
 
 
+def test_people_of_a_tier_that_the_policy_no_longer_has_submit_nothing() -> None:
+    whole = policy()
+    all_of_them = people(whole)
+    left_out = all_of_them[0].tier
+    of = replace(whole, tiers={name: tier for name, tier in whole.tiers.items() if name != left_out})
+    cut = SyntheticStream(of, all_of_them, 1, MONDAY, Load(gpus=637), NODE_GPUS)
+    subjects = {arrival.subject for arrival in day(cut)}
+    assert subjects
+    assert subjects <= {engineer.subject for engineer in all_of_them if engineer.tier != left_out}
+
+
 @pytest.mark.parametrize(
     ("now", "opening"),
     [
@@ -188,3 +199,19 @@ def test_the_backlog_comes_within_its_minutes() -> None:
     opening = stream().between(MONDAY, Instant(MONDAY + 20 * MS_PER_MINUTE))
     after = stream().between(Instant(MONDAY + 20 * MS_PER_MINUTE), Instant(MONDAY + 40 * MS_PER_MINUTE))
     assert len(opening) > 3 * len(after)
+
+
+def test_sandboxes_that_nobody_uses_are_opened_before_all_else_whatever_the_seed() -> None:
+    of = policy()
+    for seed in range(12):
+        made = SyntheticStream(of, people(of), seed, MONDAY, Load(gpus=637, left_open=4), NODE_GPUS)
+        first = made.between(MONDAY, Instant(MONDAY + MS_PER_MINUTE))
+        left_open = [each for each in first if "-open-" in each.id]
+        assert first[0] in left_open
+        assert [(each.spec.kind, each.spec.gpus, each.fate.pattern) for each in left_open] == [
+            (WorkloadKind.SANDBOX, 1, Pattern.IDLE)
+        ] * 4
+        assert len({each.subject for each in left_open}) == 4
+        assert [each for each in first if each not in left_open] == stream(seed).between(
+            MONDAY, Instant(MONDAY + MS_PER_MINUTE)
+        )

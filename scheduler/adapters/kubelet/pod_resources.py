@@ -13,7 +13,7 @@ import grpc
 
 from scheduler.adapters.kubelet.cdi import CdiFolder, MigPlace
 from scheduler.adapters.kubelet.messages import METHOD, ListRequest, ListResponse
-from scheduler.metering.grants import Granted
+from scheduler.metering.device_allocations import AllocatedDevice
 from scheduler.metering.samples import PodRef
 
 logger = logging.getLogger("allot.agent")
@@ -36,7 +36,7 @@ class PodResources:
         self._cdi = cdi
         self._failing: str | None = None
 
-    def list(self) -> tuple[Granted, ...] | None:
+    def list(self) -> tuple[AllocatedDevice, ...] | None:
         """Every GPU that a pod was given. Blocks for five seconds at most."""
         try:
             with grpc.insecure_channel(
@@ -52,23 +52,25 @@ class PodResources:
             self._note(str(error.code()) if isinstance(error, grpc.Call) else type(error).__name__)
             return None
         self._note(None)
-        return tuple(self._granted(answer))
+        return tuple(self._allocated(answer))
 
-    def _granted(self, answer: Any) -> Iterator[Granted]:
+    def _allocated(self, answer: Any) -> Iterator[AllocatedDevice]:
         places: dict[str, tuple[MigPlace, ...]] | None = None
         for pod in answer.pod_resources:
             ref = PodRef(pod.namespace, pod.name)
             for container in pod.containers:
                 for devices in container.devices:
                     if _is_gpu(devices.resource_name):
-                        yield from (Granted(device_id, ref, container.name) for device_id in devices.device_ids)
+                        yield from (
+                            AllocatedDevice(device_id, ref, container.name) for device_id in devices.device_ids
+                        )
                 for part in (part for claim in container.dynamic_resources for part in claim.claim_resources):
                     if part.driver_name != DRA_DRIVER:
                         continue
                     if places is None and MIG in part.device_name:
                         places = self._cdi.places() if self._cdi is not None else {}
                     for device_id in _claimed(part, places or {}):
-                        yield Granted(device_id, ref, container.name)
+                        yield AllocatedDevice(device_id, ref, container.name)
 
     def _note(self, failing: str | None) -> None:
         if failing is not None and self._failing is None:

@@ -62,6 +62,7 @@ class ClusterMirror:
         self._waiting: dict[JobUid, tuple[int, RawObject]] = {}
         self._changed_nodes: set[NodeName] = set()
         self._changed_jobs: dict[JobUid, ObservedJob | None] = {}
+        self._gone_after_their_end: list[JobUid] = []
         self._changed_pods: dict[PodUid, ObservedPod] = {}
         self._gated: dict[PodUid, RawObject] = {}
         self._lost_nodes: set[NodeName] = set()
@@ -74,7 +75,8 @@ class ClusterMirror:
 
     def drain(self, *, is_relist: bool = False) -> ClusterChanges:
         """Everything that changed since the last drain."""
-        jobs, self._changed_jobs = self._changed_jobs, {}
+        jobs, self._changed_jobs = self._changed_jobs, dict.fromkeys(self._gone_after_their_end)
+        self._gone_after_their_end.clear()
         pods, self._changed_pods = self._changed_pods, {}
         return ClusterChanges(nodes=self._drain_nodes(), jobs=jobs, pods=tuple(pods.values()), is_relist=is_relist)
 
@@ -197,7 +199,12 @@ class ClusterMirror:
         job_uid = JobUid(uid)
         record = self._jobs.pop(job_uid, None)
         self._waiting.pop(job_uid, None)
-        if record is not None and record.concerns_us:
+        if record is None or not record.concerns_us:
+            return
+        last = self._changed_jobs.get(job_uid)
+        if last is not None and last.has_ended:
+            self._gone_after_their_end.append(job_uid)  # `ttlSecondsAfterFinished: 0`: how it ended is told first
+        else:
             self._changed_jobs[job_uid] = None
 
     def job_uids(self) -> list[str]:

@@ -75,6 +75,19 @@ RATE = Section(
     (RATE_CLASS, RATE_POOL, FROM, UNTIL, LIST, CONTRACTED, EFFECTIVE, RATE_OFF_PEAK),
 )
 
+TOKEN_LIST = Field("list", Money(), "the public price of a million tokens", is_required=True)
+TOKEN_MODEL = Field(
+    "model",
+    Text("a model's name of up to 120 characters", length_max=120),
+    "the model, as a gateway names it",
+    absent="every model without a rate of its own",
+)
+TOKEN_RATE = Section(
+    "tokens[]",
+    "What a million tokens of a model cost. The rates of a model leave no gap and do not overlap.",
+    (TOKEN_MODEL, FROM, UNTIL, TOKEN_LIST, CONTRACTED, EFFECTIVE),
+)
+
 HOURS = Field("hours", ListOf(Whole(0, 23)), "hours of the wall clock; 22 is 22:00 to 23:00", default=())
 DAYS = Field("days", ListOf(Choice(Weekday)), "whole days", default=())
 OFF_PEAK = Section("off_peak", "When off-peak prices hold: at these hours, and on these days.", (HOURS, DAYS))
@@ -122,8 +135,13 @@ CURRENCY = Field(
 WHO = Field("billing", BILLING, "names for exports", is_required=True)
 WHEN = Field("off_peak", OFF_PEAK, "when off-peak prices hold", absent="never")
 RATES = Field("rates", ListOf(RATE, is_distinct=False), "the prices", is_required=True)
+TOKENS = Field(
+    "tokens", ListOf(TOKEN_RATE, low=0, is_distinct=False), "the prices of tokens", absent="tokens cost nothing"
+)
 TARIFFS = Field("electricity", ListOf(TARIFF, low=0, is_distinct=False), "the tariffs", default=())
 HARDWARES = Field("hardware", ListOf(HARDWARE, low=0, is_distinct=False), "the hardware", default=())
-PRICES = Section("the file", "A price book.", (VERSION, CURRENCY, TIME_ZONE, WHO, WHEN, RATES, TARIFFS, HARDWARES))
+PRICES = Section(
+    "the file", "A price book.", (VERSION, CURRENCY, TIME_ZONE, WHO, WHEN, RATES, TOKENS, TARIFFS, HARDWARES)
+)
 
-SECTIONS: tuple[Section, ...] = (PRICES, BILLING, OFF_PEAK, RATE, UNIT_PRICE, TARIFF, HARDWARE)
+SECTIONS: tuple[Section, ...] = (PRICES, BILLING, OFF_PEAK, RATE, UNIT_PRICE, TOKEN_RATE, TARIFF, HARDWARE)

@@ -23,6 +23,7 @@ from scheduler.finance.prices.price_book import (
     PriceBook,
     Rate,
     Tariff,
+    TokenRate,
     UnitPrice,
     flaws,
 )
@@ -82,6 +83,8 @@ class _Rules:
         for rate in self._record.value(keys.RATES):
             key = ("rates", rate.value(keys.RATE_CLASS), rate.find(keys.RATE_POOL) or "")
             by_key.setdefault(key, []).append(rate)
+        for rate in self._record.find(keys.TOKENS) or ():
+            by_key.setdefault(("tokens", rate.find(keys.TOKEN_MODEL) or "", ""), []).append(rate)
         for tariff in self._record.value(keys.TARIFFS):
             by_key.setdefault(("electricity", "", ""), []).append(tariff)
         for item in self._record.value(keys.HARDWARES):
@@ -167,6 +170,7 @@ class _Maker:
                 for record, (start, end) in self._dated(self._record.value(keys.TARIFFS))
             ),
             hardware=self._hardware(),
+            token_rates=self._token_rates(),
         )
 
     def _dated(self, records: Sequence[Record]) -> list[tuple[Record, tuple[Instant, Instant | None]]]:
@@ -190,6 +194,16 @@ class _Maker:
             for record, (start, end) in self._dated(records)
         )
 
+    def _token_rates(self) -> tuple[TokenRate, ...]:
+        by_model: dict[str | None, list[Record]] = {}
+        for record in self._record.find(keys.TOKENS) or ():
+            by_model.setdefault(record.find(keys.TOKEN_MODEL), []).append(record)
+        return tuple(
+            TokenRate(model, start, end, _unit_price(record, keys.TOKEN_LIST))
+            for model, records in by_model.items()
+            for record, (start, end) in self._dated(records)
+        )
+
     def _hardware(self) -> tuple[Hardware, ...]:
         by_class: dict[str, list[Record]] = {}
         for record in self._record.value(keys.HARDWARES):
@@ -207,8 +221,8 @@ class _Maker:
         )
 
 
-def _unit_price(record: Record) -> UnitPrice:
-    list_price = record.value(keys.LIST)
+def _unit_price(record: Record, list_field: Field[int] = keys.LIST) -> UnitPrice:
+    list_price = record.value(list_field)
     contracted = _first(record.find(keys.CONTRACTED), list_price)
     effective = _first(record.find(keys.EFFECTIVE), contracted)
     return UnitPrice(Micro(list_price), Micro(contracted), Micro(effective))

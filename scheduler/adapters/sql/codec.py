@@ -7,6 +7,7 @@ value, and everything else (nested values, sets, tuples, mappings) JSON in a TEX
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
+from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Any, Generic, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -15,6 +16,11 @@ from pydantic import TypeAdapter
 from sqlalchemy import Column, Row, Table
 
 T = TypeVar("T")
+
+_TEXTS_KEPT = 512
+_TEXT_LENGTH_MAX = 256
+"""Short texts of each field are remembered with their values, which nobody changes: many rows have the same placement, pod
+or list of classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ class RowCodec(Generic[T]):
                 values[place] = decode(values[place])
         return self._of(*values)
 
-    def read_all(self, rows: Iterable[Row[*tuple[Any, ...]]]) -> list[T]:
+    def read_all(self, rows: Iterable[Row[*tuple[Any, ...]] | Sequence[Any]]) -> list[T]:
         return [self.read(row) for row in rows]
 
 
@@ -80,7 +86,12 @@ def _field_codec(name: str, hint: Any) -> FieldCodec:
         return FieldCodec(name, None, None)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return FieldCodec(name, lambda member: member.value, {m.value: m for m in kind}.__getitem__)
-    return FieldCodec(name, to_json, TypeAdapter(kind).validate_json)
+    return FieldCodec(name, to_json, _remembering(TypeAdapter(kind).validate_json))
+
+
+def _remembering(decode: Callable[[str], Any]) -> Callable[[str], Any]:
+    remembered = lru_cache(_TEXTS_KEPT)(decode)
+    return lambda text: remembered(text) if len(text) <= _TEXT_LENGTH_MAX else decode(text)
 
 
 def _without_none(hint: Any) -> Any:

@@ -5,7 +5,12 @@ read. PostgreSQL: an advisory lock makes one writer at a time, as on SQLite: wha
 stays true until it commits, the journal's sequence has no gaps and the order of commits, and nothing deadlocks.
 """
 
+import os
+from pathlib import Path
+from sqlite3 import SQLITE_BUSY, Cursor, OperationalError
+from time import monotonic, sleep
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
@@ -15,6 +20,8 @@ from scheduler.domain.errors import InvalidInput
 
 PATIENCE_SECONDS = 10.0
 """How long to wait for a lock or a free connection before it is refused as `database-locked`."""
+
+_LOG_PAUSE_SECONDS = 0.01
 
 READERS_MAX = 40
 """As many as the API has threads."""
@@ -44,7 +51,7 @@ def open_engine(url: URL, *, to_write: bool, patience_seconds: float = PATIENCE_
 
 def _sqlite_engine(url: URL, to_write: bool, patience_seconds: float) -> Engine:
     engine = create_engine(
-        url,
+        url if to_write else _as_it_lies(url),
         connect_args={"check_same_thread": False, "timeout": patience_seconds},
         pool_size=1 if to_write else 8,
         max_overflow=0 if to_write else READERS_MAX - 8,
@@ -55,8 +62,11 @@ def _sqlite_engine(url: URL, to_write: bool, patience_seconds: float) -> Engine:
     def configure(connection: Any, _: object) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself: `begin` below does
         cursor = connection.cursor()
+        if to_write:
+            _keep_log(cursor, patience_seconds)
+        else:
+            cursor.execute("PRAGMA query_only = ON")
         for pragma in (
-            "journal_mode = WAL" if to_write else "query_only = ON",
             "synchronous = FULL",
             "foreign_keys = ON",
             "temp_store = MEMORY",
@@ -71,6 +81,34 @@ def _sqlite_engine(url: URL, to_write: bool, patience_seconds: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if to_write else "BEGIN")
 
     return engine
+
+
+def _keep_log(cursor: Cursor, patience_seconds: float) -> None:
+    """Turn the write-ahead log on, which a new file does not have. Where another is about to write
+    the same new file, SQLite waits for no lock here, whatever its timeout says: it refuses at once."""
+    until = monotonic() + patience_seconds
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except OperationalError as error:
+            if error.sqlite_errorcode != SQLITE_BUSY or monotonic() >= until:
+                raise
+            sleep(_LOG_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _as_it_lies(url: URL) -> URL:
+    """A copy in a folder that cannot be written to, on a disc that an auditor was handed say, is read as what never
+    changes: SQLite would make the files of its log beside it first. A log that was not folded in is read with it, and
+    whoever else has the file open, with rights that we lack, may yet write to it."""
+    file = Path(url.database or "")
+    if str(file).startswith("file:") or not file.is_file() or os.access(file.parent, os.W_OK):
+        return url
+    log, index_of_log = (file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-shm"))
+    if index_of_log.exists() or (log.is_file() and log.stat().st_size):
+        return url
+    return url.set(database=f"file:{quote(str(file.absolute()))}", query={"immutable": "1", "uri": "true"})
 
 
 def _postgres_engine(url: URL, to_write: bool, patience_seconds: float) -> Engine:

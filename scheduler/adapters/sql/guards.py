@@ -81,7 +81,7 @@ def _wanted(*, is_sqlite: bool) -> Iterator[Trigger]:
         yield from closed_periods(table, is_sqlite=is_sqlite)
 
 
-# --- SQLite ----------------------------------------------------------------------------------------------------------
+# SQLite
 
 
 def _on_sqlite(connection: Connection) -> Iterator[tuple[str, _Signature]]:
@@ -103,7 +103,7 @@ def _keys_on_sqlite(connection: Connection, table: str) -> Iterator[tuple[str, .
         yield tuple(str(name) for (name,) in named)
 
 
-# --- PostgreSQL ------------------------------------------------------------------------------------------------------
+# PostgreSQL
 
 
 def _on_postgres(connection: Connection) -> Iterator[tuple[str, _Signature]]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     ARRAY,
     Column,
+    ColumnElement,
     Connection,
     Dialect,
     Insert,
@@ -26,30 +27,41 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from scheduler.adapters.sql.codec import to_json
+from scheduler.adapters.sql.driving import fetch_all, write_each
 
 T = TypeVar("T")
 
 _PIECE = 5_000
 """Ids in one statement: well below what SQLite (32,766) and PostgreSQL (65,535) take."""
 
+_DIALECTS: dict[str, Dialect] = {}
+
 
 def rows_by_id(
     connection: Connection, statement: Select[*tuple[Any, ...]], column: Column[Any], ids: Iterable[str]
-) -> list[Row[*tuple[Any, ...]]]:
+) -> list[tuple[Any, ...]]:
     """The rows of the statement whose column is one of the ids, each id asked for once.
 
     The statement is one that is made once, beside its table. It is spelled once, as the driver takes it, and one text
     serves any number of ids: SQLAlchemy's own IN is spelled anew at each call, which took longer than all the rest.
     """
-    text, order, values = _among(statement, column, connection.dialect)
-    rows: list[Row[*tuple[Any, ...]]] = []
+    text, order, values = _among(statement, column, _dialect_of(connection))
+    rows: list[tuple[Any, ...]] = []
     for piece in pieces(dict.fromkeys(ids)):
         if order is None:
-            rows.extend(connection.exec_driver_sql(text, {**values, "among": piece}))
+            rows += fetch_all(connection, text, {**values, "among": piece})
         else:
             named = {**values, "among": to_json(piece)}
-            rows.extend(connection.exec_driver_sql(text, tuple([named[name] for name in order])))
+            rows += fetch_all(connection, text, tuple([named[name] for name in order]))
     return rows
+
+
+def among(column: Column[Any], values: Sequence[int] | Sequence[str], dialect: Dialect) -> ColumnElement[bool]:
+    """Whether it is one of them: one parameter, however many they are."""
+    if dialect.name == "sqlite":
+        listed = func.json_each(bindparam(None, to_json(list(values)), type_=Text)).table_valued("value")
+        return column.in_(select(listed.c.value))
+    return column == any_(bindparam(None, list(values), type_=ARRAY(column.type)))
 
 
 def filtered_by_id(
@@ -58,7 +70,7 @@ def filtered_by_id(
     """As `rows_by_id`, for a statement that is made for the call, with values of its own."""
     rows: list[Row[*tuple[Any, ...]]] = []
     for piece in pieces(dict.fromkeys(ids)):
-        rows.extend(connection.execute(statement.where(column.in_(piece))))
+        rows += connection.execute(statement.where(among(column, piece, connection.dialect))).all()
     return rows
 
 
@@ -88,7 +100,7 @@ def pieces(values: Iterable[T]) -> Iterator[list[T]]:
 
 def next_number(connection: Connection, column: Column[Any]) -> int:
     """One more than the highest so far: without gaps, since one transaction writes at a time."""
-    highest: int | None = connection.exec_driver_sql(_highest(column, connection.dialect)).scalar()
+    ((highest,),) = fetch_all(connection, _highest(column, _dialect_of(connection)))
     return 1 if highest is None else highest + 1
 
 
@@ -98,9 +110,15 @@ def _highest(column: Column[Any], dialect: Dialect) -> str:
 
 
 def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Every row with the columns of the first."""
-    if rows:
+    """Every row with the columns of the first. PostgreSQL takes all of them in one statement, a column at a time: one for
+    each row, as SQLite has it, takes its server several times as long."""
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
         execute_many(connection, _insert(table), rows)
+    else:
+        text = _insert_columns(table, tuple(rows[0]), _dialect_of(connection))
+        connection.exec_driver_sql(text, {name: [row[name] for row in rows] for name in rows[0]})
 
 
 def upsert_all(connection: Connection, table: Table, key: Column[Any], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -122,10 +140,10 @@ def execute_many(connection: Connection, statement: Insert | Update, rows: Seque
     row spelled out, anew: a tenth of a busy cycle, for rows of integers and text that need no conversion. Returns how many
     rows there were."""
     names = tuple(rows[0]) if isinstance(statement, Insert) else ()
-    text, order = _spelled(statement, names, connection.dialect)
+    text, order = _spelled(statement, names, _dialect_of(connection))
     if order is None:
-        return connection.exec_driver_sql(text, [dict(row) for row in rows]).rowcount
-    return connection.exec_driver_sql(text, [tuple([row[name] for name in order]) for row in rows]).rowcount
+        return write_each(connection, text, [dict(row) for row in rows])
+    return write_each(connection, text, [tuple([row[name] for name in order]) for row in rows])
 
 
 @lru_cache(maxsize=512)
@@ -138,6 +156,12 @@ def _spelled(
     return str(compiled), _order_of(compiled)
 
 
+def _dialect_of(connection: Connection) -> Dialect:
+    """That of the first engine on this kind of database. Each engine has one of its own, but all spell alike: what was
+    spelled for the store's readers serves its writer, and every store that is opened later."""
+    return _DIALECTS.setdefault(connection.dialect.name, connection.dialect)
+
+
 def _order_of(compiled: SQLCompiler) -> tuple[str, ...] | None:
     return None if compiled.positiontup is None else tuple(compiled.positiontup)
 
@@ -145,6 +169,14 @@ def _order_of(compiled: SQLCompiler) -> tuple[str, ...] | None:
 @lru_cache
 def _insert(table: Table) -> Insert:
     return table.insert()
+
+
+@lru_cache
+def _insert_columns(table: Table, names: tuple[str, ...], dialect: Dialect) -> str:
+    columns = (bindparam(name, type_=ARRAY(table.c[name].type)) for name in names)
+    given = func.unnest(*columns).table_valued(*names).render_derived()
+    rows = select(*(given.c[name] for name in names))
+    return str(table.insert().from_select(list(names), rows).compile(dialect=dialect))
 
 
 @lru_cache

@@ -39,8 +39,12 @@ class Sealing:
 
 
 def seal_unsealed(connection: Connection) -> None:
-    """Seal the rows that have no seal, of a database from before they were made. Columns that it has not yet are NULL."""
+    """Seal the rows that have no seal, of a database from before they were made. Columns that it has not yet are NULL, and
+    tables that it has not yet have no rows."""
+    tables = set(inspect(connection).get_table_names())
     for relation in SEALED:
+        if relation.name not in tables:
+            continue
         there = {column["name"] for column in inspect(connection).get_columns(relation.name)}
         chosen = [column(name) if name in there else null().label(name) for name in relation.columns]
         known = select(seals.c.key).where(seals.c.relation == relation.name)

@@ -1,7 +1,7 @@
 """The store: one database behind the books, with write transactions in turn and consistent reads beside them."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -88,6 +88,8 @@ class SqlStore:
         self._checkpoints = Checkpoints(address) if address.get_backend_name() == "sqlite" else None
         if self._checkpoints is not None:
             self._resources.callback(self._checkpoints.close)
+            self._resources.callback(self._let_go)
+        self._kept: Connection | None = None
 
     @contextmanager
     def writing(self) -> Iterator[Books]:
@@ -121,10 +123,33 @@ class SqlStore:
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         with _refusals(), self._turn.held(self._patience_seconds):
-            with self._writer.begin() as connection:
+            with self._begun() as connection:
                 yield connection
             if self._checkpoints is not None:
                 self._checkpoints.note_commit()
+
+    @contextmanager
+    def _begun(self) -> Iterator[Connection]:
+        """A transaction of the one who has the turn.
+
+        SQLite's one connection is kept: to lend it from the pool and give it back took longer than to begin and commit.
+        One to a server may have been cut meanwhile, which the pool looks for.
+        """
+        if self._writer.dialect.name != "sqlite":
+            with self._writer.begin() as connection:
+                yield connection
+            return
+        if self._kept is None:
+            self._kept = self._writer.connect()
+        with self._kept.begin():
+            yield self._kept
+
+    def _let_go(self) -> None:
+        """Once whoever writes has ended; one that does not is left alone, and its connection with it."""
+        with suppress(Unavailable), self._turn.held(self._patience_seconds):
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +191,7 @@ def books_on(connection: Connection, sealing: Sealing) -> SqlBooks:
         heads=SqlHeads(connection),
         periods=SqlPeriods(connection),
         approvals=SqlApprovals(connection),
-        token_holds=SqlTokenHolds(connection),
+        token_holds=SqlTokenHolds(connection, sealing),
     )
 
 

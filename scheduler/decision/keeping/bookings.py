@@ -114,7 +114,8 @@ class Bookings:
 
     def _claim(self, booking: Attempt, gpus: GpusOn, sign: int) -> None:
         for name, count in gpus.items():
-            self._capacity.claim(Placement(((name, 1),)), pod_of(count), sign)
+            # Occupied, not claimed: a claim would be served by what others stop for somebody else, and lend what is free.
+            self._capacity.occupy(Placement(((name, 1),)), pod_of(count), sign)
         self._quotas.use(booking.pool, booking.gpu_class, sign * booking.gpus)
         self.touched.add((booking.pool, booking.gpu_class))
 
@@ -133,8 +134,10 @@ class Bookings:
         return sorted(found, key=lambda booking: (booking.launched_at, booking.id))
 
     def unused(self, booking: Attempt) -> GpusOn:
-        """GPUs of each of its nodes that are kept for its owner and that nothing of theirs uses."""
-        return dict(self._claimed[booking.workload_id][1])
+        """GPUs of each of its nodes that are kept for its owner and that nothing uses: neither theirs, nor what should
+        have ended before it began and has not."""
+        kept = self._claimed[booking.workload_id][1]
+        return {name: max(0, min(gpus, gpus + self._capacity.free_gpus(name))) for name, gpus in kept.items()}
 
     def of_class(self, gpu_class: GpuClassName) -> list[Attempt]:
         """In the order of their starts."""

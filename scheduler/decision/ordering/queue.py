@@ -5,7 +5,7 @@ line of a lane (quota, room on the nodes) is true of all; so a cycle looks at li
 that merely wait. See docs/adr/0010-lines-and-lanes.md.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
@@ -196,13 +196,30 @@ class LaneKey(NamedTuple):
     """Of lines that have aged; None of all others."""
 
 
+Entry = tuple[OrderKey, Line]
+"""A line in its lane, with its place there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Of a lane, the lines that last so long or longer wait because what they could start on is kept for somebody."""
+
+    lasts_ms: int
+    reason: Reason
+    rule_on: Callable[[Line], Ruling]
+
+
 @dataclass(eq=False, slots=True)
 class Lane:
     """Lines of one pool that want the same, in order."""
 
     key: LaneKey
     gpus: int
-    lines: list[tuple[OrderKey, Line]] = field(default_factory=list)
+    lines: list[Entry] = field(default_factory=list)
+    by_length: dict[int, list[Entry]] = field(default_factory=dict)
+    """The same by how long they last, in milliseconds: in backfill those that last long wait as one."""
+    withheld: list[Withheld] = field(default_factory=list)
+    """What the last cycle kept from it, the longest lines first."""
     reason: Reason | None = None
     """Why what is left in it does not start; None before it was first judged."""
     blocked_class: GpuClassName | None = None
@@ -211,7 +228,8 @@ class Lane:
     """The first of it that the last cycle left waiting for that room."""
     is_open: bool = False
     """Whether quota and room would let one of it start, as the snapshot stands."""
-    told: Reason | None = None
+    told: "Told | None" = None
+    """What its lines were last told; None before the first time."""
     priorities: dict[int, int] = field(default_factory=dict)
     """Those of its lines, and how many are of each."""
 
@@ -224,13 +242,18 @@ class Lane:
         line.lane = self
         line.place = line.order_key()
         insort(self.lines, (line.place, line), key=_place_of)
+        insort(self.by_length.setdefault(line.lasts_ms, []), (line.place, line), key=_place_of)
         self.priorities[line.priority] = self.priorities.get(line.priority, 0) + 1
 
     def remove(self, line: Line) -> None:
         assert line.place is not None, "who leaves a lane stood in it"
-        position = bisect_left(self.lines, line.place, key=_place_of)
-        assert self.lines[position][1] is line, "places are unique: they end in a workload's id"
-        del self.lines[position]
+        alike = self.by_length[line.lasts_ms]
+        for lines in (self.lines, alike):
+            position = bisect_left(lines, line.place, key=_place_of)
+            assert lines[position][1] is line, "places are unique: they end in a workload's id"
+            del lines[position]
+        if not alike:
+            del self.by_length[line.lasts_ms]
         line.lane = line.place = None
         self.priorities[line.priority] -= 1
         if not self.priorities[line.priority]:
@@ -239,8 +262,28 @@ class Lane:
     def head(self) -> OrderKey:
         return self.lines[0][0]
 
+    def withheld_from(self, line: Line) -> Withheld | None:
+        """What keeps a line of it waiting for somebody else's sake."""
+        return next((each for each in self.withheld if line.lasts_ms >= each.lasts_ms), None)
 
-def _place_of(entry: tuple[OrderKey, Line]) -> OrderKey:
+    def telling(self) -> "Told":
+        """What its lines are to be told. Whoever waits for room does so behind the first of its queue, who hears
+        otherwise alone."""
+        rest = Reason.PRIORITY if self.blocked_class is not None else self.reason
+        return Told(tuple((each.lasts_ms, each.reason) for each in self.withheld), rest)
+
+
+class Told(NamedTuple):
+    """Reasons by how long lines last: of the first entry that they reach, else the rest's."""
+
+    by_length: tuple[tuple[int, Reason], ...]
+    rest: Reason | None
+
+    def of(self, lasts_ms: int) -> Reason | None:
+        return next((reason for at_least, reason in self.by_length if lasts_ms >= at_least), self.rest)
+
+
+def _place_of(entry: Entry) -> OrderKey:
     return entry[0]
 
 
@@ -257,19 +300,24 @@ class Cursor:
     def __init__(self, lane: Lane, placing: Placing = Line.order_key) -> None:
         self.lane = lane
         self._placing = placing
-        self._lines = lane.lines
-        self._next_line = 0
+        self._ahead: list[tuple[OrderKey, int, list[Entry]]] = [(lane.head(), 0, lane.lines)]
+        """A heap of what is not begun: of each list of lines the next one's place, its position, and the list."""
         self._begun: list[tuple[OrderKey, int, Line]] = []
         """A heap of the lines that were begun: place and position of their next member."""
+        self._last_begun: OrderKey | None = None
 
     def peek(self) -> tuple[OrderKey, int, Line] | None:
         """The next workload's place, its position in its line, and the line."""
-        lines, begun = self._lines, self._begun
+        ahead, begun = self._ahead, self._begun
         while True:
-            if self._next_line < len(lines) and (not begun or lines[self._next_line][0] < begun[0][0]):
-                line = lines[self._next_line][1]
+            if ahead and (not begun or ahead[0][0] < begun[0][0]):
+                self._last_begun, position, lines = ahead[0]
+                line = lines[position][1]
                 heappush(begun, (self._placing(line, 0), 0, line))
-                self._next_line += 1
+                if position + 1 < len(lines):
+                    heapreplace(ahead, (lines[position + 1][0], position + 1, lines))
+                else:
+                    heappop(ahead)
                 continue
             if not begun:
                 return None
@@ -286,12 +334,15 @@ class Cursor:
         if not past_line and position + 1 < len(line.members):
             heappush(self._begun, (self._placing(line, position + 1), position + 1, line))
 
-    def pass_over(self, lasts_ms: int) -> list[Line]:
-        """Go past all that is left of lines that last as long or longer. Returns them."""
-        left = self._lines[self._next_line :]
-        passed = [line for _, line in left if line.lasts_ms >= lasts_ms]
-        passed += [line for _, _, line in self._begun if line.lasts_ms >= lasts_ms]
-        self._lines, self._next_line = [entry for entry in left if entry[1].lasts_ms < lasts_ms], 0
+    def pass_over(self, lasts_ms: int) -> None:
+        """Go past all that is left of lines that last as long or longer, without looking at any of them."""
+        assert self._last_begun is not None, "somebody was peeked at"
+        ahead = []
+        for length, lines in self.lane.by_length.items():
+            position = bisect_right(lines, self._last_begun, key=_place_of)
+            if length < lasts_ms and position < len(lines):
+                ahead.append((lines[position][0], position, lines))
+        heapify(ahead)
+        self._ahead = ahead
         self._begun = [entry for entry in self._begun if entry[2].lasts_ms < lasts_ms]
         heapify(self._begun)
-        return passed

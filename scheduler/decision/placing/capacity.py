@@ -6,16 +6,8 @@ What is taken is kept by node name, so that a node that vanishes and returns sti
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from scheduler.decision.placing.fit_table import (
-    CLAIMED,
-    OCCUPIED,
-    STOPPING,
-    FitTable,
-    NodeUse,
-    Shape,
-    amounts,
-    empty_use,
-)
+from scheduler.decision.placing.fit_table import FitTable, Shape, amounts
+from scheduler.decision.placing.node_use import CLAIMED, OCCUPIED, STOPPING, NodeUse, empty_use
 from scheduler.domain.cluster import Node, Placement, PodRequest
 from scheduler.domain.topology import TopologyLevel
 from scheduler.domain.units import GpuClassName, NodeName
@@ -95,6 +87,11 @@ class Capacity:
         """That much is spoken for by a reservation, as soon as it is free."""
         self._book(CLAIMED, placement, pod, sign)
 
+    def free_gpus(self, name: NodeName) -> int:
+        """Of a node, beside all that is occupied; below 0 where that is more than it has."""
+        node, use = self.nodes.get(name), self._uses.get(name)
+        return (node.gpus if node is not None else 0) - (use[OCCUPIED][0] if use is not None else 0)
+
     def is_free(self, gpu_class: GpuClassName, placement: Placement, pod: PodRequest) -> bool:
         """Whether every pod of the placement could start there now."""
         table = self.table(gpu_class)
@@ -123,5 +120,5 @@ class Capacity:
                 taken[resource] += sign * pods * asked[resource]
             node = self.nodes.get(name)
             if node is not None and node.gpu_class is not None:
-                self.tables[node.gpu_class].set_taken(name, kind, taken)
+                self.tables[node.gpu_class].set_use(name, use)
                 self.changes[node.gpu_class] += 1

@@ -1,22 +1,22 @@
 """How many pods of each shape still fit on each node of one GPU class: a table of shapes × nodes.
 
-Booking a pod changes one column, so that neither a cycle nor a launch grows with the number of nodes in Python. What
-a pod asks is (GPUs, CPU milli, memory MiB), in this order everywhere.
+Booking a pod changes one column, so that neither a cycle nor a launch grows with the number of nodes in Python; and
+nodes of one size with the same room left have the same column, which is reckoned once.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scheduler.decision.placing.rest_worth import GPUS_MAX, HALVES, WORTH
+from scheduler.decision.placing.node_use import OCCUPIED, Amounts, NodeUse, empty_use, left_on, room_of, size_of
+from scheduler.decision.placing.rest_worth import HALVES, rest_ranks, tightness
 from scheduler.decision.placing.topology import Domains, Tally
 from scheduler.domain.cluster import Node, Placement, PodRequest
 from scheduler.domain.topology import TopologyAsk, TopologyLevel
 from scheduler.domain.units import NodeName
 
-Amounts = tuple[int, int, int]
 IntArray = NDArray[np.int64]
 Columns = NDArray[np.intp] | slice
 """Nodes by their positions."""
@@ -36,15 +36,11 @@ class Shape:
     topology: TopologyAsk | None = None
 
 
-NodeUse = list[list[int]]
-"""What is taken on a node, by kind and resource."""
+_Alike = tuple[Amounts, Amounts]
+"""A node's size, and what is available on it."""
 
-OCCUPIED, STOPPING, CLAIMED = 0, 1, 2
-"""Kinds of use: by attempts; the part of that which is coming free; for reservations whose victims still end."""
-
-
-def empty_use() -> NodeUse:
-    return [[0, 0, 0], [0, 0, 0], [0, 0, 0]]
+_Column = tuple[IntArray, IntArray]
+"""By shape: pods that fit, as far as labels allow, and preference."""
 
 
 def amounts(pod: PodRequest) -> Amounts:
@@ -64,19 +60,21 @@ class FitTable:
         """Pods of each shape that fit now: over all nodes, or in the one domain with most room."""
         self.possible = np.zeros(0, dtype=np.int64)
         """Pods of each shape that the nodes could hold if nothing of ours ran."""
-        self._asks: list[TopologyAsk | None] = []
-        """What each shape asks of the topology."""
+        self._shapes: list[Shape] = []  # those of the rows
         self._gathered: list[int] = []
         """Rows of shapes that must stand in one domain."""
         self._stale: set[int] = set()
         self._is_rebuilt = True
         self._is_resized = False
         self._size = np.zeros((3, 0), dtype=np.int64)
-        self._allocatable = np.zeros((3, 0), dtype=np.int64)
         self._accepts = np.zeros(0, dtype=np.bool_)
         self._labels: list[Mapping[str, str]] = []
-        self._taken = np.zeros((3, 3, 0), dtype=np.int64)
+        self._nodes: list[Node] = []
+        self._uses: list[NodeUse] = []
         self.available = np.zeros((3, 0), dtype=np.int64)
+        self._coming = np.zeros((3, 0), dtype=np.int64)
+        self._columns: dict[_Alike, _Column] = {}
+        """Of nodes that are alike, for the rows that there are: dropped when one is added."""
         self._order = np.zeros(0, dtype=np.int64)
         self._halves_per = np.zeros((2, 0), dtype=np.float64)
         """Half shares of a GPU in a milli-CPU and in a MiB of each node."""
@@ -98,13 +96,13 @@ class FitTable:
         self.names = [node.name for node in nodes]
         self.index = {name: position for position, name in enumerate(self.names)}
         self._labels = [node.labels for node in nodes]
+        self._nodes = list(nodes)
+        self._uses = [uses.get(name) or empty_use() for name in self.names]
         self.domains = Domains(self._topology, self.names, self._labels)
         self._accepts = np.array([node.accepts_work for node in nodes], dtype=np.bool_)
-        self._allocatable = _columns([(n.gpus, n.cpu_milli, n.memory_mib) for n in nodes])
-        self._size = _columns([(n.gpus + n.outside_gpus, n.cpu_milli, n.memory_mib) for n in nodes])
-        known = [uses.get(name) or empty_use() for name in self.names]
-        self._taken = np.stack([_columns([use[kind] for use in known]) for kind in (OCCUPIED, STOPPING, CLAIMED)])
+        self._size = np.array([size_of(node) for node in nodes], dtype=np.int64).reshape(len(nodes), 3).T.copy()
         self.available = np.zeros((3, len(nodes)), dtype=np.int64)
+        self._coming = np.zeros((3, len(nodes)), dtype=np.int64)
         self._order = np.zeros(len(nodes), dtype=np.int64)
         self._halves_per = HALVES * self._size[0] / np.maximum(self._size[1:], 1)
         self._is_rebuilt = True
@@ -114,18 +112,18 @@ class FitTable:
         """The node, with the labels it had, has more or less room, or takes work or none."""
         position = self.index[node.name]
         self._accepts[position] = node.accepts_work
-        self._allocatable[:, position] = (node.gpus, node.cpu_milli, node.memory_mib)
-        size = (node.gpus + node.outside_gpus, node.cpu_milli, node.memory_mib)
-        if tuple(self._size[:, position].tolist()) != size:
+        before, self._nodes[position] = self._nodes[position], node
+        size = size_of(node)
+        if size_of(before) != size:
             self._size[:, position] = size
             self._halves_per[:, position] = HALVES * size[0] / np.maximum(size[1:], 1)
             self._is_resized = True
         self._stale.add(position)
 
-    def set_taken(self, name: NodeName, kind: int, taken: Sequence[int]) -> None:
-        """What is taken on the node, of one kind. Whoever reads the table next brings it up to date."""
+    def set_use(self, name: NodeName, use: NodeUse) -> None:
+        """What is taken on the node. Whoever reads the table next brings it up to date."""
         position = self.index[name]
-        self._taken[kind, :, position] = taken
+        self._uses[position] = use
         self._stale.add(position)
 
     # --- shapes ----------------------------------------------------------------------------------------------------
@@ -137,7 +135,7 @@ class FitTable:
             return known
         self.refresh()
         row = self.rows[shape] = len(self.rows)
-        self._asks.append(shape.topology)
+        self._shapes.append(shape)
         if shape.topology is not None and shape.topology.is_required:
             self._gathered.append(row)
         if row == len(self._asked):
@@ -147,6 +145,7 @@ class FitTable:
         self._asked[row] = [max(1, each) for each in asked]
         self._waived[row] = [0 if each else _UNBOUNDED for each in asked]
         self._fill_rows(slice(row, row + 1), [shape])
+        self._columns.clear()
         return row
 
     def refresh(self) -> None:
@@ -154,7 +153,9 @@ class FitTable:
         if self._is_rebuilt:
             self._is_rebuilt = self._is_resized = False
             self._stale.clear()
-            self._set_available(np.arange(len(self.names)))
+            self._columns.clear()
+            for position in range(len(self.names)):
+                self._look_at(position)
             self._grow(len(self._asked))
             self._fill_rows(slice(0, len(self.rows)), list(self.rows))
         elif self._stale or self._is_resized:
@@ -162,14 +163,9 @@ class FitTable:
             if self._is_resized:
                 self._is_resized = False
                 self.possible[used] = self._possible(used)
-            columns = _columns_at(self._stale)
+            positions = sorted(self._stale)
             self._stale.clear()
-            self._set_available(columns)
-            fresh = self._fitting(used, self.available[:, columns])
-            fresh *= self._matches[used, columns]
-            self.totals[used] += np.add.reduce(fresh - self._counts[used, columns], axis=1)
-            self._counts[used, columns] = fresh
-            self._ranks[used, columns] = self._ranked(self._takes[used], columns)
+            self._set_columns(used, positions)
             self._gather()
 
     # --- reading ---------------------------------------------------------------------------------------------------
@@ -193,11 +189,11 @@ class FitTable:
 
     def together(self, row: int, counts: IntArray) -> int:
         """Pods of the shape that can run as one gang where so many fit on each node."""
-        return self.domains.together(self._asks[row], counts)
+        return self.domains.together(self._shapes[row].topology, counts)
 
     def tally(self, row: int, counts: IntArray) -> Tally:
         """The same, to be kept up to date as `counts` changes."""
-        return Tally(self.domains, self._asks[row], counts)
+        return Tally(self.domains, self._shapes[row].topology, counts)
 
     def most_room(self, shape: Shape, *, if_empty: bool = False) -> tuple[str, int]:
         """Of the level that the shape asks for: the domain in which most pods fit now, or would if nothing of ours
@@ -227,13 +223,14 @@ class FitTable:
 
     def pods_in(self, row: int, available: IntArray) -> int:
         """Pods of the shape that fit into so much of each resource."""
-        return max(0, int((available // self._asked[row] + self._waived[row]).min()))
+        each = zip(amounts(self._shapes[row].pod), available.tolist(), strict=True)  # plain numbers: three are few
+        return max(0, min((left // asked for asked, left in each if asked), default=_UNBOUNDED))
 
     def coming(self) -> IntArray:
-        """What will be available when all that is stopping has ended and every reservation is served."""
-        occupied, stopping, claimed = self._taken
-        later: IntArray = self._allocatable - occupied + stopping - claimed
-        return later
+        """What will be available when all that is stopping has ended and every reservation is served: as of now, and the
+        caller's to change."""
+        self.refresh()
+        return self._coming.copy()
 
     def nothing(self) -> IntArray:
         """No room on any node, to be added to."""
@@ -257,17 +254,16 @@ class FitTable:
     def is_free(self, name: NodeName, pods: int, pod: PodRequest) -> bool:
         """Whether that much is free on the node now, whatever is claimed there."""
         position = self.index[name]
-        free = self._allocatable[:, position] - self._taken[OCCUPIED][:, position]
-        return bool(self._accepts[position]) and all(
-            pods * asked <= left for asked, left in zip(amounts(pod), free.tolist(), strict=True)
-        )
+        node, occupied = self._nodes[position], self._uses[position][OCCUPIED]
+        each = zip(amounts(pod), room_of(node), occupied, strict=True)
+        return node.accepts_work and all(pods * asked <= room - taken for asked, room, taken in each)
 
     def placement(self, row: int, counts: IntArray, pods: int) -> Placement | None:
         """Nodes for this many pods of a shape, or None where they do not fit: one node where one can take all of them
         (where the worth of the rest falls least), else the fewest nodes, the last of them by the same rule; of a gang
         that asks for a level of the topology, within the domains that it takes."""
         chosen: list[tuple[NodeName, int]] = []
-        ask = self._asks[row]
+        ask = self._shapes[row].topology
         if ask is not None:
             narrowed = self.domains.narrowed(ask, counts, pods)
             if narrowed is None:
@@ -279,18 +275,18 @@ class FitTable:
         if int(counts.sum()) < pods:
             return None
         # Fewest nodes: those that take most pods first; among equals the tightest, then the first in name order.
-        roomiest = iter(np.lexsort((self._order, -counts)).tolist())
-        while (last := self._best_of_rest(row, counts, pods, chosen)) is None:
-            candidate = next(roomiest)
-            chosen.append((self.names[candidate], int(counts[candidate])))
-            pods -= int(counts[candidate])
+        rest = counts.copy()
+        for candidate in np.lexsort((self._order, -counts)).tolist():
+            most = int(counts[candidate])
+            if most >= pods:
+                break
+            chosen.append((self.names[candidate], most))
+            rest[candidate] = 0
+            pods -= most
+        last = self._best(row, rest, pods)
+        assert last is not None, "the roomiest of the rest takes them all"
         chosen.append((self.names[last], pods))
         return Placement(tuple(sorted(chosen)))
-
-    def _best_of_rest(self, row: int, counts: IntArray, pods: int, chosen: list[tuple[NodeName, int]]) -> int | None:
-        rest = counts.copy()
-        rest[[self.index[name] for name, _ in chosen]] = 0
-        return self._best(row, rest, pods)
 
     def _best(self, row: int, counts: IntArray, pods: int) -> int | None:
         """The node that takes them all and whose rest loses least worth; the tightest of equals, then the first."""
@@ -307,25 +303,40 @@ class FitTable:
 
     # --- upkeep ----------------------------------------------------------------------------------------------------
 
-    def _set_available(self, columns: Columns) -> None:
-        occupied, stopping, claimed = self._taken[:, :, columns]
-        free = self._allocatable[:, columns] - occupied
-        # A claim is served by what is stopping first: only what exceeds that takes from what is free now.
-        later = free + stopping - claimed
-        available = np.maximum(np.minimum(free, later), 0) * self._accepts[columns]
-        self.available[:, columns] = available
-        self._order[columns] = available[0] * _GPU_RANK + np.minimum(available[1], _GPU_RANK - 1)
+    def _look_at(self, position: int) -> Amounts:
+        """Take what is left on a node. Returns what is available on it now."""
+        available, coming = left_on(self._nodes[position], self._uses[position])
+        self.available[:, position] = available
+        self._coming[:, position] = coming
+        self._order[position] = tightness(available)
+        return available
+
+    def _set_columns(self, used: slice, positions: list[int]) -> None:
+        """Nodes that were booked on: their columns, reckoned for those alone that are like none that is known."""
+        if len(self._columns) > _COLUMNS_MAX:
+            self._columns.clear()
+        known = self._columns
+        alike = [(size_of(self._nodes[position]), self._look_at(position)) for position in positions]
+        fresh = {key: position for key, position in zip(alike, positions, strict=True) if key not in known}
+        if fresh:
+            columns = _columns_at(list(fresh.values()))
+            fits, ranks = self._fitting(used, self.available[:, columns]), self._ranked(self._takes[used], columns)
+            for number, key in enumerate(fresh):
+                known[key] = (fits[:, number].copy(), ranks[:, number].copy())
+        columns = _columns_at(positions)
+        if len(positions) == 1:
+            fits, ranks = (each[:, None] for each in known[alike[0]])
+        else:
+            fits = np.array([known[key][0] for key in alike]).T
+            ranks = np.array([known[key][1] for key in alike]).T
+        counts = fits * self._matches[used, columns]
+        self.totals[used] += np.add.reduce(counts - self._counts[used, columns], axis=1)
+        self._counts[used, columns] = counts
+        self._ranks[used, columns] = ranks
 
     def _ranked(self, takes: IntArray, columns: Columns) -> IntArray:
-        """Preference among nodes for each of `takes` (rows × 3), the smaller the better: first by how much worth the
-        rest of the node loses, then by how tight the node is."""
-        available = self.available[:, columns]
-        # Where victims make room later, what is taken may be more than there is: such a rest is nothing.
-        rests = np.maximum(available - np.concatenate([_NOTHING, takes])[:, :, None], 0)
-        halves = np.minimum.reduce(rests[:, 1:] * self._halves_per[:, columns], axis=1).astype(np.int64)
-        worth = WORTH[np.minimum(rests[:, 0], GPUS_MAX), np.minimum(halves, HALVES * GPUS_MAX)]
-        ranks: IntArray = (worth[0] - worth[1:]) * _WORTH_RANK + self._order[columns]
-        return ranks
+        """Preference among nodes for each of `takes` (rows × 3), the smaller the better."""
+        return rest_ranks(takes, self.available[:, columns], self._halves_per[:, columns], self._order[columns])
 
     def _grow(self, rows: int) -> None:
         known = len(self._asked)
@@ -370,30 +381,19 @@ class FitTable:
         return fit
 
     def _matching(self, shape: Shape) -> NDArray[np.bool_]:
-        if not shape.nodes_with:
-            return np.ones(len(self.names), dtype=np.bool_)
         return np.array(
             [all(labels.get(key) == value for key, value in shape.nodes_with) for labels in self._labels],
             dtype=np.bool_,
         )
 
 
-_GPU_RANK = 2**30
-"""More milli-CPU than any node has."""
-_WORTH_RANK = 2**40
-"""More than any preference by tightness: that of a node with a thousand GPUs."""
 _FAR = 2**62
-_NOTHING = np.zeros((1, 3), dtype=np.int64)
+_COLUMNS_MAX = 4096
+"""So many columns are remembered at most: of a hundred shapes, a few megabytes."""
 
 
-def _columns_at(positions: Collection[int]) -> Columns:
-    """One node alone, which is the most frequent case, as a slice: looking at it copies nothing."""
+def _columns_at(positions: Sequence[int]) -> Columns:
+    """One node alone as a slice: looking at it copies nothing."""
     if len(positions) == 1:
-        (position,) = positions
-        return slice(position, position + 1)
-    return np.array(sorted(positions), dtype=np.intp)
-
-
-def _columns(values: Sequence[Sequence[int]]) -> IntArray:
-    array: IntArray = np.array(values, dtype=np.int64).reshape(len(values), 3).T.copy()
-    return array
+        return slice(positions[0], positions[0] + 1)
+    return np.array(positions, dtype=np.intp)

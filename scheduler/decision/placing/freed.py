@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from scheduler.decision.placing.fit_table import Amounts, FitTable, IntArray, amounts
+from scheduler.decision.placing.fit_table import FitTable, IntArray, amounts
+from scheduler.decision.placing.node_use import Amounts
 from scheduler.domain.units import AttemptId, NodeName
 from scheduler.domain.workloads import Attempt
 

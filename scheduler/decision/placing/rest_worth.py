@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from scheduler.decision.placing.packing import IntArray, expected_best
+from scheduler.decision.placing.packing import FloatArray, IntArray, expected_best
 
 HALVES = 2
 """A GPU's share of its node's CPU and memory is counted in halves."""
@@ -42,3 +42,27 @@ def _kinds() -> Iterator[tuple[int, int, float]]:
 
 
 WORTH: IntArray = worth_table()
+"""Once for all: it depends on no cluster."""
+
+_GPU_RANK = 2**30
+"""More milli-CPU than any node has."""
+_WORTH_RANK = 2**40
+"""More than any preference by tightness: that of a node with a thousand GPUs."""
+_NOTHING = np.zeros((1, 3), dtype=np.int64)
+
+
+def tightness(available: tuple[int, int, int]) -> int:
+    """Of a node with so much left: the less, the tighter; GPUs first, then CPU."""
+    return available[0] * _GPU_RANK + min(available[1], _GPU_RANK - 1)
+
+
+def rest_ranks(takes: IntArray, available: IntArray, halves_per: FloatArray, order: IntArray) -> IntArray:
+    """Preference among nodes (columns) for each of `takes` (rows × 3), the smaller the better: first by how much worth the
+    rest of the node loses, then by how tight the node is (`order`). `halves_per` is what a milli-CPU and a MiB of each
+    node are in half shares of a GPU."""
+    # Where victims make room later, what is taken may be more than there is: such a rest is nothing.
+    rests = np.maximum(available - np.concatenate([_NOTHING, takes])[:, :, None], 0)
+    halves = np.minimum.reduce(rests[:, 1:] * halves_per, axis=1).astype(np.int64)
+    worth = WORTH[np.minimum(rests[:, 0], GPUS_MAX), np.minimum(halves, HALVES * GPUS_MAX)]
+    ranks: IntArray = (worth[0] - worth[1:]) * _WORTH_RANK + order
+    return ranks

@@ -44,6 +44,11 @@ class Candidates:
     gpu_class: GpuClassName
     sources: list[tuple[Rule, Bucket]]
 
+    @property
+    def may_shrink(self) -> bool:
+        """Whether any of them is elastic."""
+        return any(bucket.elastic for _, bucket in self.sources)
+
     def everybody(self) -> Iterator[Candidate]:
         """In no order, each with the most that can be had of it."""
         for rule, bucket in self.sources:

@@ -1,6 +1,6 @@
 """The outlook for preemption: how much room there would be if everybody were stopped who may be."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from scheduler.decision.index import Index
@@ -14,8 +14,8 @@ from scheduler.domain.workloads import Attempt
 Cost = tuple[int, int, int, AttemptId]
 """What is lost by stopping an attempt, the smaller the sooner it is taken."""
 
-_Way = tuple[PoolName, int, GpuClassName, Rule]
-"""A pool, a priority, the class that it looks in, and the rule for other pools."""
+_Way = tuple[PoolName, int, GpuClassName, int | None]
+"""A pool, a priority, the class that it looks in, and below which priority it takes from other pools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,14 @@ class Outlook:
     """What a hopeless search is spared by.
 
     It is of the snapshot, before this cycle books anything: what one workload of a pool and priority finds is the
-    same for the next, whoever asks first.
+    same for the next, whoever asks first. So whoever is going to ask while the cycle books is named before (`expect`).
     """
 
     def __init__(self, index: Index) -> None:
         self.index = index
         self._borrowers = index.quotas.borrowers()
-        self._coming = {gpu_class: table.coming() for gpu_class, table in index.capacity.tables.items()}
+        self._coming: dict[GpuClassName, IntArray] = {}
+        self._ending: dict[tuple[str, GpuClassName], tuple[tuple[PoolName, int], ...]] = {}
         self._costs: dict[AttemptId, Cost] = {}
         self._cheapest_first: dict[tuple[Bucket, bool, bool], list[Attempt]] = {}
         """By bucket, whether on borrowed quota, and whether to shrink."""
@@ -44,6 +45,12 @@ class Outlook:
         self._most: dict[tuple[PoolName, int, GpuClassName, bool, Shape], int] = {}
         """Pods of a shape that would fit in a class, by whether its pool stays within its nominal quota."""
         self._borrowed: dict[tuple[str, GpuClassName, int], _Borrowed] = {}
+
+    def expect(self, lanes: Iterable[Lane]) -> None:
+        """These may ask: what comes free of their GPU classes is looked at now."""
+        for lane in lanes:
+            for gpu_class in lane.key.gpu_classes:
+                self._come(gpu_class)
 
     def is_hopeful(self, lane: Lane, priority: int) -> bool:
         """Whether there may be victims for a workload of the lane and that priority; if not, there are none, nor are
@@ -54,13 +61,24 @@ class Outlook:
             key = (pool, priority, gpu_class, is_within, shape)
             most = self._most.get(key)
             if most is None:
-                pods_by_rule = [
-                    self._pods_if_all_ended(lane, priority, gpu_class, rule) for rule in _rules(is_within=is_within)
-                ]
-                most = self._most[key] = max(pods_by_rule)
+                preemptor = preemptor_of(self.index, lane, priority, gpu_class)
+                # Of two rules, the one that reaches higher takes all that the other does.
+                reaches = (preemptor.takes_across_below(rule) for rule in _rules(is_within=is_within))
+                below = max((each for each in reaches if each is not None), default=None)
+                most = self._most[key] = self._pods_if_all_ended(preemptor, shape, below)
             if most >= pods:
                 return True
         return False
+
+    def ending(self, root: str, gpu_class: GpuClassName) -> tuple[tuple[PoolName, int], ...]:
+        """The pools of a tree whose quota is coming back, and how many GPUs of it."""
+        known = self._ending.get((root, gpu_class))
+        if known is None:
+            ending = (
+                (pool, self.index.ending_gpus.get((pool, gpu_class), 0)) for pool in self.index.quotas.pools_of[root]
+            )
+            known = self._ending[root, gpu_class] = tuple((pool, gpus) for pool, gpus in ending if gpus)
+        return known
 
     def cost(self, attempt: Attempt) -> Cost:
         """Least for whose owner is ahead of pace, then who loses least work, then the youngest."""
@@ -84,34 +102,40 @@ class Outlook:
             known = self._cheapest_first[key] = sorted(alike, key=self.cost)
         return iter(known)
 
-    def _pods_if_all_ended(self, lane: Lane, priority: int, gpu_class: GpuClassName, rule: Rule) -> int:
-        way = (lane.key.pool, priority, gpu_class, rule)
+    def _pods_if_all_ended(self, preemptor: Preemptor, shape: Shape, below: int | None) -> int:
+        way = (preemptor.pool.name, preemptor.priority, preemptor.gpu_class, below)
         if way not in self._rooms:
-            self._rooms[way] = self._room(preemptor_of(self.index, lane, priority, gpu_class), rule)
+            self._rooms[way] = self._room(preemptor, below)
         room = self._rooms[way]
         if room is None:
             return 0
-        table = self.index.capacity.table(gpu_class)
-        row = table.row(lane.key.shape)
+        table = self.index.capacity.table(preemptor.gpu_class)
+        row = table.row(shape)
         return table.together(row, table.counts_if(row, room))
 
-    def _room(self, preemptor: Preemptor, rule: Rule) -> IntArray | None:
+    def _come(self, gpu_class: GpuClassName) -> IntArray:
+        """What is available on each node of the class, and what is coming free. Not to be written to."""
+        known = self._coming.get(gpu_class)
+        if known is None:
+            known = self._coming[gpu_class] = self.index.capacity.table(gpu_class).coming()
+        return known
+
+    def _room(self, preemptor: Preemptor, below: int | None) -> IntArray | None:
         """What would be available on each node; None where there is nobody to preempt."""
         table = self.index.capacity.table(preemptor.gpu_class)
         within = [bucket for _, bucket in preemptor.sources_within(self.index.running)]
-        across = self._freed_across(preemptor, rule)
+        across = self._freed_across(preemptor, below)
         if not within and across is None:
             return None
         room = _together(within, table)
-        room += self._coming[preemptor.gpu_class]
+        room += self._come(preemptor.gpu_class)
         return room if across is None else room + across
 
-    def _freed_across(self, preemptor: Preemptor, rule: Rule) -> IntArray | None:
+    def _freed_across(self, preemptor: Preemptor, below: int | None) -> IntArray | None:
         """What the other pools of its tree would free that borrow; None where nobody of them does.
 
         Summed up once for all pools of the tree, from which each takes its own part away: many ask.
         """
-        below = preemptor.takes_across_below(rule)
         if below is None:
             return None
         gpu_class, own = preemptor.gpu_class, preemptor.pool.name

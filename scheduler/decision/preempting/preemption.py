@@ -14,8 +14,9 @@ from functools import partial
 
 from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.placing.booked import Booked
-from scheduler.decision.placing.fit_table import Amounts, amounts
+from scheduler.decision.placing.fit_table import amounts
 from scheduler.decision.placing.freed import add_freed, freed_by
+from scheduler.decision.placing.node_use import Amounts
 from scheduler.decision.plan import Launch, Victim
 from scheduler.decision.preempting.candidates import Candidate, Candidates
 from scheduler.decision.preempting.outlook import Outlook, preemptor_of, ways
@@ -62,10 +63,11 @@ def find_victims(outlook: Outlook, booked: Booked, lane: Lane, line: Line, submi
         if next(candidates.everybody(), None) is None:
             continue
         search = _Search(outlook, lane, gpu_class, line)
-        # Mostly enough is stopping already, and nobody has to be chosen.
-        if search.is_coming():
-            return None
-        found = search.run(candidates, line)
+        with search.quotas_restored():
+            # Mostly enough is stopping already, and nobody has to be chosen.
+            if search.fits():
+                return None
+            found = search.run(candidates, line)
         if found is not None:
             return found
     return None
@@ -94,25 +96,37 @@ class _Search:
         """Those that somebody taken was on."""
         self._given_back: dict[PoolName, int] = {}
 
-    def is_coming(self) -> bool:
-        """Whether what is stopping already is enough."""
-        with self._quotas_restored():
-            return self._fits()
+    @contextmanager
+    def quotas_restored(self) -> Iterator[None]:
+        """What is stopping has given back its quota meanwhile, and so has whoever is taken; afterwards nobody has."""
+        quotas = self._index.quotas
+        try:
+            for pool, gpus in self._outlook.ending(quotas.root_of[self._lane.key.pool], self._gpu_class):
+                self._give_back(pool, gpus)
+            yield
+        finally:
+            for pool, gpus in self._given_back.items():
+                quotas.use(pool, self._gpu_class, gpus)
+            self._given_back.clear()
+
+    def fits(self) -> bool:
+        """Whether there is room and quota for it, with what is stopping and whoever was taken so far gone."""
+        key, quotas = self._lane.key, self._index.quotas
+        return self._tally.pods >= key.pods and quotas.available(key.pool, self._gpu_class) >= self._lane.gpus
 
     def run(self, candidates: Candidates, line: Line) -> Found | None:
         """First what elastic attempts have above their minimum, then whole attempts, which may be the same ones."""
-        with self._quotas_restored():
-            given = self._surplus_taken(candidates.in_order(is_shrinking=True))
-            if given and self._fits():
-                return self._found(self._given_reduced(given), line)
-            taken = {candidate.attempt.id: candidate for candidate in given}
-            stopped = self._greedy((_rest(each, taken) for each in candidates.in_order()), candidates)
-            if not stopped:
-                return None
-            stopped = self._reduced(stopped)
-            whole = {candidate.attempt.id for candidate in stopped}
-            given = self._given_reduced([each for each in given if each.attempt.id not in whole])
-            return self._found([*given, *(_whole(each, taken) for each in stopped)], line)
+        given = self._surplus_taken(candidates.in_order(is_shrinking=True)) if candidates.may_shrink else []
+        if given and self.fits():
+            return self._found(self._given_reduced(given), line)
+        taken = {candidate.attempt.id: candidate for candidate in given}
+        stopped = self._greedy((_rest(each, taken) for each in candidates.in_order()), candidates)
+        if not stopped:
+            return None
+        stopped = self._reduced(stopped)
+        whole = {candidate.attempt.id for candidate in stopped}
+        given = self._given_reduced([each for each in given if each.attempt.id not in whole])
+        return self._found([*given, *(_whole(each, taken) for each in stopped)], line)
 
     def _surplus_taken(self, elastic: Iterable[Candidate]) -> list[Candidate]:
         """Of one after the other what is above its minimum, until the preemptor fits; of another pool only what that
@@ -126,7 +140,7 @@ class _Search:
             if surplus:
                 taken.append(candidate._replace(gives_back=surplus))
                 self._take(taken[-1])
-                if self._fits():
+                if self.fits():
                     break
         return taken
 
@@ -146,26 +160,9 @@ class _Search:
         """Whether it fits when so many of its pods are given back."""
         given = candidate._replace(gives_back=pods)
         self._take(given)
-        is_enough = self._fits()
+        is_enough = self.fits()
         self._take(given, -1)
         return is_enough
-
-    @contextmanager
-    def _quotas_restored(self) -> Iterator[None]:
-        """What is stopping has given back its quota meanwhile, and so has whoever is taken; afterwards nobody has."""
-        quotas = self._index.quotas
-        try:
-            for pool in quotas.pools_of[quotas.root_of[self._lane.key.pool]]:
-                self._give_back(pool, self._index.ending_gpus.get((pool, self._gpu_class), 0))
-            yield
-        finally:
-            for pool, gpus in self._given_back.items():
-                quotas.use(pool, self._gpu_class, gpus)
-            self._given_back.clear()
-
-    def _fits(self) -> bool:
-        key, quotas = self._lane.key, self._index.quotas
-        return self._tally.pods >= key.pods and quotas.available(key.pool, self._gpu_class) >= self._lane.gpus
 
     def _could_fit(self, candidates: Candidates) -> bool:
         """Whether there would be room if all of them ended; cheap, so that a hopeless search ends here."""
@@ -184,7 +181,7 @@ class _Search:
                 continue
             self._take(candidate)
             chosen.append(candidate)
-            if self._fits():
+            if self.fits():
                 return chosen
         return []
 
@@ -193,7 +190,7 @@ class _Search:
         kept = list(chosen)
         for candidate in reversed(chosen):
             self._take(candidate, -1)
-            if self._fits():
+            if self.fits():
                 kept.remove(candidate)
             else:
                 self._take(candidate)

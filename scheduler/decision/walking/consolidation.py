@@ -12,9 +12,10 @@ import numpy as np
 
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Lane, Line
-from scheduler.decision.placing.fit_table import Amounts, FitTable, IntArray, amounts
+from scheduler.decision.placing.fit_table import FitTable, IntArray, amounts
 from scheduler.decision.placing.freed import add_freed
 from scheduler.decision.placing.movable import COMPARED_EVERY_MS, compared_at
+from scheduler.decision.placing.node_use import Amounts
 from scheduler.decision.plan import Victim
 from scheduler.decision.preempting.preemption import Found, Move
 from scheduler.decision.preempting.victims import Rule
@@ -24,6 +25,7 @@ from scheduler.decision.walking.triage import fund_line
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare, Shortfall
 from scheduler.domain.units import GpuClassName, Instant
+from scheduler.domain.wording import counted
 
 MOVES_AT_ONCE = 8
 """While so many moves are under way, none is begun: however many gangs wait, a cycle stays short (a search costs
@@ -382,7 +384,7 @@ def _found(gang: _Gang, shifts: list[_Shift], moves: list[Move]) -> Found:
             shift.mover.attempt.id,
             shift.mover.attempt.workload_id,
             Rule.CONSOLIDATION.value,
-            f"moved to {table.names[shift.to]}, so that {pods} × {gang.lane.key.shape.pod.gpus} GPU(s) fit",
+            f"moved to {table.names[shift.to]}, so that {pods} × {counted(gang.lane.key.shape.pod.gpus, 'GPU')} fit",
         )
         for shift in shifts
     ]

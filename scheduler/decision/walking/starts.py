@@ -191,8 +191,8 @@ class Starts:
         self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
         for name, pods in placement.pods_by_node:
             here, kept = Placement(((name, 1),)), pod_of(pods * pod.gpus)
-            index.capacity.claim(here, kept, -1)
-            self.booked.undo.append(partial(index.capacity.claim, here, kept))
+            index.capacity.occupy(here, kept, -1)
+            self.booked.undo.append(partial(index.capacity.occupy, here, kept))
         self._count_limits(line, booking.gpu_class)
 
     def preempt(

@@ -4,13 +4,14 @@ Within a pool its order holds. Across pools, as in Kueue, the heads of the pools
 quota before those that would borrow, then priority, then age, then id.
 """
 
+from functools import partial
 from heapq import heapify, heappop, heappush, heapreplace
 
 from scheduler.decision import evidence
 from scheduler.decision.index import Index
 from scheduler.decision.keeping.backfill import Shadow, beside
 from scheduler.decision.keeping.bookings import Kept
-from scheduler.decision.ordering.queue import AGED, Cursor, Lane, Line, OrderKey, Ruling
+from scheduler.decision.ordering.queue import AGED, Cursor, Lane, Line, OrderKey, Ruling, Withheld
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.preemption import Found, find_victims
 from scheduler.decision.walking.consolidation import Consolidation
@@ -28,6 +29,7 @@ from scheduler.decision.walking.triage import (
     rule_on_lane,
 )
 from scheduler.domain.funding import FundingShare, Shortfall
+from scheduler.domain.reasons import Reason
 from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
 
 CrossKey = tuple[bool, int, Instant, WorkloadId]
@@ -42,8 +44,6 @@ class Walk:
         self.consolidation = Consolidation(index, self.starts)
         self.cursors: dict[Lane, Cursor] = {}
         """Lanes that were walked: what is left of each."""
-        self.withheld: list[Line] = []
-        """Lines that wait because somebody ahead has room kept free."""
         self.set_aside: list[Line] = []
         """Lines that this cycle's bookings set aside: to be judged again in the next."""
 
@@ -117,10 +117,15 @@ class Walk:
         if place[3] in self.starts.inside:
             cursor.advance()
             return True
+        limited = over_limit(self.index, line, self.starts.booked) if self.starts.counts_against(line) else None
+        if limited is not None:  # as most are whose owner has just started one: no room is looked for
+            self._set_aside(line, cursor, limited)
+            return True
         lacks = lane_lacks(self.index, lane.key, lane.gpus)
         wish: Room | Shadow | Kept | Found | None = self.find_room(lane, line) if lacks is NOTHING else None
         if isinstance(wish, Kept | Shadow):
-            self._withhold(cursor, line, wish)
+            self._withhold(lane, line, wish)
+            cursor.pass_over(line.lasts_ms)
             return True
         if wish is None and self._outlook.is_hopeful(lane, line.priority):
             wish = find_victims(self._outlook, self.starts.booked, lane, line, place[2])
@@ -132,9 +137,7 @@ class Walk:
             return False
         shares = self._require_means(line, gpu_class)
         if isinstance(shares, Ruling):
-            line.ruling = shares
-            self.set_aside.append(line)
-            cursor.advance(past_line=True)
+            self._set_aside(line, cursor, shares)
             return True
         if wish is None:
             self._close(lane, line, place, lacks)
@@ -151,16 +154,21 @@ class Walk:
         cursor.advance()
         return True
 
-    def _withhold(self, cursor: Cursor, line: Line, wish: Shadow | Kept) -> None:
+    def _set_aside(self, line: Line, cursor: Cursor, ruling: Ruling) -> None:
+        line.ruling = ruling
+        self.set_aside.append(line)
+        cursor.advance(past_line=True)
+
+    def _withhold(self, lane: Lane, line: Line, wish: Shadow | Kept) -> None:
         """Its room is kept for somebody ahead, and so it is from those of its lane that would end no sooner: as a cycle
-        goes on there is less room and never more. They are many, and none of them is looked at alone."""
-        passed = cursor.pass_over(line.lasts_ms)
-        for each in passed:
-            if isinstance(wish, Kept):
-                each.ruling = evidence.booked(wish, each.spec)
-            else:
-                each.ruling = evidence.priority(wish.workload_id, wish.line, each)
-        self.withheld.extend(passed)
+        goes on there is less room and never more. They are many, and none of them is looked at."""
+        if isinstance(wish, Kept):
+            withheld = Withheld(line.lasts_ms, Reason.BOOKED, partial(evidence.booked, wish))
+        else:
+            withheld = Withheld(
+                line.lasts_ms, Reason.PRIORITY, partial(evidence.priority, wish.workload_id, wish.line)
+            )
+        lane.withheld.append(withheld)
 
     def find_room(self, lane: Lane, line: Line) -> Room | Shadow | Kept | None:
         """The first GPU class with quota and room, and where there; the shadow, where somebody ahead has it kept."""
@@ -246,4 +254,3 @@ class Walk:
         self.starts.undo()
         self.index.dirty_lanes.update(dict.fromkeys(self.cursors))
         self.index.dirty_lines.update(dict.fromkeys(self.set_aside))
-        self.index.withheld = self.withheld

@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from scheduler.domain.units import MS_PER_SECOND, GpuUuid, Instant, NodeName
 from scheduler.entrypoints.agent.recorder import Recorder
 from scheduler.entrypoints.gpu_families import DEVICE_LABELS, FAMILIES, device_labels, label_values
+from scheduler.metering.device_allocations import AllocatedDevice, resolve
 from scheduler.metering.devices import AgentCounts, Device, Health, ProcessView, SensorState
-from scheduler.metering.grants import Granted, resolve
 from scheduler.metering.samples import Reading, Sample
 
 LABELS = (*DEVICE_LABELS, "namespace", "pod", "container")
@@ -76,7 +76,7 @@ class AgentCollector(Collector):
 
     def _devices(self, state: AgentState, reading: Reading) -> Iterator[Metric]:
         oldest = state.now - state.stale_ms
-        labels = _Labels(state.node, reading, self._recorder.granted)
+        labels = _Labels(state.node, reading, self._recorder.allocated)
         windows = {uuid: w for uuid, w in self._recorder.windows.items() if w.end >= oldest}
         for family in FAMILIES:
             told = GaugeMetricFamily(family.name, family.about, labels=LABELS)
@@ -131,7 +131,10 @@ class AgentCollector(Collector):
         has_kubelet = float(counts.has_pod_resources is True)
         yield _gauge("has_pod_resources", "1 where the kubelet says which pod has which GPU.", node, has_kubelet)
         yield _gauge(
-            "unresolved_grants", "Device ids of the kubelet that no GPU has.", node, counts.unresolved_grants
+            "unresolved_allocations",
+            "Device ids of the kubelet that no GPU has.",
+            node,
+            counts.unresolved_allocations,
         )
         yield _gauge("spool_windows", "Windows that wait for the API.", node, counts.waiting)
         yield _gauge("spool_windows_max", "How many windows the spool holds at most.", node, state.spool_windows_max)
@@ -146,12 +149,12 @@ class _Labels:
     """The labels of each device: its own, and its pod's where the kubelet gave it to one alone. A share of several pods
     in time is none's: a series for each would be counted as often."""
 
-    def __init__(self, node: NodeName, reading: Reading, granted: Iterable[Granted] | None) -> None:
+    def __init__(self, node: NodeName, reading: Reading, allocated: Iterable[AllocatedDevice] | None) -> None:
         is_simulated = (reading.driver_version or "").startswith(SIMULATED_DRIVER)
         devices = {device.gpu_uuid: device for device in reading.devices}
-        grants_of = resolve(granted or (), reading.devices).grants_of
+        allocations_of = resolve(allocated or (), reading.devices).allocations_of
         self._of = {
-            uuid: self._values(node, device, grants_of.get(uuid, ()), is_simulated=is_simulated)
+            uuid: self._values(node, device, allocations_of.get(uuid, ()), is_simulated=is_simulated)
             for uuid, device in devices.items()
         }
         self._without = label_values(
@@ -164,9 +167,11 @@ class _Labels:
         return self._of.get(uuid, unknown)
 
     @staticmethod
-    def _values(node: NodeName, device: Device, granted: tuple[Granted, ...], *, is_simulated: bool) -> list[str]:
-        pods = {each.pod for each in granted}
-        containers = {each.container for each in granted}
+    def _values(
+        node: NodeName, device: Device, allocated: tuple[AllocatedDevice, ...], *, is_simulated: bool
+    ) -> list[str]:
+        pods = {each.pod for each in allocated}
+        containers = {each.container for each in allocated}
         pod = next(iter(pods)) if len(pods) == 1 else None
         told = {
             **device_labels(device.gpu_uuid, node, device, is_simulated=is_simulated),

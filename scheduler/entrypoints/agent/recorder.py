@@ -7,8 +7,8 @@ from dataclasses import replace
 from scheduler.adapters.window_spool import WindowSpool
 from scheduler.domain.units import GpuUuid, Instant
 from scheduler.metering.cpu_use import CpuUse
+from scheduler.metering.device_allocations import AllocatedDevice, resolve
 from scheduler.metering.devices import Inventory, ProcessView, SensorState
-from scheduler.metering.grants import Granted, resolve
 from scheduler.metering.integration import (
     DeviceState,
     Integration,
@@ -37,9 +37,9 @@ class Recorder:
         """Each device's latest that was closed."""
         self.state: SensorState | None = None
         self.samples_from_the_past = 0
-        self.granted: tuple[Granted, ...] | None = None
+        self.allocated: tuple[AllocatedDevice, ...] | None = None
         """What the kubelet said last of who has which GPU; None while it cannot be asked."""
-        self.unresolved_grants = 0
+        self.unresolved_allocations = 0
         self.cpu_use = CpuUse()
 
     def record(self, reading: Reading) -> int:
@@ -96,15 +96,15 @@ class Recorder:
 
     def _keep(self, windows: list[Window]) -> int:
         if windows:
-            windows = [replace(w, cpu=self.cpu_use.between(w.start, w.end)) for w in self._with_grants(windows)]
+            windows = [replace(w, cpu=self.cpu_use.between(w.start, w.end)) for w in self._with_pods(windows)]
             ended: dict[GpuUuid, DeviceState] = {w.gpu_uuid: self._states[w.gpu_uuid] for w in windows}
             self.windows |= {window.gpu_uuid: window for window in windows}
             self._spool.append(windows, [mark_of(state) for state in ended.values()], self._rules.boot_id)
         return len(windows)
 
-    def _with_grants(self, windows: list[Window]) -> list[Window]:
-        if self.granted is None or self.reading is None:
+    def _with_pods(self, windows: list[Window]) -> list[Window]:
+        if self.allocated is None or self.reading is None:
             return windows
-        resolved = resolve(self.granted, self.reading.devices)
-        self.unresolved_grants = resolved.unresolved
+        resolved = resolve(self.allocated, self.reading.devices)
+        self.unresolved_allocations = resolved.unresolved
         return [replace(window, granted=resolved.pods_of(window.gpu_uuid)) for window in windows]

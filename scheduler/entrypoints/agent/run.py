@@ -63,7 +63,7 @@ class Agent:
         self._uploader = Uploader(settings, api, spool, self._inventory)
         self._pod_resources = PodResources(settings.pod_resources, CdiFolder(settings.cdi, settings.proc))
         self._cgroups = CgroupTree(settings.cgroups)
-        self._grants_seconds = settings.grants_ms / 1_000
+        self._allocations_seconds = settings.allocations_ms / 1_000
         self._told: tuple[object, ...] = ()
 
     async def run_until(self, stopping: asyncio.Event) -> None:
@@ -102,9 +102,9 @@ class Agent:
     async def _ask_the_kubelet(self) -> None:
         """Who has which GPU, and which pods there are, for the windows that close until the next answer."""
         while True:
-            self._recorder.granted = await asyncio.to_thread(self._pod_resources.list)
+            self._recorder.allocated = await asyncio.to_thread(self._pod_resources.list)
             await asyncio.to_thread(self._cgroups.look)
-            await asyncio.sleep(self._grants_seconds)
+            await asyncio.sleep(self._allocations_seconds)
 
     def _tell(self, closed: int) -> None:
         """Wake the uploader for windows, and for an inventory that says something new."""
@@ -127,7 +127,7 @@ class Agent:
             "sampler_restarts": counts.sampler_restarts,
             "samples_from_the_past": counts.samples_from_the_past,
             "has_pod_resources": counts.has_pod_resources,
-            "unresolved_grants": counts.unresolved_grants,
+            "unresolved_allocations": counts.unresolved_allocations,
             "spool": {"waiting": counts.waiting, "lost": counts.lost, "refused": counts.refused},
         }
 
@@ -139,8 +139,8 @@ class Agent:
             waiting=spooled.waiting,
             lost=spooled.lost,
             refused=spooled.refused,
-            has_pod_resources=self._recorder.granted is not None,
-            unresolved_grants=self._recorder.unresolved_grants,
+            has_pod_resources=self._recorder.allocated is not None,
+            unresolved_allocations=self._recorder.unresolved_allocations,
         )
 
     def _state(self) -> AgentState:

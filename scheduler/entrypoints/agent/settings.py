@@ -13,7 +13,7 @@ class AgentSettings:
     """`token_file` is read again whenever the API says that the token is not good: projected tokens are replaced.
 
     `proc` is where the host's /proc is mounted, `cgroups` its control groups, and `pod_resources` the kubelet's socket,
-    asked every `grants_ms`; `cdi` has what the drivers of DRA wrote of claims.
+    asked every `allocations_ms`; `cdi` has what the drivers of DRA wrote of claims.
     `watchdog_ms` is how long the sampler may be silent; its first reading may take `first_reading_ms`, since without
     persistence mode a GPU is initialised only then. `metrics` is the address and port at which Prometheus is answered
     (port 0: any that is free); nowhere where it is empty.
@@ -28,7 +28,7 @@ class AgentSettings:
     pod_resources: Path = Path("/var/lib/kubelet/pod-resources/kubelet.sock")
     cgroups: Path = Path("/sys/fs/cgroup")
     cdi: Path = Path("/var/run/cdi")
-    grants_ms: int = 10_000
+    allocations_ms: int = 10_000
     sample_ms: int = 5_000
     window_ms: int = 15_000
     inventory_ms: int = 60_000
@@ -50,7 +50,7 @@ class AgentSettings:
             )
         if not self.node:
             raise InvalidInput("no node is named", remedy="set --node, or NODE_NAME from spec.nodeName")
-        for name in ("sample_ms", "window_ms", "inventory_ms", "watchdog_ms", "grants_ms", "spool_windows_max"):
+        for name in ("sample_ms", "window_ms", "inventory_ms", "watchdog_ms", "allocations_ms", "spool_windows_max"):
             if getattr(self, name) <= 0:
                 raise InvalidInput(f"{name} is {getattr(self, name)}", expected="more than 0")
         if self.window_ms < self.sample_ms or self.watchdog_ms < 2 * self.sample_ms:

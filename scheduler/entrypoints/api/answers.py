@@ -17,6 +17,9 @@ from scheduler.lifecycle.views.approvals import ApprovalView
 JSON = "application/json"
 CSV = "text/csv"
 
+OPEN_TO_ALL: dict[str, Any] = {"security": []}
+"""What the description says of a route that asks for no token, by `openapi_extra`."""
+
 _ALWAYS = (RefusalCode.UNAUTHENTICATED, RefusalCode.ROLE_REQUIRED, RefusalCode.DATABASE_UNAVAILABLE)
 
 
@@ -56,8 +59,22 @@ def responds_csv(*codes: RefusalCode) -> dict[int | str, Any]:
     return {**answered, **described(*codes, *_ALWAYS)}
 
 
+def responds_probe(annotation: Any) -> dict[int | str, Any]:
+    """Of a probe, which answers the same whether all is well or not."""
+    content = {JSON: {"schema": schema_of(annotation)}}
+    return {
+        200: {"description": "All is well", "content": content},
+        503: {"description": "It is not", "content": content},
+    }
+
+
 def responds(annotation: Any, *codes: RefusalCode, status: int = 200, is_page: bool = False) -> dict[int | str, Any]:
     """OpenAPI's `responses` of a route: what it answers, and the refusals that its caller should expect."""
     schema = page_of(annotation) if is_page else schema_of(annotation)
+    return responds_as(schema, *codes, status=status)
+
+
+def responds_as(schema: dict[str, Any], *codes: RefusalCode, status: int = 200) -> dict[int | str, Any]:
+    """The same for JSON that is no rendered value of ours."""
     answered: dict[int | str, Any] = {status: {"description": "Done", "content": {JSON: {"schema": schema}}}}
     return {**answered, **described(*codes, *_ALWAYS)}

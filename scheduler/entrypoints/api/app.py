@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.datastructures import State
 
 from scheduler.entrypoints.about import installed_version
 from scheduler.entrypoints.api import problems
 from scheduler.entrypoints.api.auth import Callers
+from scheduler.entrypoints.api.description import Described, operation_id
 from scheduler.entrypoints.api.edge import Edge
-from scheduler.entrypoints.api.examples import with_examples
 from scheduler.entrypoints.api.metrics import ServiceCollector
 from scheduler.entrypoints.api.routes import (
     allowances,
@@ -76,13 +76,6 @@ one decimal (`…_hours`). Every error is an `application/problem+json` with a s
 """
 
 
-class Described(FastAPI):
-    """Its description has an example of every answer. They are made when somebody first asks for it."""
-
-    def openapi(self) -> dict[str, Any]:
-        return with_examples(super().openapi())
-
-
 def create_app(service: Service, elapsed: Callable[[], float] = time.monotonic) -> FastAPI:
     """The application that serves `service`; starting and closing the service is its owner's business.
 
@@ -93,16 +86,23 @@ def create_app(service: Service, elapsed: Callable[[], float] = time.monotonic) 
         version=installed_version(),
         description=_ABOUT,
         openapi_url="/v1/openapi.json",
+        generate_unique_id_function=operation_id,
         docs_url=None,
         redoc_url=None,
     )
+    answer_for(app, service, elapsed)
+    problems.install(app)
+    for router in _ROUTERS:
+        app.include_router(router)
+    pages.install(app, service)
+    app.add_middleware(Edge)
+    return app
+
+
+def answer_for(app: FastAPI, service: Service, elapsed: Callable[[], float]) -> None:
+    """Have the routes of the API find the service, with nothing remembered of callers and nothing counted yet."""
+    app.state = State()
     app.state.service = service
     app.state.callers = Callers(service.store, elapsed)
     app.state.metrics = CollectorRegistry()
     app.state.metrics.register(ServiceCollector(service))
-    problems.install(app)
-    for router in _ROUTERS:
-        app.include_router(router)
-    app.include_router(pages.router(service))
-    app.add_middleware(Edge)
-    return app

@@ -19,7 +19,7 @@ CODES: dict[RefusalCode, CodeText] = {
         422,
         "A value is not as it should be",
         "A field is missing, has the wrong type, is out of bounds, or is not known.",
-        "Mend the field that `where` names, as `expected` says, and send it again.",
+        "Mend what is named, as it was expected, and send it again.",
     ),
     _C.INVALID_GPUS: CodeText(
         422,
@@ -67,7 +67,7 @@ CODES: dict[RefusalCode, CodeText] = {
         422,
         "A trace cannot be read",
         "A file of nodes or of workloads for the simulator has a cell that is none; file, line and column are named.",
-        "Mend the cell that `where` names, as `expected` says.",
+        "Mend the cell that is named, as it was expected.",
     ),
     _C.INVALID_CURSOR: CodeText(
         422,

@@ -12,6 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 BODY_BYTES_MAX = 2 * 1024 * 1024
 """A policy may have 1 MB, a node's windows of an hour less than that."""
 
+DRAINED_BYTES_MAX = 64 * 1024 * 1024
+"""So much more of a body that is too large is read, and thrown away: who still sends when the connection is closed never
+sees why."""
+
 REQUEST_ID_HEADER = "X-Request-Id"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -22,6 +26,13 @@ class BodyTooLarge(HTTPException):
 
     def __init__(self, limit: int) -> None:
         super().__init__(413, f"the body has more than {limit} bytes")
+
+
+class BodyEncoded(HTTPException):
+    """A body is read as it comes: one that unpacks to a thousand times its length would get past the bound."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(415, f"the body is encoded as {encoding[:40]!r}")
 
 
 class Edge:
@@ -39,15 +50,22 @@ class Edge:
         request_id = _request_id(headers.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
         announced = headers.get("content-length", "")
+        encoding = headers.get("content-encoding", "identity")
         received = 0
 
         async def counted() -> Message:
             nonlocal received
             if announced.isdecimal() and int(announced[:19]) > self._body_bytes_max:
+                if "expect" not in headers:  # who asks first whether to send has sent nothing
+                    await _drain(receive)
                 raise BodyTooLarge(self._body_bytes_max)
+            if encoding.strip().lower() != "identity":
+                raise BodyEncoded(encoding)
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._body_bytes_max:
+                if message.get("more_body", False):
+                    await _drain(receive)
                 raise BodyTooLarge(self._body_bytes_max)
             return message
 
@@ -64,6 +82,15 @@ class Edge:
             await self._app({**scope, "method": "GET"}, counted, _without_body(marked))
         else:
             await self._app(scope, counted, marked)
+
+
+async def _drain(receive: Receive) -> None:
+    left = DRAINED_BYTES_MAX
+    while left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 def _without_body(send: Send) -> Send:

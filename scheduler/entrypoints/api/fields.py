@@ -24,8 +24,10 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")]
+_ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=_ONE_LINE)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512, pattern=_ONE_LINE)]
+"""Blanks around a name would tell two apart that nobody can."""
 Argument = Annotated[str, StringConstraints(max_length=65_536, pattern=r"^[^\x00]*$")]
 Label = Annotated[str, StringConstraints(max_length=317, pattern=r"^[A-Za-z0-9._/-]*$")]
 

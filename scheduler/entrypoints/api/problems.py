@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -71,7 +72,7 @@ def install(app: FastAPI) -> None:
     """Have every error of the app answered as a problem."""
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(Exception, _on_surprise)
 
 
@@ -86,7 +87,8 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
     return answer(request, first, rest)
 
 
-async def _on_http_exception(request: Request, error: Exception) -> Response:
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """What FastAPI or Starlette refused by itself."""
     assert isinstance(error, HTTPException)
     response = answer(request, _refusal_of(request, error))
     for name, value in (error.headers or {}).items():
@@ -112,6 +114,12 @@ def _refusal_of(request: Request, error: HTTPException) -> Refusal:
             return NotPermitted(str(error.detail), code=code)
         case RefusalCode.BODY_TOO_LARGE:
             return InvalidInput(str(error.detail), code=code, where="body")
+        case _ if error.status_code == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            return InvalidInput(
+                str(error.detail), where="Content-Encoding", expected="the body as it is, not encoded"
+            )
+        case _ if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's word for a body that no decoder could read
+            return InvalidInput("the body cannot be read", where="body", expected="JSON in UTF-8, not deeply nested")
         case _ if error.status_code >= 500:
             return Unavailable(str(error.detail), code=RefusalCode.INTERNAL_ERROR)
         case _:

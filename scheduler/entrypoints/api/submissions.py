@@ -23,7 +23,7 @@ from scheduler.entrypoints.api.fields import (
     Text,
     instant_of,
 )
-from scheduler.lifecycle.asking.submitting import AS_IT_IS, SubmissionTerms
+from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms
 
 
 class Submission(Body):

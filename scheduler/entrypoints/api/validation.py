@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scheduler.domain.errors import InvalidInput, Refusal, RefusalCode
+from scheduler.domain.wording import filled
 
 SHOWN_MAX = 60
 ERRORS_MAX = 20
@@ -23,6 +24,7 @@ CODE_OF_FIELD: Mapping[str, RefusalCode] = {
 }
 """The nearest of these names on the way to a value decides the code; everything else is `invalid-value`."""
 
+_INSTANT = "an instant with its offset from UTC, such as 2027-01-01T00:00:00Z"
 _EXPECTED: Mapping[str, str] = {
     "missing": "a value",
     "extra_forbidden": "no such field",
@@ -33,6 +35,10 @@ _EXPECTED: Mapping[str, str] = {
     "bool_type": "true or false",
     "string_type": "text",
     "string_unicode": "text in valid Unicode",
+    "timezone_aware": _INSTANT,
+    "datetime_type": _INSTANT,
+    "datetime_parsing": _INSTANT,
+    "datetime_from_date_parsing": _INSTANT,
     "list_type": "a list",
     "dict_type": "an object",
     "model_type": "an object",
@@ -41,14 +47,27 @@ _EXPECTED: Mapping[str, str] = {
     "greater_than": "more than {gt}",
     "less_than_equal": "at most {le}",
     "less_than": "less than {lt}",
-    "string_too_short": "at least {min_length} character(s)",
-    "string_too_long": "at most {max_length} characters",
+    "string_too_short": "at least {min_length:character|characters}",
+    "string_too_long": "at most {max_length:character|characters}",
     "too_short": "at least {min_length}",
     "too_long": "at most {max_length}",
     "enum": "one of {expected}",
     "literal_error": "one of {expected}",
     "json_invalid": "valid JSON",
 }
+
+WRITTEN_AS: Mapping[str, str] = {
+    r"^[^\x00-\x1f\x7f]+$": "text of one line, without control characters",
+    r"^[^\x00]*$": "text without a NUL character",
+    r"^[A-Za-z0-9._/-]*$": "letters, digits, dots, dashes, underscores and slashes",
+    r"^[\x21-\x7e]+$": "visible ASCII characters without blanks",
+    r"^[0-9TZQW:+/-]{4,60}$": "a period, such as 2026-11, 2026-W47 or two instants with a slash between them",
+    r"^\d{4}$": "a year of four digits",
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a day, such as 2026-11-20",
+    r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$": "a node's name as Kubernetes writes it",
+    r"^(require|prefer):.{1,63}$": "require:LEVEL or prefer:LEVEL",
+}
+"""What a pattern asks for, in words."""
 
 
 def refusals_in(errors: Sequence[Any]) -> list[Refusal]:
@@ -65,11 +84,16 @@ def _refusal(error: Mapping[str, Any]) -> InvalidInput:
         )
     where = _place(error["loc"])
     context = error.get("ctx") or {}
-    pattern = _EXPECTED.get(kind)
-    expected = pattern.format_map(context) if pattern is not None else str(error["msg"])
+    expected = _expected(kind, context) or str(error["msg"])
     return InvalidInput(
         _message(kind, where, error, context), where=where, expected=expected, code=_code(error["loc"])
     )
+
+
+def _expected(kind: str, context: Mapping[str, Any]) -> str:
+    if kind == "string_pattern_mismatch":
+        return WRITTEN_AS.get(str(context.get("pattern")), "")
+    return filled(_EXPECTED.get(kind, ""), context)
 
 
 def _message(kind: str, where: str, error: Mapping[str, Any], context: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ def agent(
     ),
     sample_ms: Annotated[int, typer.Option(help="Milliseconds between two readings.")] = 5_000,
     window_ms: Annotated[int, typer.Option(help="Milliseconds of one window.")] = 15_000,
-    grants_ms: Annotated[int, typer.Option(help="Milliseconds between two questions to the kubelet.")] = 10_000,
+    allocations_ms: Annotated[int, typer.Option(help="Milliseconds between two questions to the kubelet.")] = 10_000,
     inventory_ms: Annotated[int, typer.Option(help="At most so long between two inventories.")] = 60_000,
     watchdog_ms: Annotated[int, typer.Option(help="A sampler silent for so long is replaced.")] = 20_000,
     spool_windows_max: Annotated[
@@ -67,7 +67,7 @@ def agent(
             pod_resources=pod_resources,
             cgroups=cgroups,
             cdi=cdi,
-            grants_ms=grants_ms,
+            allocations_ms=allocations_ms,
             sample_ms=sample_ms,
             window_ms=window_ms,
             inventory_ms=inventory_ms,

@@ -42,7 +42,7 @@ def log(
                 )
         else:
             rows = [(moment(e["at"]), e["actor"], e["verb"], e["target"]) for e in events]
-            columns = (Column("WHEN"), Column("WHO", width_max=18), Column("DID", width_max=18))
+            columns = (Column("WHEN (UTC)"), Column("WHO", width_max=18), Column("DID", width_max=18))
             print_table((*columns, Column("TO", width_max=22)), rows, empty="Nothing was changed yet.")
 
 
@@ -54,11 +54,11 @@ def access(as_json: AsJson = False) -> None:
             print_json(page)
             return
         columns = (
-            Column("WHO", width_max=22),
+            Column("WHO", width_max=16),
             Column("ROLE"),
             Column("BY", width_max=16),
             Column("SINCE"),
-            Column("GIVEN BY", width_max=14),
+            Column("GIVEN BY", width_max=16),
         )
         rows = [
             (h["subject"] or h["principal"], h["role"], h["credential"], moment(h["since"]), h["by"] or "")

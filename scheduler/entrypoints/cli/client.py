@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from pathlib import Path
+from string import ascii_letters, digits
 from typing import Any
 from urllib.parse import quote
 
@@ -163,6 +164,20 @@ def find_workload(api: Api, name: str) -> str:
 
 def workload_path(workload_id: str, verb: str = "") -> str:
     return f"/v1/workloads/{quote(workload_id, safe='')}{'/' + verb if verb else ''}"
+
+
+def period_path(period: str, what: str = "") -> str:
+    """Of a period's close. Raises InvalidInput for what is no name of one: a stretch from a day to a day has none."""
+    if not period or not set(period) <= _OF_PERIOD_NAMES:
+        raise InvalidInput(
+            f"{period[:60]!r} is no period that is closed",
+            where="period",
+            expected="such as 2026-11, 2026-W47 or 2026-Q4",
+        )
+    return f"/v1/periods/{period}{'/' + what if what else ''}"
+
+
+_OF_PERIOD_NAMES = frozenset(ascii_letters + digits + "-")
 
 
 def _json(body: Mapping[str, Any]) -> bytes:

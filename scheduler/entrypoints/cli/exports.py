@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import orjson
 import typer
@@ -18,6 +18,7 @@ from scheduler.adapters.sql.store import open_store
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.money import decimal_text
 from scheduler.domain.units import MS_PER_DAY, Instant
+from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.client import Api, connect
 from scheduler.entrypoints.cli.offline import offline_books
 from scheduler.entrypoints.cli.output import (
@@ -31,6 +32,7 @@ from scheduler.entrypoints.cli.output import (
 )
 from scheduler.entrypoints.cli.progress import Telling
 from scheduler.entrypoints.settings import Settings
+from scheduler.entrypoints.simulation_state import saved_now
 from scheduler.finance.csv_text import csv_lines, safe
 from scheduler.finance.focus.columns import COST_PLACES, NAMES
 from scheduler.lifecycle.accounting.export_history import history as written
@@ -64,32 +66,35 @@ def focus(
 ) -> None:
     """Write a period's charges as FOCUS 1.4 (FinOps Open Cost and Usage Specification)."""
     path = output / f"focus-{_stem(period)}.{format_.value}"
-    counted = _Counted()
+    seen = _Counted()
     write = write_csv if format_ is FileFormat.CSV else write_parquet
     with _rows(database, period) as (rows, postings):
         output.mkdir(parents=True, exist_ok=True)  # not before: what is refused leaves nothing behind
-        write(path, counted.watching(rows, postings))
+        write(path, seen.watching(rows, postings))
     summary = {
         "file": str(path),
         "format": format_.value,
         "period": period,
-        "rows": counted.rows,
-        "billed_cost": decimal_text(counted.billed, COST_PLACES),
-        "currency": counted.currency,
+        "rows": seen.rows,
+        "billed_cost": decimal_text(seen.billed, COST_PLACES),
+        "currency": seen.currency,
         "bytes": path.stat().st_size,
         "sha256": _sha256(path),
     }
     if as_json:
         print_json(summary)
     else:
-        print_text(f"{path}: {counted.rows} rows, {summary['billed_cost']} {counted.currency}")
+        print_text(f"{path}: {counted(seen.rows, 'row')}, {summary['billed_cost']} {seen.currency or ''}".rstrip())
 
 
 @app.command()
 def history(
     *,
     output: Annotated[Path, typer.Option(help="The file to write, JSON lines.")],
-    days: Annotated[int, typer.Option(min=1, max=3660, help="How many days back from now.")] = 31,
+    days: Annotated[
+        int,
+        typer.Option(min=1, max=3660, help="How many days back from the company's now."),
+    ] = 31,
     database: Annotated[
         str | None,
         typer.Option(help="The database or a copy of it; ALLOT_DATABASE where left out.", show_default=False),
@@ -98,9 +103,9 @@ def history(
 ) -> None:
     """Write who submitted what, without names, for `allot simulate replay --history`."""
     store = open_store(database or Settings().database, migrate=False)
-    until = SystemClock().now()
     try:
-        with store.reading() as books, output.open("wb") as file:
+        with store.reading() as books, _written_to(output) as file:
+            until = saved_now(books) or SystemClock().now()
             lines, telling = 0, Telling()
             for line in written(books, Instant(until - days * MS_PER_DAY), until):
                 file.write(orjson.dumps(line) + b"\n")
@@ -112,7 +117,14 @@ def history(
     if as_json:
         print_json({"file": str(output), "lines": lines, "days": days})
     else:
-        print_text(f"{output}: {lines} lines")
+        print_text(f"{output}: {counted(lines, 'line')}")
+
+
+def _written_to(output: Path) -> BinaryIO:
+    try:
+        return output.open("wb")
+    except OSError as error:
+        raise InvalidInput(f"{output} cannot be written: {error.strerror}", where="--output") from error
 
 
 @app.command()
@@ -195,7 +207,8 @@ class _Counted:
     def __init__(self) -> None:
         self.rows = 0
         self.billed = 0
-        self.currency = ""
+        self.currency: str | None = None
+        """That of the rows: None where there is none."""
 
     def watching(self, rows: Iterator[Row], postings: int) -> Iterator[Row]:
         billed, currency = NAMES.index("BilledCost"), NAMES.index("BillingCurrency")

@@ -1,6 +1,5 @@
 """`allot gpu`: what agents send and what follows from it, and the idle rules over one's own recordings."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -14,7 +13,8 @@ from scheduler.adapters.prometheus.history import PromRange, read_prometheus
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.idleness import IdleRule
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant
+from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.judgements import as_object, print_judged
@@ -26,10 +26,10 @@ from scheduler.entrypoints.cli.output import (
     print_table,
     print_text,
 )
-from scheduler.entrypoints.cli.recordings import read_recording
+from scheduler.entrypoints.cli.packed_recordings import read_packed
 from scheduler.entrypoints.web.formatting import DASH, duration
-from scheduler.metering.judge import judge
-from scheduler.metering.recorded import Recorded
+from scheduler.metering.judge import judge_devices
+from scheduler.metering.packed import PackedRows, by_device
 
 app = typer.Typer(
     help="See what agents send and what is idle; try idle rules on recordings.",
@@ -69,8 +69,8 @@ def judge_recording(
     """Say what the idle rules would have done on a recording: states, warnings, stops, and GPU-hours handed back."""
     terms = _rule(read_policy(read_bytes(policy), policy.name), rule)
     gap_ms = None if gap is None else parse_duration(gap, "--gap")
-    rows = _rows(samples, prometheus, parse_duration(since, "--since"), parse_duration(step, "--step"))
-    found = judge(rows, terms, gap_ms)
+    readings = _readings(samples, prometheus, parse_duration(since, "--since"), parse_duration(step, "--step"))
+    found = judge_devices(readings, terms, gap_ms)
     if as_json:
         print_json(as_object(found, terms))
     else:
@@ -90,7 +90,7 @@ def agents(as_json: AsJson = False) -> None:
             Column("STATE"),
             Column("GPUS", is_number=True),
             Column("SICK", is_number=True),
-            Column("READ UNTIL"),
+            Column("READ UNTIL (UTC)"),
             Column("WAITING", is_number=True),
             Column("LOST", is_number=True),
             Column("REFUSED", is_number=True),
@@ -106,9 +106,14 @@ def refused(as_json: AsJson = False) -> None:
         if as_json:
             print_json(found)
             return
-        columns = (Column("NODE", width_max=20), Column("CODE"), Column("COUNT", is_number=True), Column("LAST"))
+        columns = (
+            Column("NODE", width_max=20),
+            Column("CODE"),
+            Column("COUNT", is_number=True),
+            Column("LAST (UTC)"),
+        )
         rows = [(each["node"], each["code"], str(each["count"]), moment(each["last_at"])) for each in found["items"]]
-        notes = [f"{each['gpu_uuid']} {each['detail']}".strip() for each in found["items"]]
+        notes = [": ".join(filter(None, (each["gpu_uuid"], each["detail"]))) for each in found["items"]]
         print_table(columns, rows, notes, empty="Nothing was refused.")
 
 
@@ -121,7 +126,7 @@ def reclaims(as_json: AsJson = False) -> None:
             print_json(found)
             return
         columns = (
-            Column("WHEN"),
+            Column("WHEN (UTC)"),
             Column("WORKLOAD"),
             Column("RESTED", is_number=True),
             Column("ACTION"),
@@ -140,7 +145,7 @@ def misuse(as_json: AsJson = False) -> None:
             print_json(found)
             return
         columns = (
-            Column("LAST"),
+            Column("LAST (UTC)"),
             Column("NODE", width_max=16),
             Column("KIND"),
             Column("PROCESS", width_max=15),
@@ -152,7 +157,7 @@ def misuse(as_json: AsJson = False) -> None:
         unseen = found["unavailable_on"]
         if unseen:
             named = ", ".join(unseen[:_NODES_NAMED_MAX]) + (", …" if len(unseen) > _NODES_NAMED_MAX else "")
-            print_text(f"Unavailable on {len(unseen)} nodes, where processes cannot be seen: {named}.")
+            print_text(f"Unavailable on {counted(len(unseen), 'node')}, where processes cannot be seen: {named}.")
 
 
 @app.command()
@@ -246,12 +251,12 @@ def _reclaim_row(each: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _rows(samples: Path | None, prometheus: str | None, since_ms: int, step_ms: int) -> Iterable[Recorded]:
+def _readings(samples: Path | None, prometheus: str | None, since_ms: int, step_ms: int) -> dict[GpuUuid, PackedRows]:
     if samples is not None and prometheus is None:
-        return read_recording(samples)
+        return read_packed(samples)
     if prometheus is not None and samples is None:
         now = SystemClock().now()
-        return read_prometheus(prometheus, PromRange(Instant(now - since_ms), now, step_ms))
+        return by_device(read_prometheus(prometheus, PromRange(Instant(now - since_ms), now, step_ms)))
     raise InvalidInput(
         "it is not said what to judge",
         code=RefusalCode.INVALID_VALUE,

@@ -105,7 +105,7 @@ def compensation(
     a_year: ByYear = False,
     start: Start = None,
     months: Months = 48,
-    cliff: Cliff = 12,
+    cliff: Cliff = None,
     quarterly: Quarterly = False,
     parts: Parts = None,
     expires: Expires = None,

@@ -40,7 +40,7 @@ def print_judged(found: Judged, rule: IdleRule) -> None:
         Column("IDLE", is_number=True),
         Column("HUNG", is_number=True),
         Column("UNKNOWN", is_number=True),
-        Column("STOPPED"),
+        Column("STOPPED (UTC)"),
         Column("BACK", is_number=True),
     )
     held = {uuid for attempt in found.attempts for uuid in attempt.gpu_uuids}
@@ -48,7 +48,24 @@ def print_judged(found: Judged, rule: IdleRule) -> None:
     rows += [_row(attempt.attempt_id or attempt.gpu_uuids[0], attempt.spells, attempt) for attempt in found.attempts]
     print_table(columns, rows, empty="The recording has no readings.")
     total_ms = sum(attempt.returned_gpu_ms for attempt in found.attempts)
+    coarse = sum(attempt.is_too_coarse for attempt in found.attempts)
+    if coarse:
+        print_text(f"{coarse} not judged: a gauge alone, read too rarely. Record the energy counter, or more often.")
+    for device in found.devices:
+        _say_what_hides(device)
     print_text(f"Under the rule {rule.name}, {total_ms / MS_PER_HOUR:.1f} GPU-hours would have come back.")
+
+
+def _say_what_hides(device: DeviceJudgement) -> None:
+    """Why there is so little to be said of a device."""
+    ms = _ms_by_state(device.spells)
+    if not device.spells:
+        print_text(f"{device.gpu_uuid}: a single reading, and nothing to be said of the time around it.")
+    elif ms[IdleState.UNKNOWN] * 2 > ms.total():
+        print_text(
+            f"{device.gpu_uuid}: mostly unknown. Not read, or with pauses over {device.gap_ms / 1_000:g} s, "
+            "which count as gaps (--gap says otherwise)."
+        )
 
 
 def _device(device: DeviceJudgement, attempts: Sequence[AttemptJudgement]) -> dict[str, Any]:
@@ -75,6 +92,7 @@ def _attempt(attempt: AttemptJudgement) -> dict[str, Any]:
         "due_at": _instants(attempt.due),
         "stopped_at": _instants(attempt.stopped),
         "window_seconds": attempt.window_ms / 1_000,
+        "is_too_coarse": attempt.is_too_coarse,
         "cpu_wait_seconds": attempt.cpu_waited_ms / 1_000,
         "rested_gpu_hours": _gpu_hours(attempt.rested_gpu_ms),
         "returned_gpu_hours": _gpu_hours(attempt.returned_gpu_ms),

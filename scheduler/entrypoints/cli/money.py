@@ -34,7 +34,7 @@ def balance(owner: Owner = None, as_json: AsJson = False) -> None:
                 ("who", f"{found['owner_name'] or found['owner']}, {found['team']}, tier {found['tier']}"),
                 ("held", hours_of(found, "held")),
                 ("charged", f"{hours_of(found, 'charged')} of {hours_of(found, 'granted')} granted"),
-                ("period", f"{found['period_name']}, until {moment(found['period_ends_at'])}"),
+                ("period", f"{found['period_name']}, until {moment(found['period_ends_at'])} UTC"),
                 ("pace", _pace(found["pace"])),
                 ("runs out", " – ".join(moment(at)[:10] for at in found["runs_out"] or ())),
             )

@@ -2,31 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from scheduler.domain.people import Caller, Role
-from scheduler.domain.units import Instant
-
 if TYPE_CHECKING:
-    from scheduler.lifecycle.views.money import MoneyViews
-    from scheduler.lifecycle.views.reader import Views
-
-READER = Caller("database", frozenset({Role.AUDITOR}))
-"""Whoever holds the database sees what an auditor does."""
-
-
-@dataclass(frozen=True, slots=True)
-class OfflineBooks:
-    views: "Views"
-    money: "MoneyViews"
-    now: Instant
-    caller: Caller = READER
+    from scheduler.entrypoints.cli.database_books import OfflineBooks
 
 
 @contextmanager
-def offline_books(url: str) -> Iterator[OfflineBooks]:
+def offline_books(url: str) -> Iterator["OfflineBooks"]:
     """The views over a database that is not migrated and not written. Raises Unavailable where it cannot be used.
 
     The libraries of a database take longer to import than a command takes that asks the server, as most do.

@@ -60,7 +60,8 @@ def print_table(
     if not filled:
         console.print(empty or "Nothing.")
         return
-    widths = [_width(column, [row[index] for row in filled]) for index, column in enumerate(columns)]
+    wanted = [_width(column, [row[index] for row in filled]) for index, column in enumerate(columns)]
+    widths = _fitting(columns, wanted, console.width)
     _print_rows(console, columns, widths, [tuple(column.title for column in columns)], "bold")
     if notes is None:
         _print_rows(console, columns, widths, filled, "")
@@ -117,6 +118,16 @@ def since(text: str | None, now: str | None) -> str:
 def _width(column: Column, cells: Sequence[str]) -> int:
     widest = max(Text(cell).cell_len for cell in (*cells, column.title))
     return widest if column.width_max is None else min(widest, max(column.width_max, len(column.title)))
+
+
+def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
+    """What the rows are wider than the terminal is taken from the last column that may wrap: no instant is broken."""
+    fitting = list(widths)
+    excess = sum(widths) + 2 * (len(widths) - 1) - room
+    wrapping = [index for index, column in enumerate(columns) if column.width_max is not None]
+    if excess > 0 and wrapping:
+        fitting[wrapping[-1]] = max(len(columns[wrapping[-1]].title), fitting[wrapping[-1]] - excess)
+    return fitting
 
 
 def _print_rows(

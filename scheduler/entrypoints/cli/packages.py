@@ -6,7 +6,7 @@ import typer
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.money import micro_of
-from scheduler.domain.quantities import UnitKind, measure, unit_named
+from scheduler.domain.quantities import UnitKind, measure, unit_named, whole
 from scheduler.domain.units import AMOUNT_MAX, Unit
 from scheduler.domain.vesting import PackageKind
 from scheduler.entrypoints.cli.durations import parse_hours
@@ -17,11 +17,19 @@ Kind = Annotated[PackageKind, typer.Option(help="What an offer letter calls it."
 ByYear = Annotated[bool, typer.Option("--a-year", help="AMOUNT is a year's, and not all of it.")]
 Start = Annotated[str | None, typer.Option(help="From when it vests: 2026-12-01T00:00:00+01:00. Now where left out.")]
 Months = Annotated[int, typer.Option(min=0, max=240, help="How long it vests; 0 is all at once.")]
-Cliff = Annotated[int, typer.Option(min=0, max=240, help="Months before which nothing vests.")]
+Cliff = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=240, help="Months before which nothing vests; 12 where left out, or --months.", show_default=False
+    ),
+]
 Quarterly = Annotated[bool, typer.Option("--quarterly", help="Every three months instead of every month.")]
 Parts = Annotated[str | None, typer.Option(help="The schedule itself: 2027-01-01T00:00:00Z=500h,… commas between.")]
 Expires = Annotated[str | None, typer.Option(help="An instant after the last part vests.")]
 Classes = Annotated[str | None, typer.Option("--gpu-class", help="Only for these, commas between.")]
+
+CLIFF_MONTHS = 12
+"""Where none is named; a shorter package then vests at its end."""
 
 
 def package_body(
@@ -32,7 +40,7 @@ def package_body(
     a_year: bool,
     start: str | None,
     months: int,
-    cliff: int,
+    cliff: int | None,
     quarterly: bool,
     parts: str | None,
     expires: str | None,
@@ -47,7 +55,7 @@ def package_body(
         "is_annual": a_year,
         "starts_at": start,
         "months": months,
-        "cliff_months": min(cliff, months),
+        "cliff_months": min(CLIFF_MONTHS, months) if cliff is None else cliff,
         "every_months": 3 if quarterly else 1,
         "parts": None if parts is None else [_part(text, counted) for text in parts.split(",")],
         "expires_at": expires,
@@ -67,7 +75,10 @@ def parse_quantity(text: str, unit: Unit, where: str = "AMOUNT") -> int:
     else:
         found = int(plain) if plain.isascii() and plain.isdigit() and len(plain) <= 19 else None
     if found is None or not 0 < found < AMOUNT_MAX:
-        expected = "an amount above zero such as 2500.00" if kind is UnitKind.MONEY else "a whole number above zero"
+        expected = "a whole number above zero"
+        if kind is UnitKind.MONEY:
+            expected = "an amount above zero with at most six decimals, such as 2500.00"
+        expected += f", below {AMOUNT_MAX // whole(unit)}"
         raise InvalidInput(
             f"{text[:40]!r} is no amount", where=where, code=RefusalCode.INVALID_AMOUNT, expected=expected
         )

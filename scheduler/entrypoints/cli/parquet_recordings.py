@@ -19,11 +19,12 @@ def parquet_rows(file: Path) -> Iterator[Recorded]:
     """Every row. Raises InvalidInput with the file, and the row and column of the first cell that is broken."""
     try:
         with pq.ParquetFile(file) as source:
-            names = _wanted(file, source.schema_arrow)
+            names = wanted_columns(file, source.schema_arrow)
             first = 1
             for batch in source.iter_batches(batch_size=ROWS_AT_ONCE, columns=names):
                 columns = [
-                    _cells(batch.column(name)) if name in names else [None] * batch.num_rows for name in COLUMNS
+                    plain(batch.column(name)).to_pylist() if name in names else [None] * batch.num_rows
+                    for name in COLUMNS
                 ]
                 for number, cells in enumerate(zip(*columns, strict=True), start=first):
                     yield recorded(cells, lambda number=number: f"{file}: row {number}")  # type: ignore[misc]
@@ -33,7 +34,7 @@ def parquet_rows(file: Path) -> Iterator[Recorded]:
         raise invalid(str(file), f"no Parquet that can be read ({detail})", "a whole Parquet file") from error
 
 
-def _wanted(file: Path, schema: Any) -> list[str]:
+def wanted_columns(file: Path, schema: Any) -> list[str]:
     """The file's columns that a recording may have, each of a type that its cells can be read from."""
     for name in REQUIRED:
         if name not in schema.names:
@@ -67,11 +68,11 @@ def _is_readable(kind: Any) -> bool:
     )
 
 
-def _cells(column: Any) -> list[Any]:
-    """Timestamps as datetimes in UTC, floored to the millisecond: Parquet stores UTC where they have a zone, and
-    those without are taken for UTC, as everywhere."""
+def plain(column: Any) -> Any:
+    """Timestamps in UTC, floored to the millisecond: Parquet stores UTC where they have a zone, and those without are
+    taken for UTC, as everywhere."""
     if types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if types.is_timestamp(column.type) or types.is_date(column.type):
         column = column.cast(pa.timestamp("ms"), safe=False)
-    return list(column.to_pylist())
+    return column

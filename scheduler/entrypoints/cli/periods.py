@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from scheduler.entrypoints.cli.client import connect
+from scheduler.domain.wording import counted
+from scheduler.entrypoints.cli.client import connect, period_path
 from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_fields, print_json, print_table, print_text
 from scheduler.finance.reconciling.reconciliation import DifferenceKind
 
@@ -37,7 +38,7 @@ def close(
     Differences without an owner or a write-off leave it provisional: `allot reconcile --period PERIOD` shows them.
     """
     with connect() as api:
-        step = api.post(f"/v1/periods/{period}/close", {"provisionally": provisional})
+        step = api.post(period_path(period, "close"), {"provisionally": provisional})
         if as_json:
             print_json(step)
         else:
@@ -61,7 +62,7 @@ def list_periods(as_json: AsJson = False) -> None:
 def show(period: PeriodArgument, as_json: AsJson = False) -> None:
     """Show how a period stands."""
     with connect() as api:
-        step: dict[str, Any] = api.get(f"/v1/periods/{period}")
+        step: dict[str, Any] = api.get(period_path(period))
         if as_json:
             print_json(step)
             return
@@ -108,12 +109,12 @@ def _settle(
 ) -> None:
     with connect() as api:
         if not ids:
-            left = api.get(f"/v1/periods/{period}/reconciliation")["unresolved"]
+            left = api.get(period_path(period, "reconciliation"))["unresolved"]
             ids = [each["id"] for each in left if of_class is None or each["kind"] == of_class.value]
         settled: dict[str, Any] = {"items": [], "next_cursor": None}
         if ids:
-            settled = api.post(f"/v1/periods/{period}/settlements", {"differences": ids, **decision})
+            settled = api.post(period_path(period, "settlements"), {"differences": ids, **decision})
         if as_json:
             print_json(settled)
         else:
-            print_text(f"{len(settled['items'])} differences of {period}: {decision['kind']}.")
+            print_text(f"{counted(len(settled['items']), 'difference')} of {period}: {decision['kind']}.")

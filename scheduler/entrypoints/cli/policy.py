@@ -21,6 +21,7 @@ from scheduler.adapters.policy_files import (
 )
 from scheduler.domain.policy import Policy
 from scheduler.domain.policy_changes import PolicyChange, diff_policies
+from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli import policy_online
 
 app = typer.Typer(help="Check, compare and apply policy files.", no_args_is_help=True, add_completion=False)
@@ -62,7 +63,7 @@ def diff(old: _File, new: _File, as_json: _AsJson = False) -> None:
         typer.echo(json.dumps({"old": before.hash, "new": after.hash, "changes": [_as_object(c) for c in changes]}))
     elif changes:
         _print_table(changes)
-        typer.echo(f"{len(changes)} change(s). Running attempts keep the terms they were launched under.")
+        typer.echo(f"{counted(len(changes), 'change')}. Running attempts keep the terms they were launched under.")
     else:
         typer.echo("The two policies mean the same.")
 
@@ -81,7 +82,9 @@ def _print_problems(file: Path, problems: tuple[Problem, ...]) -> None:
     for problem in problems:
         typer.echo(f"{file}:{problem}", err=True)
     if problems:
-        typer.echo(f"{file}: not a policy, {len(problems)} problem(s); docs/policies.md has every key", err=True)
+        typer.echo(
+            f"{file}: not a policy, {counted(len(problems), 'problem')}; docs/policies.md has every key", err=True
+        )
 
 
 def _checked(policy: Policy | None, problems: tuple[Problem, ...]) -> dict[str, object]:

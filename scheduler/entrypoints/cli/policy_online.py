@@ -48,7 +48,7 @@ def history(
         if as_json:
             print_json(page)
             return
-        columns = (Column("WHEN"), Column("BY", width_max=24), Column("FILE", width_max=24), Column("SHA256"))
+        columns = (Column("WHEN (UTC)"), Column("BY", width_max=24), Column("FILE", width_max=24), Column("SHA256"))
         rows = [(moment(v["applied_at"]), v["applied_by"], v["name"], v["hash"][:12]) for v in page["items"]]
         print_table(columns, rows, empty="No policy was applied yet.")
 

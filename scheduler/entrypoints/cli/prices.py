@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.adapters.policy_files import check_prices, price_reference, read_bytes
+from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.output import (
@@ -32,11 +33,15 @@ def check(file: _File, as_json: AsJson = False) -> None:
         found = [{"line": p.mark.line, "column": p.mark.column, "message": p.message} for p in problems]
         typer.echo(json.dumps({"file": str(file), "ok": book is not None, "problems": found}))
     elif book is not None:
-        typer.echo(f"{file}: a price book in {book.currency}, {len(book.rates)} rates; sha256 {book.hash[:12]}")
+        typer.echo(
+            f"{file}: a price book in {book.currency}, {counted(len(book.rates), 'rate')}; sha256 {book.hash[:12]}"
+        )
     else:
         for problem in problems:
             typer.echo(f"{file}:{problem}", err=True)
-        typer.echo(f"{file}: not a price book, {len(problems)} problem(s); docs/finance.md has every key", err=True)
+        typer.echo(
+            f"{file}: not a price book, {counted(len(problems), 'problem')}; docs/finance.md has every key", err=True
+        )
     if book is None:
         raise typer.Exit(1)
 
@@ -84,7 +89,7 @@ def history(limit: Annotated[int, typer.Option(min=1, max=200)] = 50, as_json: A
         if as_json:
             print_json(page)
             return
-        columns = (Column("WHEN"), Column("BY", width_max=24), Column("FILE", width_max=24), Column("SHA256"))
+        columns = (Column("WHEN (UTC)"), Column("BY", width_max=24), Column("FILE", width_max=24), Column("SHA256"))
         rows = [(moment(v["applied_at"]), v["applied_by"], v["name"], v["hash"][:12]) for v in page["items"]]
         print_table(columns, rows, empty="No price book was applied yet.")
 

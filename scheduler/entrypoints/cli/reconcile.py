@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.client import connect, period_path
 from scheduler.entrypoints.cli.output import (
     AsJson,
     Column,
@@ -24,7 +24,7 @@ def reconcile(
 ) -> None:
     """Show what was charged, what pods held and what devices saw in a period, and every difference with its class."""
     with connect() as api:
-        found = api.get(f"/v1/periods/{period}/reconciliation")
+        found = api.get(period_path(period, "reconciliation"))
     if as_json:
         with_class = {
             name: [{**each, "class": each["kind"]} for each in found[name]] for name in ("differences", "unresolved")

@@ -25,7 +25,8 @@ OPTIONAL = (
 )
 COLUMNS = (*REQUIRED, *OPTIONAL)
 
-FIGURE_MAX = 2.0**62
+FIGURE_MAX = 9.0e15
+"""In thousandths it is a number of 64 bits."""
 INSTANT_MAX = 253_402_300_799_999
 """The last millisecond of the year 9999: what lies beyond is no time but a mistaken unit."""
 
@@ -60,7 +61,7 @@ def recorded(cells: Sequence[Any], where: Callable[[], str]) -> Recorded:
     """
     values: list[Any] = []
     try:
-        for cell, parse in zip(cells, _PARSERS, strict=True):
+        for cell, parse in zip(cells, PARSERS, strict=True):
             values.append(parse(cell))
     except BrokenCell as broken:
         raise invalid(f"{where()}: {COLUMNS[len(values)]}", broken.found, broken.expected) from broken
@@ -173,7 +174,7 @@ def _shown(cell: Any) -> str:
     return repr(str(cell).strip()[:40])
 
 
-_PARSERS: Final[tuple[Callable[[Any], Any], ...]] = (
+PARSERS: Final[tuple[Callable[[Any], Any], ...]] = (
     _instant,
     _uuid,
     _percent,

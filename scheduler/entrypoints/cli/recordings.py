@@ -3,19 +3,23 @@
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from scheduler.entrypoints.cli.parquet_recordings import MAGIC, parquet_rows
 from scheduler.entrypoints.cli.recorded_cells import COLUMNS, OPTIONAL, REQUIRED, invalid, recorded
 from scheduler.metering.recorded import Recorded
 
+GZIP_MAGIC: Final = b"\x1f\x8b"
 
-def read_recording(file: Path) -> list[Recorded]:
-    """Every row. Raises InvalidInput with the file, the line (of Parquet, the row) and the column of the first cell
-    that is broken."""
+
+def recorded_rows(file: Path) -> Iterator[Recorded]:
+    """Every row, as it is read. Raises InvalidInput with the file, the line (of Parquet, the row) and the column of the
+    first cell that is broken."""
     with file.open("rb") as raw:
-        is_parquet = raw.read(len(MAGIC)) == MAGIC
-    return list(parquet_rows(file) if is_parquet else _csv_rows(file))
+        head = raw.read(len(MAGIC))
+    if head.startswith(GZIP_MAGIC):
+        raise invalid(str(file), "a gzip file", "it unpacked: CSV or Parquet")
+    return parquet_rows(file) if head == MAGIC else _csv_rows(file)
 
 
 def columns_of(file: str, names: Sequence[str]) -> list[int | None]:
@@ -23,7 +27,8 @@ def columns_of(file: str, names: Sequence[str]) -> list[int | None]:
     columns = [name.strip() for name in names]
     missing = [name for name in REQUIRED if name not in columns]
     if missing:
-        raise invalid(file, f"no column {missing[0]}", ", ".join((*REQUIRED, *OPTIONAL)))
+        told = f", but {','.join(columns)[:60]!r}" if columns else " and no line at all"
+        raise invalid(file, f"no column {missing[0]}{told}", ", ".join((*REQUIRED, *OPTIONAL)))
     if len(set(columns)) < len(columns):
         raise invalid(file, "a column that is named twice", "each column once")
     return [columns.index(name) if name in columns else None for name in COLUMNS]

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from scheduler.entrypoints.cli.output import Column, err, print_table, print_text
-from scheduler.entrypoints.cli.replay_sources import BadRows
+from scheduler.entrypoints.cli.output import Column, print_table, print_text
 from scheduler.entrypoints.web.formatting import DASH, duration
 
 Json = dict[str, Any]
@@ -49,20 +48,14 @@ def print_report(report: Json) -> None:
         [Column("mean wait by class"), *columns[1:]],
         [(name, *(_wait(policy["wait"]["by_class"].get(name)) for policy in policies)) for name in names],
     )
+    for name, count in stream["source"].get("put_otherwise", {}).items():
+        print_text(f"Put otherwise: {count:,} × {name}.", "dim")
     for name, count in stream["left_out"].items():
         print_text(f"Left out: {count:,} × {name}.", "dim")
     for policy in policies:
         refused = ", ".join(f"{count:,} × {code}" for code, count in policy["submissions"]["refused"].items())
         if refused:
             print_text(f"Refused under {policy['name']}: {refused}.", "dim")
-
-
-def print_bad_rows(bad: BadRows) -> None:
-    """What was left out because it could not be read, on standard error."""
-    if bad.count:
-        err().print(f"{bad.count:,} bad row(s) left out:")
-        for line in bad.listed:
-            err().print(f"  {line}", soft_wrap=True)
 
 
 def _units(policies: Sequence[Json]) -> list[tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scheduler.adapters.cluster_files import read_cluster
@@ -12,6 +12,7 @@ from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import EngineerId
+from scheduler.entrypoints.cli.bad_rows import BadRows
 from scheduler.simulation.replay.adopting import Adopter, Names, TraceJob
 from scheduler.simulation.replay.cluster import openb_cluster, quota_cluster, under
 from scheduler.simulation.replay.company import Company
@@ -21,28 +22,9 @@ from scheduler.simulation.replay.submissions import Stream
 from scheduler.simulation.replay.synthetic import synthetic
 from scheduler.simulation.traces.history import read_history
 from scheduler.simulation.traces.openb import read_nodes, read_pods
-from scheduler.simulation.traces.rows import refuse_all
 from scheduler.simulation.traces.sacct import read_jobs
 
 YAML = {".yaml", ".yml"}
-LISTED_MAX = 1000
-"""Bad rows that are named one by one; the rest is counted."""
-
-
-@dataclass
-class BadRows:
-    """Rows that could not be read: the first ends the reading, or all are left out and listed."""
-
-    are_skipped: bool
-    count: int = 0
-    listed: list[str] = field(default_factory=list)
-
-    def __call__(self, refusal: InvalidInput) -> None:
-        if not self.are_skipped:
-            refuse_all(refusal)
-        self.count += 1
-        if len(self.listed) < LISTED_MAX:
-            self.listed.append(str(refusal))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +76,13 @@ def _is_people(file: Path) -> bool:
     return not check_people(read_bytes(file), EngineerId)[1]
 
 
-def read_nodes_of(file: Path | None, policy: Policy) -> tuple[Node, ...]:
+def read_nodes_of(file: Path | None, policy: Policy, bad: BadRows) -> tuple[Node, ...]:
     """The described cluster: YAML groups, or openb's CSV; without a file, one as large as the policy's quotas."""
     if file is None:
         return quota_cluster(policy)
     if file.suffix in YAML:
         return read_cluster(read_bytes(file), str(file))
-    return openb_cluster(read_nodes(file))
+    return openb_cluster(read_nodes(file, bad))
 
 
 def read_stream(

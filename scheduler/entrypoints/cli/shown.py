@@ -15,7 +15,7 @@ from scheduler.entrypoints.cli.output import (
 )
 from scheduler.entrypoints.cli.shown_quotes import show_quote
 from scheduler.entrypoints.cli.use_shown import show_use
-from scheduler.entrypoints.web.formatting import DASH, counted, duration, multiplied_per_mille
+from scheduler.entrypoints.web.formatting import DASH, duration, multiplied_per_mille
 
 _FINAL = {"completed", "cancelled"}
 _LIST = (
@@ -49,6 +49,7 @@ def show_workload(workload: dict[str, Any], api: Api) -> None:
     """Its verdict first, then what it is."""
     print_text(f"{workload['id']}  {workload['name']}  {workload['state']}", style="bold")
     print_text(verdict_of(workload))
+    last = "last " if workload["state"] == "queued" else ""
     print_fields(
         (
             ("gpus", gpus_of(workload)),
@@ -57,10 +58,10 @@ def show_workload(workload: dict[str, Any], api: Api) -> None:
             ("project", workload["project"] or "personal"),
             ("priority class", workload["priority_class"]),
             ("time limit", duration(workload["time_limit_ms"])),
-            ("nodes", ", ".join(workload["nodes"])),
-            ("submitted", f"{moment(workload['submitted_at'])} ({since(workload['submitted_at'], api.now)} ago)"),
-            ("started", moment(workload["started_at"]) if workload["started_at"] else ""),
-            ("ended", moment(workload["ended_at"]) if workload["ended_at"] else ""),
+            (f"{last}nodes", ", ".join(workload["nodes"])),
+            ("submitted", f"{moment(workload['submitted_at'])} UTC ({since(workload['submitted_at'], api.now)} ago)"),
+            (f"{last}started", f"{moment(workload['started_at'])} UTC" if workload["started_at"] else ""),
+            (f"{last}ended", f"{moment(workload['ended_at'])} UTC" if workload["ended_at"] else ""),
             ("place in queue", str(workload["rank"] or "")),
             ("charged", f"{hours_of(workload, 'charged')} of at most {hours_of(workload, 'asked')} an attempt"),
             ("funded", "" if workload["is_funded"] or not workload["nodes"] else "no: running unfunded, first to go"),
@@ -93,7 +94,7 @@ def show_explanation(found: dict[str, Any], api: Api) -> None:
                 print_text(f"Of attempt {attempt['number']} was charged otherwise: {', '.join(attempt['drawn'])}.")
     show_use(found)
     print_text("\nVerdicts, newest first", style="bold")
-    columns = (Column("WHEN"), Column("REASON"), Column("VERDICT", width_max=44))
+    columns = (Column("WHEN (UTC)"), Column("REASON"), Column("VERDICT", width_max=44))
     rows = [(moment(v["at"]), v["reason"], v["sentence"]) for v in found["verdicts"]]
     print_table(columns, rows, empty="None yet.")
 
@@ -102,7 +103,7 @@ _ATTEMPTS = (
     Column("TRY", is_number=True),
     Column("STATE"),
     Column("GPUS", width_max=12),
-    Column("STARTED"),
+    Column("STARTED (UTC)"),
     Column("RATE", is_number=True),
     Column("CHARGED", is_number=True),
     Column("ENDED BY", width_max=16),
@@ -135,7 +136,3 @@ def gpus_of(workload: dict[str, Any]) -> str:
 def verdict_of(workload: dict[str, Any]) -> str:
     verdict = workload["verdict"]
     return f"{verdict['sentence']} {verdict['next_step']}".strip()
-
-
-def gpus_text(number: int) -> str:
-    return counted(number, "GPU")

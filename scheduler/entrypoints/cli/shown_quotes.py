@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.output import Column, hours_of, moment, print_fields, print_table, print_text
 
 
@@ -15,7 +16,7 @@ def show_quote(found: dict[str, Any]) -> None:
             ("starts", band(found)),
             ("charged", f"{hours_of(found, 'asked')} for the whole time limit on {found['gpu_class']}"),
             ("held at start", hours_of(found, "held")),
-            ("paid with", "; ".join(f"{p['shown']} ({p['allowance_id']})" for p in found["payers"]) or "nobody pays"),
+            ("paid with", "; ".join(f"{p['shown']} from {p['name']}" for p in found["payers"]) or "nobody pays"),
             ("available", hours_of(found, "available")),
             ("money", money(found, found["currency"])),
         )
@@ -45,5 +46,6 @@ def _answer(found: dict[str, Any]) -> str:
     if found["starts_now"]:
         return "It would start now."
     if found["victims"]:
-        return f"It would start as soon as {found['victims']} workload(s) have given way."
+        victims = counted(found["victims"], "workload has", "workloads have")
+        return f"It would start as soon as {victims} given way."
     return "It would wait."

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from scheduler.entrypoints.cli.bad_rows import BadRows, SkipBad, print_bad_rows
 from scheduler.entrypoints.cli.output import WHOLE_MAX, AsJson, print_fields, print_json
 from scheduler.simulation.packing.baselines import BestFit, Fgd, RandomPlacement
 from scheduler.simulation.packing.best import Best
@@ -51,15 +52,19 @@ def pack(
     seed: Annotated[
         int, typer.Option(min=0, max=WHOLE_MAX, help="Of the order of arrival, and of what chance decides.")
     ] = 0,
+    skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
     """Fill a cluster with a trace's tasks (openb CSV), one by one, and say how many of its GPUs are allocated."""
-    described, tasks = read_nodes(nodes), read_pods(pods)
+    bad = BadRows(skip_bad)
+    described, tasks = read_nodes(nodes, bad), read_pods(pods, bad)
     began = perf_counter()
     outcome = run(described, tasks, STRATEGIES[placement], inflate, seed)
     wall_seconds = round(perf_counter() - began, 3)
+    print_bad_rows(bad)
     if as_json:
-        print_json(_as_object(outcome, placement, inflate, seed) | {"wall_seconds": wall_seconds})
+        left_out = {"bad_rows": bad.as_object()} if skip_bad else {}
+        print_json(_as_object(outcome, placement, inflate, seed) | left_out | {"wall_seconds": wall_seconds})
     else:
         _print_outcome(outcome, placement, wall_seconds)
 

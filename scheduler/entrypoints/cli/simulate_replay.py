@@ -14,11 +14,11 @@ from scheduler.domain.errors import InvalidInput
 from scheduler.domain.money import CURRENCIES, micro_of
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import GpuClassName, Instant, PriorityClassName
+from scheduler.entrypoints.cli.bad_rows import BadRows, SkipBad, print_bad_rows
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.output import WHOLE_MAX, AsJson, err, print_json
-from scheduler.entrypoints.cli.replay_shown import print_bad_rows, print_report
+from scheduler.entrypoints.cli.replay_shown import print_report
 from scheduler.entrypoints.cli.replay_sources import (
-    BadRows,
     Files,
     Synthetic,
     pairs,
@@ -88,7 +88,6 @@ _Prices = Annotated[
     Path | None,
     typer.Option(exists=True, dir_okay=False, show_default=False, help="A price book: what allowances of money buy."),
 ]
-_SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read, and list them.")]
 
 
 def replay(
@@ -111,7 +110,7 @@ def replay(
     price: _Price = None,
     prices: _Prices = None,
     html: _Html = None,
-    skip_bad: _SkipBad = False,
+    skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
     """Run one stream of work under each policy in virtual time: the service's own decisions, on invented hours."""
@@ -120,7 +119,7 @@ def replay(
         raise _unwritable(html, "its folder is not there")
     bad = BadRows(skip_bad)
     policies = read_policies(policy)
-    described = read_nodes_of(nodes, policies[0])
+    described = read_nodes_of(nodes, policies[0], bad)
     names = Names(
         {model: GpuClassName(name) for model, name in pairs(gpu_class or [], "--gpu-class").items()},
         {of: PriorityClassName(name) for of, name in pairs(priority_class or [], "--priority-class").items()},
@@ -138,7 +137,7 @@ def replay(
     book = read_prices(read_bytes(prices), str(prices)) if prices is not None else None
     outcomes = _run_all(policies, described, names, stream, tempo, book)
     made = report(stream, outcomes, *price_of(price))
-    made["stream"]["bad_rows"] = {"count": bad.count, "rows": bad.listed}
+    made["stream"]["bad_rows"] = bad.as_object()
     print_bad_rows(bad)
     if html is not None:
         try:

@@ -108,7 +108,7 @@ _FRINGE = (
     Column("USE", width_max=10),
     Column("ACTIVITY", width_max=11),
     Column("ATTESTED", width_max=8),
-    Column("GPU-H", is_number=True),
+    Column("UNITS", is_number=True),
     Column("RATE", is_number=True),
     Column("VALUE", is_number=True),
     Column("INCLUDABLE", is_number=True),
@@ -120,8 +120,8 @@ def _fringe_row(row: dict[str, Any]) -> tuple[str, ...]:
         row["use"],
         row["activity"],
         "yes" if row["attested_by"] else "no",
-        hours_of(row, "gpu", unit=""),
-        f"{row['rate']} {row['gpu_class']}",
+        f"{row['tokens']}" if row["model"] else hours_of(row, "gpu"),
+        f"{row['rate']} /M" if row["model"] else f"{row['rate']} {row['gpu_class']}",
         str(row["value"]),
         str(row["includable"]),
     )
@@ -130,11 +130,13 @@ def _fringe_row(row: dict[str, Any]) -> tuple[str, ...]:
 def _fringe_note(row: dict[str, Any], name: str) -> str:
     """Who attested it, what was paid, and what is excluded on what basis."""
     said = [f"attested by {name}"] if row["attested_by"] else []
+    if row["model"]:
+        said.append(f"tokens of {row['model']}, a million of which is the rate")
     if row["paid_micro"]:
         said.append(f"paid by the employee {row['paid']}")
     if row["excluded_micro"]:
         said.append(f"excluded {row['excluded']}: {row['basis']}")
-    return "; ".join([*said, f"{row['rate_source']}, since {moment(row['rate_since'])[:10]}"])
+    return "; ".join([*said, f"{row['rate_source']}, since {row['rate_since']}"])
 
 
 def _show(found: dict[str, Any], *, as_json: bool) -> None:
@@ -165,7 +167,11 @@ def _print_statement(found: dict[str, Any]) -> None:
             f"{other['unit']}: " + "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in sums.items())
         )
         for line in other["lines"]:
-            if line["attempt_id"]:
+            if not line["attempt_id"]:
+                price = line["per_million"]
+                worth = f", {line['cost']} {found['currency']} at {price} a million" if price is not None else ""
+                print_text(f"  {moment(line['at'])[5:]}  {line['text']}: {line['shown']}{worth}")
+            else:
                 gpus = f"{hours_of(line, 'gpu')} of {line['gpus']} {line['gpu_class']}"
                 print_text(f"  {moment(line['at'])[5:]}  {line['text']}: {line['shown']}, {gpus}")
     if found["no_cost_because"]:
@@ -190,7 +196,7 @@ def _print_statement(found: dict[str, Any]) -> None:
 
 
 _LINES = (
-    Column("WHEN"),
+    Column("WHEN (UTC)"),
     Column("WHAT", width_max=27),
     Column("GPU-H", is_number=True),
     Column("RATE", is_number=True),

@@ -96,7 +96,7 @@ _PACKAGES = (
     Column("VESTED", is_number=True),
     Column("NEXT", width_max=10),
 )
-_PARTS = (Column("PART", is_number=True), Column("WHEN"), Column("HOW MUCH", is_number=True), Column("STATE"))
+_PARTS = (Column("PART", is_number=True), Column("WHEN (UTC)"), Column("HOW MUCH", is_number=True), Column("STATE"))
 
 
 def _row(found: dict[str, Any]) -> tuple[str, ...]:

@@ -161,13 +161,13 @@ def cancel(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD...")
 def extend(
     workload: WorkloadId,
     by: Annotated[str, typer.Argument(help="How much longer: 2h, 30m.")],
+    key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a workload run longer. It needs the hours for it, and keeps to the maxima."""
     with connect() as api:
-        found = api.post(
-            workload_path(find_workload(api, workload), "extend"), {"extra_ms": parse_duration(by, "BY")}
-        )
+        path = workload_path(find_workload(api, workload), "extend")
+        found = api.post(path, {"extra_ms": parse_duration(by, "BY")}, key or new_key())
         if as_json:
             print_json(found)
         else:

@@ -22,7 +22,6 @@ Json = dict[str, Any]
 
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
-STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
 # A watch event is one line, and a line may hold an object of etcd's full 1.5 MiB.
 _LINE_BYTES = 4 * 1024 * 1024

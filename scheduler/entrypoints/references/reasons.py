@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from string import Formatter
 
 from scheduler.domain.reasons import TEXTS, Reason
+from scheduler.domain.wording import filled
 
 _OPENING = """\
 # Reasons
@@ -121,7 +122,7 @@ def _section(reason: Reason) -> Iterator[str]:
 
 def _written(template: str) -> str:
     """The template with its keys set apart."""
-    return template.format_map({key: f"*{key}*" for key in EVIDENCE})
+    return filled(template, {key: f"*{key}*" for key in EVIDENCE})
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def _templates() -> Environment:
     )
 
 
-# --- the head --------------------------------------------------------------------------------------------------------
+# the head
 
 
 def _title(policies: Sequence[Json]) -> str:
@@ -104,7 +104,7 @@ def _about(report: Json) -> str:
     )
 
 
-# --- at a glance -----------------------------------------------------------------------------------------------------
+# at a glance
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def _glance(measure: Measure, policies: Sequence[Json]) -> Row:
     return Row(measure.name, cells, change)
 
 
-# --- charts ----------------------------------------------------------------------------------------------------------
+# charts
 
 
 def _key(position: int) -> str:
@@ -265,10 +265,11 @@ def _rounded_up(value: float) -> float:
     top = 4.0
     while top < value:
         top *= 10
-    return min(step for step in (top / 10, top / 5, top / 2, top) if step >= value)
+    # Not below 4: each quarter is a whole number of GPUs.
+    return max(4.0, min(step for step in (top / 10, top / 5, top / 2, top) if step >= value))
 
 
-# --- tables ----------------------------------------------------------------------------------------------------------
+# tables
 
 
 def _reasons(policies: Sequence[Json]) -> list[Row]:

@@ -8,6 +8,7 @@ import re
 from markupsafe import Markup, escape
 
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
+from scheduler.domain.wording import agreeing
 
 THIN_SPACE = "\u202f"
 MINUS = "\u2212"
@@ -104,7 +105,7 @@ def gibibytes(size_bytes: int) -> str:
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """`1 GPU`, `12 GPUs`."""
-    return f"{grouped(number)} {noun if number == 1 else plural or noun + 's'}"
+    return f"{grouped(number)} {agreeing(number, noun, plural or f'{noun}s')}"
 
 
 def words_of(code: str) -> str:

@@ -100,9 +100,6 @@ class Moments:
     def html_ago(self, instant: Instant) -> Markup:
         return self.html(self.ago(instant), instant)
 
-    def html_near(self, instant: Instant) -> Markup:
-        return self.html(self.near(instant), instant)
-
     def html_clock(self, instant: Instant) -> Markup:
         return self.html(self.clock(instant), instant)
 

@@ -10,6 +10,7 @@ from scheduler.domain.people import Caller
 from scheduler.domain.units import MS_PER_HOUR, WorkloadId
 from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.api import cursors
+from scheduler.entrypoints.web.form_commands import command_of
 from scheduler.entrypoints.web.pages import Form, Pages, local_path, see_other
 from scheduler.entrypoints.web.sandbox_form import whole_number
 from scheduler.entrypoints.web.use_curve import use_curve
@@ -79,6 +80,6 @@ def _do(pages: Pages, caller: Caller, workload_id: WorkloadId, act: str, form: M
             commands.resume(caller, workload_id, now=now)
         case "extend":
             extra_ms = whole_number(form, "hours", RefusalCode.INVALID_TIME_LIMIT) * MS_PER_HOUR
-            commands.extend(caller, workload_id, extra_ms, now=now)
+            commands.extend(caller, workload_id, extra_ms, now=now, command=command_of(caller, form))
         case _:
             raise NotFound(f"a workload cannot be asked to {act!r}", expected="cancel, stop, resume or extend")

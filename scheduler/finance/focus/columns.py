@@ -4,6 +4,7 @@ The twenty-one mandatory columns of FOCUS 1.4, those of the conditional ones tha
 prefix `x_`. A cell is text, empty where it is null: a decimal in plain notation, an instant as `2026-10-01T00:00:00Z`.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -91,6 +92,7 @@ OWN: Final = (
     Column("x_GpuClass"),
     Column("x_GpuMs", _W),
     Column("x_LedgerAccount"),
+    Column("x_Model"),
     Column("x_Pool"),
     Column("x_StandardGpuMs", _W),
     Column("x_TransactionId"),
@@ -101,6 +103,12 @@ OWN: Final = (
 COLUMNS: Final = (*MANDATORY, *CONDITIONAL, *OWN)
 NAMES: Final = tuple(column.name for column in COLUMNS)
 
+
+def json_text(value: Mapping[str, str]) -> str:
+    """A cell of the kind JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+
+
 Cells = Mapping[str, str]
 """The cells of a row that are not null."""
 
@@ -109,7 +117,8 @@ def in_order(cells: Cells) -> tuple[str, ...]:
     """The row as it is written. A cell of no column is a mistake of ours."""
     unknown = cells.keys() - _KNOWN
     assert not unknown, f"no column is called {sorted(unknown)}"
-    return tuple(cells.get(name, "") for name in NAMES)
+    return tuple(map(cells.get, NAMES, _NULLS))
 
 
 _KNOWN = frozenset(NAMES)
+_NULLS = ("",) * len(NAMES)

@@ -5,9 +5,9 @@ quantity is rounded to nine decimals, its costs are exact products with it; what
 micro-units is one more row for each account, so that the export and the ledger have the same sum to the micro-unit.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from scheduler.domain.money import MICRO_PER_UNIT, Micro, decimal_text
 from scheduler.domain.periods import Period, PeriodLength, iso, period_at
@@ -15,12 +15,14 @@ from scheduler.domain.quantities import unit_label
 from scheduler.domain.sizes import pods_at
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, STANDARD_GPU, Instant
 from scheduler.domain.workloads import Attempt, Workload
-from scheduler.finance.focus.columns import COST_PLACES, PRICE_PLACES, QUANTITY_PLACES, in_order
+from scheduler.finance.focus.columns import COST_PLACES, PRICE_PLACES, QUANTITY_PLACES, in_order, json_text
 from scheduler.finance.focus.idleness import rest_by_gpu
+from scheduler.finance.focus.tokens import SERVICE, nano_millions, tags_of, token_cells
 from scheduler.finance.prices.postings import FREE, Posting, worth_of
 from scheduler.finance.prices.price_book import UnitPrice
 from scheduler.finance.prices.rating import Part, Rating
 from scheduler.ledger.journal import TransactionKind
+from scheduler.ledger.token_holds import TokenHold
 from scheduler.metering.use import HourOfUse
 
 _PER_MICRO = 10 ** (COST_PLACES - PRICE_PLACES)
@@ -30,12 +32,14 @@ GPU_HOURS, GPU_SECONDS = "GPU-Hours", "GPU-Seconds"
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """A posting with what stands behind it: its attempt, workload, and the readings of its GPUs."""
+    """A posting with what stands behind it: its attempt, workload, and the readings of its GPUs; of tokens the hold
+    that they were charged to."""
 
     posting: Posting
     attempt: Attempt | None = None
     workload: Workload | None = None
     hours: Sequence[HourOfUse] = ()
+    hold: TokenHold | None = None
 
 
 @dataclass(slots=True)
@@ -44,6 +48,8 @@ class _Account:
 
     exported: int = 0
     ledger: int = 0
+    service: Mapping[str, str] = field(default_factory=dict)
+    """Where it is not GPU time: an allowance is in one unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,7 @@ class FocusRows:
         self._rating = rating
         self._time_zone = time_zone
         self._months: dict[str, Period] = {}
+        self._headings: dict[str, dict[str, str]] = {}
         self._month: Period | None = None
         self._accounts: dict[tuple[str, str], _Account] = {}
 
@@ -73,6 +80,17 @@ class FocusRows:
         worth = worth_of(self._rating, posting, used.attempt)
         account = self._accounts.setdefault((posting.payer, month.name), _Account())
         account.ledger += worth.micro
+        if worth.tokens is not None:
+            account.exported += nano_millions(posting.amount) * worth.tokens.price.effective
+            account.service = SERVICE
+            yield in_order(
+                {
+                    **self._frame(used, month),
+                    **_charge_period(posting.at, Instant(posting.at + 1)),
+                    **token_cells(posting, worth.tokens.price, self._rating.book.day_of(worth.tokens.starts_at)),
+                }
+            )
+            return
         if posting.kind is TransactionKind.REFUND or posting.money is not None or used.attempt is None:
             account.exported += worth.micro * _PER_MICRO
             yield in_order({**self._frame(used, month), **_flat(used, worth.micro)})
@@ -83,7 +101,7 @@ class FocusRows:
             unit = part.priced.unit
             if posting.is_unfunded:
                 unit = UnitPrice(unit.list, unit.contracted, FREE.effective)
-            of_part = frame | _priced(used.attempt, part, unit)
+            of_part = frame | _priced(used.attempt, part, unit, self._rating.book.day_of(part.priced.starts_at))
             for share in _shares(used, part, before):
                 nano = _nano_hours(share.gpu_ms)
                 account.exported += nano * unit.effective
@@ -97,6 +115,7 @@ class FocusRows:
             if difference:
                 cells = {
                     **self._of_period(self._months[name]),
+                    **account.service,
                     **_costs(difference),
                     "ChargeCategory": "Adjustment",
                     "ChargeDescription": "Rounding of exact products to the ledger's micro-units",
@@ -121,6 +140,12 @@ class FocusRows:
         return self._month
 
     def _of_period(self, month: Period) -> dict[str, str]:
+        """What every row of a billing period has, made once."""
+        if month.name not in self._headings:
+            self._headings[month.name] = self._heading(month)
+        return self._headings[month.name]
+
+    def _heading(self, month: Period) -> dict[str, str]:
         billing = self._rating.book.billing
         return {
             "BillingAccountId": billing.account_id,
@@ -146,6 +171,10 @@ class FocusRows:
         }
         if posting.is_correction:
             cells["ChargeClass"] = "Correction"
+        if used.hold is not None:
+            cells |= {**_sub_account(used.hold.owner), "Tags": json_text(tags_of(used.hold))}
+        if posting.model is not None:
+            cells["x_DrawnUnit"] = unit_label(posting.unit)
         if attempt is None:
             return cells
         return cells | {
@@ -161,11 +190,10 @@ class FocusRows:
         }
 
 
-def _priced(attempt: Attempt, part: Part, unit: UnitPrice) -> dict[str, str]:
-    """What all rows of a part have: its price, and when it holds."""
+def _priced(attempt: Attempt, part: Part, unit: UnitPrice, since: str) -> dict[str, str]:
+    """What all rows of a part have: its price, and when it holds; `since` is the first day of its rate."""
     sku = f"gpu-hour/{attempt.gpu_class}/{attempt.pool}"
     time_of_day = "off-peak" if part.priced.is_off_peak else "peak"
-    since = iso(part.priced.starts_at)[:10]
     return {
         "ListUnitPrice": decimal_text(unit.list),
         "ContractedUnitPrice": decimal_text(unit.contracted),
@@ -178,9 +206,14 @@ def _priced(attempt: Attempt, part: Part, unit: UnitPrice) -> dict[str, str]:
         "SkuId": sku,
         "SkuMeter": "GPU time",
         "SkuPriceId": f"{sku}/{since}/{time_of_day}",
-        "SkuPriceDetails": _json({"x_GpuClass": attempt.gpu_class, "x_Since": since, "x_TimeOfDay": time_of_day}),
+        "SkuPriceDetails": _details(attempt.gpu_class, since, time_of_day),
         **_charge_period(part.start, part.end),
     }
+
+
+@lru_cache(1_024)
+def _details(gpu_class: str, since: str, time_of_day: str) -> str:
+    return json_text({"x_GpuClass": gpu_class, "x_Since": since, "x_TimeOfDay": time_of_day})
 
 
 def _usage(used: Used, share: _Share, nano: int, unit: UnitPrice) -> dict[str, str]:
@@ -280,9 +313,15 @@ def _charge_period(start: Instant, end: Instant) -> dict[str, str]:
     first = start - start % MS_PER_SECOND
     last = -(-end // MS_PER_SECOND) * MS_PER_SECOND
     return {
-        "ChargePeriodStart": iso(Instant(first)),
-        "ChargePeriodEnd": iso(Instant(max(last, first + MS_PER_SECOND))),
+        "ChargePeriodStart": _second(first),
+        "ChargePeriodEnd": _second(max(last, first + MS_PER_SECOND)),
     }
+
+
+@lru_cache(4_096)
+def _second(at: int) -> str:
+    """Charges of many attempts end at the same instants, and begin where others end."""
+    return iso(Instant(at))
 
 
 def _sub_account(engineer: str) -> dict[str, str]:
@@ -293,14 +332,16 @@ def _sub_account(engineer: str) -> dict[str, str]:
 
 
 def _tags(attempt: Attempt, workload: Workload | None) -> str:
-    tags = {"team": attempt.team, "pool": attempt.pool, "priority_class": attempt.priority_class}
-    if workload is not None:
-        tags |= {"kind": workload.spec.kind.value, "project": workload.spec.project or "personal"}
-    return _json(tags)
+    of = None if workload is None else (workload.spec.kind.value, workload.spec.project or "personal")
+    return _tags_text(attempt.team, attempt.pool, attempt.priority_class, of)
 
 
-def _json(value: Mapping[str, str]) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+@lru_cache(1_024)
+def _tags_text(team: str, pool: str, priority_class: str, of: tuple[str, str] | None) -> str:
+    tags = {"team": team, "pool": pool, "priority_class": priority_class}
+    if of is not None:
+        tags["kind"], tags["project"] = of
+    return json_text(tags)
 
 
 assert COST_PLACES == QUANTITY_PLACES + PRICE_PLACES

@@ -7,15 +7,16 @@ reads the one side, an export the other; both find the same postings here, so bo
 from dataclasses import dataclass
 
 from scheduler.domain.money import Micro
-from scheduler.domain.quantities import money_unit
-from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
+from scheduler.domain.quantities import is_tokens
+from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.domain.workloads import Attempt
-from scheduler.finance.prices.price_book import UnitPrice
-from scheduler.finance.prices.rating import Part, Rating, charged_micro
+from scheduler.finance.prices.price_book import TokenRate, UnitPrice
+from scheduler.finance.prices.rating import Part, Priced, Rating, charged_micro, tokens_micro
 from scheduler.ledger.journal import AccountKind, PostedEntry, TransactionKind
+from scheduler.ledger.token_holds import drawn_by
 
 CHARGED_SIDE = (AccountKind.CHARGED, AccountKind.ALLOWANCE, AccountKind.OVERRUN, AccountKind.CORRECTED)
-"""The kinds of account that `posting_of` reads for an export."""
+"""The kinds of account that `charged_posting` reads for an export."""
 
 WORTH = (TransactionKind.CHARGE, TransactionKind.REFUND, TransactionKind.CORRECTION)
 """The kinds of transaction that are worth anything."""
@@ -56,6 +57,17 @@ class Posting:
         return self.amount if self.unit == STANDARD_GPU else 0
 
     @property
+    def model(self) -> str | None:
+        """Whose tokens they are; None of everything else."""
+        is_drawn = self.kind is TransactionKind.CHARGE and is_tokens(self.unit)
+        return drawn_by(self.memo)[0] if is_drawn else None
+
+    @property
+    def hold_id(self) -> str:
+        """Of tokens: the gateway's hold that they were charged to. Empty of everything else."""
+        return "" if self.model is None else drawn_by(self.memo)[1]
+
+    @property
     def is_correction(self) -> bool:
         """Whether it belongs to a closed period, and counts in this one."""
         return self.corrects_at is not None or self.kind is TransactionKind.CORRECTION
@@ -72,7 +84,7 @@ def charged_posting(entry: PostedEntry) -> Posting | None:
         return None if entry.account.owner == PLATFORM else _posting(entry, entry.account.owner, 0, entry.amount)
     if entry.kind is TransactionKind.REFUND:
         return _refunded(entry)
-    if kind is AccountKind.CHARGED and _is_of_gpus(entry):
+    if kind is AccountKind.CHARGED:
         return _posting(entry, entry.account.owner, 1)
     return None
 
@@ -84,16 +96,11 @@ def paid_posting(entry: PostedEntry) -> Posting | None:
         return None if entry.account.owner == PLATFORM else _posting(entry, entry.account.owner, 0, entry.amount)
     if entry.kind is TransactionKind.REFUND:
         return _refunded(entry)
-    if entry.kind is TransactionKind.CHARGE and kind in _PAYING and _is_of_gpus(entry):
+    if entry.kind is TransactionKind.CHARGE and kind in _PAYING:
         return _posting(entry, _PAYING[kind] + entry.account.owner, -1)
     if entry.kind is TransactionKind.CORRECTION and kind in _PAYING | {AccountKind.ALLOWANCE: ""}:
         return _posting(entry, _PAYING.get(kind, "") + entry.account.owner, -1)
     return None
-
-
-def _is_of_gpus(entry: PostedEntry) -> bool:
-    """GPU time is charged to an attempt, and a correction is of it; what a gateway charges is of no attempt."""
-    return entry.attempt_id is not None or entry.kind is not TransactionKind.CHARGE
 
 
 def _refunded(entry: PostedEntry) -> Posting | None:
@@ -122,13 +129,15 @@ def _posting(entry: PostedEntry, payer: str, sign: int, money: int | None = None
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """What a posting is worth: the ledger's amount, and the parts at one price each that it is the floor of.
+    """What a posting is worth: the ledger's amount, and the parts at one price each that it is the floor of; of tokens
+    the one rate that they have.
 
     Unfunded use has parts, so that its list price can be told, and is worth nothing: nobody paid it.
     """
 
     micro: Micro
     parts: tuple[Part, ...] = ()
+    tokens: TokenRate | None = None
 
 
 FREE = UnitPrice(Micro(0), Micro(0), Micro(0))
@@ -140,17 +149,38 @@ def worth_of(rating: Rating, posting: Posting, attempt: Attempt | None) -> Worth
     if posting.money is not None:
         return Worth(posting.money)
     found = repriced(rating, posting, attempt)
-    if attempt is not None and posting.unit == money_unit(rating.book.currency):
+    if attempt is not None and posting.unit == rating.money_unit:
         return Worth(Micro(posting.amount), found.parts)
     return found
 
 
 def repriced(rating: Rating, posting: Posting, attempt: Attempt | None) -> Worth:
     """The same by the prices alone, whatever was paid. Raises NotFound (`price-missing`)."""
+    at = posting.at if posting.corrects_at is None else posting.corrects_at
+    if posting.model is not None:
+        rate = rating.tokens_at(posting.model, at)
+        return Worth(tokens_micro(posting.amount, rate.price.effective), tokens=rate)
     if attempt is None:
         return Worth(Micro(0))
-    at = posting.at if posting.corrects_at is None else posting.corrects_at
     if posting.kind is TransactionKind.REFUND and attempt.ended_at is not None:
         at = Instant(min(at, attempt.ended_at - 1))
     parts = rating.parts_of(attempt, posting.gpu_ms, at)
     return Worth(Micro(0) if posting.is_unfunded else charged_micro(parts), parts)
+
+
+def plain_price(rating: Rating, entry: PostedEntry) -> Priced | None:
+    """The one price that a charge of an attempt stands at, by the side that paid; None of everything else, and where it
+    takes the attempt itself to tell what it is worth: then `paid_posting` is valued."""
+    terms = entry.terms
+    if terms is None or terms.gpus is None or entry.kind is not TransactionKind.CHARGE:
+        return None
+    if entry.account.kind not in _PAYING or entry.corrects_at is not None or entry.unit == rating.money_unit:
+        return None
+    return rating.single(terms.gpu_class, terms.pool, terms.gpus, entry.gpu_ms, entry.at)
+
+
+def plain_micro(entry: PostedEntry, priced: Priced) -> Micro:
+    """As `worth_of` has it."""
+    if entry.account.kind is AccountKind.UNFUNDED:
+        return Micro(0)
+    return Micro(-entry.gpu_ms * priced.unit.effective // MS_PER_HOUR)

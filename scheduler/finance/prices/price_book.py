@@ -7,6 +7,8 @@ factor moves hours, not money. Every quarter of an hour has one price: offsets o
   FOCUS export has them.
 - `off_peak` prices hold at the hours that the book names, on its own wall clock.
 - Electricity is measured energy × PUE × the tariff of the hour; hardware is its price over its life.
+- Tokens have prices per million of a model, the same at all hours. Until the first of its rates begins, a book gives
+  tokens away; from then on it has to price each that is drawn.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +29,7 @@ GRID_MS = MS_PER_HOUR // 4
 
 @dataclass(frozen=True, slots=True)
 class UnitPrice:
-    """Micro-units per GPU-hour."""
+    """Micro-units per GPU-hour, or per million tokens."""
 
     list: Micro
     contracted: Micro
@@ -44,6 +46,17 @@ class Rate:
     ends_at: Instant | None
     peak: UnitPrice
     off_peak: UnitPrice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRate:
+    """What a million tokens of a model cost in [starts_at, ends_at); `model` None is every model without a rate of its
+    own."""
+
+    model: str | None
+    starts_at: Instant
+    ends_at: Instant | None
+    price: UnitPrice
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +151,8 @@ def flaws(spans: Sequence[Span]) -> list[tuple[int, Flaw, str]]:
 
 @dataclass(frozen=True, slots=True)
 class PriceBook:
-    """Raises InvalidInput (`price-gap`, `price-overlap`) unless the rates of each class and pool, the tariffs and the
-    hardware of each class follow one another without a gap or an overlap."""
+    """Raises InvalidInput (`price-gap`, `price-overlap`) unless the rates of each class and pool, those of each model,
+    the tariffs and the hardware of each class follow one another without a gap or an overlap."""
 
     name: str
     hash: str
@@ -150,6 +163,7 @@ class PriceBook:
     off_peak: OffPeak = OffPeak()
     tariffs: tuple[Tariff, ...] = ()
     hardware: tuple[Hardware, ...] = ()
+    token_rates: tuple[TokenRate, ...] = ()
     frozen: tuple["Frozen", ...] = ()
     """What was closed under earlier books keeps their prices: corrections are postings of the open period."""
 
@@ -169,6 +183,9 @@ class PriceBook:
             by_key.setdefault((rate.gpu_class, rate.pool or ""), []).append(rate)
         for (gpu_class, pool), rates in by_key.items():
             yield f"prices of {gpu_class}{f' in {pool}' if pool else ''}", rates
+        for model in {item.model for item in self.token_rates}:
+            rates_of_model = [item for item in self.token_rates if item.model == model]
+            yield f"prices of tokens{f' of {model}' if model else ''}", rates_of_model
         yield "tariffs", self.tariffs
         for gpu_class in {item.gpu_class for item in self.hardware}:
             yield f"hardware of {gpu_class}", [item for item in self.hardware if item.gpu_class == gpu_class]
@@ -195,9 +212,21 @@ class PriceBook:
         own = _holding((r for r in self.rates if r.gpu_class == gpu_class and r.pool == pool), at)
         return own or _holding((r for r in self.rates if r.gpu_class == gpu_class and r.pool is None), at)
 
+    def token_rate_at(self, model: str, at: Instant) -> TokenRate | None:
+        """The model's own rate, else the one of every model; in the empty name it is the latter. Before any rate of
+        tokens begins they have none, and cost nothing."""
+        if all(at < rate.starts_at for rate in self.token_rates):
+            return FREE_TOKENS
+        own = _holding((r for r in self.token_rates if r.model == model), at)
+        return own or _holding((r for r in self.token_rates if r.model is None), at)
+
     def is_off_peak(self, at: Instant) -> bool:
         local = self._wall_clock(at)
         return local.hour in self.off_peak.hours or local.weekday() in self.off_peak.weekdays
+
+    def day_of(self, at: Instant) -> str:
+        """The day on the book's wall clock: a rate from 2026-01-01 begins then, whatever day UTC has."""
+        return self._wall_clock(at).date().isoformat()
 
     def tariff_at(self, at: Instant) -> Tariff | None:
         return _holding(self.tariffs, at)
@@ -215,6 +244,10 @@ class PriceBook:
 
     def _wall_clock(self, at: Instant) -> datetime:
         return to_datetime(at).astimezone(ZoneInfo(self.time_zone))
+
+
+FREE_TOKENS = TokenRate(None, Instant(0), None, UnitPrice(Micro(0), Micro(0), Micro(0)))
+"""What tokens cost where a book does not price any yet."""
 
 
 def in_force(
@@ -235,12 +268,34 @@ def _holding(spans: Iterable[S], at: Instant) -> S | None:
     return next((s for s in spans if s.starts_at <= at and (s.ends_at is None or at < s.ends_at)), None)
 
 
-def unpriced(gpu_class: str, pool: str, at: Instant) -> NotFound:
+class Unpriced(NotFound):
+    """A price that the book has not (`price-missing`). Of several, that of the earliest `hour` is told, whatever order the
+    books were read in."""
+
+    def __init__(self, message: str, hour: Instant) -> None:
+        super().__init__(
+            f"{message} in the hour from {iso(hour)}",
+            code=RefusalCode.PRICE_MISSING,
+            expected="a price book that covers every hour of the period",
+            remedy="add the price with `allot prices apply FILE`; nothing was written",
+        )
+        self.hour = hour
+
+
+def first_unpriced(found: Iterable[Unpriced | None]) -> Unpriced | None:
+    """The earliest; by its words among those of one hour."""
+    return min((each for each in found if each is not None), key=lambda each: (each.hour, each.message), default=None)
+
+
+def unpriced(gpu_class: str, pool: str, at: Instant) -> Unpriced:
     """The refusal of anything that would need a price that the book has not."""
-    hour = Instant(at - at % MS_PER_HOUR)
-    return NotFound(
-        f"there is no price for {gpu_class} in the pool {pool} in the hour from {iso(hour)}",
-        code=RefusalCode.PRICE_MISSING,
-        expected="a price book that covers every hour of the period",
-        remedy="add the price with `allot prices apply FILE`; nothing was written",
-    )
+    return _unpriced(f"{gpu_class} in the pool {pool}", at)
+
+
+def unpriced_tokens(model: str, at: Instant) -> Unpriced:
+    """The same of tokens."""
+    return _unpriced(f"tokens of {model}", at)
+
+
+def _unpriced(what: str, at: Instant) -> Unpriced:
+    return Unpriced(f"there is no price for {what}", Instant(at - at % MS_PER_HOUR))

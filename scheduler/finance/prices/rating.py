@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scheduler.domain.money import Micro
+from scheduler.domain.quantities import money_unit
 from scheduler.domain.sizes import last_use
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, GpuClassName, Instant, PoolName
 from scheduler.domain.workloads import Attempt
-from scheduler.finance.prices.price_book import GRID_MS, PriceBook, UnitPrice, unpriced
+from scheduler.finance.prices.price_book import GRID_MS, PriceBook, TokenRate, UnitPrice, unpriced, unpriced_tokens
+
+MILLION = 1_000_000
+"""Tokens are priced by the million."""
 
 _BLOCK_MS = 8 * MS_PER_DAY
 """Prices are looked up a block of days at a time, and kept."""
@@ -44,6 +48,7 @@ class Rating:
 
     def __init__(self, book: PriceBook) -> None:
         self.book = book
+        self.money_unit = money_unit(book.currency)
         self._blocks: dict[tuple[str, str, int], tuple[list[Instant], list[Priced | None]]] = {}
 
     def parts(self, gpu_class: GpuClassName, pool: PoolName, gpus: int, gpu_ms: int, at: Instant) -> tuple[Part, ...]:
@@ -51,6 +56,16 @@ class Rating:
         end = Instant(at + 1)
         start = Instant(end - max(1, -(-abs(gpu_ms) // max(1, gpus))))
         return self._between(gpu_class, pool, gpu_ms, start, end)
+
+    def single(self, gpu_class: GpuClassName, pool: PoolName, gpus: int, gpu_ms: int, at: Instant) -> Priced | None:
+        """The price of a posting that stands at one price throughout, as most do; None where it is to be cut."""
+        start = at + 1 - max(1, -(-abs(gpu_ms) // max(1, gpus)))
+        block = at // _BLOCK_MS
+        if start < block * _BLOCK_MS:
+            return None
+        starts, prices = self._block(gpu_class, pool, block)
+        place = bisect_right(starts, at) - 1
+        return prices[place] if starts[place] <= start else None
 
     def parts_of(self, attempt: Attempt, gpu_ms: int, at: Instant) -> tuple[Part, ...]:
         """The same of an attempt, cut where its size changed, too."""
@@ -87,6 +102,13 @@ class Rating:
         is_off_peak = rate.off_peak is not None and book.is_off_peak(at)
         unit = rate.off_peak if is_off_peak and rate.off_peak is not None else rate.peak
         return Priced(unit, is_off_peak, rate.starts_at)
+
+    def tokens_at(self, model: str, at: Instant) -> TokenRate:
+        """What tokens of the model cost then. Raises NotFound (`price-missing`)."""
+        rate = self.book.standing_at(at).token_rate_at(model, at)
+        if rate is None:
+            raise unpriced_tokens(model, at)
+        return rate
 
     def same_until(self, gpu_class: GpuClassName, pool: PoolName, since: Instant, until: Instant) -> Instant:
         """The end of the stretch from `since` in which the effective price stays as it is then: `until` at the latest."""
@@ -136,3 +158,8 @@ def charged_micro(parts: tuple[Part, ...]) -> Micro:
     """What the ledger has for a posting: the exact product at the effective price, floored (towards zero) once."""
     exact = sum(part.gpu_ms * part.priced.unit.effective for part in parts)
     return Micro(exact // MS_PER_HOUR if exact >= 0 else -(-exact // MS_PER_HOUR))
+
+
+def tokens_micro(tokens: int, price: Micro) -> Micro:
+    """What so many tokens cost at a price per million, floored once a posting."""
+    return Micro(tokens * price // MILLION)

@@ -1,14 +1,21 @@
-"""Valuation: what the lines of a statement are worth, gathered while the statement reads its entries."""
+"""Valuation: what the lines of a statement are worth, gathered from the entries that they are made of."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from scheduler.domain.errors import NotFound
 from scheduler.domain.money import Micro
 from scheduler.domain.units import AttemptId, Instant, Unit
 from scheduler.domain.workloads import Attempt
-from scheduler.finance.prices.postings import Posting, Worth, paid_posting, worth_of
-from scheduler.finance.prices.rating import Rating
+from scheduler.finance.prices.postings import (
+    Posting,
+    Worth,
+    paid_posting,
+    plain_micro,
+    plain_price,
+    worth_of,
+)
+from scheduler.finance.prices.price_book import Unpriced, first_unpriced
+from scheduler.finance.prices.rating import Priced, Rating
 from scheduler.ledger.journal import AccountKind, PostedEntry, TransactionKind
 
 LineKey = tuple[TransactionKind, str, Unit]
@@ -19,47 +26,78 @@ FindAttempt = Callable[[AttemptId], Attempt | None]
 
 @dataclass(slots=True)
 class LineWorth:
-    """What a line is worth, and how much physical time of it at which price: (micro-units a GPU-hour, off-peak)."""
+    """What a line is worth, and how much physical time of it at which price: (micro-units a GPU-hour, off-peak). Tokens
+    have one price a line: micro-units a million."""
 
     micro: int = 0
+    per_million: Micro | None = None
     gpu_ms_at: dict[tuple[Micro, bool], int] = field(default_factory=dict)
 
     def add(self, worth: Worth, *, is_unfunded: bool) -> None:
         self.micro += worth.micro
+        if worth.tokens is not None:
+            self.per_million = worth.tokens.price.effective
         for part in worth.parts:
-            price = Micro(0) if is_unfunded else part.priced.unit.effective
-            key = (price, part.priced.is_off_peak)
-            self.gpu_ms_at[key] = self.gpu_ms_at.get(key, 0) + part.gpu_ms
+            self.add_at(part.priced, part.gpu_ms, 0, is_unfunded=is_unfunded)
+
+    def add_at(self, priced: Priced, gpu_ms: int, micro: int, *, is_unfunded: bool) -> None:
+        price = Micro(0) if is_unfunded else priced.unit.effective
+        key = (price, priced.is_off_peak)
+        self.gpu_ms_at[key] = self.gpu_ms_at.get(key, 0) + gpu_ms
+        self.micro += micro
 
 
 @dataclass(slots=True)
 class Valuation:
     """The worth of a period's postings. Without a price book, or where it lacks an hour, nothing is worth anything
-    known: `missing` says why, and every sum is None."""
+    known: `missing` names the first hour, and every sum is None."""
 
     rating: Rating | None
     attempt: FindAttempt
     lines: dict[LineKey, LineWorth] = field(default_factory=dict)
-    missing: NotFound | None = None
+    missing: Unpriced | None = None
+    left: list[Posting] = field(default_factory=list)
     _sums: dict[TransactionKind, int] = field(default_factory=dict)
 
-    def watching(self, entries: Iterable[PostedEntry]) -> Iterator[PostedEntry]:
-        """The entries that a statement reads, of whatever unit, each valued as it goes by."""
+    def along(
+        self, entries: Iterable[PostedEntry], lines: Collection[AttemptId] | None = None
+    ) -> Iterator[PostedEntry]:
+        """The entries of a statement, valued as they go by; prices are kept of attempts that have `lines`, or of all. What
+        it takes an attempt itself for, since its price or its size changed within, and what is no charge of one, is
+        `left` to `value`."""
         for entry in entries:
-            posting = paid_posting(entry)
-            if posting is not None:
-                self._add(posting)
-            if entry.account.kind is not AccountKind.CORRECTED:
-                yield entry
+            if self.rating is not None:
+                priced = plain_price(self.rating, entry)
+                if priced is not None:
+                    self._add_plain(entry, priced, is_shown=lines is None or entry.attempt_id in lines)
+                elif (posting := paid_posting(entry)) is not None:
+                    self.left.append(posting)
+            yield entry
+
+    def _add_plain(self, entry: PostedEntry, priced: Priced, *, is_shown: bool) -> None:
+        assert entry.attempt_id is not None, "its price was told by its attempt"
+        micro = plain_micro(entry, priced)
+        self._sums[entry.kind] = self._sums.get(entry.kind, 0) + micro
+        if not is_shown:
+            return
+        key = (entry.kind, entry.attempt_id, entry.unit)
+        line = self.lines.get(key)
+        if line is None:
+            line = self.lines[key] = LineWorth()
+        line.add_at(priced, -entry.gpu_ms, micro, is_unfunded=entry.account.kind is AccountKind.UNFUNDED)
+
+    def value(self, postings: Iterable[Posting]) -> None:
+        for posting in postings:
+            self._add(posting)
 
     def _add(self, posting: Posting) -> None:
-        if self.rating is None or self.missing is not None:
+        if self.rating is None:
             return
         attempt = self.attempt(posting.attempt_id) if posting.attempt_id is not None else None
         try:
             worth = worth_of(self.rating, posting, attempt)
-        except NotFound as missing:
-            self.missing = missing
+        except Unpriced as missing:
+            self.missing = first_unpriced((self.missing, missing))
             return
         key = (posting.kind, posting.attempt_id or posting.transaction_id, posting.unit)
         self.lines.setdefault(key, LineWorth()).add(worth, is_unfunded=posting.is_unfunded)

@@ -100,6 +100,10 @@ SEALED: tuple[Relation, ...] = (
         "id owner team spec submitted_at state state_reason state_since origin namespace job_name job_uid retries "
         "not_before version",
     ),
+    _relation(
+        "token_holds",
+        "id owner model project shares opened_at expires_at by used state resolved_at team",
+    ),
 )
 """Rows that are sealed whenever they are written: see `adapters/sql/sealing.py`."""
 

@@ -75,7 +75,7 @@ class Sums:
         for seq in self._fresh_entries.keys() - self._fresh.keys():
             self._off(ENTRIES, self._fresh_entries[seq][0][0], f"its transaction {seq!r} is not there")
 
-    # --- balances ------------------------------------------------------------------------------------------------
+    # balances
 
     def _take_entries(self, rows: Sequence[Values], anchored: int) -> None:
         transaction, account, _, amount, _ = _ENTRY
@@ -109,7 +109,7 @@ class Sums:
         if type(account.floor) is not type(floor) or account.floor != floor:
             yield FindingCode.FLOOR_DIFFERS, f"has the floor {account.floor!r} where {floor!r} was awarded"
 
-    # --- transactions after the last head ------------------------------------------------------------------------
+    # transactions after the last head
 
     def _check_fresh(self, seq: object, row: Values) -> None:
         """Its entries balance, are dated as it is, and are those that its hash was made over."""

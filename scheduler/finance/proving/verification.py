@@ -87,7 +87,7 @@ class _Verifying:
         except Unreadable as error:
             self._findings.add(Finding(FindingCode.UNREADABLE, str(error), relation.name))
 
-    # --- trees ---------------------------------------------------------------------------------------------------
+    # trees
 
     def _look_at_tree(self, tree: Relation) -> None:
         published = self._chain.leaves.get(tree.name, b"")
@@ -111,7 +111,7 @@ class _Verifying:
         else:
             self._sums.take(tree, rows, anchored)
 
-    # --- sealed rows ---------------------------------------------------------------------------------------------
+    # sealed rows
 
     def _look_at_sealed(self, relation: Relation) -> None:
         seals = self._seals.pop(relation.name, {})

@@ -10,6 +10,7 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, iso, period_named
 from scheduler.domain.records import PodRun
 from scheduler.domain.units import AttemptId, Instant
+from scheduler.domain.wording import counted
 from scheduler.finance.proving.keeping import PeriodBook, SeenUse
 from scheduler.finance.reconciling.closing import Closing, ClosingState, standing
 from scheduler.finance.reconciling.reconciliation import (
@@ -79,8 +80,9 @@ class Periods:
             return provisional
         found = self._reconciled(period, now)
         if found.unresolved:
+            unsettled = counted(len(found.unresolved), "difference has", "differences have")
             raise Conflict(
-                f"{period.name} stays provisional: {len(found.unresolved)} differences have no owner and no write-off",
+                f"{period.name} stays provisional: {unsettled} no owner and no write-off",
                 code=RefusalCode.PERIOD_UNRECONCILED,
                 remedy=f"see `allot reconcile --period {period.name}`; `allot period assign` or `write-off` settles them",
             )
@@ -122,8 +124,6 @@ class Periods:
                 after = f"{decision.kind.value}: {decision.owner or decision.reason}"
                 batch.audit(caller, "settle", settlement.difference_id, request_id=request_id, after=after)
         return [replace(each, settlement=settlement) for each, settlement in zip(settled, made, strict=True)]
-
-    # --- below ---------------------------------------------------------------------------------------------------
 
     def _period(self, name: str) -> Period:
         return period_named(name, self.world.require_policy().time_zone)

@@ -4,16 +4,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from scheduler.domain.errors import NotFound, RefusalCode
-from scheduler.domain.periods import Period, iso
+from scheduler.domain.periods import Period
 from scheduler.domain.sizes import last_use
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, Instant
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.focus.rows import FocusRows, Used
 from scheduler.finance.prices.postings import WORTH, Posting
-from scheduler.finance.prices.price_book import PriceBook, unpriced
+from scheduler.finance.prices.price_book import PriceBook, Unpriced, first_unpriced, unpriced
 from scheduler.finance.prices.rating import Rating
-from scheduler.lifecycle.accounting.valued import pieces_of
+from scheduler.ledger.token_holds import drawn_by
+from scheduler.lifecycle.accounting.valued import holds_behind, pieces_of
 from scheduler.metering.use import HourOfUse
 from scheduler.ports import Books
 
@@ -45,20 +45,41 @@ def focus_export(books: Books, book: PriceBook, period: Period, time_zone: str, 
 def require_priced(books: Books, book: PriceBook, period: Period, now: Instant) -> None:
     """Raises NotFound (`price-missing`), naming the first hour of the period that has no price: before a single row
     is written. Hours that are still to come need none."""
+    rating = Rating(book)
+    found = (
+        _hour_without_any(book, period, now),
+        *_terms_unpriced(books, rating, period),
+        *_tokens_unpriced(books, rating, period),
+    )
+    missing = first_unpriced(found)
+    if missing is not None:
+        raise missing
+
+
+def _hour_without_any(book: PriceBook, period: Period, now: Instant) -> Unpriced | None:
     for at in range(period.starts_at, min(period.ends_at, now), MS_PER_HOUR):
         if not any(rate.starts_at <= at and (rate.ends_at is None or at < rate.ends_at) for rate in book.rates):
-            raise NotFound(
-                f"the price book has no price at all in the hour from {iso(Instant(at))}",
-                code=RefusalCode.PRICE_MISSING,
-                expected="a price book that covers every hour of the period",
-                remedy="add the prices with `allot prices apply FILE`; nothing was written",
-            )
-    rating = Rating(book)
+            return Unpriced("the price book has no price at all", Instant(at))
+    return None
+
+
+def _terms_unpriced(books: Books, rating: Rating, period: Period) -> Iterator[Unpriced]:
+    """Of each class and pool that was used, the first hour."""
     for terms in books.journal.terms_used(starts_at=period.starts_at, ends_at=period.ends_at):
         first = max(period.starts_at, terms.first_at)
         for at in range(first - first % MS_PER_HOUR, terms.last_at + 1, MS_PER_HOUR):
             if rating.price_at(terms.gpu_class, terms.pool, Instant(at)) is None:
-                raise unpriced(terms.gpu_class, terms.pool, Instant(at))
+                yield unpriced(terms.gpu_class, terms.pool, Instant(at))
+                break
+
+
+def _tokens_unpriced(books: Books, rating: Rating, period: Period) -> Iterator[Unpriced]:
+    """Of the charges of tokens. Before the first rate of tokens begins they cost nothing."""
+    for at, memo in books.journal.tokens_charged(starts_at=period.starts_at, ends_at=period.ends_at):
+        try:
+            rating.tokens_at(drawn_by(memo)[0], at)
+        except Unpriced as missing:
+            yield missing
 
 
 def focus_rows(books: Books, book: PriceBook, period: Period, time_zone: str) -> Iterator[tuple[str, ...]]:
@@ -75,11 +96,12 @@ def _with_what_stands_behind(books: Books, piece: Sequence[Posting]) -> Iterator
     attempts = books.attempts.many(ids)
     workloads = books.workloads.many(sorted({attempt.workload_id for attempt in attempts.values()}))
     hours = _hours(books, ids, piece, attempts)
+    holds = holds_behind(books, piece)
     for posting in piece:
         attempt = attempts.get(posting.attempt_id) if posting.attempt_id is not None else None
         workload = workloads.get(attempt.workload_id) if attempt is not None else None
         read = hours.get(attempt.id, ()) if attempt is not None else ()
-        yield Used(posting, attempt, workload, read)
+        yield Used(posting, attempt, workload, read, holds.get(posting.hold_id))
 
 
 def _hours(

@@ -1,17 +1,20 @@
 """Our own history as a stream that can be replayed: who there was, what they were granted by hand, what they submitted.
 
-Names and subjects are left out: engineers are the opaque ids that the books know. Format: docs/simulate.md.
+Names and subjects are left out: engineers are the opaque ids that the books know. What of it a replay takes for what,
+and what it is not told of: docs/simulate.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from scheduler.domain.allowances import Allowance, AllowanceSource
 from scheduler.domain.periods import iso
+from scheduler.domain.quantities import UnitKind, measure
 from scheduler.domain.reasons import Reason
+from scheduler.domain.sizes import gpu_ms_within
 from scheduler.domain.units import MS_PER_MINUTE, STANDARD_GPU, AllowanceId, Instant
-from scheduler.domain.workloads import Attempt, Workload, WorkloadState
+from scheduler.domain.workloads import Attempt, Workload, WorkloadKind, WorkloadState
 from scheduler.ports import Books
 
 FORMAT, VERSION = "allot-history", 1
@@ -21,6 +24,9 @@ CHECKPOINT_EVERY_MS = 30 * MS_PER_MINUTE
 
 BY_HAND = (AllowanceSource.COMPENSATION, AllowanceSource.AD_HOC)
 """What a policy does not grant of itself."""
+
+STINT_ENDS = frozenset({Reason.STOPPED, Reason.TIME_LIMIT, Reason.IDLE})
+"""What ends a sandbox until its owner resumes it."""
 
 Line = dict[str, Any]
 
@@ -40,15 +46,15 @@ def history(books: Books, since: Instant, until: Instant) -> Iterator[Line]:
         for workload in page:
             if workload.submitted_at < since:
                 return
-            yield _workload(workload, books.attempts.of_workload(workload.id))
+            yield from _lines(workload, books.attempts.of_workload(workload.id), until)
         if len(page) < PAGE:
             return
         before = f"{page[-1].submitted_at}|{page[-1].id}"
 
 
 def _parts(allowance: Allowance) -> Iterator[Allowance]:
-    """What vests comes as a grant a part. Other units than hours pay for no GPU, and are left out."""
-    if allowance.unit != STANDARD_GPU:
+    """What vests comes as a grant a part. Tokens pay for no GPU, and are left out."""
+    if measure(allowance.unit).kind is UnitKind.TOKENS:
         return
     if allowance.vesting is None:
         yield allowance
@@ -59,26 +65,61 @@ def _parts(allowance: Allowance) -> Iterator[Allowance]:
 
 
 def _grant(allowance: Allowance) -> Line:
+    counted = (
+        {"standard_gpu_ms": allowance.amount}
+        if allowance.unit == STANDARD_GPU
+        else {"unit": allowance.unit, "amount": allowance.amount}
+    )
     return {
         "grant": allowance.id,
         "holder_kind": allowance.holder.kind.value,
         "holder": allowance.holder.id,
         "source": allowance.source.value,
-        "standard_gpu_ms": allowance.amount,
+        **counted,
         "starts_at_ms": allowance.starts_at,
         "expires_at_ms": allowance.expires_at,
         "gpu_classes": None if allowance.gpu_classes is None else sorted(allowance.gpu_classes),
+        **({"kinds": sorted(kind.value for kind in allowance.kinds)} if allowance.kinds is not None else {}),
         "purposes": sorted(purpose.value for purpose in allowance.purposes),
     }
 
 
-def _workload(workload: Workload, attempts: list[Attempt]) -> Line:
+def _lines(workload: Workload, attempts: Sequence[Attempt], until: Instant) -> Iterator[Line]:
+    """One for each stint of a sandbox that was stopped and resumed; of other work one."""
+    stints = list(_stints(attempts)) if workload.spec.kind is WorkloadKind.SANDBOX else [attempts]
+    if len(stints) < 2:
+        yield _workload(workload, attempts, until)
+        return
+    for number, stint in enumerate(stints, start=1):
+        is_last = number == len(stints)
+        line = _workload(workload, stint, until)
+        if number > 1:  # when it was asked for again is not kept: it waited for nothing here
+            line |= {"workload": f"{workload.id}/{number}", "submitted_at_ms": stint[0].launched_at}
+        yield line if is_last else line | {"has_failed": False, "still_waits": False}
+
+
+def _stints(attempts: Sequence[Attempt]) -> Iterator[Sequence[Attempt]]:
+    """Attempts up to one that was stopped until its owner resumes it, and those after it."""
+    stint: list[Attempt] = []
+    for attempt in attempts:
+        if stint and stint[-1].stop_reason in STINT_ENDS:
+            yield stint
+            stint = []
+        stint.append(attempt)
+    if stint:
+        yield stint
+
+
+def _workload(workload: Workload, attempts: Sequence[Attempt], until: Instant) -> Line:
     spec = workload.spec
     started = [attempt for attempt in attempts if attempt.started_at is not None]
     writes_checkpoints = any(attempt.checkpointed_at is not None for attempt in started)
+    begins_at = workload.submitted_at
+    if len(attempts) < 2 and not workload.retries:  # later, what holds it back is no longer its owner's wish
+        begins_at = max(begins_at, workload.not_before)
     return {
         "workload": workload.id,
-        "submitted_at_ms": workload.submitted_at,
+        "submitted_at_ms": begins_at,
         "owner": workload.owner,
         "kind": spec.kind.value,
         "project": spec.project,
@@ -92,20 +133,24 @@ def _workload(workload: Workload, attempts: list[Attempt]) -> Line:
         "memory_mib": spec.pod.memory_mib,
         "grace_seconds": spec.grace_seconds,
         "uses_compensation": spec.uses_compensation,
-        "run_ms": sum(_useful_ms(attempt) for attempt in started),
+        "run_ms": sum(_useful_ms(attempt, spec.gpus, attempt is attempts[-1], until) for attempt in started),
+        "still_waits": workload.state is WorkloadState.QUEUED and begins_at < until,
         "has_failed": workload.state is WorkloadState.FAILED and workload.state_reason is Reason.FAILED,
         "checkpoint_every_ms": CHECKPOINT_EVERY_MS if writes_checkpoints else 0,
         "start_ms": _start_ms(started[0]) if started else 0,
     }
 
 
-def _useful_ms(attempt: Attempt) -> int:
-    """What an attempt ran; of one that was preempted, what its last checkpoint kept."""
+def _useful_ms(attempt: Attempt, gpus: int, is_last: bool, until: Instant) -> int:
+    """The work that an attempt got done, in time on all of its GPUs: what still runs counts for as long as it has.
+
+    Of one that was preempted, or that another followed, it is what its last checkpoint kept.
+    """
     assert attempt.started_at is not None, "only those that started are looked at"
-    until = attempt.ended_at
-    if attempt.stop_reason is Reason.PREEMPTED:
-        until = attempt.checkpointed_at
-    return max(0, until - attempt.started_at) if until is not None else 0
+    ended_at = attempt.ended_at if attempt.ended_at is not None else until
+    if attempt.stop_reason is Reason.PREEMPTED or not is_last:
+        ended_at = attempt.checkpointed_at or attempt.started_at
+    return gpu_ms_within(attempt, attempt.started_at, ended_at) // max(1, gpus)
 
 
 def _start_ms(attempt: Attempt) -> int:

@@ -1,7 +1,7 @@
 """Price: put a price book in force, and correct what is closed by postings in the open period."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from scheduler.domain.approvals import Persons, approval_needed
 from scheduler.domain.errors import Conflict, RefusalCode
@@ -10,7 +10,7 @@ from scheduler.domain.periods import Period, iso
 from scheduler.domain.records import PriceBookVersion
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, PoolName, Unit
 from scheduler.finance.prices.postings import PLATFORM, repriced
-from scheduler.finance.prices.price_book import PriceBook
+from scheduler.finance.prices.price_book import PriceBook, UnitPrice
 from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
 from scheduler.lifecycle.accounting.valued import valued
@@ -74,20 +74,45 @@ def put_prices(
     return version
 
 
-_Changed = tuple[Instant, Instant, GpuClassName, PoolName, Instant]
-"""A closed period, and a price of it that changes: of which class and pool, in which hour."""
+_Changed = tuple[Instant, Instant, str, Instant]
+"""A closed period, and a price of it that changes: of what, in which hour."""
 
 
 def _changed(before: PriceBook, after: PriceBook, closed: list[tuple[Instant, Instant]]) -> Iterator[_Changed]:
-    keys = sorted({(rate.gpu_class, rate.pool or PoolName("")) for book in (before, after) for rate in book.rates})
-    old, new = Rating(before), Rating(after)
+    prices = {**_prices_of_gpus(before, after), **_prices_of_tokens(before, after)}
     for start, end in closed:
-        for gpu_class, pool in keys:
+        for what, (was, becomes) in prices.items():
             for at in range(start, end, MS_PER_HOUR):
-                was, becomes = (rating.price_at(gpu_class, pool, Instant(at)) for rating in (old, new))
-                if (was and was.unit) != (becomes and becomes.unit):
-                    yield start, end, gpu_class, pool, Instant(at)
+                if was(Instant(at)) != becomes(Instant(at)):
+                    yield start, end, what, Instant(at)
                     break
+
+
+_PriceAt = Callable[[Instant], UnitPrice | None]
+
+
+def _prices_of_gpus(before: PriceBook, after: PriceBook) -> dict[str, tuple[_PriceAt, _PriceAt]]:
+    """What an hour of each class and pool that either book names costs, by each."""
+
+    def by(rating: Rating, gpu_class: GpuClassName, pool: PoolName) -> _PriceAt:
+        return lambda at: None if (priced := rating.price_at(gpu_class, pool, at)) is None else priced.unit
+
+    old, new = Rating(before), Rating(after)
+    keys = sorted({(rate.gpu_class, rate.pool or PoolName("")) for book in (before, after) for rate in book.rates})
+    return {
+        f"{gpu_class}{f' in {pool}' if pool else ''}": (by(old, gpu_class, pool), by(new, gpu_class, pool))
+        for gpu_class, pool in keys
+    }
+
+
+def _prices_of_tokens(before: PriceBook, after: PriceBook) -> dict[str, tuple[_PriceAt, _PriceAt]]:
+    """The same of tokens: of each model that either names, and of every other."""
+
+    def by(book: PriceBook, model: str) -> _PriceAt:
+        return lambda at: None if (rate := book.token_rate_at(model, at)) is None else rate.price
+
+    models = sorted({rate.model or "" for book in (before, after) for rate in book.token_rates})
+    return {f"tokens of {model or 'every model'}": (by(before, model), by(after, model)) for model in models}
 
 
 def _corrections(
@@ -116,10 +141,9 @@ def _corrections(
 
 
 def _closed(changed: _Changed) -> Conflict:
-    start, end, gpu_class, pool, at = changed
-    where = f" in {pool}" if pool else ""
+    start, end, what, at = changed
     return Conflict(
-        f"the price of {gpu_class}{where} at {iso(at)} would change, and {iso(start)} to {iso(end)} is closed",
+        f"the price of {what} at {iso(at)} would change, and {iso(start)} to {iso(end)} is closed",
         code=RefusalCode.RATE_CLOSED,
         expected="the prices of closed periods as they were",
         remedy="leave them, or correct them in the open period with `allot prices apply FILE --correct`",

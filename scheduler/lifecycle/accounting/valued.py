@@ -1,12 +1,13 @@
 """A period's postings of use, each with its attempt and what it is worth: what exports, months and sums are made of."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from scheduler.domain.periods import Period
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.prices.postings import CHARGED_SIDE, WORTH, Posting, Worth, charged_posting, worth_of
 from scheduler.finance.prices.rating import Rating
+from scheduler.ledger.token_holds import TokenHold
 from scheduler.ports import Books
 
 POSTINGS_AT_ONCE = 1_000
@@ -15,18 +16,30 @@ POSTINGS_AT_ONCE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Valued:
-    """`attempt` is None where no attempt stands behind the posting: a correction of money, say."""
+    """`attempt` is None where no attempt stands behind the posting: a correction of money, say. `hold` is that which tokens
+    were charged to."""
 
     posting: Posting
     attempt: Attempt | None
     worth: Worth
+    hold: TokenHold | None = None
+
+    @property
+    def team(self) -> str:
+        """Whose cost centre it is: that of its day; nobody's where no work stands behind it."""
+        if self.attempt is not None:
+            return self.attempt.team
+        return (self.hold.team if self.hold is not None else None) or ""
 
 
 def pieces_of(books: Books, period: Period) -> Iterator[list[Posting]]:
     """In the order of the journal, some at a time."""
     piece: list[Posting] = []
     entries = books.journal.entries(
-        kinds=CHARGED_SIDE, transactions=WORTH, starts_at=period.starts_at, ends_at=period.ends_at
+        kinds=CHARGED_SIDE,
+        transactions=WORTH,
+        starts_at=period.starts_at,
+        ends_at=period.ends_at,
     )
     for entry in entries:
         posting = charged_posting(entry)
@@ -42,8 +55,19 @@ def pieces_of(books: Books, period: Period) -> Iterator[list[Posting]]:
 def valued(books: Books, rating: Rating, period: Period) -> Iterator[Valued]:
     """Raises NotFound (`price-missing`)."""
     for piece in pieces_of(books, period):
-        ids = sorted({posting.attempt_id for posting in piece if posting.attempt_id is not None})
-        attempts = books.attempts.many(ids)
-        for posting in piece:
-            attempt = attempts.get(posting.attempt_id) if posting.attempt_id is not None else None
-            yield Valued(posting, attempt, worth_of(rating, posting, attempt))
+        holds = holds_behind(books, piece)
+        for posting, attempt in with_attempts(books, piece):
+            yield Valued(posting, attempt, worth_of(rating, posting, attempt), holds.get(posting.hold_id))
+
+
+def with_attempts(books: Books, piece: Sequence[Posting]) -> Iterator[tuple[Posting, Attempt | None]]:
+    """Each with the attempt that stands behind it."""
+    attempts = books.attempts.many(sorted({each.attempt_id for each in piece if each.attempt_id is not None}))
+    for posting in piece:
+        yield posting, attempts.get(posting.attempt_id) if posting.attempt_id is not None else None
+
+
+def holds_behind(books: Books, piece: Sequence[Posting]) -> Mapping[str, TokenHold]:
+    """The holds that tokens of the piece were charged to."""
+    ids = sorted({posting.hold_id for posting in piece if posting.model is not None})
+    return books.token_holds.many(ids) if ids else {}

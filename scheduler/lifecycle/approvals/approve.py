@@ -154,8 +154,6 @@ class Approvals:
             _take(batch, caller, approval, move)
         return replace(approval, moves=(move,))
 
-    # --- below ---------------------------------------------------------------------------------------------------
-
     def _waiting(self, batch: Batch, caller: Caller, name: str) -> Approval:
         """The one that is meant. To who may not see it, it does not exist."""
         known = batch.books.approvals.get(name)

@@ -29,10 +29,11 @@ from scheduler.domain.units import (
     ProjectName,
     WorkloadId,
 )
+from scheduler.domain.wording import counted
 from scheduler.domain.workloads import Attempt, HoldMode, Workload, WorkloadKind, WorkloadSpec, WorkloadState
 from scheduler.ledger.holding import hold, holds_for
-from scheduler.lifecycle.asking.submit import new_workload, with_defaults
-from scheduler.lifecycle.asking.submitting import judge_for
+from scheduler.lifecycle.asking.judge import new_workload, with_defaults
+from scheduler.lifecycle.asking.submit import judge_for
 from scheduler.lifecycle.memory.prices_ahead import terms_of
 from scheduler.lifecycle.running.free_ahead import free_in_window, overlapping
 from scheduler.lifecycle.running.rebooking import may_hold, tightest_first
@@ -165,7 +166,7 @@ def _placement(batch: Batch, spec: WorkloadSpec, wish: BookingWish) -> Placement
             f"from {iso(wish.starts_at)} until {iso(until)}, {fitting} of the {wish.gpus} {wish.gpu_class} can be kept: "
             "the others are booked, or what runs on them may run for longer",
             code=RefusalCode.BOOKING_CONFLICT,
-            expected=f"at most {fitting} GPUs in that time",
+            expected=f"at most {counted(fitting, 'GPU')} in that time",
             remedy="book fewer GPUs, another class or a later time; `allot booking list` shows what is booked",
         )
     return placement

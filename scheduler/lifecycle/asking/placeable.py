@@ -8,6 +8,7 @@ from scheduler.domain.cluster import GpuClass, Node, PodRequest
 from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
 from scheduler.domain.policy import Policy
 from scheduler.domain.topology import NODE, domain_of, domain_text
+from scheduler.domain.wording import counted
 from scheduler.domain.workloads import WorkloadSpec
 
 
@@ -34,7 +35,7 @@ def require_placeable(
         f"{spec.pod.cpu_milli} mCPU and {spec.pod.memory_mib} MiB each",
         where="gpus_per_pod",
         code=RefusalCode.UNPLACEABLE,
-        expected=f"at most {largest} GPUs per pod, within the cluster's nodes"
+        expected=f"at most {counted(largest, 'GPU')} per pod, within the cluster's nodes"
         if largest
         else "a class that nodes offer",
         remedy="ask for smaller pods, fewer of them, or another GPU class",
@@ -69,10 +70,10 @@ def _require_domain(
         level = spec.topology.level
         raise InvalidInput(
             f"no {level} could ever hold {spec.pods} × {spec.pod.gpus} {'|'.join(spec.gpu_classes)}: the largest, "
-            f"{domain_name}, holds {pods} such pods of {gpu_class_name}",
+            f"{domain_name}, holds {counted(pods, 'such pod')} of {gpu_class_name}",
             where="topology",
             code=RefusalCode.UNPLACEABLE,
-            expected=f"at most {pods} pods in one {level}",
+            expected=f"at most {counted(pods, 'pod')} in one {level}",
             remedy=f"ask for fewer pods, a wider level, or prefer:{level}",
         )
 

@@ -137,8 +137,6 @@ class Awards:
             )
         return Holder(HolderKind.ENGINEER, found.id)
 
-    # --- below ---------------------------------------------------------------------------------------------------
-
     @contextmanager
     def _changing(self, now: Instant) -> Iterator[Batch]:
         with changing(self.store, self.world, now) as batch:

@@ -62,7 +62,8 @@ class TokenDraws:
             shares = _shares(self._payers(owner, asked, now), asked.tokens)
             until = Instant(now + asked.lasts_ms)
             hold = TokenHold(
-                self.ids.new("t"), owner.id, asked.model, asked.project, shares, now, until, caller.actor
+                *(self.ids.new("t"), owner.id, asked.model, asked.project, shares, now, until, caller.actor),
+                team=owner.team,
             )
             batch.books.token_holds.add(hold)
             batch.post(*hold_tokens(hold))
@@ -90,8 +91,6 @@ class TokenDraws:
         with self.store.reading() as books:
             found = books.token_holds.get(hold_id)
         return _own(caller, hold_id, found)
-
-    # --- below ---------------------------------------------------------------------------------------------------
 
     def _changing(self, now: Instant) -> AbstractContextManager[Batch]:
         return changing(self.store, self.world, now)

@@ -2,13 +2,14 @@
 its owner waited for capacity where it is pay, or expires."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource
+from scheduler.domain.allowances import Allowance, AllowanceBalance
 from scheduler.domain.periods import period_at
-from scheduler.domain.units import AllowanceId, Instant, Unit
-from scheduler.ledger.grants import expire, roll_over, rollover_allowance_id
+from scheduler.domain.units import AllowanceId, Instant
+from scheduler.ledger.grants import expire
 from scheduler.ledger.journal import Account, AccountKind
+from scheduler.ledger.rolling_over import Rest, carry_on, rests_together
 from scheduler.lifecycle.awarding.move_expiry import is_moved, move_expiry
 from scheduler.lifecycle.writing.batch import Batch
 
@@ -67,54 +68,19 @@ def _left_at_end(batch: Batch, balance: AllowanceBalance, expires_at: Instant) -
     return max(0, min(then, balance.available))
 
 
-# --- rollover --------------------------------------------------------------------------------------------------------
+# rollover
 
 
 def _roll_over(batch: Batch, ended: Iterable[_Ended]) -> dict[AllowanceId, int]:
-    """What goes on of each. A holder's tier allowance and what had rolled into the same period are one rest, unit by
-    unit."""
-    rests: dict[tuple[str, str, Unit], list[_Ended]] = {}
-    for item in ended:
-        allowance = item.allowance
-        is_frozen = item.balance.is_frozen
-        if allowance.rollover is not None and allowance.period and item.left > 0 and not is_frozen:
-            rests.setdefault((allowance.holder.id, allowance.period, allowance.unit), []).append(item)
-    carried: dict[AllowanceId, int] = {}
-    for _, rest in sorted(rests.items()):
-        carried |= _carry(batch, sorted(rest, key=_tier_first))
-    return carried
-
-
-def _carry(batch: Batch, rest: list[_Ended]) -> dict[AllowanceId, int]:
-    source = rest[0].allowance
-    assert source.rollover is not None, "only those are asked"
-    amount = source.rollover.carried(sum(item.left for item in rest))
+    """What goes on of each. Done twice, it is done once."""
+    rests = (Rest(item.allowance, item.expires_at, item.left) for item in ended if not item.balance.is_frozen)
     policy = batch.world.require_policy()
-    following = period_at(rest[0].expires_at, policy.period, policy.time_zone)
-    target_id = rollover_allowance_id(source.holder, following.name, source.unit)
-    if amount == 0 or batch.books.allowances.get(target_id) is not None:
-        return {}
-    target = replace(
-        source,
-        id=target_id,
-        source=AllowanceSource.ROLLOVER,
-        amount=amount,
-        starts_at=rest[0].expires_at,
-        expires_at=following.ends_at,
-        granted_at=rest[0].expires_at,
-        period=following.name,
-        overdraft=0,
-    )
-    batch.add_allowance(target)
     carried: dict[AllowanceId, int] = {}
-    for item in rest:
-        part = min(item.left, amount)
-        if part > 0:
-            batch.post(roll_over(item.allowance, target, part, Instant(item.expires_at - 1)))
-            carried[item.allowance.id] = part
-            amount -= part
+    for together in rests_together(rests):
+        following = period_at(together[0].expires_at, policy.period, policy.time_zone)
+        going_on = carry_on(together, following)
+        if going_on is not None and batch.books.allowances.get(going_on.target.id) is None:
+            batch.add_allowance(going_on.target)
+            batch.post(*going_on.transactions)
+            carried |= going_on.parts
     return carried
-
-
-def _tier_first(item: _Ended) -> tuple[bool, str]:
-    return item.allowance.source is not AllowanceSource.TIER, item.allowance.id

@@ -77,7 +77,7 @@ class Access:
         return person.id
 
     def review(self, caller: Caller, now: Instant) -> list[RoleHeld]:
-        """Every role that is held now: in the directory, and by a token."""
+        """Every role that is held now: in the directory, and by a token; by person."""
         caller.require(*SEES_ACCESS)
         with self.store.reading() as books:
             engineers, tokens = books.people.all(), books.people.tokens()
@@ -96,7 +96,12 @@ class Access:
                     )
                     for role in sorted(token.roles)
                 ]
-        return held
+        return sorted(held, key=_in_order)
+
+
+def _in_order(held: RoleHeld) -> tuple[str, bool, str, str]:
+    """By person; what the directory gives comes first."""
+    return held.subject or held.principal, held.credential != DIRECTORY, held.credential, held.role
 
 
 def note_roles(

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from scheduler.domain.access import DIRECTORY, TokenRecord
 from scheduler.domain.approvals import Persons
-from scheduler.domain.errors import NotPermitted, RefusalCode
+from scheduler.domain.errors import Conflict, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer
 from scheduler.domain.policy_changes import PolicyChange
 from scheduler.domain.rights import OF_MACHINES, is_shared, raised_rights
 from scheduler.domain.units import EngineerId
+from scheduler.domain.wording import counted
 from scheduler.lifecycle.governance.access import note_directory, note_token
 from scheduler.lifecycle.writing.batch import Batch
 
@@ -42,18 +43,34 @@ def put_people(batch: Batch, caller: Caller, placed: Sequence[Engineer], request
     known = {engineer.subject: engineer for engineer in batch.books.people.all()}
     batch.books.people.save(placed)
     note_directory(batch, caller, known, placed, request_id)
-    batch.audit(caller, "apply people", f"{len(placed)} engineers", request_id=request_id)
+    batch.audit(caller, "apply people", f"{counted(len(placed), 'engineer')}", request_id=request_id)
     return sum(engineer.subject not in known for engineer in placed)
 
 
 def put_token(batch: Batch, caller: Caller, token: TokenRecord, request_id: str = "") -> None:
-    """Let whoever bears it act as its subject.
+    """Let whoever bears it act as its subject. Put again as it is, it changes nothing.
 
-    Raises NotPermitted (`self-benefit`) where it gives a role to whoever issues or approves it.
+    Raises NotPermitted (`self-benefit`) where it gives a role to whoever issues or approves it, Conflict
+    (`idempotency-conflict`) where the same token is out with another subject, other roles or another end.
     """
     _require_no_own_gain(caller, _gaining_by_token(batch, caller, token))
+    known = next((each for each in batch.books.people.tokens() if each.token_hash == token.token_hash), None)
+    if known is not None:
+        _require_same(known, token)
+        return
     batch.books.people.add_token(token)
     note_token(batch, caller, token, request_id)
+
+
+def _require_same(known: TokenRecord, asked: TokenRecord) -> None:
+    """Raises Conflict where a bearer of the token may do anything else by the one than by the other."""
+    if (known.subject, known.roles, known.expires_at) != (asked.subject, asked.roles, asked.expires_at):
+        raise Conflict(
+            f"the token {known.id} is out already, for {known.subject}",
+            code=RefusalCode.IDEMPOTENCY_CONFLICT,
+            expected="a token that nobody was given yet",
+            remedy=f"issue another, or take this one back first: `allot token revoke {known.id}`",
+        )
 
 
 def _takes_two(batch: Batch) -> bool:

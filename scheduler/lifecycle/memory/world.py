@@ -125,7 +125,7 @@ class World:
     """What would have been done, where this process only observes."""
     _pending: Pending = field(default_factory=Pending)
 
-    # --- reading -------------------------------------------------------------------------------------------------
+    # reading
 
     def require_policy(self) -> Policy:
         """The policy in force, or `no-policy`."""
@@ -158,7 +158,7 @@ class World:
     def running_gpus(self) -> int:
         return sum(attempt.gpus for attempt in list(self.attempts.values()) if not attempt.is_booking)
 
-    # --- writing: each of these follows a committed transaction or a report of the cluster ---
+    # writing: each of these follows a committed transaction or a report of the cluster
 
     def put_policy(self, policy: Policy) -> None:
         with self.lock:
@@ -329,7 +329,7 @@ class World:
         attempt = self.live_attempt(workload.id)
         self.launched.mark(workload.job_uid, attempt.everywhere.pods if attempt is not None else 0)
 
-    # --- for the cycle -------------------------------------------------------------------------------------------
+    # for the cycle
 
     def take_changes(self) -> Changes:
         """What changed since the last call; the caller owes it to the decision."""

@@ -22,6 +22,7 @@ from scheduler.domain.observations import ObservedJob
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_SECOND, Instant, WorkloadId
+from scheduler.domain.wording import counted
 from scheduler.domain.workloads import Attempt, AttemptState, Origin, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.another_job import job_name_of
@@ -167,7 +168,7 @@ def refuse_what_was_changed(batch: Batch, workload: Workload, job: ObservedJob) 
 
 
 def _said(pod: PodRequest) -> str:
-    return f"{pod.gpus} GPUs, {pod.cpu_milli} mCPU and {pod.memory_mib} MiB"
+    return f"{counted(pod.gpus, 'GPU')}, {pod.cpu_milli} mCPU and {pod.memory_mib} MiB"
 
 
 def _workload_of(action: Action) -> WorkloadId | None:

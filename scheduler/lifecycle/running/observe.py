@@ -102,7 +102,7 @@ def _fold_cluster(world: World, changes: ClusterChanges) -> set[WorkloadId]:
     for name, node in changes.nodes.items():
         world.put_node(name, node)
     for uid, job in changes.jobs.items():
-        world.put_job(uid, job)
+        world.put_job(uid, job if job is not None else _kept_for_its_end(world, uid))
     touched = {world.workload_of_job[uid] for uid in changes.jobs if uid in world.workload_of_job}
     if changes.is_relist:
         touched.update(workload.id for workload in world.workloads.values() if workload.job_uid is not None)
@@ -111,7 +111,18 @@ def _fold_cluster(world: World, changes: ClusterChanges) -> set[WorkloadId]:
 
 def _forget_jobs(world: World, uids: list[JobUid]) -> None:
     for uid in uids:
-        world.put_job(uid, None)
+        world.put_job(uid, _kept_for_its_end(world, uid))
+
+
+def _kept_for_its_end(world: World, uid: JobUid) -> ObservedJob | None:
+    """A Job that is gone (None) though its attempt has not ended, where it had: what it came to still counts.
+
+    `ttlSecondsAfterFinished` may delete it before its pods' ends are known.
+    """
+    known, workload_id = world.jobs.get(uid), world.workload_of_job.get(uid)
+    if known is None or not known.has_ended or workload_id is None or world.live_attempt(workload_id) is None:
+        return None
+    return replace(known, is_deleted=True, active=0, terminating=0)
 
 
 def _end_vanished_pods(batch: Batch, listed: set[PodUid]) -> None:
@@ -227,6 +238,8 @@ def _advance(batch: Batch, workload_id: WorkloadId) -> None:
         if job is not None and job.is_complete and not batch.pod_runs(attempt.id):
             _believe_job(batch, attempt, job)
         end_attempt(batch, attempt, job)
+        if job is not None and job.has_ended and job.is_deleted:
+            batch.forget_job(job.uid)
 
 
 def _lose_job(batch: Batch, workload_id: WorkloadId) -> None:

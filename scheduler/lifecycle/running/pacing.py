@@ -1,30 +1,45 @@
-"""How many words a second go to the cluster: telling must not take from launching what both wait for."""
+"""How fast the cycle goes round, and how many words a second go to the cluster: neither may take from what people or
+launches wait for."""
 
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+BREATH_SECONDS: Final = 0.05
+"""The longest rest after a cycle. What comes in meanwhile shares the next one's transactions."""
 WORDS_A_SECOND: Final = 20
 """Telling all of a long queue as fast as it goes would cost the API server more than launching it."""
 WORDS_A_SECOND_WHEN_BUSY: Final = 2
 """A word is two writes, on the Job and as an Event: at the full pace they would be a sixth of all writes."""
 BUSY_CALLS: Final = 32
-"""More calls than so many within a second, or half of that under way, and launches are what the API server is for."""
+"""More calls or news than so many within a second, or half as many calls under way, and the API server has better to do."""
 _BUSY_SECONDS: Final = 1.0
+
+
+def rest_seconds(took: float, *, is_asked: bool) -> float:
+    """For how long after a cycle that took so long the event loop has the interpreter to itself.
+
+    Half as long as the cycle: longer, and launches wait for it. `is_asked` says that people asked for more while it
+    thought: under a stream of submissions, each of which would else meet a cycle, the rest is as long as may be.
+    """
+    return BREATH_SECONDS if is_asked else min(BREATH_SECONDS, took / 2)
 
 
 @dataclass
 class Pace:
-    """Counts the calls of the last second. `moment` is monotonic, in seconds."""
+    """Counts our calls and the news of the last second: Jobs and pods that others write are its work, too.
 
-    _sent: deque[tuple[float, int]] = field(default_factory=deque)
+    `moment` is monotonic, in seconds.
+    """
 
-    def note(self, moment: float, calls: int) -> None:
-        if calls:
-            self._sent.append((moment, calls))
+    _noted: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def note(self, moment: float, writes: int) -> None:
+        if writes:
+            self._noted.append((moment, writes))
 
     def words_a_second(self, moment: float, under_way: int) -> int:
-        while self._sent and moment - self._sent[0][0] > _BUSY_SECONDS:
-            self._sent.popleft()
-        is_busy = 2 * under_way > BUSY_CALLS or sum(calls for _, calls in self._sent) > BUSY_CALLS
+        while self._noted and moment - self._noted[0][0] > _BUSY_SECONDS:
+            self._noted.popleft()
+        is_busy = 2 * under_way > BUSY_CALLS or sum(writes for _, writes in self._noted) > BUSY_CALLS
         return WORDS_A_SECOND_WHEN_BUSY if is_busy else WORDS_A_SECOND

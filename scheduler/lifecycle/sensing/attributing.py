@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from scheduler.domain.idleness import MisuseTerms
 from scheduler.domain.units import AttemptId, GpuUuid, NodeName, PodUid
 from scheduler.lifecycle.memory.world import World
-from scheduler.metering.attribution import Tenancy, by_elimination, by_grant, by_process
+from scheduler.metering.attribution import Tenancy, by_allocation, by_elimination, by_process
 from scheduler.metering.misuse import GRACE_MS, Title
 from scheduler.metering.samples import PodRef
 from scheduler.metering.windows import Window
@@ -33,9 +33,9 @@ class Attributing:
         tenancies = self._tenancies(window)
         seen = by_process(window, attempt_of, {tenancy.attempt_id for tenancy in tenancies})
         pods = {pod: t.attempt_id for t in tenancies for pod in self._pods_on(window.node, t)}
-        given = by_grant(window, pods)
+        given = by_allocation(window, pods)
         if window.granted is not None:
-            attempt_id = _granted_to(window, given, tenancies, seen)
+            attempt_id = _allocated_to(window, given, tenancies, seen)
         elif seen is not None:
             attempt_id = seen
         elif last in {tenancy.attempt_id for tenancy in tenancies}:
@@ -105,7 +105,7 @@ class Attributing:
         return by_elimination(held, devices, tenancies)
 
 
-def _granted_to(
+def _allocated_to(
     window: Window, given: frozenset[AttemptId], tenancies: list[Tenancy], seen: AttemptId | None
 ) -> AttemptId | None:
     """Where the kubelet told. A process is a witness between those that share the device, and where a late window

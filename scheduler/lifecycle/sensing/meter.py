@@ -10,14 +10,15 @@ from typing import Any
 
 from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import ANY_NODE, Caller, Role
-from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant, NodeName
+from scheduler.domain.periods import iso
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, GpuUuid, Instant, NodeName
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.sensing.sampling import Sampling
 from scheduler.lifecycle.sensing.strangers import Strangers
 from scheduler.lifecycle.sensing.warning import words_about
 from scheduler.lifecycle.writing.batch import Batch
 from scheduler.lifecycle.writing.together import Together
-from scheduler.metering.admission import Admission
+from scheduler.metering.admission import FUTURE_MS_MAX, Admission
 from scheduler.metering.devices import Device, Inventory, KnownGpu, SensorState
 from scheduler.metering.misuse import Misuse, MisuseKey
 from scheduler.metering.refusals import RefusedSample
@@ -118,6 +119,14 @@ class Meter:
         self._require_agent(caller, node, now)
         with self._counting(node, now):
             told = inventory_from_json(node, body)
+        if told.taken_at > now:
+            # By a clock that is ahead its devices would stay its own for as long as that is.
+            if told.taken_at > now + FUTURE_MS_MAX:
+                ahead_s = (told.taken_at - now) // MS_PER_SECOND
+                self._count(
+                    node, Admission.FROM_THE_FUTURE.value, f"its inventory, by {ahead_s} s: taken as of now", now
+                )
+            told = replace(told, taken_at=now)
         with self._store.writing() as books:
             kept = self._keep_inventory(books, told, now)
         self._world.put_inventory(kept)
@@ -147,8 +156,6 @@ class Meter:
         """Count a body that could not even be read."""
         self._require_agent(caller, node, now)
         self._count(node, refusal.code.value, str(refusal), now)
-
-    # --- below ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _opened(self, now: Instant) -> Iterator[_Group]:
@@ -301,7 +308,9 @@ def _take(sampling: Sampling, judged: _Judged, window: Window) -> None:
     elif admission is Admission.DUPLICATE:
         judged.duplicates += 1
     else:
-        detail = f"[{window.start}, {window.end}) after {sampling.last_end(window.gpu_uuid)}"
+        last = sampling.last_end(window.gpu_uuid)
+        known = "nothing is kept of it" if last is None else f"what is kept ends at {iso(last)}"
+        detail = f"from {iso(window.start)} to {iso(window.end)}; {known}"
         judged.refuse(admission.value, detail, window.gpu_uuid, window.sequence)
 
 

@@ -24,13 +24,19 @@ from scheduler.lifecycle.running.record import stop_attempt
 from scheduler.lifecycle.running.settle import gpu_ms_of
 from scheduler.lifecycle.writing.batch import Batch
 from scheduler.metering.curve import curve_of
+from scheduler.metering.idle import IdleState
 from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, IdleWatch, tick, touch
+from scheduler.metering.kept_states import HISTORY_MS, look_again
 from scheduler.metering.spells import Spell, together
+from scheduler.metering.use import Stretch
 
 LAG_MS = 15 * MS_PER_MINUTE
 """A device that has been silent for so much longer than its attempt's others is unread, and no longer waited for."""
 
 CURVE_POINTS = 60
+
+CLAIMS = frozenset({IdleEventKind.WARNED, IdleEventKind.DUE})
+"""What is said of a rest to somebody's cost."""
 
 DRY_RUN, REPORT, OBSERVING = "dry-run", "report", "observing"
 NO_CHECKPOINT, NO_HOME = "no-checkpoint", "no-home"
@@ -75,6 +81,10 @@ class IdleReclaim:
         self._acts = acts
         self._spells: dict[AttemptId, dict[GpuUuid, list[Spell]]] = {}
         self._judged_until: dict[AttemptId, Instant] = {}
+        self._gauges_ms: dict[AttemptId, int] = {}
+        """How often the gauge is read that its utilisation is; 0 where it is none. Absent: nothing was read yet."""
+        self._windows_ms: dict[AttemptId, int] = {}
+        """How long a rest has to be, of those whose habits a gauge alone tells of too little."""
 
     def run(self, batch: Batch) -> Reclaimed:
         """Judge what was read since the last round."""
@@ -95,16 +105,25 @@ class IdleReclaim:
             devices = self._spells.setdefault(attempt_id, {})
             for uuid, spell in told:
                 devices.setdefault(uuid, []).append(spell)
+                if spell.gauge_ms is not None:
+                    self._gauges_ms[attempt_id] = spell.gauge_ms
+                elif spell.state is not IdleState.UNKNOWN:
+                    self._gauges_ms.setdefault(attempt_id, 0)
         for attempt_id in [known for known in self._spells if known not in self._world.attempts]:
-            del self._spells[attempt_id]
+            self._forget_readings(attempt_id)
             self._judged_until.pop(attempt_id, None)
+            self._windows_ms.pop(attempt_id, None)
+
+    def _forget_readings(self, attempt_id: AttemptId) -> None:
+        self._spells.pop(attempt_id, None)
+        self._gauges_ms.pop(attempt_id, None)
 
     def _judge(self, current: _Round, attempt: Attempt) -> None:
         workload = current.batch.workload(attempt.workload_id)
         policy = self._world.require_policy()
         rule = policy.idle_rule(workload.spec.kind, workload.spec.priority_class) if workload is not None else None
         if workload is None or rule is None:
-            self._spells.pop(attempt.id, None)
+            self._forget_readings(attempt.id)
             return
         if workload.id in current.exemptions:
             self._excuse(current, attempt)
@@ -114,7 +133,14 @@ class IdleReclaim:
         started_at = attempt.started_at if attempt.started_at is not None else attempt.launched_at
         judged_until = self._judged_until.get(attempt.id, started_at)
         watch = known or IdleWatch(attempt.id, judged_until, IdleClock(started_at))
-        watch, events = self._advance(_served(current.batch, workload, watch), attempt, rule)
+        watch = _served(current.batch, workload, watch)
+        before = watch.clock
+        watch, events = self._advance(watch, attempt, self._lengthened(attempt, rule))
+        is_put_off = before.is_due and watch.clock.is_due and not _is_decided(current.batch, attempt, watch)
+        is_put_off = is_put_off and not self._is_held_up(current, attempt)
+        if is_put_off or any(event.kind in CLAIMS for event in events):
+            watch, events = self._look_again(current.batch, attempt, rule, watch, before, events)
+        rule = self._lengthened(attempt, rule)
         for event in events:
             self._follow(current, attempt, workload, rule, event)
         if watch.clock.is_due:
@@ -129,7 +155,7 @@ class IdleReclaim:
 
     def _excuse(self, current: _Round, attempt: Attempt) -> None:
         """Somebody answers for its rest: the clock begins anew when that ends."""
-        self._spells.pop(attempt.id, None)
+        self._forget_readings(attempt.id)
         self._judged_until[attempt.id] = current.batch.now
         self._world.note_rest(attempt.id, None)
         if attempt.id in current.watches:
@@ -147,12 +173,49 @@ class IdleReclaim:
         for spell in together(list(devices.values())):
             start = max(spell.start, watch.judged_until)
             if start < spell.end <= until:
-                clock, new = tick(clock, replace(spell, start=Instant(start)), rule.policy)
+                clock, new = tick(clock, spell._replace(start=Instant(start)), rule.policy)
                 events += new
         for uuid, spells in devices.items():
             # The last one stays: a device without any would look as if it had never been read.
             devices[uuid] = [spell for spell in spells[:-1] if spell.end > until] + spells[-1:]
         return IdleWatch(attempt.id, Instant(max(watch.judged_until, until)), clock), events
+
+    def _lengthened(self, attempt: Attempt, rule: IdleRule) -> IdleRule:
+        window_ms = self._windows_ms.get(attempt.id, rule.policy.window_ms)
+        return replace(rule, policy=replace(rule.policy, window_ms=max(window_ms, rule.policy.window_ms)))
+
+    def _look_again(
+        self,
+        batch: Batch,
+        attempt: Attempt,
+        rule: IdleRule,
+        watch: IdleWatch,
+        before: IdleClock,
+        events: list[IdleEvent],
+    ) -> tuple[IdleWatch, list[IdleEvent]]:
+        """A rest that a gauge tells of is believed only if neither the energy counter nor the habits of its devices
+        speak against it. Nobody is warned of one that is not."""
+        gauge_ms = self._gauges_ms.get(attempt.id, 0)
+        if gauge_ms == 0 or watch.clock.since is None:
+            return watch, events
+        starts_at = Instant(watch.clock.since - HISTORY_MS)
+        kept: dict[GpuUuid, list[Stretch]] = {uuid: [] for uuid in self._spells[attempt.id]}
+        for stretch in batch.books.samples.windows(kept, starts_at, watch.judged_until):
+            if stretch.attempt_id == attempt.id:
+                kept[stretch.gpu_uuid].append(stretch)
+        judged_by_ms = self._lengthened(attempt, rule).policy.window_ms
+        look = look_again(kept, watch, rule, gauge_ms)
+        self._windows_ms[attempt.id] = look.window_ms
+        if not look.is_believed:
+            events = [event for event in events if event.kind not in CLAIMS]
+            if before.warned_at and before.since is not None:
+                resumed = IdleEvent(IdleEventKind.RESUMED, watch.judged_until, before.since, before.rested_ms)
+                events = [*events, resumed]
+            return look.watch, events
+        if look.window_ms > judged_by_ms:
+            events = [event for event in events if event.kind is not IdleEventKind.DUE]
+            return replace(watch, clock=replace(watch.clock, is_due=False)), events
+        return watch, events
 
     def _follow(
         self, current: _Round, attempt: Attempt, workload: Workload, rule: IdleRule, event: IdleEvent
@@ -190,10 +253,11 @@ class IdleReclaim:
         """What is due is decided once a spell of rest; a brake or the stop rate only puts it off."""
         batch, since = current.batch, watch.clock.since
         assert since is not None, "a clock that is due has a spell"
-        if any(known.since == since for known in batch.books.idleness.decisions(attempts=[attempt.id])):
+        if _is_decided(batch, attempt, watch):
             return
         hindrance = self._hindrance(attempt, workload, rule, watch.clock.warned_at[-1])
-        if not hindrance and self._is_held_up(current, attempt):
+        # Right after a restart nobody knows yet by what its GPUs are read, and so whether to look again.
+        if not hindrance and (attempt.id not in self._gauges_ms or self._is_held_up(current, attempt)):
             current.waiting += 1
             return
         decision = IdleDecision(
@@ -246,6 +310,10 @@ class IdleReclaim:
         starts_at = Instant(since - window_ms // 4)
         stretches = batch.books.samples.windows(uuids, starts_at, batch.now)
         return curve_of(stretches, starts_at, batch.now, CURVE_POINTS)
+
+
+def _is_decided(batch: Batch, attempt: Attempt, watch: IdleWatch) -> bool:
+    return any(known.since == watch.clock.since for known in batch.books.idleness.decisions(attempts=[attempt.id]))
 
 
 def _served(batch: Batch, workload: Workload, watch: IdleWatch) -> IdleWatch:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scheduler.domain.units import MS_PER_HOUR, GpuUuid
+from scheduler.domain.wording import counted
 from scheduler.domain.workloads import Attempt
 from scheduler.lifecycle.memory.world import World
 from scheduler.metering.use import HourOfUse, Use, total
@@ -45,11 +46,10 @@ def _unused(attempt: Attempt, uses: Mapping[GpuUuid, Use]) -> Advice | None:
     if not 0 < len(unused) < attempt.gpus:
         return None
     rested_ms = min(uses[uuid].idle_held_ms for uuid in unused)
-    were = "was" if len(unused) == 1 else "were"
     return Advice(
         AdviceKind.UNUSED_GPUS,
-        f"It asked for {attempt.gpus} GPUs; {len(unused)} {were} never used, in {rested_ms / MS_PER_HOUR:.1f} h of "
-        "readings each.",
+        f"It asked for {counted(attempt.gpus, 'GPU')}; {counted(len(unused), 'was', 'were')} never used, "
+        f"in {rested_ms / MS_PER_HOUR:.1f} h of readings each.",
         {"gpus": attempt.gpus, "unused": len(unused), "rested_ms": rested_ms, "unused_gpus": ", ".join(unused)},
     )
 

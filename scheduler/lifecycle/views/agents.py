@@ -12,7 +12,7 @@ from scheduler.metering.misuse import Misuse
 class AgentView:
     """`sensor_state` and `process_view` as the agent said last, at `told_at`. `windows_until` is where the readings
     of its latest device end, None before the first. `lost` and `refused` are windows that will never be had. Without
-    `has_pod_resources` (None: an older agent) GPUs are attributed by their processes alone; `unresolved_grants` are
+    `has_pod_resources` (None: an older agent) GPUs are attributed by their processes alone; `unresolved_allocations` are
     GPUs that the kubelet names and the sensors do not."""
 
     node: str
@@ -29,7 +29,7 @@ class AgentView:
     lost: int
     refused: int
     has_pod_resources: bool | None
-    unresolved_grants: int
+    unresolved_allocations: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +71,5 @@ def _view(world: World, inventory: Inventory) -> AgentView:
         lost=inventory.agent.lost,
         refused=inventory.agent.refused,
         has_pod_resources=inventory.agent.has_pod_resources,
-        unresolved_grants=inventory.agent.unresolved_grants,
+        unresolved_allocations=inventory.agent.unresolved_allocations,
     )

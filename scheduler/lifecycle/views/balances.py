@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from scheduler.domain.allowances import AllowanceBalance, AllowanceSource, Holder, HolderKind, Purpose
+from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Holder, HolderKind, Purpose
 from scheduler.domain.funding import funding_key
 from scheduler.domain.pace import pace_of
 from scheduler.domain.people import Engineer
@@ -23,7 +23,7 @@ def allowance_view(books: Books, balance: AllowanceBalance) -> AllowanceView:
     allowance = balance.allowance
     return AllowanceView(
         id=allowance.id,
-        name=_name(balance),
+        name=allowance_name(allowance),
         source=allowance.source.value,
         holder_kind=allowance.holder.kind.value,
         holder=allowance.holder.id,
@@ -50,8 +50,8 @@ def _owned(books: Books, balance: AllowanceBalance) -> int:
     return allowance.amount - balance.promised - forfeited
 
 
-def _name(balance: AllowanceBalance) -> str:
-    allowance = balance.allowance
+def allowance_name(allowance: Allowance) -> str:
+    """As its holder would call it."""
     match allowance.source:
         case AllowanceSource.TIER:
             return f"Tier, {allowance.period}"

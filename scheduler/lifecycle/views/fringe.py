@@ -52,11 +52,17 @@ def fringe_view(books: Books, book: PriceBook, owner: Owner, year: Period) -> Fr
     assert owner.holders is not None, "a person has holders"
     mine = {balance.allowance.id for balance in books.allowances.balances(holders=sorted(owner.holders))}
     payers = {*mine, *(f"overrun/{engineer}" for engineer in owner.engineers)}
-    made = Fringe(f"{book.name}, sha256 {book.hash[:12]}")
+    made = Fringe(f"{book.name}, sha256 {book.hash[:12]}", book.day_of)
     for item in valued(books, Rating(book), year):
-        if item.posting.payer in payers and item.attempt is not None:
+        posting = item.posting
+        if posting.payer not in payers:
+            continue
+        if item.attempt is not None:
             workload = books.workloads.get(item.attempt.workload_id)
             made.add(workload.spec if workload is not None else None, item.attempt, item.worth.parts)
+        elif posting.model is not None and item.worth.tokens is not None:
+            is_personal = item.hold is None or item.hold.project is None
+            made.add_tokens(posting.model, posting.amount, item.worth.tokens, is_personal=is_personal)
     payments = tuple(_payments(books, owner, book.currency, year))
     paid = sum(each.micro for each in payments)
     rows = made.rows(max(0, paid))

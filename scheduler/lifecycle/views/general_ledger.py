@@ -17,9 +17,8 @@ def gl_view(books: Books, world: World, book: PriceBook, period: Period, now: In
     """Raises NotFound (`price-missing`). Money corrections of nobody's attempt are the platform's."""
     rating, recharge, accounts = Rating(book), Recharge(), GlAccounts()
     for item in valued(books, rating, period):
-        team = item.attempt.team if item.attempt is not None else ""
         is_charge = item.posting.kind is TransactionKind.CHARGE and not item.posting.is_correction
-        (recharge.charged if is_charge else recharge.corrected)[team] += item.worth.micro
+        (recharge.charged if is_charge else recharge.corrected)[item.team] += item.worth.micro
     actual: dict[str, Micro] = {}
     hours = books.samples.energy_between(period.starts_at, period.ends_at)
     electricity = electricity_micro(rating, hours)

@@ -2,16 +2,19 @@
 books hold."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from scheduler.domain.errors import NotFound
 from scheduler.domain.periods import Period
-from scheduler.domain.units import STANDARD_GPU, AttemptId, EngineerId, Instant
+from scheduler.domain.units import STANDARD_GPU, AttemptId, EngineerId, GpuClassName, Instant
 from scheduler.domain.workloads import Attempt
+from scheduler.finance.prices.postings import WORTH, Posting, paid_posting, plain_micro, plain_price, worth_of
+from scheduler.finance.prices.price_book import PriceBook, Unpriced, first_unpriced
 from scheduler.finance.prices.rating import Rating
-from scheduler.ledger.journal import AccountKind, PostedSum
-from scheduler.lifecycle.accounting.valued import valued
+from scheduler.ledger.journal import AccountKind
+from scheduler.ledger.keeping import UsedBy
+from scheduler.lifecycle.accounting.valued import with_attempts
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.conservation import PERIOD_MS_MAX, buckets_of, node_accounts
 from scheduler.lifecycle.views.shapes import MonthView, ShareView
@@ -22,18 +25,16 @@ from scheduler.ports import Books
 
 def month_view(books: Books, world: World, period: Period, now: Instant) -> MonthView:
     """Everybody's period, as far as it has come."""
-    sums = _Sums()
     kinds = [AccountKind.CHARGED, AccountKind.REFUNDS, AccountKind.ISSUED, *_NOT_YET_OWNED]
-    for posted in books.journal.sums(kinds=kinds, starts_at=period.starts_at, ends_at=period.ends_at):
-        sums.add(posted)
-    attempts = books.attempts.many(sorted(sums.attempts))
+    sums = _Sums(books.journal.used_by(kinds=kinds, starts_at=period.starts_at, ends_at=period.ends_at))
     use = books.samples.use_between(period.starts_at, period.ends_at)
-    costs = _costs(books, world, period)
-    told = _Told(attempts, sums.attempts, costs.of_attempt if costs.is_known else None, use)
+    book = world.price_book
+    costs = _costs(books, book, period) if book is not None else None
+    known = costs if costs is not None and costs.unpriced is None else None
+    told = _Told(sums.of_group, known.of_group if known is not None else None, _use_of_groups(books, use))
     open_ones = books.allowances.balances(unsettled_at=Instant(period.ends_at - 1))
     everything = total(each for attempt_id, each in use.items() if attempt_id is not None)
     buckets, capacity = _where_it_went(books, period, now)
-    book = world.price_book
     return MonthView(
         period=period.name,
         starts_at=period.starts_at,
@@ -44,21 +45,33 @@ def month_view(books: Books, world: World, period: Period, now: Instant) -> Mont
         refunded=sums.refunded,
         granted=sums.granted,
         outstanding=sum(b.available + b.held for b in open_ones if b.allowance.unit == STANDARD_GPU),
-        by_team=told.by({a.id: _of(world, a.owner, "team") for a in attempts.values()}),
-        by_tier=told.by({a.id: _of(world, a.owner, "tier") for a in attempts.values()}),
-        by_gpu_class=told.by({a.id: a.gpu_class for a in attempts.values()}),
+        by_team=told.by(lambda group: _of(world, group.engineer, "team")),
+        by_tier=told.by(lambda group: _of(world, group.engineer, "tier")),
+        by_gpu_class=told.by(lambda group: group.gpu_class),
         buckets=buckets,
         capacity=capacity,
         checks=_checks(books),
         currency=book.currency if book is not None else None,
         price_book=book.name if book is not None else "",
-        cost_micro=costs.total if costs.is_known else None,
-        no_cost_because=costs.missing,
+        cost_micro=known.total if known is not None else None,
+        no_cost_because=_why_no_cost(costs),
+        tokens_micro=known.tokens if known is not None else 0,
         energy_joules=everything.millijoules // 1_000 if everything.energy_ms else None,
     )
 
 
 _NOT_YET_OWNED = (AccountKind.PROMISED, AccountKind.FORFEITED)
+
+
+class _Group(NamedTuple):
+    """Attempts that count together: those of one engineer on one GPU class."""
+
+    engineer: EngineerId
+    gpu_class: GpuClassName
+
+
+def _group_of(attempt: Attempt) -> _Group:
+    return _Group(attempt.owner, attempt.gpu_class)
 
 
 def _where_it_went(books: Books, period: Period, now: Instant) -> tuple[tuple[tuple[str, int], ...], int]:
@@ -72,30 +85,48 @@ def _where_it_went(books: Books, period: Period, now: Instant) -> tuple[tuple[tu
 
 @dataclass(slots=True)
 class _Costs:
-    """Micro-units; `missing` says why there are none."""
+    """Micro-units. Where a price is missing there are none, and `unpriced` names the first hour."""
 
-    of_attempt: dict[AttemptId, int] = field(default_factory=lambda: defaultdict(int))
+    rating: Rating
+    of_group: dict[_Group, int] = field(default_factory=lambda: defaultdict(int))
     total: int = 0
-    missing: str = ""
+    tokens: int = 0
+    unpriced: Unpriced | None = None
 
-    @property
-    def is_known(self) -> bool:
-        return not self.missing
+    def add(self, group: _Group | None, micro: int) -> None:
+        self.total += micro
+        if group is not None:
+            self.of_group[group] += micro
+
+    def value(self, posting: Posting, attempt: Attempt | None) -> None:
+        try:
+            micro = worth_of(self.rating, posting, attempt).micro
+        except Unpriced as missing:
+            self.unpriced = first_unpriced((self.unpriced, missing))
+            return
+        self.add(None if attempt is None else _group_of(attempt), micro)
+        self.tokens += micro if posting.model is not None else 0
 
 
-def _costs(books: Books, world: World, period: Period) -> _Costs:
+def _costs(books: Books, book: PriceBook, period: Period) -> _Costs:
     """Charged less given back, and what was corrected."""
-    costs = _Costs()
-    if world.price_book is None:
-        return _Costs(missing="there is no price book")
-    try:
-        for item in valued(books, Rating(world.price_book), period):
-            costs.total += item.worth.micro
-            if item.attempt is not None:
-                costs.of_attempt[item.attempt.id] += item.worth.micro
-    except NotFound as unpriced:
-        return _Costs(missing=unpriced.message)
+    costs, left = _Costs(Rating(book)), []
+    paid = books.journal.stated(accounts=None, starts_at=period.starts_at, ends_at=period.ends_at, transactions=WORTH)
+    for entry in paid:
+        priced = plain_price(costs.rating, entry)
+        if priced is not None and entry.terms is not None:
+            costs.add(_Group(entry.terms.engineer, entry.terms.gpu_class), plain_micro(entry, priced))
+        elif (posting := paid_posting(entry)) is not None:
+            left.append(posting)
+    for posting, attempt in with_attempts(books, left):
+        costs.value(posting, attempt)
     return costs
+
+
+def _why_no_cost(costs: _Costs | None) -> str:
+    if costs is None:
+        return "there is no price book"
+    return costs.unpriced.message if costs.unpriced is not None else ""
 
 
 def _of(world: World, owner: EngineerId, what: str) -> str:
@@ -104,70 +135,77 @@ def _of(world: World, owner: EngineerId, what: str) -> str:
 
 
 class _Sums:
-    """What a period's postings add up to; of each attempt physical, charged and unfunded."""
+    """What a period's postings add up to; of each group physical, charged and unfunded."""
 
-    def __init__(self) -> None:
+    def __init__(self, used: Iterable[UsedBy]) -> None:
         self.charged = self.gpu_ms = self.unfunded = self.refunded = self.granted = 0
-        self.attempts: dict[AttemptId, list[int]] = defaultdict(lambda: [0, 0, 0])
+        self.of_group: dict[_Group, list[int]] = defaultdict(lambda: [0, 0, 0])
+        for each in used:
+            self._add(each)
 
-    def add(self, posted: PostedSum) -> None:
+    def _add(self, used: UsedBy) -> None:
         """What was promised and has not vested, or was clawed back, is not granted. Of what other units paid, the
         physical time counts alone."""
-        account = posted.account
-        if posted.unit != STANDARD_GPU:
-            if account.kind is AccountKind.CHARGED and posted.attempt_id is not None:
-                self.gpu_ms += posted.gpu_ms
-                self.attempts[posted.attempt_id][0] += posted.gpu_ms
-        elif account.kind is AccountKind.ISSUED or account.kind in _NOT_YET_OWNED:
-            self.granted -= posted.amount
-        elif account.kind is AccountKind.REFUNDS:
-            self.refunded -= posted.amount
+        group = None
+        if used.engineer is not None and used.gpu_class is not None:
+            group = _Group(used.engineer, used.gpu_class)
+        if used.unit != STANDARD_GPU:
+            if used.kind is AccountKind.CHARGED and group is not None:
+                self.gpu_ms += used.gpu_ms
+                self.of_group[group][0] += used.gpu_ms
+        elif used.kind is AccountKind.ISSUED or used.kind in _NOT_YET_OWNED:
+            self.granted -= used.amount
+        elif used.kind is AccountKind.REFUNDS:
+            self.refunded -= used.amount
         else:
-            is_unfunded = account.owner.startswith("unfunded/")
-            self.gpu_ms += posted.gpu_ms
-            self.unfunded += posted.amount if is_unfunded else 0
-            self.charged += 0 if is_unfunded else posted.amount
-            if posted.attempt_id is not None:
-                sums = self.attempts[posted.attempt_id]
-                sums[0] += posted.gpu_ms
-                sums[2 if is_unfunded else 1] += posted.amount
+            self.gpu_ms += used.gpu_ms
+            self.unfunded += used.amount if used.is_unfunded else 0
+            self.charged += 0 if used.is_unfunded else used.amount
+            if group is not None:
+                sums = self.of_group[group]
+                sums[0] += used.gpu_ms
+                sums[2 if used.is_unfunded else 1] += used.amount
+
+
+def _use_of_groups(books: Books, use: Mapping[AttemptId | None, Use]) -> Mapping[_Group, list[Use]]:
+    attempts = books.attempts.many(sorted(attempt_id for attempt_id in use if attempt_id is not None))
+    found: dict[_Group, list[Use]] = defaultdict(list)
+    for attempt in attempts.values():
+        found[_group_of(attempt)].append(use[attempt.id])
+    return found
 
 
 class _Told:
-    """What is known of each attempt of the period, to be added up by anything."""
+    """What is known of each group of the period, to be added up by anything that its attempts have in common."""
 
     def __init__(
         self,
-        attempts: Mapping[AttemptId, Attempt],
-        sums: Mapping[AttemptId, list[int]],
-        costs: Mapping[AttemptId, int] | None,
-        use: Mapping[AttemptId | None, Use],
+        sums: Mapping[_Group, list[int]],
+        costs: Mapping[_Group, int] | None,
+        use: Mapping[_Group, list[Use]],
     ) -> None:
-        self._attempts = attempts
         self._sums = sums
         self._costs = costs
         self._use = use
 
-    def by(self, group: Mapping[AttemptId, str]) -> tuple[ShareView, ...]:
+    def by(self, name_of: Callable[[_Group], str]) -> tuple[ShareView, ...]:
         """The largest first."""
-        members: dict[str, list[AttemptId]] = defaultdict(list)
-        for attempt_id in self._sums:
-            if attempt_id in self._attempts:
-                members[group[attempt_id]].append(attempt_id)
-        shares = [self._share(name, ids) for name, ids in members.items()]
+        members: dict[str, list[_Group]] = defaultdict(list)
+        for group in self._sums:
+            members[name_of(group)].append(group)
+        shares = [self._share(name, groups) for name, groups in members.items()]
         return tuple(sorted(shares, key=lambda share: (-share.charged, share.name)))
 
-    def _share(self, name: str, ids: Iterable[AttemptId]) -> ShareView:
-        mine = list(ids)
-        gpu_ms, charged, unfunded = (sum(self._sums[id_][place] for id_ in mine) for place in range(3))
-        use = total(self._use[id_] for id_ in mine if id_ in self._use)
+    def _share(self, name: str, groups: Sequence[_Group]) -> ShareView:
+        gpu_ms, charged, unfunded = (sum(self._sums[group][place] for group in groups) for place in range(3))
+        use = total(each for group in groups for each in self._use.get(group, ()))
         return ShareView(
             name,
             gpu_ms,
             charged,
             unfunded,
-            engineers=len({self._attempts[id_].owner for id_ in mine}),
-            cost_micro=None if self._costs is None else sum(self._costs.get(id_, 0) for id_ in mine),
+            engineers=len({group.engineer for group in groups}),
+            cost_micro=None if self._costs is None else sum(self._costs.get(group, 0) for group in groups),
             energy_joules=use.millijoules // 1_000 if use.energy_ms else None,
             watts=None if use.mean_milliwatts is None else use.mean_milliwatts // 1_000,
             efficiency_permille=efficiency_of(use).mean_permille,

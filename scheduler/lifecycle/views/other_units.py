@@ -1,13 +1,13 @@
 """A statement's allowances in units that are not standard GPU time: the same equation, each unit by itself."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.periods import Period
 from scheduler.domain.quantities import quantity_text, unit_label
-from scheduler.domain.units import STANDARD_GPU, AttemptId, Unit
-from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
+from scheduler.domain.units import STANDARD_GPU, Instant, Unit
+from scheduler.ledger.journal import Account, AccountKind, TransactionKind
 from scheduler.ledger.statement import Statement, StatementLine, accounts_of, statement
 from scheduler.lifecycle.views.unit_shapes import UnitLine, UnitView
 from scheduler.ports import Books
@@ -29,9 +29,6 @@ STATEMENT_TEXTS = {
 _HAD = (AccountKind.ALLOWANCE, AccountKind.HELD, AccountKind.PROMISED)
 
 
-_OF_ATTEMPTS = {TransactionKind.CHARGE, TransactionKind.REFUND}
-
-
 class LineDetail(Protocol):
     """Whoever knows what stands behind a line."""
 
@@ -39,25 +36,17 @@ class LineDetail(Protocol):
 
 
 class OtherUnits:
-    """Takes the entries of other units out of a stream, and makes a statement of each."""
+    """Those lines of a statement that are of other units, and a statement of each."""
 
-    def __init__(self) -> None:
-        self._entries: dict[Unit, list[PostedEntry]] = {}
-        self.attempts: set[AttemptId] = set()
-        """Those that drew on other units."""
-        self.gpu_ms = 0
+    def __init__(self, lines: Iterable[StatementLine]) -> None:
+        self.lines = [line for line in lines if line.unit != STANDARD_GPU]
+
+    @property
+    def gpu_ms(self) -> int:
         """The physical time that other units paid for."""
-
-    def apart(self, entries: Iterable[PostedEntry]) -> Iterator[PostedEntry]:
-        """Those in standard time, and corrections, which are money about it; the others are kept for `views`."""
-        for entry in entries:
-            if entry.unit == STANDARD_GPU or entry.account.kind not in _HAD:
-                yield entry
-            else:
-                self._entries.setdefault(entry.unit, []).append(entry)
-                if entry.attempt_id is not None and entry.kind in _OF_ATTEMPTS:
-                    self.attempts.add(entry.attempt_id)
-                    self.gpu_ms += abs(entry.gpu_ms) if entry.kind is TransactionKind.CHARGE else 0
+        return sum(
+            line.gpu_ms for line in self.lines if line.kind is TransactionKind.CHARGE and line.attempt_id is not None
+        )
 
     def views(
         self, books: Books, mine: Sequence[AllowanceBalance] | None, period: Period, detail: LineDetail | None
@@ -68,22 +57,27 @@ class OtherUnits:
         accounts = None if mine is None else accounts_of([balance.allowance.id for balance in mine])
         views = []
         for unit in sorted(units):
-            opening = opening_of(books, accounts, period, unit)
-            made = statement(opening, self._entries.get(unit, ()))
+            made = statement_in(books, accounts, period, unit, self.lines)
             if made.lines or made.opening or made.available or made.promised:
                 views.append(_view(unit, made, detail))
         return tuple(views)
 
 
-def opening_of(
-    books: Books, accounts: Iterable[Account] | None, period: Period, unit: Unit = STANDARD_GPU
-) -> Mapping[Account, int]:
-    """The balances at the period's start; `accounts` None is the company."""
+def statement_in(
+    books: Books, accounts: Sequence[Account] | None, period: Period, unit: Unit, lines: Iterable[StatementLine]
+) -> Statement:
+    """The statement in this unit, of the lines that are; `accounts` None is the company."""
+    opening = _balances(books, accounts, period.starts_at, unit)
+    closing = _balances(books, accounts, period.ends_at, unit)
+    return statement(opening, closing, [line for line in lines if line.unit == unit])
+
+
+def _balances(books: Books, accounts: Sequence[Account] | None, at: Instant, unit: Unit) -> Mapping[Account, int]:
     if accounts is None:
-        sums = books.journal.kind_totals(kinds=_HAD, ends_at=period.starts_at, unit=unit)
+        sums = books.journal.kind_totals(kinds=_HAD, ends_at=at, unit=unit)
         return {Account(kind, ""): amount for kind, amount in sums.items()}
     wanted = [account for account in accounts if account.kind in _HAD]
-    return books.journal.totals(ends_at=period.starts_at, accounts=wanted, unit=unit)
+    return books.journal.totals(ends_at=at, accounts=wanted, unit=unit)
 
 
 def _view(unit: Unit, made: Statement, detail: LineDetail | None) -> UnitView:
@@ -104,7 +98,5 @@ def _view(unit: Unit, made: Statement, detail: LineDetail | None) -> UnitView:
         unit=unit_label(unit),
         quantities=quantities,
         shown={name: quantity_text(amount, unit) for name, amount in quantities.items()},
-        lines=tuple(detail.of_unit(line, unit) for line in sorted(made.lines, key=lambda each: each.at))
-        if detail is not None
-        else (),
+        lines=() if detail is None else tuple(detail.of_unit(line, unit) for line in made.lines),
     )

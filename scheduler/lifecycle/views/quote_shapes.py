@@ -20,9 +20,13 @@ class SoonerView:
 
 @dataclass(frozen=True, slots=True)
 class PayerView:
-    """An allowance that would be held from: `quantity` in its unit's smallest part, `shown` as people read it."""
+    """An allowance that would be held from: `quantity` in its unit's smallest part, `shown` as people read it.
+
+    `name` says which it is and whose, `allowance_id` is for programs.
+    """
 
     allowance_id: str
+    name: str
     source: str
     unit: str
     quantity: int

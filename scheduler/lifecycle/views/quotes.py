@@ -6,7 +6,7 @@ from dataclasses import replace
 from scheduler.decision.forecast import Forecast
 from scheduler.decision.ordering.hours import need_at_launch
 from scheduler.decision.state import State
-from scheduler.domain.allowances import AllowanceBalance, holders_for
+from scheduler.domain.allowances import Allowance, AllowanceBalance, HolderKind, holders_for
 from scheduler.domain.funding import Shortfall, fund, payers, spendable_standard
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
@@ -17,17 +17,20 @@ from scheduler.domain.topology import TopologyMode
 from scheduler.domain.units import (
     MS_PER_HOUR,
     MS_PER_MINUTE,
+    EngineerId,
     GpuClassName,
     Instant,
     WorkloadId,
     standard_needed,
 )
+from scheduler.domain.wording import counted
 from scheduler.domain.workloads import Workload, WorkloadSpec
 from scheduler.finance.prices.rating import Rating
-from scheduler.lifecycle.asking.submit import new_workload
+from scheduler.lifecycle.asking.judge import new_workload
 from scheduler.lifecycle.memory.named import evidence_named
 from scheduler.lifecycle.memory.prices_ahead import terms_for
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.views.balances import allowance_name
 from scheduler.lifecycle.views.quote_shapes import PayerView, QuoteView, SoonerView
 
 ASKED_ABOUT = WorkloadId("quote")
@@ -67,7 +70,7 @@ def _quote(world: World, state: State, workload: Workload, now: Instant) -> Quot
         asked=_asked(policy, spec, gpu_class),
         held=need.standard,
         available=spendable_standard(ordered, need),
-        payers=_payers(ordered, need),
+        payers=_payers(world, ordered, need),
         cost_micro=_cost(world, workload, gpu_class, now),
         currency=world.price_book.currency if world.price_book is not None else "",
         usual_per_mille=usual,
@@ -109,12 +112,12 @@ def _alternatives(world: World, workload: Workload, found: Forecast) -> Iterator
         yield f"{preferred} instead of {spec.topology}", replace(spec, topology=preferred)
     least = spec.pods_at_least
     if spec.min_pods is not None and least > 1:
-        yield f"at least {_counted(least // 2, 'pod')} instead of {least}", replace(spec, min_pods=least // 2)
+        yield f"at least {counted(least // 2, 'pod')} instead of {least}", replace(spec, min_pods=least // 2)
     elif spec.pods > 1 and least == spec.pods:
-        yield f"{_counted(spec.pods // 2, 'pod')} instead of {spec.pods}", replace(spec, pods=spec.pods // 2)
+        yield f"{counted(spec.pods // 2, 'pod')} instead of {spec.pods}", replace(spec, pods=spec.pods // 2)
     elif spec.pod.gpus > 1:
         fewer = spec.pod.gpus // 2
-        yield f"{_counted(fewer, 'GPU')} instead of {spec.pod.gpus}", replace(spec, pod=replace(spec.pod, gpus=fewer))
+        yield f"{counted(fewer, 'GPU')} instead of {spec.pod.gpus}", replace(spec, pod=replace(spec.pod, gpus=fewer))
     for limit_ms in sorted(_shorter(spec.time_limit_ms, found.latest_limit_ms)):
         yield f"a time limit of {_duration(limit_ms)}", replace(spec, time_limit_ms=limit_ms)
     mine = policy.priority_classes[spec.priority_class].value
@@ -147,22 +150,33 @@ def _ordered(world: World, workload: Workload, gpu_class: GpuClassName, now: Ins
     return payers(known, workload.spec, gpu_class, now)
 
 
-def _payers(ordered: Sequence[AllowanceBalance], need: Need) -> tuple[PayerView, ...]:
+def _payers(world: World, ordered: Sequence[AllowanceBalance], need: Need) -> tuple[PayerView, ...]:
     """Who would be held from, each in its own unit; nobody where it would not be paid."""
     shares = fund(ordered, need)
     if isinstance(shares, Shortfall):
         return ()
-    units = {balance.allowance.id: balance.allowance for balance in ordered}
-    return tuple(
-        PayerView(
-            share.allowance_id,
-            units[share.allowance_id].source.value,
-            unit_label(units[share.allowance_id].unit),
-            share.amount,
-            quantity_text(share.amount, units[share.allowance_id].unit),
-        )
-        for share in shares
+    by_id = {balance.allowance.id: balance.allowance for balance in ordered}
+    return tuple(_payer(world, by_id[share.allowance_id], share.amount) for share in shares)
+
+
+def _payer(world: World, allowance: Allowance, amount: int) -> PayerView:
+    return PayerView(
+        allowance.id,
+        _whose(world, allowance),
+        allowance.source.value,
+        unit_label(allowance.unit),
+        amount,
+        quantity_text(amount, allowance.unit),
     )
+
+
+def _whose(world: World, allowance: Allowance) -> str:
+    """Its name with its holder's: `Tier, 2026-11, of Ada Moreau`; once where its name says it already."""
+    name, holder = allowance_name(allowance), allowance.holder
+    if holder.kind is not HolderKind.ENGINEER:
+        return name if name.endswith(holder.id) else f"{name}, of {holder.kind.value} {holder.id}"
+    person = world.people.get(EngineerId(holder.id))
+    return f"{name}, of {(person and (person.name or person.subject)) or holder.id}"
 
 
 def _cost(world: World, workload: Workload, gpu_class: GpuClassName, now: Instant) -> int | None:
@@ -173,10 +187,6 @@ def _cost(world: World, workload: Workload, gpu_class: GpuClassName, now: Instan
     priced = Rating(world.price_book).price_at(gpu_class, pool.name, now)
     gpu_ms = workload.spec.gpus * workload.spec.time_limit_ms
     return None if priced is None else gpu_ms * priced.unit.effective // MS_PER_HOUR
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _duration(ms: int) -> str:

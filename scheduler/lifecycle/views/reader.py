@@ -13,8 +13,8 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.records import AuditEvent, PolicyVersion
 from scheduler.domain.units import MS_PER_DAY, EngineerId, Instant, NodeName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec, WorkloadState
-from scheduler.lifecycle.asking.submit import with_defaults
-from scheduler.lifecycle.asking.submitting import judge_for
+from scheduler.lifecycle.asking.judge import with_defaults
+from scheduler.lifecycle.asking.submit import judge_for
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.agents import AgentView, Misuses, agent_views, unseen_nodes
@@ -29,6 +29,7 @@ from scheduler.lifecycle.views.months import month_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.quotes import quote_view, quote_view_of
+from scheduler.lifecycle.views.resting import Resting, resting
 from scheduler.lifecycle.views.shapes import (
     BalanceView,
     ClusterView,
@@ -71,7 +72,7 @@ class Views:
         self._is_simulated = is_simulated
         self.state: State = State()
 
-    # --- workloads -----------------------------------------------------------------------------------------------
+    # workloads
 
     def workload(self, caller: Caller, workload_id: WorkloadId, now: Instant) -> WorkloadView:
         with self._store.reading() as books:
@@ -183,7 +184,7 @@ class Views:
                     seen.append(verdict_view(self._world, verdict, workload.spec.name))
         return tuple(seen)
 
-    # --- money ---------------------------------------------------------------------------------------------------
+    # money
 
     def balance(self, caller: Caller, now: Instant, owner: EngineerId | None = None) -> BalanceView:
         engineer = self._engineer(caller, owner)
@@ -227,7 +228,7 @@ class Views:
         with self._store.reading() as books:
             return gpu_conservation_view(books, node, named or day, now)
 
-    # --- the platform --------------------------------------------------------------------------------------------
+    # the platform
 
     def cluster(self, caller: Caller, now: Instant) -> ClusterView:
         return cluster_view(self._world, now, is_simulated=self._is_simulated, shows_owner=caller.has(*SEES_ALL))
@@ -282,6 +283,12 @@ class Views:
         with self._store.reading() as books:
             return tuple(decision_view(each) for each in books.idleness.decisions(limit=limit))
 
+    def resting(self, caller: Caller, limit: int = 100) -> Resting:
+        """Who rests now, and what was due of late."""
+        caller.require(*SEES_ALL)
+        with self._store.reading() as books:
+            return resting(books, self._world, limit)
+
     def refused_samples(self, caller: Caller, limit: int = 100) -> list[RefusedSample]:
         caller.require(*SEES_ALL)
         with self._store.reading() as books:
@@ -293,8 +300,6 @@ class Views:
         with self._store.reading() as books:
             told = books.samples.misuses(Instant(now - MISUSES_SHOWN_MS), limit)
         return Misuses(tuple(told), unseen_nodes(self._world))
-
-    # --- below ---------------------------------------------------------------------------------------------------
 
     def _seen(self, books: Books, caller: Caller, workload_id: WorkloadId) -> Workload:
         """The workload, by id or as the caller's latest of that name, where the caller may see it.

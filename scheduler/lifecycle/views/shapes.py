@@ -389,4 +389,6 @@ class MonthView:
     price_book: str = ""
     cost_micro: int | None = None
     no_cost_because: str = ""
+    tokens_micro: int = 0
+    """What of the cost tokens of models are: they are no GPU time, and in no share."""
     energy_joules: int | None = None

@@ -45,6 +45,7 @@ HEADER = (
     "idle_percent",
     "memory_bytes_max",
     "returned_quantity",
+    "price_per_million_tokens",
 )
 _JOULES_PER_KWH = 3_600_000
 NOTHING: Mapping[str, str] = {}
@@ -91,16 +92,18 @@ def _other_rows(view: StatementView, other: UnitView) -> Iterator[tuple[str, ...
 
 
 def _drawn(view: StatementView, line: UnitLine) -> Mapping[str, str]:
-    """The attempt that drew it, its physical time and what that is worth."""
-    if not line.attempt_id:
-        return {}
-    cells = {
-        "attempt_id": line.attempt_id,
-        "workload_id": line.workload_id,
-        "gpu_class": line.gpu_class,
-        "gpus": str(line.gpus),
-        "gpu_seconds": decimal_text(line.gpu_ms, 3),
-    }
+    """The attempt that drew it, its physical time and what that is worth; of tokens the price of a million."""
+    cells: dict[str, str] = {}
+    if line.attempt_id:
+        cells |= {
+            "attempt_id": line.attempt_id,
+            "workload_id": line.workload_id,
+            "gpu_class": safe(line.gpu_class),
+            "gpus": str(line.gpus),
+            "gpu_seconds": decimal_text(line.gpu_ms, 3),
+        }
+    if line.per_million_micro is not None:
+        cells["price_per_million_tokens"] = decimal_text(line.per_million_micro, least=2)
     if line.cost_micro is not None:
         side = "credit" if line.cost_micro < 0 else "cost"
         cells |= {side: decimal_text(abs(line.cost_micro)), "currency": view.currency or ""}

@@ -1,9 +1,7 @@
 """Statements: a period of an engineer, a team, a project or the company, every line down to the attempt."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 
-from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.money import Micro
 from scheduler.domain.periods import Period
 from scheduler.domain.quantities import quantity_text, unit_label
@@ -11,18 +9,19 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.sizes import pods_at
 from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.domain.workloads import Attempt
+from scheduler.finance.prices.postings import WORTH, Posting
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.finance.prices.rating import Rating
 from scheduler.finance.prices.valuation import LineWorth, Valuation, electricity_micro
-from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
-from scheduler.ledger.statement import Statement, accounts_of, statement
+from scheduler.ledger.journal import Account, AccountKind, TransactionKind
+from scheduler.ledger.statement import CompanyLines, Released, Statement, accounts_of, lines_of
 from scheduler.ledger.statement import StatementLine as LedgerLine
-from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, opening_of
+from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, statement_in
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.lifecycle.views.shapes import PriceView, StatementLine, StatementView
 from scheduler.lifecycle.views.sizes import sizes_text
 from scheduler.lifecycle.views.unit_shapes import ReturnedView, UnitLine
-from scheduler.metering.efficiency import Efficiency, efficiency_of
+from scheduler.metering.efficiency import efficiency_of
 from scheduler.metering.use import HourOfUse, total
 from scheduler.ports import Books
 
@@ -37,23 +36,21 @@ def statement_view(
 ) -> StatementView:
     """The owner's own allowances over the period, as the journal has it, and what it comes to by the price book."""
     mine = None if owner.holders is None else books.allowances.balances(holders=sorted(owner.holders))
-    accounts = _accounts(mine, owner)
-    opening = opening_of(books, accounts, period)
-    others = OtherUnits()
-    released = _Released()
-    known = _Attempts(books)
-    valuation = Valuation(Rating(book) if book is not None else None, known.get)
-    entries = books.journal.entries(
-        accounts=accounts,
-        kinds=_KINDS if accounts is None else None,
-        starts_at=period.starts_at,
-        ends_at=period.ends_at,
-    )
-    made = statement(opening, others.apart(released.watching(valuation.watching(known.ahead_of(entries)))))
-    shown = sorted(made.lines, key=lambda item: item.at)[:lines_max] if owner.sees_lines else []
-    detail = _Detail(
-        books, period, shown, others.attempts if owner.sees_lines else (), released, known.get, valuation
-    )
+    accounts = None if mine is None else accounts_of([each.allowance.id for each in mine], sorted(owner.engineers))
+    attempts = _Attempts(books)
+    valuation = Valuation(Rating(book) if book is not None else None, attempts.get)
+    if accounts is None:
+        found, returned = _of_company(books, valuation, period, lines_max)
+    else:
+        found, returned = _of_accounts(books, valuation, accounts, period)
+    made = statement_in(books, accounts, period, STANDARD_GPU, (*found.lines, *found.rest))
+    others = OtherUnits(found.lines)
+    standard = [line for line in found.lines if line.unit == STANDARD_GPU]
+    shown = standard[:lines_max] if owner.sees_lines else []
+    told = (*shown, *others.lines) if owner.sees_lines else ()
+    returned = returned if owner.sees_lines else []
+    valuation.value(attempts.ahead_of(valuation.left))
+    detail = _Detail(books, period, told, returned, attempts, valuation)
     return StatementView(
         owner=owner.id,
         owner_kind=owner.kind.value,
@@ -73,9 +70,9 @@ def statement_view(
         overrun=made.overrun,
         unfunded=made.unfunded,
         lines=tuple(detail.line(line) for line in shown),
-        returned=tuple(detail.returned()) if owner.sees_lines else (),
+        returned=tuple(detail.returned(each) for each in returned),
         gpu_ms=_used_gpu_ms(made) + others.gpu_ms,
-        lines_left_out=len(made.lines) - len(shown),
+        lines_left_out=found.left_out + len(standard) - len(shown),
         price_book=book.name if book is not None else "",
         currency=book.currency if book is not None else None,
         charged_micro=valuation.charged_micro,
@@ -90,25 +87,42 @@ def statement_view(
     )
 
 
-_KINDS = (
-    AccountKind.ALLOWANCE,
-    AccountKind.HELD,
-    AccountKind.PROMISED,
-    AccountKind.OVERRUN,
-    AccountKind.UNFUNDED,
-    AccountKind.CORRECTED,
-)
-_ENTRIES_AHEAD = 2_000
+def _of_accounts(
+    books: Books, valuation: Valuation, accounts: Sequence[Account], period: Period
+) -> tuple[CompanyLines, list[Released]]:
+    """Each entry is read once, for its line and for its worth. Corrections of money stand in accounts of their own of
+    whoever paid."""
+    payers = [
+        each.owner if each.kind is AccountKind.ALLOWANCE else f"{each.kind.value}/{each.owner}"
+        for each in accounts
+        if each.kind in {AccountKind.ALLOWANCE, AccountKind.OVERRUN, AccountKind.UNFUNDED}
+    ]
+    entries = books.journal.stated(
+        accounts=(*accounts, *(Account(AccountKind.CORRECTED, payer) for payer in payers)),
+        starts_at=period.starts_at,
+        ends_at=period.ends_at,
+        returned_for=_RESTED,
+    )
+    lines, returned = lines_of(valuation.along(entries))
+    return CompanyLines(lines, [], 0), returned
 
 
-def _accounts(mine: Sequence[AllowanceBalance] | None, owner: Owner) -> tuple[Account, ...] | None:
-    """None for the company: every account of `_KINDS`."""
-    if mine is None:
-        return None
-    ids = [balance.allowance.id for balance in mine]
-    engineers = sorted(owner.engineers)
-    payers = [*ids, *(f"{kind.value}/{e}" for e in engineers for kind in (AccountKind.OVERRUN, AccountKind.UNFUNDED))]
-    return (*accounts_of(ids, engineers), *(Account(AccountKind.CORRECTED, payer) for payer in payers))
+def _of_company(
+    books: Books, valuation: Valuation, period: Period, lines_max: int
+) -> tuple[CompanyLines, list[Released]]:
+    """Too much to be added up entry by entry: the database does that, and only what is worth something is read."""
+    starts_at, ends_at = period.starts_at, period.ends_at
+    found = books.journal.company_lines(starts_at=starts_at, ends_at=ends_at, first=lines_max)
+    if valuation.rating is not None:
+        told = {line.attempt_id for line in found.lines if line.attempt_id is not None}
+        paid = books.journal.stated(accounts=None, starts_at=starts_at, ends_at=ends_at, transactions=WORTH)
+        for _ in valuation.along(paid, told):
+            pass
+    return found, books.journal.released(stopped_for=_RESTED, starts_at=starts_at, ends_at=ends_at)
+
+
+_RESTED = (Reason.IDLE, Reason.IDLE_ENDED)
+"""Attempts that were ended for these gave their hours back because they rested."""
 
 
 def _used_gpu_ms(made: Statement) -> int:
@@ -122,46 +136,29 @@ def _why_no_cost(valuation: Valuation) -> str:
 
 
 class _Attempts:
-    """The attempts that entries name, read some thousand entries at a time."""
+    """The attempts that entries and lines name, each read once."""
 
     def __init__(self, books: Books) -> None:
         self._books = books
         self._known: dict[AttemptId, Attempt] = {}
 
-    def get(self, attempt_id: AttemptId) -> Attempt | None:
-        return self._known.get(attempt_id)
+    def get(self, attempt_id: AttemptId | None) -> Attempt | None:
+        return None if attempt_id is None else self._known.get(attempt_id)
 
-    def ahead_of(self, entries: Iterable[PostedEntry]) -> Iterator[PostedEntry]:
-        piece: list[PostedEntry] = []
-        for entry in entries:
-            piece.append(entry)
-            if len(piece) == _ENTRIES_AHEAD:
-                self._read(piece)
-                yield from piece
-                piece = []
-        self._read(piece)
-        yield from piece
+    def ahead_of(self, postings: Sequence[Posting]) -> Iterator[Posting]:
+        """The postings, the attempts of some thousand read before them."""
+        for first in range(0, len(postings), _POSTINGS_AHEAD):
+            piece = postings[first : first + _POSTINGS_AHEAD]
+            self.read(posting.attempt_id for posting in piece)
+            yield from piece
 
-    def _read(self, piece: Iterable[PostedEntry]) -> None:
-        named = {e.attempt_id for e in piece if e.attempt_id is not None and e.attempt_id not in self._known}
-        if named:
-            self._known |= self._books.attempts.many(sorted(named))
+    def read(self, named: Iterable[AttemptId | None]) -> None:
+        new = {each for each in named if each is not None and each not in self._known}
+        if new:
+            self._known |= self._books.attempts.many(sorted(new))
 
 
-@dataclass(slots=True)
-class _Released:
-    """What came back of each attempt's holds by unit, and when: noted while the statement reads its entries."""
-
-    of_attempt: dict[AttemptId, dict[Unit, tuple[Instant, int]]] = field(default_factory=dict)
-
-    def watching(self, entries: Iterable[PostedEntry]) -> Iterator[PostedEntry]:
-        for entry in entries:
-            is_release = entry.kind is TransactionKind.RELEASE and entry.account.kind is AccountKind.ALLOWANCE
-            if is_release and entry.attempt_id is not None:
-                by_unit = self.of_attempt.setdefault(entry.attempt_id, {})
-                _, amount = by_unit.get(entry.unit, (entry.at, 0))
-                by_unit[entry.unit] = (entry.at, amount + entry.amount)
-            yield entry
+_POSTINGS_AHEAD = 2_000
 
 
 class _Detail:
@@ -171,20 +168,18 @@ class _Detail:
         self,
         books: Books,
         period: Period,
-        shown: Iterable[LedgerLine],
-        drawn: Iterable[AttemptId],
-        released: _Released,
-        attempt: Callable[[AttemptId], Attempt | None],
+        lines: Iterable[LedgerLine],
+        returned: Iterable[Released],
+        attempts: _Attempts,
         valuation: Valuation,
     ) -> None:
         self._valuation = valuation
         self._period = period
-        self._attempt = attempt
-        self._released = released.of_attempt
-        named = sorted({line.attempt_id for line in shown if line.attempt_id is not None} | set(drawn))
-        both = {*named, *self._resting()}
-        found = [a.workload_id for id_ in sorted(both) if (a := attempt(id_)) is not None]
-        self._workloads = books.workloads.many(found)
+        self._attempt = attempts.get
+        named = sorted({line.attempt_id for line in lines if line.attempt_id is not None})
+        both = {*named, *(each.attempt_id for each in returned)}
+        attempts.read(both)
+        self._titles = books.workloads.titles([a.workload_id for id_ in sorted(both) if (a := attempts.get(id_))])
         self._hours: dict[AttemptId, list[HourOfUse]] = {}
         hours = (
             books.samples.hours(attempts=named, starts_at=period.starts_at, ends_at=period.ends_at) if named else ()
@@ -194,16 +189,17 @@ class _Detail:
                 self._hours.setdefault(hour.attempt_id, []).append(hour)
 
     def line(self, line: LedgerLine) -> StatementLine:
-        attempt = self._attempt(line.attempt_id) if line.attempt_id is not None else None
-        workload = self._workloads.get(attempt.workload_id) if attempt is not None else None
-        name = workload.spec.name if workload is not None else ""
-        key = (line.kind, line.attempt_id or line.transaction_id, STANDARD_GPU)
+        attempt = self._attempt(line.attempt_id)
+        title = self._titles.get(attempt.workload_id) if attempt is not None else None
+        name = title.name if title is not None else ""
+        key = (line.kind, line.key, STANDARD_GPU)
         is_valued = self._valuation.is_known and line.kind in _VALUED
         worth = self._valuation.lines.get(key, LineWorth()) if is_valued else None
         is_use = line.kind is TransactionKind.CHARGE and line.attempt_id is not None
-        use = total(h.use for h in self._hours.get(line.attempt_id or AttemptId(""), ())) if is_use else None
-        is_read = use is not None and use.windows > 0
-        found = self._efficiency(line.attempt_id)
+        hours = self._hours.get(line.attempt_id, ()) if line.attempt_id is not None else ()
+        use = total(hour.use for hour in hours) if hours else None
+        is_read = is_use and use is not None and use.windows > 0
+        found = efficiency_of(use) if use is not None else None
         return StatementLine(
             at=line.at,
             kind=line.kind.value,
@@ -218,7 +214,7 @@ class _Detail:
             class_factor=attempt.class_factor if attempt is not None else 0,
             amount=line.amount,
             used_by=attempt.owner if attempt is not None else "",
-            project=(workload.spec.project or "") if workload is not None else "",
+            project=(title.project or "") if title is not None else "",
             pool=attempt.pool if attempt is not None else "",
             overrun=line.overrun,
             unfunded=line.unfunded,
@@ -234,11 +230,11 @@ class _Detail:
 
     def of_unit(self, line: LedgerLine, unit: Unit) -> UnitLine:
         """A line in another unit than standard time, with the attempt that drew on it."""
-        attempt = self._attempt(line.attempt_id) if line.attempt_id is not None else None
-        workload = self._workloads.get(attempt.workload_id) if attempt is not None else None
-        worth = self._valuation.lines.get((line.kind, line.attempt_id or line.transaction_id, unit))
+        attempt = self._attempt(line.attempt_id)
+        title = self._titles.get(attempt.workload_id) if attempt is not None else None
+        worth = self._valuation.lines.get((line.kind, line.key, unit)) if self._valuation.is_known else None
         quantity = line.amount or line.promised
-        name = workload.spec.name if workload is not None else line.attempt_id
+        name = title.name if title is not None else line.attempt_id
         return UnitLine(
             at=line.at,
             kind=line.kind.value,
@@ -250,7 +246,8 @@ class _Detail:
             gpus=pods_at(attempt, line.at) * attempt.pod.gpus if attempt is not None else 0,
             gpu_class=attempt.gpu_class if attempt is not None else "",
             gpu_ms=line.gpu_ms,
-            cost_micro=Micro(worth.micro) if worth is not None and self._valuation.is_known else None,
+            cost_micro=Micro(worth.micro) if worth is not None else None,
+            per_million_micro=worth.per_million if worth is not None else None,
         )
 
     def _said(self, line: LedgerLine, attempt: Attempt | None, name: str) -> str:
@@ -274,33 +271,20 @@ class _Detail:
             return None
         return electricity_micro(rating, ((hour.hour, hour.use.millijoules) for hour in hours))
 
-    def _efficiency(self, attempt_id: AttemptId | None) -> Efficiency | None:
-        hours = self._hours.get(attempt_id, ()) if attempt_id is not None else ()
-        return efficiency_of(total(hour.use for hour in hours)) if hours else None
-
-    def returned(self) -> Iterator[ReturnedView]:
-        """Of attempts that were ended because they rested."""
-        for attempt_id in self._resting():
-            attempt = self._attempt(attempt_id)
-            assert attempt is not None
-            assert attempt.stop_reason is not None
-            workload = self._workloads.get(attempt.workload_id)
-            name = workload.spec.name if workload is not None else ""
-            for unit, (at, amount) in sorted(self._released[attempt_id].items()):
-                yield ReturnedView(
-                    *(at, attempt_id, attempt.workload_id, name, attempt.stop_reason.value),
-                    unit=unit_label(unit),
-                    quantity=amount,
-                    shown=quantity_text(amount, unit),
-                    hours_back_ms=amount if unit == STANDARD_GPU else 0,
-                )
-
-    def _resting(self) -> list[AttemptId]:
-        return [
-            id_
-            for id_ in self._released
-            if (found := self._attempt(id_)) is not None and found.stop_reason in {Reason.IDLE, Reason.IDLE_ENDED}
-        ]
+    def returned(self, back: Released) -> ReturnedView:
+        """Of an attempt that was ended because it rested."""
+        attempt = self._attempt(back.attempt_id)
+        assert attempt is not None
+        assert attempt.stop_reason is not None
+        title = self._titles.get(attempt.workload_id)
+        name = title.name if title is not None else ""
+        return ReturnedView(
+            *(back.at, back.attempt_id, attempt.workload_id, name, attempt.stop_reason.value),
+            unit=unit_label(back.unit),
+            quantity=back.amount,
+            shown=quantity_text(back.amount, back.unit),
+            hours_back_ms=back.amount if back.unit == STANDARD_GPU else 0,
+        )
 
 
 _VALUED = {TransactionKind.CHARGE, TransactionKind.REFUND, TransactionKind.CORRECTION}

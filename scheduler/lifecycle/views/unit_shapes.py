@@ -11,7 +11,8 @@ from scheduler.finance.prices.fair_value import FairValue
 @dataclass(frozen=True, slots=True)
 class UnitLine:
     """`quantity` is signed, in the unit's smallest part; `text` says what happened, `shown` how much. Of what an attempt
-    drew, the physical time stands beside it, and what it is worth by the price book."""
+    drew, the physical time stands beside it, and what it is worth by the price book; of tokens also what a million
+    cost."""
 
     at: Instant
     kind: str
@@ -24,6 +25,7 @@ class UnitLine:
     gpu_class: str = ""
     gpu_ms: int = 0
     cost_micro: Micro | None = None
+    per_million_micro: Micro | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from scheduler.domain.units import (
     standard_needed,
     standard_total,
 )
-from scheduler.domain.workloads import Attempt, HoldMode, Workload, WorkloadState
+from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.memory.named import evidence_named
 from scheduler.lifecycle.memory.world import World
@@ -218,7 +218,3 @@ def attempt_views(books: Books, workload_id: WorkloadId, now: Instant) -> tuple[
     runs: Mapping[AttemptId, list[PodRun]] = books.attempts.pods_of(ids)
     holds = books.holds.of_attempts(ids)
     return tuple(attempt_view(a, runs.get(a.id, []), holds.get(a.id, []), now) for a in attempts)
-
-
-def terms_note(hold_mode: HoldMode) -> str:
-    return "the whole time limit is held" if hold_mode is HoldMode.FULL else "a slice is held and renewed"

@@ -13,7 +13,7 @@ from scheduler.domain.people import Caller
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.records import AuditEvent, PodRun, RecordedVerdict
 from scheduler.domain.terms import Draw
-from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, HoldId, Instant, PodUid, WorkloadId
+from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, HoldId, Instant, JobUid, PodUid, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState, require_transition
 from scheduler.ledger.corrections import into_open_period
 from scheduler.ledger.holds import Hold, HoldState
@@ -61,8 +61,9 @@ class Batch:
         self._allowances: list[Allowance] = []
         self._freezes: list[Freeze] = []
         self._balances: list[AllowanceBalance] = []
+        self._jobs_over: list[JobUid] = []
 
-    # --- reading -------------------------------------------------------------------------------------------------
+    # reading
 
     def workload(self, workload_id: WorkloadId) -> Workload | None:
         return self._changed.get(workload_id) or self._added.get(workload_id) or self.world.workloads.get(workload_id)
@@ -144,7 +145,7 @@ class Batch:
         """The verdicts that it is to record."""
         return self._verdicts
 
-    # --- changing ------------------------------------------------------------------------------------------------
+    # changing
 
     def add_workload(self, workload: Workload) -> None:
         self._added[workload.id] = workload
@@ -213,13 +214,17 @@ class Batch:
     def count_stop(self, brake: Brake, gpus: int) -> None:
         self._stops.append(Stop(brake, self.now, gpus))
 
+    def forget_job(self, uid: JobUid) -> None:
+        """What it came to is written down: it need not be kept. Until that is committed it is the only evidence."""
+        self._jobs_over.append(uid)
+
     def audit(
         self, caller: Caller, verb: str, target: str, *, request_id: str = "", before: str = "", after: str = ""
     ) -> None:
         """Keep who did what. A person stands in it by their opaque id."""
         self._events.append(AuditEvent(self.now, caller.actor, caller.role, verb, target, request_id, before, after))
 
-    # --- committing ----------------------------------------------------------------------------------------------
+    # committing
 
     def save(self) -> None:
         """Write everything, in the order that the foreign keys want. A workload that another process changed
@@ -280,6 +285,8 @@ class Batch:
             world.put_workloads([*self._added.values(), *self._changed.values()])
             world.put_attempts([*self._new_attempts.values(), *self._attempts.values()])
             world.put_pod_runs(self._pods.values())
+            for uid in self._jobs_over:
+                world.put_job(uid, None)
             world.put_reservations(self._reservations)
             opened = {hold.attempt_id for hold in self._opened.values()}
             for attempt_id in {*self._assigned.values(), *opened, *self._uncovered}:

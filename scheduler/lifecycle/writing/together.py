@@ -48,6 +48,8 @@ class Together(Generic[T, B]):
         self._mutex = threading.Lock()
         self._waiting: list[_Ticket[T, B]] = []
         self._is_led = False
+        self._nobody = threading.Event()
+        self._nobody.set()
 
     def run(self, work: Callable[[B], T], now: Instant) -> T:
         """Do `work` in a transaction, alone or with others', and return what it returned once that is committed.
@@ -60,11 +62,16 @@ class Together(Generic[T, B]):
             self._waiting.append(ticket)
             ticket.leads = not self._is_led
             self._is_led = True
+            self._nobody.clear()
         if not ticket.leads:
             ticket.turn.wait()
         if ticket.leads:
             self._lead(now)
         return ticket.outcome()
+
+    def give_way(self, seconds: float) -> None:
+        """Let those go first who are under way now, for so long at most. For work that nobody waits for."""
+        self._nobody.wait(seconds)
 
     def _lead(self, now: Instant) -> None:
         group: list[_Ticket[T, B]] = []
@@ -93,6 +100,8 @@ class Together(Generic[T, B]):
             if self._waiting:
                 self._waiting[0].leads = True
                 self._waiting[0].turn.set()
+            else:
+                self._nobody.set()
         for ticket in group:
             ticket.leads = False
             ticket.turn.set()

@@ -1,6 +1,6 @@
 """Ours: each task goes where the worth of what is left falls least. The core that scores it is the service's."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
@@ -14,6 +14,17 @@ from scheduler.simulation.traces.openb import WHOLE_GPU_MILLI
 KINDS_MAX = 96
 """What is left of a node is valued by so many kinds of task at most: the cost of an experiment grows with them, and more
 of them told no more (docs/adr/0014-placement-by-worth.md)."""
+
+GRAIN_MILLI = 200
+"""Differences of worth below that decide nothing where CPU runs out before the GPUs: it is not GPUs that are short. Among
+equals the first node by name keeps the others whole for what asks for much."""
+SCARCITY_MILLI = 3_000
+"""What it costs, in milli-GPU, to bring what is left of a node's CPU or memory down to 1/e, were nearly all that is asked
+of that to go without. Between half and twice as much, the figures move by a point where FGD is five behind."""
+SEVERAL_WEIGHT = 3
+"""How much of the price is gone for each part of the GPUs that tasks of several of them ask for."""
+RESERVE = 0.1
+"""Of what a task asks in the mean: below that, what is left counts as used up."""
 
 
 class Best:
@@ -30,6 +41,8 @@ class Best:
         self._gpu = [np.zeros(len(fleet), dtype=np.int64) for _ in alike]
         """Of each of those and node, the GPU that a share goes to."""
         self._demand = _demand(fleet, workload)
+        self._scarce_cpu, self._scarce_memory = _scarcities(fleet, workload)
+        self._grain = GRAIN_MILLI if self._scarce_cpu.unmet else 0
         self._worth = np.full(len(fleet), np.nan)
         """Of each node as it is; not a number where it changed since it was last valued."""
         self._valued_until = 0
@@ -45,7 +58,7 @@ class Best:
         if len(fitting):
             rate = self._rate_share if shape.is_share else self._rate_whole
             scores[fitting] = rate(rated, fitting)
-        scores = np.where(self._fleet.memory >= self._shapes[kind].memory_mib, scores, NEVER)
+        scores = np.where(self._fleet.memory >= self._shapes[kind].memory_mib, scores - self._scarcity(kind), NEVER)
         node = int(scores.argmax())
         if scores[node] == NEVER:
             return None
@@ -82,11 +95,41 @@ class Best:
         worth = self._demand.worth(cpu, np.vstack([fleet.gpus[unknown], left]), fleet.model[either])
         self._worth[unknown] = worth[: len(unknown)]
         gain: FloatArray = worth[len(unknown) :] - self._worth[nodes]
-        return gain
+        return np.round(gain / self._grain) * self._grain if self._grain else gain
 
     def _price(self, shape: Shape) -> FloatArray:
         price: FloatArray = PRESSURE_WEIGHT * shape.asked_milli * self._demand.pressure
         return price
+
+    def _scarcity(self, kind: int) -> FloatArray | float:
+        """What the task would take, on each node, of the CPU and memory that run out before the GPUs do."""
+        shape, fleet = self._shapes[kind], self._fleet
+        return self._scarce_cpu.cost(shape.cpu_milli, fleet.cpu) + self._scarce_memory.cost(
+            shape.memory_mib, fleet.memory
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scarcity:
+    """What CPU or memory costs on a node, because it runs out before the GPUs do.
+
+    A unit is the dearer the fewer are left on its node, as in online allocation by prices: what asks for much goes where
+    much is left, and no node's GPUs are left behind without. Work whose ask is large for its GPUs is then the first that
+    fits nowhere, and the GPUs go to the rest.
+    """
+
+    unmet: float
+    """What part of the demand for it goes without when all GPUs are taken."""
+    price_milli: float
+    reserve: float
+
+    def cost(self, asked: int, left: IntArray) -> FloatArray | float:
+        """In milli-GPU, of each node; where the task does not fit, any number."""
+        if not self.price_milli:
+            return 0.0
+        rest = np.maximum(left - asked, 0) + self.reserve
+        cost: FloatArray = self.price_milli * np.log((left + self.reserve) / rest)
+        return cost
 
 
 _FAR = 2 * WHOLE_GPU_MILLI
@@ -97,6 +140,29 @@ def _first_of_alike(left: IntArray) -> BoolArray:
     alike = left[:, :, None] == left[:, None, :]
     first: BoolArray = alike.argmax(axis=2) == np.arange(left.shape[1])
     return first
+
+
+def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity]:
+    """Of CPU and of memory: by the part of what is asked of it that goes without when all GPUs are taken.
+
+    Tasks of several GPUs need a node with everything left, which spreading the others takes away: where they ask for a
+    third of all GPUs that are asked for, there is no price.
+    """
+    asked = list(zip(workload.shapes, workload.counts, strict=True))
+    gpus = sum(shape.asked_milli * count for shape, count in asked)
+    several = sum(shape.asked_milli * count for shape, count in asked if shape.gpus > 1)
+    spread = max(0.0, 1 - SEVERAL_WEIGHT * several / gpus) if gpus else 0.0
+    rounds = gpus / int(fleet.gpus.sum())
+
+    def scarcity(total: int, capacity: int) -> Scarcity:
+        unmet = max(0.0, 1 - rounds * capacity / total) if total else 0.0
+        reserve = RESERVE * total / max(1, sum(workload.counts))
+        return Scarcity(unmet, SCARCITY_MILLI * spread * unmet, reserve)
+
+    return (
+        scarcity(sum(shape.cpu_milli * count for shape, count in asked), int(fleet.cpu.sum())),
+        scarcity(sum(shape.memory_mib * count for shape, count in asked), int(fleet.memory.sum())),
+    )
 
 
 def _demand(fleet: Fleet, workload: Workload) -> Demand:

@@ -71,7 +71,7 @@ class Attempts:
         self._unreported: dict[Run, None] = {}
         """Runs whose last checkpoint the decision has not heard of."""
 
-    # --- what waits ----------------------------------------------------------------------------------------------
+    # what waits
 
     def queue(self, work: Work, at: Instant) -> None:
         """Have it wait, from now on."""
@@ -88,7 +88,7 @@ class Attempts:
             self._come_back(work.reserved.give_back(self._books), work.queued_since)
             work.reserved = None
 
-    # --- launching -----------------------------------------------------------------------------------------------
+    # launching
 
     def launch(self, launch: Launch, now: Instant) -> None:
         work = self.waiting.pop(launch.workload_id)
@@ -150,7 +150,7 @@ class Attempts:
         run.finishes_at = done_at(run)
         self.timeline.plan(run.finishes_at, Due.FINISH, run)
 
-    # --- as time passes ------------------------------------------------------------------------------------------
+    # as time passes
 
     def happen(self, due: Due, run: Run, at: Instant) -> None:
         """What was planned comes to pass."""
@@ -203,7 +203,8 @@ class Attempts:
         self._gpus -= gpus_of(attempt)
         self._note_growable(run)
         self.feed.end(attempt)
-        attempt = replace(attempt, stop_reason=reason, checkpointed_at=run.checkpointed_at(worked_until))
+        if reason is Reason.PREEMPTED:  # the last checkpoint says what is refunded, and nothing else does
+            attempt = replace(attempt, checkpointed_at=run.checkpointed_at(worked_until))
         cap_ms = self._policy.priority_classes[attempt.priority_class].refund_cap_ms
         settled = settle(self._books, self._calendar, attempt, run.held, at, cap_ms)
         self._come_back(settled.allowances, at)
@@ -247,7 +248,7 @@ class Attempts:
         """What comes back to an allowance that has expired is gone."""
         self.feed.close(self._books.expire_again(dict.fromkeys(allowances), at))
 
-    # --- rolling holds -------------------------------------------------------------------------------------------
+    # rolling holds
 
     def _plan_renewal(self, run: Run, now: Instant) -> None:
         """Shortly before what its holds cover is used up."""
@@ -284,7 +285,7 @@ class Attempts:
         limit = self._policy.exhaustion_rate.limit(self._gpus)
         return limit is None or stopped_recently(self._stops, Brake.RECLAIM, at) + attempt.gpus <= limit
 
-    # --- preemption ----------------------------------------------------------------------------------------------
+    # preemption
 
     def preempt(self, preemption: Preemption, now: Instant) -> None:
         launch, moves = preemption.launch, {move.workload_id: move for move in preemption.moves}
@@ -299,7 +300,7 @@ class Attempts:
             self._count_stop(Brake.PREEMPT, run.attempt.gpus, now)
             self.stop(run, Reason.PREEMPTED, now)
 
-    # --- elastic work ----------------------------------------------------------------------------------------------
+    # elastic work
 
     def _give_back(self, run: Run, pods_left: int, now: Instant) -> None:
         """Ask for the end of its last pods, which have their grace."""

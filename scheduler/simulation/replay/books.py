@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scheduler.domain.allowances import Allowance, AllowanceBalance, Holder
+from scheduler.domain.periods import Period
 from scheduler.domain.units import STANDARD_GPU, AllowanceId, Instant, Unit
 from scheduler.ledger.grants import expire, grant
 from scheduler.ledger.journal import AccountKind, Transaction
+from scheduler.ledger.rolling_over import Rest, carry_on, rests_together
 
 
 @dataclass(slots=True)
@@ -61,10 +63,13 @@ class ReplayBooks:
 
     def open(self, allowance: Allowance, actor: str) -> None:
         """An award, with its grant posted."""
+        self._add(allowance)
+        self.post(grant(allowance, actor=actor))
+
+    def _add(self, allowance: Allowance) -> None:
         balance = Balance(allowance)
         self._balances[allowance.id] = balance
         self._by_holder.setdefault(allowance.holder, {})[allowance.id] = balance
-        self.post(grant(allowance, actor=actor))
 
     def reserve(self, allowance_id: AllowanceId, amount: int) -> None:
         """Set aside what will be posted as a hold."""
@@ -98,9 +103,9 @@ class ReplayBooks:
             known = self.totals_in[unit] = dict.fromkeys(AccountKind, 0)
         return known
 
-    def expire_due(self, now: Instant) -> list[AllowanceId]:
-        """Take what is left of allowances that have expired; what is still held stays, and expires when it comes
-        back. Returns those that are done with."""
+    def expire_due(self, now: Instant, following: Period) -> list[AllowanceId]:
+        """Have what is left of allowances that have expired go on into the period that follows, by their rollover rules,
+        and take the rest; what is still held stays, and expires when it comes back. Returns those that are done with."""
         due = [
             allowance_id
             for allowance_id, balance in self._balances.items()
@@ -108,7 +113,20 @@ class ReplayBooks:
         ]
         fresh = [allowance_id for allowance_id in due if allowance_id not in self._expired]
         self._expired.update(fresh)
+        self._roll_over(fresh, following)
         return self.expire_again(fresh, now)
+
+    def _roll_over(self, ended: Iterable[AllowanceId], following: Period) -> None:
+        rests: list[Rest] = []
+        for balance in (self._balances[allowance_id] for allowance_id in ended):
+            expires_at = balance.allowance.expires_at
+            if expires_at is not None:
+                rests.append(Rest(balance.allowance, expires_at, balance.available - balance.reserved))
+        for together in rests_together(rests):
+            going_on = carry_on(together, following)
+            if going_on is not None:
+                self._add(going_on.target)
+                self.post(*going_on.transactions)
 
     def expire_again(self, allowance_ids: Iterable[AllowanceId], now: Instant) -> list[AllowanceId]:
         """What came back to allowances that have expired expires as well. Returns those that are done with."""

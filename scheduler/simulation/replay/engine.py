@@ -22,7 +22,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec
 from scheduler.finance.prices.price_book import PriceBook
-from scheduler.lifecycle.asking.submit import judge, with_defaults
+from scheduler.lifecycle.asking.judge import judge, with_defaults
 from scheduler.lifecycle.awarding.periodic import period_grants
 from scheduler.simulation.asking import an_image
 from scheduler.simulation.replay.attempts import Attempts
@@ -109,7 +109,7 @@ class Replay:
             progress(len(self._works), now)
         return self._finish(now if due_at is None else self._stops_at)
 
-    # --- time --------------------------------------------------------------------------------------------------------
+    # time
 
     def _begin(self, now: Instant) -> None:
         self._calendar.look_ahead(now)
@@ -123,10 +123,10 @@ class Replay:
         step(self._state, changes, now)
 
     def _open_period(self, now: Instant) -> None:
-        """Grant the period's hours and let the last one's expire."""
+        """Grant the period's hours; what is left of the last one's rolls over or expires."""
         self._grant_due(now)
         period = self._calendar.at(now)
-        self._attempts.feed.close(self._books.expire_due(now))
+        self._attempts.feed.close(self._books.expire_due(now, period))
         for allowance in period_grants(self._stream.people, self._policy, period, self._calendar.currency):
             self._books.open(allowance, actor="policy")
         self._period_ends_at = period.ends_at
@@ -164,7 +164,7 @@ class Replay:
             else:
                 return
 
-    # --- submissions -------------------------------------------------------------------------------------------------
+    # submissions
 
     def _take_in(self, submission: Submission) -> None:
         owner = self._people[submission.owner]
@@ -197,7 +197,7 @@ class Replay:
         terms = self._policy.sandbox.images if spec.kind is WorkloadKind.SANDBOX else self._policy.images
         return image_is_allowed(spec.image, terms)
 
-    # --- cycles ------------------------------------------------------------------------------------------------------
+    # cycles
 
     def _decide(self, now: Instant) -> None:
         """A cycle, if it may change anything for anybody: the rest is told with the next."""

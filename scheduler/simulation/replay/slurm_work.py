@@ -17,6 +17,8 @@ def slurm_work(jobs: Iterable[SlurmJob], left_out: Counter[str], changed: Counte
     for job in jobs:
         if not job.gpus:
             left_out["asks for no GPU"] += 1
+        elif job.ran_ms is None and job.has_started:
+            left_out["still ran, and nothing says for how long"] += 1
         elif not job.ran_ms:
             left_out["never ran"] += 1
         else:

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -11,9 +13,11 @@ from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, Hold
 from scheduler.domain.cluster import PodRequest
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.people import Engineer
+from scheduler.domain.quantities import measure
 from scheduler.domain.units import (
     AMOUNT_MAX,
     MS_PER_SECOND,
+    STANDARD_GPU,
     AllowanceId,
     EngineerId,
     GpuClassName,
@@ -22,6 +26,7 @@ from scheduler.domain.units import (
     ProjectName,
     TeamName,
     TierName,
+    Unit,
 )
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
 from scheduler.lifecycle.accounting.export_history import FORMAT, VERSION
@@ -29,8 +34,10 @@ from scheduler.simulation.replay.submissions import Stream, Submission
 from scheduler.simulation.traces.rows import LeaveOut, invalid, refuse_all
 
 GPUS_MAX = 100_000
+GUESSED = "run length of work that still waited: half its time limit"
 
 Line = Mapping[str, Any]
+Word = TypeVar("Word", bound=StrEnum)
 
 
 def read_history(file: Path, leave_out: LeaveOut = refuse_all) -> Stream:
@@ -39,30 +46,54 @@ def read_history(file: Path, leave_out: LeaveOut = refuse_all) -> Stream:
     grants: list[Allowance] = []
     submissions: list[Submission] = []
     left_out: Counter[str] = Counter()
+    guessed: Counter[str] = Counter()
+    seen: dict[str, str] = {}
     for line, where in _lines(file, leave_out):
         try:
             if "engineer" in line:
                 engineer = _engineer(line, where)
                 people[engineer.id] = engineer
             elif "grant" in line:
-                grants.append(_grant(line, where))
+                grant = _grant(line, where)
+                _require_new(seen, "grant", grant.id, where)
+                grants.append(grant)
             else:
                 submission = _submission(line, where)
                 if submission.owner not in people:
                     raise invalid(f"{where}: owner", repr(submission.owner), "an engineer of a line before")
-                if submission.run_ms:
+                _require_new(seen, "workload", submission.spec.name, where)
+                if submission.spec.kind is WorkloadKind.BOOKING:
+                    left_out["booking: what ran inside it comes as work"] += 1
+                elif line.get("still_waits") is True:
+                    guessed[GUESSED] += 1
+                    submissions.append(_guessed(submission))
+                elif submission.run_ms:
                     submissions.append(submission)
                 else:
                     left_out["never ran"] += 1
         except InvalidInput as refusal:
             leave_out(refusal)
     return Stream(
-        {"kind": "history", "files": [file.name]},
+        {"kind": "history", "files": [file.name], "put_otherwise": dict(guessed)},
         tuple(people.values()),
         sorted(submissions, key=lambda each: (each.at, each.spec.name)),
         left_out,
         tuple(sorted(grants, key=lambda each: (each.starts_at, each.id))),
     )
+
+
+def _guessed(submission: Submission) -> Submission:
+    """Half its limit, as of a foreign trace a limit is twice the run; no less than what it has done."""
+    run_ms = max(submission.run_ms, submission.spec.time_limit_ms // 2)
+    return replace(submission, run_ms=run_ms)
+
+
+def _require_new(seen: dict[str, str], key: str, name: str, where: str) -> None:
+    """Each id once: two exports put together would count what both hold twice."""
+    place = seen.setdefault(f"{key} {name}", where)
+    if place != where:
+        line = place.rpartition(":")[2]
+        raise invalid(f"{where}: {key}", f"{name!r} again, as in line {line}", "each id once")
 
 
 def _lines(file: Path, leave_out: LeaveOut) -> Iterator[tuple[Line, str]]:
@@ -81,8 +112,10 @@ def _lines(file: Path, leave_out: LeaveOut) -> Iterator[tuple[Line, str]]:
                 continue
             if number > 1:
                 yield line, where
-            elif (line.get("format"), line.get("version")) != (FORMAT, VERSION):
-                raise invalid(f"{where}: format", repr(line.get("format")), f"{FORMAT}, version {VERSION}")
+                continue
+            for key, expected in (("format", FORMAT), ("version", VERSION)):
+                if line.get(key) != expected:
+                    raise invalid(f"{where}: {key}", _shown(line.get(key)), f"{FORMAT}, version {VERSION}")
 
 
 def _object(text: bytes, where: str) -> Line:
@@ -103,20 +136,33 @@ def _engineer(line: Line, where: str) -> Engineer:
 
 
 def _grant(line: Line, where: str) -> Allowance:
-    gpu_classes = line.get("gpu_classes")
+    gpu_classes, kinds = line.get("gpu_classes"), line.get("kinds")
+    unit = _unit(line, where)
     return Allowance(
         id=AllowanceId(_text(line, "grant", where)),
         holder=Holder(_word(HolderKind, line, "holder_kind", where), _text(line, "holder", where)),
         source=_word(AllowanceSource, line, "source", where),
-        amount=_whole(line, "standard_gpu_ms", where, 1, AMOUNT_MAX - 1),
+        amount=_whole(line, "standard_gpu_ms" if unit == STANDARD_GPU else "amount", where, 1, AMOUNT_MAX - 1),
         starts_at=Instant(_whole(line, "starts_at_ms", where)),
         expires_at=None if line.get("expires_at_ms") is None else Instant(_whole(line, "expires_at_ms", where)),
         granted_at=Instant(_whole(line, "starts_at_ms", where)),
+        unit=unit,
         gpu_classes=None if gpu_classes is None else frozenset(map(GpuClassName, _texts(line, "gpu_classes", where))),
-        purposes=frozenset(
-            _word(Purpose, {"purposes": each}, "purposes", where) for each in _texts(line, "purposes", where)
-        ),
+        kinds=None if kinds is None else _words(WorkloadKind, line, "kinds", where),
+        purposes=_words(Purpose, line, "purposes", where),
     )
+
+
+def _unit(line: Line, where: str) -> Unit:
+    """May be left out: then it is standard time."""
+    if line.get("unit") is None:
+        return STANDARD_GPU
+    unit = Unit(_text(line, "unit", where))
+    try:
+        measure(unit)
+    except InvalidInput:
+        raise invalid(f"{where}: unit", _shown(unit), "hours of a GPU class, or a currency") from None
+    return unit
 
 
 def _submission(line: Line, where: str) -> Submission:
@@ -177,12 +223,16 @@ def _whole(line: Line, key: str, where: str, least: int = 0, most: int = 2**53) 
     return value
 
 
-def _word(words: Any, line: Line, key: str, where: str) -> Any:
+def _word(words: type[Word], line: Line, key: str, where: str) -> Word:
     value = line.get(key)
     try:
-        return words(value)
+        return words(str(value))
     except ValueError:
         raise invalid(f"{where}: {key}", _shown(value), "one of " + ", ".join(words)) from None
+
+
+def _words(words: type[Word], line: Line, key: str, where: str) -> frozenset[Word]:
+    return frozenset(_word(words, {key: each}, key, where) for each in _texts(line, key, where))
 
 
 def _shown(value: object) -> str:

@@ -43,9 +43,9 @@ class OpenbPod:
     scheduled_seconds: int | None = None
 
 
-def read_nodes(file: Path) -> tuple[OpenbNode, ...]:
-    """Every node. Raises InvalidInput where a row is none, or a name comes twice."""
-    return tuple(read_csv(file, NODE_COLUMNS, _node))
+def read_nodes(file: Path, leave_out: LeaveOut = refuse_all) -> tuple[OpenbNode, ...]:
+    """Every node. Raises InvalidInput where a row is none, or a name comes twice, unless those are left out."""
+    return tuple(read_csv(file, NODE_COLUMNS, _node, leave_out))
 
 
 def read_pods(file: Path, leave_out: LeaveOut = refuse_all) -> tuple[OpenbPod, ...]:

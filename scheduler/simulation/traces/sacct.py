@@ -19,12 +19,16 @@ from scheduler.simulation.traces.rows import LeaveOut, Row, header, invalid, num
 REQUIRED = ("JobID", "Submit")
 UNSAID = frozenset({"", "unknown", "none", "n/a", "na", "(null)", "none assigned", "invalid"})
 NO_LIMIT = frozenset({"unlimited", "partition_limit", "partition limit"})
+GOING_ON = frozenset({"", "RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "COMPLETING", "STAGE_OUT"})
+"""States of a job that may not have ended when sacct was asked."""
 GPUS_MAX = 100_000
 TWICE_SHOWN_MS = MS_PER_HOUR
 """When summer time ends, a wall clock shows an hour twice: a true end may seem so much before its start."""
 YEARS = (1970, 2200)
 """What a time may be of: none of Slurm's is of another year."""
 
+_DELIMITED = re.compile(r"^[A-Za-z]+([^A-Za-z0-9_% ])[A-Za-z]")
+"""A name of a column, one character, and the next: without `-P` there are blanks between them, and no column ends."""
 _STEP = re.compile(r"^[0-9]+([_+][0-9]+)*\..+$")
 _JOB = re.compile(r"^[0-9]+([_+]([0-9]+|\[[^\]]*\]))*$")
 _CLOCK = re.compile(r"^(?:(?:([0-9]{1,6})-)?([0-9]{1,9}):)?([0-9]{1,9}):([0-9]{1,9})(?:\.[0-9]+)?$")
@@ -37,7 +41,8 @@ _MIB = {"K": 2**-10, "M": 1, "G": 2**10, "T": 2**20, "P": 2**30}
 
 @dataclass(frozen=True, slots=True)
 class SlurmJob:
-    """A job. `ran_ms` None: it never started. `gpus` and `models` are what it was given, else what it asked for."""
+    """A job. `ran_ms` None: it never started, or (`has_started`) had not ended and nothing says how long it ran. `gpus` and
+    `models` are what it was given, else what it asked for."""
 
     id: str
     name: str
@@ -55,6 +60,7 @@ class SlurmJob:
     cpu_milli: int
     memory_mib: int
     exit_code: int
+    has_started: bool = False
 
 
 def read_jobs(file: Path, time_zone: str, leave_out: LeaveOut = refuse_all) -> tuple[list[SlurmJob], int]:
@@ -67,8 +73,10 @@ def read_jobs(file: Path, time_zone: str, leave_out: LeaveOut = refuse_all) -> t
     requeued = 0
     with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
         first = text.readline().rstrip("\r\n")
-        columns = header(first.removesuffix("|").split("|"), file, REQUIRED)
-        lines = _lines(text, is_closed=first.endswith("|"))
+        between = _delimiter(first)
+        is_closed = first.endswith(between)
+        columns = header(first.removesuffix(between).split(between), file, REQUIRED)
+        lines = _lines(text, between, is_closed=is_closed)
         read = rows(lines, columns, file, _Parser(zone), leave_out)
         for _, _, job in read:
             if job is None:
@@ -79,12 +87,20 @@ def read_jobs(file: Path, time_zone: str, leave_out: LeaveOut = refuse_all) -> t
     return list(jobs.values()), requeued
 
 
-def _lines(text: TextIO, *, is_closed: bool) -> Iterator[tuple[list[str], int]]:
+def _delimiter(first: str) -> str:
+    """What stands between the names of the header: `|`, or what `--delimiter` says instead."""
+    if "|" in first:
+        return "|"
+    found = _DELIMITED.match(first)
+    return found[1] if found is not None else "|"
+
+
+def _lines(text: TextIO, between: str, *, is_closed: bool) -> Iterator[tuple[list[str], int]]:
     """The rows after the header. `is_closed`: as `-p` writes them, with a separator after the last cell, too."""
     for number, line in enumerate(text, 2):
         cells = line.rstrip("\r\n")
-        if cells.strip("| \t"):
-            yield (cells.removesuffix("|") if is_closed else cells).split("|"), number
+        if cells.strip(f"{between} \t"):
+            yield (cells.removesuffix(between) if is_closed else cells).split(between), number
 
 
 class _Parser:
@@ -112,7 +128,7 @@ class _Parser:
             account=row.get("Account", ""),
             partition=row.get("Partition", ""),
             qos=row.get("QOS", ""),
-            state=row.get("State", "").split(" ")[0].upper(),
+            state=_state(row),
             submitted_at=submitted_at,
             ran_ms=self._ran_ms(row, where),
             limit_ms=_limit_ms(row, where),
@@ -122,6 +138,7 @@ class _Parser:
             cpu_milli=cpus * 1000,
             memory_mib=_memory_mib(row, nodes, cpus, where),
             exit_code=_exit_code(row),
+            has_started=self._moment(row, "Start", where) is not None,
         )
 
     def _moment(self, row: Row, column: str, where: str) -> Instant | None:
@@ -151,11 +168,18 @@ class _Parser:
             if elapsed is None:
                 raise invalid(f"{where}: Elapsed", quoted(row["Elapsed"]), "a time such as 1-02:03:04 or 05:00")
             return elapsed
+        if start is not None and end is None and "End" in row and _state(row) in GOING_ON:
+            return None
         if start is None or end is None:
             column = next((each for each in ("ElapsedRaw", "Elapsed", "End", "Start") if each in row), "JobID")
             found = "nothing that says how long it ran"
             raise invalid(f"{where}: {column}", found, "ElapsedRaw, Elapsed, or Start and End")
         return max(0, end - start)
+
+
+def _state(row: Row) -> str:
+    """Without who cancelled it, which stands behind."""
+    return row.get("State", "").split(" ")[0].upper()
 
 
 def _elapsed_ms(text: str) -> int | None:

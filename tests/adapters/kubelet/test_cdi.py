@@ -11,8 +11,8 @@ import yaml
 from scheduler.adapters.kubelet.cdi import MIG_MINORS, CdiFolder
 from scheduler.adapters.kubelet.pod_resources import PodResources
 from scheduler.domain.units import GpuUuid
+from scheduler.metering.device_allocations import resolve
 from scheduler.metering.devices import Device
-from scheduler.metering.grants import resolve
 from scheduler.metering.samples import PodRef
 from tests.adapters.kubelet.fake_kubelet import FakeKubelet
 
@@ -63,7 +63,7 @@ def listed(name: str, cdi: CdiFolder | None) -> tuple[dict[str, tuple[PodRef, ..
         granted = PodResources(Path(folder) / "kubelet.sock", cdi).list()
     assert granted is not None
     found = resolve(granted, (CUT, SMALL, LARGE))
-    return {uuid: found.pods_of(uuid) for uuid in found.grants_of}, found.unresolved
+    return {uuid: found.pods_of(uuid) for uuid in found.allocations_of}, found.unresolved
 
 
 @pytest.mark.parametrize("name", NAMES)

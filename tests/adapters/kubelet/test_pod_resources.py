@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.adapters.kubelet.messages import ListResponse
 from scheduler.adapters.kubelet.pod_resources import PodResources
-from scheduler.metering.grants import Granted
+from scheduler.metering.device_allocations import AllocatedDevice
 from scheduler.metering.samples import PodRef
 from tests.adapters.kubelet.fake_kubelet import FakeKubelet
 
@@ -37,11 +37,11 @@ def test_gpus_of_every_form_are_listed_and_nothing_else(socket: Path) -> None:
     }
     with kubelet.serving(socket):
         assert PodResources(socket).list() == (
-            Granted("GPU-a", TRAINING, "main"),
-            Granted("GPU-b", TRAINING, "main"),
-            Granted("GPU-c::3", TRAINING, "main"),
-            Granted("MIG-a", PodRef("research", "slice"), "main"),
-            Granted("gpu-0", PodRef("research", "slice"), "main"),
+            AllocatedDevice("GPU-a", TRAINING, "main"),
+            AllocatedDevice("GPU-b", TRAINING, "main"),
+            AllocatedDevice("GPU-c::3", TRAINING, "main"),
+            AllocatedDevice("MIG-a", PodRef("research", "slice"), "main"),
+            AllocatedDevice("gpu-0", PodRef("research", "slice"), "main"),
         )
 
 
@@ -62,7 +62,7 @@ def test_a_kubelet_that_is_started_again_is_found_on_its_new_socket(socket: Path
         kubelet = FakeKubelet()
         kubelet.pods = {("research", name): {"nvidia.com/gpu": ["GPU-a"]}}
         with kubelet.serving(socket):
-            assert asked.list() == (Granted("GPU-a", PodRef("research", name), "main"),)
+            assert asked.list() == (AllocatedDevice("GPU-a", PodRef("research", name), "main"),)
 
 
 def test_an_answer_of_more_than_four_mebibytes_is_read(socket: Path) -> None:

@@ -46,14 +46,14 @@ async def test_a_watch_whose_past_was_compacted_away_lists_anew_misses_nothing_a
         cluster.use_gpu_classes(CLASSES)
         await cluster.start()
         try:
-            rig = ClusterRig(cluster, H100, H100_NODES, "team", _nothing, limit_seconds=60.0)
+            rig = ClusterRig(cluster, H100, H100_NODES, "team", _nothing, limit_seconds=180.0)
             gone = await rig.created(rig.workload("w-goes"))
             stays = await rig.created(rig.workload("w-stays"))
             wire.is_cut = True
             wire.cut_streams()
             await api.delete(f"{JOBS}/{gone.name}", {"propagationPolicy": "Background"})
             version = (await api.get(JOBS))["metadata"]["resourceVersion"]
-            command = kill_apiserver(plane)
+            command = await kill_apiserver(plane)
             await compact_etcd(plane, version)
             with apiserver_again(plane, command):
                 wire.is_cut = False

@@ -21,7 +21,7 @@ from scheduler.entrypoints.devcluster.nodes import H100 as H100_MODEL
 from scheduler.entrypoints.devcluster.nodes import GpuNode
 from scheduler.entrypoints.devcluster.simulated import NOT_READY
 from tests.adapters.kubernetes.conftest import CLASSES, H100, H100_NODES, settings_for
-from tests.contracts.cluster_contract import ClusterRig
+from tests.contracts.cluster_contract import ClusterRig, Seen
 from tests.plugins.polling import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.controlplane
@@ -182,8 +182,11 @@ async def test_labels_that_are_changed_on_a_waiting_job_are_seen_and_told_of_bes
 
     await api.patch(path, {"metadata": {"labels": {"allot.dev/time-limit": "2h"}}})
 
-    seen = await rig.until(lambda seen: seen.job_named("w-relabelled") not in {None, job})
-    changed = seen.job_named("w-relabelled")
+    def is_relabelled(seen: Seen) -> bool:  # Kubernetes says of it meanwhile that it is suspended, too
+        found = seen.job_named("w-relabelled")
+        return found is not None and found.asked != job.asked
+
+    changed = (await rig.until(is_relabelled)).job_named("w-relabelled")
     assert changed is not None
     assert changed.asked is not None
     assert job.asked is not None

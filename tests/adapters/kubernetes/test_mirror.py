@@ -180,6 +180,22 @@ def test_a_job_that_goes_is_reported_as_gone() -> None:
     assert mirror.drain().is_empty
 
 
+def test_a_job_that_is_deleted_at_its_end_is_reported_as_ended_and_then_as_gone() -> None:
+    mirror = settled()
+    mirror.put_job(job())
+    mirror.drain()
+
+    mirror.put_job(job(status={"conditions": [{"type": "Complete", "status": "True"}]}))
+    mirror.drop_job(TRAIN)
+
+    ended = mirror.drain().jobs[TRAIN]
+    assert ended is not None
+    assert ended.is_complete
+    assert mirror.has_changes
+    assert mirror.drain().jobs == {TRAIN: None}
+    assert mirror.drain().is_empty
+
+
 def test_a_job_handed_to_kueue_is_gone_for_us() -> None:
     mirror = settled()
     mirror.put_job(job())

@@ -8,8 +8,9 @@ from scheduler.adapters.signing import KeyFile, open_key
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.access import RoleChange
 from scheduler.domain.allowances import Allowance, Freeze
+from scheduler.domain.quantities import TOKENS
 from scheduler.domain.records import AuditEvent, EndEvidence, PodRun, PriceBookVersion
-from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, PodUid, WorkloadId
+from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, PodUid, ProjectName, TeamName, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
 from scheduler.finance.reconciling.closing import Closing, ClosingState
 from scheduler.finance.reconciling.reconciliation import Difference, DifferenceKind, Settlement, SettlementKind
@@ -17,12 +18,14 @@ from scheduler.ledger.charging import charge
 from scheduler.ledger.grants import grant
 from scheduler.ledger.holding import hold, release
 from scheduler.ledger.holds import Hold
+from scheduler.ledger.token_holds import TokenHold, TokenHoldState, TokenShare
 from scheduler.lifecycle.accounting.publish import Publisher
 from scheduler.ports import Books
 from tests.adapters.sql.values import ATTEMPT, AWARD, MOVE, POD, POLICY, PROPOSAL, WORKLOAD
 from tests.ledger.build import allowance
 
 HOUR = 3_600_000
+RESOLVED = TokenHoldState.RESOLVED
 
 
 class Booked:
@@ -77,7 +80,8 @@ class Booked:
                 self._govern(books)
 
     def _govern(self, books: Books) -> None:
-        """One row more in every other tree: prices, roles, proposals, freezes, closed periods and their differences."""
+        """One row more in every other tree (prices, roles, proposals, freezes, closed periods and their differences),
+        and a hold of tokens."""
         number, at = self.count, self.tick()
         period, proposal = f"1970-{number}", f"p-{number}"
         books.prices.add(PriceBookVersion(f"hash-{number}", "prices.yaml", "version: 1 # ü", at, "e-9"))
@@ -89,6 +93,10 @@ class Booked:
             period, Instant(number), Instant(number + 1), ClosingState.CLOSED, at, "e-9", "finance", "r", "{}"
         )
         books.periods.add_step(closed)
+        tokens = (TokenShare(AllowanceId(f"a-{number}"), TOKENS, 9),)
+        drawn = TokenHold(f"k-{number}", ATTEMPT.owner, "llama", ProjectName("x"), tokens, at, at, "gateway:eu")
+        books.token_holds.add(replace(drawn, team=TeamName("research")))
+        books.token_holds.save(replace(drawn, team=TeamName("research"), used=9, state=RESOLVED, resolved_at=at))
         found = Difference(f"{period}/overhead/x", period, DifferenceKind.OVERHEAD, "x", 7, "ü")
         books.periods.add_differences([found], at)
         books.periods.add_settlements([Settlement(found.id, 7, SettlementKind.OWNER, "t", "why", "e-9", at, "r-4")])

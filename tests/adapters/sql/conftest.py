@@ -13,7 +13,7 @@ from scheduler.adapters.sql.engine import parse
 from scheduler.adapters.sql.store import SqlStore, open_store
 from tests.adapters.sql.booked import booked
 from tests.adapters.sql.tampering import Original, intruder
-from tests.plugins.migrated import put_migrated
+from tests.plugins.migrated import put_migrated, share_statements
 
 PATIENT_SECONDS = 120.0
 """For dozens that race for one lock on a busy machine: who waits long is late, not refused."""
@@ -32,7 +32,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(url: str) -> Iterator[SqlStore]:
-    opened = open_store(url, patience_seconds=PATIENT_SECONDS)
+    opened = share_statements(open_store(url, patience_seconds=PATIENT_SECONDS))
     yield opened
     opened.close()
 

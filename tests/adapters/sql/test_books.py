@@ -81,15 +81,19 @@ def test_a_workload_comes_back_as_it_was(store: SqlStore) -> None:
         assert books.workloads.get(WORKLOAD.id) == WORKLOAD
         assert books.workloads.get(WorkloadId("w-2")) is None
         assert books.workloads.many([WORKLOAD.id, WorkloadId("w-2")]) == {WORKLOAD.id: WORKLOAD}
-        assert books.workloads.by_job("team-research", "w-1-1") == WORKLOAD
-        assert books.workloads.by_job("team-other", "w-1-1") is None
 
 
-def test_of_two_workloads_with_one_job_name_the_later_is_meant(store: SqlStore) -> None:
-    later = replace(WORKLOAD, id=WorkloadId("w-0"), submitted_at=Instant(WORKLOAD.submitted_at + 1))
-    with store.writing() as books:
-        books.workloads.add([later, WORKLOAD])
-        assert books.workloads.by_job(WORKLOAD.namespace, WORKLOAD.job_name) == later
+def test_titles_are_the_names_and_projects_of_those_workloads_alone(store: SqlStore) -> None:
+    personal = replace(
+        WORKLOAD, id=WorkloadId("w-2"), job_uid=None, spec=replace(WORKLOAD.spec, name="own", project=None)
+    )
+    with stored(store) as books:
+        books.workloads.add([personal, replace(WORKLOAD, id=WorkloadId("w-3"))])
+        spec = WORKLOAD.spec
+        assert books.workloads.titles([WORKLOAD.id, personal.id, WorkloadId("w-9")]) == {
+            WORKLOAD.id: (spec.name, spec.project),
+            personal.id: ("own", None),
+        }
 
 
 def test_a_workload_is_written_only_over_the_version_before_it(store: SqlStore) -> None:

@@ -46,28 +46,28 @@ from scheduler.domain.units import (
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.proving.relations import TREES
 from scheduler.finance.proving.verification import verify
-from scheduler.finance.reconciling.closing import Closing, ClosingState
 from scheduler.ledger.charging import charge
-from scheduler.ledger.corrections import into_open_period
 from scheduler.ledger.grants import expire, grant
 from scheduler.ledger.holding import hold, holds_for, release
-from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
+from scheduler.ledger.journal import Account, AccountKind, TransactionKind
 from scheduler.ledger.refunds import refund
-from scheduler.ledger.statement import accounts_of, statement
+from scheduler.ledger.statement import STATED, accounts_of, lines_of, statement
 from scheduler.lifecycle.accounting.publish import Publisher
 from tests.adapters.sql.attempt_model import RATES, AttemptModel, HoldModel, Rate, Rated, Use
 from tests.adapters.sql.awarding import EUR, H100, AllowanceModel, Amount, AwardRules
+from tests.adapters.sql.closing import CloseRules
 from tests.adapters.sql.invariants import violations
 from tests.adapters.sql.values import WORKLOAD
 from tests.ledger.build import ADA, allowance
 from tests.ledger.build import attempt as an_attempt
+from tests.ledger.folding import company_of, folded, folded_lines, sums_of
 
 STEPS = int(os.environ.get("ALLOT_LEDGER_STEPS", "300"))
 SEED = int(os.environ.get("ALLOT_LEDGER_SEED", "2"))
 PROVEN = {tree.name for tree in TREES}
 
 
-class LedgerMachine(AwardRules):
+class LedgerMachine(CloseRules):
     """The store and the model, moved side by side."""
 
     new_url: ClassVar[Callable[[], str]]
@@ -84,7 +84,7 @@ class LedgerMachine(AwardRules):
         self.running: dict[str, AttemptModel] = {}
         self.overrun = 0
         self.refunded: dict[str, int] = defaultdict(int)
-        self.closed: list[tuple[int, int, dict[str, int]]] = []
+        self.closed = []
         with self.store.writing() as books:
             books.workloads.add([WORKLOAD])
 
@@ -265,50 +265,6 @@ class LedgerMachine(AwardRules):
         model.expired += model.available
         model.available = 0
 
-    @rule()
-    def close_what_is_over(self) -> None:
-        """All up to now: its charges never change again."""
-        starts_at = self.closed[-1][1] if self.closed else 0
-        ends_at = self.tick()
-        step = Closing(
-            f"period {self.fresh()}", Instant(starts_at), ends_at, ClosingState.CLOSED, ends_at, "e-9", "finance"
-        )
-        with self.store.writing() as books:
-            books.periods.add_step(step)
-        self.closed.append((starts_at, ends_at, self.sums_between(starts_at, ends_at)))
-
-    def sums_between(self, starts_at: int, ends_at: int) -> dict[str, int]:
-        sums: dict[str, int] = defaultdict(int)
-        with self.store.reading() as books:
-            for entry in books.journal.entries(starts_at=Instant(starts_at), ends_at=Instant(ends_at)):
-                sums[str(entry.account)] += entry.amount
-        return dict(sums)
-
-    @precondition(lambda self: self.closed)
-    @rule(name=allowances, amount=Amount, place=st.integers(0, 100))
-    def correct_what_is_closed(self, name: str, amount: int, place: int) -> None:
-        """Dated inside it is refused; moved into the open period it counts there, marked, and only once."""
-        model = self.paid[name]
-        amount = min(amount, model.available)
-        if amount <= 0:
-            return
-        starts_at, ends_at, _ = self.closed[place % len(self.closed)]
-        at = Instant(starts_at + place % (ends_at - starts_at))
-        account = Account(AccountKind.ALLOWANCE, name)
-        moves = transfer_entries(account, Account(AccountKind.ISSUED, "corrections"), amount, unit=Unit(model.unit))
-        wrong = Transaction(f"correction:{self.fresh()}", TransactionKind.CORRECTION, at, moves, actor="e-9")
-        with pytest.raises(Conflict), self.store.writing() as books:
-            books.journal.post([wrong], self.tick())
-        for _ in range(2):
-            with self.store.writing() as books:
-                right = into_open_period(wrong, books.periods.closed(), self.tick())
-                books.journal.post([right], Instant(self.now))
-                posted = [e for e in books.journal.entries(accounts=[account]) if e.transaction_id == wrong.id]
-            assert [(e.amount, e.corrects_at) for e in posted] == [(-amount, at)]
-            assert posted[0].at >= ends_at
-        model.available -= amount
-        model.corrected -= amount
-
     @precondition(lambda self: self.number > 5)
     @rule()
     def restart(self) -> None:
@@ -335,11 +291,25 @@ class LedgerMachine(AwardRules):
         with self.store.reading() as books:
             for name, model in self.paid.items():
                 accounts = accounts_of([AllowanceId(name)])
-                made = statement(dict.fromkeys(accounts, 0), books.journal.entries(accounts=accounts))
+                opening = dict.fromkeys(accounts, 0)
+                made = folded(opening, books.journal.entries(accounts=accounts))
+                closing = books.journal.totals(
+                    ends_at=Instant(self.now + 1), accounts=accounts, unit=Unit(model.unit)
+                )
+                stated = books.journal.stated(accounts=accounts, starts_at=Instant(0), ends_at=Instant(self.now + 1))
+                lines, _ = lines_of(stated)
+                assert statement(opening, closing, lines) == made
                 assert (made.granted, made.charged, made.expired) == (model.granted, model.charged, model.expired)
                 assert (made.refunded, made.available, made.held) == (model.refunded, model.available, model.held)
                 assert (made.corrected, made.transferred) == (model.corrected, model.moved)
                 assert (made.vested, made.clawed_back) == (model.vested, model.clawed_back)
+            everything = books.journal.entries(kinds=STATED)
+            simply = folded_lines(everything)
+            stated = books.journal.stated(accounts=None, starts_at=Instant(0), ends_at=Instant(self.now + 1))
+            assert lines_of(stated)[0] == simply
+            for first in (0, len(simply) // 2, len(simply)):
+                told = books.journal.company_lines(starts_at=Instant(0), ends_at=Instant(self.now + 1), first=first)
+                assert (told.lines, sums_of(told.rest), told.left_out) == company_of(simply, first)
             kinds = {entry.kind for entry in books.journal.entries()}
             assert kinds <= set(TransactionKind)
             assert books.journal.differences() == []

@@ -1,5 +1,6 @@
 """The schema: brought up to date as a whole, refused where it is not, and the same as the tables say."""
 
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 from threading import Thread
@@ -9,8 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 
+from scheduler.adapters.sql import engine as engines
 from scheduler.adapters.sql.columns import Row
-from scheduler.adapters.sql.engine import parse
+from scheduler.adapters.sql.engine import open_engine, parse
 from scheduler.adapters.sql.migrating import migrate
 from scheduler.adapters.sql.migrations import HEAD
 from scheduler.adapters.sql.store import SqlStore, open_store
@@ -131,3 +133,23 @@ def test_two_that_migrate_at_once_do_it_once(url: str) -> None:
         thread.join()
     assert failures == []
     open_store(url, migrate=False).close()
+
+
+def test_who_opens_a_new_file_waits_for_another_who_is_about_to_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself refuses at once to change how such a file is logged."""
+    with closing(sqlite3.connect(tmp_path / "allot.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waits: list[float] = []
+
+        def leave(seconds: float) -> None:
+            waits.append(seconds)
+            other.execute("COMMIT")
+
+        monkeypatch.setattr(engines, "sleep", leave)
+        opened = open_engine(parse(f"sqlite:///{tmp_path}/allot.db"), to_write=True)
+        with opened.begin() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        opened.dispose()
+        assert len(waits) == 1

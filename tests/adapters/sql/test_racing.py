@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from threading import Barrier, Thread
 from time import monotonic, sleep
 
@@ -22,6 +23,7 @@ from tests.adapters.sql.invariants import violations
 from tests.adapters.sql.values import ATTEMPT, WORKLOAD
 from tests.ledger.build import allowance
 from tests.ledger.build import hold as a_hold
+from tests.plugins.migrated import open_migrated, share_statements
 
 RACERS = 64
 
@@ -52,7 +54,7 @@ def stores(url: str, store: SqlStore) -> list[SqlStore]:
     with store.writing() as books:
         books.workloads.add([WORKLOAD])
         books.attempts.add([ATTEMPT])
-    return [store, open_store(url, migrate=False, patience_seconds=PATIENT_SECONDS)]
+    return [store, share_statements(open_store(url, migrate=False, patience_seconds=PATIENT_SECONDS))]
 
 
 @pytest.mark.parametrize(
@@ -188,3 +190,18 @@ def test_who_gives_up_waiting_leaves_the_line() -> None:
         assert (refused, lock.waiting) == ([RefusalCode.DATABASE_LOCKED], 0)
     with lock.held(0.01):
         pass
+
+
+def test_what_is_being_written_when_the_store_is_closed_is_written(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/allot.db"
+    store = open_migrated(url)
+    closing = Thread(target=store.close)
+    with store.writing() as books:
+        closing.start()
+        wait_until_waiting(store._turn, 1)
+        books.control.put_setting("said", "in the last moment")
+    closing.join()
+    again = open_migrated(url)
+    with again.reading() as books:
+        assert books.control.setting("said") == "in the last moment"
+    again.close()

@@ -222,27 +222,6 @@ def test_history_rewritten_with_its_own_heads_does_not_pass_the_published_ones(
     assert FindingCode.HEAD_CHANGED in codes(found)
 
 
-@pytest.mark.parametrize(
-    ("statement", "expected"),
-    [
-        ("UPDATE entries SET amount = amount + 1 WHERE seq = 52", ("transactions", 26)),
-        ("UPDATE transactions SET memo = 'x' WHERE seq = 26", ("transactions", 26)),
-        ("UPDATE transactions SET corrects_at = 1 WHERE seq = 26", ("transactions", 26)),
-        ("UPDATE entries SET at = at + 1 WHERE seq = 52", ("entries", 52)),
-        ("UPDATE entries SET account_id = 4711 WHERE seq = 52", ("entries", 52)),
-        ("DELETE FROM entries WHERE seq IN (51, 52)", ("entries", 51)),
-        ("DELETE FROM transactions WHERE seq = 26", ("transactions", 26)),
-    ],
-)
-def test_rows_after_the_last_head_must_at_least_agree_with_themselves(
-    copy: Original, open_copy: sqlite3.Connection, statement: str, expected: tuple[str, int]
-) -> None:
-    numbers = open_copy.execute("SELECT transaction_seq FROM entries WHERE seq IN (51, 52)").fetchall()
-    assert numbers == [(26,), (26,)], "the example is about a transaction that no head is over"
-    open_copy.execute(statement)
-    assert first(look(copy.database, copy.heads)) == expected
-
-
 # --- balances --------------------------------------------------------------------------------------------------------
 
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import httpx
 import pytest
 
-from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.company import small_company, token_of
+from tests.entrypoints.lent_apps import lent_app
 
 Client = Callable[[str | None], httpx.AsyncClient]
 
@@ -22,7 +22,6 @@ def service() -> Iterator[Service]:
 @pytest.fixture
 async def as_(service: Service) -> AsyncIterator[Client]:
     """A client with somebody's token: `as_("ada")`; `as_(None)` for one without."""
-    app = create_app(service, elapsed=lambda: service.clock.now() / 1000)
     opened: list[httpx.AsyncClient] = []
 
     def client(subject: str | None) -> httpx.AsyncClient:
@@ -32,6 +31,7 @@ async def as_(service: Service) -> AsyncIterator[Client]:
         opened.append(made)
         return made
 
-    yield client
-    for each in opened:
-        await each.aclose()
+    with lent_app(service, elapsed=lambda: service.clock.now() / 1000) as app:
+        yield client
+        for each in opened:
+            await each.aclose()

@@ -1,5 +1,7 @@
 """What agents send over HTTP, and what operators see of it."""
 
+import gzip
+
 import orjson
 import pytest
 
@@ -84,6 +86,15 @@ async def test_a_body_that_cannot_be_read_is_refused(
     assert (await as_agent(NODE).post(WINDOWS, json=good())).json()["taken"] == 1
     counted = (await as_("aud").get("/v1/refused-samples")).json()["items"]
     assert [(each["node"], each["code"], each["count"]) for each in counted] == [(NODE, code, 1)]
+
+
+async def test_a_body_that_is_packed_is_refused_and_counted(as_: Client, as_agent: Client) -> None:
+    await register(as_agent)
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = await as_agent(NODE).post(WINDOWS, content=gzip.compress(orjson.dumps(good())), headers=headers)
+    assert (answer.status_code, answer.json()["where"]) == (422, "Content-Encoding")
+    counted = (await as_("aud").get("/v1/refused-samples")).json()["items"]
+    assert [(each["node"], each["code"], each["count"]) for each in counted] == [(NODE, "invalid-sample", 1)]
 
 
 async def test_a_node_that_never_registered_is_not_found_until_it_tells_its_inventory(as_agent: Client) -> None:

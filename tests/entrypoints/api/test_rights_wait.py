@@ -11,7 +11,7 @@ from sqlalchemy import inspect, text
 from scheduler.adapters.sql.books.people import SqlPeople
 from scheduler.domain.errors import Conflict, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
-from scheduler.domain.units import EngineerId, TeamName, TierName
+from scheduler.domain.units import EngineerId, Instant, TeamName, TierName
 from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import ClusterKind, Settings
@@ -255,3 +255,22 @@ def test_who_lost_every_operators_token_comes_back_by_two_starts_for_two_persons
     assert held >= {("olga", "system:bootstrap"), ("pam", "system:bootstrap")}
     assert ("zoe", "people") in {(each.subject, each.role) for each in service.access.review(pam, NOON)}
     store.close()
+
+
+def test_a_token_issued_twice_is_one_and_for_somebody_else_a_conflict(service: Service) -> None:
+    """Whoever got no answer asks again in the same words."""
+    issue, auditor = service.administration.issue_token, frozenset({Role.AUDITOR})
+    for _ in range(2):
+        issue(SYSTEM, "robot", auditor, "4" * 64, now=NOON)
+    held = [each for each in service.access.review(SYSTEM, NOON) if each.subject == "robot"]
+    assert len(held) == 1
+    others: tuple[tuple[str, frozenset[Role], Instant | None], ...] = (
+        ("bob", auditor, None),
+        ("robot", frozenset({Role.FINANCE}), None),
+        ("robot", auditor, Instant(NOON + 1)),
+    )
+    for subject, roles, expires_at in others:
+        with pytest.raises(Conflict) as refused:
+            issue(SYSTEM, subject, roles, "4" * 64, now=NOON, expires_at=expires_at)
+        assert refused.value.code is RefusalCode.IDEMPOTENCY_CONFLICT
+    assert [each for each in service.access.review(SYSTEM, NOON) if each.subject == "robot"] == held

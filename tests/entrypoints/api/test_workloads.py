@@ -1,5 +1,7 @@
 """Workloads over HTTP: submitted, listed, shown, explained, cancelled, extended; and what is refused."""
 
+import asyncio
+import gzip
 import json
 from typing import Any
 
@@ -81,6 +83,16 @@ async def test_what_is_queued_can_be_extended_up_to_the_maximum(as_: Client) -> 
     assert (refused.status_code, refused.json()["code"]) == (422, "time-limit-too-long")
 
 
+async def test_extended_again_under_the_same_key_it_is_longer_once(as_: Client) -> None:
+    ada, key = as_("ada"), {"Idempotency-Key": "longer-1"}
+    workload_id = (await ada.post("/v1/workloads", json=JOB)).json()["id"]
+    for _ in range(2):
+        longer = await ada.post(f"/v1/workloads/{workload_id}/extend", json={"extra_ms": 3_600_000}, headers=key)
+        assert (longer.status_code, longer.json()["time_limit_ms"]) == (200, 7_200_000)
+    other = await ada.post(f"/v1/workloads/{workload_id}/extend", json={"extra_ms": 60_000}, headers=key)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency-conflict")
+
+
 async def test_explain_names_the_allowances_that_may_pay(as_: Client) -> None:
     ada = as_("ada")
     workload_id = (await ada.post("/v1/workloads", json=JOB)).json()["id"]
@@ -149,6 +161,29 @@ async def test_a_body_that_cannot_be_read_is_a_problem_like_any_other(as_: Clien
     answer = await as_("ada").post("/v1/workloads", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in {400, 422}
     assert answer.json()["code"] == code
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate, gzip", "br"])
+async def test_a_body_that_is_encoded_is_refused_with_what_is_expected(as_: Client, encoding: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    answer = await as_("ada").post("/v1/workloads", content=gzip.compress(json.dumps(JOB).encode()), headers=headers)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["where"]) == (422, "invalid-value", "Content-Encoding")
+    assert (await as_("ada").get("/v1/workloads")).json()["items"] == []
+
+
+async def test_a_body_that_no_decoder_reads_is_told_what_is_expected(as_: Client) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = await as_("ada").post("/v1/workloads", content=gzip.compress(b"{}"), headers=headers)
+    assert answer.json()["expected"] == "JSON in UTF-8, not deeply nested"
+
+
+async def test_a_hundred_who_submit_at_once_under_one_key_get_one_workload(as_: Client) -> None:
+    answers = await asyncio.gather(
+        *(as_("ada").post("/v1/workloads", json=JOB, headers={"Idempotency-Key": "one"}) for _ in range(100))
+    )
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
 
 
 async def test_fifty_megabytes_are_not_read(as_: Client) -> None:

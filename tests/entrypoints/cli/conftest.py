@@ -69,6 +69,7 @@ def command_for(server: str, home: Path) -> Allot:
         is_for_people = not {"--json", "--csv"} & set(arguments) and arguments[:2] not in {
             ("policy", "show"),
             ("policy", "keys"),
+            ("prices", "show"),
         }
         assert not is_for_people or all(len(line) <= WIDTH for line in done.stdout.splitlines()), done.stdout
         return Ran(done.exit_code, done.stdout, done.stderr)

@@ -51,7 +51,11 @@ def test_the_review_says_who_holds_which_role_since_when_and_by_whom(allot: Allo
     noon = "2026-11-20T12:00:00Z"
     assert fin == [("directory", "finance", noon, "test"), (hash_of(token_of("fin"))[:16], "finance", noon, "test")]
     assert allot("audit", "access", who="ada").code == 4
-    assert "finance" in allot("audit", "access", who="olga").out
+    seen = allot("audit", "access", who="olga").out
+    assert "finance" in seen
+    assert max(map(len, seen.splitlines())) <= 80
+    people = [h["subject"] or h["principal"] for h in held]
+    assert people == sorted(people), "one after the other, to be read down"
 
 
 def test_the_log_tells_actor_role_time_request_and_what_changed(allot: Allot, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 
 import pytest
 
+from scheduler.domain.units import AMOUNT_MAX
 from tests.entrypoints.cli.conftest import Allot
 
 REASON = ("--reason", "the offer")
@@ -60,6 +61,7 @@ def test_parts_may_be_given(allot: Allot) -> None:
         (("5h", "--parts", "tomorrow"), "invalid-schedule"),
         (("5h", "--expires", "2020-01-01T00:00:00Z"), "expiry-before-grant"),
         (("5h", "--months", "7", "--quarterly"), "invalid-schedule"),
+        (("5h", "--months", "6", "--cliff", "12"), "invalid-schedule"),
         (("5h", "--unit", "gpu/B300"), "unknown-gpu-class"),
         (("5h", "--unit", "moons"), "unknown-unit"),
         (("5.00", "--unit", "JPY"), "unknown-currency"),
@@ -71,6 +73,18 @@ def test_bad_input_is_refused_with_a_code(allot: Allot, arguments: tuple[str, ..
     assert ran.code != 0
     assert code in ran.err
     assert allot("vesting", "list").out == "No packages.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--unit", "tokens", "--", "ada", str(2**63)), f"a whole number above zero, below {AMOUNT_MAX}"),
+        (("--expires", "2027-01-01", "--", "ada", "5h"), "an instant with its offset from UTC"),
+    ],
+    ids=["too many", "a day for an instant"],
+)
+def test_a_refusal_says_what_would_have_been_right(allot: Allot, arguments: tuple[str, ...], said: str) -> None:
+    assert said in allot("grant", "adhoc", *REASON, *arguments, who="fin").err.replace("\n       ", " ")
 
 
 def test_only_people_operations_promise(allot: Allot) -> None:

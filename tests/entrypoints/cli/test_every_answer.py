@@ -38,6 +38,7 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     ("fin", "grant ada 1h --reason x", "grant"),
     ("pam", "grant compensation ada 12h --reason x", "package"),
     ("pam", "vesting list", ""),
+    ("pam", "vesting show {package}", ""),
     ("fin", "allowance freeze {grant} --reason x", ""),
     ("fin", "allowance unfreeze {grant} --reason x", ""),
     ("pam", "vesting claw-back ada --reason x", ""),
@@ -57,6 +58,11 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     ("fin", "approvals reject {fifth} --reason x", ""),
     ("fin", "coverage", ""),
     ("fin", f"prices check {POLICIES}/prices.yaml", ""),
+    ("fin", f"prices apply {POLICIES}/prices.yaml", ""),
+    ("fin", "prices show", ""),
+    ("fin", "prices hour --gpu-class H100 --pool research", ""),
+    ("fin", "cost", ""),
+    ("fin", "statement fringe --year 2026", ""),
     ("fin", "prices list", ""),
     ("fin", "prices keys", ""),
     ("fin", "fairness", ""),
@@ -80,7 +86,12 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     ("ada", "policy keys", ""),
     ("olga", f"policy apply {POLICY}", ""),
     ("olga", "people list", ""),
+    ("fin", "period close 2026-10", ""),
+    ("fin", "period show 2026-10", ""),
     ("fin", "period list", ""),
+    ("fin", "reconcile --period 2026-10", ""),
+    ("fin", "export gl --period 2026-10", ""),
+    ("aud", "audit rebuild", ""),
     ("aud", "audit log", ""),
     ("aud", "audit access", ""),
     ("olga", "token issue bob --role engineer", "token"),
@@ -90,7 +101,7 @@ STEPS: tuple[tuple[str, str, str], ...] = (
 """Who types what; and under which name the id of what comes of it is remembered for the steps after it."""
 
 LABEL = "Simulated cluster and clock.\n"
-OF_FILES = ("policy check", "policy diff", "policy keys", "prices check", "prices keys", "doctor")
+OF_FILES = ("policy check", "policy diff", "policy keys", "prices check", "prices show", "prices keys", "doctor")
 """They read files of this machine, or look at it; nothing that they print was simulated."""
 
 
@@ -108,7 +119,7 @@ def test_every_command_prints_one_json_object_for_programs_and_labels_what_is_si
             wrong.append(f"{line}: {ran.code} {ran.out[:200]!r} {ran.err[:200]!r}")
             continue
         if name:
-            known[name] = str(found.get("id", sorted(found)))
+            known[name] = str(found.get("id") or found.get("allowance_id", sorted(found)))
         if _is_read(line) and not line.startswith(OF_FILES):
             shown = allot(*words, who=who)
             if not shown.err.endswith(LABEL) or not shown.out:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from scheduler.adapters.policy_files import read_prices
+from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.running import Service
+from tests.entrypoints.api.schemas import wrong
 from tests.entrypoints.cli.conftest import Allot, Audited
 from tests.entrypoints.company import NOON, POLICY, SYSTEM
 
@@ -72,6 +74,8 @@ def test_a_signed_statement_is_verified_offline_and_every_change_is_found(audite
     other = audited.run("statement", "verify", str(file), "--key", "00" * 32, who=None)
     assert (other.code, "another key" in other.out) == (1, True)
     content = json.loads(file.read_text())
+    described = create_app(audited.service).openapi()["paths"]["/v1/statement/signed"]["get"]["responses"]["200"]
+    assert list(wrong(content, described["content"]["application/json"]["schema"])) == []
     content["statement"]["closing_ms"] += 1
     file.write_text(json.dumps(content))
     changed = audited.run("statement", "verify", str(file), "--key", key, "--json", who=None)

@@ -17,6 +17,9 @@ def test_what_fits_would_start_now(allot: Allot, service: Service) -> None:
         ["starts", "now"],
         ["charged", "8.0 h for the whole time limit on H100"],
     ]
+    paid = next(line for line in lines if line.startswith("paid with"))
+    assert paid.split(maxsplit=2)[2] == "8.0 h from Project atlas"
+    assert "/" not in paid, "an id says nothing to people"
     assert allot("list").out.startswith("No workloads.")
 
 

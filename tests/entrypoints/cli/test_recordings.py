@@ -12,8 +12,8 @@ import pytest
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.periods import to_instant
 from scheduler.domain.units import AttemptId, GpuUuid, Instant
-from scheduler.entrypoints.cli.recordings import read_recording
 from scheduler.metering.recorded import Recorded
+from tests.entrypoints.cli.read_both_ways import read_recording
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TIMES = [NOON + timedelta(seconds=15 * step, microseconds=step) for step in range(3)]
@@ -102,3 +102,31 @@ def test_parquet_that_is_none_is_refused(tmp_path: Path) -> None:
     assert "cut.parquet: found no Parquet that can be read" in refusal(cut)
     pq.write_table(pa.table({"timestamp": [1]}), cut)
     assert "found no column gpu_uuid" in refusal(cut)
+
+
+def test_columns_that_lack_figures_here_and_there_are_read_as_row_by_row_over_several_blocks(tmp_path: Path) -> None:
+    """45,000 rows of 5 GPUs in no order; one figure in eleven is not there, and one column begins late."""
+    lines = ["energy_joules,note,gpu_uuid,timestamp,attempt,power_watts,process_count"]
+    for number in range(45_000):
+        energy = "" if number % 11 == 0 else f"{number * 7.25}"
+        count = "2" if number > 40_000 else ""
+        lines.append(f'{energy},"a, b",GPU-{number % 5},{1_790_000_000 + number},a-{number // 9_000},70.5,{count}')
+    file = tmp_path / "many.csv"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    assert len(read_recording(file)) == 45_000
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"\x1f\x8b\x08\x00", "found a gzip file"),
+        (b"", "found no column timestamp and no line at all"),
+        (b"timestamp;gpu_uuid\n1;GPU-a\n", "found no column timestamp, but 'timestamp;gpu_uuid'"),
+    ],
+    ids=["gzip", "empty", "semicolons"],
+)
+def test_a_file_that_is_something_else_is_refused_by_what_it_is(tmp_path: Path, content: bytes, found: str) -> None:
+    file = tmp_path / "something.csv"
+    file.write_bytes(content)
+    with pytest.raises(InvalidInput, match=found):
+        read_recording(file)

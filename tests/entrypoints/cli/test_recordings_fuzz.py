@@ -24,9 +24,9 @@ from scheduler.domain.idleness import IdlePolicy, IdleRule
 from scheduler.entrypoints.cli.app import app
 from scheduler.entrypoints.cli.judgements import as_object
 from scheduler.entrypoints.cli.recorded_cells import COLUMNS
-from scheduler.entrypoints.cli.recordings import read_recording
 from scheduler.metering.judge import judge
 from scheduler.metering.recorded import Recorded
+from tests.entrypoints.cli.read_both_ways import read_recording
 
 POLICY = Path(__file__).parents[3] / "policies" / "example.yaml"
 IS_SEARCHING = os.environ.get("HYPOTHESIS_PROFILE") == "searching"

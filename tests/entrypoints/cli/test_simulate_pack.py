@@ -46,6 +46,26 @@ def test_a_broken_cell_is_named_and_nothing_stands_on_standard_output(tmp_path: 
     assert "pods.csv:4: cpu_milli: found 'many'; expected a whole number" in " ".join(result.stderr.split())
 
 
+def test_bad_rows_are_left_out_counted_and_listed_where_asked_for(tmp_path: Path) -> None:
+    broken = PODS + "c,many,1024,1,470,\nd,1000,1024,1,2000,\n"
+    result = packed(tmp_path, "--skip-bad", "--json", pods=broken)
+    assert result.exit_code == 0, result.output
+    told, without = json.loads(result.stdout), json.loads(packed(tmp_path, "--json").stdout)
+    assert told.pop("bad_rows") == {
+        "count": 2,
+        "rows": [
+            f"{tmp_path}/pods.csv:4: cpu_milli: found 'many'; expected a whole number from 0 to 1099511627776",
+            f"{tmp_path}/pods.csv:5: gpu_milli: found '2000'; expected a whole number from 1 to 1000",
+        ],
+    }
+    assert told | {"wall_seconds": 0} == without | {"wall_seconds": 0}
+    assert "2 bad rows left out" in result.stderr
+    nodes = tmp_path / "broken.csv"
+    nodes.write_text(NODES + "n-3,16000,65536,two,G2\n")
+    again = packed(tmp_path, "--nodes", str(nodes), "--skip-bad", "--json")
+    assert json.loads(again.stdout)["bad_rows"]["count"] == 1
+
+
 def test_an_unknown_strategy_is_wrong_usage(tmp_path: Path) -> None:
     assert packed(tmp_path, "--placement", "luck").exit_code == 2
 

@@ -35,7 +35,7 @@ def test_a_gang_asks_for_a_level_of_the_topology_and_is_shown_with_it(allot: All
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        pytest.param("rack", "(require|prefer):", id="no mode"),
+        pytest.param("rack", "expected require:LEVEL or prefer:LEVEL", id="no mode"),
         pytest.param("require:moon", "no topology level 'moon'", id="a level that the policy has not"),
     ],
 )

@@ -78,3 +78,13 @@ class _Seen(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("most", [0.0, 0.3, 1.2, 3.9, 5.0, 77.0])
+def test_the_queue_is_drawn_over_whole_gpus_each_named_once(made: dict[str, Any], most: float) -> None:
+    drawn = {**made, "policies": [dict(policy) for policy in made["policies"]]}
+    for policy in drawn["policies"]:
+        policy["queue"] = {**policy["queue"], "gpus_by_bin": [most for _ in policy["queue"]["gpus_by_bin"]]}
+    ticks = re.findall(r'class="tick" x="0"[^>]*>([0-9.  ]+)<', page(drawn))
+    assert len(ticks) == 4
+    assert len(set(ticks)) == 4

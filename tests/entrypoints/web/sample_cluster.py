@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from functools import cache
 
 from scheduler.domain.brakes import Pause
 from scheduler.lifecycle.views.shapes import (
@@ -29,6 +30,7 @@ _RUNS = (
 )
 
 
+@cache
 def cluster(nodes: int = 100, *, seed: int = 7, pauses: tuple[Pause, ...] = ()) -> ClusterView:
     dice = random.Random(seed)
     made = tuple(_node(index, nodes, dice) for index in range(nodes))

@@ -1,26 +1,15 @@
 """Bookings on the engineer's page and on the cluster's: what they say, and giving one back."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, ProjectName, WorkloadId
 from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.asking.booking import BookingWish
-from tests.entrypoints.company import NOON, engineer_id, small_company
+from tests.entrypoints.company import NOON, engineer_id
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_people import MARA, OTTO
 from tests.entrypoints.web.sample_views import SampleService
 from tests.entrypoints.web.test_pages_on_the_service import client_of
-
-
-@pytest.fixture
-def company() -> Iterator[Service]:
-    made = small_company()
-    yield made
-    made.store.close()
 
 
 def booked(company: Service, hours_ahead: int) -> WorkloadId:

@@ -21,7 +21,7 @@ async def test_the_month_says_what_the_views_say(sign_in: SignIn) -> None:
     assert "Charged 452 952.0 h standard GPU-hours; 1 212.0 h refunded" in text
     assert "Unexplained 0.0 GPU-h of 595 200.0 capacity hours" in text
     assert "charged 76.1 %" in text
-    assert "research 215 604.8" in text
+    assert "research 215 604.8 237 165.3 9 000.0 – – platform" in text
     assert "principal 100 000.0" in text
     assert "Total 452 952.0" in text
     for name, _, detail in month().checks:

@@ -87,7 +87,7 @@ async def test_a_nodes_page_shows_each_gpu_and_a_dash_for_what_was_not_read(sign
         page = read(await client.get("/cluster/nodes/g-017"))
         missing = await client.get("/cluster/nodes/g-9999")
     assert "0 unknown" in page.text
-    assert "A dash is a reading that is absent, never a zero." in page.text
+    assert "A dash is an absent reading, never a zero." in page.text
     assert missing.status_code == 404
     assert "g-9999" in read(missing).text
 

@@ -1,17 +1,20 @@
 """The pages over the real views and commands: every page for every role, and a workload's life through its forms."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import httpx
 import pytest
 
 from scheduler.adapters.policy_files import read_prices
-from scheduler.domain.units import GpuUuid, NodeName
-from scheduler.entrypoints.api.app import create_app
+from scheduler.domain.units import MS_PER_MINUTE, GpuUuid, Instant, NodeName
 from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.views.resting import Resting, RestView
+from scheduler.lifecycle.views.usage_shapes import DecisionView
 from scheduler.metering.misuse import Misuse, MisuseKind
-from tests.entrypoints.company import NOON, PEOPLE, POLICY, SYSTEM, engineer_id, small_company, token_of
+from tests.entrypoints.company import NOON, PEOPLE, POLICY, SYSTEM, engineer_id, token_of
+from tests.entrypoints.lent_apps import lent_app
 from tests.entrypoints.web.reading import Page, read
 
 SITE = "http://allot.test"
@@ -26,21 +29,18 @@ PATHS = (
 )
 
 
-@pytest.fixture
-def company() -> Iterator[Service]:
-    made = small_company()
-    yield made
-    made.store.close()
-
-
-def client_of(company: Service, subject: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        transport=httpx.ASGITransport(create_app(company)),
-        base_url=SITE,
-        cookies={"allot_session": token_of(subject)},
-        headers={"Origin": SITE},
-        follow_redirects=True,
-    )
+@asynccontextmanager
+async def client_of(company: Service, subject: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser's worth of client for somebody who is signed in."""
+    with lent_app(company) as app:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url=SITE,
+            cookies={"allot_session": token_of(subject)},
+            headers={"Origin": SITE},
+            follow_redirects=True,
+        ) as client:
+            yield client
 
 
 async def started(client: httpx.AsyncClient, name: str) -> Page:
@@ -98,6 +98,31 @@ async def test_misuse_is_a_page_for_operators_with_its_evidence(company: Service
     async with client_of(company, "ada") as client:
         assert (await client.get("/cluster/misuse")).status_code == 403
         assert "/cluster/misuse" not in read(await client.get("/cluster")).links
+
+
+async def test_idle_work_is_a_page_for_operators_that_leads_to_what_explains_it(
+    company: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hour = 60 * MS_PER_MINUTE
+    rest = RestView("w-7", "forgotten", 2, NOON, hour // 2, 1, hour // 2, "suspend", is_dry_run=False)
+    done = DecisionView("w-8.1", "w-8", NOON, Instant(NOON - hour), hour, "suspend", True, "", 3 * hour // 2, ())
+    left = replace(done, is_taken=False, hindrance="no-home")
+    async with client_of(company, "ada") as client:
+        assert (await client.get("/cluster/idle")).status_code == 403
+        assert "/cluster/idle" not in read(await client.get("/cluster")).links
+    async with client_of(company, "olga") as client:
+        empty = read(await client.get("/cluster/idle"))
+        found = Resting((rest,), 3, (("abandoned", done), ("homeless", left)))
+        monkeypatch.setattr(company.views, "resting", lambda *_, **__: found)
+        page = read(await client.get("/cluster/idle"))
+        assert "/cluster/idle" in read(await client.get("/cluster")).links
+    assert "No work rests." in empty.text
+    assert "Nothing was due yet." in empty.text
+    assert "suspend in 30 min of rest" in page.text
+    assert "and 2 more." in page.text
+    assert "abandoned suspended after 1 h of rest 1 h 30 min" in page.text
+    assert "homeless left alone: it has neither a home nor a preStop hook; after 1 h of rest –" in page.text
+    assert {"/workloads/w-7", "/workloads/w-8"} <= set(page.links)
 
 
 async def test_a_sandbox_lives_through_its_forms(company: Service) -> None:

@@ -1,7 +1,5 @@
 """Requests on the real service: asked for by a form, decided by a second person, refused as a sentence."""
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 
@@ -12,17 +10,10 @@ from scheduler.domain.awards import Award
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant
 from scheduler.entrypoints.running import Service
-from tests.entrypoints.company import NOON, engineer_id, small_company
+from tests.entrypoints.company import NOON, engineer_id
 from tests.entrypoints.two_persons import RAISED, want_two_persons
 from tests.entrypoints.web.reading import Page, read
 from tests.entrypoints.web.test_pages_on_the_service import client_of
-
-
-@pytest.fixture
-def company() -> Iterator[Service]:
-    made = small_company()
-    yield made
-    made.store.close()
 
 
 def caller(company: Service, subject: str, *roles: Role) -> Caller:

@@ -127,3 +127,15 @@ async def test_on_a_real_cluster_the_front_page_leads_everybody_to_their_questio
 
 def _cookie(response: httpx.Response) -> str:
     return response.headers["set-cookie"].split("allot_session=")[1].split(";")[0]
+
+
+async def test_an_address_that_there_is_not_is_a_page_for_people_and_a_problem_for_programs(sign_in: SignIn) -> None:
+    async with sign_in(MARA) as client:
+        page = await client.get("/nothing-here", headers={"Accept": "text/html,*/*"})
+        programs = [
+            await client.get("/nothing-here"),
+            await client.get("/v1/nothing-here", headers={"Accept": "text/html,*/*"}),
+        ]
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no page /nothing-here." in read(page).text
+    assert [answer.json()["code"] for answer in programs] == ["unknown-address"] * 2

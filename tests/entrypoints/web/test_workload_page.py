@@ -76,8 +76,10 @@ async def test_extending_is_by_hours(service: SampleService, sign_in: SignIn) ->
     async with sign_in(MARA) as client:
         form = read(await client.get(f"/workloads/{SANDBOX}")).form(f"/workloads/{SANDBOX}/extend")
         await client.post(form.action, data={**form.fields, "hours": "2"})
-    ((name, arguments, _),) = service.commands.asked
+        await client.post(form.action, data={**form.fields, "hours": "2"})
+    (name, arguments, said), (_, _, said_again) = service.commands.asked
     assert (name, arguments[1:]) == ("extend", (SANDBOX, 2 * H))
+    assert said["command"] == said_again["command"] is not None
 
 
 async def test_a_form_never_leads_to_another_site(sign_in: SignIn) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from random import Random
+from statistics import mean
 
 import pytest
 
@@ -14,9 +15,19 @@ from tests.simulation.packing.worlds import node, pod
 
 TRACE = Path(__file__).parents[4] / "shared" / "data" / "openb"
 
+NAMES = [
+    "sharing 40 %",
+    "multi-GPU 40 %",
+    "models 33 %",
+    "CPU-only x2.5",
+    "CPU-only x4",
+    "CPU x3",
+    "memory x8",
+]
+
 
 @pytest.mark.skipif(not TRACE.is_dir(), reason="the trace is not part of the project")
-@pytest.mark.parametrize("name", ["sharing 40 %", "multi-GPU 40 %", "models 33 %", "CPU-only x2.5"])
+@pytest.mark.parametrize("name", NAMES)
 def test_on_a_variant_ours_fills_no_less_than_fgd(name: str) -> None:
     """On every third of its nodes; `make bench-pack` shows it on all of them, with all the variants."""
     nodes = read_nodes(TRACE / "nodes.csv")[::3]
@@ -44,3 +55,16 @@ def test_a_variant_varies_what_it_says_and_nothing_else() -> None:
     bound = [p for p in VARIANTS["models 33 %"](many, nodes, random) if p.models]
     assert 40 < len(bound) < 95
     assert {model for p in bound for model in p.models} == {"G2", "T4"}
+    (asking,) = VARIANTS["CPU x3"]([pod("pair", 2)], nodes, random)
+    assert (asking.gpus, asking.cpu_milli, asking.memory_mib) == (2, 3_000, 1_024)
+
+
+def test_where_cpu_runs_out_first_what_asks_for_much_goes_where_much_is_left() -> None:
+    """And no node's GPUs are left without: half of what comes asks per half a GPU for twelve of a node's 32 CPUs."""
+    nodes = [node(f"n-{number:02}", 4, 32_000) for number in range(24)]
+    pods = [pod(f"{cpus}-{number}", 1, 500, cpus * 1_000) for number in range(20) for cpus in (4, 12)]
+    fgd, best = (
+        mean(run(nodes, pods, strategy, 1.3, seed).allocated_percent["130"] for seed in range(4))
+        for strategy in (Fgd, Best)
+    )
+    assert best > fgd + 2

@@ -1,10 +1,13 @@
 """What a replay makes of work: it waits, runs, is preempted, charged, and comes to the same every time."""
 
+from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR
 from scheduler.ledger.journal import AccountKind
 from scheduler.simulation.replay.engine import Outcome
 from tests.simulation.replay.build import ANN, BOB, POLICY, START, asks, replayed
+
+ANN_HOLDS = Holder(HolderKind.ENGINEER, ANN.id)
 
 
 def charged_hours(outcome: Outcome) -> float:
@@ -56,6 +59,19 @@ def test_who_has_no_hours_left_waits_for_the_next_period_s_grant() -> None:
     assert outcome.works[1].first_launch_at == START + 7 * 24 * MS_PER_HOUR
     assert set(outcome.measures.short) == {(ANN.id, "2026-W02")}
     assert outcome.measures.waiting_ms[Reason.ALLOWANCE_SHORT] > 100 * MS_PER_HOUR
+
+
+def test_what_is_left_of_a_period_goes_on_by_the_tier_s_rollover_and_the_rest_expires() -> None:
+    """Of ten hours one is used: four of nine go on, and with the next ten they pay for a limit of thirteen."""
+    rule = "allowance_gpu_hours: 10, rollover: capped, rollover_cap_gpu_hours: 4"
+    rolling = POLICY.replace("allowance_gpu_hours: 1000", rule)
+    week = 7 * 24
+    outcome = replayed([asks(0, 1, limit_hours=8), asks(week + 1, 2, limit_hours=13)], rolling, days=8)
+    assert outcome.works[1].first_launch_at == START + (week + 1) * MS_PER_HOUR
+    # Bob had ten hours, and used none.
+    assert outcome.books.totals[AccountKind.EXPIRED] == (5 + 6) * MS_PER_HOUR
+    rolled = {balance.allowance.id: balance.allowance.amount for balance in outcome.books.of([ANN_HOLDS])}
+    assert rolled == {"tier/ann/2026-W03": 10 * MS_PER_HOUR, "rollover/ann/2026-W03": 4 * MS_PER_HOUR}
 
 
 def test_a_rolling_hold_that_cannot_be_renewed_stops_or_goes_on_unfunded() -> None:

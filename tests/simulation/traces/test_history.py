@@ -15,6 +15,7 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
     MS_PER_HOUR,
+    STANDARD_GPU,
     AttemptId,
     GpuClassName,
     Instant,
@@ -23,6 +24,7 @@ from scheduler.domain.units import (
     PoolName,
     PriorityClassName,
     ProjectName,
+    Unit,
     WorkloadId,
 )
 from scheduler.domain.workloads import (
@@ -38,7 +40,7 @@ from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.accounting.export_history import history
 from scheduler.simulation.replay.engine import Replay, Tempo
 from scheduler.simulation.replay.measures import Window
-from scheduler.simulation.traces.history import read_history
+from scheduler.simulation.traces.history import GUESSED, read_history
 from tests.entrypoints.company import NOON, engineer_id, small_company
 
 FINANCE = Caller("fin", frozenset({Role.FINANCE}))
@@ -157,6 +159,8 @@ def test_it_is_replayed_under_the_policy_that_made_it(company: Service, tmp_path
         ("[1]", ":3:1"),
         ('{"workload": "w-1"}', ":3: kind"),
         ('{"engineer": "e-1", "team": 7}', ":3: team"),
+        ('{"workload": "w-1", "run_ms": NaN}', ":3:31"),
+        ('{"grant": "g-1", "unit": "bananas"}', ":3: unit"),
     ],
 )
 def test_a_broken_line_is_named_by_file_line_and_column(tmp_path: Path, line: str, where: str) -> None:
@@ -172,11 +176,114 @@ def test_a_broken_line_is_named_by_file_line_and_column(tmp_path: Path, line: st
     assert len(left_out) == 1
 
 
+def test_what_still_runs_counts_for_as_long_as_it_has_and_what_waits_for_half_its_limit(
+    company: Service, tmp_path: Path
+) -> None:
+    with company.store.writing() as books:
+        done = next(each for each in books.workloads.page(before=f"{NOON}|", limit=9) if each.id == "w-1")
+        first, second = books.attempts.of_workload(done.id)
+        running = replace(done, id=WorkloadId("w-3"), state=WorkloadState.RUNNING)
+        waiting = replace(done, id=WorkloadId("w-4"), state=WorkloadState.QUEUED)
+        begins = replace(waiting, id=WorkloadId("w-5"), not_before=Instant(DAY_BEFORE + MS_PER_HOUR))
+        far = replace(waiting, id=WorkloadId("w-6"), not_before=Instant(NOON + MS_PER_HOUR))
+        booked = replace(done, id=WorkloadId("w-7"), spec=replace(done.spec, kind=WorkloadKind.BOOKING))
+        books.workloads.add([running, waiting, begins, far, booked])
+        live = replace(
+            first,
+            id=AttemptId("w-3/1"),
+            workload_id=running.id,
+            state=AttemptState.RUNNING,
+            started_at=Instant(NOON + 1 - 7 * MS_PER_HOUR),
+            ended_at=None,
+            stop_reason=None,
+            checkpointed_at=None,
+        )
+        books.attempts.add([live, replace(second, id=AttemptId("w-7/1"), workload_id=booked.id)])
+    stream = read_history(written(company, tmp_path / "history.jsonl"))
+    told = {each.spec.name: (each.at, each.run_ms) for each in stream.submissions}
+    assert told == {
+        "w-1": (DAY_BEFORE, 3 * MS_PER_HOUR),
+        "w-3": (DAY_BEFORE, 7 * MS_PER_HOUR),
+        "w-4": (DAY_BEFORE, 4 * MS_PER_HOUR),
+        "w-5": (DAY_BEFORE + MS_PER_HOUR, 4 * MS_PER_HOUR),
+    }
+    assert stream.source["put_otherwise"] == {GUESSED: 2}
+    assert stream.left_out == {"never ran": 2, "booking: what ran inside it comes as work": 1}
+
+
+def test_an_elastic_attempt_counts_by_the_pods_that_it_had(company: Service, tmp_path: Path) -> None:
+    with company.store.writing() as books:
+        done = next(each for each in books.workloads.page(before=f"{NOON}|", limit=9) if each.id == "w-1")
+        (_, last) = books.attempts.of_workload(done.id)
+        wide = replace(done, id=WorkloadId("w-3"), spec=replace(done.spec, pods=4, min_pods=1))
+        books.workloads.add([wide])
+        books.attempts.add(
+            [replace(last, id=AttemptId("w-3/1"), workload_id=wide.id)]
+        )  # an hour with one pod of four
+    stream = read_history(written(company, tmp_path / "history.jsonl"))
+    assert {each.spec.name: each.run_ms for each in stream.submissions}["w-3"] == MS_PER_HOUR // 4
+
+
+def test_each_stint_of_a_resumed_sandbox_is_work_of_its_own(company: Service, tmp_path: Path) -> None:
+    with company.store.writing() as books:
+        done = next(each for each in books.workloads.page(before=f"{NOON}|", limit=9) if each.id == "w-1")
+        first, second = books.attempts.of_workload(done.id)
+        sandbox = replace(
+            done,
+            id=WorkloadId("w-3"),
+            state=WorkloadState.STOPPED,
+            spec=replace(done.spec, kind=WorkloadKind.SANDBOX),
+        )
+        books.workloads.add([sandbox])
+        stints = [
+            replace(first, stop_reason=Reason.STOPPED, checkpointed_at=None),
+            replace(second, stop_reason=Reason.TIME_LIMIT),
+        ]
+        books.attempts.add(
+            [replace(each, id=AttemptId(f"w-3/{each.number}"), workload_id=sandbox.id) for each in stints]
+        )
+    stream = read_history(written(company, tmp_path / "history.jsonl"))
+    told = {each.spec.name: (each.at, each.run_ms) for each in stream.submissions}
+    assert told["w-3"] == (DAY_BEFORE, 3 * MS_PER_HOUR)
+    assert told["w-3/2"] == (DAY_BEFORE + 5 * MS_PER_HOUR, MS_PER_HOUR)
+
+
+def test_grants_come_in_their_units_but_tokens_which_pay_for_no_gpu(company: Service, tmp_path: Path) -> None:
+    holder = Holder(HolderKind.ENGINEER, engineer_id(company, "ada"))
+    for unit in ("gpu-ms/H100", "tokens/llama"):
+        company.commands.grant(FINANCE, Award(holder, 7, AllowanceSource.AD_HOC, unit=Unit(unit)), now=NOON)
+    grants = read_history(written(company, tmp_path / "history.jsonl")).grants
+    assert sorted((each.unit, each.amount) for each in grants) == [
+        ("gpu-ms/H100", 7),
+        (STANDARD_GPU, 5 * MS_PER_HOUR),
+    ]
+
+
+def test_two_exports_in_one_file_are_told_apart_from_work_done_twice(company: Service, tmp_path: Path) -> None:
+    file = written(company, tmp_path / "history.jsonl")
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines, lines[-1]]))
+    with pytest.raises(InvalidInput, match="again, as in line") as refused:
+        read_history(file)
+    assert refused.value.where == f"{file}:{len(lines) + 1}: workload"
+    left_out: list[InvalidInput] = []
+    assert len(read_history(file, left_out.append).submissions) == 1
+    assert len(left_out) == 1
+
+
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "history.jsonl"
     file.write_text('{"format": "something", "version": 1}\n')
     with pytest.raises(InvalidInput, match="something"):
         read_history(file)
+
+
+def test_another_version_is_refused_by_its_number(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_text('{"format": "allot-history", "version": 2}\n')
+    with pytest.raises(InvalidInput, match="found 2; expected allot-history, version 1") as refused:
+        read_history(file)
+    assert refused.value.where == f"{file}:1: version"
 
 
 def test_an_empty_file_is_no_history(tmp_path: Path) -> None:

@@ -195,3 +195,24 @@ def test_an_end_on_the_hour_that_a_clock_shows_twice_is_no_broken_row(tmp_path: 
     """Summer time ends at 03:00: what began at 02:50 and ended twenty minutes later says that it ended at 02:10."""
     (job,) = read(tmp_path, changed(Start="2026-10-25T02:50:00", End="2026-10-25T02:10:00", Elapsed="00:20:00"))
     assert job.ran_ms == 20 * MS_PER_MINUTE
+
+
+@pytest.mark.parametrize("between", [";", "\t", "^"])
+def test_another_delimiter_than_the_bar_is_found_in_the_header(tmp_path: Path, between: str) -> None:
+    lines = [text.replace("|", between) for text in (HEADER, JOB)]
+    assert read(tmp_path, lines[1], header=lines[0]) == read(tmp_path, JOB)
+    closed = [f"{text}{between}" for text in lines]
+    assert read(tmp_path, closed[1], header=closed[0]) == read(tmp_path, JOB)
+
+
+def test_a_table_with_blanks_between_its_columns_has_no_column(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no column"):
+        read(tmp_path, "1 2026-01-05T09:00:00", header="JobID          Submit            ")
+
+
+def test_a_job_that_still_ran_and_whose_time_nothing_says_has_started(tmp_path: Path) -> None:
+    row = "1|2026-01-05T09:00:00|2026-01-05T09:10:00|Unknown|gres/gpu=1"
+    waiting = "2|2026-01-05T09:00:00|Unknown|Unknown|gres/gpu=1"
+    still, never = read(tmp_path, row, waiting, header="JobID|Submit|Start|End|AllocTRES")
+    assert (still.ran_ms, still.has_started) == (None, True)
+    assert (never.ran_ms, never.has_started) == (None, False)

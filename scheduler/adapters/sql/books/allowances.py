@@ -36,6 +36,7 @@ _FREEZE = RowCodec(Freeze, freezes)
 NO_DRAWS: Mapping[HoldId, Draw] = {}
 
 _IN_ORDER = select(*_HOLD.columns).order_by(holds.c.order, holds.c.id)
+_COLUMNS = [column.name for column in _HOLD.columns]
 _LOCKED = select(*_HOLD.columns).order_by(holds.c.id).with_for_update()
 
 _RESERVED = _IN_ORDER.where(
@@ -206,7 +207,8 @@ class SqlHolds:
         """Those holds as they are stored, locked; refused where one is unknown or resolved."""
         unread = [hold_id for hold_id in ids if hold_id not in self._locked]
         for row in rows_by_id(self.connection, _LOCKED, holds.c.id, unread):
-            self._locked[row.id] = row._asdict()
+            read = dict(zip(_COLUMNS, row, strict=True))
+            self._locked[read["id"]] = read
         for hold_id in ids:
             stored = self._locked.get(hold_id)
             if stored is None:
@@ -220,7 +222,7 @@ def _expires_after(instant: Instant) -> ColumnElement[bool]:
     return or_(allowances.c.expires_at.is_(None), allowances.c.expires_at > instant)
 
 
-def _balance(row: Row[*tuple[Any, ...]]) -> AllowanceBalance:
+def _balance(row: Row[*tuple[Any, ...]] | tuple[Any, ...]) -> AllowanceBalance:
     values = tuple(row)
     available, held, promised, is_frozen = values[-4:]
     return AllowanceBalance(_ALLOWANCE.read(values[:-4]), available, held, promised, bool(is_frozen))

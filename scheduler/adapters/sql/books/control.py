@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, delete, select
 
 from scheduler.adapters.sql.codec import RowCodec
-from scheduler.adapters.sql.querying import insert_all, next_number
+from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id
 from scheduler.adapters.sql.tables import control as tables
 from scheduler.domain.brakes import STOP_RATE_WINDOW_MS, Brake, Pause, Stop
 from scheduler.domain.records import AuditEvent, CommandRecord, PolicyVersion, Sandbox
@@ -16,7 +16,7 @@ _POLICY = RowCodec(PolicyVersion, tables.policies)
 _PAUSE = RowCodec(Pause, tables.pauses)
 _STOP = RowCodec(Stop, tables.stops)
 _COMMAND = RowCodec(CommandRecord, tables.commands)
-_COMMAND_OF = select(*_COMMAND.columns).where(tables.commands.c.id == bindparam("of"))
+_COMMANDS = select(*_COMMAND.columns)
 _EVENT = RowCodec(AuditEvent, tables.audit_events)
 _SANDBOX = RowCodec(Sandbox, tables.sandboxes)
 
@@ -70,8 +70,8 @@ class SqlControl:
         self.connection.execute(delete(tables.stops).where(tables.stops.c.brake == brake.value))
 
     def command(self, command_id: CommandId) -> CommandRecord | None:
-        row = self.connection.execute(_COMMAND_OF, {"of": command_id}).first()
-        return None if row is None else _COMMAND.read(row)
+        rows = rows_by_id(self.connection, _COMMANDS, tables.commands.c.id, [command_id])
+        return _COMMAND.read(rows[0]) if rows else None
 
     def add_command(self, record: CommandRecord) -> None:
         insert_all(self.connection, tables.commands, [_COMMAND.write(record)])

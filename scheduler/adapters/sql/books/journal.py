@@ -1,39 +1,26 @@
-"""The journal in SQL: posting under locks and floors, balances, and the journal read back."""
+"""The journal in SQL: posting under locks and floors, and entries read back. Its sums: `journal_sums`."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, select
+from sqlalchemy import Select, bindparam, func, select
 
+from scheduler.adapters.sql.books.accounts import KINDS, is_on, states_of
+from scheduler.adapters.sql.books.journal_sums import JournalSums
 from scheduler.adapters.sql.books.posting import AccountKey, AccountState, apply, touched_accounts
-from scheduler.adapters.sql.querying import insert_all, next_number, pieces, rows_by_id, update_all
+from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id, update_all
 from scheduler.adapters.sql.tables import journal as tables
 from scheduler.adapters.sql.tables.periods import period_closings
-from scheduler.adapters.sql.tables.workloads import attempts
 from scheduler.domain.errors import Conflict, RefusalCode
-from scheduler.domain.units import MS_PER_DAY, STANDARD_GPU, AttemptId, Instant, Unit
+from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.finance.reconciling.closing import ClosingState
 from scheduler.ledger.canonical import body_hash
-from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
-from scheduler.ledger.keeping import BalanceDifference, TermsUsed
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, Transaction, TransactionKind
+from scheduler.ledger.keeping import BalanceDifference
 
-_ACCOUNTS_NAMED_MAX = 10_000
-"""More than so many accounts are not named in a statement: all are read, and those picked out."""
-
-_KINDS = {kind.value: kind for kind in AccountKind}
 _TRANSACTION_KINDS = {kind.value: kind for kind in TransactionKind}
 
-_STATES = select(
-    tables.accounts.c.id,
-    tables.accounts.c.kind,
-    tables.accounts.c.owner,
-    tables.accounts.c.unit,
-    tables.accounts.c.balance,
-    tables.accounts.c.floor,
-).order_by(tables.accounts.c.id)
-
-_LOCKED_STATES = _STATES.with_for_update()
 _HASHES = select(tables.transactions.c.id, tables.transactions.c.body_hash)
 
 _CLOSED = select(period_closings.c.period, period_closings.c.starts_at, period_closings.c.ends_at).where(
@@ -63,10 +50,8 @@ _POSTED = (
 
 
 @dataclass(frozen=True, slots=True)
-class SqlJournal:
+class SqlJournal(JournalSums):
     """A JournalBook. Numbers are without gaps and in the order of commits: one transaction writes at a time."""
-
-    connection: Connection
 
     def post(self, posted: Sequence[Transaction], recorded_at: Instant) -> None:
         fresh = self._not_yet_posted(posted)
@@ -78,7 +63,7 @@ class SqlJournal:
         self._write(fresh, states, recorded_at)
 
     def balance(self, account: Account, unit: Unit = STANDARD_GPU) -> int:
-        state = self._states([account], for_update=False).get((account, unit))
+        state = states_of(self.connection, [account]).get((account, unit))
         return 0 if state is None else state.balance
 
     def entries(
@@ -102,127 +87,9 @@ class SqlJournal:
             statement = statement.where(tables.transactions.c.attempt_id == attempt_id)
         if transactions is not None:
             statement = statement.where(tables.transactions.c.kind.in_([kind.value for kind in transactions]))
-        if accounts is None:
-            return self._stream(statement)
-        ids = [state.id for state in self._states(accounts, for_update=False).values()]
-        if len(ids) <= _ACCOUNTS_NAMED_MAX:
-            return self._stream(statement.where(tables.entries.c.account_id.in_(ids)))
-        wanted = set(accounts)
-        return (entry for entry in self._stream(statement) if entry.account in wanted)
-
-    def sums(
-        self, *, kinds: Sequence[AccountKind], starts_at: Instant | None = None, ends_at: Instant | None = None
-    ) -> Iterator[PostedSum]:
-        account, entry, attempt_id = tables.accounts.c, tables.entries.c, tables.transactions.c.attempt_id
-        statement = (
-            select(
-                account.kind, account.owner, account.unit, attempt_id, func.sum(entry.amount), func.sum(entry.gpu_ms)
-            )
-            .select_from(tables.accounts)
-            .join(tables.entries, entry.account_id == account.id)
-            .join(tables.transactions, tables.transactions.c.seq == entry.transaction_seq)
-            .where(account.kind.in_([kind.value for kind in kinds]))
-            .group_by(account.id, account.kind, account.owner, account.unit, attempt_id)
-            .order_by(account.id, attempt_id)
-        )
-        if starts_at is not None:
-            statement = statement.where(entry.at >= starts_at)
-        if ends_at is not None:
-            statement = statement.where(entry.at < ends_at)
-        for kind, owner, unit, attempt, amount, gpu_ms in self.connection.execute(statement):
-            yield PostedSum(Account(_KINDS[kind], owner), Unit(unit), attempt, int(amount), int(gpu_ms))
-
-    def charged_by_day(
-        self,
-        *,
-        starts_at: Instant,
-        ends_at: Instant,
-        accounts: Sequence[Account] | None = None,
-        unit: Unit = STANDARD_GPU,
-    ) -> Iterator[tuple[str, Instant, int]]:
-        account, entry, posted = tables.accounts.c, tables.entries.c, tables.transactions.c
-        day = (entry.at // MS_PER_DAY).label("day")
-        statement = (
-            select(account.owner, day, func.sum(entry.amount))
-            .select_from(tables.accounts)
-            .join(tables.entries, entry.account_id == account.id)
-            .join(tables.transactions, posted.seq == entry.transaction_seq)
-            .where(
-                account.kind == AccountKind.CHARGED.value,
-                account.unit == unit,
-                posted.kind == TransactionKind.CHARGE.value,
-                entry.at >= starts_at,
-                entry.at < ends_at,
-            )
-            .group_by(account.owner, day)
-            .order_by(account.owner, day)
-        )
-        if unit == STANDARD_GPU:
-            statement = statement.where(posted.attempt_id.is_not(None))
         if accounts is not None:
-            ids = [state.id for state in self._states(accounts, for_update=False).values()]
-            statement = statement.where(entry.account_id.in_(ids))
-        for owner, number, amount in self.connection.execute(statement):
-            yield owner, Instant(int(number) * MS_PER_DAY), int(amount)
-
-    def totals(
-        self, *, ends_at: Instant, accounts: Sequence[Account], unit: Unit = STANDARD_GPU
-    ) -> Mapping[Account, int]:
-        states = self._states(accounts, for_update=False)
-        by_id = {state.id: account for (account, account_unit), state in states.items() if account_unit == unit}
-        sums = dict.fromkeys(accounts, 0)
-        for piece in pieces(by_id):
-            statement = (
-                select(tables.entries.c.account_id, func.sum(tables.entries.c.amount))
-                .where(tables.entries.c.account_id.in_(piece), tables.entries.c.at < ends_at)
-                .group_by(tables.entries.c.account_id)
-            )
-            for account_id, total in self.connection.execute(statement):
-                sums[by_id[account_id]] = int(total)
-        return sums
-
-    def kind_totals(
-        self, *, kinds: Sequence[AccountKind], ends_at: Instant, unit: Unit = STANDARD_GPU
-    ) -> Mapping[AccountKind, int]:
-        account, entry = tables.accounts.c, tables.entries.c
-        statement = (
-            select(account.kind, func.sum(entry.amount))
-            .select_from(tables.accounts)
-            .join(tables.entries, entry.account_id == account.id)
-            .where(account.kind.in_([kind.value for kind in kinds]), account.unit == unit, entry.at < ends_at)
-            .group_by(account.kind)
-        )
-        return {_KINDS[kind]: int(total) for kind, total in self.connection.execute(statement)}
-
-    def accounts(self) -> int:
-        return int(self.connection.execute(select(func.count()).select_from(tables.accounts)).scalar_one())
-
-    def terms_used(self, *, starts_at: Instant, ends_at: Instant) -> list[TermsUsed]:
-        posted, attempt = tables.transactions.c, attempts.c
-        statement = (
-            select(
-                attempt.gpu_class,
-                attempt.pool,
-                func.min(func.coalesce(attempt.started_at, posted.at)),
-                func.max(posted.at),
-            )
-            .select_from(tables.transactions)
-            .join(attempts, attempt.id == posted.attempt_id)
-            .where(posted.at >= starts_at, posted.at < ends_at, posted.kind.in_(["charge", "refund", "correction"]))
-            .group_by(attempt.gpu_class, attempt.pool)
-            .order_by(attempt.gpu_class, attempt.pool)
-        )
-        return [TermsUsed(*row) for row in self.connection.execute(statement)]
-
-    def count(self, *, transactions: Sequence[TransactionKind], starts_at: Instant, ends_at: Instant) -> int:
-        posted = tables.transactions.c
-        kinds = [kind.value for kind in transactions]
-        statement = (
-            select(func.count())
-            .select_from(tables.transactions)
-            .where(posted.kind.in_(kinds), posted.at >= starts_at, posted.at < ends_at)
-        )
-        return int(self.connection.execute(statement).scalar_one())
+            statement = statement.where(is_on(self.connection, accounts))
+        return self._stream(statement)
 
     def differences(self) -> list[BalanceDifference]:
         sums = (
@@ -277,16 +144,16 @@ class SqlJournal:
     def _lock_accounts(self, fresh: Sequence[Transaction]) -> dict[AccountKey, AccountState]:
         """Every account that they touch, locked. A new one is inserted as zero first: what is not there has no lock."""
         keys = touched_accounts(fresh)
-        states = self._states([account for account, _ in keys], for_update=True)
+        states = states_of(self.connection, [account for account, _ in keys], for_update=True)
         missing = [key for key in keys if key not in states]
         if missing:
             self.open_accounts(dict.fromkeys(missing, 0))
-            states |= self._states([account for account, _ in missing], for_update=True)
+            states |= states_of(self.connection, [account for account, _ in missing], for_update=True)
         return states
 
     def open_accounts(self, floors: Mapping[AccountKey, int]) -> None:
         """Insert accounts that are not there yet, with a balance of zero; those that are get the floor given."""
-        known = self._states([account for account, _ in floors], for_update=True)
+        known = states_of(self.connection, [account for account, _ in floors], for_update=True)
         first = next_number(self.connection, tables.accounts.c.id)
         missing = [key for key in floors if key not in known]
         rows = [
@@ -307,20 +174,6 @@ class SqlJournal:
             if key in floors and state.floor not in {None, floors[key]}
         ]
         update_all(self.connection, tables.accounts, tables.accounts.c.id, floored)
-
-    def _states(self, accounts: Iterable[Account], *, for_update: bool) -> dict[AccountKey, AccountState]:
-        """What is stored of the accounts, in every unit. Locked in the order of their ids."""
-        wanted = set(accounts)
-        statement = _LOCKED_STATES if for_update else _STATES
-        owners = sorted({account.owner for account in wanted})
-        states = {}
-        for account_id, kind, owner, unit, balance, floor in rows_by_id(
-            self.connection, statement, tables.accounts.c.owner, owners
-        ):
-            account = Account(_KINDS[kind], owner)
-            if account in wanted:
-                states[account, Unit(unit)] = AccountState(account_id, balance, floor)
-        return states
 
     def _write(
         self,
@@ -376,7 +229,7 @@ class SqlJournal:
                 kind=_TRANSACTION_KINDS[kind],
                 at=at,
                 recorded_at=recorded_at,
-                account=Account(_KINDS[account_kind], owner),
+                account=Account(KINDS[account_kind], owner),
                 unit=Unit(unit),
                 amount=amount,
                 gpu_ms=gpu_ms,

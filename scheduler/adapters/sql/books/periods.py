@@ -73,7 +73,7 @@ class SqlPeriods:
         )
         return _SETTLEMENT.read_all(self.connection.execute(statement))
 
-    # --- evidence ------------------------------------------------------------------------------------------------
+    # evidence
 
     def charged(self, starts_at: Instant, ends_at: Instant) -> dict[AttemptId, int]:
         statement = (

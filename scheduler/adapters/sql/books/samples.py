@@ -44,7 +44,7 @@ class SqlSamples:
 
     connection: Connection
 
-    # --- devices -------------------------------------------------------------------------------------------------
+    # devices
 
     def put_inventory(self, inventory: Inventory) -> None:
         self.connection.execute(delete(inventories).where(inventories.c.node == inventory.node))
@@ -74,7 +74,7 @@ class SqlSamples:
             self.connection, gpus, gpus.c.gpu_uuid, [_GPU.write(gpu) for gpu in changed if gpu.gpu_uuid in ids]
         )
 
-    # --- windows -------------------------------------------------------------------------------------------------
+    # windows
 
     def add(self, metered: Sequence[Metered]) -> None:
         """The windows, and what they add to their hours."""
@@ -150,7 +150,7 @@ class SqlSamples:
         )
         return [(Instant(hour), int(millijoules)) for hour, millijoules in self.connection.execute(statement)]
 
-    # --- refusals and retention ----------------------------------------------------------------------------------
+    # refusals and retention
 
     def refuse(self, refused: Sequence[RefusedSample]) -> None:
         by_key: dict[tuple[str, ...], dict[str, Any]] = {}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Select, func, select, tuple_
 
 from scheduler.adapters.sql.codec import RowCodec
@@ -12,12 +13,13 @@ from scheduler.adapters.sql.sealing import Sealing
 from scheduler.adapters.sql.tables.workloads import workloads
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import EngineerId, JobUid, TeamName, WorkloadId
-from scheduler.domain.workloads import Workload, WorkloadState
+from scheduler.domain.workloads import Workload, WorkloadState, WorkloadTitle
 
 _WORKLOAD = RowCodec(Workload, workloads)
 _UNFINISHED = [state.value for state in WorkloadState if not state.is_final]
 
 _WORKLOADS = select(*_WORKLOAD.columns)
+_SPECS = select(workloads.c.id, workloads.c.spec)
 _JOB_UIDS = select(workloads.c.job_uid)
 _VERSIONS = select(workloads.c.id, workloads.c.version).with_for_update()
 
@@ -41,15 +43,16 @@ class SqlWorkloads:
         rows = rows_by_id(self.connection, _WORKLOADS, workloads.c.id, ids)
         return {workload.id: workload for workload in _WORKLOAD.read_all(rows)}
 
-    def by_job(self, namespace: str, job_name: str) -> Workload | None:
-        return self._first(
-            select(*_WORKLOAD.columns)
-            .where(workloads.c.namespace == namespace, workloads.c.job_name == job_name)
-            .order_by(workloads.c.submitted_at.desc(), workloads.c.id.desc())
-        )
+    def titles(self, ids: Sequence[WorkloadId]) -> Mapping[WorkloadId, WorkloadTitle]:
+        """The two fields alone are taken from the JSON: the whole value, checked, took four times as long."""
+        found = {}
+        for workload_id, text in rows_by_id(self.connection, _SPECS, workloads.c.id, ids):
+            spec = orjson.loads(text)
+            found[workload_id] = WorkloadTitle(spec["name"], spec.get("project"))
+        return found
 
     def with_jobs(self, uids: Sequence[JobUid]) -> set[JobUid]:
-        return {JobUid(row.job_uid) for row in rows_by_id(self.connection, _JOB_UIDS, workloads.c.job_uid, uids)}
+        return {JobUid(uid) for (uid,) in rows_by_id(self.connection, _JOB_UIDS, workloads.c.job_uid, uids)}
 
     def save(self, saved: Sequence[Workload]) -> list[WorkloadId]:
         ids = [workload.id for workload in saved]

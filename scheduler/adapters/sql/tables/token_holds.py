@@ -26,6 +26,7 @@ class TokenHoldRow(Row, table=True):
     used: int = columns.integer()
     state: str = columns.text()
     resolved_at: int | None = columns.integer()
+    team: str | None = columns.text()
 
 
 token_holds = table_of(TokenHoldRow)

@@ -25,7 +25,9 @@ from scheduler.entrypoints.api.fields import (
     one_amount,
 )
 from scheduler.entrypoints.api.rendering import render
+from scheduler.entrypoints.api.schema import schema_of
 from scheduler.finance.csv_text import csv_lines
+from scheduler.finance.proving.endorsement import Endorsement
 from scheduler.finance.proving.takeaway import sign_statement
 from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView, StatementView
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
@@ -113,10 +115,27 @@ def statement(asked: Signed, period: PeriodAsked = None, owner: BooksOf = None) 
     return answers.one(view)
 
 
+_TEXT = {"type": "string"}
+_SIGNED = answers.responds_as(
+    {
+        "title": "SignedStatement",
+        "type": "object",
+        "properties": {
+            **dict.fromkeys(("format", "issued_at", "key", "signature"), _TEXT),
+            "statement": schema_of(StatementView),
+            "endorsements": {"type": "array", "items": schema_of(Endorsement)},
+        },
+        "required": ["format", "issued_at", "key", "signature", "statement"],
+    },
+    RefusalCode.HEADS_UNAVAILABLE,
+)
+"""The endorsements are there once the key was rotated."""
+
+
 @router.get(
     "/statement/signed",
     summary="The same, signed with the company's key: to take away",
-    responses=answers.responds(StatementView, RefusalCode.HEADS_UNAVAILABLE),
+    responses=_SIGNED,
 )
 def statement_signed(asked: Signed, period: PeriodAsked = None, owner: BooksOf = None) -> Response:
     publisher = asked.service.publisher

@@ -27,6 +27,7 @@ class Visitor(Body):
     status_code=201,
     summary="Become one of the simulated people",
     responses=answers.responds(IssuedToken, RefusalCode.UNKNOWN_ENGINEER, status=201),
+    openapi_extra=answers.OPEN_TO_ALL,
 )
 def become(service: Served, body: Visitor) -> Response:
     if not demo.is_demo(service):

@@ -68,13 +68,23 @@ class ProblemType:
     remedy: str
 
 
-@router.get("/healthz", summary="Whether every loop runs in time", responses=answers.responds(Health))
+@router.get(
+    "/healthz",
+    summary="Whether every loop runs in time",
+    responses=answers.responds_probe(Health),
+    openapi_extra=answers.OPEN_TO_ALL,
+)
 async def healthz(service: Served) -> Response:
     health = health_of(service)
     return answers.one(health, status=200 if health.is_ok else 503)
 
 
-@router.get("/livez", summary="Whether a restart would help", responses=answers.responds(Liveness))
+@router.get(
+    "/livez",
+    summary="Whether a restart would help",
+    responses=answers.responds_probe(Liveness),
+    openapi_extra=answers.OPEN_TO_ALL,
+)
 async def livez(service: Served) -> Response:
     """A loop that fails says so and is tried again: only one that neither succeeds nor fails needs another process."""
     stuck = tuple(
@@ -83,7 +93,12 @@ async def livez(service: Served) -> Response:
     return answers.one(Liveness(not stuck, stuck), status=503 if stuck else 200)
 
 
-@router.get("/readyz", summary="Whether requests can be served", responses=answers.responds(Readiness))
+@router.get(
+    "/readyz",
+    summary="Whether requests can be served",
+    responses=answers.responds_probe(Readiness),
+    openapi_extra=answers.OPEN_TO_ALL,
+)
 def readyz(service: Served) -> Response:
     readiness = Readiness(
         is_ready=False,
@@ -101,7 +116,12 @@ async def metrics(request: Request) -> Response:
     return Response(generate_latest(request.app.state.metrics), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/v1/problems/{code}", summary="What a problem's code means", responses=answers.responds(ProblemType))
+@router.get(
+    "/v1/problems/{code}",
+    summary="What a problem's code means",
+    responses=answers.responds(ProblemType),
+    openapi_extra=answers.OPEN_TO_ALL,
+)
 def problem_type(code: str) -> Response:
     text = CODES.get(RefusalCode(code)) if code in set(RefusalCode) else None
     if text is None:

@@ -14,7 +14,7 @@ from scheduler.domain.people import Role
 from scheduler.domain.units import GpuUuid, Instant, NodeName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Identified, Signed
-from scheduler.entrypoints.api.edge import BodyTooLarge
+from scheduler.entrypoints.api.edge import BodyEncoded, BodyTooLarge
 from scheduler.entrypoints.api.gpu_metrics import GpuCollector
 from scheduler.entrypoints.api.routes.allowances import PeriodName
 from scheduler.lifecycle.sensing.meter import Accepted
@@ -138,12 +138,18 @@ def gpu_conservation(asked: Signed, node: Node, period: Annotated[PeriodName | N
 
 
 async def _received(asked: Asked, node: NodeName, request: Request) -> bytes:
-    """A body that is too large is counted like any other that could not be read."""
+    """A body that is too large or encoded is counted like any other that could not be read."""
     try:
         return await request.body()
     except BodyTooLarge as large:
         refusal = InvalidInput(
             str(large.detail), code=RefusalCode.BODY_TOO_LARGE, where="body", expected="fewer windows at once"
+        )
+        await run_in_threadpool(partial(asked.service.meter.refuse_body, asked.caller, node, refusal, now=asked.now))
+        raise
+    except BodyEncoded as encoded:
+        refusal = InvalidInput(
+            str(encoded.detail), code=RefusalCode.INVALID_SAMPLE, where="body", expected="plain JSON"
         )
         await run_in_threadpool(partial(asked.service.meter.refuse_body, asked.caller, node, refusal, now=asked.now))
         raise

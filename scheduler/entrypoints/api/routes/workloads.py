@@ -18,6 +18,13 @@ from scheduler.lifecycle.views.shapes import ExplainView, WorkloadView
 router = APIRouter(prefix="/v1/workloads", tags=["workloads"])
 
 _ONE = answers.responds(WorkloadView, RefusalCode.UNKNOWN_WORKLOAD, RefusalCode.NOT_YOURS, RefusalCode.WRONG_STATE)
+_EXTENDED = answers.responds(
+    WorkloadView,
+    RefusalCode.UNKNOWN_WORKLOAD,
+    RefusalCode.NOT_YOURS,
+    RefusalCode.WRONG_STATE,
+    RefusalCode.IDEMPOTENCY_CONFLICT,
+)
 
 
 class Extension(Body):
@@ -92,10 +99,16 @@ def cancel(asked: Signed, workload_id: str) -> Response:
     return shown(asked, WorkloadId(workload_id))
 
 
-@router.post("/{workload_id}/extend", summary="Let its attempt run longer", responses=_ONE)
-def extend(asked: Signed, workload_id: str, body: Extension) -> Response:
+@router.post("/{workload_id}/extend", summary="Let its attempt run longer", responses=_EXTENDED)
+def extend(asked: Signed, workload_id: str, body: Extension, key: IdempotencyKey = None) -> Response:
+    """Send an Idempotency-Key: a repeated request then lengthens it once."""
     asked.service.commands.extend(
-        asked.caller, WorkloadId(workload_id), body.extra_ms, now=asked.now, request_id=asked.request_id
+        asked.caller,
+        WorkloadId(workload_id),
+        body.extra_ms,
+        now=asked.now,
+        command=asked.command(key, body),
+        request_id=asked.request_id,
     )
     return shown(asked, WorkloadId(workload_id))
 

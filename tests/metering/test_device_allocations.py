@@ -1,8 +1,8 @@
 import pytest
 
 from scheduler.domain.units import GpuUuid
+from scheduler.metering.device_allocations import AllocatedDevice, resolve
 from scheduler.metering.devices import Device
-from scheduler.metering.grants import Granted, resolve
 from scheduler.metering.samples import PodRef
 
 POD, OTHER = PodRef("research", "train-0"), PodRef("research", "train-1")
@@ -33,13 +33,17 @@ FORMS = {
 
 @pytest.mark.parametrize(("device_id", "device"), FORMS.values(), ids=FORMS)
 def test_an_id_of_any_form_is_the_device_that_it_means(device_id: str, device: Device | None) -> None:
-    resolved = resolve([Granted(device_id, POD)], DEVICES)
-    assert {uuid: resolved.pods_of(uuid) for uuid in resolved.grants_of} == (
+    resolved = resolve([AllocatedDevice(device_id, POD)], DEVICES)
+    assert {uuid: resolved.pods_of(uuid) for uuid in resolved.allocations_of} == (
         {} if device is None else {device.gpu_uuid: (POD,)}
     )
     assert resolved.unresolved == (device is None)
 
 
 def test_a_device_that_is_shared_has_all_its_pods_once() -> None:
-    granted = [Granted("GPU-aa-1::1", OTHER), Granted("GPU-aa-1::0", POD), Granted("GPU-aa-1::2", POD)]
+    granted = [
+        AllocatedDevice("GPU-aa-1::1", OTHER),
+        AllocatedDevice("GPU-aa-1::0", POD),
+        AllocatedDevice("GPU-aa-1::2", POD),
+    ]
     assert resolve(granted, DEVICES).pods_of(WHOLE.gpu_uuid) == (POD, OTHER)

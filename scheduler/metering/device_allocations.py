@@ -1,4 +1,4 @@
-"""Which pods the kubelet gave which GPUs to: its list, resolved to the devices that the sensors know.
+"""Device allocations: which pods the kubelet gave which GPUs to. Its list, resolved to the devices that the sensors know.
 
 Device ids come in many forms: `GPU-u` and `MIG-u` (NVIDIA's device plugin), `…::3` (a share in time), `MIG-GPU-u/gi/ci`
 (drivers before 470), `nvidia0`, `nvidia0/vgpu1` and `nvidia0/gi3` (GKE), and claims of DRA, which name `gpu-0` by its
@@ -20,7 +20,7 @@ _CLAIMED = re.compile(r"gpu-(?P<minor>\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class AllocatedDevice:
     """A device id as the kubelet lists it, and the container that has it. It names no UID: the pod is found by its
     name."""
 
@@ -31,27 +31,27 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What was granted of each device that anybody has, and how many ids no device was found for."""
+    """Who has each device that anybody has, and how many ids no device was found for."""
 
-    grants_of: Mapping[str, tuple[Granted, ...]]
+    allocations_of: Mapping[str, tuple[AllocatedDevice, ...]]
     unresolved: int
 
     def pods_of(self, uuid: str) -> tuple[PodRef, ...]:
         """Whom it was given to, each once; nobody where the kubelet names nobody."""
-        return tuple(sorted({grant.pod for grant in self.grants_of.get(uuid, ())}))
+        return tuple(sorted({each.pod for each in self.allocations_of.get(uuid, ())}))
 
 
-def resolve(granted: Iterable[Granted], devices: Sequence[Device]) -> Resolved:
+def resolve(allocated: Iterable[AllocatedDevice], devices: Sequence[Device]) -> Resolved:
     """One device may have several pods: those that share it in time."""
-    grants_of: dict[str, list[Granted]] = {}
+    allocations_of: dict[str, list[AllocatedDevice]] = {}
     unresolved = 0
-    for grant in granted:
-        device = _device(_REPLICA.sub("", grant.device_id), devices)
+    for each in allocated:
+        device = _device(_REPLICA.sub("", each.device_id), devices)
         if device is None:
             unresolved += 1
         else:
-            grants_of.setdefault(device.gpu_uuid, []).append(grant)
-    return Resolved({uuid: tuple(grants) for uuid, grants in grants_of.items()}, unresolved)
+            allocations_of.setdefault(device.gpu_uuid, []).append(each)
+    return Resolved({uuid: tuple(each) for uuid, each in allocations_of.items()}, unresolved)
 
 
 def _device(device_id: str, devices: Sequence[Device]) -> Device | None:

@@ -1,0 +1,370 @@
+"""What the journal's entries add up to, in SQL: balances of an instant, who used what, and what a statement is made of.
+
+What is of the whole company is read from its transactions onwards, so that those that only move hours between available
+and held are passed over before their entries are read: half of a journal.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Row,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
+
+from scheduler.adapters.sql.books.accounts import KINDS, is_on, posted_on, states_of
+from scheduler.adapters.sql.querying import pieces
+from scheduler.adapters.sql.tables import journal as tables
+from scheduler.adapters.sql.tables.workloads import attempts
+from scheduler.domain.cluster import Placement, PodRequest
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import (
+    MS_PER_DAY,
+    STANDARD_GPU,
+    AttemptId,
+    EngineerId,
+    GpuClassName,
+    Instant,
+    Unit,
+)
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Terms, TransactionKind
+from scheduler.ledger.keeping import TermsUsed, UsedBy
+from scheduler.ledger.statement import INTERNAL, STATED, CompanyLines, Released, StatementLine
+
+_TRANSACTION_KINDS = {kind.value: kind for kind in TransactionKind}
+_INTERNAL = [kind.value for kind in INTERNAL]
+
+_ENTRY, _POSTED, _ACCOUNT = tables.entries.c, tables.transactions.c, tables.accounts.c
+_BY_TRANSACTION = tables.transactions.join(tables.entries, _ENTRY.transaction_seq == _POSTED.seq).join(
+    tables.accounts,
+    _ACCOUNT.id == _ENTRY.account_id + 0,  # as a sum, so that SQLite cannot begin with accounts and read every entry
+)
+_BY_ACCOUNT = tables.entries.join(tables.transactions, _POSTED.seq == _ENTRY.transaction_seq).join(
+    tables.accounts, _ACCOUNT.id == _ENTRY.account_id
+)
+_KEY = func.coalesce(_POSTED.attempt_id, _POSTED.id).label("key")
+
+
+def _on(*kinds: AccountKind) -> ColumnElement[Any]:
+    """What was added to accounts of these kinds."""
+    amount = case((_ACCOUNT.kind.in_([kind.value for kind in kinds]), _ENTRY.amount), else_=0)
+    return func.sum(amount)
+
+
+_LINES = (
+    select(
+        _POSTED.kind,
+        func.max(_ENTRY.at).label("last_at"),
+        func.max(_POSTED.attempt_id).label("attempt_id"),
+        _on(AccountKind.ALLOWANCE, AccountKind.HELD).label("amount"),
+        func.sum(func.abs(_ENTRY.gpu_ms)).label("gpu_ms"),
+        (-_on(AccountKind.OVERRUN)).label("overrun"),
+        (-_on(AccountKind.UNFUNDED)).label("unfunded"),
+        _on(AccountKind.PROMISED).label("promised"),
+        func.min(_POSTED.seq).label("first"),
+        _ACCOUNT.unit,
+    )
+    .where(_POSTED.kind.not_in(_INTERNAL))
+    .group_by(_POSTED.kind, _ACCOUNT.unit, _KEY)
+)
+
+_STATED = select(
+    *(_ENTRY.seq, _POSTED.id, _POSTED.kind, _ENTRY.at, _POSTED.recorded_at, _ACCOUNT.kind, _ACCOUNT.owner),
+    *(_ACCOUNT.unit, _ENTRY.amount, _ENTRY.gpu_ms, _POSTED.attempt_id, _POSTED.memo, _POSTED.corrects_at),
+    *(attempts.c.owner, attempts.c.gpu_class, attempts.c.pool),
+    *(attempts.c.placement, attempts.c.pod, attempts.c.leaving, attempts.c.past_sizes),
+)
+
+
+@lru_cache(4_096)
+def _gpus(placement: str, pod: str, leaving: str | None, past_sizes: str) -> int | None:
+    """All that the attempt has; None where it was, or is being, resized."""
+    if leaving is not None or past_sizes != "[]":
+        return None
+    return _PLACEMENT.validate_json(placement).pods * _POD.validate_json(pod).gpus
+
+
+_PLACEMENT = TypeAdapter(Placement)
+_POD = TypeAdapter(PodRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSums:
+    connection: Connection
+
+    def stated(
+        self,
+        *,
+        accounts: Sequence[Account] | None,
+        starts_at: Instant,
+        ends_at: Instant,
+        transactions: Sequence[TransactionKind] | None = None,
+        returned_for: Collection[Reason] = (),
+    ) -> Iterator[PostedEntry]:
+        is_asked: ColumnElement[bool] = _POSTED.kind.not_in(_INTERNAL)
+        if transactions is not None:
+            is_asked = _POSTED.kind.in_([kind.value for kind in transactions])
+        if returned_for:
+            is_asked = or_(is_asked, _came_back_for(returned_for))
+        joined = _BY_TRANSACTION if accounts is None else _BY_ACCOUNT
+        statement = _STATED.select_from(joined.outerjoin(attempts, attempts.c.id == _POSTED.attempt_id))
+        if accounts is None:
+            kinds = [kind.value for kind in (*STATED, AccountKind.CORRECTED)]
+            is_theirs = and_(_ACCOUNT.kind.in_(kinds), _POSTED.at >= starts_at, _POSTED.at < ends_at)
+        else:
+            is_theirs = posted_on(self.connection, accounts, starts_at, ends_at)
+        chosen = statement.where(is_asked, is_theirs)
+        return _with_terms(self.connection.execute(chosen, execution_options={"yield_per": 5_000}))
+
+    def company_lines(self, *, starts_at: Instant, ends_at: Instant, first: int) -> CompanyLines:
+        found = _LINES.select_from(_BY_TRANSACTION).where(
+            _ACCOUNT.kind.in_([kind.value for kind in STATED]), _POSTED.at >= starts_at, _POSTED.at < ends_at
+        )
+        lines: list[StatementLine] = []
+        sums: dict[TransactionKind, StatementLine] = {}
+        count = 0
+        rows = self.connection.execute(_first_and_sums(found.cte("found"), first)).all()
+        for of, *row in sorted(rows, key=attrgetter("last_at", "first")):
+            line = _line(row)
+            if of is None:
+                lines.append(line)
+            else:
+                count += of
+                sums[line.kind] = line
+        standard = [line for line in lines if line.unit == STANDARD_GPU]
+        for line in standard:
+            sums[line.kind] = sums[line.kind].without(line)
+        return CompanyLines(lines, list(sums.values()), count - len(standard))
+
+    def released(self, *, stopped_for: Collection[Reason], starts_at: Instant, ends_at: Instant) -> list[Released]:
+        statement = (
+            select(attempts.c.id, _ACCOUNT.unit, func.max(_ENTRY.at), func.sum(_ENTRY.amount))
+            .select_from(_BY_TRANSACTION.join(attempts, attempts.c.id == _POSTED.attempt_id))
+            .where(_came_back_for(stopped_for), _ENTRY.at >= starts_at, _ENTRY.at < ends_at)
+            .group_by(attempts.c.id, _ACCOUNT.unit)
+            .order_by(attempts.c.id, _ACCOUNT.unit)
+        )
+        return [
+            Released(AttemptId(attempt_id), Unit(unit), Instant(at), int(amount))
+            for attempt_id, unit, at, amount in self.connection.execute(statement)
+        ]
+
+    def used_by(self, *, kinds: Sequence[AccountKind], starts_at: Instant, ends_at: Instant) -> list[UsedBy]:
+        is_unfunded = _ACCOUNT.owner.startswith("unfunded/", autoescape=True)
+        keys = (_ACCOUNT.kind, is_unfunded, _ACCOUNT.unit, attempts.c.owner, attempts.c.gpu_class)
+        statement = (
+            select(*keys, func.sum(_ENTRY.amount), func.sum(_ENTRY.gpu_ms))
+            .select_from(_BY_TRANSACTION.outerjoin(attempts, attempts.c.id == _POSTED.attempt_id))
+            .where(
+                _POSTED.kind.not_in(_INTERNAL),
+                _ACCOUNT.kind.in_([kind.value for kind in kinds]),
+                _POSTED.at >= starts_at,
+                _POSTED.at < ends_at,
+            )
+            .group_by(*keys)
+        )
+        return [
+            UsedBy(
+                KINDS[kind],
+                bool(unfunded),
+                Unit(unit),
+                None if owner is None else EngineerId(owner),
+                None if gpu_class is None else GpuClassName(gpu_class),
+                int(amount),
+                int(gpu_ms),
+            )
+            for kind, unfunded, unit, owner, gpu_class, amount, gpu_ms in self.connection.execute(statement)
+        ]
+
+    def sums(
+        self, *, kinds: Sequence[AccountKind], starts_at: Instant | None = None, ends_at: Instant | None = None
+    ) -> Iterator[PostedSum]:
+        account, entry, attempt_id = tables.accounts.c, tables.entries.c, tables.transactions.c.attempt_id
+        statement = (
+            select(
+                account.kind, account.owner, account.unit, attempt_id, func.sum(entry.amount), func.sum(entry.gpu_ms)
+            )
+            .select_from(tables.accounts)
+            .join(tables.entries, entry.account_id == account.id)
+            .join(tables.transactions, tables.transactions.c.seq == entry.transaction_seq)
+            .where(account.kind.in_([kind.value for kind in kinds]))
+            .group_by(account.id, account.kind, account.owner, account.unit, attempt_id)
+            .order_by(account.id, attempt_id)
+        )
+        if starts_at is not None:
+            statement = statement.where(entry.at >= starts_at)
+        if ends_at is not None:
+            statement = statement.where(entry.at < ends_at)
+        for kind, owner, unit, attempt, amount, gpu_ms in self.connection.execute(statement):
+            yield PostedSum(Account(KINDS[kind], owner), Unit(unit), attempt, int(amount), int(gpu_ms))
+
+    def charged_by_day(
+        self,
+        *,
+        starts_at: Instant,
+        ends_at: Instant,
+        accounts: Sequence[Account] | None = None,
+        unit: Unit = STANDARD_GPU,
+    ) -> Iterator[tuple[str, Instant, int]]:
+        account, entry, posted = tables.accounts.c, tables.entries.c, tables.transactions.c
+        day = (entry.at // MS_PER_DAY).label("day")
+        statement = (
+            select(account.owner, day, func.sum(entry.amount))
+            .select_from(tables.accounts)
+            .join(tables.entries, entry.account_id == account.id)
+            .join(tables.transactions, posted.seq == entry.transaction_seq)
+            .where(
+                account.kind == AccountKind.CHARGED.value,
+                account.unit == unit,
+                posted.kind == TransactionKind.CHARGE.value,
+                entry.at >= starts_at,
+                entry.at < ends_at,
+            )
+            .group_by(account.owner, day)
+            .order_by(account.owner, day)
+        )
+        if unit == STANDARD_GPU:
+            statement = statement.where(posted.attempt_id.is_not(None))
+        if accounts is not None:
+            statement = statement.where(is_on(self.connection, accounts))
+        for owner, number, amount in self.connection.execute(statement):
+            yield owner, Instant(int(number) * MS_PER_DAY), int(amount)
+
+    def totals(
+        self, *, ends_at: Instant, accounts: Sequence[Account], unit: Unit = STANDARD_GPU
+    ) -> Mapping[Account, int]:
+        states = states_of(self.connection, accounts)
+        by_id = {state.id: account for (account, account_unit), state in states.items() if account_unit == unit}
+        sums = dict.fromkeys(accounts, 0)
+        for piece in pieces(by_id):
+            statement = (
+                select(tables.entries.c.account_id, func.sum(tables.entries.c.amount))
+                .where(tables.entries.c.account_id.in_(piece), tables.entries.c.at < ends_at)
+                .group_by(tables.entries.c.account_id)
+            )
+            for account_id, total in self.connection.execute(statement):
+                sums[by_id[account_id]] = int(total)
+        return sums
+
+    def kind_totals(
+        self, *, kinds: Sequence[AccountKind], ends_at: Instant, unit: Unit = STANDARD_GPU
+    ) -> Mapping[AccountKind, int]:
+        account, entry = tables.accounts.c, tables.entries.c
+        statement = (
+            select(account.kind, func.sum(entry.amount))
+            .select_from(tables.accounts)
+            .join(tables.entries, entry.account_id == account.id)
+            .where(account.kind.in_([kind.value for kind in kinds]), account.unit == unit, entry.at < ends_at)
+            .group_by(account.kind)
+        )
+        return {KINDS[kind]: int(total) for kind, total in self.connection.execute(statement)}
+
+    def accounts(self) -> int:
+        return int(self.connection.execute(select(func.count()).select_from(tables.accounts)).scalar_one())
+
+    def terms_used(self, *, starts_at: Instant, ends_at: Instant) -> list[TermsUsed]:
+        posted, attempt = tables.transactions.c, attempts.c
+        statement = (
+            select(
+                attempt.gpu_class,
+                attempt.pool,
+                func.min(func.coalesce(attempt.started_at, posted.at)),
+                func.max(posted.at),
+            )
+            .select_from(tables.transactions)
+            .join(attempts, attempt.id == posted.attempt_id)
+            .where(posted.at >= starts_at, posted.at < ends_at, posted.kind.in_(["charge", "refund", "correction"]))
+            .group_by(attempt.gpu_class, attempt.pool)
+            .order_by(attempt.gpu_class, attempt.pool)
+        )
+        return [TermsUsed(*row) for row in self.connection.execute(statement)]
+
+    def tokens_charged(self, *, starts_at: Instant, ends_at: Instant) -> Iterator[tuple[Instant, str]]:
+        posted = tables.transactions.c
+        statement = (
+            select(func.coalesce(posted.corrects_at, posted.at), posted.memo)
+            .where(posted.kind == TransactionKind.CHARGE.value, posted.attempt_id.is_(None))
+            .where(posted.at >= starts_at, posted.at < ends_at)
+            .order_by(posted.seq)
+        )
+        for piece in self.connection.execution_options(yield_per=1_000).execute(statement).partitions():
+            yield from ((Instant(at), memo) for at, memo in piece)
+
+    def count(self, *, transactions: Sequence[TransactionKind], starts_at: Instant, ends_at: Instant) -> int:
+        posted = tables.transactions.c
+        kinds = [kind.value for kind in transactions]
+        statement = (
+            select(func.count())
+            .select_from(tables.transactions)
+            .where(posted.kind.in_(kinds), posted.at >= starts_at, posted.at < ends_at)
+        )
+        return int(self.connection.execute(statement).scalar_one())
+
+
+def _with_terms(rows: Iterable[Row[*tuple[Any, ...]]]) -> Iterator[PostedEntry]:
+    for row in rows:
+        seq, posted, kind, at, recorded_at, account, owner, unit, amount, gpu_ms, attempt, memo, corrects_at, *of = (
+            row
+        )
+        engineer, gpu_class, pool, *sizes = of
+        yield PostedEntry(
+            *(seq, posted, _TRANSACTION_KINDS[kind], at, recorded_at, Account(KINDS[account], owner)),
+            *(unit, amount, gpu_ms, attempt, memo, corrects_at),
+            None if engineer is None else Terms(engineer, gpu_class, pool, _gpus(*sizes)),
+        )
+
+
+def _came_back_for(reasons: Collection[Reason]) -> ColumnElement[bool]:
+    """Whether an entry gave back to who paid what an attempt that was stopped for one of these had held."""
+    return and_(
+        _POSTED.kind == TransactionKind.RELEASE.value,
+        _ACCOUNT.kind == AccountKind.ALLOWANCE.value,
+        attempts.c.stop_reason.in_([reason.value for reason in reasons]),
+    )
+
+
+def _first_and_sums(found: CTE, first: int) -> CompoundSelect[*tuple[Any, ...]]:
+    """The first lines in standard time and all in other units; and, with how many there are, what those in standard time
+    come to, a row for each kind. Grouping a month of a company is most of it: both are of one."""
+    line, posted = found.c, tables.transactions.alias("first")
+    is_standard = line.unit == STANDARD_GPU
+    of_first = select(found).where(is_standard).order_by(line.last_at, line.first).limit(first).subquery()
+    named = [select(of_first), select(found).where(~is_standard)]
+    told = union_all(*named).subquery()
+    counted = [func.sum(line[name]) for name in ("amount", "gpu_ms", "overrun", "unfunded", "promised")]
+    return union_all(
+        select(cast(null(), BigInteger), told, posted.c.memo, posted.c.id).join(posted, posted.c.seq == told.c.first),
+        select(
+            *(func.count(), line.kind, func.max(line.last_at), cast(null(), Text)),
+            *(*counted, func.min(line.first), func.min(line.unit), literal(""), literal("")),
+        )
+        .where(is_standard)
+        .group_by(line.kind),
+    )
+
+
+def _line(row: Sequence[Any]) -> StatementLine:
+    kind, at, attempt, amount, gpu_ms, overrun, unfunded, promised, _, unit, memo, transaction_id = row
+    return StatementLine(
+        *(_TRANSACTION_KINDS[kind], at, attempt),
+        *(int(amount), int(gpu_ms), int(overrun), int(unfunded), int(promised)),
+        *(memo, transaction_id, unit),
+    )

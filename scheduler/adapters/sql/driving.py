@@ -1,0 +1,49 @@
+"""Statements as the driver takes them, handed to SQLite past SQLAlchemy.
+
+What SQLAlchemy does around a statement that is spelled already costs several times what SQLite takes for it, and every
+cycle and submission is a few dozen of them: while one transaction writes, everybody else waits. Faults are SQLAlchemy's,
+as of any other statement. To PostgreSQL a statement travels, and goes the usual way.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+
+def fetch_all(connection: Connection, text: str, parameters: Any = ()) -> Sequence[tuple[Any, ...]]:
+    """Every row that the statement finds."""
+    driver = _sqlite(connection)
+    if driver is None:
+        return connection.exec_driver_sql(text, parameters or None).all()
+    with _as_sqlalchemys(connection, text, parameters):
+        return driver.execute(text, parameters).fetchall()
+
+
+def write_each(connection: Connection, text: str, rows: Sequence[Any]) -> int:
+    """The statement for each of the rows. Returns how many rows of the table it touched."""
+    driver = _sqlite(connection)
+    if driver is None:
+        return connection.exec_driver_sql(text, list(rows)).rowcount
+    with _as_sqlalchemys(connection, text, rows):
+        return driver.executemany(text, rows).rowcount
+
+
+def _sqlite(connection: Connection) -> sqlite3.Connection | None:
+    """The driver's own connection. SQLAlchemy must have begun the transaction: past it nothing is begun."""
+    if not connection.in_transaction():
+        return None
+    driver: object = connection.connection.dbapi_connection
+    return driver if isinstance(driver, sqlite3.Connection) else None
+
+
+@contextmanager
+def _as_sqlalchemys(connection: Connection, text: str, parameters: Any) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        told = DBAPIError.instance(text, parameters, error, sqlite3.Error, dialect=connection.dialect)
+        raise told from error

@@ -1,0 +1,49 @@
+"""The outermost layer, as ASGI: how much of a body that is too large is read before it is refused."""
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from scheduler.entrypoints.api.edge import DRAINED_BYTES_MAX, BodyTooLarge, Edge
+
+PART = 1 << 16
+
+
+async def read_to_the_end(receive: Receive) -> None:
+    while (await receive())["more_body"]:
+        pass
+
+
+async def parts_read(headers: list[tuple[bytes, bytes]], sent: int, limit: int = 2 * PART) -> int:
+    """Of so many parts, how many were read before the answer."""
+    read = 0
+
+    async def receive() -> Message:
+        nonlocal read
+        read += 1
+        return {"type": "http.request", "body": b" " * PART, "more_body": read < sent}
+
+    async def send(_: Message) -> None: ...
+
+    async def app(_: Scope, receive: Receive, __: Send) -> None:
+        with pytest.raises(BodyTooLarge):
+            await read_to_the_end(receive)
+
+    scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "query_string": b""}
+    await Edge(app, limit)(scope, receive, send)
+    return read
+
+
+ANNOUNCED = (b"content-length", b"52428800")
+
+
+@pytest.mark.parametrize("headers", [[ANNOUNCED], [(b"transfer-encoding", b"chunked")]], ids=["announced", "chunked"])
+async def test_who_sends_too_much_is_heard_to_the_end_and_so_hears_why(headers: list[tuple[bytes, bytes]]) -> None:
+    assert await parts_read(headers, 800) == 800
+
+
+async def test_who_asks_first_has_sent_nothing_that_would_be_read() -> None:
+    assert await parts_read([ANNOUNCED, (b"expect", b"100-continue")], 800) == 0
+
+
+async def test_nobody_is_listened_to_for_ever() -> None:
+    assert await parts_read([ANNOUNCED], 10**9) == DRAINED_BYTES_MAX // PART

@@ -1,0 +1,18 @@
+"""Tables fit the terminal: what is too long wraps in the last column that may, and no instant is broken in two."""
+
+import pytest
+
+from scheduler.entrypoints.cli.output import Column, print_table
+
+
+def test_a_table_that_is_too_wide_wraps_its_last_sentence_and_no_instant(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    columns = (Column("WHEN (UTC)"), Column("REASON"), Column("VERDICT", width_max=44))
+    print_table(
+        columns, [("2026-11-21 18:16", "AwaitingPreemption", "Waiting for 8 × H100 that others are giving up.")]
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("2026-11-21 18:16  AwaitingPreemption  Waiting for")
+    assert max(map(len, lines)) <= 80

@@ -1,0 +1,36 @@
+"""The loop of simulated agents: what a busy machine made late is read later, and is no silence of theirs."""
+
+from pathlib import Path
+
+import pytest
+
+from scheduler.entrypoints.simulated_agents import CAUGHT_UP_MAX, SimulatedAgentLoop
+from scheduler.metering.idle import IdleState
+from tests.e2e.hand_driven import FACTOR, begin, driven
+
+
+@pytest.mark.parametrize(
+    ("late_seconds", "is_gap"),
+    [(CAUGHT_UP_MAX - 1, False), (3 * CAUGHT_UP_MAX, True)],
+    ids=["made up for", "too late"],
+)
+async def test_a_round_that_is_late_reads_what_it_missed(
+    late_seconds: int, is_gap: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with driven(tmp_path, monkeypatch) as (service, hand_time):
+        assert service.simulation is not None
+        began = service.clock.now()
+        await begin(service)
+        agents = SimulatedAgentLoop(service.simulation.cluster, service.clock, service.meter, FACTOR)
+        agents.period_seconds = 0.0  # no pause between the nodes
+        await agents.run_once()
+        hand_time.elapsed += late_seconds
+        await agents.run_once()
+        assert service.world.windows
+        with service.store.reading() as books:
+            kept = [
+                each
+                for uuid in service.world.windows
+                for each in books.samples.windows([uuid], began, service.clock.now())
+            ]
+        assert any(each.state is IdleState.UNKNOWN for each in kept) == is_gap

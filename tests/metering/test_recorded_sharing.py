@@ -1,0 +1,43 @@
+"""Attempts that share a device in time, in recordings in which each has rows of its own."""
+
+from scheduler.domain.idleness import IdlePolicy, IdleRule
+from scheduler.domain.units import MS_PER_MINUTE, AttemptId, GpuUuid, Instant
+from scheduler.metering.judge import judge
+from scheduler.metering.recorded import Recorded, in_order
+
+A, B, C = AttemptId("a"), AttemptId("b"), AttemptId("c")
+RULE = IdleRule("test", policy=IdlePolicy(startup_ms=0))
+ROOM = (("GPU-a", B), ("GPU-b", A), ("GPU-c", A))
+
+
+def row(second: int, attempt_id: AttemptId, percent: int = 0) -> Recorded:
+    return Recorded(Instant(second * 1_000), GpuUuid("GPU-a"), (attempt_id,), percent=percent)
+
+
+def holders(*rows: Recorded) -> list[tuple[AttemptId, ...]]:
+    return [each.attempts for each in in_order(rows)]
+
+
+def test_attempts_whose_rows_alternate_share_the_device() -> None:
+    found = holders(*(row(15 * n, (A, B, C)[n % 3]) for n in range(9)))
+    assert found[2:7] == [(A, B, C)] * 5
+
+
+def test_an_attempt_that_comes_back_did_not_have_it_meanwhile() -> None:
+    first, other, again = range(20), range(20, 60), range(60, 80)
+    rows = [row(15 * n, A) for n in (*first, *again)] + [row(15 * n, B) for n in other]
+    assert holders(*rows) == [(A,)] * 20 + [(B,)] * 40 + [(A,)] * 20
+
+
+def test_work_on_a_shared_device_stops_neither_and_its_rest_both() -> None:
+    at_work = [row(15 * n, (A, B)[n % 2], 60 if n % 40 < 4 else 0) for n in range(480)]
+    at_rest = [row(15 * n, (A, B)[n % 2]) for n in range(480)]
+    busy, idle = judge(at_work, RULE).attempts, judge(at_rest, RULE).attempts
+    assert [(each.attempt_id, each.stopped) for each in busy] == [(A, ()), (B, ())]
+    assert [(each.attempt_id, each.due[0].at // MS_PER_MINUTE) for each in idle] == [(A, 30), (B, 30)]
+
+
+def test_devices_are_told_of_in_the_order_of_their_uuids_whoever_has_them() -> None:
+    rows = [Recorded(Instant(15_000 * n), GpuUuid(uuid), (who,), percent=0) for n in range(9) for uuid, who in ROOM]
+    assert [each.gpu_uuid for each in judge(rows, RULE).devices] == ["GPU-a", "GPU-b", "GPU-c"]
+    assert [each.gpu_uuids for each in judge(rows, RULE).attempts] == [("GPU-b", "GPU-c"), ("GPU-a",)]
