@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.plugins.chromium",
     "tests.plugins.realnode",
     "tests.plugins.cgroup2",
+    "tests.plugins.hanging",
 ]
 
 # Images often forbid bytecode. Each of the hundreds of processes that tests start would compile everything anew.

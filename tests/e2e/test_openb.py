@@ -31,7 +31,10 @@ from tests.e2e.openb import (
 from tests.e2e.replaying import Outcome, replay
 from tests.e2e.witness import PodSeen, most_at_once
 
-pytestmark = pytest.mark.controlplane
+pytestmark = [
+    pytest.mark.controlplane,
+    pytest.mark.timeout(1800),  # The first of them waits for the whole replay.
+]
 
 _S = WorkloadState
 

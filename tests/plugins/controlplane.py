@@ -1,8 +1,9 @@
 """Fixtures of the real control plane: started once for the whole run, whichever worker needs it first.
 
 `control_plane` is shared by all tests of a run, so each works in a `namespace` of its own. Where KUBECONFIG names
-a running `allot dev cluster`, that one is used; where there is none and Go is missing, the tests are left out and the
-summary says how to get them.
+a running `allot dev cluster`, that one is used; where there is none and its programs cannot be built, the tests are left
+out and the summary says how to get them. With ALLOT_REQUIRE_CONTROL_PLANE they fail instead: for a machine that is known
+to be able.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +41,9 @@ OWN = "allot.dev/test"
 _CLUSTERS = binaries.cache_directory() / "clusters"
 _RUN = pytest.StashKey["_Run"]()
 _LOGS = pytest.StashKey[Path]()
-_LEFT_OUT = (
-    "the tests against the real control plane were left out; to get them, install Go 1.26 (https://go.dev/dl) "
-    "or set KUBECONFIG to what `allot dev cluster start` printed"
-)
+_REQUIRED = "ALLOT_REQUIRE_CONTROL_PLANE"
+_LEFT_OUT = "the tests against the real control plane were left out"
+_ELSE = "or set KUBECONFIG to what `allot dev cluster start` printed"
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,9 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed and "control_plane" in getattr(item, "fixturenames", ()):
         report.sections.append(("control plane", f"logs: {item.config.stash.get(_LOGS, None)}"))
-    if report.skipped and _LEFT_OUT in str(report.longrepr):
+    if report.skipped and isinstance(report.longrepr, tuple) and _LEFT_OUT in report.longrepr[2]:
         # One place for all of them, so that the summary folds them into one line.
-        report.longrepr = (__file__, 1, _LEFT_OUT)
+        report.longrepr = (__file__, 1, report.longrepr[2])
     return report
 
 
@@ -212,7 +213,21 @@ def _of_this_run(run: _Run) -> ControlPlane:
 
 
 def _programs() -> binaries.Binaries:
+    found = _built()
+    if isinstance(found, str):
+        if os.environ.get(_REQUIRED):
+            pytest.fail(found, pytrace=False)
+        pytest.skip(found)
+    return found
+
+
+@cache
+def _built() -> binaries.Binaries | str:
+    """The programs, or why there are none: asked once, since a build that fails may take its time over it."""
     module = binaries.find_module()
     if binaries.cached(module) is None and shutil.which("go") is None:
-        pytest.skip(_LEFT_OUT)
-    return binaries.provide(module)
+        return f"{_LEFT_OUT}; to get them, install Go 1.26 (https://go.dev/dl) {_ELSE}"
+    try:
+        return binaries.provide(module)
+    except gobuild.ProgramsMissing as missing:
+        return f"{_LEFT_OUT}: {missing.message}; {missing.remedy}, {_ELSE}"

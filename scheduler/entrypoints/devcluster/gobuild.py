@@ -110,4 +110,6 @@ def _build(go: str, module: GoModule, destination: Path) -> None:
 
 
 def _tail(text: str, lines: int = 5) -> str:
-    return " / ".join(text.strip().splitlines()[-lines:])
+    """What was said last, in one line; Go says much of it once for each module."""
+    said = list(dict.fromkeys(" ".join(line.split()) for line in text.strip().splitlines()))
+    return " / ".join(said[-lines:])
