@@ -54,8 +54,11 @@ class Checkpoints:
             connection.execute(
                 "PRAGMA synchronous = FULL"
             )  # the log is on the disk before what it says is in the file
-            while self._is_due.wait() and not self._is_over.is_set():
+            while self._is_due.wait():
+                # Cleared before the end is looked for: `close` sets both, and what it set last must not be lost.
                 self._is_due.clear()
+                if self._is_over.is_set():
+                    return
                 with suppress(sqlite3.OperationalError):  # locked or full: SQLite's own copies it, or the next does
                     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
                 self._is_over.wait(REST_SECONDS)

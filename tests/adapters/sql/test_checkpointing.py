@@ -4,10 +4,11 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
-from scheduler.adapters.sql.checkpointing import COMMITS_BETWEEN, LOG_PAGES_MAX
+from scheduler.adapters.sql.checkpointing import COMMITS_BETWEEN, LOG_PAGES_MAX, Checkpoints
 from scheduler.adapters.sql.store import open_store
 from tests.plugins.migrated import put_migrated
 from tests.plugins.polling import eventually
@@ -51,3 +52,29 @@ def test_closing_leaves_no_log_behind(tmp_path: Path) -> None:
             books.control.put_setting("number", str(number))
     store.close()
     assert [path.name for path in tmp_path.iterdir()] == ["allot.db"]
+
+
+class _ClosedMeanwhile(Event):
+    """Somebody closes in the moment between the look at whether it is over and the clearing of what is due."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        super().__init__()
+        self._checkpoints = checkpoints
+
+    def clear(self) -> None:
+        self._checkpoints._is_over.set()
+        self.set()
+        super().clear()
+
+
+def test_closing_is_noticed_even_in_the_moment_in_which_a_copy_begins(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(make_url(f"sqlite:///{tmp_path}/allot.db"))
+    checkpoints._is_due = _ClosedMeanwhile(checkpoints)
+    for _ in range(COMMITS_BETWEEN):
+        checkpoints.note_commit()
+    copying = checkpoints._thread
+    assert copying is not None
+
+    copying.join(timeout=60)
+
+    assert not copying.is_alive(), "it waits for another commit, and `close` for it, for ever"
