@@ -169,7 +169,11 @@ def test_operators_read_what_was_due_and_engineers_do_not(company: Company, plat
     workload, attempt_id = platform.sandbox()
     platform.minutes(40, pods=platform.agents.pod_of(workload))
     views = Views(company.store, company.world)
-    assert [(d.attempt_id, d.is_taken) for d in views.reclaims(OPERATOR)] == [(attempt_id, True)]
+    (reclaim,) = views.reclaims(OPERATOR)
+    assert (reclaim.attempt_id, reclaim.is_taken, reclaim.workload_name) == (attempt_id, True, workload.spec.name)
+    assert (reclaim.owner, reclaim.owner_name) == (workload.owner, company.world.people[workload.owner].name)
+    del company.world.workloads[workload.id]
+    assert views.reclaims(OPERATOR) == (reclaim,)
     with pytest.raises(NotPermitted):
         views.reclaims(company.caller("ada"))
 
@@ -185,7 +189,7 @@ def test_operators_see_who_rests_and_what_was_done_and_nobody_else_does(company:
     assert (found.count, found.decisions) == (1, ())
     platform.minutes(11, pods=platform.agents.pod_of(workload))
     found = views.resting(OPERATOR)
-    ((name, decision),) = found.decisions
-    assert (name, decision.attempt_id, decision.is_taken) == (workload.spec.name, attempt_id, True)
+    (decision,) = found.decisions
+    assert (decision.workload_name, decision.attempt_id, decision.is_taken) == (workload.spec.name, attempt_id, True)
     with pytest.raises(NotPermitted):
         views.resting(company.caller("ada"))

@@ -11,7 +11,7 @@ from scheduler.adapters.policy_files import read_bytes
 from scheduler.adapters.policy_files.policy_reader import read_policy
 from scheduler.adapters.prometheus.history import PromRange, read_prometheus
 from scheduler.domain.errors import InvalidInput, RefusalCode
-from scheduler.domain.idleness import IdleRule
+from scheduler.domain.idleness import IdleAction, IdleRule
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant
 from scheduler.domain.wording import counted
@@ -28,6 +28,7 @@ from scheduler.entrypoints.cli.output import (
 )
 from scheduler.entrypoints.cli.packed_recordings import read_packed
 from scheduler.entrypoints.web.formatting import DASH, duration
+from scheduler.entrypoints.web.reclaim_words import became_of, why_left_alone
 from scheduler.metering.judge import judge_devices
 from scheduler.metering.packed import PackedRows, by_device
 
@@ -127,13 +128,15 @@ def reclaims(as_json: AsJson = False) -> None:
             return
         columns = (
             Column("WHEN (UTC)"),
-            Column("WORKLOAD"),
+            Column("WORKLOAD", width_max=18),
+            Column("OWNER", width_max=16),
             Column("RESTED", is_number=True),
-            Column("ACTION"),
-            Column("DONE"),
-            Column("CAME BACK", is_number=True),
+            Column("OUTCOME"),
+            Column("BACK", is_number=True),
         )
-        print_table(columns, [_reclaim_row(each) for each in found["items"]], empty="Nothing was due.")
+        rows = [_reclaim_row(each) for each in found["items"]]
+        notes = [_reclaim_note(each) for each in found["items"]]
+        print_table(columns, rows, notes, empty="Nothing was due.")
 
 
 @app.command()
@@ -243,12 +246,20 @@ def _agent_row(agent: dict[str, Any]) -> tuple[str, ...]:
 def _reclaim_row(each: dict[str, Any]) -> tuple[str, ...]:
     return (
         moment(each["at"]),
-        each["workload_id"],
+        each["workload_name"],
+        each["owner_name"] or each["owner"],
         duration(each["rested_ms"]),
-        each["action"],
-        "yes" if each["is_taken"] else f"no: {each['hindrance']}",
+        became_of(each["action"], is_taken=each["is_taken"]),
         duration(each["hours_back_ms"]) if each["is_taken"] else DASH,
     )
+
+
+def _reclaim_note(each: dict[str, Any]) -> str:
+    if each["is_taken"]:
+        return ""
+    missed = became_of(each["action"], is_taken=True)
+    why = why_left_alone(each["hindrance"])
+    return f"not {missed}: {why}" if each["action"] != IdleAction.REPORT else why
 
 
 def _readings(samples: Path | None, prometheus: str | None, since_ms: int, step_ms: int) -> dict[GpuUuid, PackedRows]:

@@ -4,16 +4,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from scheduler.entrypoints.web.pages import Pages
+from scheduler.entrypoints.web.reclaim_words import became_of, why_left_alone
 from scheduler.entrypoints.web.visitors import signed_in
 
 SHOWN = 50
-HINDRANCES = {
-    "dry-run": "the rule is a dry run",
-    "report": "the rule only reports",
-    "observing": "the service only observes",
-    "no-checkpoint": "it wrote no checkpoint to go on from",
-    "no-home": "it has neither a home nor a preStop hook",
-}
 
 
 def add_routes(router: APIRouter, pages: Pages) -> None:
@@ -29,5 +23,6 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             moments=pages.moments(),
             title="Idle",
             found=service.views.resting(visitor.caller, limit=SHOWN),
-            hindrances=HINDRANCES,
+            became_of=became_of,
+            why_left_alone=why_left_alone,
         )

@@ -111,13 +111,22 @@ class Pages:
         code = CODES[refusal.code]
         if refusal.code is RefusalCode.UNAUTHENTICATED and request.method == "GET":
             return self._to_sign_in(request)
-        try:
-            visitor = visitor_of(request, self.service)
-        except Refusal:  # the session cannot be looked up, or it was another site that used it
-            visitor = None
         return self.render(
-            request, "refused.html", visitor, code.status, refusal=refusal, code=code, title=code.title
+            request,
+            "refused.html",
+            self.known_visitor(request),
+            code.status,
+            refusal=refusal,
+            code=code,
+            title=code.title,
         )
+
+    def known_visitor(self, request: Request) -> Visitor | None:
+        """Who looks, as far as it can be told: a page that says what went wrong must not fail itself."""
+        try:
+            return visitor_of(request, self.service)
+        except Refusal:  # the session cannot be looked up, or it was another site that used it
+            return None
 
     def _to_sign_in(self, request: Request) -> Response:
         """A strict cookie is not sent with a link from elsewhere: ask the browser once more, from here."""

@@ -42,6 +42,9 @@ _MODULES = (
     live,
 )
 
+_SIGNED_IN_REMEDY = "the links at the top lead to the pages that there are"
+_SIGNED_OUT_REMEDY = "sign in first: the links to the pages that there are stand at the top from then on"
+
 
 def install(app: FastAPI, service: Service) -> None:
     """The pages, and one for whoever mistypes the address of another."""
@@ -52,7 +55,7 @@ def install(app: FastAPI, service: Service) -> None:
         if not _is_for_people(request):
             return await problems.on_http_exception(request, error)
         path = request.url.path
-        remedy = "the links at the top lead to the pages that there are"
+        remedy = _SIGNED_IN_REMEDY if pages.known_visitor(request) else _SIGNED_OUT_REMEDY
         return pages.refused(
             request, NotFound(f"there is no page {path}", code=RefusalCode.UNKNOWN_ADDRESS, remedy=remedy)
         )

@@ -29,7 +29,7 @@ from scheduler.lifecycle.views.months import month_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.quotes import quote_view, quote_view_of
-from scheduler.lifecycle.views.resting import Resting, resting
+from scheduler.lifecycle.views.resting import Resting, reclaims, resting
 from scheduler.lifecycle.views.shapes import (
     BalanceView,
     ClusterView,
@@ -42,8 +42,8 @@ from scheduler.lifecycle.views.shapes import (
     WorkloadView,
 )
 from scheduler.lifecycle.views.statements import LINES_MAX, statement_view
-from scheduler.lifecycle.views.usage import curve_view, decision_view, idle_view, readings, usage_views
-from scheduler.lifecycle.views.usage_shapes import DecisionView
+from scheduler.lifecycle.views.usage import curve_view, idle_view, readings, usage_views
+from scheduler.lifecycle.views.usage_shapes import ReclaimView
 from scheduler.lifecycle.views.workloads import (
     attempt_views,
     fresh_view,
@@ -277,11 +277,11 @@ class Views:
         caller.require(*SEES_ALL)
         return agent_views(self._world)
 
-    def reclaims(self, caller: Caller, limit: int = 100) -> tuple[DecisionView, ...]:
+    def reclaims(self, caller: Caller, limit: int = 100) -> tuple[ReclaimView, ...]:
         """What was due by the idle rules, taken or not, the latest first: what a dry run is read from."""
         caller.require(*SEES_ALL)
         with self._store.reading() as books:
-            return tuple(decision_view(each) for each in books.idleness.decisions(limit=limit))
+            return reclaims(books, self._world, limit)
 
     def resting(self, caller: Caller, limit: int = 100) -> Resting:
         """Who rests now, and what was due of late."""

@@ -1,11 +1,14 @@
 """Who rests now, and what became of those who rested: for operators, who see everybody's."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from scheduler.domain.units import Instant, WorkloadId
+from scheduler.domain.idleness import IdleDecision
+from scheduler.domain.units import Instant
+from scheduler.domain.workloads import Workload
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.usage import decision_view
-from scheduler.lifecycle.views.usage_shapes import DecisionView
+from scheduler.lifecycle.views.usage_shapes import ReclaimView
+from scheduler.lifecycle.views.workloads import owner_name
 from scheduler.ports import Books
 
 
@@ -15,6 +18,7 @@ class RestView:
 
     workload_id: str
     workload_name: str
+    owner_name: str
     gpus: int
     since: Instant
     rested_ms: int
@@ -26,11 +30,11 @@ class RestView:
 
 @dataclass(frozen=True, slots=True)
 class Resting:
-    """`rests` the longest first, of `count` in all; `decisions` the latest first, with the names of their workloads."""
+    """`rests` the longest first, of `count` in all; `decisions` the latest first."""
 
     rests: tuple[RestView, ...]
     count: int
-    decisions: tuple[tuple[str, DecisionView], ...]
+    decisions: tuple[ReclaimView, ...]
 
 
 def resting(books: Books, world: World, limit: int) -> Resting:
@@ -48,6 +52,7 @@ def resting(books: Books, world: World, limit: int) -> Resting:
                 RestView(
                     workload_id=workload.id,
                     workload_name=workload.spec.name,
+                    owner_name=owner_name(world, workload),
                     gpus=attempt.gpus,
                     since=since,
                     rested_ms=watch.clock.rested_ms,
@@ -58,13 +63,22 @@ def resting(books: Books, world: World, limit: int) -> Resting:
                 )
             )
     rests.sort(key=lambda each: (-each.rested_ms, each.workload_id))
-    decisions = [decision_view(each) for each in books.idleness.decisions(limit=limit)]
-    names = {each.workload_id: _name(books, world, each) for each in decisions}
-    return Resting(tuple(rests[:limit]), len(rests), tuple((names[each.workload_id], each) for each in decisions))
+    return Resting(tuple(rests[:limit]), len(rests), reclaims(books, world, limit))
 
 
-def _name(books: Books, world: World, decision: DecisionView) -> str:
-    """Of work that has ended long ago, from the store."""
-    workload_id = WorkloadId(decision.workload_id)
-    workload = world.workloads.get(workload_id) or books.workloads.get(workload_id)
-    return workload.spec.name if workload is not None else decision.workload_id
+def reclaims(books: Books, world: World, limit: int) -> tuple[ReclaimView, ...]:
+    """What was due, taken or not, the latest first. The work of most of it has ended and is in the books alone."""
+    decisions = books.idleness.decisions(limit=limit)
+    found = {id_: world.workloads.get(id_) for id_ in {each.workload_id for each in decisions}}
+    ended = books.workloads.many(sorted(id_ for id_, workload in found.items() if workload is None))
+    return tuple(_reclaim(world, each, found[each.workload_id] or ended[each.workload_id]) for each in decisions)
+
+
+def _reclaim(world: World, decision: IdleDecision, workload: Workload) -> ReclaimView:
+    told = decision_view(decision)
+    return ReclaimView(
+        **{field.name: getattr(told, field.name) for field in fields(told)},
+        workload_name=workload.spec.name,
+        owner=workload.owner,
+        owner_name=owner_name(world, workload),
+    )

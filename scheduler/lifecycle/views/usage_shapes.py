@@ -64,3 +64,13 @@ class DecisionView:
     hindrance: str
     hours_back_ms: int
     curve: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReclaimView(DecisionView):
+    """A decision among those on everybody's work, with the names that people know it by. `owner_name` is empty for a
+    person who was forgotten."""
+
+    workload_name: str
+    owner: str
+    owner_name: str

@@ -99,7 +99,7 @@ def _assembled(
         name=spec.name,
         kind=spec.kind.value,
         owner=workload.owner,
-        owner_name=_name_of(world, workload),
+        owner_name=owner_name(world, workload),
         team=workload.team,
         project=spec.project,
         state=workload.state.value,
@@ -128,7 +128,8 @@ def _assembled(
     )
 
 
-def _name_of(world: World, workload: Workload) -> str:
+def owner_name(world: World, workload: Workload) -> str:
+    """What people call whose work it is; empty for a person who was forgotten."""
     engineer = world.people.get(workload.owner)
     return engineer.name or engineer.subject if engineer is not None else ""
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from scheduler.domain.cluster import Node
+from scheduler.domain.periods import to_instant
 from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName
 from scheduler.entrypoints.cli.app import app
 from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.views.usage_shapes import ReclaimView
 from tests.entrypoints.cli.conftest import Allot
 
 POLICY = Path(__file__).parents[3] / "policies" / "example.yaml"
@@ -231,6 +234,36 @@ def test_what_the_platform_knows_of_its_sensing_is_listed(allot: Allot, command:
     listed = allot("gpu", command, "--json", who="olga").json
     assert (listed["items"], listed["next_cursor"]) == ([], None)
     assert allot("gpu", command, who="ada").code == 4
+
+
+def test_what_was_due_names_the_work_and_its_owner_and_says_why_it_was_left_alone(
+    allot: Allot, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = to_instant(NOON)
+    due = ("w-8.1", "w-8", at, Instant(at - MS_PER_HOUR), MS_PER_HOUR, "suspend", True, "", 5_400_000, ())
+    done = ReclaimView(*due, "notebook", "e-1", "Ada Moreau")
+    left = replace(done, workload_id="w-9", workload_name="ablation-of-the-learning-rate", is_taken=False, hindrance="no-home")
+    ended = replace(done, action="stop", owner_name="")
+    told = replace(left, action="report", hindrance="report")
+    monkeypatch.setattr(service.views, "reclaims", lambda *_, **__: (done, left, ended, told))
+    out = allot("gpu", "reclaims", who="olga").out
+    assert [" ".join(line.split()) for line in out.splitlines()] == [
+        "WHEN (UTC) WORKLOAD OWNER RESTED OUTCOME BACK",
+        "2026-11-20 12:00 notebook Ada Moreau 1 h suspended 1 h 30 min",
+        "2026-11-20 12:00 ablation-of-the-le Ada Moreau 1 h left alone –",
+        "arning-rate",
+        "not suspended: it has neither a home nor a preStop hook",
+        "2026-11-20 12:00 notebook e-1 1 h ended 1 h 30 min",
+        "2026-11-20 12:00 ablation-of-the-le Ada Moreau 1 h left alone –",
+        "arning-rate",
+        "the rule only reports",
+    ]
+    listed = allot("gpu", "reclaims", "--json", who="olga").json["items"]
+    assert [(each["workload_id"], each["workload_name"]) for each in listed[:2]] == [
+        ("w-8", "notebook"),
+        ("w-9", "ablation-of-the-learning-rate"),
+    ]
+    assert (listed[0]["owner"], listed[0]["owner_name"]) == ("e-1", "Ada Moreau")
 
 
 def test_misuse_is_unavailable_and_not_absent_where_no_agent_sees_processes(allot: Allot) -> None:

@@ -11,7 +11,7 @@ from scheduler.adapters.policy_files import read_prices
 from scheduler.domain.units import MS_PER_MINUTE, GpuUuid, Instant, NodeName
 from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.views.resting import Resting, RestView
-from scheduler.lifecycle.views.usage_shapes import DecisionView
+from scheduler.lifecycle.views.usage_shapes import ReclaimView
 from scheduler.metering.misuse import Misuse, MisuseKind
 from tests.entrypoints.company import NOON, PEOPLE, POLICY, SYSTEM, engineer_id, token_of
 from tests.entrypoints.lent_apps import lent_app
@@ -104,15 +104,16 @@ async def test_idle_work_is_a_page_for_operators_that_leads_to_what_explains_it(
     company: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hour = 60 * MS_PER_MINUTE
-    rest = RestView("w-7", "forgotten", 2, NOON, hour // 2, 1, hour // 2, "suspend", is_dry_run=False)
-    done = DecisionView("w-8.1", "w-8", NOON, Instant(NOON - hour), hour, "suspend", True, "", 3 * hour // 2, ())
-    left = replace(done, is_taken=False, hindrance="no-home")
+    rest = RestView("w-7", "forgotten", "Ada", 2, NOON, hour // 2, 1, hour // 2, "suspend", is_dry_run=False)
+    due = ("w-8.1", "w-8", NOON, Instant(NOON - hour), hour, "suspend", True, "", 3 * hour // 2, ())
+    done = ReclaimView(*due, "abandoned", "e-1", "Bob")
+    left = replace(done, workload_name="homeless", owner_name="", is_taken=False, hindrance="no-home")
     async with client_of(company, "ada") as client:
         assert (await client.get("/cluster/idle")).status_code == 403
         assert "/cluster/idle" not in read(await client.get("/cluster")).links
     async with client_of(company, "olga") as client:
         empty = read(await client.get("/cluster/idle"))
-        found = Resting((rest,), 3, (("abandoned", done), ("homeless", left)))
+        found = Resting((rest,), 3, (done, left))
         monkeypatch.setattr(company.views, "resting", lambda *_, **__: found)
         page = read(await client.get("/cluster/idle"))
         assert "/cluster/idle" in read(await client.get("/cluster")).links
@@ -120,7 +121,8 @@ async def test_idle_work_is_a_page_for_operators_that_leads_to_what_explains_it(
     assert "Nothing was due yet." in empty.text
     assert "suspend in 30 min of rest" in page.text
     assert "and 2 more." in page.text
-    assert "abandoned suspended after 1 h of rest 1 h 30 min" in page.text
+    assert "forgotten Ada, since 0 s ago" in page.text
+    assert "abandoned Bob, suspended after 1 h of rest 1 h 30 min" in page.text
     assert "homeless left alone: it has neither a home nor a preStop hook; after 1 h of rest –" in page.text
     assert {"/workloads/w-7", "/workloads/w-8"} <= set(page.links)
 

@@ -137,5 +137,14 @@ async def test_an_address_that_there_is_not_is_a_page_for_people_and_a_problem_f
             await client.get("/v1/nothing-here", headers={"Accept": "text/html,*/*"}),
         ]
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
-    assert "There is no page /nothing-here." in read(page).text
+    assert "There is no page /nothing-here. The links at the top lead to the pages that there are." in read(page).text
     assert [answer.json()["code"] for answer in programs] == ["unknown-address"] * 2
+
+
+async def test_who_is_not_signed_in_is_led_to_the_links_and_not_told_of_links_that_are_not_there(
+    sign_in: SignIn,
+) -> None:
+    async with sign_in(None) as client:
+        page = read(await client.get("/nothing-here", headers={"Accept": "text/html"}))
+    assert "Sign in first: the links to the pages that there are stand at the top from then on." in page.text
+    assert "/sign-in" in page.links

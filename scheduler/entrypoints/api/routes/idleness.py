@@ -14,7 +14,7 @@ from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
 from scheduler.entrypoints.api.fields import Body, Moment, Text
 from scheduler.lifecycle.memory.named import exemption_named
-from scheduler.lifecycle.views.usage_shapes import DecisionView
+from scheduler.lifecycle.views.usage_shapes import ReclaimView
 
 router = APIRouter(prefix="/v1", tags=["idleness"])
 
@@ -58,7 +58,7 @@ def withdraw(asked: Signed, workload_id: str) -> Response:
 @router.get(
     "/reclaims",
     summary="What was due by the idle rules, taken or not; the latest first",
-    responses=answers.responds(DecisionView, is_page=True),
+    responses=answers.responds(ReclaimView, is_page=True),
 )
 def reclaims(asked: Signed, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
     return answers.page(asked.service.views.reclaims(asked.caller, limit))

@@ -1,0 +1,21 @@
+"""What became of work that rested, in the words of pages and of the command line."""
+
+_TAKEN = {"suspend": "suspended", "stop": "ended"}
+_HINDRANCES = {
+    "dry-run": "the rule is a dry run",
+    "report": "the rule only reports",
+    "observing": "the service only observes",
+    "no-checkpoint": "it wrote no checkpoint to go on from",
+    "no-home": "it has neither a home nor a preStop hook",
+}
+LEFT_ALONE = "left alone"
+
+
+def became_of(action: str, *, is_taken: bool) -> str:
+    """`suspended`, `ended` or `left alone`."""
+    return _TAKEN.get(action, action) if is_taken else LEFT_ALONE
+
+
+def why_left_alone(hindrance: str) -> str:
+    """What stood against it, as a part of a sentence; as it is kept where it is none of these."""
+    return _HINDRANCES.get(hindrance, hindrance)
