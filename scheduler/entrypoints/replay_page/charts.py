@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from scheduler.entrypoints.replay_page.axis import Tick
 from scheduler.entrypoints.web.svg import svg
 
-_PLOT_HEIGHT, _TOP, _AXIS = 190, 16, 24
+_PLOT_HEIGHT, _TOP, _AXIS, _LINE = 190, 16, 24, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,9 @@ def courses(
     drawn: Sequence[Course],
     top: float,
     ticks: Sequence[tuple[float, str]],
-    days: Sequence[tuple[float, str]],
+    axis: Sequence[Tick],
 ) -> Markup:
-    """Lines over time. `ticks` are (value, label) on the left, `days` (share of the width, label) below."""
+    """Lines over time. `ticks` are (value, label) on the left, `axis` is below."""
     lines = [f'<polyline class="line {course.key}" points="{_points(course.values, top)}"/>' for course in drawn]
     grid = [
         f'<line class="grid" x1="0" x2="1000" y1="{_y(value, top)}" y2="{_y(value, top)}"/>' for value, _ in ticks
@@ -39,12 +40,14 @@ def courses(
         for value, text in ticks
     ]
     labels += [
-        f'<text class="tick{" between" if number % 2 else ""}" x="{share * 100:.2f}%" '
-        f'y="{_TOP + _PLOT_HEIGHT + 17}" text-anchor="{_anchor(share)}">{escape(text)}</text>'
-        for number, (share, text) in enumerate(days)
+        f'<text class="tick{" between" if tick.is_between else ""}" x="{tick.share * 100:.2f}%" '
+        f'y="{_TOP + _PLOT_HEIGHT + below}" text-anchor="{_anchor(tick.share)}">{escape(text)}</text>'
+        for tick in axis
+        for below, text in ((17, tick.label), (17 + _LINE, tick.below))
+        if text
     ]
     box = f'y="{_TOP}" width="100%" height="{_PLOT_HEIGHT}" viewBox="0 0 1000 1000" preserveAspectRatio="none"'
-    height = _TOP + _PLOT_HEIGHT + _AXIS
+    height = _TOP + _PLOT_HEIGHT + _AXIS + (_LINE if any(tick.below for tick in axis) else 0)
     return svg(
         f'role="img" aria-label="{escape(title)}" width="100%" height="{height}"', svg(box, *grid, *lines), *labels
     )

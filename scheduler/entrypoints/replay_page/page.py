@@ -8,8 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from scheduler.domain.periods import to_datetime
-from scheduler.domain.units import Instant
+from scheduler.entrypoints.replay_page.axis import Tick, day, time_ticks
 from scheduler.entrypoints.replay_page.charts import Course, bars, courses
 from scheduler.entrypoints.replay_page.compared import Row, comparison, signed, signed_duration
 from scheduler.entrypoints.web.formatting import DASH, duration, grouped, words_of
@@ -99,7 +98,7 @@ def _about(report: Json) -> str:
     classes = ", ".join(f"{grouped(gpus)} {name}" for name, gpus in cluster["gpus_by_class"].items())
     return (
         f"{grouped(stream['submissions'])} workloads ({stream['source'].get('kind', 'given')}) of "
-        f"{grouped(stream['engineers'])} engineers, {_day(window['starts_at_ms'])} to {_day(_ends(window))}, on "
+        f"{grouped(stream['engineers'])} engineers, {_dates(window)}, with "
         f"{grouped(cluster['gpus'])} GPUs ({classes}): the same for every policy."
     )
 
@@ -215,7 +214,7 @@ def _utilisation(report: Json) -> Markup:
     ]
     title = "; ".join(f"{p['name']}: {_percent(p['utilisation']['mean'])} in the mean" for p in report["policies"])
     ticks = [(share / 100, f"{share} %") for share in (25, 50, 75, 100)]
-    return courses(title, drawn, 1.0, ticks, _days(report["window"]))
+    return courses(title, drawn, 1.0, ticks, _axis(report["window"]))
 
 
 def _queue(report: Json) -> Markup:
@@ -226,7 +225,7 @@ def _queue(report: Json) -> Markup:
     top = _rounded_up(max((value for course in drawn for value in course.values), default=0))
     title = "; ".join(f"{p['name']}: {_count(p['queue']['mean_gpus'])} GPUs in the mean" for p in report["policies"])
     ticks = [(top * part / 4, _count(top * part / 4)) for part in (1, 2, 3, 4)]
-    return courses(title, drawn, top, ticks, _days(report["window"]))
+    return courses(title, drawn, top, ticks, _axis(report["window"]))
 
 
 def _waits(policies: Sequence[Json]) -> list[tuple[str, Markup, list[str]]]:
@@ -245,19 +244,17 @@ def _waits(policies: Sequence[Json]) -> list[tuple[str, Markup, list[str]]]:
     ]
 
 
-def _days(window: Json) -> list[tuple[float, str]]:
-    """A handful of dates at equal distances."""
-    starts_at, ends_at = window["starts_at_ms"], _ends(window)
-    return [(part / 4, _day(starts_at + (ends_at - starts_at) * part // 4)) for part in range(5)]
+def _axis(window: Json) -> tuple[Tick, ...]:
+    return time_ticks(window["starts_at_ms"], _ends(window))
+
+
+def _dates(window: Json) -> str:
+    first, last = day(window["starts_at_ms"]), day(_ends(window))
+    return f"on {first}" if first == last else f"{first} to {last}"
 
 
 def _ends(window: Json) -> int:
     return int(window["starts_at_ms"] + window["bin_ms"] * window["bins"])
-
-
-def _day(at_ms: int) -> str:
-    moment = to_datetime(Instant(at_ms))
-    return f"{moment.day} {moment:%b %Y}"
 
 
 def _rounded_up(value: float) -> float:

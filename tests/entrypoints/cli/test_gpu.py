@@ -242,7 +242,9 @@ def test_what_was_due_names_the_work_and_its_owner_and_says_why_it_was_left_alon
     at = to_instant(NOON)
     due = ("w-8.1", "w-8", at, Instant(at - MS_PER_HOUR), MS_PER_HOUR, "suspend", True, "", 5_400_000, ())
     done = ReclaimView(*due, "notebook", "e-1", "Ada Moreau")
-    left = replace(done, workload_id="w-9", workload_name="ablation-of-the-learning-rate", is_taken=False, hindrance="no-home")
+    left = replace(
+        done, workload_id="w-9", workload_name="ablation-of-the-learning-rate", is_taken=False, hindrance="no-home"
+    )
     ended = replace(done, action="stop", owner_name="")
     told = replace(left, action="report", hindrance="report")
     monkeypatch.setattr(service.views, "reclaims", lambda *_, **__: (done, left, ended, told))
