@@ -93,7 +93,7 @@ TEXTS: dict[Reason, ReasonText] = {
         "It starts as soon as their pods have ended.",
     ),
     Reason.RESOURCES: ReasonText(
-        "Waiting: {pods} × {gpus_per_pod} {gpu_class} asked, {free} free where it could go.",
+        "Waiting: {pods:pod|pods} of {gpus_per_pod} × {gpu_class} asked, {free:GPU|GPUs} free where it could go.",
         "A smaller request or another GPU class may start sooner.",
     ),
     Reason.PRIORITY: ReasonText(
@@ -132,7 +132,8 @@ TEXTS: dict[Reason, ReasonText] = {
         "Look whether all that runs is still wanted.",
     ),
     Reason.UNPLACEABLE: ReasonText(
-        "No node could ever hold it: {pods} × {gpus_per_pod} {gpu_class} asked, the largest node has {largest}.",
+        "No node could ever hold it: {pods:pod|pods} of {gpus_per_pod} × {gpu_class} asked, the largest node has "
+        "{largest}.",
         "Cancel it and ask for fewer GPUs per pod, or another GPU class.",
     ),
     Reason.BOOKED: ReasonText(
@@ -153,13 +154,13 @@ TEXTS: dict[Reason, ReasonText] = {
         "It is charged from its start, used or not; `allot booking cancel` gives it back.",
     ),
     Reason.TOPOLOGY: ReasonText(
-        "Waiting: {pods} × {gpus_per_pod} {gpu_class} asked in one {level}; {domain}, which has most room, holds "
-        "{fitting} of them.",
+        "Waiting: {pods:pod|pods} of {gpus_per_pod} × {gpu_class} asked in one {level}; {domain}, which has most "
+        "room, holds {fitting} of them.",
         "A wider level, `prefer` in place of `require`, or fewer pods may start sooner.",
     ),
     Reason.TOPOLOGY_UNPLACEABLE: ReasonText(
-        "No {level} could ever hold it: {pods} × {gpus_per_pod} {gpu_class} asked in one; {domain}, the largest, "
-        "holds {fitting} of them.",
+        "No {level} could ever hold it: {pods:pod|pods} of {gpus_per_pod} × {gpu_class} asked in one; {domain}, the "
+        "largest, holds {fitting} of them.",
         "Cancel it and ask for a wider level, for `prefer` in place of `require`, or for fewer pods.",
     ),
     Reason.BACKOFF: ReasonText("Waiting {seconds} s after a launch that did not work: {cause}."),

@@ -96,7 +96,7 @@ def list_tokens(as_json: AsJson = False) -> None:
             Column("ID"),
             Column("SUBJECT", width_max=18),
             Column("ROLES", width_max=18),
-            Column("ISSUED"),
+            Column("ISSUED (UTC)"),
         )
         rows = [(t["id"], t["subject"], ", ".join(t["roles"]), moment(t["issued_at"])) for t in page["items"]]
         print_table(columns, rows, empty="No token is out.")

@@ -57,7 +57,7 @@ def access(as_json: AsJson = False) -> None:
             Column("WHO", width_max=16),
             Column("ROLE"),
             Column("BY", width_max=16),
-            Column("SINCE"),
+            Column("SINCE (UTC)"),
             Column("GIVEN BY", width_max=16),
         )
         rows = [

@@ -21,7 +21,7 @@ from scheduler.entrypoints.cli.output import (
     print_text,
     since,
 )
-from scheduler.entrypoints.cli.shown import gpus_of, verdict_of
+from scheduler.entrypoints.cli.shown import gpus_of
 from scheduler.entrypoints.web.formatting import counted, duration, grouped
 
 app = typer.Typer(add_completion=False)
@@ -113,7 +113,9 @@ def queue(
             )
             for index, workload in enumerate(page["items"], start=1)
         ]
-        print_table(columns, rows, [verdict_of(workload) for workload in page["items"]], empty="Nothing waits.")
+        print_table(
+            columns, rows, [workload["verdict"]["sentence"] for workload in page["items"]], empty="Nothing waits."
+        )
 
 
 @app.command()

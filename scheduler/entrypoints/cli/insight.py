@@ -9,6 +9,7 @@ from scheduler.entrypoints.cli.money import unit_course
 from scheduler.entrypoints.cli.output import (
     AsJson,
     Column,
+    days_of,
     hours_of,
     moment,
     print_fields,
@@ -46,7 +47,7 @@ def burn(
                 ("on GPUs a day", f"{hours_of(found, 'short_gpu')}"),
                 ("cost a day", _money(found["short_cost_micro"], found["currency"])),
                 ("energy a day", _energy(found["short_energy_joules"])),
-                ("runs out", f"{moment(band['earliest'])[:10]} to {moment(band['latest'])[:10]}" if band else DASH),
+                ("runs out", days_of((band["earliest"], band["latest"])) if band else DASH),
                 ("by", found["basis"]),
             )
         )

@@ -8,6 +8,7 @@ from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.output import (
     AsJson,
     Column,
+    days_of,
     hours_of,
     moment,
     print_fields,
@@ -36,7 +37,7 @@ def balance(owner: Owner = None, as_json: AsJson = False) -> None:
                 ("charged", f"{hours_of(found, 'charged')} of {hours_of(found, 'granted')} granted"),
                 ("period", f"{found['period_name']}, until {moment(found['period_ends_at'])} UTC"),
                 ("pace", _pace(found["pace"])),
-                ("runs out", " – ".join(moment(at)[:10] for at in found["runs_out"] or ())),
+                ("runs out", days_of(found["runs_out"] or ())),
             )
         )
         for unit in found["units"]:
@@ -67,7 +68,7 @@ def unit_course(unit: dict[str, Any]) -> str:
     if not unit["a_day_quantity"]:
         return ", nothing is being spent" if not unit["held_quantity"] else f", {unit['held_shown']} held"
     band = unit["run_out"]
-    until = f", until {moment(band['earliest'])[:10]} to {moment(band['latest'])[:10]}" if band else ""
+    until = f", until {days_of((band['earliest'], band['latest']))}" if band else ""
     return f", {unit['a_day']} a day{until}"
 
 

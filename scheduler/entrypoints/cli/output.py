@@ -109,6 +109,12 @@ def moment(text: str | None) -> str:
     return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M") if text else DASH
 
 
+def days_of(band: Sequence[str]) -> str:
+    """The first and the last of a few instants as days: `2026-11-20 to 2026-11-22`; one day as itself."""
+    days = sorted({moment(at)[:10] for at in band})
+    return " to ".join(dict.fromkeys((days[0], days[-1]))) if days else ""
+
+
 def since(text: str | None, now: str | None) -> str:
     """How long ago by the server's clock: `22 min`, `3 h 12 min`."""
     then, today = instant_of(text), instant_of(now)

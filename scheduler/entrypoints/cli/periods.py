@@ -53,7 +53,7 @@ def list_periods(as_json: AsJson = False) -> None:
         if as_json:
             print_json(page)
             return
-        columns = (Column("PERIOD"), Column("STATE"), Column("SINCE"), Column("BY", width_max=30))
+        columns = (Column("PERIOD"), Column("STATE"), Column("SINCE (UTC)"), Column("BY", width_max=30))
         rows = [(s["period"], s["state"], moment(s["at"]), s["by"]) for s in page["items"]]
         print_table(columns, rows, empty="No period was closed yet.")
 

@@ -18,6 +18,7 @@ from scheduler.entrypoints.cli.use_shown import show_use
 from scheduler.entrypoints.web.formatting import DASH, duration, multiplied_per_mille
 
 _FINAL = {"completed", "cancelled"}
+_LIVE = {"launching", "running", "stopping"}
 _LIST = (
     Column("ID"),
     Column("NAME", width_max=20),
@@ -29,7 +30,8 @@ _LIST = (
 
 
 def show_workloads(workloads: Sequence[dict[str, Any]], api: Api) -> None:
-    """A table; below each row that is not over, why it is where it is."""
+    """A table; below each row that is not over, why it is where it is; and whose it is, where it is several people's."""
+    is_of_several = len({workload["owner"] for workload in workloads}) > 1
     rows = [
         (
             workload["id"],
@@ -41,8 +43,18 @@ def show_workloads(workloads: Sequence[dict[str, Any]], api: Api) -> None:
         )
         for workload in workloads
     ]
-    notes = ["" if workload["state"] in _FINAL else verdict_of(workload) for workload in workloads]
+    notes = [_note(workload, names_owner=is_of_several) for workload in workloads]
     print_table(_LIST, rows, notes, empty="No workloads. `allot submit` makes one.")
+
+
+def _note(workload: dict[str, Any], *, names_owner: bool) -> str:
+    owner = f"{owner_of(workload)}." if names_owner else ""
+    return f"{owner} {'' if workload['state'] in _FINAL else verdict_of(workload)}".strip()
+
+
+def owner_of(workload: dict[str, Any]) -> str:
+    """`Ada Moreau, research`; the team alone for a person who was forgotten."""
+    return ", ".join(filter(None, (workload["owner_name"], workload["team"])))
 
 
 def show_workload(workload: dict[str, Any], api: Api) -> None:
@@ -52,6 +64,7 @@ def show_workload(workload: dict[str, Any], api: Api) -> None:
     last = "last " if workload["state"] == "queued" else ""
     print_fields(
         (
+            ("owner", owner_of(workload)),
             ("gpus", gpus_of(workload)),
             ("asked", " or ".join(workload["gpu_classes"])),
             ("topology", workload["topology"]),
@@ -64,7 +77,7 @@ def show_workload(workload: dict[str, Any], api: Api) -> None:
             (f"{last}ended", f"{moment(workload['ended_at'])} UTC" if workload["ended_at"] else ""),
             ("place in queue", str(workload["rank"] or "")),
             ("charged", f"{hours_of(workload, 'charged')} of at most {hours_of(workload, 'asked')} an attempt"),
-            ("funded", "" if workload["is_funded"] or not workload["nodes"] else "no: running unfunded, first to go"),
+            ("funded", unfunded(workload)),
             ("address", workload["address"]),
         )
     )
@@ -131,6 +144,13 @@ def gpus_of(workload: dict[str, Any]) -> str:
     least = f"{workload['min_pods']}–" if workload["min_pods"] is not None else ""
     shape = f" ({least}{pods}×{each})" if pods > 1 else ""
     return f"{workload['gpus']} {gpu_class}{shape}"
+
+
+def unfunded(workload: dict[str, Any]) -> str:
+    """Of its attempt that lives, or of its last one; empty where its allowance pays, or before the first."""
+    if workload["is_funded"] or not workload["nodes"]:
+        return ""
+    return "no: running unfunded, first to go" if workload["state"] in _LIVE else "no: its last attempt ran unfunded"
 
 
 def verdict_of(workload: dict[str, Any]) -> str:

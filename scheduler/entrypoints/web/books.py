@@ -39,7 +39,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             after=after if month.ends_at <= moments.now else None,
             parts=parts,
             stack=stacked_bar(parts, month.capacity),
-            unexplained=dict(month.buckets).get("unattributed"),
+            unattributed=dict(month.buckets).get("unattributed"),
             cost=_cost(pages, visitor.caller, month, moments.now),
         )
 
@@ -57,7 +57,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             moments=moments,
             title=f"Statement {view.period}",
             statement=view,
-            course=sparkline(course_of(view), view.starts_at, view.ends_at),
+            course=sparkline(course_of(view, moments.now), view.starts_at, view.ends_at),
             owner=owner,
             efficiency=service.money.efficiency(visitor.caller, current, moments.now, owner or None),
             before=before,
@@ -65,14 +65,15 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
         )
 
 
-def course_of(statement: StatementView) -> list[tuple[Instant, int]]:
-    """The balance after each line, from the opening one."""
+def course_of(statement: StatementView, now: Instant) -> list[tuple[Instant, int]]:
+    """The balance after each line, from the opening one until now, or until the period's end."""
     left = statement.opening
     course = [(statement.starts_at, left)]
     for line in sorted(statement.lines, key=lambda line: line.at):
         course.append((line.at, left))
         left += line.amount
         course.append((line.at, left))
+    course.append((max(course[-1][0], min(now, statement.ends_at)), left))
     return course
 
 

@@ -108,6 +108,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{grouped(number)} {agreeing(number, noun, plural or f'{noun}s')}"
 
 
+def by_whom(actor: str) -> str:
+    """`by Ada`; what the service applied itself came with its first start."""
+    return "at the first start" if actor == "system:bootstrap" else f"by {actor}"
+
+
 def words_of(code: str) -> str:
     """A CamelCase code as words: `EngineerGpuLimit` is `Engineer GPU limit`."""
     words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in code).strip()

@@ -1,15 +1,18 @@
 """Instants as people read them: relative or on the wall clock of the policy's time zone, absolute on hover."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from scheduler.domain.periods import iso, to_datetime
+from scheduler.domain.periods import iso, to_datetime, to_instant
 from scheduler.domain.units import MS_PER_DAY, Instant
 from scheduler.entrypoints.web.formatting import roughly
 
+_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+"""An instant as programs read it, within a sentence."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTH_NAMES = (
@@ -36,6 +39,11 @@ class Moments:
     def date(self, instant: Instant) -> str:
         moment = self.local(instant)
         return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+
+    def days(self, starts_at: Instant, ends_at: Instant) -> str:
+        """16 Nov 2026 to 22 Nov 2026: the first day of a period and its last, which its end is no more part of."""
+        first, last = self.date(starts_at), self.date(Instant(ends_at - 1))
+        return first if first == last else f"{first} to {last}"
 
     def day(self, instant: Instant) -> str:
         moment = self.local(instant)
@@ -78,6 +86,15 @@ class Moments:
             return f"{_DAYS[moment.weekday()]} {moment:%H:%M}"
         return self.day(instant) if moment.year == today.year else self.date(instant)
 
+    def fell(self, instant: Instant) -> str:
+        """When a verdict fell: to the second today, the shortest that is unmistakable before."""
+        near = self.near(instant)
+        return self.clock(instant) if ":" in near and " " not in near else near
+
+    def told(self, text: str) -> str:
+        """A sentence whose instants are as programs read them, with the wall clock's in their stead."""
+        return _WRITTEN.sub(lambda found: self.weekday(to_instant(datetime.fromisoformat(found.group()))), text)
+
     def ago(self, instant: Instant) -> str:
         if instant > self.now:
             return f"in {roughly(instant - self.now)}"
@@ -100,8 +117,8 @@ class Moments:
     def html_ago(self, instant: Instant) -> Markup:
         return self.html(self.ago(instant), instant)
 
-    def html_clock(self, instant: Instant) -> Markup:
-        return self.html(self.clock(instant), instant)
+    def html_fell(self, instant: Instant) -> Markup:
+        return self.html(self.fell(instant), instant)
 
     def html_day(self, instant: Instant) -> Markup:
         return self.html(self.day(instant), instant)

@@ -189,6 +189,7 @@ def _environment() -> Environment:
         with_unit=formatting.with_unit,
         percent=formatting.percent,
         counted=formatting.counted,
+        by_whom=formatting.by_whom,
         roles=Role,
     )
     return environment

@@ -1,6 +1,7 @@
 """The curve of an attempt's use as a drawing: what an idle decision rests on, seen at a glance."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from markupsafe import Markup, escape
 
@@ -9,7 +10,6 @@ from scheduler.entrypoints.web.moments import Moments
 from scheduler.entrypoints.web.svg import svg
 
 WIDTH, HEIGHT = 600, 64
-_OPACITY = {"active": "0.9", "idle-held": "0.35", "suspected-hung": "0.6"}
 
 
 def use_curve(points: Sequence[CurvePoint], moments: Moments) -> Markup:
@@ -17,13 +17,16 @@ def use_curve(points: Sequence[CurvePoint], moments: Moments) -> Markup:
     in which state, how busy and at what power."""
     starts_at, ends_at = points[0].start, points[-1].end
     scale = WIDTH / max(1, ends_at - starts_at)
+    # Where windows go over the parts' edges, a part ends after the next one has begun.
+    ends = [min(point.end, later.start) for point, later in pairwise(points)] + [ends_at]
     bars = [
-        _bar(point, (point.start - starts_at) * scale, (point.end - point.start) * scale, moments) for point in points
+        _bar(point, (point.start - starts_at) * scale, (end - point.start) * scale, moments)
+        for point, end in zip(points, ends, strict=True)
     ]
     states = ", ".join(sorted({point.state for point in points}))
     name = f"Use from {moments.full(starts_at)} to {moments.full(ends_at)}: {states}"
     return svg(
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(name)}" width="100%" height="{HEIGHT}" '
+        f'class="use" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(name)}" width="100%" height="{HEIGHT}" '
         'preserveAspectRatio="none"',
         *bars,
     )
@@ -35,8 +38,7 @@ def _bar(point: CurvePoint, x: float, width: float, moments: Moments) -> str:
     height = max(2, HEIGHT * point.percent_max // 100)
     watts = "" if point.milliwatts is None else f", {point.milliwatts // 1_000} W"
     told = f"{moments.full(point.start)}: {point.state}, at most {point.percent_max} %{watts}"
-    opacity = _OPACITY.get(point.state, "0.15")
     return (
         f'<rect x="{x:.1f}" y="{HEIGHT - height}" width="{max(1.0, width - 0.5):.1f}" height="{height}" '
-        f'fill="currentColor" fill-opacity="{opacity}"><title>{escape(told)}</title></rect>'
+        f'class="{escape(point.state)}"><title>{escape(told)}</title></rect>'
     )

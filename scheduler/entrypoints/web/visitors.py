@@ -8,6 +8,7 @@ from scheduler.domain.errors import NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.entrypoints.api.auth import find_caller
 from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.views.owners import SEES_MONEY
 from scheduler.lifecycle.views.reader import SEES_ALL
 
 
@@ -36,6 +37,16 @@ class Visitor:
     def sees_all(self) -> bool:
         """Whether what everybody runs is shown to them, and not their own alone."""
         return self.caller.has(*SEES_ALL)
+
+    @property
+    def sees_money(self) -> bool:
+        """Whether statements of others are shown to them, the company's among these."""
+        return self.caller.has(*SEES_MONEY)
+
+    @property
+    def exports(self) -> bool:
+        """Whether they may take files of the books away."""
+        return self.caller.has(Role.FINANCE, Role.AUDITOR)
 
     @property
     def reads_books(self) -> bool:

@@ -59,6 +59,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             title=explained.workload.name,
             explained=explained,
             curve=use_curve(explained.curve, moments) if explained.curve else None,
+            states={point.state for point in explained.curve},
             is_own=explained.workload.owner == visitor.caller.engineer,
         )
 

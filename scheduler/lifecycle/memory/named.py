@@ -4,12 +4,14 @@ from dataclasses import replace
 
 from scheduler.domain.brakes import Pause
 from scheduler.domain.idleness import Exemption
-from scheduler.domain.reasons import Evidence
-from scheduler.domain.units import EngineerId
+from scheduler.domain.reasons import Evidence, Reason, sentence
+from scheduler.domain.units import EngineerId, WorkloadId
 from scheduler.lifecycle.memory.world import World
 
 WHO = "by"
 """The key of evidence that says who did it."""
+_WORK = ("ahead", "booking", "after")
+"""The keys of evidence that hold ids of workloads, with a comma between several."""
 
 
 def named(world: World, actor: str) -> str:
@@ -21,6 +23,22 @@ def named(world: World, actor: str) -> str:
 def evidence_named(world: World, evidence: Evidence) -> Evidence:
     who = evidence.get(WHO)
     return evidence if not isinstance(who, str) else {**evidence, WHO: named(world, who)}
+
+
+def sentence_named(world: World, reason: Reason, evidence: Evidence) -> str:
+    """The verdict for its reader, who knows work by its name; the evidence keeps the ids. Work that has ended long ago
+    goes by its id."""
+    named_in_it = dict(evidence_named(world, evidence))
+    for key in _WORK:
+        ids = named_in_it.get(key)
+        if isinstance(ids, str):
+            named_in_it[key] = ", ".join(_called(world, WorkloadId(each)) for each in ids.split(", "))
+    return sentence(reason, named_in_it)
+
+
+def _called(world: World, workload_id: WorkloadId) -> str:
+    workload = world.workloads.get(workload_id)
+    return workload_id if workload is None else workload.spec.name
 
 
 def pause_named(world: World, pause: Pause) -> Pause:

@@ -4,10 +4,10 @@ from dataclasses import replace
 from itertools import islice
 
 from scheduler.domain.actions import TellJob
-from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.reasons import Reason
 from scheduler.domain.records import RecordedVerdict
 from scheduler.domain.units import Instant, WorkloadId
-from scheduler.lifecycle.memory.named import evidence_named
+from scheduler.lifecycle.memory.named import sentence_named
 from scheduler.lifecycle.memory.world import World
 
 LASTED_MS = 2_000
@@ -76,5 +76,5 @@ def _message(world: World, verdict: RecordedVerdict) -> TellJob | None:
     workload = world.workloads.get(verdict.workload_id)
     if workload is None or workload.job_uid is None:
         return None
-    text = sentence(verdict.reason, evidence_named(world, verdict.evidence))
+    text = sentence_named(world, verdict.reason, verdict.evidence)
     return TellJob(workload.namespace, workload.job_name, workload.job_uid, verdict.reason, text)

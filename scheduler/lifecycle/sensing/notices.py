@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scheduler.domain.reasons import TEXTS, Reason, sentence
+from scheduler.domain.reasons import TEXTS, Reason
 from scheduler.domain.records import RecordedVerdict
 from scheduler.domain.units import MS_PER_DAY, Instant
-from scheduler.lifecycle.memory.named import evidence_named
+from scheduler.lifecycle.memory.named import sentence_named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.sensing.strangers import Strangers
 from scheduler.metering.misuse import Misuse, MisuseKey
@@ -66,7 +66,7 @@ class Notices:
         return Notice(
             kind=verdict.reason.value,
             at=verdict.at,
-            sentence=sentence(verdict.reason, evidence_named(self._world, verdict.evidence)),
+            sentence=sentence_named(self._world, verdict.reason, verdict.evidence),
             next_step=TEXTS[verdict.reason].next_step,
             owner=owner.subject if owner is not None else None,
             team=workload.team if workload is not None else None,

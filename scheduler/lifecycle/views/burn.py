@@ -180,4 +180,7 @@ def _basis(band: RunOut | None, days: int) -> str:
         return "nothing was used in the last 28 days"
     if band is None:
         return "nothing is left, or nothing was charged"
-    return f"the mean of the last {band.short_days} whole days, and that of the last {band.long_days}"
+    short = "the last whole day" if band.short_days == 1 else f"the last {band.short_days} whole days"
+    return f"the mean of {short}" + (
+        f", and that of the last {band.long_days}" if band.long_days != band.short_days else ""
+    )

@@ -11,7 +11,7 @@ from scheduler.domain.funding import Shortfall, fund, payers, spendable_standard
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import quantity_text, unit_label
-from scheduler.domain.reasons import TEXTS, sentence
+from scheduler.domain.reasons import TEXTS
 from scheduler.domain.terms import Need
 from scheduler.domain.topology import TopologyMode
 from scheduler.domain.units import (
@@ -27,7 +27,7 @@ from scheduler.domain.wording import counted
 from scheduler.domain.workloads import Workload, WorkloadSpec
 from scheduler.finance.prices.rating import Rating
 from scheduler.lifecycle.asking.judge import new_workload
-from scheduler.lifecycle.memory.named import evidence_named
+from scheduler.lifecycle.memory.named import sentence_named
 from scheduler.lifecycle.memory.prices_ahead import terms_for
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.balances import allowance_name
@@ -61,7 +61,7 @@ def _quote(world: World, state: State, workload: Workload, now: Instant) -> Quot
     return QuoteView(
         starts_now=found.starts_now,
         reason=found.ruling.reason,
-        sentence=sentence(found.ruling.reason, evidence_named(world, found.ruling.evidence)),
+        sentence=sentence_named(world, found.ruling.reason, found.ruling.evidence),
         next_step=TEXTS[found.ruling.reason].next_step,
         gpu_class=gpu_class,
         starts_from=found.starts[0] if found.starts else None,

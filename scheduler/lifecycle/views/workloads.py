@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import quantity_text
-from scheduler.domain.reasons import TEXTS, Reason, sentence
+from scheduler.domain.reasons import TEXTS, Reason
 from scheduler.domain.records import PodRun, RecordedVerdict
 from scheduler.domain.units import (
     STANDARD_GPU,
@@ -20,7 +20,7 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.ledger.holds import Hold
-from scheduler.lifecycle.memory.named import evidence_named
+from scheduler.lifecycle.memory.named import evidence_named, sentence_named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.settle import gpu_ms_of
 from scheduler.lifecycle.views.shapes import AttemptView, VerdictView, WorkloadView
@@ -35,7 +35,7 @@ def verdict_view(world: World, verdict: RecordedVerdict, name: str) -> VerdictVi
         workload_name=name,
         at=verdict.at,
         reason=verdict.reason,
-        sentence=sentence(verdict.reason, evidence),
+        sentence=sentence_named(world, verdict.reason, verdict.evidence),
         next_step=TEXTS[verdict.reason].next_step,
         evidence=evidence,
         seq=verdict.seq,

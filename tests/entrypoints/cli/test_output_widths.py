@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.entrypoints.cli.output import Column, print_table
+from scheduler.entrypoints.cli.output import Column, days_of, print_table
 
 
 def test_a_table_that_is_too_wide_wraps_its_last_sentence_and_no_instant(
@@ -16,3 +16,15 @@ def test_a_table_that_is_too_wide_wraps_its_last_sentence_and_no_instant(
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("2026-11-21 18:16  AwaitingPreemption  Waiting for")
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("band", "told"),
+    [
+        ((), ""),
+        (("2026-11-20T08:00:00Z", "2026-11-20T20:00:00Z"), "2026-11-20"),
+        (("2026-11-20T08:00:00Z", "2026-11-22T20:00:00Z"), "2026-11-20 to 2026-11-22"),
+    ],
+)
+def test_a_band_of_days_is_one_day_where_both_ends_fall_on_it(band: tuple[str, ...], told: str) -> None:
+    assert days_of(band) == told

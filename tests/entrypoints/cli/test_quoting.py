@@ -28,7 +28,7 @@ def test_what_waits_says_when_and_what_would_be_sooner(allot: Allot, service: Se
     ran = allot(*QUOTE)
     lines = ran.out.splitlines()
     assert lines[0] == "It would wait."
-    assert "8 H100 asked" in lines[1] or "8 H100" in lines[1]
+    assert "8 × H100" in lines[1]
     assert any(line.startswith("starts") and " to " in line for line in lines)
     assert "Sooner with" in lines
     assert [line.split() for line in lines if line.startswith("4 GPUs")] == [

@@ -2,7 +2,12 @@
 
 import pytest
 
+from scheduler.domain.reasons import Reason
+from scheduler.entrypoints.cli.shown import unfunded
+from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.writing.batch import changing
 from tests.entrypoints.cli.conftest import Allot
+from tests.entrypoints.company import SYSTEM
 
 SUBMIT = ("submit", "-p", "atlas", "-c", "H100,A100", "-t", "8h", "-g", "8", "--pods", "2")
 IMAGE = ("--image", "registry.example.com/train:1")
@@ -188,3 +193,39 @@ def test_a_workload_may_be_named_by_its_name_and_the_newest_is_meant(allot: Allo
     assert allot("cancel", "train").out.startswith(newest["id"])
     unknown = allot("show", "serve")
     assert (unknown.code, "[unknown-workload]" in unknown.err) == (1, True)
+
+
+def test_whose_work_it_is_is_said_where_it_is_several_peoples(allot: Allot) -> None:
+    """An operator lists everybody's."""
+    for who in ("ada", "bob"):
+        assert allot(*SUBMIT, *IMAGE, "--name", f"of-{who}", who=who).code == 0
+    notes = [line.strip() for line in allot("list", who="olga").out.splitlines() if line.startswith("  ")]
+    assert notes == [
+        "Bob, research. Submitted; the next cycle looks at it.",
+        "Ada, research. Submitted; the next cycle looks at it.",
+    ]
+    assert "research" not in allot("list", who="ada").out
+    assert ["owner", "Ada,", "research"] in [line.split() for line in allot("show", "of-ada").out.splitlines()]
+
+
+def test_the_queue_gives_everybody_the_reason_and_nobody_advice_on_others_work(
+    allot: Allot, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload = allot(*SUBMIT, *IMAGE, "--name", "waits", "--json").json["id"]
+    with changing(service.store, service.world, service.clock.now()) as batch:
+        batch.say(workload, Reason.RESOURCES, {"pods": 2, "gpus_per_pod": 8, "gpu_class": "H100", "free": 1})
+    viewed = service.views.workload(SYSTEM, workload, service.clock.now())
+    monkeypatch.setattr(service.views, "queue", lambda *_, **__: [viewed])
+    said = " ".join(allot("queue").out.split())
+    assert said.endswith("Waiting: 2 pods of 8 × H100 asked, 1 GPU free where it could go.")
+    assert "A smaller request or another GPU class may start sooner." in " ".join(allot("list").out.split())
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [("running", "no: running unfunded, first to go"), ("completed", "no: its last attempt ran unfunded")],
+)
+def test_what_is_over_is_not_told_as_running_unfunded(state: str, told: str) -> None:
+    assert unfunded({"is_funded": False, "nodes": ["n0"], "state": state}) == told
+    assert unfunded({"is_funded": False, "nodes": [], "state": "queued"}) == ""
+    assert unfunded({"is_funded": True, "nodes": ["n0"], "state": state}) == ""

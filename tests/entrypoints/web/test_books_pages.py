@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from scheduler.domain.money import Currency, Micro
+from scheduler.domain.units import Instant
 from scheduler.entrypoints.web.books import course_of
 from scheduler.finance.prices.fair_value import FairValue
 from scheduler.lifecycle.views.shapes import PriceView
@@ -19,7 +20,7 @@ async def test_the_month_says_what_the_views_say(sign_in: SignIn) -> None:
         text = read(await client.get("/books")).text
     assert "November 2026" in text
     assert "Charged 452 952.0 h standard GPU-hours; 1 212.0 h refunded" in text
-    assert "Unexplained 0.0 GPU-h of 595 200.0 capacity hours" in text
+    assert "Unattributed 0.0 GPU-h of 595 200.0 capacity hours" in text
     assert "charged 76.1 %" in text
     assert "research 215 604.8 237 165.3 9 000.0 – – platform" in text
     assert "principal 100 000.0" in text
@@ -36,7 +37,7 @@ async def test_a_month_without_charges_or_capacity_says_so(service: SampleServic
     )
     async with sign_in(FINN) as client:
         text = read(await client.get("/books")).text
-    assert "Unexplained" not in text
+    assert "Unattributed" not in text
     assert "Refunded 1 212.0 h for work that was lost" in text
     assert "Nothing was charged in this period." in text
     assert "No check has run yet." in text
@@ -96,8 +97,10 @@ async def test_a_statement_says_how_the_gpus_were_used_and_what_is_advised(
 
 def test_the_course_of_a_statement_ends_where_it_closes_with_what_is_held() -> None:
     view = statement()
-    course = course_of(view)
+    course = course_of(view, NOW)
     assert course[0] == (view.starts_at, view.opening)
+    assert course[-1][0] == NOW
+    assert course_of(view, Instant(view.ends_at + 1))[-1][0] == view.ends_at
     assert course[-1][1] == view.opening + sum(line.amount for line in view.lines)
     assert [at for at, _ in course] == sorted(at for at, _ in course)
 

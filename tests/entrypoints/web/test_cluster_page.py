@@ -48,7 +48,7 @@ async def test_an_empty_cluster_says_what_to_expect(service: SampleService, sign
     async with sign_in(OTTO) as client:
         text = read(await client.get("/cluster")).text
     assert "The cluster has no GPU node yet." in text
-    assert "In use – % 0 of 0 GPUs" in text
+    assert "In use – 0 of 0 GPUs" in text
     assert "Nothing waits" in text
     assert "No verdict has fallen yet." in text
 

@@ -29,6 +29,23 @@ def test_an_instant_is_as_short_as_it_can_be(instant: int, text: str) -> None:
     assert BERLIN.near(Instant(instant)) == text
 
 
+def test_a_verdict_of_today_is_told_to_the_second_and_an_older_one_with_its_day() -> None:
+    fallen = [BERLIN.fell(Instant(at)) for at in (NOW, NOW - DAY, NOW - 8 * DAY, NOW - 400 * DAY)]
+    assert fallen == ["15:32:11", "Thu 15:32", "12 Nov", "16 Oct 2025"]
+
+
+def test_instants_that_programs_wrote_are_told_on_the_wall_clock() -> None:
+    told = BERLIN.told("from 2026-11-20T14:32:11.994Z to 2026-11-21T00:00:00Z, not 2026-11-20")
+    assert told == "from Fri 20 Nov, 15:32 to Sat 21 Nov, 01:00, not 2026-11-20"
+
+
+def test_a_period_is_told_by_its_first_day_and_its_last() -> None:
+    midnight = Instant(NOW - 14 * H - 32 * MIN - 11_000)
+    utc = Moments(NOW, ZoneInfo("UTC"))
+    assert utc.days(midnight, Instant(midnight + 7 * DAY)) == "20 Nov 2026 to 26 Nov 2026"
+    assert utc.days(midnight, Instant(midnight + DAY)) == "20 Nov 2026"
+
+
 @pytest.mark.parametrize(
     ("earliest", "latest", "text"),
     [

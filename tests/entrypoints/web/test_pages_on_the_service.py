@@ -182,3 +182,29 @@ async def test_the_corner_says_what_a_visitor_acts_as(company: Service, subject:
     async with client_of(company, subject) as client:
         answer = await client.get("/cluster")
     assert f'<span class="faint wide"> · {shown}</span>' in answer.text
+
+
+async def test_the_books_lead_only_to_what_their_reader_may_see(company: Service) -> None:
+    """An operator reads the month, and neither the company's statement nor its exports."""
+    for subject in ("olga", "fin", "aud"):
+        async with client_of(company, subject) as client:
+            links = [link for link in read(await client.get("/books")).links if link.startswith(("/", "?"))]
+            answers = {link: (await client.get(link)).status_code for link in links if not link.startswith("/static")}
+        assert set(answers.values()) <= {200, 303}, (subject, answers)
+        assert any(link.startswith("/statement?owner=company") for link in links) is (subject != "olga")
+
+
+async def test_who_has_no_workload_is_told_how_to_get_one(company: Service) -> None:
+    async with client_of(company, "ada") as client:
+        every, failed = read(await client.get("/workloads")), read(await client.get("/workloads?state=failed"))
+    assert (
+        "Nothing of yours has run yet. Start a sandbox on My hours , or submit a job with allot submit" in every.text
+    )
+    assert "Nothing of yours is failed." in failed.text
+
+
+async def test_what_the_service_applied_itself_came_with_its_first_start(company: Service) -> None:
+    async with client_of(company, "ada") as client:
+        text = read(await client.get("/policies")).text
+    assert "applied at the first start" in text
+    assert "system:bootstrap" not in text

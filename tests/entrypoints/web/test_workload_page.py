@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from scheduler.domain.errors import Conflict
+from scheduler.domain.units import Instant
 from scheduler.entrypoints.web.moments import Moments
 from scheduler.entrypoints.web.use_curve import use_curve
 from tests.entrypoints.web.conftest import SignIn
@@ -61,6 +62,14 @@ def test_a_bar_is_as_high_as_the_highest_sample_and_a_hole_where_nothing_was_rea
         "active, at most 100 %, 600 W",
         "idle-held, at most 0 %, 71 W",
     ]
+
+
+def test_no_bar_lies_over_the_next_where_readings_go_over_the_edge_of_a_part() -> None:
+    first = replace(CURVE[0], start=Instant(NOW), end=Instant(NOW + 90_000), state="active")
+    second = replace(first, start=Instant(NOW + 60_000), end=Instant(NOW + 120_000), state="idle-held")
+    drawn = use_curve([first, second], Moments(NOW, ZoneInfo("UTC")))
+    assert re.findall(r'<rect x="([0-9.]+)"[^>]* width="([0-9.]+)"', drawn) == [("0.0", "299.5"), ("300.0", "299.5")]
+    assert re.findall(r'<rect [^>]*class="([^"]+)"', drawn) == ["active", "idle-held"]
 
 
 @pytest.mark.parametrize("act", ["cancel", "stop", "resume"])
