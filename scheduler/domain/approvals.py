@@ -14,6 +14,7 @@ from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.awards import Award
 from scheduler.domain.errors import Conflict, InvalidInput, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller
+from scheduler.domain.quantities import exact_text
 from scheduler.domain.units import STANDARD_GPU, AllowanceId, GpuClassName, Instant, ProjectName, TeamName, Unit
 
 
@@ -198,15 +199,15 @@ def require_waiting(approval: Approval) -> None:
         raise Conflict(f"{approval.proposal.id} was {last.state.value} by {last.by} already")
 
 
-def lowered(asked: Change, amount: int | None, until: Instant | None) -> Change:
-    """What is approved of a request: at most what was asked. Raises InvalidInput where it is more."""
+def lowered(asked: Change, amount: int | None, until: Instant | None, unit: Unit = STANDARD_GPU) -> Change:
+    """What is approved of a request: at most what was asked, in `unit`. Raises InvalidInput where it is more."""
     if amount is not None:
         if amount <= 0 or (asked.amount is not None and amount > asked.amount):
             raise InvalidInput(
-                f"{amount} is not within what was asked",
-                where="amount_ms",
+                f"{exact_text(amount, unit)} is not within what was asked",
+                where="quantity",
                 code=RefusalCode.INVALID_AMOUNT,
-                expected=f"from 1 to {asked.amount}" if asked.amount is not None else "more than 0",
+                expected="more than 0" if asked.amount is None else f"at most {exact_text(asked.amount, unit)}",
             )
         asked = replace(asked, amount=amount)
     if until is not None:

@@ -41,6 +41,7 @@ class RefusalCode(StrEnum):
     PRICE_OVERLAP = "price-overlap"
     PRICE_MISSING = "price-missing"
     NO_PRICES = "no-prices"
+    NO_CLASS_PRICED = "no-class-priced"
     RATE_CLOSED = "rate-closed"
     INVALID_SAMPLE = "invalid-sample"
     INVALID_TRACE = "invalid-trace"

@@ -10,7 +10,7 @@ from typing import Final
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.money import CURRENCIES, MICRO_PER_UNIT, decimal_text
-from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, GpuClassName, Unit
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, STANDARD_GPU, GpuClassName, Unit
 
 TOKENS: Final = Unit("tokens")
 _CLASS = "gpu-ms/"
@@ -122,6 +122,18 @@ def quantity_text(amount: int, unit: Unit) -> str:
             return f"{text} of {found.of}" if found.of else text
         case UnitKind.MONEY:
             return f"{decimal_text(amount, least=2)} {found.of}"
+
+
+def exact_text(amount: int, unit: Unit) -> str:
+    """The same with nothing rounded off, for what has to agree to the last part: `4 h 59 min 59.999 s`."""
+    found = measure(unit)
+    if found.kind not in {UnitKind.STANDARD, UnitKind.GPU_CLASS} or amount * 10 % MS_PER_HOUR == 0:
+        return quantity_text(amount, unit)
+    hours, rest = divmod(abs(amount), MS_PER_HOUR)
+    minutes, rest = divmod(rest, MS_PER_MINUTE)
+    parts = ((_grouped(hours), "h"), (str(minutes), "min"), (decimal_text(rest, 3), "s"))
+    text = ("-" if amount < 0 else "") + " ".join(f"{number} {name}" for number, name in parts if number != "0")
+    return f"{text} {found.of}" if found.of else text
 
 
 def _grouped(number: int) -> str:

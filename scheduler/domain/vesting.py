@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.periods import to_datetime, to_instant
-from scheduler.domain.units import Instant
+from scheduler.domain.quantities import exact_text
+from scheduler.domain.units import STANDARD_GPU, Instant, Unit
 from scheduler.domain.wording import counted
 
 MONTHS_MAX = 240
@@ -91,7 +92,9 @@ def vesting_parts(amount: int, terms: VestingTerms) -> tuple[VestingPart, ...]:
     return tuple(parts)
 
 
-def require_parts(amount: int, parts: Sequence[VestingPart], starts_at: Instant) -> tuple[VestingPart, ...]:
+def require_parts(
+    amount: int, parts: Sequence[VestingPart], starts_at: Instant, unit: Unit = STANDARD_GPU
+) -> tuple[VestingPart, ...]:
     """A schedule that was given by its parts. Raises InvalidInput: `schedule-sum` where they are not the amount,
     `invalid-schedule` where one is nothing, comes before the one before it, or before the start."""
     if not parts or len(parts) > PARTS_MAX:
@@ -104,7 +107,7 @@ def require_parts(amount: int, parts: Sequence[VestingPart], starts_at: Instant)
     total = sum(part.amount for part in parts)
     if total != amount:
         raise InvalidInput(
-            f"the parts of the schedule sum to {total}, and the amount is {amount}",
+            f"the parts of the schedule sum to {exact_text(total, unit)}, and the amount is {exact_text(amount, unit)}",
             where="parts",
             code=RefusalCode.SCHEDULE_SUM,
             expected="parts that sum to the amount exactly",

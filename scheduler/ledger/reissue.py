@@ -2,6 +2,7 @@
 
 from scheduler.domain.allowances import Allowance
 from scheduler.domain.errors import Exhausted, RefusalCode
+from scheduler.domain.quantities import exact_text
 from scheduler.domain.units import Instant
 from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
 
@@ -11,9 +12,9 @@ def reissue(old: Allowance, new: Allowance, available: int, at: Instant, *, acto
     assert old.unit == new.unit, "the terms differ, never the unit"
     if not 0 < new.amount <= available:
         raise Exhausted(
-            f"{new.amount} of {old.id} cannot go on: {available} are left",
+            f"{exact_text(new.amount, new.unit)} of {old.id} cannot go on",
             code=RefusalCode.ALLOWANCE_SHORT,
-            expected="some of what is left",
+            expected=f"some of the {exact_text(available, old.unit)} that are left",
         )
     return Transaction(
         id=f"reissue:{new.id}",

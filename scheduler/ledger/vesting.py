@@ -23,7 +23,7 @@ def promise(allowance: Allowance, *, actor: str, memo: str = "", command_id: Com
     """
     require_amount(allowance.amount)
     assert allowance.vesting is not None, "what does not vest is granted, not promised"
-    parts = require_parts(allowance.amount, allowance.vesting.parts, allowance.starts_at)
+    parts = require_parts(allowance.amount, allowance.vesting.parts, allowance.starts_at, allowance.unit)
     require_expiry(allowance)
     if allowance.expires_at is not None and allowance.expires_at <= parts[-1].at:
         raise InvalidInput(

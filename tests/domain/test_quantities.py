@@ -1,7 +1,7 @@
 import pytest
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
-from scheduler.domain.quantities import measure, quantity_text, unit_label, unit_named
+from scheduler.domain.quantities import exact_text, measure, quantity_text, unit_label, unit_named
 from scheduler.domain.units import Unit
 
 
@@ -24,6 +24,26 @@ def test_a_unit_is_read_written_and_shown(name: str, unit: str, amount: int, tex
 def test_less_than_nothing_has_a_minus() -> None:
     assert quantity_text(-3_600_000, unit_named("standard")) == "-1.0 h"
     assert quantity_text(-1, unit_named("EUR")) == "-0.000001 EUR"
+
+
+@pytest.mark.parametrize(
+    ("name", "amount", "text"),
+    [
+        ("standard", 5 * 3_600_000, "5.0 h"),
+        ("standard", 5 * 3_600_000 + 360_000, "5.1 h"),
+        ("standard", 5 * 3_600_000 - 1, "4 h 59 min 59.999 s"),
+        ("standard", -90_000, "-1 min 30 s"),
+        ("standard", 1, "0.001 s"),
+        ("standard", 0, "0.0 h"),
+        ("gpu/H100", 3_600_000 * 1500 + 60_000, "1 500 h 1 min H100"),
+        ("tokens", 1_234, "1 234 tokens"),
+        ("EUR", 1, "0.000001 EUR"),
+    ],
+)
+def test_what_has_to_agree_to_the_last_part_is_shown_with_nothing_rounded_off(
+    name: str, amount: int, text: str
+) -> None:
+    assert exact_text(amount, unit_named(name)) == text
 
 
 @pytest.mark.parametrize("name", ["", "hours", "gpu/", "gpu", "tokens/", "eur", "tokens/" + "m" * 121])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.periods import iso, to_instant
+from scheduler.domain.quantities import unit_named
 from scheduler.domain.units import AMOUNT_MAX, Instant
 from scheduler.domain.vesting import (
     PackageKind,
@@ -130,6 +131,21 @@ def test_parts_that_are_no_schedule_are_refused(amounts: list[tuple[int, int]], 
     with pytest.raises(InvalidInput) as refused:
         require_parts(100, [VestingPart(Instant(at), amount) for at, amount in amounts], Instant(0))
     assert refused.value.code is code
+
+
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [
+        ("standard", "the parts of the schedule sum to 4 h 59 min 59.999 s, and the amount is 5.0 h"),
+        ("tokens", "the parts of the schedule sum to 17 999 999 tokens, and the amount is 18 000 000 tokens"),
+        ("EUR", "the parts of the schedule sum to 17.999999 EUR, and the amount is 18.00 EUR"),
+    ],
+)
+def test_parts_that_miss_the_amount_are_told_so_as_people_count(unit: str, said: str) -> None:
+    amount = 5 * 3_600_000
+    with pytest.raises(InvalidInput) as refused:
+        require_parts(amount, [VestingPart(Instant(1), amount - 1)], Instant(0), unit_named(unit))
+    assert refused.value.message == said
 
 
 def test_what_is_due_is_what_has_come_and_has_not_vested() -> None:

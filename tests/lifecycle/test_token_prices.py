@@ -209,7 +209,7 @@ FILE = """
 version: 1
 currency: EUR
 billing: {account_id: a, account_name: A}
-rates: [{gpu_class: H100, from: 1970-01-01, list: 6.00, contracted: 4.00, effective: 2.00,
+rates: [{gpu_class: h100, from: 1970-01-01, list: 6.00, contracted: 4.00, effective: 2.00,
          off_peak: {list: 1.50, contracted: 1.00, effective: 0.50}}]
 off_peak: {hours: [14]}
 """

@@ -49,6 +49,12 @@ MONEY_CODES: dict[RefusalCode, CodeText] = {
         "What was asked for is money, and no price book was applied.",
         "Finance applies one with `allot prices apply FILE`.",
     ),
+    _C.NO_CLASS_PRICED: CodeText(
+        422,
+        "The price book prices none of our GPU classes",
+        "The price file has rates, and none is of a GPU class of the policy: no hour could be valued by it.",
+        "Write `gpu_class` as the policy does, or apply the file that was meant: the prices in force stay as they are.",
+    ),
     _C.UNKNOWN_OWNER: CodeText(
         404,
         "Nobody has such books",

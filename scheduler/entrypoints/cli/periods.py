@@ -1,5 +1,7 @@
 """Periods: close them, and see how they stand."""
 
+import json
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -7,6 +9,7 @@ import typer
 from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.client import connect, period_path
 from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_fields, print_json, print_table, print_text
+from scheduler.entrypoints.web.formatting import hours
 from scheduler.finance.reconciling.reconciliation import DifferenceKind
 
 app = typer.Typer(
@@ -72,9 +75,15 @@ def show(period: PeriodArgument, as_json: AsJson = False) -> None:
             ("until", moment(step["ends_at"])),
             ("since", moment(step["at"])),
             ("by", f"{step['by']} ({step['role']})"),
-            ("sums", step["sums"]),
         )
-        print_fields(fields)
+        print_fields((*fields, *_sums(step["sums"])))
+
+
+def _sums(kept: str) -> Iterator[tuple[str, str]]:
+    """What the books said of it in that moment: physical GPU time in hours, everything else as it is counted."""
+    for name, number in json.loads(kept).items():
+        what, is_time = name.removesuffix("_gpu_ms").replace("_", " "), name.endswith("_gpu_ms")
+        yield what, f"{hours(number)} GPU-h" if is_time else str(number)
 
 
 @app.command()

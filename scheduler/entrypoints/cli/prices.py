@@ -66,6 +66,8 @@ def apply(
             print_waiting(version)
         else:
             print_text(f"{version['name']} is in force: sha256 {version['hash'][:12]}, by {version['applied_by']}.")
+            if version["unpriced"]:
+                print_text(f"No price of {', '.join(version['unpriced'])}: their hours have no cost and no export.")
 
 
 @app.command()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.money import Currency
 from scheduler.domain.people import Caller, Role
-from scheduler.domain.quantities import money_unit
+from scheduler.domain.quantities import exact_text, money_unit
 from scheduler.domain.units import EngineerId, Instant
 from scheduler.ledger.journal import PostedEntry
 from scheduler.ledger.payments import paid_account, payment
@@ -48,13 +48,14 @@ def require_payment(books: Books, world: World, caller: Caller, asked: Payment, 
             expected=book.currency,
         )
     payment("asked", asked.engineer, asked.micro, asked.currency, asked.paid_at, actor="", memo="")
+    unit = money_unit(asked.currency)
     paid = sum(entry.amount for entry in payments_of(books, asked.engineer, asked.currency))
     if paid + asked.micro < 0:
         raise InvalidInput(
             "more would be paid back than was paid",
             where="quantity",
             code=RefusalCode.INVALID_AMOUNT,
-            expected=f"at most {paid} below zero",
+            expected=f"at most the {exact_text(paid, unit)} that were paid",
         )
     return recorder
 
@@ -73,9 +74,8 @@ def record_payment(batch: Batch, caller: Caller, asked: Payment, payment_id: str
             memo=asked.reason,
         )
     )
-    batch.audit(
-        caller, "record payment", asked.engineer, request_id=request_id, after=f"{asked.micro} {asked.currency}"
-    )
+    after = exact_text(asked.micro, money_unit(asked.currency))
+    batch.audit(caller, "record payment", asked.engineer, request_id=request_id, after=after)
 
 
 def payments_of(books: Books, engineer: EngineerId, currency: Currency) -> Iterator[PostedEntry]:

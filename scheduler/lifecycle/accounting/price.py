@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from scheduler.domain.approvals import Persons, approval_needed
-from scheduler.domain.errors import Conflict, RefusalCode
+from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, iso
 from scheduler.domain.records import PriceBookVersion
@@ -40,7 +40,8 @@ class Pricing:
 
         Where it changes a price of a closed period it is refused (Conflict, `rate-closed`), unless it `corrects`:
         then the difference to what was charged is posted in the open period, one correction for each who paid.
-        Raises Conflict (`approval-needed`) where it takes a second person: see `Approvals.apply_prices`.
+        Raises InvalidInput (`no-class-priced`) for a book that values nothing of ours; Conflict (`approval-needed`) where
+        it takes a second person: see `Approvals.apply_prices`.
         """
         caller = caller.require(Role.FINANCE)
         policy = self._world.policy
@@ -55,6 +56,7 @@ def put_prices(
 ) -> PriceBookVersion:
     """Put it on record and in force, and post what it corrects. See `Pricing.apply`."""
     world, now = batch.world, batch.now
+    require_priced(world, book)
     version = PriceBookVersion(book.hash, book.name, text, now, caller.actor)
     closed = batch.books.periods.closed()
     before = world.price_book
@@ -72,6 +74,19 @@ def put_prices(
     batch.audit(caller, "apply prices", book.hash, request_id=request_id, before=was, after=after)
     world.price_book = book if before is None else before.succeeded_by(book, closed)
     return version
+
+
+def require_priced(world: World, book: PriceBook) -> None:
+    """That it prices some GPU class of the policy. Raises InvalidInput (`no-class-priced`)."""
+    known = world.policy.gpu_classes if world.policy is not None else {}
+    named = {rate.gpu_class for rate in book.rates}
+    if known and not named & known.keys():
+        raise InvalidInput(
+            f"{book.name} prices {', '.join(sorted(named)) or 'nothing'}, and no GPU class of the policy",
+            where="rates",
+            code=RefusalCode.NO_CLASS_PRICED,
+            expected=f"a rate of {' or '.join(sorted(known))}",
+        )
 
 
 _Changed = tuple[Instant, Instant, str, Instant]

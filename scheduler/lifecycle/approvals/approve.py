@@ -21,10 +21,11 @@ from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitt
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import period_at
 from scheduler.domain.policy import Policy
+from scheduler.domain.quantities import exact_text
 from scheduler.domain.raising import raised_for, raises
 from scheduler.domain.records import PolicyVersion
 from scheduler.domain.rights import DECIDES_ACCESS
-from scheduler.domain.units import AllowanceId, Instant
+from scheduler.domain.units import AllowanceId, Instant, Unit
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.ledger.reissue import reissue
 from scheduler.lifecycle.accounting.pay import RECORDS_PAYMENTS
@@ -100,7 +101,7 @@ class Approvals:
             policy = self._judged(batch, caller, proposal)
             change = None
             if proposal.change is not None:
-                change = lowered(proposal.change, lower.amount, lower.until)
+                change = lowered(proposal.change, lower.amount, lower.until, _unit_of(batch, proposal.change))
             elif lower != Lower():
                 raise InvalidInput("only a request can be approved in part", where="amount_ms", expected="neither")
             made = self._made(batch, caller, proposal, change, policy)
@@ -228,7 +229,7 @@ class Approvals:
         if proposal.kind is ProposalKind.PACKAGE:
             made = grant_package(batch, self.readers.package(proposal.text), allowance_id, proposal.asked_by)
             require_coverage(batch, list(promised_by(made, self.world.require_policy(), batch.now)))
-            after = str(made.amount)
+            after = exact_text(made.amount, made.unit)
         elif proposal.award is not None:
             require_coverage(batch, [committed_by(proposal.award, self.world.require_policy(), batch.now)])
             made = award(batch, proposal.award, allowance_id, proposal.asked_by)
@@ -290,6 +291,12 @@ class Approvals:
             )
         )
         return new
+
+
+def _unit_of(batch: Batch, change: Change) -> Unit:
+    """What is asked of an allowance is in that allowance's unit."""
+    known = None if change.allowance is None else batch.books.allowances.get(change.allowance)
+    return change.unit if known is None else known.allowance.unit
 
 
 def deciders(proposal: Proposal) -> tuple[Role, ...]:

@@ -10,12 +10,12 @@ from scheduler.domain.awards import Award
 from scheduler.domain.errors import Exhausted, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.policy import Policy
-from scheduler.domain.quantities import UnitKind, measure, unit_label
+from scheduler.domain.quantities import UnitKind, exact_text, measure, unit_label
 from scheduler.domain.records import PolicyVersion, PriceBookVersion
 from scheduler.domain.units import AMOUNT_MAX, AllowanceId, Instant, ProjectName
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.ledger.vesting import promise
-from scheduler.lifecycle.accounting.price import Pricing
+from scheduler.lifecycle.accounting.price import Pricing, require_priced
 from scheduler.lifecycle.administration import Administration
 from scheduler.lifecycle.awarding.awards import Awards, require_compensator
 from scheduler.lifecycle.awarding.compensate import Package, package_allowance
@@ -144,6 +144,7 @@ class Proposals:
         if policy is None or current is None or policy.approvals.prices is Persons.ONE:
             return self.pricing.apply(caller, text, book, now=now, request_id=request_id, corrects=corrects)
         caller = caller.require(Role.FINANCE)
+        require_priced(self.world, book)
         with changing(self.store, self.world, now) as batch:
             return keep_proposal(
                 batch,
@@ -282,8 +283,8 @@ def _require_possible(batch: Batch, kind: ProposalKind, change: Change) -> None:
     policy, now = batch.world.require_policy(), batch.now
     if change.amount is not None and not 0 < change.amount < AMOUNT_MAX:
         raise InvalidInput(
-            f"{change.amount} cannot be asked for",
-            where="amount_ms",
+            f"{exact_text(change.amount, change.unit)} cannot be asked for",
+            where="quantity",
             code=RefusalCode.INVALID_AMOUNT,
             expected="an amount above zero",
         )
@@ -301,7 +302,7 @@ def _require_possible(batch: Batch, kind: ProposalKind, change: Change) -> None:
         if change.amount is None:
             raise InvalidInput(
                 "how much?",
-                where="amount_ms",
+                where="quantity",
                 code=RefusalCode.INVALID_AMOUNT,
                 expected="an amount above zero",
             )

@@ -8,6 +8,7 @@ from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSo
 from scheduler.domain.approvals import Persons, approval_needed
 from scheduler.domain.errors import NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
+from scheduler.domain.quantities import exact_text
 from scheduler.domain.units import AllowanceId, EngineerId, Instant
 from scheduler.lifecycle.awarding.compensate import Package, claw_back_unvested, grant_package
 from scheduler.lifecycle.awarding.cover import promised_by, require_coverage
@@ -49,9 +50,8 @@ class Awards:
             allowance = grant_package(batch, asked, AllowanceId(self.ids.new("g")), caller.actor)
             require_coverage(batch, list(promised_by(allowance, self.world.require_policy(), now)))
             answer(batch, caller, command, allowance.id)
-            batch.audit(
-                caller, "grant compensation", allowance.id, request_id=request_id, after=str(allowance.amount)
-            )
+            after = exact_text(allowance.amount, allowance.unit)
+            batch.audit(caller, "grant compensation", allowance.id, request_id=request_id, after=after)
         return allowance
 
     def claw_back(
@@ -68,9 +68,8 @@ class Awards:
                 amount = claw_back_unvested(batch, balance, caller.actor, reason)
                 if amount:
                     taken.append(ClawedBack(balance.allowance.id, amount))
-                    batch.audit(
-                        caller, "claw back", balance.allowance.id, request_id=request_id, after=f"{amount}: {reason}"
-                    )
+                    after = f"{exact_text(amount, balance.allowance.unit)}: {reason}"
+                    batch.audit(caller, "claw back", balance.allowance.id, request_id=request_id, after=after)
         return taken
 
     def freeze(
@@ -116,9 +115,8 @@ class Awards:
                 caller = caller.require(Role.OPERATOR)
             target = pass_hours(batch, asked, self.ids.new("x"), caller.actor)
             answer(batch, caller, command, target.id)
-            batch.audit(
-                caller, "transfer", asked.source, request_id=request_id, after=f"{asked.amount} to {target.id}"
-            )
+            after = f"{exact_text(asked.amount, target.unit)} to {target.id}"
+            batch.audit(caller, "transfer", asked.source, request_id=request_id, after=after)
         return target
 
     def donee(self, name: str) -> Holder:

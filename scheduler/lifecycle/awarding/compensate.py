@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Holder, HolderKind, Purpose
 from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
 from scheduler.domain.policy import Policy
-from scheduler.domain.quantities import UnitKind, measure
+from scheduler.domain.quantities import UnitKind, exact_text, measure
 from scheduler.domain.units import STANDARD_GPU, AllowanceId, EngineerId, GpuClassName, Instant, Unit
 from scheduler.domain.vesting import PackageKind, Vesting, VestingPart, VestingTerms, vesting_parts
 from scheduler.ledger.journal import Transaction
@@ -117,7 +117,7 @@ def _whole_amount(asked: Package) -> int:
     whole, rest = divmod(asked.amount * asked.months, _MONTHS_A_YEAR)
     if rest:
         raise InvalidInput(
-            f"{asked.amount} a year over {asked.months} months is no whole amount",
+            f"{exact_text(asked.amount, asked.unit)} a year over {asked.months} months is no whole amount",
             where="amount",
             code=RefusalCode.INVALID_SCHEDULE,
             expected="whole years, or an amount that twelve divides",

@@ -9,7 +9,7 @@ from scheduler.domain.approvals import Change
 from scheduler.domain.awards import Award
 from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
-from scheduler.domain.quantities import UnitKind, measure
+from scheduler.domain.quantities import UnitKind, exact_text, measure
 from scheduler.domain.terms import KeptTerms
 from scheduler.domain.units import AMOUNT_MAX, AllowanceId, EngineerId
 from scheduler.ledger.grants import grant
@@ -57,7 +57,7 @@ def require_awardable(batch: Batch, asked: Award) -> None:
         )
     if not 0 < asked.amount < AMOUNT_MAX:
         raise InvalidInput(
-            f"a grant of {asked.amount} cannot be made",
+            f"a grant of {exact_text(asked.amount, asked.unit)} cannot be made",
             where="amount",
             code=RefusalCode.INVALID_AMOUNT,
             expected="an amount above zero",

@@ -1,11 +1,13 @@
 """Money as finance reads it: prices, exports, the general ledger, what goes a day, and how use is spread."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
-from scheduler.domain.periods import period_named
+from scheduler.domain.periods import YEARS, Period, period_named
 from scheduler.domain.records import PriceBookVersion
 from scheduler.domain.units import AllowanceId, GpuClassName, Instant, PoolName
 from scheduler.finance.general_ledger import GlJournal
@@ -13,6 +15,7 @@ from scheduler.finance.prices.hour_cost import HourCost
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.lifecycle.accounting.export_focus import FocusExport, focus_export
 from scheduler.lifecycle.awarding.compensate import Package
+from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.period_names import period_of
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.burn import BurnView, burn_view
@@ -51,7 +54,8 @@ class MoneyViews:
         """As they were applied, newest first."""
         del caller
         with self._store.reading() as books:
-            return books.prices.versions(limit)
+            found = books.prices.versions(limit)
+        return [replace(version, applied_by=named(self._world, version.applied_by)) for version in found]
 
     def hour_cost(self, caller: Caller, gpu_class: str, pool: str, at: Instant) -> HourCost:
         """What a GPU-hour costs then, in its parts: for those who see money, and those who run the platform."""
@@ -87,7 +91,7 @@ class MoneyViews:
         whose = owner_for(self._world, caller, owner)
         if whose.kind is not OwnerKind.ENGINEER:
             raise InvalidInput("benefits are a person's", where="owner", expected="an engineer")
-        found = period_named(year, self._world.require_policy().time_zone)
+        found = _tax_year(year, self._world.require_policy().time_zone)
         with self._store.reading() as books:
             return fringe_view(books, self.require_price_book(), whose, found)
 
@@ -140,3 +144,14 @@ class MoneyViews:
         caller.require(*SEES_MONEY, *SEES_ALL)
         with self._store.reading() as books:
             return spread_views(books, self._world, now, months)
+
+
+def _tax_year(name: str, time_zone: str) -> Period:
+    """Raises InvalidInput for what is no calendar year."""
+    if re.fullmatch(r"[0-9]{4}", name) is None or int(name) not in YEARS:
+        raise InvalidInput(
+            f"{name[:60]!r} is no tax year",
+            where="year",
+            expected=f"a year from {YEARS.start} to {YEARS.stop - 1}, such as 2026",
+        )
+    return period_named(name, time_zone)

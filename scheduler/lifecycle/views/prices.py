@@ -1,10 +1,29 @@
 """What an hour costs: the price book, and what was measured in that hour."""
 
+from dataclasses import dataclass, fields
+
+from scheduler.domain.policy import Policy
+from scheduler.domain.records import PriceBookVersion
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, PoolName
 from scheduler.finance.prices.hour_cost import HourCost, hour_cost
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.metering.use import total
 from scheduler.ports import Books
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedPrices(PriceBookVersion):
+    """A price book as it came into force. `unpriced` are the policy's GPU classes that it has no rate of: where there are
+    hours of theirs, exports are refused and sums have no cost."""
+
+    unpriced: tuple[GpuClassName, ...] = ()
+
+
+def applied_prices(version: PriceBookVersion, book: PriceBook, policy: Policy | None, by: str) -> AppliedPrices:
+    known = set() if policy is None else set(policy.gpu_classes)
+    kept = {field.name: getattr(version, field.name) for field in fields(version)}
+    unpriced = tuple(sorted(known - {rate.gpu_class for rate in book.rates}))
+    return AppliedPrices(**{**kept, "applied_by": by}, unpriced=unpriced)
 
 
 def hour_cost_view(books: Books, book: PriceBook, gpu_class: GpuClassName, pool: PoolName, at: Instant) -> HourCost:

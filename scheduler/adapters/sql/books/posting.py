@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from scheduler.domain.errors import Exhausted, InvalidInput, RefusalCode
+from scheduler.domain.quantities import exact_text
 from scheduler.domain.units import AMOUNT_MAX, MS_PER_HOUR, STANDARD_GPU, Unit
 from scheduler.ledger.journal import Account, Entry, Transaction
 
@@ -61,6 +62,6 @@ def _require_allowed(transaction: Transaction, entry: Entry, state: AccountState
 def _quantity(amount: int, unit: Unit) -> str:
     """GPU time in hours, rounded up to a hundredth, so that a shortage is never shown as nothing."""
     if unit != STANDARD_GPU:
-        return f"{amount} {unit}"
+        return exact_text(amount, unit)
     hundredths = -(-amount * 100 // MS_PER_HOUR)
     return f"{hundredths // 100}.{hundredths % 100:02d} GPU-hours"

@@ -1,5 +1,6 @@
 """Periods: closing them, and the differences between charges, pods and devices that have to be settled before."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -8,12 +9,13 @@ from starlette.responses import Response
 
 from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.entrypoints.api import answers
-from scheduler.entrypoints.api.asked import Signed
+from scheduler.entrypoints.api.asked import Asked, Signed
 from scheduler.entrypoints.api.fields import Body, Name, Text
 from scheduler.entrypoints.api.routes.allowances import PeriodName
 from scheduler.finance.reconciling.closing import Closing, standing
 from scheduler.finance.reconciling.reconciliation import Difference, Reconciliation, SettlementKind
 from scheduler.lifecycle.accounting.close_period import Decision
+from scheduler.lifecycle.memory.named import named
 
 router = APIRouter(prefix="/v1/periods", tags=["finance"])
 
@@ -51,7 +53,7 @@ class SettleRequest(Body):
 
 @router.get("", summary="Every step of every close", responses=answers.responds(Closing, is_page=True))
 def steps(asked: Signed) -> Response:
-    return answers.page(asked.service.periods.steps(asked.caller))
+    return answers.page([_named(asked, step) for step in asked.service.periods.steps(asked.caller)])
 
 
 @router.get("/{name}", summary="How a period stands", responses=answers.responds(Closing, RefusalCode.UNKNOWN_PERIOD))
@@ -59,7 +61,7 @@ def show(asked: Signed, name: Named) -> Response:
     known = standing(asked.service.periods.steps(asked.caller)).get(name)
     if known is None:
         raise NotFound(f"nobody began to close {name}", code=RefusalCode.UNKNOWN_PERIOD)
-    return answers.one(known)
+    return answers.one(_named(asked, known))
 
 
 @router.post(
@@ -76,7 +78,7 @@ def close(asked: Signed, name: Named, body: CloseRequest) -> Response:
     )
     if asked.service.publisher is not None:
         asked.service.publisher.publish()
-    return answers.one(closed)
+    return answers.one(_named(asked, closed))
 
 
 @router.get(
@@ -96,3 +98,8 @@ def settle(asked: Signed, name: Named, body: SettleRequest) -> Response:
     ids = [each if "/" in each else f"{name}/{each}" for each in body.differences]
     settled = asked.service.periods.settle(asked.caller, ids, decision, now=asked.now, request_id=asked.request_id)
     return answers.page(settled)
+
+
+def _named(asked: Asked, step: Closing) -> Closing:
+    """With the subject of who took it, in place of the id that the books have."""
+    return replace(step, by=named(asked.service.world, step.by))

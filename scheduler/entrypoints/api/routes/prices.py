@@ -15,6 +15,8 @@ from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Signed
 from scheduler.entrypoints.api.fields import Moment, Name, instant_of
 from scheduler.finance.prices.hour_cost import HourCost
+from scheduler.lifecycle.memory.named import named
+from scheduler.lifecycle.views.prices import AppliedPrices, applied_prices
 
 router = APIRouter(prefix="/v1", tags=["finance"])
 
@@ -40,12 +42,13 @@ def history(asked: Signed, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> R
     summary="Check and apply a price file",
     responses=answers.or_waits(
         answers.responds(
-            PriceBookVersion,
+            AppliedPrices,
             RefusalCode.INVALID_PRICES,
             RefusalCode.UNKNOWN_CURRENCY,
             RefusalCode.PRICE_GAP,
             RefusalCode.PRICE_OVERLAP,
             RefusalCode.RATE_CLOSED,
+            RefusalCode.NO_CLASS_PRICED,
         )
     ),
     openapi_extra=_FILE,
@@ -67,6 +70,9 @@ def _apply(asked: Asked, source: bytes, name: str, *, corrects: bool) -> Respons
     made = asked.service.proposals.apply_prices(
         asked.caller, text, book, now=asked.now, request_id=asked.request_id, corrects=corrects
     )
+    if isinstance(made, PriceBookVersion):
+        world = asked.service.world
+        made = applied_prices(made, book, world.policy, named(world, made.applied_by))
     return answers.in_force_or_waiting(asked, made)
 
 

@@ -1,0 +1,123 @@
+"""What finance reads and is told on the command line: hours, money and names, never parts of them and ids."""
+
+from pathlib import Path
+
+import pytest
+
+from scheduler.adapters.policy_files import read_prices
+from scheduler.entrypoints.running import Service
+from tests.entrypoints.cli.conftest import Allot
+from tests.entrypoints.company import NOON, POLICY, SYSTEM
+from tests.entrypoints.two_persons import want_two_persons
+
+PRICES = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
+"""Of H100, A100 and L40S, which are the classes of the policy."""
+
+NOT_OURS = PRICES.replace("gpu_class: H100", "gpu_class: B200").replace("gpu_class: A100", "gpu_class: B300")
+NOT_OURS = NOT_OURS.replace("gpu_class: L40S", "gpu_class: l40s")
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def priced(service: Service) -> None:
+    service.pricing.apply(SYSTEM, PRICES, read_prices(PRICES, "prices.yaml"), now=NOON)
+
+
+@pytest.mark.usefixtures("priced")
+@pytest.mark.parametrize(
+    ("year", "said"),
+    [
+        ("26", "year is '26'; expected a year of four digits, such as 2026"),
+        ("2026-11", "year is '2026-11'; expected a year of four digits, such as 2026"),
+        ("0999", "'0999' is no tax year; expected a year from 1970 to 8999, such as 2026"),
+        ("9999", "'9999' is no tax year; expected a year from 1970 to 8999, such as 2026"),
+        ("２０２６", "'２０２６' is no tax year; expected a year from 1970 to 8999, such as 2026"),
+    ],
+)
+def test_what_is_no_tax_year_is_told_what_one_is(allot: Allot, year: str, said: str) -> None:
+    ran = allot("statement", "fringe", "--year", year, "--owner", "ada", who="fin")
+    assert (ran.code, ran.out, said in flat(ran.err), "invalid-value" in ran.err) == (1, "", True, True), ran.err
+
+
+@pytest.mark.parametrize("wants_two", [False, True], ids=["one person", "two persons"])
+@pytest.mark.usefixtures("priced")
+def test_prices_of_none_of_our_gpu_classes_are_refused_and_those_in_force_stay(
+    allot: Allot, service: Service, tmp_path: Path, wants_two: bool
+) -> None:
+    if wants_two:
+        want_two_persons(service)
+    before = allot("prices", "list", "--json", who="fin").json
+    (tmp_path / "wrong.yaml").write_text(NOT_OURS, encoding="utf-8")
+    ran = allot("prices", "apply", str(tmp_path / "wrong.yaml"), who="fin")
+    assert (ran.code, ran.out, "no-class-priced" in ran.err) == (1, "", True)
+    said = (
+        "wrong.yaml prices B200, B300, l40s, and no GPU class of the policy; expected a rate of A100 or H100 or L40S"
+    )
+    assert said in flat(ran.err)
+    assert allot("prices", "list", "--json", who="fin").json == before
+    assert allot("approvals", "list", who="fin").out == "Nothing waits for you.\n"
+
+
+def test_prices_of_some_of_our_gpu_classes_come_into_force_and_the_others_are_named(
+    allot: Allot, tmp_path: Path
+) -> None:
+    file = tmp_path / "some.yaml"
+    file.write_text(PRICES.replace("gpu_class: A100", "gpu_class: A1OO"), encoding="utf-8")
+    ran = allot("prices", "apply", str(file), who="fin")
+    assert ran.code == 0, ran.err
+    assert "some.yaml is in force" in flat(ran.out)
+    assert "by fin. No price of A100: their hours have no cost and no export." in flat(ran.out)
+    assert allot("prices", "apply", str(file), "--json", who="fin").json["unpriced"] == ["A100"]
+    assert "fin" in allot("prices", "list", who="fin").out
+    file.write_text(PRICES, encoding="utf-8")
+    assert "No price" not in allot("prices", "apply", str(file), who="fin").out
+
+
+def test_a_closed_period_is_shown_in_hours_and_with_the_name_of_who_closed_it(allot: Allot, service: Service) -> None:
+    assert allot("period", "close", "2026-10", who="fin").code == 0
+    shown = allot("period", "show", "2026-10", who="fin")
+    assert "sums" not in shown.out
+    assert "_gpu_ms" not in shown.out
+    rows = dict(line.split("  ", 1) for line in shown.out.splitlines()[1:])
+    told = {name: value.strip() for name, value in rows.items()}
+    assert told["by"] == "fin (finance)"
+    assert (told["charged"], told["held by pods"], told["differences"]) == ("0.0 GPU-h", "0.0 GPU-h", "0")
+    assert allot("period", "show", "2026-10", "--json", who="fin").json["by"] == "fin"
+    assert [step["by"] for step in allot("period", "list", "--json", who="fin").json["items"]] == ["fin", "fin"]
+    with service.store.reading() as books:
+        assert {step.by[:2] for step in books.periods.steps()} == {"e-"}, "an opaque id stands in the books"
+
+
+@pytest.mark.usefixtures("priced")
+def test_more_paid_back_than_was_paid_is_refused_in_money(allot: Allot) -> None:
+    assert allot("payment", "ada", "120.50", who="fin").code == 0
+    ran = allot("payment", "ada", "200.00", "--paid-back", who="fin")
+    assert "more would be paid back than was paid; expected at most the 120.50 EUR that were paid" in flat(ran.err)
+    events = allot("audit", "log", "--json", who="aud").json["items"]
+    assert [event["after"] for event in events if event["verb"] == "record payment"] == ["120.50 EUR"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "unit", "approved", "said"),
+    [
+        ("40h", "standard", "50h", "50.0 h is not within what was asked; expected at most 40.0 h"),
+        ("900", "tokens", "901", "901 tokens is not within what was asked; expected at most 900 tokens"),
+    ],
+    ids=["hours", "tokens"],
+)
+def test_approving_more_than_was_asked_is_refused_as_people_count(
+    allot: Allot, asked: str, unit: str, approved: str, said: str
+) -> None:
+    request = allot("request", "hours", asked, "--unit", unit, "--reason", "x", "--json").json["id"]
+    ran = allot("approvals", "approve", request, "--amount", approved, who="fin")
+    assert (ran.code, said in flat(ran.err)) == (1, True), ran.err
+
+
+def test_parts_that_miss_the_amount_are_told_in_hours(allot: Allot) -> None:
+    parts = ("--parts", "2027-01-01T00:00:00Z=4h59m")
+    ran = allot("grant", "compensation", "ada", "5h", *parts, "--reason", "x", who="pam")
+    assert (ran.code, "schedule-sum" in ran.err) == (1, True)
+    assert "the parts of the schedule sum to 4 h 59 min, and the amount is 5.0 h" in flat(ran.err)
