@@ -65,6 +65,51 @@ def test_every_bucket_has_its_time() -> None:
     assert [each.account.unexplained for each in accounts] == [0, 0, 0]
 
 
+MINUTE = 60_000
+MAYBE = st.none() | st.integers(-30, 220)
+
+
+@given(
+    spans=st.lists(st.tuples(st.integers(0, 190), st.integers(0, 4), st.booleans(), st.booleans()), max_size=4),
+    tenures=st.lists(st.tuples(st.integers(-30, 200), MAYBE, MAYBE, MAYBE, st.integers(1, 3)), max_size=6),
+)
+def test_an_account_is_what_every_minute_of_it_says_by_itself(
+    spans: list[tuple[int, int, bool, bool]], tenures: list[tuple[int, int | None, int | None, int | None, int]]
+) -> None:
+    starts = sorted({minute: (outside, accepts, there) for minute, outside, accepts, there in spans}.items())
+    ends = [*(minute * MINUTE for minute, _ in starts[1:]), None][: len(starts)]
+    known = [
+        span(minute * MINUTE, end, outside=outside, accepts=accepts)
+        for (minute, (outside, accepts, is_there)), end in zip(starts, ends, strict=True)
+        if is_there
+    ]
+    pods = [tenure(*each) for each in tenures]
+    for within in ((Instant(0), END), CUTS):
+        accounts = conserve(known, pods, {}, within)
+        minutes = [minute_of(known, pods, at) for at in range(0, END, MINUTE)]
+        sums = {name: sum(each[name] for each in minutes) * MINUTE for name in minutes[0]}
+        assert {name: getattr(total(accounts), name) for name in sums} == sums
+
+
+def minute_of(spans: list[NodeSpan], tenures: list[Tenure], at: int) -> dict[str, int]:
+    """GPUs by bucket at an instant, one pod after the other."""
+    gpus = dict.fromkeys((*BUCKETS, "capacity"), 0)
+    for each in tenures:
+        if each.held_from <= at and (each.ended_at is None or at < each.ended_at):
+            is_started = each.started_at is not None and each.started_at <= at
+            is_over = each.billed_until is not None and each.billed_until <= at
+            owned = "charged" if each.is_funded else "unfunded"
+            gpus[owned if is_started and not is_over else "overhead"] += each.gpus
+    ours = sum(gpus.values())
+    for each_span in spans:
+        if each_span.starts_at <= at and (each_span.ends_at is None or at < each_span.ends_at):
+            free = max(0, each_span.gpus - ours)
+            gpus["outside"] = min(each_span.outside_gpus, free)
+            gpus["idle" if each_span.accepts_work else "drained"] = free - gpus["outside"]
+            gpus["capacity"] = each_span.gpus
+    return gpus
+
+
 def test_outside_pods_explain_what_was_taken_before_anybody_is_asked() -> None:
     accounts = conserve([span(outside=1)], [], {(N, Instant(0)): MS_PER_HOUR + 5}, CUTS[:2])
     assert (accounts[0].account.outside, accounts[0].account.unattributed) == (MS_PER_HOUR, 5)

@@ -9,7 +9,7 @@ whose is the sensors' word (docs/gpu.md). Nothing is made to fit: what pods were
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Final
@@ -117,10 +117,14 @@ def _account(
     start, end = within
     spans = [span for span in spans if span.starts_at < end and (span.ends_at is None or span.ends_at > start)]
     tenures = [t for t in tenures if t.held_from < end and (t.ended_at is None or t.ended_at > start)]
-    sums: dict[str, int] = defaultdict(int)
-    for begin, until in pairwise(_instants(spans, tenures, within)):
-        for name, gpus in _at(spans, tenures, begin).items():
-            sums[name] += gpus * (until - begin)
+    sums = _of_pods(tenures, within)
+    for begin, until, ours, span in _stretches(spans, tenures, within):
+        if span is not None:
+            free = max(0, span.gpus - ours)
+            outside = min(span.outside_gpus, free)
+            sums["outside"] += outside * (until - begin)
+            sums["idle" if span.accepts_work else "drained"] += (free - outside) * (until - begin)
+            sums["capacity"] += span.gpus * (until - begin)
     in_hours = sum(ms for hour, ms in taken.items() if start - start % MS_PER_HOUR <= hour < end)
     left = max(0, in_hours - sums["outside"])
     for name in ("idle", "drained"):
@@ -131,38 +135,46 @@ def _account(
     return Account(**sums)
 
 
-def _instants(spans: Sequence[NodeSpan], tenures: Sequence[Tenure], within: tuple[Instant, Instant]) -> list[Instant]:
-    """Every instant at which anything changes, and both ends."""
-    start, end = within
-    told: set[Instant | None] = {at for span in spans for at in (span.starts_at, span.ends_at)}
-    told |= {at for t in tenures for at in (t.held_from, t.started_at, t.billed_until, t.ended_at)}
-    return [start, *sorted(at for at in told if at is not None and start < at < end), end]
-
-
-def _at(spans: Sequence[NodeSpan], tenures: Sequence[Tenure], at: Instant) -> dict[str, int]:
-    """GPUs by bucket at an instant. Our pods go first, for their time is exact; what is told of outside pods is as
-    old as the last look at the node, and never counts a GPU twice."""
-    gpus: dict[str, int] = defaultdict(int)
+def _of_pods(tenures: Iterable[Tenure], within: tuple[Instant, Instant]) -> dict[str, int]:
+    """What our pods had, each by its own instants."""
+    sums: dict[str, int] = defaultdict(int)
     for tenure in tenures:
-        if tenure.held_from <= at and (tenure.ended_at is None or at < tenure.ended_at):
-            gpus[_bucket(tenure, at)] += tenure.gpus
-    ours = sum(gpus.values())
-    span = next((s for s in spans if s.starts_at <= at and (s.ends_at is None or at < s.ends_at)), None)
-    if span is None:
-        return gpus
-    free = max(0, span.gpus - ours)
-    outside = min(span.outside_gpus, free)
-    return {
-        **gpus,
-        "outside": outside,
-        "idle" if span.accepts_work else "drained": free - outside,
-        "capacity": span.gpus,
-    }
+        since, until = _alive(tenure, within)
+        if since < until:
+            owned = 0
+            if tenure.started_at is not None:
+                billed_until = until if tenure.billed_until is None else min(until, tenure.billed_until)
+                owned = max(0, billed_until - max(since, tenure.started_at))
+            sums["charged" if tenure.is_funded else "unfunded"] += tenure.gpus * owned
+            sums["overhead"] += tenure.gpus * (until - since - owned)
+    return sums
 
 
-def _bucket(tenure: Tenure, at: Instant) -> str:
-    is_started = tenure.started_at is not None and tenure.started_at <= at
-    is_over = tenure.billed_until is not None and tenure.billed_until <= at
-    if not is_started or is_over:
-        return "overhead"
-    return "charged" if tenure.is_funded else "unfunded"
+def _alive(tenure: Tenure, within: tuple[Instant, Instant]) -> tuple[Instant, Instant]:
+    start, end = within
+    return max(start, tenure.held_from), end if tenure.ended_at is None else min(end, tenure.ended_at)
+
+
+def _stretches(
+    spans: Sequence[NodeSpan], tenures: Sequence[Tenure], within: tuple[Instant, Instant]
+) -> Iterator[tuple[Instant, Instant, int, NodeSpan | None]]:
+    """[begin, until) with the GPUs that our pods had in it and what the node was: one walk over the instants at which
+    either changes, for a node of a busy month has thousands.
+
+    Our pods go first, for their time is exact; what is told of outside pods is as old as the last look at the node, and
+    never counts a GPU twice.
+    """
+    start, end = within
+    more: dict[Instant, int] = defaultdict(int)
+    for tenure in tenures:
+        since, until = _alive(tenure, within)
+        if since < until:
+            more[since] += tenure.gpus
+            more[until] -= tenure.gpus
+    of_node = {at for span in spans for at in (span.starts_at, span.ends_at) if at is not None and start < at < end}
+    ours, span = 0, None
+    for begin, until in pairwise(sorted({start, *more, *of_node, end})):
+        ours += more.get(begin, 0)
+        if begin == start or begin in of_node:
+            span = next((s for s in spans if s.starts_at <= begin and (s.ends_at is None or begin < s.ends_at)), None)
+        yield begin, until, ours, span
