@@ -171,6 +171,22 @@ class Terms(NamedTuple):
     gpus: int | None
 
 
+class Used(NamedTuple):
+    """What a charge of an attempt took from who paid: the least that tells what it is worth. `gpu_ms` is below zero."""
+
+    seq: int
+    at: Instant
+    gpu_ms: int
+    is_unfunded: bool
+    unit: Unit
+    attempt_id: AttemptId
+    engineer: EngineerId
+    gpu_class: GpuClassName
+    pool: PoolName
+    gpus: int | None
+    """As of `Terms`."""
+
+
 class PostedEntry(NamedTuple):
     """An entry with the transaction that it stands in, as a statement reads it: a tuple, for a month has many."""
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import STANDARD_GPU, AttemptId, EngineerId, GpuClassName, Instant, PoolName, Unit
-from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind, Used
 from scheduler.ledger.statement import CompanyLines, Released
 
 
@@ -82,7 +82,6 @@ class JournalBook(Protocol):
         accounts: Sequence[Account] | None,
         starts_at: Instant,
         ends_at: Instant,
-        transactions: Sequence[TransactionKind] | None = None,
         returned_for: Collection[Reason] = (),
     ) -> Iterator[PostedEntry]:
         """What a statement over these accounts is made of, in every unit and no certain order, with the terms of attempts.
@@ -91,6 +90,16 @@ class JournalBook(Protocol):
         Holds and releases come and go by themselves, and are left out, but for what came back to who paid from attempts
         that were stopped for a reason of `returned_for`.
         """
+        ...
+
+    def used(self, *, starts_at: Instant, ends_at: Instant) -> Iterator[Used]:
+        """What attempts of the company were charged in the period, by the side that paid, in no certain order; but for what
+        belongs to a closed one."""
+        ...
+
+    def worth_beside(self, *, starts_at: Instant, ends_at: Instant, left: Sequence[int]) -> Iterator[PostedEntry]:
+        """Everything else of the period that is worth money, as `stated` has it, and the entries of `used` with the numbers
+        that are `left`."""
         ...
 
     def company_lines(self, *, starts_at: Instant, ends_at: Instant, first: int) -> CompanyLines:

@@ -23,6 +23,22 @@ def fetch_all(connection: Connection, text: str, parameters: Any = ()) -> Sequen
         return driver.execute(text, parameters).fetchall()
 
 
+def fetch_by_pieces(connection: Connection, text: str, parameters: Any = ()) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """The same, so many rows at a time that a month of them fits into memory."""
+    driver = _sqlite(connection)
+    if driver is None:
+        options = {"yield_per": _ROWS_AT_ONCE}
+        yield from connection.exec_driver_sql(text, parameters or None, execution_options=options).partitions()
+        return
+    with _as_sqlalchemys(connection, text, parameters):
+        cursor = driver.execute(text, parameters)
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            yield rows
+
+
+_ROWS_AT_ONCE = 5_000
+
+
 def write_each(connection: Connection, text: str, rows: Sequence[Any]) -> int:
     """The statement for each of the rows. Returns how many rows of the table it touched."""
     driver = _sqlite(connection)

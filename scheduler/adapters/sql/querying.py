@@ -92,6 +92,22 @@ def _among(
     return str(compiled), _order_of(compiled), compiled.params
 
 
+def spelled(connection: Connection, statement: Select[*tuple[Any, ...]], **values: Any) -> tuple[str, Any]:
+    """The text of a statement that is made once, and its parameters with these values, as the driver takes them."""
+    text, order, fixed = _text_of(statement, _dialect_of(connection))
+    named = {**fixed, **values}
+    return text, named if order is None else tuple([named[name] for name in order])
+
+
+@lru_cache(maxsize=256)
+def _text_of(
+    statement: Select[*tuple[Any, ...]], dialect: Dialect
+) -> tuple[str, tuple[str, ...] | None, Mapping[str, Any]]:
+    compiled = statement.compile(dialect=dialect)
+    assert isinstance(compiled, SQLCompiler)
+    return str(compiled), _order_of(compiled), compiled.params
+
+
 def pieces(values: Iterable[T]) -> Iterator[list[T]]:
     rest = iter(values)
     while piece := list(islice(rest, _PIECE)):

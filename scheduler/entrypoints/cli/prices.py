@@ -66,7 +66,7 @@ def apply(
             print_waiting(version)
         else:
             print_text(f"{version['name']} is in force: sha256 {version['hash'][:12]}, by {version['applied_by']}.")
-            if version["unpriced"]:
+            if version.get("unpriced"):
                 print_text(f"No price of {', '.join(version['unpriced'])}: their hours have no cost and no export.")
 
 

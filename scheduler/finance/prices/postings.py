@@ -4,6 +4,7 @@ A charge stands twice in the journal: taken from who paid (held, overrun, unfund
 reads the one side, an export the other; both find the same postings here, so both are worth the same.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from scheduler.domain.money import Micro
@@ -12,7 +13,7 @@ from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, AttemptId, Instant
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.prices.price_book import TokenRate, UnitPrice
 from scheduler.finance.prices.rating import Part, Priced, Rating, charged_micro, tokens_micro
-from scheduler.ledger.journal import AccountKind, PostedEntry, TransactionKind
+from scheduler.ledger.journal import AccountKind, PostedEntry, TransactionKind, Used
 from scheduler.ledger.token_holds import drawn_by
 
 CHARGED_SIDE = (AccountKind.CHARGED, AccountKind.ALLOWANCE, AccountKind.OVERRUN, AccountKind.CORRECTED)
@@ -166,6 +167,21 @@ def repriced(rating: Rating, posting: Posting, attempt: Attempt | None) -> Worth
         at = Instant(min(at, attempt.ended_at - 1))
     parts = rating.parts_of(attempt, posting.gpu_ms, at)
     return Worth(Micro(0) if posting.is_unfunded else charged_micro(parts), parts)
+
+
+def plainly_priced(rating: Rating, used: Iterable[Used], left: list[int]) -> Iterator[tuple[Used, Priced, int]]:
+    """Charges of attempts that stand at one price, each with that and with its worth in micro-units, as `worth_of` has it.
+    The numbers of the others go into `left`: they change their price, or take the attempt itself to tell."""
+    single, money = rating.single, rating.money_unit
+    for each in used:
+        gpus = each.gpus
+        priced = None
+        if gpus is not None and each.unit != money:
+            priced = single(each.gpu_class, each.pool, gpus, each.gpu_ms, each.at)
+        if priced is None:
+            left.append(each.seq)
+        else:
+            yield each, priced, 0 if each.is_unfunded else -each.gpu_ms * priced.unit.effective // MS_PER_HOUR
 
 
 def plain_price(rating: Rating, entry: PostedEntry) -> Priced | None:

@@ -50,6 +50,7 @@ class Rating:
         self.book = book
         self.money_unit = money_unit(book.currency)
         self._blocks: dict[tuple[str, str, int], tuple[list[Instant], list[Priced | None]]] = {}
+        self._quarters: dict[tuple[str, str, int], tuple[Instant, Priced | None]] = {}
 
     def parts(self, gpu_class: GpuClassName, pool: PoolName, gpus: int, gpu_ms: int, at: Instant) -> tuple[Part, ...]:
         """A posting of `gpu_ms` at `at`, cut where its price changes. Raises NotFound (`price-missing`)."""
@@ -59,13 +60,12 @@ class Rating:
 
     def single(self, gpu_class: GpuClassName, pool: PoolName, gpus: int, gpu_ms: int, at: Instant) -> Priced | None:
         """The price of a posting that stands at one price throughout, as most do; None where it is to be cut."""
-        start = at + 1 - max(1, -(-abs(gpu_ms) // max(1, gpus)))
-        block = at // _BLOCK_MS
-        if start < block * _BLOCK_MS:
-            return None
-        starts, prices = self._block(gpu_class, pool, block)
-        place = bisect_right(starts, at) - 1
-        return prices[place] if starts[place] <= start else None
+        quarter = at // GRID_MS
+        known = self._quarters.get((gpu_class, pool, quarter))
+        if known is None:
+            known = self._quarters[gpu_class, pool, quarter] = self._since(gpu_class, pool, at)
+        since, priced = known
+        return priced if at + 1 + (-abs(gpu_ms) // (gpus or 1)) >= since else None
 
     def parts_of(self, attempt: Attempt, gpu_ms: int, at: Instant) -> tuple[Part, ...]:
         """The same of an attempt, cut where its size changed, too."""
@@ -74,6 +74,12 @@ class Rating:
         for each in last_use(attempt, abs(gpu_ms), Instant(at + 1)):
             found += self._between(attempt.gpu_class, attempt.pool, sign * each.gpu_ms, each.start, each.end)
         return tuple(found)
+
+    def _since(self, gpu_class: GpuClassName, pool: PoolName, at: Instant) -> tuple[Instant, Priced | None]:
+        """The price that holds then, and since when it does, within its block."""
+        starts, prices = self._block(gpu_class, pool, at // _BLOCK_MS)
+        place = bisect_right(starts, at) - 1
+        return starts[place], prices[place]
 
     def _between(
         self, gpu_class: GpuClassName, pool: PoolName, gpu_ms: int, start: Instant, end: Instant

@@ -12,11 +12,12 @@ from scheduler.finance.prices.postings import (
     paid_posting,
     plain_micro,
     plain_price,
+    plainly_priced,
     worth_of,
 )
 from scheduler.finance.prices.price_book import Unpriced, first_unpriced
 from scheduler.finance.prices.rating import Priced, Rating
-from scheduler.ledger.journal import AccountKind, PostedEntry, TransactionKind
+from scheduler.ledger.journal import AccountKind, PostedEntry, TransactionKind, Used
 
 LineKey = tuple[TransactionKind, str, Unit]
 """What a statement has one line for: an attempt's charges, its refund, or one other transaction, in one unit."""
@@ -59,32 +60,44 @@ class Valuation:
     left: list[Posting] = field(default_factory=list)
     _sums: dict[TransactionKind, int] = field(default_factory=dict)
 
-    def along(
-        self, entries: Iterable[PostedEntry], lines: Collection[AttemptId] | None = None
-    ) -> Iterator[PostedEntry]:
-        """The entries of a statement, valued as they go by; prices are kept of attempts that have `lines`, or of all. What
-        it takes an attempt itself for, since its price or its size changed within, and what is no charge of one, is
-        `left` to `value`."""
+    def along(self, entries: Iterable[PostedEntry]) -> Iterator[PostedEntry]:
+        """The entries of a statement, valued as they go by. What it takes an attempt itself for, since its price or its
+        size changed within, and what is no charge of one, is `left` to `value`."""
         for entry in entries:
             if self.rating is not None:
                 priced = plain_price(self.rating, entry)
                 if priced is not None:
-                    self._add_plain(entry, priced, is_shown=lines is None or entry.attempt_id in lines)
+                    self._add_plain(entry, priced)
                 elif (posting := paid_posting(entry)) is not None:
                     self.left.append(posting)
             yield entry
 
-    def _add_plain(self, entry: PostedEntry, priced: Priced, *, is_shown: bool) -> None:
+    def of_company(self, used: Iterable[Used], lines: Collection[AttemptId]) -> list[int]:
+        """What attempts of a company were charged is worth; prices are kept of those that have `lines`. Returns the
+        numbers of the entries that are left to go `along`."""
+        assert self.rating is not None, "without prices nothing is worth anything"
+        left: list[int] = []
+        total = 0
+        for each, priced, micro in plainly_priced(self.rating, used, left):
+            total += micro
+            if each.attempt_id in lines:
+                line = self._line((TransactionKind.CHARGE, each.attempt_id, each.unit))
+                line.add_at(priced, -each.gpu_ms, micro, is_unfunded=each.is_unfunded)
+        self._sums[TransactionKind.CHARGE] = self._sums.get(TransactionKind.CHARGE, 0) + total
+        return left
+
+    def _add_plain(self, entry: PostedEntry, priced: Priced) -> None:
         assert entry.attempt_id is not None, "its price was told by its attempt"
         micro = plain_micro(entry, priced)
         self._sums[entry.kind] = self._sums.get(entry.kind, 0) + micro
-        if not is_shown:
-            return
-        key = (entry.kind, entry.attempt_id, entry.unit)
+        line = self._line((entry.kind, entry.attempt_id, entry.unit))
+        line.add_at(priced, -entry.gpu_ms, micro, is_unfunded=entry.account.kind is AccountKind.UNFUNDED)
+
+    def _line(self, key: LineKey) -> LineWorth:
         line = self.lines.get(key)
         if line is None:
             line = self.lines[key] = LineWorth()
-        line.add_at(priced, -entry.gpu_ms, micro, is_unfunded=entry.account.kind is AccountKind.UNFUNDED)
+        return line
 
     def value(self, postings: Iterable[Posting]) -> None:
         for posting in postings:
@@ -100,7 +113,7 @@ class Valuation:
             self.missing = first_unpriced((self.missing, missing))
             return
         key = (posting.kind, posting.attempt_id or posting.transaction_id, posting.unit)
-        self.lines.setdefault(key, LineWorth()).add(worth, is_unfunded=posting.is_unfunded)
+        self._line(key).add(worth, is_unfunded=posting.is_unfunded)
         self._sums[posting.kind] = self._sums.get(posting.kind, 0) + worth.micro
 
     @property

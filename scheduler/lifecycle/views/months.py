@@ -9,7 +9,7 @@ from typing import NamedTuple
 from scheduler.domain.periods import Period
 from scheduler.domain.units import STANDARD_GPU, AttemptId, EngineerId, GpuClassName, Instant
 from scheduler.domain.workloads import Attempt
-from scheduler.finance.prices.postings import WORTH, Posting, paid_posting, plain_micro, plain_price, worth_of
+from scheduler.finance.prices.postings import Posting, paid_posting, plainly_priced, worth_of
 from scheduler.finance.prices.price_book import PriceBook, Unpriced, first_unpriced
 from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import AccountKind
@@ -110,15 +110,18 @@ class _Costs:
 
 def _costs(books: Books, book: PriceBook, period: Period) -> _Costs:
     """Charged less given back, and what was corrected."""
-    costs, left = _Costs(Rating(book)), []
-    paid = books.journal.stated(accounts=None, starts_at=period.starts_at, ends_at=period.ends_at, transactions=WORTH)
-    for entry in paid:
-        priced = plain_price(costs.rating, entry)
-        if priced is not None and entry.terms is not None:
-            costs.add(_Group(entry.terms.engineer, entry.terms.gpu_class), plain_micro(entry, priced))
-        elif (posting := paid_posting(entry)) is not None:
-            left.append(posting)
-    for posting, attempt in with_attempts(books, left):
+    costs = _Costs(Rating(book))
+    starts_at, ends_at = period.starts_at, period.ends_at
+    left: list[int] = []
+    plain: dict[tuple[EngineerId, GpuClassName], int] = defaultdict(int)  # a month of a company has a great many
+    all_used = books.journal.used(starts_at=starts_at, ends_at=ends_at)
+    for used, _, micro in plainly_priced(costs.rating, all_used, left):
+        plain[used.engineer, used.gpu_class] += micro
+    for (engineer, gpu_class), micro in plain.items():
+        costs.add(_Group(engineer, gpu_class), micro)
+    others = books.journal.worth_beside(starts_at=starts_at, ends_at=ends_at, left=left)
+    postings = [posting for entry in others if (posting := paid_posting(entry)) is not None]
+    for posting, attempt in with_attempts(books, postings):
         costs.value(posting, attempt)
     return costs
 

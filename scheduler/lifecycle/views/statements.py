@@ -9,7 +9,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.sizes import pods_at
 from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.domain.workloads import Attempt
-from scheduler.finance.prices.postings import WORTH, Posting
+from scheduler.finance.prices.postings import Posting
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.finance.prices.rating import Rating
 from scheduler.finance.prices.valuation import LineWorth, Valuation, electricity_micro
@@ -115,8 +115,8 @@ def _of_company(
     found = books.journal.company_lines(starts_at=starts_at, ends_at=ends_at, first=lines_max)
     if valuation.rating is not None:
         told = {line.attempt_id for line in found.lines if line.attempt_id is not None}
-        paid = books.journal.stated(accounts=None, starts_at=starts_at, ends_at=ends_at, transactions=WORTH)
-        for _ in valuation.along(paid, told):
+        left = valuation.of_company(books.journal.used(starts_at=starts_at, ends_at=ends_at), told)
+        for _ in valuation.along(books.journal.worth_beside(starts_at=starts_at, ends_at=ends_at, left=left)):
             pass
     return found, books.journal.released(stopped_for=_RESTED, starts_at=starts_at, ends_at=ends_at)
 

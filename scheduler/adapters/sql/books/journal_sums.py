@@ -1,40 +1,36 @@
-"""What the journal's entries add up to, in SQL: balances of an instant, who used what, and what a statement is made of.
+"""What the journal's entries add up to, in SQL: balances of an instant, who used what, and a company's lines."""
 
-What is of the whole company is read from its transactions onwards, so that those that only move hours between available
-and held are passed over before their entries are read: half of a journal.
-"""
-
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import (
     CTE,
     BigInteger,
     ColumnElement,
     CompoundSelect,
-    Connection,
-    Row,
     Text,
-    and_,
     case,
     cast,
     func,
     literal,
     null,
-    or_,
     select,
     union_all,
 )
 
-from scheduler.adapters.sql.books.accounts import KINDS, is_on, posted_on, states_of
+from scheduler.adapters.sql.books.accounts import KINDS, is_on, states_of
+from scheduler.adapters.sql.books.journal_stated import (
+    BY_TRANSACTION,
+    INTERNAL_KINDS,
+    TRANSACTION_KINDS,
+    JournalStated,
+    came_back_for,
+)
 from scheduler.adapters.sql.querying import pieces
 from scheduler.adapters.sql.tables import journal as tables
 from scheduler.adapters.sql.tables.workloads import attempts
-from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
     MS_PER_DAY,
@@ -45,21 +41,11 @@ from scheduler.domain.units import (
     Instant,
     Unit,
 )
-from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Terms, TransactionKind
+from scheduler.ledger.journal import Account, AccountKind, PostedSum, TransactionKind
 from scheduler.ledger.keeping import TermsUsed, UsedBy
-from scheduler.ledger.statement import INTERNAL, STATED, CompanyLines, Released, StatementLine
-
-_TRANSACTION_KINDS = {kind.value: kind for kind in TransactionKind}
-_INTERNAL = [kind.value for kind in INTERNAL]
+from scheduler.ledger.statement import STATED, CompanyLines, Released, StatementLine
 
 _ENTRY, _POSTED, _ACCOUNT = tables.entries.c, tables.transactions.c, tables.accounts.c
-_BY_TRANSACTION = tables.transactions.join(tables.entries, _ENTRY.transaction_seq == _POSTED.seq).join(
-    tables.accounts,
-    _ACCOUNT.id == _ENTRY.account_id + 0,  # as a sum, so that SQLite cannot begin with accounts and read every entry
-)
-_BY_ACCOUNT = tables.entries.join(tables.transactions, _POSTED.seq == _ENTRY.transaction_seq).join(
-    tables.accounts, _ACCOUNT.id == _ENTRY.account_id
-)
 _KEY = func.coalesce(_POSTED.attempt_id, _POSTED.id).label("key")
 
 
@@ -82,60 +68,15 @@ _LINES = (
         func.min(_POSTED.seq).label("first"),
         _ACCOUNT.unit,
     )
-    .where(_POSTED.kind.not_in(_INTERNAL))
+    .where(_POSTED.kind.not_in(INTERNAL_KINDS))
     .group_by(_POSTED.kind, _ACCOUNT.unit, _KEY)
 )
 
-_STATED = select(
-    *(_ENTRY.seq, _POSTED.id, _POSTED.kind, _ENTRY.at, _POSTED.recorded_at, _ACCOUNT.kind, _ACCOUNT.owner),
-    *(_ACCOUNT.unit, _ENTRY.amount, _ENTRY.gpu_ms, _POSTED.attempt_id, _POSTED.memo, _POSTED.corrects_at),
-    *(attempts.c.owner, attempts.c.gpu_class, attempts.c.pool),
-    *(attempts.c.placement, attempts.c.pod, attempts.c.leaving, attempts.c.past_sizes),
-)
-
-
-@lru_cache(4_096)
-def _gpus(placement: str, pod: str, leaving: str | None, past_sizes: str) -> int | None:
-    """All that the attempt has; None where it was, or is being, resized."""
-    if leaving is not None or past_sizes != "[]":
-        return None
-    return _PLACEMENT.validate_json(placement).pods * _POD.validate_json(pod).gpus
-
-
-_PLACEMENT = TypeAdapter(Placement)
-_POD = TypeAdapter(PodRequest)
-
 
 @dataclass(frozen=True, slots=True)
-class JournalSums:
-    connection: Connection
-
-    def stated(
-        self,
-        *,
-        accounts: Sequence[Account] | None,
-        starts_at: Instant,
-        ends_at: Instant,
-        transactions: Sequence[TransactionKind] | None = None,
-        returned_for: Collection[Reason] = (),
-    ) -> Iterator[PostedEntry]:
-        is_asked: ColumnElement[bool] = _POSTED.kind.not_in(_INTERNAL)
-        if transactions is not None:
-            is_asked = _POSTED.kind.in_([kind.value for kind in transactions])
-        if returned_for:
-            is_asked = or_(is_asked, _came_back_for(returned_for))
-        joined = _BY_TRANSACTION if accounts is None else _BY_ACCOUNT
-        statement = _STATED.select_from(joined.outerjoin(attempts, attempts.c.id == _POSTED.attempt_id))
-        if accounts is None:
-            kinds = [kind.value for kind in (*STATED, AccountKind.CORRECTED)]
-            is_theirs = and_(_ACCOUNT.kind.in_(kinds), _POSTED.at >= starts_at, _POSTED.at < ends_at)
-        else:
-            is_theirs = posted_on(self.connection, accounts, starts_at, ends_at)
-        chosen = statement.where(is_asked, is_theirs)
-        return _with_terms(self.connection.execute(chosen, execution_options={"yield_per": 5_000}))
-
+class JournalSums(JournalStated):
     def company_lines(self, *, starts_at: Instant, ends_at: Instant, first: int) -> CompanyLines:
-        found = _LINES.select_from(_BY_TRANSACTION).where(
+        found = _LINES.select_from(BY_TRANSACTION).where(
             _ACCOUNT.kind.in_([kind.value for kind in STATED]), _POSTED.at >= starts_at, _POSTED.at < ends_at
         )
         lines: list[StatementLine] = []
@@ -157,8 +98,8 @@ class JournalSums:
     def released(self, *, stopped_for: Collection[Reason], starts_at: Instant, ends_at: Instant) -> list[Released]:
         statement = (
             select(attempts.c.id, _ACCOUNT.unit, func.max(_ENTRY.at), func.sum(_ENTRY.amount))
-            .select_from(_BY_TRANSACTION.join(attempts, attempts.c.id == _POSTED.attempt_id))
-            .where(_came_back_for(stopped_for), _ENTRY.at >= starts_at, _ENTRY.at < ends_at)
+            .select_from(BY_TRANSACTION.join(attempts, attempts.c.id == _POSTED.attempt_id))
+            .where(came_back_for(stopped_for), _ENTRY.at >= starts_at, _ENTRY.at < ends_at)
             .group_by(attempts.c.id, _ACCOUNT.unit)
             .order_by(attempts.c.id, _ACCOUNT.unit)
         )
@@ -172,9 +113,9 @@ class JournalSums:
         keys = (_ACCOUNT.kind, is_unfunded, _ACCOUNT.unit, attempts.c.owner, attempts.c.gpu_class)
         statement = (
             select(*keys, func.sum(_ENTRY.amount), func.sum(_ENTRY.gpu_ms))
-            .select_from(_BY_TRANSACTION.outerjoin(attempts, attempts.c.id == _POSTED.attempt_id))
+            .select_from(BY_TRANSACTION.outerjoin(attempts, attempts.c.id == _POSTED.attempt_id))
             .where(
-                _POSTED.kind.not_in(_INTERNAL),
+                _POSTED.kind.not_in(INTERNAL_KINDS),
                 _ACCOUNT.kind.in_([kind.value for kind in kinds]),
                 _POSTED.at >= starts_at,
                 _POSTED.at < ends_at,
@@ -319,28 +260,6 @@ class JournalSums:
         return int(self.connection.execute(statement).scalar_one())
 
 
-def _with_terms(rows: Iterable[Row[*tuple[Any, ...]]]) -> Iterator[PostedEntry]:
-    for row in rows:
-        seq, posted, kind, at, recorded_at, account, owner, unit, amount, gpu_ms, attempt, memo, corrects_at, *of = (
-            row
-        )
-        engineer, gpu_class, pool, *sizes = of
-        yield PostedEntry(
-            *(seq, posted, _TRANSACTION_KINDS[kind], at, recorded_at, Account(KINDS[account], owner)),
-            *(unit, amount, gpu_ms, attempt, memo, corrects_at),
-            None if engineer is None else Terms(engineer, gpu_class, pool, _gpus(*sizes)),
-        )
-
-
-def _came_back_for(reasons: Collection[Reason]) -> ColumnElement[bool]:
-    """Whether an entry gave back to who paid what an attempt that was stopped for one of these had held."""
-    return and_(
-        _POSTED.kind == TransactionKind.RELEASE.value,
-        _ACCOUNT.kind == AccountKind.ALLOWANCE.value,
-        attempts.c.stop_reason.in_([reason.value for reason in reasons]),
-    )
-
-
 def _first_and_sums(found: CTE, first: int) -> CompoundSelect[*tuple[Any, ...]]:
     """The first lines in standard time and all in other units; and, with how many there are, what those in standard time
     come to, a row for each kind. Grouping a month of a company is most of it: both are of one."""
@@ -364,7 +283,7 @@ def _first_and_sums(found: CTE, first: int) -> CompoundSelect[*tuple[Any, ...]]:
 def _line(row: Sequence[Any]) -> StatementLine:
     kind, at, attempt, amount, gpu_ms, overrun, unfunded, promised, _, unit, memo, transaction_id = row
     return StatementLine(
-        *(_TRANSACTION_KINDS[kind], at, attempt),
+        *(TRANSACTION_KINDS[kind], at, attempt),
         *(int(amount), int(gpu_ms), int(overrun), int(unfunded), int(promised)),
         *(memo, transaction_id, unit),
     )
