@@ -127,6 +127,12 @@ class JournalBook(Protocol):
         the day of UTC by its start, and the amount. Refunds and corrections are no use and are left out."""
         ...
 
+    def charged_gpu_ms(
+        self, attempts: Sequence[AttemptId], *, starts_at: Instant, ends_at: Instant
+    ) -> Mapping[AttemptId, int]:
+        """The physical time that these attempts were charged for in the period, whoever paid; none of those without any."""
+        ...
+
     def totals(
         self, *, ends_at: Instant, accounts: Sequence[Account], unit: Unit = STANDARD_GPU
     ) -> Mapping[Account, int]:

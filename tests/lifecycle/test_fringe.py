@@ -1,11 +1,12 @@
 """Fringe benefits: what a person's own compute was worth in a year, by purpose, and who attested it."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
 from scheduler.adapters.sql.store import SqlStore
-from scheduler.domain.errors import InvalidInput, NotPermitted
+from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted
 from scheduler.domain.money import Currency
 from scheduler.domain.units import MS_PER_HOUR, EngineerId
 from scheduler.domain.workloads import Activity, AttestedUse
@@ -108,3 +109,13 @@ def pay(money: MoneyViews, micro: int) -> None:
     paid = payment(f"y-{micro}", EngineerId("e-ada"), micro, Currency("EUR"), at("2026-06-01"), actor="f", memo="")
     with money._store.writing() as books:
         books.journal.post([paid], at("2026-06-01"))
+
+
+def test_an_hour_of_somebody_else_s_without_a_price_keeps_nobody_from_their_statement(money: MoneyViews) -> None:
+    booked = Booked(cast("SqlStore", money._store))
+    others = booked.allowance("e-bob", 300, at("2026-02-01"))
+    unpriced = booked.start("bobs", "e-bob", at("2026-03-01"), (others, 4), gpu_class="a100", project=None)
+    booked.run(unpriced, at("2026-03-01T01:00"))
+    assert of(money).value_micro == 16_000_000
+    with pytest.raises(NotFound, match="a100"):
+        money.fringe(FINANCE, "2026", "bob")

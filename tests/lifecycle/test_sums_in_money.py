@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.money import Micro
-from scheduler.domain.units import MS_PER_HOUR, EngineerId, Instant, Unit
+from scheduler.domain.units import MS_PER_HOUR, AttemptId, EngineerId, Instant, Unit
 from scheduler.finance.prices.postings import CHARGED_SIDE, WORTH, charged_posting, worth_of
 from scheduler.finance.prices.price_book import OffPeak, PriceBook, Unpriced, first_unpriced
 from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import Account, AccountKind, Entry, Transaction, TransactionKind
+from scheduler.lifecycle.accounting.valued import pieces_of
 from scheduler.lifecycle.views.reader import Views
 from tests.finance.build import at, book, rate
 from tests.lifecycle.booked import Booked
@@ -143,3 +144,22 @@ def test_sums_in_money_are_those_of_every_posting_by_itself(
     of_people = {EngineerId(f"e-{name}"): found.cost_micro for name, found in people.items()}
     correction = {EngineerId("e-ada"): Micro(1_234_567)}
     assert of_people == {who: known.of_owner[who] + correction.get(who, 0) for who in of_people}
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_what_somebody_paid_is_found_on_their_own_accounts_without_reading_everybodys(seed: int) -> None:
+    with a_busy_month(random.Random(seed)) as store, store.reading() as books:
+        everybodys = [posting for piece in pieces_of(books, OCTOBER) for posting in piece]
+        payers = sorted({posting.payer for posting in everybodys})
+        for some in (payers[::2], payers[1::2], payers[:1], [], ["nobody", "overrun/nobody"]):
+            found = [posting for piece in pieces_of(books, OCTOBER, frozenset(some)) for posting in piece]
+            assert found == [posting for posting in everybodys if posting.payer in some]
+        charged: dict[AttemptId, int] = defaultdict(int)
+        for posting in everybodys:
+            if posting.kind is TransactionKind.CHARGE and posting.attempt_id is not None:
+                charged[posting.attempt_id] += posting.gpu_ms
+        named = [*charged, AttemptId("w-unknown.1")]
+        within = {"starts_at": OCTOBER.starts_at, "ends_at": OCTOBER.ends_at}
+        assert books.journal.charged_gpu_ms(named, **within) == charged
+        assert books.journal.charged_gpu_ms([], **within) == {}

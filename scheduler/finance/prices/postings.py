@@ -13,7 +13,7 @@ from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, AttemptId, Instant
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.prices.price_book import TokenRate, UnitPrice
 from scheduler.finance.prices.rating import Part, Priced, Rating, charged_micro, tokens_micro
-from scheduler.ledger.journal import AccountKind, PostedEntry, TransactionKind, Used
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind, Used
 from scheduler.ledger.token_holds import drawn_by
 
 CHARGED_SIDE = (AccountKind.CHARGED, AccountKind.ALLOWANCE, AccountKind.OVERRUN, AccountKind.CORRECTED)
@@ -76,6 +76,18 @@ class Posting:
     @property
     def is_unfunded(self) -> bool:
         return self.payer.startswith("unfunded/")
+
+
+def charged_accounts(payers: Iterable[str]) -> list[Account]:
+    """The accounts on which `charged_posting` finds all that these paid, got back or had corrected, and little else."""
+    found: list[Account] = []
+    for payer in sorted(payers):
+        found += (Account(AccountKind.CHARGED, payer), Account(AccountKind.CORRECTED, payer))
+        kind, slash, owner = payer.partition("/")
+        if slash and kind == AccountKind.OVERRUN.value:
+            found.append(Account(AccountKind.OVERRUN, owner))
+        found.append(Account(AccountKind.ALLOWANCE, payer))
+    return found
 
 
 def charged_posting(entry: PostedEntry) -> Posting | None:

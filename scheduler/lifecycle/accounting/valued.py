@@ -1,11 +1,19 @@
 """A period's postings of use, each with its attempt and what it is worth: what exports, months and sums are made of."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from scheduler.domain.periods import Period
 from scheduler.domain.workloads import Attempt
-from scheduler.finance.prices.postings import CHARGED_SIDE, WORTH, Posting, Worth, charged_posting, worth_of
+from scheduler.finance.prices.postings import (
+    CHARGED_SIDE,
+    WORTH,
+    Posting,
+    Worth,
+    charged_accounts,
+    charged_posting,
+    worth_of,
+)
 from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.token_holds import TokenHold
 from scheduler.ports import Books
@@ -32,10 +40,11 @@ class Valued:
         return (self.hold.team if self.hold is not None else None) or ""
 
 
-def pieces_of(books: Books, period: Period) -> Iterator[list[Posting]]:
-    """In the order of the journal, some at a time."""
+def pieces_of(books: Books, period: Period, payers: Collection[str] | None = None) -> Iterator[list[Posting]]:
+    """In the order of the journal, some at a time; of these payers, or of everybody."""
     piece: list[Posting] = []
     entries = books.journal.entries(
+        accounts=None if payers is None else charged_accounts(payers),
         kinds=CHARGED_SIDE,
         transactions=WORTH,
         starts_at=period.starts_at,
@@ -43,7 +52,7 @@ def pieces_of(books: Books, period: Period) -> Iterator[list[Posting]]:
     )
     for entry in entries:
         posting = charged_posting(entry)
-        if posting is not None:
+        if posting is not None and (payers is None or posting.payer in payers):
             piece.append(posting)
         if len(piece) == POSTINGS_AT_ONCE:
             yield piece
@@ -52,9 +61,9 @@ def pieces_of(books: Books, period: Period) -> Iterator[list[Posting]]:
         yield piece
 
 
-def valued(books: Books, rating: Rating, period: Period) -> Iterator[Valued]:
-    """Raises NotFound (`price-missing`)."""
-    for piece in pieces_of(books, period):
+def valued(books: Books, rating: Rating, period: Period, payers: Collection[str] | None = None) -> Iterator[Valued]:
+    """Of these payers, or of everybody. Raises NotFound (`price-missing`)."""
+    for piece in pieces_of(books, period, payers):
         holds = holds_behind(books, piece)
         for posting, attempt in with_attempts(books, piece):
             yield Valued(posting, attempt, worth_of(rating, posting, attempt), holds.get(posting.hold_id))

@@ -1,6 +1,7 @@
 """Burn rate: what an owner's books lose a day, in hours, money and energy, until when it lasts, and which day jumped."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -109,15 +110,10 @@ def _days(books: Books, book: PriceBook | None, owner: Owner, period: Period) ->
     payers = _payers(books, owner)
     count = (period.ends_at - period.starts_at) // MS_PER_DAY
     gpu_ms, charged, cost, energy = ([0] * count for _ in range(4))
-    of_all: dict[AttemptId, int] = defaultdict(int)
     of_payers: dict[AttemptId, int] = defaultdict(int)
-    for piece in pieces_of(books, period):
+    for piece in pieces_of(books, period, payers):
         for posting in piece:
-            if posting.kind is not TransactionKind.CHARGE:
-                continue
-            if posting.attempt_id is not None:
-                of_all[posting.attempt_id] += posting.gpu_ms
-            if payers is None or posting.payer in payers:
+            if posting.kind is TransactionKind.CHARGE:
                 day = (posting.at - period.starts_at) // MS_PER_DAY
                 gpu_ms[day] += posting.gpu_ms
                 charged[day] += 0 if posting.is_unfunded else posting.standard
@@ -126,6 +122,10 @@ def _days(books: Books, book: PriceBook | None, owner: Owner, period: Period) ->
     is_priced = _add_costs(books, book, period, payers, cost)
     hours = books.samples.hours(attempts=sorted(of_payers), starts_at=period.starts_at, ends_at=period.ends_at)
     is_read = any(hour.use.energy_ms for hour in hours)
+    of_all: Mapping[AttemptId, int] = of_payers
+    if payers is not None:
+        read = sorted({hour.attempt_id for hour in hours if hour.attempt_id is not None})
+        of_all = books.journal.charged_gpu_ms(read, starts_at=period.starts_at, ends_at=period.ends_at)
     for hour in hours:
         assert hour.attempt_id is not None, "hours of attempts alone were asked for"
         share = Fraction(of_payers[hour.attempt_id], of_all[hour.attempt_id] or 1)
@@ -149,9 +149,8 @@ def _add_costs(
     if book is None:
         return False
     try:
-        for item in valued(books, Rating(book), period):
-            if payers is None or item.posting.payer in payers:
-                cost[(item.posting.at - period.starts_at) // MS_PER_DAY] += item.worth.micro
+        for item in valued(books, Rating(book), period, payers):
+            cost[(item.posting.at - period.starts_at) // MS_PER_DAY] += item.worth.micro
     except NotFound:
         return False
     return True

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from scheduler.domain.money import Currency, Micro
 from scheduler.domain.periods import Period
-from scheduler.domain.units import EngineerId, Instant
+from scheduler.domain.units import EngineerId, Instant, WorkloadId
+from scheduler.domain.workloads import WorkloadSpec
 from scheduler.finance.fringe import COUNSEL_DECIDES, Fringe, FringeRow
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.finance.prices.rating import Rating
@@ -52,14 +53,16 @@ def fringe_view(books: Books, book: PriceBook, owner: Owner, year: Period) -> Fr
     assert owner.holders is not None, "a person has holders"
     mine = {balance.allowance.id for balance in books.allowances.balances(holders=sorted(owner.holders))}
     payers = {*mine, *(f"overrun/{engineer}" for engineer in owner.engineers)}
+    specs: dict[WorkloadId, WorkloadSpec | None] = {}
     made = Fringe(f"{book.name}, sha256 {book.hash[:12]}", book.day_of)
-    for item in valued(books, Rating(book), year):
+    for item in valued(books, Rating(book), year, payers):
         posting = item.posting
-        if posting.payer not in payers:
-            continue
         if item.attempt is not None:
-            workload = books.workloads.get(item.attempt.workload_id)
-            made.add(workload.spec if workload is not None else None, item.attempt, item.worth.parts)
+            workload_id = item.attempt.workload_id
+            if workload_id not in specs:
+                workload = books.workloads.get(workload_id)
+                specs[workload_id] = None if workload is None else workload.spec
+            made.add(specs[workload_id], item.attempt, item.worth.parts)
         elif posting.model is not None and item.worth.tokens is not None:
             is_personal = item.hold is None or item.hold.project is None
             made.add_tokens(posting.model, posting.amount, item.worth.tokens, is_personal=is_personal)

@@ -28,7 +28,7 @@ from scheduler.adapters.sql.books.journal_stated import (
     JournalStated,
     came_back_for,
 )
-from scheduler.adapters.sql.querying import pieces
+from scheduler.adapters.sql.querying import filtered_by_id, pieces
 from scheduler.adapters.sql.tables import journal as tables
 from scheduler.adapters.sql.tables.workloads import attempts
 from scheduler.domain.reasons import Reason
@@ -188,6 +188,23 @@ class JournalSums(JournalStated):
             statement = statement.where(is_on(self.connection, accounts))
         for owner, number, amount in self.connection.execute(statement):
             yield owner, Instant(int(number) * MS_PER_DAY), int(amount)
+
+    def charged_gpu_ms(
+        self, attempts: Sequence[AttemptId], *, starts_at: Instant, ends_at: Instant
+    ) -> Mapping[AttemptId, int]:
+        statement = (
+            select(_POSTED.attempt_id, func.sum(_ENTRY.gpu_ms))
+            .select_from(BY_TRANSACTION)
+            .where(
+                _POSTED.kind == TransactionKind.CHARGE.value,
+                _ACCOUNT.kind == AccountKind.CHARGED.value,
+                _ENTRY.at >= starts_at,
+                _ENTRY.at < ends_at,
+            )
+            .group_by(_POSTED.attempt_id)
+        )
+        found = filtered_by_id(self.connection, statement, _POSTED.attempt_id, attempts)
+        return {AttemptId(attempt_id): int(gpu_ms) for attempt_id, gpu_ms in found}
 
     def totals(
         self, *, ends_at: Instant, accounts: Sequence[Account], unit: Unit = STANDARD_GPU
