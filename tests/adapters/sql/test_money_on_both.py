@@ -8,6 +8,7 @@ from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.records import PriceBookVersion
 from scheduler.domain.units import MS_PER_DAY, AttemptId
 from scheduler.ledger.journal import Account, AccountKind, TransactionKind
+from scheduler.lifecycle.accounting.valued import pieces_of
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from tests.finance.build import at
@@ -67,6 +68,20 @@ def test_days_of_charges_are_the_journal_s_entries(store: SqlStore) -> None:
         (entry.account.owner, entry.at - entry.at % MS_PER_DAY) for entry in entries
     }
     assert own == [item for item in found if item[0] == owner]
+
+
+def test_what_attempts_were_charged_for_and_what_one_paid_of_it_are_the_journal_s_entries(store: SqlStore) -> None:
+    a_month(store)
+    train = AttemptId("w-train.1")
+    with store.reading() as books:
+        postings = [posting for piece in pieces_of(books, OCTOBER) for posting in piece]
+        own = [posting for piece in pieces_of(books, OCTOBER, {"a-e-ada"}) for posting in piece]
+        charged = books.journal.charged_gpu_ms(
+            [train, AttemptId("none")], starts_at=OCTOBER.starts_at, ends_at=OCTOBER.ends_at
+        )
+    of_train = [each.gpu_ms for each in postings if (each.attempt_id, each.kind) == (train, TransactionKind.CHARGE)]
+    assert charged == {train: sum(of_train)}
+    assert own == [posting for posting in postings if posting.payer == "a-e-ada"] != []
 
 
 def test_readings_add_up_by_attempt_and_by_hour(store: SqlStore) -> None:
