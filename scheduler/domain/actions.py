@@ -101,7 +101,7 @@ class ActionResult(StrEnum):
     FORBIDDEN = "forbidden"
     """We may not do it now: a right, a quota or an admission policy forbids it, which an operator can change."""
     RETRY = "retry"
-    """The API did not answer or asked us to slow down."""
+    """The API did not answer, asked us to slow down, or is not as far yet."""
 
 
 @dataclass(frozen=True, slots=True)

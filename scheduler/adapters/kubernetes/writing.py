@@ -1,13 +1,15 @@
 """Actions carried out on the apiserver, each repeatable: what the answers mean is decided here."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 import orjson
 
 from scheduler.adapters.kubernetes.connection import Answer, Connection
 from scheduler.adapters.kubernetes.events import event, telling_patch
-from scheduler.adapters.kubernetes.launching import adopting_patch, launch_patch, resize_patch, suspend_patch
+from scheduler.adapters.kubernetes.launching import Patch, adopting_patch, launch_patch, resize_patch, suspend_patch
 from scheduler.adapters.kubernetes.manifests import SandboxShape, job_manifest, spec_hash
 from scheduler.adapters.kubernetes.mirror import ClusterMirror
 from scheduler.adapters.kubernetes.names import (
@@ -39,6 +41,9 @@ from scheduler.domain.actions import (
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.units import GpuClassName, Instant, JobUid
 from scheduler.domain.workloads import Origin, WorkloadKind
+
+_MARKING_SECONDS: Final = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""How long a launch waits after each try for the Job controller's mark; after the last the next cycle tries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +184,26 @@ class Writer:
                     return _outcome(action, seen)
                 waiting = orjson.loads(seen.body)
             patch = adopting_patch(action, waiting)
-        answer = await self._send("PATCH", path, patch, JSON_PATCH)
-        if answer.status == 422:
-            return await self._stale_or_refused(action, answer)
-        return _outcome(action, answer)
+        return await self._launch_marked(action, path, patch)
+
+    async def _launch_marked(self, action: LaunchJob, path: str, patch: Patch) -> ActionOutcome:
+        """Invalid is only what was refused after the Job was seen to be marked as suspended: Kubernetes 1.36 lets nobody
+        change the resources of one that its controller has not marked yet, and before 1.36.2 not its place either
+        (kubernetes/kubernetes#139281)."""
+        was_marked = False
+        for wait_seconds in _MARKING_SECONDS:
+            answer = await self._send("PATCH", path, patch, JSON_PATCH)
+            if answer.status != 422:
+                return _outcome(action, answer)
+            found = await self._as_judged(action)
+            if isinstance(found, ActionOutcome):
+                return found
+            if was_marked:
+                return _outcome(action, answer)
+            was_marked = _is_marked(found)
+            if not was_marked:
+                await asyncio.sleep(wait_seconds)
+        return ActionOutcome(action, ActionResult.RETRY, "the Job's controller has not marked it suspended yet")
 
     def _changes_resource(self, action: LaunchJob) -> bool:
         named = (self._classes.get(name, action.gpu_class) for name in action.workload.spec.gpu_classes)
@@ -191,15 +212,20 @@ class Writer:
     async def _resize(self, action: ResizeJob) -> ActionOutcome:
         path = _job(action.workload.namespace, action.workload.job_name)
         answer = await self._send("PATCH", path, resize_patch(action), JSON_PATCH)
-        return await self._stale_or_refused(action, answer) if answer.status == 422 else _outcome(action, answer)
+        if answer.status != 422:
+            return _outcome(action, answer)
+        found = await self._as_judged(action)
+        return found if isinstance(found, ActionOutcome) else _outcome(action, answer)
 
-    async def _stale_or_refused(self, action: LaunchJob | ResizeJob, refusal: Answer) -> ActionOutcome:
-        """A failed test and an invalid object both answer 422: the object itself says which it was."""
+    async def _as_judged(self, action: LaunchJob | ResizeJob) -> RawObject | ActionOutcome:
+        """The Job after a 422, where it is still as it was judged, so that what was asked is invalid: a failed test
+        answers 422, too."""
         workload = action.workload
         answer = await self._connection.request("GET", _job(workload.namespace, workload.job_name))
         if not answer.is_success:
             return _outcome(action, answer)
-        metadata = orjson.loads(answer.body)["metadata"]
+        job: RawObject = orjson.loads(answer.body)
+        metadata = job["metadata"]
         if metadata["uid"] != action.job_uid:
             return ActionOutcome(action, ActionResult.GONE, "another Job has its name now")
         if metadata["generation"] != action.generation:
@@ -210,7 +236,7 @@ class Writer:
                 job_uid=action.job_uid,
                 generation=metadata["generation"],
             )
-        return _outcome(action, refusal)
+        return job
 
     async def _suspend(self, action: SuspendJob) -> ActionOutcome:
         workload = action.workload
@@ -276,6 +302,12 @@ def _jobs(namespace: str) -> str:
 
 def _job(namespace: str, name: str) -> str:
     return f"{_jobs(namespace)}/{name}"
+
+
+def _is_marked(job: RawObject) -> bool:
+    """Suspended by its status, too."""
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return any(found["type"] == "Suspended" and found["status"] == "True" for found in conditions)
 
 
 def _created(action: CreateJob, answer: Answer) -> ActionOutcome:

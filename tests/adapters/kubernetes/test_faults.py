@@ -192,6 +192,7 @@ async def test_a_launch_whose_answer_is_lost_is_stale_and_runs_once(
 ) -> None:
     workload = rig.workload("w-lost")
     job = await rig.created(workload)
+    await rig.until(lambda seen: seen.jobs[job.uid].is_confirmed_suspended)
     wire.swallowed = 1
 
     outcome = await rig.do(rig.launching(workload, job, (H100_NODES[0], 1)))
