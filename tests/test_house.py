@@ -19,6 +19,7 @@ LOOSE_ENDS = re.compile(
     r"\b(" + "TO" + r"DO|FIX" + r"ME|XX" + r"X|HACK)\b|Not" + r"ImplementedError|# pragma: no" + r" cover"
     r"|# type: ig" + r"nore(?!\[)|# no" + r"qa(?!: )"
 )
+GO_SOURCES = sorted((ROOT / "tests" / "controlplane").rglob("*.go"))
 TOP_FOLDERS = ("scheduler", "manifests", "policies", "tests", "benchmarks", "docs")
 TOP_FILES = [
     "pyproject.toml",
@@ -39,6 +40,7 @@ FUNCTION_LINES_MAX = 60
 
 def test_there_is_something_to_check() -> None:
     assert len(SOURCES) > 50
+    assert len(GO_SOURCES) > 5
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def trees() -> dict[Path, ast.Module]:
 
 
 def test_a_file_fits_in_the_head() -> None:
-    lines = {_relative(path): path.read_text(encoding="utf-8").count("\n") for path in SOURCES}
+    lines = {_relative(path): path.read_text(encoding="utf-8").count("\n") for path in (*SOURCES, *GO_SOURCES)}
     assert {path: count for path, count in lines.items() if count > LINES_MAX} == {}
 
 
@@ -80,7 +82,7 @@ def test_names_say_something() -> None:
 def test_no_loose_ends_are_left() -> None:
     found = [
         f"{_relative(path)}:{number}: {line.strip()}"
-        for path in SOURCES
+        for path in (*SOURCES, *GO_SOURCES)
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
         if LOOSE_ENDS.search(line) and path != Path(__file__)
     ]

@@ -14,7 +14,7 @@ _BUILDS = """#!/bin/sh
 # Called as: go build ARGUMENTS -o DIRECTORY/ tool
 echo built >> "$COUNT"
 while [ "$1" != -o ]; do shift; done
-for program in server kube-apiserver kube-controller-manager kube-scheduler kubectl kwok; do
+for program in server kube-apiserver kube-controller-manager kube-scheduler kubectl kubelets; do
   echo "#!/bin/sh" > "$2$program" && chmod +x "$2$program"
 done
 """
@@ -65,6 +65,19 @@ def test_another_go_sum_is_another_build(
     _install_go(tmp_path, monkeypatch, _BUILDS)
     before = binaries.provide(module, tmp_path / "cache")
     (module / "go.sum").write_text("example.com/dependency v1.0.1 h1:x=\n")
+    assert binaries.provide(module, tmp_path / "cache") != before
+    assert before.are_complete
+
+
+def test_another_source_of_ours_is_another_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: Path, count: Path
+) -> None:
+    _install_go(tmp_path, monkeypatch, _BUILDS)
+    ours = module / "kubelets" / "main.go"
+    ours.parent.mkdir()
+    ours.write_text("package main\n")
+    before = binaries.provide(module, tmp_path / "cache")
+    ours.write_text("package main // another\n")
     assert binaries.provide(module, tmp_path / "cache") != before
     assert before.are_complete
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.entrypoints.devcluster import simulated
+from scheduler.entrypoints.devcluster.binaries import KUBERNETES_VERSION
 from scheduler.entrypoints.devcluster.client import ApiClient, ApiRefused, Json
 from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options, load
 from scheduler.entrypoints.devcluster.nodes import H100, GpuNode
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.controlplane
 
 async def test_the_apiserver_says_the_version_it_was_built_from(api: ApiClient) -> None:
     version = await api.get("/version")
-    assert version["gitVersion"] == "v1.36.3"
+    assert version["gitVersion"] == KUBERNETES_VERSION
 
 
 async def test_a_stranger_may_not_list_jobs_until_a_role_lets_them(
@@ -63,7 +64,7 @@ async def test_nodes_carry_what_gpu_feature_discovery_and_the_device_plugin_writ
     assert labels["topology.kubernetes.io/zone"] == "zone-a"
     assert node["status"]["allocatable"]["nvidia.com/gpu"] == "8"
     assert {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"} in node["spec"]["taints"]
-    assert node["status"]["nodeInfo"]["osImage"] == "simulated by KWOK"
+    assert node["status"]["nodeInfo"]["osImage"] == "simulated by allot"
 
 
 async def test_a_node_told_to_fail_is_tainted_and_recovers(control_plane: ControlPlane, api: ApiClient) -> None:
@@ -133,7 +134,7 @@ async def test_logs_and_forwarded_ports_answer_and_say_that_they_are_simulated(
     run = await JobRun.launched(api, namespace, {})
     pod = await run.pod_in("Running")
     name = pod["metadata"]["name"]
-    says = "simulated by KWOK: no container runs here"
+    says = "simulated by allot: no container runs here"
     assert kubectl("logs", "--namespace", namespace, name) == f"{says}\n"
 
     (port,) = free_ports(1)

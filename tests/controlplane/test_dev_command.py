@@ -30,7 +30,7 @@ def test_a_cluster_is_started_shown_and_stopped(control_plane: ControlPlane, run
         started = runner.invoke(app, ["cluster", "start"], catch_exceptions=False)
         exported = f"export KUBECONFIG={cache}/clusters/default/allot-dev-admin.kubeconfig\n"
         assert started.stdout == exported
-        assert "simulated by KWOK" in started.stderr
+        assert "64 GPUs are simulated" in started.stderr
 
         again = runner.invoke(app, ["cluster", "start"], catch_exceptions=False)
         assert (again.stdout, "runs already" in again.stderr) == (exported, True)
@@ -42,7 +42,7 @@ def test_a_cluster_is_started_shown_and_stopped(control_plane: ControlPlane, run
         seen = orjson.loads(status.stdout)
         assert (status.exit_code, seen["running"], seen["simulated"]) == (0, True, True)
         assert seen["processes"] == dict.fromkeys(
-            ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"), True
+            ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelets"), True
         )
     finally:
         stopped = runner.invoke(app, ["cluster", "stop"], catch_exceptions=False)

@@ -1,4 +1,4 @@
-"""docs/devcluster.md and the stages know the same annotations."""
+"""docs/devcluster.md and the simulated kubelets know the same annotations."""
 
 import re
 from pathlib import Path
@@ -14,6 +14,7 @@ def test_every_annotation_that_is_named_is_documented() -> None:
     assert set(_ANNOTATION.findall(document)) == _NAMED
 
 
-def test_the_stages_read_every_annotation_that_is_named() -> None:
+def test_the_simulated_kubelets_read_every_annotation_that_is_named() -> None:
+    sources = "".join(path.read_text() for path in sorted((Path(__file__).parent / "kubelets").glob("*.go")))
     # The provisioner of volumes has a name of the same form.
-    assert set(_ANNOTATION.findall(simulated.stages())) - {"simulated.allot.dev/volume"} == _NAMED
+    assert set(_ANNOTATION.findall(sources)) - {"simulated.allot.dev/volume"} == _NAMED

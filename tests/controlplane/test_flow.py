@@ -31,7 +31,7 @@ async def test_more_jobs_than_gpus_all_run_once_and_complete(api: ApiClient, nam
     pods = await api.items(f"/api/v1/namespaces/{namespace}/pods")
     assert len(pods) == _JOBS
     lengths = [seconds(terminated(pod)["finishedAt"]) - seconds(terminated(pod)["startedAt"]) for pod in pods]
-    # A run of one second is never shorter; on a loaded machine KWOK notices its end late, but never before it came.
+    # A run of one second is never shorter; on a loaded machine its end is noticed late, but never before it came.
     assert min(lengths) >= 1
     assert min(seconds(terminated(pod)["startedAt"]) for pod in pods) >= asked_at
     assert max(seconds(terminated(pod)["finishedAt"]) for pod in pods) <= now() // MS_PER_SECOND

@@ -128,8 +128,7 @@ def project_of(team: int) -> str:
 
 
 MINIMUM_RUNTIME_SECONDS = 2
-"""Of every class, as the example policies have one. KWOK stamps a pod that is told to stop in the moment in which it starts
-once more after its end, which no kubelet does: what was charged by then would not be what stands there last."""
+"""Of every class, as the example policies have one."""
 
 POLICY = (
     f"""

@@ -77,7 +77,7 @@ async def test_simulated_nodes_beside_it_go_on_being_simulated(
         (container,) = ended["status"]["containerStatuses"]
         runtimes[name] = container["containerID"].partition("://")[0]
 
-    assert runtimes == {"simulated": "kwok", "real": "containerd"}
+    assert runtimes == {"simulated": "simulated", "real": "containerd"}
 
 
 async def test_a_node_that_is_stopped_leaves_nothing_while_another_beside_it_goes_on(

@@ -19,7 +19,7 @@ from scheduler.entrypoints.devcluster.nodes import default_nodes
 
 app = typer.Typer(help="For developing and trying allot.", no_args_is_help=True, add_completion=False)
 cluster = typer.Typer(
-    help="A real Kubernetes control plane with simulated nodes (KWOK), on this machine alone.", no_args_is_help=True
+    help="A real Kubernetes control plane with simulated nodes, on this machine alone.", no_args_is_help=True
 )
 app.add_typer(cluster, name="cluster")
 
@@ -54,7 +54,7 @@ def start(name: Name = "default", as_json: AsJson = False) -> None:
         gpus = sum(node.gpus for node in default_nodes())
         _people.print(
             f"A real control plane, ready in {time.monotonic() - began:.1f} s; its {len(default_nodes())} nodes and "
-            f"{gpus} GPUs are [bold]simulated[/bold] by KWOK, and nothing runs on them. Logs: {plane.logs}",
+            f"{gpus} GPUs are [bold]simulated[/bold], and nothing runs on them. Logs: {plane.logs}",
             soft_wrap=True,
         )
     _print_kubeconfig(name, plane, as_json)

@@ -7,10 +7,10 @@ from pathlib import Path
 from scheduler.entrypoints.devcluster import gobuild
 from scheduler.entrypoints.devcluster.gobuild import GoModule, ProgramsMissing
 
-KUBERNETES_VERSION = "v1.36.3"
+KUBERNETES_VERSION = "v1.36.1"
 
 # `go build` names a program by the last element of its package: etcd is go.etcd.io/etcd/server/v3.
-_PROGRAMS = ("server", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kwok")
+_PROGRAMS = ("server", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelets")
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Binaries:
         return self.directory / "kubectl"
 
     @property
-    def kwok(self) -> Path:
-        return self.directory / "kwok"
+    def kubelets(self) -> Path:
+        return self.directory / "kubelets"
 
     @property
     def are_complete(self) -> bool:

@@ -39,13 +39,13 @@ class GoModule:
             f"-X k8s.io/component-base/version.gitMajor={major}",
             f"-X k8s.io/component-base/version.gitMinor={minor}",
         )
-        return ("-mod=readonly", "-trimpath", "-ldflags", " ".join(("-s", "-w", *stamps)))
+        return ("-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", " ".join(("-s", "-w", *stamps)))
 
     def built_in(self, cache: Path) -> Path:
         """The folder of its programs in the cache: complete, or not there."""
         digest = hashlib.sha256()
-        for name in ("go.mod", "go.sum"):
-            digest.update((self.directory / name).read_bytes())
+        for path in (self.directory / "go.mod", self.directory / "go.sum", *sorted(self.directory.rglob("*.go"))):
+            digest.update(path.read_bytes())
         digest.update("\0".join(self.arguments).encode())
         return cache / digest.hexdigest()[:16]
 

@@ -5,14 +5,17 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from scheduler.entrypoints.devcluster.binaries import KUBERNETES_VERSION
 from scheduler.entrypoints.devcluster.client import ApiClient, Json
-from scheduler.entrypoints.devcluster.programs import LOOPBACK, MANAGED_NODE_ANNOTATION, MANAGED_NODE_VALUE
+from scheduler.entrypoints.devcluster.programs import LOOPBACK
+from scheduler.entrypoints.devcluster.simulated import NODE
 
 GPU_RESOURCE = "nvidia.com/gpu"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 BLOCK_LABEL = "topology.allot.dev/block"
 RACK_LABEL = "topology.allot.dev/rack"
 
+_SAYS = "simulated by allot"
 _MIB = 1024 * 1024
 
 
@@ -66,7 +69,7 @@ class GpuNode:
             "metadata": {
                 "name": self.name,
                 "labels": self._labels(),
-                "annotations": {MANAGED_NODE_ANNOTATION: MANAGED_NODE_VALUE},
+                "annotations": {NODE: "true"},
             },
             "spec": {"taints": self._taints()},
             "status": {
@@ -119,12 +122,12 @@ class GpuNode:
 _NODE_INFO = {
     "architecture": "amd64",
     "bootID": "simulated",
-    "containerRuntimeVersion": "kwok://v0.8.0",
+    "containerRuntimeVersion": "simulated://v1",
     "kernelVersion": "simulated",
     "kubeProxyVersion": "",
-    "kubeletVersion": "v1.36.3+kwok",
+    "kubeletVersion": f"{KUBERNETES_VERSION}+simulated",
     "operatingSystem": "linux",
-    "osImage": "simulated by KWOK",
+    "osImage": _SAYS,
 }
 
 
@@ -158,7 +161,7 @@ def _condition(kind: str, status: str, reason: str, stamp: str) -> Json:
         "type": kind,
         "status": status,
         "reason": reason,
-        "message": "simulated by KWOK",
+        "message": _SAYS,
         "lastHeartbeatTime": stamp,
         "lastTransitionTime": stamp,
     }

@@ -13,9 +13,8 @@ LOOPBACK = "127.0.0.1"
 SERVICE_RANGE = "10.96.0.0/16"
 POD_RANGE = "10.244.0.0/16"
 
-# Only KWOK's nodes carry it; a real kubelet beside them is left alone.
-MANAGED_NODE_ANNOTATION = "kwok.x-k8s.io/node"
-MANAGED_NODE_VALUE = "fake"
+KUBELETS_USER = "simulated-kubelets"
+"""Who the simulated kubelets are to RBAC (manifests/cluster.yaml)."""
 
 # Controllers that have nothing to do where nothing is attached, routed or signed.
 _NO_CONTROLLERS = (
@@ -45,14 +44,6 @@ Collecting it is a fifth of what a write costs them by default. A GOGC that is s
 
 _IN_ITS_FOLDER = """cd "$1" && export GOGC="${GOGC:-$2}" && shift 2 && exec "$@\""""
 
-# What answers on every port of every simulated pod, through the apiserver's port-forward: any request is read to its
-# empty line, and told the truth.
-_HTTP_ANSWER = r"""
-body='simulated by KWOK: no container runs here'
-while IFS= read -r line && [ "$line" != "$(printf '\r')" ]; do :; done
-printf 'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s' "${#body}" "$body"
-"""
-
 
 @dataclass(frozen=True)
 class Ports:
@@ -60,7 +51,7 @@ class Ports:
     apiserver: int
     controller_manager: int
     scheduler: int
-    kwok: int
+    kubelets: int
 
 
 @dataclass(frozen=True)
@@ -195,48 +186,16 @@ def scheduler(binaries: Binaries, site: Site, feature_gates: Mapping[str, bool])
     ]
 
 
-def kwok(binaries: Binaries, site: Site, stages: str) -> list[str]:
-    """`stages` is YAML: the Stage objects that say how nodes, pods and volumes behave.
-
-    It also stands in for the kubelet's server: `kubectl logs` and `kubectl port-forward` answer, and say what they are.
-    """
-    configuration = site.directory / "kwok.yaml"
-    options = {
-        "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
-        "kind": "KwokConfiguration",
-        "options": {
-            "manageNodesWithAnnotationSelector": f"{MANAGED_NODE_ANNOTATION}={MANAGED_NODE_VALUE}",
-            "cidr": POD_RANGE,
-            "nodeIP": LOOPBACK,
-            "nodeName": LOOPBACK,
-            "nodePort": site.ports.kwok,
-            "serverAddress": f"{LOOPBACK}:{site.ports.kwok}",
-            "tlsCertFile": str(site.serving.certificate),
-            "tlsPrivateKeyFile": str(site.serving.key),
-            "enableDebuggingHandlers": True,
-            "nodeLeaseDurationSeconds": 0,
-            "nodeLeaseParallelism": 1,
-            "nodePlayStageParallelism": 4,
-            "podPlayStageParallelism": 16,
-            "podsOnNodeSyncParallelism": 4,
-            "enablePodsOnNodeSyncListPager": True,
-        },
-    }
-    said = site.directory / "containers.log"
-    # In the format of container runtimes, the only one that is read.
-    said.write_text("2026-01-01T00:00:00.0Z stdout F simulated by KWOK: no container runs here\n")
-    logs = _kwok_object("ClusterLogs", {"logs": [{"logsFile": str(said)}]})
-    forwards = _kwok_object("ClusterPortForward", {"forwards": [{"command": ["sh", "-c", _HTTP_ANSWER]}]})
-    configuration.write_text(yaml.safe_dump_all([options, logs, forwards]) + "---\n" + stages)
+def kubelets(binaries: Binaries, site: Site) -> list[str]:
+    """Ours, in place of every simulated node's kubelet and its server: what it does is in tests/controlplane/kubelets."""
     return [
-        str(binaries.kwok),
-        f"--kubeconfig={site.kubeconfig('kwok')}",
-        f"--config={configuration}",
+        str(binaries.kubelets),
+        f"--kubeconfig={site.kubeconfig(KUBELETS_USER)}",
+        f"--address={LOOPBACK}:{site.ports.kubelets}",
+        f"--tls-cert-file={site.serving.certificate}",
+        f"--tls-private-key-file={site.serving.key}",
+        f"--pod-range={POD_RANGE}",
     ]
-
-
-def _kwok_object(kind: str, spec: dict[str, object]) -> dict[str, object]:
-    return {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": kind, "metadata": {"name": "every-pod"}, "spec": spec}
 
 
 def _in_its_folder(site: Site) -> list[str]:

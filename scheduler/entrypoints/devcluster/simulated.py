@@ -1,4 +1,4 @@
-"""How a simulated pod or node behaves: the annotations that our KWOK stages read (manifests/*.yaml).
+"""How a simulated pod or node behaves: the annotations that the simulated kubelets read (tests/controlplane/kubelets).
 
 A Job's pod template hands its annotations down, so a Job is told how its pods will fare.
 """
@@ -14,13 +14,8 @@ TERMINATION_SECONDS = f"{_PREFIX}termination-seconds"  # from SIGTERM to the end
 TERMINATION_EXIT_CODE = f"{_PREFIX}termination-exit-code"  # of one that ends within the grace; 143 unless said
 KILL_SECONDS = f"{_PREFIX}kill-seconds"  # from SIGKILL to the end, as a process stuck in the kernel
 HANG = f"{_PREFIX}hang"  # start (never starts), image (never pulled), termination (deaf to SIGKILL)
+NODE = f"{_PREFIX}node"  # on a node: "true" makes it one of the simulated ones
 NOT_READY = f"{_PREFIX}not-ready"  # on a node: "true" fails it, anything else lets it recover
-
-
-def stages() -> str:
-    """Every Stage object, as one YAML stream."""
-    folder = files("scheduler.entrypoints.devcluster") / "manifests"
-    return "---\n".join((folder / name).read_text() for name in ("pods.yaml", "nodes.yaml", "volumes.yaml"))
 
 
 def cluster_objects() -> str:

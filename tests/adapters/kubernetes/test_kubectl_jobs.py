@@ -314,7 +314,7 @@ def _micro(instant: int) -> str:
 
 
 async def _put_lease(api: ApiClient, path: str, node: str, body: dict[str, Any]) -> None:
-    """The kubelet's lease: KWOK keeps one where it was told to, else the test writes it."""
+    """The kubelet's lease, which simulated nodes have none of: the test writes it."""
     found = [item["metadata"]["name"] for item in await api.items(path.rsplit("/", 1)[0])]
     if node in found:
         await api.patch(path, body)

@@ -25,7 +25,8 @@ _JOB = "/apis/batch/v1/namespaces/team/jobs/w-early"
 
 @pytest.fixture
 async def plane(new_control_plane: Callable[[Options], ControlPlane]) -> ControlPlane:
-    return await asyncio.to_thread(new_control_plane, Options(default_nodes(), runs_workloads=False))
+    gates = {"MutableSchedulingDirectivesForSuspendedJobs": True}  # by default, but not where nobody marks Jobs
+    return await asyncio.to_thread(new_control_plane, Options(default_nodes(), False, gates))
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ async def version_at(tmp_path: Path) -> AsyncIterator[tuple[dict[str, str], Path
     await runner.cleanup()
 
 
-@pytest.mark.parametrize("version", ["v1.36.0", "v1.36.3+kwok", "v1.40.1-eks-1", "v2.0.0"])
+@pytest.mark.parametrize("version", ["v1.36.0", "v1.36.1+simulated", "v1.40.1-eks-1", "v2.0.0"])
 async def test_a_server_of_1_36_or_later_is_taken(version_at: tuple[dict[str, str], Path], version: str) -> None:
     said, kubeconfig = version_at
     said["gitVersion"] = version
