@@ -75,8 +75,8 @@ def forecast(index: Index, workload: Workload, usual: PerMille) -> Forecast:
         launching = evidence.launching(line.spec, found.gpu_class, found.placement)
         return Forecast(launching, found.gpu_class, (now, now))
     outlook = Outlook(index)
-    if found is None and key.is_funded and outlook.is_hopeful(lane, line.priority):
-        victims = find_victims(outlook, Booked(), lane, line, workload.submitted_at)
+    if not isinstance(found, Shadow) and key.is_funded and outlook.is_hopeful(lane, line.priority):
+        victims = find_victims(outlook, walk.starts.backfill, Booked(), lane, line, workload.submitted_at)
         if victims is not None:
             grace = max(attempt.grace_seconds for attempt in victims.attempts) * MS_PER_SECOND
             said = evidence.awaiting_preemption(line.spec, victims.gpu_class, len(victims.victims))

@@ -38,12 +38,17 @@ def gpus_on(attempt: Attempt) -> GpusOn:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What work that ends too late must leave free: for the booking that starts first, and how many GPUs by node."""
+    """What work that ends too late must leave free: for the booking that starts first, and how many GPUs by node.
+
+    `missing` is, at each start of a booking, what that lacks on each node beside what will have ended by then; below 0,
+    what is left there.
+    """
 
     booking_id: WorkloadId
     gpu_class: GpuClassName
     at: Instant
     gpus: IntArray
+    missing: tuple[tuple[Instant, IntArray], ...]
 
     def beside(self, table: FitTable, row: int, counts: IntArray) -> IntArray:
         """Pods that fit on each node beside what is kept there."""
@@ -152,7 +157,7 @@ class Bookings:
     def kept(
         self,
         gpu_class: GpuClassName,
-        ends: Ends | None,
+        ends: Ends,
         spec: WorkloadSpec,
         now: Instant,
         launched: Iterable[tuple[Launch, WorkloadSpec]] = (),
@@ -160,8 +165,7 @@ class Bookings:
     ) -> Kept | None:
         """What work like this, started now, must leave free for those that start before it has ended: None where
         there are none. What ends before one starts, and what this cycle `launched` that does, is free by then, but not
-        what it `preempted`: that is somebody's already. With no `ends`, nothing is: whoever looks for victims must not
-        count them twice."""
+        what it `preempted`: that is somebody's already."""
         bookings = self.of_class(gpu_class)
         until = latest_end_if_started(spec, now)
         known = bookings[: bisect_left(bookings, until, key=lambda booking: booking.launched_at)]
@@ -172,11 +176,12 @@ class Bookings:
         table.refresh()
         nodes = len(table.names)
         kept = np.zeros(nodes, dtype=np.int64)
+        by_start: list[tuple[Instant, IntArray]] = []
         ending = [(latest_end_if_started(each, now), launch.placement, each.pod.gpus) for launch, each in launched]
         ending += [(end_of(b), b.placement, b.pod.gpus) for b in bookings if is_active(b, now)]
         ending += [(latest_end(a), a.placement, -a.pod.gpus) for a in preempted]
         for at in sorted({booking.launched_at for booking in ahead}):
-            missing = np.zeros(nodes, dtype=np.int64) if ends is None else -ends.freed_by(at, nodes)[0]
+            missing = -ends.freed_by(at, nodes)[0]
             for booking in ahead:
                 if is_active(booking, at):
                     _add(table, missing, booking.placement, booking.pod.gpus)
@@ -184,7 +189,8 @@ class Bookings:
                 if ended_at <= at:
                     _add(table, missing, placement, -gpus)
             np.maximum(kept, missing, out=kept)
-        return Kept(ahead[0].workload_id, gpu_class, ahead[0].launched_at, kept)
+            by_start.append((at, missing))
+        return Kept(ahead[0].workload_id, gpu_class, ahead[0].launched_at, kept, tuple(by_start))
 
 
 def pod_of(gpus: int) -> PodRequest:

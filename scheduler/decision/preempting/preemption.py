@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from scheduler.decision.keeping.ahead import RoomAhead, Rows
+from scheduler.decision.keeping.backfill import Backfill
 from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.placing.booked import Booked
-from scheduler.decision.placing.fit_table import amounts
-from scheduler.decision.placing.freed import add_freed, freed_by
-from scheduler.decision.placing.node_use import Amounts
+from scheduler.decision.placing.ends import latest_end
+from scheduler.decision.placing.freed import freed_by
 from scheduler.decision.plan import Launch, Victim
 from scheduler.decision.preempting.candidates import Candidate, Candidates
 from scheduler.decision.preempting.outlook import Outlook, preemptor_of, ways
@@ -50,10 +51,13 @@ class Found:
         return sum(attempt.gpus for attempt in self.attempts)
 
 
-def find_victims(outlook: Outlook, booked: Booked, lane: Lane, line: Line, submitted_at: Instant) -> Found | None:
+def find_victims(
+    outlook: Outlook, backfill: Backfill, booked: Booked, lane: Lane, line: Line, submitted_at: Instant
+) -> Found | None:
     """Whom to preempt for one workload of the line, or None where nobody may be or nobody needs to be.
 
-    What is stopping already counts as coming free, so that slow victims never lead to a second set.
+    Bookings ahead have their room left free, as by who starts at once. What is stopping already counts as coming free, so
+    that slow victims never lead to a second set.
     """
     index = outlook.index
     for gpu_class, rule_across in ways(index, lane):
@@ -62,7 +66,7 @@ def find_victims(outlook: Outlook, booked: Booked, lane: Lane, line: Line, submi
         candidates = Candidates(outlook, booked, line, submitted_at, gpu_class, sources)
         if next(candidates.everybody(), None) is None:
             continue
-        search = _Search(outlook, lane, gpu_class, line)
+        search = _Search(outlook, backfill, lane, gpu_class, line)
         with search.quotas_restored():
             # Mostly enough is stopping already, and nobody has to be chosen.
             if search.fits():
@@ -80,18 +84,17 @@ _TRIED_FIRST = 8
 class _Search:
     """One look for victims: what would be free, and used of quotas, without those taken so far."""
 
-    def __init__(self, outlook: Outlook, lane: Lane, gpu_class: GpuClassName, line: Line) -> None:
+    def __init__(self, outlook: Outlook, backfill: Backfill, lane: Lane, gpu_class: GpuClassName, line: Line) -> None:
         self._outlook = outlook
         self._index = index = outlook.index
         self._lane = lane
         self._gpu_class = gpu_class
         self._table = index.capacity.table(gpu_class)
         self._row = self._table.row(lane.key.shape)
-        self._room = self._table.coming()
-        self._kept = index.bookings.kept(gpu_class, None, line.spec, index.now)
-        if self._kept is not None:
-            self._room[0] -= self._kept.gpus
-        self._tally = self._table.tally(self._row, self._table.counts_if(self._row, self._room))
+        self._kept = backfill.kept(gpu_class, line.spec)
+        self._room = RoomAhead(self._table, self._kept)
+        self._asked = self._room.asked(lane.key.shape.pod)
+        self._tally = self._table.tally(self._row, self._room.counts(self._row, self._room.rows))
         self._nodes: dict[int, _NodeRoom] = {}
         """Those that somebody taken was on."""
         self._given_back: dict[PoolName, int] = {}
@@ -166,9 +169,8 @@ class _Search:
 
     def _could_fit(self, candidates: Candidates) -> bool:
         """Whether there would be room if all of them ended; cheap, so that a hopeless search ends here."""
-        room = self._room.copy()
-        add_freed(room, self._table, (candidate.part for candidate in candidates.everybody()))
-        return self._table.together(self._row, self._table.counts_if(self._row, room)) >= self._lane.key.pods
+        rows = self._room.without(candidate.part for candidate in candidates.everybody())
+        return self._table.together(self._row, self._room.counts(self._row, rows)) >= self._lane.key.pods
 
     def _greedy(self, in_order: Iterable[Candidate], candidates: Candidates) -> list[Candidate]:
         """Take one after the other until the preemptor fits; none where it never does. Mostly a few are enough: whether
@@ -204,17 +206,17 @@ class _Search:
 
     def _take(self, candidate: Candidate, sign: int = 1) -> None:
         attempt = candidate.part
+        ends_at = latest_end(attempt)
         for position, freed in freed_by(attempt, self._table):
-            self._tally.add(position, self._node(position).add(freed, sign))
+            self._tally.add(position, self._node(position).add(self._room.until(ends_at, freed), sign))
         if attempt.is_funded:
             self._give_back(attempt.pool, sign * attempt.gpus)
 
     def _node(self, position: int) -> "_NodeRoom":
         node = self._nodes.get(position)
         if node is None:
-            takes_it = self._table.takes_shape(self._row, position)
-            asked = amounts(self._lane.key.shape.pod) if takes_it else None
-            node = self._nodes[position] = _NodeRoom(self._room[:, position].tolist(), asked)
+            asked = self._asked if self._table.takes_shape(self._row, position) else None
+            node = self._nodes[position] = _NodeRoom(self._room.rows[:, position].tolist(), asked)
         return node
 
     def _give_back(self, pool: PoolName, gpus: int) -> None:
@@ -229,9 +231,10 @@ class _Search:
             counts = self._kept.beside(self._table, self._row, counts)
         placement = self._table.placement(self._row, counts, pods)
         if placement is None:  # nothing is free now: where the victims are
+            rows = self._room.rows.copy()
             for position, node in self._nodes.items():
-                self._room[:, position] = node.room
-            placement = self._table.placement(self._row, self._table.counts_if(self._row, self._room), pods)
+                rows[:, position] = node.room
+            placement = self._table.placement(self._row, self._room.counts(self._row, rows), pods)
         assert placement is not None, "with the victims gone it fits"
         return Found(
             self._gpu_class,
@@ -243,13 +246,14 @@ class _Search:
 
 @dataclass(slots=True)
 class _NodeRoom:
-    """What would be available on one node. In plain numbers: it is changed by one victim after the other."""
+    """What would be available on one node, now and as bookings begin. In plain numbers: it is changed by one victim after
+    the other."""
 
     room: list[int]
-    asked: Amounts | None
+    asked: Rows | None
     """What one pod of the preemptor asks; None where it may not go there."""
 
-    def add(self, freed: Amounts, sign: int) -> int:
+    def add(self, freed: Rows, sign: int) -> int:
         """Take or put back what a victim would free. Returns how many pods more fit, or fewer where negative."""
         before = self._pods()
         self.room = [known + sign * each for known, each in zip(self.room, freed, strict=True)]

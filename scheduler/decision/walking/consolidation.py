@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from scheduler.decision.index import Index
+from scheduler.decision.keeping.ahead import RoomAhead, Rows
+from scheduler.decision.keeping.bookings import Kept
 from scheduler.decision.ordering.queue import Lane, Line
-from scheduler.decision.placing.fit_table import FitTable, IntArray, amounts
-from scheduler.decision.placing.freed import add_freed
+from scheduler.decision.placing.ends import latest_end, latest_end_if_started
+from scheduler.decision.placing.fit_table import FitTable, IntArray
 from scheduler.decision.placing.movable import COMPARED_EVERY_MS, compared_at
-from scheduler.decision.placing.node_use import Amounts
 from scheduler.decision.plan import Victim
 from scheduler.decision.preempting.preemption import Found, Move
 from scheduler.decision.preempting.victims import Rule
@@ -126,15 +127,11 @@ class _Gang:
 
     def __init__(self, index: Index, starts: Starts, lane: Lane, line: Line, gpu_class: GpuClassName) -> None:
         self.index, self.starts, self.lane, self.line, self.gpu_class = index, starts, lane, line, gpu_class
-        self.asked = amounts(lane.key.shape.pod)
         self.table: FitTable = index.capacity.table(gpu_class)
         self.row = self.table.row(lane.key.shape)
-        self.room = self.table.coming()
-        # Nothing is free by a booking's start for having ended until then: who is moved must not be counted twice.
-        kept = index.bookings.kept(gpu_class, None, line.spec, index.now)
-        if kept is not None:
-            self.room[0] -= kept.gpus
-        self.counts = self.table.counts_if(self.row, self.room)
+        self.room = RoomAhead(self.table, starts.backfill.kept(gpu_class, line.spec))
+        self.asked = self.room.asked(lane.key.shape.pod)
+        self.counts = self.room.counts(self.row, self.room.rows)
         self.takes = self.table.taking(self.row)
         ask = lane.key.shape.topology
         gathers = ask is not None and ask.is_required
@@ -142,26 +139,30 @@ class _Gang:
 
     def is_scattered(self) -> bool:
         """Whether as many GPUs are free as it asks for, on nodes where it could go, and yet it does not fit."""
-        free = int(np.maximum(self.room[0], 0)[self.takes].sum())
+        free = int(np.maximum(self.room.gpus, 0)[self.takes].sum())
         return free >= self.lane.gpus and self.table.together(self.row, self.counts) < self.lane.key.pods
 
     def could_fit(self, candidates: list[Mover]) -> bool:
         """Whether it would if all of them were gone; cheap, so that a hopeless search ends here."""
-        counts = self.table.counts_if(self.row, self.without(candidates))
-        return self.table.together(self.row, counts) >= self.lane.key.pods
+        return self.table.together(self.row, self.counts_without(candidates)) >= self.lane.key.pods
 
-    def without(self, candidates: list[Mover]) -> IntArray:
-        room = self.room.copy()
-        add_freed(room, self.table, (mover.attempt for mover in candidates))
-        return room
+    def counts_without(self, candidates: list[Mover]) -> IntArray:
+        return self.room.counts(self.row, self.room.without(mover.attempt for mover in candidates))
+
+    def freed(self, mover: Mover) -> Rows:
+        """What it gives up where it is."""
+        return self.room.until(latest_end(mover.attempt), mover.asked)
+
+    def taken(self, mover: Mover) -> Rows:
+        """What it takes where it goes: it starts anew, in what time it has."""
+        return self.room.until(latest_end_if_started(mover.workload.spec, self.index.now), mover.asked)
 
     def regions(self, candidates: list[Mover]) -> list[list[int]]:
         """The nodes to choose from: all, or, where its pods must stand in one domain, of each domain that could hold
         them."""
         if self.domain is None:
             return [np.flatnonzero(self.takes).tolist()]
-        counts = self.table.counts_if(self.row, self.without(candidates))
-        sums = np.bincount(self.domain, weights=counts)
+        sums = np.bincount(self.domain, weights=self.counts_without(candidates))
         enough = np.flatnonzero(sums >= self.lane.key.pods).tolist()
         return [np.flatnonzero(self.takes & (self.domain == each)).tolist() for each in enough]
 
@@ -240,14 +241,14 @@ class _Search:
         for mover in self._on[node]:
             if mover.attempt.id in moved:
                 continue
-            room = _sum(room, mover.asked)
+            room = _sum(room, self.gang.freed(mover))
             chosen.append(mover)
             if self._pods_in(room) > before:
                 break
         else:
             return None
         for mover in reversed(chosen[:-1]):
-            smaller = _sum(room, mover.asked, -1)
+            smaller = _sum(room, self.gang.freed(mover), -1)
             if self._pods_in(smaller) > before:
                 room = smaller
                 chosen.remove(mover)
@@ -280,7 +281,7 @@ class _Search:
         fitting = np.flatnonzero(counts >= mover.attempt.placement.pods)
         order = table.order()
         for node in sorted(fitting.tolist(), key=lambda node: (-self._clearing_cost(node), int(order[node]), node)):
-            if node not in sources and self._still_takes(node, mover):
+            if node not in sources and self._still_takes(node, mover, kept):
                 return int(node)
         return None
 
@@ -288,9 +289,11 @@ class _Search:
         option = self._options.get(node)
         return option.lost if option is not None else _NEVER_CLEARED
 
-    def _still_takes(self, node: int, mover: Mover) -> bool:
-        """Beside what was moved there before it, and without loss to the gang."""
+    def _still_takes(self, node: int, mover: Mover, kept: Kept | None) -> bool:
+        """Beside what was moved there before it and what bookings have kept, and without loss to the gang."""
         free = self.gang.table.available[:, node].tolist()
+        if kept is not None:
+            free[0] -= int(kept.gpus[node])
         for shift in self._shifts:
             if shift.to == node:
                 free = _sum(free, shift.mover.asked, -1)
@@ -299,7 +302,7 @@ class _Search:
             return False
         if node not in self.region:
             return True
-        return self._pods_in(_sum(self._room_on(node), mover.asked, -1)) == self._pods(node)
+        return self._pods_in(_sum(self._room_on(node), self.gang.taken(mover), -1)) == self._pods(node)
 
     def _reduced(self) -> list[_Shift]:
         """Without those that are not needed after all, the dearest first."""
@@ -314,12 +317,12 @@ class _Search:
 
     def _apply(self, shift: _Shift, sign: int = 1) -> None:
         self._take(shift, sign)
-        self._room[shift.origin] = _sum(self._room_on(shift.origin), shift.mover.asked, sign)
+        self._room[shift.origin] = _sum(self._room_on(shift.origin), self.gang.freed(shift.mover), sign)
         self._options.pop(shift.origin, None)
 
     def _take(self, shift: _Shift, sign: int = 1) -> None:
         """Its new place is taken, or (−1) given back."""
-        self._room[shift.to] = _sum(self._room_on(shift.to), shift.mover.asked, -sign)
+        self._room[shift.to] = _sum(self._room_on(shift.to), self.gang.taken(shift.mover), -sign)
         self._options.pop(shift.to, None)
         if sign > 0:
             self._shifts.append(shift)
@@ -334,7 +337,7 @@ class _Search:
 
     def _room_on(self, node: int) -> list[int]:
         known = self._room.get(node)
-        return known if known is not None else self.gang.room[:, node].tolist()
+        return known if known is not None else self.gang.room.rows[:, node].tolist()
 
     def _pods(self, node: int) -> int:
         return self._pods_in(self._room_on(node))
@@ -347,7 +350,7 @@ _NEVER_CLEARED = 2**62
 """Above every loss: nothing that could be moved out of it helps the gang."""
 
 
-def _sum(room: list[int], asked: Amounts, sign: int = 1) -> list[int]:
+def _sum(room: list[int], asked: Rows, sign: int = 1) -> list[int]:
     return [left + sign * each for left, each in zip(room, asked, strict=True)]
 
 
@@ -372,12 +375,11 @@ def _funded(gang: _Gang, own: tuple[FundingShare, ...], shifts: list[_Shift]) ->
 
 
 def _found(gang: _Gang, shifts: list[_Shift], moves: list[Move]) -> Found:
-    table, room, pods = gang.table, gang.room.copy(), gang.lane.key.pods
+    table, rows, pods = gang.table, gang.room.rows.copy(), gang.lane.key.pods
     for shift in shifts:
-        asked = np.array(shift.mover.asked)
-        room[:, shift.origin] += asked
-        room[:, shift.to] -= asked
-    placement = table.placement(gang.row, table.counts_if(gang.row, room), pods)
+        rows[:, shift.origin] += np.array(gang.freed(shift.mover))
+        rows[:, shift.to] -= np.array(gang.taken(shift.mover))
+    placement = table.placement(gang.row, gang.room.counts(gang.row, rows), pods)
     assert placement is not None, "with the moves made it fits"
     victims = [
         Victim(

@@ -122,15 +122,14 @@ class Walk:
             self._set_aside(line, cursor, limited)
             return True
         lacks = lane_lacks(self.index, lane.key, lane.gpus)
-        wish: Room | Shadow | Kept | Found | None = self.find_room(lane, line) if lacks is NOTHING else None
-        if isinstance(wish, Kept | Shadow):
-            self._withhold(lane, line, wish)
-            cursor.pass_over(line.lasts_ms)
+        room = self.find_room(lane, line) if lacks is NOTHING else None
+        wish: Room | Found | None = room if isinstance(room, Room) else None
+        withheld = room if not isinstance(room, Room) else None
+        if wish is None and not isinstance(withheld, Shadow):
+            wish = self._find_others(lane, line, place)
+        if wish is None and withheld is not None:
+            self._withhold(lane, line, cursor, withheld)
             return True
-        if wish is None and self._outlook.is_hopeful(lane, line.priority):
-            wish = find_victims(self._outlook, self.starts.booked, lane, line, place[2])
-        if wish is None and lane.key.is_funded:
-            wish = self.consolidation.find_moves(lane, line)
         gpu_class = wish.gpu_class if wish is not None else lane.key.gpu_classes[0]
         if wish is None and not self._may_lack_means(line, gpu_class):
             self._close(lane, line, place, lacks)
@@ -148,6 +147,9 @@ class Walk:
             refusal = self.starts.refusal_to_stop(wish)
             if refusal is not None:
                 self.starts.alone[place[3]] = refusal
+                if withheld is not None:
+                    self._withhold(lane, line, cursor, withheld)
+                    return True
                 self._close(lane, line, place, lacks)
                 return False
             self.starts.preempt(lane, line, place[3], wish, shares)
@@ -159,7 +161,16 @@ class Walk:
         self.set_aside.append(line)
         cursor.advance(past_line=True)
 
-    def _withhold(self, lane: Lane, line: Line, wish: Shadow | Kept) -> None:
+    def _find_others(self, lane: Lane, line: Line, place: OrderKey) -> Found | None:
+        """Whom to stop for it, or else to move."""
+        found: Found | None = None
+        if self._outlook.is_hopeful(lane, line.priority):
+            found = find_victims(self._outlook, self.starts.backfill, self.starts.booked, lane, line, place[2])
+        if found is None and lane.key.is_funded:
+            found = self.consolidation.find_moves(lane, line)
+        return found
+
+    def _withhold(self, lane: Lane, line: Line, cursor: Cursor, wish: Shadow | Kept) -> None:
         """Its room is kept for somebody ahead, and so it is from those of its lane that would end no sooner: as a cycle
         goes on there is less room and never more. They are many, and none of them is looked at."""
         if isinstance(wish, Kept):
@@ -169,6 +180,7 @@ class Walk:
                 line.lasts_ms, Reason.PRIORITY, partial(evidence.priority, wish.workload_id, wish.line)
             )
         lane.withheld.append(withheld)
+        cursor.pass_over(line.lasts_ms)
 
     def find_room(self, lane: Lane, line: Line) -> Room | Shadow | Kept | None:
         """The first GPU class with quota and room, and where there; the shadow, where somebody ahead has it kept."""
