@@ -108,7 +108,7 @@ def test_newer_work_that_started_first_for_its_owner_had_started_less_falls_in_t
     assert victims(again) == {"large": ["newer"]}
 
 
-def test_who_counted_on_what_is_coming_free_looks_for_victims_once_a_start_has_been_widened_by_it() -> None:
+def test_who_counted_on_what_is_coming_free_looks_for_victims_once_others_have_taken_it() -> None:
     """With two pods that still end there would be room for all three; then the elastic one takes a second."""
     first = workload("first", team="blue", gpus=8, pods=2, age=9, priority_class=URGENT)
     made = workload("widened", gpus=1, pods=2, age=5, hours=0.25, priority_class=URGENT)

@@ -250,6 +250,13 @@ def test_unfunded_work_that_waits_keeps_nobody_from_growing() -> None:
     assert grown(decide(world)) == {"job": {"n": 6}}
 
 
+def test_pods_that_leave_unfunded_work_use_none_of_its_pools_quota() -> None:
+    free = replace(running("free", {"n": 6}, 2, 6), is_funded=False).shrunk_to(2)
+    by = policy(pool("red", gpus=2))
+    world = snapshot(nodes(node("n", 8)), [workload("w", gpus=2)], attempts=[free], by=by)
+    assert placements(decide(world)) == {"w": {"n": 1}}
+
+
 def test_it_does_not_grow_beyond_what_its_own_team_waits_for_by_its_limits() -> None:
     by = policy(pool("red", gpus=64), limits=Limits(gpus_per_engineer=5))
     runs = [running("job", {"n": 3}, 2, 8, running_for=60)]

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scheduler.decision.placing import fit_table
 from scheduler.decision.placing.fit_table import FitTable, Shape
 from scheduler.decision.placing.node_use import CLAIMED, OCCUPIED, STOPPING, NodeUse, empty_use
 from scheduler.domain.cluster import Node, PodRequest
@@ -66,6 +68,17 @@ def _assert_alike(kept: FitTable, fresh: FitTable) -> None:
             assert kept.placement(row, kept.counts(row), pods) == fresh.placement(same, fresh.counts(same), pods)
     assert np.array_equal(kept.coming(), fresh.coming())
     assert np.array_equal(kept.available, fresh.available)
+
+
+def test_columns_that_are_forgotten_are_reckoned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit_table, "_COLUMNS_MAX", 2)
+    nodes = [a_node(name) for name in NAMES]
+    uses: dict[NodeName, NodeUse] = {name: empty_use() for name in NAMES}
+    kept = a_table(nodes, uses)
+    for name, gpus in zip(NAMES, (1, 2, 3, 4, 1, 2), strict=True):
+        uses[name][OCCUPIED] = [gpus, 0, 0]
+        kept.set_use(name, uses[name])
+        _assert_alike(kept, a_table(nodes, uses))
 
 
 def test_what_is_coming_is_the_readers_own() -> None:

@@ -178,3 +178,21 @@ def test_it_says_which_time_limit_would_be_gone_before_a_booking_starts() -> Non
     assert found.latest_limit_ms == 2 * MS_PER_HOUR - 30_000
     shorter = workload("w", owner="bob", gpus=4, hours=found.latest_limit_ms / MS_PER_HOUR)
     assert asked(world, shorter).starts_now
+
+
+def test_whose_victims_could_make_no_room_beside_a_booking_is_told_of_the_booking() -> None:
+    """Whoever might be stopped is gone when it begins."""
+    gone = attempt("r", "n1", gpus=4, priority_class=SPARE)
+    world = snapshot(nodes(node("n1")), attempts=[gone, booking(in_hours=2, gpus=8)], balances=[balance("ada")])
+    found = asked(world, workload("w", gpus=4, hours=9))
+
+    assert (found.ruling.reason, found.victims) == (Reason.BOOKED, 0)
+
+
+def test_who_is_behind_somebody_that_never_starts_gains_nothing_by_what_that_one_looked_at() -> None:
+    """The gang ahead asks for both nodes, one of which is cordoned."""
+    gang = workload("gang", gpus=8, pods=2, age=60)
+    known = nodes(node("n1"), node("n2", accepts_work=False))
+    world = replace(busy(), nodes=known, queued={gang.id: gang})
+    alone = asked(replace(world, queued={}), workload("w", owner="bob", gpus=8))
+    assert minutes(asked(world, workload("w", owner="bob", gpus=8)).starts) == minutes(alone.starts)

@@ -110,6 +110,13 @@ def test_one_who_runs_unfunded_starts_as_many_as_they_may_and_in_turn_with_other
     assert {launch.is_funded for launch in plan.launches} == {False}
 
 
+def test_what_starts_unfunded_counts_against_its_owners_limit_at_once() -> None:
+    by = policy(pool("red", gpus=64), limits=Limits(gpus_per_engineer=4, unfunded_gpus_per_engineer=8))
+    both = [workload("a", gpus=3, age=9, priority_class=SPARE), workload("b", gpus=2, priority_class=SPARE)]
+
+    assert placements(decide(snapshot(nodes(node("n1")), both, balances=[], by=by))) == {"a": {"n1": 1}}
+
+
 def test_unfunded_work_starts_neither_in_the_room_kept_for_who_pays_nor_beside_it() -> None:
     by = policy(pool("red", gpus=64), limits=Limits(unfunded_gpus_per_engineer=8))
     runs = attempt("r", "n1", gpus=4, running_for=0)

@@ -218,8 +218,8 @@ def test_quotas_and_limits_are_kept_by_whoever_starts(snapshot: Snapshot) -> Non
 @given(worlds)
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot) -> None:
-    """But for who stood behind room that somebody ahead has kept, or lacks hours for by now, and who takes what the plan
-    lent or started, or counted on what a start has since been widened by."""
+    """But for who stood behind room that somebody ahead has kept, or lacks hours for by now, or counted on what is coming
+    free; and who takes what the plan lent or started."""
     still = {key: each for key, each in snapshot.attempts.items() if each.state is not AttemptState.STOPPING}
     snapshot = replace(_at_rest(snapshot), attempts=still)
     plan = decide(snapshot)
@@ -230,12 +230,7 @@ def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot)
     assert not (plan.growths and plan.preemptions) or {
         snapshot.attempts[growth.attempt_id].gpu_class for growth in plan.growths
     }.isdisjoint(preemption.launch.gpu_class for preemption in plan.preemptions)
-    is_widened = any(
-        launch.placement.pods > snapshot.queued[launch.workload_id].spec.pods_at_least for launch in plan.launches
-    )
-    if plan.preemptions or is_widened:
-        return
-    if _spent_anothers_means(plan, again) or _takes_what_was_given(snapshot, after, again):
+    if plan.preemptions or _spent_anothers_means(plan, again) or _takes_what_was_given(snapshot, after, again):
         return
     assert again.growths == ()
     for launch in (*again.launches, *(preemption.launch for preemption in again.preemptions)):
@@ -260,8 +255,8 @@ def test_nobody_goes_on_preempting_each_other(snapshot: Snapshot, are_slow: bool
 
 
 def _was_behind(snapshot: Snapshot, launch: Launch) -> bool:
-    """Whether it could have started at once, had nobody been ahead of it."""
-    alone = replace(snapshot, queued={launch.workload_id: snapshot.queued[launch.workload_id]})
+    """Whether it could have started, had nobody been ahead of it, at once or when what is ending has ended."""
+    alone = replace(ended(snapshot), queued={launch.workload_id: snapshot.queued[launch.workload_id]})
     return launch.workload_id in {known.workload_id for known in decide(alone).launches}
 
 

@@ -276,10 +276,8 @@ class FitTable:
             return None
         # Fewest nodes: those that take most pods first; among equals the tightest, then the first in name order.
         rest = counts.copy()
-        for candidate in np.lexsort((self._order, -counts)).tolist():
-            most = int(counts[candidate])
-            if most >= pods:
-                break
+        in_turn = iter(np.lexsort((self._order, -counts)).tolist())
+        while (most := int(counts[(candidate := next(in_turn))])) < pods:
             chosen.append((self.names[candidate], most))
             rest[candidate] = 0
             pods -= most
