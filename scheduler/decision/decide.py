@@ -5,6 +5,8 @@ that the fast path is the only path. Nothing planned is taken as done: whoever o
 may refuse some of it, and feeds back what became of it; what is not fed back is planned again.
 """
 
+from dataclasses import dataclass
+
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.plan import Plan
@@ -16,10 +18,11 @@ from scheduler.decision.walking.flips import touch_lanes
 from scheduler.decision.walking.inside import serve_bookings
 from scheduler.decision.walking.reserved import serve_reservations
 from scheduler.decision.walking.triage import judge_lane, judge_line, judge_party, move_line
+from scheduler.decision.walking.turnstile import Turnstile
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.brakes import Brake
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import Instant
+from scheduler.domain.units import Instant, WorkloadId
 
 
 def decide(snapshot: Snapshot) -> Plan:
@@ -45,10 +48,45 @@ def decide(snapshot: Snapshot) -> Plan:
 def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     """Take what changed and plan anew. The state is changed in place and returned; nobody else may use it meanwhile."""
     index = state.absorb(changes, now)
-    lines = _judge_lines(index)
+    turnstile = Turnstile(index)
+    lines = _judge_lines(index, turnstile)
     touch_lanes(index)
-    lanes = list(index.dirty_lanes)
+    cycle = _serve(index, _dirty_lanes(index))
+    if not turnstile.turn_away(cycle.walk):
+        cycle.walk.forget()
+        turnstile.let_everybody_in()
+        cycle = _serve(index, list(dict.fromkeys([*cycle.lanes, *_dirty_lanes(index)])))
+    walk = cycle.walk
+    widen(index, walk)
+    growths = grow(index, walk)
+    walk.serve_unfunded(cycle.unfunded)
+    widen(index, walk)
+    verdicts = state.teller.tell(index, walk, cycle.lanes, [*lines, *walk.set_aside])
+    walk.undo()
+    starts = walk.starts
+    launches, preemptions, warnings = tuple(starts.launches), tuple(starts.preemptions), tuple(starts.warnings)
+    return state, Plan(now, launches, preemptions, verdicts, tuple(sorted(cycle.lapsed)), tuple(growths), warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cycle:
+    """The lanes judged, those of them that may start unfunded, reservations that have lapsed, and the walk so far."""
+
+    lanes: list[Lane]
+    unfunded: list[Lane]
+    lapsed: list[WorkloadId]
+    walk: Walk
+
+
+def _dirty_lanes(index: Index) -> list[Lane]:
+    """Those to be looked at in this cycle."""
+    lanes = [lane for lane in index.dirty_lanes if lane.lines]
     index.dirty_lanes.clear()
+    return lanes
+
+
+def _serve(index: Index, lanes: list[Lane]) -> _Cycle:
+    """Judge lanes, and serve whoever pays."""
     outlook = Outlook(index)
     paying, unfunded = _judge_lanes(index, lanes, outlook)
     served = [*paying, *_first_waiting(index, paying)]
@@ -57,18 +95,10 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     lapsed = serve_reservations(index, walk.starts)
     serve_bookings(index, walk.starts)
     walk.serve(served, outlook)
-    widen(index, walk)
-    growths = grow(index, walk)
-    walk.serve_unfunded(unfunded)
-    widen(index, walk)
-    verdicts = state.teller.tell(index, walk, lanes, [*lines, *walk.set_aside])
-    walk.undo()
-    starts = walk.starts
-    launches, preemptions, warnings = tuple(starts.launches), tuple(starts.preemptions), tuple(starts.warnings)
-    return state, Plan(now, launches, preemptions, verdicts, tuple(sorted(lapsed)), tuple(growths), warnings)
+    return _Cycle(lanes, unfunded, lapsed, walk)
 
 
-def _judge_lines(index: Index) -> list[Line]:
+def _judge_lines(index: Index, turnstile: Turnstile) -> list[Line]:
     """Put every line that a change may concern where it belongs now.
 
     All leave their places before any takes one: a workload that changed may stand at the same one in another line.
@@ -78,15 +108,13 @@ def _judge_lines(index: Index) -> list[Line]:
     index.dirty_parties.clear()
     judged = [*index.dirty_lines, *(line for line in index.moved_lines if line not in index.dirty_lines)]
     moved = [(line, line.lane) for line in index.moved_lines if line not in index.dirty_lines]
-    left = [index.lanes.leave(line) for line in judged]
-    for line in index.dirty_lines:
-        judge_line(index, line)
-    for line, lane in moved:
-        move_line(index, line, lane)
+    left = dict.fromkeys([index.lanes.leave(line) for line in judged if line.lane is not None])
+    coming = [(line, key) for line in index.dirty_lines if (key := judge_line(index, line)) is not None]
+    coming += [(line, key) for line, lane in moved if (key := move_line(index, line, lane)) is not None]
+    turnstile.admit(coming)
     for lane in left:
-        if lane is not None:
-            index.dirty_lanes[lane] = None
-            index.lanes.forget_if_empty(lane)
+        index.dirty_lanes[lane] = None
+        index.lanes.forget_if_empty(lane)
     index.dirty_lines.clear()
     index.moved_lines.clear()
     return judged
@@ -98,8 +126,6 @@ def _judge_lanes(index: Index, lanes: list[Lane], outlook: Outlook) -> tuple[lis
     paying: list[Lane] = []
     unfunded: list[Lane] = []
     for lane in lanes:
-        if not lane.lines:
-            continue
         lane.withheld.clear()
         lane.is_open = judge_lane(index, lane, lane.head())
         if is_paused:

@@ -1,5 +1,7 @@
 """Rulings with the numbers they rest on, under the keys that the sentences of `domain.reasons` use."""
 
+from functools import lru_cache
+
 from scheduler.decision.keeping.bookings import Kept
 from scheduler.decision.limits.spending import OverGuard
 from scheduler.decision.ordering.queue import LaneKey, Line, Ruling
@@ -51,6 +53,7 @@ def allowance_short(shortfall: Shortfall) -> Ruling:
     )
 
 
+@lru_cache(maxsize=4096)
 def gpu_limit(reason: Reason, used: int, limit: int, needed: int) -> Ruling:
     return Ruling(reason, {"used": used, "limit": limit, "needed": needed})
 

@@ -72,6 +72,7 @@ class Index:
         self.spending = Spending(policy)
         self.placeable: dict[tuple[GpuClassName, Shape, int], bool] = {}
         """Whether a class's nodes could hold so many pods of a shape, as last looked at."""
+        self.nodes_taken = 0  # how often nodes have changed
         self.needs: dict[Hashable, Need] = {}
         """What work needs to start, by all that it depends on; dropped whenever queues are re-ordered."""
         self.dirty_lines: dict[Line, None] = {}
@@ -195,6 +196,7 @@ class Index:
     def _take_nodes(self, nodes: Mapping[NodeName, Node | None]) -> None:
         if not nodes:
             return
+        self.nodes_taken += 1
         had_none = not self.capacity.nodes
         concerned, laid_out = self.capacity.set_nodes(nodes)
         self.standings.set_capacity(self.capacity.gpus, self.policy.gpu_classes)
@@ -220,7 +222,7 @@ class Index:
     def _take_tiers(self, tiers: Mapping[EngineerId, TierName | None]) -> None:
         for owner, tier in tiers.items():
             if self.concurrency.tiers.get(owner) != tier:
-                put(self.concurrency.tiers, owner, tier)
+                self.concurrency.set_tier(owner, tier)
                 self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
 
     def _touch(self, pool: PoolName | None, gpu_class: GpuClassName) -> None:

@@ -91,11 +91,12 @@ class Teller:
         return concerned
 
     def _tell_line(self, index: Index, line: Line, changed: dict[WorkloadId, Verdict]) -> None:
-        reason = line.lane.telling().of(line.lasts_ms) if line.lane is not None else None
         if line.ruling is not None:
             reason = line.ruling.reason
-        if reason is None:
+        elif line.lane is None or (of_lane := line.lane.telling().of(line.lasts_ms)) is None:
             return  # all of it is launching: each is told so alone
+        else:
+            reason = of_lane
         if reason is not line.told:
             line.told = reason
             line.newcomers.clear()

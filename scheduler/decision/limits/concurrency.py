@@ -3,13 +3,14 @@
 from collections import defaultdict
 
 from scheduler.decision.ordering.lines import LineIndex, Lines
+from scheduler.decision.ordering.timers import put
 from scheduler.domain.arrays import array_of
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import EngineerId, TeamName, TierName, WorkloadId
 
 
 class Concurrency:
-    """`tiers` says whose limits are tighter than those for everybody."""
+    """`tiers` says whose limits are tighter than those for everybody; `set_tier` alone changes them."""
 
     def __init__(self, policy: Policy, lines: LineIndex) -> None:
         self._policy = policy
@@ -18,9 +19,22 @@ class Concurrency:
         self.gpus_of_owner: dict[EngineerId, int] = defaultdict(int)
         self.gpus_of_team: dict[TeamName, int] = defaultdict(int)
         self.of_array: dict[WorkloadId, int] = defaultdict(int)
+        self._gpu_limits: dict[EngineerId, int | None] = {}
+        """As far as they were asked for."""
+
+    def set_tier(self, owner: EngineerId, tier: TierName | None) -> None:
+        put(self.tiers, owner, tier)
+        self._gpu_limits.pop(owner, None)
 
     def gpu_limit(self, owner: EngineerId) -> int | None:
         """How many GPUs the owner may run at once: the tighter of the limit for all and their tier's."""
+        try:
+            return self._gpu_limits[owner]
+        except KeyError:
+            limit = self._gpu_limits[owner] = self._tighter_limit(owner)
+            return limit
+
+    def _tighter_limit(self, owner: EngineerId) -> int | None:
         tier, everybodys = self.tiers.get(owner), self._policy.limits.gpus_per_engineer
         known = self._policy.tiers.get(tier) if tier is not None else None
         if known is None or known.gpus_max is None:

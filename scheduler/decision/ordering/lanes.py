@@ -5,9 +5,10 @@ in a cell: the room for a number of pods of one shape, the quota for a number of
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from typing import TypeVar
 
 from scheduler.decision.ordering.queue import Lane, LaneKey, Line, OrderKey
 from scheduler.decision.placing.fit_table import Shape
@@ -17,6 +18,8 @@ Queue = tuple[PoolName, GpuClassName]
 """Those of a pool that wait for the room of a GPU class."""
 
 Lanes = dict[Lane, None]
+
+_K = TypeVar("_K", bound=Hashable)
 
 
 @dataclass(eq=False, slots=True)
@@ -46,6 +49,8 @@ class LaneIndex:
         self._firsts: dict[Queue, list[tuple[OrderKey, int, Lane]]] = defaultdict(list)
         """Heaps of who is first in each waiting lane; what no longer holds is dropped when it comes to the top."""
         self._pushed = 0
+        self.standing = 0
+        """Lines that stand in lanes."""
         self.short: dict[Lane, GpuClassName] = {}
         """Lanes whose first has waited too long and lacks quota, and the class it would like best."""
         self.touched: set[Queue] = set()
@@ -58,27 +63,28 @@ class LaneIndex:
             for gpu_class in key.gpu_classes:
                 self._enter(lane, gpu_class)
         lane.insert(line)
-        if lane.priorities[line.priority] == 1:
+        self.standing += 1
+        if lane.priorities[line.priority] == 1 and key.is_funded:
             for ranks in self._ranks(key):
                 ranks.setdefault(line.priority, {})[lane] = None
         return lane
 
-    def leave(self, line: Line) -> Lane | None:
+    def leave(self, line: Line) -> Lane:
         """The line stands in no lane any more. Whoever calls has empty lanes forgotten, once all have joined."""
         lane = line.lane
-        if lane is not None:
-            lane.remove(line)
-            if line.priority not in lane.priorities:
-                for ranks in self._ranks(lane.key):
-                    del ranks[line.priority][lane]
-                    if not ranks[line.priority]:
-                        del ranks[line.priority]
+        assert lane is not None, "who leaves a lane stood in it"
+        lane.remove(line)
+        self.standing -= 1
+        if line.priority not in lane.priorities and lane.key.is_funded:
+            for ranks in self._ranks(lane.key):
+                del ranks[line.priority][lane]
+                if not ranks[line.priority]:
+                    del ranks[line.priority]
         return lane
 
-    def _ranks(self, key: LaneKey) -> Iterator[dict[int, Lanes]]:
-        """Where lanes are found by priority: nobody is preempted for what is not funded."""
-        if key.is_funded:
-            yield from (self._classes[gpu_class].rank.setdefault(key.pool, {}) for gpu_class in key.gpu_classes)
+    def _ranks(self, key: LaneKey) -> list[dict[int, Lanes]]:
+        """Where funded lanes are found by priority: nobody is preempted for what is not funded."""
+        return [self._classes[gpu_class].rank.setdefault(key.pool, {}) for gpu_class in key.gpu_classes]
 
     def forget_if_empty(self, lane: Lane) -> None:
         if lane.lines or self._by_key.get(lane.key) is not lane:
@@ -144,17 +150,26 @@ class LaneIndex:
 
     def _enter(self, lane: Lane, gpu_class: GpuClassName) -> None:
         cells, key = self._classes[gpu_class], lane.key
-        cells.room.setdefault((key.shape, key.pods), Cell()).lanes[lane] = None
+        _enter(cells.room, (key.shape, key.pods), lane)
         if key.is_funded:
-            cells.quota.setdefault(key.pool, {}).setdefault(lane.gpus, Cell()).lanes[lane] = None
+            _enter(cells.quota.setdefault(key.pool, {}), lane.gpus, lane)
 
     def _strike(self, lane: Lane, gpu_class: GpuClassName) -> None:
         cells, key = self._classes[gpu_class], lane.key
-        room = cells.room[key.shape, key.pods]
-        del room.lanes[lane]
-        if not room.lanes:
-            del cells.room[key.shape, key.pods]
+        _strike(cells.room, (key.shape, key.pods), lane)
         if key.is_funded:
-            del cells.quota[key.pool][lane.gpus].lanes[lane]
-            if not cells.quota[key.pool][lane.gpus].lanes:
-                del cells.quota[key.pool][lane.gpus]
+            _strike(cells.quota[key.pool], lane.gpus, lane)
+
+
+def _enter(cells: dict[_K, Cell], key: _K, lane: Lane) -> None:
+    cell = cells.get(key)
+    if cell is None:
+        cell = cells[key] = Cell()
+    cell.lanes[lane] = None
+
+
+def _strike(cells: dict[_K, Cell], key: _K, lane: Lane) -> None:
+    lanes = cells[key].lanes
+    del lanes[lane]
+    if not lanes:
+        del cells[key]

@@ -69,6 +69,8 @@ class Line:
     gpus: int
     costs: tuple[tuple[GpuClassName, Need], ...] = ()
     """What one of its workloads needs to start on each GPU class that it may run on, in order of preference."""
+    costs_as_of: int | None = None
+    """As of which changes of nodes that holds; None where it is to be looked up anew."""
     paid: tuple[GpuClassName, ...] | None = None
     """Those of them that its party can pay for; None where it was not asked."""
     array: WorkloadId | None = None

@@ -28,14 +28,13 @@ Lack = tuple[Reason | None, GpuClassName | None]
 NOTHING: Lack = (None, None)
 
 
-def judge_line(index: Index, line: Line) -> None:
-    """Put a line, which has left its place, in the lane it belongs to, or aside with a ruling of its own."""
-    line.ruling, line.paid, line.costs = None, None, ()
-    if line.members:
-        line.standing = index.standing(line)
-        key = lane_key(index, line)
-        if key is not None:
-            index.dirty_lanes[index.lanes.join(line, key)] = None
+def judge_line(index: Index, line: Line) -> LaneKey | None:
+    """The lane that a line, which has left its place, belongs to; None where it stands aside, with a ruling of its own."""
+    line.ruling, line.paid = None, None
+    if not line.members:
+        return None
+    line.standing = index.standing(line)
+    return lane_key(index, line)
 
 
 def judge_party(index: Index, party: Party) -> None:
@@ -46,12 +45,12 @@ def judge_party(index: Index, party: Party) -> None:
                 index.dirty_lines[line] = None
 
 
-def move_line(index: Index, line: Line, lane: Lane | None) -> None:
+def move_line(index: Index, line: Line, lane: Lane | None) -> LaneKey | None:
     """Only its place in the lane that it left changed: somebody came or went, or its owner's standing is another."""
-    if line.members:
-        line.standing = index.standing(line)
-        if lane is not None:
-            index.dirty_lanes[index.lanes.join(line, lane.key)] = None
+    if not line.members:
+        return None
+    line.standing = index.standing(line)
+    return lane.key if lane is not None else None
 
 
 def judge_lane(index: Index, lane: Lane, first: OrderKey) -> bool:
@@ -185,21 +184,10 @@ def lane_key(index: Index, line: Line) -> LaneKey | None:
     """The lane it belongs to. Where its owner cannot have it, `line.ruling` says why, the most lasting obstacle
     first, and only what may run without hours has a lane even so."""
     pool, spec = line.pool, line.spec
-    placeable = [gpu_class for gpu_class in spec.gpu_classes if _is_placeable(index, line, gpu_class)]
-    allowed = [gpu_class for gpu_class in placeable if pool is not None and index.quotas.has(pool.name, gpu_class)]
-    if line.priority_class is None:
-        line.ruling = evidence.no_priority_class(spec)
-    elif not placeable:
-        line.ruling = _unplaceable(index, line)
-    elif pool is None or not allowed:
-        name = pool.name if pool is not None else NO_POOL
-        line.ruling = evidence.quota(name, placeable[0], used=0, limit=0, needed=line.gpus)
-    elif not (off_peak := [name for name in allowed if on_peak(index, line, name, NOTHING_BOOKED) is None]):
-        line.ruling = on_peak(index, line, allowed[0], NOTHING_BOOKED)
-    else:
-        allowed = off_peak
-        line.costs = tuple((gpu_class, need_of(index, line, line.spec, gpu_class)) for gpu_class in allowed)
-        line.ruling = over_limit(index, line, NOTHING_BOOKED) or over_guard(index, line, allowed[0])
+    if line.costs_as_of != index.nodes_taken:
+        line.ruling = _look_where(index, line)
+    if line.ruling is None:
+        line.ruling = over_limit(index, line, NOTHING_BOOKED) or over_guard(index, line, line.costs[0][0])
     if line.ruling is not None or pool is None:
         return None
     line.paid = _paid(index, line)
@@ -208,7 +196,31 @@ def lane_key(index: Index, line: Line) -> LaneKey | None:
     line.ruling = lacks_hours(index, line)
     if not may_run_unfunded(index, line, NOTHING_BOOKED):
         return None
-    return LaneKey(pool.name, tuple(allowed), line.shape, spec.pods, False, line.aged_priority)
+    allowed = tuple(gpu_class for gpu_class, _ in line.costs)
+    return LaneKey(pool.name, allowed, line.shape, spec.pods, False, line.aged_priority)
+
+
+def _look_where(index: Index, line: Line) -> Ruling | None:
+    """Have `line.costs` name the GPU classes that it may run on, whoever pays and whatever else runs; else say why there is
+    none. It holds until nodes change: a line at a limit is judged each time that its owner starts or ends something."""
+    pool, spec = line.pool, line.spec
+    line.costs, line.costs_as_of = (), None
+    if line.priority_class is None:
+        return evidence.no_priority_class(spec)
+    placeable = [gpu_class for gpu_class in spec.gpu_classes if _is_placeable(index, line, gpu_class)]
+    if not placeable:
+        return _unplaceable(index, line)
+    allowed = [gpu_class for gpu_class in placeable if pool is not None and index.quotas.has(pool.name, gpu_class)]
+    if not allowed:
+        name = pool.name if pool is not None else NO_POOL
+        return evidence.quota(name, placeable[0], used=0, limit=0, needed=line.gpus)
+    off_peak = [name for name in allowed if on_peak(index, line, name, NOTHING_BOOKED) is None]
+    if not off_peak:
+        return on_peak(index, line, allowed[0], NOTHING_BOOKED)
+    line.costs = tuple((gpu_class, need_of(index, line, line.spec, gpu_class)) for gpu_class in off_peak)
+    if line.priority_class.off_peak is None:  # else the hour changes it, too, and what runs
+        line.costs_as_of = index.nodes_taken
+    return None
 
 
 def _unplaceable(index: Index, line: Line) -> Ruling:

@@ -261,6 +261,12 @@ class Walk:
             if at is not None:
                 self.starts.backfill.wait(lane, line, place[3], gpu_class, at)
 
+    def forget(self) -> None:
+        """Take back what was booked and who was set aside: as if it had not been walked."""
+        self.starts.undo()
+        for line in self.set_aside:
+            line.ruling = None
+
     def undo(self) -> None:
         """Take back what was booked, and have judged again whatever that concerned."""
         self.starts.undo()
