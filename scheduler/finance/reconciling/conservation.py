@@ -12,15 +12,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from scheduler.domain.cluster import NodeSpan
 from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName
 
 
-@dataclass(frozen=True, slots=True)
-class Tenure:
-    """An attempt's pod on a node, with so many GPUs, from `held_from` to `ended_at` (None: it still has them).
+class Tenure(NamedTuple):
+    """An attempt's pod on a node, with so many GPUs, from `held_from` to `ended_at` (None: it still has them). A tuple, for
+    a month has many.
 
     It is its owner's from `started_at` to `billed_until`; before (binding, image pull) and after (termination beyond
     the grace) the platform pays. None for `started_at`: it never started; for `billed_until`: to the end.
@@ -116,9 +116,8 @@ def _account(
 ) -> Account:
     start, end = within
     spans = [span for span in spans if span.starts_at < end and (span.ends_at is None or span.ends_at > start)]
-    tenures = [t for t in tenures if t.held_from < end and (t.ended_at is None or t.ended_at > start)]
-    sums = _of_pods(tenures, within)
-    for begin, until, ours, span in _stretches(spans, tenures, within):
+    sums, changes = _of_pods(tenures, within)
+    for begin, until, ours, span in _stretches(spans, changes, within):
         if span is not None:
             free = max(0, span.gpus - ours)
             outside = min(span.outside_gpus, free)
@@ -135,28 +134,31 @@ def _account(
     return Account(**sums)
 
 
-def _of_pods(tenures: Iterable[Tenure], within: tuple[Instant, Instant]) -> dict[str, int]:
-    """What our pods had, each by its own instants."""
+def _of_pods(
+    tenures: Iterable[Tenure], within: tuple[Instant, Instant]
+) -> tuple[dict[str, int], Mapping[Instant, int]]:
+    """What our pods had, each by its own instants; and by how many GPUs all of theirs changed at which instant."""
+    start, end = within
     sums: dict[str, int] = defaultdict(int)
-    for tenure in tenures:
-        since, until = _alive(tenure, within)
+    changes: dict[Instant, int] = defaultdict(int)
+    for _, gpus, held_from, started_at, billed_until, ended_at, is_funded in tenures:
+        since = held_from if held_from > start else start
+        until = end if ended_at is None or ended_at > end else ended_at
         if since < until:
             owned = 0
-            if tenure.started_at is not None:
-                billed_until = until if tenure.billed_until is None else min(until, tenure.billed_until)
-                owned = max(0, billed_until - max(since, tenure.started_at))
-            sums["charged" if tenure.is_funded else "unfunded"] += tenure.gpus * owned
-            sums["overhead"] += tenure.gpus * (until - since - owned)
-    return sums
-
-
-def _alive(tenure: Tenure, within: tuple[Instant, Instant]) -> tuple[Instant, Instant]:
-    start, end = within
-    return max(start, tenure.held_from), end if tenure.ended_at is None else min(end, tenure.ended_at)
+            if started_at is not None:
+                last = until if billed_until is None or billed_until > until else billed_until
+                first = started_at if started_at > since else since
+                owned = last - first if last > first else 0
+            sums["charged" if is_funded else "unfunded"] += gpus * owned
+            sums["overhead"] += gpus * (until - since - owned)
+            changes[since] += gpus
+            changes[until] -= gpus
+    return sums, changes
 
 
 def _stretches(
-    spans: Sequence[NodeSpan], tenures: Sequence[Tenure], within: tuple[Instant, Instant]
+    spans: Sequence[NodeSpan], changes: Mapping[Instant, int], within: tuple[Instant, Instant]
 ) -> Iterator[tuple[Instant, Instant, int, NodeSpan | None]]:
     """[begin, until) with the GPUs that our pods had in it and what the node was: one walk over the instants at which
     either changes, for a node of a busy month has thousands.
@@ -165,16 +167,10 @@ def _stretches(
     never counts a GPU twice.
     """
     start, end = within
-    more: dict[Instant, int] = defaultdict(int)
-    for tenure in tenures:
-        since, until = _alive(tenure, within)
-        if since < until:
-            more[since] += tenure.gpus
-            more[until] -= tenure.gpus
     of_node = {at for span in spans for at in (span.starts_at, span.ends_at) if at is not None and start < at < end}
     ours, span = 0, None
-    for begin, until in pairwise(sorted({start, *more, *of_node, end})):
-        ours += more.get(begin, 0)
+    for begin, until in pairwise(sorted({start, *changes, *of_node, end})):
+        ours += changes.get(begin, 0)
         if begin == start or begin in of_node:
             span = next((s for s in spans if s.starts_at <= begin and (s.ends_at is None or begin < s.ends_at)), None)
         yield begin, until, ours, span

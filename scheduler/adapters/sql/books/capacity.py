@@ -62,7 +62,7 @@ class SqlCapacity:
             .where(is_within)
             .order_by(pods.c.pod_uid)
         )
-        return [_tenure(*row) for row in self.connection.execute(statement)]
+        return [_tenure(*row) for row in self.connection.execute(statement).all()]
 
     def taken_ms(self, starts_at: Instant, ends_at: Instant) -> Mapping[tuple[NodeName, Instant], int]:
         at_work = func.sum(gpu_hours.c.active_ms + gpu_hours.c.hung_ms)
