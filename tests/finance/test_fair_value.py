@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from scheduler.domain.quantities import TOKENS, class_unit, money_unit
 from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, GpuClassName, Instant, PerMille, Unit
 from scheduler.finance.prices.fair_value import fair_value
-from scheduler.finance.prices.price_book import OffPeak
-from tests.finance.build import H100, at, book, rate
+from scheduler.finance.prices.price_book import OffPeak, TokenRate
+from tests.finance.build import H100, at, book, price, rate
 
 A100 = GpuClassName("a100")
 WEIGHTS = {A100: PerMille(600), H100: PerMille(1250)}
@@ -57,3 +59,21 @@ def test_where_there_is_no_price_there_is_no_value_and_it_says_why(unit: Unit, w
 def test_only_the_classes_that_it_may_be_spent_on_count() -> None:
     assert fair_value(book(), STANDARD_GPU, HOURS, WEIGHTS, NOW, only={A100}).value_micro is None
     assert fair_value(None, STANDARD_GPU, HOURS, WEIGHTS, NOW).basis == "there is no price book"
+
+
+def test_in_a_closed_period_an_award_is_worth_what_it_was_by_the_book_under_which_it_was_closed() -> None:
+    tokens = TokenRate(None, at("2026-01-01"), None, price("1.00"))
+    before = replace(book(rate("2026-01-01", None, "2.00")), token_rates=(tokens,))
+    dearer = replace(book(rate("2026-01-01", None, "3.00")), token_rates=(replace(tokens, price=price("4.00")),))
+    prices = before.succeeded_by(dearer, [(at("2026-05-01"), at("2026-06-01"))])
+    closed, first_of_june = Instant(at("2026-06-01") - 1), at("2026-06-01")
+    hours = [
+        fair_value(prices, class_unit(H100), HOURS, WEIGHTS, when).value_micro for when in (closed, first_of_june)
+    ]
+    of_tokens = [fair_value(prices, TOKENS, 1_000_000, WEIGHTS, when).value_micro for when in (closed, first_of_june)]
+    assert (hours, of_tokens) == ([200_000_000, 300_000_000], [1_000_000, 4_000_000])
+
+
+def test_hours_are_not_valued_on_a_class_that_takes_none() -> None:
+    found = fair_value(book(), STANDARD_GPU, HOURS, {H100: PerMille(0)}, NOW)
+    assert (found.value_micro, found.basis) == (None, "no price of h100 on 2026-06-01")

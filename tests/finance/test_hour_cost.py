@@ -14,6 +14,8 @@ from scheduler.domain.money import Micro
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant
 from scheduler.finance.prices.hour_cost import hour_cost
 from scheduler.finance.prices.price_book import Hardware, OffPeak, PriceBook
+from scheduler.finance.prices.rating import Rating
+from scheduler.finance.prices.valuation import electricity_micro
 from tests.finance.build import H100, RESEARCH, at, book, hardware, rate, tariff
 
 BERLIN = "Europe/Berlin"
@@ -91,3 +93,11 @@ def test_an_hour_without_a_price_is_refused() -> None:
     with pytest.raises(NotFound) as refused:
         hour_cost(in_berlin(), GpuClassName("b300"), RESEARCH, at("2026-07-01"), 0)
     assert refused.value.code is RefusalCode.PRICE_MISSING
+
+
+def test_energy_of_an_hour_without_a_tariff_leaves_the_whole_sum_unknown() -> None:
+    rating = Rating(book(tariffs=(tariff((200_000,) * 24),)))
+    known, before = (at("2026-01-01T01:00"), 3_600_000_000), (at("2025-12-31T01:00"), 1)
+    assert electricity_micro(rating, [known]) == 200_000
+    assert electricity_micro(rating, [known, before]) is None
+    assert electricity_micro(rating, []) == 0

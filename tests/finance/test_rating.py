@@ -1,5 +1,7 @@
 """Rating: the price of an hour, postings cut where it changes, and one floor a posting."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from scheduler.domain.quantities import money_unit
 from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, AllowanceId, Instant, PoolName
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.prices.postings import paid_posting, plain_micro, plain_price, worth_of
-from scheduler.finance.prices.price_book import OffPeak
+from scheduler.finance.prices.price_book import OffPeak, in_force
 from scheduler.finance.prices.rating import Rating, charged_micro
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, Terms, TransactionKind, charged_to
 from tests.finance.build import H100, RESEARCH, at, book, rate
@@ -149,3 +151,45 @@ def test_what_was_resized_or_redated_takes_the_attempt_itself() -> None:
     assert plain_price(rating, known._replace(account=charged_to(AllowanceId("a")))) is None
     assert plain_price(rating, known._replace(corrects_at=noon)) is None
     assert plain_price(rating, known._replace(unit=money_unit(rating.book.currency))) is None
+
+
+CHANGING = Rating(book(rate("2026-01-01", "2026-10-02", "3.60"), rate("2026-10-02", None, "7.20")))
+"""A second of a GPU is 1,000 micro-units, and from the second of October on 2,000."""
+
+
+def test_a_refund_gives_back_what_the_last_of_the_attempt_cost_however_late_it_is_posted() -> None:
+    ran = replace(an_attempt(), ended_at=at("2026-10-02"))
+    plain = a_charge(ran, Account(AccountKind.ALLOWANCE, "a"), -2_000, at("2026-10-03"), 1)
+    posting = paid_posting(plain._replace(kind=TransactionKind.REFUND))
+    assert posting is not None
+    assert worth_of(CHANGING, posting, ran).micro == -2_000
+    still_running = replace(ran, ended_at=None)
+    assert worth_of(CHANGING, posting, still_running).micro == -4_000
+
+
+def test_a_charge_for_a_closed_period_is_worth_what_its_own_time_cost() -> None:
+    ran = an_attempt()
+    late = a_charge(ran, Account(AccountKind.HELD, "a"), 2_000, at("2026-10-03"), 1)
+    posting = paid_posting(late._replace(corrects_at=Instant(at("2026-10-02") - 1)))
+    assert posting is not None
+    assert worth_of(CHANGING, posting, ran).micro == 2_000
+
+
+def test_what_is_closed_in_the_moment_in_which_a_later_book_comes_keeps_its_prices() -> None:
+    old, new = book(rate("2026-01-01", None, "2.00")), book(rate("2026-01-01", None, "3.00"))
+    now, september, october = at("2026-11-02"), at("2026-09-01"), at("2026-10-01")
+    applied = [(Instant(0), old), (now, new)]
+    for closed_at, inside in ((now, 2_000_000), (Instant(now + 1), 3_000_000)):
+        found = in_force(applied, [(closed_at, september, october)])
+        assert found is not None
+        told = [Rating(found).price_at(H100, RESEARCH, when) for when in (Instant(october - 1), october)]
+        assert [each.unit.effective for each in told if each is not None] == [inside, 3_000_000]
+
+
+def test_what_money_paid_is_worth_that_money_and_its_time_is_told() -> None:
+    ran, unit = an_attempt(), money_unit(CHANGING.book.currency)
+    paid = a_charge(ran, Account(AccountKind.HELD, "a"), 2_000, at("2026-10-03"), 1)._replace(unit=unit, amount=-5)
+    posting = paid_posting(paid)
+    assert posting is not None
+    worth = worth_of(CHANGING, posting, ran)
+    assert (worth.micro, [part.gpu_ms for part in worth.parts]) == (5, [2_000])

@@ -106,6 +106,14 @@ def test_a_charge_s_line_has_its_gpus_price_energy_and_efficiency(views: Views) 
     assert float(line.gpu_seconds) == line.gpu_ms / 1000
 
 
+def test_what_ran_unfunded_is_shown_at_no_price_and_costs_nothing(views: Views) -> None:
+    (line,) = of(views, "bob").lines
+    assert ([(price.effective_micro, price.gpu_ms) for price in line.prices], line.cost_micro) == (
+        [(0, 1_051_000)],
+        0,
+    )
+
+
 def test_without_prices_hours_are_told_and_why_there_is_no_cost(views: Views) -> None:
     views._world.price_book = book(rate("2026-10-07", None, "1.00"))
     found = of(views, "company")
