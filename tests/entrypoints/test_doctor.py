@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from scheduler.entrypoints.devcluster.binaries import KUBERNETES_VERSION
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from scheduler.entrypoints.doctor import Check, check_cluster, check_configuration, check_python, check_server
 
@@ -70,7 +71,7 @@ def test_a_kubeconfig_that_is_missing_is_told(tmp_path: Path) -> None:
 def test_rights_that_are_missing_are_named_with_what_to_do(control_plane: ControlPlane) -> None:
     stranger = str(control_plane.kubeconfig_of("stranger@example.com", "engineers"))
     found = {check.name: check for check in check_cluster(stranger, None, ("allot-doctor",))}
-    assert found["cluster"].found == "Kubernetes v1.36.3, as stranger@example.com"
+    assert found["cluster"].found == f"Kubernetes {KUBERNETES_VERSION}, as stranger@example.com"
     assert found["rights"].is_ok is False
     assert "jobs" in found["rights"].found
     assert "RBAC" in found["rights"].remedy
