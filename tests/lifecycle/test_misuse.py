@@ -9,10 +9,12 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import Instant, PodUid
 from scheduler.lifecycle.running.tell import due_to_tell
 from scheduler.lifecycle.sensing.warning import words_about
+from scheduler.lifecycle.views.misuses import WorkView
+from scheduler.lifecycle.views.reader import Views
 from scheduler.metering.misuse import Misuse, MisuseKind
 from scheduler.metering.windows import ProcessSeen, Window
 from tests.lifecycle.agents import WINDOW_MS, Agents
-from tests.lifecycle.build import Company, later
+from tests.lifecycle.build import OPERATOR, Company, later
 
 
 @pytest.fixture
@@ -57,6 +59,10 @@ def test_an_attempt_on_another_s_gpu_is_recorded_and_the_gpu_stays_its_holder_s(
         agents.post(agents.latest(0, number, pods=(*agents.pod_of(first), *agents.pod_of(second))))
     (told,) = misuses(company)
     assert (told.kind, told.attempt_id, told.holder) == (MisuseKind.OTHER_POD, second_id, first_id)
+    (shown,) = Views(company.store, company.world).misuses(OPERATOR, company.now).items
+    owner = company.world.people[second.owner].name
+    assert shown.work == WorkView(second.id, second.spec.name, owner)
+    assert shown.holder_work == WorkView(first.id, first.spec.name, owner)
     assert company.world.holders[told.gpu_uuid] == first_id
     assert company.world.attempts[first_id].charged_gpu_ms == before
 

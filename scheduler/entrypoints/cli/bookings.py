@@ -17,6 +17,7 @@ from scheduler.entrypoints.cli.output import (
     print_json,
     print_table,
     print_text,
+    utc,
 )
 from scheduler.entrypoints.cli.workloads import Owner, PriorityClass, Project
 
@@ -62,8 +63,8 @@ def book(
             print_json(made)
             return
         print_text(
-            f"{made['id']}: {made['gpus']} × {made['gpu_class']} from {moment(made['starts_at'])} until "
-            f"{moment(made['ends_at'])}; {hours_of(made, 'held')} are held."
+            f"{made['id']}: {made['gpus']} × {made['gpu_class']} from {utc(made['starts_at'])} until "
+            f"{utc(made['ends_at'])}; {hours_of(made, 'held')} are held."
         )
 
 

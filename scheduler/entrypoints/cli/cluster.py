@@ -20,6 +20,7 @@ from scheduler.entrypoints.cli.output import (
     print_table,
     print_text,
     since,
+    told,
 )
 from scheduler.entrypoints.cli.shown import gpus_of
 from scheduler.entrypoints.web.formatting import counted, duration, grouped
@@ -114,7 +115,10 @@ def queue(
             for index, workload in enumerate(page["items"], start=1)
         ]
         print_table(
-            columns, rows, [workload["verdict"]["sentence"] for workload in page["items"]], empty="Nothing waits."
+            columns,
+            rows,
+            [told(workload["verdict"]["sentence"]) for workload in page["items"]],
+            empty="Nothing waits.",
         )
 
 

@@ -193,8 +193,21 @@ def _misuse_row(each: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _misuse_note(each: dict[str, Any]) -> str:
-    told = {"attempt": each["attempt_id"], "pod": each["pod_uid"], "held by": each["holder"], "pid": each["pid"]}
-    return f"{each['gpu_uuid']} " + ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
+    told = {
+        "of": _work(each["work"]),
+        "pod": each["pod_uid"],
+        "on a GPU given to": _work(each["holder_work"]),
+        "pid": each["pid"],
+    }
+    return f"{each['gpu_uuid']}: " + ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
+
+
+def _work(work: dict[str, Any] | None) -> str | None:
+    """`train (Ada Moreau)`; nothing where the process or the GPU is of no attempt of ours."""
+    if work is None:
+        return None
+    owner = f" ({work['owner_name']})" if work["owner_name"] else ""
+    return f"{work['workload_name']}{owner}"
 
 
 _NODES_NAMED_MAX = 5

@@ -12,7 +12,13 @@ from scheduler.domain.vesting import PackageKind
 from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.durations import parse_duration
-from scheduler.entrypoints.cli.output import AsJson, instant_of, moment, print_json, print_text
+from scheduler.entrypoints.cli.output import (
+    AsJson,
+    instant_of,
+    print_json,
+    print_text,
+    utc,
+)
 from scheduler.entrypoints.cli.packages import (
     Amount,
     ByYear,
@@ -90,7 +96,7 @@ def adhoc(
         elif waits(found):
             print_waiting(found)
         else:
-            until = f", until {moment(found['expires_at'])}" if found["expires_at"] else ""
+            until = f", until {utc(found['expires_at'])}" if found["expires_at"] else ""
             print_text(f"Granted {found['shown']} to {holder} as {found['id']}{until}.")
 
 

@@ -9,7 +9,13 @@ from scheduler.domain.periods import iso
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.cli.client import connect, find_workload, workload_path
 from scheduler.entrypoints.cli.durations import parse_duration
-from scheduler.entrypoints.cli.output import AsJson, instant_of, moment, print_json, print_text
+from scheduler.entrypoints.cli.output import (
+    AsJson,
+    instant_of,
+    print_json,
+    print_text,
+    utc,
+)
 from scheduler.entrypoints.cli.workloads import WorkloadId
 
 app = typer.Typer(add_completion=False)
@@ -41,4 +47,4 @@ def keep(
         if as_json:
             print_json(made)
         else:
-            print_text(f"Kept until {moment(made['expires_at'])}: {made['why']}")
+            print_text(f"Kept until {utc(made['expires_at'])}: {made['why']}")

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from scheduler.domain.periods import to_instant
 from scheduler.domain.units import Instant
-from scheduler.entrypoints.web.formatting import DASH, duration, hours
+from scheduler.entrypoints.web.formatting import DASH, WRITTEN_INSTANT, duration, hours
 
 WHOLE_MAX = 2**63 - 1
 """The largest whole number that `--json` writes."""
@@ -107,6 +107,16 @@ def instant_of(text: str | None) -> Instant | None:
 def moment(text: str | None) -> str:
     """`2026-11-20 14:02` in UTC."""
     return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M") if text else DASH
+
+
+def utc(text: str) -> str:
+    """`2026-11-20 14:02 UTC`, for a sentence: a table's column says so in its title."""
+    return f"{moment(text)} UTC"
+
+
+def told(text: str) -> str:
+    """A sentence whose instants are as programs read them, as people read them."""
+    return WRITTEN_INSTANT.sub(lambda found: utc(found.group()), text)
 
 
 def days_of(band: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from scheduler.entrypoints.cli.output import (
     print_json,
     print_table,
     print_text,
+    utc,
 )
 
 app = typer.Typer(help="What GPU-hours and electricity cost.", no_args_is_help=True, add_completion=False)
@@ -113,7 +114,7 @@ def hour(
             print_json(found)
             return
         off_peak = ", off-peak" if found["is_off_peak"] else ""
-        print_text(f"{gpu_class} in {pool}, the hour from {moment(found['at'])}{off_peak}", style="bold")
+        print_text(f"{gpu_class} in {pool}, the hour from {utc(found['at'])}{off_peak}", style="bold")
         unit = f"{found['currency']} a GPU-hour"
         print_fields((name, f"{found[name]} {unit}") for name in ("list", "contracted", "effective"))
         print_text("")

@@ -11,7 +11,12 @@ from scheduler.entrypoints.cli.allowances import unit_of
 from scheduler.entrypoints.cli.client import Api, connect
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.grants import after
-from scheduler.entrypoints.cli.output import AsJson, moment, print_json, print_text
+from scheduler.entrypoints.cli.output import (
+    AsJson,
+    print_json,
+    print_text,
+    utc,
+)
 from scheduler.entrypoints.cli.packages import Amount, UnitName, parse_quantity
 from scheduler.entrypoints.cli.workloads import Key, new_key
 
@@ -140,7 +145,7 @@ def _ask(
         if as_json:
             print_json(found)
             return
-        ends = f", until {moment(found['until'])}" if found["until"] else ""
+        ends = f", until {utc(found['until'])}" if found["until"] else ""
         print_text(f"Asked as {found['id']}{ends}. It waits for somebody with the right to decide it.")
 
 

@@ -12,6 +12,7 @@ from scheduler.entrypoints.cli.output import (
     print_table,
     print_text,
     since,
+    told,
 )
 from scheduler.entrypoints.cli.shown_quotes import show_quote
 from scheduler.entrypoints.cli.use_shown import show_use
@@ -89,7 +90,7 @@ def show_explanation(found: dict[str, Any], api: Api) -> None:
     if found["factors"]:
         print_text("\nOrder", style="bold")
         columns = (Column("FACTOR"), Column("VALUE", width_max=24), Column("MEANING", width_max=40))
-        print_table(columns, [(f["name"], f["value"], f["meaning"]) for f in found["factors"]])
+        print_table(columns, [(f["name"], told(f["value"]), f["meaning"]) for f in found["factors"]])
     if found["forecast"]:
         print_text("\nForecast", style="bold")
         show_quote(found["forecast"])
@@ -108,7 +109,7 @@ def show_explanation(found: dict[str, Any], api: Api) -> None:
     show_use(found)
     print_text("\nVerdicts, newest first", style="bold")
     columns = (Column("WHEN (UTC)"), Column("REASON"), Column("VERDICT", width_max=44))
-    rows = [(moment(v["at"]), v["reason"], v["sentence"]) for v in found["verdicts"]]
+    rows = [(moment(v["at"]), v["reason"], told(v["sentence"])) for v in found["verdicts"]]
     print_table(columns, rows, empty="None yet.")
 
 
@@ -155,4 +156,4 @@ def unfunded(workload: dict[str, Any]) -> str:
 
 def verdict_of(workload: dict[str, Any]) -> str:
     verdict = workload["verdict"]
-    return f"{verdict['sentence']} {verdict['next_step']}".strip()
+    return told(f"{verdict['sentence']} {verdict['next_step']}".strip())

@@ -3,7 +3,15 @@
 from typing import Any
 
 from scheduler.domain.wording import counted
-from scheduler.entrypoints.cli.output import Column, hours_of, moment, print_fields, print_table, print_text
+from scheduler.entrypoints.cli.output import (
+    Column,
+    hours_of,
+    moment,
+    print_fields,
+    print_table,
+    print_text,
+    utc,
+)
 
 
 def show_quote(found: dict[str, Any]) -> None:
@@ -34,8 +42,8 @@ def band(found: dict[str, Any]) -> str:
     if found["starts_from"] is None:
         return "not as things stand"
     if found["starts_from"] == found["starts_until"]:
-        return f"about {moment(found['starts_from'])}"
-    return f"{moment(found['starts_from'])} to {moment(found['starts_until'])}"
+        return f"about {utc(found['starts_from'])}"
+    return f"{moment(found['starts_from'])} to {utc(found['starts_until'])}"
 
 
 def money(found: dict[str, Any], currency: str) -> str:

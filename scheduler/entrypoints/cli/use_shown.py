@@ -3,7 +3,13 @@
 from typing import Any, Final
 
 from scheduler.domain.units import MS_PER_MINUTE
-from scheduler.entrypoints.cli.output import Column, moment, print_table, print_text
+from scheduler.entrypoints.cli.output import (
+    Column,
+    moment,
+    print_table,
+    print_text,
+    utc,
+)
 from scheduler.entrypoints.web.formatting import DASH
 
 STEPS: Final = "▁▂▃▄▅▆▇█"
@@ -28,7 +34,7 @@ def show_curve(points: list[dict[str, Any]]) -> None:
     """A column a point, at most sixty: the highest sample of any GPU, the power of all, and the state."""
     watts = [point["milliwatts"] for point in points]
     most = max((each for each in watts if each is not None), default=0)
-    print_text(f"\nFrom {moment(points[0]['start'])} to {moment(points[-1]['end'])}", style="bold")
+    print_text(f"\nFrom {moment(points[0]['start'])} to {utc(points[-1]['end'])}", style="bold")
     print_text(f"  busy   {''.join(_step(point['percent_max'], 100) for point in points)}  of 100 %")
     print_text(f"  power  {''.join(_step(each, most) for each in watts)}  of {most // 1_000} W")
     print_text(f"  state  {''.join(STATES[point['state']] for point in points)}")
@@ -44,7 +50,7 @@ def show_idle(idle: dict[str, Any]) -> None:
         print_text("  It does not rest.")
         return
     print_text(
-        f"  It has rested for {rested} of {idle['window_ms'] // MS_PER_MINUTE} minutes, since {moment(idle['since'])}."
+        f"  It has rested for {rested} of {idle['window_ms'] // MS_PER_MINUTE} minutes, since {utc(idle['since'])}."
     )
     if idle["cpu_waited_ms"]:
         waited, most = idle["cpu_waited_ms"] // MS_PER_MINUTE, idle["cpu_wait_ms_max"] or 0
@@ -52,7 +58,7 @@ def show_idle(idle: dict[str, Any]) -> None:
             f"  Its CPUs were busy for {waited} min of that: the clock waited ({most // MS_PER_MINUTE} at most)."
         )
     if idle["due_at"] is not None:
-        print_text(f"  If it rests on, the action is due at {moment(idle['due_at'])}.")
+        print_text(f"  If it rests on, the action is due at {utc(idle['due_at'])}.")
 
 
 _USAGE = (

@@ -14,6 +14,8 @@ THIN_SPACE = "\u202f"
 MINUS = "\u2212"
 DASH = "–"
 
+WRITTEN_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+"""An instant as programs read it, within a sentence."""
 _TYPED = re.compile(r"`([^`]+)`")
 
 

@@ -1,6 +1,5 @@
 """Instants as people read them: relative or on the wall clock of the policy's time zone, absolute on hover."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -9,10 +8,8 @@ from markupsafe import Markup
 
 from scheduler.domain.periods import iso, to_datetime, to_instant
 from scheduler.domain.units import MS_PER_DAY, Instant
-from scheduler.entrypoints.web.formatting import roughly
+from scheduler.entrypoints.web.formatting import WRITTEN_INSTANT, roughly
 
-_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
-"""An instant as programs read it, within a sentence."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTH_NAMES = (
@@ -93,7 +90,9 @@ class Moments:
 
     def told(self, text: str) -> str:
         """A sentence whose instants are as programs read them, with the wall clock's in their stead."""
-        return _WRITTEN.sub(lambda found: self.weekday(to_instant(datetime.fromisoformat(found.group()))), text)
+        return WRITTEN_INSTANT.sub(
+            lambda found: self.weekday(to_instant(datetime.fromisoformat(found.group()))), text
+        )
 
     def ago(self, instant: Instant) -> str:
         if instant > self.now:

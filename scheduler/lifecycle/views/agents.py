@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from scheduler.domain.units import Instant
 from scheduler.lifecycle.memory.world import World
 from scheduler.metering.devices import Inventory, ProcessView
-from scheduler.metering.misuse import Misuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +29,6 @@ class AgentView:
     refused: int
     has_pod_resources: bool | None
     unresolved_allocations: int
-
-
-@dataclass(frozen=True, slots=True)
-class Misuses:
-    """Processes on GPUs that were not theirs, the latest first. On the nodes of `unavailable_on` nobody can see who
-    runs on a GPU (no `hostPID`, no agent): that nothing is told of them says nothing."""
-
-    items: tuple[Misuse, ...]
-    unavailable_on: tuple[str, ...]
-    next_cursor: str | None = None
 
 
 def unseen_nodes(world: World) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from scheduler.lifecycle.asking.judge import with_defaults
 from scheduler.lifecycle.asking.submit import judge_for
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
-from scheduler.lifecycle.views.agents import AgentView, Misuses, agent_views, unseen_nodes
+from scheduler.lifecycle.views.agents import AgentView, agent_views
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
 from scheduler.lifecycle.views.bookings import BookingView, booking_of, bookings_of
 from scheduler.lifecycle.views.cluster import cluster_view
@@ -25,6 +25,7 @@ from scheduler.lifecycle.views.conservation import ConservationView, conservatio
 from scheduler.lifecycle.views.factors import order_factors
 from scheduler.lifecycle.views.gpu_conservation import GpuConservationView, gpu_conservation_view
 from scheduler.lifecycle.views.grant_values import grant_values, package_values
+from scheduler.lifecycle.views.misuses import Misuses, misuses_since
 from scheduler.lifecycle.views.months import month_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
 from scheduler.lifecycle.views.quote_shapes import QuoteView
@@ -298,8 +299,7 @@ class Views:
         """Those of the last month."""
         caller.require(*SEES_ALL)
         with self._store.reading() as books:
-            told = books.samples.misuses(Instant(now - MISUSES_SHOWN_MS), limit)
-        return Misuses(tuple(told), unseen_nodes(self._world))
+            return misuses_since(books, self._world, Instant(now - MISUSES_SHOWN_MS), limit)
 
     def _seen(self, books: Books, caller: Caller, workload_id: WorkloadId) -> Workload:
         """The workload, by id or as the caller's latest of that name, where the caller may see it.

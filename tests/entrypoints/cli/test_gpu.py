@@ -12,10 +12,12 @@ from typer.testing import CliRunner
 
 from scheduler.domain.cluster import Node
 from scheduler.domain.periods import to_instant
-from scheduler.domain.units import MS_PER_HOUR, Instant, NodeName
+from scheduler.domain.units import MS_PER_HOUR, AttemptId, GpuUuid, Instant, NodeName
 from scheduler.entrypoints.cli.app import app
 from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.views.misuses import Misuses, MisuseView, WorkView
 from scheduler.lifecycle.views.usage_shapes import ReclaimView
+from scheduler.metering.misuse import MisuseKind
 from tests.entrypoints.cli.conftest import Allot
 
 POLICY = Path(__file__).parents[3] / "policies" / "example.yaml"
@@ -268,6 +270,26 @@ def test_what_was_due_names_the_work_and_its_owner_and_says_why_it_was_left_alon
     assert (listed[0]["owner"], listed[0]["owner_name"]) == ("e-1", "Ada Moreau")
 
 
+def test_a_process_out_of_place_is_told_with_the_work_that_is_concerned(
+    allot: Allot, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = to_instant(NOON)
+    seen = MisuseView(
+        *(MisuseKind.OTHER_POD, NodeName("n0"), GpuUuid("GPU-7"), 4242, 7, "python"),
+        *(None, AttemptId("a-1"), AttemptId("a-2"), at, at, 3),
+        work=WorkView("w-1", "train", "Ada"),
+        holder_work=WorkView("w-2", "serve", ""),
+    )
+    found = Misuses((seen,), ())
+    monkeypatch.setattr(service.views, "misuses", lambda *_, **__: found)
+    assert allot("gpu", "misuse", who="olga").out.splitlines()[1:] == [
+        "2026-11-20 12:00  n0    other-pod  python         3",
+        "  GPU-7: of train (Ada), on a GPU given to serve, pid 4242",
+    ]
+    (item,) = allot("gpu", "misuse", "--json", who="olga").json["items"]
+    assert (item["attempt_id"], item["holder"], item["work"]["workload_id"]) == ("a-1", "a-2", "w-1")
+
+
 def test_misuse_is_unavailable_and_not_absent_where_no_agent_sees_processes(allot: Allot) -> None:
     nodes = ["node-0", "node-1", "node-2", "node-3"]
     assert allot("gpu", "misuse", "--json", who="olga").json["unavailable_on"] == nodes
@@ -311,6 +333,8 @@ def test_an_owner_keeps_a_workload_and_lets_it_go(allot: Allot) -> None:
     ).json
     kept = allot("keep", submitted["id"], "--why", "a demo", "--for", "2d", "--json", who="ada").json
     assert (kept["why"], kept["expires_at"]) == ("a demo", "2026-11-22T12:00:00Z")
-    assert "Kept until 2026-11-20 20:00: a demo" in allot("keep", submitted["id"], "--why", "a demo", who="ada").out
+    assert (
+        "Kept until 2026-11-20 20:00 UTC: a demo" in allot("keep", submitted["id"], "--why", "a demo", who="ada").out
+    )
     assert allot("keep", submitted["id"], "--end", who="ada").code == 0
     assert allot("keep", submitted["id"], who="ada").code == 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.entrypoints.cli.output import Column, days_of, print_table
+from scheduler.entrypoints.cli.output import Column, days_of, print_table, told
 
 
 def test_a_table_that_is_too_wide_wraps_its_last_sentence_and_no_instant(
@@ -19,12 +19,16 @@ def test_a_table_that_is_too_wide_wraps_its_last_sentence_and_no_instant(
 
 
 @pytest.mark.parametrize(
-    ("band", "told"),
+    ("band", "read"),
     [
         ((), ""),
         (("2026-11-20T08:00:00Z", "2026-11-20T20:00:00Z"), "2026-11-20"),
         (("2026-11-20T08:00:00Z", "2026-11-22T20:00:00Z"), "2026-11-20 to 2026-11-22"),
     ],
 )
-def test_a_band_of_days_is_one_day_where_both_ends_fall_on_it(band: tuple[str, ...], told: str) -> None:
-    assert days_of(band) == told
+def test_a_band_of_days_is_one_day_where_both_ends_fall_on_it(band: tuple[str, ...], read: str) -> None:
+    assert days_of(band) == read
+
+
+def test_instants_that_programs_wrote_are_told_as_people_read_them() -> None:
+    assert told("booked from 2026-11-21T09:00:00.250Z on") == "booked from 2026-11-21 09:00 UTC on"

@@ -27,7 +27,7 @@ def test_a_grant_says_how_much_to_whom_and_until_when(allot: Allot) -> None:
     ran = allot("grant", "ada", "40h", "--reason", "the paper", "--expires", "2027-01-01T00:00:00Z", who="fin")
     assert ran.code == 0
     assert ran.out.startswith("Granted 40.0 h to ada as g-")
-    assert ran.out.endswith(", until 2027-01-01 00:00.\n")
+    assert ran.out.endswith(", until 2027-01-01 00:00 UTC.\n")
     assert allot("balance").out.startswith(f"1{NARROW}040.0 h left")
     assert "Granted: the paper" in allot("statement").out
 

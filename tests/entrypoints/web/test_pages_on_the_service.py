@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import httpx
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from scheduler.adapters.policy_files import read_prices
 from scheduler.domain.units import MS_PER_MINUTE, GpuUuid, Instant, NodeName
 from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.views.misuses import Misuses, MisuseView, WorkView
 from scheduler.lifecycle.views.resting import Resting, RestView
 from scheduler.lifecycle.views.usage_shapes import ReclaimView
 from scheduler.metering.misuse import Misuse, MisuseKind
@@ -77,7 +78,12 @@ async def test_the_books_show_finance_what_it_cost_and_what_nobody_used(company:
     assert "Not recovered" in shown
 
 
-async def test_misuse_is_a_page_for_operators_with_its_evidence(company: Service) -> None:
+ADAS, BOBS = WorkView("w-1", "train", "Ada"), WorkView("w-2", "serve", "")
+
+
+async def test_misuse_is_a_page_for_operators_with_its_evidence(
+    company: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = Misuse(
         MisuseKind.HOST_PROCESS,
         *(NodeName("node-1"), GpuUuid("GPU-7"), 4242, 7, "xmrig", None, None, None, NOON, NOON),
@@ -89,11 +95,19 @@ async def test_misuse_is_a_page_for_operators_with_its_evidence(company: Service
         with company.store.writing() as books:
             books.samples.note_misuses([seen, replace(seen, kind=MisuseKind.SUSPECTED_MINING, name=None)])
         page = read(await client.get("/cluster/misuse"))
+        other = MisuseView(
+            **{each.name: getattr(seen, each.name) for each in fields(seen)}, work=ADAS, holder_work=BOBS
+        )
+        with monkeypatch.context() as patched:
+            patched.setattr(company.views, "misuses", lambda *_, **__: Misuses((other,), ()))
+            named = read(await client.get("/cluster/misuse"))
         assert "/cluster/misuse" in read(await client.get("/cluster")).links
     assert "Nobody was seen where they had no business." in empty.text
     assert "Unavailable on 4 nodes, where processes cannot be seen: node-0," in empty.text
     assert "xmrig 4242 no pod’s, on the host itself node-1 GPU-7" in page.text
     assert "looks like mining" in page.text
+    assert "of train (Ada) ; the GPU was given to serve" in " ".join(named.text.split()).replace("(Ada);", "(Ada) ;")
+    assert {"/workloads/w-1", "/workloads/w-2"} <= set(named.links)
     assert "/cluster/nodes/node-1" in page.links
     async with client_of(company, "ada") as client:
         assert (await client.get("/cluster/misuse")).status_code == 403

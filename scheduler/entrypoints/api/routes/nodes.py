@@ -18,9 +18,10 @@ from scheduler.entrypoints.api.edge import BodyEncoded, BodyTooLarge
 from scheduler.entrypoints.api.gpu_metrics import GpuCollector
 from scheduler.entrypoints.api.routes.allowances import PeriodName
 from scheduler.lifecycle.sensing.meter import Accepted
-from scheduler.lifecycle.views.agents import AgentView, Misuses
+from scheduler.lifecycle.views.agents import AgentView
 from scheduler.lifecycle.views.conservation import ConservationView
 from scheduler.lifecycle.views.gpu_conservation import GpuConservationView
+from scheduler.lifecycle.views.misuses import Misuses
 from scheduler.metering.devices import Device, Inventory, ProcessView, SensorState
 from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.windows import Window
