@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 ENGINEER, OPERATOR, FINANCE = "Ada Moreau", "Greta Lindqvist", "Olga Petrova"
 PLACES = {
-    ENGINEER: ("/", "/hours", "/workloads", "/statement", "/policies"),
-    OPERATOR: ("/cluster", "/cluster?colour=owner", "/cluster?queue=all", "/cluster/misuse"),
+    ENGINEER: ("/", "/hours", "/workloads", "/statement", "/requests", "/policies"),
+    OPERATOR: ("/cluster", "/cluster?colour=owner", "/cluster?queue=all", "/cluster/idle", "/cluster/misuse"),
     FINANCE: ("/books", "/fairness"),
 }
 
@@ -62,6 +62,36 @@ CONTRASTS = """() => {
   }
   return poor;
 }"""
+
+
+BROKEN = """() => {
+  const broken = [];
+  const texts = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode;
+    if (!text.parentElement.checkVisibility() || text.parentElement.closest('svg, option, pre')) continue;
+    for (const word of text.nodeValue.matchAll(/[a-z]{2,12}/gi)) {
+      const range = document.createRange();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((rect) => Math.round(rect.top))).size > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+}"""
+
+
+async def test_no_word_is_broken_in_two(page: Page) -> None:
+    for person, paths in PLACES.items():
+        await become(page, person)
+        for path in paths:
+            await page.goto(path)
+            assert await page.evaluate(BROKEN) == [], path
+    await become(page, OPERATOR)
+    await page.goto("/cluster")
+    await page.locator("#queue a.name, #verdicts a.name").first.click()
+    await expect(page.locator("#factors, #attempts").first).to_be_visible()
+    assert await page.evaluate(BROKEN) == []
 
 
 async def test_no_page_scrolls_sideways_and_no_text_is_tiny_or_pale(page: Page) -> None:

@@ -49,7 +49,7 @@ def efficiency(
             print_fields(_sums(found["total"]))
             _print_groups("TEAM", found["teams"])
             _print_groups("ENGINEER", found["engineers"])
-            _print_attempts(found["attempts"])
+            _print_attempts(found["attempts"], found["attempts_read"])
 
 
 def _sums(use: dict[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -69,16 +69,23 @@ def _print_groups(title: str, groups: list[dict[str, Any]]) -> None:
         print_text("")
         columns = (Column(title, width_max=24), *_COLUMNS)
         print_table(columns, [(each["name"] or each["id"], *_cells(each["use"])) for each in groups[:_SHOWN_MAX]])
+        _say_left_out(len(groups) - _SHOWN_MAX)
 
 
-def _print_attempts(attempts: list[dict[str, Any]]) -> None:
-    """Those that rested most; what is advised stands below each."""
+def _print_attempts(attempts: list[dict[str, Any]], read: int) -> None:
+    """Those that rested most, of so many; what is advised stands below each."""
     if attempts:
         print_text("")
         shown = attempts[:_SHOWN_MAX]
         rows = [(each["workload_name"], str(each["gpus"]), *_cells(each["use"])) for each in shown]
         notes = ["\n".join(advice["sentence"] for advice in each["advice"]) for each in shown]
         print_table((Column("WORKLOAD", width_max=20), Column("GPUS", is_number=True), *_COLUMNS), rows, notes)
+        _say_left_out(read - len(shown))
+
+
+def _say_left_out(count: int) -> None:
+    if count > 0:
+        print_text(f"and {count} more, in --json", style="dim")
 
 
 _COLUMNS = (

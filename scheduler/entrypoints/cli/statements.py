@@ -22,7 +22,7 @@ from scheduler.entrypoints.cli.output import (
     print_table,
     print_text,
 )
-from scheduler.entrypoints.web.formatting import signed_hours
+from scheduler.entrypoints.web.formatting import duration, signed_hours
 from scheduler.finance.csv_text import csv_lines
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from scheduler.lifecycle.views.statements import LINES_MAX, LINES_UNBOUNDED
@@ -188,7 +188,8 @@ def _print_statement(found: dict[str, Any]) -> None:
         print_text(f"Grant of {name}: {grant['left']} left; {then} when granted, {now} now.")
     for each in found["returned"]:
         done = "suspended" if each["reason"] == "Idle" else "ended"
-        print_text(f"Came back: {each['shown']} of {each['workload_name']}, {done} while its GPUs were idle.")
+        amount = duration(each["hours_back_ms"]) if each["unit"] == "standard" else each["shown"]
+        print_text(f"Came back: {amount} of {each['workload_name']}, {done} while its GPUs were idle.")
     print_text("")
     print_table(_LINES, [_line_row(line) for line in found["lines"]], empty="Nothing happened in this period.")
     if found["lines_left_out"]:

@@ -1,11 +1,17 @@
 """`allot efficiency` on the command line."""
 
+from dataclasses import replace
+
+import pytest
+
 from scheduler.domain.cluster import Placement, PodRequest
+from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, GpuClassName, Instant, NodeName, PerMille, PoolName
 from scheduler.domain.units import PriorityClassName as Class
 from scheduler.domain.workloads import Attempt, HoldMode
 from scheduler.entrypoints.running import Service
 from scheduler.metering.devices import KnownGpu
+from scheduler.metering.efficiency import Measure
 from scheduler.metering.idle import IdleState
 from scheduler.metering.use import Metered
 from tests.entrypoints.cli.conftest import Allot
@@ -69,6 +75,60 @@ def test_a_team_is_shown_in_sums_by_engineer(allot: Allot, service: Service) -> 
     assert "TEAM" in allot("efficiency", "--owner", "company", who="fin").out
     found = allot("efficiency", "--team", "research", "--json", who="lea").json
     assert (found["attempts_read"], found["attempts"], found["engineers"]) == (1, [], [])
+
+
+def test_a_company_is_shown_by_team_by_engineer_and_by_the_work_that_rested_most(
+    allot: Allot, service: Service
+) -> None:
+    work(allot, service)
+    assert allot("efficiency", "--owner", "company", who="fin").out.splitlines() == [
+        "Company, 2026-W47",
+        "mean       45 %, the share of time in which any kernel ran",
+        "GPU-hours  3.0; at work 1.5, idle 1.5",
+        "idle       50 % of what was read",
+        "energy     0.80 kWh per useful GPU-hour",
+        "memory     10 GiB at most",
+        "read       100 % of the time",
+        "",
+        "TEAM      GPU-HOURS  MEAN OF      MEAN  IDLE  MEMORY",
+        "research        3.0  utilization  45 %  50 %  10 GiB",
+        "",
+        "ENGINEER  GPU-HOURS  MEAN OF      MEAN  IDLE  MEMORY",
+        "Ada             3.0  utilization  45 %  50 %  10 GiB",
+        "",
+        "WORKLOAD  GPUS  GPU-HOURS  MEAN OF      MEAN  IDLE  MEMORY",
+        "job          2        3.0  utilization  45 %  50 %  10 GiB",
+        "  It asked for 2 GPUs; 1 was never used, in 1.5 h of readings each.",
+    ]
+
+
+def test_what_was_not_read_is_a_dash_and_what_is_left_out_is_counted(
+    allot: Allot, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work(allot, service)
+    caller = Caller("fin", frozenset({Role.FINANCE}))
+    found = service.money.efficiency(caller, None, service.clock.now(), "company")
+    assert found.total is not None
+    unread = dict.fromkeys(("mean_permille", "idle_permille", "joules_per_active_gpu_hour", "memory_bytes_max"))
+    blank = replace(found.total, measure=Measure.SM_ACTIVITY, **unread)  # type: ignore[arg-type]  # by name
+    (engineer,), (attempt,) = found.engineers, found.attempts
+    many = replace(
+        found,
+        total=blank,
+        teams=(),
+        engineers=(replace(engineer, name="", use=blank), *(engineer,) * 10),
+        attempts=(attempt,) * 12,
+        attempts_read=75,
+    )
+    monkeypatch.setattr(service.money, "efficiency", lambda *_, **__: many)
+    lines = allot("efficiency", "--owner", "company", who="fin").out.splitlines()
+    assert lines[1] == "mean       –, the share of multiprocessors that were active"
+    assert lines[3:6] == ["idle       – of what was read", "energy     –", "memory     – at most"]
+    assert lines[9].split() == [engineer.id, "3.0", "sm-activity", "–", "–", "–"]
+    assert [line for line in lines if line.startswith("and ")] == [
+        "and 1 more, in --json",
+        "and 65 more, in --json",
+    ]
 
 
 def test_where_nothing_was_read_it_says_so(allot: Allot) -> None:

@@ -62,7 +62,7 @@ def test_a_statement_says_what_idle_work_gave_back_in_words_and_as_csv(
     monkeypatch.setattr(
         service.views, "statement", lambda *given, **of: replace(asked(*given, **of), returned=(back,))
     )
-    assert f"Came back: 1.5 h of nap, {done} while its GPUs were idle." in allot("statement").out
+    assert f"Came back: 1 h 30 min of nap, {done} while its GPUs were idle." in allot("statement").out
     (row,) = [
         row for row in csv.DictReader(allot("statement", "--csv").out.splitlines()) if row["kind"] == "returned"
     ]

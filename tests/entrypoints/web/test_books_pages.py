@@ -45,11 +45,12 @@ async def test_a_month_without_charges_or_capacity_says_so(service: SampleServic
 
 async def test_a_statement_says_what_came_back_from_idle_work(service: SampleService, sign_in: SignIn) -> None:
     back = ReturnedView(NOW, "t-1", "w-notebook", "notebook", "Idle", "EUR", 1_000_000, "1.00 EUR", 0)
-    service.views.statement_value = statement(returned=(back, replace(back, reason="IdleEnded", shown="1.5 h")))
+    hours = replace(back, reason="IdleEnded", unit="standard", shown="0.0 h", hours_back_ms=96_000)
+    service.views.statement_value = statement(returned=(back, hours))
     async with sign_in(MARA) as client:
         page = read(await client.get("/statement"))
     assert "notebook suspended, since its GPUs were idle 1.00 EUR" in page.text
-    assert "notebook ended, since its GPUs were idle 1.5 h" in page.text
+    assert "notebook ended, since its GPUs were idle 1 min" in page.text
     assert "/workloads/w-notebook" in page.links
 
 
