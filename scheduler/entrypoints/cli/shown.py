@@ -89,7 +89,7 @@ def show_explanation(found: dict[str, Any], api: Api) -> None:
     show_workload(found["workload"], api)
     if found["factors"]:
         print_text("\nOrder", style="bold")
-        columns = (Column("FACTOR"), Column("VALUE", width_max=24), Column("MEANING", width_max=40))
+        columns = (Column("FACTOR"), Column("VALUE", width_max=36), Column("MEANING", width_max=40))
         print_table(columns, [(f["name"], told(f["value"]), f["meaning"]) for f in found["factors"]])
     if found["forecast"]:
         print_text("\nForecast", style="bold")

@@ -22,6 +22,7 @@ from scheduler.finance.reconciling.reconciliation import (
     SettlementKind,
     reconcile,
 )
+from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.settle import charge_until
 from scheduler.lifecycle.writing.batch import changing
@@ -47,10 +48,10 @@ class Periods:
     world: World
 
     def steps(self, caller: Caller) -> list[Closing]:
-        """Every step of every close, in order."""
+        """Every step of every close, in order, by whom they know."""
         caller.require(*SEES_BOOKS)
         with self.store.reading() as books:
-            return books.periods.steps()
+            return [replace(step, by=named(self.world, step.by)) for step in books.periods.steps()]
 
     def close(
         self, caller: Caller, name: str, *, now: Instant, request_id: str = "", provisionally: bool = False
@@ -134,7 +135,8 @@ class Periods:
             known = standing(batch.books.periods.steps()).get(step.period)
             if known is not None and known.state is ClosingState.CLOSED:
                 raise Conflict(
-                    f"{step.period} was closed at {iso(known.at)} by {known.by}", code=RefusalCode.PERIOD_CLOSED
+                    f"{step.period} was closed at {iso(known.at)} by {named(self.world, known.by)}",
+                    code=RefusalCode.PERIOD_CLOSED,
                 )
             for attempt in list(self.world.attempts.values()):
                 if attempt.is_live and attempt.started_at is not None and attempt.started_at < step.ends_at:

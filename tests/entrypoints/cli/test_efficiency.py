@@ -10,6 +10,7 @@ from scheduler.domain.units import MS_PER_HOUR, AttemptId, GpuClassName, Instant
 from scheduler.domain.units import PriorityClassName as Class
 from scheduler.domain.workloads import Attempt, HoldMode
 from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.views.efficiency import EfficiencyView
 from scheduler.metering.devices import KnownGpu
 from scheduler.metering.efficiency import Measure
 from scheduler.metering.idle import IdleState
@@ -117,11 +118,19 @@ def test_what_was_not_read_is_a_dash_and_what_is_left_out_is_counted(
         total=blank,
         teams=(),
         engineers=(replace(engineer, name="", use=blank), *(engineer,) * 10),
-        attempts=(attempt,) * 12,
+        attempts=(replace(attempt, advice=attempt.advice * 2), *(attempt,) * 11),
         attempts_read=75,
     )
-    monkeypatch.setattr(service.money, "efficiency", lambda *_, **__: many)
-    lines = allot("efficiency", "--owner", "company", who="fin").out.splitlines()
+    asked: list[object] = []
+
+    def answered(*given: object) -> EfficiencyView:
+        asked.extend(given)
+        return many
+
+    monkeypatch.setattr(service.money, "efficiency", answered)
+    lines = allot("efficiency", "--team", "research", who="fin").out.splitlines()
+    assert "team:research" in asked
+    assert sum(line.startswith("  It asked for 2 GPUs") for line in lines) == 11
     assert lines[1] == "mean       –, the share of multiprocessors that were active"
     assert lines[3:6] == ["idle       – of what was read", "energy     –", "memory     – at most"]
     assert lines[9].split() == [engineer.id, "3.0", "sm-activity", "–", "–", "–"]
@@ -132,7 +141,8 @@ def test_what_was_not_read_is_a_dash_and_what_is_left_out_is_counted(
 
 
 def test_where_nothing_was_read_it_says_so(allot: Allot) -> None:
-    assert "Nothing was read" in allot("efficiency", "--period", "2026-10").out
+    out = allot("efficiency", "--period", "2026-10").out
+    assert out == "Ada, 2026-10\nNothing was read of any GPU of theirs.\n"
 
 
 def test_two_owners_are_one_too_many_and_others_are_not_told(allot: Allot) -> None:

@@ -178,3 +178,16 @@ def test_the_doctor_without_a_server_says_how_to_start_one(allot: Allot) -> None
     checks = {check["name"]: check for check in ran.json["checks"]}
     assert (ran.code, checks["server"]["ok"], checks["token"]["ok"]) == (1, False, None)
     assert "allot serve" in checks["server"]["remedy"]
+
+
+def test_who_closed_a_period_is_told_by_the_name_they_sign_in_with(allot: Allot) -> None:
+    assert allot("period", "close", "2026-10", who="fin").code == 0
+    steps = [line.split() for line in allot("period", "list", who="aud").out.splitlines()[1:]]
+    assert [(step[0], step[1], step[-1]) for step in steps] == [
+        ("2026-10", "provisional", "fin"),
+        ("2026-10", "closed", "fin"),
+    ]
+    assert "fin (finance)" in allot("period", "show", "2026-10", who="aud").out
+    again = allot("period", "close", "2026-10", who="fin")
+    assert again.code
+    assert " by fin" in " ".join(again.err.split())
