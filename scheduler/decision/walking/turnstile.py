@@ -42,8 +42,10 @@ class Turnstile:
         self._is_only_pool = len(by_pool) == 1
         for together in by_pool.values():
             owner = together[0][0].owner
-            is_alone = len(pools[owner]) == 1 and all(line.owner == owner for line, _ in together)
-            self._let_in(self._first_few(owner, together) if is_alone else together)
+            is_crowd = (
+                len(together) > 1 and len(pools[owner]) == 1 and all(line.owner == owner for line, _ in together)
+            )
+            self._let_in(self._first_few(owner, together) if is_crowd else together)
 
     def turn_away(self, walk: Walk) -> bool:
         """Set those aside that were held back, as the walk would have. False: who was let in has left one of them room
