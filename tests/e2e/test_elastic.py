@@ -37,11 +37,12 @@ async def test_it_shrinks_for_who_is_urgent_grows_back_and_every_pod_is_charged(
     await end_running_pods(api, namespace)
     ended = await running.until(elastic.id, _S.COMPLETED)
 
-    told = running.reasons(elastic.id)
-    assert [reason for reason in told if reason in {Reason.SHRUNK, Reason.GROWN, Reason.PREEMPTED}] == [
-        Reason.SHRUNK,
-        Reason.GROWN,
+    told = [
+        reason for reason in running.reasons(elastic.id) if reason in {Reason.SHRUNK, Reason.GROWN, Reason.PREEMPTED}
     ]
+    assert told[-2:] == [Reason.SHRUNK, Reason.GROWN]
+    # The nodes are other tests', too: where one of them was taken, it began with fewer pods.
+    assert set(told[:-2]) <= {Reason.GROWN}
     (attempt,) = running.attempts(elastic.id)
     pods = witness.of_job(ended.job_uid)
     assert (len(pods), {pod.attempt for pod in pods}) == (4, {attempt.id})
