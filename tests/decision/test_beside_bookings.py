@@ -141,6 +141,21 @@ def test_what_starts_on_booked_gpus_leads_to_no_preemption_in_the_next_cycle() -
     assert (again.launches, again.preemptions) == ((), ())
 
 
+def test_who_is_kept_from_booked_gpus_that_somebody_ahead_waits_for_too_takes_its_victims_at_once() -> None:
+    """Found by a search: that they are kept for the one ahead as well gives it no reason to wait."""
+    ahead = workload("ahead", gpus=8, pods=3, age=9, priority_class=URGENT)
+    free = attempt("free", "n1", gpus=8, is_funded=False)
+    peer = attempt("peer", "n3", gpus=8, running_for=0, priority_class=URGENT)
+    short = workload("short", gpus=2, hours=5, priority_class=SPARE)
+    three = nodes(node("n1"), node("n2"), node("n3"))
+    plan, again = seen(
+        snapshot(three, [ahead, urgent(8), short], attempts=[free, peer, booking(on="n2", gpus=6, in_hours=0.5)])
+    )
+
+    assert victims(plan) == {"u": ["free"]}
+    assert again.preemptions == ()
+
+
 def test_who_is_kept_from_booked_gpus_and_finds_no_victims_waits_for_them() -> None:
     standard = workload("w", gpus=8, hours=9, age=9)
     longer = workload("longer", gpus=8, hours=10, age=5)

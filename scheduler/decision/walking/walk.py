@@ -201,13 +201,16 @@ class Walk:
             kept = self.starts.backfill.kept(gpu_class, line.spec)
             if kept is not None:
                 counts = kept.beside(table, row, counts)
+                if table.together(row, counts) < key.pods:
+                    withheld = withheld or kept
+                    continue
             shadow = self.starts.backfill.shadow(gpu_class, line.spec)
             if shadow is not None:
                 counts = beside(shadow, table, row, counts)
             placement = table.placement(row, counts, key.pods)
             if placement is not None and (shadow is None or self.leaves_quota(shadow, lane, gpu_class)):
                 return Room(gpu_class, placement)
-            withheld = withheld or shadow or kept
+            withheld = withheld or shadow
         return withheld
 
     def leaves_quota(self, shadow: Shadow, lane: Lane, gpu_class: GpuClassName) -> bool:
