@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.entrypoints.api import answers
-from scheduler.entrypoints.api.asked import Asked, Signed
+from scheduler.entrypoints.api.asked import Signed
 from scheduler.entrypoints.api.fields import Body, Name, Text
 from scheduler.entrypoints.api.routes.allowances import PeriodName
 from scheduler.finance.reconciling.closing import Closing, standing
@@ -53,7 +53,7 @@ class SettleRequest(Body):
 
 @router.get("", summary="Every step of every close", responses=answers.responds(Closing, is_page=True))
 def steps(asked: Signed) -> Response:
-    return answers.page([_named(asked, step) for step in asked.service.periods.steps(asked.caller)])
+    return answers.page(asked.service.periods.steps(asked.caller))
 
 
 @router.get("/{name}", summary="How a period stands", responses=answers.responds(Closing, RefusalCode.UNKNOWN_PERIOD))
@@ -61,7 +61,7 @@ def show(asked: Signed, name: Named) -> Response:
     known = standing(asked.service.periods.steps(asked.caller)).get(name)
     if known is None:
         raise NotFound(f"nobody began to close {name}", code=RefusalCode.UNKNOWN_PERIOD)
-    return answers.one(_named(asked, known))
+    return answers.one(known)
 
 
 @router.post(
@@ -78,7 +78,7 @@ def close(asked: Signed, name: Named, body: CloseRequest) -> Response:
     )
     if asked.service.publisher is not None:
         asked.service.publisher.publish()
-    return answers.one(_named(asked, closed))
+    return answers.one(replace(closed, by=named(asked.service.world, closed.by)))
 
 
 @router.get(
@@ -98,8 +98,3 @@ def settle(asked: Signed, name: Named, body: SettleRequest) -> Response:
     ids = [each if "/" in each else f"{name}/{each}" for each in body.differences]
     settled = asked.service.periods.settle(asked.caller, ids, decision, now=asked.now, request_id=asked.request_id)
     return answers.page(settled)
-
-
-def _named(asked: Asked, step: Closing) -> Closing:
-    """With the subject of who took it, in place of the id that the books have."""
-    return replace(step, by=named(asked.service.world, step.by))
