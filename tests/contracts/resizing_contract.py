@@ -95,7 +95,7 @@ def _elastic(rig: ClusterRig, name: str, *, pods: int) -> Workload:
 async def _running(rig: ClusterRig, workload: Workload, *pods_by_node: tuple[NodeName, int]) -> ObservedJob:
     job = await rig.created(workload)
     rig.cluster.account_for({job.uid: True})
-    outcome = await rig.do(rig.launching(workload, job, *pods_by_node))
+    outcome = await rig.launch(rig.launching(workload, job, *pods_by_node))
     assert outcome.result is ActionResult.DONE, outcome.message
     await rig.until(lambda seen: len(seen.running_pods(job.uid)) == sum(pods for _, pods in pods_by_node))
     await rig.until(lambda seen: seen.jobs[job.uid].generation == outcome.generation)

@@ -297,7 +297,7 @@ async def test_a_sandbox_has_an_address_a_key_and_a_home_that_outlives_it(
     await rig.until(lambda seen: seen.job_named("w-sandbox") is not None)
     job = rig.seen.job_named("w-sandbox")
     assert job is not None
-    launched = await rig.do(rig.launching(workload, job, (H100_NODES[0], 1)))
+    launched = await rig.launch(rig.launching(workload, job, (H100_NODES[0], 1)))
     await rig.until(lambda seen: len(seen.running_pods(job.uid)) == 1)
 
     assert [created.result, again.result, launched.result] == [ActionResult.DONE] * 3

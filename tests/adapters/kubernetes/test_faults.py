@@ -215,7 +215,7 @@ async def test_a_foreign_writer_loses_no_update_of_ours_nor_we_of_theirs(
 
     launch = rig.launching(workload, job, (H100_NODES[0], 1))
     writers = asyncio.gather(*map(write, range(40)))
-    outcome = await rig.do(launch)
+    outcome = await rig.launch(launch)
     await writers
 
     stored = await api.get(f"{jobs(namespace)}/w-contended")

@@ -76,7 +76,7 @@ async def test_a_job_of_kubectl_is_launched_suspended_and_launched_elsewhere(rig
 
     places = []
     for node in H100_NODES:
-        launched = await rig.do(rig.launching(workload, job, (node, 1)))
+        launched = await rig.launch(rig.launching(workload, job, (node, 1)))
         assert launched.result is ActionResult.DONE, launched.message
         await rig.until(lambda seen: len(seen.running_pods(job.uid)) == 1)
         places.append(rig.seen.running_pods(job.uid)[0].node)
@@ -105,7 +105,7 @@ async def test_who_applied_a_job_server_side_keeps_its_fields_and_of_others_none
     )
 
     for launched, job in ((created, created_job), (workload, applied_job)):
-        outcome = await rig.do(rig.launching(launched, job, (H100_NODES[0], 1)))
+        outcome = await rig.launch(rig.launching(launched, job, (H100_NODES[0], 1)))
         assert outcome.result is ActionResult.DONE, outcome.message
         await rig.until(lambda seen, uid=job.uid: len(seen.running_pods(uid)) == 1)  # type: ignore[misc]
 
@@ -121,7 +121,7 @@ async def test_who_applied_a_job_server_side_keeps_its_fields_and_of_others_none
 async def test_a_gang_of_kubectl_lands_where_it_was_placed(rig: ClusterRig, api: ApiClient) -> None:
     workload, job = await taken_in(rig, api, theirs("w-their-gang", pods=3))
 
-    await rig.do(rig.launching(workload, job, (H100_NODES[0], 2), (H100_NODES[1], 1)))
+    await rig.launch(rig.launching(workload, job, (H100_NODES[0], 2), (H100_NODES[1], 1)))
     await rig.until(lambda seen: len(seen.running_pods(job.uid)) == 3)
 
     nodes = [pod.node for pod in rig.seen.running_pods(job.uid)]
@@ -139,7 +139,7 @@ async def test_gates_that_were_shut_when_we_ended_are_opened_by_who_starts_next(
     rig = ClusterRig(first, H100, H100_NODES, namespace, end_after)
     workload = rig.workload("w-gated", pods=2)
     job = await rig.created(workload)
-    outcome = await rig.do(rig.launching(workload, job, (H100_NODES[0], 1), (H100_NODES[1], 1)))
+    outcome = await rig.launch(rig.launching(workload, job, (H100_NODES[0], 1), (H100_NODES[1], 1)))
     await first.close()
     assert outcome.result is ActionResult.DONE
 
