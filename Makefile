@@ -35,6 +35,7 @@ realnode: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@if command -v gofmt >/dev/null; then gofmt -d tests/controlplane/kubelets; test -z "$$(gofmt -l tests/controlplane/kubelets)"; fi
 
 types: $(STAMP)
 	$(BIN)/mypy
