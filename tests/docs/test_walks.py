@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.docs.markdown import ROOT, fences, read, section
-from tests.docs.walking import ON_KUBERNETES, SIMULATED, Step, Walk, command_of, serving, steps_of
+from tests.docs.walking import ON_KUBERNETES, SECONDS, SIMULATED, Step, Walk, command_of, serving, steps_of
 
 README = read(ROOT / "README.md")
 WALKS = {"readme": section(README, SIMULATED), "engineers": read(ROOT / "docs" / "engineers.md")}
@@ -128,6 +129,10 @@ def _queries(page: Path) -> list[str]:
 
 
 def _asked(walk: Walk, database: Path, query: str) -> list[sqlite3.Row]:
+    """What it finds, once it finds something: the sensors tell of a job some seconds after it ran."""
+    deadline = time.monotonic() + SECONDS
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
-        return connection.execute(walk.here(query)).fetchall()
+        while not (found := connection.execute(walk.here(query)).fetchall()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return found

@@ -39,6 +39,13 @@ def test_a_round_without_changes_writes_nothing_and_a_restart_goes_on(company: C
     assert spans(company, "n0") == [(0, None, 0, True)]
 
 
+def test_a_node_begins_no_later_than_what_kubernetes_stamps_in_that_second(company: Company) -> None:
+    second = Instant(company.now - company.now % 1_000)
+    Census(company.store, company.world, Instant(second + 218)).run(later(company.now, 5))
+    with company.store.reading() as books:
+        assert {span.starts_at for span in books.capacity.spans(Instant(0), Instant(2**52))} == {second}
+
+
 def test_what_changes_ends_a_span_and_begins_another(company: Company) -> None:
     census = Census(company.store, company.world, company.now)
     census.run(later(company.now, 10))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from scheduler.domain.cluster import Node, NodeSpan
-from scheduler.domain.units import Instant, NodeName
+from scheduler.domain.units import MS_PER_SECOND, Instant, NodeName
 from scheduler.lifecycle.memory.world import World
 from scheduler.ports import Store
 
@@ -12,7 +12,8 @@ class Census:
     """Knows the spans that are open, so that a round in which nothing changed reads and writes nothing.
 
     A node that is new, or grew, did so since the last round, and may have been given work at once: its span begins
-    then. One that shrank or went had what it had until now. So no pod is ever older than what it runs on.
+    then, at the whole second, as Kubernetes stamps what it runs. One that shrank or went had what it had until now. So no
+    pod is ever older than what it runs on.
     """
 
     def __init__(self, store: Store, world: World, since: Instant) -> None:
@@ -28,13 +29,14 @@ class Census:
                 self._open = {span.node: span for span in books.capacity.open_spans()}
         begun: list[NodeSpan] = []
         ended: list[NodeSpan] = []
+        since = self._last_at - self._last_at % MS_PER_SECOND
         offered = {name: _span(node, now) for name, node in list(self._world.nodes.items())}
         for name in sorted({*offered, *self._open}):
             before, after = self._open.get(name), offered.get(name)
             if before is not None and after is not None and before.offers_as(after):
                 continue
             has_grown = after is not None and (before is None or after.gpus > before.gpus)
-            at = max(self._last_at, before.starts_at + 1 if before is not None else 0) if has_grown else now
+            at = max(since, before.starts_at + 1 if before is not None else 0) if has_grown else now
             if before is not None:
                 ended.append(replace(before, ends_at=Instant(at)))
             if after is not None:
