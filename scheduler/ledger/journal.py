@@ -34,6 +34,7 @@ from scheduler.domain.units import (
     GpuClassName,
     Instant,
     PoolName,
+    TeamName,
     Unit,
 )
 
@@ -181,6 +182,7 @@ class Used(NamedTuple):
     unit: Unit
     attempt_id: AttemptId
     engineer: EngineerId
+    team: TeamName
     gpu_class: GpuClassName
     pool: PoolName
     gpus: int | None

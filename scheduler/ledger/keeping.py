@@ -44,6 +44,15 @@ class UsedBy(NamedTuple):
     gpu_ms: int
 
 
+class PoolUse(NamedTuple):
+    """Physical GPU-milliseconds that attempts of one pool and GPU class were charged, within its quota or beyond it."""
+
+    pool: PoolName
+    gpu_class: GpuClassName
+    is_borrowed: bool
+    gpu_ms: int
+
+
 class JournalBook(Protocol):
     def post(self, transactions: Sequence[Transaction], recorded_at: Instant) -> None:
         """Post them all or none. One posted before under its id is passed over; with another body it is a Conflict.
@@ -113,6 +122,10 @@ class JournalBook(Protocol):
     def used_by(self, *, kinds: Sequence[AccountKind], starts_at: Instant, ends_at: Instant) -> list[UsedBy]:
         """A period of everybody on accounts of these kinds, by who used it. Not for `allowance` and `held`, on which holds
         and releases come and go: those are left out."""
+        ...
+
+    def used_of_pools(self, *, starts_at: Instant, ends_at: Instant) -> list[PoolUse]:
+        """What attempts were charged in the period, but for what belongs to a closed one, added up."""
         ...
 
     def charged_by_day(

@@ -28,7 +28,8 @@ def fetch_by_pieces(connection: Connection, text: str, parameters: Any = ()) -> 
     driver = _sqlite(connection)
     if driver is None:
         options = {"yield_per": _ROWS_AT_ONCE}
-        yield from connection.exec_driver_sql(text, parameters or None, execution_options=options).partitions()
+        found = connection.exec_driver_sql(text, parameters or None, execution_options=options)
+        yield from found.partitions(_ROWS_AT_ONCE)
         return
     with _as_sqlalchemys(connection, text, parameters):
         cursor = driver.execute(text, parameters)

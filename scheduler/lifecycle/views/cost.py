@@ -12,8 +12,6 @@ from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.finance.guarantees import Guarantee, Share, guarantees
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.finance.prices.rating import Rating
-from scheduler.ledger.journal import TransactionKind
-from scheduler.lifecycle.accounting.valued import valued
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.general_ledger import gl_view
 from scheduler.ports import Books
@@ -68,7 +66,7 @@ def cost_view(
     until = max(period.starts_at, min(period.ends_at, now))
     ledger = gl_view(books, world, book, period, now)
     spans = list(_spans(books, world, period.starts_at, until, read_policy))
-    views = tuple(_priced(each, Rating(book), spans) for each in _guarantees(books, book, period, spans))
+    views = tuple(_priced(each, Rating(book), spans) for each in _guarantees(books, period, spans))
     return CostView(
         period=period.name,
         starts_at=period.starts_at,
@@ -102,7 +100,7 @@ def _spans(
     ]
 
 
-def _guarantees(books: Books, book: PriceBook, period: Period, spans: Sequence[_Span]) -> list[Guarantee]:
+def _guarantees(books: Books, period: Period, spans: Sequence[_Span]) -> list[Guarantee]:
     guaranteed, own, borrowed = (defaultdict[Share, int](int) for _ in range(3))
     cohorts = {}
     for begins, ends, policy in spans:
@@ -110,10 +108,8 @@ def _guarantees(books: Books, book: PriceBook, period: Period, spans: Sequence[_
             cohorts[pool.name] = pool.cohort
             for quota in pool.quotas.values():
                 guaranteed[pool.name, quota.gpu_class] += quota.nominal * (ends - begins)
-    for item in valued(books, Rating(book), period):
-        attempt, posting = item.attempt, item.posting
-        if attempt is not None and posting.kind is TransactionKind.CHARGE and not posting.is_correction:
-            (borrowed if attempt.is_borrowed else own)[attempt.pool, attempt.gpu_class] += posting.gpu_ms
+    for use in books.journal.used_of_pools(starts_at=period.starts_at, ends_at=period.ends_at):
+        (borrowed if use.is_borrowed else own)[use.pool, use.gpu_class] += use.gpu_ms
     return guarantees(guaranteed, own, borrowed, cohorts)
 
 

@@ -4,21 +4,20 @@ from scheduler.domain.money import Micro
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant
 from scheduler.finance.general_ledger import GlAccounts, GlJournal, Recharge, gl_journal
+from scheduler.finance.prices.postings import plainly_priced
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.finance.prices.rating import Rating
 from scheduler.finance.prices.valuation import electricity_micro
 from scheduler.ledger.journal import TransactionKind
-from scheduler.lifecycle.accounting.valued import valued
+from scheduler.lifecycle.accounting.valued import valued_beside
 from scheduler.lifecycle.memory.world import World
 from scheduler.ports import Books
 
 
 def gl_view(books: Books, world: World, book: PriceBook, period: Period, now: Instant) -> GlJournal:
     """Raises NotFound (`price-missing`). Money corrections of nobody's attempt are the platform's."""
-    rating, recharge, accounts = Rating(book), Recharge(), GlAccounts()
-    for item in valued(books, rating, period):
-        is_charge = item.posting.kind is TransactionKind.CHARGE and not item.posting.is_correction
-        (recharge.charged if is_charge else recharge.corrected)[item.team] += item.worth.micro
+    rating, accounts = Rating(book), GlAccounts()
+    recharge = _recharged(books, rating, period)
     actual: dict[str, Micro] = {}
     hours = books.samples.energy_between(period.starts_at, period.ends_at)
     electricity = electricity_micro(rating, hours)
@@ -28,6 +27,19 @@ def gl_view(books: Books, world: World, book: PriceBook, period: Period, now: In
     if written_off:
         actual[accounts.depreciation] = written_off
     return gl_journal(period, book.currency, recharge, actual, accounts)
+
+
+def _recharged(books: Books, rating: Rating, period: Period) -> Recharge:
+    """Nearly all of a period are charges at one price each, which need no attempt."""
+    recharge = Recharge()
+    left: list[int] = []
+    used = books.journal.used(starts_at=period.starts_at, ends_at=period.ends_at)
+    for each, _, micro in plainly_priced(rating, used, left):
+        recharge.charged[each.team] += micro
+    for item in valued_beside(books, rating, period, left):
+        is_charge = item.posting.kind is TransactionKind.CHARGE and not item.posting.is_correction
+        (recharge.charged if is_charge else recharge.corrected)[item.team] += item.worth.micro
+    return recharge
 
 
 def _written_off(world: World, book: PriceBook, period: Period, now: Instant) -> Micro:

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
-from scheduler.adapters.sql.driving import fetch_all, write_each
+from scheduler.adapters.sql.driving import fetch_all, fetch_by_pieces, write_each
+from scheduler.adapters.sql.store import SqlStore
 from tests.plugins.migrated import open_migrated
 
 _PUT = "INSERT INTO settings (key, value) VALUES (?, ?)"
@@ -40,3 +41,12 @@ def test_where_no_transaction_was_begun_sqlalchemy_begins_one(writer: Engine) ->
 def test_a_fault_is_sqlalchemys_and_names_its_statement(writer: Engine) -> None:
     with pytest.raises(IntegrityError, match="INSERT INTO settings"), writer.begin() as connection:
         write_each(connection, _PUT, [("test-1", "a"), ("test-1", "b")])
+
+
+_MANY = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000) SELECT i FROM n"
+
+
+def test_many_rows_are_fetched_some_thousand_at_a_time_on_either_database(store: SqlStore) -> None:
+    with store._readers.connect() as connection:
+        pieces = [len(rows) for rows in fetch_by_pieces(connection, _MANY)]
+    assert pieces == [5_000, 5_000, 2_000]

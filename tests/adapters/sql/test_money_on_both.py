@@ -47,6 +47,19 @@ def test_the_journal_counts_and_sums_by_kind(store: SqlStore) -> None:
     assert (terms.gpu_class, terms.pool, terms.first_at) == ("h100", "research", at("2026-10-05T20:10:07"))
 
 
+def test_entries_of_a_period_are_those_of_all_that_are_dated_in_it(store: SqlStore) -> None:
+    """Also where a later one was posted before an earlier one."""
+    booked = a_month(store)
+    booked.allowance("e-bob", 5, at("2026-10-03"))
+    spans = [("2026-10-05", "2026-10-06"), ("2026-10-06T10:59:59", "2026-11-01"), ("2026-10-01", "2026-10-04")]
+    with store.reading() as books:
+        every = list(books.journal.entries())
+        for first, last in [*spans, ("2027-01-01", "2027-02-01")]:
+            found = list(books.journal.entries(starts_at=at(first), ends_at=at(last)))
+            assert found == [entry for entry in every if at(first) <= entry.at < at(last)]
+            assert bool(found) == (first < "2027")
+
+
 def test_days_of_charges_are_the_journal_s_entries(store: SqlStore) -> None:
     a_month(store)
     span = (at("2026-10-05"), at("2026-10-08"))

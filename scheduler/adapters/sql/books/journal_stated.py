@@ -45,19 +45,19 @@ _STATED = select(
 
 _IS_STATED = _ACCOUNT.kind.in_([kind.value for kind in (*STATED, AccountKind.CORRECTED)])
 _CHARGE = TransactionKind.CHARGE.value
-_WORTH = [_CHARGE, TransactionKind.REFUND.value, TransactionKind.CORRECTION.value]
+WORTH = [_CHARGE, TransactionKind.REFUND.value, TransactionKind.CORRECTION.value]
 _PAYERS = (AccountKind.HELD, AccountKind.OVERRUN, AccountKind.UNFUNDED)
-_IS_USED = and_(_POSTED.kind == _CHARGE, _POSTED.attempt_id.is_not(None), _POSTED.corrects_at.is_(None))
+IS_USED = and_(_POSTED.kind == _CHARGE, _POSTED.attempt_id.is_not(None), _POSTED.corrects_at.is_(None))
 
 _USED = (
     select(
         *(_ENTRY.seq, _ENTRY.at, _ENTRY.gpu_ms, _ACCOUNT.kind == AccountKind.UNFUNDED.value, _ACCOUNT.unit),
-        *(_POSTED.attempt_id, attempts.c.owner, attempts.c.gpu_class, attempts.c.pool),
+        *(_POSTED.attempt_id, attempts.c.owner, attempts.c.team, attempts.c.gpu_class, attempts.c.pool),
         *(attempts.c.placement, attempts.c.pod, attempts.c.leaving, attempts.c.past_sizes),
     )
     .select_from(BY_TRANSACTION.join(attempts, attempts.c.id == _POSTED.attempt_id))
     .where(
-        _IS_USED,
+        IS_USED,
         or_(*(_ACCOUNT.kind == kind.value for kind in _PAYERS)),
         _POSTED.at >= bindparam("starts_at"),
         _POSTED.at < bindparam("ends_at"),
@@ -104,13 +104,14 @@ class JournalStated:
     def used(self, *, starts_at: Instant, ends_at: Instant) -> Iterator[Used]:
         text, values = spelled(self.connection, _USED, starts_at=starts_at, ends_at=ends_at)
         for rows in fetch_by_pieces(self.connection, text, values):
-            for seq, at, gpu_ms, is_unfunded, unit, attempt, engineer, gpu_class, pool, *sizes in rows:
-                yield Used(seq, at, gpu_ms, is_unfunded, unit, attempt, engineer, gpu_class, pool, _gpus(*sizes))
+            for seq, at, gpu_ms, is_unfunded, unit, attempt, engineer, team, gpu_class, pool, *sizes in rows:
+                gpus = _gpus(*sizes)
+                yield Used(seq, at, gpu_ms, is_unfunded, unit, attempt, engineer, team, gpu_class, pool, gpus)
 
     def worth_beside(self, *, starts_at: Instant, ends_at: Instant, left: Sequence[int]) -> Iterator[PostedEntry]:
         company = _STATED.select_from(BY_TRANSACTION.outerjoin(attempts, attempts.c.id == _POSTED.attempt_id))
         chosen = company.where(
-            _POSTED.kind.in_(_WORTH), ~_IS_USED, _POSTED.at >= starts_at, _POSTED.at < ends_at, _IS_STATED
+            _POSTED.kind.in_(WORTH), ~IS_USED, _POSTED.at >= starts_at, _POSTED.at < ends_at, _IS_STATED
         )
         yield from _with_terms(self.connection.execute(chosen, execution_options={"yield_per": 5_000}))
         named = _STATED.select_from(_BY_ACCOUNT.outerjoin(attempts, attempts.c.id == _POSTED.attempt_id))

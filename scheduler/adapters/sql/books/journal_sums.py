@@ -11,11 +11,13 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Text,
+    bindparam,
     case,
     cast,
     func,
     literal,
     null,
+    or_,
     select,
     union_all,
 )
@@ -24,11 +26,14 @@ from scheduler.adapters.sql.books.accounts import KINDS, is_on, states_of
 from scheduler.adapters.sql.books.journal_stated import (
     BY_TRANSACTION,
     INTERNAL_KINDS,
+    IS_USED,
     TRANSACTION_KINDS,
+    WORTH,
     JournalStated,
     came_back_for,
 )
-from scheduler.adapters.sql.querying import filtered_by_id, pieces
+from scheduler.adapters.sql.driving import fetch_by_pieces
+from scheduler.adapters.sql.querying import filtered_by_id, pieces, spelled
 from scheduler.adapters.sql.tables import journal as tables
 from scheduler.adapters.sql.tables.workloads import attempts
 from scheduler.domain.reasons import Reason
@@ -39,10 +44,11 @@ from scheduler.domain.units import (
     EngineerId,
     GpuClassName,
     Instant,
+    PoolName,
     Unit,
 )
 from scheduler.ledger.journal import Account, AccountKind, PostedSum, TransactionKind
-from scheduler.ledger.keeping import TermsUsed, UsedBy
+from scheduler.ledger.keeping import PoolUse, TermsUsed, UsedBy
 from scheduler.ledger.statement import STATED, CompanyLines, Released, StatementLine
 
 _ENTRY, _POSTED, _ACCOUNT = tables.entries.c, tables.transactions.c, tables.accounts.c
@@ -70,6 +76,21 @@ _LINES = (
     )
     .where(_POSTED.kind.not_in(INTERNAL_KINDS))
     .group_by(_POSTED.kind, _ACCOUNT.unit, _KEY)
+)
+
+
+# Not grouped: SQLite sorts what it groups, and keeps what it sorts in memory. An export is of any number of rows.
+_TERMS = (
+    select(
+        *(attempts.c.gpu_class, attempts.c.pool),
+        *(func.coalesce(attempts.c.started_at, _POSTED.at), _POSTED.at),
+    )
+    .select_from(tables.transactions.join(attempts, attempts.c.id == _POSTED.attempt_id))
+    .where(
+        _POSTED.at >= bindparam("starts_at"),
+        _POSTED.at < bindparam("ends_at"),
+        or_(*(_POSTED.kind == kind for kind in WORTH)),
+    )
 )
 
 
@@ -133,6 +154,25 @@ class JournalSums(JournalStated):
                 int(gpu_ms),
             )
             for kind, unfunded, unit, owner, gpu_class, amount, gpu_ms in self.connection.execute(statement)
+        ]
+
+    def used_of_pools(self, *, starts_at: Instant, ends_at: Instant) -> list[PoolUse]:
+        keys = (attempts.c.pool, attempts.c.gpu_class, attempts.c.is_borrowed)
+        statement = (
+            select(*keys, func.sum(_ENTRY.gpu_ms))
+            .select_from(BY_TRANSACTION.join(attempts, attempts.c.id == _POSTED.attempt_id))
+            .where(
+                IS_USED,
+                _ACCOUNT.kind == AccountKind.CHARGED.value,
+                _POSTED.at >= starts_at,
+                _POSTED.at < ends_at,
+            )
+            .group_by(*keys)
+            .order_by(*keys)
+        )
+        return [
+            PoolUse(PoolName(pool), GpuClassName(gpu_class), bool(is_borrowed), int(gpu_ms))
+            for pool, gpu_class, is_borrowed, gpu_ms in self.connection.execute(statement)
         ]
 
     def sums(
@@ -239,21 +279,13 @@ class JournalSums(JournalStated):
         return int(self.connection.execute(select(func.count()).select_from(tables.accounts)).scalar_one())
 
     def terms_used(self, *, starts_at: Instant, ends_at: Instant) -> list[TermsUsed]:
-        posted, attempt = tables.transactions.c, attempts.c
-        statement = (
-            select(
-                attempt.gpu_class,
-                attempt.pool,
-                func.min(func.coalesce(attempt.started_at, posted.at)),
-                func.max(posted.at),
-            )
-            .select_from(tables.transactions)
-            .join(attempts, attempt.id == posted.attempt_id)
-            .where(posted.at >= starts_at, posted.at < ends_at, posted.kind.in_(["charge", "refund", "correction"]))
-            .group_by(attempt.gpu_class, attempt.pool)
-            .order_by(attempt.gpu_class, attempt.pool)
-        )
-        return [TermsUsed(*row) for row in self.connection.execute(statement)]
+        text, values = spelled(self.connection, _TERMS, starts_at=starts_at, ends_at=ends_at)
+        found: dict[tuple[str, str], tuple[Instant, Instant]] = {}
+        for rows in fetch_by_pieces(self.connection, text, values):
+            for gpu_class, pool, began_at, at in rows:
+                first, last = found.get((gpu_class, pool), (began_at, at))
+                found[gpu_class, pool] = (min(first, began_at), max(last, at))
+        return [TermsUsed(GpuClassName(c), PoolName(p), *found[c, p]) for c, p in sorted(found)]
 
     def tokens_charged(self, *, starts_at: Instant, ends_at: Instant) -> Iterator[tuple[Instant, str]]:
         posted = tables.transactions.c
@@ -263,8 +295,8 @@ class JournalSums(JournalStated):
             .where(posted.at >= starts_at, posted.at < ends_at)
             .order_by(posted.seq)
         )
-        for piece in self.connection.execution_options(yield_per=1_000).execute(statement).partitions():
-            yield from ((Instant(at), memo) for at, memo in piece)
+        for at, memo in self.connection.execute(statement, execution_options={"yield_per": 1_000}):
+            yield Instant(at), memo
 
     def count(self, *, transactions: Sequence[TransactionKind], starts_at: Instant, ends_at: Instant) -> int:
         posted = tables.transactions.c
