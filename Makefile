@@ -36,6 +36,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	@if command -v gofmt >/dev/null; then gofmt -d tests/controlplane/kubelets; test -z "$$(gofmt -l tests/controlplane/kubelets)"; fi
+	@if command -v go >/dev/null; then scripts/vet-go tests/controlplane ./kubelets; fi
 
 types: $(STAMP)
 	$(BIN)/mypy
