@@ -46,9 +46,9 @@ def allowance_short(shortfall: Shortfall) -> Ruling:
     return Ruling(
         Reason.ALLOWANCE_SHORT,
         {
-            "needed_hours": hours(shortfall.needed),
+            "needed_hours": hours_at_most(shortfall.needed),
             "available_hours": hours(shortfall.available),
-            "short_hours": hours(shortfall.needed - shortfall.available),
+            "short_hours": hours_at_most(shortfall.needed - shortfall.available),
         },
     )
 
@@ -173,5 +173,13 @@ def priority(ahead: WorkloadId, ahead_line: Line, line: Line) -> Ruling:
 
 def hours(standard_gpu_ms: int) -> str:
     """Hours with one decimal, cut, so that what is short never looks enough; exact in integers."""
-    tenths = max(0, standard_gpu_ms) * 10 // MS_PER_HOUR
+    return _decimal(max(0, standard_gpu_ms) * 10 // MS_PER_HOUR)
+
+
+def hours_at_most(standard_gpu_ms: int) -> str:
+    """The same rounded up: what is needed never looks like what is there, nor like nothing."""
+    return _decimal(-(-max(0, standard_gpu_ms) * 10 // MS_PER_HOUR))
+
+
+def _decimal(tenths: int) -> str:
     return f"{tenths // 10}.{tenths % 10}"

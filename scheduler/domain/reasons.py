@@ -217,7 +217,7 @@ TEXTS: dict[Reason, ReasonText] = {
         "Ask for hours, or have it write a checkpoint.",
     ),
     Reason.ALLOWANCE_EXHAUSTED: ReasonText(
-        "Stopped: the allowance could not renew its hold of {needed_hours} h.",
+        "Stopped: the allowance could not renew its hold of {needed_hours}.",
         "It goes on when hours are granted.",
     ),
     Reason.IDLE: ReasonText(

@@ -1,8 +1,11 @@
 """Who starts, and where."""
 
+from dataclasses import replace
+
 from scheduler.decision.decide import decide
+from scheduler.decision.evidence import hours_at_most
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import WorkloadId
+from scheduler.domain.units import MS_PER_HOUR, WorkloadId
 from tests.decision.builders import (
     A100,
     H100,
@@ -84,6 +87,23 @@ def test_a_pool_that_is_full_waits_and_one_in_a_cohort_borrows() -> None:
         ("w1", False),
         ("w2", True),
         ("w3", True),
+    ]
+
+
+def test_what_is_needed_never_looks_like_what_is_there() -> None:
+    queued = [workload("w1", hours=1)]
+
+    plan = decide(
+        snapshot(nodes(node("n1")), queued, balances=[replace(balance("ada", 1), available=MS_PER_HOUR - 1)])
+    )
+
+    (short,) = plan.verdicts
+    assert short.evidence == {"needed_hours": "1.0", "available_hours": "0.9", "short_hours": "0.1"}
+    assert [hours_at_most(each) for each in (0, 1, MS_PER_HOUR // 10, MS_PER_HOUR // 10 + 1)] == [
+        "0.0",
+        "0.1",
+        "0.1",
+        "0.2",
     ]
 
 

@@ -7,7 +7,7 @@ from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.policy import AtExhaustion
-from scheduler.domain.reasons import Reason
+from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, NodeName, PerMille, PoolName
 from scheduler.domain.workloads import AttemptState, WorkloadState
 from scheduler.ledger.journal import Account, AccountKind
@@ -187,7 +187,9 @@ def test_a_rolling_hold_that_cannot_be_renewed_stops_the_attempt_at_the_end_of_i
     company.now = later(start, 15 * 60)
     with company.changing() as batch:
         assert keep_funded(batch, company.ids.new).exhausted == 1
-    assert company.world.verdicts[workload.id].reason is Reason.ALLOWANCE_EXHAUSTED
+    stopped = company.world.verdicts[workload.id]
+    assert stopped.reason is Reason.ALLOWANCE_EXHAUSTED
+    assert sentence(stopped.reason, stopped.evidence) == "Stopped: the allowance could not renew its hold of 0.8 h."
 
 
 def test_where_policy_says_so_an_exhausted_attempt_goes_on_unfunded() -> None:

@@ -248,7 +248,9 @@ def test_money_alone_that_is_short_is_a_verdict_in_hours(company: Company) -> No
     pay(company, 7_999_999, EUR)
     workload = company.submit(project=None)
     assert decide(company) == [Reason.ALLOWANCE_SHORT]
-    assert company.world.verdicts[workload.id].evidence["short_hours"] == "0.0"
+    assert company.world.verdicts[workload.id].evidence["short_hours"] == "0.1", (
+        "a millionth of an hour is short, too"
+    )
 
 
 def test_money_without_a_price_pays_nothing(company: Company) -> None:

@@ -55,7 +55,7 @@ EVIDENCE = {
     "minutes": "minutes",
     "more": "pods that it took",
     "needed": "GPUs that it needs",
-    "needed_hours": "standard GPU-hours that it needs",
+    "needed_hours": "standard GPU-hours that it needs, to one decimal",
     "node": "a node's name",
     "nodes": "names of nodes",
     "of": "whose use the guard counts: `engineer` or `team`",
@@ -72,7 +72,7 @@ EVIDENCE = {
     "rule": "the rule that applied: of idleness the policy's, by its name; of preemption `unfunded`, `withinPool`, "
     "`reclaimWithinCohort` or `borrowWithinCohort`",
     "seconds": "seconds until the next try",
-    "short_hours": "needed less available",
+    "short_hours": "needed less available, rounded up to one decimal",
     "stopped": "GPUs that were stopped in the last ten minutes",
     "then": "what becomes of it",
     "until": "an instant, RFC 3339 in UTC",
