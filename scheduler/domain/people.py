@@ -75,7 +75,8 @@ class Caller:
         Who changes something keeps what is returned, and records it. Raises NotPermitted (`role-required`).
         """
         if self.roles.isdisjoint(roles):
-            wanted = " or ".join(role.value for role in roles)
+            *others, last = dict.fromkeys(role.value for role in roles)
+            wanted = f"{', '.join(others)} or {last}" if others else last
             raise NotPermitted(
                 f"{self.subject} has not the role that this needs",
                 code=RefusalCode.ROLE_REQUIRED,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scheduler.domain.errors import InvalidInput, Refusal, RefusalCode
-from scheduler.domain.wording import filled
+from scheduler.domain.wording import counted, filled
 
 SHOWN_MAX = 60
 ERRORS_MAX = 20
@@ -104,6 +104,8 @@ def _message(kind: str, where: str, error: Mapping[str, Any], context: Mapping[s
             return f"{where} is not a field of this request"
         case "json_invalid":
             return f"the body is not JSON: {context.get('error', 'it cannot be parsed')}"
+        case "too_short" | "too_long" if isinstance(context.get("actual_length"), int):
+            return f"{where} has {counted(context['actual_length'], 'entry', 'entries')}"
         case _:
             return f"{where} is {_shown(error.get('input'))}"
 

@@ -25,8 +25,9 @@ def earlier_answer(batch: Batch, caller: Caller, command: Command | None) -> str
     if known is None:
         return None
     if known.body_hash != command.body_hash or known.caller != caller.actor:
+        key = command.id.removeprefix(f"{caller.actor}:")
         raise Conflict(
-            f"the idempotency key {command.id} was used for another request",
+            f"the idempotency key {key!r} was used for another request",
             code=RefusalCode.IDEMPOTENCY_CONFLICT,
             expected="the same body as the first time",
             remedy="use a new key for a new request",

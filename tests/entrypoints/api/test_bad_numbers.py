@@ -45,6 +45,13 @@ PLACES: dict[str, tuple[str, str, dict[str, Any], str, str]] = {
 }
 
 
+@pytest.mark.parametrize(("classes", "said"), [([], "0 entries"), (["H100"] * 17, "17 entries")])
+async def test_a_list_of_the_wrong_length_is_told_its_length(as_: Client, classes: list[str], said: str) -> None:
+    answer = await as_("ada").post("/v1/workloads", json={**JOB, "gpu_classes": classes})
+    assert (answer.status_code, answer.json()["detail"]) == (422, f"gpu_classes has {said}")
+    assert answer.json()["expected"] == ("at least 1" if not classes else "at most 16")
+
+
 @pytest.mark.parametrize(("subject", "path", "body", "field", "code"), PLACES.values(), ids=PLACES.keys())
 async def test_a_number_that_is_none_is_refused_wherever_it_stands_and_nothing_is_lost(
     as_: Client, service: Service, subject: str, path: str, body: dict[str, Any], field: str, code: str

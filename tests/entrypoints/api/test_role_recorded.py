@@ -94,8 +94,9 @@ def test_the_right_that_was_asked_for_first_stays() -> None:
         "engineer",
         "operator",
     )
-    with pytest.raises(NotPermitted, match="has not the role"):
-        both.require(Role.PEOPLE)
+    with pytest.raises(NotPermitted, match="has not the role") as refused:
+        both.require(Role.PEOPLE, Role.AUDITOR, Role.LEAD, Role.AUDITOR)
+    assert refused.value.expected == "the role people, auditor or lead", "each once"
 
 
 def test_no_verb_that_records_a_role_drops_the_right_that_it_asked_for() -> None:

@@ -91,6 +91,7 @@ async def test_extended_again_under_the_same_key_it_is_longer_once(as_: Client) 
         assert (longer.status_code, longer.json()["time_limit_ms"]) == (200, 7_200_000)
     other = await ada.post(f"/v1/workloads/{workload_id}/extend", json={"extra_ms": 60_000}, headers=key)
     assert (other.status_code, other.json()["code"]) == (409, "idempotency-conflict")
+    assert other.json()["detail"] == "the idempotency key 'longer-1' was used for another request"
 
 
 async def test_explain_names_the_allowances_that_may_pay(as_: Client) -> None:
