@@ -76,6 +76,11 @@ def test_the_company_costs_what_the_export_says(views: Views, store: SqlStore) -
     assert found.cost_micro == of(views, "team:research").cost_micro
 
 
+def test_what_begins_later_was_not_outstanding_before(views: Views) -> None:
+    assert views.month(FINANCE, "2026-10", NOVEMBER).outstanding > 0
+    assert views.month(FINANCE, "2020-10", NOVEMBER).outstanding == 0
+
+
 def test_a_year_is_the_sum_of_its_months(views: Views) -> None:
     year = of(views, "company", period="2026")
     months = [of(views, "company", period=f"2026-{month:02d}") for month in range(1, 13)]

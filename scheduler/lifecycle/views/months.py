@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from scheduler.domain.allowances import Allowance
 from scheduler.domain.periods import Period
 from scheduler.domain.units import STANDARD_GPU, AttemptId, EngineerId, GpuClassName, Instant
 from scheduler.domain.workloads import Attempt
@@ -44,7 +45,7 @@ def month_view(books: Books, world: World, period: Period, now: Instant) -> Mont
         unfunded=sums.unfunded,
         refunded=sums.refunded,
         granted=sums.granted,
-        outstanding=sum(b.available + b.held for b in open_ones if b.allowance.unit == STANDARD_GPU),
+        outstanding=sum(b.available + b.held for b in open_ones if _counts(b.allowance, period)),
         by_team=told.by(lambda group: _of(world, group.engineer, "team")),
         by_tier=told.by(lambda group: _of(world, group.engineer, "tier")),
         by_gpu_class=told.by(lambda group: group.gpu_class),
@@ -58,6 +59,11 @@ def month_view(books: Books, world: World, period: Period, now: Instant) -> Mont
         tokens_micro=known.tokens if known is not None else 0,
         energy_joules=everything.millijoules // 1_000 if everything.energy_ms else None,
     )
+
+
+def _counts(allowance: Allowance, period: Period) -> bool:
+    """Standard hours that could be spent by the period's end: what begins later was not outstanding in it."""
+    return allowance.unit == STANDARD_GPU and allowance.starts_at < period.ends_at
 
 
 _NOT_YET_OWNED = (AccountKind.PROMISED, AccountKind.FORFEITED)

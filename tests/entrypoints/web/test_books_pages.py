@@ -69,7 +69,7 @@ async def test_who_may_not_read_the_books_is_told_who_may(sign_in: SignIn) -> No
         response = await client.get("/books")
         hours = read(await client.get("/hours"))
     assert response.status_code == 403
-    assert "Expected the role finance or auditor or operator." in read(response).text
+    assert "Expected the role finance, auditor or operator." in read(response).text
     assert "/books" not in hours.links
     assert "/statement" in hours.links
 
@@ -110,6 +110,13 @@ async def test_an_empty_statement_says_so(service: SampleService, sign_in: SignI
     service.views.statement_value = statement(lines=())
     async with sign_in(MARA) as client:
         assert "Nothing was posted in this period." in read(await client.get("/statement?period=2026-10")).text
+
+
+async def test_a_line_of_a_statement_names_its_work_once(service: SampleService, sign_in: SignIn) -> None:
+    named = replace(statement().lines[1], text="Charged: eval-suite-38, attempt 1")
+    service.views.statement_value = statement(lines=(named,))
+    async with sign_in(MARA) as client:
+        assert "eval-suite-38 Charged, attempt 1" in read(await client.get("/statement")).text
 
 
 async def test_a_hostile_owner_stays_in_its_link(sign_in: SignIn) -> None:
