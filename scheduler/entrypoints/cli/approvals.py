@@ -11,11 +11,11 @@ from scheduler.entrypoints.cli.client import Api, connect
 from scheduler.entrypoints.cli.output import (
     AsJson,
     Column,
-    moment,
     print_fields,
     print_json,
     print_table,
     print_text,
+    utc,
 )
 from scheduler.entrypoints.cli.packages import parse_quantity
 
@@ -128,13 +128,13 @@ def _print_one(found: dict[str, Any]) -> None:
     print_fields(
         (
             ("hash", found["hash"]),
-            ("asked", f"{moment(found['asked_at'])} by {found['asked_by']} ({found['role']})"),
+            ("asked", f"{utc(found['asked_at'])} by {found['asked_by']} ({found['role']})"),
             ("why", found["reason"]),
             ("for", f"{found['holder_kind']} {found['holder']}" if found["holder"] else ""),
             ("how much", found["shown"]),
             ("of", found["allowance"] or ""),
             ("GPU classes", ", ".join(found["gpu_classes"] or ())),
-            ("until", moment(found["until"]) if found["until"] else ""),
+            ("until", utc(found["until"]) if found["until"] else ""),
             ("file", found["file"] or ""),
         )
     )
@@ -143,7 +143,7 @@ def _print_one(found: dict[str, Any]) -> None:
     for move in found["moves"]:
         said = f": {move['reason']}" if move["reason"] else ""
         less = f", {move['shown']} of it" if move["shown"] else ""
-        print_text(f"{moment(move['at'])} {move['state']} by {move['by']} ({move['role']}){less}{said}")
+        print_text(f"{utc(move['at'])}: {move['state']} by {move['by']} ({move['role']}){less}{said}")
 
 
 def _lower(api: Api, name: str, amount: str | None) -> int | None:

@@ -21,7 +21,7 @@ from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.cli.key_rotation import rotate_key
 from scheduler.entrypoints.cli.keys import public_key_of
-from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_fields, print_json, print_table, print_text
+from scheduler.entrypoints.cli.output import AsJson, Column, print_fields, print_json, print_table, print_text, utc
 from scheduler.entrypoints.cli.progress import WatchedEvidence
 from scheduler.entrypoints.heads import archive_at, place_of_heads
 from scheduler.entrypoints.settings import Settings
@@ -153,7 +153,7 @@ def check(
     if as_json:
         print_json({"ok": found.is_ok, "proves": found.sentence, "key": found.key, "key_pinned": trusted is not None})
     else:
-        at = f", {moment(iso(found.at))}" if found.at is not None else ""  # type: ignore[arg-type]  # an instant
+        at = f", {utc(iso(found.at))}" if found.at is not None else ""  # type: ignore[arg-type]  # an instant
         print_text(f"{'It holds' if found.is_ok else 'It does not hold'}: {found.sentence}{at}.")
     if not found.is_ok:
         raise typer.Exit(ExitCode.REFUSED)
@@ -235,7 +235,7 @@ def _show(found: Verification) -> None:
         print_text(f"{bad.table} {bad.row} {bad.name}: {bad.detail}.", style="bold")
     else:
         print_text(f"{found.found} findings.", style="bold")
-    last = moment(iso(found.last_head_at)) if found.last_head_at is not None else "never"
+    last = utc(iso(found.last_head_at)) if found.last_head_at is not None else "never"
     pinned = "given" if found.is_pinned else "taken from the first head: compare it with the company's"
     print_fields(
         (("heads", f"{found.heads}, the last {last}"), ("key", found.key), ("", pinned), *_later_keys(found))

@@ -1,6 +1,7 @@
 """Who did what, and who may: the audit log as it streams by, and a review of access."""
 
 import csv
+import re
 import sys
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -10,10 +11,12 @@ import typer
 
 from scheduler.entrypoints.cli.client import Api, connect
 from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_json, print_table
+from scheduler.entrypoints.web.formatting import who
 from scheduler.finance.csv_text import safe
 
 PAGE = 500
-_FIELDS = ("seq", "at", "actor", "role", "verb", "target", "request_id", "before", "after")
+_HASH = re.compile("[0-9a-f]{64}")
+_FIELDS = ("seq", "at", "actor", "role", "verb", "target", "request_id", "before", "after", "target_name")
 
 
 def log(
@@ -41,7 +44,7 @@ def log(
                     }
                 )
         else:
-            rows = [(moment(e["at"]), e["actor"], e["verb"], e["target"]) for e in events]
+            rows = [(moment(e["at"]), who(e["actor"]), e["verb"], _target(e["target_name"])) for e in events]
             columns = (Column("WHEN (UTC)"), Column("WHO", width_max=18), Column("DID", width_max=18))
             print_table((*columns, Column("TO", width_max=22)), rows, empty="Nothing was changed yet.")
 
@@ -61,10 +64,15 @@ def access(as_json: AsJson = False) -> None:
             Column("GIVEN BY", width_max=16),
         )
         rows = [
-            (h["subject"] or h["principal"], h["role"], h["credential"], moment(h["since"]), h["by"] or "")
+            (h["subject"] or h["principal"], h["role"], h["credential"], moment(h["since"]), who(h["by"] or ""))
             for h in page["items"]
         ]
         print_table(columns, rows)
+
+
+def _target(name: str) -> str:
+    """A file by the beginning of its hash, as everywhere else."""
+    return name[:12] if _HASH.fullmatch(name) else name
 
 
 def _events(api: Api, target: str | None, limit: int | None) -> Iterator[dict[str, Any]]:

@@ -171,7 +171,7 @@ def _picture(cluster: dict[str, Any]) -> Group:
     lines = [
         Text(
             f"{counted(cluster['gpus'], 'GPU')}: {grouped(cluster['in_use'])} in use, {grouped(cluster['busy'])} busy, "
-            f"{grouped(cluster['idle'])} idle · {grouped(cluster['running'])} running, "
+            f"{grouped(cluster['idle'])} idle\n{grouped(cluster['running'])} running, "
             f"{grouped(cluster['queued'])} queued, oldest {duration(cluster['oldest_wait_ms'])}",
             style="bold",
         ),

@@ -6,7 +6,7 @@ import typer
 
 from scheduler.domain.vesting import PackageKind
 from scheduler.entrypoints.cli.client import connect
-from scheduler.entrypoints.cli.output import AsJson, moment, print_fields, print_json, print_text
+from scheduler.entrypoints.cli.output import AsJson, print_fields, print_json, print_text, utc
 from scheduler.entrypoints.cli.packages import (
     Amount,
     ByYear,
@@ -69,10 +69,10 @@ def _fields(found: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("a year", found["a_year_text"] or "–"),
         ("vests", found["schedule"]),
-        ("first part", f"{first['text']} on {moment(first['at'])}"),
-        ("last part", f"{last['text']} on {moment(last['at'])}"),
+        ("first part", f"{first['text']} on {utc(first['at'])}"),
+        ("last part", f"{last['text']} on {utc(last['at'])}"),
         ("time zone", found["time_zone"]),
-        ("expires", moment(found["expires_at"]) if found["expires_at"] else "never"),
+        ("expires", utc(found["expires_at"]) if found["expires_at"] else "never"),
         *(("terms", term) for term in found["terms"]),
         ("value today", f"{worth}: {value['basis']}"),
         ("p95 wait", _wait(found)),

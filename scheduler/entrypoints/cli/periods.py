@@ -8,7 +8,16 @@ import typer
 
 from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.client import connect, period_path
-from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_fields, print_json, print_table, print_text
+from scheduler.entrypoints.cli.output import (
+    AsJson,
+    Column,
+    moment,
+    print_fields,
+    print_json,
+    print_table,
+    print_text,
+    utc,
+)
 from scheduler.entrypoints.web.formatting import hours
 from scheduler.finance.reconciling.reconciliation import DifferenceKind
 
@@ -45,7 +54,7 @@ def close(
         if as_json:
             print_json(step)
         else:
-            print_text(f"{step['period']} is {step['state']} since {moment(step['at'])}.")
+            print_text(f"{step['period']} is {step['state']} since {utc(step['at'])}.")
 
 
 @app.command("list")
@@ -71,9 +80,9 @@ def show(period: PeriodArgument, as_json: AsJson = False) -> None:
             return
         print_text(f"{step['period']}: {step['state']}", style="bold")
         fields = (
-            ("from", moment(step["starts_at"])),
-            ("until", moment(step["ends_at"])),
-            ("since", moment(step["at"])),
+            ("from", utc(step["starts_at"])),
+            ("until", utc(step["ends_at"])),
+            ("since", utc(step["at"])),
             ("by", f"{step['by']} ({step['role']})"),
         )
         print_fields((*fields, *_sums(step["sums"])))

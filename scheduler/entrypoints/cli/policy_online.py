@@ -9,6 +9,7 @@ from scheduler.adapters.policy_files import read_bytes
 from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_json, print_table, print_text
+from scheduler.entrypoints.web.formatting import by_whom, who
 
 
 def apply(
@@ -25,7 +26,9 @@ def apply(
         elif waits(version):
             print_waiting(version)
         else:
-            print_text(f"{version['name']} is in force: sha256 {version['hash'][:12]}, by {version['applied_by']}.")
+            print_text(
+                f"{version['name']} is in force: sha256 {version['hash'][:12]}, {by_whom(version['applied_by'])}."
+            )
 
 
 def show(as_json: AsJson = False) -> None:
@@ -49,7 +52,7 @@ def history(
             print_json(page)
             return
         columns = (Column("WHEN (UTC)"), Column("BY", width_max=24), Column("FILE", width_max=24), Column("SHA256"))
-        rows = [(moment(v["applied_at"]), v["applied_by"], v["name"], v["hash"][:12]) for v in page["items"]]
+        rows = [(moment(v["applied_at"]), who(v["applied_by"]), v["name"], v["hash"][:12]) for v in page["items"]]
         print_table(columns, rows, empty="No policy was applied yet.")
 
 

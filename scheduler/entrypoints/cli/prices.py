@@ -20,6 +20,7 @@ from scheduler.entrypoints.cli.output import (
     print_text,
     utc,
 )
+from scheduler.entrypoints.web.formatting import by_whom, who
 
 app = typer.Typer(help="What GPU-hours and electricity cost.", no_args_is_help=True, add_completion=False)
 
@@ -66,7 +67,9 @@ def apply(
         elif waits(version):
             print_waiting(version)
         else:
-            print_text(f"{version['name']} is in force: sha256 {version['hash'][:12]}, by {version['applied_by']}.")
+            print_text(
+                f"{version['name']} is in force: sha256 {version['hash'][:12]}, {by_whom(version['applied_by'])}."
+            )
             if version.get("unpriced"):
                 print_text(f"No price of {', '.join(version['unpriced'])}: their hours have no cost and no export.")
 
@@ -93,7 +96,7 @@ def history(limit: Annotated[int, typer.Option(min=1, max=200)] = 50, as_json: A
             print_json(page)
             return
         columns = (Column("WHEN (UTC)"), Column("BY", width_max=24), Column("FILE", width_max=24), Column("SHA256"))
-        rows = [(moment(v["applied_at"]), v["applied_by"], v["name"], v["hash"][:12]) for v in page["items"]]
+        rows = [(moment(v["applied_at"]), who(v["applied_by"]), v["name"], v["hash"][:12]) for v in page["items"]]
         print_table(columns, rows, empty="No price book was applied yet.")
 
 

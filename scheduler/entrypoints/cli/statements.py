@@ -22,7 +22,7 @@ from scheduler.entrypoints.cli.output import (
     print_table,
     print_text,
 )
-from scheduler.entrypoints.web.formatting import duration, signed_hours
+from scheduler.entrypoints.web.formatting import duration, money, multiplied_per_mille, signed_hours
 from scheduler.finance.csv_text import csv_lines
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from scheduler.lifecycle.views.statements import LINES_MAX, LINES_UNBOUNDED
@@ -160,7 +160,15 @@ def _print_statement(found: dict[str, Any]) -> None:
     team = f", {found['team']}" if found["owner_kind"] in {"engineer", "project"} else ""
     print_text(f"Statement of {who}{team}, {found['period']}", style="bold")
     shown = [*_SUMS, *(name for name in _PROMISES if found[f"{name}_ms"])]
-    print_fields((name.replace("_", " "), hours_of(found, name)) for name in shown)
+    money_text = f"{money(found['cost_micro'] or 0)} {found['currency']} by {found['price_book']}"
+    print_fields(
+        [
+            *((name.replace("_", " "), hours_of(found, name)) for name in shown),
+            ("cost", "" if found["no_cost_because"] else money_text),
+        ]
+    )
+    if found["no_cost_because"]:
+        print_text(f"No cost: {found['no_cost_because']}.")
     for other in found["others"]:
         sums = {name: text for name, text in other["shown"].items() if other["quantities"][name]}
         print_text(
@@ -174,10 +182,6 @@ def _print_statement(found: dict[str, Any]) -> None:
             else:
                 gpus = f"{hours_of(line, 'gpu')} of {line['gpus']} {line['gpu_class']}"
                 print_text(f"  {moment(line['at'])[5:]}  {line['text']}: {line['shown']}, {gpus}")
-    if found["no_cost_because"]:
-        print_text(f"No cost: {found['no_cost_because']}.")
-    else:
-        print_fields([("cost", f"{found['cost']} {found['currency']} by {found['price_book']}")])
     for package in found["packages"]:
         then, now = (_worth(package[name]) for name in ("value_at_grant", "value_now"))
         name, vested = f"{package['total']} ({package['allowance_id']})", package["vested"]
@@ -230,7 +234,7 @@ def _line_row(line: dict[str, Any]) -> tuple[str, ...]:
         moment(line["at"])[5:],
         line["text"] or line["kind"],
         hours_of(line, "gpu", unit="") if is_use else "",
-        f"× {line['weight'] * line['class_factor'] / 1_000_000:.2f}" if is_use else "",
+        f"× {multiplied_per_mille(line['weight'], line['class_factor'])}" if is_use else "",
         signed_hours(line["amount_ms"]),
-        "" if line["cost_micro"] is None else f"{line['cost_micro'] / 1_000_000:.2f}",
+        "" if line["cost_micro"] is None else money(line["cost_micro"]),
     )

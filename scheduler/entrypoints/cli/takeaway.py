@@ -10,7 +10,7 @@ from scheduler.domain.errors import InvalidInput
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.cli.keys import public_key_of
-from scheduler.entrypoints.cli.output import AsJson, hours_of, moment, print_fields, print_json, print_text
+from scheduler.entrypoints.cli.output import AsJson, hours_of, print_fields, print_json, print_text, utc
 from scheduler.finance.proving.takeaway import signed_text, verify_statement
 
 _FILE_BYTES_MAX = 1 << 30
@@ -33,7 +33,7 @@ def sign(
     if as_json:
         print_json({"file": str(output), "key": found["key"], "issued_at": found["issued_at"]})
     else:
-        print_text(f"{output}: signed at {moment(found['issued_at'])} with the key {found['key'][:16]}…")
+        print_text(f"{output}: signed at {utc(found['issued_at'])} with the key {found['key'][:16]}…")
 
 
 def verify(

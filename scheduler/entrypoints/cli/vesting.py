@@ -13,6 +13,7 @@ from scheduler.entrypoints.cli.output import (
     print_json,
     print_table,
     print_text,
+    utc,
 )
 
 app = typer.Typer(help="Compensation that vests.", no_args_is_help=True, add_completion=False)
@@ -78,7 +79,7 @@ def print_package(found: dict[str, Any]) -> None:
             ("promised", found["promised_text"]),
             ("left", found["left_text"] + (", frozen" if found["is_frozen"] else "")),
             ("classes", ", ".join(found["gpu_classes"] or ["any"])),
-            ("expires", moment(found["expires_at"]) if found["expires_at"] else "never"),
+            ("expires", utc(found["expires_at"]) if found["expires_at"] else "never"),
             ("time zone", found["time_zone"]),
         )
     )

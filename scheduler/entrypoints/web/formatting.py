@@ -110,9 +110,17 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{grouped(number)} {agreeing(number, noun, plural or f'{noun}s')}"
 
 
+_SERVICE = "system:bootstrap"
+
+
 def by_whom(actor: str) -> str:
     """`by Ada`; what the service applied itself came with its first start."""
-    return "at the first start" if actor == "system:bootstrap" else f"by {actor}"
+    return "at the first start" if actor == _SERVICE else f"by {actor}"
+
+
+def who(actor: str) -> str:
+    """`Ada`, in a table: what the service did itself it did when it started."""
+    return "service start" if actor == _SERVICE else actor
 
 
 def words_of(code: str) -> str:

@@ -7,6 +7,7 @@ from scheduler.domain.access import DIRECTORY, RoleChange, TokenRecord
 from scheduler.domain.errors import Conflict, NotFound, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.units import EngineerId, Instant
+from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.ports import Store
@@ -96,7 +97,8 @@ class Access:
                     )
                     for role in sorted(token.roles)
                 ]
-        return sorted(held, key=_in_order)
+        named_by = [replace(each, by=each.by and named(self.world, each.by)) for each in held]
+        return sorted(named_by, key=_in_order)
 
 
 def _in_order(held: RoleHeld) -> tuple[str, bool, str, str]:

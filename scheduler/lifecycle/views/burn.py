@@ -176,7 +176,7 @@ def _mean(days: list[int | None]) -> int | None:
 
 def _basis(band: RunOut | None, days: int) -> str:
     if days == 0:
-        return "nothing was used in the last 28 days"
+        return "nothing was used in the last 28 whole days"
     if band is None:
         return "nothing is left, or nothing was charged"
     short = "the last whole day" if band.short_days == 1 else f"the last {band.short_days} whole days"

@@ -10,7 +10,7 @@ from scheduler.domain.funding import payers
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import Period, PeriodLength, period_at, period_named
 from scheduler.domain.policy import Policy
-from scheduler.domain.records import AuditEvent, PolicyVersion
+from scheduler.domain.records import PolicyVersion
 from scheduler.domain.units import MS_PER_DAY, EngineerId, Instant, NodeName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec, WorkloadState
 from scheduler.lifecycle.asking.judge import with_defaults
@@ -18,6 +18,7 @@ from scheduler.lifecycle.asking.submit import judge_for
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.agents import AgentView, agent_views
+from scheduler.lifecycle.views.audit_events import AuditEventView, audit_event_view
 from scheduler.lifecycle.views.balances import allowance_view, balance_view
 from scheduler.lifecycle.views.bookings import BookingView, booking_of, bookings_of
 from scheduler.lifecycle.views.cluster import cluster_view
@@ -266,11 +267,11 @@ class Views:
 
     def audit(
         self, caller: Caller, *, target: str | None = None, before_seq: int | None = None, limit: int = 100
-    ) -> list[AuditEvent]:
+    ) -> list[AuditEventView]:
         caller.require(Role.AUDITOR)
         with self._store.reading() as books:
             found = books.control.events(target=target, before_seq=before_seq, limit=limit)
-        return [replace(event, actor=named(self._world, event.actor)) for event in found]
+        return [audit_event_view(self._world, event) for event in found]
 
     def agents(self, caller: Caller, now: Instant) -> tuple[AgentView, ...]:
         """How the sensing of each node does."""

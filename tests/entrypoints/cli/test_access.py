@@ -72,6 +72,23 @@ def test_the_log_tells_actor_role_time_request_and_what_changed(allot: Allot, tm
     assert "grant" in allot("audit", "log", who="aud").out
 
 
+def test_the_log_names_people_where_it_keeps_their_ids(allot: Allot, service: Service) -> None:
+    ada = service.world.by_subject["ada"].id
+    events = allot("audit", "log", "--target", ada, "--json", who="aud").json["items"]
+    assert {(e["target"], e["target_name"]) for e in events} == {(ada, "ada")}
+    shown = allot("audit", "log", who="aud").out
+    assert (" ada\n" in shown, "e-" in shown, "system:" in shown) == (True, False, False)
+    assert "service start" in shown
+    assert max(map(len, max(shown.splitlines(), key=len).split())) < 20, "of a file the beginning of its hash"
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_review_names_who_gave_a_role(allot: Allot) -> None:
+    assert allot("token", "issue", "bao", "--role", "engineer", who="olga").code == 0
+    held = allot("audit", "access", "--json", who="aud").json["items"]
+    assert {h["by"] for h in held} == {"olga", "test"}
+
+
 def test_the_log_as_csv_is_safe_to_open(allot: Allot, service: Service) -> None:
     evil = Caller("=cmd|x", frozenset({Role.OPERATOR}))
     service.administration.issue_token(evil, "@n", frozenset({Role.LEAD}), hash_of("x"), now=NOON)

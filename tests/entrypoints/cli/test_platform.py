@@ -75,11 +75,12 @@ def test_a_policy_is_applied_shown_and_listed(allot: Allot, tmp_path: Path) -> N
     file.write_text(POLICY.read_text().replace("queued_per_engineer: 2000", "queued_per_engineer: 7"))
     ran = allot("policy", "apply", str(file), who="olga")
     assert (ran.code, ran.out.startswith("next.yaml is in force: sha256 ")) == (0, True)
+    assert ran.out.endswith(", by olga.\n")
     assert allot("policy", "show").out == file.read_text()
     listed = allot("policy", "list").out.splitlines()
-    assert [line.split()[2:4] for line in listed[1:]] == [
+    assert [line.split()[2:-1] for line in listed[1:]] == [
         ["olga", "next.yaml"],
-        ["system:bootstrap", POLICY.name],
+        ["service", "start", POLICY.name],
     ]
 
 
@@ -105,7 +106,11 @@ def test_brakes_are_put_on_and_off_and_seen(allot: Allot) -> None:
     assert allot("pause", "launch", "--why", "maintenance", who="olga").code == 0
     assert "Paused: launch by olga: maintenance" in allot("top", "--once").out
     assert allot("resume", "launch", who="olga").out == "Resumed: launch.\n"
-    assert "Paused" not in allot("top", "--once").out
+    shown = allot("top", "--once").out
+    assert "Paused" not in shown
+    assert [line.split()[1] for line in shown.splitlines()[:2]] == ["GPUs:", "running,"], (
+        "no line of its sums is broken"
+    )
     assert allot("pause", "launch", "--why", "mine").code == 4
     assert allot("pause", "everything", "--why", "x", who="olga").code == 2
 

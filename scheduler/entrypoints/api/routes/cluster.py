@@ -6,10 +6,10 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from scheduler.domain.errors import RefusalCode
-from scheduler.domain.records import AuditEvent
 from scheduler.entrypoints.api import answers, cursors
 from scheduler.entrypoints.api.asked import Signed
 from scheduler.entrypoints.api.fields import Name
+from scheduler.lifecycle.views.audit_events import AuditEventView
 from scheduler.lifecycle.views.shapes import ClusterView, ObservedView, VerdictView, WorkloadView
 
 router = APIRouter(prefix="/v1", tags=["cluster"])
@@ -50,7 +50,7 @@ def observed(
 @router.get(
     "/audit",
     summary="Who changed what, newest first",
-    responses=answers.responds(AuditEvent, RefusalCode.INVALID_CURSOR, is_page=True),
+    responses=answers.responds(AuditEventView, RefusalCode.INVALID_CURSOR, is_page=True),
 )
 def audit(
     asked: Signed,

@@ -1,5 +1,6 @@
 """The policy in force, the policies that were, and applying a new one. The body is the file as it is."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -14,6 +15,7 @@ from scheduler.domain.records import PolicyVersion
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Signed
 from scheduler.entrypoints.api.fields import Name
+from scheduler.lifecycle.memory.named import named
 
 router = APIRouter(prefix="/v1", tags=["policies"])
 
@@ -68,4 +70,6 @@ def _apply(asked: Asked, source: bytes, name: str) -> Response:
     made = asked.service.proposals.apply_policy(
         asked.caller, text, policy, now=asked.now, request_id=asked.request_id
     )
+    if isinstance(made, PolicyVersion):
+        made = replace(made, applied_by=named(asked.service.world, made.applied_by))
     return answers.in_force_or_waiting(asked, made)
