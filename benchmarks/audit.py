@@ -1,13 +1,14 @@
 """What an audit costs on a journal of a million rows: signing a head over it, verifying it offline against the published
 heads, a statement, a month of everybody, and closing the month.
 
-python -m benchmarks.audit [--rows 1000000] prints one JSON object. The rows are transactions and entries; the seals and
+python -m benchmarks.audit [--url sqlite:///FILE] [--rows 1000000] prints one JSON object. The database must be a new one;
+without --url it is a SQLite file of its own. The rows are transactions and entries; the seals and
 the sealed rows (holds, attempts, pods, workloads) that belong to them come on top, and are verified, too. Reading from
 a file that was just written: it is in the page cache. All rows lie in one month. `month_of_everybody` is the sums of
 every account; the statements are those of the command and the page: of an engineer every line, the median of several
 engineers (and the first one asked for, whose statements SQLAlchemy spells then), of the company all sums and 5,000 lines.
-`priced` is the same with a price book, by which every single charge is valued. All these are read as the service reads
-them, with its settings of the garbage collector.
+`priced` is the same with a price book, by which every single charge is valued, and with it the general ledger and what the
+month cost. All these are read as the service reads them, with its settings of the garbage collector.
 """
 
 import argparse
@@ -50,6 +51,7 @@ from scheduler.finance.reconciling.reconciliation import SettlementKind
 from scheduler.lifecycle.accounting.close_period import Decision, Periods
 from scheduler.lifecycle.accounting.publish import Publisher
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 
 ROWS_OF_ONE = 9
@@ -69,16 +71,19 @@ GOALS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default="", help="of an empty database")
     parser.add_argument("--rows", type=int, default=1_000_000, help="transactions and entries to fill up to")
-    rows: int = parser.parse_args().rows
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        store = open_store(f"sqlite:///{scratch}/audit.db")
-        result = measure(store, Path(scratch), rows)
+        url = arguments.url or f"sqlite:///{scratch}/audit.db"
+        store = open_store(url)
+        result = measure(store, url, Path(scratch), arguments.rows)
         store.close()
-    print(orjson.dumps(keep("audit", result), option=orjson.OPT_INDENT_2).decode())
+    name = "audit" if url.startswith("sqlite") else "audit-postgresql"
+    print(orjson.dumps(keep(name, result), option=orjson.OPT_INDENT_2).decode())
 
 
-def measure(store: SqlStore, folder: Path, rows: int) -> dict[str, Any]:
+def measure(store: SqlStore, url: str, folder: Path, rows: int) -> dict[str, Any]:
     publisher = Publisher(store, HeadFolder(folder / "heads"), open_key(folder / "key.pem"), lambda: LATER)
     batches = -(-rows // (ROWS_OF_ONE * BATCH))
     prepare(store)
@@ -90,7 +95,7 @@ def measure(store: SqlStore, folder: Path, rows: int) -> dict[str, Any]:
                 publisher.publish()
             heads.append(seconds())
     processor = time.process_time()
-    with timed() as verifying, open_evidence(f"sqlite:///{folder}/audit.db") as evidence:
+    with timed() as verifying, open_evidence(url) as evidence:
         found = verify(evidence, HeadFolder(folder / "heads"), is_signed)
     processor = time.process_time() - processor
     assert found.is_ok, found.findings[:3]
@@ -100,6 +105,7 @@ def measure(store: SqlStore, folder: Path, rows: int) -> dict[str, Any]:
     reading = {
         **reads(store, a_world()),
         **{f"priced_{name}": took for name, took in reads(store, a_priced_world()).items()},
+        **reads_in_money(store, a_priced_world()),
     }
     closing = close(store)
     measured = {
@@ -136,6 +142,15 @@ def reads(store: SqlStore, world: World) -> dict[str, float]:
         "company_statement_seconds": round(company, 2),
         "month_page_seconds": round(month_page(), 2),
     }
+
+
+def reads_in_money(store: SqlStore, world: World) -> dict[str, float]:
+    money = MoneyViews(store, world)
+    with timed() as general_ledger:
+        money.general_ledger(FINANCE, "1970-01", LATER)
+    with timed() as cost:
+        money.cost(FINANCE, "1970-01", LATER)
+    return {"general_ledger_seconds": round(general_ledger(), 2), "cost_seconds": round(cost(), 2)}
 
 
 def fill(store: SqlStore, numbers: list[int]) -> None:
