@@ -104,12 +104,16 @@ def main() -> None:
         default=MINIMUM_RUNTIME_SECONDS,
         help="in which nobody is preempted (default: %(default)s, as in Kueue, which knows none)",
     )
+    parser.add_argument("--preemption-delay-seconds", type=int, default=0)
     parser.add_argument("--limit-seconds", type=float, default=1800)
     parser.add_argument("--profile", type=Path, help="write a cProfile of the service there")
     arguments = parser.parse_args()
     try:
         generator = read_generator(arguments.generator)
-        read_policy(policy_text(generator, arguments.minimum_runtime_seconds), "as a policy")
+        read_policy(
+            policy_text(generator, arguments.minimum_runtime_seconds, arguments.preemption_delay_seconds),
+            "as a policy",
+        )
     except (OSError, ValueError, Refusal) as error:
         parser.exit(2, f"{arguments.generator}: {error}\n")
     with tempfile.TemporaryDirectory(prefix="allot-admission-") as scratch:
@@ -129,7 +133,7 @@ def _measure(generator: Generator, arguments: argparse.Namespace, scratch: Path)
     plane = asyncio.run(start(programs, scratch / "cluster", Options(runs_workloads=False)))
     try:
         kubeconfigs = asyncio.run(deploy(plane, generator, scratch))
-        policy = policy_text(generator, arguments.minimum_runtime_seconds)
+        policy = policy_text(generator, arguments.minimum_runtime_seconds, arguments.preemption_delay_seconds)
         with _service(kubeconfigs.service, policy, people_text(generator), scratch, arguments.profile) as database:
             runner = subprocess.run(
                 [
@@ -146,6 +150,7 @@ def _measure(generator: Generator, arguments: argparse.Namespace, scratch: Path)
                 raise SystemExit(f"the runner failed:\n{runner.stderr[-2000:]}\n{_tail(scratch / 'serve.log')}")
             result: dict[str, Any] = json.loads(runner.stdout.splitlines()[-1])
             result["minimum_runtime_seconds"] = arguments.minimum_runtime_seconds
+            result["preemption_delay_seconds"] = arguments.preemption_delay_seconds
             return result | _books(database, result["workloads"])
     finally:
         plane.stop()

@@ -15,7 +15,7 @@ HOURS = 1_000_000
 """Each engineer's allowance: the budget is kept and charged as in production, and never the bottleneck."""
 
 
-def policy_text(generator: Generator, minimum_runtime_seconds: int) -> str:
+def policy_text(generator: Generator, minimum_runtime_seconds: int, preemption_delay_seconds: int) -> str:
     """The policy file, in which nobody is preempted within so many seconds of his launch.
 
     Nodes of a cohort are a GPU class of their own, as its queues' quotas are a flavor of their own.
@@ -29,7 +29,12 @@ def policy_text(generator: Generator, minimum_runtime_seconds: int) -> str:
             for cohort in generator.cohort_gpus
         },
         "priority_classes": {
-            f"p{value}": {"value": value, "hold": "full", "minimum_runtime_seconds": minimum_runtime_seconds}
+            f"p{value}": {
+                "value": value,
+                "hold": "full",
+                "minimum_runtime_seconds": minimum_runtime_seconds,
+                "preemption_delay_seconds": preemption_delay_seconds,
+            }
             for value in generator.priorities
         },
         "default_priority_class": f"p{generator.priorities[0]}",

@@ -1,5 +1,6 @@
 """Rulings with the numbers they rest on, under the keys that the sentences of `domain.reasons` use."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from scheduler.decision.keeping.bookings import Kept
@@ -144,6 +145,10 @@ def booked(kept: Kept, line: Line) -> Ruling:
         Reason.BOOKED,
         {"booking": kept.booking_id, "gpu_class": kept.gpu_class, "at": iso(kept.at), "limit": limit},
     )
+
+
+def preemption_delay(spec: WorkloadSpec, gpu_classes: Sequence[GpuClassName], at: Instant) -> Ruling:
+    return Ruling(Reason.PREEMPTION_DELAY, {"gpus": spec.gpus, "gpu_class": " or ".join(gpu_classes), "at": iso(at)})
 
 
 def launch_paused(pause: Pause) -> Ruling:

@@ -79,8 +79,11 @@ def forecast(index: Index, workload: Workload, usual: PerMille) -> Forecast:
         victims = find_victims(outlook, walk.starts.backfill, Booked(), lane, line, workload.submitted_at)
         if victims is not None:
             grace = max(attempt.grace_seconds for attempt in victims.attempts) * MS_PER_SECOND
-            said = evidence.awaiting_preemption(line.spec, victims.gpu_class, len(victims.victims))
-            return Forecast(said, victims.gpu_class, (now, Instant(now + grace)), len(victims.victims))
+            said, at = evidence.awaiting_preemption(line.spec, victims.gpu_class, len(victims.victims)), now
+            if line.stops_others_from(workload.submitted_at) > now:
+                at = line.stops_others_from(workload.submitted_at)
+                said = evidence.preemption_delay(line.spec, key.gpu_classes, at)
+            return Forecast(said, victims.gpu_class, (now, Instant(at + grace)), len(victims.victims))
     if isinstance(found, Kept):
         ruling = evidence.booked(found, line)
         longest = found.at - now - line.spec.grace_seconds * MS_PER_SECOND

@@ -347,6 +347,8 @@ class Index:
             if workload.spec.latest_start is not None:
                 self._begin_times.set(Instant(workload.spec.latest_start + 1), workload_id)
             line, is_new = self.lines.add(workload, is_aged=self.is_aged_now(workload))
+            if line.stops_others_from(workload.submitted_at) > self.now:
+                self._begin_times.set(line.stops_others_from(workload.submitted_at), workload_id)
             if not line.is_aged:
                 self._ageing.wait(line.pool, workload.submitted_at, workload_id)
             if is_new:
@@ -358,17 +360,15 @@ class Index:
 
     def _take_balances(self, balances: Mapping[AllowanceId, AllowanceBalance | None]) -> None:
         for allowance_id, balance in balances.items():
-            old = self.balances.get(allowance_id)
-            if old == balance:
+            if self.balances.get(allowance_id) == balance:
                 continue
             put(self.balances, allowance_id, balance)
             for holder in self.hours.set(allowance_id, balance):
                 self._touch_holder(holder)
             if balance is not None:
-                holder = balance.allowance.holder
                 for at in (balance.allowance.starts_at, balance.allowance.expires_at):
                     if at is not None and at > self.now:
-                        self._terms.set(at, holder)
+                        self._terms.set(at, balance.allowance.holder)
 
     def _touch_holder(self, holder: Holder) -> None:
         for party in self.lines.parties_of_holder(holder):
@@ -385,7 +385,7 @@ class Index:
             self._place(workload_id)
 
     def _wake(self) -> None:
-        """What time alone changed: allowances that open or expire, begin times, ends of minimum runtimes."""
+        """What time alone changed: allowances that open or expire, begin times and delays, ends of minimum runtimes."""
         for holder in self._terms.pop_due(self.now):
             self._touch_holder(holder)
         for workload_id in self._begin_times.pop_due(self.now):

@@ -98,7 +98,8 @@ class PriorityClass:
     """A priority class and the terms of running in it.
 
     `class_factor` multiplies charged hours. `slice_ms` is the length of a rolling hold. Work younger than
-    `minimum_runtime_ms` is no victim. `refund_cap_ms` caps the lost work that a preemption refunds, per GPU.
+    `minimum_runtime_ms` is no victim, and work of the class stops nobody before it has waited for `preemption_delay_ms`
+    since its submission (LSF: `PREEMPT_DELAY`). `refund_cap_ms` caps the lost work that a preemption refunds, per GPU.
     `may_start_unfunded` lets work run without a hold on capacity that nobody else wants.
     """
 
@@ -108,6 +109,7 @@ class PriorityClass:
     hold: HoldMode = HoldMode.FULL
     slice_ms: int = 900_000
     minimum_runtime_ms: int = 0
+    preemption_delay_ms: int = 0
     is_preemptible: bool = True
     at_exhaustion: AtExhaustion = AtExhaustion.STOP
     may_start_unfunded: bool = False

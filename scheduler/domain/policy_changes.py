@@ -138,6 +138,7 @@ def _priority_class(item: PriorityClass) -> Terms:
         "hold": item.hold.value,
         **({"slice_minutes": item.slice_ms // MS_PER_MINUTE} if item.hold is HoldMode.ROLLING else {}),
         "minimum_runtime_seconds": item.minimum_runtime_ms // MS_PER_SECOND,
+        "preemption_delay_seconds": item.preemption_delay_ms // MS_PER_SECOND,
         "preemptible": item.is_preemptible,
         "at_exhaustion": item.at_exhaustion.value,
         "may_start_unfunded": item.may_start_unfunded,

@@ -118,7 +118,10 @@ _JUDGES: dict[str, _Judge] = {
         _is_looser,
     ),
     **dict.fromkeys(("gpu_classes", "priority_classes", "images", "teams"), _is_wider),
-    **dict.fromkeys(("period", "within_pool", "reclaim_within_cohort", "borrow_within_cohort"), _differs),
+    **dict.fromkeys(
+        ("period", "within_pool", "reclaim_within_cohort", "borrow_within_cohort", "preemption_delay_seconds"),
+        _differs,
+    ),
     **dict.fromkeys(("rollover_cap", "rollover_cap_gpu_hours"), _caps_less),
     "rollover": lambda before, after: after not in {before, "none"},
     **dict.fromkeys(("may_start_unfunded", "may_transfer", "may_donate"), _becomes(True)),

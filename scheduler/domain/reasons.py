@@ -43,6 +43,7 @@ class Reason(StrEnum):
     LAUNCH_PAUSED = "LaunchPaused"
     PREEMPTION_PAUSED = "PreemptionPaused"
     STOP_RATE = "StopRate"
+    PREEMPTION_DELAY = "PreemptionDelay"
     # how an attempt goes and ends
     BOOKING_MADE = "BookingMade"
     BOOKING_MOVED = "BookingMoved"
@@ -190,6 +191,10 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.STOP_RATE: ReasonText(
         "Waiting: {stopped:GPU was|GPUs were} stopped in ten minutes, the limit is {limit}.",
         "An operator can allow more with `allot resume preempt`.",
+    ),
+    Reason.PREEMPTION_DELAY: ReasonText(
+        "Waiting for {gpus} × {gpu_class}: before {at} it stops nobody for them.",
+        "It starts as soon as enough come free of themselves, or else others may be stopped for it from then on.",
     ),
     Reason.RUNNING: ReasonText("Running on {nodes}."),
     Reason.COMPLETED: ReasonText("Completed."),

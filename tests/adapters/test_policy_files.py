@@ -72,6 +72,7 @@ priority_classes:
     hold: rolling
     slice_minutes: 20
     minimum_runtime_minutes: 10
+    preemption_delay_seconds: 20
     preemptible: false
     at_exhaustion: unfunded
     may_start_unfunded: true
@@ -203,6 +204,7 @@ URGENT_TERMS = PriorityClass(
     hold=HoldMode.ROLLING,
     slice_ms=20 * 60_000,
     minimum_runtime_ms=10 * 60_000,
+    preemption_delay_ms=20_000,
     is_preemptible=False,
     at_exhaustion=AtExhaustion.UNFUNDED,
     may_start_unfunded=True,
@@ -378,6 +380,7 @@ def test_every_example_of_every_key_is_in_the_widest_example() -> None:
         "node_selector",
         "slice_minutes",
         "minimum_runtime_minutes",
+        "preemption_delay_seconds",
         "may_start_unfunded",
     ):
         assert f"{key}:" in example

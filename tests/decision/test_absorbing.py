@@ -5,8 +5,9 @@ from dataclasses import replace
 from scheduler.decision.decide import decide, step
 from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.decision.state import State
+from scheduler.domain.brakes import Brake, Pause
 from scheduler.domain.cluster import Placement
-from scheduler.domain.policy import PriorityClass
+from scheduler.domain.policy import Limits, PriorityClass
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
     MS_PER_HOUR,
@@ -250,3 +251,26 @@ def test_who_waited_for_room_and_now_for_whoever_has_it_kept_is_told_nothing_ane
 
 def told_of(state: State, name: str) -> Reason:
     return state.verdicts[WorkloadId(name)].reason
+
+
+def test_an_allowance_that_is_gone_pays_no_more() -> None:
+    paid = balance("ada")
+    state = cold(snapshot(nodes(node("n1", 0)), [workload("w")], balances=[paid]))
+    plan = step(state, Changes(balances={paid.allowance.id: None}, nodes=nodes(node("n1"))), NOW)[1]
+    assert (placements(plan), reasons(plan)) == ({}, {"w": Reason.ALLOWANCE_SHORT})
+
+
+def test_who_ran_unfunded_and_has_ended_may_run_as_much_again() -> None:
+    by = policy(limits=Limits(unfunded_gpus_per_engineer=8))
+    free = attempt("free", "n1", owner="ada", gpus=8, priority_class=SPARE, is_funded=False)
+    again = workload("again", gpus=8, priority_class=SPARE)
+    state = cold(snapshot(nodes(node("n1"), node("n2")), [again], by=by, attempts=[free], balances=[]))
+    assert placements(step(state, Changes(attempts={free.id: None}), NOW)[1]) == {"again": {"n1": 1}}
+
+
+def test_a_preemptor_whose_victims_have_ended_starts_once_launching_is_resumed() -> None:
+    promised = Reservation(WorkloadId("u"), H100, Placement(((NodeName("n1"), 1),)), Instant(NOW + MS_PER_MINUTE))
+    paused = (Pause(Brake.LAUNCH, "ops", "a look", NOW),)
+    before = snapshot(nodes(node("n1")), [workload("u", gpus=4)], reservations=[promised], pauses=paused)
+    assert (placements(decide(before)), reasons(decide(before))) == ({}, {"u": Reason.LAUNCH_PAUSED})
+    assert placements(step(cold(before), Changes(pauses=()), NOW)[1]) == {"u": {"n1": 1}}

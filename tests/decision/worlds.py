@@ -77,6 +77,7 @@ def policies(draw: st.DrawFn) -> Policy:
             value,
             hold=draw(st.sampled_from(HoldMode)),
             minimum_runtime_ms=draw(mostly(0, 600_000)),
+            preemption_delay_ms=draw(mostly(0, 0, 30_000, 600_000)),
             is_preemptible=draw(mostly(True, False)),
             may_start_unfunded=draw(mostly(True, False)),
             off_peak=draw(mostly(None, None, OffPeak(free=PerMille(500)), OffPeak(20, 6), OffPeak(11, 12))),

@@ -77,6 +77,12 @@ MINIMUM_RUNTIME_SECONDS = Field(
     "the same in seconds, as Slurm's `PreemptExemptTime`, where work is shorter; one of the two",
     absent="as `minimum_runtime_minutes` says",
 )
+PREEMPTION_DELAY = Field(
+    "preemption_delay_seconds",
+    Whole(0, 86_400, "seconds"),
+    "how long its work waits before it stops anybody: what would be free by then anyway is not killed for it",
+    default=0,
+)
 PREEMPTIBLE = Field("preemptible", Flag(), "whether its work may be a victim at all", default=True)
 AT_EXHAUSTION = Field(
     "at_exhaustion",
@@ -104,6 +110,7 @@ PRIORITY_CLASS = Section(
         SLICE,
         MINIMUM_RUNTIME,
         MINIMUM_RUNTIME_SECONDS,
+        PREEMPTION_DELAY,
         PREEMPTIBLE,
         AT_EXHAUSTION,
         MAY_START_UNFUNDED,

@@ -146,6 +146,7 @@ def _priority_class(name: str, record: Record) -> PriorityClass:
         hold=record.value(keys.HOLD),
         slice_ms=record.value(keys.SLICE) * MS_PER_MINUTE,
         minimum_runtime_ms=_minimum_runtime_ms(record),
+        preemption_delay_ms=record.value(keys.PREEMPTION_DELAY) * MS_PER_SECOND,
         is_preemptible=record.value(keys.PREEMPTIBLE),
         at_exhaustion=record.value(keys.AT_EXHAUSTION),
         may_start_unfunded=record.value(keys.MAY_START_UNFUNDED),

@@ -83,6 +83,8 @@ class Line:
     """What its standing goes by. What is aged is served first in, first out."""
     lasts_ms: int = field(init=False)
     """How long one of its workloads may occupy what it starts on: its time limit and its grace."""
+    preemption_delay_ms: int = field(init=False)
+    """How long one of its workloads waits before it stops others; what is aged has waited long enough."""
     pods_max: int = 0
     """Pods that one of its workloads would like: `spec` is that of its minimum, which is what it starts with or not."""
     importance: int = 1000
@@ -104,6 +106,8 @@ class Line:
         self.rank = AGED if self.is_aged else -self.priority
         self.order = Order.FIFO if self.pool is None or self.is_aged else self.pool.order
         self.lasts_ms = latest_end_if_started(self.spec, Instant(0))
+        terms = None if self.is_aged else self.priority_class
+        self.preemption_delay_ms = terms.preemption_delay_ms if terms is not None else 0
 
     @property
     def aged_priority(self) -> int | None:
@@ -125,6 +129,10 @@ class Line:
         position = bisect_left(self.members, member)
         assert self.members[position] == member, "who leaves a line stood in it"
         del self.members[position]
+
+    def stops_others_from(self, submitted_at: Instant) -> Instant:
+        """When one that was submitted then has waited out its preemption delay."""
+        return Instant(submitted_at + self.preemption_delay_ms)
 
     def standing_from(self, place: int) -> int:
         """The standing that its owner's place (0 … 9) gives it."""
@@ -263,6 +271,14 @@ class Lane:
 
     def head(self) -> OrderKey:
         return self.lines[0][0]
+
+    def stops_others_from(self, line: Line, submitted_at: Instant) -> Instant:
+        """When the next of it, of that line and age, may stop others: once it or any behind it has waited as long as its
+        class says, so that nobody waits on because somebody younger is served before."""
+        if not line.preemption_delay_ms:
+            return submitted_at
+        oldest = min(each.stops_others_from(each.members[0][0]) for _, each in self.lines)
+        return min(oldest, line.stops_others_from(submitted_at))
 
     def withheld_from(self, line: Line) -> Withheld | None:
         """What keeps a line of it waiting for somebody else's sake."""

@@ -162,7 +162,9 @@ class Walk:
         cursor.advance(past_line=True)
 
     def _find_others(self, lane: Lane, line: Line, place: OrderKey) -> Found | None:
-        """Whom to stop for it, or else to move."""
+        """Whom to stop for it, or else to move; nobody inside its preemption delay."""
+        if lane.stops_others_from(line, place[2]) > self.index.now:
+            return None
         found: Found | None = None
         if self._outlook.is_hopeful(lane, line.priority):
             found = find_victims(self._outlook, self.starts.backfill, self.starts.booked, lane, line, place[2])
@@ -256,6 +258,11 @@ class Walk:
     def _close(self, lane: Lane, line: Line, place: OrderKey, lacks: Lack) -> None:
         """Nothing more of it starts. Whoever is first to wait for a class's room has it kept free."""
         rule_on_lane(self.index, lane, place, lacks)
+        stops_others_from = lane.stops_others_from(line, place[2])
+        if stops_others_from > self.index.now and self._outlook.is_hopeful(lane, line.priority):
+            self.starts.alone[place[3]] = evidence.preemption_delay(
+                line.spec, lane.key.gpu_classes, stops_others_from
+            )
         if lane.blocked_class is not None:
             self.starts.backfill.wait(lane, line, place[3], lane.blocked_class)
         if lane in self.index.lanes.short:
