@@ -1,7 +1,7 @@
 """The generator's queues as a policy of ours: a pool and a team for each queue, one engineer in it, everything funded.
 
-Cohorts, quotas, borrowing limits and who may preempt whom are the file's. Kueue knows no minimum runtime; ours has one
-where it is asked for one, and the figures of both are to be told apart (`__main__`).
+Cohorts, quotas, borrowing limits and who may preempt whom are the file's. Kueue knows neither a minimum runtime nor a
+preemption delay; how long both are here is said beside the figures (`__main__`).
 """
 
 from typing import Any
@@ -16,7 +16,8 @@ HOURS = 1_000_000
 
 
 def policy_text(generator: Generator, minimum_runtime_seconds: int, preemption_delay_seconds: int) -> str:
-    """The policy file, in which nobody is preempted within so many seconds of his launch.
+    """The policy file, in which nobody is preempted within so many seconds of his launch, nor for work that has not waited
+    for so many.
 
     Nodes of a cohort are a GPU class of their own, as its queues' quotas are a flavor of their own.
     """

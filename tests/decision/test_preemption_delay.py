@@ -80,6 +80,9 @@ def test_what_is_free_is_taken_at_once() -> None:
 def test_where_nobody_could_be_stopped_it_waits_for_room_and_for_no_instant() -> None:
     equals = tuple(replace(each, priority_class=URGENT.name) for each in FULL)
     assert reasons(decide(world(urgent(), attempts=equals))) == {"u": Reason.RESOURCES}
+    beside = workload("beside", gpus=2, owner="bob")
+    plan = decide(world(urgent(gpus=8), beside, attempts=equals[:1]))
+    assert reasons(plan)["u"] is Reason.RESOURCES
 
 
 def test_what_has_waited_longer_than_its_pool_lets_anything_wait_waits_no_longer() -> None:
