@@ -47,7 +47,7 @@ class Http:
     def open(self, wish: Wish) -> Iterator[HTTPResponse]:
         """The answer, whatever its status, with its body yet to be read. Raises one of `UNANSWERED`."""
         given = {name: value for name, value in wish.params.items() if value is not None}
-        address = self._server + quote(wish.path, safe="/%") + (f"?{urlencode(given)}" if given else "")
+        address = self._server + quote(wish.path, safe="/%") + (f"?{urlencode(given, doseq=True)}" if given else "")
         headers = {**self._headers, **(wish.headers or {})}
         request = Request(address, data=wish.content, headers=headers, method=wish.method)  # noqa: S310  # see is_address
         with self._opener.open(request, timeout=TIMEOUT_SECONDS) as response:

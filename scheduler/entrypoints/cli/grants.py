@@ -76,6 +76,8 @@ def adhoc(
     """Grant hours, tokens or money. Finance and operators grant ad hoc, people operations grant compensation."""
     if team and project:
         raise typer.BadParameter("a holder is either a team or a project")
+    if expires is not None and lasts is not None:
+        raise typer.BadParameter("a grant ends by --expires or by --lasts, not by both")
     body: dict[str, Any] = {
         "holder_kind": "team" if team else "project" if project else "engineer",
         "holder": holder,

@@ -27,7 +27,7 @@ app = typer.Typer(
 _Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; whoever decides reads it.")]
 _Until = Annotated[str | None, typer.Option(help="An instant such as 2027-01-01T00:00:00Z.")]
 _Lasts = Annotated[str | None, typer.Option(help="Instead: how long from now, such as 30d.")]
-_Allowance = Annotated[str, typer.Argument(help="Its id; `allot balance` shows them.", show_default=False)]
+_Allowance = Annotated[str, typer.Argument(help="Its id, as `allot balance --json` has it.", show_default=False)]
 _OfIt = Annotated[
     str | None,
     typer.Option("--hours", "--amount", help="Of so much of it, in its unit; all that is left, if left out."),

@@ -1,12 +1,13 @@
 """Jobs: submit, list, show, explain, cancel, extend."""
 
 import secrets
+import shlex
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 import typer
 
-from scheduler.domain.workloads import Activity, AttestedUse
+from scheduler.domain.workloads import Activity, AttestedUse, WorkloadState
 from scheduler.entrypoints.cli.client import connect, find_workload, workload_path
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.exits import ExitCode
@@ -105,7 +106,9 @@ def submit(
 
 @app.command("list")
 def list_workloads(
-    state: Annotated[list[str] | None, typer.Option("--state", "-s", help="Only those in this state.")] = None,
+    state: Annotated[
+        list[WorkloadState] | None, typer.Option("--state", "-s", help="Only those in this state.")
+    ] = None,
     owner: Owner = None,
     team: Annotated[str | None, typer.Option(help="Those of a team, for its lead.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
@@ -120,7 +123,10 @@ def list_workloads(
             return
         show_workloads(page["items"], api)
         if page["next_cursor"]:
-            print_text(f"More: allot list --cursor {page['next_cursor']}", style="dim")
+            chosen = [("state", each.value) for each in state or ()]
+            chosen += [(name, value) for name, value in (("owner", owner), ("team", team)) if value is not None]
+            filters = "".join(f"--{name} {shlex.quote(value)} " for name, value in chosen)
+            print_text(f"More: allot list {filters}--cursor {page['next_cursor']}", style="dim")
 
 
 @app.command()

@@ -225,7 +225,7 @@ def allowance_of(batch: Batch, change: Change) -> AllowanceBalance:
             f"there is no allowance {change.allowance!r} of that holder",
             code=RefusalCode.ALLOWANCE_FOREIGN,
             where="allowance",
-            remedy="`allot balance` shows them",
+            remedy="`allot balance --json` has their ids",
         )
     if not known.allowance.is_open_at(batch.now):
         raise Exhausted(f"{change.allowance} is over", code=RefusalCode.ALLOWANCE_EXPIRED, where="allowance")

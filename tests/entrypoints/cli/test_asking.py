@@ -97,9 +97,11 @@ def test_an_error_that_is_not_ours_says_which_address_gave_it() -> None:
 def test_what_is_asked_is_spelled_for_an_address_and_what_is_none_left_out() -> None:
     with answering(WHOLE) as server, connect(to(server)) as api:
         api.get("/v1/bookings/a b?", owner="Zoë & co", period=None, limit=5)
+        api.get("/v1/workloads", state=["running", "queued"])
         api.post("/v1/workloads", {"name": "ü", "gpus": 10**20})
     assert server.asked == [
         ("GET", "/v1/bookings/a%20b%3F?owner=Zo%C3%AB+%26+co&limit=5", "Bearer secret"),
+        ("GET", "/v1/workloads?state=running&state=queued", "Bearer secret"),
         ("POST", "/v1/workloads", "Bearer secret"),
     ]
 

@@ -70,6 +70,11 @@ def test_a_statement_says_what_idle_work_gave_back_in_words_and_as_csv(
     assert (row["workload_name"], row["unit"], row["returned_quantity"]) == ("nap", "standard", "5400000")
 
 
+def test_a_grant_ends_once(allot: Allot) -> None:
+    ran = allot("grant", "ada", "5h", "-r", "x", "--lasts", "30d", "--expires", "2027-01-01T00:00:00Z", who="fin")
+    assert (ran.code, "not by both" in ran.err) == (2, True)
+
+
 def test_a_policy_is_applied_shown_and_listed(allot: Allot, tmp_path: Path) -> None:
     file = tmp_path / "next.yaml"
     file.write_text(POLICY.read_text().replace("queued_per_engineer: 2000", "queued_per_engineer: 7"))

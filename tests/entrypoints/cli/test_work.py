@@ -82,6 +82,20 @@ def test_a_long_list_names_the_command_for_the_rest(allot: Allot) -> None:
     assert [line for line in allot("list", "--cursor", cursor).out.splitlines() if "one" in line]
 
 
+def test_a_list_is_of_the_states_that_were_asked_for_and_so_is_the_rest_of_it(allot: Allot) -> None:
+    for name in ("one", "two", "three"):
+        allot(*SUBMIT, *IMAGE, "--name", name)
+    allot("cancel", "two")
+    names = {item["name"] for item in allot("list", "--state", "queued", "--json").json["items"]}
+    assert names == {"one", "three"}
+    both = allot("list", "-s", "queued", "-s", "cancelled", "--json").json["items"]
+    assert [item["name"] for item in both] == ["three", "two", "one"]
+    more = " ".join(allot("list", "-s", "queued", "--owner", "ada", "--limit", "1").out.split())
+    assert "More: allot list --state queued --owner ada --cursor " in more
+    wrong = allot("list", "--state", "resting")
+    assert (wrong.code, "'queued', 'launching'" in wrong.err) == (2, True)
+
+
 def test_json_is_one_value_and_nothing_else(allot: Allot) -> None:
     submitted = allot(*SUBMIT, *IMAGE, "--json").json
     assert allot("show", submitted["id"], "--json").json["id"] == submitted["id"]
