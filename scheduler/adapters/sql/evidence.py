@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.adapters.sql.engine import open_engine, parse
 from scheduler.adapters.sql.faults import refusal_for
-from scheduler.adapters.sql.guards import missing_guards, missing_keys
+from scheduler.adapters.sql.guards import missing_guards, missing_keys, rows_hidden
 from scheduler.domain.errors import InvalidInput
 from scheduler.finance.proving.findings import Finding, FindingCode
 from scheduler.finance.proving.heads import Unreadable
@@ -75,7 +75,8 @@ class SqlEvidence:
                 for name, kind in sorted(found.items())
                 if kind not in _TYPES[self._connection.dialect.name]
             ]
-        return [*findings, *missing_guards(self._connection), *missing_keys(self._connection)]
+        guards = (*missing_guards(self._connection), *missing_keys(self._connection), *rows_hidden(self._connection))
+        return [*findings, *guards]
 
     def rows(self, relation: Relation) -> Iterator[Sequence[Values]]:
         names = (*relation.columns, *relation.may_change)

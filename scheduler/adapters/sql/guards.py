@@ -73,6 +73,24 @@ def missing_keys(connection: Connection) -> list[Finding]:
     ]
 
 
+def rows_hidden(connection: Connection) -> list[Finding]:
+    """One finding for each proven table of PostgreSQL that may show less than there is, or take less than was asked. Raises
+    Unreadable."""
+    if connection.dialect.name == "sqlite":
+        return []
+    query = (
+        "SELECT relname, 'its rows are hidden from some by row security' FROM pg_class "
+        "WHERE relkind = 'r' AND relrowsecurity "
+        "UNION SELECT c.relname, 'the rule ' || r.rulename || ' rewrites what is asked of it' FROM pg_rewrite r "
+        "JOIN pg_class c ON c.oid = r.ev_class WHERE c.relkind = 'r' ORDER BY 1, 2"
+    )
+    try:
+        found = connection.exec_driver_sql(query).all()
+    except SQLAlchemyError as error:
+        raise Unreadable("its rules cannot be read") from error
+    return [Finding(FindingCode.SCHEMA_CHANGED, str(said), str(table)) for table, said in found if table in UNIQUE]
+
+
 def _wanted(*, is_sqlite: bool) -> Iterator[Trigger]:
     for table in _APPEND_ONLY:
         yield from append_only(table, _UNIQUE_TOO.get(table), is_sqlite=is_sqlite)

@@ -49,7 +49,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class TreeReport:
-    """`anchored` rows are under the last published head; `unanchored` came after it and are proven by nothing yet."""
+    """`anchored` rows are under the last published head, with the seal that counts where they are sealed; `unanchored` came
+    after it, or changed after it, and are proven by nothing yet."""
 
     rows: int = 0
     anchored: int = 0

@@ -44,7 +44,7 @@ class Sums:
         if tree is ENTRIES:
             self._take_entries(rows, anchored)
         elif tree is TRANSACTIONS:
-            self._fresh.update((row[0], row) for row in _after(rows, anchored))
+            self._fresh.update((row[0], row) for row in rows_after(rows, anchored))
         elif tree is ACCOUNTS:
             for account_id, *rest in rows:
                 if type(account_id) is int:
@@ -92,7 +92,7 @@ class Sums:
                     self._off(ENTRIES, row[0], "it moves what is no whole number")
         for account_id, total in sums.items():
             self._totals[account_id] += total
-        for row in _after(rows, anchored):
+        for row in rows_after(rows, anchored):
             self._fresh_entries[_plain(row[transaction])].append(row)
 
     def _wrong_with(self, account_id: int, account: _Account) -> Iterator[tuple[FindingCode, str]]:
@@ -139,7 +139,7 @@ class Sums:
         self._findings.add(Finding(FindingCode.UNBALANCED, detail, relation.name, row))
 
 
-def _after(rows: Sequence[Values], anchored: int) -> Sequence[Values]:
+def rows_after(rows: Sequence[Values], anchored: int) -> Sequence[Values]:
     """Those that no head is over. Rows come in the order of their keys: the last tells of nearly all of a million."""
     last = rows[-1][0] if rows else 0
     if type(last) is int and last <= anchored and all(type(row[0]) is int for row in rows):

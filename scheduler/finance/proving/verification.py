@@ -14,7 +14,7 @@ from scheduler.finance.proving.heads import Unreadable
 from scheduler.finance.proving.keeping import Evidence, HeadArchive
 from scheduler.finance.proving.merkle import HASH_BYTES
 from scheduler.finance.proving.relations import SEALED, SEALS, TREES, Relation, Values, digests_of, leaf_hashes
-from scheduler.finance.proving.sums import Sums
+from scheduler.finance.proving.sums import Sums, rows_after
 
 _ORDER = [relation.name for relation in (*TREES, *SEALED)]
 
@@ -37,6 +37,8 @@ class _Verifying:
         self._chain = read_chain(archive, is_signed, trusted)
         self._trees: dict[str, TreeReport] = {}
         self._seals: dict[object, dict[object, object]] = defaultdict(dict)
+        self._sealed_since: set[tuple[object, object]] = set()
+        """Table and key of the rows that were sealed after the last head."""
         self._sums = Sums(self._findings)
 
     def report(self) -> Verification:
@@ -108,6 +110,7 @@ class _Verifying:
                     seals[relation][key] = digest
                 else:
                     seals[_known(relation)][_known(key)] = digest
+            self._sealed_since.update((_known(row[1]), _known(row[2])) for row in rows_after(rows, anchored))
         else:
             self._sums.take(tree, rows, anchored)
 
@@ -115,14 +118,15 @@ class _Verifying:
 
     def _look_at_sealed(self, relation: Relation) -> None:
         seals = self._seals.pop(relation.name, {})
-        count = sealed = 0
+        count = anchored = 0
         for rows in self._evidence.rows(relation):
             for row, found in zip(rows, digests_of(relation, rows), strict=True):
                 count += 1
                 key = row[0]
-                digest = seals.pop(key if type(key) is str else _known(key), None)
+                known = key if type(key) is str else _known(key)
+                digest = seals.pop(known, None)
                 if digest is not None:
-                    sealed += 1
+                    anchored += (relation.name, known) not in self._sealed_since
                     if digest != found:
                         self._off(FindingCode.ROW_CHANGED, relation, row[0], "it is not as it was sealed")
                 else:
@@ -130,7 +134,7 @@ class _Verifying:
             self._sums.take_sealed(relation, rows)
         for key in seals:
             self._off(FindingCode.ROW_DELETED, relation, key, "it was sealed and is not there")
-        self._trees[relation.name] = TreeReport(count, sealed)
+        self._trees[relation.name] = TreeReport(count, anchored)
 
     def _off(self, code: FindingCode, relation: Relation, key: object, detail: str) -> None:
         self._findings.add(Finding(code, detail, relation.name, shown_key(key)))

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,10 +17,10 @@ from sqlalchemy import create_engine
 from scheduler.adapters.signing import open_key
 from scheduler.adapters.sql.engine import parse
 from scheduler.adapters.sql.migrations.versions import v0009_open_rows
-from scheduler.adapters.sql.store import SqlStore, open_store
+from scheduler.adapters.sql.store import open_store
 from scheduler.finance.proving.findings import FindingCode, TreeReport
-from scheduler.finance.proving.relations import SEALS, TREES, Relation
-from tests.adapters.sql.booked import Booked, booked
+from scheduler.finance.proving.relations import SEALS, TREES, Relation, digests_of
+from tests.adapters.sql.booked import Booked
 from tests.adapters.sql.tampering import ALL, Original, codes, first, intruder, look, loosen, named
 
 TAMPERINGS = int(os.environ.get("ALLOT_TAMPERINGS", "60"))
@@ -265,8 +264,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Original:
 
 
 def test_what_runs_is_proven_while_it_runs(running: Original) -> None:
+    """But for the attempt that came after the last head."""
     found = look(running.database, running.heads)
-    assert (list(found.findings), found.trees["holds"]) == ([], TreeReport(3, 3))
+    assert (list(found.findings), found.trees["holds"]) == ([], TreeReport(3, 2))
     assert (found.trees["seals"].rows, found.trees["seals"].anchored) == (21, 14)
 
 
@@ -304,6 +304,30 @@ def test_a_change_to_what_runs_is_named(
     assert first(look(database, running.heads)) == row
 
 
+@pytest.mark.parametrize(
+    ("table", "key", "change"),
+    [
+        ("attempts", "t-1", "gpu_class = 'cheap'"),
+        ("pods", "p-1", "gpus = 0"),
+        ("allowances", "a-1", "expires_at = 9"),
+    ],
+)
+def test_a_row_that_was_changed_and_sealed_anew_after_the_last_head_is_not_anchored_any_more(
+    copy: Original, open_copy: sqlite3.Connection, table: str, key: str, change: str
+) -> None:
+    """The books write such seals themselves, so it is no finding; but nothing published proves the row as it is now."""
+    before = look(copy.database, copy.heads).trees[table]
+    relation = ALL[table]
+    open_copy.execute(f"UPDATE {table} SET {change} WHERE {relation.key} = ?", (key,))  # noqa: S608  # ours
+    columns = ", ".join(f'"{name}"' for name in relation.columns)
+    query = f"SELECT {columns} FROM {table} WHERE {relation.key} = ?"  # noqa: S608  # ours
+    (digest,) = digests_of(relation, [open_copy.execute(query, (key,)).fetchone()])
+    open_copy.execute("INSERT INTO seals SELECT max(seq) + 1, ?, ?, ? FROM seals", (table, key, digest))
+    found = look(copy.database, copy.heads)
+    assert codes(found) == {FindingCode.GUARD_MISSING}, "the intruder took the triggers off"
+    assert found.trees[table] == TreeReport(before.rows, before.anchored - 1)
+
+
 def test_an_open_row_of_before_seals_were_made_for_them_is_sealed_by_the_migration(
     running: Original, tmp_path: Path
 ) -> None:
@@ -319,57 +343,3 @@ def test_an_open_row_of_before_seals_were_made_for_them_is_sealed_by_the_migrati
     found = look(database, tmp_path / "none")
     assert codes(found) & {FindingCode.ROW_UNSEALED, FindingCode.ROW_CHANGED} == set()
     assert found.trees["seals"].rows == 15
-
-
-# --- on both databases -----------------------------------------------------------------------------------------------
-
-
-def test_what_was_published_can_be_verified_on_either_database(url: str, store: SqlStore, tmp_path: Path) -> None:
-    made = booked(store, tmp_path)
-    found = look(url, made.heads)
-    assert (list(found.findings), found.trees["entries"].anchored) == ([], 48)
-
-
-@pytest.mark.parametrize(
-    ("statement", "row"),
-    [
-        ("UPDATE entries SET gpu_ms = gpu_ms # 1 WHERE seq = 17", ("entries", 17)),
-        ("UPDATE transactions SET memo = memo || ' ' WHERE seq = 7", ("transactions", 7)),
-        ("UPDATE accounts SET balance = balance + 1 WHERE id = 4", ("accounts", 4)),
-        ("UPDATE holds SET charged = 0 WHERE id = 'h-1'", ("holds", "h-1")),
-        ("UPDATE pods SET started_at = NULL WHERE pod_uid = 'p-2'", ("pods", "p-2")),
-        ("DELETE FROM audit_events WHERE seq = 2", ("audit_events", 2)),
-        ("ALTER TABLE entries ALTER COLUMN amount TYPE numeric", ("entries", 1)),
-        ("ALTER TABLE policies ALTER COLUMN seq TYPE text", ("policies", "1")),
-        ("ALTER TABLE transactions ALTER COLUMN memo TYPE text[] USING ARRAY[memo]", ("transactions", 1)),
-    ],
-)
-@pytest.mark.postgres
-def test_what_was_changed_on_postgresql_is_named(
-    new_postgres_database: Callable[..., str],
-    postgres_original: tuple[str, Path],
-    statement: str,
-    row: tuple[str, object],
-) -> None:
-    original, heads = postgres_original
-    url = new_postgres_database(original)
-    engine = create_engine(parse(url), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("SET session_replication_role = replica")
-        connection.exec_driver_sql(statement)
-    engine.dispose()
-    assert first(look(url, heads)) == row
-
-
-@pytest.fixture(scope="module")
-def postgres_original(
-    new_postgres_database: Callable[..., str],
-    migrated_postgres_database: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[str, Path]:
-    """A database with everything in it, to copy, and the folder of its heads."""
-    url = new_postgres_database(migrated_postgres_database)
-    store = open_store(url, migrate=False)
-    made = booked(store, tmp_path_factory.mktemp("heads"))
-    store.close()
-    return url, made.heads
