@@ -4,9 +4,10 @@
 
 The set-up is in ../shared/data/openb/README.md: arrivals ask for 130 % of 6,212 GPUs, one by one, ten seeds. Random,
 BestFit and FGD must come within 0.3 points of the published figures, which validates the harness. The goals for ours:
-0.5 points more than FGD in the mean, no less than FGD on any variant, and each experiment within 4 s of processor time
-(it is one thread: what a quiet machine takes; `seconds_max` is what this one took, with its load). The variants
-(`benchmarks/pack_variants.py`) take three seeds. Without the trace (ALLOT_TRACE_DIR) it says so and ends.
+0.5 points more than FGD in the mean, no less than FGD on any variant when 100 % had been asked for nor when 130 %, and
+each experiment within 4 s of processor time (it is one thread: what a quiet machine takes; `seconds_max` is what this one
+took, with its load). The variants (`benchmarks/pack_variants.py`) take three seeds. Without the trace (ALLOT_TRACE_DIR) it
+says so and ends.
 """
 
 import argparse
@@ -52,7 +53,11 @@ def measure(nodes: Sequence[OpenbNode], pods: Sequence[OpenbPod]) -> dict[str, A
         "variant_seeds": VARIANT_SEEDS,
         "variants": variants,
         "is_met": gain >= 0.5
-        and all(each["best"]["at_130_percent"] >= each["fgd"]["at_130_percent"] for each in variants.values())
+        and all(
+            each["best"][mark] >= each["fgd"][mark]
+            for each in (*variants.values(), table)
+            for mark in ("at_100_percent", "at_130_percent")
+        )
         and all(row["best"]["processor_seconds_max"] < 4 for row in (*variants.values(), table)),
     }
 
@@ -93,11 +98,11 @@ def main() -> None:
     for name, row in kept["table"].items():
         known, took = PUBLISHED.get(name, ""), row["processor_seconds_max"]
         print(f"{name:16} {row['at_130_percent']:9.2f} ({row['at_100_percent']:9.2f}) {known:>10} {took:10.2f}")
-    print("\nvariants          FGD           ours")
+    print("\nvariants              FGD            ours")
     for name, row in kept["variants"].items():
         fgd, best = row["fgd"], row["best"]
         print(
-            f"{name:16} {fgd['at_130_percent']:6.2f} ({fgd['at_100_percent']:5.2f}) {best['at_130_percent']:6.2f}"
+            f"{name:20} {fgd['at_130_percent']:6.2f} ({fgd['at_100_percent']:5.2f}) {best['at_130_percent']:6.2f}"
             f" ({best['at_100_percent']:5.2f})"
         )
 

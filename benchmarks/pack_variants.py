@@ -1,5 +1,5 @@
 """Variants of a trace's tasks, as the FGD paper has them: more sharing, more multi-GPU, more GPU models, more CPU-only;
-and of ours, more CPU and memory for every task.
+and of ours, more CPU and memory for every task, and several of these at once.
 
 Made by chance with a seed of their own; the tasks' other figures stay as they are.
 """
@@ -82,6 +82,18 @@ def asking(cpu: int = 1, memory: int = 1) -> Variant:
     return vary
 
 
+def together(*variants: Variant) -> Variant:
+    """One after the other."""
+
+    def vary(pods: Sequence[OpenbPod], nodes: Sequence[OpenbNode], random: Random) -> list[OpenbPod]:
+        varied = list(pods)
+        for each in variants:
+            varied = each(varied, nodes, random)
+        return varied
+
+    return vary
+
+
 VARIANTS: dict[str, Variant] = {
     "sharing 40 %": sharing(0.4),
     "sharing all": sharing(1.0),
@@ -94,4 +106,8 @@ VARIANTS: dict[str, Variant] = {
     "CPU-only x4": cpu_only(4.0),
     "CPU x3": asking(cpu=3),
     "memory x8": asking(memory=8),
+    "multi-GPU 30 %": multi_gpu(0.3),
+    "multi-GPU, CPU-only": together(multi_gpu(0.3), cpu_only(2.0)),
+    "all together": together(sharing(0.2), multi_gpu(0.2), constrained(0.2), cpu_only(2.0)),
+    "multi-GPU, CPU x2": together(multi_gpu(0.4), asking(cpu=2)),
 }

@@ -21,7 +21,7 @@ DRAWS = 24
 MEAN_WEIGHT = 0.2
 """How much of a rest's worth is what one arrival uses in the mean: without it, nothing tells empty nodes apart."""
 PRESSURE_WEIGHT = 0.1
-"""What a GPU costs, in GPUs, for each cluster's worth of demand that could only go to its model."""
+"""What a GPU costs, in GPUs, for each cluster's worth of demand that could only go to its sort of node."""
 WHOLE_GPU_MILLI = 1000
 _INT32_MAX = 2**31 - 1
 """CPU beyond that is as good as endless: 32 bits are sorted and divided several times as quickly as 64."""
@@ -40,13 +40,23 @@ class Kind:
     frequency: float
 
 
+@dataclass(frozen=True, slots=True)
+class NodeSort:
+    """Nodes of one make: how large each is when empty, and how much all of them have."""
+
+    model: str
+    gpus: int
+    cpu_milli: int
+    capacity_milli: int
+
+
 class Demand:
     """The kinds of task that are expected, on nodes of certain models. Frequencies sum to at most 1: the rest asks for
     no GPU, or is not looked at."""
 
-    def __init__(self, kinds: Sequence[Kind], capacity_milli_by_model: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, kinds: Sequence[Kind], models: Sequence[str], draws: int = DRAWS) -> None:
         using = [kind for kind in kinds if kind.gpus]
-        models = [model for model, _ in capacity_milli_by_model]
+        self._draws = draws
         self._cpu = np.array([kind.cpu_milli for kind in using], dtype=np.int64)
         self._gpus = np.array([kind.gpus for kind in using], dtype=np.int64)
         self._milli_each = np.array([kind.gpu_milli for kind in using], dtype=np.int64)
@@ -61,19 +71,6 @@ class Demand:
         self._several = np.flatnonzero(self._gpus > 1)
         self._cpu_each = np.clip(self._cpu, 1, _INT32_MAX).astype(np.int32)
         self._milli_asked = (self._gpus * WHOLE_GPU_MILLI).astype(np.int32)
-        self.pressure = self._pressure(np.array([milli for _, milli in capacity_milli_by_model], dtype=np.int64))
-        """By model: demand per GPU that it would bear if every kind spread evenly over the models it may use, 1 being
-        its share of all demand. What only a scarce model can take makes that model dear to whoever has a choice."""
-
-    def _pressure(self, capacity: IntArray) -> FloatArray:
-        volume = self._frequency * self._gpus * self._milli_each
-        reach = self._accepts.T @ capacity
-        # A kind that no node takes presses on none.
-        share = np.where(reach > 0, volume / np.maximum(reach, 1), 0.0)
-        total = float(volume.sum())
-        scale = float(capacity.sum()) / total if total else 0.0
-        pressure: FloatArray = np.asarray(self._accepts @ share, dtype=np.float64) * scale
-        return pressure
 
     def worth(self, cpu: IntArray, left: IntArray, model: IntArray) -> FloatArray:
         """In milli-GPU, of each node state: free CPU, milli-GPU left on each GPU (states × GPUs), index of the model."""
@@ -97,11 +94,36 @@ class Demand:
         np.minimum(tasks, np.minimum(cpu, _INT32_MAX).astype(np.int32)[:, None] // self._cpu_each, out=tasks)
         tasks *= self._accepts[model]
         tasks *= self._milli_asked
-        return expected_best(np.minimum(idle, tasks, out=tasks), self._frequency)
+        return expected_best(np.minimum(idle, tasks, out=tasks), self._frequency, self._draws)
 
 
-def expected_best(usable: NDArray[np.integer], frequency: FloatArray) -> FloatArray:
-    """Of each row of `usable` (rows × kinds): what the best of `DRAWS` arrivals uses, in expectation; blended with the
+def pressure(kinds: Sequence[Kind], sorts: Sequence[NodeSort]) -> FloatArray:
+    """By sort of node: demand per GPU that it would bear if every kind spread evenly over the sorts that could take it
+    when empty, 1 being its share of all demand. What only a scarce sort can take (its model, so many GPUs, so much CPU)
+    makes that sort dear to whoever has a choice."""
+    capacity = np.array([sort.capacity_milli for sort in sorts], dtype=np.int64)
+    volume = np.array([kind.frequency * kind.gpus * kind.gpu_milli for kind in kinds], dtype=np.float64)
+    takes = np.array(
+        [
+            [
+                sort.model in kind.models and sort.gpus >= kind.gpus and sort.cpu_milli >= kind.cpu_milli
+                for sort in sorts
+            ]
+            for kind in kinds
+        ],
+        dtype=np.bool_,
+    ).reshape(len(kinds), len(sorts))
+    reach = takes @ capacity
+    # A kind that no node takes presses on none.
+    share = np.where(reach > 0, volume / np.maximum(reach, 1), 0.0)
+    total = float(volume.sum())
+    scale = float(capacity.sum()) / total if total else 0.0
+    borne: FloatArray = np.asarray(share @ takes, dtype=np.float64) * scale
+    return borne
+
+
+def expected_best(usable: NDArray[np.integer], frequency: FloatArray, draws: int = DRAWS) -> FloatArray:
+    """Of each row of `usable` (rows × kinds): what the best of `draws` arrivals uses, in expectation; blended with the
     mean of one. `frequency` is that of each kind."""
     if not len(frequency):
         return np.zeros(len(usable))
@@ -112,7 +134,7 @@ def expected_best(usable: NDArray[np.integer], frequency: FloatArray) -> FloatAr
     ranked = ranked[:, ::-1]
     unmet = np.cumsum(frequency[ranked & ((1 << bits) - 1)], axis=1)
     np.subtract(1.0, unmet, out=unmet)
-    missed = _to_power(np.maximum(unmet, 0.0), DRAWS)
+    missed = _to_power(np.maximum(unmet, 0.0), draws)
     unmet *= MEAN_WEIGHT
     missed *= 1.0 - MEAN_WEIGHT
     missed += unmet

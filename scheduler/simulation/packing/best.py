@@ -1,28 +1,34 @@
 """Ours: each task goes where the worth of what is left falls least. The core that scores it is the service's."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
 
-from scheduler.decision.placing.packing import PRESSURE_WEIGHT, Demand, FloatArray, Kind
+from scheduler.decision.placing.packing import DRAWS, PRESSURE_WEIGHT, Demand, FloatArray, Kind, NodeSort, pressure
 from scheduler.simulation.packing.baselines import NEVER, Scores, fullest, typical_kinds
 from scheduler.simulation.packing.experiment import Workload
 from scheduler.simulation.packing.fleet import BoolArray, Fleet, Gpus, IntArray, Shape
 from scheduler.simulation.traces.openb import WHOLE_GPU_MILLI
 
-KINDS_MAX = 96
+KINDS_MAX = 48
 """What is left of a node is valued by so many kinds of task at most: the cost of an experiment grows with them, and more
 of them told no more (docs/adr/0014-placement-by-worth.md)."""
 
+SHORT_FROM = 0.1
+"""Where so much of the demand for CPU goes without, CPU is what is short and GPUs are not; of less, in proportion."""
 GRAIN_MILLI = 200
-"""Differences of worth below that decide nothing where CPU runs out before the GPUs: it is not GPUs that are short. Among
-equals the first node by name keeps the others whole for what asks for much."""
+"""Differences of worth below that decide nothing where CPU is short: it is not GPUs that are. Among equals the first node
+by name keeps the others whole for what asks for much."""
 SCARCITY_MILLI = 3_000
 """What it costs, in milli-GPU, to bring what is left of a node's CPU or memory down to 1/e, were nearly all that is asked
 of that to go without. Between half and twice as much, the figures move by a point where FGD is five behind."""
 SEVERAL_WEIGHT = 3
 """How much of the price is gone for each part of the GPUs that tasks of several of them ask for."""
+SHORT_DRAWS = 6
+"""Of so many arrivals the one that suits a rest best comes to it, where CPU is short and has no price for the sake of
+tasks of several GPUs: those that ask for little of it are soon placed, and do not come to every rest."""
 RESERVE = 0.1
 """Of what a task asks in the mean: below that, what is left counts as used up."""
 
@@ -40,9 +46,15 @@ class Best:
         self._scores = Scores(fleet, len(alike))
         self._gpu = [np.zeros(len(fleet), dtype=np.int64) for _ in alike]
         """Of each of those and node, the GPU that a share goes to."""
-        self._demand = _demand(fleet, workload)
-        self._scarce_cpu, self._scarce_memory = _scarcities(fleet, workload)
-        self._grain = GRAIN_MILLI if self._scarce_cpu.unmet else 0
+        self._scarce_cpu, self._scarce_memory, spread = _scarcities(fleet, workload)
+        short = min(1.0, self._scarce_cpu.unmet / SHORT_FROM)
+        """How far it is CPU, and not GPUs, that is short."""
+        self._grain = GRAIN_MILLI * short
+        kinds = _kinds(fleet, workload)
+        self._demand = Demand(kinds, fleet.models, round(DRAWS - (DRAWS - SHORT_DRAWS) * short * (1 - spread)))
+        sorts, self._sort = fleet.sorts()
+        self._pressure = _pressure(kinds, sorts, short)
+        """Of each sort of node, and of each node its sort."""
         self._worth = np.full(len(fleet), np.nan)
         """Of each node as it is; not a number where it changed since it was last valued."""
         self._valued_until = 0
@@ -57,8 +69,8 @@ class Best:
         fitting = stale[self._fleet.fits(shape, stale)]
         if len(fitting):
             rate = self._rate_share if shape.is_share else self._rate_whole
-            scores[fitting] = rate(rated, fitting)
-        scores = np.where(self._fleet.memory >= self._shapes[kind].memory_mib, scores - self._scarcity(kind), NEVER)
+            scores[fitting] = rate(rated, fitting) - self._scarce_cpu.cost(shape.cpu_milli, self._fleet.cpu[fitting])
+        scores = self._with_memory(kind, scores)
         node = int(scores.argmax())
         if scores[node] == NEVER:
             return None
@@ -69,7 +81,7 @@ class Best:
         left = fleet.gpus[nodes]
         taken = np.argsort(np.where(left >= shape.gpu_milli, left, _FAR), axis=1, kind="stable")[:, : shape.gpus]
         np.put_along_axis(left, taken, np.take_along_axis(left, taken, axis=1) - shape.gpu_milli, axis=1)
-        return self._gain(nodes, shape, left) - self._price(shape)[fleet.model[nodes]]
+        return self._gain(nodes, shape, left) - self._price(shape, nodes)
 
     def _rate_share(self, rated: int, nodes: IntArray) -> FloatArray:
         """Of each node by the best of its GPUs; which that is, is kept."""
@@ -82,7 +94,7 @@ class Best:
         gain[at, gpu] = self._gain(nodes[at], shape, after)
         chosen = gain.argmax(axis=1)
         self._gpu[rated][nodes] = chosen
-        score: FloatArray = gain[np.arange(len(nodes)), chosen] - self._price(shape)[fleet.model[nodes]]
+        score: FloatArray = gain[np.arange(len(nodes)), chosen] - self._price(shape, nodes)
         return score
 
     def _gain(self, nodes: IntArray, shape: Shape, left: IntArray) -> FloatArray:
@@ -97,16 +109,15 @@ class Best:
         gain: FloatArray = worth[len(unknown) :] - self._worth[nodes]
         return np.round(gain / self._grain) * self._grain if self._grain else gain
 
-    def _price(self, shape: Shape) -> FloatArray:
-        price: FloatArray = PRESSURE_WEIGHT * shape.asked_milli * self._demand.pressure
+    def _price(self, shape: Shape, nodes: IntArray) -> FloatArray:
+        """What the GPUs asked for cost on each node, in milli-GPU, because others could go nowhere else."""
+        price: FloatArray = PRESSURE_WEIGHT * shape.asked_milli * self._pressure[self._sort[nodes]]
         return price
 
-    def _scarcity(self, kind: int) -> FloatArray | float:
-        """What the task would take, on each node, of the CPU and memory that run out before the GPUs do."""
-        shape, fleet = self._shapes[kind], self._fleet
-        return self._scarce_cpu.cost(shape.cpu_milli, fleet.cpu) + self._scarce_memory.cost(
-            shape.memory_mib, fleet.memory
-        )
+    def _with_memory(self, kind: int, scores: FloatArray) -> FloatArray:
+        """The scores of its like for a task that asks for so much memory: never, where there is less."""
+        asked, memory = self._shapes[kind].memory_mib, self._fleet.memory
+        return np.where(memory >= asked, scores - self._scarce_memory.cost(asked, memory), NEVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +144,8 @@ class Scarcity:
 
 
 _FAR = 2 * WHOLE_GPU_MILLI
+FAR_GPUS, FAR_CPU_MILLI = 2**20, 2**40
+"""More than any task asks of a node."""
 
 
 def _first_of_alike(left: IntArray) -> BoolArray:
@@ -142,8 +155,9 @@ def _first_of_alike(left: IntArray) -> BoolArray:
     return first
 
 
-def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity]:
-    """Of CPU and of memory: by the part of what is asked of it that goes without when all GPUs are taken.
+def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity, float]:
+    """Of CPU and of memory: by the part of what is asked of it that goes without when all GPUs are taken; and how much of
+    the price is left.
 
     Tasks of several GPUs need a node with everything left, which spreading the others takes away: where they ask for a
     third of all GPUs that are asked for, there is no price.
@@ -162,10 +176,18 @@ def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity]:
     return (
         scarcity(sum(shape.cpu_milli * count for shape, count in asked), int(fleet.cpu.sum())),
         scarcity(sum(shape.memory_mib * count for shape, count in asked), int(fleet.memory.sum())),
+        spread,
     )
 
 
-def _demand(fleet: Fleet, workload: Workload) -> Demand:
+def _pressure(kinds: Sequence[Kind], sorts: Sequence[NodeSort], short: float) -> FloatArray:
+    """By sort of node. Where CPU is short (1: it alone is), GPUs are left on every size of node, and it is only its model
+    that makes one dear."""
+    of_any_size = [replace(sort, gpus=FAR_GPUS, cpu_milli=FAR_CPU_MILLI) for sort in sorts]
+    return pressure(kinds, sorts) * (1 - short) + pressure(kinds, of_any_size) * short
+
+
+def _kinds(fleet: Fleet, workload: Workload) -> list[Kind]:
     models = frozenset(fleet.models)
     typical = typical_kinds(workload)
     using = [(shape, count) for shape, count in typical.items() if shape.gpus]
@@ -173,8 +195,7 @@ def _demand(fleet: Fleet, workload: Workload) -> Demand:
     common = using[:KINDS_MAX]
     of_common = sum(count for _, count in common) * sum(typical.values())
     stands_for = sum(count for _, count in using) / of_common if of_common else 0.0
-    kinds = [
+    return [
         Kind(shape.cpu_milli, shape.gpus, shape.gpu_milli, frozenset(shape.models) or models, count * stands_for)
         for shape, count in common
     ]
-    return Demand(kinds, fleet.capacity_by_model())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.decision.placing.packing import NodeSort
 from scheduler.simulation.traces.openb import WHOLE_GPU_MILLI, OpenbNode, OpenbPod
 
 IntArray = NDArray[np.int64]
@@ -57,9 +58,18 @@ class Fleet:
     def __len__(self) -> int:
         return len(self.cpu)
 
-    def capacity_by_model(self) -> list[tuple[str, int]]:
-        """Of each model, what is left of its GPUs, in milli."""
-        return [(model, int(self.gpus[self.model == index].sum())) for index, model in enumerate(self.models)]
+    def sorts(self) -> tuple[tuple[NodeSort, ...], IntArray]:
+        """The sorts of node there are, told apart by model, GPUs and CPU, and of each node which it is; of a fleet that
+        nothing was placed on yet."""
+        makes = np.column_stack([self.model, (self.gpus > 0).sum(axis=1), self.cpu])
+        distinct, sort_of = np.unique(makes, axis=0, return_inverse=True)
+        sort_of = sort_of.ravel()
+        capacity = np.bincount(sort_of, weights=self.gpus.sum(axis=1)).astype(np.int64)
+        sorts = tuple(
+            NodeSort(self.models[model], gpus, cpu_milli, milli)
+            for (model, gpus, cpu_milli), milli in zip(distinct.tolist(), capacity.tolist(), strict=True)
+        )
+        return sorts, sort_of
 
     def accepts(self, shape: Shape) -> BoolArray:
         """By model, whether the shape may go there. A task without GPUs may go anywhere."""

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scheduler.decision.placing.packing import NodeSort
 from scheduler.domain.errors import InvalidInput
 from scheduler.simulation.packing.baselines import BestFit, Fgd, RandomPlacement
 from scheduler.simulation.packing.best import KINDS_MAX, Best
@@ -95,6 +96,19 @@ def test_a_file_that_asks_for_more_by_itself_arrives_up_to_the_bound() -> None:
 
 def test_tasks_without_gpus_alone_arrive_once() -> None:
     assert len(draw_arrivals(Workload.of([pod("a", 0), pod("b", 0)]), 7_000, Random(1))) == 2
+
+
+def test_nodes_of_one_sort_share_model_gpus_and_cpu() -> None:
+    nodes = [node("a", 2), node("b", 4), node("c", 2, 32_000), node("d", 2), node("e", 2, model="T4"), node("f", 0)]
+    sorts, sort_of = Fleet(nodes).sorts()
+    assert [sorts[sort] for sort in sort_of] == [
+        NodeSort("G2", 2, 16_000, 4_000),
+        NodeSort("G2", 4, 16_000, 4_000),
+        NodeSort("G2", 2, 32_000, 2_000),
+        NodeSort("G2", 2, 16_000, 4_000),
+        NodeSort("T4", 2, 16_000, 2_000),
+        NodeSort("", 0, 16_000, 0),
+    ]
 
 
 def test_nodes_without_gpus_cannot_be_measured() -> None:
