@@ -178,6 +178,11 @@ def lines_of(entries: Iterable[PostedEntry]) -> tuple[list[StatementLine], list[
     return [line.finished() for line in in_order], [back[key] for key in sorted(back)]
 
 
+def in_time(returned: Iterable[Released]) -> list[Released]:
+    """In the order in which it came back, as people read it; of one instant, of attempts and units."""
+    return sorted(returned, key=lambda each: (each.at, each.attempt_id, each.unit))
+
+
 def _come_back(back: dict[tuple[AttemptId, Unit], Released], entry: PostedEntry) -> None:
     assert entry.attempt_id is not None, "asked for by the reasons of attempts"
     known = back.get((entry.attempt_id, entry.unit), Released(entry.attempt_id, entry.unit, entry.at, 0))

@@ -13,7 +13,7 @@ from scheduler.ledger.journal import (
     charged_to,
     transfer_entries,
 )
-from scheduler.ledger.statement import StatementLine, accounts_of, statement
+from scheduler.ledger.statement import Released, StatementLine, accounts_of, in_time, statement
 from tests.ledger.folding import folded
 
 A1 = AllowanceId("a-1")
@@ -162,3 +162,9 @@ def test_what_was_had_and_what_came_less_what_went_is_what_is_left(
     came = made.granted + made.refunded + made.transferred + made.corrected
     assert made.opening + came - made.charged - made.expired == made.available + made.held
     assert made.opening == available + held
+
+
+def test_what_came_back_is_read_in_the_order_of_time() -> None:
+    came = [("a-1", 17), ("a-2", 11), ("a-3", 17), ("a-0", 17)]
+    returned = [Released(AttemptId(attempt), STANDARD_GPU, Instant(at), 1) for attempt, at in came]
+    assert [each.attempt_id for each in in_time(returned)] == ["a-2", "a-0", "a-1", "a-3"]

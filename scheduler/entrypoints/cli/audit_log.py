@@ -59,7 +59,7 @@ def access(as_json: AsJson = False) -> None:
         columns = (
             Column("WHO", width_max=16),
             Column("ROLE"),
-            Column("BY", width_max=16),
+            Column("THROUGH", width_max=16),
             Column("SINCE (UTC)"),
             Column("GIVEN BY", width_max=16),
         )

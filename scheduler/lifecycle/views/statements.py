@@ -14,7 +14,7 @@ from scheduler.finance.prices.price_book import PriceBook
 from scheduler.finance.prices.rating import Rating
 from scheduler.finance.prices.valuation import LineWorth, Valuation, electricity_micro
 from scheduler.ledger.journal import Account, AccountKind, TransactionKind
-from scheduler.ledger.statement import CompanyLines, Released, Statement, accounts_of, lines_of
+from scheduler.ledger.statement import CompanyLines, Released, Statement, accounts_of, in_time, lines_of
 from scheduler.ledger.statement import StatementLine as LedgerLine
 from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, statement_in
 from scheduler.lifecycle.views.owners import Owner
@@ -48,7 +48,7 @@ def statement_view(
     standard = [line for line in found.lines if line.unit == STANDARD_GPU]
     shown = standard[:lines_max] if owner.sees_lines else []
     told = (*shown, *others.lines) if owner.sees_lines else ()
-    returned = returned if owner.sees_lines else []
+    returned = in_time(returned) if owner.sees_lines else []
     valuation.value(attempts.ahead_of(valuation.left))
     detail = _Detail(books, period, told, returned, attempts, valuation)
     return StatementView(
