@@ -53,6 +53,17 @@ def test_any_change_is_found(key: KeyFile, field: str, value: object) -> None:
     assert not verify_statement(json.dumps(changed), is_signed, key.public_key).holds
 
 
+@pytest.mark.parametrize("forged", ['"statement":{"closing_ms":9},', '"issued_at":"2030-01-01T00:00:00Z",'])
+def test_what_stands_there_twice_is_refused_though_the_second_was_signed(key: KeyFile, forged: str) -> None:
+    """Who reads the file finds the first."""
+    text = sign_statement(STATEMENT, key, Instant(0))
+    outside = text.replace("{", "{" + forged, 1)
+    inside = text.replace('"closing_ms"', '"closing_ms":9,"closing_ms"')
+    for changed in (outside, inside):
+        assert json.loads(changed) == json.loads(text)
+        assert not verify_statement(changed, is_signed, key.public_key).holds
+
+
 def test_another_format_is_refused_though_it_was_signed_so(key: KeyFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signature of the company's on something else makes no statement of it."""
     with monkeypatch.context() as patched:
