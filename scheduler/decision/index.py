@@ -306,13 +306,14 @@ class Index:
         reservations: Mapping[WorkloadId, Reservation | None],
     ) -> None:
         for workload_id in dict.fromkeys([*queued, *reservations]):
-            workload = queued.get(workload_id, self.queued.get(workload_id))
-            reservation = reservations.get(workload_id, self.reservations.get(workload_id))
-            if workload == self.queued.get(workload_id) and reservation == self.reservations.get(workload_id):
-                continue
-            if reservation == self.reservations.get(workload_id) and is_alike(workload, self.queued.get(workload_id)):
-                self.queued[workload_id] = workload
-                continue
+            known, reserved = self.queued.get(workload_id), self.reservations.get(workload_id)
+            workload, reservation = queued.get(workload_id, known), reservations.get(workload_id, reserved)
+            if reservation == reserved:
+                if workload == known:
+                    continue
+                if is_alike(workload, known):
+                    self.queued[workload_id] = workload
+                    continue
             self._displace(workload_id)
             put(self.queued, workload_id, workload)
             put(self.reservations, workload_id, reservation)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from scheduler.domain.quantities import quantity_text
 from scheduler.domain.rollover import Rollover
@@ -137,11 +138,16 @@ class AllowanceBalance:
         return 0 if self.is_frozen else self.available + self.allowance.overdraft
 
 
+@lru_cache(maxsize=65_536)
+def holder_of(kind: HolderKind, name: str) -> Holder:
+    """The holder, made once: who is looked up and found to be the same object is not compared."""
+    return Holder(kind, name)
+
+
+@lru_cache(maxsize=65_536)
 def holders_for(owner: str, team: str, project: ProjectName | None) -> tuple[Holder, ...]:
     """Whose allowances may pay for a workload, the most specific first."""
-    holders = (Holder(HolderKind.TEAM, team), Holder(HolderKind.ENGINEER, owner))
-    return (
-        (Holder(HolderKind.PROJECT, project), *holders)
-        if project is not None
-        else (Holder(HolderKind.ENGINEER, owner),)
-    )
+    own = holder_of(HolderKind.ENGINEER, owner)
+    if project is None:
+        return (own,)
+    return (holder_of(HolderKind.PROJECT, project), holder_of(HolderKind.TEAM, team), own)

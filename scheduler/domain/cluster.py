@@ -96,9 +96,10 @@ class Placement:
 
     @property
     def pods(self) -> int:
-        if self.is_single_node:  # as most are; it is asked for all the time
-            return self.pods_by_node[0][1]
-        return sum(count for _, count in self.pods_by_node)
+        nodes = self.pods_by_node
+        if len(nodes) == 1:  # as most have; it is asked for all the time
+            return nodes[0][1]
+        return sum([count for _, count in nodes])
 
     @property
     def is_single_node(self) -> bool:

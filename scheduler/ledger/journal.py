@@ -131,15 +131,27 @@ class Transaction:
     corrects_at: Instant | None = None
 
     def __post_init__(self) -> None:
-        amounts: dict[Unit, int] = defaultdict(int)
-        physical: dict[Unit, int] = defaultdict(int)
-        for entry in self.entries:
-            if abs(entry.amount) >= AMOUNT_MAX or abs(entry.gpu_ms) >= AMOUNT_MAX:
+        unit = self.entries[0].unit if self.entries else None
+        amounts = physical = 0
+        is_of_one_unit = unit is not None
+        for _, amount, of_unit, gpu_ms in self.entries:
+            if abs(amount) >= AMOUNT_MAX or abs(gpu_ms) >= AMOUNT_MAX:
                 raise InvalidInput(
-                    f"an amount of {entry.amount} does not fit the journal",
+                    f"an amount of {amount} does not fit the journal",
                     code=RefusalCode.INVALID_AMOUNT,
                     expected=f"an amount below {AMOUNT_MAX}",
                 )
+            amounts += amount
+            physical += gpu_ms
+            is_of_one_unit = is_of_one_unit and of_unit == unit
+        if amounts or physical or not is_of_one_unit:
+            self._refuse()
+
+    def _refuse(self) -> None:
+        """Say what is wrong with its entries, by unit."""
+        amounts: dict[Unit, int] = defaultdict(int)
+        physical: dict[Unit, int] = defaultdict(int)
+        for entry in self.entries:
             amounts[entry.unit] += entry.amount
             physical[entry.unit] += entry.gpu_ms
         if not self.entries or any(amounts.values()) or any(physical.values()):
@@ -148,12 +160,11 @@ class Transaction:
                 code=RefusalCode.INVALID_AMOUNT,
                 expected="a sum of 0 per unit",
             )
-        if len(amounts) > 1:
-            raise InvalidInput(
-                f"{self.id} moves {', '.join(sorted(amounts))} at once",
-                code=RefusalCode.UNIT_MISMATCH,
-                expected="one unit a transaction",
-            )
+        raise InvalidInput(
+            f"{self.id} moves {', '.join(sorted(amounts))} at once",
+            code=RefusalCode.UNIT_MISMATCH,
+            expected="one unit a transaction",
+        )
 
 
 def transfer_entries(

@@ -37,12 +37,12 @@ class _Member:
 
     def add(self, gpus: int) -> None:
         """Use `gpus` more (fewer where negative); the parent counts what exceeds the local part."""
-        before = max(0, self.used - self.local)
-        self.used += gpus
-        if self.parent is not None:
-            change = max(0, self.used - self.local) - before
-            if change:
-                self.parent.add(change)
+        member: _Member | None = self
+        while member is not None and gpus:
+            lent = member.used - member.local
+            member.used += gpus
+            gpus = max(0, lent + gpus) - max(0, lent)
+            member = member.parent
 
 
 _Members = dict[tuple[PoolName, GpuClassName], _Member]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
+from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind, holder_of
 from scheduler.domain.funding import FundingShare, Shortfall, fund
 from scheduler.domain.pace import next_band_change, pace_band, pace_per_mille, plan_of
 from scheduler.domain.periods import Period
@@ -89,11 +89,11 @@ class Hours:
 
     def pace_after_bookings(self, owner: EngineerId, period: Period, now: Instant) -> int:
         """The pace it would be had what this cycle booked been held already."""
-        own = self._by_holder.get(Holder(HolderKind.ENGINEER, owner), NO_BALANCES).values()
+        own = self._by_holder.get(holder_of(HolderKind.ENGINEER, owner), NO_BALANCES).values()
         return pace_per_mille(*plan_of(map(self._after_bookings, own), period), period, now)
 
     def _plan(self, owner: EngineerId, period: Period) -> tuple[int, int]:
-        return plan_of(self._by_holder.get(Holder(HolderKind.ENGINEER, owner), NO_BALANCES).values(), period)
+        return plan_of(self._by_holder.get(holder_of(HolderKind.ENGINEER, owner), NO_BALANCES).values(), period)
 
 
 def need_at_launch(spec: WorkloadSpec, priority_class: PriorityClass, terms: Terms) -> Need:

@@ -110,14 +110,15 @@ class Capacity:
         return max((self.table(gpu_class).largest(shape) for gpu_class in gpu_classes), default=0)
 
     def _book(self, kind: int, placement: Placement, pod: PodRequest, sign: int) -> None:
-        asked = amounts(pod)
+        gpus, cpu_milli, memory_mib = amounts(pod)
         for name, pods in placement.pods_by_node:
             use = self._uses.get(name)
             if use is None:
                 use = self._uses[name] = empty_use()
-            taken = use[kind]
-            for resource in range(3):
-                taken[resource] += sign * pods * asked[resource]
+            taken, more = use[kind], sign * pods
+            taken[0] += more * gpus
+            taken[1] += more * cpu_milli
+            taken[2] += more * memory_mib
             node = self.nodes.get(name)
             if node is not None and node.gpu_class is not None:
                 self.tables[node.gpu_class].set_use(name, use)

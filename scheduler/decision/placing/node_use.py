@@ -27,23 +27,17 @@ def room_of(node: Node) -> Amounts:
 
 def left_on(node: Node, use: NodeUse) -> tuple[Amounts, Amounts]:
     """What is available on it now; and when all that is stopping has ended and every reservation is served."""
-    (
-        (gpus, cpu, memory),
-        (stopping_gpus, stopping_cpu, stopping_memory),
-        (claimed_gpus, claimed_cpu, claimed_memory),
-    ) = use
-    free_gpus, free_cpu, free_memory = node.gpus - gpus, node.cpu_milli - cpu, node.memory_mib - memory
-    coming = (
-        free_gpus + stopping_gpus - claimed_gpus,
-        free_cpu + stopping_cpu - claimed_cpu,
-        free_memory + stopping_memory - claimed_memory,
-    )
+    occupied, stopping, claimed = use
+    gpus, cpu, memory = node.gpus - occupied[0], node.cpu_milli - occupied[1], node.memory_mib - occupied[2]
+    free = coming = (gpus, cpu, memory)
+    if stopping != claimed:  # as on few nodes
+        coming = (
+            gpus + stopping[0] - claimed[0],
+            cpu + stopping[1] - claimed[1],
+            memory + stopping[2] - claimed[2],
+        )
+        # A claim is served by what is stopping first: only what exceeds that takes from what is free now.
+        free = (min(gpus, coming[0]), min(cpu, coming[1]), min(memory, coming[2]))
     if not node.accepts_work:
         return (0, 0, 0), coming
-    # A claim is served by what is stopping first: only what exceeds that takes from what is free now.
-    available = (
-        max(0, min(free_gpus, coming[0])),
-        max(0, min(free_cpu, coming[1])),
-        max(0, min(free_memory, coming[2])),
-    )
-    return available, coming
+    return (max(0, free[0]), max(0, free[1]), max(0, free[2])), coming

@@ -44,12 +44,13 @@ class Room:
     placement: Placement
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entered:
-    """What a cycle's starts do to their owner: the place they will have once it is recorded, and GPUs started."""
+    """What a cycle's starts do to their owner: GPUs started, and the place they will have once it is recorded, as far as
+    it was asked for since."""
 
-    place: int
-    gpus: int
+    gpus: int = 0
+    place: int | None = None
 
 
 class Starts:
@@ -78,9 +79,15 @@ class Starts:
         mine = self._entered.get(line.party.owner)
         entered = mine.get(line.order) if mine is not None else None
         if entered is not None:
-            standing = max(standing, line.standing_from(entered.place) + entered.gpus)
+            place = self._known_place(line.order, line.party.owner, entered)
+            standing = max(standing, line.standing_from(place) + entered.gpus)
         submitted_at, workload_id = line.members[position]
         return (line.rank, standing, submitted_at, workload_id)
+
+    @property
+    def keeps_room(self) -> bool:
+        """Whether room or quota may be kept for somebody who waits, or for a booking."""
+        return self.backfill.keeps_any or self.promised.keeps_any or bool(self.index.bookings.attempts)
 
     def _enter(self, line: Line, gpu_class: GpuClassName) -> None:
         """Count a start against whoever owns it: those of theirs that follow stand where it puts them, and among
@@ -91,7 +98,20 @@ class Starts:
             standings.book(owner, line.gpus, gpu_class_terms, factor)
             mine = self._entered.setdefault(owner, {})
             before = mine[order].gpus if order in mine else 0
-            mine[order] = Entered(standings.place_after_bookings(order, owner), before + line.gpus)
+            mine[order] = Entered(before + line.gpus)
+
+    def _known_place(self, order: Order, owner: EngineerId, entered: Entered) -> int:
+        """As of their last start in that order: most start one thing in a cycle, and nobody asks."""
+        if entered.place is None:
+            entered.place = self.index.standings.place_after_bookings(order, owner)
+        return entered.place
+
+    def _book_hours(self, owner: EngineerId, shares: tuple[FundingShare, ...], order: Order | None = None) -> None:
+        """Book what is started in an order, or moved. The places in the others stay as they are."""
+        for known, entered in self._entered.get(owner, {}).items():
+            if known is not order:
+                self._known_place(known, owner, entered)
+        self.index.hours.book(shares)
 
     def launch(
         self, lane: Lane, line: Line, workload_id: WorkloadId, room: Room, shares: tuple[FundingShare, ...]
@@ -231,7 +251,7 @@ class Starts:
         self.booked.undo.append(partial(index.capacity.occupy, launch.placement, attempt.pod, -1))
         index.quotas.promise(attempt.pool, attempt.gpu_class, attempt.gpus)
         self.booked.undo.append(partial(index.quotas.promise, attempt.pool, attempt.gpu_class, -attempt.gpus))
-        index.hours.book(launch.funding)
+        self._book_hours(attempt.owner, launch.funding)
 
     def _count(
         self,
@@ -249,7 +269,7 @@ class Starts:
         if not lane.key.is_funded:
             booked.unfunded_of_owner[line.owner] = booked.unfunded_of_owner.get(line.owner, 0) + gpus
             return False
-        index.hours.book(shares)
+        self._book_hours(line.owner, shares, line.order)
         self._enter(line, gpu_class)
         count_quota(lane.key.pool, gpu_class, gpus)
         booked.undo.append(partial(count_quota, lane.key.pool, gpu_class, -gpus))

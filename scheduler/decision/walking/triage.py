@@ -82,6 +82,15 @@ def lane_lacks(index: Index, key: LaneKey, gpus: int) -> Lack:
     return (Reason.TOPOLOGY if is_gathered else Reason.RESOURCES), lacks_room
 
 
+def open_class(index: Index, key: LaneKey, gpus: int) -> GpuClassName | None:
+    """The first class of which a workload of such a lane lacks nothing."""
+    for gpu_class in key.gpu_classes:
+        if not key.is_funded or index.quotas.free(key.pool, gpu_class) >= gpus:
+            if index.capacity.table(gpu_class).total(key.shape) >= key.pods:
+                return gpu_class
+    return None
+
+
 def lane_ruling(index: Index, lane: Lane) -> Ruling | None:
     """The lane's reason with fresh evidence: of the class whose room it lacks, or that it would like best."""
     key, gpu_class = lane.key, lane.blocked_class or lane.key.gpu_classes[0]

@@ -23,6 +23,7 @@ from scheduler.decision.walking.triage import (
     lane_lacks,
     may_run_unfunded,
     on_peak,
+    open_class,
     over_guard,
     over_limit,
     payers_of,
@@ -122,6 +123,10 @@ class Walk:
             self._set_aside(line, cursor, limited)
             return True
         lacks = lane_lacks(self.index, lane.key, lane.gpus)
+        short = self._short_of_hours(lane, line) if lacks is NOTHING else None
+        if short is not None:
+            self._set_aside(line, cursor, short)
+            return True
         room = self.find_room(lane, line) if lacks is NOTHING else None
         wish: Room | Found | None = room if isinstance(room, Room) else None
         withheld = room if not isinstance(room, Room) else None
@@ -155,6 +160,18 @@ class Walk:
             self.starts.preempt(lane, line, place[3], wish, shares)
         cursor.advance()
         return True
+
+    def _short_of_hours(self, lane: Lane, line: Line) -> Ruling | None:
+        """What its owner's means say to the class on which it has room for sure, where this cycle's starts have booked on
+        their hours: where in it, which takes longer to find, is nothing to most of those."""
+        gpu_class = open_class(self.index, lane.key, lane.gpus)
+        if gpu_class is None or self.starts.keeps_room or not self._is_booked(line, gpu_class):
+            return None
+        means = self._require_means(line, gpu_class)
+        return means if isinstance(means, Ruling) else None
+
+    def _is_booked(self, line: Line, gpu_class: GpuClassName) -> bool:
+        return self.index.hours.is_booked(payers_of(self.index, line, gpu_class))
 
     def _set_aside(self, line: Line, cursor: Cursor, ruling: Ruling) -> None:
         line.ruling = ruling
@@ -236,7 +253,7 @@ class Walk:
         has_hours_of_day = line.priority_class is not None and line.priority_class.off_peak is not None
         if has_hours_of_day or index.spending.guards or self.starts.counts_against(line):
             return True
-        return index.hours.is_booked(payers_of(index, line, gpu_class))
+        return self._is_booked(line, gpu_class)
 
     def _require_means(self, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Ruling:
         """The owner's limits and hours, with what this cycle has booked on them."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind
+from scheduler.domain.allowances import Allowance, AllowanceSource, HolderKind, holder_of
 from scheduler.domain.money import Currency
 from scheduler.domain.people import Engineer
 from scheduler.domain.periods import Period
@@ -59,7 +59,7 @@ def _granted(found: Iterable[Allowance], currency: Currency | None) -> Iterator[
 def _of_tier(engineer: Engineer, tier: Tier, period: Period) -> Iterator[Allowance]:
     hours = Allowance(
         id=tier_allowance_id(engineer.id, period.name),
-        holder=Holder(HolderKind.ENGINEER, engineer.id),
+        holder=holder_of(HolderKind.ENGINEER, engineer.id),
         source=AllowanceSource.TIER,
         amount=tier.allowance,
         starts_at=period.starts_at,
@@ -98,7 +98,7 @@ def _rollover(rule: Rollover | None, cap: int | None) -> Rollover | None:
 def _of_project(project: Project, hours: int, period: Period) -> Iterator[Allowance]:
     plain = Allowance(
         id=project_allowance_id(project.name, period.name),
-        holder=Holder(HolderKind.PROJECT, project.name),
+        holder=holder_of(HolderKind.PROJECT, project.name),
         source=AllowanceSource.PROJECT,
         amount=hours,
         starts_at=period.starts_at,

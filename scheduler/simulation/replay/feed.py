@@ -9,13 +9,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from scheduler.decision.snapshot import Changes, Reservation
-from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
+from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind, holder_of
 from scheduler.domain.brakes import Stop
 from scheduler.domain.terms import Prices
 from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, WorkloadId
 from scheduler.domain.usage import DecayedUse
 from scheduler.domain.workloads import Attempt, Workload
 from scheduler.simulation.replay.books import ReplayBooks
+
+
+@dataclass(slots=True)
+class _Purse:
+    """Of one holder: how many wait whom their allowances may pay, and those of which nobody was told a change."""
+
+    waiting: int = 0
+    stale: dict[AllowanceId, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -31,8 +39,7 @@ class Feed:
     prices: Prices | None = None
     _has_arrivals: bool = False
     _gone: dict[AllowanceId, None] = field(default_factory=dict)
-    _waiting: dict[Holder, int] = field(default_factory=lambda: defaultdict(int))
-    _stale: dict[Holder, dict[AllowanceId, None]] = field(default_factory=lambda: defaultdict(dict))
+    _purses: dict[Holder, _Purse] = field(default_factory=lambda: defaultdict(_Purse))
     _due: dict[AllowanceId, None] = field(default_factory=dict)
 
     @property
@@ -48,8 +55,8 @@ class Feed:
 
     def _waits_with(self, attempt: Attempt) -> bool:
         """Whether somebody waits whose limits count this attempt."""
-        owner, team = Holder(HolderKind.ENGINEER, attempt.owner), Holder(HolderKind.TEAM, attempt.team)
-        return bool(self._waiting.get(owner) or self._waiting.get(team))
+        owner, team = holder_of(HolderKind.ENGINEER, attempt.owner), holder_of(HolderKind.TEAM, attempt.team)
+        return bool(self._purses[owner].waiting or self._purses[team].waiting)
 
     def arrive(self, workload: Workload) -> None:
         """It waits from now on."""
@@ -71,10 +78,11 @@ class Feed:
     def wait(self, holders: Sequence[Holder], count: int) -> None:
         """So many more wait whom these holders' allowances may pay."""
         for holder in holders:
-            self._waiting[holder] += count
-            stale = self._stale.pop(holder, None) if count > 0 else None
-            if stale is not None:
-                self._due.update(stale)
+            purse = self._purses[holder]
+            purse.waiting += count
+            if count > 0 and purse.stale:
+                self._due.update(purse.stale)
+                purse.stale.clear()
 
     def close(self, allowance_ids: Iterable[AllowanceId]) -> None:
         """Allowances that nobody can draw on any more."""
@@ -84,11 +92,11 @@ class Feed:
         """Sort what changed on the books into what is told now and what can wait."""
         changed, self.books.changed = self.books.changed, {}
         for allowance_id in changed:
-            holder = self.books.balance(allowance_id).allowance.holder
-            if self._waiting.get(holder):
+            purse = self._purses[self.books.balance(allowance_id).allowance.holder]
+            if purse.waiting:
                 self._due[allowance_id] = None
             else:
-                self._stale[holder][allowance_id] = None
+                purse.stale[allowance_id] = None
 
     def take(self) -> Changes:
         """Everything gathered."""
