@@ -373,8 +373,7 @@ class Index:
 
     def _touch_holder(self, holder: Holder) -> None:
         for party in self.lines.parties_of_holder(holder):
-            party.payers.clear()
-            party.spendable.clear()
+            party.means.clear()
             self.dirty_parties[party] = None
         if holder.kind is HolderKind.ENGINEER:
             self.standings.hours_changed(EngineerId(holder.id))

@@ -49,10 +49,16 @@ class Party:
     """Whose allowances may pay, the most specific first."""
     lines: dict[int, dict["Line", None]] = field(default_factory=dict)
     """Its lines, by the GPUs that one of their workloads asks for."""
-    payers: dict[Hashable, Sequence[AllowanceBalance]] = field(default_factory=dict)
-    """Who pays for what, in the funding order, as far as it was asked since the holders' balances changed."""
-    spendable: dict[Hashable, int | None] = field(default_factory=dict)
-    """What they can spend on it together; None where some of it is not in standard time."""
+    means: dict[Hashable, dict[GpuClassName, "Means"]] = field(default_factory=dict)
+    """For what kind of use, on which class: as far as it was asked since the holders' balances changed."""
+
+
+class Means(NamedTuple):
+    """Who pays for something, in the funding order, and what they can spend on it together: None where some of that is not
+    in standard time."""
+
+    payers: Sequence[AllowanceBalance]
+    spendable: int | None
 
 
 @dataclass(eq=False, slots=True)

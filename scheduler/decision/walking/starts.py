@@ -106,11 +106,10 @@ class Starts:
             entered.place = self.index.standings.place_after_bookings(order, owner)
         return entered.place
 
-    def _book_hours(self, owner: EngineerId, shares: tuple[FundingShare, ...], order: Order | None = None) -> None:
-        """Book what is started in an order, or moved. The places in the others stay as they are."""
-        for known, entered in self._entered.get(owner, {}).items():
-            if known is not order:
-                self._known_place(known, owner, entered)
+    def _book_hours(self, owner: EngineerId, shares: tuple[FundingShare, ...]) -> None:
+        """Book what is started, or moved: their places as of before are looked up before it."""
+        for order, entered in self._entered.get(owner, {}).items():
+            self._known_place(order, owner, entered)
         self.index.hours.book(shares)
 
     def launch(
@@ -269,7 +268,7 @@ class Starts:
         if not lane.key.is_funded:
             booked.unfunded_of_owner[line.owner] = booked.unfunded_of_owner.get(line.owner, 0) + gpus
             return False
-        self._book_hours(line.owner, shares, line.order)
+        self._book_hours(line.owner, shares)
         self._enter(line, gpu_class)
         count_quota(lane.key.pool, gpu_class, gpus)
         booked.undo.append(partial(count_quota, lane.key.pool, gpu_class, -gpus))

@@ -5,11 +5,12 @@ the lane of those who want the same. A lane is open where quota and room would l
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from scheduler.decision import evidence
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.hours import need_at_launch
-from scheduler.decision.ordering.queue import AGED, Lane, LaneKey, Line, OrderKey, Party, Ruling
+from scheduler.decision.ordering.queue import AGED, Lane, LaneKey, Line, Means, OrderKey, Party, Ruling
 from scheduler.decision.ordering.timers import put
 from scheduler.decision.placing.booked import NOTHING_BOOKED, Booked
 from scheduler.domain.allowances import AllowanceBalance
@@ -39,10 +40,11 @@ def judge_line(index: Index, line: Line) -> LaneKey | None:
 
 def judge_party(index: Index, party: Party) -> None:
     """Have those of its lines judged anew for which there is money where there was none, or none where there was."""
+    dirty = index.dirty_lines
     for lines in party.lines.values():
         for line in lines:
-            if line.paid is not None and _paid(index, line) != line.paid:
-                index.dirty_lines[line] = None
+            if line.paid is not None and line not in dirty and _paid(index, line) != line.paid:
+                dirty[line] = None
 
 
 def move_line(index: Index, line: Line, lane: Lane | None) -> LaneKey | None:
@@ -82,13 +84,14 @@ def lane_lacks(index: Index, key: LaneKey, gpus: int) -> Lack:
     return (Reason.TOPOLOGY if is_gathered else Reason.RESOURCES), lacks_room
 
 
-def open_class(index: Index, key: LaneKey, gpus: int) -> GpuClassName | None:
-    """The first class of which a workload of such a lane lacks nothing."""
-    for gpu_class in key.gpu_classes:
-        if not key.is_funded or index.quotas.free(key.pool, gpu_class) >= gpus:
-            if index.capacity.table(gpu_class).total(key.shape) >= key.pods:
-                return gpu_class
-    return None
+def open_class(index: Index, key: LaneKey, gpus: int) -> GpuClassName:
+    """The first class on which a workload of such a lane, which lacks nothing, could start now."""
+    return next(filter(partial(_is_open, index, key, gpus), key.gpu_classes))
+
+
+def _is_open(index: Index, key: LaneKey, gpus: int, gpu_class: GpuClassName) -> bool:
+    has_quota = not key.is_funded or index.quotas.free(key.pool, gpu_class) >= gpus
+    return has_quota and index.capacity.table(gpu_class).total(key.shape) >= key.pods
 
 
 def lane_ruling(index: Index, lane: Lane) -> Ruling | None:
@@ -116,28 +119,34 @@ def fund_line(index: Index, line: Line, gpu_class: GpuClassName) -> tuple[Fundin
 
 def payers_of(index: Index, line: Line, gpu_class: GpuClassName) -> Sequence[AllowanceBalance]:
     """The allowances that may pay for work of the line on that class, in the funding order."""
+    return _means_of(index, line, gpu_class).payers
+
+
+def _means_of(index: Index, line: Line, gpu_class: GpuClassName) -> Means:
     party, spec = line.party, line.spec
-    key = (spec.kind, spec.uses_compensation, gpu_class)
-    ordered = party.payers.get(key)
-    if ordered is None:
-        ordered = party.payers[key] = payers(index.hours.of(party.holders), spec, gpu_class, index.now)
+    use = (spec.kind, spec.uses_compensation)
+    known = party.means.get(use)
+    if known is None:
+        known = party.means[use] = {}
+    means = known.get(gpu_class)
+    if means is None:
+        ordered = payers(index.hours.of(party.holders), spec, gpu_class, index.now)
         is_plain = all(balance.allowance.is_plain for balance in ordered)
-        party.spendable[key] = sum(max(0, balance.spendable) for balance in ordered) if is_plain else None
-    return ordered
+        spendable = sum(max(0, balance.spendable) for balance in ordered) if is_plain else None
+        means = known[gpu_class] = Means(ordered, spendable)
+    return means
 
 
 def _paid(index: Index, line: Line) -> tuple[GpuClassName, ...]:
     """The GPU classes on which its party has the hours for one workload of the line, as the snapshot stands."""
-    party, spec, paid = line.party, line.spec, []
+    paid = []
+    known = line.party.means.get((line.spec.kind, line.spec.uses_compensation), {})
     for gpu_class, need in line.costs:
-        key = (spec.kind, spec.uses_compensation, gpu_class)
-        if key not in party.spendable:
-            payers_of(index, line, gpu_class)
-        spendable = party.spendable[key]
-        if spendable is None:
-            is_paid = not isinstance(fund(party.payers[key], need), Shortfall)
+        means = known.get(gpu_class) or _means_of(index, line, gpu_class)
+        if means.spendable is None:
+            is_paid = not isinstance(fund(means.payers, need), Shortfall)
         else:
-            is_paid = spendable >= need.standard
+            is_paid = means.spendable >= need.standard
         if is_paid:
             paid.append(gpu_class)
     return tuple(paid)

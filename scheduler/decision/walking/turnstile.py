@@ -93,7 +93,7 @@ class Turnstile:
         turns = sorted(
             (line.order_key(position), number)
             for number, (line, _) in enumerate(together)
-            for position in range(min(len(line.members), left // line.gpus + 1))
+            for position in range(min(len(line.members), left // line.gpus))
         )
         through, is_sent_back = 0, False
         for turn, (_, number) in enumerate(turns):

@@ -165,7 +165,7 @@ class Walk:
         """What its owner's means say to the class on which it has room for sure, where this cycle's starts have booked on
         their hours: where in it, which takes longer to find, is nothing to most of those."""
         gpu_class = open_class(self.index, lane.key, lane.gpus)
-        if gpu_class is None or self.starts.keeps_room or not self._is_booked(line, gpu_class):
+        if self.starts.keeps_room or not self._is_booked(line, gpu_class):
             return None
         means = self._require_means(line, gpu_class)
         return means if isinstance(means, Ruling) else None
