@@ -2,18 +2,19 @@
 the time before that, may have missed.
 
 The energy counter misses nothing: a second of work between two readings is a bump on an otherwise level curve. Where
-there is no counter, what was seen says how much was not: uses seen in one reading alone were shorter than the time
-between two, so that others of the sort were missed; rest is then believed once it is far longer than they lie apart.
+there is no counter no number of readings proves a rest: a second of work every twenty minutes, in step with the pace, is
+never read. What was seen says whether such work is to be expected: uses seen in one reading alone were shorter than the
+time between two, so that others of the sort were missed.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from math import sqrt
 from statistics import median
 from typing import NamedTuple
 
 from scheduler.domain.idleness import IdleThresholds
-from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND
+from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, Instant
 from scheduler.metering.idle import IdleState, margin
 from scheduler.metering.spells import Spell
 
@@ -40,19 +41,13 @@ SIGMAS_BETWEEN_QUANTILES = 0.97
 """Of a normal distribution, between its 25th percentile and its 5th (a quarter and a twentieth of the spans): the lower
 side, on which there are no bumps. Noise is the device's, so the median of all its stretches."""
 
-PAUSES = 30
-"""Were uses still coming at random as before, a rest of ten of their median pauses would come once in a thousand. But a
-service's requests come several times more rarely by night, and a person's runs after lunch: three times as much."""
+USED = frozenset({IdleState.ACTIVE, IdleState.SUSPECTED_HUNG})
 
-USES_MIN = 3
-"""Fewer uses make no habit."""
+EVIDENT_READINGS = 3
+"""What so many in a row found at work lasted for two intervals at least, and none like it fell between two readings."""
 
 READINGS_PER_WINDOW_MIN = 20
 """A gauge that is read more rarely within the rule's window tells nothing of it: nobody is warned or stopped by it."""
-
-SEEN_ONCE_SHARE = 10
-"""One use in so many, at least, was seen once: of uses up to ten times as long as the pace a tenth is, and a twentieth
-is missed, which a training's pauses for data bear, and a sandbox's for thought do not."""
 
 
 class CounterSpan(NamedTuple):
@@ -81,7 +76,9 @@ def witness(spans: Sequence[CounterSpan], is_quiet: Sequence[bool], thresholds: 
     ]
     if not stretches:
         return CounterWitness((), is_believed=bool(spans))
-    noise = NOISE_SIGMAS * median(level - low for _, level, low in stretches) / SIGMAS_BETWEEN_QUANTILES
+    length_ms = median(span.length_ms for span in spans)
+    sigmas = NOISE_SIGMAS * median(level - low for _, level, low in stretches) / SIGMAS_BETWEEN_QUANTILES
+    noise = _Noise(sigmas, length_ms)
     found: list[CounterSpan] = []
     clearness: list[float] = []
     for stretch, level, _ in stretches:
@@ -91,8 +88,7 @@ def witness(spans: Sequence[CounterSpan], is_quiet: Sequence[bool], thresholds: 
                 found.append(span)
                 clearness.append(share)
     usual = median(level for _, level, _ in stretches)
-    length_ms = median(span.length_ms for span in spans)
-    blur_ms = noise * length_ms / margin(int(usual), thresholds)
+    blur_ms = sigmas * length_ms / margin(int(usual), thresholds)
     is_clear = blur_ms <= BLURRED_MS
     if is_clear and blur_ms > CLEAR_MS and len(clearness) >= BUMPS_MIN:
         is_clear = length_ms <= COARSE_MS and sorted(clearness)[len(clearness) // LOWER] >= CLEAR_SHARE
@@ -105,27 +101,53 @@ def _excess_microjoules(span: CounterSpan, level: float) -> float:
     return (span.milliwatts - level) * span.length_ms
 
 
-def _least_microjoules(span: CounterSpan, level: float, noise: float, thresholds: IdleThresholds) -> float:
+class _Noise(NamedTuple):
+    """Of the mean power of a span of that length; that of a longer one falls with the root of its length."""
+
+    milliwatts: float
+    length_ms: float
+
+    def microjoules(self, length_ms: int) -> float:
+        return self.milliwatts * sqrt(self.length_ms * length_ms)
+
+
+def _least_microjoules(span: CounterSpan, level: float, noise: _Noise, thresholds: IdleThresholds) -> float:
     """What a short piece of work takes, and more than noise does."""
-    return max(margin(int(level), thresholds) * SHORTEST_MS, noise * span.length_ms)
+    return max(margin(int(level), thresholds) * SHORTEST_MS, noise.microjoules(span.length_ms))
 
 
-def window_on_a_gauge(spells: Sequence[Spell]) -> int:
-    """For how long a device must rest, in milliseconds, before that is believed of what only a gauge has read: 0 where
-    its uses are long enough to be seen. `spells` are those between each reading and the next."""
-    starts: list[int] = []
-    seen_once = length = 0
-    for before, spell in pairwise(spells):
-        is_used = spell.state is IdleState.ACTIVE
-        if is_used:
-            length = length + 1 if before.state is IdleState.ACTIVE else 1
-            if length == 1:
-                starts.append(spell.start)
-        elif length == 1 and before.state is IdleState.ACTIVE:
-            seen_once += 1
-    if seen_once < USES_MIN or seen_once * SEEN_ONCE_SHARE < len(starts):
-        return 0
-    return PAUSES * int(median(after - before for before, after in pairwise(starts)))
+def is_evident(devices: Iterable[Sequence[Spell]], since: Instant) -> bool:
+    """Whether a rest that began then may be acted on, where nothing but gauges tells of these devices: the use before it
+    was long enough not to be missed, and no use of any of them was seen by one reading alone. `devices` are each one's
+    spells between a reading and the next. Who was never seen at work is read by a gauge that has shown nothing yet."""
+    uses = [use for spells in devices for use in _uses(spells)]
+    before = [use for use in uses if use.end <= since]
+    if not before or any(use.readings == 1 for use in uses):
+        return False
+    return max(before, key=_ended).readings >= EVIDENT_READINGS
+
+
+class _Use(NamedTuple):
+    """Work that readings in a row found, until the last of them."""
+
+    end: Instant
+    readings: int
+
+
+def _ended(use: _Use) -> Instant:
+    return use.end
+
+
+def _uses(spells: Iterable[Spell]) -> Iterator[_Use]:
+    readings, end = 0, Instant(0)
+    for spell in spells:
+        if spell.state in USED or (spell.state is IdleState.UNKNOWN and spell.has_work):
+            readings, end = readings + 1, spell.end
+        elif readings:
+            yield _Use(end, readings)
+            readings = 0
+    if readings:
+        yield _Use(end, readings)
 
 
 def is_too_coarse(spells: Sequence[Spell], window_ms: int) -> bool:

@@ -3,13 +3,13 @@ GPU-hours would have come back. For tuning a policy on one's own history before 
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import itemgetter
 
 from scheduler.domain.idleness import IdleAction, IdleRule
-from scheduler.domain.units import AttemptId, GpuMs, GpuUuid
-from scheduler.metering.hidden_work import is_too_coarse, window_on_a_gauge
+from scheduler.domain.units import AttemptId, GpuMs, GpuUuid, Instant
+from scheduler.metering.hidden_work import is_evident, is_too_coarse
 from scheduler.metering.idle import IdleState
 from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, tick
 from scheduler.metering.packed import PackedRows, by_device
@@ -34,8 +34,9 @@ class AttemptJudgement:
     """What the rule would have done to an attempt, with all of its devices. `attempt_id` is None where the recording
     names no attempts at all: then each device is judged as if one attempt had it throughout.
 
-    `rested_gpu_ms` is what acting would have freed: from each instant at which the action was due until work was seen
-    again, or the recording of the attempt ended. What was not read in between is not counted.
+    `rested_gpu_ms` is what lay between each instant at which the action was due and the next work that was seen, or the
+    end of the attempt's recording; `freed_gpu_ms` that of it which acting would have freed. What was not read in between
+    is not counted.
     """
 
     attempt_id: AttemptId | None
@@ -43,10 +44,12 @@ class AttemptJudgement:
     spells: tuple[Spell, ...]
     events: tuple[IdleEvent, ...]
     rested_gpu_ms: GpuMs
+    freed_gpu_ms: GpuMs
     cpu_waited_ms: int
     """For how long the clock waited for busy CPUs, of all spells of rest."""
-    window_ms: int
-    """What it was judged by: the rule's window, or a longer one where a gauge alone would have missed its uses."""
+    unproven_since: frozenset[Instant]
+    """Rests that began then were read by a gauge alone, which cannot tell whether they were rest: their owner would have
+    been told, and nothing done."""
     is_too_coarse: bool
     """A gauge alone, read too rarely to tell: nobody is warned or stopped by it."""
     is_stopped: bool
@@ -62,11 +65,15 @@ class AttemptJudgement:
 
     @property
     def stopped(self) -> tuple[IdleEvent, ...]:
-        return self.due if self.is_stopped else ()
+        return tuple(event for event in self.due if self.is_stopped and event.since not in self.unproven_since)
+
+    @property
+    def unproven(self) -> tuple[IdleEvent, ...]:
+        return tuple(event for event in self.due if event.since in self.unproven_since)
 
     @property
     def returned_gpu_ms(self) -> GpuMs:
-        return self.rested_gpu_ms if self.is_stopped else GpuMs(0)
+        return self.freed_gpu_ms if self.is_stopped else GpuMs(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,27 +140,31 @@ def _judge_attempt(
 ) -> AttemptJudgement:
     spells_together = together(list(spells.values()))
     gauged = [each for uuid, each in spells.items() if uuid in on_a_gauge]
-    window_ms = max(rule.policy.window_ms, *(window_on_a_gauge(each) for each in gauged), 0)
     too_coarse = any(is_too_coarse(each, rule.policy.window_ms) for each in gauged)
-    policy = replace(rule.policy, window_ms=window_ms)
     clock = IdleClock(launched_at=spells_together[0].start)
     events: list[IdleEvent] = []
-    rested_ms = cpu_waited_ms = 0
+    unproven: set[Instant] = set()
+    rested_ms = freed_ms = cpu_waited_ms = 0
     for spell in () if too_coarse else spells_together:
         if clock.is_due and spell.state is IdleState.IDLE_HELD:
             rested_ms += spell.end - spell.start
+            freed_ms += 0 if clock.since in unproven else spell.end - spell.start
         before = clock.waited_ms
-        clock, new = tick(clock, spell, policy)
+        clock, new = tick(clock, spell, rule.policy)
         cpu_waited_ms += max(0, clock.waited_ms - before)
         events += new
+        if gauged:
+            due = (event.since for event in new if event.kind is IdleEventKind.DUE)
+            unproven.update(since for since in due if not is_evident(gauged, since))
     return AttemptJudgement(
         attempt_id=attempt_id,
         gpu_uuids=tuple(sorted(spells)),
         spells=joined(spells_together),
         events=tuple(events),
         rested_gpu_ms=GpuMs(rested_ms * len(spells)),
+        freed_gpu_ms=GpuMs(freed_ms * len(spells)),
         cpu_waited_ms=cpu_waited_ms,
-        window_ms=window_ms,
+        unproven_since=frozenset(unproven),
         is_too_coarse=too_coarse,
         is_stopped=rule.policy.action is not IdleAction.REPORT,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from scheduler.domain.idleness import IdleRule, IdleThresholds
 from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant
-from scheduler.metering.hidden_work import READINGS_PER_WINDOW_MIN, CounterSpan, window_on_a_gauge, witness
+from scheduler.metering.hidden_work import READINGS_PER_WINDOW_MIN, CounterSpan, is_evident, witness
 from scheduler.metering.idle import IdleState
 from scheduler.metering.idle_clock import IdleClock, IdleWatch, tick
 from scheduler.metering.recorded import REST_MS
@@ -29,12 +29,12 @@ HISTORY_MS = 12 * MS_PER_HOUR
 
 @dataclass(frozen=True, slots=True)
 class SecondLook:
-    """`watch`: as it was where the rest is believed, and else as of the last hidden work, with nobody warned. `window_ms`:
-    for how long a device of these habits must rest. `is_believed`: the rest is, and whoever is to be warned is warned."""
+    """`watch`: as it was where the rest is believed, and else as of the last hidden work, with nobody warned.
+    `is_believed`: the rest is, and whoever is to be told of it is told. `is_proven`: it may be acted on, too."""
 
     watch: IdleWatch
-    window_ms: int
     is_believed: bool
+    is_proven: bool
 
 
 def look_again(
@@ -45,27 +45,26 @@ def look_again(
     since, until = watch.clock.since, watch.judged_until
     assert since is not None, "only a rest is looked at again"
     devices: list[list[Spell]] = []
-    window_ms, is_too_coarse = rule.policy.window_ms, False
+    gauged: list[list[Spell]] = []
     for stretches in kept.values():
         spells, is_gauged = kept_states(stretches, rule.thresholds)
         devices.append(spells)
         if is_gauged:
-            window_ms = max(window_ms, window_on_a_gauge(spells))
-            is_too_coarse = is_too_coarse or READINGS_PER_WINDOW_MIN * gauge_ms > rule.policy.window_ms
+            gauged.append(spells)
     fresh = IdleClock(watch.clock.launched_at, keep_alives=watch.clock.keep_alives)
-    if is_too_coarse:
-        return SecondLook(replace(watch, clock=fresh), window_ms, is_believed=False)
+    if gauged and READINGS_PER_WINDOW_MIN * gauge_ms > rule.policy.window_ms:
+        return SecondLook(replace(watch, clock=fresh), is_believed=False, is_proven=False)
     rest = [spell for spell in together(devices) if since < spell.end <= until]
     worked_until = max((spell.end for spell in rest if spell.has_work), default=None)
     if worked_until is None:
-        return SecondLook(watch, window_ms, is_believed=True)
+        return SecondLook(watch, is_believed=True, is_proven=not gauged or is_evident(gauged, since))
     clock = fresh
     for spell in rest:
         if spell.start >= worked_until:
             clock, _ = tick(clock, spell, rule.policy)
     # What it would have been warned of was not said: it is warned anew, and the action waits for that.
     clock = replace(clock, warned_at=(), is_due=False, is_wait_told=watch.clock.is_wait_told)
-    return SecondLook(replace(watch, clock=clock), window_ms, is_believed=False)
+    return SecondLook(replace(watch, clock=clock), is_believed=False, is_proven=False)
 
 
 def kept_states(stretches: Sequence[Stretch], thresholds: IdleThresholds) -> tuple[list[Spell], bool]:

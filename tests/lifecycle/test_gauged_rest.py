@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from scheduler.domain.brakes import Brake
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_MINUTE, Instant
@@ -116,14 +118,37 @@ def test_a_restart_waits_for_a_reading_before_it_does_what_was_put_off(company: 
     assert scraped.verdicts(workload) == [*WARNED, Reason.IDLE]
 
 
-def test_short_uses_that_a_gauge_alone_saw_ask_for_a_longer_rest(company: Company) -> None:
+@pytest.mark.parametrize("lasts", [0, 1, 2], ids=["never used", "used for one reading", "used for two"])
+def test_a_rest_of_which_a_gauge_alone_tells_is_reported_and_never_ended(company: Company, lasts: int) -> None:
+    """Uses that it may have missed, or that it never saw, may go on unseen."""
     scraped = Scraped(company, has_energy=False)
     workload = scraped.sandbox()
-    scraped.minutes(91, percents=lambda minute: 60 if minute % 10 == 1 else 0)
-    scraped.minutes(60)
+    scraped.minutes(91, percents=lambda minute: 60 if minute % 20 < lasts else 0)
+    scraped.minutes(310)
+    assert scraped.verdicts(workload)[-1] is Reason.IDLE_REPORTED
     assert Reason.IDLE not in scraped.verdicts(workload)
-    scraped.minutes(250)
-    assert scraped.verdicts(workload)[-1] is Reason.IDLE
+    assert scraped.platform.hindrances(workload) == [(False, "gauge-alone")]
+
+
+def test_a_rest_after_uses_that_a_gauge_cannot_have_missed_is_ended(company: Company) -> None:
+    scraped = Scraped(company, has_energy=False)
+    workload = scraped.sandbox()
+    scraped.minutes(91, percents=lambda minute: 60 if minute % 20 < 9 else 0)
+    scraped.minutes(50)
+    assert scraped.verdicts(workload) == [*WARNED, Reason.IDLE]
+    assert scraped.platform.hindrances(workload) == [(True, "")]
+
+
+def test_who_was_told_of_a_rest_by_a_gauge_alone_is_not_ended_in_it_when_energy_is_read_again(
+    company: Company,
+) -> None:
+    scraped = Scraped(company, has_energy=False)
+    workload = scraped.sandbox()
+    scraped.minutes(25)
+    assert scraped.verdicts(workload) == [Reason.IDLE_REPORTED]
+    scraped.has_energy = True
+    scraped.minutes(500)
+    assert Reason.IDLE not in scraped.verdicts(workload)
 
 
 def test_a_gauge_that_is_read_too_rarely_warns_and_stops_nobody(company: Company) -> None:

@@ -56,16 +56,19 @@ def test_the_energy_counter_tells_of_a_second_of_work_that_the_gauge_missed(
 ) -> None:
     works = bursts_between_readings()
     assert minutes_of(reading_of(works, pace_s, energy=True, noise_mw=noise_mw, level_mw=level_mw)) == []
-    assert minutes_of(reading_of(works, pace_s, energy=False)) == [30]
+    on_a_gauge = reading_of(works, pace_s, energy=False)
+    assert [event.at // MS_PER_MINUTE for event in on_a_gauge.unproven] == [30]
+    assert on_a_gauge.stopped == ()
 
 
 @pytest.mark.parametrize("pace_s", [5, 15, 30, 60])
 @pytest.mark.parametrize("energy", [True, False])
 @pytest.mark.parametrize("noise_mw", [0, 5_000])
 def test_a_night_of_rest_is_found_after_one_window_by_any_reading(pace_s: int, energy: bool, noise_mw: int) -> None:
-    attempt = reading_of([False] * NIGHT_S, pace_s, energy=energy, noise_mw=noise_mw)
-    assert minutes_of(attempt) == [31 if pace_s == 60 else 30]
-    assert attempt.window_ms == RULE.policy.window_ms
+    works = [second < 600 for second in range(NIGHT_S)]
+    attempt = reading_of(works, pace_s, energy=energy, noise_mw=noise_mw)
+    assert minutes_of(attempt) == [41 if pace_s == 60 else 40]
+    assert attempt.unproven == ()
 
 
 def test_idle_power_that_rises_for_good_is_a_new_level_and_no_work_for_ever() -> None:
@@ -94,24 +97,50 @@ def habit(length_s: int, every_s: int) -> list[bool]:
     return works
 
 
-def test_on_a_gauge_alone_uses_shorter_than_its_pace_make_the_window_longer() -> None:
-    attempt = reading_of(habit(7, 607), 15, energy=False)
-    assert attempt.window_ms > 4 * 60 * MS_PER_MINUTE
-    (stopped,) = attempt.stopped
-    assert stopped.at > 10 * 60 * MS_PER_MINUTE
-    assert minutes_of(reading_of(habit(7, 607), 15, energy=True))[0] < 7 * 60
+@pytest.mark.parametrize("length_s", [7, 35])
+def test_on_a_gauge_alone_uses_that_it_may_miss_leave_every_rest_to_its_owner(length_s: int) -> None:
+    """Uses of 35 s are seen by two readings of 15 s, or by three."""
+    attempt = reading_of(habit(length_s, 613), 15, energy=False)
+    assert (attempt.stopped, attempt.returned_gpu_ms) == ((), 0)
+    (due,) = [each for each in attempt.unproven if each.at > 7 * MS_PER_HOUR] or attempt.unproven[-1:]
+    assert due in attempt.due
+    assert attempt.rested_gpu_ms > 23 * MS_PER_HOUR
+    assert [event.number for event in attempt.warned if event.since == due.since] == [1, 2]
+    assert minutes_of(reading_of(habit(length_s, 613), 15, energy=True))[0] < 7 * 60
 
 
-def test_on_a_gauge_alone_uses_that_it_cannot_miss_leave_the_window_as_it_is() -> None:
-    assert reading_of(habit(200, 600), 15, energy=False).window_ms == RULE.policy.window_ms
+def test_on_a_gauge_alone_a_rest_after_uses_that_it_cannot_miss_is_stopped_after_a_window() -> None:
+    attempt = reading_of(habit(200, 600), 15, energy=False)
+    assert attempt.unproven == ()
+    assert minutes_of(attempt) == [383], "the last use ends in the 353rd"
+    assert attempt.returned_gpu_ms == attempt.rested_gpu_ms > 23 * MS_PER_HOUR
 
 
-def test_two_short_uses_are_no_habit() -> None:
-    works = [False] * NIGHT_S
-    for second in (3_614, 10_814):
-        works[second] = True
+def test_one_use_that_a_single_reading_saw_says_that_others_were_missed() -> None:
+    works = habit(200, 600)
+    works[6 * 3_600 + 14] = True
     attempt = reading_of(works, 15, energy=False)
-    assert (attempt.window_ms, len(attempt.stopped)) == (RULE.policy.window_ms, 3)
+    assert (len(attempt.due), attempt.stopped) == (1, ())
+
+
+def test_the_last_use_before_a_rest_has_to_be_a_long_one() -> None:
+    """Uses that grow shorter end in uses that no reading sees."""
+    works = habit(200, 600)
+    works[6 * 3_600 : 6 * 3_600 + 31] = [True] * 31
+    attempt = reading_of(works, 15, energy=False)
+    assert (len(attempt.due), attempt.stopped) == (1, ())
+
+
+def test_a_gpu_of_several_that_was_never_used_does_not_speak_against_the_others() -> None:
+    rows = [
+        Recorded(Instant(n * 15_000 + gpu), GpuUuid(f"GPU-{gpu}"), (AttemptId("a"),), percent=90 * (n < 99 and gpu))
+        for n in range(600)
+        for gpu in range(2)
+    ]
+    (attempt,) = judge(rows, RULE).attempts
+    assert (len(attempt.stopped), attempt.unproven) == (1, ())
+    (alone,) = judge([row for row in rows if row.gpu_uuid == "GPU-0"], RULE).attempts
+    assert (len(alone.due), alone.stopped) == (1, ())
 
 
 @pytest.mark.parametrize(("lasts_s", "stops"), [(30, 0), (NIGHT_S, 1)])
@@ -124,7 +153,7 @@ def test_a_process_that_comes_and_goes_was_there_for_something_and_one_that_stay
         for at in range(15, NIGHT_S, 15)
     ]
     (attempt,) = judge(rows, RULE).attempts
-    assert len(attempt.stopped) == stops
+    assert len(attempt.due) == stops
 
 
 PAUSES_MS = st.sampled_from([5_000, 15_000, 30_000, 60_000, 61_003, 400_000])
@@ -208,7 +237,7 @@ def test_a_gauge_that_is_read_every_five_minutes_warns_and_stops_nobody() -> Non
     assert {spell.state for spell in attempt.spells} == {IdleState.IDLE_HELD}
     hours = replace(RULE, policy=replace(RULE.policy, window_ms=2 * MS_PER_HOUR))
     (attempt,) = judge(rows, hours).attempts
-    assert (attempt.is_too_coarse, len(attempt.stopped)) == (False, 1)
+    assert (attempt.is_too_coarse, len(attempt.due)) == (False, 1)
 
 
 def test_a_counter_in_which_uses_that_were_seen_do_not_stand_out_tells_nothing_of_the_others() -> None:
@@ -226,7 +255,6 @@ def test_a_counter_in_which_uses_that_were_seen_do_not_stand_out_tells_nothing_o
     ]
     (attempt,) = judge(rows, RULE).attempts
     assert attempt.stopped == ()
-    assert attempt.window_ms > RULE.policy.window_ms
 
 
 def service_read_every_minute() -> list[Recorded]:

@@ -28,7 +28,7 @@ def as_object(found: Judged, rule: IdleRule) -> dict[str, Any]:
         "startup_seconds": rule.policy.startup_ms / 1_000,
         "names_attempts": found.names_attempts,
         "gpus": [_device(device, found.attempts) for device in found.devices],
-        "attempts": [_attempt(attempt) for attempt in found.attempts],
+        "attempts": [_attempt(attempt, rule) for attempt in found.attempts],
         "returned_gpu_hours": _gpu_hours(sum(attempt.returned_gpu_ms for attempt in found.attempts)),
     }
 
@@ -48,6 +48,11 @@ def print_judged(found: Judged, rule: IdleRule) -> None:
     rows += [_row(attempt.attempt_id or attempt.gpu_uuids[0], attempt.spells, attempt) for attempt in found.attempts]
     print_table(columns, rows, empty="The recording has no readings.")
     total_ms = sum(attempt.returned_gpu_ms for attempt in found.attempts)
+    unproven = sum(len(attempt.unproven) for attempt in found.attempts)
+    if unproven:
+        print_text(
+            f"{unproven} only reported: a gauge alone, which misses what lies between readings. Record the energy counter."
+        )
     coarse = sum(attempt.is_too_coarse for attempt in found.attempts)
     if coarse:
         print_text(f"{coarse} not judged: a gauge alone, read too rarely. Record the energy counter, or more often.")
@@ -83,7 +88,7 @@ def _device(device: DeviceJudgement, attempts: Sequence[AttemptJudgement]) -> di
     }
 
 
-def _attempt(attempt: AttemptJudgement) -> dict[str, Any]:
+def _attempt(attempt: AttemptJudgement, rule: IdleRule) -> dict[str, Any]:
     return {
         "attempt": attempt.attempt_id,
         "gpu_uuids": list(attempt.gpu_uuids),
@@ -91,7 +96,8 @@ def _attempt(attempt: AttemptJudgement) -> dict[str, Any]:
         "warned_at": _instants(attempt.warned),
         "due_at": _instants(attempt.due),
         "stopped_at": _instants(attempt.stopped),
-        "window_seconds": attempt.window_ms / 1_000,
+        "unproven_at": _instants(attempt.unproven),
+        "window_seconds": rule.policy.window_ms / 1_000,
         "is_too_coarse": attempt.is_too_coarse,
         "cpu_wait_seconds": attempt.cpu_waited_ms / 1_000,
         "rested_gpu_hours": _gpu_hours(attempt.rested_gpu_ms),

@@ -7,6 +7,7 @@ _HINDRANCES = {
     "observing": "the service only observes",
     "no-checkpoint": "it wrote no checkpoint to go on from",
     "no-home": "it has neither a home nor a preStop hook",
+    "gauge-alone": "nothing but a gauge, which misses short uses, tells of its rest",
 }
 LEFT_ALONE = "left alone"
 

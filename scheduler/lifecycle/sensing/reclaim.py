@@ -39,7 +39,7 @@ CLAIMS = frozenset({IdleEventKind.WARNED, IdleEventKind.DUE})
 """What is said of a rest to somebody's cost."""
 
 DRY_RUN, REPORT, OBSERVING = "dry-run", "report", "observing"
-NO_CHECKPOINT, NO_HOME = "no-checkpoint", "no-home"
+NO_CHECKPOINT, NO_HOME, GAUGE_ALONE = "no-checkpoint", "no-home", "gauge-alone"
 """Hindrances that a decision records: it was due, and is not taken."""
 
 
@@ -83,8 +83,8 @@ class IdleReclaim:
         self._judged_until: dict[AttemptId, Instant] = {}
         self._gauges_ms: dict[AttemptId, int] = {}
         """How often the gauge is read that its utilisation is; 0 where it is none. Absent: nothing was read yet."""
-        self._windows_ms: dict[AttemptId, int] = {}
-        """How long a rest has to be, of those whose habits a gauge alone tells of too little."""
+        self._unproven: dict[AttemptId, Instant] = {}
+        """Since when those rest of which a gauge alone tells, and tells too little to act on."""
 
     def run(self, batch: Batch) -> Reclaimed:
         """Judge what was read since the last round."""
@@ -112,7 +112,7 @@ class IdleReclaim:
         for attempt_id in [known for known in self._spells if known not in self._world.attempts]:
             self._forget_readings(attempt_id)
             self._judged_until.pop(attempt_id, None)
-            self._windows_ms.pop(attempt_id, None)
+            self._unproven.pop(attempt_id, None)
 
     def _forget_readings(self, attempt_id: AttemptId) -> None:
         self._spells.pop(attempt_id, None)
@@ -135,12 +135,11 @@ class IdleReclaim:
         watch = known or IdleWatch(attempt.id, judged_until, IdleClock(started_at))
         watch = _served(current.batch, workload, watch)
         before = watch.clock
-        watch, events = self._advance(watch, attempt, self._lengthened(attempt, rule))
+        watch, events = self._advance(watch, attempt, rule)
         is_put_off = before.is_due and watch.clock.is_due and not _is_decided(current.batch, attempt, watch)
         is_put_off = is_put_off and not self._is_held_up(current, attempt)
         if is_put_off or any(event.kind in CLAIMS for event in events):
             watch, events = self._look_again(current.batch, attempt, rule, watch, before, events)
-        rule = self._lengthened(attempt, rule)
         for event in events:
             self._follow(current, attempt, workload, rule, event)
         if watch.clock.is_due:
@@ -180,10 +179,6 @@ class IdleReclaim:
             devices[uuid] = [spell for spell in spells[:-1] if spell.end > until] + spells[-1:]
         return IdleWatch(attempt.id, Instant(max(watch.judged_until, until)), clock), events
 
-    def _lengthened(self, attempt: Attempt, rule: IdleRule) -> IdleRule:
-        window_ms = self._windows_ms.get(attempt.id, rule.policy.window_ms)
-        return replace(rule, policy=replace(rule.policy, window_ms=max(window_ms, rule.policy.window_ms)))
-
     def _look_again(
         self,
         batch: Batch,
@@ -193,8 +188,8 @@ class IdleReclaim:
         before: IdleClock,
         events: list[IdleEvent],
     ) -> tuple[IdleWatch, list[IdleEvent]]:
-        """A rest that a gauge tells of is believed only if neither the energy counter nor the habits of its devices
-        speak against it. Nobody is warned of one that is not."""
+        """A rest that a gauge tells of is believed only if the energy counter does not speak against it: nobody is warned
+        of one that is not. Where no counter tells, what uses were seen says whether it may be acted on."""
         gauge_ms = self._gauges_ms.get(attempt.id, 0)
         if gauge_ms == 0 or watch.clock.since is None:
             return watch, events
@@ -203,18 +198,15 @@ class IdleReclaim:
         for stretch in batch.books.samples.windows(kept, starts_at, watch.judged_until):
             if stretch.attempt_id == attempt.id:
                 kept[stretch.gpu_uuid].append(stretch)
-        judged_by_ms = self._lengthened(attempt, rule).policy.window_ms
         look = look_again(kept, watch, rule, gauge_ms)
-        self._windows_ms[attempt.id] = look.window_ms
         if not look.is_believed:
             events = [event for event in events if event.kind not in CLAIMS]
             if before.warned_at and before.since is not None:
                 resumed = IdleEvent(IdleEventKind.RESUMED, watch.judged_until, before.since, before.rested_ms)
                 events = [*events, resumed]
             return look.watch, events
-        if look.window_ms > judged_by_ms:
-            events = [event for event in events if event.kind is not IdleEventKind.DUE]
-            return replace(watch, clock=replace(watch.clock, is_due=False)), events
+        if not look.is_proven:
+            self._unproven[attempt.id] = watch.clock.since
         return watch, events
 
     def _follow(
@@ -235,7 +227,7 @@ class IdleReclaim:
             )
         elif event.kind is IdleEventKind.WARNED:
             current.warned += 1
-            if self._hindrance(attempt, workload, rule, event.at):
+            if self._hindrance(attempt, workload, rule, event.since, event.at):
                 current.batch.say(workload.id, Reason.IDLE_REPORTED, {"minutes": minutes, "gpus": attempt.gpus})
                 return
             left_ms = max(rule.policy.window_ms - event.rested_ms, rule.policy.lead_ms)
@@ -255,7 +247,7 @@ class IdleReclaim:
         assert since is not None, "a clock that is due has a spell"
         if _is_decided(batch, attempt, watch):
             return
-        hindrance = self._hindrance(attempt, workload, rule, watch.clock.warned_at[-1])
+        hindrance = self._hindrance(attempt, workload, rule, since, watch.clock.warned_at[-1])
         # Right after a restart nobody knows yet by what its GPUs are read, and so whether to look again.
         if not hindrance and (attempt.id not in self._gauges_ms or self._is_held_up(current, attempt)):
             current.waiting += 1
@@ -279,7 +271,9 @@ class IdleReclaim:
             current.ended.add(attempt.id)
             _stop(batch, attempt, decision, rule)
 
-    def _hindrance(self, attempt: Attempt, workload: Workload, rule: IdleRule, warned_at: Instant) -> str:
+    def _hindrance(
+        self, attempt: Attempt, workload: Workload, rule: IdleRule, since: Instant, warned_at: Instant
+    ) -> str:
         """What stood against the action for good at its last warning, or nothing: who was told that it would be left
         alone is not stopped without another warning."""
         if not self._acts:
@@ -288,6 +282,8 @@ class IdleReclaim:
             return DRY_RUN
         if rule.policy.action is IdleAction.REPORT:
             return REPORT
+        if self._unproven.get(attempt.id) == since:
+            return GAUGE_ALONE
         has_checkpoint = attempt.checkpointed_at is not None and attempt.checkpointed_at <= warned_at
         if has_checkpoint or rule.policy.acts_without_checkpoint:
             return ""

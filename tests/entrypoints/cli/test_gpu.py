@@ -119,7 +119,7 @@ def test_a_recording_without_attempts_is_judged_as_if_each_gpu_had_one(tmp_path:
 
 
 def test_a_gpu_of_nobody_among_attempts_is_told_and_never_stopped(tmp_path: Path) -> None:
-    rows = minutes((150, "0", "70"))
+    rows = minutes((5, "90", "600"), (150, "0", "70"))
     free = [row.replace("GPU-a", "GPU-b").removesuffix("a-1") for row in rows]
     found = judged(recording(tmp_path, rows + free), "--json")
     assert [attempt["gpu_uuids"] for attempt in found["attempts"]] == [["GPU-a"]]
@@ -134,7 +134,10 @@ def test_nothing_but_times_and_gpus_is_unknown(tmp_path: Path) -> None:
 
 
 def test_rest_beside_busy_cpus_is_waited_for_where_the_rule_says_so(tmp_path: Path) -> None:
-    rows = [f"{row},{'2.5' if 40 <= place < 100 else ''}" for place, row in enumerate(minutes((200, "0", "70")))]
+    rows = [
+        f"{row},{'2.5' if 40 <= place < 100 else ''}"
+        for place, row in enumerate(minutes((5, "90", "600"), (195, "0", "70")))
+    ]
     file = recording(tmp_path, rows, f"{HEADER},cpu_cores")
     text = POLICY.read_text()
     waiting = tmp_path / "waiting.yaml"
@@ -153,6 +156,17 @@ def test_rest_beside_busy_cpus_is_waited_for_where_the_rule_says_so(tmp_path: Pa
     moved = datetime.fromisoformat(with_wait) - datetime.fromisoformat(without)
     # The hour of waiting, and until the window holds enough rest again.
     assert timedelta(hours=1) <= moved <= timedelta(hours=1, minutes=30)
+
+
+def test_what_a_gauge_alone_cannot_tell_is_reported_and_not_stopped(tmp_path: Path) -> None:
+    """It was never seen at work: nothing says that this gauge would have told of it."""
+    file = recording(tmp_path, minutes((150, "0", "70")))
+    (attempt,) = (found := judged(file, "--json"))["attempts"]
+    assert (attempt["stopped_at"], attempt["returned_gpu_hours"], found["returned_gpu_hours"]) == ([], 0.0, 0.0)
+    assert attempt["due_at"] == attempt["unproven_at"] == ["2026-11-20T13:10:00Z"]
+    assert (len(attempt["warned_at"]), attempt["rested_gpu_hours"]) == (2, round(79 / 60, 4))
+    command = ["gpu", "judge", "--samples", str(file), "--policy", str(POLICY)]
+    assert "1 only reported: a gauge alone" in CliRunner().invoke(app, command).output
 
 
 def test_people_read_a_table(tmp_path: Path) -> None:
