@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.units import GpuUuid
 from scheduler.entrypoints.cli.parquet_recordings import MAGIC, ROWS_AT_ONCE, plain, wanted_columns
-from scheduler.entrypoints.cli.recorded_cells import COLUMNS, FIGURE_MAX, PARSERS, BrokenCell
+from scheduler.entrypoints.cli.recorded_cells import COLUMNS, FIGURE_MAX, PARSERS, PERCENT, BrokenCell, Shares
 from scheduler.entrypoints.cli.recordings import columns_of, recorded_rows
 from scheduler.metering.packed import ABSENT, Holders, PackedRows, by_device
 
 BLOCK_BYTES = 1 << 21
 THOUSANDTHS: Final = frozenset({"power_watts", "energy_joules"})
 """Columns that hardly repeat themselves."""
+PERCENT_NAME: Final = COLUMNS[PERCENT]
 FIGURES: Final = ("utilization_percent", "power_watts", "energy_joules", "process_count", "cpu_cores")
 """As PackedRows has them."""
 
@@ -38,6 +39,7 @@ def read_packed(file: Path) -> dict[GpuUuid, PackedRows]:
         packing = _Packing()
         for columns in _parquet_blocks(file) if is_parquet else _csv_blocks(file):
             packing.add(columns)
+        packing.shares.check(str(file))
     except (pa.ArrowException, OSError, BrokenCell, InvalidInput, csv.Error, UnicodeDecodeError):
         return by_device(recorded_rows(file))  # row by row, which knows where it is and says so
     return packing.devices
@@ -48,6 +50,7 @@ class _Packing:
 
     def __init__(self) -> None:
         self.devices: dict[GpuUuid, PackedRows] = {}
+        self.shares = Shares()
         self._holders = Holders()
         self._uuids: list[GpuUuid] = []
         self._places: dict[GpuUuid, int] = {}
@@ -59,6 +62,9 @@ class _Packing:
             holder = _numbers(columns["attempt"], self._holder_of).astype(np.int32)
         else:
             holder = np.full(len(at), self._holders.number_of(()), dtype=np.int32)
+        if PERCENT_NAME in columns:
+            for cell in columns[PERCENT_NAME].unique().to_pylist():
+                self.shares.see(cell)
         figures = [_figures(name, columns[name]) if name in columns else None for name in FIGURES]
         for name in ("memory_used_bytes", "memory_total_bytes"):
             if name in columns:

@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from scheduler.entrypoints.cli.recorded_cells import COLUMNS, REQUIRED, invalid, recorded
+from scheduler.entrypoints.cli.recorded_cells import COLUMNS, PERCENT, REQUIRED, Shares, invalid, recorded
 from scheduler.metering.recorded import Recorded
 
 MAGIC: Final = b"PAR1"
 ROWS_AT_ONCE = 1 << 16
+FLOAT_BITS: Final = 64
 
 
 def parquet_rows(file: Path) -> Iterator[Recorded]:
@@ -20,7 +21,7 @@ def parquet_rows(file: Path) -> Iterator[Recorded]:
     try:
         with pq.ParquetFile(file) as source:
             names = wanted_columns(file, source.schema_arrow)
-            first = 1
+            first, shares = 1, Shares()
             for batch in source.iter_batches(batch_size=ROWS_AT_ONCE, columns=names):
                 columns = [
                     plain(batch.column(name)).to_pylist() if name in names else [None] * batch.num_rows
@@ -28,7 +29,9 @@ def parquet_rows(file: Path) -> Iterator[Recorded]:
                 ]
                 for number, cells in enumerate(zip(*columns, strict=True), start=first):
                     yield recorded(cells, lambda number=number: f"{file}: row {number}")  # type: ignore[misc]
+                    shares.see(cells[PERCENT])
                 first += batch.num_rows
+            shares.check(str(file))
     except (pa.ArrowException, OSError) as error:
         detail = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise invalid(str(file), f"no Parquet that can be read ({detail})", "a whole Parquet file") from error
@@ -44,6 +47,8 @@ def wanted_columns(file: Path, schema: Any) -> list[str]:
         if schema.names.count(name) > 1:
             raise invalid(str(file), "a column that is named twice", "each column once")
         kind = schema.field(name).type
+        if name == "timestamp" and types.is_floating(kind) and kind.bit_width < FLOAT_BITS:
+            raise invalid(f"{file}: {name}", f"a column of {kind}", f"{FLOAT_BITS} bits: fewer tell minutes at best")
         if not _is_readable(kind):
             raise invalid(f"{file}: {name}", f"a column of {kind}", "text, numbers, or timestamps")
     return wanted

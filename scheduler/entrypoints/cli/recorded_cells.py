@@ -24,11 +24,15 @@ OPTIONAL = (
     "cpu_cores",
 )
 COLUMNS = (*REQUIRED, *OPTIONAL)
+PERCENT = COLUMNS.index("utilization_percent")
 
 FIGURE_MAX = 9.0e15
 """In thousandths it is a number of 64 bits."""
 INSTANT_MAX = 253_402_300_799_999
 """The last millisecond of the year 9999: what lies beyond is no time but a mistaken unit."""
+
+NUMBER_MAX = 7_258_118_399_999
+"""The last millisecond of the year 2199: a number beyond is no time in any unit, but a date as 20261120120000."""
 
 CACHE_CELLS = 1 << 16
 """Recordings repeat themselves: a time stands in a row of every GPU, and most figures are a few."""
@@ -67,6 +71,32 @@ def recorded(cells: Sequence[Any], where: Callable[[], str]) -> Recorded:
         raise invalid(f"{where()}: {COLUMNS[len(values)]}", broken.found, broken.expected) from broken
     at, uuid, percent, _, _, watts, joules, processes, attempts, cores = values
     return Recorded(at, uuid, attempts, percent, watts, joules, processes, cores)
+
+
+class Shares:
+    """Whether utilisation is written as a share of 1 and not in percent: no cell above 1, and some between 0 and 1. Nothing
+    tells such a file from one of GPUs that are hardly used, and a hundredth of their use would be taken for rest."""
+
+    def __init__(self) -> None:
+        self._most = 0.0
+        self._has_part = False
+
+    def see(self, cell: Any) -> None:
+        """One that is no number is left to whoever reads it."""
+        try:
+            figure = _figure(cell) or 0.0
+        except BrokenCell:
+            return
+        self._most = max(self._most, figure)
+        self._has_part = self._has_part or 0 < figure < 1
+
+    def check(self, file: str) -> None:
+        if self._has_part and self._most <= 1:
+            raise invalid(
+                f"{file}: {COLUMNS[PERCENT]}",
+                "no figure above 1: shares, or less than a percent",
+                "0 to 100, or whole",
+            )
 
 
 def invalid(where: str, found: str, expected: str) -> InvalidInput:
@@ -137,7 +167,8 @@ def _instant(cell: Any) -> Instant:
     if text is None:
         raise BrokenCell("nothing", _TIME)
     if _NUMBER.fullmatch(text):
-        return _bounded(_since_1970_ms(text), cell)
+        since_ms = _since_1970_ms(text)
+        return _bounded(since_ms if since_ms <= NUMBER_MAX else -1, cell)
     try:
         moment = datetime.fromisoformat(_ZONE.sub(_offset, text).replace("/", "-"))
     except ValueError as error:

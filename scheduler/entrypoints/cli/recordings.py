@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scheduler.entrypoints.cli.parquet_recordings import MAGIC, parquet_rows
-from scheduler.entrypoints.cli.recorded_cells import COLUMNS, OPTIONAL, REQUIRED, invalid, recorded
+from scheduler.entrypoints.cli.recorded_cells import COLUMNS, OPTIONAL, PERCENT, REQUIRED, Shares, invalid, recorded
 from scheduler.metering.recorded import Recorded
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -39,10 +39,13 @@ def _csv_rows(file: Path) -> Iterator[Recorded]:
         reader = csv.reader(text, strict=True)
         try:
             header = next(reader, [])
-            places = columns_of(f"{file}:1", header)
+            places, shares = columns_of(f"{file}:1", header), Shares()
+            percent = places[PERCENT]
             for row in reader:
                 if row:
                     yield _csv_row(row, header, places, f"{file}:{reader.line_num}")
+                    shares.see(row[percent] if percent is not None else None)
+            shares.check(str(file))
         except (csv.Error, UnicodeDecodeError) as error:
             where = f"{file}:{reader.line_num + 1}"
             raise invalid(where, f"no CSV in UTF-8 ({error})", "rows of comma-separated values") from error

@@ -70,7 +70,7 @@ def test_an_empty_cell_is_absent_and_never_zero(tmp_path: Path) -> None:
 
 
 def test_less_than_a_percent_is_use(tmp_path: Path) -> None:
-    rows = minutes((20, "0", "70"), (120, "0.3", "200"))
+    rows = minutes((4, "90", "600"), (20, "0", "70"), (120, "0.3", "200"))
     (attempt,) = judged(recording(tmp_path, rows), "--json")["attempts"]
     assert attempt["stopped_at"] == []
 

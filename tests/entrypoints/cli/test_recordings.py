@@ -35,7 +35,7 @@ def refusal(file: Path) -> str:
 def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
     file = parquet(
         tmp_path,
-        utilization_percent=pa.array([0, None, 0.2]),
+        utilization_percent=pa.array([0, None, 40.2]),
         memory_used_bytes=pa.array([1, 2, 3], pa.uint64()),
         power_watts=pa.array([70.5, float("nan"), None]),
         energy_joules=pa.array([Decimal("1.5"), None, Decimal("3.0")]),
@@ -49,13 +49,13 @@ def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
         "GPU-a,2026-11-20T12:00:00Z,left,0,70.5,1.5,1,a-1\n"
         "\n"
         "GPU-a,2026-11-20T12:00:15.000001Z,alone,,nan,,,\n"
-        "GPU-a,2026-11-20T12:00:30.000002Z,here,0.2,,3,2.0,\n"
+        "GPU-a,2026-11-20T12:00:30.000002Z,here,40.2,,3,2.0,\n"
     )
     assert read_recording(file) == read_recording(text)
     at = to_instant(NOON)
     assert read_recording(text)[0] == Recorded(at, GpuUuid("GPU-a"), (AttemptId("a-1"),), 0, 70_500, 1_500, 1)
     assert read_recording(text)[1] == Recorded(Instant(at + 15_000), GpuUuid("GPU-a"))
-    assert read_recording(text)[2].percent == 1
+    assert read_recording(text)[2].percent == 41
 
 
 KINDS: dict[str, Any] = {
@@ -74,6 +74,45 @@ KINDS: dict[str, Any] = {
 def test_parquet_has_its_times_in_any_type(tmp_path: Path, times: Any) -> None:
     rows = read_recording(parquet(tmp_path, timestamp=times))
     assert [row.at for row in rows] == [to_instant(NOON) + step * 15_000 for step in range(3)]
+
+
+@pytest.mark.parametrize("bits", [pa.float16(), pa.float32()], ids=str)
+def test_floats_that_are_too_short_for_a_time_are_refused(tmp_path: Path, bits: Any) -> None:
+    """Seconds since 1970 in 32 bits are two minutes apart: rows would move, and many become one."""
+    file = parquet(tmp_path, timestamp=pa.array([0.0, 15.0, 30.0]).cast(bits))
+    assert "timestamp: found a column of" in refusal(file)
+
+
+SHARES: dict[str, tuple[list[str], bool]] = {
+    "shares of 1": (["0", "0.93", "1.0"], True),
+    "less than a percent, or shares": (["0", "0.3", ""], True),
+    "percent with a part": (["0", "0.93", "1.01"], False),
+    "whole": (["0", "1", "1.0"], False),
+    "absent": (["", "nan", "0.0"], False),
+}
+
+
+@pytest.mark.parametrize(("cells", "is_refused"), SHARES.values(), ids=SHARES)
+@pytest.mark.parametrize("is_parquet", [True, False], ids=["parquet", "csv"])
+def test_utilisation_that_may_be_shares_of_1_is_refused_and_never_guessed(
+    tmp_path: Path, cells: list[str], is_refused: bool, is_parquet: bool
+) -> None:
+    file = tmp_path / "shares.csv"
+    lines = [f"{at.isoformat()},GPU-a,{cell}" for at, cell in zip(TIMES, cells, strict=True)]
+    file.write_text("\n".join(["timestamp,gpu_uuid,utilization_percent", *lines]))
+    if is_parquet:
+        figures = pa.array([float(cell) if cell else None for cell in cells], pa.float64())
+        file = parquet(tmp_path, utilization_percent=figures)
+    if is_refused:
+        assert "utilization_percent: found no figure above 1" in refusal(file)
+    else:
+        assert len(read_recording(file)) == 3
+
+
+def test_a_date_without_its_dashes_is_no_number_of_milliseconds(tmp_path: Path) -> None:
+    file = tmp_path / "dates.csv"
+    file.write_text("timestamp,gpu_uuid\n20261120120000,GPU-a\n")
+    assert "timestamp: found '20261120120000'" in refusal(file)
 
 
 def test_times_of_1970_are_times_in_parquet(tmp_path: Path) -> None:
