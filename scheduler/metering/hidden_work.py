@@ -128,7 +128,7 @@ def is_evident(devices: Iterable[Sequence[Spell]], since: Instant) -> bool:
 
 
 class _Use(NamedTuple):
-    """Work that readings in a row found, until the last of them."""
+    """Work that readings in a row found, until the last of them; by no reading where it fell into a gap alone."""
 
     end: Instant
     readings: int
@@ -139,15 +139,15 @@ def _ended(use: _Use) -> Instant:
 
 
 def _uses(spells: Iterable[Spell]) -> Iterator[_Use]:
-    readings, end = 0, Instant(0)
+    use: _Use | None = None
     for spell in spells:
         if spell.state in USED or (spell.state is IdleState.UNKNOWN and spell.has_work):
-            readings, end = readings + 1, spell.end
-        elif readings:
-            yield _Use(end, readings)
-            readings = 0
-    if readings:
-        yield _Use(end, readings)
+            use = _Use(spell.end, (use.readings if use is not None else 0) + (spell.state in USED))
+        elif use is not None:
+            yield use
+            use = None
+    if use is not None:
+        yield use
 
 
 def is_too_coarse(spells: Sequence[Spell], window_ms: int) -> bool:

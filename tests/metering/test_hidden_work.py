@@ -131,6 +131,24 @@ def test_the_last_use_before_a_rest_has_to_be_a_long_one() -> None:
     assert (len(attempt.due), attempt.stopped) == (1, ())
 
 
+def test_work_in_a_gap_is_no_use_that_one_reading_saw_and_no_long_one_either() -> None:
+    """Power that is read again after a gap may have been drawn throughout it."""
+
+    def found(gap_at: int) -> AttemptJudgement:
+        rows = [
+            Recorded(Instant(n * 15_000), GpuUuid("G"), percent=90 * (100 < n < 200), milliwatts=70_000)
+            for n in range(900)
+            if not gap_at < n < gap_at + 40
+        ]
+        after = next(place for place, row in enumerate(rows) if row.at >= (gap_at + 40) * 15_000)
+        rows[after] = rows[after]._replace(milliwatts=90_000)
+        (attempt,) = judge(rows, RULE).attempts
+        return attempt
+
+    assert len(found(20).stopped) == 1
+    assert (len(found(220).due), found(220).stopped) == (1, ())
+
+
 def test_a_gpu_of_several_that_was_never_used_does_not_speak_against_the_others() -> None:
     rows = [
         Recorded(Instant(n * 15_000 + gpu), GpuUuid(f"GPU-{gpu}"), (AttemptId("a"),), percent=90 * (n < 99 and gpu))

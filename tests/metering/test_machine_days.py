@@ -135,18 +135,15 @@ def test_every_row_of_both_tables_is_what_is_measured() -> None:
 
 
 @pytest.mark.parametrize("reading", READINGS)
-def test_a_gauge_beside_the_energy_counter_wrongs_nobody_and_one_alone_hardly_anybody(reading: str) -> None:
-    """What escapes a gauge alone is a second or three of work every 20 to 29 minutes, and the last burst before a rest."""
-    row, peer = STORED["readings"][reading], STORED["rules"]["every sample 0"]
+def test_a_gauge_wrongs_nobody_beside_the_energy_counter_or_alone(reading: str) -> None:
+    row = STORED["readings"][reading]
     pace_s, columns = READINGS[reading]
     if pace_s > 90:
         assert (row["stops"], row["wrongful"]) == (0, 0), "read too rarely to stop anybody"
         return
+    assert (row["wrongful"], row["unread"]) == (0, 0)
     if "energy_joules" in columns:
-        assert (row["wrongful"], row["unread"]) == (0, 0)
         assert row["recall"] >= GOAL_RECALL
-    assert row["wrongful"] * 4 <= row["stops"]
-    assert row["wrongful"] * 20 < peer["wrongful"]
     assert row["GPU-hours returned"] > 100
 
 
