@@ -139,6 +139,15 @@ def test_a_rest_after_uses_that_a_gauge_cannot_have_missed_is_ended(company: Com
     assert scraped.platform.hindrances(workload) == [(True, "")]
 
 
+def test_a_rest_that_was_reported_says_nothing_of_the_next_one(company: Company) -> None:
+    scraped = Scraped(company, has_energy=False)
+    workload = scraped.sandbox()
+    scraped.minutes(25)
+    scraped.minutes(9, percents=lambda _: 60)
+    scraped.minutes(50)
+    assert scraped.verdicts(workload) == [Reason.IDLE_REPORTED, Reason.RUNNING, *WARNED, Reason.IDLE]
+
+
 def test_who_was_told_of_a_rest_by_a_gauge_alone_is_not_ended_in_it_when_energy_is_read_again(
     company: Company,
 ) -> None:

@@ -118,7 +118,7 @@ def test_on_a_gauge_alone_a_rest_after_uses_that_it_cannot_miss_is_stopped_after
 
 def test_one_use_that_a_single_reading_saw_says_that_others_were_missed() -> None:
     works = habit(200, 600)
-    works[6 * 3_600 + 14] = True
+    works[3_600 + 404] = True
     attempt = reading_of(works, 15, energy=False)
     assert (len(attempt.due), attempt.stopped) == (1, ())
 
@@ -129,6 +129,25 @@ def test_the_last_use_before_a_rest_has_to_be_a_long_one() -> None:
     works[6 * 3_600 : 6 * 3_600 + 31] = [True] * 31
     attempt = reading_of(works, 15, energy=False)
     assert (len(attempt.due), attempt.stopped) == (1, ())
+
+
+def test_what_is_used_after_a_rest_proves_nothing_of_it() -> None:
+    works = [300 <= second < 331 or 7_200 <= second < 7_400 for second in range(14_400)]
+    attempt = reading_of(works, 15, energy=False)
+    assert len(attempt.unproven) == 1
+    assert minutes_of(attempt) == [(7_400 + 10) // 60 + 30]
+
+
+def test_a_row_that_was_lost_beside_the_energy_counter_hides_no_second_of_work() -> None:
+    """Its span is twice as long, and its noise not."""
+    chance, counter, rows = Random(4), 0, []
+    for minute in range(600):
+        counter += 68_000 * 60 + round(chance.gauss(0, 600) * 60) + 360_000 * (minute % 25 == 7)
+        if minute % 25 != 7 or minute % 2:
+            at = Instant(minute * MS_PER_MINUTE)
+            rows.append(Recorded(at, GpuUuid("G"), (AttemptId("a"),), percent=0, energy_millijoules=counter))
+    (attempt,) = judge(rows, RULE).attempts
+    assert attempt.due == ()
 
 
 def test_work_in_a_gap_is_no_use_that_one_reading_saw_and_no_long_one_either() -> None:
