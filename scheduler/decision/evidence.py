@@ -12,7 +12,7 @@ from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import Shortfall
 from scheduler.domain.periods import iso
 from scheduler.domain.policy import PriorityClass
-from scheduler.domain.reasons import Reason
+from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, PoolName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec
 
@@ -30,11 +30,11 @@ def no_priority_class(spec: WorkloadSpec) -> Ruling:
     return Ruling(Reason.LAUNCH_REFUSED, {"cause": f"the policy has no priority class {spec.priority_class!r}"})
 
 
-def resources(key: LaneKey, gpu_class: GpuClassName, free: int) -> Ruling:
-    return Ruling(
-        Reason.RESOURCES,
-        {"pods": key.pods, "gpus_per_pod": key.shape.pod.gpus, "gpu_class": gpu_class, "free": free},
-    )
+def resources(key: LaneKey, gpu_class: GpuClassName, free: int, fitting: int) -> Ruling:
+    """What is free may be scattered: `fitting` of its pods would find room in it."""
+    pods, gpus_per_pod = key.pods, key.shape.pod.gpus
+    room: Evidence = {"gpu_class": gpu_class, "free": free, "fitting": fitting}
+    return Ruling(Reason.RESOURCES, {"pods": pods, "gpus_per_pod": gpus_per_pod, **room})
 
 
 def quota(pool: PoolName, gpu_class: GpuClassName, used: int, limit: int, needed: int) -> Ruling:

@@ -94,7 +94,8 @@ TEXTS: dict[Reason, ReasonText] = {
         "It starts as soon as their pods have ended.",
     ),
     Reason.RESOURCES: ReasonText(
-        "Waiting: {pods:pod|pods} of {gpus_per_pod} × {gpu_class} asked, {free:GPU|GPUs} free where it could go.",
+        "Waiting: {pods:pod|pods} of {gpus_per_pod} × {gpu_class} asked, {free:GPU|GPUs} free where it could go: "
+        "room for {fitting:pod|pods}.",
         "A smaller request or another GPU class may start sooner.",
     ),
     Reason.PRIORITY: ReasonText(

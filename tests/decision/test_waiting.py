@@ -23,6 +23,14 @@ def test_a_team_at_its_limit_waits_for_its_own_work() -> None:
     )
 
 
+def test_what_is_free_and_scattered_is_said_to_have_no_room_for_all_of_a_gang() -> None:
+    three, used = nodes(*(node(f"n{number}") for number in range(3))), [attempt("a", "n0"), attempt("b", "n1")]
+    (said,) = decide(snapshot(three, [workload("gang", gpus=8, pods=2)], attempts=used)).verdicts
+    assert sentence(said.reason, said.evidence) == (
+        "Waiting: 2 pods of 8 × h100 asked, 22 GPUs free where it could go: room for 1 pod."
+    )
+
+
 def test_work_waits_for_its_begin_time_and_starts_then() -> None:
     early = replace(workload("w"), not_before=Instant(NOW + 60_000))
 

@@ -99,7 +99,7 @@ def lane_ruling(index: Index, lane: Lane) -> Ruling | None:
     key, gpu_class = lane.key, lane.blocked_class or lane.key.gpu_classes[0]
     if lane.reason is Reason.RESOURCES:
         table = index.capacity.table(gpu_class)
-        return evidence.resources(key, gpu_class, table.free_gpus(table.row(key.shape)))
+        return evidence.resources(key, gpu_class, table.free_gpus(table.row(key.shape)), table.total(key.shape))
     if lane.reason is Reason.TOPOLOGY:
         fullest = index.capacity.table(gpu_class).most_room(key.shape)
         return evidence.topology(Reason.TOPOLOGY, key.shape, key.pods, gpu_class, fullest)

@@ -227,11 +227,13 @@ def test_the_queue_gives_everybody_the_reason_and_nobody_advice_on_others_work(
 ) -> None:
     workload = allot(*SUBMIT, *IMAGE, "--name", "waits", "--json").json["id"]
     with changing(service.store, service.world, service.clock.now()) as batch:
-        batch.say(workload, Reason.RESOURCES, {"pods": 2, "gpus_per_pod": 8, "gpu_class": "H100", "free": 1})
+        batch.say(
+            workload, Reason.RESOURCES, {"pods": 2, "gpus_per_pod": 8, "gpu_class": "H100", "free": 1, "fitting": 0}
+        )
     viewed = service.views.workload(SYSTEM, workload, service.clock.now())
     monkeypatch.setattr(service.views, "queue", lambda *_, **__: [viewed])
     said = " ".join(allot("queue").out.split())
-    assert said.endswith("Waiting: 2 pods of 8 × H100 asked, 1 GPU free where it could go.")
+    assert said.endswith("Waiting: 2 pods of 8 × H100 asked, 1 GPU free where it could go: room for 0 pods.")
     assert "A smaller request or another GPU class may start sooner." in " ".join(allot("list").out.split())
 
 

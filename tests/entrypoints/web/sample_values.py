@@ -113,7 +113,7 @@ def _waiting() -> tuple[WorkloadView, ...]:
             verdict(
                 "finetune-v3",
                 Reason.RESOURCES,
-                {"pods": 2, "gpus_per_pod": 8, "gpu_class": "h100", "free": 11},
+                {"pods": 2, "gpus_per_pod": 8, "gpu_class": "h100", "free": 11, "fitting": 1},
                 seq=3,
             ),
             pods=2,
@@ -237,7 +237,7 @@ def queue() -> tuple[WorkloadView, ...]:
             charged=0,
         )
 
-    gang: Evidence = {"pods": 2, "gpus_per_pod": 8, "gpu_class": "h100", "free": 11}
+    gang: Evidence = {"pods": 2, "gpus_per_pod": 8, "gpu_class": "h100", "free": 11, "fitting": 1}
     victims: Evidence = {"gpus": 8, "gpu_class": "h100", "victims": 2}
     short: Evidence = {"needed_hours": "32.0", "available_hours": "11.4"}
     ahead: Evidence = {"ahead": "rag-eval", "comparison": "standard over off-peak"}
@@ -263,7 +263,7 @@ def fallen() -> tuple[VerdictView, ...]:
         verdict(
             "finetune-v3",
             Reason.RESOURCES,
-            {"pods": 2, "gpus_per_pod": 8, "gpu_class": "h100", "free": 11},
+            {"pods": 2, "gpus_per_pod": 8, "gpu_class": "h100", "free": 11, "fitting": 1},
             at=NOW - 41_000,
             seq=39,
         ),
