@@ -63,3 +63,15 @@ def test_what_remains_goes_to_the_one_that_lacks_as_many() -> None:
 )
 def test_where_there_is_more_than_one_answer_nobody_is_named(tenancies: list[Tenancy]) -> None:
     assert by_elimination({}, GPUS, tenancies) == {}
+
+
+def test_of_several_that_were_seen_only_one_that_was_seen_is_whose_it_is() -> None:
+    """Who lives on the node and was not seen on the device has no part in it."""
+    assert by_process(window("pod-a", "pod-b"), ATTEMPT_OF, [AttemptId("c")]) is None
+    assert by_process(window("pod-a", "pod-b"), ATTEMPT_OF, [AttemptId("c"), B]) == B
+
+
+def test_two_attempts_that_lack_as_many_are_no_answer() -> None:
+    tenancies = [Tenancy(A, 1, SINCE), Tenancy(B, 1, SINCE)]
+    assert by_elimination({}, GPUS[:1], tenancies) == {}
+    assert by_elimination({}, GPUS[:2], tenancies) == {}
