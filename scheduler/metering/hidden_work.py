@@ -117,14 +117,14 @@ def _least_microjoules(span: CounterSpan, level: float, noise: _Noise, threshold
 
 
 def is_evident(devices: Iterable[Sequence[Spell]], since: Instant) -> bool:
-    """Whether a rest that began then may be acted on, where nothing but gauges tells of these devices: the use before it
-    was long enough not to be missed, and no use of any of them was seen by one reading alone. `devices` are each one's
-    spells between a reading and the next. Who was never seen at work is read by a gauge that has shown nothing yet."""
+    """Whether a rest that began then may be acted on, where nothing but gauges tells of these devices: no use of any of
+    them was seen by one reading alone, and the use before it, if there was one, was long enough not to be missed.
+    `devices` are each one's spells between a reading and the next."""
     uses = [use for spells in devices for use in _uses(spells)]
     before = [use for use in uses if use.end <= since]
-    if not before or any(use.readings == 1 for use in uses):
+    if any(use.readings == 1 for use in uses):
         return False
-    return max(before, key=_ended).readings >= EVIDENT_READINGS
+    return not before or max(before, key=_ended).readings >= EVIDENT_READINGS
 
 
 class _Use(NamedTuple):

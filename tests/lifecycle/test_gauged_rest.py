@@ -118,9 +118,9 @@ def test_a_restart_waits_for_a_reading_before_it_does_what_was_put_off(company: 
     assert scraped.verdicts(workload) == [*WARNED, Reason.IDLE]
 
 
-@pytest.mark.parametrize("lasts", [0, 1, 2], ids=["never used", "used for one reading", "used for two"])
+@pytest.mark.parametrize("lasts", [1, 2], ids=["used for one reading", "used for two"])
 def test_a_rest_of_which_a_gauge_alone_tells_is_reported_and_never_ended(company: Company, lasts: int) -> None:
-    """Uses that it may have missed, or that it never saw, may go on unseen."""
+    """Uses that it may have missed may go on unseen."""
     scraped = Scraped(company, has_energy=False)
     workload = scraped.sandbox()
     scraped.minutes(91, percents=lambda minute: 60 if minute % 20 < lasts else 0)
@@ -142,10 +142,18 @@ def test_a_rest_after_uses_that_a_gauge_cannot_have_missed_is_ended(company: Com
 def test_a_rest_that_was_reported_says_nothing_of_the_next_one(company: Company) -> None:
     scraped = Scraped(company, has_energy=False)
     workload = scraped.sandbox()
+    scraped.minutes(2, percents=lambda _: 60)
     scraped.minutes(25)
     scraped.minutes(9, percents=lambda _: 60)
     scraped.minutes(50)
     assert scraped.verdicts(workload) == [Reason.IDLE_REPORTED, Reason.RUNNING, *WARNED, Reason.IDLE]
+
+
+def test_what_was_never_used_as_far_as_any_reading_tells_is_ended(company: Company) -> None:
+    scraped = Scraped(company, has_energy=False)
+    workload = scraped.sandbox()
+    scraped.minutes(60)
+    assert scraped.verdicts(workload) == [*WARNED, Reason.IDLE]
 
 
 def test_who_was_told_of_a_rest_by_a_gauge_alone_is_not_ended_in_it_when_energy_is_read_again(
@@ -153,6 +161,7 @@ def test_who_was_told_of_a_rest_by_a_gauge_alone_is_not_ended_in_it_when_energy_
 ) -> None:
     scraped = Scraped(company, has_energy=False)
     workload = scraped.sandbox()
+    scraped.minutes(2, percents=lambda _: 60)
     scraped.minutes(25)
     assert scraped.verdicts(workload) == [Reason.IDLE_REPORTED]
     scraped.has_energy = True

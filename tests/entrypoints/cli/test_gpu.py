@@ -159,8 +159,8 @@ def test_rest_beside_busy_cpus_is_waited_for_where_the_rule_says_so(tmp_path: Pa
 
 
 def test_what_a_gauge_alone_cannot_tell_is_reported_and_not_stopped(tmp_path: Path) -> None:
-    """It was never seen at work: nothing says that this gauge would have told of it."""
-    file = recording(tmp_path, minutes((150, "0", "70")))
+    """One reading alone saw it at work: others may have fallen between two."""
+    file = recording(tmp_path, minutes((1, "0", "70"), (1, "90", "600"), (148, "0", "70")))
     (attempt,) = (found := judged(file, "--json"))["attempts"]
     assert (attempt["stopped_at"], attempt["returned_gpu_hours"], found["returned_gpu_hours"]) == ([], 0.0, 0.0)
     assert attempt["due_at"] == attempt["unproven_at"] == ["2026-11-20T13:10:00Z"]
