@@ -1,7 +1,7 @@
 """The turnstile: of an owner at the limit of GPUs, only those lines are let into lanes that may start before it is reached.
 
 Whoever stands at the limit and ends something has dozens of lines that would fit again, one by one; the first starts, and
-the others are set aside as before. To put each into its lane, serve it there and take it out again was a fifth of a
+the others are set aside as before. To put each into its lane, serve it there and take it out again was a tenth of a
 replay's time. What is held back here changes nothing: it is only held where its turn would come to being told of the limit
 and to nothing else, and where it turns out that it would not, everybody is let in and the cycle is served anew.
 """
