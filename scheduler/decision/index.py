@@ -94,7 +94,8 @@ class Index:
         """Workloads in no line that must be told why: held back, or waiting for their victims."""
         self._ageing = Ageing()
         self._terms: Timers[Holder] = Timers()
-        self._begin_times: Timers[WorkloadId] = Timers()
+        self._own_times: Timers[WorkloadId] = Timers()
+        """Of queued workloads: begin times, latest starts, ends of preemption delays."""
         self._protections: Timers[AttemptId] = Timers()
 
     def as_changes(self) -> Changes:
@@ -155,7 +156,7 @@ class Index:
 
     def wakes_at(self) -> Instant:
         """When time alone next changes something for those that wait."""
-        due = [timers.next_at() for timers in (self._terms, self._begin_times, self._protections, self.bookings)]
+        due = [timers.next_at() for timers in (self._terms, self._own_times, self._protections, self.bookings)]
         due += [reservation.until for reservation in self.reservations.values() if not reservation.is_move]
         return min([self.standings.wakes_at(), *(at for at in due if at is not None)])
 
@@ -239,9 +240,7 @@ class Index:
             if attempt_id in self.bookings.attempts or (new is not None and new.is_booking):
                 self.bookings.take(attempt_id, new, self.now)
                 continue
-            if old == new:
-                continue
-            if new is not None and self.running.takes_checkpoint(new):
+            if old == new or (new is not None and self.running.takes_checkpoint(new)):
                 continue
             if old is not None:
                 self.running.remove(attempt_id)
@@ -342,14 +341,14 @@ class Index:
         elif is_held_back(workload, self.now):
             self.held_back.add(workload_id)
             if workload.not_before > self.now:
-                self._begin_times.set(workload.not_before, workload_id)
+                self._own_times.set(workload.not_before, workload_id)
             self.unheard.add(workload_id)
         else:
             if workload.spec.latest_start is not None:
-                self._begin_times.set(Instant(workload.spec.latest_start + 1), workload_id)
+                self._own_times.set(Instant(workload.spec.latest_start + 1), workload_id)
             line, is_new = self.lines.add(workload, is_aged=self.is_aged_now(workload))
             if line.stops_others_from(workload.submitted_at) > self.now:
-                self._begin_times.set(line.stops_others_from(workload.submitted_at), workload_id)
+                self._own_times.set(line.stops_others_from(workload.submitted_at), workload_id)
             if not line.is_aged:
                 self._ageing.wait(line.pool, workload.submitted_at, workload_id)
             if is_new:
@@ -388,7 +387,7 @@ class Index:
         """What time alone changed: allowances that open or expire, begin times and delays, ends of minimum runtimes."""
         for holder in self._terms.pop_due(self.now):
             self._touch_holder(holder)
-        for workload_id in self._begin_times.pop_due(self.now):
+        for workload_id in self._own_times.pop_due(self.now):
             if workload_id in self.queued and workload_id not in self.claims.of:
                 self._displace(workload_id)
                 self._place(workload_id)
