@@ -199,8 +199,18 @@ def require_waiting(approval: Approval) -> None:
         raise Conflict(f"{approval.proposal.id} was {last.state.value} by {last.by} already")
 
 
-def lowered(asked: Change, amount: int | None, until: Instant | None, unit: Unit = STANDARD_GPU) -> Change:
-    """What is approved of a request: at most what was asked, in `unit`. Raises InvalidInput where it is more."""
+def lowered(
+    asked: Change,
+    amount: int | None,
+    until: Instant | None,
+    unit: Unit = STANDARD_GPU,
+    ends: tuple[Instant, Instant] | None = None,
+) -> Change:
+    """What is approved of a request: at most what was asked, in `unit`.
+
+    `ends` are the instant that its end has to be after, and the end that it would have as it was asked; None: its end is
+    not what is asked. Raises InvalidInput where it is more, or would take something from its holder.
+    """
     if amount is not None:
         if amount <= 0 or (asked.amount is not None and amount > asked.amount):
             raise InvalidInput(
@@ -211,7 +221,16 @@ def lowered(asked: Change, amount: int | None, until: Instant | None, unit: Unit
             )
         asked = replace(asked, amount=amount)
     if until is not None:
-        if asked.until is not None and until > asked.until:
+        if ends is None:
+            raise InvalidInput("no other end was asked", where="until", expected="neither sooner nor later")
+        earliest, latest = ends
+        if until > latest:
             raise InvalidInput("that is later than was asked", where="until", expected="at most what was asked")
+        if until <= earliest:
+            raise InvalidInput(
+                "that would be over, or end sooner than it does already",
+                where="until",
+                expected="an instant in the future, and later than it ends now",
+            )
         asked = replace(asked, until=until)
     return asked

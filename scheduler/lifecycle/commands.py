@@ -27,6 +27,7 @@ from scheduler.lifecycle.asking.judge import new_workload, with_defaults
 from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms, indexes_of, judge_for, queue_all
 from scheduler.lifecycle.awarding.cover import committed_by, require_coverage
 from scheduler.lifecycle.awarding.grant import award, require_granter, told
+from scheduler.lifecycle.awarding.own_gain import require_no_own_gain
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.booked_time import cancel_booking
 from scheduler.lifecycle.running.record import drop_reservation, stop_attempt
@@ -222,13 +223,14 @@ class Commands:
     def grant(
         self, caller: Caller, asked: Award, *, now: Instant, command: Command | None = None, request_id: str = ""
     ) -> Allowance:
-        """An ad-hoc grant (finance, operator), or one of compensation (people). Nobody grants to themselves.
+        """An ad-hoc grant (finance, operator), or one of compensation (people). Nobody grants to themselves or their team.
 
         Raises Conflict (`approval-needed`) where it takes a second person: see `Proposals.grant`.
         """
         caller = require_granter(caller, asked)
         if self._world.require_policy().approvals.grants is Persons.TWO:
             raise approval_needed("a grant")
+        require_no_own_gain(self._world, caller, asked.holder, "grants hours")
         with self._changing(now) as batch:
             earlier = earlier_answer(batch, caller, command)
             if earlier is not None:

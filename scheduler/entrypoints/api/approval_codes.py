@@ -16,7 +16,8 @@ APPROVAL_CODES: dict[RefusalCode, CodeText] = {
         403,
         "Nobody approves what benefits themselves",
         "The hours, tier, team or project that it raises are the approver's own; a request goes beyond the policy that "
-        "the approver applied; or a token or people file gives the one who issues or applies it what they have not.",
+        "the approver applied; a token or people file gives the one who issues or applies it what they have not; or hours "
+        "would be granted, passed on or unfrozen by whose they are.",
         "Ask another person with the right to it.",
     ),
     _C.APPROVAL_NEEDED: CodeText(

@@ -101,8 +101,8 @@ MONEY_CODES: dict[RefusalCode, CodeText] = {
         403,
         "The policy does not allow this transfer",
         "Transfers are between engineers of one team, donations to a team or project, both where the giver's tier allows "
-        "them; compensation is never passed on.",
-        "Ask an operator for the tier's `may_transfer` or `may_donate`, or finance for a grant.",
+        "them; compensation is never passed on, and hours never go where they would buy more, or for longer.",
+        "Leave out `into`; ask an operator for the tier's `may_transfer` or `may_donate`, or finance for a grant.",
     ),
     _C.UNKNOWN_HOLD: CodeText(
         404,

@@ -37,7 +37,9 @@ def transfer(
     amount: _Amount,
     *,
     reason: _Reason,
-    into: Annotated[str | None, typer.Option(help="An allowance of theirs, of the same unit.")] = None,
+    into: Annotated[
+        str | None, typer.Option(help="An allowance of theirs, of the same unit, on terms that are no better.")
+    ] = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:

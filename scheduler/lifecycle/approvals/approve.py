@@ -11,7 +11,6 @@ from scheduler.domain.approvals import (
     Proposal,
     ProposalKind,
     ProposalState,
-    benefits,
     lowered,
     require_second_person,
     require_waiting,
@@ -25,7 +24,7 @@ from scheduler.domain.quantities import exact_text
 from scheduler.domain.raising import raised_for, raises
 from scheduler.domain.records import PolicyVersion
 from scheduler.domain.rights import DECIDES_ACCESS
-from scheduler.domain.units import AllowanceId, Instant, Unit
+from scheduler.domain.units import AllowanceId, Instant
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.ledger.reissue import reissue
 from scheduler.lifecycle.accounting.pay import RECORDS_PAYMENTS
@@ -41,6 +40,7 @@ from scheduler.lifecycle.approvals.rights import (
 from scheduler.lifecycle.awarding.compensate import Package, grant_package
 from scheduler.lifecycle.awarding.cover import committed_by, moved, promised_by, require_coverage, require_grantable
 from scheduler.lifecycle.awarding.grant import award, told
+from scheduler.lifecycle.awarding.own_gain import is_own_gain
 from scheduler.lifecycle.governance.governing import put_policy, record_policy
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch, changing
@@ -101,7 +101,7 @@ class Approvals:
             policy = self._judged(batch, caller, proposal)
             change = None
             if proposal.change is not None:
-                change = lowered(proposal.change, lower.amount, lower.until, _unit_of(batch, proposal.change))
+                change = _approved_of(batch, proposal.kind, proposal.change, lower)
             elif lower != Lower():
                 raise InvalidInput("only a request can be approved in part", where="amount_ms", expected="neither")
             made = self._made(batch, caller, proposal, change, policy)
@@ -183,8 +183,7 @@ class Approvals:
         elif is_of_rights(proposal):
             gains = gains_rights(batch, caller, proposal)
         else:
-            teams = {project.name: project.team for project in in_force.projects.values()}
-            gains = proposal.holder is not None and benefits(proposal.holder, caller, teams)
+            gains = proposal.holder is not None and is_own_gain(self.world, caller, proposal.holder)
         require_second_person(proposal, caller, gains=gains, applied_policy=applied)
         if is_of_rights(proposal):
             require_unchanged(batch, proposal)
@@ -247,7 +246,7 @@ class Approvals:
         policy = self.world.require_policy()
         if proposal.kind is ProposalKind.HOURS:
             assert change.amount is not None, "a request for hours has an amount"
-            until = change.until or period_at(batch.now, policy.period, policy.time_zone).ends_at
+            until = change.until or _period_end(batch)
             classes = None if change.gpu_class is None else frozenset({change.gpu_class})
             asked = Award(
                 change.holder,
@@ -293,10 +292,22 @@ class Approvals:
         return new
 
 
-def _unit_of(batch: Batch, change: Change) -> Unit:
-    """What is asked of an allowance is in that allowance's unit."""
-    known = None if change.allowance is None else batch.books.allowances.get(change.allowance)
-    return change.unit if known is None else known.allowance.unit
+def _approved_of(batch: Batch, kind: ProposalKind, asked: Change, lower: Lower) -> Change:
+    """What is asked of an allowance is in that allowance's unit, and an extension lower than asked is one still."""
+    known = None if asked.allowance is None else batch.books.allowances.get(asked.allowance)
+    unit = asked.unit if known is None else known.allowance.unit
+    ends = None
+    if kind is ProposalKind.HOURS:
+        ends = (batch.now, asked.until or _period_end(batch))
+    elif kind is ProposalKind.EXTENSION and asked.until is not None and known is not None:
+        ends = (known.allowance.expires_at or batch.now, asked.until)
+    return lowered(asked, lower.amount, lower.until, unit, ends)
+
+
+def _period_end(batch: Batch) -> Instant:
+    """Of the period that runs: when hours end for which nobody asked another end."""
+    policy = batch.world.require_policy()
+    return period_at(batch.now, policy.period, policy.time_zone).ends_at
 
 
 def deciders(proposal: Proposal) -> tuple[Role, ...]:

@@ -12,6 +12,7 @@ from scheduler.domain.quantities import exact_text
 from scheduler.domain.units import AllowanceId, EngineerId, Instant
 from scheduler.lifecycle.awarding.compensate import Package, claw_back_unvested, grant_package
 from scheduler.lifecycle.awarding.cover import promised_by, require_coverage
+from scheduler.lifecycle.awarding.own_gain import require_no_own_gain
 from scheduler.lifecycle.awarding.transfer import Passing, holder_of_pool, pass_hours
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.answered import Command, answer, earlier_answer
@@ -87,6 +88,8 @@ class Awards:
         with self._changing(now) as batch:
             balance = self._known(batch, allowance_id)
             _require_other(caller, EngineerId(balance.allowance.holder.id))
+            if not is_frozen:
+                require_no_own_gain(self.world, caller, balance.allowance.holder, "ends a freeze")
             if balance.allowance.source is AllowanceSource.COMPENSATION:
                 caller = caller.require(Role.PEOPLE)
             known = batch.books.allowances.freezes(allowance_id)
@@ -102,7 +105,7 @@ class Awards:
     def transfer(
         self, caller: Caller, asked: Passing, *, now: Instant, command: Command | None = None, request_id: str = ""
     ) -> Allowance:
-        """Pass hours of one's own on to another holder; an operator may for somebody else."""
+        """Pass hours of one's own on to another holder; an operator may for somebody else, and not to themselves."""
         with self._changing(now) as batch:
             earlier = earlier_answer(batch, caller, command)
             if earlier is not None:
@@ -113,6 +116,7 @@ class Awards:
             )
             if not is_own:
                 caller = caller.require(Role.OPERATOR)
+                require_no_own_gain(self.world, caller, asked.target, "passes on somebody else's hours")
             target = pass_hours(batch, asked, self.ids.new("x"), caller.actor)
             answer(batch, caller, command, target.id)
             after = f"{exact_text(asked.amount, target.unit)} to {target.id}"

@@ -1,12 +1,13 @@
 """Transfer: hours of one holder become another's: between engineers of a team, or as a donation to a team or project."""
 
+import math
 from dataclasses import dataclass, replace
 
 from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Holder, HolderKind
 from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.policy import Policy, Tier
 from scheduler.domain.quantities import quantity_text
-from scheduler.domain.units import AllowanceId, EngineerId, PoolName, ProjectName, TeamName
+from scheduler.domain.units import AllowanceId, EngineerId, Instant, PoolName, ProjectName, TeamName
 from scheduler.ledger.grants import pass_on, require_amount
 from scheduler.lifecycle.writing.batch import Batch
 
@@ -75,6 +76,8 @@ def _target(batch: Batch, asked: Passing, source: Allowance, transfer_id: str) -
         into = _known(batch, asked.into).allowance
         if into.holder != asked.target:
             raise NotFound(f"{asked.into} is not theirs", code=RefusalCode.UNKNOWN_ALLOWANCE)
+        if into.unit == source.unit:  # of two units `pass_on` says so
+            _require_no_better(source, into, batch.now)
         return into
     return replace(
         source,
@@ -112,6 +115,36 @@ def _require_allowed(batch: Batch, source: Allowance, target: Holder) -> None:
                 raise _not_allowed(f"the tier {giver.tier} may not donate hours")
             if target.kind is HolderKind.PROJECT and ProjectName(target.id) not in policy.projects:
                 raise NotFound(f"there is no project {target.id!r}", code=RefusalCode.UNKNOWN_PROJECT)
+
+
+def _require_no_better(source: Allowance, into: Allowance, now: Instant) -> None:
+    """What is passed on may be spent as it could be before, or on less: what buys more, for longer, takes a request.
+
+    Raises NotPermitted (`transfer-not-allowed`), Exhausted (`allowance-expired`).
+    """
+    if not into.is_open_at(now):
+        raise Exhausted(f"{into.id} is not open", code=RefusalCode.ALLOWANCE_EXPIRED, where="into")
+    gains = {
+        "is pay": into.source is AllowanceSource.COMPENSATION,
+        "ends later": source.expires_at is not None and (into.expires_at or math.inf) > source.expires_at,
+        "may be spent on other GPU classes": not _is_within(into.gpu_classes, source.gpu_classes),
+        "pays for other work": not (_is_within(into.kinds, source.kinds) and into.purposes <= source.purposes),
+        "rolls over otherwise": into.rollover not in {None, source.rollover},
+    }
+    better = [how for how, is_so in gains.items() if is_so]
+    if better:
+        raise NotPermitted(
+            f"{into.id} {' and '.join(better)}",
+            code=RefusalCode.TRANSFER_NOT_ALLOWED,
+            where="into",
+            expected="an allowance on terms that are no better",
+            remedy="leave it out: then one is made, on the same terms",
+        )
+
+
+def _is_within(inner: frozenset[object] | None, outer: frozenset[object] | None) -> bool:
+    """None is all of them."""
+    return outer is None or (inner is not None and inner <= outer)
 
 
 def _require_there(batch: Batch, source: AllowanceBalance, amount: int) -> None:

@@ -10,6 +10,7 @@ from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.test_workloads import JOB
 from tests.entrypoints.two_persons import BASE, LOWERED, RAISED, STAFF_RAISED, want_two_persons
+from tests.entrypoints.written import rows
 
 GRANT = {"holder_kind": "engineer", "holder": "ada", "amount_ms": 40 * MS_PER_HOUR, "reason": "the paper"}
 HOURS = {"kind": "hours", "amount_ms": 40 * MS_PER_HOUR, "reason": "the ablations"}
@@ -30,6 +31,24 @@ def code_of(answer: httpx.Response) -> tuple[int, str]:
 
 async def test_one_person_grants_where_policy_does_not_ask_for_two(as_: Client) -> None:
     assert (await as_("fin").post("/v1/grants", json=GRANT)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        {"holder": "olga"},
+        {"holder_kind": "team", "holder": "platform"},
+        {"holder_kind": "project", "holder": "ferry"},
+    ],
+    ids=["themselves", "their team", "its project"],
+)
+async def test_where_one_person_is_enough_nobody_grants_what_is_theirs_to_spend(
+    service: Service, as_: Client, holder: dict[str, str]
+) -> None:
+    before = rows(service.store)
+    refused = await as_("olga").post("/v1/grants", json=GRANT | holder)
+    assert code_of(refused)[0] == 403
+    assert rows(service.store) == before
 
 
 async def test_a_grant_waits_for_a_second_person_and_then_takes_effect(service: Service, as_: Client) -> None:

@@ -138,9 +138,10 @@ class TransferOf(Body):
     to: Name
     quantity: Quantity
     reason: Text
-    into: Annotated[Name | None, Field(description="An allowance of theirs, of the same unit; else one is made.")] = (
-        None
-    )
+    into: Annotated[
+        Name | None,
+        Field(description="An allowance of theirs, of the same unit and no better terms; else one is made."),
+    ] = None
 
 
 @router.post(
