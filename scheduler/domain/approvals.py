@@ -156,7 +156,7 @@ def require_second_person(proposal: Proposal, caller: Caller, *, gains: bool, ap
     """Whoever decides neither asked for it nor gains by it; and no request is decided by the operator who applied the
     policy that it goes beyond. Raises NotPermitted: `own-request`, `self-benefit`.
     """
-    if caller.actor == proposal.asked_by:
+    if caller.is_called(proposal.asked_by):
         raise NotPermitted(
             "nobody approves what they asked for themselves",
             code=RefusalCode.OWN_REQUEST,

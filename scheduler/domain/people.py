@@ -59,6 +59,11 @@ class Caller:
         node by its subject, which is no personal data."""
         return self.engineer or self.subject
 
+    def is_called(self, actor: str) -> bool:
+        """Whether the books mean the caller by this: who acted before they were in the directory stands in them by their
+        subject."""
+        return actor in {self.actor, self.subject}
+
     @property
     def role(self) -> str:
         """The role that the books record of an act: the one that allowed it. What needed none, one's own work, is

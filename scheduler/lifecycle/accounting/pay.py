@@ -32,7 +32,11 @@ def require_payment(books: Books, world: World, caller: Caller, asked: Payment, 
     """Raises NotPermitted, NotFound, InvalidInput or Conflict for what can never be recorded."""
     recorder = caller.require(*RECORDS_PAYMENTS)
     if caller.engineer == asked.engineer:
-        raise NotPermitted("nobody records payments of their own", remedy="ask another person with the right to")
+        raise NotPermitted(
+            "nobody records payments of their own",
+            code=RefusalCode.SELF_BENEFIT,
+            expected="another person with the right to",
+        )
     if asked.engineer not in world.people:
         raise NotFound(f"there is no engineer {asked.engineer!r}", code=RefusalCode.UNKNOWN_ENGINEER)
     if asked.paid_at > now:

@@ -133,7 +133,7 @@ class Approvals:
         with changing(self.store, self.world, now) as batch:
             approval = self._waiting(batch, caller, name)
             caller = caller.require(*deciders(approval.proposal))
-            if caller.actor == approval.proposal.asked_by:
+            if caller.is_called(approval.proposal.asked_by):
                 raise NotPermitted(
                     "that is your own",
                     code=RefusalCode.OWN_REQUEST,
@@ -149,7 +149,7 @@ class Approvals:
         """Take back what one asked for oneself."""
         with changing(self.store, self.world, now) as batch:
             approval = self._waiting(batch, caller, name)
-            if approval.proposal.asked_by != caller.actor:
+            if not caller.is_called(approval.proposal.asked_by):
                 raise NotPermitted("somebody else asked for that", code=RefusalCode.NOT_YOURS)
             move = Move(approval.proposal.id, ProposalState.WITHDRAWN, now, caller.actor, caller.role, "", request_id)
             _take(batch, caller, approval, move)
@@ -174,7 +174,7 @@ class Approvals:
     def _judged(self, batch: Batch, caller: Caller, proposal: Proposal) -> Policy | None:
         """The policy that is proposed, if it is one, where the caller may approve it and it is still what was judged."""
         current = batch.books.control.current_policy()
-        applied = current is not None and current.applied_by == caller.actor
+        applied = current is not None and caller.is_called(current.applied_by)
         in_force = self.world.require_policy()
         proposed = None
         if proposal.kind is ProposalKind.POLICY:
@@ -321,7 +321,7 @@ def deciders(proposal: Proposal) -> tuple[Role, ...]:
 
 
 def may_see(caller: Caller, proposal: Proposal) -> bool:
-    return caller.actor == proposal.asked_by or caller.has(Role.AUDITOR, *deciders(proposal))
+    return caller.is_called(proposal.asked_by) or caller.has(Role.AUDITOR, *deciders(proposal))
 
 
 def _take(batch: Batch, caller: Caller, approval: Approval, move: Move) -> None:

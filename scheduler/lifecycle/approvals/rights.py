@@ -115,7 +115,7 @@ def require_unchanged(batch: Batch, proposal: Proposal) -> None:
 def gains_rights(batch: Batch, caller: Caller, proposal: Proposal) -> bool:
     """Whether it gives the caller something."""
     if proposal.kind is ProposalKind.TOKEN:
-        return bool(json.loads(proposal.text)["principal"] == caller.actor)
+        return caller.is_called(json.loads(proposal.text)["principal"])
     return caller.engineer in _raised(batch.books, proposal)
 
 

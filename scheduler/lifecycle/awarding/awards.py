@@ -166,4 +166,8 @@ def require_compensator(caller: Caller, holder: EngineerId) -> Caller:
 
 def _require_other(caller: Caller, holder: EngineerId) -> None:
     if caller.engineer is not None and holder == caller.engineer:
-        raise NotPermitted("nobody decides on their own pay", remedy="ask another person with the right to")
+        raise NotPermitted(
+            "nobody decides on their own pay",
+            code=RefusalCode.SELF_BENEFIT,
+            expected="another person with the right to",
+        )

@@ -31,7 +31,11 @@ def require_granter(caller: Caller, asked: Award) -> Caller:
         *((Role.PEOPLE,) if asked.source is AllowanceSource.COMPENSATION else (Role.FINANCE, Role.OPERATOR))
     )
     if caller.engineer is not None and asked.holder.id == caller.engineer:
-        raise NotPermitted("nobody grants hours to themselves", remedy="ask another person with the right to")
+        raise NotPermitted(
+            "nobody grants hours to themselves",
+            code=RefusalCode.SELF_BENEFIT,
+            expected="another person with the right to",
+        )
     return granter
 
 
