@@ -1,20 +1,38 @@
-"""What of a changed policy gives somebody more: hours, GPUs, priority, rights, or a dearer price. Pure.
+"""What of a changed policy gives somebody more: hours, GPUs, priority, rights, or another price. Pure.
 
-Judged key by key over the differences in meaning. What only takes away, and what gives nobody anything (idle rules,
-retention, retries), raises nothing.
+Judged key by key over the differences in meaning, and project by project over what each is granted: who is left more
+because another weighs less gains as well. What only takes away, and what gives nobody anything (idle rules, retention,
+retries), raises nothing. A test names every key that is not judged.
 """
 
 from collections.abc import Callable
 
 from scheduler.domain.policy import Policy
 from scheduler.domain.policy_changes import PolicyChange, Term, diff_policies
+from scheduler.domain.units import MS_PER_HOUR
 
 _Judge = Callable[[Term | None, Term | None], bool]
 
 
 def raises(old: Policy, new: Policy) -> tuple[PolicyChange, ...]:
     """The differences that raise an allowance, a price or a right, or loosen who must approve."""
-    return tuple(change for change in diff_policies(old, new) if _raises(change))
+    found = tuple(change for change in diff_policies(old, new) if _raises(change))
+    return (*found, *_larger_shares(old, new))
+
+
+def _larger_shares(old: Policy, new: Policy) -> tuple[PolicyChange, ...]:
+    """The projects that are granted more of `project_gpu_hours`, where no key of their own says so."""
+    before, after = old.project_shares, new.project_shares
+    return tuple(
+        PolicyChange(
+            f"projects.{name}.share_gpu_hours",
+            before.get(name, 0) // MS_PER_HOUR,
+            after[name] // MS_PER_HOUR,
+            f"work for {name}",
+        )
+        for name in sorted(after)
+        if new.projects[name].allowance == 0 and after[name] > before.get(name, 0)
+    )
 
 
 def raised_for(changes: tuple[PolicyChange, ...], *, tier: str, team: str, old: Policy, new: Policy) -> bool:
@@ -61,8 +79,23 @@ def _differs(before: Term | None, after: Term | None) -> bool:
     return before != after
 
 
-def _becomes(wanted: bool) -> _Judge:
-    return lambda before, after: after is wanted and before is not wanted
+def _becomes(wanted: Term) -> _Judge:
+    return lambda before, after: after == wanted and before != wanted
+
+
+def _is_other(before: Term | None, after: Term | None) -> bool:
+    """Of what is there before and after: whatever it becomes, somebody's hours buy more by it, or something else."""
+    return None not in {before, after} and before != after
+
+
+def _is_dearer_or_cheaper(before: Term | None, after: Term | None) -> bool:
+    """Of a weight: more of it is a dearer price, and less of it lets every hour that was granted buy more."""
+    return after is not None and before != after
+
+
+def _joins(before: Term | None, after: Term | None) -> bool:
+    """Of a cohort: who is in one may borrow from it."""
+    return after not in {before, None, "none"}
 
 
 def _amount(term: Term | None) -> float:
@@ -91,13 +124,12 @@ _JUDGES: dict[str, _Judge] = {
             "nominal_gpus",
             "borrowing_limit_gpus",
             "importance_per_mille",
-            "weight_per_mille",
-            "class_factor_per_mille",
             "value",
             "refund_cap_minutes",
             "minimum_runtime_seconds",
             "extensions_max",
             "availability_per_mille",
+            "horizon_days",
         ),
         _is_more,
     ),
@@ -114,6 +146,7 @@ _JUDGES: dict[str, _Judge] = {
             "soft_gpu_hours",
             "hard_gpu_hours",
             "ratio_max_per_mille",
+            "confirm_weekend_per_mille",
         ),
         _is_looser,
     ),
@@ -122,6 +155,28 @@ _JUDGES: dict[str, _Judge] = {
         ("period", "within_pool", "reclaim_within_cohort", "borrow_within_cohort", "preemption_delay_seconds"),
         _differs,
     ),
+    **dict.fromkeys(("weight_per_mille", "class_factor_per_mille"), _is_dearer_or_cheaper),
+    **dict.fromkeys(
+        (
+            "time_zone",  # of the periods, and of what vests
+            "node_selector",
+            "resource",
+            "team",  # whose a project's hours are to spend
+            "of",
+            "window",  # of a spend guard
+            "from_hour",
+            "until_hour",
+            "weekends",
+            "free_per_mille",
+            "lending_limit_gpus",
+            "late_cancel_hours",
+            "late_cancel_percent",
+        ),
+        _is_other,
+    ),
+    **dict.fromkeys(("cohort", "parent"), _joins),
+    "off_peak": _becomes("starts at any time"),  # a change of the hours themselves is judged by its keys
+    "at_exhaustion": _becomes("unfunded"),
     **dict.fromkeys(("rollover_cap", "rollover_cap_gpu_hours"), _caps_less),
     "rollover": lambda before, after: after not in {before, "none"},
     **dict.fromkeys(("may_start_unfunded", "may_transfer", "may_donate"), _becomes(True)),
