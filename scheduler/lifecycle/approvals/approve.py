@@ -38,7 +38,7 @@ from scheduler.lifecycle.approvals.rights import (
     require_unchanged,
 )
 from scheduler.lifecycle.awarding.compensate import Package, grant_package
-from scheduler.lifecycle.awarding.cover import committed_by, moved, promised_by, require_coverage, require_grantable
+from scheduler.lifecycle.awarding.cover import committed_by, moved, packaged, require_coverage, require_grantable
 from scheduler.lifecycle.awarding.grant import award, told
 from scheduler.lifecycle.awarding.own_gain import is_own_gain
 from scheduler.lifecycle.governance.governing import put_policy, record_policy
@@ -227,7 +227,7 @@ class Approvals:
         allowance_id = AllowanceId(self.ids.new("g"))
         if proposal.kind is ProposalKind.PACKAGE:
             made = grant_package(batch, self.readers.package(proposal.text), allowance_id, proposal.asked_by)
-            require_coverage(batch, list(promised_by(made, self.world.require_policy(), batch.now)))
+            require_coverage(batch, packaged(made, self.world.require_policy(), batch.now))
             after = exact_text(made.amount, made.unit)
         elif proposal.award is not None:
             require_coverage(batch, [committed_by(proposal.award, self.world.require_policy(), batch.now)])

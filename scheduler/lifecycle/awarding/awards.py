@@ -11,7 +11,7 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.quantities import exact_text
 from scheduler.domain.units import AllowanceId, EngineerId, Instant
 from scheduler.lifecycle.awarding.compensate import Package, claw_back_unvested, grant_package
-from scheduler.lifecycle.awarding.cover import promised_by, require_coverage
+from scheduler.lifecycle.awarding.cover import packaged, require_coverage
 from scheduler.lifecycle.awarding.own_gain import require_no_own_gain
 from scheduler.lifecycle.awarding.transfer import Passing, holder_of_pool, pass_hours
 from scheduler.lifecycle.memory.world import World
@@ -49,7 +49,7 @@ class Awards:
             if earlier is not None:
                 return self._known(batch, AllowanceId(earlier)).allowance
             allowance = grant_package(batch, asked, AllowanceId(self.ids.new("g")), caller.actor)
-            require_coverage(batch, list(promised_by(allowance, self.world.require_policy(), now)))
+            require_coverage(batch, packaged(allowance, self.world.require_policy(), now))
             answer(batch, caller, command, allowance.id)
             after = exact_text(allowance.amount, allowance.unit)
             batch.audit(caller, "grant compensation", allowance.id, request_id=request_id, after=after)

@@ -61,26 +61,91 @@ def require_grantable(batch: Batch, policy: Policy) -> None:
 
 
 def require_coverage(batch: Batch, extra: Sequence[Commitment] = (), policy: Policy | None = None) -> None:
+    """Raises what `require_covered` does."""
+    require_covered(batch.books, batch.world, batch.now, extra, policy)
+
+
+def require_covered(
+    books: Books, world: World, now: Instant, extra: Sequence[Commitment] = (), policy: Policy | None = None
+) -> None:
     """Raises Exhausted (`coverage-exceeded`) where the extra commitments, or a new policy, would bring a class above the
-    ratio of the policy, in the period that runs or the next, and above what it is now."""
-    in_force = batch.world.policy
+    ratio of the policy, and above what it is now: in the period that runs or the next, or in one in which something of the
+    extra begins, or that follows it."""
+    in_force = world.policy
     new = policy or in_force
     if in_force is None or new is None or new.coverage.ratio_max is None:
         return
     known_terms = replace(in_force, coverage=new.coverage)  # a stricter rule alone makes nothing worse
-    running = period_at(batch.now, new.period, new.time_zone)
-    for period in (running, period_at(running.ends_at, new.period, new.time_zone)):
-        before = {each.gpu_class: each for each in _covered(batch.books, batch.world, known_terms, period, batch.now)}
-        for after in _covered(batch.books, batch.world, new, period, batch.now, extra):
-            known = before.get(after.gpu_class)
-            is_worse = known is None or _ratio(after) > _ratio(known)
-            if is_worse and after.exceeds(new.coverage.ratio_max):
-                raise _exceeded(after, period, new.coverage.ratio_max)
+    supply, _ = _supply(books, new)
+    running = period_at(now, new.period, new.time_zone)
+    following = period_at(running.ends_at, new.period, new.time_zone)
+    for period in (running, following):
+        before = _covered(books, world, known_terms, period, now)
+        after = _covered(books, world, new, period, now, extra)
+        _refuse_above(before, after, period, new.coverage.ratio_max)
+    later = _later_periods(extra, following, new)
+    if later:
+        known = list(_known_later(world, new, following, now))
+        by_policy = _by_policy(world, new, following)
+        for period in later:
+            granted = [replace(each, starts_at=period.starts_at, ends_at=period.ends_at) for each in by_policy]
+            terms = (supply, new.coverage.availability, period, now)
+            before = coverage([*known, *granted], *terms)
+            after = coverage([*known, *granted, *extra], *terms)
+            _refuse_above(before, after, period, new.coverage.ratio_max)
+
+
+def _refuse_above(
+    before: Iterable[ClassCoverage], after: Iterable[ClassCoverage], period: Period, ratio_max: PerMille
+) -> None:
+    known = {each.gpu_class: each for each in before}
+    for each in after:
+        found = known.get(each.gpu_class)
+        if (found is None or _ratio(each) > _ratio(found)) and each.exceeds(ratio_max):
+            raise _exceeded(each, period, ratio_max)
+
+
+def _later_periods(extra: Iterable[Commitment], following: Period, policy: Policy) -> list[Period]:
+    """Those after the next in which something of the extra begins, and the first that has it from its start: what is
+    spent evenly is nowhere more."""
+    found: dict[Instant, Period] = {}
+    for commitment in extra:
+        if commitment.starts_at >= following.ends_at:
+            period = period_at(commitment.starts_at, policy.period, policy.time_zone)
+            found[period.starts_at] = period
+            found[period.ends_at] = period_at(period.ends_at, policy.period, policy.time_zone)
+    return [found[starts_at] for starts_at in sorted(found)]
+
+
+def _known_later(world: World, policy: Policy, following: Period, now: Instant) -> Iterator[Commitment]:
+    """What was granted and promised, as far as it reaches beyond the next period."""
+    for balance in list(world.balances.values()):
+        expires_at = balance.allowance.expires_at
+        if expires_at is None or expires_at > following.ends_at:
+            yield from _left(balance, policy, now)
+            if balance.promised:
+                yield from promised_by(balance.allowance, policy, now)
+
+
+def _by_policy(world: World, policy: Policy, period: Period) -> list[Commitment]:
+    """What every later period is granted by policy, summed up by where it may be spent."""
+    sums: Counter[frozenset[GpuClassName] | None] = Counter()
+    for allowance in period_grants(world.people.values(), policy, period, currency_of(world)):
+        sums[_classes(allowance)] += _standard(allowance.unit, allowance.amount, policy)
+    return [Commitment(n, period.starts_at, period.ends_at, names, is_promised=True) for names, n in sums.items()]
 
 
 def committed_by(asked: Award, policy: Policy, now: Instant) -> Commitment:
     amount = _standard(asked.unit, asked.amount, policy)
     return Commitment(amount, now, asked.expires_at, _classes(asked))
+
+
+def packaged(allowance: Allowance, policy: Policy, now: Instant) -> list[Commitment]:
+    """All of a package that is about to be granted: what vests with its grant is outstanding at once."""
+    assert allowance.vesting is not None, "a package vests"
+    due = sum(part.amount for part in allowance.vesting.parts if part.at <= now)
+    at_once = Commitment(_standard(allowance.unit, due, policy), now, allowance.expires_at, _classes(allowance))
+    return [*([at_once] if at_once.amount else []), *promised_by(allowance, policy, now)]
 
 
 def promised_by(allowance: Allowance, policy: Policy, now: Instant) -> Iterator[Commitment]:

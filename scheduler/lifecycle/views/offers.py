@@ -11,6 +11,7 @@ from scheduler.finance.prices.fair_value import FairValue
 from scheduler.ledger.vesting import promise
 from scheduler.lifecycle.awarding.compensate import Package, package_allowance
 from scheduler.lifecycle.awarding.countable import require_countable
+from scheduler.lifecycle.awarding.cover import packaged, require_covered
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.vesting import value_of
 from scheduler.ports import Books
@@ -68,6 +69,7 @@ def offer_view(books: Books, world: World, asked: Package, tier: str, now: Insta
         raise InvalidInput(f"there is no tier {tier!r}", where="tier", code=RefusalCode.UNKNOWN_TIER)
     allowance = package_allowance(asked, policy, now, AllowanceId("offer"))
     promise(allowance, actor="nobody")
+    require_covered(books, world, now, packaged(allowance, policy, now))
     assert allowance.vesting is not None, "a package vests"
     waits = _waits(books, world, tier, now) if tier else []
     classes = None if allowance.gpu_classes is None else tuple(sorted(allowance.gpu_classes))

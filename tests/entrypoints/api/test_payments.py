@@ -91,7 +91,7 @@ async def test_a_day_in_a_closed_period_stays_in_its_tax_year_and_counts_in_the_
     ("who", "wrong", "status", "code"),
     [
         ("ada", {}, 403, "role-required"),
-        ("fin", {"owner": "fin"}, 403, "role-required"),
+        ("fin", {"owner": "fin"}, 403, "self-benefit"),
         ("fin", {"owner": "nobody"}, 404, "unknown-engineer"),
         ("fin", {"micro": 0}, 422, "invalid-amount"),
         ("fin", {"micro": 2**63}, 422, "invalid-value"),

@@ -157,6 +157,7 @@ class TransferOf(Body):
             RefusalCode.EXPIRY_BEFORE_GRANT,
             RefusalCode.UNKNOWN_ENGINEER,
             RefusalCode.IDEMPOTENCY_CONFLICT,
+            RefusalCode.COVERAGE_EXCEEDED,
             status=201,
         )
     ),
@@ -194,7 +195,9 @@ def one_package(asked: Signed, package: Name) -> Response:
 @router.post(
     "/statement/offer",
     summary="What an offer letter says of a package",
-    responses=answers.responds(OfferView, RefusalCode.INVALID_SCHEDULE, RefusalCode.SCHEDULE_SUM),
+    responses=answers.responds(
+        OfferView, RefusalCode.INVALID_SCHEDULE, RefusalCode.SCHEDULE_SUM, RefusalCode.COVERAGE_EXCEEDED
+    ),
 )
 def offer(asked: Signed, body: Terms) -> Response:
     made = asked.service.money.offer(asked.caller, body.package(EngineerId("")), body.tier or "", asked.now)
@@ -262,6 +265,8 @@ def _engineer(asked: Asked, name: str) -> EngineerId:
         RefusalCode.TRANSFER_NOT_ALLOWED,
         RefusalCode.UNIT_MISMATCH,
         RefusalCode.ALLOWANCE_SHORT,
+        RefusalCode.ALLOWANCE_EXPIRED,
+        RefusalCode.SELF_BENEFIT,
         RefusalCode.UNKNOWN_ALLOWANCE,
         RefusalCode.IDEMPOTENCY_CONFLICT,
         status=201,

@@ -1,0 +1,96 @@
+"""Coverage of pay: what vests with its grant, and what vests years from now, is a liability like any other grant."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from scheduler.adapters.policy_files import read_policy
+from scheduler.domain.errors import Refusal, RefusalCode
+from scheduler.domain.units import MS_PER_HOUR
+from scheduler.entrypoints.running import Service
+from tests.entrypoints.api.conftest import Client
+from tests.entrypoints.company import NOON, POLICY, SYSTEM
+from tests.entrypoints.written import rows
+
+BOUND = "\ncoverage: {ratio_max_per_mille: 3000, availability_per_mille: 900}\n"
+H100_A_WEEK = 192 * 168 * MS_PER_HOUR * 900 // 1000  # what the quotas of the policy deliver, of weight 1000
+PACKAGE = {"holder": "ada", "kind": "signing", "reason": "x", "gpu_classes": ["H100"], "cliff_months": 0}
+TWO = "approvals: {grants: two-persons}\n"
+
+
+def bound(service: Service, more: str = "") -> None:
+    text = POLICY.read_text(encoding="utf-8") + BOUND + more
+    service.administration.apply_policy(SYSTEM, text, read_policy(text, "bounded.yaml"), now=NOON)
+
+
+async def promise(as_: Client, hours: int, **terms: Any) -> httpx.Response:
+    body = PACKAGE | {"quantity": hours * MS_PER_HOUR} | terms
+    return await as_("pam").post("/v1/grants/compensation", json=body)
+
+
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "at once": {"months": 0},
+    "from a day that has been": {"months": 12, "starts_at": "2025-11-20T00:00:00Z"},
+    "monthly, beyond the next period": {"months": 12},
+    "after a cliff": {"months": 48, "cliff_months": 12},
+    "in parts, the last in five years": {
+        "parts": [{"at": "2027-01-01T00:00:00Z", "quantity": 1}, {"at": "2031-11-01T00:00:00Z", "quantity": None}]
+    },
+}
+
+
+@pytest.mark.parametrize("when", SCHEDULES)
+async def test_a_package_beyond_the_ratio_is_refused_whenever_it_vests(
+    service: Service, as_: Client, when: str
+) -> None:
+    bound(service)
+    terms = dict(SCHEDULES[when])
+    hours = 100_000_000
+    if "parts" in terms:
+        whole = hours * MS_PER_HOUR
+        terms["parts"] = [{**part, "quantity": part["quantity"] or whole - 1} for part in terms["parts"]]
+    before = rows(service.store)
+    refused = await promise(as_, hours, **terms)
+    assert (refused.status_code, refused.json()["code"]) == (409, "coverage-exceeded"), when
+    assert "H100" in refused.json()["detail"]
+    letter = {name: value for name, value in (PACKAGE | terms).items() if name not in {"holder", "reason"}}
+    offered = await as_("pam").post("/v1/statement/offer", json=letter | {"quantity": hours * MS_PER_HOUR})
+    assert offered.json()["code"] == "coverage-exceeded", "an offer does not promise what no grant may"
+    assert rows(service.store) == before
+
+
+async def test_a_package_is_refused_above_the_ratio_in_its_fullest_week_and_granted_at_it(
+    service: Service, as_: Client
+) -> None:
+    """All of it vests in a year and is spent evenly over the year after: a week of it is 7/365, and what tiers and
+    projects may spend on an H100 in a week stands beside it."""
+    bound(service)
+    week = (await as_("fin").get("/v1/coverage", params={"period": "2026-W48"})).json()["classes"]
+    promised = next(each["promised_ms"] for each in week if each["gpu_class"] == "H100")
+    room = 3 * H100_A_WEEK - promised
+    fits = room * 365 // 7 // MS_PER_HOUR
+    part = {"at": "2027-11-20T00:00:00Z"}
+
+    async def of(hours: int) -> int:
+        return (await promise(as_, hours, parts=[part | {"quantity": hours * MS_PER_HOUR}])).status_code
+
+    assert await of(fits + 60) == 409
+    assert await of(fits - 60) == 201
+    assert await of(60) == 201
+    assert await of(120) == 409
+
+
+async def test_an_approved_package_is_covered_too(service: Service, as_: Client) -> None:
+    bound(service, TWO)
+    waiting = await promise(as_, 100_000_000, months=0)
+    assert waiting.status_code == 202
+    with pytest.raises(Refusal) as refused:
+        service.approvals.approve(SYSTEM, waiting.json()["id"], now=NOON)
+    assert refused.value.code is RefusalCode.COVERAGE_EXCEEDED
+
+
+async def test_money_and_tokens_are_left_out_as_the_page_says(service: Service, as_: Client) -> None:
+    bound(service)
+    answer = await promise(as_, 100_000_000, unit="tokens", gpu_classes=None, months=0)
+    assert answer.status_code == 201
