@@ -114,13 +114,15 @@ def topology(reason: Reason, shape: Shape, pods: int, gpu_class: GpuClassName, r
     )
 
 
-def unplaceable(spec: WorkloadSpec, largest: int) -> Ruling:
+def unplaceable(spec: WorkloadSpec, fitting: int, largest: int) -> Ruling:
+    """`fitting` of its pods would find room on the nodes if those were empty."""
     return Ruling(
         Reason.UNPLACEABLE,
         {
             "pods": spec.pods,
             "gpus_per_pod": spec.pod.gpus,
             "gpu_class": " or ".join(spec.gpu_classes),
+            "fitting": fitting,
             "largest": largest,
         },
     )

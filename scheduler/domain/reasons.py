@@ -134,9 +134,9 @@ TEXTS: dict[Reason, ReasonText] = {
         "Look whether all that runs is still wanted.",
     ),
     Reason.UNPLACEABLE: ReasonText(
-        "No node could ever hold it: {pods:pod|pods} of {gpus_per_pod} × {gpu_class} asked, the largest node has "
-        "{largest}.",
-        "Cancel it and ask for fewer GPUs per pod, or another GPU class.",
+        "More than the nodes could ever hold: {pods:pod|pods} of {gpus_per_pod} × {gpu_class} asked; were they empty, "
+        "there would be room for {fitting:pod|pods}, and the largest has {largest:GPU|GPUs}.",
+        "Cancel it and ask for fewer or smaller pods, or another GPU class.",
     ),
     Reason.BOOKED: ReasonText(
         "Waiting: {gpu_class} that it could start on are booked from {at} (booking {booking}), and it may run for {limit}.",

@@ -63,6 +63,7 @@ def test_with_less_than_its_minimum_it_waits_whole() -> None:
     plan = decide(snapshot(nodes(node("n", 8)), [elastic("job", 16, 9)]))
     assert placements(plan) == {}
     assert reasons(plan) == {"job": Reason.UNPLACEABLE}
+    assert plan.verdicts[0].evidence["fitting"] == 8
     busy = [attempt("other", {"n": 7})]
     plan = decide(snapshot(nodes(node("n", 8)), [elastic("job", 8, 2)], attempts=busy))
     assert placements(plan) == {}

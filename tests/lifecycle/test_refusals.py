@@ -102,6 +102,20 @@ def test_the_spec_that_these_spoil_is_accepted_as_it_is(company: Company) -> Non
     assert company.submit().spec == job_spec()
 
 
+def test_a_gang_for_which_all_nodes_are_too_few_is_told_how_many_of_its_pods_they_would_hold(
+    company: Company,
+) -> None:
+    company.grant("ada", 10)
+    most = len(company.world.nodes)
+    cpu_milli = max(node.cpu_milli for node in company.world.nodes.values())
+    with pytest.raises(Refusal) as refused:
+        company.submit(pods=most + 1, pod=PodRequest(1, cpu_milli, 1024))
+    assert refused.value.code is RefusalCode.UNPLACEABLE
+    assert refused.value.where == "pods"
+    assert refused.value.expected == f"at most {most} pods of that size"
+    assert f"they would hold {most} such pods of one class" in str(refused.value)
+
+
 def test_a_gang_that_no_domain_could_hold_is_told_of_the_largest(company: Company) -> None:
     company.grant("ada", 10)
     with pytest.raises(Refusal) as refused:

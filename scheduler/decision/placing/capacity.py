@@ -104,7 +104,11 @@ class Capacity:
 
     def could_ever_hold(self, gpu_class: GpuClassName, shape: Shape, pods: int) -> bool:
         """Whether the nodes of the class, were they empty, could hold that many such pods at once."""
-        return self.table(gpu_class).could_ever_hold(shape, pods)
+        return self.fitting_if_empty(gpu_class, shape) >= pods
+
+    def fitting_if_empty(self, gpu_class: GpuClassName, shape: Shape) -> int:
+        """Pods of the shape, of one gang, that the nodes of the class could hold, were they empty."""
+        return self.table(gpu_class).fitting_if_empty(shape)
 
     def largest(self, gpu_classes: Iterable[GpuClassName], shape: Shape) -> int:
         return max((self.table(gpu_class).largest(shape) for gpu_class in gpu_classes), default=0)

@@ -182,10 +182,10 @@ class FitTable:
         self.refresh()
         return int(self.totals[row])
 
-    def could_ever_hold(self, shape: Shape, pods: int) -> bool:
+    def fitting_if_empty(self, shape: Shape) -> int:
         row = self.row(shape)
         self.refresh()
-        return bool(self.possible[row] >= pods)
+        return int(self.possible[row])
 
     def together(self, row: int, counts: IntArray) -> int:
         """Pods of the shape that can run as one gang where so many fit on each node."""

@@ -250,7 +250,8 @@ def _unplaceable(index: Index, line: Line) -> Ruling:
         room, gpu_class = max(rooms, key=lambda entry: entry[0][1])
         if room[1]:
             return evidence.topology(Reason.TOPOLOGY_UNPLACEABLE, shape, spec.pods, gpu_class, room)
-    return evidence.unplaceable(spec, index.capacity.largest(spec.gpu_classes, shape))
+    fitting = max((index.capacity.fitting_if_empty(name, shape) for name in known), default=0)
+    return evidence.unplaceable(spec, fitting, index.capacity.largest(spec.gpu_classes, shape))
 
 
 def aside_ruling(line: Line) -> Ruling:

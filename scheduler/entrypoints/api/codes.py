@@ -161,9 +161,9 @@ CODES: dict[RefusalCode, CodeText] = {
     ),
     _C.UNPLACEABLE: CodeText(
         422,
-        "No node could ever hold it",
+        "More than the nodes could ever hold",
         "Even an empty cluster could not place these pods.",
-        "Ask for fewer GPUs, CPUs or less memory per pod, or another GPU class.",
+        "Ask for fewer pods, for fewer GPUs, CPUs or less memory per pod, or another GPU class.",
     ),
     _C.ALLOWANCE_SHORT: CodeText(
         409,

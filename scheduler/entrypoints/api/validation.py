@@ -53,7 +53,7 @@ _EXPECTED: Mapping[str, str] = {
     "too_long": "at most {max_length}",
     "enum": "one of {expected}",
     "literal_error": "one of {expected}",
-    "json_invalid": "valid JSON",
+    "json_invalid": "valid JSON, in which no key stands twice",
 }
 
 WRITTEN_AS: Mapping[str, str] = {
@@ -82,7 +82,7 @@ def _refusal(error: Mapping[str, Any]) -> InvalidInput:
         return InvalidInput(
             "the body does not say that it is JSON", where="Content-Type", expected="Content-Type: application/json"
         )
-    where = _place(error["loc"])
+    where = "body" if kind == "json_invalid" else _place(error["loc"])
     context = error.get("ctx") or {}
     expected = _expected(kind, context) or str(error["msg"])
     return InvalidInput(
@@ -103,11 +103,19 @@ def _message(kind: str, where: str, error: Mapping[str, Any], context: Mapping[s
         case "extra_forbidden":
             return f"{where} is not a field of this request"
         case "json_invalid":
-            return f"the body is not JSON: {context.get('error', 'it cannot be parsed')}"
+            return (
+                f"the body cannot be read as JSON: {context.get('error', 'it cannot be parsed')}{_at(error['loc'])}"
+            )
         case "too_short" | "too_long" if isinstance(context.get("actual_length"), int):
             return f"{where} has {counted(context['actual_length'], 'entry', 'entries')}"
         case _:
             return f"{where} is {_shown(error.get('input'))}"
+
+
+def _at(place: Sequence[Any]) -> str:
+    """Where reading JSON ended, of `("body", position)`; nothing where that is not known."""
+    position = place[-1]
+    return f" (character {position + 1})" if isinstance(position, int) and position > 0 else ""
 
 
 def _code(place: Sequence[Any]) -> RefusalCode:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection
-from itertools import accumulate
 
 from scheduler.domain.cluster import GpuClass, Node, PodRequest
 from scheduler.domain.errors import InvalidInput, NotFound, RefusalCode
@@ -17,27 +16,40 @@ def require_placeable(
 ) -> None:
     """Refuse what no node, or no domain of the level that it requires, could hold: `unplaceable`.
 
-    An empty cluster is given the benefit of the doubt. As a rule the first few nodes show that it can be held: no more
-    of them are looked at then.
+    All pods of a gang run on GPUs of one class. An empty cluster is given the benefit of the doubt. As a rule the first
+    few nodes show that it can be held: no more of them are looked at then.
     """
     _require_level(spec, policy)
-    names = {gpu_class.name for gpu_class in classes}
-    fitting = (_pods_that_fit(n, spec.pod) for n in nodes if n.gpu_class in names and _matches(n, spec))
     if not nodes:
         return
-    if any(total >= spec.pods for total in accumulate(fitting)):
-        _require_domain(spec, classes, nodes, policy)
-        return
-    candidates = [node for node in nodes if node.gpu_class in names and _matches(node, spec)]
-    largest = max((node.gpus + node.outside_gpus for node in candidates), default=0)
-    raise InvalidInput(
-        f"no node could ever hold {spec.pods} × {spec.pod.gpus} {'|'.join(spec.gpu_classes)} with "
-        f"{spec.pod.cpu_milli} mCPU and {spec.pod.memory_mib} MiB each",
-        where="gpus_per_pod",
+    names: set[str | None] = {gpu_class.name for gpu_class in classes}
+    candidates = (node for node in nodes if node.gpu_class in names and _matches(node, spec))
+    fitting: Counter[str | None] = Counter()
+    largest = 0
+    for node in candidates:
+        fitting[node.gpu_class] += _pods_that_fit(node, spec.pod)
+        largest = max(largest, node.gpus + node.outside_gpus)
+        if fitting[node.gpu_class] >= spec.pods:
+            _require_domain(spec, classes, nodes, policy)
+            return
+    raise _unplaceable(spec, max(fitting.values(), default=0), largest)
+
+
+def _unplaceable(spec: WorkloadSpec, fitting: int, largest: int) -> InvalidInput:
+    """`fitting` such pods would find room in one class if its nodes were empty; the largest node has so many GPUs."""
+    if fitting:
+        where, expected = "pods", f"at most {counted(fitting, 'pod')} of that size"
+    elif largest:
+        where, expected = "gpus_per_pod", f"at most {counted(largest, 'GPU')} per pod, within the cluster's nodes"
+    else:
+        where, expected = "gpus_per_pod", "a class that nodes offer"
+    return InvalidInput(
+        f"the nodes could never hold {spec.pods} × {spec.pod.gpus} {'|'.join(spec.gpu_classes)} with "
+        f"{spec.pod.cpu_milli} mCPU and {spec.pod.memory_mib} MiB each: were they empty, they would hold "
+        f"{counted(fitting, 'such pod')} of one class",
+        where=where,
         code=RefusalCode.UNPLACEABLE,
-        expected=f"at most {counted(largest, 'GPU')} per pod, within the cluster's nodes"
-        if largest
-        else "a class that nodes offer",
+        expected=expected,
         remedy="ask for smaller pods, fewer of them, or another GPU class",
     )
 

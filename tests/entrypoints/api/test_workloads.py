@@ -164,6 +164,36 @@ async def test_a_body_that_cannot_be_read_is_a_problem_like_any_other(as_: Clien
     assert answer.json()["code"] == code
 
 
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        (json.dumps(JOB).replace("{", '{"project": "another", ', 1), "project"),
+        (json.dumps(JOB)[:-1] + ', "project": "another"}', "project"),
+        (json.dumps(JOB).replace("{", '{"\\u0070roject": "another", ', 1), "project"),
+        (json.dumps({**JOB, "labels": 0})[:-2] + '{"a": 1, "a": 1}}', "a"),
+    ],
+    ids=["before", "after", "escaped", "in an object within"],
+)
+async def test_a_body_in_which_a_key_stands_twice_is_refused_whichever_is_meant(
+    as_: Client, service: Service, written: str, key: str
+) -> None:
+    answer = await as_("ada").post("/v1/workloads", content=written, headers={"Content-Type": "application/json"})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["where"]) == (422, "invalid-value", "body")
+    assert f"the key '{key}' stands there twice" in problem["detail"]
+    with service.store.reading() as books:
+        assert books.workloads.count() == 0
+
+
+async def test_what_is_not_json_is_told_with_its_place(as_: Client) -> None:
+    answer = await as_("ada").post(
+        "/v1/workloads", content=b'{"pods": 1,}', headers={"Content-Type": "application/json"}
+    )
+    problem = answer.json()
+    assert problem["where"] == "body"
+    assert problem["detail"].endswith("(character 12)")
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate, gzip", "br"])
 async def test_a_body_that_is_encoded_is_refused_with_what_is_expected(as_: Client, encoding: str) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": encoding}

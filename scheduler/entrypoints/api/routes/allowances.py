@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import ConfigDict, Field, StringConstraints
 from starlette.responses import Response
 
@@ -12,6 +12,7 @@ from scheduler.domain.errors import InvalidInput, RefusalCode, Unavailable
 from scheduler.domain.units import GpuClassName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import (
     STANDARD,
     AmountMs,
@@ -33,7 +34,7 @@ from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView, Stateme
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from scheduler.lifecycle.views.statements import LINES_UNBOUNDED
 
-router = APIRouter(prefix="/v1", tags=["allowances"])
+router = api_router("/v1", tags=["allowances"])
 
 Owner = Annotated[Name | None, Query(description="An id or a subject; yourself where it is left out.")]
 PeriodName = Annotated[str, StringConstraints(pattern=r"^[0-9TZQW:+/-]{4,60}$")]

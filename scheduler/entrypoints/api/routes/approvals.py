@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
@@ -12,6 +12,7 @@ from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import AllowanceId, GpuClassName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import (
     STANDARD,
     AmountMs,
@@ -27,7 +28,7 @@ from scheduler.entrypoints.api.fields import (
 from scheduler.lifecycle.approvals.approve import Lower
 from scheduler.lifecycle.views.approvals import ApprovalView
 
-router = APIRouter(prefix="/v1", tags=["approvals"])
+router = api_router("/v1", tags=["approvals"])
 
 Named = Annotated[Name, Path(description="Its id, or the beginning of its hash.")]
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from scheduler.domain.errors import RefusalCode, Unavailable
@@ -10,9 +9,10 @@ from scheduler.domain.people import Role
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.lifecycle.governance.access import RoleHeld
 
-router = APIRouter(prefix="/v1/audit", tags=["audit"])
+router = api_router("/v1/audit", tags=["audit"])
 
 
 @dataclass(frozen=True, slots=True)

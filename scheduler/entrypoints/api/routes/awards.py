@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
@@ -15,6 +14,7 @@ from scheduler.domain.units import AllowanceId, EngineerId, GpuClassName
 from scheduler.domain.vesting import MONTHS_MAX, PARTS_MAX, PackageKind, VestingPart
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import STANDARD, Body, Moment, Name, Quantity, Text, UnitName, instant_of
 from scheduler.entrypoints.api.routes.allowances import BooksOf
 from scheduler.lifecycle.awarding.awards import ClawedBack
@@ -23,7 +23,7 @@ from scheduler.lifecycle.awarding.transfer import Passing
 from scheduler.lifecycle.views.offers import OfferView
 from scheduler.lifecycle.views.vesting import VestingView
 
-router = APIRouter(prefix="/v1", tags=["allowances"])
+router = api_router("/v1", tags=["allowances"])
 
 
 class Part(Body):

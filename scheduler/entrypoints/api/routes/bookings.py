@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
@@ -11,11 +10,12 @@ from scheduler.domain.periods import to_instant
 from scheduler.domain.units import GpuClassName, PriorityClassName, ProjectName, WorkloadId
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import IdempotencyKey, Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import PERSONAL, Body, Count, DurationMs, Moment, Name
 from scheduler.lifecycle.asking.booking import BookingWish
 from scheduler.lifecycle.views.bookings import BookingView
 
-router = APIRouter(prefix="/v1/bookings", tags=["bookings"])
+router = api_router("/v1/bookings", tags=["bookings"])
 
 _ONE = answers.responds(BookingView, RefusalCode.UNKNOWN_BOOKING, RefusalCode.WRONG_STATE)
 

@@ -1,17 +1,17 @@
 """Brakes: what an operator has paused, and how much each loop has stopped lately."""
 
-from fastapi import APIRouter
 from pydantic import ConfigDict
 from starlette.responses import Response
 
 from scheduler.domain.brakes import Brake, Pause
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Body, Text
 from scheduler.lifecycle.memory.named import pause_named
 from scheduler.lifecycle.views.shapes import BrakesView
 
-router = APIRouter(prefix="/v1/brakes", tags=["brakes"])
+router = api_router("/v1/brakes", tags=["brakes"])
 
 
 class Why(Body):

@@ -2,17 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from scheduler.domain.errors import RefusalCode
 from scheduler.entrypoints.api import answers, cursors
 from scheduler.entrypoints.api.asked import Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Name
 from scheduler.lifecycle.views.audit_events import AuditEventView
 from scheduler.lifecycle.views.shapes import ClusterView, ObservedView, VerdictView, WorkloadView
 
-router = APIRouter(prefix="/v1", tags=["cluster"])
+router = api_router("/v1", tags=["cluster"])
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 

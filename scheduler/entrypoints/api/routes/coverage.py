@@ -1,14 +1,14 @@
 """Coverage: how much is promised of what the GPUs deliver."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.routes.allowances import PeriodAsked
 from scheduler.lifecycle.awarding.cover import CoverageView
 
-router = APIRouter(prefix="/v1", tags=["finance"])
+router = api_router("/v1", tags=["finance"])
 
 
 @router.get(

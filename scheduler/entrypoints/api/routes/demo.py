@@ -1,6 +1,5 @@
 """Signing in without a secret, where everything is simulated and the operator of the process wants it so."""
 
-from fastapi import APIRouter
 from pydantic import ConfigDict
 from starlette.responses import Response
 
@@ -8,10 +7,11 @@ from scheduler.domain.errors import NotPermitted, RefusalCode
 from scheduler.entrypoints import demo
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Served
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Body, Name
 from scheduler.entrypoints.api.routes.tokens import IssuedToken
 
-router = APIRouter(prefix="/v1/demo", tags=["tokens"])
+router = api_router("/v1/demo", tags=["tokens"])
 
 
 class Visitor(Body):

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from scheduler.adapters.exports.focus_files import focus_csv
 from scheduler.domain.errors import RefusalCode
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.routes.allowances import BooksOf, PeriodAsked, PeriodName
 from scheduler.finance.csv_text import csv_lines
 from scheduler.finance.focus.columns import NAMES
@@ -22,7 +23,7 @@ from scheduler.lifecycle.views.fringe import FringeView
 from scheduler.lifecycle.views.shapes import MonthView
 from scheduler.lifecycle.views.spread import SpreadView
 
-router = APIRouter(prefix="/v1/finance", tags=["finance"])
+router = api_router("/v1/finance", tags=["finance"])
 
 
 @router.get("/month", summary="A period in sums", responses=answers.responds(MonthView))

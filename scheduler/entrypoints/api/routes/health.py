@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,10 +11,11 @@ from scheduler.domain.units import Instant
 from scheduler.entrypoints.about import installed_version
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Served
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.codes import CODES
 from scheduler.entrypoints.running import Service
 
-router = APIRouter(tags=["health"])
+router = api_router(tags=["health"])
 
 
 @dataclass(frozen=True, slots=True)

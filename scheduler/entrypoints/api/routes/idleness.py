@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import ConfigDict
 from starlette.responses import Response
 
@@ -12,11 +12,12 @@ from scheduler.domain.periods import to_instant
 from scheduler.domain.units import WorkloadId
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Body, Moment, Text
 from scheduler.lifecycle.memory.named import exemption_named
 from scheduler.lifecycle.views.usage_shapes import ReclaimView
 
-router = APIRouter(prefix="/v1", tags=["idleness"])
+router = api_router("/v1", tags=["idleness"])
 
 
 class ExemptionRequest(Body):

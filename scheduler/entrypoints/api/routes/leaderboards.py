@@ -2,19 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from scheduler.domain.errors import RefusalCode
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Name
 from scheduler.entrypoints.api.routes.allowances import PeriodAsked
 from scheduler.lifecycle.asking.boards import join
 from scheduler.lifecycle.views.leaderboards import BoardAsked, BoardView
 from scheduler.metering.leaderboard import RankedBy
 
-router = APIRouter(prefix="/v1/leaderboard", tags=["leaderboard"])
+router = api_router("/v1/leaderboard", tags=["leaderboard"])
 
 
 @router.get("", summary="How those who joined stand", responses=answers.responds(BoardView, RefusalCode.NOT_YOURS))

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -14,6 +14,7 @@ from scheduler.domain.people import Role
 from scheduler.domain.units import GpuUuid, Instant, NodeName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Identified, Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.edge import BodyEncoded, BodyTooLarge
 from scheduler.entrypoints.api.gpu_metrics import GpuCollector
 from scheduler.entrypoints.api.routes.allowances import PeriodName
@@ -27,7 +28,7 @@ from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.windows import Window
 from scheduler.metering.wire import inventory_json, window_json
 
-router = APIRouter(prefix="/v1", tags=["nodes"])
+router = api_router("/v1", tags=["nodes"])
 
 Node = Annotated[str, Path(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from fastapi import APIRouter
 from pydantic import ConfigDict, Field, model_validator
 from starlette.responses import Response
 
@@ -14,10 +13,11 @@ from scheduler.domain.periods import period_named
 from scheduler.domain.units import AMOUNT_MAX, EngineerId, Instant
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import IdempotencyKey, Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Body, Moment, Name, Text, instant_of
 from scheduler.lifecycle.accounting.pay import Payment
 
-router = APIRouter(prefix="/v1/finance", tags=["finance"])
+router = api_router("/v1/finance", tags=["finance"])
 
 
 class PaymentRequest(Body):

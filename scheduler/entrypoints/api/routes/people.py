@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,10 +15,11 @@ from scheduler.domain.people import Engineer, Role
 from scheduler.domain.units import EngineerId
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Identified, Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Name
 from scheduler.lifecycle.approvals.rights import PeopleFile
 
-router = APIRouter(prefix="/v1", tags=["people"])
+router = api_router("/v1", tags=["people"])
 
 _FILE = {
     "requestBody": {

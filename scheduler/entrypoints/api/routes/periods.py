@@ -3,13 +3,14 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Body, Name, Text
 from scheduler.entrypoints.api.routes.allowances import PeriodName
 from scheduler.finance.reconciling.closing import Closing, standing
@@ -17,7 +18,7 @@ from scheduler.finance.reconciling.reconciliation import Difference, Reconciliat
 from scheduler.lifecycle.accounting.close_period import Decision
 from scheduler.lifecycle.memory.named import named
 
-router = APIRouter(prefix="/v1/periods", tags=["finance"])
+router = api_router("/v1/periods", tags=["finance"])
 
 Named = Annotated[PeriodName, Path(description="2026-10, 2026-W44, 2026-Q4, 2026-10-01 or 2026.")]
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,10 +14,11 @@ from scheduler.domain.people import Role
 from scheduler.domain.records import PolicyVersion
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Name
 from scheduler.lifecycle.memory.named import named
 
-router = APIRouter(prefix="/v1", tags=["policies"])
+router = api_router("/v1", tags=["policies"])
 
 _FILE = {
     "requestBody": {

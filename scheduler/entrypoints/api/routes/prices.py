@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,12 +13,13 @@ from scheduler.domain.people import Role
 from scheduler.domain.records import PriceBookVersion
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Moment, Name, instant_of
 from scheduler.finance.prices.hour_cost import HourCost
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.views.prices import AppliedPrices, applied_prices
 
-router = APIRouter(prefix="/v1", tags=["finance"])
+router = api_router("/v1", tags=["finance"])
 
 _FILE = {
     "requestBody": {

@@ -1,15 +1,15 @@
 """Quotes: ask before submitting."""
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from scheduler.domain.errors import RefusalCode
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.submissions import JobSubmission
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 
-router = APIRouter(prefix="/v1/quotes", tags=["workloads"])
+router = api_router("/v1/quotes", tags=["workloads"])
 
 
 @router.post(

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from scheduler.domain.errors import Conflict, NotFound, NotPermitted, RefusalCode
@@ -10,11 +9,12 @@ from scheduler.domain.units import WorkloadId
 from scheduler.domain.workloads import WorkloadKind
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import IdempotencyKey, Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.routes.workloads import shown, submitted
 from scheduler.entrypoints.api.submissions import SandboxSubmission
 from scheduler.lifecycle.views.shapes import WorkloadView
 
-router = APIRouter(prefix="/v1/sandboxes", tags=["sandboxes"])
+router = api_router("/v1/sandboxes", tags=["sandboxes"])
 
 _ONE = answers.responds(WorkloadView, RefusalCode.UNKNOWN_WORKLOAD, RefusalCode.NOT_YOURS, RefusalCode.WRONG_STATE)
 

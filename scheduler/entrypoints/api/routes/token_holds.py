@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
@@ -10,11 +9,12 @@ from scheduler.domain.errors import RefusalCode
 from scheduler.domain.units import ProjectName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import IdempotencyKey, Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Body, Name, Quantity
 from scheduler.ledger.token_holds import TokenHold
 from scheduler.lifecycle.awarding.draw_tokens import LASTS_MS, LASTS_MS_MAX, TokensAsked
 
-router = APIRouter(prefix="/v1/token-holds", tags=["tokens of models"])
+router = api_router("/v1/token-holds", tags=["tokens of models"])
 
 
 class TokensHeld(Body):

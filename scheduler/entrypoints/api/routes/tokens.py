@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
@@ -14,10 +14,11 @@ from scheduler.domain.units import Instant
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Signed
 from scheduler.entrypoints.api.auth import hash_of, new_token
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Body, Moment, Name, instant_of
 from scheduler.lifecycle.views.approvals import ApprovalView
 
-router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
+router = api_router("/v1/tokens", tags=["tokens"])
 
 
 class TokenRequest(Body):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import ConfigDict
 from starlette.responses import Response
 
@@ -11,11 +11,12 @@ from scheduler.domain.units import TeamName, WorkloadId
 from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.api import answers, cursors
 from scheduler.entrypoints.api.asked import Asked, IdempotencyKey, Signed
+from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Body, DurationMs, Name
 from scheduler.entrypoints.api.submissions import JobSubmission, Submission
 from scheduler.lifecycle.views.shapes import ExplainView, WorkloadView
 
-router = APIRouter(prefix="/v1/workloads", tags=["workloads"])
+router = api_router("/v1/workloads", tags=["workloads"])
 
 _ONE = answers.responds(WorkloadView, RefusalCode.UNKNOWN_WORKLOAD, RefusalCode.NOT_YOURS, RefusalCode.WRONG_STATE)
 _EXTENDED = answers.responds(
