@@ -29,7 +29,7 @@ def test_the_image_has_every_library_that_the_package_needs_and_none_that_only_t
 
 
 def test_the_image_is_built_from_what_is_let_in() -> None:
-    ignored = (ROOT / ".containerignore").read_text().splitlines()
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
     let_in = {line[1:] for line in ignored if line.startswith("!")}
     copied = {
         source

@@ -24,6 +24,9 @@ LABELS = {"nvidia.com/gpu.product": "Real-H100", "nvidia.com/gpu.memory": str(H1
 """A product that no simulated node has, so that a policy can tell them apart."""
 
 GPUS = tuple(GpuUuid(f"GPU-0000000{number}-1111-2222-3333-444444444444") for number in range(4))
+ARCHIVE = "ALLOT_IMAGE_ARCHIVE"
+"""The variable that names our own image, as `make test-image` built it."""
+
 _REQUIRED = "ALLOT_REQUIRE_REAL_NODE"
 _LEFT_OUT = "the tests on a real node were left out: {}"
 

@@ -16,7 +16,7 @@ from scheduler.entrypoints.devcluster import processes
 from scheduler.entrypoints.devcluster.processes import Process
 
 _INIT = Path(__file__).with_name("init.py")
-_LIMIT_SECONDS = 120.0
+_LIMIT_SECONDS = 240.0
 
 
 class NodeUnavailable(Exception):

@@ -50,6 +50,10 @@ class RealNode:
         """An image of the tests' own under that name, as if it had been pulled."""
         archive = self.enclosure.logs / "image.tar"
         write_archive(archive, name, command)
+        self.import_archive(archive)
+
+    def import_archive(self, archive: Path) -> None:
+        """The images of an archive as `docker save` writes it, under the names that they have in it."""
         self.enclosure.run(
             *("ctr", f"--address={CONTAINERD_SOCKET}", "--namespace=k8s.io"),
             *("images", "import", "--snapshotter=native", str(archive)),
