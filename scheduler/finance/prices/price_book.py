@@ -11,10 +11,11 @@ factor moves hours, not money. Every quarter of an hour has one price: offsets o
   tokens away; from then on it has to price each that is drawn.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 from typing import Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -202,6 +203,12 @@ class PriceBook:
                 return span.book
         return self
 
+    def standing_over(self, starts_at: Instant, ends_at: Instant) -> Iterator[tuple[Instant, Instant, "PriceBook"]]:
+        """[starts_at, ends_at) cut at the bounds of closed periods, each piece with the book that holds in it."""
+        bounds = {at for span in self.frozen for at in (span.starts_at, span.ends_at) if starts_at < at < ends_at}
+        for begins, ends in pairwise(sorted({starts_at, ends_at, *bounds})):
+            yield begins, ends, self.standing_at(begins)
+
     @property
     def alone(self) -> "PriceBook":
         """Without what was closed under earlier ones."""
@@ -240,7 +247,8 @@ class PriceBook:
         return Micro(tariff.micro_per_kwh[book._wall_clock(at).hour] * tariff.pue // 1000)
 
     def hardware_at(self, gpu_class: GpuClassName, at: Instant) -> Hardware | None:
-        return _holding((item for item in self.hardware if item.gpu_class == gpu_class), at)
+        known = self.standing_at(at).hardware
+        return _holding((item for item in known if item.gpu_class == gpu_class), at)
 
     def _wall_clock(self, at: Instant) -> datetime:
         return to_datetime(at).astimezone(ZoneInfo(self.time_zone))

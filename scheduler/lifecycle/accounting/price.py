@@ -1,15 +1,17 @@
 """Price: put a price book in force, and correct what is closed by postings in the open period."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from scheduler.domain.approvals import Persons, approval_needed
 from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
+from scheduler.domain.money import Micro
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, iso
+from scheduler.domain.quantities import money_unit
 from scheduler.domain.records import PriceBookVersion
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, PoolName, Unit
-from scheduler.finance.prices.postings import PLATFORM, repriced
+from scheduler.finance.prices.postings import PLATFORM, WORTH, repriced
 from scheduler.finance.prices.price_book import PriceBook, UnitPrice
 from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
@@ -17,6 +19,9 @@ from scheduler.lifecycle.accounting.valued import valued
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.ports import Books, Store
+
+_ALL_TIME = Instant(2**62)
+"""Later than anything is dated."""
 
 
 class Pricing:
@@ -60,6 +65,8 @@ def put_prices(
     version = PriceBookVersion(book.hash, book.name, text, now, caller.actor)
     closed = batch.books.periods.closed()
     before = world.price_book
+    if before is not None and before.currency != book.currency:
+        _require_unused(batch.books, before, closed)
     changed = list(_changed(before.alone, book, closed)) if before is not None else []
     if changed and not corrects:
         raise _closed(changed[0])
@@ -89,12 +96,32 @@ def require_priced(world: World, book: PriceBook) -> None:
         )
 
 
+def _require_unused(books: Books, before: PriceBook, closed: Collection[object]) -> None:
+    """Books are kept in one currency: what was worth euros is not worth as many dollars.
+
+    Raises InvalidInput (`unknown-currency`) where something was charged, granted or closed in the other.
+    """
+    unit = money_unit(before.currency)
+    is_used = (
+        closed
+        or books.journal.kind_totals(kinds=list(AccountKind), ends_at=_ALL_TIME, unit=unit)
+        or books.journal.count(transactions=WORTH, starts_at=Instant(0), ends_at=_ALL_TIME)
+    )
+    if is_used:
+        raise InvalidInput(
+            f"the books are kept in {before.currency}",
+            where="currency",
+            code=RefusalCode.UNKNOWN_CURRENCY,
+            expected=before.currency,
+        )
+
+
 _Changed = tuple[Instant, Instant, str, Instant]
 """A closed period, and a price of it that changes: of what, in which hour."""
 
 
 def _changed(before: PriceBook, after: PriceBook, closed: list[tuple[Instant, Instant]]) -> Iterator[_Changed]:
-    prices = {**_prices_of_gpus(before, after), **_prices_of_tokens(before, after)}
+    prices = {**_prices_of_gpus(before, after), **_prices_of_tokens(before, after), **_costs(before, after)}
     for start, end in closed:
         for what, (was, becomes) in prices.items():
             for at in range(start, end, MS_PER_HOUR):
@@ -103,7 +130,7 @@ def _changed(before: PriceBook, after: PriceBook, closed: list[tuple[Instant, In
                     break
 
 
-_PriceAt = Callable[[Instant], UnitPrice | None]
+_PriceAt = Callable[[Instant], UnitPrice | Micro | None]
 
 
 def _prices_of_gpus(before: PriceBook, after: PriceBook) -> dict[str, tuple[_PriceAt, _PriceAt]]:
@@ -128,6 +155,17 @@ def _prices_of_tokens(before: PriceBook, after: PriceBook) -> dict[str, tuple[_P
 
     models = sorted({rate.model or "" for book in (before, after) for rate in book.token_rates})
     return {f"tokens of {model or 'every model'}": (by(before, model), by(after, model)) for model in models}
+
+
+def _costs(before: PriceBook, after: PriceBook) -> dict[str, tuple[_PriceAt, _PriceAt]]:
+    """What a kilowatt-hour costs, and an hour of the hardware of each class that either names."""
+
+    def by(book: PriceBook, gpu_class: GpuClassName) -> _PriceAt:
+        return lambda at: None if (item := book.hardware_at(gpu_class, at)) is None else item.micro_per_hour
+
+    classes = sorted({item.gpu_class for book in (before, after) for item in book.hardware})
+    hardware = {f"hardware of {name}": (by(before, name), by(after, name)) for name in classes}
+    return {"electricity": (before.micro_per_kwh, after.micro_per_kwh), **hardware}
 
 
 def _corrections(

@@ -2,7 +2,7 @@
 
 from scheduler.domain.money import Micro
 from scheduler.domain.periods import Period
-from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant
+from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.finance.general_ledger import GlAccounts, GlJournal, Recharge, gl_journal
 from scheduler.finance.prices.postings import plainly_priced
 from scheduler.finance.prices.price_book import PriceBook
@@ -10,11 +10,10 @@ from scheduler.finance.prices.rating import Rating
 from scheduler.finance.prices.valuation import electricity_micro
 from scheduler.ledger.journal import TransactionKind
 from scheduler.lifecycle.accounting.valued import valued_beside
-from scheduler.lifecycle.memory.world import World
 from scheduler.ports import Books
 
 
-def gl_view(books: Books, world: World, book: PriceBook, period: Period, now: Instant) -> GlJournal:
+def gl_view(books: Books, book: PriceBook, period: Period, now: Instant) -> GlJournal:
     """Raises NotFound (`price-missing`). Money corrections of nobody's attempt are the platform's."""
     rating, accounts = Rating(book), GlAccounts()
     recharge = _recharged(books, rating, period)
@@ -23,7 +22,7 @@ def gl_view(books: Books, world: World, book: PriceBook, period: Period, now: In
     electricity = electricity_micro(rating, hours)
     if electricity is not None and hours:
         actual[accounts.electricity] = electricity
-    written_off = _written_off(world, book, period, now)
+    written_off = _written_off(books, book, period, now)
     if written_off:
         actual[accounts.depreciation] = written_off
     return gl_journal(period, book.currency, recharge, actual, accounts)
@@ -42,17 +41,17 @@ def _recharged(books: Books, rating: Rating, period: Period) -> Recharge:
     return recharge
 
 
-def _written_off(world: World, book: PriceBook, period: Period, now: Instant) -> Micro:
-    """Every GPU of the cluster as it is now, used or not, for the hours of the period that have passed."""
-    gpus: dict[GpuClassName, int] = {}
-    for node in list(world.nodes.values()):
-        if node.gpu_class is not None:
-            gpus[node.gpu_class] = gpus.get(node.gpu_class, 0) + node.gpus
-    total = 0
-    for gpu_class, count in gpus.items():
-        for item in book.hardware:
-            if item.gpu_class == gpu_class:
-                ends_at = min(period.ends_at, now, item.ends_at if item.ends_at is not None else now)
-                spent_ms = max(0, ends_at - max(period.starts_at, item.starts_at))
-                total += count * spent_ms * item.micro_per_hour // MS_PER_HOUR
-    return Micro(total)
+def _written_off(books: Books, book: PriceBook, period: Period, now: Instant) -> Micro:
+    """Every GPU that a node had, used or not, for as long as it had it: exact products, floored once. What the cluster
+    is today changes nothing of a period that is over."""
+    exact = 0
+    for begins, ends, standing in book.standing_over(
+        period.starts_at, max(period.starts_at, min(period.ends_at, now))
+    ):
+        for span in books.capacity.spans(begins, ends):
+            for item in standing.hardware:
+                if item.gpu_class == span.gpu_class:
+                    since = max(begins, span.starts_at, item.starts_at)
+                    until = min(at for at in (ends, span.ends_at, item.ends_at) if at is not None)
+                    exact += span.gpus * max(0, until - since) * item.micro_per_hour
+    return Micro(exact // MS_PER_HOUR)
