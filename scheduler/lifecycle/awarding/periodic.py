@@ -40,10 +40,11 @@ def currency_of(world: World) -> Currency | None:
 def period_grants(
     people: Iterable[Engineer], policy: Policy, period: Period, currency: Currency | None
 ) -> Iterator[Allowance]:
-    """What the policy grants for a period, in every unit. Money in another currency than this is left out."""
+    """What the policy grants for a period, in every unit: to nobody who was forgotten, and who has therefore left. Money in
+    another currency than this is left out."""
     for engineer in sorted(people, key=lambda person: person.id):
         tier = policy.tiers.get(engineer.tier)
-        if tier is not None:
+        if tier is not None and engineer.subject:
             yield from _granted(_of_tier(engineer, tier, period), currency)
     for project in sorted(policy.projects.values(), key=lambda item: item.name):
         yield from _granted(_of_project(project, policy.project_shares[project.name], period), currency)
