@@ -5,7 +5,7 @@ is an engineer's: more hours, a later expiry, another GPU class. Both are kept f
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -192,11 +192,14 @@ def approval_needed(what: str) -> Conflict:
     return Conflict(f"{what} needs a second person", code=RefusalCode.APPROVAL_NEEDED)
 
 
-def require_waiting(approval: Approval) -> None:
-    """Raises Conflict (`wrong-state`) where it was decided or withdrawn already."""
+def require_waiting(approval: Approval, named: Callable[[str], str]) -> None:
+    """Raises Conflict (`wrong-state`) where it was decided or withdrawn already; `named` tells by whom."""
     if not approval.is_waiting:
         last = approval.moves[-1]
-        raise Conflict(f"{approval.proposal.id} was {last.state.value} by {last.by} already")
+        raise Conflict(
+            f"{approval.proposal.id} was {last.state.value} by {named(last.by)} already",
+            remedy="`allot approvals list` says what waits, and `allot request list` what became of your own",
+        )
 
 
 def lowered(

@@ -51,7 +51,7 @@ class Administration:
         with changing(self.store, self.world, now) as batch:
             require_grantable(batch, policy)
             record_policy(batch, caller, version, policy, request_id)
-        put_policy(self.store, self.world, policy, now)
+            batch.then(lambda: put_policy(self.store, self.world, policy, now))
         self.wake()
         return version
 
@@ -68,7 +68,7 @@ class Administration:
             if rights_that_wait(batch, placed):
                 raise approval_needed("a people file that gives somebody more")
             new = put_people(batch, caller, placed, request_id)
-        self.world.put_people(placed)
+            batch.then(lambda: self.world.put_people(placed))
         self.wake()
         return new
 
@@ -83,7 +83,7 @@ class Administration:
                 caller, f"pause {brake.value}", brake.value, request_id=request_id, before=before, after=after
             )
             pauses = batch.books.control.pauses()
-        self.world.put_brakes(pauses=pauses)
+            batch.then(lambda: self.world.put_brakes(pauses=pauses))
         self.wake()
         return pause
 
@@ -96,7 +96,8 @@ class Administration:
             batch.books.control.clear_stops(brake)
             batch.audit(caller, f"resume {brake.value}", brake.value, request_id=request_id, before=before)
             pauses = batch.books.control.pauses()
-        self.world.put_brakes(pauses=pauses, stops=[s for s in self.world.stops if s.brake is not brake])
+            stops = [stop for stop in self.world.stops if stop.brake is not brake]
+            batch.then(lambda: self.world.put_brakes(pauses=pauses, stops=stops))
         self.wake()
 
     def issue_token(

@@ -6,11 +6,11 @@ from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitt
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.people import Caller, Role
-from scheduler.domain.periods import period_named
+from scheduler.domain.periods import Period, period_named
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant
 from scheduler.domain.workloads import Workload
 from scheduler.finance.reconciling.closing import ClosingState
-from scheduler.finance.reconciling.reconciliation import SettlementKind
+from scheduler.finance.reconciling.reconciliation import Reconciliation, SettlementKind
 from scheduler.ledger.grants import expire
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
 from scheduler.lifecycle.accounting.close_period import Decision, Periods
@@ -177,3 +177,43 @@ def test_the_world_knows_closed_months_when_it_starts_again(company: Company, pe
     with company.store.reading() as books:
         fresh.load(books, company.now)
     assert fresh.closed_periods == closed == ((NOVEMBER.starts_at, NOVEMBER.ends_at),)
+
+
+def test_of_two_who_close_at_once_one_does_and_the_other_is_told(
+    company: Company, periods: Periods, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other comes while this one compares, when both have seen that it is not closed yet."""
+    _, workload, start = running_over_the_turn_of_the_month(company)
+    end(company, workload, start, Instant(NOVEMBER.ends_at + MS_PER_HOUR))
+    periods.close(FINANCE, "2026-11", now=company.now, provisionally=True)
+    write_off_what_agents_never_saw(company, periods)
+    compare = Periods._reconciled
+
+    def interrupted(self: Periods, period: Period, now: Instant) -> Reconciliation:
+        found = compare(self, period, now)
+        monkeypatch.setattr(Periods, "_reconciled", compare)
+        periods.close(FINANCE, "2026-11", now=company.now)
+        return found
+
+    monkeypatch.setattr(Periods, "_reconciled", interrupted)
+    with pytest.raises(Conflict) as refused:
+        periods.close(FINANCE, "2026-11", now=company.now)
+    assert refused.value.code is RefusalCode.PERIOD_CLOSED
+    states = [step.state for step in periods.steps(AUDITOR)]
+    assert states == [ClosingState.PROVISIONAL, ClosingState.CLOSED]
+    with company.store.reading() as books:
+        assert len([event for event in books.control.events() if event.verb == "close"]) == 1
+
+
+def test_a_difference_that_is_settled_twice_alike_is_settled_once(company: Company, periods: Periods) -> None:
+    _, workload, start = running_over_the_turn_of_the_month(company)
+    end(company, workload, start, Instant(NOVEMBER.ends_at + MS_PER_HOUR))
+    (left,) = periods.reconciliation(FINANCE, "2026-11", company.now).unresolved
+    first, again = (periods.settle(FINANCE, [left.id], WRITE_OFF, now=Instant(company.now + n)) for n in (0, 1))
+    assert [each.settlement.at for each in (*first, *again) if each.settlement] == [company.now] * 2
+    other = Decision(SettlementKind.OWNER, "no agents yet", "research")
+    periods.settle(FINANCE, [left.id], other, now=company.now)
+    periods.settle(FINANCE, [left.id], WRITE_OFF, now=company.now)
+    with company.store.reading() as books:
+        kinds = [each.kind for each in books.periods.settlements("2026-11")]
+    assert kinds == [SettlementKind.WRITE_OFF, SettlementKind.OWNER, SettlementKind.WRITE_OFF]

@@ -81,7 +81,9 @@ class SeenUse:
 class PeriodBook(Protocol):
     """Steps of closing, differences and what became of them, and what a reconciliation compares. Append-only."""
 
-    def add_step(self, step: Closing) -> None: ...
+    def add_step(self, step: Closing) -> Closing:
+        """The step as it was kept, with its number."""
+        ...
 
     def steps(self) -> list[Closing]:
         """All, in the order in which they were taken."""

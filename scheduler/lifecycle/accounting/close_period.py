@@ -2,8 +2,9 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCode
 from scheduler.domain.people import Caller, Role
@@ -120,11 +121,14 @@ class Periods:
             for each in settled
         ]
         with changing(self.store, self.world, now) as batch:
-            batch.books.periods.add_settlements(made)
-            for settlement in made:
+            stands = _standing_settlements(batch.books.periods, made)
+            new = [each for each in made if each.difference_id not in stands]
+            batch.books.periods.add_settlements(new)
+            for settlement in new:
                 after = f"{decision.kind.value}: {decision.owner or decision.reason}"
                 batch.audit(caller, "settle", settlement.difference_id, request_id=request_id, after=after)
-        return [replace(each, settlement=settlement) for each, settlement in zip(settled, made, strict=True)]
+        settlements = [stands.get(each.difference_id, each) for each in made]
+        return [replace(each, settlement=settlement) for each, settlement in zip(settled, settlements, strict=True)]
 
     def _period(self, name: str) -> Period:
         return period_named(name, self.world.require_policy().time_zone)
@@ -132,42 +136,62 @@ class Periods:
     def _begin(self, caller: Caller, step: Closing) -> Closing:
         """Charge what runs up to the period's end, and note that it is provisional, once."""
         with changing(self.store, self.world, step.at) as batch:
-            known = standing(batch.books.periods.steps()).get(step.period)
-            if known is not None and known.state is ClosingState.CLOSED:
-                raise Conflict(
-                    f"{step.period} was closed at {iso(known.at)} by {named(self.world, known.by)}",
-                    code=RefusalCode.PERIOD_CLOSED,
-                )
+            known = self._not_closed(batch.books.periods, step)
             for attempt in list(self.world.attempts.values()):
                 if attempt.is_live and attempt.started_at is not None and attempt.started_at < step.ends_at:
                     charge_until(batch, attempt, step.ends_at)
-            if known is None:
-                batch.books.periods.add_step(step)
-                batch.audit(
-                    caller, "close provisionally", step.period, request_id=step.request_id, after=step.state.value
-                )
-        return known or step
+            if known is not None:
+                return known
+            batch.audit(
+                caller, "close provisionally", step.period, request_id=step.request_id, after=step.state.value
+            )
+            return batch.books.periods.add_step(step)
 
     def _end(self, caller: Caller, step: Closing, found: Reconciliation) -> Closing:
         with changing(self.store, self.world, step.at) as batch:
             periods = batch.books.periods
+            self._not_closed(periods, step)  # somebody else may have closed it while this one compared
             if sum(periods.charged(step.starts_at, step.ends_at).values()) != found.charged:
                 raise Conflict(
                     f"something was posted into {step.period} meanwhile", code=RefusalCode.STALE, remedy="try again"
                 )
             periods.add_differences(found.differences, step.at)
-            periods.add_step(step)
+            made = periods.add_step(step)
             before = ClosingState.PROVISIONAL.value
             batch.audit(caller, "close", step.period, request_id=step.request_id, before=before, after=step.sums)
-            closed = periods.closed()
+            batch.then(partial(self._put_closed, periods.closed()))
+        return made
+
+    def _put_closed(self, closed: Sequence[tuple[Instant, Instant]]) -> None:
         self.world.closed_periods = tuple(closed)
-        return step
+
+    def _not_closed(self, periods: PeriodBook, step: Closing) -> Closing | None:
+        """The step at which the period stands, if there was any. Raises Conflict (`period-closed`)."""
+        known = standing(periods.steps()).get(step.period)
+        if known is not None and known.state is ClosingState.CLOSED:
+            raise Conflict(
+                f"{step.period} was closed at {iso(known.at)} by {named(self.world, known.by)}",
+                code=RefusalCode.PERIOD_CLOSED,
+            )
+        return known
 
     def _reconciled(self, period: Period, now: Instant) -> Reconciliation:
         with self.store.reading() as books:
             live = set() if now >= period.ends_at else {attempt.id for attempt in books.attempts.live()}
             evidence = _evidence(books, period, now, live)
             return reconcile(period.name, evidence, books.periods.settlements(period.name))
+
+
+def _standing_settlements(periods: PeriodBook, made: Sequence[Settlement]) -> dict[str, Settlement]:
+    """Those of them that are in force already, by their differences: the same person said the same of the same amount."""
+    names = dict.fromkeys(each.difference_id.partition("/")[0] for each in made)
+    last = {each.difference_id: each for name in names for each in periods.settlements(name)}
+    known = ((each, last.get(each.difference_id)) for each in made)
+    return {
+        stands.difference_id: stands
+        for each, stands in known
+        if stands is not None and replace(stands, at=each.at, request_id=each.request_id, seq=each.seq) == each
+    }
 
 
 def _evidence(books: Books, period: Period, now: Instant, live: set[AttemptId]) -> Evidence:

@@ -79,7 +79,12 @@ def put_prices(
     was = "" if current is None else f"{current.name} {current.hash}"
     after = f"{book.name} {book.hash}"
     batch.audit(caller, "apply prices", book.hash, request_id=request_id, before=was, after=after)
-    world.price_book = book if before is None else before.succeeded_by(book, closed)
+    following = book if before is None else before.succeeded_by(book, closed)
+
+    def follow() -> None:
+        world.price_book = following
+
+    batch.then(follow)
     return version
 
 

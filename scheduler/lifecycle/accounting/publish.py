@@ -1,7 +1,9 @@
 """Publish: sign what the journal holds by now, remember the head in the database, and put it where heads are kept."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from threading import Lock
 
 from scheduler.domain.errors import Conflict, NotFound, RefusalCode
 from scheduler.domain.units import Instant
@@ -21,6 +23,9 @@ from scheduler.finance.proving.merkle import Frontier
 from scheduler.finance.proving.relations import TREES, leaf_hashes
 from scheduler.ports import Store
 
+TRIES = 5
+"""To make the next head before another process does, one of which runs beside this at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
@@ -33,13 +38,25 @@ class Publisher:
     archive: HeadArchive
     signer: Signer
     now: Callable[[], Instant]
+    _turn: AbstractContextManager[bool] = field(default_factory=Lock, repr=False, compare=False)
 
     def publish(self) -> Head | None:
         """A head over what came since the last; None where nothing did.
 
-        Raises Conflict where another process made one meanwhile, or what lies there is not what was published;
+        Whoever asks while another makes one waits for that, and then finds nothing left or makes the next.
+        Raises Conflict where other processes make them all the while, or what lies there is not what was published;
         Unavailable where it cannot be put away.
         """
+        with self._turn:
+            for _ in range(TRIES - 1):
+                try:
+                    return self._publish()
+                except Conflict as conflict:
+                    if conflict.code is not RefusalCode.STALE:
+                        raise
+            return self._publish()
+
+    def _publish(self) -> Head | None:
         with self.store.reading() as books:
             last = books.heads.last()
         if last is not None:

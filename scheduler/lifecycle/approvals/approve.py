@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from scheduler.domain.allowances import Allowance, AllowanceSource
 from scheduler.domain.approvals import (
@@ -42,6 +43,7 @@ from scheduler.lifecycle.awarding.cover import committed_by, moved, packaged, re
 from scheduler.lifecycle.awarding.grant import award, told
 from scheduler.lifecycle.awarding.own_gain import is_own_gain
 from scheduler.lifecycle.governance.governing import put_policy, record_policy
+from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.ports import Ids, Store
@@ -118,11 +120,10 @@ class Approvals:
                 made=made,
             )
             _take(batch, caller, approval, move)
-        if policy is not None:
-            put_policy(self.store, self.world, policy, now)
-        if proposal.kind is ProposalKind.PEOPLE:
-            with self.store.reading() as books:
-                self.world.put_people(books.people.all())
+            if policy is not None:
+                batch.then(partial(put_policy, self.store, self.world, policy, now))
+            if proposal.kind is ProposalKind.PEOPLE:
+                batch.then(partial(self.world.put_people, batch.books.people.all()))
         self.wake()
         return replace(approval, moves=(move,))
 
@@ -168,7 +169,7 @@ class Approvals:
             raise Conflict(f"{len(found)} that wait have a hash that begins with {name!r}", expected="more of it")
         if not found:
             raise NotFound(f"no proposal {name!r} waits", code=RefusalCode.UNKNOWN_PROPOSAL)
-        require_waiting(found[0])
+        require_waiting(found[0], lambda actor: named(self.world, actor))
         return found[0]
 
     def _judged(self, batch: Batch, caller: Caller, proposal: Proposal) -> Policy | None:

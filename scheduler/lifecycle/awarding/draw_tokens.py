@@ -14,6 +14,7 @@ from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.quantities import TOKENS, unit_named
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, EngineerId, Instant, ProjectName
 from scheduler.ledger.grants import require_amount
+from scheduler.ledger.journal import Transaction
 from scheduler.ledger.token_holds import TokenHold, TokenShare, charge_tokens, hold_tokens, release_tokens
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.answered import Command, answer, earlier_answer
@@ -75,10 +76,9 @@ class TokenDraws:
         caller = caller.require(Role.GATEWAY)
         require_amount(total)
         with self._changing(now) as batch:
-            hold, made = charge_tokens(_known(batch, caller, hold_id), total, now)
-            batch.books.token_holds.save(hold)
-            batch.post(*made)
-        return hold
+            known = _known(batch, caller, hold_id)
+            hold, made = charge_tokens(known, total, now)
+            return _save(batch, known, hold, made)
 
     def release(self, caller: Caller, hold_id: str, *, now: Instant) -> TokenHold:
         """End it: what was not charged goes back. Raises `unknown-hold`."""
@@ -158,9 +158,15 @@ def _shares(payers: Sequence[AllowanceBalance], tokens: int) -> tuple[TokenShare
 
 def _release(batch: Batch, hold: TokenHold) -> TokenHold:
     released, made = release_tokens(hold, batch.now)
-    batch.books.token_holds.save(released)
-    batch.post(*made)
-    return released
+    return _save(batch, hold, released, made)
+
+
+def _save(batch: Batch, known: TokenHold, hold: TokenHold, made: Sequence[Transaction]) -> TokenHold:
+    """What is repeated changes nothing, and is not sealed again."""
+    if hold != known:
+        batch.books.token_holds.save(hold)
+        batch.post(*made)
+    return hold
 
 
 def _known(batch: Batch, caller: Caller, hold_id: str) -> TokenHold:

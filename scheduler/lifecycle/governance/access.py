@@ -73,9 +73,12 @@ class Access:
             note_roles(batch, caller, person.id, DIRECTORY, given=(), taken=person.roles, request_id=request_id)
             people.forget(person.id)
             batch.audit(caller, "forget", person.id, request_id=request_id)
+            batch.then(lambda: self._forget(person))
+        return person.id
+
+    def _forget(self, person: Engineer) -> None:
         self.world.by_subject.pop(person.subject, None)
         self.world.put_people([replace(person, name="", subject="", roles=frozenset())])
-        return person.id
 
     def review(self, caller: Caller, now: Instant) -> list[RoleHeld]:
         """Every role that is held now: in the directory, and by a token; by person."""

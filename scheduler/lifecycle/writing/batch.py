@@ -1,6 +1,6 @@
 """What one transaction changes: collected as values, written in bulk, and put into the world once committed."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -62,6 +62,7 @@ class Batch:
         self._freezes: list[Freeze] = []
         self._balances: list[AllowanceBalance] = []
         self._jobs_over: list[JobUid] = []
+        self._then: list[Callable[[], None]] = []
 
     # reading
 
@@ -224,6 +225,11 @@ class Batch:
         """Keep who did what. A person stands in it by their opaque id."""
         self._events.append(AuditEvent(self.now, caller.actor, caller.role, verb, target, request_id, before, after))
 
+    def then(self, follows: Callable[[], None]) -> None:
+        """Have the world follow once this is committed, and before anybody else writes: of two who change the same, the
+        world goes by whom the books have last."""
+        self._then.append(follows)
+
     # committing
 
     def save(self) -> None:
@@ -298,6 +304,8 @@ class Batch:
             if self._stops:
                 recent = [s for s in (*world.stops, *self._stops) if self.now - s.at < STOP_RATE_WINDOW_MS]
                 world.put_brakes(stops=recent)
+        for follows in self._then:
+            follows()
 
     def _publish_balances(self) -> None:
         for balance in self._balances:

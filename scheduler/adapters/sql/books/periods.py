@@ -1,7 +1,7 @@
 """Closed periods, their differences and what became of those, in SQL; and what a reconciliation is made of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, func, or_, select
 
@@ -29,9 +29,10 @@ class SqlPeriods:
 
     connection: Connection
 
-    def add_step(self, step: Closing) -> None:
-        seq = next_number(self.connection, period_closings.c.seq)
-        insert_all(self.connection, period_closings, [_CLOSING.write(step) | {"seq": seq}])
+    def add_step(self, step: Closing) -> Closing:
+        kept = replace(step, seq=next_number(self.connection, period_closings.c.seq))
+        insert_all(self.connection, period_closings, [_CLOSING.write(kept)])
+        return kept
 
     def steps(self) -> list[Closing]:
         return _CLOSING.read_all(self.connection.execute(select(*_CLOSING.columns).order_by(period_closings.c.seq)))
