@@ -1,6 +1,7 @@
 """The general ledger, the burn rate and the spread of use, over the same books as statements and exports."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from scheduler.domain.records import PolicyVersion
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, GpuClassName, Instant, PoolName
 from scheduler.ledger.journal import AccountKind
 from scheduler.lifecycle.views.money import MoneyViews
+from scheduler.ports import Books
 from tests.finance.build import at, hardware, tariff
 from tests.lifecycle.booked import Booked
 from tests.lifecycle.test_export_focus import BOOK, NOVEMBER, OCTOBER, a_month, ledger_micro
@@ -166,3 +168,32 @@ def test_cost_is_for_finance_and_auditors(money: MoneyViews) -> None:
     for caller in (ADA, LEAD):
         with pytest.raises(NotPermitted):
             money.cost(caller, "2026-10", NOVEMBER)
+
+
+def test_a_month_and_what_it_cost_are_of_one_look_at_the_books(
+    money: MoneyViews, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that shows both would else show two sums where a charge came in between."""
+    looks: list[str] = []
+    look = store.reading
+
+    def counted() -> AbstractContextManager[Books]:
+        looks.append("")
+        return look()
+
+    monkeypatch.setattr(store, "reading", counted)
+    month, cost = money.month(FINANCE, "2026-10", NOVEMBER)
+    assert len(looks) == 1
+    assert cost is not None
+    assert month.cost_micro == cost.recovered_micro
+    assert cost == money.cost(FINANCE, "2026-10", NOVEMBER)
+
+
+def test_what_a_month_cost_is_for_finance_and_auditors_where_everything_has_a_price(money: MoneyViews) -> None:
+    operator = Caller("ops", frozenset({Role.OPERATOR}))
+    assert money.month(AUDITOR, "2026-10", NOVEMBER)[1] is not None
+    assert money.month(operator, "2026-10", NOVEMBER)[1] is None
+    with pytest.raises(NotPermitted):
+        money.month(ADA, "2026-10", NOVEMBER)
+    money._world.price_book = None
+    assert money.month(FINANCE, "2026-10", NOVEMBER)[1] is None

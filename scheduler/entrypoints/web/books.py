@@ -6,14 +6,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from scheduler.domain.errors import InvalidInput
-from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, period_at
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.web.charts import segments, sparkline, stacked_bar
+from scheduler.entrypoints.web.folds import folds_of
 from scheduler.entrypoints.web.pages import Pages
 from scheduler.entrypoints.web.visitors import signed_in
-from scheduler.lifecycle.views.cost import CostView
-from scheduler.lifecycle.views.shapes import MonthView, StatementView
+from scheduler.lifecycle.views.shapes import StatementView
 
 _PERIOD = re.compile(r"[0-9TZQW:+/-]{4,60}")
 
@@ -25,7 +24,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
     def books(request: Request, period: str = "") -> Response:
         visitor = signed_in(request, service)
         moments = pages.moments()
-        month = service.views.month(visitor.caller, period_name(period) or None, moments.now)
+        month, cost = service.money.month(visitor.caller, period_name(period) or None, moments.now)
         before, after = neighbours(pages, month.starts_at, month.ends_at)
         parts = segments(month.buckets, month.capacity)
         return pages.render(
@@ -40,7 +39,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             parts=parts,
             stack=stacked_bar(parts, month.capacity),
             unattributed=dict(month.buckets).get("unattributed"),
-            cost=_cost(pages, visitor.caller, month, moments.now),
+            cost=cost,
         )
 
     @router.get("/statement")
@@ -57,6 +56,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             moments=moments,
             title=f"Statement {view.period}",
             statement=view,
+            folds=folds_of(view, moments),
             course=sparkline(course_of(view, moments.now), view.starts_at, view.ends_at),
             owner=owner,
             efficiency=service.money.efficiency(visitor.caller, current, moments.now, owner or None),
@@ -75,13 +75,6 @@ def course_of(statement: StatementView, now: Instant) -> list[tuple[Instant, int
         course.append((line.at, left))
     course.append((max(course[-1][0], min(now, statement.ends_at)), left))
     return course
-
-
-def _cost(pages: Pages, caller: Caller, month: MonthView, now: Instant) -> CostView | None:
-    """For finance and auditors, where everything has a price; else the page goes without."""
-    if month.cost_micro is None or not caller.has(Role.FINANCE, Role.AUDITOR):
-        return None
-    return pages.service.money.cost(caller, month.period, now)
 
 
 def period_name(text: str) -> str:

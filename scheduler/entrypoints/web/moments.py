@@ -46,6 +46,10 @@ class Moments:
         moment = self.local(instant)
         return f"{moment.day} {_MONTHS[moment.month - 1]}"
 
+    def month(self, instant: Instant) -> str:
+        moment = self.local(instant)
+        return f"{_MONTHS[moment.month - 1]} {moment.year}"
+
     def utc_day(self, instant: Instant) -> str:
         """A day of the books, which are in UTC, by its first instant."""
         moment = to_datetime(instant)

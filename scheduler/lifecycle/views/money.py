@@ -24,9 +24,11 @@ from scheduler.lifecycle.views.efficiency import EfficiencyView, efficiency_view
 from scheduler.lifecycle.views.fringe import FringeView, fringe_view
 from scheduler.lifecycle.views.general_ledger import gl_view
 from scheduler.lifecycle.views.leaderboards import BoardAsked, BoardView, board_view
+from scheduler.lifecycle.views.months import SEES_MONTH, month_view
 from scheduler.lifecycle.views.offers import OfferView, offer_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, OwnerKind, owner_for
 from scheduler.lifecycle.views.prices import hour_cost_view
+from scheduler.lifecycle.views.shapes import MonthView
 from scheduler.lifecycle.views.spread import SpreadView, spread_views
 from scheduler.lifecycle.views.vesting import VestingView, vesting_view, vesting_views
 from scheduler.ports import Store
@@ -85,6 +87,18 @@ class MoneyViews:
         with self._store.reading() as books:
             found = period_of(self._world, period, now)
             return cost_view(books, self._world, book, found, now, self._read_policy)
+
+    def month(self, caller: Caller, period: str | None, now: Instant) -> tuple[MonthView, CostView | None]:
+        """A period, and for finance and auditors what it cost where everything has a price: both of one look at the books,
+        so that they agree while charges come in."""
+        caller.require(*SEES_MONTH)
+        world = self._world
+        with self._store.reading() as books:
+            found = period_of(world, period, now)
+            month = month_view(books, world, found, now)
+            if world.price_book is None or month.cost_micro is None or not caller.has(Role.FINANCE, Role.AUDITOR):
+                return month, None
+            return month, cost_view(books, world, world.price_book, found, now, self._read_policy)
 
     def fringe(self, caller: Caller, year: str, owner: str | None = None) -> FringeView:
         """A person's benefits of a tax year: for themselves, people operations, finance and auditors."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scheduler.domain.allowances import Allowance
+from scheduler.domain.people import Role
 from scheduler.domain.periods import Period
 from scheduler.domain.units import STANDARD_GPU, AttemptId, EngineerId, GpuClassName, Instant
 from scheduler.domain.workloads import Attempt
@@ -22,6 +23,8 @@ from scheduler.lifecycle.views.shapes import MonthView, ShareView
 from scheduler.metering.efficiency import efficiency_of
 from scheduler.metering.use import Use, total
 from scheduler.ports import Books
+
+SEES_MONTH = (Role.FINANCE, Role.AUDITOR, Role.OPERATOR)
 
 
 def month_view(books: Books, world: World, period: Period, now: Instant) -> MonthView:

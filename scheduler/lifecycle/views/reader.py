@@ -27,7 +27,7 @@ from scheduler.lifecycle.views.factors import order_factors
 from scheduler.lifecycle.views.gpu_conservation import GpuConservationView, gpu_conservation_view
 from scheduler.lifecycle.views.grant_values import grant_values, package_values
 from scheduler.lifecycle.views.misuses import Misuses, misuses_since
-from scheduler.lifecycle.views.months import month_view
+from scheduler.lifecycle.views.months import SEES_MONTH, month_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.quotes import quote_view, quote_view_of
@@ -206,7 +206,7 @@ class Views:
             )
 
     def month(self, caller: Caller, period: str | None, now: Instant) -> MonthView:
-        caller.require(Role.FINANCE, Role.AUDITOR, Role.OPERATOR)
+        caller.require(*SEES_MONTH)
         with self._store.reading() as books:
             return month_view(books, self._world, self._period(period, now), now)
 

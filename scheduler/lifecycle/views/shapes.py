@@ -295,6 +295,7 @@ class StatementLine:
     efficiency_measure: str = ""
     idle_permille: int | None = None
     memory_bytes_max: int | None = None
+    team: str = ""
 
     @property
     def gpu_seconds(self) -> str:

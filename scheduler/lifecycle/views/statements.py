@@ -226,6 +226,7 @@ class _Detail:
             efficiency_measure=found.measure.value if found is not None else "",
             idle_permille=found.idle_permille if found is not None else None,
             memory_bytes_max=found.memory_bytes_max if found is not None else None,
+            team=attempt.team if attempt is not None else "",
         )
 
     def of_unit(self, line: LedgerLine, unit: Unit) -> UnitLine:

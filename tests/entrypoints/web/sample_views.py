@@ -208,7 +208,9 @@ class SampleService:
         self.people = people
         self.views = SampleViews()
         self.efficiency_value = efficiency()
-        self.money = SimpleNamespace(efficiency=lambda *_: self.efficiency_value, cost=lambda *_: None)
+        self.money = SimpleNamespace(
+            efficiency=lambda *_: self.efficiency_value, month=lambda caller, *_: (self.views.month(caller), None)
+        )
         self.commands = SampleCommands()
         self.administration = SampleCommands(people=people)
         self.approval_views = SampleApprovalViews()

@@ -5,13 +5,14 @@ from dataclasses import replace
 from scheduler.domain.money import Currency, Micro
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.web.books import course_of
+from scheduler.entrypoints.web.folds import FOLDED_FROM
 from scheduler.finance.prices.fair_value import FairValue
 from scheduler.lifecycle.views.shapes import PriceView
 from scheduler.lifecycle.views.unit_shapes import GrantValueView, PackageValueView, ReturnedView, UnitLine, UnitView
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_books import month, statement
-from tests.entrypoints.web.sample_people import FINN, MARA, NOW
+from tests.entrypoints.web.sample_people import DAY, FINN, MARA, MONTH_END, MONTH_START, NOW, H
 from tests.entrypoints.web.sample_views import SampleService
 
 
@@ -104,6 +105,37 @@ def test_the_course_of_a_statement_ends_where_it_closes_with_what_is_held() -> N
     assert course_of(view, Instant(view.ends_at + 1))[-1][0] == view.ends_at
     assert course[-1][1] == view.opening + sum(line.amount for line in view.lines)
     assert [at for at, _ in course] == sorted(at for at, _ in course)
+
+
+async def test_a_long_statement_is_folded_by_team_or_by_day_with_sums_and_has_every_line(
+    service: SampleService, sign_in: SignIn
+) -> None:
+    grant, used, *_ = statement().lines
+    lines = [replace(grant, amount=7 * H)] + [
+        replace(
+            used, at=Instant(MONTH_START + n % 3 * DAY), team=("ops", "research")[n % 2], workload_name=f"job-{n}"
+        )
+        for n in range(FOLDED_FROM)
+    ]
+    lines = [replace(line, gpu_ms=H, amount=-H, cost_micro=2_000_000) if line.team else line for line in lines]
+    company = statement(lines=tuple(lines), owner="company", owner_kind="company", currency=Currency("EUR"))
+    service.views.statement_value = company
+    async with sign_in(FINN) as client:
+        page = read(await client.get("/statement?owner=company"))
+        service.views.statement_value = replace(company, owner="research", owner_kind="team")
+        by_day = read(await client.get("/statement?owner=team:research")).text
+        service.views.statement_value = replace(company, starts_at=Instant(MONTH_END - 366 * DAY))
+        service.views.statement_value = replace(service.views.statement_value, owner_kind="team")
+        by_month = read(await client.get("/statement?owner=team:research&period=2026")).text
+        service.views.statement_value = replace(company, lines=tuple(lines[: FOLDED_FROM - 1]))
+        short = read(await client.get("/statement?owner=company")).text
+    assert "Granted, expired and passed on 1 line +7.0 h" in page.text
+    assert "ops 50 lines, 50.0 GPU-hours −50.0 h , 100.00 EUR" in page.text
+    assert "research 50 lines, 50.0 GPU-hours −50.0 h , 100.00 EUR" in page.text
+    assert [n for n in range(FOLDED_FROM) if f"job-{n} " not in page.text] == []
+    assert "2 Nov 33 lines, 33.0 GPU-hours −33.0 h , 66.00 EUR" in by_day
+    assert "Nov 2026 101 lines, 100.0 GPU-hours −93.0 h , 200.00 EUR" in by_month
+    assert "50 lines" not in short
 
 
 async def test_an_empty_statement_says_so(service: SampleService, sign_in: SignIn) -> None:

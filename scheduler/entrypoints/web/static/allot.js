@@ -93,3 +93,13 @@
   document.addEventListener("visibilitychange", () => { if (!document.hidden && isStale) refresh(); });
   addEventListener("pagehide", () => stream.close());
 })();
+
+// On paper everything is open, and as it was again afterwards.
+(() => {
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details.fold:not([open])")];
+    for (const each of opened) each.open = true;
+  });
+  addEventListener("afterprint", () => { for (const each of opened) each.open = false; });
+})();
