@@ -1,6 +1,6 @@
 """Awards of hours: who holds them, what they may be spent on, and until when."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
@@ -136,6 +136,11 @@ class AllowanceBalance:
     def spendable(self) -> int:
         """What a new hold may take: the available amount and the overdraft that policy allows; nothing while frozen."""
         return 0 if self.is_frozen else self.available + self.allowance.overdraft
+
+    @property
+    def without_overdraft(self) -> "AllowanceBalance":
+        """The same as if policy allowed no overdraft."""
+        return replace(self, allowance=replace(self.allowance, overdraft=0))
 
 
 @lru_cache(maxsize=65_536)

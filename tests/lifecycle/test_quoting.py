@@ -155,3 +155,14 @@ def test_who_starts_beyond_a_soft_limit_is_warned_before_the_launch_is_told() ->
 def test_a_quote_names_who_would_pay(company: Company, holder: Holder | None, name: str) -> None:
     company.grant("ada", 100, **({} if holder is None else {"holder": holder}))
     assert [payer.name for payer in quoted(company).payers] == [name]
+
+
+def test_what_is_available_tells_how_much_of_it_is_overdraft(company: Company) -> None:
+    balance = company.world.balances[company.grant("ada", 10)]
+    plain = quoted(company)
+    assert (plain.available, plain.overdraft) == (10 * MS_PER_HOUR, 0)
+    below_zero = replace(balance.allowance, overdraft=3 * MS_PER_HOUR)
+    company.world.put_balances([replace(balance, allowance=below_zero)])
+    assert (quoted(company).available, quoted(company).overdraft) == (13 * MS_PER_HOUR, 3 * MS_PER_HOUR)
+    company.world.put_balances([replace(balance, allowance=below_zero, available=-MS_PER_HOUR)])
+    assert (quoted(company).available, quoted(company).overdraft) == (2 * MS_PER_HOUR, 2 * MS_PER_HOUR)

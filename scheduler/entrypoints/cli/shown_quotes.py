@@ -25,7 +25,7 @@ def show_quote(found: dict[str, Any]) -> None:
             ("charged", f"{hours_of(found, 'asked')} for the whole time limit on {found['gpu_class']}"),
             ("held at start", hours_of(found, "held")),
             ("paid with", "; ".join(f"{p['shown']} from {p['name']}" for p in found["payers"]) or "nobody pays"),
-            ("available", hours_of(found, "available")),
+            ("available", _available(found)),
             ("money", money(found, found["currency"])),
         )
     )
@@ -48,6 +48,11 @@ def band(found: dict[str, Any]) -> str:
 
 def money(found: dict[str, Any], currency: str) -> str:
     return "no price is known" if found["cost"] is None else f"{found['cost']} {currency}"
+
+
+def _available(found: dict[str, Any]) -> str:
+    of_it = f", of which {hours_of(found, 'overdraft')} are overdraft" if found["overdraft_ms"] else ""
+    return hours_of(found, "available") + of_it
 
 
 def _answer(found: dict[str, Any]) -> str:

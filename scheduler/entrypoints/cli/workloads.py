@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.domain.workloads import Activity, AttestedUse, WorkloadState
-from scheduler.entrypoints.cli.client import connect, find_workload, workload_path
+from scheduler.entrypoints.cli.client import Api, connect, find_workload, workload_path
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.cli.output import AsJson, print_json, print_text
@@ -28,7 +28,7 @@ Image = Annotated[str | None, typer.Option(help="Container image.")]
 Owner = Annotated[str | None, typer.Option(help="Somebody else's id or subject, where your role allows it.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Return when it has ended; 1 where it did not complete.")]
 Array = Annotated[str | None, typer.Option(help="Indexes of an array, and how many at once: 100 or 100%8.")]
-After = Annotated[str | None, typer.Option(help="Ids of workloads to follow, with commas between.")]
+After = Annotated[str | None, typer.Option(help="Workloads to follow, by id or name, with commas between.")]
 Begin = Annotated[str | None, typer.Option(help="Not to start before: 2026-11-21T20:00:00+01:00.")]
 FinishBy = Annotated[str | None, typer.Option(help="Given up once it could not end before then.")]
 Topology = Annotated[
@@ -90,10 +90,10 @@ def submit(
         "owner": owner,
         "confirmed": yes,
         **_asked_of_time(grace, max_runtime, begin, finish_by),
-        **_asked_of_others(topology, after, array),
+        **_asked_of_all(topology, array),
     }
     with connect() as api:
-        workload = api.post("/v1/workloads", body, key or new_key())
+        workload = api.post("/v1/workloads", {**body, **_to_follow(api, after)}, key or new_key())
         if wait:
             workload = wait_until(api, workload["id"], _has_ended, "until it has ended")
         if as_json:
@@ -193,12 +193,12 @@ def _pods_asked(gpus: int, pods: int, min_pods: int | None) -> dict[str, Any]:
     return {"gpus_per_pod": gpus, "pods": pods, "min_pods": min_pods}
 
 
-def _asked_of_others(topology: str | None, after: str | None, array: str | None) -> dict[str, Any]:
-    return {
-        "topology": topology,
-        "after": classes_of(after) if after else None,
-        "array": array_asked(array) if array else None,
-    }
+def _asked_of_all(topology: str | None, array: str | None) -> dict[str, Any]:
+    return {"topology": topology, "array": array_asked(array) if array else None}
+
+
+def _to_follow(api: Api, after: str | None) -> dict[str, Any]:
+    return {"after": [find_workload(api, each) for each in classes_of(after)] if after else None}
 
 
 def array_asked(text: str) -> dict[str, Any]:

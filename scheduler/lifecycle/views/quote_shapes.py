@@ -37,10 +37,10 @@ class PayerView:
 class QuoteView:
     """What would become of a workload. `starts_from` … `starts_until` is a band and no promise: None where nothing that
     is known lets it start. `asked` is what its whole time limit is charged, `held` what is held when it starts,
-    `available` what the allowances that may pay have together, other
-    units at what they buy; `payers` are those that would be held from, nobody where it would not be paid. `cost_micro`
-    is in `currency`, at today's price; None where no price is known. `usual_per_mille` is the share of time limits that
-    the earlier end of the band assumes.
+    `available` what the allowances that may pay have together, other units at what they buy, and `overdraft` how much of
+    that policy lets them go below zero; `payers` are those that would be held from, nobody where it would not be paid.
+    `cost_micro` is in `currency`, at today's price; None where no price is known. `usual_per_mille` is the share of time
+    limits that the earlier end of the band assumes.
     """
 
     starts_now: bool
@@ -54,6 +54,7 @@ class QuoteView:
     asked: int
     held: int
     available: int
+    overdraft: int
     cost_micro: int | None
     currency: str
     usual_per_mille: int

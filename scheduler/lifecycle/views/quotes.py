@@ -58,6 +58,7 @@ def _quote(world: World, state: State, workload: Workload, now: Instant) -> Quot
     charged = terms_for(policy, world.prices_at(now), spec, gpu_class, workload.team)
     need = need_at_launch(spec, policy.priority_classes[spec.priority_class], charged)
     ordered = _ordered(world, workload, gpu_class, now)
+    available = spendable_standard(ordered, need)
     return QuoteView(
         starts_now=found.starts_now,
         reason=found.ruling.reason,
@@ -69,7 +70,8 @@ def _quote(world: World, state: State, workload: Workload, now: Instant) -> Quot
         victims=found.victims,
         asked=_asked(policy, spec, gpu_class),
         held=need.standard,
-        available=spendable_standard(ordered, need),
+        available=available,
+        overdraft=available - spendable_standard((each.without_overdraft for each in ordered), need),
         payers=_payers(world, ordered, need),
         cost_micro=_cost(world, workload, gpu_class, now),
         currency=world.price_book.currency if world.price_book is not None else "",

@@ -245,3 +245,12 @@ def test_what_is_over_is_not_told_as_running_unfunded(state: str, told: str) -> 
     assert unfunded({"is_funded": False, "nodes": ["n0"], "state": state}) == told
     assert unfunded({"is_funded": False, "nodes": [], "state": "queued"}) == ""
     assert unfunded({"is_funded": True, "nodes": ["n0"], "state": state}) == ""
+
+
+def test_what_it_follows_may_be_told_by_name(allot: Allot, service: Service) -> None:
+    first = allot(*SUBMIT, *IMAGE, "--name", "prepare", "--json").json
+    second = allot(*SUBMIT, *IMAGE, "--name", "train", "--after", f"prepare, {first['id']}", "--json").json
+    assert service.world.workloads[second["id"]].spec.after == (first["id"],)
+    refused = allot(*SUBMIT, *IMAGE, "--after", "nothing-of-the-kind")
+    assert refused.code != 0
+    assert "no workload is called 'nothing-of-the-kind'" in refused.err
