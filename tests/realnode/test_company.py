@@ -5,6 +5,10 @@ machine's processes; what they use of the GPUs is told by the fake NVML library.
 """
 
 import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -20,12 +24,16 @@ from scheduler.ledger.journal import AccountKind, TransactionKind
 from scheduler.metering.devices import ProcessView
 from tests.e2e.witness import PodSeen
 from tests.plugins.polling import eventually
-from tests.plugins.realnode import leave_out
+from tests.plugins.realnode import IMAGE, leave_out
+from tests.realnode import enforcer
 from tests.realnode.company import GREETING, OPERATOR, SANDBOX_PORT, TOLD, Company
-from tests.realnode.pods import LIMIT_SECONDS, answer_of, environment_of
+from tests.realnode.pods import LIMIT_SECONDS, Reached, answer_of, environment_of, idle_pod, reached_from
 
 URGENT, STANDARD, OFF_PEAK = (PriorityClassName(name) for name in ("urgent", "standard", "off-peak"))
 _S = WorkloadState
+GATEWAYS = "allot-system"
+"""The one namespace from which a sandbox is reached inside the cluster."""
+
 WORKS = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done")
 DEAF = ("sh", "-c", "trap '' TERM; while :; do sleep 1; done")
 
@@ -142,6 +150,41 @@ async def test_a_sandbox_answers_its_owner_at_its_address_and_through_the_apiser
     await _assert_its_home_is_as_it_left_it(company, "bao", sandbox, pod)
 
 
+async def test_where_policies_are_enforced_a_sandbox_is_its_owners_and_no_other_pods(
+    company: Company, node_api: ApiClient, node_namespace: str
+) -> None:
+    sandbox = await _started_sandbox(company, "bao", "closed")
+    colleagues = await _submit(company, "ada", WORKS, gpus=1)
+    pods = []
+    for workload in (sandbox, colleagues.id):
+        await company.running.until(workload, _S.RUNNING, limit_seconds=LIMIT_SECONDS)
+        pods.append(await _pod_of(company, await company.running.workload(workload)))
+    address = f"http://{pods[0].address}"
+    await node_api.post("/api/v1/namespaces", {"metadata": {"name": GATEWAYS}})
+    for namespace in (GATEWAYS, node_namespace):
+        await idle_pod(node_api, namespace, "caller", company.node.name, IMAGE)
+    callers = ((company.namespace, pods[1].name), (node_namespace, "caller"), (GATEWAYS, "caller"))
+
+    async def reached(port: int = SANDBOX_PORT) -> list[Reached]:
+        return [await reached_from(company.node.plane, *caller, f"{address}:{port}/") for caller in callers]
+
+    await enforcer.connect(company.node, node_api)
+    assert await reached() == [Reached.ANSWER] * 3, "nothing else keeps them out"
+    assert await reached(port=9) == [Reached.NOBODY] * 3
+
+    await enforcer.enforce(company.node, node_api)
+
+    assert await reached() == [Reached.BAR, Reached.BAR, Reached.ANSWER]
+    assert await reached(port=9) == [Reached.BAR] * 3
+    assert await _answer_to_its_owner(company, "bao", sandbox) == f"{GREETING}\n"
+    await node_api.delete(f"/apis/networking.k8s.io/v1/namespaces/{company.namespace}/networkpolicies/{sandbox}")
+    await enforcer.enforce(company.node, node_api)
+    assert await reached() == [Reached.ANSWER] * 3, "it was the sandbox's own policy"
+    for subject, workload in (("bao", sandbox), ("ada", colleagues.id)):
+        await company.running.cancel(subject, workload)
+        await company.running.until(workload, _S.CANCELLED, limit_seconds=LIMIT_SECONDS)
+
+
 async def test_a_process_that_no_pod_has_is_reported_with_its_number(company: Company) -> None:
     if ProcessTable().view() is not ProcessView.HOST:
         leave_out("processes are told apart in the machine's first PID namespace alone")
@@ -231,6 +274,30 @@ async def _pod_of(company: Company, workload: Workload) -> PodSeen:
         return [pod for pod in company.witness.of_job(known.job_uid) if pod.phase == "Running"]
 
     return (await eventually(pods, bool, LIMIT_SECONDS))[0]
+
+
+async def _answer_to_its_owner(company: Company, subject: str, sandbox: WorkloadId) -> str:
+    """At the end of `allot sandbox connect`."""
+    plane = company.node.plane
+    (port,) = free_ports(1)
+    told = {
+        "ALLOT_SERVER": company.server,
+        "ALLOT_TOKEN": company.token(subject),
+        "KUBECONFIG": str(plane.kubeconfig),
+        "PATH": f"{Path(plane.kubectl).parent}:{os.environ['PATH']}",
+    }
+    connected = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "scheduler.entrypoints.cli", "sandbox", "connect", sandbox, f"--port={port}"),
+        env=os.environ | told,
+        stdout=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        return await answer_of(f"http://127.0.0.1:{port}/")
+    finally:
+        # With the kubectl that it started.
+        os.killpg(connected.pid, signal.SIGKILL)
+        await connected.wait()
 
 
 async def _assert_its_home_is_as_it_left_it(

@@ -6,6 +6,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from scheduler.entrypoints.devcluster.client import ApiClient, Json
 from tests.plugins.deployed import MANIFESTS
 from tests.plugins.realnode import ARCHIVE
 from tests.realnode.node import RealNode
-from tests.realnode.pods import answer_of, in_phase
+from tests.realnode.pods import answer_of, in_phase, run_in
 
 NAME = "localhost/allot:test"
 TOKEN = "allot_" + 16 * "0123"
@@ -42,17 +43,7 @@ async def test_the_image_serves_the_embedded_default_without_a_user_a_right_or_a
     health = orjson.loads(await answer_of(f"http://{service['status']['podIP']}:8410/healthz"))
     assert (health["is_ok"], health["is_simulated"]) == (True, True)
 
-    async def inside(*command: str) -> tuple[int | None, str]:
-        """Its exit code, and what it said."""
-        process = await asyncio.create_subprocess_exec(
-            *(real_node.plane.kubectl, f"--kubeconfig={real_node.plane.kubeconfig}", "exec"),
-            *(f"--namespace={node_namespace}", "allot", "--", *command),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said, _ = await process.communicate()
-        return process.returncode, said.decode()
-
+    inside = partial(run_in, real_node.plane, node_namespace, "allot")
     assert await inside("id", "-u") == (0, "65532\n")
     assert (await inside("touch", "/tmp/written"))[0] == 0
     assert "Read-only file system" in (await inside("touch", "/var/tmp/written"))[1]
