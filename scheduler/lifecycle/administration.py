@@ -10,7 +10,7 @@ from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy import Policy
 from scheduler.domain.records import PolicyVersion
 from scheduler.domain.units import Instant
-from scheduler.lifecycle.awarding.cover import require_grantable
+from scheduler.lifecycle.awarding.cover import require_grantable, require_people_covered
 from scheduler.lifecycle.governance.entering import (
     placed_people,
     put_people,
@@ -67,6 +67,7 @@ class Administration:
             placed = placed_people(batch, engineers, self.ids.new)
             if rights_that_wait(batch, placed):
                 raise approval_needed("a people file that gives somebody more")
+            require_people_covered(batch, placed)
             new = put_people(batch, caller, placed, request_id)
             batch.then(lambda: self.world.put_people(placed))
         self.wake()

@@ -18,6 +18,7 @@ from scheduler.domain.rights import directory_hash, raised_rights
 from scheduler.domain.units import EngineerId, Instant, TeamName, TierName
 from scheduler.lifecycle.administration import Administration
 from scheduler.lifecycle.approvals.propose import keep_proposal
+from scheduler.lifecycle.awarding.cover import require_people_covered
 from scheduler.lifecycle.governance.entering import (
     placed_people,
     put_people,
@@ -125,7 +126,9 @@ def put_rights(batch: Batch, caller: Caller, proposal: Proposal) -> str:
         token = _token_of(batch.world, proposal)
         put_token(batch, caller, token, proposal.request_id)
         return token.id
-    put_people(batch, caller, _people_of(batch.books, proposal), proposal.request_id)
+    placed = _people_of(batch.books, proposal)
+    require_people_covered(batch, placed)
+    put_people(batch, caller, placed, proposal.request_id)
     return proposal.hash
 
 

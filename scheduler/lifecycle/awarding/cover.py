@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from scheduler.domain.allowances import Allowance, AllowanceBalance
 from scheduler.domain.awards import Award
 from scheduler.domain.errors import Exhausted, RefusalCode
-from scheduler.domain.people import Caller, Role
+from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import Period, period_at
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import UnitKind, measure
@@ -58,6 +58,27 @@ def require_grantable(batch: Batch, policy: Policy) -> None:
     """What a policy would grant is counted in what the company has, and covered. Raises what these two do."""
     require_policy_countable(batch.world, policy)
     require_coverage(batch, policy=policy)
+
+
+def require_people_covered(batch: Batch, placed: Sequence[Engineer]) -> None:
+    """Raises Exhausted (`coverage-exceeded`) where what tiers will grant these people, beside what they granted them until
+    now, would be more than is covered."""
+    policy = batch.world.policy
+    if policy is not None and policy.coverage.ratio_max is not None:
+        require_coverage(batch, list(_by_tiers(batch, placed, policy)))
+
+
+def _by_tiers(batch: Batch, placed: Sequence[Engineer], policy: Policy) -> Iterator[Commitment]:
+    """What is granted more, and less. In the period that runs who was granted something already is granted no more."""
+    before = [batch.world.people[person.id] for person in placed if person.id in batch.world.people]
+    running = period_at(batch.now, policy.period, policy.time_zone)
+    for period in (running, period_at(running.ends_at, policy.period, policy.time_zone)):
+        for people, sign in ((placed, 1), (before, -1)):
+            for allowance in period_grants(people, policy, period, currency_of(batch.world)):
+                if allowance.id not in batch.world.balances:
+                    amount = sign * _standard(allowance.unit, allowance.amount, policy)
+                    window = (allowance.starts_at, allowance.expires_at)
+                    yield Commitment(amount, *window, _classes(allowance), is_promised=True)
 
 
 def require_coverage(batch: Batch, extra: Sequence[Commitment] = (), policy: Policy | None = None) -> None:

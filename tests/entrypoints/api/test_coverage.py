@@ -9,6 +9,7 @@ from scheduler.domain.units import MS_PER_HOUR
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.company import NOON, POLICY, SYSTEM
+from tests.entrypoints.written import rows
 
 BASE = POLICY.read_text(encoding="utf-8")
 TEAM = {"holder_kind": "team", "holder": "research", "reason": "x", "gpu_classes": ["H100"]}
@@ -67,3 +68,28 @@ async def test_a_policy_that_promises_more_than_the_ratio_is_refused(service: Se
 
 async def test_an_engineer_does_not_see_it(as_: Client) -> None:
     assert (await as_("ada").get("/v1/coverage")).status_code == 403
+
+
+def directory(*people: tuple[str, str]) -> str:
+    lines = (f"- {{subject: {who}, name: X, team: research, tier: {tier}}}\n" for who, tier in people)
+    return "version: 1\nengineers:\n" + "".join(lines)
+
+
+async def put_people(as_: Client, text: str) -> tuple[int, str]:
+    answer = await as_("pam").put("/v1/people", params={"name": "people.yaml"}, content=text)
+    return answer.status_code, answer.json().get("code", "")
+
+
+async def test_people_whom_tiers_would_grant_more_than_the_ratio_are_not_taken_in(
+    service: Service, as_: Client
+) -> None:
+    """A class delivers 29,030 standard hours of H100 a week, and the ratio is 3: 100 more of staff are 500,000 h."""
+    staff = [(f"new-{number}", "staff") for number in range(100)]
+    before = rows(service.store)
+    assert await put_people(as_, directory(*staff)) == (409, "coverage-exceeded")
+    assert rows(service.store) == before
+    assert len(service.world.people) == 8
+    assert (await put_people(as_, directory(*staff[:2])))[0] == 200
+    assert (await put_people(as_, directory(*((who, "intern") for who, _ in staff))))[0] == 200
+    assert await put_people(as_, directory(*staff)) == (409, "coverage-exceeded"), "nor by another tier"
+    assert (await put_people(as_, directory(("bob", "engineer"))))[0] == 200

@@ -75,7 +75,9 @@ def directory(asked: Signed) -> Response:
 @router.put(
     "/people",
     summary="Check and apply a people file",
-    responses=answers.or_waits(answers.responds(Applied, RefusalCode.INVALID_DIRECTORY)),
+    responses=answers.or_waits(
+        answers.responds(Applied, RefusalCode.INVALID_DIRECTORY, RefusalCode.COVERAGE_EXCEEDED)
+    ),
     openapi_extra=_FILE,
 )
 async def apply(
