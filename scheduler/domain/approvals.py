@@ -14,6 +14,7 @@ from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.awards import Award
 from scheduler.domain.errors import Conflict, InvalidInput, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller
+from scheduler.domain.periods import iso
 from scheduler.domain.quantities import exact_text
 from scheduler.domain.units import STANDARD_GPU, AllowanceId, GpuClassName, Instant, ProjectName, TeamName, Unit
 
@@ -228,12 +229,12 @@ def lowered(
             raise InvalidInput("no other end was asked", where="until", expected="neither sooner nor later")
         earliest, latest = ends
         if until > latest:
-            raise InvalidInput("that is later than was asked", where="until", expected="at most what was asked")
+            raise InvalidInput("that is later than was asked", where="until", expected=f"at most {iso(latest)}")
         if until <= earliest:
             raise InvalidInput(
                 "that would be over, or end sooner than it does already",
                 where="until",
-                expected="an instant in the future, and later than it ends now",
+                expected=f"later than {iso(earliest)}",
             )
         asked = replace(asked, until=until)
     return asked

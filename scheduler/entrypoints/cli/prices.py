@@ -72,6 +72,10 @@ def apply(
             )
             if version.get("unpriced"):
                 print_text(f"No price of {', '.join(version['unpriced'])}: their hours have no cost and no export.")
+            if version.get("unknown"):
+                print_text(
+                    f"The policy has no {', no '.join(version['unknown'])}: look whether that is spelled right."
+                )
 
 
 @app.command()

@@ -46,7 +46,7 @@ from scheduler.lifecycle.governance.governing import put_policy, record_policy
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch, changing
-from scheduler.ports import Ids, Store
+from scheduler.ports import Books, Ids, Store
 
 HASH_SHOWN = 12
 
@@ -99,7 +99,7 @@ class Approvals:
         with changing(self.store, self.world, now) as batch:
             approval = self._waiting(batch, caller, name)
             proposal = approval.proposal
-            caller = caller.require(*deciders(proposal))
+            caller = caller.require(*deciders(batch.books, proposal))
             policy = self._judged(batch, caller, proposal)
             change = None
             if proposal.change is not None:
@@ -133,7 +133,7 @@ class Approvals:
             raise InvalidInput("a rejection needs a reason", where="reason", expected="a sentence")
         with changing(self.store, self.world, now) as batch:
             approval = self._waiting(batch, caller, name)
-            caller = caller.require(*deciders(approval.proposal))
+            caller = caller.require(*deciders(batch.books, approval.proposal))
             if caller.is_called(approval.proposal.asked_by):
                 raise NotPermitted(
                     "that is your own",
@@ -164,7 +164,7 @@ class Approvals:
             if known is not None
             else [each for each in batch.books.approvals.waiting() if name and each.proposal.hash.startswith(name)]
         )
-        found = [each for each in found if may_see(caller, each.proposal)]
+        found = [each for each in found if may_see(batch.books, caller, each.proposal)]
         if len(found) > 1:
             raise Conflict(f"{len(found)} that wait have a hash that begins with {name!r}", expected="more of it")
         if not found:
@@ -311,18 +311,28 @@ def _period_end(batch: Batch) -> Instant:
     return period_at(batch.now, policy.period, policy.time_zone).ends_at
 
 
-def deciders(proposal: Proposal) -> tuple[Role, ...]:
-    """The roles that give the right to decide it."""
+def deciders(books: Books, proposal: Proposal) -> tuple[Role, ...]:
+    """The roles that give the right to decide it: whatever changes pay is for people operations."""
     if is_of_rights(proposal):
         return DECIDES_ACCESS
     if proposal.kind is ProposalKind.PAYMENT:
         return RECORDS_PAYMENTS
-    is_pay = proposal.award is not None and proposal.award.source is AllowanceSource.COMPENSATION
+    is_pay = _source(books, proposal) is AllowanceSource.COMPENSATION
     return (Role.PEOPLE,) if is_pay else (Role.FINANCE, Role.OPERATOR)
 
 
-def may_see(caller: Caller, proposal: Proposal) -> bool:
-    return caller.is_called(proposal.asked_by) or caller.has(Role.AUDITOR, *deciders(proposal))
+def _source(books: Books, proposal: Proposal) -> AllowanceSource | None:
+    """Of the award, or of the allowance that is to change."""
+    if proposal.award is not None:
+        return proposal.award.source
+    if proposal.change is None or proposal.change.allowance is None:
+        return None
+    known = books.allowances.get(proposal.change.allowance)
+    return None if known is None else known.allowance.source
+
+
+def may_see(books: Books, caller: Caller, proposal: Proposal) -> bool:
+    return caller.is_called(proposal.asked_by) or caller.has(Role.AUDITOR, *deciders(books, proposal))
 
 
 def _take(batch: Batch, caller: Caller, approval: Approval, move: Move) -> None:

@@ -81,7 +81,8 @@ class ApprovalViews:
         with self.store.reading() as books:
             book = books.approvals
             found = book.waiting() if waiting_only else book.latest(limit=LISTED_MAX)
-        return [self.view(each) for each in found if may_see(caller, each.proposal)]
+            seen = [each for each in found if may_see(books, caller, each.proposal)]
+        return [self.view(each) for each in seen]
 
     def own(self, caller: Caller) -> list[ApprovalView]:
         """What the caller asked for, newest first."""
@@ -93,11 +94,8 @@ class ApprovalViews:
         with self.store.reading() as books:
             known = books.approvals.get(name)
             latest = [known] if known is not None else books.approvals.latest(limit=LISTED_MAX)
-        found = [
-            each
-            for each in latest
-            if (each is known or (name and each.proposal.hash.startswith(name))) and may_see(caller, each.proposal)
-        ]
+            named_so = [e for e in latest if e is known or (name and e.proposal.hash.startswith(name))]
+            found = [each for each in named_so if may_see(books, caller, each.proposal)]
         if not found:
             raise NotFound(f"there is no proposal {name!r}", code=RefusalCode.UNKNOWN_PROPOSAL)
         return self.view(found[0], with_text=True)
@@ -123,7 +121,7 @@ class ApprovalViews:
             gpu_classes=terms.gpu_classes,
             until=terms.until,
             file=proposal.name or None,
-            deciders=deciders(proposal),
+            deciders=self._deciders(proposal),
             raises=self._raises(approval),
             moves=tuple(_move(move, self.world, terms.unit) for move in approval.moves),
             text=proposal.text if with_text and proposal.text else None,
@@ -131,6 +129,10 @@ class ApprovalViews:
             quantity=terms.amount,
             shown=_shown(terms.amount, terms.unit),
         )
+
+    def _deciders(self, proposal: Proposal) -> tuple[Role, ...]:
+        with self.store.reading() as books:
+            return deciders(books, proposal)
 
     def _unit(self, proposal: Proposal) -> Unit:
         """What is asked of an allowance is in that allowance's unit."""

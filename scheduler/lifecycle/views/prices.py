@@ -14,16 +14,22 @@ from scheduler.ports import Books
 @dataclass(frozen=True, slots=True)
 class AppliedPrices(PriceBookVersion):
     """A price book as it came into force. `unpriced` are the policy's GPU classes that it has no rate of: where there are
-    hours of theirs, exports are refused and sums have no cost."""
+    hours of theirs, exports are refused and sums have no cost. `unknown` are the classes and pools that it prices and the
+    policy has not: `pool evla` is no price of evals."""
 
     unpriced: tuple[GpuClassName, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def applied_prices(version: PriceBookVersion, book: PriceBook, policy: Policy | None, by: str) -> AppliedPrices:
     known = set() if policy is None else set(policy.gpu_classes)
     kept = {field.name: getattr(version, field.name) for field in fields(version)}
     unpriced = tuple(sorted(known - {rate.gpu_class for rate in book.rates}))
-    return AppliedPrices(**{**kept, "applied_by": by}, unpriced=unpriced)
+    pools = set() if policy is None else set(policy.pools)
+    named = {f"GPU class {rate.gpu_class}": rate.gpu_class in known for rate in book.rates}
+    named |= {f"pool {rate.pool}": rate.pool in pools for rate in book.rates if rate.pool is not None}
+    unknown = tuple(sorted(name for name, is_known in named.items() if not is_known)) if policy is not None else ()
+    return AppliedPrices(**{**kept, "applied_by": by}, unpriced=unpriced, unknown=unknown)
 
 
 def hour_cost_view(books: Books, book: PriceBook, gpu_class: GpuClassName, pool: PoolName, at: Instant) -> HourCost:

@@ -72,3 +72,25 @@ async def test_a_sooner_end_than_was_asked_is_approved(as_: Client, kind: str, u
     assert approved.status_code == 200, approved.text
     items = {item["id"]: item for item in (await as_("ines").get("/v1/allowances")).json()["items"]}
     assert items[approved.json()["moves"][0]["made"]]["expires_at"] == until
+
+
+@pytest.mark.parametrize("kind", ["extension", "class"])
+async def test_a_request_that_changes_pay_is_seen_and_decided_by_people_operations_alone(
+    service: Service, as_: Client, kind: str
+) -> None:
+    body = {"holder": "ines", "quantity": 10 * MS_PER_HOUR, "months": 0, "cliff_months": 0, "reason": "signing"}
+    body |= {"gpu_classes": ["A100"], "expires_at": LATER}
+    made = await as_("pam").post("/v1/grants/compensation", json=body)
+    pay = made.json()["allowance_id"]
+    wish: dict[str, Any] = {"extension": {"until": "2027-06-01T00:00:00Z"}, "class": {"gpu_class": "H100"}}[kind]
+    name = await ask(as_, kind=kind, allowance=pay, **wish)
+    before = rows(service.store)
+    for who in ("fin", "olga"):
+        assert (await as_(who).get(f"/v1/approvals/{name}")).status_code == 404
+        assert name not in (await as_(who).get("/v1/approvals")).text
+        assert (await as_(who).post(f"/v1/approvals/{name}/approve", json={})).status_code == 404
+    assert rows(service.store) == before
+    found = (await as_("pam").get(f"/v1/approvals/{name}")).json()
+    assert found["deciders"] == ["people"]
+    approved = await as_("pam").post(f"/v1/approvals/{name}/approve", json={})
+    assert (approved.status_code, approved.json()["state"]) == (200, "approved")

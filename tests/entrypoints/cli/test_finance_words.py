@@ -70,10 +70,16 @@ def test_prices_of_some_of_our_gpu_classes_come_into_force_and_the_others_are_na
     assert ran.code == 0, ran.err
     assert "some.yaml is in force" in flat(ran.out)
     assert "by fin. No price of A100: their hours have no cost and no export." in flat(ran.out)
-    assert allot("prices", "apply", str(file), "--json", who="fin").json["unpriced"] == ["A100"]
+    assert "The policy has no GPU class A1OO: look whether that is spelled right." in flat(ran.out)
+    told = allot("prices", "apply", str(file), "--json", who="fin").json
+    assert (told["unpriced"], told["unknown"]) == (["A100"], ["GPU class A1OO"])
     assert "fin" in allot("prices", "list", who="fin").out
     file.write_text(PRICES, encoding="utf-8")
-    assert "No price" not in allot("prices", "apply", str(file), who="fin").out
+    said = allot("prices", "apply", str(file), who="fin").out
+    assert "No price" not in said
+    assert "The policy has no" not in said
+    file.write_text(PRICES.replace("pool: evals", "pool: evla"), encoding="utf-8")
+    assert "The policy has no pool evla" in flat(allot("prices", "apply", str(file), who="fin").out)
 
 
 def test_a_closed_period_is_shown_in_hours_and_with_the_name_of_who_closed_it(allot: Allot, service: Service) -> None:
