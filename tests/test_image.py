@@ -41,3 +41,11 @@ def test_the_image_is_built_from_what_is_let_in() -> None:
     assert ignored[0] == "*"
     assert copied == let_in
     assert all((ROOT / source).exists() for source in copied)
+
+
+def test_only_the_base_of_the_image_names_a_version_of_python() -> None:
+    """On another base what is copied to a path with a version in it is not found, and the embedded default fails."""
+    lines = (ROOT / "Containerfile").read_text().splitlines()
+    assert [line for line in lines if re.search(r"python:?3\.\d", line)] == [
+        line for line in lines if line.startswith("ARG PYTHON=")
+    ]
