@@ -16,9 +16,14 @@ FOR_CAPACITY: Final = frozenset(
         Reason.TOPOLOGY,
         Reason.AWAITING_PREEMPTION,
         Reason.BOOKED,
+        Reason.PREEMPTION_DELAY,
+        Reason.PREEMPTION_PAUSED,
+        Reason.STOP_RATE,
+        Reason.LAUNCH_PAUSED,
     }
 )
-"""Verdicts on what could be placed and would be paid: what lacks hours, or stands at a limit of its own, has another."""
+"""Verdicts on what could be placed and would be paid: GPUs are others', or the platform withholds them. What lacks hours,
+or stands at a limit of its own, has another."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.domain.reasons import Reason
+from scheduler.domain.reasons import TEXTS, Reason
 from scheduler.domain.records import RecordedVerdict
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.waits import FOR_CAPACITY, Wait, waited_ms, waits_of, within
@@ -43,3 +43,21 @@ def test_waits_at_once_count_once_and_only_within_the_span(
 
 def test_no_verdict_on_something_that_cannot_be_placed_or_paid_is_a_wait_for_capacity() -> None:
     assert FOR_CAPACITY.isdisjoint({Reason.UNPLACEABLE, Reason.ALLOWANCE_SHORT, Reason.BACKOFF, Reason.DEPENDENCY})
+
+
+def test_whoever_waits_for_gpus_that_are_anothers_or_that_a_brake_keeps_waits_for_capacity() -> None:
+    """Every verdict that waits is the platform's doing or the owner's own: a new one has to be put on its side."""
+    own = {
+        Reason.ALLOWANCE_SHORT,
+        Reason.ENGINEER_GPU_LIMIT,
+        Reason.TEAM_GPU_LIMIT,
+        Reason.SPEND_GUARD,
+        Reason.BACKOFF,
+        Reason.BEGIN_TIME,
+        Reason.DEPENDENCY,
+        Reason.ARRAY_LIMIT,
+        Reason.OFF_PEAK,
+    }
+    waits = {reason for reason, text in TEXTS.items() if text.sentence.startswith("Waiting")}
+    assert waits - own | {Reason.LAUNCH_PAUSED} == FOR_CAPACITY
+    assert FOR_CAPACITY.isdisjoint(own)
