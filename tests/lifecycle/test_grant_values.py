@@ -5,17 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.domain.allowances import AllowanceSource, Holder, HolderKind
+from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.money import Micro
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.quantities import TOKENS, class_unit
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, Instant, Unit
 from scheduler.finance.prices.price_book import PriceBook, Rate, UnitPrice
+from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.unit_shapes import GrantValueView
 from tests.lifecycle.build import H100, NOON, Company
 from tests.lifecycle.priced import EUR, euros
+from tests.lifecycle.test_rollover import month
 
 FINANCE = Caller("fin", frozenset({Role.FINANCE}))
 LATER = Instant(NOON + 10 * MS_PER_DAY)
@@ -75,7 +77,8 @@ def test_what_is_left_of_it_stands_beside_the_value_of_all_of_it(company: Compan
 def test_grants_by_hand_that_could_be_spent_in_the_period_are_there_and_no_others(company: Company) -> None:
     early = company.grant("ada", 1, expires_at=Instant(NOON + MS_PER_DAY))
     late = company.grant("ada", 2)
-    company.grant("ada", 3, source=AllowanceSource.TIER)
+    with company.changing() as batch:
+        grant_period(batch, month(NOON))  # by policy: none of these
     company.grant("bob", 4)
     team = company.grant("ada", 5, holder=Holder(HolderKind.TEAM, "research"))
     assert [each.allowance_id for each in grants(company)] == [early, late]

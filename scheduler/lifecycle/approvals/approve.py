@@ -296,7 +296,7 @@ class Approvals:
 def _approved_of(batch: Batch, kind: ProposalKind, asked: Change, lower: Lower) -> Change:
     """What is asked of an allowance is in that allowance's unit, and an extension lower than asked is one still."""
     known = None if asked.allowance is None else batch.books.allowances.get(asked.allowance)
-    unit = asked.unit if known is None else known.allowance.unit
+    unit = asked.unit if known is None or kind is ProposalKind.HOURS else known.allowance.unit
     ends = None
     if kind is ProposalKind.HOURS:
         ends = (batch.now, asked.until or _period_end(batch))

@@ -1,6 +1,7 @@
 """Propose: what takes a second person is kept as a proposal and waits; what does not takes effect at once."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 
@@ -12,7 +13,7 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import UnitKind, exact_text, measure, unit_label
 from scheduler.domain.records import PolicyVersion, PriceBookVersion
-from scheduler.domain.units import AMOUNT_MAX, AllowanceId, Instant, ProjectName
+from scheduler.domain.units import AMOUNT_MAX, STANDARD_GPU, AllowanceId, Instant, ProjectName
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.ledger.vesting import promise
 from scheduler.lifecycle.accounting.price import Pricing, require_priced
@@ -279,8 +280,20 @@ def _as_who_may_ask(policy: Policy, caller: Caller, holder: Holder) -> Caller:
     return caller if holder.kind is HolderKind.ENGINEER else caller.require(Role.LEAD)
 
 
+_NOT_ASKED: dict[ProposalKind, dict[str, Callable[[Change], object]]] = {
+    ProposalKind.HOURS: {"allowance": lambda change: change.allowance},
+    ProposalKind.EXTENSION: {"gpu_class": lambda change: change.gpu_class},
+    ProposalKind.GPU_CLASS: {"until": lambda change: change.until},
+}
+"""What a request of each kind does not ask for. With it, whoever decides would be shown one thing and grant another: more
+hours that name an allowance would be shown in its unit."""
+
+
 def _require_possible(batch: Batch, kind: ProposalKind, change: Change) -> None:
     policy, now = batch.world.require_policy(), batch.now
+    for where, of in _NOT_ASKED[kind].items():
+        if of(change) is not None:
+            raise InvalidInput(f"a request for {kind.value} has none", where=where, expected="nothing")
     if change.amount is not None and not 0 < change.amount < AMOUNT_MAX:
         raise InvalidInput(
             f"{exact_text(change.amount, change.unit)} cannot be asked for",
@@ -307,7 +320,15 @@ def _require_possible(batch: Batch, kind: ProposalKind, change: Change) -> None:
                 expected="an amount above zero",
             )
         return
-    _require_change(kind, change, allowance_of(batch, change).allowance)
+    allowance = allowance_of(batch, change).allowance
+    if change.unit not in {STANDARD_GPU, allowance.unit}:
+        raise InvalidInput(
+            f"{allowance.id} is in {unit_label(allowance.unit)}, and not in {unit_label(change.unit)}",
+            where="unit",
+            code=RefusalCode.UNIT_MISMATCH,
+            expected=unit_label(allowance.unit),
+        )
+    _require_change(kind, change, allowance)
 
 
 def _require_change(kind: ProposalKind, change: Change, allowance: Allowance) -> None:

@@ -11,7 +11,7 @@ from scheduler.lifecycle.memory.world import World
 
 def require_countable(world: World, unit: Unit, gpu_classes: Iterable[GpuClassName] | None = None) -> None:
     """Raises InvalidInput: `unknown-unit`, `unknown-gpu-class`, `unknown-currency`; `unit-mismatch` where hours of one
-    class could be spent on others alone."""
+    class could be spent on others alone, or tokens on a GPU class."""
     found = measure(unit)
     known = world.require_policy().gpu_classes
     allowed = None if gpu_classes is None else frozenset(gpu_classes)
@@ -29,6 +29,13 @@ def require_countable(world: World, unit: Unit, gpu_classes: Iterable[GpuClassNa
                 code=RefusalCode.UNIT_MISMATCH,
                 expected=f"{found.of}, or none named",
             )
+    if found.kind is UnitKind.TOKENS and allowed is not None:
+        raise InvalidInput(
+            "tokens are spent on no GPU class",
+            where="gpu_classes",
+            code=RefusalCode.UNIT_MISMATCH,
+            expected="none for tokens",
+        )
     if found.kind is UnitKind.MONEY:
         _require_currency(world, found.of)
 

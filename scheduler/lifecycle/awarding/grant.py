@@ -17,12 +17,10 @@ from scheduler.lifecycle.awarding.countable import require_countable
 from scheduler.lifecycle.writing.batch import Batch
 
 _PURPOSES = {
-    AllowanceSource.TIER: frozenset({Purpose.PROJECT}),
-    AllowanceSource.PROJECT: frozenset({Purpose.PROJECT}),
     AllowanceSource.COMPENSATION: frozenset({Purpose.PERSONAL}),
     AllowanceSource.AD_HOC: frozenset({Purpose.PROJECT, Purpose.PERSONAL}),
 }
-"""Rollovers and transfers are made of other awards, and never granted."""
+"""What a person grants. Tiers and projects are granted to by policy alone; rollovers and transfers are made of awards."""
 
 
 def require_granter(caller: Caller, asked: Award) -> Caller:
@@ -50,8 +48,10 @@ def require_awardable(batch: Batch, asked: Award) -> None:
     _require_holder(batch, asked.holder)
     if asked.source not in _PURPOSES:
         raise InvalidInput(
-            f"{asked.source.value} is never granted", where="source", expected="ad-hoc or compensation"
+            f"{asked.source.value} is granted by nobody", where="source", expected="ad-hoc or compensation"
         )
+    if asked.source is AllowanceSource.COMPENSATION and asked.holder.kind is not HolderKind.ENGINEER:
+        raise InvalidInput("compensation is somebody's pay", where="holder_kind", expected="engineer")
     if asked.expires_at is not None and asked.expires_at <= batch.now:
         raise InvalidInput(
             "it would have expired already",

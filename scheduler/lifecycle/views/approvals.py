@@ -139,7 +139,7 @@ class ApprovalViews:
         if proposal.change is None:
             return STANDARD_GPU if proposal.award is None else proposal.award.unit
         allowance_id = proposal.change.allowance
-        if allowance_id is None:
+        if allowance_id is None or proposal.kind is ProposalKind.HOURS:
             return proposal.change.unit
         known = self.world.balances.get(allowance_id)
         if known is not None:
