@@ -135,6 +135,7 @@ def _print_one(found: dict[str, Any]) -> None:
             ("of", found["allowance"] or ""),
             ("GPU classes", ", ".join(found["gpu_classes"] or ())),
             ("until", utc(found["until"]) if found["until"] else ""),
+            ("terms", "; ".join(found["terms"])),
             ("file", found["file"] or ""),
         )
     )

@@ -96,7 +96,7 @@ class Proposals:
                         asked.reason,
                         described.unit,
                     ),
-                    name=f"{asked.kind.value}, {asked.unit}",
+                    name=f"{asked.kind.value}, {unit_label(asked.unit)}",
                     text=text,
                 ),
                 caller,

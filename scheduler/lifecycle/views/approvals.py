@@ -6,6 +6,7 @@ from scheduler.domain.allowances import HolderKind
 from scheduler.domain.approvals import Approval, Change, Move, Proposal, ProposalKind, ProposalState
 from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.people import Caller, Role
+from scheduler.domain.periods import iso
 from scheduler.domain.policy_changes import PolicyChange
 from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.raising import raises
@@ -14,6 +15,7 @@ from scheduler.lifecycle.approvals.approve import Readers, deciders, may_see
 from scheduler.lifecycle.approvals.rights import is_of_rights, rights_shown
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.views.offers import schedule_told
 from scheduler.ports import Store
 
 LISTED_MAX = 500
@@ -34,6 +36,10 @@ class MoveView:
     made: str
     quantity: int | None = None
     shown: str = ""
+
+
+PARTS_TOLD_MAX = 12
+"""So many parts of a schedule are told one by one; all of them stand in the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class ApprovalView:
     unit: str = ""
     quantity: int | None = None
     shown: str = ""
+    terms: tuple[str, ...] = ()
+    """Of a grant and a package, what stands nowhere else: when it vests, from when on, and what work it pays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +136,24 @@ class ApprovalViews:
             unit="" if proposal.holder is None else unit_label(terms.unit),
             quantity=terms.amount,
             shown=_shown(terms.amount, terms.unit),
+            terms=self._terms_told(proposal),
         )
+
+    def _terms_told(self, proposal: Proposal) -> tuple[str, ...]:
+        award = proposal.award
+        if award is None or proposal.kind is ProposalKind.PAYMENT:
+            return ()
+        pays = "" if award.purposes is None else f"pays {' and '.join(sorted(award.purposes))} work"
+        if proposal.kind is not ProposalKind.PACKAGE:
+            return (pays,) if pays else ()
+        package = self.readers.package(proposal.text)
+        begins = "when it is approved" if package.starts_at is None else f"on {iso(package.starts_at)}"
+        vests = f"vests {schedule_told(package, len(package.parts or ()))}"
+        parts = package.parts or ()
+        told = [f"{quantity_text(part.amount, package.unit)} at {iso(part.at)}" for part in parts[:PARTS_TOLD_MAX]]
+        if len(parts) > PARTS_TOLD_MAX:
+            told.append(f"and {len(parts) - PARTS_TOLD_MAX} more")
+        return (f"{vests}: {', '.join(told)}" if told else vests, f"begins {begins}", pays)
 
     def _deciders(self, proposal: Proposal) -> tuple[Role, ...]:
         with self.store.reading() as books:

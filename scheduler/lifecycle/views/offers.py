@@ -79,7 +79,7 @@ def offer_view(books: Books, world: World, asked: Package, tier: str, now: Insta
         total_quantity=allowance.amount,
         total_text=quantity_text(allowance.amount, asked.unit),
         a_year_text=_a_year(asked, allowance.amount),
-        schedule=_schedule(asked, len(allowance.vesting.parts)),
+        schedule=schedule_told(asked, len(allowance.vesting.parts)),
         time_zone=policy.time_zone,
         starts_at=allowance.starts_at,
         expires_at=allowance.expires_at,
@@ -103,7 +103,8 @@ def _a_year(asked: Package, total: int) -> str:
     return f"{quantity_text(total * 12 // asked.months, asked.unit)} a year"
 
 
-def _schedule(asked: Package, parts: int) -> str:
+def schedule_told(asked: Package, parts: int) -> str:
+    """When it vests, as an offer letter and whoever approves it read it."""
     if asked.parts is not None:
         return f"in {parts} stated parts"
     if asked.months == 0:

@@ -83,3 +83,27 @@ def test_hours_of_a_class_and_tokens_are_granted_asked_for_and_lowered(allot: Al
     assert "900 tokens" in allot("approvals", "list", who="fin").out
     assert allot("approvals", "approve", asked["id"], "--amount", "300", who="fin").code == 0
     assert "300 tokens of it" in allot("request", "show", asked["id"]).out
+
+
+def test_whoever_approves_pay_reads_when_it_vests_and_what_it_pays(allot: Allot, service: Service) -> None:
+    want_two_persons(service)
+    plain = ("grant", "compensation", "ada", "300h", "--reason", "offer")
+    allot(*plain, "--months", "48", "--cliff", "12", "--start", "2026-12-01T00:00:00Z", who="pam")
+    parts = "2027-01-01T00:00:00Z=100h,2027-07-01T00:00:00Z=200h"
+    allot(*plain, "--parts", parts, who="pam")
+    allot("grant", "ada", "40h", "--reason", "paper", who="fin")
+    told = [
+        " ".join(allot("approvals", "show", item["id"], who="aud").out.split())
+        for item in allot("approvals", "list", "--json", who="aud").json["items"]
+        if item["kind"] == "package"
+    ]
+    second, first = sorted(told, key=lambda text: "stated parts" not in text)
+    assert "how much 300.0 h" in first
+    assert "vests every month over 48 months, nothing before 12 months" in first
+    assert "begins on 2026-12-01T00:00:00Z; pays personal work" in first
+    assert "in 2 stated parts: 100.0 h at 2027-01-01T00:00:00Z, 200.0 h at 2027-07-01T00:00:00Z" in second
+    assert "begins when it is approved" in second
+    assert "annual, standard" in second
+    assert "standard-gpu-ms" not in second
+    (granted,) = [i for i in allot("approvals", "list", "--json", who="fin").json["items"] if i["kind"] == "grant"]
+    assert granted["terms"] == []

@@ -10,6 +10,7 @@ from scheduler.domain.awards import Award
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant
 from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.awarding.compensate import Package
 from tests.entrypoints.company import NOON, engineer_id
 from tests.entrypoints.two_persons import RAISED, want_two_persons
 from tests.entrypoints.web.reading import Page, read
@@ -252,3 +253,15 @@ async def test_an_unknown_step_is_not_found(company: Service) -> None:
     name = asked_by_ada(company)
     async with client_of(company, "fin") as client:
         assert (await client.post(f"/requests/{name}/celebrate", data={})).status_code == 404
+
+
+async def test_whoever_approves_pay_reads_how_much_it_is_and_when_it_vests(company: Service) -> None:
+    want_two_persons(company)
+    asked = Package(engineer_id(company, "ada"), 300 * MS_PER_HOUR, months=24, cliff_months=6, reason="the offer")
+    company.proposals.compensate(Caller("pat", frozenset({Role.PEOPLE})), asked, now=NOON)
+    async with client_of(company, "pam") as client:
+        text = read(await client.get("/requests")).text
+    assert "A package of pay: 300.0 h, annual, standard" in text
+    assert (
+        "vests every month over 24 months, nothing before 6 months; begins when it is approved; pays personal" in text
+    )
