@@ -11,6 +11,7 @@ from scheduler.domain.policy_changes import PolicyChange
 from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.raising import raises
 from scheduler.domain.units import STANDARD_GPU, Instant, Unit
+from scheduler.finance.prices.price_changes import price_changes
 from scheduler.lifecycle.approvals.approve import Readers, deciders, may_see
 from scheduler.lifecycle.approvals.rights import is_of_rights, rights_shown
 from scheduler.lifecycle.memory.named import named
@@ -45,9 +46,9 @@ PARTS_TOLD_MAX = 12
 @dataclass(frozen=True, slots=True)
 class ApprovalView:
     """A proposal or request with its steps. `deciders` are the roles with the right to decide it, `raises` the keys of
-    a policy, or the people, that need the second person. `text` is a file's, where one was asked for alone. `quantity`
-    is in the smallest part of `unit`, `shown` the same in words, and `amount_ms` the quantity where it is standard
-    time."""
+    a policy, the prices that change, or the people, that need the second person. `text` is a file's, where one was asked
+    for alone. `quantity` is in the smallest part of `unit`, `shown` the same in words, and `amount_ms` the quantity
+    where it is standard time."""
 
     id: str
     hash: str
@@ -174,11 +175,14 @@ class ApprovalViews:
         return STANDARD_GPU if found is None else found.allowance.unit
 
     def _raises(self, approval: Approval) -> tuple[PolicyChange, ...]:
-        """Against the policy in force: of what waits alone, for it was judged against that."""
+        """Against the policy or the prices in force: of what waits alone, for it was judged against these."""
         proposal, policy = approval.proposal, self.world.policy
         if is_of_rights(proposal) and approval.is_waiting:
             with self.store.reading() as books:
                 return rights_shown(books, self.world, proposal)
+        book = self.world.price_book
+        if proposal.kind is ProposalKind.PRICES and approval.is_waiting and book is not None:
+            return price_changes(book, self.readers.prices(proposal.text, proposal.name))
         if proposal.kind is not ProposalKind.POLICY or not approval.is_waiting or policy is None:
             return ()
         return raises(policy, self.readers.policy(proposal.text, proposal.name))

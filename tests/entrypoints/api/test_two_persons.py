@@ -99,3 +99,19 @@ def test_the_terms_of_a_package_are_read_as_they_were_written(service: Service) 
     with service.store.reading() as books:
         (waiting,) = books.approvals.waiting()
     assert read_package(waiting.proposal.text) == asked
+
+
+async def test_whoever_approves_prices_reads_which_change(service: Service, as_: Client) -> None:
+    apply_prices(service)
+    want_two_persons(service)
+    dearer = PRICES.replace("    effective: 2.50\n", "    effective: 2.60\n")
+    made = await as_("fin").put("/v1/prices", params={"name": "dearer.yaml"}, content=dearer)
+    assert (made.status_code, made.json()["kind"]) == (202, "prices")
+    found = (await as_("olga").get(f"/v1/approvals/{made.json()['id']}")).json()
+    off_peak = "off-peak 3.60 / 2.20 / 1.90"
+    assert [(each["path"], each["before"], each["after"]) for each in found["raises"]] == [
+        ("rates.H100 from 2026-07-01", f"3.60 / 2.90 / 2.50, {off_peak}", f"3.60 / 2.90 / 2.60, {off_peak}")
+    ]
+    assert (await as_("olga").post(f"/v1/approvals/{made.json()['id']}/approve", json={})).status_code == 200
+    assert service.world.price_book is not None
+    assert service.world.price_book.name == "dearer.yaml"
