@@ -22,6 +22,7 @@ from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.money import Micro
 from scheduler.domain.periods import period_named
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, Unit
+from scheduler.finance.csv_text import safe
 from scheduler.finance.focus.columns import COLUMNS, NAMES, ColumnKind
 from scheduler.finance.prices.postings import CHARGED_SIDE, WORTH, charged_posting, worth_of
 from scheduler.finance.prices.price_book import OffPeak, PriceBook
@@ -29,7 +30,7 @@ from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import Account, AccountKind, Entry, Transaction, TransactionKind
 from scheduler.lifecycle.accounting.export_focus import focus_export
 from tests.finance.build import at, book, rate
-from tests.finance.focus_rules import RULES_FILE, violations
+from tests.finance.focus_rules import violations
 from tests.lifecycle.booked import Booked
 from tests.plugins.migrated import open_migrated
 
@@ -105,7 +106,6 @@ def test_every_row_keeps_to_the_specification(store: SqlStore) -> None:
     assert violations(rows_of(store)) == []
 
 
-@pytest.mark.skipif(not RULES_FILE.exists(), reason="the specification's column rules are not here")
 def test_the_checker_finds_what_is_wrong(store: SqlStore) -> None:
     a_month(store)
     good = rows_of(store)[0]
@@ -256,6 +256,39 @@ def test_csv_cells_are_no_formulas_and_decimals_are_plain(store: SqlStore, tmp_p
         assert not any(c.startswith(("=", "+", "-", "@", "\t")) for name, c in row.items() if name not in decimals)
         assert not any("E" in row[name] or "e" in row[name] for name in decimals)
     assert [p.name for p in tmp_path.iterdir()] == ["focus.csv"]
+
+
+ODD = (
+    "a, b",
+    'say "so"',
+    "two\nlines",
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "'quoted",
+    "ünï→",
+    "; DROP",
+    "a\r\nb",
+)
+
+
+def test_a_name_of_whatever_characters_is_one_cell_and_no_formula(store: SqlStore, tmp_path: Path) -> None:
+    booked = Booked(store)
+    for number, title in enumerate(ODD):
+        free = booked.start(f"n{number}", "e-bob", at("2026-10-07T10:00"), title=title)
+        booked.run(free, at("2026-10-07T11:00"))
+    for write, name in ((write_csv, "focus.csv"), (write_parquet, "focus.parquet")):
+        with store.reading() as books:
+            write(tmp_path / name, focus_export(books, BOOK, OCTOBER, "UTC", NOVEMBER).rows)
+    with (tmp_path / "focus.csv").open(newline="", encoding="utf-8") as file:
+        read = [row["ChargeDescription"] for row in csv.DictReader(file)]
+    told = [f"GPU time of {title}, attempt 1" for title in ODD]
+    assert read == told == pq.read_table(tmp_path / "focus.parquet")["ChargeDescription"].to_pylist()
+    assert [safe(title)[0] for title in ODD if title[0] in "=+-@\t\r\n"] == ["'"] * 7
 
 
 def test_parquet_has_the_types_and_the_same_sum(store: SqlStore, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import operator
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -212,13 +213,16 @@ class _Counted:
 
     def watching(self, rows: Iterator[Row], postings: int) -> Iterator[Row]:
         billed, currency = NAMES.index("BilledCost"), NAMES.index("BillingCurrency")
-        telling = Telling()
+        posting = operator.itemgetter(NAMES.index("x_TransactionId"), NAMES.index("x_LedgerAccount"))
+        telling, done, before = Telling(), 0, ("", "")
         for row in rows:
             self.rows += 1
+            if (made_of := posting(row)) != before:  # the rows of one come one after the other
+                before, done = made_of, done + 1
             self.billed += _scaled(row[billed])
             self.currency = row[currency]
             if self.rows % ROWS_BETWEEN_LOOKS == 0:
-                telling.say(f"{self.rows:,} rows" + (f" of {postings:,} postings" if postings else ""))
+                telling.say(f"{self.rows:,} rows" + (f", {done:,} of {postings:,} postings" if postings else ""))
             yield row
 
 

@@ -47,9 +47,11 @@ def test_exporting_says_how_many_lines_were_written(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("at_once")
 def test_a_focus_export_says_how_many_rows_of_how_many_postings_went_by(capsys: pytest.CaptureFixture[str]) -> None:
-    row = ["0"] * len(NAMES)
-    assert list(exports._Counted().watching(iter([row, row]), 7)) == [row, row]
-    assert capsys.readouterr().err.splitlines() == ["1 rows of 7 postings", "2 rows of 7 postings"]
+    rows = [["0"] * len(NAMES) for _ in range(3)]
+    rows[2][NAMES.index("x_TransactionId")] = "1"
+    assert list(exports._Counted().watching(iter(rows), 7)) == rows
+    said = ["1 rows, 1 of 7 postings", "2 rows, 1 of 7 postings", "3 rows, 2 of 7 postings"]
+    assert capsys.readouterr().err.splitlines() == said
 
 
 def test_what_is_quickly_done_says_nothing_of_itself(audited: Audited, monkeypatch: pytest.MonkeyPatch) -> None:
