@@ -1,7 +1,8 @@
 """FOCUS 1.4 as a checker: the specification's column rules as data, and its changes since 1.2.
 
 `focus_columns_1_2.csv` is taken from the FinOps Open Cost and Usage Specification 1.2 (Joint Development Foundation
-Projects, CC BY 4.0): of its 57 columns the feature level, nullability, type, format and allowed values. The rows are read as a file has them: text by column, None where null.
+Projects, CC BY 4.0): of its 57 columns the feature level, nullability, type, format and allowed values. The rows are
+read as a file has them: text by column, None where null.
 """
 
 import csv
