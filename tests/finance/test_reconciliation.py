@@ -1,5 +1,7 @@
 """Charges, pods and devices compared: what agrees says nothing, what does not is one difference of one class."""
 
+from dataclasses import replace
+
 import pytest
 
 from scheduler.domain.units import AttemptId, Instant, NodeName
@@ -13,7 +15,7 @@ from scheduler.finance.reconciling.reconciliation import (
     reconcile,
 )
 
-HOUR = 3_600_000
+HOUR, LONG = 3_600_000, 360_000
 A, N1, N2 = AttemptId("a-1"), NodeName("n-1"), NodeName("n-2")
 
 
@@ -38,6 +40,11 @@ CASES = {
         use(pods=HOUR - 1, billable=HOUR - 1),
         [(DifferenceKind.EVIDENCE_LOST, "a-1:pods", 1)],
     ),
+    "windows as long as those at both ends": (replace(use(devices=HOUR + 2 * LONG), window_ms=LONG), []),
+    "longer than its windows explain": (
+        replace(use(devices=HOUR + 2 * LONG + HOUR // 100 + 1), window_ms=LONG),
+        [(DifferenceKind.UNATTRIBUTED, "a-1:devices", 2 * LONG + HOUR // 100 + 1)],
+    ),
     "half of it unseen": (use(devices=HOUR // 2), [(DifferenceKind.EVIDENCE_LOST, "a-1:devices", HOUR // 2)]),
     "seen for longer": (use(devices=2 * HOUR), [(DifferenceKind.UNATTRIBUTED, "a-1:devices", HOUR)]),
 }
@@ -54,8 +61,10 @@ def test_a_node_without_an_agent_is_one_difference_and_not_one_an_attempt() -> N
 
 
 def test_a_device_that_was_active_for_nobody_is_told() -> None:
-    unowned = {"GPU-1": HOUR, "GPU-2": TOLERANCE_MS}
-    assert differences(Evidence({}, unowned=unowned)) == [(DifferenceKind.UNATTRIBUTED, "gpu:GPU-1", HOUR)]
+    unowned = {"GPU-1": HOUR, "GPU-2": TOLERANCE_MS, "GPU-3": 2 * LONG}
+    assert differences(Evidence({}, unowned=unowned, window_ms={"GPU-1": LONG, "GPU-3": LONG})) == [
+        (DifferenceKind.UNATTRIBUTED, "gpu:GPU-1", HOUR)
+    ]
 
 
 def test_a_settlement_holds_for_the_amount_that_was_settled_alone() -> None:

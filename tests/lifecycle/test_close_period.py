@@ -6,7 +6,7 @@ from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitt
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.people import Caller, Role
-from scheduler.domain.periods import Period, period_named
+from scheduler.domain.periods import Period, iso, period_named
 from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant
 from scheduler.domain.workloads import Workload
 from scheduler.finance.reconciling.closing import ClosingState
@@ -31,14 +31,18 @@ def periods(company: Company) -> Periods:
 
 def running_over_the_turn_of_the_month(company: Company) -> tuple[AllowanceId, Workload, Instant]:
     """Two GPUs from an hour before the end of November on; nobody has charged anything yet."""
+    return running_over_the_end(company, NOVEMBER)
+
+
+def running_over_the_end(company: Company, period: Period) -> tuple[AllowanceId, Workload, Instant]:
     grant = company.grant("ada", 1000)
-    company.now = Instant(NOVEMBER.ends_at - MS_PER_HOUR)
+    company.now = Instant(period.ends_at - MS_PER_HOUR)
     workload = company.submit(time_limit_ms=4 * MS_PER_HOUR)
     company.launch(workload, FundingShare(grant, 8 * MS_PER_HOUR))
     company.give_job(workload)
     start = company.now
     company.see(changes(job_seen(workload, is_suspended=False, active=1), pod_seen(workload, started_at=start)))
-    company.now = Instant(NOVEMBER.ends_at + 2 * MS_PER_HOUR)
+    company.now = Instant(period.ends_at + 2 * MS_PER_HOUR)
     return grant, workload, start
 
 
@@ -62,6 +66,20 @@ def test_a_month_is_not_closed_before_it_is_over(company: Company, periods: Peri
         periods.close(FINANCE, "2026-11", now=company.now)
     assert refused.value.code is RefusalCode.PERIOD_NOT_OVER
     assert periods.steps(AUDITOR) == []
+
+
+@pytest.mark.parametrize("name", ["2026-11-21", "2026-W47", "2026-11", "2026-Q4", "2026"])
+def test_charges_and_pods_agree_in_every_period_that_has_a_name_though_work_ran_over_its_end(
+    company: Company, periods: Periods, name: str
+) -> None:
+    """Whatever length the periods of the policy have: a week here, a day or a month there."""
+    period = period_named(name, "UTC")
+    _, workload, start = running_over_the_end(company, period)
+    end(company, workload, start, Instant(period.ends_at + MS_PER_HOUR))
+    found = periods.reconciliation(FINANCE, name, company.now)
+    assert (found.charged, found.held_by_pods) == (2 * MS_PER_HOUR, 2 * MS_PER_HOUR)
+    after = period_named(iso(period.ends_at)[:10], "UTC")
+    assert periods.reconciliation(FINANCE, after.name, company.now).charged == 2 * MS_PER_HOUR
 
 
 def test_only_finance_closes_and_settles(company: Company, periods: Periods) -> None:

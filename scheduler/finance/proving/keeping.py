@@ -69,13 +69,20 @@ class HeadBook(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SeenUse:
-    """What agents saw of one GPU for one attempt, or for nobody: covered and active, in milliseconds."""
+    """What agents saw of one GPU for one attempt, or for nobody: covered and active, in milliseconds, in that many
+    windows."""
 
     gpu: str
     node: NodeName
     attempt_id: AttemptId | None
     covered_ms: int
     active_ms: int
+    windows: int = 0
+
+    @property
+    def window_ms(self) -> int:
+        """How long a window was, in the mean."""
+        return -(-self.covered_ms // self.windows) if self.windows else 0
 
 
 class PeriodBook(Protocol):

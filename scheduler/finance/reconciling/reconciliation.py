@@ -1,7 +1,8 @@
 """Reconciliation: what was charged in a period, beside what the cluster and the devices say ran in it.
 
 Charges are made from pods, so charges and pods must agree exactly. Devices are seen by agents, in windows of seconds:
-they agree within TOLERANCE. What does not agree is a difference of one class, and needs an owner or a write-off.
+they agree within two of those, see `slack`. What does not agree is a difference of one class, and needs an owner or a
+write-off.
 
     overhead        pods held GPUs that nobody is charged for: ending beyond the grace. The platform's, by rule
     unattributed    GPU time that nobody was charged for and no rule explains: a device that was active with no
@@ -17,7 +18,7 @@ from scheduler.domain.units import AttemptId, Instant, NodeName
 
 PLATFORM = "platform"
 TOLERANCE_MS = 60_000
-"""Per GPU and attempt: the windows at both ends are cut where the agent samples, not where the pod starts."""
+"""Per GPU and attempt, at least: the windows at both ends are cut where the agent samples, not where the pod starts."""
 TOLERANCE_PER_MILLE = 10
 
 
@@ -73,15 +74,19 @@ class AttemptUse:
     """What agents saw of it."""
     gpus: int = 0
     nodes: frozenset[NodeName] = frozenset()
+    window_ms: int = 0
+    """How long the windows were in which agents saw it, the longest of any GPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is compared. `seen` are the nodes whose agents reported at all; `unowned` active time per GPU of nobody."""
+    """What is compared. `seen` are the nodes whose agents reported at all; `unowned` active time per GPU of nobody, and
+    `window_ms` how long the windows of each of those were."""
 
     attempts: Mapping[AttemptId, AttemptUse]
     seen: frozenset[NodeName] = frozenset()
     unowned: Mapping[str, int] = field(default_factory=dict)
+    window_ms: Mapping[str, int] = field(default_factory=dict)
     not_yet_charged: int = 0
     """Of attempts that run on in a period that is not over: no difference, the next round charges it."""
 
@@ -127,7 +132,7 @@ def reconcile(period: str, evidence: Evidence, settlements: Iterable[Settlement]
         detail = "no agent reported from this node: no device says that what was charged there ran"
         found.append(_difference(period, DifferenceKind.EVIDENCE_LOST, f"node:{node}", missing, detail))
     for gpu, active in sorted(evidence.unowned.items()):
-        if active > TOLERANCE_MS:
+        if active > slack(evidence.window_ms.get(gpu, 0)):
             detail = "the device was active, and no attempt was on it"
             found.append(_difference(period, DifferenceKind.UNATTRIBUTED, f"gpu:{gpu}", active, detail))
     uses = evidence.attempts.values()
@@ -144,7 +149,12 @@ def reconcile(period: str, evidence: Evidence, settlements: Iterable[Settlement]
 
 def tolerance(use: AttemptUse) -> int:
     """How far devices and charges of an attempt may differ without a word."""
-    return use.gpus * TOLERANCE_MS + use.charged * TOLERANCE_PER_MILLE // 1000
+    return use.gpus * slack(use.window_ms) + use.charged * TOLERANCE_PER_MILLE // 1000
+
+
+def slack(window_ms: int) -> int:
+    """A window is one attempt's as a whole: the first of a GPU begins before its pod does, the last ends after it."""
+    return max(TOLERANCE_MS, 2 * window_ms)
 
 
 def _of_pods(period: str, attempt_id: AttemptId, use: AttemptUse) -> Iterator[Difference]:

@@ -209,15 +209,18 @@ def _evidence(books: Books, period: Period, now: Instant, live: set[AttemptId]) 
             use.nodes |= {run.node}
     seen: list[SeenUse] = book.seen(period.starts_at, period.ends_at)
     unowned: dict[str, int] = defaultdict(int)
+    window_ms: dict[str, int] = defaultdict(int)
     for each in seen:
         if each.attempt_id is None:
             unowned[each.gpu] += each.active_ms
-        elif each.attempt_id in uses:
-            uses[each.attempt_id].devices += each.covered_ms
+            window_ms[each.gpu] = max(window_ms[each.gpu], each.window_ms)
         else:
-            uses[each.attempt_id] = AttemptUse(devices=each.covered_ms)
+            use = uses[each.attempt_id]
+            use.devices += each.covered_ms
+            use.window_ms = max(use.window_ms, each.window_ms)
+            use.gpus += use.pods == 0  # none of its pods held GPUs inside: only the rest of a window is
     not_yet = sum(_leave_out_uncharged(uses[attempt_id]) for attempt_id in live & uses.keys())
-    return Evidence(dict(uses), frozenset(each.node for each in seen), dict(unowned), not_yet)
+    return Evidence(dict(uses), frozenset(each.node for each in seen), dict(unowned), dict(window_ms), not_yet)
 
 
 def _leave_out_uncharged(use: AttemptUse) -> int:

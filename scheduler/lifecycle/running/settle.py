@@ -19,24 +19,24 @@ from scheduler.ledger.refunds import lost_gpu_ms, refund
 from scheduler.lifecycle.running.outcome import settle_workload, why_it_ended
 from scheduler.lifecycle.writing.batch import Batch
 
-PERIODS_MAX = 1000
-"""Bound on the periods one charge may span: decades of months."""
+DAYS_MAX = 10_000
+"""Bound on the days one charge may span: decades."""
 
 _REFUNDED = {Reason.PREEMPTED, Reason.NODE_LOST}
 
 
 def charge_until(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
-    """Charge the attempt for what its pods used before `until`, cut at the ends of periods and of months, so that each
-    charge falls into the period in which the hours were used; and, where money pays, where its price changes. Returns
-    it with its new totals."""
+    """Charge the attempt for what its pods used before `until`, cut at the ends of days, so that each charge falls into the
+    period in which the hours were used, whatever that is; and, where money pays, where its price changes. Returns it
+    with its new totals."""
     if attempt.is_inside:
         return attempt  # its booking is charged for its GPUs
     policy = batch.world.require_policy()
-    for _ in range(PERIODS_MAX):
+    for _ in range(DAYS_MAX):
         charged = charged_until(batch, attempt, until)
-        lengths = {policy.period, PeriodLength.MONTH}  # books are closed by month, whatever hours are granted by
-        cut = min(period_at(charged, length, policy.time_zone).ends_at for length in lengths)
-        cut = min(cut, _price_changes_at(batch, attempt, charged, until))
+        # Every period that can be granted by, read or closed begins with a day.
+        day = period_at(charged, PeriodLength.DAY, policy.time_zone)
+        cut = min(day.ends_at, _price_changes_at(batch, attempt, charged, until))
         if cut >= until:
             break
         attempt = _charge_once(batch, attempt, cut)

@@ -107,6 +107,7 @@ class SqlPeriods:
                 gpu_hours.c.attempt_id,
                 func.sum(gpu_hours.c.covered_ms),
                 func.sum(gpu_hours.c.active_ms),
+                func.sum(gpu_hours.c.windows),
             )
             .join(gpus, gpus.c.id == gpu_hours.c.gpu_id)
             .where(gpu_hours.c.hour >= first, gpu_hours.c.hour < last)
@@ -114,6 +115,8 @@ class SqlPeriods:
             .order_by(gpus.c.gpu_uuid, gpu_hours.c.node, gpu_hours.c.attempt_id)
         )
         return [
-            SeenUse(gpu, NodeName(node), AttemptId(attempt) if attempt else None, int(covered), int(active))
-            for gpu, node, attempt, covered, active in self.connection.execute(statement)
+            SeenUse(
+                gpu, NodeName(node), AttemptId(attempt) if attempt else None, int(covered), int(active), int(windows)
+            )
+            for gpu, node, attempt, covered, active, windows in self.connection.execute(statement)
         ]
