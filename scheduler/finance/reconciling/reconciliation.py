@@ -75,7 +75,7 @@ class AttemptUse:
     gpus: int = 0
     nodes: frozenset[NodeName] = frozenset()
     window_ms: int = 0
-    """How long the windows were in which agents saw it, the longest of any GPU."""
+    """How long the windows of its nodes' agents were, the longest of any GPU."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCod
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, iso, period_named
 from scheduler.domain.records import PodRun
-from scheduler.domain.units import AttemptId, Instant
+from scheduler.domain.units import AttemptId, Instant, NodeName
 from scheduler.domain.wording import counted
 from scheduler.finance.proving.keeping import PeriodBook, SeenUse
 from scheduler.finance.reconciling.closing import Closing, ClosingState, standing
@@ -209,18 +209,22 @@ def _evidence(books: Books, period: Period, now: Instant, live: set[AttemptId]) 
             use.nodes |= {run.node}
     seen: list[SeenUse] = book.seen(period.starts_at, period.ends_at)
     unowned: dict[str, int] = defaultdict(int)
-    window_ms: dict[str, int] = defaultdict(int)
+    of_node: dict[NodeName, int] = defaultdict(int)
+    window_ms: dict[str, int] = {}
     for each in seen:
+        of_node[each.node] = max(of_node[each.node], each.window_ms)
         if each.attempt_id is None:
             unowned[each.gpu] += each.active_ms
-            window_ms[each.gpu] = max(window_ms[each.gpu], each.window_ms)
+            window_ms[each.gpu] = each.window_ms
         else:
             use = uses[each.attempt_id]
             use.devices += each.covered_ms
-            use.window_ms = max(use.window_ms, each.window_ms)
+            use.nodes |= {each.node}
             use.gpus += use.pods == 0  # none of its pods held GPUs inside: only the rest of a window is
+    for use in uses.values():
+        use.window_ms = max((of_node[node] for node in use.nodes if node in of_node), default=0)
     not_yet = sum(_leave_out_uncharged(uses[attempt_id]) for attempt_id in live & uses.keys())
-    return Evidence(dict(uses), frozenset(each.node for each in seen), dict(unowned), dict(window_ms), not_yet)
+    return Evidence(dict(uses), frozenset(of_node), dict(unowned), window_ms, not_yet)
 
 
 def _leave_out_uncharged(use: AttemptUse) -> int:
