@@ -15,6 +15,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
+from scheduler.adapters.sql.definitions import altered_tables
 from scheduler.adapters.sql.engine import open_engine, parse
 from scheduler.adapters.sql.faults import refusal_for
 from scheduler.adapters.sql.guards import missing_guards, missing_keys, rows_hidden
@@ -75,8 +76,8 @@ class SqlEvidence:
                 for name, kind in sorted(found.items())
                 if kind not in _TYPES[self._connection.dialect.name]
             ]
-        guards = (*missing_guards(self._connection), *missing_keys(self._connection), *rows_hidden(self._connection))
-        return [*findings, *guards]
+        looks = (missing_guards, missing_keys, rows_hidden, altered_tables)
+        return [*findings, *(finding for look in looks for finding in look(self._connection))]
 
     def rows(self, relation: Relation) -> Iterator[Sequence[Values]]:
         names = (*relation.columns, *relation.may_change)

@@ -123,7 +123,12 @@ def test_a_table_that_takes_a_row_twice_is_a_finding(copy: Original) -> None:
     )
     found = look(copy.database, copy.heads)
     assert [(f.code, f.table, f.detail) for f in found.findings] == [
-        (FindingCode.SCHEMA_CHANGED, "transactions", "its id may stand there twice")
+        (FindingCode.SCHEMA_CHANGED, "transactions", "its id may stand there twice"),
+        (
+            FindingCode.SCHEMA_CHANGED,
+            "transactions",
+            "it does not say any more: constraint transactions_id_once unique (id)",
+        ),
     ]
 
 
