@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from scheduler.domain.allowances import Allowance, AllowanceSource, Holder, HolderKind, Purpose
+from scheduler.domain.approvals import ApprovalRules, Persons
 from scheduler.domain.errors import Refusal, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.rollover import Rollover, RolloverRule
@@ -131,6 +132,21 @@ def test_an_operator_passes_nobodys_hours_on_to_themselves(company: Company, awa
     assert rows(company.store) == before
     other = Caller("ops", frozenset({Role.OPERATOR}))
     assert awards.transfer(other, asked, now=NOON).holder == asked.target
+
+
+def test_an_operator_alone_takes_nobodys_hours_for_another_where_grants_take_two(
+    company: Company, awards: Awards
+) -> None:
+    given(company, "from", "ada")
+    known = company.world.require_policy()
+    company.world.policy = replace(known, approvals=ApprovalRules(grants=Persons.TWO))
+    asked = replace(passing(company, AllowanceId("")), into=None)
+    before = rows(company.store)
+    with pytest.raises(Refusal) as refused:
+        awards.transfer(Caller("ops", frozenset({Role.OPERATOR})), asked, now=NOON)
+    assert refused.value.code is RefusalCode.APPROVAL_NEEDED
+    assert rows(company.store) == before
+    assert awards.transfer(company.caller("ada"), asked, now=NOON).holder == asked.target, "her own she may"
 
 
 def test_nobody_ends_the_freeze_of_what_is_their_teams(company: Company, awards: Awards) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Freeze, Holder, HolderKind
 from scheduler.domain.approvals import Persons, approval_needed
-from scheduler.domain.errors import NotFound, NotPermitted, RefusalCode
+from scheduler.domain.errors import Conflict, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.quantities import exact_text
 from scheduler.domain.units import AllowanceId, EngineerId, Instant
@@ -105,7 +105,8 @@ class Awards:
     def transfer(
         self, caller: Caller, asked: Passing, *, now: Instant, command: Command | None = None, request_id: str = ""
     ) -> Allowance:
-        """Pass hours of one's own on to another holder; an operator may for somebody else, and not to themselves."""
+        """Pass hours of one's own on to another holder; an operator may for somebody else, where one
+        person is enough to grant, and not to themselves."""
         with self._changing(now) as batch:
             earlier = earlier_answer(batch, caller, command)
             if earlier is not None:
@@ -117,11 +118,22 @@ class Awards:
             if not is_own:
                 caller = caller.require(Role.OPERATOR)
                 require_no_own_gain(self.world, caller, asked.target, "passes on somebody else's hours")
+                self._require_one_person_enough()
             target = pass_hours(batch, asked, self.ids.new("x"), caller.actor)
             answer(batch, caller, command, target.id)
             after = f"{exact_text(asked.amount, target.unit)} to {target.id}"
             batch.audit(caller, "transfer", asked.source, request_id=request_id, after=after)
         return target
+
+    def _require_one_person_enough(self) -> None:
+        """What somebody is given at another's cost is a grant to them. Raises Conflict (`approval-needed`)."""
+        if self.world.require_policy().approvals.grants is Persons.TWO:
+            raise Conflict(
+                "passing on somebody else's hours takes more than one person",
+                code=RefusalCode.APPROVAL_NEEDED,
+                expected="their holder, who passes on their own",
+                remedy="ask the holder to, or propose a grant to whoever needs them: `allot grant`",
+            )
 
     def donee(self, name: str) -> Holder:
         """Whose a donation to a pool or team of this name is."""

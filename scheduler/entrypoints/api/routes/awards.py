@@ -267,6 +267,7 @@ def _engineer(asked: Asked, name: str) -> EngineerId:
         RefusalCode.ALLOWANCE_SHORT,
         RefusalCode.ALLOWANCE_EXPIRED,
         RefusalCode.SELF_BENEFIT,
+        RefusalCode.APPROVAL_NEEDED,
         RefusalCode.UNKNOWN_ALLOWANCE,
         RefusalCode.IDEMPOTENCY_CONFLICT,
         status=201,
