@@ -1,6 +1,7 @@
 """Publishing heads: once each, whole, never over another, and what a death left behind put away by the next round."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,9 @@ from scheduler.adapters.sql.evidence import open_evidence
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode, Unavailable
 from scheduler.finance.proving.chain import read_chain
+from scheduler.finance.proving.keeping import HeadBook, PublishedHead
 from scheduler.finance.proving.verification import verify
+from scheduler.lifecycle.accounting.publish import Publisher
 from tests.adapters.sql.booked import Booked
 from tests.adapters.sql.tampering import look, rewrite
 
@@ -120,3 +123,25 @@ def test_a_file_that_is_no_key_is_refused(tmp_path: Path, content: bytes) -> Non
 def test_an_empty_place_has_no_chain(tmp_path: Path) -> None:
     chain = read_chain(HeadFolder(tmp_path / "none"), is_signed, None)
     assert (chain.heads, chain.leaves, chain.findings) == ([], {}, [])
+
+
+def test_a_head_that_another_process_makes_meanwhile_is_followed_by_the_next(
+    made: Booked, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was refused as stale, after the close of a period that had taken effect."""
+    other = Publisher(made.store, HeadFolder(made.heads), made.key, made.publisher.now)
+    look_for_next = Publisher._next
+
+    def interrupted(self: Publisher, book: HeadBook, last: PublishedHead | None) -> Any:
+        found = look_for_next(self, book, last)
+        monkeypatch.setattr(Publisher, "_next", look_for_next)
+        assert other.publish() is not None
+        made.work(1)
+        return found
+
+    monkeypatch.setattr(Publisher, "_next", interrupted)
+    head = made.publisher.publish()
+    assert head is not None
+    assert head.number == 2
+    found = look(url, made.heads)
+    assert (list(found.findings), found.heads) == ([], 2)
