@@ -1,19 +1,25 @@
 """Prices, statements and exports on both databases: the same month, the same sums."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.adapters.sql.store import SqlStore
+from scheduler.domain.cluster import NodeSpan
+from scheduler.domain.errors import InvalidInput
+from scheduler.domain.money import Currency
 from scheduler.domain.records import PriceBookVersion
-from scheduler.domain.units import MS_PER_DAY, AttemptId
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, AttemptId, NodeName
 from scheduler.ledger.journal import Account, AccountKind, TransactionKind
+from scheduler.lifecycle.accounting.price import Pricing
 from scheduler.lifecycle.accounting.valued import pieces_of
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
-from tests.finance.build import at
+from tests.finance.build import H100, at, hardware
 from tests.finance.focus_rules import violations
-from tests.lifecycle.test_export_focus import NOVEMBER, OCTOBER, a_month, ledger_micro, rows_of, total
+from tests.lifecycle.test_export_focus import BOOK, NOVEMBER, OCTOBER, a_month, ledger_micro, rows_of, total
 from tests.lifecycle.test_statements import FINANCE, research_world
 
 
@@ -120,3 +126,18 @@ def test_a_price_book_that_was_applied_is_never_changed(store: SqlStore, raw: Co
         current = books.prices.current()
     assert current is not None
     assert (current.seq, current.text) == (1, "text")
+
+
+def test_books_that_were_charged_keep_their_currency_and_the_hardware_that_they_had(store: SqlStore) -> None:
+    a_month(store)
+    world = research_world()
+    world.price_book = replace(BOOK, hardware=(hardware("30000", 40_000),))
+    with store.writing() as books:
+        span = NodeSpan(NodeName("n-1"), H100, OCTOBER.starts_at, None, 8, 0, True)
+        books.capacity.change(ended=[], begun=[span])
+    found = MoneyViews(store, world).general_ledger(FINANCE, "2026-10", NOVEMBER)
+    hours = (OCTOBER.ends_at - OCTOBER.starts_at) // MS_PER_HOUR
+    assert [line.debit_micro for line in found.lines if line.account == "depreciation"] == [8 * hours * 750_000]
+    dollars = replace(BOOK, currency=Currency("USD"), hash="9" * 64)
+    with pytest.raises(InvalidInput, match="the books are kept in EUR"):
+        Pricing(store, world).apply(FINANCE, "text", dollars, now=NOVEMBER)
