@@ -175,6 +175,8 @@ class Cycle:
             waiting.clear()
         while self._running:
             await asyncio.gather(*self._running, return_exceptions=True)
+            # What has ended leaves the set in a turn of the loop, and Python 3.12 takes none where all have ended already.
+            await asyncio.sleep(0)
 
     # in the thread
 

@@ -110,7 +110,7 @@ async def test_few_calls_are_under_way_at_once_and_a_launch_goes_before_what_wai
 
     cluster.may_answer.set()
     while cycle._running:
-        await asyncio.gather(*cycle._running)
+        await asyncio.sleep(0)
     assert cluster.asked[2:] == [["LaunchJob"], ["CreateJob", "CreateJob"], ["CreateJob"]]
     assert len(cycle._inbox.outcomes) == 8
 
@@ -127,6 +127,19 @@ async def test_what_was_still_to_be_sent_at_the_end_is_left_to_the_next_start(
     cluster.may_answer.set()
     await cycle.drain()
     assert len(cluster.asked) == 1
+
+
+async def test_a_call_that_has_just_ended_is_not_waited_for_for_ever(company: Company) -> None:
+    cluster = BusyCluster()
+    cycle = Cycle(company.store, company.world, cluster, Standing(company), company.ids, company.commands)
+    company.grant("ada", 100)
+    cycle._send([CreateJob(company.submit(), GpuClass(H100, PerMille(1000)))])
+    await asyncio.sleep(0)
+    cluster.may_answer.set()
+    await asyncio.sleep(0)
+    assert [task.done() for task in cycle._running] == [True]
+    await cycle.drain()
+    assert cycle._running == set()
 
 
 async def test_a_cycle_comes_round_though_nothing_wakes_it_and_waits_a_second_at_most(

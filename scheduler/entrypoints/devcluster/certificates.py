@@ -48,6 +48,7 @@ class Authority:
             _builder(name, name, key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(signs_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
         _write(authority.certificate, certificate.public_bytes(serialization.Encoding.PEM))
@@ -63,8 +64,13 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         purposes = [ExtendedKeyUsageOID.CLIENT_AUTH]
-        builder = _builder(_name(name, groups), issuer.subject, key.public_key()).add_extension(
-            _usage(signs_certificates=False), critical=True
+        # Which key signed it: since 3.13 Python takes no certificate that does not say.
+        named = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        signed_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(named)
+        builder = (
+            _builder(_name(name, groups), issuer.subject, key.public_key())
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(signed_by, critical=False)
         )
         if hosts:
             purposes.append(ExtendedKeyUsageOID.SERVER_AUTH)

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import random
+import ssl
 from functools import partial
 from pathlib import Path
 
@@ -122,6 +123,13 @@ async def test_a_certificate_needs_no_token(tmp_path: Path) -> None:
 
     assert await credentials.authorization() is None
     assert credentials.tls() is not None
+
+
+def test_an_apiserver_need_not_say_which_key_signed_its_certificate(tmp_path: Path) -> None:
+    tls = load_credentials(str(kubeconfig(tmp_path))).tls()
+
+    assert tls is not None
+    assert not tls.verify_flags & ssl.VERIFY_X509_STRICT
 
 
 async def test_a_kubeconfig_that_points_nowhere_is_unavailable_at_once(tmp_path: Path) -> None:

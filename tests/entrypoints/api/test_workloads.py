@@ -187,7 +187,7 @@ async def test_a_body_in_which_a_key_stands_twice_is_refused_whichever_is_meant(
 
 async def test_what_is_not_json_is_told_with_its_place(as_: Client) -> None:
     answer = await as_("ada").post(
-        "/v1/workloads", content=b'{"pods": 1,}', headers={"Content-Type": "application/json"}
+        "/v1/workloads", content=b'{"pods": 1 2}', headers={"Content-Type": "application/json"}
     )
     problem = answer.json()
     assert problem["where"] == "body"
