@@ -58,6 +58,7 @@ def admit(window: Window, last: Kept | None, owners: Mapping[GpuUuid, NodeName],
     if last is None:
         return Admission.TAKEN
     if window.boot_id == last.boot_id and window.sequence <= last.sequence:
-        # Sent again because our answer was lost, or a number that was used before for other times.
+        # Sent again because our answer was lost, or a number that was used before for other times. Whether those times
+        # were kept is for whoever has the books to say.
         return Admission.DUPLICATE if window.end <= last.end else Admission.SEQUENCE_WENT_BACK
     return Admission.OVERLAPS if window.start < last.end else Admission.TAKEN

@@ -23,7 +23,8 @@ def good(number: int = 7, start: Instant = JUST_NOW, **fields: Any) -> dict[str,
     return {**window_json(window(N0, 0, number, start)), **fields}
 
 
-KEPT = good(6, Instant(NOW - 2 * WINDOW_MS))
+KEPT_AT = Instant(NOW - 2 * WINDOW_MS)
+KEPT = good(6, KEPT_AT)
 
 BAD_WINDOWS: dict[str, tuple[Any, str]] = {
     "from the future": (good(start=later(NOW, 61)), "from-the-future"),
@@ -31,6 +32,11 @@ BAD_WINDOWS: dict[str, tuple[Any, str]] = {
     "overlapping the last": (good(start=Instant(NOW - WINDOW_MS - 1)), "overlaps"),
     "a number that was used for other times": (good(6), "sequence-went-back"),
     "a number that goes back": (good(3), "sequence-went-back"),
+    "one that was overtaken, and never kept": (good(3, Instant(NOW - 5 * WINDOW_MS)), "sequence-went-back"),
+    "the times of one that was kept, and others": (
+        good(6, KEPT_AT, end=KEPT_AT + 1_000, covered_ms=1_000),
+        "sequence-went-back",
+    ),
     "a GPU of no inventory": (good(gpu_uuid="GPU-nowhere"), "unknown-gpu"),
     "a GPU of another node": (good(gpu_uuid=gpu("n1", 0)), "foreign-gpu"),
     "negative energy": (good(energy={"covered_ms": 15_000, "millijoules": -1}), "invalid-sample"),

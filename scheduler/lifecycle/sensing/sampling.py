@@ -33,6 +33,7 @@ class Sampling:
         self._now = now
         self._known = known
         self._attributing = Attributing(books, world)
+        self._taken: set[tuple[GpuUuid, Instant, Instant]] = set()
         self.metered: list[Metered] = []
         self.strangers: dict[MisuseKey, Misuse] = {}
         """Processes that had no business where they were, with what was known of them before."""
@@ -47,6 +48,8 @@ class Sampling:
         known = self._known.get(window.gpu_uuid)
         owners = {window.gpu_uuid: known.node} if known is not None and known.node is not None else {}
         admission = admit(window, _kept(known), owners, self._now)
+        if admission is Admission.DUPLICATE and not self._is_kept(window):
+            return Admission.SEQUENCE_WENT_BACK
         if admission is not Admission.TAKEN or known is None:
             return admission
         attempt_id, title = self._attributing.attribute(window, known.attempt_id)
@@ -58,6 +61,7 @@ class Sampling:
         state, has_work = classify(seen, baseline, thresholds), shows_work(seen, baseline, thresholds)
         cpu = self._attributing.cpu_of(window, attempt_id)
         self.metered.append(Metered(window, state, attempt_id, has_work, cpu))
+        self._taken.add((window.gpu_uuid, window.start, window.end))
         self._known[window.gpu_uuid] = replace(
             known,
             boot_id=window.boot_id,
@@ -73,6 +77,14 @@ class Sampling:
         """Where the windows end that are kept of a device."""
         known = self._known.get(uuid)
         return known.end if known is not None else None
+
+    def _is_kept(self, window: Window) -> bool:
+        """Whether what seems to be sent again was ever taken: one that was overtaken by the next was not, and is to be
+        counted. Those that retention has dropped cannot be told from it."""
+        uuid, start, end = window.gpu_uuid, window.start, window.end
+        if (uuid, start, end) in self._taken:
+            return True
+        return any(each.end == end for each in self._books.samples.windows([uuid], start, Instant(start + 1)))
 
     def save(self) -> None:
         self._books.samples.add(self.metered)
