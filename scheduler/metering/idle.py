@@ -152,6 +152,9 @@ def _state(seen: Observation, baseline: Baseline, thresholds: IdleThresholds, re
             return IdleState.IDLE_HELD if rests else IdleState.UNKNOWN
         if rests or _is_far_below_full(seen, baseline, thresholds):
             return IdleState.SUSPECTED_HUNG
+    if rests and seen.process_count == 0 and _is_steady(seen):
+        # A counter that latched below full, or meanwhile. It sets the clock back as work does, but nobody saw any.
+        return IdleState.UNKNOWN
     return IdleState.ACTIVE
 
 
@@ -163,6 +166,11 @@ def _is_full(seen: Observation, thresholds: IdleThresholds) -> bool:
     """Busy throughout, as a latched gauge and a spinning collective are: a burst with rest around it is neither."""
     percent = seen.percent_max if seen.percent_mean is None else seen.percent_mean
     return percent is not None and percent >= thresholds.hung_percent
+
+
+def _is_steady(seen: Observation) -> bool:
+    """Half of its highest sample on the mean, and so no burst with rest around it, whose process may be gone again."""
+    return seen.percent_max is not None and (seen.percent_mean is None or seen.percent_mean * 2 >= seen.percent_max)
 
 
 def _is_far_below_full(seen: Observation, baseline: Baseline, thresholds: IdleThresholds) -> bool:

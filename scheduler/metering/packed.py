@@ -9,6 +9,7 @@ from typing import Final
 from scheduler.domain.units import AttemptId, GpuUuid
 from scheduler.metering.recorded import Recorded
 
+FIGURES: Final = 6
 ABSENT: Final = -1
 """No figure of a recording is below 0."""
 
@@ -22,7 +23,7 @@ class PackedRows:
         self._holders = holders
         self._at = array("q")
         self._holder = array("i")
-        self._figures = tuple(array("q") for _ in range(5))
+        self._figures = tuple(array("q") for _ in range(FIGURES))
         """In the order of Recorded. A column ends with the last figure that it has: one that is not there takes no room."""
 
     def __len__(self) -> int:
@@ -32,7 +33,7 @@ class PackedRows:
         before = len(self._at)
         self._at.append(row.at)
         self._holder.append(self._holders.number_of(row.attempts))
-        figures = (row.percent, row.milliwatts, row.energy_millijoules, row.process_count, row.cpu_millicores)
+        figures = row[-FIGURES:]
         for column, figure in zip(self._figures, figures, strict=True):
             if figure is not None:
                 _fill(column, before)

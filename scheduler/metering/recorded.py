@@ -25,6 +25,12 @@ SHARERS_MAX = 8
 REST_MS = 5 * MS_PER_MINUTE
 """Idle power is the least mean over so long a rest, so that neither noise nor one wrong reading makes it."""
 
+MIG_PREFIX = "MIG-"
+LARGE_BYTES = 32 * 2**30
+LARGE_MILLIWATTS = 250_000
+"""No GPU for data centres with so much memory has a lower limit of power. Small ones work at what large ones idle at, and
+a MIG instance may have a seventh of it."""
+
 
 class Recorded(NamedTuple):
     """One row of a recording; what its cell did not hold is None. A tuple, because there may be millions.
@@ -40,6 +46,8 @@ class Recorded(NamedTuple):
     energy_millijoules: int | None = None
     process_count: int | None = None
     cpu_millicores: int | None = None
+    memory_bytes: int | None = None
+    """All that the device has, used or not."""
 
 
 def in_order(rows: Iterable[Recorded]) -> list[Recorded]:
@@ -133,14 +141,29 @@ def observations(rows: Sequence[Recorded], spans: Iterable[CounterSpan], gap_ms:
     return seen
 
 
-def baseline_of(seen: Sequence[Observation], thresholds: IdleThresholds) -> Baseline:
+def full_milliwatts_of(rows: Iterable[Recorded]) -> int | None:
+    """The least that a device of its size draws at full load; None for those of which nothing can be presumed."""
+    memory_bytes: int | None = None
+    for row in rows:
+        if row.gpu_uuid.startswith(MIG_PREFIX):
+            return None
+        if row.memory_bytes is not None and row.memory_bytes > (memory_bytes or 0):
+            memory_bytes = row.memory_bytes
+    return LARGE_MILLIWATTS if memory_bytes is None or memory_bytes >= LARGE_BYTES else None
+
+
+def baseline_of(
+    seen: Sequence[Observation], thresholds: IdleThresholds, presumed_full_milliwatts: int | None = None
+) -> Baseline:
     """What the whole recording knows of the device's idle power: the least mean of any unbroken rest of five minutes,
-    or, where there was none so long, of any observation at rest."""
+    or, where there was none so long, of any observation at rest. What it draws at full utilisation is as seen, and no
+    less than what is presumed."""
     least = _least_of_long_rests(seen, thresholds)
     if least is None:
         rests = (each.milliwatts for each in seen if may_be_rest(each, thresholds) and each.milliwatts is not None)
         least = min(rests, default=None)
-    full = largest(each.milliwatts for each in seen if (each.percent_max or 0) >= thresholds.hung_percent)
+    seen_full = (each.milliwatts for each in seen if (each.percent_max or 0) >= thresholds.hung_percent)
+    full = largest((*seen_full, presumed_full_milliwatts))
     return Baseline(least, any(each.milliwatts is not None for each in seen), full)
 
 
@@ -161,6 +184,7 @@ def _one(same: list[Recorded]) -> Recorded:
         energy_millijoules=largest(row.energy_millijoules for row in same),
         process_count=largest(row.process_count for row in same),
         cpu_millicores=largest(row.cpu_millicores for row in same),
+        memory_bytes=largest(row.memory_bytes for row in same),
     )
 
 

@@ -8,7 +8,14 @@ from typing import Protocol
 from scheduler.domain.idleness import IdleRule, IdleThresholds
 from scheduler.metering.hidden_work import CounterSpan, CounterWitness, witness
 from scheduler.metering.idle import IdleState, judged
-from scheduler.metering.recorded import Recorded, baseline_of, counter_spans, observations, usual_gap_ms
+from scheduler.metering.recorded import (
+    Recorded,
+    baseline_of,
+    counter_spans,
+    full_milliwatts_of,
+    observations,
+    usual_gap_ms,
+)
 from scheduler.metering.spells import Spell
 
 COUNTED_PERMILLE = 900
@@ -37,7 +44,7 @@ def device_states(rows: Sequence[Recorded], rule: IdleRule, gap_ms: int | None) 
     gap_ms = usual_gap_ms(rows, rule.policy.window_ms) if gap_ms is None else gap_ms
     spans = list(counter_spans(rows))
     seen = observations(rows, spans, gap_ms)
-    baseline = baseline_of(seen, rule.thresholds)
+    baseline = baseline_of(seen, rule.thresholds, full_milliwatts_of(rows))
     told_of = [judged(each, baseline, rule.thresholds) for each in seen]
     states = [state for state, _ in told_of]
     has_work = [works for _, works in told_of]

@@ -68,11 +68,12 @@ def test_metrics_of_one_gpu_and_instant_are_one_row(prometheus: FakePrometheus) 
         "GPU_UTIL": [(OURS, [(T0, "0.4"), (T0 + 30, "NaN")]), (FREE, [(T0, "0")])],
         "POWER_USAGE": [(OURS, [(T0, "71.5"), (T0 + 30, "72")])],
         "TOTAL_ENERGY": [(OURS, [(T0 + 30, "2145000")]), ({"modelName": "of no GPU"}, [(T0, "1")])],
+        "FB_USED": [(OURS, [(T0, "81920"), (T0 + 60, "81920")])],  # its size alone makes no row
     }
     attempts, a, b = (AttemptId("research/train-0"),), GpuUuid("GPU-a"), GpuUuid("GPU-b")
     first, second = Instant(T0 * 1_000), Instant((T0 + 30) * 1_000)
     assert list(read_prometheus(prometheus.address, ASKED)) == [
-        Recorded(first, a, attempts, percent=1, milliwatts=71_500),
+        Recorded(first, a, attempts, percent=1, milliwatts=71_500, memory_bytes=80 * 2**30),
         Recorded(first, b, (), percent=0),
         Recorded(second, a, attempts, milliwatts=72_000, energy_millijoules=2_145_000),
     ]

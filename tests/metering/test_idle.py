@@ -48,6 +48,12 @@ CASES: dict[str, tuple[Observation, IdleState]] = {
         seen(percent_max=100, process_count=0, milliwatts=None),
         IdleState.UNKNOWN,
     ),
+    "latched below full with nobody there": (seen(percent_max=37, process_count=0), IdleState.UNKNOWN),
+    "latched meanwhile, with nobody there": (
+        seen(percent_max=100, percent_mean=50, process_count=0),
+        IdleState.UNKNOWN,
+    ),
+    "half at work with somebody there": (seen(percent_max=100, percent_mean=50), IdleState.ACTIVE),
     "a burst between two polls": (seen(percent_max=100, percent_mean=4), IdleState.ACTIVE),
     "a burst of a process that is gone": (seen(percent_max=100, percent_mean=4, process_count=0), IdleState.ACTIVE),
     "a tenth not read": (seen(covered_ms=13_499), IdleState.UNKNOWN),
@@ -105,6 +111,7 @@ EVIDENCE: dict[str, tuple[Observation, bool]] = {
     "as much power where it was read": (seen(milliwatts=70_000 + 378_000 // 15), False),
     "a hang": (seen(percent_max=100), True),
     "latched with nobody there": (seen(percent_max=100, process_count=0), False),
+    "latched below full with nobody there": (seen(percent_max=37, process_count=0), True),
     "latched, with no power to witness it": (seen(percent_max=100, process_count=0, milliwatts=None), True),
 }
 

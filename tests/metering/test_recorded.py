@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +71,27 @@ def test_idle_power_is_that_of_a_long_rest_and_not_of_one_wrong_reading() -> Non
     known = baseline_of(seen_in(rows, STEP_MS), IdleThresholds())
     assert known.milliwatts is not None
     assert 56_000 < known.milliwatts < 60_000
+
+
+@pytest.mark.parametrize(
+    ("uuid", "gibibytes", "watts", "state"),
+    [
+        ("GPU-a", 80, 70, IdleState.SUSPECTED_HUNG),
+        ("GPU-a", None, 70, IdleState.SUSPECTED_HUNG),
+        ("GPU-a", 80, 130, IdleState.ACTIVE),
+        ("GPU-a", 24, 70, IdleState.ACTIVE),
+        ("MIG-a", 80, 70, IdleState.ACTIVE),
+    ],
+    ids=["large", "of unknown size", "at more than a hang's power", "small", "a MIG instance"],
+)
+def test_a_hang_from_the_first_row_to_the_last_is_told_by_what_a_large_gpu_draws_at_full_load(
+    uuid: str, gibibytes: int | None, watts: int, state: IdleState
+) -> None:
+    size = None if gibibytes is None else gibibytes * 2**30
+    rows = [row(step, 100, milliwatts=watts * 1_000, process_count=1, memory_bytes=size) for step in range(240)]
+    found = judge([each._replace(gpu_uuid=GpuUuid(uuid)) for each in rows], RULE)
+    assert [spell.state for spell in found.devices[0].spells] == [state]
+    assert found.attempts[0].due == ()
 
 
 def test_each_device_is_read_at_its_own_pace() -> None:

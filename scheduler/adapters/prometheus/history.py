@@ -30,6 +30,10 @@ class PromRange:
 
 _Take = Callable[[Recorded, float], Recorded]
 
+MEBIBYTE = 2**20
+_SIZE = "DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE"
+"""Of the device's memory. It makes no row of its own: where only this is known nothing was read."""
+
 
 def _queries(step_ms: int) -> dict[str, _Take]:
     step = f"{step_ms // MS_PER_SECOND}s"
@@ -39,6 +43,7 @@ def _queries(step_ms: int) -> dict[str, _Take]:
             milliwatts=round(value * 1_000)
         ),
         "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION": lambda row, value: row._replace(energy_millijoules=round(value)),
+        _SIZE: lambda row, value: row._replace(memory_bytes=round(value) * MEBIBYTE),
     }
 
 
@@ -50,7 +55,7 @@ def read_prometheus(url: str, asked: PromRange) -> Iterator[Recorded]:
             rows: dict[tuple[str, Instant, tuple[AttemptId, ...]], Recorded] = {}
             for query, take in _queries(asked.step_ms).items():
                 for labels, values in _series(api, query, part):
-                    _gather(rows, labels, values, take)
+                    _gather(rows, labels, values, take, is_more=query == _SIZE)
             yield from rows.values()
 
 
@@ -79,7 +84,10 @@ def _gather(
     labels: Mapping[str, str],
     values: list[Any],
     take: _Take,
+    *,
+    is_more: bool,
 ) -> None:
+    """`is_more`: only rows that are there already learn of it."""
     uuid = device_of(labels)
     if uuid is None:
         return
@@ -89,6 +97,8 @@ def _gather(
         if value is not None:
             at = Instant(round(float(seconds) * MS_PER_SECOND))
             key = (uuid, at, attempts)
+            if is_more and key not in rows:
+                continue
             rows[key] = take(rows.get(key) or Recorded(at, uuid, attempts), value)
 
 

@@ -70,7 +70,8 @@ def judge_recording(
     """Say what the idle rules would have done on a recording: states, warnings, stops, and GPU-hours handed back."""
     terms = _rule(read_policy(read_bytes(policy), policy.name), rule)
     gap_ms = None if gap is None else parse_duration(gap, "--gap")
-    readings = _readings(samples, prometheus, parse_duration(since, "--since"), parse_duration(step, "--step"))
+    pace = parse_duration(since, "--since"), parse_duration(step, "--step")
+    readings = _readings(samples, prometheus, pace, any_use_counts=terms.thresholds.percent == 0)
     found = judge_devices(readings, terms, gap_ms)
     if as_json:
         print_json(as_object(found, terms))
@@ -275,10 +276,14 @@ def _reclaim_note(each: dict[str, Any]) -> str:
     return f"not {missed}: {why}" if each["action"] != IdleAction.REPORT else why
 
 
-def _readings(samples: Path | None, prometheus: str | None, since_ms: int, step_ms: int) -> dict[GpuUuid, PackedRows]:
+def _readings(
+    samples: Path | None, prometheus: str | None, pace: tuple[int, int], *, any_use_counts: bool
+) -> dict[GpuUuid, PackedRows]:
+    """`pace`: how far back to ask Prometheus, and how far apart, in milliseconds."""
     if samples is not None and prometheus is None:
-        return read_packed(samples)
+        return read_packed(samples, any_use_counts=any_use_counts)
     if prometheus is not None and samples is None:
+        since_ms, step_ms = pace
         now = SystemClock().now()
         return by_device(read_prometheus(prometheus, PromRange(Instant(now - since_ms), now, step_ms)))
     raise InvalidInput(

@@ -24,33 +24,41 @@ BLOCK_BYTES = 1 << 21
 THOUSANDTHS: Final = frozenset({"power_watts", "energy_joules"})
 """Columns that hardly repeat themselves."""
 PERCENT_NAME: Final = COLUMNS[PERCENT]
-FIGURES: Final = ("utilization_percent", "power_watts", "energy_joules", "process_count", "cpu_cores")
+FIGURES: Final = (
+    "utilization_percent",
+    "power_watts",
+    "energy_joules",
+    "process_count",
+    "cpu_cores",
+    "memory_total_bytes",
+)
 """As PackedRows has them."""
 
 Numbers = npt.NDArray[np.int64]
 Columns = dict[str, Any]
 
 
-def read_packed(file: Path) -> dict[GpuUuid, PackedRows]:
+def read_packed(file: Path, *, any_use_counts: bool = False) -> dict[GpuUuid, PackedRows]:
     """Every row, by device. Raises InvalidInput as `recorded_rows` does."""
     with file.open("rb") as raw:
         is_parquet = raw.read(len(MAGIC)) == MAGIC
     try:
-        packing = _Packing()
+        packing = _Packing(any_use_counts=any_use_counts)
         for columns in _parquet_blocks(file) if is_parquet else _csv_blocks(file):
             packing.add(columns)
         packing.shares.check(str(file))
     except (pa.ArrowException, OSError, BrokenCell, InvalidInput, csv.Error, UnicodeDecodeError):
-        return by_device(recorded_rows(file))  # row by row, which knows where it is and says so
+        # row by row, which knows where it is and says so
+        return by_device(recorded_rows(file, any_use_counts=any_use_counts))
     return packing.devices
 
 
 class _Packing:
     """Blocks of columns, taken apart by device."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, any_use_counts: bool) -> None:
         self.devices: dict[GpuUuid, PackedRows] = {}
-        self.shares = Shares()
+        self.shares = Shares(any_use_counts=any_use_counts)
         self._holders = Holders()
         self._uuids: list[GpuUuid] = []
         self._places: dict[GpuUuid, int] = {}
@@ -66,9 +74,8 @@ class _Packing:
             for cell in columns[PERCENT_NAME].unique().to_pylist():
                 self.shares.see(cell)
         figures = [_figures(name, columns[name]) if name in columns else None for name in FIGURES]
-        for name in ("memory_used_bytes", "memory_total_bytes"):
-            if name in columns:
-                _figures(name, columns[name])  # checked, and not used
+        if "memory_used_bytes" in columns:
+            _figures("memory_used_bytes", columns["memory_used_bytes"])  # checked, and not used
         order = np.argsort(places, kind="stable")
         ends = np.flatnonzero(np.diff(places[order], append=-1)) + 1
         for start, end in zip([0, *ends.tolist()], ends.tolist(), strict=False):

@@ -16,12 +16,12 @@ ROWS_AT_ONCE = 1 << 16
 FLOAT_BITS: Final = 64
 
 
-def parquet_rows(file: Path) -> Iterator[Recorded]:
+def parquet_rows(file: Path, shares: Shares) -> Iterator[Recorded]:
     """Every row. Raises InvalidInput with the file, and the row and column of the first cell that is broken."""
     try:
         with pq.ParquetFile(file) as source:
             names = wanted_columns(file, source.schema_arrow)
-            first, shares = 1, Shares()
+            first = 1
             for batch in source.iter_batches(batch_size=ROWS_AT_ONCE, columns=names):
                 columns = [
                     plain(batch.column(name)).to_pylist() if name in names else [None] * batch.num_rows

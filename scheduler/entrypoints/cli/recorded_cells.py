@@ -69,15 +69,17 @@ def recorded(cells: Sequence[Any], where: Callable[[], str]) -> Recorded:
             values.append(parse(cell))
     except BrokenCell as broken:
         raise invalid(f"{where()}: {COLUMNS[len(values)]}", broken.found, broken.expected) from broken
-    at, uuid, percent, _, _, watts, joules, processes, attempts, cores = values
-    return Recorded(at, uuid, attempts, percent, watts, joules, processes, cores)
+    at, uuid, percent, _, memory, watts, joules, processes, attempts, cores = values
+    return Recorded(at, uuid, attempts, percent, watts, joules, processes, cores, memory)
 
 
 class Shares:
     """Whether utilisation is written as a share of 1 and not in percent: no cell above 1, and some between 0 and 1. Nothing
-    tells such a file from one of GPUs that are hardly used, and a hundredth of their use would be taken for rest."""
+    tells such a file from one of GPUs that are hardly used, and a hundredth of their use would be taken for rest, unless
+    `any_use_counts`: then what is above 0 is use in either."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, any_use_counts: bool = False) -> None:
+        self._any_use_counts = any_use_counts
         self._most = 0.0
         self._has_part = False
 
@@ -91,7 +93,7 @@ class Shares:
         self._has_part = self._has_part or 0 < figure < 1
 
     def check(self, file: str) -> None:
-        if self._has_part and self._most <= 1:
+        if self._has_part and self._most <= 1 and not self._any_use_counts:
             raise invalid(
                 f"{file}: {COLUMNS[PERCENT]}",
                 "no figure above 1: shares, or less than a percent",
@@ -139,6 +141,12 @@ def _figure(cell: Any) -> float | None:
 def _thousandths(cell: Any) -> int | None:
     figure = _figure(cell)
     return None if figure is None else round(figure * 1_000)
+
+
+@lru_cache(CACHE_CELLS)
+def _whole(cell: Any) -> int | None:
+    figure = _figure(cell)
+    return None if figure is None else round(figure)
 
 
 @lru_cache(CACHE_CELLS)
@@ -209,8 +217,8 @@ PARSERS: Final[tuple[Callable[[Any], Any], ...]] = (
     _instant,
     _uuid,
     _percent,
-    _thousandths,
-    _thousandths,
+    _whole,
+    _whole,
     _thousandths,
     _thousandths,
     _count,

@@ -12,14 +12,15 @@ from scheduler.metering.recorded import Recorded
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
-def recorded_rows(file: Path) -> Iterator[Recorded]:
+def recorded_rows(file: Path, *, any_use_counts: bool = False) -> Iterator[Recorded]:
     """Every row, as it is read. Raises InvalidInput with the file, the line (of Parquet, the row) and the column of the
-    first cell that is broken."""
+    first cell that is broken. `any_use_counts`: whether a part of a percent is above the rule's threshold."""
+    shares = Shares(any_use_counts=any_use_counts)
     with file.open("rb") as raw:
         head = raw.read(len(MAGIC))
     if head.startswith(GZIP_MAGIC):
         raise invalid(str(file), "a gzip file", "it unpacked: CSV or Parquet")
-    return parquet_rows(file) if head == MAGIC else _csv_rows(file)
+    return parquet_rows(file, shares) if head == MAGIC else _csv_rows(file, shares)
 
 
 def columns_of(file: str, names: Sequence[str]) -> list[int | None]:
@@ -34,12 +35,12 @@ def columns_of(file: str, names: Sequence[str]) -> list[int | None]:
     return [columns.index(name) if name in columns else None for name in COLUMNS]
 
 
-def _csv_rows(file: Path) -> Iterator[Recorded]:
+def _csv_rows(file: Path, shares: Shares) -> Iterator[Recorded]:
     with file.open(newline="", encoding="utf-8-sig", errors="strict") as text:
         reader = csv.reader(text, strict=True)
         try:
             header = next(reader, [])
-            places, shares = columns_of(f"{file}:1", header), Shares()
+            places = columns_of(f"{file}:1", header)
             percent = places[PERCENT]
             for row in reader:
                 if row:

@@ -75,6 +75,16 @@ def test_less_than_a_percent_is_use(tmp_path: Path) -> None:
     assert attempt["stopped_at"] == []
 
 
+def test_parts_of_a_percent_alone_are_use_by_a_rule_to_which_any_use_is_one(tmp_path: Path) -> None:
+    file = recording(tmp_path, minutes((40, "0.4", "70"), (30, "0", "70")))
+    (attempt,) = judged(file, "--json")["attempts"]
+    assert [each["state"] for each in attempt["intervals"]] == ["active", "idle-held"]
+    shares = CliRunner().invoke(
+        app, ["gpu", "judge", "--samples", str(file), "--policy", str(POLICY), "--rule", "jobs"]
+    )
+    assert (shares.exit_code, "no figure above 1" in shares.output) == (2, True)
+
+
 def test_a_pause_in_the_recording_is_unknown(tmp_path: Path) -> None:
     rows = minutes((150, "0", "70"))
     (gpu,) = judged(recording(tmp_path, rows[:20] + rows[40:]), "--json")["gpus"]

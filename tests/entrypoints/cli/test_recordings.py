@@ -12,6 +12,8 @@ import pytest
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.periods import to_instant
 from scheduler.domain.units import AttemptId, GpuUuid, Instant
+from scheduler.entrypoints.cli.packed_recordings import read_packed
+from scheduler.entrypoints.cli.recordings import recorded_rows
 from scheduler.metering.recorded import Recorded
 from tests.entrypoints.cli.read_both_ways import read_recording
 
@@ -107,6 +109,8 @@ def test_utilisation_that_may_be_shares_of_1_is_refused_and_never_guessed(
         assert "utilization_percent: found no figure above 1" in refusal(file)
     else:
         assert len(read_recording(file)) == 3
+    assert [len(device) for device in read_packed(file, any_use_counts=True).values()] == [3]
+    assert len(list(recorded_rows(file, any_use_counts=True))) == 3
 
 
 def test_a_date_without_its_dashes_is_no_number_of_milliseconds(tmp_path: Path) -> None:
