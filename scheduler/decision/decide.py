@@ -5,8 +5,6 @@ that the fast path is the only path. Nothing planned is taken as done: whoever o
 may refuse some of it, and feeds back what became of it; what is not fed back is planned again.
 """
 
-from dataclasses import dataclass
-
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.plan import Plan
@@ -23,6 +21,7 @@ from scheduler.decision.walking.walk import Walk
 from scheduler.domain.brakes import Brake
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import Instant, WorkloadId
+from scheduler.domain.values import value
 
 
 def decide(snapshot: Snapshot) -> Plan:
@@ -68,7 +67,7 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     return state, Plan(now, launches, preemptions, verdicts, tuple(sorted(cycle.lapsed)), tuple(growths), warnings)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Cycle:
     """The lanes judged, those of them that may start unfunded, reservations that have lapsed, and the walk so far."""
 

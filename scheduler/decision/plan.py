@@ -6,9 +6,10 @@ from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import AttemptId, GpuClassName, Instant, PoolName, WorkloadId
+from scheduler.domain.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Launch:
     """Launch the workload there, on holds of these amounts (none where unfunded, or reserved)."""
 
@@ -62,7 +63,7 @@ class Preemption:
     moves: tuple[Launch, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Verdict:
     """Why a workload is where it is: one code, with the numbers it rests on."""
 
@@ -71,7 +72,7 @@ class Verdict:
     evidence: Evidence = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Plan:
     """One cycle's outcome. `verdicts` are those whose code changed; `lapsed` the reservations that ran out."""
 

@@ -20,6 +20,7 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.usage import DecayedUse
+from scheduler.domain.values import value
 from scheduler.domain.workloads import Attempt, Workload
 
 
@@ -71,7 +72,7 @@ class Snapshot:
     prices: Prices | None = None
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Changes:
     """What differs from the last snapshot: the new value, or None for what is gone. None for a field: unchanged."""
 

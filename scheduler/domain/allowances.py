@@ -15,6 +15,7 @@ from scheduler.domain.units import (
     ProjectName,
     Unit,
 )
+from scheduler.domain.values import value
 from scheduler.domain.vesting import Vesting
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
 
@@ -121,7 +122,7 @@ class Freeze:
     request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AllowanceBalance:
     """An allowance with what can still be held on it, what is held now, and what is promised and has not vested, in
     the allowance's unit. What is frozen can be spent by nobody until it is unfrozen."""

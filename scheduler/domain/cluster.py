@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from scheduler.domain.units import GpuClassName, Instant, NodeName, PerMille
+from scheduler.domain.values import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class NodeSpan:
         return replace(self, starts_at=other.starts_at, ends_at=other.ends_at) == other
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Placement:
     """Which nodes an attempt's pods go to: (node, number of pods), each node once.
 

@@ -6,19 +6,19 @@ unit: standard time, hours of the class, money.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from scheduler.domain.allowances import AllowanceBalance, HolderKind
 from scheduler.domain.quantities import class_unit, is_money
 from scheduler.domain.terms import Draw, Need
 from scheduler.domain.units import STANDARD_GPU, AllowanceId, GpuClassName, Instant
+from scheduler.domain.values import value
 from scheduler.domain.workloads import WorkloadSpec
 
 _SPECIFICITY = {HolderKind.PROJECT: 0, HolderKind.TEAM: 1, HolderKind.ENGINEER: 2}
 _NEVER = 2**62
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class FundingShare:
     """What one allowance pays: `amount` in its unit. `draw` None: standard time at the attempt's own terms."""
 
@@ -27,7 +27,7 @@ class FundingShare:
     draw: Draw | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Shortfall:
     """Not enough: what was needed and what the allowances that may pay have together, in standard time."""
 

@@ -23,6 +23,7 @@ from scheduler.domain.units import (
     standard_needed,
     standard_total,
 )
+from scheduler.domain.values import value
 
 _PER: Final = {UnitKind.STANDARD: 1_000_000, UnitKind.GPU_CLASS: 1_000, UnitKind.MONEY: MS_PER_HOUR}
 
@@ -83,7 +84,7 @@ class Prices:
     highest: Mapping[tuple[GpuClassName, PoolName], int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Terms:
     """Under which an attempt is charged. `price` is the highest that may come, in `price_unit`; None where the book
     has none."""
@@ -114,7 +115,7 @@ class Terms:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Need:
     """What must be held: so much physical GPU time under these terms. `standard` is the same in standard time."""
 

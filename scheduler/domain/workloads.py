@@ -21,6 +21,7 @@ from scheduler.domain.units import (
     TeamName,
     WorkloadId,
 )
+from scheduler.domain.values import value
 
 
 class WorkloadKind(StrEnum):
@@ -112,7 +113,7 @@ class ArrayPlace:
     at_once: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WorkloadSpec:
     """What was asked for: pods × GPUs per pod of one of the GPU classes, in order of preference.
 
@@ -196,7 +197,7 @@ class ElasticTerms:
         return cls(spec.min_pods, spec.pods, spec.project, spec.uses_compensation, spec.nodes_with, spec.topology)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PastSize:
     """How many pods an attempt had `until` it was resized."""
 
@@ -204,7 +205,7 @@ class PastSize:
     pods: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Workload:
     """A submitted workload. `submitted_at` stays through preemptions and retries: age counts from it.
 
@@ -251,7 +252,7 @@ class HoldMode(StrEnum):
     """A slice is held and renewed."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Attempt:
     """One launch of a workload, with the terms it was launched under: they stay though the policy may change.
 

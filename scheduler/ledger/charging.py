@@ -6,10 +6,11 @@ unfunded, posted as such; the owners of the accounts are told in `journal`. What
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from scheduler.domain.terms import Draw
 from scheduler.domain.units import STANDARD_GPU, HoldId, Instant, Unit, standard_total
+from scheduler.domain.values import value
 from scheduler.domain.workloads import Attempt
 from scheduler.ledger.drawing import Meter
 from scheduler.ledger.holds import Hold, HoldState
@@ -26,7 +27,7 @@ from scheduler.ledger.journal import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Charge:
     """One charge: a transaction for each unit that was charged, none where nothing was used since the last.
 

@@ -1,6 +1,5 @@
 """Holds: hours set aside for an attempt on one allowance, resolved exactly once: charged or released."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from scheduler.domain.terms import Draw
@@ -14,6 +13,7 @@ from scheduler.domain.units import (
     WorkloadId,
     standard_total,
 )
+from scheduler.domain.values import value
 from scheduler.domain.workloads import Attempt
 
 
@@ -22,7 +22,7 @@ class HoldState(StrEnum):
     RESOLVED = "resolved"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Hold:
     """`amount` in the unit of one allowance, of which `charged` is charged so far. `draw` None: standard GPU-milliseconds
     at the attempt's own terms.

@@ -37,6 +37,7 @@ from scheduler.domain.units import (
     TeamName,
     Unit,
 )
+from scheduler.domain.values import value
 
 
 class AccountKind(StrEnum):
@@ -110,7 +111,7 @@ class TransactionKind(StrEnum):
     PAYMENT = "payment"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Transaction:
     """Entries that belong together. `id` is made by the caller: the same id is the same transaction.
 

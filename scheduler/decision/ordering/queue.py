@@ -19,6 +19,7 @@ from scheduler.domain.policy import Order, Pool, PriorityClass
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.terms import Need
 from scheduler.domain.units import EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
+from scheduler.domain.values import value
 from scheduler.domain.workloads import Workload, WorkloadSpec
 
 Member = tuple[Instant, WorkloadId]
@@ -31,7 +32,7 @@ AGED = -(2**62)
 """The rank of what has waited longer than its pool lets anything wait: before every priority."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ruling:
     """A reason with its evidence, before it is said of anybody."""
 

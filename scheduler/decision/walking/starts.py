@@ -30,13 +30,14 @@ from scheduler.domain.units import (
     PoolName,
     WorkloadId,
 )
+from scheduler.domain.values import value
 from scheduler.domain.workloads import Attempt, Workload, WorkloadSpec
 
 RESERVED_BEYOND_GRACE_MS = 5 * MS_PER_MINUTE
 """How long, beyond the victims' grace, a preemptor's GPUs are kept for it: the cluster must see its victims end."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Room:
     """Where a workload can start at once."""
 

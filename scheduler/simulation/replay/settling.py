@@ -13,6 +13,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.sizes import gpu_ms_within
 from scheduler.domain.terms import Draw
 from scheduler.domain.units import STANDARD_GPU, AllowanceId, HoldId, Instant
+from scheduler.domain.values import value
 from scheduler.domain.workloads import Attempt
 from scheduler.ledger.charging import charge
 from scheduler.ledger.holding import hold, release
@@ -90,7 +91,7 @@ class Held:
         return given
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Settled:
     """What an attempt came to: standard GPU-milliseconds, and of its physical ones those that ran unfunded."""
 
