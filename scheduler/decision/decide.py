@@ -15,7 +15,7 @@ from scheduler.decision.walking.elastic import grow, widen
 from scheduler.decision.walking.flips import touch_lanes
 from scheduler.decision.walking.inside import serve_bookings
 from scheduler.decision.walking.reserved import serve_reservations
-from scheduler.decision.walking.triage import judge_lane, judge_line, judge_party, move_line
+from scheduler.decision.walking.triage import judge_lane, judge_line, judge_party, move_line, stays_limited
 from scheduler.decision.walking.turnstile import Turnstile
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.brakes import Brake
@@ -105,6 +105,8 @@ def _judge_lines(index: Index, turnstile: Turnstile) -> list[Line]:
     for party in index.dirty_parties:
         judge_party(index, party)
     index.dirty_parties.clear()
+    for line in [line for line in index.dirty_lines if stays_limited(index, line)]:
+        del index.dirty_lines[line]
     judged = [*index.dirty_lines, *(line for line in index.moved_lines if line not in index.dirty_lines)]
     moved = [(line, line.lane) for line in index.moved_lines if line not in index.dirty_lines]
     left = dict.fromkeys([index.lanes.leave(line) for line in judged if line.lane is not None])

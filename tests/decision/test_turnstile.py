@@ -14,6 +14,7 @@ from scheduler.decision.ordering.queue import LaneKey, Line
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
 from scheduler.decision.walking.turnstile import Turnstile
+from scheduler.domain.allowances import AllowanceBalance, HolderKind
 from scheduler.domain.policy import Limits, Order, Policy, Project
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, PerMille, ProjectName, TeamName, WorkloadId
@@ -175,9 +176,9 @@ def seen() -> Iterator[list[str]]:
         yield happened
 
 
-def at_the_limit(*queued: Workload, hours: float = 1000) -> Snapshot:
-    """Ada may run eight GPUs, and there is room for more."""
-    by = policy(pool("red", gpus=64), limits=Limits(gpus_per_engineer=8))
+def at_the_limit(*queued: Workload, hours: float = 1000, limit: int = 8) -> Snapshot:
+    """Ada may run eight GPUs, or so many, and there is room for more."""
+    by = policy(pool("red", gpus=64), limits=Limits(gpus_per_engineer=limit))
     return snapshot(nodes(node("n1"), node("n2")), queued, by=by, balances=[balance("ada", hours)])
 
 
@@ -198,7 +199,7 @@ def test_of_an_owner_at_the_limit_those_behind_who_starts_are_held_and_told_of_i
     assert happened == ["held"] * 3
 
 
-def test_where_one_that_was_let_in_has_no_hours_after_all_the_cycle_is_served_anew() -> None:
+def test_one_that_is_not_going_to_have_the_hours_is_let_in_for_the_sake_of_one_behind_it() -> None:
     """The first takes the hours that the second, a long one, would need: the third, a short one, starts in its place."""
     queued = [workload(f"w{number}", gpus=4, hours=hours, age=100 - number) for number, hours in enumerate((2, 3, 1))]
     known = at_the_limit(*queued, hours=14)
@@ -206,7 +207,55 @@ def test_where_one_that_was_let_in_has_no_hours_after_all_the_cycle_is_served_an
         plan = step(State(), everything(known), known.now)[1]
 
     assert reasons(plan) == {"w0": Reason.LAUNCHING, "w1": Reason.ALLOWANCE_SHORT, "w2": Reason.LAUNCHING}
+    assert happened == []
+
+
+def test_where_hours_end_before_the_limit_those_held_are_told_of_the_hours_and_nobody_is_served_anew() -> None:
+    queued = [workload(f"w{number}", gpus=4, hours=hours, age=100 - number) for number, hours in enumerate((5, 6, 7))]
+    known = at_the_limit(*queued, hours=30)
+    with seen() as happened:
+        state, plan = step(State(), everything(known), known.now)
+
+    assert reasons(plan) == {"w0": Reason.LAUNCHING, "w1": Reason.ALLOWANCE_SHORT, "w2": Reason.ALLOWANCE_SHORT}
+    assert state.verdicts[WorkloadId("w2")].evidence == {
+        "needed_hours": "28.0",
+        "available_hours": "10.0",
+        "short_hours": "18.0",
+    }
+    assert happened == ["held"] * 2
+    assert launched(known) == ["w0"]
+
+
+def test_where_a_team_s_hours_end_before_the_limit_the_cycle_is_served_anew() -> None:
+    """Somebody else may book on them: what is left at the end need not be what was left at a turn."""
+    queued = [workload(f"w{number}", gpus=4, hours=hours, age=100 - number) for number, hours in enumerate((5, 6, 7))]
+    known = with_balances(at_the_limit(*queued), balance("red", 30, kind=HolderKind.TEAM))
+    with seen() as happened:
+        plan = step(State(), everything(known), known.now)[1]
+
+    assert reasons(plan) == {"w0": Reason.LAUNCHING, "w1": Reason.ALLOWANCE_SHORT, "w2": Reason.ALLOWANCE_SHORT}
+    assert happened == ["held", "held", "served anew"]
+
+
+def test_who_has_hours_that_another_start_does_not_take_is_not_overtaken_by_who_was_let_in() -> None:
+    """The team pays for the project's work, so that Ada's own hours are enough for the third: before the last, which is
+    like the first."""
+    queued = [
+        workload("w0", gpus=4, age=100, hours=1, project=None),
+        workload("w1", gpus=4, age=90, hours=7),
+        workload("w2", gpus=4, age=80, hours=1.25, project=None),
+        workload("w3", gpus=4, age=70, hours=1, project=None),
+    ]
+    known = with_balances(
+        at_the_limit(*queued, limit=12), balance("red", 30, kind=HolderKind.TEAM), balance("ada", 10)
+    )
+    with seen() as happened:
+        assert launched(known) == ["w0", "w1", "w2"]
     assert happened == ["held", "served anew"]
+
+
+def with_balances(known: Snapshot, *balances: AllowanceBalance) -> Snapshot:
+    return replace(known, balances={each.allowance.id: each for each in balances})
 
 
 def test_who_waits_for_room_is_told_so_and_not_of_the_limit() -> None:

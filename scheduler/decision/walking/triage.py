@@ -86,10 +86,10 @@ def lane_lacks(index: Index, key: LaneKey, gpus: int) -> Lack:
 
 def open_class(index: Index, key: LaneKey, gpus: int) -> GpuClassName:
     """The first class on which a workload of such a lane, which lacks nothing, could start now."""
-    return next(filter(partial(_is_open, index, key, gpus), key.gpu_classes))
+    return next(filter(partial(is_open, index, key, gpus), key.gpu_classes))
 
 
-def _is_open(index: Index, key: LaneKey, gpus: int, gpu_class: GpuClassName) -> bool:
+def is_open(index: Index, key: LaneKey, gpus: int, gpu_class: GpuClassName) -> bool:
     has_quota = not key.is_funded or index.quotas.free(key.pool, gpu_class) >= gpus
     return has_quota and index.capacity.table(gpu_class).total(key.shape) >= key.pods
 
@@ -119,10 +119,11 @@ def fund_line(index: Index, line: Line, gpu_class: GpuClassName) -> tuple[Fundin
 
 def payers_of(index: Index, line: Line, gpu_class: GpuClassName) -> Sequence[AllowanceBalance]:
     """The allowances that may pay for work of the line on that class, in the funding order."""
-    return _means_of(index, line, gpu_class).payers
+    return means_of(index, line, gpu_class).payers
 
 
-def _means_of(index: Index, line: Line, gpu_class: GpuClassName) -> Means:
+def means_of(index: Index, line: Line, gpu_class: GpuClassName) -> Means:
+    """The same, and what they can spend together."""
     party, spec = line.party, line.spec
     use = (spec.kind, spec.uses_compensation)
     known = party.means.get(use)
@@ -142,7 +143,7 @@ def _paid(index: Index, line: Line) -> tuple[GpuClassName, ...]:
     paid = []
     known = line.party.means.get((line.spec.kind, line.spec.uses_compensation), {})
     for gpu_class, need in line.costs:
-        means = known.get(gpu_class) or _means_of(index, line, gpu_class)
+        means = known.get(gpu_class) or means_of(index, line, gpu_class)
         if means.spendable is None:
             is_paid = not isinstance(fund(means.payers, need), Shortfall)
         else:
@@ -154,16 +155,32 @@ def _paid(index: Index, line: Line) -> tuple[GpuClassName, ...]:
 
 def over_limit(index: Index, line: Line, booked: Booked) -> Ruling | None:
     """Whether the owner or the team would run more GPUs than they may at once, with what this cycle has booked."""
-    needed = line.gpus
-    used = index.concurrency.gpus_of_owner.get(line.owner, 0) + booked.of_owner.get(line.owner, 0)
-    limit = index.concurrency.gpu_limit(line.owner)
-    if limit is not None and used + needed > limit:
-        return evidence.gpu_limit(Reason.ENGINEER_GPU_LIMIT, used, limit, needed)
-    used = index.concurrency.gpus_of_team.get(line.team, 0) + booked.of_team.get(line.team, 0)
+    needed, owner, concurrency = line.gpus, line.party.owner, index.concurrency
+    limit = concurrency.gpu_limit(owner)
+    if limit is not None:
+        used = concurrency.gpus_of_owner.get(owner, 0) + booked.of_owner.get(owner, 0)
+        if used + needed > limit:
+            return evidence.gpu_limit(Reason.ENGINEER_GPU_LIMIT, used, limit, needed)
     limit = index.policy.limits.gpus_per_team
-    if limit is not None and used + needed > limit:
-        return evidence.gpu_limit(Reason.TEAM_GPU_LIMIT, used, limit, needed)
-    return _over_array(index, line, booked)
+    if limit is not None:
+        used = concurrency.gpus_of_team.get(line.team, 0) + booked.of_team.get(line.team, 0)
+        if used + needed > limit:
+            return evidence.gpu_limit(Reason.TEAM_GPU_LIMIT, used, limit, needed)
+    return _over_array(index, line, booked) if line.array is not None else None
+
+
+def stays_limited(index: Index, line: Line) -> bool:
+    """Whether a line that stands aside for its owner's limit, and is to be judged anew, is told of it again, of which it
+    need not hear. Most are that: whoever may start one thing more has dozens of lines, of which one does."""
+    ruling, party = line.ruling, line.party
+    if ruling is None or ruling.reason is not Reason.ENGINEER_GPU_LIMIT or line.lane is not None:
+        return False
+    limit, used = index.concurrency.gpu_limit(party.owner), index.concurrency.gpus_of_owner.get(party.owner, 0)
+    is_limited = limit is not None and used + line.gpus > limit
+    if not (limit is not None and is_limited and line.members and line.costs_as_of == index.nodes_taken):
+        return False
+    line.ruling, line.paid = evidence.gpu_limit(Reason.ENGINEER_GPU_LIMIT, used, limit, line.gpus), None
+    return True
 
 
 def _over_array(index: Index, line: Line, booked: Booked) -> Ruling | None:

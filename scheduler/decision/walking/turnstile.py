@@ -3,18 +3,23 @@
 Whoever stands at the limit and ends something has dozens of lines that would fit again, one by one; the first starts, and
 the others are set aside as before. To put each into its lane, serve it there and take it out again was a tenth of a
 replay's time. What is held back here changes nothing: it is only held where its turn would come to being told of the limit
-and to nothing else, and where it turns out that it would not, everybody is let in and the cycle is served anew.
+or of hours that are used up, and to nothing else; where it turns out that it would not, everybody is let in and the cycle
+is served anew.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from heapq import heapify, heappop, heapreplace
 
 from scheduler.decision.index import Index
-from scheduler.decision.ordering.queue import LaneKey, Line
-from scheduler.decision.walking.triage import NOTHING, lane_lacks, over_limit
+from scheduler.decision.ordering.queue import LaneKey, Line, Party, Ruling
+from scheduler.decision.walking.triage import NOTHING, is_open, lane_lacks, means_of, over_limit, payers_of
 from scheduler.decision.walking.walk import Walk
+from scheduler.domain.allowances import HolderKind
 from scheduler.domain.brakes import Brake
 from scheduler.domain.policy import Order
-from scheduler.domain.units import EngineerId, PoolName
+from scheduler.domain.reasons import Reason
+from scheduler.domain.units import EngineerId, PoolName, WorkloadId
 
 Coming = tuple[Line, LaneKey]
 """A line that stands in no lane, and the key of the one that it belongs to."""
@@ -28,6 +33,10 @@ class Turnstile:
         self._held: list[Coming] = []
         self._is_only_pool = False
         self._is_open: dict[LaneKey, bool] = {}
+        self._crowds: set[EngineerId] = set()
+        """Owners of those held back."""
+        self._expected: set[WorkloadId] = set()
+        """What they have in line up to the last that was expected to start: those held back come after it."""
 
     def admit(self, coming: Sequence[Coming]) -> None:
         """Put lines into their lanes, but for those that can wait before it."""
@@ -35,28 +44,54 @@ class Turnstile:
             self._let_in(coming)
             return
         by_pool: dict[PoolName, list[Coming]] = {}
-        pools: dict[EngineerId, set[PoolName]] = {}
+        owners: dict[PoolName, set[EngineerId]] = {}
         for each in coming:
-            by_pool.setdefault(each[1].pool, []).append(each)
-            pools.setdefault(each[0].owner, set()).add(each[1].pool)
+            pool = each[1].pool
+            if pool not in by_pool:
+                by_pool[pool], owners[pool] = [], set()
+            by_pool[pool].append(each)
+            owners[pool].add(each[0].party.owner)
         self._is_only_pool = len(by_pool) == 1
-        for together in by_pool.values():
-            owner = together[0][0].owner
-            is_crowd = (
-                len(together) > 1 and len(pools[owner]) == 1 and all(line.owner == owner for line, _ in together)
-            )
+        pools = Counter(owner for of_pool in owners.values() for owner in of_pool)
+        for pool, together in by_pool.items():
+            (owner, *others) = owners[pool]
+            is_crowd = len(together) > 1 and not others and pools[owner] == 1
             self._let_in(self._first_few(owner, together) if is_crowd else together)
 
     def turn_away(self, walk: Walk) -> bool:
         """Set those aside that were held back, as the walk would have. False: who was let in has left one of them room
-        under the limit, by not starting after all, and nothing of the walk holds."""
-        limits = [over_limit(self._index, line, walk.starts.booked) for line, _ in self._held]
-        if None in limits:
+        under the limit, by not starting after all, and hours or the like, and nothing of the walk holds."""
+        if self._held and any(self._overtakes(launch.workload_id) for launch in walk.starts.launches):
             return False
-        for (line, _), limit in zip(self._held, limits, strict=True):
-            line.ruling = limit
+        limits: dict[tuple[Party, int], Ruling | None] = {}
+        rulings: list[Ruling] = []
+        for line, key in self._held:
+            alike = (line.party, line.gpus)
+            if alike not in limits:
+                limits[alike] = over_limit(self._index, line, walk.starts.booked)
+            ruling = limits[alike] or self._short_of_hours(walk, line, key)
+            if ruling is None:
+                return False
+            rulings.append(ruling)
+        for (line, _), ruling in zip(self._held, rulings, strict=True):
+            line.ruling = ruling
             walk.set_aside.append(line)
         return True
+
+    def _overtakes(self, workload_id: WorkloadId) -> bool:
+        """Whether it has started though one that is held back may be before it."""
+        return workload_id not in self._expected and self._index.queued[workload_id].owner in self._crowds
+
+    def _short_of_hours(self, walk: Walk, line: Line, key: LaneKey) -> Ruling | None:
+        """What its owner's starts have left of hours, where that is too little for it and was so at its turn: what is open
+        at the end was open then, and nobody else books on what would pay for it."""
+        index, starts, gpu_class = self._index, walk.starts, key.gpu_classes[0]
+        if starts.keeps_room or starts.preemptions or not is_open(index, key, line.gpus, gpu_class):
+            return None
+        if any(each.allowance.holder.kind is not HolderKind.ENGINEER for each in payers_of(index, line, gpu_class)):
+            return None
+        ruling = walk.short_of_hours(line, gpu_class)
+        return ruling if ruling is not None and ruling.reason is Reason.ALLOWANCE_SHORT else None
 
     def let_everybody_in(self) -> None:
         """Those that were held back are to be served, too."""
@@ -82,33 +117,51 @@ class Turnstile:
         )
 
     def _first_few(self, owner: EngineerId, together: list[Coming]) -> list[Coming]:
-        """Of an owner who is alone in a pool: those up to the last that fits under the limit, if all before it that fit
-        have started. Pools compete by who is first in each, so that beside another pool nobody who starts may come after
-        one that is held back; nor may they be sent there by their owner's starts."""
+        """Of an owner who is alone in a pool: those up to the last that fits under the limit and into their hours, if all
+        before it that do have started. Pools compete by who is first in each, so that beside another pool nobody who starts
+        may come after one that is held back; nor may they be sent there by their owner's starts."""
         index = self._index
         limit = index.concurrency.gpu_limit(owner)
         if limit is None or not _are_in_order(together):
             return together
+        turns = [(line.order_key(), 0, number) for number, (line, _) in enumerate(together)]
+        heapify(turns)
         left = limit - index.concurrency.gpus_of_owner.get(owner, 0)
-        turns = sorted(
-            (line.order_key(position), number)
-            for number, (line, _) in enumerate(together)
-            for position in range(min(len(line.members), left // line.gpus))
-        )
-        through, is_sent_back = 0, False
-        for turn, (_, number) in enumerate(turns):
-            line = together[number][0]
-            if line.gpus <= left:
+        least, spent, first = min(line.gpus for line, _ in together), 0, set[int]()
+        passed: list[tuple[int, WorkloadId]] = []
+        """Those since the last that is going to start."""
+        is_sent_back = False
+        while turns and least <= left:
+            _, position, number = turns[0]
+            line, key = together[number]
+            passed.append((number, line.members[position][1]))
+            if line.gpus <= left and (needed := self._pays(line, key, spent)) is not None:
                 if is_sent_back and not self._is_only_pool:
                     return together
                 left -= line.gpus
-                through, is_sent_back = turn + 1, is_sent_back or line.order is not Order.FIFO
-        first = {number for _, number in turns[:through]}
+                spent += needed
+                is_sent_back = is_sent_back or line.order is not Order.FIFO
+                first.update(each for each, _ in passed)
+                self._expected.update(each for _, each in passed)
+                passed.clear()
+            if position + 1 < len(line.members) and line.gpus <= left:
+                heapreplace(turns, (line.order_key(position + 1), position + 1, number))
+            else:
+                heappop(turns)
         rest = [each for number, each in enumerate(together) if number not in first]
         if not all(self._lacks_nothing(key, line.gpus) for line, key in rest):
             return together
         self._held += rest
+        self._crowds.add(owner)
         return [together[number] for number in sorted(first)]
+
+    def _pays(self, line: Line, key: LaneKey, spent: int) -> int | None:
+        """What one workload of it takes of its owner's hours, after so much that they spend before it; None where they are
+        not going to have it. Whoever is taken for somebody who starts, and does not, is seen when they are turned away."""
+        gpu_class = key.gpu_classes[0]
+        needed = next(need.standard for name, need in line.costs if name == gpu_class)
+        means = means_of(self._index, line, gpu_class)
+        return needed if means.spendable is None or spent + needed <= means.spendable else None
 
     def _lacks_nothing(self, key: LaneKey, gpus: int) -> bool:
         known = self._is_open.get(key)

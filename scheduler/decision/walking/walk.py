@@ -123,7 +123,7 @@ class Walk:
             self._set_aside(line, cursor, limited)
             return True
         lacks = lane_lacks(self.index, lane.key, lane.gpus)
-        short = self._short_of_hours(lane, line) if lacks is NOTHING else None
+        short = self._short_for_sure(lane, line) if lacks is NOTHING else None
         if short is not None:
             self._set_aside(line, cursor, short)
             return True
@@ -161,11 +161,16 @@ class Walk:
         cursor.advance()
         return True
 
-    def _short_of_hours(self, lane: Lane, line: Line) -> Ruling | None:
+    def _short_for_sure(self, lane: Lane, line: Line) -> Ruling | None:
         """What its owner's means say to the class on which it has room for sure, where this cycle's starts have booked on
         their hours: where in it, which takes longer to find, is nothing to most of those."""
-        gpu_class = open_class(self.index, lane.key, lane.gpus)
-        if self.starts.keeps_room or not self._is_booked(line, gpu_class):
+        if self.starts.keeps_room:
+            return None
+        return self.short_of_hours(line, open_class(self.index, lane.key, lane.gpus))
+
+    def short_of_hours(self, line: Line, gpu_class: GpuClassName) -> Ruling | None:
+        """What its owner's means say to a class, where this cycle's starts have booked on their hours."""
+        if not self._is_booked(line, gpu_class):
             return None
         means = self._require_means(line, gpu_class)
         return means if isinstance(means, Ruling) else None
