@@ -20,7 +20,6 @@ given as seconds is processor time too, because a busy machine tells little by i
 
 import argparse
 import cProfile
-import gc
 import pstats
 import resource
 from time import perf_counter, process_time
@@ -34,6 +33,7 @@ from scheduler.domain.cluster import Node
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import MS_PER_MINUTE, GpuClassName, Instant, NodeName
 from scheduler.simulation.replay.cluster import PRODUCT
+from scheduler.simulation.replay.collecting import collecting_seldom
 from scheduler.simulation.replay.company import Company
 from scheduler.simulation.replay.engine import Outcome, Replay, Tempo
 from scheduler.simulation.replay.measures import Window
@@ -116,8 +116,8 @@ def measure(days: int, workloads: int) -> tuple[dict[str, Any], Outcome]:
 
 def _replay(terms: Policy, cluster: list[Node], stream: Stream) -> Outcome:
     window = Window(stream.submissions[0].at, Instant(stream.submissions[-1].at + 1))
-    gc.freeze()
-    return Replay(terms, cluster, stream, Tempo(cycle_ms=MS_PER_MINUTE), window).run(_nobody_looks)
+    with collecting_seldom():
+        return Replay(terms, cluster, stream, Tempo(cycle_ms=MS_PER_MINUTE), window).run(_nobody_looks)
 
 
 def _nobody_looks(taken_in: int, now: Instant) -> None:

@@ -162,7 +162,7 @@ class Index:
 
     def standing(self, line: Line) -> int:
         """Where a line stands among those of its rank and pool, the smaller the earlier."""
-        return line.standing_from(self.standings.place(line.order, line.owner))
+        return line.standing_from(self.standings.place(line.order, line.party.owner))
 
     def place_of_victim(self, attempt: Attempt) -> int:
         """By the order of its pool; by pace where that is first in, first out."""

@@ -16,10 +16,16 @@ def pace_per_mille(left: int, granted: int, period: Period, now: Instant) -> int
     """
     if granted <= 0:
         return 0
+    return _hours_left(left, granted) - _time_left(period, now)
+
+
+def _hours_left(left: int, granted: int) -> int:
+    return max(0, min(1000, 1000 * left // granted))
+
+
+def _time_left(period: Period, now: Instant) -> int:
     length = period.ends_at - period.starts_at
-    time_left = 1000 * max(0, min(length, period.ends_at - now)) // length
-    hours_left = max(0, min(1000, 1000 * left // granted))
-    return hours_left - time_left
+    return 1000 * max(0, min(length, period.ends_at - now)) // length
 
 
 def pace_band(pace: int) -> int:
@@ -51,13 +57,11 @@ def next_band_change(left: int, granted: int, period: Period, now: Instant) -> I
     instant of this period."""
     if granted <= 0:
         return None
-    pace = pace_per_mille(left, granted, period, now)
-    band = pace_band(pace)
+    hours_left = _hours_left(left, granted)
+    band = pace_band(hours_left - _time_left(period, now))
     if band == BANDS - 1:
         return None
     length = period.ends_at - period.starts_at
-    elapsed = pace_per_mille(granted, granted, period, now)
-    hours_left = pace + 1000 - elapsed
     # The band rises when time left falls to this many per mille; that is when 1000 × time < (that + 1) × length.
     time_left = hours_left + 1000 - (band + 1) * 2000 // BANDS
     if time_left < 0:

@@ -39,9 +39,10 @@ class _Member:
         """Use `gpus` more (fewer where negative); the parent counts what exceeds the local part."""
         member: _Member | None = self
         while member is not None and gpus:
-            lent = member.used - member.local
+            before = member.used - member.local
+            after = before + gpus
             member.used += gpus
-            gpus = max(0, lent + gpus) - max(0, lent)
+            gpus = (after if after > 0 else 0) - (before if before > 0 else 0)  # without calls: it is half of a start
             member = member.parent
 
 

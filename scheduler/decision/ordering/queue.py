@@ -90,6 +90,8 @@ class Line:
     """What its standing goes by. What is aged is served first in, first out."""
     lasts_ms: int = field(init=False)
     """How long one of its workloads may occupy what it starts on: its time limit and its grace."""
+    use: Hashable = field(init=False)
+    """What its party's means are told apart by: who pays depends on it."""
     preemption_delay_ms: int = field(init=False)
     """How long one of its workloads waits before it stops others; what is aged has waited long enough."""
     pods_max: int = 0
@@ -113,6 +115,7 @@ class Line:
         self.rank = AGED if self.is_aged else -self.priority
         self.order = Order.FIFO if self.pool is None or self.is_aged else self.pool.order
         self.lasts_ms = latest_end_if_started(self.spec, Instant(0))
+        self.use = (self.spec.kind, self.spec.uses_compensation)
         terms = None if self.is_aged else self.priority_class
         self.preemption_delay_ms = terms.preemption_delay_ms if terms is not None else 0
 

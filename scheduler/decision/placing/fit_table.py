@@ -178,9 +178,12 @@ class FitTable:
 
     def total(self, shape: Shape) -> int:
         """Pods of the shape that fit now."""
-        row = self.row(shape)
-        self.refresh()
-        return int(self.totals[row])
+        row = self.rows.get(shape)
+        if row is None:
+            row = self.row(shape)
+        if self._stale or self._is_rebuilt or self._is_resized:
+            self.refresh()
+        return self.totals.item(row)  # a plain number at once: it is asked a dozen times a cycle
 
     def fitting_if_empty(self, shape: Shape) -> int:
         row = self.row(shape)
@@ -304,8 +307,9 @@ class FitTable:
     def _look_at(self, position: int) -> Amounts:
         """Take what is left on a node. Returns what is available on it now."""
         available, coming = left_on(self._nodes[position], self._uses[position])
-        self.available[:, position] = available
-        self._coming[:, position] = coming
+        for kind in (0, 1, 2):  # quicker than both columns at once, which are three numbers each
+            self.available[kind, position] = available[kind]
+            self._coming[kind, position] = coming[kind]
         self._order[position] = tightness(available)
         return available
 
@@ -321,16 +325,12 @@ class FitTable:
             fits, ranks = self._fitting(used, self.available[:, columns]), self._ranked(self._takes[used], columns)
             for number, key in enumerate(fresh):
                 known[key] = (fits[:, number].copy(), ranks[:, number].copy())
-        columns = _columns_at(positions)
-        if len(positions) == 1:
-            fits, ranks = (each[:, None] for each in known[alike[0]])
-        else:
-            fits = np.array([known[key][0] for key in alike]).T
-            ranks = np.array([known[key][1] for key in alike]).T
-        counts = fits * self._matches[used, columns]
-        self.totals[used] += np.add.reduce(counts - self._counts[used, columns], axis=1)
-        self._counts[used, columns] = counts
-        self._ranks[used, columns] = ranks
+        for position, key in zip(positions, alike, strict=True):  # few: one by one they are quicker than together
+            fits, ranks = known[key]
+            counts = fits * self._matches[used, position]
+            self.totals[used] += counts - self._counts[used, position]
+            self._counts[used, position] = counts
+            self._ranks[used, position] = ranks
 
     def _ranked(self, takes: IntArray, columns: Columns) -> IntArray:
         """Preference among nodes for each of `takes` (rows × 3), the smaller the better."""

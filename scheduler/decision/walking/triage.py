@@ -4,7 +4,7 @@ A line whose owner cannot have it (hours, limits, no node for it) stands aside w
 the lane of those who want the same. A lane is open where quota and room would let one of it start.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from scheduler.decision import evidence
@@ -27,6 +27,7 @@ Lack = tuple[Reason | None, GpuClassName | None]
 """Why a lane's work cannot start, and the class whose room it lacks."""
 
 NOTHING: Lack = (None, None)
+NO_MEANS: Mapping[GpuClassName, Means] = {}
 
 
 def judge_line(index: Index, line: Line) -> LaneKey | None:
@@ -125,10 +126,9 @@ def payers_of(index: Index, line: Line, gpu_class: GpuClassName) -> Sequence[All
 def means_of(index: Index, line: Line, gpu_class: GpuClassName) -> Means:
     """The same, and what they can spend together."""
     party, spec = line.party, line.spec
-    use = (spec.kind, spec.uses_compensation)
-    known = party.means.get(use)
+    known = party.means.get(line.use)
     if known is None:
-        known = party.means[use] = {}
+        known = party.means[line.use] = {}
     means = known.get(gpu_class)
     if means is None:
         ordered = payers(index.hours.of(party.holders), spec, gpu_class, index.now)
@@ -141,7 +141,7 @@ def means_of(index: Index, line: Line, gpu_class: GpuClassName) -> Means:
 def _paid(index: Index, line: Line) -> tuple[GpuClassName, ...]:
     """The GPU classes on which its party has the hours for one workload of the line, as the snapshot stands."""
     paid = []
-    known = line.party.means.get((line.spec.kind, line.spec.uses_compensation), {})
+    known = line.party.means.get(line.use, NO_MEANS)
     for gpu_class, need in line.costs:
         means = known.get(gpu_class) or means_of(index, line, gpu_class)
         if means.spendable is None:

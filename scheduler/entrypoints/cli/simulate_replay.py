@@ -30,6 +30,7 @@ from scheduler.entrypoints.replay_page.page import page
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.simulation.replay.adopting import Names
 from scheduler.simulation.replay.cluster import under
+from scheduler.simulation.replay.collecting import collecting_seldom
 from scheduler.simulation.replay.engine import Outcome, Replay, Tempo
 from scheduler.simulation.replay.measures import Window
 from scheduler.simulation.replay.report import report
@@ -135,7 +136,8 @@ def replay(
     )
     tempo = Tempo(parse_duration(cycle, "--cycle"), parse_duration(drain, "--drain"))
     book = read_prices(read_bytes(prices), str(prices)) if prices is not None else None
-    outcomes = _run_all(policies, described, names, stream, tempo, book)
+    with collecting_seldom():
+        outcomes = _run_all(policies, described, names, stream, tempo, book)
     made = report(stream, outcomes, *price_of(price))
     made["stream"]["bad_rows"] = bad.as_object()
     print_bad_rows(bad)
