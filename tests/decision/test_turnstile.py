@@ -237,6 +237,18 @@ def test_where_a_team_s_hours_end_before_the_limit_the_cycle_is_served_anew() ->
     assert happened == ["held", "held", "served anew"]
 
 
+def test_where_room_has_gone_as_well_as_hours_the_cycle_is_served_anew() -> None:
+    """What is told of hours is of the class that would be started on: that may be another where there is no room."""
+    queued = [
+        workload(f"w{number}", gpus=4, hours=hours, age=100 - number) for number, hours in enumerate((5, 4, 2, 3))
+    ]
+    known = at_the_limit(*queued, hours=30, limit=16)
+    known = replace(known, nodes=nodes(node("n1")))
+    with seen() as happened:
+        assert launched(known) == ["w0", "w2"]
+    assert happened == ["held", "served anew"]
+
+
 def test_who_has_hours_that_another_start_does_not_take_is_not_overtaken_by_who_was_let_in() -> None:
     """The team pays for the project's work, so that Ada's own hours are enough for the third: before the last, which is
     like the first."""
