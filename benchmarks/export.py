@@ -1,7 +1,9 @@
 """What a large export costs: a period of so many charges written as FOCUS 1.4 by the command line, offline.
 
-python -m benchmarks.export [--rows 1000000] prints one JSON object. The rows are hourly charges of attempts that run for a
-long time. The same command writes a tenth of them first: memory is constant where its peak is about the same for both.
+python -m benchmarks.export [--url postgresql://…] [--rows 1000000] prints one JSON object. The database must be a new one;
+without --url it is a SQLite file of its own. The rows are hourly charges of attempts that run for a long time. The same
+command writes a tenth of them first, when the database has no more: memory is constant where its peak is about the same
+for both.
 """
 
 import argparse
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,16 +46,25 @@ _CLI = "from scheduler.entrypoints.cli import main; main()"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", default="", help="of an empty database")
     parser.add_argument("--rows", type=int, default=1_000_000)
-    rows: int = parser.parse_args().rows
+    arguments = parser.parse_args()
+    attempts = -(-arguments.rows // CHARGES)
     SCRATCH.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
-        small = measured(Path(scratch), "small", rows // 10)
-        large = measured(Path(scratch), "large", rows)
+        url = arguments.url or f"sqlite:///{scratch}/export.db"
+        store = open_store(url)
+        begin(store)
+        fill(store, range(attempts // 10))
+        small = measured(url, Path(scratch, "small"))
+        fill(store, range(attempts // 10, attempts))
+        large = measured(url, Path(scratch, "large"))
+        store.close()
     growth = large["peak_mib"] / small["peak_mib"]
     result = {
         "rows": large["rows"],
         "seconds": large["seconds"],
+        "processor_seconds": large["processor_seconds"],
         "rows_per_second": round(large["rows"] / large["seconds"]),
         "megabytes": large["megabytes"],
         "peak_mib": large["peak_mib"],
@@ -61,17 +73,14 @@ def main() -> None:
         "goal": f"memory constant: a tenth takes at least 1/{GROWTH_MAX} of it; progress is shown",
         "is_met": growth <= GROWTH_MAX and large["progress"] > 0,
     }
-    print(orjson.dumps(keep("export", result), option=orjson.OPT_INDENT_2).decode())
+    name = "export" if url.startswith("sqlite") else "export-postgresql"
+    print(orjson.dumps(keep(name, result), option=orjson.OPT_INDENT_2).decode())
 
 
-def measured(folder: Path, name: str, rows: int) -> dict[str, Any]:
-    """Fill a database and export it. The peak is that of the largest child so far: the small one comes first."""
-    url = f"sqlite:///{folder}/{name}.db"
-    store = open_store(url)
-    fill(store, -(-rows // CHARGES))
-    store.close()
-    command = [sys.executable, "-c", _CLI, "export", "focus", "--period", "2026-10", "--output", str(folder / name)]
-    began = time.perf_counter()
+def measured(url: str, folder: Path) -> dict[str, Any]:
+    """Export what is there. The peak is that of the largest child so far: the small one comes first."""
+    command = [sys.executable, "-c", _CLI, "export", "focus", "--period", "2026-10", "--output", str(folder)]
+    began, processor = time.perf_counter(), _processor_of_children()
     done = subprocess.run(
         [*command, "--database", url, "--json"],
         check=True,
@@ -82,14 +91,20 @@ def measured(folder: Path, name: str, rows: int) -> dict[str, Any]:
     return {
         "rows": summary["rows"],
         "seconds": round(seconds, 1),
+        "processor_seconds": round(_processor_of_children() - processor, 1),
         "megabytes": round(summary["bytes"] / 1e6),
         "peak_mib": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024),
         "progress": len(done.stderr.replace(b"\r", b"\n").split(b"\n")) - 1,
     }
 
 
-def fill(store: SqlStore, attempts: int) -> None:
-    """So many attempts, each charged every hour."""
+def _processor_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def begin(store: SqlStore) -> None:
+    """People, a policy, and prices."""
     prepare(store)
     policy, prices = ((EXAMPLES / name).read_text(encoding="utf-8") for name in ("example.yaml", "prices.yaml"))
     with store.writing() as books:
@@ -97,7 +112,11 @@ def fill(store: SqlStore, attempts: int) -> None:
         read = read_policy(policy, "example.yaml")
         books.control.add_policy(PolicyVersion(read.hash, "example.yaml", policy, STARTS_AT, "benchmark"))
         books.prices.add(PriceBookVersion(book.hash, "prices.yaml", prices, STARTS_AT, "benchmark"))
-    for number in range(attempts):
+
+
+def fill(store: SqlStore, attempts: Iterable[int]) -> None:
+    """Attempts of these numbers, each charged every hour."""
+    for number in attempts:
         running(store, number)
 
 
