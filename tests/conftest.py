@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.plugins.realnode",
     "tests.plugins.cgroup2",
     "tests.plugins.hanging",
+    "tests.plugins.collector",
 ]
 
 # Images often forbid bytecode. Each of the hundreds of processes that tests start would compile everything anew.
