@@ -1,11 +1,17 @@
-"""The garbage collector does not visit, in every test anew, what was there before the first: all modules and all tests."""
+"""The garbage collector is left out of collecting tests, and never visits what that brought: all modules, all tests."""
 
 import gc
+from collections.abc import Generator
 
 import pytest
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
