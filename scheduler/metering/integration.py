@@ -65,7 +65,7 @@ def observe(state: DeviceState, sample: Sample, rules: Integration) -> tuple[Dev
         return state, ()
     if state.is_resumed or elapsed_ms > rules.gap_ms:
         return _over_gap(state, sample, rules)
-    grown = replace(state, last=sample, intervals=(*state.intervals, Interval(state.last, sample, is_gap=False)))
+    grown = DeviceState(state.sequence, sample, (*state.intervals, Interval(state.last, sample, is_gap=False)))
     if sample.at - grown.intervals[0].before.at < rules.window_ms:
         return grown, ()
     return close(grown, rules)

@@ -5,7 +5,7 @@ stands beside the time for which it was read.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, GpuUuid, Instant, NodeName
@@ -75,7 +75,8 @@ def use_of(window: Window, state: IdleState, cpu_millicores: int | None = None) 
     """One window's share in any sum. `cpu_millicores` is what the device's attempt used of the node's CPUs."""
     utilization, activity, energy = window.utilization, window.activity, window.energy
     sm_permille_ms = None if activity is None else activity.sm_permille_ms
-    use = Use(
+    in_state = {STATE_FIELD[state]: window.end - window.start}
+    return Use(
         windows=1,
         covered_ms=window.covered_ms,
         utilization_ms=0 if utilization is None else utilization.covered_ms,
@@ -88,8 +89,8 @@ def use_of(window: Window, state: IdleState, cpu_millicores: int | None = None) 
         milliwatts_max=window.power_milliwatts_max,
         memory_bytes_max=window.memory_used_bytes_max,
         cpu_millicores_max=cpu_millicores,
+        **in_state,
     )
-    return replace(use, **{STATE_FIELD[state]: window.end - window.start})
 
 
 def total(uses: Iterable[Use]) -> Use:

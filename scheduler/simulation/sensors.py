@@ -59,14 +59,13 @@ class SimulatedSensors:
 
     def __init__(self, model: Callable[[], ClusterModel]) -> None:
         self._model = model
-        self._gpus = [
-            _Gpu(gpu_uuid(machine.name, index), machine, index)
+        self._gpus = {
+            machine.name: [_Gpu(gpu_uuid(machine.name, index), machine, index) for index in range(machine.gpus)]
             for machine in model().machines
-            for index in range(machine.gpus)
-        ]
+        }
         self._read_at: dict[GpuUuid, Instant] = {}
         self._energy_millijoules: dict[GpuUuid, int] = {}
-        self.machines = {gpu.uuid: gpu.machine for gpu in self._gpus}
+        self.machines = {gpu.uuid: gpu.machine for gpus in self._gpus.values() for gpu in gpus}
         """Which machine each device is in."""
 
     @property
@@ -81,9 +80,10 @@ class SimulatedSensors:
         """Sample every GPU of the nodes that answer, or of those of `nodes`; of the others nothing is said."""
         seen = look or self.look()
         samples = [
-            self._sample(gpu, now, seen.occupants.get((gpu.machine.name, gpu.index)))
-            for gpu in self._gpus
-            if gpu.machine.name not in seen.silent and (nodes is None or gpu.machine.name in nodes)
+            self._sample(gpu, now, seen.occupants.get((name, gpu.index)))
+            for name, gpus in self._gpus.items()
+            if name not in seen.silent and (nodes is None or name in nodes)
+            for gpu in gpus
         ]
         return Reading(now, has_driver=True, driver_version=SIMULATED, nvml_version=SIMULATED, samples=tuple(samples))
 
