@@ -3,6 +3,7 @@
 A program of its own: it imports everything once, and forks each life. It has one thread, so forking is safe.
 """
 
+import gc
 import json
 import multiprocessing
 import os
@@ -66,5 +67,6 @@ def _live(script: Script, file: Path, points: Deadly) -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # no life looks through what all of them share, and by that makes a copy of it
     root = Path(sys.argv[1])
     print(json.dumps({name: die_of(name, script, root / name) for name, script in ALL.items()}))
