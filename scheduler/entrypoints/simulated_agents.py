@@ -39,6 +39,9 @@ class SimulatedAgentLoop:
         self._told_at: Instant | None = None
         self._sample_ms = sample_ms = max(5, factor) * MS_PER_SECOND
         self._read_until: dict[int, Instant] = {}
+        self._kept_until: dict[NodeName, Instant] = {}
+        """By the run of the service before: after a crash simulated time goes on from when it was saved last, which is
+        before the last windows that it kept."""
         self.period_seconds = sample_ms / MS_PER_SECOND / factor
         self._agents = SimulatedAgents(
             SimulatedSensors(lambda: cluster.model),
@@ -68,6 +71,8 @@ class SimulatedAgentLoop:
         self._rounds += 1
 
     def _tell(self, inventories: Sequence[Inventory], now: Instant) -> None:
+        if not self._rounds:
+            self._kept_until = self._meter.kept_until()
         for inventory in inventories:
             caller = Caller(f"node:{inventory.node}", frozenset({Role.AGENT}), node=inventory.node)
             self._meter.accept_inventory(caller, inventory.node, inventory_json(inventory), now=now)
@@ -81,7 +86,8 @@ class SimulatedAgentLoop:
 
     def _observe(self, nodes: AbstractSet[NodeName], look: Look, instants: Sequence[Instant]) -> None:
         for at in instants:  # a transaction each: what a late round makes up for is no longer one than others
-            windows = self._agents.observe(at, look, nodes)
+            new_to = frozenset(node for node in nodes if at >= self._kept_until.get(node, at))
+            windows = self._agents.observe(at, look, new_to)
             posts = [
                 Post(node, self._agents.boot_id, [window_json(window) for window in of_node])
                 for node, of_node in groupby(sorted(windows, key=_node), key=_node)

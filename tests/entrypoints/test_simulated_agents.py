@@ -34,3 +34,29 @@ async def test_a_round_that_is_late_reads_what_it_missed(
                 for each in books.samples.windows([uuid], began, service.clock.now())
             ]
         assert any(each.state is IdleState.UNKNOWN for each in kept) == is_gap
+
+
+async def test_after_a_crash_nothing_is_read_again_that_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Simulated time then goes on from when it was saved last, which is before the last windows."""
+    with driven(tmp_path, monkeypatch) as (service, hand_time):
+        simulation = service.simulation
+        assert simulation is not None
+        began = service.clock.now()
+        await begin(service)
+
+        async def agents(seconds: int) -> None:
+            loop = SimulatedAgentLoop(simulation.cluster, service.clock, service.meter, FACTOR)
+            loop.period_seconds = 0.0
+            for _ in range(seconds):
+                await loop.run_once()
+                hand_time.elapsed += 1
+
+        await agents(8)
+        hand_time.elapsed -= 4
+        await agents(24)
+        with service.store.reading() as books:
+            kept = books.samples.windows(service.world.windows, began, service.clock.now())
+            assert books.samples.refusals() == []
+        assert max(each.end for each in kept) > began + 20 * FACTOR * 1_000

@@ -152,6 +152,16 @@ class Meter:
             self._world.words.add(words_about(self._world, misuse))
         return kept.accepted
 
+    def kept_until(self) -> dict[NodeName, Instant]:
+        """Where what is kept of each node's devices ends: a window from before is refused."""
+        with self._store.reading() as books:
+            known = books.samples.all_gpus()
+        ends: dict[NodeName, Instant] = {}
+        for gpu in known:
+            if gpu.node is not None and gpu.end is not None:
+                ends[gpu.node] = max(gpu.end, ends.get(gpu.node, gpu.end))
+        return ends
+
     def refuse_body(self, caller: Caller, node: NodeName, refusal: InvalidInput, *, now: Instant) -> None:
         """Count a body that could not even be read."""
         self._require_agent(caller, node, now)
