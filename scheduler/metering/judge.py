@@ -138,6 +138,45 @@ def _holders(rows: Sequence[Recorded]) -> Iterator[tuple[AttemptId, ...]]:
 def _judge_attempt(
     attempt_id: AttemptId | None, spells: dict[GpuUuid, list[Spell]], on_a_gauge: Collection[GpuUuid], rule: IdleRule
 ) -> AttemptJudgement:
+    """Where its name was used again, on other devices after it had left the first, each launch is judged alone."""
+    launches = [_judge_launch(attempt_id, each, on_a_gauge, rule) for each in _launches(spells)]
+    if len(launches) == 1:
+        return launches[0]
+    told: list[Spell] = []
+    for launch in launches:
+        if told and told[-1].end < launch.spells[0].start:
+            told.append(Spell(told[-1].end, launch.spells[0].start, IdleState.UNKNOWN))
+        told += launch.spells
+    return AttemptJudgement(
+        attempt_id=attempt_id,
+        gpu_uuids=tuple(sorted(spells)),
+        spells=joined(told),
+        events=tuple(event for launch in launches for event in launch.events),
+        rested_gpu_ms=GpuMs(sum(launch.rested_gpu_ms for launch in launches)),
+        freed_gpu_ms=GpuMs(sum(launch.freed_gpu_ms for launch in launches)),
+        cpu_waited_ms=sum(launch.cpu_waited_ms for launch in launches),
+        unproven_since=frozenset().union(*(launch.unproven_since for launch in launches)),
+        is_too_coarse=any(launch.is_too_coarse for launch in launches),
+        is_stopped=launches[0].is_stopped,
+    )
+
+
+def _launches(spells: dict[GpuUuid, list[Spell]]) -> list[dict[GpuUuid, list[Spell]]]:
+    """Devices that were held at once, in the order of time. Those of one launch are held together, so that what began
+    after all before it had ended is another: a pod of a StatefulSet keeps its name, and not its GPU."""
+    found: list[dict[GpuUuid, list[Spell]]] = []
+    end = Instant(0)
+    for uuid in sorted(spells, key=lambda each: (spells[each][0].start, each)):
+        if not found or spells[uuid][0].start >= end:
+            found.append({})
+        found[-1][uuid] = spells[uuid]
+        end = max(end, spells[uuid][-1].end)
+    return found
+
+
+def _judge_launch(
+    attempt_id: AttemptId | None, spells: dict[GpuUuid, list[Spell]], on_a_gauge: Collection[GpuUuid], rule: IdleRule
+) -> AttemptJudgement:
     spells_together = together(list(spells.values()))
     gauged = [each for uuid, each in spells.items() if uuid in on_a_gauge]
     too_coarse = any(is_too_coarse(each, rule.policy.window_ms) for each in gauged)

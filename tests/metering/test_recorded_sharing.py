@@ -1,7 +1,10 @@
 """Attempts that share a device in time, in recordings in which each has rows of its own."""
 
+from itertools import pairwise
+
 from scheduler.domain.idleness import IdlePolicy, IdleRule
 from scheduler.domain.units import MS_PER_MINUTE, AttemptId, GpuUuid, Instant
+from scheduler.metering.idle import IdleState
 from scheduler.metering.judge import judge
 from scheduler.metering.recorded import Recorded, in_order
 
@@ -35,6 +38,25 @@ def test_work_on_a_shared_device_stops_neither_and_its_rest_both() -> None:
     busy, idle = judge(at_work, RULE).attempts, judge(at_rest, RULE).attempts
     assert [(each.attempt_id, each.stopped) for each in busy] == [(A, ()), (B, ())]
     assert [(each.attempt_id, each.due[0].at // MS_PER_MINUTE) for each in idle] == [(A, 30), (B, 30)]
+
+
+def test_a_name_that_is_used_again_on_another_device_is_another_launch() -> None:
+    """A pod of a StatefulSet, as Prometheus tells of it: its GPUs were never held at once."""
+    first = [Recorded(Instant(15_000 * n), GpuUuid("GPU-a"), (A,) if n < 240 else (), percent=0) for n in range(600)]
+    again = [Recorded(Instant(15_000 * n), GpuUuid("GPU-b"), (A,) if n >= 300 else (), percent=0) for n in range(600)]
+    (attempt,) = judge([*first, *again], RULE).attempts
+    assert [event.at // MS_PER_MINUTE for event in attempt.stopped] == [30, 75 + 30]
+    assert attempt.returned_gpu_ms == (240 - 1 - 120 + 300 - 1 - 120) * 15_000
+    assert [spell.state for spell in attempt.spells] == [IdleState.IDLE_HELD, IdleState.UNKNOWN, IdleState.IDLE_HELD]
+    assert all(before.end == after.start for before, after in pairwise(attempt.spells))
+
+
+def test_a_device_that_is_no_longer_read_stays_its_attempts() -> None:
+    """It was held beside the other: nobody knows that it rests, too."""
+    lost = [Recorded(Instant(15_000 * n), GpuUuid("GPU-a"), (A,), percent=0) for n in range(60)]
+    read = [Recorded(Instant(15_000 * n), GpuUuid("GPU-b"), (A,), percent=0) for n in range(600)]
+    (attempt,) = judge([*lost, *read], RULE).attempts
+    assert attempt.due == ()
 
 
 def test_devices_are_told_of_in_the_order_of_their_uuids_whoever_has_them() -> None:
