@@ -30,6 +30,7 @@ from scheduler.lifecycle.awarding.grant import award, require_granter, told
 from scheduler.lifecycle.awarding.own_gain import require_no_own_gain
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.booked_time import cancel_booking
+from scheduler.lifecycle.running.outcome import what_becomes
 from scheduler.lifecycle.running.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.writing.answered import Command, answer, earlier_answer
 from scheduler.lifecycle.writing.audited import workload_told
@@ -152,14 +153,19 @@ class Commands:
             return self._known(batch, workload.id)
 
     def resume(self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = "") -> Workload:
-        """Queue a stopped sandbox again, or any work that was suspended because it rested."""
+        """Queue a stopped sandbox again, or any work that was suspended because it rested.
+
+        What is being stopped still is queued as soon as its pods have ended; what runs, or comes back by itself, is left
+        as it is. Raises Conflict (`wrong-state`) for what has ended, or is about to, for good.
+        """
         with self._changing(now) as batch:
             workload = self._own(batch, caller, workload_id)
             if workload.state_reason is not Reason.IDLE:
                 _require_sandbox(workload)
-            if workload.state is WorkloadState.QUEUED:
+            if not _is_to_be_resumed(workload, self._world.live_attempt(workload.id)):
                 return workload
-            changed = batch.change_workload(workload, state=WorkloadState.QUEUED, state_reason=Reason.SUBMITTED)
+            state = WorkloadState.STOPPING if workload.state.is_live else WorkloadState.QUEUED
+            changed = batch.change_workload(workload, state=state, state_reason=Reason.SUBMITTED)
             self._note(batch, caller, "resume", workload, request_id)
         return changed
 
@@ -313,6 +319,31 @@ class Commands:
 def _is_ending(workload: Workload, reason: Reason) -> bool:
     """Whether it was asked to end so already: asked again, nothing is written again."""
     return workload.state is WorkloadState.STOPPING and workload.state_reason is reason
+
+
+def _is_to_be_resumed(workload: Workload, attempt: Attempt | None) -> bool:
+    """Whether it is stopped, or will be by what ends its attempt. Raises Conflict (`wrong-state`)."""
+    if attempt is None or attempt.stop_reason is None:
+        if workload.state.is_final:
+            raise Conflict(
+                f"{workload.id} is {workload.state.value}",
+                code=RefusalCode.WRONG_STATE,
+                expected="a sandbox that was stopped",
+                remedy="submit it again as a new workload",
+            )
+        return workload.state is WorkloadState.STOPPED
+    match what_becomes(workload, attempt.stop_reason):
+        case WorkloadState.QUEUED:
+            return False
+        case WorkloadState.STOPPED:
+            return workload.state_reason is not Reason.SUBMITTED
+        case becomes:
+            raise Conflict(
+                f"{workload.id} is ending, and will be {becomes.value}",
+                code=RefusalCode.WRONG_STATE,
+                expected="a sandbox that was stopped",
+                remedy="submit it again as a new workload",
+            )
 
 
 def _require_sandbox(workload: Workload) -> None:

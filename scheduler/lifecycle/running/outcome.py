@@ -59,7 +59,7 @@ def settle_workload(batch: Batch, workload: Workload, ended: Ended, job: Observe
     """Put the workload where its attempt's end puts it, and say what was not said yet."""
     if ended.is_news:
         batch.say(workload.id, ended.reason, ended.evidence)
-    reason, becomes = ended.reason, _what_becomes(workload, ended.reason)
+    reason, becomes = ended.reason, what_becomes(workload, ended.reason)
     if reason in _PLATFORMS_FAULTS and not (may_have_another(workload, job) or may_be_resumed(job)):
         becomes = WorkloadState.FAILED
     fields: dict[str, Any] = {}
@@ -78,6 +78,8 @@ def settle_workload(batch: Batch, workload: Workload, ended: Ended, job: Observe
         fields |= another_job(workload)
     if becomes is WorkloadState.STOPPED and job is None:
         fields = {"job_uid": None}  # it gets another when it is resumed
+    if becomes is WorkloadState.STOPPED and workload.state_reason is Reason.SUBMITTED:
+        becomes, reason = WorkloadState.QUEUED, Reason.SUBMITTED  # its owner resumed it before its pods had ended
     batch.change_workload(workload, state=becomes, state_reason=reason, **fields)
 
 
@@ -119,7 +121,7 @@ def ran_ms(batch: Batch, workload: Workload) -> int:
     )
 
 
-def _what_becomes(workload: Workload, reason: Reason) -> WorkloadState:
+def what_becomes(workload: Workload, reason: Reason) -> WorkloadState:
     """What a workload is after its attempt ended for this reason, were nothing tried again."""
     if reason is Reason.COMPLETED:
         return WorkloadState.COMPLETED
