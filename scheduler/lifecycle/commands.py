@@ -191,12 +191,15 @@ class Commands:
             return self._known(batch, workload.id)
 
     def record_checkpoint(self, caller: Caller, workload_id: WorkloadId, *, now: Instant) -> Attempt:
-        """Note that the workload has saved its work: what a preemption costs and refunds counts from here."""
+        """Note that the workload has saved its work: what a preemption costs and refunds counts from here. Of two that
+        overtake each other the later counts."""
         with self._changing(now) as batch:
             workload = self._own(batch, caller, workload_id)
             attempt = self._world.live_attempt(workload.id)
             if attempt is None:
                 raise Conflict(f"{workload_id} does not run", code=RefusalCode.WRONG_STATE)
+            if attempt.checkpointed_at is not None and attempt.checkpointed_at >= now:
+                return attempt
             changed = replace(attempt, checkpointed_at=now)
             batch.put_attempt(changed)
         return changed

@@ -22,14 +22,18 @@ from scheduler.adapters.signing import open_key
 from scheduler.adapters.sql.columns import Row
 from scheduler.adapters.sql.engine import parse
 from scheduler.domain.people import Role
-from scheduler.domain.units import MS_PER_HOUR
+from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.lifecycle.accounting.publish import Publisher
+from scheduler.metering.wire import inventory_json
 from tests.adapters.sql.invariants import violations
 from tests.adapters.sql.tampering import look
 from tests.entrypoints.api.test_workloads import JOB
+from tests.entrypoints.at_work import ran_unseen, runs_one
 from tests.entrypoints.company import NOON, POLICY, SYSTEM, small_company, token_of
 from tests.entrypoints.serving import served
+from tests.lifecycle.agents import WINDOW_MS, body_of, inventory, window
 
 CLIENTS = 16
 PATIENT_SECONDS = 300.0
@@ -40,6 +44,7 @@ GENEROUS = POLICY.read_text(encoding="utf-8").replace(
 LATER = GENEROUS.replace("time_limit_max_hours: 96", "time_limit_max_hours: 95")
 PEOPLE = "version: 1\nengineers:\n  - {subject: zoe, team: research, tier: intern}\n"
 TIER = "tier/e-0006/2026-W47"
+AGENT = frozenset({Role.AGENT})
 
 Rows = Mapping[str, int]
 
@@ -48,7 +53,8 @@ Rows = Mapping[str, int]
 class Case:
     """One request. `keep` is the name under which the id of its answer is put in later addresses; `others` the code that
     all but the first are told, where they do not get the first one's answer. Where `tells_own`, an answer tells what
-    this very request did: nothing, of all but the first. Where it `is_noted`, the log has who did it each time."""
+    this very request did: nothing, of all but the first. Where it `is_noted`, the log has who did it each time. Where it
+    `is_each`, every request makes something of its own."""
 
     who: str
     method: str
@@ -59,10 +65,21 @@ class Case:
     others: str = ""
     tells_own: bool = False
     is_noted: bool = False
+    is_each: bool = False
 
     @property
     def name(self) -> str:
         return f"{self.method} {self.path}"
+
+    def is_of(self, method: str, route: str) -> bool:
+        """Whether it is one of that route of the description."""
+        own, described = self.path.partition("?")[0].split("/"), route.split("/")
+        places = zip(own, described, strict=False)
+        return (
+            method == self.method
+            and len(own) == len(described)
+            and all(one == other or other.startswith("{") for one, other in places)
+        )
 
 
 def asked(amount: int) -> dict[str, Any]:
@@ -80,11 +97,24 @@ BOOKED = {
     "starts_at": "2026-11-21T09:00:00Z",
 }
 
+ON_NODE = inventory_json(inventory("node-1", NOON))
+WINDOWS = body_of(window("node-1", 0, 1, Instant(NOON - WINDOW_MS)), node="node-1")
+EXEMPT = {"expires_at": "2026-11-20T18:00:00Z", "why": "the demo"}
+UNSEEN = {"differences": ["2026-W46/evidence-lost/node:node-0"], "kind": "write-off", "reason": "its agent was away"}
+
 CASES = (
+    Case("ada", "POST", "/v1/quotes", JOB),
+    Case("ada", "POST", "/v1/workloads/{running}/extend", {"extra_ms": MS_PER_HOUR}, key="k-12"),
+    Case("ada", "POST", "/v1/workloads/{running}/checkpoint"),
+    Case("ada", "PUT", "/v1/workloads/{running}/exemption", EXEMPT, is_noted=True),
+    Case("ada", "DELETE", "/v1/workloads/{running}/exemption", is_noted=True),
+    Case("agent", "PUT", "/v1/nodes/node-1/inventory", ON_NODE),
+    Case("agent", "POST", "/v1/nodes/node-1/windows", WINDOWS, tells_own=True),
     Case("ada", "POST", "/v1/workloads", JOB, key="k-1", keep="job"),
     Case("ada", "POST", "/v1/workloads/{job}/cancel"),
     Case("ada", "POST", "/v1/sandboxes", SANDBOX, key="k-2", keep="sandbox"),
     Case("ada", "POST", "/v1/sandboxes/{sandbox}/stop"),
+    Case("ada", "POST", "/v1/sandboxes/{sandbox}/resume"),
     Case("ada", "POST", "/v1/bookings", BOOKED, key="k-3", keep="booking"),
     Case("ada", "POST", "/v1/bookings/{booking}/cancel"),
     Case("fin", "POST", "/v1/grants", GRANT, key="k-4"),
@@ -100,6 +130,7 @@ CASES = (
         {"holder": "ada", "quantity": 4_800 * MS_PER_HOUR, "reason": "x"},
         key="k-6",
     ),
+    Case("pam", "POST", "/v1/statement/offer", {"is_annual": True, "quantity": 48 * MS_PER_HOUR}),
     Case("pam", "POST", "/v1/vesting/claw-back", {"holder": "ada", "reason": "leaves"}, tells_own=True),
     Case(
         "fin",
@@ -125,6 +156,7 @@ CASES = (
     ),
     Case("fin", "POST", "/v1/periods/2026-10/close", {"provisionally": True}),
     Case("fin", "POST", "/v1/periods/2026-10/close", {}, others="period-closed"),
+    Case("fin", "POST", "/v1/periods/2026-W46/settlements", UNSEEN),
     Case("fin", "POST", "/v1/periods/2026-W46/close", {}, others="period-closed"),
     Case("olga", "PUT", "/v1/policy?name=next.yaml", LATER, is_noted=True),
     Case("fin", "PUT", "/v1/prices?name=next.yaml", PRICES + "# the same, once more\n", is_noted=True),
@@ -134,8 +166,12 @@ CASES = (
     Case("ada", "PUT", "/v1/leaderboard/me"),
     Case("ada", "DELETE", "/v1/leaderboard/me"),
     Case("fin", "POST", "/v1/audit/heads", tells_own=True),
+    Case("olga", "POST", "/v1/tokens", {"roles": ["engineer"], "subject": "ada"}, is_each=True),
+    Case("olga", "DELETE", "/v1/tokens/{token}", others="unknown-token"),
     Case("olga", "POST", "/v1/people/bob/forget", others="unknown-engineer"),
 )
+ELSEWHERE = {("post", "/v1/demo/tokens")}
+"""Refused wherever anything is real: a token of a simulated visitor is as one of `POST /v1/tokens`."""
 
 
 @dataclass
@@ -195,12 +231,15 @@ def company(url: str, folder: Path) -> Iterator[Company]:
     service.pricing.apply(SYSTEM, PRICES, read_prices(PRICES, "prices.yaml"), now=NOON)
     gateway = frozenset({Role.GATEWAY})
     service.administration.issue_token(SYSTEM, "gateway:eu", gateway, hash_of(token_of("gw")), now=NOON)
+    service.administration.issue_token(SYSTEM, "node:node-1", AGENT, hash_of(token_of("agent")), now=NOON)
+    ran_unseen(service, "bob")
+    made = {"running": runs_one(service, "ada").workload_id, "token": hash_of(token_of("ines"))[:12]}
     with ExitStack() as open_:
         address = open_.enter_context(served(service, with_loops=False))
         clients = [
             open_.enter_context(httpx.Client(base_url=address, timeout=PATIENT_SECONDS)) for _ in range(CLIENTS)
         ]
-        yield Company(url, address, clients, open_.enter_context(ThreadPoolExecutor(CLIENTS)))
+        yield Company(url, address, clients, open_.enter_context(ThreadPoolExecutor(CLIENTS)), dict(made))
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -219,6 +258,17 @@ def companies(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[
         yield alone, crowd
 
 
+def test_every_route_that_may_write_is_among_them() -> None:
+    service = small_company()
+    paths = create_app(service, elapsed=lambda: 0.0).openapi()["paths"]
+    service.store.close()
+    writing = {(method, path) for path, methods in paths.items() for method in methods if method != "get"}
+    missing = {
+        (method, path) for method, path in writing if not any(case.is_of(method.upper(), path) for case in CASES)
+    }
+    assert missing == ELSEWHERE
+
+
 def test_what_many_send_at_the_same_instant_is_done_once(companies: tuple[Company, Company], tmp_path: Path) -> None:
     alone, crowd = companies
     alone.known, crowd.known = alone.rows(), crowd.rows()
@@ -233,11 +283,14 @@ def test_what_many_send_at_the_same_instant_is_done_once(companies: tuple[Compan
             assert Counter(told) == {one.status_code: 1, case.others: CLIENTS - 1}, case.name
         else:
             assert told == [one.status_code] * CLIENTS, (case.name, many[0].text)
+        if not case.others and not case.is_each:
             assert len({each.text for each in done}) == (2 if case.tells_own else 1), (
                 case.name,
                 {each.text for each in done},
             )
         wanted, found = alone.new_rows(), crowd.new_rows()
+        if case.is_each:
+            wanted = {name: count * CLIENTS for name, count in wanted.items()}
         if case.is_noted:
             found = {**found, "audit_events": wanted["audit_events"]}
         assert found == wanted, case.name

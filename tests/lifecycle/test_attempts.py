@@ -110,6 +110,7 @@ def test_a_preempted_job_is_queued_again_and_refunded_what_was_lost_since_its_ch
     company.see(changes(job_seen(victim, is_suspended=False, active=1), pod_seen(victim, started_at=start)))
     company.now = later(company.now, 600)
     company.commands.record_checkpoint(company.caller("ada"), victim.id, now=later(start, 300))
+    company.commands.record_checkpoint(company.caller("ada"), victim.id, now=later(start, 200))  # it was overtaken
     attempt = next(iter(company.world.attempts.values()))
     launch = Launch(
         preemptor.id,

@@ -229,6 +229,7 @@ def test_a_difference_that_is_settled_twice_alike_is_settled_once(company: Compa
     (left,) = periods.reconciliation(FINANCE, "2026-11", company.now).unresolved
     first, again = (periods.settle(FINANCE, [left.id], WRITE_OFF, now=Instant(company.now + n)) for n in (0, 1))
     assert [each.settlement.at for each in (*first, *again) if each.settlement] == [company.now] * 2
+    assert first == again
     other = Decision(SettlementKind.OWNER, "no agents yet", "research")
     periods.settle(FINANCE, [left.id], other, now=company.now)
     periods.settle(FINANCE, [left.id], WRITE_OFF, now=company.now)

@@ -127,8 +127,8 @@ class Periods:
             for settlement in new:
                 after = f"{decision.kind.value}: {decision.owner or decision.reason}"
                 batch.audit(caller, "settle", settlement.difference_id, request_id=request_id, after=after)
-        settlements = [stands.get(each.difference_id, each) for each in made]
-        return [replace(each, settlement=settlement) for each, settlement in zip(settled, settlements, strict=True)]
+            stands = _standing_settlements(batch.books.periods, made)
+        return [replace(each, settlement=stands[each.id]) for each in settled]
 
     def _period(self, name: str) -> Period:
         return period_named(name, self.world.require_policy().time_zone)
