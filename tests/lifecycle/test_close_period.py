@@ -125,6 +125,7 @@ def test_what_nobody_owns_keeps_a_month_provisional_until_it_is_settled(company:
         ([], WRITE_OFF, NotFound),
         (["2026-11/evidence-lost/node:n0"], Decision(SettlementKind.WRITE_OFF, " "), InvalidInput),
         (["2026-11/evidence-lost/node:n0"], Decision(SettlementKind.OWNER, "theirs"), InvalidInput),
+        (["2026-11/evidence-lost/node:n0"], Decision(SettlementKind.OWNER, "theirs", "nobody"), NotFound),
     ],
 )
 def test_what_cannot_be_settled_is_refused_and_nothing_is_written(
@@ -236,3 +237,23 @@ def test_a_difference_that_is_settled_twice_alike_is_settled_once(company: Compa
     with company.store.reading() as books:
         kinds = [each.kind for each in books.periods.settlements("2026-11")]
     assert kinds == [SettlementKind.WRITE_OFF, SettlementKind.OWNER, SettlementKind.WRITE_OFF]
+
+
+def test_a_difference_belongs_to_somebody_there_is_and_a_person_is_kept_by_their_opaque_id(
+    company: Company, periods: Periods
+) -> None:
+    running_over_the_turn_of_the_month(company)
+    (left,) = periods.reconciliation(FINANCE, "2026-11", Instant(company.now + MS_PER_HOUR)).unresolved
+    for owner in ("platform", "research", "aurora", "bob"):
+        decision = Decision(SettlementKind.OWNER, "theirs", owner)
+        (settled,) = periods.settle(FINANCE, [left.id], decision, now=Instant(company.now + MS_PER_HOUR))
+        assert settled.settlement is not None
+        assert settled.settlement.owner == owner
+    with company.store.reading() as books:
+        kept = [each.owner for each in books.periods.settlements("2026-11")]
+        told = [event.after for event in books.control.events() if event.verb == "settle"]
+    assert kept == ["platform", "research", "aurora", company.engineer("bob").id]
+    assert not any("bob" in each for each in told), "names stay out of what is proven"
+    (seen,) = periods.reconciliation(AUDITOR, "2026-11", Instant(company.now + MS_PER_HOUR)).differences
+    assert seen.settlement is not None
+    assert seen.settlement.owner == "bob"

@@ -58,7 +58,8 @@ MONEY_CODES: dict[RefusalCode, CodeText] = {
     _C.UNKNOWN_OWNER: CodeText(
         404,
         "Nobody has such books",
-        "A statement is of an engineer (by id or subject), of a team or project of the policy, or of `company`.",
+        "A statement is of an engineer (by id or subject), of a team or project of the policy, or of `company`. A "
+        "difference belongs to a person, a team, a project, or `platform`.",
         "Check the spelling; `team:NAME` and `project:NAME` say which of the two is meant.",
     ),
     _C.INVALID_SCHEDULE: CodeText(

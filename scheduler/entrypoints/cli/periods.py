@@ -100,7 +100,9 @@ def assign(
     period: PeriodArgument,
     differences: Ids = None,
     *,
-    owner: Annotated[str, typer.Option(help="Whose they are: a team, a person's id, platform.", show_default=False)],
+    owner: Annotated[
+        str, typer.Option(help="Whose they are: a team, a project, a person, platform.", show_default=False)
+    ],
     reason: Reason,
     of_class: OfClass = None,
     as_json: AsJson = False,

@@ -10,11 +10,12 @@ from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCod
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import Period, iso, period_named
 from scheduler.domain.records import PodRun
-from scheduler.domain.units import AttemptId, Instant, NodeName
+from scheduler.domain.units import AttemptId, EngineerId, Instant, NodeName, ProjectName
 from scheduler.domain.wording import counted
 from scheduler.finance.proving.keeping import PeriodBook, SeenUse
 from scheduler.finance.reconciling.closing import Closing, ClosingState, standing
 from scheduler.finance.reconciling.reconciliation import (
+    PLATFORM,
     AttemptUse,
     Difference,
     Evidence,
@@ -30,6 +31,9 @@ from scheduler.lifecycle.writing.batch import changing
 from scheduler.ports import Books, Store
 
 SEES_BOOKS = (Role.FINANCE, Role.AUDITOR, Role.OPERATOR)
+
+
+OWNERS = "a team, a project, a person's id or subject, or platform"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +97,20 @@ class Periods:
     def reconciliation(self, caller: Caller, name: str, now: Instant) -> Reconciliation:
         """What charges, pods and devices say of the period, as of now."""
         caller.require(*SEES_BOOKS)
-        return self._reconciled(self._period(name), now)
+        found = self._reconciled(self._period(name), now)
+        return replace(found, differences=tuple(self._named(each) for each in found.differences))
 
     def settle(
         self, caller: Caller, difference_ids: Iterable[str], decision: Decision, *, now: Instant, request_id: str = ""
     ) -> list[Difference]:
-        """Say whose these differences are, or write them off. Raises NotFound for one that is none."""
+        """Say whose these differences are, or write them off. Raises NotFound for one that is none, and for an owner
+        whom nobody knows (`unknown-owner`)."""
         caller = caller.require(Role.FINANCE)
         if not decision.reason.strip():
             raise InvalidInput("a settlement needs a reason", where="reason", expected="a sentence")
         if decision.kind is SettlementKind.OWNER and not decision.owner.strip():
-            raise InvalidInput("who is the owner?", where="owner", expected="a team, a person's id, or platform")
+            raise InvalidInput("who is the owner?", where="owner", expected=OWNERS)
+        owner = _owner_id(self.world, decision.owner.strip()) if decision.kind is SettlementKind.OWNER else ""
         wanted = list(dict.fromkeys(difference_ids))
         settled: list[Difference] = []
         for name in dict.fromkeys(difference_id.partition("/")[0] for difference_id in wanted):
@@ -115,9 +122,7 @@ class Periods:
         if not settled:
             raise _unknown(", ".join(wanted))
         made = [
-            Settlement(
-                each.id, each.gpu_ms, decision.kind, decision.owner, decision.reason, caller.actor, now, request_id
-            )
+            Settlement(each.id, each.gpu_ms, decision.kind, owner, decision.reason, caller.actor, now, request_id)
             for each in settled
         ]
         with changing(self.store, self.world, now) as batch:
@@ -125,10 +130,17 @@ class Periods:
             new = [each for each in made if each.difference_id not in stands]
             batch.books.periods.add_settlements(new)
             for settlement in new:
-                after = f"{decision.kind.value}: {decision.owner or decision.reason}"
+                after = f"{decision.kind.value}: {owner or decision.reason}"
                 batch.audit(caller, "settle", settlement.difference_id, request_id=request_id, after=after)
             stands = _standing_settlements(batch.books.periods, made)
-        return [replace(each, settlement=stands[each.id]) for each in settled]
+        return [self._named(replace(each, settlement=stands[each.id])) for each in settled]
+
+    def _named(self, difference: Difference) -> Difference:
+        """For its reader: a person who owns it by their subject."""
+        settlement = difference.settlement
+        if settlement is None:
+            return difference
+        return replace(difference, settlement=replace(settlement, owner=named(self.world, settlement.owner)))
 
     def _period(self, name: str) -> Period:
         return period_named(name, self.world.require_policy().time_zone)
@@ -180,6 +192,28 @@ class Periods:
             live = set() if now >= period.ends_at else {attempt.id for attempt in books.attempts.live()}
             evidence = _evidence(books, period, now, live)
             return reconcile(period.name, evidence, books.periods.settlements(period.name))
+
+
+def _owner_id(world: World, name: str) -> str:
+    """Who owns a difference, as the books keep it: settlements are proven for good, so a person by the opaque id.
+
+    Raises NotFound (`unknown-owner`).
+    """
+    people = list(world.people.values())
+    person = world.people.get(EngineerId(name)) or next((each for each in people if each.subject == name), None)
+    if person is not None:
+        return person.id
+    policy = world.require_policy()
+    is_team = name in policy.pool_of_team or any(each.team == name for each in people)
+    if not is_team and ProjectName(name) not in policy.projects and name != PLATFORM:
+        raise NotFound(
+            f"there is no owner {name!r}",
+            code=RefusalCode.UNKNOWN_OWNER,
+            where="owner",
+            expected=OWNERS,
+            remedy="name one of these",
+        )
+    return name
 
 
 def _standing_settlements(periods: PeriodBook, made: Sequence[Settlement]) -> dict[str, Settlement]:

@@ -143,8 +143,9 @@ def test_a_reconciliation_is_one_object_with_its_classes(audited: Audited) -> No
     assert audited.run("reconcile", "--json", who="fin").code == 2
     none = audited.run("period", "write-off", "2026-10", "--reason", "x", who="fin")
     assert "0 differences" in none.out
-    unknown = audited.run("period", "assign", "2026-10", "2026-10/x", "--owner", "o", "-r", "x", who="fin")
-    assert "unknown-difference" in unknown.err
+    for owner, code in (("platform", "unknown-difference"), ("o", "unknown-owner")):
+        unknown = audited.run("period", "assign", "2026-10", "2026-10/x", "--owner", owner, "-r", "x", who="fin")
+        assert code in unknown.err
 
 
 def test_where_heads_and_key_lie_follows_from_the_settings(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def reconciliation(asked: Signed, name: Named) -> Response:
 @router.post(
     "/{name}/settlements",
     summary="Give differences an owner, or write them off",
-    responses=answers.responds(Difference, RefusalCode.UNKNOWN_DIFFERENCE, is_page=True),
+    responses=answers.responds(Difference, RefusalCode.UNKNOWN_DIFFERENCE, RefusalCode.UNKNOWN_OWNER, is_page=True),
 )
 def settle(asked: Signed, name: Named, body: SettleRequest) -> Response:
     decision = Decision(body.kind, body.reason, body.owner or "")
