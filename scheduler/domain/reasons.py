@@ -1,8 +1,8 @@
 """The one list of reasons: why a workload has its verdict, its state or its end.
 
 The same code stands in the API, Events, logs and metric labels. Where Slurm or Kueue has the word, it is theirs.
-The sentence is for people: it is filled from the evidence that goes with the code, and never names another
-person's balance.
+The sentence is for people: it is filled from the evidence that goes with the code. What its owner has left or has
+used is pay data: who may not see that reads the sentence `to_others`.
 """
 
 from collections.abc import Mapping
@@ -80,10 +80,18 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReasonText:
-    """`sentence` is filled from the evidence as `filled` says; `next_step` says what its reader can do."""
+    """`sentence` is filled from the evidence as `filled` says; `next_step` says what its reader can do.
+
+    `to_others` stands in its place for who may not see pay data, where `sentence` tells any.
+    """
 
     sentence: str
     next_step: str = ""
+    to_others: str = ""
+
+
+PAY_DATA = frozenset({"available_hours", "short_hours", "used_hours", "given_hours"})
+"""Keys of evidence that tell what the owner of a workload has left or has used."""
 
 
 TEXTS: dict[Reason, ReasonText] = {
@@ -109,6 +117,7 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.ALLOWANCE_SHORT: ReasonText(
         "Waiting: needs {needed_hours} h, {available_hours} h available for it.",
         "Ask for a shorter time limit or fewer GPUs, wait for the next grant, or ask for more hours.",
+        "Waiting: needs {needed_hours} h, more than is available for it.",
     ),
     Reason.ENGINEER_GPU_LIMIT: ReasonText(
         "Waiting: its owner runs {used} of the {limit:GPU|GPUs} allowed at once; this needs {needed}.",
@@ -122,16 +131,21 @@ TEXTS: dict[Reason, ReasonText] = {
         "Waiting: needs {needed_hours} h of this {window}; {used_hours} of the {limit_hours} h that the guard {guard} "
         "lets the {of} use are used or planned.",
         "It starts in the next {window} or when other work ends early; a shorter time limit may start sooner.",
+        "Waiting: needs {needed_hours} h of this {window}, more than the guard {guard} leaves of the {limit_hours} h that "
+        "it lets the {of} use.",
     ),
     Reason.UNSHELTERED: ReasonText(
         "Starts without a minimum runtime: of the {limit_hours} GPU-hours that its owner's attempts are given per day, "
         "{given_hours} are given, and it would take {needed_hours}.",
         "It may be preempted at once by whoever goes before it; tomorrow's attempts are protected again.",
+        "Starts without a minimum runtime: it would take {needed_hours} GPU-hours, more than is left of the {limit_hours} "
+        "that its owner's attempts are given per day.",
     ),
     Reason.SPEND_WARNING: ReasonText(
         "Starts, but beyond the soft limit of the guard {guard}: with {needed_hours} h more, {used_hours} of "
         "{limit_hours} h of this {window} were used or planned for the {of}.",
         "Look whether all that runs is still wanted.",
+        "Starts, but beyond the soft limit of the guard {guard}: {limit_hours} h of this {window} for the {of}.",
     ),
     Reason.UNPLACEABLE: ReasonText(
         "More than the nodes could ever hold: {pods:pod|pods} of {gpus_per_pod} × {gpu_class} asked; were they empty, "
@@ -274,6 +288,12 @@ TEXTS: dict[Reason, ReasonText] = {
 }
 
 
-def sentence(reason: Reason, evidence: Evidence) -> str:
-    """The reason as one sentence for its reader."""
-    return filled(TEXTS[reason].sentence, evidence)
+def sentence(reason: Reason, evidence: Evidence, *, sees_pay: bool = True) -> str:
+    """The reason as one sentence for its reader, who may see what the owner has left and has used, or may not."""
+    text = TEXTS[reason]
+    return filled(text.sentence if sees_pay else text.to_others or text.sentence, evidence)
+
+
+def for_others(evidence: Evidence) -> Evidence:
+    """What of it may be seen by who may not see pay data."""
+    return {key: value for key, value in evidence.items() if key not in PAY_DATA}

@@ -161,7 +161,7 @@ def _node_row(node: dict[str, Any]) -> tuple[str, ...]:
 
 def _state(gpu: dict[str, Any]) -> str:
     state: str = gpu["state"]
-    if state == "unknown" and gpu["workload_id"]:
+    if state == "unknown":
         return "taken"
     return state if state in MARKS else "unknown"
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from string import Formatter
 
-from scheduler.domain.reasons import TEXTS, Reason
+from scheduler.domain.reasons import PAY_DATA, TEXTS, Reason
 from scheduler.domain.wording import filled
 
 _OPENING = """\
@@ -15,8 +15,9 @@ the Events of its Job, in logs and as the label `reason` of the metrics. This pa
 (`python -m scheduler.entrypoints.references.reasons`).
 
 A verdict is a code with its *evidence*: names and numbers by key. The sentence is the code's template filled from the
-evidence; a dash stands for what is not known. Evidence names workloads, classes and pools, never what somebody else has
-left. A verdict is kept when its code changes, with the evidence of that moment.
+evidence; a dash stands for what is not known. What is marked as pay data is for the owner, finance, people operations
+and auditors; everybody else, and whoever reads the Events of the Job, is told the sentence for others. A verdict is kept
+when its code changes, with the evidence of that moment.
 """
 
 EVIDENCE = {
@@ -112,12 +113,14 @@ def keys_of(reason: Reason) -> tuple[str, ...]:
 def _section(reason: Reason) -> Iterator[str]:
     text = TEXTS[reason]
     yield f"\n## {reason.value}\n\n{_written(text.sentence)}\n"
+    if text.to_others:
+        yield f"\n**To others:** {_written(text.to_others)}\n"
     if text.next_step:
         yield f"\n**Next:** {_written(text.next_step)}\n"
     keys = keys_of(reason)
     if keys:
         yield "\n| evidence | |\n|---|---|\n"
-        yield from (f"| `{key}` | {EVIDENCE[key]} |\n" for key in keys)
+        yield from (f"| `{key}` | {EVIDENCE[key]}{'; pay data' * (key in PAY_DATA)} |\n" for key in keys)
 
 
 def _written(template: str) -> str:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from scheduler.domain.errors import Refusal
 from scheduler.domain.people import Engineer
+from scheduler.domain.units import Instant
 from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.api.codes import CODES
 from scheduler.entrypoints.web.bookings import own_bookings
@@ -15,12 +16,13 @@ from scheduler.entrypoints.web.form_commands import command_of
 from scheduler.entrypoints.web.pages import Form, Pages, see_other
 from scheduler.entrypoints.web.sandbox_form import choices, spec_from
 from scheduler.entrypoints.web.visitors import Visitor, signed_in
-from scheduler.lifecycle.views.shapes import BalanceView
+from scheduler.lifecycle.views.shapes import BalanceView, WorkloadView
 
 UNFINISHED = tuple(state for state in WorkloadState if not state.is_final)
 FINAL = tuple(state for state in WorkloadState if state.is_final)
 _UNFINISHED_SHOWN = 100
-_FINAL_SHOWN = 8
+_FINAL_SHOWN, _FINAL_READ = 8, 60
+"""The latest to end, of so many that were submitted latest: what ran for long ends long after it was submitted."""
 _ON_PLAN, _FAST = 20, 100  # per mille of the period's allowance
 
 
@@ -65,7 +67,7 @@ def _page(
     balance = views.balance(caller, now)
     own = engineer.id
     current = views.workloads(caller, now, owner=own, states=UNFINISHED, limit=_UNFINISHED_SHOWN)
-    earlier = views.workloads(caller, now, owner=own, states=FINAL, limit=_FINAL_SHOWN)
+    earlier = views.workloads(caller, now, owner=own, states=FINAL, limit=_FINAL_READ)
     return pages.render(
         request,
         "hours.html",
@@ -77,13 +79,18 @@ def _page(
         curve=hours_curve(balance, moments),
         pace=pace_phrase(balance),
         current=current,
-        earlier=earlier,
+        earlier=sorted(earlier.items, key=_ended, reverse=True)[:_FINAL_SHOWN],
         bookings=own_bookings(views.bookings(caller, now), engineer),
         choices=choices(views.policy(), engineer),
         form=form or {},
         refusal=refusal,
         command_id=service.ids.new("f"),
     )
+
+
+def _ended(work: WorkloadView) -> Instant:
+    """When it ended; what never ran was over when it was submitted, for all that a list need know."""
+    return work.ended_at if work.ended_at is not None else work.submitted_at
 
 
 def pace_phrase(balance: BalanceView) -> str:

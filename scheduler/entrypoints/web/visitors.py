@@ -6,10 +6,11 @@ from fastapi import Request
 
 from scheduler.domain.errors import NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
+from scheduler.domain.units import EngineerId
 from scheduler.entrypoints.api.auth import find_caller
 from scheduler.entrypoints.running import Service
-from scheduler.lifecycle.views.owners import SEES_MONEY
-from scheduler.lifecycle.views.reader import SEES_ALL
+from scheduler.lifecycle.views.owners import SEES_ALL, SEES_MONEY, sees_work_of
+from scheduler.lifecycle.views.shapes import WorkloadView
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,10 @@ class Visitor:
     def sees_all(self) -> bool:
         """Whether what everybody runs is shown to them, and not their own alone."""
         return self.caller.has(*SEES_ALL)
+
+    def opens(self, work: WorkloadView) -> bool:
+        """Whether the page of this workload is shown to them."""
+        return sees_work_of(self.caller, EngineerId(work.owner), work.team)
 
     @property
     def sees_money(self) -> bool:

@@ -25,7 +25,7 @@ def evidence_named(world: World, evidence: Evidence) -> Evidence:
     return evidence if not isinstance(who, str) else {**evidence, WHO: named(world, who)}
 
 
-def sentence_named(world: World, reason: Reason, evidence: Evidence) -> str:
+def sentence_named(world: World, reason: Reason, evidence: Evidence, *, sees_pay: bool = True) -> str:
     """The verdict for its reader, who knows work by its name; the evidence keeps the ids. Work that has ended long ago
     goes by its id."""
     named_in_it = dict(evidence_named(world, evidence))
@@ -33,7 +33,7 @@ def sentence_named(world: World, reason: Reason, evidence: Evidence) -> str:
         ids = named_in_it.get(key)
         if isinstance(ids, str):
             named_in_it[key] = ", ".join(_called(world, WorkloadId(each)) for each in ids.split(", "))
-    return sentence(reason, named_in_it)
+    return sentence(reason, named_in_it, sees_pay=sees_pay)
 
 
 def _called(world: World, workload_id: WorkloadId) -> str:

@@ -76,5 +76,6 @@ def _message(world: World, verdict: RecordedVerdict) -> TellJob | None:
     workload = world.workloads.get(verdict.workload_id)
     if workload is None or workload.job_uid is None:
         return None
-    text = sentence_named(world, verdict.reason, verdict.evidence)
+    # Whoever may read the namespace reads it there, the owner's whole team as a rule.
+    text = sentence_named(world, verdict.reason, verdict.evidence, sees_pay=False)
     return TellJob(workload.namespace, workload.job_name, workload.job_uid, verdict.reason, text)

@@ -1,6 +1,8 @@
 """The cluster as an operator reads it: every GPU, the queue's size, the brakes."""
 
 from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import replace
 
 from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.cluster import Node
@@ -17,10 +19,18 @@ FRESH_MS = 60 * MS_PER_SECOND
 """How late a window may come, on top of the time that it takes to fill."""
 
 
-def cluster_view(world: World, now: Instant, *, is_simulated: bool, shows_owner: bool) -> ClusterView:
+_NOBODYS = frozenset({"free", "drained", "outside"})
+
+Shows = Callable[[Attempt], bool]
+"""Whether the reader may see whose this attempt is and what it is called: what its GPUs do is its owner's efficiency."""
+
+
+def cluster_view(
+    world: World, now: Instant, *, is_simulated: bool, shows_work: Shows, shows_owner: bool
+) -> ClusterView:
     attempts_on = _attempts_by_node(world)
     nodes = tuple(
-        _node_view(world, node, attempts_on.get(node.name, []), now, shows_owner=shows_owner)
+        _node_view(world, node, attempts_on.get(node.name, []), now, shows_work, shows_owner=shows_owner)
         for node in sorted(world.nodes.values(), key=lambda node: (node.gpu_class or "~", node.name))
         if node.gpus + node.outside_gpus > 0
     )
@@ -30,7 +40,7 @@ def cluster_view(world: World, now: Instant, *, is_simulated: bool, shows_owner:
         now=now,
         is_simulated=is_simulated,
         gpus=len(gpus),
-        in_use=sum(1 for gpu in gpus if gpu.workload_id),
+        in_use=sum(1 for gpu in gpus if gpu.state not in _NOBODYS),
         busy=sum(1 for gpu in gpus if gpu.state in {"busy", "light"}),
         idle=sum(1 for gpu in gpus if gpu.state == "idle"),
         queued=len(queued),
@@ -61,7 +71,13 @@ def _attempts_by_node(world: World) -> dict[NodeName, list[tuple[Attempt, int]]]
 
 
 def _node_view(
-    world: World, node: Node, attempts: list[tuple[Attempt, int]], now: Instant, *, shows_owner: bool
+    world: World,
+    node: Node,
+    attempts: list[tuple[Attempt, int]],
+    now: Instant,
+    shows_work: Shows,
+    *,
+    shows_owner: bool,
 ) -> NodeView:
     """One cell a GPU, each with whoever its readings say; the rest fills in order of launch, for the device plugin
     chooses GPUs and nobody else knows."""
@@ -71,12 +87,16 @@ def _node_view(
     taken = sum(gpus for _, gpus in attempts)
     empty = [index for index in range(total) if holders[index] is None]
     outside = set(empty[len(empty) - node.outside_gpus :]) if node.outside_gpus else set()
-    cells = tuple(
-        _gpu_view(world, node, index, holders[index], windows.get(index), index in outside, shows_owner)
-        for index in range(total)
-    )
+    cells = []
+    for index in range(total):
+        cell = _gpu_view(node, index, holders[index], windows.get(index), is_outside=index in outside)
+        holder = holders[index]
+        shown = cell if holder is None or not shows_work(holder) else _named(world, cell, holder)
+        cells.append(
+            replace(shown, owner=_owner_name(world, holder)) if holder is not None and shows_owner else shown
+        )
     free = max(0, node.gpus - taken)
-    return NodeView(node.name, node.gpu_class or "", cells, node.accepts_work, free, node.outside_gpus)
+    return NodeView(node.name, node.gpu_class or "", tuple(cells), node.accepts_work, free, node.outside_gpus)
 
 
 def _holders(
@@ -115,19 +135,10 @@ def is_fresh(window: Window, now: Instant) -> bool:
     return now - window.end <= 2 * (window.end - window.start) + FRESH_MS
 
 
-def _gpu_view(
-    world: World,
-    node: Node,
-    index: int,
-    attempt: Attempt | None,
-    window: Window | None,
-    is_outside: bool,
-    shows_owner: bool,
-) -> GpuView:
+def _gpu_view(node: Node, index: int, attempt: Attempt | None, window: Window | None, *, is_outside: bool) -> GpuView:
     mean = window.utilization.mean_permille if window is not None and window.utilization is not None else None
     percent = mean // 10 if mean is not None else None
     milliwatts = window.energy.mean_milliwatts if window is not None and window.energy is not None else None
-    workload = world.workloads.get(attempt.workload_id) if attempt is not None else None
     return GpuView(
         index=index,
         uuid=window.gpu_uuid if window is not None else "",
@@ -135,10 +146,14 @@ def _gpu_view(
         utilization_percent=percent,
         power_watts=milliwatts // 1000 if milliwatts is not None else None,
         memory_used_bytes=window.memory_used_bytes_max if window is not None else None,
-        workload_id=attempt.workload_id if attempt is not None else "",
-        workload_name=workload.spec.name if workload is not None else "",
-        owner=_owner_name(world, attempt) if shows_owner else "",
         team=attempt.team if attempt is not None else "",
+    )
+
+
+def _named(world: World, cell: GpuView, attempt: Attempt) -> GpuView:
+    workload = world.workloads.get(attempt.workload_id)
+    return replace(
+        cell, workload_id=attempt.workload_id, workload_name=workload.spec.name if workload is not None else ""
     )
 
 
@@ -152,6 +167,6 @@ def _state(node: Node, attempt: Attempt | None, percent: int | None, *, is_outsi
     return "busy" if percent >= BUSY_PERCENT else "light" if percent >= IDLE_PERCENT else "idle"
 
 
-def _owner_name(world: World, attempt: Attempt | None) -> str:
-    engineer = world.people.get(attempt.owner) if attempt is not None else None
+def _owner_name(world: World, attempt: Attempt) -> str:
+    engineer = world.people.get(attempt.owner)
     return engineer.name or engineer.subject if engineer is not None else ""

@@ -10,6 +10,18 @@ from scheduler.domain.units import EngineerId, ProjectName
 from scheduler.lifecycle.memory.world import World
 
 SEES_MONEY = (Role.FINANCE, Role.AUDITOR, Role.PEOPLE)
+SEES_ALL = (Role.OPERATOR, Role.AUDITOR)
+
+
+def sees_pay_of(caller: Caller, owner: EngineerId) -> bool:
+    """What somebody has left and has used is theirs, and for who looks after the money."""
+    return caller.engineer == owner or caller.has(*SEES_MONEY)
+
+
+def sees_work_of(caller: Caller, owner: EngineerId, team: str) -> bool:
+    """Their own; a lead the team's; whoever runs, pays or audits the platform everybody's."""
+    is_leads = caller.has(Role.LEAD) and caller.team == team
+    return caller.engineer == owner or is_leads or caller.has(*SEES_ALL, Role.FINANCE)
 
 
 class OwnerKind(StrEnum):

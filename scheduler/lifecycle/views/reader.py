@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from scheduler.decision.state import Explanation, State
 from scheduler.domain.allowances import holders_for
@@ -28,7 +29,7 @@ from scheduler.lifecycle.views.gpu_conservation import GpuConservationView, gpu_
 from scheduler.lifecycle.views.grant_values import grant_values, package_values
 from scheduler.lifecycle.views.misuses import Misuses, misuses_since
 from scheduler.lifecycle.views.months import SEES_MONTH, month_view
-from scheduler.lifecycle.views.owners import SEES_MONEY, owner_for
+from scheduler.lifecycle.views.owners import SEES_ALL, SEES_MONEY, owner_for, sees_pay_of, sees_work_of
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.quotes import quote_view, quote_view_of
 from scheduler.lifecycle.views.resting import Resting, reclaims, resting
@@ -62,8 +63,6 @@ NAMES_LOOKED_AT = 500
 
 MISUSES_SHOWN_MS = 31 * MS_PER_DAY
 
-SEES_ALL = (Role.OPERATOR, Role.AUDITOR)
-
 
 class Views:
     """`state` is the decision's memory: the queue's order and the factors behind it are read from there."""
@@ -79,7 +78,7 @@ class Views:
     def workload(self, caller: Caller, workload_id: WorkloadId, now: Instant) -> WorkloadView:
         with self._store.reading() as books:
             workload = self._seen(books, caller, workload_id)
-            view = workload_view(books, self._world, workload, now, rank=self._rank(workload))
+            view = self._view(books, caller, workload, now)
             return self._with_readings(caller, workload, view, now)
 
     def quote(self, caller: Caller, spec: WorkloadSpec, now: Instant, owner: EngineerId | None = None) -> QuoteView:
@@ -120,7 +119,7 @@ class Views:
                 found = unfinished(self._world, states, owner, team)[: limit + 1]
             else:
                 found = books.workloads.page(owner=owner, team=team, states=states, before=cursor, limit=limit + 1)
-            views = workload_views(books, self._world, found[:limit], now)
+            views = workload_views(books, self._world, found[:limit], now, partial(sees_pay_of, caller))
             items = tuple(
                 self._with_readings(caller, workload, replace(view, rank=self._rank(workload)), now)
                 for workload, view in zip(found, views, strict=False)
@@ -131,19 +130,20 @@ class Views:
     def explain(self, caller: Caller, workload_id: WorkloadId, now: Instant) -> ExplainView:
         with self._store.reading() as books:
             workload = self._seen(books, caller, workload_id)
-            view = workload_view(books, self._world, workload, now, rank=self._rank(workload))
+            view = self._view(books, caller, workload, now)
+            sees_pay = sees_pay_of(caller, workload.owner)
             verdicts = books.verdicts.of_workload(workload.id)
             sees_use = self._may_see_use(caller, workload.owner)
             attempts = books.attempts.of_workload(workload.id) if sees_use else []
             last = attempts[-1] if attempts else None
             return ExplainView(
                 workload=self._with_readings(caller, workload, view, now),
-                factors=order_factors(
-                    self._explanation(workload), sees_pay=self._may_see_money(caller, workload.owner)
+                factors=order_factors(self._explanation(workload), sees_pay=sees_pay),
+                verdicts=tuple(
+                    verdict_view(self._world, verdict, workload.spec.name, sees_pay=sees_pay) for verdict in verdicts
                 ),
-                verdicts=tuple(verdict_view(self._world, verdict, workload.spec.name) for verdict in verdicts),
                 attempts=attempt_views(books, workload.id, now),
-                payers=self._payers(books, workload, now) if self._may_see_money(caller, workload.owner) else (),
+                payers=self._payers(books, workload, now) if sees_pay else (),
                 usage=usage_views(books, self._world, attempts),
                 curve=curve_view(books, last, now) if last is not None else (),
                 forecast=self._forecast(caller, workload, now),
@@ -166,7 +166,7 @@ class Views:
         ranks = {workload_id: rank for rank, workload_id in enumerate(order, start=1)}
         known = [found for workload_id in order if (found := self._world.workloads.get(workload_id)) is not None]
         with self._store.reading() as books:
-            views = workload_views(books, self._world, known, now)
+            views = workload_views(books, self._world, known, now, partial(sees_pay_of, caller))
         return tuple(
             replace(view, rank=ranks[workload.id], owner_name=view.owner_name if shows_name else "")
             for workload, view in zip(known, views, strict=True)
@@ -183,7 +183,8 @@ class Views:
             for verdict in found:
                 workload = self._world.workloads.get(verdict.workload_id) or books.workloads.get(verdict.workload_id)
                 if workload is not None and (caller.has(*SEES_ALL) or workload.owner == caller.engineer):
-                    seen.append(verdict_view(self._world, verdict, workload.spec.name))
+                    sees_pay = sees_pay_of(caller, workload.owner)
+                    seen.append(verdict_view(self._world, verdict, workload.spec.name, sees_pay=sees_pay))
         return tuple(seen)
 
     # money
@@ -233,7 +234,13 @@ class Views:
     # the platform
 
     def cluster(self, caller: Caller, now: Instant) -> ClusterView:
-        return cluster_view(self._world, now, is_simulated=self._is_simulated, shows_owner=caller.has(*SEES_ALL))
+        return cluster_view(
+            self._world,
+            now,
+            is_simulated=self._is_simulated,
+            shows_work=lambda attempt: sees_work_of(caller, attempt.owner, attempt.team),
+            shows_owner=caller.has(*SEES_ALL),
+        )
 
     def observed(self, caller: Caller, *, after_seq: int = 0, limit: int = 100) -> ObservedView:
         """What would have been done, where this process only observes; an engineer sees what concerns their own."""
@@ -311,20 +318,19 @@ class Views:
         if workload is None and caller.engineer is not None:
             latest = books.workloads.page(owner=caller.engineer, limit=NAMES_LOOKED_AT)
             workload = next((item for item in latest if item.spec.name == workload_id), None)
-        if workload is not None:
-            is_team = caller.has(Role.LEAD) and workload.team == caller.team
-            if workload.owner == caller.engineer or is_team or caller.has(*SEES_ALL, Role.FINANCE):
-                return workload
+        if workload is not None and sees_work_of(caller, workload.owner, workload.team):
+            return workload
         raise NotFound(
             f"there is no workload {workload_id!r}", code=RefusalCode.UNKNOWN_WORKLOAD, remedy="see `allot list`"
         )
 
-    def _may_see_money(self, caller: Caller, owner: EngineerId) -> bool:
-        return caller.engineer == owner or caller.has(*SEES_MONEY)
+    def _view(self, books: Books, caller: Caller, workload: Workload, now: Instant) -> WorkloadView:
+        sees_pay = partial(sees_pay_of, caller)
+        return workload_view(books, self._world, workload, now, sees_pay=sees_pay, rank=self._rank(workload))
 
     def _may_see_use(self, caller: Caller, owner: EngineerId) -> bool:
         """Efficiency is pay data too; whoever runs the platform sees every GPU anyway."""
-        return self._may_see_money(caller, owner) or caller.has(*SEES_ALL)
+        return sees_pay_of(caller, owner) or caller.has(*SEES_ALL)
 
     def _with_readings(self, caller: Caller, workload: Workload, view: WorkloadView, now: Instant) -> WorkloadView:
         attempt = self._world.live_attempt(workload.id)
@@ -346,7 +352,7 @@ class Views:
         engineer = self._world.people.get(wanted) or next(
             (person for person in self._world.people.values() if person.subject == wanted), None
         )
-        if not self._may_see_money(caller, engineer.id if engineer is not None else wanted):
+        if not sees_pay_of(caller, engineer.id if engineer is not None else wanted):
             raise NotPermitted(
                 "this is somebody else's pay data",
                 code=RefusalCode.NOT_YOURS,
@@ -367,7 +373,7 @@ class Views:
         return explanation.rank or None if explanation is not None else None
 
     def _forecast(self, caller: Caller, workload: Workload, now: Instant) -> QuoteView | None:
-        if workload.state is not WorkloadState.QUEUED or not self._may_see_money(caller, workload.owner):
+        if workload.state is not WorkloadState.QUEUED or not sees_pay_of(caller, workload.owner):
             return None
         known = self._world.policy is not None and workload.spec.priority_class in self._world.policy.priority_classes
         return quote_view_of(self._world, self.state, workload, now) if known else None

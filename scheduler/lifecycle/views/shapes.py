@@ -197,8 +197,10 @@ class BalanceView:
 
 @dataclass(frozen=True, slots=True)
 class GpuView:
-    """One GPU as the operator sees it. Absent readings are None, never 0. `state`: busy, light, idle, free,
-    outside, drained, unknown."""
+    """One GPU. Absent readings are None, never 0. `state`: busy, light, idle, free, outside, drained, unknown.
+
+    Which work holds it is told to those who may see that work, its owner to operators and auditors.
+    """
 
     index: int
     uuid: str

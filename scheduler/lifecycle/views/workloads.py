@@ -1,11 +1,11 @@
 """Workloads as their owners and operators read them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import quantity_text
-from scheduler.domain.reasons import TEXTS, Reason
+from scheduler.domain.reasons import TEXTS, Reason, for_others
 from scheduler.domain.records import PodRun, RecordedVerdict
 from scheduler.domain.units import (
     STANDARD_GPU,
@@ -27,15 +27,18 @@ from scheduler.lifecycle.views.shapes import AttemptView, VerdictView, WorkloadV
 from scheduler.lifecycle.views.sizes import sizes_text
 from scheduler.ports import Books
 
+SeesPay = Callable[[EngineerId], bool]
+"""Whether the reader may see what this engineer has left and has used."""
 
-def verdict_view(world: World, verdict: RecordedVerdict, name: str) -> VerdictView:
-    evidence = evidence_named(world, verdict.evidence)
+
+def verdict_view(world: World, verdict: RecordedVerdict, name: str, *, sees_pay: bool) -> VerdictView:
+    evidence = evidence_named(world, verdict.evidence if sees_pay else for_others(verdict.evidence))
     return VerdictView(
         workload_id=verdict.workload_id,
         workload_name=name,
         at=verdict.at,
         reason=verdict.reason,
-        sentence=sentence_named(world, verdict.reason, verdict.evidence),
+        sentence=sentence_named(world, verdict.reason, verdict.evidence, sees_pay=sees_pay),
         next_step=TEXTS[verdict.reason].next_step,
         evidence=evidence,
         seq=verdict.seq,
@@ -43,14 +46,16 @@ def verdict_view(world: World, verdict: RecordedVerdict, name: str) -> VerdictVi
 
 
 def workload_view(
-    books: Books, world: World, workload: Workload, now: Instant, *, rank: int | None = None
+    books: Books, world: World, workload: Workload, now: Instant, *, sees_pay: SeesPay, rank: int | None = None
 ) -> WorkloadView:
     """The workload with its latest verdict, its live or last attempt, and what it was charged in all."""
-    (view,) = workload_views(books, world, [workload], now)
+    (view,) = workload_views(books, world, [workload], now, sees_pay)
     return replace(view, rank=rank)
 
 
-def workload_views(books: Books, world: World, workloads: Sequence[Workload], now: Instant) -> list[WorkloadView]:
+def workload_views(
+    books: Books, world: World, workloads: Sequence[Workload], now: Instant, sees_pay: SeesPay
+) -> list[WorkloadView]:
     """The same for each of them, with as many queries for fifty as for one."""
     attempts = books.attempts.of_workloads([workload.id for workload in workloads])
     silent = [workload.id for workload in workloads if workload.id not in world.verdicts]
@@ -59,7 +64,9 @@ def workload_views(books: Books, world: World, workloads: Sequence[Workload], no
     for workload in workloads:
         verdict, own = verdicts.get(workload.id), attempts[workload.id]
         told = (
-            _first_verdict(world, workload) if verdict is None else verdict_view(world, verdict, workload.spec.name)
+            _first_verdict(world, workload)
+            if verdict is None
+            else verdict_view(world, verdict, workload.spec.name, sees_pay=sees_pay(workload.owner))
         )
         runs = list(world.pods.get(own[-1].id, {}).values()) if own else []
         views.append(_assembled(world, workload, now, told, own, runs))
@@ -142,7 +149,7 @@ def _known_verdicts(world: World, workloads: Sequence[Workload]) -> dict[Workloa
 def _first_verdict(world: World, workload: Workload) -> VerdictView:
     """Before anything was decided on it: its state's own reason."""
     known = RecordedVerdict(0, workload.id, workload.state_since, workload.state_reason, {})
-    return verdict_view(world, known, workload.spec.name)
+    return verdict_view(world, known, workload.spec.name, sees_pay=True)
 
 
 def _elapsed_ms(attempt: Attempt | None, now: Instant) -> int:

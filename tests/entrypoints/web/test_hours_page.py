@@ -8,6 +8,7 @@ from scheduler.domain.errors import Exhausted, RefusalCode
 from scheduler.domain.units import Instant
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
 from scheduler.finance.burn import Jump
+from scheduler.lifecycle.views.shapes import WorkloadPage
 from tests.entrypoints.web.conftest import SITE, SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_people import DAY, FINN, MARA, MONTH_END, NOW, H
@@ -29,6 +30,23 @@ async def test_the_page_says_what_the_views_say(sign_in: SignIn) -> None:
         assert allowance.name in text
         assert allowance.note in text
     assert text.index("Project aurora") < text.index("Tier, 2026-11") < text.index("Compensation")
+
+
+async def test_of_what_has_ended_the_last_to_end_comes_first_however_early_it_was_submitted(
+    service: SampleService, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long, short, never = (
+        replace(my_past()[0], id=name, name=name, submitted_at=Instant(NOW - hours * H), ended_at=ended_at)
+        for name, hours, ended_at in (
+            ("ran-long", 30, NOW),
+            ("ran-short", 2, Instant(NOW - H)),
+            ("never-ran", 9, None),
+        )
+    )
+    monkeypatch.setattr(service.views, "workloads", lambda *_, **__: WorkloadPage((short, never, long), None))
+    async with sign_in(MARA) as client:
+        text = read(await client.get("/hours")).text
+    assert text.rindex("ran-long") < text.rindex("ran-short") < text.rindex("never-ran")
 
 
 async def test_the_reason_its_numbers_and_the_next_step_are_one_click_behind_the_sentence(sign_in: SignIn) -> None:

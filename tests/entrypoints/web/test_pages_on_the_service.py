@@ -60,6 +60,22 @@ async def test_every_page_reads_for_everybody(subject: str, company: Service) ->
 
 
 @pytest.mark.parametrize("subject", sorted(PEOPLE))
+async def test_every_link_to_work_opens_for_who_is_shown_it(subject: str, company: Service) -> None:
+    for owner in ("ada", "bob"):
+        async with client_of(company, owner) as client:
+            for name in ("one", "two"):
+                await started(client, name)
+    await company.cycle.run_once()
+    async with client_of(company, "bob") as client:
+        await started(client, "waits")
+    async with client_of(company, subject) as client:
+        pages = [read(await client.get(path)) for path in (*PATHS, "/cluster/nodes/node-0")]
+        links = {link for page in pages for link in page.links if link.startswith("/workloads/")}
+        assert dict.fromkeys(links, 200) == {link: (await client.get(link)).status_code for link in links}
+    assert bool(links) == (subject in {"ada", "bob", "lea", "olga", "aud", "fin"})
+
+
+@pytest.mark.parametrize("subject", sorted(PEOPLE))
 async def test_the_books_open_for_those_who_may_read_them(subject: str, company: Service) -> None:
     async with client_of(company, subject) as client:
         response = await client.get("/books")
