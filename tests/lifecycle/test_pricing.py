@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -15,6 +16,7 @@ from scheduler.finance.reconciling.closing import Closing, ClosingState
 from scheduler.lifecycle.accounting.price import Pricing
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.reader import Views
+from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from tests.finance.build import H100, RESEARCH, at, book, rate
 from tests.lifecycle.test_export_focus import BOOK, OCTOBER, a_month, ledger_micro
 from tests.lifecycle.test_statements import ADA, FINANCE, research_world
@@ -108,3 +110,28 @@ def test_only_finance_applies_prices(store: SqlStore, world: World) -> None:
     for caller in (ADA, Caller("olga", frozenset({Role.OPERATOR}))):
         with pytest.raises(NotPermitted):
             apply(store, world, LATER, caller=caller)
+
+
+def test_corrected_to_prices_that_were_in_force_before_it_comes_to_these(store: SqlStore, world: World) -> None:
+    apply(store, world, DEARER, corrects=True)
+    _, once = cost(store, world, "2026-11")
+    apply(store, world, replace(BOOK, hash="3" * 64), corrects=True)
+    apply(store, world, DEARER, corrects=True)
+    assert cost(store, world, "2026-11")[1] == once != 0
+
+
+def test_a_statement_has_a_line_for_what_was_corrected_and_its_costs_add_up(store: SqlStore, world: World) -> None:
+    apply(store, world, DEARER, corrects=True)
+    for owner in ("company", "ada"):
+        found = Views(store, world).statement(FINANCE, "2026-11", NOW, owner)
+        (corrected,) = found.corrections
+        assert corrected.text == "Corrected: prices of 2026-10-01T00:00:00Z/2026-11-01T00:00:00Z by prices.yaml"
+        assert (corrected.at, corrected.cost_micro) == (NOW, found.corrected_micro)
+        rows = [dict(zip(HEADER, row, strict=True)) for row in statement_rows(found)]
+        sums = [sum(Decimal(row[side] or 0) for row in rows) for side in ("cost", "credit")]
+        assert found.cost_micro is not None
+        assert sums[0] - sums[1] == Decimal(found.cost_micro).scaleb(-6) != 0
+        assert [row["kind"] for row in rows if row["text"].startswith("Corrected")] == ["correction"]
+    assert Views(store, world).statement(FINANCE, "2026-10", NOW, "company").corrections == ()
+    lead = Caller("lea", frozenset({Role.LEAD}), team=ADA.team)
+    assert Views(store, world).statement(lead, "2026-11", NOW, "team:research").corrections == ()

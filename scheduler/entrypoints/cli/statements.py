@@ -195,7 +195,8 @@ def _print_statement(found: dict[str, Any]) -> None:
         amount = duration(each["hours_back_ms"]) if each["unit"] == "standard" else each["shown"]
         print_text(f"Came back: {amount} of {each['workload_name']}, {done} while its GPUs were idle.")
     print_text("")
-    print_table(_LINES, [_line_row(line) for line in found["lines"]], empty="Nothing happened in this period.")
+    rows = [*map(_line_row, found["lines"]), *map(_corrected_row, found["corrections"])]
+    print_table(_LINES, rows, empty="Nothing happened in this period.")
     if found["lines_left_out"]:
         print_text(f"and {found['lines_left_out']} more lines: --csv has them all")
 
@@ -238,3 +239,7 @@ def _line_row(line: dict[str, Any]) -> tuple[str, ...]:
         signed_hours(line["amount_ms"]),
         "" if line["cost_micro"] is None else money(line["cost_micro"]),
     )
+
+
+def _corrected_row(corrected: dict[str, Any]) -> tuple[str, ...]:
+    return (moment(corrected["at"])[5:], corrected["text"], "", "", "", money(corrected["cost_micro"]))

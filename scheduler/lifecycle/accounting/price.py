@@ -74,8 +74,9 @@ def put_prices(
     if current is None or current.hash != book.hash:
         batch.books.prices.add(version)
     if before is not None:
+        number = len(batch.books.prices.versions())
         for span in dict.fromkeys((start, end) for start, end, *_ in changed):
-            batch.post(*_corrections(batch.books, (before.alone, book), span, now))
+            batch.post(*_corrections(batch.books, (before.alone, book), span, number, now))
     was = "" if current is None else f"{current.name} {current.hash}"
     after = f"{book.name} {book.hash}"
     batch.audit(caller, "apply prices", book.hash, request_id=request_id, before=was, after=after)
@@ -174,9 +175,10 @@ def _costs(before: PriceBook, after: PriceBook) -> dict[str, tuple[_PriceAt, _Pr
 
 
 def _corrections(
-    books: Books, prices: tuple[PriceBook, PriceBook], span: tuple[Instant, Instant], now: Instant
+    books: Books, prices: tuple[PriceBook, PriceBook], span: tuple[Instant, Instant], number: int, now: Instant
 ) -> Iterator[Transaction]:
-    """What each who paid in the closed period is charged more, or less, by the later prices."""
+    """What each who paid in the closed period is charged more, or less, by the later prices: the `number`th that were put
+    in force. A book that was in force before comes back under another number, and its corrections are new ones."""
     before, after = Rating(prices[0]), Rating(prices[1])
     period = Period(f"{iso(span[0])}/{iso(span[1])}", *span)
     difference: dict[str, int] = defaultdict(int)
@@ -188,7 +190,7 @@ def _corrections(
     for payer, micro in sorted(difference.items()):
         if micro:
             yield Transaction(
-                id=f"prices:{prices[1].hash[:16]}:{span[0]}:{payer}",
+                id=f"prices:{number}:{prices[1].hash[:16]}:{span[0]}:{payer}",
                 kind=TransactionKind.CORRECTION,
                 at=now,
                 entries=transfer_entries(

@@ -8,7 +8,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.finance.csv_text import safe
 from scheduler.lifecycle.views.shapes import StatementLine, StatementView
-from scheduler.lifecycle.views.unit_shapes import ReturnedView, UnitLine, UnitView
+from scheduler.lifecycle.views.unit_shapes import CorrectedView, ReturnedView, UnitLine, UnitView
 
 HEADER = (
     "at",
@@ -56,12 +56,29 @@ def statement_rows(view: StatementView) -> Iterator[tuple[str, ...]]:
     yield _balance(view.starts_at, "opening", view.opening)
     for line in view.lines:
         yield _row(line, view.currency or "")
+    for corrected in view.corrections:
+        yield _corrected(corrected, view.currency or "")
     for returned in view.returned:
         yield _returned(returned)
     yield _balance(Instant(view.ends_at - 1), "held", view.held)
     yield _balance(Instant(view.ends_at - 1), "closing", view.closing)
     for other in view.others:
         yield from _other_rows(view, other)
+
+
+def _corrected(corrected: CorrectedView, currency: str) -> tuple[str, ...]:
+    """Money alone: with it the costs less the credits are what the period costs."""
+    cells = {
+        "at": iso(corrected.at),
+        "kind": "correction",
+        "text": safe(corrected.text),
+        **_money(corrected.cost_micro, currency),
+    }
+    return tuple(cells.get(name, "") for name in HEADER)
+
+
+def _money(micro: int, currency: str) -> dict[str, str]:
+    return {"cost" if micro >= 0 else "credit": decimal_text(abs(micro), least=2), "currency": currency}
 
 
 def _returned(returned: ReturnedView) -> tuple[str, ...]:
@@ -154,8 +171,7 @@ def _row(line: StatementLine, currency: str) -> tuple[str, ...]:
             "price_per_gpu_hour": " ".join(decimal_text(p.effective_micro, least=2) for p in line.prices),
         }
     if line.cost_micro is not None:
-        cells["cost" if line.cost_micro >= 0 else "credit"] = decimal_text(abs(line.cost_micro), least=2)
-        cells["currency"] = currency
+        cells |= _money(line.cost_micro, currency)
     if line.energy_joules is not None:
         cells["energy_kwh"] = decimal_text(line.energy_joules * MICRO_PER_UNIT // _JOULES_PER_KWH)
     if line.electricity_micro is not None:

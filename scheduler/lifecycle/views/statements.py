@@ -1,5 +1,6 @@
 """Statements: a period of an engineer, a team, a project or the company, every line down to the attempt."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from scheduler.domain.money import Micro
@@ -20,7 +21,7 @@ from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, s
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.lifecycle.views.shapes import PriceView, StatementLine, StatementView
 from scheduler.lifecycle.views.sizes import sizes_text
-from scheduler.lifecycle.views.unit_shapes import ReturnedView, UnitLine
+from scheduler.lifecycle.views.unit_shapes import CorrectedView, ReturnedView, UnitLine
 from scheduler.metering.efficiency import efficiency_of
 from scheduler.metering.use import HourOfUse, total
 from scheduler.ports import Books
@@ -84,6 +85,7 @@ def statement_view(
         clawed_back=made.clawed_back,
         promised=made.promised,
         others=others.views(books, mine, period, detail if owner.sees_lines else None),
+        corrections=_corrections(valuation.left) if owner.sees_lines else (),
     )
 
 
@@ -123,6 +125,16 @@ def _of_company(
 
 _RESTED = (Reason.IDLE, Reason.IDLE_ENDED)
 """Attempts that were ended for these gave their hours back because they rested."""
+
+
+def _corrections(postings: Iterable[Posting]) -> tuple[CorrectedView, ...]:
+    """One for each time that closed charges were corrected, however many allowances had paid them."""
+    sums: dict[tuple[Instant, str], int] = defaultdict(int)
+    for posting in postings:
+        if posting.money is not None:
+            sums[posting.at, posting.memo] += posting.money
+    what = STATEMENT_TEXTS[TransactionKind.CORRECTION]
+    return tuple(CorrectedView(at, f"{what}: {memo}", Micro(micro)) for (at, memo), micro in sorted(sums.items()))
 
 
 def _used_gpu_ms(made: Statement) -> int:

@@ -58,6 +58,15 @@ class ReturnedView:
 
 
 @dataclass(frozen=True, slots=True)
+class CorrectedView:
+    """Money by which charges of a closed period were corrected, all of the owner's at once; below zero it came back."""
+
+    at: Instant
+    text: str
+    cost_micro: Micro
+
+
+@dataclass(frozen=True, slots=True)
 class PackageValueView:
     """A package of compensation on its holder's statement: how far it is, and its fair value then and now."""
 
