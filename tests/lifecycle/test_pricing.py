@@ -15,6 +15,7 @@ from scheduler.finance.prices.rating import Rating
 from scheduler.finance.reconciling.closing import Closing, ClosingState
 from scheduler.lifecycle.accounting.price import Pricing
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from tests.finance.build import H100, RESEARCH, at, book, rate
@@ -135,3 +136,17 @@ def test_a_statement_has_a_line_for_what_was_corrected_and_its_costs_add_up(stor
     assert Views(store, world).statement(FINANCE, "2026-10", NOW, "company").corrections == ()
     lead = Caller("lea", frozenset({Role.LEAD}), team=ADA.team)
     assert Views(store, world).statement(lead, "2026-11", NOW, "team:research").corrections == ()
+
+
+def test_what_was_corrected_is_recharged_to_the_team_of_who_paid_as_its_statement_says(
+    store: SqlStore, world: World
+) -> None:
+    apply(store, world, DEARER, corrects=True)
+    _, corrected = cost(store, world, "2026-11")
+    made = MoneyViews(store, world).general_ledger(FINANCE, "2026-11", NOW)
+    given_back = [line for line in made.lines if line.entry == "given back and corrected"]
+    expenses = [line for line in given_back if line.account == "compute-expense"]
+    assert [(line.cost_centre, line.debit_micro - line.credit_micro) for line in expenses] == [
+        ("research", corrected)
+    ]
+    assert Views(store, world).statement(FINANCE, "2026-11", NOW, "team:research").corrected_micro == corrected

@@ -64,7 +64,7 @@ def cost_view(
 ) -> CostView:
     """Raises NotFound (`price-missing`). Without `read_policy` the quotas in force count for the whole period."""
     until = max(period.starts_at, min(period.ends_at, now))
-    ledger = gl_view(books, book, period, now)
+    ledger = gl_view(books, world, book, period, now)
     spans = list(_spans(books, world, period.starts_at, until, read_policy))
     views = tuple(_priced(each, Rating(book), spans) for each in _guarantees(books, period, spans))
     return CostView(

@@ -1,22 +1,24 @@
 """A period for the general ledger: what was recharged to which team, and what electricity and hardware cost."""
 
+from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.money import Micro
 from scheduler.domain.periods import Period
-from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.domain.units import MS_PER_HOUR, AllowanceId, EngineerId, Instant, ProjectName
 from scheduler.finance.general_ledger import GlAccounts, GlJournal, Recharge, gl_journal
 from scheduler.finance.prices.postings import plainly_priced
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.finance.prices.rating import Rating
 from scheduler.finance.prices.valuation import electricity_micro
-from scheduler.ledger.journal import TransactionKind
+from scheduler.ledger.journal import AccountKind, TransactionKind
 from scheduler.lifecycle.accounting.valued import valued_beside
+from scheduler.lifecycle.memory.world import World
 from scheduler.ports import Books
 
 
-def gl_view(books: Books, book: PriceBook, period: Period, now: Instant) -> GlJournal:
-    """Raises NotFound (`price-missing`). Money corrections of nobody's attempt are the platform's."""
+def gl_view(books: Books, world: World, book: PriceBook, period: Period, now: Instant) -> GlJournal:
+    """Raises NotFound (`price-missing`). A correction of money is of the team that is the payer's today."""
     rating, accounts = Rating(book), GlAccounts()
-    recharge = _recharged(books, rating, period)
+    recharge = _recharged(books, world, rating, period)
     actual: dict[str, Micro] = {}
     hours = books.samples.energy_between(period.starts_at, period.ends_at)
     electricity = electricity_micro(rating, hours)
@@ -28,7 +30,7 @@ def gl_view(books: Books, book: PriceBook, period: Period, now: Instant) -> GlJo
     return gl_journal(period, book.currency, recharge, actual, accounts)
 
 
-def _recharged(books: Books, rating: Rating, period: Period) -> Recharge:
+def _recharged(books: Books, world: World, rating: Rating, period: Period) -> Recharge:
     """Nearly all of a period are charges at one price each, which need no attempt."""
     recharge = Recharge()
     left: list[int] = []
@@ -37,8 +39,28 @@ def _recharged(books: Books, rating: Rating, period: Period) -> Recharge:
         recharge.charged[each.team] += micro
     for item in valued_beside(books, rating, period, left):
         is_charge = item.posting.kind is TransactionKind.CHARGE and not item.posting.is_correction
-        (recharge.charged if is_charge else recharge.corrected)[item.team] += item.worth.micro
+        team = item.team if item.posting.money is None else _team_of(books, world, item.posting.payer)
+        (recharge.charged if is_charge else recharge.corrected)[team] += item.worth.micro
     return recharge
+
+
+def _team_of(books: Books, world: World, payer: str) -> str:
+    """Whose the payer is, an allowance or what an engineer owes: as statements have it. Empty where nobody knows."""
+    kind, _, owed_by = payer.partition("/")
+    known = None if kind == AccountKind.OVERRUN.value else books.allowances.get(AllowanceId(payer))
+    if known is None:
+        return _team_of_holder(world, Holder(HolderKind.ENGINEER, owed_by))
+    return _team_of_holder(world, known.allowance.holder)
+
+
+def _team_of_holder(world: World, holder: Holder) -> str:
+    if holder.kind is HolderKind.TEAM:
+        return holder.id
+    if holder.kind is HolderKind.PROJECT:
+        project = world.require_policy().projects.get(ProjectName(holder.id))
+        return "" if project is None else project.team
+    person = world.people.get(EngineerId(holder.id))
+    return "" if person is None else person.team
 
 
 def _written_off(books: Books, book: PriceBook, period: Period, now: Instant) -> Micro:

@@ -78,7 +78,7 @@ class MoneyViews:
         caller.require(Role.FINANCE, Role.AUDITOR)
         book = self.require_price_book()
         with self._store.reading() as books:
-            return gl_view(books, book, period_of(self._world, period, now), now)
+            return gl_view(books, self._world, book, period_of(self._world, period, now), now)
 
     def cost(self, caller: Caller, period: str | None, now: Instant) -> CostView:
         """What a period cost beside what it recovered. Raises `price-missing`, `no-prices`."""

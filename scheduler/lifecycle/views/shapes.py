@@ -15,13 +15,7 @@ from scheduler.finance.burn import Jump
 from scheduler.lifecycle.memory.observed_only import Observed
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.unit_burn import UnitBurn
-from scheduler.lifecycle.views.unit_shapes import (
-    CorrectedView,
-    GrantValueView,
-    PackageValueView,
-    ReturnedView,
-    UnitView,
-)
+from scheduler.lifecycle.views.unit_shapes import Corrected, GrantValueView, PackageValueView, ReturnedView, UnitView
 from scheduler.lifecycle.views.usage_shapes import IdleView, UsageView
 
 
@@ -351,7 +345,7 @@ class StatementView:
     promised: int = 0
     """At the end of the period: what is promised and has not vested. No part of the sums above."""
     others: tuple[UnitView, ...] = ()
-    corrections: tuple[CorrectedView, ...] = ()
+    corrections: tuple[Corrected, ...] = ()
     """The same sums of allowances in other units."""
     packages: tuple[PackageValueView, ...] = ()
     """As they are now, on a person's statement."""

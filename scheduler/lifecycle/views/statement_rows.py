@@ -8,7 +8,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.finance.csv_text import safe
 from scheduler.lifecycle.views.shapes import StatementLine, StatementView
-from scheduler.lifecycle.views.unit_shapes import CorrectedView, ReturnedView, UnitLine, UnitView
+from scheduler.lifecycle.views.unit_shapes import Corrected, ReturnedView, UnitLine, UnitView
 
 HEADER = (
     "at",
@@ -66,7 +66,7 @@ def statement_rows(view: StatementView) -> Iterator[tuple[str, ...]]:
         yield from _other_rows(view, other)
 
 
-def _corrected(corrected: CorrectedView, currency: str) -> tuple[str, ...]:
+def _corrected(corrected: Corrected, currency: str) -> tuple[str, ...]:
     """Money alone: with it the costs less the credits are what the period costs."""
     cells = {
         "at": iso(corrected.at),

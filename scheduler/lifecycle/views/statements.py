@@ -21,7 +21,7 @@ from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, s
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.lifecycle.views.shapes import PriceView, StatementLine, StatementView
 from scheduler.lifecycle.views.sizes import sizes_text
-from scheduler.lifecycle.views.unit_shapes import CorrectedView, ReturnedView, UnitLine
+from scheduler.lifecycle.views.unit_shapes import Corrected, ReturnedView, UnitLine
 from scheduler.metering.efficiency import efficiency_of
 from scheduler.metering.use import HourOfUse, total
 from scheduler.ports import Books
@@ -127,14 +127,14 @@ _RESTED = (Reason.IDLE, Reason.IDLE_ENDED)
 """Attempts that were ended for these gave their hours back because they rested."""
 
 
-def _corrections(postings: Iterable[Posting]) -> tuple[CorrectedView, ...]:
+def _corrections(postings: Iterable[Posting]) -> tuple[Corrected, ...]:
     """One for each time that closed charges were corrected, however many allowances had paid them."""
     sums: dict[tuple[Instant, str], int] = defaultdict(int)
     for posting in postings:
         if posting.money is not None:
             sums[posting.at, posting.memo] += posting.money
     what = STATEMENT_TEXTS[TransactionKind.CORRECTION]
-    return tuple(CorrectedView(at, f"{what}: {memo}", Micro(micro)) for (at, memo), micro in sorted(sums.items()))
+    return tuple(Corrected(at, f"{what}: {memo}", Micro(micro)) for (at, memo), micro in sorted(sums.items()))
 
 
 def _used_gpu_ms(made: Statement) -> int:

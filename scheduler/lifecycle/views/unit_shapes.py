@@ -58,7 +58,7 @@ class ReturnedView:
 
 
 @dataclass(frozen=True, slots=True)
-class CorrectedView:
+class Corrected:
     """Money by which charges of a closed period were corrected, all of the owner's at once; below zero it came back."""
 
     at: Instant
