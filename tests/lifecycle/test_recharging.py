@@ -22,6 +22,8 @@ from tests.lifecycle.test_statements import FINANCE, research_world
 from tests.lifecycle.test_sums_in_money import a_busy_month
 
 TEAMS = ("research", "vision", "speech")
+PAYERS_TEAM = "research"
+"""Of everybody whose money is corrected: no work stands behind that, and the team is the payer's."""
 POOLS = ("research", "shared")
 
 
@@ -53,7 +55,7 @@ def simply(store: SqlStore, prices: PriceBook) -> Simply:
             except Unpriced as missing:
                 sums.missing = first_unpriced((sums.missing, missing))
                 continue
-            team = attempt.team if attempt is not None else "platform"
+            team = attempt.team if attempt is not None else PAYERS_TEAM
             (sums.charged if is_charge else sums.corrected)[team] += micro
     return sums
 
