@@ -32,10 +32,10 @@ class ApprovalRules:
     somebody's allowance, price or right, and of those that loosen these rules, `access` of people files and tokens that
     give somebody more; all others need one person."""
 
-    grants: Persons = Persons.ONE
-    policy: Persons = Persons.ONE
-    prices: Persons = Persons.ONE
-    access: Persons = Persons.ONE
+    grants: Persons = Persons.TWO
+    policy: Persons = Persons.TWO
+    prices: Persons = Persons.TWO
+    access: Persons = Persons.TWO
 
 
 class ProposalKind(StrEnum):

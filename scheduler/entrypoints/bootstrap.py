@@ -1,6 +1,7 @@
 """Bootstrap: the only place where adapters meet ports. Every part has a default, so that a test swaps any in one call."""
 
 import logging
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 
@@ -85,6 +86,7 @@ def _prepare(service: Service) -> None:
         prices = stored_price_book(books)
     if current is not None:
         put_policy(service.store, service.world, read_policy(current.text, current.name), now)
+        _tell_of_another(settings, current.hash)
     elif (first := _first_policy(settings)) is not None:
         text = first.read_text(encoding="utf-8")
         service.administration.apply_policy(SYSTEM, text, read_policy(text, first.name), now=now)
@@ -114,6 +116,17 @@ def _first_policy(settings: Settings) -> Path | None:
     """What was given, or, for the embedded default alone, the example."""
     is_embedded = settings.cluster is ClusterKind.SIMULATED
     return settings.policy or (EXAMPLES / "example.yaml" if is_embedded else None)
+
+
+def _tell_of_another(settings: Settings, in_force: str) -> None:
+    """A start puts no policy in place of another: whoever may edit the file would go round the second person."""
+    given = settings.policy
+    if given is not None and given.is_file() and sha256(given.read_bytes()).hexdigest() != in_force:
+        log.warning(
+            "%s is not the policy in force (sha256 %s), and a start does not apply it: `allot policy apply` does",
+            given,
+            in_force[:12],
+        )
 
 
 def _first_prices(settings: Settings) -> Path | None:

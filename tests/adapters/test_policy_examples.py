@@ -1,10 +1,12 @@
 """The files under policies/ are what they say they are."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from scheduler.adapters.policy_files import check_policy, check_prices, read_people, read_policy
+from scheduler.domain.people import Role
 from scheduler.domain.quantities import UnitKind, measure
 from scheduler.domain.units import EngineerId
 
@@ -18,6 +20,10 @@ def test_every_file_under_policies_is_accepted(path: Path) -> None:
         people = read_people(path.read_bytes(), path.name, EngineerId, example)
         assert {engineer.team for engineer in people} == set(example.pool_of_team)
         assert {engineer.tier for engineer in people} == set(example.tiers)
+        held = Counter(role for engineer in people for role in engineer.roles)
+        assert held[Role.OPERATOR] > 1, "one proposes people, tokens and policies, another approves them"
+        assert held[Role.PEOPLE] > 1, "and so of pay"
+        assert held[Role.FINANCE] > 0, "prices are of finance, and operators approve them"
         return
     if path.name == "prices.yaml":
         _, problems = check_prices(path.read_bytes(), path.name)

@@ -1,7 +1,8 @@
 """Walking a page: its `console` blocks are typed as they stand, and the output has to be what the page shows.
 
-What differs from run to run does not count: numbers, instants and durations, ids, tokens, and whatever the page leaves
-out with `…`. An id that the page shows stands for the one that this run got in its place, in later commands too.
+What differs from run to run does not count: numbers, instants and durations, ids, hashes, tokens, and whatever the page
+leaves out with `…`. An id or a hash that the page shows stands for the one that this run got in its place, in later
+commands too.
 """
 
 import itertools
@@ -34,7 +35,7 @@ SECONDS = 300
 """For each of them: many times what it takes on a quiet machine. A control plane beside other tests is slow."""
 LONGEST_PAUSE_SECONDS = 2.0
 
-_ID = re.compile(r"\b(?:w|a|g|e|key)-[a-z0-9]{6,}\b")
+_ID = re.compile(r"\b(?:(?:w|a|g|e|key)-[a-z0-9]{6,}|[0-9a-f]{12})\b")
 _VARIES = re.compile(r"\ballot_[\w-]{20,}|[+−-]?\b\d[\d.,:]*(?:[TZ][\d:.]*Z?)?(?: (?:s|min|h|d)\b)?")
 _SHELL = frozenset("$`|&;<>(){}*?~#")
 _MARKED = re.compile(r"#(?:[ -]?#)*")

@@ -65,7 +65,7 @@ def test_what_gives_more_is_found_and_its_reverse_is_not(path: str) -> None:
         swap("allowance_gpu_hours: 2500", "allowance_gpu_hours: 2400"),
         lambda text: text + "\nretention: {windows_days: 3}\n",
         lambda text: text + "\n# a comment\n",
-        lambda text: text + "\napprovals: {grants: two-persons}\n",
+        lambda text: text.replace("grants: one-person", "grants: two-persons"),
     ],
     ids=["less", "retention", "comment", "stricter"],
 )
@@ -74,13 +74,22 @@ def test_what_gives_nobody_more_raises_nothing(edit: Edit) -> None:
 
 
 def test_loosening_who_approves_and_how_much_is_promised_is_raising() -> None:
-    strict = TEXT + "\napprovals: {policy: two-persons}\ncoverage: {ratio_max_per_mille: 1000}\n"
+    strict = TEXT.replace("policy: one-person", "policy: two-persons") + "\ncoverage: {ratio_max_per_mille: 1000}\n"
     loose = TEXT + "\ncoverage: {ratio_max_per_mille: 1100}\n"
     assert [change.path for change in raises(read(strict), read(loose))] == [
         "approvals.policy",
         "coverage.ratio_max_per_mille",
     ]
     assert [change.path for change in raises(read(strict), read(TEXT))][-1] == "coverage.ratio_max_per_mille"
+
+
+def test_to_say_that_one_person_is_enough_is_raising_where_nothing_was_said() -> None:
+    (line,) = (line for line in TEXT.splitlines() if line.startswith("approvals: "))
+    silent = read(TEXT.replace(line, ""))
+    assert [change.path for change in raises(silent, read(TEXT))] == [
+        f"approvals.{key}" for key in ("access", "grants", "policy", "prices")
+    ]
+    assert raises(silent, read(TEXT.replace(line, line.replace("one-person", "two-persons")))) == ()
 
 
 def test_a_raise_concerns_the_tier_the_team_s_pool_and_its_projects() -> None:

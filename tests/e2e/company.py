@@ -5,6 +5,7 @@ from scheduler.domain.workloads import WorkloadKind
 
 POLICY = """
 version: 1
+approvals: {grants: one-person, policy: one-person, prices: one-person, access: one-person}
 period: month
 images: ["registry.example/*"]
 default_priority_class: standard

@@ -133,6 +133,7 @@ MINIMUM_RUNTIME_SECONDS = 2
 POLICY = (
     f"""
 version: 1
+approvals: {{grants: one-person, policy: one-person, prices: one-person, access: one-person}}
 period: year
 images: ["registry.example/*"]
 gpu_classes:

@@ -48,7 +48,7 @@ from tests.entrypoints.company import (
     engineer_id,
     small_company,
 )
-from tests.entrypoints.two_persons import BASE, TWO
+from tests.entrypoints.two_persons import BASE, STRICT
 from tests.lifecycle.booked import Booked
 from tests.plugins.migrated import open_migrated
 
@@ -108,9 +108,8 @@ def lenient(service: Service) -> None:
 
 
 def two_persons(service: Service) -> None:
-    strict = BASE + TWO
     prices(service)
-    service.administration.apply_policy(SYSTEM, strict, read_policy(strict, "strict.yaml"), now=NOON)
+    service.administration.apply_policy(SYSTEM, STRICT, read_policy(STRICT, "strict.yaml"), now=NOON)
 
 
 def prices(service: Service) -> None:
@@ -222,7 +221,7 @@ def _propose_prices(service: Service) -> object:
 
 
 def _propose_policy(service: Service) -> object:
-    text = (BASE + TWO).replace("allowance_gpu_hours: 2500", "allowance_gpu_hours: 2600")
+    text = STRICT.replace("allowance_gpu_hours: 2500", "allowance_gpu_hours: 2600")
     return service.proposals.apply_policy(who(service, "olga"), text, read_policy(text, "raised.yaml"), now=NOON)
 
 

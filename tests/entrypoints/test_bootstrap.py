@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import orjson
+import pytest
 
 from scheduler.domain.people import Role
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.bootstrap import build
-from scheduler.entrypoints.settings import Settings
+from scheduler.entrypoints.settings import EXAMPLES, Settings
 from scheduler.entrypoints.simulated import open_simulation
 from scheduler.entrypoints.simulation_state import STATE_KEY, packed_state, unpacked_state
 from tests.plugins.migrated import open_migrated
@@ -24,6 +25,27 @@ def test_a_service_that_is_given_its_first_token_again_starts_again(tmp_path: Pa
         assert caller is not None
         assert caller.roles == {Role.OPERATOR, Role.AUDITOR}
         assert len(events) == 1
+
+
+def test_a_start_with_another_policy_file_leaves_the_one_in_force_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever may edit the file would go round the second person."""
+    file = tmp_path / "policy.yaml"
+    settings = Settings(database=f"sqlite:///{tmp_path}/allot.db", policy=file, stream=False)
+    example = (EXAMPLES / "example.yaml").read_text(encoding="utf-8")
+    in_force, told = [], []
+    for text in (example, example, example.replace("two-persons", "one-person")):
+        file.write_text(text, encoding="utf-8")
+        caplog.clear()
+        service = build(settings)
+        in_force.append(service.world.require_policy().hash)
+        told.append("is not the policy in force" in caplog.text)
+        service.store.close()
+    assert len(set(in_force)) == 1
+    assert told == [False, False, True]
+    file.unlink()
+    build(settings).store.close()
 
 
 def test_the_simulation_goes_on_from_what_was_kept_packed_or_as_earlier_versions_wrote_it() -> None:

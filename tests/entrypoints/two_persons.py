@@ -4,10 +4,12 @@ from scheduler.adapters.policy_files import read_policy
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.company import NOON, POLICY, SYSTEM
 
-TWO = "\napprovals: {grants: two-persons, policy: two-persons, prices: two-persons, access: two-persons}\n"
 BASE = POLICY.read_text(encoding="utf-8")
-STRICT = BASE + TWO
-_TIER = "  engineer:\n    allowance_gpu_hours: "
+_ALONE = "approvals: {grants: one-person, policy: one-person, prices: one-person, access: one-person}\n"
+assert _ALONE in BASE, "the small company says that one person is enough"
+AS_SHIPPED = BASE.replace(_ALONE, "")
+"""It says nothing of approvals."""
+STRICT = BASE.replace(_ALONE, _ALONE.replace("one-person", "two-persons"))
 RAISED = STRICT.replace(
     "allowance_gpu_hours: 1000\n    priority_classes", "allowance_gpu_hours: 1200\n    priority_classes"
 )

@@ -13,6 +13,7 @@ from scheduler.adapters.sql.store import SqlStore
 from scheduler.decision.plan import Launch, Plan
 from scheduler.domain.actions import TellJob
 from scheduler.domain.allowances import AllowanceSource, Holder, HolderKind
+from scheduler.domain.approvals import ApprovalRules, Persons
 from scheduler.domain.awards import Award
 from scheduler.domain.cluster import GpuClass, Node, Placement, PodRequest
 from scheduler.domain.funding import FundingShare
@@ -68,6 +69,10 @@ SECOND = 1000
 OPERATOR = Caller("olga", frozenset({Role.OPERATOR, Role.FINANCE, Role.PEOPLE, Role.AUDITOR}))
 
 
+ALONE = ApprovalRules(Persons.ONE, Persons.ONE, Persons.ONE, Persons.ONE)
+"""One person is enough: what waits for a second one has tests of its own."""
+
+
 def policy() -> Policy:
     return Policy(
         name="small",
@@ -88,6 +93,7 @@ def policy() -> Policy:
         },
         projects={ProjectName("aurora"): Project(ProjectName("aurora"), TeamName("research"))},
         sandbox=SandboxTerms(images=("notebook:1",), default_image="notebook:1"),
+        approvals=ALONE,
     )
 
 

@@ -38,6 +38,7 @@ TOLD = 43
 
 POLICY = f"""
 version: 1
+approvals: {{grants: one-person, policy: one-person, prices: one-person, access: one-person}}
 period: month
 images: ["registry.example/*"]
 default_priority_class: standard

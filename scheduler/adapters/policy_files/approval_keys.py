@@ -6,23 +6,28 @@ from scheduler.domain.approvals import ApprovalRules, Persons
 from scheduler.domain.policy import CoverageRule
 from scheduler.domain.units import PerMille
 
-GRANTS = Field("grants", Choice(Persons), "for ad-hoc grants and those of compensation", default=Persons.ONE)
+GRANTS = Field(
+    "grants",
+    Choice(Persons),
+    "for ad-hoc grants, those of compensation, and payments of employees",
+    default=Persons.TWO,
+)
 OF_POLICY = Field(
     "policy",
     Choice(Persons),
     "for a policy that raises an allowance, a price or a right, or loosens these rules",
-    default=Persons.ONE,
+    default=Persons.TWO,
 )
-PRICES = Field("prices", Choice(Persons), "for a price book", default=Persons.ONE)
+PRICES = Field("prices", Choice(Persons), "for a price book after the first", default=Persons.TWO)
 ACCESS = Field(
     "access",
     Choice(Persons),
-    "for a people file that gives somebody more, and for a token of anybody but a node",
-    default=Persons.ONE,
+    "for a people file that gives somebody more, and for a token of anybody but a node, once two persons can decide it",
+    default=Persons.TWO,
 )
 APPROVALS = Section(
     "approvals",
-    "What takes effect only when a second person approves its hash. Turning it off needs two persons, too.",
+    "What takes effect only when a second person approves its hash. `one-person` turns it off, which needs two persons.",
     (GRANTS, OF_POLICY, PRICES, ACCESS),
 )
 

@@ -23,8 +23,8 @@ APPROVAL_CODES: dict[RefusalCode, CodeText] = {
     _C.APPROVAL_NEEDED: CodeText(
         409,
         "A second person must approve it",
-        "Policy says `two-persons`: what raises allowances, prices or rights takes effect when another person approves "
-        "its hash.",
+        "Unless policy says `one-person`, what raises allowances, prices or rights takes effect when another person "
+        "approves its hash.",
         "Propose it as usual, and have somebody else run `allot approvals approve HASH`.",
     ),
     _C.UNKNOWN_PROPOSAL: CodeText(

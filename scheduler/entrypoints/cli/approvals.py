@@ -92,11 +92,13 @@ def waits(made: dict[str, Any]) -> bool:
 
 
 def print_waiting(made: dict[str, Any]) -> None:
-    """What somebody reads who proposed a change that needs another."""
-    print_text(
-        f"It waits for a second person: sha256 {made['hash'][:12]}, {made['reason']}. "
-        f"Another one with the right to it runs `allot approvals approve {made['hash'][:12]}`."
-    )
+    """What somebody reads who proposed a change that needs another: what waits, and what the other one types."""
+    short = made["hash"][:12]
+    what = f"{made['shown']} for {made['holder']}" if made["holder"] else made["file"]
+    print_text(f"Waits for a second person: {made['kind']} of {what}, hash {short}.")
+    if made["raises"] and not made["holder"]:
+        print_text(f"It {made['reason']}.")
+    print_text(f"Another ({' or '.join(made['deciders'])}) runs: allot approvals approve {short}")
 
 
 def print_list(items: Sequence[dict[str, Any]], *, empty: str) -> None:

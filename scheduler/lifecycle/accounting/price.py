@@ -49,11 +49,19 @@ class Pricing:
         it takes a second person: see `Approvals.apply_prices`.
         """
         caller = caller.require(Role.FINANCE)
-        policy = self._world.policy
-        if policy is not None and self._world.price_book is not None and policy.approvals.prices is Persons.TWO:
+        if prices_wait(self._world, book, corrects=corrects):
             raise approval_needed("a price book")
         with changing(self._store, self._world, now) as batch:
             return put_prices(batch, caller, text, book, request_id=request_id, corrects=corrects)
+
+
+def prices_wait(world: World, book: PriceBook, *, corrects: bool) -> bool:
+    """Whether it needs a second person, by the policy in force. The first one does not: there was nobody to have agreed
+    yet. Nor does the one in force, put again as it is: it changes nothing, unless it is to correct what was closed."""
+    current = world.price_book
+    if world.policy is None or current is None or world.policy.approvals.prices is Persons.ONE:
+        return False
+    return corrects or book.hash != current.hash
 
 
 def put_prices(

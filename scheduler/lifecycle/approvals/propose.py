@@ -16,7 +16,7 @@ from scheduler.domain.records import PolicyVersion, PriceBookVersion
 from scheduler.domain.units import AMOUNT_MAX, STANDARD_GPU, AllowanceId, Instant, ProjectName
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.ledger.vesting import promise
-from scheduler.lifecycle.accounting.price import Pricing, require_priced
+from scheduler.lifecycle.accounting.price import Pricing, prices_wait, require_priced
 from scheduler.lifecycle.administration import Administration
 from scheduler.lifecycle.awarding.awards import Awards, require_compensator
 from scheduler.lifecycle.awarding.compensate import Package, package_allowance
@@ -141,8 +141,8 @@ class Proposals:
         request_id: str = "",
         corrects: bool = False,
     ) -> PriceBookVersion | Proposal:
-        policy, current = self.world.policy, self.world.price_book
-        if policy is None or current is None or policy.approvals.prices is Persons.ONE:
+        current = self.world.price_book
+        if current is None or not prices_wait(self.world, book, corrects=corrects):
             return self.pricing.apply(caller, text, book, now=now, request_id=request_id, corrects=corrects)
         caller = caller.require(Role.FINANCE)
         require_priced(self.world, book)

@@ -10,17 +10,17 @@ from scheduler.domain.errors import Refusal, RefusalCode
 from scheduler.domain.units import MS_PER_HOUR
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
-from tests.entrypoints.company import NOON, POLICY, SYSTEM
+from tests.entrypoints.company import NOON, SYSTEM
+from tests.entrypoints.two_persons import AS_SHIPPED, BASE
 from tests.entrypoints.written import rows
 
 BOUND = "\ncoverage: {ratio_max_per_mille: 3000, availability_per_mille: 900}\n"
 H100_A_WEEK = 192 * 168 * MS_PER_HOUR * 900 // 1000  # what the quotas of the policy deliver, of weight 1000
 PACKAGE = {"holder": "ada", "kind": "signing", "reason": "x", "gpu_classes": ["H100"], "cliff_months": 0}
-TWO = "approvals: {grants: two-persons}\n"
 
 
-def bound(service: Service, more: str = "") -> None:
-    text = POLICY.read_text(encoding="utf-8") + BOUND + more
+def bound(service: Service, rules: str = BASE) -> None:
+    text = rules + BOUND
     service.administration.apply_policy(SYSTEM, text, read_policy(text, "bounded.yaml"), now=NOON)
 
 
@@ -82,7 +82,7 @@ async def test_a_package_is_refused_above_the_ratio_in_its_fullest_week_and_gran
 
 
 async def test_an_approved_package_is_covered_too(service: Service, as_: Client) -> None:
-    bound(service, TWO)
+    bound(service, AS_SHIPPED)
     waiting = await promise(as_, 100_000_000, months=0)
     assert waiting.status_code == 202
     with pytest.raises(Refusal) as refused:

@@ -8,7 +8,7 @@ from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.company import NOON, SYSTEM, token_of
-from tests.entrypoints.two_persons import BASE, RAISED, want_two_persons
+from tests.entrypoints.two_persons import AS_SHIPPED, RAISED, want_two_persons
 from tests.entrypoints.written import rows
 
 DECIDES = frozenset({Role.FINANCE, Role.OPERATOR})
@@ -52,8 +52,8 @@ async def test_who_enters_the_directory_in_between_approves_nothing_of_their_own
 async def test_whoever_applied_the_policy_before_they_were_in_the_directory_decides_no_request(
     two: Service, as_: Client
 ) -> None:
-    stricter = BASE + "\n# eve was here\napprovals: {grants: two-persons, policy: two-persons, prices: two-persons}\n"
-    made = (await as_("eve").put("/v1/policy", params={"name": "next.yaml"}, content=stricter)).json()
+    looser = AS_SHIPPED + "\n# eve was here\napprovals: {access: one-person}\n"
+    made = (await as_("eve").put("/v1/policy", params={"name": "next.yaml"}, content=looser)).json()
     await as_("fin").post(f"/v1/approvals/{made['id']}/approve", json={})
     asked = (await as_("ada").post("/v1/requests", json={"kind": "hours", "amount_ms": 1, "reason": "x"})).json()
     await enter(two, as_)

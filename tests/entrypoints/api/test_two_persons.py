@@ -20,11 +20,16 @@ from tests.entrypoints.company import NOON, POLICY, SYSTEM, engineer_id, token_o
 from tests.entrypoints.two_persons import RAISED, want_two_persons
 
 PRICES = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
+DEARER = PRICES.replace("    effective: 2.50\n", "    effective: 2.60\n")
 PACKAGE = {"holder": "ada", "quantity": 4_800 * MS_PER_HOUR, "months": 48, "cliff_months": 12, "reason": "the offer"}
 
 
-def apply_prices(service: Service) -> None:
-    service.pricing.apply(SYSTEM, PRICES, read_prices(PRICES, "prices.yaml"), now=NOON)
+def apply_prices(service: Service, text: str = PRICES) -> None:
+    service.pricing.apply(SYSTEM, text, read_prices(text, "prices.yaml"), now=NOON)
+
+
+def apply_dearer_prices(service: Service) -> None:
+    apply_prices(service, DEARER)
 
 
 def grant(service: Service) -> None:
@@ -41,7 +46,7 @@ def compensate(service: Service) -> None:
     service.awards.compensate(SYSTEM, asked, now=NOON)
 
 
-@pytest.mark.parametrize("act", [grant, apply_policy, apply_prices, compensate])
+@pytest.mark.parametrize("act", [grant, apply_policy, apply_dearer_prices, compensate])
 def test_no_command_goes_round_the_second_person(service: Service, act: Callable[[Service], None]) -> None:
     apply_prices(service)
     want_two_persons(service)
@@ -104,8 +109,7 @@ def test_the_terms_of_a_package_are_read_as_they_were_written(service: Service) 
 async def test_whoever_approves_prices_reads_which_change(service: Service, as_: Client) -> None:
     apply_prices(service)
     want_two_persons(service)
-    dearer = PRICES.replace("    effective: 2.50\n", "    effective: 2.60\n")
-    made = await as_("fin").put("/v1/prices", params={"name": "dearer.yaml"}, content=dearer)
+    made = await as_("fin").put("/v1/prices", params={"name": "dearer.yaml"}, content=DEARER)
     assert (made.status_code, made.json()["kind"]) == (202, "prices")
     found = (await as_("olga").get(f"/v1/approvals/{made.json()['id']}")).json()
     off_peak = "off-peak 3.60 / 2.20 / 1.90"

@@ -42,7 +42,11 @@ def test_an_extension_and_a_class_are_asked_for_and_withdrawn(allot: Allot, serv
 def test_a_grant_and_a_policy_wait_for_the_second_person(allot: Allot, service: Service, tmp_path: Path) -> None:
     want_two_persons(service)
     granted = allot("grant", "ada", "40h", "--reason", "paper", who="fin")
-    assert (granted.code, "waits for a second person" in granted.out) == (0, True)
+    waits, other = granted.out.splitlines()
+    short = allot("approvals", "list", "--json", who="fin").json["items"][0]["hash"][:12]
+    assert (granted.code, waits) == (0, f"Waits for a second person: grant of 40.0 h for ada, hash {short}.")
+    assert other == f"Another (finance or operator) runs: allot approvals approve {short}"
+    assert max(len(line) for line in (waits, other)) <= 80
     file = tmp_path / "next.yaml"
     file.write_text(RAISED, encoding="utf-8")
     applied = allot("policy", "apply", str(file), who="olga")

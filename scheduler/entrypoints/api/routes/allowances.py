@@ -177,7 +177,7 @@ def statement_csv(asked: Signed, period: PeriodAsked = None, owner: BooksOf = No
     ),
 )
 def grant(asked: Signed, body: Grant, key: IdempotencyKey = None) -> Response:
-    """Where policy says `two-persons`, it waits until another person approves its hash."""
+    """Unless policy says `one-person`, it waits until another person approves its hash."""
     made = asked.service.proposals.grant(
         asked.caller,
         body.award(asked),

@@ -163,7 +163,7 @@ class TransferOf(Body):
     ),
 )
 def compensate(asked: Signed, body: PackageTerms, key: IdempotencyKey = None) -> Response:
-    """Where policy says `two-persons`, it waits until another of people operations approves its hash."""
+    """Unless policy says `one-person`, it waits until another of people operations approves its hash."""
     made = asked.service.proposals.compensate(
         asked.caller,
         replace(body.package(_engineer(asked, body.holder)), reason=body.reason),

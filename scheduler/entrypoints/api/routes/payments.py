@@ -83,7 +83,7 @@ class Recorded:
     ),
 )
 def record(asked: Signed, body: PaymentRequest, key: IdempotencyKey = None) -> Response:
-    """Taken off what their fringe-benefit statement says is includable. Where policy says `two-persons` for grants, it
+    """Taken off what their fringe-benefit statement says is includable. Unless policy says `one-person` for grants, it
     waits for another."""
     engineer = asked.engineer(body.owner)
     if engineer is None:

@@ -83,7 +83,7 @@ def directory(asked: Signed) -> Response:
 async def apply(
     request: Request, asked: Signed, name: Annotated[Name, Query(description="The file's name, for messages.")]
 ) -> Response:
-    """One that gives somebody more waits for a second person, where the policy in force says so."""
+    """One that gives somebody more waits for a second person, unless the policy in force says otherwise."""
     asked.caller.require(Role.OPERATOR, Role.PEOPLE)
     source = await request.body()
     return await run_in_threadpool(_apply, asked, source, name)

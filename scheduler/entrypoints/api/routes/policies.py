@@ -59,7 +59,7 @@ def history(asked: Signed, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> R
 async def apply(
     request: Request, asked: Signed, name: Annotated[Name, Query(description="The file's name, for messages.")]
 ) -> Response:
-    """One that raises allowances, prices or rights waits for a second person, where the policy in force says so."""
+    """One that raises allowances, prices or rights waits for a second person, unless the policy in force says otherwise."""
     asked.caller.require(Role.OPERATOR)
     source = await request.body()
     return await run_in_threadpool(_apply, asked, source, name)

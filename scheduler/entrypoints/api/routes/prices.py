@@ -60,7 +60,7 @@ async def apply(
     name: Annotated[Name, Query(description="The file's name, for messages.")],
     correct: Annotated[bool, Query(description="Correct closed periods by postings in the open one.")] = False,
 ) -> Response:
-    """It waits for a second person where policy says so."""
+    """Unless policy says `one-person`, it waits for a second one, if it is not the first or the one in force."""
     asked.caller.require(Role.FINANCE)
     source = await request.body()
     return await run_in_threadpool(_apply, asked, source, name, corrects=correct)

@@ -48,7 +48,8 @@ _ISSUED[202] = {**_ISSUED[201], "description": "It waits for a second person"}
 
 @router.post("", status_code=201, summary="Issue a token", responses=_ISSUED)
 def issue(asked: Signed, body: TokenRequest) -> Response:
-    """Where policy says `two-persons`, it is refused until another person approves it; a node's never waits."""
+    """Unless policy says `one-person`, or nobody could agree yet, it is refused until another person approves it; a
+    node's never waits."""
     expires_at = instant_of(body.expires_at)
     if expires_at is not None and expires_at <= asked.now:
         raise InvalidInput("the token would have expired already", where="expires_at", expected="a time to come")
