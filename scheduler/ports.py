@@ -46,7 +46,7 @@ from scheduler.finance.reconciling.capacity_book import CapacityBook
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.keeping import JournalBook
 from scheduler.ledger.token_holds import TokenHoldBook
-from scheduler.metering.keeping import IdleBook, SampleBook
+from scheduler.metering.keeping import GpuFaultBook, IdleBook, SampleBook
 from scheduler.metering.samples import Reading
 
 
@@ -364,6 +364,8 @@ class Books(Protocol):
     def control(self) -> ControlBook: ...
     @property
     def samples(self) -> SampleBook: ...
+    @property
+    def gpu_faults(self) -> GpuFaultBook: ...
     @property
     def idleness(self) -> IdleBook: ...
     @property

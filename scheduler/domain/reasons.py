@@ -67,6 +67,7 @@ class Reason(StrEnum):
     IDLE_CPU_BUSY = "IdleCpuBusy"
     START_TIMEOUT = "StartTimeout"
     NODE_LOST = "NodeLost"
+    GPU_FAULT = "GpuFault"
     LAUNCH_REFUSED = "LaunchRefused"
     JOB_DELETED = "JobDeleted"
     SUSPENDED = "Suspended"
@@ -265,6 +266,10 @@ TEXTS: dict[Reason, ReasonText] = {
         "Check the image and the spec.",
     ),
     Reason.NODE_LOST: ReasonText("Lost on {nodes}: {cause}. The hours since its last checkpoint came back; {then}."),
+    Reason.GPU_FAULT: ReasonText(
+        "Failed with its GPU: {gpu} of {node} reported Xid {xid} ({fault}) by {at}; {refunded}.",
+        "Submit it again; it goes on from its last checkpoint.",
+    ),
     Reason.LAUNCH_REFUSED: ReasonText(
         "The cluster refused its launch: {cause}.", "Mend the spec and submit it again."
     ),

@@ -20,8 +20,9 @@ class RetriedEnd(StrEnum):
     TIME_LIMIT = Reason.TIME_LIMIT.value
 
 
-COUNTED = frozenset(Reason(end.value) for end in RetriedEnd)
-"""Ends that use up a retry."""
+COUNTED = frozenset(Reason(end.value) for end in RetriedEnd) | {Reason.GPU_FAULT}
+"""Ends that use up a retry. A GPU's fault is found out after its attempt failed and was tried again as any failure is; it
+uses up a retry as that did, because a broken GPU that is given out again would be tried for ever."""
 
 
 @dataclass(frozen=True, slots=True)

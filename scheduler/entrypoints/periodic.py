@@ -16,6 +16,7 @@ from scheduler.lifecycle.awarding.draw_tokens import release_overdue
 from scheduler.lifecycle.awarding.expire import expire_due
 from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.gpu_faults import FaultsJudged, judge_gpu_faults
 from scheduler.lifecycle.running.keep import Kept, keep_funded
 from scheduler.lifecycle.sensing.census import Census
 from scheduler.lifecycle.sensing.reclaim import IdleReclaim, Reclaimed
@@ -47,6 +48,7 @@ class Periodic:
         period = self.settings.period_seconds
         loops.every("grant", period, self.grant, deadline_seconds=10 * period + 60)
         loops.every("keep", period, self._keep, deadline_seconds=10 * period + 60)
+        loops.every("faults", period, self._judge, deadline_seconds=10 * period + 60)
         loops.every("reclaim", period, self._reclaim, deadline_seconds=10 * period + 60)
         loops.every("census", period, self._count, deadline_seconds=10 * period + 60)
         loops.every("prune", 10 * period, self._prune, deadline_seconds=100 * period + 60)
@@ -92,6 +94,18 @@ class Periodic:
         with changing(self.store, self.world, now) as batch:
             return keep_funded(batch, self.ids.new)
 
+    async def _judge(self) -> None:
+        """What failed with its GPU, as far as windows have told by now."""
+        if self.world.policy is not None and not self.settings.observe:
+            judged = await asyncio.to_thread(self._judge_now, self.clock.now())
+            if judged.ended:
+                log.info("attempts that failed with their GPU: %s", ", ".join(judged.ended))
+                self.wake()
+
+    def _judge_now(self, now: Instant) -> FaultsJudged:
+        with changing(self.store, self.world, now) as batch:
+            return judge_gpu_faults(batch)
+
     async def _reclaim(self) -> None:
         if self.world.policy is not None:
             reclaimed = await asyncio.to_thread(self._reclaim_now, self.clock.now())
@@ -117,6 +131,7 @@ class Periodic:
         retention = self.world.require_policy().retention
         with self.store.writing() as books:
             books.samples.prune(Instant(now - retention.windows_ms), Instant(now - retention.hours_ms))
+            books.gpu_faults.prune(Instant(now - retention.hours_ms))
 
     async def _publish(self) -> None:
         if self.publisher is not None:

@@ -1,5 +1,5 @@
-"""The store's books of samples and idleness, as Protocols: part of `ports.Books`, and declared here because they speak
-of nothing but metering's values."""
+"""The store's books of samples, GPU faults and idleness, as Protocols: part of `ports.Books`, and declared here because
+they speak of nothing but metering's values."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
@@ -7,6 +7,7 @@ from typing import Protocol
 from scheduler.domain.idleness import Exemption, IdleDecision
 from scheduler.domain.units import AttemptId, EngineerId, GpuUuid, Instant, NodeName, WorkloadId
 from scheduler.metering.devices import Inventory, KnownGpu
+from scheduler.metering.gpu_faults import GpuFault
 from scheduler.metering.idle_clock import IdleWatch
 from scheduler.metering.misuse import Misuse
 from scheduler.metering.refusals import RefusedSample
@@ -86,6 +87,30 @@ class SampleBook(Protocol):
 
     def prune(self, windows_before: Instant, hours_before: Instant, devices: int = 200) -> int:
         """Drop windows and hours that start before; of so many devices at most. Returns how many rows went."""
+        ...
+
+
+class GpuFaultBook(Protocol):
+    """Hardware errors of GPUs, each with an attempt that had the GPU. What fails with them is refunded."""
+
+    def note(self, seen: Sequence[GpuFault]) -> None:
+        """Add them; one that is known already stays as it is."""
+        ...
+
+    def due(self, limit: int) -> list[GpuFault]:
+        """Those that nobody has judged and whose attempt has ended, so many at most: of one attempt after the other."""
+        ...
+
+    def judge(self, judged: Sequence[GpuFault]) -> None:
+        """They are due no more."""
+        ...
+
+    def since(self, at: Instant, limit: int = 100) -> list[GpuFault]:
+        """Those whose window ended since then; the latest first."""
+        ...
+
+    def prune(self, before: Instant) -> int:
+        """Drop those whose window ended before. Returns how many went."""
         ...
 
 

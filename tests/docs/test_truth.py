@@ -28,7 +28,7 @@ WRITTEN_BY_USERS = (
     "CHECKPOINTED_AT",
     "MIN_PODS",
 )
-PUBLIC_HOSTS = {"focus.finops.org", "go.dev", "www.rfc-editor.org", "github.com"}
+PUBLIC_HOSTS = {"focus.finops.org", "docs.nvidia.com", "go.dev", "www.rfc-editor.org", "github.com"}
 _HOST = re.compile(r"https?://([A-Za-z0-9.-]+)")
 _MACHINE_PATH = re.compile(r"(?<![\w.])/(?:root|work|home|Users|mnt|tmp)/(?!sandbox\b)\S*")
 _CITED = re.compile(r"\bdocs/[\w/-]+\.md\b")

@@ -7,14 +7,18 @@ from scheduler.decision.plan import Launch, Plan
 from scheduler.domain.cluster import Node, Placement, PodRequest
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.funding import FundingShare
+from scheduler.domain.observations import ObservedJob
 from scheduler.domain.people import Role
+from scheduler.domain.records import PodRun
 from scheduler.domain.units import (
     MS_PER_DAY,
     MS_PER_HOUR,
     AllowanceId,
     GpuClassName,
     Instant,
+    JobUid,
     NodeName,
+    PodUid,
     PoolName,
     PriorityClassName,
     ProjectName,
@@ -24,6 +28,7 @@ from scheduler.domain.workloads import AttemptState, WorkloadKind, WorkloadSpec,
 from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.asking.booking import BookingWish
 from scheduler.lifecycle.running.record import record
+from scheduler.lifecycle.running.settle import end_attempt
 from scheduler.lifecycle.sensing.burning import BurnAlerts
 from scheduler.lifecycle.writing.batch import changing
 from scheduler.metering.wire import inventory_json
@@ -182,8 +187,33 @@ def _registered(service: Service) -> None:
 
 
 def _post(service: Service) -> object:
-    latest = window(_NODE, 0, 1, Instant(NOON - WINDOW_MS))
+    latest = replace(window(_NODE, 0, 1, Instant(NOON - WINDOW_MS)), xids=(79,))
     return service.meter.accept_windows(_AGENT, _NODE, body_of(latest, node=_NODE), now=NOON)
+
+
+def _broke(service: Service) -> None:
+    """It failed after half an hour, ten minutes after its checkpoint, and its GPU was lost from the bus just before."""
+    _job(service)
+    _register(service)
+    ended_at = Instant(NOON + MS_PER_HOUR // 2)
+    told = window(_NODE, 0, 1, Instant(ended_at - WINDOW_MS), pods=("pod-hers",))
+    with changing(service.store, service.world, NOON) as batch:
+        attempt = service.world.live_attempt(_hers(service))
+        assert attempt is not None
+        run = PodRun(PodUid("pod-hers"), attempt.id, "hers-0", _NODE, 1, NOON)
+        batch.put_attempt(replace(attempt, checkpointed_at=Instant(NOON + MS_PER_HOUR // 3)))
+        batch.put_pod(run)
+    service.meter.accept_windows(_AGENT, _NODE, body_of(replace(told, xids=(79,)), node=_NODE), now=ended_at)
+    failed = ObservedJob(JobUid("uid-hers"), "hers", "n", 1, NOON, is_suspended=False, is_failed=True)
+    with changing(service.store, service.world, ended_at) as batch:
+        batch.put_pod(replace(run, ended_at=ended_at, exit_code=1))
+        attempt = batch.live_attempt(_hers(service))
+        assert attempt is not None
+        end_attempt(batch, attempt, failed)
+
+
+def _judge(service: Service) -> None:
+    service.periodic._judge_now(Instant(NOON + MS_PER_HOUR))
 
 
 def _refuse(service: Service) -> None:
@@ -191,6 +221,7 @@ def _refuse(service: Service) -> None:
 
 
 WORKING: dict[str, Script] = {
+    "judge a GPU's fault": Script(_broke, _judge),
     "extend": Script(_job, _extend),
     "stop": Script(_sandbox, _stop),
     "resume a sandbox": Script(_stopped, _resume),

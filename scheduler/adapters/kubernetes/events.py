@@ -28,6 +28,7 @@ _WARNINGS: Final = frozenset(
         Reason.IDLE,
         Reason.START_TIMEOUT,
         Reason.NODE_LOST,
+        Reason.GPU_FAULT,
         Reason.LAUNCH_REFUSED,
         Reason.MISUSE,
         Reason.REFUSED,

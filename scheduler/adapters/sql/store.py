@@ -15,6 +15,7 @@ from scheduler.adapters.sql.books.approvals import SqlApprovals
 from scheduler.adapters.sql.books.attempts import SqlAttempts
 from scheduler.adapters.sql.books.capacity import SqlCapacity
 from scheduler.adapters.sql.books.control import SqlControl
+from scheduler.adapters.sql.books.gpu_faults import SqlGpuFaults
 from scheduler.adapters.sql.books.heads import SqlHeads
 from scheduler.adapters.sql.books.idleness import SqlIdleness
 from scheduler.adapters.sql.books.journal import SqlJournal
@@ -38,7 +39,7 @@ from scheduler.finance.proving.keeping import HeadBook, PeriodBook
 from scheduler.finance.reconciling.capacity_book import CapacityBook
 from scheduler.ledger.keeping import JournalBook
 from scheduler.ledger.token_holds import TokenHoldBook
-from scheduler.metering.keeping import IdleBook, SampleBook
+from scheduler.metering.keeping import GpuFaultBook, IdleBook, SampleBook
 from scheduler.ports import (
     AllowanceBook,
     AttemptBook,
@@ -166,6 +167,7 @@ class SqlBooks:
     people: PeopleBook
     control: ControlBook
     samples: SampleBook
+    gpu_faults: GpuFaultBook
     idleness: IdleBook
     prices: PriceShelf
     heads: HeadBook
@@ -186,6 +188,7 @@ def books_on(connection: Connection, sealing: Sealing) -> SqlBooks:
         people=SqlPeople(connection),
         control=SqlControl(connection),
         samples=SqlSamples(connection),
+        gpu_faults=SqlGpuFaults(connection),
         idleness=SqlIdleness(connection),
         prices=SqlPrices(connection),
         heads=SqlHeads(connection),

@@ -34,6 +34,7 @@ EVIDENCE = {
     "comparison": "what decided between the two, such as `standard over off-peak`",
     "domain": "the domain with most room, from the widest level down, such as `block-1/rack-3`",
     "exit_code": "the first exit code that is not 0; 0 where none is known",
+    "fault": "what the Xid means, in a few words",
     "from": "an instant, RFC 3339 in UTC",
     "fitting": "pods that fit there",
     "free_percent": "share of the class that is free",
@@ -70,6 +71,7 @@ EVIDENCE = {
     "preemptor_id": "that one's id",
     "priority_class": "its priority class",
     "refund_cap_minutes": "most lost work that is refunded, per GPU",
+    "refunded": "what of the work since its last checkpoint came back, or that nothing did",
     "rule": "the rule that applied: of idleness the policy's, by its name; of preemption `unfunded`, `withinPool`, "
     "`reclaimWithinCohort` or `borrowWithinCohort`",
     "seconds": "seconds until the next try",
@@ -82,6 +84,7 @@ EVIDENCE = {
     "victims": "attempts",
     "warning": "which of the two warnings it is",
     "window": "`hour`, `day` or `weekend`",
+    "xid": "the number of the driver's error report",
     "when": "the hours at which it may start, and the share that must be free at others",
     "why": "what the operator wrote when pausing",
 }

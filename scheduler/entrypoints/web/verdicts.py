@@ -18,6 +18,7 @@ _LOST = frozenset(
         Reason.PREEMPTED,
         Reason.FAILED,
         Reason.NODE_LOST,
+        Reason.GPU_FAULT,
         Reason.ALLOWANCE_EXHAUSTED,
         Reason.START_TIMEOUT,
         Reason.LAUNCH_REFUSED,

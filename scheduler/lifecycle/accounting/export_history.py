@@ -25,6 +25,8 @@ CHECKPOINT_EVERY_MS = 30 * MS_PER_MINUTE
 BY_HAND = (AllowanceSource.COMPENSATION, AllowanceSource.AD_HOC)
 """What a policy does not grant of itself."""
 
+_OWN_FAILURES = frozenset({Reason.FAILED, Reason.GPU_FAULT})
+"""Replayed, both are failures: no simulated GPU breaks."""
 STINT_ENDS = frozenset({Reason.STOPPED, Reason.TIME_LIMIT, Reason.IDLE})
 """What ends a sandbox until its owner resumes it."""
 
@@ -135,7 +137,7 @@ def _workload(workload: Workload, attempts: Sequence[Attempt], until: Instant) -
         "uses_compensation": spec.uses_compensation,
         "run_ms": sum(_useful_ms(attempt, spec.gpus, attempt is attempts[-1], until) for attempt in started),
         "still_waits": workload.state is WorkloadState.QUEUED and begins_at < until,
-        "has_failed": workload.state is WorkloadState.FAILED and workload.state_reason is Reason.FAILED,
+        "has_failed": workload.state is WorkloadState.FAILED and workload.state_reason in _OWN_FAILURES,
         "checkpoint_every_ms": CHECKPOINT_EVERY_MS if writes_checkpoints else 0,
         "start_ms": _start_ms(started[0]) if started else 0,
     }

@@ -15,6 +15,7 @@ from scheduler.domain.workloads import Attempt, AttemptState
 from scheduler.ledger.charging import charge
 from scheduler.ledger.holding import release
 from scheduler.ledger.holds import Hold
+from scheduler.ledger.journal import Transaction
 from scheduler.ledger.refunds import lost_gpu_ms, refund
 from scheduler.lifecycle.running.outcome import settle_workload, why_it_ended
 from scheduler.lifecycle.writing.batch import Batch
@@ -116,14 +117,22 @@ def end_attempt(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> None
 
 
 def _refund(batch: Batch, attempt: Attempt, holds: Sequence[Hold], reason: Reason, ended_at: Instant) -> None:
-    if reason not in _REFUNDED or not attempt.is_funded or attempt.is_inside:
+    if reason not in _REFUNDED:
         return
-    cap_ms = _refund_cap_ms(batch.world.require_policy(), attempt)
-    lost = lost_gpu_ms(attempt, cap_ms, ended_at)
-    if lost:
-        reserved = batch.world.reservations.get(attempt.workload_id)
-        why = f"{reason.value}, moved by consolidation" if reserved is not None and reserved.is_move else reason.value
-        batch.post(*refund(attempt, holds, lost, batch.now, memo=f"work lost: {why}"))
+    reserved = batch.world.reservations.get(attempt.workload_id)
+    why = f"{reason.value}, moved by consolidation" if reserved is not None and reserved.is_move else reason.value
+    batch.post(*refund_of_lost_work(batch, attempt, holds, ended_at, dated=batch.now, why=why))
+
+
+def refund_of_lost_work(
+    batch: Batch, attempt: Attempt, holds: Sequence[Hold], ended_at: Instant, *, dated: Instant, why: str
+) -> list[Transaction]:
+    """What gives back the work that an attempt lost which ended then and is charged, up to the cap of its class; none where
+    there is nothing to give back. `holds` as they are charged; `why` stands on the statement."""
+    if not attempt.is_funded or attempt.is_inside:
+        return []
+    lost = lost_gpu_ms(attempt, _refund_cap_ms(batch.world.require_policy(), attempt), ended_at)
+    return refund(attempt, holds, lost, dated, memo=f"work lost: {why}") if lost else []
 
 
 def _refund_cap_ms(policy: Policy, attempt: Attempt) -> int:

@@ -27,6 +27,7 @@ _AT_ONCE = frozenset(
         Reason.IDLE_WARNING,
         Reason.START_TIMEOUT,
         Reason.NODE_LOST,
+        Reason.GPU_FAULT,
         Reason.LAUNCH_REFUSED,
     }
 )

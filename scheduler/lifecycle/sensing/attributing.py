@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 from scheduler.domain.idleness import MisuseTerms
-from scheduler.domain.units import AttemptId, GpuUuid, NodeName, PodUid
+from scheduler.domain.records import PodRun
+from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName, PodUid
 from scheduler.lifecycle.memory.world import World
 from scheduler.metering.attribution import Tenancy, by_allocation, by_elimination, by_process
+from scheduler.metering.gpu_faults import LAST_STRETCH_MS
 from scheduler.metering.misuse import GRACE_MS, Title
 from scheduler.metering.samples import PodRef
 from scheduler.metering.windows import Window
@@ -22,6 +24,7 @@ class Attributing:
         self._allowed = (world.policy.misuse if world.policy is not None else MisuseTerms()).allowed_processes
         self._lingering: set[PodUid] = set()
         """Pods of attempts that ended just then: their processes may still be there."""
+        self._ended_pods: dict[PodUid, PodRun] = {}
 
     def attribute(self, window: Window, last: AttemptId | None) -> tuple[AttemptId | None, Title | None]:
         """Whose the device is, and who may be on it: None where an attempt on the node has just started, since its
@@ -52,6 +55,30 @@ class Attributing:
             allowed=self._allowed,
         )
 
+    def holders(self, window: Window, attempt_id: AttemptId | None) -> set[AttemptId]:
+        """Every attempt of ours that may have had the device by then, or an instance of it: whom the window was attributed
+        to, whom it is shared with, and who had it shortly before: what a broken GPU ends is gone before its window comes,
+        and a GPU that is lost from the bus shows nobody."""
+        pods = {pod: t.attempt_id for t in self._tenancies(window) for pod in self._pods_on(window.node, t)}
+        granted = {pod.name for pod in window.granted or ()}
+        attempt_of = self._attempts_of(window)
+        found = {
+            attempt_of[uid] for uid in attempt_of if uid in self._ended_pods and self._ended_pods[uid].name in granted
+        }
+        since = Instant(window.start - LAST_STRETCH_MS)
+        known = self._books.samples.windows(self.with_instances(window), since, window.end)
+        return found.union(
+            by_allocation(window, pods),
+            [attempt_id] if attempt_id is not None else [],
+            (stretch.attempt_id for stretch in known if stretch.attempt_id is not None),
+        )
+
+    def with_instances(self, window: Window) -> list[GpuUuid]:
+        """The device and the MIG instances that it is cut into: an Xid is the whole GPU's."""
+        inventory = self._world.inventories.get(window.node)
+        devices = inventory.devices if inventory is not None else ()
+        return [window.gpu_uuid, *(each.gpu_uuid for each in devices if each.parent_uuid == window.gpu_uuid)]
+
     def cpu_of(self, window: Window, attempt_id: AttemptId | None) -> int | None:
         """What the attempt's pods used of the node's CPUs, in thousandths of a core; None where that was not read. A pod
         that is not told of used next to nothing."""
@@ -74,6 +101,8 @@ class Attributing:
             live = self._world.attempt_of_pod.get(pod_uid)
             run = self._books.attempts.pod(pod_uid) if live is None else None
             self._attempt_of[pod_uid] = run.attempt_id if run is not None else live
+            if run is not None:
+                self._ended_pods[pod_uid] = run
             if run is not None and (run.ended_at is None or window.start < run.ended_at + GRACE_MS):
                 self._lingering.add(pod_uid)
         return {pod: attempt for pod in pods if (attempt := self._attempt_of[pod]) is not None}

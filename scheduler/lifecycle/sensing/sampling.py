@@ -10,6 +10,7 @@ from scheduler.lifecycle.sensing.attributing import Attributing
 from scheduler.lifecycle.sensing.strangers import Strangers
 from scheduler.metering.admission import Admission, Kept, admit
 from scheduler.metering.devices import KnownGpu
+from scheduler.metering.gpu_faults import LAST_STRETCH_MS, GpuFault, faults_of, has_fault
 from scheduler.metering.idle import Baseline, classify, observation_of, shows_work
 from scheduler.metering.misuse import Misuse, MisuseKey, Title, as_mining, grown, is_worth_telling, strangers
 from scheduler.metering.use import Metered
@@ -37,6 +38,7 @@ class Sampling:
         self.metered: list[Metered] = []
         self.strangers: dict[MisuseKey, Misuse] = {}
         """Processes that had no business where they were, with what was known of them before."""
+        self._faults: list[GpuFault] = []
 
     def look_up(self, uuids: Iterable[GpuUuid]) -> None:
         """Read what is not known yet of these devices, at once. They are to be looked up before they are taken."""
@@ -61,6 +63,8 @@ class Sampling:
         state, has_work = classify(seen, baseline, thresholds), shows_work(seen, baseline, thresholds)
         cpu = self._attributing.cpu_of(window, attempt_id)
         self.metered.append(Metered(window, state, attempt_id, has_work, cpu))
+        if has_fault(window):
+            self._faults += faults_of(window, self._holders(window, attempt_id))
         self._taken.add((window.gpu_uuid, window.start, window.end))
         self._known[window.gpu_uuid] = replace(
             known,
@@ -89,8 +93,18 @@ class Sampling:
     def save(self) -> None:
         self._books.samples.add(self.metered)
         self._books.samples.note_misuses([each for each in self.strangers.values() if is_worth_telling(each)])
+        self._books.gpu_faults.note(self._faults)
         touched = {item.window.gpu_uuid for item in self.metered}
         self._books.samples.put_gpus([self._known[uuid] for uuid in sorted(touched)])
+
+    def _holders(self, window: Window, attempt_id: AttemptId | None) -> set[AttemptId]:
+        """Those whom windows of this transaction name, too: the books do not have these yet."""
+        since, devices = window.start - LAST_STRETCH_MS, self._attributing.with_instances(window)
+        return self._attributing.holders(window, attempt_id) | {
+            item.attempt_id
+            for item in self.metered
+            if item.attempt_id is not None and item.window.gpu_uuid in devices and item.window.start >= since
+        }
 
     def _watch(self, window: Window, title: Title) -> None:
         for stranger in strangers(window, title):

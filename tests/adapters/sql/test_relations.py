@@ -23,6 +23,7 @@ UNPROVEN = {
     **dict.fromkeys(
         ("verdicts", "pauses", "stops", "reservations", "idle_watches", "idle_exemptions", "idle_decisions"), WHY
     ),
+    "gpu_faults": "the word of a node's agent that a GPU failed: what is refunded for it stands in the journal",
     **dict.fromkeys(("commands", "settings", "sandboxes", "alembic_version"), PROGRESS),
 }
 """Every table that no proof is over, and why not. docs/audit.md tells auditors the same."""

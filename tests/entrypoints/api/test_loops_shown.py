@@ -8,7 +8,7 @@ from tests.entrypoints.company import small_company
 from tests.entrypoints.serving import served
 from tests.plugins.polling import eventually
 
-PERIODIC = {"grant", "keep", "reclaim", "census", "prune"}
+PERIODIC = {"grant", "keep", "faults", "reclaim", "census", "prune"}
 METRICS = ("last_success_timestamp_seconds", "last_run_seconds", "runs_total", "failures_total")
 
 

@@ -135,6 +135,21 @@ class MisuseRow(Row, table=True):
     sm_percent_max: int | None = columns.integer()
 
 
+class GpuFaultRow(Row, table=True):
+    """A hardware Xid of a GPU in the window from `start` on. `attempt_id` had the GPU; empty where nobody is known to: a
+    key has no NULL."""
+
+    __tablename__ = "gpu_faults"
+    __table_args__ = (Index(None, "is_judged", "attempt_id"), Index(None, "end"), STRICT)
+    gpu_uuid: str = columns.text(primary_key=True)
+    start: int = columns.sequence()
+    xid: int = columns.sequence()
+    attempt_id: str = columns.text(primary_key=True)
+    node: str = columns.text()
+    end: int = columns.integer()
+    is_judged: int = columns.integer()
+
+
 class IdleWatchRow(Row, table=True):
     """The idle clock of an attempt that rests. `clock` is JSON."""
 
@@ -179,6 +194,7 @@ gpu_windows = table_of(WindowRow)
 gpu_hours = table_of(HourRow)
 sample_refusals = table_of(RefusalRow)
 misuses = table_of(MisuseRow)
+gpu_faults = table_of(GpuFaultRow)
 idle_watches = table_of(IdleWatchRow)
 idle_exemptions = table_of(ExemptionRow)
 idle_decisions = table_of(IdleDecisionRow)
