@@ -1,6 +1,7 @@
 """Bootstrap: the only place where adapters meet ports. Every part has a default, so that a test swaps any in one call."""
 
 import logging
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from scheduler.adapters.ids import RandomIds
 from scheduler.adapters.policy_files.people import read_people
 from scheduler.adapters.policy_files.policy_reader import read_policy
 from scheduler.adapters.policy_files.prices import read_prices
+from scheduler.adapters.sql.serving_alone import serving_alone
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import EngineerId, Instant
@@ -60,6 +62,11 @@ def build(
     )
     _prepare(service)
     return service
+
+
+def alone(settings: Settings) -> AbstractContextManager[None]:
+    """Entered before anything is built, and left when everything is closed: see `serving_alone`."""
+    return serving_alone(_with_folder(settings.database))
 
 
 def _with_folder(database: str) -> str:

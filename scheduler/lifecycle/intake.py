@@ -15,6 +15,7 @@ from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.topology import by_name
 from scheduler.domain.units import WorkloadId
 from scheduler.domain.workloads import Origin, Workload, WorkloadSpec, WorkloadState
+from scheduler.lifecycle.asking.judge import with_defaults
 from scheduler.lifecycle.commands import Candidate, Commands
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch
@@ -50,7 +51,7 @@ def words_about_changes(world: World, jobs: Iterable[ObservedJob | None]) -> lis
         workload = world.workloads.get(world.workload_of_job.get(job.uid, WorkloadId("")))
         if workload is None or not _is_judged_and_waits(workload, job):
             continue
-        changed = _changed(workload.spec, before, job)
+        changed = _changed(workload.spec, before, job, world)
         if changed:
             text = sentence(Reason.RELABELLED, {"changed": changed})
             told.append(TellJob(job.namespace, job.name, job.uid, Reason.RELABELLED, text, is_status=False))
@@ -83,17 +84,22 @@ def _is_judged_and_waits(workload: Workload, job: ObservedJob) -> bool:
     return waits and job.is_suspended and not job.is_deleted
 
 
-def _changed(judged: WorkloadSpec, before: ObservedJob, job: ObservedJob) -> str:
+def _changed(judged: WorkloadSpec, before: ObservedJob, job: ObservedJob, world: World) -> str:
     """In words; what is as it was judged, again or still, is no change."""
     if job.asked is None:
         return f"what it asks for ({job.unfit})" if before.asked is not None else ""
+    asked = _as_judged(world, job.asked)
+    earlier = judged if before.asked is None else _as_judged(world, before.asked)
     found = [
         said
         for name, said in _WRITTEN.items()
-        if getattr(job.asked, name) != getattr(before.asked or judged, name)
-        and getattr(job.asked, name) != getattr(judged, name)
+        if getattr(asked, name) not in {getattr(earlier, name), getattr(judged, name)}
     ]
     return " and ".join(found)
+
+
+def _as_judged(world: World, asked: WorkloadSpec) -> WorkloadSpec:
+    return with_defaults(_with_level_named(world, asked), world.require_policy())
 
 
 def _not_on_record(batch: Batch, jobs: Sequence[ObservedJob]) -> list[ObservedJob]:

@@ -12,13 +12,13 @@ from scheduler.domain.observations import ObservedJob, PodPhase
 from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason
 from scheduler.domain.topology import LevelName, TopologyAsk, TopologyLevel, TopologyMode
-from scheduler.domain.units import MS_PER_HOUR, AllowanceId, NodeName, PerMille
+from scheduler.domain.units import MS_PER_HOUR, AllowanceId, NodeName, PerMille, PriorityClassName
 from scheduler.domain.workloads import Attempt, Origin, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.intake import words_about_changes
 from scheduler.lifecycle.running.act import Next, next_action, note_outcome
 from scheduler.lifecycle.running.record import stop_attempt
 from scheduler.lifecycle.running.tell import due_to_tell, keep_last_words
-from tests.lifecycle.build import H100, Company, changes, job_seen, job_spec, pod_seen
+from tests.lifecycle.build import FULL, H100, ROLLING, Company, changes, job_seen, job_spec, pod_seen
 
 CHANGED = {
     "more GPUs": (Origin.KUBECTL, {"gpus": 8}),
@@ -191,6 +191,19 @@ def test_labels_that_are_changed_while_work_waits_are_told_to_change_nothing(com
     assert company.workload(judged.id) == judged
     assert words_about_changes(company.world, [relabelled]) == [], "it is said once"
     assert words_about_changes(company.world, [applied]) == [], "it asks for what was judged again"
+
+
+def test_a_job_that_was_set_going_by_hand_and_is_suspended_again_is_not_told_that_its_labels_changed(
+    company: Company,
+) -> None:
+    company.world.put_policy(replace(company.world.require_policy(), default_priority_class=FULL))
+    silent = queued_by_kubectl(company, priority_class=PriorityClassName(""))
+    company.see(changes(replace(silent, asked=None, unfit="it was not created suspended", is_suspended=False)))
+
+    assert words_about_changes(company.world, [silent]) == []
+    relabelled = replace(silent, asked=replace(silent.asked or job_spec(), priority_class=ROLLING))
+    (told,) = words_about_changes(company.world, [relabelled])
+    assert "about its priority class changes nothing" in told.message
 
 
 def test_labels_that_say_nothing_any_more_are_told_to_change_nothing(company: Company) -> None:

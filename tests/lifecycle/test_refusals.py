@@ -113,7 +113,16 @@ def test_a_gang_for_which_all_nodes_are_too_few_is_told_how_many_of_its_pods_the
     assert refused.value.code is RefusalCode.UNPLACEABLE
     assert refused.value.where == "pods"
     assert refused.value.expected == f"at most {most} pods of that size"
-    assert f"they would hold {most} such pods of one class" in str(refused.value)
+    assert f"were they empty, those of one class would hold {most} such pods" in str(refused.value)
+
+
+def test_a_pod_that_no_node_is_large_enough_for_is_told_so(company: Company) -> None:
+    company.grant("ada", 10)
+    cpu_milli = max(node.cpu_milli for node in company.world.nodes.values())
+    with pytest.raises(Refusal) as refused:
+        company.submit(pod=PodRequest(1, cpu_milli + 1, 1024))
+    assert "none is large enough for one such pod" in str(refused.value)
+    assert "hold 0" not in str(refused.value)
 
 
 def test_a_gang_that_no_domain_could_hold_is_told_of_the_largest(company: Company) -> None:

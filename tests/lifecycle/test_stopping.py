@@ -53,6 +53,15 @@ def test_a_launch_of_which_no_container_starts_is_stopped_at_the_limit_and_not_b
     assert verdict.evidence == {"minutes": limit_ms // MS_PER_MINUTE, "cause": "ImagePullBackOff"}
 
 
+def test_a_launch_of_which_no_pod_is_made_says_where_the_cause_stands(company: Company) -> None:
+    workload = launched(company)
+    company.see(changes(job_seen(workload, is_suspended=False)))
+    company.now = later(company.now, company.world.require_policy().limits.start_timeout_ms // 1000)
+    with company.changing() as batch:
+        enforce_limits(batch)
+    assert "kubectl describe job" in str(company.world.verdicts[workload.id].evidence["cause"])
+
+
 def test_a_sandbox_that_its_owner_stops_is_stopped(company: Company) -> None:
     platform = Platform(company, SANDBOXES, JOBS)
     workload, attempt_id = platform.sandbox()

@@ -7,6 +7,7 @@ from typing import Final
 
 from scheduler.adapters.kubernetes.names import (
     GPU_CLASSES,
+    JOB_CONTROLLER,
     KIND,
     KUEUE_PREFERRED_TOPOLOGY,
     KUEUE_REQUIRED_TOPOLOGY,
@@ -65,6 +66,7 @@ def read_template(job: RawObject, classes: Sequence[GpuClass]) -> WorkloadSpec |
     pod_spec = spec["template"].get("spec") or {}
     try:
         _require_suspended(spec)
+        _require_run_here(spec)
         _require_fit_pod(pod_spec)
         asked = pod_request(pod_spec)
         nodes_with = _nodes_with(pod_spec)
@@ -98,6 +100,13 @@ def _require_suspended(spec: RawObject) -> None:
     """A Job that runs though we never launched it has taken its GPUs past the ledger."""
     if not spec.get("suspend"):
         raise _Refused("it was not created suspended; write `suspend: true` under spec, allot launches it")
+
+
+def _require_run_here(spec: RawObject) -> None:
+    """Another controller may never make a pod of it, nor say that it is suspended: its GPUs would be held for nobody."""
+    manager = spec.get("managedBy", JOB_CONTROLLER)
+    if manager != JOB_CONTROLLER:
+        raise _Refused(f"its managedBy is {manager[:80]!r}; Kubernetes' own Job controller must run it")
 
 
 def _require_fit_pod(pod_spec: RawObject) -> None:

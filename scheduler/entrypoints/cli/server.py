@@ -7,11 +7,11 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 import uvicorn
@@ -20,7 +20,7 @@ from starlette.datastructures import State
 
 from scheduler.domain.errors import InvalidInput, RefusalCode, Unavailable
 from scheduler.entrypoints.api.app import create_app
-from scheduler.entrypoints.bootstrap import build
+from scheduler.entrypoints.bootstrap import alone, build
 from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import ClusterKind, SensorsKind, Settings
 
@@ -39,6 +39,7 @@ _MAY_COME_YET = frozenset(
 """What is missing at the start and may be there in a moment. Nothing else is ever started in its place."""
 
 _log = logging.getLogger("allot.serve")
+Made = TypeVar("Made")
 
 TURN_SECONDS = 0.0005
 GC_THRESHOLDS = (1_000, 2, 16_000)
@@ -91,10 +92,14 @@ def serve(
     given = {name: value for name, value in locals().items() if value is not None}
     settings = read_settings(given)
     _log_from(settings.log_level)
-    service = _build_when_possible(settings)
-    prefer_short_pauses()
-    with suppress(KeyboardInterrupt):
-        asyncio.run(run(service))
+    # Whoever starts the same twice is told of the port, and not to wait for what will not come.
+    listen(settings.host, settings.port).close()
+    with ExitStack() as held:
+        _when_possible(lambda: held.enter_context(alone(settings)))
+        service = _when_possible(lambda: build(settings))
+        prefer_short_pauses()
+        with suppress(KeyboardInterrupt):
+            asyncio.run(run(service))
     _log.info("stopped")
 
 
@@ -218,11 +223,11 @@ def prefer_short_pauses() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def _build_when_possible(settings: Settings) -> Service:
-    """Build it; say in one line what is missing and try again for as long as it may still come."""
+def _when_possible(make: Callable[[], Made]) -> Made:
+    """Make it; say in one line what is missing and try again for as long as it may still come."""
     while True:
         try:
-            return build(settings)
+            return make()
         except Unavailable as refusal:
             if refusal.code not in _MAY_COME_YET:
                 raise

@@ -38,15 +38,17 @@ def require_placeable(
 def _unplaceable(spec: WorkloadSpec, fitting: int, largest: int) -> InvalidInput:
     """`fitting` such pods would find room in one class if its nodes were empty; the largest node has so many GPUs."""
     if fitting:
+        found = f"were they empty, those of one class would hold {counted(fitting, 'such pod')}"
         where, expected = "pods", f"at most {counted(fitting, 'pod')} of that size"
     elif largest:
+        found = "none is large enough for one such pod"
         where, expected = "gpus_per_pod", f"at most {counted(largest, 'GPU')} per pod, within the cluster's nodes"
     else:
+        found = "none has such GPUs"
         where, expected = "gpus_per_pod", "a class that nodes offer"
     return InvalidInput(
         f"the nodes could never hold {spec.pods} × {spec.pod.gpus} {'|'.join(spec.gpu_classes)} with "
-        f"{spec.pod.cpu_milli} mCPU and {spec.pod.memory_mib} MiB each: were they empty, they would hold "
-        f"{counted(fitting, 'such pod')} of one class",
+        f"{spec.pod.cpu_milli} mCPU and {spec.pod.memory_mib} MiB each: {found}",
         where=where,
         code=RefusalCode.UNPLACEABLE,
         expected=expected,

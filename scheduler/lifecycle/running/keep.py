@@ -103,9 +103,12 @@ def _start_is_overdue(world: World, attempt: Attempt, policy: Policy, now: Insta
 
 
 def _why_not_started(world: World, attempt: Attempt) -> str:
+    runs = world.pods.get(attempt.id, {})
+    if not runs:
+        return "it has no pod: `kubectl describe job` says what kept Kubernetes from making one"
     waiting = [
         pod.waiting_reason
-        for run in world.pods.get(attempt.id, {}).values()
+        for run in runs.values()
         if (pod := world.observed_pods.get(run.pod_uid)) is not None and pod.waiting_reason
     ]
     return waiting[0] if waiting else "no container started"

@@ -168,6 +168,7 @@ def test_an_affinity_that_says_what_a_selector_could_is_one() -> None:
         (job(labels={**PLAIN, "allot.dev/time-limit": "9d" * 9}), "expected a duration such as 90m"),
         (job(labels={**PLAIN, "allot.dev/time-limit": "x" * 60_000}), "is '" + "x" * 80 + "';"),
         (job(annotations={"allot.dev/gpu-classes": "h" * 60_000}), "is named " + "h" * 80 + ";"),
+        (job(spec={"managedBy": "example.com/elsewhere"}), "its managedBy is 'example.com/elsewhere'"),
         (job(pod={"restartPolicy": "OnFailure"}), "restartPolicy is not Never"),
         (job(pod={"nodeName": "node-1"}), "names a node"),
         (job(pod={"schedulingGates": [{"name": "example.com/gate"}]}), "scheduling gate example.com/gate"),

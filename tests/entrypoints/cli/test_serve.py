@@ -69,6 +69,31 @@ def test_it_says_where_it_listens_answers_and_ends_on_ctrl_c_or_as_a_container_d
     assert settings == 1, "what it was doing is kept for the next start"
 
 
+def test_a_second_service_on_the_same_database_waits_for_the_first_to_end_and_goes_on(tmp_path: Path) -> None:
+    arguments = ["--database", f"sqlite:///{tmp_path}/allot.db", "--policy", str(POLICY), "--no-stream"]
+    with allot_serve(arguments) as first:
+        address = read_until(first, r"allot listens on (http://\S+)")[1]
+        with allot_serve(arguments) as second:
+            read_until(
+                second, rf"another service has the database .*process {first.pid} .*database-locked.*again in 5 s"
+            )
+            assert httpx.get(f"{address}/healthz", timeout=DEADLINE_SECONDS).status_code == 200
+            first.send_signal(signal.SIGINT)
+            assert first.wait(DEADLINE_SECONDS) == 0
+            read_until(second, "allot listens on")
+            second.send_signal(signal.SIGINT)
+            assert second.wait(DEADLINE_SECONDS) == 0
+
+
+def test_whoever_starts_the_same_service_twice_is_told_of_the_port_at_once(tmp_path: Path) -> None:
+    arguments = ["--database", f"sqlite:///{tmp_path}/allot.db", "--policy", str(POLICY), "--no-stream"]
+    with allot_serve(arguments) as first:
+        port = read_until(first, r"allot listens on http://127.0.0.1:(\d+)")[1]
+        with allot_serve([*arguments, "--port", port]) as second:
+            read_until(second, f"cannot listen on 127.0.0.1:{port}")
+            assert second.wait(DEADLINE_SECONDS) == 2
+
+
 def _missing(folder: Path) -> Path:
     return folder / "none"
 
