@@ -36,11 +36,12 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class WatchTiming:
-    """`idle_seconds` exceeds the minute between two bookmarks: a longer silence is a stalled stream."""
+    """`idle_seconds` exceeds the two minutes that a quiet watch of Kubernetes 1.36 takes to its first bookmark (the next
+    come each minute): a longer silence is a stalled stream."""
 
     page_size: int = 500
     watch_seconds: int = 290
-    idle_seconds: float = 90.0
+    idle_seconds: float = 150.0
     backoff_cap_seconds: float = 30.0
 
 

@@ -53,7 +53,7 @@ def test_who_has_it_is_named_and_a_service_that_was_killed_leaves_nothing_behind
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         with serving_alone(url):
-            pass
+            assert process.returncode == -signal.SIGKILL
 
 
 def test_programs_beside_the_service_write_and_read_as_before(url: str) -> None:
@@ -61,6 +61,8 @@ def test_programs_beside_the_service_write_and_read_as_before(url: str) -> None:
         store = open_store(url)
         with store.writing() as books:
             books.control.put_setting("key", "value")
+        with store.reading() as books:
+            assert books.control.setting("key") == "value"
         store.close()
 
 
@@ -81,12 +83,12 @@ def test_a_schema_of_a_postgresql_database_is_a_database_of_its_own(
 ) -> None:
     url = new_postgres_database("")
     with serving_alone(url), serving_alone(f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3Dpg_temp"):
-        pass
+        assert url, "both are served"
 
 
 def test_a_folder_that_is_not_there_is_for_the_store_to_name(tmp_path: Path) -> None:
     with serving_alone(f"sqlite:///{tmp_path}/none/allot.db"):
-        pass
+        assert not (tmp_path / "none").exists()
 
 
 def test_a_server_that_does_not_answer_is_unavailable() -> None:
