@@ -68,23 +68,13 @@ def put_prices(
     batch: Batch, caller: Caller, text: str, book: PriceBook, *, request_id: str, corrects: bool
 ) -> PriceBookVersion:
     """Put it on record and in force, and post what it corrects. See `Pricing.apply`."""
-    world, now = batch.world, batch.now
-    require_priced(world, book)
-    version = PriceBookVersion(book.hash, book.name, text, now, caller.actor)
-    closed = batch.books.periods.closed()
-    before = world.price_book
-    if before is not None and before.currency != book.currency:
-        _require_unused(batch.books, before, closed)
-    changed = list(_changed(before.alone, book, closed)) if before is not None else []
-    if changed and not corrects:
-        raise _closed(changed[0])
-    current = batch.books.prices.current()
+    world = batch.world
+    corrections, closed = require_prices(batch, book, corrects=corrects), batch.books.periods.closed()
+    version = PriceBookVersion(book.hash, book.name, text, batch.now, caller.actor)
+    before, current = world.price_book, batch.books.prices.current()
     if current is None or current.hash != book.hash:
         batch.books.prices.add(version)
-    if before is not None:
-        number = len(batch.books.prices.versions())
-        for span in dict.fromkeys((start, end) for start, end, *_ in changed):
-            batch.post(*_corrections(batch.books, (before.alone, book), span, number, now))
+    batch.post(*corrections)
     was = "" if current is None else f"{current.name} {current.hash}"
     after = f"{book.name} {book.hash}"
     batch.audit(caller, "apply prices", book.hash, request_id=request_id, before=was, after=after)
@@ -97,7 +87,31 @@ def put_prices(
     return version
 
 
-def require_priced(world: World, book: PriceBook) -> None:
+def require_prices(batch: Batch, book: PriceBook, *, corrects: bool) -> list[Transaction]:
+    """That it could take effect as things are. Returns what it corrects of closed periods. See `Pricing.apply`."""
+    _require_priced(batch.world, book)
+    closed, before = batch.books.periods.closed(), batch.world.price_book
+    if before is None:
+        return []
+    if before.currency != book.currency:
+        _require_unused(batch.books, before, closed)
+    changed = list(_changed(before.alone, book, closed))
+    if changed and not corrects:
+        raise _closed(changed[0])
+    spans = dict.fromkeys((start, end) for start, end, *_ in changed)
+    prices, number = (before.alone, book), _number(batch.books, book)
+    return [each for span in spans for each in _corrections(batch.books, prices, span, number, batch.now)]
+
+
+def _number(books: Books, book: PriceBook) -> int:
+    """Which of all that were ever put in force it is, or will be."""
+    current = books.prices.current()
+    if current is None:
+        return 1
+    return current.seq if current.hash == book.hash else current.seq + 1
+
+
+def _require_priced(world: World, book: PriceBook) -> None:
     """That it prices some GPU class of the policy. Raises InvalidInput (`no-class-priced`)."""
     known = world.policy.gpu_classes if world.policy is not None else {}
     named = {rate.gpu_class for rate in book.rates}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from hashlib import sha256
 
 from scheduler.domain.allowances import Allowance, AllowanceBalance, Holder, HolderKind
@@ -10,17 +11,18 @@ from scheduler.domain.approvals import Change, Persons, Proposal, ProposalKind, 
 from scheduler.domain.awards import Award
 from scheduler.domain.errors import Exhausted, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
+from scheduler.domain.periods import period_at
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import UnitKind, exact_text, measure, unit_label
 from scheduler.domain.records import PolicyVersion, PriceBookVersion
 from scheduler.domain.units import AMOUNT_MAX, STANDARD_GPU, AllowanceId, Instant, ProjectName
 from scheduler.finance.prices.price_book import PriceBook
-from scheduler.ledger.vesting import promise
-from scheduler.lifecycle.accounting.price import Pricing, prices_wait, require_priced
+from scheduler.lifecycle.accounting.price import Pricing, prices_wait, require_prices
 from scheduler.lifecycle.administration import Administration
 from scheduler.lifecycle.awarding.awards import Awards, require_compensator
-from scheduler.lifecycle.awarding.compensate import Package, package_allowance
-from scheduler.lifecycle.awarding.countable import require_countable, require_policy_countable
+from scheduler.lifecycle.awarding.compensate import Package
+from scheduler.lifecycle.awarding.countable import require_countable
+from scheduler.lifecycle.awarding.cover import committed_by, require_coverage, require_grantable, require_package
 from scheduler.lifecycle.awarding.grant import require_awardable, require_granter, told
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.governance.governing import needing_approval
@@ -49,29 +51,28 @@ class Proposals:
         if self.world.require_policy().approvals.grants is Persons.ONE:
             return self.commands.grant(caller, asked, now=now, command=command, request_id=request_id)
         caller = require_granter(caller, asked)
-        with changing(self.store, self.world, now) as batch:
+
+        def judge(batch: Batch) -> None:
             require_awardable(batch, asked)
-            return self._keep(batch, caller, ProposalKind.GRANT, asked, (asked.reason, request_id, command))
+            require_coverage(batch, [committed_by(asked, self.world.require_policy(), now)])
+
+        with changing(self.store, self.world, now) as batch:
+            return self._keep(batch, caller, ProposalKind.GRANT, asked, (asked.reason, request_id, command), judge)
 
     def compensate(
         self, caller: Caller, asked: Package, *, now: Instant, command: Command | None = None, request_id: str = ""
     ) -> Allowance | Proposal:
-        """A package of pay. What could never be granted is refused before it waits."""
+        """A package of pay. What could not be granted as things are is refused before it waits."""
         policy = self.world.require_policy()
         if policy.approvals.grants is Persons.ONE:
             awards = Awards(self.store, self.world, self.ids)
             return awards.compensate(caller, asked, now=now, command=command, request_id=request_id)
         caller = require_compensator(caller, asked.holder)
-        if asked.holder not in self.world.people:
-            raise NotFound(f"there is no engineer {asked.holder!r}", code=RefusalCode.UNKNOWN_ENGINEER)
-        require_countable(self.world, asked.unit, asked.gpu_classes)
-        described = package_allowance(asked, policy, now, AllowanceId("described"))
-        promise(described, actor=caller.actor, memo=asked.reason)
         with changing(self.store, self.world, now) as batch:
-            earlier = earlier_answer(batch, caller, command)
-            known = batch.books.approvals.get(earlier) if earlier is not None else None
-            if known is not None:
-                return known.proposal
+            earlier = _earlier(batch, caller, command)
+            if earlier is not None:
+                return earlier
+            described = require_package(batch, asked, caller.actor)
             proposal_id = self.ids.new("p")
             text = json.dumps(asdict(asked), sort_keys=True, separators=(",", ":"), default=sorted)
             answer(batch, caller, command, proposal_id)
@@ -110,9 +111,9 @@ class Proposals:
         if current is None or not changes:
             return self.administration.apply_policy(caller, text, policy, now=now, request_id=request_id)
         caller = caller.require(Role.OPERATOR)
-        require_policy_countable(self.world, policy)
         reason = "raises " + ", ".join(change.path for change in changes)
         with changing(self.store, self.world, now) as batch:
+            require_grantable(batch, policy)
             return keep_proposal(
                 batch,
                 Proposal(
@@ -145,8 +146,8 @@ class Proposals:
         if current is None or not prices_wait(self.world, book, corrects=corrects):
             return self.pricing.apply(caller, text, book, now=now, request_id=request_id, corrects=corrects)
         caller = caller.require(Role.FINANCE)
-        require_priced(self.world, book)
         with changing(self.store, self.world, now) as batch:
+            require_prices(batch, book, corrects=corrects)
             return keep_proposal(
                 batch,
                 Proposal(
@@ -183,9 +184,9 @@ class Proposals:
         if not reason.strip():
             raise InvalidInput("a request needs a reason", where="reason", expected="a sentence")
         caller = _as_who_may_ask(self.world.require_policy(), caller, change.holder)
+        judge = partial(_require_possible, kind=kind, change=change)
         with changing(self.store, self.world, now) as batch:
-            _require_possible(batch, kind, change)
-            return self._keep(batch, caller, kind, change, (reason.strip(), request_id, command))
+            return self._keep(batch, caller, kind, change, (reason.strip(), request_id, command), judge)
 
     def _keep(
         self,
@@ -194,13 +195,14 @@ class Proposals:
         kind: ProposalKind,
         content: Award | Change,
         asked: tuple[str, str, Command | None],
+        judge: Callable[[Batch], None],
     ) -> Proposal:
-        """`asked` are the reason, the request's id and the command: sent twice, it is proposed once."""
+        """`asked` are the reason, the request's id and the command: sent twice, it is judged and proposed once."""
         reason, request_id, command = asked
-        earlier = earlier_answer(batch, caller, command)
-        known = batch.books.approvals.get(earlier) if earlier is not None else None
-        if known is not None:
-            return known.proposal
+        earlier = _earlier(batch, caller, command)
+        if earlier is not None:
+            return earlier
+        judge(batch)
         proposal_id = self.ids.new("p")
         proposal = Proposal(
             proposal_id,
@@ -216,6 +218,13 @@ class Proposals:
         )
         answer(batch, caller, command, proposal_id)
         return keep_proposal(batch, proposal, caller)
+
+
+def _earlier(batch: Batch, caller: Caller, command: Command | None) -> Proposal | None:
+    """What the same command was answered before, whatever has become of it."""
+    answered = earlier_answer(batch, caller, command)
+    known = batch.books.approvals.get(answered) if answered is not None else None
+    return None if known is None else known.proposal
 
 
 def allowance_of(batch: Batch, change: Change) -> AllowanceBalance:
@@ -319,8 +328,11 @@ def _require_possible(batch: Batch, kind: ProposalKind, change: Change) -> None:
                 code=RefusalCode.INVALID_AMOUNT,
                 expected="an amount above zero",
             )
+        ends = change.until or period_at(now, policy.period, policy.time_zone).ends_at
+        require_awardable(batch, Award(change.holder, change.amount, expires_at=ends, unit=change.unit))
         return
-    allowance = allowance_of(batch, change).allowance
+    known = allowance_of(batch, change)
+    allowance = known.allowance
     if change.unit not in {STANDARD_GPU, allowance.unit}:
         raise InvalidInput(
             f"{allowance.id} is in {unit_label(allowance.unit)}, and not in {unit_label(change.unit)}",
@@ -329,6 +341,13 @@ def _require_possible(batch: Batch, kind: ProposalKind, change: Change) -> None:
             expected=unit_label(allowance.unit),
         )
     _require_change(kind, change, allowance)
+    if known.is_frozen or known.available <= 0:
+        raise Exhausted(
+            f"nothing of {allowance.id} is left that could go on",
+            where="allowance",
+            code=RefusalCode.ALLOWANCE_SHORT,
+            expected="hours that are neither spent, held nor frozen",
+        )
 
 
 def _require_change(kind: ProposalKind, change: Change, allowance: Allowance) -> None:

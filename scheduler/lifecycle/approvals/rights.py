@@ -23,6 +23,7 @@ from scheduler.lifecycle.governance.entering import (
     placed_people,
     put_people,
     put_token,
+    require_not_out,
     rights_that_wait,
     token_waits,
 )
@@ -58,6 +59,7 @@ class RightsProposals:
             placed = placed_people(batch, asked, self.ids.new)
             raised = rights_that_wait(batch, placed)
             if raised:
+                require_people_covered(batch, placed)
                 proposal = Proposal(
                     self.ids.new("p"),
                     file.hash,
@@ -93,6 +95,7 @@ class RightsProposals:
         with changing(self.store, self.world, now) as batch:
             token = TokenRecord(token_hash, subject, roles, expires_at, now, caller.actor)
             if token_waits(batch, token):
+                require_not_out(batch, token)
                 return keep_proposal(batch, _token_proposal(self.ids, self.world, caller, token, request_id), caller)
         self.administration.issue_token(caller, subject, roles, token_hash, now=now, expires_at=expires_at)
         return None

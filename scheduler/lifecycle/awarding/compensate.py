@@ -46,14 +46,21 @@ def grant_package(batch: Batch, asked: Package, allowance_id: AllowanceId, actor
     This is the whole grant: a command and the approval of a request both call it. Raises InvalidInput for what cannot
     be granted, NotFound for who or what is not there; then nothing is recorded.
     """
+    allowance, promised = judged_package(batch, asked, allowance_id, actor)
+    batch.add_allowance(allowance)
+    batch.post(promised, *_vest(allowance, 0, batch.now))
+    return allowance
+
+
+def judged_package(
+    batch: Batch, asked: Package, allowance_id: AllowanceId, actor: str
+) -> tuple[Allowance, Transaction]:
+    """What a package comes to and the transaction that promises it. Raises what `grant_package` does."""
     if asked.holder not in batch.world.people:
         raise NotFound(f"there is no engineer {asked.holder!r}", code=RefusalCode.UNKNOWN_ENGINEER)
     require_countable(batch.world, asked.unit, asked.gpu_classes)
     allowance = package_allowance(asked, batch.world.require_policy(), batch.now, allowance_id)
-    promised = promise(allowance, actor=actor, memo=asked.reason)
-    batch.add_allowance(allowance)
-    batch.post(promised, *_vest(allowance, 0, batch.now))
-    return allowance
+    return allowance, promise(allowance, actor=actor, memo=asked.reason)
 
 
 def package_allowance(asked: Package, policy: Policy, now: Instant, allowance_id: AllowanceId) -> Allowance:

@@ -11,8 +11,9 @@ from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import Period, period_at
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import UnitKind, measure
-from scheduler.domain.units import GpuClassName, Instant, PerMille, Unit
+from scheduler.domain.units import AllowanceId, GpuClassName, Instant, PerMille, Unit
 from scheduler.finance.coverage import ClassCoverage, ClassSupply, Commitment, coverage
+from scheduler.lifecycle.awarding.compensate import Package, judged_package
 from scheduler.lifecycle.awarding.countable import require_policy_countable
 from scheduler.lifecycle.awarding.periodic import currency_of, period_grants
 from scheduler.lifecycle.memory.period_names import period_of
@@ -66,6 +67,16 @@ def require_people_covered(batch: Batch, placed: Sequence[Engineer]) -> None:
     policy = batch.world.policy
     if policy is not None and policy.coverage.ratio_max is not None:
         require_coverage(batch, list(_by_tiers(batch, placed, policy)))
+
+
+def require_package(batch: Batch, asked: Package, actor: str) -> Allowance:
+    """The award that a package comes to, as it could be granted now; nothing is recorded.
+
+    Raises what `grant_package` does, and Exhausted (`coverage-exceeded`).
+    """
+    allowance, _ = judged_package(batch, asked, AllowanceId("described"), actor)
+    require_coverage(batch, packaged(allowance, batch.world.require_policy(), batch.now))
+    return allowance
 
 
 def _by_tiers(batch: Batch, placed: Sequence[Engineer], policy: Policy) -> Iterator[Commitment]:

@@ -54,12 +54,18 @@ def put_token(batch: Batch, caller: Caller, token: TokenRecord, request_id: str 
     (`idempotency-conflict`) where the same token is out with another subject, other roles or another end.
     """
     _require_no_own_gain(caller, _gaining_by_token(batch, caller, token))
-    known = next((each for each in batch.books.people.tokens() if each.token_hash == token.token_hash), None)
-    if known is not None:
-        _require_same(known, token)
+    if require_not_out(batch, token):
         return
     batch.books.people.add_token(token)
     note_token(batch, caller, token, request_id)
+
+
+def require_not_out(batch: Batch, token: TokenRecord) -> bool:
+    """Whether it is out already, as it is. Raises what `put_token` does where it is out otherwise."""
+    known = next((each for each in batch.books.people.tokens() if each.token_hash == token.token_hash), None)
+    if known is not None:
+        _require_same(known, token)
+    return known is not None
 
 
 def _require_same(known: TokenRecord, asked: TokenRecord) -> None:

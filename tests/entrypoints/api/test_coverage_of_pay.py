@@ -6,12 +6,11 @@ import httpx
 import pytest
 
 from scheduler.adapters.policy_files import read_policy
-from scheduler.domain.errors import Refusal, RefusalCode
 from scheduler.domain.units import MS_PER_HOUR
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.company import NOON, SYSTEM
-from tests.entrypoints.two_persons import AS_SHIPPED, BASE
+from tests.entrypoints.two_persons import BASE
 from tests.entrypoints.written import rows
 
 BOUND = "\ncoverage: {ratio_max_per_mille: 3000, availability_per_mille: 900}\n"
@@ -19,8 +18,8 @@ H100_A_WEEK = 192 * 168 * MS_PER_HOUR * 900 // 1000  # what the quotas of the po
 PACKAGE = {"holder": "ada", "kind": "signing", "reason": "x", "gpu_classes": ["H100"], "cliff_months": 0}
 
 
-def bound(service: Service, rules: str = BASE) -> None:
-    text = rules + BOUND
+def bound(service: Service) -> None:
+    text = BASE + BOUND
     service.administration.apply_policy(SYSTEM, text, read_policy(text, "bounded.yaml"), now=NOON)
 
 
@@ -79,15 +78,6 @@ async def test_a_package_is_refused_above_the_ratio_in_its_fullest_week_and_gran
     assert await of(fits - 60) == 201
     assert await of(60) == 201
     assert await of(120) == 409
-
-
-async def test_an_approved_package_is_covered_too(service: Service, as_: Client) -> None:
-    bound(service, AS_SHIPPED)
-    waiting = await promise(as_, 100_000_000, months=0)
-    assert waiting.status_code == 202
-    with pytest.raises(Refusal) as refused:
-        service.approvals.approve(SYSTEM, waiting.json()["id"], now=NOON)
-    assert refused.value.code is RefusalCode.COVERAGE_EXCEEDED
 
 
 async def test_money_and_tokens_are_left_out_as_the_page_says(service: Service, as_: Client) -> None:
