@@ -4,16 +4,27 @@
 
 Hours are a liability: whoever has them plans on them. An award is taken to be spent evenly from when it may be until it
 expires, or over a year where it does not; hours that several classes can serve are spread over these by what each
-delivers. Standard GPU-milliseconds throughout; shares are rounded up.
+delivers. Standard GPU-milliseconds throughout; what falls into a period, and each class's share of it, is rounded up.
 """
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_DAY, GpuClassName, Instant, PerMille
 
 ENDLESS_MS = 365 * MS_PER_DAY
+
+Kept = tuple[frozenset[GpuClassName] | None, bool]
+"""What commitments are added up by: where they may be spent, and whether they are only promised yet."""
+
+_FINE_BITS = 80
+"""Rates are parts of 2^80 of a millisecond a millisecond: a million of them over ten thousand years are off by less than
+a part of `_SLACK`, which is left out of account before anything is rounded up."""
+_SLACK = 1 << (_FINE_BITS - 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +67,47 @@ class ClassCoverage:
         return (self.outstanding + self.promised) * 1000 > ratio_max * self.deliverable
 
 
+class Timeline:
+    """Commitments over all time, each spent evenly: made once, and asked for one period after the other."""
+
+    def __init__(self, commitments: Iterable[Commitment], now: Instant) -> None:
+        steps: dict[Kept, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+        for each in commitments:
+            since = max(each.starts_at, now)
+            until = each.ends_at if each.ends_at is not None else since + ENDLESS_MS
+            if until > since:
+                rate = _rate(each.amount, until - since)
+                of_kind = steps[each.gpu_classes, each.is_promised]
+                of_kind[since] += rate
+                of_kind[until] -= rate
+        self._rates = {kept: _Rates(of_kind) for kept, of_kind in steps.items()}
+        self.times: Sequence[int] = sorted({at for of_kind in steps.values() for at in of_kind})
+        """When more or less is committed than before."""
+
+    @property
+    def ends_at(self) -> int:
+        return self.times[-1] if self.times else 0
+
+    def within(self, starts_at: int, ends_at: int) -> dict[Kept, int]:
+        """How much falls into it, in fine parts. What could have been spent before `now` is from then on."""
+        return {kept: rates.until(ends_at) - rates.until(starts_at) for kept, rates in self._rates.items()}
+
+
+class _Rates:
+    """A sum that grows at a rate which changes at stated times."""
+
+    def __init__(self, steps: Mapping[int, int]) -> None:
+        self._times = sorted(steps)
+        self._after = list(accumulate(steps[at] for at in self._times))
+        lengths = (later - at for at, later in zip(self._times, self._times[1:], strict=False))
+        grown = (rate * length for rate, length in zip(self._after, lengths, strict=False))
+        self._sums = [0, *accumulate(grown)]
+
+    def until(self, at: int) -> int:
+        place = bisect_right(self._times, at) - 1
+        return 0 if place < 0 else self._sums[place] + self._after[place] * (at - self._times[place])
+
+
 def coverage(
     commitments: Iterable[Commitment],
     supply: Mapping[GpuClassName, ClassSupply],
@@ -64,30 +116,45 @@ def coverage(
     now: Instant,
 ) -> tuple[ClassCoverage, ...]:
     """By class. Of a period that runs, what is left of it counts, on both sides."""
-    starts_at = max(now, period.starts_at)
-    length = max(0, period.ends_at - starts_at)
+    return covered(
+        [Timeline(commitments, now)], {}, supply, availability, (max(now, period.starts_at), period.ends_at)
+    )
+
+
+def covered(
+    timelines: Iterable[Timeline],
+    granted: Mapping[Kept, int],
+    supply: Mapping[GpuClassName, ClassSupply],
+    availability: PerMille,
+    span: tuple[int, int],
+) -> tuple[ClassCoverage, ...]:
+    """The same of everything that falls into the span, and what is `granted` for it alone."""
+    length = max(0, span[1] - span[0])
     deliverable = {
         name: each.gpus * length * each.weight * availability // 1_000_000 for name, each in supply.items()
     }
+    fine: dict[Kept, int] = defaultdict(int)
+    for kept, whole in granted.items():
+        fine[kept] += whole << _FINE_BITS
+    for timeline in timelines if length else ():
+        for kept, part in timeline.within(*span).items():
+            fine[kept] += part
     outstanding, promised = dict.fromkeys(supply, 0), dict.fromkeys(supply, 0)
-    for commitment in commitments:
-        amount = _within(commitment, (starts_at, period.ends_at), now)
-        kept = promised if commitment.is_promised else outstanding
-        for name, part in _spread(amount, commitment.gpu_classes, deliverable):
-            kept[name] += part
+    for (classes, is_promised), part in fine.items():
+        sums = promised if is_promised else outstanding
+        amount = -((_SLACK - part) >> _FINE_BITS)
+        for name, share in _spread(amount, classes, deliverable):
+            sums[name] += share
     return tuple(
         ClassCoverage(name, supply[name].gpus, outstanding[name], promised[name], deliverable[name])
         for name in sorted(supply)
     )
 
 
-def _within(commitment: Commitment, window: tuple[int, int], now: Instant) -> int:
-    """How much of it falls into the window; what could have been spent before is spent from now on."""
-    starts_at, ends_at = window
-    since = max(commitment.starts_at, now)
-    until = commitment.ends_at if commitment.ends_at is not None else since + ENDLESS_MS
-    overlap = min(until, ends_at) - max(since, starts_at)
-    return -(-commitment.amount * overlap // (until - since)) if overlap > 0 else 0
+def _rate(amount: int, length: int) -> int:
+    """To the nearest, and of what is taken back as of what is committed: the two cancel out."""
+    rate = ((abs(amount) << _FINE_BITS) + length // 2) // length
+    return rate if amount >= 0 else -rate
 
 
 def _spread(

@@ -25,8 +25,9 @@ from scheduler.lifecycle.asking.booking import BookingWish, book
 from scheduler.lifecycle.asking.extend import extend_attempt
 from scheduler.lifecycle.asking.judge import new_workload, with_defaults
 from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms, indexes_of, judge_for, queue_all
-from scheduler.lifecycle.awarding.cover import committed_by, require_coverage
+from scheduler.lifecycle.awarding.cover import require_coverage
 from scheduler.lifecycle.awarding.grant import award, require_granter, told
+from scheduler.lifecycle.awarding.outlook import committed_by
 from scheduler.lifecycle.awarding.own_gain import require_no_own_gain
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.booked_time import cancel_booking

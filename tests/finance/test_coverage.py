@@ -1,10 +1,14 @@
 """Coverage by class and period: what falls into a period, over which classes it is spread, and the ratio."""
 
+from fractions import Fraction
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, GpuClassName, Instant, PerMille
-from scheduler.finance.coverage import ClassCoverage, ClassSupply, Commitment, coverage
+from scheduler.finance.coverage import ENDLESS_MS, ClassCoverage, ClassSupply, Commitment, Kept, Timeline, coverage
 
 H100, L40S = GpuClassName("H100"), GpuClassName("L40S")
 TEN_DAYS = Period("ten", Instant(0), Instant(10 * MS_PER_DAY))
@@ -61,3 +65,42 @@ def test_a_class_without_gpus_has_no_ratio_and_covers_nothing() -> None:
     none = {H100: ClassSupply(0, PerMille(1000))}
     (found,) = coverage([hours(1, 10, H100)], none, PerMille(900), TEN_DAYS, Instant(0))
     assert (found.ratio_per_mille, found.exceeds(PerMille(100_000))) == (None, True)
+
+
+Instants = st.integers(0, 40 * MS_PER_DAY).map(Instant)
+Commitments = st.lists(
+    st.builds(
+        Commitment,
+        st.integers(-(10**12), 10**12),
+        Instants,
+        st.none() | Instants,
+        st.sampled_from([None, frozenset({H100}), frozenset({H100, L40S})]),
+        st.booleans(),
+    ),
+    max_size=8,
+)
+
+
+@given(Commitments, Instants, st.lists(Instants, min_size=2, max_size=2, unique=True).map(sorted))
+def test_a_timeline_has_what_each_commitment_spends_evenly_and_no_more(
+    commitments: list[Commitment], now: Instant, window: list[Instant]
+) -> None:
+    starts_at, ends_at = max(window[0], now), max(window[1], now)
+    wanted: dict[Kept, Fraction] = {}
+    for each in commitments:
+        since = max(each.starts_at, now)
+        until = each.ends_at if each.ends_at is not None else since + ENDLESS_MS
+        overlap = max(0, min(until, ends_at) - max(since, starts_at))
+        if until > since:
+            kept = (each.gpu_classes, each.is_promised)
+            wanted[kept] = wanted.get(kept, Fraction(0)) + Fraction(each.amount * overlap, until - since)
+    found = Timeline(commitments, now).within(starts_at, ends_at)
+    assert found.keys() == wanted.keys()
+    for kept, exact in wanted.items():
+        assert abs(Fraction(found[kept], 1 << 80) - exact) < Fraction(1, 2**30)
+
+
+@given(Commitments)
+def test_what_is_taken_back_as_it_was_committed_leaves_nothing(commitments: list[Commitment]) -> None:
+    back = [Commitment(-c.amount, c.starts_at, c.ends_at, c.gpu_classes, c.is_promised) for c in commitments]
+    assert set(Timeline([*commitments, *back], Instant(0)).within(0, 10**12).values()) <= {0}

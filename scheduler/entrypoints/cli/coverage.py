@@ -38,8 +38,11 @@ def coverage(
             Column("PROMISED", is_number=True),
             Column("DELIVERABLE", is_number=True),
             Column("RATIO", is_number=True),
+            Column("FULLEST AHEAD"),
         )
-        print_table(columns, [_row(each) for each in found["classes"]], empty="The policy has no GPU class.")
+        ahead = {each["gpu_class"]: each for each in found["fullest"]}
+        rows = [(*_row(each), _ahead(ahead.get(each["gpu_class"]))) for each in found["classes"]]
+        print_table(columns, rows, empty="The policy has no GPU class.")
         most = found["ratio_max_per_mille"]
         limit = "nothing is refused" if most is None else f"above {most / 10:.0f} % grants and policies are refused"
         print_text(
@@ -49,10 +52,19 @@ def coverage(
 
 
 def _row(found: dict[str, Any]) -> tuple[str, ...]:
-    ratio = found["ratio_per_mille"]
     return (
         found["gpu_class"],
         str(found["gpus"]),
         *(hours_of(found, name, "") for name in ("outstanding", "promised", "deliverable")),
-        DASH if ratio is None else f"{ratio / 10:.1f} %",
+        _ratio(found),
     )
+
+
+def _ahead(found: dict[str, Any] | None) -> str:
+    """The period in which most is promised, of all that are promised for."""
+    return DASH if found is None else f"{_ratio(found)} in {found['period']}"
+
+
+def _ratio(found: dict[str, Any]) -> str:
+    ratio = found["ratio_per_mille"]
+    return DASH if ratio is None else f"{ratio / 10:.1f} %"

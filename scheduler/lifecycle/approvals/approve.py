@@ -39,8 +39,9 @@ from scheduler.lifecycle.approvals.rights import (
     require_unchanged,
 )
 from scheduler.lifecycle.awarding.compensate import Package, grant_package
-from scheduler.lifecycle.awarding.cover import committed_by, moved, packaged, require_coverage, require_grantable
+from scheduler.lifecycle.awarding.cover import require_coverage, require_grantable
 from scheduler.lifecycle.awarding.grant import award, told
+from scheduler.lifecycle.awarding.outlook import committed_by, moved, packaged
 from scheduler.lifecycle.awarding.own_gain import is_own_gain
 from scheduler.lifecycle.governance.governing import put_policy, record_policy
 from scheduler.lifecycle.memory.named import named

@@ -22,8 +22,9 @@ from scheduler.lifecycle.administration import Administration
 from scheduler.lifecycle.awarding.awards import Awards, require_compensator
 from scheduler.lifecycle.awarding.compensate import Package
 from scheduler.lifecycle.awarding.countable import require_countable
-from scheduler.lifecycle.awarding.cover import committed_by, require_coverage, require_grantable, require_package
+from scheduler.lifecycle.awarding.cover import require_coverage, require_grantable, require_package
 from scheduler.lifecycle.awarding.grant import require_awardable, require_granter, told
+from scheduler.lifecycle.awarding.outlook import committed_by
 from scheduler.lifecycle.commands import Commands
 from scheduler.lifecycle.governance.governing import needing_approval
 from scheduler.lifecycle.memory.world import World

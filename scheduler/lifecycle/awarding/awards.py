@@ -11,7 +11,8 @@ from scheduler.domain.people import Caller, Role
 from scheduler.domain.quantities import exact_text
 from scheduler.domain.units import AllowanceId, EngineerId, Instant
 from scheduler.lifecycle.awarding.compensate import Package, claw_back_unvested, grant_package
-from scheduler.lifecycle.awarding.cover import packaged, require_coverage
+from scheduler.lifecycle.awarding.cover import require_coverage
+from scheduler.lifecycle.awarding.outlook import packaged
 from scheduler.lifecycle.awarding.own_gain import require_no_own_gain
 from scheduler.lifecycle.awarding.transfer import Passing, holder_of_pool, pass_hours
 from scheduler.lifecycle.memory.world import World

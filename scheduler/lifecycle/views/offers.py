@@ -11,7 +11,8 @@ from scheduler.finance.prices.fair_value import FairValue
 from scheduler.ledger.vesting import promise
 from scheduler.lifecycle.awarding.compensate import Package, package_allowance
 from scheduler.lifecycle.awarding.countable import require_countable
-from scheduler.lifecycle.awarding.cover import packaged, require_covered
+from scheduler.lifecycle.awarding.cover import require_covered
+from scheduler.lifecycle.awarding.outlook import packaged
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.vesting import value_of
 from scheduler.ports import Books

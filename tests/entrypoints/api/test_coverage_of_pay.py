@@ -62,13 +62,14 @@ async def test_a_package_beyond_the_ratio_is_refused_whenever_it_vests(
 async def test_a_package_is_refused_above_the_ratio_in_its_fullest_week_and_granted_at_it(
     service: Service, as_: Client
 ) -> None:
-    """All of it vests in a year and is spent evenly over the year after: a week of it is 7/365, and what tiers and
-    projects may spend on an H100 in a week stands beside it."""
+    """All of it vests in a year and is spent evenly over the year after: 167 h of its 8,760 fall into the week in which
+    the clocks are put forward, which delivers least; what tiers and projects may spend on an H100 in it stands beside."""
     bound(service)
-    week = (await as_("fin").get("/v1/coverage", params={"period": "2026-W48"})).json()["classes"]
-    promised = next(each["promised_ms"] for each in week if each["gpu_class"] == "H100")
-    room = 3 * H100_A_WEEK - promised
-    fits = room * 365 // 7 // MS_PER_HOUR
+    week = (await as_("fin").get("/v1/coverage", params={"period": "2028-W12"})).json()["classes"]
+    h100 = next(each for each in week if each["gpu_class"] == "H100")
+    assert h100["deliverable_ms"] == H100_A_WEEK * 167 // 168
+    room = 3 * h100["deliverable_ms"] - h100["promised_ms"]
+    fits = room * 8_760 // 167 // MS_PER_HOUR
     part = {"at": "2027-11-20T00:00:00Z"}
 
     async def of(hours: int) -> int:
