@@ -88,7 +88,8 @@ class Commands:
                 return self._known(batch, WorkloadId(earlier))
             workload = queue_all(batch, self._ids, self._namespace, engineer, spec, terms)
             answer(batch, caller, command, workload.id)
-            batch.audit(caller.acting_for(engineer.id), "submit", workload.id, request_id=request_id)
+            by, after = caller.acting_for(engineer.id), workload_told(workload)
+            batch.audit(by, "submit", workload.id, request_id=request_id, after=after)
             return workload
 
         return self._submissions.run(queue, now)
@@ -225,7 +226,8 @@ class Commands:
                 return self._known(batch, WorkloadId(earlier))
             booked = book(batch, engineer, wish, self._ids.new, self._namespace)
             answer(batch, caller, command, booked.id)
-            batch.audit(caller.acting_for(engineer.id), "book", booked.id, request_id=request_id)
+            by, after = caller.acting_for(engineer.id), workload_told(booked)
+            batch.audit(by, "book", booked.id, request_id=request_id, after=after)
             return booked
 
     # money

@@ -344,6 +344,6 @@ def _take(batch: Batch, caller: Caller, approval: Approval, move: Move) -> None:
         ProposalState.REJECTED: "reject",
         ProposalState.WITHDRAWN: "withdraw",
     }[move.state]
-    after = told(move.change) if move.change is not None else move.made or move.reason
+    after = told(move.change) if move.change is not None else move.made or move.reason or move.state.value
     before = f"{ProposalState.WAITING.value} {approval.proposal.hash}"
     batch.audit(caller, verb, approval.proposal.id, request_id=move.request_id, before=before, after=after)

@@ -27,6 +27,7 @@ def join(store: Store, world: World, caller: Caller, *, joins: bool, now: Instan
         wanted = known | {caller.engineer} if joins else known - {caller.engineer}
         if wanted != known:
             batch.books.control.put_setting(_MEMBERS, json.dumps(sorted(wanted)))
-            verb = "join leaderboard" if joins else "leave leaderboard"
-            batch.audit(caller, verb, caller.engineer, request_id=request_id)
+            verb, before, after = ("join", "", "joined") if joins else ("leave", "joined", "")
+            what = f"{verb} leaderboard"
+            batch.audit(caller, what, caller.engineer, request_id=request_id, before=before, after=after)
     return wanted != known

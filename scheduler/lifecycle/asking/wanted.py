@@ -68,9 +68,10 @@ class Exemptions:
         with changing(self._store, self._world, now) as batch:
             workload = _own(batch, caller, workload_id)
             before = exemption_told(batch.books.idleness.exemptions(now).get(workload.id))
-            batch.books.idleness.withdraw(workload.id)
-            by = caller.acting_for(workload.owner)
-            batch.audit(by, "withdraw exemption", workload.id, request_id=request_id, before=before)
+            if before:
+                batch.books.idleness.withdraw(workload.id)
+                by = caller.acting_for(workload.owner)
+                batch.audit(by, "withdraw exemption", workload.id, request_id=request_id, before=before)
 
 
 def _own(batch: Batch, caller: Caller, workload_id: WorkloadId) -> Workload:

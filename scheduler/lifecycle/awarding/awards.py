@@ -70,8 +70,10 @@ class Awards:
                 amount = claw_back_unvested(batch, balance, caller.actor, reason)
                 if amount:
                     taken.append(ClawedBack(balance.allowance.id, amount))
-                    after = f"{exact_text(amount, balance.allowance.unit)}: {reason}"
-                    batch.audit(caller, "claw back", balance.allowance.id, request_id=request_id, after=after)
+                    taken_back = exact_text(amount, balance.allowance.unit)
+                    before, after = f"{taken_back} promised", f"{taken_back}: {reason}"
+                    target = balance.allowance.id
+                    batch.audit(caller, "claw back", target, request_id=request_id, before=before, after=after)
         return taken
 
     def freeze(
@@ -100,7 +102,8 @@ class Awards:
             if is_frozen or known:
                 batch.freeze(made)
                 verb = "freeze" if is_frozen else "unfreeze"
-                batch.audit(caller, verb, allowance_id, request_id=request_id, after=reason)
+                before = known[-1].reason if known else ""
+                batch.audit(caller, verb, allowance_id, request_id=request_id, before=before, after=reason)
         return made
 
     def transfer(

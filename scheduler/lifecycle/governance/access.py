@@ -72,7 +72,7 @@ class Access:
                     note_roles(batch, caller, person.id, token.id, given=(), taken=token.roles, request_id=request_id)
             note_roles(batch, caller, person.id, DIRECTORY, given=(), taken=person.roles, request_id=request_id)
             people.forget(person.id)
-            batch.audit(caller, "forget", person.id, request_id=request_id)
+            batch.audit(caller, "forget", person.id, request_id=request_id, before="known", after="forgotten")
             batch.then(lambda: self._forget(person))
         return person.id
 

@@ -43,8 +43,10 @@ def put_people(batch: Batch, caller: Caller, placed: Sequence[Engineer], request
     known = {engineer.subject: engineer for engineer in batch.books.people.all()}
     batch.books.people.save(placed)
     note_directory(batch, caller, known, placed, request_id)
-    batch.audit(caller, "apply people", f"{counted(len(placed), 'engineer')}", request_id=request_id)
-    return sum(engineer.subject not in known for engineer in placed)
+    new = sum(engineer.subject not in known for engineer in placed)
+    what, before, after = counted(len(placed), "engineer"), f"{len(known)} known", f"{new} new"
+    batch.audit(caller, "apply people", what, request_id=request_id, before=before, after=after)
+    return new
 
 
 def put_token(batch: Batch, caller: Caller, token: TokenRecord, request_id: str = "") -> None:

@@ -74,3 +74,41 @@ async def test_a_grant_is_kept_with_its_terms_and_no_name(as_: Client) -> None:
     await as_("fin").post("/v1/grants", json=body)
     said = (await last(as_))["after"]
     assert (json.loads(said)["amount"], json.loads(said)["reason"], "ada" in said) == (7, "more", False)
+
+
+async def test_everything_that_a_person_changed_is_kept_with_what_it_came_to(as_: Client) -> None:
+    """What is new has nothing before it, what is gone nothing after it; nothing at all of either says nothing."""
+    ada, fin, pam = as_("ada"), as_("fin"), as_("pam")
+    assert (await ada.post("/v1/workloads", json=JOB)).status_code == 201
+    submitted = await last(as_)
+    assert (submitted["verb"], json.loads(submitted["after"])["state"]) == ("submit", "queued")
+    assert (await ada.put("/v1/leaderboard/me")).status_code == 204
+    assert (await ada.delete("/v1/leaderboard/me")).status_code == 204
+    left = await last(as_)
+    assert (left["verb"], left["before"], left["after"]) == ("leave leaderboard", "joined", "")
+    asked = (await ada.post("/v1/requests", json={"kind": "hours", "amount_ms": 3_600_000, "reason": "r"})).json()
+    assert (await ada.post(f"/v1/approvals/{asked['id']}/withdraw", json={})).status_code == 200
+    withdrawn = await last(as_)
+    assert (withdrawn["verb"], withdrawn["before"][:7], withdrawn["after"]) == ("withdraw", "waiting", "withdrawn")
+    grant = {"holder_kind": "engineer", "holder": "ada", "amount_ms": 3_600_000, "reason": "r"}
+    allowance = (await fin.post("/v1/grants", json=grant)).json()["id"]
+    for verb in ("freeze", "unfreeze"):
+        assert (await fin.post(f"/v1/allowances/{verb}", json={"allowance": allowance, "reason": verb})).is_success
+    thawed = await last(as_)
+    assert (thawed["verb"], thawed["before"], thawed["after"]) == ("unfreeze", "freeze", "unfreeze")
+    package = {"holder": "ada", "quantity": 43_200_000, "months": 12, "cliff_months": 0, "reason": "pay"}
+    assert (await pam.post("/v1/grants/compensation", json=package)).status_code == 201
+    assert (await pam.post("/v1/vesting/claw-back", json={"holder": "ada", "reason": "left"})).is_success
+    clawed = await last(as_)
+    assert (clawed["verb"], clawed["before"], clawed["after"]) == ("claw back", "12.0 h promised", "12.0 h: left")
+    events = (await as_("aud").get("/v1/audit", params={"limit": 200})).json()["items"]
+    assert [
+        each["verb"] for each in events if each["actor"] != SYSTEM and not (each["before"] or each["after"])
+    ] == []
+
+
+async def test_what_is_withdrawn_and_was_not_there_is_no_change(as_: Client) -> None:
+    ada = as_("ada")
+    workload = (await ada.post("/v1/workloads", json=JOB)).json()["id"]
+    assert (await ada.delete(f"/v1/workloads/{workload}/exemption")).is_success
+    assert (await last(as_))["verb"] == "submit"
