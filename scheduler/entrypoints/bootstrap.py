@@ -22,6 +22,7 @@ from scheduler.entrypoints.pricing import stored_price_book
 from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import EXAMPLES, ClusterKind, Settings
 from scheduler.entrypoints.simulated import Simulation, open_simulation
+from scheduler.lifecycle.governance.entering import access_takes_two
 from scheduler.lifecycle.governance.governing import put_policy
 from scheduler.ports import Clock, Cluster, Ids, Store
 
@@ -114,6 +115,11 @@ def _issue_first_token(service: Service, token_hash: str, now: Instant) -> None:
     """Once: every later start is given the same token."""
     with service.store.reading() as books:
         is_issued = books.people.caller_of(token_hash, now) is not None
+        is_set_up = access_takes_two(books, service.world)
+    if is_set_up:
+        log.warning(
+            "ALLOT_BOOTSTRAP_TOKEN issues tokens without a second person: start without it once all have theirs"
+        )
     if not is_issued:
         roles, subject = frozenset({Role.OPERATOR, Role.AUDITOR}), service.settings.bootstrap_subject
         service.administration.issue_token(SYSTEM, subject, roles, token_hash, now=now, by_host=True)

@@ -114,8 +114,8 @@ class Administration:
     ) -> None:
         """Let a bearer of the token act as `subject`. Only its hash is kept.
 
-        `by_host` is what the process does for whoever runs it, and no request's: the token of its first start, and the
-        door of a demo. Raises Conflict (`approval-needed`) where it takes a second person: see `RightsProposals`.
+        `by_host` is what the process does for whoever runs it: the token of its first start, what is asked with that, and
+        the door of a demo. Raises Conflict (`approval-needed`) where it takes a second person: see `RightsProposals`.
         """
         caller = caller.require(Role.OPERATOR)
         with changing(self.store, self.world, now) as batch:

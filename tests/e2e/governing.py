@@ -4,6 +4,7 @@ of who may do what; and the table of what writes in `lifecycle/`, and in which s
 from dataclasses import replace
 
 from scheduler.adapters.policy_files import read_policy
+from scheduler.domain.access import TokenRecord
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.brakes import Brake
 from scheduler.domain.errors import RefusalCode
@@ -113,7 +114,7 @@ def _issued(service: Service) -> None:
 
 def _propose_token(service: Service) -> object:
     auditor = frozenset({Role.AUDITOR})
-    return service.rights.issue_token(who(service, "olga"), "robot", auditor, _TOKEN_HASH, now=NOON)
+    return service.rights.issue_token(who(service, "olga"), TokenRecord(_TOKEN_HASH, "robot", auditor), now=NOON)
 
 
 def _revoke(service: Service) -> object:

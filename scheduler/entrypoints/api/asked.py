@@ -14,7 +14,7 @@ from scheduler.domain.errors import NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import iso
 from scheduler.domain.units import CommandId, EngineerId, Instant
-from scheduler.entrypoints.api.auth import Callers, token_hash_of, unauthenticated
+from scheduler.entrypoints.api.auth import Callers, hash_of, token_hash_of, unauthenticated
 from scheduler.entrypoints.api.fields import Body
 from scheduler.entrypoints.api.parameters import refuse_unknown_parameters
 from scheduler.entrypoints.api.problems import request_id_of
@@ -41,6 +41,8 @@ class Asked:
     now: Instant
     request_id: str
     path: str
+    is_by_host: bool = False
+    """Whether it came with the token that the process was started with: the word of whoever runs it."""
 
     def command(self, key: str | None, body: Body) -> Command | None:
         """The command that an Idempotency-Key makes of this request. Keys of different callers never meet."""
@@ -86,7 +88,9 @@ async def identified(request: Request) -> Asked:
     if caller is None:
         raise unauthenticated()
     refuse_unknown_parameters(request)
-    return Asked(service, caller, now, request_id_of(request), request.url.path)
+    first = service.settings.bootstrap_token
+    is_by_host = first is not None and token_hash == hash_of(first)
+    return Asked(service, caller, now, request_id_of(request), request.url.path, is_by_host)
 
 
 async def signed(request: Request) -> Asked:

@@ -6,7 +6,7 @@ their own, which is emptied when it is decided; a token's subject is joined when
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from scheduler.domain.access import TokenRecord
@@ -80,24 +80,20 @@ class RightsProposals:
         return self.administration.apply_people(caller, asked, now=now, request_id=request_id)
 
     def issue_token(
-        self,
-        caller: Caller,
-        subject: str,
-        roles: frozenset[Role],
-        token_hash: str,
-        *,
-        now: Instant,
-        expires_at: Instant | None = None,
-        request_id: str = "",
+        self, caller: Caller, asked: TokenRecord, *, now: Instant, request_id: str = "", by_host: bool = False
     ) -> Proposal | None:
-        """None where it is good now; the proposal where it will be once another person approves it."""
+        """None where it is good now; the proposal where it will be once another person approves it.
+
+        `by_host`: it is asked with the token that the process was started with. Whoever starts the process could give it
+        another such token; what this one issues stands in the access review as issued by its subject.
+        """
         caller = caller.require(Role.OPERATOR)
         with changing(self.store, self.world, now) as batch:
-            token = TokenRecord(token_hash, subject, roles, expires_at, now, caller.actor)
-            if token_waits(batch, token):
+            token = replace(asked, issued_at=now, issued_by=caller.actor)
+            if not by_host and token_waits(batch, token):
                 require_not_out(batch, token)
                 return keep_proposal(batch, _token_proposal(self.ids, self.world, caller, token, request_id), caller)
-        self.administration.issue_token(caller, subject, roles, token_hash, now=now, expires_at=expires_at)
+            put_token(batch, caller, token, request_id)
         return None
 
 

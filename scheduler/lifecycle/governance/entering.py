@@ -12,7 +12,9 @@ from scheduler.domain.rights import OF_MACHINES, is_shared, raised_rights
 from scheduler.domain.units import EngineerId
 from scheduler.domain.wording import counted
 from scheduler.lifecycle.governance.access import note_directory, note_token
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch
+from scheduler.ports import Books
 
 
 def placed_people(batch: Batch, asked: Sequence[Engineer], new_id: Callable[[str], str]) -> list[Engineer]:
@@ -23,7 +25,7 @@ def placed_people(batch: Batch, asked: Sequence[Engineer], new_id: Callable[[str
 
 def rights_that_wait(batch: Batch, placed: Sequence[Engineer]) -> dict[EngineerId, PolicyChange]:
     """What of these people needs a second person, by the policy in force; nothing where one person is enough."""
-    if not _takes_two(batch):
+    if not access_takes_two(batch.books, batch.world):
         return {}
     return raised_rights({engineer.id: engineer for engineer in batch.books.people.all()}, placed)
 
@@ -31,7 +33,7 @@ def rights_that_wait(batch: Batch, placed: Sequence[Engineer]) -> dict[EngineerI
 def token_waits(batch: Batch, token: TokenRecord) -> bool:
     """Whether it needs a second person: every token of a person or a program does, for it gives what it may do to
     whoever holds it. An agent's does not."""
-    return not token.roles <= OF_MACHINES and _takes_two(batch)
+    return not token.roles <= OF_MACHINES and access_takes_two(batch.books, batch.world)
 
 
 def put_people(batch: Batch, caller: Caller, placed: Sequence[Engineer], request_id: str) -> int:
@@ -81,11 +83,11 @@ def _require_same(known: TokenRecord, asked: TokenRecord) -> None:
         )
 
 
-def _takes_two(batch: Batch) -> bool:
-    policy = batch.world.policy
-    if policy is None or policy.approvals.access is Persons.ONE:
+def access_takes_two(books: Books, world: World) -> bool:
+    """Whether a token or a people file that gives somebody more needs a second person, and there is one to ask."""
+    if world.policy is None or world.policy.approvals.access is Persons.ONE:
         return False
-    return is_shared(batch.books.people.role_changes(), DIRECTORY)
+    return is_shared(books.people.role_changes(), DIRECTORY)
 
 
 def _require_no_own_gain(caller: Caller, gaining: Collection[str]) -> None:

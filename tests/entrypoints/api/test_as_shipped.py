@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from scheduler.adapters.policy_files import read_policy, read_prices
+from scheduler.domain.access import TokenRecord
 from scheduler.domain.approvals import ApprovalRules, Persons
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.units import MS_PER_HOUR, EngineerId, TeamName, TierName
@@ -142,10 +143,12 @@ def test_a_fresh_installation_is_set_up_by_the_bootstrap_token_alone(tmp_path: P
     assert service.administration.apply_people(operator, people, now=NOON) == 2
     roles = {"ada": Role.ENGINEER, "fin": Role.FINANCE, "olga": Role.OPERATOR}
     for number, (subject, role) in enumerate(roles.items()):
-        made = service.rights.issue_token(operator, subject, frozenset({role}), str(number) * 64, now=NOON)
+        made = service.rights.issue_token(
+            operator, TokenRecord(str(number) * 64, subject, frozenset({role})), now=NOON
+        )
         assert made is None, f"{subject} has a token at once"
     assert service.pricing.apply(SYSTEM, PRICES, read_prices(PRICES, "prices.yaml"), now=NOON).name == "prices.yaml"
-    third = service.rights.issue_token(operator, "pam", frozenset({Role.PEOPLE}), "9" * 64, now=NOON)
+    third = service.rights.issue_token(operator, TokenRecord("9" * 64, "pam", frozenset({Role.PEOPLE})), now=NOON)
     assert third is not None, "from here on there is somebody to agree"
     olga = Caller("olga", frozenset({Role.OPERATOR}))
     assert not service.approvals.approve(olga, third.id, now=NOON).is_waiting

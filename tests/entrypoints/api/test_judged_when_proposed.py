@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from scheduler.adapters.policy_files import read_policy, read_prices
+from scheduler.domain.access import TokenRecord
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.approvals import Change, ProposalKind
 from scheduler.domain.errors import Conflict, NotFound, Refusal, RefusalCode
@@ -151,5 +152,7 @@ def test_a_lead_of_a_team_that_no_pool_serves_asks_for_no_hours_of_it(service: S
 def test_a_token_that_is_out_for_somebody_else_is_not_proposed(service: Service) -> None:
     olga = replace(SYSTEM, subject="olga")
     with pytest.raises(Conflict) as refused:
-        service.rights.issue_token(olga, "bob", frozenset({Role.AUDITOR}), hash_of(token_of("ada")), now=NOON)
+        service.rights.issue_token(
+            olga, TokenRecord(hash_of(token_of("ada")), "bob", frozenset({Role.AUDITOR})), now=NOON
+        )
     assert refused.value.code is RefusalCode.IDEMPOTENCY_CONFLICT

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from scheduler.adapters.sql.books.people import SqlPeople
+from scheduler.domain.access import TokenRecord
 from scheduler.domain.errors import Conflict, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.units import EngineerId, Instant, TeamName, TierName
@@ -16,7 +17,7 @@ from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import ClusterKind, Settings
 from tests.entrypoints.api.conftest import Client
-from tests.entrypoints.company import NOON, POLICY, SYSTEM, CountedIds, HandClock, SilentCluster
+from tests.entrypoints.company import NOON, POLICY, SYSTEM, CountedIds, HandClock, SilentCluster, token_of
 from tests.entrypoints.two_persons import want_two_persons
 from tests.plugins.migrated import open_migrated
 
@@ -150,6 +151,44 @@ def test_the_first_operator_begins_alone_and_the_third_token_waits() -> None:
     service.store.close()
 
 
+async def test_what_the_bootstrap_token_issues_is_good_at_once_while_the_service_runs_with_it(
+    service: Service, as_: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want_two_persons(service)
+    asked = [{"subject": f"new-{role}", "roles": [role]} for role in ("finance", "operator", "auditor")]
+    with monkeypatch.context() as patched:
+        patched.setattr(service.settings, "bootstrap_token", token_of("olga"))
+        made = [await as_("olga").post("/v1/tokens", json=body) for body in asked]
+        assert [answer.status_code for answer in made] == [201, 201, 201]
+        other = await as_("lea").post("/v1/tokens", json=asked[0])
+        assert other.status_code == 403, "only that token's word is the host's"
+        people_file = await put(as_("olga"), people(ZOE))
+        assert people_file.status_code == 202, "a seat in the directory is hours: that waits"
+    bearer = {"Authorization": f"Bearer {made[0].json()['token']}"}
+    assert (await as_(None).get("/v1/me", headers=bearer)).json()["roles"] == ["finance"]
+    held = {(each.subject, each.by) for each in service.access.review(SYSTEM, NOON)}
+    assert ("new-finance", "olga") in held
+    assert (await as_("olga").post("/v1/tokens", json=asked[0])).status_code == 202, "it runs without the setting"
+
+
+def test_a_start_says_that_the_bootstrap_token_is_there_once_two_can_agree(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    settings = Settings(
+        cluster=ClusterKind.KUBERNETES, database="sqlite://", policy=POLICY, bootstrap_token="first-" + "0" * 32
+    )
+    store = open_migrated()
+    said = []
+    for _ in range(2):
+        caplog.clear()
+        service = build(settings, store=store, clock=HandClock(), cluster=SilentCluster(), ids=CountedIds())
+        said.append("ALLOT_BOOTSTRAP_TOKEN issues tokens" in caplog.text)
+        want_two_persons(service)
+        service.rights.issue_token(SYSTEM, TokenRecord("1" * 64, "olga", frozenset({Role.OPERATOR})), now=NOON)
+    assert said == [False, True]
+    store.close()
+
+
 @pytest.mark.parametrize("what", ["people", "token"])
 def test_no_command_goes_round_the_second_person(service: Service, what: str) -> None:
     want_two_persons(service)
@@ -246,7 +285,7 @@ def test_who_lost_every_operators_token_comes_back_by_two_starts_for_two_persons
     service.administration.issue_token(SYSTEM, "olga", frozenset({Role.OPERATOR}), "1" * 64, now=NOON)
     service = start("pam", "second-" + "0" * 32)
     olga, pam = (Caller(who, frozenset({Role.OPERATOR, Role.AUDITOR})) for who in ("olga", "pam"))
-    waiting = service.rights.issue_token(olga, "zoe", frozenset({Role.PEOPLE}), "3" * 64, now=NOON)
+    waiting = service.rights.issue_token(olga, TokenRecord("3" * 64, "zoe", frozenset({Role.PEOPLE})), now=NOON)
     assert waiting is not None
     with pytest.raises(NotPermitted):
         service.approvals.approve(olga, waiting.id, now=NOON)

@@ -48,8 +48,8 @@ _ISSUED[202] = {**_ISSUED[201], "description": "It waits for a second person"}
 
 @router.post("", status_code=201, summary="Issue a token", responses=_ISSUED)
 def issue(asked: Signed, body: TokenRequest) -> Response:
-    """Unless policy says `one-person`, or nobody could agree yet, it is refused until another person approves it; a
-    node's never waits."""
+    """Unless policy says `one-person`, or nobody could agree yet, it is refused until another person approves it. A node's
+    never waits, nor does what the token of `ALLOT_BOOTSTRAP_TOKEN` issues while the service runs with that."""
     expires_at = instant_of(body.expires_at)
     if expires_at is not None and expires_at <= asked.now:
         raise InvalidInput("the token would have expired already", where="expires_at", expected="a time to come")
@@ -57,12 +57,10 @@ def issue(asked: Signed, body: TokenRequest) -> Response:
     roles = frozenset(body.roles)
     waiting = asked.service.rights.issue_token(
         asked.caller,
-        body.subject,
-        roles,
-        hash_of(token),
+        TokenRecord(hash_of(token), body.subject, roles, expires_at),
         now=asked.now,
-        expires_at=expires_at,
         request_id=asked.request_id,
+        by_host=asked.is_by_host,
     )
     approval = None if waiting is None else asked.service.approval_views.one(asked.caller, waiting.id)
     named = tuple(sorted(role.value for role in roles))
