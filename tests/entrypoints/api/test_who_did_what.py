@@ -112,3 +112,15 @@ async def test_what_is_withdrawn_and_was_not_there_is_no_change(as_: Client) -> 
     workload = (await ada.post("/v1/workloads", json=JOB)).json()["id"]
     assert (await ada.delete(f"/v1/workloads/{workload}/exemption")).is_success
     assert (await last(as_))["verb"] == "submit"
+
+
+async def test_a_token_is_kept_with_the_request_that_issued_it_and_that_took_it_back(as_: Client) -> None:
+    olga = as_("olga")
+    body = {"subject": "node:n9", "roles": ["agent"]}
+    assert (await olga.post("/v1/tokens", json=body, headers={"X-Request-Id": "issued-1"})).is_success
+    issued = await last(as_)
+    assert (issued["verb"], issued["actor"], issued["request_id"]) == ("issue token", "olga", "issued-1")
+    token = issued["after"].partition(":")[0]
+    assert (await olga.delete(f"/v1/tokens/{token}", headers={"X-Request-Id": "taken-1"})).is_success
+    taken = await last(as_)
+    assert (taken["verb"], taken["before"], taken["request_id"]) == ("revoke token", token, "taken-1")
