@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
-from scheduler.decision.decide import decide
+from scheduler.decision.decide import decide, step
+from scheduler.decision.snapshot import Changes
+from scheduler.decision.state import State
 from scheduler.domain.brakes import Brake, Pause
 from scheduler.domain.policy import Limits
 from scheduler.domain.reasons import Reason, sentence
-from scheduler.domain.units import Instant
-from tests.decision.builders import NOW, attempt, node, nodes, policy, pool, reasons, snapshot, workload
+from scheduler.domain.units import Instant, WorkloadId
+from tests.decision.builders import H100, NOW, attempt, node, nodes, policy, pool, reasons, snapshot, workload
 
 
 def test_a_team_at_its_limit_waits_for_its_own_work() -> None:
@@ -29,6 +31,20 @@ def test_what_is_free_and_scattered_is_said_to_have_no_room_for_all_of_a_gang() 
     assert sentence(said.reason, said.evidence) == (
         "Waiting: 2 pods of 8 × h100 asked, 22 GPUs free where it could go: room for 1 pod."
     )
+
+
+def test_a_class_that_stands_twice_in_old_books_counts_once() -> None:
+    """It is refused today. Its line stood once in the lane of both, and was taken out twice."""
+    twice = [workload(name, gpus=8, classes=(H100, H100)) for name in ("v", "w")]
+    world = snapshot(nodes(node("n1", 8)), twice, attempts=[attempt("a", "n1")])
+    state = State()
+    first = step(state, Changes(**{name: getattr(world, name) for name in vars(world) if name != "now"}), world.now)[
+        1
+    ]
+    assert set(reasons(first).values()) == {Reason.RESOURCES, Reason.PRIORITY}
+
+    gone = step(state, Changes(queued={WorkloadId("v"): None}), world.now)[1]
+    assert reasons(gone) == {"w": Reason.RESOURCES}
 
 
 def test_work_waits_for_its_begin_time_and_starts_then() -> None:

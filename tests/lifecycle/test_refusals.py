@@ -12,7 +12,7 @@ from scheduler.domain.units import MS_PER_DAY, Instant, TeamName, TierName
 from scheduler.domain.workloads import WorkloadKind
 from scheduler.lifecycle.awarding.expire import expire_due
 from scheduler.lifecycle.memory.world import World
-from tests.lifecycle.build import Company, job_spec
+from tests.lifecycle.build import H100, Company, job_spec
 
 
 def test_without_a_policy_nothing_can_be_asked_for() -> None:
@@ -67,9 +67,14 @@ def _a_sandbox_of_an_image_that_only_jobs_may_run(company: Company) -> None:
     company.submit(kind=WorkloadKind.SANDBOX)
 
 
+def _twice_of_one_class(company: Company) -> None:
+    company.submit(gpu_classes=(H100, H100))
+
+
 @pytest.mark.parametrize(
     ("asked", "code"),
     [
+        pytest.param(_twice_of_one_class, RefusalCode.INVALID_VALUE, id="a GPU class that is named twice"),
         pytest.param(_too_wide, RefusalCode.GPU_LIMIT, id="more GPUs than the tier may run at once"),
         pytest.param(_without_a_tier, RefusalCode.UNKNOWN_TIER, id="a tier that the policy does not know"),
         pytest.param(_of_a_team_without_a_pool, RefusalCode.UNKNOWN_TEAM, id="a team that the policy does not know"),

@@ -242,7 +242,7 @@ def _look_where(index: Index, line: Line) -> Ruling | None:
     line.costs, line.costs_as_of = (), None
     if line.priority_class is None:
         return evidence.no_priority_class(spec)
-    placeable = [gpu_class for gpu_class in spec.gpu_classes if _is_placeable(index, line, gpu_class)]
+    placeable = [name for name in dict.fromkeys(spec.gpu_classes) if _is_placeable(index, line, name)]
     if not placeable:
         return _unplaceable(index, line)
     allowed = [gpu_class for gpu_class in placeable if pool is not None and index.quotas.has(pool.name, gpu_class)]

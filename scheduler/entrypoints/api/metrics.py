@@ -31,6 +31,7 @@ class ServiceCollector(Collector):
         yield from self._readings()
         yield from self._allowances()
         yield from self._brakes()
+        yield from self._cluster()
         yield from self._loops()
 
     @property
@@ -116,6 +117,11 @@ class ServiceCollector(Collector):
             stopped.add_metric([self._simulated, brake.value], stopped_recently(world.stops, brake, now))
         yield paused
         yield stopped
+
+    def _cluster(self) -> Iterator[Metric]:
+        reachable = self._gauge("cluster_reachable", "1 while the cluster answers every watch.")
+        reachable.add_metric([self._simulated], int(self._service.cluster.is_reachable))
+        yield reachable
 
     def _loops(self) -> Iterator[Metric]:
         last = self._gauge("loop_last_success_timestamp_seconds", "When the loop last succeeded.", ["loop"])

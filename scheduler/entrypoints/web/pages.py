@@ -71,6 +71,7 @@ class Frame:
     rates: tuple[Rate, ...]
     is_simulated: bool
     is_observing: bool
+    is_cluster_away: bool
 
 
 class Pages:
@@ -100,6 +101,7 @@ class Pages:
             rates=tuple(Rate(*rate) for rate in brakes.stopped_gpus),
             is_simulated=self.service.clock.is_simulated,
             is_observing=self.service.world.observed is not None,
+            is_cluster_away=not self.service.cluster.is_reachable,
         )
         text = self._environment.get_template(template).render(
             frame=frame, t=moments, here=request.url.path, **values

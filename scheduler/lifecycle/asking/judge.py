@@ -222,6 +222,10 @@ def _require_gpu_classes(spec: WorkloadSpec, tier: Tier, policy: Policy) -> list
                 code=RefusalCode.GPU_CLASS_NOT_ALLOWED,
                 expected="one or more of " + ", ".join(sorted(tier.gpu_classes)),
             )
+    if len(set(spec.gpu_classes)) < len(spec.gpu_classes):
+        raise InvalidInput(
+            "a GPU class is named twice: " + ", ".join(spec.gpu_classes), where="gpu_classes", expected="each once"
+        )
     return [policy.gpu_classes[name] for name in spec.gpu_classes]
 
 

@@ -220,6 +220,19 @@ async def test_health_and_readiness_need_no_token(as_: Client) -> None:
     assert (ready.status_code, ready.json()["is_ready"]) == (200, True)
 
 
+async def test_a_cluster_that_does_not_answer_is_told_while_requests_are_served(
+    as_: Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def told() -> tuple[int, str, bool]:
+        ready, metrics = await as_(None).get("/readyz"), (await as_(None).get("/metrics")).text
+        return ready.status_code, ready.json()["cluster"], 'allot_cluster_reachable{simulated="false"} 1.0' in metrics
+
+    assert await told() == (200, "", True)
+    monkeypatch.setattr(service.cluster, "is_reachable", False, raising=False)
+    away = "the cluster does not answer: nothing is launched or stopped until it does"
+    assert await told() == (200, away, False)
+
+
 async def test_a_database_that_is_gone_is_not_ready(as_: Client, service: Service) -> None:
     client = as_(None)
     service.store.close()

@@ -216,7 +216,7 @@ class SampleService:
         self.approval_views = SampleApprovalViews()
         self.settings = SimpleNamespace(demo_sign_in=is_demo)
         self.clock = SimpleNamespace(is_simulated=is_demo, now=lambda: NOW)
-        self.cluster = SimpleNamespace(is_simulated=is_demo)
+        self.cluster = SimpleNamespace(is_simulated=is_demo, is_reachable=True)
         self.world = World()
         self.world.policy = policy()
         self.world.put_people(PEOPLE)

@@ -204,6 +204,17 @@ async def test_a_brake_is_pulled_and_released(company: Service) -> None:
         assert (await client.post("/brakes/launch/pause", data={"why": "mine"})).status_code == 403
 
 
+async def test_every_page_says_so_while_the_cluster_does_not_answer(
+    company: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client_of(company, "ada") as client:
+        before = read(await client.get("/workloads"))
+        monkeypatch.setattr(company.cluster, "is_reachable", False, raising=False)
+        during = read(await client.get("/workloads"))
+    assert "The cluster does not answer" not in before.text
+    assert "The cluster does not answer" in during.text
+
+
 @pytest.mark.parametrize(
     ("subject", "shown"),
     [("ada", "engineer"), ("lea", "lead"), ("olga", "operator"), ("fin", "finance"), ("aud", "auditor")],

@@ -104,7 +104,7 @@ def readyz(service: Served) -> Response:
         is_ready=False,
         database=_database_problem(service),
         policy="" if service.world.policy is not None else "no policy has been applied yet",
-        cluster="" if service.world.nodes else "no node has been seen yet",
+        cluster=_cluster_problem(service),
     )
     is_ready = not readiness.database
     answer = Readiness(is_ready, readiness.database, readiness.policy, readiness.cluster)
@@ -146,6 +146,12 @@ def health_of(service: Service) -> Health:
         for name, loop in sorted(service.loops.health().items())
     )
     return Health(all(loop.is_ok for loop in loops), installed_version(), now, service.cluster.is_simulated, loops)
+
+
+def _cluster_problem(service: Service) -> str:
+    if not service.cluster.is_reachable:
+        return "the cluster does not answer: nothing is launched or stopped until it does"
+    return "" if service.world.nodes else "no node has been seen yet"
 
 
 def _database_problem(service: Service) -> str:
