@@ -61,6 +61,7 @@ class FitTable:
         self.possible = np.zeros(0, dtype=np.int64)
         """Pods of each shape that the nodes could hold if nothing of ours ran."""
         self._shapes: list[Shape] = []  # those of the rows
+        self._rows_of_all: dict[tuple[int, int], int] = {}
         self._gathered: list[int] = []
         """Rows of shapes that must stand in one domain."""
         self._stale: set[int] = set()
@@ -75,7 +76,8 @@ class FitTable:
         self._coming = np.zeros((3, 0), dtype=np.int64)
         self._columns: dict[_Alike, _Column] = {}
         """Of nodes that are alike, for the rows that there are: dropped when one is added."""
-        self._order = np.zeros(0, dtype=np.int64)
+        self.order = np.zeros(0, dtype=np.int64)
+        """Preference among nodes that fit: the smaller, the tighter the node."""
         self._halves_per = np.zeros((2, 0), dtype=np.float64)
         """Half shares of a GPU in a milli-CPU and in a MiB of each node."""
         self._asked = np.zeros((0, 3), dtype=np.int64)
@@ -103,7 +105,7 @@ class FitTable:
         self._size = np.array([size_of(node) for node in nodes], dtype=np.int64).reshape(len(nodes), 3).T.copy()
         self.available = np.zeros((3, len(nodes)), dtype=np.int64)
         self._coming = np.zeros((3, len(nodes)), dtype=np.int64)
-        self._order = np.zeros(len(nodes), dtype=np.int64)
+        self.order = np.zeros(len(nodes), dtype=np.int64)
         self._halves_per = HALVES * self._size[0] / np.maximum(self._size[1:], 1)
         self._is_rebuilt = True
         self._stale.clear()
@@ -250,10 +252,6 @@ class FitTable:
         sizes = self._size[0][self._matches[row]]
         return int(sizes.max()) if sizes.size else 0
 
-    def order(self) -> IntArray:
-        """Preference among nodes that fit: the smaller, the tighter the node."""
-        return self._order
-
     def is_free(self, name: NodeName, pods: int, pod: PodRequest) -> bool:
         """Whether that much is free on the node now, whatever is claimed there."""
         position = self.index[name]
@@ -279,7 +277,7 @@ class FitTable:
             return None
         # Fewest nodes: those that take most pods first; among equals the tightest, then the first in name order.
         rest = counts.copy()
-        in_turn = iter(np.lexsort((self._order, -counts)).tolist())
+        in_turn = iter(np.lexsort((self.order, -counts)).tolist())
         while (most := int(counts[(candidate := next(in_turn))])) < pods:
             chosen.append((self.names[candidate], most))
             rest[candidate] = 0
@@ -291,16 +289,20 @@ class FitTable:
 
     def _best(self, row: int, counts: IntArray, pods: int) -> int | None:
         """The node that takes them all and whose rest loses least worth; the tightest of equals, then the first."""
-        if not len(self.names):
+        fitting = counts >= pods
+        if not fitting.any():
             return None
-        if pods == 1:
-            ranks = np.where(counts >= 1, self._ranks[row], _FAR)
-        else:
-            fitting = np.flatnonzero(counts >= pods)
-            ranks = np.full(len(counts), _FAR)
-            ranks[fitting] = self._ranked(pods * self._takes[row : row + 1], fitting)[0]
-        position = int(ranks.argmin())
-        return position if ranks[position] != _FAR else None
+        if pods > 1:
+            row = self._row_of_all(row, pods)
+        return int(np.where(fitting, self._ranks[row], _FAR).argmin())
+
+    def _row_of_all(self, row: int, pods: int) -> int:
+        """The row of one pod that asks for as much as so many of a shape: it ranks nodes as they do together."""
+        if (row, pods) not in self._rows_of_all:
+            shape = self._shapes[row]
+            all_of_it = PodRequest(*(pods * asked for asked in amounts(shape.pod)))
+            self._rows_of_all[row, pods] = self.row(Shape(all_of_it, shape.nodes_with))
+        return self._rows_of_all[row, pods]
 
     # --- upkeep ----------------------------------------------------------------------------------------------------
 
@@ -310,7 +312,7 @@ class FitTable:
         for kind in (0, 1, 2):  # quicker than both columns at once, which are three numbers each
             self.available[kind, position] = available[kind]
             self._coming[kind, position] = coming[kind]
-        self._order[position] = tightness(available)
+        self.order[position] = tightness(available)
         return available
 
     def _set_columns(self, used: slice, positions: list[int]) -> None:
@@ -325,16 +327,17 @@ class FitTable:
             fits, ranks = self._fitting(used, self.available[:, columns]), self._ranked(self._takes[used], columns)
             for number, key in enumerate(fresh):
                 known[key] = (fits[:, number].copy(), ranks[:, number].copy())
+        totals = self.totals[used]
         for position, key in zip(positions, alike, strict=True):  # few: one by one they are quicker than together
             fits, ranks = known[key]
-            counts = fits * self._matches[used, position]
-            self.totals[used] += counts - self._counts[used, position]
-            self._counts[used, position] = counts
+            counts, column = fits * self._matches[used, position], self._counts[used, position]
+            totals += counts - column
+            column[:] = counts
             self._ranks[used, position] = ranks
 
     def _ranked(self, takes: IntArray, columns: Columns) -> IntArray:
         """Preference among nodes for each of `takes` (rows × 3), the smaller the better."""
-        return rest_ranks(takes, self.available[:, columns], self._halves_per[:, columns], self._order[columns])
+        return rest_ranks(takes, self.available[:, columns], self._halves_per[:, columns], self.order[columns])
 
     def _grow(self, rows: int) -> None:
         known = len(self._asked)
@@ -379,10 +382,8 @@ class FitTable:
         return fit
 
     def _matching(self, shape: Shape) -> NDArray[np.bool_]:
-        return np.array(
-            [all(labels.get(key) == value for key, value in shape.nodes_with) for labels in self._labels],
-            dtype=np.bool_,
-        )
+        takes = [all(labels.get(key) == value for key, value in shape.nodes_with) for labels in self._labels]
+        return np.array(takes, dtype=np.bool_)
 
 
 _FAR = 2**62

@@ -279,7 +279,7 @@ class _Search:
             counts = kept.beside(table, row, counts)
         sources = {shift.origin for shift in self._shifts} | {origin}
         fitting = np.flatnonzero(counts >= mover.attempt.placement.pods)
-        order = table.order()
+        order = table.order
         for node in sorted(fitting.tolist(), key=lambda node: (-self._clearing_cost(node), int(order[node]), node)):
             if node not in sources and self._still_takes(node, mover, kept):
                 return int(node)
