@@ -44,12 +44,17 @@ def quota(pool: PoolName, gpu_class: GpuClassName, used: int, limit: int, needed
 
 
 def allowance_short(shortfall: Shortfall) -> Ruling:
+    return _allowance_short(shortfall.needed, shortfall.available)
+
+
+@lru_cache(maxsize=4096)
+def _allowance_short(needed: int, available: int) -> Ruling:
     return Ruling(
         Reason.ALLOWANCE_SHORT,
         {
-            "needed_hours": hours_at_most(shortfall.needed),
-            "available_hours": hours(shortfall.available),
-            "short_hours": hours_at_most(shortfall.needed - shortfall.available),
+            "needed_hours": hours_at_most(needed),
+            "available_hours": hours(available),
+            "short_hours": hours_at_most(needed - available),
         },
     )
 

@@ -102,7 +102,7 @@ class Teller:
             line.newcomers.clear()
             for _, workload_id in line.members:
                 self._tell_one(index, workload_id, changed)
-        else:
+        elif line.newcomers:
             newcomers, line.newcomers = line.newcomers, []
             for workload_id in newcomers:
                 self._tell_one(index, workload_id, changed)

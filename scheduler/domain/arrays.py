@@ -18,5 +18,7 @@ def index_id(array: WorkloadId, index: int) -> WorkloadId:
 
 def array_of(workload_id: WorkloadId) -> WorkloadId | None:
     """The array that the workload is an index of; None where it is none."""
+    if "-i" not in workload_id:  # as of nearly all: it is asked at every start and end
+        return None
     found = _INDEX.fullmatch(workload_id)
     return WorkloadId(found.group(1)) if found is not None else None

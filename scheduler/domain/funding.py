@@ -46,10 +46,10 @@ def payers(
     balances: Iterable[AllowanceBalance], spec: WorkloadSpec, gpu_class: GpuClassName, now: Instant
 ) -> list[AllowanceBalance]:
     """The allowances that may pay, in funding order. `balances` are those of the workload's holders."""
-    return sorted(
-        (b for b in balances if _may_pay(b, gpu_class, now) and b.allowance.pays_for(spec, gpu_class)),
-        key=funding_key,
-    )
+    able = [b for b in balances if _may_pay(b, gpu_class, now) and b.allowance.pays_for(spec, gpu_class)]
+    if len(able) > 1:  # as a rule it is one alone
+        able.sort(key=funding_key)
+    return able
 
 
 def _may_pay(balance: AllowanceBalance, gpu_class: GpuClassName, now: Instant) -> bool:
@@ -60,12 +60,12 @@ def _may_pay(balance: AllowanceBalance, gpu_class: GpuClassName, now: Instant) -
 
 def fund(ordered: Sequence[AllowanceBalance], need: Need) -> tuple[FundingShare, ...] | Shortfall:
     """Split what is needed over allowances in their order, each up to what it can spend."""
-    if not all(balance.allowance.is_plain for balance in ordered):
-        return _fund_in_units(ordered, need)
     shares: list[FundingShare] = []
     missing = needed = need.standard
     total = 0
     for balance in ordered:
+        if not balance.allowance.is_plain:
+            return _fund_in_units(ordered, need)
         spendable = max(0, balance.spendable)
         total += spendable
         taken = min(spendable, missing)

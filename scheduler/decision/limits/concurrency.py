@@ -45,11 +45,11 @@ class Concurrency:
         """Count GPUs that a workload takes or gives back. Returns the lines for which a limit flipped."""
         before = self.gpus_of_owner[owner]
         self.gpus_of_owner[owner] = after = before + change
-        flipped = dict.fromkeys(self._lines.crossing_owner_limit(owner, self.gpu_limit(owner), before, after))
+        flipped = self._lines.crossing_owner_limit(owner, self.gpu_limit(owner), before, after)
         before = self.gpus_of_team[team]
         self.gpus_of_team[team] = after = before + change
         limit = self._policy.limits.gpus_per_team
-        flipped.update(dict.fromkeys(self._lines.crossing_team_limit(team, limit, before, after)))
+        flipped.update(self._lines.crossing_team_limit(team, limit, before, after))
         array = array_of(workload_id)
         if array is not None:
             self.of_array[array] += 1 if change > 0 else -1

@@ -63,9 +63,14 @@ class Hours:
             self._booked[share.allowance_id] = self._booked.get(share.allowance_id, 0) + share.amount
             self._left.pop(share.allowance_id, None)
 
+    @property
+    def is_any_booked(self) -> bool:
+        """Whether this cycle has booked anything at all."""
+        return bool(self._booked)
+
     def is_booked(self, ordered: Iterable[AllowanceBalance]) -> bool:
-        """Whether this cycle has booked anything on one of them."""
-        return bool(self._booked) and any(balance.allowance.id in self._booked for balance in ordered)
+        """Whether it has on one of them."""
+        return any(balance.allowance.id in self._booked for balance in ordered)
 
     def unbook(self, shares: Iterable[FundingShare]) -> None:
         """Take back what `book` counted."""

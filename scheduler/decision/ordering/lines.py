@@ -85,10 +85,10 @@ class LineIndex:
     def all(self) -> Iterable[Line]:
         return self._by_key.values()
 
-    def crossing_owner_limit(self, owner: EngineerId, limit: int | None, before: int, after: int) -> Iterator[Line]:
+    def crossing_owner_limit(self, owner: EngineerId, limit: int | None, before: int, after: int) -> Lines:
         return _crossing(self._by_owner.get(owner, ()), limit, before, after)
 
-    def crossing_team_limit(self, team: TeamName, limit: int | None, before: int, after: int) -> Iterator[Line]:
+    def crossing_team_limit(self, team: TeamName, limit: int | None, before: int, after: int) -> Lines:
         return _crossing(self._by_team.get(team, ()), limit, before, after)
 
     def detached(self, workload: Workload, *, is_aged: bool) -> Line:
@@ -179,11 +179,12 @@ def _strike(index: dict[_K, dict[_V, None]], key: _K, value: _V) -> None:
         del index[key]
 
 
-def _crossing(parties: Iterable[Party], limit: int | None, before: int, after: int) -> Iterator[Line]:
+def _crossing(parties: Iterable[Party], limit: int | None, before: int, after: int) -> Lines:
     """Lines for which a limit on GPUs began or ceased to matter as use went from `before` to `after`."""
-    if limit is None or before == after:
-        return
-    for party in parties:
-        for gpus, lines in party.lines.items():
-            if (before + gpus <= limit) is not (after + gpus <= limit):
-                yield from lines
+    crossing: Lines = {}
+    if limit is not None and before != after:
+        for party in parties:
+            for gpus, lines in party.lines.items():
+                if (before + gpus <= limit) is not (after + gpus <= limit):
+                    crossing.update(lines)
+    return crossing

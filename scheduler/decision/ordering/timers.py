@@ -1,6 +1,6 @@
 """Instants at which something changes of itself: a pace band, an allowance that opens, a minimum runtime's end."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
@@ -21,9 +21,14 @@ class Timers(Generic[_T]):
         self._count += 1
         heappush(self._due, (at, self._count, subject))
 
-    def pop_due(self, now: Instant) -> Iterator[_T]:
+    def pop_due(self, now: Instant) -> Sequence[_T]:
+        """Those that are due by now, in order."""
+        if not self._due or self._due[0][0] > now:  # as mostly
+            return ()
+        due: list[_T] = []
         while self._due and self._due[0][0] <= now:
-            yield heappop(self._due)[2]
+            due.append(heappop(self._due)[2])
+        return due
 
     def next_at(self) -> Instant | None:
         """When the next subject is due."""

@@ -132,10 +132,18 @@ def means_of(index: Index, line: Line, gpu_class: GpuClassName) -> Means:
     means = known.get(gpu_class)
     if means is None:
         ordered = payers(index.hours.of(party.holders), spec, gpu_class, index.now)
-        is_plain = all(balance.allowance.is_plain for balance in ordered)
-        spendable = sum(max(0, balance.spendable) for balance in ordered) if is_plain else None
-        means = known[gpu_class] = Means(ordered, spendable)
+        means = known[gpu_class] = Means(ordered, _together(ordered))
     return means
+
+
+def _together(balances: Sequence[AllowanceBalance]) -> int | None:
+    """What they can spend; None where some of it is not in standard time."""
+    spendable = 0
+    for balance in balances:
+        if not balance.allowance.is_plain:
+            return None
+        spendable += max(0, balance.spendable)
+    return spendable
 
 
 def _paid(index: Index, line: Line) -> tuple[GpuClassName, ...]:

@@ -32,7 +32,6 @@ class Turnstile:
         self._index = index
         self._held: list[Coming] = []
         self._is_only_pool = False
-        self._is_open: dict[LaneKey, bool] = {}
         self._crowds: set[EngineerId] = set()
         """Owners of those held back."""
         self._expected: set[WorkloadId] = set()
@@ -149,7 +148,8 @@ class Turnstile:
             else:
                 heappop(turns)
         rest = [each for number, each in enumerate(together) if number not in first]
-        if not all(self._lacks_nothing(key, line.gpus) for line, key in rest):
+        wanted = {key: line.gpus for line, key in rest}  # most want the same
+        if not all(lane_lacks(index, key, gpus) is NOTHING for key, gpus in wanted.items()):
             return together
         self._held += rest
         self._crowds.add(owner)
@@ -162,12 +162,6 @@ class Turnstile:
         needed = next(need.standard for name, need in line.costs if name == gpu_class)
         means = means_of(self._index, line, gpu_class)
         return needed if means.spendable is None or spent + needed <= means.spendable else None
-
-    def _lacks_nothing(self, key: LaneKey, gpus: int) -> bool:
-        known = self._is_open.get(key)
-        if known is None:
-            known = self._is_open[key] = lane_lacks(self._index, key, gpus) is NOTHING
-        return known
 
 
 def _are_in_order(together: list[Coming]) -> bool:

@@ -164,7 +164,7 @@ class Walk:
     def _short_for_sure(self, lane: Lane, line: Line) -> Ruling | None:
         """What its owner's means say to the class on which it has room for sure, where this cycle's starts have booked on
         their hours: where in it, which takes longer to find, is nothing to most of those."""
-        if self.starts.keeps_room:
+        if not self.index.hours.is_any_booked or self.starts.keeps_room:
             return None
         return self.short_of_hours(line, open_class(self.index, lane.key, lane.gpus))
 
@@ -176,7 +176,8 @@ class Walk:
         return means if isinstance(means, Ruling) else None
 
     def _is_booked(self, line: Line, gpu_class: GpuClassName) -> bool:
-        return self.index.hours.is_booked(payers_of(self.index, line, gpu_class))
+        hours = self.index.hours
+        return hours.is_any_booked and hours.is_booked(payers_of(self.index, line, gpu_class))
 
     def _set_aside(self, line: Line, cursor: Cursor, ruling: Ruling) -> None:
         line.ruling = ruling

@@ -204,29 +204,32 @@ def _opened(tier: Tier, balances: Iterable[AllowanceBalance], now: Instant) -> T
 
 
 def _require_gpu_classes(spec: WorkloadSpec, tier: Tier, policy: Policy) -> list[GpuClass]:
-    known = ", ".join(sorted(policy.gpu_classes))
     if not spec.gpu_classes:
-        raise InvalidInput("no GPU class was named", where="gpu_classes", expected=f"one or more of {known}")
+        raise InvalidInput("no GPU class was named", where="gpu_classes", expected=_one_or_more(policy.gpu_classes))
     for name in spec.gpu_classes:
         if name not in policy.gpu_classes:
             raise NotFound(
                 f"there is no GPU class {name!r}",
                 where="gpu_classes",
                 code=RefusalCode.UNKNOWN_GPU_CLASS,
-                expected=f"one or more of {known}",
+                expected=_one_or_more(policy.gpu_classes),
             )
         if tier.gpu_classes is not None and name not in tier.gpu_classes:
             raise NotPermitted(
                 f"the tier {tier.name} may not use the GPU class {name}",
                 where="gpu_classes",
                 code=RefusalCode.GPU_CLASS_NOT_ALLOWED,
-                expected="one or more of " + ", ".join(sorted(tier.gpu_classes)),
+                expected=_one_or_more(tier.gpu_classes),
             )
     if len(set(spec.gpu_classes)) < len(spec.gpu_classes):
         raise InvalidInput(
             "a GPU class is named twice: " + ", ".join(spec.gpu_classes), where="gpu_classes", expected="each once"
         )
     return [policy.gpu_classes[name] for name in spec.gpu_classes]
+
+
+def _one_or_more(gpu_classes: Iterable[GpuClassName]) -> str:
+    return "one or more of " + ", ".join(sorted(gpu_classes))
 
 
 def _require_image(spec: WorkloadSpec, policy: Policy) -> None:

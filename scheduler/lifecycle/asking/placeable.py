@@ -57,8 +57,10 @@ def _unplaceable(spec: WorkloadSpec, fitting: int, largest: int) -> InvalidInput
 
 
 def _require_level(spec: WorkloadSpec, policy: Policy) -> None:
+    if spec.topology is None:
+        return
     known = [*(level.name for level in policy.topology), NODE]
-    if spec.topology is not None and spec.topology.level not in known:
+    if spec.topology.level not in known:
         raise NotFound(
             f"the policy knows no topology level {spec.topology.level[:80]!r}",
             where="topology",
@@ -93,7 +95,7 @@ def _require_domain(
 
 
 def _matches(node: Node, spec: WorkloadSpec) -> bool:
-    return all(node.labels.get(key) == value for key, value in spec.nodes_with)
+    return not spec.nodes_with or all(node.labels.get(key) == value for key, value in spec.nodes_with)
 
 
 def _pods_that_fit(node: Node, request: PodRequest) -> int:

@@ -83,6 +83,9 @@ class Replay:
         self._measures = Measures(window, Calendar(policy), {each.id: each for each in stream.people})
         self._attempts = Attempts(policy, self._books, self._calendar, self._measures)
         self._state = State()
+        self._is_room_awaited = False
+        self._wakes_at: Instant | None = None
+        """When time alone may change something for who waits, as of the last cycle."""
         self._works: list[Work] = []
         self._cycles = 0
         self._grants = deque(stream.grants)
@@ -120,7 +123,7 @@ class Replay:
             tiers={engineer.id: engineer.tier for engineer in self._stream.people},
             prices=self._calendar.prices,
         )
-        step(self._state, changes, now)
+        self._step(changes, now)
 
     def _open_period(self, now: Instant) -> None:
         """Grant the period's hours; what is left of the last one's rolls over or expires."""
@@ -141,7 +144,7 @@ class Replay:
     def _next_at(self, following: Submission | None) -> Instant | None:
         """When something next happens that a cycle must look at."""
         is_waited = bool(self._attempts.waiting or self._attempts.growable)
-        wakes_at = self._wakes_at() if is_waited else None
+        wakes_at = self._wakes_at if is_waited else None
         instants = [
             following.at if following is not None else None,
             self._attempts.timeline.next_at(),
@@ -210,13 +213,21 @@ class Replay:
         if self._policy.consolidation.priority_classes:
             attempts.report_checkpoints(now)
         self._cycles += 1
-        _, plan = step(self._state, feed.take(), now)
+        plan = self._step(feed.take(), now)
         self._tell(plan, now)
         if plan.preemptions and attempts.report_checkpoints(now):
             # Who has kept most of its work loses least: whom to stop is chosen anew, with that known.
-            _, plan = step(self._state, feed.take(), now)
+            plan = self._step(feed.take(), now)
             self._tell(plan, now)
         self._apply(plan, now)
+
+    def _step(self, changes: Changes, now: Instant) -> Plan:
+        _, plan = step(self._state, changes, now)
+        index = self._state.index
+        self._is_room_awaited = bool(index.lanes.standing or index.claims.of)
+        is_time_awaited = self._is_room_awaited or bool(index.held_back or self._policy.spend_guards)
+        self._wakes_at = index.wakes_at() if is_time_awaited else None
+        return plan
 
     def _is_pressing(self, now: Instant) -> bool:
         """Whether what changed, or time, may concern somebody who waits.
@@ -228,21 +239,9 @@ class Replay:
             return True
         if not attempts.waiting:
             return False
-        wakes_at = self._wakes_at()
-        if wakes_at is not None and wakes_at <= now:
+        if self._wakes_at is not None and self._wakes_at <= now:
             return True
-        is_room_awaited = self._is_room_awaited() or self._state.index.claims.of
-        return attempts.feed.concerns_who_waits or (bool(is_room_awaited) and not attempts.feed.is_empty)
-
-    def _is_room_awaited(self) -> bool:
-        return next(iter(self._state.index.lanes.all()), None) is not None
-
-    def _wakes_at(self) -> Instant | None:
-        """When time alone may change something for who waits."""
-        index = self._state.index
-        if self._is_room_awaited() or index.held_back or index.claims.of or self._policy.spend_guards:
-            return index.wakes_at()
-        return None
+        return attempts.feed.concerns_who_waits or (self._is_room_awaited and not attempts.feed.is_empty)
 
     def _tell(self, plan: Plan, now: Instant) -> None:
         for verdict in plan.verdicts:
