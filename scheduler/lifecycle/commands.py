@@ -34,7 +34,7 @@ from scheduler.lifecycle.running.booked_time import cancel_booking
 from scheduler.lifecycle.running.outcome import what_becomes
 from scheduler.lifecycle.running.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.writing.answered import Command, answer, earlier_answer
-from scheduler.lifecycle.writing.audited import workload_told
+from scheduler.lifecycle.writing.audited import checkpoint_told, workload_told
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.lifecycle.writing.together import Together
 from scheduler.ports import Ids, Store
@@ -192,7 +192,9 @@ class Commands:
             self._note(batch, caller, "extend", workload, request_id)
             return self._known(batch, workload.id)
 
-    def record_checkpoint(self, caller: Caller, workload_id: WorkloadId, *, now: Instant) -> Attempt:
+    def record_checkpoint(
+        self, caller: Caller, workload_id: WorkloadId, *, now: Instant, request_id: str = ""
+    ) -> Attempt:
         """Note that the workload has saved its work: what a preemption costs and refunds counts from here. Of two that
         overtake each other the later counts."""
         with self._changing(now) as batch:
@@ -204,6 +206,9 @@ class Commands:
                 return attempt
             changed = replace(attempt, checkpointed_at=now)
             batch.put_attempt(changed)
+            before, after = checkpoint_told(attempt), checkpoint_told(changed)
+            by = caller.acting_for(workload.owner)
+            batch.audit(by, "checkpoint", workload.id, request_id=request_id, before=before, after=after)
         return changed
 
     # bookings

@@ -101,6 +101,22 @@ def test_a_cancelled_job_keeps_its_gpus_until_its_pods_have_ended(company: Compa
     assert company.available(grant) == 10 * MS_PER_HOUR - 2 * 50_000
 
 
+def test_a_checkpoint_is_kept_in_the_log_with_the_one_before_it(company: Company) -> None:
+    grant = company.grant("ada", 10)
+    workload = company.submit()
+    company.launch(workload, FundingShare(grant, 4 * MS_PER_HOUR))
+    company.give_job(workload)
+    company.see(changes(job_seen(workload, is_suspended=False, active=1), pod_seen(workload, started_at=company.now)))
+    first, overtaken, second = (later(company.now, seconds) for seconds in (60, 50, 90))
+    for at in (first, overtaken, second):
+        company.commands.record_checkpoint(company.caller("ada"), workload.id, now=at, request_id=f"r-{at}")
+    with company.store.reading() as books:
+        kept = [event for event in books.control.events() if event.verb == "checkpoint"]
+    told = [f'{{"checkpointed_at":{at}}}' for at in (first, second)]
+    said = sorted((event.request_id, event.before, event.after) for event in kept)
+    assert said == [(f"r-{first}", "", told[0]), (f"r-{second}", told[0], told[1])]
+
+
 def test_a_preempted_job_is_queued_again_and_refunded_what_was_lost_since_its_checkpoint(company: Company) -> None:
     grant, other = company.grant("ada", 10), company.grant("bob", 10)
     victim, preemptor = company.submit(), company.submit("bob")

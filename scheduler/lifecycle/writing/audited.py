@@ -4,7 +4,7 @@ import json
 
 from scheduler.domain.brakes import Pause
 from scheduler.domain.idleness import Exemption
-from scheduler.domain.workloads import Workload
+from scheduler.domain.workloads import Attempt, Workload
 
 
 def workload_told(workload: Workload) -> str:
@@ -14,6 +14,11 @@ def workload_told(workload: Workload) -> str:
         reason=workload.state_reason.value,
         time_limit_ms=workload.spec.time_limit_ms,
     )
+
+
+def checkpoint_told(attempt: Attempt) -> str:
+    """When its work was last said to be saved: a refund counts from there."""
+    return "" if attempt.checkpointed_at is None else _text(checkpointed_at=attempt.checkpointed_at)
 
 
 def pause_told(pause: Pause | None) -> str:

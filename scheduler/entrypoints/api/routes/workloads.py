@@ -116,7 +116,9 @@ def extend(asked: Signed, workload_id: str, body: Extension, key: IdempotencyKey
 
 @router.post("/{workload_id}/checkpoint", summary="Say that a checkpoint was just written", responses=_ONE)
 def checkpoint(asked: Signed, workload_id: str) -> Response:
-    asked.service.commands.record_checkpoint(asked.caller, WorkloadId(workload_id), now=asked.now)
+    asked.service.commands.record_checkpoint(
+        asked.caller, WorkloadId(workload_id), now=asked.now, request_id=asked.request_id
+    )
     return shown(asked, WorkloadId(workload_id))
 
 
