@@ -74,21 +74,34 @@ def missing_keys(connection: Connection) -> list[Finding]:
 
 
 def rows_hidden(connection: Connection) -> list[Finding]:
-    """One finding for each proven table of PostgreSQL that may show less than there is, or take less than was asked. Raises
-    Unreadable."""
+    """One finding for each proven table of PostgreSQL that may show other rows than its own or take less than was asked,
+    and for each setting of the database that turns triggers off. Raises Unreadable."""
     if connection.dialect.name == "sqlite":
         return []
     query = (
         "SELECT relname, 'its rows are hidden from some by row security' FROM pg_class "
         "WHERE relkind = 'r' AND relrowsecurity "
         "UNION SELECT c.relname, 'the rule ' || r.rulename || ' rewrites what is asked of it' FROM pg_rewrite r "
-        "JOIN pg_class c ON c.oid = r.ev_class WHERE c.relkind = 'r' ORDER BY 1, 2"
+        "JOIN pg_class c ON c.oid = r.ev_class WHERE c.relkind = 'r' "
+        "UNION SELECT c.relname, 'rows of the table ' || h.relname || ', which nothing guards, are read as its own' "
+        "FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent JOIN pg_class h ON h.oid = i.inhrelid "
+        "WHERE c.relkind = 'r' ORDER BY 1, 2"
+    )
+    unguarded = (
+        "SELECT setting FROM pg_db_role_setting, unnest(setconfig) AS setting "
+        "WHERE setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) "
+        "AND setting ~ '^session_replication_role=' AND setting !~ '=origin$' ORDER BY 1"
     )
     try:
         found = connection.exec_driver_sql(query).all()
+        settings = connection.exec_driver_sql(unguarded).scalars().all()
     except SQLAlchemyError as error:
         raise Unreadable("its rules cannot be read") from error
-    return [Finding(FindingCode.SCHEMA_CHANGED, str(said), str(table)) for table, said in found if table in UNIQUE]
+    hidden = [Finding(FindingCode.SCHEMA_CHANGED, str(said), str(table)) for table, said in found if table in UNIQUE]
+    return hidden + [
+        Finding(FindingCode.GUARD_MISSING, f"sessions of this database begin without triggers: {setting}")
+        for setting in dict.fromkeys(settings)
+    ]
 
 
 def _wanted(*, is_sqlite: bool) -> Iterator[Trigger]:

@@ -65,6 +65,10 @@ def test_what_was_changed_on_postgresql_is_named(
             ["CREATE RULE nothing AS ON INSERT TO freezes DO INSTEAD NOTHING"],
             "the rule nothing rewrites what is asked of it",
         ),
+        (
+            ["CREATE TABLE theirs (LIKE freezes INCLUDING ALL) INHERITS (freezes)"],
+            "rows of the table theirs, which nothing guards, are read as its own",
+        ),
     ],
 )
 @pytest.mark.postgres
@@ -83,6 +87,22 @@ def test_a_table_of_postgresql_that_shows_or_takes_less_is_named(
     engine.dispose()
     (finding,) = look(url, heads).findings
     assert (finding.code, finding.table, finding.detail) == (FindingCode.SCHEMA_CHANGED, "freezes", said)
+
+
+@pytest.mark.postgres
+def test_a_setting_of_the_database_that_turns_triggers_off_is_named(
+    new_postgres_database: Callable[..., str], postgres_original: tuple[str, Path]
+) -> None:
+    original, heads = postgres_original
+    url = new_postgres_database(original)
+    engine = create_engine(parse(url), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        (name,) = connection.exec_driver_sql("SELECT current_database()").one()
+        connection.exec_driver_sql(f'ALTER DATABASE "{name}" SET session_replication_role = replica')
+    engine.dispose()
+    (finding,) = look(url, heads).findings
+    assert (finding.code, finding.table) == (FindingCode.GUARD_MISSING, "")
+    assert finding.detail == "sessions of this database begin without triggers: session_replication_role=replica"
 
 
 @pytest.fixture(scope="module")
