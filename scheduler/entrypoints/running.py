@@ -30,6 +30,7 @@ from scheduler.lifecycle.sensing.census import Census
 from scheduler.lifecycle.sensing.meter import Meter
 from scheduler.lifecycle.sensing.reclaim import IdleReclaim
 from scheduler.lifecycle.views.approvals import ApprovalViews
+from scheduler.lifecycle.views.gpu_faults import FaultViews
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
 from scheduler.ports import Clock, Cluster, Ids, Store
@@ -80,6 +81,7 @@ class Service:
         self.token_draws = TokenDraws(store, self.world, ids)
         self.periods = Periods(store, self.world)
         self.money = MoneyViews(store, self.world, READERS.policy)
+        self.gpu_faults = FaultViews(store, self.world)
         self.views = Views(store, self.world, is_simulated=cluster.is_simulated)
         self.cycle = Cycle(store, self.world, cluster, clock, ids, self.commands, acts=not settings.observe)
         self.views.state = self.cycle.state

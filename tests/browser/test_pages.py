@@ -15,7 +15,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 ENGINEER, OPERATOR, FINANCE = "Ada Moreau", "Greta Lindqvist", "Olga Petrova"
 PLACES = {
     ENGINEER: ("/", "/hours", "/workloads", "/statement", "/requests", "/policies"),
-    OPERATOR: ("/cluster", "/cluster?colour=owner", "/cluster?queue=all", "/cluster/idle", "/cluster/misuse"),
+    OPERATOR: (
+        "/cluster",
+        "/cluster?colour=owner",
+        "/cluster?queue=all",
+        "/cluster/idle",
+        "/cluster/misuse",
+        "/cluster/faults",
+    ),
     FINANCE: ("/books", "/fairness"),
 }
 

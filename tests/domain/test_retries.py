@@ -28,6 +28,11 @@ def test_preemptions_and_lost_nodes_use_up_no_retry() -> None:
     assert tries(*lost, Reason.FAILED) == Retry(1, 2, Instant(NOW + 10_000))
 
 
+def test_the_fault_of_a_gpu_uses_up_a_retry_as_the_failure_did_that_it_was_taken_for() -> None:
+    assert tries(Reason.GPU_FAULT, Reason.FAILED) == tries(Reason.FAILED, Reason.FAILED)
+    assert tries(Reason.GPU_FAULT, Reason.GPU_FAULT, Reason.FAILED) is None
+
+
 def test_the_first_rule_that_covers_the_exit_code_decides() -> None:
     assert tries(Reason.FAILED, code=2) is None
     assert tries(Reason.FAILED, code=2, rules=(STEADY, NEVER)) is not None

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from scheduler.domain.errors import NotPermitted
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import period_named
 from scheduler.domain.policy import Policy
@@ -16,6 +17,8 @@ from scheduler.finance.reconciling.reconciliation import SettlementKind
 from scheduler.lifecycle.accounting.close_period import Decision, Periods
 from scheduler.lifecycle.running.gpu_faults import FaultsJudged
 from scheduler.lifecycle.running.record import stop_attempt
+from scheduler.lifecycle.views.gpu_faults import FaultOutcome, FaultViews
+from scheduler.lifecycle.views.misuses import WorkView
 from scheduler.metering.devices import Health
 from scheduler.metering.samples import PodRef
 from scheduler.metering.wire import inventory_json
@@ -271,6 +274,30 @@ def test_a_stranger_on_a_gpu_that_broke_is_no_holder_of_it(company: Company) -> 
         assert {fault.attempt_id for fault in books.gpu_faults.since(Instant(0))} == {work.attempt_id}
     assert attempt_id != work.attempt_id
     assert PodUid(f"pod-{stranger.id}-0") in company.world.attempt_of_pod
+
+
+def test_operators_see_each_fault_with_its_work_and_what_became_of_it(company: Company) -> None:
+    work = broken(company)
+    views, operator = FaultViews(company.store, company.world), Caller("olga", frozenset({Role.OPERATOR}))
+    work.agents.post(*work.windows(LOST))
+    (running,) = views.latest(operator, company.now)
+    assert (running.means, running.outcome) == ("fallen off the bus", FaultOutcome.PENDING)
+    assert running.work == WorkView(work.workload.id, "train", "Ada")
+    work.fail()
+    work.judge()
+    (ended,) = views.latest(operator, company.now)
+    assert ended.outcome is FaultOutcome.ENDED
+    with pytest.raises(NotPermitted):
+        views.latest(company.caller("ada"), company.now)
+
+
+def test_a_fault_of_what_ended_well_is_told_as_survived(company: Company) -> None:
+    work = broken(company)
+    work.agents.post(*work.windows(LOST))
+    work.agents.end(work.workload, work.start, work.ended_at)
+    work.judge()
+    (told,) = FaultViews(company.store, company.world).latest(Caller("olga", frozenset({Role.OPERATOR})), company.now)
+    assert told.outcome is FaultOutcome.SURVIVED
 
 
 def test_a_window_that_is_refused_tells_of_no_fault(company: Company) -> None:

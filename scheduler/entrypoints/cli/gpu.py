@@ -27,6 +27,7 @@ from scheduler.entrypoints.cli.output import (
     print_text,
 )
 from scheduler.entrypoints.cli.packed_recordings import read_packed
+from scheduler.entrypoints.web.fault_words import FAULT_OUTCOMES
 from scheduler.entrypoints.web.formatting import DASH, duration
 from scheduler.entrypoints.web.reclaim_words import became_of, why_left_alone
 from scheduler.metering.judge import judge_devices
@@ -165,6 +166,26 @@ def misuse(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def faults(as_json: AsJson = False) -> None:
+    """List hardware errors of GPUs (Xids) of the last month, and what became of the work that had them."""
+    with connect() as api:
+        found = api.get("/v1/gpu-faults")
+        if as_json:
+            print_json(found)
+            return
+        columns = (
+            Column("UNTIL (UTC)"),
+            Column("NODE", width_max=16),
+            Column("XID", is_number=True),
+            Column("WHICH IS", width_max=24),
+            Column("ITS WORK"),
+        )
+        rows = [_fault_row(each) for each in found["items"]]
+        notes = [_fault_note(each) for each in found["items"]]
+        print_table(columns, rows, notes, empty="No GPU reported an error of its hardware.")
+
+
+@app.command()
 def conservation(
     period: Annotated[str | None, typer.Option(help="Such as 2026-11-20, 2026-W47 or 2026-11; else today.")] = None,
     node: Annotated[str | None, typer.Option(help="A node: then of each of its GPUs.")] = None,
@@ -191,6 +212,15 @@ def conservation(
 def _misuse_row(each: dict[str, Any]) -> tuple[str, ...]:
     name = each["name"] or DASH
     return moment(each["last_at"]), each["node"], each["kind"], name, str(each["windows"])
+
+
+def _fault_row(each: dict[str, Any]) -> tuple[str, ...]:
+    return moment(each["end"]), each["node"], str(each["xid"]), each["means"], FAULT_OUTCOMES[each["outcome"]]
+
+
+def _fault_note(each: dict[str, Any]) -> str:
+    work = _work(each["work"])
+    return f"{each['gpu_uuid']}: {work}" if work is not None else f"{each['gpu_uuid']}"
 
 
 def _misuse_note(each: dict[str, Any]) -> str:

@@ -41,12 +41,12 @@ class Misuses:
 def misuses_since(books: Books, world: World, since: Instant, limit: int) -> Misuses:
     told = books.samples.misuses(since, limit)
     ids = {id_ for each in told for id_ in (each.attempt_id, each.holder) if id_ is not None}
-    works = _works(books, world, sorted(ids))
+    works = works_of(books, world, sorted(ids))
     return Misuses(tuple(_view(each, works) for each in told), unseen_nodes(world))
 
 
-def _works(books: Books, world: World, ids: Sequence[AttemptId]) -> dict[AttemptId, WorkView]:
-    """Most of it has ended, and is in the books alone."""
+def works_of(books: Books, world: World, ids: Sequence[AttemptId]) -> dict[AttemptId, WorkView]:
+    """What attempts are attempts of. Most of it has ended, and is in the books alone."""
     live = {id_: attempt.workload_id for id_ in ids if (attempt := world.attempts.get(id_)) is not None}
     ended = books.attempts.many([id_ for id_ in ids if id_ not in live])
     of_attempt: dict[AttemptId, WorkloadId] = {**live, **{id_: each.workload_id for id_, each in ended.items()}}

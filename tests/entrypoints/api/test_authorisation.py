@@ -122,6 +122,7 @@ LET_IN = {
     "POST /v1/token-holds/{name}/release": "",
     "GET /v1/refused-samples": "olga aud",
     "GET /v1/misuses": "olga aud",
+    "GET /v1/gpu-faults": "olga aud",
     "GET /v1/gpu-metrics": "olga aud",
     "GET /v1/reclaims": "olga aud",
     "GET /v1/conservation": "olga fin aud",

@@ -77,6 +77,7 @@ STEPS: tuple[tuple[str, str, str], ...] = (
     ("olga", "gpu refused", ""),
     ("olga", "gpu reclaims", ""),
     ("olga", "gpu misuse", ""),
+    ("olga", "gpu faults", ""),
     ("olga", "gpu conservation", ""),
     ("olga", "pause launch --why x", ""),
     ("olga", "resume launch", ""),

@@ -17,6 +17,7 @@ from scheduler.entrypoints.cli.app import app
 from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.views.misuses import Misuses, MisuseView, WorkView
 from scheduler.lifecycle.views.usage_shapes import ReclaimView
+from scheduler.metering.gpu_faults import GpuFault
 from scheduler.metering.misuse import MisuseKind
 from tests.entrypoints.cli.conftest import Allot
 
@@ -254,7 +255,7 @@ def test_the_other_rule_of_the_policy_can_be_tried(tmp_path: Path) -> None:
     assert attempt["rested_gpu_hours"] > attempt["returned_gpu_hours"] == found["returned_gpu_hours"] == 0
 
 
-@pytest.mark.parametrize("command", ["agents", "refused", "reclaims", "misuse"])
+@pytest.mark.parametrize("command", ["agents", "refused", "reclaims", "misuse", "faults"])
 def test_what_the_platform_knows_of_its_sensing_is_listed(allot: Allot, command: str) -> None:
     assert allot("gpu", command, who="olga").code == 0
     listed = allot("gpu", command, "--json", who="olga").json
@@ -292,6 +293,19 @@ def test_what_was_due_names_the_work_and_its_owner_and_says_why_it_was_left_alon
         ("w-9", "ablation-of-the-learning-rate"),
     ]
     assert (listed[0]["owner"], listed[0]["owner_name"]) == ("e-1", "Ada Moreau")
+
+
+def test_a_gpu_that_broke_is_told_with_the_work_that_had_it(allot: Allot, service: Service) -> None:
+    at = to_instant(NOON)
+    with service.store.writing() as books:
+        books.gpu_faults.note(
+            [GpuFault(GpuUuid("GPU-7"), NodeName("n0"), 79, Instant(at - 15_000), at, None, is_judged=True)]
+        )
+    assert [" ".join(line.split()) for line in allot("gpu", "faults", who="olga").out.splitlines()] == [
+        "UNTIL (UTC) NODE XID WHICH IS ITS WORK",
+        "2026-11-20 12:00 n0 79 fallen off the bus none",
+        "GPU-7",
+    ]
 
 
 def test_a_process_out_of_place_is_told_with_the_work_that_is_concerned(

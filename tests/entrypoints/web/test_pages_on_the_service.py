@@ -10,6 +10,7 @@ import pytest
 from scheduler.adapters.policy_files import read_prices
 from scheduler.domain.units import MS_PER_MINUTE, GpuUuid, Instant, NodeName
 from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.views.gpu_faults import FaultOutcome, GpuFaultView
 from scheduler.lifecycle.views.misuses import Misuses, MisuseView, WorkView
 from scheduler.lifecycle.views.resting import Resting, RestView
 from scheduler.lifecycle.views.usage_shapes import ReclaimView
@@ -128,6 +129,26 @@ async def test_misuse_is_a_page_for_operators_with_its_evidence(
     async with client_of(company, "ada") as client:
         assert (await client.get("/cluster/misuse")).status_code == 403
         assert "/cluster/misuse" not in read(await client.get("/cluster")).links
+
+
+async def test_gpu_faults_are_a_page_for_operators_with_the_work_that_had_them(
+    company: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = GpuFaultView(GpuUuid("GPU-7"), NodeName("node-1"), 79, NOON, NOON, means="fallen off the bus")
+    async with client_of(company, "olga") as client:
+        empty = read(await client.get("/cluster/faults"))
+        with monkeypatch.context() as patched:
+            theirs = replace(seen, outcome=FaultOutcome.ENDED, work=ADAS)
+            patched.setattr(company.gpu_faults, "latest", lambda *_, **__: [theirs, seen])
+            page = read(await client.get("/cluster/faults"))
+        assert "/cluster/faults" in read(await client.get("/cluster")).links
+    assert "No GPU reported an error of its hardware." in empty.text
+    assert "Xid 79 fallen off the bus node-1 GPU-7 failed with it train (Ada)" in " ".join(page.text.split())
+    assert page.text.count("GPU-7 none") == 1
+    assert {"/workloads/w-1", "/cluster/nodes/node-1"} <= set(page.links)
+    async with client_of(company, "ada") as client:
+        assert (await client.get("/cluster/faults")).status_code == 403
+        assert "/cluster/faults" not in read(await client.get("/cluster")).links
 
 
 async def test_idle_work_is_a_page_for_operators_that_leads_to_what_explains_it(

@@ -22,6 +22,7 @@ from scheduler.lifecycle.sensing.meter import Accepted
 from scheduler.lifecycle.views.agents import AgentView
 from scheduler.lifecycle.views.conservation import ConservationView
 from scheduler.lifecycle.views.gpu_conservation import GpuConservationView
+from scheduler.lifecycle.views.gpu_faults import GpuFaultView
 from scheduler.lifecycle.views.misuses import Misuses
 from scheduler.metering.devices import Device, Inventory, ProcessView, SensorState
 from scheduler.metering.refusals import RefusedSample
@@ -106,6 +107,15 @@ def refused_samples(asked: Signed, limit: Annotated[int, Query(ge=1, le=1000)] =
 )
 def misuses(asked: Signed, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
     return answers.one(asked.service.views.misuses(asked.caller, asked.now, limit))
+
+
+@router.get(
+    "/gpu-faults",
+    summary="Xids of the hardware, of the last month, with whose work had the GPU and what became of it; the latest first",
+    responses=answers.responds(GpuFaultView, is_page=True),
+)
+def gpu_faults(asked: Signed, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+    return answers.page(asked.service.gpu_faults.latest(asked.caller, asked.now, limit))
 
 
 @router.get(
