@@ -13,6 +13,7 @@ from scheduler.adapters.policy_files.policy_reader import read_policy
 from scheduler.adapters.policy_files.prices import read_prices
 from scheduler.adapters.sql.serving_alone import serving_alone
 from scheduler.adapters.sql.store import open_store
+from scheduler.domain.errors import RefusalCode, Unavailable
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import EngineerId, Instant
 from scheduler.entrypoints.api.auth import hash_of
@@ -71,10 +72,18 @@ def alone(settings: Settings) -> AbstractContextManager[None]:
 
 
 def _with_folder(database: str) -> str:
-    """Make the folder of a SQLite file: the first start on a fresh machine has none."""
+    """Make the folder of a SQLite file: the first start on a fresh machine has none. Raises Unavailable where it cannot."""
     prefix = "sqlite:///"
     if database.startswith(prefix) and database != prefix:
-        Path(database.removeprefix(prefix)).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(database.removeprefix(prefix)).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unavailable(
+                f"the database's folder {folder} cannot be made: {error.strerror}",
+                code=RefusalCode.DATABASE_UNAVAILABLE,
+                remedy="give --database a file in a folder that the service may write to",
+            ) from error
     return database
 
 

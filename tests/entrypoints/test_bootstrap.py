@@ -5,13 +5,23 @@ from pathlib import Path
 import orjson
 import pytest
 
+from scheduler.domain.errors import RefusalCode, Unavailable
 from scheduler.domain.people import Role
 from scheduler.entrypoints.api.auth import hash_of
-from scheduler.entrypoints.bootstrap import build
+from scheduler.entrypoints.bootstrap import alone, build
 from scheduler.entrypoints.settings import EXAMPLES, Settings
 from scheduler.entrypoints.simulated import open_simulation
 from scheduler.entrypoints.simulation_state import STATE_KEY, packed_state, unpacked_state
 from tests.plugins.migrated import open_migrated
+
+
+def test_a_database_in_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        Unavailable, match=r"the database's folder .*file/data cannot be made: Not a directory"
+    ) as refused:
+        alone(Settings(database=f"sqlite:///{tmp_path}/file/data/allot.db"))
+    assert refused.value.code is RefusalCode.DATABASE_UNAVAILABLE
 
 
 def test_a_service_that_is_given_its_first_token_again_starts_again(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import os
 import socket
 import sys
 import time
@@ -160,8 +159,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listening = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
+        why = (error.strerror or str(error)).partition(" (while attempting")[0]  # create_server adds the address
         raise InvalidInput(
-            f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}",
+            f"cannot listen on {host}:{port}: {why}",
             where="--host, --port",
             remedy="stop what listens there, or give --port another number (0 for any that is free)",
         ) from error

@@ -19,6 +19,12 @@ def test_a_port_that_somebody_listens_on_is_refused_with_what_to_do() -> None:
     assert "--port" in refused.value.remedy
 
 
+def test_an_address_that_is_none_is_refused_in_the_resolvers_words() -> None:
+    with pytest.raises(InvalidInput, match=r"cannot listen on 300\.1\.1\.1:0: ") as refused:
+        listen("300.1.1.1", 0)
+    assert "Unknown error" not in str(refused.value)
+
+
 def test_port_0_is_any_that_is_free() -> None:
     with listen("127.0.0.1", 0) as listening:
         assert listening.getsockname()[1] > 0
