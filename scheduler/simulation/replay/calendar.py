@@ -1,7 +1,7 @@
 """The policy's periods and the book's prices as a replay asks for them: again and again, mostly for the same."""
 
 from scheduler.domain.money import Currency
-from scheduler.domain.periods import Period, period_at
+from scheduler.domain.periods import Period, PeriodLength, period_at
 from scheduler.domain.policy import Policy
 from scheduler.domain.terms import Prices
 from scheduler.domain.units import Instant
@@ -18,6 +18,7 @@ class Calendar:
         self._book = book
         self._ahead = PricesAhead()
         self._last = period_at(Instant(0), policy.period, policy.time_zone)
+        self._day = period_at(Instant(0), PeriodLength.DAY, policy.time_zone)
 
     @property
     def currency(self) -> Currency | None:
@@ -37,6 +38,11 @@ class Calendar:
             self._last = period_at(instant, self._policy.period, self._policy.time_zone)
         return self._last
 
+    def _day_at(self, instant: Instant) -> Period:
+        if not self._day.contains(instant):
+            self._day = period_at(instant, PeriodLength.DAY, self._policy.time_zone)
+        return self._day
+
     def price_at(self, attempt: Attempt, at: Instant) -> int | None:
         """In force then, in micro-units a GPU-hour; None where the book has none."""
         if self._book is None:
@@ -45,11 +51,12 @@ class Calendar:
         return found.unit.effective if found is not None else None
 
     def cuts(self, attempt: Attempt, ended_at: Instant, *, is_money: bool) -> list[Instant]:
-        """Where its charges are cut: the period ends that it ran across, price changes where money pays, its end."""
+        """Where its charges are cut: the ends of days that it ran across, with which periods of every length end, price
+        changes where money pays, its end."""
         cuts: list[Instant] = []
         since = attempt.started_at
         while since is not None and since < ended_at:
-            until = min(self.at(since).ends_at, ended_at)
+            until = min(self._day_at(since).ends_at, ended_at)
             if is_money and self._book is not None:
                 rating = self._ahead.rating(self._book)
                 until = rating.same_until(attempt.gpu_class, attempt.pool, since, until)

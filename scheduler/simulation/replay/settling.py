@@ -1,7 +1,7 @@
 """Settling: what an attempt holds is reserved as it goes, and posted, charged and released at its end.
 
-The ledger's pure functions make every transaction. Charges are cut at period ends, and where money pays at changes of
-its price, as the service cuts them.
+The ledger's pure functions make every transaction. Charges are cut at the ends of days, and where money pays at changes
+of its price, as the service cuts them.
 """
 
 from collections.abc import Sequence

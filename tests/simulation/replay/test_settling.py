@@ -1,4 +1,4 @@
-"""Slices settled lazily come to what settling each as it begins comes to: balances, and charges by period and payer."""
+"""Slices settled lazily come to what settling each as it begins comes to: balances, and charges by day and payer."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +13,7 @@ from scheduler.domain.quantities import class_unit, money_unit
 from scheduler.domain.reasons import Reason
 from scheduler.domain.terms import Draw
 from scheduler.domain.units import (
+    MS_PER_DAY,
     MS_PER_HOUR,
     STANDARD_GPU,
     AllowanceId,
@@ -45,23 +46,23 @@ PAYERS = [AllowanceId("a"), AllowanceId("b"), AllowanceId("c"), AllowanceId("d")
 UNITS = [STANDARD_GPU, STANDARD_GPU, class_unit(GpuClassName("gpu")), money_unit("EUR")]
 MONEY_RATE = 2_770_001
 """Micro-units a GPU-hour."""
-WEEK_END = Instant(START + 7 * 24 * MS_PER_HOUR)
+WEEK_END = Instant(START + 7 * MS_PER_DAY)
 
 
 class DatedBooks(ReplayBooks):
-    """Remembers what was charged before the week ended, and after."""
+    """Remembers what was charged on each day."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.by_week: dict[tuple[str, bool], int] = {}
+        self.by_day: dict[tuple[str, int], int] = {}
 
     def post(self, *transactions: Transaction) -> None:
         super().post(*transactions)
         for transaction in transactions:
             for entry in transaction.entries:
                 if entry.account.kind is AccountKind.CHARGED and entry.amount:
-                    key = (entry.account.owner, transaction.at < WEEK_END)
-                    self.by_week[key] = self.by_week.get(key, 0) + entry.amount
+                    key = (entry.account.owner, (transaction.at - START) // MS_PER_DAY)
+                    self.by_day[key] = self.by_day.get(key, 0) + entry.amount
 
 
 def books() -> DatedBooks:
@@ -99,10 +100,11 @@ def attempt(starts_at: Instant, gpus: int, weight: int, *, is_funded: bool) -> A
 def settled_each(
     eager: ReplayBooks, ran: Attempt, shares: Sequence[Sequence[FundingShare]], ended_at: Instant
 ) -> None:
-    """Hold every slice as it begins, charge at its end and at the period's, release and refund at the end."""
+    """Hold every slice as it begins, charge at its end and at the day's, release and refund at the end."""
     assert ran.started_at is not None
     holds: list[Hold] = []
-    cuts = {Instant(ran.started_at + number * SLICE_MS) for number in range(1, len(shares) + 1)} | {WEEK_END}
+    cuts = {Instant(ran.started_at + number * SLICE_MS) for number in range(1, len(shares) + 1)}
+    cuts |= {Instant(WEEK_END + day * MS_PER_DAY) for day in (-1, 0, 1, 2)}
     for number, slice_shares in enumerate(shares):
         at = Instant(ran.started_at + number * SLICE_MS)
         ids = [HoldId(f"h{number}-{order}") for order in range(len(slice_shares))]
@@ -133,8 +135,8 @@ def settled_each(
     gpus=st.integers(1, 8),
     weight=st.sampled_from([1000, 999, 350, 1]),
     payers=st.lists(st.sampled_from([(0,), (1,), (2,), (3,), (0, 1), (2, 0), (1, 3)]), min_size=1, max_size=12),
-    begins_before_the_week_ends_ms=st.integers(0, 3 * MS_PER_HOUR),
-    ran_ms=st.integers(0, 4 * MS_PER_HOUR),
+    begins_before_the_week_ends_ms=st.integers(0, 3 * MS_PER_HOUR) | st.integers(24 * MS_PER_HOUR, 27 * MS_PER_HOUR),
+    ran_ms=st.integers(0, 4 * MS_PER_HOUR) | st.integers(23 * MS_PER_HOUR, 50 * MS_PER_HOUR),
     is_preempted=st.booleans(),
     checkpoint_ms=st.none() | st.integers(0, 2 * MS_PER_HOUR),
 )
@@ -171,7 +173,7 @@ def test_slices_settled_lazily_come_to_what_settling_each_comes_to(
         assert lazy.balance(name).as_value() == eager.balance(name).as_value()
         assert lazy.balance(name).reserved == 0
     assert lazy.charged == eager.charged
-    assert lazy.by_week == eager.by_week
+    assert lazy.by_day == eager.by_day
     assert sum(lazy.charged_gpu_ms.values()) == sum(eager.charged_gpu_ms.values())
     assert lazy.totals_in == eager.totals_in
     assert not any(sum(totals.values()) for totals in lazy.totals_in.values())
