@@ -5,16 +5,18 @@ Every line is a debit or a credit; both sides have the same sum. Cost centres ar
     recharge       debit  `compute-expense` of the team that used   credit `compute-recovery` of the platform
     given back     the same, the other way round, for refunds
     actual cost    debit  `electricity`, `depreciation`             credit `accrued-cost` of the platform
+    not known      neither: what of these the price book does not tell, in words
 
 What electricity and hardware cost and was not recovered is the difference of the two: a line of the summary.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scheduler.domain.money import Currency, Micro
-from scheduler.domain.periods import Period
+from scheduler.domain.periods import Period, iso
+from scheduler.domain.units import Instant
 
 PLATFORM = "platform"
 
@@ -31,8 +33,21 @@ class GlAccounts:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownCost:
+    """What was used and has no cost: of an account, from which hour on, and what of it, in words. Nothing stands for it."""
+
+    account: str
+    since: Instant
+    what: str
+
+    @property
+    def told(self) -> str:
+        return f"not known from {iso(self.since)} on: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
 class GlLine:
-    """One of `debit_micro` and `credit_micro` is zero; neither is below it."""
+    """One of `debit_micro` and `credit_micro` is zero, and neither is below it; both are of what is not known."""
 
     entry: str
     account: str
@@ -44,7 +59,8 @@ class GlLine:
 
 @dataclass(frozen=True, slots=True)
 class GlJournal:
-    """`unrecovered_micro` is actual cost less what was recovered: below zero where more was recovered than it cost."""
+    """`unrecovered_micro` is actual cost less what was recovered: below zero where more was recovered than it cost. Both
+    are without what is `unknown`."""
 
     period: str
     currency: Currency
@@ -52,6 +68,7 @@ class GlJournal:
     recovered_micro: Micro
     actual_micro: Micro
     unrecovered_micro: Micro
+    unknown: tuple[UnknownCost, ...] = ()
 
 
 @dataclass(slots=True)
@@ -63,7 +80,12 @@ class Recharge:
 
 
 def gl_journal(
-    period: Period, currency: Currency, recharge: Recharge, actual: Mapping[str, Micro], accounts: GlAccounts
+    period: Period,
+    currency: Currency,
+    recharge: Recharge,
+    actual: Mapping[str, Micro],
+    accounts: GlAccounts,
+    unknown: Sequence[UnknownCost] = (),
 ) -> GlJournal:
     """`actual` is what was really spent, by account: electricity and depreciation, as far as they are known."""
     lines: list[GlLine] = []
@@ -72,9 +94,17 @@ def gl_journal(
     for account, micro in actual.items():
         text = f"{account} of {period.name}"
         lines += _pair("actual cost", Micro(micro), (account, PLATFORM), (accounts.accrued, PLATFORM), text)
+    lines += [
+        GlLine(
+            "not known", each.account, PLATFORM, Micro(0), Micro(0), f"{each.account} of {period.name}: {each.told}"
+        )
+        for each in unknown
+    ]
     recovered = sum(recharge.charged.values()) + sum(recharge.corrected.values())
     spent = sum(actual.values())
-    return GlJournal(period.name, currency, tuple(lines), Micro(recovered), Micro(spent), Micro(spent - recovered))
+    return GlJournal(
+        period.name, currency, tuple(lines), Micro(recovered), Micro(spent), Micro(spent - recovered), tuple(unknown)
+    )
 
 
 def _recharged(entry: str, period: str, sums: Mapping[str, int], accounts: GlAccounts) -> Iterable[GlLine]:

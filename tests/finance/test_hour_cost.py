@@ -15,7 +15,7 @@ from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant
 from scheduler.finance.prices.hour_cost import hour_cost
 from scheduler.finance.prices.price_book import Hardware, OffPeak, PriceBook
 from scheduler.finance.prices.rating import Rating
-from scheduler.finance.prices.valuation import electricity_micro
+from scheduler.finance.prices.valuation import Electricity, electricity_of
 from tests.finance.build import H100, RESEARCH, at, book, hardware, rate, tariff
 
 BERLIN = "Europe/Berlin"
@@ -95,9 +95,13 @@ def test_an_hour_without_a_price_is_refused() -> None:
     assert refused.value.code is RefusalCode.PRICE_MISSING
 
 
-def test_energy_of_an_hour_without_a_tariff_leaves_the_whole_sum_unknown() -> None:
+def test_energy_of_an_hour_without_a_tariff_is_told_with_the_first_such_hour() -> None:
     rating = Rating(book(tariffs=(tariff((200_000,) * 24),)))
     known, before = (at("2026-01-01T01:00"), 3_600_000_000), (at("2025-12-31T01:00"), 1)
-    assert electricity_micro(rating, [known]) == 200_000
-    assert electricity_micro(rating, [known, before]) is None
-    assert electricity_micro(rating, []) == 0
+    earlier, unread = (at("2025-12-30T01:00"), 6), (at("2025-12-01T01:00"), 0)
+    assert electricity_of(rating, [known]) == Electricity(Micro(200_000))
+    assert electricity_of(rating, [known]).known_micro == 200_000
+    found = electricity_of(rating, [known, before, earlier, unread])
+    assert found == Electricity(Micro(200_000), 7, at("2025-12-30T01:00"))
+    assert found.known_micro is None
+    assert electricity_of(rating, []).known_micro == 0

@@ -21,8 +21,9 @@ MONEY_CODES: dict[RefusalCode, CodeText] = {
     _C.PRICE_GAP: CodeText(
         422,
         "The prices leave a gap",
-        "Between two rates of a GPU class and pool, two tariffs, or two entries of hardware there are hours without.",
-        "Let each begin on the day on which the one before ends.",
+        "Between two rates of a GPU class and pool, two tariffs, or two entries of hardware there are hours without; or a "
+        "book that has electricity, or hardware of a class, lacks it in an hour that it prices and that is not closed.",
+        "Let each begin on the day on which the one before ends, the first with the prices; what is written off costs 0.",
     ),
     _C.PRICE_OVERLAP: CodeText(
         422,

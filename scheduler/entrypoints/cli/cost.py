@@ -1,5 +1,7 @@
 """`allot cost`: what a period cost the company beside what it recovered, and guarantees that nobody used."""
 
+from typing import Any
+
 import typer
 
 from scheduler.entrypoints.cli.client import connect
@@ -10,6 +12,7 @@ from scheduler.entrypoints.cli.output import (
     print_json,
     print_table,
     print_text,
+    utc,
 )
 from scheduler.entrypoints.cli.scopes import Period
 from scheduler.entrypoints.web.formatting import DASH, hours, money
@@ -38,14 +41,15 @@ def cost(
         if as_json:
             print_json(found)
             return
-        currency = found["currency"]
+        currency, known = found["currency"], ", as far as known" if found["unknown"] else ""
         print_text(f"Cost of {found['period']}, {currency}", style="bold")
         print_fields(
             (
                 *((each["account"], money(each["cost_micro"])) for each in found["costs"]),
-                ("actual cost", money(found["actual_micro"])),
+                *((each["account"], _told(each)) for each in found["unknown"]),
+                (f"actual cost{known}", money(found["actual_micro"])),
                 ("recovered", money(found["recovered_micro"])),
-                ("not recovered", money(found["unrecovered_micro"])),
+                (f"not recovered{known}", money(found["unrecovered_micro"])),
                 ("idle guarantees", money(found["idle_guarantees_micro"])),
             )
         )
@@ -61,3 +65,8 @@ def cost(
             for item in found["guarantees"]
         ]
         print_table(_GUARANTEES, rows, empty="No pool has a guarantee.")
+
+
+def _told(found: dict[str, Any]) -> str:
+    """What of an account has no cost, and since when."""
+    return f"not known from {utc(found['since'])} on: {found['what']}"

@@ -30,6 +30,7 @@ from scheduler.entrypoints.cli.output import (
     print_json,
     print_table,
     print_text,
+    utc,
 )
 from scheduler.entrypoints.cli.progress import Telling
 from scheduler.entrypoints.settings import Settings
@@ -153,6 +154,8 @@ def gl(
         ]
         print_table(_GL_COLUMNS, rows, empty="Nothing was used in this period.")
         print_fields((name, f"{found[name]} {found['currency']}") for name in ("recovered", "actual", "unrecovered"))
+        for each in found["unknown"]:
+            print_text(f"The {each['account']} is not known from {utc(each['since'])} on: {each['what']}.")
 
 
 _GL_CELLS = ("entry", "account", "cost_centre", "debit", "credit", "text")

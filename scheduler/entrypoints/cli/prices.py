@@ -125,11 +125,13 @@ def hour(
         unit = f"{found['currency']} a GPU-hour"
         print_fields((name, f"{found[name]} {unit}") for name in ("list", "contracted", "effective"))
         print_text("")
+        unknown = [name for name in ("electricity", "hardware") if found[name] is None]
+        with_these = f", {' and '.join(unknown)} with it" if unknown else ""
         print_fields(
             (
                 ("electricity", _electricity(found)),
                 ("hardware", _known(found, "hardware")),
-                ("the rest", _known(found, "rest")),
+                ("the rest", _known(found, "rest") + with_these),
             )
         )
 

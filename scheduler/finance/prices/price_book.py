@@ -209,6 +209,16 @@ class PriceBook:
         for begins, ends in pairwise(sorted({starts_at, ends_at, *bounds})):
             yield begins, ends, self.standing_at(begins)
 
+    def uncosted(self) -> Iterator[tuple[str, Instant, Instant]]:
+        """What a book that has costs lacks of them: (which, from, until), of hours that its rates price."""
+        if self.tariffs:
+            yield from _outside("electricity", self.tariffs, _whole(self.rates))
+        for gpu_class in sorted({item.gpu_class for item in self.hardware}):
+            rates = [rate for rate in self.rates if rate.gpu_class == gpu_class]
+            items = [item for item in self.hardware if item.gpu_class == gpu_class]
+            if rates:
+                yield from _outside(f"hardware of {gpu_class}", items, _whole(rates))
+
     @property
     def alone(self) -> "PriceBook":
         """Without what was closed under earlier ones."""
@@ -268,6 +278,26 @@ def in_force(
         book = later if book is None else book.succeeded_by(later, closed)
     return book
 
+
+def _whole(spans: Sequence[Span]) -> tuple[Instant, Instant]:
+    """From the first beginning to the last end."""
+    ends = [END_OF_TIME if span.ends_at is None else span.ends_at for span in spans]
+    return min(span.starts_at for span in spans), max(ends)
+
+
+def _outside(
+    what: str, spans: Sequence[Span], priced: tuple[Instant, Instant]
+) -> Iterator[tuple[str, Instant, Instant]]:
+    """Before the first and after the last of spans that follow one another."""
+    starts_at, ends_at = _whole(spans)
+    if priced[0] < starts_at:
+        yield what, priced[0], min(starts_at, priced[1])
+    if ends_at < priced[1]:
+        yield what, max(ends_at, priced[0]), priced[1]
+
+
+END_OF_TIME = Instant(2**62)
+"""Later than anything is dated."""
 
 S = TypeVar("S", bound=Span)
 

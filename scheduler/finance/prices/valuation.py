@@ -143,16 +143,33 @@ class Valuation:
         return Micro(self._sums.get(kind, 0)) if self.is_known else None
 
 
-def electricity_micro(rating: Rating, hours: Iterable[tuple[Instant, int]]) -> Micro | None:
-    """What measured energy cost, from (hour, millijoules): exact products, floored once. None where an hour has no
-    tariff."""
-    exact = 0
+@dataclass(frozen=True, slots=True)
+class Electricity:
+    """What measured energy cost where there is a tariff, in exact products floored once; the energy in hours that have
+    none, and the first of these."""
+
+    micro: Micro
+    unpriced_millijoules: int = 0
+    unpriced_from: Instant | None = None
+
+    @property
+    def known_micro(self) -> Micro | None:
+        """None where any hour has no tariff."""
+        return self.micro if self.unpriced_from is None else None
+
+
+def electricity_of(rating: Rating, hours: Iterable[tuple[Instant, int]]) -> Electricity:
+    """From (hour, millijoules)."""
+    exact, unpriced = 0, 0
+    first: Instant | None = None
     for hour, millijoules in hours:
         per_kwh = rating.book.micro_per_kwh(hour)
-        if per_kwh is None:
-            return None
-        exact += millijoules * per_kwh
-    return Micro(exact // MILLIJOULES_PER_KWH)
+        if per_kwh is not None:
+            exact += millijoules * per_kwh
+        elif millijoules:
+            unpriced += millijoules
+            first = hour if first is None else min(first, hour)
+    return Electricity(Micro(exact // MILLIJOULES_PER_KWH), unpriced, first)
 
 
 MILLIJOULES_PER_KWH = 3_600_000_000

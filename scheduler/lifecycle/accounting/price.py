@@ -12,16 +12,13 @@ from scheduler.domain.quantities import money_unit
 from scheduler.domain.records import PriceBookVersion
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, PoolName, Unit
 from scheduler.finance.prices.postings import PLATFORM, WORTH, repriced
-from scheduler.finance.prices.price_book import PriceBook, UnitPrice
+from scheduler.finance.prices.price_book import END_OF_TIME, PriceBook, UnitPrice
 from scheduler.finance.prices.rating import Rating
 from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
 from scheduler.lifecycle.accounting.valued import valued
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.ports import Books, Store
-
-_ALL_TIME = Instant(2**62)
-"""Later than anything is dated."""
 
 
 class Pricing:
@@ -91,6 +88,7 @@ def require_prices(batch: Batch, book: PriceBook, *, corrects: bool) -> list[Tra
     """That it could take effect as things are. Returns what it corrects of closed periods. See `Pricing.apply`."""
     _require_priced(batch.world, book)
     closed, before = batch.books.periods.closed(), batch.world.price_book
+    _require_costs(book, closed)
     if before is None:
         return []
     if before.currency != book.currency:
@@ -124,6 +122,23 @@ def _require_priced(world: World, book: PriceBook) -> None:
         )
 
 
+def _require_costs(book: PriceBook, closed: Collection[tuple[Instant, Instant]]) -> None:
+    """A book that has electricity, or hardware of a class, has it for every hour that it prices after what is closed.
+
+    Raises InvalidInput (`price-gap`), naming the first hour without.
+    """
+    for what, starts_at, ends_at in book.uncosted():
+        first = max([starts_at, *(ends for _, ends in closed)])
+        if first < ends_at:
+            raise InvalidInput(
+                f"{book.name} has prices and no {what} in the hour from {iso(first)}",
+                where="electricity" if what == "electricity" else "hardware",
+                code=RefusalCode.PRICE_GAP,
+                expected=f"{what} for every hour that has a price, or none at all",
+                remedy="let the first begin with the prices, and the last hold as long; what is written off costs 0",
+            )
+
+
 def _require_unused(books: Books, before: PriceBook, closed: Collection[object]) -> None:
     """Books are kept in one currency: what was worth euros is not worth as many dollars.
 
@@ -132,8 +147,8 @@ def _require_unused(books: Books, before: PriceBook, closed: Collection[object])
     unit = money_unit(before.currency)
     is_used = (
         closed
-        or books.journal.kind_totals(kinds=list(AccountKind), ends_at=_ALL_TIME, unit=unit)
-        or books.journal.count(transactions=WORTH, starts_at=Instant(0), ends_at=_ALL_TIME)
+        or books.journal.kind_totals(kinds=list(AccountKind), ends_at=END_OF_TIME, unit=unit)
+        or books.journal.count(transactions=WORTH, starts_at=Instant(0), ends_at=END_OF_TIME)
     )
     if is_used:
         raise InvalidInput(

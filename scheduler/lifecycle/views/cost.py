@@ -9,6 +9,7 @@ from scheduler.domain.money import Currency, Micro
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.finance.general_ledger import UnknownCost
 from scheduler.finance.guarantees import Guarantee, Share, guarantees
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.finance.prices.rating import Rating
@@ -44,8 +45,8 @@ class ActualCost:
 
 @dataclass(frozen=True, slots=True)
 class CostView:
-    """`actual_micro` are electricity as measured and hardware, as far as the price book has them; `unrecovered_micro`
-    is that less what was recovered. `until` is where the period is not over: now."""
+    """`actual_micro` are electricity as measured and hardware, as far as the price book has them; `unknown` says where it
+    has not. `unrecovered_micro` is that less what was recovered. `until` is where the period is not over: now."""
 
     period: str
     starts_at: Instant
@@ -57,6 +58,7 @@ class CostView:
     unrecovered_micro: Micro
     guarantees: tuple[GuaranteeView, ...]
     idle_guarantees_micro: Micro
+    unknown: tuple[UnknownCost, ...] = ()
 
 
 def cost_view(
@@ -82,6 +84,7 @@ def cost_view(
         unrecovered_micro=ledger.unrecovered_micro,
         guarantees=views,
         idle_guarantees_micro=Micro(sum(view.cost_micro or 0 for view in views)),
+        unknown=ledger.unknown,
     )
 
 

@@ -293,6 +293,8 @@ class StatementLine:
     cost_micro: int | None = None
     energy_joules: int | None = None
     electricity_micro: int | None = None
+    """None where nothing was measured, and where an hour of it has no tariff: the first of these is told beside."""
+    electricity_unknown_from: Instant | None = None
     efficiency_permille: int | None = None
     efficiency_measure: str = ""
     idle_permille: int | None = None

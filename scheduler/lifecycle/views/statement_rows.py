@@ -46,6 +46,7 @@ HEADER = (
     "memory_bytes_max",
     "returned_quantity",
     "price_per_million_tokens",
+    "electricity_unknown_from",
 )
 _JOULES_PER_KWH = 3_600_000
 NOTHING: Mapping[str, str] = {}
@@ -176,6 +177,8 @@ def _row(line: StatementLine, currency: str) -> tuple[str, ...]:
         cells["energy_kwh"] = decimal_text(line.energy_joules * MICRO_PER_UNIT // _JOULES_PER_KWH)
     if line.electricity_micro is not None:
         cells["electricity_cost"] = decimal_text(line.electricity_micro)
+    if line.electricity_unknown_from is not None:
+        cells["electricity_unknown_from"] = iso(line.electricity_unknown_from)
     if line.efficiency_permille is not None:
         cells["efficiency_percent"] = decimal_text(line.efficiency_permille, 1)
         cells["efficiency_measure"] = line.efficiency_measure

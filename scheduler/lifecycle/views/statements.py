@@ -13,7 +13,7 @@ from scheduler.domain.workloads import Attempt
 from scheduler.finance.prices.postings import Posting
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.finance.prices.rating import Rating
-from scheduler.finance.prices.valuation import LineWorth, Valuation, electricity_micro
+from scheduler.finance.prices.valuation import Electricity, LineWorth, Valuation, electricity_of
 from scheduler.ledger.journal import Account, AccountKind, TransactionKind
 from scheduler.ledger.statement import CompanyLines, Released, Statement, accounts_of, in_time, lines_of
 from scheduler.ledger.statement import StatementLine as LedgerLine
@@ -212,6 +212,7 @@ class _Detail:
         use = total(hour.use for hour in hours) if hours else None
         is_read = is_use and use is not None and use.windows > 0
         found = efficiency_of(use) if use is not None else None
+        electricity = self._electricity(line.attempt_id) if is_use else None
         return StatementLine(
             at=line.at,
             kind=line.kind.value,
@@ -233,7 +234,8 @@ class _Detail:
             prices=_prices(worth),
             cost_micro=Micro(worth.micro) if worth is not None else None,
             energy_joules=use.millijoules // 1_000 if is_read and use is not None and use.energy_ms else None,
-            electricity_micro=self._electricity(line.attempt_id) if is_use else None,
+            electricity_micro=electricity.known_micro if electricity is not None else None,
+            electricity_unknown_from=electricity.unpriced_from if electricity is not None else None,
             efficiency_permille=found.mean_permille if found is not None else None,
             efficiency_measure=found.measure.value if found is not None else "",
             idle_permille=found.idle_permille if found is not None else None,
@@ -277,12 +279,12 @@ class _Detail:
         sizes = sizes_text(attempt, max(self._period.starts_at, began), Instant(at + 1))
         return f"{name}, attempt {attempt.number}" + (f", {sizes}" if sizes else "")
 
-    def _electricity(self, attempt_id: AttemptId | None) -> Micro | None:
+    def _electricity(self, attempt_id: AttemptId | None) -> Electricity | None:
         rating = self._valuation.rating
         hours = self._hours.get(attempt_id, []) if attempt_id is not None else []
         if rating is None or not any(hour.use.energy_ms for hour in hours):
             return None
-        return electricity_micro(rating, ((hour.hour, hour.use.millijoules) for hour in hours))
+        return electricity_of(rating, ((hour.hour, hour.use.millijoules) for hour in hours))
 
     def returned(self, back: Released) -> ReturnedView:
         """Of an attempt that was ended because it rested."""

@@ -23,3 +23,19 @@ def test_cost_shows_what_was_not_recovered_and_each_idle_guarantee(allot: Allot,
     assert "not recovered" in shown.out
     assert "IDLE" in shown.out
     assert allot("cost", who="ada").code == 4
+
+
+def test_what_has_no_cost_is_said_where_its_cost_would_stand(allot: Allot, service: Service) -> None:
+    text = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
+    bare = text[: text.index("# Measured energy")]
+    service.pricing.apply(SYSTEM, bare, read_prices(bare, "prices.yaml"), now=NOON)
+    found = allot("cost", "--period", "2026-11", "--json", who="fin")
+    (unknown,) = found.json["unknown"]
+    assert (unknown["account"], unknown["what"]) == ("electricity", "the price book has no electricity")
+    shown = allot("cost", "--period", "2026-11", who="fin").out
+    assert "not known from 2026-10-31 23:00 UTC on: the price book has no electricity" in " ".join(shown.split())
+    assert "not recovered, as far as known" in shown
+    exported = allot("export", "gl", "--period", "2026-11", who="fin").out
+    assert "The electricity is not known from 2026-10-31 23:00 UTC on" in " ".join(exported.split())
+    hour = allot("prices", "hour", "--gpu-class", "H100", "--pool", "research", who="fin").out
+    assert "EUR, electricity and hardware with it" in hour

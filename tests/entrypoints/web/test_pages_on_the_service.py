@@ -93,6 +93,18 @@ async def test_the_books_show_finance_what_it_cost_and_what_nobody_used(company:
         hidden = (await client.get("/books")).text
     assert ("What it cost the company" in shown, "What it cost the company" in hidden) == (True, False)
     assert "Not recovered" in shown
+    assert "not known" not in shown
+
+
+async def test_the_books_say_what_has_no_cost_where_its_cost_would_stand(company: Service) -> None:
+    prices = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
+    bare = prices[: prices.index("# Measured energy")]
+    company.pricing.apply(SYSTEM, bare, read_prices(bare, "prices.yaml"), now=NOON)
+    async with client_of(company, "fin") as client:
+        text = read(await client.get("/books")).text
+    assert "Electricity not known from" in text
+    assert "the price book has no electricity" in text
+    assert "Not recovered, as far as known" in text
 
 
 ADAS, BOBS = WorkView("w-1", "train", "Ada"), WorkView("w-2", "serve", "")
