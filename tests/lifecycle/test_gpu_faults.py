@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from scheduler.domain.cluster import Placement
 from scheduler.domain.errors import NotPermitted
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import period_named
 from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.records import PodRun
 from scheduler.domain.retries import RetryRule
 from scheduler.domain.units import MS_PER_MINUTE, GpuUuid, Instant, NodeName, PerMille, PodUid
 from scheduler.domain.workloads import WorkloadState
@@ -180,6 +182,28 @@ def test_of_a_gang_one_gpu_is_enough_and_the_refund_is_of_all_of_them(company: C
     work.judge()
     assert work.refunded_ms == LOST_MS
     assert len({entry.transaction_id for entry in refunds(company)}) == 1
+
+
+def test_a_gang_that_waited_ten_minutes_for_the_pod_on_the_broken_gpu_died_of_it(company: Company) -> None:
+    """Its two pods are on two nodes: the one on n0 gave up waiting, and the other was told to end."""
+    work = broken(company)
+    work.agents.register("n1")
+    both = Placement(((NodeName("n0"), 1), (NodeName("n1"), 1)))
+    other = PodRun(PodUid("pod-other"), work.attempt_id, "other", NodeName("n1"), GPUS, work.start)
+    with company.changing() as batch:
+        batch.put_attempt(replace(work.attempt, placement=both))
+        batch.put_pod(other)
+    started = later(work.ended_at, -11 * 60)
+    told = window("n1", 0, 1, Instant(started - WINDOW_MS), pods=("pod-other",))
+    work.agents.post(replace(told, xids=(LOST,)), node="n1")
+    with company.changing() as batch:
+        batch.put_pod(replace(other, ended_at=later(work.ended_at, 30), exit_code=143))
+    work.fail()
+    assert work.judge().ended == (work.attempt_id,)
+    assert {entry.memo for entry in refunds(company)} == {
+        "work lost: GpuFault, Xid 79 on GPU-n1-0 of n1 by 2026-11-20T12:29:00Z"
+    }
+    assert work.refunded_ms == 2 * (LOST_MS + GPUS * 30_000)  # all of its GPUs, up to its end
 
 
 def test_a_neighbour_on_the_same_gpu_that_did_not_fail_gets_nothing(company: Company) -> None:

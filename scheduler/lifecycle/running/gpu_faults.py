@@ -2,7 +2,7 @@
 
 Windows come when they come: before the end of an attempt is known, after it, or much later. So an attempt that fails has
 failed of itself at first, whatever its GPUs showed; it is judged here once both are known, and the books are the same in
-either order. What a rule of the policy makes of the failure (another try) was decided at its end, and stays.
+either order. What a rule of the policy makes of the failure (another try) was decided at its end, and stays (ADR 32).
 """
 
 from collections import defaultdict
