@@ -84,14 +84,15 @@ def fringe(
         if as_json:
             print_json(found)
             return
-        print_text(f"Fringe benefits of {found['owner_name']}, {found['year']}, {found['currency']}", style="bold")
+        who = found["owner_name"] or found["owner"]
+        print_text(f"Fringe benefits of {who}, {found['year']}, {found['currency']}", style="bold")
         sums = (
             ("value", "paid by the employee", "excluded", "includable"),
             ("value", "paid", "excluded", "includable"),
         )
         print_fields((label, str(found[name])) for label, name in zip(*sums, strict=True))
         print_text("")
-        notes = [_fringe_note(row, found["owner_name"]) for row in found["rows"]]
+        notes = [_fringe_note(row, who) for row in found["rows"]]
         rows = [_fringe_row(row) for row in found["rows"]]
         print_table(_FRINGE, rows, notes, empty="Nothing was paid by own allowances.")
         for paid in found["payments"]:

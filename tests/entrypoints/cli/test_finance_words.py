@@ -42,6 +42,14 @@ def test_what_is_no_tax_year_is_told_what_one_is(allot: Allot, year: str, said: 
     assert (ran.code, ran.out, said in flat(ran.err), "invalid-value" in ran.err) == (1, "", True, True), ran.err
 
 
+@pytest.mark.usefixtures("priced")
+def test_the_fringe_benefits_of_somebody_forgotten_are_those_of_their_opaque_id(allot: Allot) -> None:
+    said = allot("people", "forget", "ada", "--yes", who="pam").out
+    owner = said.partition(" ")[0]
+    ran = allot("statement", "fringe", "--year", "2026", "--owner", owner, who="fin")
+    assert ran.out.startswith(f"Fringe benefits of {owner}, 2026, EUR")
+
+
 @pytest.mark.parametrize("wants_two", [False, True], ids=["one person", "two persons"])
 @pytest.mark.usefixtures("priced")
 def test_prices_of_none_of_our_gpu_classes_are_refused_and_those_in_force_stay(
