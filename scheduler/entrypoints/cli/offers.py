@@ -66,6 +66,7 @@ def _fields(found: dict[str, Any]) -> list[tuple[str, str]]:
     value = found["value_today"]
     worth = "unknown" if value["value"] is None else f"{value['value']} {value['currency']}"
     first, last = found["parts"][0], found["parts"][-1]
+    ahead = {each["gpu_class"]: each for each in found["fullest"]}
     return [
         ("a year", found["a_year_text"] or "–"),
         ("vests", found["schedule"]),
@@ -76,13 +77,19 @@ def _fields(found: dict[str, Any]) -> list[tuple[str, str]]:
         *(("terms", term) for term in found["terms"]),
         ("value today", f"{worth}: {value['basis']}"),
         ("p95 wait", _wait(found)),
-        *(("coverage", f"{each['gpu_class']} {_ratio(each['ratio_per_mille'])}") for each in found["coverage"]),
+        *(("coverage", _coverage(each, ahead.get(each["gpu_class"]))) for each in found["coverage"]),
         ("on leaving", found["on_leaving"]),
     ]
 
 
+def _coverage(found: dict[str, Any], fullest: dict[str, Any] | None) -> str:
+    """Of a class in the period that runs, and in the fullest ahead."""
+    told = f"{found['gpu_class']} {_ratio(found['ratio_per_mille'])}"
+    return told if fullest is None else f"{told}; ahead, in {fullest['period']}, {_ratio(fullest['ratio_per_mille'])}"
+
+
 def _ratio(per_mille: int | None) -> str:
-    """Outstanding and promised over what is delivered, in the period that runs."""
+    """Outstanding and promised over what is delivered."""
     return "delivers nothing" if per_mille is None else f"promised to {per_mille / 10:.1f} %"
 
 

@@ -11,7 +11,7 @@ from scheduler.finance.prices.fair_value import FairValue
 from scheduler.ledger.vesting import promise
 from scheduler.lifecycle.awarding.compensate import Package, package_allowance
 from scheduler.lifecycle.awarding.countable import require_countable
-from scheduler.lifecycle.awarding.cover import require_covered
+from scheduler.lifecycle.awarding.cover import Fullest, require_covered
 from scheduler.lifecycle.awarding.outlook import packaged
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.vesting import value_of
@@ -60,6 +60,8 @@ class OfferView:
     parts: tuple[OfferPart, ...]
     coverage: tuple[ClassCoverage, ...] = ()
     """Of the period that runs and the classes that it may be spent on, before this is granted."""
+    fullest: tuple[Fullest, ...] = ()
+    """The same of the periods ahead in which most of them is promised."""
 
 
 def offer_view(books: Books, world: World, asked: Package, tier: str, now: Instant) -> OfferView:

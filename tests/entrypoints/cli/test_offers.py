@@ -27,6 +27,8 @@ def test_an_offer_says_how_much_when_on_what_terms_and_what_it_is_worth(allot: A
     assert found["value_today"]["basis"] == "there is no price book"
     assert "taken back" in found["on_leaving"]
     assert [each["gpu_class"] for each in found["coverage"]] == ["H100"]
+    (ahead,) = found["fullest"]
+    assert (ahead["gpu_class"], ahead["ratio_per_mille"] >= found["coverage"][0]["ratio_per_mille"]) == ("H100", True)
     assert allot("vesting", "list", "--owner", "company", who="pam").out == "No packages.\n"
 
 
@@ -36,6 +38,7 @@ def test_an_offer_is_text_for_a_letter(allot: Allot) -> None:
     assert "every month over 48 months" in out
     assert "not known" in out
     assert "H100 promised to" in out
+    assert "%; ahead, in 20" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
 
 
