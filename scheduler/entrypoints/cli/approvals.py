@@ -7,6 +7,7 @@ from urllib.parse import quote
 import typer
 
 from scheduler.domain.quantities import unit_named
+from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.client import Api, connect
 from scheduler.entrypoints.cli.output import (
     AsJson,
@@ -97,7 +98,8 @@ def print_waiting(made: dict[str, Any]) -> None:
     what = f"{made['shown']} for {made['holder']}" if made["holder"] else made["file"]
     print_text(f"Waits for a second person: {made['kind']} of {what}, hash {short}.")
     if made["raises"] and not made["holder"]:
-        print_text(f"It {made['reason']}.")
+        changes = f"changes {counted(len(made['raises']), 'price')}" if made["kind"] == "prices" else made["reason"]
+        print_text(f"It {changes}.")
     print_text(f"Another ({' or '.join(made['deciders'])}) runs: allot approvals approve {short}")
 
 

@@ -135,3 +135,12 @@ def test_parts_that_miss_the_amount_are_told_in_hours(allot: Allot) -> None:
     ran = allot("grant", "compensation", "ada", "5h", *parts, "--reason", "x", who="pam")
     assert (ran.code, "schedule-sum" in ran.err) == (1, True)
     assert "the parts of the schedule sum to 4 h 59 min, and the amount is 5.0 h" in flat(ran.err)
+
+
+@pytest.mark.usefixtures("priced")
+def test_who_proposes_prices_is_told_how_many_they_change(allot: Allot, service: Service, tmp_path: Path) -> None:
+    want_two_persons(service)
+    (tmp_path / "next.yaml").write_text(PRICES.replace("effective: 2.50", "effective: 2.40"), encoding="utf-8")
+    ran = allot("prices", "apply", str(tmp_path / "next.yaml"), who="fin")
+    assert "Waits for a second person: prices of next.yaml" in ran.out
+    assert "It changes 1 price." in ran.out
