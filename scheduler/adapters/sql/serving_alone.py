@@ -4,11 +4,12 @@ The claim is a lock that the operating system, or PostgreSQL, gives back when th
 an operator's own tools write is not its business.
 """
 
+import errno
 import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, NullPool, create_engine, text
@@ -19,6 +20,8 @@ from scheduler.adapters.sql.faults import refusal_for
 from scheduler.domain.errors import RefusalCode, Unavailable
 
 _SERVICE_LOCK = 0x73727665  # "srve": any number, so that it is always the same; the schema is the lock's other half
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 _NOTICED_SOON = {
     "tcp_keepalives_idle": 10,
@@ -53,15 +56,27 @@ def _claim_file(address: URL) -> Iterator[None]:
         yield
         return
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise _taken(str(file), os.pread(descriptor, 200, 0).decode(errors="replace").strip()) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        if not _is_locked(descriptor):
+            raise _taken(str(file), os.pread(descriptor, 200, 0).decode(errors="replace").strip())
+        with suppress(OSError):  # a full disk: nobody will read who we are, and the store says what is wrong
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Whether it is ours now. A file system that knows no such locks lets everybody in: the service is worth more than the
+    claim, and SQLite keeps its own transactions apart."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """One service to a database: the second is refused, and the next is let in when the first has ended, however it ended."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -89,6 +91,15 @@ def test_a_schema_of_a_postgresql_database_is_a_database_of_its_own(
 def test_a_folder_that_is_not_there_is_for_the_store_to_name(tmp_path: Path) -> None:
     with serving_alone(f"sqlite:///{tmp_path}/none/allot.db"):
         assert not (tmp_path / "none").exists()
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with serving_alone(f"sqlite:///{tmp_path}/allot.db"):
+        assert (tmp_path / "allot.db.lock").exists()
 
 
 def test_a_server_that_does_not_answer_is_unavailable() -> None:
