@@ -10,6 +10,7 @@ from scheduler.domain.units import MS_PER_SECOND, AttemptId, Instant
 from scheduler.domain.workloads import Attempt, WorkloadSpec
 
 _NEVER = 2**62
+_RESOURCES = np.arange(3)[:, None]
 
 
 def latest_end(attempt: Attempt) -> Instant:
@@ -62,11 +63,10 @@ class Ends:
 
     def freed_by(self, at: int, nodes: int) -> IntArray:
         """What will have been freed on each of so many nodes: (3 × nodes)."""
-        ended = self._at <= at
-        on = self._node[ended]
-        return np.stack(
-            [np.bincount(on, weights=each[ended], minlength=nodes).astype(np.int64) for each in self._freed]
-        )
+        ended = np.flatnonzero(self._at <= at)
+        cells = self._node[ended] + nodes * _RESOURCES  # of the answer: all resources are summed up at once
+        freed = np.bincount(cells.ravel(), weights=self._freed[:, ended].ravel(), minlength=3 * nodes)
+        return freed.astype(np.int64).reshape(3, nodes)
 
     def _grow(self) -> None:
         size = len(self._at)

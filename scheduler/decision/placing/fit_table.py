@@ -213,9 +213,8 @@ class FitTable:
     def counts_if(self, row: int, available: IntArray) -> IntArray:
         """Pods of the shape that would fit on each node if this much were available there."""
         self.refresh()
-        counts: IntArray = self._fitting(slice(row, row + 1), np.maximum(available, 0))[0]
-        counts *= self.taking(row)
-        return counts
+        counts: IntArray = self._fitting(slice(row, row + 1), available)[0]
+        return np.maximum(counts, 0, out=counts) * self.taking(row)
 
     def takes_shape(self, row: int, position: int) -> bool:
         """Whether the shape may go to the node at all, as far as its labels and its state are concerned."""
