@@ -52,19 +52,19 @@ def pace_of(balances: Iterable[AllowanceBalance], period: Period, now: Instant) 
     return pace_per_mille(left, granted, period, now)
 
 
-def next_band_change(left: int, granted: int, period: Period, now: Instant) -> Instant | None:
-    """The first instant after `now` at which the band is another if nothing is spent until then; None: in no
-    instant of this period."""
+def band_until(left: int, granted: int, period: Period, now: Instant) -> tuple[int, Instant | None]:
+    """The band of a pace, and the first instant after `now` at which it is another if nothing is spent until then; None:
+    in no instant of this period."""
     if granted <= 0:
-        return None
+        return pace_band(0), None
     hours_left = _hours_left(left, granted)
     band = pace_band(hours_left - _time_left(period, now))
     if band == BANDS - 1:
-        return None
+        return band, None
     length = period.ends_at - period.starts_at
     # The band rises when time left falls to this many per mille; that is when 1000 × time < (that + 1) × length.
     time_left = hours_left + 1000 - (band + 1) * 2000 // BANDS
     if time_left < 0:
-        return None
+        return band, None
     change = Instant(period.ends_at - ((time_left + 1) * length - 1) // 1000)
-    return change if now < change < period.ends_at else None
+    return band, change if now < change < period.ends_at else None

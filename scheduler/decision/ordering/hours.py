@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind, holder_of
 from scheduler.domain.funding import FundingShare, Shortfall, fund
-from scheduler.domain.pace import next_band_change, pace_band, pace_per_mille, plan_of
+from scheduler.domain.pace import band_until, pace_per_mille, plan_of
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import PriorityClass
 from scheduler.domain.terms import Need, Terms
@@ -85,9 +85,7 @@ class Hours:
 
     def band(self, owner: EngineerId, period: Period, now: Instant) -> tuple[int, Instant | None]:
         """The owner's pace band, and when it next changes of itself."""
-        left, granted = self._plan(owner, period)
-        pace = pace_per_mille(left, granted, period, now)
-        return pace_band(pace), next_band_change(left, granted, period, now)
+        return band_until(*self._plan(owner, period), period, now)
 
     def pace(self, owner: EngineerId, period: Period, now: Instant) -> int:
         return pace_per_mille(*self._plan(owner, period), period, now)
