@@ -263,6 +263,16 @@ def test_a_frozen_allowance_pays_nothing_until_it_is_unfrozen(company: Company, 
         awards.freeze(Caller("fin", frozenset({Role.FINANCE})), allowance.id, "why", is_frozen=True, now=NOON)
 
 
+def test_a_statement_of_before_a_package_was_granted_does_not_have_it(company: Company, awards: Awards) -> None:
+    allowance = awards.compensate(PEOPLE, package(company), now=NOON)
+    views = Views(company.store, company.world)
+    had = {
+        period: [each.allowance_id for each in views.statement(company.caller("ada"), period, NOON).packages]
+        for period in ("2026-10", "2026-11", "2026-12")
+    }
+    assert had == {"2026-10": [], "2026-11": [allowance.id], "2026-12": [allowance.id]}
+
+
 def test_packages_are_seen_by_their_holder_and_people_operations_alone(company: Company, awards: Awards) -> None:
     allowance = awards.compensate(PEOPLE, package(company), now=NOON)
     money = MoneyViews(company.store, company.world)

@@ -289,6 +289,12 @@ def test_a_name_of_whatever_characters_is_one_cell_and_no_formula(store: SqlStor
     told = [f"GPU time of {title}, attempt 1" for title in ODD]
     assert read == told == pq.read_table(tmp_path / "focus.parquet")["ChargeDescription"].to_pylist()
     assert [safe(title)[0] for title in ODD if title[0] in "=+-@\t\r\n"] == ["'"] * 7
+    assert [safe(wide) for wide in ("\uff1d1", "\uff0b1", "\uff0d1", "\uff201")] == [
+        "'\uff1d1",
+        "'\uff0b1",
+        "'\uff0d1",
+        "'\uff201",
+    ]
 
 
 def test_parquet_has_the_types_and_the_same_sum(store: SqlStore, tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from scheduler.lifecycle.views.vesting import value_of, vesting_views
 from scheduler.ports import Books
 
 
-def package_values(books: Books, world: World, owner: Owner, now: Instant) -> tuple[PackageValueView, ...]:
-    """A person's packages as their statement has them."""
+def package_values(
+    books: Books, world: World, owner: Owner, period: Period, now: Instant
+) -> tuple[PackageValueView, ...]:
+    """A person's packages as their statement has them: none that was granted after its period."""
     if owner.kind is not OwnerKind.ENGINEER:
         return ()
     return tuple(
@@ -27,6 +29,7 @@ def package_values(books: Books, world: World, owner: Owner, now: Instant) -> tu
             value_now=each.value_now,
         )
         for each in vesting_views(books, world, owner, now)
+        if each.value_at_grant.at < period.ends_at
     )
 
 

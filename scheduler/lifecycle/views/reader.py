@@ -202,7 +202,7 @@ class Views:
         with self._store.reading() as books:
             return replace(
                 statement_view(books, self._world.price_book, whose, found, lines_max),
-                packages=package_values(books, self._world, whose, now),
+                packages=package_values(books, self._world, whose, found, now),
                 grants=grant_values(books, self._world, whose, found, now),
             )
 
