@@ -16,6 +16,7 @@ from scheduler.ledger.journal import Account, AccountKind, PostedEntry, Transact
 from scheduler.lifecycle.accounting.close_period import Decision, Periods
 from scheduler.lifecycle.awarding.expire import expire_due
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.views.reader import Views
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen
 
 FINANCE = Caller("fin", frozenset({Role.FINANCE}))
@@ -153,6 +154,12 @@ def test_after_the_close_a_late_charge_counts_in_the_open_month_and_is_marked(
     assert after[: len(before)] == before
     assert sum(e.amount for e in after) == 2 * (3 * MS_PER_HOUR + 600_000)
     assert all(e.at >= NOVEMBER.ends_at for e in after[len(before) :])
+    marked = [(e.gpu_ms, e.corrects_at) for e in after if e.corrects_at is not None]
+    assert marked == [(2 * 600_000, NOVEMBER.ends_at - 1)], "what of it was used in November says so"
+    for owner in ("ada", "company"):
+        lines = Views(company.store, company.world).statement(FINANCE, "2026-12", company.now, owner).lines
+        (told,) = [line.text for line in lines if line.kind == "charge"]
+        assert f"{owner}: {told}".endswith(", attempt 1, of it 0.3 h on GPUs of a closed period"), told
     with company.store.reading() as books:
         assert sum(
             e.amount for e in books.journal.entries(ends_at=NOVEMBER.ends_at, kinds=[AccountKind.CHARGED])
@@ -171,6 +178,8 @@ def test_an_expiry_that_falls_into_a_closed_month_is_a_correction_in_the_open_on
         (expired,) = books.journal.entries(accounts=[Account(AccountKind.EXPIRED, from_before)])
     assert expired.kind is TransactionKind.EXPIRY
     assert (expired.at, expired.corrects_at) == (company.now, NOVEMBER.ends_at - 1001)
+    view = Views(company.store, company.world).statement(FINANCE, "2026-12", company.now, "ada")
+    assert [line.text for line in view.lines if line.kind == "expiry"] == ["Expired: – (of a closed period)"]
 
 
 def test_a_correction_posted_again_under_its_own_date_is_the_same_one(company: Company, periods: Periods) -> None:

@@ -58,12 +58,18 @@ class Valuation:
     lines: dict[LineKey, LineWorth] = field(default_factory=dict)
     missing: Unpriced | None = None
     left: list[Posting] = field(default_factory=list)
+    late_ms: dict[LineKey, int] = field(default_factory=dict)
+    """The lines of which something belongs to a closed period and counts in this one: how much, in physical
+    GPU-milliseconds; 0 where no GPU stands behind it."""
     _sums: dict[TransactionKind, int] = field(default_factory=dict)
 
     def along(self, entries: Iterable[PostedEntry]) -> Iterator[PostedEntry]:
         """The entries of a statement, valued as they go by. What it takes an attempt itself for, since its price or its
         size changed within, and what is no charge of one, is `left` to `value`."""
         for entry in entries:
+            if entry.corrects_at is not None:
+                key = (entry.kind, entry.attempt_id or entry.transaction_id, entry.unit)
+                self.late_ms[key] = self.late_ms.get(key, 0) + abs(entry.gpu_ms)
             if self.rating is not None:
                 priced = plain_price(self.rating, entry)
                 if priced is not None:

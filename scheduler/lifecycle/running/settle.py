@@ -47,14 +47,18 @@ def charge_until(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
 
 
 def charged_until(batch: Batch, attempt: Attempt, otherwise: Instant) -> Instant:
-    """No later than the instant up to which it is charged: exact where its pods started together, or its size changes."""
+    """No later than the instant up to which it is charged: exact where its pods started together, its size changes, or
+    what it used turns out to be more than was known when it was charged."""
     if attempt.started_at is None or attempt.gpus == 0:
         return otherwise
-    if attempt.elastic is not None:
-        runs, began = batch.pod_runs(attempt.id), attempt.started_at
-        span = range(began, max(began, otherwise))
-        return Instant(began + bisect_left(span, attempt.charged_gpu_ms, key=lambda at: gpu_ms_of(runs, Instant(at))))
-    return Instant(attempt.started_at + attempt.charged_gpu_ms // attempt.gpus)
+    runs = batch.pod_runs(attempt.id)
+    if attempt.elastic is None:
+        reckoned = Instant(attempt.started_at + attempt.charged_gpu_ms // attempt.gpus)
+        if gpu_ms_of(runs, reckoned) <= attempt.charged_gpu_ms:
+            return reckoned
+    began = min((run.started_at for run in runs if run.started_at is not None), default=attempt.started_at)
+    span = range(began, max(began, otherwise))
+    return Instant(began + bisect_left(span, attempt.charged_gpu_ms, key=lambda at: gpu_ms_of(runs, Instant(at))))
 
 
 def _charge_once(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:

@@ -115,11 +115,12 @@ def _of_company(
     """Too much to be added up entry by entry: the database does that, and only what is worth something is read."""
     starts_at, ends_at = period.starts_at, period.ends_at
     found = books.journal.company_lines(starts_at=starts_at, ends_at=ends_at, first=lines_max)
+    left: list[int] = []
     if valuation.rating is not None:
         told = {line.attempt_id for line in found.lines if line.attempt_id is not None}
         left = valuation.of_company(books.journal.used(starts_at=starts_at, ends_at=ends_at), told)
-        for _ in valuation.along(books.journal.worth_beside(starts_at=starts_at, ends_at=ends_at, left=left)):
-            pass
+    for _ in valuation.along(books.journal.worth_beside(starts_at=starts_at, ends_at=ends_at, left=left)):
+        pass
     return found, books.journal.released(stopped_for=_RESTED, starts_at=starts_at, ends_at=ends_at)
 
 
@@ -268,10 +269,13 @@ class _Detail:
     def _said(self, line: LedgerLine, attempt: Attempt | None, name: str) -> str:
         """What was posted, of which attempt; of a refund also why."""
         what = STATEMENT_TEXTS[line.kind]
+        late_ms = self._valuation.late_ms.get((line.kind, line.key, line.unit))
         if attempt is None:
-            return f"{what}: {line.memo or '–'}"
+            late = "" if late_ms is None else " (of a closed period)"
+            return f"{what}: {line.memo or '–'}{late}"
         why = f" ({line.memo})" if line.kind is TransactionKind.REFUND and line.memo else ""
-        return f"{what}: {self._named(attempt, name, line.at)}{why}"
+        late = f", of it {quantity_text(late_ms, STANDARD_GPU)} on GPUs of a closed period" if late_ms else ""
+        return f"{what}: {self._named(attempt, name, line.at)}{why}{late}"
 
     def _named(self, attempt: Attempt, name: str, at: Instant) -> str:
         """Of an elastic one also the sizes that it had in the period, up to then."""
