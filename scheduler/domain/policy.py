@@ -1,6 +1,6 @@
 """The policy: what admins write as files, as checked values. Reading and checking files is an adapter's work."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -278,6 +278,10 @@ class Policy:
     def idle_rule(self, kind: WorkloadKind, priority_class: PriorityClassName) -> IdleRule | None:
         """The first that covers such work; None: its rest is shown and nothing follows."""
         return next((rule for rule in self.idle_rules if rule.covers(kind, priority_class)), None)
+
+    def has_classes_of(self, priority_class: PriorityClassName, gpu_classes: Collection[GpuClassName]) -> bool:
+        """Whether it knows them all: work that is here already may name some that an earlier policy had."""
+        return priority_class in self.priority_classes and self.gpu_classes.keys() >= set(gpu_classes)
 
     def importance(self, project: ProjectName | None) -> PerMille:
         """How much the project weighs in the order; personal work, and a project gone from the policy, as usual."""

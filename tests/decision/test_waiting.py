@@ -47,6 +47,23 @@ def test_a_class_that_stands_twice_in_old_books_counts_once() -> None:
     assert reasons(gone) == {"w": Reason.RESOURCES}
 
 
+def test_work_whose_gpu_class_a_policy_drops_is_told_that_nothing_could_hold_it() -> None:
+    first = snapshot(nodes(node("n1", 8)), [workload("w", gpus=16)])
+    state = State()
+    step(state, Changes(**{name: getattr(first, name) for name in vars(first) if name != "now"}), first.now)
+    kept = {name: each for name, each in first.policy.gpu_classes.items() if name != H100}
+    dropped = replace(first.policy, gpu_classes=kept, hash="1")
+    unsorted = {name: replace(each, gpu_class=None) for name, each in first.nodes.items()}
+
+    step(state, Changes(policy=dropped), first.now)
+    again = {WorkloadId("w"): workload("w", gpus=16, age=1)}
+    step(
+        state, Changes(nodes=unsorted, queued=again), first.now
+    )  # the cluster tells a moment later what they are now
+
+    assert {name: verdict.reason for name, verdict in state.verdicts.items()} == {"w": Reason.UNPLACEABLE}
+
+
 def test_work_waits_for_its_begin_time_and_starts_then() -> None:
     early = replace(workload("w"), not_before=Instant(NOW + 60_000))
 

@@ -65,6 +65,16 @@ def test_what_rests_says_since_when_and_what_comes_of_it(company: Company, platf
     assert (idle.keep_alives_left, idle.exemption, idle.decisions) == (3, None, ())
 
 
+def test_what_waits_for_a_class_that_a_policy_dropped_is_explained_without_a_forecast(company: Company) -> None:
+    company.grant("ada", 10)
+    workload = company.submit()
+    assert explained(company, workload.id).forecast is not None
+    policy = company.world.require_policy()
+    kept = {name: each for name, each in policy.gpu_classes.items() if name not in workload.spec.gpu_classes}
+    company.world.put_policy(replace(policy, gpu_classes=kept))
+    assert explained(company, workload.id).forecast is None
+
+
 def test_a_decision_is_explained_with_the_curve_it_rests_on(company: Company, platform: Platform) -> None:
     workload, attempt_id = platform.sandbox()
     platform.minutes(41, pods=platform.agents.pod_of(workload))

@@ -248,6 +248,7 @@ class FitTable:
     def largest(self, shape: Shape) -> int:
         """GPUs of the largest node where the shape could go, were it empty."""
         row = self.row(shape)  # a new one replaces the arrays
+        self.refresh()
         sizes = self._size[0][self._matches[row]]
         return int(sizes.max()) if sizes.size else 0
 

@@ -74,6 +74,8 @@ def _record_launch(
         return False
     if launch.booking_id is not None and batch.live_attempt(launch.booking_id) is None:
         return False
+    if not _has_terms(batch, workload, launch):
+        return False
     attempt = _new_attempt(batch, workload, launch, AttemptId(new_id("a")))
     if launch.is_reserved:
         if not _take_over_reservation(batch, workload, attempt):
@@ -83,6 +85,11 @@ def _record_launch(
     batch.change_workload(workload, state=WorkloadState.LAUNCHING, state_reason=Reason.LAUNCHING)
     batch.add_attempt(sheltering.sheltered(attempt))
     return True
+
+
+def _has_terms(batch: Batch, workload: Workload, launch: Launch) -> bool:
+    """Whether the policy in force still has the classes: another may have come since the plan was made."""
+    return batch.world.require_policy().has_classes_of(workload.spec.priority_class, [launch.gpu_class])
 
 
 def _new_attempt(batch: Batch, workload: Workload, launch: Launch, attempt_id: AttemptId) -> Attempt:
@@ -169,7 +176,7 @@ def _record_preemption(batch: Batch, preemption: Preemption, spent: dict[Allowan
     alive = [(victim, each) for victim, each in victims if each is not None and _can_fall(victim, each)]
     if workload is None or workload.state is not WorkloadState.QUEUED or len(alive) < len(victims):
         return False
-    if not _can_pay(batch, [launch, *preemption.moves], spent):
+    if not _has_terms(batch, workload, launch) or not _can_pay(batch, [launch, *preemption.moves], spent):
         return False
     _set_aside(batch, launch, preemption.until, spent, new_id)
     for move in preemption.moves:
@@ -232,7 +239,8 @@ def _preempt(batch: Batch, victim: Victim, attempt: Attempt, preemptor: Workload
         give_back(batch, attempt, victim.pods_left, {**evidence, "given": given, "gpus": gpus})
         batch.count_stop(Brake.PREEMPT, gpus)
         return
-    cap_minutes = policy.priority_classes[attempt.priority_class].refund_cap_ms // MS_PER_MINUTE
+    terms = policy.priority_classes.get(attempt.priority_class)  # gone with a later policy: nothing is refunded then
+    cap_minutes = terms.refund_cap_ms // MS_PER_MINUTE if terms is not None else 0
     stop_attempt(
         batch, attempt, Reason.PREEMPTED, {**evidence, "gpus": attempt.gpus, "refund_cap_minutes": cap_minutes}
     )

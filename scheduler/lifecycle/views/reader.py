@@ -375,8 +375,10 @@ class Views:
     def _forecast(self, caller: Caller, workload: Workload, now: Instant) -> QuoteView | None:
         if workload.state is not WorkloadState.QUEUED or not sees_pay_of(caller, workload.owner):
             return None
-        known = self._world.policy is not None and workload.spec.priority_class in self._world.policy.priority_classes
-        return quote_view_of(self._world, self.state, workload, now) if known else None
+        policy, spec = self._world.policy, workload.spec
+        if policy is None or not policy.has_classes_of(spec.priority_class, spec.gpu_classes):
+            return None
+        return quote_view_of(self._world, self.state, workload, now)
 
     def _explanation(self, workload: Workload) -> Explanation | None:
         if workload.state is not WorkloadState.QUEUED or self._world.policy is None:
