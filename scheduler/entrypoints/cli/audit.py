@@ -16,6 +16,7 @@ from scheduler.adapters.sql.evidence import open_evidence
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.errors import InvalidInput, Unavailable
 from scheduler.domain.periods import iso
+from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli import audit_log
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.exits import ExitCode
@@ -234,7 +235,7 @@ def _show(found: Verification) -> None:
     elif (bad := found.first_bad_row) is not None:
         print_text(f"{bad.table} {bad.row} {bad.name}: {bad.detail}.", style="bold")
     else:
-        print_text(f"{found.found} findings.", style="bold")
+        print_text(f"{counted(found.found, 'finding')}.", style="bold")
     last = utc(iso(found.last_head_at)) if found.last_head_at is not None else "never"
     pinned = "given" if found.is_pinned else "taken from the first head: compare it with the company's"
     print_fields(

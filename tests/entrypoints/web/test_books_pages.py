@@ -8,7 +8,14 @@ from scheduler.entrypoints.web.books import course_of
 from scheduler.entrypoints.web.folds import FOLDED_FROM
 from scheduler.finance.prices.fair_value import FairValue
 from scheduler.lifecycle.views.shapes import PriceView
-from scheduler.lifecycle.views.unit_shapes import GrantValueView, PackageValueView, ReturnedView, UnitLine, UnitView
+from scheduler.lifecycle.views.unit_shapes import (
+    Corrected,
+    GrantValueView,
+    PackageValueView,
+    ReturnedView,
+    UnitLine,
+    UnitView,
+)
 from tests.entrypoints.web.conftest import SignIn
 from tests.entrypoints.web.reading import read
 from tests.entrypoints.web.sample_books import month, statement
@@ -42,6 +49,17 @@ async def test_a_month_without_charges_or_capacity_says_so(service: SampleServic
     assert "Refunded 1 212.0 h for work that was lost" in text
     assert "Nothing was charged in this period." in text
     assert "No check has run yet." in text
+
+
+async def test_a_statement_says_what_of_its_cost_is_which_correction(service: SampleService, sign_in: SignIn) -> None:
+    corrected = Corrected(NOW, "Corrected: prices of 2026-10 by later.yaml", Micro(-83_902_739))
+    service.views.statement_value = statement(
+        cost_micro=Micro(1_000_000), corrected_micro=Micro(-83_902_739), corrections=(corrected,), currency="EUR"
+    )
+    async with sign_in(FINN) as client:
+        text = read(await client.get("/statement")).text
+    assert "of it corrections of closed periods −83.90" in text
+    assert "Corrected: prices of 2026-10 by later.yaml −83.90" in text
 
 
 async def test_a_statement_says_what_came_back_from_idle_work(service: SampleService, sign_in: SignIn) -> None:
