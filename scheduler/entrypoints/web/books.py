@@ -3,10 +3,11 @@
 import re
 
 from fastapi import APIRouter, Request
+from markupsafe import Markup
 from starlette.responses import Response
 
 from scheduler.domain.errors import InvalidInput
-from scheduler.domain.periods import Period, period_at
+from scheduler.domain.periods import Period, PeriodLength, period_at
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.web.charts import segments, sparkline, stacked_bar
 from scheduler.entrypoints.web.folds import folds_of
@@ -57,12 +58,19 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             title=f"Statement {view.period}",
             statement=view,
             folds=folds_of(view, moments),
-            course=sparkline(course_of(view, moments.now), view.starts_at, view.ends_at),
+            course=_drawn(view, moments.now),
             owner=owner,
             efficiency=service.money.efficiency(visitor.caller, current, moments.now, owner or None),
             before=before,
             after=after if view.ends_at <= moments.now else None,
         )
+
+
+def _drawn(statement: StatementView, now: Instant) -> Markup | None:
+    """The course of the balance. None where lines are missing: it would go past what they moved."""
+    if statement.lines_left_out:
+        return None
+    return sparkline(course_of(statement, now), statement.starts_at, statement.ends_at)
 
 
 def course_of(statement: StatementView, now: Instant) -> list[tuple[Instant, int]]:
@@ -85,8 +93,12 @@ def period_name(text: str) -> str:
 
 
 def neighbours(pages: Pages, starts_at: Instant, ends_at: Instant) -> tuple[Period, Period]:
-    """The periods before and after."""
-    return _period_at(pages, Instant(starts_at - 1)), _period_at(pages, ends_at)
+    """The periods before and after, as long as this one; of another stretch those of the policy."""
+    policy = pages.service.views.policy()
+    zone = policy.time_zone
+    here = ((length, period_at(starts_at, length, zone)) for length in PeriodLength)
+    length = next((each for each, at in here if (at.starts_at, at.ends_at) == (starts_at, ends_at)), policy.period)
+    return period_at(Instant(starts_at - 1), length, zone), period_at(ends_at, length, zone)
 
 
 def _period_at(pages: Pages, instant: Instant) -> Period:

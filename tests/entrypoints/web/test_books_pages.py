@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from scheduler.domain.money import Currency, Micro
+from scheduler.domain.periods import period_named
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.web.books import course_of
 from scheduler.entrypoints.web.folds import FOLDED_FROM
@@ -49,6 +50,26 @@ async def test_a_month_without_charges_or_capacity_says_so(service: SampleServic
     assert "Refunded 1 212.0 h for work that was lost" in text
     assert "Nothing was charged in this period." in text
     assert "No check has run yet." in text
+
+
+async def test_a_balance_is_not_drawn_where_lines_of_it_are_missing(service: SampleService, sign_in: SignIn) -> None:
+    async with sign_in(FINN) as client:
+        whole = read(await client.get("/statement")).text
+        service.views.statement_value = statement(lines_left_out=7)
+        part = read(await client.get("/statement")).text
+    assert "The balance, as it was posted" in whole
+    assert "The balance, as it was posted" not in part
+    assert "and 7 more lines; the CSV has them all." in part
+
+
+async def test_beside_a_statement_of_a_week_are_weeks_whatever_the_policy_s_period_is(
+    service: SampleService, sign_in: SignIn
+) -> None:
+    week = period_named("2026-W45", service.views.policy().time_zone)
+    service.views.statement_value = statement(period=week.name, starts_at=week.starts_at, ends_at=week.ends_at)
+    async with sign_in(FINN) as client:
+        links = read(await client.get("/statement?period=2026-W45")).links
+    assert {"/statement?period=2026-W44", "/statement?period=2026-W46"} <= set(links)
 
 
 async def test_a_statement_says_what_of_its_cost_is_which_correction(service: SampleService, sign_in: SignIn) -> None:
