@@ -5,7 +5,7 @@ sealed row (an attempt, say) is proven by its seal: the digest stands in a row o
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -24,6 +24,7 @@ from scheduler.finance.proving.merkle import (
     leaf_hash,
 )
 from scheduler.finance.proving.relations import SEALED, SEALS, TREES, Relation, Values, canonical_rows
+from scheduler.finance.proving.takeaway import once
 
 ROW_FORMAT, GROWTH_FORMAT = "allot-row-proof/1", "allot-growth-proof/1"
 _TREES = {tree.name: tree for tree in TREES}
@@ -95,7 +96,7 @@ def _endorsed(chain: Chain) -> dict[str, object]:
 def check(text: str, is_signed: IsSigned, trusted: bytes | None) -> Checked:
     """Whether a proof holds, of whichever kind; never raises for what is in it."""
     try:
-        proof = json.loads(text)
+        proof = json.loads(text, object_pairs_hook=once)
         kind = proof["format"]
         if kind == ROW_FORMAT:
             return _check_row(proof, is_signed, trusted)
@@ -122,8 +123,25 @@ def _check_row(proof: dict[str, Any], is_signed: IsSigned, trusted: bytes | None
         is_of_it = content.startswith(f'"{relation}"\n{json.dumps(key, ensure_ascii=False)}'.encode())
         if not is_of_it or sha256(content).hexdigest() != digest or tree != SEALS.name:
             return Checked(False, "the row is not the one that was sealed", head.key)
+    if not _is_called(proof):
+        return Checked(False, f"the row is not {proof['table']} {proof['row']}", head.key)
     sentence = f"the row stood in the database under head {head.number}, as it is written here"
     return Checked(True, sentence, head.key, head.at)
+
+
+def _is_called(proof: Mapping[str, Any]) -> bool:
+    """Whether the row is the one that the proof's `table` and `row` name: nothing else that is proven says so."""
+    sealed = _SEALED.get(proof["table"])
+    relation = sealed if sealed is not None else _TREES[proof["table"]]
+    if (sealed is not None) != ("sealed" in proof):
+        return False
+    content = str(proof["leaf"] if sealed is None else proof["sealed"])
+    table, *values = (json.loads(line) for line in content.split("\n"))
+    names = {str(values[0])}
+    place = relation.columns.index(relation.shown) if relation.shown else 0
+    if place < len(values):
+        names.add(str(values[place]))
+    return table == relation.name and proof["row"] in names
 
 
 def _check_growth(proof: dict[str, Any], is_signed: IsSigned, trusted: bytes | None) -> Checked:

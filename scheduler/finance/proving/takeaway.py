@@ -50,7 +50,7 @@ def signed_text(signed: dict[str, Any]) -> str:
 def verify_statement(text: str, is_signed: IsSigned, trusted: bytes | None) -> Verified:
     """Whether the file is as it was signed, by `trusted` where that is given. Never raises for what is in it."""
     try:
-        found = json.loads(text, object_pairs_hook=_once)
+        found = json.loads(text, object_pairs_hook=once)
         if found["format"] != FORMAT:
             return Verified(False, f"it is no {FORMAT}")
         key, signature = bytes.fromhex(found["key"]), bytes.fromhex(found.pop("signature"))
@@ -66,7 +66,7 @@ def verify_statement(text: str, is_signed: IsSigned, trusted: bytes | None) -> V
     return Verified(True, "the statement is as it was signed", key.hex(), trusted is not None, issued_at, statement)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object whose keys stand there once. Of two, readers take either: what is shown is not what was signed. Raises
     ValueError."""
     found = dict(pairs)

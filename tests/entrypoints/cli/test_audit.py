@@ -66,6 +66,11 @@ def test_a_row_is_proven_to_who_has_the_public_key_alone(audited: Audited, tmp_p
     forged["leaf"] = forged["leaf"].replace("grant", "gramt")
     (tmp_path / "proof.json").write_text(json.dumps(forged))
     assert audited.run("audit", "check", file, "--json", who=None).json["ok"] is False
+    for name, other in (("row", "2"), ("table", "entries"), ("table", "holds"), ("sealed", "x")):
+        (tmp_path / "proof.json").write_text(json.dumps({**json.loads(proof.out), name: other}))
+        assert audited.run("audit", "check", file, who=None).code == 1, "it is a proof of the row that it names"
+    (tmp_path / "proof.json").write_text('{"leaf": "another",' + proof.out.lstrip()[1:])
+    assert "stands there twice" in " ".join(audited.run("audit", "check", file, who=None).out.split())
     (tmp_path / "proof.json").write_text("[]")
     assert audited.run("audit", "check", file, who=None).code == 1
     assert audited.offline("prove", "row", "transactions", "4711").code == 1
