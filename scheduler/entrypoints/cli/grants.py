@@ -112,7 +112,7 @@ def compensation(
     kind: Kind = PackageKind.ANNUAL,
     a_year: ByYear = False,
     start: Start = None,
-    months: Months = 48,
+    months: Months = None,
     cliff: Cliff = None,
     quarterly: Quarterly = False,
     parts: Parts = None,

@@ -16,7 +16,10 @@ UnitName = Annotated[str, typer.Option("--unit", help="standard, gpu/CLASS, toke
 Kind = Annotated[PackageKind, typer.Option(help="What an offer letter calls it.")]
 ByYear = Annotated[bool, typer.Option("--a-year", help="AMOUNT is a year's, and not all of it.")]
 Start = Annotated[str | None, typer.Option(help="From when it vests: 2026-12-01T00:00:00+01:00. Now where left out.")]
-Months = Annotated[int, typer.Option(min=0, max=240, help="How long it vests; 0 is all at once.")]
+Months = Annotated[
+    int | None,
+    typer.Option(min=0, max=240, help="How long it vests; 0 is all at once. 48 where left out.", show_default=False),
+]
 Cliff = Annotated[
     int | None,
     typer.Option(
@@ -28,6 +31,7 @@ Parts = Annotated[str | None, typer.Option(help="The schedule itself: 2027-01-01
 Expires = Annotated[str | None, typer.Option(help="An instant after the last part vests.")]
 Classes = Annotated[str | None, typer.Option("--gpu-class", help="Only for these, commas between.")]
 
+MONTHS = 48
 CLIFF_MONTHS = 12
 """Where none is named; a shorter package then vests at its end."""
 
@@ -39,7 +43,7 @@ def package_body(
     kind: PackageKind,
     a_year: bool,
     start: str | None,
-    months: int,
+    months: int | None,
     cliff: int | None,
     quarterly: bool,
     parts: str | None,
@@ -48,16 +52,26 @@ def package_body(
 ) -> dict[str, Any]:
     """The terms as the API reads them. Raises InvalidInput."""
     counted = unit_named(unit)
-    return {
+    schedule: dict[str, Any]
+    if parts is None:
+        lasts = MONTHS if months is None else months
+        stays = min(CLIFF_MONTHS, lasts) if cliff is None else cliff
+        schedule = {"months": lasts, "cliff_months": stays, "every_months": 3 if quarterly else 1}
+    elif months is not None or cliff is not None or quarterly:
+        raise InvalidInput(
+            "the parts are the whole schedule",
+            where="--parts",
+            code=RefusalCode.INVALID_SCHEDULE,
+            expected="it without --months, --cliff and --quarterly",
+        )
+    else:
+        schedule = {"parts": [_part(text, counted) for text in parts.split(",")]}
+    return schedule | {
         "quantity": parse_quantity(amount, counted),
         "unit": unit,
         "kind": kind.value,
         "is_annual": a_year,
         "starts_at": start,
-        "months": months,
-        "cliff_months": min(CLIFF_MONTHS, months) if cliff is None else cliff,
-        "every_months": 3 if quarterly else 1,
-        "parts": None if parts is None else [_part(text, counted) for text in parts.split(",")],
         "expires_at": expires,
         "gpu_classes": [name.strip() for name in gpu_class.split(",")] if gpu_class else None,
     }
