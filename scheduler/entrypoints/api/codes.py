@@ -279,7 +279,7 @@ CODES: dict[RefusalCode, CodeText] = {
     _C.DATABASE_LOCKED: CodeText(
         503,
         "The database is busy",
-        "Another writer held the database for too long; nothing was written.",
+        "Another writer held the database for too long, or another service serves from it; nothing was written.",
         "Try again in a moment.",
     ),
     _C.DATABASE_READ_ONLY: CodeText(
