@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from scheduler.domain.errors import Conflict, NotFound, RefusalCode
+from scheduler.domain.people import Caller, Role
+from scheduler.domain.records import AuditEvent
 from scheduler.domain.units import Instant
 from scheduler.finance.proving.endorsement import leading
 from scheduler.finance.proving.heads import (
@@ -20,7 +22,7 @@ from scheduler.finance.proving.heads import (
 )
 from scheduler.finance.proving.keeping import HeadArchive, HeadBook, PublishedHead, Signer
 from scheduler.finance.proving.merkle import Frontier
-from scheduler.finance.proving.relations import TREES, leaf_hashes
+from scheduler.finance.proving.relations import TREES, Relation, leaf_hashes
 from scheduler.ports import Store
 
 TRIES = 5
@@ -48,13 +50,43 @@ class Publisher:
         Unavailable where it cannot be put away.
         """
         with self._turn:
-            for _ in range(TRIES - 1):
-                try:
-                    return self._publish()
-                except Conflict as conflict:
-                    if conflict.code is not RefusalCode.STALE:
-                        raise
-            return self._publish()
+            return self._publish_in_turn()
+
+    def publish_for(self, caller: Caller, *, request_id: str = "") -> Head | None:
+        """The same for somebody who asks: where there is something to publish, that they did is in what is published.
+
+        Raises NotPermitted (`role-required`) but for auditors, finance and operators.
+        """
+        caller = caller.require(Role.AUDITOR, Role.FINANCE, Role.OPERATOR)
+        with self._turn:
+            with self.store.reading() as books:
+                last = books.heads.last()
+                before = None if last is None else parse_head(last.body)
+                is_due = any(_has_more(books.heads, tree, before) for tree in TREES)
+            if is_due:
+                number = 0 if before is None else before.number
+                event = AuditEvent(
+                    self.now(),
+                    caller.actor,
+                    caller.role,
+                    "publish head",
+                    str(number + 1),
+                    request_id,
+                    before=str(number) if number else "",
+                    after=str(number + 1),
+                )
+                with self.store.writing() as books:
+                    books.control.add_events([event])
+            return self._publish_in_turn()
+
+    def _publish_in_turn(self) -> Head | None:
+        for _ in range(TRIES - 1):
+            try:
+                return self._publish()
+            except Conflict as conflict:
+                if conflict.code is not RefusalCode.STALE:
+                    raise
+        return self._publish()
 
     def _publish(self) -> Head | None:
         with self.store.reading() as books:
@@ -136,3 +168,9 @@ class Publisher:
                     parts += [leaf_hashes(tree, rows) for rows in books.heads.rows(tree, after, head.size(tree.name))]
             self._put(head, b"".join(parts))
             before = head
+
+
+def _has_more(book: HeadBook, tree: Relation, before: Head | None) -> bool:
+    """Whether the tree has a row that the head does not cover."""
+    size = 0 if before is None else before.size(tree.name)
+    return bool(sum(len(piece) for piece in book.rows(tree, size, size + 1)))

@@ -18,6 +18,7 @@ from scheduler.ledger.journal import Transaction
 from scheduler.ledger.token_holds import TokenHold, TokenShare, charge_tokens, hold_tokens, release_tokens
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.answered import Command, answer, earlier_answer
+from scheduler.lifecycle.writing.audited import token_hold_told
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.ports import Ids, Store
 
@@ -47,7 +48,15 @@ class TokenDraws:
     world: World
     ids: Ids
 
-    def hold(self, caller: Caller, asked: TokensAsked, *, now: Instant, command: Command | None = None) -> TokenHold:
+    def hold(
+        self,
+        caller: Caller,
+        asked: TokensAsked,
+        *,
+        now: Instant,
+        command: Command | None = None,
+        request_id: str = "",
+    ) -> TokenHold:
         """Set tokens aside. Raises `unknown-engineer`, `unknown-project`, `invalid-amount`, `allowance-short`."""
         caller = caller.require(Role.GATEWAY)
         require_amount(asked.tokens)
@@ -68,23 +77,28 @@ class TokenDraws:
             )
             batch.books.token_holds.add(hold)
             batch.post(*hold_tokens(hold))
+            batch.audit(caller, "hold tokens", hold.id, request_id=request_id, after=token_hold_told(hold))
             answer(batch, caller, command, hold.id)
         return hold
 
-    def charge(self, caller: Caller, hold_id: str, total: int, *, now: Instant) -> TokenHold:
+    def charge(self, caller: Caller, hold_id: str, total: int, *, now: Instant, request_id: str = "") -> TokenHold:
         """Charge up to the cumulative total of the hold. Raises `unknown-hold`, `hold-exceeded`, `wrong-state`."""
         caller = caller.require(Role.GATEWAY)
         require_amount(total)
         with self._changing(now) as batch:
             known = _known(batch, caller, hold_id)
             hold, made = charge_tokens(known, total, now)
+            _note(batch, caller, "charge tokens", (known, hold), request_id)
             return _save(batch, known, hold, made)
 
-    def release(self, caller: Caller, hold_id: str, *, now: Instant) -> TokenHold:
+    def release(self, caller: Caller, hold_id: str, *, now: Instant, request_id: str = "") -> TokenHold:
         """End it: what was not charged goes back. Raises `unknown-hold`."""
         caller = caller.require(Role.GATEWAY)
         with self._changing(now) as batch:
-            return _release(batch, _known(batch, caller, hold_id))
+            known = _known(batch, caller, hold_id)
+            released = _release(batch, known)
+            _note(batch, caller, "release tokens", (known, released), request_id)
+            return released
 
     def get(self, caller: Caller, hold_id: str) -> TokenHold:
         caller.require(Role.GATEWAY)
@@ -167,6 +181,13 @@ def _save(batch: Batch, known: TokenHold, hold: TokenHold, made: Sequence[Transa
         batch.books.token_holds.save(hold)
         batch.post(*made)
     return hold
+
+
+def _note(batch: Batch, caller: Caller, verb: str, change: tuple[TokenHold, TokenHold], request_id: str) -> None:
+    before, after = change
+    if before != after:
+        told = {"before": token_hold_told(before), "after": token_hold_told(after)}
+        batch.audit(caller, verb, after.id, request_id=request_id, **told)
 
 
 def _known(batch: Batch, caller: Caller, hold_id: str) -> TokenHold:

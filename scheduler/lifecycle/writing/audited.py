@@ -5,6 +5,7 @@ import json
 from scheduler.domain.brakes import Pause
 from scheduler.domain.idleness import Exemption
 from scheduler.domain.workloads import Attempt, Workload
+from scheduler.ledger.token_holds import TokenHold
 
 
 def workload_told(workload: Workload) -> str:
@@ -27,6 +28,11 @@ def pause_told(pause: Pause | None) -> str:
 
 def exemption_told(exemption: Exemption | None) -> str:
     return "" if exemption is None else _text(why=exemption.why, expires_at=exemption.expires_at)
+
+
+def token_hold_told(hold: TokenHold) -> str:
+    """What a gateway set aside for whom, and what of it is charged."""
+    return _text(owner=hold.owner, model=hold.model, tokens=hold.tokens, used=hold.used, state=hold.state.value)
 
 
 def _text(**said: object) -> str:

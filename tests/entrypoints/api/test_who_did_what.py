@@ -1,13 +1,19 @@
 """The log of who did what: actor, role, request, and the thing before and after, for every change by a person."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+from scheduler.adapters.head_folder import HeadFolder
 from scheduler.adapters.policy_files import read_prices
+from scheduler.adapters.signing import open_key
+from scheduler.domain.people import Role
+from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.accounting.publish import Publisher
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.test_workloads import JOB
-from tests.entrypoints.company import NOON, POLICY, SYSTEM
+from tests.entrypoints.company import NOON, POLICY, SYSTEM, token_of
 
 PRICES = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
 
@@ -124,3 +130,54 @@ async def test_a_token_is_kept_with_the_request_that_issued_it_and_that_took_it_
     assert (await olga.delete(f"/v1/tokens/{token}", headers={"X-Request-Id": "taken-1"})).is_success
     taken = await last(as_)
     assert (taken["verb"], taken["before"], taken["request_id"]) == ("revoke token", token, "taken-1")
+
+
+async def test_what_a_gateway_held_charged_and_released_is_kept_with_its_requests(
+    service: Service, as_: Client
+) -> None:
+    award = {"holder_kind": "engineer", "holder": "ada", "quantity": 1_000, "unit": "tokens", "reason": "r"}
+    assert (await as_("fin").post("/v1/grants", json={**award, "purposes": ["personal"]})).is_success
+    roles = frozenset({Role.GATEWAY})
+    service.administration.issue_token(SYSTEM, "gateway:eu", roles, hash_of(token_of("gw")), now=NOON)
+    gateway = as_("gw")
+
+    async def sent(path: str, body: dict[str, Any], request_id: str) -> dict[str, Any]:
+        answer = await gateway.post(path, json=body, headers={"X-Request-Id": request_id})
+        assert answer.is_success, answer.text
+        return await last(as_)
+
+    asked = {"owner": "ada", "model": "llama", "tokens": 900}
+    held = await sent("/v1/token-holds", asked, "held-1")
+    charged = await sent(f"/v1/token-holds/{held['target']}/charge", {"tokens": 250}, "charged-1")
+    released = await sent(f"/v1/token-holds/{held['target']}/release", {}, "released-1")
+    assert [(each["verb"], each["role"], each["request_id"]) for each in (held, charged, released)] == [
+        ("hold tokens", "gateway", "held-1"),
+        ("charge tokens", "gateway", "charged-1"),
+        ("release tokens", "gateway", "released-1"),
+    ]
+    told = [json.loads(text) for text in (held["after"], charged["before"], charged["after"], released["after"])]
+    assert [(each["used"], each["state"]) for each in told] == [
+        (0, "open"),
+        (0, "open"),
+        (250, "open"),
+        (250, "resolved"),
+    ]
+    await sent(f"/v1/token-holds/{held['target']}/release", {}, "released-2")
+    assert (await last(as_))["request_id"] == "released-1", "what changes nothing is no change"
+
+
+async def test_who_asked_for_a_head_is_kept_in_what_the_head_proves(
+    service: Service, as_: Client, tmp_path: Path
+) -> None:
+    key = open_key(tmp_path / "key.pem")
+    service.publisher = Publisher(service.store, HeadFolder(tmp_path / "heads"), key, service.clock.now)
+    first = (await as_("aud").post("/v1/audit/heads", headers={"X-Request-Id": "head-1"})).json()
+    event = await last(as_)
+    said = (event["verb"], event["actor"], event["role"], event["request_id"], event["before"], event["after"])
+    assert said == ("publish head", "aud", "auditor", "head-1", "", "1")
+    again = (await as_("fin").post("/v1/audit/heads")).json()
+    assert (first["is_new"], again["is_new"], again["number"]) == (True, False, 1), "nothing came since"
+    assert (await last(as_))["request_id"] == "head-1"
+    await as_("olga").put("/v1/brakes/launch", json={"why": "rack 4"})
+    assert (await as_("fin").post("/v1/audit/heads")).json()["number"] == 2
+    assert [(await last(as_))[side] for side in ("actor", "before", "after")] == ["fin", "1", "2"]

@@ -59,7 +59,7 @@ def publish(asked: Signed) -> Response:
             code=RefusalCode.HEADS_UNAVAILABLE,
             remedy="start it with --heads FOLDER and --signing-key FILE",
         )
-    made = publisher.publish()
+    made = publisher.publish_for(asked.caller, request_id=asked.request_id)
     head = made if made is not None else publisher.last()
     rows = sum(tree.size for tree in head.trees.values())
     return answers.one(HeadView(head.number, head.at, rows, head.key, made is not None))

@@ -67,7 +67,9 @@ def hold(asked: Signed, body: TokensHeld, key: IdempotencyKey = None) -> Respons
         body.uses_compensation,
         body.lasts_ms,
     )
-    made = asked.service.token_draws.hold(asked.caller, wanted, now=asked.now, command=asked.command(key, body))
+    made = asked.service.token_draws.hold(
+        asked.caller, wanted, now=asked.now, command=asked.command(key, body), request_id=asked.request_id
+    )
     return answers.one(made, status=201)
 
 
@@ -88,7 +90,9 @@ def one(asked: Signed, name: Name) -> Response:
     ),
 )
 def charge(asked: Signed, name: Name, body: TokensUsed) -> Response:
-    return answers.one(asked.service.token_draws.charge(asked.caller, name, body.tokens, now=asked.now))
+    return answers.one(
+        asked.service.token_draws.charge(asked.caller, name, body.tokens, now=asked.now, request_id=asked.request_id)
+    )
 
 
 @router.post(
@@ -97,4 +101,6 @@ def charge(asked: Signed, name: Name, body: TokensUsed) -> Response:
     responses=answers.responds(TokenHold, RefusalCode.UNKNOWN_HOLD),
 )
 def release(asked: Signed, name: Name) -> Response:
-    return answers.one(asked.service.token_draws.release(asked.caller, name, now=asked.now))
+    return answers.one(
+        asked.service.token_draws.release(asked.caller, name, now=asked.now, request_id=asked.request_id)
+    )
