@@ -83,9 +83,11 @@ def _fields(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _coverage(found: dict[str, Any], fullest: dict[str, Any] | None) -> str:
-    """Of a class in the period that runs, and in the fullest ahead."""
+    """Of a class in the period that runs, and in the fullest ahead, with what is offered."""
     told = f"{found['gpu_class']} {_ratio(found['ratio_per_mille'])}"
-    return told if fullest is None else f"{told}; ahead, in {fullest['period']}, {_ratio(fullest['ratio_per_mille'])}"
+    if fullest is None:
+        return told
+    return f"{told}; with this, at most, in {fullest['period']}, {_ratio(fullest['ratio_per_mille'])}"
 
 
 def _ratio(per_mille: int | None) -> str:

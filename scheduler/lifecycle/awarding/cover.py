@@ -56,7 +56,7 @@ class Coverages:
         policy, period = self.world.require_policy(), period_of(self.world, name, now)
         with self.store.reading() as books:
             outlook = Outlook(books, self.world, policy, now)
-            found, fullest = outlook.of(period), _fullest(outlook, policy, now)
+            found, fullest = outlook.of(period), fullest_of(outlook, policy, now)
         rule = policy.coverage
         return CoverageView(
             *(period.name, period.starts_at, period.ends_at, rule.availability, rule.ratio_max),
@@ -66,7 +66,8 @@ class Coverages:
         )
 
 
-def _fullest(outlook: Outlook, policy: Policy, now: Instant) -> tuple[Fullest, ...]:
+def fullest_of(outlook: Outlook, policy: Policy, now: Instant) -> tuple[Fullest, ...]:
+    """By class, of what the outlook knows and its extra."""
     most: dict[GpuClassName, tuple[ClassCoverage, Period]] = {}
     for period in to_look_at([outlook], periods_until(outlook.ends_at, policy, now)):
         for each in outlook.of(period):

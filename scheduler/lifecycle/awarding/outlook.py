@@ -99,7 +99,7 @@ class Outlook:
         for allowance in period_grants(self._people, self._policy, period, currency_of(self._world)):
             if not is_granted(allowance):
                 amount = _standard(allowance.unit, allowance.amount, self._policy)
-                sums[_classes(allowance), True] += amount
+                sums[classes_of(allowance), True] += amount
         return sums
 
     def _is_granted(self, allowance: Allowance) -> bool:
@@ -143,14 +143,14 @@ def _known(world: World, policy: Policy, now: Instant) -> Iterator[Commitment]:
 
 def committed_by(asked: Award, policy: Policy, now: Instant) -> Commitment:
     amount = _standard(asked.unit, asked.amount, policy)
-    return Commitment(amount, now, asked.expires_at, _classes(asked))
+    return Commitment(amount, now, asked.expires_at, classes_of(asked))
 
 
 def packaged(allowance: Allowance, policy: Policy, now: Instant) -> list[Commitment]:
     """All of a package that is about to be granted: what vests with its grant is outstanding at once."""
     assert allowance.vesting is not None, "a package vests"
     due = sum(part.amount for part in allowance.vesting.parts if part.at <= now)
-    at_once = Commitment(_standard(allowance.unit, due, policy), now, allowance.expires_at, _classes(allowance))
+    at_once = Commitment(_standard(allowance.unit, due, policy), now, allowance.expires_at, classes_of(allowance))
     return [*([at_once] if at_once.amount else []), *promised_by(allowance, policy, now)]
 
 
@@ -159,15 +159,15 @@ def promised_by(allowance: Allowance, policy: Policy, now: Instant) -> Iterator[
     for part in allowance.vesting.parts if allowance.vesting is not None else ():
         if part.at > now:
             amount = _standard(allowance.unit, part.amount, policy)
-            yield Commitment(amount, part.at, allowance.expires_at, _classes(allowance), is_promised=True)
+            yield Commitment(amount, part.at, allowance.expires_at, classes_of(allowance), is_promised=True)
 
 
 def moved(old: Allowance, new: Allowance, policy: Policy, now: Instant) -> tuple[Commitment, Commitment]:
     """What goes from one allowance to another: taken back here, committed there."""
     amount = _standard(new.unit, new.amount, policy)
     return (
-        Commitment(-amount, now, old.expires_at, _classes(old)),
-        Commitment(amount, now, new.expires_at, _classes(new)),
+        Commitment(-amount, now, old.expires_at, classes_of(old)),
+        Commitment(amount, now, new.expires_at, classes_of(new)),
     )
 
 
@@ -191,7 +191,7 @@ def _left(balance: AllowanceBalance, policy: Policy, now: Instant) -> Iterator[C
     left = _standard(allowance.unit, max(0, balance.available) + balance.held, policy)
     if left and (allowance.expires_at is None or allowance.expires_at > now):
         starts_at = Instant(max(now, allowance.starts_at))
-        yield Commitment(left, starts_at, allowance.expires_at, _classes(allowance))
+        yield Commitment(left, starts_at, allowance.expires_at, classes_of(allowance))
 
 
 def _standard(unit: Unit, amount: int, policy: Policy) -> int:
@@ -207,7 +207,8 @@ def _standard(unit: Unit, amount: int, policy: Policy) -> int:
             return 0
 
 
-def _classes(award: Allowance | Award) -> frozenset[GpuClassName] | None:
+def classes_of(award: Allowance | Award) -> frozenset[GpuClassName] | None:
+    """The GPU classes that it may be spent on, those of its unit too; None: any, or none where it is of tokens."""
     found = measure(award.unit)
     is_of_class = found.kind is UnitKind.GPU_CLASS
     return frozenset({GpuClassName(found.of)}) if is_of_class else award.gpu_classes

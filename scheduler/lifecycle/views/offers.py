@@ -4,15 +4,16 @@ from dataclasses import dataclass
 from itertools import chain
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
-from scheduler.domain.quantities import quantity_text, unit_label
-from scheduler.domain.units import MS_PER_DAY, AllowanceId, Instant, TierName
+from scheduler.domain.periods import period_at
+from scheduler.domain.quantities import UnitKind, measure, quantity_text, unit_label
+from scheduler.domain.units import MS_PER_DAY, AllowanceId, Instant, TierName, Unit
 from scheduler.finance.coverage import ClassCoverage
 from scheduler.finance.prices.fair_value import FairValue
 from scheduler.ledger.vesting import promise
 from scheduler.lifecycle.awarding.compensate import Package, package_allowance
 from scheduler.lifecycle.awarding.countable import require_countable
-from scheduler.lifecycle.awarding.cover import Fullest, require_covered
-from scheduler.lifecycle.awarding.outlook import packaged
+from scheduler.lifecycle.awarding.cover import Fullest, fullest_of, require_covered
+from scheduler.lifecycle.awarding.outlook import Outlook, classes_of, packaged
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.vesting import value_of
 from scheduler.ports import Books
@@ -61,7 +62,7 @@ class OfferView:
     coverage: tuple[ClassCoverage, ...] = ()
     """Of the period that runs and the classes that it may be spent on, before this is granted."""
     fullest: tuple[Fullest, ...] = ()
-    """The same of the periods ahead in which most of them is promised."""
+    """Of the periods ahead, those in which most of these would be promised once this is granted."""
 
 
 def offer_view(books: Books, world: World, asked: Package, tier: str, now: Instant) -> OfferView:
@@ -72,10 +73,15 @@ def offer_view(books: Books, world: World, asked: Package, tier: str, now: Insta
         raise InvalidInput(f"there is no tier {tier!r}", where="tier", code=RefusalCode.UNKNOWN_TIER)
     allowance = package_allowance(asked, policy, now, AllowanceId("offer"))
     promise(allowance, actor="nobody")
-    require_covered(books, world, now, packaged(allowance, policy, now))
+    extra = packaged(allowance, policy, now)
+    require_covered(books, world, now, extra)
+    outlook = Outlook(books, world, policy, now)
+    covered_now = outlook.of(period_at(now, policy.period, policy.time_zone))
+    fullest = fullest_of(outlook.with_extra(extra), policy, now)
     assert allowance.vesting is not None, "a package vests"
     waits = _waits(books, world, tier, now) if tier else []
-    classes = None if allowance.gpu_classes is None else tuple(sorted(allowance.gpu_classes))
+    payable = classes_of(allowance)
+    classes = None if payable is None else tuple(sorted(payable))
     return OfferView(
         unit=unit_label(asked.unit),
         kind=asked.kind.value,
@@ -97,7 +103,14 @@ def offer_view(books: Books, world: World, asked: Package, tier: str, now: Insta
             OfferPart(part.at, part.amount, quantity_text(part.amount, asked.unit))
             for part in allowance.vesting.parts
         ),
+        coverage=tuple(each for each in covered_now if _is_payable(asked.unit, classes, each)),
+        fullest=tuple(each for each in fullest if _is_payable(asked.unit, classes, each)),
     )
+
+
+def _is_payable(unit: Unit, classes: tuple[str, ...] | None, found: ClassCoverage | Fullest) -> bool:
+    """Whether it pays that class; tokens pay none."""
+    return measure(unit).kind is not UnitKind.TOKENS and (classes is None or found.gpu_class in classes)
 
 
 def _a_year(asked: Package, total: int) -> str:
@@ -121,9 +134,16 @@ def _terms(asked: Package, classes: tuple[str, ...] | None) -> tuple[str, ...]:
     work = " and ".join(sorted(purpose.value for purpose in asked.purposes))
     return (
         f"pays {work} work; project work only where the holder says so",
-        "any GPU class" if classes is None else "only " + ", ".join(classes),
+        _payable(asked.unit, classes),
         "is not passed on, and does not roll over",
     )
+
+
+def _payable(unit: Unit, classes: tuple[str, ...] | None) -> str:
+    found = measure(unit)
+    if found.kind is UnitKind.TOKENS:
+        return f"only {found.of}" if found.of else "any model"
+    return "any GPU class" if classes is None else "only " + ", ".join(classes)
 
 
 def _waits(books: Books, world: World, tier: str, now: Instant) -> list[int]:

@@ -38,8 +38,26 @@ def test_an_offer_is_text_for_a_letter(allot: Allot) -> None:
     assert "every month over 48 months" in out
     assert "not known" in out
     assert "H100 promised to" in out
-    assert "%; ahead, in 20" in " ".join(out.split())
+    assert "%; with this, at most, in 20" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_an_offer_states_the_coverage_ahead_with_what_it_would_promise(allot: Allot) -> None:
+    def ahead(hours: str) -> int:
+        (found,) = allot("statement", "offer", hours, "--gpu-class", "H100", "--json", who="pam").json["fullest"]
+        return int(found["ratio_per_mille"])
+
+    assert ahead("10000000h") > 2 * ahead("1h")
+
+
+def test_an_offer_of_one_class_or_of_tokens_names_no_other_class(allot: Allot) -> None:
+    def said(amount: str, unit: str) -> tuple[str, list[str], list[str]]:
+        found = allot("statement", "offer", amount, "--unit", unit, "--json", who="pam").json
+        return found["terms"][1], *([each["gpu_class"] for each in found[name]] for name in ("coverage", "fullest"))
+
+    assert said("100h", "gpu/H100") == ("only H100", ["H100"], ["H100"])
+    assert said("1000", "tokens/llama") == ("only llama", [], [])
+    assert said("1000", "tokens") == ("any model", [], [])
 
 
 @pytest.mark.parametrize(

@@ -200,12 +200,9 @@ def one_package(asked: Signed, package: Name) -> Response:
     ),
 )
 def offer(asked: Signed, body: Terms) -> Response:
-    made = asked.service.money.offer(asked.caller, body.package(EngineerId("")), body.tier or "", asked.now)
-    found = asked.service.coverages.view(asked.caller, None, asked.now)
-    names = {each.gpu_class for each in found.classes} if made.gpu_classes is None else set(made.gpu_classes)
-    allowed = tuple(each for each in found.classes if each.gpu_class in names)
-    ahead = tuple(each for each in found.fullest if each.gpu_class in names)
-    return answers.one(replace(made, coverage=allowed, fullest=ahead))
+    return answers.one(
+        asked.service.money.offer(asked.caller, body.package(EngineerId("")), body.tier or "", asked.now)
+    )
 
 
 @router.post(
