@@ -34,6 +34,12 @@ REASON: Final = "allot.dev/reason"
 # what the admission policy of manifests/ writes
 AUTHOR: Final = "allot.dev/author"
 
+ON_JOBS: Final = frozenset(
+    {PROJECT, PRIORITY_CLASS, GPU_CLASSES, TIME_LIMIT, USES_COMPENSATION, TOPOLOGY, MIN_PODS, CHECKPOINTED_AT}
+    | {WORKLOAD, KIND, SPEC_HASH, ATTEMPT, PLACEMENT, STATUS, REASON, AUTHOR}
+)
+"""All names of ours that a Job may have. A misspelt one would be one that was not said."""
+
 # what others write
 JOB_CONTROLLER: Final = "kubernetes.io/job-controller"
 """The value of spec.managedBy that means Kubernetes' own, as its absence does."""

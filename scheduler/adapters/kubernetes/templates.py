@@ -3,15 +3,18 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
 from scheduler.adapters.kubernetes.names import (
+    DOMAIN,
     GPU_CLASSES,
     JOB_CONTROLLER,
     KIND,
     KUEUE_PREFERRED_TOPOLOGY,
     KUEUE_REQUIRED_TOPOLOGY,
     MIN_PODS,
+    ON_JOBS,
     PERSONAL,
     PLACEMENT,
     PRIORITY_CLASS,
@@ -65,6 +68,7 @@ def read_template(job: RawObject, classes: Sequence[GpuClass]) -> WorkloadSpec |
     words = {**(metadata.get("annotations") or {}), **(metadata.get("labels") or {})}
     pod_spec = spec["template"].get("spec") or {}
     try:
+        _require_known(words)
         _require_suspended(spec)
         _require_run_here(spec)
         _require_fit_pod(pod_spec)
@@ -94,6 +98,14 @@ def read_template(job: RawObject, classes: Sequence[GpuClass]) -> WorkloadSpec |
         )
     except _Refused as refused:
         return Unfit(str(refused))
+
+
+def _require_known(words: RawObject) -> None:
+    """A label that nobody reads, such as `gpu-class` for `gpu-classes`, would let the Job run as it was not meant."""
+    for name in sorted(words):
+        if name.startswith(DOMAIN) and name not in ON_JOBS:
+            near = get_close_matches(name, sorted(ON_JOBS), n=1)
+            raise _Refused(f"{name[:80]} says nothing to allot" + (f"; did you mean {near[0]}?" if near else ""))
 
 
 def _require_suspended(spec: RawObject) -> None:

@@ -153,6 +153,11 @@ def test_an_affinity_that_says_what_a_selector_could_is_one() -> None:
             job(spec={"suspend": False}, template_annotations={"allot.dev/attempt": "forged"}),
             "was not created suspended",
         ),
+        (
+            job(annotations={"allot.dev/gpu-class": "h100"}),
+            "allot.dev/gpu-class says nothing to allot; did you mean allot.dev/gpu-classes?",
+        ),
+        (job(labels={**PLAIN, "allot.dev/zzzzzzzz": "1"}), "allot.dev/zzzzzzzz says nothing to allot"),
         (job(labels={"allot.dev/time-limit": "2h"}), "allot.dev/project is missing"),
         (job(labels={"allot.dev/project": "atlas"}), "has no time limit"),
         (job(annotations={"allot.dev/topology": "rack"}), "expected require:LEVEL or prefer:LEVEL"),
