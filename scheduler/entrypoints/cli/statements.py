@@ -186,7 +186,8 @@ def _print_statement(found: dict[str, Any]) -> None:
     for package in found["packages"]:
         then, now = (_worth(package[name]) for name in ("value_at_grant", "value_now"))
         name, vested = f"{package['total']} ({package['allowance_id']})", package["vested"]
-        print_text(f"Package of {name}: {vested} vested; {then} when granted, {now} now.")
+        lost = f", {package['clawed_back']} clawed back" if package["clawed_back"] else ""
+        print_text(f"Package of {name}: {vested} vested{lost}; {then} when granted, {now} now.")
     for grant in found["grants"]:
         then, now = (_worth(grant[name]) for name in ("value_at_grant", "value_now"))
         name = f"{grant['total']} ({grant['allowance_id']})"

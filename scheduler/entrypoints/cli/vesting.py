@@ -77,6 +77,7 @@ def print_package(found: dict[str, Any]) -> None:
             ("package", found["allowance_id"]),
             ("vested", found["vested_text"]),
             ("promised", found["promised_text"]),
+            ("clawed back", found["forfeited_text"]),
             ("left", found["left_text"] + (", frozen" if found["is_frozen"] else "")),
             ("classes", ", ".join(found["gpu_classes"] or ["any"])),
             ("expires", utc(found["expires_at"]) if found["expires_at"] else "never"),

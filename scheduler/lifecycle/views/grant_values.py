@@ -24,6 +24,7 @@ def package_values(
             total=each.total_text,
             vested=each.vested_text,
             promised=each.promised_text,
+            clawed_back=each.forfeited_text,
             next_at=each.next_at,
             value_at_grant=each.value_at_grant,
             value_now=each.value_now,

@@ -75,9 +75,12 @@ class PackageValueView:
     total: str
     vested: str
     promised: str
+    clawed_back: str
+    """Empty where nothing was."""
     next_at: Instant | None
     value_at_grant: FairValue
     value_now: FairValue
+    """Of what was not clawed back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ class VestingView:
     total_text: str
     vested_text: str
     promised_text: str
+    forfeited_text: str
+    """Empty where nothing was clawed back."""
     left_text: str
     """What may be spent now."""
     is_frozen: bool
@@ -50,7 +52,7 @@ class VestingView:
     gpu_classes: tuple[str, ...] | None
     value_at_grant: FairValue
     value_now: FairValue
-    """Of all of it, promised or vested, at list price."""
+    """Of all of it, promised or vested, at list price; what was clawed back is worth nothing."""
     parts: tuple[PartView, ...]
 
 
@@ -87,6 +89,7 @@ def vesting_view(books: Books, world: World, balance: AllowanceBalance, now: Ins
         total_text=quantity_text(allowance.amount, allowance.unit),
         vested_text=quantity_text(vested, allowance.unit),
         promised_text=quantity_text(balance.promised, allowance.unit),
+        forfeited_text=quantity_text(forfeited, allowance.unit) if forfeited else "",
         left_text=quantity_text(balance.available, allowance.unit),
         is_frozen=balance.is_frozen,
         granted_at=allowance.granted_at,
@@ -96,14 +99,16 @@ def vesting_view(books: Books, world: World, balance: AllowanceBalance, now: Ins
         next_at=next((part.at for part in parts if part.state == "promised"), None),
         gpu_classes=None if allowance.gpu_classes is None else tuple(sorted(allowance.gpu_classes)),
         value_at_grant=value_of(world, allowance, allowance.granted_at),
-        value_now=value_of(world, allowance, now),
+        value_now=value_of(world, allowance, now, less=forfeited),
         parts=tuple(parts),
     )
 
 
-def value_of(world: World, allowance: Allowance, at: Instant) -> FairValue:
-    """What the whole award would cost at the list price of an instant, at the weights that it keeps."""
+def value_of(world: World, allowance: Allowance, at: Instant, *, less: int = 0) -> FairValue:
+    """What the whole award, `less` so much of it, would cost at the list price of an instant, at the weights that it
+    keeps."""
     classes = world.policy.gpu_classes if world.policy is not None else {}
     kept = dict(allowance.kept_terms.weights) if allowance.kept_terms is not None else {}
     weights = {name: min(each.weight, kept.get(name, each.weight)) for name, each in classes.items()}
-    return fair_value(world.price_book, allowance.unit, allowance.amount, weights, at, only=allowance.gpu_classes)
+    left = allowance.amount - less
+    return fair_value(world.price_book, allowance.unit, left, weights, at, only=allowance.gpu_classes)

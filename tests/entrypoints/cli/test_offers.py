@@ -118,6 +118,22 @@ def test_a_statement_has_what_a_grant_by_hand_is_worth_then_and_now(allot: Allot
     )
 
 
+def test_what_was_clawed_back_of_a_package_is_worth_nothing_now(allot: Allot, service: Service) -> None:
+    text = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
+    service.pricing.apply(SYSTEM, text, read_prices(text, "prices.yaml"), now=NOON)
+    terms = ("--start", "2026-10-15T00:00:00+02:00", "--months", "4", "--cliff", "0")
+    assert allot("grant", "compensation", "ada", "40h", *terms, "--reason", "offer", who="pam").code == 0
+    period = ("--period", "2026-11")
+    (before,) = allot("statement", *period, "--json").json["packages"]
+    assert (before["clawed_back"], before["value_now"]["value"]) == ("", "144.00")
+    assert allot("vesting", "claw-back", "ada", "--reason", "left", who="pam").code == 0
+    (after,) = allot("statement", *period, "--json").json["packages"]
+    assert (after["value_at_grant"]["value"], after["value_now"]["value"]) == ("144.00", "36.00")
+    said = " ".join(allot("statement", *period).out.split())
+    assert "10.0 h vested, 30.0 h clawed back; worth 144.00 EUR when granted, worth 36.00 EUR now." in said
+    assert "clawed back 30.0 h" in " ".join(allot("vesting", "show", after["allowance_id"]).out.split())
+
+
 def test_what_is_no_file_or_no_key_is_said(audited: Audited, tmp_path: Path) -> None:
     gone = audited.run("statement", "verify", str(tmp_path / "gone.json"), who=None)
     assert gone.code == 2

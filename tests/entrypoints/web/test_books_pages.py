@@ -241,7 +241,8 @@ async def test_a_statement_shows_what_pay_is_worth_then_and_now_and_what_was_dra
         kind="annual",
         total="480.0 h h100",
         vested="120.0 h h100",
-        promised="360.0 h h100",
+        promised="240.0 h h100",
+        clawed_back="120.0 h h100",
         next_at=None,
         value_at_grant=FairValue(at, Micro(1_440_000_000), Currency("EUR"), "list price of h100 on 2026-01-02"),
         value_now=FairValue(at, None, None, "there is no price book"),
@@ -257,7 +258,7 @@ async def test_a_statement_shows_what_pay_is_worth_then_and_now_and_what_was_dra
     service.views.statement_value = statement(packages=(package,), grants=(grant,), others=(unit,))
     async with sign_in(MARA) as client:
         page = read(await client.get("/statement"))
-    assert "480.0 h h100 of pay (g-7): 120.0 h h100 vested." in page.text
+    assert "480.0 h h100 of pay (g-7): 120.0 h h100 vested, 120.0 h h100 clawed back." in page.text
     assert "When granted worth 1 440.00 EUR (list price of h100 on 2026-01-02)" in page.text
     assert "Now no value is known (there is no price book)" in page.text
     assert "Grant of 40.0 h (g-8): 30.0 h left." in page.text
