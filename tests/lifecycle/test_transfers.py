@@ -68,6 +68,14 @@ def test_hours_go_to_a_colleague_and_both_statements_tie(company: Company, award
     assert views.statement(OPERATOR, "2026-11", NOON, "team:research").transferred == 0
 
 
+def test_a_balance_counts_what_was_passed_on_for_its_taker_alone(company: Company, awards: Awards) -> None:
+    awards.transfer(company.caller("ada"), to(company, "bob"), now=NOON)
+    views = Views(company.store, company.world)
+    ada, bob = (views.balance(company.caller(subject), NOON) for subject in ("ada", "bob"))
+    assert (ada.granted, ada.available) == (60 * HOUR, 60 * HOUR)
+    assert (bob.granted, bob.available) == (140 * HOUR, 140 * HOUR)
+
+
 def test_what_was_passed_on_keeps_its_terms_and_its_expiry(company: Company, awards: Awards) -> None:
     source = company.world.balances[of(company, "ada")].allowance
     made = awards.transfer(company.caller("ada"), to(company, "bob"), now=NOON)

@@ -9,7 +9,7 @@ from scheduler.domain.people import Engineer
 from scheduler.domain.periods import Period, iso, period_at
 from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.units import STANDARD_GPU, Instant
-from scheduler.ledger.journal import Account, AccountKind, PostedEntry
+from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.burn import jumps_of_person
 from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView
@@ -17,6 +17,7 @@ from scheduler.lifecycle.views.unit_burn import unit_burns
 from scheduler.ports import Books
 
 HISTORY_POINTS = 60
+_COMING = (TransactionKind.GRANT, TransactionKind.VEST, TransactionKind.ROLLOVER, TransactionKind.TRANSFER)
 
 
 def allowance_view(books: Books, balance: AllowanceBalance) -> AllowanceView:
@@ -109,7 +110,7 @@ def balance_view(books: Books, world: World, engineer: Engineer, now: Instant) -
         available=available,
         held=sum(balance.held for balance in mine),
         charged=sum(view.charged for view in my_views),
-        granted=sum(view.amount for view in my_views),
+        granted=_came(books, mine),
         pace=pace_of(mine, period, now),
         period_name=period.name,
         period_starts_at=period.starts_at,
@@ -124,6 +125,15 @@ def balance_view(books: Books, world: World, engineer: Engineer, now: Instant) -
 
 def _accounts(mine: Sequence[AllowanceBalance]) -> list[Account]:
     return [Account(AccountKind.ALLOWANCE, balance.allowance.id) for balance in mine]
+
+
+def _came(books: Books, mine: Sequence[AllowanceBalance]) -> int:
+    """All that came into them, less what was passed on: hours whose end was moved are in another allowance, and count
+    there alone."""
+    accounts = _accounts(mine)
+    if not accounts:
+        return 0
+    return sum(each.amount for each in books.journal.entries(accounts=accounts, transactions=_COMING))
 
 
 def _entries(books: Books, mine: Sequence[AllowanceBalance], starts_at: Instant, now: Instant) -> list[PostedEntry]:
