@@ -140,7 +140,7 @@ def _print_one(found: dict[str, Any]) -> None:
             ("GPU classes", ", ".join(found["gpu_classes"] or ())),
             ("until", utc(found["until"]) if found["until"] else ""),
             ("terms", "; ".join(found["terms"])),
-            ("file", found["file"] or ""),
+            ("package" if found["kind"] == "package" else "file", found["file"] or ""),
         )
     )
     for change in found["raises"]:

@@ -107,7 +107,7 @@ def test_whoever_approves_pay_reads_when_it_vests_and_what_it_pays(allot: Allot,
     assert "begins on 2026-12-01T00:00:00Z; pays personal work" in first
     assert "in 2 stated parts: 100.0 h at 2027-01-01T00:00:00Z, 200.0 h at 2027-07-01T00:00:00Z" in second
     assert "begins when it is approved" in second
-    assert "annual, standard" in second
+    assert "package annual, standard" in second
     assert "standard-gpu-ms" not in second
     (granted,) = [i for i in allot("approvals", "list", "--json", who="fin").json["items"] if i["kind"] == "grant"]
     assert granted["terms"] == []
