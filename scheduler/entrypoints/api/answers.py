@@ -44,7 +44,7 @@ def in_force_or_waiting(asked: Asked, made: Any, status: int = 200) -> Response:
     """What took effect; 202 with the proposal where that waits for a second person."""
     if not isinstance(made, Proposal):
         return one(made, status)
-    return one(asked.service.approval_views.one(asked.caller, made.id), status=202)
+    return one(asked.service.approval_views.one(asked.caller, made.id, asked.now), status=202)
 
 
 def or_waits(answered: dict[int | str, Any]) -> dict[int | str, Any]:

@@ -19,6 +19,7 @@ from scheduler.entrypoints.cli.output import (
     utc,
 )
 from scheduler.entrypoints.cli.packages import parse_quantity
+from scheduler.entrypoints.web.formatting import in_percent
 
 app = typer.Typer(help="What waits for a second person.", no_args_is_help=True, add_completion=False)
 
@@ -100,6 +101,9 @@ def print_waiting(made: dict[str, Any]) -> None:
     if made["raises"] and not made["holder"]:
         changes = f"changes {counted(len(made['raises']), 'price')}" if made["kind"] == "prices" else made["reason"]
         print_text(f"It {changes}.")
+    if made["coverage"]:
+        most = max(made["coverage"], key=_fullness)
+        print_text(f"With it, most is promised of {most['gpu_class']}: {_brought(most)}.")
     print_text(f"Another ({' or '.join(made['deciders'])}) runs: allot approvals approve {short}")
 
 
@@ -141,6 +145,7 @@ def _print_one(found: dict[str, Any]) -> None:
             ("until", utc(found["until"]) if found["until"] else ""),
             ("terms", "; ".join(found["terms"])),
             ("package" if found["kind"] == "package" else "file", found["file"] or ""),
+            *(("coverage", f"{each['gpu_class']} {_brought(each)}") for each in found["coverage"]),
         )
     )
     for change in found["raises"]:
@@ -149,6 +154,18 @@ def _print_one(found: dict[str, Any]) -> None:
         said = f": {move['reason']}" if move["reason"] else ""
         less = f", {move['shown']} of it" if move["shown"] else ""
         print_text(f"{utc(move['at'])}: {move['state']} by {move['by']} ({move['role']}){less}{said}")
+
+
+def _brought(found: dict[str, Any]) -> str:
+    """What is promised of a class in its fullest period, with the proposal and without."""
+    without = in_percent(found["ratio_before_per_mille"])
+    return f"{in_percent(found['ratio_after_per_mille'])} in {found['period']} ({without} without it)"
+
+
+def _fullness(found: dict[str, Any]) -> float:
+    """Where nothing is delivered, anything is too much."""
+    ratio = found["ratio_after_per_mille"]
+    return float("inf") if ratio is None else float(ratio)
 
 
 def _lower(api: Api, name: str, amount: str | None) -> int | None:

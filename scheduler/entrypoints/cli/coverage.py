@@ -14,7 +14,7 @@ from scheduler.entrypoints.cli.output import (
     print_text,
 )
 from scheduler.entrypoints.cli.scopes import Period
-from scheduler.entrypoints.web.formatting import DASH
+from scheduler.entrypoints.web.formatting import DASH, in_percent
 
 app = typer.Typer(add_completion=False)
 
@@ -66,5 +66,4 @@ def _ahead(found: dict[str, Any] | None) -> str:
 
 
 def _ratio(found: dict[str, Any]) -> str:
-    ratio = found["ratio_per_mille"]
-    return DASH if ratio is None else f"{ratio / 10:.1f} %"
+    return in_percent(found["ratio_per_mille"])

@@ -61,6 +61,11 @@ def percent(part: int, whole: int) -> str:
     return f"{tenths // 10}.{tenths % 10}"
 
 
+def in_percent(ratio_per_mille: int | None) -> str:
+    """A ratio with its unit; a dash where there is none."""
+    return DASH if ratio_per_mille is None else f"{ratio_per_mille / 10:.1f} %"
+
+
 def per_mille(factor: int) -> str:
     """A weight or factor in per mille as a plain multiple: 1000 is 1, 1500 is 1.5."""
     return f"{factor / 1000:g}"

@@ -178,6 +178,7 @@ def _environment() -> Environment:
         duration=formatting.duration,
         stopwatch=formatting.stopwatch,
         per_mille=formatting.per_mille,
+        in_percent=formatting.in_percent,
         gibibytes=formatting.gibibytes,
         words_of=formatting.words_of,
         prose=formatting.prose,

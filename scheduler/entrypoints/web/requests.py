@@ -65,7 +65,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
     @router.get("/requests/{name}")
     def one(request: Request, name: str) -> Response:
         visitor = signed_in(request, service)
-        found = service.approval_views.one(visitor.caller, name)
+        found = service.approval_views.one(visitor.caller, name, service.clock.now())
         return pages.render(
             request,
             "request.html",

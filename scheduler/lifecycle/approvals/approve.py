@@ -16,7 +16,6 @@ from scheduler.domain.approvals import (
     require_second_person,
     require_waiting,
 )
-from scheduler.domain.awards import Award
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.periods import period_at
@@ -30,6 +29,7 @@ from scheduler.finance.prices.price_book import PriceBook
 from scheduler.ledger.reissue import reissue
 from scheduler.lifecycle.accounting.pay import RECORDS_PAYMENTS
 from scheduler.lifecycle.accounting.price import put_prices
+from scheduler.lifecycle.approvals.changed import award_asked, changed_allowance
 from scheduler.lifecycle.approvals.paying import put_payment
 from scheduler.lifecycle.approvals.propose import allowance_of
 from scheduler.lifecycle.approvals.rights import (
@@ -247,38 +247,11 @@ class Approvals:
     ) -> Allowance:
         policy = self.world.require_policy()
         if proposal.kind is ProposalKind.HOURS:
-            assert change.amount is not None, "a request for hours has an amount"
-            until = change.until or _period_end(batch)
-            classes = None if change.gpu_class is None else frozenset({change.gpu_class})
-            asked = Award(
-                change.holder,
-                change.amount,
-                expires_at=until,
-                gpu_classes=classes,
-                reason=proposal.reason,
-                unit=change.unit,
-            )
+            asked = award_asked(change, proposal.reason, policy, batch.now)
             require_coverage(batch, [committed_by(asked, policy, batch.now)])
             return award(batch, asked, allowance_id, caller.actor)
         known = allowance_of(batch, change)
-        old = known.allowance
-        is_pay = old.source is AllowanceSource.COMPENSATION
-        new = replace(
-            old,
-            id=allowance_id,
-            source=old.source if is_pay else AllowanceSource.AD_HOC,
-            amount=known.available if change.amount is None else change.amount,
-            starts_at=batch.now,
-            granted_at=batch.now,
-            expires_at=change.until or old.expires_at,
-            gpu_classes=old.gpu_classes
-            if change.gpu_class is None or old.gpu_classes is None
-            else old.gpu_classes | {change.gpu_class},
-            period="",
-            overdraft=0,
-            vesting=None,
-            rollover=None,
-        )
+        old, new = known.allowance, changed_allowance(known, change, allowance_id, batch.now)
         require_coverage(batch, moved(old, new, policy, batch.now))
         batch.add_allowance(new)
         batch.post(

@@ -125,7 +125,7 @@ def put_rights(batch: Batch, caller: Caller, proposal: Proposal) -> str:
         token = _token_of(batch.world, proposal)
         put_token(batch, caller, token, proposal.request_id)
         return token.id
-    placed = _people_of(batch.books, proposal)
+    placed = people_of(batch.books, proposal)
     require_people_covered(batch, placed)
     put_people(batch, caller, placed, proposal.request_id)
     return proposal.hash
@@ -137,7 +137,7 @@ def rights_shown(books: Books, world: World, proposal: Proposal) -> tuple[Policy
         asked = json.loads(proposal.text)
         whom = named(world, asked["principal"])
         return (PolicyChange(whom, None, ", ".join(asked["roles"]), "what a token lets its bearer do"),)
-    subjects = {person.id: person.subject for person in _people_of(books, proposal)}
+    subjects = {person.id: person.subject for person in people_of(books, proposal)}
     return tuple(
         PolicyChange(subjects[engineer] or engineer, change.before, change.after, change.affects)
         for engineer, change in _raised(books, proposal).items()
@@ -150,7 +150,7 @@ def is_of_rights(proposal: Proposal) -> bool:
 
 def _raised(books: Books, proposal: Proposal) -> dict[EngineerId, PolicyChange]:
     known = {engineer.id: engineer for engineer in books.people.all()}
-    return raised_rights(known, _people_of(books, proposal))
+    return raised_rights(known, people_of(books, proposal))
 
 
 def _people_text(placed: Sequence[Engineer]) -> str:
@@ -160,7 +160,7 @@ def _people_text(placed: Sequence[Engineer]) -> str:
     )
 
 
-def _people_of(books: Books, proposal: Proposal) -> list[Engineer]:
+def people_of(books: Books, proposal: Proposal) -> list[Engineer]:
     """The people of the proposal; their names as far as they still stand beside it."""
     names = books.approvals.people_of(proposal.id)
     made = []

@@ -1,6 +1,6 @@
 """Cover: how much is promised of what the GPUs deliver; and what would be more than policy allows is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from scheduler.domain.allowances import Allowance
@@ -30,6 +30,20 @@ class Fullest:
 
 
 @dataclass(frozen=True, slots=True)
+class Brought:
+    """What something brings a class to: of the periods in which it changes what is promised or delivered, the one that is
+    fullest with it (the first of several alike), without it and with it. None of its ratios: nothing is delivered."""
+
+    gpu_class: GpuClassName
+    period: str
+    ratio_before_per_mille: int | None
+    ratio_after_per_mille: int | None
+
+
+SEES_COVERAGE = (Role.FINANCE, Role.OPERATOR, Role.AUDITOR, Role.PEOPLE)
+
+
+@dataclass(frozen=True, slots=True)
 class CoverageView:
     """`capacity_from` says whether GPUs are those that nodes offer, or, where none was seen, the pools' quotas."""
 
@@ -52,7 +66,7 @@ class Coverages:
 
     def view(self, caller: Caller, name: str | None, now: Instant) -> CoverageView:
         """Of the period of that name, or of the one that runs."""
-        caller.require(Role.FINANCE, Role.OPERATOR, Role.AUDITOR, Role.PEOPLE)
+        caller.require(*SEES_COVERAGE)
         policy, period = self.world.require_policy(), period_of(self.world, name, now)
         with self.store.reading() as books:
             outlook = Outlook(books, self.world, policy, now)
@@ -129,15 +143,36 @@ def _refuse_above(before: Outlook, after: Outlook, policy: Policy, now: Instant,
     """The worst of all periods is told: who lowers what he asks for by what that one lacks need not ask again."""
     ratio_max = policy.coverage.ratio_max
     assert ratio_max is not None, "without a rule everything is covered"
-    above: list[tuple[ClassCoverage, Period]] = []
+    above = [
+        (each, period)
+        for period, found, each in _side_by_side(before, after, policy, now, ends_at)
+        if (found is None or _ratio(each) > _ratio(found)) and each.exceeds(ratio_max)
+    ]
+    if above:
+        raise _exceeded(above, ratio_max)
+
+
+def brought(before: Outlook, after: Outlook, policy: Policy, now: Instant, ends_at: int) -> tuple[Brought, ...]:
+    """By class that the one changes, as far as promises go until then. `policy` is the one that `after` goes by."""
+    most: dict[GpuClassName, tuple[Period, ClassCoverage | None, ClassCoverage]] = {}
+    for period, found, each in _side_by_side(before, after, policy, now, ends_at):
+        known = most.get(each.gpu_class)
+        if found != each and (known is None or _ratio(each) > _ratio(known[2])):
+            most[each.gpu_class] = (period, found, each)
+    return tuple(
+        Brought(name, period.name, None if found is None else found.ratio_per_mille, each.ratio_per_mille)
+        for name, (period, found, each) in sorted(most.items())
+    )
+
+
+def _side_by_side(
+    before: Outlook, after: Outlook, policy: Policy, now: Instant, ends_at: int
+) -> Iterator[tuple[Period, ClassCoverage | None, ClassCoverage]]:
+    """Each class in each period, as it was and as it would be."""
     for period in to_look_at([before, after], periods_until(ends_at, policy, now)):
         known = {each.gpu_class: each for each in before.of(period)}
         for each in after.of(period):
-            found = known.get(each.gpu_class)
-            if (found is None or _ratio(each) > _ratio(found)) and each.exceeds(ratio_max):
-                above.append((each, period))
-    if above:
-        raise _exceeded(above, ratio_max)
+            yield period, known.get(each.gpu_class), each
 
 
 def _ratio(found: ClassCoverage) -> float:

@@ -14,9 +14,11 @@ from scheduler.domain.units import STANDARD_GPU, Instant, Unit
 from scheduler.finance.prices.price_changes import price_changes
 from scheduler.lifecycle.approvals.approve import Readers, deciders, may_see
 from scheduler.lifecycle.approvals.rights import is_of_rights, rights_shown
+from scheduler.lifecycle.awarding.cover import SEES_COVERAGE, Brought
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.offers import schedule_told
+from scheduler.lifecycle.views.proposed_coverage import proposed_coverage
 from scheduler.ports import Store
 
 LISTED_MAX = 500
@@ -75,6 +77,8 @@ class ApprovalView:
     shown: str = ""
     terms: tuple[str, ...] = ()
     """Of a grant and a package, what stands nowhere else: when it vests, from when on, and what work it pays."""
+    coverage: tuple[Brought, ...] = ()
+    """Of one that waits and was asked for alone, what it would bring each GPU class to, for who may see coverage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +102,19 @@ class ApprovalViews:
         with self.store.reading() as books:
             return [self.view(each) for each in books.approvals.latest(asked_by=caller.actor, limit=LISTED_MAX)]
 
-    def one(self, caller: Caller, name: str) -> ApprovalView:
+    def one(self, caller: Caller, name: str, now: Instant) -> ApprovalView:
         """By its id, or by the beginning of its hash: the newest that has it. Raises NotFound (`unknown-proposal`)."""
         with self.store.reading() as books:
             known = books.approvals.get(name)
             latest = [known] if known is not None else books.approvals.latest(limit=LISTED_MAX)
             named_so = [e for e in latest if e is known or (name and e.proposal.hash.startswith(name))]
             found = [each for each in named_so if may_see(books, caller, each.proposal)]
-        if not found:
-            raise NotFound(f"there is no proposal {name!r}", code=RefusalCode.UNKNOWN_PROPOSAL)
-        return self.view(found[0], with_text=True)
+            if not found:
+                raise NotFound(f"there is no proposal {name!r}", code=RefusalCode.UNKNOWN_PROPOSAL)
+            covered: tuple[Brought, ...] = ()
+            if found[0].is_waiting and caller.has(*SEES_COVERAGE):
+                covered = proposed_coverage(books, self.world, self.readers, found[0].proposal, now)
+        return replace(self.view(found[0], with_text=True), coverage=covered)
 
     def view(self, approval: Approval, *, with_text: bool = False) -> ApprovalView:
         proposal = approval.proposal

@@ -1,5 +1,6 @@
 """`allot request` and `allot approvals`, as two people type them."""
 
+import re
 from pathlib import Path
 
 from scheduler.entrypoints.running import Service
@@ -42,11 +43,14 @@ def test_an_extension_and_a_class_are_asked_for_and_withdrawn(allot: Allot, serv
 def test_a_grant_and_a_policy_wait_for_the_second_person(allot: Allot, service: Service, tmp_path: Path) -> None:
     want_two_persons(service)
     granted = allot("grant", "ada", "40h", "--reason", "paper", who="fin")
-    waits, other = granted.out.splitlines()
+    waits, coverage, other = granted.out.splitlines()
     short = allot("approvals", "list", "--json", who="fin").json["items"][0]["hash"][:12]
     assert (granted.code, waits) == (0, f"Waits for a second person: grant of 40.0 h for ada, hash {short}.")
     assert other == f"Another (finance or operator) runs: allot approvals approve {short}"
-    assert max(len(line) for line in (waits, other)) <= 80
+    assert re.fullmatch(
+        r"With it, most is promised of A100: \d+\.\d % in 2026-W\d\d \(\d+\.\d % without it\)\.", coverage
+    )
+    assert max(len(line) for line in (waits, coverage, other)) <= 80
     file = tmp_path / "next.yaml"
     file.write_text(RAISED, encoding="utf-8")
     applied = allot("policy", "apply", str(file), who="olga")
@@ -55,6 +59,7 @@ def test_a_grant_and_a_policy_wait_for_the_second_person(allot: Allot, service: 
     assert [item["kind"] for item in waiting] == ["grant", "policy"]
     shown = allot("approvals", "show", waiting[1]["hash"][:12], who="fin")
     assert "tiers.engineer.allowance_gpu_hours: 1000 → 1200" in shown.out
+    assert re.search(r"coverage +H100 \d+\.\d % in 2026-W\d\d \(\d+\.\d % without it\)\n", shown.out)
     assert allot("approvals", "approve", waiting[0]["hash"][:12], who="olga").code == 0
     own = allot("approvals", "approve", waiting[1]["hash"][:12], who="olga")
     assert (own.code, "own-request" in own.err) == (4, True)

@@ -181,7 +181,7 @@ class SampleApprovalViews:
     def listed(self, _: Caller, *, waiting_only: bool = False) -> list[ApprovalView]:
         return self.waiting if waiting_only else [*self.waiting, *self.mine]
 
-    def one(self, _: Caller, name: str) -> ApprovalView:
+    def one(self, _: Caller, name: str, __: Instant) -> ApprovalView:
         return next(each for each in (*self.waiting, *self.mine) if each.id == name)
 
 

@@ -1,5 +1,7 @@
 """Requests on the real service: asked for by a form, decided by a second person, refused as a sentence."""
 
+import re
+
 import httpx
 import pytest
 
@@ -246,7 +248,7 @@ async def test_another_sites_page_cannot_decide(company: Service) -> None:
     async with client_of(company, "fin") as client:
         answer = await client.post(f"/requests/{name}/approve", data={}, headers={"Origin": "https://evil.test"})
     assert answer.status_code == 403
-    assert company.approval_views.one(caller(company, "ada", Role.ENGINEER), name).state == "waiting"
+    assert company.approval_views.one(caller(company, "ada", Role.ENGINEER), name, NOON).state == "waiting"
 
 
 async def test_an_unknown_step_is_not_found(company: Service) -> None:
@@ -265,3 +267,15 @@ async def test_whoever_approves_pay_reads_how_much_it_is_and_when_it_vests(compa
     assert (
         "vests every month over 24 months, nothing before 6 months; begins when it is approved; pays personal" in text
     )
+
+
+async def test_the_page_of_a_request_says_what_it_would_bring_coverage_to(company: Service) -> None:
+    name = asked_by_ada(company, 20_000)
+    async with client_of(company, "fin") as client:
+        decider = read(await client.get(f"/requests/{name}"))
+        queue = read(await client.get("/requests"))
+    async with client_of(company, "ada") as client:
+        own = read(await client.get(f"/requests/{name}"))
+    assert re.search(r"Promised of H100 in 2026-W47: \d+\.\d %, \d+\.\d % without it", decider.text)
+    assert "Promised of" not in queue.text
+    assert "Promised of" not in own.text

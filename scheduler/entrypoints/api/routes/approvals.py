@@ -125,7 +125,7 @@ def approvals(
     responses=answers.responds(ApprovalView, RefusalCode.UNKNOWN_PROPOSAL),
 )
 def approval(asked: Signed, name: Named) -> Response:
-    return answers.one(asked.service.approval_views.one(asked.caller, name))
+    return answers.one(asked.service.approval_views.one(asked.caller, name, asked.now))
 
 
 @router.post(
@@ -198,4 +198,4 @@ def request(asked: Signed, body: Request, key: IdempotencyKey = None) -> Respons
         command=asked.command(key, body),
         request_id=asked.request_id,
     )
-    return answers.one(asked.service.approval_views.one(asked.caller, made.id), status=201)
+    return answers.one(asked.service.approval_views.one(asked.caller, made.id, asked.now), status=201)

@@ -62,7 +62,7 @@ def issue(asked: Signed, body: TokenRequest) -> Response:
         request_id=asked.request_id,
         by_host=asked.is_by_host,
     )
-    approval = None if waiting is None else asked.service.approval_views.one(asked.caller, waiting.id)
+    approval = None if waiting is None else asked.service.approval_views.one(asked.caller, waiting.id, asked.now)
     named = tuple(sorted(role.value for role in roles))
     issued = IssuedToken(token, body.subject, named, expires_at, approval)
     return answers.one(issued, status=201 if approval is None else 202)
