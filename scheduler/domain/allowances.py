@@ -125,13 +125,15 @@ class Freeze:
 @value(frozen=True, slots=True)
 class AllowanceBalance:
     """An allowance with what can still be held on it, what is held now, and what is promised and has not vested, in
-    the allowance's unit. What is frozen can be spent by nobody until it is unfrozen."""
+    the allowance's unit. What is frozen can be spent by nobody until it is unfrozen. `passed_on` left it, on balance,
+    without being used: passed to somebody else, moved to a later end, or expired."""
 
     allowance: Allowance
     available: int
     held: int = 0
     promised: int = 0
     is_frozen: bool = False
+    passed_on: int = 0
 
     @property
     def spendable(self) -> int:

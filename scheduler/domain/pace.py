@@ -34,14 +34,15 @@ def pace_band(pace: int) -> int:
 
 
 def plan_of(balances: Iterable[AllowanceBalance], period: Period) -> tuple[int, int]:
-    """(left, granted) over the tier grants of the period in standard hours: held counts as spent; transfers, ad-hoc
-    grants and what is in other units do not count."""
+    """(left, granted) over the tier grants of the period in standard hours: held counts as spent, and so does what was
+    charged and not given back. What was passed on, moved to a later end or expired was not used, and is left; ad-hoc
+    grants, what came by a transfer and what is in other units do not count."""
     left = granted = 0
     for balance in balances:
         allowance = balance.allowance
         is_plan = allowance.source is AllowanceSource.TIER and allowance.unit == STANDARD_GPU
         if is_plan and allowance.period == period.name:
-            left += balance.available
+            left += balance.available + balance.passed_on
             granted += allowance.amount
     return left, granted
 

@@ -13,9 +13,10 @@ An amount is added to the account that the arrow points to and taken from the ot
 funding, and was given back.
 
 Owners. `allowance`, `held`, `promised`, `forfeited` and `expired` belong to an allowance's id; `issued` to the source
-of the grant; `overrun` and `unfunded` to an engineer's id; `refunds` to the platform. `charged` tells who paid by its
-owner: an allowance's id, `overrun/<engineer>` or `unfunded/<engineer>`; Σ over all of `charged` is everything that was
-ever charged. A refund leaves `charged` as it is: what was used stays used, and what was given back stands in `refunds`.
+of the grant; `overrun` and `unfunded` to an engineer's id. `charged` tells who paid by its owner: an allowance's id,
+`overrun/<engineer>` or `unfunded/<engineer>`; so does `refunds` who was given back (in older books all is `platform`'s).
+Σ over all of `charged` is everything that was ever charged. A refund leaves `charged` as it is: what was used stays
+used, and what was given back stands in `refunds`.
 """
 
 from collections import defaultdict
@@ -239,6 +240,12 @@ def suffix_of(unit: Unit) -> str:
 def charged_to(allowance_id: AllowanceId) -> Account:
     """Where charges that an allowance paid stand."""
     return Account(AccountKind.CHARGED, allowance_id)
+
+
+def given_back_to(account: Account) -> Account:
+    """Where refunds to who paid stand: to an allowance, or to the overrun that is owed less for it."""
+    is_paid = account.kind is AccountKind.ALLOWANCE
+    return Account(AccountKind.REFUNDS, account.owner if is_paid else f"{account.kind.value}/{account.owner}")
 
 
 def charged_beyond(kind: AccountKind, engineer: EngineerId) -> Account:

@@ -1,6 +1,6 @@
 """Refund: a preemption or a fault of the platform gives back the work lost since the last checkpoint.
 
-Up to a cap per priority class; without checkpoints, nothing. Paid from an account of its own, to those who paid,
+Up to a cap per priority class; without checkpoints, nothing. Paid from accounts of their own, to those who paid,
 what was charged last first: an overrun, then the holds from the last in the funding order on; each in its own unit.
 """
 
@@ -17,11 +17,10 @@ from scheduler.ledger.journal import (
     Entry,
     Transaction,
     TransactionKind,
+    given_back_to,
     suffix_of,
     transfer_entries,
 )
-
-PLATFORM = "platform"
 
 
 def lost_gpu_ms(attempt: Attempt, cap_ms: int, ended_at: Instant) -> int:
@@ -69,7 +68,7 @@ def _in_standard(attempt: Attempt, holds: Sequence[Hold], lost: int) -> list[Ent
         if amount > 0:
             given += amount
             until = lost * given // due
-            entries += transfer_entries(_SOURCE, account, amount, gpu_ms=until - given_gpu_ms)
+            entries += transfer_entries(given_back_to(account), account, amount, gpu_ms=until - given_gpu_ms)
             given_gpu_ms = until
     return entries
 
@@ -82,7 +81,7 @@ def _in_units(attempt: Attempt, holds: Sequence[Hold], lost: int) -> Iterator[tu
             amount = paid - paid * (paid_gpu_ms - time) // paid_gpu_ms
             lost -= time
             if amount > 0:
-                yield unit, transfer_entries(_SOURCE, account, amount, gpu_ms=time, unit=unit)
+                yield unit, transfer_entries(given_back_to(account), account, amount, gpu_ms=time, unit=unit)
 
 
 def _times(attempt: Attempt, holds: Sequence[Hold]) -> Iterator[tuple[Account, Unit, int, int]]:
@@ -105,9 +104,6 @@ def _times(attempt: Attempt, holds: Sequence[Hold]) -> Iterator[tuple[Account, U
             until = own * given // charged
             yield account, STANDARD_GPU, paid, until - placed
             placed = until
-
-
-_SOURCE = Account(AccountKind.REFUNDS, PLATFORM)
 
 
 def _payers(attempt: Attempt, holds: Sequence[Hold]) -> list[tuple[Account, int]]:

@@ -40,11 +40,10 @@ def test_those_who_paid_last_get_it_back_first() -> None:
         ATTEMPT,
         "work lost: Preempted",
     )
-    platform = Account(AccountKind.REFUNDS, "platform")
     assert made.entries == (
-        Entry(platform, -50, gpu_ms=-50),
+        Entry(Account(AccountKind.REFUNDS, "a-2"), -50, gpu_ms=-50),
         Entry(Account(AccountKind.ALLOWANCE, "a-2"), 50, gpu_ms=50),
-        Entry(platform, -30, gpu_ms=-30),
+        Entry(Account(AccountKind.REFUNDS, "a-1"), -30, gpu_ms=-30),
         Entry(Account(AccountKind.ALLOWANCE, "a-1"), 30, gpu_ms=30),
     )
 
@@ -54,6 +53,10 @@ def test_an_overrun_is_forgiven_before_a_hold_is_paid_back() -> None:
     assert [(str(e.account), e.amount) for e in made.entries if e.amount > 0] == [
         (f"overrun:{ADA}", 30),
         ("allowance:a-1", 10),
+    ]
+    assert [(str(e.account), e.amount) for e in made.entries if e.amount < 0] == [
+        (f"refunds:overrun/{ADA}", -30),
+        ("refunds:a-1", -10),
     ]
 
 

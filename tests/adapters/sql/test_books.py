@@ -28,6 +28,7 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.workloads import AttemptState, Workload, WorkloadState
+from scheduler.ledger.grants import grant
 from scheduler.ledger.holds import HoldState
 from scheduler.ports import Books
 from tests.adapters.sql.values import (
@@ -203,7 +204,8 @@ def test_an_allowance_is_added_once(store: SqlStore) -> None:
     with store.writing() as books:
         assert books.allowances.add(ALLOWANCE)
         assert not books.allowances.add(replace(ALLOWANCE, amount=9))
-        assert books.allowances.get(ALLOWANCE.id) == AllowanceBalance(ALLOWANCE, available=0, held=0)
+        books.journal.post([grant(ALLOWANCE, actor="olga")], Instant(5))
+        assert books.allowances.get(ALLOWANCE.id) == AllowanceBalance(ALLOWANCE, ALLOWANCE.amount)
         assert books.allowances.get(AllowanceId("a-9")) is None
 
 

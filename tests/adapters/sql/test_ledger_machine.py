@@ -277,7 +277,12 @@ class LedgerMachine(CloseRules):
             stored = {b.allowance.id: (b.available, b.held, b.promised) for b in books.allowances.balances()}
             owed = books.journal.balance(Account(AccountKind.OVERRUN, ADA))
             issued = {unit: books.journal.balance(Account(AccountKind.ISSUED, "tier"), unit) for unit in RATES}
-            refunded = {unit: books.journal.balance(Account(AccountKind.REFUNDS, "platform"), unit) for unit in RATES}
+            refunds = AccountKind.REFUNDS
+            latest = Instant(self.now + 1)
+            refunded = {
+                unit: books.journal.kind_totals(kinds=[refunds], ends_at=latest, unit=unit).get(refunds, 0)
+                for unit in RATES
+            }
         assert stored == {name: (model.available, model.held, model.promised) for name, model in self.paid.items()}
         granted = {unit: sum(m.granted for m in self.paid.values() if m.unit == unit) for unit in RATES}
         assert owed == -self.overrun

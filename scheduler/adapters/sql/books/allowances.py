@@ -48,6 +48,8 @@ _RESERVED = _IN_ORDER.where(
 _available = accounts.alias("available")
 _held = accounts.alias("held")
 _promised = accounts.alias("promised")
+_charged = accounts.alias("charged")
+_refunds = accounts.alias("refunds")
 
 
 def _balance_of(kind: AccountKind, alias: Any) -> Any:
@@ -68,11 +70,14 @@ _BALANCES = (
         _available.c.balance,
         _held.c.balance,
         func.coalesce(_promised.c.balance, 0),
+        func.coalesce(_charged.c.balance, 0) + func.coalesce(_refunds.c.balance, 0),
         func.coalesce(_IS_FROZEN, 0),
     )
     .join(_available, _balance_of(AccountKind.ALLOWANCE, _available))
     .join(_held, _balance_of(AccountKind.HELD, _held))
     .outerjoin(_promised, _balance_of(AccountKind.PROMISED, _promised))
+    .outerjoin(_charged, _balance_of(AccountKind.CHARGED, _charged))
+    .outerjoin(_refunds, _balance_of(AccountKind.REFUNDS, _refunds))
     .order_by(allowances.c.id)
 )
 
@@ -224,5 +229,7 @@ def _expires_after(instant: Instant) -> ColumnElement[bool]:
 
 def _balance(row: Row[*tuple[Any, ...]] | tuple[Any, ...]) -> AllowanceBalance:
     values = tuple(row)
-    available, held, promised, is_frozen = values[-4:]
-    return AllowanceBalance(_ALLOWANCE.read(values[:-4]), available, held, promised, bool(is_frozen))
+    available, held, promised, used, is_frozen = values[-5:]
+    allowance = _ALLOWANCE.read(values[:-5])
+    passed_on = max(0, allowance.amount - available - held - promised - int(used))
+    return AllowanceBalance(allowance, available, held, promised, bool(is_frozen), passed_on)
