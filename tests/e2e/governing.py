@@ -217,6 +217,7 @@ _TOKENS = "tests/adapters/sql/test_token_holds.py"
 
 KILLED_ELSEWHERE = {
     "accounting.publish.Publisher._publish": "tests/adapters/sql/test_publishing.py",
+    "accounting.publish.Publisher.publish_for": "tests/adapters/sql/test_publishing.py",
     "commands.Commands.cancel": _CYCLE,
     "commands.Commands.grant": _CYCLE,
     "cycle.Cycle._absorb": _CYCLE,

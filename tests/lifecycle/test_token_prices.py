@@ -143,7 +143,6 @@ def test_the_general_ledger_recharges_tokens_to_the_team_of_their_day(company: C
     assert [(line.account, line.cost_centre, line.debit_micro, line.credit_micro) for line in recharged] == [
         ("compute-expense", "research", 1_400_002, 0),
         ("compute-recovery", "platform", 0, 1_400_002),
-        ("electricity", "platform", 0, 0),  # not known: the book has none
     ]
 
 

@@ -38,7 +38,7 @@ ON_JOBS: Final = frozenset(
     {PROJECT, PRIORITY_CLASS, GPU_CLASSES, TIME_LIMIT, USES_COMPENSATION, TOPOLOGY, MIN_PODS, CHECKPOINTED_AT}
     | {WORKLOAD, KIND, SPEC_HASH, ATTEMPT, PLACEMENT, STATUS, REASON, AUTHOR}
 )
-"""All names of ours that a Job may have. A misspelt one would be one that was not said."""
+"""All names of ours that a Job may have."""
 
 # what others write
 JOB_CONTROLLER: Final = "kubernetes.io/job-controller"

@@ -9,7 +9,6 @@ from typing import Final
 from scheduler.adapters.kubernetes.names import (
     DOMAIN,
     GPU_CLASSES,
-    JOB_CONTROLLER,
     KIND,
     KUEUE_PREFERRED_TOPOLOGY,
     KUEUE_REQUIRED_TOPOLOGY,
@@ -70,7 +69,6 @@ def read_template(job: RawObject, classes: Sequence[GpuClass]) -> WorkloadSpec |
     try:
         _require_known(words)
         _require_suspended(spec)
-        _require_run_here(spec)
         _require_fit_pod(pod_spec)
         asked = pod_request(pod_spec)
         nodes_with = _nodes_with(pod_spec)
@@ -101,24 +99,20 @@ def read_template(job: RawObject, classes: Sequence[GpuClass]) -> WorkloadSpec |
 
 
 def _require_known(words: RawObject) -> None:
-    """A label that nobody reads, such as `gpu-class` for `gpu-classes`, would let the Job run as it was not meant."""
+    """A label misspelt, such as `gpu-class` for `gpu-classes`, would let the Job run as it was not meant. What resembles
+    none of ours may be somebody else's business."""
     for name in sorted(words):
         if name.startswith(DOMAIN) and name not in ON_JOBS:
-            near = get_close_matches(name, sorted(ON_JOBS), n=1)
-            raise _Refused(f"{name[:80]} says nothing to allot" + (f"; did you mean {near[0]}?" if near else ""))
+            said, ours = name.removeprefix(DOMAIN), sorted(each.removeprefix(DOMAIN) for each in ON_JOBS)
+            near = [each for each in ours if each.startswith(said)] or get_close_matches(said, ours, n=1, cutoff=0.8)
+            if near:
+                raise _Refused(f"{name} says nothing to allot; did you mean {DOMAIN}{near[0]}?")
 
 
 def _require_suspended(spec: RawObject) -> None:
     """A Job that runs though we never launched it has taken its GPUs past the ledger."""
     if not spec.get("suspend"):
         raise _Refused("it was not created suspended; write `suspend: true` under spec, allot launches it")
-
-
-def _require_run_here(spec: RawObject) -> None:
-    """Another controller may never make a pod of it, nor say that it is suspended: its GPUs would be held for nobody."""
-    manager = spec.get("managedBy", JOB_CONTROLLER)
-    if manager != JOB_CONTROLLER:
-        raise _Refused(f"its managedBy is {manager[:80]!r}; Kubernetes' own Job controller must run it")
 
 
 def _require_fit_pod(pod_spec: RawObject) -> None:

@@ -44,6 +44,10 @@ def test_a_labelled_suspended_job_is_a_workload() -> None:
     assert read_template(job(), CLASSES) == ASKED
 
 
+def test_a_name_that_resembles_none_of_ours_is_left_to_whoever_wrote_it() -> None:
+    assert read_template(job(labels={**PLAIN, "allot.dev/cost-owner": "bob"}), CLASSES) == ASKED
+
+
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
@@ -157,7 +161,8 @@ def test_an_affinity_that_says_what_a_selector_could_is_one() -> None:
             job(annotations={"allot.dev/gpu-class": "h100"}),
             "allot.dev/gpu-class says nothing to allot; did you mean allot.dev/gpu-classes?",
         ),
-        (job(labels={**PLAIN, "allot.dev/zzzzzzzz": "1"}), "allot.dev/zzzzzzzz says nothing to allot"),
+        (job(labels={**PLAIN, "allot.dev/priority": "urgent"}), "did you mean allot.dev/priority-class?"),
+        (job(labels={**PLAIN, "allot.dev/timelimit": "1h"}), "did you mean allot.dev/time-limit?"),
         (job(labels={"allot.dev/time-limit": "2h"}), "allot.dev/project is missing"),
         (job(labels={"allot.dev/project": "atlas"}), "has no time limit"),
         (job(annotations={"allot.dev/topology": "rack"}), "expected require:LEVEL or prefer:LEVEL"),
@@ -173,7 +178,6 @@ def test_an_affinity_that_says_what_a_selector_could_is_one() -> None:
         (job(labels={**PLAIN, "allot.dev/time-limit": "9d" * 9}), "expected a duration such as 90m"),
         (job(labels={**PLAIN, "allot.dev/time-limit": "x" * 60_000}), "is '" + "x" * 80 + "';"),
         (job(annotations={"allot.dev/gpu-classes": "h" * 60_000}), "is named " + "h" * 80 + ";"),
-        (job(spec={"managedBy": "example.com/elsewhere"}), "its managedBy is 'example.com/elsewhere'"),
         (job(pod={"restartPolicy": "OnFailure"}), "restartPolicy is not Never"),
         (job(pod={"nodeName": "node-1"}), "names a node"),
         (job(pod={"schedulingGates": [{"name": "example.com/gate"}]}), "scheduling gate example.com/gate"),

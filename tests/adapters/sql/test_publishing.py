@@ -10,12 +10,15 @@ from scheduler.adapters.signing import is_signed, open_key, public_key_pem, read
 from scheduler.adapters.sql.evidence import open_evidence
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode, Unavailable
+from scheduler.domain.people import Caller, Role
 from scheduler.finance.proving.chain import read_chain
 from scheduler.finance.proving.keeping import HeadBook, PublishedHead
 from scheduler.finance.proving.verification import verify
 from scheduler.lifecycle.accounting.publish import Publisher
 from tests.adapters.sql.booked import Booked
 from tests.adapters.sql.tampering import look, rewrite
+
+AUDITOR = Caller("aud", frozenset({Role.AUDITOR}))
 
 
 @pytest.fixture
@@ -58,6 +61,25 @@ def test_what_a_death_left_unpublished_is_put_away_by_the_next_round(made: Booke
     found = look(url, made.heads)
     assert list(found.findings) == []
     assert found.trees["transactions"].unanchored == 0
+
+
+def test_who_asks_again_after_a_death_is_kept_both_times_and_the_head_covers_both(made: Booked, url: str) -> None:
+    """A death after the asking was kept and before the head was made: nothing was answered, so it is asked again."""
+    dying = Dying(made.heads)
+    object.__setattr__(made.publisher, "archive", dying)
+    with pytest.raises(KeyboardInterrupt):
+        made.publisher.publish_for(AUDITOR, request_id="first")
+    object.__setattr__(made.publisher, "archive", HeadFolder(made.heads))
+    made.work(1)
+    head = made.publisher.publish_for(AUDITOR, request_id="again")
+    assert head is not None
+    with made.store.reading() as books:
+        asked = [event for event in books.control.events(limit=50) if event.verb == "publish head"]
+    assert {event.request_id for event in asked} == {"first", "again"}
+    found = look(url, made.heads)
+    assert list(found.findings) == []
+    assert {tree.unanchored for tree in found.trees.values()} == {0}
+    assert made.publisher.publish_for(AUDITOR, request_id="nothing came since") is None
 
 
 def test_a_head_is_never_written_over_another(made: Booked) -> None:
