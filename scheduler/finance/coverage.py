@@ -5,6 +5,8 @@
 Hours are a liability: whoever has them plans on them. An award is taken to be spent evenly from when it may be until it
 expires, or over a year where it does not; hours that several classes can serve are spread over these by what each
 delivers. Standard GPU-milliseconds throughout; what falls into a period, and each class's share of it, is rounded up.
+Pay keeps the weights of its day where later ones would buy less: of a class that weighs more today it buys more than its
+standard hours, and that much is counted. Class factors are left out, of what is kept as of what is not.
 """
 
 from bisect import bisect_right
@@ -12,14 +14,24 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from scheduler.domain.periods import Period
 from scheduler.domain.units import MS_PER_DAY, GpuClassName, Instant, PerMille
 
 ENDLESS_MS = 365 * MS_PER_DAY
 
-Kept = tuple[frozenset[GpuClassName] | None, bool]
-"""What commitments are added up by: where they may be spent, and whether they are only promised yet."""
+Weights = tuple[tuple[GpuClassName, PerMille], ...]
+
+
+class Kept(NamedTuple):
+    """What commitments are added up by: where they may be spent, whether they are only promised yet, and the weights that
+    they keep."""
+
+    gpu_classes: frozenset[GpuClassName] | None
+    is_promised: bool
+    weights: Weights = ()
+
 
 _FINE_BITS = 80
 """Rates are parts of 2^80 of a millisecond a millisecond: a million of them over ten thousand years are off by less than
@@ -30,13 +42,14 @@ _SLACK = 1 << (_FINE_BITS - 10)
 @dataclass(frozen=True, slots=True)
 class Commitment:
     """Hours of somebody: they may be spent from `starts_at` until `ends_at` (None: for ever) on `gpu_classes` (None:
-    any). A negative amount takes a commitment back."""
+    any), at `weights` where these are below today's. A negative amount takes a commitment back."""
 
     amount: int
     starts_at: Instant
     ends_at: Instant | None
     gpu_classes: frozenset[GpuClassName] | None
     is_promised: bool = False
+    weights: Weights = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +90,7 @@ class Timeline:
             until = each.ends_at if each.ends_at is not None else since + ENDLESS_MS
             if until > since:
                 rate = _rate(each.amount, until - since)
-                of_kind = steps[each.gpu_classes, each.is_promised]
+                of_kind = steps[Kept(each.gpu_classes, each.is_promised, each.weights)]
                 of_kind[since] += rate
                 of_kind[until] -= rate
         self._rates = {kept: _Rates(of_kind) for kept, of_kind in steps.items()}
@@ -140,11 +153,13 @@ def covered(
         for kept, part in timeline.within(*span).items():
             fine[kept] += part
     outstanding, promised = dict.fromkeys(supply, 0), dict.fromkeys(supply, 0)
-    for (classes, is_promised), part in fine.items():
-        sums = promised if is_promised else outstanding
+    for kept, part in fine.items():
+        sums = promised if kept.is_promised else outstanding
         amount = -((_SLACK - part) >> _FINE_BITS)
-        for name, share in _spread(amount, classes, deliverable):
-            sums[name] += share
+        kept_weights = dict(kept.weights)
+        for name, share, of in _spread(amount, kept.gpu_classes, deliverable):
+            weight = supply[name].weight
+            sums[name] += -(-share * weight // (of * min(weight, kept_weights.get(name, weight))))
     return tuple(
         ClassCoverage(name, supply[name].gpus, outstanding[name], promised[name], deliverable[name])
         for name in sorted(supply)
@@ -159,9 +174,10 @@ def _rate(amount: int, length: int) -> int:
 
 def _spread(
     amount: int, classes: frozenset[GpuClassName] | None, deliverable: Mapping[GpuClassName, int]
-) -> list[tuple[GpuClassName, int]]:
+) -> list[tuple[GpuClassName, int, int]]:
+    """Each class, and its share as a fraction."""
     names = sorted(name for name in deliverable if classes is None or name in classes)
     total = sum(deliverable[name] for name in names)
     if not total:
-        return [(name, amount) for name in names[:1]]
-    return [(name, -(-amount * deliverable[name] // total)) for name in names]
+        return [(name, amount, 1) for name in names[:1]]
+    return [(name, amount * deliverable[name], total) for name in names]

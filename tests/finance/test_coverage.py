@@ -1,5 +1,6 @@
 """Coverage by class and period: what falls into a period, over which classes it is spread, and the ratio."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -56,6 +57,24 @@ def test_what_is_promised_stands_apart_and_what_is_taken_back_is_subtracted() ->
     assert (found.outstanding, found.promised) == (60 * MS_PER_HOUR, 60 * MS_PER_HOUR)
 
 
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [
+        ({H100: 500}, (400, 100)),
+        ({H100: 500, L40S: 250}, (400, 200)),
+        ({H100: 2000, L40S: 500}, (200, 100)),
+        ({}, (200, 100)),
+    ],
+)
+def test_what_keeps_a_lower_weight_counts_by_what_it_buys_today(
+    weights: dict[GpuClassName, int], told: tuple[int, int]
+) -> None:
+    """Of 300 h 200 fall to the H100, of weight 1000 today: at 500 they buy twice as much of it."""
+    kept = tuple((name, PerMille(weight)) for name, weight in weights.items())
+    found = covered(replace(hours(300), weights=kept))
+    assert tuple(found[name].outstanding // MS_PER_HOUR for name in (H100, L40S)) == told
+
+
 @pytest.mark.parametrize(("amount", "is_over"), [(2160, False), (2161, True)])
 def test_the_ratio_is_exceeded_above_it_and_not_at_it(amount: int, is_over: bool) -> None:
     assert covered(hours(amount, 10, H100))[H100].exceeds(PerMille(1000)) is is_over
@@ -76,6 +95,7 @@ Commitments = st.lists(
         st.none() | Instants,
         st.sampled_from([None, frozenset({H100}), frozenset({H100, L40S})]),
         st.booleans(),
+        st.sampled_from([(), ((H100, PerMille(500)),)]),
     ),
     max_size=8,
 )
@@ -92,7 +112,7 @@ def test_a_timeline_has_what_each_commitment_spends_evenly_and_no_more(
         until = each.ends_at if each.ends_at is not None else since + ENDLESS_MS
         overlap = max(0, min(until, ends_at) - max(since, starts_at))
         if until > since:
-            kept = (each.gpu_classes, each.is_promised)
+            kept = Kept(each.gpu_classes, each.is_promised, each.weights)
             wanted[kept] = wanted.get(kept, Fraction(0)) + Fraction(each.amount * overlap, until - since)
     found = Timeline(commitments, now).within(starts_at, ends_at)
     assert found.keys() == wanted.keys()
@@ -102,5 +122,5 @@ def test_a_timeline_has_what_each_commitment_spends_evenly_and_no_more(
 
 @given(Commitments)
 def test_what_is_taken_back_as_it_was_committed_leaves_nothing(commitments: list[Commitment]) -> None:
-    back = [Commitment(-c.amount, c.starts_at, c.ends_at, c.gpu_classes, c.is_promised) for c in commitments]
+    back = [replace(each, amount=-each.amount) for each in commitments]
     assert set(Timeline([*commitments, *back], Instant(0)).within(0, 10**12).values()) <= {0}

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 
 from scheduler.domain.allowances import Allowance, AllowanceBalance
 from scheduler.domain.awards import Award
@@ -12,7 +13,7 @@ from scheduler.domain.periods import Period, period_at
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import UnitKind, measure
 from scheduler.domain.units import GpuClassName, Instant, Unit
-from scheduler.finance.coverage import ClassCoverage, ClassSupply, Commitment, Kept, Timeline, covered
+from scheduler.finance.coverage import ClassCoverage, ClassSupply, Commitment, Kept, Timeline, Weights, covered
 from scheduler.lifecycle.awarding.periodic import currency_of, period_grants
 from scheduler.lifecycle.memory.world import World
 from scheduler.ports import Books
@@ -80,8 +81,8 @@ class Outlook:
         at = max(self._now, period.starts_at)
         while at < period.ends_at:
             each = self._period_at(at)
-            for (classes, is_promised), amount in self._granted(each).items():
-                yield Commitment(amount, each.starts_at, each.ends_at, classes, is_promised=is_promised)
+            for (classes, is_promised, weights), amount in self._granted(each).items():
+                yield Commitment(amount, each.starts_at, each.ends_at, classes, is_promised, weights)
             at = each.ends_at
 
     def _granted(self, period: Period) -> Mapping[Kept, int]:
@@ -99,7 +100,7 @@ class Outlook:
         for allowance in period_grants(self._people, self._policy, period, currency_of(self._world)):
             if not is_granted(allowance):
                 amount = _standard(allowance.unit, allowance.amount, self._policy)
-                sums[classes_of(allowance), True] += amount
+                sums[Kept(classes_of(allowance), True, _weights(allowance))] += amount
         return sums
 
     def _is_granted(self, allowance: Allowance) -> bool:
@@ -150,7 +151,7 @@ def packaged(allowance: Allowance, policy: Policy, now: Instant) -> list[Commitm
     """All of a package that is about to be granted: what vests with its grant is outstanding at once."""
     assert allowance.vesting is not None, "a package vests"
     due = sum(part.amount for part in allowance.vesting.parts if part.at <= now)
-    at_once = Commitment(_standard(allowance.unit, due, policy), now, allowance.expires_at, classes_of(allowance))
+    at_once = _of(allowance, _standard(allowance.unit, due, policy), now)
     return [*([at_once] if at_once.amount else []), *promised_by(allowance, policy, now)]
 
 
@@ -159,16 +160,13 @@ def promised_by(allowance: Allowance, policy: Policy, now: Instant) -> Iterator[
     for part in allowance.vesting.parts if allowance.vesting is not None else ():
         if part.at > now:
             amount = _standard(allowance.unit, part.amount, policy)
-            yield Commitment(amount, part.at, allowance.expires_at, classes_of(allowance), is_promised=True)
+            yield replace(_of(allowance, amount, part.at), is_promised=True)
 
 
 def moved(old: Allowance, new: Allowance, policy: Policy, now: Instant) -> tuple[Commitment, Commitment]:
     """What goes from one allowance to another: taken back here, committed there."""
     amount = _standard(new.unit, new.amount, policy)
-    return (
-        Commitment(-amount, now, old.expires_at, classes_of(old)),
-        Commitment(amount, now, new.expires_at, classes_of(new)),
-    )
+    return _of(old, -amount, now), _of(new, amount, now)
 
 
 def supply_of(books: Books, policy: Policy) -> tuple[dict[GpuClassName, ClassSupply], str]:
@@ -191,7 +189,19 @@ def _left(balance: AllowanceBalance, policy: Policy, now: Instant) -> Iterator[C
     left = _standard(allowance.unit, max(0, balance.available) + balance.held, policy)
     if left and (allowance.expires_at is None or allowance.expires_at > now):
         starts_at = Instant(max(now, allowance.starts_at))
-        yield Commitment(left, starts_at, allowance.expires_at, classes_of(allowance))
+        yield _of(allowance, left, starts_at)
+
+
+def _of(allowance: Allowance, amount: int, starts_at: Instant) -> Commitment:
+    """So much of an allowance, from then until it expires."""
+    weights = _weights(allowance)
+    return Commitment(amount, starts_at, allowance.expires_at, classes_of(allowance), weights=weights)
+
+
+def _weights(allowance: Allowance) -> Weights:
+    """Those that standard hours keep; hours of a class are counted by what that class weighs today."""
+    kept = allowance.kept_terms
+    return () if kept is None or measure(allowance.unit).kind is not UnitKind.STANDARD else kept.weights
 
 
 def _standard(unit: Unit, amount: int, policy: Policy) -> int:

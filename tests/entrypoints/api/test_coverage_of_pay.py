@@ -85,3 +85,31 @@ async def test_money_and_tokens_are_left_out_as_the_page_says(service: Service, 
     bound(service)
     answer = await promise(as_, 100_000_000, unit="tokens", gpu_classes=None, months=0)
     assert answer.status_code == 201
+
+
+@pytest.mark.parametrize(("weight", "buys"), [(2_000, 2), (1_000, 1), (500, 1)])
+@pytest.mark.parametrize("when", [{"months": 0}, {"parts": [{"at": "2028-03-06T00:00:00Z", "quantity": 1}]}])
+async def test_pay_that_keeps_its_weight_counts_by_what_it_buys_of_a_class_that_weighs_more(
+    service: Service, as_: Client, weight: int, buys: int, when: dict[str, Any]
+) -> None:
+    """What is more than without it, in a week in which it is outstanding, or vests."""
+    terms = when | {"parts": [{**each, "quantity": 10_000 * MS_PER_HOUR} for each in when.get("parts", ())] or None}
+    heavier = BASE.replace("weight_per_mille: 1000", f"weight_per_mille: {weight}")
+
+    async def counted() -> list[int]:
+        """Under today's policy and under the one that weighs H100 otherwise."""
+        sums = []
+        for text in (BASE, heavier):
+            service.administration.apply_policy(SYSTEM, text, read_policy(text, "weights.yaml"), now=NOON)
+            found = (await as_("fin").get("/v1/coverage", params={"period": "2028-W10"})).json()["classes"]
+            (h100,) = [each for each in found if each["gpu_class"] == "H100"]
+            sums.append(h100["outstanding_ms"] + h100["promised_ms"])
+        return sums
+
+    without = await counted()
+    service.administration.apply_policy(SYSTEM, BASE, read_policy(BASE, "weights.yaml"), now=NOON)
+    granted = await promise(as_, 10_000, **terms, expires_at="2028-03-20T00:00:00Z")
+    assert granted.status_code == 201, granted.text
+    now, then = (each - before for each, before in zip(await counted(), without, strict=True))
+    assert now > 0
+    assert abs(then - buys * now) <= 2
