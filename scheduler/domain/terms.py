@@ -36,10 +36,15 @@ class KeptTerms:
     weights: tuple[tuple[GpuClassName, PerMille], ...]
     factors: tuple[tuple[PriorityClassName, PerMille], ...]
 
+    def rate(self, gpu_class: GpuClassName, priority_class: PriorityClassName) -> tuple[PerMille, PerMille] | None:
+        """Weight and factor of that day; None where there was no such class yet."""
+        weight, factor = dict(self.weights).get(gpu_class), dict(self.factors).get(priority_class)
+        return None if weight is None or factor is None else (weight, factor)
+
     def product(self, gpu_class: GpuClassName, priority_class: PriorityClassName) -> int | None:
         """Weight × factor of that day, in millionths; None where there was no such class yet."""
-        weight, factor = dict(self.weights).get(gpu_class), dict(self.factors).get(priority_class)
-        return None if weight is None or factor is None else weight * factor
+        found = self.rate(gpu_class, priority_class)
+        return None if found is None else found[0] * found[1]
 
     def factor(self, priority_class: PriorityClassName) -> PerMille | None:
         return dict(self.factors).get(priority_class)

@@ -104,7 +104,7 @@ def test_statements_and_explanations_say_which_sizes_it_had(booked: Booked) -> N
     assert [(line.text, line.gpus) for line in lines if line.attempt_id] == [
         ("Charged: train, attempt 1, 1, 8, 5 of 8 pods", 5)
     ]
-    assert attempt_view(booked.attempts[attempt], (), (), hour(5)).sizes == "1, 8, 5, 2 of 8 pods"
+    assert attempt_view(booked.attempts[attempt], (), (), hour(5), sees_pay=True).sizes == "1, 8, 5, 2 of 8 pods"
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

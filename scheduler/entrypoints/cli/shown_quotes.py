@@ -24,7 +24,7 @@ def show_quote(found: dict[str, Any]) -> None:
             ("starts", band(found)),
             ("charged", f"{hours_of(found, 'asked')} for the whole time limit on {found['gpu_class']}"),
             ("held at start", hours_of(found, "held")),
-            ("paid with", "; ".join(f"{p['shown']} from {p['name']}" for p in found["payers"]) or "nobody pays"),
+            ("paid with", "; ".join(map(_payer, found["payers"])) or "nobody pays"),
             ("available", _available(found)),
             ("money", money(found, found["currency"])),
         )
@@ -50,9 +50,14 @@ def money(found: dict[str, Any], currency: str) -> str:
     return "no price is known" if found["cost"] is None else f"{found['cost']} {currency}"
 
 
+def _payer(payer: dict[str, Any]) -> str:
+    return f"{payer['shown']} from {payer['name']}" + (f" {payer['terms']}" if payer["terms"] else "")
+
+
 def _available(found: dict[str, Any]) -> str:
     of_it = f", of which {hours_of(found, 'overdraft')} are overdraft" if found["overdraft_ms"] else ""
-    return hours_of(found, "available") + of_it
+    is_pay = any(payer["terms"] for payer in found["payers"])
+    return hours_of(found, "available") + of_it + (", pay counted as what it buys" if is_pay else "")
 
 
 def _answer(found: dict[str, Any]) -> str:

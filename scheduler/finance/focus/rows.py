@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from scheduler.domain.money import MICRO_PER_UNIT, Micro, decimal_text
+from scheduler.domain.pay_rates import rate_paid
 from scheduler.domain.periods import Period, PeriodLength, iso, period_at
 from scheduler.domain.quantities import unit_label
 from scheduler.domain.sizes import pods_at
+from scheduler.domain.terms import KeptTerms
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, STANDARD_GPU, Instant
 from scheduler.domain.workloads import Attempt, Workload
 from scheduler.finance.focus.columns import COST_PLACES, PRICE_PLACES, QUANTITY_PLACES, in_order, json_text
@@ -33,13 +35,14 @@ GPU_HOURS, GPU_SECONDS = "GPU-Hours", "GPU-Seconds"
 @dataclass(frozen=True, slots=True)
 class Used:
     """A posting with what stands behind it: its attempt, workload, and the readings of its GPUs; of tokens the hold
-    that they were charged to."""
+    that they were charged to. `kept` are the terms of its grant that the payer pays at, where those are cheaper."""
 
     posting: Posting
     attempt: Attempt | None = None
     workload: Workload | None = None
     hours: Sequence[HourOfUse] = ()
     hold: TokenHold | None = None
+    kept: KeptTerms | None = None
 
 
 @dataclass(slots=True)
@@ -177,6 +180,7 @@ class FocusRows:
             cells["x_DrawnUnit"] = unit_label(posting.unit)
         if attempt is None:
             return cells
+        weight, class_factor = rate_paid(attempt, used.kept)
         return cells | {
             **_sub_account(attempt.owner),
             "x_DrawnUnit": unit_label(posting.unit),
@@ -185,8 +189,8 @@ class FocusRows:
             "x_WorkloadId": attempt.workload_id,
             "x_GpuClass": attempt.gpu_class,
             "x_Pool": attempt.pool,
-            "x_WeightPerMille": str(attempt.weight),
-            "x_ClassFactorPerMille": str(attempt.class_factor),
+            "x_WeightPerMille": str(weight),
+            "x_ClassFactorPerMille": str(class_factor),
         }
 
 

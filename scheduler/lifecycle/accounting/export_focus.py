@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from scheduler.domain.periods import Period
 from scheduler.domain.sizes import last_use
-from scheduler.domain.units import MS_PER_HOUR, AttemptId, Instant
+from scheduler.domain.terms import KeptTerms
+from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, AllowanceId, AttemptId, Instant
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.focus.rows import FocusRows, Used
 from scheduler.finance.prices.postings import WORTH, Posting
@@ -85,13 +86,26 @@ def _tokens_unpriced(books: Books, rating: Rating, period: Period) -> Iterator[U
 def focus_rows(books: Books, book: PriceBook, period: Period, time_zone: str) -> Iterator[tuple[str, ...]]:
     """Every row of the period, in the order of the journal; the adjustments for rounding come last."""
     made = FocusRows(Rating(book), time_zone)
+    kept: dict[str, KeptTerms | None] = {}
     for piece in pieces_of(books, period):
-        for used in _with_what_stands_behind(books, piece):
+        _read_kept(books, piece, kept)
+        for used in _with_what_stands_behind(books, piece, kept):
             yield from made.rows(used)
     yield from made.adjustments()
 
 
-def _with_what_stands_behind(books: Books, piece: Sequence[Posting]) -> Iterator[Used]:
+def _read_kept(books: Books, piece: Sequence[Posting], kept: dict[str, KeptTerms | None]) -> None:
+    """Add what terms the payers of a piece have kept, each read once."""
+    new = {posting.payer for posting in piece} - kept.keys()
+    kept.update(dict.fromkeys(new))
+    for balance in books.allowances.balances(ids=[AllowanceId(payer) for payer in sorted(new)]):
+        if balance.allowance.unit == STANDARD_GPU:
+            kept[balance.allowance.id] = balance.allowance.kept_terms
+
+
+def _with_what_stands_behind(
+    books: Books, piece: Sequence[Posting], kept: Mapping[str, KeptTerms | None]
+) -> Iterator[Used]:
     ids = sorted({posting.attempt_id for posting in piece if posting.attempt_id is not None})
     attempts = books.attempts.many(ids)
     workloads = books.workloads.many(sorted({attempt.workload_id for attempt in attempts.values()}))
@@ -101,7 +115,7 @@ def _with_what_stands_behind(books: Books, piece: Sequence[Posting]) -> Iterator
         attempt = attempts.get(posting.attempt_id) if posting.attempt_id is not None else None
         workload = workloads.get(attempt.workload_id) if attempt is not None else None
         read = hours.get(attempt.id, ()) if attempt is not None else ()
-        yield Used(posting, attempt, workload, read, holds.get(posting.hold_id))
+        yield Used(posting, attempt, workload, read, holds.get(posting.hold_id), kept[posting.payer])
 
 
 def _hours(

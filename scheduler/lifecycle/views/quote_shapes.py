@@ -22,7 +22,8 @@ class SoonerView:
 class PayerView:
     """An allowance that would be held from: `quantity` in its unit's smallest part, `shown` as people read it.
 
-    `name` says which it is and whose, `allowance_id` is for programs.
+    `name` says which it is and whose, `allowance_id` is for programs. `terms` says for how much in standard time pay
+    pays at the terms of its grant; empty of all else.
     """
 
     allowance_id: str
@@ -31,6 +32,7 @@ class PayerView:
     unit: str
     quantity: int
     shown: str
+    terms: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from scheduler.decision.forecast import Forecast
 from scheduler.decision.ordering.hours import need_at_launch
 from scheduler.decision.state import State
 from scheduler.domain.allowances import Allowance, AllowanceBalance, HolderKind, holders_for
-from scheduler.domain.funding import Shortfall, fund, payers, spendable_standard
+from scheduler.domain.funding import FundingShare, Shortfall, fund, payers, spendable_standard
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import quantity_text, unit_label
@@ -17,6 +17,7 @@ from scheduler.domain.topology import TopologyMode
 from scheduler.domain.units import (
     MS_PER_HOUR,
     MS_PER_MINUTE,
+    STANDARD_GPU,
     EngineerId,
     GpuClassName,
     Instant,
@@ -158,10 +159,14 @@ def _payers(world: World, ordered: Sequence[AllowanceBalance], need: Need) -> tu
     if isinstance(shares, Shortfall):
         return ()
     by_id = {balance.allowance.id: balance.allowance for balance in ordered}
-    return tuple(_payer(world, by_id[share.allowance_id], share.amount) for share in shares)
+    return tuple(_payer(world, by_id[share.allowance_id], share, need) for share in shares)
 
 
-def _payer(world: World, allowance: Allowance, amount: int) -> PayerView:
+def _payer(world: World, allowance: Allowance, share: FundingShare, need: Need) -> PayerView:
+    amount, terms = share.amount, ""
+    if share.draw is not None and share.draw.unit == STANDARD_GPU:
+        standard = need.standard_of(share.draw.lasts(amount, need.gpu_ms))
+        terms = f"for {quantity_text(standard, STANDARD_GPU)} at the terms of its grant"
     return PayerView(
         allowance.id,
         _whose(world, allowance),
@@ -169,6 +174,7 @@ def _payer(world: World, allowance: Allowance, amount: int) -> PayerView:
         unit_label(allowance.unit),
         amount,
         quantity_text(amount, allowance.unit),
+        terms,
     )
 
 

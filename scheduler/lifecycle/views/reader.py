@@ -142,7 +142,7 @@ class Views:
                 verdicts=tuple(
                     verdict_view(self._world, verdict, workload.spec.name, sees_pay=sees_pay) for verdict in verdicts
                 ),
-                attempts=attempt_views(books, workload.id, now),
+                attempts=attempt_views(books, workload.id, now, sees_pay=sees_pay),
                 payers=self._payers(books, workload, now) if sees_pay else (),
                 usage=usage_views(books, self._world, attempts),
                 curve=curve_view(books, last, now) if last is not None else (),

@@ -112,7 +112,7 @@ class AttemptView:
     charged: int
     held: int
     drawn: tuple[str, ...] = ()
-    """What of it was charged in other units; `charged` and `held` are all of it in standard time."""
+    """What other units paid, and pay at the terms of its grant; `charged` and `held` are all of it in standard time."""
     pods: int = 1
     sizes: str = ""
     """Of an elastic one, the pods that it had one after the other: `8, 3, 5 of 8 pods`."""

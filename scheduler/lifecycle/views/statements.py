@@ -19,6 +19,7 @@ from scheduler.ledger.statement import CompanyLines, Released, Statement, accoun
 from scheduler.ledger.statement import StatementLine as LedgerLine
 from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, statement_in
 from scheduler.lifecycle.views.owners import Owner
+from scheduler.lifecycle.views.paid_rates import PaidRates, divided
 from scheduler.lifecycle.views.shapes import PriceView, StatementLine, StatementView
 from scheduler.lifecycle.views.sizes import sizes_text
 from scheduler.lifecycle.views.unit_shapes import Corrected, ReturnedView, UnitLine
@@ -52,6 +53,7 @@ def statement_view(
     returned = in_time(returned) if owner.sees_lines else []
     valuation.value(attempts.ahead_of(valuation.left))
     detail = _Detail(books, period, told, returned, attempts, valuation)
+    rates = PaidRates(books, accounts, mine, period)
     return StatementView(
         owner=owner.id,
         owner_kind=owner.kind.value,
@@ -70,7 +72,7 @@ def statement_view(
         closing=made.available,
         overrun=made.overrun,
         unfunded=made.unfunded,
-        lines=tuple(detail.line(line) for line in shown),
+        lines=tuple(_stated(shown, detail, rates, attempts)),
         returned=tuple(detail.returned(each) for each in returned),
         gpu_ms=_used_gpu_ms(made) + others.gpu_ms,
         lines_left_out=found.left_out + len(standard) - len(shown),
@@ -87,6 +89,15 @@ def statement_view(
         others=others.views(books, mine, period, detail if owner.sees_lines else None),
         corrections=_corrections(valuation.left) if owner.sees_lines else (),
     )
+
+
+def _stated(
+    shown: Iterable[LedgerLine], detail: "_Detail", rates: PaidRates, attempts: "_Attempts"
+) -> Iterator[StatementLine]:
+    """The lines as people read them, one for each rate at which an attempt was paid."""
+    for line in shown:
+        attempt = attempts.get(line.attempt_id)
+        yield from divided(detail.line(line), rates.of(line, attempt), attempt)
 
 
 def _of_accounts(

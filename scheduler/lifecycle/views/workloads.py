@@ -185,7 +185,10 @@ def _address(world: World, workload: Workload) -> str:
     return f"http://{workload.id}.{workload.namespace}.svc:{port}"
 
 
-def attempt_view(attempt: Attempt, runs: Sequence[PodRun], holds: Sequence[Hold], now: Instant) -> AttemptView:
+def attempt_view(
+    attempt: Attempt, runs: Sequence[PodRun], holds: Sequence[Hold], now: Instant, *, sees_pay: bool
+) -> AttemptView:
+    """What pay paid is told to those alone who see it."""
     gpu_ms = gpu_ms_of(runs, now)
     return AttemptView(
         id=attempt.id,
@@ -207,22 +210,30 @@ def attempt_view(attempt: Attempt, runs: Sequence[PodRun], holds: Sequence[Hold]
         gpu_ms=max(gpu_ms, attempt.charged_gpu_ms),
         charged=used_so_far(attempt, runs, now),
         held=sum(hold.in_standard(hold.remaining, attempt) for hold in holds if hold.resolved_at is None),
-        drawn=_drawn(holds),
+        drawn=_drawn(attempt, [hold for hold in holds if sees_pay or hold.unit != STANDARD_GPU]),
     )
 
 
-def _drawn(holds: Sequence[Hold]) -> tuple[str, ...]:
-    """What was charged in other units than standard time, unit by unit."""
+def _drawn(attempt: Attempt, holds: Sequence[Hold]) -> tuple[str, ...]:
+    """What was charged otherwise than in standard time at the attempt's own terms: what pay paid at those of its grant,
+    and each other unit."""
     sums: dict[Unit, int] = {}
+    kept_gpu_ms = 0
     for hold in holds:
-        if hold.unit != STANDARD_GPU and hold.charged:
+        if hold.draw is not None and hold.charged:
             sums[hold.unit] = sums.get(hold.unit, 0) + hold.charged
-    return tuple(quantity_text(amount, unit) for unit, amount in sorted(sums.items()))
+            kept_gpu_ms += hold.draw.gpu_ms if hold.unit == STANDARD_GPU else 0
+    standard = quantity_text(standard_total(kept_gpu_ms, attempt.weight, attempt.class_factor), STANDARD_GPU)
+    return tuple(
+        quantity_text(amount, unit)
+        + (f" of pay at the terms of its grant for {standard}" if unit == STANDARD_GPU else "")
+        for unit, amount in sorted(sums.items())
+    )
 
 
-def attempt_views(books: Books, workload_id: WorkloadId, now: Instant) -> tuple[AttemptView, ...]:
+def attempt_views(books: Books, workload_id: WorkloadId, now: Instant, *, sees_pay: bool) -> tuple[AttemptView, ...]:
     attempts = books.attempts.of_workload(workload_id)
     ids = [attempt.id for attempt in attempts]
     runs: Mapping[AttemptId, list[PodRun]] = books.attempts.pods_of(ids)
     holds = books.holds.of_attempts(ids)
-    return tuple(attempt_view(a, runs.get(a.id, []), holds.get(a.id, []), now) for a in attempts)
+    return tuple(attempt_view(a, runs.get(a.id, []), holds.get(a.id, []), now, sees_pay=sees_pay) for a in attempts)
