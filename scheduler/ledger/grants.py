@@ -2,7 +2,7 @@
 
 from scheduler.domain.allowances import Allowance, Holder
 from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
-from scheduler.domain.quantities import unit_label
+from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.units import AMOUNT_MAX, STANDARD_GPU, AllowanceId, CommandId, Instant, Unit
 from scheduler.ledger.journal import Account, AccountKind, Entry, Transaction, TransactionKind, transfer_entries
 
@@ -39,7 +39,7 @@ def grant(allowance: Allowance, *, actor: str, memo: str = "", command_id: Comma
 
 
 def expire(allowance: Allowance, available: int, at: Instant, *, taken_at: Instant) -> Transaction:
-    """Take what is left of an expired allowance. Held hours stay; what is released later expires then.
+    """Take what is left of an expired allowance, and say which. Held hours stay; what is released later expires then.
 
     `at` dates it; `taken_at`, when it was found, tells one expiry of an allowance from the next.
     """
@@ -53,11 +53,13 @@ def expire(allowance: Allowance, available: int, at: Instant, *, taken_at: Insta
             available,
             unit=allowance.unit,
         ),
+        memo=allowance.id,
     )
 
 
 def roll_over(source: Allowance, target: Allowance, amount: int, at: Instant) -> Transaction:
-    """What is left of a period's allowance goes on into the next one's: once for each pair of them.
+    """What is left of a period's allowance goes on into the next one's: once for each pair of them. Its holder had it
+    before and after, a statement's line comes to nothing: the memo has the amount.
 
     Raises Conflict (`unit-mismatch`).
     """
@@ -66,7 +68,7 @@ def roll_over(source: Allowance, target: Allowance, amount: int, at: Instant) ->
         kind=TransactionKind.ROLLOVER,
         at=at,
         entries=_between(source, target, amount),
-        memo=f"{source.period} into {target.period}",
+        memo=f"{quantity_text(amount, source.unit)} of {source.id} into {target.period}",
     )
 
 

@@ -60,6 +60,7 @@ def test_what_is_left_of_an_allowance_expires() -> None:
             Entry(Account(AccountKind.ALLOWANCE, "a-1"), -40, TOKENS),
             Entry(Account(AccountKind.EXPIRED, "a-1"), 40, TOKENS),
         ),
+        memo="a-1",
     )
 
 
@@ -82,13 +83,13 @@ NEW = replace(allowance(100, name="a-2", unit=TOKENS), period="2026-12")
 BOBS = replace(NEW, holder=Holder(HolderKind.ENGINEER, "e-bob"))
 
 
-def test_what_is_left_rolls_over_once_and_says_from_which_period_into_which() -> None:
+def test_what_is_left_rolls_over_once_and_says_how_much_of_what_into_which_period() -> None:
     assert roll_over(OLD, NEW, 40, Instant(50)) == Transaction(
         id="rollover:a-1",
         kind=TransactionKind.ROLLOVER,
         at=Instant(50),
         entries=moved(40),
-        memo="2026-11 into 2026-12",
+        memo="40 tokens of a-1 into 2026-12",
     )
 
 

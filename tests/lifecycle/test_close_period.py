@@ -179,7 +179,9 @@ def test_an_expiry_that_falls_into_a_closed_month_is_a_correction_in_the_open_on
     assert expired.kind is TransactionKind.EXPIRY
     assert (expired.at, expired.corrects_at) == (company.now, NOVEMBER.ends_at - 1001)
     view = Views(company.store, company.world).statement(FINANCE, "2026-12", company.now, "ada")
-    assert [line.text for line in view.lines if line.kind == "expiry"] == ["Expired: – (of a closed period)"]
+    assert [line.text for line in view.lines if line.kind == "expiry"] == [
+        f"Expired: {from_before} (of a closed period)"
+    ]
 
 
 def test_a_correction_posted_again_under_its_own_date_is_the_same_one(company: Company, periods: Periods) -> None:

@@ -88,6 +88,18 @@ def test_a_rest_goes_on_by_its_rule_and_the_remainder_expires(made: Company, car
 
 
 @pytest.mark.parametrize("made", [CAPPED], indirect=True, ids=["capped"])
+def test_a_statement_says_what_expired_and_how_much_of_what_rolled_over(made: Company) -> None:
+    november = month(NOON)
+    grant(made, november)
+    turn(made, november.ends_at)
+    view = Views(made.store, made.world).statement(OPERATOR, "2026-11", made.now, "ada")
+    tier = f"tier/{made.engineer('ada').id}/2026-11"
+    told = {line.kind: (line.text, line.amount) for line in view.lines}
+    assert told["expiry"] == (f"Expired: {tier}", -70 * HOUR)
+    assert told["rollover"] == (f"Rolled over: 30.0 h of {tier} into 2026-12", 0)
+
+
+@pytest.mark.parametrize("made", [CAPPED], indirect=True, ids=["capped"])
 def test_the_cap_is_for_all_that_rolls_over_together(made: Company) -> None:
     ada = made.engineer("ada").id
     november = month(NOON)
