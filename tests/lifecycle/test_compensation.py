@@ -17,7 +17,7 @@ from scheduler.lifecycle.awarding.awards import Awards
 from scheduler.lifecycle.awarding.compensate import Package, vest_due
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.lifecycle.views.reader import Views
-from scheduler.lifecycle.views.shapes import StatementView
+from scheduler.lifecycle.views.statement_shapes import StatementView
 from scheduler.lifecycle.writing.answered import Command
 from scheduler.lifecycle.writing.batch import changing
 from tests.adapters.sql.invariants import violations

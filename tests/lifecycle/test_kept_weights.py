@@ -26,8 +26,8 @@ from scheduler.lifecycle.awarding.awards import Awards
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.views.quotes import quote_view
 from scheduler.lifecycle.views.reader import Views
-from scheduler.lifecycle.views.shapes import StatementLine, StatementView
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
+from scheduler.lifecycle.views.statement_shapes import StatementLine, StatementView
 from scheduler.lifecycle.views.workloads import attempt_views
 from tests.lifecycle.build import H100, NOON, OPERATOR, Company, changes, job_seen, job_spec, later, pod_seen, policy
 from tests.lifecycle.priced import euros

@@ -17,8 +17,8 @@ from scheduler.finance.prices.rating import Rating
 from scheduler.finance.prices.valuation import Valuation
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.reader import Views
-from scheduler.lifecycle.views.shapes import StatementView
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
+from scheduler.lifecycle.views.statement_shapes import StatementView
 from tests.finance.build import at, book, rate
 from tests.lifecycle.build import policy
 from tests.lifecycle.test_export_focus import BOOK, NOVEMBER, OCTOBER, a_month, ledger_micro, rows_of, total

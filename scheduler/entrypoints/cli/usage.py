@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pydantic import ValidationError
-from typer._click.exceptions import BadParameter, MissingParameter, NoArgsIsHelpError, UsageError
+from typer._click.exceptions import BadParameter, MissingParameter, NoArgsIsHelpError, NoSuchOption, UsageError
 
 from scheduler.domain.errors import InvalidInput, Refusal, RefusalCode
 from scheduler.entrypoints.api.validation import CODE_OF_FIELD, refusals_in
@@ -23,6 +23,13 @@ def refusing_wrong_usage() -> Iterator[None]:
 
 def _refusal(error: UsageError) -> Refusal:
     remedy = f"see `{error.ctx.command_path} --help`" if error.ctx is not None else ""
+    if isinstance(error, NoSuchOption) and error.option_name[1:2].isdigit():
+        return InvalidInput(
+            f"{error.option_name} begins with a minus and was read as an option",
+            code=RefusalCode.INVALID_VALUE,
+            expected="an amount above zero",
+            remedy=remedy,
+        )
     if not isinstance(error, BadParameter) or isinstance(error, MissingParameter):
         return InvalidInput(_sentence(error.format_message()), remedy=remedy)
     where = _place(error)

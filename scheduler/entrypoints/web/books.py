@@ -13,7 +13,7 @@ from scheduler.entrypoints.web.charts import segments, sparkline, stacked_bar
 from scheduler.entrypoints.web.folds import folds_of
 from scheduler.entrypoints.web.pages import Pages
 from scheduler.entrypoints.web.visitors import signed_in
-from scheduler.lifecycle.views.shapes import StatementView
+from scheduler.lifecycle.views.statement_shapes import StatementView
 
 _PERIOD = re.compile(r"[0-9TZQW:+/-]{4,60}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from scheduler.domain.units import MS_PER_DAY
 from scheduler.entrypoints.web.moments import Moments
 from scheduler.lifecycle.views.owners import OwnerKind
-from scheduler.lifecycle.views.shapes import StatementLine, StatementView
+from scheduler.lifecycle.views.statement_shapes import StatementLine, StatementView
 
 FOLDED_FROM = 100
 """Lines: fewer are read as they stand."""

@@ -2,13 +2,22 @@
 
 from collections.abc import Sequence
 
-from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Holder, HolderKind, Purpose
-from scheduler.domain.funding import funding_key
+from scheduler.domain.allowances import (
+    Allowance,
+    AllowanceBalance,
+    AllowanceSource,
+    Holder,
+    HolderKind,
+    Purpose,
+    holders_for,
+)
+from scheduler.domain.funding import funding_key, payers
 from scheduler.domain.pace import pace_of
 from scheduler.domain.people import Engineer
 from scheduler.domain.periods import Period, iso, period_at
 from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.units import STANDARD_GPU, Instant
+from scheduler.domain.workloads import Workload
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.burn import jumps_of_person
@@ -181,3 +190,12 @@ def _runs_out(
     if not days or days[0] - now > 366 * 86_400_000:
         return None
     return Instant(days[0]), Instant(days[-1])
+
+
+def payers_told(books: Books, world: World, workload: Workload, now: Instant) -> tuple[str, ...]:
+    """The allowances that may pay for it, in the order in which they would, each as a sentence."""
+    holders = set(holders_for(workload.owner, workload.team, workload.spec.project))
+    known = [balance for balance in list(world.balances.values()) if balance.allowance.holder in holders]
+    ordered = payers(known, workload.spec, workload.spec.gpu_classes[0], now)
+    views = [allowance_view(books, balance) for balance in ordered]
+    return tuple(f"{view.name}: {view.left} available; {view.note}" for view in views)

@@ -28,8 +28,8 @@ from scheduler.lifecycle.views.months import SEES_MONTH, month_view
 from scheduler.lifecycle.views.offers import OfferView, offer_view
 from scheduler.lifecycle.views.owners import SEES_MONEY, OwnerKind, owner_for
 from scheduler.lifecycle.views.prices import hour_cost_view
-from scheduler.lifecycle.views.shapes import MonthView
 from scheduler.lifecycle.views.spread import SpreadView, spread_views
+from scheduler.lifecycle.views.statement_shapes import MonthView
 from scheduler.lifecycle.views.vesting import VestingView, vesting_view, vesting_views
 from scheduler.ports import Store
 

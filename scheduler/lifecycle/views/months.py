@@ -19,7 +19,7 @@ from scheduler.ledger.keeping import UsedBy
 from scheduler.lifecycle.accounting.valued import with_attempts
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.conservation import PERIOD_MS_MAX, buckets_of, node_accounts
-from scheduler.lifecycle.views.shapes import MonthView, ShareView
+from scheduler.lifecycle.views.statement_shapes import MonthView, ShareView
 from scheduler.metering.efficiency import efficiency_of
 from scheduler.metering.use import Use, total
 from scheduler.ports import Books

@@ -17,7 +17,7 @@ from scheduler.domain.workloads import Attempt
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry
 from scheduler.ledger.statement import STATED
 from scheduler.ledger.statement import StatementLine as LedgerLine
-from scheduler.lifecycle.views.shapes import StatementLine
+from scheduler.lifecycle.views.statement_shapes import StatementLine
 from scheduler.ports import Books
 
 _PER = 1_000_000

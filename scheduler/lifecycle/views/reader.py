@@ -5,9 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from scheduler.decision.state import Explanation, State
-from scheduler.domain.allowances import holders_for
 from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
-from scheduler.domain.funding import payers
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.periods import Period, PeriodLength, period_at, period_named
 from scheduler.domain.policy import Policy
@@ -20,7 +18,7 @@ from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.agents import AgentView, agent_views
 from scheduler.lifecycle.views.audit_events import AuditEventView, audit_event_view
-from scheduler.lifecycle.views.balances import allowance_view, balance_view
+from scheduler.lifecycle.views.balances import balance_view, payers_told
 from scheduler.lifecycle.views.bookings import BookingView, booking_of, bookings_of
 from scheduler.lifecycle.views.cluster import cluster_view
 from scheduler.lifecycle.views.conservation import ConservationView, conservation_view
@@ -37,13 +35,12 @@ from scheduler.lifecycle.views.shapes import (
     BalanceView,
     ClusterView,
     ExplainView,
-    MonthView,
     ObservedView,
-    StatementView,
     VerdictView,
     WorkloadPage,
     WorkloadView,
 )
+from scheduler.lifecycle.views.statement_shapes import MonthView, StatementView
 from scheduler.lifecycle.views.statements import LINES_MAX, statement_view
 from scheduler.lifecycle.views.usage import curve_view, idle_view, readings, usage_views
 from scheduler.lifecycle.views.usage_shapes import ReclaimView
@@ -143,7 +140,7 @@ class Views:
                     verdict_view(self._world, verdict, workload.spec.name, sees_pay=sees_pay) for verdict in verdicts
                 ),
                 attempts=attempt_views(books, workload.id, now, sees_pay=sees_pay),
-                payers=self._payers(books, workload, now) if sees_pay else (),
+                payers=payers_told(books, self._world, workload, now) if sees_pay else (),
                 usage=usage_views(books, self._world, attempts),
                 curve=curve_view(books, last, now) if last is not None else (),
                 forecast=self._forecast(caller, workload, now),
@@ -385,13 +382,6 @@ class Views:
             return None
         with self._world.deciding:
             return self.state.explain(workload.id)
-
-    def _payers(self, books: Books, workload: Workload, now: Instant) -> tuple[str, ...]:
-        holders = set(holders_for(workload.owner, workload.team, workload.spec.project))
-        known = [b for b in list(self._world.balances.values()) if b.allowance.holder in holders]
-        ordered = payers(known, workload.spec, workload.spec.gpu_classes[0], now)
-        views = [allowance_view(books, balance) for balance in ordered]
-        return tuple(f"{view.name}: {view.left} available; {view.note}" for view in views)
 
 
 def _only_own(caller: Caller, owner: EngineerId | None) -> EngineerId:

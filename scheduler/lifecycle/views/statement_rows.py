@@ -7,7 +7,7 @@ from scheduler.domain.periods import iso
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.finance.csv_text import safe
-from scheduler.lifecycle.views.shapes import StatementLine, StatementView
+from scheduler.lifecycle.views.statement_shapes import StatementLine, StatementView
 from scheduler.lifecycle.views.unit_shapes import Corrected, ReturnedView, UnitLine, UnitView
 
 HEADER = (

@@ -20,8 +20,8 @@ from scheduler.ledger.statement import StatementLine as LedgerLine
 from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, statement_in
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.lifecycle.views.paid_rates import PaidRates, divided
-from scheduler.lifecycle.views.shapes import PriceView, StatementLine, StatementView
 from scheduler.lifecycle.views.sizes import sizes_text
+from scheduler.lifecycle.views.statement_shapes import PriceView, StatementLine, StatementView
 from scheduler.lifecycle.views.unit_shapes import Corrected, ReturnedView, UnitLine
 from scheduler.metering.efficiency import efficiency_of
 from scheduler.metering.use import HourOfUse, total

@@ -167,6 +167,11 @@ MISUSED = {
     "GPUs in words": ((*SUBMIT, *IMAGE, "--gpus", "two"), "--gpus is 'two'", "[invalid-gpus]"),
     "a page of x": (("list", "--limit", "x"), "--limit is 'x'", "[invalid-value]"),
     "nothing of what is needed": (("submit",), "missing option '--project'", "[invalid-value]"),
+    "an amount below zero": (
+        ("grant", "bao", "-40h", "--reason", "x"),
+        "read as an option; expected an amount",
+        "[invalid-value]",
+    ),
     "an option that there is not": (("submit", "--fast"), "no such option: --fast", "[invalid-value]"),
     "an option before the command": (("--fast", "list"), "no such option: --fast", "[invalid-value]"),
     "a command that there is not": (("fly",), "no such command 'fly'", "[invalid-value]"),

@@ -7,12 +7,7 @@ from scheduler.domain.records import PolicyVersion
 from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.lifecycle.views.advice import Advice, AdviceKind
 from scheduler.lifecycle.views.efficiency import AttemptEfficiency, EfficiencyView
-from scheduler.lifecycle.views.shapes import (
-    MonthView,
-    ShareView,
-    StatementLine,
-    StatementView,
-)
+from scheduler.lifecycle.views.statement_shapes import MonthView, ShareView, StatementLine, StatementView
 from scheduler.metering.efficiency import efficiency_of
 from scheduler.metering.use import Use
 from tests.entrypoints.web.sample_people import (

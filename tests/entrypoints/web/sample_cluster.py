@@ -5,12 +5,7 @@ from dataclasses import replace
 from functools import cache
 
 from scheduler.domain.brakes import Pause
-from scheduler.lifecycle.views.shapes import (
-    BrakesView,
-    ClusterView,
-    GpuView,
-    NodeView,
-)
+from scheduler.lifecycle.views.shapes import BrakesView, ClusterView, GpuView, NodeView
 from tests.entrypoints.web.sample_people import (
     MIN,
     NOW,

@@ -10,12 +10,7 @@ from scheduler.domain.units import (
     AllowanceId,
     Instant,
 )
-from scheduler.lifecycle.views.shapes import (
-    AllowanceView,
-    BalanceView,
-    VerdictView,
-    WorkloadView,
-)
+from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView, VerdictView, WorkloadView
 from tests.entrypoints.web.sample_people import (
     DAY,
     MARA,

@@ -27,13 +27,12 @@ from scheduler.lifecycle.views.shapes import (
     ClusterView,
     ExplainView,
     FactorView,
-    MonthView,
     ObservedView,
-    StatementView,
     VerdictView,
     WorkloadPage,
     WorkloadView,
 )
+from scheduler.lifecycle.views.statement_shapes import MonthView, StatementView
 from tests.entrypoints.web.sample_asking import bookings, own_approvals, waiting_approvals
 from tests.entrypoints.web.sample_books import efficiency, month, statement, versions
 from tests.entrypoints.web.sample_cluster import cluster

@@ -8,7 +8,7 @@ from scheduler.domain.units import Instant
 from scheduler.entrypoints.web.books import course_of
 from scheduler.entrypoints.web.folds import FOLDED_FROM
 from scheduler.finance.prices.fair_value import FairValue
-from scheduler.lifecycle.views.shapes import PriceView
+from scheduler.lifecycle.views.statement_shapes import PriceView
 from scheduler.lifecycle.views.unit_shapes import (
     Corrected,
     GrantValueView,

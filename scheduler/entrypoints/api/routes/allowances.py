@@ -30,8 +30,9 @@ from scheduler.entrypoints.api.schema import schema_of
 from scheduler.finance.csv_text import csv_lines
 from scheduler.finance.proving.endorsement import Endorsement
 from scheduler.finance.proving.takeaway import sign_statement
-from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView, StatementView
+from scheduler.lifecycle.views.shapes import AllowanceView, BalanceView
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
+from scheduler.lifecycle.views.statement_shapes import StatementView
 from scheduler.lifecycle.views.statements import LINES_UNBOUNDED
 
 router = api_router("/v1", tags=["allowances"])

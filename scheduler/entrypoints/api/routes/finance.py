@@ -20,8 +20,8 @@ from scheduler.lifecycle.views.burn import BurnView
 from scheduler.lifecycle.views.cost import CostView
 from scheduler.lifecycle.views.efficiency import EfficiencyView
 from scheduler.lifecycle.views.fringe import FringeView
-from scheduler.lifecycle.views.shapes import MonthView
 from scheduler.lifecycle.views.spread import SpreadView
+from scheduler.lifecycle.views.statement_shapes import MonthView
 
 router = api_router("/v1/finance", tags=["finance"])
 
