@@ -78,7 +78,7 @@ def test_metrics_of_one_gpu_and_instant_are_one_row(prometheus: FakePrometheus) 
         Recorded(second, a, attempts, milliwatts=72_000, energy_millijoules=2_145_000),
     ]
     assert prometheus.asked[0] == {
-        "query": "max_over_time(DCGM_FI_DEV_GPU_UTIL[30s])",
+        "query": "max_over_time(DCGM_FI_DEV_GPU_UTIL[30s]) or 100 * max_over_time(DCGM_FI_DEV_GPU_UTIL_RATIO[30s])",
         "start": str(float(T0)),
         "end": str(T0 + 60.0),
         "step": "30.0",

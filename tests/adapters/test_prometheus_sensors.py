@@ -1,6 +1,7 @@
 """GPUs as dcgm-exporter told Prometheus: labels, blanks, instances, and whose a GPU is."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,57 @@ def test_a_scrape_is_a_sample_with_what_it_tells(server: PrometheusServer) -> No
     (device,) = reading.devices
     assert (device.model, device.memory_bytes, device.has_profiling) == ("NVIDIA A10", 4 << 30, True)
     assert reading.node_of == {"GPU-a": "n0"}
+
+
+def test_the_names_and_units_since_4_9_say_the_same(server: PrometheusServer) -> None:
+    shares = {"SM_ACTIVE": "0.25", "SM_OCCUPANCY": "0.5", "PIPE_TENSOR_ACTIVE": "0.125", "DRAM_ACTIVE": "0.75"}
+    before = {
+        UTIL: "40",
+        POWER: "120.5",
+        ENERGY: "5000000",
+        "DCGM_FI_DEV_FB_USED": "1024",
+        "DCGM_FI_DEV_FB_FREE": "3072",
+    }
+    since = {
+        "DCGM_FI_DEV_GPU_UTIL_RATIO": "0.400000",
+        "DCGM_FI_DEV_BOARD_POWER_WATTS": "120.5",
+        "DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL": "5000",
+        "DCGM_FI_DEV_FB_USED_BYTES": str(1 << 30),
+        "DCGM_FI_DEV_FB_FREE_BYTES": str(3 << 30),
+        "DCGM_FI_PROF_SM_UTIL_RATIO": "0.25",
+        "DCGM_FI_PROF_SM_OCCUPANCY_RATIO": "0.5",
+        "DCGM_FI_PROF_TENSOR_UTIL_RATIO": "0.125",
+        "DCGM_FI_PROF_DRAM_UTIL_RATIO": "0.75",
+    }
+    labels = {"gpu": "0", "modelName": "NVIDIA A10"}
+    old = {"Hostname": "n0", "DCGM_FI_DRIVER_VERSION": "580.1"}
+    new = {"hostname": "n0", "DCGM_FI_SYSTEM_DRIVER_VERSION": "580.1"}
+    scrape(
+        server, {**labels, "UUID": "GPU-a", **old}, {**before, **{f"DCGM_FI_PROF_{k}": v for k, v in shares.items()}}
+    )
+    scrape(server, {**labels, "UUID": "GPU-b", **new}, since)
+    reading = read(server)
+    a, b = (replace(last_of(reading, uuid), gpu_uuid=GpuUuid("GPU")) for uuid in ("GPU-a", "GPU-b"))
+    assert a == b
+    assert (a.energy_millijoules, a.memory_total_bytes) == (5_000_000, 4 << 30)
+    assert a.activity is not None
+    assert a.activity.dram_permille == 750
+    assert reading.node_of == {"GPU-a": "n0", "GPU-b": "n0"}
+    assert reading.driver_version == "580.1"
+    assert {(device.model, device.memory_bytes, device.has_profiling) for device in reading.devices} == {
+        ("NVIDIA A10", 4 << 30, True)
+    }
+
+
+def test_an_instances_engine_counts_by_its_name_since_4_9_too(server: PrometheusServer) -> None:
+    instance = {**A, "GPU_I_ID": "7", "GPU_I_PROFILE": "1g.10gb"}
+    power = {"DCGM_FI_DEV_BOARD_POWER_WATTS": "300", "DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL": "1000"}
+    scrape(
+        server, instance, {**power, "DCGM_FI_DEV_GPU_UTIL_RATIO": "0.9", "DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO": "0.125"}
+    )
+    sample = last_of(read(server), "GPU-a/7")
+    assert sample.utilization is not None
+    assert (sample.utilization.max_percent, sample.power_milliwatts, sample.energy_millijoules) == (13, None, None)
 
 
 def test_processes_are_unavailable_and_not_absent(server: PrometheusServer) -> None:

@@ -69,6 +69,7 @@ def _reading(truth: Truth, ms: int) -> Reading:
         utilization=Utilization(SAMPLE_MS * 1_000, percent * SAMPLE_MS * 1_000, percent, UtilizationSource.SAMPLES),
         energy_millijoules=truth.millijoules(ms) if truth.has_energy(ms) else None,
         processes=(),
+        xids=tuple(truth.xids_between(ms - SAMPLE_MS, ms)),
     )
     return Reading(sample.at, True, ProcessView.HOST, devices=(Device(GPU, 0, "H100", None),), samples=(sample,))
 
@@ -112,6 +113,8 @@ class PrometheusRig:
                 values["DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"] = str(truth.millijoules(ms))
             if truth.is_read(ms):
                 self.server.scrape(NOON + ms, LABELS, values)
+                last = str((truth.xids_between(0, ms) or [0])[-1])
+                self.server.scrape(NOON + ms, {**LABELS, "err_code": last}, {"DCGM_FI_DEV_XID_ERRORS": last})
 
 
 class _AtTheTime(PrometheusApi):

@@ -1,8 +1,8 @@
 """What every way of reading GPUs comes to in the books, the agent's and Prometheus' alike: subclass `SensorsContract`
 and give a `rig`."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol
 
@@ -23,6 +23,11 @@ class Truth:
     is_read: Callable[[int], bool] = lambda _: True
     has_energy: Callable[[int], bool] = lambda _: True
     energy_reset_ms: int = END_MS + 1
+    xids: Mapping[int, int] = field(default_factory=dict)
+    """Each with when it came in."""
+
+    def xids_between(self, after_ms: int, until_ms: int) -> list[int]:
+        return [xid for ms, xid in sorted(self.xids.items()) if after_ms < ms <= until_ms]
 
     def millijoules(self, at_ms: int) -> int:
         """The counter, as exactly as its second allows."""
@@ -92,3 +97,13 @@ class SensorsContract:
         rig.run(Truth(has_energy=lambda _: False))
         use = total(each.use for each in self.stretches(rig))
         assert (use.energy_ms, use.millijoules, use.utilization_permille) == (0, 0, 800)
+
+    def test_an_xid_is_told_once_with_a_time_that_has_it_whoever_starts_anew_afterwards(
+        self, rig: SensorsRig
+    ) -> None:
+        came_ms = 7 * 60_000 + 11_000
+        rig.run(Truth(xids={came_ms: 79, came_ms + 4 * 60_000: 31}), restarts=(9 * 60_000, 14 * 60_000))
+        with rig.company.store.reading() as books:
+            (fault,) = books.gpu_faults.since(Instant(0), 10)
+        assert (fault.gpu_uuid, fault.node, fault.xid, fault.attempt_id) == (GPU, "n0", 79, None)
+        assert fault.start < NOON + came_ms <= fault.end <= fault.start + 60_000

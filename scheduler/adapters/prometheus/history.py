@@ -10,7 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scheduler.adapters.prometheus.dcgm import device_of, pod_of, value_of
+from scheduler.adapters.prometheus import dcgm
+from scheduler.adapters.prometheus.dcgm import MEBIBYTE, device_of, pod_of, value_of
 from scheduler.adapters.prometheus.http import PrometheusApi
 from scheduler.domain.units import MS_PER_SECOND, AttemptId, Instant
 from scheduler.metering.recorded import Recorded
@@ -30,19 +31,21 @@ class PromRange:
 
 _Take = Callable[[Recorded, float], Recorded]
 
-MEBIBYTE = 2**20
-_SIZE = "DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE"
+_SIZE = f"({dcgm.USED} + {dcgm.FREE}) or (DCGM_FI_DEV_FB_USED_BYTES + DCGM_FI_DEV_FB_FREE_BYTES) / {MEBIBYTE}"
 """Of the device's memory. It makes no row of its own: where only this is known nothing was read."""
 
 
 def _queries(step_ms: int) -> dict[str, _Take]:
+    """What is asked by both of its names: dcgm-exporter's, and those from its release 4.9 on."""
     step = f"{step_ms // MS_PER_SECOND}s"
+    percent = f"max_over_time({dcgm.UTIL}[{step}]) or 100 * max_over_time(DCGM_FI_DEV_GPU_UTIL_RATIO[{step}])"
+    watts = f"avg_over_time({dcgm.POWER}[{step}]) or avg_over_time(DCGM_FI_DEV_BOARD_POWER_WATTS[{step}])"
     return {
-        f"max_over_time(DCGM_FI_DEV_GPU_UTIL[{step}])": lambda row, value: row._replace(percent=math.ceil(value)),
-        f"avg_over_time(DCGM_FI_DEV_POWER_USAGE[{step}])": lambda row, value: row._replace(
-            milliwatts=round(value * 1_000)
+        percent: lambda row, value: row._replace(percent=math.ceil(value)),
+        watts: lambda row, value: row._replace(milliwatts=round(value * 1_000)),
+        f"{dcgm.ENERGY} or 1000 * DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL": lambda row, value: row._replace(
+            energy_millijoules=round(value)
         ),
-        "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION": lambda row, value: row._replace(energy_millijoules=round(value)),
         _SIZE: lambda row, value: row._replace(memory_bytes=round(value) * MEBIBYTE),
     }
 

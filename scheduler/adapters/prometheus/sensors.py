@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from scheduler.adapters.prometheus.dcgm import device_of, node_of, pod_of, value_of
+from scheduler.adapters.prometheus import dcgm
+from scheduler.adapters.prometheus.dcgm import MEBIBYTE, device_of, node_of, pod_of, value_of
 from scheduler.adapters.prometheus.http import PrometheusApi
+from scheduler.adapters.prometheus.xids import ToldXids, XidMemory
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, GpuUuid, Instant, NodeName
-from scheduler.metering.devices import Device, ProcessView
+from scheduler.metering.devices import Device, Health, ProcessView
 from scheduler.metering.samples import Activity, PodRef, Reading, Sample, Utilization, UtilizationSource
 
 READ_MS_MAX = 10 * MS_PER_MINUTE
@@ -20,16 +22,18 @@ READ_MS_MAX = 10 * MS_PER_MINUTE
 BACKFILL_MS_MAX = 6 * 60 * MS_PER_MINUTE
 """How far back a restart goes on from; what is older is a gap."""
 
-_MIB: Final = 1 << 20
 _WATTS_MAX: Final = 10_000
 
 
 @dataclass(slots=True)
 class _Scrape:
-    """What one scrape told of one device; of a MIG instance only what is its own."""
+    """What one scrape told of one device; of a MIG instance only what is its own. `is_read`: something besides its Xids,
+    which DCGM still tells of a GPU that is lost."""
 
+    is_read: bool = False
     values: dict[str, float] = field(default_factory=dict)
     pods: set[PodRef] = field(default_factory=set)
+    xids: ToldXids = field(default_factory=ToldXids)
 
 
 @dataclass(slots=True)
@@ -43,18 +47,7 @@ class _Told:
         return self.scrapes.setdefault(uuid, {}).setdefault(at, _Scrape())
 
 
-_UTIL: Final = "DCGM_FI_DEV_GPU_UTIL"
-_ENGINE: Final = "DCGM_FI_PROF_GR_ENGINE_ACTIVE"
-_POWER: Final = "DCGM_FI_DEV_POWER_USAGE"
-_ENERGY: Final = "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"
-_USED: Final = "DCGM_FI_DEV_FB_USED"
-_FREE: Final = "DCGM_FI_DEV_FB_FREE"
-_SM: Final = "DCGM_FI_PROF_SM_ACTIVE"
-_OCCUPANCY: Final = "DCGM_FI_PROF_SM_OCCUPANCY"
-_TENSOR: Final = "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE"
-_DRAM: Final = "DCGM_FI_PROF_DRAM_ACTIVE"
-METRICS: Final = (_UTIL, _ENGINE, _POWER, _ENERGY, _USED, _FREE, _SM, _OCCUPANCY, _TENSOR, _DRAM)
-_OF_THE_WHOLE: Final = frozenset({_UTIL, _POWER, _ENERGY})
+_OF_THE_WHOLE: Final = frozenset({dcgm.UTIL, dcgm.POWER, dcgm.ENERGY})
 """Repeated for each MIG instance of a GPU: taken for the instance's own they would count many times over."""
 
 
@@ -69,6 +62,7 @@ class PrometheusSensors:
         self._lag_ms = lag_ms
         self._ended = dict(ended)
         self._read_until: Instant | None = None
+        self._xids = XidMemory()
         self.is_behind = False
         """Whether there is more of the past to be read at once."""
         self.skew_ms = 0
@@ -96,7 +90,7 @@ class PrometheusSensors:
             at=until,
             has_driver=True,
             process_view=ProcessView.UNAVAILABLE,
-            driver_version=_any_label(told, "DCGM_FI_DRIVER_VERSION"),
+            driver_version=_driver_of(told),
             devices=tuple(_devices(told)),
             samples=samples,
             node_of=_homes(told),
@@ -111,7 +105,7 @@ class PrometheusSensors:
 
     def _ask(self, since: Instant, until: Instant) -> _Told:
         """[since, until]; raw scrapes, which a range selector brings as they were made, with no look-back."""
-        names = "|".join(METRICS)
+        names = "|".join(dcgm.METRICS)
         query = f'{{__name__=~"{names}",UUID!=""}}[{until - since + 1}ms]'
         told = _Told()
         for series in self._api.ask("query", {"query": query, "time": f"{until / MS_PER_SECOND:.3f}"}):
@@ -122,9 +116,13 @@ class PrometheusSensors:
         for uuid in sorted(told.scrapes):
             last = self._ended.get(uuid)
             for at, scrape in sorted(told.scrapes[uuid].items()):
-                if last is None or at > last or (at == last and self._read_until is None):
+                if self._read_until is not None and last is not None and at <= last:
+                    continue
+                xids = self._xids.new(uuid, scrape.xids)
+                if last is None or at >= last:
                     granted = tuple(sorted(scrape.pods)) if has_pods(uuid) else None
-                    yield replace(_sample(uuid, at, scrape.values, at - last if last else 0), granted=granted)
+                    sample = _sample(uuid, at, scrape.values, at - last if last else 0)
+                    yield replace(sample, health=_health(scrape), xids=xids, granted=granted)
                 last = at if last is None else max(at, last)
 
 
@@ -133,15 +131,27 @@ def _take(told: _Told, labels: Mapping[str, str], values: Iterable[Any]) -> None
     if uuid is None or node_of(labels) is None:
         return
     told.labels[uuid] = labels
-    name, pod = labels["__name__"], pod_of(labels)
+    name, scale = dcgm.SINCE_4_9.get(labels["__name__"], (labels["__name__"], 1.0))
+    pod = pod_of(labels)
     is_instance = bool(labels.get("GPU_I_ID"))
     for seconds, text in values:
         scrape = told.scrape(uuid, Instant(round(float(seconds) * MS_PER_SECOND)))
         value = value_of(text)
-        if value is not None and not (is_instance and name in _OF_THE_WHOLE):
-            scrape.values[name] = value
+        if value is not None:
+            scrape.is_read = scrape.is_read or name not in {dcgm.XID, dcgm.XID_COUNT}
+            if not (is_instance and name in _OF_THE_WHOLE):
+                _put(scrape, labels, name, value * scale)
         if pod is not None:
             scrape.pods.add(pod)
+
+
+def _put(scrape: _Scrape, labels: Mapping[str, str], name: str, value: float) -> None:
+    if name == dcgm.XID:
+        scrape.xids.last = int(value)
+    elif name != dcgm.XID_COUNT:
+        scrape.values[name] = value
+    elif labels.get("xid", "").isdecimal():
+        scrape.xids.counts[int(labels["xid"])] = int(value)
 
 
 def _node_has_pods(told: _Told) -> Callable[[GpuUuid], bool]:
@@ -154,26 +164,31 @@ def _node_has_pods(told: _Told) -> Callable[[GpuUuid], bool]:
 
 
 def _sample(uuid: GpuUuid, at: Instant, values: Mapping[str, float], elapsed_ms: int) -> Sample:
-    used, free = values.get(_USED), values.get(_FREE)
-    power, energy = values.get(_POWER), values.get(_ENERGY)
+    used, free = values.get(dcgm.USED), values.get(dcgm.FREE)
+    power, energy = values.get(dcgm.POWER), values.get(dcgm.ENERGY)
     return Sample(
         gpu_uuid=uuid,
         at=at,
         utilization=_utilization(values, elapsed_ms),
         activity=_activity(values, elapsed_ms),
-        memory_used_bytes=None if used is None else round(used * _MIB),
-        memory_total_bytes=None if used is None or free is None else round((used + free) * _MIB),
+        memory_used_bytes=None if used is None else round(used * MEBIBYTE),
+        memory_total_bytes=None if used is None or free is None else round((used + free) * MEBIBYTE),
         power_milliwatts=None if power is None or power > _WATTS_MAX else round(power * 1_000),
         energy_millijoules=None if energy is None else round(energy),
     )
 
 
+def _health(scrape: _Scrape) -> Health:
+    """A GPU of which nothing is told any more but its Xids is lost."""
+    return Health.UNHEALTHY if scrape.xids.has_any and not scrape.is_read else Health.OK
+
+
 def _utilization(values: Mapping[str, float], elapsed_ms: int) -> Utilization | None:
     """A gauge: the last sample of the driver stands for the time since the scrape before. A MIG instance has none; the
     share of time in which its engine was active means the same."""
-    percent = values.get(_UTIL)
-    if percent is None and _ENGINE in values:
-        percent = 100 * values[_ENGINE]
+    percent = values.get(dcgm.UTIL)
+    if percent is None and dcgm.ENGINE in values:
+        percent = 100 * values[dcgm.ENGINE]
     if percent is None or percent > 100 or elapsed_ms <= 0:
         return None
     return Utilization(
@@ -182,7 +197,7 @@ def _utilization(values: Mapping[str, float], elapsed_ms: int) -> Utilization | 
 
 
 def _activity(values: Mapping[str, float], elapsed_ms: int) -> Activity | None:
-    shares = [_permille(values.get(name)) for name in (_SM, _OCCUPANCY, _TENSOR, _DRAM)]
+    shares = [_permille(values.get(name)) for name in (dcgm.SM, dcgm.OCCUPANCY, dcgm.TENSOR, dcgm.DRAM)]
     if elapsed_ms <= 0 or all(share is None for share in shares):
         return None
     return Activity(elapsed_ms * 1_000, *shares)
@@ -207,7 +222,8 @@ def _devices(told: _Told) -> Iterator[Device]:
             index=int(labels["gpu"]) if labels.get("gpu", "").isdigit() else 0,
             model=labels.get("modelName"),
             memory_bytes=_memory_bytes(told.scrapes[uuid].values()),
-            has_profiling=any(_SM in scrape.values for scrape in told.scrapes[uuid].values()),
+            health=_health(max(told.scrapes[uuid].items())[1]),
+            has_profiling=any(dcgm.SM in scrape.values for scrape in told.scrapes[uuid].values()),
             parent_uuid=parent,
             mig_profile=labels.get("GPU_I_PROFILE") or None,
             mig_gpu_instance=int(instance) if instance and instance.isdigit() else None,
@@ -229,10 +245,12 @@ def _homes(told: _Told) -> dict[GpuUuid, NodeName]:
 
 def _memory_bytes(scrapes: Iterable[_Scrape]) -> int | None:
     sizes = [
-        scrape.values[_USED] + scrape.values[_FREE] for scrape in scrapes if {_USED, _FREE} <= scrape.values.keys()
+        scrape.values[dcgm.USED] + scrape.values[dcgm.FREE]
+        for scrape in scrapes
+        if {dcgm.USED, dcgm.FREE} <= scrape.values.keys()
     ]
-    return round(max(sizes) * _MIB) if sizes else None
+    return round(max(sizes) * MEBIBYTE) if sizes else None
 
 
-def _any_label(told: _Told, name: str) -> str | None:
-    return next((labels[name] for labels in told.labels.values() if labels.get(name)), None)
+def _driver_of(told: _Told) -> str | None:
+    return next((labels[name] for labels in told.labels.values() for name in dcgm.DRIVERS if labels.get(name)), None)

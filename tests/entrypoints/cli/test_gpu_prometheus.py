@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from scheduler.adapters.prometheus.http import PrometheusApi
@@ -50,11 +51,22 @@ def resting(until_ms: int) -> dict[str, list[Point]]:
     return told
 
 
-def test_a_history_in_prometheus_is_judged_as_the_same_rows_in_a_file(tmp_path: Path) -> None:
+SINCE_4_9 = {"GPU_UTIL": ("GPU_UTIL_RATIO", 100), "POWER_USAGE": ("BOARD_POWER_WATTS", 1)}
+SINCE_4_9 |= {"TOTAL_ENERGY_CONSUMPTION": ("GPU_ENERGY_JOULES_TOTAL", 1_000)}
+
+
+@pytest.mark.parametrize("names", [{}, SINCE_4_9], ids=["names before 4.9", "names since 4.9"])
+def test_a_history_in_prometheus_is_judged_as_the_same_rows_in_a_file(
+    tmp_path: Path, names: dict[str, tuple[str, int]]
+) -> None:
     until_ms = time.time_ns() // 1_000_000 // STEP_MS * STEP_MS
     told = resting(until_ms)
     labels = {**CARD, "exported_namespace": "research", "exported_pod": "notebook-0", **EXPORTER}
-    history = {frozenset({**labels, "__name__": f"DCGM_FI_DEV_{name}"}.items()): each for name, each in told.items()}
+    history = {}
+    for name, points in told.items():
+        called, unit = names.get(name, (name, 1))
+        key = frozenset({**labels, "__name__": f"DCGM_FI_DEV_{called}"}.items())
+        history[key] = [(at, str(int(value) / unit if unit > 1 else value)) for at, value in points]
     real_prometheus.write_history(tmp_path, history)
     with real_prometheus.serving(tmp_path) as address:
         found = judged("--prometheus", address, "--since", "4h")
