@@ -5,6 +5,7 @@ that dies at any point goes on without a gap or a duplicate. The spool is bounde
 counted.
 """
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -17,6 +18,8 @@ from scheduler.domain.units import GpuUuid, Instant
 from scheduler.metering.integration import Mark
 from scheduler.metering.windows import Window
 from scheduler.metering.wire import window_json
+
+logger = logging.getLogger("allot.agent")
 
 PAGES_MAX = 131_072
 """Of 4 KiB: a node's disk is not ours to fill, whatever the bound on windows says."""
@@ -63,6 +66,9 @@ class WindowSpool:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._windows_max = windows_max
         self._unwritten = 0
+        self._answered_until = 0
+        """The last window that the API has answered for; those up to it that are still here are to be deleted."""
+        self._refused_unwritten = 0
         try:
             self._db = _open(path, wait_seconds, pages_max)
         except sqlite3.OperationalError:
@@ -80,6 +86,7 @@ class WindowSpool:
         """Keep the windows, in order. Where the disk will not have them they are lost, and counted."""
         try:
             with self._db:
+                self._catch_up()
                 self._db.executemany(
                     "INSERT INTO window (boot_id, body) VALUES (?, ?)",
                     [(window.boot_id, orjson.dumps(window_json(window))) for window in windows],
@@ -97,6 +104,7 @@ class WindowSpool:
         except sqlite3.OperationalError:
             self._unwritten += len(windows)
         else:
+            self._unwritten = self._refused_unwritten = 0
             self._waiting += len(windows) - excess
 
     def marks(self, boot_id: str) -> tuple[Mark, ...]:
@@ -108,30 +116,51 @@ class WindowSpool:
 
     def oldest(self, limit: int) -> tuple[str, tuple[Spooled, ...]]:
         """The boot id of the oldest window, and the oldest of that boot. ("", ()) where nothing waits."""
-        first = self._db.execute("SELECT boot_id FROM window ORDER BY id LIMIT 1").fetchone()
+        first = self._db.execute(
+            "SELECT boot_id FROM window WHERE id > ? ORDER BY id LIMIT 1", (self._answered_until,)
+        ).fetchone()
         if first is None:
             return "", ()
         rows = self._db.execute(
-            "SELECT id, body FROM window WHERE boot_id = ? ORDER BY id LIMIT ?", (first[0], limit)
+            "SELECT id, body FROM window WHERE id > ? AND boot_id = ? ORDER BY id LIMIT ?",
+            (self._answered_until, first[0], limit),
         )
         return first[0], tuple(Spooled(*row) for row in rows)
 
-    def remove(self, taken: Sequence[Spooled], *, refused: int = 0) -> None:
-        """The API has answered for them: it holds them now, but for so many that it will never take."""
-        with self._db:
-            self._db.executemany("DELETE FROM window WHERE id = ?", [(each.id,) for each in taken])
-            self._count("refused", refused)
-        self._waiting = int(self._db.execute("SELECT count(*) FROM window").fetchone()[0])
+    def remove(self, oldest: Sequence[Spooled], *, refused: int = 0) -> None:
+        """The API has answered for these: it holds them now, but for so many that it will never take.
+
+        A full disk will not have a deletion either: they go with what is written next, and after a restart before that they
+        are sent once more.
+        """
+        self._answered_until = max((each.id for each in oldest), default=self._answered_until)
+        self._refused_unwritten += refused
+        try:
+            with self._db:
+                self._catch_up()
+        except sqlite3.OperationalError as error:
+            logger.warning("the spool cannot be written: %s", error)
+        else:
+            self._unwritten = self._refused_unwritten = 0
+        left = self._db.execute("SELECT count(*) FROM window WHERE id > ?", (self._answered_until,)).fetchone()
+        self._waiting = int(left[0])
 
     def counts(self) -> SpoolCounts:
         tally = dict(self._db.execute("SELECT name, count FROM tally"))
-        return SpoolCounts(self._waiting, tally["lost"] + self._unwritten, tally["refused"])
+        return SpoolCounts(self._waiting, tally["lost"] + self._unwritten, tally["refused"] + self._refused_unwritten)
 
     def close(self) -> None:
         self._db.close()
 
+    def _catch_up(self) -> None:
+        """Write what is known here alone."""
+        self._db.execute("DELETE FROM window WHERE id <= ?", (self._answered_until,))
+        self._count("lost", self._unwritten)
+        self._count("refused", self._refused_unwritten)
+
     def _count(self, name: str, by: int) -> None:
-        self._db.execute("UPDATE tally SET count = count + ? WHERE name = ?", (by, name))
+        if by:
+            self._db.execute("UPDATE tally SET count = count + ? WHERE name = ?", (by, name))
 
 
 def _open(path: Path, wait_seconds: float, pages_max: int) -> sqlite3.Connection:

@@ -1,4 +1,7 @@
+import resource
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,3 +91,44 @@ def test_windows_that_the_disk_will_not_have_are_counted_as_lost(tmp_path: Path)
     spool.append([window(1)], [], "boot-1")
     assert sequences(spool) == [1]
     spool.close()
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process grows, or has anything written beyond its first bytes: the kernel refuses that as it
+    refuses it on a disk without room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_on_a_full_disk_what_waits_is_still_sent_once_and_the_rest_is_counted(tmp_path: Path) -> None:
+    spool = WindowSpool(tmp_path / "spool.db", windows_max=10)
+    spool.append([window(1), window(2), window(3)], [MARK], "boot-1")
+    with full_disk():
+        spool.append([window(4)], [], "boot-1")
+        spool.remove(spool.oldest(2)[1], refused=1)
+        assert sequences(spool) == [3]
+        assert spool.counts() == SpoolCounts(waiting=1, lost=1, refused=1)
+    spool.append([window(5)], [], "boot-1")
+    assert sequences(spool) == [3, 5]
+    spool.close()
+    again = WindowSpool(tmp_path / "spool.db", windows_max=10)
+    assert sequences(again) == [3, 5]
+    assert again.counts() == SpoolCounts(waiting=2, lost=1, refused=1)
+    again.close()
+
+
+def test_a_spool_that_was_closed_on_a_full_disk_sends_again_what_was_answered(tmp_path: Path) -> None:
+    spool = WindowSpool(tmp_path / "spool.db", windows_max=10)
+    spool.append([window(1), window(2)], [MARK], "boot-1")
+    with full_disk():
+        spool.remove(spool.oldest(1)[1])
+        spool.close()
+    again = WindowSpool(tmp_path / "spool.db", windows_max=10)
+    assert sequences(again) == [1, 2]
+    assert again.marks("boot-1") == (MARK,)
+    again.close()
