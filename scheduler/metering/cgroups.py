@@ -2,8 +2,9 @@
 
 The forms: cgroup v1 and v2; the cgroupfs driver (`/kubepods/burstable/pod<uid>/<container>`) and the systemd driver
 (`/kubepods.slice/…/kubepods-burstable-pod<u_i_d>.slice/cri-containerd-<container>.scope`); guaranteed pods without a
-QoS level; CRI-O, containerd, docker; a misconfigured containerd (`…slice:cri-containerd:<container>`); and the
-`/../…` prefix that a cgroup namespace leaves. So the pod's part is looked for anywhere in the path.
+QoS level; CRI-O, containerd, docker; crun's group below the scope (`….scope/container`); a misconfigured containerd
+(`…slice:cri-containerd:<container>`); and the `/../…` prefix that a cgroup namespace leaves. So the pod's part is looked
+for anywhere in the path.
 """
 
 import re
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from scheduler.domain.units import PodUid
 
 _POD = re.compile(r"(?:^|[-/])pod(?P<uid>[0-9a-f]{8}[-_]?(?:[0-9a-f]{4}[-_]?){3}[0-9a-f]{12})(?=\.slice|[/:]|$)")
-_CONTAINER = re.compile(r"(?:^|[-/:])(?P<id>[0-9a-f]{64})(?:\.scope)?$")
+_CONTAINER = re.compile(r"(?:^|[-/:])(?P<id>[0-9a-f]{64})(?=\.scope|/|$)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ FORMS = {
         f"/cri-containerd-{CONTAINER}.scope"
     ),
     "systemd, CRI-O": f"0::/kubepods.slice/kubepods-pod{SLICE_POD}.slice/crio-{CONTAINER}.scope",
+    "systemd, CRI-O with crun": f"0::/kubepods.slice/kubepods-pod{SLICE_POD}.slice/crio-{CONTAINER}.scope/container",
+    "groups that the container made below its own": f"0::/kubepods/pod{POD}/{CONTAINER}/docker/{'cd' * 32}",
     "systemd, docker": (
         f"0::/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{SLICE_POD}.slice"
         f"/docker-{CONTAINER}.scope"

@@ -313,6 +313,16 @@ async def test_an_agent_told_nonsense_says_what_and_does_not_start(
     assert "sample_ms is 0; expected more than 0 [invalid-value]" in agent_process.log()
 
 
+async def test_an_agent_that_cannot_open_its_spool_says_so(api: ApiServer, agent_process: AgentProcess) -> None:
+    agent_process.fake.describe(machine())
+    (agent_process.directory / "spool").write_text("a file where the folder ought to be")
+    await agent_process.start(api)
+    assert agent_process.process is not None
+    assert await agent_process.process.wait() == 2
+    assert "spool.db cannot be opened:" in agent_process.log()
+    assert "Traceback" not in agent_process.log()
+
+
 async def test_a_gpu_that_is_lost_leaves_the_others_running(running: ApiServer, agent_process: AgentProcess) -> None:
     await running.until(lambda: len(running.of("GPU-a")) >= 2)
     agent_process.fake.describe(machine(Fault(GPU_IS_LOST, gpu=0)))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sqlite3
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from scheduler.adapters.kubelet.cdi import CdiFolder
 from scheduler.adapters.kubelet.pod_resources import PodResources
 from scheduler.adapters.nvml.proc import boot_id
 from scheduler.adapters.window_spool import WindowSpool
+from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.agent.api import ApiClient
 from scheduler.entrypoints.agent.metrics import STALE_WINDOWS, AgentCollector, AgentState
@@ -37,7 +39,7 @@ def run_agent(settings: AgentSettings) -> None:
 
 
 async def _run(settings: AgentSettings) -> None:
-    spool = WindowSpool(settings.spool, settings.spool_windows_max)
+    spool = _open_spool(settings)
     api = ApiClient(settings)
     try:
         agent = Agent(settings, spool, api)
@@ -48,6 +50,19 @@ async def _run(settings: AgentSettings) -> None:
     finally:
         await api.close()
         spool.close()
+
+
+def _open_spool(settings: AgentSettings) -> WindowSpool:
+    """Raises InvalidInput where it cannot be: not to be written, or another agent's."""
+    try:
+        return WindowSpool(settings.spool, settings.spool_windows_max)
+    except (sqlite3.OperationalError, OSError) as error:
+        raise InvalidInput(
+            f"the spool {settings.spool} cannot be opened: {error}",
+            code=RefusalCode.INVALID_VALUE,
+            where="--spool",
+            expected="a file that this agent may write and no other has open",
+        ) from error
 
 
 class Agent:

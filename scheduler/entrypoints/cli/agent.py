@@ -76,10 +76,10 @@ def agent(
             retry_ms_max=retry_ms_max,
             metrics=metrics,
         )
+        run_agent(settings)
     except Refusal as refusal:
         typer.echo(f"allot agent: {refusal} [{refusal.code}]", err=True)
         raise typer.Exit(EXIT_USAGE) from refusal
-    run_agent(settings)
 
 
 app = typer.Typer(add_completion=False)
