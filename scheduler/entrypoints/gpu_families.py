@@ -22,11 +22,18 @@ Read = Callable[[Window], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A metric and how it is read off a window; None has no series."""
+    """A metric and how it is read off a window; None has no series. `is_of_the_whole`: a MIG instance without one is not
+    one with 0, since the driver tells it of the whole GPU."""
 
     name: str
     about: str
     read: Read
+    is_of_the_whole: bool = False
+
+    def value(self, window: Window, device: Device | None) -> float | None:
+        value = self.read(window)
+        is_instance = device is not None and device.parent_uuid is not None
+        return None if self.is_of_the_whole and is_instance and value == 0 else value
 
 
 def _activity(permille_ms: Callable[[ActivityIntegral], int | None]) -> Read:
@@ -66,8 +73,9 @@ FAMILIES = (
     Family("DCGM_FI_DEV_FB_FREE", "Framebuffer memory free (in MiB).", _free_mib),
     Family(
         "DCGM_FI_DEV_XID_ERRORS",
-        "The last Xid of the last window, 0 for none.",
+        "The last Xid of the last five minutes, 0 for none.",
         lambda window: float(window.xids[-1]) if window.xids else 0.0 if window.covered_ms else None,
+        is_of_the_whole=True,
     ),
     Family("DCGM_FI_PROF_SM_ACTIVE", "The ratio of active multiprocessors.", _activity(lambda a: a.sm_permille_ms)),
     Family("DCGM_FI_PROF_SM_OCCUPANCY", "The ratio of resident warps.", _activity(lambda a: a.occupancy_permille_ms)),

@@ -34,7 +34,8 @@ class ProcessView(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A GPU, or a MIG instance when `parent_uuid` is there. What the driver would not tell is None."""
+    """A GPU, or a MIG instance when `parent_uuid` is there: its `index` and `minor` are its GPU's. What the driver would
+    not tell is None."""
 
     gpu_uuid: GpuUuid
     index: int

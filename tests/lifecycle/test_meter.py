@@ -41,6 +41,14 @@ def test_a_window_is_kept_shown_and_adds_to_its_hour(company: Company, agents: A
     assert (hour.use.windows, hour.use.millijoules, hour.node) == (1, 400 * WINDOW_MS, N0)
 
 
+def test_an_xid_is_remembered_for_those_who_ask_after_the_next_window(company: Company, agents: Agents) -> None:
+    company.now = later(company.now, 60)
+    begin = Instant(company.now - 2 * WINDOW_MS)
+    agents.post(replace(window(N0, 0, 1, begin), xids=(31, 79)), window(N0, 0, 2, Instant(begin + WINDOW_MS)))
+    shown = company.world.sightings.xids.shown_with(company.world.windows[gpu(N0, 0)])
+    assert (shown.sequence, shown.xids) == (2, (79,))
+
+
 def test_what_is_sent_again_is_absorbed(company: Company, agents: Agents) -> None:
     company.now = later(company.now, 60)
     first = window(N0, 0, 1, Instant(company.now - WINDOW_MS))

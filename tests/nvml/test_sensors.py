@@ -242,10 +242,10 @@ def test_a_mig_instance_is_read_by_profiling_alone_and_has_no_power(fake: FakeMa
     job = Job(0, pid=100, gi=7, ci=0, start_ms=T - 60_000, duty_permille=500, memory_bytes=GIB)
     fake.describe(Machine((A,), (*migs, job), booted_ms=T - 60_000))
     found = readings(fake, every(5_000, 5_000), proc)
-    assert [(d.gpu_uuid, d.parent_uuid, d.mig_profile) for d in found[0].devices] == [
-        ("GPU-a", None, None),
-        ("MIG-x", "GPU-a", "1g.10gb"),
-        ("MIG-y", "GPU-a", "1g.10gb"),
+    assert [(d.gpu_uuid, d.index, d.parent_uuid, d.mig_profile) for d in found[0].devices] == [
+        ("GPU-a", 0, None, None),
+        ("MIG-x", 0, "GPU-a", "1g.10gb"),
+        ("MIG-y", 0, "GPU-a", "1g.10gb"),
     ]
     busy, idle, whole = (of(found, uuid)[1] for uuid in ("MIG-x", "MIG-y", "GPU-a"))
     assert busy.activity == Activity(5_000_000, 400, 200, 150, 100)

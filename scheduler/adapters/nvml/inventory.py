@@ -99,18 +99,18 @@ def _instances(whole: Found) -> Iterator[Found]:
     for index in range(ask(pynvml.nvmlDeviceGetMaxMigDeviceCount, whole.handle)):
         try:
             handle = ask(pynvml.nvmlDeviceGetMigDeviceHandleByIndex, whole.handle, index)
-            yield Found(_instance(whole.device, handle, index), handle, parent=whole.handle)
+            yield Found(_instance(whole.device, handle), handle, parent=whole.handle)
         except AbsentValue:
             continue
 
 
-def _instance(parent: Device, handle: Handle, index: int) -> Device:
+def _instance(parent: Device, handle: Handle) -> Device:
     asker = Asker()
     name = asker.value("name", pynvml.nvmlDeviceGetName, handle)
     attributes = asker.value("attributes", pynvml.nvmlDeviceGetAttributes_v2, handle)
     return Device(
         gpu_uuid=GpuUuid(ask(pynvml.nvmlDeviceGetUUID, handle)),
-        index=index,
+        index=parent.index,
         model=parent.model,
         memory_bytes=None if attributes is None else int(attributes.memorySizeMB) * MEBIBYTE,
         pci_bus_id=parent.pci_bus_id,

@@ -77,11 +77,13 @@ class AgentCollector(Collector):
     def _devices(self, state: AgentState, reading: Reading) -> Iterator[Metric]:
         oldest = state.now - state.stale_ms
         labels = _Labels(state.node, reading, self._recorder.allocated)
-        windows = {uuid: w for uuid, w in self._recorder.windows.items() if w.end >= oldest}
+        latest, xids = self._recorder.windows.items(), self._recorder.xids
+        windows = {uuid: xids.shown_with(w) for uuid, w in latest if w.end >= oldest}
+        devices = {device.gpu_uuid: device for device in reading.devices}
         for family in FAMILIES:
             told = GaugeMetricFamily(family.name, family.about, labels=LABELS)
             for uuid in sorted(windows):
-                value = family.read(windows[uuid])
+                value = family.value(windows[uuid], devices.get(uuid))
                 if value is not None:
                     told.add_metric(labels.of(uuid), value)
             yield told

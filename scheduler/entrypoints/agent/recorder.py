@@ -18,6 +18,7 @@ from scheduler.metering.integration import (
     observe,
     resume,
 )
+from scheduler.metering.last_xids import LastXids
 from scheduler.metering.samples import Reading
 from scheduler.metering.windows import Window
 
@@ -41,6 +42,7 @@ class Recorder:
         """What the kubelet said last of who has which GPU; None while it cannot be asked."""
         self.unresolved_allocations = 0
         self.cpu_use = CpuUse()
+        self.xids = LastXids()
 
     def record(self, reading: Reading) -> int:
         """Take a reading in. Returns how many windows it closed."""
@@ -99,6 +101,8 @@ class Recorder:
             windows = [replace(w, cpu=self.cpu_use.between(w.start, w.end)) for w in self._with_pods(windows)]
             ended: dict[GpuUuid, DeviceState] = {w.gpu_uuid: self._states[w.gpu_uuid] for w in windows}
             self.windows |= {window.gpu_uuid: window for window in windows}
+            for window in windows:
+                self.xids.note(window)
             self._spool.append(windows, [mark_of(state) for state in ended.values()], self._rules.boot_id)
         return len(windows)
 

@@ -35,14 +35,15 @@ class GpuCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         world = self._service.world
-        windows = {u: w for u, w in list(world.windows.items()) if w.end >= self._now - STALE_MS}
+        latest, xids = list(world.windows.items()), world.sightings.xids
+        windows = {u: xids.shown_with(w) for u, w in latest if w.end >= self._now - STALE_MS}
         devices = {d.gpu_uuid: d for each in list(world.inventories.values()) for d in each.devices}
         paid_by = self._paid_by({world.holders[uuid] for uuid in windows if uuid in world.holders})
         labels = {uuid: self._labels(window, devices.get(uuid), paid_by) for uuid, window in windows.items()}
         for family in FAMILIES:
             told = GaugeMetricFamily(family.name, family.about, labels=LABELS)
             for uuid in sorted(windows):
-                value = family.read(windows[uuid])
+                value = family.value(windows[uuid], devices.get(uuid))
                 if value is not None:
                     told.add_metric(labels[uuid], value)
             yield told

@@ -1,8 +1,10 @@
-"""When each pod was last seen on a GPU: evidence that it ran, where neither kubelet nor Job will ever say when it ended."""
+"""When each pod was last seen on a GPU: evidence that it ran, where neither kubelet nor Job will ever say when it ended.
+And the last Xid of each GPU."""
 
 import threading
 
 from scheduler.domain.units import Instant, PodUid
+from scheduler.metering.last_xids import LastXids
 from scheduler.metering.windows import Window
 
 PODS_MAX = 20_000
@@ -15,9 +17,11 @@ class Sightings:
     def __init__(self) -> None:
         self._seen: dict[PodUid, Instant] = {}
         self._lock = threading.Lock()
+        self.xids = LastXids()
 
     def note(self, window: Window) -> None:
         """A reading that found one of its processes proves that a pod ran then, and nothing about later."""
+        self.xids.note(window)
         with self._lock:
             for process in window.processes or ():
                 if process.pod_uid is not None and process.seen_until is not None:

@@ -79,3 +79,24 @@ def test_readings_of_a_while_ago_are_no_readings(recorder: Recorder) -> None:
     series = told(recorder, late)
     assert not [name for name, values in series.items() if name.startswith(("DCGM", "allot_gpu")) and values]
     assert series["allot_agent_sensor_state"] == [0, 0, 0, 1]
+
+
+def recorded(recorder: Recorder, device: Device, xid_at_ms: int, until_ms: int) -> None:
+    for ms in range(0, until_ms + 1, 5_000):
+        xids = (79,) if ms == xid_at_ms else ()
+        sample = Sample(device.gpu_uuid, Instant(NOW + ms), xids=xids)
+        recorder.record(Reading(sample.at, True, devices=(device,), samples=(sample,)))
+
+
+@pytest.mark.parametrize(("minutes", "shown"), [(1, 79), (5, 79), (6, 0)])
+def test_an_xid_is_shown_for_five_minutes_however_seldom_anybody_asks(
+    recorder: Recorder, minutes: int, shown: int
+) -> None:
+    recorded(recorder, Device(GPU, 0, "H100", None), 10_000, minutes * 60_000)
+    state = replace(STATE, now=Instant(NOW + minutes * 60_000))
+    assert told(recorder, state)["DCGM_FI_DEV_XID_ERRORS"] == [shown]
+
+
+def test_an_instance_of_which_no_xid_is_told_is_not_one_without(recorder: Recorder) -> None:
+    recorded(recorder, Device(GPU, 0, "H100", None, parent_uuid=GpuUuid("GPU-whole")), -1, 30_000)
+    assert told(recorder, replace(STATE, now=Instant(NOW + 30_000)))["DCGM_FI_DEV_XID_ERRORS"] == []

@@ -90,6 +90,15 @@ async def test_readings_bear_the_names_and_labels_of_dcgm_exporter(service: Serv
     }
 
 
+async def test_an_xid_of_a_window_before_is_still_shown(service: Service, as_: Client) -> None:
+    window = read_now(service)
+    service.world.sightings.note(
+        replace(window, start=Instant(window.start - 60_000), end=Instant(window.end - 60_000))
+    )
+    service.world.windows[GPU] = replace(window, xids=())
+    assert [sample.value for sample in (await scraped(as_))["DCGM_FI_DEV_XID_ERRORS"]] == [79]
+
+
 async def test_what_was_not_read_or_not_of_late_has_no_series(service: Service, as_: Client) -> None:
     window = read_now(service)
     stale = replace(window, sequence=2, gpu_uuid=GpuUuid("GPU-c"), end=Instant(window.end - STALE_MS - 1))
