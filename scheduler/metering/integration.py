@@ -8,6 +8,7 @@ ever cut in two.
 from dataclasses import dataclass, replace
 
 from scheduler.domain.units import GpuUuid, Instant, NodeName
+from scheduler.metering.admission import FUTURE_MS_MAX
 from scheduler.metering.intervals import Interval, window_of
 from scheduler.metering.samples import Sample
 from scheduler.metering.windows import Window
@@ -59,8 +60,12 @@ def resume(mark: Mark) -> DeviceState:
 
 
 def observe(state: DeviceState, sample: Sample, rules: Integration) -> tuple[DeviceState, tuple[Window, ...]]:
-    """The next sample of the device. One that is not newer than the last is ignored: the clock went back."""
+    """The next sample of the device. One that is not newer than the last is ignored: the clock went back. Where it went
+    back far, it was ahead before: what it stamped nobody takes, and to wait for it would lose as much again."""
     elapsed_ms = sample.at - state.last.at
+    if elapsed_ms < -FUTURE_MS_MAX:
+        closed, windows = close(state, rules)
+        return DeviceState(closed.sequence, sample), windows
     if elapsed_ms <= 0:
         return state, ()
     if state.is_resumed or elapsed_ms > rules.gap_ms:

@@ -1,7 +1,9 @@
 """The two ways in which readings come into the books keep one contract: an agent's, and dcgm-exporter's Prometheus'."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -36,6 +38,8 @@ class AgentRig:
     def __init__(self, company: Company, spool: Path) -> None:
         self.company = company
         self._spool = spool
+        self.ahead_ms: Callable[[int], int] = lambda _: 0
+        """How far the node's clock is ahead of the service's."""
         self._meter = Meter(company.store, company.world)
 
     def run(self, truth: Truth, restarts: Sequence[int] = ()) -> None:
@@ -45,7 +49,7 @@ class AgentRig:
                 recorder = Recorder(spool, Integration(N0, "boot-1", window_ms=15_000, gap_ms=12_500))
                 for ms in range(begin, end, SAMPLE_MS):
                     if truth.is_read(ms):
-                        recorder.record(_reading(truth, ms))
+                        recorder.record(_stamped(_reading(truth, ms), self.ahead_ms(ms)))
                         self._post(spool, recorder, Instant(NOON + ms))
 
     def _post(self, spool: WindowSpool, recorder: Recorder, now: Instant) -> None:
@@ -72,6 +76,11 @@ def _reading(truth: Truth, ms: int) -> Reading:
         xids=tuple(truth.xids_between(ms - SAMPLE_MS, ms)),
     )
     return Reading(sample.at, True, ProcessView.HOST, devices=(Device(GPU, 0, "H100", None),), samples=(sample,))
+
+
+def _stamped(reading: Reading, ahead_ms: int) -> Reading:
+    samples = tuple(replace(sample, at=Instant(sample.at + ahead_ms)) for sample in reading.samples)
+    return replace(reading, at=Instant(reading.at + ahead_ms), samples=samples)
 
 
 class PrometheusRig:
@@ -163,6 +172,18 @@ class TestAgent(SensorsContract):
     @pytest.fixture
     def rig(self, company: Company, tmp_path: Path) -> SensorsRig:
         return AgentRig(company, tmp_path / "spool.db")
+
+    def test_a_clock_that_was_an_hour_ahead_costs_what_it_stamped_and_no_more(
+        self, company: Company, tmp_path: Path
+    ) -> None:
+        rig = AgentRig(company, tmp_path / "spool.db")
+        rig.ahead_ms = lambda ms: 3_600_000 if 4 * 60_000 <= ms < 8 * 60_000 else 0
+        rig.run(Truth(), restarts=(6 * 60_000, 9 * 60_000))
+        told = self.stretches(rig)
+        assert all(before.end <= after.start for before, after in pairwise(told))
+        assert sum(each.use.covered_ms for each in told) >= END_MS - 5 * 60_000
+        with company.store.reading() as books:
+            assert {each.code for each in books.samples.refusals()} == {"from-the-future"}
 
 
 @real_prometheus.needed

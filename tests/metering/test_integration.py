@@ -114,6 +114,28 @@ def test_a_sample_from_the_past_changes_nothing() -> None:
     assert observe(state, sample(1_000), RULES) == (state, ())
 
 
+def test_a_clock_that_was_far_ahead_is_not_waited_for() -> None:
+    hour = 3_600_000
+    state, ahead = fold([sample(hour + ms) for ms in (0, 5_000, 10_000)])
+    assert ahead == []
+    state, closed = observe(state, sample(20_000), RULES)
+    assert [(each.start, each.end) for each in closed] == [(START + hour, START + hour + 10_000)]
+    for ms in (25_000, 30_000, 35_000):
+        state, windows = observe(state, sample(ms), RULES)
+    (first,) = windows
+    assert (first.start, first.end, first.covered_ms) == (START + 20_000, START + 35_000, 15_000)
+    assert first.sequence == closed[0].sequence + 1
+
+
+def test_an_agent_that_starts_after_its_clock_was_set_goes_on_though_its_mark_is_ahead() -> None:
+    state, _ = fold([sample(3_600_000), sample(3_605_000)])
+    stopped, last = close(state, RULES)
+    state, _ = observe(resume(mark_of(stopped)), sample(0), RULES)
+    for ms in (5_000, 10_000, 15_000):
+        state, windows = observe(state, sample(ms), RULES)
+    assert [(each.start, each.sequence) for each in windows] == [(START, last[0].sequence + 1)]
+
+
 def test_the_next_agent_of_the_same_boot_goes_on_at_the_mark() -> None:
     state, _ = fold([sample(0, energy_millijoules=0), sample(5_000, energy_millijoules=100)])
     stopped, last = close(state, RULES)
