@@ -256,6 +256,23 @@ def test_a_mig_instance_is_read_by_profiling_alone_and_has_no_power(fake: FakeMa
     assert whole.energy_millijoules is not None
 
 
+def test_a_process_is_on_its_own_compute_instance_of_several_that_share_slices(fake: FakeMachine, proc: Path) -> None:
+    migs = (
+        Mig(0, "MIG-x", index=0, gi=1, ci=0),
+        Mig(0, "MIG-y", index=1, gi=1, ci=1),
+        Mig(0, "MIG-z", index=2, gi=2),
+    )
+    job = Job(0, pid=100, gi=1, ci=1, start_ms=T - 60_000, memory_bytes=GIB)
+    fake.describe(Machine((A,), (*migs, job), booted_ms=T - 60_000))
+    (reading,) = readings(fake, [T], proc)
+    assert {sample.gpu_uuid: [use.pid for use in sample.processes or ()] for sample in reading.samples} == {
+        "GPU-a": [],
+        "MIG-x": [],
+        "MIG-y": [100],
+        "MIG-z": [],
+    }
+
+
 def test_an_a100_has_no_utilisation_for_its_instances_at_all(fake: FakeMachine, proc: Path) -> None:
     a100 = Gpu("GPU-a", name="NVIDIA A100-SXM4-80GB", architecture=7, gpm=False)
     fake.describe(Machine((a100,), (Mig(0, "MIG-x", index=0, gi=1),), booted_ms=T - 60_000))

@@ -11,7 +11,7 @@ import pynvml
 from scheduler.adapters.nvml.calls import AbsentValue, Asker, ask
 from scheduler.adapters.nvml.inventory import Found, Handle
 from scheduler.adapters.nvml.proc import ProcessTable
-from scheduler.metering.devices import ProcessView
+from scheduler.metering.devices import Device, ProcessView
 from scheduler.metering.samples import ProcessUse
 
 NO_INSTANCE = 0xFFFFFFFF
@@ -30,6 +30,15 @@ class _Listed:
     pid: int
     memory_bytes: int | None
     gpu_instance: int | None
+    compute_instance: int | None
+
+    def is_on(self, device: Device) -> bool:
+        """Whether a process that the handle of this device lists is its own: of a GPU that is cut up those of no
+        instance, and of an instance no other's, though another may share its slices."""
+        if device.is_partitioned:
+            return self.gpu_instance is None
+        told = (self.gpu_instance, device.mig_gpu_instance), (self.compute_instance, device.mig_compute_instance)
+        return device.parent_uuid is None or all(theirs in {None, ours} for theirs, ours in told if ours is not None)
 
 
 class ProcessReader:
@@ -109,14 +118,15 @@ def _listed(asker: Asker, found: Found) -> list[_Listed] | None:
         raw = asker.value("processes" if place == 0 else "other_processes", call, found.handle)
         if raw is None and place == 0:
             return None
-        processes += [_Listed(int(p.pid), p.usedGpuMemory, _instance(p.gpuInstanceId)) for p in raw or ()]
+        processes += [
+            _Listed(int(p.pid), p.usedGpuMemory, _instance(p.gpuInstanceId), _instance(p.computeInstanceId))
+            for p in raw or ()
+        ]
     if not all(_is_plausible(process, found.device.memory_bytes) for process in processes):
         # Drivers 535.43 to 535.86 wrote longer entries under this symbol: PIDs and bytes change places (nvitop#89).
         asker.lacks("processes", "STRUCT_SKEW")
         return None
-    if found.device.is_partitioned:
-        return [process for process in processes if process.gpu_instance is None]
-    return processes
+    return [process for process in processes if process.is_on(found.device)]
 
 
 def _instance(raw: int) -> int | None:
