@@ -12,14 +12,25 @@ from prometheus_client.registry import Collector
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AllowanceId, AttemptId, GpuUuid, Instant
 from scheduler.entrypoints.gpu_families import DEVICE_LABELS, FAMILIES, device_labels, label_values
 from scheduler.entrypoints.running import Service
+from scheduler.entrypoints.settings import SensorsKind
 from scheduler.metering.devices import Device
 from scheduler.metering.windows import Window
 
 STALE_MS = 2 * MS_PER_MINUTE
 """A GPU whose latest window ended longer ago has no series: its agent is away."""
+STALE_SCRAPES = 6
+"""The same where Prometheus is read: a window is of two of its scrapes, comes up to two later, the next two after it."""
 
 LABELS = (*DEVICE_LABELS, "namespace", "pod", "owner", "team", "workload", "attempt", "allowance")
 """Up to `pod` as dcgm-exporter has them."""
+
+
+def fresh_windows(service: Service, now: Instant) -> dict[GpuUuid, Window]:
+    """Each device's latest, but of those that nobody reads any more."""
+    scrape_ms = service.settings.prometheus_scrape_seconds * MS_PER_SECOND
+    is_scraped = service.settings.sensors is SensorsKind.PROMETHEUS
+    oldest = now - (max(STALE_MS, STALE_SCRAPES * scrape_ms) if is_scraped else STALE_MS)
+    return {uuid: window for uuid, window in list(service.world.windows.items()) if window.end >= oldest}
 
 
 class GpuCollector(Collector):
@@ -35,8 +46,8 @@ class GpuCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         world = self._service.world
-        latest, xids = list(world.windows.items()), world.sightings.xids
-        windows = {u: xids.shown_with(w) for u, w in latest if w.end >= self._now - STALE_MS}
+        latest = fresh_windows(self._service, self._now)
+        windows = {uuid: world.sightings.xids.shown_with(window) for uuid, window in latest.items()}
         devices = {d.gpu_uuid: d for each in list(world.inventories.values()) for d in each.devices}
         paid_by = self._paid_by({world.holders[uuid] for uuid in windows if uuid in world.holders})
         labels = {uuid: self._labels(window, devices.get(uuid), paid_by) for uuid, window in windows.items()}

@@ -10,8 +10,9 @@ from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.units import MS_PER_SECOND
 from scheduler.domain.workloads import WorkloadState
+from scheduler.entrypoints.api.gpu_metrics import fresh_windows
 from scheduler.entrypoints.running import Service
-from scheduler.lifecycle.views.agents import unseen_nodes
+from scheduler.lifecycle.views.agents import at_work_for_nobody, unseen_nodes
 from scheduler.metering.misuse import MisuseKind
 
 
@@ -87,10 +88,9 @@ class ServiceCollector(Collector):
         blind = self._gauge("misuse_unavailable_nodes", "Nodes where nobody can see who runs on a GPU.")
         blind.add_metric([self._simulated], len(unseen_nodes(world)))
         yield blind
-        nobodys = self._gauge("unattributed_gpus", "GPUs with processes that no attempt is known to have.")
-        windows = list(world.windows.items())
-        count = sum(1 for uuid, window in windows if window.process_count_max and uuid not in world.holders)
-        nobodys.add_metric([self._simulated], count)
+        nobodys = self._gauge("unattributed_gpus", "GPUs with processes that neither an attempt nor another pod has.")
+        windows = fresh_windows(service, service.clock.now()).values()
+        nobodys.add_metric([self._simulated], at_work_for_nobody(world, windows))
         yield nobodys
 
     def _allowances(self) -> Iterator[Metric]:

@@ -1,10 +1,14 @@
 """Agents as operators see them: what each node's sensing is worth, and what has come of it."""
 
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from scheduler.domain.idleness import MisuseTerms
 from scheduler.domain.units import Instant
 from scheduler.lifecycle.memory.world import World
 from scheduler.metering.devices import Inventory, ProcessView
+from scheduler.metering.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,23 @@ def unseen_nodes(world: World) -> tuple[str, ...]:
     blind = {name for name, told in inventories.items() if told.process_view is ProcessView.UNAVAILABLE}
     unread = {name for name, node in world.nodes.items() if node.gpus and name not in inventories}
     return tuple(sorted(blind | unread))
+
+
+def at_work_for_nobody(world: World, windows: Iterable[Window]) -> int:
+    """How many of these devices have processes of nobody's: of no attempt, and by the kubelet of no other pod. Where it
+    could not be asked, pods that are not ours account for as many as they asked for. What the policy allows on any GPU
+    is no work."""
+    allowed = (world.policy.misuse if world.policy is not None else MisuseTerms()).allowed_processes
+    busy = [window for window in windows if _has_work(window, allowed) and window.gpu_uuid not in world.holders]
+    unasked = Counter(window.node for window in busy if window.granted is None)
+    known = {name: node.outside_gpus for name in unasked if (node := world.nodes.get(name)) is not None}
+    unexplained = sum(max(0, count - known.get(name, 0)) for name, count in unasked.items())
+    return unexplained + sum(1 for window in busy if window.granted == ())
+
+
+def _has_work(window: Window, allowed: Collection[str]) -> bool:
+    names = [None if each.pod_uid is not None else each.name for each in window.processes or ()]
+    return bool(window.process_count_max) and (not names or any(name not in allowed for name in names))
 
 
 def agent_views(world: World) -> tuple[AgentView, ...]:

@@ -20,6 +20,7 @@ from scheduler.entrypoints.agent.metrics import AgentCollector, AgentState
 from scheduler.entrypoints.agent.recorder import Recorder
 from scheduler.entrypoints.api.gpu_metrics import LABELS, STALE_MS
 from scheduler.entrypoints.running import Service
+from scheduler.entrypoints.settings import SensorsKind
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.writing.batch import changing
 from scheduler.metering.devices import AgentCounts, Device, Inventory, ProcessView, SensorState
@@ -105,6 +106,26 @@ async def test_what_was_not_read_or_not_of_late_has_no_series(service: Service, 
     service.world.put_metered([Metered(stale, IdleState.ACTIVE)])
     told = await scraped(as_)
     assert {sample.labels["UUID"] for samples in told.values() for sample in samples} == {GPU}
+
+
+async def test_where_prometheus_is_read_a_series_stays_until_the_next_window_can_be_there(
+    service: Service, as_: Client
+) -> None:
+    service.settings = service.settings.model_copy(
+        update={"sensors": SensorsKind.PROMETHEUS, "prometheus_scrape_seconds": 60}
+    )
+    window = read_now(service)
+    service.world.windows[GPU] = replace(window, end=Instant(window.end - 350_000))
+    assert (await scraped(as_))["DCGM_FI_DEV_GPU_UTIL"]
+    service.world.windows[GPU] = replace(window, end=Instant(window.end - 365_000))
+    assert not (await scraped(as_))["DCGM_FI_DEV_GPU_UTIL"]
+
+
+async def test_a_gpu_that_nobody_reads_any_more_is_not_alerted_of(service: Service, as_: Client) -> None:
+    window = read_now(service)
+    service.world.windows[GPU] = replace(window, end=Instant(window.end - STALE_MS - 1_000))
+    sums = {f.name: f for f in text_string_to_metric_families((await as_(None).get("/metrics")).text)}
+    assert [sample.value for sample in sums["allot_unattributed_gpus"].samples] == [0]
 
 
 async def test_they_name_people_and_so_are_not_for_everybody(as_: Client) -> None:

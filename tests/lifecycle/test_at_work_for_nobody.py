@@ -1,0 +1,56 @@
+"""GPUs with processes of nobody's: what is alerted of, and what is not."""
+
+from dataclasses import replace
+
+import pytest
+
+from scheduler.domain.units import NodeName, PodUid
+from scheduler.lifecycle.views.agents import at_work_for_nobody
+from scheduler.metering.samples import PodRef
+from scheduler.metering.windows import ProcessSeen, Window
+from tests.lifecycle.agents import Agents, gpu, window
+from tests.lifecycle.build import NOON, Company
+
+N0 = NodeName("n0")
+BUSY = window("n0", 0, 1, NOON, pods=("somebodys-pod",))
+IDLE = window("n0", 1, 1, NOON)
+POD, OTHER = PodRef("kube-system", "theirs"), PodRef("research", "ours")
+
+
+def with_process(name: str, pod_uid: PodUid | None = None) -> Window:
+    return replace(BUSY, granted=(), processes=(ProcessSeen(100, 1, None, 50, pod_uid, None, name=name),))
+
+
+CASES: dict[str, tuple[list[Window], int]] = {
+    "nobody was given it": ([replace(BUSY, granted=()), IDLE], 1),
+    "a pod of another owner was given it": ([replace(BUSY, granted=(POD,))], 0),
+    "pods that share it in time were given it": ([replace(BUSY, granted=(OTHER, POD))], 0),
+    "the kubelet could not be asked": ([BUSY, replace(BUSY, gpu_uuid=gpu("n0", 2))], 2),
+    "the driver's own process is there": ([with_process("nvidia-cuda-mps")], 0),
+    "a process of the host is there": ([with_process("python")], 1),
+    "a pod's process has the name of the driver's": ([with_process("nvidia-cuda-mps", PodUid("p"))], 1),
+    "its processes are known by number alone": ([replace(BUSY, processes=None)], 1),
+    "nobody runs": ([IDLE, replace(IDLE, granted=())], 0),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_gpu_is_nobodys_where_neither_we_nor_the_kubelet_know_of_anybody(case: str, company: Company) -> None:
+    windows, expected = CASES[case]
+    assert at_work_for_nobody(company.world, windows) == expected
+
+
+def test_where_the_kubelet_is_silent_pods_that_are_not_ours_account_for_what_they_asked_for(company: Company) -> None:
+    company.world.nodes[N0] = replace(company.world.nodes[N0], outside_gpus=1)
+    other = replace(BUSY, gpu_uuid=gpu("n0", 2))
+    assert at_work_for_nobody(company.world, [BUSY]) == 0
+    assert at_work_for_nobody(company.world, [BUSY, other]) == 1
+    assert at_work_for_nobody(company.world, [BUSY, replace(other, granted=())]) == 1
+
+
+def test_what_an_attempt_has_is_not_nobodys(company: Company) -> None:
+    agents = Agents(company)
+    agents.register()
+    workload, _ = agents.start()
+    agents.post(agents.latest(0, pods=agents.pod_of(workload)))
+    assert at_work_for_nobody(company.world, company.world.windows.values()) == 0
