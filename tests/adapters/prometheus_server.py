@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 Labels = dict[str, str]
-SELECTOR = re.compile(r'\{__name__=~"(?P<names>[^"]+)",UUID!=""\}\[(?P<ms>\d+)ms\]')
+SELECTOR = re.compile(r'\{__name__=~"(?P<names>[^"]+)",UUID!="",simulated=""\}\[(?P<ms>\d+)ms\]')
 
 
 @dataclass
@@ -49,7 +49,7 @@ class PrometheusServer:
         for key, points in self.series.items():
             labels = dict(key)
             inside = [[at / 1_000, value] for at, value in points if after < at <= min(until, self.now_ms)]
-            if labels["__name__"] in names and labels.get("UUID") and inside:
+            if labels["__name__"] in names and labels.get("UUID") and not labels.get("simulated") and inside:
                 yield {"metric": labels, "values": inside}
 
 

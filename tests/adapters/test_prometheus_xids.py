@@ -88,6 +88,20 @@ def test_a_device_knows_nothing_of_anothers_xids(server: PrometheusServer) -> No
     assert told == {("GPU-a", 2 * STEP_MS), ("GPU-b", STEP_MS)}
 
 
+def test_what_we_tell_prometheus_ourselves_is_not_read_back(server: PrometheusServer) -> None:
+    for place, value in enumerate(["0", "79", "79", "79"]):
+        scrape(server, place, {UTIL: "5", LAST: value})
+        echo = {**A, "simulated": "false", "owner": "ada", "pod": "train-0", "namespace": "research"}
+        server.scrape(NOON + place * STEP_MS + 7_000, echo, {UTIL: "90", LAST: "0"})
+    told = each_scrape(server, 4)
+    assert [(sample.at - NOON, sample.xids) for sample in told] == [
+        (0, ()),
+        (STEP_MS, (79,)),
+        (2 * STEP_MS, ()),
+        (3 * STEP_MS, ()),
+    ]
+
+
 def test_counts_tell_each_of_several_and_one_that_comes_again(server: PrometheusServer) -> None:
     counts: list[dict[int, int]] = [{43: 1}, {43: 1, 48: 1, 45: 2}, {48: 1, 45: 2}, {48: 2, 45: 2}, {}, {48: 1}]
     for place, by_xid in enumerate(counts):

@@ -124,6 +124,8 @@ class PrometheusRig:
                 self.server.scrape(NOON + ms, LABELS, values)
                 last = str((truth.xids_between(0, ms) or [0])[-1])
                 self.server.scrape(NOON + ms, {**LABELS, "err_code": last}, {"DCGM_FI_DEV_XID_ERRORS": last})
+                ours = {"DCGM_FI_DEV_GPU_UTIL": "3", "DCGM_FI_DEV_XID_ERRORS": "0"}
+                self.server.scrape(NOON + ms + 7_000, {**LABELS, "simulated": "false", "owner": "ada"}, ours)
 
 
 class _AtTheTime(PrometheusApi):

@@ -104,9 +104,10 @@ class PrometheusSensors:
         return min(known, default=Instant(newest - 2 * self._lag_ms))
 
     def _ask(self, since: Instant, until: Instant) -> _Told:
-        """[since, until]; raw scrapes, which a range selector brings as they were made, with no look-back."""
+        """[since, until]; raw scrapes, which a range selector brings as they were made, with no look-back. Series with a
+        label `simulated` are our own, of an agent or of this very service: not to be read as what was read anew."""
         names = "|".join(dcgm.METRICS)
-        query = f'{{__name__=~"{names}",UUID!=""}}[{until - since + 1}ms]'
+        query = f'{{__name__=~"{names}",UUID!="",simulated=""}}[{until - since + 1}ms]'
         told = _Told()
         for series in self._api.ask("query", {"query": query, "time": f"{until / MS_PER_SECOND:.3f}"}):
             _take(told, series["metric"], series["values"])
