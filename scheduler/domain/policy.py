@@ -180,10 +180,12 @@ class FairShare:
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Pools that lend to each other; a cohort may lie in another."""
+    """Pools that lend to each other; a cohort may lie in another. `quotas` are shared by its members, beside what they
+    lend; their limits are of what the cohort borrows from, and lends to, the one that it lies in."""
 
     name: CohortName
     parent: CohortName | None = None
+    quotas: Mapping[GpuClassName, Quota] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +303,11 @@ class Policy:
         of_all = max(1, sum(project.importance for project in sharing))
         own = {project.name: project.allowance for project in self.projects.values()}
         return own | {each.name: self.project_hours * each.importance // of_all for each in sharing}
+
+    def nominal_gpus(self, gpu_class: GpuClassName) -> int:
+        """What all pools and cohorts together are guaranteed of a class."""
+        members: tuple[Pool | Cohort, ...] = (*self.pools.values(), *self.cohorts.values())
+        return sum(each.quotas[gpu_class].nominal for each in members if gpu_class in each.quotas)
 
     @cached_property
     def looks_back(self) -> bool:

@@ -11,7 +11,7 @@ from scheduler.domain.cluster import GpuClass
 from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.guards import SpendGuard
 from scheduler.domain.idleness import IdleRule, IdleThresholds, Retention
-from scheduler.domain.policy import Cohort, CoverageRule, OffPeak, Policy, Pool, PriorityClass, Project, Quota, Tier
+from scheduler.domain.policy import CoverageRule, OffPeak, Policy, Pool, PriorityClass, Project, Quota, Tier
 from scheduler.domain.quantities import unit_label, whole
 from scheduler.domain.retries import RetryRule
 from scheduler.domain.rollover import Rollover, RolloverRule
@@ -77,9 +77,7 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
         yield f"pools.{pool.name}.", affects, _pool(pool)
         for quota in pool.quotas.values():
             yield f"pools.{pool.name}.quotas.{quota.gpu_class}.", affects, _quota(quota)
-    for cohort in policy.cohorts.values():
-        pools = _listed(pool.name for pool in policy.pools.values() if pool.cohort == cohort.name)
-        yield f"cohorts.{cohort.name}.", f"its pools: {pools or 'none'}", _cohort(cohort)
+    yield from _cohorts(policy)
     yield from _topology(policy)
     for project in policy.projects.values():
         yield f"projects.{project.name}.", f"work for {project.name}", _project(project)
@@ -114,6 +112,17 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
     terms: Terms = {key: getattr(rules, key).value for key in ("grants", "policy", "prices", "access")}
     yield "approvals.", "who grants, who applies policies and prices, and who gives roles", terms
     yield "coverage.", "grants and policies that promise hours", _coverage(policy.coverage)
+
+
+def _cohorts(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
+    """Of their quotas what is given: a cohort without an entry is without limits, too."""
+    for cohort in policy.cohorts.values():
+        pools = _listed(pool.name for pool in policy.pools.values() if pool.cohort == cohort.name)
+        affects = f"its pools: {pools or 'none'}"
+        yield f"cohorts.{cohort.name}.", affects, {"parent": cohort.parent or "none"}
+        for quota in cohort.quotas.values():
+            limits: Terms = {key: term for key, term in _quota(quota).items() if isinstance(term, int)}
+            yield f"cohorts.{cohort.name}.quotas.{quota.gpu_class}.", affects, limits
 
 
 def _topology(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
@@ -203,10 +212,6 @@ def _quota(item: Quota) -> Terms:
         "borrowing_limit_gpus": _or_no_limit(item.borrowing_limit),
         "lending_limit_gpus": _or_no_limit(item.lending_limit),
     }
-
-
-def _cohort(item: Cohort) -> Terms:
-    return {"parent": item.parent or "none"}
 
 
 def _project(item: Project) -> Terms:

@@ -49,7 +49,8 @@ def _raises(change: PolicyChange) -> bool:
         return change.after == "one-person"
     if change.path.startswith(("idle_rules.", "retention.", "retry_rules.", "stop_rates.")):
         return False
-    judge = _JUDGES.get(change.path.rpartition(".")[2])
+    key = change.path.rpartition(".")[2]
+    judge = (_OF_COHORTS if change.path.startswith("cohorts.") else _JUDGES).get(key)
     return judge is not None and judge(change.before, change.after)
 
 
@@ -181,4 +182,11 @@ _JUDGES: dict[str, _Judge] = {
     "rollover": lambda before, after: after not in {before, "none"},
     **dict.fromkeys(("may_start_unfunded", "may_transfer", "may_donate"), _becomes(True)),
     "preemptible": _becomes(False),
+}
+_OF_COHORTS: dict[str, _Judge] = {
+    **{key: _JUDGES[key] for key in ("parent", "nominal_gpus")},
+    "borrowing_limit_gpus": _is_looser,  # a limit that is not there does not bind
+    "lending_limit_gpus": lambda before, after: (
+        before != after
+    ),  # less is its members' own, more is others' to borrow
 }

@@ -107,7 +107,9 @@ pools:
     borrow_threshold: 50
 cohorts:
   company:
-  lab: {parent: company}
+  lab:
+    parent: company
+    quotas: {mig-3g: {nominal_gpus: 4, borrowing_limit_gpus: 2, lending_limit_gpus: 1}}
 projects:
   atlas: {team: vision, importance_per_mille: 1200, allowance_gpu_hours: 30, allowances: {EUR: {amount: 5}}}
 project_gpu_hours: 60
@@ -283,7 +285,10 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         priority_classes={URGENT: URGENT_TERMS},
         tiers={SENIOR.name: SENIOR},
         pools={RESEARCH.name: RESEARCH},
-        cohorts={CohortName("company"): Cohort(CohortName("company")), LAB: Cohort(LAB, CohortName("company"))},
+        cohorts={
+            CohortName("company"): Cohort(CohortName("company")),
+            LAB: Cohort(LAB, CohortName("company"), {GPU_CLASS: Quota(GPU_CLASS, 4, 2, 1)}),
+        },
         projects={ATLAS.name: ATLAS},
         project_hours=60 * HOUR_MS,
         fair_share=FairShare(48 * HOUR_MS),
@@ -323,6 +328,7 @@ def _parts(policy: Policy) -> list[object]:
         next(iter(policy.tiers.values())),
         pool,
         next(iter(pool.quotas.values())),
+        *(each for each in policy.cohorts.values() if each.quotas),
         next(iter(policy.projects.values())),
         policy.limits,
         policy.sandbox,

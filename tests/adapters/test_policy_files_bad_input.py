@@ -204,6 +204,17 @@ BROKEN_RULES: dict[str, tuple[str, str, str]] = {
         "12:38: pools.research.quotas.H100.borrowing_limit_gpus: found a limit in a pool without a cohort; "
         "expected a cohort",
     ),
+    "a cohort that lends to nobody": (
+        "company: {}",
+        "company: {quotas: {H100: {nominal_gpus: 4, lending_limit_gpus: 1}}}",
+        "15:46: cohorts.company.quotas.H100.lending_limit_gpus: found a limit in a cohort without a parent; "
+        "expected a parent",
+    ),
+    "a cohort's quota of an unknown class": (
+        "company: {}",
+        "company: {quotas: {B200: {nominal_gpus: 4}}}",
+        '15:22: cohorts.company.quotas: found the unknown name "B200"; expected a name from gpu_classes: A100, H100',
+    ),
     "borrowing by preemption without reclaim": (
         "    cohort: company\n",
         "    cohort: company\n    reclaim_within_cohort: Never\n    borrow_within_cohort: LowerPriority\n",

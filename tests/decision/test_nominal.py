@@ -34,17 +34,21 @@ from tests.decision.worlds import EXAMPLES
 CYCLES = 3
 """One to choose victims, one to start on what they gave up, and one for what a first set of victims left over."""
 OTHERS = ("blue", "green")
+SHARED = 3
+"""GPUs that the part of the cohort may have of its own, beside those of its pools."""
 CLASSES = st.sampled_from([SPARE, STANDARD, URGENT])
 stream = st.lists(st.tuples(st.sampled_from(OTHERS), st.integers(1, 6), CLASSES), max_size=4)
 
 
 @st.composite
 def rules(draw: st.DrawFn) -> Policy:
-    """Three pools of a cohort, one of them of a part of it, whose nominal quotas are all that there is."""
+    """Three pools of a cohort, some of them of a part of it, whose quotas are all that there is."""
+    limit = st.sampled_from([None, None, 0, 2])
+    shared = {H100: Quota(H100, draw(st.sampled_from([0, 0, SHARED])), draw(limit), draw(limit))}
     pools = [
         pool(
             name,
-            cohort="part" if name == "green" and draw(st.booleans()) else "all",
+            cohort=draw(st.sampled_from(["part", "all"])),
             quotas={H100: Quota(H100, nominal)},
             reclaim_within_cohort=ReclaimWithinCohort.ANY,
             within_pool=draw(st.sampled_from(WithinPool)),
@@ -54,7 +58,7 @@ def rules(draw: st.DrawFn) -> Policy:
     ]
     return policy(
         *pools,
-        cohorts=[Cohort(CohortName("all")), Cohort(CohortName("part"), parent=CohortName("all"))],
+        cohorts=[Cohort(CohortName("all")), Cohort(CohortName("part"), CohortName("all"), shared)],
     )
 
 
@@ -65,8 +69,9 @@ def test_a_pool_gets_its_nominal_quota_in_three_cycles_whatever_others_ask_for(
 ) -> None:
     """Others take the whole cluster first, and go on asking. Pods of one GPU, so that no fragments are in the way."""
     nominal = by.pools[PoolName("red")].quotas[H100].nominal
-    cluster = nodes(*(node(f"n{number}", 4) for number in range((nominal + 8) // 4)), node("rest", (nominal + 8) % 4))
-    full = [gang(f"full-{name}-{number}", 1, STANDARD, name) for name in OTHERS for number in range(nominal + 8)]
+    gpus = nominal + 8 + by.cohorts[CohortName("part")].quotas[H100].nominal
+    cluster = nodes(*(node(f"n{number}", 4) for number in range(gpus // 4)), node("rest", gpus % 4))
+    full = [gang(f"full-{name}-{number}", 1, STANDARD, name) for name in OTHERS for number in range(gpus)]
     owners = [balance(owner, 10**6) for owner in ("red", *OTHERS)]
     world = snapshot(cluster, full, by=by, balances=owners)
     for _ in range(CYCLES):

@@ -8,7 +8,7 @@ from scheduler.decision.decide import decide, step
 from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.domain.brakes import Brake, Pause, Stop, StopRate
 from scheduler.domain.cluster import Placement
-from scheduler.domain.policy import PriorityClass, WithinPool
+from scheduler.domain.policy import PriorityClass, ReclaimWithinCohort, WithinPool
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import Instant, NodeName, PerMille, PriorityClassName, WorkloadId
 from scheduler.domain.workloads import AttemptState
@@ -227,3 +227,27 @@ def test_a_preemptor_takes_no_more_than_is_left_beside_a_booking_and_goes_where_
     eight = workload("u", gpus=8, hours=3, priority_class=URGENT)
     plan = decide(replace(snapshot(world.nodes, [eight]), attempts=attempts))
     assert (victims(plan), dict(plan.preemptions[0].launch.placement.pods_by_node)) == ({"u": ["s"]}, {"n2": 1})
+
+
+def test_what_its_pool_borrows_in_this_cycle_makes_nobody_a_victim_who_ran_before_it() -> None:
+    """Blue uses 3 of its 4 GPUs, and starts 8 more in the cycle in which green asks for one of its own."""
+    terms = {"cohort": "all", "reclaim_within_cohort": ReclaimWithinCohort.ANY}
+    by = policy(pool("red", gpus=12, **terms), pool("blue", gpus=4, **terms), pool("green", gpus=4, **terms))
+    full = [attempt(f"r{number}", "n0", owner="ada", priority_class=URGENT) for number in range(4)]
+    full += [
+        attempt("unpaid", "n0", owner="ada", priority_class=URGENT, is_funded=False),
+        attempt("within", "n0", owner="ada", team="blue", pool="blue", gpus=3, priority_class=URGENT),
+        attempt("r6", "n1", owner="ada", gpus=2, priority_class=URGENT),
+        attempt("green", "n1", owner="ada", team="green", pool="green", gpus=2, priority_class=URGENT),
+        attempt("r9", "n2", owner="ada", priority_class=URGENT),
+    ]
+    waiting = [
+        workload("w0", team="blue", priority_class=URGENT),
+        workload("w1", team="green", priority_class=URGENT),
+        workload("v2", team="blue", gpus=4, pods=2, priority_class=URGENT),
+        workload("v3", team="green", gpus=3, priority_class=URGENT),
+    ]
+    plan = decide(snapshot(nodes(node("n0"), node("n1"), node("n2")), waiting, attempts=full, by=by))
+
+    assert "v2" in placements(plan)
+    assert "within" not in [name for taken in victims(plan).values() for name in taken]

@@ -7,18 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.decision.decide import decide
-from scheduler.decision.plan import Launch, Plan, Victim
+from scheduler.decision.plan import Launch, Plan
 from scheduler.decision.snapshot import Snapshot
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import Placement, PodRequest
-from scheduler.domain.policy import BorrowWithinCohort, Policy, Pool, ReclaimWithinCohort, WithinPool
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import GpuClassName, NodeName, PoolName, WorkloadId, standard_needed
-from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
+from scheduler.domain.units import GpuClassName, NodeName, WorkloadId, standard_needed
+from scheduler.domain.workloads import AttemptState, HoldMode
 from tests.decision.applying import ended, recorded
 from tests.decision.lively import lively
 from tests.decision.scattered import scattered
 from tests.decision.stretched import in_use, most_held, note_reach, stretched
+from tests.decision.trees import require_quota, require_rule, used
 from tests.decision.worlds import EXAMPLES, snapshots
 
 CYCLES_MAX = 60
@@ -124,7 +124,7 @@ def test_nobody_falls_whom_the_rules_protect(snapshot: Snapshot) -> None:
                 or snapshot.now - (attempt.started_at or attempt.launched_at) >= terms.minimum_runtime_ms
             )
             if victim.workload_id not in {move.workload_id for move in preemption.moves}:
-                _require_rule(policy, snapshot, preemptor, attempt, victim)
+                require_rule(snapshot, plan, preemptor, victim)
 
 
 @given(crowded)
@@ -209,12 +209,12 @@ def test_quotas_and_limits_are_kept_by_whoever_starts(snapshot: Snapshot) -> Non
         if launch.booking_id is not None:
             continue  # its booking has the quota
         pool = policy.pools[launch.pool]
-        _require_quota(after, pool, launch.gpu_class)
+        require_quota(after, pool, launch.gpu_class)
     for growth in plan.growths:
         grown = after.attempts[growth.attempt_id]
         limit = policy.limits.gpus_per_engineer
         assert limit is None or _gpus(after, owner=grown.owner) <= limit
-        _require_quota(after, policy.pools[grown.pool], grown.gpu_class)
+        require_quota(after, policy.pools[grown.pool], grown.gpu_class)
 
 
 @given(worlds)
@@ -273,7 +273,7 @@ def _takes_what_was_given(before: Snapshot, after: Snapshot, again: Plan) -> boo
     for preemption in again.preemptions:
         taken = [after.attempts[victim.attempt_id] for victim in preemption.victims]
         of = {(each.pool, each.gpu_class) for each in taken if each.pool != preemption.launch.pool}
-        if any(_used(after, *pool) > _used(before, *pool) for pool in of):
+        if any(used(after, *pool) > used(before, *pool) for pool in of):
             return True
         if any(each.id not in before.attempts for each in taken):
             return True
@@ -324,14 +324,6 @@ def _require_own_room_inside(snapshot: Snapshot, plan: Plan) -> None:
         assert all(gpus <= kept.get(on, 0) for on, gpus in used.items())
 
 
-def _require_quota(snapshot: Snapshot, pool: Pool, gpu_class: GpuClassName) -> None:
-    quota, used = pool.quotas[gpu_class], _used(snapshot, pool.name, gpu_class)
-    if pool.cohort is None:
-        assert used <= quota.nominal
-    elif quota.borrowing_limit is not None:
-        assert used <= quota.nominal + quota.borrowing_limit
-
-
 def _gpus(snapshot: Snapshot, *, owner: str | None = None, team: str | None = None) -> int:
     running = sum(
         a.gpus + a.leaving_gpus
@@ -342,57 +334,3 @@ def _gpus(snapshot: Snapshot, *, owner: str | None = None, team: str | None = No
     return running + sum(
         w.spec.at_minimum.gpus for w in reserved if owner in (None, w.owner) and team in (None, w.team)
     )
-
-
-def _used(snapshot: Snapshot, pool: PoolName, gpu_class: GpuClassName) -> int:
-    return sum(
-        attempt.gpus
-        for attempt in snapshot.attempts.values()
-        if attempt.is_funded
-        and (attempt.pool, attempt.gpu_class) == (pool, gpu_class)
-        and attempt.state is not AttemptState.STOPPING
-        and not attempt.is_inside
-        and (not attempt.is_booking or attempt.launched_at <= snapshot.now)
-    )
-
-
-def _reserved(snapshot: Snapshot, pool: PoolName, gpu_class: GpuClassName) -> int:
-    """What counts in the pool since its victims were chosen, or since it is being moved, though it has not started."""
-    known = {**snapshot.launched, **snapshot.queued}
-    waiting = ((each, known.get(each.workload_id)) for each in snapshot.reservations.values())
-    return sum(
-        each.pods * workload.spec.pod.gpus
-        for each, workload in waiting
-        if workload is not None
-        and each.gpu_class == gpu_class
-        and snapshot.policy.pool_of_team[workload.team].name == pool
-    )
-
-
-def _nominal(pool: Pool, gpu_class: GpuClassName) -> int:
-    return pool.quotas[gpu_class].nominal if gpu_class in pool.quotas else 0
-
-
-def _require_rule(policy: Policy, snapshot: Snapshot, preemptor: Workload, attempt: Attempt, victim: Victim) -> None:
-    pool: Pool = policy.pool_of_team[preemptor.team]
-    mine = policy.priority_classes[preemptor.spec.priority_class].value
-    theirs = policy.priority_classes[attempt.priority_class].value
-    if attempt.pool == pool.name:
-        newer = attempt.submitted_at is not None and attempt.submitted_at > preemptor.submitted_at
-        allowed = {
-            WithinPool.NEVER: False,
-            WithinPool.LOWER_PRIORITY: theirs < mine,
-            WithinPool.LOWER_OR_NEWER_EQUAL_PRIORITY: theirs < mine or (theirs == mine and newer),
-        }
-        assert allowed[pool.within_pool]
-        return
-    lender = policy.pools[attempt.pool]
-    assert pool.cohort is not None
-    assert lender.cohort is not None
-    place = (attempt.pool, attempt.gpu_class)
-    assert _used(snapshot, *place) + _reserved(snapshot, *place) > _nominal(lender, attempt.gpu_class)
-    reclaims = pool.reclaim_within_cohort is ReclaimWithinCohort.ANY or (
-        pool.reclaim_within_cohort is ReclaimWithinCohort.LOWER_PRIORITY and theirs < mine
-    )
-    borrows = pool.borrow_within_cohort is BorrowWithinCohort.LOWER_PRIORITY and theirs < mine
-    assert reclaims if victim.rule == "reclaimWithinCohort" else borrows

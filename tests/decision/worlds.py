@@ -94,10 +94,7 @@ def policies(draw: st.DrawFn) -> Policy:
         priority_classes={each.name: each for each in classes},
         tiers={},
         pools={each.name: each for each in pools},
-        cohorts={
-            CohortName("all"): Cohort(CohortName("all")),
-            CohortName("part"): Cohort(CohortName("part"), parent=draw(st.sampled_from([None, CohortName("all")]))),
-        },
+        cohorts={each.name: each for each in draw(_cohorts())},
         projects={ProjectName("apollo"): Project(ProjectName("apollo"), TeamName("red"), PerMille(importance))},
         topology=TOPOLOGY,
         fair_share=FairShare(draw(st.sampled_from([MS_PER_HOUR, 7 * MS_PER_DAY]))),
@@ -123,6 +120,20 @@ def policies(draw: st.DrawFn) -> Policy:
 
 
 @st.composite
+def _cohorts(draw: st.DrawFn) -> list[Cohort]:
+    """One alone, or two in one another, which may have something of their own; and at times one that only lends."""
+    limit = mostly(None, 0, 3)
+    shared = {
+        gpu_class: Quota(gpu_class, draw(st.sampled_from([0, 2, 4])), draw(limit), draw(limit))
+        for gpu_class in CLASSES
+        if draw(mostly(False, True))
+    }
+    part = Cohort(CohortName("part"), draw(mostly(CohortName("all"), None)), shared)
+    rest = Cohort(CohortName("rest"), CohortName("all"), {H100: Quota(H100, 2, lending_limit=draw(limit))})
+    return [Cohort(CohortName("all")), part, *([rest] if draw(mostly(False, True)) else [])]
+
+
+@st.composite
 def _pools(draw: st.DrawFn, team: str) -> Pool:
     quotas = {
         gpu_class: Quota(
@@ -135,7 +146,7 @@ def _pools(draw: st.DrawFn, team: str) -> Pool:
         PoolName(team),
         (TeamName(team),),
         quotas,
-        cohort=draw(mostly(CohortName("all"), None, CohortName("part"))),
+        cohort=draw(st.sampled_from([*map(CohortName, ("all", "all", "part", "part")), None])),
         order=draw(st.sampled_from(Order)),
         ageing_ms=draw(mostly(7 * MS_PER_DAY, 2_000, 400_000)),
         within_pool=draw(mostly(WithinPool.LOWER_PRIORITY, *WithinPool)),

@@ -35,6 +35,9 @@ RAISING: dict[str, Edit] = {
     "priority_classes.standard.preemptible": swap(_TEN, f"    preemptible: false\n{_TEN}"),
     "priority_classes.sandbox.at_exhaustion": swap("at_exhaustion: stop", "at_exhaustion: unfunded"),
     "cohorts.company.parent": swap("  company: {}", "  company: {parent: group}\n  group: {}"),
+    "cohorts.company.quotas.H100.nominal_gpus": swap(
+        "  company: {}", "  company: {quotas: {H100: {nominal_gpus: 8}}}"
+    ),
     "bookings.horizon_days": swap("\nlimits:\n", "\nbookings: {horizon_days: 360}\nlimits:\n"),
 }
 EITHER_WAY: dict[str, Edit] = {
@@ -50,6 +53,19 @@ EITHER_WAY: dict[str, Edit] = {
     "bookings.late_cancel_percent": swap("\nlimits:\n", "\nbookings: {late_cancel_percent: 7}\nlimits:\n"),
     "bookings.late_cancel_hours": swap("\nlimits:\n", "\nbookings: {late_cancel_hours: 7}\nlimits:\n"),
 }
+
+
+@pytest.mark.parametrize(
+    ("limit", "is_found"), [("borrowing_limit_gpus", (False, True)), ("lending_limit_gpus", (True, True))]
+)
+def test_a_limit_of_a_cohort_binds_until_it_is_gone(limit: str, is_found: tuple[bool, bool]) -> None:
+    """What it may borrow is less with one; what it lends is others' without one, and its members' own with one."""
+    inside = "  company: {parent: group%s}\n  group: {}"
+    free = read(TEXT.replace("  company: {}", inside % "", 1))
+    bound = read(TEXT.replace("  company: {}", inside % f", quotas: {{H100: {{{limit}: 8}}}}", 1))
+    path = f"cohorts.company.quotas.H100.{limit}"
+    found = tuple([change.path for change in raises(*each)] == [path] for each in ((free, bound), (bound, free)))
+    assert found == is_found
 
 
 @pytest.mark.parametrize("path", RAISING)

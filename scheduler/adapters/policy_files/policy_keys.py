@@ -14,6 +14,7 @@ from scheduler.adapters.policy_files.approval_keys import APPROVALS, COVERAGE
 from scheduler.adapters.policy_files.award_keys import AWARD_FIELDS
 from scheduler.adapters.policy_files.booking_keys import BOOKINGS
 from scheduler.adapters.policy_files.burn_keys import BURN, BURN_TOLD
+from scheduler.adapters.policy_files.cohort_keys import COHORT, COHORTS, QUOTA_OF_COHORT
 from scheduler.adapters.policy_files.consolidation_keys import CONSOLIDATION
 from scheduler.adapters.policy_files.guard_keys import OFF_PEAK, SPEND_GUARD
 from scheduler.adapters.policy_files.idle_keys import IDLE_RULE, MISUSE, RETENTION, THRESHOLDS
@@ -192,10 +193,6 @@ POOL = Section(
     (TEAMS, QUOTAS, COHORT_OF_POOL, ORDER, AGEING, WITHIN_POOL, RECLAIM, BORROW, BORROW_THRESHOLD),
 )
 
-# cohorts
-PARENT = Field("parent", Name("cohorts"), "the cohort that it lies in", absent="none")
-COHORT = Section("cohorts.NAME", "Pools that lend to each other.", (PARENT,))
-
 # limits
 GPUS_PER_ENGINEER = Field("gpus_per_engineer", _GPUS, "GPUs that an engineer may run at once", absent="no limit")
 GPUS_PER_TEAM = Field("gpus_per_team", _GPUS, "GPUs that a team may run at once", absent="no limit")
@@ -292,9 +289,6 @@ PRIORITY_CLASSES = Field(
 )
 TIERS = Field("tiers", MapOf(Name(), TIER, "tiers", low=1), "what an engineer gets", is_required=True)
 POOLS = Field("pools", MapOf(Name(), POOL, "pools", low=1), "guaranteed capacity", is_required=True)
-COHORTS = Field(
-    "cohorts", MapOf(Name(), COHORT, "cohorts"), "pools that lend to each other", default={}, absent="none"
-)
 PROJECTS = Field("projects", MapOf(Name(), PROJECT, "projects"), "what work is for", default={}, absent="none")
 LOOKING_BACK = Field("fair_share", FAIR_SHARE, "how `order: fair-share` looks back", absent="its defaults")
 BOOKED_AHEAD = Field("bookings", BOOKINGS, "how far ahead GPUs may be booked", absent="its defaults")
@@ -376,6 +370,7 @@ SECTIONS: tuple[Section, ...] = (
     POOL,
     QUOTA,
     COHORT,
+    QUOTA_OF_COHORT,
     PROJECT,
     PROJECT_GRANT,
     FAIR_SHARE,

@@ -7,6 +7,7 @@ from scheduler.adapters.policy_files import policy_keys as keys
 from scheduler.adapters.policy_files.approval_keys import approvals, coverage
 from scheduler.adapters.policy_files.booking_keys import booking_terms
 from scheduler.adapters.policy_files.burn_keys import BURN_TOLD, burn_terms
+from scheduler.adapters.policy_files.cohort_keys import COHORTS, cohort
 from scheduler.adapters.policy_files.consolidation_keys import consolidation_terms
 from scheduler.adapters.policy_files.document import parse
 from scheduler.adapters.policy_files.guard_keys import off_peak, spend_guard
@@ -26,7 +27,6 @@ from scheduler.domain.consolidation import ConsolidationTerms
 from scheduler.domain.errors import RefusalCode
 from scheduler.domain.idleness import MisuseTerms, Retention
 from scheduler.domain.policy import (
-    Cohort,
     CoverageRule,
     FairShare,
     Limits,
@@ -101,7 +101,7 @@ def _policy(record: Record, name: str, digest: str) -> Policy:
         },
         tiers={TierName(n): _tier(n, r) for n, r in record.value(keys.TIERS).items()},
         pools={PoolName(n): _pool(n, r) for n, r in record.value(keys.POOLS).items()},
-        cohorts={CohortName(n): _cohort(n, r) for n, r in record.value(keys.COHORTS).items()},
+        cohorts={CohortName(n): cohort(n, r) for n, r in record.value(COHORTS).items()},
         projects={ProjectName(n): _project(n, r) for n, r in record.value(keys.PROJECTS).items()},
         project_hours=record.value(allowance_keys.PROJECT_HOURS) * MS_PER_HOUR,
         fair_share=FairShare() if looking_back is None else order_keys.fair_share(looking_back),
@@ -203,11 +203,6 @@ def _quota(gpu_class: str, record: Record) -> Quota:
         borrowing_limit=record.find(keys.BORROWING_LIMIT),
         lending_limit=record.find(keys.LENDING_LIMIT),
     )
-
-
-def _cohort(name: str, record: Record) -> Cohort:
-    parent = record.find(keys.PARENT)
-    return Cohort(CohortName(name), None if parent is None else CohortName(parent))
 
 
 def _project(name: str, record: Record) -> Project:

@@ -7,6 +7,7 @@ from scheduler.adapters.policy_files import idle_keys, stop_keys
 from scheduler.adapters.policy_files import policy_keys as keys
 from scheduler.adapters.policy_files.allowance_keys import CAP, TIER_ALLOWANCES
 from scheduler.adapters.policy_files.award_keys import ROLLOVER, ROLLOVER_CAP
+from scheduler.adapters.policy_files.cohort_keys import COHORTS, check_cohorts
 from scheduler.adapters.policy_files.document import quoted
 from scheduler.adapters.policy_files.kinds import Reading, did_you_mean
 from scheduler.adapters.policy_files.sections import Record
@@ -30,7 +31,7 @@ def check_rules(policy: Record, reading: Reading) -> None:
     _check_teams(pools, reading)
     for pool in pools.values():
         _check_pool(pool, reading)
-    _check_cohorts(policy.find(keys.COHORTS) or {}, reading)
+    check_cohorts(policy.find(COHORTS) or {}, reading)
     check_levels(policy, reading)
     _check_sandbox(policy, reading)
     for rule in (policy.find(keys.IDLE_RULES) or {}).values():
@@ -46,7 +47,7 @@ def _check_references(policy: Record, reading: Reading) -> None:
     known: dict[str, list[str]] = {
         "gpu_classes": list(policy.find(keys.GPU_CLASSES) or {}),
         "priority_classes": list(policy.find(keys.PRIORITY_CLASSES) or {}),
-        "cohorts": list(policy.find(keys.COHORTS) or {}),
+        "cohorts": list(policy.find(COHORTS) or {}),
         "teams": [team for pool in pools.values() for team in pool.find(keys.TEAMS) or ()],
     }
     for reference in reading.references:
@@ -180,22 +181,6 @@ def _check_pool(pool: Record, reading: Reading) -> None:
             "a threshold where nothing is borrowed by preemption",
             "borrow_within_cohort: LowerPriority beside it",
         )
-
-
-def _check_cohorts(cohorts: Mapping[str, Record], reading: Reading) -> None:
-    parents = {name: record.find(keys.PARENT) for name, record in cohorts.items()}
-    reported: set[str] = set()
-    for start in cohorts:
-        chain = [start]
-        while (parent := parents.get(chain[-1])) is not None and parent not in chain:
-            chain.append(parent)
-        if parent == start and start not in reported:
-            reported.update(chain)
-            record = cohorts[start]
-            path = " → ".join([*chain, start])
-            reading.refuse(
-                record.mark_of(keys.PARENT), f"{record.path}.parent", f"the cycle {path}", "a tree of cohorts"
-            )
 
 
 def _check_sandbox(policy: Record, reading: Reading) -> None:

@@ -1,15 +1,19 @@
 """Pools and cohorts: who may use how much of a GPU class, with Kueue's meaning.
 
-Each pool keeps what its lending limit withholds for itself; the rest, and what it uses of it, is counted in its
-cohort, and so on up the tree (Kueue: pkg/cache/scheduler/resource_node.go). Cohorts have no quota of their own.
+Each pool or cohort keeps what its lending limit withholds for itself; the rest, and what it uses of it, is counted in
+the cohort above, and so on up the tree (Kueue: pkg/cache/scheduler/resource_node.go). A cohort may have quota of its
+own, beside what its members lend. Between two pools only what is borrowed is taken, as the tree has it (Kueue:
+pkg/scheduler/preemption/classical/hierarchical_preemption.go): what a pool uses beyond its own, where each cohort up to
+the one that they share uses more than its own, too.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from scheduler.domain.policy import Policy, Quota
-from scheduler.domain.units import GpuClassName, PoolName
+from scheduler.domain.units import CohortName, GpuClassName, PoolName
 
 
 @dataclass(slots=True)
@@ -18,11 +22,18 @@ class _Member:
 
     parent: "_Member | None"
     subtree: int = 0
-    """Nominal quota of the pool, or what its members lend to the cohort."""
+    """Nominal quota of the pool; of a cohort its own, and what its members lend."""
     local: int = 0
     """What of it is not lent."""
     borrowing_limit: int | None = None
     used: int = 0
+
+    def lend(self, lending_limit: int | None) -> None:
+        """Its quota is known: what of it is lent is the cohort's above."""
+        if self.parent is not None:
+            if lending_limit is not None:
+                self.local = max(0, self.subtree - lending_limit)
+            self.parent.subtree += self.subtree - self.local
 
     def available(self) -> int:
         """What may still be used. Negative where quota was lowered under running work."""
@@ -60,6 +71,11 @@ class Quotas:
     policy: Policy
     _members: _Members = field(default_factory=dict)
     _present: _Members = field(default_factory=dict)
+    _inner: dict[tuple[CohortName, GpuClassName], _Member] = field(default_factory=dict)
+    """Cohorts that lie in another, as they are going to be."""
+    _lines: dict[PoolName, list[CohortName]] = field(default_factory=dict)
+    """The cohorts that each pool lies in, its own first."""
+    _apart: dict[tuple[PoolName, PoolName], tuple[CohortName, ...]] = field(default_factory=dict)
     root_of: dict[PoolName, str] = field(default_factory=dict)
     """The cohort at the top of the pool's tree, or the pool itself: pools of one root can affect each other."""
     _free: dict[tuple[PoolName, GpuClassName], int] = field(default_factory=dict)
@@ -75,30 +91,40 @@ class Quotas:
         quotas = cls(policy)
         classes = sorted({gpu_class for pool in policy.pools.values() for gpu_class in pool.quotas})
         for name in sorted(policy.pools):
-            line = _ancestry(policy, name)
+            line = quotas._lines[name] = _line(policy, policy.pools[name].cohort)
             root = f"cohort {line[-1]}" if line else f"pool {name}"
             quotas.root_of[name] = root
             quotas.pools_of.setdefault(root, []).append(name)
         for gpu_class in classes:
-            quotas._plant(gpu_class, quotas._members)
+            cohorts = quotas._plant(gpu_class, quotas._members)
+            quotas._inner.update(
+                {(name, gpu_class): each for name, each in cohorts.items() if each.parent is not None}
+            )
             quotas._plant(gpu_class, quotas._present)
         return quotas
 
-    def _plant(self, gpu_class: GpuClassName, members: _Members) -> None:
-        cohorts: dict[str, _Member] = {}
-        for name in sorted(self.policy.pools):
-            parent: _Member | None = None
-            for cohort in reversed(_ancestry(self.policy, name)):
-                parent = cohorts.setdefault(cohort, _Member(parent))
+    def _plant(self, gpu_class: GpuClassName, members: _Members) -> dict[CohortName, _Member]:
+        lines = [_line(self.policy, cohort) for cohort in _cohorts_of(self.policy)]
+        lines.sort(key=len)
+        cohorts: dict[CohortName, _Member] = {}
+        for name, *above in lines:
+            quota = self._quota_of_cohort(name, gpu_class)
+            parent = cohorts.get(above[0]) if above else None
+            cohorts[name] = _Member(parent, subtree=quota.nominal, borrowing_limit=quota.borrowing_limit)
+        for pool in sorted(self.policy.pools.values(), key=attrgetter("name")):
             # A pool without a quota may run what was launched under another policy: all of it is borrowed.
-            quota = self.policy.pools[name].quotas.get(gpu_class) or Quota(gpu_class, 0)
+            quota = pool.quotas.get(gpu_class) or Quota(gpu_class, 0)
+            parent = cohorts[pool.cohort] if pool.cohort is not None else None
             member = _Member(parent, subtree=quota.nominal, borrowing_limit=quota.borrowing_limit)
-            if quota.lending_limit is not None and parent is not None:
-                member.local = max(0, quota.nominal - quota.lending_limit)
-            members[name, gpu_class] = member
-            while parent is not None:
-                parent.subtree += member.subtree - member.local
-                parent = parent.parent
+            member.lend(quota.lending_limit)
+            members[pool.name, gpu_class] = member
+        for name, *_ in reversed(lines):
+            cohorts[name].lend(self._quota_of_cohort(name, gpu_class).lending_limit)
+        return cohorts
+
+    def _quota_of_cohort(self, name: CohortName, gpu_class: GpuClassName) -> Quota:
+        known = self.policy.cohorts.get(name)
+        return (known.quotas.get(gpu_class) if known is not None else None) or Quota(gpu_class, 0)
 
     def has(self, pool: PoolName, gpu_class: GpuClassName) -> bool:
         """Whether the pool may use the class at all."""
@@ -131,6 +157,43 @@ class Quotas:
         """GPUs that the pool would borrow if it used that many more; 0 or less: within its nominal quota."""
         member = self._members.get((pool, gpu_class))
         return member.used + more - member.subtree if member is not None else more
+
+    def levels_borrowed(self, pool: PoolName, gpu_class: GpuClassName, more: int) -> int:
+        """How far up the tree it would have to borrow to use that many more: 0, not at all; 1, of its cohort; 2, of the
+        cohort above that; at most as many as there are above it."""
+        member, levels, most = self._members[pool, gpu_class], 0, len(self._lines[pool])
+        while levels < most and member.used + more > member.subtree:
+            more = max(0, member.used + more - member.local) - max(0, member.used - member.local)
+            assert member.parent is not None, "there are as many levels as cohorts above"
+            member, levels = member.parent, levels + 1
+        return levels
+
+    def may_reclaim(self, pool: PoolName, gpu_class: GpuClassName, more: int) -> bool:
+        """Whether it would stay, with that many more, within its nominal quota or within what is a cohort's that lies in
+        another: then it takes back, and does not borrow, of pools beyond that."""
+        return self.levels_borrowed(pool, gpu_class, more) < max(1, len(self._lines[pool]))
+
+    def cohorts_apart(self, pool: PoolName, other: PoolName) -> tuple[CohortName, ...]:
+        """The cohorts that the first lies in and the other does not, its own first."""
+        known = self._apart.get((pool, other))
+        if known is None:
+            shared = set(self._lines[other])
+            apart = (cohort for cohort in self._lines[pool] if cohort not in shared)
+            known = self._apart[pool, other] = tuple(apart)
+        return known
+
+    def borrowed_from(self, lender: PoolName, pool: PoolName, gpu_class: GpuClassName) -> int:
+        """GPUs of the class that a pool has borrowed of what it shares with the lender: what it uses beyond its nominal
+        quota, if each cohort of it in which the lender is not uses so much more than is its own."""
+        borrowed = self.over_nominal(pool, gpu_class)
+        for cohort in self.cohorts_apart(pool, lender):
+            member = self._inner[cohort, gpu_class]
+            borrowed = min(borrowed, member.used - member.subtree)
+        return max(0, borrowed)
+
+    def cohorts_over(self) -> frozenset[tuple[CohortName, GpuClassName]]:
+        """Cohorts in another that use more of a class than is their own."""
+        return frozenset(key for key, member in self._inner.items() if member.used > member.subtree)
 
     def borrowers(self) -> frozenset[tuple[PoolName, GpuClassName]]:
         """Pools that use more of a class than their nominal quota."""
@@ -165,10 +228,15 @@ class Quotas:
             self._free.clear()
 
 
-def _ancestry(policy: Policy, pool: PoolName) -> list[str]:
-    """The pool's cohort, that cohort's parent, and so on. A cycle, which no checked policy has, ends the walk."""
-    line: list[str] = []
-    cohort = policy.pools[pool].cohort
+def _cohorts_of(policy: Policy) -> list[CohortName]:
+    """Every cohort that there is: those of the policy, and those that are only named."""
+    named = {name for pool in policy.pools.values() for name in _line(policy, pool.cohort)}
+    return sorted(named | policy.cohorts.keys())
+
+
+def _line(policy: Policy, cohort: CohortName | None) -> list[CohortName]:
+    """A cohort, its parent, and so on. A cycle, which no checked policy has, ends the walk."""
+    line: list[CohortName] = []
     while cohort is not None and cohort not in line:
         line.append(cohort)
         known = policy.cohorts.get(cohort)

@@ -36,6 +36,7 @@ class Outlook:
     def __init__(self, index: Index) -> None:
         self.index = index
         self._borrowers = index.quotas.borrowers()
+        self._cohorts_over = index.quotas.cohorts_over()
         self._coming: dict[GpuClassName, IntArray] = {}
         self._ending: dict[tuple[str, GpuClassName], tuple[tuple[PoolName, int], ...]] = {}
         self._costs: dict[AttemptId, Cost] = {}
@@ -43,7 +44,7 @@ class Outlook:
         """By bucket, whether on borrowed quota, and whether to shrink."""
         self._rooms: dict[_Way, IntArray | None] = {}
         self._most: dict[tuple[PoolName, int, GpuClassName, bool, Shape], int] = {}
-        """Pods of a shape that would fit in a class, by whether its pool stays within its nominal quota."""
+        """Pods of a shape that would fit in a class, by whether it may take back what was lent."""
         self._borrowed: dict[tuple[str, GpuClassName, int], _Borrowed] = {}
 
     def expect(self, lanes: Iterable[Lane]) -> None:
@@ -57,7 +58,7 @@ class Outlook:
         there for a lower one."""
         pool, gpu_classes, shape, pods = lane.key[:4]
         for gpu_class in gpu_classes:
-            is_within = self.index.quotas.over_nominal(pool, gpu_class, lane.gpus) <= 0
+            is_within = self.index.quotas.may_reclaim(pool, gpu_class, lane.gpus)
             key = (pool, priority, gpu_class, is_within, shape)
             most = self._most.get(key)
             if most is None:
@@ -69,6 +70,13 @@ class Outlook:
             if most >= pods:
                 return True
         return False
+
+    def had_borrowed(self, lender: PoolName, pool: PoolName, gpu_class: GpuClassName) -> bool:
+        """Whether a pool had borrowed of what it shares with the lender: what this cycle starts of it makes nobody a victim
+        who ran before."""
+        apart = self.index.quotas.cohorts_apart(pool, lender)
+        over = all((cohort, gpu_class) in self._cohorts_over for cohort in apart)
+        return (pool, gpu_class) in self._borrowers and over
 
     def ending(self, root: str, gpu_class: GpuClassName) -> tuple[tuple[PoolName, int], ...]:
         """The pools of a tree whose quota is coming back, and how many GPUs of it."""
@@ -169,15 +177,15 @@ def _together(buckets: list[Bucket], table: FitTable) -> IntArray:
 
 
 def ways(index: Index, lane: Lane) -> Iterator[tuple[GpuClassName, Rule]]:
-    """By GPU class: first, where its pool stays within its nominal quota, as one that takes back what was lent; then
-    as one that may borrow."""
+    """By GPU class: first, where its pool or a cohort of it stays within its own quota, as one that takes back what was
+    lent; then as one that may borrow."""
     for gpu_class in lane.key.gpu_classes:
-        is_within = index.quotas.over_nominal(lane.key.pool, gpu_class, lane.gpus) <= 0
+        is_within = index.quotas.may_reclaim(lane.key.pool, gpu_class, lane.gpus)
         yield from ((gpu_class, rule) for rule in _rules(is_within=is_within))
 
 
 def _rules(*, is_within: bool) -> tuple[Rule, ...]:
-    """By which it takes from other pools, whether it stays within its nominal quota or would borrow."""
+    """By which it takes from other pools, whether it stays within what is its own or would borrow."""
     return (Rule.RECLAIM_WITHIN_COHORT, Rule.BORROW_WITHIN_COHORT) if is_within else (Rule.BORROW_WITHIN_COHORT,)
 
 

@@ -62,7 +62,13 @@ def find_victims(
     index = outlook.index
     for gpu_class, rule_across in ways(index, lane):
         preemptor = preemptor_of(index, lane, line.priority, gpu_class)
-        sources = list(preemptor.sources(index.running, index.quotas, rule_across))
+        sources = [
+            (rule, bucket)
+            for rule, bucket in preemptor.sources(index.running, index.quotas, rule_across, lane.gpus)
+            if bucket.pool is None
+            or not rule.is_across
+            or outlook.had_borrowed(lane.key.pool, bucket.pool, gpu_class)
+        ]
         candidates = Candidates(outlook, booked, line, submitted_at, gpu_class, sources)
         if next(candidates.everybody(), None) is None:
             continue
@@ -138,7 +144,7 @@ class _Search:
         for candidate in elastic:
             attempt, surplus = candidate.attempt, candidate.attempt.surplus
             if candidate.rule.is_across:
-                borrowed = max(0, self._index.quotas.over_nominal(attempt.pool, self._gpu_class))
+                borrowed = self._borrowed(attempt.pool)
                 surplus = min(surplus, -(-borrowed // max(1, attempt.pod.gpus)))
             if surplus:
                 taken.append(candidate._replace(gives_back=surplus))
@@ -199,10 +205,11 @@ class _Search:
         return kept
 
     def _is_still_borrowed(self, candidate: Candidate) -> bool:
-        """Of another pool, only what it uses beyond its nominal quota may be taken."""
-        if not candidate.rule.is_across:
-            return True
-        return self._index.quotas.over_nominal(candidate.attempt.pool, self._gpu_class) > 0
+        """Of another pool, only what it has borrowed of what both share may be taken."""
+        return not candidate.rule.is_across or self._borrowed(candidate.attempt.pool) > 0
+
+    def _borrowed(self, pool: PoolName) -> int:
+        return self._index.quotas.borrowed_from(self._lane.key.pool, pool, self._gpu_class)
 
     def _take(self, candidate: Candidate, sign: int = 1) -> None:
         attempt = candidate.part

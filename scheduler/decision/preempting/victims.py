@@ -1,8 +1,8 @@
 """Who may be preempted for whom: attempts that the rules let a workload of a pool and priority take.
 
-Across pools only what is borrowed is taken (`reclaimWithinCohort` where the preemptor's pool stays within its nominal
-quota, `borrowWithinCohort` where it would borrow itself), within a pool `withinPool` alone decides, and unfunded work
-falls to any funded.
+Across pools only what is borrowed is taken (`reclaimWithinCohort` where the preemptor's pool, or a cohort of it in which
+the other is not, stays within its own quota, `borrowWithinCohort` where it would borrow itself), within a pool
+`withinPool` alone decides, and unfunded work falls to any funded.
 """
 
 from collections.abc import Iterator
@@ -41,15 +41,25 @@ class Preemptor:
     gpu_class: GpuClassName
     priority: int
 
-    def sources(self, running: Running, quotas: Quotas, rule_across: Rule) -> Iterator[tuple[Rule, Bucket]]:
-        """Attempts that may be taken, by rule; of those of its own priority only the newer, where there are any."""
+    def sources(
+        self, running: Running, quotas: Quotas, rule_across: Rule, gpus: int
+    ) -> Iterator[tuple[Rule, Bucket]]:
+        """Attempts that may be taken for so many GPUs, by rule; of those of its own priority only the newer, where there
+        are any."""
         yield from self.sources_within(running)
-        below = self.takes_across_below(rule_across)
-        if below is not None:
-            for pool in quotas.borrowers_of(quotas.root_of[self.pool.name], self.gpu_class):
-                if pool != self.pool.name:
-                    for bucket in running.buckets_below(self.gpu_class, pool, below):
-                        yield rule_across, bucket
+        below, own = self.takes_across_below(rule_across), self.pool.name
+        if below is None:
+            return
+        borrowed = quotas.levels_borrowed(own, self.gpu_class, gpus)
+        for pool in quotas.borrowers_of(quotas.root_of[own], self.gpu_class):
+            # Where it would borrow itself of what it shares with that pool, it reclaims nothing of it.
+            if pool == own or (
+                rule_across is Rule.RECLAIM_WITHIN_COHORT and len(quotas.cohorts_apart(own, pool)) < borrowed
+            ):
+                continue
+            if quotas.borrowed_from(own, pool, self.gpu_class):
+                for bucket in running.buckets_below(self.gpu_class, pool, below):
+                    yield rule_across, bucket
 
     def sources_within(self, running: Running) -> Iterator[tuple[Rule, Bucket]]:
         """Those of them that no other pool pays for."""
@@ -60,7 +70,7 @@ class Preemptor:
                 if bucket.priority < self.priority or (bucket.priority == self.priority and self.takes_newer_equals):
                     yield Rule.WITHIN_POOL, bucket
 
-    def has_any(self, running: Running, lowest_borrowed: int | None, *, is_below_nominal: bool) -> bool:
+    def has_any(self, running: Running, lowest_borrowed: int | None, *, may_reclaim: bool) -> bool:
         """Whether there may be anybody at all, from sums alone; where not, no search is made.
 
         `lowest_borrowed` is the lowest priority that runs in those pools of the cohort that borrow.
@@ -73,7 +83,7 @@ class Preemptor:
                 return True
         if lowest_borrowed is None:
             return False
-        rules = (Rule.RECLAIM_WITHIN_COHORT, Rule.BORROW_WITHIN_COHORT)[0 if is_below_nominal else 1 :]
+        rules = (Rule.RECLAIM_WITHIN_COHORT, Rule.BORROW_WITHIN_COHORT)[0 if may_reclaim else 1 :]
         return any((below := self.takes_across_below(rule)) is not None and lowest_borrowed < below for rule in rules)
 
     @property

@@ -24,10 +24,10 @@ def touch_lanes(index: Index) -> None:
                 free, available = index.quotas.free(pool, gpu_class), index.quotas.available(pool, gpu_class)
                 for gpus, cell in index.lanes.quota_cells(pool, gpu_class):
                     _flip(index, cell, holds=(free >= gpus) + (available >= gpus))
-            is_below = index.quotas.over_nominal(pool, gpu_class) < 0
+            may_reclaim = index.quotas.may_reclaim(pool, gpu_class, 1)
             for priority, lanes in ranks.items():
                 preemptor = Preemptor(index.policy.pools[pool], gpu_class, priority)
-                if preemptor.has_any(index.running, lowest[root], is_below_nominal=is_below):
+                if preemptor.has_any(index.running, lowest[root], may_reclaim=may_reclaim):
                     index.dirty_lanes.update(lanes)
     index.touched_classes.clear()
     index.touched_roots.clear()

@@ -1,7 +1,8 @@
 """The walk: serve the open lanes in order, booking as it goes, until nothing more can start.
 
 Within a pool its order holds. Across pools, as in Kueue, the heads of the pools compete: those within their nominal
-quota before those that would borrow, then priority, then age, then id.
+quota before those that would borrow, and those of their own cohort before those from further up the tree; then priority,
+then age, then id.
 """
 
 from functools import partial
@@ -33,7 +34,8 @@ from scheduler.domain.funding import FundingShare, Shortfall
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
 
-CrossKey = tuple[bool, int, Instant, WorkloadId]
+CrossKey = tuple[int, int, Instant, WorkloadId]
+"""How far up the tree of cohorts it would borrow, and its place."""
 
 
 class Walk:
@@ -81,10 +83,12 @@ class Walk:
     def cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
         priority, _, submitted_at, workload_id = place
         gpu_class = lane.key.gpu_classes[0]
-        borrows = self.index.quotas.over_nominal(lane.key.pool, gpu_class, lane.gpus) > 0
+        quotas, pool = self.index.quotas, lane.key.pool
+        borrows = quotas.over_nominal(pool, gpu_class, lane.gpus) > 0
         if borrows and priority == AGED:  # what others of its pool have taken of its quota sends it back no more
-            borrows = lane.gpus > self.index.quotas.nominal(lane.key.pool, gpu_class)
-        return (borrows, priority, submitted_at, workload_id)
+            borrows = lane.gpus > quotas.nominal(pool, gpu_class)
+        levels = max(1, quotas.levels_borrowed(pool, gpu_class, lane.gpus)) if borrows else 0
+        return (levels, priority, submitted_at, workload_id)
 
     def serve_unfunded(self, open_lanes: list[Lane]) -> None:
         """Start what may run without hours on what nobody who pays waits for; least recent user first."""

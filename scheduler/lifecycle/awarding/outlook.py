@@ -170,16 +170,14 @@ def moved(old: Allowance, new: Allowance, policy: Policy, now: Instant) -> tuple
 
 
 def supply_of(books: Books, policy: Policy) -> tuple[dict[GpuClassName, ClassSupply], str]:
-    """What nodes offer to our work; before any node was seen, what pools were promised."""
+    """What nodes offer to our work; before any node was seen, what pools and cohorts were promised."""
     spans = books.capacity.open_spans()
     gpus: Counter[GpuClassName] = Counter()
     for span in spans:
         if span.gpu_class is not None:
             gpus[span.gpu_class] += max(0, span.gpus - span.outside_gpus)
     if not spans:
-        for pool in policy.pools.values():
-            for quota in pool.quotas.values():
-                gpus[quota.gpu_class] += quota.nominal
+        gpus.update({name: policy.nominal_gpus(name) for name in policy.gpu_classes})
     supply = {name: ClassSupply(gpus[name], item.weight) for name, item in policy.gpu_classes.items()}
     return supply, "nodes" if spans else "quotas"
 

@@ -27,8 +27,7 @@ def quota_cluster(policy: Policy) -> tuple[Node, ...]:
     """As many nodes of eight GPUs of each class as the policy's nominal quotas come to."""
     nodes: list[Node] = []
     for gpu_class in policy.gpu_classes.values():
-        quotas = (pool.quotas.get(gpu_class.name) for pool in policy.pools.values())
-        gpus = sum(quota.nominal for quota in quotas if quota is not None)
+        gpus = policy.nominal_gpus(gpu_class.name)
         nodes += (
             Node(
                 NodeName(f"{gpu_class.name.lower()}-{number:04d}"),
