@@ -61,8 +61,14 @@ class IdleWatch:
     clock: IdleClock
 
 
-def tick(clock: IdleClock, spell: Spell, policy: IdlePolicy) -> tuple[IdleClock, tuple[IdleEvent, ...]]:
-    """The attempt was in this state over this spell, which begins where the last one ended, or later."""
+def tick(
+    clock: IdleClock, spell: Spell, policy: IdlePolicy, told_at: Instant | None = None
+) -> tuple[IdleClock, tuple[IdleEvent, ...]]:
+    """The attempt was in this state over this spell, which begins where the last one ended, or later.
+
+    `told_at` is when its owner hears of what comes of it, None for at once: of what was read long ago, as after an outage,
+    nobody was warned then. The warnings, and the action after them, are so far apart as the policy says for who hears them.
+    """
     if spell.has_work or spell.state in {IdleState.ACTIVE, IdleState.SUSPECTED_HUNG}:
         return touch(clock, spell.end)
     start = max(spell.start, Instant(clock.launched_at + policy.startup_ms))
@@ -70,7 +76,7 @@ def tick(clock: IdleClock, spell: Spell, policy: IdlePolicy) -> tuple[IdleClock,
         return clock, ()
     if _is_preparing(spell, policy) and clock.waited_ms < policy.cpu_wait_ms_max:
         return _wait(clock, spell._replace(start=start), policy)
-    return _rest(clock, (start, spell.end), policy)
+    return _rest(clock, (start, spell.end), policy, told_at)
 
 
 def touch(clock: IdleClock, at: Instant) -> tuple[IdleClock, tuple[IdleEvent, ...]]:
@@ -106,9 +112,10 @@ def _wait(clock: IdleClock, spell: Spell, policy: IdlePolicy) -> tuple[IdleClock
 
 
 def _rest(
-    clock: IdleClock, span: tuple[Instant, Instant], policy: IdlePolicy
+    clock: IdleClock, span: tuple[Instant, Instant], policy: IdlePolicy, told_at: Instant | None
 ) -> tuple[IdleClock, tuple[IdleEvent, ...]]:
     start, end = span
+    heard_at = end if told_at is None else max(end, told_at)
     since = start if clock.since is None else clock.since
     oldest = end - policy.window_ms
     kept = tuple(stretch for stretch in clock.stretches if stretch[1] > oldest)
@@ -116,19 +123,25 @@ def _rest(
     grown = replace(clock, since=since, rested_ms=clock.rested_ms + end - start, stretches=joined)
     said = len(grown.warned_at)
     if said < len(policy.warn_at_ms) and grown.rested_ms >= policy.warn_at_ms[said]:
-        warning = IdleEvent(IdleEventKind.WARNED, end, since, grown.rested_ms, number=said + 1)
-        return replace(grown, warned_at=(*grown.warned_at, end)), (warning,)
-    if _is_due(grown, end, policy):
+        if told_at is not None and said and heard_at - grown.warned_at[-1] < _between(said, policy):
+            return grown, ()
+        warning = IdleEvent(IdleEventKind.WARNED, heard_at, since, grown.rested_ms, number=said + 1)
+        return replace(grown, warned_at=(*grown.warned_at, heard_at)), (warning,)
+    if _is_due(grown, end, heard_at, policy):
         return replace(grown, is_due=True), (IdleEvent(IdleEventKind.DUE, end, since, grown.rested_ms),)
     return grown, ()
 
 
-def _is_due(clock: IdleClock, at: Instant, policy: IdlePolicy) -> bool:
+def _between(said: int, policy: IdlePolicy) -> int:
+    """Milliseconds from the latest of so many warnings to the next."""
+    return policy.warn_at_ms[said] - policy.warn_at_ms[said - 1]
+
+
+def _is_due(clock: IdleClock, at: Instant, heard_at: Instant, policy: IdlePolicy) -> bool:
     """A whole window of rest, of which enough was read just now, and after all warnings with time to answer."""
     if clock.is_due or clock.rested_ms < policy.window_ms or len(clock.warned_at) < len(policy.warn_at_ms):
         return False
     oldest = at - policy.window_ms
     read_ms = sum(end - max(start, oldest) for start, end in clock.stretches)
-    return (
-        read_ms * 1_000 >= policy.window_ms * policy.coverage_permille and at - clock.warned_at[-1] >= policy.lead_ms
-    )
+    has_lead = heard_at - clock.warned_at[-1] >= policy.lead_ms
+    return has_lead and read_ms * 1_000 >= policy.window_ms * policy.coverage_permille

@@ -135,7 +135,7 @@ class IdleReclaim:
         watch = known or IdleWatch(attempt.id, judged_until, IdleClock(started_at))
         watch = _served(current.batch, workload, watch)
         before = watch.clock
-        watch, events = self._advance(watch, attempt, rule)
+        watch, events = self._advance(watch, attempt, rule, current.batch.now)
         is_put_off = before.is_due and watch.clock.is_due and not _is_decided(current.batch, attempt, watch)
         is_put_off = is_put_off and not self._is_held_up(current, attempt)
         if is_put_off or any(event.kind in CLAIMS for event in events):
@@ -143,7 +143,7 @@ class IdleReclaim:
         for event in events:
             self._follow(current, attempt, workload, rule, event)
         if watch.clock.is_due:
-            self._act(current, attempt, workload, rule, watch)
+            watch = self._act(current, attempt, workload, rule, watch)
         self._judged_until[attempt.id] = watch.judged_until
         self._world.note_rest(attempt.id, watch.clock.since)
         is_worth_keeping = watch.clock.since is not None or watch.clock.keep_alives > 0
@@ -160,7 +160,9 @@ class IdleReclaim:
         if attempt.id in current.watches:
             current.ended.add(attempt.id)
 
-    def _advance(self, watch: IdleWatch, attempt: Attempt, rule: IdleRule) -> tuple[IdleWatch, list[IdleEvent]]:
+    def _advance(
+        self, watch: IdleWatch, attempt: Attempt, rule: IdleRule, now: Instant
+    ) -> tuple[IdleWatch, list[IdleEvent]]:
         """Move the clock over what all of its devices have told of by now."""
         devices = self._spells.get(attempt.id, {})
         if len(devices) < attempt.gpus:
@@ -172,11 +174,13 @@ class IdleReclaim:
         for spell in together(list(devices.values())):
             start = max(spell.start, watch.judged_until)
             if start < spell.end <= until:
-                clock, new = tick(clock, spell._replace(start=Instant(start)), rule.policy)
+                clock, new = tick(clock, spell._replace(start=Instant(start)), rule.policy, now)
                 events += new
         for uuid, spells in devices.items():
             # The last one stays: a device without any would look as if it had never been read.
             devices[uuid] = [spell for spell in spells[:-1] if spell.end > until] + spells[-1:]
+        # It is told now, when it may have rested for longer than at the time that made it due.
+        events = [replace(each, rested_ms=clock.rested_ms) if each.since == clock.since else each for each in events]
         return IdleWatch(attempt.id, Instant(max(watch.judged_until, until)), clock), events
 
     def _look_again(
@@ -230,7 +234,9 @@ class IdleReclaim:
             if self._hindrance(attempt, workload, rule, event.since, event.at):
                 current.batch.say(workload.id, Reason.IDLE_REPORTED, {"minutes": minutes, "gpus": attempt.gpus})
                 return
-            left_ms = max(rule.policy.window_ms - event.rested_ms, rule.policy.lead_ms)
+            warn_at_ms = rule.policy.warn_at_ms
+            to_answer_ms = warn_at_ms[-1] - warn_at_ms[event.number - 1] + rule.policy.lead_ms
+            left_ms = max(rule.policy.window_ms - event.rested_ms, to_answer_ms)
             evidence: dict[str, int | str] = {
                 "minutes": minutes,
                 "gpus": attempt.gpus,
@@ -241,17 +247,22 @@ class IdleReclaim:
             }
             current.batch.say(workload.id, Reason.IDLE_WARNING, evidence)
 
-    def _act(self, current: _Round, attempt: Attempt, workload: Workload, rule: IdleRule, watch: IdleWatch) -> None:
-        """What is due is decided once a spell of rest; a brake or the stop rate only puts it off."""
+    def _act(
+        self, current: _Round, attempt: Attempt, workload: Workload, rule: IdleRule, watch: IdleWatch
+    ) -> IdleWatch:
+        """What is due is decided once a spell of rest; a brake or the stop rate only puts it off. Who has not been warned
+        of it as often as the rule says, be it that the rule was a dry run then, is warned anew first."""
         batch, since = current.batch, watch.clock.since
         assert since is not None, "a clock that is due has a spell"
         if _is_decided(batch, attempt, watch):
-            return
+            return watch
         hindrance = self._hindrance(attempt, workload, rule, since, watch.clock.warned_at[-1])
         # Right after a restart nobody knows yet by what its GPUs are read, and so whether to look again.
         if not hindrance and (attempt.id not in self._gauges_ms or self._is_held_up(current, attempt)):
             current.waiting += 1
-            return
+            return watch
+        if not hindrance and _warnings_told(batch, workload, since) < len(watch.clock.warned_at):
+            return replace(watch, clock=replace(watch.clock, warned_at=(), is_due=False))
         decision = IdleDecision(
             attempt_id=attempt.id,
             workload_id=workload.id,
@@ -270,6 +281,7 @@ class IdleReclaim:
             current.stopped += 1
             current.ended.add(attempt.id)
             _stop(batch, attempt, decision, rule)
+        return watch
 
     def _hindrance(
         self, attempt: Attempt, workload: Workload, rule: IdleRule, since: Instant, warned_at: Instant
@@ -310,6 +322,12 @@ class IdleReclaim:
 
 def _is_decided(batch: Batch, attempt: Attempt, watch: IdleWatch) -> bool:
     return any(known.since == watch.clock.since for known in batch.books.idleness.decisions(attempts=[attempt.id]))
+
+
+def _warnings_told(batch: Batch, workload: Workload, since: Instant) -> int:
+    """Of this spell of rest: a report, and what a dry run would have said, are none."""
+    told = batch.books.verdicts.of_workload(workload.id)
+    return sum(verdict.reason is Reason.IDLE_WARNING and verdict.at >= since for verdict in told)
 
 
 def _served(batch: Batch, workload: Workload, watch: IdleWatch) -> IdleWatch:
