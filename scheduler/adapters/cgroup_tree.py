@@ -33,6 +33,11 @@ class CgroupTree:
         base = self._base()
         self._groups = {} if base is None else dict(_pods(base))
 
+    @property
+    def groups(self) -> Mapping[PodUid, Path]:
+        """Each pod's own group, as they were found."""
+        return self._groups
+
     def usage(self) -> Mapping[PodUid, int] | None:
         """Microseconds of CPU since each pod's group was made. None where there are no control groups to read."""
         base = self._base()

@@ -117,6 +117,8 @@ class ObservedJob:
     suspended Job's resources be changed."""
     keeps_state: bool = True
     """Its pods mount a volume that outlives them, or have a hook that saves their state before they are stopped."""
+    is_probed: bool = False
+    """The kubelet connects to its pods now and then, to see whether they answer."""
 
     @property
     def has_ended(self) -> bool:

@@ -120,7 +120,8 @@ class PriceBookVersion:
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """What is kept of a sandbox beside its workload: the key its server asks for, extensions used, last activity."""
+    """What is kept of a sandbox beside its workload: the key its server asks for, extensions used, and by when it
+    served a request last, as far as its node's agent tells."""
 
     workload_id: WorkloadId
     owner: EngineerId

@@ -61,6 +61,16 @@ def used_microseconds_v1(usage: str) -> int | None:
     return int(usage) // 1_000 if usage.strip().isdigit() else None
 
 
+def accepted_connections(snmp: str) -> int | None:
+    """TCP connections that a network namespace has accepted, by the text of its `net/snmp`: a line of names, and one of
+    values. None where it does not say."""
+    lines = [line.split() for line in snmp.splitlines() if line.startswith("Tcp:")]
+    if len(lines) != 2 or len(lines[0]) != len(lines[1]):
+        return None
+    accepted = dict(zip(*lines, strict=True)).get("PassiveOpens", "")
+    return int(accepted) if accepted.isdigit() else None
+
+
 def started_ticks(stat: str) -> int | None:
     """A process's start in clock ticks since boot, from the text of its `/proc/PID/stat`.
 

@@ -42,10 +42,7 @@ class Fields:
         raise invalid(self._name(key), repr(value)[:80], "true, false or null")
 
     def text(self, key: str) -> str:
-        value = self._take(key)
-        if not isinstance(value, str) or not 0 < len(value) <= TEXT_MAX or not value.isprintable():
-            raise invalid(self._name(key), repr(value)[:80], f"a text of 1 to {TEXT_MAX} printable characters")
-        return value
+        return text(self._name(key), self._take(key))
 
     def maybe_text(self, key: str) -> str | None:
         return None if self._body.get(key) is None and self._take(key) is None else self.text(key)
@@ -81,6 +78,12 @@ class Fields:
 def integer(where: str, value: object, most: int = INTEGER_MAX) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
         raise invalid(where, repr(value)[:80], f"an integer from 0 to {most}")
+    return value
+
+
+def text(where: str, value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= TEXT_MAX or not value.isprintable():
+        raise invalid(where, repr(value)[:80], f"a text of 1 to {TEXT_MAX} printable characters")
     return value
 
 

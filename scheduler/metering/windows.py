@@ -96,8 +96,8 @@ class Window:
     """A device from `start` to `end`, half-open. (node, boot_id, gpu_uuid, sequence) is its identity for ever.
 
     `granted` are the pods that the kubelet had given it to; empty: to none; None: the kubelet could not be asked. `cpu`
-    are the node's pods that used at least CPU_MILLICORES_MIN, whether they have the device or not; None where that was
-    not read.
+    are the node's pods that used at least CPU_MILLICORES_MIN, whether they have the device or not, `served` those that
+    accepted a connection; None where that was not read.
     """
 
     node: NodeName
@@ -123,6 +123,7 @@ class Window:
     flags: tuple[Flag, ...] = ()
     granted: tuple[PodRef, ...] | None = None
     cpu: tuple[PodCpu, ...] | None = None
+    served: tuple[PodUid, ...] | None = None
 
 
 def largest(values: Iterable[int | None]) -> int | None:

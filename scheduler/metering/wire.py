@@ -8,7 +8,7 @@ from typing import Any
 
 from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
 from scheduler.metering.devices import AgentCounts, Device, Health, Inventory, ProcessView, SensorState
-from scheduler.metering.fields import Fields, integer, invalid, one_of
+from scheduler.metering.fields import Fields, integer, invalid, one_of, text
 from scheduler.metering.samples import PodRef, UtilizationSource
 from scheduler.metering.windows import (
     ActivityIntegral,
@@ -84,6 +84,7 @@ def window_json(window: Window) -> dict[str, Any]:
         "cpu": None
         if window.cpu is None
         else [{"pod_uid": pod.pod_uid, "millicores": pod.millicores} for pod in window.cpu],
+        "served": None if window.served is None else list(window.served),
     }
 
 
@@ -118,6 +119,7 @@ def window_from_json(node: NodeName, boot_id: str, body: object) -> Window:
         # Agents from before it was told of do not: then it is as unknown as to those that cannot ask.
         granted=_granted(fields.values("granted")) if fields.has("granted") else None,
         cpu=_cpu(fields.values("cpu")) if fields.has("cpu") else None,
+        served=_served(fields.values("served")) if fields.has("served") else None,
     )
     fields.refuse_others()
     return window
@@ -310,3 +312,11 @@ def _cpu(values: list[object] | None) -> tuple[PodCpu, ...] | None:
         pods.append(PodCpu(PodUid(fields.text("pod_uid")), fields.integer("millicores")))
         fields.refuse_others()
     return tuple(pods)
+
+
+def _served(values: list[object] | None) -> tuple[PodUid, ...] | None:
+    if values is None:
+        return None
+    if len(values) > PROCESSES_MAX:
+        raise invalid("window.served", f"{len(values)} pods", f"at most {PROCESSES_MAX}")
+    return tuple(PodUid(text("window.served", value)) for value in values)

@@ -47,9 +47,10 @@ class Platform:
         silent: tuple[int, ...] = (),
         pods: tuple[str, ...] = (),
         cpu: dict[str, int] | None = None,
+        served: tuple[str, ...] | None = None,
     ) -> None:
         """So many minutes in which the GPUs `used` work, the `silent` say nothing, and the others rest; `cpu` are
-        the thousandths of a core that pods use."""
+        the thousandths of a core that pods use, `served` the pods that accept connections."""
         busy = tuple(PodCpu(PodUid(pod), millicores) for pod, millicores in (cpu or {}).items())
         for _ in range(count):
             start, self.sequence = self.company.now, self.sequence + 1
@@ -67,6 +68,7 @@ class Platform:
                         length_ms=MS_PER_MINUTE,
                     ),
                     cpu=busy,
+                    served=None if served is None else tuple(PodUid(pod) for pod in served),
                 )
                 for index in range(4)
                 if index not in silent

@@ -167,7 +167,10 @@ def test_what_idle_work_gives_back_is_told_in_each_unit_that_it_was_held_in(comp
     (attempt,) = company.world.attempts.values()
     with company.changing() as batch:
         stop_attempt(
-            batch, attempt, Reason.IDLE_ENDED, {"minutes": 30, "gpus": 2, "came_back": "2 h of GPU time came back"}
+            batch,
+            attempt,
+            Reason.IDLE_ENDED,
+            {"minutes": 30, "gpus": 2, "came_back": "up to 2 h of GPU time comes back"},
         )
     company.see(
         changes(

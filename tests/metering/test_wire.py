@@ -49,6 +49,7 @@ WINDOW = Window(
     flags=(Flag.GAUGE, Flag.XID),
     granted=(PodRef("research", "train-0"),),
     cpu=(PodCpu(PodUid("pod-1"), 3_200),),
+    served=(PodUid("pod-1"),),
 )
 EMPTY = Window(NODE, "boot-1", GpuUuid("MIG-a"), 1, Instant(1), Instant(2), covered_ms=0, sample_count=0)
 
@@ -64,7 +65,7 @@ def test_an_absent_value_is_null_on_the_wire() -> None:
     assert {key for key, value in body.items() if value is None} == {
         *("utilization", "activity", "energy", "power_milliwatts_max", "memory_used_bytes_max"),
         *("memory_total_bytes", "process_count_max", "processes", "is_clocked_idle", "ecc_uncorrected", "granted"),
-        "cpu",
+        *("cpu", "served"),
     }
 
 
@@ -107,6 +108,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "energy that went back": ({"energy": {"covered_ms": 1, "millijoules": -1}}, "window.energy.millijoules"),
     "processes that are no list": ({"processes": "all"}, "window.processes"),
     "a list without end": ({"processes": [{}] * 1_025}, "window.processes"),
+    "a pod that is no text": ({"served": ["pod-1", 7]}, "window.served"),
+    "more pods than a node has": ({"served": ["pod"] * 1_025}, "window.served"),
 }
 
 
@@ -118,7 +121,7 @@ def test_a_malformed_window_is_refused_by_the_name_of_its_key(change: dict[str, 
     assert refusal.value.where == where
 
 
-@pytest.mark.parametrize("key", sorted(window_json(WINDOW).keys() - {"granted", "cpu"}))
+@pytest.mark.parametrize("key", sorted(window_json(WINDOW).keys() - {"granted", "cpu", "served"}))
 def test_a_missing_key_is_refused_even_where_its_value_may_be_absent(key: str) -> None:
     body = window_json(WINDOW)
     del body[key]

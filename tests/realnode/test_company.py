@@ -16,7 +16,7 @@ import pytest
 from scheduler.adapters.nvml.proc import ProcessTable
 from scheduler.domain.cluster import PodRequest
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import GpuUuid, PriorityClassName, WorkloadId
+from scheduler.domain.units import GpuUuid, Instant, PriorityClassName, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.entrypoints.devcluster.processes import free_ports
@@ -131,6 +131,12 @@ async def test_a_sandbox_answers_its_owner_at_its_address_and_through_the_apiser
     pod = await _pod_of(company, await company.running.workload(sandbox))
 
     assert await answer_of(f"http://{pod.address}:{SANDBOX_PORT}/") == f"{GREETING}\n"
+
+    async def asked_again() -> Instant | None:
+        await answer_of(f"http://{pod.address}:{SANDBOX_PORT}/")
+        return await _served_at(company, "bao", sandbox)
+
+    assert await eventually(asked_again, bool, LIMIT_SECONDS), "the agent saw that it serves"
     (port,) = free_ports(1)
     forward = await asyncio.create_subprocess_exec(
         *(company.node.plane.kubectl, f"--kubeconfig={company.node.plane.kubeconfig}", "port-forward"),
@@ -217,6 +223,7 @@ async def test_a_sandbox_that_rests_is_warned_then_suspended_and_the_rest_of_its
     (decision,) = [each for each in company.service.views.reclaims(OPERATOR) if each.workload_id == resting]
     assert (decision.is_taken, decision.action) == (True, "suspend")
     assert decision.curve
+    assert await _served_at(company, "cai", resting) is None, "nobody asked it anything"
     held = sum(hold.amount for hold in company.running.holds(resting))
     charged, _ = company.running.charged(resting)
     assert held == 3_600_000
@@ -231,6 +238,14 @@ async def test_a_sandbox_that_rests_is_warned_then_suspended_and_the_rest_of_its
     balance = company.service.views.balance(company.running.caller("cai"), company.service.clock.now())
     assert (balance.held, balance.available) == (0, balance.granted - charged)
     await _assert_its_home_is_as_it_left_it(company, "cai", resting, pod)
+
+
+async def _served_at(company: Company, subject: str, sandbox: WorkloadId) -> Instant | None:
+    """By when its node's agent saw it accept a connection."""
+    caller, now = company.running.caller(subject), company.service.clock.now()
+    idle = (await asyncio.to_thread(company.service.views.explain, caller, sandbox, now)).idle
+    assert idle is not None
+    return idle.served_at
 
 
 async def _submit(

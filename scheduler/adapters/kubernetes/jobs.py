@@ -85,6 +85,7 @@ def read_job(raw: RawObject, classes: Iterable[GpuClass]) -> ObservedJob:
         pods=1 if spec.get("parallelism") is None else int(spec["parallelism"]),
         pod=_pod(spec, asked, classes),
         keeps_state=_keeps_state(spec["template"].get("spec") or {}),
+        is_probed=_is_probed(spec["template"].get("spec") or {}),
     )
 
 
@@ -103,6 +104,13 @@ def _keeps_state(pod_spec: RawObject) -> bool:
     has_home = any("persistentVolumeClaim" in volume for volume in pod_spec.get("volumes") or ())
     containers = (*(pod_spec.get("containers") or ()), *(pod_spec.get("initContainers") or ()))
     return has_home or any((each.get("lifecycle") or {}).get("preStop") for each in containers)
+
+
+def _is_probed(pod_spec: RawObject) -> bool:
+    """By a connection; a command that is run in the container is none."""
+    containers = (*(pod_spec.get("containers") or ()), *(pod_spec.get("initContainers") or ()))
+    probes = (each.get(f"{name}Probe") or {} for each in containers for name in ("startup", "readiness", "liveness"))
+    return any(probe.keys() & {"httpGet", "tcpSocket", "grpc"} for probe in probes)
 
 
 def _failure(condition: RawObject) -> str:

@@ -20,6 +20,7 @@ from scheduler.metering.integration import (
 )
 from scheduler.metering.last_xids import LastXids
 from scheduler.metering.samples import Reading
+from scheduler.metering.serving import Serving
 from scheduler.metering.windows import Window
 
 logger = logging.getLogger("allot.agent")
@@ -43,6 +44,7 @@ class Recorder:
         self.unresolved_allocations = 0
         self.cpu_use = CpuUse()
         self.xids = LastXids()
+        self.serving = Serving()
 
     def record(self, reading: Reading) -> int:
         """Take a reading in. Returns how many windows it closed."""
@@ -98,7 +100,10 @@ class Recorder:
 
     def _keep(self, windows: list[Window]) -> int:
         if windows:
-            windows = [replace(w, cpu=self.cpu_use.between(w.start, w.end)) for w in self._with_pods(windows)]
+            windows = [
+                replace(w, cpu=self.cpu_use.between(w.start, w.end), served=self.serving.between(w.start, w.end))
+                for w in self._with_pods(windows)
+            ]
             ended: dict[GpuUuid, DeviceState] = {w.gpu_uuid: self._states[w.gpu_uuid] for w in windows}
             self.windows |= {window.gpu_uuid: window for window in windows}
             for window in windows:

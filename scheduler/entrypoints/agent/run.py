@@ -12,6 +12,7 @@ from scheduler.adapters.cgroup_tree import CgroupTree
 from scheduler.adapters.kubelet.cdi import CdiFolder
 from scheduler.adapters.kubelet.pod_resources import PodResources
 from scheduler.adapters.nvml.proc import boot_id
+from scheduler.adapters.pod_connections import PodConnections
 from scheduler.adapters.window_spool import WindowSpool
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import Instant
@@ -78,6 +79,7 @@ class Agent:
         self._uploader = Uploader(settings, api, spool, self._inventory)
         self._pod_resources = PodResources(settings.pod_resources, CdiFolder(settings.cdi, settings.proc))
         self._cgroups = CgroupTree(settings.cgroups)
+        self._connections = PodConnections(settings.proc)
         self._allocations_seconds = settings.allocations_ms / 1_000
         self._told: tuple[object, ...] = ()
 
@@ -110,6 +112,7 @@ class Agent:
                 match news:
                     case Reading():
                         self._recorder.cpu_use.note(news.at, self._cgroups.usage())
+                        self._recorder.serving.note(news.at, self._connections.accepted())
                         self._tell(self._recorder.record(news))
                     case SensorState():
                         self._tell(self._recorder.pause(news))
@@ -119,6 +122,7 @@ class Agent:
         while True:
             self._recorder.allocated = await asyncio.to_thread(self._pod_resources.list)
             await asyncio.to_thread(self._cgroups.look)
+            await asyncio.to_thread(self._connections.look, self._cgroups.groups)
             await asyncio.sleep(self._allocations_seconds)
 
     def _tell(self, closed: int) -> None:

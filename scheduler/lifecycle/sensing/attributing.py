@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from scheduler.domain.idleness import MisuseTerms
 from scheduler.domain.records import PodRun
-from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName, PodUid
+from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName, PodUid, WorkloadId
+from scheduler.domain.workloads import WorkloadKind
 from scheduler.lifecycle.memory.world import World
 from scheduler.metering.attribution import Tenancy, by_allocation, by_elimination, by_process
 from scheduler.metering.gpu_faults import LAST_STRETCH_MS
@@ -86,6 +87,17 @@ class Attributing:
             return None
         pods = self._world.pods.get(attempt_id, {})
         return sum(each.millicores for each in window.cpu if each.pod_uid in pods)
+
+    def sandbox_that_served(self, window: Window, attempt_id: AttemptId | None) -> WorkloadId | None:
+        """The attempt's workload, if it is a sandbox one of whose pods accepted a connection. Where the kubelet probes it,
+        that tells of nobody."""
+        attempt = self._world.attempts.get(attempt_id) if attempt_id is not None else None
+        workload = self._world.workloads.get(attempt.workload_id) if attempt is not None else None
+        if not window.served or attempt is None or workload is None or workload.spec.kind is not WorkloadKind.SANDBOX:
+            return None
+        job, pods = self._world.job_of(workload), self._world.pods.get(attempt.id, {})
+        is_told = not (job is not None and job.is_probed) and any(uid in pods for uid in window.served)
+        return workload.id if is_told else None
 
     def _has_outside(self, window: Window, pods: Mapping[PodRef, AttemptId], attempt_id: AttemptId | None) -> bool:
         """Whether a pod that is not ours may have it: as the kubelet says, or else wherever such pods have GPUs."""

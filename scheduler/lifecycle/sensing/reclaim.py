@@ -25,7 +25,7 @@ from scheduler.lifecycle.running.settle import gpu_ms_of
 from scheduler.lifecycle.writing.batch import Batch
 from scheduler.metering.curve import curve_of
 from scheduler.metering.idle import IdleState
-from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, IdleWatch, tick, touch
+from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, IdleWatch, tick
 from scheduler.metering.kept_states import HISTORY_MS, look_again
 from scheduler.metering.spells import Spell, together
 from scheduler.metering.use import Stretch
@@ -133,7 +133,6 @@ class IdleReclaim:
         started_at = attempt.started_at if attempt.started_at is not None else attempt.launched_at
         judged_until = self._judged_until.get(attempt.id, started_at)
         watch = known or IdleWatch(attempt.id, judged_until, IdleClock(started_at))
-        watch = _served(current.batch, workload, watch)
         before = watch.clock
         watch, events = self._advance(watch, attempt, rule, current.batch.now)
         is_put_off = before.is_due and watch.clock.is_due and not _is_decided(current.batch, attempt, watch)
@@ -330,18 +329,6 @@ def _warnings_told(batch: Batch, workload: Workload, since: Instant) -> int:
     return sum(verdict.reason is Reason.IDLE_WARNING and verdict.at >= since for verdict in told)
 
 
-def _served(batch: Batch, workload: Workload, watch: IdleWatch) -> IdleWatch:
-    """A sandbox that served a request since its rest began does not rest."""
-    if workload.spec.kind is not WorkloadKind.SANDBOX or watch.clock.since is None:
-        return watch
-    sandbox = batch.books.control.sandbox(workload.id)
-    served_at = sandbox.active_at if sandbox is not None else None
-    if served_at is None or served_at <= watch.clock.since:
-        return watch
-    clock, _ = touch(watch.clock, served_at)
-    return replace(watch, clock=clock, judged_until=Instant(max(watch.judged_until, served_at)))
-
-
 def _still_held(batch: Batch, attempt: Attempt) -> int:
     """Standard GPU-milliseconds that its holds cover beyond what it has used by now."""
     used = standard_total(gpu_ms_of(batch.pod_runs(attempt.id), batch.now), attempt.weight, attempt.class_factor)
@@ -349,14 +336,14 @@ def _still_held(batch: Batch, attempt: Attempt) -> int:
 
 
 def came_back(gpu_ms: int) -> str:
-    """Of a rolling hold only what is left of its last slice comes back, mostly minutes."""
+    """Of a rolling hold only what is left of its last slice comes back, mostly minutes; less what its end takes."""
     if gpu_ms <= 0:
         return "nothing was held for it any more"
     if gpu_ms < MS_PER_MINUTE:
-        return "less than a minute of GPU time came back"
+        return "less than a minute of GPU time comes back"
     hours, minutes = divmod(gpu_ms // MS_PER_MINUTE, 60)
     spans = [f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0)
-    return f"{' '.join(spans)} of GPU time came back"
+    return f"up to {' '.join(spans)} of GPU time comes back"
 
 
 def _stop(batch: Batch, attempt: Attempt, decision: IdleDecision, rule: IdleRule) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from scheduler.domain.idleness import IdleThresholds
-from scheduler.domain.units import AttemptId, GpuUuid, Instant
+from scheduler.domain.units import AttemptId, GpuUuid, Instant, WorkloadId
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.sensing.attributing import Attributing
 from scheduler.lifecycle.sensing.strangers import Strangers
@@ -39,6 +39,7 @@ class Sampling:
         self.strangers: dict[MisuseKey, Misuse] = {}
         """Processes that had no business where they were, with what was known of them before."""
         self._faults: list[GpuFault] = []
+        self._served: dict[WorkloadId, Instant] = {}
 
     def look_up(self, uuids: Iterable[GpuUuid]) -> None:
         """Read what is not known yet of these devices, at once. They are to be looked up before they are taken."""
@@ -61,6 +62,10 @@ class Sampling:
         seen = observation_of(window)
         baseline = Baseline(known.idle_milliwatts, known.has_power).learn(seen, thresholds)
         state, has_work = classify(seen, baseline, thresholds), shows_work(seen, baseline, thresholds)
+        served = self._attributing.sandbox_that_served(window, attempt_id)
+        if served is not None:
+            has_work = True
+            self._served[served] = max(window.end, self._served.get(served, window.end))
         cpu = self._attributing.cpu_of(window, attempt_id)
         self.metered.append(Metered(window, state, attempt_id, has_work, cpu))
         if has_fault(window):
@@ -94,6 +99,8 @@ class Sampling:
         self._books.samples.add(self.metered)
         self._books.samples.note_misuses([each for each in self.strangers.values() if is_worth_telling(each)])
         self._books.gpu_faults.note(self._faults)
+        for workload_id in sorted(self._served):
+            self._books.control.note_served(workload_id, self._served[workload_id])
         touched = {item.window.gpu_uuid for item in self.metered}
         self._books.samples.put_gpus([self._known[uuid] for uuid in sorted(touched)])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from scheduler.domain.idleness import CurvePoint, IdleDecision
 from scheduler.domain.units import MS_PER_DAY, AttemptId, Instant
-from scheduler.domain.workloads import Attempt, Workload
+from scheduler.domain.workloads import Attempt, Workload, WorkloadKind
 from scheduler.lifecycle.memory.named import exemption_named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.advice import advice_for
@@ -113,6 +113,7 @@ def idle_view(
     since = clock.since if clock is not None else None
     rested_ms = clock.rested_ms if clock is not None else 0
     left_ms = max(0, rule.policy.window_ms - rested_ms)
+    sandbox = books.control.sandbox(workload.id) if workload.spec.kind is WorkloadKind.SANDBOX else None
     return IdleView(
         rule=rule.name,
         action=rule.policy.action.value,
@@ -127,6 +128,7 @@ def idle_view(
         keep_alives_left=max(0, rule.policy.keep_alives_max - (clock.keep_alives if clock is not None else 0)),
         exemption=exemption_named(world, books.idleness.exemptions(now).get(workload.id)),
         decisions=tuple(decision_view(each) for each in books.idleness.decisions(workload_id=workload.id, limit=10)),
+        served_at=None if sandbox is None else sandbox.active_at,
     )
 
 

@@ -32,6 +32,7 @@ class IdleView:
 
     `due_at` is when the action comes if it rests on; None where it does not rest, or nothing is to come. `cpu_waited_ms` is
     for how long of this rest its CPUs were busy and the clock waited, of `cpu_wait_ms_max`; None: the rule never waits.
+    `served_at` is by when a sandbox served a request last, which set the clock back; None where nothing was seen of one.
     """
 
     rule: str
@@ -47,6 +48,7 @@ class IdleView:
     keep_alives_left: int
     exemption: Exemption | None
     decisions: tuple["DecisionView", ...]
+    served_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,6 +311,23 @@ def test_a_job_keeps_its_state_in_a_claim_or_by_a_hook(pod_spec: Json, keeps: bo
     assert read_job(raw, CLASSES).keeps_state is keeps
 
 
+PROBES: dict[str, tuple[Json, bool]] = {
+    "a request": ({"readinessProbe": {"httpGet": {"port": 8888}, "periodSeconds": 10}}, True),
+    "a connection": ({"livenessProbe": {"tcpSocket": {"port": 8888}}}, True),
+    "a call": ({"startupProbe": {"grpc": {"port": 8888}}}, True),
+    "a command": ({"readinessProbe": {"exec": {"command": ["true"]}}}, False),
+    "nothing": ({}, False),
+}
+
+
+@pytest.mark.parametrize("kind", ["containers", "initContainers"])
+@pytest.mark.parametrize(("container", "is_probed"), PROBES.values(), ids=PROBES)
+def test_a_job_whose_pods_the_kubelet_connects_to_is_known(container: Json, is_probed: bool, kind: str) -> None:
+    raw = job()
+    raw["spec"]["template"]["spec"] |= {kind: [{"name": "main", **container}]}
+    assert read_job(raw, CLASSES).is_probed is is_probed
+
+
 def test_a_suspended_job_is_confirmed_by_its_condition() -> None:
     raw = job(status={"conditions": [{"type": "Suspended", "status": "True"}]})
 

@@ -369,6 +369,9 @@ def test_commands_events_sandboxes_and_settings_are_kept(store: SqlStore) -> Non
         books.control.put_sandbox(SANDBOX)
         assert books.control.sandbox(WORKLOAD.id) == SANDBOX
         assert books.control.sandbox(WorkloadId("w-9")) is None
+        for at, known in ((7, 8), (9, 9)):
+            books.control.note_served(WORKLOAD.id, Instant(at))
+            assert books.control.sandbox(WORKLOAD.id) == replace(SANDBOX, active_at=Instant(known))
         books.control.put_setting("epoch", "1")
         books.control.put_setting("epoch", "2")
         assert (books.control.setting("epoch"), books.control.setting("none")) == ("2", None)

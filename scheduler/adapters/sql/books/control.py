@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, or_, select, update
 
 from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id
@@ -100,6 +100,12 @@ class SqlControl:
         statement = select(*_SANDBOX.columns).where(tables.sandboxes.c.workload_id == workload_id)
         row = self.connection.execute(statement).first()
         return None if row is None else _SANDBOX.read(row)
+
+    def note_served(self, workload_id: WorkloadId, at: Instant) -> None:
+        known = tables.sandboxes.c
+        is_news = or_(known.active_at.is_(None), known.active_at < at)
+        statement = update(tables.sandboxes).where(known.workload_id == workload_id, is_news)
+        self.connection.execute(statement.values(active_at=at))
 
     def setting(self, key: str) -> str | None:
         statement = select(tables.settings.c.value).where(tables.settings.c.key == key)
