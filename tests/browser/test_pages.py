@@ -299,7 +299,7 @@ async def test_an_idle_sandbox_is_warned_suspended_and_explained_and_what_came_b
     )
     await expect(main).to_contain_text(
         re.compile(
-            r"Suspended: its (1 GPU was|\d+ GPUs were) idle for \d+ min; (\d+ h ?)?(\d+ min )?.*GPU time came back"
+            r"Suspended: its (1 GPU was|\d+ GPUs were) idle for \d+ min; (\d+ h ?)?(\d+ min )?.*GPU time comes? back"
         )
     )
     await expect(page.locator("#use svg")).to_be_visible()

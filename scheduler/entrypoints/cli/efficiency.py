@@ -15,6 +15,7 @@ from scheduler.entrypoints.cli.output import (
     print_text,
 )
 from scheduler.entrypoints.cli.scopes import Owner, Period
+from scheduler.entrypoints.cli.use_shown import kwh
 from scheduler.entrypoints.web.formatting import DASH, hours
 
 app = typer.Typer(add_completion=False)
@@ -53,12 +54,11 @@ def efficiency(
 
 
 def _sums(use: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    joules = use["joules_per_active_gpu_hour"]
     return (
         ("mean", f"{_share(use['mean_permille'])}, {_MEASURES[use['measure']]}"),
         ("GPU-hours", f"{hours(use['gpu_ms'])}; at work {hours(use['active_ms'])}, idle {hours(use['idle_ms'])}"),
         ("idle", f"{_share(use['idle_permille'])} of what was read"),
-        ("energy", DASH if joules is None else f"{joules / 3_600_000:.2f} kWh per useful GPU-hour"),
+        ("energy", f"{kwh(use['joules_per_active_gpu_hour'])} kWh per useful GPU-hour"),
         ("memory", f"{_memory(use['memory_bytes_max'])} at most"),
         ("read", f"{_share(use['covered_permille'])} of the time"),
     )
@@ -90,10 +90,11 @@ def _say_left_out(count: int) -> None:
 
 _COLUMNS = (
     Column("GPU-HOURS", is_number=True),
-    Column("MEAN OF", width_max=12),
+    Column("MEAN OF"),
     Column("MEAN", is_number=True),
     Column("IDLE", is_number=True),
     Column("MEMORY", is_number=True),
+    Column("KWH/USEFUL H", is_number=True),
 )
 
 
@@ -104,6 +105,7 @@ def _cells(use: dict[str, Any]) -> tuple[str, ...]:
         _share(use["mean_permille"]),
         _share(use["idle_permille"]),
         _memory(use["memory_bytes_max"]),
+        kwh(use["joules_per_active_gpu_hour"]),
     )
 
 

@@ -134,7 +134,7 @@ def reclaims(as_json: AsJson = False) -> None:
             Column("OWNER", width_max=16),
             Column("RESTED", is_number=True),
             Column("OUTCOME"),
-            Column("BACK", is_number=True),
+            Column("HELD", is_number=True),
         )
         rows = [_reclaim_row(each) for each in found["items"]]
         notes = [_reclaim_note(each) for each in found["items"]]

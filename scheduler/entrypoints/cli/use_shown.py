@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from scheduler.domain.units import MS_PER_MINUTE
+from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.output import (
     Column,
     moment,
@@ -11,8 +12,10 @@ from scheduler.entrypoints.cli.output import (
     utc,
 )
 from scheduler.entrypoints.web.formatting import DASH
+from scheduler.entrypoints.web.reclaim_words import became_of, why_left_alone
 
 STEPS: Final = "▁▂▃▄▅▆▇█"
+JOULES_PER_KWH: Final = 3_600_000
 ABSENT: Final = "·"
 STATES: Final = {"active": "a", "idle-held": "i", "suspected-hung": "h", "unknown": "?"}
 
@@ -28,6 +31,7 @@ def show_use(found: dict[str, Any]) -> None:
         show_curve(found["curve"])
     if found["idle"] is not None:
         show_idle(found["idle"])
+        show_decisions(found["idle"]["decisions"], found["curve"])
 
 
 def show_curve(points: list[dict[str, Any]]) -> None:
@@ -46,8 +50,13 @@ def show_idle(idle: dict[str, Any]) -> None:
     print_text(
         f"\nIdle rule {idle['rule']}: {idle['action']}{' (a dry run)' if idle['is_dry_run'] else ''}", style="bold"
     )
+    kept, served_at = idle["exemption"], idle["served_at"]
+    if kept is not None:
+        print_text(f"  {kept['by']} keeps it until {utc(kept['expires_at'])}: {kept['why']}")
+    if served_at is not None:
+        print_text(f"  It served a request by {utc(served_at)}, which set its clock back.")
     if idle["since"] is None:
-        print_text("  It does not rest.")
+        print_text("  It does not rest now.")
         return
     print_text(
         f"  It has rested for {rested} of {idle['window_ms'] // MS_PER_MINUTE} minutes, since {utc(idle['since'])}."
@@ -59,6 +68,18 @@ def show_idle(idle: dict[str, Any]) -> None:
         )
     if idle["due_at"] is not None:
         print_text(f"  If it rests on, the action is due at {utc(idle['due_at'])}.")
+    if idle["keep_alives_left"]:
+        print_text(f"  `allot extend` sets its clock back, {counted(idle['keep_alives_left'], 'time')} more.")
+
+
+def show_decisions(decisions: list[dict[str, Any]], shown: list[dict[str, Any]]) -> None:
+    """What was due, newest first, and the readings that the latest rests on, where they are not among those `shown`."""
+    for each in decisions:
+        became = became_of(each["action"], is_taken=each["is_taken"])
+        why = "" if each["is_taken"] else f", {why_left_alone(each['hindrance'])}"
+        print_text(f"  {utc(each['at'])}: {became} after {each['rested_ms'] // MS_PER_MINUTE} min of rest{why}")
+    if decisions and decisions[0]["curve"] and (not shown or shown[0]["start"] > decisions[0]["since"]):
+        show_curve(decisions[0]["curve"])
 
 
 _USAGE = (
@@ -68,13 +89,13 @@ _USAGE = (
     Column("MOST", is_number=True),
     Column("IDLE", is_number=True),
     Column("MEMORY", is_number=True),
-    Column("KJ/GPU-HOUR", is_number=True),
+    Column("KWH/USEFUL GPU-H", is_number=True),
     Column("READ", is_number=True),
 )
 
 
 def _usage_row(usage: dict[str, Any]) -> tuple[str, ...]:
-    memory, joules = usage["memory_bytes_max"], usage["joules_per_active_gpu_hour"]
+    memory = usage["memory_bytes_max"]
     return (
         str(usage["number"]),
         usage["measure"],
@@ -82,9 +103,14 @@ def _usage_row(usage: dict[str, Any]) -> tuple[str, ...]:
         DASH if usage["percent_max"] is None else f"{usage['percent_max']} %",
         _share(usage["idle_permille"]),
         DASH if memory is None else f"{memory / 2**30:.0f} GiB",
-        DASH if joules is None else str(joules // 1_000),
+        kwh(usage["joules_per_active_gpu_hour"]),
         _share(usage["covered_permille"]),
     )
+
+
+def kwh(joules: int | None) -> str:
+    """Of each hour in which a GPU was at work, the energy of its rest with it."""
+    return DASH if joules is None else f"{joules / JOULES_PER_KWH:.2f}"
 
 
 def _share(permille: int | None) -> str:

@@ -12,6 +12,7 @@ from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.api import cursors
 from scheduler.entrypoints.web.form_commands import command_of
 from scheduler.entrypoints.web.pages import Form, Pages, local_path, see_other
+from scheduler.entrypoints.web.reclaim_words import became_of, why_left_alone
 from scheduler.entrypoints.web.sandbox_form import whole_number
 from scheduler.entrypoints.web.use_curve import use_curve
 from scheduler.entrypoints.web.visitors import signed_in
@@ -51,6 +52,9 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
         visitor = signed_in(request, service)
         moments = pages.moments()
         explained = service.views.explain(visitor.caller, WorkloadId(workload_id), moments.now)
+        decisions = explained.idle.decisions if explained.idle is not None else ()
+        # Single readings are kept for days, and those that a decision rests on for good.
+        points = explained.curve or (decisions[0].curve if decisions else ())
         return pages.render(
             request,
             "workload.html",
@@ -58,8 +62,11 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             moments=moments,
             title=explained.workload.name,
             explained=explained,
-            curve=use_curve(explained.curve, moments) if explained.curve else None,
-            states={point.state for point in explained.curve},
+            points=points,
+            curve=use_curve(points, moments) if points else None,
+            states={point.state for point in points},
+            became_of=became_of,
+            why_left_alone=why_left_alone,
             is_own=explained.workload.owner == visitor.caller.engineer,
         )
 

@@ -91,14 +91,14 @@ def test_a_company_is_shown_by_team_by_engineer_and_by_the_work_that_rested_most
         "memory     10 GiB at most",
         "read       100 % of the time",
         "",
-        "TEAM      GPU-HOURS  MEAN OF      MEAN  IDLE  MEMORY",
-        "research        3.0  utilization  45 %  50 %  10 GiB",
+        "TEAM      GPU-HOURS  MEAN OF      MEAN  IDLE  MEMORY  KWH/USEFUL H",
+        "research        3.0  utilization  45 %  50 %  10 GiB          0.80",
         "",
-        "ENGINEER  GPU-HOURS  MEAN OF      MEAN  IDLE  MEMORY",
-        "Ada             3.0  utilization  45 %  50 %  10 GiB",
+        "ENGINEER  GPU-HOURS  MEAN OF      MEAN  IDLE  MEMORY  KWH/USEFUL H",
+        "Ada             3.0  utilization  45 %  50 %  10 GiB          0.80",
         "",
-        "WORKLOAD  GPUS  GPU-HOURS  MEAN OF      MEAN  IDLE  MEMORY",
-        "job          2        3.0  utilization  45 %  50 %  10 GiB",
+        "WORKLOAD  GPUS  GPU-HOURS  MEAN OF      MEAN  IDLE  MEMORY  KWH/USEFUL H",
+        "job          2        3.0  utilization  45 %  50 %  10 GiB          0.80",
         "  It asked for 2 GPUs; 1 was never used, in 1.5 h of readings each.",
     ]
 
@@ -132,8 +132,12 @@ def test_what_was_not_read_is_a_dash_and_what_is_left_out_is_counted(
     assert "team:research" in asked
     assert sum(line.startswith("  It asked for 2 GPUs") for line in lines) == 11
     assert lines[1] == "mean       –, the share of multiprocessors that were active"
-    assert lines[3:6] == ["idle       – of what was read", "energy     –", "memory     – at most"]
-    assert lines[9].split() == [engineer.id, "3.0", "sm-activity", "–", "–", "–"]
+    assert lines[3:6] == [
+        "idle       – of what was read",
+        "energy     – kWh per useful GPU-hour",
+        "memory     – at most",
+    ]
+    assert lines[9].split() == [engineer.id, "3.0", "sm-activity", "–", "–", "–", "–"]
     assert [line for line in lines if line.startswith("and ")] == [
         "and 1 more, in --json",
         "and 65 more, in --json",

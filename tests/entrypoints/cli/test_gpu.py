@@ -277,7 +277,7 @@ def test_what_was_due_names_the_work_and_its_owner_and_says_why_it_was_left_alon
     monkeypatch.setattr(service.views, "reclaims", lambda *_, **__: (done, left, ended, told))
     out = allot("gpu", "reclaims", who="olga").out
     assert [" ".join(line.split()) for line in out.splitlines()] == [
-        "WHEN (UTC) WORKLOAD OWNER RESTED OUTCOME BACK",
+        "WHEN (UTC) WORKLOAD OWNER RESTED OUTCOME HELD",
         "2026-11-20 12:00 notebook Ada Moreau 1 h suspended 1 h 30 min",
         "2026-11-20 12:00 ablation-of-the-le Ada Moreau 1 h left alone –",
         "arning-rate",

@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.entrypoints.cli.use_shown import show_use
 
-CURVE = [
+CURVE: list[dict[str, Any]] = [
     {
         "start": "2026-11-20T12:00:00Z",
         "end": "2026-11-20T12:01:00Z",
@@ -39,6 +39,20 @@ IDLE = {
     "due_at": "2026-11-20T12:32:00Z",
     "cpu_waited_ms": 420_000,
     "cpu_wait_ms_max": 7_200_000,
+    "keep_alives_left": 2,
+    "exemption": None,
+    "served_at": None,
+    "decisions": [],
+}
+RESTED = {**CURVE[2], "start": "2026-11-20T11:00:00Z", "end": "2026-11-20T11:30:00Z", "milliwatts": 150_000}
+DECISION = {
+    "at": "2026-11-20T11:30:00Z",
+    "since": "2026-11-20T11:00:00Z",
+    "rested_ms": 1_800_000,
+    "action": "suspend",
+    "is_taken": False,
+    "hindrance": "dry-run",
+    "curve": [RESTED],
 }
 USAGE = {
     "number": 1,
@@ -73,12 +87,45 @@ def test_the_clock_says_when_the_action_is_due(capsys: pytest.CaptureFixture[str
     assert "It has rested for 1 of 30 minutes" in out
     assert "Its CPUs were busy for 7 min of that: the clock waited (120 at most)." in out
     assert "the action is due at" in out
-    assert "It does not rest." in shown(capsys, idle={**IDLE, "since": None})
+    assert "`allot extend` sets its clock back, 2 times more." in out
+    assert "It does not rest now." in shown(capsys, idle={**IDLE, "since": None})
+
+
+def test_who_keeps_it_and_what_it_served_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = {"by": "Ada Moreau", "why": "the demo is tomorrow", "expires_at": "2026-11-21T12:00:00Z"}
+    out = shown(capsys, idle={**IDLE, "since": None, "exemption": kept, "served_at": "2026-11-20T12:03:00Z"})
+    assert "Ada Moreau keeps it until 2026-11-21 12:00 UTC: the demo is tomorrow" in out
+    assert "It served a request by 2026-11-20 12:03 UTC, which set its clock back." in out
+
+
+@pytest.mark.parametrize("curve", [CURVE, []], ids=["readings of another time", "no readings any more"])
+def test_a_decision_is_shown_with_the_readings_that_it_rests_on_whatever_else_is_kept(
+    capsys: pytest.CaptureFixture[str], curve: list[dict[str, Any]]
+) -> None:
+    out = shown(capsys, curve=curve, idle={**IDLE, "decisions": [DECISION]})
+    assert "2026-11-20 11:30 UTC: left alone after 30 min of rest, the rule is a dry run" in out
+    assert "From 2026-11-20 11:00 to 2026-11-20 11:30 UTC" in out
+    assert "power  █  of 150 W" in out
+
+
+def test_readings_that_are_shown_already_are_not_shown_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = [RESTED, *CURVE]
+    out = shown(capsys, curve=whole, idle={**IDLE, "decisions": [DECISION]})
+    assert out.count("power") == 1
 
 
 def test_use_says_of_what_the_mean_is_and_what_is_advised(capsys: pytest.CaptureFixture[str]) -> None:
     out = shown(capsys, usage=[USAGE])
-    for said in ("sm-activity", "42 %", "33 %", "20 GiB", "2160", "67 %", "2 of its 8 GPUs were never used."):
+    for said in (
+        "sm-activity",
+        "42 %",
+        "33 %",
+        "20 GiB",
+        "KWH/USEFUL GPU-H",
+        "0.60",
+        "67 %",
+        "2 of its 8 GPUs were never used.",
+    ):
         assert said in out
 
 

@@ -265,7 +265,7 @@ def fallen() -> tuple[VerdictView, ...]:
         verdict(
             "notebook-81",
             Reason.IDLE,
-            {"minutes": 31, "came_back": "1 h 36 min of GPU time came back"},
+            {"minutes": 31, "came_back": "up to 1 h 36 min of GPU time comes back"},
             at=NOW - 90_000,
             seq=38,
         ),
