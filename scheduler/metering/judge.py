@@ -21,11 +21,13 @@ from scheduler.metering.spells import Spell, joined, together
 @dataclass(frozen=True, slots=True)
 class DeviceJudgement:
     """What a device did. `idle_milliwatts` is what was taken for its idle power, None where it was never seen at rest;
+    `unlearned_milliwatts` the least that it drew without use, where that is more than the rule learns as idle power;
     a pause over `gap_ms` between two readings was unknown."""
 
     gpu_uuid: GpuUuid
     spells: tuple[Spell, ...]
     idle_milliwatts: int | None
+    unlearned_milliwatts: int | None
     gap_ms: int
 
 
@@ -106,7 +108,8 @@ def judge_devices(packed: dict[GpuUuid, PackedRows], rule: IdleRule, gap_ms: int
         device = packed.pop(uuid)
         ordered = in_order(device)
         states = device_states(ordered, rule, gap_ms)
-        devices.append(DeviceJudgement(uuid, joined(states.spells), states.idle_milliwatts, states.gap_ms))
+        watts = states.idle_milliwatts, states.unlearned_milliwatts
+        devices.append(DeviceJudgement(uuid, joined(states.spells), *watts, states.gap_ms))
         if states.is_on_a_gauge:
             on_a_gauge.add(uuid)
         if not devices_of and states.spells:

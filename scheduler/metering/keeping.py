@@ -10,6 +10,7 @@ from scheduler.metering.devices import Inventory, KnownGpu
 from scheduler.metering.gpu_faults import GpuFault
 from scheduler.metering.idle_clock import IdleWatch
 from scheduler.metering.misuse import Misuse
+from scheduler.metering.never_idle import NeverIdle
 from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.use import HourOfUse, Metered, Stretch, Use
 
@@ -52,6 +53,10 @@ class SampleBook(Protocol):
         node: NodeName | None = None,
     ) -> Sequence[HourOfUse]:
         """Those that all the given conditions select; by device, hour and attempt."""
+        ...
+
+    def never_idle(self, since: Instant) -> list[NeverIdle]:
+        """By the hours that began since then, in the order of nodes and devices."""
         ...
 
     def use_of(self, attempts: Sequence[AttemptId]) -> Mapping[AttemptId, Use]:

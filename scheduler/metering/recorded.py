@@ -6,6 +6,7 @@ be, since a counter sees work between two readings and a gauge does not.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby, islice, pairwise
 from statistics import median
 from typing import NamedTuple
@@ -24,6 +25,9 @@ SHARERS_MAX = 8
 
 REST_MS = 5 * MS_PER_MINUTE
 """Idle power is the least mean over so long a rest, so that neither noise nor one wrong reading makes it."""
+
+ANY_MILLIWATTS = 1_000_000_000
+"""More than any device draws."""
 
 MIG_PREFIX = "MIG-"
 LARGE_BYTES = 32 * 2**30
@@ -165,6 +169,12 @@ def baseline_of(
     seen_full = (each.milliwatts for each in seen if (each.percent_max or 0) >= thresholds.hung_percent)
     full = largest((*seen_full, presumed_full_milliwatts))
     return Baseline(least, any(each.milliwatts is not None for each in seen), full)
+
+
+def unlearned_rest_of(seen: Sequence[Observation], thresholds: IdleThresholds) -> int | None:
+    """Of a device without a baseline: the least mean power of five minutes without use, in milliwatts, however much it is.
+    Either that was silent work, or the device idles there and is never idle by these thresholds."""
+    return _least_of_long_rests(seen, replace(thresholds, baseline_milliwatts_max=ANY_MILLIWATTS))
 
 
 def _instant(row: Recorded) -> Instant:

@@ -14,6 +14,7 @@ from scheduler.metering.recorded import (
     counter_spans,
     full_milliwatts_of,
     observations,
+    unlearned_rest_of,
     usual_gap_ms,
 )
 from scheduler.metering.spells import Spell
@@ -31,10 +32,12 @@ class Covered(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DeviceStates:
-    """One spell between each row and the next. `is_on_a_gauge`: no energy counter tells of the time between them."""
+    """One spell between each row and the next. `unlearned_milliwatts` is what it drew without use, where that is above what
+    may be learned as idle power. `is_on_a_gauge`: no energy counter tells of the time between the rows."""
 
     spells: list[Spell]
     idle_milliwatts: int | None
+    unlearned_milliwatts: int | None
     gap_ms: int
     is_on_a_gauge: bool
 
@@ -56,7 +59,8 @@ def device_states(rows: Sequence[Recorded], rule: IdleRule, gap_ms: int | None) 
         Spell(each.start, each.end, state, works, each.cpu_millicores)
         for each, state, works in zip(seen, states, has_work, strict=True)
     ]
-    return DeviceStates(spells, baseline.milliwatts, gap_ms, is_on_a_gauge(seen, spans, told))
+    unlearned = unlearned_rest_of(seen, rule.thresholds) if baseline.milliwatts is None else None
+    return DeviceStates(spells, baseline.milliwatts, unlearned, gap_ms, is_on_a_gauge(seen, spans, told))
 
 
 def count_bumps(told: CounterWitness, states: list[IdleState], has_work: list[bool]) -> None:

@@ -192,14 +192,14 @@ def test_operators_see_who_rests_and_what_was_done_and_nobody_else_does(company:
     workload, attempt_id = platform.sandbox()
     platform.minutes(30, pods=platform.agents.pod_of(workload))
     views = Views(company.store, company.world)
-    found = views.resting(OPERATOR)
+    found = views.resting(OPERATOR, company.now)
     (rest,) = found.rests
     assert (rest.workload_id, rest.gpus, rest.since, rest.warnings) == (workload.id, 2, later(NOON, 600), 1)
     assert (rest.rested_ms, rest.left_ms, rest.action) == (20 * 60_000, 10 * 60_000, "suspend")
     assert (found.count, found.decisions) == (1, ())
     platform.minutes(11, pods=platform.agents.pod_of(workload))
-    found = views.resting(OPERATOR)
+    found = views.resting(OPERATOR, company.now)
     (decision,) = found.decisions
     assert (decision.workload_name, decision.attempt_id, decision.is_taken) == (workload.spec.name, attempt_id, True)
     with pytest.raises(NotPermitted):
-        views.resting(company.caller("ada"))
+        views.resting(company.caller("ada"), company.now)

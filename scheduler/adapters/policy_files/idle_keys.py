@@ -29,7 +29,10 @@ POWER = Field(
 )
 POWER_WATTS = Field("power_watts", Whole(0, 1000, "watts"), "… plus this", default=15)
 BASELINE_MAX = Field(
-    "baseline_watts_max", Whole(1, 2000, "watts"), "most that is learned as a baseline of idleness", default=160
+    "baseline_watts_max",
+    Whole(1, 2000, "watts"),
+    "most that is learned as a baseline of idleness: a GPU that idles above it is never idle",
+    default=160,
 )
 HUNG_PERCENT = Field("hung_percent", Whole(1, 100, "percent"), "least utilisation of a suspected hang", default=95)
 DEVICE_COVERAGE = Field(

@@ -98,7 +98,9 @@ def agents(as_json: AsJson = False) -> None:
             Column("LOST", is_number=True),
             Column("REFUSED", is_number=True),
         )
-        print_table(columns, [_agent_row(agent) for agent in found["items"]], empty="No agent has reported yet.")
+        rows = [_agent_row(agent) for agent in found["items"]]
+        notes = [_agent_note(agent) for agent in found["items"]]
+        print_table(columns, rows, notes, empty="No agent has reported yet.")
 
 
 @app.command()
@@ -285,6 +287,14 @@ def _agent_row(agent: dict[str, Any]) -> tuple[str, ...]:
         str(agent["lost"]),
         str(agent["refused"]),
     )
+
+
+def _agent_note(agent: dict[str, Any]) -> str:
+    if not agent["never_idle"]:
+        return ""
+    counts = counted(agent["never_idle"], "GPU is", "GPUs are")
+    watts = f"{agent['never_idle_watts']} W or more without use, above baseline_watts_max"
+    return f"{counts} never idle: {watts}. Raise it if that is rest."
 
 
 def _reclaim_row(each: dict[str, Any]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from scheduler.domain.idleness import IdleRule
 from scheduler.domain.periods import iso
 from scheduler.domain.units import MS_PER_HOUR
+from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.output import Column, moment, print_table, print_text
 from scheduler.entrypoints.web.formatting import DASH, duration
 from scheduler.metering.idle import IdleState
@@ -16,6 +17,8 @@ from scheduler.metering.spells import Spell
 
 FORMAT: Final = "allot-gpu-judge/2"
 """Grows when a key is taken away or means something else; keys may be added to it."""
+
+_NAMED_MAX = 5
 
 
 def as_object(found: Judged, rule: IdleRule) -> dict[str, Any]:
@@ -58,6 +61,7 @@ def print_judged(found: Judged, rule: IdleRule) -> None:
         print_text(f"{coarse} not judged: a gauge alone, read too rarely. Record the energy counter, or more often.")
     for device in found.devices:
         _say_what_hides(device)
+    _say_what_is_never_idle(found.devices, rule.thresholds.baseline_milliwatts_max)
     print_text(f"Under the rule {rule.name}, {total_ms / MS_PER_HOUR:.1f} GPU-hours would have come back.")
 
 
@@ -73,6 +77,19 @@ def _say_what_hides(device: DeviceJudgement) -> None:
         )
 
 
+def _say_what_is_never_idle(devices: Sequence[DeviceJudgement], most: int) -> None:
+    """GPUs that idle above what the rule learns are at work for it, and it would be silent about them for ever."""
+    high = {
+        device.gpu_uuid: device.unlearned_milliwatts for device in devices if device.unlearned_milliwatts is not None
+    }
+    if high:
+        named = ", ".join(list(high)[:_NAMED_MAX]) + (", …" if len(high) > _NAMED_MAX else "")
+        print_text(
+            f"{counted(len(high), 'GPU is', 'GPUs are')} never idle by this rule: {min(high.values()) // 1_000} W or more "
+            f"without use, above its baseline_watts_max ({most // 1_000} W). Raise it if that is rest. {named}"
+        )
+
+
 def _device(device: DeviceJudgement, attempts: Sequence[AttemptJudgement]) -> dict[str, Any]:
     holders = [attempt for attempt in attempts if device.gpu_uuid in attempt.gpu_uuids]
     returned_ms = sum(attempt.returned_gpu_ms // len(attempt.gpu_uuids) for attempt in holders)
@@ -80,12 +97,17 @@ def _device(device: DeviceJudgement, attempts: Sequence[AttemptJudgement]) -> di
         "gpu_uuid": device.gpu_uuid,
         "attempts": [attempt.attempt_id for attempt in holders if attempt.attempt_id is not None],
         "gap_seconds": device.gap_ms / 1_000,
-        "idle_watts": None if device.idle_milliwatts is None else device.idle_milliwatts / 1_000,
+        "idle_watts": _watts(device.idle_milliwatts),
+        "unlearned_idle_watts": _watts(device.unlearned_milliwatts),
         **_spells(device.spells),
         "warned_at": _instants([event for attempt in holders for event in attempt.warned]),
         "stopped_at": _instants([event for attempt in holders for event in attempt.stopped]),
         "returned_gpu_hours": _gpu_hours(returned_ms),
     }
+
+
+def _watts(milliwatts: int | None) -> float | None:
+    return None if milliwatts is None else milliwatts / 1_000
 
 
 def _attempt(attempt: AttemptJudgement, rule: IdleRule) -> dict[str, Any]:

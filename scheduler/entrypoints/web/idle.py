@@ -15,14 +15,14 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
 
     @router.get("/cluster/idle")
     def idle(request: Request) -> Response:
-        visitor = signed_in(request, service)
+        visitor, moments = signed_in(request, service), pages.moments()
         return pages.render(
             request,
             "idle.html",
             visitor,
-            moments=pages.moments(),
+            moments=moments,
             title="Idle",
-            found=service.views.resting(visitor.caller, limit=SHOWN),
+            found=service.views.resting(visitor.caller, moments.now, limit=SHOWN),
             became_of=became_of,
             why_left_alone=why_left_alone,
         )

@@ -5,10 +5,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from scheduler.domain.idleness import MisuseTerms
-from scheduler.domain.units import Instant
+from scheduler.domain.units import MS_PER_DAY, Instant, NodeName
 from scheduler.lifecycle.memory.world import World
 from scheduler.metering.devices import Inventory, ProcessView
 from scheduler.metering.windows import Window
+from scheduler.ports import Books
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,9 @@ class AgentView:
     """`sensor_state` and `process_view` as the agent said last, at `told_at`. `windows_until` is where the readings
     of its latest device end, None before the first. `lost` and `refused` are windows that will never be had. Without
     `has_pod_resources` (None: an older agent) GPUs are attributed by their processes alone; `unresolved_allocations` are
-    GPUs that the kubelet names and the sensors do not."""
+    GPUs that the kubelet names and the sensors do not. `never_idle` are GPUs that in some hour of the last day were
+    without use and drew more than the rules learn as idle power, `never_idle_watts` at least: at work for any rule until
+    `baseline_watts_max` is raised."""
 
     node: str
     told_at: Instant
@@ -33,6 +36,8 @@ class AgentView:
     refused: int
     has_pod_resources: bool | None
     unresolved_allocations: int
+    never_idle: int
+    never_idle_watts: int | None
 
 
 def unseen_nodes(world: World) -> tuple[str, ...]:
@@ -60,11 +65,15 @@ def _has_work(window: Window, allowed: Collection[str]) -> bool:
     return bool(window.process_count_max) and (not names or any(name not in allowed for name in names))
 
 
-def agent_views(world: World) -> tuple[AgentView, ...]:
-    return tuple(_view(world, inventory) for _, inventory in sorted(world.inventories.items()))
+def agent_views(books: Books, world: World, now: Instant) -> tuple[AgentView, ...]:
+    never_idle: dict[NodeName, list[int]] = {}
+    for each in books.samples.never_idle(Instant(now - MS_PER_DAY)):
+        never_idle.setdefault(each.node, []).append(each.milliwatts)
+    nodes = sorted(world.inventories.items())
+    return tuple(_view(world, inventory, never_idle.get(node, [])) for node, inventory in nodes)
 
 
-def _view(world: World, inventory: Inventory) -> AgentView:
+def _view(world: World, inventory: Inventory, never_idle: list[int]) -> AgentView:
     windows = [world.windows[d.gpu_uuid] for d in inventory.devices if d.gpu_uuid in world.windows]
     return AgentView(
         node=inventory.node,
@@ -82,4 +91,6 @@ def _view(world: World, inventory: Inventory) -> AgentView:
         refused=inventory.agent.refused,
         has_pod_resources=inventory.agent.has_pod_resources,
         unresolved_allocations=inventory.agent.unresolved_allocations,
+        never_idle=len(never_idle),
+        never_idle_watts=min(never_idle) // 1_000 if never_idle else None,
     )

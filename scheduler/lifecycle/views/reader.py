@@ -279,9 +279,9 @@ class Views:
 
     def agents(self, caller: Caller, now: Instant) -> tuple[AgentView, ...]:
         """How the sensing of each node does."""
-        del now
         caller.require(*SEES_ALL)
-        return agent_views(self._world)
+        with self._store.reading() as books:
+            return agent_views(books, self._world, now)
 
     def reclaims(self, caller: Caller, limit: int = 100) -> tuple[ReclaimView, ...]:
         """What was due by the idle rules, taken or not, the latest first: what a dry run is read from."""
@@ -289,11 +289,11 @@ class Views:
         with self._store.reading() as books:
             return reclaims(books, self._world, limit)
 
-    def resting(self, caller: Caller, limit: int = 100) -> Resting:
+    def resting(self, caller: Caller, now: Instant, limit: int = 100) -> Resting:
         """Who rests now, and what was due of late."""
         caller.require(*SEES_ALL)
         with self._store.reading() as books:
-            return resting(books, self._world, limit)
+            return resting(books, self._world, now, limit)
 
     def refused_samples(self, caller: Caller, limit: int = 100) -> list[RefusedSample]:
         caller.require(*SEES_ALL)

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, fields
 
 from scheduler.domain.idleness import IdleDecision
-from scheduler.domain.units import Instant
+from scheduler.domain.units import MS_PER_DAY, Instant
 from scheduler.domain.workloads import Workload
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.usage import decision_view
 from scheduler.lifecycle.views.usage_shapes import ReclaimView
 from scheduler.lifecycle.views.workloads import owner_name
+from scheduler.metering.never_idle import NeverIdle
 from scheduler.ports import Books
 
 
@@ -30,14 +31,16 @@ class RestView:
 
 @dataclass(frozen=True, slots=True)
 class Resting:
-    """`rests` the longest first, of `count` in all; `decisions` the latest first."""
+    """`rests` the longest first, of `count` in all; `decisions` the latest first. `never_idle` are GPUs that were
+    without use in some hour of the last day and drew more than is learned as idle power, and so rest for no rule."""
 
     rests: tuple[RestView, ...]
     count: int
     decisions: tuple[ReclaimView, ...]
+    never_idle: tuple[NeverIdle, ...] = ()
 
 
-def resting(books: Books, world: World, limit: int) -> Resting:
+def resting(books: Books, world: World, now: Instant, limit: int) -> Resting:
     """What rests for longer than its rule's startup grace has a clock, and is here."""
     rests: list[RestView] = []
     for watch in books.idleness.watches():
@@ -63,7 +66,8 @@ def resting(books: Books, world: World, limit: int) -> Resting:
                 )
             )
     rests.sort(key=lambda each: (-each.rested_ms, each.workload_id))
-    return Resting(tuple(rests[:limit]), len(rests), reclaims(books, world, limit))
+    never_idle = tuple(books.samples.never_idle(Instant(now - MS_PER_DAY)))
+    return Resting(tuple(rests[:limit]), len(rests), reclaims(books, world, limit), never_idle)
 
 
 def reclaims(books: Books, world: World, limit: int) -> tuple[ReclaimView, ...]:

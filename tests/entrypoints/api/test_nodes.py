@@ -141,6 +141,17 @@ async def test_operators_see_how_each_agent_does(as_: Client, as_agent: Client) 
     assert shown["windows_until"] == "2026-11-20T12:00:00Z"
 
 
+async def test_gpus_that_idle_above_what_is_learned_are_counted_with_their_node(
+    as_: Client, as_agent: Client, service: Service
+) -> None:
+    await register(as_agent)
+    count = 24
+    told = [window(NODE, 2, n, Instant(NOON - (count - n) * WINDOW_MS), percent=0, watts=171) for n in range(count)]
+    assert (await as_agent(NODE).post(WINDOWS, json=body_of(*told, node=NODE))).json()["taken"] == count
+    (shown,) = (await as_("olga").get("/v1/nodes")).json()["items"]
+    assert (shown["never_idle"], shown["never_idle_watts"]) == (1, 171)
+
+
 @pytest.mark.parametrize("node", ["UPPER", "-x", "a b", "x" * 254])
 async def test_a_node_has_a_name_that_kubernetes_would_give(as_agent: Client, node: str) -> None:
     answer = await as_agent(NODE).post(f"/v1/nodes/{node}/windows", json=good())

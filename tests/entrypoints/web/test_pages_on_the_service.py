@@ -15,6 +15,7 @@ from scheduler.lifecycle.views.misuses import Misuses, MisuseView, WorkView
 from scheduler.lifecycle.views.resting import Resting, RestView
 from scheduler.lifecycle.views.usage_shapes import ReclaimView
 from scheduler.metering.misuse import Misuse, MisuseKind
+from scheduler.metering.never_idle import NeverIdle
 from tests.entrypoints.company import NOON, PEOPLE, POLICY, SYSTEM, engineer_id, token_of
 from tests.entrypoints.lent_apps import lent_app
 from tests.entrypoints.web.reading import Page, read
@@ -176,7 +177,7 @@ async def test_idle_work_is_a_page_for_operators_that_leads_to_what_explains_it(
         assert "/cluster/idle" not in read(await client.get("/cluster")).links
     async with client_of(company, "olga") as client:
         empty = read(await client.get("/cluster/idle"))
-        found = Resting((rest,), 3, (done, left))
+        found = Resting((rest,), 3, (done, left), (NeverIdle(GpuUuid("GPU-a"), NodeName("n0"), 171_900),))
         monkeypatch.setattr(company.views, "resting", lambda *_, **__: found)
         page = read(await client.get("/cluster/idle"))
         assert "/cluster/idle" in read(await client.get("/cluster")).links
@@ -184,6 +185,8 @@ async def test_idle_work_is_a_page_for_operators_that_leads_to_what_explains_it(
     assert "Nothing was due yet." in empty.text
     assert "suspend in 30 min of rest" in page.text
     assert "and 2 more." in page.text
+    assert "1 GPU drew 171 W or more without use, above" in page.text
+    assert "baseline_watts_max" not in empty.text
     assert "forgotten Ada, since 0 s ago" in page.text
     assert "abandoned Bob, suspended after 1 h of rest 1 h 30 min" in page.text
     assert "homeless left alone: it has neither a home nor a preStop hook; after 1 h of rest –" in page.text

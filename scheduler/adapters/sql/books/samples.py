@@ -24,6 +24,7 @@ from scheduler.adapters.sql.tables.workloads import attempts
 from scheduler.domain.units import AttemptId, EngineerId, GpuUuid, Instant, NodeName
 from scheduler.metering.devices import Inventory, KnownGpu
 from scheduler.metering.misuse import Misuse
+from scheduler.metering.never_idle import SHOWN_AFTER_MS, NeverIdle
 from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.use import MARKS, SUMS, HourOfUse, Metered, Stretch, Use, hourly, total, use_of
 
@@ -113,6 +114,20 @@ class SqlSamples:
         if attempts is None:
             return hours_from(self.connection.execute(statement))
         return hours_from(filtered_by_id(self.connection, statement, gpu_hours.c.attempt_id, attempts))
+
+    def never_idle(self, since: Instant) -> list[NeverIdle]:
+        of = gpu_hours.c
+        milliwatts = func.min(of.millijoules * 1_000 // of.energy_ms)
+        statement = (
+            select(gpus.c.gpu_uuid, of.node, milliwatts)
+            .join(gpu_hours, gpus.c.id == of.gpu_id)
+            .where(gpus.c.idle_milliwatts.is_(None), of.hour >= since, of.percent_max == 0, of.energy_ms > 0)
+            .where(of.active_ms >= SHOWN_AFTER_MS, of.hung_ms == 0)
+            .group_by(gpus.c.gpu_uuid, of.node)
+            .order_by(of.node, gpus.c.gpu_uuid)
+        )
+        rows = self.connection.execute(statement)
+        return [NeverIdle(GpuUuid(uuid), NodeName(node), int(mean)) for uuid, node, mean in rows]
 
     def use_of(self, attempts: Sequence[AttemptId]) -> dict[AttemptId, Use]:
         by_attempt: dict[AttemptId, list[Use]] = {}
