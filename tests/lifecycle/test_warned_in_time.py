@@ -8,6 +8,7 @@ import pytest
 from scheduler.domain.idleness import IdleAction
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_MINUTE, Instant
+from scheduler.domain.workloads import Workload
 from scheduler.lifecycle.sensing.reclaim import IdleReclaim
 from scheduler.lifecycle.views.reader import Views
 from tests.lifecycle.agents import window
@@ -50,19 +51,44 @@ def test_an_outage_of_the_readings_takes_no_time_to_answer_from_anybody(company:
     assert platform.verdicts(workload)[-1] is Reason.IDLE
 
 
-@pytest.mark.parametrize("before", ["a dry run", "a report", "observing"])
-def test_who_was_not_warned_is_warned_twice_when_a_rule_begins_to_act(company: Company, before: str) -> None:
-    policy = SANDBOXES.policy
-    silent = {"a dry run": replace(policy, is_dry_run=True), "a report": replace(policy, action=IdleAction.REPORT)}
-    platform = Platform(company, replace(SANDBOXES, policy=silent.get(before, policy)))
+SILENT = {
+    "a dry run": replace(SANDBOXES.policy, is_dry_run=True),
+    "a report": replace(SANDBOXES.policy, action=IdleAction.REPORT),
+    "observing": SANDBOXES.policy,
+}
+
+
+def resting_under(company: Company, before: str, minutes: int) -> tuple[Platform, Workload, tuple[str, ...]]:
+    """A sandbox that rests for so long under a rule that then begins to act."""
+    platform = Platform(company, replace(SANDBOXES, policy=SILENT[before]))
     platform.reclaim = IdleReclaim(company.world, acts=before != "observing")
     workload, _ = platform.sandbox()
     pods = platform.agents.pod_of(workload)
-    platform.minutes(38, pods=pods)
+    platform.minutes(minutes, pods=pods)
     assert Reason.IDLE_WARNING not in platform.verdicts(workload)
-    in_force = company.world.require_policy()
-    company.world.put_policy(replace(in_force, idle_rules=(SANDBOXES,)))
-    platform.reclaim = IdleReclaim(company.world)
+    company.world.put_policy(replace(company.world.require_policy(), idle_rules=(SANDBOXES,)))
+    if before == "observing":
+        platform.reclaim = IdleReclaim(company.world)
+    return platform, workload, pods
+
+
+@pytest.mark.parametrize("before", SILENT)
+def test_what_was_left_alone_until_a_rule_acts_is_warned_of_twice_and_then_ended(
+    company: Company, before: str
+) -> None:
+    platform, workload, pods = resting_under(company, before, minutes=300)
+    assert platform.hindrances(workload) == [(False, before.removeprefix("a ").replace(" ", "-"))]
+    platform.minutes(13, pods=pods)
+    assert [each for each in platform.verdicts(workload) if each is Reason.IDLE_WARNING] == [Reason.IDLE_WARNING] * 2
+    assert Reason.IDLE not in platform.verdicts(workload)
+    platform.minutes(3, pods=pods)
+    assert platform.verdicts(workload)[-1] is Reason.IDLE
+    assert platform.hindrances(workload)[0] == (True, "")
+
+
+@pytest.mark.parametrize("before", SILENT)
+def test_who_was_not_warned_is_warned_twice_when_a_rule_begins_to_act(company: Company, before: str) -> None:
+    platform, workload, pods = resting_under(company, before, minutes=38)
     platform.minutes(12, pods=pods)
     assert platform.verdicts(workload)[-1] is Reason.IDLE_WARNING
     assert Reason.IDLE not in platform.verdicts(workload)

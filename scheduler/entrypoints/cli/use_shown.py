@@ -76,7 +76,7 @@ def show_decisions(decisions: list[dict[str, Any]], shown: list[dict[str, Any]])
     """What was due, newest first, and the readings that the latest rests on, where they are not among those `shown`."""
     for each in decisions:
         became = became_of(each["action"], is_taken=each["is_taken"])
-        why = "" if each["is_taken"] else f", {why_left_alone(each['hindrance'])}"
+        why = "" if each["is_taken"] else f": {why_left_alone(each['hindrance'])}"
         print_text(f"  {utc(each['at'])}: {became} after {each['rested_ms'] // MS_PER_MINUTE} min of rest{why}")
     if decisions and decisions[0]["curve"] and (not shown or shown[0]["start"] > decisions[0]["since"]):
         show_curve(decisions[0]["curve"])

@@ -135,7 +135,7 @@ class IdleReclaim:
         watch = known or IdleWatch(attempt.id, judged_until, IdleClock(started_at))
         before = watch.clock
         watch, events = self._advance(watch, attempt, rule, current.batch.now)
-        is_put_off = before.is_due and watch.clock.is_due and not _is_decided(current.batch, attempt, watch)
+        is_put_off = before.is_due and watch.clock.is_due and not _decisions(current.batch, attempt, watch)
         is_put_off = is_put_off and not self._is_held_up(current, attempt)
         if is_put_off or any(event.kind in CLAIMS for event in events):
             watch, events = self._look_again(current.batch, attempt, rule, watch, before, events)
@@ -249,13 +249,14 @@ class IdleReclaim:
     def _act(
         self, current: _Round, attempt: Attempt, workload: Workload, rule: IdleRule, watch: IdleWatch
     ) -> IdleWatch:
-        """What is due is decided once a spell of rest; a brake or the stop rate only puts it off. Who has not been warned
-        of it as often as the rule says, be it that the rule was a dry run then, is warned anew first."""
+        """What is due is decided once a spell of rest; a brake or the stop rate only puts it off. What was left alone by a
+        rule that acts now is decided again; who was not warned of it as often as the rule says is warned anew first."""
         batch, since = current.batch, watch.clock.since
         assert since is not None, "a clock that is due has a spell"
-        if _is_decided(batch, attempt, watch):
-            return watch
         hindrance = self._hindrance(attempt, workload, rule, since, watch.clock.warned_at[-1])
+        decided = _decisions(batch, attempt, watch)
+        if decided and (hindrance or not _is_lifted(decided[0], rule)):
+            return watch
         # Right after a restart nobody knows yet by what its GPUs are read, and so whether to look again.
         if not hindrance and (attempt.id not in self._gauges_ms or self._is_held_up(current, attempt)):
             current.waiting += 1
@@ -319,8 +320,17 @@ class IdleReclaim:
         return curve_of(stretches, starts_at, batch.now, CURVE_POINTS)
 
 
-def _is_decided(batch: Batch, attempt: Attempt, watch: IdleWatch) -> bool:
-    return any(known.since == watch.clock.since for known in batch.books.idleness.decisions(attempts=[attempt.id]))
+def _decisions(batch: Batch, attempt: Attempt, watch: IdleWatch) -> list[IdleDecision]:
+    """On this spell of rest, the latest first."""
+    known = batch.books.idleness.decisions(attempts=[attempt.id])
+    return [decision for decision in known if decision.since == watch.clock.since]
+
+
+def _is_lifted(decision: IdleDecision, rule: IdleRule) -> bool:
+    """Whether it was the operator's word alone that kept it from being taken."""
+    if decision.hindrance in {NO_CHECKPOINT, NO_HOME}:
+        return rule.policy.acts_without_checkpoint
+    return decision.hindrance in {DRY_RUN, REPORT, OBSERVING}
 
 
 def _warnings_told(batch: Batch, workload: Workload, since: Instant) -> int:

@@ -103,7 +103,7 @@ def test_a_decision_is_shown_with_the_readings_that_it_rests_on_whatever_else_is
     capsys: pytest.CaptureFixture[str], curve: list[dict[str, Any]]
 ) -> None:
     out = shown(capsys, curve=curve, idle={**IDLE, "decisions": [DECISION]})
-    assert "2026-11-20 11:30 UTC: left alone after 30 min of rest, the rule is a dry run" in out
+    assert "2026-11-20 11:30 UTC: left alone after 30 min of rest: the rule is a dry run" in out
     assert "From 2026-11-20 11:00 to 2026-11-20 11:30 UTC" in out
     assert "power  █  of 150 W" in out
 
