@@ -216,6 +216,16 @@ def test_an_exemption_holds_it_until_it_expires(company: Company, platform: Plat
     assert platform.verdicts(workload)[-1] is Reason.IDLE
 
 
+def test_an_exemption_takes_back_what_was_warned_of(company: Company, platform: Platform) -> None:
+    workload, _ = platform.sandbox()
+    pods = platform.agents.pod_of(workload)
+    platform.minutes(38, pods=pods)
+    until = later(company.now, 2 * 3600)
+    platform.exemptions.exempt(company.caller("ada"), workload.id, "a demo at two", until, now=company.now)
+    platform.minutes(3, pods=pods)
+    assert platform.verdicts(workload) == [Reason.RUNNING, *[Reason.IDLE_WARNING] * 2, Reason.RUNNING]
+
+
 def test_an_exemption_that_is_withdrawn_holds_no_longer(company: Company, platform: Platform) -> None:
     workload, _ = platform.sandbox()
     until = later(company.now, 6 * 3600)

@@ -25,7 +25,7 @@ from scheduler.lifecycle.running.settle import gpu_ms_of
 from scheduler.lifecycle.writing.batch import Batch
 from scheduler.metering.curve import curve_of
 from scheduler.metering.idle import IdleState
-from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, IdleWatch, tick
+from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, IdleWatch, tick, touch
 from scheduler.metering.kept_states import HISTORY_MS, look_again
 from scheduler.metering.spells import Spell, together
 from scheduler.metering.use import Stretch
@@ -126,7 +126,7 @@ class IdleReclaim:
             self._forget_readings(attempt.id)
             return
         if workload.id in current.exemptions:
-            self._excuse(current, attempt)
+            self._excuse(current, attempt, workload, rule)
             return
         current.judged += 1
         known = current.watches.get(attempt.id)
@@ -151,13 +151,16 @@ class IdleReclaim:
         elif not is_worth_keeping and known is not None:
             current.ended.add(attempt.id)
 
-    def _excuse(self, current: _Round, attempt: Attempt) -> None:
-        """Somebody answers for its rest: the clock begins anew when that ends."""
+    def _excuse(self, current: _Round, attempt: Attempt, workload: Workload, rule: IdleRule) -> None:
+        """Somebody answers for its rest: what was warned of does not come, and the clock begins anew when that ends."""
         self._forget_readings(attempt.id)
         self._judged_until[attempt.id] = current.batch.now
         self._world.note_rest(attempt.id, None)
         if attempt.id in current.watches:
             current.ended.add(attempt.id)
+            _, events = touch(current.watches[attempt.id].clock, current.batch.now)
+            for event in events:
+                self._follow(current, attempt, workload, rule, event)
 
     def _advance(
         self, watch: IdleWatch, attempt: Attempt, rule: IdleRule, now: Instant
