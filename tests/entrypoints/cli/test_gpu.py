@@ -246,31 +246,6 @@ def test_a_rule_that_the_policy_has_not_is_refused_with_those_it_has(tmp_path: P
     assert "sandboxes, jobs" in result.output.replace("\n", " ")
 
 
-def test_gpus_that_idle_above_what_the_rule_learns_are_named_and_not_passed_over_in_silence(tmp_path: Path) -> None:
-    file = recording(tmp_path, minutes((20, "90", "600"), (130, "0", "171.5")))
-    (gpu,) = judged(file, "--json")["gpus"]
-    assert (gpu["idle_watts"], gpu["unlearned_idle_watts"], gpu["stopped_at"]) == (None, 171.5, [])
-    command = ["gpu", "judge", "--samples", str(file), "--policy"]
-    said = " ".join(CliRunner().invoke(app, [*command, str(POLICY)]).output.split())
-    assert "1 GPU is never idle by this rule: 171 W or more without use" in said
-    assert "above its baseline_watts_max (160 W). Raise it if that is rest. GPU-a" in said
-    raised = tmp_path / "raised.yaml"
-    text = POLICY.read_text()
-    raised.write_text(
-        text.replace("    dry_run: false\n", "    dry_run: false\n    thresholds: {baseline_watts_max: 200}\n", 1)
-    )
-    output = CliRunner().invoke(app, [*command, str(raised)]).output
-    assert "never idle" not in output
-    assert "2026-11-20 13:" in output
-
-
-def test_a_gpu_at_work_below_full_use_is_not_said_to_idle_high(tmp_path: Path) -> None:
-    (gpu,) = judged(recording(tmp_path, minutes((60, "40", "300"), (2, "0", "200"), (60, "40", "300"))), "--json")[
-        "gpus"
-    ]
-    assert (gpu["idle_watts"], gpu["unlearned_idle_watts"]) == (None, None)
-
-
 def test_the_other_rule_of_the_policy_can_be_tried(tmp_path: Path) -> None:
     file = recording(tmp_path, minutes((20, "90", "600"), (200, "2", "70")))
     found = judged(file, "--rule", "jobs", "--json")
