@@ -53,7 +53,7 @@ def postgres_folder() -> Iterator[Path]:
         initdb = [str(programs / "initdb"), *options, *collated, str(folder / "data")]
         subprocess.run(initdb, check=True, capture_output=True, **as_user)
         with (folder / "log").open("wb") as log:
-            settings = ["listen_addresses=", f"unix_socket_directories={folder}", "fsync=off", "max_connections=200"]
+            settings = [*_SETTINGS, f"unix_socket_directories={folder}"]
             server = subprocess.Popen(
                 [str(programs / "postgres"), "-D", str(folder / "data"), *(f"--{item}" for item in settings)],
                 stdout=log,
@@ -87,6 +87,9 @@ def migrated_postgres_database(new_postgres_database: Callable[..., str]) -> str
     open_store(address).close()
     return address
 
+
+_SETTINGS = ("listen_addresses=", "fsync=off", "max_connections=200", "autovacuum=off")
+"""Autovacuum would visit each of the hundreds of databases every minute, and find nothing to do there."""
 
 _ADDRESS = "postgresql://allot@/"
 _MEMORY = Path("/dev/shm")
