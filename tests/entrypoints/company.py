@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult
@@ -22,6 +21,7 @@ from scheduler.entrypoints.running import Service
 from scheduler.entrypoints.settings import ClusterKind, Settings
 from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.writing.batch import changing
+from tests.plugins.memory import folder_for_databases
 from tests.plugins.migrated import open_migrated
 
 POLICY = Path(__file__).parent / "company.yaml"
@@ -119,7 +119,7 @@ def _opened(store: SqlStore, database: str, ids: CountedIds, *, is_simulated: bo
 @cache
 def _filled() -> tuple[bytes, int]:
     """A database with the company's policy, people, tokens and grants, and how many ids were made for it."""
-    with TemporaryDirectory(prefix="allot-") as folder:
+    with folder_for_databases() as folder:
         file, ids = Path(folder) / "allot.db", CountedIds()
         url = f"sqlite:///{file}"
         service = _opened(open_migrated(url), url, ids, is_simulated=False)

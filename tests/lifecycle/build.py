@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.decision.plan import Launch, Plan
@@ -57,6 +56,7 @@ from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.observe import observe
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.writing.batch import Batch, changing
+from tests.plugins.memory import folder_for_databases
 from tests.plugins.migrated import open_migrated
 
 H100 = GpuClassName("h100")
@@ -109,7 +109,7 @@ class SequentialIds:
 
 @cache
 def _founded() -> bytes:
-    with TemporaryDirectory(prefix="allot-") as folder:
+    with folder_for_databases() as folder:
         file = Path(folder) / "allot.db"
         Company(store=open_migrated(f"sqlite:///{file}")).close()
         return file.read_bytes()

@@ -3,13 +3,13 @@
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import Dialect
 
 from scheduler.adapters.sql.engine import PATIENCE_SECONDS, parse
 from scheduler.adapters.sql.store import SqlStore, open_store
+from tests.plugins.memory import folder_for_databases
 
 
 def open_migrated(url: str = "sqlite://", filled: bytes | None = None) -> SqlStore:
@@ -17,7 +17,7 @@ def open_migrated(url: str = "sqlite://", filled: bytes | None = None) -> SqlSto
     empty, or a copy of `filled`."""
     address, resources = parse(url), ExitStack()
     if not address.database:
-        folder = resources.enter_context(TemporaryDirectory(prefix="allot-"))
+        folder = resources.enter_context(folder_for_databases())
         address = address.set(database=f"{folder}/allot.db")
     if address.get_backend_name() == "sqlite":
         put_migrated(Path(str(address.database)), filled)
@@ -44,7 +44,7 @@ def put_migrated(file: Path, filled: bytes | None = None) -> None:
 
 @cache
 def _migrated() -> bytes:
-    with TemporaryDirectory(prefix="allot-") as folder:
+    with folder_for_databases() as folder:
         file = Path(folder) / "allot.db"
         open_store(f"sqlite:///{file}").close()
         return file.read_bytes()

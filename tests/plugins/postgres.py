@@ -21,6 +21,7 @@ import psycopg
 import pytest
 
 from scheduler.adapters.sql.store import open_store
+from tests.plugins.memory import in_memory
 
 _LEFT_OUT = (
     "the tests on PostgreSQL were left out; to get them, run scripts/install-system-packages as root "
@@ -92,7 +93,6 @@ _SETTINGS = ("listen_addresses=", "fsync=off", "max_connections=200", "autovacuu
 """Autovacuum would visit each of the hundreds of databases every minute, and find nothing to do there."""
 
 _ADDRESS = "postgresql://allot@/"
-_MEMORY = Path("/dev/shm")
 _NEEDED_BYTES = 8 << 30
 """Four times what all databases of a run take."""
 _numbers = itertools.count(1)
@@ -101,8 +101,7 @@ _numbers = itertools.count(1)
 def _place() -> Path:
     """In memory where there is room: each test's database is three hundred files, which cost a tenth of what they cost on
     a disk. Else in a folder with a short name, which the socket's address needs."""
-    has_room = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _NEEDED_BYTES
-    return _MEMORY if has_room else Path("/tmp")
+    return in_memory(_NEEDED_BYTES) or Path("/tmp")
 
 
 def _programs() -> Path | None:
