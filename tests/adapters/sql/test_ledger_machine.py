@@ -3,13 +3,13 @@
 ALLOT_LEDGER_STEPS sets how long a sequence may be (300; the nightly run takes 10,000), ALLOT_LEDGER_SEED which ones.
 """
 
+import itertools
 import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import pytest
@@ -61,6 +61,8 @@ from tests.adapters.sql.values import WORKLOAD
 from tests.ledger.build import ADA, allowance
 from tests.ledger.build import attempt as an_attempt
 from tests.ledger.folding import company_of, folded, folded_lines, sums_of
+from tests.plugins.memory import folder_for_databases
+from tests.plugins.migrated import put_migrated, share_statements
 
 STEPS = int(os.environ.get("ALLOT_LEDGER_STEPS", "300"))
 SEED = int(os.environ.get("ALLOT_LEDGER_SEED", "2"))
@@ -77,7 +79,7 @@ class LedgerMachine(CloseRules):
     def __init__(self) -> None:
         super().__init__()
         self.url = type(self).new_url()
-        self.store: SqlStore = open_store(self.url)
+        self.store: SqlStore = share_statements(open_store(self.url))
         self.now = 0
         self.number = 0
         self.paid: dict[str, AllowanceModel] = {}
@@ -269,7 +271,7 @@ class LedgerMachine(CloseRules):
     @rule()
     def restart(self) -> None:
         self.store.close()
-        self.store = open_store(self.url, migrate=False)
+        self.store = share_statements(open_store(self.url, migrate=False))
 
     @invariant()
     def balances_are_those_of_the_model(self) -> None:
@@ -327,7 +329,7 @@ class LedgerMachine(CloseRules):
 
     def prove(self) -> None:
         """I11: the trees over the journal verify, and a second head extends the first."""
-        with TemporaryDirectory() as folder:
+        with folder_for_databases() as folder:
             heads = HeadFolder(Path(folder) / "heads")
             publisher = Publisher(self.store, heads, open_key(Path(folder) / "key.pem"), self.tick)
             assert publisher.publish() is not None
@@ -340,13 +342,21 @@ class LedgerMachine(CloseRules):
 
 
 @pytest.fixture
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+def new_url(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Each call makes a database that is migrated."""
     if request.param == "sqlite":
-        numbers = iter(range(1_000_000))
-        return lambda: f"sqlite:///{tmp_path}/{next(numbers)}.db"
-    new_database: Callable[..., str] = request.getfixturevalue("new_postgres_database")
-    migrated: str = request.getfixturevalue("migrated_postgres_database")
-    return lambda: new_database(migrated)
+        with folder_for_databases() as folder:
+            files = (Path(folder) / f"{number}.db" for number in itertools.count())
+
+            def new_file() -> str:
+                put_migrated(file := next(files))
+                return f"sqlite:///{file}"
+
+            yield new_file
+    else:
+        new_database: Callable[..., str] = request.getfixturevalue("new_postgres_database")
+        migrated: str = request.getfixturevalue("migrated_postgres_database")
+        yield lambda: new_database(migrated)
 
 
 @pytest.mark.parametrize(
