@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import Engine, create_engine, func, literal, select, union_all
 
 from scheduler.adapters.head_folder import HeadFolder
 from scheduler.adapters.policy_files import read_policy, read_prices
@@ -47,6 +47,14 @@ TIER = "tier/e-0006/2026-W47"
 AGENT = frozenset({Role.AGENT})
 
 Rows = Mapping[str, int]
+
+TABLES = Row.metadata.tables
+COUNTED = union_all(
+    *(select(literal(name), func.count()).select_from(table) for name, table in TABLES.items()),
+    select(literal("moved"), func.sum(func.abs(TABLES["entries"].c.amount))),
+)
+"""How many rows each table has, and what the entries add up to, whatever their signs: in one statement, for it is asked
+after every request."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +187,7 @@ class Company:
     """A served company, its clients, and what was made so far."""
 
     url: str
+    books: Engine
     address: str
     clients: list[httpx.Client]
     threads: ThreadPoolExecutor
@@ -200,17 +209,8 @@ class Company:
         return {name: count - before[name] for name, count in self.known.items()}
 
     def rows(self) -> Rows:
-        """How many rows there are of each table, and what the entries add up to, whatever their signs."""
-        engine = create_engine(parse(self.url))
-        entries = Row.metadata.tables["entries"]
-        with engine.connect() as connection:
-            found: dict[str, int] = {
-                name: connection.execute(select(func.count()).select_from(table)).scalar_one()
-                for name, table in Row.metadata.tables.items()
-            }
-            found["moved"] = int(connection.execute(select(func.sum(func.abs(entries.c.amount)))).scalar_one())
-        engine.dispose()
-        return found
+        with self.books.connect() as connection:
+            return {name: int(count) for name, count in connection.execute(COUNTED)}
 
     def _sent(self, client: httpx.Client, case: Case, start: Barrier) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token_of(case.who)}"}
@@ -239,7 +239,9 @@ def company(url: str, folder: Path) -> Iterator[Company]:
         clients = [
             open_.enter_context(httpx.Client(base_url=address, timeout=PATIENT_SECONDS)) for _ in range(CLIENTS)
         ]
-        yield Company(url, address, clients, open_.enter_context(ThreadPoolExecutor(CLIENTS)), dict(made))
+        books = create_engine(parse(url))
+        open_.callback(books.dispose)
+        yield Company(url, books, address, clients, open_.enter_context(ThreadPoolExecutor(CLIENTS)), dict(made))
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -294,8 +296,6 @@ def test_what_many_send_at_the_same_instant_is_done_once(companies: tuple[Compan
         if case.is_noted:
             found = {**found, "audit_events": wanted["audit_events"]}
         assert found == wanted, case.name
-    engine = create_engine(parse(crowd.url))
-    with engine.connect() as connection:
+    with crowd.books.connect() as connection:
         assert violations(connection) == {}
-    engine.dispose()
     assert list(look(crowd.url, tmp_path / "crowd" / "heads").findings) == []
