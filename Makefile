@@ -39,7 +39,7 @@ lint: $(STAMP)
 	@if command -v go >/dev/null; then scripts/vet-go tests/controlplane ./kubelets; fi
 
 types: $(STAMP)
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 
 floors: $(STAMP)
 	$(BIN)/lint-imports
