@@ -1,6 +1,7 @@
 """Journal lines for a general ledger: what a period's use is recharged to whom, and what of its cost was not.
 
-Every line is a debit or a credit; both sides have the same sum. Cost centres are teams. Three entries a period:
+Every line is a debit or a credit; both sides have the same sum. Cost centres are teams, and `platform`, which no team is,
+whatever it is called. Three entries a period:
 
     recharge       debit  `compute-expense` of the team that used   credit `compute-recovery` of the platform
     given back     the same, the other way round, for refunds
@@ -19,6 +20,12 @@ from scheduler.domain.periods import Period, iso
 from scheduler.domain.units import Instant
 
 PLATFORM = "platform"
+
+
+def cost_centre_of(team: str) -> str:
+    """A team's own name; `team:platform` of a team that is called as the platform's cost centre is; the platform's where
+    nobody knows the team."""
+    return f"team:{team}" if team == PLATFORM else team or PLATFORM
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +116,9 @@ def gl_journal(
 
 def _recharged(entry: str, period: str, sums: Mapping[str, int], accounts: GlAccounts) -> Iterable[GlLine]:
     for team, micro in sorted(sums.items()):
-        text = f"compute of {team or PLATFORM}, {period}"
-        expense, recovery = (accounts.expense, team or PLATFORM), (accounts.recovery, PLATFORM)
+        centre = cost_centre_of(team)
+        text = f"compute of {centre}, {period}"
+        expense, recovery = (accounts.expense, centre), (accounts.recovery, PLATFORM)
         yield from _pair(entry, Micro(micro), expense, recovery, text)
 
 

@@ -24,6 +24,23 @@ def test_a_team_s_use_is_its_expense_and_the_platform_s_recovery() -> None:
     assert made.recovered_micro == 4_000_000
 
 
+def test_a_team_that_is_called_platform_has_a_cost_centre_of_its_own() -> None:
+    recharge = Recharge({"platform": 5_000_000, "": 3_000_000}, {"platform": -1_000_000})
+    made = gl_journal(OCTOBER, EUR, recharge, {"electricity": Micro(2_000_000)}, GlAccounts())
+    spent: dict[str, int] = {}
+    for line in made.lines:
+        spent[line.cost_centre] = spent.get(line.cost_centre, 0) + line.debit_micro - line.credit_micro
+    assert spent == {"team:platform": 4_000_000, "platform": -4_000_000}
+    assert made.lines[2] == GlLine(
+        "recharge",
+        "compute-expense",
+        "team:platform",
+        Micro(5_000_000),
+        Micro(0),
+        "compute of team:platform, 2026-10",
+    )
+
+
 def test_what_it_cost_and_nobody_paid_is_told() -> None:
     actual = {"electricity": Micro(2_000_000), "depreciation": Micro(9_000_000)}
     made = gl_journal(OCTOBER, EUR, Recharge({"research": 5_000_000}), actual, GlAccounts())
