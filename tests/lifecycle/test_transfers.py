@@ -141,6 +141,7 @@ def test_more_than_there_is_what_is_frozen_and_what_is_another_s_is_refused(comp
     with pytest.raises(Refusal) as refused:
         awards.transfer(ada, to(company, "bob"), now=Instant(NOON + 1))
     assert refused.value.code is RefusalCode.ALLOWANCE_SHORT
+    assert f"{of(company, 'ada')} is frozen: nothing of it is passed on" in str(refused.value)
 
 
 def test_units_never_mix_and_pay_is_never_passed_on(company: Company, awards: Awards) -> None:

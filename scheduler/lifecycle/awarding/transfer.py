@@ -149,8 +149,15 @@ def _is_within(inner: frozenset[object] | None, outer: frozenset[object] | None)
 
 def _require_there(batch: Batch, source: AllowanceBalance, amount: int) -> None:
     """A transfer takes what is there: no overdraft, nothing that is frozen, over or not yet begun."""
-    is_open = source.allowance.is_open_at(batch.now) and not source.is_frozen
-    available = source.available if is_open else 0
+    if source.is_frozen:
+        raise Exhausted(
+            f"{source.allowance.id} is frozen: nothing of it is passed on",
+            code=RefusalCode.ALLOWANCE_SHORT,
+            where="allowance",
+            expected="one that is not frozen",
+            remedy="ask people operations, finance or an operator, who can end the freeze",
+        )
+    available = source.available if source.allowance.is_open_at(batch.now) else 0
     if amount > available:
         shown = quantity_text(available, source.allowance.unit)
         raise Exhausted(
