@@ -131,9 +131,12 @@ def _interval(name: str, time_zone: str) -> Period:
 
 
 def _bound(text: str, time_zone: str) -> Instant | None:
-    """Midnight of a day in the time zone, or an instant with an offset of its own."""
+    """Midnight of a day in the time zone, or an instant with an offset of its own, to the millisecond."""
     is_day = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is not None
-    if not is_day and re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})", text) is None:
+    if (
+        not is_day
+        and re.fullmatch(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2})", text) is None
+    ):
         return None
     try:
         moment = datetime.fromisoformat(text)

@@ -178,3 +178,5 @@ def test_the_csv_has_every_line_adds_up_and_holds_no_formula(views: Views) -> No
 
 def test_periods_without_a_length_or_the_wrong_way_round_are_none() -> None:
     assert period_named("2026-10-01/2026-10-02", "Europe/Berlin").starts_at == at("2026-09-30T22:00")
+    written = period_named("2026-10-01T00:00:00.250+02:00/2026-10-01T00:00:01.999999Z", "Europe/Berlin")
+    assert (written.starts_at, written.ends_at) == (at("2026-09-30T22:00") + 250, at("2026-10-01T00:00") + 1_999)

@@ -38,7 +38,7 @@ from scheduler.lifecycle.views.statements import LINES_UNBOUNDED
 router = api_router("/v1", tags=["allowances"])
 
 Owner = Annotated[Name | None, Query(description="An id or a subject; yourself where it is left out.")]
-PeriodName = Annotated[str, StringConstraints(pattern=r"^[0-9TZQW:+/-]{4,60}$")]
+PeriodName = Annotated[str, StringConstraints(pattern=r"^[0-9TZQW:.+/-]{4,70}$")]
 PeriodAsked = Annotated[PeriodName | None, Query(description="The one that runs where it is left out.")]
 BooksOf = Annotated[
     Name | None,
