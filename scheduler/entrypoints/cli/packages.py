@@ -57,12 +57,12 @@ def package_body(
         lasts = MONTHS if months is None else months
         stays = min(CLIFF_MONTHS, lasts) if cliff is None else cliff
         schedule = {"months": lasts, "cliff_months": stays, "every_months": 3 if quarterly else 1}
-    elif months is not None or cliff is not None or quarterly:
+    elif months is not None or cliff is not None or quarterly or a_year:
         raise InvalidInput(
             "the parts are the whole schedule",
             where="--parts",
             code=RefusalCode.INVALID_SCHEDULE,
-            expected="it without --months, --cliff and --quarterly",
+            expected="it without --months, --cliff, --quarterly and --a-year",
         )
     else:
         schedule = {"parts": [_part(text, counted) for text in parts.split(",")]}

@@ -81,3 +81,19 @@ async def test_tokens_are_of_no_gpu_class(service: Service, as_: Client) -> None
         refused = await as_(who).post(path, json=body)
         assert refused.json()["code"] == "unit-mismatch", path
     assert rows(service.store) == before
+
+
+@pytest.mark.parametrize("path", ["/v1/grants/compensation", "/v1/statement/offer"])
+@pytest.mark.parametrize(
+    "beside", [{"months": 48}, {"cliff_months": 12}, {"every_months": 1}, {"is_annual": True}], ids=str
+)
+async def test_a_schedule_is_given_once(service: Service, as_: Client, path: str, beside: dict[str, Any]) -> None:
+    """`months` beside `parts` counted for nothing, and nobody was told."""
+    before = rows(service.store)
+    body: dict[str, Any] = {"quantity": 5, "parts": [{"at": LATER, "quantity": 5}]}
+    body |= {"holder": "ada", "reason": "x"} if path == "/v1/grants/compensation" else {}
+    refused = await as_("pam").post(path, json=body | beside)
+    found = (refused.status_code, refused.json()["code"], refused.json()["where"])
+    assert found == (422, "invalid-schedule", next(iter(beside)))
+    assert rows(service.store) == before
+    assert (await as_("pam").post(path, json=body | {"is_annual": False})).status_code in {200, 201, 202}

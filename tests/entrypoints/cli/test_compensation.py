@@ -61,6 +61,7 @@ def test_parts_may_be_given(allot: Allot) -> None:
         (("5h", "--parts", "tomorrow"), "invalid-schedule"),
         (("5h", "--parts", "2027-01-01T00:00:00Z=5h", "--months", "48"), "invalid-schedule"),
         (("5h", "--parts", "2027-01-01T00:00:00Z=5h", "--quarterly"), "invalid-schedule"),
+        (("5h", "--parts", "2027-01-01T00:00:00Z=5h", "--a-year"), "invalid-schedule"),
         (("5h", "--expires", "2020-01-01T00:00:00Z"), "expiry-before-grant"),
         (("5h", "--months", "7", "--quarterly"), "invalid-schedule"),
         (("5h", "--months", "6", "--cliff", "12"), "invalid-schedule"),

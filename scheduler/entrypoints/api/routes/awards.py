@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from scheduler.domain.allowances import Allowance, Freeze, Holder, HolderKind, Purpose
-from scheduler.domain.errors import RefusalCode
+from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.periods import to_instant
 from scheduler.domain.quantities import unit_named
 from scheduler.domain.units import AllowanceId, EngineerId, GpuClassName
@@ -24,6 +24,8 @@ from scheduler.lifecycle.views.offers import OfferView
 from scheduler.lifecycle.views.vesting import VestingView
 
 router = api_router("/v1", tags=["allowances"])
+
+_OF_EQUAL_STEPS = ("months", "cliff_months", "every_months")
 
 
 class Part(Body):
@@ -47,14 +49,23 @@ class Terms(Body):
     months: Annotated[int, Field(ge=0, le=MONTHS_MAX, description="0: all at once.")] = 48
     cliff_months: Annotated[int, Field(ge=0, le=MONTHS_MAX)] = 12
     every_months: Annotated[int, Field(description="1 or 3")] = 1
-    parts: Annotated[list[Part] | None, Field(min_length=1, max_length=PARTS_MAX)] = None
+    parts: Annotated[
+        list[Part] | None,
+        Field(
+            min_length=1,
+            max_length=PARTS_MAX,
+            description="The whole schedule: months, cliff_months, every_months and is_annual are refused beside it.",
+        ),
+    ] = None
     expires_at: Moment | None = None
     gpu_classes: Annotated[list[Name] | None, Field(min_length=1)] = None
     purposes: Annotated[list[Annotated[Purpose, Field(strict=False)]] | None, Field(min_length=1)] = None
 
     def package(self, holder: EngineerId) -> Package:
+        """Raises InvalidInput (`invalid-schedule`) where two schedules are given."""
         parts = None
         if self.parts is not None:
+            self._require_one_schedule()
             parts = tuple(VestingPart(to_instant(part.at), part.quantity) for part in self.parts)
         return Package(
             holder=holder,
@@ -71,6 +82,17 @@ class Terms(Body):
             gpu_classes=None if self.gpu_classes is None else frozenset(map(GpuClassName, self.gpu_classes)),
             purposes=frozenset(self.purposes or {Purpose.PERSONAL}),
         )
+
+    def _require_one_schedule(self) -> None:
+        beside = [name for name in _OF_EQUAL_STEPS if name in self.model_fields_set]
+        beside += ["is_annual"] if self.is_annual else []
+        if beside:
+            raise InvalidInput(
+                f"the parts are the whole schedule, and {' and '.join(beside)} would count for nothing",
+                where=beside[0],
+                code=RefusalCode.INVALID_SCHEDULE,
+                expected="parts alone, or equal steps by months, cliff_months and every_months",
+            )
 
 
 class PackageTerms(Terms):
