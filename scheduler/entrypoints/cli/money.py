@@ -15,6 +15,7 @@ from scheduler.entrypoints.cli.output import (
     print_json,
     print_table,
     print_text,
+    told,
 )
 from scheduler.entrypoints.cli.workloads import Owner
 
@@ -60,7 +61,7 @@ def _allowance_row(allowance: dict[str, Any]) -> tuple[str, ...]:
         numbers = [hours_of(allowance, name) for name in ("available", "held", "charged")]
     else:
         numbers = [allowance["left"], "", ""]
-    return (allowance["name"], *numbers, allowance["note"])
+    return (allowance["name"], *numbers, told(allowance["note"]))
 
 
 def unit_course(unit: dict[str, Any]) -> str:

@@ -97,7 +97,7 @@ def show_explanation(found: dict[str, Any], api: Api) -> None:
     if found["payers"]:
         print_text("\nWho pays, in this order", style="bold")
         for payer in found["payers"]:
-            print_text(f"  {payer}")
+            print_text(f"  {told(payer)}")
     if found["attempts"]:
         print_text("\nAttempts", style="bold")
         print_table(_ATTEMPTS, [_attempt_row(attempt) for attempt in found["attempts"]])

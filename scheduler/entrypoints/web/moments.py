@@ -94,9 +94,13 @@ class Moments:
 
     def told(self, text: str) -> str:
         """A sentence whose instants are as programs read them, with the wall clock's in their stead."""
-        return WRITTEN_INSTANT.sub(
-            lambda found: self.weekday(to_instant(datetime.fromisoformat(found.group()))), text
-        )
+        return WRITTEN_INSTANT.sub(lambda found: self._dated(to_instant(datetime.fromisoformat(found.group()))), text)
+
+    def _dated(self, instant: Instant) -> str:
+        """Fri 20 Nov, 14:02; of another year than this one 20 Nov 2027, 14:02"""
+        moment = self.local(instant)
+        is_this_year = moment.year == self.local(self.now).year
+        return self.weekday(instant) if is_this_year else f"{self.date(instant)}, {moment:%H:%M}"
 
     def ago(self, instant: Instant) -> str:
         if instant > self.now:

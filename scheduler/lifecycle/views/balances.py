@@ -92,7 +92,7 @@ def _note(balance: AllowanceBalance) -> str:
         parts.append(f"{quantity_text(balance.promised, allowance.unit)} to vest")
     if balance.is_frozen:
         parts.append("frozen")
-    parts.append(f"ends {iso(allowance.expires_at)[:10]}" if allowance.expires_at is not None else "does not expire")
+    parts.append(f"ends {iso(allowance.expires_at)}" if allowance.expires_at is not None else "does not expire")
     return "; ".join(parts)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from scheduler.domain.allowances import Allowance, AllowanceBalance, AllowanceSource, Holder, HolderKind
+from scheduler.domain.periods import iso
 from scheduler.domain.reasons import TEXTS, Evidence, Reason, sentence
 from scheduler.domain.units import (
     AllowanceId,
@@ -191,8 +192,8 @@ def balance(**changes: Any) -> BalanceView:
         runs_out=(Instant(NOW + 7 * DAY), Instant(NOW + 13 * DAY)),
         history=tuple(history),
         allowances=(
-            _allowance("a-1", "Project aurora", 40, 8.4, 0, "h100 only; ends 30 Nov"),
-            _allowance("a-2", "Tier, 2026-11", 240, 112.3, 4.5, "project work; ends 30 Nov"),
+            _allowance("a-1", "Project aurora", 40, 8.4, 0, f"h100 only; ends {iso(MONTH_END)}"),
+            _allowance("a-2", "Tier, 2026-11", 240, 112.3, 4.5, f"project work; ends {iso(MONTH_END)}"),
             _allowance("a-3", "Compensation", 120, 94.0, 0, "personal work; does not expire"),
         ),
     )

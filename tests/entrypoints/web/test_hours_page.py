@@ -28,7 +28,8 @@ async def test_the_page_says_what_the_views_say(sign_in: SignIn) -> None:
         assert workload.verdict.sentence in text
     for allowance in balance().allowances:
         assert allowance.name in text
-        assert allowance.note in text
+        assert allowance.note.partition("; ends")[0] in text
+    assert "h100 only; ends Tue 1 Dec, 00:00" in text, "on the wall clock, as the period's end beside it"
     assert text.index("Project aurora") < text.index("Tier, 2026-11") < text.index("Compensation")
 
 

@@ -37,6 +37,7 @@ def test_a_verdict_of_today_is_told_to_the_second_and_an_older_one_with_its_day(
 def test_instants_that_programs_wrote_are_told_on_the_wall_clock() -> None:
     told = BERLIN.told("from 2026-11-20T14:32:11.994Z to 2026-11-21T00:00:00Z, not 2026-11-20")
     assert told == "from Fri 20 Nov, 15:32 to Sat 21 Nov, 01:00, not 2026-11-20"
+    assert BERLIN.told("ends 2028-12-31T23:00:00Z") == "ends 1 Jan 2029, 00:00"
 
 
 def test_a_period_is_told_by_its_first_day_and_its_last() -> None:
