@@ -45,7 +45,7 @@ _WATCHED: Final = (("nodes", ""), ("namespaces", ""), ("pods", ""), ("jobs", "ba
 _WRITTEN: Final = (
     ("jobs", "batch", ("create", "patch", "delete")),
     ("pods", "", ("patch",)),
-    ("events", "events.k8s.io", ("create",)),
+    ("events", "events.k8s.io", ("create", "list")),
     ("persistentvolumeclaims", "", ("create",)),
     ("secrets", "", ("create", "patch")),
     ("services", "", ("create", "patch")),

@@ -9,6 +9,7 @@ from scheduler.adapters.kubernetes.jobs import concerns_us, read_job
 from scheduler.adapters.kubernetes.launching import adoptable
 from scheduler.adapters.kubernetes.names import HOSTNAME, MANAGED_NAMESPACE, PLACEMENT, RawObject
 from scheduler.adapters.kubernetes.nodes import NodeRecord, node_of, read_node
+from scheduler.adapters.kubernetes.podless import Podless, PodsRefused
 from scheduler.adapters.kubernetes.pods import is_terminal, node_name, owning_job, read_pod
 from scheduler.adapters.kubernetes.resources import Amounts, pod_request, total
 from scheduler.domain.cluster import GpuClass, Node
@@ -66,6 +67,7 @@ class ClusterMirror:
         self._changed_pods: dict[PodUid, ObservedPod] = {}
         self._gated: dict[PodUid, RawObject] = {}
         self._lost_nodes: set[NodeName] = set()
+        self._podless = Podless()
 
     # what is asked of it
 
@@ -89,6 +91,11 @@ class ClusterMirror:
         """Nodes that stopped being ready or went, while pods of ours were on them."""
         lost, self._lost_nodes = self._lost_nodes, set()
         return lost
+
+    @property
+    def podless(self) -> Mapping[JobUid, str]:
+        """The namespaces of launched Jobs that have no pod of their attempt."""
+        return self._podless.namespaces
 
     def manages(self, namespace: str) -> bool:
         if self._fixed_namespaces is not None:
@@ -142,6 +149,13 @@ class ClusterMirror:
             if observed and observed.started_at and not observed.has_ended and at > (observed.evidence_at or 0):
                 self._keep_pod(uid, replace(record, observed=replace(observed, evidence_at=at)))
 
+    def note_refused_pods(self, uid: JobUid, told: Iterable[PodsRefused]) -> None:
+        """Kubernetes' Job controller was refused pods for that Job."""
+        job, record = self._podless.note(uid, told), self._jobs.get(uid)
+        if job is not None and record is not None:
+            self._jobs[uid] = replace(record, digest=hash(job))
+            self._changed_jobs[uid] = job
+
     def put_namespace(self, raw: RawObject) -> None:
         metadata = raw["metadata"]
         if (metadata.get("labels") or {}).get(MANAGED_NAMESPACE) == "true":
@@ -186,6 +200,7 @@ class ClusterMirror:
                 self._changed_jobs[uid] = None
             return
         observed = read_job(raw, self._classes)
+        observed = self._podless.put(observed, raw, has_pods=self._has_pods_of(observed))
         record = _JobRecord(metadata["namespace"], concerns_us=True, digest=hash(observed))
         if before != record:
             self._jobs[uid] = record
@@ -198,6 +213,7 @@ class ClusterMirror:
     def drop_job(self, uid: str) -> None:
         job_uid = JobUid(uid)
         record = self._jobs.pop(job_uid, None)
+        self._podless.drop(job_uid)
         self._waiting.pop(job_uid, None)
         if record is None or not record.concerns_us:
             return
@@ -286,6 +302,7 @@ class ClusterMirror:
                 self._changed_nodes.add(record.node)
         if record.observed is not None:
             self._changed_pods[uid] = record.observed
+            self._podless.see(record.observed)
 
     def _release(self, uid: PodUid, record: _PodRecord) -> None:
         if record.node is not None:
@@ -294,6 +311,11 @@ class ClusterMirror:
                 self._changed_nodes.add(record.node)
         if record.job_uid is not None:
             _discard(self._pods_of, record.job_uid, uid)
+
+    def _has_pods_of(self, job: ObservedJob) -> bool:
+        """Whether a pod of the Job's present attempt is there."""
+        seen = (self._pods[uid].observed for uid in self._pods_of.get(job.uid, ()))
+        return any(pod is not None and pod.attempt_id == job.attempt_id for pod in seen)
 
     def _are_all_ours(self, record: _PodRecord) -> bool:
         """Whether a live attempt accounts for every pod of this one's Job: then what it holds is on no node's account."""

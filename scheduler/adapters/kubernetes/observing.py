@@ -1,6 +1,7 @@
 """The watches of a cluster, the mirror that they fill, and what a change sets in motion beside being reported."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any, Final
@@ -11,8 +12,12 @@ from scheduler.adapters.kubernetes.gates import Gatekeeper
 from scheduler.adapters.kubernetes.heartbeats import last_heartbeat
 from scheduler.adapters.kubernetes.mirror import ClusterMirror
 from scheduler.adapters.kubernetes.names import RawObject
+from scheduler.adapters.kubernetes.podless import pods_refused
 from scheduler.adapters.kubernetes.watching import Shelf, Watch, WatchListener, WatchTiming
-from scheduler.domain.units import NodeName
+from scheduler.domain.errors import Unavailable
+from scheduler.domain.units import JobUid, NodeName
+
+logger = logging.getLogger(__name__)
 
 _NAMESPACES: Final = "/api/v1/namespaces"
 _JOBS: Final = "/apis/batch/v1/jobs"
@@ -35,6 +40,7 @@ class Observer:
         self._mirror = mirror
         self._on_change = on_change
         self._gatekeeper = Gatekeeper(connection, mirror.hostname, jitter)
+        self._podless_seconds = timing.podless_seconds
         self._silent: set[str] = set()
         self._following: dict[str, asyncio.Task[None]] = {}
         self._duties: set[asyncio.Task[None]] = set()
@@ -56,6 +62,7 @@ class Observer:
             self._follow(path)
         if opens_gates:
             self._spawn(self._gatekeeper.run())
+            self._spawn(self._ask_after_podless())
 
     async def close(self) -> None:
         tasks = [*self._following.values(), *self._duties]
@@ -98,6 +105,27 @@ class Observer:
         if heartbeat is not None:
             self._mirror.note_evidence(node, heartbeat)
             self._on_change()
+
+    async def _ask_after_podless(self) -> None:
+        """Until cancelled. Kubernetes makes pods within moments: who has none for longer may be refused them."""
+        before: frozenset[JobUid] = frozenset()
+        is_refused = False
+        while True:
+            await asyncio.sleep(self._podless_seconds)
+            podless = self._mirror.podless
+            waiting, before = {uid: podless[uid] for uid in before & podless.keys()}, frozenset(podless)
+            try:
+                for namespace in sorted(set(waiting.values())):
+                    told = await pods_refused(self._connection, namespace)
+                    for uid in [uid for uid, there in waiting.items() if there == namespace]:
+                        self._mirror.note_refused_pods(uid, told.get(uid, ()))
+                is_refused = False
+            except Unavailable as error:
+                if not is_refused:  # once, however long it lasts: what gets no pod ends at the start timeout, too
+                    logger.warning("why Jobs have no pods cannot be read: %s", error.message)
+                is_refused = True
+            if self._mirror.has_changes:
+                self._on_change()
 
     def _put_namespace(self, raw: RawObject) -> None:
         before = self._mirror.managed_namespaces

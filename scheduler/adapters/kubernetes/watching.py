@@ -37,12 +37,14 @@ class Shelf:
 @dataclass(frozen=True, slots=True)
 class WatchTiming:
     """`idle_seconds` exceeds the two minutes that a quiet watch of Kubernetes 1.36 takes to its first bookmark (the next
-    come each minute): a longer silence is a stalled stream."""
+    come each minute): a longer silence is a stalled stream. A Job that is without a pod at two looks, `podless_seconds`
+    apart, is asked after."""
 
     page_size: int = 500
     watch_seconds: int = 290
     idle_seconds: float = 150.0
     backoff_cap_seconds: float = 30.0
+    podless_seconds: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)

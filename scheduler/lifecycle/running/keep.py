@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from scheduler.domain.allowances import AllowanceBalance, holders_for
 from scheduler.domain.brakes import Brake, stopped_recently
 from scheduler.domain.funding import Shortfall, fund, payers
+from scheduler.domain.observations import ObservedJob
 from scheduler.domain.periods import iso
 from scheduler.domain.policy import AtExhaustion, Policy, PriorityClass
 from scheduler.domain.reasons import Reason
@@ -43,9 +44,13 @@ have been at a lost node's last sign of life, which the cluster gives up on afte
 RENEW_BEFORE_MS = 2 * MS_PER_MINUTE
 """A rolling hold is renewed while so much of it is left, so that a late loop stops nobody."""
 
+REFUSED_MS = 2 * MS_PER_MINUTE
+"""So long Kubernetes may be refused an attempt's pods before it is stopped: its Job controller has then tried eight times,
+1, 2, 4 … 64 s apart, and a webhook or a quota that was in the way for a moment no longer is."""
+
 
 def enforce_limits(batch: Batch) -> list[Attempt]:
-    """Stop what has run for its time limit, and what has not started within the start timeout."""
+    """Stop what has run for its time limit, and what has not started within the start timeout or is refused its pods."""
     policy = batch.world.require_policy()
     stopped: list[Attempt] = []
     for attempt_id in list(batch.world.attempts):
@@ -59,9 +64,10 @@ def enforce_limits(batch: Batch) -> list[Attempt]:
                 stop_attempt(batch, attempt, Reason.TIME_LIMIT, {"limit": _limit(attempt.time_limit_ms)})
                 stopped.append(attempt)
         elif attempt.state is AttemptState.LAUNCHING and _start_is_overdue(batch.world, attempt, policy, batch.now):
-            minutes = policy.limits.start_timeout_ms // MS_PER_MINUTE
+            waited_ms = min(batch.now - attempt.launched_at, policy.limits.start_timeout_ms)
             cause = _why_not_started(batch.world, attempt)
-            stop_attempt(batch, attempt, Reason.START_TIMEOUT, {"minutes": minutes, "cause": cause})
+            evidence: dict[str, int | str] = {"minutes": waited_ms // MS_PER_MINUTE, "cause": cause}
+            stop_attempt(batch, attempt, Reason.START_TIMEOUT, evidence)
             stopped.append(attempt)
     for workload_id in batch.world.conditions.overdue(batch.now):
         _give_up(batch, workload_id)
@@ -99,11 +105,28 @@ def limits_are_due(world: World, now: Instant) -> bool:
 
 def _start_is_overdue(world: World, attempt: Attempt, policy: Policy, now: Instant) -> bool:
     """The platform pays for image pulls and starts, up to a limit. A call that is still under way is not the owner's."""
-    return now - attempt.launched_at >= policy.limits.start_timeout_ms and attempt.workload_id not in world.in_flight
+    if attempt.workload_id in world.in_flight:
+        return False
+    refused = _refused_pods(world, attempt)
+    is_refused = (
+        refused is not None and refused.refused_since is not None and now - refused.refused_since >= REFUSED_MS
+    )
+    return is_refused or now - attempt.launched_at >= policy.limits.start_timeout_ms
+
+
+def _refused_pods(world: World, attempt: Attempt) -> ObservedJob | None:
+    """The attempt's Job, where Kubernetes has been refused every one of its pods."""
+    workload = world.workloads.get(attempt.workload_id)
+    job = world.job_of(workload) if workload is not None else None
+    is_refused = job is not None and job.attempt_id == attempt.id and job.refused_since is not None
+    return job if is_refused and not world.pods.get(attempt.id) else None
 
 
 def _why_not_started(world: World, attempt: Attempt) -> str:
     runs = world.pods.get(attempt.id, {})
+    refused = _refused_pods(world, attempt)
+    if refused is not None:
+        return f"Kubernetes refuses its pods: {refused.refused_because}"
     if not runs:
         return "it has no pod: `kubectl describe job` says what kept Kubernetes from making one"
     waiting = [
