@@ -11,7 +11,7 @@ from scheduler.adapters.ids import RandomIds
 from scheduler.adapters.policy_files.people import read_people
 from scheduler.adapters.policy_files.policy_reader import read_policy
 from scheduler.adapters.policy_files.prices import read_prices
-from scheduler.adapters.sql.serving_alone import serving_alone
+from scheduler.adapters.sql.serving_alone import Claim, serving_alone
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.errors import RefusalCode, Unavailable
 from scheduler.domain.people import Caller, Role
@@ -39,13 +39,15 @@ def build(
     clock: Clock | None = None,
     cluster: Cluster | None = None,
     ids: Ids | None = None,
+    claim: Claim | None = None,
 ) -> Service:
-    """The service, not yet started. Raises Unavailable where the database or the kubeconfig cannot be used.
+    """The service, not yet started; it writes as long as the `claim` holds. Raises Unavailable where the database or the
+    kubeconfig cannot be used.
 
     A cluster that was asked for and cannot be had is never replaced by a simulated one.
     """
     require_sensors(settings)
-    store = store if store is not None else open_store(_with_folder(settings.database))
+    store = store if store is not None else open_store(_with_folder(settings.database), claim=claim)
     simulation: Simulation | None = None
     if cluster is None and settings.cluster is ClusterKind.SIMULATED:
         simulation = open_simulation(store, settings)
@@ -66,7 +68,7 @@ def build(
     return service
 
 
-def alone(settings: Settings) -> AbstractContextManager[None]:
+def alone(settings: Settings) -> AbstractContextManager[Claim]:
     """Entered before anything is built, and left when everything is closed: see `serving_alone`."""
     return serving_alone(_with_folder(settings.database))
 

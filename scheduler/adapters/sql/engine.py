@@ -6,6 +6,7 @@ stays true until it commits, the journal's sequence has no gaps and the order of
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY, Cursor, OperationalError
 from time import monotonic, sleep
@@ -26,7 +27,7 @@ _LOG_PAUSE_SECONDS = 0.01
 READERS_MAX = 40
 """As many as the API has threads."""
 
-_WRITER_LOCK = 0x616C6C6F74  # "allot": any number, so that it is always the same
+WRITER_LOCK = 0x616C6C6F74  # "allot": any number, so that it is always the same
 
 
 def parse(url: str) -> URL:
@@ -42,11 +43,18 @@ def parse(url: str) -> URL:
     raise _not_an_address(url)
 
 
-def open_engine(url: URL, *, to_write: bool, patience_seconds: float = PATIENCE_SECONDS) -> Engine:
-    """An engine whose every transaction writes, or whose every transaction reads one consistent state."""
+def open_engine(
+    url: URL,
+    *,
+    to_write: bool,
+    patience_seconds: float = PATIENCE_SECONDS,
+    require_claim: Callable[[], None] | None = None,
+) -> Engine:
+    """An engine whose every transaction writes, or whose every transaction reads one consistent state. `require_claim` is
+    called within each that writes to a server, once nobody else can, and raises where it may not."""
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, to_write, patience_seconds)
-    return _postgres_engine(url, to_write, patience_seconds)
+    return _postgres_engine(url, to_write, patience_seconds, require_claim)
 
 
 def _sqlite_engine(url: URL, to_write: bool, patience_seconds: float) -> Engine:
@@ -111,7 +119,9 @@ def _as_it_lies(url: URL) -> URL:
     return url.set(database=f"file:{quote(str(file.absolute()))}", query={"immutable": "1", "uri": "true"})
 
 
-def _postgres_engine(url: URL, to_write: bool, patience_seconds: float) -> Engine:
+def _postgres_engine(
+    url: URL, to_write: bool, patience_seconds: float, require_claim: Callable[[], None] | None
+) -> Engine:
     engine = create_engine(
         url,
         isolation_level="READ COMMITTED" if to_write else "REPEATABLE READ",
@@ -126,7 +136,9 @@ def _postgres_engine(url: URL, to_write: bool, patience_seconds: float) -> Engin
     def begin(connection: Connection) -> None:
         if to_write:
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(patience_seconds * 1000)}")
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+            if require_claim is not None:
+                require_claim()
         else:
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
 

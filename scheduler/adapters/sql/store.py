@@ -32,6 +32,7 @@ from scheduler.adapters.sql.faults import refusal_for
 from scheduler.adapters.sql.locking import FairLock
 from scheduler.adapters.sql.migrations import HEAD
 from scheduler.adapters.sql.sealing import Sealing
+from scheduler.adapters.sql.serving_alone import Claim
 from scheduler.domain.errors import Unavailable
 from scheduler.finance.approval_book import ApprovalBook
 from scheduler.finance.prices.price_shelf import PriceShelf
@@ -52,10 +53,13 @@ from scheduler.ports import (
 )
 
 
-def open_store(url: str, *, migrate: bool = True, patience_seconds: float = PATIENCE_SECONDS) -> "SqlStore":
+def open_store(
+    url: str, *, migrate: bool = True, patience_seconds: float = PATIENCE_SECONDS, claim: Claim | None = None
+) -> "SqlStore":
     """The store at this address, `sqlite:///FILE` or `postgresql://USER@HOST/NAME`.
 
     `sqlite://` is a database of its own in a temporary folder that goes when the store is closed.
+    A service gives its `claim` on it.
     `migrate` brings its schema up to date; without it a database that is missing or outdated is refused.
     Raises Unavailable (`database-…`) where it cannot be used, InvalidInput where the address is none.
     """
@@ -66,7 +70,7 @@ def open_store(url: str, *, migrate: bool = True, patience_seconds: float = PATI
         address = address.set(database=f"{folder}/allot.db")
     if not migrate:
         _require_file(address)
-    store = SqlStore(address, resources, patience_seconds)
+    store = SqlStore(address, resources, patience_seconds, claim)
     try:
         store.prepare(migrate=migrate)
     except BaseException:
@@ -78,11 +82,18 @@ def open_store(url: str, *, migrate: bool = True, patience_seconds: float = PATI
 class SqlStore:
     """A Store. Safe to use from several threads; a connection belongs to one transaction at a time."""
 
-    def __init__(self, address: URL, resources: ExitStack, patience_seconds: float) -> None:
+    def __init__(
+        self, address: URL, resources: ExitStack, patience_seconds: float, claim: Claim | None = None
+    ) -> None:
         self._turn = FairLock()
         self._resources = resources
         self._patience_seconds = patience_seconds
-        self._writer = open_engine(address, to_write=True, patience_seconds=patience_seconds)
+        self._writer = open_engine(
+            address,
+            to_write=True,
+            patience_seconds=patience_seconds,
+            require_claim=None if claim is None else claim.require,
+        )
         self._readers = open_engine(address, to_write=False, patience_seconds=patience_seconds)
         self._resources.callback(self._writer.dispose)
         self._resources.callback(self._readers.dispose)

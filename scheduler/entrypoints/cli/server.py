@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, TypeVar
@@ -17,6 +18,7 @@ import uvicorn
 from pydantic import ValidationError
 from starlette.datastructures import State
 
+from scheduler.adapters.sql.serving_alone import Claim
 from scheduler.domain.errors import InvalidInput, RefusalCode, Unavailable
 from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.bootstrap import alone, build
@@ -26,6 +28,8 @@ from scheduler.entrypoints.settings import ClusterKind, SensorsKind, Settings
 app = typer.Typer(add_completion=False)
 
 RETRY_SECONDS = 5.0
+CLAIM_SECONDS = 2.0
+"""A service whose session was cut takes its database again sooner than another that waits for it looks."""
 _MAY_COME_YET = frozenset(
     {
         RefusalCode.CLUSTER_UNAVAILABLE,
@@ -94,11 +98,11 @@ def serve(
     # Whoever starts the same twice is told of the port, and not to wait for what will not come.
     listen(settings.host, settings.port).close()
     with ExitStack() as held:
-        _when_possible(lambda: held.enter_context(alone(settings)))
-        service = _when_possible(lambda: build(settings))
+        claim = _when_possible(lambda: held.enter_context(alone(settings)))
+        service = _when_possible(lambda: build(settings, claim=claim))
         prefer_short_pauses()
         with suppress(KeyboardInterrupt):
-            asyncio.run(run(service))
+            asyncio.run(run(service, claim))
     _log.info("stopped")
 
 
@@ -129,8 +133,9 @@ def read_settings(given: dict[str, Any]) -> Settings:
         ) from error
 
 
-async def run(service: Service) -> None:
-    """Serve until a signal, then close in order: no new requests, no more loops, the database last."""
+async def run(service: Service, claim: Claim | None = None) -> None:
+    """Serve until a signal, then close in order: no new requests, no more loops, the database last. Raises Unavailable once
+    the claim is lost for good."""
     settings = service.settings
     application = create_app(service)
     server = Server(
@@ -145,12 +150,18 @@ async def run(service: Service) -> None:
         ),
         application.state,
     )
+    if claim is not None and claim.may_be_cut:
+        claim.when_lost = server.end
+        require = partial(asyncio.to_thread, claim.require)
+        service.loops.every("claim", CLAIM_SECONDS, require, deadline_seconds=60)
     try:
         listening = listen(settings.host, settings.port)
         await service.start()
         await server.serve(sockets=[listening])
     finally:
         await to_its_end(service.close())
+    if claim is not None and claim.lost is not None:
+        raise claim.lost
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -195,6 +206,11 @@ class Server(uvicorn.Server):
         with super().capture_signals():
             yield
             self._captured_signals.clear()
+
+    def end(self) -> None:
+        """As a signal would. Safe from any thread."""
+        self._state.is_ending = True
+        self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Tell the live streams first: the server waits for their connections to end."""
