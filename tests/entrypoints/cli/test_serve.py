@@ -16,8 +16,11 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from scheduler.adapters.sql.serving_alone import serving_alone
 from scheduler.entrypoints.cli.app import app
+from scheduler.entrypoints.cli.exits import ExitCode
 from tests.adapters.kubernetes.kubeconfigs import certificate, kubeconfig
+from tests.adapters.sql.test_serving_alone import cut
 from tests.entrypoints.company import POLICY
 
 DEADLINE_SECONDS = 180
@@ -83,6 +86,21 @@ def test_a_second_service_on_the_same_database_waits_for_the_first_to_end_and_go
             read_until(second, "allot listens on")
             second.send_signal(signal.SIGINT)
             assert second.wait(DEADLINE_SECONDS) == 0
+
+
+@pytest.mark.postgres
+def test_a_service_whose_database_another_took_while_postgresql_was_away_says_so_and_ends(
+    new_postgres_database: Callable[..., str],
+) -> None:
+    url = new_postgres_database()
+    with allot_serve(["--database", url, "--policy", str(POLICY), "--no-stream"]) as process:
+        read_until(process, "allot listens on")
+        process.send_signal(signal.SIGSTOP)  # so that it does not take its database again at once
+        cut(url)
+        with serving_alone(url):
+            process.send_signal(signal.SIGCONT)
+            read_until(process, "^allot: another service took the database .* this one writes no more")
+            assert process.wait() == ExitCode.UNAVAILABLE
 
 
 def test_whoever_starts_the_same_service_twice_is_told_of_the_port_at_once(tmp_path: Path) -> None:
