@@ -61,7 +61,7 @@ WRITTEN_AS: Mapping[str, str] = {
     r"^[^\x00]*$": "text without a NUL character",
     r"^[A-Za-z0-9._/-]*$": "letters, digits, dots, dashes, underscores and slashes",
     r"^[\x21-\x7e]+$": "visible ASCII characters without blanks",
-    r"^[0-9TZQW:+/-]{4,60}$": "a period, such as 2026-11, 2026-W47 or two instants with a slash between them",
+    r"^[0-9TZQW:.+/-]{4,70}$": "a period, such as 2026-11, 2026-W47 or two instants with a slash between them",
     r"^\d{4}$": "a year of four digits, such as 2026",
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a day, such as 2026-11-20",
     r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$": "a node's name as Kubernetes writes it",

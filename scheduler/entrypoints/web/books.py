@@ -15,7 +15,7 @@ from scheduler.entrypoints.web.pages import Pages
 from scheduler.entrypoints.web.visitors import signed_in
 from scheduler.lifecycle.views.statement_shapes import StatementView
 
-_PERIOD = re.compile(r"[0-9TZQW:+/-]{4,60}")
+_PERIOD = re.compile(r"[0-9TZQW:.+/-]{4,70}")
 
 
 def add_routes(router: APIRouter, pages: Pages) -> None:
