@@ -6,12 +6,13 @@ from urllib.parse import quote
 
 import typer
 
-from scheduler.domain.errors import InvalidInput
+from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
 from scheduler.domain.people import Role
 from scheduler.entrypoints.cli.client import Connection, connect, read_connection, write_connection
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.grants import after
 from scheduler.entrypoints.cli.output import AsJson, Column, err, moment, print_json, print_table, print_text
+from scheduler.entrypoints.cli.workloads import Key, new_key
 
 app = typer.Typer(add_completion=False)
 token_app = typer.Typer(help="Tokens for people, programs and agents.", no_args_is_help=True, add_completion=False)
@@ -63,6 +64,7 @@ def issue(
     subject: Annotated[str, typer.Argument(help="Whom it is for; `node:NAME` for the agent of a node.")],
     role: Annotated[list[Role], typer.Option("--role", "-r", help="What it may do; may be given several times.")],
     lasts: Annotated[str | None, typer.Option(help="How long it is good, such as 90d; for ever if left out.")] = None,
+    key: Key = None,
     as_json: AsJson = False,
 ) -> None:
     """Issue a token, printed once and kept as a hash. It may take a second person to be good."""
@@ -72,10 +74,17 @@ def issue(
             api.get("/v1/me")
             expires = after(api.now, parse_duration(lasts, "--lasts"))
         body = {"subject": subject, "roles": [each.value for each in role], "expires_at": expires}
-        found = api.post("/v1/tokens", body)
+        found = api.post("/v1/tokens", body, key or new_key())
         if as_json:
             print_json(found)
             return
+        if found["token"] is None:
+            raise Conflict(
+                f"the token {found['id']} was issued under that key before, and shown with the first answer alone",
+                code=RefusalCode.IDEMPOTENCY_CONFLICT,
+                expected="a new key for a new token",
+                remedy=f"if that answer was lost: `allot token revoke {found['id']}`, and issue another",
+            )
         if found["approval"] is None:
             err().print(f"A token for {subject}; it is shown this once:")
         else:

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from scheduler.domain.access import TokenRecord
 from scheduler.domain.approvals import Proposal, ProposalKind
-from scheduler.domain.errors import Conflict, RefusalCode
+from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
 from scheduler.domain.people import Caller, Engineer, Role
 from scheduler.domain.policy_changes import PolicyChange
 from scheduler.domain.rights import directory_hash, raised_rights
@@ -29,6 +29,7 @@ from scheduler.lifecycle.governance.entering import (
 )
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.writing.answered import Command, answer, earlier_answer
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.ports import Books, Ids, Store
 
@@ -42,8 +43,18 @@ class PeopleFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Issued:
+    """A token by its id, and the proposal that it waits for where it takes two. `is_new` is False where the same command
+    issued it before."""
+
+    token_id: str
+    waits_for: str | None
+    is_new: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class RightsProposals:
-    """The verbs of asking. Each returns what took effect, or the proposal that waits."""
+    """The verbs of asking. Each returns what took effect, or what waits."""
 
     store: Store
     world: World
@@ -80,21 +91,41 @@ class RightsProposals:
         return self.administration.apply_people(caller, asked, now=now, request_id=request_id)
 
     def issue_token(
-        self, caller: Caller, asked: TokenRecord, *, now: Instant, request_id: str = "", by_host: bool = False
-    ) -> Proposal | None:
-        """None where it is good now; the proposal where it will be once another person approves it.
+        self,
+        caller: Caller,
+        asked: TokenRecord,
+        *,
+        now: Instant,
+        command: Command | None = None,
+        request_id: str = "",
+        by_host: bool = False,
+    ) -> Issued:
+        """The same command again issues nothing: it is answered with the token that it made, by its id.
 
         `by_host`: it is asked with the token that the process was started with. Whoever starts the process could give it
         another such token; what this one issues stands in the access review as issued by its subject.
         """
         caller = caller.require(Role.OPERATOR)
         with changing(self.store, self.world, now) as batch:
+            earlier = earlier_answer(batch, caller, command)
+            if earlier is not None:
+                return Issued(**json.loads(earlier), is_new=False)
+            if not asked.is_good_at(now):
+                raise InvalidInput(
+                    "the token would have expired already", where="expires_at", expected="a time to come"
+                )
             token = replace(asked, issued_at=now, issued_by=caller.actor)
+            proposal = None
             if not by_host and token_waits(batch, token):
                 require_not_out(batch, token)
-                return keep_proposal(batch, _token_proposal(self.ids, self.world, caller, token, request_id), caller)
-            put_token(batch, caller, token, request_id)
-        return None
+                proposal = keep_proposal(
+                    batch, _token_proposal(self.ids, self.world, caller, token, request_id), caller
+                )
+            else:
+                put_token(batch, caller, token, request_id)
+            issued = Issued(token.id, None if proposal is None else proposal.id)
+            answer(batch, caller, command, json.dumps({"token_id": issued.token_id, "waits_for": issued.waits_for}))
+        return issued
 
 
 def require_unchanged(batch: Batch, proposal: Proposal) -> None:

@@ -146,12 +146,12 @@ def test_a_fresh_installation_is_set_up_by_the_bootstrap_token_alone(tmp_path: P
         made = service.rights.issue_token(
             operator, TokenRecord(str(number) * 64, subject, frozenset({role})), now=NOON
         )
-        assert made is None, f"{subject} has a token at once"
+        assert made.waits_for is None, f"{subject} has a token at once"
     assert service.pricing.apply(SYSTEM, PRICES, read_prices(PRICES, "prices.yaml"), now=NOON).name == "prices.yaml"
     third = service.rights.issue_token(operator, TokenRecord("9" * 64, "pam", frozenset({Role.PEOPLE})), now=NOON)
-    assert third is not None, "from here on there is somebody to agree"
+    assert third.waits_for is not None, "from here on there is somebody to agree"
     olga = Caller("olga", frozenset({Role.OPERATOR}))
-    assert not service.approvals.approve(olga, third.id, now=NOON).is_waiting
+    assert not service.approvals.approve(olga, third.waits_for, now=NOON).is_waiting
     service.store.close()
 
 

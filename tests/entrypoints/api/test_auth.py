@@ -1,8 +1,10 @@
 """Who asks: tokens, sessions, roles; and pages of other sites."""
 
+import asyncio
+
 import pytest
 
-from scheduler.domain.units import Instant
+from scheduler.domain.units import MS_PER_DAY, Instant
 from scheduler.entrypoints.api.auth import REMEMBERED_SECONDS, SESSION_COOKIE, hash_of, new_token
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
@@ -106,6 +108,30 @@ async def test_a_token_is_issued_once_by_an_operator_and_works(as_: Client) -> N
     me = (await as_(None).get("/v1/me", headers={"Authorization": f"Bearer {token}"})).json()
     assert (me["subject"], me["roles"]) == ("ada", ["engineer"])
     assert (await as_("ada").post("/v1/tokens", json={"subject": "ada", "roles": ["finance"]})).status_code == 403
+
+
+async def test_the_same_key_again_issues_no_second_token_and_shows_the_first_no_second_time(
+    service: Service, as_: Client
+) -> None:
+    """A lost answer left a token that nobody held and nobody could name."""
+    body = {"subject": "bob", "roles": ["engineer"], "expires_at": "2026-12-01T00:00:00Z"}
+    key = {"Idempotency-Key": "for-bob"}
+    made = await asyncio.gather(*(as_("olga").post("/v1/tokens", json=body, headers=key) for _ in range(8)))
+    assert {answer.status_code for answer in made} == {201}
+    (shown,) = [answer.json()["token"] for answer in made if answer.json()["token"] is not None]
+    (token_id,) = {answer.json()["id"] for answer in made}
+    listed = (await as_("olga").get("/v1/tokens")).json()["items"]
+    (known,) = [each for each in listed if each["subject"] == "bob" and each["expires_at"]]
+    assert known["id"] == token_id
+
+    service.clock.at = NOON + 30 * MS_PER_DAY  # type: ignore[attr-defined]
+    late = (await as_("olga").post("/v1/tokens", json=body, headers=key)).json()
+    assert (late["id"], late["token"]) == (token_id, None), "also once it has expired"
+    other = await as_("olga").post("/v1/tokens", json=body | {"subject": "ada"}, headers=key)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency-conflict")
+    assert (await as_("olga").delete(f"/v1/tokens/{token_id}")).is_success
+    me = await as_(None).get("/v1/me", headers={"Authorization": f"Bearer {shown}"})
+    assert me.status_code == 401
 
 
 async def test_a_token_that_is_past_its_end_is_not_issued(as_: Client) -> None:

@@ -97,8 +97,11 @@ async def test_a_file_that_was_judged_against_another_directory_is_stale(service
 async def test_a_token_is_good_once_another_person_approved_it(service: Service, as_: Client) -> None:
     want_two_persons(service)
     body = {"subject": "fin", "roles": ["finance"]}
-    made = await as_("olga").post("/v1/tokens", json=body)
+    key = {"Idempotency-Key": "for-fin"}
+    made = await as_("olga").post("/v1/tokens", json=body, headers=key)
     assert made.status_code == 202
+    again = await as_("olga").post("/v1/tokens", json=body, headers=key)
+    assert (again.status_code, again.json()) == (202, made.json() | {"token": None}), "it waits once"
     token, approval = made.json()["token"], made.json()["approval"]
     assert token not in str(approval), "the secret is shown to who asked, once"
     headers = {"Authorization": f"Bearer {token}"}
@@ -286,10 +289,10 @@ def test_who_lost_every_operators_token_comes_back_by_two_starts_for_two_persons
     service = start("pam", "second-" + "0" * 32)
     olga, pam = (Caller(who, frozenset({Role.OPERATOR, Role.AUDITOR})) for who in ("olga", "pam"))
     waiting = service.rights.issue_token(olga, TokenRecord("3" * 64, "zoe", frozenset({Role.PEOPLE})), now=NOON)
-    assert waiting is not None
+    assert waiting.waits_for is not None
     with pytest.raises(NotPermitted):
-        service.approvals.approve(olga, waiting.id, now=NOON)
-    service.approvals.approve(pam, waiting.id, now=NOON)
+        service.approvals.approve(olga, waiting.waits_for, now=NOON)
+    service.approvals.approve(pam, waiting.waits_for, now=NOON)
     held = {(each.subject, each.by) for each in service.access.review(pam, NOON) if each.role == "operator"}
     assert held >= {("olga", "system:bootstrap"), ("pam", "system:bootstrap")}
     assert ("zoe", "people") in {(each.subject, each.role) for each in service.access.review(pam, NOON)}

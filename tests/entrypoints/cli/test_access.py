@@ -34,6 +34,18 @@ def test_a_token_is_listed_and_taken_back(allot: Allot, service: Service) -> Non
     assert token_id not in allot("token", "list", who="olga").out
 
 
+def test_a_token_whose_answer_was_lost_is_named_so_that_it_can_be_taken_back(allot: Allot) -> None:
+    issue = ("token", "issue", "ada", "--role", "engineer", "--idempotency-key", "k-1")
+    first = allot(*issue, who="olga")
+    again = allot(*issue, who="olga")
+    assert (first.code, again.code, again.out) == (0, 1, ""), (
+        "a script that reads the token is not handed an empty one"
+    )
+    token_id = hash_of(first.out.strip())[:16]
+    assert f"allot token revoke {token_id}" in again.err
+    assert allot("token", "revoke", token_id, who="olga").code == 0
+
+
 def test_an_ambiguous_beginning_of_a_token_revokes_none(allot: Allot, service: Service) -> None:
     with service.store.reading() as books:
         first = sorted(token.id[0] for token in books.people.tokens())

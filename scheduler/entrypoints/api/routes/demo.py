@@ -3,10 +3,12 @@
 from pydantic import ConfigDict
 from starlette.responses import Response
 
+from scheduler.domain.access import TOKEN_ID_LENGTH
 from scheduler.domain.errors import NotPermitted, RefusalCode
 from scheduler.entrypoints import demo
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Served
+from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Body, Name
 from scheduler.entrypoints.api.routes.tokens import IssuedToken
@@ -34,4 +36,6 @@ def become(service: Served, body: Visitor) -> Response:
         raise NotPermitted("there is no demo here", code=RefusalCode.UNAUTHENTICATED)
     issued = demo.become(service, body.subject)
     roles = tuple(sorted(role.value for role in issued.person.roles))
-    return answers.one(IssuedToken(issued.token, issued.person.subject, roles, issued.expires_at), status=201)
+    token_id = hash_of(issued.token)[:TOKEN_ID_LENGTH]
+    shown = IssuedToken(token_id, issued.token, issued.person.subject, roles, issued.expires_at)
+    return answers.one(shown, status=201)

@@ -8,11 +8,11 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from scheduler.domain.access import TokenRecord
-from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.domain.errors import RefusalCode
 from scheduler.domain.people import Role
 from scheduler.domain.units import Instant
 from scheduler.entrypoints.api import answers
-from scheduler.entrypoints.api.asked import Signed
+from scheduler.entrypoints.api.asked import IdempotencyKey, Signed
 from scheduler.entrypoints.api.auth import hash_of, new_token
 from scheduler.entrypoints.api.bodies import api_router
 from scheduler.entrypoints.api.fields import Body, Moment, Name, instant_of
@@ -33,38 +33,44 @@ class TokenRequest(Body):
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """The only time that the token is shown. With an `approval` it is good once another person approved that."""
+    """The only time that the token is shown: null where the same Idempotency-Key issued it before. With an `approval` it is
+    good once another person approved that. `id` takes it back."""
 
-    token: str
+    id: str
+    token: str | None
     subject: str
     roles: tuple[str, ...]
     expires_at: Instant | None
     approval: ApprovalView | None = None
 
 
-_ISSUED = answers.responds(IssuedToken, status=201)
+_ISSUED = answers.responds(IssuedToken, RefusalCode.IDEMPOTENCY_CONFLICT, status=201)
 _ISSUED[202] = {**_ISSUED[201], "description": "It waits for a second person"}
 
 
 @router.post("", status_code=201, summary="Issue a token", responses=_ISSUED)
-def issue(asked: Signed, body: TokenRequest) -> Response:
+def issue(asked: Signed, body: TokenRequest, key: IdempotencyKey = None) -> Response:
     """Unless policy says `one-person`, or nobody could agree yet, it is refused until another person approves it. A node's
-    never waits, nor does what the token of `ALLOT_BOOTSTRAP_TOKEN` issues while the service runs with that."""
+    never waits, nor does what the token of `ALLOT_BOOTSTRAP_TOKEN` issues while the service runs with that.
+
+    The same key again issues no second token, and shows the first no second time: where its answer was lost, take it back
+    by its `id`, and issue another under a new key."""
     expires_at = instant_of(body.expires_at)
-    if expires_at is not None and expires_at <= asked.now:
-        raise InvalidInput("the token would have expired already", where="expires_at", expected="a time to come")
     token = new_token()
     roles = frozenset(body.roles)
-    waiting = asked.service.rights.issue_token(
+    made = asked.service.rights.issue_token(
         asked.caller,
         TokenRecord(hash_of(token), body.subject, roles, expires_at),
         now=asked.now,
+        command=asked.command(key, body),
         request_id=asked.request_id,
         by_host=asked.is_by_host,
     )
-    approval = None if waiting is None else asked.service.approval_views.one(asked.caller, waiting.id, asked.now)
+    approval = None
+    if made.waits_for is not None:
+        approval = asked.service.approval_views.one(asked.caller, made.waits_for, asked.now)
     named = tuple(sorted(role.value for role in roles))
-    issued = IssuedToken(token, body.subject, named, expires_at, approval)
+    issued = IssuedToken(made.token_id, token if made.is_new else None, body.subject, named, expires_at, approval)
     return answers.one(issued, status=201 if approval is None else 202)
 
 
