@@ -16,6 +16,7 @@ from scheduler.entrypoints.cli.output import (
     print_json,
     print_table,
     print_text,
+    told,
     utc,
 )
 from scheduler.entrypoints.cli.packages import parse_quantity
@@ -127,7 +128,7 @@ def print_list(items: Sequence[dict[str, Any]], *, empty: str) -> None:
         )
         for item in items
     ]
-    notes = [item["reason"] for item in items]
+    notes = [". ".join(filter(None, (item["reason"], _stale(item)))) for item in items]
     print_table(columns, rows, notes, empty=empty)
 
 
@@ -138,6 +139,7 @@ def _print_one(found: dict[str, Any]) -> None:
             ("hash", found["hash"]),
             ("asked", f"{utc(found['asked_at'])} by {found['asked_by']} ({found['role']})"),
             ("why", found["reason"]),
+            ("waits in vain", told(found["stale"])),
             ("for", f"{found['holder_kind']} {found['holder']}" if found["holder"] else ""),
             ("how much", found["shown"]),
             ("of", found["allowance"] or ""),
@@ -154,6 +156,10 @@ def _print_one(found: dict[str, Any]) -> None:
         said = f": {move['reason']}" if move["reason"] else ""
         less = f", {move['shown']} of it" if move["shown"] else ""
         print_text(f"{utc(move['at'])}: {move['state']} by {move['by']} ({move['role']}){less}{said}")
+
+
+def _stale(item: dict[str, Any]) -> str:
+    return f"It can no longer be approved: {told(item['stale'])}" if item["stale"] else ""
 
 
 def _brought(found: dict[str, Any]) -> str:

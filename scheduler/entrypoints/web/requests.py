@@ -72,7 +72,7 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             visitor,
             title=f"{found.kind.value} {found.id}",
             found=found,
-            is_own=found.id in {each.id for each in service.approval_views.own(visitor.caller)},
+            is_own=found.id in {each.id for each in service.approval_views.own(visitor.caller, service.clock.now())},
             tones=_TONES,
             last_day=last_day,
         )
@@ -105,13 +105,13 @@ def _decide(pages: Pages, visitor: Visitor, name: str, act: str, form: Mapping[s
 def _page(request: Request, pages: Pages, visitor: Visitor, ask: str, refused: _Refused | None = None) -> Response:
     """The page; after a refusal with what to mend, and the form that was open as it was filled in."""
     service, moments, caller = pages.service, pages.moments(), visitor.caller
-    own = service.approval_views.own(caller)
+    own = service.approval_views.own(caller, moments.now)
     own_ids = {each.id for each in own}
     waiting: list[ApprovalView] = []
     decided: list[ApprovalView] = []
     if caller.has(*_SEES_QUEUE):
-        waiting = service.approval_views.listed(caller, waiting_only=True)
-        others = [each for each in service.approval_views.listed(caller) if each.id not in own_ids]
+        waiting = service.approval_views.listed(caller, moments.now, waiting_only=True)
+        others = [each for each in service.approval_views.listed(caller, moments.now) if each.id not in own_ids]
         decided = [each for each in others if each.state is not ProposalState.WAITING][:DECIDED_SHOWN]
     kind = ask if visitor.engineer is not None and ask in {choice.value for choice in KINDS} else ""
     choices = None

@@ -32,12 +32,8 @@ from scheduler.lifecycle.accounting.price import put_prices
 from scheduler.lifecycle.approvals.changed import award_asked, changed_allowance
 from scheduler.lifecycle.approvals.paying import put_payment
 from scheduler.lifecycle.approvals.propose import allowance_of
-from scheduler.lifecycle.approvals.rights import (
-    gains_rights,
-    is_of_rights,
-    put_rights,
-    require_unchanged,
-)
+from scheduler.lifecycle.approvals.rights import gains_rights, is_of_rights, put_rights
+from scheduler.lifecycle.approvals.staleness import require_judged
 from scheduler.lifecycle.awarding.compensate import Package, grant_package
 from scheduler.lifecycle.awarding.cover import require_coverage, require_grantable
 from scheduler.lifecycle.awarding.grant import award, told
@@ -48,8 +44,6 @@ from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch, changing
 from scheduler.ports import Books, Ids, Store
-
-HASH_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,20 +181,7 @@ class Approvals:
         else:
             gains = proposal.holder is not None and is_own_gain(self.world, caller, proposal.holder)
         require_second_person(proposal, caller, gains=gains, applied_policy=applied)
-        if is_of_rights(proposal):
-            require_unchanged(batch, proposal)
-            return None
-        book = self.world.price_book
-        now_in_force = {
-            ProposalKind.POLICY: in_force.hash,
-            ProposalKind.PRICES: book.hash if book is not None else "",
-        }.get(proposal.kind, "")
-        if proposal.base != now_in_force:
-            raise Conflict(
-                f"{proposal.id} was proposed on top of {proposal.base[:HASH_SHOWN]}, which is no longer in force",
-                code=RefusalCode.STALE,
-                remedy="propose it again",
-            )
+        require_judged(batch.books, self.world, proposal, batch.now)
         return proposed
 
     def _gains_by(self, caller: Caller, old: Policy, new: Policy) -> bool:

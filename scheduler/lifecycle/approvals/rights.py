@@ -11,8 +11,9 @@ from hashlib import sha256
 
 from scheduler.domain.access import TokenRecord
 from scheduler.domain.approvals import Proposal, ProposalKind
-from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
+from scheduler.domain.errors import InvalidInput
 from scheduler.domain.people import Caller, Engineer, Role
+from scheduler.domain.periods import iso
 from scheduler.domain.policy_changes import PolicyChange
 from scheduler.domain.rights import directory_hash, raised_rights
 from scheduler.domain.units import EngineerId, Instant, TeamName, TierName
@@ -128,19 +129,18 @@ class RightsProposals:
         return issued
 
 
-def require_unchanged(batch: Batch, proposal: Proposal) -> None:
-    """Raises Conflict (`stale`) where the directory is not the one that a people file was judged against any more, or
-    a token would have ended already."""
+def rights_stale(books: Books, world: World, proposal: Proposal, now: Instant) -> str:
+    """Why it can never take effect as it was judged; empty where it can. A people file was judged against a directory; a
+    token may end, or its person be forgotten, before it is good."""
     if proposal.kind is ProposalKind.PEOPLE:
-        is_stale = proposal.base != directory_hash(batch.books.people.all())
-    else:
-        is_stale = not _token_of(batch.world, proposal).is_good_at(batch.now)
-    if is_stale:
-        raise Conflict(
-            f"{proposal.id} was judged against what is so no longer",
-            code=RefusalCode.STALE,
-            remedy="propose it again",
-        )
+        is_as_judged = proposal.base == directory_hash(books.people.all())
+        return "" if is_as_judged else "it was proposed for a directory that has changed since"
+    token = _token_of(world, proposal)
+    if token is None:
+        return "the person that it is for was forgotten"
+    if token.expires_at is None or token.is_good_at(now):
+        return ""
+    return f"the token would have ended {iso(token.expires_at)}"
 
 
 def gains_rights(batch: Batch, caller: Caller, proposal: Proposal) -> bool:
@@ -154,6 +154,7 @@ def put_rights(batch: Batch, caller: Caller, proposal: Proposal) -> str:
     """Have it take effect: the hash of the file, or the token's id."""
     if proposal.kind is ProposalKind.TOKEN:
         token = _token_of(batch.world, proposal)
+        assert token is not None, "it was judged not to be stale"
         put_token(batch, caller, token, proposal.request_id)
         return token.id
     placed = people_of(batch.books, proposal)
@@ -231,13 +232,12 @@ def _token_proposal(ids: Ids, world: World, caller: Caller, token: TokenRecord, 
     )
 
 
-def _token_of(world: World, proposal: Proposal) -> TokenRecord:
-    """The token that was asked for, its subject as the directory has it today. Raises Conflict (`stale`) where the
-    person was forgotten meanwhile."""
+def _token_of(world: World, proposal: Proposal) -> TokenRecord | None:
+    """The token that was asked for, its subject as the directory has it today; None where the person was forgotten."""
     asked = json.loads(proposal.text)
     person = world.people.get(EngineerId(asked["principal"]))
     if person is not None and not person.subject:
-        raise Conflict(f"{person.id} was forgotten", code=RefusalCode.STALE)
+        return None
     return TokenRecord(
         asked["token_hash"],
         asked["principal"] if person is None else person.subject,

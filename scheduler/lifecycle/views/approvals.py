@@ -14,12 +14,13 @@ from scheduler.domain.units import STANDARD_GPU, Instant, Unit
 from scheduler.finance.prices.price_changes import price_changes
 from scheduler.lifecycle.approvals.approve import Readers, deciders, may_see
 from scheduler.lifecycle.approvals.rights import is_of_rights, rights_shown
+from scheduler.lifecycle.approvals.staleness import why_stale
 from scheduler.lifecycle.awarding.cover import SEES_COVERAGE, Brought
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.offers import schedule_told
 from scheduler.lifecycle.views.proposed_coverage import proposed_coverage
-from scheduler.ports import Store
+from scheduler.ports import Books, Store
 
 LISTED_MAX = 500
 
@@ -79,6 +80,8 @@ class ApprovalView:
     """Of a grant and a package, what stands nowhere else: when it vests, from when on, and what work it pays."""
     coverage: tuple[Brought, ...] = ()
     """Of one that waits and was asked for alone, what it would bring each GPU class to, for who may see coverage."""
+    stale: str = ""
+    """Of one that waits, why nobody can approve it any more, whatever they say: it is proposed again, or let be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +92,19 @@ class ApprovalViews:
     world: World
     readers: Readers
 
-    def listed(self, caller: Caller, *, waiting_only: bool = False) -> list[ApprovalView]:
+    def listed(self, caller: Caller, now: Instant, *, waiting_only: bool = False) -> list[ApprovalView]:
         """Newest first; those that wait, oldest first."""
         with self.store.reading() as books:
             book = books.approvals
             found = book.waiting() if waiting_only else book.latest(limit=LISTED_MAX)
             seen = [each for each in found if may_see(books, caller, each.proposal)]
-        return [self.view(each) for each in seen]
+            return [self._as_of(books, each, now) for each in seen]
 
-    def own(self, caller: Caller) -> list[ApprovalView]:
+    def own(self, caller: Caller, now: Instant) -> list[ApprovalView]:
         """What the caller asked for, newest first."""
         with self.store.reading() as books:
-            return [self.view(each) for each in books.approvals.latest(asked_by=caller.actor, limit=LISTED_MAX)]
+            found = books.approvals.latest(asked_by=caller.actor, limit=LISTED_MAX)
+            return [self._as_of(books, each, now) for each in found]
 
     def one(self, caller: Caller, name: str, now: Instant) -> ApprovalView:
         """By its id, or by the beginning of its hash: the newest that has it. Raises NotFound (`unknown-proposal`)."""
@@ -114,7 +118,12 @@ class ApprovalViews:
             covered: tuple[Brought, ...] = ()
             if found[0].is_waiting and caller.has(*SEES_COVERAGE):
                 covered = proposed_coverage(books, self.world, self.readers, found[0].proposal, now)
-        return replace(self.view(found[0], with_text=True), coverage=covered)
+            view = self._as_of(books, found[0], now, with_text=True)
+        return replace(view, coverage=covered)
+
+    def _as_of(self, books: Books, approval: Approval, now: Instant, *, with_text: bool = False) -> ApprovalView:
+        stale = why_stale(books, self.world, approval.proposal, now) if approval.is_waiting else ""
+        return replace(self.view(approval, with_text=with_text), stale=stale)
 
     def view(self, approval: Approval, *, with_text: bool = False) -> ApprovalView:
         proposal = approval.proposal

@@ -6,7 +6,7 @@ from pathlib import Path
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.cli.conftest import Allot
 from tests.entrypoints.company import engineer_id
-from tests.entrypoints.two_persons import RAISED, want_two_persons
+from tests.entrypoints.two_persons import LOWERED, RAISED, want_two_persons
 
 
 def test_hours_are_asked_for_lowered_and_given(allot: Allot) -> None:
@@ -65,6 +65,20 @@ def test_a_grant_and_a_policy_wait_for_the_second_person(allot: Allot, service: 
     assert (own.code, "own-request" in own.err) == (4, True)
     assert "is in force" in allot("approvals", "approve", waiting[1]["hash"][:12], who="fin").out
     assert allot("approvals", "list", who="fin").out == "Nothing waits for you.\n"
+
+
+def test_what_can_never_be_approved_any_more_says_so_in_the_list_and_by_itself(
+    allot: Allot, service: Service, tmp_path: Path
+) -> None:
+    want_two_persons(service)
+    for name, text in (("next.yaml", RAISED), ("less.yaml", LOWERED)):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        assert allot("policy", "apply", str(tmp_path / name), who="olga").code == 0
+    listed, said = allot("approvals", "list", who="fin").out, "can no longer be approved: it was proposed on top of"
+    assert said in " ".join(listed.split())
+    assert max(map(len, listed.splitlines())) <= 80
+    name = allot("approvals", "list", "--json", who="fin").json["items"][0]["id"]
+    assert re.search(r"waits in vain +it was proposed on top of", allot("approvals", "show", name, who="fin").out)
 
 
 def test_coverage_is_a_table_within_eighty_columns(allot: Allot) -> None:

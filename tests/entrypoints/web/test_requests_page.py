@@ -52,7 +52,7 @@ async def test_hours_are_asked_for_and_stand_there_with_who_asked(company: Servi
         )
     assert "12.5 h more waiting the paper for engineer ada, on H100, until Sat 5 Dec, 00:00" in page.text
     assert "asked by ada (engineer)" in page.text
-    (mine,) = company.approval_views.own(caller(company, "ada", Role.ENGINEER))
+    (mine,) = company.approval_views.own(caller(company, "ada", Role.ENGINEER), NOON)
     assert mine.amount_ms == 25 * MS_PER_HOUR // 2
     assert f"/requests/{mine.id}/withdraw" in actions(page)
     assert f"/requests/{mine.id}/approve" not in actions(page)
@@ -63,7 +63,7 @@ async def test_the_same_form_sent_twice_asks_once(company: Service) -> None:
         form = read(await client.get("/requests?ask=hours")).form("/requests")
         for _ in range(2):
             await client.post(form.action, data={**form.fields, "hours": "10", "reason": "twice"})
-    assert len(company.approval_views.own(caller(company, "ada", Role.ENGINEER))) == 1
+    assert len(company.approval_views.own(caller(company, "ada", Role.ENGINEER), NOON)) == 1
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ async def test_what_is_refused_says_so_and_asks_for_nothing(
         answer = await ask(client, "hours", **fields)
     assert answer.status_code in {403, 404, 422}
     assert code in read(answer).text
-    assert company.approval_views.own(caller(company, "ada", Role.ENGINEER)) == []
+    assert company.approval_views.own(caller(company, "ada", Role.ENGINEER), NOON) == []
 
 
 async def test_what_was_filled_in_is_kept_after_a_refusal(company: Service) -> None:

@@ -116,7 +116,7 @@ def approvals(
     asked: Signed, waiting: Annotated[bool, Query(description="Only those that nobody decided.")] = False
 ) -> Response:
     """As far as the caller may decide them, or asked for them."""
-    return answers.page(asked.service.approval_views.listed(asked.caller, waiting_only=waiting))
+    return answers.page(asked.service.approval_views.listed(asked.caller, asked.now, waiting_only=waiting))
 
 
 @router.get(
@@ -168,7 +168,7 @@ def withdraw(asked: Signed, name: Named) -> Response:
 
 @router.get("/requests", summary="What I asked for", responses=answers.responds(ApprovalView, is_page=True))
 def requests(asked: Signed) -> Response:
-    return answers.page(asked.service.approval_views.own(asked.caller))
+    return answers.page(asked.service.approval_views.own(asked.caller, asked.now))
 
 
 @router.post(
