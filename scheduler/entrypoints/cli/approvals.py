@@ -103,8 +103,7 @@ def print_waiting(made: dict[str, Any]) -> None:
         changes = f"changes {counted(len(made['raises']), 'price')}" if made["kind"] == "prices" else made["reason"]
         print_text(f"It {changes}.")
     if made["coverage"]:
-        most = max(made["coverage"], key=_fullness)
-        print_text(f"With it, most is promised of {most['gpu_class']}: {_brought(most)}.")
+        print_text(f"{_fullest(made)}.")
     print_text(f"Another ({' or '.join(made['deciders'])}) runs: allot approvals approve {short}")
 
 
@@ -128,7 +127,7 @@ def print_list(items: Sequence[dict[str, Any]], *, empty: str) -> None:
         )
         for item in items
     ]
-    notes = [". ".join(filter(None, (item["reason"], _stale(item)))) for item in items]
+    notes = [". ".join(filter(None, (item["reason"], _stale(item), _fullest(item)))) for item in items]
     print_table(columns, rows, notes, empty=empty)
 
 
@@ -162,15 +161,23 @@ def _stale(item: dict[str, Any]) -> str:
     return f"It can no longer be approved: {told(item['stale'])}" if item["stale"] else ""
 
 
+def _fullest(item: dict[str, Any]) -> str:
+    """The class of which most would be promised, of those that it changes."""
+    if not item["coverage"]:
+        return ""
+    most = max(item["coverage"], key=lambda each: fullness(each, "ratio_after_per_mille"))
+    return f"With it, most is promised of {most['gpu_class']}: {_brought(most)}"
+
+
 def _brought(found: dict[str, Any]) -> str:
     """What is promised of a class in its fullest period, with the proposal and without."""
     without = in_percent(found["ratio_before_per_mille"])
     return f"{in_percent(found['ratio_after_per_mille'])} in {found['period']} ({without} without it)"
 
 
-def _fullness(found: dict[str, Any]) -> float:
+def fullness(found: dict[str, Any], name: str = "ratio_per_mille") -> float:
     """Where nothing is delivered, anything is too much."""
-    ratio = found["ratio_after_per_mille"]
+    ratio = found[name]
     return float("inf") if ratio is None else float(ratio)
 
 

@@ -1,16 +1,19 @@
 """`allot grant`: hours by a person's decision; `allot grant compensation`: a package that vests."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from scheduler.domain.errors import Refusal
 from scheduler.domain.periods import iso
-from scheduler.domain.quantities import unit_named
+from scheduler.domain.quantities import UnitKind, measure, unit_named
 from scheduler.domain.units import Instant
 from scheduler.domain.vesting import PackageKind
-from scheduler.entrypoints.cli.approvals import print_waiting, waits
-from scheduler.entrypoints.cli.client import connect
+from scheduler.entrypoints.cli.approvals import fullness, print_waiting, waits
+from scheduler.entrypoints.cli.client import Api, connect
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.output import (
     AsJson,
@@ -36,6 +39,7 @@ from scheduler.entrypoints.cli.packages import (
 )
 from scheduler.entrypoints.cli.vesting import print_package
 from scheduler.entrypoints.cli.workloads import Key, new_key
+from scheduler.entrypoints.web.formatting import in_percent
 
 _DEFAULT = "adhoc"
 
@@ -100,6 +104,7 @@ def adhoc(
         else:
             until = f", until {utc(found['expires_at'])}" if found["expires_at"] else ""
             print_text(f"Granted {found['shown']} to {holder} as {found['id']}{until}.")
+            _print_coverage(api, unit, body["gpu_classes"])
 
 
 @app.command()
@@ -143,6 +148,23 @@ def compensation(
             print_waiting(found)
         else:
             print_package(found)
+            _print_coverage(api, unit, body["gpu_classes"])
+
+
+def _print_coverage(api: Api, unit: str, gpu_classes: Sequence[str] | None) -> None:
+    """What is promised now of the class that is promised most of, of those that the hours may be spent on."""
+    counted = measure(unit_named(unit))
+    if counted.kind not in {UnitKind.STANDARD, UnitKind.GPU_CLASS}:
+        return
+    classes = gpu_classes or ([counted.of] if counted.of else None)
+    fullest: list[dict[str, Any]] = []
+    with suppress(Refusal):  # it is granted, whatever can be read of it now
+        fullest = api.get("/v1/coverage")["fullest"]
+    found = [each for each in fullest if classes is None or each["gpu_class"] in classes]
+    if found:
+        most = max(found, key=fullness)
+        ratio = in_percent(most["ratio_per_mille"])
+        print_text(f"With it, most is promised of {most['gpu_class']}: {ratio} in {most['period']}.")
 
 
 def after(now: str, milliseconds: int) -> str:

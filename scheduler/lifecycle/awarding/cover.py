@@ -1,5 +1,6 @@
 """Cover: how much is promised of what the GPUs deliver; and what would be more than policy allows is refused."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -163,6 +164,14 @@ def brought(before: Outlook, after: Outlook, policy: Policy, now: Instant, ends_
         Brought(name, period.name, None if found is None else found.ratio_per_mille, each.ratio_per_mille)
         for name, (period, found, each) in sorted(most.items())
     )
+
+
+def fullest_brought(found: Sequence[Brought]) -> tuple[Brought, ...]:
+    """The class of which most would be promised, alone: the first of several alike."""
+    if not found:
+        return ()
+    most = max(found, key=lambda each: math.inf if each.ratio_after_per_mille is None else each.ratio_after_per_mille)
+    return (most,)
 
 
 def _side_by_side(

@@ -36,6 +36,7 @@ class Outlook:
         self._known = Timeline(_known(world, policy, now), now)
         self.extra = Timeline((), now)
         self._later: Mapping[Kept, int] | None = None
+        self._soon: dict[int, Mapping[Kept, int]] = {}
 
     def with_extra(self, extra: Iterable[Commitment]) -> "Outlook":
         """The same with more: what is known is not looked at again."""
@@ -46,7 +47,7 @@ class Outlook:
     def with_people(self, people: Iterable[Engineer]) -> "Outlook":
         """The same of these people."""
         made = copy(self)
-        made._people, made._later = list(people), None
+        made._people, made._later, made._soon = list(people), None, {}
         return made
 
     @property
@@ -90,7 +91,9 @@ class Outlook:
         if period.ends_at <= self._now:
             return {}
         if period.starts_at <= self._period_at(self._now).ends_at:
-            return self._sums(period, is_granted=self._is_granted)
+            if period.starts_at not in self._soon:
+                self._soon[period.starts_at] = self._sums(period, is_granted=self._is_granted)
+            return self._soon[period.starts_at]
         if self._later is None:
             self._later = self._sums(period, is_granted=lambda _: False)
         return self._later

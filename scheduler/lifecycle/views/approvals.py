@@ -1,6 +1,7 @@
 """Proposals and requests as people read them: what waits for whom, and what became of the rest."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from scheduler.domain.allowances import HolderKind
 from scheduler.domain.approvals import Approval, Change, Move, Proposal, ProposalKind, ProposalState
@@ -10,19 +11,24 @@ from scheduler.domain.periods import iso
 from scheduler.domain.policy_changes import PolicyChange
 from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.raising import raises
-from scheduler.domain.units import STANDARD_GPU, Instant, Unit
+from scheduler.domain.units import MS_PER_MINUTE, STANDARD_GPU, Instant, Unit
 from scheduler.finance.prices.price_changes import price_changes
 from scheduler.lifecycle.approvals.approve import Readers, deciders, may_see
 from scheduler.lifecycle.approvals.rights import is_of_rights, rights_shown
 from scheduler.lifecycle.approvals.staleness import why_stale
-from scheduler.lifecycle.awarding.cover import SEES_COVERAGE, Brought
+from scheduler.lifecycle.awarding.cover import SEES_COVERAGE, Brought, fullest_brought
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.offers import schedule_told
-from scheduler.lifecycle.views.proposed_coverage import proposed_coverage
+from scheduler.lifecycle.views.proposed_coverage import AwardedCoverage, is_of_hours, proposed_coverage
 from scheduler.ports import Books, Store
 
 LISTED_MAX = 500
+COVERED_MAX = 50
+"""So many of a list say what they would bring coverage to; any does where it is asked for alone."""
+
+COVERED_FOR_MS = MS_PER_MINUTE
+REMEMBERED_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +85,18 @@ class ApprovalView:
     terms: tuple[str, ...] = ()
     """Of a grant and a package, what stands nowhere else: when it vests, from when on, and what work it pays."""
     coverage: tuple[Brought, ...] = ()
-    """Of one that waits and was asked for alone, what it would bring each GPU class to, for who may see coverage."""
+    """Of one that waits, what it would bring each GPU class to, for who may see coverage. In lists it is the fullest
+    class alone, of the first fifty that wait for hours; of a policy and of people where it was asked for alone."""
     stale: str = ""
     """Of one that waits, why nobody can approve it any more, whatever they say: it is proposed again, or let be."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Covered:
+    """What those that waited would have brought coverage to, by id, and as of when."""
+
+    at: Instant
+    found: dict[str, tuple[Brought, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +106,7 @@ class ApprovalViews:
     store: Store
     world: World
     readers: Readers
+    remembered: dict[tuple[str, ...], _Covered] = field(default_factory=dict)
 
     def listed(self, caller: Caller, now: Instant, *, waiting_only: bool = False) -> list[ApprovalView]:
         """Newest first; those that wait, oldest first."""
@@ -98,7 +114,9 @@ class ApprovalViews:
             book = books.approvals
             found = book.waiting() if waiting_only else book.latest(limit=LISTED_MAX)
             seen = [each for each in found if may_see(books, caller, each.proposal)]
-            return [self._as_of(books, each, now) for each in seen]
+            views = [self._as_of(books, each, now) for each in seen]
+            covered = self._covered(books, seen, now) if caller.has(*SEES_COVERAGE) else {}
+        return [replace(view, coverage=covered.get(view.id, ())) for view in views]
 
     def own(self, caller: Caller, now: Instant) -> list[ApprovalView]:
         """What the caller asked for, newest first."""
@@ -120,6 +138,23 @@ class ApprovalViews:
                 covered = proposed_coverage(books, self.world, self.readers, found[0].proposal, now)
             view = self._as_of(books, found[0], now, with_text=True)
         return replace(view, coverage=covered)
+
+    def _covered(self, books: Books, listed: Sequence[Approval], now: Instant) -> dict[str, tuple[Brought, ...]]:
+        """Of those that wait for hours of one allowance, by id. As it was up to a minute ago, where the same wait and the
+        policy is the same: a page that is open asks each second, and of thousands of people it is half a second's work."""
+        waiting = [each.proposal for each in listed if each.is_waiting and is_of_hours(each.proposal)][:COVERED_MAX]
+        policy = self.world.policy
+        if policy is None or not waiting:
+            return {}
+        key = (policy.hash, *(each.id for each in waiting))
+        known = self.remembered.get(key)
+        if known is None or not known.at <= now < known.at + COVERED_FOR_MS:
+            coverage = AwardedCoverage(books, self.world, self.readers, now)
+            found = {proposal.id: fullest_brought(coverage.of(proposal)) for proposal in waiting}
+            if len(self.remembered) >= REMEMBERED_MAX:
+                self.remembered.clear()
+            known = self.remembered[key] = _Covered(now, found)
+        return known.found
 
     def _as_of(self, books: Books, approval: Approval, now: Instant, *, with_text: bool = False) -> ApprovalView:
         stale = why_stale(books, self.world, approval.proposal, now) if approval.is_waiting else ""

@@ -20,8 +20,44 @@ def proposed_coverage(
     books: Books, world: World, readers: Readers, proposal: Proposal, now: Instant
 ) -> tuple[Brought, ...]:
     """By GPU class that it would change. Nothing where no hours are promised."""
+    if not is_of_hours(proposal):
+        return _of_everybody(books, world, readers, proposal, now)
+    return AwardedCoverage(books, world, readers, now).of(proposal)
+
+
+def is_of_hours(proposal: Proposal) -> bool:
+    """Whether it is of one allowance, and not of a file."""
+    is_file = proposal.kind in {ProposalKind.POLICY, ProposalKind.PRICES, ProposalKind.PEOPLE}
+    return not is_file and proposal.kind not in {ProposalKind.PAYMENT, ProposalKind.TOKEN}
+
+
+class AwardedCoverage:
+    """What each of several proposals of one allowance would bring coverage to, by itself: what is promised without them is
+    looked at once."""
+
+    def __init__(self, books: Books, world: World, readers: Readers, now: Instant) -> None:
+        self._books = books
+        self._world = world
+        self._readers = readers
+        self._now = now
+        self._before: Outlook | None = None
+
+    def of(self, proposal: Proposal) -> tuple[Brought, ...]:
+        policy, now = self._world.policy, self._now
+        extra = [] if policy is None else _committed(self._books, self._readers, proposal, policy, now)
+        if policy is None or not any(each.amount for each in extra):
+            return ()
+        before = self._before = self._before or Outlook(self._books, self._world, policy, now)
+        after = before.with_extra(extra)
+        return brought(before, after, policy, now, after.extra.ends_at)
+
+
+def _of_everybody(
+    books: Books, world: World, readers: Readers, proposal: Proposal, now: Instant
+) -> tuple[Brought, ...]:
+    """Of a policy, or of people."""
     policy = world.policy
-    if policy is None or proposal.kind in {ProposalKind.PRICES, ProposalKind.PAYMENT, ProposalKind.TOKEN}:
+    if policy is None:
         return ()
     if proposal.kind is ProposalKind.POLICY:
         proposed = readers.policy(proposal.text, proposal.name)
@@ -31,12 +67,7 @@ def proposed_coverage(
         before = Outlook(books, world, policy, now)
         placed = {person.id: person for person in people_of(books, proposal)}
         return brought(before, before.with_people({**world.people, **placed}.values()), policy, now, before.ends_at)
-    extra = _committed(books, readers, proposal, policy, now)
-    if not any(each.amount for each in extra):
-        return ()
-    before = Outlook(books, world, policy, now)
-    after = before.with_extra(extra)
-    return brought(before, after, policy, now, after.extra.ends_at)
+    return ()
 
 
 def _committed(books: Books, readers: Readers, proposal: Proposal, policy: Policy, now: Instant) -> list[Commitment]:

@@ -17,7 +17,7 @@ from tests.entrypoints.company import NOON, POLICY, SYSTEM, engineer_id
 
 BOUND = "\ncoverage: {ratio_max_per_mille: 3000, availability_per_mille: 900}\n"
 BASE = POLICY.read_text(encoding="utf-8") + BOUND
-PACKAGE = {"holder": "ada", "kind": "signing", "reason": "the offer", "gpu_classes": ["H100"], "cliff_months": 0}
+PACKAGE = {"holder": "ada", "kind": "signing", "reason": "the offer", "gpu_classes": ["H100"]}
 GRANT = {"holder_kind": "team", "holder": "research", "reason": "x", "gpu_classes": ["H100"]}
 
 

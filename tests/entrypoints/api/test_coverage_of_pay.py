@@ -15,7 +15,7 @@ from tests.entrypoints.written import rows
 
 BOUND = "\ncoverage: {ratio_max_per_mille: 3000, availability_per_mille: 900}\n"
 H100_A_WEEK = 192 * 168 * MS_PER_HOUR * 900 // 1000  # what the quotas of the policy deliver, of weight 1000
-PACKAGE = {"holder": "ada", "kind": "signing", "reason": "x", "gpu_classes": ["H100"], "cliff_months": 0}
+PACKAGE = {"holder": "ada", "kind": "signing", "reason": "x", "gpu_classes": ["H100"]}
 
 
 def bound(service: Service) -> None:
@@ -23,8 +23,13 @@ def bound(service: Service) -> None:
     service.administration.apply_policy(SYSTEM, text, read_policy(text, "bounded.yaml"), now=NOON)
 
 
+def at_once(terms: dict[str, Any]) -> dict[str, Any]:
+    """Without a cliff, where they are equal steps."""
+    return terms if terms.get("parts") else {"cliff_months": 0} | terms
+
+
 async def promise(as_: Client, hours: int, **terms: Any) -> httpx.Response:
-    body = PACKAGE | {"quantity": hours * MS_PER_HOUR} | terms
+    body = PACKAGE | {"quantity": hours * MS_PER_HOUR} | at_once(terms)
     return await as_("pam").post("/v1/grants/compensation", json=body)
 
 
@@ -53,7 +58,7 @@ async def test_a_package_beyond_the_ratio_is_refused_whenever_it_vests(
     refused = await promise(as_, hours, **terms)
     assert (refused.status_code, refused.json()["code"]) == (409, "coverage-exceeded"), when
     assert "H100" in refused.json()["detail"]
-    letter = {name: value for name, value in (PACKAGE | terms).items() if name not in {"holder", "reason"}}
+    letter = {name: value for name, value in (PACKAGE | at_once(terms)).items() if name not in {"holder", "reason"}}
     offered = await as_("pam").post("/v1/statement/offer", json=letter | {"quantity": hours * MS_PER_HOUR})
     assert offered.json()["code"] == "coverage-exceeded", "an offer does not promise what no grant may"
     assert rows(service.store) == before

@@ -110,3 +110,20 @@ async def test_who_may_not_see_coverage_reads_none_of_their_own_request(service:
     name = (await more_hours(as_)).json()["id"]
     assert await shown(as_, "ada", name) == {}
     assert list(await shown(as_, "fin", name)) == ["H100"]
+
+
+@pytest.mark.parametrize("what", [what for what in ASKED if what not in {"a policy", "people"}])
+async def test_a_list_tells_of_the_fullest_class_what_the_proposal_itself_does(
+    service: Service, as_: Client, what: str
+) -> None:
+    want_two_persons(service)
+    for _ in range(2):
+        name = (await ASKED[what][0](as_)).json()["id"]
+        itself = (await shown(as_, "aud", name)).values()
+        listed = (await as_("aud").get("/v1/approvals", params={"waiting": "true"})).json()["items"]
+        (most,) = next(each["coverage"] for each in listed if each["id"] == name)
+        assert most in itself
+        assert most["ratio_after_per_mille"] == max(each["ratio_after_per_mille"] for each in itself)
+        await as_("fin").post("/v1/grants", json=GRANT | {"amount_ms": 1, "reason": "another waits"})
+    asked = (await as_("ada").get("/v1/approvals")).json()["items"]
+    assert [each["coverage"] for each in asked] == [[] for _ in asked], "coverage is for who may see it"

@@ -81,6 +81,20 @@ def test_what_can_never_be_approved_any_more_says_so_in_the_list_and_by_itself(
     assert re.search(r"waits in vain +it was proposed on top of", allot("approvals", "show", name, who="fin").out)
 
 
+def test_a_grant_that_needs_nobody_and_a_list_of_what_waits_tell_coverage(allot: Allot, service: Service) -> None:
+    made = allot("grant", "ada", "40h", "--reason", "paper", "--gpu-class", "H100", who="fin").out.splitlines()
+    now = next(each for each in allot("coverage", "--json", who="fin").json["fullest"] if each["gpu_class"] == "H100")
+    assert re.fullmatch(r"With it, most is promised of H100: \d+\.\d % in 2026-W\d\d\.", made[1])
+    assert f"{now['ratio_per_mille'] // 10}." in made[1]
+    promised = allot("grant", "compensation", "ada", "300h", "--reason", "x", who="pam").out
+    assert "With it, most is promised of A100: " in promised
+    assert "promised of" not in allot("grant", "ada", "40", "--unit", "tokens", "--reason", "x", who="fin").out
+
+    want_two_persons(service)
+    waiting = allot("grant", "ada", "40h", "--reason", "paper", who="fin").out.splitlines()[1].rstrip(".")
+    assert waiting in " ".join(allot("approvals", "list", who="fin").out.split())
+
+
 def test_coverage_is_a_table_within_eighty_columns(allot: Allot) -> None:
     shown = allot("coverage", "--period", "2026-W48", who="fin")
     assert (shown.code, "DELIVERABLE" in shown.out, "nothing is refused" in " ".join(shown.out.split())) == (
