@@ -26,8 +26,10 @@ def test_the_balance_is_the_hours_that_are_left(allot: Allot) -> None:
 def test_a_grant_says_how_much_to_whom_and_until_when(allot: Allot) -> None:
     ran = allot("grant", "ada", "40h", "--reason", "the paper", "--expires", "2027-01-01T00:00:00Z", who="fin")
     assert ran.code == 0
-    assert ran.out.startswith("Granted 40.0 h to ada as g-")
-    assert ran.out.endswith(", until 2027-01-01 00:00 UTC.\n")
+    first, coverage = ran.out.splitlines()
+    assert first.startswith("Granted 40.0 h to ada as g-")
+    assert first.endswith(", until 2027-01-01 00:00 UTC.")
+    assert coverage.startswith("With it, most is promised of ")
     assert allot("balance").out.startswith(f"1{NARROW}040.0 h left")
     assert "Granted: the paper" in allot("statement").out
 
