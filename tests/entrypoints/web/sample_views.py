@@ -174,10 +174,10 @@ class SampleApprovalViews:
     waiting: list[ApprovalView] = field(default_factory=waiting_approvals)
     mine: list[ApprovalView] = field(default_factory=own_approvals)
 
-    def own(self, _: Caller) -> list[ApprovalView]:
+    def own(self, _: Caller, __: Instant) -> list[ApprovalView]:
         return self.mine
 
-    def listed(self, _: Caller, *, waiting_only: bool = False) -> list[ApprovalView]:
+    def listed(self, _: Caller, __: Instant, *, waiting_only: bool = False) -> list[ApprovalView]:
         return self.waiting if waiting_only else [*self.waiting, *self.mine]
 
     def one(self, _: Caller, name: str, __: Instant) -> ApprovalView:
