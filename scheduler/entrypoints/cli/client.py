@@ -25,7 +25,7 @@ from scheduler.entrypoints.cli.output import label_as_simulated
 DEFAULT_SERVER = "http://127.0.0.1:8410"
 NAMES_LOOKED_AT = 200
 
-_WORKLOAD_ID = re.compile(r"w-[a-z0-9]+")
+_WORKLOAD_ID = re.compile(r"w-[a-z0-9]+(-i[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,18 @@ def find_workload(api: Api, name: str) -> str:
         expected=f"an id, or the name of one of the last {NAMES_LOOKED_AT}",
         remedy="`allot list` shows them",
     )
+
+
+def find_leader(api: Api, name: str) -> str:
+    """What is to be followed: a workload as `find_workload` has it, or, by its name or id, a whole array."""
+    try:
+        return find_workload(api, name)
+    except NotFound:
+        for workload in api.get("/v1/workloads", limit=NAMES_LOOKED_AT)["items"]:
+            array, _, index = str(workload["id"]).rpartition("-i")
+            if array and workload["name"] == f"{name}[{index}]":
+                return array
+        raise
 
 
 def workload_path(workload_id: str, verb: str = "") -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.domain.workloads import Activity, AttestedUse, WorkloadState
-from scheduler.entrypoints.cli.client import Api, connect, find_workload, workload_path
+from scheduler.entrypoints.cli.client import Api, connect, find_leader, find_workload, workload_path
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.exits import ExitCode
 from scheduler.entrypoints.cli.output import AsJson, print_json, print_text
@@ -28,7 +28,9 @@ Image = Annotated[str | None, typer.Option(help="Container image.")]
 Owner = Annotated[str | None, typer.Option(help="Somebody else's id or subject, where your role allows it.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Return when it has ended; 1 where it did not complete.")]
 Array = Annotated[str | None, typer.Option(help="Indexes of an array, and how many at once: 100 or 100%8.")]
-After = Annotated[str | None, typer.Option(help="Workloads to follow, by id or name, with commas between.")]
+After = Annotated[
+    str | None, typer.Option(help="Workloads, or arrays, to follow, by id or name, with commas between.")
+]
 Begin = Annotated[str | None, typer.Option(help="Not to start before: 2026-11-21T20:00:00+01:00.")]
 FinishBy = Annotated[str | None, typer.Option(help="Given up once it could not end before then.")]
 Topology = Annotated[
@@ -198,7 +200,7 @@ def _asked_of_all(topology: str | None, array: str | None) -> dict[str, Any]:
 
 
 def _to_follow(api: Api, after: str | None) -> dict[str, Any]:
-    return {"after": [find_workload(api, each) for each in classes_of(after)] if after else None}
+    return {"after": [find_leader(api, each) for each in classes_of(after)] if after else None}
 
 
 def array_asked(text: str) -> dict[str, Any]:

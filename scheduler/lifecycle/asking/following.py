@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from scheduler.domain.arrays import COUNT_MAX
+from scheduler.domain.arrays import COUNT_MAX, index_id
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCode
 from scheduler.domain.people import Engineer
 from scheduler.domain.units import WorkloadId
-from scheduler.domain.workloads import ArrayPlace, WorkloadKind, WorkloadSpec, WorkloadState
+from scheduler.domain.workloads import ArrayPlace, Workload, WorkloadKind, WorkloadSpec, WorkloadState
 from scheduler.lifecycle.writing.batch import Batch
 
 AFTER_MAX = 100
@@ -14,10 +14,9 @@ AFTER_MAX = 100
 
 def with_conditions(batch: Batch, spec: WorkloadSpec, owner: Engineer) -> WorkloadSpec:
     """The spec without what has completed already. Refuses what can never start: it is better known now than later."""
-    if len(spec.after) > AFTER_MAX:
-        raise InvalidInput(
-            f"{len(spec.after)} are too many to follow", where="after", expected=f"at most {AFTER_MAX}"
-        )
+    _require_few(len(spec.after))
+    leaders = dict.fromkeys(each for leader in spec.after for each in _each_of(batch, leader))
+    _require_few(len(leaders))
     if spec.latest_start is not None and spec.latest_start < batch.now:
         raise InvalidInput(
             "it could not use its time limit before then",
@@ -25,12 +24,29 @@ def with_conditions(batch: Batch, spec: WorkloadSpec, owner: Engineer) -> Worklo
             code=RefusalCode.INVALID_TIME_LIMIT,
             expected="a deadline at least the time limit away",
         )
-    waits_for = tuple(leader for leader in dict.fromkeys(spec.after) if not _has_completed(batch, leader, owner))
+    waits_for = tuple(leader for leader in leaders if not _has_completed(batch, leader, owner))
     return replace(spec, after=waits_for)
 
 
+def _require_few(leaders: int) -> None:
+    if leaders > AFTER_MAX:
+        raise InvalidInput(f"{leaders} are too many to follow", where="after", expected=f"at most {AFTER_MAX}")
+
+
+def _each_of(batch: Batch, leader: WorkloadId) -> list[WorkloadId]:
+    """Itself, or of an array every index."""
+    first = _known(batch, index_id(leader, 0)) if _known(batch, leader) is None else None
+    if first is None or first.spec.array is None:
+        return [leader]
+    return [index_id(leader, number) for number in range(first.spec.array.count)]
+
+
+def _known(batch: Batch, workload_id: WorkloadId) -> Workload | None:
+    return batch.workload(workload_id) or batch.books.workloads.get(workload_id)
+
+
 def _has_completed(batch: Batch, leader: WorkloadId, owner: Engineer) -> bool:
-    known = batch.workload(leader) or batch.books.workloads.get(leader)
+    known = _known(batch, leader)
     if known is None or (known.owner != owner.id and known.team != owner.team):
         raise NotFound(
             f"there is no workload {leader!r}",

@@ -259,3 +259,24 @@ def test_what_it_follows_may_be_told_by_name(allot: Allot, service: Service) -> 
     refused = allot(*SUBMIT, *IMAGE, "--after", "nothing-of-the-kind")
     assert refused.code != 0
     assert "no workload is called 'nothing-of-the-kind'" in refused.err
+
+
+def test_a_whole_array_may_be_followed_and_an_index_of_it_is_found_by_its_id(allot: Allot, service: Service) -> None:
+    allot(*SUBMIT, *IMAGE, "--name", "sweep", "--array", "3%2", "--json")
+    ids = sorted(each for each, known in service.world.workloads.items() if known.spec.name.startswith("sweep["))
+    array = ids[0].removesuffix("-i0")
+    assert allot("show", ids[2], "--json").json["name"] == "sweep[2]"
+
+    allot("cancel", ids[0], "--json")
+    refused = allot(*SUBMIT, *IMAGE, "--after", "sweep")
+    assert (refused.code != 0, f"{ids[0]} is cancelled" in refused.err) == (True, True)
+
+    allot(*SUBMIT, *IMAGE, "--name", "more", "--array", "3", "--json")
+    more = sorted(each for each, known in service.world.workloads.items() if known.spec.name.startswith("more["))
+    for named in ("more", more[0].removesuffix("-i0"), f"{more[1]},more"):
+        follows = allot(*SUBMIT, *IMAGE, "--name", "post", "--after", named, "--json").json
+        assert set(service.world.workloads[follows["id"]].spec.after) == set(more)
+    assert array not in service.world.workloads
+
+    allot(*SUBMIT, *IMAGE, "--name", "many", "--array", "101", "--json")
+    assert "101 are too many to follow" in allot(*SUBMIT, *IMAGE, "--after", "many").err
