@@ -61,6 +61,22 @@ async def scraped(agent: AgentProcess) -> dict[str, list[Any]]:
         return {each.name: each.samples for each in text_string_to_metric_families(await answer.text())}
 
 
+def used_by(told: dict[str, list[Any]], uuid: str) -> list[Any]:
+    return [each for each in told.get("DCGM_FI_DEV_GPU_UTIL", []) if each.labels["UUID"] == uuid]
+
+
+async def scraped_at_work(agent: AgentProcess, api: ApiServer, uuid: str) -> dict[str, list[Any]]:
+    """The metrics once they tell how much a GPU is used: on a busy machine a window may have no sample of that."""
+    while not used_by(told := await scraped(agent), uuid):
+        await one_more(api, uuid)
+    return told
+
+
+async def one_more(api: ApiServer, uuid: str) -> None:
+    taken = len(api.of(uuid))
+    await api.until(lambda: len(api.of(uuid)) > taken)
+
+
 @pytest.fixture
 async def running(api: ApiServer, agent_process: AgentProcess) -> AsyncIterator[ApiServer]:
     agent_process.fake.describe(machine(Job(0, pid=1, duty_permille=500, period_ms=100)))
@@ -136,12 +152,12 @@ async def test_an_agent_answers_prometheus_for_its_own_node(api: ApiServer, agen
         with kubelet.serving(socket):
             await agent_process.start(api, "--pod-resources", str(socket), "--metrics", "127.0.0.1:0")
             await api.until(lambda: bool(api.of("GPU-b")) and api.of("GPU-b")[-1].granted is not None)
-            told = await scraped(agent_process)
+            told = await scraped_at_work(agent_process, api, "GPU-b")
     await agent_process.end()
     await api.stop()
     busy = {"simulated": "true", "gpu": "1", "UUID": "GPU-b", "Hostname": "node-1", "device": "nvidia1"}
     busy |= {"namespace": "research", "pod": "train-0", "container": "main"}
-    (used,) = (each for each in told["DCGM_FI_DEV_GPU_UTIL"] if each.labels["UUID"] == "GPU-b")
+    (used,) = used_by(told, "GPU-b")
     assert 0 < used.value <= 100
     assert busy.items() <= used.labels.items()
     energy = {each.labels["UUID"]: each for each in told["DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"]}
