@@ -1,5 +1,5 @@
 """Variants of a trace's tasks, as the FGD paper has them: more sharing, more multi-GPU, more GPU models, more CPU-only;
-and of ours, more CPU and memory for every task, and several of these at once.
+and of ours, more or less CPU and memory for every task, and several of these at once.
 
 Made by chance with a seed of their own; the tasks' other figures stay as they are.
 """
@@ -72,12 +72,15 @@ def cpu_only(times: float) -> Variant:
     return vary
 
 
-def asking(cpu: int = 1, memory: int = 1) -> Variant:
+def asking(cpu: float = 1, memory: float = 1) -> Variant:
     """Every task asks for so many times its CPU and its memory, GPUs as before."""
 
     def vary(pods: Sequence[OpenbPod], nodes: Sequence[OpenbNode], random: Random) -> list[OpenbPod]:
         del nodes, random
-        return [replace(pod, cpu_milli=cpu * pod.cpu_milli, memory_mib=memory * pod.memory_mib) for pod in pods]
+        return [
+            replace(pod, cpu_milli=round(cpu * pod.cpu_milli), memory_mib=round(memory * pod.memory_mib))
+            for pod in pods
+        ]
 
     return vary
 
@@ -110,4 +113,7 @@ VARIANTS: dict[str, Variant] = {
     "multi-GPU, CPU-only": together(multi_gpu(0.3), cpu_only(2.0)),
     "all together": together(sharing(0.2), multi_gpu(0.2), constrained(0.2), cpu_only(2.0)),
     "multi-GPU, CPU x2": together(multi_gpu(0.4), asking(cpu=2)),
+    "multi-GPU, models": together(multi_gpu(0.3), constrained(0.3)),
+    "CPU x0.5": asking(cpu=0.5),
+    "10 % multi, CPU-only x3": together(multi_gpu(0.1), cpu_only(3.0)),
 }

@@ -20,7 +20,7 @@ DRAWS = 24
 """Of so many arrivals the one that suits a rest best is taken to come to it."""
 MEAN_WEIGHT = 0.2
 """How much of a rest's worth is what one arrival uses in the mean: without it, nothing tells empty nodes apart."""
-PRESSURE_WEIGHT = 0.1
+PRESSURE_WEIGHT = 0.3
 """What a GPU costs, in GPUs, for each cluster's worth of demand that could only go to its sort of node."""
 WHOLE_GPU_MILLI = 1000
 _INT32_MAX = 2**31 - 1

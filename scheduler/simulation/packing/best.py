@@ -50,10 +50,10 @@ class Best:
         short = min(1.0, self._scarce_cpu.unmet / SHORT_FROM)
         """How far it is CPU, and not GPUs, that is short."""
         self._grain = GRAIN_MILLI * short
-        kinds = _kinds(fleet, workload)
-        self._demand = Demand(kinds, fleet.models, round(DRAWS - (DRAWS - SHORT_DRAWS) * short * (1 - spread)))
+        draws = round(DRAWS - (DRAWS - SHORT_DRAWS) * short * (1 - spread))
+        self._demand = Demand(_common_kinds(fleet, workload), fleet.models, draws)
         sorts, self._sort = fleet.sorts()
-        self._pressure = _pressure(kinds, sorts, short)
+        self._pressure = _pressure(_all_kinds(fleet, workload), sorts, short)
         """Of each sort of node, and of each node its sort."""
         self._worth = np.full(len(fleet), np.nan)
         """Of each node as it is; not a number where it changed since it was last valued."""
@@ -187,15 +187,24 @@ def _pressure(kinds: Sequence[Kind], sorts: Sequence[NodeSort], short: float) ->
     return pressure(kinds, sorts) * (1 - short) + pressure(kinds, of_any_size) * short
 
 
-def _kinds(fleet: Fleet, workload: Workload) -> list[Kind]:
-    models = frozenset(fleet.models)
+def _common_kinds(fleet: Fleet, workload: Workload) -> list[Kind]:
+    """Where the tasks are of very many kinds, the commonest of those that ask for GPUs stand for all of them."""
     typical = typical_kinds(workload)
-    using = [(shape, count) for shape, count in typical.items() if shape.gpus]
-    # Where the tasks are of very many kinds, the commonest of them stand for all of those that ask for GPUs.
-    common = using[:KINDS_MAX]
-    of_common = sum(count for _, count in common) * sum(typical.values())
-    stands_for = sum(count for _, count in using) / of_common if of_common else 0.0
+    using = {shape: count for shape, count in typical.items() if shape.gpus}
+    common = dict(list(using.items())[:KINDS_MAX])
+    stands_for = sum(using.values()) / (sum(common.values()) * sum(typical.values())) if common else 0.0
+    return [_kind(fleet, shape, count * stands_for) for shape, count in common.items()]
+
+
+def _all_kinds(fleet: Fleet, workload: Workload) -> list[Kind]:
+    """The rarest, too: of a scarce sort of node they may be all that cannot do without."""
+    tasks = sum(workload.counts)
     return [
-        Kind(shape.cpu_milli, shape.gpus, shape.gpu_milli, frozenset(shape.models) or models, count * stands_for)
-        for shape, count in common
+        _kind(fleet, shape, count / tasks)
+        for shape, count in zip(workload.shapes, workload.counts, strict=True)
+        if shape.gpus
     ]
+
+
+def _kind(fleet: Fleet, shape: Shape, frequency: float) -> Kind:
+    return Kind(shape.cpu_milli, shape.gpus, shape.gpu_milli, frozenset(shape.models or fleet.models), frequency)

@@ -155,3 +155,18 @@ def test_of_very_many_kinds_the_commonest_stand_for_all_and_whatever_fits_is_sti
     outcome = run(nodes, pods, lambda *of: Witness(Best(*of), of[0], of[1]), 1.0, 0)
     assert outcome.allocated_percent["100"] == 100.0
     assert outcome.failed == 0
+
+
+def test_what_only_rare_work_cannot_do_without_is_left_alone_by_the_rest() -> None:
+    """However many commoner kinds there are: no T4 is begun while a G2 has room."""
+    common = [pod(f"p{number}", cpu_milli=1_000 + number % 60, milli=500) for number in range(600)]
+    rare = [pod(f"r{number}", models=("T4",), cpu_milli=900 + number) for number in range(12)]
+    nodes = [node(f"a{number}", 8, 96_000, "T4") for number in range(2)]
+    nodes += [node(f"b{number:02}", 8, 96_000) for number in range(60)]
+    fleet, workload = Fleet(nodes), Workload.of([*common, *rare])
+    best = Best(fleet, workload, Random(0))
+    for kind in workload.kinds[:600]:
+        chosen = best.choose(kind)
+        assert chosen is not None
+        fleet.place(workload.shapes[kind], *chosen)
+    assert {fleet.models[model] for model in fleet.model[fleet.changes].tolist()} == {"G2"}

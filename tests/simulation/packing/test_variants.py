@@ -26,6 +26,7 @@ NAMES = [
     "multi-GPU 30 %",
     "multi-GPU, CPU-only",
     "all together",
+    "multi-GPU, models",
 ]
 
 
@@ -61,6 +62,7 @@ def test_a_variant_varies_what_it_says_and_nothing_else() -> None:
     assert {model for p in bound for model in p.models} == {"G2", "T4"}
     (asking,) = VARIANTS["CPU x3"]([pod("pair", 2)], nodes, random)
     assert (asking.gpus, asking.cpu_milli, asking.memory_mib) == (2, 3_000, 1_024)
+    assert VARIANTS["CPU x0.5"]([pod("pair", 2)], nodes, random)[0].cpu_milli == 500
     assert len(VARIANTS["multi-GPU, CPU-only"](pods, nodes, random)) == 5
 
 
