@@ -22,6 +22,8 @@ from scheduler.metering.windows import (
 
 DEVICES_MAX = 1_024
 """Sixteen GPUs of seven MIG instances each, many times over."""
+WATTS_MAX = 20_000
+"""Mean power of a device, many times what any draws: a misread counter would stand in somebody's cost of electricity."""
 PROCESSES_MAX = 1_024
 """The driver lists at most 950 processes per GPU."""
 
@@ -258,7 +260,8 @@ def _activity(fields: Fields | None) -> ActivityIntegral | None:
 def _energy(fields: Fields | None) -> EnergyIntegral | None:
     if fields is None:
         return None
-    integral = EnergyIntegral(fields.integer("covered_ms"), fields.integer("millijoules"))
+    covered_ms = fields.integer("covered_ms")
+    integral = EnergyIntegral(covered_ms, fields.integer("millijoules", most=max(1, covered_ms) * WATTS_MAX))
     fields.refuse_others()
     return integral
 

@@ -17,6 +17,7 @@ from scheduler.metering.windows import (
     Window,
 )
 from scheduler.metering.wire import (
+    WATTS_MAX,
     device_from_json,
     device_json,
     inventory_from_json,
@@ -106,6 +107,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "window.utilization.percent_ms",
     ),
     "energy that went back": ({"energy": {"covered_ms": 1, "millijoules": -1}}, "window.energy.millijoules"),
+    "energy that no device draws": (
+        {"energy": {"covered_ms": 15_000, "millijoules": 15_000 * WATTS_MAX + 1}},
+        "window.energy.millijoules",
+    ),
     "processes that are no list": ({"processes": "all"}, "window.processes"),
     "a list without end": ({"processes": [{}] * 1_025}, "window.processes"),
     "a pod that is no text": ({"served": ["pod-1", 7]}, "window.served"),
