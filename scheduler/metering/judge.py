@@ -14,7 +14,7 @@ from scheduler.metering.idle import IdleState
 from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, tick
 from scheduler.metering.packed import PackedRows, by_device
 from scheduler.metering.recorded import Recorded, in_order
-from scheduler.metering.recorded_states import device_states
+from scheduler.metering.recorded_states import DeviceStates, device_states
 from scheduler.metering.spells import Spell, joined, together
 
 
@@ -22,13 +22,16 @@ from scheduler.metering.spells import Spell, joined, together
 class DeviceJudgement:
     """What a device did. `idle_milliwatts` is what was taken for its idle power, None where it was never seen at rest;
     `unlearned_milliwatts` the least that it drew without use, where that is more than the rule learns as idle power;
-    a pause over `gap_ms` between two readings was unknown."""
+    a pause over `gap_ms` between two readings was unknown. `is_on_a_gauge`: nothing tells of the time between them; else
+    the energy counter does, down to a use of `use_millijoules` (None where nothing says what rest draws)."""
 
     gpu_uuid: GpuUuid
     spells: tuple[Spell, ...]
     idle_milliwatts: int | None
     unlearned_milliwatts: int | None
     gap_ms: int
+    is_on_a_gauge: bool
+    use_millijoules: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,7 @@ def judge_devices(packed: dict[GpuUuid, PackedRows], rule: IdleRule, gap_ms: int
         device = packed.pop(uuid)
         ordered = in_order(device)
         states = device_states(ordered, rule, gap_ms)
-        watts = states.idle_milliwatts, states.unlearned_milliwatts
-        devices.append(DeviceJudgement(uuid, joined(states.spells), *watts, states.gap_ms))
+        devices.append(_device(uuid, states))
         if states.is_on_a_gauge:
             on_a_gauge.add(uuid)
         if not devices_of and states.spells:
@@ -127,6 +129,18 @@ def judge_devices(packed: dict[GpuUuid, PackedRows], rule: IdleRule, gap_ms: int
     devices.sort(key=lambda each: each.gpu_uuid)
     attempts.sort(key=lambda each: (each.attempt_id or "", each.gpu_uuids))
     return Judged(tuple(devices), tuple(attempts), names_attempts=bool(devices_of))
+
+
+def _device(uuid: GpuUuid, states: DeviceStates) -> DeviceJudgement:
+    return DeviceJudgement(
+        gpu_uuid=uuid,
+        spells=joined(states.spells),
+        idle_milliwatts=states.idle_milliwatts,
+        unlearned_milliwatts=states.unlearned_milliwatts,
+        gap_ms=states.gap_ms,
+        is_on_a_gauge=states.is_on_a_gauge,
+        use_millijoules=states.use_millijoules,
+    )
 
 
 def _holders(rows: Sequence[Recorded]) -> Iterator[tuple[AttemptId, ...]]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from scheduler.domain.idleness import IdleRule, IdleThresholds
 from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant
-from scheduler.metering.hidden_work import READINGS_PER_WINDOW_MIN, CounterSpan, is_evident, witness
+from scheduler.metering.counter_witness import CounterSpan, witness
+from scheduler.metering.hidden_work import READINGS_PER_WINDOW_MIN, is_evident
 from scheduler.metering.idle import IdleState
 from scheduler.metering.idle_clock import IdleClock, IdleWatch, tick
 from scheduler.metering.recorded import REST_MS

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from scheduler.domain.idleness import IdleThresholds
 from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AttemptId, GpuUuid, Instant
-from scheduler.metering.hidden_work import CounterSpan
+from scheduler.metering.counter_witness import CounterSpan
 from scheduler.metering.idle import Baseline, Observation, drawn, may_be_rest
 from scheduler.metering.windows import largest
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from scheduler.domain.idleness import IdleRule, IdleThresholds
-from scheduler.metering.hidden_work import CounterSpan, CounterWitness, witness
+from scheduler.metering.counter_witness import CounterSpan, CounterWitness, witness
 from scheduler.metering.idle import IdleState, judged
 from scheduler.metering.recorded import (
     Recorded,
@@ -33,13 +33,15 @@ class Covered(Protocol):
 @dataclass(frozen=True, slots=True)
 class DeviceStates:
     """One spell between each row and the next. `unlearned_milliwatts` is what it drew without use, where that is above what
-    may be learned as idle power. `is_on_a_gauge`: no energy counter tells of the time between the rows."""
+    may be learned as idle power. `is_on_a_gauge`: no energy counter tells of the time between the rows;
+    `use_millijoules` is the least use that one does tell of."""
 
     spells: list[Spell]
     idle_milliwatts: int | None
     unlearned_milliwatts: int | None
     gap_ms: int
     is_on_a_gauge: bool
+    use_millijoules: int | None
 
 
 def device_states(rows: Sequence[Recorded], rule: IdleRule, gap_ms: int | None) -> DeviceStates:
@@ -50,7 +52,8 @@ def device_states(rows: Sequence[Recorded], rule: IdleRule, gap_ms: int | None) 
     baseline = baseline_of(seen, rule.thresholds, full_milliwatts_of(rows))
     told_of = [judged(each, baseline, rule.thresholds) for each in seen]
     states = [state for state, _ in told_of]
-    has_work = [works for _, works in told_of]
+    # What the counter rose by before it began anew is lost, be it that a gauge was read meanwhile.
+    has_work = [works or each.is_restarted for (_, works), each in zip(told_of, seen, strict=True)]
     count_what_has_just_ended(has_work, [row.percent for row in rows], rule.thresholds)
     count_comings_and_goings(has_work, (row.process_count for row in rows))
     told = witness(spans, [not each for each in has_work], rule.thresholds)
@@ -60,7 +63,9 @@ def device_states(rows: Sequence[Recorded], rule: IdleRule, gap_ms: int | None) 
         for each, state, works in zip(seen, states, has_work, strict=True)
     ]
     unlearned = unlearned_rest_of(seen, rule.thresholds) if baseline.milliwatts is None else None
-    return DeviceStates(spells, baseline.milliwatts, unlearned, gap_ms, is_on_a_gauge(seen, spans, told))
+    gauged = is_on_a_gauge(seen, spans, told)
+    use = None if gauged else told.use_millijoules
+    return DeviceStates(spells, baseline.milliwatts, unlearned, gap_ms, gauged, use)
 
 
 def count_bumps(told: CounterWitness, states: list[IdleState], has_work: list[bool]) -> None:

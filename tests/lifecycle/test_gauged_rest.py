@@ -57,7 +57,7 @@ class Scraped:
             self.platform.run()
 
     def _window(self, index: int, start: Instant, bursts: Bursts, percents: Bursts) -> Window:
-        joules = 60 * IDLE_W + bursts(self.minute) + self.chance.gauss(0, 20)
+        joules = 60 * IDLE_W + bursts(self.minute) + self.chance.gauss(0, 3)
         percent = percents(self.minute)
         told = window("n0", index, self.minute, start, length_ms=MS_PER_MINUTE)
         return replace(

@@ -2,6 +2,7 @@
 overruled, whichever of its columns there are."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
@@ -67,6 +68,39 @@ def test_a_night_of_rest_is_found_after_one_window_by_any_reading(pace_s: int, e
     attempt = reading_of(works, pace_s, energy=energy, noise_mw=noise_mw)
     assert minutes_of(attempt) == [41 if pace_s == 60 else 40]
     assert attempt.unproven == ()
+
+
+def test_a_counter_in_whose_noise_a_use_may_hide_leaves_a_rest_with_short_uses_to_its_owner() -> None:
+    """One second of work that a row did show says that there are such; the counter has to be clear to say that there are no
+    more. Its noise is 3 J in the one and 90 J in the other; the least use takes 32.5 J."""
+    works = [second < 600 or second == 7_199 for second in range(NIGHT_S)]
+    clear = reading_of(works, 15, energy=True, noise_mw=200)
+    assert (minutes_of(clear), clear.unproven) == ([40, 150], ())
+    blurred = reading_of(works, 15, energy=True, noise_mw=6_000)
+    assert blurred.stopped == ()
+    assert len(blurred.unproven) >= 1
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        pytest.param(
+            lambda at, energy: (at, energy - 3_000_000 if at > 7_200_000 else energy), id="a counter that began anew"
+        ),
+        pytest.param(lambda at, energy: (at + 90_000 if at > 7_200_000 else at, energy), id="a clock that was set"),
+    ],
+)
+def test_what_a_counter_cannot_have_counted_sets_the_clock_back(lie: Callable[[int, int], tuple[int, int]]) -> None:
+    """Two seconds of work in no row, in the minute in which the node started anew or its clock was set."""
+    counter, rows = 3_000_000, []
+    for minute in range(1, 180):
+        counter += IDLE_MW * 60 + (BUSY_MW - IDLE_MW) * 2 * (minute == 121)
+        at, energy = lie(minute * MS_PER_MINUTE, counter)
+        rows.append(Recorded(Instant(at), GpuUuid("GPU-a"), percent=0, energy_millijoules=energy))
+    (attempt,) = judge(rows, RULE).attempts
+    (early, late) = (event.at for event in attempt.stopped)
+    assert early < 120 * MS_PER_MINUTE
+    assert late >= 151 * MS_PER_MINUTE
 
 
 def test_idle_power_that_rises_for_good_is_a_new_level_and_no_work_for_ever() -> None:

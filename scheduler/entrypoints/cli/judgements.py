@@ -99,6 +99,8 @@ def _device(device: DeviceJudgement, attempts: Sequence[AttemptJudgement]) -> di
         "gap_seconds": device.gap_ms / 1_000,
         "idle_watts": _watts(device.idle_milliwatts),
         "unlearned_idle_watts": _watts(device.unlearned_milliwatts),
+        "witness": "gauge" if device.is_on_a_gauge else "energy",
+        "use_joules": None if device.use_millijoules is None else device.use_millijoules / 1_000,
         **_spells(device.spells),
         "warned_at": _instants([event for attempt in holders for event in attempt.warned]),
         "stopped_at": _instants([event for attempt in holders for event in attempt.stopped]),

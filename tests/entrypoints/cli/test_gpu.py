@@ -61,6 +61,8 @@ def test_a_recording_is_told_as_intervals_warnings_stops_and_hours_handed_back(t
     assert attempt["returned_gpu_hours"] == found["returned_gpu_hours"] == round(69 / 60, 4)
     assert (found["format"], found["rule"], gpu["gap_seconds"]) == ("allot-gpu-judge/2", "sandboxes", 150.0)
     assert (gpu["stopped_at"], gpu["idle_watts"]) == (attempt["stopped_at"], 70.0)
+    assert gpu["witness"] in {"energy", "gauge"}
+    assert (gpu["use_joules"] is None) == (gpu["witness"] == "gauge")
 
 
 def test_an_empty_cell_is_absent_and_never_zero(tmp_path: Path) -> None:

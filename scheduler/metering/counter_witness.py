@@ -1,0 +1,215 @@
+"""What the energy counter tells of the time between two readings, and whether it can be believed to tell of all of it.
+
+The counter misses nothing: a second of work between two readings is a bump on an otherwise level curve. What it can be
+read for is bounded by its noise: idle power that wanders, and stamps that are not the instants of reading. A use is what
+takes the energy of a second at the policy's margin over idle power; a counter in whose noise such a use could hide is no
+witness of rest.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import median
+from typing import NamedTuple
+
+from scheduler.domain.idleness import IdleThresholds
+from scheduler.domain.units import MS_PER_MINUTE
+from scheduler.metering.idle import margin
+
+LEVEL_MS = 30 * MS_PER_MINUTE
+"""Idle power drifts with warmth and with what is loaded: work of minutes is measured against the half hour around it."""
+
+LEVEL_SPANS = 8
+"""Fewer make no level of their own. Idle power drifts: at a pace of five minutes more of them would reach too far."""
+
+NEIGHBOURS = 5
+"""Work of seconds is measured against so many spans on either side, over which idle power hardly drifts."""
+
+USE_MS = 1_000
+"""The least use: power at the margin for so long, or as much energy in any other time."""
+
+NOISE_SIGMAS, NEIGHBOUR_SIGMAS = 5, 4
+"""Of noise, which is no bump: against the half hour, and against the neighbours."""
+
+FOUND_PERMILLE, FOUND_OF_TWO_PERMILLE = 500, 600
+"""Of the least use: what is found in one span, since a reading may cut a use in two, and what in two that meet."""
+
+CLEAR_SIGMAS = 6
+"""A counter is clear where the least use is so many times its noise: beyond what noise is taken for, it then takes a
+fluctuation of several times the noise in the other direction to hide one."""
+
+BLURRED_USES, USES_MIN = 8, 5
+LARGE, SMALL_SHARE = 2, 3
+"""One in which the least use may hide, but not eight of them, is a witness where five uses or more were found that take
+twice what may hide, and at most a third as many that take less: where hardly any is small, hardly any is hidden."""
+
+LOWER, LOWEST = 4, 20
+SIGMAS_BETWEEN_QUANTILES = 0.97
+"""Of a normal distribution, between its 25th percentile and its 5th (a quarter and a twentieth of the spans): the lower
+side, on which there are no bumps. Noise is the device's, so the median of all its stretches."""
+
+
+class CounterSpan(NamedTuple):
+    """What the energy counter rose by from a row to a later one, by their places, as mean power."""
+
+    first: int
+    last: int
+    length_ms: int
+    milliwatts: int
+
+
+@dataclass(frozen=True, slots=True)
+class CounterWitness:
+    """What the energy counter tells of the time between readings. `bumps` are spans in which more was drawn than rest and
+    its noise account for, or less than rest does. `is_believed`: no use hides in its noise, or none of the size of those
+    that were found, and those that a reading found stand out by it. `use_millijoules` is what a use has to take to be found
+    for certain; None where nothing says what rest draws."""
+
+    bumps: tuple[CounterSpan, ...]
+    is_believed: bool
+    use_millijoules: int | None = None
+
+
+def witness(spans: Sequence[CounterSpan], is_quiet: Sequence[bool], thresholds: IdleThresholds) -> CounterWitness:
+    """Of spans in order. `is_quiet` by the place of the earlier row: nothing else tells of work between it and the
+    next."""
+    stretches = [_Stretch(stretch) for stretch in _stretches(spans, is_quiet)]
+    if not stretches:
+        return CounterWitness((), is_believed=bool(spans))
+    length_ms = median(span.length_ms for span in spans)
+    drifting = _Noise(median(_sigma([each.milliwatts for each in one.spans]) for one in stretches), length_ms)
+    noise = _Noise(median(_sigma(one.excesses) for one in stretches), length_ms)
+    found: set[CounterSpan] = set()
+    for stretch in stretches:
+        least = use_microjoules(stretch.level, thresholds)
+        found.update(_long_bumps(stretch, least, drifting))
+        found.update(_short_bumps(stretch, least, noise))
+    found.update(_short_of_rest(spans, min(stretch.level for stretch in stretches), thresholds, drifting))
+    usual = median(stretch.level for stretch in stretches)
+    least = use_microjoules(usual, thresholds)
+    hidden = noise.microjoules(int(length_ms))
+    is_clear = CLEAR_SIGMAS * hidden <= least
+    if not is_clear and NEIGHBOUR_SIGMAS * hidden <= BLURRED_USES * least:
+        uses = list(_uses(spans, found, is_quiet, usual))
+        large = sum(use >= LARGE * CLEAR_SIGMAS * hidden for use in uses)
+        small = sum(use > CLEAR_SIGMAS * hidden for use in uses) - large
+        is_clear = large >= USES_MIN and small * SMALL_SHARE <= large
+    used = [span for span in spans if not any(is_quiet[span.first : span.last])]
+    seen = sum(
+        _excess(span, usual) > max(least, NOISE_SIGMAS * drifting.microjoules(span.length_ms)) for span in used
+    )
+    use = max(least, CLEAR_SIGMAS * hidden)
+    return CounterWitness(tuple(sorted(found)), is_clear and seen * 2 >= len(used), int(use // 1_000))
+
+
+def use_microjoules(level_milliwatts: float, thresholds: IdleThresholds) -> int:
+    """What the least use takes of a device that draws so much at rest."""
+    return margin(int(level_milliwatts), thresholds) * USE_MS
+
+
+def _uses(
+    spans: Iterable[CounterSpan], bumps: Collection[CounterSpan], is_quiet: Sequence[bool], level: float
+) -> Iterator[float]:
+    """What each use took, be it found by a reading or by the counter, in microjoules."""
+    taken: float | None = None
+    last = 0
+    for span in spans:
+        if span not in bumps and all(is_quiet[span.first : span.last]):
+            continue
+        if taken is not None and last != span.first:
+            yield taken
+            taken = None
+        taken = (taken or 0) + _excess(span, level)
+        last = span.last
+    if taken is not None:
+        yield taken
+
+
+class _Stretch:
+    """Quiet spans that follow each other: their level, and by how much each is above its neighbours."""
+
+    def __init__(self, spans: Sequence[CounterSpan]) -> None:
+        self.spans = spans
+        watts = [span.milliwatts for span in spans]
+        self.level = _quantile(watts, LOWER)
+        self.excesses = [
+            each - median([*watts[max(0, place - NEIGHBOURS) : place], *watts[place + 1 : place + 1 + NEIGHBOURS]])
+            for place, each in enumerate(watts)
+        ]
+
+
+class _Noise(NamedTuple):
+    """Of the mean power of a span of that length; that of a longer one falls with the root of its length."""
+
+    milliwatts: float
+    length_ms: float
+
+    def microjoules(self, length_ms: int) -> float:
+        return self.milliwatts * sqrt(self.length_ms * length_ms)
+
+
+def _long_bumps(stretch: _Stretch, least: int, noise: _Noise) -> Iterator[CounterSpan]:
+    """Against the half hour: work that goes on for minutes."""
+    for span in stretch.spans:
+        if _excess(span, stretch.level) > max(least, NOISE_SIGMAS * noise.microjoules(span.length_ms)):
+            yield span
+
+
+def _short_bumps(stretch: _Stretch, least: int, noise: _Noise) -> Iterator[CounterSpan]:
+    """Against the neighbours: work of seconds, be it that a reading cut it in two."""
+    before: CounterSpan | None = None
+    excess_before = 0.0
+    for span, milliwatts in zip(stretch.spans, stretch.excesses, strict=True):
+        excess = milliwatts * span.length_ms
+        if excess * 1_000 > max(least * FOUND_PERMILLE, NEIGHBOUR_SIGMAS * 1_000 * noise.microjoules(span.length_ms)):
+            yield span
+        elif before is not None and before.last == span.first:
+            both_ms = before.length_ms + span.length_ms
+            limit = max(least * FOUND_OF_TWO_PERMILLE, NEIGHBOUR_SIGMAS * 1_000 * noise.microjoules(both_ms))
+            if (excess_before + excess) * 1_000 > limit:
+                yield before
+                yield span
+        before, excess_before = span, excess
+
+
+def _short_of_rest(
+    spans: Iterable[CounterSpan], lowest: float, thresholds: IdleThresholds, noise: _Noise
+) -> Iterator[CounterSpan]:
+    """What took less than rest ever does was shorter than its stamps say, as where the clock was set: a use may hide."""
+    for span in spans:
+        least = max(use_microjoules(lowest, thresholds), NOISE_SIGMAS * noise.microjoules(span.length_ms))
+        if -_excess(span, lowest) > least:
+            yield span
+
+
+def _excess(span: CounterSpan, level: float) -> float:
+    """In microjoules."""
+    return (span.milliwatts - level) * span.length_ms
+
+
+def _sigma(values: Sequence[float]) -> float:
+    return (_quantile(values, LOWER) - _quantile(values, LOWEST)) / SIGMAS_BETWEEN_QUANTILES
+
+
+def _quantile(values: Sequence[float], divisor: int) -> float:
+    return sorted(values)[len(values) // divisor]
+
+
+def _stretches(spans: Iterable[CounterSpan], is_quiet: Sequence[bool]) -> Iterator[list[CounterSpan]]:
+    """Quiet spans that follow each other, in pieces of about LEVEL_MS; what is too short is taken together."""
+    short: list[CounterSpan] = []
+    piece: list[CounterSpan] = []
+    length_ms = 0
+    for span in spans:
+        if not all(is_quiet[span.first : span.last]):
+            short += piece
+            piece, length_ms = [], 0
+            continue
+        piece.append(span)
+        length_ms += span.length_ms
+        if length_ms >= LEVEL_MS and len(piece) >= LEVEL_SPANS:
+            yield piece
+            piece, length_ms = [], 0
+    short += piece
+    if len(short) >= LEVEL_SPANS:
+        yield short
