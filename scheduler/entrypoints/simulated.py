@@ -24,6 +24,7 @@ from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.sensing.meter import Meter
 from scheduler.lifecycle.writing.answered import Command
 from scheduler.ports import Store
+from scheduler.simulation.asking import NobodyCanAsk
 from scheduler.simulation.clock import SimulatedClock
 from scheduler.simulation.cluster import SimulatedCluster
 from scheduler.simulation.fates import fate_of
@@ -52,6 +53,8 @@ class Simulation:
     submitted_until: Instant
     refused: dict[str, int] = field(default_factory=dict)
     _stream: SyntheticStream | None = None
+    _cannot_ask_of: Policy | None = None
+    """The policy under which the log has said that nobody can submit."""
 
     def run_on(self, loops: Loops, world: World, commands: Commands, meter: Meter, settings: Settings) -> None:
         """Add the simulated company's loops to the service's: it submits work, its agents post windows, it is saved."""
@@ -75,10 +78,16 @@ class Simulation:
         """Submit, as the people they come from, what the stream has up to now. Returns how many were accepted."""
         if world.policy is None or not world.people:
             return 0
-        now = self.clock.now()
-        stream = self._stream_for(world.policy, world)
-        due = stream.between(self.submitted_until, now)
+        now, since = self.clock.now(), self.submitted_until
         self.submitted_until = now
+        try:
+            stream = self._stream_for(world.policy, world)
+        except NobodyCanAsk as nobody:
+            if world.policy is not self._cannot_ask_of:
+                self._cannot_ask_of = world.policy
+                log.warning("no work is simulated: %s", nobody)
+            return 0
+        due = stream.between(since, now)
         return sum(self._submit(arrival, world, commands, now) for arrival in due)
 
     def export(self) -> bytes:

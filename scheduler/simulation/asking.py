@@ -46,6 +46,10 @@ class _Wish:
     gpus: int
 
 
+class NobodyCanAsk(ValueError):
+    """People and policy do not belong together: whoever there is could submit nothing."""
+
+
 class Asker:
     """Draws engineers and what they ask for."""
 
@@ -58,7 +62,7 @@ class Asker:
         able = (e for e in people if Role.ENGINEER in e.roles and e.tier in policy.tiers)
         self._people = [e for e in able if e.team in self._projects]
         if not self._people:
-            raise ValueError(
+            raise NobodyCanAsk(
                 "nobody can submit: no engineer has a tier of the policy and a team with a project in it"
             )
         ranks = list(range(1, len(self._people) + 1))

@@ -37,6 +37,19 @@ def test_a_service_that_is_given_its_first_token_again_starts_again(tmp_path: Pa
         assert len(events) == 1
 
 
+def test_a_policy_under_which_nobody_can_submit_is_told_once_and_the_simulation_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(database=f"sqlite:///{tmp_path}/allot.db", policy=EXAMPLES / "small.yaml")
+    service = build(settings)
+    assert service.simulation is not None
+    told = [service.simulation.submit_due(service.world, service.commands) for _ in range(3)]
+    service.store.close()
+
+    assert told == [0, 0, 0]
+    assert caplog.text.count("no work is simulated: nobody can submit: no engineer has a tier of the policy") == 1
+
+
 def test_a_start_with_another_policy_file_leaves_the_one_in_force_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

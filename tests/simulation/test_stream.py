@@ -24,6 +24,7 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.workloads import WorkloadKind
 from scheduler.lifecycle.asking.judge import judge
+from scheduler.simulation.asking import NobodyCanAsk
 from scheduler.simulation.fates import Fate, Pattern, fate_of
 from scheduler.simulation.machines import example_machines
 from scheduler.simulation.model import ClusterModel
@@ -168,7 +169,7 @@ def test_fates_fail_overrun_and_hang_at_times() -> None:
 
 def test_people_without_a_project_cannot_be_streamed() -> None:
     of = replace(policy(), projects={})
-    with pytest.raises(ValueError, match="nobody can submit"):
+    with pytest.raises(NobodyCanAsk, match="nobody can submit"):
         SyntheticStream(of, people(of), 1, MONDAY, Load(gpus=8), NODE_GPUS)
 
 
