@@ -1,6 +1,7 @@
 """HTTP to the apiserver: a pool of connections, bytes in, bytes out. It knows no Kubernetes object."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ _TOKEN_KEPT_SECONDS: Final = 30.0
 
 _LINE_BYTES_MAX: Final = 16 * 2**20
 """No object of etcd is larger than a few MiB; a longer line is no watch event."""
+
+_WAITS_FOR_GOODBYES: Final = sys.version_info < (3, 12, 7)
+"""Whether Python, where a request is given up half way, keeps its socket until the server's TLS goodbye (CPython 118950).
+aiohttp is then to close such ones itself; told so by a later Python, it warns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,11 @@ class Connection:
     async def open(self) -> None:
         """Raises Unavailable where the certificates cannot be used. Connects to nothing yet."""
         connector = aiohttp.TCPConnector(
-            limit=0, limit_per_host=0, ssl=self._credentials.tls() or True, keepalive_timeout=60
+            limit=0,
+            limit_per_host=0,
+            ssl=self._credentials.tls() or True,
+            keepalive_timeout=60,
+            enable_cleanup_closed=_WAITS_FOR_GOODBYES,
         )
         self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
         self._slots = asyncio.Semaphore(self._limits.connections)
