@@ -23,8 +23,8 @@ _TOKEN_KEPT_SECONDS: Final = 30.0
 _LINE_BYTES_MAX: Final = 16 * 2**20
 """No object of etcd is larger than a few MiB; a longer line is no watch event."""
 
-_WAITS_FOR_GOODBYES: Final = sys.version_info < (3, 12, 7)
-"""Whether Python, where a request is given up half way, keeps its socket until the server's TLS goodbye (CPython 118950).
+_WAITS_FOR_GOODBYES: Final = sys.version_info < (3, 12, 8) or (3, 13, 0) <= sys.version_info < (3, 13, 1)
+"""Whether Python, where a request is given up half way, keeps its socket until the server's TLS goodbye (CPython 118960).
 aiohttp is then to close such ones itself; told so by a later Python, it warns."""
 
 
