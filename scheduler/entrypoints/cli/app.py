@@ -13,7 +13,7 @@ from typer.main import get_command
 from scheduler.domain.errors import Refusal
 from scheduler.entrypoints.about import installed_version
 from scheduler.entrypoints.cli.exits import MEANINGS, report
-from scheduler.entrypoints.cli.usage import refusing_wrong_usage
+from scheduler.entrypoints.cli.usage import AS_TYPED, refusing_wrong_usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +206,11 @@ class Allot(TyperGroup):
 
     def make_context(self, *given: Any, **extra: Any) -> Any:
         """Read the options of `allot` itself."""
+        words = tuple(given[1])
         with _reporting():
-            return super().make_context(*given, **extra)
+            context = super().make_context(*given, **extra)
+            context.meta[AS_TYPED] = words
+            return context
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""

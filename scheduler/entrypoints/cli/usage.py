@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from pydantic import ValidationError
 from typer._click.exceptions import BadParameter, MissingParameter, NoArgsIsHelpError, NoSuchOption, UsageError
 
 from scheduler.domain.errors import InvalidInput, Refusal, RefusalCode
 from scheduler.entrypoints.api.validation import CODE_OF_FIELD, refusals_in
+
+AS_TYPED: Final = "allot.as_typed"
+"""Under this key a context keeps the words of the command line: of a word the parser names the first letter alone."""
 
 
 @contextmanager
@@ -24,8 +28,10 @@ def refusing_wrong_usage() -> Iterator[None]:
 def _refusal(error: UsageError) -> Refusal:
     remedy = f"see `{error.ctx.command_path} --help`" if error.ctx is not None else ""
     if isinstance(error, NoSuchOption) and error.option_name[1:2].isdigit():
+        typed = error.ctx.meta.get(AS_TYPED, ()) if error.ctx is not None else ()
+        word = next((each for each in typed if each.startswith(error.option_name)), error.option_name)
         return InvalidInput(
-            f"{error.option_name} begins with a minus and was read as an option",
+            f"{word} begins with a minus and was read as an option",
             code=RefusalCode.INVALID_VALUE,
             expected="an amount above zero",
             remedy=remedy,

@@ -169,7 +169,7 @@ MISUSED = {
     "nothing of what is needed": (("submit",), "missing option '--project'", "[invalid-value]"),
     "an amount below zero": (
         ("grant", "bao", "-40h", "--reason", "x"),
-        "read as an option; expected an amount",
+        "-40h begins with a minus and was read as an option; expected an amount",
         "[invalid-value]",
     ),
     "an option that there is not": (("submit", "--fast"), "no such option: --fast", "[invalid-value]"),
