@@ -9,8 +9,9 @@ import pytest
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, NotPermitted, RefusalCode
 from scheduler.domain.people import Caller, Role
+from scheduler.domain.policy import Cohort, Quota
 from scheduler.domain.records import PolicyVersion
-from scheduler.domain.units import MS_PER_HOUR, AttemptId, GpuClassName, Instant, PoolName
+from scheduler.domain.units import MS_PER_HOUR, AttemptId, CohortName, GpuClassName, Instant, PoolName
 from scheduler.ledger.journal import AccountKind
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.ports import Books
@@ -133,6 +134,7 @@ def test_cost_ties_to_the_general_ledger_and_names_what_idle_guarantees_cost(mon
     assert found.unrecovered_micro == found.actual_micro - found.recovered_micro
     assert sum(each.cost_micro for each in found.costs) == found.actual_micro
     (each,) = [view for view in found.guarantees if view.gpu_class == "h100"]
+    assert each.pool is not None
     nominal = money._world.require_policy().pools[PoolName(each.pool)].quotas[GpuClassName("h100")].nominal
     assert each.guaranteed_ms == nominal * (OCTOBER.ends_at - OCTOBER.starts_at)
     assert 0 < each.used_ms < each.guaranteed_ms
@@ -161,6 +163,30 @@ def test_a_guarantee_counts_for_the_time_in_which_a_policy_gave_it(store: SqlSto
     assert [each.guaranteed_ms * 4 for each in found.guarantees] == [
         each.guaranteed_ms * 3 for each in whole.guarantees
     ]
+
+
+def test_what_a_cohort_has_of_its_own_is_a_guarantee_too_at_the_price_of_its_class(store: SqlStore) -> None:
+    world = research_world()
+    before = world.require_policy()
+    (pool,) = before.pools.values()
+    quotas = {name: Quota(name, 2) for name in pool.quotas}
+    above = Cohort(CohortName("company"), None, quotas)
+    world.policy = replace(
+        before,
+        pools={pool.name: replace(pool, cohort=CohortName("house"))},
+        cohorts={above.name: above, CohortName("house"): Cohort(CohortName("house"), above.name)},
+    )
+    found = MoneyViews(store, world).cost(FINANCE, "2026-10", NOVEMBER)
+    shared = {each.gpu_class: each for each in found.guarantees if each.cohort is not None}
+    own = {each.gpu_class: each for each in found.guarantees if each.pool is not None}
+    assert shared.keys() == quotas.keys()
+    for gpu_class, each in shared.items():
+        assert (each.pool, each.cohort, each.used_ms, each.lent_ms) == (None, "company", 0, 0)
+        assert each.idle_ms == each.guaranteed_ms == 2 * (OCTOBER.ends_at - OCTOBER.starts_at)
+        priced, known = each.cost_micro, own[gpu_class].cost_micro
+        assert priced is not None
+        assert known is not None
+        assert priced // each.idle_ms == known // own[gpu_class].idle_ms
 
 
 def test_cost_is_for_finance_and_auditors(money: MoneyViews) -> None:

@@ -133,5 +133,6 @@ def test_teams_are_recharged_and_pools_have_used_what_each_posting_says(
         found.recovered_micro == sum(known.charged.values()) + sum(known.corrected.values()) == cost.recovered_micro
     )
     for view in cost.guarantees:
+        assert view.pool is not None
         own = known.used_ms.get((view.pool, view.gpu_class, False), 0)
         assert view.used_ms == min(view.guaranteed_ms, own)

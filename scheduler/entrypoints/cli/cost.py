@@ -57,7 +57,7 @@ def cost(
             print_text("\nGuaranteed capacity, in physical GPU-hours")
         rows = [
             (
-                item["pool"],
+                item["pool"] or f"cohort {item['cohort']}",
                 item["gpu_class"],
                 *(hours(item[name]) for name in ("guaranteed_ms", "used_ms", "lent_ms", "idle_ms")),
                 DASH if item["cost_micro"] is None else money(item["cost_micro"]),

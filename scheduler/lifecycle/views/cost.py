@@ -7,10 +7,10 @@ from itertools import pairwise
 
 from scheduler.domain.money import Currency, Micro
 from scheduler.domain.periods import Period
-from scheduler.domain.policy import Policy
-from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.domain.policy import Policy, Quota
+from scheduler.domain.units import MS_PER_HOUR, CohortName, GpuClassName, Instant, PoolName
 from scheduler.finance.general_ledger import UnknownCost
-from scheduler.finance.guarantees import Guarantee, Share, guarantees
+from scheduler.finance.guarantees import CohortShare, Guarantee, Share, Tree, guarantees
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.finance.prices.rating import Rating
 from scheduler.lifecycle.memory.world import World
@@ -19,14 +19,18 @@ from scheduler.ports import Books
 
 ReadPolicy = Callable[[str, str], Policy]
 _VERSIONS_MAX = 500
+_NO_POOL = PoolName("")
+"""Has no rate of its own: what is a cohort's costs what the class does."""
 _Span = tuple[Instant, Instant, Policy]
 
 
 @dataclass(frozen=True, slots=True)
 class GuaranteeView:
-    """`cost_micro`: its idle hours at the mean effective price of the pool's hours in that time; None without one."""
+    """Of a pool, or of what a cohort has of its own. `cost_micro`: its idle hours at the mean effective price of the pool's
+    hours in that time, of the class's hours where it is a cohort's; None without one."""
 
-    pool: str
+    pool: str | None
+    cohort: str | None
     gpu_class: str
     guaranteed_ms: int
     used_ms: int
@@ -104,34 +108,67 @@ def _spans(
 
 
 def _guarantees(books: Books, period: Period, spans: Sequence[_Span]) -> list[Guarantee]:
-    guaranteed, own, borrowed = (defaultdict[Share, int](int) for _ in range(3))
-    cohorts = {}
+    """Who lies in which cohort is taken from the last of the policies that name it."""
+    guaranteed, own, borrowed, lends = (defaultdict[Share, int](int) for _ in range(4))
+    shared, cohort_lends = (defaultdict[CohortShare, int](int) for _ in range(2))
+    cohort_of: dict[PoolName, CohortName | None] = {}
+    parent_of: dict[CohortName, CohortName | None] = {}
     for begins, ends, policy in spans:
+        lasts_ms = ends - begins
         for pool in policy.pools.values():
-            cohorts[pool.name] = pool.cohort
+            cohort_of[pool.name] = pool.cohort
             for quota in pool.quotas.values():
-                guaranteed[pool.name, quota.gpu_class] += quota.nominal * (ends - begins)
+                guaranteed[pool.name, quota.gpu_class] += quota.nominal * lasts_ms
+                most = quota.nominal if quota.lending_limit is None else quota.lending_limit
+                lends[pool.name, quota.gpu_class] += most * lasts_ms
+        for cohort in policy.cohorts.values():
+            parent_of[cohort.name] = cohort.parent
+            for gpu_class in policy.gpu_classes:
+                quota = cohort.quotas.get(gpu_class, Quota(gpu_class, 0))
+                shared[cohort.name, gpu_class] += quota.nominal * lasts_ms
+                most = _all_of(policy, gpu_class) if quota.lending_limit is None else quota.lending_limit
+                cohort_lends[cohort.name, gpu_class] += most * lasts_ms
     for use in books.journal.used_of_pools(starts_at=period.starts_at, ends_at=period.ends_at):
         (borrowed if use.is_borrowed else own)[use.pool, use.gpu_class] += use.gpu_ms
-    return guarantees(guaranteed, own, borrowed, cohorts)
+    return guarantees(guaranteed, own, borrowed, Tree(cohort_of, parent_of, shared, lends, cohort_lends))
+
+
+def _all_of(policy: Policy, gpu_class: GpuClassName) -> int:
+    """GPUs of the class that anybody has a quota of."""
+    quotas = [pool.quotas for pool in policy.pools.values()] + [each.quotas for each in policy.cohorts.values()]
+    return sum(known[gpu_class].nominal for known in quotas if gpu_class in known)
 
 
 def _priced(found: Guarantee, rating: Rating, spans: Sequence[_Span]) -> GuaranteeView:
     """At the mean price over the time in which it was guaranteed, weighed by how much was."""
     weighed = exact = 0
     is_priced = True
+    pool = found.pool if found.pool is not None else _NO_POOL
     for begins, ends, policy in spans:
-        pool = policy.pools.get(found.pool)
-        quota = pool.quotas.get(found.gpu_class) if pool is not None else None
-        if quota is None or not quota.nominal:
+        nominal = _nominal(policy, found)
+        if not nominal:
             continue
-        if rating.price_at(found.gpu_class, found.pool, begins) is None:
+        if rating.price_at(found.gpu_class, pool, begins) is None:
             is_priced = False
             continue
-        parts = rating.parts(found.gpu_class, found.pool, 1, ends - begins, Instant(ends - 1))
-        exact += quota.nominal * sum(part.gpu_ms * part.priced.unit.effective for part in parts)
-        weighed += quota.nominal * (ends - begins)
+        parts = rating.parts(found.gpu_class, pool, 1, ends - begins, Instant(ends - 1))
+        exact += nominal * sum(part.gpu_ms * part.priced.unit.effective for part in parts)
+        weighed += nominal * (ends - begins)
     cost = found.idle_ms * exact // (weighed * MS_PER_HOUR) if weighed and is_priced else None
     return GuaranteeView(
-        found.pool, found.gpu_class, found.guaranteed_ms, found.used_ms, found.lent_ms, found.idle_ms, cost
+        pool=found.pool,
+        cohort=found.cohort,
+        gpu_class=found.gpu_class,
+        guaranteed_ms=found.guaranteed_ms,
+        used_ms=found.used_ms,
+        lent_ms=found.lent_ms,
+        idle_ms=found.idle_ms,
+        cost_micro=cost,
     )
+
+
+def _nominal(policy: Policy, found: Guarantee) -> int:
+    pool = policy.pools.get(found.pool) if found.pool is not None else None
+    cohort = policy.cohorts.get(found.cohort) if found.cohort is not None else None
+    quotas = pool.quotas if pool is not None else cohort.quotas if cohort is not None else {}
+    return quotas[found.gpu_class].nominal if found.gpu_class in quotas else 0
