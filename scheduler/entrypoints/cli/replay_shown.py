@@ -40,7 +40,12 @@ def print_report(report: Json) -> None:
     )
     columns = [Column(""), *(Column(policy["name"], is_number=True, width_max=18) for policy in policies)]
     print_table(
-        columns, [*((name, *(value(policy) for policy in policies)) for name, value in _ROWS), *_units(policies)]
+        columns,
+        [
+            *((name, *(value(policy) for policy in policies)) for name, value in _ROWS),
+            *_units(policies),
+            *_costs(policies),
+        ],
     )
     names = sorted({name for policy in policies for name in policy["wait"]["by_class"]})
     print_text("")
@@ -65,6 +70,14 @@ def _units(policies: Sequence[Json]) -> list[tuple[str, ...]]:
         (f"charged, {unit}", *(_charged(policy["cost"]["in_units"].get(unit)) for policy in policies))
         for unit in units
     ]
+
+
+def _costs(policies: Sequence[Json]) -> list[tuple[str, ...]]:
+    """What the charged hours come to, where `--price` says what one costs."""
+    costs = [policy["cost"]["money"] for policy in policies]
+    if not all(costs):
+        return []
+    return [(f"cost, {costs[0]['currency']}", *(f"{cost['amount_micros'] // 1_000_000:,}" for cost in costs))]
 
 
 def _charged(found: Json | None) -> str:

@@ -196,6 +196,7 @@ def _run_all(
             err().print(f"{policy.name}: {left_out:,} of {len(nodes):,} nodes are of no GPU class of it; left out")
         progress = Progress(policy.name, len(stream.submissions), window)
         outcomes.append(Replay(policy, classed, stream, tempo, window, book).run(progress))
+        progress.wipe()
     return outcomes
 
 
@@ -206,6 +207,9 @@ def window_of(stream: Stream) -> Window:
     return Window(stream.submissions[0].at, Instant(stream.submissions[-1].at + 1))
 
 
+_WIDTH = 79
+
+
 class Progress:
     """How far it has come, on standard error: a line a second on a terminal, else one every ten; none in the first two."""
 
@@ -213,6 +217,7 @@ class Progress:
         self._name, self._submissions, self._window = name, submissions, window
         self._began = monotonic()
         self._is_terminal = sys.stderr.isatty()
+        self._is_standing = False
         self._said = self._began + (1.0 if self._is_terminal else 0.0)
         self._calls = 0
 
@@ -227,7 +232,18 @@ class Progress:
         share = (now - self._window.starts_at) / max(1, self._window.ends_at - self._window.starts_at)
         share = min(1.0, max(share, taken_in / max(1, self._submissions)))
         left_seconds = (moment - self._began) * (1 - share) / share if share else 0.0
-        count = f"{taken_in:,} of {self._submissions:,} workloads"
-        text = f"{self._name}: {share:.0%}, {count}, about {left_seconds:.0f} s left"
-        sys.stderr.write(f"\r{text:<79}" if self._is_terminal else f"{text}\n")
+        # How long what was submitted last will wait and run, nobody knows.
+        left = f"about {left_seconds:.0f} s left" if share < 1 else "until they have ended"
+        text = f"{self._name}: {share:.0%}, {taken_in:,} of {self._submissions:,} workloads, {left}"
+        self._write(f"\r{text[:_WIDTH]:<{_WIDTH}}" if self._is_terminal else f"{text}\n")
+        self._is_standing = self._is_terminal
+
+    def wipe(self) -> None:
+        """It is done: what comes next has the terminal's line to itself."""
+        if self._is_standing:
+            self._write(f"\r{'':<{_WIDTH}}\r")
+            self._is_standing = False
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(text)
         sys.stderr.flush()

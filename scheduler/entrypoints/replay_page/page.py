@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from scheduler.domain.periods import to_instant
 from scheduler.entrypoints.replay_page.axis import Tick, day, time_ticks
 from scheduler.entrypoints.replay_page.charts import Course, bars, courses
 from scheduler.entrypoints.replay_page.compared import Row, comparison, signed, signed_duration
-from scheduler.entrypoints.web.formatting import DASH, duration, grouped, words_of
+from scheduler.entrypoints.web.formatting import DASH, duration, grouped, money, words_of
 from scheduler.entrypoints.web.svg import svg
 
 COLOURS = 6
@@ -35,7 +37,7 @@ def page(report: Json) -> str:
         about=_about(report),
         policies=policies,
         is_pair=len(policies) == 2,
-        glance=[_glance(measure, policies) for measure in MEASURES],
+        glance=[_glance(measure, policies) for measure in _measures(policies)],
         bin_length=duration(report["window"]["bin_ms"]),
         keys=_keys(policies),
         utilisation=_utilisation(report),
@@ -170,12 +172,22 @@ MEASURES: tuple[Measure, ...] = (
         _number,
         _changed_number,
     ),
-    Measure(
-        "concentration of GPU-hours (Gini)", lambda p: p["fairness"]["gpu_hours"]["gini"], _number, _changed_number
-    ),
+    Measure("inequality of GPU-hours (Gini)", lambda p: p["fairness"]["gpu_hours"]["gini"], _number, _changed_number),
     Measure("budgets run out", lambda p: p["budgets"]["exhausted"], _count, _changed_count),
     Measure("unfunded GPU-hours", lambda p: p["unfunded_gpu_hours"], _hours, _changed_count),
 )
+
+
+def _measures(policies: Sequence[Json]) -> Sequence[Measure]:
+    """With the cost, where a price was given."""
+    costs = [policy["cost"]["money"] for policy in policies]
+    if not all(costs):
+        return MEASURES
+    name = f"cost in {costs[0]['currency']}"
+    return (
+        *MEASURES,
+        Measure(name, lambda p: p["cost"]["money"]["amount_micros"] / 1_000_000, _count, _changed_count),
+    )
 
 
 def _glance(measure: Measure, policies: Sequence[Json]) -> Row:
@@ -249,11 +261,12 @@ def _axis(window: Json) -> tuple[Tick, ...]:
 
 
 def _dates(window: Json) -> str:
-    first, last = day(window["starts_at_ms"]), day(_ends(window))
+    first, last = day(window["starts_at_ms"]), day(to_instant(datetime.fromisoformat(window["ends_at"])) - 1)
     return f"on {first}" if first == last else f"{first} to {last}"
 
 
 def _ends(window: Json) -> int:
+    """Of its bins, the last of which may reach beyond the last submission."""
     return int(window["starts_at_ms"] + window["bin_ms"] * window["bins"])
 
 
@@ -316,13 +329,9 @@ def _cost(policies: Sequence[Json]) -> list[Row]:
         for what in ("granted", "charged"):
             rows.append(Row(f"{what} in {unit}", [DASH if each is None else _hours(each[what]) for each in of_each]))
     if all(policy["cost"]["money"] for policy in policies):
-        rows.append(Row("cost", [_money(policy["cost"]["money"]) for policy in policies]))
+        costs = [policy["cost"]["money"] for policy in policies]
+        rows.append(Row("cost", [f"{money(cost['amount_micros'])} {cost['currency']}" for cost in costs]))
     return rows
-
-
-def _money(money: Json) -> str:
-    whole, micros = divmod(money["amount_micros"], 1_000_000)
-    return f"{grouped(whole)}.{micros // 10_000:02d} {money['currency']}"
 
 
 def _made(report: Json) -> list[tuple[str, str]]:

@@ -74,6 +74,10 @@ def read_jobs(file: Path, time_zone: str, leave_out: LeaveOut = refuse_all) -> t
     with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
         first = text.readline().rstrip("\r\n")
         between = _delimiter(first)
+        if between not in first and len(first.split()) > 1 and "JobID" in first.split():
+            raise invalid(
+                f"{file}:1: JobID", "columns with blanks between them", "what `sacct -P` prints, with | between"
+            )
         is_closed = first.endswith(between)
         columns = header(first.removesuffix(between).split(between), file, REQUIRED)
         lines = _lines(text, between, is_closed=is_closed)

@@ -75,6 +75,26 @@ def test_a_replay_says_how_far_it_is_and_how_long_it_will_take(
     assert said.getvalue().rstrip() == "\r" * is_terminal + "mine: 25%, 250 of 1,000 workloads, about 90 s left"
 
 
+def test_a_replay_s_result_has_the_line_to_itself_and_its_end_no_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr(said, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", said)
+    moments = iter((0.0, 30.0))
+    monkeypatch.setattr(simulate_replay, "monotonic", lambda: next(moments))
+    shown = simulate_replay.Progress("mine", 1_000, Window(Instant(0), Instant(100)))
+    shown.wipe()
+    assert said.getvalue() == ""
+    for _ in range(64):
+        shown(1_000, Instant(200))
+    shown.wipe()
+    told, left = said.getvalue().split("\r")[1:3]
+    assert told.rstrip() == "mine: 100%, 1,000 of 1,000 workloads, until they have ended"
+    assert left == " " * len(told)
+    assert said.getvalue().endswith("\r")
+
+
 def test_building_the_control_plane_says_that_it_takes_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

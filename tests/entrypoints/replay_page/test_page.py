@@ -47,6 +47,12 @@ def test_it_says_what_is_compared_and_that_it_is_simulated(made: dict[str, Any])
     assert "EUR" in text
 
 
+def test_it_says_the_days_of_the_work_and_not_the_end_of_the_last_bin(made: dict[str, Any]) -> None:
+    window = {**made["window"], "starts_at": "2026-01-05T00:00:00Z", "ends_at": "2026-01-12T00:00:00Z"}
+    window |= {"starts_at_ms": 1_767_571_200_000, "bin_ms": 26 * 60_000, "bins": 388}
+    assert "5 Jan 2026 to 11 Jan 2026" in page({**made, "window": window})
+
+
 def test_it_names_no_engineer(made: dict[str, Any]) -> None:
     assert re.search(rf"\b({ANN.subject}|{BOB.subject})\b", page(made)) is None
 

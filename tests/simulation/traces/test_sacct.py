@@ -205,8 +205,8 @@ def test_another_delimiter_than_the_bar_is_found_in_the_header(tmp_path: Path, b
     assert read(tmp_path, closed[1], header=closed[0]) == read(tmp_path, JOB)
 
 
-def test_a_table_with_blanks_between_its_columns_has_no_column(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no column"):
+def test_a_table_with_blanks_between_its_columns_is_told_of_the_option(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"blanks between.* `sacct -P`"):
         read(tmp_path, "1 2026-01-05T09:00:00", header="JobID          Submit            ")
 
 
