@@ -14,6 +14,7 @@ from scheduler.decision.ordering.queue import Line, OrderKey
 from scheduler.decision.plan import Verdict
 from scheduler.decision.snapshot import Changes
 from scheduler.decision.telling import Teller
+from scheduler.decision.walking.triage import aside_now
 from scheduler.domain.policy import Order
 from scheduler.domain.units import Instant, PerMille, PoolName, PriorityClassName, WorkloadId
 from scheduler.domain.usage import ages_at
@@ -86,14 +87,24 @@ class State:
         in_order = merge(*(_keys(line) for line in lines))
         return [key[3] for position, key in enumerate(in_order) if offset <= position < offset + limit]
 
+    def verdict_now(self, workload_id: WorkloadId) -> Verdict | None:
+        """The verdict on a queued workload with the evidence of now; None where it does not wait (yet)."""
+        index = self._index
+        if index is None:
+            return None
+        ruling, line = self.teller.ruling(index, workload_id), index.lines.line_of(workload_id)
+        if line is not None and ruling is line.ruling:
+            ruling = aside_now(index, line)
+        return Verdict(workload_id, ruling.reason, ruling.evidence) if ruling is not None else None
+
     def explain(self, workload_id: WorkloadId) -> Explanation | None:
         """Why a queued workload stands where it stands, with fresh evidence; None where it does not wait (yet)."""
         index = self._index
         if index is None:
             return None
-        ruling = self.teller.ruling(index, workload_id)
+        verdict = self.verdict_now(workload_id)
         workload = index.queued.get(workload_id)
-        if ruling is None or workload is None:
+        if verdict is None or workload is None:
             return None
         line = index.lines.line_of(workload_id)
         pool = index.policy.pool_of_team.get(workload.team)
@@ -102,7 +113,7 @@ class State:
         standings = index.standings
         is_placed = order is not None and order is not Order.FIFO
         return Explanation(
-            verdict=Verdict(workload_id, ruling.reason, ruling.evidence),
+            verdict=verdict,
             pool=pool.name if pool is not None else None,
             order=order,
             rank=self._rank(line, workload_id, workload.submitted_at) if line is not None else 0,

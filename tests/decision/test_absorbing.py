@@ -274,3 +274,28 @@ def test_a_preemptor_whose_victims_have_ended_starts_once_launching_is_resumed()
     before = snapshot(nodes(node("n1")), [workload("u", gpus=4)], reservations=[promised], pauses=paused)
     assert (placements(decide(before)), reasons(decide(before))) == ({}, {"u": Reason.LAUNCH_PAUSED})
     assert placements(step(cold(before), Changes(pauses=()), NOW)[1]) == {"u": {"n1": 1}}
+
+
+def test_whoever_is_short_of_hours_is_told_what_is_left_of_them_as_it_shrinks() -> None:
+    state = cold(snapshot(nodes(node("n1")), [workload("w", hours=6)], balances=[balance("ada", 5)]))
+    told = []
+    for hours in (5, 3, 4):
+        left = balance("ada", hours)
+        step(state, Changes(balances={left.allowance.id: left}), NOW)
+        verdict = state.verdict_now(WorkloadId("w"))
+        assert verdict is not None
+        told.append((verdict.evidence["available_hours"], verdict.evidence["short_hours"]))
+    assert told == [("5.0", "1.0"), ("3.0", "3.0"), ("4.0", "2.0")]
+    assert state.verdicts[WorkloadId("w")].evidence["available_hours"] == "5.0"
+
+
+def test_what_a_cycle_starts_takes_its_hours_before_the_snapshot_says_so() -> None:
+    queued = [workload("w1", hours=6), workload("w2", hours=6)]
+    state = cold(snapshot(nodes(node("n1")), queued, balances=[balance("ada", 10)]))
+    verdict = state.verdict_now(WorkloadId("w2"))
+    assert verdict is not None
+    assert verdict.evidence["available_hours"] == "4.0"
+
+
+def test_before_the_first_changes_there_is_no_verdict() -> None:
+    assert State().verdict_now(WorkloadId("w")) is None

@@ -284,11 +284,24 @@ def aside_ruling(line: Line) -> Ruling:
     return line.ruling
 
 
+def aside_now(index: Index, line: Line) -> Ruling | None:
+    """Why it stands aside, with the evidence of now: who is short of hours is not judged anew while they have ever less.
+    What it was told stands where the snapshot does not say so, because the last cycle's own launches took the rest."""
+    told = line.ruling
+    if told is None or told.reason is not Reason.ALLOWANCE_SHORT or not line.costs:
+        return told
+    shortfall = _shortfall(index, line)
+    return evidence.allowance_short(shortfall) if shortfall.available < shortfall.needed else told
+
+
 def lacks_hours(index: Index, line: Line) -> Ruling:
     """What it would need on the class it would like best, and what there is."""
+    return evidence.allowance_short(_shortfall(index, line))
+
+
+def _shortfall(index: Index, line: Line) -> Shortfall:
     gpu_class, need = line.costs[0]
-    available = spendable_standard(payers_of(index, line, gpu_class), need)
-    return evidence.allowance_short(Shortfall(need.standard, available))
+    return Shortfall(need.standard, spendable_standard(payers_of(index, line, gpu_class), need))
 
 
 def need_of(index: Index, line: Line, spec: WorkloadSpec, gpu_class: GpuClassName) -> Need:

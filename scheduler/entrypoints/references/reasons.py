@@ -17,7 +17,7 @@ the Events of its Job, in logs and as the label `reason` of the metrics. This pa
 A verdict is a code with its *evidence*: names and numbers by key. The sentence is the code's template filled from the
 evidence; a dash stands for what is not known. What is marked as pay data is for the owner, finance, people operations
 and auditors; everybody else, and whoever reads the Events of the Job, is told the sentence for others. A verdict is kept
-when its code changes, with the evidence of that moment.
+when its code changes, with the evidence of that moment; while it holds, its numbers are told as they are now.
 """
 
 EVIDENCE = {

@@ -49,7 +49,6 @@ from scheduler.lifecycle.views.workloads import (
     fresh_view,
     unfinished,
     verdict_view,
-    workload_view,
     workload_views,
 )
 from scheduler.metering.refusals import RefusedSample
@@ -116,7 +115,7 @@ class Views:
                 found = unfinished(self._world, states, owner, team)[: limit + 1]
             else:
                 found = books.workloads.page(owner=owner, team=team, states=states, before=cursor, limit=limit + 1)
-            views = workload_views(books, self._world, found[:limit], now, partial(sees_pay_of, caller))
+            views = self._workload_views(books, caller, found[:limit], now)
             items = tuple(
                 self._with_readings(caller, workload, replace(view, rank=self._rank(workload)), now)
                 for workload, view in zip(found, views, strict=False)
@@ -163,7 +162,7 @@ class Views:
         ranks = {workload_id: rank for rank, workload_id in enumerate(order, start=1)}
         known = [found for workload_id in order if (found := self._world.workloads.get(workload_id)) is not None]
         with self._store.reading() as books:
-            views = workload_views(books, self._world, known, now, partial(sees_pay_of, caller))
+            views = self._workload_views(books, caller, known, now)
         return tuple(
             replace(view, rank=ranks[workload.id], owner_name=view.owner_name if shows_name else "")
             for workload, view in zip(known, views, strict=True)
@@ -322,8 +321,17 @@ class Views:
         )
 
     def _view(self, books: Books, caller: Caller, workload: Workload, now: Instant) -> WorkloadView:
-        sees_pay = partial(sees_pay_of, caller)
-        return workload_view(books, self._world, workload, now, sees_pay=sees_pay, rank=self._rank(workload))
+        (view,) = self._workload_views(books, caller, [workload], now)
+        return replace(view, rank=self._rank(workload))
+
+    def _workload_views(
+        self, books: Books, caller: Caller, workloads: Sequence[Workload], now: Instant
+    ) -> list[WorkloadView]:
+        waiting = [workload.id for workload in workloads if workload.state is WorkloadState.QUEUED]
+        with self._world.deciding:
+            told = [self.state.verdict_now(workload_id) for workload_id in waiting]
+        present = {verdict.workload_id: verdict for verdict in told if verdict is not None}
+        return workload_views(books, self._world, workloads, now, partial(sees_pay_of, caller), present)
 
     def _may_see_use(self, caller: Caller, owner: EngineerId) -> bool:
         """Efficiency is pay data too; whoever runs the platform sees every GPU anyway."""

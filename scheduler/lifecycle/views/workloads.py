@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from scheduler.decision.plan import Verdict
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import quantity_text
 from scheduler.domain.reasons import TEXTS, Reason, for_others
@@ -45,21 +46,20 @@ def verdict_view(world: World, verdict: RecordedVerdict, name: str, *, sees_pay:
     )
 
 
-def workload_view(
-    books: Books, world: World, workload: Workload, now: Instant, *, sees_pay: SeesPay, rank: int | None = None
-) -> WorkloadView:
-    """The workload with its latest verdict, its live or last attempt, and what it was charged in all."""
-    (view,) = workload_views(books, world, [workload], now, sees_pay)
-    return replace(view, rank=rank)
-
-
 def workload_views(
-    books: Books, world: World, workloads: Sequence[Workload], now: Instant, sees_pay: SeesPay
+    books: Books,
+    world: World,
+    workloads: Sequence[Workload],
+    now: Instant,
+    sees_pay: SeesPay,
+    present: Mapping[WorkloadId, Verdict],
 ) -> list[WorkloadView]:
-    """The same for each of them, with as many queries for fifty as for one."""
+    """Each with its latest verdict, its live or last attempt, and what it was charged in all, by as many queries for
+    fifty as for one. A verdict is kept when its code changes, and its numbers go on changing: `present` has those of
+    now for who waits."""
     attempts = books.attempts.of_workloads([workload.id for workload in workloads])
     silent = [workload.id for workload in workloads if workload.id not in world.verdicts]
-    verdicts = {**books.verdicts.latest(silent), **_known_verdicts(world, workloads)}
+    verdicts = {**books.verdicts.latest(silent), **_known_verdicts(world, workloads, present)}
     views = []
     for workload in workloads:
         verdict, own = verdicts.get(workload.id), attempts[workload.id]
@@ -141,9 +141,22 @@ def owner_name(world: World, workload: Workload) -> str:
     return engineer.name or engineer.subject if engineer is not None else ""
 
 
-def _known_verdicts(world: World, workloads: Sequence[Workload]) -> dict[WorkloadId, RecordedVerdict]:
+def _known_verdicts(
+    world: World, workloads: Sequence[Workload], present: Mapping[WorkloadId, Verdict]
+) -> dict[WorkloadId, RecordedVerdict]:
     known = ((workload.id, world.verdicts.get(workload.id)) for workload in workloads)
-    return {workload_id: verdict for workload_id, verdict in known if verdict is not None}
+    return {
+        workload_id: _as_of_now(verdict, present.get(workload_id))
+        for workload_id, verdict in known
+        if verdict is not None
+    }
+
+
+def _as_of_now(kept: RecordedVerdict, present: Verdict | None) -> RecordedVerdict:
+    """With the numbers of now, where it is said for the same reason still: another one is news of the next record."""
+    if present is None or present.reason is not kept.reason:
+        return kept
+    return replace(kept, evidence=present.evidence)
 
 
 def _first_verdict(world: World, workload: Workload) -> VerdictView:
