@@ -34,8 +34,9 @@ from tests.plugins.polling import eventually
 
 OPERATORS_TOKEN = "the-operators-token-of-this-test"
 POINTS = ("before a commit", "after a commit", "with a report in hand", "before a call", "after the calls")
-_FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload([__name__, "scheduler.entrypoints.api.app", "scheduler.entrypoints.simulated"])
+FORKING = multiprocessing.get_context("forkserver")
+FORKING.set_forkserver_preload([__name__, "scheduler.entrypoints.api.app", "scheduler.entrypoints.simulated"])
+"""One for all tests of a worker: it imports these when the first of them begins a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class Killed:
         assert not self.is_alive, "one at a time"
         named = {name.replace("-", "_"): value for name, value in self._options.items()}
         options = named if death.point else self._options
-        self._process = _FORKING.Process(target=live, args=(options, self.log, death), daemon=True)
+        self._process = FORKING.Process(target=live, args=(options, self.log, death), daemon=True)
         self._process.start()
 
     async def until_it_answers(self, limit_seconds: float = 60.0) -> bool:
