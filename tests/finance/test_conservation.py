@@ -115,6 +115,13 @@ def test_outside_pods_explain_what_was_taken_before_anybody_is_asked() -> None:
     assert (accounts[0].account.outside, accounts[0].account.unattributed) == (MS_PER_HOUR, 5)
 
 
+def test_what_outside_pods_explain_in_one_hour_they_explain_in_no_other_however_long_the_account() -> None:
+    spans = [span(0, MS_PER_HOUR, outside=4), span(MS_PER_HOUR)]
+    for cuts in (CUTS, (Instant(0), END)):
+        found = total(conserve(spans, [], {(N, Instant(2 * MS_PER_HOUR)): 5 * MS_PER_HOUR}, cuts))
+        assert (found.outside, found.unattributed, found.idle) == (4 * MS_PER_HOUR, 4 * MS_PER_HOUR, 4 * MS_PER_HOUR)
+
+
 def test_what_an_old_look_told_of_outside_pods_never_counts_a_gpu_of_ours_twice() -> None:
     (account,) = conserve([span(outside=2)], [tenure(0, 0, None, None, gpus=3)], {}, CUTS[:2])
     assert (account.account.outside, account.account.idle, account.account.unexplained) == (MS_PER_HOUR, 0, 0)
@@ -249,6 +256,7 @@ def test_everything_is_explained_whatever_became_of_the_windows(
     accounts = conserve(spans, tenures, taken_ms(came), CUTS)
     assert [each.account.unexplained for each in accounts] == [0] * HOURS
     assert total(accounts).capacity == GPUS * END
+    assert total(conserve(spans, tenures, taken_ms(came), (Instant(0), END))) == total(accounts)
     used = sum(_billed_ms(each) for each in tenures)
     assert total(accounts).charged + total(accounts).unfunded == used
     for each in accounts:

@@ -8,6 +8,7 @@ whose is the sensors' word (docs/gpu.md). Nothing is made to fit: what pods were
 *unexplained*, and shows.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -76,7 +77,8 @@ def conserve(
     """Every node's account between each two neighbours of `cuts`, which rise; by node, then by time.
 
     `taken_ms` are GPU-milliseconds by (node, start of hour) in which sensors saw GPUs at work for nobody of ours. Pods
-    that are not ours and were granted GPUs explain them first; what is left was taken from idle or drained time.
+    that are not ours and were granted GPUs in that hour explain them first; what is left was taken from its idle or
+    drained time. So a long account is the sum of its hours'.
     """
     spans_of: dict[NodeName, list[NodeSpan]] = defaultdict(list)
     tenures_of: dict[NodeName, list[Tenure]] = defaultdict(list)
@@ -117,21 +119,38 @@ def _account(
     start, end = within
     spans = [span for span in spans if span.starts_at < end and (span.ends_at is None or span.ends_at > start)]
     sums, changes = _of_pods(tenures, within)
+    hours = sorted(hour for hour in taken if start - start % MS_PER_HOUR <= hour < end)
+    rooms: dict[Instant, dict[str, int]] = {hour: dict.fromkeys(("outside", "idle", "drained"), 0) for hour in hours}
     for begin, until, ours, span in _stretches(spans, changes, within):
-        if span is not None:
-            free = max(0, span.gpus - ours)
-            outside = min(span.outside_gpus, free)
-            sums["outside"] += outside * (until - begin)
-            sums["idle" if span.accepts_work else "drained"] += (free - outside) * (until - begin)
-            sums["capacity"] += span.gpus * (until - begin)
-    in_hours = sum(ms for hour, ms in taken.items() if start - start % MS_PER_HOUR <= hour < end)
-    left = max(0, in_hours - sums["outside"])
-    for name in ("idle", "drained"):
-        moved = min(left, sums[name])
-        sums[name] -= moved
-        sums["unattributed"] += moved
-        left -= moved
+        if span is None:
+            continue
+        free = max(0, span.gpus - ours)
+        outside = min(span.outside_gpus, free)
+        state = "idle" if span.accepts_work else "drained"
+        sums["outside"] += outside * (until - begin)
+        sums[state] += (free - outside) * (until - begin)
+        sums["capacity"] += span.gpus * (until - begin)
+        for hour, ms in _in_hours(hours, begin, until):
+            rooms[hour]["outside"] += outside * ms
+            rooms[hour][state] += (free - outside) * ms
+    for hour in hours:
+        left = max(0, taken[hour] - rooms[hour]["outside"])
+        for name in ("idle", "drained"):
+            moved = min(left, rooms[hour][name])
+            sums[name] -= moved
+            sums["unattributed"] += moved
+            left -= moved
     return Account(**sums)
+
+
+def _in_hours(hours: Sequence[Instant], begin: Instant, until: Instant) -> Iterator[tuple[Instant, int]]:
+    """Those of `hours`, which rise, that [begin, until) reaches into, and for how long. What outside pods explain in
+    one hour they explain in no other, however long the account."""
+    for place in range(bisect_right(hours, begin - MS_PER_HOUR), len(hours)):
+        hour = hours[place]
+        if hour >= until:
+            return
+        yield hour, min(until, hour + MS_PER_HOUR) - max(begin, hour)
 
 
 def _of_pods(
