@@ -6,7 +6,7 @@ Absent values are null. Reading is strict: anything else than the right type and
 
 from typing import Any
 
-from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
+from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant, NodeName, PodUid
 from scheduler.metering.devices import AgentCounts, Device, Health, Inventory, ProcessView, SensorState
 from scheduler.metering.fields import Fields, integer, invalid, one_of, text
 from scheduler.metering.samples import PodRef, UtilizationSource
@@ -26,6 +26,12 @@ WATTS_MAX = 20_000
 """Mean power of a device, many times what any draws: a misread counter would stand in somebody's cost of electricity."""
 PROCESSES_MAX = 1_024
 """The driver lists at most 950 processes per GPU."""
+INSTANT_MAX = 253_402_300_799_999
+"""The end of the year 9999: no calendar of ours writes a later one."""
+READ_BACK_MS_MAX = MS_PER_HOUR
+"""How much longer than its window a reading may cover: what compares two samples reaches back to the first of them."""
+MILLICORES_MAX = 1_000_000_000
+"""A million cores: a sum of as many pods as a node has still fits its column."""
 
 
 def window_json(window: Window) -> dict[str, Any]:
@@ -93,7 +99,7 @@ def window_json(window: Window) -> dict[str, Any]:
 def window_from_json(node: NodeName, boot_id: str, body: object) -> Window:
     """Raises InvalidInput where the body is no window. Whether it fits the others is the reader's to judge."""
     fields = Fields(body, "window")
-    start, end = fields.integer("start"), fields.integer("end")
+    start, end = fields.integer("start", most=INSTANT_MAX), fields.integer("end", most=INSTANT_MAX)
     if end <= start:
         raise invalid("window.end", f"{end} is not after start {start}", "end > start")
     window = Window(
@@ -106,14 +112,14 @@ def window_from_json(node: NodeName, boot_id: str, body: object) -> Window:
         covered_ms=fields.integer("covered_ms", most=end - start),
         sample_count=fields.integer("sample_count"),
         health=Health(fields.one_of("health", [health.value for health in Health])),
-        utilization=_utilization(fields.part("utilization")),
-        activity=_activity(fields.part("activity")),
-        energy=_energy(fields.part("energy")),
+        utilization=_utilization(fields.part("utilization"), end - start),
+        activity=_activity(fields.part("activity"), end - start),
+        energy=_energy(fields.part("energy"), end - start),
         power_milliwatts_max=fields.maybe_integer("power_milliwatts_max"),
         memory_used_bytes_max=fields.maybe_integer("memory_used_bytes_max"),
         memory_total_bytes=fields.maybe_integer("memory_total_bytes"),
         process_count_max=fields.maybe_integer("process_count_max"),
-        processes=_processes(fields.values("processes")),
+        processes=_processes(fields.values("processes"), end),
         is_clocked_idle=fields.maybe_flag("is_clocked_idle"),
         ecc_uncorrected=fields.maybe_integer("ecc_uncorrected"),
         xids=tuple(integer("window.xids", xid) for xid in fields.values("xids") or []),
@@ -227,10 +233,10 @@ def _agent_counts(fields: Fields) -> AgentCounts:
     return counts
 
 
-def _utilization(fields: Fields | None) -> UtilizationIntegral | None:
+def _utilization(fields: Fields | None, length_ms: int) -> UtilizationIntegral | None:
     if fields is None:
         return None
-    covered_ms = fields.integer("covered_ms")
+    covered_ms = fields.integer("covered_ms", most=length_ms + READ_BACK_MS_MAX)
     integral = UtilizationIntegral(
         covered_ms=covered_ms,
         percent_ms=fields.integer("percent_ms", most=100 * covered_ms + 100),
@@ -241,10 +247,10 @@ def _utilization(fields: Fields | None) -> UtilizationIntegral | None:
     return integral
 
 
-def _activity(fields: Fields | None) -> ActivityIntegral | None:
+def _activity(fields: Fields | None, length_ms: int) -> ActivityIntegral | None:
     if fields is None:
         return None
-    covered_ms = fields.integer("covered_ms")
+    covered_ms = fields.integer("covered_ms", most=length_ms + READ_BACK_MS_MAX)
     most = 1_000 * covered_ms + 1_000
     integral = ActivityIntegral(
         covered_ms=covered_ms,
@@ -257,26 +263,26 @@ def _activity(fields: Fields | None) -> ActivityIntegral | None:
     return integral
 
 
-def _energy(fields: Fields | None) -> EnergyIntegral | None:
+def _energy(fields: Fields | None, length_ms: int) -> EnergyIntegral | None:
     if fields is None:
         return None
-    covered_ms = fields.integer("covered_ms")
+    covered_ms = fields.integer("covered_ms", most=length_ms)
     integral = EnergyIntegral(covered_ms, fields.integer("millijoules", most=max(1, covered_ms) * WATTS_MAX))
     fields.refuse_others()
     return integral
 
 
-def _processes(values: list[object] | None) -> tuple[ProcessSeen, ...] | None:
+def _processes(values: list[object] | None, end: int) -> tuple[ProcessSeen, ...] | None:
     if values is None:
         return None
     if len(values) > PROCESSES_MAX:
         raise invalid("window.processes", f"{len(values)} processes", f"at most {PROCESSES_MAX}")
-    return tuple(_process(Fields(value, "process")) for value in values)
+    return tuple(_process(Fields(value, "process"), end) for value in values)
 
 
-def _process(fields: Fields) -> ProcessSeen:
+def _process(fields: Fields, end: int) -> ProcessSeen:
     pod_uid = fields.maybe_text("pod_uid")
-    until = fields.maybe_integer("seen_until") if fields.has("seen_until") else None
+    until = fields.maybe_integer("seen_until", most=end) if fields.has("seen_until") else None
     process = ProcessSeen(
         pid=fields.integer("pid"),
         started_ticks=fields.maybe_integer("started_ticks"),
@@ -312,7 +318,7 @@ def _cpu(values: list[object] | None) -> tuple[PodCpu, ...] | None:
     pods = []
     for value in values:
         fields = Fields(value, "cpu")
-        pods.append(PodCpu(PodUid(fields.text("pod_uid")), fields.integer("millicores")))
+        pods.append(PodCpu(PodUid(fields.text("pod_uid")), fields.integer("millicores", most=MILLICORES_MAX)))
         fields.refuse_others()
     return tuple(pods)
 

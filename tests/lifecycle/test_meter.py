@@ -66,6 +66,24 @@ def test_a_gpu_belongs_to_the_attempt_whose_pod_was_seen_on_it(company: Company,
     assert holders(company) == {gpu(N0, 1): attempt_id}
 
 
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_a_node_that_tells_of_a_pod_of_another_gives_it_no_gpu_and_no_fault(
+    company: Company, agents: Agents, has_ended: bool
+) -> None:
+    agents.register("n1")
+    workload, _ = agents.start()
+    begun = company.now
+    company.now = later(company.now, 600)
+    if has_ended:
+        agents.end(workload, begun, later(begun, 590))
+    told = window("n1", 0, 1, Instant(company.now - WINDOW_MS), pods=agents.pod_of(workload))
+    assert agents.post(replace(told, xids=(79,)), node="n1").taken == 1
+    with company.store.reading() as books:
+        (kept,) = books.samples.windows([gpu("n1", 0)], Instant(0), company.now)
+        (fault,) = books.gpu_faults.since(Instant(0))
+    assert (kept.attempt_id, fault.attempt_id, holders(company)) == (None, None, {})
+
+
 def pod_ref(company: Company, attempt_id: AttemptId) -> PodRef:
     """Its pod, as the kubelet names it."""
     (run,) = company.world.pods[attempt_id].values()

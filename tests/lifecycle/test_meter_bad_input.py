@@ -28,13 +28,23 @@ KEPT = good(6, KEPT_AT)
 
 BAD_WINDOWS: dict[str, tuple[Any, str]] = {
     "from the future": (good(start=later(NOW, 61)), "from-the-future"),
+    "from the last year of the calendar": (
+        good(start=Instant(253_402_300_780_000), end=253_402_300_795_000),
+        "from-the-future",
+    ),
+    "from after all calendars": (good(start=Instant(2**62 - 1), end=2**62), "invalid-sample"),
+    "energy over ages": (good(energy={"covered_ms": 2**62, "millijoules": 2**64 - 1}), "invalid-sample"),
+    "use over ages": (
+        good(utilization={"covered_ms": 2**62, "percent_ms": 2**62, "max_percent": 1, "source": "samples"}),
+        "invalid-sample",
+    ),
     "from long ago": (good(start=Instant(NOW - 32 * 86_400_000), end=NOW), "from-long-ago"),
     "overlapping the last": (good(start=Instant(NOW - WINDOW_MS - 1)), "overlaps"),
     "a number that was used for other times": (good(6), "sequence-went-back"),
     "a number that goes back": (good(3), "sequence-went-back"),
     "one that was overtaken, and never kept": (good(3, Instant(NOW - 5 * WINDOW_MS)), "sequence-went-back"),
     "the times of one that was kept, and others": (
-        good(6, KEPT_AT, end=KEPT_AT + 1_000, covered_ms=1_000),
+        good(6, KEPT_AT, end=KEPT_AT + 1_000, covered_ms=1_000, energy=None),
         "sequence-went-back",
     ),
     "a GPU of no inventory": (good(gpu_uuid="GPU-nowhere"), "unknown-gpu"),
@@ -105,6 +115,7 @@ BAD_BODIES: dict[str, Callable[[], Any]] = {
     "windows that are no list": lambda: {"node": N0, "boot_id": "b", "windows": 3},
     "no boot id": lambda: {"node": N0, "windows": []},
     "an empty boot id": lambda: {"node": N0, "boot_id": "", "windows": []},
+    "a boot id that no database keeps": lambda: {"node": N0, "boot_id": "b\x00", "windows": [good()]},
     "another node's": lambda: {**body_of(), "node": "n1"},
     "too many": lambda: body_of(*[good()] * 2_001),
 }

@@ -207,3 +207,17 @@ def test_a_sighting_by_a_clock_that_is_ahead_proves_nothing_of_what_is_to_come(c
     lost = run.pod(30_000, deleted_at=stamp(35_000), grace_seconds=0, disruption=Disruption.TAINTED, is_gone=True)
     run.see(lost, is_failed=True, ended_at=stamp(35_000))
     assert run.charged_ms <= 40_000
+
+
+def test_what_another_node_tells_of_a_pod_is_no_evidence_that_it_ran(company: Company) -> None:
+    run = started(company, 30_000)
+    run.agents.register("n1")
+    run.see(run.pod(30_000), active=1)
+    run.company.now = Instant(NOON + 600_000)
+    told = window("n1", 0, 1, Instant(NOON + 585_000), pods=(run.pod(0).uid,))
+    (process,) = told.processes or ()
+    accepted = run.agents.post(replace(told, processes=(replace(process, seen_until=told.end),)), node="n1")
+    assert accepted.taken == 1
+    lost = run.pod(30_000, deleted_at=stamp(35_000), grace_seconds=0, disruption=Disruption.TAINTED, is_gone=True)
+    run.see(lost, is_failed=True, ended_at=stamp(600_000))
+    assert run.charged_ms == 30_000

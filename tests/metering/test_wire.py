@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
-from scheduler.domain.units import GpuUuid, Instant, NodeName, PodUid
+from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant, NodeName, PodUid
 from scheduler.metering.devices import Device, Health, Inventory, ProcessView, SensorState
 from scheduler.metering.samples import PodRef, UtilizationSource
 from scheduler.metering.windows import (
@@ -17,6 +17,7 @@ from scheduler.metering.windows import (
     Window,
 )
 from scheduler.metering.wire import (
+    INSTANT_MAX,
     WATTS_MAX,
     device_from_json,
     device_json,
@@ -93,6 +94,33 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "2**63": ({"memory_total_bytes": 2**63}, "window.memory_total_bytes"),
     "more covered than there is": ({"covered_ms": 15_001}, "window.covered_ms"),
     "an end before its start": ({"end": 1_000}, "window.end"),
+    "an end that no calendar has": ({"end": INSTANT_MAX + 1}, "window.end"),
+    "a start that no calendar has": ({"start": 2**61, "end": 2**61 + 1}, "window.start"),
+    "use of more time than anything compares": (
+        {"utilization": {"covered_ms": 15_001 + MS_PER_HOUR, "percent_ms": 0, "max_percent": 0, "source": "samples"}},
+        "window.utilization.covered_ms",
+    ),
+    "activity of as much": (
+        {
+            "activity": {
+                "covered_ms": 2**62,
+                "sm_permille_ms": 2**62,
+                "occupancy_permille_ms": None,
+                "tensor_permille_ms": None,
+                "dram_permille_ms": None,
+            }
+        },
+        "window.activity.covered_ms",
+    ),
+    "energy of more time than it is long": (
+        {"energy": {"covered_ms": 15_001, "millijoules": 1}},
+        "window.energy.covered_ms",
+    ),
+    "a process that was seen after its end": (
+        {"processes": [{**window_json(WINDOW)["processes"][0], "seen_until": 16_001}]},
+        "process.seen_until",
+    ),
+    "more CPUs than there are": ({"cpu": [{"pod_uid": "pod-1", "millicores": 10**9 + 1}]}, "cpu.millicores"),
     "an empty UUID": ({"gpu_uuid": ""}, "window.gpu_uuid"),
     "a UUID without end": ({"gpu_uuid": "G" * 300}, "window.gpu_uuid"),
     "an unknown flag": ({"flags": ["shiny"]}, "window.flags"),

@@ -1,5 +1,6 @@
 """The outermost layer of every request: an id, a bound on the body, and headers that every answer carries."""
 
+import logging
 import re
 import secrets
 from collections.abc import Mapping
@@ -7,7 +8,10 @@ from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 2 * 1024 * 1024
 """A policy may have 1 MB, a node's windows of an hour less than that."""
@@ -78,10 +82,14 @@ class Edge:
                 answered.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        if scope["method"] == "HEAD":
-            await self._app({**scope, "method": "GET"}, counted, _without_body(marked))
-        else:
-            await self._app(scope, counted, marked)
+        try:
+            if scope["method"] == "HEAD":
+                await self._app({**scope, "method": "GET"}, counted, _without_body(marked))
+            else:
+                await self._app(scope, counted, marked)
+        except ClientDisconnect:
+            # Half a body is none, and there is nobody left to answer: an agent sends it again.
+            _log.info("request %s %s %s ended before its body did", request_id, scope["method"], scope["path"])
 
 
 async def _drain(receive: Receive) -> None:

@@ -3,7 +3,7 @@ And the last Xid of each GPU."""
 
 import threading
 
-from scheduler.domain.units import Instant, PodUid
+from scheduler.domain.units import Instant, NodeName, PodUid
 from scheduler.metering.last_xids import LastXids
 from scheduler.metering.windows import Window
 
@@ -15,23 +15,24 @@ class Sightings:
     """Written by the meter, read by the cycle."""
 
     def __init__(self) -> None:
-        self._seen: dict[PodUid, Instant] = {}
+        self._seen: dict[tuple[NodeName, PodUid], Instant] = {}
         self._lock = threading.Lock()
         self.xids = LastXids()
 
     def note(self, window: Window) -> None:
-        """A reading that found one of its processes proves that a pod ran then, and nothing about later."""
+        """A reading that found one of its processes proves that a pod ran there then, and nothing about later."""
         self.xids.note(window)
         with self._lock:
             for process in window.processes or ():
                 if process.pod_uid is not None and process.seen_until is not None:
-                    last = self._seen.pop(process.pod_uid, process.seen_until)
-                    self._seen[process.pod_uid] = max(last, process.seen_until)
+                    place = (window.node, process.pod_uid)
+                    last = self._seen.pop(place, process.seen_until)
+                    self._seen[place] = max(last, process.seen_until)
             while len(self._seen) > PODS_MAX:
                 del self._seen[next(iter(self._seen))]
 
-    def later_of(self, pod_uid: PodUid, known: Instant | None, now: Instant) -> Instant | None:
+    def later_of(self, pod_uid: PodUid, node: NodeName | None, known: Instant | None, now: Instant) -> Instant | None:
         """The last evidence that the pod ran: what is known otherwise, or a sighting after it. A node's clock that is ahead
-        of ours proves nothing of what is to come."""
-        seen = self._seen.get(pod_uid)
+        of ours proves nothing of what is to come, and what another node tells nothing of a pod of this one."""
+        seen = self._seen.get((node, pod_uid)) if node is not None else None
         return max((min(at, now) for at in (known, seen) if at is not None), default=None)

@@ -22,6 +22,7 @@ class Attributing:
         self._books = books
         self._world = world
         self._attempt_of: dict[PodUid, AttemptId | None] = {}
+        self._node_of: dict[PodUid, NodeName] = {}
         self._allowed = (world.policy.misuse if world.policy is not None else MisuseTerms()).allowed_processes
         self._lingering: set[PodUid] = set()
         """Pods of attempts that ended just then: their processes may still be there."""
@@ -107,17 +108,22 @@ class Attributing:
         return attempt_id is None and (node is None or node.outside_gpus > 0)
 
     def _attempts_of(self, window: Window) -> dict[PodUid, AttemptId]:
-        """The attempts of the pods seen in it, those that have ended too: windows may come late."""
+        """The attempts of the pods seen in it, those that have ended too: windows may come late. A pod's processes run on
+        its own node: what another says of them is not believed."""
         pods = {process.pod_uid for process in window.processes or () if process.pod_uid is not None}
         for pod_uid in pods - self._attempt_of.keys():
             live = self._world.attempt_of_pod.get(pod_uid)
             run = self._books.attempts.pod(pod_uid) if live is None else None
             self._attempt_of[pod_uid] = run.attempt_id if run is not None else live
+            told = run if live is None else self._world.pods.get(live, {}).get(pod_uid)
+            if told is not None and told.node is not None:
+                self._node_of[pod_uid] = told.node
             if run is not None:
                 self._ended_pods[pod_uid] = run
             if run is not None and (run.ended_at is None or window.start < run.ended_at + GRACE_MS):
                 self._lingering.add(pod_uid)
-        return {pod: attempt for pod in pods if (attempt := self._attempt_of[pod]) is not None}
+        here = [pod for pod in pods if self._node_of.get(pod, window.node) == window.node]
+        return {pod: attempt for pod in here if (attempt := self._attempt_of[pod]) is not None}
 
     def _tenancies(self, window: Window) -> list[Tenancy]:
         """The live attempts that had GPUs of the node by the window's end."""

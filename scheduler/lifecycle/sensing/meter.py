@@ -20,6 +20,7 @@ from scheduler.lifecycle.writing.batch import Batch
 from scheduler.lifecycle.writing.together import Together
 from scheduler.metering.admission import FUTURE_MS_MAX, Admission
 from scheduler.metering.devices import Device, Inventory, KnownGpu, SensorState
+from scheduler.metering.fields import text
 from scheduler.metering.misuse import Misuse, MisuseKey
 from scheduler.metering.refusals import RefusedSample
 from scheduler.metering.use import Metered
@@ -277,8 +278,9 @@ def _keep(group: _Group, judged: Sequence[_Judged]) -> _Kept:
 def _post(node: NodeName, body: Any) -> Post:
     windows = body.get("windows") if isinstance(body, dict) else None
     boot_id = body.get("boot_id") if isinstance(body, dict) else None
-    if not isinstance(windows, list) or not isinstance(boot_id, str) or not 0 < len(boot_id) <= 256:
+    if not isinstance(windows, list) or not isinstance(boot_id, str):
         raise _malformed("a body without windows or boot_id", "node, boot_id and windows")
+    text("boot_id", boot_id)
     if body.get("node") != node:
         raise _malformed(f"windows of {str(body.get('node'))[:60]!r}", f"those of {node}, which the address names")
     if len(windows) > WINDOWS_MAX:

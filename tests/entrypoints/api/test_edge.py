@@ -1,6 +1,9 @@
 """The outermost layer, as ASGI: how much of a body that is too large is read before it is refused."""
 
+import logging
+
 import pytest
+from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from scheduler.entrypoints.api.edge import DRAINED_BYTES_MAX, BodyTooLarge, Edge
@@ -47,3 +50,28 @@ async def test_who_asks_first_has_sent_nothing_that_would_be_read() -> None:
 
 async def test_nobody_is_listened_to_for_ever() -> None:
     assert await parts_read([ANNOUNCED], 10**9) == DRAINED_BYTES_MAX // PART
+
+
+async def test_a_body_that_breaks_off_is_a_line_in_the_log_and_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    told: list[Message] = [
+        {"type": "http.request", "body": b'{"windows": [', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    answered: list[Message] = []
+
+    async def receive() -> Message:
+        return told.pop(0)
+
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    async def app(scope: Scope, receive: Receive, _: Send) -> None:
+        await Request(scope, receive).body()
+
+    scope: Scope = {"type": "http", "method": "POST", "path": "/v1/w", "headers": [], "query_string": b""}
+    await Edge(app)(scope, receive, send)
+    assert answered == []
+    assert [(each.levelname, "POST /v1/w ended before its body did" in each.message) for each in caplog.records] == [
+        ("INFO", True)
+    ]
