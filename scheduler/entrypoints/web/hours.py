@@ -16,11 +16,15 @@ from scheduler.entrypoints.web.form_commands import command_of
 from scheduler.entrypoints.web.pages import Form, Pages, see_other
 from scheduler.entrypoints.web.sandbox_form import choices, spec_from
 from scheduler.entrypoints.web.visitors import Visitor, signed_in
+from scheduler.entrypoints.web.waiting import in_line
 from scheduler.lifecycle.views.shapes import BalanceView, WorkloadView
 
-UNFINISHED = tuple(state for state in WorkloadState if not state.is_final)
+AT_WORK = tuple(state for state in WorkloadState if state.is_live)
 FINAL = tuple(state for state in WorkloadState if state.is_final)
-_UNFINISHED_SHOWN = 100
+_AT_WORK_SHOWN = 100
+_STOPPED_SHOWN = 8
+_WAITING_SHOWN, _WAITING_READ = 12, 100
+"""The first in line, an array as one, of so many that were submitted latest."""
 _FINAL_SHOWN, _FINAL_READ = 8, 60
 """The latest to end, of so many that were submitted latest: what ran for long ends long after it was submitted."""
 _ON_PLAN, _FAST = 20, 100  # per mille of the period's allowance
@@ -66,7 +70,10 @@ def _page(
     views, caller, now = service.views, visitor.caller, moments.now
     balance = views.balance(caller, now)
     own = engineer.id
-    current = views.workloads(caller, now, owner=own, states=UNFINISHED, limit=_UNFINISHED_SHOWN)
+    at_work = views.workloads(caller, now, owner=own, states=AT_WORK, limit=_AT_WORK_SHOWN)
+    stopped = views.workloads(caller, now, owner=own, states=[WorkloadState.STOPPED], limit=_STOPPED_SHOWN)
+    queued = views.workloads(caller, now, owner=own, states=[WorkloadState.QUEUED], limit=_WAITING_READ)
+    waiting = in_line(queued.items)
     earlier = views.workloads(caller, now, owner=own, states=FINAL, limit=_FINAL_READ)
     return pages.render(
         request,
@@ -78,7 +85,10 @@ def _page(
         balance=balance,
         curve=hours_curve(balance, moments),
         pace=pace_phrase(balance),
-        current=current,
+        at_work=at_work.items,
+        waiting=waiting[:_WAITING_SHOWN],
+        waits_more=len(waiting) > _WAITING_SHOWN or queued.next_cursor is not None,
+        stopped=stopped.items,
         earlier=sorted(earlier.items, key=_ended, reverse=True)[:_FINAL_SHOWN],
         bookings=own_bookings(views.bookings(caller, now), engineer),
         choices=choices(views.policy(), engineer),
