@@ -22,6 +22,7 @@ from scheduler.domain.terms import KeptTerms
 from scheduler.domain.topology import TopologyLevel
 from scheduler.domain.units import (
     MS_PER_DAY,
+    MS_PER_HOUR,
     CohortName,
     GpuClassName,
     Instant,
@@ -114,7 +115,7 @@ class PriorityClass:
     at_exhaustion: AtExhaustion = AtExhaustion.STOP
     may_start_unfunded: bool = False
     grace_seconds_max: int = 300
-    refund_cap_ms: int = 3_600_000
+    refund_cap_ms: int = MS_PER_HOUR
     off_peak: OffPeak | None = None
     """When its work may start; None: at any time."""
 
@@ -207,7 +208,7 @@ class Limits:
     gpus_per_engineer: int | None = None
     gpus_per_team: int | None = None
     gpus_per_workload: int = 4096
-    time_limit_max_ms: int = 14 * 86_400_000
+    time_limit_max_ms: int = 14 * MS_PER_DAY
     start_timeout_ms: int = 900_000
     queued_per_engineer: int = 10_000
     unfunded_gpus_per_engineer: int = 8

@@ -44,6 +44,7 @@ MS_PER_SECOND: Final = 1_000
 MS_PER_MINUTE: Final = 60_000
 MS_PER_HOUR: Final = 3_600_000
 MS_PER_DAY: Final = 86_400_000
+JOULES_PER_KWH: Final = 3_600_000
 
 AMOUNT_MAX: Final = 2**62
 """No amount or balance may reach it, so that sums of two never leave a signed 64-bit column."""

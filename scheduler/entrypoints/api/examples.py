@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from scheduler.domain.money import decimal_text
-from scheduler.domain.units import Instant
+from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.entrypoints.api.rendering import hours_text
 
 JSON = "application/json"
-_HOUR_MS = 3_600_000
 _MOMENT = "2026-11-20T12:00:00Z"
 _DEPTH_MAX = 12
 
@@ -75,7 +74,7 @@ _NUMBERS: Mapping[str, int] = {
     "weight": 1000,
     "class_factor": 1000,
     "status": 200,
-    "quantity": _HOUR_MS,
+    "quantity": MS_PER_HOUR,
 }
 
 
@@ -137,7 +136,7 @@ def _text(schema: Mapping[str, Any], name: str) -> str:
             next((word for word in ("running", "job", "project") if word in schema["enum"]), schema["enum"][0])
         )
     if "pattern" in schema:
-        return hours_text(Instant(_HOUR_MS))
+        return hours_text(Instant(MS_PER_HOUR))
     return _TEXTS.get(name, name)
 
 
@@ -146,4 +145,4 @@ def _number(name: str) -> int:
         return 2_500_000
     if name.endswith(("per_mille", "permille")):
         return 950
-    return _NUMBERS.get(name, _HOUR_MS if name.endswith("_ms") else 1)
+    return _NUMBERS.get(name, MS_PER_HOUR if name.endswith("_ms") else 1)

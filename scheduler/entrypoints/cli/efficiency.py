@@ -15,7 +15,7 @@ from scheduler.entrypoints.cli.output import (
     print_text,
 )
 from scheduler.entrypoints.cli.scopes import Owner, Period
-from scheduler.entrypoints.cli.use_shown import kwh
+from scheduler.entrypoints.cli.use_shown import kwh, share_of
 from scheduler.entrypoints.web.formatting import DASH, hours
 
 app = typer.Typer(add_completion=False)
@@ -55,12 +55,12 @@ def efficiency(
 
 def _sums(use: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     return (
-        ("mean", f"{_share(use['mean_permille'])}, {_MEASURES[use['measure']]}"),
+        ("mean", f"{share_of(use['mean_permille'])}, {_MEASURES[use['measure']]}"),
         ("GPU-hours", f"{hours(use['gpu_ms'])}; at work {hours(use['active_ms'])}, idle {hours(use['idle_ms'])}"),
-        ("idle", f"{_share(use['idle_permille'])} of what was read"),
+        ("idle", f"{share_of(use['idle_permille'])} of what was read"),
         ("energy", f"{kwh(use['joules_per_active_gpu_hour'])} kWh per useful GPU-hour"),
         ("memory", f"{_memory(use['memory_bytes_max'])} at most"),
-        ("read", f"{_share(use['covered_permille'])} of the time"),
+        ("read", f"{share_of(use['covered_permille'])} of the time"),
     )
 
 
@@ -102,15 +102,11 @@ def _cells(use: dict[str, Any]) -> tuple[str, ...]:
     return (
         hours(use["gpu_ms"]),
         use["measure"],
-        _share(use["mean_permille"]),
-        _share(use["idle_permille"]),
+        share_of(use["mean_permille"]),
+        share_of(use["idle_permille"]),
         _memory(use["memory_bytes_max"]),
         kwh(use["joules_per_active_gpu_hour"]),
     )
-
-
-def _share(permille: int | None) -> str:
-    return DASH if permille is None else f"{permille / 10:.0f} %"
 
 
 def _memory(used_bytes: int | None) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scheduler.domain.units import JOULES_PER_KWH
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.money import unit_course
 from scheduler.entrypoints.cli.output import (
@@ -21,8 +22,6 @@ from scheduler.entrypoints.cli.scopes import Owner
 from scheduler.entrypoints.web.formatting import DASH, hours, money
 
 app = typer.Typer(add_completion=False)
-
-_JOULES_PER_KWH = 3_600_000
 
 
 @app.command()
@@ -105,4 +104,4 @@ def _money(micro: int | None, currency: str | None) -> str:
 
 
 def _energy(joules: int | None) -> str:
-    return DASH if joules is None else f"{joules / _JOULES_PER_KWH:.1f} kWh"
+    return DASH if joules is None else f"{joules / JOULES_PER_KWH:.1f} kWh"

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from scheduler.entrypoints.cli.recorded_cells import COLUMNS, PERCENT, REQUIRED, Shares, invalid, recorded
+from scheduler.entrypoints.cli.recorded_cells import COLUMNS, PERCENT, REQUIRED, Shares, recorded
+from scheduler.metering.fields import invalid
 from scheduler.metering.recorded import Recorded
 
 MAGIC: Final = b"PAR1"

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.periods import to_instant
 from scheduler.domain.units import AttemptId, GpuUuid, Instant
+from scheduler.metering.fields import invalid
 from scheduler.metering.recorded import Recorded
 
 REQUIRED = ("timestamp", "gpu_uuid")
@@ -99,10 +99,6 @@ class Shares:
                 "no figure above 1: shares, or less than a percent",
                 "0 to 100, or whole",
             )
-
-
-def invalid(where: str, found: str, expected: str) -> InvalidInput:
-    return InvalidInput(f"found {found}", code=RefusalCode.INVALID_SAMPLE, where=where, expected=expected)
 
 
 def _text(cell: Any) -> str | None:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from scheduler.entrypoints.cli.parquet_recordings import MAGIC, parquet_rows
-from scheduler.entrypoints.cli.recorded_cells import COLUMNS, OPTIONAL, PERCENT, REQUIRED, Shares, invalid, recorded
+from scheduler.entrypoints.cli.recorded_cells import COLUMNS, OPTIONAL, PERCENT, REQUIRED, Shares, recorded
+from scheduler.metering.fields import invalid
 from scheduler.metering.recorded import Recorded
 
 GZIP_MAGIC: Final = b"\x1f\x8b"

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from scheduler.domain.units import MS_PER_MINUTE
+from scheduler.domain.units import JOULES_PER_KWH, MS_PER_MINUTE
 from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.output import (
     Column,
@@ -15,7 +15,6 @@ from scheduler.entrypoints.web.formatting import DASH
 from scheduler.entrypoints.web.reclaim_words import became_of, why_left_alone
 
 STEPS: Final = "▁▂▃▄▅▆▇█"
-JOULES_PER_KWH: Final = 3_600_000
 ABSENT: Final = "·"
 STATES: Final = {"active": "a", "idle-held": "i", "suspected-hung": "h", "unknown": "?"}
 
@@ -99,12 +98,12 @@ def _usage_row(usage: dict[str, Any]) -> tuple[str, ...]:
     return (
         str(usage["number"]),
         usage["measure"],
-        _share(usage["mean_permille"]),
+        share_of(usage["mean_permille"]),
         DASH if usage["percent_max"] is None else f"{usage['percent_max']} %",
-        _share(usage["idle_permille"]),
+        share_of(usage["idle_permille"]),
         DASH if memory is None else f"{memory / 2**30:.0f} GiB",
         kwh(usage["joules_per_active_gpu_hour"]),
-        _share(usage["covered_permille"]),
+        share_of(usage["covered_permille"]),
     )
 
 
@@ -113,7 +112,8 @@ def kwh(joules: int | None) -> str:
     return DASH if joules is None else f"{joules / JOULES_PER_KWH:.2f}"
 
 
-def _share(permille: int | None) -> str:
+def share_of(permille: int | None) -> str:
+    """In whole percents."""
     return DASH if permille is None else f"{permille / 10:.0f} %"
 
 

@@ -13,10 +13,11 @@ from scheduler.domain.approvals import Change, ProposalKind
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.money import micro_of
 from scheduler.domain.people import Caller, Engineer, Role
-from scheduler.domain.periods import to_datetime, to_instant
+from scheduler.domain.periods import to_datetime
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import UnitKind, measure, unit_named
 from scheduler.domain.units import MS_PER_HOUR, STANDARD_GPU, AllowanceId, GpuClassName, Instant, Unit
+from scheduler.entrypoints.api.fields import instant_of
 from scheduler.entrypoints.api.routes.approvals import Approve, Request
 from scheduler.entrypoints.api.validation import refusals_in
 from scheduler.entrypoints.web.sandbox_form import Choice
@@ -105,7 +106,7 @@ def request_from(
         asked.quantity,
         None if asked.allowance is None else AllowanceId(asked.allowance),
         None if asked.gpu_class is None else GpuClassName(asked.gpu_class),
-        _instant(asked.until),
+        instant_of(asked.until),
         unit_named(asked.unit) if asked.kind is ProposalKind.HOURS else STANDARD_GPU,
     )
     return asked.kind, change, asked.reason
@@ -174,7 +175,3 @@ def _moment(form: Mapping[str, str], field: str, zone: ZoneInfo) -> datetime | N
         return datetime.combine(date.fromisoformat(text) + timedelta(days=1), time(), zone)
     except (ValueError, OverflowError):
         raise InvalidInput(f"{text[:40]!r} is no day", where=field, expected="a day such as 2026-12-31") from None
-
-
-def _instant(moment: datetime | None) -> Instant | None:
-    return None if moment is None else to_instant(moment)

@@ -10,7 +10,7 @@ from scheduler.domain.funding import payers
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy, PriorityClass, Tier, image_is_allowed
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, WorkloadId
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, GpuClassName, Instant, WorkloadId
 from scheduler.domain.wording import counted
 from scheduler.domain.workloads import Origin, Workload, WorkloadKind, WorkloadSpec
 from scheduler.lifecycle.asking.placeable import require_placeable
@@ -133,10 +133,10 @@ def _require_time_limit(spec: WorkloadSpec, tier: Tier, policy: Policy) -> None:
     longest = min(policy.limits.time_limit_max_ms, tier.time_limit_max_ms or policy.limits.time_limit_max_ms)
     if spec.time_limit_ms > longest:
         raise InvalidInput(
-            f"the time limit of {spec.time_limit_ms / 3_600_000:.1f} h is longer than you may ask for",
+            f"the time limit of {spec.time_limit_ms / MS_PER_HOUR:.1f} h is longer than you may ask for",
             where="time_limit",
             code=RefusalCode.TIME_LIMIT_TOO_LONG,
-            expected=f"at most {longest / 3_600_000:.1f} h",
+            expected=f"at most {longest / MS_PER_HOUR:.1f} h",
             remedy="ask for less, write checkpoints, and extend it while it runs",
         )
 

@@ -14,7 +14,7 @@ from scheduler.lifecycle.awarding.compensate import Package, claw_back_unvested,
 from scheduler.lifecycle.awarding.cover import require_coverage
 from scheduler.lifecycle.awarding.outlook import packaged
 from scheduler.lifecycle.awarding.own_gain import require_no_own_gain
-from scheduler.lifecycle.awarding.transfer import Passing, holder_of_pool, pass_hours
+from scheduler.lifecycle.awarding.transfer import Passing, holder_of_pool, known_allowance, pass_hours
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.answered import Command, answer, earlier_answer
 from scheduler.lifecycle.writing.batch import Batch, changing
@@ -48,7 +48,7 @@ class Awards:
         with self._changing(now) as batch:
             earlier = earlier_answer(batch, caller, command)
             if earlier is not None:
-                return self._known(batch, AllowanceId(earlier)).allowance
+                return known_allowance(batch, AllowanceId(earlier)).allowance
             allowance = grant_package(batch, asked, AllowanceId(self.ids.new("g")), caller.actor)
             require_coverage(batch, packaged(allowance, self.world.require_policy(), now))
             answer(batch, caller, command, allowance.id)
@@ -89,7 +89,7 @@ class Awards:
         """Let nobody spend an allowance, or end that. What is held stays held. Twice is once: the first is returned."""
         caller = caller.require(Role.PEOPLE, Role.FINANCE, Role.OPERATOR)
         with self._changing(now) as batch:
-            balance = self._known(batch, allowance_id)
+            balance = known_allowance(batch, allowance_id)
             _require_other(caller, EngineerId(balance.allowance.holder.id))
             if not is_frozen:
                 require_no_own_gain(self.world, caller, balance.allowance.holder, "ends a freeze")
@@ -114,7 +114,7 @@ class Awards:
         with self._changing(now) as batch:
             earlier = earlier_answer(batch, caller, command)
             if earlier is not None:
-                return self._known(batch, AllowanceId(earlier)).allowance
+                return known_allowance(batch, AllowanceId(earlier)).allowance
             known = batch.books.allowances.get(asked.source)
             is_own = (
                 known is not None and caller.engineer is not None and known.allowance.holder.id == caller.engineer
@@ -165,12 +165,6 @@ class Awards:
             (b for b in list(self.world.balances.values()) if b.allowance.holder.id == owner and b.promised > 0),
             key=lambda balance: balance.allowance.id,
         )
-
-    def _known(self, batch: Batch, allowance_id: AllowanceId) -> AllowanceBalance:
-        balance = batch.books.allowances.get(allowance_id)
-        if balance is None:
-            raise NotFound(f"there is no allowance {allowance_id!r}", code=RefusalCode.UNKNOWN_ALLOWANCE)
-        return balance
 
 
 def require_compensator(caller: Caller, holder: EngineerId) -> Caller:

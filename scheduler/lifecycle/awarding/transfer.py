@@ -29,7 +29,7 @@ def pass_hours(batch: Batch, asked: Passing, transfer_id: str, actor: str) -> Al
     Raises `unknown-allowance`, `transfer-to-self`, `transfer-not-allowed`, `unit-mismatch`, `allowance-short`.
     """
     require_amount(asked.amount)
-    source = _known(batch, asked.source)
+    source = known_allowance(batch, asked.source)
     if source.allowance.holder == asked.target:
         raise InvalidInput(
             "it would go from its holder to the same", code=RefusalCode.TRANSFER_TO_SELF, expected="another holder"
@@ -64,7 +64,8 @@ def holder_of_pool(policy: Policy, name: str) -> Holder:
     return Holder(HolderKind.TEAM, pool.teams[0])
 
 
-def _known(batch: Batch, allowance_id: AllowanceId) -> AllowanceBalance:
+def known_allowance(batch: Batch, allowance_id: AllowanceId) -> AllowanceBalance:
+    """Raises NotFound `unknown-allowance`."""
     balance = batch.books.allowances.get(allowance_id)
     if balance is None:
         raise NotFound(f"there is no allowance {allowance_id!r}", code=RefusalCode.UNKNOWN_ALLOWANCE)
@@ -73,7 +74,7 @@ def _known(batch: Batch, allowance_id: AllowanceId) -> AllowanceBalance:
 
 def _target(batch: Batch, asked: Passing, source: Allowance, transfer_id: str) -> Allowance:
     if asked.into is not None:
-        into = _known(batch, asked.into).allowance
+        into = known_allowance(batch, asked.into).allowance
         if into.holder != asked.target:
             raise NotFound(f"{asked.into} is not theirs", code=RefusalCode.UNKNOWN_ALLOWANCE)
         if into.unit == source.unit:  # of two units `pass_on` says so

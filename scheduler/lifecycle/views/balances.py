@@ -16,7 +16,7 @@ from scheduler.domain.pace import pace_of
 from scheduler.domain.people import Engineer
 from scheduler.domain.periods import Period, iso, period_at
 from scheduler.domain.quantities import quantity_text, unit_label
-from scheduler.domain.units import STANDARD_GPU, Instant
+from scheduler.domain.units import MS_PER_DAY, STANDARD_GPU, Instant
 from scheduler.domain.workloads import Workload
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
 from scheduler.lifecycle.memory.world import World
@@ -187,7 +187,7 @@ def _runs_out(
     days = sorted(
         now + available * span // used for used, span in ((whole, elapsed), (recent, elapsed // 3)) if used > 0
     )
-    if not days or days[0] - now > 366 * 86_400_000:
+    if not days or days[0] - now > 366 * MS_PER_DAY:
         return None
     return Instant(days[0]), Instant(days[-1])
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from scheduler.domain.money import MICRO_PER_UNIT, decimal_text
 from scheduler.domain.periods import iso
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.domain.units import JOULES_PER_KWH, MS_PER_HOUR, Instant
 from scheduler.finance.csv_text import safe
 from scheduler.lifecycle.views.statement_shapes import StatementLine, StatementView
 from scheduler.lifecycle.views.unit_shapes import Corrected, ReturnedView, UnitLine, UnitView
@@ -48,7 +48,6 @@ HEADER = (
     "price_per_million_tokens",
     "electricity_unknown_from",
 )
-_JOULES_PER_KWH = 3_600_000
 NOTHING: Mapping[str, str] = {}
 
 
@@ -174,7 +173,7 @@ def _row(line: StatementLine, currency: str) -> tuple[str, ...]:
     if line.cost_micro is not None:
         cells |= _money(line.cost_micro, currency)
     if line.energy_joules is not None:
-        cells["energy_kwh"] = decimal_text(line.energy_joules * MICRO_PER_UNIT // _JOULES_PER_KWH)
+        cells["energy_kwh"] = decimal_text(line.energy_joules * MICRO_PER_UNIT // JOULES_PER_KWH)
     if line.electricity_micro is not None:
         cells["electricity_cost"] = decimal_text(line.electricity_micro)
     if line.electricity_unknown_from is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason
 from scheduler.domain.sizes import gpu_ms_within, stretches
-from scheduler.domain.units import EngineerId, Instant, PriorityClassName, TierName
+from scheduler.domain.units import MS_PER_MINUTE, EngineerId, Instant, PriorityClassName, TierName
 from scheduler.domain.workloads import Attempt
 from scheduler.simulation.replay.calendar import Calendar
 from scheduler.simulation.replay.series import Series
@@ -15,7 +15,7 @@ from scheduler.simulation.replay.settling import Settled
 from scheduler.simulation.replay.works import Run, Work
 
 BINS_MAX = 400
-SLOWDOWN_FLOOR_MS = 600_000
+SLOWDOWN_FLOOR_MS = 10 * MS_PER_MINUTE
 """Slowdown is (wait + run) / run, bounded: what runs for less counts as ten minutes (Feitelson's bounded slowdown)."""
 
 
@@ -29,8 +29,8 @@ class Window:
     @property
     def bin_ms(self) -> int:
         """A whole number of minutes, so that there are at most `BINS_MAX` bins."""
-        minutes = -(-max(1, self.ends_at - self.starts_at) // (BINS_MAX * 60_000))
-        return minutes * 60_000
+        minutes = -(-max(1, self.ends_at - self.starts_at) // (BINS_MAX * MS_PER_MINUTE))
+        return minutes * MS_PER_MINUTE
 
     @property
     def bins(self) -> int:
