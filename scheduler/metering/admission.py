@@ -25,9 +25,9 @@ class Admission(StrEnum):
     FROM_THE_FUTURE = "from-the-future"
     FROM_LONG_AGO = "from-long-ago"
     UNKNOWN_GPU = "unknown-gpu"
-    """Its node's inventory does not have it."""
+    """No inventory ever had it."""
     FOREIGN_GPU = "foreign-gpu"
-    """Another node's inventory has it."""
+    """Another node's inventory has it, or had it last."""
     SEQUENCE_WENT_BACK = "sequence-went-back"
     OVERLAPS = "overlaps"
 
@@ -46,7 +46,7 @@ def kept_of(window: Window) -> Kept:
 
 
 def admit(window: Window, last: Kept | None, owners: Mapping[GpuUuid, NodeName], now: Instant) -> Admission:
-    """`owners` says which node's inventory has which device. `last` is of this device, on whatever node."""
+    """`owners` says which node's inventory had which device last. `last` is of this device, on whatever node."""
     if window.gpu_uuid not in owners:
         return Admission.UNKNOWN_GPU
     if owners[window.gpu_uuid] != window.node:

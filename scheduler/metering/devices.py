@@ -89,7 +89,7 @@ class Inventory:
 class KnownGpu:
     """What is kept of a device between its windows.
 
-    `node` is the one whose inventory has it, None where nobody's does. `boot_id`, `sequence` and `end` are those of
+    `node` is the one whose inventory had it last. `boot_id`, `sequence` and `end` are those of
     the last window that was kept, None before the first. `attempt_id` had it then. The rest is its idle power.
     """
 

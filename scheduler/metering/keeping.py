@@ -26,10 +26,6 @@ class SampleBook(Protocol):
 
     def gpus(self, uuids: Iterable[GpuUuid]) -> Mapping[GpuUuid, KnownGpu]: ...
 
-    def gpus_of(self, node: NodeName) -> list[KnownGpu]:
-        """Those that the node's inventory has."""
-        ...
-
     def all_gpus(self) -> list[KnownGpu]: ...
 
     def put_gpus(self, changed: Sequence[KnownGpu]) -> None:

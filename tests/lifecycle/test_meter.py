@@ -6,7 +6,7 @@ from unittest.mock import patch
 import pytest
 
 from scheduler.adapters.sql.books.samples import SqlSamples
-from scheduler.domain.errors import Unavailable
+from scheduler.domain.errors import NotFound, RefusalCode, Unavailable
 from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName
 from scheduler.metering.devices import Device, SensorState
 from scheduler.metering.idle import IdleState
@@ -208,6 +208,29 @@ def test_a_gpu_that_was_moved_belongs_to_its_new_node_once_the_old_one_lets_go(
         assert [(r.node, r.gpu_uuid, r.code, r.count) for r in books.samples.refusals()] == [
             ("n1", gpu(N0, 3), "foreign-gpu", 1)
         ]
+
+
+def test_the_last_windows_of_a_gpu_that_is_gone_are_taken_after_the_inventory_without_it(
+    company: Company, agents: Agents
+) -> None:
+    company.now = later(company.now, 60)
+    agents.register(gpus=3)
+    start = Instant(company.now - 2 * WINDOW_MS)
+    accepted = agents.post(window(N0, 3, 1, start), window(N0, 3, 2, Instant(start + WINDOW_MS)))
+    assert (accepted.taken, accepted.refused) == (2, ())
+
+
+def test_windows_wait_for_a_node_of_which_only_a_sampler_without_devices_was_told(company: Company) -> None:
+    made = Agents(company)
+    company.now = later(company.now, 60)
+    silent = replace(inventory(N0, company.now), sensor_state=SensorState.RESTARTING, devices=())
+    made.meter.accept_inventory(agent_of(N0), silent.node, inventory_json(silent), now=company.now)
+    waiting = window(N0, 0, 1, Instant(company.now - WINDOW_MS))
+    with pytest.raises(NotFound) as refused:
+        made.post(waiting)
+    assert refused.value.code is RefusalCode.UNKNOWN_NODE
+    made.register()
+    assert made.post(waiting).taken == 1
 
 
 def test_windows_that_were_not_committed_are_taken_when_they_come_again(company: Company, agents: Agents) -> None:

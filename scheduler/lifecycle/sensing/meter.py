@@ -197,7 +197,9 @@ class Meter:
             )
 
     def _require_known(self, node: NodeName, now: Instant) -> None:
-        if node not in self._world.inventories:
+        told = self._world.inventories.get(node)
+        if told is None or (told.sensor_state is not SensorState.OK and not told.devices):
+            # A sampler that has not come up yet says nothing of its devices, and windows may wait from before it.
             self._count(node, RefusalCode.UNKNOWN_NODE.value, "it has not told what GPUs it has", now)
             raise NotFound(
                 f"{node} has not told what GPUs it has",
@@ -220,7 +222,8 @@ class Meter:
             books.samples.refuse([RefusedSample(node, "", code, 1, now, now, detail[:DETAIL_MAX])])
 
     def _keep_inventory(self, books: Books, told: Inventory, now: Instant) -> Inventory:
-        """Claim the devices that are new here, and let go of those that are gone."""
+        """Claim the devices that are new here. Those that are gone stay its own until another node claims them: their last
+        windows come after the inventory that has them no more, and may have waited in the spool for long."""
         before = self._world.inventories.get(told.node)
         if told.sensor_state is not SensorState.OK:
             # Its devices say nothing now: what it had before is still there.
@@ -236,9 +239,7 @@ class Meter:
             ]
         )
         ours = tuple(device for device in told.devices if device.gpu_uuid not in foreign)
-        here = {device.gpu_uuid for device in ours}
-        gone = [replace(gpu, node=None) for gpu in books.samples.gpus_of(told.node) if gpu.gpu_uuid not in here]
-        changed = [*_claimed(ours, known, told.node), *gone]
+        changed = _claimed(ours, known, told.node)
         for gpu in changed:
             self._known.pop(gpu.gpu_uuid, None)
         books.samples.put_gpus(changed)
@@ -250,7 +251,9 @@ class Meter:
         if gpu.node is None or gpu.node == node:
             return False
         theirs = self._world.inventories.get(gpu.node)
-        return theirs is not None and now - theirs.taken_at < MOVED_AFTER_MS
+        if theirs is None or now - theirs.taken_at >= MOVED_AFTER_MS:
+            return False
+        return any(device.gpu_uuid == gpu.gpu_uuid for device in theirs.devices)
 
 
 def _claimed(devices: Sequence[Device], known: dict[GpuUuid, KnownGpu], node: NodeName) -> list[KnownGpu]:

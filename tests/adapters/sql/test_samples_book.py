@@ -54,7 +54,6 @@ def test_a_device_is_added_and_then_overwritten(store: SqlStore) -> None:
         books.samples.put_gpus([moved, KnownGpu(GpuUuid("GPU-c"), N)])
     with store.reading() as books:
         assert books.samples.gpus([GPUS[0], GpuUuid("GPU-z")]) == {GPUS[0]: moved}
-        assert [gpu.gpu_uuid for gpu in books.samples.gpus_of(N)] == ["GPU-b", "GPU-c"]
         assert len(books.samples.all_gpus()) == 3
 
 

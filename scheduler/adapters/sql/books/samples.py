@@ -58,10 +58,6 @@ class SqlSamples:
         rows = rows_by_id(self.connection, _DEVICES, gpus.c.gpu_uuid, uuids)
         return {gpu.gpu_uuid: gpu for gpu in _GPU.read_all(rows)}
 
-    def gpus_of(self, node: NodeName) -> list[KnownGpu]:
-        statement = select(*_GPU.columns).where(gpus.c.node == node).order_by(gpus.c.gpu_uuid)
-        return _GPU.read_all(self.connection.execute(statement))
-
     def all_gpus(self) -> list[KnownGpu]:
         return _GPU.read_all(self.connection.execute(select(*_GPU.columns).order_by(gpus.c.gpu_uuid)))
 
