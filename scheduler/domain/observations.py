@@ -116,8 +116,8 @@ class ObservedJob:
     """What each of its pods would ask for, fit or not; None where it is not fit and not suspended. Kubernetes lets a
     suspended Job's resources be changed."""
     refused_since: Instant | None = None
-    """Since when Kubernetes has been refusing to make its pods, and none of this attempt is there; `refused_because` is
-    its last answer."""
+    """Since when Kubernetes has been refusing to make its pods, and not all of this attempt are there; `refused_because`
+    is its last answer."""
     refused_because: str = ""
     keeps_state: bool = True
     """Its pods mount a volume that outlives them, or have a hook that saves their state before they are stopped."""

@@ -262,7 +262,7 @@ TEXTS: dict[Reason, ReasonText] = {
         "Nothing need be done; after {minutes} min of waiting the clock goes on.",
     ),
     Reason.START_TIMEOUT: ReasonText(
-        "Stopped: no container had started {minutes} min after launch ({cause}).",
+        "Stopped: it had not started {minutes} min after launch ({cause}).",
         "Check the image and the spec.",
     ),
     Reason.NODE_LOST: ReasonText("Lost on {nodes}: {cause}. The hours since its last checkpoint came back; {then}."),

@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+import pytest
+
+from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import ObservedJob, PodPhase
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, AttemptId
@@ -67,3 +70,44 @@ def test_what_another_attempt_was_refused_stops_none(company: Company) -> None:
     company.see(changes(stale))
     company.now = later(company.now, REFUSED_MS // 1000 * 3)
     assert not limits_are_due(company.world, company.now)
+
+
+def running_gang(company: Company, there: int, min_pods: int | None = None) -> Workload:
+    """Three pods, of which so many have started; Kubernetes has been refused the others since a second after launch."""
+    grant = company.grant("ada", 30)
+    workload = company.submit(pods=3, min_pods=min_pods)
+    assert company.launch(workload, FundingShare(grant, 12 * MS_PER_HOUR)) == []
+    company.give_job(workload)
+    began = company.now
+    company.see(changes(*(pod_seen(workload, number, started_at=began) for number in range(there))))
+    company.see(changes(replace(refused(company, workload, 1), pods=3)))
+    company.now = later(began, REFUSED_MS // 1000 + 1)
+    return workload
+
+
+def test_a_gang_of_which_some_pods_are_refused_is_stopped_as_soon_and_told_how_many_are_there(
+    company: Company,
+) -> None:
+    workload = running_gang(company, there=2)
+    assert company.workload(workload.id).state is WorkloadState.RUNNING
+    assert limits_are_due(company.world, company.now)
+    with company.changing() as batch:
+        enforce_limits(batch)
+    verdict = company.world.verdicts[workload.id]
+    assert verdict.reason is Reason.START_TIMEOUT
+    cause = f"2 of its 3 pods are there, and Kubernetes refuses more: {REFUSAL}"
+    assert verdict.evidence == {"minutes": 2, "cause": cause}
+
+
+WHOLE_ENOUGH = {"has had all its pods": (3, None), "is elastic and has its minimum": (2, 2)}
+
+
+@pytest.mark.parametrize(("there", "min_pods"), WHOLE_ENOUGH.values(), ids=WHOLE_ENOUGH)
+def test_what_runs_is_left_alone_whatever_was_refused_where_it(
+    company: Company, there: int, min_pods: int | None
+) -> None:
+    workload = running_gang(company, there, min_pods)
+    assert not limits_are_due(company.world, company.now)
+    with company.changing() as batch:
+        assert enforce_limits(batch) == []
+    assert company.workload(workload.id).state is WorkloadState.RUNNING

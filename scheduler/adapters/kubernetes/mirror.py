@@ -94,7 +94,7 @@ class ClusterMirror:
 
     @property
     def podless(self) -> Mapping[JobUid, str]:
-        """The namespaces of launched Jobs that have no pod of their attempt."""
+        """The namespaces of launched Jobs that have not all pods of their attempt."""
         return self._podless.namespaces
 
     def manages(self, namespace: str) -> bool:
@@ -200,7 +200,7 @@ class ClusterMirror:
                 self._changed_jobs[uid] = None
             return
         observed = read_job(raw, self._classes)
-        observed = self._podless.put(observed, raw, has_pods=self._has_pods_of(observed))
+        observed = self._podless.put(observed, raw, self._pods_of_attempt(observed))
         record = _JobRecord(metadata["namespace"], concerns_us=True, digest=hash(observed))
         if before != record:
             self._jobs[uid] = record
@@ -312,10 +312,10 @@ class ClusterMirror:
         if record.job_uid is not None:
             _discard(self._pods_of, record.job_uid, uid)
 
-    def _has_pods_of(self, job: ObservedJob) -> bool:
-        """Whether a pod of the Job's present attempt is there."""
-        seen = (self._pods[uid].observed for uid in self._pods_of.get(job.uid, ()))
-        return any(pod is not None and pod.attempt_id == job.attempt_id for pod in seen)
+    def _pods_of_attempt(self, job: ObservedJob) -> set[PodUid]:
+        """The pods of the Job's present attempt that are there."""
+        seen = ((uid, self._pods[uid].observed) for uid in self._pods_of.get(job.uid, ()))
+        return {uid for uid, pod in seen if pod is not None and pod.attempt_id == job.attempt_id}
 
     def _are_all_ours(self, record: _PodRecord) -> bool:
         """Whether a live attempt accounts for every pod of this one's Job: then what it holds is on no node's account."""

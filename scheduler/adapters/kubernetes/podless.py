@@ -1,6 +1,7 @@
-"""Launched Jobs without a pod, and why: what Kubernetes' Job controller said last when it was not let make one.
+"""Launched Jobs that lack pods, and why: what Kubernetes' Job controller said last when it was not let make one.
 
-Pod Security, a quota or a webhook refuses a pod, not its Job: the Job's status says nothing, its Events do.
+Pod Security, a quota or a webhook refuses a pod, not its Job: the Job's status says nothing, its Events do. A quota may let
+some pods of a gang be and no more.
 """
 
 import logging
@@ -15,7 +16,7 @@ from scheduler.adapters.kubernetes.names import RawObject
 from scheduler.adapters.kubernetes.stamps import instant_of
 from scheduler.adapters.kubernetes.watching import refused
 from scheduler.domain.observations import ObservedJob, ObservedPod
-from scheduler.domain.units import Instant, JobUid
+from scheduler.domain.units import Instant, JobUid, PodUid
 
 logger = logging.getLogger(__name__)
 
@@ -36,14 +37,16 @@ class PodsRefused:
 
 @dataclass(frozen=True, slots=True)
 class _Launched:
-    """`started_at` is when the Job controller began this run of the Job: what it was refused before is another's."""
+    """`started_at` is when the Job controller began this run of the Job: what it was refused before is another's.
+    `pods` are those of it that were seen."""
 
     job: ObservedJob
     started_at: Instant
+    pods: set[PodUid]
 
 
 class Podless:
-    """The launched Jobs that have no pod of their attempt. Fed by the mirror; knows no network."""
+    """The launched Jobs that have fewer pods of their attempt than they should. Fed by the mirror; knows no network."""
 
     def __init__(self) -> None:
         self._jobs: dict[JobUid, _Launched] = {}
@@ -53,17 +56,17 @@ class Podless:
         """Of each such Job."""
         return {uid: known.job.namespace for uid, known in self._jobs.items()}
 
-    def put(self, job: ObservedJob, raw: RawObject, *, has_pods: bool) -> ObservedJob:
-        """The Job with what is known of its refused pods, as far as this attempt of it goes."""
+    def put(self, job: ObservedJob, raw: RawObject, pods: set[PodUid]) -> ObservedJob:
+        """The Job with what is known of its refused pods, as far as this attempt of it goes, of which `pods` are there."""
         started_at = instant_of((raw.get("status") or {}).get("startTime"))
         is_over = job.is_suspended or job.has_ended or job.is_deleted
-        if started_at is None or not job.attempt_id or has_pods or is_over or job.is_run_elsewhere:
+        if started_at is None or not job.attempt_id or len(pods) >= job.pods or is_over or job.is_run_elsewhere:
             self.drop(job.uid)
             return job
         known = self._jobs.get(job.uid)
         if known is not None and known.job.attempt_id == job.attempt_id and known.started_at == started_at:
             job = replace(job, refused_since=known.job.refused_since, refused_because=known.job.refused_because)
-        self._jobs[job.uid] = _Launched(job, started_at)
+        self._jobs[job.uid] = _Launched(job, started_at, pods)
         return job
 
     def drop(self, uid: JobUid) -> None:
@@ -72,10 +75,12 @@ class Podless:
     def see(self, pod: ObservedPod) -> None:
         known = self._jobs.get(pod.job_uid)
         if known is not None and pod.attempt_id == known.job.attempt_id:
-            del self._jobs[pod.job_uid]
+            known.pods.add(pod.uid)
+            if len(known.pods) >= known.job.pods:
+                del self._jobs[pod.job_uid]
 
     def note(self, uid: JobUid, told: Iterable[PodsRefused]) -> ObservedJob | None:
-        """The Job as it is to be reported; None where it is no more without pods or nothing new is known of it."""
+        """The Job as it is to be reported; None where it has its pods by now or nothing new is known of it."""
         known = self._jobs.get(uid)
         ours = [] if known is None else [each for each in told if each.until >= known.started_at]
         if known is None or not ours:

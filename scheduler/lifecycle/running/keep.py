@@ -63,15 +63,21 @@ def enforce_limits(batch: Batch) -> list[Attempt]:
             if batch.now - attempt.started_at >= attempt.time_limit_ms:
                 stop_attempt(batch, attempt, Reason.TIME_LIMIT, {"limit": _limit(attempt.time_limit_ms)})
                 stopped.append(attempt)
+            elif _is_refused_pods(batch.world, attempt, batch.now):
+                _stop_not_started(batch, attempt, policy)
+                stopped.append(attempt)
         elif attempt.state is AttemptState.LAUNCHING and _start_is_overdue(batch.world, attempt, policy, batch.now):
-            waited_ms = min(batch.now - attempt.launched_at, policy.limits.start_timeout_ms)
-            cause = _why_not_started(batch.world, attempt)
-            evidence: dict[str, int | str] = {"minutes": waited_ms // MS_PER_MINUTE, "cause": cause}
-            stop_attempt(batch, attempt, Reason.START_TIMEOUT, evidence)
+            _stop_not_started(batch, attempt, policy)
             stopped.append(attempt)
     for workload_id in batch.world.conditions.overdue(batch.now):
         _give_up(batch, workload_id)
     return stopped
+
+
+def _stop_not_started(batch: Batch, attempt: Attempt, policy: Policy) -> None:
+    waited_ms = min(batch.now - attempt.launched_at, policy.limits.start_timeout_ms)
+    cause = _why_not_started(batch.world, attempt)
+    stop_attempt(batch, attempt, Reason.START_TIMEOUT, {"minutes": waited_ms // MS_PER_MINUTE, "cause": cause})
 
 
 def _give_up(batch: Batch, workload_id: WorkloadId) -> None:
@@ -97,6 +103,7 @@ def limits_are_due(world: World, now: Instant) -> bool:
         return True
     return any(
         (a.state is AttemptState.RUNNING and a.started_at is not None and now - a.started_at >= a.time_limit_ms)
+        or (a.state is AttemptState.RUNNING and _is_refused_pods(world, a, now))
         or (a.state is AttemptState.LAUNCHING and _start_is_overdue(world, a, policy, now))
         for a in live
         if not a.is_booking
@@ -107,26 +114,32 @@ def _start_is_overdue(world: World, attempt: Attempt, policy: Policy, now: Insta
     """The platform pays for image pulls and starts, up to a limit. A call that is still under way is not the owner's."""
     if attempt.workload_id in world.in_flight:
         return False
-    refused = _refused_pods(world, attempt)
-    is_refused = (
-        refused is not None and refused.refused_since is not None and now - refused.refused_since >= REFUSED_MS
-    )
+    is_refused = _is_refused_pods(world, attempt, now)
     return is_refused or now - attempt.launched_at >= policy.limits.start_timeout_ms
 
 
+def _is_refused_pods(world: World, attempt: Attempt, now: Instant) -> bool:
+    """Whether it has been for too long. One that has some of its pods is no more whole than one that has none."""
+    job = _refused_pods(world, attempt)
+    return job is not None and job.refused_since is not None and now - job.refused_since >= REFUSED_MS
+
+
 def _refused_pods(world: World, attempt: Attempt) -> ObservedJob | None:
-    """The attempt's Job, where Kubernetes has been refused every one of its pods."""
+    """The attempt's Job, where Kubernetes has been refused pods of it that it cannot do without."""
     workload = world.workloads.get(attempt.workload_id)
     job = world.job_of(workload) if workload is not None else None
-    is_refused = job is not None and job.attempt_id == attempt.id and job.refused_since is not None
-    return job if is_refused and not world.pods.get(attempt.id) else None
+    if job is None or job.attempt_id != attempt.id or job.refused_since is None:
+        return None
+    needed = attempt.placement.pods if attempt.elastic is None else attempt.elastic.pods_min
+    return job if len(world.pods.get(attempt.id, ())) < needed else None
 
 
 def _why_not_started(world: World, attempt: Attempt) -> str:
     runs = world.pods.get(attempt.id, {})
     refused = _refused_pods(world, attempt)
     if refused is not None:
-        return f"Kubernetes refuses its pods: {refused.refused_because}"
+        some = f"{len(runs)} of its {attempt.placement.pods} pods are there, and " if runs else ""
+        return f"{some}Kubernetes refuses {'more' if runs else 'its pods'}: {refused.refused_because}"
     if not runs:
         return "it has no pod: `kubectl describe job` says what kept Kubernetes from making one"
     waiting = [

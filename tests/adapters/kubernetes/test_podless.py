@@ -8,7 +8,6 @@ import pytest
 
 from scheduler.adapters.kubernetes.cluster import ClusterSettings, KubernetesCluster
 from scheduler.domain.actions import ActionResult, SuspendJob
-from scheduler.domain.cluster import Placement
 from scheduler.domain.observations import ObservedJob
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_SECOND, AttemptId
@@ -40,8 +39,8 @@ async def pod_security(api: ApiClient, namespace: str, is_refusing: bool) -> Non
     await api.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": labels}})
 
 
-async def quota(api: ApiClient, namespace: str, is_refusing: bool) -> None:
-    path, hard = f"/api/v1/namespaces/{namespace}/resourcequotas", {"pods": "0" if is_refusing else "9"}
+async def quota(api: ApiClient, namespace: str, is_refusing: bool, at_most: int = 0) -> None:
+    path, hard = f"/api/v1/namespaces/{namespace}/resourcequotas", {"pods": str(at_most) if is_refusing else "9"}
     if is_refusing:
         await api.post(path, {"metadata": {"name": "few"}, "spec": {"hard": hard}})
     else:
@@ -53,12 +52,9 @@ async def quota(api: ApiClient, namespace: str, is_refusing: bool) -> None:
     await eventually(lambda: api.get(f"{path}/few"), is_in_force)
 
 
-async def let_go(rig: ClusterRig, job: ObservedJob, attempt: str) -> None:
-    workload = rig.workload(job.name)
-    launch = rig.launching(workload, job, (rig.nodes[0], 1))
-    outcome = await rig.launch(
-        replace(launch, attempt_id=AttemptId(attempt), placement=Placement(((rig.nodes[0], 1),)))
-    )
+async def let_go(rig: ClusterRig, job: ObservedJob, attempt: str, pods: int = 1) -> None:
+    launch = rig.launching(rig.workload(job.name, pods=pods), job, (rig.nodes[0], pods))
+    outcome = await rig.launch(replace(launch, attempt_id=AttemptId(attempt)))
     assert outcome.result is ActionResult.DONE, outcome.message
 
 
@@ -89,6 +85,19 @@ async def test_what_refuses_the_pods_of_a_job_is_told_and_once_it_lets_them_they
     assert before <= told.refused_since <= now()
     await switch(api, namespace, False)
     await rig.until(lambda seen: len(seen.running_pods(job.uid)) == 1)
+
+
+async def test_what_refuses_some_pods_of_a_gang_is_told_too(rig: ClusterRig, api: ApiClient, namespace: str) -> None:
+    await quota(api, namespace, True, at_most=1)
+    job = await rig.created(rig.workload("w-halved", pods=2))
+    await let_go(rig, job, "a-1", pods=2)
+
+    told = (await rig.until(is_told(job, "a-1"))).jobs[job.uid]
+
+    assert "exceeded quota: few" in told.refused_because
+    assert len((await rig.until(lambda seen: len(seen.live_pods(job.uid)) == 1)).live_pods(job.uid)) == 1
+    await quota(api, namespace, False)
+    await rig.until(lambda seen: len(seen.running_pods(job.uid)) == 2)
 
 
 async def test_what_an_earlier_attempt_was_refused_says_nothing_of_the_next(
