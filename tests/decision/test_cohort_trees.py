@@ -7,7 +7,9 @@ import pytest
 
 from scheduler.decision.decide import decide
 from scheduler.decision.limits.quota import Quotas
-from scheduler.domain.policy import BorrowWithinCohort, Cohort, Policy, Pool, Quota
+from scheduler.decision.plan import Plan
+from scheduler.decision.snapshot import Snapshot
+from scheduler.domain.policy import BorrowWithinCohort, Cohort, Policy, Pool, Quota, ReclaimWithinCohort, WithinPool
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import CohortName, PoolName
 from scheduler.domain.workloads import Attempt
@@ -173,3 +175,68 @@ def test_whoever_borrows_of_both_cohorts_stops_others_only_as_borrow_within_coho
     plan = decide(world)
 
     assert [victim.rule for each in plan.preemptions for victim in each.victims] == ([rule] if rule else [])
+
+
+def beside_its_own(**terms: Any) -> Snapshot:
+    """Red has 6 GPUs and uses 4, of which 2 are spare; the other 2 blue has borrowed. Urgent work of red asks for 4."""
+    by = policy(member("red", "company", 6, **terms), member("blue", "company", 6), cohorts=[cohort("company")])
+    running = [
+        run("spare", 2, "red", priority_class=SPARE),
+        run("stays", 2, "red", priority_class=URGENT),
+        run("lent", 2, "blue"),
+        run("blues", 6, "blue", "n1"),
+    ]
+    asks = workload("asks", team="red", gpus=4, priority_class=URGENT)
+    return snapshot(nodes(node("n0", 6), node("n1", 6)), [asks], attempts=running, by=by)
+
+
+def rules(plan: Plan) -> dict[str, str]:
+    return {victim.workload_id: victim.rule for each in plan.preemptions for victim in each.victims}
+
+
+def test_what_its_own_pool_gives_up_and_what_was_lent_of_it_are_taken_together() -> None:
+    """Neither is enough. With both gone red uses its 6 GPUs: so it does in Kueue, without borrowing."""
+    assert rules(decide(beside_its_own())) == {"lent": "reclaimWithinCohort", "spare": "withinPool"}
+
+
+def test_what_is_lent_is_never_taken_back_to_borrow_with_it() -> None:
+    """There is more lent than it needs, but with the spare work of red left red would use 8 of its 6 GPUs."""
+    world = beside_its_own()
+    by = policy(*world.policy.pools.values(), member("idle", "company", 2), cohorts=[cohort("company")])
+    running = {**world.attempts, **{each.id: each for each in [run("lent-too", 2, "blue")]}}
+    world = replace(world, policy=by, attempts=running, nodes=nodes(node("n0"), node("n1", 6)))
+    found = rules(decide(world))
+    assert found.pop("spare") == "withinPool"
+    assert list(found.values()) == ["reclaimWithinCohort"]
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [{"within_pool": WithinPool.NEVER}, {"reclaim_within_cohort": ReclaimWithinCohort.NEVER}],
+    ids=["its own is safe", "what is lent stays lent"],
+)
+def test_and_where_either_may_not_be_taken_neither_is(terms: dict[str, Any]) -> None:
+    found = decide(beside_its_own(**terms))
+    assert (found.preemptions, reasons(found)) == ((), {"asks": Reason.QUOTA})
+
+
+def test_who_would_borrow_with_all_of_its_own_gone_takes_nothing_back() -> None:
+    """Five beside the two that stay are one more than red has."""
+    world = beside_its_own()
+    more = workload("asks", team="red", gpus=5, priority_class=URGENT)
+    assert decide(replace(world, queued={more.id: more})).preemptions == ()
+
+
+def test_what_is_taken_back_from_outside_and_what_is_borrowed_inside_are_taken_together() -> None:
+    """On one node are 5 GPUs of lower work of its cohort and 3 of higher work that borrows from outside; it wants 7."""
+    base = tree(cohort("warm", "company", 4))
+    lower = BorrowWithinCohort.LOWER_PRIORITY
+    by = replace(base, pools={name: replace(each, borrow_within_cohort=lower) for name, each in base.pools.items()})
+    running = [
+        run("inside", 5, "rose", priority_class=SPARE),
+        run("outside", 3, "navy", priority_class=URGENT),
+        run("navys", 6, "navy", "n1", priority_class=URGENT),
+    ]
+    world = snapshot(TWO, [workload("wants", team="red", gpus=7)], attempts=running, by=by)
+
+    assert rules(decide(world)) == {"inside": "borrowWithinCohort", "outside": "reclaimWithinCohort"}

@@ -53,6 +53,14 @@ class Bucket:
     def is_empty(self) -> bool:
         return not (self.attempts or self.elastic)
 
+    @property
+    def gpus(self) -> int:
+        """Of all that may be taken of it."""
+        spared = (
+            attempt.surplus * attempt.pod.gpus for key, attempt in self.elastic.items() if key not in self.attempts
+        )
+        return sum(attempt.gpus for attempt in self.attempts.values()) + sum(spared)
+
     def freed(self, table: FitTable) -> IntArray:
         """What would be freed on each node of its class, were all of it taken. Not to be written to."""
         spared = self.elastic.keys() - self.attempts.keys()

@@ -7,7 +7,7 @@ from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Lane
 from scheduler.decision.placing.fit_table import FitTable, IntArray, Shape
 from scheduler.decision.placing.running import Bucket
-from scheduler.decision.preempting.victims import Preemptor, Rule
+from scheduler.decision.preempting.victims import Preemptor, Rule, Way
 from scheduler.domain.units import AttemptId, GpuClassName, PoolName
 from scheduler.domain.workloads import Attempt
 
@@ -45,6 +45,8 @@ class Outlook:
         self._rooms: dict[_Way, IntArray | None] = {}
         self._most: dict[tuple[PoolName, int, GpuClassName, bool, Shape], int] = {}
         """Pods of a shape that would fit in a class, by whether it may take back what was lent."""
+        self._own: dict[tuple[PoolName, int, GpuClassName], int] = {}
+        """GPUs that may be taken of its own pool, by priority."""
         self._borrowed: dict[tuple[str, GpuClassName, int], _Borrowed] = {}
 
     def expect(self, lanes: Iterable[Lane]) -> None:
@@ -53,23 +55,52 @@ class Outlook:
             for gpu_class in lane.key.gpu_classes:
                 self._come(gpu_class)
 
+    def ways(self, lane: Lane, priority: int) -> Iterator[tuple[GpuClassName, Way]]:
+        """By GPU class: first, where its pool or a cohort of it stays within its own quota, as one that takes back what
+        was lent; then as one that may borrow; then as one whose own pool makes room for it beside that."""
+        for gpu_class in lane.key.gpu_classes:
+            if self.index.quotas.may_reclaim(lane.key.pool, gpu_class, lane.gpus):
+                yield gpu_class, Way.TAKES_BACK
+            yield gpu_class, Way.MAY_BORROW
+            if self._may_end_within(lane, priority, gpu_class):
+                yield gpu_class, Way.ENDS_WITHIN
+
     def is_hopeful(self, lane: Lane, priority: int) -> bool:
         """Whether there may be victims for a workload of the lane and that priority; if not, there are none, nor are
         there for a lower one."""
         pool, gpu_classes, shape, pods = lane.key[:4]
         for gpu_class in gpu_classes:
-            is_within = self.index.quotas.may_reclaim(pool, gpu_class, lane.gpus)
-            key = (pool, priority, gpu_class, is_within, shape)
+            takes_back = self.index.quotas.may_reclaim(pool, gpu_class, lane.gpus)
+            takes_back = takes_back or self._may_end_within(lane, priority, gpu_class)
+            key = (pool, priority, gpu_class, takes_back, shape)
             most = self._most.get(key)
             if most is None:
                 preemptor = preemptor_of(self.index, lane, priority, gpu_class)
                 # Of two rules, the one that reaches higher takes all that the other does.
-                reaches = (preemptor.takes_across_below(rule) for rule in _rules(is_within=is_within))
+                rules = (Rule.RECLAIM_WITHIN_COHORT, Rule.BORROW_WITHIN_COHORT)[0 if takes_back else 1 :]
+                reaches = (preemptor.takes_across_below(rule) for rule in rules)
                 below = max((each for each in reaches if each is not None), default=None)
                 most = self._most[key] = self._pods_if_all_ended(preemptor, shape, below)
             if most >= pods:
                 return True
         return False
+
+    def _may_end_within(self, lane: Lane, priority: int, gpu_class: GpuClassName) -> bool:
+        """Whether its pool, which is below its nominal quota and would be above it, may not be once all of its own victims
+        are gone; only then may it take back what is lent beside them."""
+        quotas, own = self.index.quotas, lane.key.pool
+        nominal, above = quotas.nominal(own, gpu_class), quotas.over_nominal(own, gpu_class, lane.gpus)
+        if above <= 0 or lane.gpus > nominal or quotas.used(own, gpu_class) >= nominal:
+            return False
+        key = (own, priority, gpu_class)
+        most = self._own.get(key)
+        if most is None:
+            preemptor = preemptor_of(self.index, lane, priority, gpu_class)
+            buckets = (
+                bucket for rule, bucket in preemptor.sources_within(self.index.running) if rule is not Rule.UNFUNDED
+            )
+            most = self._own[key] = sum(bucket.gpus for bucket in buckets)
+        return most >= above
 
     def had_borrowed(self, lender: PoolName, pool: PoolName, gpu_class: GpuClassName) -> bool:
         """Whether a pool had borrowed of what it shares with the lender: what this cycle starts of it makes nobody a victim
@@ -174,19 +205,6 @@ def _together(buckets: list[Bucket], table: FitTable) -> IntArray:
     for bucket in buckets:
         freed += bucket.freed(table)
     return freed
-
-
-def ways(index: Index, lane: Lane) -> Iterator[tuple[GpuClassName, Rule]]:
-    """By GPU class: first, where its pool or a cohort of it stays within its own quota, as one that takes back what was
-    lent; then as one that may borrow."""
-    for gpu_class in lane.key.gpu_classes:
-        is_within = index.quotas.may_reclaim(lane.key.pool, gpu_class, lane.gpus)
-        yield from ((gpu_class, rule) for rule in _rules(is_within=is_within))
-
-
-def _rules(*, is_within: bool) -> tuple[Rule, ...]:
-    """By which it takes from other pools, whether it stays within what is its own or would borrow."""
-    return (Rule.RECLAIM_WITHIN_COHORT, Rule.BORROW_WITHIN_COHORT) if is_within else (Rule.BORROW_WITHIN_COHORT,)
 
 
 def preemptor_of(index: Index, lane: Lane, priority: int, gpu_class: GpuClassName) -> Preemptor:

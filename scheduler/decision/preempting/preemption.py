@@ -20,8 +20,8 @@ from scheduler.decision.placing.ends import latest_end
 from scheduler.decision.placing.freed import freed_by
 from scheduler.decision.plan import Launch, Victim
 from scheduler.decision.preempting.candidates import Candidate, Candidates
-from scheduler.decision.preempting.outlook import Outlook, preemptor_of, ways
-from scheduler.decision.preempting.victims import Rule
+from scheduler.decision.preempting.outlook import Outlook, preemptor_of
+from scheduler.decision.preempting.victims import Rule, Way
 from scheduler.domain.cluster import Placement
 from scheduler.domain.units import AttemptId, GpuClassName, Instant, PoolName
 from scheduler.domain.workloads import Attempt
@@ -60,11 +60,11 @@ def find_victims(
     that slow victims never lead to a second set.
     """
     index = outlook.index
-    for gpu_class, rule_across in ways(index, lane):
+    for gpu_class, way in outlook.ways(lane, line.priority):
         preemptor = preemptor_of(index, lane, line.priority, gpu_class)
         sources = [
             (rule, bucket)
-            for rule, bucket in preemptor.sources(index.running, index.quotas, rule_across, lane.gpus)
+            for rule, bucket in preemptor.sources(index.running, index.quotas, way, lane.gpus)
             if bucket.pool is None
             or not rule.is_across
             or outlook.had_borrowed(lane.key.pool, bucket.pool, gpu_class)
@@ -72,7 +72,7 @@ def find_victims(
         candidates = Candidates(outlook, booked, line, submitted_at, gpu_class, sources)
         if next(candidates.everybody(), None) is None:
             continue
-        search = _Search(outlook, backfill, lane, gpu_class, line)
+        search = _Search(outlook, backfill, lane, gpu_class, line, way)
         with search.quotas_restored():
             # Mostly enough is stopping already, and nobody has to be chosen.
             if search.fits():
@@ -90,11 +90,14 @@ _TRIED_FIRST = 8
 class _Search:
     """One look for victims: what would be free, and used of quotas, without those taken so far."""
 
-    def __init__(self, outlook: Outlook, backfill: Backfill, lane: Lane, gpu_class: GpuClassName, line: Line) -> None:
+    def __init__(
+        self, outlook: Outlook, backfill: Backfill, lane: Lane, gpu_class: GpuClassName, line: Line, way: Way
+    ) -> None:
         self._outlook = outlook
         self._index = index = outlook.index
         self._lane = lane
         self._gpu_class = gpu_class
+        self._may_borrow = way is not Way.ENDS_WITHIN
         self._table = index.capacity.table(gpu_class)
         self._row = self._table.row(lane.key.shape)
         self._kept = backfill.kept(gpu_class, line.spec)
@@ -121,7 +124,9 @@ class _Search:
     def fits(self) -> bool:
         """Whether there is room and quota for it, with what is stopping and whoever was taken so far gone."""
         key, quotas = self._lane.key, self._index.quotas
-        return self._tally.pods >= key.pods and quotas.available(key.pool, self._gpu_class) >= self._lane.gpus
+        if self._tally.pods < key.pods or quotas.available(key.pool, self._gpu_class) < self._lane.gpus:
+            return False
+        return self._may_borrow or quotas.over_nominal(key.pool, self._gpu_class, self._lane.gpus) <= 0
 
     def run(self, candidates: Candidates, line: Line) -> Found | None:
         """First what elastic attempts have above their minimum, then whole attempts, which may be the same ones."""

@@ -2,12 +2,12 @@
 
 Across pools only what is borrowed is taken (`reclaimWithinCohort` where the preemptor's pool, or a cohort of it in which
 the other is not, stays within its own quota, `borrowWithinCohort` where it would borrow itself), within a pool
-`withinPool` alone decides, and unfunded work falls to any funded.
+`withinPool` alone decides, and unfunded work falls to any funded. Who may fall by different rules may fall together.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 from scheduler.decision.limits.quota import Quotas
 from scheduler.decision.placing.running import Bucket, Running
@@ -33,6 +33,17 @@ class Rule(StrEnum):
         return self is Rule.RECLAIM_WITHIN_COHORT or self is Rule.BORROW_WITHIN_COHORT
 
 
+class Way(Enum):
+    """How it looks for victims in other pools; in its own, and among unfunded work, it always does."""
+
+    TAKES_BACK = auto()
+    """Of pools towards which it, or a cohort of it, stays within its own quota."""
+    MAY_BORROW = auto()
+    """Of those, and of others as far as it may borrow from them."""
+    ENDS_WITHIN = auto()
+    """Of whoever borrows, if with the victims of its own pool gone its pool stays within its own quota."""
+
+
 @dataclass(frozen=True, slots=True)
 class Preemptor:
     """Who looks for victims: for which pool and GPU class, at which priority."""
@@ -41,25 +52,28 @@ class Preemptor:
     gpu_class: GpuClassName
     priority: int
 
-    def sources(
-        self, running: Running, quotas: Quotas, rule_across: Rule, gpus: int
-    ) -> Iterator[tuple[Rule, Bucket]]:
+    def sources(self, running: Running, quotas: Quotas, way: Way, gpus: int) -> Iterator[tuple[Rule, Bucket]]:
         """Attempts that may be taken for so many GPUs, by rule; of those of its own priority only the newer, where there
         are any."""
         yield from self.sources_within(running)
-        below, own = self.takes_across_below(rule_across), self.pool.name
-        if below is None:
+        taken_back = self.takes_across_below(Rule.RECLAIM_WITHIN_COHORT)
+        borrowed = self.takes_across_below(Rule.BORROW_WITHIN_COHORT) if way is Way.MAY_BORROW else None
+        if taken_back is None and borrowed is None:
             return
-        borrowed = quotas.levels_borrowed(own, self.gpu_class, gpus)
+        own, levels = self.pool.name, quotas.levels_borrowed(self.pool.name, self.gpu_class, gpus)
         for pool in quotas.borrowers_of(quotas.root_of[own], self.gpu_class):
-            # Where it would borrow itself of what it shares with that pool, it reclaims nothing of it.
-            if pool == own or (
-                rule_across is Rule.RECLAIM_WITHIN_COHORT and len(quotas.cohorts_apart(own, pool)) < borrowed
-            ):
+            if pool == own or not quotas.borrowed_from(own, pool, self.gpu_class):
                 continue
-            if quotas.borrowed_from(own, pool, self.gpu_class):
-                for bucket in running.buckets_below(self.gpu_class, pool, below):
-                    yield rule_across, bucket
+            # Where it would borrow itself of what it shares with that pool, it takes nothing back of it.
+            has_claim = way is Way.ENDS_WITHIN or len(quotas.cohorts_apart(own, pool)) >= levels
+            if has_claim and taken_back is not None:
+                rule, below = Rule.RECLAIM_WITHIN_COHORT, taken_back
+            elif borrowed is not None:
+                rule, below = Rule.BORROW_WITHIN_COHORT, borrowed
+            else:
+                continue
+            for bucket in running.buckets_below(self.gpu_class, pool, below):
+                yield rule, bucket
 
     def sources_within(self, running: Running) -> Iterator[tuple[Rule, Bucket]]:
         """Those of them that no other pool pays for."""
