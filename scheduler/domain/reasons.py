@@ -81,7 +81,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReasonText:
-    """`sentence` is filled from the evidence as `filled` says; `next_step` says what its reader can do.
+    """`sentence` and `next_step`, which says what its reader can do, are filled from the evidence as `filled` says.
 
     `to_others` stands in its place for who may not see pay data, where `sentence` tells any.
     """
@@ -297,6 +297,11 @@ def sentence(reason: Reason, evidence: Evidence, *, sees_pay: bool = True) -> st
     """The reason as one sentence for its reader, who may see what the owner has left and has used, or may not."""
     text = TEXTS[reason]
     return filled(text.sentence if sees_pay else text.to_others or text.sentence, evidence)
+
+
+def next_step(reason: Reason, evidence: Evidence) -> str:
+    """What its reader can do; empty where that is nothing."""
+    return filled(TEXTS[reason].next_step, evidence)
 
 
 def for_others(evidence: Evidence) -> Evidence:

@@ -4,7 +4,7 @@ from string import Formatter
 
 import pytest
 
-from scheduler.domain.reasons import PAY_DATA, TEXTS, Reason, for_others, sentence
+from scheduler.domain.reasons import PAY_DATA, TEXTS, Reason, for_others, next_step, sentence
 
 
 def keys(template: str) -> set[str]:
@@ -25,3 +25,9 @@ def test_for_others_the_evidence_keeps_what_is_nobodys_pay() -> None:
     assert sentence(Reason.ALLOWANCE_SHORT, evidence) == "Waiting: needs 8.0 h, 3.5 h available for it."
     told = sentence(Reason.ALLOWANCE_SHORT, evidence, sees_pay=False)
     assert told == "Waiting: needs 8.0 h, more than is available for it."
+
+
+def test_what_can_be_done_is_told_with_its_figures_too() -> None:
+    assert next_step(Reason.SPEND_GUARD, {"window": "day"}).startswith("It starts in the next day or when other work")
+    told = [next_step(reason, dict.fromkeys(keys(TEXTS[reason].next_step), "7")) for reason in Reason]
+    assert [each for each in told if "{" in each or "–" in each] == []

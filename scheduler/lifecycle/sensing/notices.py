@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from scheduler.domain.reasons import TEXTS, Reason
+from scheduler.domain.reasons import Reason, next_step
 from scheduler.domain.records import RecordedVerdict
 from scheduler.domain.units import MS_PER_DAY, Instant
 from scheduler.lifecycle.memory.named import sentence_named
@@ -67,7 +67,7 @@ class Notices:
             kind=verdict.reason.value,
             at=verdict.at,
             sentence=sentence_named(self._world, verdict.reason, verdict.evidence),
-            next_step=TEXTS[verdict.reason].next_step,
+            next_step=next_step(verdict.reason, verdict.evidence),
             owner=owner.subject if owner is not None else None,
             team=workload.team if workload is not None else None,
             workload_id=verdict.workload_id,

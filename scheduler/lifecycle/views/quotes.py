@@ -11,7 +11,7 @@ from scheduler.domain.funding import FundingShare, Shortfall, fund, payers, spen
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import quantity_text, unit_label
-from scheduler.domain.reasons import TEXTS
+from scheduler.domain.reasons import next_step
 from scheduler.domain.terms import Need
 from scheduler.domain.topology import TopologyMode
 from scheduler.domain.units import (
@@ -64,7 +64,7 @@ def _quote(world: World, state: State, workload: Workload, now: Instant) -> Quot
         starts_now=found.starts_now,
         reason=found.ruling.reason,
         sentence=sentence_named(world, found.ruling.reason, found.ruling.evidence),
-        next_step=TEXTS[found.ruling.reason].next_step,
+        next_step=next_step(found.ruling.reason, found.ruling.evidence),
         gpu_class=gpu_class,
         starts_from=found.starts[0] if found.starts else None,
         starts_until=found.starts[1] if found.starts else None,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from scheduler.decision.plan import Verdict
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import quantity_text
-from scheduler.domain.reasons import TEXTS, Reason, for_others
+from scheduler.domain.reasons import Reason, for_others, next_step
 from scheduler.domain.records import PodRun, RecordedVerdict
 from scheduler.domain.units import (
     STANDARD_GPU,
@@ -40,7 +40,7 @@ def verdict_view(world: World, verdict: RecordedVerdict, name: str, *, sees_pay:
         at=verdict.at,
         reason=verdict.reason,
         sentence=sentence_named(world, verdict.reason, verdict.evidence, sees_pay=sees_pay),
-        next_step=TEXTS[verdict.reason].next_step,
+        next_step=next_step(verdict.reason, verdict.evidence),
         evidence=evidence,
         seq=verdict.seq,
     )
