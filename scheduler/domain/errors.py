@@ -73,6 +73,7 @@ class RefusalCode(StrEnum):
     INVALID_WINDOW = "invalid-window"
     UNKNOWN_BOOKING = "unknown-booking"
     RESERVED_AHEAD = "reserved-ahead"
+    SPEND_GUARD = "spend-guard"
     IDEMPOTENCY_CONFLICT = "idempotency-conflict"
     STALE = "stale"
     UNAUTHENTICATED = "unauthenticated"

@@ -187,7 +187,8 @@ class Commands:
             workload = self._own(batch, caller, workload_id)
             if earlier_answer(batch, caller, command) is not None:
                 return workload
-            extend_attempt(batch, workload, extra_ms, self._ids.new)
+            sees_pay = workload.owner == caller.engineer
+            extend_attempt(batch, workload, extra_ms, self._ids.new, sees_pay=sees_pay)
             answer(batch, caller, command, workload.id)
             self._note(batch, caller, "extend", workload, request_id)
             return self._known(batch, workload.id)
@@ -229,7 +230,8 @@ class Commands:
             earlier = earlier_answer(batch, caller, command)
             if earlier is not None:
                 return self._known(batch, WorkloadId(earlier))
-            booked = book(batch, engineer, wish, self._ids.new, self._namespace)
+            sees_pay = engineer.id == caller.engineer
+            booked = book(batch, engineer, wish, self._ids.new, self._namespace, sees_pay=sees_pay)
             answer(batch, caller, command, booked.id)
             by, after = caller.acting_for(engineer.id), workload_told(booked)
             batch.audit(by, "book", booked.id, request_id=request_id, after=after)

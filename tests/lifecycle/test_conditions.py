@@ -86,6 +86,15 @@ def test_a_submission_may_ask_not_to_begin_before(company: Company) -> None:
     assert submit(company, SubmissionTerms(begin_at=begin)).not_before == begin
 
 
+def test_what_could_not_end_in_time_once_it_may_begin_is_refused(company: Company) -> None:
+    company.grant("ada", 10)
+    begin = SubmissionTerms(begin_at=Instant(company.now + MS_PER_HOUR))
+    submit(company, begin, time_limit_ms=MS_PER_HOUR, finish_by=Instant(company.now + 2 * MS_PER_HOUR))
+    with pytest.raises(InvalidInput) as refused:
+        submit(company, begin, time_limit_ms=MS_PER_HOUR, finish_by=Instant(company.now + 2 * MS_PER_HOUR - 1))
+    assert (refused.value.code, refused.value.where) == (RefusalCode.INVALID_TIME_LIMIT, "finish_by")
+
+
 def test_a_batch_that_would_empty_an_allowance_over_a_weekend_is_asked_about_first() -> None:
     known = policy()
     company = Company(replace(known, limits=replace(known.limits, confirm_weekend=PerMille(500))))

@@ -11,7 +11,9 @@ _GPU_HOURS = Whole(1, 1_000_000_000, "standard GPU-hours")
 OF = Field("of", Choice(GuardOf), "whose use it counts: each engineer's, or each team's", is_required=True)
 WINDOW = Field("window", Choice(GuardWindow), "a weekend is Saturday and Sunday in `time_zone`", is_required=True)
 SOFT = Field("soft_gpu_hours", _GPU_HOURS, "beyond it a start is told of with a warning", absent="no warning")
-HARD = Field("hard_gpu_hours", _GPU_HOURS, "beyond it nothing more starts; what runs goes on", absent="no limit")
+HARD = Field(
+    "hard_gpu_hours", _GPU_HOURS, "beyond it nothing more starts or is extended; what runs goes on", absent="no limit"
+)
 SPEND_GUARD = Section(
     "spend_guards.NAME",
     "How much may be used per hour, day or weekend, beside the allowance.",

@@ -228,6 +228,9 @@ CODES: dict[RefusalCode, CodeText] = {
         "Whoever waits first for a GPU class has its start reckoned from the ends of what runs; extending delays it.",
         "Save the work and submit it again.",
     ),
+    _C.SPEND_GUARD: CodeText(
+        409, "Beyond a spend guard", "Extended, it would use more than a start may.", "Extend it by less, or later."
+    ),
     _C.IDEMPOTENCY_CONFLICT: CodeText(
         409,
         "The idempotency key was used for something else",

@@ -64,7 +64,9 @@ LATE_STARTS_MS = 60_000
 """A start that has just passed means now: it was typed, sent and judged."""
 
 
-def book(batch: Batch, owner: Engineer, wish: BookingWish, new_id: NewId, namespace: str) -> Workload:
+def book(
+    batch: Batch, owner: Engineer, wish: BookingWish, new_id: NewId, namespace: str, *, sees_pay: bool
+) -> Workload:
     """Place it and hold its hours. Raises the Refusal that a person can act on, and then changes nothing."""
     policy = batch.world.require_policy()
     wish = replace(wish, starts_at=_start(wish, policy, batch.now))
@@ -82,7 +84,7 @@ def book(batch: Batch, owner: Engineer, wish: BookingWish, new_id: NewId, namesp
         not_before=wish.starts_at,
     )
     attempt = _attempt(policy, workload, wish, placement, AttemptId(new_id("a")))
-    held = _hold(batch, workload, attempt, new_id)
+    held = _hold(batch, workload, attempt, new_id, sees_pay=sees_pay)
     batch.add_workload(workload)
     batch.add_attempt(attempt)
     batch.say(
@@ -199,7 +201,7 @@ def _attempt(
     )
 
 
-def _hold(batch: Batch, workload: Workload, attempt: Attempt, new_id: NewId) -> int:
+def _hold(batch: Batch, workload: Workload, attempt: Attempt, new_id: NewId, *, sees_pay: bool) -> int:
     """Hold the whole window. Returns standard GPU-milliseconds."""
     terms = terms_of(attempt, batch.world.prices_at(batch.now))
     need = Need(attempt.gpus * attempt.time_limit_ms, terms)
@@ -207,8 +209,11 @@ def _hold(batch: Batch, workload: Workload, attempt: Attempt, new_id: NewId) -> 
     known = [balance for balance in batch.world.balances.values() if balance.allowance.holder in holders]
     shares = fund(payers(known, workload.spec, attempt.gpu_class, batch.now), need)
     if isinstance(shares, Shortfall):
+        left = (
+            f"{shares.available / MS_PER_HOUR:.1f} h are available" if sees_pay else "more than is available for it"
+        )
         raise Exhausted(
-            f"the booking needs {need.standard / MS_PER_HOUR:.1f} h, {shares.available / MS_PER_HOUR:.1f} h are available",
+            f"the booking needs {need.standard / MS_PER_HOUR:.1f} h, {left}",
             code=RefusalCode.ALLOWANCE_SHORT,
             remedy="book fewer GPUs or a shorter time, or ask for hours",
         )

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, RefusalCode
 from scheduler.domain.funding import Shortfall, fund
+from scheduler.domain.terms import Need
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, HoldId
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadKind
 from scheduler.ledger.holding import hold, holds_for
+from scheduler.lifecycle.asking.guarded import require_within_guards
 from scheduler.lifecycle.asking.nobody_ahead import require_nobody_ahead
 from scheduler.lifecycle.asking.wanted import keep_alive_by
 from scheduler.lifecycle.running.keep import need_of, payers_of
@@ -18,8 +20,9 @@ NewId = Callable[[str], str]
 EXTENSION_MAX_MS = 366 * MS_PER_DAY
 
 
-def extend_attempt(batch: Batch, workload: Workload, extra_ms: int, new_id: NewId) -> None:
-    """Add `extra_ms` to the limit of the workload and of its live attempt. Raises Exhausted where hours are short."""
+def extend_attempt(batch: Batch, workload: Workload, extra_ms: int, new_id: NewId, *, sees_pay: bool) -> None:
+    """Add `extra_ms` to the limit of the workload and of its live attempt. Raises Exhausted where hours are short, or a
+    spend guard lets its owner use no more."""
     if not 0 < extra_ms <= EXTENSION_MAX_MS:
         raise InvalidInput(
             f"an extension by {extra_ms} ms cannot be made",
@@ -41,8 +44,9 @@ def extend_attempt(batch: Batch, workload: Workload, extra_ms: int, new_id: NewI
     attempt = batch.world.live_attempt(workload.id)
     if attempt is not None and attempt.state is not AttemptState.STOPPING:
         require_nobody_ahead(batch, attempt, extra_ms)
+        require_within_guards(batch, attempt, extra_ms)
         if attempt.hold_mode is HoldMode.FULL and attempt.is_funded and not attempt.is_inside:
-            _hold_more(batch, workload, attempt, extra_ms, new_id)
+            _hold_more(batch, workload, attempt, need_of(batch, attempt, extra_ms), new_id, sees_pay=sees_pay)
         batch.put_attempt(replace(attempt, time_limit_ms=attempt.time_limit_ms + extra_ms))
         keep_alive_by(batch, workload, attempt)
     batch.change_workload(workload, spec=replace(workload.spec, time_limit_ms=longer))
@@ -82,12 +86,16 @@ def _count_extension(batch: Batch, workload: Workload) -> None:
     batch.books.control.put_sandbox(replace(sandbox, extensions=sandbox.extensions + 1))
 
 
-def _hold_more(batch: Batch, workload: Workload, attempt: Attempt, extra_ms: int, new_id: NewId) -> None:
-    need = need_of(batch, attempt, extra_ms)
+def _hold_more(
+    batch: Batch, workload: Workload, attempt: Attempt, need: Need, new_id: NewId, *, sees_pay: bool
+) -> None:
     shares = fund(payers_of(batch, workload, attempt), need)
     if isinstance(shares, Shortfall):
+        left = (
+            f"{shares.available / MS_PER_HOUR:.1f} h are available" if sees_pay else "more than is available for it"
+        )
         raise Exhausted(
-            f"an extension needs {need.standard / MS_PER_HOUR:.1f} h, {shares.available / MS_PER_HOUR:.1f} h are available",
+            f"an extension needs {need.standard / MS_PER_HOUR:.1f} h, {left}",
             code=RefusalCode.ALLOWANCE_SHORT,
             remedy="extend it by less, or ask for hours",
         )

@@ -5,19 +5,20 @@ from dataclasses import replace
 from scheduler.domain.arrays import COUNT_MAX, index_id
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCode
 from scheduler.domain.people import Engineer
-from scheduler.domain.units import WorkloadId
+from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.workloads import ArrayPlace, Workload, WorkloadKind, WorkloadSpec, WorkloadState
 from scheduler.lifecycle.writing.batch import Batch
 
 AFTER_MAX = 100
 
 
-def with_conditions(batch: Batch, spec: WorkloadSpec, owner: Engineer) -> WorkloadSpec:
+def with_conditions(batch: Batch, spec: WorkloadSpec, owner: Engineer, begin_at: Instant | None) -> WorkloadSpec:
     """The spec without what has completed already. Refuses what can never start: it is better known now than later."""
+    earliest = batch.now if begin_at is None else max(batch.now, begin_at)
     _require_few(len(spec.after))
     leaders = dict.fromkeys(each for leader in spec.after for each in _each_of(batch, leader))
     _require_few(len(leaders))
-    if spec.latest_start is not None and spec.latest_start < batch.now:
+    if spec.latest_start is not None and spec.latest_start < earliest:
         raise InvalidInput(
             "it could not use its time limit before then",
             where="finish_by",

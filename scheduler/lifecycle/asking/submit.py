@@ -42,7 +42,7 @@ def queue_all(
     policy = world.require_policy()
     filled = with_defaults(spec, policy)
     judge_for(world, batch.books, filled, owner, batch.now)
-    filled = with_conditions(batch, filled, owner)
+    filled = with_conditions(batch, filled, owner, terms.begin_at)
     specs = [filled] if terms.array_count is None else indexes(filled, terms.array_count, terms.at_once)
     if not terms.is_confirmed:
         prices = world.prices_at(batch.now)
