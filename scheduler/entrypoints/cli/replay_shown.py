@@ -15,10 +15,10 @@ _ROWS: tuple[tuple[str, Callable[[Json], str]], ...] = (
     ("started", lambda p: f"{p['submissions']['started']:,}"),
     ("refused", lambda p: f"{sum(p['submissions']['refused'].values()):,}"),
     ("unfinished", lambda p: f"{p['submissions']['unfinished']:,}"),
-    ("wait, mean", lambda p: duration(p["wait"]["all"]["mean_ms"])),
-    ("wait, median", lambda p: duration(p["wait"]["all"]["p50_ms"])),
-    ("wait, 90 %", lambda p: duration(p["wait"]["all"]["p90_ms"])),
-    ("slowdown, mean", lambda p: f"{p['slowdown']['mean']:.2f}"),
+    ("wait, mean", lambda p: _wait(p["wait"]["all"], "mean_ms")),
+    ("wait, median", lambda p: _wait(p["wait"]["all"], "p50_ms")),
+    ("wait, 90 %", lambda p: _wait(p["wait"]["all"], "p90_ms")),
+    ("slowdown, mean", lambda p: f"{p['slowdown']['mean']:.2f}" if p["slowdown"]["count"] else DASH),
     ("queue, mean", lambda p: f"{p['queue']['mean_workloads']:,.1f}"),
     ("preemptions", lambda p: f"{p['preemptions']['count']:,}"),
     ("GPU-hours lost", lambda p: f"{p['preemptions']['lost_gpu_hours']:,.0f}"),
@@ -84,8 +84,9 @@ def _charged(found: Json | None) -> str:
     return DASH if found is None else f"{found['charged']:,.0f}"
 
 
-def _wait(distribution: Json | None) -> str:
-    return DASH if distribution is None else duration(distribution["mean_ms"])
+def _wait(distribution: Json | None, key: str = "mean_ms") -> str:
+    """What never started did not wait for 0 s."""
+    return duration(distribution[key]) if distribution is not None and distribution["count"] else DASH
 
 
 def _number(value: float | None) -> str:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from scheduler.domain.units import MS_PER_SECOND
 from scheduler.entrypoints.replay_page.charts import strip, two_sided
-from scheduler.entrypoints.web.formatting import MINUS, duration, grouped
+from scheduler.entrypoints.web.formatting import DASH, MINUS, duration, grouped
 
 Json = dict[str, Any]
 
@@ -85,9 +85,9 @@ def _waits(compared: Json) -> list[Change]:
     changes = [
         (f"{row['class']}, {row['tier']}", row["mean_wait_change_ms"]) for row in compared["by_class_and_tier"]
     ]
-    most = max((abs(change) for _, change in changes), default=0) or 1
+    most = max((abs(change or 0) for _, change in changes), default=0) or 1
     rows: list[Change] = []
     for name, change in changes:
-        text = signed_duration(change)
-        rows.append(Change(name, two_sided(f"{name}: {text}", change / most, is_more_better=False), text))
+        text = DASH if change is None else signed_duration(change)
+        rows.append(Change(name, two_sided(f"{name}: {text}", (change or 0) / most, is_more_better=False), text))
     return rows

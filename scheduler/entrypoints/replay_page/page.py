@@ -71,6 +71,8 @@ def _title(policies: Sequence[Json]) -> str:
 
 def _lead(policies: Sequence[Json]) -> str:
     first = policies[0]
+    if len(policies) == 1 and not first["submissions"]["started"]:
+        return "None of the work starts."
     if len(policies) == 1:
         return (
             f"{_percent(first['utilisation']['mean'])} of the GPUs are used; work waits {_wait(first)} in the mean; "
@@ -81,14 +83,27 @@ def _lead(policies: Sequence[Json]) -> str:
 
 
 def _against(first: Json, other: Json) -> str:
+    if not other["submissions"]["started"]:
+        return f"Under {other['name']}, none of the work starts."
     lost = [policy["preemptions"]["lost_gpu_hours"] for policy in (first, other)]
-    return (
-        f"Under {other['name']}, {_percent(other['utilisation']['mean'])} of the GPUs are used instead of "
-        f"{_percent(first['utilisation']['mean'])}, work waits {_wait(other)} in the mean instead of {_wait(first)}, "
+    parts = [
+        f"{_percent(other['utilisation']['mean'])} of the GPUs are used instead of "
+        f"{_percent(first['utilisation']['mean'])}",
         f"{grouped(other['submissions']['started'])} workloads start instead of "
-        f"{grouped(first['submissions']['started'])}, and {grouped(other['preemptions']['count'])} preemptions lose "
+        f"{grouped(first['submissions']['started'])}",
+    ]
+    if _refused(first) or _refused(other):
+        parts.append(f"{_count(_refused(other))} are refused instead of {_count(_refused(first))}")
+    if first["submissions"]["started"]:
+        parts.insert(1, f"work waits {_wait(other)} in the mean instead of {_wait(first)}")
+    return (
+        f"Under {other['name']}, {', '.join(parts)}, and {grouped(other['preemptions']['count'])} preemptions lose "
         f"{_hours(lost[1])} GPU-hours instead of {grouped(first['preemptions']['count'])} that lose {_hours(lost[0])}."
     )
+
+
+def _refused(policy: Json) -> int:
+    return sum(policy["submissions"]["refused"].values())
 
 
 def _wait(policy: Json) -> str:
@@ -154,16 +169,21 @@ def _changed_number(change: float) -> str:
     return signed(change, 3)
 
 
+def _of_any(distribution: Json, key: str) -> float | None:
+    """None where there is nothing of which it could be: work that never started did not wait for 0 s."""
+    return float(distribution[key]) if distribution["count"] else None
+
+
 MEASURES: tuple[Measure, ...] = (
     Measure("GPUs in use", lambda p: p["utilisation"]["mean"], _percent, _points),
     Measure("GPU-hours used", lambda p: p["utilisation"]["used_gpu_hours"], _hours, _changed_count),
     Measure("workloads started", lambda p: p["submissions"]["started"], _count, _changed_count),
     Measure("not finished at the end", lambda p: p["submissions"]["unfinished"], _count, _changed_count),
-    Measure("refused at submission", lambda p: sum(p["submissions"]["refused"].values()), _count, _changed_count),
-    Measure("wait, mean", lambda p: p["wait"]["all"]["mean_ms"], _length, _changed_length),
-    Measure("wait, median", lambda p: p["wait"]["all"]["p50_ms"], _length, _changed_length),
-    Measure("wait, 90 % below", lambda p: p["wait"]["all"]["p90_ms"], _length, _changed_length),
-    Measure("slowdown, mean", lambda p: p["slowdown"]["mean"], _number, _changed_number),
+    Measure("refused at submission", _refused, _count, _changed_count),
+    Measure("wait, mean", lambda p: _of_any(p["wait"]["all"], "mean_ms"), _length, _changed_length),
+    Measure("wait, median", lambda p: _of_any(p["wait"]["all"], "p50_ms"), _length, _changed_length),
+    Measure("wait, 90 % below", lambda p: _of_any(p["wait"]["all"], "p90_ms"), _length, _changed_length),
+    Measure("slowdown, mean", lambda p: _of_any(p["slowdown"], "mean"), _number, _changed_number),
     Measure("preemptions", lambda p: p["preemptions"]["count"], _count, _changed_count),
     Measure("GPU-hours lost to them", lambda p: p["preemptions"]["lost_gpu_hours"], _hours, _changed_count),
     Measure(

@@ -245,8 +245,10 @@ def _comparison(first: Outcome, other: Outcome) -> Json:
             {
                 "class": priority_class,
                 "tier": tier,
-                "mean_wait_change_ms": _mean(after.waits.get((priority_class, tier), []))
-                - _mean(before.waits.get((priority_class, tier), [])),
+                "mean_wait_change_ms": _change_of(
+                    _mean(before.waits.get((priority_class, tier), [])),
+                    _mean(after.waits.get((priority_class, tier), [])),
+                ),
                 "started_change": len(after.waits.get((priority_class, tier), []))
                 - len(before.waits.get((priority_class, tier), [])),
             }
@@ -254,7 +256,7 @@ def _comparison(first: Outcome, other: Outcome) -> Json:
         ],
         "by_team": _by(before, after, "team"),
         "by_tier": _by(before, after, "tier"),
-        "engineers": sorted(changes, key=lambda change: (change["gpu_hours_change"], change["wait_change_ms"])),
+        "engineers": sorted(changes, key=lambda change: (change["gpu_hours_change"], change["wait_change_ms"] or 0)),
         "engineers_gained": sum(change["gpu_hours_change"] > 0 for change in changes),
         "engineers_lost": sum(change["gpu_hours_change"] < 0 for change in changes),
     }
@@ -273,7 +275,7 @@ def _change(before: Person | None, after: Person | None) -> Json:
         "tier": known.tier,
         "team": known.team,
         "gpu_hours_change": _hours(served),
-        "wait_change_ms": _mean_wait(after) - _mean_wait(before),
+        "wait_change_ms": _change_of(_mean_wait(before), _mean_wait(after)),
     }
 
 
@@ -288,12 +290,17 @@ def _by(before: Measures, after: Measures, attribute: str) -> list[Json]:
     ]
 
 
-def _mean_wait(person: Person | None) -> int:
-    return person.waited_ms // person.started if person is not None and person.started else 0
+def _mean_wait(person: Person | None) -> int | None:
+    return person.waited_ms // person.started if person is not None and person.started else None
 
 
-def _mean(waits: Sequence[int]) -> int:
-    return sum(waits) // len(waits) if waits else 0
+def _mean(waits: Sequence[int]) -> int | None:
+    return sum(waits) // len(waits) if waits else None
+
+
+def _change_of(before: int | None, after: int | None) -> int | None:
+    """None where under either nothing started: what never starts waits no shorter."""
+    return None if before is None or after is None else after - before
 
 
 def _quantile(ordered: Sequence[Any], percent: int) -> Any:

@@ -166,6 +166,24 @@ def test_a_price_makes_hours_money(tmp_path: Path) -> None:
     assert run(*TWO, *SMALL, "--price", "dear")[0] == 2
 
 
+def test_what_never_starts_is_not_said_to_wait_for_no_time(tmp_path: Path) -> None:
+    """`small` knows neither the teams nor the tiers of `conservative`: it refuses everything."""
+    both = ["--policy", str(POLICIES / "conservative.yaml"), "--policy", str(POLICIES / "small.yaml")]
+    page = tmp_path / "page.html"
+    code, out, _ = run(*both, *SMALL, "--html", str(page), "--json")
+    assert code == 0
+    made = json.loads(out)
+    assert made["policies"][1]["submissions"]["started"] == 0
+    assert {row["mean_wait_change_ms"] for row in made["comparisons"][0]["by_class_and_tier"]} == {None}
+    assert {each["wait_change_ms"] for each in made["comparisons"][0]["engineers"]} == {None}
+    text = page.read_text(encoding="utf-8")
+    assert "Under small, none of the work starts." in text
+    assert re.search(r"wait, median</td><td>[^<]+ s</td><td>–</td><td class=\"unit\"></td>", text)
+    _, table, _ = run(*both, *SMALL)
+    assert re.search(r"^wait, mean .* –$", table, re.MULTILINE)
+    assert re.search(r"^slowdown, mean .* –$", table, re.MULTILINE)
+
+
 def test_a_price_book_says_what_allowances_of_money_buy(tmp_path: Path) -> None:
     policy, page = tmp_path / "money.yaml", tmp_path / "page.html"
     granted = "allowance_gpu_hours: 0, allowances: {EUR: {amount: 5000}}"

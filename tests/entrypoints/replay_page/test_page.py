@@ -47,6 +47,24 @@ def test_it_says_what_is_compared_and_that_it_is_simulated(made: dict[str, Any])
     assert "EUR" in text
 
 
+def test_its_first_sentence_tells_of_refusals_and_of_work_that_never_starts(made: dict[str, Any]) -> None:
+    some, none = made["policies"][0], dict(made["policies"][1])
+    refusing = {**none, "submissions": {**none["submissions"], "refused": {"unknown-team": 2}}}
+    idle = {**none, "submissions": {**none["submissions"], "started": 0}}
+
+    def lead(*policies: dict[str, Any]) -> str:
+        found = re.search(r'class="lead">([^<]*)<', page({**made, "policies": policies, "comparisons": []}))
+        assert found is not None
+        return found[1]
+
+    assert "2 are refused instead of 0, and" in lead(some, refusing)
+    assert "refused" not in lead(some, none)
+    assert lead(some, idle).endswith(", none of the work starts.")
+    assert "work waits" in lead(some, none)
+    assert "work waits" not in lead(idle, some)
+    assert lead(idle) == "None of the work starts."
+
+
 def test_it_says_the_days_of_the_work_and_not_the_end_of_the_last_bin(made: dict[str, Any]) -> None:
     window = {**made["window"], "starts_at": "2026-01-05T00:00:00Z", "ends_at": "2026-01-12T00:00:00Z"}
     window |= {"starts_at_ms": 1_767_571_200_000, "bin_ms": 26 * 60_000, "bins": 388}
