@@ -5,6 +5,8 @@ that the fast path is the only path. Nothing planned is taken as done: whoever o
 may refuse some of it, and feeds back what became of it; what is not fed back is planned again.
 """
 
+from collections.abc import Set
+
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.plan import Plan
@@ -15,12 +17,19 @@ from scheduler.decision.walking.elastic import grow, widen
 from scheduler.decision.walking.flips import touch_lanes
 from scheduler.decision.walking.inside import serve_bookings
 from scheduler.decision.walking.reserved import serve_reservations
-from scheduler.decision.walking.triage import judge_lane, judge_line, judge_party, move_line, stays_limited
+from scheduler.decision.walking.triage import (
+    fit_again,
+    judge_fitting,
+    judge_lane,
+    judge_line,
+    judge_party,
+    move_line,
+)
 from scheduler.decision.walking.turnstile import Turnstile
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.brakes import Brake
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import Instant, WorkloadId
+from scheduler.domain.units import GpuClassName, Instant, WorkloadId
 from scheduler.domain.values import value
 
 
@@ -50,11 +59,12 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     turnstile = Turnstile(index)
     lines = _judge_lines(index, turnstile)
     touch_lanes(index)
-    cycle = _serve(index, _dirty_lanes(index))
-    if not turnstile.turn_away(cycle.walk):
+    cycle = _serve(index, _dirty_lanes(index), turnstile.classes)
+    while not turnstile.turn_away(cycle.walk):
         cycle.walk.forget()
-        turnstile.let_everybody_in()
-        cycle = _serve(index, list(dict.fromkeys([*cycle.lanes, *_dirty_lanes(index)])))
+        turnstile.let_more_in()
+        again = list(dict.fromkeys([*cycle.lanes, *_dirty_lanes(index)]))
+        cycle = _serve(index, again, turnstile.classes)
     walk = cycle.walk
     widen(index, walk)
     growths = grow(index, walk)
@@ -84,11 +94,11 @@ def _dirty_lanes(index: Index) -> list[Lane]:
     return lanes
 
 
-def _serve(index: Index, lanes: list[Lane]) -> _Cycle:
-    """Judge lanes, and serve whoever pays."""
+def _serve(index: Index, lanes: list[Lane], awaited: Set[GpuClassName]) -> _Cycle:
+    """Judge lanes, and serve whoever pays. `awaited`: classes on which somebody held at the turnstile could start."""
     outlook = Outlook(index)
     paying, unfunded = _judge_lanes(index, lanes, outlook)
-    served = [*paying, *_first_waiting(index, paying)]
+    served = [*paying, *_first_waiting(index, paying, awaited)]
     outlook.expect(served)
     walk = Walk(index)
     lapsed = serve_reservations(index, walk.starts)
@@ -105,12 +115,13 @@ def _judge_lines(index: Index, turnstile: Turnstile) -> list[Line]:
     for party in index.dirty_parties:
         judge_party(index, party)
     index.dirty_parties.clear()
-    for line in [line for line in index.dirty_lines if stays_limited(index, line)]:
-        del index.dirty_lines[line]
+    fitting = dict.fromkeys(fit_again(index))
     judged = [*index.dirty_lines, *(line for line in index.moved_lines if line not in index.dirty_lines)]
     moved = [(line, line.lane) for line in index.moved_lines if line not in index.dirty_lines]
     left = dict.fromkeys([index.lanes.leave(line) for line in judged if line.lane is not None])
-    coming = [(line, key) for line in index.dirty_lines if (key := judge_line(index, line)) is not None]
+    others = (line for line in index.dirty_lines if line not in fitting)
+    coming = [(line, key) for line in others if (key := judge_line(index, line)) is not None]
+    coming += judge_fitting(index, list(fitting))
     coming += [(line, key) for line, lane in moved if (key := move_line(index, line, lane)) is not None]
     turnstile.admit(coming)
     for lane in left:
@@ -140,11 +151,12 @@ def _judge_lanes(index: Index, lanes: list[Lane], outlook: Outlook) -> tuple[lis
     return paying, unfunded
 
 
-def _first_waiting(index: Index, paying: list[Lane]) -> list[Lane]:
+def _first_waiting(index: Index, paying: list[Lane], awaited: Set[GpuClassName]) -> list[Lane]:
     """Of each pool, who waits first for a class's room that others might start in, or could be moved out of: to have it
     kept free."""
     walked = set(paying)
     contested = {gpu_class for lane in paying if lane.is_open for gpu_class in lane.key.gpu_classes}
+    contested.update(awaited)
     contested.update(index.running.movable.classes())
     firsts: dict[Lane, None] = {}
     for gpu_class in sorted(contested):

@@ -78,6 +78,10 @@ class Line:
     """What one of its workloads needs to start on each GPU class that it may run on, in order of preference."""
     costs_as_of: int | None = None
     """As of which changes of nodes that holds; None where it is to be looked up anew."""
+    dearest: int = 0
+    """The most of them, in standard GPU-milliseconds."""
+    full_key: "LaneKey | None" = None
+    """The key of its lane where its party can pay for each of them."""
     paid: tuple[GpuClassName, ...] | None = None
     """Those of them that its party can pay for; None where it was not asked."""
     array: WorkloadId | None = None

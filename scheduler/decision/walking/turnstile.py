@@ -1,28 +1,30 @@
 """The turnstile: of an owner at the limit of GPUs, only those lines are let into lanes that may start before it is reached.
 
-Whoever stands at the limit and ends something has dozens of lines that would fit again, one by one; the first starts, and
-the others are set aside as before. To put each into its lane, serve it there and take it out again was a tenth of a
-replay's time. What is held back here changes nothing: it is only held where its turn would come to being told of the limit
-or of hours that are used up, and to nothing else; where it turns out that it would not, everybody is let in and the cycle
-is served anew.
+Whoever stands at the limit and ends something has hundreds of lines that would fit again, one by one; the first starts,
+and the others are set aside as before. To put each into its lane, serve it there and take it out again was over a quarter
+of what a month's busiest first day took. What is held back here changes nothing: it is only held where its turn would come
+to being told of the limit or of hours that are used up, and to nothing else; who would have had another turn is let in, and
+the cycle is served anew. Why that is all: docs/adr/0010-lines-and-lanes.md.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heapreplace
 
 from scheduler.decision.index import Index
-from scheduler.decision.ordering.queue import LaneKey, Line, Party, Ruling
-from scheduler.decision.walking.triage import NOTHING, is_open, lane_lacks, means_of, over_limit, payers_of
+from scheduler.decision.ordering.queue import LaneKey, Line, OrderKey, Party, Ruling
+from scheduler.decision.placing.fit_table import Shape
+from scheduler.decision.walking.triage import is_open, means_of, over_limit, payers_of
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.allowances import HolderKind
 from scheduler.domain.brakes import Brake
-from scheduler.domain.policy import Order
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import EngineerId, PoolName, WorkloadId
+from scheduler.domain.units import EngineerId, GpuClassName, PoolName, WorkloadId
 
 Coming = tuple[Line, LaneKey]
 """A line that stands in no lane, and the key of the one that it belongs to."""
+
+ROUNDS_MAX = 3
+"""Walks of one cycle with somebody held back; each but the last was one too many."""
 
 
 class Turnstile:
@@ -31,55 +33,108 @@ class Turnstile:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._held: list[Coming] = []
-        self._is_only_pool = False
-        self._crowds: set[EngineerId] = set()
-        """Owners of those held back."""
-        self._expected: set[WorkloadId] = set()
-        """What they have in line up to the last that was expected to start: those held back come after it."""
+        self._first_held: dict[EngineerId, tuple[OrderKey, Line]] = {}
+        """Of the owners of those held back, the place of who is first of them, and who that is."""
+        self._called: dict[Line, None] = {}
+        """Those held back who are to be let in after all."""
+        self._rounds = 0
+        self._is_open_on: dict[tuple[PoolName, GpuClassName, Shape, int], bool] = {}
+        """Whether one of so many pods of a shape could start on a class, as far as it was asked."""
 
     def admit(self, coming: Sequence[Coming]) -> None:
         """Put lines into their lanes, but for those that can wait before it."""
         if len(coming) < 2 or not self._is_quiet():
             self._let_in(coming)
             return
-        by_pool: dict[PoolName, list[Coming]] = {}
-        owners: dict[PoolName, set[EngineerId]] = {}
+        by_owner: dict[EngineerId, list[Coming]] = {}
         for each in coming:
-            pool = each[1].pool
-            if pool not in by_pool:
-                by_pool[pool], owners[pool] = [], set()
-            by_pool[pool].append(each)
-            owners[pool].add(each[0].party.owner)
-        self._is_only_pool = len(by_pool) == 1
-        pools = Counter(owner for of_pool in owners.values() for owner in of_pool)
-        for pool, together in by_pool.items():
-            (owner, *others) = owners[pool]
-            is_crowd = len(together) > 1 and not others and pools[owner] == 1
-            self._let_in(self._first_few(owner, together) if is_crowd else together)
+            by_owner.setdefault(each[0].party.owner, []).append(each)
+        for owner, together in by_owner.items():
+            self._let_in(self._first_few(owner, together) if len(together) > 1 else together)
+
+    @property
+    def classes(self) -> set[GpuClassName]:
+        """GPU classes on which somebody could start who is held back."""
+        return {gpu_class for _, key in self._held for gpu_class in key.gpu_classes}
 
     def turn_away(self, walk: Walk) -> bool:
-        """Set those aside that were held back, as the walk would have. False: who was let in has left one of them room
-        under the limit, by not starting after all, and hours or the like, and nothing of the walk holds."""
-        if self._held and any(self._overtakes(launch.workload_id) for launch in walk.starts.launches):
-            return False
+        """Set those aside that were held back, as the walk would have. False: one of them might have had another turn, for
+        who was let in has left it room under the limit, and hours or the like, by not starting after all; nothing of the
+        walk holds, and more are to be let in."""
+        if not self._held:
+            return True
+        for workload_id in _starting(walk):
+            self._call_overtaken(workload_id)
+        shut = {lane.key for lane in walk.cursors if lane in walk.closed or lane.withheld}
         limits: dict[tuple[Party, int], Ruling | None] = {}
+        free: dict[EngineerId, list[Line]] = {}
         rulings: list[Ruling] = []
         for line, key in self._held:
             alike = (line.party, line.gpus)
             if alike not in limits:
-                limits[alike] = over_limit(self._index, line, walk.starts.booked)
+                limits[alike] = self._own_limit(walk, line)
             ruling = limits[alike] or self._short_of_hours(walk, line, key)
             if ruling is None:
-                return False
-            rulings.append(ruling)
+                free.setdefault(line.party.owner, []).append(line)
+            else:
+                rulings.append(ruling)
+                if key in shut:
+                    self._called[line] = None
+        for owner, lines in free.items():
+            self._call_first(walk, owner, lines)
+        if self._called:
+            return False
         for (line, _), ruling in zip(self._held, rulings, strict=True):
             line.ruling = ruling
             walk.set_aside.append(line)
         return True
 
-    def _overtakes(self, workload_id: WorkloadId) -> bool:
-        """Whether it has started though one that is held back may be before it."""
-        return workload_id not in self._expected and self._index.queued[workload_id].owner in self._crowds
+    def let_more_in(self) -> None:
+        """Those who are to have their turn; after some rounds everybody, for each takes a cycle's time."""
+        self._rounds += 1
+        called = self._called if self._rounds < ROUNDS_MAX else dict.fromkeys(line for line, _ in self._held)
+        self._let_in(each for each in self._held if each[0] in called)
+        self._held = [each for each in self._held if each[0] not in called]
+        self._first_held.clear()
+        for line, _ in self._held:
+            self._hold(line.party.owner, line, line.order_key())
+        self._called = {}
+
+    def _hold(self, owner: EngineerId, line: Line, place: OrderKey) -> None:
+        known = self._first_held.get(owner)
+        if known is None or place < known[0]:
+            self._first_held[owner] = (place, line)
+
+    def _call_overtaken(self, workload_id: WorkloadId) -> None:
+        """Have those of its owner's let in that are held back and may be before one that starts."""
+        line = self._index.lines.line_of(workload_id)
+        first = self._first_held.get(line.party.owner) if line is not None else None
+        if line is None or first is None:  # what has a reservation was counted when it was made
+            return
+        place = (line.rank, line.standing, self._index.queued[workload_id].submitted_at, workload_id)
+        is_in_order = line.pool == first[1].pool and _are_sent_back_alike([line, first[1]])
+        if is_in_order and place < first[0]:
+            return
+        for held, _ in self._held:
+            if held.party.owner == line.party.owner and (not is_in_order or held.order_key() < place):
+                self._called[held] = None
+
+    def _call_first(self, walk: Walk, owner: EngineerId, lines: list[Line]) -> None:
+        """Have some of an owner's lines let in that are free of the limit: the first that may reach it."""
+        concurrency = self._index.concurrency
+        limit = concurrency.gpu_limit(owner)
+        assert limit is not None, "nobody else is held back"
+        left = limit - concurrency.gpus_of_owner.get(owner, 0) - walk.starts.booked.of_owner.get(owner, 0)
+        for line in sorted(lines, key=Line.order_key):
+            self._called[line] = None
+            left -= line.gpus
+            if left <= 0:
+                return
+
+    def _own_limit(self, walk: Walk, line: Line) -> Ruling | None:
+        """What its owner's limit says; a team's others may reach that of the team after its turn."""
+        ruling = over_limit(self._index, line, walk.starts.booked)
+        return ruling if ruling is not None and ruling.reason is Reason.ENGINEER_GPU_LIMIT else None
 
     def _short_of_hours(self, walk: Walk, line: Line, key: LaneKey) -> Ruling | None:
         """What its owner's starts have left of hours, where that is too little for it and was so at its turn: what is open
@@ -92,72 +147,76 @@ class Turnstile:
         ruling = walk.short_of_hours(line, gpu_class)
         return ruling if ruling is not None and ruling.reason is Reason.ALLOWANCE_SHORT else None
 
-    def let_everybody_in(self) -> None:
-        """Those that were held back are to be served, too."""
-        self._let_in(self._held)
-        self._held = []
-
     def _let_in(self, coming: Iterable[Coming]) -> None:
         index = self._index
         for line, key in coming:
             index.dirty_lanes[index.lanes.join(line, key)] = None
 
     def _is_quiet(self) -> bool:
-        """Whether nothing is kept for anybody, and nobody waits for room or quota: then a line that is set aside at its
-        turn is nothing to anybody else."""
+        """Whether a line that is set aside at its turn is nothing to anybody else: nobody may stop others for its age,
+        nothing grows or is moved, and nothing starts but in turn."""
         index = self._index
         return (
-            not index.lanes.standing
-            and not index.reservations
-            and not index.bookings.attempts
+            not index.bookings.attempts
             and not any(index.running.growable.values())
             and not index.policy.consolidation.priority_classes
+            and not any(terms.preemption_delay_ms for terms in index.policy.priority_classes.values())
             and index.pause(Brake.LAUNCH) is None
         )
 
     def _first_few(self, owner: EngineerId, together: list[Coming]) -> list[Coming]:
-        """Of an owner who is alone in a pool: those up to the last that fits under the limit and into their hours, if all
-        before it that do have started. Pools compete by who is first in each, so that beside another pool nobody who starts
-        may come after one that is held back; nor may they be sent there by their owner's starts."""
+        """Of an owner's lines in one pool: those up to the last that fits under the limit and into their hours, if all
+        before it that do have started; and those that wait for room or quota, for they may be first to do so."""
         index = self._index
         limit = index.concurrency.gpu_limit(owner)
         if limit is None or not _are_in_order(together):
             return together
         turns = [(line.order_key(), 0, number) for number, (line, _) in enumerate(together)]
+        places = [place for place, _, _ in turns]
         heapify(turns)
         left = limit - index.concurrency.gpus_of_owner.get(owner, 0)
         least, spent, first = min(line.gpus for line, _ in together), 0, set[int]()
-        passed: list[tuple[int, WorkloadId]] = []
+        passed: list[int] = []
         """Those since the last that is going to start."""
-        is_sent_back = False
         while turns and least <= left:
             _, position, number = turns[0]
             line, key = together[number]
-            passed.append((number, line.members[position][1]))
+            passed.append(number)
             if line.gpus <= left and (needed := self._pays(line, key, spent)) is not None:
-                if is_sent_back and not self._is_only_pool:
-                    return together
                 left -= line.gpus
                 spent += needed
-                is_sent_back = is_sent_back or line.order is not Order.FIFO
-                first.update(each for each, _ in passed)
-                self._expected.update(each for _, each in passed)
+                first.update(passed)
                 passed.clear()
             if position + 1 < len(line.members) and line.gpus <= left:
                 heapreplace(turns, (line.order_key(position + 1), position + 1, number))
             else:
                 heappop(turns)
-        rest = [each for number, each in enumerate(together) if number not in first]
-        wanted = {key: line.gpus for line, key in rest}  # most want the same
-        if not all(lane_lacks(index, key, gpus) is NOTHING for key, gpus in wanted.items()):
+        held = [number for number, each in enumerate(together) if number not in first and self._is_open(*each)]
+        if not held:
             return together
-        self._held += rest
-        self._crowds.add(owner)
-        return [together[number] for number in sorted(first)]
+        foremost = min(held, key=places.__getitem__)
+        self._hold(owner, together[foremost][0], places[foremost])
+        self._held += (together[number] for number in held)
+        first.update(range(len(together)))
+        return [together[number] for number in first.difference(held)]
+
+    def _is_open(self, line: Line, key: LaneKey) -> bool:
+        """Whether quota and room would let a workload of it start, as the snapshot stands."""
+        for gpu_class in key.gpu_classes:
+            cell = (key.pool, gpu_class, key.shape, key.pods)
+            known = self._is_open_on.get(cell)
+            if known is None:
+                known = self._is_open_on[cell] = is_open(self._index, key, line.gpus, gpu_class)
+            if known:
+                return True
+        return False
 
     def _pays(self, line: Line, key: LaneKey, spent: int) -> int | None:
         """What one workload of it takes of its owner's hours, after so much that they spend before it; None where they are
-        not going to have it. Whoever is taken for somebody who starts, and does not, is seen when they are turned away."""
+        not going to have it, or room for it. Whoever is taken for somebody who starts, and does not, is seen when they are
+        turned away."""
+        if not self._is_open(line, key):
+            return None
         gpu_class = key.gpu_classes[0]
         needed = next(need.standard for name, need in line.costs if name == gpu_class)
         means = means_of(self._index, line, gpu_class)
@@ -169,4 +228,18 @@ def _are_in_order(together: list[Coming]) -> bool:
     aged goes first and is not sent back, and the others are by the same amount."""
     if not all(key.is_funded and line.gpus > 0 and line.array is None for line, key in together):
         return False
-    return len({(line.order, line.importance) for line, _ in together if not line.is_aged}) <= 1
+    if len({key.pool for _, key in together}) > 1:
+        return False
+    return _are_sent_back_alike(line for line, _ in together)
+
+
+def _are_sent_back_alike(lines: Iterable[Line]) -> bool:
+    return len({(line.order, line.importance) for line in lines if not line.is_aged}) <= 1
+
+
+def _starting(walk: Walk) -> Iterator[WorkloadId]:
+    """Who starts in the cycle, at once or when others have made room."""
+    for launch in walk.starts.launches:
+        yield launch.workload_id
+    for preemption in walk.starts.preemptions:
+        yield preemption.launch.workload_id

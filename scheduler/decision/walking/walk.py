@@ -2,7 +2,7 @@
 
 Within a pool its order holds. Across pools, as in Kueue, the heads of the pools compete: those within their nominal
 quota before those that would borrow, and those of their own cohort before those from further up the tree; then priority,
-then age, then id.
+then age, then id. A head is who is first of those whom no limit forbids to start beside what the cycle has started.
 """
 
 from functools import partial
@@ -21,6 +21,7 @@ from scheduler.decision.walking.triage import (
     NOTHING,
     Lack,
     fund_line,
+    judge_lane,
     lane_lacks,
     may_run_unfunded,
     on_peak,
@@ -47,6 +48,8 @@ class Walk:
         self.consolidation = Consolidation(index, self.starts)
         self.cursors: dict[Lane, Cursor] = {}
         """Lanes that were walked: what is left of each."""
+        self.closed: set[Lane] = set()
+        """Those of them that were closed before all in them had their turn."""
         self.set_aside: list[Line] = []
         """Lines that this cycle's bookings set aside: to be judged again in the next."""
 
@@ -65,20 +68,41 @@ class Walk:
         while heads:
             name = heads[0][1]
             waiting = pools[name]
-            place, lane = waiting[0]
-            cursor = self.cursors[lane]
-            head = cursor.peek()
-            if head is not None and head[0] == place:
-                head = cursor.peek() if self._serve_head(lane, cursor, place, head[2]) else None
-            # A place that its owner's starts have sent back since is only taken again.
-            if head is not None:
-                heapreplace(waiting, (head[0], lane))
-            else:
-                heappop(waiting)
+            before = waiting[0]
+            self._settle(waiting)
+            if waiting and waiting[0] == before:
+                place, lane = before
+                cursor = self.cursors[lane]
+                head = cursor.peek()
+                assert head is not None, "its place was looked up"
+                is_through = not self._serve_head(lane, cursor, place, head[2])
+                _follow(waiting, lane, None if is_through else cursor.peek())
+                self._settle(waiting)
             if waiting:
                 heapreplace(heads, (self.cross_key(*waiting[0]), name))
             else:
                 heappop(heads)
+
+    def _settle(self, waiting: list[tuple[OrderKey, Lane]]) -> None:
+        """Have a pool's lanes begin with who is first by now, and could start for all that limits say: pools compete by
+        that one. Whoever their owner's starts have sent back, or brought to a limit, since they were looked at does not."""
+        while waiting:
+            place, lane = waiting[0]
+            cursor = self.cursors[lane]
+            head = cursor.peek()
+            if head is not None and head[0] == place:
+                limited = self._limited_since(head[2], place[3])
+                if limited is None:
+                    return
+                self._set_aside(head[2], cursor, limited)
+                head = cursor.peek()
+            _follow(waiting, lane, head)
+
+    def _limited_since(self, line: Line, workload_id: WorkloadId) -> Ruling | None:
+        """What of the limits on its owner, team or array forbids a start of it beside what this cycle starts."""
+        if workload_id in self.starts.inside or not self.starts.counts_against(line):
+            return None
+        return over_limit(self.index, line, self.starts.booked)
 
     def cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
         priority, _, submitted_at, workload_id = place
@@ -121,10 +145,6 @@ class Walk:
         """Serve the lane's next workload. False: the lane is through for this cycle."""
         if place[3] in self.starts.inside:
             cursor.advance()
-            return True
-        limited = over_limit(self.index, line, self.starts.booked) if self.starts.counts_against(line) else None
-        if limited is not None:  # as most are whose owner has just started one: no room is looked for
-            self._set_aside(line, cursor, limited)
             return True
         lacks = lane_lacks(self.index, lane.key, lane.gpus)
         short = self._short_for_sure(lane, line) if lacks is NOTHING else None
@@ -284,6 +304,7 @@ class Walk:
 
     def _close(self, lane: Lane, line: Line, place: OrderKey, lacks: Lack) -> None:
         """Nothing more of it starts. Whoever is first to wait for a class's room has it kept free."""
+        self.closed.add(lane)
         rule_on_lane(self.index, lane, place, lacks)
         stops_others_from = lane.stops_others_from(line, place[2])
         if stops_others_from > self.index.now and self._outlook.is_hopeful(lane, line.priority):
@@ -303,9 +324,20 @@ class Walk:
         self.starts.undo()
         for line in self.set_aside:
             line.ruling = None
+        for lane in self.cursors:
+            lane.withheld.clear()
+            judge_lane(self.index, lane, lane.head())
 
     def undo(self) -> None:
         """Take back what was booked, and have judged again whatever that concerned."""
         self.starts.undo()
         self.index.dirty_lanes.update(dict.fromkeys(self.cursors))
         self.index.dirty_lines.update(dict.fromkeys(self.set_aside))
+
+
+def _follow(waiting: list[tuple[OrderKey, Lane]], lane: Lane, head: tuple[OrderKey, int, Line] | None) -> None:
+    """The lane, which was the first of those, goes on with that workload; None: it is through."""
+    if head is not None:
+        heapreplace(waiting, (head[0], lane))
+    else:
+        heappop(waiting)

@@ -7,7 +7,7 @@ import pytest
 
 from scheduler.simulation.replay.engine import Outcome
 from scheduler.simulation.replay.submissions import Submission
-from tests.decision.test_turnstile import nobody_is_held, seen
+from tests.decision.crowds import nobody_is_held, seen
 from tests.simulation.replay.build import ANN, BOB, POLICY, asks, replayed
 
 LIMITED = POLICY.replace("nominal_gpus: 4", "nominal_gpus: 16") + "limits: {gpus_per_engineer: 8}\n"
