@@ -2,9 +2,10 @@
 
 The band comes from replaying, twice, what is ahead of it: once with every time limit used to the full, once with the
 share of it that is usual. It knows no arrivals, and no preemption of what it waits for: it is a forecast, no promise.
+What may start from a known instant on alone, its begin time or the hours of its class, starts no earlier.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush, merge
 
 from scheduler.decision import evidence
@@ -29,6 +30,8 @@ _End = tuple[int, int, str, int, _Freed]
 """When, a number that tells equals apart, the root of the pool, GPUs of its quota, and what is freed."""
 _Ahead = tuple[LaneKey, int]
 """Somebody who is served before: what they want, and their time limit."""
+
+_WAITS_FOR_AN_INSTANT = frozenset({Reason.BEGIN_TIME, Reason.BACKOFF})
 
 AHEAD_MAX = 300
 """How many of those ahead are replayed one by one; behind more than that, no band is named."""
@@ -60,11 +63,45 @@ class Forecast:
 def forecast(index: Index, workload: Workload, usual: PerMille) -> Forecast:
     """Of a workload that is queued, or that is only asked about. `usual` is the share of time limits that is used."""
     if is_held_back(workload, index.now):
-        return Forecast(evidence.held_back(workload, index.now), workload.spec.gpu_classes[0], None)
+        return _held_back(index, workload, usual)
     line = index.lines.detached(workload, is_aged=index.is_aged_now(workload))
+    return _of_line(index, workload, line, usual)
+
+
+def _held_back(index: Index, workload: Workload, usual: PerMille) -> Forecast:
+    ruling = evidence.held_back(workload, index.now)
+    found = Forecast(ruling, workload.spec.gpu_classes[0], None)
+    if ruling.reason in _WAITS_FOR_AN_INSTANT:
+        as_if = forecast(index, replace(workload, not_before=index.now), usual)
+        return replace(found, starts=_from(workload.not_before, workload.not_before, as_if))
+    return found
+
+
+def _off_peak(index: Index, workload: Workload, line: Line, usual: PerMille) -> Forecast:
+    """It waits for hours of the day, or for so much to be free before."""
+    found = Forecast(aside_ruling(line), line.spec.gpu_classes[0], None)
+    assert line.priority_class is not None, "its class has such hours"
+    hours = line.priority_class.off_peak
+    assert hours is not None, "its class has such hours"
+    opens_at = hours.opens_at(index.now, index.policy.time_zone)
+    if opens_at is None:
+        return found
+    line.priority_class = replace(line.priority_class, off_peak=None)
+    as_if = _of_line(index, workload, line, usual)
+    return replace(found, starts=_from(index.now if hours.free is not None else opens_at, opens_at, as_if))
+
+
+def _from(earliest: Instant, latest: Instant, found: Forecast) -> tuple[Instant, Instant] | None:
+    """The band of what would be found otherwise, from these instants on."""
+    return (max(earliest, found.starts[0]), max(latest, found.starts[1])) if found.starts is not None else None
+
+
+def _of_line(index: Index, workload: Workload, line: Line, usual: PerMille) -> Forecast:
     line.standing = index.standing(line)
     key = lane_key(index, line)
     if key is None:
+        if line.ruling is not None and line.ruling.reason is Reason.OFF_PEAK:
+            return _off_peak(index, workload, line, usual)
         return Forecast(aside_ruling(line), line.spec.gpu_classes[0], None)
     lane = Lane(key, gpus=line.gpus)
     walk = Walk(index)

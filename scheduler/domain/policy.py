@@ -23,6 +23,7 @@ from scheduler.domain.topology import TopologyLevel
 from scheduler.domain.units import (
     MS_PER_DAY,
     MS_PER_HOUR,
+    MS_PER_MINUTE,
     CohortName,
     GpuClassName,
     Instant,
@@ -72,6 +73,10 @@ class Order(StrEnum):
     FIFO = "fifo"
 
 
+_QUARTER_MS = 15 * MS_PER_MINUTE
+_QUARTERS_OF_A_WEEK = 7 * 24 * 4
+
+
 @dataclass(frozen=True, slots=True)
 class OffPeak:
     """Hours of the day, from … until, on the wall clock (None: none), whole weekends, and the share of a GPU class
@@ -92,6 +97,12 @@ class OffPeak:
         if self.from_hour <= self.until_hour:
             return self.from_hour <= hour < self.until_hour
         return hour >= self.from_hour or hour < self.until_hour
+
+    def opens_at(self, now: Instant, time_zone: str) -> Instant | None:
+        """The next quarter of an hour at which the calendar says off-peak; None where it never does."""
+        first = now - now % _QUARTER_MS
+        coming = (Instant(first + step * _QUARTER_MS) for step in range(1, _QUARTERS_OF_A_WEEK + 1))
+        return next((at for at in coming if self.contains(at, time_zone)), None)
 
 
 @dataclass(frozen=True, slots=True)

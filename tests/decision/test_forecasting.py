@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 
 from scheduler.decision.decide import decide, step
@@ -9,8 +10,9 @@ from scheduler.decision.forecast import AHEAD_MAX, Forecast
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
 from scheduler.domain.brakes import StopRate
+from scheduler.domain.policy import OffPeak
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, PerMille
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, PerMille, WorkloadId
 from scheduler.domain.workloads import Workload
 from tests.decision.builders import (
     A100,
@@ -196,3 +198,32 @@ def test_who_is_behind_somebody_that_never_starts_gains_nothing_by_what_that_one
     world = replace(busy(), nodes=known, queued={gang.id: gang})
     alone = asked(replace(world, queued={}), workload("w", owner="bob", gpus=8))
     assert minutes(asked(world, workload("w", owner="bob", gpus=8)).starts) == minutes(alone.starts)
+
+
+def test_what_is_not_to_begin_before_an_instant_starts_no_earlier() -> None:
+    asks = replace(workload("w", gpus=8), not_before=Instant(NOW + 40 * MS_PER_MINUTE))
+    found = asked(busy(), asks)
+    assert (found.ruling.reason, minutes(found.starts)) == (Reason.BEGIN_TIME, (40, 50))
+    follows = replace(asks, spec=replace(asks.spec, after=(WorkloadId("other"),)))
+    assert asked(busy(), follows).starts is None
+
+
+TONIGHT = Instant(NOW + 32_000_000)
+"""At 20:00, on a Wednesday."""
+
+OPENS = {
+    "at its hours": (OffPeak(20, 6, includes_weekends=False), (TONIGHT, TONIGHT)),
+    "as soon as enough is free, at its hours at the latest": (
+        OffPeak(20, 6, free=PerMille(500)),
+        (Instant(NOW + 25 * MS_PER_MINUTE), TONIGHT),
+    ),
+    "never": (OffPeak(free=PerMille(500), includes_weekends=False), None),
+}
+
+
+@pytest.mark.parametrize(("hours", "expected"), OPENS.values(), ids=OPENS)
+def test_an_off_peak_class_is_told_when_it_opens(hours: OffPeak, expected: tuple[Instant, Instant] | None) -> None:
+    spare = replace(SPARE, off_peak=hours, may_start_unfunded=False)
+    world = replace(busy(), policy=policy(classes=(URGENT, STANDARD, spare)))
+    found = asked(world, workload("w", gpus=8, priority_class=spare))
+    assert (found.ruling.reason, found.starts) == (Reason.OFF_PEAK, expected)
