@@ -14,8 +14,8 @@ MODELS = ["G2", "T4"]
 SORTS = [NodeSort("G2", 8, 96_000, 6_000), NodeSort("T4", 2, 96_000, 2_000)]
 
 
-def worth(demand: Demand, cpu: int, *left: int, model: int = 0) -> float:
-    return float(demand.worth(np.array([cpu]), np.array([left]), np.array([model]))[0])
+def worth(demand: Demand, cpu: int, *left: int, model: int = 0, memory: int = 65_536) -> float:
+    return float(demand.worth(np.array([cpu]), np.array([memory]), np.array([left]), np.array([model]))[0])
 
 
 def test_a_rest_that_every_arrival_can_use_whole_is_worth_all_of_itself() -> None:
@@ -41,6 +41,12 @@ def test_what_nobody_can_use_is_worth_nothing() -> None:
 def test_idle_gpus_count_as_far_as_the_node_has_cpu_for_them() -> None:
     demand = Demand([Kind(4_000, 1, 1_000, ANY, 1.0)], MODELS)
     assert worth(demand, 9_000, 1_000, 1_000, 1_000, 1_000) == pytest.approx(2_000)
+
+
+def test_idle_gpus_count_as_far_as_the_node_has_memory_for_them() -> None:
+    demand = Demand([Kind(4_000, 1, 1_000, ANY, 1.0, memory_mib=16_384)], MODELS)
+    assert worth(demand, 96_000, 1_000, 1_000, 1_000, memory=40_000) == pytest.approx(2_000)
+    assert worth(demand, 96_000, 1_000, memory=16_383) == 0
 
 
 def test_a_model_that_much_work_cannot_do_without_is_dear() -> None:
@@ -102,7 +108,8 @@ def test_the_order_of_the_kinds_does_not_matter(kinds: tuple[np.ndarray, np.ndar
 def test_many_states_are_valued_as_each_alone() -> None:
     demand = Demand([Kind(2_000, 1, 470, ANY, 0.6), Kind(8_000, 2, 1_000, ANY, 0.3)], MODELS)
     cpu, left = np.tile([1_000, 4_000, 16_000], 100), np.tile([[470, 1_000], [1_000, 1_000], [90, 530]], (100, 1))
-    many = demand.worth(cpu, left, np.zeros(300, dtype=np.int64))
+    memory = np.full(300, 65_536)
+    many = demand.worth(cpu, memory, left, np.zeros(300, dtype=np.int64))
     alone = [worth(demand, int(c), *map(int, row)) for c, row in zip(cpu[:3], left[:3], strict=True)]
     assert many.tolist() == pytest.approx(alone * 100)
 

@@ -24,7 +24,7 @@ PRESSURE_WEIGHT = 0.3
 """What a GPU costs, in GPUs, for each cluster's worth of demand that could only go to its sort of node."""
 WHOLE_GPU_MILLI = 1000
 _INT32_MAX = 2**31 - 1
-"""CPU beyond that is as good as endless: 32 bits are sorted and divided several times as quickly as 64."""
+"""CPU or memory beyond that is as good as endless: 32 bits are sorted and divided several times as quickly as 64."""
 _DEDUPED_FROM = 128
 """States from which on it pays to value alike ones once."""
 
@@ -38,6 +38,8 @@ class Kind:
     gpu_milli: int
     models: frozenset[str]
     frequency: float
+    memory_mib: int = 0
+    """In the mean of its tasks: what they ask of it does not make a kind of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,6 @@ class Demand:
     def __init__(self, kinds: Sequence[Kind], models: Sequence[str], draws: int = DRAWS) -> None:
         using = [kind for kind in kinds if kind.gpus]
         self._draws = draws
-        self._cpu = np.array([kind.cpu_milli for kind in using], dtype=np.int64)
         self._gpus = np.array([kind.gpus for kind in using], dtype=np.int64)
         self._milli_each = np.array([kind.gpu_milli for kind in using], dtype=np.int64)
         self._frequency = np.array([kind.frequency for kind in using], dtype=np.float64)
@@ -69,19 +70,21 @@ class Demand:
         # Of a GPU with so much left, by what is asked of each: what of it can be used, tasks of a share, tasks of many.
         self._uses = np.concatenate([left * fits, left // np.maximum(millis, 1), fits], axis=1).astype(np.int32)
         self._several = np.flatnonzero(self._gpus > 1)
-        self._cpu_each = np.clip(self._cpu, 1, _INT32_MAX).astype(np.int32)
+        self._cpu_each = _at_least_one([kind.cpu_milli for kind in using])
+        self._memory_each = _at_least_one([kind.memory_mib for kind in using])
         self._milli_asked = (self._gpus * WHOLE_GPU_MILLI).astype(np.int32)
 
-    def worth(self, cpu: IntArray, left: IntArray, model: IntArray) -> FloatArray:
-        """In milli-GPU, of each node state: free CPU, milli-GPU left on each GPU (states × GPUs), index of the model."""
+    def worth(self, cpu: IntArray, memory: IntArray, left: IntArray, model: IntArray) -> FloatArray:
+        """In milli-GPU, of each node state: free CPU and memory, milli-GPU left on each GPU (states × GPUs), index of the
+        model."""
         if len(cpu) < _DEDUPED_FROM:
-            return self._worth(cpu, left, model)
-        rows = np.ascontiguousarray(np.column_stack([cpu, model, left]))
+            return self._worth(cpu, memory, left, model)
+        rows = np.ascontiguousarray(np.column_stack([cpu, memory, model, left]))
         keys = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
         _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-        return self._worth(cpu[first], left[first], model[first])[which]
+        return self._worth(cpu[first], memory[first], left[first], model[first])[which]
 
-    def _worth(self, cpu: IntArray, left: IntArray, model: IntArray) -> FloatArray:
+    def _worth(self, cpu: IntArray, memory: IntArray, left: IntArray, model: IntArray) -> FloatArray:
         uses = np.zeros((len(cpu), self._uses.shape[1]), dtype=np.int32)
         for gpu in range(left.shape[1]):
             uses += self._uses[left[:, gpu]]
@@ -90,8 +93,9 @@ class Demand:
         tasks = uses[:, millis : 2 * millis].take(self._milli_of, axis=1)
         fitting = uses[:, 2 * millis :].take(self._milli_of[self._several], axis=1)
         tasks[:, self._several] = fitting // self._gpus[self._several]
-        # A kind can use the idle GPUs that it fits on, but no more of them than the node has CPU for.
-        np.minimum(tasks, np.minimum(cpu, _INT32_MAX).astype(np.int32)[:, None] // self._cpu_each, out=tasks)
+        # A kind can use the idle GPUs that it fits on, but no more of them than the node has CPU and memory for.
+        for free, each in ((cpu, self._cpu_each), (memory, self._memory_each)):
+            np.minimum(tasks, np.minimum(free, _INT32_MAX).astype(np.int32)[:, None] // each, out=tasks)
         tasks *= self._accepts[model]
         tasks *= self._milli_asked
         return expected_best(np.minimum(idle, tasks, out=tasks), self._frequency, self._draws)
@@ -145,6 +149,10 @@ def expected_best(usable: NDArray[np.integer], frequency: FloatArray, draws: int
     missed *= steps
     best: FloatArray = most - missed.sum(axis=1)
     return best
+
+
+def _at_least_one(asked: list[int]) -> NDArray[np.int32]:
+    return np.clip(np.array(asked, dtype=np.int64), 1, _INT32_MAX).astype(np.int32)
 
 
 def _to_power(base: FloatArray, exponent: int) -> FloatArray:

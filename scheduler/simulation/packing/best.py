@@ -12,7 +12,7 @@ from scheduler.simulation.packing.experiment import Workload
 from scheduler.simulation.packing.fleet import BoolArray, Fleet, Gpus, IntArray, Shape
 from scheduler.simulation.traces.openb import WHOLE_GPU_MILLI
 
-KINDS_MAX = 48
+KINDS_MAX = 40
 """What is left of a node is valued by so many kinds of task at most: the cost of an experiment grows with them, and more
 of them told no more (docs/adr/0014-placement-by-worth.md)."""
 
@@ -41,8 +41,10 @@ class Best:
         self._fleet, self._shapes = fleet, workload.shapes
         alike: dict[Shape, int] = {}
         self._rated_as = [alike.setdefault(replace(shape, memory_mib=0), len(alike)) for shape in workload.shapes]
-        """Of each kind, its number among those that are told apart by more than memory: no score depends on that."""
+        """Of each kind, its number among those that are told apart by more than memory."""
         self._rated = tuple(alike)
+        self._memory_mib = _mean_memory(workload)
+        """Of each of those, what its tasks ask in the mean: as if each asked for so much, they are scored."""
         self._scores = Scores(fleet, len(alike))
         self._gpu = [np.zeros(len(fleet), dtype=np.int64) for _ in alike]
         """Of each of those and node, the GPU that a share goes to."""
@@ -103,8 +105,10 @@ class Best:
         unknown = np.unique(nodes[np.isnan(self._worth[nodes])])
         either = np.concatenate([unknown, nodes])
         cpu = fleet.cpu[either]
+        memory = fleet.memory[either]
         cpu[len(unknown) :] -= shape.cpu_milli
-        worth = self._demand.worth(cpu, np.vstack([fleet.gpus[unknown], left]), fleet.model[either])
+        memory[len(unknown) :] = np.maximum(memory[len(unknown) :] - self._memory_mib[shape], 0)
+        worth = self._demand.worth(cpu, memory, np.vstack([fleet.gpus[unknown], left]), fleet.model[either])
         self._worth[unknown] = worth[: len(unknown)]
         gain: FloatArray = worth[len(unknown) :] - self._worth[nodes]
         return np.round(gain / self._grain) * self._grain if self._grain else gain
@@ -191,9 +195,24 @@ def _common_kinds(fleet: Fleet, workload: Workload) -> list[Kind]:
     """Where the tasks are of very many kinds, the commonest of those that ask for GPUs stand for all of them."""
     typical = typical_kinds(workload)
     using = {shape: count for shape, count in typical.items() if shape.gpus}
+    mean_memory = _mean_memory(workload)
     common = dict(list(using.items())[:KINDS_MAX])
     stands_for = sum(using.values()) / (sum(common.values()) * sum(typical.values())) if common else 0.0
-    return [_kind(fleet, shape, count * stands_for) for shape, count in common.items()]
+    return [
+        replace(_kind(fleet, shape, count * stands_for), memory_mib=mean_memory[shape])
+        for shape, count in common.items()
+    ]
+
+
+def _mean_memory(workload: Workload) -> dict[Shape, int]:
+    """In MiB, of the tasks of each kind that are told apart by more than memory."""
+    asked: dict[Shape, int] = {}
+    tasks: dict[Shape, int] = {}
+    for shape, count in zip(workload.shapes, workload.counts, strict=True):
+        kind = replace(shape, memory_mib=0)
+        asked[kind] = asked.get(kind, 0) + shape.memory_mib * count
+        tasks[kind] = tasks.get(kind, 0) + count
+    return {kind: asked[kind] // tasks[kind] for kind in asked}
 
 
 def _all_kinds(fleet: Fleet, workload: Workload) -> list[Kind]:

@@ -27,6 +27,7 @@ NAMES = [
     "multi-GPU, CPU-only",
     "all together",
     "multi-GPU, models",
+    "CPU x0.5",
 ]
 
 
