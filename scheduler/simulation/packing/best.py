@@ -10,11 +10,12 @@ from scheduler.decision.placing.packing import DRAWS, PRESSURE_WEIGHT, Demand, F
 from scheduler.simulation.packing.baselines import NEVER, Scores, fullest, typical_kinds
 from scheduler.simulation.packing.experiment import Workload
 from scheduler.simulation.packing.fleet import BoolArray, Fleet, Gpus, IntArray, Shape
+from scheduler.simulation.packing.gangs import Gangs
 from scheduler.simulation.traces.openb import WHOLE_GPU_MILLI
 
-KINDS_MAX = 40
+KINDS_MAX = 32
 """What is left of a node is valued by so many kinds of task at most: the cost of an experiment grows with them, and more
-of them told no more (docs/adr/0014-placement-by-worth.md)."""
+of them told little more (docs/adr/0014-placement-by-worth.md)."""
 
 SHORT_FROM = 0.1
 """Where so much of the demand for CPU goes without, CPU is what is short and GPUs are not; of less, in proportion."""
@@ -54,9 +55,14 @@ class Best:
         self._grain = GRAIN_MILLI * short
         draws = round(DRAWS - (DRAWS - SHORT_DRAWS) * short * (1 - spread))
         self._demand = Demand(_common_kinds(fleet, workload), fleet.models, draws)
+        kinds = _all_kinds(fleet, workload)
         sorts, self._sort = fleet.sorts()
-        self._pressure = _pressure(_all_kinds(fleet, workload), sorts, short)
+        self._pressure = _pressure(kinds, sorts, short)
         """Of each sort of node, and of each node its sort."""
+        unmet = max(self._scarce_cpu.unmet, self._scarce_memory.unmet)
+        self._gangs = Gangs(fleet, workload, kinds, _gang_weight(unmet, spread))
+        self._taken = [np.zeros((len(fleet), len(self._gangs)), dtype=np.float32) for _ in alike]
+        """Of each kind and node, the places for tasks of several GPUs that one more of it there takes."""
         self._worth = np.full(len(fleet), np.nan)
         """Of each node as it is; not a number where it changed since it was last valued."""
         self._valued_until = 0
@@ -72,7 +78,7 @@ class Best:
         if len(fitting):
             rate = self._rate_share if shape.is_share else self._rate_whole
             scores[fitting] = rate(rated, fitting) - self._scarce_cpu.cost(shape.cpu_milli, self._fleet.cpu[fitting])
-        scores = self._with_memory(kind, scores)
+        scores = self._with_memory(kind, self._with_gangs(rated, scores))
         node = int(scores.argmax())
         if scores[node] == NEVER:
             return None
@@ -83,6 +89,7 @@ class Best:
         left = fleet.gpus[nodes]
         taken = np.argsort(np.where(left >= shape.gpu_milli, left, _FAR), axis=1, kind="stable")[:, : shape.gpus]
         np.put_along_axis(left, taken, np.take_along_axis(left, taken, axis=1) - shape.gpu_milli, axis=1)
+        self._note_taken(rated, nodes, left)
         return self._gain(nodes, shape, left) - self._price(shape, nodes)
 
     def _rate_share(self, rated: int, nodes: IntArray) -> FloatArray:
@@ -96,6 +103,8 @@ class Best:
         gain[at, gpu] = self._gain(nodes[at], shape, after)
         chosen = gain.argmax(axis=1)
         self._gpu[rated][nodes] = chosen
+        left[np.arange(len(nodes)), chosen] -= shape.gpu_milli
+        self._note_taken(rated, nodes, left)
         score: FloatArray = gain[np.arange(len(nodes)), chosen] - self._price(shape, nodes)
         return score
 
@@ -117,6 +126,23 @@ class Best:
         """What the GPUs asked for cost on each node, in milli-GPU, because others could go nowhere else."""
         price: FloatArray = PRESSURE_WEIGHT * shape.asked_milli * self._pressure[self._sort[nodes]]
         return price
+
+    def _note_taken(self, rated: int, nodes: IntArray, left: IntArray) -> None:
+        if self._gangs:
+            cpu = self._fleet.cpu[nodes] - self._rated[rated].cpu_milli
+            self._taken[rated][nodes] = self._gangs.taken(nodes, cpu, left)
+
+    def _with_gangs(self, rated: int, scores: FloatArray) -> FloatArray:
+        """The scores, less the dearest of the places for tasks of several GPUs that are taken."""
+        if not self._gangs:
+            return scores
+        prices = self._gangs.prices()
+        dear = np.flatnonzero(prices >= 1)
+        if not len(dear):
+            return scores
+        cost = (self._taken[rated][:, dear] * prices[dear].astype(np.float32)).max(axis=1)
+        dearer: FloatArray = scores - cost
+        return dearer
 
     def _with_memory(self, kind: int, scores: FloatArray) -> FloatArray:
         """The scores of its like for a task that asks for so much memory: never, where there is less."""
@@ -182,6 +208,13 @@ def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity, f
         scarcity(sum(shape.memory_mib * count for shape, count in asked), int(fleet.memory.sum())),
         spread,
     )
+
+
+def _gang_weight(unmet: float, spread: float) -> float:
+    """How much the places for tasks of several GPUs have a price: as far as CPU and memory have none for their sake. Where
+    they do have one it sends tasks where much is left, which is the opposite."""
+    priced = spread * min(1.0, unmet / SHORT_FROM)
+    return (1 - spread) * max(0.0, 1 - SEVERAL_WEIGHT * priced)
 
 
 def _pressure(kinds: Sequence[Kind], sorts: Sequence[NodeSort], short: float) -> FloatArray:

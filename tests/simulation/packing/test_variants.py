@@ -28,6 +28,7 @@ NAMES = [
     "all together",
     "multi-GPU, models",
     "CPU x0.5",
+    "10 % multi, CPU-only x3",
 ]
 
 
