@@ -28,7 +28,6 @@ NAMES = [
     "all together",
     "multi-GPU, models",
     "CPU x0.5",
-    "10 % multi, CPU-only x3",
 ]
 
 
