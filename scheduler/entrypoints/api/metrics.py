@@ -88,6 +88,12 @@ class ServiceCollector(Collector):
         blind = self._gauge("misuse_unavailable_nodes", "Nodes where nobody can see who runs on a GPU.")
         blind.add_metric([self._simulated], len(unseen_nodes(world)))
         yield blind
+        refused = CounterMetricFamily(
+            "allot_refused_samples", "What was refused of what agents sent, by code.", labels=["simulated", "code"]
+        )
+        for code, count in sorted(service.meter.refused().items()):
+            refused.add_metric([self._simulated, code], count)
+        yield refused
         nobodys = self._gauge("unattributed_gpus", "GPUs with processes that neither an attempt nor another pod has.")
         windows = fresh_windows(service, service.clock.now()).values()
         nobodys.add_metric([self._simulated], at_work_for_nobody(world, windows))

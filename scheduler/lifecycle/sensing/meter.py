@@ -3,7 +3,9 @@
 Readings say how GPUs are used and by whom. They never touch a charge: what is charged is what was allocated.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,6 +37,15 @@ MOVED_AFTER_MS = 24 * MS_PER_HOUR
 """A device that two nodes claim stays with the first, unless that one has said nothing for so long."""
 
 DETAIL_MAX = 300
+
+ANOTHERS_TOKEN = "token-of-another-node"  # noqa: S105  # a code, no secret
+
+REFUSED_FOR = (
+    *(each.value for each in Admission if each not in {Admission.TAKEN, Admission.DUPLICATE}),
+    *(each.value for each in (RefusalCode.INVALID_SAMPLE, RefusalCode.BODY_TOO_LARGE, RefusalCode.UNKNOWN_NODE)),
+    ANOTHERS_TOKEN,
+)
+"""Every code under which something is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +122,8 @@ class Meter:
         self._store = store
         self._world = world
         self.strangers = Strangers()
+        self._refused: Counter[str] = Counter(dict.fromkeys(REFUSED_FOR, 0))
+        self._refused_lock = threading.Lock()
         self._known: dict[GpuUuid, KnownGpu] = {}
         """Devices as the books have them; touched within write transactions alone, of which there is one at a time."""
         self._together: Together[_Kept, _Group] = Together(self._opened)
@@ -129,7 +142,8 @@ class Meter:
                 )
             told = replace(told, taken_at=now)
         with self._store.writing() as books:
-            kept = self._keep_inventory(books, told, now)
+            kept, foreign = self._keep_inventory(books, told, now)
+        self._tally([Admission.FOREIGN_GPU.value] * foreign)
         self._world.put_inventory(kept)
         return kept
 
@@ -146,12 +160,18 @@ class Meter:
             self._require_known(post.node, now)
         judged = [_read(post) for post in posts]
         kept = self._together.run(lambda group: _keep(group, judged), now)
+        self._tally(refused.code for accepted in kept.accepted for refused in accepted.refused)
         self._world.put_metered(kept.metered)
         for item in kept.metered:
             self._world.sightings.note(item.window)
         for misuse in self.strangers.put(kept.strangers, now):
             self._world.words.add(words_about(self._world, misuse))
         return kept.accepted
+
+    def refused(self) -> dict[str, int]:
+        """How much was refused since this process began, by code: the books have it for good."""
+        with self._refused_lock:
+            return dict(self._refused)
 
     def kept_until(self) -> dict[NodeName, Instant]:
         """Where what is kept of each node's devices ends: a window from before is refused."""
@@ -188,7 +208,7 @@ class Meter:
     def _require_agent(self, caller: Caller, node: NodeName, now: Instant) -> None:
         caller.require(Role.AGENT)
         if caller.node not in {node, ANY_NODE}:
-            self._count(NodeName(caller.node or caller.subject), "token-of-another-node", f"it spoke for {node}", now)
+            self._count(NodeName(caller.node or caller.subject), ANOTHERS_TOKEN, f"it spoke for {node}", now)
             raise NotPermitted(
                 f"this token speaks for {caller.node}, not for {node}",
                 code=RefusalCode.NOT_YOURS,
@@ -220,16 +240,23 @@ class Meter:
     def _count(self, node: NodeName, code: str, detail: str, now: Instant) -> None:
         with self._store.writing() as books:
             books.samples.refuse([RefusedSample(node, "", code, 1, now, now, detail[:DETAIL_MAX])])
+        self._tally([code])
 
-    def _keep_inventory(self, books: Books, told: Inventory, now: Instant) -> Inventory:
+    def _tally(self, codes: Iterable[str]) -> None:
+        with self._refused_lock:
+            self._refused.update(codes)
+
+    def _keep_inventory(self, books: Books, told: Inventory, now: Instant) -> tuple[Inventory, int]:
         """Claim the devices that are new here. Those that are gone stay its own until another node claims them: their last
-        windows come after the inventory that has them no more, and may have waited in the spool for long."""
+        windows come after the inventory that has them no more, and may have waited in the spool for long.
+
+        Returned with how many were another's."""
         before = self._world.inventories.get(told.node)
         if told.sensor_state is not SensorState.OK:
             # Its devices say nothing now: what it had before is still there.
             kept = replace(told, devices=before.devices if before is not None else ())
             books.samples.put_inventory(kept)
-            return kept
+            return kept, 0
         known = dict(books.samples.gpus([device.gpu_uuid for device in told.devices]))
         foreign = {gpu.gpu_uuid for gpu in known.values() if self._is_foreign(gpu, told.node, now)}
         books.samples.refuse(
@@ -245,7 +272,7 @@ class Meter:
         books.samples.put_gpus(changed)
         kept = replace(told, devices=ours)
         books.samples.put_inventory(kept)
-        return kept
+        return kept, len(foreign)
 
     def _is_foreign(self, gpu: KnownGpu, node: NodeName, now: Instant) -> bool:
         if gpu.node is None or gpu.node == node:

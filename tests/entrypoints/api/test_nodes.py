@@ -4,6 +4,7 @@ import gzip
 
 import orjson
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from scheduler.domain.people import Role
 from scheduler.domain.units import Instant
@@ -156,3 +157,31 @@ async def test_gpus_that_idle_above_what_is_learned_are_counted_with_their_node(
 async def test_a_node_has_a_name_that_kubernetes_would_give(as_agent: Client, node: str) -> None:
     answer = await as_agent(NODE).post(f"/v1/nodes/{node}/windows", json=good())
     assert answer.status_code == 422
+
+
+async def test_what_was_refused_is_counted_by_code_for_prometheus(as_: Client, as_agent: Client) -> None:
+    before = await refused_of(as_)
+    assert set(before.values()) == {0}
+    assert (await as_agent(NODE).post(WINDOWS, json=good())).status_code == 404
+    await register(as_agent)
+    await as_agent(OTHER).post(WINDOWS, json=good())
+    await as_agent(NODE).post(WINDOWS, content=b"{")
+    bad = {**window_json(window(NODE, 0, 2, JUST_NOW)), "covered_ms": -1}
+    await as_agent(NODE).post(WINDOWS, json=body_of(bad, bad, node=NODE))
+    theirs = inventory_json(inventory(OTHER, NOON, 1))
+    theirs["devices"] += inventory_json(inventory(NODE, NOON, 2))["devices"]
+    await as_agent(OTHER).put(f"/v1/nodes/{OTHER}/inventory", json=theirs)
+    found = await refused_of(as_)
+    assert found.keys() == before.keys()
+    assert {code: count for code, count in found.items() if count} == {
+        "unknown-node": 1,
+        "token-of-another-node": 1,
+        "invalid-sample": 3,
+        "foreign-gpu": 2,
+    }
+
+
+async def refused_of(as_: Client) -> dict[str, float]:
+    text = (await as_(None).get("/metrics")).text
+    (family,) = (each for each in text_string_to_metric_families(text) if each.name == "allot_refused_samples")
+    return {sample.labels["code"]: sample.value for sample in family.samples}
