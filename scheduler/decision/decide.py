@@ -16,15 +16,9 @@ from scheduler.decision.state import State
 from scheduler.decision.walking.elastic import grow, widen
 from scheduler.decision.walking.flips import touch_lanes
 from scheduler.decision.walking.inside import serve_bookings
+from scheduler.decision.walking.limited import Fitting, fit_again, tell_limits
 from scheduler.decision.walking.reserved import serve_reservations
-from scheduler.decision.walking.triage import (
-    fit_again,
-    judge_fitting,
-    judge_lane,
-    judge_line,
-    judge_party,
-    move_line,
-)
+from scheduler.decision.walking.triage import judge_lane, judge_line, judge_party, move_line
 from scheduler.decision.walking.turnstile import Turnstile
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.brakes import Brake
@@ -57,7 +51,7 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     """Take what changed and plan anew. The state is changed in place and returned; nobody else may use it meanwhile."""
     index = state.absorb(changes, now)
     turnstile = Turnstile(index)
-    lines = _judge_lines(index, turnstile)
+    lines, fitting = _judge_lines(index, turnstile)
     touch_lanes(index)
     cycle = _serve(index, _dirty_lanes(index), turnstile.classes)
     while not turnstile.turn_away(cycle.walk):
@@ -66,6 +60,8 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
         again = list(dict.fromkeys([*cycle.lanes, *_dirty_lanes(index)]))
         cycle = _serve(index, again, turnstile.classes)
     walk = cycle.walk
+    fitting.tell_short(walk)
+    tell_limits(index, walk)
     widen(index, walk)
     growths = grow(index, walk)
     walk.serve_unfunded(cycle.unfunded)
@@ -107,21 +103,22 @@ def _serve(index: Index, lanes: list[Lane], awaited: Set[GpuClassName]) -> _Cycl
     return _Cycle(lanes, unfunded, lapsed, walk)
 
 
-def _judge_lines(index: Index, turnstile: Turnstile) -> list[Line]:
-    """Put every line that a change may concern where it belongs now.
+def _judge_lines(index: Index, turnstile: Turnstile) -> tuple[list[Line], Fitting]:
+    """Put every line that a change may concern where it belongs now. Returns them, and those that their limit allows again.
 
     All leave their places before any takes one: a workload that changed may stand at the same one in another line.
     """
     for party in index.dirty_parties:
         judge_party(index, party)
     index.dirty_parties.clear()
-    fitting = dict.fromkeys(fit_again(index))
+    again = dict.fromkeys(fit_again(index))
     judged = [*index.dirty_lines, *(line for line in index.moved_lines if line not in index.dirty_lines)]
     moved = [(line, line.lane) for line in index.moved_lines if line not in index.dirty_lines]
     left = dict.fromkeys([index.lanes.leave(line) for line in judged if line.lane is not None])
-    others = (line for line in index.dirty_lines if line not in fitting)
+    others = (line for line in index.dirty_lines if line not in again)
     coming = [(line, key) for line in others if (key := judge_line(index, line)) is not None]
-    coming += judge_fitting(index, list(fitting))
+    fitting = Fitting(index, list(again))
+    coming += fitting.coming
     coming += [(line, key) for line, lane in moved if (key := move_line(index, line, lane)) is not None]
     turnstile.admit(coming)
     for lane in left:
@@ -129,7 +126,7 @@ def _judge_lines(index: Index, turnstile: Turnstile) -> list[Line]:
         index.lanes.forget_if_empty(lane)
     index.dirty_lines.clear()
     index.moved_lines.clear()
-    return judged
+    return judged, fitting
 
 
 def _judge_lanes(index: Index, lanes: list[Lane], outlook: Outlook) -> tuple[list[Lane], list[Lane]]:

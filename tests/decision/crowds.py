@@ -12,6 +12,7 @@ from scheduler.decision.decide import step
 from scheduler.decision.ordering.queue import LaneKey, Line
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
+from scheduler.decision.walking.limited import Fitting
 from scheduler.decision.walking.turnstile import Turnstile
 from scheduler.domain.policy import Limits, Order, Policy, Project
 from scheduler.domain.units import (
@@ -49,7 +50,8 @@ TEAM_OF = {"ada": "red", "bob": "red", "cyd": "blue", "dan": "blue"}
 @contextmanager
 def nobody_is_held() -> Iterator[None]:
     """A cycle that lets everybody in and looks at everybody, as there was before the turnstile."""
-    with patch.object(Turnstile, "_is_quiet", lambda _: False):
+    is_judged_alone = patch.object(Fitting, "_judge_by_hours", lambda *_: False)
+    with patch.object(Turnstile, "_is_quiet", lambda _: False), is_judged_alone:
         yield
 
 

@@ -97,13 +97,14 @@ def test_of_an_owner_at_the_limit_those_behind_who_starts_are_held_and_told_of_i
 
 
 def test_one_that_is_not_going_to_have_the_hours_is_let_in_for_the_sake_of_one_behind_it() -> None:
-    """The first takes the hours that the second, a long one, would need: the third, a short one, starts in its place."""
+    """The first takes the hours that the second, a long one, would need: the third, a short one, starts in its place. By
+    then their owner is at the limit, of which the second is told."""
     queued = [workload(f"w{number}", gpus=4, hours=hours, age=100 - number) for number, hours in enumerate((2, 3, 1))]
     known = at_the_limit(*queued, hours=14)
     with seen() as happened:
         plan = step(State(), everything(known), known.now)[1]
 
-    assert reasons(plan) == {"w0": Reason.LAUNCHING, "w1": Reason.ALLOWANCE_SHORT, "w2": Reason.LAUNCHING}
+    assert reasons(plan) == {"w0": Reason.LAUNCHING, "w1": Reason.ENGINEER_GPU_LIMIT, "w2": Reason.LAUNCHING}
     assert happened == []
 
 

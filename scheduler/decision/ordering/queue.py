@@ -78,8 +78,10 @@ class Line:
     """What one of its workloads needs to start on each GPU class that it may run on, in order of preference."""
     costs_as_of: int | None = None
     """As of which changes of nodes that holds; None where it is to be looked up anew."""
+    cheapest: int = 0
+    """The least of them, in standard GPU-milliseconds."""
     dearest: int = 0
-    """The most of them, in standard GPU-milliseconds."""
+    """The most of them."""
     full_key: "LaneKey | None" = None
     """The key of its lane where its party can pay for each of them."""
     paid: tuple[GpuClassName, ...] | None = None

@@ -4,7 +4,7 @@ A line whose owner cannot have it (hours, limits, no node for it) stands aside w
 the lane of those who want the same. A lane is open where quota and room would let one of it start.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from scheduler.decision import evidence
@@ -163,7 +163,7 @@ def _paid(index: Index, line: Line) -> tuple[GpuClassName, ...]:
 
 def over_limit(index: Index, line: Line, booked: Booked) -> Ruling | None:
     """Whether the owner or the team would run more GPUs than they may at once, with what this cycle has booked."""
-    own = _over_own(index, line, booked)
+    own = over_own_limit(index, line, booked)
     if own is not None:
         return own
     needed, concurrency = line.gpus, index.concurrency
@@ -175,7 +175,7 @@ def over_limit(index: Index, line: Line, booked: Booked) -> Ruling | None:
     return _over_array(index, line, booked) if line.array is not None else None
 
 
-def _over_own(index: Index, line: Line, booked: Booked) -> Ruling | None:
+def over_own_limit(index: Index, line: Line, booked: Booked) -> Ruling | None:
     """The same of the owner alone."""
     owner, concurrency = line.party.owner, index.concurrency
     limit = concurrency.gpu_limit(owner)
@@ -185,67 +185,6 @@ def _over_own(index: Index, line: Line, booked: Booked) -> Ruling | None:
     if used + line.gpus <= limit:
         return None
     return evidence.gpu_limit(Reason.ENGINEER_GPU_LIMIT, used, limit, line.gpus)
-
-
-def fit_again(index: Index) -> list[Line]:
-    """Of lines that stand aside for their owner's limit and are to be judged anew, those that it allows now. The others are
-    told of it again, of which they need not hear. Most are that: whoever may start one thing more has dozens of lines, of
-    which one does."""
-    limits: dict[tuple[Party, int], Ruling | None] = {}
-    fitting: list[Line] = []
-    for line in [line for line in index.dirty_lines if _is_limited(index, line)]:
-        alike = (line.party, line.gpus)
-        if alike not in limits:
-            limits[alike] = _over_own(index, line, NOTHING_BOOKED)
-        ruling = limits[alike]
-        if ruling is None:
-            fitting.append(line)
-        else:
-            line.ruling, line.paid = ruling, None
-            del index.dirty_lines[line]
-    return fitting
-
-
-def _is_limited(index: Index, line: Line) -> bool:
-    """Whether it stands aside for its owner's limit, and where it may run is known."""
-    ruling = line.ruling
-    if ruling is None or ruling.reason is not Reason.ENGINEER_GPU_LIMIT or line.lane is not None:
-        return False
-    return bool(line.members) and line.costs_as_of == index.nodes_taken
-
-
-def judge_fitting(index: Index, lines: Sequence[Line]) -> list[tuple[Line, LaneKey]]:
-    """`judge_line` for lines that their owner's limit allows again, and the lanes of those that have one: where hours alone
-    can be in the way, and there are enough, none is looked at by itself."""
-    if index.spending.guards or index.policy.limits.gpus_per_team is not None:
-        return [(line, key) for line in lines if (key := judge_line(index, line)) is not None]
-    spendable: dict[tuple[Party, Hashable, tuple[GpuClassName, ...]], int] = {}
-    standings: dict[tuple[Party, bool], int] = {}
-    judged: list[tuple[Line, LaneKey]] = []
-    for line in lines:
-        full = line.full_key
-        if full is not None and line.array is None:
-            wish = (line.party, line.use, full.gpu_classes)
-            if wish not in spendable:
-                spendable[wish] = _spendable_on_each(index, line)
-            if line.dearest <= spendable[wish]:
-                seat = (line.party, line.is_aged)
-                if seat not in standings:
-                    standings[seat] = index.standing(line)
-                line.ruling, line.paid, line.standing = None, full.gpu_classes, standings[seat]
-                judged.append((line, full))
-                continue
-        key = judge_line(index, line)
-        if key is not None:
-            judged.append((line, key))
-    return judged
-
-
-def _spendable_on_each(index: Index, line: Line) -> int:
-    """What its party can spend on whichever of its classes; less than nothing where some of it is not in standard time."""
-    return min(
-        -1 if each is None else each for each in (means_of(index, line, name).spendable for name, _ in line.costs)
-    )
 
 
 def _over_array(index: Index, line: Line, booked: Booked) -> Ruling | None:
@@ -320,7 +259,8 @@ def _look_where(index: Index, line: Line) -> Ruling | None:
     line.costs = tuple((gpu_class, need_of(index, line, line.spec, gpu_class)) for gpu_class in off_peak)
     if line.priority_class.off_peak is None:  # else the hour changes it, too, and what runs
         line.costs_as_of = index.nodes_taken
-        line.dearest = max(need.standard for _, need in line.costs)
+        needs = [need.standard for _, need in line.costs]
+        line.cheapest, line.dearest = min(needs), max(needs)
         assert pool is not None, "it has quota of some class"
         line.full_key = LaneKey(pool.name, tuple(off_peak), line.shape, spec.pods, True, line.aged_priority)
     return None
