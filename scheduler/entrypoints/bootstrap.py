@@ -1,6 +1,7 @@
 """Bootstrap: the only place where adapters meet ports. Every part has a default, so that a test swaps any in one call."""
 
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from importlib import import_module
@@ -15,6 +16,7 @@ from scheduler.adapters.sql.serving_alone import Claim, serving_alone
 from scheduler.adapters.sql.store import open_store
 from scheduler.domain.errors import RefusalCode, Unavailable
 from scheduler.domain.people import Caller, Role
+from scheduler.domain.policy import Policy
 from scheduler.domain.units import EngineerId, Instant
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.entrypoints.collecting import require_sensors
@@ -40,6 +42,7 @@ def build(
     cluster: Cluster | None = None,
     ids: Ids | None = None,
     claim: Claim | None = None,
+    policy_reader: Callable[[str, str], Policy] = read_policy,
 ) -> Service:
     """The service, not yet started; it writes as long as the `claim` holds. Raises Unavailable where the database or the
     kubeconfig cannot be used.
@@ -64,7 +67,7 @@ def build(
         simulation=simulation,
         publisher=publisher_for(settings, store, clock),
     )
-    _prepare(service)
+    _prepare(service, policy_reader)
     return service
 
 
@@ -95,7 +98,7 @@ def _kubernetes(settings: Settings, clock: Clock) -> Cluster:
     return opened
 
 
-def _prepare(service: Service) -> None:
+def _prepare(service: Service, policy_reader: Callable[[str, str], Policy]) -> None:
     """Load the world, the policy in force, and what the first start was given."""
     now = service.clock.now()
     settings = service.settings
@@ -104,11 +107,11 @@ def _prepare(service: Service) -> None:
         current = books.control.current_policy()
         prices = stored_price_book(books)
     if current is not None:
-        put_policy(service.store, service.world, read_policy(current.text, current.name), now)
+        put_policy(service.store, service.world, policy_reader(current.text, current.name), now)
         _tell_of_another(settings, current.hash)
     elif (first := _first_policy(settings)) is not None:
         text = first.read_text(encoding="utf-8")
-        service.administration.apply_policy(SYSTEM, text, read_policy(text, first.name), now=now)
+        service.administration.apply_policy(SYSTEM, text, policy_reader(text, first.name), now=now)
     if prices is not None:
         service.world.price_book = prices
     elif (book := _first_prices(settings)) is not None:
