@@ -1,5 +1,6 @@
 """The command `allot`: what there is, imported when it is asked for, and refusals told in one way."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -229,7 +230,9 @@ def _reporting() -> Iterator[None]:
 
 
 def _load(name: str, part: Part) -> Any:
-    found = get_command(getattr(import_module(f"scheduler.entrypoints.cli.{part.module}"), part.attribute))
+    with _uncollected():
+        module = import_module(f"scheduler.entrypoints.cli.{part.module}")
+    found = get_command(getattr(module, part.attribute))
     if part.is_group:
         found.name = name
         return found
@@ -237,6 +240,18 @@ def _load(name: str, part: Part) -> Any:
     command = found if commands is None else commands[name]
     command.name = name
     return command
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """What an import makes stays: a garbage collector that looks through it again and again is a seventh of its time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _print_version(wanted: bool) -> None:
