@@ -278,6 +278,7 @@ async def test_an_idle_sandbox_is_warned_suspended_and_explained_and_what_came_b
     await become(page, OPERATOR)
     begun = await eventually(partial(read_until, page), NEVER.__lt__, STALLED_SECONDS)
     until = begun + timedelta(hours=IDLE_HOURS)
+    await page.goto("about:blank")  # nobody looks at a page, which would be made and drawn anew all the while
 
     async def suspended() -> list[str]:
         found = await (await page.request.get("/v1/reclaims")).json()
