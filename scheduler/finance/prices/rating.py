@@ -9,13 +9,23 @@ worth the same.
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 from scheduler.domain.money import Micro
 from scheduler.domain.quantities import money_unit
 from scheduler.domain.sizes import last_use
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, GpuClassName, Instant, PoolName
 from scheduler.domain.workloads import Attempt
-from scheduler.finance.prices.price_book import GRID_MS, PriceBook, TokenRate, UnitPrice, unpriced, unpriced_tokens
+from scheduler.finance.prices.price_book import (
+    GRID_MS,
+    Frozen,
+    PriceBook,
+    Rate,
+    TokenRate,
+    UnitPrice,
+    unpriced,
+    unpriced_tokens,
+)
 
 MILLION = 1_000_000
 """Tokens are priced by the million."""
@@ -102,12 +112,7 @@ class Rating:
     def price_at(self, gpu_class: GpuClassName, pool: PoolName, at: Instant) -> Priced | None:
         """The price that holds then; None where the book has none."""
         book = self.book.standing_at(at)
-        rate = book.rate_at(gpu_class, pool, at)
-        if rate is None:
-            return None
-        is_off_peak = rate.off_peak is not None and book.is_off_peak(at)
-        unit = rate.off_peak if is_off_peak and rate.off_peak is not None else rate.peak
-        return Priced(unit, is_off_peak, rate.starts_at)
+        return _priced(book, book.rate_at(gpu_class, pool, at), at)
 
     def tokens_at(self, model: str, at: Instant) -> TokenRate:
         """What tokens of the model cost then. Raises NotFound (`price-missing`)."""
@@ -152,12 +157,36 @@ class Rating:
     def _read(self, gpu_class: GpuClassName, pool: PoolName, block: int) -> tuple[list[Instant], list[Priced | None]]:
         starts: list[Instant] = []
         prices: list[Priced | None] = []
-        for at in range(block * _BLOCK_MS, (block + 1) * _BLOCK_MS, GRID_MS):
-            priced = self.price_at(gpu_class, pool, Instant(at))
-            if not prices or priced != prices[-1]:
-                starts.append(Instant(at))
-                prices.append(priced)
+        first, last = block * _BLOCK_MS, (block + 1) * _BLOCK_MS
+        bounds = {at for at in self._bounds(gpu_class) if first < at < last}
+        for begins, ends in pairwise(sorted({first, last, *bounds})):
+            book = self.book.standing_at(Instant(begins))
+            rate = book.rate_at(gpu_class, pool, Instant(begins))
+            has_hours = rate is not None and rate.off_peak is not None
+            for at in range(begins, ends, GRID_MS if has_hours else ends - begins):
+                priced = _priced(book, rate, Instant(at))
+                if not prices or priced != prices[-1]:
+                    starts.append(Instant(at))
+                    prices.append(priced)
         return starts, prices
+
+    def _bounds(self, gpu_class: GpuClassName) -> Iterator[int]:
+        """Where another book or another rate may begin to hold, on the grid."""
+        books = (self.book, *(span.book for span in self.book.frozen))
+        rates = (rate for book in books for rate in book.rates if rate.gpu_class == gpu_class)
+        for span in chain[Frozen | Rate](self.book.frozen, rates):
+            for at in (span.starts_at, span.ends_at):
+                if at is not None:
+                    yield -(-at // GRID_MS) * GRID_MS
+
+
+def _priced(book: PriceBook, rate: Rate | None, at: Instant) -> Priced | None:
+    """The price at which this rate of the book holds then."""
+    if rate is None:
+        return None
+    is_off_peak = rate.off_peak is not None and book.is_off_peak(at)
+    unit = rate.off_peak if is_off_peak and rate.off_peak is not None else rate.peak
+    return Priced(unit, is_off_peak, rate.starts_at)
 
 
 def charged_micro(parts: tuple[Part, ...]) -> Micro:
