@@ -6,6 +6,7 @@ takes the energy of a second at the policy's margin over idle power; a counter i
 witness of rest.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -43,6 +44,9 @@ LARGE, SMALL_SHARE = 2, 3
 """One in which the least use may hide, but not eight of them, is a witness where five uses or more were found that take
 twice what may hide, and at most a third as many that take less: where hardly any is small, hardly any is hidden."""
 
+ALIKE_SHARE = 4
+"""Of the uses that were read next to a rest fewer than this part stand out of it: the rest may be what they are."""
+
 LOWER, LOWEST = 4, 20
 SIGMAS_BETWEEN_QUANTILES = 0.97
 """Of a normal distribution, between its 25th percentile and its 5th (a quarter and a twentieth of the spans): the lower
@@ -70,21 +74,39 @@ class CounterWitness:
     use_millijoules: int | None = None
 
 
-def witness(spans: Sequence[CounterSpan], is_quiet: Sequence[bool], thresholds: IdleThresholds) -> CounterWitness:
-    """Of spans in order. `is_quiet` by the place of the earlier row: nothing else tells of work between it and the
-    next."""
+def witness(
+    spans: Sequence[CounterSpan],
+    is_quiet: Sequence[bool],
+    is_active: Sequence[bool],
+    thresholds: IdleThresholds,
+    *,
+    is_part: bool = False,
+) -> CounterWitness:
+    """Of spans in order. `is_part`: a rest may go on before or after them, so that those are bumps of which too few follow
+    each other to tell. By the place of the earlier row, `is_quiet`: nothing else tells of work between it and the next;
+    `is_active`: a reading found work there. A hang is none, nor is what a gap may hide."""
     stretches = [_Stretch(stretch) for stretch in _stretches(spans, is_quiet)]
+    untold: set[CounterSpan] = set()
+    if is_part:
+        untold = {span for span in spans if all(is_quiet[span.first : span.last])}
+        untold.difference_update(span for stretch in stretches for span in stretch.spans)
     if not stretches:
-        return CounterWitness((), is_believed=bool(spans))
+        return CounterWitness(tuple(sorted(untold)), is_believed=bool(spans))
     length_ms = median(span.length_ms for span in spans)
     drifting = _Noise(median(_sigma([each.milliwatts for each in one.spans]) for one in stretches), length_ms)
     noise = _Noise(median(_sigma(one.excesses) for one in stretches), length_ms)
+    used = [span for span in spans if not any(is_quiet[span.first : span.last]) and _is_found(span, is_active)]
+    lowest = min(stretch.level for stretch in stretches)
     found: set[CounterSpan] = set()
     for stretch in stretches:
         least = use_microjoules(stretch.level, thresholds)
         found.update(_long_bumps(stretch, least, drifting))
         found.update(_short_bumps(stretch, least, noise))
-    found.update(_short_of_rest(spans, min(stretch.level for stretch in stretches), thresholds, drifting))
+        if (stretch.level - lowest) * length_ms > least and _is_alike(stretch, used, least, drifting):
+            found.update(stretch.spans)
+    found.update(_short_of_rest(spans, lowest, thresholds, drifting))
+    found |= untold
+    found.update(span for span in spans if _is_partly_quiet(span, is_quiet))
     usual = median(stretch.level for stretch in stretches)
     least = use_microjoules(usual, thresholds)
     hidden = noise.microjoules(int(length_ms))
@@ -94,7 +116,6 @@ def witness(spans: Sequence[CounterSpan], is_quiet: Sequence[bool], thresholds: 
         large = sum(use >= LARGE * CLEAR_SIGMAS * hidden for use in uses)
         small = sum(use > CLEAR_SIGMAS * hidden for use in uses) - large
         is_clear = large >= USES_MIN and small * SMALL_SHARE <= large
-    used = [span for span in spans if not any(is_quiet[span.first : span.last])]
     seen = sum(
         _excess(span, usual) > max(least, NOISE_SIGMAS * drifting.microjoules(span.length_ms)) for span in used
     )
@@ -172,6 +193,32 @@ def _short_bumps(stretch: _Stretch, least: int, noise: _Noise) -> Iterator[Count
         before, excess_before = span, excess
 
 
+def _is_alike(stretch: _Stretch, used: Sequence[CounterSpan], least: int, noise: _Noise) -> bool:
+    """Whether the uses that readings found just before and after it take no more than it does itself, which is more than
+    the device's least: a training that starves for its data is alike in every minute, and read in few of them."""
+    before = bisect_left(used, stretch.spans[0].first, key=_first)
+    after = bisect_left(used, stretch.spans[-1].last, key=_first)
+    near = [*used[max(0, before - NEIGHBOURS) : before], *used[after : after + NEIGHBOURS]]
+    seen = sum(
+        _excess(span, stretch.level) > max(least, NOISE_SIGMAS * noise.microjoules(span.length_ms)) for span in near
+    )
+    return bool(near) and seen * ALIKE_SHARE < len(near)
+
+
+def _is_partly_quiet(span: CounterSpan, is_quiet: Sequence[bool]) -> bool:
+    """Over rows that lack the counter, of which some tell of work: what it rose by may be of the others, too."""
+    return any(is_quiet[span.first : span.last]) and not all(is_quiet[span.first : span.last])
+
+
+def _is_found(span: CounterSpan, is_active: Sequence[bool]) -> bool:
+    """Work that a reading found may have ended in the next span."""
+    return any(is_active[max(0, span.first - 1) : span.last])
+
+
+def _first(span: CounterSpan) -> int:
+    return span.first
+
+
 def _short_of_rest(
     spans: Iterable[CounterSpan], lowest: float, thresholds: IdleThresholds, noise: _Noise
 ) -> Iterator[CounterSpan]:
@@ -196,20 +243,29 @@ def _quantile(values: Sequence[float], divisor: int) -> float:
 
 
 def _stretches(spans: Iterable[CounterSpan], is_quiet: Sequence[bool]) -> Iterator[list[CounterSpan]]:
-    """Quiet spans that follow each other, in pieces of about LEVEL_MS; what is too short is taken together."""
+    """Quiet spans that follow each other, in pieces of LEVEL_MS, the last of a run with what is left of it; runs that are
+    too short are taken together."""
     short: list[CounterSpan] = []
     piece: list[CounterSpan] = []
+    full: list[CounterSpan] | None = None
     length_ms = 0
     for span in spans:
         if not all(is_quiet[span.first : span.last]):
-            short += piece
-            piece, length_ms = [], 0
+            if full is not None:
+                yield full + piece
+            else:
+                short += piece
+            piece, full, length_ms = [], None, 0
             continue
         piece.append(span)
         length_ms += span.length_ms
         if length_ms >= LEVEL_MS and len(piece) >= LEVEL_SPANS:
-            yield piece
-            piece, length_ms = [], 0
-    short += piece
+            if full is not None:
+                yield full
+            piece, full, length_ms = [], piece, 0
+    if full is not None:
+        yield full + piece
+    else:
+        short += piece
     if len(short) >= LEVEL_SPANS:
         yield short

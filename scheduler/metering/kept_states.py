@@ -19,6 +19,7 @@ from scheduler.metering.recorded_states import (
     count_bumps,
     count_comings_and_goings,
     count_what_has_just_ended,
+    found_at_work,
     is_on_a_gauge,
 )
 from scheduler.metering.spells import Spell, together
@@ -82,7 +83,7 @@ def kept_states(stretches: Sequence[Stretch], thresholds: IdleThresholds) -> tup
     count_what_has_just_ended(has_work, [None, *percents[:-1]], thresholds)
     count_comings_and_goings(has_work, [None, *(stretch.process_count for stretch in stretches)])
     spans = list(_counter_spans(stretches))
-    told = witness(spans, [not each for each in has_work], thresholds)
+    told = witness(spans, [not each for each in has_work], found_at_work(states), thresholds)
     count_bumps(told, states, has_work)
     spells = [
         Spell(Instant(each.start), each.end, state, works, each.use.cpu_millicores_max)

@@ -118,12 +118,13 @@ def counter_spans(rows: Sequence[Recorded]) -> Iterator[CounterSpan]:
         first, since, known = last, row.at, energy
 
 
-def observations(rows: Sequence[Recorded], spans: Iterable[CounterSpan], gap_ms: int) -> list[Observation]:
-    """What lies between each row and the next, of rows in order; `spans` are what their energy counter tells.
+def observations(rows: Sequence[Recorded], spans: Iterable[CounterSpan], gaps_ms: Iterable[int]) -> list[Observation]:
+    """What lies between each row and the next, of rows in order; `spans` are what their energy counter tells, `gaps_ms`
+    from which length each of these steps is a gap.
     Utilisation is the later row's: it tells of the time before it."""
     watts = _milliwatts(rows, spans)
     seen: list[Observation] = []
-    for before, after, milliwatts in zip(rows, islice(rows, 1, None), watts, strict=False):
+    for before, after, milliwatts, gap_ms in zip(rows, islice(rows, 1, None), watts, gaps_ms, strict=False):
         start, end, percent = before.at, after.at, after.percent
         covered_ms = end - start if end - start <= gap_ms else 0
         mean = percent if percent is None or before.percent is None else (before.percent + percent) // 2

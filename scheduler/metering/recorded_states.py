@@ -2,12 +2,14 @@
 say."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from typing import Protocol
 
 from scheduler.domain.idleness import IdleRule, IdleThresholds
 from scheduler.metering.counter_witness import CounterSpan, CounterWitness, witness
 from scheduler.metering.idle import IdleState, judged
+from scheduler.metering.paces import Pace, one_pace, paces_of
 from scheduler.metering.recorded import (
     Recorded,
     baseline_of,
@@ -15,7 +17,6 @@ from scheduler.metering.recorded import (
     full_milliwatts_of,
     observations,
     unlearned_rest_of,
-    usual_gap_ms,
 )
 from scheduler.metering.spells import Spell
 
@@ -45,10 +46,24 @@ class DeviceStates:
 
 
 def device_states(rows: Sequence[Recorded], rule: IdleRule, gap_ms: int | None) -> DeviceStates:
-    """Of rows in order; `gap_ms` None: by their own pace."""
-    gap_ms = usual_gap_ms(rows, rule.policy.window_ms) if gap_ms is None else gap_ms
+    """Of rows in order; `gap_ms` None: by their own pace, which may change where the energy counter tells of what is
+    between them; on a gauge alone what was seen at one pace says nothing of another."""
+    window_ms = rule.policy.window_ms
+    paces = paces_of(rows, window_ms)
+    if gap_ms is not None:
+        paces = [pace._replace(gap_ms=gap_ms) for pace in paces]
+    found = _states(rows, rule, paces)
+    if len(paces) == 1 or not found.is_on_a_gauge:
+        return found
+    whole = one_pace(rows, window_ms)
+    found = _states(rows, rule, whole if gap_ms is None else [whole[0]._replace(gap_ms=gap_ms)])
+    # The noise of all paces together is that of none.
+    return replace(found, is_on_a_gauge=True, use_millijoules=None)
+
+
+def _states(rows: Sequence[Recorded], rule: IdleRule, paces: Sequence[Pace]) -> DeviceStates:
     spans = list(counter_spans(rows))
-    seen = observations(rows, spans, gap_ms)
+    seen = observations(rows, spans, chain.from_iterable(repeat(pace.gap_ms, pace.steps) for pace in paces))
     baseline = baseline_of(seen, rule.thresholds, full_milliwatts_of(rows))
     told_of = [judged(each, baseline, rule.thresholds) for each in seen]
     states = [state for state, _ in told_of]
@@ -56,7 +71,7 @@ def device_states(rows: Sequence[Recorded], rule: IdleRule, gap_ms: int | None) 
     has_work = [works or each.is_restarted for (_, works), each in zip(told_of, seen, strict=True)]
     count_what_has_just_ended(has_work, [row.percent for row in rows], rule.thresholds)
     count_comings_and_goings(has_work, (row.process_count for row in rows))
-    told = witness(spans, [not each for each in has_work], rule.thresholds)
+    told = _witness(spans, has_work, states, rule.thresholds, paces)
     count_bumps(told, states, has_work)
     spells = [
         Spell(each.start, each.end, state, works, each.cpu_millicores)
@@ -65,7 +80,31 @@ def device_states(rows: Sequence[Recorded], rule: IdleRule, gap_ms: int | None) 
     unlearned = unlearned_rest_of(seen, rule.thresholds) if baseline.milliwatts is None else None
     gauged = is_on_a_gauge(seen, spans, told)
     use = None if gauged else told.use_millijoules
-    return DeviceStates(spells, baseline.milliwatts, unlearned, gap_ms, gauged, use)
+    return DeviceStates(spells, baseline.milliwatts, unlearned, max(pace.gap_ms for pace in paces), gauged, use)
+
+
+def _witness(
+    spans: Sequence[CounterSpan],
+    has_work: Iterable[bool],
+    states: Sequence[IdleState],
+    thresholds: IdleThresholds,
+    paces: Sequence[Pace],
+) -> CounterWitness:
+    """Its noise is that of a pace; it is believed where it is at each at which anything was read."""
+    is_quiet, is_active = [not each for each in has_work], found_at_work(states)
+    told: list[CounterWitness] = []
+    bumps: list[CounterSpan] = []
+    at = 0
+    for pace in paces:
+        end = next((place for place in range(at, len(spans)) if spans[place].first >= pace.last), len(spans))
+        found = witness(spans[at:end], is_quiet, is_active, thresholds, is_part=len(paces) > 1)
+        bumps += found.bumps
+        told += [found] if pace.is_read else []
+        at = end
+    uses = [each.use_millijoules for each in told if each.use_millijoules is not None]
+    return CounterWitness(
+        tuple(bumps), bool(told) and all(each.is_believed for each in told), max(uses, default=None)
+    )
 
 
 def count_bumps(told: CounterWitness, states: list[IdleState], has_work: list[bool]) -> None:
@@ -101,6 +140,16 @@ def count_comings_and_goings(has_work: list[bool], counts: Iterable[int | None])
         if known is not None and count != known:
             has_work[place] = True
         known = count
+
+
+def found_at_work(states: Sequence[IdleState]) -> list[bool]:
+    """Where a reading found work of which power has to tell. A hang draws what rest does, and where it begins and ends it
+    looks like work."""
+    hung = IdleState.SUSPECTED_HUNG
+    return [
+        state is IdleState.ACTIVE and hung not in states[max(0, place - 1) : place + 2]
+        for place, state in enumerate(states)
+    ]
 
 
 def is_on_a_gauge(seen: Iterable[Covered], spans: Sequence[CounterSpan], told: CounterWitness) -> bool:

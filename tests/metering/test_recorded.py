@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from itertools import repeat
 
 import pytest
 from hypothesis import given
@@ -32,7 +33,7 @@ def due(rows: Sequence[Recorded]) -> list[int]:
 
 
 def seen_in(rows: list[Recorded], gap_ms: int) -> list[Observation]:
-    return observations(rows, list(counter_spans(rows)), gap_ms)
+    return observations(rows, list(counter_spans(rows)), repeat(gap_ms))
 
 
 def test_of_rows_of_one_instant_the_busier_counts() -> None:
