@@ -6,6 +6,7 @@ import pytest
 
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.errors import NotPermitted
+from scheduler.domain.idleness import IdleAction, IdlePolicy
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import GpuClassName, NodeName, PerMille, WorkloadId
 from scheduler.lifecycle.views.reader import Views
@@ -163,6 +164,8 @@ def test_the_statement_says_how_many_hours_came_back_and_why(company: Company, p
     assert (returned.attempt_id, returned.workload_name, returned.reason) == (attempt_id, "train", "Idle")
     assert returned.hours_back_ms == returned.quantity == 2 * (8 * 60 - 40) * 60_000 * 3 // 2
     assert (returned.unit, returned.shown) == ("standard", "22.0 h")
+    (reclaim,) = Views(company.store, company.world).reclaims(OPERATOR)
+    assert (reclaim.came_back_ms, reclaim.came_back) == (returned.hours_back_ms, ()), "as the list of reclaims says"
     assert statement.opening + statement.granted - statement.charged == statement.closing + statement.held
     rows = [dict(zip(HEADER, row, strict=True)) for row in statement_rows(statement)]
     (row,) = [row for row in rows if row["kind"] == "returned"]
@@ -188,6 +191,16 @@ def test_operators_read_what_was_due_and_engineers_do_not(company: Company, plat
         views.reclaims(company.caller("ada"))
 
 
+def test_a_rest_that_was_left_alone_says_why_and_not_that_it_is_due(company: Company) -> None:
+    platform = Platform(company, replace(SANDBOXES, policy=IdlePolicy(is_dry_run=False, action=IdleAction.REPORT)))
+    workload, _ = platform.sandbox()
+    platform.minutes(45, pods=platform.agents.pod_of(workload))
+    found = Views(company.store, company.world).resting(OPERATOR, company.now)
+    ((rest,), (decision,)) = found.rests, found.decisions
+    assert (rest.left_ms, rest.hindrance) == (0, "report")
+    assert (decision.is_taken, decision.came_back_ms) == (False, None)
+
+
 def test_operators_see_who_rests_and_what_was_done_and_nobody_else_does(company: Company, platform: Platform) -> None:
     workload, attempt_id = platform.sandbox()
     platform.minutes(30, pods=platform.agents.pod_of(workload))
@@ -201,5 +214,6 @@ def test_operators_see_who_rests_and_what_was_done_and_nobody_else_does(company:
     found = views.resting(OPERATOR, company.now)
     (decision,) = found.decisions
     assert (decision.workload_name, decision.attempt_id, decision.is_taken) == (workload.spec.name, attempt_id, True)
+    assert decision.came_back_ms is None, "it has its grace yet"
     with pytest.raises(NotPermitted):
         views.resting(company.caller("ada"), company.now)

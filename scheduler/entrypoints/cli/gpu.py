@@ -29,7 +29,7 @@ from scheduler.entrypoints.cli.output import (
 from scheduler.entrypoints.cli.packed_recordings import read_packed
 from scheduler.entrypoints.web.fault_words import FAULT_OUTCOMES
 from scheduler.entrypoints.web.formatting import DASH, duration
-from scheduler.entrypoints.web.reclaim_words import became_of, why_left_alone
+from scheduler.entrypoints.web.reclaim_words import became_of, came_back, why_left_alone
 from scheduler.metering.judge import judge_devices
 from scheduler.metering.packed import PackedRows, by_device
 
@@ -136,7 +136,7 @@ def reclaims(as_json: AsJson = False) -> None:
             Column("OWNER", width_max=16),
             Column("RESTED", is_number=True),
             Column("OUTCOME"),
-            Column("HELD", is_number=True),
+            Column("CAME BACK", is_number=True),
         )
         rows = [_reclaim_row(each) for each in found["items"]]
         notes = [_reclaim_note(each) for each in found["items"]]
@@ -304,13 +304,13 @@ def _reclaim_row(each: dict[str, Any]) -> tuple[str, ...]:
         each["owner_name"] or each["owner"],
         duration(each["rested_ms"]),
         became_of(each["action"], is_taken=each["is_taken"]),
-        duration(each["hours_back_ms"]) if each["is_taken"] else DASH,
+        came_back(each["came_back_ms"], ()) if each["is_taken"] else DASH,
     )
 
 
 def _reclaim_note(each: dict[str, Any]) -> str:
     if each["is_taken"]:
-        return ""
+        return f"came back besides: {', '.join(each['came_back'])}" if each["came_back"] else ""
     missed = became_of(each["action"], is_taken=True)
     why = why_left_alone(each["hindrance"])
     return f"not {missed}: {why}" if each["action"] != IdleAction.REPORT else why

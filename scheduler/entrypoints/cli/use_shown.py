@@ -57,9 +57,12 @@ def show_idle(idle: dict[str, Any]) -> None:
     if idle["since"] is None:
         print_text("  It does not rest now.")
         return
-    print_text(
-        f"  It has rested for {rested} of {idle['window_ms'] // MS_PER_MINUTE} minutes, since {utc(idle['since'])}."
-    )
+    window = idle["window_ms"] // MS_PER_MINUTE
+    if rested < window:
+        print_text(f"  It has rested for {rested} of {window} minutes, since {utc(idle['since'])}.")
+    else:
+        print_text(f"  It has rested for {rested} minutes, since {utc(idle['since'])}: all {window} of its rule.")
+        print_text(f"  {_what_became(idle)}")
     if idle["cpu_waited_ms"]:
         waited, most = idle["cpu_waited_ms"] // MS_PER_MINUTE, idle["cpu_wait_ms_max"] or 0
         print_text(
@@ -69,6 +72,17 @@ def show_idle(idle: dict[str, Any]) -> None:
         print_text(f"  If it rests on, the action is due at {utc(idle['due_at'])}.")
     if idle["keep_alives_left"]:
         print_text(f"  `allot extend` sets its clock back, {counted(idle['keep_alives_left'], 'time')} more.")
+
+
+def _what_became(idle: dict[str, Any]) -> str:
+    """Of a rest as long as the rule's window: what was decided on it, or that nothing was yet: a brake or the stop rate
+    puts it off, or a warning leaves time to answer."""
+    decided = next((each for each in idle["decisions"] if each["since"] == idle["since"]), None)
+    if decided is None:
+        return "Nothing was done about it yet."
+    if decided["is_taken"]:
+        return f"It is being {became_of(decided['action'], is_taken=True)}."
+    return f"It was left alone: {why_left_alone(decided['hindrance'])}."
 
 
 def show_decisions(decisions: list[dict[str, Any]], shown: list[dict[str, Any]]) -> None:

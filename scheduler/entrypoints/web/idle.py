@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from scheduler.entrypoints.web.pages import Pages
-from scheduler.entrypoints.web.reclaim_words import became_of, why_left_alone
+from scheduler.entrypoints.web.reclaim_words import became_of, came_back, rounded_up, why_left_alone
 from scheduler.entrypoints.web.visitors import signed_in
 
 SHOWN = 50
@@ -25,4 +25,6 @@ def add_routes(router: APIRouter, pages: Pages) -> None:
             found=service.views.resting(visitor.caller, moments.now, limit=SHOWN),
             became_of=became_of,
             why_left_alone=why_left_alone,
+            came_back=came_back,
+            rounded_up=rounded_up,
         )

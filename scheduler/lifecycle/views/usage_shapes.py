@@ -53,8 +53,8 @@ class IdleView:
 
 @dataclass(frozen=True, slots=True)
 class DecisionView:
-    """`hours_back_ms` are the standard GPU-milliseconds that its hold still held; `hindrance` says why it was not
-    taken, where it was not."""
+    """`hours_back_ms` are the standard GPU-milliseconds that its hold still held when it was due; `hindrance` says why it
+    was not taken, where it was not."""
 
     attempt_id: str
     workload_id: str
@@ -71,8 +71,11 @@ class DecisionView:
 @dataclass(frozen=True, slots=True)
 class ReclaimView(DecisionView):
     """A decision among those on everybody's work, with the names that people know it by. `owner_name` is empty for a
-    person who was forgotten."""
+    person who was forgotten. `came_back_ms` are the standard GPU-milliseconds that came back when its end was settled, as
+    the statement has them; None where it was left alone, or is being ended. `came_back` says the same of other units."""
 
     workload_name: str
     owner: str
     owner_name: str
+    came_back_ms: int | None = None
+    came_back: tuple[str, ...] = ()

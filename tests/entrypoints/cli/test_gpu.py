@@ -270,24 +270,27 @@ def test_what_was_due_names_the_work_and_its_owner_and_says_why_it_was_left_alon
 ) -> None:
     at = to_instant(NOON)
     due = ("w-8.1", "w-8", at, Instant(at - MS_PER_HOUR), MS_PER_HOUR, "suspend", True, "", 5_400_000, ())
-    done = ReclaimView(*due, "notebook", "e-1", "Ada Moreau")
+    done = ReclaimView(*due, "notebook", "e-1", "Ada Moreau", came_back_ms=5_280_000)
     left = replace(
         done, workload_id="w-9", workload_name="ablation-of-the-learning-rate", is_taken=False, hindrance="no-home"
     )
-    ended = replace(done, action="stop", owner_name="")
+    ended = replace(done, action="stop", owner_name="", came_back_ms=0, came_back=("12.50 EUR", "2.0 h of H100"))
+    ending = replace(done, came_back_ms=None)
     told = replace(left, action="report", hindrance="report")
-    monkeypatch.setattr(service.views, "reclaims", lambda *_, **__: (done, left, ended, told))
+    monkeypatch.setattr(service.views, "reclaims", lambda *_, **__: (done, left, ended, told, ending))
     out = allot("gpu", "reclaims", who="olga").out
     assert [" ".join(line.split()) for line in out.splitlines()] == [
-        "WHEN (UTC) WORKLOAD OWNER RESTED OUTCOME HELD",
-        "2026-11-20 12:00 notebook Ada Moreau 1 h suspended 1 h 30 min",
+        "WHEN (UTC) WORKLOAD OWNER RESTED OUTCOME CAME BACK",
+        "2026-11-20 12:00 notebook Ada Moreau 1 h suspended 1 h 28 min",
         "2026-11-20 12:00 ablation-of-the-le Ada Moreau 1 h left alone –",
         "arning-rate",
         "not suspended: it has neither a home nor a preStop hook",
-        "2026-11-20 12:00 notebook e-1 1 h ended 1 h 30 min",
+        "2026-11-20 12:00 notebook e-1 1 h ended 0 s",
+        "came back besides: 12.50 EUR, 2.0 h of H100",
         "2026-11-20 12:00 ablation-of-the-le Ada Moreau 1 h left alone –",
         "arning-rate",
         "the rule only reports",
+        "2026-11-20 12:00 notebook Ada Moreau 1 h suspended ending",
     ]
     listed = allot("gpu", "reclaims", "--json", who="olga").json["items"]
     assert [(each["workload_id"], each["workload_name"]) for each in listed[:2]] == [

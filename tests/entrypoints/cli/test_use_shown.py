@@ -91,6 +91,26 @@ def test_the_clock_says_when_the_action_is_due(capsys: pytest.CaptureFixture[str
     assert "It does not rest now." in shown(capsys, idle={**IDLE, "since": None})
 
 
+@pytest.mark.parametrize(
+    ("decided", "said"),
+    [
+        ([DECISION], "It was left alone: the rule is a dry run."),
+        ([{**DECISION, "is_taken": True, "hindrance": ""}], "It is being suspended."),
+        ([{**DECISION, "since": "2026-11-19T11:00:00Z"}], "Nothing was done about it yet."),
+        ([], "Nothing was done about it yet."),
+    ],
+    ids=["left alone", "taken", "decided on another rest", "put off"],
+)
+def test_a_rest_longer_than_its_rule_asks_for_says_what_became_of_it(
+    capsys: pytest.CaptureFixture[str], decided: list[dict[str, Any]], said: str
+) -> None:
+    rest = {"since": DECISION["since"], "rested_ms": 87 * 60_000, "due_at": None}
+    out = shown(capsys, idle={**IDLE, **rest, "decisions": decided})
+    assert "It has rested for 87 minutes, since 2026-11-20 11:00 UTC: all 30 of its rule." in out
+    assert said in out
+    assert "of 30 minutes" not in out
+
+
 def test_who_keeps_it_and_what_it_served_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     kept = {"by": "Ada Moreau", "why": "the demo is tomorrow", "expires_at": "2026-11-21T12:00:00Z"}
     out = shown(capsys, idle={**IDLE, "since": None, "exemption": kept, "served_at": "2026-11-20T12:03:00Z"})

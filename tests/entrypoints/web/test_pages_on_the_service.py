@@ -169,26 +169,34 @@ async def test_idle_work_is_a_page_for_operators_that_leads_to_what_explains_it(
 ) -> None:
     hour = 60 * MS_PER_MINUTE
     rest = RestView("w-7", "forgotten", "Ada", 2, NOON, hour // 2, 1, hour // 2, "suspend", is_dry_run=False)
+    spared = replace(rest, workload_name="spared", left_ms=0, hindrance="no-home")
+    short = replace(rest, left_ms=hour // 2 - 1)
     due = ("w-8.1", "w-8", NOON, Instant(NOON - hour), hour, "suspend", True, "", 3 * hour // 2, ())
-    done = ReclaimView(*due, "abandoned", "e-1", "Bob")
+    done = ReclaimView(*due, "abandoned", "e-1", "Bob", 5_280_000, ("12.50 EUR",))
+    ending = replace(done, workload_name="going", came_back_ms=None)
     left = replace(done, workload_name="homeless", owner_name="", is_taken=False, hindrance="no-home")
     async with client_of(company, "ada") as client:
         assert (await client.get("/cluster/idle")).status_code == 403
         assert "/cluster/idle" not in read(await client.get("/cluster")).links
     async with client_of(company, "olga") as client:
         empty = read(await client.get("/cluster/idle"))
-        found = Resting((rest,), 3, (done, left), (NeverIdle(GpuUuid("GPU-a"), NodeName("n0"), 171_900),))
+        found = Resting(
+            (rest, spared, short), 5, (done, left, ending), (NeverIdle(GpuUuid("GPU-a"), NodeName("n0"), 171_900),)
+        )
         monkeypatch.setattr(company.views, "resting", lambda *_, **__: found)
         page = read(await client.get("/cluster/idle"))
         assert "/cluster/idle" in read(await client.get("/cluster")).links
     assert "No work rests." in empty.text
     assert "Nothing was due yet." in empty.text
-    assert "suspend in 30 min of rest" in page.text
+    assert page.text.count("suspend in 30 min of rest") == 2, "what is left is rounded up"
+    assert "left alone: it has neither a home nor a preStop hook" in page.text
+    assert "is due" not in page.text
     assert "and 2 more." in page.text
     assert "1 GPU drew 171 W or more without use, above" in page.text
     assert "baseline_watts_max" not in empty.text
     assert "forgotten Ada, since 0 s ago" in page.text
-    assert "abandoned Bob, suspended after 1 h of rest 1 h 30 min" in page.text
+    assert "abandoned Bob, suspended after 1 h of rest 1 h 28 min, 12.50 EUR" in page.text
+    assert "going Bob, suspended after 1 h of rest ending" in page.text
     assert "homeless left alone: it has neither a home nor a preStop hook; after 1 h of rest –" in page.text
     assert {"/workloads/w-7", "/workloads/w-8"} <= set(page.links)
 
