@@ -8,6 +8,7 @@ from scheduler.decision.ordering.queue import Lane
 from scheduler.decision.placing.fit_table import FitTable, IntArray, Shape
 from scheduler.decision.placing.running import Bucket
 from scheduler.decision.preempting.victims import Preemptor, Rule, Way
+from scheduler.domain.policy import ReclaimWithinCohort
 from scheduler.domain.units import AttemptId, GpuClassName, PoolName
 from scheduler.domain.workloads import Attempt
 
@@ -91,6 +92,8 @@ class Outlook:
         quotas, own = self.index.quotas, lane.key.pool
         nominal, above = quotas.nominal(own, gpu_class), quotas.over_nominal(own, gpu_class, lane.gpus)
         if above <= 0 or lane.gpus > nominal or quotas.used(own, gpu_class) >= nominal:
+            return False
+        if self.index.policy.pools[own].reclaim_within_cohort is ReclaimWithinCohort.NEVER:
             return False
         key = (own, priority, gpu_class)
         most = self._own.get(key)
