@@ -143,8 +143,8 @@ TEXTS: dict[Reason, ReasonText] = {
         "that its owner's attempts are given per day.",
     ),
     Reason.SPEND_WARNING: ReasonText(
-        "Starts, but beyond the soft limit of the guard {guard}: with {needed_hours} h more, {used_hours} of "
-        "{limit_hours} h of this {window} were used or planned for the {of}.",
+        "Starts, but beyond the soft limit of the guard {guard}: {used_hours} of {limit_hours} h of this {window} were "
+        "used or planned for the {of} before, and it takes {needed_hours} h more.",
         "Look whether all that runs is still wanted.",
         "Starts, but beyond the soft limit of the guard {guard}: {limit_hours} h of this {window} for the {of}.",
     ),
