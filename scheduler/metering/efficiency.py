@@ -13,6 +13,11 @@ SM_SHARE_PERMILLE = 900
 """Of the time for which use was read at all: where profiling tells of less, its mean is not that of the whole."""
 
 
+ENERGY_SHARE_PERMILLE = 900
+"""Of the time whose state is known: energy read for less of it (no MIG instance has a counter) is not that of the hours at
+work, and over them would be too little."""
+
+
 class Measure(StrEnum):
     SM_ACTIVITY = "sm-activity"
     """The mean share of multiprocessors that were active: GPM, on Hopper and later, and of MIG instances."""
@@ -23,8 +28,8 @@ class Measure(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Efficiency:
     """`gpu_ms` is the GPU-time that windows tell of, `read_ms` what of it was read, and `active_ms` and `idle_ms` its
-    parts at work and at rest. `joules_per_active_gpu_hour` is all energy, that of the rest too, over the hours at work.
-    `covered_permille` is `read_ms` as a share of `gpu_ms`."""
+    parts at work and at rest. `joules_per_active_gpu_hour` is all energy, that of the rest too, over the hours at work;
+    None where too little of it was read. `covered_permille` is `read_ms` as a share of `gpu_ms`."""
 
     measure: Measure
     mean_permille: int | None
@@ -45,7 +50,8 @@ def efficiency_of(use: Use) -> Efficiency:
     has_energy = use.energy_ms > 0
     tells_all = use.sm_ms > 0 and use.sm_ms * 1_000 >= use.utilization_ms * SM_SHARE_PERMILLE
     measure = Measure.SM_ACTIVITY if tells_all else Measure.UTILIZATION
-    per_hour = use.millijoules * (MS_PER_HOUR // 1_000) // use.active_ms if has_energy and use.active_ms else None
+    tells_energy = has_energy and use.energy_ms * 1_000 >= known_ms * ENERGY_SHARE_PERMILLE
+    per_hour = use.millijoules * (MS_PER_HOUR // 1_000) // use.active_ms if tells_energy and use.active_ms else None
     return Efficiency(
         measure=measure,
         mean_permille=use.sm_permille if measure is Measure.SM_ACTIVITY else use.utilization_permille,

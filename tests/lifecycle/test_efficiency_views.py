@@ -4,11 +4,12 @@ import pytest
 
 from scheduler.domain.errors import NotPermitted
 from scheduler.domain.people import Caller, Role
-from scheduler.domain.units import TeamName
-from scheduler.lifecycle.views.advice import AdviceKind
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, GpuUuid, NodeName, TeamName
+from scheduler.lifecycle.views.advice import AdviceKind, advice_for
 from scheduler.lifecycle.views.efficiency import EfficiencyView
 from scheduler.lifecycle.views.money import MoneyViews
 from scheduler.metering.efficiency import Measure
+from scheduler.metering.use import HourOfUse, Use
 from tests.lifecycle.build import Company
 from tests.lifecycle.platform import Platform
 
@@ -43,6 +44,17 @@ def test_what_was_never_used_is_advised_of_with_its_evidence(worked: Company) ->
     (advice,) = attempt.advice
     assert (attempt.gpus, advice.kind) == (2, AdviceKind.UNUSED_GPUS)
     assert (advice.evidence["gpus"], advice.evidence["unused"]) == (2, 1)
+
+
+@pytest.mark.parametrize(("unread_ms", "advised"), [(MS_PER_MINUTE, ["unused-gpus"]), (2 * MS_PER_MINUTE, [])])
+def test_a_minute_unread_of_two_hours_does_not_silence_the_advice_and_two_do(
+    worked: Company, unread_ms: int, advised: list[str]
+) -> None:
+    (attempt,) = worked.world.attempts.values()
+    rested = Use(idle_held_ms=2 * MS_PER_HOUR - unread_ms, unknown_ms=unread_ms)
+    uses = {"GPU-0": rested, "GPU-1": Use(active_ms=2 * MS_PER_HOUR)}
+    hours = [HourOfUse(GpuUuid(uuid), NodeName("n"), worked.now, attempt.id, use) for uuid, use in uses.items()]
+    assert [advice.kind for advice in advice_for(worked.world, attempt, hours)] == advised
 
 
 def test_a_team_and_the_company_are_sums_by_engineer_and_team(worked: Company) -> None:

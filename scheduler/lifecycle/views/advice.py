@@ -14,6 +14,9 @@ GIB = 1 << 30
 AFTER_MS = MS_PER_HOUR
 """Of one GPU: shorter than this nobody has shown what they need."""
 
+UNREAD_PERMILLE = 10
+"""Of a GPU's time, at the most: what is not known for longer may have been work."""
+
 
 class AdviceKind(StrEnum):
     UNUSED_GPUS = "unused-gpus"
@@ -41,8 +44,12 @@ def advice_for(world: World, attempt: Attempt, hours: Sequence[HourOfUse]) -> tu
 
 
 def _unused(attempt: Attempt, uses: Mapping[GpuUuid, Use]) -> Advice | None:
-    """Only what was read throughout and never at work."""
-    unused = sorted(uuid for uuid, use in uses.items() if use.active_ms + use.hung_ms + use.unknown_ms == 0)
+    """Only what was never seen at work, and read all but throughout: an agent that starts anew leaves a window unread."""
+    unused = sorted(
+        uuid
+        for uuid, use in uses.items()
+        if use.active_ms + use.hung_ms == 0 and use.unknown_ms * 1_000 <= use.told_ms * UNREAD_PERMILLE
+    )
     if not 0 < len(unused) < attempt.gpus:
         return None
     rested_ms = min(uses[uuid].idle_held_ms for uuid in unused)
