@@ -12,16 +12,15 @@ measures one row after the other.
 
 How it grows: a cold decision with what is queued, and with nodes × shapes. What waits stands in lines of equal owners
 and lanes of equal wishes, and a step looks at the lanes for which room, quota or victims changed. With 1,000 queued,
-where nothing is short, a step took 0.99 ms of processor at 1,000 nodes and 1.11 ms at 10,000, in one grid; a search
-for victims or for moves does grow with the nodes. Where GPUs are short, a step does not grow with what merely waits:
+where nothing is short, a step took 0.46 ms at 1,000 nodes and 0.50 ms at 10,000, in one grid; a search for victims or
+for moves does grow with the nodes. Where GPUs are short, a step does not grow with what merely waits:
 of a lane whose room is kept for somebody ahead, lines that last too long are withheld as one, and told something only
 when what they hear is another (tests/decision/test_growth.py counts the code that six steps execute: 36,034 lines of
 it with 40 waiting and 36,316 with 8,000; 36,705 and 411,873 before). It does grow with the lanes that want what came
 free, each of which is opened and closed: that is pools times distinct wishes (GPU classes, shape, pods). In these
 worlds more queued are also more distinct wishes: 61, 802 and 1,147 lanes with 1,000, 10,000 and 100,000 queued on 100
-nodes took 7, 35 and 56 ms of processor a step at the median (4, 40 and 199 before), on a busy machine. Whom to take
-is weighed once for all searches of a cycle, and only of those who come first. The grid's times were taken beside
-seven others at work, before that: by the clock they say little.
+nodes took 4, 21 and 24 ms a step at the median. Whom to take is weighed once for all searches of a cycle, and only of
+those who come first.
 """
 
 import argparse
