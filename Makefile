@@ -48,7 +48,7 @@ floors: $(STAMP)
 test-again: $(STAMP)
 	$(BIN)/pytest -q --last-failed --last-failed-no-failures none
 
-# What needs no Kubernetes: four and a half minutes on two cores, on which three at a time leave less idle than two.
+# What needs no Kubernetes: four minutes on two cores, on which three at a time leave less idle than two.
 test-fast: lint types floors
 	$(BIN)/pytest -n 3 --dist loadfile -q -m "not controlplane"
 
