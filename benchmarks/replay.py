@@ -7,7 +7,7 @@ synthetic generator. In the first month nobody waits for room: of 3,200 GPUs les
 waits for hours that are spent (nine tenths of all waiting) or at the limit of GPUs per engineer, and they grow more until
 the period's next grants: 475 at a time on average over the first ten days, 2,576 over a month, up to 6,000 in its last
 days. The goal is a year (`--days 365`) under two minutes; without `--days` it is a month of it, with its share of the
-goal. A machine of two cores needs some eight times as long (extrapolated from 240 days). On most days a workload costs
+goal. A machine of two cores needs some four times as long (extrapolated from 240 days). On most days a workload costs
 0.33 ms, which would be 165 s for the year, and Python itself is why. Sampled by processor time, its way is: judged,
 placed, launched and taken in again by the decision 63 % (taking in what changed 19, serving lanes 16, putting lines in
 lanes 7, the fit table 11), its end 14 % (the ledger 8 of that), renewals 4, being judged at submission 6, told and
@@ -20,10 +20,10 @@ and whoever stands at the limit of GPUs and ends something has hundreds of lines
 keeps all but the first few out of their lanes, whoever else waits for room; but each is judged, some 650 in every cycle of
 such a day, and where those let in do not start, which is seen when the cycle was walked, it is walked again. 0.6 s of
 processor for a usual day become 2 at the first of February and 16 at the first of April (22.6 before the turnstile held
-anybody where others wait for room; 87 days 76 s, and 88 before). 240 days took 544 s before that (b5f505d, on a busy
-machine). The month that is measured by default has one such
-day, a mild one. Where GPUs are short a workload costs ten times as much, half of it in serving lanes, and a fifth in
-asking whether there is anybody to preempt.
+anybody where others wait for room; 87 days 76 s, and 88 before). 240 days take 314 s of processor, quiet at 5c1e515, of
+79 (544 s before that, b5f505d, on a busy machine). The month that is measured by default has one such day, a mild one.
+Where GPUs are short a workload costs ten times as much, half of it in serving lanes, and a fifth in asking whether there
+is anybody to preempt.
 
 Making the work and replaying it are timed apart; a cycle comes at most once a minute (`--cycle` of the command). What is
 given as seconds is processor time too, because a busy machine tells little by its clock.
