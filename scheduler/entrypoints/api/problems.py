@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, Refusal, RefusalCode, Unavailable
 from scheduler.entrypoints.api.codes import CODES
@@ -26,6 +27,9 @@ _CODE_OF_STATUS = {
     405: RefusalCode.METHOD_NOT_ALLOWED,
     413: RefusalCode.BODY_TOO_LARGE,
 }
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+"""Those that a route may take; HEAD goes wherever GET does."""
 
 
 def problem(refusal: Refusal, request_id: str = "", others: Sequence[Refusal] = ()) -> dict[str, Any]:
@@ -93,7 +97,20 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     response = answer(request, _refusal_of(request, error))
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = ", ".join(sorted(_methods_at(request)))
     return response
+
+
+def _methods_at(request: Request) -> set[str]:
+    """Those of every route with that path: Starlette's own answer names the first route's alone."""
+
+    def is_taken(method: str) -> bool:
+        asked = {**request.scope, "method": method}
+        return any(route.matches(asked)[0] is Match.FULL for route in request.app.routes)
+
+    taken = set(filter(is_taken, _METHODS))
+    return taken | {"HEAD"} if "GET" in taken else taken
 
 
 async def _on_surprise(request: Request, error: Exception) -> Response:

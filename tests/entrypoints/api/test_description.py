@@ -47,6 +47,15 @@ def test_every_refusal_is_described_as_the_problem_that_it_is(described: dict[st
         assert PROBLEM in operation["responses"]["default"]["content"], path
 
 
+async def test_an_address_names_all_the_methods_that_it_takes(described: dict[str, Any], as_: Client) -> None:
+    for path, operations in described["paths"].items():
+        documented = {method.upper() for method in operations}
+        answer = await as_("ada").request("OPTIONS", re.sub(r"{[^}]+}", "x", path))
+        assert answer.status_code == 405, path
+        taken = documented | {"HEAD"} if "GET" in documented else documented
+        assert set(answer.headers["allow"].split(", ")) == taken, path
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
