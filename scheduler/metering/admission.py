@@ -45,6 +45,14 @@ def kept_of(window: Window) -> Kept:
     return Kept(window.boot_id, window.sequence, window.end)
 
 
+def inventory_clock(taken_at: Instant, now: Instant) -> Admission | None:
+    """By which code the stamp of an inventory is counted, where its clock cannot be right. What it tells is taken all the
+    same: it says what is there now."""
+    if taken_at > now + FUTURE_MS_MAX:
+        return Admission.FROM_THE_FUTURE
+    return Admission.FROM_LONG_AGO if taken_at < now - PAST_MS_MAX else None
+
+
 def admit(window: Window, last: Kept | None, owners: Mapping[GpuUuid, NodeName], now: Instant) -> Admission:
     """`owners` says which node's inventory had which device last. `last` is of this device, on whatever node."""
     if window.gpu_uuid not in owners:

@@ -71,7 +71,7 @@ class SampleBook(Protocol):
         ...
 
     def refuse(self, refused: Sequence[RefusedSample]) -> None:
-        """Add to the counts."""
+        """Add to the counts. Those of a node and code for more devices than DEVICES_COUNTED_MAX are added up in one."""
         ...
 
     def refusals(self, limit: int = 100) -> list[RefusedSample]:

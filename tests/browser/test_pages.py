@@ -22,6 +22,7 @@ PLACES = {
         "/cluster/idle",
         "/cluster/misuse",
         "/cluster/faults",
+        "/cluster/refusals",
     ),
     FINANCE: ("/books", "/fairness"),
 }

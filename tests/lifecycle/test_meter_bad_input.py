@@ -1,6 +1,7 @@
 """What agents must not send: each refused with a reason and a count, and nothing else is changed by it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, Refusal, RefusalCode
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.units import Instant, NodeName
+from scheduler.metering.devices import Device, SensorState
+from scheduler.metering.refusals import DEVICES_COUNTED_MAX
 from scheduler.metering.wire import inventory_json, window_json
 from tests.lifecycle.agents import WINDOW_MS, Agents, agent_of, body_of, gpu, inventory, window
 from tests.lifecycle.build import NOON, Company, later
@@ -205,3 +208,57 @@ def test_an_inventory_from_the_future_is_counted_and_holds_no_gpu_for_longer(
     assert kept.taken_at == NOW
     with company.store.reading() as books:
         assert [(r.node, r.code, r.count) for r in books.samples.refusals()] == [(N0, "from-the-future", 1)]
+
+
+def test_an_inventory_from_long_ago_is_counted_and_lets_nobody_take_its_gpus(
+    company: Company, agents: Agents
+) -> None:
+    behind = {**inventory_json(inventory(N0, NOW)), "taken_at": 0}
+    kept = agents.meter.accept_inventory(agent_of(N0), NodeName(N0), behind, now=NOW)
+    assert kept.taken_at == NOW
+    with company.store.reading() as books:
+        assert [(r.node, r.code, r.count) for r in books.samples.refusals()] == [(N0, "from-long-ago", 1)]
+    claim = replace(inventory("n1", NOW), devices=(Device(gpu(N0, 0), 0, "H100", 80 << 30),))
+    taken = agents.meter.accept_inventory(agent_of("n1"), NodeName("n1"), inventory_json(claim), now=NOW)
+    assert taken.devices == ()
+    assert agents.post(good()).taken == 1
+
+
+def test_a_node_whose_sampler_has_hung_for_days_keeps_its_gpus_while_its_agent_tells_so(
+    company: Company, agents: Agents
+) -> None:
+    hung = replace(inventory(N0, later(NOW, -3 * 86_400)), sensor_state=SensorState.RESTARTING, devices=())
+    kept = agents.meter.accept_inventory(agent_of(N0), NodeName(N0), inventory_json(hung), now=NOW)
+    assert len(kept.devices) == 4
+    claim = replace(inventory("n1", NOW), devices=(Device(gpu(N0, 0), 0, "H100", 80 << 30),))
+    taken = agents.meter.accept_inventory(agent_of("n1"), NodeName("n1"), inventory_json(claim), now=NOW)
+    assert taken.devices == ()
+    with company.store.reading() as books:
+        assert [(r.node, r.code) for r in books.samples.refusals()] == [("n1", "foreign-gpu")]
+
+
+def test_an_agent_that_makes_up_gpus_without_end_fills_no_table_and_each_is_counted(
+    company: Company, agents: Agents
+) -> None:
+    for batch in range(3):
+        made_up = [good(gpu_uuid=f"GPU-{batch}-{n}") for n in range(200)]
+        assert len(agents.post(*made_up, good(gpu_uuid="GPU-0-0")).refused) == 201
+    with company.store.reading() as books:
+        found = books.samples.refusals(1_000)
+    assert {(r.node, r.code) for r in found} == {(N0, "unknown-gpu")}
+    assert len(found) == DEVICES_COUNTED_MAX + 1
+    assert sum(r.count for r in found) == 603
+    assert next(r.count for r in found if r.gpu_uuid == "GPU-0-0") == 4
+    assert next(r.count for r in found if r.gpu_uuid == "") == 600 - DEVICES_COUNTED_MAX
+
+
+def test_a_token_for_all_nodes_that_makes_up_names_is_counted_as_one(company: Company, agents: Agents) -> None:
+    for number in range(3):
+        name = f"nowhere-{number}"
+        with pytest.raises(NotFound):
+            agents.meter.accept_windows(agent_of("*"), NodeName(name), body_of(node=name), now=NOW)
+        with pytest.raises(InvalidInput):
+            agents.meter.accept_inventory(agent_of("*"), NodeName(name), None, now=NOW)
+    with company.store.reading() as books:
+        found = {(r.node, r.code, r.count) for r in books.samples.refusals()}
+    assert found == {("node:*", "unknown-node", 3), ("node:*", "invalid-sample", 3)}

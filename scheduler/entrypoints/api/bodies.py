@@ -32,14 +32,21 @@ def api_router(prefix: str = "", *, tags: list[str]) -> APIRouter:
 class _OnceKeyedRequest(Request):
     async def json(self) -> Any:
         """Raises json.JSONDecodeError, which FastAPI passes on as what is wrong with the body."""
-        text = await self.body()
+        return read_once_keyed(await self.body())
 
-        def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-            found = dict(pairs)
-            if len(found) < len(pairs):
-                seen: set[str] = set()
-                twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-                raise json.JSONDecodeError(f"the key {twice[:60]!r} stands there twice", "", 0)
-            return found
 
-        return json.loads(text, object_pairs_hook=once)
+def read_once_keyed(text: bytes) -> Any:
+    """The value of a JSON body; NaN and infinities pass. Raises json.JSONDecodeError where it is none or repeats a key."""
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise json.JSONDecodeError("it is nested too deeply", "", 0) from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise json.JSONDecodeError(f"the key {twice[:60]!r} stands there twice", "", 0)
+    return found

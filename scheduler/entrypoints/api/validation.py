@@ -109,7 +109,7 @@ def _message(kind: str, where: str, error: Mapping[str, Any], context: Mapping[s
         case "too_short" | "too_long" if isinstance(context.get("actual_length"), int):
             return f"{where} has {counted(context['actual_length'], 'entry', 'entries')}"
         case _:
-            return f"{where} is {_shown(error.get('input'))}"
+            return f"{where} is {shown(error.get('input'))}"
 
 
 def _at(place: Sequence[Any]) -> str:
@@ -139,7 +139,7 @@ def _place(place: Sequence[Any]) -> str:
     return text or "body"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """The value as JSON would have it, and not longer than a line."""
     match value:
         case None:

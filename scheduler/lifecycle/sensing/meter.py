@@ -20,7 +20,7 @@ from scheduler.lifecycle.sensing.strangers import Strangers
 from scheduler.lifecycle.sensing.warning import words_about
 from scheduler.lifecycle.writing.batch import Batch
 from scheduler.lifecycle.writing.together import Together
-from scheduler.metering.admission import FUTURE_MS_MAX, Admission
+from scheduler.metering.admission import Admission, inventory_clock
 from scheduler.metering.devices import Device, Inventory, KnownGpu, SensorState
 from scheduler.metering.fields import text
 from scheduler.metering.misuse import Misuse, MisuseKey
@@ -131,16 +131,15 @@ class Meter:
     def accept_inventory(self, caller: Caller, node: NodeName, body: Any, *, now: Instant) -> Inventory:
         """What the node says is there. Returns it as it was kept: without devices that another node has."""
         self._require_agent(caller, node, now)
-        with self._counting(node, now):
+        with self._counting(self._blamed(caller, node), now):
             told = inventory_from_json(node, body)
-        if told.taken_at > now:
-            # By a clock that is ahead its devices would stay its own for as long as that is.
-            if told.taken_at > now + FUTURE_MS_MAX:
-                ahead_s = (told.taken_at - now) // MS_PER_SECOND
-                self._count(
-                    node, Admission.FROM_THE_FUTURE.value, f"its inventory, by {ahead_s} s: taken as of now", now
-                )
-            told = replace(told, taken_at=now)
+        code = inventory_clock(told.taken_at, now)
+        if code is not None:
+            off_s = abs(told.taken_at - now) // MS_PER_SECOND
+            self._count(node, code.value, f"its inventory, by {off_s} s: taken as of now", now)
+        # As of when it came: by a clock that is ahead its devices would stay its own for as long as that is, and by one
+        # that is behind, or where its sampler hangs, anybody's.
+        told = replace(told, taken_at=now)
         with self._store.writing() as books:
             kept, foreign = self._keep_inventory(books, told, now)
         self._tally([Admission.FOREIGN_GPU.value] * foreign)
@@ -150,14 +149,15 @@ class Meter:
     def accept_windows(self, caller: Caller, node: NodeName, body: Any, *, now: Instant) -> Accepted:
         """Windows of a node that has told its inventory; `unknown-node` where it has not."""
         self._require_agent(caller, node, now)
-        with self._counting(node, now):
+        with self._counting(self._blamed(caller, node), now):
             post = _post(node, body)
+        self._require_known(node, now, blamed=self._blamed(caller, node))
         return self.accept_all([post], now=now)[0]
 
     def accept_all(self, posts: Sequence[Post], *, now: Instant) -> list[Accepted]:
         """Several nodes' windows in one transaction, by a caller that speaks for all of them."""
         for post in posts:
-            self._require_known(post.node, now)
+            self._require_known(post.node, now, blamed=post.node)
         judged = [_read(post) for post in posts]
         kept = self._together.run(lambda group: _keep(group, judged), now)
         self._tally(refused.code for accepted in kept.accepted for refused in accepted.refused)
@@ -186,7 +186,17 @@ class Meter:
     def refuse_body(self, caller: Caller, node: NodeName, refusal: InvalidInput, *, now: Instant) -> None:
         """Count a body that could not even be read."""
         self._require_agent(caller, node, now)
-        self._count(node, refusal.code.value, str(refusal), now)
+        self._count(self._blamed(caller, node), refusal.code.value, str(refusal), now)
+
+    def refuse_name(self, caller: Caller, refusal: InvalidInput, *, now: Instant) -> None:
+        """Count what was sent in the name of a node that can be none, against whoever sent it."""
+        caller.require(Role.AGENT)
+        self._count(_sender(caller), refusal.code.value, str(refusal), now)
+
+    def _blamed(self, caller: Caller, node: NodeName) -> NodeName:
+        """Against whom it counts. A token for all nodes may name any: those that are there alone have a count of theirs."""
+        is_there = node in self._world.inventories or node in self._world.nodes
+        return node if is_there or caller.node == node else _sender(caller)
 
     @contextmanager
     def _opened(self, now: Instant) -> Iterator[_Group]:
@@ -208,7 +218,7 @@ class Meter:
     def _require_agent(self, caller: Caller, node: NodeName, now: Instant) -> None:
         caller.require(Role.AGENT)
         if caller.node not in {node, ANY_NODE}:
-            self._count(NodeName(caller.node or caller.subject), ANOTHERS_TOKEN, f"it spoke for {node}", now)
+            self._count(_sender(caller), ANOTHERS_TOKEN, f"it spoke for {node}", now)
             raise NotPermitted(
                 f"this token speaks for {caller.node}, not for {node}",
                 code=RefusalCode.NOT_YOURS,
@@ -216,11 +226,11 @@ class Meter:
                 remedy="give each node's agent a token of its own",
             )
 
-    def _require_known(self, node: NodeName, now: Instant) -> None:
+    def _require_known(self, node: NodeName, now: Instant, *, blamed: NodeName) -> None:
         told = self._world.inventories.get(node)
         if told is None or (told.sensor_state is not SensorState.OK and not told.devices):
             # A sampler that has not come up yet says nothing of its devices, and windows may wait from before it.
-            self._count(node, RefusalCode.UNKNOWN_NODE.value, "it has not told what GPUs it has", now)
+            self._count(blamed, RefusalCode.UNKNOWN_NODE.value, "it has not told what GPUs it has", now)
             raise NotFound(
                 f"{node} has not told what GPUs it has",
                 code=RefusalCode.UNKNOWN_NODE,
@@ -303,6 +313,10 @@ def _keep(group: _Group, judged: Sequence[_Judged]) -> _Kept:
             _take(sampling, item, window)
     group.refused += [_counted(item.post.node, refused, group.now) for item in judged for refused in item.refused]
     return _Kept([item.accepted() for item in judged], sampling.metered[before:], sampling.strangers)
+
+
+def _sender(caller: Caller) -> NodeName:
+    return NodeName(caller.subject if caller.node in {None, ANY_NODE} else caller.node or "")
 
 
 def _post(node: NodeName, body: Any) -> Post:

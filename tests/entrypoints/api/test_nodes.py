@@ -1,6 +1,7 @@
 """What agents send over HTTP, and what operators see of it."""
 
 import gzip
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -34,6 +35,14 @@ def as_agent(service: Service, as_: Client) -> Client:
 
 def good(index: int = 0, number: int = 1) -> dict[str, object]:
     return body_of(window(NODE, index, number, JUST_NOW), node=NODE)
+
+
+def twice(key: str, *, spelled: str | None = None, colon: str = ":") -> bytes:
+    """A good body in which an object has the key once more, before its own."""
+    own = f'"{key}":'.encode()
+    body = orjson.dumps(good())
+    assert body.count(own) == 1
+    return body.replace(own, f'"{spelled or key}"{colon}1,'.encode() + own)
 
 
 async def register(as_agent: Client, node: str = NODE) -> None:
@@ -75,6 +84,10 @@ async def test_a_refused_window_is_named_in_the_answer_and_counted(as_: Client, 
         pytest.param(b"", 422, "invalid-sample", id="nothing"),
         pytest.param(b"[" * 100_000, 422, "invalid-sample", id="nested without end"),
         pytest.param(b"\xff\xfe", 422, "invalid-sample", id="no UTF-8"),
+        pytest.param(twice("node"), 422, "invalid-sample", id="a key twice"),
+        pytest.param(twice("percent_ms"), 422, "invalid-sample", id="a key twice far inside"),
+        pytest.param(twice("node", spelled="n\\u006fde"), 422, "invalid-sample", id="a key twice, spelled otherwise"),
+        pytest.param(twice("node", colon=" \n :"), 422, "invalid-sample", id="a key twice, far from its colon"),
         pytest.param(orjson.dumps(good()) + b" " * 50_000_000, 413, "body-too-large", id="50 MB"),
     ],
 )
@@ -87,6 +100,32 @@ async def test_a_body_that_cannot_be_read_is_refused(
     assert (await as_agent(NODE).post(WINDOWS, json=good())).json()["taken"] == 1
     counted = (await as_("aud").get("/v1/refused-samples")).json()["items"]
     assert [(each["node"], each["code"], each["count"]) for each in counted] == [(NODE, code, 1)]
+
+
+@pytest.mark.parametrize("name", ['":', 'a": "b', '\\":', '"node":1,"node" :2'])
+async def test_what_looks_like_a_key_within_a_text_is_none(as_: Client, as_agent: Client, name: str) -> None:
+    await register(as_agent)
+    seen = replace(window(NODE, 0, 1, JUST_NOW, pods=("pod-1",)), process_count_max=1)
+    told = replace(seen, processes=tuple(replace(each, name=name) for each in seen.processes or ()))
+    content = orjson.dumps(body_of(told, node=NODE))
+    answer = await as_agent(NODE).post(WINDOWS, content=content, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["taken"]) == (200, 1)
+
+
+@pytest.mark.parametrize("name", ["Node_0", "node-0%0A", "-", "node 0", "%00", "n" * 254], ids=ascii)
+async def test_a_name_that_no_node_has_is_counted_against_whoever_spoke_in_it(
+    as_: Client, as_agent: Client, name: str
+) -> None:
+    await register(as_agent)
+    told = inventory_json(inventory(NODE, NOON))
+    for answer in (
+        await as_agent(NODE).post(f"/v1/nodes/{name}/windows", json=good()),
+        await as_agent(NODE).put(f"/v1/nodes/{name}/inventory", json=told),
+    ):
+        assert (answer.status_code, answer.json()["code"], answer.json()["where"]) == (422, "invalid-sample", "node")
+    assert (await as_("ada").post(f"/v1/nodes/{name}/windows", json=good())).status_code == 403
+    counted = (await as_("olga").get("/v1/refused-samples")).json()["items"]
+    assert [(each["node"], each["code"], each["count"]) for each in counted] == [(NODE, "invalid-sample", 2)]
 
 
 async def test_a_body_that_is_packed_is_refused_and_counted(as_: Client, as_agent: Client) -> None:

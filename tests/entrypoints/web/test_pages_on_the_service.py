@@ -10,12 +10,15 @@ import pytest
 from scheduler.adapters.policy_files import read_prices
 from scheduler.domain.units import MS_PER_MINUTE, GpuUuid, Instant, NodeName
 from scheduler.entrypoints.running import Service
+from scheduler.entrypoints.web.refusals import REFUSED_WORDS
+from scheduler.lifecycle.sensing.meter import REFUSED_FOR
 from scheduler.lifecycle.views.gpu_faults import FaultOutcome, GpuFaultView
 from scheduler.lifecycle.views.misuses import Misuses, MisuseView, WorkView
 from scheduler.lifecycle.views.resting import Resting, RestView
 from scheduler.lifecycle.views.usage_shapes import ReclaimView
 from scheduler.metering.misuse import Misuse, MisuseKind
 from scheduler.metering.never_idle import NeverIdle
+from scheduler.metering.refusals import RefusedSample
 from tests.entrypoints.company import NOON, PEOPLE, POLICY, SYSTEM, engineer_id, token_of
 from tests.entrypoints.lent_apps import lent_app
 from tests.entrypoints.web.reading import Page, read
@@ -142,6 +145,33 @@ async def test_misuse_is_a_page_for_operators_with_its_evidence(
     async with client_of(company, "ada") as client:
         assert (await client.get("/cluster/misuse")).status_code == 403
         assert "/cluster/misuse" not in read(await client.get("/cluster")).links
+
+
+async def test_refusals_are_a_page_for_operators_with_their_counts(company: Service) -> None:
+    async with client_of(company, "olga") as client:
+        empty = read(await client.get("/cluster/refusals"))
+        with company.store.writing() as books:
+            books.samples.refuse(
+                [
+                    RefusedSample("node-1", "GPU-7", "overlaps", 1234, NOON, NOON, "what is kept ends at noon"),
+                    RefusedSample("node:*", "", "unknown-node", 1, NOON, NOON, "<b>it has not told</b>"),
+                ]
+            )
+        page = read(await client.get("/cluster/refusals"))
+        assert "/cluster/refusals" in read(await client.get("/cluster")).links
+    assert "Nothing was refused." in empty.text
+    assert "overlaps of time that is kept already; the last: what is kept ends at noon 1 234" in page.text
+    assert "node:* unknown-node" in page.text
+    assert "<b>it has not told</b>" in page.text
+    nodes = {link for link in page.links if link.startswith("/cluster/nodes/")}
+    assert nodes == {"/cluster/nodes/node-1"}
+    async with client_of(company, "ada") as client:
+        assert (await client.get("/cluster/refusals")).status_code == 403
+        assert "/cluster/refusals" not in read(await client.get("/cluster")).links
+
+
+def test_every_code_that_is_counted_has_its_words() -> None:
+    assert REFUSED_WORDS.keys() == set(REFUSED_FOR)
 
 
 async def test_gpu_faults_are_a_page_for_operators_with_the_work_that_had_them(

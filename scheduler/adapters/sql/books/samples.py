@@ -25,7 +25,7 @@ from scheduler.domain.units import AttemptId, EngineerId, GpuUuid, Instant, Node
 from scheduler.metering.devices import Inventory, KnownGpu
 from scheduler.metering.misuse import Misuse
 from scheduler.metering.never_idle import SHOWN_AFTER_MS, NeverIdle
-from scheduler.metering.refusals import RefusedSample
+from scheduler.metering.refusals import DEVICES_COUNTED_MAX, RefusedSample
 from scheduler.metering.use import MARKS, SUMS, HourOfUse, Metered, Stretch, Use, hourly, total, use_of
 
 _INVENTORY = RowCodec(Inventory, inventories)
@@ -165,13 +165,25 @@ class SqlSamples:
 
     def refuse(self, refused: Sequence[RefusedSample]) -> None:
         by_key: dict[tuple[str, ...], dict[str, Any]] = {}
+        counted: dict[tuple[str, str], set[str]] = {}
         for item in refused:
-            row = _REFUSAL.write(item)
-            known = by_key.setdefault((item.node, item.gpu_uuid, item.code), row)
+            sort = item.node, item.code
+            if sort not in counted:
+                counted[sort] = self._devices_refused(*sort)
+            devices = counted[sort]
+            if len(devices) < DEVICES_COUNTED_MAX:
+                devices.add(item.gpu_uuid)
+            row = _REFUSAL.write(item) | {"gpu_uuid": item.gpu_uuid if item.gpu_uuid in devices else ""}
+            known = by_key.setdefault((item.node, row["gpu_uuid"], item.code), row)
             if known is not row:
                 known |= {"count": known["count"] + item.count, "last_at": item.last_at, "detail": item.detail}
         if by_key:
             execute_many(self.connection, _counting(self.connection.dialect.name), list(by_key.values()))
+
+    def _devices_refused(self, node: str, code: str) -> set[str]:
+        of = sample_refusals.c
+        statement = select(of.gpu_uuid).where(of.node == node, of.code == code, of.gpu_uuid != "")
+        return set(self.connection.execute(statement).scalars())
 
     def refusals(self, limit: int = 100) -> list[RefusedSample]:
         statement = select(*_REFUSAL.columns).order_by(sample_refusals.c.last_at.desc()).limit(limit)

@@ -1,5 +1,7 @@
 """Nodes: what their agents send, how these do, and what was refused of it."""
 
+import json
+import re
 from functools import partial
 from typing import Annotated, Any
 
@@ -14,10 +16,11 @@ from scheduler.domain.people import Role
 from scheduler.domain.units import GpuUuid, Instant, NodeName
 from scheduler.entrypoints.api import answers
 from scheduler.entrypoints.api.asked import Asked, Identified, Signed
-from scheduler.entrypoints.api.bodies import api_router
+from scheduler.entrypoints.api.bodies import api_router, read_once_keyed
 from scheduler.entrypoints.api.edge import BodyEncoded, BodyTooLarge
 from scheduler.entrypoints.api.gpu_metrics import GpuCollector
 from scheduler.entrypoints.api.routes.allowances import PeriodName
+from scheduler.entrypoints.api.validation import WRITTEN_AS, shown
 from scheduler.lifecycle.sensing.meter import Accepted
 from scheduler.lifecycle.views.agents import AgentView
 from scheduler.lifecycle.views.conservation import ConservationView
@@ -31,7 +34,14 @@ from scheduler.metering.wire import inventory_json, window_json
 
 router = api_router("/v1", tags=["nodes"])
 
-Node = Annotated[str, Path(min_length=1, max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+NODE_LENGTH_MAX = 253
+NODE_PATTERN = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"
+
+Node = Annotated[str, Path(min_length=1, max_length=NODE_LENGTH_MAX, pattern=NODE_PATTERN)]
+NodeOfAgent = Annotated[
+    str, Path(json_schema_extra={"minLength": 1, "maxLength": NODE_LENGTH_MAX, "pattern": NODE_PATTERN})
+]
+"""The same, read by hand: what an agent is refused for is counted."""
 
 
 def _body(example: dict[str, Any]) -> dict[str, Any]:
@@ -63,9 +73,10 @@ _WINDOW = Window(_NODE, _BOOT, _GPU, 1, Instant(_SENT_AT - 15_000), _SENT_AT, co
     ),
     openapi_extra=_body(inventory_json(_INVENTORY)),
 )
-async def put_inventory(asked: Identified, node: Node, request: Request) -> Response:
-    body = await _received(asked, NodeName(node), request)
-    await run_in_threadpool(_put_inventory, asked, NodeName(node), body)
+async def put_inventory(asked: Identified, node: NodeOfAgent, request: Request) -> Response:
+    name = await _named(asked, node)
+    body = await _received(asked, name, request)
+    await run_in_threadpool(_put_inventory, asked, name, body)
     return Response(status_code=204)
 
 
@@ -81,9 +92,10 @@ async def put_inventory(asked: Identified, node: Node, request: Request) -> Resp
     ),
     openapi_extra=_body({"node": _NODE, "boot_id": _BOOT, "windows": [window_json(_WINDOW)]}),
 )
-async def post_windows(asked: Identified, node: Node, request: Request) -> Response:
-    body = await _received(asked, NodeName(node), request)
-    return answers.one(await run_in_threadpool(_post_windows, asked, NodeName(node), body))
+async def post_windows(asked: Identified, node: NodeOfAgent, request: Request) -> Response:
+    name = await _named(asked, node)
+    body = await _received(asked, name, request)
+    return answers.one(await run_in_threadpool(_post_windows, asked, name, body))
 
 
 @router.get("/nodes", summary="How each node's agent does", responses=answers.responds(AgentView, is_page=True))
@@ -149,6 +161,20 @@ def gpu_conservation(asked: Signed, node: Node, period: Annotated[PeriodName | N
     return answers.one(views.gpu_conservation(asked.caller, NodeName(node), period, asked.now))
 
 
+async def _named(asked: Asked, node: str) -> NodeName:
+    """A name that no node can have is counted against whoever speaks in it."""
+    if len(node) > NODE_LENGTH_MAX or re.fullmatch(NODE_PATTERN, node) is None:
+        refusal = InvalidInput(
+            f"node is {shown(node)}",
+            code=RefusalCode.INVALID_SAMPLE,
+            where="node",
+            expected=WRITTEN_AS[NODE_PATTERN],
+        )
+        await run_in_threadpool(partial(asked.service.meter.refuse_name, asked.caller, refusal, now=asked.now))
+        raise refusal
+    return NodeName(node)
+
+
 async def _received(asked: Asked, node: NodeName, request: Request) -> bytes:
     """A body that is too large or encoded is counted like any other that could not be read."""
     try:
@@ -178,12 +204,18 @@ def _post_windows(asked: Asked, node: NodeName, body: bytes) -> Accepted:
 
 
 def _parsed(asked: Asked, node: NodeName, body: bytes) -> Any:
-    """Strict JSON: NaN and infinities are none."""
+    """Strict JSON: NaN and infinities are none, and a key stands in an object once."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        told = orjson.loads(body)
+        read_once_keyed(body)  # orjson takes the last of two
+    except json.JSONDecodeError as error:
+        found = str(error) if isinstance(error, orjson.JSONDecodeError) else error.msg
         refusal = InvalidInput(
-            f"the body is not JSON: {error}", code=RefusalCode.INVALID_SAMPLE, where="body", expected="strict JSON"
+            f"the body is not JSON: {found}",
+            code=RefusalCode.INVALID_SAMPLE,
+            where="body",
+            expected="strict JSON, in which no key stands twice",
         )
         asked.service.meter.refuse_body(asked.caller, node, refusal, now=asked.now)
         raise refusal from error
+    return told
