@@ -4,7 +4,7 @@ import pytest
 
 from scheduler.domain.errors import NotPermitted
 from scheduler.domain.people import Caller, Role
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, GpuUuid, NodeName, TeamName
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, GpuUuid, Instant, NodeName, TeamName
 from scheduler.lifecycle.views.advice import AdviceKind, advice_for
 from scheduler.lifecycle.views.efficiency import EfficiencyView
 from scheduler.lifecycle.views.money import MoneyViews
@@ -15,6 +15,7 @@ from tests.lifecycle.platform import Platform
 
 FINANCE = Caller("fin", frozenset({Role.FINANCE}))
 GIB = 1 << 30
+SPAN = (Instant(0), Instant(2**62))
 
 
 def asked(company: Company, caller: Caller, owner: str | None = None, period: str | None = None) -> EfficiencyView:
@@ -54,7 +55,7 @@ def test_a_minute_unread_of_two_hours_does_not_silence_the_advice_and_two_do(
     rested = Use(idle_held_ms=2 * MS_PER_HOUR - unread_ms, unknown_ms=unread_ms)
     uses = {"GPU-0": rested, "GPU-1": Use(active_ms=2 * MS_PER_HOUR)}
     hours = [HourOfUse(GpuUuid(uuid), NodeName("n"), worked.now, attempt.id, use) for uuid, use in uses.items()]
-    assert [advice.kind for advice in advice_for(worked.world, attempt, hours)] == advised
+    assert [advice.kind for advice in advice_for(worked.world, attempt, hours, SPAN)] == advised
 
 
 def test_a_team_and_the_company_are_sums_by_engineer_and_team(worked: Company) -> None:

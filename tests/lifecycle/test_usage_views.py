@@ -8,11 +8,13 @@ from scheduler.domain.cluster import GpuClass
 from scheduler.domain.errors import NotPermitted
 from scheduler.domain.idleness import IdleAction, IdlePolicy
 from scheduler.domain.people import Caller, Role
-from scheduler.domain.units import GpuClassName, NodeName, PerMille, WorkloadId
+from scheduler.domain.units import AttemptId, GpuClassName, Instant, NodeName, PerMille, WorkloadId
+from scheduler.lifecycle.views.advice import AdviceKind, advice_for
 from scheduler.lifecycle.views.reader import Views
 from scheduler.lifecycle.views.shapes import ExplainView, WorkloadView
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from scheduler.metering.devices import Device
+from scheduler.metering.use import HourOfUse, Use
 from tests.lifecycle.agents import gpu
 from tests.lifecycle.build import NOON, OPERATOR, Company, changes, job_seen, later, pod_seen
 from tests.lifecycle.platform import JOBS, SANDBOXES, Platform
@@ -111,9 +113,8 @@ def test_gpus_that_were_never_used_are_named_as_advice(company: Company, platfor
     assert advice.evidence["unused_gpus"] == gpu("n0", 1)
 
 
-def test_a_smaller_gpu_that_would_have_held_it_is_named_with_its_evidence(
-    company: Company, platform: Platform
-) -> None:
+def offer_l4(company: Company) -> None:
+    """A class of a quarter of the weight, with 24 GiB."""
     small = GpuClassName("l4")
     rules = company.world.require_policy()
     classes = {**rules.gpu_classes, small: GpuClass(small, PerMille(250), (("gpu", "l4"),))}
@@ -122,14 +123,53 @@ def test_a_smaller_gpu_that_would_have_held_it_is_named_with_its_evidence(
     company.world.put_node(name, replace(company.world.nodes[NodeName("n0")], name=name, gpu_class=small))
     told = replace(company.world.inventories[NodeName("n0")], node=name)
     company.world.put_inventory(replace(told, devices=(Device(gpu("n9", 0), 0, "L4", 24 * GIB),)))
+
+
+def test_a_smaller_gpu_that_would_have_held_it_is_named_with_its_evidence(
+    company: Company, platform: Platform
+) -> None:
+    offer_l4(company)
     workload, _ = platform.sandbox()
     platform.minutes(70, 0, 1, pods=platform.agents.pod_of(workload))
     (use,) = explained(company, workload.id).usage
     (advice,) = use.advice
-    assert (
-        advice.sentence == "It held at most 10 GiB per GPU: l4 (24 GiB, weight 0.25 instead of 1) would have held it."
+    assert advice.sentence == (
+        "It held at most 10 GiB per GPU, in 2.3 GPU-hours of readings: l4 (24 GiB, weight 0.25 instead of 1) would "
+        "have held it."
     )
     assert (advice.evidence["memory_bytes_max"], advice.evidence["gpu_class"]) == (10 * GIB, "l4")
+
+
+def seen(hour: int, gpus: int, memory: int | None = 10 * GIB, minutes: int = 60) -> list[HourOfUse]:
+    """An hour of each GPU from `NOON` on, of which `minutes` were read."""
+    use = Use(covered_ms=minutes * 60_000, active_ms=3_600_000, memory_bytes_max=memory)
+    return [
+        HourOfUse(gpu("n0", n), NodeName("n0"), later(NOON, hour * 3_600), AttemptId("a-1"), use) for n in range(gpus)
+    ]
+
+
+MEMORY_READ: dict[str, tuple[list[HourOfUse], bool]] = {
+    "all of it": ([*seen(0, 2), *seen(1, 2), *seen(2, 2), *seen(3, 2)], True),
+    "all but two minutes of an hour": ([*seen(0, 2), *seen(1, 2, minutes=58), *seen(2, 2), *seen(3, 2)], True),
+    "none of an hour": ([*seen(0, 2), *seen(1, 2, memory=None), *seen(2, 2), *seen(3, 2)], False),
+    "half of each hour": ([each for hour in range(4) for each in seen(hour, 2, minutes=30)], False),
+    "one of its GPUs alone": ([each for hour in range(4) for each in seen(hour, 1)], False),
+    "the last hour alone": (seen(3, 2), False),
+    "the first hour alone": (seen(0, 2), False),
+}
+
+
+@pytest.mark.parametrize(("hours", "is_advised"), MEMORY_READ.values(), ids=MEMORY_READ)
+def test_a_smaller_gpu_is_named_only_where_memory_was_read_all_but_throughout(
+    company: Company, platform: Platform, hours: list[HourOfUse], is_advised: bool
+) -> None:
+    offer_l4(company)
+    platform.sandbox()
+    (attempt,) = company.world.attempts.values()
+    ended = replace(attempt, started_at=NOON, ended_at=later(NOON, 4 * 3_600))
+    for span in ((Instant(0), Instant(2**62)), (NOON, later(NOON, 4 * 3_600))):
+        found = advice_for(company.world, ended, hours, span)
+        assert [advice.kind for advice in found] == [AdviceKind.SMALLER_GPU] * is_advised
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ class EfficiencyView:
     attempts: tuple[AttemptEfficiency, ...]
 
 
-def efficiency_view(books: Books, world: World, owner: Owner, period: Period) -> EfficiencyView:
+def efficiency_view(books: Books, world: World, owner: Owner, period: Period, now: Instant) -> EfficiencyView:
     """By the hours that begin in the period."""
     owners = owner.engineers if owner.kind is OwnerKind.ENGINEER else None
     uses = {id_: use for id_, use in books.samples.use_between(*_span(period), owners).items() if id_ is not None}
@@ -79,7 +79,7 @@ def efficiency_view(books: Books, world: World, owner: Owner, period: Period) ->
         attempts_read=len(mine),
         teams=_grouped(mine, uses, lambda a: (a.team, a.team)) if owner.kind is OwnerKind.COMPANY else (),
         engineers=_grouped(mine, uses, lambda a: (a.owner, _name(world, a))) if of_groups else (),
-        attempts=_worst(books, world, period, mine, uses) if is_shown else (),
+        attempts=_worst(books, world, _until(period, now), mine, uses) if is_shown else (),
     )
 
 
@@ -122,12 +122,21 @@ def _name(world: World, attempt: Attempt) -> str:
     return (person.name or person.subject) if person is not None else ""
 
 
+def _until(period: Period, now: Instant) -> tuple[Instant, Instant]:
+    """What of the period is over."""
+    return period.starts_at, max(period.starts_at, min(period.ends_at, now))
+
+
 def _worst(
-    books: Books, world: World, period: Period, attempts: Mapping[AttemptId, Attempt], uses: Mapping[AttemptId, Use]
+    books: Books,
+    world: World,
+    span: tuple[Instant, Instant],
+    attempts: Mapping[AttemptId, Attempt],
+    uses: Mapping[AttemptId, Use],
 ) -> tuple[AttemptEfficiency, ...]:
     ids = sorted(attempts, key=lambda id_: (-uses[id_].idle_held_ms, id_))[:ATTEMPTS_SHOWN_MAX]
     workloads = books.workloads.many(sorted({attempts[id_].workload_id for id_ in ids}))
-    starts_at, ends_at = _span(period)
+    starts_at, ends_at = span
     hours = _by_attempt(books.samples.hours(attempts=ids, starts_at=starts_at, ends_at=ends_at)) if ids else {}
     return tuple(
         AttemptEfficiency(
@@ -138,7 +147,7 @@ def _worst(
             gpu_class=attempts[id_].gpu_class,
             gpus=attempts[id_].gpus,
             use=efficiency_of(uses[id_]),
-            advice=advice_for(world, attempts[id_], hours.get(id_, ())),
+            advice=advice_for(world, attempts[id_], hours.get(id_, ()), span),
         )
         for id_ in ids
     )

@@ -146,7 +146,7 @@ class MoneyViews:
         """How well GPUs were used: of a person for themselves, of a team in sums for its lead."""
         whose = owner_for(self._world, caller, owner)
         with self._store.reading() as books:
-            return efficiency_view(books, self._world, whose, period_of(self._world, period, now))
+            return efficiency_view(books, self._world, whose, period_of(self._world, period, now), now)
 
     def leaderboard(self, caller: Caller, asked: BoardAsked, period: str | None, now: Instant) -> BoardView:
         """Of a team or a tier, those who joined."""

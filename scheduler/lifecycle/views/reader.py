@@ -140,7 +140,7 @@ class Views:
                 ),
                 attempts=attempt_views(books, workload.id, now, sees_pay=sees_pay),
                 payers=payers_told(books, self._world, workload, now) if sees_pay else (),
-                usage=usage_views(books, self._world, attempts),
+                usage=usage_views(books, self._world, attempts, now),
                 curve=curve_view(books, last, now) if last is not None else (),
                 forecast=self._forecast(caller, workload, now),
                 idle=idle_view(books, self._world, workload, last, now) if sees_use else None,

@@ -64,16 +64,16 @@ def _whole(parts: Sequence[int | None], count: int, divisor: int) -> int | None:
     return sum(known) // divisor if known and len(known) == count else None
 
 
-def usage_views(books: Books, world: World, attempts: Sequence[Attempt]) -> tuple[UsageView, ...]:
+def usage_views(books: Books, world: World, attempts: Sequence[Attempt], now: Instant) -> tuple[UsageView, ...]:
     """Of the attempts of which anything was read."""
     hours: dict[AttemptId, list[HourOfUse]] = {}
     for hour in books.samples.hours(attempts=[attempt.id for attempt in attempts]):
         if hour.attempt_id is not None:
             hours.setdefault(hour.attempt_id, []).append(hour)
-    return tuple(_usage(world, attempt, hours[attempt.id]) for attempt in attempts if attempt.id in hours)
+    return tuple(_usage(world, attempt, hours[attempt.id], now) for attempt in attempts if attempt.id in hours)
 
 
-def _usage(world: World, attempt: Attempt, hours: Sequence[HourOfUse]) -> UsageView:
+def _usage(world: World, attempt: Attempt, hours: Sequence[HourOfUse], now: Instant) -> UsageView:
     found = efficiency_of(total(hour.use for hour in hours))
     return UsageView(
         attempt_id=attempt.id,
@@ -86,7 +86,7 @@ def _usage(world: World, attempt: Attempt, hours: Sequence[HourOfUse]) -> UsageV
         joules_per_active_gpu_hour=found.joules_per_active_gpu_hour,
         memory_bytes_max=found.memory_bytes_max,
         covered_permille=found.covered_permille,
-        advice=advice_for(world, attempt, hours),
+        advice=advice_for(world, attempt, hours, (Instant(0), now)),
     )
 
 
