@@ -48,12 +48,14 @@ class Title:
     attempt_of: Mapping[PodUid, AttemptId]
     has_outside: bool
     allowed: frozenset[str] = ALLOWED_PROCESSES
+    arrived_at: Instant | None = None
+    """When the first of those attempts started on the node that did so less than GRACE_MS before the window, or in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Misuse:
-    """A process where it had no business, from `first_at` to `last_at`, in so many windows. `attempt_id` is the attempt
-    that its pod belongs to, `holder` the one whose device it is: either may be None.
+    """A process where it had no business, from `first_at` to `last_at`, borne out by so many windows. `attempt_id` is the
+    attempt that its pod belongs to, `holder` the one whose device it is: either may be None.
     """
 
     kind: MisuseKind
@@ -86,18 +88,31 @@ def strangers(window: Window, title: Title) -> tuple[Misuse, ...]:
     return tuple(_misuse(window, title, process, kind) for process, kind in kinds if kind is not None)
 
 
+def witnessed(known: Misuse | None, seen: Misuse, arrived_at: Instant | None) -> Misuse:
+    """What one window says of a process, where an attempt started on the node at `arrived_at`: the processes of that one
+    come before its pod is known, so that who came with it is noted, and not accused by the window. Who was there for
+    GRACE_MS when it came is none of its own.
+    """
+    since = known.first_at if known is not None and _goes_on(known, seen) else seen.first_at
+    return seen if arrived_at is None or since <= arrived_at - GRACE_MS else replace(seen, windows=0)
+
+
 def grown(known: Misuse | None, seen: Misuse) -> Misuse:
     """What is known of a process with one more window; one that stayed away began anew."""
-    if known is None or seen.first_at - known.last_at > APART_MS_MAX:
+    if known is None or not _goes_on(known, seen):
         return seen
     return replace(
         seen,
         first_at=known.first_at,
         last_at=max(known.last_at, seen.last_at),
-        windows=known.windows + 1,
+        windows=known.windows + seen.windows,
         memory_bytes_max=largest((known.memory_bytes_max, seen.memory_bytes_max)),
         sm_percent_max=largest((known.sm_percent_max, seen.sm_percent_max)),
     )
+
+
+def _goes_on(known: Misuse, seen: Misuse) -> bool:
+    return seen.first_at - known.last_at <= APART_MS_MAX
 
 
 def as_mining(window: Window, title: Title, stranger: Misuse) -> Misuse | None:
@@ -114,7 +129,7 @@ def as_mining(window: Window, title: Title, stranger: Misuse) -> Misuse | None:
 
 def is_worth_telling(misuse: Misuse) -> bool:
     if misuse.kind is MisuseKind.SUSPECTED_MINING:
-        return misuse.last_at - misuse.first_at >= MINING_MS
+        return misuse.is_proven and misuse.last_at - misuse.first_at >= MINING_MS
     return misuse.is_proven
 
 

@@ -116,6 +116,24 @@ def test_nobody_is_accused_around_a_start(company: Company, agents: Agents) -> N
     assert agents.meter.strangers.told(company.now) == []
 
 
+def test_whoever_was_there_before_a_start_is_accused_in_its_grace_and_nobody_who_came_with_it(
+    company: Company, agents: Agents
+) -> None:
+    """A node on which something starts every minute is never out of a grace."""
+    newcomer = ProcessSeen(5151, 9, 1 << 30, 95, None, None, "newcomer")
+    for number in range(1, 13):
+        if number % 3 == 1:
+            agents.start(gpus=1)
+        company.now = later(company.now, 15)
+        seen = on_the_host(agents.latest(1, number))
+        if number >= 10:
+            seen = replace(seen, processes=(*(seen.processes or ()), newcomer), process_count_max=2)
+        agents.post(seen)
+    (found,) = misuses(company)
+    assert (found.name, found.windows) == ("miner", 5)
+    assert found.last_at - found.first_at == 12 * WINDOW_MS
+
+
 def test_policy_says_which_processes_of_the_host_may_be_there(company: Company, agents: Agents) -> None:
     policy = company.world.require_policy()
     company.world.put_policy(replace(policy, misuse=MisuseTerms(frozenset({"miner"}))))

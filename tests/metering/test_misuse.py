@@ -5,12 +5,14 @@ import pytest
 from scheduler.domain.units import AttemptId, GpuUuid, Instant, NodeName, PodUid
 from scheduler.metering.misuse import (
     MINING_MS,
+    Misuse,
     MisuseKind,
     Title,
     as_mining,
     grown,
     is_worth_telling,
     strangers,
+    witnessed,
 )
 from scheduler.metering.samples import UtilizationSource
 from scheduler.metering.windows import ActivityIntegral, ProcessSeen, UtilizationIntegral, Window
@@ -74,6 +76,21 @@ def test_one_look_is_no_proof_and_two_are() -> None:
     assert is_worth_telling(both)
     assert (both.first_at, both.last_at, both.windows, both.memory_bytes_max) == (15_000, 45_000, 2, 9)
     assert (both.attempt_id, both.holder, both.pod_uid) == (THEIRS, OURS, THEIR_POD)
+
+
+def test_a_window_around_a_start_accuses_only_who_was_there_a_minute_before() -> None:
+    def seen(number: int) -> Misuse:
+        (found,) = strangers(window(number, process(None)), FREE)
+        return found
+
+    arrived_at = Instant(75_000)
+    there = grown(grown(None, seen(1)), seen(4))
+    assert witnessed(there, seen(5), arrived_at).windows == 1
+    assert witnessed(there, seen(5), Instant(arrived_at - 1)).windows == 0
+    assert witnessed(None, seen(5), arrived_at).windows == 0
+    assert witnessed(None, seen(5), None).windows == 1
+    assert witnessed(there, seen(40), arrived_at).windows == 0, "who stayed away came anew"
+    assert grown(there, witnessed(None, seen(5), arrived_at)).windows == 2
 
 
 def test_who_comes_back_after_a_while_begins_anew() -> None:

@@ -28,9 +28,8 @@ class Attributing:
         """Pods of attempts that ended just then: their processes may still be there."""
         self._ended_pods: dict[PodUid, PodRun] = {}
 
-    def attribute(self, window: Window, last: AttemptId | None) -> tuple[AttemptId | None, Title | None]:
-        """Whose the device is, and who may be on it: None where an attempt on the node has just started, since its
-        processes come before its pod is known. `last` had the device in the window before.
+    def attribute(self, window: Window, last: AttemptId | None) -> tuple[AttemptId | None, Title]:
+        """Whose the device is, and who may be on it. `last` had the device in the window before.
 
         By our own placement and the kubelet's word together; by its processes where the kubelet says nothing, or
         several share it; else whose it was, if they still have it; else by elimination."""
@@ -47,14 +46,13 @@ class Attributing:
             attempt_id = last
         else:
             attempt_id = self._eliminate(window, tenancies).get(window.gpu_uuid) if tenancies else None
-        if any(tenancy.since > window.start - GRACE_MS for tenancy in tenancies):
-            return attempt_id, None
         holders = given | {attempt_of[pod] for pod in self._lingering & attempt_of.keys()}
         return attempt_id, Title(
             holders=frozenset(holders if attempt_id is None else {*holders, attempt_id}),
             attempt_of=attempt_of,
             has_outside=self._has_outside(window, pods, attempt_id),
             allowed=self._allowed,
+            arrived_at=min((t.since for t in tenancies if t.since > window.start - GRACE_MS), default=None),
         )
 
     def holders(self, window: Window, attempt_id: AttemptId | None) -> set[AttemptId]:

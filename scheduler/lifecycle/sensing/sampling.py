@@ -12,7 +12,16 @@ from scheduler.metering.admission import Admission, Kept, admit
 from scheduler.metering.devices import KnownGpu
 from scheduler.metering.gpu_faults import LAST_STRETCH_MS, GpuFault, faults_of, has_fault
 from scheduler.metering.idle import Baseline, classify, observation_of, shows_work
-from scheduler.metering.misuse import Misuse, MisuseKey, Title, as_mining, grown, is_worth_telling, strangers
+from scheduler.metering.misuse import (
+    Misuse,
+    MisuseKey,
+    Title,
+    as_mining,
+    grown,
+    is_worth_telling,
+    strangers,
+    witnessed,
+)
 from scheduler.metering.use import Metered
 from scheduler.metering.windows import Window
 from scheduler.ports import Books
@@ -56,8 +65,7 @@ class Sampling:
         if admission is not Admission.TAKEN or known is None:
             return admission
         attempt_id, title = self._attributing.attribute(window, known.attempt_id)
-        if title is not None and window.processes:
-            self._watch(window, title)
+        self._watch(window, title)
         thresholds = self._thresholds(attempt_id)
         seen = observation_of(window)
         baseline = Baseline(known.idle_milliwatts, known.has_power).learn(seen, thresholds)
@@ -118,7 +126,7 @@ class Sampling:
             for seen in (stranger, as_mining(window, title, stranger)):
                 if seen is not None:
                     known = self.strangers.get(seen.key) or self._earlier.get(seen.key)
-                    self.strangers[seen.key] = grown(known, seen)
+                    self.strangers[seen.key] = grown(known, witnessed(known, seen, title.arrived_at))
 
     def _thresholds(self, attempt_id: AttemptId | None) -> IdleThresholds:
         policy = self._world.policy
