@@ -59,6 +59,12 @@ class AttemptJudgement:
     """A gauge alone, read too rarely to tell: nobody is warned or stopped by it."""
     is_stopped: bool
     """Whether the rule's action ends work at all: a report does not."""
+    launches: "tuple[AttemptJudgement, ...]" = ()
+    """Where its name was used again, each launch with its own devices; else nothing."""
+
+    def with_device(self, uuid: GpuUuid) -> "tuple[AttemptJudgement, ...]":
+        """Its launches that had the device."""
+        return tuple(launch for launch in self.launches or (self,) if uuid in launch.gpu_uuids)
 
     @property
     def warned(self) -> tuple[IdleEvent, ...]:
@@ -175,6 +181,7 @@ def _judge_attempt(
         unproven_since=frozenset().union(*(launch.unproven_since for launch in launches)),
         is_too_coarse=any(launch.is_too_coarse for launch in launches),
         is_stopped=launches[0].is_stopped,
+        launches=tuple(launches),
     )
 
 

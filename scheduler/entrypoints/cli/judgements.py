@@ -91,19 +91,19 @@ def _say_what_is_never_idle(devices: Sequence[DeviceJudgement], most: int) -> No
 
 
 def _device(device: DeviceJudgement, attempts: Sequence[AttemptJudgement]) -> dict[str, Any]:
-    holders = [attempt for attempt in attempts if device.gpu_uuid in attempt.gpu_uuids]
-    returned_ms = sum(attempt.returned_gpu_ms // len(attempt.gpu_uuids) for attempt in holders)
+    holders = [launch for attempt in attempts for launch in attempt.with_device(device.gpu_uuid)]
+    returned_ms = sum(launch.returned_gpu_ms // len(launch.gpu_uuids) for launch in holders)
     return {
         "gpu_uuid": device.gpu_uuid,
-        "attempts": [attempt.attempt_id for attempt in holders if attempt.attempt_id is not None],
+        "attempts": list(dict.fromkeys(each.attempt_id for each in holders if each.attempt_id is not None)),
         "gap_seconds": device.gap_ms / 1_000,
         "idle_watts": _watts(device.idle_milliwatts),
         "unlearned_idle_watts": _watts(device.unlearned_milliwatts),
         "witness": "gauge" if device.is_on_a_gauge else "energy",
         "use_joules": None if device.use_millijoules is None else device.use_millijoules / 1_000,
         **_spells(device.spells),
-        "warned_at": _instants([event for attempt in holders for event in attempt.warned]),
-        "stopped_at": _instants([event for attempt in holders for event in attempt.stopped]),
+        "warned_at": _instants([event for launch in holders for event in launch.warned]),
+        "stopped_at": _instants([event for launch in holders for event in launch.stopped]),
         "returned_gpu_hours": _gpu_hours(returned_ms),
     }
 

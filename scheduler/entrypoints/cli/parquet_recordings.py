@@ -64,6 +64,8 @@ def _is_readable(kind: Any) -> bool:
             types.is_string,
             types.is_large_string,
             types.is_string_view,
+            types.is_binary,
+            types.is_large_binary,
             types.is_integer,
             types.is_floating,
             types.is_decimal,
@@ -76,9 +78,11 @@ def _is_readable(kind: Any) -> bool:
 
 def plain(column: Any) -> Any:
     """Timestamps in UTC, floored to the millisecond: Parquet stores UTC where they have a zone, and those without are
-    taken for UTC, as everywhere."""
+    taken for UTC, as everywhere. Bytes are text in UTF-8: older writers do not say so of theirs."""
     if types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if types.is_binary(column.type) or types.is_large_binary(column.type):
+        column = column.cast(pa.string())
     if types.is_timestamp(column.type) or types.is_date(column.type):
         column = column.cast(pa.timestamp("ms"), safe=False)
     return column

@@ -34,6 +34,22 @@ def refusal(file: Path) -> str:
     return f"{refused.value.where}: {refused.value}"
 
 
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.dictionary(pa.int8(), pa.binary())], ids=str)
+def test_text_that_its_writer_calls_bytes_is_text(tmp_path: Path, kind: Any) -> None:
+    told = parquet(tmp_path, utilization_percent=[0, 1, 2], attempt=["é-1", None, "a-2"])
+    text = read_recording(told)
+    in_bytes = {"gpu_uuid": [b"GPU-a"] * 3, "attempt": ["é-1".encode(), None, b"a-2"]}
+    is_coded = pa.types.is_dictionary(kind)
+    raw = {name: pa.array(cells, pa.binary() if is_coded else kind) for name, cells in in_bytes.items()}
+    if is_coded:
+        raw = {name: cells.dictionary_encode() for name, cells in raw.items()}
+    assert read_recording(parquet(tmp_path, utilization_percent=[0, 1, 2], **raw)) == text
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    assert "no Parquet that can be read" in refusal(parquet(tmp_path, attempt=pa.array([b"\xff", None, b"a"])))
+
+
 def test_parquet_is_read_as_csv_is(tmp_path: Path) -> None:
     file = parquet(
         tmp_path,
