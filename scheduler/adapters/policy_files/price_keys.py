@@ -110,7 +110,12 @@ HARDWARE = Section(
 
 ACCOUNT_ID = Field("account_id", _LABEL, "BillingAccountId of exports", is_required=True)
 ACCOUNT_NAME = Field("account_name", _LABEL, "BillingAccountName", is_required=True)
-SERVICE_PROVIDER = Field("service_provider", _LABEL, "who serves", absent="`account_name`")
+SERVICE_PROVIDER = Field(
+    "service_provider",
+    _LABEL,
+    "who serves; readers of FOCUS take charges for a third party's where `invoice_issuer` is another",
+    absent="`account_name`",
+)
 HOST_PROVIDER = Field("host_provider", _LABEL, "who hosts", absent="`account_name`")
 INVOICE_ISSUER = Field("invoice_issuer", _LABEL, "who charges", absent="`account_name`")
 BILLING = Section(
