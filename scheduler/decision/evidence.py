@@ -53,7 +53,7 @@ def _allowance_short(needed: int, available: int) -> Ruling:
         Reason.ALLOWANCE_SHORT,
         {
             "needed_hours": hours_at_most(needed),
-            "available_hours": hours(available),
+            "available_hours": hours_available(available, needed),
             "short_hours": hours_at_most(needed - available),
         },
     )
@@ -134,7 +134,7 @@ def unplaceable(spec: WorkloadSpec, fitting: int, largest: int) -> Ruling:
 
 
 def held_back(workload: Workload, now: Instant) -> Ruling:
-    """It may not start yet: it asked so, follows others, or a launch did not work; or it can no longer end in time."""
+    """It may not start yet: it asked so, follows others, or is to be tried again; or it can no longer end in time."""
     latest_start = workload.spec.latest_start
     if latest_start is not None and latest_start < now:
         return Ruling(Reason.DEADLINE, {"by": iso(Instant(latest_start + workload.spec.time_limit_ms))})
@@ -143,7 +143,7 @@ def held_back(workload: Workload, now: Instant) -> Ruling:
     if workload.state_reason is Reason.SUBMITTED:
         return Ruling(Reason.BEGIN_TIME, {"at": iso(workload.not_before)})
     seconds = -((now - workload.not_before) // 1000)
-    return Ruling(Reason.BACKOFF, {"seconds": seconds, "cause": workload.state_reason.value})
+    return Ruling(Reason.BACKOFF, {"seconds": seconds, "cause": f"the last ended by {workload.state_reason.value}"})
 
 
 def booked(kept: Kept, line: Line) -> Ruling:
@@ -191,6 +191,14 @@ def hours(standard_gpu_ms: int) -> str:
 def hours_at_most(standard_gpu_ms: int) -> str:
     """The same rounded up: what is needed never looks like what is there, nor like nothing."""
     return _decimal(-(-max(0, standard_gpu_ms) * 10 // MS_PER_HOUR))
+
+
+def hours_available(available: int, needed: int) -> str:
+    """What is available of what is needed, rounded as a balance is shown, so that both are one number; cut where it would
+    look enough."""
+    tenths = (max(0, available) * 10 + MS_PER_HOUR // 2) // MS_PER_HOUR
+    looks_enough = tenths * MS_PER_HOUR >= needed * 10
+    return hours(available) if looks_enough else _decimal(tenths)
 
 
 def _decimal(tenths: int) -> str:

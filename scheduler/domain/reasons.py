@@ -180,7 +180,7 @@ TEXTS: dict[Reason, ReasonText] = {
         "largest, holds {fitting} of them.",
         "Cancel it and ask for a wider level, for `prefer` in place of `require`, or for fewer pods.",
     ),
-    Reason.BACKOFF: ReasonText("Waiting {seconds} s after a launch that did not work: {cause}."),
+    Reason.BACKOFF: ReasonText("Waiting {seconds} s before the next try: {cause}."),
     Reason.BEGIN_TIME: ReasonText("Waiting for its begin time, {at}."),
     Reason.DEPENDENCY: ReasonText(
         "Waiting for {after} to complete.", "It is called off where one of them fails or is cancelled."

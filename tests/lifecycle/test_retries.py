@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from scheduler.decision.evidence import held_back
+from scheduler.decision.plan import Verdict
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import ObservedJob, PodPhase
 from scheduler.domain.policy import Policy
@@ -11,6 +13,7 @@ from scheduler.domain.units import MS_PER_HOUR, AllowanceId, JobUid, PerMille, P
 from scheduler.domain.workloads import Origin, Workload, WorkloadState
 from scheduler.lifecycle.running.act import next_action
 from scheduler.lifecycle.running.record import stop_attempt
+from scheduler.lifecycle.views.workloads import workload_views
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen, policy
 
 RULE = RetryRule("any", retries_max=2, jitter=PerMille(0))
@@ -71,6 +74,20 @@ def test_a_job_that_fails_is_queued_again_under_a_job_of_its_own_after_a_wait() 
     created = next_action(company.world, company.world.workloads[tries.id]).action
     assert created is not None
     assert JobUid(f"uid-{tries.id}") not in company.world.workload_of_job
+    company.close()
+
+
+def test_the_wait_for_the_next_try_counts_down_and_goes_on_saying_why() -> None:
+    tries = Tries(company := Company(rules()))
+    tries.run(60, exit_code=1)
+    now = later(company.now, 4)
+
+    ruling = held_back(tries.workload, now)
+    present = {tries.id: Verdict(tries.id, ruling.reason, ruling.evidence)}
+    with company.store.reading() as books:
+        (view,) = workload_views(books, company.world, [tries.workload], now, lambda _: True, present)
+
+    assert view.verdict.sentence == "Waiting 6 s before the next try: exit code 1; retry 1 of 2."
     company.close()
 
 

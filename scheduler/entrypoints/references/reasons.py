@@ -25,7 +25,7 @@ EVIDENCE = {
     "after": "ids of workloads",
     "ahead": "the id of the workload that is first among those that wait for the same GPUs",
     "at": "an instant, RFC 3339 in UTC",
-    "available_hours": "standard GPU-hours that the allowances which may pay have together, cut to one decimal",
+    "available_hours": "standard GPU-hours that the allowances which may pay have together",
     "booking": "the booking's id",
     "by": "who did it: the subject of a person or a program; of a deadline, when it is",
     "came_back": "how much standard GPU time was held and not used, in hours and minutes; or that nothing was",

@@ -10,7 +10,7 @@ from math import gcd
 
 from scheduler.domain.allowances import holders_for
 from scheduler.domain.cluster import Placement, PodRequest
-from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, RefusalCode
+from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
 from scheduler.domain.funding import Shortfall, fund, payers
 from scheduler.domain.people import Engineer
 from scheduler.domain.periods import iso
@@ -33,6 +33,7 @@ from scheduler.domain.wording import counted
 from scheduler.domain.workloads import Attempt, HoldMode, Workload, WorkloadKind, WorkloadSpec, WorkloadState
 from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.asking.judge import new_workload, with_defaults
+from scheduler.lifecycle.asking.short_of_hours import short_of_hours
 from scheduler.lifecycle.asking.submit import judge_for
 from scheduler.lifecycle.memory.prices_ahead import terms_of
 from scheduler.lifecycle.running.free_ahead import free_in_window, overlapping
@@ -209,14 +210,8 @@ def _hold(batch: Batch, workload: Workload, attempt: Attempt, new_id: NewId, *, 
     known = [balance for balance in batch.world.balances.values() if balance.allowance.holder in holders]
     shares = fund(payers(known, workload.spec, attempt.gpu_class, batch.now), need)
     if isinstance(shares, Shortfall):
-        left = (
-            f"{shares.available / MS_PER_HOUR:.1f} h are available" if sees_pay else "more than is available for it"
-        )
-        raise Exhausted(
-            f"the booking needs {need.standard / MS_PER_HOUR:.1f} h, {left}",
-            code=RefusalCode.ALLOWANCE_SHORT,
-            remedy="book fewer GPUs or a shorter time, or ask for hours",
-        )
+        remedy = "book fewer GPUs or a shorter time, or ask for hours"
+        raise short_of_hours("the booking", shares, remedy=remedy, sees_pay=sees_pay)
     holds = holds_for(shares, [HoldId(new_id("h")) for _ in shares], workload.id, attempt.id, batch.now)
     batch.open_holds(holds)
     batch.post(*hold(holds))

@@ -11,6 +11,7 @@ from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
 from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.asking.guarded import require_within_guards
 from scheduler.lifecycle.asking.nobody_ahead import require_nobody_ahead
+from scheduler.lifecycle.asking.short_of_hours import short_of_hours
 from scheduler.lifecycle.asking.wanted import keep_alive_by
 from scheduler.lifecycle.running.keep import need_of, payers_of
 from scheduler.lifecycle.writing.batch import Batch
@@ -91,14 +92,8 @@ def _hold_more(
 ) -> None:
     shares = fund(payers_of(batch, workload, attempt), need)
     if isinstance(shares, Shortfall):
-        left = (
-            f"{shares.available / MS_PER_HOUR:.1f} h are available" if sees_pay else "more than is available for it"
-        )
-        raise Exhausted(
-            f"an extension needs {need.standard / MS_PER_HOUR:.1f} h, {left}",
-            code=RefusalCode.ALLOWANCE_SHORT,
-            remedy="extend it by less, or ask for hours",
-        )
+        remedy = "extend it by less, or ask for hours"
+        raise short_of_hours("an extension", shares, remedy=remedy, sees_pay=sees_pay)
     holds = holds_for(shares, [HoldId(new_id("h")) for _ in shares], workload.id, attempt.id, batch.now)
     batch.open_holds(holds)
     batch.post(*hold(holds))

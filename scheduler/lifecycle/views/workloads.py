@@ -156,6 +156,8 @@ def _as_of_now(kept: RecordedVerdict, present: Verdict | None) -> RecordedVerdic
     """With the numbers of now, where it is said for the same reason still: another one is news of the next record."""
     if present is None or present.reason is not kept.reason:
         return kept
+    if "cause" in kept.evidence:  # recorded when it happened; a decision knows only by which reason it ended
+        return replace(kept, evidence={**present.evidence, "cause": kept.evidence["cause"]})
     return replace(kept, evidence=present.evidence)
 
 
