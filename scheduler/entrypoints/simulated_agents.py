@@ -63,7 +63,7 @@ class SimulatedAgentLoop:
         self._told_at = now if is_due else self._told_at
         if inventories:
             await asyncio.to_thread(self._tell, inventories, now)
-        look = self._agents.look()
+        look = self._agents.look(min(self._read_until.values(), default=now))
         for place, nodes in enumerate(self._shares):
             if self._rounds >= place % WINDOW_SAMPLES:  # as agents that were not all started in the same moment
                 await asyncio.to_thread(self._observe, nodes, look, self._instants(place, now))

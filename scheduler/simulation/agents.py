@@ -54,9 +54,10 @@ class SimulatedAgents:
             for machine in self._machines
         ]
 
-    def look(self) -> Look:
-        """What `observe` needs of the model, for a caller that observes on another thread than the model's."""
-        return self._sensors.look()
+    def look(self, since: Instant | None = None) -> Look:
+        """What `observe` needs of the model, for a caller that observes on another thread than the model's, or makes up
+        for what it has not observed since then."""
+        return self._sensors.look(since)
 
     def nodes(self) -> list[NodeName]:
         return [machine.name for machine in self._machines]

@@ -1,19 +1,35 @@
 """What happens to pods on machines: bound, started, ended, gone. The simulation's kube-scheduler and kubelets."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid5
 
 from scheduler.domain.cluster import GpuClass, Node, PodRequest
 from scheduler.domain.observations import PodPhase
-from scheduler.domain.units import MS_PER_SECOND, GpuClassName, JobUid, NodeName, PodUid
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, GpuClassName, Instant, JobUid, NodeName, PodUid
 from scheduler.simulation.events import EventKind, Timeline
+from scheduler.simulation.fates import Pattern
 from scheduler.simulation.jobs import SimulatedJob, SimulatedPod
 from scheduler.simulation.occupancy import Occupancy, Occupied, node_of
 from scheduler.simulation.pending import Pending
 
 IMAGE_PULL_MS = 25 * MS_PER_SECOND
 """The first pod of an image on a node waits so much longer: some ten GB over a fast registry."""
+STAYS_KEPT_MS = MS_PER_HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Who had these GPUs of a node until when: what reads them later than it should has to know."""
+
+    node: NodeName
+    gpu_indexes: tuple[int, ...]
+    pod_uid: PodUid
+    pattern: Pattern
+    running_since: Instant
+    until: Instant
 
 
 class Kubelets:
@@ -26,6 +42,8 @@ class Kubelets:
         self._unbound: dict[NodeName, dict[PodUid, tuple[SimulatedJob, SimulatedPod]]] = {}
         self._bound: dict[NodeName, dict[PodUid, SimulatedJob]] = {}
         self._accounted: set[JobUid] = set()
+        self._stays: deque[Stay] = deque()
+        """Those of the last hour that are over, the latest at the end."""
 
     def make_pod(self, job: SimulatedJob, target: NodeName, index: int) -> None:
         """The Job's pod of a completion index, which is to run on that node as soon as it fits there."""
@@ -131,6 +149,13 @@ class Kubelets:
         jobs = (job for job in self._bound.get(name, {}).values() if job.uid not in self._accounted)
         return [PodRequest(job.gpus, job.cpu_milli, job.memory_mib) for job in jobs]
 
+    def stays_since(self, since: Instant) -> Iterator[Stay]:
+        """Those that ended after then, as far back as they are kept; the latest first."""
+        for stay in reversed(self._stays):
+            if stay.until <= since:
+                return
+            yield stay
+
     def put_back(self, job: SimulatedJob) -> None:
         """The pods of a Job that was kept: they have what they had."""
         for pod in job.live_pods:
@@ -157,11 +182,19 @@ class Kubelets:
 
     def _free(self, job: SimulatedJob, pod: SimulatedPod) -> None:
         if pod.node is not None:
+            self._note_stay(job, pod, pod.node)
             indexes, pod.gpu_indexes = pod.gpu_indexes, ()
             self._occupancy.give_back(pod.node, indexes, job.cpu_milli, job.memory_mib)
             del self._bound[pod.node][pod.uid]
             self._note_outside(job, pod.node)
             self._bind_waiting(pod.node)
+
+    def _note_stay(self, job: SimulatedJob, pod: SimulatedPod, node: NodeName) -> None:
+        now = self._timeline.now
+        if pod.started_at is not None:
+            self._stays.append(Stay(node, pod.gpu_indexes, pod.uid, job.fate.pattern, pod.started_at, now))
+        while self._stays and self._stays[0].until < now - STAYS_KEPT_MS:
+            self._stays.popleft()
 
     def _note_outside(self, job: SimulatedJob, name: NodeName) -> None:
         """What nobody accounts for changes what the node has for us."""

@@ -25,7 +25,7 @@ from scheduler.simulation.jobs import (
     observed_job,
     observed_pod,
 )
-from scheduler.simulation.kubelets import Kubelets
+from scheduler.simulation.kubelets import Kubelets, Stay
 from scheduler.simulation.machines import Machine
 from scheduler.simulation.occupancy import Occupancy
 from scheduler.simulation.pending import Pending
@@ -189,6 +189,10 @@ class ClusterModel:
     def pods_on(self, name: NodeName) -> list[tuple[SimulatedJob, SimulatedPod]]:
         """The pods that hold something of the node, with their Jobs."""
         return [(job, pod) for job in self.jobs.values() for pod in job.live_pods if pod.node == name]
+
+    def stays_since(self, since: Instant) -> Iterator[Stay]:
+        """Who had GPUs and ended after then, within the last hour; the latest first."""
+        return self._kubelets.stays_since(since)
 
     # what happens
 

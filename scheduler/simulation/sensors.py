@@ -5,7 +5,7 @@ the GPU and the minute, so that reading twice reads the same. Drivers and models
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
@@ -33,13 +33,15 @@ class Occupant:
     pod_uid: PodUid
     pattern: Pattern
     running_since: Instant
+    until: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """What the sensors need of the model at one moment: once it was taken, the model may go on."""
 
-    occupants: Mapping[tuple[NodeName, int], Occupant]
+    occupants: Mapping[tuple[NodeName, int], Sequence[Occupant]]
+    """Who has each GPU, and who had it since the instant that was asked for."""
     silent: frozenset[NodeName]
     """Nodes that do not answer."""
 
@@ -72,15 +74,16 @@ class SimulatedSensors:
     def is_simulated(self) -> bool:
         return True
 
-    def look(self) -> Look:
-        """The model's present state. Take it on the thread that drives the model; `read` may then run on another."""
-        return Look(self._occupants(), self._silent_nodes())
+    def look(self, since: Instant | None = None) -> Look:
+        """The model's present state, and who had GPUs since then, where readings are to be made up for. Take it on the
+        thread that drives the model; `read` may then run on another."""
+        return Look(self._occupants(since), self._silent_nodes())
 
     def read(self, now: Instant, look: Look | None = None, nodes: AbstractSet[NodeName] | None = None) -> Reading:
         """Sample every GPU of the nodes that answer, or of those of `nodes`; of the others nothing is said."""
         seen = look or self.look()
         samples = [
-            self._sample(gpu, now, seen.occupants.get((name, gpu.index)))
+            self._sample(gpu, now, _occupant_at(now, seen.occupants.get((name, gpu.index), ())))
             for name, gpus in self._gpus.items()
             if name not in seen.silent and (nodes is None or name in nodes)
             for gpu in gpus
@@ -92,8 +95,6 @@ class SimulatedSensors:
 
     def _sample(self, gpu: _Gpu, now: Instant, occupant: Occupant | None) -> Sample:
         model = gpu.machine.model
-        if occupant is not None and occupant.running_since > now:
-            occupant = None  # a reading that is made up for: it was not there yet
         elapsed_ms = now - self._read_at.get(gpu.uuid, now)
         self._read_at[gpu.uuid] = now
         percent = 0 if occupant is None else busy_percent(occupant, gpu.index, now)
@@ -118,14 +119,20 @@ class SimulatedSensors:
             ecc_uncorrected=0,
         )
 
-    def _occupants(self) -> dict[tuple[NodeName, int], Occupant]:
-        return {
-            (pod.node, index): Occupant(pod.uid, job.fate.pattern, pod.started_at)
-            for job in self._model().jobs.values()
-            for pod in job.live_pods
-            if pod.node is not None and pod.started_at is not None
-            for index in pod.gpu_indexes
-        }
+    def _occupants(self, since: Instant | None) -> dict[tuple[NodeName, int], list[Occupant]]:
+        model = self._model()
+        found: dict[tuple[NodeName, int], list[Occupant]] = {}
+        for stay in model.stays_since(since) if since is not None else ():
+            was = Occupant(stay.pod_uid, stay.pattern, stay.running_since, stay.until)
+            for index in stay.gpu_indexes:
+                found.setdefault((stay.node, index), []).append(was)
+        for job in model.jobs.values():
+            for pod in job.live_pods:
+                if pod.node is not None and pod.started_at is not None:
+                    has = Occupant(pod.uid, job.fate.pattern, pod.started_at)
+                    for index in pod.gpu_indexes:
+                        found.setdefault((pod.node, index), []).append(has)
+        return found
 
     def _silent_nodes(self) -> frozenset[NodeName]:
         model = self._model()
@@ -135,6 +142,14 @@ class SimulatedSensors:
 def gpu_uuid(node: NodeName, index: int) -> GpuUuid:
     """The same GPU has the same UUID in every run."""
     return GpuUuid(f"GPU-{uuid5(NAMESPACE_URL, f'{SIMULATED}/{node}/{index}')}")
+
+
+def _occupant_at(at: Instant, occupants: Sequence[Occupant]) -> Occupant | None:
+    """Who had the GPU then: a reading that is made up for is of its own time."""
+    for each in occupants:
+        if each.running_since <= at and (each.until is None or at < each.until):
+            return each
+    return None
 
 
 def busy_percent(occupant: Occupant, index: int, now: Instant) -> int:

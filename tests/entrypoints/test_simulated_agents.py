@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.domain.people import Caller, Role
 from scheduler.entrypoints.simulated_agents import CAUGHT_UP_MAX, SimulatedAgentLoop
 from scheduler.metering.idle import IdleState
-from tests.e2e.hand_driven import FACTOR, begin, driven
+from tests.e2e.hand_driven import FACTOR, begin, driven, turn
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,25 @@ async def test_after_a_crash_nothing_is_read_again_that_was_kept(
             kept = books.samples.windows(service.world.windows, began, service.clock.now())
             assert books.samples.refusals() == []
         assert max(each.end for each in kept) > began + 20 * FACTOR * 1_000
+
+
+async def test_what_ended_while_a_round_was_late_is_on_its_gpus_as_long_as_it_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with driven(tmp_path, monkeypatch) as (service, hand_time):
+        assert service.simulation is not None
+        began = service.clock.now()
+        await begin(service)
+        agents = SimulatedAgentLoop(service.simulation.cluster, service.clock, service.meter, FACTOR)
+        agents.period_seconds = 0.0
+        for second in range(70):
+            hand_time.elapsed += 1
+            await turn(service)
+            if not 20 <= second < 60:
+                await agents.run_once()
+        with service.store.reading() as books:
+            ended = books.attempts.ended_since(began)
+        finance = Caller("olga", frozenset({Role.FINANCE}))
+        found = service.periods.reconciliation(finance, "2026-W47", service.clock.now())
+        assert len(ended) > 20
+        assert [(each.detail, each.subject, each.gpu_ms) for each in found.differences] == []

@@ -163,6 +163,21 @@ def test_a_window_that_comes_late_is_still_its_attempts(company: Company, agents
         assert books.samples.use_of([attempt_id])[attempt_id].windows == 1
 
 
+def test_a_window_that_comes_late_is_of_whoever_had_the_gpu_at_its_end(company: Company, agents: Agents) -> None:
+    """Both who shared it have ended since: there is nobody now whose it could be."""
+    first, _ = agents.start()
+    second, second_id = agents.start()
+    began, changed = company.now, later(company.now, 20)
+    both = agents.pod_of(first) + agents.pod_of(second)
+    late = window(N0, 1, 1, later(began, 15), pods=both)
+    company.now = later(began, 3600)
+    agents.end(first, began, changed)
+    agents.end(second, began, later(began, 60))
+    agents.post(late)
+    with company.store.reading() as books:
+        assert books.samples.use_of([second_id])[second_id].windows == 1
+
+
 def test_no_reading_touches_a_charge(company: Company, agents: Agents) -> None:
     workload, attempt_id = agents.start()
     before = company.world.attempts[attempt_id]

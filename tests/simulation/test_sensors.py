@@ -155,3 +155,26 @@ def test_gpus_of_a_gang_are_each_taken_once() -> None:
         windows += agents.observe(model.now)
     pods = [str(process.pod_uid) for window in windows for process in window.processes or ()]
     assert sorted(pods) == sorted([uid for uid in job.pods for _ in range(4)])
+
+
+def test_a_reading_that_is_made_up_for_shows_who_had_the_gpu_then() -> None:
+    model = ClusterModel((machine(A),), lambda _: Fate(run_ms=10 * MS_PER_MINUTE, start_ms=0))
+    model.advance(T0)
+    pods = []
+    for name in ("one", "next"):
+        job = model.create(workload(name))
+        launch(model, job, (A, 1))
+        model.advance(Instant(model.now + MS_PER_MINUTE))
+        pods += [pod.uid for pod in job.live_pods]
+        model.advance(Instant(model.now + 19 * MS_PER_MINUTE))
+    sensors = SimulatedSensors(lambda: model)
+    look = sensors.look(T0)
+
+    def of_first_gpu(minute: int) -> list[PodUid | None]:
+        reading = sensors.read(Instant(T0 + minute * MS_PER_MINUTE), look)
+        (sample,) = (each for each in reading.samples if each.gpu_uuid == gpu_uuid(A, 0))
+        return [process.pod_uid for process in sample.processes or ()]
+
+    assert [of_first_gpu(minute) for minute in (5, 15, 25, 35)] == [[pods[0]], [], [pods[1]], []]
+    assert not sensors.look().occupants, "nobody has it now"
+    assert not sensors.look(Instant(T0 + 31 * MS_PER_MINUTE)).occupants, "nor since then"

@@ -35,7 +35,8 @@ class Attributing:
         several share it; else whose it was, if they still have it; else by elimination."""
         attempt_of = self._attempts_of(window)
         tenancies = self._tenancies(window)
-        seen = by_process(window, attempt_of, {tenancy.attempt_id for tenancy in tenancies})
+        live = {tenancy.attempt_id for tenancy in tenancies} | self._live_then(window, attempt_of)
+        seen = by_process(window, attempt_of, live)
         pods = {pod: t.attempt_id for t in tenancies for pod in self._pods_on(window.node, t)}
         given = by_allocation(window, pods)
         if window.granted is not None:
@@ -122,6 +123,11 @@ class Attributing:
                 self._lingering.add(pod_uid)
         here = [pod for pod in pods if self._node_of.get(pod, window.node) == window.node]
         return {pod: attempt for pod in here if (attempt := self._attempt_of[pod]) is not None}
+
+    def _live_then(self, window: Window, attempt_of: Mapping[PodUid, AttemptId]) -> set[AttemptId]:
+        """Of a window that comes late: who has ended since, and still ran at its end."""
+        runs = {uid: self._ended_pods[uid] for uid in attempt_of if uid in self._ended_pods}
+        return {attempt_of[uid] for uid, run in runs.items() if run.ended_at is None or run.ended_at >= window.end}
 
     def _tenancies(self, window: Window) -> list[Tenancy]:
         """The live attempts that had GPUs of the node by the window's end."""
