@@ -251,7 +251,8 @@ TEXTS: dict[Reason, ReasonText] = {
     ),
     Reason.IDLE_WARNING: ReasonText(
         "Its {gpus:GPU has|GPUs have} been idle for {minutes} min: it will be {action} in about {left} min.",
-        "Use the GPUs, `allot extend` it, or say why it has to stay with `allot keep`.",
+        "Use the GPUs, or say why it has to stay with `allot keep`; `allot extend` sets its clock back "
+        "{extensions_left:time|times} more.",
     ),
     Reason.IDLE_REPORTED: ReasonText(
         "Running, but its {gpus:GPU has|GPUs have} been idle for {minutes} min.",

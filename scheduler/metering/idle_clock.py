@@ -88,8 +88,9 @@ def touch(clock: IdleClock, at: Instant) -> tuple[IdleClock, tuple[IdleEvent, ..
 
 
 def keep_alive(clock: IdleClock, at: Instant, policy: IdlePolicy) -> tuple[IdleClock, bool]:
-    """The owner says that the attempt is wanted. False where they have said so too often: nothing changes."""
-    if clock.keep_alives >= policy.keep_alives_max:
+    """The owner says that the attempt is wanted. False where nothing changes: they have said so too often, or it does not
+    rest, so that it costs them none of their times."""
+    if clock.since is None or clock.keep_alives >= policy.keep_alives_max:
         return clock, False
     fresh, _ = touch(clock, at)
     return replace(fresh, keep_alives=clock.keep_alives + 1), True

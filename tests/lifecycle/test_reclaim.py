@@ -7,9 +7,10 @@ import pytest
 from scheduler.domain.brakes import Brake, StopRate
 from scheduler.domain.errors import InvalidInput, NotFound
 from scheduler.domain.idleness import IdleAction, IdlePolicy, IdleRule
-from scheduler.domain.reasons import Reason
+from scheduler.domain.reasons import Reason, next_step
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, PerMille
-from scheduler.domain.workloads import AttemptState, WorkloadState
+from scheduler.domain.wording import counted
+from scheduler.domain.workloads import AttemptState, Workload, WorkloadState
 from scheduler.lifecycle.sensing.reclaim import IdleReclaim, came_back
 from scheduler.lifecycle.views.reader import Views
 from tests.lifecycle.build import NOON, OPERATOR, ROLLING, SPOT, Company, changes, job_seen, later, pod_seen
@@ -115,16 +116,24 @@ def test_readings_of_fewer_gpus_than_it_has_say_nothing(platform: Platform) -> N
     assert platform.verdicts(workload) == [Reason.RUNNING]
 
 
+def next_said(company: Company, workload: Workload) -> str:
+    verdict = company.world.verdicts[workload.id]
+    return next_step(verdict.reason, verdict.evidence)
+
+
 def test_extending_it_sets_the_clock_back_a_limited_number_of_times(company: Company, platform: Platform) -> None:
     workload, _ = platform.sandbox()
     pods = platform.agents.pod_of(workload)
     platform.minutes(10, pods=pods)
-    for _ in range(3):
+    for left in (3, 2, 1):
         platform.minutes(26, pods=pods)
         assert platform.verdicts(workload)[-1] is Reason.IDLE_WARNING
-        company.commands.extend(company.caller("ada"), workload.id, MS_PER_HOUR, now=company.now)
+        assert f"`allot extend` sets its clock back {counted(left, 'time')} more." in next_said(company, workload)
+        for _ in range(2):  # the second finds nothing to set back
+            company.commands.extend(company.caller("ada"), workload.id, MS_PER_HOUR, now=company.now)
         assert platform.verdicts(workload)[-1] is Reason.RUNNING
     platform.minutes(26, pods=pods)
+    assert next_said(company, workload).endswith("sets its clock back 0 times more.")
     company.commands.extend(company.caller("ada"), workload.id, MS_PER_HOUR, now=company.now)
     platform.minutes(5, pods=pods)
     assert platform.verdicts(workload)[-1] is Reason.IDLE

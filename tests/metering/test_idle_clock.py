@@ -1,4 +1,5 @@
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,9 +131,17 @@ def test_the_owner_may_keep_it_a_limited_number_of_times() -> None:
     clock, _ = minutes([IDLE] * 29)
     kept = [False] * 4
     for time in range(4):
-        clock, kept[time] = keep_alive(clock, Instant(29 * MS_PER_MINUTE), POLICY)
+        resting = replace(clock, since=Instant(0), rested_ms=MS_PER_MINUTE)
+        clock, kept[time] = keep_alive(resting, Instant(29 * MS_PER_MINUTE), POLICY)
     assert kept == [True, True, True, False]
-    assert (clock.rested_ms, clock.warned_at) == (0, ())
+    assert (clock.rested_ms, clock.keep_alives) == (MS_PER_MINUTE, 3)
+
+
+def test_whose_attempt_does_not_rest_loses_no_time_of_keeping_it() -> None:
+    clock, _ = minutes([IDLE] * 29)
+    clock, _ = keep_alive(clock, Instant(29 * MS_PER_MINUTE), POLICY)
+    assert (clock.since, clock.rested_ms, clock.warned_at, clock.keep_alives) == (None, 0, (), 1)
+    assert [keep_alive(clock, Instant(29 * MS_PER_MINUTE), POLICY) for _ in range(5)] == [(clock, False)] * 5
 
 
 def test_an_attempt_rests_only_if_all_its_devices_do() -> None:

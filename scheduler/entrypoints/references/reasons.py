@@ -82,6 +82,7 @@ EVIDENCE = {
     "used": "GPUs in use",
     "used_hours": "standard GPU-hours of the window that are used, or will be by what runs",
     "victims": "attempts",
+    "extensions_left": "how often `allot extend` still sets the idle clock back",
     "warning": "which of the two warnings it is",
     "window": "`hour`, `day` or `weekend`",
     "xid": "the number of the driver's error report",

@@ -236,6 +236,8 @@ class IdleReclaim:
             if self._hindrance(attempt, workload, rule, event.since, event.at):
                 current.batch.say(workload.id, Reason.IDLE_REPORTED, {"minutes": minutes, "gpus": attempt.gpus})
                 return
+            known = current.watches.get(attempt.id)
+            said = 0 if known is None else known.clock.keep_alives
             warn_at_ms = rule.policy.warn_at_ms
             to_answer_ms = warn_at_ms[-1] - warn_at_ms[event.number - 1] + rule.policy.lead_ms
             left_ms = max(rule.policy.window_ms - event.rested_ms, to_answer_ms)
@@ -246,6 +248,7 @@ class IdleReclaim:
                 "action": "suspended" if rule.policy.action is IdleAction.SUSPEND else "ended",
                 "warning": event.number,
                 "rule": rule.name,
+                "extensions_left": max(0, rule.policy.keep_alives_max - said),
             }
             current.batch.say(workload.id, Reason.IDLE_WARNING, evidence)
 
