@@ -78,7 +78,9 @@ def test_metrics_of_one_gpu_and_instant_are_one_row(prometheus: FakePrometheus) 
         Recorded(second, a, attempts, milliwatts=72_000, energy_millijoules=2_145_000),
     ]
     assert prometheus.asked[0] == {
-        "query": "max_over_time(DCGM_FI_DEV_GPU_UTIL[30s]) or 100 * max_over_time(DCGM_FI_DEV_GPU_UTIL_RATIO[30s])",
+        "query": "max_over_time(DCGM_FI_DEV_GPU_UTIL[30s]) or 100 * max_over_time(DCGM_FI_DEV_GPU_UTIL_RATIO[30s])"
+        ' or 100 * max_over_time(DCGM_FI_PROF_GR_ENGINE_ACTIVE{GPU_I_ID!=""}[30s])'
+        ' or 100 * max_over_time(DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO{GPU_I_ID!=""}[30s])',
         "start": str(float(T0)),
         "end": str(T0 + 60.0),
         "step": "30.0",
@@ -87,9 +89,28 @@ def test_metrics_of_one_gpu_and_instant_are_one_row(prometheus: FakePrometheus) 
 
 def test_a_mig_instance_is_a_device_of_its_own(prometheus: FakePrometheus) -> None:
     labels = {"UUID": "GPU-a", "GPU_I_ID": "7", "namespace": "research", "pod": "slice"}
-    prometheus.series = {"POWER_USAGE": [(labels, [(T0, "70")])]}
-    (row,) = read_prometheus(prometheus.address, ASKED)
-    assert (row.gpu_uuid, row.attempts, row.percent) == ("GPU-a/7", ("research/slice",), None)
+    prometheus.series = {
+        "GR_ENGINE_ACTIVE": [(labels, [(T0, "100.4"), (T0 + 30, "0")])],
+        "POWER_USAGE": [(labels, [(T0, "70"), (T0 + 60, "70")])],  # the whole GPU's, as the counter is
+        "TOTAL_ENERGY": [(labels, [(T0, "70000")])],
+    }
+    device, attempts = GpuUuid("GPU-a/7"), (AttemptId("research/slice"),)
+    assert list(read_prometheus(prometheus.address, ASKED)) == [
+        Recorded(Instant(T0 * 1_000), device, attempts, percent=100),
+        Recorded(Instant((T0 + 30) * 1_000), device, attempts, percent=0),
+    ]
+
+
+def test_a_mean_or_a_sum_with_a_blank_in_it_is_none(prometheus: FakePrometheus) -> None:
+    prometheus.series = {
+        "GPU_UTIL": [(OURS, [(T0, "9.3e20"), (T0 + 30, "5")])],
+        "POWER_USAGE": [(OURS, [(T0, "4.6e18"), (T0 + 30, "7e13")])],
+        "TOTAL_ENERGY": [(OURS, [(T0, "9.223372036854775794e21")])],
+        "FB_USED": [(OURS, [(T0 + 30, "18446744073709551588")])],
+    }
+    assert list(read_prometheus(prometheus.address, ASKED)) == [
+        Recorded(Instant((T0 + 30) * 1_000), GpuUuid("GPU-a"), (AttemptId("research/train-0"),), percent=5)
+    ]
 
 
 def test_a_long_time_is_asked_for_in_parts_that_do_not_overlap(prometheus: FakePrometheus) -> None:

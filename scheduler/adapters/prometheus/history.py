@@ -15,9 +15,16 @@ from scheduler.adapters.prometheus.dcgm import MEBIBYTE, device_of, pod_of, valu
 from scheduler.adapters.prometheus.http import PrometheusApi
 from scheduler.domain.units import MS_PER_SECOND, AttemptId, Instant
 from scheduler.metering.recorded import Recorded
+from scheduler.metering.wire import WATTS_MAX
 
 POINTS_MAX = 10_000
 """Of one series in one question: Prometheus refuses more than 11,000."""
+
+PERCENT_MOST = 200
+"""A ratio of times may be a little above one."""
+MILLIJOULES_MOST = 2**53
+"""285 years of a kilowatt, and what a floating point number counts."""
+MEBIBYTES_MOST = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +36,51 @@ class PromRange:
     step_ms: int
 
 
-_Take = Callable[[Recorded, float], Recorded]
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """What is asked, and what its values are to a row. Above `most` a value is none: a mean or sum with one of DCGM's blanks
+    in it. `is_of_whole`: it is the GPU's, and counts for no instance of it. `is_more`: only rows that are there already
+    learn of it; where this alone is known nothing was read."""
 
-_SIZE = f"({dcgm.USED} + {dcgm.FREE}) or (DCGM_FI_DEV_FB_USED_BYTES + DCGM_FI_DEV_FB_FREE_BYTES) / {MEBIBYTE}"
-"""Of the device's memory. It makes no row of its own: where only this is known nothing was read."""
+    text: str
+    take: Callable[[Recorded, float], Recorded]
+    most: float
+    is_of_whole: bool = False
+    is_more: bool = False
 
 
-def _queries(step_ms: int) -> dict[str, _Take]:
-    """What is asked by both of its names: dcgm-exporter's, and those from its release 4.9 on."""
+def _queries(step_ms: int) -> tuple[_Query, ...]:
+    """What is asked by both of its names: dcgm-exporter's, and those from its release 4.9 on. A MIG instance has no
+    utilisation: its use is the share of time in which its engine was active."""
     step = f"{step_ms // MS_PER_SECOND}s"
-    percent = f"max_over_time({dcgm.UTIL}[{step}]) or 100 * max_over_time(DCGM_FI_DEV_GPU_UTIL_RATIO[{step}])"
-    watts = f"avg_over_time({dcgm.POWER}[{step}]) or avg_over_time(DCGM_FI_DEV_BOARD_POWER_WATTS[{step}])"
-    return {
-        percent: lambda row, value: row._replace(percent=math.ceil(value)),
-        watts: lambda row, value: row._replace(milliwatts=round(value * 1_000)),
-        f"{dcgm.ENERGY} or 1000 * DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL": lambda row, value: row._replace(
-            energy_millijoules=round(value)
+    of_instances = f'{{GPU_I_ID!=""}}[{step}]'
+    return (
+        _Query(
+            f"max_over_time({dcgm.UTIL}[{step}]) or 100 * max_over_time(DCGM_FI_DEV_GPU_UTIL_RATIO[{step}])"
+            f" or 100 * max_over_time({dcgm.ENGINE}{of_instances})"
+            f" or 100 * max_over_time(DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO{of_instances})",
+            lambda row, value: row._replace(percent=min(100, math.ceil(value))),
+            most=PERCENT_MOST,
         ),
-        _SIZE: lambda row, value: row._replace(memory_bytes=round(value) * MEBIBYTE),
-    }
+        _Query(
+            f"avg_over_time({dcgm.POWER}[{step}]) or avg_over_time(DCGM_FI_DEV_BOARD_POWER_WATTS[{step}])",
+            lambda row, value: row._replace(milliwatts=round(value * 1_000)),
+            most=WATTS_MAX,
+            is_of_whole=True,
+        ),
+        _Query(
+            f"{dcgm.ENERGY} or 1000 * DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL",
+            lambda row, value: row._replace(energy_millijoules=round(value)),
+            most=MILLIJOULES_MOST,
+            is_of_whole=True,
+        ),
+        _Query(
+            f"({dcgm.USED} + {dcgm.FREE}) or (DCGM_FI_DEV_FB_USED_BYTES + DCGM_FI_DEV_FB_FREE_BYTES) / {MEBIBYTE}",
+            lambda row, value: row._replace(memory_bytes=round(value) * MEBIBYTE),
+            most=MEBIBYTES_MOST,
+            is_more=True,
+        ),
+    )
 
 
 def read_prometheus(url: str, asked: PromRange) -> Iterator[Recorded]:
@@ -56,9 +89,9 @@ def read_prometheus(url: str, asked: PromRange) -> Iterator[Recorded]:
     with closing(PrometheusApi(url)) as api:
         for part in _parts(asked):
             rows: dict[tuple[str, Instant, tuple[AttemptId, ...]], Recorded] = {}
-            for query, take in _queries(asked.step_ms).items():
-                for labels, values in _series(api, query, part):
-                    _gather(rows, labels, values, take, is_more=query == _SIZE)
+            for query in _queries(asked.step_ms):
+                for labels, values in _series(api, query.text, part):
+                    _gather(rows, labels, values, query)
             yield from rows.values()
 
 
@@ -86,23 +119,20 @@ def _gather(
     rows: dict[tuple[str, Instant, tuple[AttemptId, ...]], Recorded],
     labels: Mapping[str, str],
     values: list[Any],
-    take: _Take,
-    *,
-    is_more: bool,
+    query: _Query,
 ) -> None:
-    """`is_more`: only rows that are there already learn of it."""
     uuid = device_of(labels)
-    if uuid is None:
+    if uuid is None or (query.is_of_whole and labels.get("GPU_I_ID")):
         return
     attempts = _attempts(labels)
     for seconds, text in values:
         value = value_of(text)
-        if value is not None:
+        if value is not None and value <= query.most:
             at = Instant(round(float(seconds) * MS_PER_SECOND))
             key = (uuid, at, attempts)
-            if is_more and key not in rows:
+            if query.is_more and key not in rows:
                 continue
-            rows[key] = take(rows.get(key) or Recorded(at, uuid, attempts), value)
+            rows[key] = query.take(rows.get(key) or Recorded(at, uuid, attempts), value)
 
 
 def _attempts(labels: Mapping[str, str]) -> tuple[AttemptId, ...]:
