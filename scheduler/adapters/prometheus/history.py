@@ -38,7 +38,7 @@ class PromRange:
 
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """What is asked, and what its values are to a row. Above `most` a value is none: a mean or sum with one of DCGM's blanks
+    """What is asked, and what its values are to a row. Above `most` a value is none: a mean or sum with a blank of DCGM's
     in it. `is_of_whole`: it is the GPU's, and counts for no instance of it. `is_more`: only rows that are there already
     learn of it; where this alone is known nothing was read."""
 
