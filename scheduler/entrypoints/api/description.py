@@ -10,7 +10,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from scheduler.entrypoints.api.examples import with_examples
+from scheduler.entrypoints.api.components import with_components
+from scheduler.entrypoints.api.examples import JSON, with_examples
 from scheduler.entrypoints.api.problems import MEDIA_TYPE
 
 _BEARER = "bearer"
@@ -26,7 +27,8 @@ class Described(FastAPI):
             made = super().openapi()
             _with_problems(made)
             _with_security(made)
-            self.openapi_schema = with_examples(made)
+            _without_json_of_texts(made)
+            self.openapi_schema = with_components(with_examples(made))
         return self.openapi_schema
 
 
@@ -63,6 +65,15 @@ def _with_security(made: dict[str, Any]) -> None:
         _BEARER: {"type": "http", "scheme": "bearer", "description": "A token that an operator issued."}
     }
     made["security"] = [{_BEARER: []}]
+
+
+def _without_json_of_texts(made: dict[str, Any]) -> None:
+    """FastAPI says of every answer that it may be JSON of any shape, of those of CSV alone, too."""
+    for operation in _operations(made):
+        for answer in operation["responses"].values():
+            content = answer.get("content", {})
+            if len(content) > 1 and content.get(JSON) == {"schema": {}}:
+                del content[JSON]
 
 
 def _operations(made: dict[str, Any]) -> Iterator[dict[str, Any]]:

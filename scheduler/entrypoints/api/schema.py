@@ -73,8 +73,10 @@ def _object(shape: type) -> dict[str, Any]:
 
 def page_of(item: Any) -> dict[str, Any]:
     """The schema of a page: `{"items": […], "next_cursor": …}`."""
+    schema = schema_of(item)
     return {
+        **({"title": f"PageOf{schema['title']}"} if "title" in schema else {}),
         "type": "object",
-        "properties": {"items": {"type": "array", "items": schema_of(item)}, "next_cursor": schema_of(str | None)},
+        "properties": {"items": {"type": "array", "items": schema}, "next_cursor": schema_of(str | None)},
         "required": ["items", "next_cursor"],
     }

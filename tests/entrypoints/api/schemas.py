@@ -6,11 +6,14 @@ from typing import Any
 Schema = Mapping[str, Any]
 
 
-def wrong(value: Any, schema: Schema, place: str = "answer") -> Iterator[str]:
-    """Where the value is not as its schema says."""
+def wrong(value: Any, schema: Schema, described: Schema, place: str = "answer") -> Iterator[str]:
+    """Where the value is not as its schema says, one of that description of the API."""
+    if reference := schema.get("$ref"):
+        yield from wrong(value, described["components"]["schemas"][reference.rpartition("/")[2]], described, place)
+        return
     kinds = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list, "null": type(None)}
     if "anyOf" in schema:
-        if all(list(wrong(value, option, place)) for option in schema["anyOf"]):
+        if all(list(wrong(value, option, described, place)) for option in schema["anyOf"]):
             yield place
         return
     kind = kinds.get(schema.get("type", ""))
@@ -24,7 +27,7 @@ def wrong(value: Any, schema: Schema, place: str = "answer") -> Iterator[str]:
             yield f"{place} lacks {sorted(missing)}"
         for name, inner in schema.get("properties", {}).items():
             if name in value:
-                yield from wrong(value[name], inner, f"{place}.{name}")
+                yield from wrong(value[name], inner, described, f"{place}.{name}")
     elif kind is list and "items" in schema:
         for item in value:
-            yield from wrong(item, schema["items"], f"{place}[]")
+            yield from wrong(item, schema["items"], described, f"{place}[]")

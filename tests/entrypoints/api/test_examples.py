@@ -39,7 +39,7 @@ def test_every_answer_has_an_example_that_is_what_its_schema_says(described: dic
     assert len(answers) > 100
     for place, media in answers:
         assert "example" in media, place
-        assert list(wrong(media["example"], media["schema"])) == [], place
+        assert list(wrong(media["example"], media["schema"], described)) == [], place
 
 
 def test_every_refusal_that_a_route_names_has_an_example(described: dict[str, Any]) -> None:
@@ -68,7 +68,7 @@ async def test_a_real_answer_has_the_fields_of_its_example(as_: Client, describe
     answer = (await as_("ada").post("/v1/workloads", json=JOB)).json()
     (media,) = _answers(described["paths"]["/v1/workloads"]["post"])
     assert set(answer) == set(media["example"])
-    assert list(wrong(answer, media["schema"])) == []
+    assert list(wrong(answer, media["schema"], described)) == []
 
 
 def _operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

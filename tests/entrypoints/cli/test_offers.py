@@ -95,8 +95,9 @@ def test_a_signed_statement_is_verified_offline_and_every_change_is_found(audite
     other = audited.run("statement", "verify", str(file), "--key", "00" * 32, who=None)
     assert (other.code, "another key" in other.out) == (1, True)
     content = json.loads(file.read_text())
-    described = create_app(audited.service).openapi()["paths"]["/v1/statement/signed"]["get"]["responses"]["200"]
-    assert list(wrong(content, described["content"]["application/json"]["schema"])) == []
+    described = create_app(audited.service).openapi()
+    media = described["paths"]["/v1/statement/signed"]["get"]["responses"]["200"]["content"]["application/json"]
+    assert list(wrong(content, media["schema"], described)) == []
     content["statement"]["closing_ms"] += 1
     file.write_text(json.dumps(content))
     changed = audited.run("statement", "verify", str(file), "--key", key, "--json", who=None)
