@@ -14,6 +14,7 @@ from scheduler.domain.periods import iso
 from scheduler.domain.policy import PriorityClass
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, PoolName, WorkloadId
+from scheduler.domain.wording import lasting
 from scheduler.domain.workloads import Workload, WorkloadSpec
 
 
@@ -82,25 +83,19 @@ def array_limit(used: int, limit: int) -> Ruling:
     return Ruling(Reason.ARRAY_LIMIT, {"used": used, "limit": limit})
 
 
-def off_peak(terms: PriorityClass, gpu_class: GpuClassName, free_per_mille: int) -> Ruling:
+def off_peak(terms: PriorityClass, gpu_class: GpuClassName, free_per_mille: int, time_zone: str) -> Ruling:
     hours = terms.off_peak
     assert hours is not None, "only a class with such hours has to wait for them"
-    whens = []
+    whens, room = [], dict[str, str | int]()
     if hours.from_hour is not None and hours.until_hour is not None:
-        whens.append(f"from {hours.from_hour}:00 until {hours.until_hour}:00")
+        whens.append(f"from {hours.from_hour}:00 until {hours.until_hour}:00 ({time_zone})")
     if hours.includes_weekends:
         whens.append("on weekends")
     if hours.free is not None:
-        whens.append(f"while {hours.free / 10:g} % are free")
-    return Ruling(
-        Reason.OFF_PEAK,
-        {
-            "priority_class": terms.name,
-            "when": " or ".join(whens),
-            "gpu_class": gpu_class,
-            "free_percent": free_per_mille // 10,
-        },
-    )
+        free_percent = free_per_mille // 10
+        whens.append(f"while {hours.free / 10:g} % of {gpu_class} are free ({free_percent} % are)")
+        room = {"gpu_class": gpu_class, "free_percent": free_percent}
+    return Ruling(Reason.OFF_PEAK, {"priority_class": terms.name, "when": " or ".join(whens), **room})
 
 
 def topology(reason: Reason, shape: Shape, pods: int, gpu_class: GpuClassName, room: tuple[str, int]) -> Ruling:
@@ -147,7 +142,7 @@ def held_back(workload: Workload, now: Instant) -> Ruling:
 
 
 def booked(kept: Kept, line: Line) -> Ruling:
-    limit = f"{line.spec.time_limit_ms / MS_PER_HOUR:.1f} h"
+    limit = lasting(line.spec.time_limit_ms)
     return Ruling(
         Reason.BOOKED,
         {"booking": kept.booking_id, "gpu_class": kept.gpu_class, "at": iso(kept.at), "limit": limit},

@@ -56,22 +56,16 @@ def window_at(window: GuardWindow, now: Instant, time_zone: str) -> Period | Non
 
 def weekend_at(now: Instant, time_zone: str) -> Period | None:
     """The weekend that contains `now`, from Saturday's midnight to Monday's."""
+    found = weekend_from(now, time_zone)
+    return found if found.starts_at <= now else None
+
+
+def weekend_from(now: Instant, time_zone: str) -> Period:
+    """The weekend that contains `now`, or else the next."""
     zone = ZoneInfo(time_zone)
     local = to_datetime(now).astimezone(zone)
-    if local.weekday() < _SATURDAY:
-        return None
-    saturday = local.date() - timedelta(days=local.weekday() - _SATURDAY)
-    return Period(GuardWindow.WEEKEND.value, _midnight(saturday, zone), _midnight(saturday + timedelta(days=2), zone))
-
-
-def meets_weekend(starts_at: Instant, ends_at: Instant, time_zone: str) -> bool:
-    """Whether any of that time is on a weekend."""
-    zone = ZoneInfo(time_zone)
-    local = to_datetime(starts_at).astimezone(zone)
-    if local.weekday() >= _SATURDAY:
-        return True
     saturday = local.date() + timedelta(days=_SATURDAY - local.weekday())
-    return ends_at > _midnight(saturday, zone)
+    return Period(GuardWindow.WEEKEND.value, _midnight(saturday, zone), _midnight(saturday + timedelta(days=2), zone))
 
 
 def _midnight(day: date, zone: ZoneInfo) -> Instant:

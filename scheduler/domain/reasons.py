@@ -197,7 +197,7 @@ TEXTS: dict[Reason, ReasonText] = {
         "It starts when another index ends.",
     ),
     Reason.OFF_PEAK: ReasonText(
-        "Waiting: {priority_class} starts {when}; {free_percent} % of {gpu_class} are free.",
+        "Waiting: {priority_class} starts {when}.",
         "Another priority class starts sooner, at its own price.",
     ),
     Reason.LAUNCH_PAUSED: ReasonText("Launching is paused by {by}: {why}.", "Ask the operator when it is resumed."),

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from functools import cache
 from string import Formatter
 
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
+
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """`1 GPU`, `12 GPUs`; `plural` where an s does not make it."""
@@ -13,6 +15,14 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 def agreeing(number: object, one: str, many: str) -> str:
     """The words that go with this number; those for many where it is not known."""
     return one if number in {1, "1"} else many
+
+
+def lasting(length_ms: int) -> str:
+    """A span as people ask for it: `2 h`, `1 h 30 min`, `10 min`; in seconds where it is no whole minutes and short."""
+    if length_ms < MS_PER_HOUR and length_ms % MS_PER_MINUTE:
+        return f"{length_ms // MS_PER_SECOND} s"
+    hours, minutes = divmod(length_ms // MS_PER_MINUTE, 60)
+    return f"{hours} h {minutes} min" if hours and minutes else f"{hours} h" if hours else f"{minutes} min"
 
 
 def filled(template: str, values: Mapping[str, object]) -> str:

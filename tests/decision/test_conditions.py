@@ -116,7 +116,8 @@ def test_a_class_for_nights_alone_names_its_hours_and_nothing_else() -> None:
     plan = decide(snapshot(nodes(node("n1")), [workload("w", priority_class=spare)], by=policy(classes=(spare,))))
 
     (verdict,) = plan.verdicts
-    assert (verdict.reason, verdict.evidence["when"]) == (Reason.OFF_PEAK, "from 20:00 until 6:00")
+    assert verdict.reason is Reason.OFF_PEAK
+    assert verdict.evidence == {"priority_class": "spare", "when": "from 20:00 until 6:00 (UTC)"}
 
 
 def test_a_cycle_starts_no_more_off_peak_than_leaves_enough_free() -> None:
@@ -136,7 +137,7 @@ def test_the_night_falls() -> None:
 
     assert state.verdicts[waiting.id].evidence == {
         "priority_class": "spare",
-        "when": "from 20:00 until 6:00 or on weekends or while 90 % are free",
+        "when": "from 20:00 until 6:00 (UTC) or on weekends or while 90 % of h100 are free (12 % are)",
         "gpu_class": "h100",
         "free_percent": 12,
     }

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from scheduler.domain.guards import GuardWindow, PastSpend, meets_weekend, used_in, window_at
+from scheduler.domain.guards import GuardWindow, PastSpend, used_in, weekend_from, window_at
 from scheduler.domain.periods import Period, iso, to_instant
 from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.domain.workloads import Attempt
@@ -41,11 +41,16 @@ def test_an_hour_and_a_day_are_those_of_the_clock() -> None:
     assert (the_day(FRIDAY).starts_at, the_day(FRIDAY).ends_at) == (at(FRIDAY, 0), at(SATURDAY, 0))
 
 
-def test_work_meets_a_weekend_that_it_runs_into() -> None:
-    assert not meets_weekend(at(FRIDAY, 10), at(SATURDAY, 0), "UTC")
-    assert meets_weekend(at(FRIDAY, 10), Instant(at(SATURDAY, 0) + 1), "UTC")
-    assert meets_weekend(at(SATURDAY, 10), at(SATURDAY, 11), "UTC")
-    assert not meets_weekend(at(MONDAY, 0), at(FRIDAY + 7, 23), "UTC")
+def test_the_weekend_from_a_day_on_is_the_one_that_it_is_in_or_else_the_next() -> None:
+    this, next_one = ((at(day, 0), at(day + 2, 0)) for day in (SATURDAY, SATURDAY + 7))
+    for now, expected in (
+        (at(FRIDAY, 10), this),
+        (at(SATURDAY, 0), this),
+        (Instant(at(MONDAY, 0) - 1), this),
+        (at(MONDAY, 0), next_one),
+    ):
+        found = weekend_from(now, "UTC")
+        assert (found.starts_at, found.ends_at) == expected
 
 
 def test_what_ended_counts_in_the_window_in_which_it_ended_and_only_its_part_of_it() -> None:

@@ -8,11 +8,13 @@ from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCod
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, Instant, PerMille, WorkloadId
 from scheduler.domain.workloads import ArrayPlace, Workload, WorkloadState
-from scheduler.lifecycle.asking.submit import SubmissionTerms
+from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms
 from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
+from scheduler.lifecycle.views.reader import Views
 from tests.lifecycle.build import NOON, Company, job_spec, policy
 
 # NOON is a Friday.
+SATURDAY, SUNDAY_NIGHT, MONDAY = (Instant(NOON + hours * MS_PER_HOUR) for hours in (24, 59, 60))
 
 
 def submit(company: Company, terms: SubmissionTerms, **fields: object) -> Workload:
@@ -53,8 +55,18 @@ def test_what_follows_something_cancelled_is_called_off_with_all_that_follows_it
     for follower in (second, third):
         known = company.workload(follower.id)
         assert (known.state, known.state_reason) == (WorkloadState.CANCELLED, Reason.DEPENDENCY_NEVER)
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match=r"train \(w-[^)]*\) is cancelled: it will not complete"):
         company.submit(after=(leader.id,))
+
+
+def test_who_is_called_off_reads_the_name_of_what_has_not_completed(company: Company) -> None:
+    company.grant("ada", 10)
+    ahead = company.submit(name="evaluate")
+    follower = company.submit(after=(ahead.id,))
+    company.commands.cancel(company.caller("ada"), ahead.id, now=company.now)
+    view = Views(company.store, company.world).workload(company.caller("ada"), follower.id, company.now)
+    assert view.verdict.sentence == "Called off: evaluate, which it was to follow, has not completed."
+    assert view.verdict.evidence == {"after": ahead.id, "after_name": "evaluate"}
 
 
 def test_nobody_follows_what_is_not_theirs_to_see(company: Company) -> None:
@@ -110,4 +122,34 @@ def test_a_batch_that_would_empty_an_allowance_over_a_weekend_is_asked_about_fir
     submit(company, replace(large, is_confirmed=True), **over_it)
     submit(company, large, time_limit_ms=11 * MS_PER_HOUR)
     assert company.now == NOON
+    company.close()
+
+
+@pytest.mark.parametrize(
+    ("terms", "hours", "asks"),
+    [
+        pytest.param(SubmissionTerms(array_count=6), 4, False, id="all at once, over on Friday"),
+        pytest.param(SubmissionTerms(array_count=6, at_once=1), 4, True, id="one after another, all weekend"),
+        pytest.param(SubmissionTerms(begin_at=SATURDAY), 14, True, id="not before Saturday"),
+        pytest.param(SubmissionTerms(begin_at=SUNDAY_NIGHT), 14, False, id="an hour of Sunday, and Monday"),
+        pytest.param(SubmissionTerms(begin_at=MONDAY), 14, False, id="not before Monday"),
+        pytest.param(SubmissionTerms(array_count=3, at_once=2), 14, True, id="two and one, from Friday noon"),
+        pytest.param(AS_IT_IS, 14, False, id="one alone"),
+    ],
+)
+def test_what_would_be_used_by_the_end_of_a_weekend_is_asked_about(
+    terms: SubmissionTerms, hours: int, asks: bool
+) -> None:
+    """From Friday noon on; of 80 hours half may go unasked, and each hour takes two or four."""
+    known = policy()
+    company = Company(replace(known, limits=replace(known.limits, confirm_weekend=PerMille(500))))
+    company.grant("ada", 80)
+    pod = replace(job_spec().pod, gpus=4 if terms.begin_at is not None else 2)
+    fields = {"time_limit_ms": hours * MS_PER_HOUR, "pod": pod}
+    if asks:
+        with pytest.raises(Conflict) as refused:
+            submit(company, terms, **fields)
+        assert refused.value.code is RefusalCode.CONFIRMATION_NEEDED
+    else:
+        submit(company, terms, **fields)
     company.close()

@@ -4,13 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.domain.errors import Exhausted, RefusalCode
+from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, RefusalCode
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
+from scheduler.domain.observations import PodPhase
 from scheduler.domain.people import Role
-from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, Instant, WorkloadId
+from scheduler.domain.reasons import Evidence, Reason
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, Instant, PoolName, WorkloadId
 from scheduler.lifecycle.asking.booking import BookingWish
-from tests.lifecycle.build import FULL, H100, Company, policy
+from scheduler.lifecycle.running.record import stop_attempt
+from tests.lifecycle.build import FULL, H100, Company, changes, job_seen, later, pod_seen, policy
 
 A_DAY = SpendGuard("a day", GuardOf.ENGINEER, GuardWindow.DAY, soft=2 * MS_PER_HOUR, hard=9 * MS_PER_HOUR)
 
@@ -77,3 +80,85 @@ def test_who_extends_or_books_for_somebody_else_is_not_told_what_they_have_left(
         with pytest.raises(Exhausted) as refused:
             company.commands.book(caller, wish, now=company.now, owner=owner.engineer)
         assert refused.value.message == f"the booking needs 8.0 h, {told}"
+
+
+@pytest.mark.parametrize(
+    ("reason", "evidence"),
+    [
+        (Reason.RESOURCES, {"gpu_class": H100}),
+        (Reason.TOPOLOGY, {"gpu_class": H100}),
+        (Reason.PREEMPTION_DELAY, {"gpu_class": "h100 or a100"}),
+        (Reason.PREEMPTION_PAUSED, {"victims": 1}),
+        (Reason.STOP_RATE, {"limit": 8}),
+    ],
+)
+def test_nothing_is_extended_while_somebody_has_room_kept_free_whatever_he_is_told(
+    company: Company, reason: Reason, evidence: Evidence
+) -> None:
+    job = two_hours_of_two(company)
+    company.grant("bob", 100)
+    waiting = company.submit("bob", name="gang")
+    with company.changing() as batch:
+        batch.say(waiting.id, reason, evidence)
+    with pytest.raises(Conflict) as refused:
+        extend(company, job, 1)
+    assert refused.value.code is RefusalCode.RESERVED_AHEAD
+    assert f"gang ({waiting.id}) waits first for h100" in str(refused.value)
+
+
+def test_who_lacks_quota_has_it_kept_once_he_has_aged(company: Company) -> None:
+    job = two_hours_of_two(company)
+    company.grant("bob", 100)
+    waiting = company.submit("bob")
+    with company.changing() as batch:
+        batch.say(waiting.id, Reason.QUOTA, {"gpu_class": H100})
+    extend(company, job, 1)
+    company.now = Instant(company.now + policy().pools[PoolName("research")].ageing_ms)
+    with pytest.raises(Conflict):
+        extend(company, job, 1)
+
+
+def test_a_job_is_not_extended_beyond_what_its_attempts_may_run_together(company: Company) -> None:
+    """It may run for five hours in all."""
+    grant = company.grant("ada", 100)
+    job = company.submit(time_limit_ms=2 * MS_PER_HOUR, grace_seconds=0, runtime_max_ms=5 * MS_PER_HOUR)
+    company.launch(job, FundingShare(grant, 4 * MS_PER_HOUR))
+    extend(company, job.id, 3)
+    with pytest.raises(InvalidInput) as refused:
+        extend(company, job.id, 1)
+    assert refused.value.code is RefusalCode.TIME_LIMIT_TOO_LONG
+    assert str(refused.value).startswith(
+        "extra: this attempt would then run for 6 h; expected at most 5 h: all its attempts together may run for 5 h;"
+    )
+    (attempt,) = company.world.attempts.values()
+    assert attempt.time_limit_ms == company.workload(job.id).spec.time_limit_ms == 5 * MS_PER_HOUR
+
+
+def test_what_earlier_attempts_ran_is_not_there_to_extend(company: Company) -> None:
+    grant = company.grant("ada", 100)
+    job = company.submit(time_limit_ms=2 * MS_PER_HOUR, grace_seconds=0, runtime_max_ms=5 * MS_PER_HOUR)
+    company.launch(job, FundingShare(grant, 4 * MS_PER_HOUR))
+    uid = company.give_job(job)
+    running = job_seen(job, uid=uid, is_suspended=False, active=1)
+    company.see(changes(running, pod_seen(job, job_uid=uid, started_at=company.now)))
+    ended = later(company.now, 3600)
+    company.now = ended
+    with company.changing() as batch:
+        stop_attempt(batch, batch.world.live_attempt(job.id), Reason.PREEMPTED, {})
+    suspended = job_seen(job, uid=uid, is_confirmed_suspended=True, generation=3)
+    pod = pod_seen(job, job_uid=uid, phase=PodPhase.FAILED, started_at=later(ended, -3600), finished_at=ended)
+    company.see(changes(suspended, pod))
+    assert company.launch(company.workload(job.id), FundingShare(grant, 4 * MS_PER_HOUR)) == []
+    extend(company, job.id, 2)
+    with pytest.raises(InvalidInput, match="at most 4 h: all its attempts together may run for 5 h"):
+        extend(company, job.id, 1)
+
+
+def test_what_waits_is_not_extended_beyond_its_deadline(company: Company) -> None:
+    company.grant("ada", 100)
+    job = company.submit(time_limit_ms=2 * MS_PER_HOUR, finish_by=Instant(company.now + 4 * MS_PER_HOUR))
+    extend(company, job.id, 2)
+    with pytest.raises(InvalidInput) as refused:
+        extend(company, job.id, 1)
+    assert refused.value.code is RefusalCode.INVALID_TIME_LIMIT
+    assert company.workload(job.id).spec.time_limit_ms == 4 * MS_PER_HOUR

@@ -170,7 +170,7 @@ def test_what_would_be_stopped_at_its_limit_runs_on(company: Company) -> None:
     company.now = Instant(company.now + 2 * MS_PER_HOUR)
     watcher.look()
     item = watcher.item(Would.STOP)
-    assert item.sentence == "Would have been ended. Stopped at its time limit of 2.0 h."
+    assert item.sentence == "Would have been ended. Stopped at its time limit of 2 h."
     (attempt,) = company.world.attempts.values()
     assert attempt.state is AttemptState.RUNNING
 

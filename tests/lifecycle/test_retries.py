@@ -157,4 +157,9 @@ def test_all_tries_together_run_no_longer_than_the_runtime() -> None:
     tries.run(1800, exit_code=1)
 
     assert (tries.workload.state, tries.workload.state_reason) == (WorkloadState.FAILED, Reason.RUNTIME_LIMIT)
+    assert tries.verdicts()[-2:] == ["Failed: exit code 1", "RuntimeLimit: "], (
+        "nobody is told to wait for another try"
+    )
+    with company.store.reading() as books:
+        assert books.verdicts.of_workload(tries.id)[0].evidence == {"limit": "2 h"}
     company.close()

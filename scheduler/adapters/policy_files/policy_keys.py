@@ -224,7 +224,7 @@ PROTECTED = Field(
 CONFIRM_WEEKEND = Field(
     "confirm_weekend_per_mille",
     Whole(0, 1000, "per mille"),
-    "share of what pays for it that a submission may use up over a weekend without being confirmed",
+    "share of what pays for it that a submission which runs into a weekend may use up by its end, unconfirmed",
     absent="nothing needs confirmation",
 )
 LIMITS = Section(

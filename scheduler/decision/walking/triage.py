@@ -201,7 +201,8 @@ def on_peak(index: Index, line: Line, gpu_class: GpuClassName, booked: Booked) -
     planned = booked.of_class.get(gpu_class, 0)
     if terms is None or index.off_peak.is_open(terms, gpu_class, planned):
         return None
-    return evidence.off_peak(terms, gpu_class, index.off_peak.free_per_mille(gpu_class, planned))
+    free = index.off_peak.free_per_mille(gpu_class, planned)
+    return evidence.off_peak(terms, gpu_class, free, index.policy.time_zone)
 
 
 def over_guard(index: Index, line: Line, gpu_class: GpuClassName) -> Ruling | None:

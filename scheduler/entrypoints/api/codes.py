@@ -240,7 +240,9 @@ CODES: dict[RefusalCode, CodeText] = {
     _C.CONFIRMATION_NEEDED: CodeText(
         409,
         "It would empty what pays for it over a weekend",
-        "The policy lets a submission use up no more than a share of what is left over a weekend, unless it is confirmed.",
+        "The policy lets a submission that runs into a weekend use up no more than a share of what is left by the "
+        "weekend's end, unless it is confirmed: it is reckoned to start as soon as it may, as many of an array at once "
+        "as may, and to use its time limits.",
         "Look whether that is meant, and submit it again with --yes (`confirmed`).",
     ),
     _C.STALE: CodeText(

@@ -45,7 +45,9 @@ def _refusal(error: UsageError) -> Refusal:
         said = _sentence(error.message.removeprefix("Value error, "))
         return InvalidInput(said, code=code, where=where, remedy=remedy)
     read = refusals_in([{**details, "loc": (where,)}])[0]
-    return InvalidInput(read.message, code=code, where=where, expected=read.expected, remedy=remedy)
+    # `nan` is read as a number that no bound lets pass: which bound it failed at says nothing.
+    expected = "a number" if str(details.get("input")).lower() == "nan" else read.expected
+    return InvalidInput(read.message, code=code, where=where, expected=expected, remedy=remedy)
 
 
 def _place(error: BadParameter) -> str:

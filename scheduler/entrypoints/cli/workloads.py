@@ -3,6 +3,7 @@
 import secrets
 import shlex
 from pathlib import PurePosixPath
+from re import fullmatch
 from typing import Annotated, Any
 
 import typer
@@ -205,9 +206,9 @@ def _to_follow(api: Api, after: str | None) -> dict[str, Any]:
 
 def array_asked(text: str) -> dict[str, Any]:
     """`100%8`, as Slurm writes it: a hundred indexes, eight at once."""
-    count, _, at_once = text.partition("%")
-    if not count.isdigit() or (at_once and not at_once.isdigit()):
+    if not fullmatch(r"[0-9]+(%[0-9]+)?", text):
         raise typer.BadParameter("expected a number of indexes such as 100, or 100%8", param_hint="--array")
+    count, _, at_once = text.partition("%")
     return {"count": int(count), "at_once": int(at_once) if at_once else None}
 
 

@@ -23,6 +23,7 @@ when its code changes, with the evidence of that moment; while it holds, its num
 EVIDENCE = {
     "action": "what will be done: `suspended` or `ended`",
     "after": "ids of workloads",
+    "after_name": "the name of that one",
     "ahead": "the id of the workload that is first among those that wait for the same GPUs",
     "at": "an instant, RFC 3339 in UTC",
     "available_hours": "standard GPU-hours that the allowances which may pay have together",
@@ -37,7 +38,7 @@ EVIDENCE = {
     "fault": "what the Xid means, in a few words",
     "from": "an instant, RFC 3339 in UTC",
     "fitting": "pods that fit there",
-    "free_percent": "share of the class that is free",
+    "free_percent": "share of the class that is free, where that lets it start",
     "free": "GPUs of the class that are free on nodes where it could go",
     "given": "pods that it gave back",
     "gpu_class": "the GPU class, by its name in the policy",
@@ -73,7 +74,7 @@ EVIDENCE = {
     "refund_cap_minutes": "most lost work that is refunded, per GPU",
     "refunded": "what of the work since its last checkpoint came back, or that nothing did",
     "rule": "the rule that applied: of idleness the policy's, by its name; of preemption `unfunded`, `withinPool`, "
-    "`reclaimWithinCohort` or `borrowWithinCohort`",
+    "`reclaimWithinCohort`, `borrowWithinCohort` or `consolidation`",
     "seconds": "seconds until the next try",
     "short_hours": "needed less available, rounded up to one decimal",
     "stopped": "GPUs that were stopped in the last ten minutes",
@@ -86,14 +87,16 @@ EVIDENCE = {
     "warning": "which of the two warnings it is",
     "window": "`hour`, `day` or `weekend`",
     "xid": "the number of the driver's error report",
-    "when": "the hours at which it may start, and the share that must be free at others",
+    "when": "the hours at which it may start, and the share that must be free at others, with the one that is",
     "why": "what the operator wrote when pausing",
 }
 """What each key of evidence means."""
 
 BESIDE_THE_SENTENCE = {
     Reason.ALLOWANCE_SHORT: ("short_hours",),
+    Reason.DEPENDENCY_NEVER: ("after_name",),
     Reason.FAILED: ("exit_code",),
+    Reason.OFF_PEAK: ("gpu_class", "free_percent"),
     Reason.IDLE: ("rule",),
     Reason.IDLE_ENDED: ("rule",),
     Reason.IDLE_WARNING: ("warning", "rule"),

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, RefusalCode
 from scheduler.domain.funding import Shortfall, fund
+from scheduler.domain.periods import iso
 from scheduler.domain.terms import Need
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, HoldId
+from scheduler.domain.wording import lasting
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadKind
 from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.asking.guarded import require_within_guards
@@ -14,6 +16,7 @@ from scheduler.lifecycle.asking.nobody_ahead import require_nobody_ahead
 from scheduler.lifecycle.asking.short_of_hours import short_of_hours
 from scheduler.lifecycle.asking.wanted import keep_alive_by
 from scheduler.lifecycle.running.keep import need_of, payers_of
+from scheduler.lifecycle.running.outcome import ran_ms, runtime_max
 from scheduler.lifecycle.writing.batch import Batch
 
 NewId = Callable[[str], str]
@@ -41,9 +44,15 @@ def extend_attempt(batch: Batch, workload: Workload, extra_ms: int, new_id: NewI
         raise Conflict(f"{workload.id} is {workload.state.value}", code=RefusalCode.WRONG_STATE)
     longer = workload.spec.time_limit_ms + extra_ms
     _require_maximum(batch, workload, longer)
-    _count_extension(batch, workload)
     attempt = batch.world.live_attempt(workload.id)
-    if attempt is not None and attempt.state is not AttemptState.STOPPING:
+    if attempt is not None and attempt.state is AttemptState.STOPPING:
+        attempt = None
+    if attempt is None:
+        _require_in_time(batch, workload, longer)
+    else:
+        _require_runtime(batch, workload, attempt.time_limit_ms + extra_ms)
+    _count_extension(batch, workload)
+    if attempt is not None:
         require_nobody_ahead(batch, attempt, extra_ms)
         require_within_guards(batch, attempt, extra_ms)
         if attempt.hold_mode is HoldMode.FULL and attempt.is_funded and not attempt.is_inside:
@@ -62,10 +71,40 @@ def _require_maximum(batch: Batch, workload: Workload, longer: int) -> None:
         longest = min(longest, tier.time_limit_max_ms)
     if longer > longest:
         raise InvalidInput(
-            f"it would then run for {longer / MS_PER_HOUR:.1f} h",
+            f"it would then run for {lasting(longer)}",
             where="extra",
             code=RefusalCode.TIME_LIMIT_TOO_LONG,
-            expected=f"at most {longest / MS_PER_HOUR:.1f} h in all",
+            expected=f"at most {lasting(longest)} in all",
+        )
+
+
+def _require_runtime(batch: Batch, workload: Workload, longer: int) -> None:
+    """Of what all attempts together may run, those that have ended have used some. A launch is cut to what is left of it;
+    so is what is made of it afterwards."""
+    longest = runtime_max(batch, workload)
+    if longest is None:
+        return
+    left = longest - ran_ms(batch, workload)
+    if longer > left:
+        raise InvalidInput(
+            f"this attempt would then run for {lasting(longer)}",
+            where="extra",
+            code=RefusalCode.TIME_LIMIT_TOO_LONG,
+            expected=f"at most {lasting(max(0, left))}: all its attempts together may run for {lasting(longest)}",
+            remedy="extend it by less, or submit it again from its last checkpoint",
+        )
+
+
+def _require_in_time(batch: Batch, workload: Workload, longer: int) -> None:
+    """What still waits would be given up at once where it could no longer use the longer limit before its deadline."""
+    by = workload.spec.finish_by
+    if by is not None and max(batch.now, workload.not_before) + longer > by:
+        raise InvalidInput(
+            f"it could not use {lasting(longer)} before {iso(by)}, when it is to have ended",
+            where="extra",
+            code=RefusalCode.INVALID_TIME_LIMIT,
+            expected="a time limit that ends before then",
+            remedy="extend it by less, or submit it again with a later deadline",
         )
 
 

@@ -56,7 +56,9 @@ def _has_completed(batch: Batch, leader: WorkloadId, owner: Engineer) -> bool:
             expected="ids of your own or your team's",
         )
     if known.state in {WorkloadState.FAILED, WorkloadState.CANCELLED}:
-        raise Conflict(f"{leader} is {known.state.value}: it will not complete", code=RefusalCode.WRONG_STATE)
+        raise Conflict(
+            f"{known.spec.name} ({leader}) is {known.state.value}: it will not complete", code=RefusalCode.WRONG_STATE
+        )
     return known.state is WorkloadState.COMPLETED
 
 

@@ -4,10 +4,15 @@ from scheduler.decision.placing.ends import latest_end
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.periods import iso
 from scheduler.domain.reasons import Reason
+from scheduler.domain.records import RecordedVerdict
 from scheduler.domain.units import MS_PER_MINUTE, Instant
-from scheduler.domain.workloads import Attempt
+from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.lifecycle.running.free_ahead import free_in_window
 from scheduler.lifecycle.writing.batch import Batch
+
+_FOR_ROOM = frozenset({Reason.RESOURCES, Reason.TOPOLOGY})
+_HAVE_ROOM_KEPT = _FOR_ROOM | {Reason.PREEMPTION_DELAY, Reason.PREEMPTION_PAUSED, Reason.STOP_RATE, Reason.QUOTA}
+"""What those may be told who wait first: who may stop others for it, but not yet, hears of that instead."""
 
 
 def require_nobody_ahead(batch: Batch, attempt: Attempt, extra_ms: int) -> None:
@@ -55,17 +60,39 @@ def _require_no_booking(batch: Batch, attempt: Attempt, ends_at: Instant, longer
 def _require_no_reservation(batch: Batch, attempt: Attempt) -> None:
     """Whoever waits for room of its class has it kept free by what is known of ends: this end is one of them."""
     waiting = [
-        verdict.workload_id
+        workload
         for verdict in batch.world.verdicts.values()
-        if verdict.reason is Reason.RESOURCES and verdict.evidence.get("gpu_class") == attempt.gpu_class
+        if verdict.reason in _HAVE_ROOM_KEPT
+        and (workload := batch.world.workloads.get(verdict.workload_id)) is not None
+        and _has_room_kept(batch, workload, verdict, attempt)
     ]
     if waiting:
+        first = min(waiting, key=lambda each: (each.submitted_at, each.id))
         raise Conflict(
-            f"{min(waiting)} waits first for {attempt.gpu_class}, and its start is reckoned from the ends of what runs",
+            f"{first.spec.name} ({first.id}) waits first for {attempt.gpu_class}, and its start is reckoned from the "
+            "ends of what runs",
             code=RefusalCode.RESERVED_AHEAD,
             expected="no longer time limit while somebody has GPUs of that class kept free",
             remedy="save the work and submit it again: it waits its turn",
         )
+
+
+def _has_room_kept(batch: Batch, workload: Workload, verdict: RecordedVerdict, attempt: Attempt) -> bool:
+    """Whether it is first of those that wait for what the attempt has."""
+    if workload.state is not WorkloadState.QUEUED or attempt.gpu_class not in workload.spec.gpu_classes:
+        return False
+    if verdict.reason in _FOR_ROOM:
+        return verdict.evidence.get("gpu_class") == attempt.gpu_class
+    return verdict.reason is not Reason.QUOTA or _is_owed_quota(batch, workload, attempt)
+
+
+def _is_owed_quota(batch: Batch, workload: Workload, attempt: Attempt) -> bool:
+    """What has aged has quota kept as well, by its own pool and its cohort."""
+    policy = batch.world.require_policy()
+    pool, other = policy.pool_of_team.get(workload.team), policy.pools.get(attempt.pool)
+    if pool is None or batch.now - workload.submitted_at < pool.ageing_ms:
+        return False
+    return pool.name == attempt.pool or (pool.cohort is not None and other is not None and other.cohort is not None)
 
 
 def _at_most(until: Instant, ends_at: Instant) -> str:

@@ -11,7 +11,7 @@ from scheduler.domain.records import Sandbox
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.wording import counted
 from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec, WorkloadState
-from scheduler.lifecycle.asking.confirming import require_confirmation
+from scheduler.lifecycle.asking.confirming import AskedFor, require_confirmation
 from scheduler.lifecycle.asking.following import indexes, with_conditions
 from scheduler.lifecycle.asking.judge import judge, new_workload, with_defaults
 from scheduler.lifecycle.memory.prices_ahead import terms_for
@@ -48,7 +48,7 @@ def queue_all(
         prices = world.prices_at(batch.now)
         require_confirmation(
             filled,
-            len(specs),
+            AskedFor(len(specs), terms.at_once, terms.begin_at),
             policy,
             _balances(world, filled, owner),
             batch.now,

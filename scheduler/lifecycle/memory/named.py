@@ -12,6 +12,7 @@ WHO = "by"
 """The key of evidence that says who did it."""
 _WORK = ("ahead", "booking", "after")
 """The keys of evidence that hold ids of workloads, with a comma between several."""
+_NAME_OF_AFTER = "after_name"
 
 
 def named(world: World, actor: str) -> str:
@@ -33,6 +34,8 @@ def sentence_named(world: World, reason: Reason, evidence: Evidence, *, sees_pay
         ids = named_in_it.get(key)
         if isinstance(ids, str):
             named_in_it[key] = ", ".join(_called(world, WorkloadId(each)) for each in ids.split(", "))
+    if _NAME_OF_AFTER in evidence:  # which is over by then, and known to the world no more
+        named_in_it["after"] = evidence[_NAME_OF_AFTER]
     return sentence(reason, named_in_it, sees_pay=sees_pay)
 
 

@@ -14,7 +14,6 @@ from scheduler.domain.terms import Need
 from scheduler.domain.units import (
     MS_PER_HOUR,
     MS_PER_MINUTE,
-    MS_PER_SECOND,
     AllowanceId,
     HoldId,
     Instant,
@@ -22,6 +21,7 @@ from scheduler.domain.units import (
     standard_needed,
     standard_total,
 )
+from scheduler.domain.wording import lasting
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadState
 from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.memory.prices_ahead import terms_of
@@ -61,7 +61,7 @@ def enforce_limits(batch: Batch) -> list[Attempt]:
             pass_booking(batch, attempt)
         elif attempt.state is AttemptState.RUNNING and attempt.started_at is not None:
             if batch.now - attempt.started_at >= attempt.time_limit_ms:
-                stop_attempt(batch, attempt, Reason.TIME_LIMIT, {"limit": _limit(attempt.time_limit_ms)})
+                stop_attempt(batch, attempt, Reason.TIME_LIMIT, {"limit": lasting(attempt.time_limit_ms)})
                 stopped.append(attempt)
             elif _is_refused_pods(batch.world, attempt, batch.now):
                 _stop_not_started(batch, attempt, policy)
@@ -282,11 +282,6 @@ def _exhaust(batch: Batch, attempt: Attempt, priority_class: PriorityClass, poli
     stop_attempt(batch, attempt, Reason.ALLOWANCE_EXHAUSTED, {"needed_hours": _hours(needed)})
     batch.count_stop(Brake.RECLAIM, attempt.gpus)
     return 1
-
-
-def _limit(ms: int) -> str:
-    """In hours as it is asked for; a Job's `activeDeadlineSeconds` may be less than one would show."""
-    return _hours(ms) if ms >= MS_PER_HOUR // 10 else f"{ms // MS_PER_SECOND} s"
 
 
 def _hours(ms: int) -> str:

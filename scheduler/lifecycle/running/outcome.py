@@ -8,7 +8,8 @@ from scheduler.domain.observations import ObservedJob
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.records import PodRun
 from scheduler.domain.retries import next_try
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND
+from scheduler.domain.units import MS_PER_SECOND
+from scheduler.domain.wording import lasting
 from scheduler.domain.workloads import Attempt, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.running.another_job import another_job, may_be_resumed, may_have_another
 from scheduler.lifecycle.writing.batch import Batch
@@ -69,7 +70,7 @@ def settle_workload(batch: Batch, workload: Workload, ended: Ended, job: Observe
             becomes, fields = WorkloadState.QUEUED, retried
     if becomes is WorkloadState.QUEUED and _has_run_its_time(batch, workload):
         becomes, reason, fields = WorkloadState.FAILED, Reason.RUNTIME_LIMIT, {}
-        batch.say(workload.id, reason, {"limit": f"{(_runtime_max(batch, workload) or 0) / MS_PER_HOUR:.1f} h"})
+        batch.say(workload.id, reason, {"limit": lasting(runtime_max(batch, workload) or 0)})
     if becomes is WorkloadState.QUEUED and job is None and workload.job_uid and reason is not Reason.BACKOFF:
         # Whoever deleted its Job called it off: there is none to queue again.
         becomes, reason, fields = WorkloadState.CANCELLED, Reason.JOB_DELETED, {}
@@ -92,6 +93,8 @@ def _tried_again(batch: Batch, workload: Workload, ended: Ended, job: ObservedJo
     retry = next_try(rules, workload.id, ends, ended.exit_code, batch.now) if rules else None
     if retry is None:
         return None
+    if _has_run_its_time(batch, workload):
+        return {}  # it is given up for that, and waits for nothing
     seconds = (retry.not_before - batch.now) // MS_PER_SECOND
     cause = ended.evidence.get("cause", ended.reason.value)
     batch.say(
@@ -104,11 +107,12 @@ def _tried_again(batch: Batch, workload: Workload, ended: Ended, job: ObservedJo
 
 def _has_run_its_time(batch: Batch, workload: Workload) -> bool:
     """Whether its attempts together have run for as long as it may run in all."""
-    longest = _runtime_max(batch, workload)
+    longest = runtime_max(batch, workload)
     return longest is not None and ran_ms(batch, workload) >= longest
 
 
-def _runtime_max(batch: Batch, workload: Workload) -> int | None:
+def runtime_max(batch: Batch, workload: Workload) -> int | None:
+    """How long all attempts of it together may run; None without a bound."""
     return workload.spec.runtime_limit(batch.world.require_policy().limits.runtime_max_ms)
 
 

@@ -24,7 +24,7 @@ from scheduler.domain.units import (
     WorkloadId,
     standard_needed,
 )
-from scheduler.domain.wording import counted
+from scheduler.domain.wording import counted, lasting
 from scheduler.domain.workloads import Workload, WorkloadSpec
 from scheduler.finance.prices.rating import Rating
 from scheduler.lifecycle.asking.judge import new_workload
@@ -122,7 +122,7 @@ def _alternatives(world: World, workload: Workload, found: Forecast) -> Iterator
         fewer = spec.pod.gpus // 2
         yield f"{counted(fewer, 'GPU')} instead of {spec.pod.gpus}", replace(spec, pod=replace(spec.pod, gpus=fewer))
     for limit_ms in sorted(_shorter(spec.time_limit_ms, found.latest_limit_ms)):
-        yield f"a time limit of {_duration(limit_ms)}", replace(spec, time_limit_ms=limit_ms)
+        yield f"a time limit of {lasting(limit_ms)}", replace(spec, time_limit_ms=limit_ms)
     mine = policy.priority_classes[spec.priority_class].value
     for priority_class in sorted(policy.priority_classes.values(), key=lambda each: each.value):
         allowed = tier is None or tier.priority_classes is None or priority_class.name in tier.priority_classes
@@ -195,8 +195,3 @@ def _cost(world: World, workload: Workload, gpu_class: GpuClassName, now: Instan
     priced = Rating(world.price_book).price_at(gpu_class, pool.name, now)
     gpu_ms = workload.spec.gpus * workload.spec.time_limit_ms
     return None if priced is None else gpu_ms * priced.unit.effective // MS_PER_HOUR
-
-
-def _duration(ms: int) -> str:
-    hours, minutes = divmod(ms // MS_PER_MINUTE, 60)
-    return f"{hours} h {minutes} min" if hours and minutes else f"{hours} h" if hours else f"{minutes} min"

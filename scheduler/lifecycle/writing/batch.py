@@ -280,7 +280,7 @@ class Batch:
                     self.change_workload(follower, spec=replace(follower.spec, after=left))
                 else:
                     reason = Reason.DEPENDENCY_NEVER
-                    self.say(workload_id, reason, {"after": leader.id})
+                    self.say(workload_id, reason, {"after": leader.id, "after_name": leader.spec.name})
                     over.append(self.change_workload(follower, state=WorkloadState.CANCELLED, state_reason=reason))
 
     def publish(self) -> None:

@@ -70,6 +70,12 @@ def test_an_unknown_strategy_is_wrong_usage(tmp_path: Path) -> None:
     assert packed(tmp_path, "--placement", "luck").exit_code == 2
 
 
+def test_what_is_no_number_is_told_so_and_no_bound(tmp_path: Path) -> None:
+    told = packed(tmp_path, "--inflate", "nan")
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert "--inflate is 'nan'; expected a number\n" in told.stderr
+
+
 def test_a_seed_that_no_json_can_carry_is_refused(tmp_path: Path) -> None:
     assert packed(tmp_path, "--seed", str(2**63), "--json").exit_code == 2
     assert json.loads(packed(tmp_path, "--seed", str(2**63 - 1), "--json").stdout)["seed"] == 2**63 - 1

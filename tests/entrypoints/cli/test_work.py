@@ -158,6 +158,16 @@ def test_a_refusal_is_one_message_on_standard_error(
 
 
 MISUSED = {
+    "an array without its limit": (
+        (*SUBMIT, *IMAGE, "--array", "6%"),
+        "--array: expected a number of indexes such as 100, or 100%8",
+        "[invalid-value]",
+    ),
+    "an array in digits of another script": (
+        (*SUBMIT, *IMAGE, "--array", "２"),
+        "--array: expected a number of indexes such as 100, or 100%8",
+        "[invalid-value]",
+    ),
     "one and a half GPUs": (
         (*SUBMIT, *IMAGE, "--gpus", "1.5"),
         "--gpus is '1.5'; expected a whole number",
@@ -269,7 +279,7 @@ def test_a_whole_array_may_be_followed_and_an_index_of_it_is_found_by_its_id(all
 
     allot("cancel", ids[0], "--json")
     refused = allot(*SUBMIT, *IMAGE, "--after", "sweep")
-    assert (refused.code != 0, f"{ids[0]} is cancelled" in refused.err) == (True, True)
+    assert (refused.code != 0, f"sweep[0] ({ids[0]}) is cancelled" in refused.err) == (True, True)
 
     allot(*SUBMIT, *IMAGE, "--name", "more", "--array", "3", "--json")
     more = sorted(each for each, known in service.world.workloads.items() if known.spec.name.startswith("more["))
