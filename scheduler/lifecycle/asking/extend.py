@@ -7,7 +7,7 @@ from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, RefusalCo
 from scheduler.domain.funding import Shortfall, fund
 from scheduler.domain.periods import iso
 from scheduler.domain.terms import Need
-from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, HoldId
+from scheduler.domain.units import MS_PER_DAY, HoldId
 from scheduler.domain.wording import lasting
 from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload, WorkloadKind
 from scheduler.ledger.holding import hold, holds_for
