@@ -144,7 +144,9 @@ def test_what_earlier_attempts_ran_is_not_there_to_extend(company: Company) -> N
     ended = later(company.now, 3600)
     company.now = ended
     with company.changing() as batch:
-        stop_attempt(batch, batch.world.live_attempt(job.id), Reason.PREEMPTED, {})
+        attempt = batch.world.live_attempt(job.id)
+        assert attempt is not None
+        stop_attempt(batch, attempt, Reason.PREEMPTED, {})
     suspended = job_seen(job, uid=uid, is_confirmed_suspended=True, generation=3)
     pod = pod_seen(job, job_uid=uid, phase=PodPhase.FAILED, started_at=later(ended, -3600), finished_at=ended)
     company.see(changes(suspended, pod))
