@@ -42,7 +42,8 @@ class UtilizationIntegral:
 
     @property
     def mean_permille(self) -> int | None:
-        return None if self.covered_ms == 0 else self.percent_ms * 10 // self.covered_ms
+        """Each of the two is rounded by itself: over a second or less that may be more than there is."""
+        return None if self.covered_ms == 0 else min(1_000, self.percent_ms * 10 // self.covered_ms)
 
 
 @dataclass(frozen=True, slots=True)

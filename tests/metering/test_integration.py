@@ -205,3 +205,9 @@ def test_energy_is_that_of_the_power_whatever_the_sampler_missed(watts: list[int
     told = sum(window.energy.millijoules for window in windows if window.energy is not None)
     last_ms = samples[-1].at - START
     assert abs(told - sum(power_mw[: last_ms // 100]) // 10) <= told // 100
+
+
+def test_a_short_window_is_never_more_than_fully_used() -> None:
+    """200,999 µs are 200 ms, and 100 % of them 20,099."""
+    assert UtilizationIntegral(200, 20_099, 100, UtilizationSource.SAMPLES).mean_permille == 1_000
+    assert UtilizationIntegral(200, 19_900, 100, UtilizationSource.SAMPLES).mean_permille == 995
