@@ -36,7 +36,8 @@ class PackedRows:
         figures = row[-FIGURES:]
         for column, figure in zip(self._figures, figures, strict=True):
             if figure is not None:
-                _fill(column, before)
+                if len(column) < before:
+                    _fill(column, before)
                 column.append(figure)
 
     def extend(self, at: bytes, holder: bytes, figures: Sequence[bytes | None]) -> None:

@@ -5,7 +5,7 @@ HYPOTHESIS_PROFILE=searching judges hundreds: `make nightly`.
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pytest
@@ -39,15 +39,16 @@ GRACE_S = RULE.policy.lead_ms // MS_PER_SECOND
 
 @dataclass(frozen=True)
 class Recording:
-    rows: list[Recorded]
+    """Without its rows: sixty thousand of them would be the garbage collector's to visit for the rest of the run."""
+
     truths: dict[GpuUuid, Truth]
     how: Recorder
     judged: Judged
 
 
-@lru_cache(maxsize=64)
-def recording(kind: str, seed: int, columns: tuple[str, ...] = COLUMNS) -> Recording:
-    """Of one attempt, on one GPU or on two that are used by turns."""
+@lru_cache(maxsize=len(RECORDINGS))
+def made(kind: str, seed: int) -> tuple[list[Recorded], dict[GpuUuid, Truth], Recorder]:
+    """The rows of one attempt, on one GPU or on two that are used by turns, and the truth of them."""
     chance = np.random.default_rng([list(KINDS).index(kind), seed])
     model, how = MODELS[int(chance.integers(len(MODELS)))], recorder_of(chance)
     rows: list[Recorded] = []
@@ -57,8 +58,20 @@ def recording(kind: str, seed: int, columns: tuple[str, ...] = COLUMNS) -> Recor
         uuid = GpuUuid(f"GPU-{number}")
         read, truths[uuid] = recorded(gpu_of(model, kind, chance, HOURS), uuid, how, np.random.default_rng([clock]))
         rows += read
-    rows = [row._replace(**dict.fromkeys(set(COLUMNS) - set(columns))) for row in rows]  # type: ignore[arg-type]  # by name
-    return Recording(rows, truths, how, judge(rows, RULE))
+    return rows, truths, how
+
+
+def recording(kind: str, seed: int, columns: tuple[str, ...] = COLUMNS) -> Recording:
+    return _recording(kind, seed, columns)
+
+
+@cache
+def _recording(kind: str, seed: int, columns: tuple[str, ...]) -> Recording:
+    rows, truths, how = made(kind, seed)
+    if columns != COLUMNS:
+        left_out = dict.fromkeys(set(COLUMNS) - set(columns))
+        rows = [row._replace(**left_out) for row in rows]  # type: ignore[arg-type]  # by name
+    return Recording(truths, how, judge(rows, RULE))
 
 
 def stops_of(one: Recording) -> list[Instant]:
@@ -69,9 +82,9 @@ def stops_of(one: Recording) -> list[Instant]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_row_in_the_window_before_a_stop_is_above_the_threshold(kind: str, columns: tuple[str, ...]) -> None:
     for seed in RECORDINGS:
-        one = recording(kind, seed, columns)
-        for stop in stops_of(one):
-            in_window = (row for row in one.rows if stop - RULE.policy.window_ms < row.at <= stop)
+        rows, _, _ = made(kind, seed)
+        for stop in stops_of(recording(kind, seed, columns)):
+            in_window = (row for row in rows if stop - RULE.policy.window_ms < row.at <= stop)
             assert max(row.percent or 0 for row in in_window) <= RULE.thresholds.percent
 
 
