@@ -23,7 +23,6 @@ from scheduler.adapters.sql.columns import Row
 from scheduler.adapters.sql.engine import parse
 from scheduler.domain.people import Role
 from scheduler.domain.units import MS_PER_HOUR, Instant
-from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.api.auth import hash_of
 from scheduler.lifecycle.accounting.publish import Publisher
 from scheduler.metering.wire import inventory_json
@@ -32,6 +31,7 @@ from tests.adapters.sql.tampering import look
 from tests.entrypoints.api.test_workloads import JOB
 from tests.entrypoints.at_work import ran_unseen, runs_one
 from tests.entrypoints.company import NOON, POLICY, SYSTEM, small_company, token_of
+from tests.entrypoints.described import description
 from tests.entrypoints.serving import served
 from tests.lifecycle.agents import WINDOW_MS, body_of, inventory, window
 
@@ -261,9 +261,7 @@ def companies(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[
 
 
 def test_every_route_that_may_write_is_among_them() -> None:
-    service = small_company()
-    paths = create_app(service, elapsed=lambda: 0.0).openapi()["paths"]
-    service.store.close()
+    paths = description()["paths"]
     writing = {(method, path) for path, methods in paths.items() for method in methods if method != "get"}
     missing = {
         (method, path) for method, path in writing if not any(case.is_of(method.upper(), path) for case in CASES)

@@ -18,6 +18,7 @@ from scheduler.entrypoints.api.auth import hash_of
 from scheduler.metering.wire import inventory_json
 from tests.entrypoints.api.test_workloads import JOB
 from tests.entrypoints.company import NOON, POLICY, SYSTEM, grant_tiers, small_company, token_of
+from tests.entrypoints.described import description
 from tests.lifecycle.agents import inventory
 
 EVERYBODY = "ada bob lea max lou olga fin pam aud agent"
@@ -273,8 +274,6 @@ async def test_everybody_is_let_in_where_the_table_says_and_nowhere_else(asker: 
 
 
 def test_every_route_stands_in_the_table() -> None:
-    service = small_company()
-    paths = create_app(service, elapsed=lambda: 0.0).openapi()["paths"]
-    service.store.close()
+    paths = description()["paths"]
     routes = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
     assert {route for route in routes if route.split(" ")[1] not in FOR_ANYBODY} == set(LET_IN)

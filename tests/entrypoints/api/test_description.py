@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.api.components import with_components
 from scheduler.entrypoints.api.validation import WRITTEN_AS
-from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.schemas import wrong
 from tests.entrypoints.api.test_workloads import JOB
+from tests.entrypoints.described import description
 
 PROBLEM = "application/problem+json"
 OPEN_TO_ALL = {"/healthz", "/livez", "/readyz", "/v1/problems/{code}", "/v1/demo/tokens"}
@@ -23,8 +22,8 @@ HOURS_ANSWERED = r"^-?\d+\.\d$"
 
 
 @pytest.fixture
-def described(service: Service) -> dict[str, Any]:
-    return create_app(service).openapi()
+def described() -> dict[str, Any]:
+    return description()
 
 
 def test_operations_have_names_of_their_own(described: dict[str, Any]) -> None:

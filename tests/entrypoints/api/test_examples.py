@@ -5,23 +5,18 @@ from typing import Any
 
 import pytest
 
-from scheduler.entrypoints.api.app import create_app
 from scheduler.entrypoints.api.examples import example_of
 from tests.entrypoints.api.conftest import Client
 from tests.entrypoints.api.schemas import wrong
 from tests.entrypoints.api.test_workloads import JOB
-from tests.entrypoints.company import small_company
+from tests.entrypoints.described import description
 
 Media = Mapping[str, Any]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def described() -> dict[str, Any]:
-    service = small_company()
-    try:
-        return create_app(service).openapi()
-    finally:
-        service.store.close()
+    return description()
 
 
 def test_every_body_has_an_example(described: dict[str, Any]) -> None:
