@@ -1,14 +1,12 @@
 """`allot doctor` on a machine with GPUs: what it says of the sensors there, and what to do about what is lost."""
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
+from tests.entrypoints.cli.forked import forked
 from tests.nvml.machine import FakeMachine, Fault, Gpu, Machine
-from tests.nvml.scenario import REPOSITORY
 
 A, B = Gpu("GPU-a"), Gpu("GPU-b", bus="00000000:2a:00.0", minor=1)
 
@@ -33,14 +31,8 @@ def test_the_doctor_looks_at_the_sensors(
 
 def _sensors(fake: FakeMachine) -> dict[str, Any]:
     """The doctor's word on the sensors, from a process of its own: NVML's library is never swapped inside one."""
-    program = "from scheduler.entrypoints.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", program, "doctor", "--json", "--no-kubernetes"],
-        cwd=REPOSITORY,
-        env=dict(fake.environment()) | {"ALLOT_SERVER": "http://127.0.0.1:1"},
-        stdout=subprocess.PIPE,
-        timeout=120,
-        check=False,
-    )
-    (found,) = (check for check in json.loads(done.stdout)["checks"] if check["name"] == "sensors")
+    environment = {**fake.environment(), "ALLOT_SERVER": "http://127.0.0.1:1"}
+    with forked(["doctor", "--json", "--no-kubernetes"], environment, fake.library) as doctor:
+        said = json.loads(doctor.stdout.read())
+    (found,) = (check for check in said["checks"] if check["name"] == "sensors")
     return dict(found)
