@@ -1,5 +1,6 @@
 """The fake library, a machine of one's own per test, and the agent as a real process."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,14 +9,14 @@ from tests.nvml.agent_process import AgentProcess
 from tests.nvml.api_server import ApiServer
 from tests.nvml.machine import FakeMachine, build_library, compiler
 
-HERE = Path(__file__).parent
+HERE = f"{Path(__file__).parent}{os.sep}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything here needs the C compiler, and is left out with one plain line where there is none."""
     left_out = pytest.mark.skip(reason="no C compiler: tests of the GPU sensors are left out (install cc or gcc)")
     for item in items:
-        if HERE in item.path.parents:
+        if str(item.path).startswith(HERE):
             item.add_marker(pytest.mark.nvml)
             if compiler() is None:
                 item.add_marker(left_out)

@@ -1,6 +1,7 @@
 """A client and a namespace on the real node's control plane, and the marker of what needs it."""
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,12 +14,12 @@ from tests.plugins.polling import eventually
 from tests.realnode.company import Company, working
 from tests.realnode.node import RealNode
 
-HERE = Path(__file__).parent
+HERE = f"{Path(__file__).parent}{os.sep}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if HERE in item.path.parents:
+        if str(item.path).startswith(HERE):
             item.add_marker(pytest.mark.controlplane)
 
 
