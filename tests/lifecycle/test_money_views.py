@@ -80,6 +80,12 @@ def test_burn_is_of_the_owner_s_own_books(money: MoneyViews) -> None:
         money.burn(ADA, now, "research")
 
 
+def test_burn_says_on_the_first_day_of_use_that_it_is_not_over(money: MoneyViews) -> None:
+    nothing = "nothing was used in the last 28 whole days"
+    assert money.burn(ADA, at("2026-10-05T23:59")).basis == f"{nothing}; today counts when it is over"
+    assert money.burn(ADA, at("2026-09-30T12:00")).basis == nothing
+
+
 def test_burn_of_a_project_is_what_it_paid_for_in_hours_money_and_energy(money: MoneyViews, store: SqlStore) -> None:
     """Three GPUs ran for 3,599 s; the project paid one of these hours, Ada's overrun the rest."""
     booked, over = Booked(store), AttemptId("w-over.1")

@@ -42,6 +42,7 @@ def cost(
             print_json(found)
             return
         currency, known = found["currency"], ", as far as known" if found["unknown"] else ""
+        left = found["unrecovered_micro"]
         print_text(f"Cost of {found['period']}, {currency}", style="bold")
         print_fields(
             (
@@ -49,7 +50,7 @@ def cost(
                 *((each["account"], _told(each)) for each in found["unknown"]),
                 (f"actual cost{known}", money(found["actual_micro"])),
                 ("recovered", money(found["recovered_micro"])),
-                (f"not recovered{known}", money(found["unrecovered_micro"])),
+                (f"{'not recovered' if left >= 0 else 'recovered beyond it'}{known}", money(abs(left))),
                 ("idle guarantees", money(found["idle_guarantees_micro"])),
             )
         )

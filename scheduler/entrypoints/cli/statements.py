@@ -205,7 +205,7 @@ def _print_statement(found: dict[str, Any]) -> None:
 
 _LINES = (
     Column("WHEN (UTC)"),
-    Column("WHAT", width_max=27),
+    Column("WHAT", width_max=48),
     Column("GPU-H", is_number=True),
     Column("RATE", is_number=True),
     Column("HOURS", is_number=True),

@@ -87,7 +87,7 @@ def burn_view(books: Books, book: PriceBook | None, owner: Owner, now: Instant, 
         short_energy_joules=_mean([day.energy_joules for day in days[first:]]),
         long_charged=per_day(charged, LONG_DAYS),
         run_out=band,
-        basis=_basis(band, len(charged)),
+        basis=_basis(band, len(charged), running.gpu_ms),
         jumps=jumps([*charged, running.charged], days[first].day, terms) if first < len(days) else (),
         days=days,
         units=unit_burns(books, _all_of(books, owner), now, terms),
@@ -174,9 +174,11 @@ def _mean(days: list[int | None]) -> int | None:
     return per_day(known, SHORT_DAYS) if len(known) == len(days) and days else None
 
 
-def _basis(band: RunOut | None, days: int) -> str:
+def _basis(band: RunOut | None, days: int, today_gpu_ms: int) -> str:
     if days == 0:
-        return "nothing was used in the last 28 whole days"
+        return "nothing was used in the last 28 whole days" + (
+            "; today counts when it is over" if today_gpu_ms else ""
+        )
     if band is None:
         return "nothing is left, or nothing was charged"
     short = "the last whole day" if band.short_days == 1 else f"the last {band.short_days} whole days"

@@ -3,6 +3,7 @@
 from scheduler.adapters.policy_files import read_prices
 from scheduler.domain.units import MS_PER_DAY, Instant
 from scheduler.entrypoints.running import Service
+from tests.entrypoints.at_work import ran_unseen
 from tests.entrypoints.cli.conftest import Allot
 from tests.entrypoints.company import NOON, POLICY, SYSTEM, HandClock
 
@@ -23,6 +24,15 @@ def test_cost_shows_what_was_not_recovered_and_each_idle_guarantee(allot: Allot,
     assert "not recovered" in shown.out
     assert "IDLE" in shown.out
     assert allot("cost", who="ada").code == 4
+
+
+def test_what_was_recovered_beyond_the_cost_is_called_so(allot: Allot, service: Service) -> None:
+    text = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
+    service.pricing.apply(SYSTEM, text, read_prices(text, "prices.yaml"), now=NOON)
+    ran_unseen(service, "ada")  # and no node that could cost anything was seen
+    shown = allot("cost", "--period", "2026-11", who="fin").out
+    assert "recovered beyond it  2.50" in shown
+    assert "not recovered" not in shown
 
 
 def test_what_has_no_cost_is_said_where_its_cost_would_stand(allot: Allot, service: Service) -> None:

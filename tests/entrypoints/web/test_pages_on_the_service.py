@@ -19,6 +19,7 @@ from scheduler.lifecycle.views.usage_shapes import ReclaimView
 from scheduler.metering.misuse import Misuse, MisuseKind
 from scheduler.metering.never_idle import NeverIdle
 from scheduler.metering.refusals import RefusedSample
+from tests.entrypoints.at_work import ran_unseen
 from tests.entrypoints.company import NOON, PEOPLE, POLICY, SYSTEM, engineer_id, token_of
 from tests.entrypoints.lent_apps import lent_app
 from tests.entrypoints.web.reading import Page, read
@@ -98,6 +99,15 @@ async def test_the_books_show_finance_what_it_cost_and_what_nobody_used(company:
     assert ("What it cost the company" in shown, "What it cost the company" in hidden) == (True, False)
     assert "Not recovered" in shown
     assert "not known" not in shown
+
+
+async def test_what_was_recovered_beyond_the_cost_is_called_so(company: Service) -> None:
+    prices = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
+    company.pricing.apply(SYSTEM, prices, read_prices(prices, "prices.yaml"), now=NOON)
+    ran_unseen(company, "ada")  # and no node that could cost anything was seen
+    async with client_of(company, "fin") as client:
+        text = read(await client.get("/books?period=2026-W46")).text
+    assert "Recovered beyond the cost 2.50 EUR" in text
 
 
 async def test_the_books_say_what_has_no_cost_where_its_cost_would_stand(company: Service) -> None:
