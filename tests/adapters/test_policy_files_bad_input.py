@@ -42,10 +42,18 @@ NOT_A_POLICY: dict[str, tuple[str | bytes, str]] = {
     "ten megabytes": (b"#" * 10_000_000, "1:1: the file is too large; expected at most 1000000 bytes"),
     "not UTF-8": (b"version: 1\nna\xffme: 2", "2:3: byte 0xff is not UTF-8; expected a text file"),
     "a control character": ("version: 1\na: \x07", "2:4: the character U+0007 cannot stand in YAML"),
-    "an unclosed list": ("a: [1", "2:1: not YAML: while parsing a flow sequence, did not find expected ',' or ']'"),
+    "an unclosed list": (
+        "a: [1",
+        "2:1: not YAML: while parsing a flow sequence, did not find expected ',' or ']' (it begins in line 1)",
+    ),
+    "a line that is indented otherwise": (
+        "a:\n   b: 1\n    c: 2\n",
+        "3:6: not YAML: mapping values are not allowed in this context (is it indented as the lines before it?)",
+    ),
     "a tab": (
         "a:\n\tb: 1",
-        "2:1: not YAML: while scanning for the next token, found character that cannot start any token",
+        "2:1: not YAML: while scanning for the next token, found character that cannot start any token (a tab; YAML is "
+        "indented by blanks)",
     ),
     "two documents": ("version: 1\n---\nversion: 1\n", "2:1: a second document starts here; expected one per file"),
     "an anchor": ("a: &x [1]\n", "1:4: found the anchor &x; expected values in full"),

@@ -86,10 +86,21 @@ def parse(source: bytes, problems: Problems) -> Node | None:
         mark = error.problem_mark or error.context_mark
         place = Mark(mark.line + 1, mark.column + 1) if mark is not None else Mark()
         context = ", ".join(part for part in (error.context, error.problem) if part)
-        problems.add(place, f"not YAML: {_SPACES.sub(' ', context)}")
+        problems.add(place, f"not YAML: {_SPACES.sub(' ', context)}{_hint(text, error)}")
     except yaml.YAMLError as error:
         problems.add(Mark(), f"not YAML: {_SPACES.sub(' ', str(error))}")
     return None
+
+
+def _hint(text: str, error: yaml.MarkedYAMLError) -> str:
+    """What it most often is, where the reader's words do not say so."""
+    at, began = error.problem_mark, error.context_mark
+    line = text.splitlines()[at.line] if at is not None and at.line < len(text.splitlines()) else ""
+    if at is not None and line[at.column : at.column + 1] == "\t":
+        return " (a tab; YAML is indented by blanks)"
+    if at is not None and began is not None and began.line < at.line:
+        return f" (it begins in line {began.line + 1})"
+    return " (is it indented as the lines before it?)" if "mapping values" in (error.problem or "") else ""
 
 
 class _Refused(Exception):

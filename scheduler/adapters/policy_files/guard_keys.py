@@ -1,6 +1,6 @@
 """The keys of a policy file that bound how fast hours are used."""
 
-from scheduler.adapters.policy_files.kinds import Choice, Flag, Whole
+from scheduler.adapters.policy_files.kinds import Choice, Flag, Reading, Whole
 from scheduler.adapters.policy_files.sections import Field, Record, Section
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
 from scheduler.domain.policy import OffPeak
@@ -37,6 +37,28 @@ OFF_PEAK = Section(
     "When work of an off-peak class may start.",
     (FROM_HOUR, UNTIL_HOUR, WEEKENDS, FREE),
 )
+
+
+def check_off_peak(record: Record, reading: Reading) -> None:
+    """Hours need both ends: one alone would be no hours, and its work would wait for the weekend in silence."""
+    for given, missing in ((FROM_HOUR, UNTIL_HOUR), (UNTIL_HOUR, FROM_HOUR)):
+        if record.gives(given) and not record.gives(missing):
+            path = f"{record.path}.{given.key}"
+            reading.refuse(record.mark_of(given), path, "one end of the hours", f"{missing.key} beside it")
+    begins = record.find(FROM_HOUR)
+    if begins is not None and begins == record.find(UNTIL_HOUR):
+        seen = f"hours from {begins} until {begins}, which are none"
+        reading.refuse(record.mark_of(UNTIL_HOUR), f"{record.path}.until_hour", seen, "another hour than from_hour")
+
+
+def check_guard(guard: Record, reading: Reading) -> None:
+    """One without a limit guards nothing; one that is softer than its hard limit allows never warns."""
+    soft, hard = guard.find(SOFT), guard.find(HARD)
+    if not guard.gives(SOFT) and not guard.gives(HARD):
+        reading.refuse(guard.mark, guard.path, "a guard without a limit", f"{SOFT.key}, {HARD.key}, or both")
+    elif soft is not None and hard is not None and soft > hard:
+        path = f"{guard.path}.{SOFT.key}"
+        reading.refuse(guard.mark_of(SOFT), path, f"{soft}", f"at most {HARD.key}, {hard}")
 
 
 def off_peak(record: Record) -> OffPeak:

@@ -202,7 +202,7 @@ START_TIMEOUT = Field(
     "start_timeout_minutes",
     Whole(1, 1440, "minutes"),
     "from launch to the first container's start, paid by the platform; then the attempt is released, after 2 where "
-    "Kubernetes is refused its pods",
+    "Kubernetes refuses its pods",
     default=15,
 )
 QUEUED_PER_ENGINEER = Field(

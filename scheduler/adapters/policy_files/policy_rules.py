@@ -9,6 +9,7 @@ from scheduler.adapters.policy_files.allowance_keys import CAP, TIER_ALLOWANCES
 from scheduler.adapters.policy_files.award_keys import ROLLOVER, ROLLOVER_CAP
 from scheduler.adapters.policy_files.cohort_keys import COHORTS, check_cohorts
 from scheduler.adapters.policy_files.document import quoted
+from scheduler.adapters.policy_files.guard_keys import check_guard, check_off_peak
 from scheduler.adapters.policy_files.kinds import Reading, did_you_mean
 from scheduler.adapters.policy_files.sections import Record
 from scheduler.adapters.policy_files.topology_keys import check_levels
@@ -24,6 +25,9 @@ def check_rules(policy: Record, reading: Reading) -> None:
     _check_gpu_classes(policy.find(keys.GPU_CLASSES) or {}, reading)
     for priority_class in (policy.find(keys.PRIORITY_CLASSES) or {}).values():
         _check_slice(priority_class, reading)
+        starts = priority_class.find(keys.STARTS)
+        if starts is not None:
+            check_off_peak(starts, reading)
         _check_minimum_runtime(priority_class, reading)
     for tier in (policy.find(keys.TIERS) or {}).values():
         _check_rollover(tier, reading)
@@ -32,6 +36,8 @@ def check_rules(policy: Record, reading: Reading) -> None:
     for pool in pools.values():
         _check_pool(pool, reading)
     check_cohorts(policy.find(COHORTS) or {}, reading)
+    for guard in (policy.find(keys.SPEND_GUARDS) or {}).values():
+        check_guard(guard, reading)
     check_levels(policy, reading)
     _check_sandbox(policy, reading)
     for rule in (policy.find(keys.IDLE_RULES) or {}).values():

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from scheduler.adapters.policy_files import (
     Problem,
@@ -23,6 +20,7 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.policy_changes import PolicyChange, diff_policies
 from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli import policy_online
+from scheduler.entrypoints.cli.output import Column, print_table
 
 app = typer.Typer(help="Check, compare and apply policy files.", no_args_is_help=True, add_completion=False)
 policy_online.mount(app)
@@ -114,13 +112,9 @@ def _as_object(change: PolicyChange) -> dict[str, object]:
 
 
 def _print_table(changes: tuple[PolicyChange, ...]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200  # a file or a pipe has no edge to wrap at, but a table needs one
-    table = Table("key", "before", "after", "concerns", box=box.SIMPLE_HEAD)
-    for change in changes:
-        table.add_row(change.path, _shown(change.before), _shown(change.after), change.affects)
-    console.print(table)
+    rows = ((each.path, _shown(each.before), _shown(each.after)) for each in changes)
+    columns = (Column("KEY"), Column("BEFORE", width_max=24), Column("AFTER", width_max=40))
+    print_table(columns, rows, [each.affects for each in changes])
 
 
 def _shown(value: int | bool | str | None) -> str:

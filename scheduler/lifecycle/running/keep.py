@@ -50,7 +50,7 @@ REFUSED_MS = 2 * MS_PER_MINUTE
 
 
 def enforce_limits(batch: Batch) -> list[Attempt]:
-    """Stop what has run for its time limit, and what has not started within the start timeout or is refused its pods."""
+    """Stop what has run for its time limit, what has not started within the start timeout, and whose pods are refused."""
     policy = batch.world.require_policy()
     stopped: list[Attempt] = []
     for attempt_id in list(batch.world.attempts):
