@@ -108,10 +108,6 @@ class Loops:
         if self._periodic.running:
             self._periodic.shutdown(wait=False)
 
-    async def run_now(self, name: str) -> None:
-        """One round of a periodic loop, at once."""
-        await self._round(self._loops[name])
-
     def health(self) -> dict[str, LoopHealth]:
         """By name. A loop is late when it has not succeeded for as long as its deadline."""
         now = asyncio.get_running_loop().time()

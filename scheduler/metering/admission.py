@@ -41,10 +41,6 @@ class Kept:
     end: Instant
 
 
-def kept_of(window: Window) -> Kept:
-    return Kept(window.boot_id, window.sequence, window.end)
-
-
 def inventory_clock(taken_at: Instant, now: Instant) -> Admission | None:
     """By which code the stamp of an inventory is counted, where its clock cannot be right. What it tells is taken all the
     same: it says what is there now."""

@@ -1,4 +1,4 @@
-"""Clocks of simulated time: one that runs faster than the real one, and one that stands until it is moved."""
+"""The clock of simulated time: it runs faster than the real one, and never back."""
 
 from collections.abc import Callable
 
@@ -33,24 +33,3 @@ class SimulatedClock:
     def seconds_until(self, instant: Instant) -> float:
         """Real seconds until the simulated instant; 0 where it has passed."""
         return max(0, instant - self.now()) / MS_PER_SECOND / self.factor
-
-
-class VirtualClock:
-    """Stands at an instant until it is moved: for replays and tests. Nobody ever waits on it."""
-
-    def __init__(self, starts_at: Instant) -> None:
-        self._now = starts_at
-
-    @property
-    def is_simulated(self) -> bool:
-        return True
-
-    def now(self) -> Instant:
-        return self._now
-
-    def move_to(self, instant: Instant) -> None:
-        """Time does not go back: an earlier instant leaves it where it is."""
-        self._now = max(self._now, instant)
-
-    def seconds_until(self, instant: Instant) -> float:
-        return 0.0 if instant <= self._now else float("inf")

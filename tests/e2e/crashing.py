@@ -25,7 +25,6 @@ from scheduler.lifecycle.awarding.periodic import grant_period
 from scheduler.lifecycle.running.keep import keep_funded
 from scheduler.lifecycle.writing.batch import changing
 from scheduler.ports import Books
-from scheduler.simulation.clock import VirtualClock
 from scheduler.simulation.cluster import SimulatedCluster
 from scheduler.simulation.fates import Fate
 from scheduler.simulation.jobs import SimulatedPod
@@ -33,6 +32,7 @@ from scheduler.simulation.machines import A100, H100, Machine
 from scheduler.simulation.model import ClusterModel
 from tests.e2e.company import PEOPLE, POLICY
 from tests.e2e.dying import Killed
+from tests.e2e.virtual_clock import VirtualClock
 from tests.plugins.migrated import open_migrated
 
 BEGINS_AT = Instant(1_795_000_000_000)

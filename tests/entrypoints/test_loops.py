@@ -72,11 +72,11 @@ async def test_a_refusal_is_one_line_in_the_log_and_a_mistake_its_trace(
     loops: Loops, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "scheduler.entrypoints.loops")
-    loops.every("refused", 60, refused, deadline_seconds=60)
-    loops.every("failing", 60, failing, deadline_seconds=60)
+    loops.every("refused", OFTEN, refused, deadline_seconds=60)
+    loops.every("failing", OFTEN, failing, deadline_seconds=60)
     loops.start()
-    await loops.run_now("refused")
-    await loops.run_now("failing")
+    await until(loops, "refused", lambda health: health.failures > 0)
+    await until(loops, "failing", lambda health: health.failures > 0)
     told = {record.getMessage(): record.exc_info is not None for record in caplog.records}
     assert told == {"refused: the database is locked (database-locked)": False, "the loop failing failed": True}
 

@@ -21,10 +21,11 @@ from scheduler.finance.reconciling.conservation import (
     total,
 )
 from scheduler.finance.reconciling.gpu_conservation import seen_in, share_out
-from scheduler.metering.admission import PAST_MS_MAX, Admission, Kept, admit, kept_of
+from scheduler.metering.admission import PAST_MS_MAX, Admission, Kept, admit
 from scheduler.metering.idle import IdleState
 from scheduler.metering.use import Metered, hourly
 from scheduler.metering.windows import Window
+from tests.metering.kept import kept_of
 
 N = NodeName("n")
 GPUS = 4

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.domain.units import GpuUuid, Instant, NodeName
-from scheduler.metering.admission import FUTURE_MS_MAX, PAST_MS_MAX, Admission, Kept, admit, kept_of
+from scheduler.metering.admission import FUTURE_MS_MAX, PAST_MS_MAX, Admission, Kept, admit
 from scheduler.metering.windows import Window
+from tests.metering.kept import kept_of
 
 NODE, OTHER = NodeName("node-1"), NodeName("node-2")
 GPU = GpuUuid("GPU-a")

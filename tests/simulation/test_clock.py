@@ -3,7 +3,7 @@
 import pytest
 
 from scheduler.domain.units import Instant
-from scheduler.simulation.clock import SimulatedClock, VirtualClock
+from scheduler.simulation.clock import SimulatedClock
 
 T0 = Instant(1_700_000_000_000)
 
@@ -22,11 +22,3 @@ def test_simulated_time_runs_by_its_factor() -> None:
 def test_a_factor_that_makes_no_sense_is_refused(factor: int) -> None:
     with pytest.raises(ValueError, match=f"the factor of simulated time is {factor}; expected 1 to 10000"):
         SimulatedClock(T0, factor, lambda: 0.0)
-
-
-def test_virtual_time_stands_until_it_is_moved_and_never_goes_back() -> None:
-    clock = VirtualClock(T0)
-    clock.move_to(Instant(T0 + 5))
-    clock.move_to(T0)
-    assert clock.now() == T0 + 5
-    assert (clock.seconds_until(T0), clock.seconds_until(Instant(T0 + 6))) == (0.0, float("inf"))
