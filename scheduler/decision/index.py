@@ -19,7 +19,7 @@ from scheduler.decision.ordering.lanes import LaneIndex
 from scheduler.decision.ordering.lines import LineIndex
 from scheduler.decision.ordering.queue import Lane, Line, Party, is_alike, is_held_back
 from scheduler.decision.ordering.standings import Standings
-from scheduler.decision.ordering.timers import Timers, put
+from scheduler.decision.ordering.timers import Timers
 from scheduler.decision.placing.capacity import Capacity
 from scheduler.decision.placing.ends import Ends
 from scheduler.decision.placing.fit_table import Shape
@@ -28,6 +28,7 @@ from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind
 from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import Node
+from scheduler.domain.latest import put
 from scheduler.domain.policy import Order, Policy, Pool
 from scheduler.domain.reasons import Reason
 from scheduler.domain.terms import Need, Prices

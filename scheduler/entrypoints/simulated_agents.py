@@ -85,7 +85,7 @@ class SimulatedAgentLoop:
         return [*map(Instant, missed), now]
 
     def _observe(self, nodes: AbstractSet[NodeName], look: Look, instants: Sequence[Instant]) -> None:
-        for at in instants:  # a transaction each: what a late round makes up for is no longer one than others
+        for at in instants:  # a transaction each, so that those of a late round take no longer than others
             new_to = frozenset(node for node in nodes if at >= self._kept_until.get(node, at))
             windows = self._agents.observe(at, look, new_to)
             posts = [

@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 
 class Claim:
-    """That this service alone serves from a database. A file's nobody can take away: it is the process's own."""
+    """That this service alone serves from a database. The claim on a file is the process's own, and cannot be lost."""
 
     def __init__(self) -> None:
         self.lost: Unavailable | None = None

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler.decision.limits.quota import Quotas
-from scheduler.decision.ordering.timers import Timers, put
+from scheduler.decision.ordering.timers import Timers
 from scheduler.decision.placing.capacity import Capacity
 from scheduler.decision.placing.ends import Ends, latest_end, latest_end_if_started
 from scheduler.decision.placing.fit_table import FitTable, IntArray
 from scheduler.decision.plan import Launch
 from scheduler.domain.cluster import Placement, PodRequest
+from scheduler.domain.latest import put
 from scheduler.domain.units import AttemptId, GpuClassName, Instant, NodeName, PoolName, WorkloadId
 from scheduler.domain.workloads import Attempt, WorkloadSpec
 

@@ -3,8 +3,8 @@
 from collections import defaultdict
 
 from scheduler.decision.ordering.lines import LineIndex, Lines
-from scheduler.decision.ordering.timers import put
 from scheduler.domain.arrays import array_of
+from scheduler.domain.latest import put
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import EngineerId, TeamName, TierName, WorkloadId
 

@@ -7,7 +7,6 @@ from typing import Generic, TypeVar
 from scheduler.domain.units import Instant
 
 _T = TypeVar("_T")
-_K = TypeVar("_K")
 
 
 class Timers(Generic[_T]):
@@ -33,11 +32,3 @@ class Timers(Generic[_T]):
     def next_at(self) -> Instant | None:
         """When the next subject is due."""
         return self._due[0][0] if self._due else None
-
-
-def put(mapping: dict[_K, _T], key: _K, value: _T | None) -> None:
-    """Take the latest of a key: its value, or None where it is gone."""
-    if value is None:
-        mapping.pop(key, None)
-    else:
-        mapping[key] = value

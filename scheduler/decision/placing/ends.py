@@ -14,7 +14,8 @@ _RESOURCES = np.arange(3)[:, None]
 
 
 def latest_end(attempt: Attempt) -> Instant:
-    """The end of its time limit and the grace after it; for what has not started, as if it started now launched."""
+    """The end of its time limit and the grace after it; of what has not started, as if it had
+    started when it was launched."""
     since = attempt.started_at if attempt.started_at is not None else attempt.launched_at
     return Instant(since + attempt.time_limit_ms + attempt.grace_seconds * MS_PER_SECOND)
 

@@ -28,7 +28,7 @@ class _Borrowed:
 
 
 class Outlook:
-    """What a hopeless search is spared by.
+    """Tells which searches for victims are hopeless, so that they are not made.
 
     It is of the snapshot, before this cycle books anything: what one workload of a pool and priority finds is the
     same for the next, whoever asks first. So whoever is going to ask while the cycle books is named before (`expect`).

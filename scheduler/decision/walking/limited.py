@@ -19,9 +19,8 @@ _Wish = tuple[Party, Hashable, tuple[GpuClassName, ...]]
 
 
 def fit_again(index: Index) -> list[Line]:
-    """Of lines that stand aside for their owner's limit and are to be judged anew, those that it allows now. The others are
-    told of it again, of which they need not hear. Most are that: whoever may start one thing more has dozens of lines, of
-    which one does."""
+    """Of lines that stand aside for their owner's limit and are to be judged anew, those that it allows now. The others
+    stay aside, and most do: whoever may start one thing more has dozens of lines, of which one starts."""
     limits: dict[tuple[Party, int], Ruling | None] = {}
     fitting: list[Line] = []
     for line in [line for line in index.dirty_lines if _is_limited(index, line)]:

@@ -11,11 +11,11 @@ from scheduler.decision import evidence
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.hours import need_at_launch
 from scheduler.decision.ordering.queue import AGED, Lane, LaneKey, Line, Means, OrderKey, Party, Ruling
-from scheduler.decision.ordering.timers import put
 from scheduler.decision.placing.booked import NOTHING_BOOKED, Booked
 from scheduler.domain.allowances import AllowanceBalance
 from scheduler.domain.brakes import Brake
 from scheduler.domain.funding import FundingShare, Shortfall, fund, payers, spendable_standard
+from scheduler.domain.latest import put
 from scheduler.domain.reasons import Reason
 from scheduler.domain.terms import Need, Terms
 from scheduler.domain.units import GpuClassName, PoolName

@@ -36,7 +36,7 @@ def seen_in(
     hours: Iterable[HourOfUse], is_funded: Mapping[AttemptId, bool]
 ) -> Mapping[Instant, Mapping[GpuUuid, Mapping[str, int]]]:
     """By hour, GPU and bucket of SEEN: for how many milliseconds readings saw each GPU in it. Attempts that
-    `is_funded` does not have are nobody of ours."""
+    `is_funded` does not have are none of ours."""
     found: dict[Instant, dict[GpuUuid, dict[str, int]]] = {}
     for hour in hours:
         told = found.setdefault(hour.hour, {}).setdefault(hour.gpu_uuid, {})

@@ -37,7 +37,7 @@ class Valued:
 
     @property
     def team(self) -> str:
-        """Whose cost centre it is: that of its day; nobody's where no work stands behind it: its payer tells."""
+        """The cost centre that the work's owner belonged to then; empty where no work stands behind it."""
         if self.attempt is not None:
             return self.attempt.team
         return (self.hold.team if self.hold is not None else None) or ""

@@ -40,7 +40,6 @@ def move_expiry(batch: Batch, allowance: Allowance, available: int, at: Instant)
         amount=available,
         starts_at=allowance.expires_at,
         expires_at=Instant(allowance.expires_at + longer),
-        granted_at=allowance.granted_at,
         overdraft=0,
         vesting=None,
     )

@@ -1,6 +1,6 @@
 """Whereabouts: the GPUs of each node that live attempts have there, those of pods that are being given back too."""
 
-from scheduler.decision.ordering.timers import put
+from scheduler.domain.latest import put
 from scheduler.domain.units import AttemptId, NodeName
 from scheduler.domain.workloads import Attempt
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from scheduler.decision.ordering.timers import put
 from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.domain.allowances import AllowanceBalance, Holder
 from scheduler.domain.brakes import STOP_RATE_WINDOW_MS, Pause, Stop
 from scheduler.domain.cluster import Node
 from scheduler.domain.errors import RefusalCode, Unavailable
+from scheduler.domain.latest import put
 from scheduler.domain.observations import ObservedJob, ObservedPod
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy

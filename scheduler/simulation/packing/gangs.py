@@ -15,8 +15,8 @@ from scheduler.simulation.packing.fleet import Fleet, IntArray
 from scheduler.simulation.traces.openb import WHOLE_GPU_MILLI
 
 DOUBT = 8
-"""How many times wider than by chance alone what is expected may be missed: so that a price is there before only the last
-places are left. With 1 it comes too late; with 16 it is there from the start, and both fill less where it matters."""
+"""How many times wider the error of what is expected is taken to be than chance alone makes it, so that places have a price
+before only the last are left. With 1 it comes too late; with 16 it is there from the start. Both fill less."""
 
 
 class Gangs:

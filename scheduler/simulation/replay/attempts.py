@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 
-from scheduler.decision.ordering.timers import put
 from scheduler.decision.plan import Growth, Launch, Preemption
 from scheduler.decision.snapshot import Reservation
 from scheduler.domain.brakes import STOP_RATE_WINDOW_MS, Brake, Stop, stopped_recently
 from scheduler.domain.funding import Shortfall, fund, payers
+from scheduler.domain.latest import put
 from scheduler.domain.policy import AtExhaustion, Policy
 from scheduler.domain.reasons import Reason
 from scheduler.domain.retries import next_try
