@@ -83,7 +83,7 @@ class Caller:
             *others, last = dict.fromkeys(role.value for role in roles)
             wanted = f"{', '.join(others)} or {last}" if others else last
             raise NotPermitted(
-                f"{self.subject} has not the role that this needs",
+                f"{self.subject} lacks the role that this needs",
                 code=RefusalCode.ROLE_REQUIRED,
                 expected=f"the role {wanted}",
                 remedy="ask an operator for the role, or somebody who has it to do this",

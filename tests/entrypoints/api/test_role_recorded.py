@@ -94,7 +94,7 @@ def test_the_right_that_was_asked_for_first_stays() -> None:
         "engineer",
         "operator",
     )
-    with pytest.raises(NotPermitted, match="has not the role") as refused:
+    with pytest.raises(NotPermitted, match="lacks the role") as refused:
         both.require(Role.PEOPLE, Role.AUDITOR, Role.LEAD, Role.AUDITOR)
     assert refused.value.expected == "the role people, auditor or lead", "each once"
 
