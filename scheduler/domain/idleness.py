@@ -98,16 +98,17 @@ ALLOWED_PROCESSES: Final = frozenset(
     }
 )
 """Processes of the host that may be on GPUs where policy does not say otherwise, by the first fifteen letters of their
-name, as the kernel has it. A name can be taken by anybody, so it excuses no process of a pod."""
+name, as the kernel has it. A name can be taken by anybody, so it excuses no process of a pod, unless policy says so."""
 
 PROCESS_NAME_LETTERS = 15
 
 
 @dataclass(frozen=True, slots=True)
 class MisuseTerms:
-    """Whom misuse does not accuse: names as the kernel cuts them."""
+    """Whom misuse does not accuse: names as the kernel cuts them. `allowed_in_pods` are of pods that are not ours."""
 
     allowed_processes: frozenset[str] = ALLOWED_PROCESSES
+    allowed_in_pods: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,12 @@ def _sections(policy: Policy) -> Iterator[tuple[str, str, Terms]]:
     for retry in policy.retry_rules:
         yield f"retry_rules.{retry.name}.", f"jobs that the retry rule {retry.name} covers", _retry_rule(retry)
     yield "retention.", "readings of GPUs", _retention(policy.retention)
-    yield "misuse.", "processes of the host on GPUs", {"allowed_processes": _listed(policy.misuse.allowed_processes)}
+    excused = policy.misuse
+    names: Terms = {
+        "allowed_processes": _listed(excused.allowed_processes),
+        "allowed_in_pods": _listed(excused.allowed_in_pods),
+    }
+    yield "misuse.", "processes of nobody's on GPUs", names
     rules = policy.approvals
     terms: Terms = {key: getattr(rules, key).value for key in ("grants", "policy", "prices", "access")}
     yield "approvals.", "who grants, who applies policies and prices, and who gives roles", terms

@@ -48,6 +48,7 @@ class Title:
     attempt_of: Mapping[PodUid, AttemptId]
     has_outside: bool
     allowed: frozenset[str] = ALLOWED_PROCESSES
+    allowed_in_pods: frozenset[str] = frozenset()
     arrived_at: Instant | None = None
     """When the first of those attempts started on the node that did so less than GRACE_MS before the window, or in it."""
 
@@ -141,7 +142,7 @@ def _kind(process: ProcessSeen, title: Title) -> MisuseKind | None:
         return None if process.name in title.allowed else MisuseKind.HOST_PROCESS
     attempt_id = title.attempt_of.get(process.pod_uid)
     if attempt_id is None:
-        return None if title.has_outside else MisuseKind.OTHER_POD
+        return None if title.has_outside or process.name in title.allowed_in_pods else MisuseKind.OTHER_POD
     return None if attempt_id in title.holders else MisuseKind.OTHER_POD
 
 

@@ -178,6 +178,7 @@ idle_rules:
 retention: {windows_days: 7, hours_days: 400}
 misuse:
   allowed_processes: [node-health, "a name of more than fifteen letters"]
+  allowed_in_pods: [nvidia-cuda-mps-server]
 approvals: {grants: one-person, policy: one-person, prices: one-person, access: one-person}
 coverage: {ratio_max_per_mille: 1200, availability_per_mille: 900}
 """
@@ -312,7 +313,7 @@ def test_every_key_arrives_in_the_domain_in_its_unit() -> None:
         ),
         idle_rules=(SANDBOXES, IdleRule("others")),
         retention=Retention(7 * 24 * HOUR_MS, 400 * 24 * HOUR_MS),
-        misuse=MisuseTerms(frozenset({"node-health", "a name of more "})),
+        misuse=MisuseTerms(frozenset({"node-health", "a name of more "}), frozenset({"nvidia-cuda-mps"})),
         approvals=ApprovalRules(Persons.ONE, Persons.ONE, Persons.ONE, Persons.ONE),
         coverage=CoverageRule(PerMille(1200), PerMille(900)),
     )

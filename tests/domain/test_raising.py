@@ -172,7 +172,7 @@ UNJUDGED = {
     "what a start takes": {"hold", "slice_minutes", "grace_max_seconds", "start_timeout_minutes", "topology"},
     "sandboxes": {"default_command", "default_image", "home_gib", "port"},
     "moves": {"lost_max_gpu_minutes", "moves_max"},
-    "words, and who is told": {"jump_gpu_hours", "jump_percent", "warn_days", "allowed_processes"},
+    "words, and who is told": {"jump_gpu_hours", "jump_percent", "warn_days", "allowed_processes", "allowed_in_pods"},
     "names of what has keys of its own": {"idle_rules", "retry_rules", "spend_guards"},
     "judged by their part of the file": {
         "access",

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from scheduler.domain.idleness import MisuseTerms
 from scheduler.domain.units import NodeName, PodUid
 from scheduler.lifecycle.views.agents import at_work_for_nobody
 from scheduler.metering.samples import PodRef
@@ -54,3 +55,15 @@ def test_what_an_attempt_has_is_not_nobodys(company: Company) -> None:
     workload, _ = agents.start()
     agents.post(agents.latest(0, pods=agents.pod_of(workload)))
     assert at_work_for_nobody(company.world, company.world.windows.values()) == 0
+
+
+def test_what_policy_allows_in_pods_that_are_not_ours_is_no_work_and_ours_is(company: Company) -> None:
+    agents = Agents(company)
+    agents.register()
+    workload, _ = agents.start()
+    (ours,) = agents.pod_of(workload)
+    policy = company.world.require_policy()
+    company.world.put_policy(replace(policy, misuse=MisuseTerms(allowed_in_pods=frozenset({"nvidia-cuda-mps"}))))
+    assert at_work_for_nobody(company.world, [with_process("nvidia-cuda-mps", PodUid("p"))]) == 0
+    assert at_work_for_nobody(company.world, [with_process("python", PodUid("p"))]) == 1
+    assert at_work_for_nobody(company.world, [with_process("nvidia-cuda-mps", PodUid(ours))]) == 1

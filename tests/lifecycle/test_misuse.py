@@ -154,3 +154,19 @@ def test_a_name_that_policy_allows_excuses_no_process_of_a_pod(company: Company,
         agents.post(replace(seen, processes=(replace(process, pod_uid=PodUid("pod-of-nobody")),)))
         company.now = later(company.now, 15)
     assert [each.kind for each in misuses(company)] == [MisuseKind.OTHER_POD]
+
+
+def test_policy_says_which_processes_of_pods_outside_may_be_there(company: Company, agents: Agents) -> None:
+    """The MPS server of the device plugin runs in a pod that nobody gave a GPU to."""
+    policy = company.world.require_policy()
+    company.world.put_policy(replace(policy, misuse=MisuseTerms(allowed_in_pods=frozenset({"miner"}))))
+    company.now = later(company.now, 600)
+    for number in range(1, 4):
+        seen = on_the_host(agents.latest(1, number))
+        (process,) = seen.processes or ()
+        inside = replace(process, pod_uid=PodUid("pod-of-the-plugin"))
+        agents.post(
+            replace(seen, granted=(), processes=(inside, replace(inside, pid=7, name="other")), process_count_max=2)
+        )
+        company.now = later(company.now, 15)
+    assert {each.name for each in misuses(company)} == {"other"}

@@ -22,6 +22,7 @@ OUR_POD, THEIR_POD, FOREIGN_POD = PodUid("p-1"), PodUid("p-2"), PodUid("p-x")
 KNOWN = {OUR_POD: OURS, THEIR_POD: THEIRS}
 HELD = Title(frozenset({OURS}), KNOWN, has_outside=False)
 FREE = Title(frozenset(), KNOWN, has_outside=False)
+MPS_IN_PODS = replace(HELD, allowed_in_pods=frozenset({"nvidia-cuda-mps"}))
 OUTSIDE = Title(frozenset(), KNOWN, has_outside=True)
 
 
@@ -55,6 +56,21 @@ CASES: dict[str, tuple[ProcessSeen, Title, MisuseKind | None]] = {
     "a shell on the host": (process(None, "python3"), HELD, MisuseKind.HOST_PROCESS),
     "the MPS server": (process(None, "nvidia-cuda-mps"), HELD, None),
     "a pod's process that calls itself so": (process(FOREIGN_POD, "nvidia-cuda-mps"), FREE, MisuseKind.OTHER_POD),
+    "the MPS server in a pod, where policy allows it there": (
+        process(FOREIGN_POD, "nvidia-cuda-mps"),
+        MPS_IN_PODS,
+        None,
+    ),
+    "our own pod's process that calls itself so": (
+        process(THEIR_POD, "nvidia-cuda-mps"),
+        MPS_IN_PODS,
+        MisuseKind.OTHER_POD,
+    ),
+    "a process of the host by a name that pods may have": (
+        process(None, "nvidia-cuda-mps"),
+        replace(MPS_IN_PODS, allowed=frozenset()),
+        MisuseKind.HOST_PROCESS,
+    ),
     "a process that cannot be looked at": (process(None, None, started=None), HELD, None),
 }
 

@@ -1,5 +1,7 @@
 """The keys of a policy file that say what is idle and what follows, and how long readings are kept."""
 
+from collections.abc import Iterable
+
 from scheduler.adapters.policy_files.kinds import Choice, Flag, ListOf, Name, Text, Whole
 from scheduler.adapters.policy_files.sections import Field, Record, Section
 from scheduler.domain.idleness import (
@@ -120,12 +122,27 @@ ALLOWED_OF_HOST = Field(
     default=tuple(sorted(ALLOWED_PROCESSES)),
     absent="what comes with drivers, DCGM, MPS and displays",
 )
-MISUSE = Section("misuse", "Whom misuse does not accuse. No name excuses a process of a pod.", (ALLOWED_OF_HOST,))
+ALLOWED_IN_PODS = Field(
+    "allowed_in_pods",
+    ListOf(Text("the name of a process", length_max=64)),
+    "the same of pods that are not ours, such as nvidia-cuda-mps-server where the device plugin runs it in one: whoever "
+    "may make such a pod can take the name",
+    default=(),
+    absent="none",
+)
+MISUSE = Section(
+    "misuse",
+    "Whom misuse does not accuse. No name excuses a process of our own pods.",
+    (ALLOWED_OF_HOST, ALLOWED_IN_PODS),
+)
 
 
 def misuse(record: Record) -> MisuseTerms:
-    names = record.value(ALLOWED_OF_HOST)
-    return MisuseTerms(frozenset(name[:PROCESS_NAME_LETTERS] for name in names))
+    return MisuseTerms(*(_as_cut(record.value(field)) for field in (ALLOWED_OF_HOST, ALLOWED_IN_PODS)))
+
+
+def _as_cut(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name[:PROCESS_NAME_LETTERS] for name in names)
 
 
 def idle_rule(name: str, record: Record) -> IdleRule:

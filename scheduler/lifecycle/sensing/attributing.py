@@ -23,7 +23,7 @@ class Attributing:
         self._world = world
         self._attempt_of: dict[PodUid, AttemptId | None] = {}
         self._node_of: dict[PodUid, NodeName] = {}
-        self._allowed = (world.policy.misuse if world.policy is not None else MisuseTerms()).allowed_processes
+        self._excused = world.policy.misuse if world.policy is not None else MisuseTerms()
         self._lingering: set[PodUid] = set()
         """Pods of attempts that ended just then: their processes may still be there."""
         self._ended_pods: dict[PodUid, PodRun] = {}
@@ -52,7 +52,8 @@ class Attributing:
             holders=frozenset(holders if attempt_id is None else {*holders, attempt_id}),
             attempt_of=attempt_of,
             has_outside=self._has_outside(window, pods, attempt_id),
-            allowed=self._allowed,
+            allowed=self._excused.allowed_processes,
+            allowed_in_pods=self._excused.allowed_in_pods,
             arrived_at=min((t.since for t in tenancies if t.since > window.start - GRACE_MS), default=None),
         )
 

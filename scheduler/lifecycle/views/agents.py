@@ -1,14 +1,14 @@
 """Agents as operators see them: what each node's sensing is worth, and what has come of it."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scheduler.domain.idleness import MisuseTerms
 from scheduler.domain.units import MS_PER_DAY, Instant, NodeName
 from scheduler.lifecycle.memory.world import World
 from scheduler.metering.devices import Inventory, ProcessView
-from scheduler.metering.windows import Window
+from scheduler.metering.windows import ProcessSeen, Window
 from scheduler.ports import Books
 
 
@@ -52,17 +52,27 @@ def at_work_for_nobody(world: World, windows: Iterable[Window]) -> int:
     """How many of these devices have processes of nobody's: of no attempt, and by the kubelet of no other pod. Where it
     could not be asked, pods that are not ours account for as many as they asked for. What the policy allows on any GPU
     is no work."""
-    allowed = (world.policy.misuse if world.policy is not None else MisuseTerms()).allowed_processes
-    busy = [window for window in windows if _has_work(window, allowed) and window.gpu_uuid not in world.holders]
+    excused = world.policy.misuse if world.policy is not None else MisuseTerms()
+    busy = [
+        window for window in windows if _has_work(world, window, excused) and window.gpu_uuid not in world.holders
+    ]
     unasked = Counter(window.node for window in busy if window.granted is None)
     known = {name: node.outside_gpus for name in unasked if (node := world.nodes.get(name)) is not None}
     unexplained = sum(max(0, count - known.get(name, 0)) for name, count in unasked.items())
     return unexplained + sum(1 for window in busy if window.granted == ())
 
 
-def _has_work(window: Window, allowed: Collection[str]) -> bool:
-    names = [None if each.pod_uid is not None else each.name for each in window.processes or ()]
-    return bool(window.process_count_max) and (not names or any(name not in allowed for name in names))
+def _has_work(world: World, window: Window, excused: MisuseTerms) -> bool:
+    seen = window.processes or ()
+    return bool(window.process_count_max) and (
+        not seen or not all(_is_excused(world, each, excused) for each in seen)
+    )
+
+
+def _is_excused(world: World, process: ProcessSeen, excused: MisuseTerms) -> bool:
+    if process.pod_uid is None:
+        return process.name in excused.allowed_processes
+    return process.name in excused.allowed_in_pods and process.pod_uid not in world.attempt_of_pod
 
 
 def agent_views(books: Books, world: World, now: Instant) -> tuple[AgentView, ...]:
