@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from scheduler.decision.decide import decide
 from scheduler.decision.snapshot import Snapshot
-from scheduler.domain.policy import Order, ReclaimWithinCohort, WithinPool
+from scheduler.domain.policy import Order, Quota, ReclaimWithinCohort, WithinPool
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, Instant
 from scheduler.domain.workloads import Workload
 from tests.decision.applying import recorded
 from tests.decision.builders import (
+    H100,
     NOW,
     SPARE,
     STANDARD,
@@ -80,6 +81,34 @@ def test_within_its_nominal_quota_no_other_pool_goes_on_borrowing_from_it(gpus: 
     assert reasons(decide(world)) == {
         "gang": Reason.QUOTA,
         "more": Reason.PRIORITY if is_kept else Reason.LAUNCHING,
+    }
+
+
+def test_what_another_pool_gives_back_of_its_own_and_does_not_lend_makes_no_quota_free() -> None:
+    """Blue uses four GPUs that it lends to nobody, and four of red's: the end of the second four gives red nothing, though
+    with it as many GPUs have come free as the gang lacks."""
+    quota = {H100: Quota(H100, 4, lending_limit=0)}
+    rules = policy(
+        pool("red", gpus=8, cohort="all", reclaim_within_cohort=ReclaimWithinCohort.NEVER),
+        pool("blue", quotas=quota, cohort="all"),
+        pool("green", gpus=0, cohort="all"),
+    )
+    running = [
+        attempt("in 15 minutes", "n1", gpus=4, team="blue", pool="blue", running_for=2700),
+        attempt("in 30 minutes", "n1", gpus=4, team="blue", pool="blue", running_for=1800),
+        attempt("in an hour", "n2", gpus=2, team="green", pool="green", running_for=0),
+    ]
+    queued = [
+        workload("gang", gpus=8, age=AGED),
+        workload("gone before", hours=0.75, age=2),
+        workload("outlasts it", hours=1.2, age=1),
+    ]
+    plan = decide(snapshot(nodes(node("n1"), node("n2"), node("n3")), queued, attempts=running, by=rules))
+
+    assert reasons(plan) == {
+        "gang": Reason.QUOTA,
+        "gone before": Reason.LAUNCHING,
+        "outlasts it": Reason.PRIORITY,
     }
 
 

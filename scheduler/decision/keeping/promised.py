@@ -5,6 +5,7 @@ Of its own pool nothing behind it starts that would still use the quota when it 
 its pool's nominal quota, no other pool of the cohort borrows that quota for longer either. See docs/adr/0017-ageing.md.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -12,8 +13,7 @@ from scheduler.decision.index import Index
 from scheduler.decision.keeping.backfill import Shadow
 from scheduler.decision.keeping.bookings import end_of
 from scheduler.decision.ordering.queue import Lane, Line
-from scheduler.decision.placing.ends import latest_end, latest_end_if_started
-from scheduler.decision.placing.running import counts_for_quota
+from scheduler.decision.placing.ends import latest_end_if_started
 from scheduler.decision.plan import Launch
 from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
 from scheduler.domain.workloads import WorkloadSpec
@@ -74,27 +74,33 @@ class PromisedQuota:
         """When ends alone, by time limits, give it its quota; None where they never do."""
         index, quotas, pool = self.index, self.index.quotas, waiting.key.pool
         root = quotas.root_of[pool]
-        ends = [
-            (latest_end(attempt), attempt.pool, attempt.gpus)
-            for attempt in index.running.attempts.values()
-            if attempt.gpu_class == gpu_class and counts_for_quota(attempt) and not attempt.is_inside
-        ]
+        ends = [*index.running.quota_ends(gpu_class)]
         ends += [(end_of(each), each.pool, each.gpus) for each in index.bookings.of_class(gpu_class)]
         ends += [
             (latest_end_if_started(spec, index.now), each.pool, spec.gpus)
             for each, spec in launched
             if each.is_funded and each.booking_id is None
         ]
-        given: list[tuple[PoolName, int]] = []
-        found: Instant | None = None
+        lacking = waiting.gpus - quotas.free(pool, gpu_class)
         is_beyond = self._is_beyond_nominal(waiting, gpu_class)
+        borrowed = 0 if is_beyond else quotas.over_nominal(pool, gpu_class, waiting.gpus)
+        given: dict[PoolName, int] = defaultdict(int)
+        """What pools give back up to that end, and is counted as used still."""
+        given_up: list[tuple[PoolName, int]] = []
+        found: Instant | None = None
         for at, owner, gpus in sorted(end for end in ends if quotas.root_of.get(end[1]) == root):
-            quotas.use(owner, gpu_class, -gpus)
-            given.append((owner, gpus))
-            borrows = quotas.over_nominal(pool, gpu_class, waiting.gpus) > 0
-            if quotas.free(pool, gpu_class) >= waiting.gpus and (is_beyond or not borrows):
+            given[owner] += gpus
+            lacking -= gpus
+            borrowed -= gpus if owner == pool else 0
+            if lacking > 0 or borrowed > 0:
+                continue  # an end gives it at most what it frees
+            given_up += given.items()
+            for giver, freed in given.items():
+                quotas.use(giver, gpu_class, -freed)
+            given.clear()
+            if quotas.free(pool, gpu_class) >= waiting.gpus:
                 found = Instant(max(index.now, at))
                 break
-        for owner, gpus in given:
-            quotas.use(owner, gpu_class, gpus)
+        for giver, freed in given_up:
+            quotas.use(giver, gpu_class, freed)
         return found

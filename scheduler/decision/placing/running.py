@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 
+from scheduler.decision.placing.ends import latest_end
 from scheduler.decision.placing.fit_table import FitTable, IntArray
 from scheduler.decision.placing.freed import Freed
 from scheduler.decision.placing.movable import Movable
@@ -17,6 +18,9 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import AttemptId, EngineerId, GpuClassName, Instant, NodeName, PoolName
 from scheduler.domain.workloads import Attempt, AttemptState
+
+QuotaEnd = tuple[Instant, PoolName, int]
+"""When at the latest a pool gets quota back, and for how many GPUs."""
 
 
 @dataclass(eq=False, slots=True)
@@ -99,6 +103,7 @@ class Running:
         self._stopping_on: dict[NodeName, set[AttemptId]] = defaultdict(set)
         self.growable: dict[GpuClassName, dict[AttemptId, Attempt]] = defaultdict(dict)
         """Elastic attempts that could have more pods."""
+        self._quota_ends: dict[GpuClassName, dict[AttemptId, QuotaEnd]] = defaultdict(dict)
         self._buckets: dict[tuple[GpuClassName, PoolName | None], dict[int, Bucket]] = defaultdict(dict)
         self.movable = Movable()
 
@@ -116,6 +121,8 @@ class Running:
             self._stopping_on[name].add(attempt.id)
         if attempt.is_growable:
             self.growable[attempt.gpu_class][attempt.id] = attempt
+        if counts_for_quota(attempt) and not attempt.is_inside:
+            self._quota_ends[attempt.gpu_class][attempt.id] = (latest_end(attempt), attempt.pool, attempt.gpus)
         self._note_movable(attempt)
         self.expose(attempt, now)
 
@@ -157,6 +164,7 @@ class Running:
         for name in _ending_on(attempt):
             self._stopping_on[name].discard(attempt_id)
         self.growable[attempt.gpu_class].pop(attempt_id, None)
+        self._quota_ends[attempt.gpu_class].pop(attempt_id, None)
         buckets = self._buckets[self._place(attempt)]
         bucket = buckets.get(self.priority(attempt))
         if bucket is not None:
@@ -172,6 +180,10 @@ class Running:
             return Instant(0)
         since = attempt.launched_at if attempt.started_at is None else attempt.started_at
         return Instant(since + known.minimum_runtime_ms)
+
+    def quota_ends(self, gpu_class: GpuClassName) -> Iterable[QuotaEnd]:
+        """When those that count for the quota of a class give it back, by their time limits; in no order."""
+        return self._quota_ends[gpu_class].values()
 
     def last_unfunded(self, owner: EngineerId) -> Instant:
         """When the owner last started unfunded work that still runs; 0 where none does."""
