@@ -1,14 +1,16 @@
 """Whom a workload may take GPUs from, and what keeps it from doing so."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from scheduler.decision.decide import decide, step
+from scheduler.decision.preempting import preemption
 from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.domain.brakes import Brake, Pause, Stop, StopRate
 from scheduler.domain.cluster import Placement
-from scheduler.domain.policy import PriorityClass, ReclaimWithinCohort, WithinPool
+from scheduler.domain.policy import BorrowWithinCohort, PriorityClass, ReclaimWithinCohort, WithinPool
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import Instant, NodeName, PerMille, PriorityClassName, WorkloadId
 from scheduler.domain.workloads import AttemptState
@@ -251,3 +253,39 @@ def test_what_its_pool_borrows_in_this_cycle_makes_nobody_a_victim_who_ran_befor
 
     assert "v2" in placements(plan)
     assert "within" not in [name for taken in victims(plan).values() for name in taken]
+
+
+def test_what_is_stopping_counts_beside_whoever_is_stopped() -> None:
+    """One that was cancelled is still going down: with it half of the quota comes back, and the other half is taken."""
+    going = attempt("going", "n1", gpus=4, state=AttemptState.STOPPING, stop_reason=Reason.CANCELLED)
+    low = attempt("low", "n1", gpus=4, priority_class=SPARE)
+    rules = policy(pool("red", gpus=8, within_pool=WithinPool.LOWER_PRIORITY))
+    wanted = workload("w", gpus=8, priority_class=URGENT)
+    plan = decide(snapshot(nodes(node("n1"), node("n2")), [wanted], attempts=[going, low], by=rules))
+
+    assert victims(plan) == {"w": ["low"]}
+
+
+@pytest.mark.parametrize("borrows", list(BorrowWithinCohort))
+def test_where_borrowing_takes_nobody_else_those_that_taking_back_has_tried_are_not_tried_again(
+    borrows: BorrowWithinCohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blue has borrowed two GPUs, and a whole node is wanted: the two attempts that lose least free too little."""
+    searches: list[str] = []
+    run = preemption._Search.run
+
+    def counted(search: Any, candidates: Any, line: Any) -> Any:
+        searches.append(candidates.gpu_class)
+        return run(search, candidates, line)
+
+    monkeypatch.setattr(preemption._Search, "run", counted)
+    blue = [
+        attempt(f"{gpus} on {on}", on, gpus=gpus, team="blue", pool="blue", running_for=gpus * 600)
+        for on in ("n1", "n2")
+        for gpus in (4, 1)
+    ]
+    rules = policy(pool("red", cohort="all", borrow_within_cohort=borrows), pool("blue", cohort="all"))
+    plan = decide(snapshot(nodes(node("n1"), node("n2")), [workload("w", gpus=8)], attempts=blue, by=rules))
+
+    assert (victims(plan), reasons(plan)) == ({}, {"w": Reason.QUOTA})
+    assert searches == [H100]

@@ -18,6 +18,7 @@ from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.placing.booked import Booked
 from scheduler.decision.placing.ends import latest_end
 from scheduler.decision.placing.freed import freed_by
+from scheduler.decision.placing.running import Bucket
 from scheduler.decision.plan import Launch, Victim
 from scheduler.decision.preempting.candidates import Candidate, Candidates
 from scheduler.decision.preempting.outlook import Outlook, preemptor_of
@@ -60,6 +61,7 @@ def find_victims(
     that slow victims never lead to a second set.
     """
     index = outlook.index
+    tried: tuple[GpuClassName, list[tuple[Rule, Bucket]]] | None = None
     for gpu_class, way in outlook.ways(lane, line.priority):
         preemptor = preemptor_of(index, lane, line.priority, gpu_class)
         sources = [
@@ -69,8 +71,11 @@ def find_victims(
             or not rule.is_across
             or outlook.had_borrowed(lane.key.pool, bucket.pool, gpu_class)
         ]
+        if way is Way.MAY_BORROW and tried == (gpu_class, sources):
+            continue  # borrowing takes nobody but those that were tried to be taken back just before
+        tried = (gpu_class, sources)
         candidates = Candidates(outlook, booked, line, submitted_at, gpu_class, sources)
-        if next(candidates.everybody(), None) is None:
+        if not _may_be_enough(outlook, lane, gpu_class, way, candidates):
             continue
         search = _Search(outlook, backfill, lane, gpu_class, line, way)
         with search.quotas_restored():
@@ -81,6 +86,22 @@ def find_victims(
         if found is not None:
             return found
     return None
+
+
+def _may_be_enough(outlook: Outlook, lane: Lane, gpu_class: GpuClassName, way: Way, candidates: Candidates) -> bool:
+    """Whether there is anybody, and the quota that it lacks may come back of all of them and of what is stopping: nobody
+    gives back more than the GPUs it has. Most searches that would find nobody end here."""
+    quotas, own = outlook.index.quotas, lane.key.pool
+    coming = sum(gpus for _, gpus in outlook.ending(quotas.root_of[own], gpu_class))
+    lacking = lane.gpus - quotas.available(own, gpu_class) - coming
+    above = quotas.over_nominal(own, gpu_class, lane.gpus) - coming if way is Way.ENDS_WITHIN else 0
+    for candidate in candidates.everybody():
+        part = candidate.part
+        lacking -= part.gpus if part.is_funded else 0
+        above -= part.gpus if part.is_funded and part.pool == own else 0
+        if lacking <= 0 and above <= 0:
+            return True
+    return False
 
 
 _TRIED_FIRST = 8
