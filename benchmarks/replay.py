@@ -22,8 +22,10 @@ such a day, and where those let in do not start, which is seen when the cycle wa
 processor for a usual day become 2 at the first of February and 16 at the first of April (22.6 before the turnstile held
 anybody where others wait for room; 87 days 76 s, and 88 before). 240 days take 314 s of processor, quiet at 5c1e515, of
 79 (544 s before that, b5f505d, on a busy machine). The month that is measured by default has one such day, a mild one.
-Where GPUs are short a workload costs ten times as much, half of it in serving lanes, and a fifth in asking whether there
-is anybody to preempt.
+Where GPUs are short a workload costs ten times as much, most of it in looking for somebody to preempt. Two days of the
+example policies (`allot simulate replay --busy 2.5 --days 2`) take 44 s of processor under `generous` (seed 2; 55 while
+those that borrow searched for the same victims twice), 13 s under `conservative` (seed 2; 18) and 11 s under `example`
+(seed 1; 13). Plans and reports are the same.
 
 Making the work and replaying it are timed apart; a cycle comes at most once a minute (`--cycle` of the command). What is
 given as seconds is processor time too, because a busy machine tells little by its clock.
