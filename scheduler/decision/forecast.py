@@ -1,8 +1,10 @@
 """Forecast: whether a workload would start now, and if not, between when and when. Nothing is changed by asking.
 
-The band comes from replaying, twice, what is ahead of it: once with every time limit used to the full, once with the
-share of it that is usual. It knows no arrivals, and no preemption of what it waits for: it is a forecast, no promise.
-What may start from a known instant on alone, its begin time or the hours of its class, starts no earlier.
+Its end comes from replaying what is ahead with every time limit used to the full; its begin from replaying it with the
+share of them that is usual, or from whenever there is first room for it alone where a quarter of that is used: some end
+soon, and what is ahead may wait for something else and be passed. It knows no arrivals, and no preemption of what it
+waits for: it is a forecast, no promise. What may start from a known instant on alone, its begin time or the hours of its
+class, starts no earlier; and what could not end by its deadline any more, not at all.
 """
 
 from dataclasses import dataclass, replace
@@ -63,9 +65,18 @@ class Forecast:
 def forecast(index: Index, workload: Workload, usual: PerMille) -> Forecast:
     """Of a workload that is queued, or that is only asked about. `usual` is the share of time limits that is used."""
     if is_held_back(workload, index.now):
-        return _held_back(index, workload, usual)
+        return _in_time(_held_back(index, workload, usual), workload)
     line = index.lines.detached(workload, is_aged=index.is_aged_now(workload))
-    return _of_line(index, workload, line, usual)
+    return _in_time(_of_line(index, workload, line, usual), workload)
+
+
+def _in_time(found: Forecast, workload: Workload) -> Forecast:
+    """What of the band is left before it would be given up."""
+    latest = workload.spec.latest_start
+    if latest is None or found.starts is None:
+        return found
+    from_, until = found.starts
+    return replace(found, starts=(from_, min(until, latest)) if from_ <= latest else None)
 
 
 def _held_back(index: Index, workload: Workload, usual: PerMille) -> Forecast:
@@ -152,7 +163,8 @@ def _keep_room(index: Index, walk: Walk, lane: Lane, line: Line) -> None:
 
 
 def _band(index: Index, lane: Lane, line: Line, usual: PerMille) -> tuple[Instant, Instant] | None:
-    """The earlier of what is usual and the later of what the time limits say, over the GPU classes that it may use."""
+    """From the earlier of what is usual and of room for it alone until what the time limits say, over the GPU classes that
+    it may use."""
     bands = []
     for gpu_class in lane.key.gpu_classes:
         ahead = _ahead_of(index, line, gpu_class)
@@ -161,7 +173,9 @@ def _band(index: Index, lane: Lane, line: Line, usual: PerMille) -> tuple[Instan
         early = _Replay(index, gpu_class, usual).start_of(ahead, lane.key)
         late = _Replay(index, gpu_class, PerMille(1000)).start_of(ahead, lane.key)
         if early is not None and late is not None:
-            bands.append((min(early, late), max(early, late)))
+            alone = _Replay(index, gpu_class, PerMille(usual // 4)).start_of([], lane.key)
+            first = min(at for at in (early, late, alone) if at is not None)
+            bands.append((first, max(early, late)))
     return min(bands, default=None)
 
 

@@ -35,6 +35,8 @@ from tests.decision.test_ordering import cold
 from tests.decision.worlds import EXAMPLES, snapshots, workloads
 
 HALF = PerMille(500)
+SOON = 50 / 4 / 2
+"""A quarter of the half that is usual, of the fifty minutes that an hour-long attempt has left."""
 
 
 def asked(world: Snapshot, workload: Workload) -> Forecast:
@@ -60,26 +62,26 @@ def test_what_fits_would_start_now() -> None:
     assert (found.starts_now, found.ruling.reason, found.starts) == (True, Reason.LAUNCHING, (NOW, NOW))
 
 
-def test_what_waits_for_room_starts_between_the_usual_end_and_the_time_limit_of_what_runs() -> None:
+def test_what_waits_for_room_starts_between_an_early_end_and_the_time_limit_of_what_runs() -> None:
     found = asked(busy(), workload("w", gpus=8))
     assert (found.starts_now, found.ruling.reason) == (False, Reason.RESOURCES)
-    assert minutes(found.starts) == (25, 50)
+    assert minutes(found.starts) == (SOON, 50)
 
 
-def test_those_ahead_are_served_first() -> None:
+def test_those_ahead_are_served_first_or_passed() -> None:
     ahead = workload("ahead", gpus=8, hours=2, age=60)
     world = replace(busy(), queued={ahead.id: ahead})
     behind = asked(world, workload("w", owner="bob", gpus=8))
     before = asked(world, workload("w", owner="bob", gpus=8, age=90))
 
-    assert minutes(behind.starts) == (25 + 60, 50 + 120)
-    assert minutes(before.starts) == (25, 50)
+    assert minutes(behind.starts) == (SOON, 50 + 120)
+    assert minutes(before.starts) == (SOON, 50)
 
 
 def test_what_is_queued_is_not_ahead_of_itself() -> None:
     mine = workload("mine", gpus=8)
     world = replace(busy(), queued={mine.id: mine})
-    assert minutes(asked(world, mine).starts) == (25, 50)
+    assert minutes(asked(world, mine).starts) == (SOON, 50)
 
 
 def test_it_says_which_time_limit_would_be_gone_before_the_room_kept_for_another() -> None:
@@ -113,14 +115,14 @@ def test_the_sooner_of_its_gpu_classes_counts() -> None:
     world = replace(busy(), nodes=nodes(node("n1"), node("a1", 8, gpu_class=A100)))
     short = attempt("s", "a1", gpus=8, gpu_class=A100, running_for=3000, priority_class=URGENT)
     world = replace(world, attempts={**world.attempts, short.id: short})
-    assert minutes(asked(world, workload("w", gpus=8, classes=(H100, A100))).starts) == (5, 10)
+    assert minutes(asked(world, workload("w", gpus=8, classes=(H100, A100))).starts) == (SOON / 5, 10)
 
 
 def test_quota_that_running_work_gives_back_is_waited_for() -> None:
     running = attempt("r", "n1", gpus=4, running_for=600, priority_class=URGENT)
     world = snapshot(nodes(node("n1")), by=policy(pool("red", gpus=4)), attempts=[running], balances=[balance("ada")])
     found = asked(world, workload("w", gpus=4))
-    assert (found.ruling.reason, minutes(found.starts)) == (Reason.QUOTA, (25, 50))
+    assert (found.ruling.reason, minutes(found.starts)) == (Reason.QUOTA, (SOON, 50))
 
 
 def test_behind_too_many_no_band_is_named() -> None:
@@ -208,6 +210,21 @@ def test_what_is_not_to_begin_before_an_instant_starts_no_earlier() -> None:
     assert asked(busy(), follows).starts is None
 
 
+@pytest.mark.parametrize(
+    ("minutes_ahead", "expected"),
+    [(200, (SOON, 50)), (90, (SOON, 30)), (60 + SOON, (SOON, SOON)), (60, None)],
+    ids=["far away", "before what runs need have ended", "just", "before any room"],
+)
+def test_nothing_is_said_to_start_when_it_would_have_been_given_up(
+    minutes_ahead: float, expected: tuple[float, float] | None
+) -> None:
+    """It asks for an hour."""
+    one = workload("w", gpus=8)
+    by = Instant(NOW + int(minutes_ahead * MS_PER_MINUTE))
+    found = asked(busy(), replace(one, spec=replace(one.spec, finish_by=by)))
+    assert (None if found.starts is None else minutes(found.starts)) == expected
+
+
 TONIGHT = Instant(NOW + 32_000_000)
 """At 20:00, on a Wednesday."""
 
@@ -215,7 +232,7 @@ OPENS = {
     "at its hours": (OffPeak(20, 6, includes_weekends=False), (TONIGHT, TONIGHT)),
     "as soon as enough is free, at its hours at the latest": (
         OffPeak(20, 6, free=PerMille(500)),
-        (Instant(NOW + 25 * MS_PER_MINUTE), TONIGHT),
+        (Instant(NOW + int(SOON * MS_PER_MINUTE)), TONIGHT),
     ),
     "never": (OffPeak(free=PerMille(500), includes_weekends=False), None),
 }

@@ -41,9 +41,8 @@ def band(found: dict[str, Any]) -> str:
         return "now"
     if found["starts_from"] is None:
         return "not as things stand"
-    if found["starts_from"] == found["starts_until"]:
-        return f"about {utc(found['starts_from'])}"
-    return f"{moment(found['starts_from'])} to {utc(found['starts_until'])}"
+    first, last = moment(found["starts_from"]), utc(found["starts_until"])
+    return f"about {last}" if utc(found["starts_from"]) == last else f"{first} to {last}"
 
 
 def money(found: dict[str, Any], currency: str) -> str:

@@ -64,6 +64,34 @@ def test_a_node_has_the_class_that_fits_it_best(raw: Json, expected: GpuClass) -
 
 
 @pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        pytest.param(node(gpus=0, devices={"nvidia.com/mig-1g.10gb": "14"}), ("a100-1g", 14), id="one MIG profile"),
+        pytest.param(node(gpus=4, devices={"nvidia.com/mig-1g.10gb": "28"}), ("a100", 4), id="GPUs beside instances"),
+        pytest.param(
+            node(gpus=0, devices={"nvidia.com/mig-1g.10gb": "6", "nvidia.com/mig-3g.40gb": "2"}),
+            ("a100-1g", 6),
+            id="two profiles",
+        ),
+        pytest.param(node(gpus=32, labels={"nvidia.com/gpu.product": "H100-SHARED"}), ("quarter", 32), id="replicas"),
+        pytest.param(node(gpus=0, devices={"nvidia.com/gpu.shared": "16"}), ("renamed", 16), id="renamed replicas"),
+    ],
+)
+def test_instances_and_shares_are_classes_and_a_node_is_of_one(raw: Json, expected: tuple[str, int]) -> None:
+    """As docs/policies.md tells it."""
+    model = ("nvidia.com/gpu.product", "H100")
+    classes = [
+        GpuClass(GpuClassName("a100"), PerMille(1000), (model,)),
+        GpuClass(GpuClassName("a100-3g"), PerMille(450), (model,), "nvidia.com/mig-3g.40gb"),
+        GpuClass(GpuClassName("a100-1g"), PerMille(150), (model,), "nvidia.com/mig-1g.10gb"),
+        GpuClass(GpuClassName("quarter"), PerMille(250), (("nvidia.com/gpu.product", "H100-SHARED"),)),
+        GpuClass(GpuClassName("renamed"), PerMille(250), (model,), "nvidia.com/gpu.shared"),
+    ]
+    read = node_of(read_node(raw), classes)
+    assert (read.gpu_class, read.gpus) == expected
+
+
+@pytest.mark.parametrize(
     ("raw", "accepts"),
     [
         pytest.param(node(), True, id="ready, with the GPU taint"),

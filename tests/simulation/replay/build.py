@@ -99,8 +99,8 @@ def replayed(
     stream = Stream({}, [ANN, BOB], sorted(submissions, key=lambda each: each.at))
     window = Window(START, Instant(START + days * MS_PER_DAY))
     book = read_prices(prices, "test") if prices is not None else None
-    return Replay(policy(text), [node], stream, Tempo(cycle_ms), window, book).run(_nobody_looks)
+    return Replay(policy(text), [node], stream, Tempo(cycle_ms), window, book).run(nobody_looks)
 
 
-def _nobody_looks(taken_in: int, now: Instant) -> None:
+def nobody_looks(taken_in: int, now: Instant) -> None:
     """Progress that nobody reads."""
