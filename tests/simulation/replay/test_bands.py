@@ -57,7 +57,7 @@ def a_day(seed: int) -> Stream:
 
 
 def test_more_than_half_start_within_the_band_that_they_were_told_and_few_before_it() -> None:
-    """The others start after it: what came later went before them. Twice as much is asked for as there is."""
+    """The others start after it: what came later went before them."""
     seen: Counter[str] = Counter()
     for seed in range(8):
         stream = a_day(seed)
