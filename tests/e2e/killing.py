@@ -137,7 +137,7 @@ class Killed:
         self._process = FORKING.Process(target=live, args=(options, self.log, death), daemon=True)
         self._process.start()
 
-    async def until_it_answers(self, limit_seconds: float = 60.0) -> bool:
+    async def until_it_answers(self, limit_seconds: float = 600.0) -> bool:
         """Whether it came to answer before it died."""
 
         async def state() -> str:
