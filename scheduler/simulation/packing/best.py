@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import erfc, sqrt
 from random import Random
 
 import numpy as np
@@ -17,8 +18,6 @@ KINDS_MAX = 32
 """What is left of a node is valued by so many kinds of task at most: the cost of an experiment grows with them, and more
 of them told little more (docs/adr/0014-placement-by-worth.md)."""
 
-SHORT_FROM = 0.1
-"""Where so much of the demand for CPU goes without, CPU is what is short and GPUs are not; of less, in proportion."""
 GRAIN_MILLI = 200
 """Differences of worth below that decide nothing where CPU is short: it is not GPUs that are. Among equals the first node
 by name keeps the others whole for what asks for much."""
@@ -30,6 +29,8 @@ SEVERAL_WEIGHT = 3
 SHORT_DRAWS = 6
 """Of so many arrivals the one that suits a rest best comes to it, where CPU is short and has no price for the sake of
 tasks of several GPUs: those that ask for little of it are soon placed, and do not come to every rest."""
+SHORT_DRAWS_FROM = 0.3
+"""That is so where so much of the demand for CPU goes without; of less, in proportion."""
 RESERVE = 0.1
 """Of what a task asks in the mean: below that, what is left counts as used up."""
 
@@ -49,18 +50,16 @@ class Best:
         self._scores = Scores(fleet, len(alike))
         self._gpu = [np.zeros(len(fleet), dtype=np.int64) for _ in alike]
         """Of each of those and node, the GPU that a share goes to."""
-        self._scarce_cpu, self._scarce_memory, spread = _scarcities(fleet, workload)
-        short = min(1.0, self._scarce_cpu.unmet / SHORT_FROM)
+        self._scarce_cpu, self._scarce_memory, gang_weight, draws = _scarcities(fleet, workload)
+        short = _chance_of_short_cpu(fleet, workload)
         """How far it is CPU, and not GPUs, that is short."""
-        self._grain = GRAIN_MILLI * short
-        draws = round(DRAWS - (DRAWS - SHORT_DRAWS) * short * (1 - spread))
+        self._grain = round(GRAIN_MILLI * short)
         self._demand = Demand(_common_kinds(fleet, workload), fleet.models, draws)
         kinds = _all_kinds(fleet, workload)
         sorts, self._sort = fleet.sorts()
         self._pressure = _pressure(kinds, sorts, short)
         """Of each sort of node, and of each node its sort."""
-        unmet = max(self._scarce_cpu.unmet, self._scarce_memory.unmet)
-        self._gangs = Gangs(fleet, workload, kinds, _gang_weight(unmet, spread))
+        self._gangs = Gangs(fleet, workload, kinds, gang_weight)
         self._taken = [np.zeros((len(fleet), len(self._gangs)), dtype=np.float32) for _ in alike]
         """Of each kind and node, the places for tasks of several GPUs that one more of it there takes."""
         self._worth = np.full(len(fleet), np.nan)
@@ -159,8 +158,6 @@ class Scarcity:
     fits nowhere, and the GPUs go to the rest.
     """
 
-    unmet: float
-    """What part of the demand for it goes without when all GPUs are taken."""
     price_milli: float
     reserve: float
 
@@ -185,36 +182,56 @@ def _first_of_alike(left: IntArray) -> BoolArray:
     return first
 
 
-def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity, float]:
-    """Of CPU and of memory: by the part of what is asked of it that goes without when all GPUs are taken; and how much of
-    the price is left.
+def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity, float, int]:
+    """Of CPU and of memory; how much the places for tasks of several GPUs have a price; and of how many arrivals the best
+    comes to a rest.
 
-    Tasks of several GPUs need a node with everything left, which spreading the others takes away: where they ask for a
-    third of all GPUs that are asked for, there is no price.
+    Tasks of several GPUs need a node with everything left, which spreading the others takes away. So it is the one or the
+    other that has a price, by which is more: the part of the demand for CPU or memory that goes without when all GPUs are
+    taken, or the part of the GPUs that such tasks ask for. From a third of them on CPU and memory have none.
     """
     asked = list(zip(workload.shapes, workload.counts, strict=True))
     gpus = sum(shape.asked_milli * count for shape, count in asked)
-    several = sum(shape.asked_milli * count for shape, count in asked if shape.gpus > 1)
-    spread = max(0.0, 1 - SEVERAL_WEIGHT * several / gpus) if gpus else 0.0
+    several = sum(shape.asked_milli * count for shape, count in asked if shape.gpus > 1) / gpus if gpus else 1.0
+    spread = max(0.0, 1 - SEVERAL_WEIGHT * several)
     rounds = gpus / int(fleet.gpus.sum())
-
-    def scarcity(total: int, capacity: int) -> Scarcity:
-        unmet = max(0.0, 1 - rounds * capacity / total) if total else 0.0
-        reserve = RESERVE * total / max(1, sum(workload.counts))
-        return Scarcity(unmet, SCARCITY_MILLI * spread * unmet, reserve)
-
+    cpu = sum(shape.cpu_milli * count for shape, count in asked)
+    memory = sum(shape.memory_mib * count for shape, count in asked)
+    unmet_cpu = _unmet(cpu, rounds * int(fleet.cpu.sum()))
+    unmet_memory = _unmet(memory, rounds * int(fleet.memory.sum()))
+    is_priced = spread > 0 and max(unmet_cpu, unmet_memory) > several
+    price_milli = SCARCITY_MILLI * spread * is_priced
+    reserve = RESERVE / max(1, sum(workload.counts))
+    short = min(1.0, unmet_cpu / SHORT_DRAWS_FROM) * (1 - spread)
     return (
-        scarcity(sum(shape.cpu_milli * count for shape, count in asked), int(fleet.cpu.sum())),
-        scarcity(sum(shape.memory_mib * count for shape, count in asked), int(fleet.memory.sum())),
-        spread,
+        Scarcity(price_milli * unmet_cpu, reserve * cpu),
+        Scarcity(price_milli * unmet_memory, reserve * memory),
+        0.0 if is_priced else 1 - spread,
+        round(DRAWS - (DRAWS - SHORT_DRAWS) * short),
     )
 
 
-def _gang_weight(unmet: float, spread: float) -> float:
-    """How much the places for tasks of several GPUs have a price: as far as CPU and memory have none for their sake. Where
-    they do have one it sends tasks where much is left, which is the opposite."""
-    priced = spread * min(1.0, unmet / SHORT_FROM)
-    return (1 - spread) * max(0.0, 1 - SEVERAL_WEIGHT * priced)
+def _unmet(asked: float, given: float) -> float:
+    """What part of what is asked goes without."""
+    return max(0.0, 1 - given / asked) if asked else 0.0
+
+
+def _chance_of_short_cpu(fleet: Fleet, workload: Workload) -> float:
+    """That CPU is gone before the GPUs are: what arrives until then is a sample, of which only the mean is known."""
+    asked = list(zip(workload.shapes, workload.counts, strict=True))
+    tasks, gpus = sum(workload.counts), sum(shape.asked_milli * count for shape, count in asked)
+    if not gpus:
+        return 1.0
+    capacity_milli = int(fleet.gpus.sum())
+    each = int(fleet.cpu.sum()) / capacity_milli
+    # Of each task: by how much it asks for more CPU than comes with its GPUs.
+    beyond = [(shape.cpu_milli - each * shape.asked_milli, count) for shape, count in asked]
+    mean = sum(cpu * count for cpu, count in beyond) / tasks
+    variance = sum((cpu - mean) ** 2 * count for cpu, count in beyond) / tasks
+    arrivals = capacity_milli * tasks / gpus
+    if not variance:
+        return 1.0 if mean > 0 else 0.0
+    return round(erfc(-mean * sqrt(arrivals / variance / 2)) / 2, 3)
 
 
 def _pressure(kinds: Sequence[Kind], sorts: Sequence[NodeSort], short: float) -> FloatArray:

@@ -6,7 +6,7 @@ from statistics import mean
 
 import pytest
 
-from benchmarks.pack_variants import VARIANTS
+from benchmarks.pack_variants import VARIANTS, cpu_only, multi_gpu, together
 from scheduler.simulation.packing.baselines import Fgd
 from scheduler.simulation.packing.best import Best
 from scheduler.simulation.packing.experiment import run
@@ -40,6 +40,23 @@ def test_on_a_variant_ours_fills_no_less_than_fgd(name: str) -> None:
     fgd, best = (run(nodes, pods, strategy, 1.3, 11).allocated_percent for strategy in (Fgd, Best))
     assert best["130"] >= fgd["130"]
     assert best["100"] >= fgd["100"]
+
+
+AS_SHORT = {
+    "CPU by a little": cpu_only(2.15),
+    "CPU by nearly as much as tasks of several GPUs ask for": cpu_only(2.2),
+    "CPU, with a tenth for several GPUs": together(multi_gpu(0.1), cpu_only(3.0)),
+}
+
+
+@pytest.mark.skipif(not TRACE.is_dir(), reason="the trace is not part of the project")
+@pytest.mark.parametrize("name", AS_SHORT)
+def test_where_cpu_runs_out_about_when_the_gpus_do_ours_is_half_a_point_ahead_at_either_mark(name: str) -> None:
+    nodes = read_nodes(TRACE / "nodes.csv")[::3]
+    pods = AS_SHORT[name](read_pods(TRACE / "pods_default.csv"), nodes, Random(99))
+    fgd, best = (run(nodes, pods, strategy, 1.3, 11).allocated_percent for strategy in (Fgd, Best))
+    assert best["130"] >= fgd["130"] + 0.5
+    assert best["100"] >= fgd["100"] + 0.5
 
 
 def test_a_variant_varies_what_it_says_and_nothing_else() -> None:
