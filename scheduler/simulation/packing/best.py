@@ -188,7 +188,8 @@ def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity, f
 
     Tasks of several GPUs need a node with everything left, which spreading the others takes away. So it is the one or the
     other that has a price, by which is more: the part of the demand for CPU or memory that goes without when all GPUs are
-    taken, or the part of the GPUs that such tasks ask for. From a third of them on CPU and memory have none.
+    taken, or the part of the GPUs that such tasks ask for, which counts half where they are few: the more there are, the
+    more of them does spreading keep out. From a third of the GPUs on CPU and memory have no price.
     """
     asked = list(zip(workload.shapes, workload.counts, strict=True))
     gpus = sum(shape.asked_milli * count for shape, count in asked)
@@ -199,7 +200,7 @@ def _scarcities(fleet: Fleet, workload: Workload) -> tuple[Scarcity, Scarcity, f
     memory = sum(shape.memory_mib * count for shape, count in asked)
     unmet_cpu = _unmet(cpu, rounds * int(fleet.cpu.sum()))
     unmet_memory = _unmet(memory, rounds * int(fleet.memory.sum()))
-    is_priced = spread > 0 and max(unmet_cpu, unmet_memory) > several
+    is_priced = spread > 0 and max(unmet_cpu, unmet_memory) > several * (1 - spread / 2)
     price_milli = SCARCITY_MILLI * spread * is_priced
     reserve = RESERVE / max(1, sum(workload.counts))
     short = min(1.0, unmet_cpu / SHORT_DRAWS_FROM) * (1 - spread)
