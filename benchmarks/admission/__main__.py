@@ -67,6 +67,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -122,6 +123,8 @@ def main() -> None:
         )
     except (OSError, ValueError, Refusal) as error:
         parser.exit(2, f"{arguments.generator}: {error}\n")
+    # Asked to end it ends what it has started, too: etcd and the apiserver are processes of their own.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="allot-admission-") as scratch:
         result = _measure(generator, arguments, Path(scratch))
     if arguments.keep:

@@ -6,9 +6,11 @@ metadata is asked for.
 
 import asyncio
 import base64
+import logging
 import re
 import ssl
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,6 +20,12 @@ import orjson
 import yaml
 
 from scheduler.entrypoints.devcluster.client import ApiRefused, Json
+
+_log = logging.getLogger(__name__)
+
+TRIES_MAX = 10
+AGAIN_SECONDS = 0.2
+"""After the first try; after each other one as much longer."""
 
 _ACCEPT = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 _HEAD_END = b"\r\n\r\n"
@@ -42,7 +50,8 @@ class _Kept(asyncio.Protocol):
         if _is_whole(self._received) and self._answer is not None:
             answer, self._answer = self._answer, None
             received, self._received = self._received, b""
-            answer.set_result(received)
+            if not answer.done():  # who waited for it may have been cancelled meanwhile
+                answer.set_result(received)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -97,21 +106,41 @@ class Writes:
             kept.close()
 
     async def send(self, method: str, path: str, body: Json, headers: Mapping[str, str]) -> None:
-        """Raises ApiRefused where the answer is no success, OSError where none came."""
+        """Once more where the apiserver is too busy to answer, as it is on a machine with other work.
+
+        Raises ApiRefused where the answer is no success, OSError where none came, in the end.
+        """
         content = orjson.dumps(body)
         named = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = f"{method} {path} HTTP/1.1\r\n{self._always}{named}Content-Length: {len(content)}\r\n\r\n"
+        for tries in range(TRIES_MAX):
+            is_last = tries == TRIES_MAX - 1
+            try:
+                answer = await self._exchange(head.encode() + content)
+            except OSError as error:
+                if is_last:
+                    raise
+                _log.warning("%s %s had no answer, and is sent again: %s", method, path, error)
+            else:
+                status = int(answer[9:12])
+                if status < 400 or (tries and method == "POST" and status == HTTPStatus.CONFLICT):
+                    return  # what is there already was made by the try before
+                refused = ApiRefused(status, {"message": answer.decode(errors="replace")[-500:]}, f"{method} {path}")
+                if is_last or not (status >= 500 or status == HTTPStatus.TOO_MANY_REQUESTS):
+                    raise refused
+                _log.warning("sent again: %s", refused)
+            await asyncio.sleep(AGAIN_SECONDS * (tries + 1))
+
+    async def _exchange(self, request: bytes) -> bytes:
         async with self._slots:
             kept = await self._connection()
             try:
-                answer = await kept.exchange(head.encode() + content)
+                answer = await kept.exchange(request)
             except BaseException:
                 kept.close()
                 raise
             self._free.append(kept)
-        status = int(answer[9:12])
-        if status >= 400:
-            raise ApiRefused(status, {"message": answer.decode(errors="replace")[-500:]}, f"{method} {path}")
+            return answer
 
     async def _connection(self) -> _Kept:
         while self._free:
