@@ -72,7 +72,7 @@ coverage: $(STAMP)
 	$(BIN)/coverage run --branch --source=scheduler/decision -m pytest -q tests/decision
 	$(BIN)/coverage report --skip-covered --show-missing --fail-under=100
 
-# What takes too long for every change: a thousand kill -9 of the service on the real control plane (half an hour), ten
+# What takes too long for every change: a thousand kill -9 of the service on the real control plane (a quarter of an hour), ten
 # thousand steps of the books beside a model, and two thousand tamperings with a database.
 nightly: controlplane coverage
 	$(BIN)/python -m benchmarks.kills

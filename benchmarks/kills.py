@@ -31,7 +31,7 @@ def main() -> int:
             "ALLOT_KILL_SEED": str(asked.seed),
             "ALLOT_KILLS_RESULT": str(result),
         }
-        # A thousand deaths take half an hour, and a test of the suite ten minutes at most.
+        # A thousand deaths take a quarter of an hour and more, and a test of the suite ten minutes at most.
         test = [sys.executable, "-m", "pytest", "-q", "-n0", "--timeout=0", "tests/e2e/test_killed.py"]
         done = subprocess.run(test, cwd=ROOT, env={**os.environ, **told}, check=False)
         if done.returncode or not result.exists():
