@@ -48,9 +48,9 @@ floors: $(STAMP)
 test-again: $(STAMP)
 	$(BIN)/pytest -q --last-failed --last-failed-no-failures none
 
-# What needs no Kubernetes: four minutes on two cores, on which three at a time leave less idle than two.
+# What needs no Kubernetes: some four minutes on two cores, on which four at a time leave less idle than three or two.
 test-fast: lint types floors
-	$(BIN)/pytest -n 3 --dist loadfile -q -m "not controlplane"
+	$(BIN)/pytest -n 4 --dist loadfile -q -m "not controlplane"
 
 # The NVML conformance suite on the real library: needs an NVIDIA GPU and its driver.
 test-gpu: $(STAMP)
