@@ -163,7 +163,7 @@ def find_workload(api: Api, name: str) -> str:
 
 
 def find_leader(api: Api, name: str) -> str:
-    """What is to be followed: a workload as `find_workload` has it, or, by its name or id, a whole array."""
+    """What is to be followed, or cancelled: a workload as `find_workload` has it, or, by its name or id, a whole array."""
     try:
         return find_workload(api, name)
     except NotFound:

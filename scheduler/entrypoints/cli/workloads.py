@@ -156,14 +156,17 @@ def explain(workload: WorkloadId, as_json: AsJson = False) -> None:
 
 @app.command()
 def cancel(workloads: Annotated[list[str], typer.Argument(metavar="WORKLOAD...")], as_json: AsJson = False) -> None:
-    """End workloads for good. What runs gets its grace; hours that were held and not used come back."""
+    """End workloads, or what is left of arrays, for good. What runs gets its grace; hours that were held and not used come
+    back."""
     with connect() as api:
-        ended = [api.post(workload_path(find_workload(api, name), "cancel")) for name in workloads]
+        meant = [find_leader(api, name) for name in workloads]
+        ended = [api.post(workload_path(each, "cancel")) for each in meant]
         if as_json:
             print_json({"items": ended})
             return
-        for workload in ended:
-            print_text(f"{workload['id']} {workload['name']}: {workload['state']}.")
+        for asked, workload in zip(meant, ended, strict=True):
+            rest = "" if workload["id"] == asked else f" So is all that is left of its array {asked}."
+            print_text(f"{workload['id']} {workload['name']}: {workload['state']}.{rest}")
 
 
 @app.command()

@@ -271,7 +271,7 @@ def test_what_it_follows_may_be_told_by_name(allot: Allot, service: Service) -> 
     assert "no workload is called 'nothing-of-the-kind'" in refused.err
 
 
-def test_a_whole_array_may_be_followed_and_an_index_of_it_is_found_by_its_id(allot: Allot, service: Service) -> None:
+def test_a_whole_array_may_be_followed_or_cancelled_and_an_index_of_it_is_found_by_its_id(allot: Allot, service: Service) -> None:
     allot(*SUBMIT, *IMAGE, "--name", "sweep", "--array", "3%2", "--json")
     ids = sorted(each for each, known in service.world.workloads.items() if known.spec.name.startswith("sweep["))
     array = ids[0].removesuffix("-i0")
@@ -287,6 +287,10 @@ def test_a_whole_array_may_be_followed_and_an_index_of_it_is_found_by_its_id(all
         follows = allot(*SUBMIT, *IMAGE, "--name", "post", "--after", named, "--json").json
         assert set(service.world.workloads[follows["id"]].spec.after) == set(more)
     assert array not in service.world.workloads
+
+    rest = allot("cancel", "sweep").out
+    assert rest == f"{ids[0]} sweep[0]: cancelled. So is all that is left of its array {array}.\n"
+    assert {allot("show", each, "--json").json["state"] for each in ids} == {"cancelled"}
 
     allot(*SUBMIT, *IMAGE, "--name", "many", "--array", "101", "--json")
     assert "101 are too many to follow" in allot(*SUBMIT, *IMAGE, "--after", "many").err

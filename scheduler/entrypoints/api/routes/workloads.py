@@ -96,8 +96,11 @@ def explain(asked: Signed, workload_id: str) -> Response:
 
 @router.post("/{workload_id}/cancel", summary="Cancel it for good", responses=_ONE)
 def cancel(asked: Signed, workload_id: str) -> Response:
-    asked.service.commands.cancel(asked.caller, WorkloadId(workload_id), now=asked.now, request_id=asked.request_id)
-    return shown(asked, WorkloadId(workload_id))
+    """By the id of an array (an index's without `-i` and its number) what is left of that; answers with its first."""
+    known = asked.service.commands.cancel(
+        asked.caller, WorkloadId(workload_id), now=asked.now, request_id=asked.request_id
+    )
+    return shown(asked, known.id)
 
 
 @router.post("/{workload_id}/extend", summary="Let its attempt run longer", responses=_EXTENDED)
