@@ -36,7 +36,7 @@ class Tries:
     def workload(self) -> Workload:
         return self.company.workload(self.id)
 
-    def run(self, seconds: int, exit_code: int | None = None, *, is_preempted: bool = False) -> None:
+    def run(self, seconds: int, exit_code: int | None = None, told: Reason | None = None) -> None:
         """Launch it and let it end so: of itself with a code, or because it was told to."""
         company, workload = self.company, self.workload
         company.now = max(company.now, workload.not_before)
@@ -50,9 +50,9 @@ class Tries:
         pod = replace(pod_seen(workload), uid=PodUid(f"pod-{attempt.id}"), job_uid=uid, started_at=company.now)
         company.see(changes(job, pod))
         company.now = later(company.now, seconds)
-        if is_preempted:
+        if told is not None:
             with company.changing() as batch:
-                stop_attempt(batch, attempt, Reason.PREEMPTED, {})
+                stop_attempt(batch, attempt, told, {})
         ended = replace(pod, phase=PodPhase.FAILED, finished_at=company.now, exit_code=exit_code)
         company.see(changes(replace(job, is_failed=True, failure="BackoffLimitExceeded"), ended))
 
@@ -97,7 +97,7 @@ def test_a_job_of_kubectl_is_tried_by_the_same_rules_and_a_preemption_uses_up_no
         applied = batch.change_workload(tries.workload, origin=Origin.KUBECTL, job_name=tries.workload.spec.name)
     names = []
     for code in (1, None, 1):
-        tries.run(60, exit_code=code, is_preempted=code is None)
+        tries.run(60, exit_code=code, told=Reason.PREEMPTED if code is None else None)
         names.append(tries.workload.job_name)
     tries.run(60, exit_code=1)
 
@@ -121,7 +121,7 @@ def test_after_its_retries_it_has_failed() -> None:
 def test_a_preemption_whose_job_came_to_its_end_uses_up_no_retry() -> None:
     tries = Tries(company := Company(rules()))
     for number in range(4):
-        tries.run(60, exit_code=143, is_preempted=True)
+        tries.run(60, exit_code=143, told=Reason.PREEMPTED)
         assert (tries.workload.state_reason, tries.workload.retries) == (Reason.PREEMPTED, number + 1)
         assert tries.workload.not_before <= company.now
     tries.run(60, exit_code=1)
@@ -132,7 +132,7 @@ def test_a_preemption_whose_job_came_to_its_end_uses_up_no_retry() -> None:
 
 def test_what_failed_of_itself_while_it_was_preempted_has_failed() -> None:
     tries = Tries(company := Company(rules()))
-    tries.run(60, exit_code=1, is_preempted=True)
+    tries.run(60, exit_code=1, told=Reason.PREEMPTED)
 
     assert tries.workload.state_reason is Reason.FAILED
     company.close()
@@ -148,7 +148,7 @@ def test_without_a_rule_nothing_is_tried_again() -> None:
 
 def test_all_tries_together_run_no_longer_than_the_runtime() -> None:
     tries = Tries(company := Company(rules(runtime_max_ms=3 * MS_PER_HOUR)), runtime_max_ms=2 * MS_PER_HOUR)
-    tries.run(3600, exit_code=143, is_preempted=True)
+    tries.run(3600, exit_code=143, told=Reason.PREEMPTED)
     tries.run(1800, exit_code=1)
     attempt_limits = []
     with company.store.reading() as books:
@@ -162,4 +162,14 @@ def test_all_tries_together_run_no_longer_than_the_runtime() -> None:
     )
     with company.store.reading() as books:
         assert books.verdicts.of_workload(tries.id)[0].evidence == {"limit": "2 h"}
+    company.close()
+
+
+def test_whose_last_try_is_stopped_at_the_rest_of_the_runtime_is_told_of_the_runtime() -> None:
+    tries = Tries(company := Company(policy()), runtime_max_ms=2 * MS_PER_HOUR)
+    tries.run(3600, exit_code=143, told=Reason.PREEMPTED)
+    tries.run(3601, exit_code=143, told=Reason.TIME_LIMIT)
+
+    assert (tries.workload.state, tries.workload.state_reason) == (WorkloadState.FAILED, Reason.RUNTIME_LIMIT)
+    assert tries.verdicts()[-2:] == ["TimeLimit: ", "RuntimeLimit: "]
     company.close()

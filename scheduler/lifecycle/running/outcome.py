@@ -68,7 +68,9 @@ def settle_workload(batch: Batch, workload: Workload, ended: Ended, job: Observe
         retried = _tried_again(batch, workload, ended, job)
         if retried is not None:
             becomes, fields = WorkloadState.QUEUED, retried
-    if becomes is WorkloadState.QUEUED and _has_run_its_time(batch, workload):
+    # The limit at which it was stopped may be what was left of the runtime of all its attempts.
+    is_cut = becomes is WorkloadState.FAILED and reason is Reason.TIME_LIMIT
+    if (becomes is WorkloadState.QUEUED or is_cut) and _has_run_its_time(batch, workload):
         becomes, reason, fields = WorkloadState.FAILED, Reason.RUNTIME_LIMIT, {}
         batch.say(workload.id, reason, {"limit": lasting(runtime_max(batch, workload) or 0)})
     if becomes is WorkloadState.QUEUED and job is None and workload.job_uid and reason is not Reason.BACKOFF:

@@ -271,7 +271,9 @@ def test_what_it_follows_may_be_told_by_name(allot: Allot, service: Service) -> 
     assert "no workload is called 'nothing-of-the-kind'" in refused.err
 
 
-def test_a_whole_array_may_be_followed_or_cancelled_and_an_index_of_it_is_found_by_its_id(allot: Allot, service: Service) -> None:
+def test_a_whole_array_may_be_followed_or_cancelled_and_an_index_of_it_is_found_by_its_id(
+    allot: Allot, service: Service
+) -> None:
     allot(*SUBMIT, *IMAGE, "--name", "sweep", "--array", "3%2", "--json")
     ids = sorted(each for each, known in service.world.workloads.items() if known.spec.name.startswith("sweep["))
     array = ids[0].removesuffix("-i0")
