@@ -22,6 +22,8 @@ _ROWS: tuple[tuple[str, Callable[[Json], str]], ...] = (
     ("queue, mean", lambda p: f"{p['queue']['mean_workloads']:,.1f}"),
     ("preemptions", lambda p: f"{p['preemptions']['count']:,}"),
     ("GPU-hours lost", lambda p: f"{p['preemptions']['lost_gpu_hours']:,.0f}"),
+    ("retries", lambda p: f"{p['retries']['count']:,}"),
+    ("GPU-hours retried", lambda p: f"{p['retries']['lost_gpu_hours']:,.0f}"),
     ("Jain, share served", lambda p: _number(p["fairness"]["served_share"]["jain"])),
     ("Gini, GPU-hours", lambda p: _number(p["fairness"]["gpu_hours"]["gini"])),
     ("budgets exhausted", lambda p: f"{p['budgets']['exhausted']:,}"),

@@ -186,6 +186,8 @@ MEASURES: tuple[Measure, ...] = (
     Measure("slowdown, mean", lambda p: _of_any(p["slowdown"], "mean"), _number, _changed_number),
     Measure("preemptions", lambda p: p["preemptions"]["count"], _count, _changed_count),
     Measure("GPU-hours lost to them", lambda p: p["preemptions"]["lost_gpu_hours"], _hours, _changed_count),
+    Measure("retries of what failed", lambda p: p["retries"]["count"], _count, _changed_count),
+    Measure("GPU-hours lost to retries", lambda p: p["retries"]["lost_gpu_hours"], _hours, _changed_count),
     Measure(
         "fairness of what was served (Jain)",
         lambda p: p["fairness"]["served_share"]["jain"],

@@ -48,10 +48,17 @@ def history(books: Books, since: Instant, until: Instant) -> Iterator[Line]:
         for workload in page:
             if workload.submitted_at < since:
                 return
-            yield from _lines(workload, books.attempts.of_workload(workload.id), until)
+            for line in _lines(workload, books.attempts.of_workload(workload.id), until):
+                yield line | {"exit_code": _exit_code(books, workload)} if line["has_failed"] else line
         if len(page) < PAGE:
             return
         before = f"{page[-1].submitted_at}|{page[-1].id}"
+
+
+def _exit_code(books: Books, workload: Workload) -> int:
+    """With which it failed at last, as retry rules look at it; 1 where none is known."""
+    told = (each.evidence for each in books.verdicts.of_workload(workload.id) if each.reason is Reason.FAILED)
+    return min(255, int(next(told, {}).get("exit_code", 0))) or 1
 
 
 def _parts(allowance: Allowance) -> Iterator[Allowance]:

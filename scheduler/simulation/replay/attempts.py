@@ -214,7 +214,8 @@ class Attempts:
         kept_ms = run.kept_ms(ran_ms) if not_before is not None else ran_ms
         kept_until = Instant(run.started_at + kept_ms)
         lost = gpu_ms_within(attempt, kept_until, Instant(run.started_at + ran_ms))
-        self._measures.ended(run, attempt, at, settled, lost_gpu_ms=lost)
+        is_retried = not_before is not None and reason not in _REQUEUED
+        self._measures.ended(run, attempt, at, settled, lost_gpu_ms=lost, is_retried=is_retried)
         self._remember_use(attempt, at)
         work.remaining_ms -= worked_ms(run, kept_until)
         if not_before is not None:

@@ -75,6 +75,9 @@ class Measures:
     preemptions: dict[PriorityClassName, int] = field(default_factory=lambda: defaultdict(int))
     """By the class of the victim."""
     lost_gpu_ms: int = 0
+    retries: int = 0
+    redone_gpu_ms: int = 0
+    """What attempts had done that were tried again by a rule, and no checkpoint kept."""
     used_gpu_ms: int = 0
     exhausted: int = 0
     """Attempts that were stopped because a rolling hold could not be renewed."""
@@ -129,13 +132,18 @@ class Measures:
         self._count_queue(work, at)
         self.waiting_ms[work.waiting_for] += at - work.waiting_since
 
-    def ended(self, run: Run, attempt: Attempt, at: Instant, settled: Settled, *, lost_gpu_ms: int) -> None:
-        """An attempt is over; its workload may be queued again."""
+    def ended(
+        self, run: Run, attempt: Attempt, at: Instant, settled: Settled, *, lost_gpu_ms: int, is_retried: bool = False
+    ) -> None:
+        """An attempt is over; its workload may be queued again, by a retry rule or otherwise."""
         used_gpu_ms = self._count_use(run, at, settled)
         self._person(run.work).served_gpu_ms += used_gpu_ms - lost_gpu_ms
         if attempt.stop_reason is Reason.PREEMPTED:
             self.preemptions[attempt.priority_class] += 1
             self.lost_gpu_ms += lost_gpu_ms
+        elif is_retried:
+            self.retries += 1
+            self.redone_gpu_ms += lost_gpu_ms
 
     def finished(self, work: Work, reason: Reason, at: Instant) -> None:
         """A workload is over for good."""

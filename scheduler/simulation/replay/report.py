@@ -89,6 +89,7 @@ def _policy(outcome: Outcome, price_micros: int | None, currency: str) -> Json:
             "lost_gpu_hours": _hours(measures.lost_gpu_ms),
             "refunded_standard_gpu_hours": _hours(measures.refunded),
         },
+        "retries": {"count": measures.retries, "lost_gpu_hours": _hours(measures.redone_gpu_ms)},
         "fairness": _fairness(list(measures.persons.values())),
         "budgets": {
             "exhausted": len(measures.short),

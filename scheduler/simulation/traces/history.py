@@ -189,7 +189,7 @@ def _submission(line: Line, where: str) -> Submission:
         EngineerId(_text(line, "owner", where)),
         spec,
         _whole(line, "run_ms", where),
-        1 if line.get("has_failed") is True else 0,
+        _exit_code(line, where) if line.get("has_failed") is True else 0,
         _whole(line, "checkpoint_every_ms", where),
         _whole(line, "start_ms", where),
     )
@@ -200,6 +200,11 @@ def _min_pods(line: Line, where: str) -> int | None:
     if line.get("min_pods") is None:
         return None
     return _whole(line, "min_pods", where, 1, _whole(line, "pods", where, 1, GPUS_MAX))
+
+
+def _exit_code(line: Line, where: str) -> int:
+    """May be left out: then it is 1."""
+    return 1 if line.get("exit_code") is None else _whole(line, "exit_code", where, 1, 255)
 
 
 def _text(line: Line, key: str, where: str) -> str:

@@ -95,3 +95,13 @@ def test_what_a_policy_refuses_is_counted_by_its_code() -> None:
 
 def test_what_fails_has_failed() -> None:
     assert replayed([asks(0, 1, exit_code=1)]).works[0].outcome is Reason.FAILED
+
+
+def test_what_is_tried_again_does_what_no_checkpoint_kept_once_more() -> None:
+    rules = POLICY + "\nretry_rules:\n  once: {exit_codes: [1], retries_max: 1}\n"
+    failing = [asks(0, 3.5, gpus=2, exit_code=1, checkpoint_hours=1), asks(0, 1, exit_code=2)]
+    outcome = replayed(failing, rules)
+    assert [work.outcome for work in outcome.works] == [Reason.FAILED, Reason.FAILED]
+    assert (outcome.measures.retries, outcome.measures.redone_gpu_ms) == (1, MS_PER_HOUR)
+    assert outcome.measures.used_gpu_ms == (2 * 4 + 1) * MS_PER_HOUR
+    assert outcome.measures.lost_gpu_ms == 0

@@ -13,6 +13,7 @@ from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.reasons import Reason
+from scheduler.domain.records import RecordedVerdict
 from scheduler.domain.units import (
     MS_PER_HOUR,
     STANDARD_GPU,
@@ -222,6 +223,29 @@ def test_an_elastic_attempt_counts_by_the_pods_that_it_had(company: Service, tmp
         )  # an hour with one pod of four
     stream = read_history(written(company, tmp_path / "history.jsonl"))
     assert {each.spec.name: each.run_ms for each in stream.submissions}["w-3"] == MS_PER_HOUR // 4
+
+
+def test_what_failed_fails_with_its_last_exit_code(company: Service, tmp_path: Path) -> None:
+    with company.store.writing() as books:
+        done = next(each for each in books.workloads.page(before=f"{NOON}|", limit=9) if each.id == "w-1")
+        (_, last) = books.attempts.of_workload(done.id)
+        for name, codes in {"w-3": (1, 137), "w-4": (0,)}.items():
+            failed = replace(
+                done, id=WorkloadId(name), state=WorkloadState.FAILED, state_reason=Reason.FAILED, job_name=name
+            )
+            books.workloads.add([failed])
+            books.attempts.add([replace(last, id=AttemptId(f"{name}/1"), workload_id=failed.id)])
+            told = [RecordedVerdict(0, failed.id, NOON, Reason.FAILED, {"exit_code": code}) for code in codes]
+            books.verdicts.add(told)
+    file = written(company, tmp_path / "history.jsonl")
+    assert {each.spec.name: each.exit_code for each in read_history(file).submissions} == {
+        "w-1": 0,
+        "w-3": 137,
+        "w-4": 1,
+    }
+
+    file.write_text(file.read_text().replace(',"exit_code":137', ""))
+    assert {each.exit_code for each in read_history(file).submissions} == {0, 1}, "as files of before have it"
 
 
 def test_each_stint_of_a_resumed_sandbox_is_work_of_its_own(company: Service, tmp_path: Path) -> None:
