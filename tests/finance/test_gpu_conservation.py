@@ -9,7 +9,7 @@ from scheduler.finance.reconciling.gpu_conservation import SEEN, UNREAD, GpuAcco
 from scheduler.metering.use import HourOfUse, Use
 
 N = NodeName("n0")
-A, B = GpuUuid("GPU-a"), GpuUuid("GPU-b")
+A, B, C = GpuUuid("GPU-a"), GpuUuid("GPU-b"), GpuUuid("GPU-c")
 ATTEMPT = AttemptId("a-1")
 HOUR = MS_PER_HOUR
 
@@ -30,6 +30,17 @@ def test_each_gpu_has_what_was_seen_on_it_and_the_rest_goes_where_time_is_left()
         A: Account(overhead=60_000, idle=HOUR - 60_000, capacity=HOUR),
     }
     assert [each.witnessed_ms for each in found] == [0, HOUR]
+
+
+def test_what_was_at_work_for_nobody_is_outside_first_then_unattributed_and_never_idle() -> None:
+    node = hour(Account(outside=HOUR // 2, unattributed=HOUR // 4, idle=9 * HOUR // 4, capacity=3 * HOUR))
+    found = share_out(node, {A: {}, B: {"unattributed": HOUR // 4}, C: {"unattributed": HOUR // 2}})
+    assert by_uuid(found) == {
+        A: Account(idle=HOUR, capacity=HOUR),
+        B: Account(outside=HOUR // 4, idle=3 * HOUR // 4, capacity=HOUR),
+        C: Account(outside=HOUR // 4, unattributed=HOUR // 4, idle=HOUR // 2, capacity=HOUR),
+    }
+    assert [each.witnessed_ms for each in found] == [0, HOUR // 4, HOUR // 2]
 
 
 def test_an_attempt_is_seen_on_its_gpu_whether_it_uses_it_or_not_and_nobody_only_at_work() -> None:

@@ -16,6 +16,14 @@ from scheduler.metering.use import HourOfUse, Use
 SEEN: Final = ("charged", "unfunded", "unattributed")
 """Buckets of which sensors can say on which GPU they were. Overhead has no process yet, or none any more."""
 
+_BORNE_OUT: Final = (
+    ("charged", "charged"),
+    ("unfunded", "unfunded"),
+    ("outside", "unattributed"),
+    ("unattributed", "unattributed"),
+)
+"""A bucket, and as what it was seen, in this order: pods that are not ours explain first what was at work for nobody."""
+
 UNREAD = GpuUuid("")
 """A GPU of the node that no reading names."""
 
@@ -55,9 +63,12 @@ def share_out(node: NodeAccount, seen: Mapping[GpuUuid, Mapping[str, int]]) -> t
     slots = _slots(node, sorted(seen))
     rooms = [capacity for _, capacity in slots]
     found: list[dict[str, int]] = [dict.fromkeys(BUCKETS, 0) for _ in slots]
-    for name in SEEN:
+    told = {uuid: dict(by) for uuid, by in seen.items()}
+    for name, as_seen in _BORNE_OUT:
         for place, (uuid, _) in enumerate(slots):
-            _move(left, rooms, found, (name, place), seen.get(uuid, {}).get(name, 0))
+            of = told.get(uuid, {})
+            most_ms = of.get(as_seen, 0)
+            of[as_seen] = most_ms - _move(left, rooms, found, (name, place), most_ms)
     witnessed = [sum(each.values()) for each in found]
     for name in BUCKETS:
         for place in range(len(slots)):
@@ -90,9 +101,10 @@ def _slots(node: NodeAccount, uuids: Sequence[GpuUuid]) -> list[tuple[GpuUuid, i
 
 def _move(
     left: dict[str, int], rooms: list[int], found: list[dict[str, int]], to: tuple[str, int], most_ms: int
-) -> None:
+) -> int:
     name, place = to
     moved = min(left[name], rooms[place], most_ms)
     left[name] -= moved
     rooms[place] -= moved
     found[place][name] += moved
+    return moved
