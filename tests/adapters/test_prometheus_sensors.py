@@ -1,8 +1,10 @@
 """GPUs as dcgm-exporter told Prometheus: labels, blanks, instances, and whose a GPU is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,7 @@ from scheduler.entrypoints.bootstrap import build
 from scheduler.entrypoints.settings import ClusterKind, SensorsKind, Settings
 from scheduler.lifecycle.sensing.collect import Collector
 from scheduler.lifecycle.sensing.meter import Meter
-from scheduler.metering.devices import ProcessView, SensorState
+from scheduler.metering.devices import Inventory, ProcessView, SensorState
 from scheduler.metering.integration import Integration
 from scheduler.metering.samples import PodRef, Reading, Sample
 from tests.adapters.prometheus_server import PrometheusServer, serving
@@ -267,6 +269,57 @@ def test_a_device_that_is_not_told_of_for_an_hour_is_gone_and_a_silent_node_only
         known[minute] = len(told.devices), told.sensor_state
     assert (known[30], known[86]) == ((2, SensorState.OK), (1, SensorState.OK))
     assert known[178][1] is SensorState.RESTARTING
+
+
+RULES = Integration(NodeName("prometheus"), "prometheus", window_ms=60_000, gap_ms=75_000)
+MINUTES_OF_A = [(minute * 60_000, (minute + 1) * 60_000) for minute in range(4)]
+
+
+def minutes_kept(server: PrometheusServer, company: Company, meter: Meter, others: Callable[[int], str]) -> object:
+    """Windows of GPU-a, read every half minute with what others there are at each scrape, from the first scrape on."""
+    collector = Collector(meter, sensors(server), RULES, {})
+    for number in range(10):
+        server.now_ms = NOON + number * 30_000
+        server.scrape(server.now_ms, A, {UTIL: "90"})
+        server.scrape(server.now_ms, {**A, "UUID": others(number), "Hostname": "n1"}, {UTIL: "90"})
+        with suppress(Unavailable):
+            collector.run(Instant(server.now_ms))
+    with company.store.reading() as books:
+        told = books.samples.windows([GpuUuid("GPU-a")], Instant(0), Instant(2**62))
+    return [(each.start - NOON, each.end - NOON) for each in told]
+
+
+def test_a_node_whose_devices_cannot_be_is_counted_and_no_other_loses_by_it(
+    server: PrometheusServer, company: Company
+) -> None:
+    meter = Meter(company.store, company.world)
+    assert minutes_kept(server, company, meter, lambda _: "GPU-" + "b" * 300) == MINUTES_OF_A
+    with company.store.reading() as books:
+        assert {each.code for each in books.samples.refusals()} == {"invalid-sample", "unknown-node"}
+
+
+class AwayForAnInventory(Meter):
+    """The database is away where a second GPU is told of for the first time."""
+
+    is_away = False
+
+    def accept_inventory(self, *told: Any, now: Instant) -> Inventory:
+        if self.is_away:
+            self.is_away = False
+            raise Unavailable("the database is away")
+        return super().accept_inventory(*told, now=now)
+
+
+def test_what_was_read_is_kept_though_the_database_was_away_for_an_inventory(
+    server: PrometheusServer, company: Company
+) -> None:
+    meter = AwayForAnInventory(company.store, company.world)
+
+    def others(number: int) -> str:
+        meter.is_away = number == 5
+        return f"GPU-{number // 4}"
+
+    assert minutes_kept(server, company, meter, others) == MINUTES_OF_A
 
 
 SETTINGS = Settings(

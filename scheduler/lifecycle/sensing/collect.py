@@ -4,9 +4,11 @@ What is read goes through the meter as an agent's post does: judged, attributed 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 
+from scheduler.domain.errors import InvalidInput
 from scheduler.domain.people import ANY_NODE, Caller, Role
 from scheduler.domain.units import MS_PER_HOUR, GpuUuid, Instant, NodeName
 from scheduler.lifecycle.sensing.meter import Meter, Post
@@ -47,18 +49,25 @@ class Collector:
         self._seen: dict[GpuUuid, tuple[NodeName, Device, Instant]] = {}
         self._told: dict[NodeName, Inventory] = {}
         self._pending: tuple[Window, ...] = ()
+        self._reading: Reading | None = None
 
     def run(self, now: Instant) -> int:
         """Read on, and have it metered. Returns how many windows were told of."""
-        self._post(now)
+        self._tell(now)
         reading = self._sensors.read(now)
         self._see(reading)
-        self._tell_inventories(reading, now)
         followed = follow(self._states, reading.samples, reading.at, self._rules_of())
         self._states, self._pending = followed.states, followed.windows
+        return self._tell(now)
+
+    def _tell(self, now: Instant) -> int:
+        """What was read and is not kept yet: a reading is never made again, so that nothing may come between."""
+        self._tell_inventories(now)
         return self._post(now)
 
     def _see(self, reading: Reading) -> None:
+        if reading.devices or self._reading is None:
+            self._reading = reading
         for device in reading.devices:
             if device.gpu_uuid in reading.node_of:
                 self._seen[device.gpu_uuid] = reading.node_of[device.gpu_uuid], device, reading.at
@@ -66,8 +75,11 @@ class Collector:
         for uuid in gone:
             del self._seen[uuid]
 
-    def _tell_inventories(self, reading: Reading, now: Instant) -> None:
-        """Where something is new, and every so often."""
+    def _tell_inventories(self, now: Instant) -> None:
+        """Where something is new, and every so often. One that the meter refuses, and counts, is no other node's loss."""
+        reading = self._reading
+        if reading is None:
+            return
         devices: dict[NodeName, list[Device]] = {}
         for node, device, _ in self._seen.values():
             devices.setdefault(node, []).append(device)
@@ -84,8 +96,9 @@ class Collector:
             )
             before = self._told.get(node)
             if before is None or now - before.taken_at >= TELL_EVERY_MS or _news(before) != _news(inventory):
-                self._meter.accept_inventory(self._caller, node, inventory_json(inventory), now=now)
-                self._told[node] = inventory
+                with suppress(InvalidInput):
+                    self._meter.accept_inventory(self._caller, node, inventory_json(inventory), now=now)
+                    self._told[node] = inventory
 
     def _rules_of(self) -> Callable[[GpuUuid], Integration]:
         rules = {node: replace(self._rules, node=node) for node, _, _ in self._seen.values()}

@@ -38,6 +38,7 @@ MOVED_AFTER_MS = 24 * MS_PER_HOUR
 
 DETAIL_MAX = 300
 
+NOTHING_TOLD = "it has not told what GPUs it has"
 ANOTHERS_TOKEN = "token-of-another-node"  # noqa: S105  # a code, no secret
 
 REFUSED_FOR = (
@@ -155,10 +156,13 @@ class Meter:
         return self.accept_all([post], now=now)[0]
 
     def accept_all(self, posts: Sequence[Post], *, now: Instant) -> list[Accepted]:
-        """Several nodes' windows in one transaction, by a caller that speaks for all of them."""
+        """Several nodes' windows in one transaction, by a caller that speaks for all of them; what is answered is in their
+        order. A post of a node that has told no inventory is counted, left out and no other's loss."""
+        known = [post for post in posts if self._is_known(post.node)]
         for post in posts:
-            self._require_known(post.node, now, blamed=post.node)
-        judged = [_read(post) for post in posts]
+            if not self._is_known(post.node):
+                self._count(post.node, RefusalCode.UNKNOWN_NODE.value, NOTHING_TOLD, now)
+        judged = [_read(post) for post in known]
         kept = self._together.run(lambda group: _keep(group, judged), now)
         self._tally(refused.code for accepted in kept.accepted for refused in accepted.refused)
         self._world.put_metered(kept.metered)
@@ -227,16 +231,19 @@ class Meter:
             )
 
     def _require_known(self, node: NodeName, now: Instant, *, blamed: NodeName) -> None:
-        told = self._world.inventories.get(node)
-        if told is None or (told.sensor_state is not SensorState.OK and not told.devices):
-            # A sampler that has not come up yet says nothing of its devices, and windows may wait from before it.
-            self._count(blamed, RefusalCode.UNKNOWN_NODE.value, "it has not told what GPUs it has", now)
+        if not self._is_known(node):
+            self._count(blamed, RefusalCode.UNKNOWN_NODE.value, NOTHING_TOLD, now)
             raise NotFound(
                 f"{node} has not told what GPUs it has",
                 code=RefusalCode.UNKNOWN_NODE,
                 where="node",
                 remedy=f"PUT /v1/nodes/{node}/inventory first",
             )
+
+    def _is_known(self, node: NodeName) -> bool:
+        """A sampler that has not come up yet says nothing of its devices, and windows may wait from before it."""
+        told = self._world.inventories.get(node)
+        return told is not None and (told.sensor_state is SensorState.OK or bool(told.devices))
 
     @contextmanager
     def _counting(self, node: NodeName, now: Instant) -> Any:
