@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from scheduler.adapters.prometheus.history import POINTS_MAX, PromRange, read_prometheus
+from scheduler.adapters.prometheus.http import PrometheusApi
 from scheduler.domain.errors import InvalidInput, Unavailable
 from scheduler.domain.units import AttemptId, GpuUuid, Instant
 from scheduler.metering.recorded import Recorded
@@ -120,11 +121,33 @@ def test_a_long_time_is_asked_for_in_parts_that_do_not_overlap(prometheus: FakeP
     assert [(float(a["start"]), float(a["end"])) for a in utilization] == [(0, last), (last + 30, last + 30)]
 
 
-@pytest.mark.parametrize("answer", [b"<html>", b'{"status": "error", "error": "no such label"}', b"[]"])
+NO_PROMETHEUS = [
+    b"<html>",
+    b'{"status": "error", "error": "no such label"}',
+    b"[]",
+    b'{"status": "success", "data": null}',
+    b'{"status": "success", "data": {"result": "x"}}',
+]
+
+
+@pytest.mark.parametrize("answer", NO_PROMETHEUS)
 def test_what_is_no_prometheus_is_refused(prometheus: FakePrometheus, answer: bytes) -> None:
     prometheus.answer = answer
     with pytest.raises(InvalidInput):
         list(read_prometheus(prometheus.address, ASKED))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *NO_PROMETHEUS,
+        *(b'{"status": "success", "data": {"result": %s}}' % told for told in (b"[]", b'["x"]', b"[1e999]")),
+    ],
+)
+def test_what_tells_no_time_is_no_prometheus(prometheus: FakePrometheus, answer: bytes) -> None:
+    prometheus.answer = answer
+    with pytest.raises(InvalidInput):
+        PrometheusApi(prometheus.address).now()
 
 
 def test_where_nobody_answers_it_is_unavailable() -> None:

@@ -41,12 +41,18 @@ class PrometheusApi:
                     f"Prometheus at {self._client.base_url} failed: {said}", code=RefusalCode.SERVER_UNREACHABLE
                 )
             raise self._no_prometheus(f"{said or 'another answer'} (status {answer.status_code})")
-        return body["data"]["result"]
+        data = body.get("data")
+        if not isinstance(data, dict) or not isinstance(data.get("result"), list):
+            raise self._no_prometheus("another answer")
+        return data["result"]
 
     def now(self) -> Instant:
         """What Prometheus' own clock shows."""
-        seconds, _ = self.ask("query", {"query": "time()"})
-        return Instant(round(float(seconds) * MS_PER_SECOND))
+        told = self.ask("query", {"query": "time()"})
+        try:
+            return Instant(round(float(told[0]) * MS_PER_SECOND))
+        except (IndexError, TypeError, ValueError, OverflowError) as error:
+            raise self._no_prometheus(f"{str(told)[:80]} for the time") from error
 
     def _headers(self) -> dict[str, str]:
         if self._token_file is None:
