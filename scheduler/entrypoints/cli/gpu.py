@@ -1,5 +1,6 @@
 """`allot gpu`: what agents send and what follows from it, and the idle rules over one's own recordings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -107,7 +108,7 @@ def agents(as_json: AsJson = False) -> None:
 def refused(as_json: AsJson = False) -> None:
     """List what was refused of what agents sent, counted by node, GPU and reason."""
     with connect() as api:
-        found = api.get("/v1/refused-samples")
+        found = api.get("/v1/refused-samples", limit=_ROWS_TOLD)
         if as_json:
             print_json(found)
             return
@@ -117,16 +118,17 @@ def refused(as_json: AsJson = False) -> None:
             Column("COUNT", is_number=True),
             Column("LAST (UTC)"),
         )
-        rows = [(each["node"], each["code"], str(each["count"]), moment(each["last_at"])) for each in found["items"]]
-        notes = [": ".join(filter(None, (each["gpu_uuid"], each["detail"]))) for each in found["items"]]
-        print_table(columns, rows, notes, empty="Nothing was refused.")
+        items = found["items"]
+        rows = [(each["node"], each["code"], str(each["count"]), moment(each["last_at"])) for each in items]
+        notes = [": ".join(filter(None, (each["gpu_uuid"], each["detail"]))) for each in items]
+        _print_latest(columns, rows, notes, empty="Nothing was refused.")
 
 
 @app.command()
 def reclaims(as_json: AsJson = False) -> None:
     """List what was due by the idle rules, taken or not: read this before you end a dry run."""
     with connect() as api:
-        found = api.get("/v1/reclaims")
+        found = api.get("/v1/reclaims", limit=_ROWS_TOLD)
         if as_json:
             print_json(found)
             return
@@ -140,14 +142,14 @@ def reclaims(as_json: AsJson = False) -> None:
         )
         rows = [_reclaim_row(each) for each in found["items"]]
         notes = [_reclaim_note(each) for each in found["items"]]
-        print_table(columns, rows, notes, empty="Nothing was due.")
+        _print_latest(columns, rows, notes, empty="Nothing was due.")
 
 
 @app.command()
 def misuse(as_json: AsJson = False) -> None:
     """List processes on GPUs that were not given to them: another pod's, the host's, and what looks like mining."""
     with connect() as api:
-        found = api.get("/v1/misuses")
+        found = api.get("/v1/misuses", limit=_ROWS_TOLD)
         if as_json:
             print_json(found)
             return
@@ -160,7 +162,7 @@ def misuse(as_json: AsJson = False) -> None:
         )
         rows = [_misuse_row(each) for each in found["items"]]
         notes = [_misuse_note(each) for each in found["items"]]
-        print_table(columns, rows, notes, empty="Nobody was seen where they had no business.")
+        _print_latest(columns, rows, notes, empty="Nobody was seen where they had no business.")
         unseen = found["unavailable_on"]
         if unseen:
             named = ", ".join(unseen[:_NODES_NAMED_MAX]) + (", …" if len(unseen) > _NODES_NAMED_MAX else "")
@@ -171,7 +173,7 @@ def misuse(as_json: AsJson = False) -> None:
 def faults(as_json: AsJson = False) -> None:
     """List hardware errors of GPUs (Xids) of the last month, and what became of the work that had them."""
     with connect() as api:
-        found = api.get("/v1/gpu-faults")
+        found = api.get("/v1/gpu-faults", limit=_ROWS_TOLD)
         if as_json:
             print_json(found)
             return
@@ -184,7 +186,7 @@ def faults(as_json: AsJson = False) -> None:
         )
         rows = [_fault_row(each) for each in found["items"]]
         notes = [_fault_note(each) for each in found["items"]]
-        print_table(columns, rows, notes, empty="No GPU reported an error of its hardware.")
+        _print_latest(columns, rows, notes, empty="No GPU reported an error of its hardware.")
 
 
 @app.command()
@@ -209,6 +211,15 @@ def conservation(
         print_table(columns, rows)
         unexplained = found["total"]["unexplained_ms"]
         print_text(f"GPU-hours of {found['period']}; unexplained: {_hours(unexplained)}.")
+
+
+def _print_latest(columns: Sequence[Column], rows: list[tuple[str, ...]], notes: list[str], empty: str) -> None:
+    """What the table has no room for is said; without the count where there may be more than was told."""
+    print_table(columns, rows[:_ROWS_SHOWN], notes[:_ROWS_SHOWN], empty=empty)
+    if len(rows) >= _ROWS_TOLD:
+        print_text(f"These are the latest {_ROWS_SHOWN}; --json has the latest {_ROWS_TOLD:,}.", style="dim")
+    elif len(rows) > _ROWS_SHOWN:
+        print_text(f"and {len(rows) - _ROWS_SHOWN} more, in --json", style="dim")
 
 
 def _misuse_row(each: dict[str, Any]) -> tuple[str, ...]:
@@ -244,6 +255,9 @@ def _work(work: dict[str, Any] | None) -> str | None:
 
 
 _NODES_NAMED_MAX = 5
+_ROWS_SHOWN = 100
+_ROWS_TOLD = 1_000
+"""As many as one answer has."""
 
 
 _BUCKETS = {

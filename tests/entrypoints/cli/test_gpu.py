@@ -19,6 +19,7 @@ from scheduler.lifecycle.views.misuses import Misuses, MisuseView, WorkView
 from scheduler.lifecycle.views.usage_shapes import ReclaimView
 from scheduler.metering.gpu_faults import GpuFault
 from scheduler.metering.misuse import MisuseKind
+from scheduler.metering.refusals import RefusedSample
 from tests.entrypoints.cli.conftest import Allot
 
 POLICY = Path(__file__).parents[3] / "policies" / "example.yaml"
@@ -263,6 +264,18 @@ def test_what_the_platform_knows_of_its_sensing_is_listed(allot: Allot, command:
     listed = allot("gpu", command, "--json", who="olga").json
     assert (listed["items"], listed["next_cursor"]) == ([], None)
     assert allot("gpu", command, who="ada").code == 4
+
+
+def test_what_a_table_leaves_out_is_said(allot: Allot, service: Service) -> None:
+    at = to_instant(NOON)
+    ends = []
+    for nodes in (range(100), range(100, 101), range(101, 1_001)):
+        with service.store.writing() as books:
+            books.samples.refuse([RefusedSample(f"n{n}", "", "overlaps", 1, at, at) for n in nodes])
+        ends.append(allot("gpu", "refused", who="olga").out.splitlines()[-1])
+    assert ends[1:] == ["and 1 more, in --json", "These are the latest 100; --json has the latest 1,000."]
+    assert ends[0].startswith("n")
+    assert len(allot("gpu", "refused", "--json", who="olga").json["items"]) == 1_000
 
 
 def test_what_was_due_names_the_work_and_its_owner_and_says_why_it_was_left_alone(
