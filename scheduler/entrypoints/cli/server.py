@@ -114,7 +114,7 @@ def _log_from(level_name: str) -> None:
             f"{level_name!r} is no log level", where="--log-level", expected="DEBUG, INFO, WARNING or ERROR"
         )
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("uvicorn", "alembic"):
+    for chatty in ("uvicorn", "alembic", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, level))
     # That a round was still running when the next was due shows in /healthz as a loop's age, not as a line each time.
     logging.getLogger("apscheduler").setLevel(max(logging.ERROR, level))
