@@ -7,6 +7,7 @@ import typer
 
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.money import decimal_text
+from scheduler.domain.wording import counted
 from scheduler.entrypoints.api.rendering import render
 from scheduler.entrypoints.cli import offers, takeaway
 from scheduler.entrypoints.cli.client import connect
@@ -198,9 +199,13 @@ def _print_statement(found: dict[str, Any]) -> None:
         print_text(f"Came back: {amount} of {each['workload_name']}, {done} while its GPUs were idle.")
     print_text("")
     rows = [*map(_line_row, found["lines"]), *map(_corrected_row, found["corrections"])]
+    left = found["lines_left_out"]
+    if left and not rows:
+        print_text(f"{counted(left, 'line')}: pay data, of which a lead sees the sums.")
+        return
     print_table(_LINES, rows, empty="Nothing happened in this period.")
-    if found["lines_left_out"]:
-        print_text(f"and {found['lines_left_out']} more lines: --csv has them all")
+    if left:
+        print_text(f"and {left} more lines: --csv has them all")
 
 
 _LINES = (

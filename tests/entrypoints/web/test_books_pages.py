@@ -57,9 +57,12 @@ async def test_a_balance_is_not_drawn_where_lines_of_it_are_missing(service: Sam
         whole = read(await client.get("/statement")).text
         service.views.statement_value = statement(lines_left_out=7)
         part = read(await client.get("/statement")).text
+        service.views.statement_value = statement(lines=(), lines_left_out=7)
+        of_a_lead = read(await client.get("/statement")).text
     assert "The balance, as it was posted" in whole
     assert "The balance, as it was posted" not in part
     assert "and 7 more lines; the CSV has them all." in part
+    assert "7 lines: pay data, of which a lead sees the sums." in of_a_lead
 
 
 async def test_beside_a_statement_of_a_week_are_weeks_whatever_the_policy_s_period_is(
