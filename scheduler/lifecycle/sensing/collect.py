@@ -98,7 +98,7 @@ class Collector:
             if before is None or now - before.taken_at >= TELL_EVERY_MS or _news(before) != _news(inventory):
                 with suppress(InvalidInput):
                     self._meter.accept_inventory(self._caller, node, inventory_json(inventory), now=now)
-                    self._told[node] = inventory
+                self._told[node] = inventory
 
     def _rules_of(self) -> Callable[[GpuUuid], Integration]:
         rules = {node: replace(self._rules, node=node) for node, _, _ in self._seen.values()}
