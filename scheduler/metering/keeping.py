@@ -32,6 +32,14 @@ class SampleBook(Protocol):
         """New ones are added, known ones overwritten."""
         ...
 
+    def count_gpus(self, node: NodeName, since: Instant) -> int:
+        """Those of the node that told of anything since then, or never of anything yet."""
+        ...
+
+    def forget_silent_gpus(self, node: NodeName, present: Collection[GpuUuid]) -> None:
+        """Those of the node that never told of anything and are not among these."""
+        ...
+
     def add(self, metered: Sequence[Metered]) -> None:
         """Windows of devices that were put before, none of them twice; their hours grow by them."""
         ...

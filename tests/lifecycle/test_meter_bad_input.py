@@ -8,8 +8,9 @@ import pytest
 
 from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, Refusal, RefusalCode
 from scheduler.domain.people import Caller, Role
-from scheduler.domain.units import Instant, NodeName
-from scheduler.metering.devices import Device, SensorState
+from scheduler.domain.units import GpuUuid, Instant, NodeName
+from scheduler.lifecycle.sensing import claiming
+from scheduler.metering.devices import Device, Inventory, SensorState
 from scheduler.metering.refusals import DEVICES_COUNTED_MAX
 from scheduler.metering.wire import inventory_json, window_json
 from tests.lifecycle.agents import WINDOW_MS, Agents, agent_of, body_of, gpu, inventory, window
@@ -250,6 +251,32 @@ def test_an_agent_that_makes_up_gpus_without_end_fills_no_table_and_each_is_coun
     assert sum(r.count for r in found) == 603
     assert next(r.count for r in found if r.gpu_uuid == "GPU-0-0") == 4
     assert next(r.count for r in found if r.gpu_uuid == "") == 600 - DEVICES_COUNTED_MAX
+
+
+@pytest.mark.parametrize("tells", [True, False], ids=["each with a window", "silent ones"])
+def test_a_node_that_tells_of_new_gpus_without_end_fills_no_table_and_each_is_counted(
+    company: Company, agents: Agents, monkeypatch: pytest.MonkeyPatch, tells: bool
+) -> None:
+    monkeypatch.setattr(claiming, "DEVICES_KNOWN_MAX", 8)
+
+    def tell(number: int) -> Inventory:
+        devices = tuple(Device(GpuUuid(f"GPU-{number}-{place}"), place, "H100", 80 << 30) for place in range(3))
+        told = inventory_json(replace(inventory(N0, company.now), devices=devices))
+        kept = agents.meter.accept_inventory(agent_of(N0), NodeName(N0), told, now=company.now)
+        if tells:
+            start = Instant(company.now - WINDOW_MS)
+            agents.post(*(good(number, start, gpu_uuid=each.gpu_uuid) for each in kept.devices))
+        return kept
+
+    kept = [len(tell(number).devices) for number in range(6)]
+    with company.store.reading() as books:
+        known, refused = books.samples.all_gpus(), books.samples.refusals()
+    assert len([each for each in known if each.node == N0]) <= 8
+    assert sum(each.count for each in refused) == 18 - sum(kept)
+    assert {each.code for each in refused} == ({"too-many-gpus"} if tells else set())
+    assert agents.meter.refused()["too-many-gpus"] == 18 - sum(kept)
+    company.now = later(company.now, 32 * 86_400)
+    assert len(tell(99).devices) == 3
 
 
 def test_a_token_for_all_nodes_that_makes_up_names_is_counted_as_one(company: Company, agents: Agents) -> None:

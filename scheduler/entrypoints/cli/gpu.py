@@ -213,7 +213,9 @@ def conservation(
         print_text(f"GPU-hours of {found['period']}; unexplained: {_hours(unexplained)}.")
 
 
-def _print_latest(columns: Sequence[Column], rows: list[tuple[str, ...]], notes: list[str], empty: str) -> None:
+def _print_latest(
+    columns: Sequence[Column], rows: Sequence[tuple[str, ...]], notes: Sequence[str], empty: str
+) -> None:
     """What the table has no room for is said; without the count where there may be more than was told."""
     print_table(columns, rows[:_ROWS_SHOWN], notes[:_ROWS_SHOWN], empty=empty)
     if len(rows) >= _ROWS_TOLD:

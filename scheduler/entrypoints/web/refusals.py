@@ -9,6 +9,7 @@ from starlette.responses import Response
 from scheduler.domain.errors import RefusalCode
 from scheduler.entrypoints.web.pages import Pages
 from scheduler.entrypoints.web.visitors import signed_in
+from scheduler.lifecycle.sensing.claiming import TOO_MANY_GPUS
 from scheduler.lifecycle.sensing.meter import ANOTHERS_TOKEN
 from scheduler.metering.admission import Admission
 
@@ -24,6 +25,7 @@ REFUSED_WORDS: Final[Mapping[str, str]] = {
     RefusalCode.BODY_TOO_LARGE: "too large",
     RefusalCode.UNKNOWN_NODE: "before the node told of its GPUs: it comes again",
     ANOTHERS_TOKEN: "with the token of another node",
+    TOO_MANY_GPUS: "more GPUs than a node may have told of",
 }
 """What became of it in words, by code."""
 

@@ -15,13 +15,14 @@ from scheduler.domain.people import ANY_NODE, Caller, Role
 from scheduler.domain.periods import iso
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, GpuUuid, Instant, NodeName
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.sensing.claiming import NO_ROOM, TOO_MANY_GPUS, claimed, without_room
 from scheduler.lifecycle.sensing.sampling import Sampling
 from scheduler.lifecycle.sensing.strangers import Strangers
 from scheduler.lifecycle.sensing.warning import words_about
 from scheduler.lifecycle.writing.batch import Batch
 from scheduler.lifecycle.writing.together import Together
 from scheduler.metering.admission import Admission, inventory_clock
-from scheduler.metering.devices import Device, Inventory, KnownGpu, SensorState
+from scheduler.metering.devices import Inventory, KnownGpu, SensorState
 from scheduler.metering.fields import text
 from scheduler.metering.misuse import Misuse, MisuseKey
 from scheduler.metering.refusals import RefusedSample
@@ -45,6 +46,7 @@ REFUSED_FOR = (
     *(each.value for each in Admission if each not in {Admission.TAKEN, Admission.DUPLICATE}),
     *(each.value for each in (RefusalCode.INVALID_SAMPLE, RefusalCode.BODY_TOO_LARGE, RefusalCode.UNKNOWN_NODE)),
     ANOTHERS_TOKEN,
+    TOO_MANY_GPUS,
 )
 """Every code under which something is counted."""
 
@@ -142,8 +144,8 @@ class Meter:
         # that is behind, or where its sampler hangs, anybody's.
         told = replace(told, taken_at=now)
         with self._store.writing() as books:
-            kept, foreign = self._keep_inventory(books, told, now)
-        self._tally([Admission.FOREIGN_GPU.value] * foreign)
+            kept, refused = self._keep_inventory(books, told, now)
+        self._tally(refused)
         self._world.put_inventory(kept)
         return kept
 
@@ -263,33 +265,34 @@ class Meter:
         with self._refused_lock:
             self._refused.update(codes)
 
-    def _keep_inventory(self, books: Books, told: Inventory, now: Instant) -> tuple[Inventory, int]:
+    def _keep_inventory(self, books: Books, told: Inventory, now: Instant) -> tuple[Inventory, list[str]]:
         """Claim the devices that are new here. Those that are gone stay its own until another node claims them: their last
         windows come after the inventory that has them no more, and may have waited in the spool for long.
 
-        Returned with how many were another's."""
+        Returned with the codes by which devices were refused."""
         before = self._world.inventories.get(told.node)
         if told.sensor_state is not SensorState.OK:
             # Its devices say nothing now: what it had before is still there.
             kept = replace(told, devices=before.devices if before is not None else ())
             books.samples.put_inventory(kept)
-            return kept, 0
+            return kept, []
         known = dict(books.samples.gpus([device.gpu_uuid for device in told.devices]))
-        foreign = {gpu.gpu_uuid for gpu in known.values() if self._is_foreign(gpu, told.node, now)}
+        refused = {
+            gpu.gpu_uuid: (Admission.FOREIGN_GPU.value, f"{gpu.node} has it")
+            for gpu in known.values()
+            if self._is_foreign(gpu, told.node, now)
+        }
+        refused |= dict.fromkeys(without_room(books, told, known, now), (TOO_MANY_GPUS, NO_ROOM))
         books.samples.refuse(
-            [
-                RefusedSample(told.node, uuid, Admission.FOREIGN_GPU.value, 1, now, now, f"{known[uuid].node} has it")
-                for uuid in sorted(foreign)
-            ]
+            [RefusedSample(told.node, uuid, code, 1, now, now, why) for uuid, (code, why) in sorted(refused.items())]
         )
-        ours = tuple(device for device in told.devices if device.gpu_uuid not in foreign)
-        changed = _claimed(ours, known, told.node)
+        kept = replace(told, devices=tuple(device for device in told.devices if device.gpu_uuid not in refused))
+        changed = claimed(kept.devices, known, told.node)
         for gpu in changed:
             self._known.pop(gpu.gpu_uuid, None)
         books.samples.put_gpus(changed)
-        kept = replace(told, devices=ours)
         books.samples.put_inventory(kept)
-        return kept, len(foreign)
+        return kept, [code for code, _ in refused.values()]
 
     def _is_foreign(self, gpu: KnownGpu, node: NodeName, now: Instant) -> bool:
         if gpu.node is None or gpu.node == node:
@@ -298,17 +301,6 @@ class Meter:
         if theirs is None or now - theirs.taken_at >= MOVED_AFTER_MS:
             return False
         return any(device.gpu_uuid == gpu.gpu_uuid for device in theirs.devices)
-
-
-def _claimed(devices: Sequence[Device], known: dict[GpuUuid, KnownGpu], node: NodeName) -> list[KnownGpu]:
-    """Devices that are new here, or told of otherwise than before."""
-    claimed = []
-    for device in devices:
-        before = known.get(device.gpu_uuid, KnownGpu(device.gpu_uuid, None))
-        after = replace(before, node=node, model=device.model)
-        if after != before:
-            claimed.append(after)
-    return claimed
 
 
 def _keep(group: _Group, judged: Sequence[_Judged]) -> _Kept:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from scheduler.adapters.sql.books.readings import hours_from, stretches_from
@@ -70,6 +70,15 @@ class SqlSamples:
         update_all(
             self.connection, gpus, gpus.c.gpu_uuid, [_GPU.write(gpu) for gpu in changed if gpu.gpu_uuid in ids]
         )
+
+    def count_gpus(self, node: NodeName, since: Instant) -> int:
+        recent = or_(gpus.c.end.is_(None), gpus.c.end >= since)
+        statement = select(func.count()).select_from(gpus).where(gpus.c.node == node, recent)
+        return int(self.connection.execute(statement).scalar_one())
+
+    def forget_silent_gpus(self, node: NodeName, present: Collection[GpuUuid]) -> None:
+        silent = and_(gpus.c.node == node, gpus.c.sequence.is_(None), gpus.c.gpu_uuid.not_in(sorted(present)))
+        self.connection.execute(delete(gpus).where(silent))
 
     # windows
 
