@@ -11,13 +11,15 @@ from scheduler.domain.values import value
 class GpuClass:
     """An interchangeable sort of GPU: nodes whose labels match `node_selector` offer it as `resource`.
 
-    `weight` is the standard GPU-hours charged per hour of one such GPU, in per mille.
+    `weight` is the standard GPU-hours charged per hour of one such GPU, in per mille. Pods on them tolerate node taints of
+    the keys in `tolerates`, beside that of GPU nodes.
     """
 
     name: GpuClassName
     weight: PerMille
     node_selector: tuple[tuple[str, str], ...] = ()
     resource: str = "nvidia.com/gpu"
+    tolerates: tuple[str, ...] = ()
 
     def selects(self, labels: Mapping[str, str]) -> bool:
         return all(labels.get(key) == value for key, value in self.node_selector)

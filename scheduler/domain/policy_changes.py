@@ -142,6 +142,7 @@ def _gpu_class(item: GpuClass) -> Terms:
         "weight_per_mille": item.weight,
         "node_selector": ", ".join(f"{key}={value}" for key, value in sorted(item.node_selector)) or "every node",
         "resource": item.resource,
+        "tolerates": ", ".join(sorted(item.tolerates)) or "none",
     }
 
 

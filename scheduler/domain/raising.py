@@ -162,6 +162,7 @@ _JUDGES: dict[str, _Judge] = {
             "time_zone",  # of the periods, and of what vests
             "node_selector",
             "resource",
+            "tolerates",
             "team",  # whose a project's hours are to spend
             "of",
             "window",  # of a spend guard

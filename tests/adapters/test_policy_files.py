@@ -65,6 +65,7 @@ gpu_classes:
     weight_per_mille: 450
     node_selector: {nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3, zone: a}
     resource: nvidia.com/mig-3g.40gb
+    tolerates: [sku, kubernetes.azure.com/scalesetpriority]
 priority_classes:
   urgent:
     value: -7
@@ -199,6 +200,7 @@ MIG = GpuClass(
     PerMille(450),
     (("nvidia.com/gpu.product", "NVIDIA-H100-80GB-HBM3"), ("zone", "a")),
     "nvidia.com/mig-3g.40gb",
+    ("sku", "kubernetes.azure.com/scalesetpriority"),
 )
 URGENT_TERMS = PriorityClass(
     name=URGENT,

@@ -141,7 +141,7 @@ BROKEN_RULES: dict[str, tuple[str, str, str]] = {
         "weight_per_mille: 1000",
         "wieght_per_mille: 1000",
         '3:10: gpu_classes.H100: found the unknown key "wieght_per_mille" (did you mean "weight_per_mille"?); '
-        "expected one of weight_per_mille, node_selector, resource",
+        "expected one of weight_per_mille, node_selector, resource, tolerates",
     ),
     "a key twice": (
         "weight_per_mille: 1000",

@@ -46,6 +46,7 @@ EITHER_WAY: dict[str, Edit] = {
     "projects.atlas.team": swap("    team: research\n    importance", "    team: evals\n    importance"),
     "time_zone": swap("time_zone: Europe/Berlin", "time_zone: UTC"),
     "gpu_classes.A100.node_selector": swap("NVIDIA-A100-SXM4-80GB", "NVIDIA-B200"),
+    "gpu_classes.A100.tolerates": swap("weight_per_mille: 600", "weight_per_mille: 600\n    tolerates: [sku]"),
     "gpu_classes.A100.resource": swap(
         "weight_per_mille: 600", "weight_per_mille: 600\n    resource: example.com/gpu"
     ),

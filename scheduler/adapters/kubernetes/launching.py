@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
-from scheduler.adapters.kubernetes.manifests import GATE, TOLERATION, UNTRACKED, container_resources
+from scheduler.adapters.kubernetes.manifests import GATE, UNTRACKED, container_resources, tolerations
 from scheduler.adapters.kubernetes.names import (
     ATTEMPT,
     COMPLETION_INDEX,
-    GPU_TAINT,
     HOSTNAME,
     MIN_PODS,
     PLACEMENT,
@@ -43,6 +42,8 @@ def launch_patch(action: LaunchJob, *, changes_resource: bool) -> Patch:
     if changes_resource:
         resources = container_resources(action.workload.spec, action.gpu_class)
         patch.append(_put(f"{_TEMPLATE}/spec/containers/0/resources", resources))
+    if action.gpu_class.tolerates:  # the Job may have been made for another class
+        patch.append(_put(f"{_TEMPLATE}/spec/tolerations", tolerations(action.gpu_class)))
     return patch
 
 
@@ -68,9 +69,12 @@ def adopting_patch(action: LaunchJob, job: RawObject) -> Patch:
         has_annotations = bool((job.get("metadata") or {}).get("annotations"))
         said = _put(_PLACEMENT, text) if has_annotations else _put("/metadata/annotations", {PLACEMENT: text})
         patch.append(said)
-    tolerations = pod_spec.get("tolerations") or []
-    if not any(map(_opens_gpu_nodes, tolerations)):
-        patch.append(_put(f"{_TEMPLATE}/spec/tolerations", [*tolerations, TOLERATION]))
+    borne = pod_spec.get("tolerations") or []
+    lacking = [
+        each for each in tolerations(action.gpu_class) if not any(_bears(known, each["key"]) for known in borne)
+    ]
+    if lacking:
+        patch.append(_put(f"{_TEMPLATE}/spec/tolerations", [*borne, *lacking]))
     if _is_tracked_for_nobody(job):
         patch.append(_put("/metadata/managedFields", UNTRACKED))
     return patch
@@ -108,12 +112,12 @@ def _is_indexed(job: RawObject) -> bool:
     return bool(job["spec"].get("completionMode") == _INDEXED)
 
 
-def _opens_gpu_nodes(toleration: RawObject) -> bool:
-    """Whether it bears the taint of GPU nodes whatever its value; one that bears less gets ours beside it."""
+def _bears(toleration: RawObject, key: str) -> bool:
+    """Whether it bears every taint of the key; one that bears less gets ours beside it."""
     return (
-        toleration.get("key") in {GPU_TAINT, None}
+        toleration.get("key") in {key, None}
         and toleration.get("operator") == "Exists"
-        and toleration.get("effect") in {"NoSchedule", None}
+        and not toleration.get("effect")
     )
 
 

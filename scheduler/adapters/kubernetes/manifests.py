@@ -152,7 +152,7 @@ def _pod_spec(workload: Workload, gpu_class: GpuClass, shape: SandboxShape) -> R
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": spec.grace_seconds,
-        "tolerations": [TOLERATION],
+        "tolerations": tolerations(gpu_class),
         "containers": [container],
     }
     if spec.nodes_with:
@@ -162,6 +162,11 @@ def _pod_spec(workload: Workload, gpu_class: GpuClass, shape: SandboxShape) -> R
     if spec.kind is WorkloadKind.SANDBOX:
         _furnish(pod_spec, container, workload, shape)
     return pod_spec
+
+
+def tolerations(gpu_class: GpuClass) -> list[RawObject]:
+    """What pods of the class bear: the taint of GPU nodes, and what the policy says of its nodes."""
+    return [TOLERATION, *({"key": key, "operator": "Exists"} for key in gpu_class.tolerates)]
 
 
 def _furnish(pod_spec: RawObject, container: RawObject, workload: Workload, shape: SandboxShape) -> None:

@@ -26,9 +26,14 @@ class NodeRecord:
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] = ()
 
-    @property
-    def accepts_work(self) -> bool:
-        return self.is_ready and not self.is_cordoned and all(map(_is_tolerated, self.taints))
+    def accepts_work(self, gpu_class: GpuClass | None) -> bool:
+        """Whether pods of the class, if it has one, could be bound to it."""
+        borne = {GPU_TAINT, *(gpu_class.tolerates if gpu_class is not None else ())}
+        return (
+            self.is_ready
+            and not self.is_cordoned
+            and all(taint.effect not in _BLOCKING_EFFECTS or taint.key in borne for taint in self.taints)
+        )
 
 
 def read_node(raw: RawObject) -> NodeRecord:
@@ -63,7 +68,7 @@ def node_of(record: NodeRecord, classes: Iterable[GpuClass], outside: Amounts = 
         cpu_milli=max(0, record.allocatable.cpu_milli - outside.cpu_milli),
         memory_mib=max(0, record.allocatable.memory_mib - outside.memory_mib),
         outside_gpus=outside_gpus,
-        accepts_work=record.accepts_work,
+        accepts_work=record.accepts_work(gpu_class),
         labels=record.labels,
         taints=record.taints,
     )
@@ -77,7 +82,3 @@ def class_of(record: NodeRecord, classes: Iterable[GpuClass]) -> GpuClass | None
         key=lambda c: (record.allocatable.count(c.resource) == 0, -len(c.node_selector), c.name),
         default=None,
     )
-
-
-def _is_tolerated(taint: Taint) -> bool:
-    return taint.effect not in _BLOCKING_EFFECTS or taint.key == GPU_TAINT

@@ -23,6 +23,7 @@ from scheduler.adapters.policy_files.order_keys import AGEING, FAIR_SHARE, ORDER
 from scheduler.adapters.policy_files.retry_keys import RETRY_RULE
 from scheduler.adapters.policy_files.sections import Field, Section
 from scheduler.adapters.policy_files.stop_keys import STOP_RATE, STOP_RATES
+from scheduler.adapters.policy_files.taint_keys import TOLERATES
 from scheduler.adapters.policy_files.topology_keys import LEVELS
 from scheduler.domain.periods import PeriodLength
 from scheduler.domain.policy import AtExhaustion, BorrowWithinCohort, ReclaimWithinCohort, WithinPool
@@ -60,7 +61,9 @@ RESOURCE = Field(
     "the extended resource that its GPUs are; a MIG profile has one of its own",
     default="nvidia.com/gpu",
 )
-GPU_CLASS = Section("gpu_classes.NAME", "An interchangeable sort of GPU.", (WEIGHT, NODE_SELECTOR, RESOURCE))
+GPU_CLASS = Section(
+    "gpu_classes.NAME", "An interchangeable sort of GPU.", (WEIGHT, NODE_SELECTOR, RESOURCE, TOLERATES)
+)
 
 # priority_classes
 VALUE = Field("value", Whole(-1_000_000_000, 1_000_000_000), "the higher goes first", is_required=True)

@@ -17,6 +17,7 @@ from scheduler.adapters.policy_files.policy_rules import check_rules
 from scheduler.adapters.policy_files.problems import Problem, Problems, refusal
 from scheduler.adapters.policy_files.retry_keys import retry_rule
 from scheduler.adapters.policy_files.sections import Record
+from scheduler.adapters.policy_files.taint_keys import TOLERATES
 from scheduler.adapters.policy_files.topology_keys import LEVELS, topology_levels
 from scheduler.domain.approvals import ApprovalRules
 from scheduler.domain.bookings import BookingTerms
@@ -134,6 +135,7 @@ def _gpu_class(name: str, record: Record) -> GpuClass:
         weight=PerMille(record.value(keys.WEIGHT)),
         node_selector=tuple(sorted(record.value(keys.NODE_SELECTOR).items())),
         resource=record.value(keys.RESOURCE),
+        tolerates=record.value(TOLERATES),
     )
 
 

@@ -1,8 +1,11 @@
 """The launch of a Job that a user applied: what of theirs stays, and what it needs beside it."""
 
+from dataclasses import replace
+
 import pytest
 
-from scheduler.adapters.kubernetes.launching import adoptable, adopting_patch
+from scheduler.adapters.kubernetes.launching import adoptable, adopting_patch, launch_patch
+from scheduler.adapters.kubernetes.manifests import SandboxShape, job_manifest
 from tests.adapters.kubernetes.objects import Json, job
 from tests.adapters.kubernetes.test_manifests import SPEC, A, launch
 
@@ -12,6 +15,7 @@ from tests.adapters.kubernetes.test_manifests import SPEC, A, launch
     [
         pytest.param({"key": "nvidia.com/gpu", "operator": "Equal", "value": "other"}, id="another value"),
         pytest.param({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoExecute"}, id="another effect"),
+        pytest.param({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}, id="one effect"),
         pytest.param({"key": "nvidia.com/gpu", "value": "other"}, id="Equal, as it is where nothing is said"),
     ],
 )
@@ -23,6 +27,21 @@ def test_a_job_that_tolerates_the_gpu_taint_in_part_gets_the_rest(toleration: Js
     for patch in patches:
         (tolerations,) = [step["value"] for step in patch if step["path"] == "/spec/template/spec/tolerations"]
         assert tolerations == [toleration, {"key": "nvidia.com/gpu", "operator": "Exists"}]
+
+
+def test_pods_tolerate_what_the_gpu_class_of_their_nodes_says() -> None:
+    asked = launch(SPEC, (A, 1))
+    asked = replace(asked, gpu_class=replace(asked.gpu_class, tolerates=("sku", "spot")))
+    gpu, sku, spot = ({"key": key, "operator": "Exists"} for key in ("nvidia.com/gpu", "sku", "spot"))
+
+    made = job_manifest(asked.workload, asked.gpu_class, SandboxShape(), kept_seconds=60)
+    assert made["spec"]["template"]["spec"]["tolerations"] == [gpu, sku, spot]
+    for patch, expected in (
+        (launch_patch(asked, changes_resource=False), [gpu, sku, spot]),
+        (adopting_patch(asked, job(pod={"tolerations": [sku]})), [sku, gpu, spot]),
+    ):
+        told = {str(step["path"]): step["value"] for step in patch}
+        assert told["/spec/template/spec/tolerations"] == expected
 
 
 @pytest.mark.parametrize(("mode", "is_set"), [("Indexed", True), ("NonIndexed", False), (None, False)])

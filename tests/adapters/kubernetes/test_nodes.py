@@ -1,5 +1,7 @@
 """Nodes: their class, what is left of them, and whether they take work."""
 
+from dataclasses import replace
+
 import pytest
 
 from scheduler.adapters.kubernetes.nodes import class_of, node_of, read_node
@@ -104,7 +106,17 @@ def test_instances_and_shares_are_classes_and_a_node_is_of_one(raw: Json, expect
     ],
 )
 def test_a_node_takes_work_when_our_pods_may_run_there(raw: Json, accepts: bool) -> None:
-    assert read_node(raw).accepts_work is accepts
+    assert node_of(read_node(raw), [H100]).accepts_work is accepts
+
+
+def test_the_taints_that_a_gpu_class_tolerates_keep_its_nodes_open_and_no_others() -> None:
+    taints = [
+        {"key": "sku", "value": "gpu", "effect": "NoSchedule"},
+        {"key": "nvidia.com/gpu", "effect": "NoExecute"},
+    ]
+    record = read_node(node(spec={"taints": taints}))
+    for tolerates, accepts in ((("sku", "spot"), True), (("spot",), False)):
+        assert node_of(record, [replace(H100, tolerates=tolerates)]).accepts_work is accepts
 
 
 def test_a_node_that_has_said_nothing_yet_is_not_ready() -> None:
