@@ -47,6 +47,10 @@ twice what may hide, and at most a third as many that take less: where hardly an
 ALIKE_SHARE = 4
 """Of the uses that were read next to a rest fewer than this part stand out of it: the rest may be what they are."""
 
+LEVEL_SIGMAS = 10
+"""Over the root of its spans: by so much of noise the levels of two rests differ where nothing else does. A quantile is
+1.4 off as a rule, and of many the highest and the lowest are five such apart."""
+
 LOWER, LOWEST = 4, 20
 SIGMAS_BETWEEN_QUANTILES = 0.97
 """Of a normal distribution, between its 25th percentile and its 5th (a quarter and a twentieth of the spans): the lower
@@ -102,7 +106,8 @@ def witness(
         least = use_microjoules(stretch.level, thresholds)
         found.update(_long_bumps(stretch, least, drifting))
         found.update(_short_bumps(stretch, least, noise))
-        if (stretch.level - lowest) * length_ms > least and _is_alike(stretch, used, least, drifting):
+        unlike = max(least, LEVEL_SIGMAS * drifting.microjoules(int(length_ms)) / sqrt(len(stretch.spans)))
+        if (stretch.level - lowest) * length_ms > unlike and _is_alike(stretch, used, least, drifting):
             found.update(stretch.spans)
     found.update(_short_of_rest(spans, lowest, thresholds, drifting))
     found |= untold

@@ -152,6 +152,19 @@ def test_a_training_that_starves_is_never_stopped_by_a_device_that_rests_elsewhe
     assert stopped_at(found) == [6 * 60 + 29]
 
 
+def test_rests_of_a_noisy_counter_are_no_work_though_no_use_stands_out_of_them() -> None:
+    """A second of work every 50 minutes, each in a row: their levels differ by what noise makes of them, and by more than
+    what a second takes of a small GPU."""
+    chance, rows, counter = Random(4), [], 1
+    for second in range(60, 24 * HOUR_S, 60):
+        works = second % 3_000 == 0
+        counter += max(0, round(60 * chance.gauss(16_000, 2_000))) + 30_000 * works
+        rows.append(Recorded(Instant(second * MS_PER_SECOND), GPU, percent=100 * works, energy_millijoules=counter))
+    found = judge(rows, RULE)
+    assert rested_ms(found) >= 0.95 * 24 * MS_PER_HOUR
+    assert stopped_at(found) == []
+
+
 def test_what_the_counter_rose_by_over_a_row_that_lacks_it_may_be_of_either_side() -> None:
     """Work until shortly before a row that shows it, and again after the next, which has no energy."""
     last = 2 * HOUR_S
