@@ -13,12 +13,13 @@ from scheduler.adapters.prometheus.history import POINTS_MAX, PromRange, read_pr
 from scheduler.adapters.prometheus.http import PrometheusApi
 from scheduler.domain.errors import InvalidInput, Unavailable
 from scheduler.domain.units import AttemptId, GpuUuid, Instant
-from scheduler.metering.recorded import Recorded
+from scheduler.metering.recorded import Recorded, in_order
 
 T0 = 1_795_176_000
 ASKED = PromRange(Instant(T0 * 1_000), Instant((T0 + 60) * 1_000), 30_000)
 OURS = {"UUID": "GPU-a", "exported_namespace": "research", "exported_pod": "train-0", "pod": "dcgm-exporter-x"}
 FREE = {"UUID": "GPU-b", "namespace": "monitoring", "pod": "dcgm-exporter-x"}
+STAMPS = "timestamp("
 
 
 class FakePrometheus:
@@ -35,7 +36,10 @@ class FakePrometheus:
         self.asked.append(asked)
         if self.answer is not None:
             return self.answer
-        known = [series for name, series in self.series.items() if name in asked["query"]]
+        is_of_stamps = asked["query"].startswith(STAMPS)
+        known = [
+            each for name, each in self.series.items() if name in asked["query"] and (name == STAMPS) == is_of_stamps
+        ]
         result = [{"metric": labels, "values": values} for series in known for labels, values in series]
         return orjson.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}})
 
@@ -88,6 +92,21 @@ def test_metrics_of_one_gpu_and_instant_are_one_row(prometheus: FakePrometheus) 
     }
 
 
+def test_a_row_is_stamped_with_its_scrape_and_a_step_without_one_adds_nothing(prometheus: FakePrometheus) -> None:
+    """Scraped once a minute, at a quarter to: Prometheus repeats the counter at the step in between, and its stamp."""
+    prometheus.series = {
+        "GPU_UTIL": [(OURS, [(T0, "0"), (T0 + 60, "7")])],
+        "TOTAL_ENERGY": [(OURS, [(T0, "70000"), (T0 + 30, "70000"), (T0 + 60, "90000")])],
+        STAMPS: [(OURS, [(T0, str(T0 - 15.25)), (T0 + 30, str(T0 - 15.25)), (T0 + 60, str(T0 + 44.75))])],
+    }
+    gpu, attempts = GpuUuid("GPU-a"), (AttemptId("research/train-0"),)
+    first, second = (Instant(round((T0 + each) * 1_000)) for each in (-15.25, 44.75))
+    assert in_order(read_prometheus(prometheus.address, ASKED)) == [
+        Recorded(first, gpu, attempts, percent=0, energy_millijoules=70_000),
+        Recorded(second, gpu, attempts, percent=7, energy_millijoules=90_000),
+    ]
+
+
 def test_a_mig_instance_is_a_device_of_its_own(prometheus: FakePrometheus) -> None:
     labels = {"UUID": "GPU-a", "GPU_I_ID": "7", "namespace": "research", "pod": "slice"}
     prometheus.series = {
@@ -116,7 +135,7 @@ def test_a_mean_or_a_sum_with_a_blank_in_it_is_none(prometheus: FakePrometheus) 
 
 def test_a_long_time_is_asked_for_in_parts_that_do_not_overlap(prometheus: FakePrometheus) -> None:
     list(read_prometheus(prometheus.address, PromRange(Instant(0), Instant(POINTS_MAX * 30_000), 30_000)))
-    utilization = [asked for asked in prometheus.asked if "GPU_UTIL" in asked["query"]]
+    utilization = [asked for asked in prometheus.asked if "GPU_UTIL[" in asked["query"]]
     last = (POINTS_MAX - 1) * 30.0
     assert [(float(a["start"]), float(a["end"])) for a in utilization] == [(0, last), (last + 30, last + 30)]
 

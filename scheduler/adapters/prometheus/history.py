@@ -1,7 +1,8 @@
 """Reads what dcgm-exporter told Prometheus: a cluster's own history, as a recording, without an agent of ours.
 
 Utilisation is the highest sample of each step and power its mean, so that no sample is passed over; energy is the
-counter. What Prometheus does not have is absent.
+counter. A row is stamped with the scrape that it ends with, so that a step in which nothing was scraped makes none of its
+own. What Prometheus does not have is absent.
 """
 
 import math
@@ -25,6 +26,14 @@ PERCENT_MOST = 200
 MILLIJOULES_MOST = 2**53
 """285 years of a kilowatt, and what a floating point number counts."""
 MEBIBYTES_MOST = 2**30
+SECONDS_MOST = 2**33
+"""In the year 2242."""
+STAMPED = (
+    *(dcgm.UTIL, "DCGM_FI_DEV_GPU_UTIL_RATIO"),
+    *(dcgm.ENGINE, "DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO"),
+    *(dcgm.ENERGY, "DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL"),
+)
+"""Of a scrape all bear its stamp, so that any tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,12 @@ def _queries(step_ms: int) -> tuple[_Query, ...]:
             f"({dcgm.USED} + {dcgm.FREE}) or (DCGM_FI_DEV_FB_USED_BYTES + DCGM_FI_DEV_FB_FREE_BYTES) / {MEBIBYTE}",
             lambda row, value: row._replace(memory_bytes=round(value) * MEBIBYTE),
             most=MEBIBYTES_MOST,
+            is_more=True,
+        ),
+        _Query(
+            " or ".join(f"timestamp({name})" for name in STAMPED),
+            lambda row, value: row._replace(at=Instant(round(value * MS_PER_SECOND))),
+            most=SECONDS_MOST,
             is_more=True,
         ),
     )
