@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from scheduler.domain.units import GpuClassName, Instant, NodeName, PerMille
 from scheduler.domain.values import value
+
+GPU_TAINT: Final = "nvidia.com/gpu"
+"""The key of the taint that GPU nodes have in most clusters: every pod of ours tolerates it."""
+_BLOCKING = frozenset({"NoSchedule", "NoExecute"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,15 @@ class Taint:
     key: str
     value: str
     effect: str
+
+    def keeps_out(self, gpu_class: GpuClass | None) -> bool:
+        """Whether pods of the class, if the node has one, may not be bound because of it."""
+        borne = gpu_class is not None and self.key in gpu_class.tolerates
+        return self.effect in _BLOCKING and self.key != GPU_TAINT and not borne
+
+    def __str__(self) -> str:
+        """As kubectl writes it."""
+        return f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
 
 
 @dataclass(frozen=True, slots=True)

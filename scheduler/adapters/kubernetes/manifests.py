@@ -10,7 +10,6 @@ import orjson
 from scheduler.adapters.kubernetes.names import (
     AUTHOR,
     GPU_CLASSES,
-    GPU_TAINT,
     KIND,
     MIN_PODS,
     PERSONAL,
@@ -24,7 +23,7 @@ from scheduler.adapters.kubernetes.names import (
     WORKLOAD,
     RawObject,
 )
-from scheduler.domain.cluster import GpuClass
+from scheduler.domain.cluster import GPU_TAINT, GpuClass
 from scheduler.domain.units import MS_PER_SECOND
 from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec
 

@@ -49,7 +49,6 @@ KUEUE_PREFERRED_TOPOLOGY: Final = "kueue.x-k8s.io/podset-preferred-topology"
 """Annotations of a pod template; their values are labels of nodes."""
 HOSTNAME: Final = "kubernetes.io/hostname"
 COMPLETION_INDEX: Final = "batch.kubernetes.io/job-completion-index"
-GPU_TAINT: Final = "nvidia.com/gpu"
 
 PERSONAL: Final = "personal"
 FIELD_MANAGER: Final = "allot"

@@ -4,14 +4,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from scheduler.adapters.kubernetes.names import GPU_TAINT, RawObject
+from scheduler.adapters.kubernetes.names import RawObject
 from scheduler.adapters.kubernetes.resources import NOTHING, Amounts, allocatable
 from scheduler.adapters.kubernetes.stamps import instant_of
 from scheduler.domain.cluster import GpuClass, Node, Taint
 from scheduler.domain.units import Instant, NodeName
 
 _BULKY_LABELS = ("feature.node.kubernetes.io/", "beta.kubernetes.io/")
-_BLOCKING_EFFECTS = frozenset({"NoSchedule", "NoExecute"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +27,8 @@ class NodeRecord:
 
     def accepts_work(self, gpu_class: GpuClass | None) -> bool:
         """Whether pods of the class, if it has one, could be bound to it."""
-        borne = {GPU_TAINT, *(gpu_class.tolerates if gpu_class is not None else ())}
-        return (
-            self.is_ready
-            and not self.is_cordoned
-            and all(taint.effect not in _BLOCKING_EFFECTS or taint.key in borne for taint in self.taints)
-        )
+        is_closed = any(taint.keeps_out(gpu_class) for taint in self.taints)
+        return self.is_ready and not self.is_cordoned and not is_closed
 
 
 def read_node(raw: RawObject) -> NodeRecord:

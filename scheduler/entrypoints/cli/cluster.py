@@ -58,7 +58,8 @@ def nodes(as_json: AsJson = False) -> None:
             Column("OUTSIDE", is_number=True),
             Column("MAP", width_max=16),
         )
-        print_table(columns, [_node_row(node) for node in found["nodes"]], empty="No nodes.")
+        closed = [_closed_by(node) for node in found["nodes"]]
+        print_table(columns, [_node_row(node) for node in found["nodes"]], closed, empty="No nodes.")
 
 
 @app.command()
@@ -157,6 +158,10 @@ def _node_row(node: dict[str, Any]) -> tuple[str, ...]:
         str(node["outside"]),
         "".join(MARKS[_state(gpu)] for gpu in node["gpus"]),
     )
+
+
+def _closed_by(node: dict[str, Any]) -> str:
+    return f"Takes no work: {', '.join(node['taints'])}" if node["taints"] else ""
 
 
 def _state(gpu: dict[str, Any]) -> str:

@@ -96,7 +96,22 @@ def _node_view(
             replace(shown, owner=_owner_name(world, holder)) if holder is not None and shows_owner else shown
         )
     free = max(0, node.gpus - taken)
-    return NodeView(node.name, node.gpu_class or "", tuple(cells), node.accepts_work, free, node.outside_gpus)
+    return NodeView(
+        node.name,
+        node.gpu_class or "",
+        tuple(cells),
+        node.accepts_work,
+        free,
+        node.outside_gpus,
+        _taints(world, node),
+    )
+
+
+def _taints(world: World, node: Node) -> tuple[str, ...]:
+    """What of it keeps work out, for whoever wonders why."""
+    policy = world.policy
+    gpu_class = policy.gpu_classes.get(node.gpu_class) if policy is not None and node.gpu_class is not None else None
+    return () if node.accepts_work else tuple(str(each) for each in node.taints if each.keeps_out(gpu_class))
 
 
 def _holders(

@@ -220,6 +220,8 @@ class NodeView:
     accepts_work: bool
     free: int
     outside: int
+    taints: tuple[str, ...] = ()
+    """Where it accepts no work: its taints that pods of the class do not tolerate."""
 
 
 @dataclass(frozen=True, slots=True)

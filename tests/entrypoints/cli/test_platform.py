@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.domain.cluster import Taint
 from scheduler.domain.reasons import Reason
+from scheduler.domain.units import NodeName
 from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.views.unit_shapes import ReturnedView
 from tests.entrypoints.cli.conftest import Allot
@@ -126,6 +128,20 @@ def test_nodes_have_a_sign_for_each_gpu(allot: Allot) -> None:
     lines = allot("nodes").out.splitlines()
     assert lines[1].split() == ["node-0", "H100", "8", "8", "0", "········"]
     assert len(lines) == 5
+
+
+def test_a_node_that_takes_no_work_says_which_taints_keep_it_out(allot: Allot, service: Service) -> None:
+    known = service.world.nodes[NodeName("node-0")]
+    taints = (
+        Taint("nvidia.com/gpu", "present", "NoSchedule"),
+        Taint("sku", "gpu", "NoSchedule"),
+        Taint("x", "", "NoExecute"),
+    )
+    service.world.put_node(known.name, replace(known, accepts_work=False, taints=taints))
+    lines = allot("nodes").out.splitlines()
+    assert lines[1].split() == ["node-0", "H100", "8", "drained", "0", "××××××××"]
+    assert lines[2].strip() == "Takes no work: sku=gpu:NoSchedule, x:NoExecute"
+    assert len(lines) == 6
 
 
 def test_an_empty_queue_says_so(allot: Allot) -> None:
