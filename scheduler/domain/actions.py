@@ -99,7 +99,8 @@ class ActionResult(StrEnum):
     REFUSED = "refused"
     """The API refused it for good: as it is, it is invalid."""
     FORBIDDEN = "forbidden"
-    """We may not do it now: a right, a quota or an admission policy forbids it, which an operator can change."""
+    """We may not do it now: a right, a quota or an admission policy forbids it, or there is no such namespace, which an
+    operator can change."""
     RETRY = "retry"
     """The API did not answer, asked us to slow down, or is not as far yet."""
 

@@ -311,9 +311,9 @@ def _is_marked(job: RawObject) -> bool:
 
 
 def _created(action: CreateJob, answer: Answer) -> ActionOutcome:
-    """A namespace that is missing is the platform's to make: the workload waits for it."""
+    """A namespace that is missing is the platform's to make: the workload waits for it, and says so."""
     if answer.status == 404:
-        return ActionOutcome(action, ActionResult.RETRY, f"404: {status_message(answer)}")
+        return ActionOutcome(action, ActionResult.FORBIDDEN, f"404: {status_message(answer)}")
     return _outcome(action, answer)
 
 

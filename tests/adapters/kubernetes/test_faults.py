@@ -175,6 +175,14 @@ async def test_a_write_that_is_throttled_for_ever_is_left_to_the_next_cycle(wire
     wire.throttled = 0
 
 
+async def test_work_waits_for_a_namespace_that_is_missing_and_says_which(rig: ClusterRig) -> None:
+    nowhere = replace(rig.workload("w-nowhere"), namespace="nowhere")
+
+    outcome = await rig.do(CreateJob(nowhere, H100))
+
+    assert (outcome.result, outcome.message) == (ActionResult.FORBIDDEN, '404: namespaces "nowhere" not found')
+
+
 async def test_a_create_whose_answer_is_lost_makes_one_job(
     wire: Wire, rig: ClusterRig, api: ApiClient, namespace: str
 ) -> None:
