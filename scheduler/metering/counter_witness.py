@@ -8,6 +8,7 @@ witness of rest.
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from math import sqrt
 from statistics import median
@@ -112,6 +113,9 @@ def witness(
     found.update(_short_of_rest(spans, lowest, thresholds, drifting))
     found |= untold
     found.update(span for span in spans if _is_partly_quiet(span, is_quiet))
+    quiet = [span for span in spans if all(is_quiet[span.first : span.last])]
+    for ordered in (quiet, quiet[::-1]):
+        found.update(list(_ends_of_bumps(ordered, found, thresholds, noise)))
     usual = median(stretch.level for stretch in stretches)
     least = use_microjoules(usual, thresholds)
     hidden = noise.microjoules(int(length_ms))
@@ -196,6 +200,24 @@ def _short_bumps(stretch: _Stretch, least: int, noise: _Noise) -> Iterator[Count
                 yield before
                 yield span
         before, excess_before = span, excess
+
+
+def _ends_of_bumps(
+    quiet: Sequence[CounterSpan], bumps: AbstractSet[CounterSpan], thresholds: IdleThresholds, noise: _Noise
+) -> Iterator[CounterSpan]:
+    """Spans after bumps that hold the end of that work: half of their neighbours are work themselves, and tell of no rest.
+    What follows them does. Of spans in order; backwards, those that hold a beginning."""
+    is_after_bump = False
+    for place, span in enumerate(quiet):
+        if span in bumps:
+            is_after_bump = True
+        elif is_after_bump:
+            rest = quiet[place + 1 : place + 1 + NEIGHBOURS]
+            level = median(each.milliwatts for each in rest) if rest else span.milliwatts
+            limit = max(use_microjoules(level, thresholds), NEIGHBOUR_SIGMAS * noise.microjoules(span.length_ms))
+            is_after_bump = bumps.isdisjoint(rest) and _excess(span, level) > limit
+            if is_after_bump:
+                yield span
 
 
 def _is_alike(stretch: _Stretch, used: Sequence[CounterSpan], least: int, noise: _Noise) -> bool:

@@ -165,6 +165,18 @@ def test_rests_of_a_noisy_counter_are_no_work_though_no_use_stands_out_of_them()
     assert stopped_at(found) == []
 
 
+@pytest.mark.parametrize(
+    ("second", "spans"), [(120 * 30 + 5, range(40, 120)), (610 * 30 + 25, range(611, 720))], ids=["end", "beginning"]
+)
+def test_a_second_at_either_end_of_work_that_no_row_saw_is_work(second: int, spans: range) -> None:
+    """A training that starves in step with the rows, two to four seconds in each span: what is around the span of that
+    second is work by half, and tells of no rest."""
+    works = {second, *(span * 30 + 5 + each for span in spans for each in range(2 + span % 3))}
+    found = read(range(30, 6 * HOUR_S, 30), lambda _: 0, lambda second: 204 if second in works else 57)
+    spells = found.devices[0].spells
+    assert [each.state for each in spells if each.start <= second * MS_PER_SECOND < each.end] == [IdleState.ACTIVE]
+
+
 def test_what_the_counter_rose_by_over_a_row_that_lacks_it_may_be_of_either_side() -> None:
     """Work until shortly before a row that shows it, and again after the next, which has no energy."""
     last = 2 * HOUR_S
