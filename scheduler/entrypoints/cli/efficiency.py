@@ -80,7 +80,11 @@ def _print_attempts(attempts: list[dict[str, Any]], read: int) -> None:
         rows = [(each["workload_name"], str(each["gpus"]), *_cells(each["use"])) for each in shown]
         notes = ["\n".join(advice["sentence"] for advice in each["advice"]) for each in shown]
         print_table((Column("WORKLOAD", width_max=20), Column("GPUS", is_number=True), *_COLUMNS), rows, notes)
-        _say_left_out(read - len(shown))
+        if read > len(attempts):
+            left = read - len(shown)
+            print_text(f"and {left:,} more; the {len(attempts)} that rested most are in --json", style="dim")
+        else:
+            _say_left_out(read - len(shown))
 
 
 def _say_left_out(count: int) -> None:

@@ -140,7 +140,7 @@ def test_what_was_not_read_is_a_dash_and_what_is_left_out_is_counted(
     assert lines[9].split() == [engineer.id, "3.0", "sm-activity", "–", "–", "–", "–"]
     assert [line for line in lines if line.startswith("and ")] == [
         "and 1 more, in --json",
-        "and 65 more, in --json",
+        "and 65 more; the 12 that rested most are in --json",
     ]
 
 
