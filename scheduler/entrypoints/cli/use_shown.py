@@ -13,9 +13,13 @@ from scheduler.entrypoints.cli.output import (
 )
 from scheduler.entrypoints.web.formatting import DASH
 from scheduler.entrypoints.web.reclaim_words import became_of, why_left_alone
+from scheduler.metering.idle import IdleState
+from scheduler.metering.spells import merge
+from scheduler.metering.windows import largest
 
 STEPS: Final = "▁▂▃▄▅▆▇█"
 ABSENT: Final = "·"
+COLUMNS_MAX: Final = 60
 STATES: Final = {"active": "a", "idle-held": "i", "suspected-hung": "h", "unknown": "?"}
 
 
@@ -33,8 +37,10 @@ def show_use(found: dict[str, Any]) -> None:
         show_decisions(found["idle"]["decisions"], found["curve"])
 
 
-def show_curve(points: list[dict[str, Any]]) -> None:
-    """A column a point, at most sixty: the highest sample of any GPU, the power of all, and the state."""
+def show_curve(told: list[dict[str, Any]]) -> None:
+    """At most sixty columns, for narrow terminals: the highest sample of any GPU, the power of all, and the state."""
+    each = -(-len(told) // COLUMNS_MAX)
+    points = [_together(told[first : first + each]) for first in range(0, len(told), each)]
     watts = [point["milliwatts"] for point in points]
     most = max((each for each in watts if each is not None), default=0)
     print_text(f"\nFrom {moment(points[0]['start'])} to {utc(points[-1]['end'])}", style="bold")
@@ -42,6 +48,18 @@ def show_curve(points: list[dict[str, Any]]) -> None:
     print_text(f"  power  {''.join(_step(each, most) for each in watts)}  of {most // 1_000} W")
     print_text(f"  state  {''.join(STATES[point['state']] for point in points)}")
     print_text("  a active, i idle-held, h suspected hung, ? unknown; · was not read")
+
+
+def _together(points: list[dict[str, Any]]) -> dict[str, Any]:
+    """Neighbours as one: what one of them did not read of power is not read, and one at work is work."""
+    watts = [point["milliwatts"] for point in points]
+    return {
+        "start": points[0]["start"],
+        "end": points[-1]["end"],
+        "percent_max": largest(point["percent_max"] for point in points),
+        "milliwatts": None if None in watts else sum(watts) // len(watts),
+        "state": merge({IdleState(point["state"]) for point in points}).value,
+    }
 
 
 def show_idle(idle: dict[str, Any]) -> None:

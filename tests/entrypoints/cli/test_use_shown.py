@@ -81,6 +81,13 @@ def test_the_curve_has_a_column_a_point_and_a_hole_where_nothing_was_read(capsys
     assert "state  a?i" in out
 
 
+def test_a_long_curve_has_sixty_columns_that_hide_no_work(capsys: pytest.CaptureFixture[str]) -> None:
+    out = shown(capsys, curve=CURVE * 40)
+    assert f"busy   {'██▁' * 20}  of 100 %" in out
+    assert f"power  {'·█·' * 20}  of 337 W" in out
+    assert f"state  {'aa?' * 20}" in out
+
+
 def test_the_clock_says_when_the_action_is_due(capsys: pytest.CaptureFixture[str]) -> None:
     out = shown(capsys, idle=IDLE)
     assert "Idle rule sandboxes: suspend (a dry run)" in out
