@@ -62,29 +62,37 @@ def _queries(step_ms: int) -> tuple[_Query, ...]:
     """What is asked by both of its names: dcgm-exporter's, and those from its release 4.9 on. A MIG instance has no
     utilisation: its use is the share of time in which its engine was active."""
     step = f"{step_ms // MS_PER_SECOND}s"
-    of_instances = f'{{GPU_I_ID!=""}}[{step}]'
     return (
         _Query(
-            f"max_over_time({dcgm.UTIL}[{step}]) or 100 * max_over_time(DCGM_FI_DEV_GPU_UTIL_RATIO[{step}])"
-            f" or 100 * max_over_time({dcgm.ENGINE}{of_instances})"
-            f" or 100 * max_over_time(DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO{of_instances})",
+            _theirs_or_ours(
+                f"max_over_time({dcgm.UTIL}{{WHOSE}}[{step}])"
+                f" or 100 * max_over_time(DCGM_FI_DEV_GPU_UTIL_RATIO{{WHOSE}}[{step}])"
+                f' or 100 * max_over_time({dcgm.ENGINE}{{WHOSE,GPU_I_ID!=""}}[{step}])'
+                f' or 100 * max_over_time(DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO{{WHOSE,GPU_I_ID!=""}}[{step}])'
+            ),
             lambda row, value: row._replace(percent=min(100, math.ceil(value))),
             most=PERCENT_MOST,
         ),
         _Query(
-            f"avg_over_time({dcgm.POWER}[{step}]) or avg_over_time(DCGM_FI_DEV_BOARD_POWER_WATTS[{step}])",
+            _theirs_or_ours(
+                f"avg_over_time({dcgm.POWER}{{WHOSE}}[{step}])"
+                f" or avg_over_time(DCGM_FI_DEV_BOARD_POWER_WATTS{{WHOSE}}[{step}])"
+            ),
             lambda row, value: row._replace(milliwatts=round(value * 1_000)),
             most=WATTS_MAX,
             is_of_whole=True,
         ),
         _Query(
-            f"{dcgm.ENERGY} or 1000 * DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL",
+            _theirs_or_ours(f"{dcgm.ENERGY}{{WHOSE}} or 1000 * DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL{{WHOSE}}"),
             lambda row, value: row._replace(energy_millijoules=round(value)),
             most=MILLIJOULES_MOST,
             is_of_whole=True,
         ),
         _Query(
-            f"({dcgm.USED} + {dcgm.FREE}) or (DCGM_FI_DEV_FB_USED_BYTES + DCGM_FI_DEV_FB_FREE_BYTES) / {MEBIBYTE}",
+            _theirs_or_ours(
+                f"({dcgm.USED}{{WHOSE}} + {dcgm.FREE}{{WHOSE}})"
+                f" or (DCGM_FI_DEV_FB_USED_BYTES{{WHOSE}} + DCGM_FI_DEV_FB_FREE_BYTES{{WHOSE}}) / {MEBIBYTE}"
+            ),
             lambda row, value: row._replace(memory_bytes=round(value) * MEBIBYTE),
             most=MEBIBYTES_MOST,
             is_more=True,
@@ -96,6 +104,13 @@ def _queries(step_ms: int) -> tuple[_Query, ...]:
             is_more=True,
         ),
     )
+
+
+def _theirs_or_ours(query: str) -> str:
+    """What agents and the service tell under the exporter's names bears the label `simulated`. It counts only of devices
+    that the exporter tells nothing of: two readings of one, each with its own counter, would be taken for one."""
+    theirs, ours = (query.replace("WHOSE", f'simulated{relation}""') for relation in ("=", "!="))
+    return f"({theirs}) or on (UUID, GPU_I_ID) ({ours})"
 
 
 def read_prometheus(url: str, asked: PromRange) -> Iterator[Recorded]:

@@ -67,6 +67,9 @@ def test_a_history_in_prometheus_is_judged_as_the_same_rows_in_a_file(
         called, unit = names.get(name, (name, 1))
         key = frozenset({**labels, "__name__": f"DCGM_FI_DEV_{called}"}.items())
         history[key] = [(at, str(int(value) / unit if unit > 1 else value)) for at, value in points]
+        for uuid in ("GPU-a", "GPU-of-ours"):
+            ours = {**CARD, "UUID": uuid, "GPU_I_ID": "", "simulated": "false", "__name__": f"DCGM_FI_DEV_{name}"}
+            history[frozenset(ours.items())] = [(at, str(place)) for place, (at, _) in enumerate(points)]
     real_prometheus.write_history(tmp_path, history)
     with real_prometheus.serving(tmp_path) as address:
         found = judged("--prometheus", address, "--since", "4h")
@@ -82,6 +85,7 @@ def test_a_history_in_prometheus_is_judged_as_the_same_rows_in_a_file(
     assert attempt["stopped_at"] == same["stopped_at"]
     assert attempt["returned_gpu_hours"] == same["returned_gpu_hours"]
     assert found["gpus"][0]["idle_watts"] == 70.0
+    assert [each["gpu_uuid"] for each in found["gpus"]] == ["GPU-a", "GPU-of-ours"]
 
 
 @contextmanager
