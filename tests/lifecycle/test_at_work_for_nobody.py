@@ -15,6 +15,8 @@ from tests.lifecycle.build import NOON, Company
 N0 = NodeName("n0")
 BUSY = window("n0", 0, 1, NOON, pods=("somebodys-pod",))
 IDLE = window("n0", 1, 1, NOON)
+UNSEEN = replace(BUSY, process_count_max=None, processes=None)
+UNUSED = window("n0", 0, 1, NOON, percent=0).utilization
 POD, OTHER = PodRef("kube-system", "theirs"), PodRef("research", "ours")
 
 
@@ -31,6 +33,9 @@ CASES: dict[str, tuple[list[Window], int]] = {
     "a process of the host is there": ([with_process("python")], 1),
     "a pod's process has the name of the driver's": ([with_process("nvidia-cuda-mps", PodUid("p"))], 1),
     "its processes are known by number alone": ([replace(BUSY, processes=None)], 1),
+    "nobody can see processes, and it is used": ([replace(UNSEEN, granted=())], 1),
+    "nobody can see processes, and it rests": ([replace(UNSEEN, granted=(), utilization=UNUSED)], 0),
+    "nobody can see processes, and a pod has it": ([replace(UNSEEN, granted=(POD,))], 0),
     "nobody runs": ([IDLE, replace(IDLE, granted=())], 0),
 }
 

@@ -94,7 +94,9 @@ class ServiceCollector(Collector):
         for code, count in sorted(service.meter.refused().items()):
             refused.add_metric([self._simulated, code], count)
         yield refused
-        nobodys = self._gauge("unattributed_gpus", "GPUs with processes that neither an attempt nor another pod has.")
+        nobodys = self._gauge(
+            "unattributed_gpus", "GPUs with processes, or used unseen, of no attempt and no other pod."
+        )
         windows = fresh_windows(service, service.clock.now()).values()
         nobodys.add_metric([self._simulated], at_work_for_nobody(world, windows))
         yield nobodys

@@ -51,7 +51,7 @@ def unseen_nodes(world: World) -> tuple[str, ...]:
 def at_work_for_nobody(world: World, windows: Iterable[Window]) -> int:
     """How many of these devices have processes of nobody's: of no attempt, and by the kubelet of no other pod. Where it
     could not be asked, pods that are not ours account for as many as they asked for. What the policy allows on any GPU
-    is no work."""
+    is no work. Where nobody can see processes, any use is work."""
     excused = world.policy.misuse if world.policy is not None else MisuseTerms()
     busy = [
         window for window in windows if _has_work(world, window, excused) and window.gpu_uuid not in world.holders
@@ -63,6 +63,8 @@ def at_work_for_nobody(world: World, windows: Iterable[Window]) -> int:
 
 
 def _has_work(world: World, window: Window, excused: MisuseTerms) -> bool:
+    if window.process_count_max is None:
+        return window.utilization is not None and window.utilization.max_percent > 0
     seen = window.processes or ()
     return bool(window.process_count_max) and (
         not seen or not all(_is_excused(world, each, excused) for each in seen)
