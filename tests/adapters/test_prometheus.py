@@ -82,14 +82,10 @@ def test_metrics_of_one_gpu_and_instant_are_one_row(prometheus: FakePrometheus) 
         Recorded(first, b, (), percent=0),
         Recorded(second, a, attempts, milliwatts=72_000, energy_millijoules=2_145_000),
     ]
-    theirs, ours = (
-        f"(max_over_time(DCGM_FI_DEV_GPU_UTIL{{{of}}}[30s]) or 100 * max_over_time(DCGM_FI_DEV_GPU_UTIL_RATIO{{{of}}}[30s])"
-        f' or 100 * max_over_time(DCGM_FI_PROF_GR_ENGINE_ACTIVE{{{of},GPU_I_ID!=""}}[30s])'
-        f' or 100 * max_over_time(DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO{{{of},GPU_I_ID!=""}}[30s]))'
-        for of in ('simulated=""', 'simulated!=""')
-    )
     assert prometheus.asked[0] == {
-        "query": f"{theirs} or on (UUID, GPU_I_ID) {ours}",
+        "query": "max_over_time(DCGM_FI_DEV_GPU_UTIL[30s]) or 100 * max_over_time(DCGM_FI_DEV_GPU_UTIL_RATIO[30s])"
+        ' or 100 * max_over_time(DCGM_FI_PROF_GR_ENGINE_ACTIVE{GPU_I_ID!=""}[30s])'
+        ' or 100 * max_over_time(DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO{GPU_I_ID!=""}[30s])',
         "start": str(float(T0)),
         "end": str(T0 + 60.0),
         "step": "30.0",

@@ -28,12 +28,18 @@ MILLIJOULES_MOST = 2**53
 MEBIBYTES_MOST = 2**30
 SECONDS_MOST = 2**33
 """In the year 2242."""
+OURS = "simulated"
+"""The label of what agents and the service tell under the exporter's names. It counts only of devices that the exporter
+tells nothing of: two readings of one, each with its own counter, would be taken for one."""
 STAMPED = (
     *(dcgm.UTIL, "DCGM_FI_DEV_GPU_UTIL_RATIO"),
     *(dcgm.ENGINE, "DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO"),
     *(dcgm.ENERGY, "DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL"),
 )
 """Of a scrape all bear its stamp, so that any tells it."""
+
+
+_Rows = dict[tuple[str, Instant, tuple[AttemptId, ...]], Recorded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,37 +68,29 @@ def _queries(step_ms: int) -> tuple[_Query, ...]:
     """What is asked by both of its names: dcgm-exporter's, and those from its release 4.9 on. A MIG instance has no
     utilisation: its use is the share of time in which its engine was active."""
     step = f"{step_ms // MS_PER_SECOND}s"
+    of_instances = f'{{GPU_I_ID!=""}}[{step}]'
     return (
         _Query(
-            _theirs_or_ours(
-                f"max_over_time({dcgm.UTIL}{{WHOSE}}[{step}])"
-                f" or 100 * max_over_time(DCGM_FI_DEV_GPU_UTIL_RATIO{{WHOSE}}[{step}])"
-                f' or 100 * max_over_time({dcgm.ENGINE}{{WHOSE,GPU_I_ID!=""}}[{step}])'
-                f' or 100 * max_over_time(DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO{{WHOSE,GPU_I_ID!=""}}[{step}])'
-            ),
+            f"max_over_time({dcgm.UTIL}[{step}]) or 100 * max_over_time(DCGM_FI_DEV_GPU_UTIL_RATIO[{step}])"
+            f" or 100 * max_over_time({dcgm.ENGINE}{of_instances})"
+            f" or 100 * max_over_time(DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO{of_instances})",
             lambda row, value: row._replace(percent=min(100, math.ceil(value))),
             most=PERCENT_MOST,
         ),
         _Query(
-            _theirs_or_ours(
-                f"avg_over_time({dcgm.POWER}{{WHOSE}}[{step}])"
-                f" or avg_over_time(DCGM_FI_DEV_BOARD_POWER_WATTS{{WHOSE}}[{step}])"
-            ),
+            f"avg_over_time({dcgm.POWER}[{step}]) or avg_over_time(DCGM_FI_DEV_BOARD_POWER_WATTS[{step}])",
             lambda row, value: row._replace(milliwatts=round(value * 1_000)),
             most=WATTS_MAX,
             is_of_whole=True,
         ),
         _Query(
-            _theirs_or_ours(f"{dcgm.ENERGY}{{WHOSE}} or 1000 * DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL{{WHOSE}}"),
+            f"{dcgm.ENERGY} or 1000 * DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL",
             lambda row, value: row._replace(energy_millijoules=round(value)),
             most=MILLIJOULES_MOST,
             is_of_whole=True,
         ),
         _Query(
-            _theirs_or_ours(
-                f"({dcgm.USED}{{WHOSE}} + {dcgm.FREE}{{WHOSE}})"
-                f" or (DCGM_FI_DEV_FB_USED_BYTES{{WHOSE}} + DCGM_FI_DEV_FB_FREE_BYTES{{WHOSE}}) / {MEBIBYTE}"
-            ),
+            f"({dcgm.USED} + {dcgm.FREE}) or (DCGM_FI_DEV_FB_USED_BYTES + DCGM_FI_DEV_FB_FREE_BYTES) / {MEBIBYTE}",
             lambda row, value: row._replace(memory_bytes=round(value) * MEBIBYTE),
             most=MEBIBYTES_MOST,
             is_more=True,
@@ -106,23 +104,19 @@ def _queries(step_ms: int) -> tuple[_Query, ...]:
     )
 
 
-def _theirs_or_ours(query: str) -> str:
-    """What agents and the service tell under the exporter's names bears the label `simulated`. It counts only of devices
-    that the exporter tells nothing of: two readings of one, each with its own counter, would be taken for one."""
-    theirs, ours = (query.replace("WHOSE", f'simulated{relation}""') for relation in ("=", "!="))
-    return f"({theirs}) or on (UUID, GPU_I_ID) ({ours})"
-
-
 def read_prometheus(url: str, asked: PromRange) -> Iterator[Recorded]:
     """Every row that anything is known of. Raises Unavailable where Prometheus does not answer, InvalidInput where it
     refuses or answers something else."""
     with closing(PrometheusApi(url)) as api:
         for part in _parts(asked):
-            rows: dict[tuple[str, Instant, tuple[AttemptId, ...]], Recorded] = {}
+            theirs: _Rows = {}
+            ours: _Rows = {}
             for query in _queries(asked.step_ms):
                 for labels, values in _series(api, query.text, part):
-                    _gather(rows, labels, values, query)
-            yield from rows.values()
+                    _gather(ours if OURS in labels else theirs, labels, values, query)
+            told = {uuid for uuid, _, _ in theirs}
+            yield from theirs.values()
+            yield from (row for (uuid, _, _), row in ours.items() if uuid not in told)
 
 
 def _parts(asked: PromRange) -> Iterator[PromRange]:
@@ -146,7 +140,7 @@ def _series(api: PrometheusApi, query: str, part: PromRange) -> Iterator[tuple[M
 
 
 def _gather(
-    rows: dict[tuple[str, Instant, tuple[AttemptId, ...]], Recorded],
+    rows: _Rows,
     labels: Mapping[str, str],
     values: list[Any],
     query: _Query,
