@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from scheduler.domain.allowances import Holder
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import STANDARD_GPU, AttemptId, EngineerId, GpuClassName, Instant, PoolName, Unit
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, PostedSum, Transaction, TransactionKind, Used
@@ -113,6 +114,11 @@ class JournalBook(Protocol):
 
     def company_lines(self, *, starts_at: Instant, ends_at: Instant, first: int) -> CompanyLines:
         """As `lines_of` everything that `stated` would give of the company, added up by the database."""
+        ...
+
+    def holders(self, transactions: Sequence[str]) -> Mapping[str, tuple[Holder, ...]]:
+        """Whose allowances the transactions with these ids moved something of: who gave before who got. None of those that
+        moved nothing of an allowance."""
         ...
 
     def released(self, *, stopped_for: Collection[Reason], starts_at: Instant, ends_at: Instant) -> list[Released]:

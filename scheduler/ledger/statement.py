@@ -18,10 +18,12 @@ from scheduler.domain.units import STANDARD_GPU, AllowanceId, AttemptId, Enginee
 from scheduler.ledger.journal import Account, AccountKind, PostedEntry, TransactionKind
 
 _HAD = frozenset({AccountKind.ALLOWANCE, AccountKind.HELD})
+HAD = (*sorted(_HAD), AccountKind.PROMISED)
+"""The kinds of account that belong to an allowance: what its holder has, or is promised."""
 INTERNAL = (TransactionKind.HOLD, TransactionKind.RELEASE)
 """They move hours between available and held: nothing comes or goes."""
 
-STATED = (*sorted(_HAD), AccountKind.PROMISED, AccountKind.OVERRUN, AccountKind.UNFUNDED)
+STATED = (*HAD, AccountKind.OVERRUN, AccountKind.UNFUNDED)
 """The kinds of account that a statement reads."""
 
 
@@ -139,8 +141,7 @@ class Statement:
 
 def accounts_of(allowances: Iterable[AllowanceId], engineers: Iterable[EngineerId] = ()) -> tuple[Account, ...]:
     """The accounts that a statement over these allowances, and what these engineers used beyond them, reads."""
-    kinds = sorted({*_HAD, AccountKind.PROMISED})
-    had = [Account(kind, allowance) for allowance in allowances for kind in kinds]
+    had = [Account(kind, allowance) for allowance in allowances for kind in sorted(HAD)]
     beyond = [Account(kind, e) for e in engineers for kind in (AccountKind.OVERRUN, AccountKind.UNFUNDED)]
     return (*had, *beyond)
 

@@ -76,6 +76,26 @@ def test_the_company_costs_what_the_export_says(views: Views, store: SqlStore) -
     assert found.cost_micro == of(views, "team:research").cost_micro
 
 
+def test_a_company_s_lines_say_whose_each_grant_is_and_who_used_what(views: Views) -> None:
+    said = [(line.kind, line.holder, line.who) for line in of(views, "company").lines]
+    assert said[:3] == [
+        ("grant", "engineer:e-ada", "Ada"),
+        ("grant", "team:research", "team research"),
+        ("grant", "project:aurora", "project aurora"),
+    ]
+    assert {(kind, holder, who) for kind, holder, who in said[3:]} == {
+        ("charge", "", "Ada"),
+        ("charge", "", "Bob"),
+        ("refund", "", "Ada"),
+    }
+
+
+def test_a_grant_of_somebody_forgotten_is_that_of_their_opaque_id(store: SqlStore) -> None:
+    world = research_world()
+    world.people.clear()
+    assert of(Views(store, world), "company").lines[0].who == "e-ada"
+
+
 def test_what_begins_later_was_not_outstanding_before(views: Views) -> None:
     assert views.month(FINANCE, "2026-10", NOVEMBER).outstanding > 0
     assert views.month(FINANCE, "2020-10", NOVEMBER).outstanding == 0
@@ -174,6 +194,7 @@ def test_the_csv_has_every_line_adds_up_and_holds_no_formula(views: Views) -> No
     assert sum(int(row["in_ms"] or 0) - int(row["out_ms"] or 0) for row in rows) == 0
     assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for row in rows for cell in row.values())
     assert rows[2]["text"] == "'=HYPERLINK(0)"
+    assert [row["holder"] for row in rows[:3]] == ["", "engineer:e-ada", ""]
 
 
 def test_periods_without_a_length_or_the_wrong_way_round_are_none() -> None:

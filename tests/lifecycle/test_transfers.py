@@ -65,7 +65,10 @@ def test_hours_go_to_a_colleague_and_both_statements_tie(company: Company, award
         assert (view.transferred, view.closing) == (transferred * HOUR, closing * HOUR)
         assert view.opening + view.granted + view.transferred == view.closing
         assert "a deadline" in view.lines[-1].text
-    assert views.statement(OPERATOR, "2026-11", NOON, "team:research").transferred == 0
+    team = views.statement(OPERATOR, "2026-11", NOON, "team:research")
+    names = {subject: company.engineer(subject) for subject in ("ada", "bob")}
+    assert (team.transferred, team.lines[-1].who) == (0, "{ada.name} → {bob.name}".format(**names))
+    assert team.lines[-1].holder == "engineer:{ada.id} engineer:{bob.id}".format(**names)
 
 
 def test_a_balance_counts_what_was_passed_on_for_its_taker_alone(company: Company, awards: Awards) -> None:

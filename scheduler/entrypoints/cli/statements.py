@@ -25,6 +25,7 @@ from scheduler.entrypoints.cli.output import (
 )
 from scheduler.entrypoints.web.formatting import duration, money, multiplied_per_mille, signed_hours
 from scheduler.finance.csv_text import csv_lines
+from scheduler.lifecycle.views.owners import OwnerKind
 from scheduler.lifecycle.views.statement_rows import HEADER, statement_rows
 from scheduler.lifecycle.views.statements import LINES_MAX, LINES_UNBOUNDED
 
@@ -172,18 +173,7 @@ def _print_statement(found: dict[str, Any]) -> None:
     if found["no_cost_because"]:
         print_text(f"No cost: {found['no_cost_because']}.")
     for other in found["others"]:
-        sums = {name: text for name, text in other["shown"].items() if other["quantities"][name]}
-        print_text(
-            f"{other['unit']}: " + "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in sums.items())
-        )
-        for line in other["lines"]:
-            if not line["attempt_id"]:
-                price = line["per_million"]
-                worth = f", {line['cost']} {found['currency']} at {price} a million" if price is not None else ""
-                print_text(f"  {moment(line['at'])[5:]}  {line['text']}: {line['shown']}{worth}")
-            else:
-                gpus = f"{hours_of(line, 'gpu')} of {line['gpus']} {line['gpu_class']}"
-                print_text(f"  {moment(line['at'])[5:]}  {line['text']}: {line['shown']}, {gpus}")
+        _print_other_unit(found, other)
     for package in found["packages"]:
         then, now = (_worth(package[name]) for name in ("value_at_grant", "value_now"))
         name, vested = f"{package['total']} ({package['allowance_id']})", package["vested"]
@@ -203,11 +193,34 @@ def _print_statement(found: dict[str, Any]) -> None:
     if left and not rows:
         print_text(f"{counted(left, 'line')}: pay data, of which a lead sees the sums.")
         return
-    print_table(_LINES, rows, empty="Nothing happened in this period.")
+    if _is_of_several(found):
+        print_table((_LINES[0], _WHO, *_LINES[1:]), rows, empty=_NO_LINES)
+    else:
+        print_table(_LINES, [(at, *rest) for at, _, *rest in rows], empty=_NO_LINES)
     if left:
         print_text(f"and {left} more lines: --csv has them all")
 
 
+def _is_of_several(found: dict[str, Any]) -> bool:
+    """Then each line says whose it is."""
+    return bool(found["owner_kind"] != OwnerKind.ENGINEER)
+
+
+def _print_other_unit(found: dict[str, Any], other: dict[str, Any]) -> None:
+    sums = {name: text for name, text in other["shown"].items() if other["quantities"][name]}
+    print_text(f"{other['unit']}: " + "; ".join(f"{name.replace('_', ' ')} {text}" for name, text in sums.items()))
+    for line in other["lines"]:
+        whose = f"  {line['who']}" if _is_of_several(found) and line["who"] else ""
+        beside = ""
+        if line["attempt_id"]:
+            beside = f", {hours_of(line, 'gpu')} of {line['gpus']} {line['gpu_class']}"
+        elif line["per_million"] is not None:
+            beside = f", {line['cost']} {found['currency']} at {line['per_million']} a million"
+        print_text(f"  {moment(line['at'])[5:]}{whose}  {line['text']}: {line['shown']}{beside}")
+
+
+_NO_LINES = "Nothing happened in this period."
+_WHO = Column("WHO", width_max=18)
 _LINES = (
     Column("WHEN (UTC)"),
     Column("WHAT", width_max=48),
@@ -240,6 +253,7 @@ def _line_row(line: dict[str, Any]) -> tuple[str, ...]:
     is_use = line["attempt_id"] != ""
     return (
         moment(line["at"])[5:],
+        line["who"],
         line["text"] or line["kind"],
         hours_of(line, "gpu", unit="") if is_use else "",
         f"× {multiplied_per_mille(line['weight'], line['class_factor'])}" if is_use else "",
@@ -249,4 +263,4 @@ def _line_row(line: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _corrected_row(corrected: dict[str, Any]) -> tuple[str, ...]:
-    return (moment(corrected["at"])[5:], corrected["text"], "", "", "", money(corrected["cost_micro"]))
+    return (moment(corrected["at"])[5:], "", corrected["text"], "", "", "", money(corrected["cost_micro"]))

@@ -197,7 +197,7 @@ class Views:
         found = self._period(period, now)
         with self._store.reading() as books:
             return replace(
-                statement_view(books, self._world.price_book, whose, found, lines_max),
+                statement_view(books, self._world.price_book, whose, found, self._world.people, lines_max),
                 packages=package_values(books, self._world, whose, found, now),
                 grants=grant_values(books, self._world, whose, found, now),
             )

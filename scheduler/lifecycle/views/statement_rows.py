@@ -47,6 +47,7 @@ HEADER = (
     "returned_quantity",
     "price_per_million_tokens",
     "electricity_unknown_from",
+    "holder",
 )
 NOTHING: Mapping[str, str] = {}
 
@@ -110,7 +111,7 @@ def _other_rows(view: StatementView, other: UnitView) -> Iterator[tuple[str, ...
 
 def _drawn(view: StatementView, line: UnitLine) -> Mapping[str, str]:
     """The attempt that drew it, its physical time and what that is worth; of tokens the price of a million."""
-    cells: dict[str, str] = {}
+    cells = {"holder": safe(line.holder)}
     if line.attempt_id:
         cells |= {
             "attempt_id": line.attempt_id,
@@ -151,6 +152,7 @@ def _row(line: StatementLine, currency: str) -> tuple[str, ...]:
         "at": iso(line.at),
         "kind": line.kind,
         "text": safe(line.text),
+        "holder": safe(line.holder),
         **_amounts(line.amount),
         "workload_name": safe(line.workload_name),
         "project": safe(line.project),

@@ -52,6 +52,10 @@ class StatementLine:
     idle_permille: int | None = None
     memory_bytes_max: int | None = None
     team: str = ""
+    holder: str = ""
+    """Whose allowance it moved something of, as `--owner` takes it; empty where an attempt used it."""
+    who: str = ""
+    """For people: who used it, or the holder by name."""
 
     @property
     def gpu_seconds(self) -> str:

@@ -1,14 +1,15 @@
 """Statements: a period of an engineer, a team, a project or the company, every line down to the attempt."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from scheduler.domain.money import Micro
+from scheduler.domain.people import Engineer
 from scheduler.domain.periods import Period
 from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.reasons import Reason
 from scheduler.domain.sizes import pods_at
-from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
+from scheduler.domain.units import STANDARD_GPU, AttemptId, EngineerId, Instant, Unit
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.prices.postings import Posting
 from scheduler.finance.prices.price_book import PriceBook
@@ -17,6 +18,7 @@ from scheduler.finance.prices.valuation import Electricity, LineWorth, Valuation
 from scheduler.ledger.journal import Account, AccountKind, TransactionKind
 from scheduler.ledger.statement import CompanyLines, Released, Statement, accounts_of, in_time, lines_of
 from scheduler.ledger.statement import StatementLine as LedgerLine
+from scheduler.lifecycle.views.line_owners import LineOwners
 from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, statement_in
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.lifecycle.views.paid_rates import PaidRates, divided
@@ -34,7 +36,12 @@ LINES_UNBOUNDED = 1 << 62
 
 
 def statement_view(
-    books: Books, book: PriceBook | None, owner: Owner, period: Period, lines_max: int = LINES_MAX
+    books: Books,
+    book: PriceBook | None,
+    owner: Owner,
+    period: Period,
+    people: Mapping[EngineerId, Engineer],
+    lines_max: int = LINES_MAX,
 ) -> StatementView:
     """The owner's own allowances over the period, as the journal has it, and what it comes to by the price book."""
     mine = None if owner.holders is None else books.allowances.balances(holders=sorted(owner.holders))
@@ -52,7 +59,8 @@ def statement_view(
     told = (*shown, *others.lines) if owner.sees_lines else ()
     returned = in_time(returned) if owner.sees_lines else []
     valuation.value(attempts.ahead_of(valuation.left))
-    detail = _Detail(books, period, told, returned, attempts, valuation)
+    owners = LineOwners.read(books, people, told)
+    detail = _Detail(books, period, owners, told, returned, attempts, valuation)
     rates = PaidRates(books, accounts, mine, period)
     return StatementView(
         owner=owner.id,
@@ -192,11 +200,13 @@ class _Detail:
         self,
         books: Books,
         period: Period,
+        owners: LineOwners,
         lines: Iterable[LedgerLine],
         returned: Iterable[Released],
         attempts: _Attempts,
         valuation: Valuation,
     ) -> None:
+        self._owners = owners
         self._valuation = valuation
         self._period = period
         self._attempt = attempts.get
@@ -253,6 +263,8 @@ class _Detail:
             idle_permille=found.idle_permille if found is not None else None,
             memory_bytes_max=found.memory_bytes_max if found is not None else None,
             team=attempt.team if attempt is not None else "",
+            holder=self._owners.holder(line),
+            who=self._owners.who(line, attempt),
         )
 
     def of_unit(self, line: LedgerLine, unit: Unit) -> UnitLine:
@@ -275,6 +287,8 @@ class _Detail:
             gpu_ms=line.gpu_ms,
             cost_micro=Micro(worth.micro) if worth is not None else None,
             per_million_micro=worth.per_million if worth is not None else None,
+            holder=self._owners.holder(line),
+            who=self._owners.who(line, attempt),
         )
 
     def _said(self, line: LedgerLine, attempt: Attempt | None, name: str) -> str:

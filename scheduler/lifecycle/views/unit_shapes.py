@@ -26,6 +26,8 @@ class UnitLine:
     gpu_ms: int = 0
     cost_micro: Micro | None = None
     per_million_micro: Micro | None = None
+    holder: str = ""
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True)

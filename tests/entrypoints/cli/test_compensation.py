@@ -37,6 +37,9 @@ def test_other_units_are_stated_by_themselves(allot: Allot) -> None:
     (other,) = allot("statement", "--json").json["others"]
     assert (other["unit"], other["shown"]["closing"]) == ("tokens/llama", "5 000 000 tokens of llama")
     assert "tokens/llama: vested 5 000 000 tokens of llama" in allot("statement").out.replace("\n", " ")
+    company = " ".join(allot("statement", "--owner", "company", who="fin").out.split())
+    assert "11-20 12:00 Ada Vested: part 1 of 1: 5 000 000 tokens of llama" in company
+    assert "11-15 23:00 project atlas Granted: 2026-W47" in company
     rows = csv.DictReader(allot("statement", "--csv").out.splitlines())
     stated = [(row["kind"], row["in_quantity"], row["out_quantity"]) for row in rows if row["unit"] == "tokens/llama"]
     assert stated == [("opening", "0", ""), ("vest", "5000000", ""), ("held", "0", ""), ("closing", "", "5000000")]

@@ -160,6 +160,7 @@ async def test_a_long_statement_is_folded_by_team_or_by_day_with_sums_and_has_ev
         for n in range(FOLDED_FROM)
     ]
     lines = [replace(line, gpu_ms=H, amount=-H, cost_micro=2_000_000) if line.team else line for line in lines]
+    lines[0], lines[1] = replace(lines[0], who="project atlas"), replace(lines[1], who="Mara Lind")
     company = statement(lines=tuple(lines), owner="company", owner_kind="company", currency=Currency("EUR"))
     service.views.statement_value = company
     async with sign_in(FINN) as client:
@@ -172,6 +173,8 @@ async def test_a_long_statement_is_folded_by_team_or_by_day_with_sums_and_has_ev
         service.views.statement_value = replace(company, lines=tuple(lines[: FOLDED_FROM - 1]))
         short = read(await client.get("/statement?owner=company")).text
     assert "Granted, expired and passed on 1 line +7.0 h" in page.text
+    assert "Tier staff, 2026-11 project atlas" in page.text
+    assert "attempt 1, ended by itself, Mara Lind" in page.text
     assert "ops 50 lines, 50.0 GPU-hours −50.0 h , 100.00 EUR" in page.text
     assert "research 50 lines, 50.0 GPU-hours −50.0 h , 100.00 EUR" in page.text
     assert [n for n in range(FOLDED_FROM) if f"job-{n} " not in page.text] == []

@@ -6,30 +6,21 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select
 
+from scheduler.adapters.sql.books.holders import holder_from, holder_text
 from scheduler.adapters.sql.books.journal import SqlJournal
 from scheduler.adapters.sql.codec import FieldCodec, RowCodec, to_json
 from scheduler.adapters.sql.querying import filtered_by_id, insert_all, next_number, rows_by_id, update_all
 from scheduler.adapters.sql.sealing import Sealing
 from scheduler.adapters.sql.tables.allowances import allowances, freezes, holds
 from scheduler.adapters.sql.tables.journal import accounts
-from scheduler.domain.allowances import Allowance, AllowanceBalance, Freeze, Holder, HolderKind
+from scheduler.domain.allowances import Allowance, AllowanceBalance, Freeze, Holder
 from scheduler.domain.errors import Conflict, NotFound, RefusalCode
 from scheduler.domain.terms import Draw
 from scheduler.domain.units import AllowanceId, AttemptId, HoldId, Instant, WorkloadId
 from scheduler.ledger.holds import Hold, HoldState
 from scheduler.ledger.journal import Account, AccountKind
 
-
-def _holder_text(holder: Holder) -> str:
-    return f"{holder.kind.value}:{holder.id}"
-
-
-def _holder(text: str) -> Holder:
-    kind, _, holder_id = text.partition(":")
-    return Holder(HolderKind(kind), holder_id)
-
-
-_ALLOWANCE = RowCodec(Allowance, allowances, FieldCodec("holder", _holder_text, _holder))
+_ALLOWANCE = RowCodec(Allowance, allowances, FieldCodec("holder", holder_text, holder_from))
 _HOLD = RowCodec(Hold, holds)
 _FREEZE = RowCodec(Freeze, freezes)
 
@@ -118,7 +109,7 @@ class SqlAllowances:
     ) -> list[AllowanceBalance]:
         statement: Select[*tuple[Any, ...]] = _BALANCES
         if holders is not None:
-            statement = statement.where(allowances.c.holder.in_([_holder_text(holder) for holder in holders]))
+            statement = statement.where(allowances.c.holder.in_([holder_text(holder) for holder in holders]))
         if open_at is not None:
             statement = statement.where(allowances.c.starts_at <= open_at, _expires_after(open_at))
         if unsettled_at is not None:

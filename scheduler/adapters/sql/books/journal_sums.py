@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from scheduler.adapters.sql.books.accounts import KINDS, is_on, states_of
+from scheduler.adapters.sql.books.holders import holder_from
 from scheduler.adapters.sql.books.journal_stated import (
     BY_TRANSACTION,
     INTERNAL_KINDS,
@@ -35,7 +36,9 @@ from scheduler.adapters.sql.books.journal_stated import (
 from scheduler.adapters.sql.driving import fetch_by_pieces
 from scheduler.adapters.sql.querying import filtered_by_id, pieces, spelled
 from scheduler.adapters.sql.tables import journal as tables
+from scheduler.adapters.sql.tables.allowances import allowances
 from scheduler.adapters.sql.tables.workloads import attempts
+from scheduler.domain.allowances import Holder
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
     MS_PER_DAY,
@@ -49,7 +52,7 @@ from scheduler.domain.units import (
 )
 from scheduler.ledger.journal import Account, AccountKind, PostedSum, TransactionKind
 from scheduler.ledger.keeping import PoolUse, TermsUsed, UsedBy
-from scheduler.ledger.statement import STATED, CompanyLines, Released, StatementLine
+from scheduler.ledger.statement import HAD, STATED, CompanyLines, Released, StatementLine
 
 _ENTRY, _POSTED, _ACCOUNT = tables.entries.c, tables.transactions.c, tables.accounts.c
 _KEY = func.coalesce(_POSTED.attempt_id, _POSTED.id).label("key")
@@ -115,6 +118,20 @@ class JournalSums(JournalStated):
         for line in standard:
             sums[line.kind] = sums[line.kind].without(line)
         return CompanyLines(lines, list(sums.values()), count - len(standard))
+
+    def holders(self, transactions: Sequence[str]) -> Mapping[str, tuple[Holder, ...]]:
+        moved = func.sum(_ENTRY.amount)
+        statement = (
+            select(_POSTED.id, allowances.c.holder)
+            .select_from(BY_TRANSACTION.join(allowances, allowances.c.id == _ACCOUNT.owner))
+            .where(_ACCOUNT.kind.in_([kind.value for kind in HAD]))
+            .group_by(_POSTED.id, allowances.c.holder)
+            .order_by(_POSTED.id, moved, allowances.c.holder)
+        )
+        found: dict[str, tuple[Holder, ...]] = {}
+        for transaction, holder in filtered_by_id(self.connection, statement, _POSTED.id, transactions):
+            found[transaction] = (*found.get(transaction, ()), holder_from(holder))
+        return found
 
     def released(self, *, stopped_for: Collection[Reason], starts_at: Instant, ends_at: Instant) -> list[Released]:
         statement = (
