@@ -24,7 +24,7 @@ _LIST = (
     Column("ID"),
     Column("NAME", width_max=20),
     Column("STATE"),
-    Column("GPUS", width_max=14),
+    Column("GPUS", width_max=18),
     Column("AGE", is_number=True),
     Column("CHARGED", is_number=True),
 )
