@@ -33,6 +33,7 @@ from scheduler.entrypoints.cli.output import (
     utc,
 )
 from scheduler.entrypoints.cli.progress import Telling
+from scheduler.entrypoints.cli.scopes import Period
 from scheduler.entrypoints.settings import Settings
 from scheduler.entrypoints.simulation_state import saved_now
 from scheduler.finance.csv_text import csv_lines, safe
@@ -132,7 +133,7 @@ def _written_to(output: Path) -> BinaryIO:
 @app.command()
 def gl(
     *,
-    period: Annotated[str, typer.Option(help="2026-10, 2026-Q4, 2026.")],
+    period: Period = None,
     output: Annotated[Path | None, typer.Option(help="Write the lines as CSV to this folder.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -141,19 +142,22 @@ def gl(
         found = api.get("/v1/finance/gl", period=period)
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
-            path = output / f"gl-{_stem(period)}.csv"
+            path = output / f"gl-{_stem(found['period'])}.csv"
             cells = [[safe(str(line[name])) for name in _GL_CELLS] for line in found["lines"]]
             write_text(path, csv_lines(_GL_CELLS, cells))
             found |= {"file": str(path)}
         if as_json:
             print_json(found)
             return
+        print_text(f"Journal lines of {found['period']}, {found['currency']}", style="bold")
         rows = [
             (line["entry"], line["account"], line["cost_centre"], _amount(line, "debit"), _amount(line, "credit"))
             for line in found["lines"]
         ]
         print_table(_GL_COLUMNS, rows, empty="Nothing was used in this period.")
-        print_fields((name, f"{found[name]} {found['currency']}") for name in ("recovered", "actual", "unrecovered"))
+        print_fields(
+            (name, f"{_exact(found, name)} {found['currency']}") for name in ("recovered", "actual", "unrecovered")
+        )
         for each in found["unknown"]:
             print_text(f"The {each['account']} is not known from {utc(each['since'])} on: {each['what']}.")
 
@@ -169,7 +173,12 @@ _GL_COLUMNS = (
 
 
 def _amount(line: dict[str, Any], side: str) -> str:
-    return str(line[side]) if line[f"{side}_micro"] else ""
+    return _exact(line, side) if line[f"{side}_micro"] else ""
+
+
+def _exact(value: dict[str, Any], name: str) -> str:
+    """To the micro-unit, all of them as long, so that points stand below points."""
+    return decimal_text(value[f"{name}_micro"], least=6)
 
 
 def _stem(period: str) -> str:

@@ -1,6 +1,6 @@
 """Reconciliation: charges beside pods and devices. What becomes of a difference is said in `allot period`."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -14,17 +14,17 @@ from scheduler.entrypoints.cli.output import (
     print_table,
     print_text,
 )
+from scheduler.entrypoints.cli.scopes import Period
 
 app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def reconcile(
-    period: Annotated[str, typer.Option(help="2026-10, 2026-W44, …", show_default=False)], as_json: AsJson = False
-) -> None:
+def reconcile(period: Period = None, as_json: AsJson = False) -> None:
     """Show what was charged, what pods held and what devices saw in a period, and every difference with its class."""
     with connect() as api:
-        found = api.get(period_path(period, "reconciliation"))
+        name = period if period is not None else str(api.get("/v1/finance/month")["period"])
+        found = api.get(period_path(name, "reconciliation"))
     if as_json:
         with_class = {
             name: [{**each, "class": each["kind"]} for each in found[name]] for name in ("differences", "unresolved")

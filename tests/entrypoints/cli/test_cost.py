@@ -46,6 +46,11 @@ def test_what_has_no_cost_is_said_where_its_cost_would_stand(allot: Allot, servi
     assert "not known from 2026-10-31 23:00 UTC on: the price book has no electricity" in " ".join(shown.split())
     assert "not recovered, as far as known" in shown
     exported = allot("export", "gl", "--period", "2026-11", who="fin").out
+    running = allot("export", "gl", who="fin").out
+    assert [text.splitlines()[0] for text in (exported, running)] == [
+        "Journal lines of 2026-11, EUR",
+        "Journal lines of 2026-W47, EUR",
+    ]
     assert "The electricity is not known from 2026-10-31 23:00 UTC on" in " ".join(exported.split())
     hour = allot("prices", "hour", "--gpu-class", "H100", "--pool", "research", who="fin").out
     assert "EUR, electricity and hardware with it" in hour
