@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCode
+from scheduler.domain.periods import iso
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, Instant, PerMille, WorkloadId
 from scheduler.domain.workloads import ArrayPlace, Workload, WorkloadState
@@ -105,6 +106,10 @@ def test_what_could_not_end_in_time_once_it_may_begin_is_refused(company: Compan
     with pytest.raises(InvalidInput) as refused:
         submit(company, begin, time_limit_ms=MS_PER_HOUR, finish_by=Instant(company.now + 2 * MS_PER_HOUR - 1))
     assert (refused.value.code, refused.value.where) == (RefusalCode.INVALID_TIME_LIMIT, "finish_by")
+    assert refused.value.expected == f"an instant after {iso(Instant(company.now + 2 * MS_PER_HOUR))}"
+    assert (
+        refused.value.remedy == "name a later one, with its offset from UTC as here, or ask for a shorter time limit"
+    )
 
 
 def test_a_batch_that_would_empty_an_allowance_over_a_weekend_is_asked_about_first() -> None:

@@ -33,7 +33,9 @@ After = Annotated[
     str | None, typer.Option(help="Workloads, or arrays, to follow, by id or name, with commas between.")
 ]
 Begin = Annotated[str | None, typer.Option(help="Not to start before: 2026-11-21T20:00:00+01:00.")]
-FinishBy = Annotated[str | None, typer.Option(help="Given up once it could not end before then.")]
+FinishBy = Annotated[
+    str | None, typer.Option(help="Given up once it could not end before then: 2026-11-23T08:00:00+01:00.")
+]
 Topology = Annotated[
     str | None, typer.Option(metavar="MODE:LEVEL", help="All pods in one domain: require:rack, or prefer:rack.")
 ]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from scheduler.domain.arrays import COUNT_MAX, index_id
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCode
 from scheduler.domain.people import Engineer
+from scheduler.domain.periods import iso
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.workloads import ArrayPlace, Workload, WorkloadKind, WorkloadSpec, WorkloadState
 from scheduler.lifecycle.writing.batch import Batch
@@ -23,7 +24,8 @@ def with_conditions(batch: Batch, spec: WorkloadSpec, owner: Engineer, begin_at:
             "it could not use its time limit before then",
             where="finish_by",
             code=RefusalCode.INVALID_TIME_LIMIT,
-            expected="a deadline at least the time limit away",
+            expected=f"an instant after {iso(Instant(earliest + spec.time_limit_ms))}",
+            remedy="name a later one, with its offset from UTC as here, or ask for a shorter time limit",
         )
     waits_for = tuple(leader for leader in leaders if not _has_completed(batch, leader, owner))
     return replace(spec, after=waits_for)
