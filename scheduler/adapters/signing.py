@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
     load_pem_public_key,
 )
@@ -76,13 +75,6 @@ def rotate(old: Path, new: Path) -> KeyFile:
     except OSError as error:
         raise _unusable(_endorsed_file(new), os.strerror(error.errno or 0)) from error
     return KeyFile(_read_key(new), endorsements)
-
-
-def public_key_pem(public_key: bytes) -> bytes:
-    """A public key as a PEM file."""
-    return Ed25519PublicKey.from_public_bytes(public_key).public_bytes(
-        Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
-    )
 
 
 def read_public_key(path: Path) -> bytes:

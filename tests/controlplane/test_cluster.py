@@ -14,6 +14,7 @@ from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options, load
 from scheduler.entrypoints.devcluster.nodes import H100, GpuNode
 from scheduler.entrypoints.devcluster.processes import free_ports, is_alive
 from tests.controlplane.jobs import JobRun
+from tests.controlplane.planes import add_nodes, kubeconfig_of, remove_nodes
 from tests.plugins.polling import DEADLINE_SECONDS, eventually
 
 pytestmark = pytest.mark.controlplane
@@ -28,7 +29,7 @@ async def test_a_stranger_may_not_list_jobs_until_a_role_lets_them(
     control_plane: ControlPlane, api: ApiClient, namespace: str
 ) -> None:
     jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
-    stranger = ApiClient.from_kubeconfig(control_plane.kubeconfig_of("ada@example.com", "engineers"))
+    stranger = ApiClient.from_kubeconfig(kubeconfig_of(control_plane, "ada@example.com", "engineers"))
     async with stranger as ada:
         with pytest.raises(ApiRefused) as refused:
             await ada.get(jobs)
@@ -68,7 +69,7 @@ async def test_nodes_carry_what_gpu_feature_discovery_and_the_device_plugin_writ
 
 
 async def test_a_node_told_to_fail_is_tainted_and_recovers(control_plane: ControlPlane, api: ApiClient) -> None:
-    await control_plane.add_nodes([GpuNode("simulated-frail", H100, gpus=8, labels={"purpose": "to-fail"})])
+    await add_nodes(control_plane, [GpuNode("simulated-frail", H100, gpus=8, labels={"purpose": "to-fail"})])
     path = "/api/v1/nodes/simulated-frail"
 
     def is_tainted(node: Json) -> bool:
@@ -85,7 +86,7 @@ async def test_a_node_told_to_fail_is_tainted_and_recovers(control_plane: Contro
         recovered = await eventually(look, lambda node: not is_tainted(node))
         assert _ready(recovered) == "True"
     finally:
-        await control_plane.remove_nodes(["simulated-frail"])
+        await remove_nodes(control_plane, ["simulated-frail"])
 
 
 def _ready(node: Json) -> str:

@@ -17,6 +17,7 @@ from scheduler.entrypoints.devcluster.certificates import Authority
 from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.entrypoints.devcluster.cluster import ControlPlane, Options
 from scheduler.entrypoints.devcluster.processes import Process
+from tests.controlplane.planes import end_orphans
 
 _SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -58,7 +59,7 @@ def test_the_cluster_of_a_killed_run_is_ended_and_others_are_left(tmp_path: Path
     _plane(clusters / "owned", owned, cluster.this_process())
     _plane(clusters / "lasting", lasting, None)
     try:
-        cluster.end_orphans(clusters)
+        end_orphans(clusters)
         assert [processes.is_alive(each) for each in (orphan, owned, lasting)] == [False, True, True]
         assert sorted(path.name for path in clusters.iterdir()) == ["lasting", "owned"]
     finally:

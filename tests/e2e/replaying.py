@@ -22,6 +22,7 @@ from scheduler.ledger.holds import Hold
 from scheduler.ledger.journal import PostedEntry
 from scheduler.ledger.keeping import BalanceDifference
 from tests.adapters.sql.invariants import violations
+from tests.controlplane.planes import kubeconfig_of
 from tests.e2e.admission import let_edit, stamp_authors
 from tests.e2e.openb import ENGINEERS, PEOPLE, POLICY, TIME_LIMIT_SECONDS, Ending, TracePod, is_intern
 from tests.e2e.running import Running, Site, job
@@ -85,7 +86,7 @@ async def replay(plane: ControlPlane, pods: Sequence[TracePod], folder: Path) ->
 async def _user(stack: AsyncExitStack, plane: ControlPlane, api: ApiClient, number: int) -> ApiClient:
     subject = f"engineer-{number:02}"
     await let_edit(api, NAMESPACE, subject)
-    return await stack.enter_async_context(ApiClient.from_kubeconfig(plane.kubeconfig_of(subject)))
+    return await stack.enter_async_context(ApiClient.from_kubeconfig(kubeconfig_of(plane, subject)))
 
 
 @dataclass

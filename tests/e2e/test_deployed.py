@@ -14,6 +14,7 @@ from scheduler.domain.units import NodeName
 from scheduler.domain.workloads import WorkloadState
 from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
+from tests.controlplane.planes import kubeconfig_of
 from tests.e2e.running import Running, Site
 from tests.e2e.witness import Witness
 from tests.plugins.deployed import GROUPS, SERVICE, Kubectl, kubectl_job
@@ -27,7 +28,7 @@ CPU_ONLY = {"name": "main", "image": "registry.example/train:1", "resources": {"
 @pytest.fixture
 async def deployed(site: Site, control_plane: ControlPlane, managed: str) -> AsyncIterator[Running]:
     assert managed == site.namespace
-    running = await Running.start(replace(site, kubeconfig=control_plane.kubeconfig_of(SERVICE, *GROUPS)))
+    running = await Running.start(replace(site, kubeconfig=kubeconfig_of(control_plane, SERVICE, *GROUPS)))
     yield running
     await running.close()
 
@@ -43,7 +44,7 @@ def ada(control_plane: ControlPlane, kubectl: Kubectl, managed: str) -> Path:
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "ada"}],
     }
     kubectl("apply", "-f", "-", stdin=yaml.safe_dump(binding))
-    return control_plane.kubeconfig_of("ada", "system:authenticated")
+    return kubeconfig_of(control_plane, "ada", "system:authenticated")
 
 
 async def test_a_job_applied_with_kubectl_is_taken_in_launched_and_charged_to_its_author(

@@ -11,6 +11,7 @@ from scheduler.entrypoints.devcluster.client import ApiClient, Json
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from scheduler.entrypoints.devcluster.simulated import HANG, NOT_READY
 from tests.adapters.kubernetes.conftest import now
+from tests.controlplane.planes import kubeconfig_of
 from tests.e2e.admission import let_edit, stamp_authors
 from tests.e2e.running import IMAGE, Running
 from tests.e2e.witness import Witness
@@ -199,7 +200,7 @@ async def applied_and_lost(
     await api.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": {"allot.dev/managed": "true"}}})
     await stamp_authors(api, namespace)
     await let_edit(api, namespace, "ada")
-    async with ApiClient.from_kubeconfig(control_plane.kubeconfig_of("ada")) as ada:
+    async with ApiClient.from_kubeconfig(kubeconfig_of(control_plane, "ada")) as ada:
         await ada.post(jobs(namespace), job)
     first = await eventually(lambda: taken_in(running), lambda seen: seen.state is WorkloadState.RUNNING)
     (pod,) = witness.of_job(first.job_uid)

@@ -15,6 +15,7 @@ from scheduler.entrypoints.devcluster.client import ApiClient, ApiRefused
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from scheduler.entrypoints.running import Service
 from scheduler.lifecycle.memory.observed_only import Observed, Would
+from tests.controlplane.planes import kubeconfig_of
 from tests.e2e.company import POLICY
 from tests.e2e.running import Running, Site
 from tests.e2e.witness import Witness
@@ -52,7 +53,7 @@ def reader(control_plane: ControlPlane, kubectl: Kubectl, namespace: str) -> Pat
         "roleRef": {**role, "kind": "Role"},
     }
     kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([binding, lease]))
-    return control_plane.kubeconfig_of(subject["name"], "system:authenticated")
+    return kubeconfig_of(control_plane, subject["name"], "system:authenticated")
 
 
 async def versions(api: ApiClient, namespace: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ import pytest
 from scheduler.entrypoints.devcluster.binaries import KUBERNETES_VERSION
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from scheduler.entrypoints.doctor import Check, check_cluster, check_configuration, check_python, check_server
+from tests.controlplane.planes import kubeconfig_of
 
 READY = {"database": "", "policy": "", "cluster": ""}
 
@@ -69,7 +70,7 @@ def test_a_kubeconfig_that_is_missing_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.controlplane
 def test_rights_that_are_missing_are_named_with_what_to_do(control_plane: ControlPlane) -> None:
-    stranger = str(control_plane.kubeconfig_of("stranger@example.com", "engineers"))
+    stranger = str(kubeconfig_of(control_plane, "stranger@example.com", "engineers"))
     found = {check.name: check for check in check_cluster(stranger, None, ("allot-doctor",))}
     assert found["cluster"].found == f"Kubernetes {KUBERNETES_VERSION}, as stranger@example.com"
     assert found["rights"].is_ok is False

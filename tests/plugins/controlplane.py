@@ -26,13 +26,13 @@ from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.entrypoints.devcluster.cluster import (
     ControlPlane,
     Options,
-    end_orphans,
     load,
     start,
     this_process,
 )
 from scheduler.entrypoints.devcluster.nodes import T4, GpuNode, default_nodes
 from scheduler.entrypoints.devcluster.processes import Process
+from tests.controlplane.planes import add_nodes, end_orphans, remove_nodes
 from tests.plugins.polling import eventually
 
 OWN = "allot.dev/test"
@@ -152,10 +152,10 @@ async def own_nodes(
 ) -> AsyncIterator[tuple[NodeName, NodeName]]:
     """Two nodes of eight T4s for this test alone, which no policy of another test selects: to count on, or to lose."""
     names = (NodeName(f"{namespace}-0"), NodeName(f"{namespace}-1"))
-    await control_plane.add_nodes(GpuNode(name, T4, gpus=8, labels={OWN: namespace}) for name in names)
+    await add_nodes(control_plane, [GpuNode(name, T4, gpus=8, labels={OWN: namespace}) for name in names])
     yield names
     left = {node["metadata"]["name"] for node in await api.items("/api/v1/nodes")}
-    await control_plane.remove_nodes(left.intersection(names))
+    await remove_nodes(control_plane, left.intersection(names))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from scheduler.entrypoints.devcluster.certificates import Authority
 from scheduler.entrypoints.devcluster.client import ApiClient, ApiRefused, Json
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from scheduler.entrypoints.devcluster.processes import Process
+from tests.controlplane.planes import kubeconfig_of
 from tests.realnode import configuration, device_plugin, machine
 from tests.realnode.configuration import CONTAINERD_SOCKET, KUBELET_ROOT, Network
 from tests.realnode.device_plugin import DevicePlugin
@@ -149,7 +150,7 @@ class _Starting:
         plane, name = self._node.plane, self._node.name
         authority = Authority(plane.directory / "pki")
         serving = authority.issue(f"kubelet-{name}", hosts=(network.address, name))
-        kubeconfig = plane.kubeconfig_of(f"system:node:{name}", "system:nodes")
+        kubeconfig = kubeconfig_of(plane, f"system:node:{name}", "system:nodes")
         cgroup = self._enclosure.cgroup
         settings = configuration.write_kubelet(self._enclosure.logs, network, authority.certificate, serving, cgroup)
         return configuration.kubelet_arguments(name, network, kubeconfig, settings, labels)

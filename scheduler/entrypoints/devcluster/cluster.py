@@ -3,10 +3,9 @@
 import asyncio
 import datetime as dt
 import os
-import shutil
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,7 +32,8 @@ _USERS = {
 _NOBODY_MARKS = {"MutableSchedulingDirectivesForSuspendedJobs": False}
 """With this gate 1.36.1 places no Job before a controller has marked it suspended, which 1.36.2 mended
 (kubernetes/kubernetes#139281). Without it, and without controllers, one that never started may be placed, as ever."""
-_STATE = "cluster.json"
+STATE = "cluster.json"
+"""The file in a cluster's folder that says what runs."""
 _POLL_SECONDS = 0.03
 _COLLECTIONS = {
     "ConfigMap": "/api/v1/namespaces/kube-system/configmaps",
@@ -82,23 +82,6 @@ class ControlPlane:
         """As administrator; use as `async with`."""
         return ApiClient.from_kubeconfig(self.kubeconfig, connections)
 
-    def kubeconfig_of(self, user: str, *groups: str) -> Path:
-        """Of a person or program that RBAC knows by that user name and those groups."""
-        authority = Authority(self.directory / "pki")
-        pair = authority.issue(user, groups=groups)
-        return authority.write_kubeconfig(
-            self.directory / f"{pair.certificate.stem}.kubeconfig", self.server, pair, user
-        )
-
-    async def add_nodes(self, nodes: Iterable[GpuNode]) -> None:
-        """Registers simulated nodes, ready for pods."""
-        async with self.client() as api:
-            await create_nodes(api, nodes, self.kubelet_port, dt.datetime.now(dt.UTC))
-
-    async def remove_nodes(self, names: Iterable[str]) -> None:
-        async with self.client() as api:
-            await asyncio.gather(*(api.delete(f"/api/v1/nodes/{name}") for name in names))
-
     def stop(self) -> None:
         """Ends every process; its folder stays. Ending one that is gone already is harmless."""
         processes.kill(self.processes)
@@ -115,15 +98,15 @@ class ControlPlane:
             option=orjson.OPT_INDENT_2,
         )
         # Renamed into place: a reader sees the old state or the new one.
-        scratch = self.directory / f"{_STATE}.new"
+        scratch = self.directory / f"{STATE}.new"
         scratch.write_bytes(state)
-        scratch.replace(self.directory / _STATE)
+        scratch.replace(self.directory / STATE)
 
 
 def load(directory: Path) -> ControlPlane | None:
     """The control plane that was started in this folder, whether or not it still runs."""
     try:
-        state = orjson.loads((directory / _STATE).read_bytes())
+        state = orjson.loads((directory / STATE).read_bytes())
     except FileNotFoundError:
         return None
     return ControlPlane(
@@ -134,15 +117,6 @@ def load(directory: Path) -> ControlPlane | None:
         processes=tuple(Process(**entry) for entry in state["processes"]),
         owner=Process(**state["owner"]) if state["owner"] else None,
     )
-
-
-def end_orphans(clusters: Path) -> None:
-    """Ends and removes the clusters in this folder whose owner was killed before it could do so itself."""
-    for state in clusters.glob(f"*/{_STATE}"):
-        plane = load(state.parent)
-        if plane and plane.owner and not processes.is_alive(plane.owner):
-            plane.stop()
-            shutil.rmtree(plane.directory, ignore_errors=True)
 
 
 async def start(binaries: Binaries, directory: Path, options: Options, owner: Process | None = None) -> ControlPlane:

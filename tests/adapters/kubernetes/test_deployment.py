@@ -26,6 +26,7 @@ from scheduler.entrypoints.devcluster.client import ApiClient
 from scheduler.entrypoints.devcluster.cluster import ControlPlane
 from tests.adapters.kubernetes.conftest import CLASSES, H100, H100_NODES, now, settings_for
 from tests.contracts.cluster_contract import ClusterRig
+from tests.controlplane.planes import kubeconfig_of
 from tests.plugins.deployed import GROUPS, MANIFESTS, SERVICE, Kubectl, kubectl_job, namespace_named
 from tests.plugins.polling import eventually
 
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.controlplane
 @pytest.fixture
 async def cluster(control_plane: ControlPlane, managed: str) -> AsyncIterator[KubernetesCluster]:
     """The adapter with the rights of the deployed service account, and with those alone."""
-    kubeconfig = control_plane.kubeconfig_of(SERVICE, *GROUPS)
+    kubeconfig = kubeconfig_of(control_plane, SERVICE, *GROUPS)
     settings = replace(settings_for(managed), namespaces=None)
     cluster = KubernetesCluster(
         partial(load_credentials, str(kubeconfig)), settings, now=now, jitter=random.Random(1).random
@@ -154,7 +155,7 @@ async def test_the_deployed_account_lacks_no_right_and_knows_who_it_is(
 async def test_the_deployed_account_may_do_nothing_else(
     control_plane: ControlPlane, managed: str, method: str, path: str
 ) -> None:
-    credentials = load_credentials(str(control_plane.kubeconfig_of(SERVICE, *GROUPS)))
+    credentials = load_credentials(str(kubeconfig_of(control_plane, SERVICE, *GROUPS)))
 
     async with Connection(credentials, random.Random(1).random) as connection:
         answer = await connection.request(
@@ -186,7 +187,7 @@ async def test_observing_needs_the_right_to_read_alone(
     }
     kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all([binding, lease]))
     settings = ClusterSettings(is_observer=True, timing=settings_for(managed).timing)
-    kubeconfig = control_plane.kubeconfig_of(observer, "system:authenticated")
+    kubeconfig = kubeconfig_of(control_plane, observer, "system:authenticated")
     cluster = KubernetesCluster(
         partial(load_credentials, str(kubeconfig)), settings, now=now, jitter=random.Random(1).random
     )
@@ -217,7 +218,7 @@ async def test_the_author_of_a_job_is_stamped_and_cannot_be_written(
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": author}],
     }
     kubectl("apply", "-f", "-", stdin=yaml.safe_dump(binding))
-    ada = control_plane.kubeconfig_of(author, "system:authenticated")
+    ada = kubeconfig_of(control_plane, author, "system:authenticated")
     manifest = kubectl_job("ada-trains", annotations={"allot.dev/author": "bao@example.com"})
 
     kubectl("-n", managed, "apply", "-f", "-", stdin=yaml.safe_dump(manifest), kubeconfig=ada)
@@ -251,7 +252,7 @@ async def test_who_may_write_jobs_cannot_make_one_larger_that_runs_and_the_servi
     larger = b'{"spec": {"parallelism": 3, "completions": 3}}'
 
     async def written_by(user: str, *groups: str, body: bytes = larger) -> Answer:
-        credentials = load_credentials(str(control_plane.kubeconfig_of(user, *groups)))
+        credentials = load_credentials(str(kubeconfig_of(control_plane, user, *groups)))
         async with Connection(credentials, random.Random(1).random) as connection:
             return await connection.request(
                 "PATCH", path, body=body, content_type=MERGE_PATCH, params={"dryRun": "All"}

@@ -22,6 +22,7 @@ from scheduler.entrypoints.devcluster.nodes import GpuNode
 from scheduler.entrypoints.devcluster.simulated import NOT_READY
 from tests.adapters.kubernetes.conftest import CLASSES, H100, H100_NODES, settings_for
 from tests.contracts.cluster_contract import ClusterRig, Seen
+from tests.controlplane.planes import add_nodes, remove_nodes
 from tests.plugins.polling import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.controlplane
@@ -285,9 +286,9 @@ async def test_a_policy_with_other_classes_is_seen_at_once(rig: ClusterRig, clus
 async def fragile(control_plane: ControlPlane) -> AsyncIterator[NodeName]:
     """A node of the test's own, to lose."""
     name = "simulated-fragile"
-    await control_plane.add_nodes([GpuNode(name, H100_MODEL, gpus=4)])
+    await add_nodes(control_plane, [GpuNode(name, H100_MODEL, gpus=4)])
     yield NodeName(name)
-    await control_plane.remove_nodes([name])
+    await remove_nodes(control_plane, [name])
 
 
 async def test_the_last_heartbeat_of_a_lost_node_is_evidence_that_its_pods_ran(

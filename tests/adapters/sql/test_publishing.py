@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scheduler.adapters.head_folder import HeadFolder
-from scheduler.adapters.signing import is_signed, open_key, public_key_pem, read_public_key
+from scheduler.adapters.signing import is_signed, open_key, read_public_key
 from scheduler.adapters.sql.evidence import open_evidence
 from scheduler.adapters.sql.store import SqlStore
 from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode, Unavailable
@@ -15,6 +15,7 @@ from scheduler.finance.proving.chain import read_chain
 from scheduler.finance.proving.keeping import HeadBook, PublishedHead
 from scheduler.finance.proving.verification import verify
 from scheduler.lifecycle.accounting.publish import Publisher
+from tests.adapters.public_keys import public_key_pem
 from tests.adapters.sql.booked import Booked
 from tests.adapters.sql.tampering import look, rewrite
 

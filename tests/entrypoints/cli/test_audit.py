@@ -5,9 +5,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from scheduler.adapters.signing import open_key, public_key_pem
+from scheduler.adapters.signing import open_key
 from scheduler.entrypoints.heads import key_file, place_of_heads, seconds_between_heads
 from scheduler.entrypoints.settings import ClusterKind, Settings
+from tests.adapters.public_keys import public_key_pem
 from tests.entrypoints.cli.conftest import Audited
 
 
