@@ -2,9 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVarTuple
 
 from scheduler.domain.units import AttemptId, EngineerId, GpuClassName, TeamName, WorkloadId
 from scheduler.domain.workloads import Attempt
+
+What = TypeVarTuple("What")
 
 
 @dataclass(slots=True)
@@ -20,16 +24,21 @@ class Booked:
     shrunk: dict[AttemptId, Attempt] = field(default_factory=dict)
     """Elastic attempts as their shrinking in this cycle leaves them."""
     stopped_gpus: int = 0
-    undo: list[Callable[[], None]] = field(default_factory=list)
+    _undo: list[Callable[[], None]] = field(default_factory=list)
 
     def left_of(self, attempt: Attempt) -> Attempt:
         """The attempt without what it gives back in this cycle."""
         return self.shrunk.get(attempt.id, attempt)
 
+    def count(self, counted: Callable[[*What, int], None], *what: *What, by: int) -> None:
+        """Count that many more, or fewer, in capacity or quotas, for this cycle alone."""
+        counted(*what, by)
+        self._undo.append(partial(counted, *what, -by))
+
     def roll_back(self) -> None:
-        """Undo what was booked in capacity and quotas, the last first."""
-        while self.undo:
-            self.undo.pop()()
+        """Undo what was counted in capacity and quotas, the last first."""
+        while self._undo:
+            self._undo.pop()()
 
 
 NOTHING_BOOKED = Booked()

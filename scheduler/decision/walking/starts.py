@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from scheduler.decision import evidence
@@ -118,8 +117,7 @@ class Starts:
     ) -> None:
         index, spec, pool = self.index, line.spec, lane.key.pool
         is_borrowed = self._count(lane, line, workload_id, room.gpu_class, shares, index.quotas.use)
-        index.capacity.occupy(room.placement, spec.pod)
-        self.booked.undo.append(partial(index.capacity.occupy, room.placement, spec.pod, -1))
+        self.booked.count(index.capacity.occupy, room.placement, spec.pod, by=1)
         launch = Launch(
             workload_id,
             room.gpu_class,
@@ -154,8 +152,7 @@ class Starts:
         """Count more pods of what starts or runs: those of this line alone. Returns whether the pool borrows for them."""
         index, gpu_class, pod = self.index, lane.key.gpu_classes[0], line.spec.pod
         is_borrowed = self._count(lane, line, workload_id, gpu_class, shares, index.quotas.use)
-        index.capacity.occupy(placement, pod)
-        self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
+        self.booked.count(index.capacity.occupy, placement, pod, by=1)
         more = Launch(
             workload_id,
             gpu_class,
@@ -173,14 +170,10 @@ class Starts:
         index, pod, placement = self.index, workload.spec.pod, reservation.placement
         pool = index.policy.pool_of_team.get(workload.team)
         if not reservation.is_move:  # what is moved has had its new place since it was chosen
-            index.capacity.occupy(placement, pod)
-            index.capacity.claim(placement, pod, -1)
-            self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
-            self.booked.undo.append(partial(index.capacity.claim, placement, pod))
+            self.booked.count(index.capacity.occupy, placement, pod, by=1)
+            self.booked.count(index.capacity.claim, placement, pod, by=-1)
         if pool is not None:
-            gpus = reservation.pods * pod.gpus
-            index.quotas.hold(pool.name, reservation.gpu_class, gpus)
-            self.booked.undo.append(partial(index.quotas.hold, pool.name, reservation.gpu_class, -gpus))
+            self.booked.count(index.quotas.hold, pool.name, reservation.gpu_class, by=reservation.pods * pod.gpus)
         launch = Launch(
             workload.id,
             reservation.gpu_class,
@@ -207,12 +200,10 @@ class Starts:
     def occupy_inside(self, booking: Attempt, line: Line, placement: Placement) -> None:
         """Pods of a line take GPUs that their booking keeps."""
         index, pod = self.index, line.spec.pod
-        index.capacity.occupy(placement, pod)
-        self.booked.undo.append(partial(index.capacity.occupy, placement, pod, -1))
+        self.booked.count(index.capacity.occupy, placement, pod, by=1)
         for name, pods in placement.pods_by_node:
             here, kept = Placement(((name, 1),)), pod_of(pods * pod.gpus)
-            index.capacity.occupy(here, kept, -1)
-            self.booked.undo.append(partial(index.capacity.occupy, here, kept))
+            self.booked.count(index.capacity.occupy, here, kept, by=-1)
         self._count_limits(line, booking.gpu_class)
 
     def preempt(
@@ -220,11 +211,9 @@ class Starts:
     ) -> None:
         index, spec, pool = self.index, line.spec, lane.key.pool
         for victim, attempt in zip(found.victims, found.attempts, strict=True):
-            index.capacity.stop(attempt.placement, attempt.pod)
-            self.booked.undo.append(partial(index.capacity.stop, attempt.placement, attempt.pod, -1))
+            self.booked.count(index.capacity.stop, attempt.placement, attempt.pod, by=1)
             if attempt.is_funded:
-                index.quotas.promise(attempt.pool, attempt.gpu_class, -attempt.gpus)
-                self.booked.undo.append(partial(index.quotas.promise, attempt.pool, attempt.gpu_class, attempt.gpus))
+                self.booked.count(index.quotas.promise, attempt.pool, attempt.gpu_class, by=-attempt.gpus)
             if victim.pods_left is None:
                 self.booked.victims.add(attempt.id)
             else:
@@ -235,8 +224,7 @@ class Starts:
         self.booked.stopped_gpus += found.gpus
         self.backfill.preempted(found.attempts)
         is_borrowed = self._count(lane, line, workload_id, found.gpu_class, shares, index.quotas.promise)
-        index.capacity.claim(found.placement, spec.pod)
-        self.booked.undo.append(partial(index.capacity.claim, found.placement, spec.pod, -1))
+        self.booked.count(index.capacity.claim, found.placement, spec.pod, by=1)
         launch = Launch(workload_id, found.gpu_class, found.placement, pool, shares, is_borrowed=is_borrowed)
         grace_ms = max(attempt.grace_seconds for attempt in found.attempts) * MS_PER_SECOND
         until = Instant(index.now + grace_ms + RESERVED_BEYOND_GRACE_MS)
@@ -247,10 +235,8 @@ class Starts:
     def _take_place(self, move: Move) -> None:
         """Its new place is taken at once; what it gives up of its quota is promised to itself."""
         index, attempt, launch = self.index, move.attempt, move.launch
-        index.capacity.occupy(launch.placement, attempt.pod)
-        self.booked.undo.append(partial(index.capacity.occupy, launch.placement, attempt.pod, -1))
-        index.quotas.promise(attempt.pool, attempt.gpu_class, attempt.gpus)
-        self.booked.undo.append(partial(index.quotas.promise, attempt.pool, attempt.gpu_class, -attempt.gpus))
+        self.booked.count(index.capacity.occupy, launch.placement, attempt.pod, by=1)
+        self.booked.count(index.quotas.promise, attempt.pool, attempt.gpu_class, by=attempt.gpus)
         self._book_hours(attempt.owner, launch.funding)
 
     def _count(
@@ -271,8 +257,7 @@ class Starts:
             return False
         self._book_hours(line.owner, shares)
         self._enter(line, gpu_class)
-        count_quota(lane.key.pool, gpu_class, gpus)
-        booked.undo.append(partial(count_quota, lane.key.pool, gpu_class, -gpus))
+        booked.count(count_quota, lane.key.pool, gpu_class, by=gpus)
         return index.quotas.over_nominal(lane.key.pool, gpu_class) > 0
 
     def _count_limits(self, line: Line, gpu_class: GpuClassName) -> None:
