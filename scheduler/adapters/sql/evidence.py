@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.adapters.sql.definitions import altered_tables
 from scheduler.adapters.sql.engine import open_engine, parse
-from scheduler.adapters.sql.faults import refusal_for
+from scheduler.adapters.sql.faults import as_refusals
 from scheduler.adapters.sql.guards import missing_guards, missing_keys, rows_hidden
 from scheduler.domain.errors import InvalidInput
 from scheduler.finance.proving.findings import Finding, FindingCode
@@ -40,11 +40,9 @@ def open_evidence(url: str) -> Iterator["SqlEvidence"]:
         raise InvalidInput(f"there is no database {file}", where="--database", expected="a file that is there")
     engine = open_engine(address, to_write=False)
     try:
-        with ThreadPoolExecutor(1) as beside, engine.connect() as connection, connection.begin():
+        with as_refusals(), ThreadPoolExecutor(1) as beside, engine.connect() as connection, connection.begin():
             evidence = SqlEvidence(connection, beside.submit(_damage, engine))
             yield evidence
-    except SQLAlchemyError as error:
-        raise refusal_for(error) or error from error
     finally:
         engine.dispose()
 

@@ -1,6 +1,8 @@
 """What a database reports, as refusals of ours: the one table of SQLite's result codes and PostgreSQL's states."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -55,7 +57,19 @@ _POSTGRES_CLASSES_UNAVAILABLE = {"08", "3D", "28", "53", "57"}
 """Connection, unknown database, authorization, resources, operator intervention."""
 
 
-def refusal_for(error: SQLAlchemyError) -> Unavailable | None:
+@contextmanager
+def as_refusals() -> Iterator[None]:
+    """The database's faults as refusals with a code; a fault of ours goes up as it is."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        refusal = _refusal_for(error)
+        if refusal is None:
+            raise
+        raise refusal from error
+
+
+def _refusal_for(error: SQLAlchemyError) -> Unavailable | None:
     """The refusal for an error of the database's, or None for one of ours (a bug: it goes up as it is)."""
     fault = _UNAVAILABLE if isinstance(error, PoolTimeout) else None
     if isinstance(error, DBAPIError):

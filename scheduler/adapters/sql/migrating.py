@@ -8,10 +8,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.adapters.sql.engine import open_engine, parse
-from scheduler.adapters.sql.faults import refusal_for
+from scheduler.adapters.sql.faults import as_refusals
 from scheduler.domain.errors import RefusalCode, Unavailable
 
 _FOLDER = Path(__file__).parent / "migrations"
@@ -21,10 +20,8 @@ def migrate(url: str) -> None:
     """Run what is missing, each migration in full or not at all; a database that is up to date is left alone."""
     engine = open_engine(parse(url), to_write=True)
     try:
-        with engine.begin() as connection:
+        with as_refusals(), engine.begin() as connection:
             upgrade(connection)
-    except SQLAlchemyError as error:
-        raise refusal_for(error) or error from error
     finally:
         engine.dispose()
 

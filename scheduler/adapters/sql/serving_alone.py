@@ -20,7 +20,7 @@ from sqlalchemy import URL, Connection, NullPool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.adapters.sql.engine import PATIENCE_SECONDS, WRITER_LOCK, parse
-from scheduler.adapters.sql.faults import refusal_for
+from scheduler.adapters.sql.faults import as_refusals
 from scheduler.domain.errors import RefusalCode, Unavailable
 
 _SERVICE_LOCK = 0x73727665  # "srve": any number, so that it is always the same; the schema is the lock's other half
@@ -145,7 +145,7 @@ class SessionClaim(Claim):
 
     def take(self) -> None:
         """For the first time. Raises Unavailable."""
-        with self._mutex, _refusals():
+        with self._mutex, as_refusals():
             connection = self._session()
             if not _is_ours(connection):
                 raise _taken(self._name)
@@ -157,7 +157,7 @@ class SessionClaim(Claim):
     def require(self) -> None:
         """See `Claim`. Asked within each writing transaction, which has the writers' lock: no other service that takes the
         database after our answer begins to read before that transaction has ended."""
-        with self._mutex, _refusals():
+        with self._mutex, as_refusals():
             if self.lost is not None:
                 raise self.lost
             connection = self._connection
@@ -224,15 +224,6 @@ def _last_mark(connection: Connection) -> str | None:
         return None
     found = connection.execute(text("SELECT value FROM settings WHERE key = :key"), {"key": _SERVED_BY}).scalar()
     return None if found is None else str(found)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as error:
-        refusal = refusal_for(error)
-        raise (error if refusal is None else refusal) from error
 
 
 def _is_ours(connection: Connection) -> bool:

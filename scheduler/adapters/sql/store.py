@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sqlalchemy import URL, Connection, inspect
-from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.adapters.sql.books.allowances import SqlAllowances, SqlHolds
 from scheduler.adapters.sql.books.approvals import SqlApprovals
@@ -28,7 +27,7 @@ from scheduler.adapters.sql.books.verdicts import SqlVerdicts
 from scheduler.adapters.sql.books.workloads import SqlWorkloads
 from scheduler.adapters.sql.checkpointing import Checkpoints
 from scheduler.adapters.sql.engine import PATIENCE_SECONDS, open_engine, parse
-from scheduler.adapters.sql.faults import refusal_for
+from scheduler.adapters.sql.faults import as_refusals
 from scheduler.adapters.sql.locking import FairLock
 from scheduler.adapters.sql.migrations import HEAD
 from scheduler.adapters.sql.sealing import Sealing
@@ -113,12 +112,12 @@ class SqlStore:
 
     @contextmanager
     def reading(self) -> Iterator[Books]:
-        with _refusals(), self._readers.begin() as connection:
+        with as_refusals(), self._readers.begin() as connection:
             yield books_on(connection, Sealing(connection))
 
     def prepare(self, *, migrate: bool) -> None:
         """Bring the schema up to date, or require that it is."""
-        with _refusals(), self._readers.begin() as connection:
+        with as_refusals(), self._readers.begin() as connection:
             if _version_of(connection) == HEAD:
                 return
         # Alembic takes as long to import as everything else here together: only what needs it waits for it.
@@ -126,7 +125,7 @@ class SqlStore:
         if migrate:
             with self._write() as connection:
                 migrating.upgrade(connection)
-        with _refusals(), self._readers.begin() as connection:
+        with as_refusals(), self._readers.begin() as connection:
             migrating.require_current(connection)
 
     def close(self) -> None:
@@ -134,7 +133,7 @@ class SqlStore:
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
-        with _refusals(), self._turn.held(self._patience_seconds):
+        with as_refusals(), self._turn.held(self._patience_seconds):
             with self._begun() as connection:
                 yield connection
             if self._checkpoints is not None:
@@ -217,18 +216,6 @@ def _require_file(address: URL) -> None:
             f"there is no database {address.database}",
             remedy="check the path; `allot serve` creates and migrates it",
         )
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """The database's faults as refusals with a code; a fault of ours goes up as it is."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        refusal = refusal_for(error)
-        if refusal is None:
-            raise
-        raise refusal from error
 
 
 def _version_of(connection: Connection) -> str | None:

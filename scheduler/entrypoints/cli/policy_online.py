@@ -8,8 +8,9 @@ import typer
 from scheduler.adapters.policy_files import read_bytes
 from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
-from scheduler.entrypoints.cli.output import AsJson, Column, moment, print_json, print_table, print_text
-from scheduler.entrypoints.web.formatting import by_whom, who
+from scheduler.entrypoints.cli.output import AsJson, print_json, print_text
+from scheduler.entrypoints.cli.versions import list_versions
+from scheduler.entrypoints.web.formatting import by_whom
 
 
 def apply(
@@ -46,14 +47,7 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """List the policies that were put in force, newest first."""
-    with connect() as api:
-        page = api.get("/v1/policies", limit=limit)
-        if as_json:
-            print_json(page)
-            return
-        columns = (Column("WHEN (UTC)"), Column("BY", width_max=24), Column("FILE", width_max=24), Column("SHA256"))
-        rows = [(moment(v["applied_at"]), who(v["applied_by"]), v["name"], v["hash"][:12]) for v in page["items"]]
-        print_table(columns, rows, empty="No policy was applied yet.")
+    list_versions("/v1/policies", limit, empty="No policy was applied yet.", as_json=as_json)
 
 
 def mount(app: typer.Typer) -> None:

@@ -12,15 +12,13 @@ from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.output import (
     AsJson,
-    Column,
-    moment,
     print_fields,
     print_json,
-    print_table,
     print_text,
     utc,
 )
-from scheduler.entrypoints.web.formatting import by_whom, who
+from scheduler.entrypoints.cli.versions import list_versions
+from scheduler.entrypoints.web.formatting import by_whom
 
 app = typer.Typer(help="What GPU-hours and electricity cost.", no_args_is_help=True, add_completion=False)
 
@@ -94,14 +92,7 @@ def show(as_json: AsJson = False) -> None:
 @app.command("list")
 def history(limit: Annotated[int, typer.Option(min=1, max=200)] = 50, as_json: AsJson = False) -> None:
     """List the price books that were put in force, newest first."""
-    with connect() as api:
-        page = api.get("/v1/prices", limit=limit)
-        if as_json:
-            print_json(page)
-            return
-        columns = (Column("WHEN (UTC)"), Column("BY", width_max=24), Column("FILE", width_max=24), Column("SHA256"))
-        rows = [(moment(v["applied_at"]), who(v["applied_by"]), v["name"], v["hash"][:12]) for v in page["items"]]
-        print_table(columns, rows, empty="No price book was applied yet.")
+    list_versions("/v1/prices", limit, empty="No price book was applied yet.", as_json=as_json)
 
 
 @app.command()
