@@ -60,7 +60,8 @@ PARTS: dict[str, Part] = {
     "cancel": Part(
         "workloads",
         _WORK,
-        "End workloads for good. What runs gets its grace; hours that were held and not used come back.",
+        "End workloads, or what is left of arrays, for good. What runs gets its grace; hours that were held and not "
+        "used come back.",
     ),
     "extend": Part(
         "workloads", _WORK, "Let a workload run longer. It needs the hours for it, and keeps to the maxima."
