@@ -24,7 +24,7 @@ STATES: Final = {"active": "a", "idle-held": "i", "suspected-hung": "h", "unknow
 
 
 def show_use(found: dict[str, Any]) -> None:
-    """Nothing where nothing was read."""
+    """Nothing where nothing was read. A rule is told of while it counts, and where anything came of it."""
     if found["usage"]:
         print_text("\nUse of its GPUs", style="bold")
         print_table(_USAGE, [_usage_row(usage) for usage in found["usage"]])
@@ -32,9 +32,10 @@ def show_use(found: dict[str, Any]) -> None:
             print_text(f"  {advice['sentence']}")
     if found["curve"]:
         show_curve(found["curve"])
-    if found["idle"] is not None:
-        show_idle(found["idle"])
-        show_decisions(found["idle"]["decisions"], found["curve"])
+    idle = found["idle"]
+    if idle is not None and (found["workload"]["state"] == "running" or idle["exemption"] or idle["decisions"]):
+        show_idle(idle)
+        show_decisions(idle["decisions"], found["curve"])
 
 
 def show_curve(told: list[dict[str, Any]]) -> None:

@@ -67,8 +67,8 @@ USAGE = {
 }
 
 
-def shown(capsys: pytest.CaptureFixture[str], **found: Any) -> str:
-    show_use({"usage": [], "curve": [], "idle": None, **found})
+def shown(capsys: pytest.CaptureFixture[str], state: str = "running", **found: Any) -> str:
+    show_use({"workload": {"state": state}, "usage": [], "curve": [], "idle": None, **found})
     out = capsys.readouterr().out
     assert all(len(line) <= 80 for line in out.splitlines())
     return out
@@ -96,6 +96,12 @@ def test_the_clock_says_when_the_action_is_due(capsys: pytest.CaptureFixture[str
     assert "the action is due at" in out
     assert "`allot extend` sets its clock back, 2 times more." in out
     assert "It does not rest now." in shown(capsys, idle={**IDLE, "since": None})
+
+
+def test_what_waits_is_told_of_no_rule_that_nothing_came_of(capsys: pytest.CaptureFixture[str]) -> None:
+    resting = {**IDLE, "since": None}
+    assert shown(capsys, "queued", idle=resting) == ""
+    assert "left alone after 30 min" in shown(capsys, "queued", idle={**resting, "decisions": [DECISION]})
 
 
 @pytest.mark.parametrize(
