@@ -13,17 +13,17 @@ from scheduler.domain.workloads import Attempt
 from scheduler.ledger.statement import StatementLine
 from scheduler.ports import Books
 
+People = Mapping[EngineerId, Engineer]
+
 
 @dataclass(frozen=True, slots=True)
 class LineOwners:
-    people: Mapping[EngineerId, Engineer]
+    people: People
     holders: Mapping[str, tuple[Holder, ...]]
     """By the ids of transactions that no attempt stands behind."""
 
     @classmethod
-    def read(
-        cls, books: Books, people: Mapping[EngineerId, Engineer], lines: Iterable[StatementLine]
-    ) -> "LineOwners":
+    def read(cls, books: Books, people: People, lines: Iterable[StatementLine]) -> "LineOwners":
         posted = [line.transaction_id for line in lines if line.attempt_id is None]
         return cls(people, books.journal.holders(posted) if posted else {})
 

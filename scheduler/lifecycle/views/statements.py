@@ -1,15 +1,14 @@
 """Statements: a period of an engineer, a team, a project or the company, every line down to the attempt."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from scheduler.domain.money import Micro
-from scheduler.domain.people import Engineer
 from scheduler.domain.periods import Period
 from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.reasons import Reason
 from scheduler.domain.sizes import pods_at
-from scheduler.domain.units import STANDARD_GPU, AttemptId, EngineerId, Instant, Unit
+from scheduler.domain.units import STANDARD_GPU, AttemptId, Instant, Unit
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.prices.postings import Posting
 from scheduler.finance.prices.price_book import PriceBook
@@ -18,7 +17,7 @@ from scheduler.finance.prices.valuation import Electricity, LineWorth, Valuation
 from scheduler.ledger.journal import Account, AccountKind, TransactionKind
 from scheduler.ledger.statement import CompanyLines, Released, Statement, accounts_of, in_time, lines_of
 from scheduler.ledger.statement import StatementLine as LedgerLine
-from scheduler.lifecycle.views.line_owners import LineOwners
+from scheduler.lifecycle.views.line_owners import LineOwners, People
 from scheduler.lifecycle.views.other_units import STATEMENT_TEXTS, OtherUnits, statement_in
 from scheduler.lifecycle.views.owners import Owner
 from scheduler.lifecycle.views.paid_rates import PaidRates, divided
@@ -36,12 +35,7 @@ LINES_UNBOUNDED = 1 << 62
 
 
 def statement_view(
-    books: Books,
-    book: PriceBook | None,
-    owner: Owner,
-    period: Period,
-    people: Mapping[EngineerId, Engineer],
-    lines_max: int = LINES_MAX,
+    books: Books, book: PriceBook | None, owner: Owner, period: Period, people: People, lines_max: int = LINES_MAX
 ) -> StatementView:
     """The owner's own allowances over the period, as the journal has it, and what it comes to by the price book."""
     mine = None if owner.holders is None else books.allowances.balances(holders=sorted(owner.holders))
