@@ -33,7 +33,7 @@ class PackedRows:
         before = len(self._at)
         self._at.append(row.at)
         self._holder.append(self._holders.number_of(row.attempts))
-        figures = row[-FIGURES:]
+        figures = row[3:9]  # from `percent` to `memory_bytes`
         for column, figure in zip(self._figures, figures, strict=True):
             if figure is not None:
                 if len(column) < before:

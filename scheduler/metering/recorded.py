@@ -29,6 +29,10 @@ REST_MS = 5 * MS_PER_MINUTE
 ANY_MILLIWATTS = 1_000_000_000
 """More than any device draws."""
 
+INSTANT_MILLIJOULES = 200_000
+"""More than any device at rest draws in the second that a stamp may stand for. Where rows of one instant differ by more,
+the clock was set back: of that time there are two readings, and only one of them can be judged."""
+
 MIG_PREFIX = "MIG-"
 LARGE_BYTES = 32 * 2**30
 LARGE_MILLIWATTS = 250_000
@@ -52,6 +56,8 @@ class Recorded(NamedTuple):
     cpu_millicores: int | None = None
     memory_bytes: int | None = None
     """All that the device has, used or not."""
+    energy_apart_millijoules: int | None = None
+    """By how much rows of this instant differ."""
 
 
 def in_order(rows: Iterable[Recorded]) -> list[Recorded]:
@@ -128,7 +134,7 @@ def observations(rows: Sequence[Recorded], spans: Iterable[CounterSpan], gaps_ms
         start, end, percent = before.at, after.at, after.percent
         covered_ms = end - start if end - start <= gap_ms else 0
         mean = percent if percent is None or before.percent is None else (before.percent + percent) // 2
-        is_restarted = _is_restarted(before.energy_millijoules, after.energy_millijoules)
+        is_restarted = _is_restarted(before, after)
         # By place: by name it takes twice as long, and there are as many as there are rows.
         seen.append(
             Observation(
@@ -186,6 +192,7 @@ def _one(same: list[Recorded]) -> Recorded:
     """Rows of one instant as one. Where they differ the larger counts: nothing is at rest by one word against another."""
     if len(same) == 1:
         return same[0]
+    energies = [row.energy_millijoules for row in same if row.energy_millijoules is not None]
     return Recorded(
         at=same[0].at,
         gpu_uuid=same[0].gpu_uuid,
@@ -196,6 +203,7 @@ def _one(same: list[Recorded]) -> Recorded:
         process_count=largest(row.process_count for row in same),
         cpu_millicores=largest(row.cpu_millicores for row in same),
         memory_bytes=largest(row.memory_bytes for row in same),
+        energy_apart_millijoules=(max(energies) - min(energies) or None) if energies else None,
     )
 
 
@@ -208,9 +216,12 @@ def _milliwatts(rows: Sequence[Recorded], spans: Iterable[CounterSpan]) -> list[
     return watts
 
 
-def _is_restarted(before: int | None, after: int | None) -> bool:
-    """Of the energy counter."""
-    return before is not None and after is not None and after < before
+def _is_restarted(before: Recorded, after: Recorded) -> bool:
+    """Of the energy counter, or of the clock."""
+    if any((row.energy_apart_millijoules or 0) > INSTANT_MILLIJOULES for row in (before, after)):
+        return True
+    energy, later = before.energy_millijoules, after.energy_millijoules
+    return energy is not None and later is not None and later < energy
 
 
 def _least_of_long_rests(seen: Sequence[Observation], thresholds: IdleThresholds) -> int | None:

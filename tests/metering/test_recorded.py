@@ -66,6 +66,15 @@ def test_a_counter_that_is_repeated_between_two_scrapes_is_no_rest_and_no_work()
     assert stops(rows) == [30]
 
 
+def test_of_a_time_that_the_clock_told_twice_nothing_is_rest() -> None:
+    """Set back by twenty minutes, in step with the rows: a minute of work lies in the half that is not judged."""
+    rows, counter = [], 1
+    for step in range(440):
+        counter += 15 * (300_000 if 205 <= step < 209 else 70_000)
+        rows.append(row(step if step < 210 else step - 80, energy_millijoules=counter))
+    assert stops(rows) == [30, 82]
+
+
 def test_idle_power_is_that_of_a_long_rest_and_not_of_one_wrong_reading() -> None:
     watts = [70, 71, 70, 69, 5, 70] * 10
     rows = [row(step, milliwatts=each * 1_000) for step, each in enumerate(watts)]
