@@ -4,7 +4,8 @@ Its end comes from replaying what is ahead with every time limit used to the ful
 share of them that is usual, or from whenever there is first room for it alone where a quarter of that is used: some end
 soon, and what is ahead may wait for something else and be passed. It knows no arrivals, and no preemption of what it
 waits for: it is a forecast, no promise. What may start from a known instant on alone, its begin time or the hours of its
-class, starts no earlier; and what could not end by its deadline any more, not at all.
+class, starts no earlier; and what could not end by its deadline any more, not at all. While launching is paused no start is
+known, since nobody knows when it is resumed.
 """
 
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from scheduler.decision.preempting.preemption import find_victims
 from scheduler.decision.walking.starts import Room
 from scheduler.decision.walking.triage import aside_ruling, lane_key, lane_lacks, lane_ruling
 from scheduler.decision.walking.walk import Walk
+from scheduler.domain.brakes import Brake
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, PerMille
 from scheduler.domain.workloads import Workload
@@ -118,14 +120,24 @@ def _of_line(index: Index, workload: Workload, line: Line, usual: PerMille) -> F
     walk = Walk(index)
     _keep_room(index, walk, lane, line)
     found = walk.find_room(lane, line)
-    now = index.now
+    now, launching_paused = index.now, index.pause(Brake.LAUNCH)
     if isinstance(found, Room):
+        if launching_paused is not None:
+            return Forecast(evidence.launch_paused(launching_paused), found.gpu_class, None)
         launching = evidence.launching(line.spec, found.gpu_class, found.placement)
         return Forecast(launching, found.gpu_class, (now, now))
     outlook = Outlook(index)
-    if not isinstance(found, Shadow) and key.is_funded and outlook.is_hopeful(lane, line.priority):
+    may_stop = launching_paused is None and key.is_funded and not isinstance(found, Shadow)
+    if may_stop and outlook.is_hopeful(lane, line.priority):
         victims = find_victims(outlook, walk.starts.backfill, Booked(), lane, line, workload.submitted_at)
         if victims is not None:
+            pause = index.pause(Brake.PREEMPT)
+            if pause is not None:
+                return Forecast(
+                    evidence.preemption_paused(pause, len(victims.victims)),
+                    victims.gpu_class,
+                    _band(index, lane, line, usual),
+                )
             grace = max(attempt.grace_seconds for attempt in victims.attempts) * MS_PER_SECOND
             said, at = evidence.awaiting_preemption(line.spec, victims.gpu_class, len(victims.victims)), now
             if line.stops_others_from(workload.submitted_at) > now:
@@ -165,6 +177,8 @@ def _keep_room(index: Index, walk: Walk, lane: Lane, line: Line) -> None:
 def _band(index: Index, lane: Lane, line: Line, usual: PerMille) -> tuple[Instant, Instant] | None:
     """From the earlier of what is usual and of room for it alone until what the time limits say, over the GPU classes that
     it may use."""
+    if index.pause(Brake.LAUNCH) is not None:
+        return None
     bands = []
     for gpu_class in lane.key.gpu_classes:
         ahead = _ahead_of(index, line, gpu_class)

@@ -9,7 +9,7 @@ from scheduler.decision.decide import decide, step
 from scheduler.decision.forecast import AHEAD_MAX, Forecast
 from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
-from scheduler.domain.brakes import StopRate
+from scheduler.domain.brakes import Brake, Pause, StopRate
 from scheduler.domain.policy import OffPeak
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, PerMille, WorkloadId
@@ -65,6 +65,25 @@ def test_what_fits_would_start_now() -> None:
 def test_what_waits_for_room_starts_between_an_early_end_and_the_time_limit_of_what_runs() -> None:
     found = asked(busy(), workload("w", gpus=8))
     assert (found.starts_now, found.ruling.reason) == (False, Reason.RESOURCES)
+    assert minutes(found.starts) == (SOON, 50)
+
+
+def test_while_launching_is_paused_no_start_is_known() -> None:
+    paused = (Pause(Brake.LAUNCH, "ops", "driver rollout", NOW),)
+    fits = asked(replace(busy(gpus=4), pauses=paused), workload("w", gpus=4))
+    assert (fits.starts_now, fits.ruling.reason, fits.starts) == (False, Reason.LAUNCH_PAUSED, None)
+    waits = asked(replace(busy(), pauses=paused), workload("w", gpus=8))
+    assert (waits.ruling.reason, waits.starts) == (Reason.RESOURCES, None)
+
+
+def test_while_preemption_is_paused_it_waits_for_what_runs_to_end() -> None:
+    paused = (Pause(Brake.PREEMPT, "ops", "a look", NOW),)
+    running = attempt("r", "n1", gpus=8, running_for=600)
+    world = snapshot(nodes(node("n1")), attempts=[running], balances=[balance("ada"), balance("bob")])
+    urgent = workload("w", gpus=8, priority_class=URGENT)
+    assert asked(world, urgent).victims == 1
+    found = asked(replace(world, pauses=paused), urgent)
+    assert (found.ruling.reason, found.victims) == (Reason.PREEMPTION_PAUSED, 0)
     assert minutes(found.starts) == (SOON, 50)
 
 
@@ -154,7 +173,7 @@ def test_asking_changes_nothing(world: Snapshot, one: Workload) -> None:
 def test_what_is_said_to_start_now_does_when_submitted_to_an_empty_queue(world: Snapshot, one: Workload) -> None:
     one = replace(one, not_before=Instant(0))
     rules = replace(world.policy, preempt_rate=StopRate(None))
-    empty = replace(world, policy=rules, queued={}, reservations={}, pauses=())
+    empty = replace(world, policy=rules, queued={}, reservations={})
     found = asked(empty, one)
     plan = decide(replace(empty, queued={one.id: one}))
 
