@@ -49,8 +49,21 @@ def _csv_rows(file: Path, shares: Shares) -> Iterator[Recorded]:
                     shares.see(row[percent] if percent is not None else None)
             shares.check(str(file))
         except (csv.Error, UnicodeDecodeError) as error:
-            where = f"{file}:{reader.line_num + 1}"
-            raise invalid(where, f"no CSV in UTF-8 ({error})", "rows of comma-separated values") from error
+            line = reader.line_num + 1 if isinstance(error, csv.Error) else _first_undecoded(file)
+            raise invalid(f"{file}:{line}", f"no CSV in UTF-8 ({error})", "rows of comma-separated values") from error
+
+
+def _first_undecoded(file: Path) -> int:
+    """The line of the first bytes that are no UTF-8: text is decoded a block at a time, long before its rows are read."""
+    number = 1
+    with file.open("rb") as raw:
+        for line in raw:
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                break
+            number += 1
+    return number
 
 
 def _csv_row(row: list[str], header: Sequence[str], places: Sequence[int | None], where: str) -> Recorded:
