@@ -12,6 +12,7 @@ from scheduler.lifecycle.sensing.warning import words_about
 from scheduler.lifecycle.views.misuses import WorkView
 from scheduler.lifecycle.views.reader import Views
 from scheduler.metering.misuse import Misuse, MisuseKind
+from scheduler.metering.samples import PodRef
 from scheduler.metering.windows import ProcessSeen, Window
 from tests.lifecycle.agents import WINDOW_MS, Agents
 from tests.lifecycle.build import OPERATOR, Company, later
@@ -90,6 +91,20 @@ def test_both_jobs_concerned_are_told_once_by_an_event_that_names_nobody(company
     assert str(misuse.pid) not in to_holder.message
 
 
+def test_all_who_share_a_gpu_in_time_are_told_of_who_is_there_besides(company: Company, agents: Agents) -> None:
+    sharing = [agents.start(gpus=1) for _ in range(2)]
+    company.now = later(company.now, 600)
+    runs = [(work.namespace, run) for work, id_ in sharing for run in company.world.pods[id_].values()]
+    granted = tuple(sorted(PodRef(namespace, run.name) for namespace, run in runs))
+    for number in (1, 2):
+        agents.post(replace(on_the_host(agents.latest(0, number)), granted=granted))
+        company.now = later(company.now, 15)
+    told = [word for word in due_to_tell(company.world, company.now, 100) if not word.is_status]
+    assert {(word.job_name, word.reason) for word in told} == {
+        (workload.job_name, Reason.INTRUDED) for workload, _ in sharing
+    }
+
+
 def test_what_looks_like_mining_is_for_operators_alone(company: Company, agents: Agents) -> None:
     workload, attempt_id = agents.start(gpus=1)
     seen = agents.latest(0, pods=agents.pod_of(workload))
@@ -102,8 +117,8 @@ def test_what_looks_like_mining_is_for_operators_alone(company: Company, agents:
         last_at=seen.end,
         windows=200,
     )
-    assert words_about(company.world, suspected) == []
-    assert words_about(company.world, replace(suspected, kind=MisuseKind.OTHER_POD))
+    assert words_about(company.world, suspected, ()) == []
+    assert words_about(company.world, replace(suspected, kind=MisuseKind.OTHER_POD), ())
 
 
 def test_nobody_is_accused_around_a_start(company: Company, agents: Agents) -> None:

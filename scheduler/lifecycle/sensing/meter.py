@@ -13,7 +13,7 @@ from typing import Any
 from scheduler.domain.errors import InvalidInput, NotFound, NotPermitted, RefusalCode
 from scheduler.domain.people import ANY_NODE, Caller, Role
 from scheduler.domain.periods import iso
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, GpuUuid, Instant, NodeName
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, AttemptId, GpuUuid, Instant, NodeName
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.sensing.claiming import NO_ROOM, TOO_MANY_GPUS, claimed, without_room
 from scheduler.lifecycle.sensing.sampling import Sampling
@@ -103,6 +103,7 @@ class _Kept:
     accepted: list[Accepted]
     metered: list[Metered]
     strangers: Mapping[MisuseKey, Misuse]
+    intruded: Mapping[MisuseKey, frozenset[AttemptId]]
 
 
 class _Group(Batch):
@@ -171,7 +172,7 @@ class Meter:
         for item in kept.metered:
             self._world.sightings.note(item.window)
         for misuse in self.strangers.put(kept.strangers, now):
-            self._world.words.add(words_about(self._world, misuse))
+            self._world.words.add(words_about(self._world, misuse, kept.intruded[misuse.key]))
         return kept.accepted
 
     def refused(self) -> dict[str, int]:
@@ -311,7 +312,9 @@ def _keep(group: _Group, judged: Sequence[_Judged]) -> _Kept:
         for window in item.windows:
             _take(sampling, item, window)
     group.refused += [_counted(item.post.node, refused, group.now) for item in judged for refused in item.refused]
-    return _Kept([item.accepted() for item in judged], sampling.metered[before:], sampling.strangers)
+    return _Kept(
+        [item.accepted() for item in judged], sampling.metered[before:], sampling.strangers, sampling.intruded
+    )
 
 
 def _sender(caller: Caller) -> NodeName:

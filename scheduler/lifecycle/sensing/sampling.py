@@ -47,6 +47,8 @@ class Sampling:
         self.metered: list[Metered] = []
         self.strangers: dict[MisuseKey, Misuse] = {}
         """Processes that had no business where they were, with what was known of them before."""
+        self.intruded: dict[MisuseKey, frozenset[AttemptId]] = {}
+        """Who has the device that each of them is on: several share it in time."""
         self._faults: list[GpuFault] = []
         self._served: dict[WorkloadId, Instant] = {}
 
@@ -127,6 +129,7 @@ class Sampling:
                 if seen is not None:
                     known = self.strangers.get(seen.key) or self._earlier.get(seen.key)
                     self.strangers[seen.key] = grown(known, witnessed(known, seen, title.arrived_at))
+                    self.intruded[seen.key] = title.holders
 
     def _thresholds(self, attempt_id: AttemptId | None) -> IdleThresholds:
         policy = self._world.policy

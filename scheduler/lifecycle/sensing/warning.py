@@ -3,6 +3,8 @@
 Neither names the other: what is to be done between them is for operators, who have the evidence.
 """
 
+from collections.abc import Collection
+
 from scheduler.domain.actions import TellJob
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.units import AttemptId
@@ -10,8 +12,9 @@ from scheduler.lifecycle.memory.world import World
 from scheduler.metering.misuse import Misuse, MisuseKind
 
 
-def words_about(world: World, misuse: Misuse) -> list[TellJob]:
-    """Nothing of what looks like mining, which is a suspicion for people to look into, nor of work that has ended."""
+def words_about(world: World, misuse: Misuse, holders: Collection[AttemptId]) -> list[TellJob]:
+    """To whose process it is, and to each of the `holders` of the GPU. Nothing of what looks like mining, which is a
+    suspicion for people to look into, nor of work that has ended."""
     if misuse.kind is MisuseKind.SUSPECTED_MINING:
         return []
     evidence: dict[str, int | str] = {
@@ -20,7 +23,7 @@ def words_about(world: World, misuse: Misuse) -> list[TellJob]:
         "gpu": misuse.gpu_uuid,
         "node": misuse.node,
     }
-    concerned = ((misuse.attempt_id, Reason.MISUSE), (misuse.holder, Reason.INTRUDED))
+    concerned = ((misuse.attempt_id, Reason.MISUSE), *((holder, Reason.INTRUDED) for holder in sorted(holders)))
     found = (_word(world, attempt_id, reason, evidence) for attempt_id, reason in concerned)
     return [word for word in found if word is not None]
 
