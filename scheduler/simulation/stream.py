@@ -16,7 +16,8 @@ The stream is a function of its seed and of time alone: any stretch of it can be
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
@@ -96,7 +97,13 @@ class SyntheticStream:
     def __post_init__(self) -> None:
         self._zone = ZoneInfo(self.policy.time_zone)
         self._asker = Asker(self.policy, self.people, self.node_gpus, Random(f"{self.seed}/people"))
-        self._per_hour = self.load.gpus * self.load.busy / self._mean_gpu_hours()
+        self._mean_gpu_hours = self._sampled_gpu_hours()
+
+    def as_busy_as(self, busy: float) -> "SyntheticStream":
+        """The same people under the same seed, who ask for more or for less. Nothing is sampled again."""
+        other = copy(self)
+        other.load = replace(self.load, busy=busy)
+        return other
 
     def between(self, start: Instant, end: Instant) -> list[Arrival]:
         """The submissions of [start, end), in their order. Nothing comes before the stream begins."""
@@ -169,7 +176,12 @@ class SyntheticStream:
         local: datetime = to_datetime(at).astimezone(self._zone)
         return _BY_HOUR[local.hour] * (_WEEKEND if local.weekday() >= 5 else 1.0)
 
-    def _mean_gpu_hours(self) -> float:
+    @property
+    def _per_hour(self) -> float:
+        """Submissions, in the busiest hours."""
+        return self.load.gpus * self.load.busy / self._mean_gpu_hours
+
+    def _sampled_gpu_hours(self) -> float:
         """What a submission asks for in the mean, by sampling: so that the load is the one that was asked for."""
         chance = Random(f"{self.seed}/mean")
         total_ms = 0

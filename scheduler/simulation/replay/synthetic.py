@@ -1,7 +1,6 @@
 """A stream from the synthetic generator: the distributions of `simulation/stream.py`, for so many days or workloads."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 
 from scheduler.domain.cluster import Node
@@ -51,7 +50,7 @@ def _so_many(made: SyntheticStream, ends_at: Instant, count: int) -> list[Arriva
     busy = made.load.busy * count * _MARGIN / made.expected(ends_at)
     arrivals: list[Arrival] = []
     while len(arrivals) < count:
-        arrivals = replace(made, load=replace(made.load, busy=busy)).between(STARTS_AT, ends_at)
+        arrivals = made.as_busy_as(busy).between(STARTS_AT, ends_at)
         busy *= _MARGIN
     return [arrivals[number * len(arrivals) // count] for number in range(count)]
 
