@@ -6,6 +6,7 @@ rows that are replaced on a conflict, another collation, a column that is comput
 
 import re
 from collections.abc import Iterator
+from functools import cache, lru_cache
 
 from sqlalchemy import CheckConstraint, Connection, Table
 from sqlalchemy.dialects import sqlite
@@ -35,7 +36,7 @@ def altered_tables(connection: Connection) -> list[Finding]:
         raise Unreadable("its tables' definitions cannot be read") from error
     findings = []
     for name, parts in found.items():
-        wanted = set(wanted_of(Row.metadata.tables[name]))
+        wanted = wanted_of(Row.metadata.tables[name])
         if parts:  # where it is not there at all, that is told already
             findings += [_finding(name, f"it does not say any more: {part}") for part in sorted(wanted - parts)]
             findings += [_finding(name, f"it says, and should not: {part}") for part in sorted(parts - wanted)]
@@ -55,11 +56,17 @@ def _on_sqlite(connection: Connection, table: str) -> Iterator[str]:
         yield from _parts(str(text))
 
 
-def _wanted_on_sqlite(table: Table) -> Iterator[str]:
+@cache
+def _wanted_on_sqlite(table: Table) -> frozenset[str]:
     return _parts(str(CreateTable(table).compile(dialect=sqlite.dialect())))
 
 
-def _parts(text: str) -> Iterator[str]:
+@lru_cache(maxsize=256)  # a database at the newest migration says what the last one said
+def _parts(text: str) -> frozenset[str]:
+    return frozenset(_read_parts(text))
+
+
+def _read_parts(text: str) -> Iterator[str]:
     """What a CREATE TABLE says: its columns and constraints, in whatever order and spelling, and what follows them."""
     opened, _, rest = text.partition("(")
     depth, part = 1, ""
@@ -98,7 +105,12 @@ def _on_postgres(connection: Connection, table: str) -> Iterator[str]:
         yield _condensed(str(text)) + ("" if is_valid else " of new rows alone")
 
 
-def _wanted_on_postgres(table: Table) -> Iterator[str]:
+@cache
+def _wanted_on_postgres(table: Table) -> frozenset[str]:
+    return frozenset(_said_of(table))
+
+
+def _said_of(table: Table) -> Iterator[str]:
     for column in table.columns:
         yield f"{column.name}{'' if column.nullable else ' not null'}"
         for key in column.foreign_keys:

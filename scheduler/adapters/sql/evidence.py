@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Engine, Inspector, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.adapters.sql.definitions import altered_tables
@@ -56,6 +56,7 @@ class SqlEvidence:
         self._driver: Any = connection.connection.driver_connection
         self._is_sqlite = connection.dialect.name == "sqlite"
         self._columns: dict[str, dict[str, str]] = {}
+        self._inspector: Inspector | None = None
 
     def shape(self, relations: Sequence[Relation]) -> list[Finding]:
         findings = []
@@ -99,9 +100,10 @@ class SqlEvidence:
         """The type of each column, by name; nothing where there is no such table, or it is something else."""
         if table not in self._columns:
             try:
-                inspector = inspect(self._connection)
-                is_table = table in inspector.get_table_names()
-                columns = inspector.get_columns(table) if is_table else []
+                if self._inspector is None:
+                    self._inspector = inspect(self._connection)
+                is_table = table in self._inspector.get_table_names()
+                columns = self._inspector.get_columns(table) if is_table else []
             except SQLAlchemyError as error:
                 raise Unreadable(f"its schema cannot be read: {_first_line(error)}") from error
             self._columns[table] = {column["name"]: type(column["type"]).__name__ for column in columns}
