@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from threading import Barrier
 from typing import Any
 
@@ -37,6 +38,8 @@ from tests.lifecycle.agents import WINDOW_MS, body_of, inventory, window
 
 CLIENTS = 16
 PATIENT_SECONDS = 300.0
+NO_TLS = SSLContext(PROTOCOL_TLS_CLIENT)
+"""Of plain HTTP: each client would read the certificates of the whole web for itself."""
 PRICES = (POLICY.parents[2] / "policies/prices.yaml").read_text(encoding="utf-8")
 GENEROUS = POLICY.read_text(encoding="utf-8").replace(
     "\ntiers:\n  staff:\n", "\ntiers:\n  staff:\n    may_transfer: true\n"
@@ -237,7 +240,8 @@ def company(url: str, folder: Path) -> Iterator[Company]:
     with ExitStack() as open_:
         address = open_.enter_context(served(service, with_loops=False))
         clients = [
-            open_.enter_context(httpx.Client(base_url=address, timeout=PATIENT_SECONDS)) for _ in range(CLIENTS)
+            open_.enter_context(httpx.Client(base_url=address, timeout=PATIENT_SECONDS, verify=NO_TLS))
+            for _ in range(CLIENTS)
         ]
         books = create_engine(parse(url))
         open_.callback(books.dispose)
