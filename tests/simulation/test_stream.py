@@ -125,6 +125,12 @@ def test_the_load_is_the_one_that_was_asked_for() -> None:
     assert sum(busy_hours) / len(busy_hours) == pytest.approx(1.5 * 0.95, rel=0.25)
 
 
+def test_a_stream_that_is_made_busier_is_the_busier_one() -> None:
+    hour, of = (MONDAY, Instant(MONDAY + MS_PER_HOUR)), policy()
+    busier = SyntheticStream(of, people(of), 1, MONDAY, Load(gpus=637, busy=2.5), NODE_GPUS)
+    assert stream(1).as_busy_as(2.5).between(*hour) == busier.between(*hour) != stream(1).between(*hour)
+
+
 def test_nights_and_weekends_are_quiet() -> None:
     def count(hour: int) -> int:
         start = MONDAY + hour * MS_PER_HOUR
