@@ -69,7 +69,9 @@ def test_any_stretch_can_be_made_again_by_itself() -> None:
         *(Instant(MONDAY + ms) for ms in (1, 599_999, 600_000, 3_333_333, 40_000_000)),
         MONDAY + MS_PER_DAY,
     ]
-    pieces = [arrival for start, end in pairwise(cuts) for arrival in made_anew().between(Instant(start), Instant(end))]
+    pieces = [
+        arrival for start, end in pairwise(cuts) for arrival in made_anew().between(Instant(start), Instant(end))
+    ]
     assert pieces == whole
     assert len({arrival.id for arrival in whole}) == len({arrival.spec.name for arrival in whole}) == len(whole)
 
