@@ -3,7 +3,7 @@ say."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from typing import Protocol
 
 from scheduler.domain.idleness import IdleRule, IdleThresholds
@@ -63,7 +63,8 @@ def device_states(rows: Sequence[Recorded], rule: IdleRule, gap_ms: int | None) 
 
 def _states(rows: Sequence[Recorded], rule: IdleRule, paces: Sequence[Pace]) -> DeviceStates:
     spans = list(counter_spans(rows))
-    seen = observations(rows, spans, chain.from_iterable(repeat(pace.gap_ms, pace.steps) for pace in paces))
+    gaps_ms = list(chain.from_iterable(repeat(pace.gap_ms, pace.steps) for pace in paces))
+    seen = observations(bridged(rows, gaps_ms, rule.thresholds), spans, gaps_ms)
     baseline = baseline_of(seen, rule.thresholds, full_milliwatts_of(rows))
     told_of = [judged(each, baseline, rule.thresholds) for each in seen]
     states = [state for state, _ in told_of]
@@ -81,6 +82,21 @@ def _states(rows: Sequence[Recorded], rule: IdleRule, paces: Sequence[Pace]) -> 
     gauged = is_on_a_gauge(seen, spans, told)
     use = None if gauged else told.use_millijoules
     return DeviceStates(spells, baseline.milliwatts, unlearned, max(pace.gap_ms for pace in paces), gauged, use)
+
+
+def bridged(rows: Sequence[Recorded], gaps_ms: Sequence[int], thresholds: IdleThresholds) -> Sequence[Recorded]:
+    """Rows that lack utilisation, between two that tell of none, are as rows that are missing: no gap where those two are
+    near enough to each other."""
+    if all(row.percent is not None for row in rows):
+        return rows
+    found = list(rows)
+    for place, row in enumerate(islice(rows, 1, max(1, len(rows) - 1)), start=1):
+        before, after = rows[place - 1], rows[place + 1]
+        if row.percent is not None or before.percent is None or after.percent is None:
+            continue
+        if max(before.percent, after.percent) <= thresholds.percent and after.at - before.at <= gaps_ms[place]:
+            found[place] = row._replace(percent=after.percent)
+    return found
 
 
 def _witness(

@@ -124,6 +124,18 @@ def test_a_sample_above_the_threshold_between_two_gaps_is_work() -> None:
     assert due([*rest, row(116, 100), *after]) == [60]
 
 
+@pytest.mark.parametrize(
+    ("percents", "unknown"),
+    [((0, None, 0), 0), ((0, None, None, 0), 2), ((100, None, 0), 1), ((0, None, 100), 1)],
+    ids=["one among rest", "two are a gap", "after work", "before work"],
+)
+def test_a_row_without_utilisation_is_as_one_that_is_missing(percents: Sequence[int | None], unknown: int) -> None:
+    read = [*[0] * 50, *percents, *[0] * 50]
+    (found,) = judge([row(step, percent) for step, percent in enumerate(read)], RULE).devices
+    spells = [each for each in found.spells if each.state is IdleState.UNKNOWN]
+    assert sum(each.end - each.start for each in spells) == unknown * STEP_MS
+
+
 def test_work_told_by_the_counter_alone_over_a_gap_is_work() -> None:
     def with_energy(busy_mw: int) -> list[Recorded]:
         rows, millijoules = [], 0
