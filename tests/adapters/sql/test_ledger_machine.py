@@ -369,7 +369,7 @@ def new_url(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
 
 @pytest.mark.parametrize(
     ("new_url", "examples"),
-    [("sqlite", 5), pytest.param("postgresql", 2, marks=pytest.mark.postgres)],
+    [("sqlite", 3), pytest.param("postgresql", 2, marks=pytest.mark.postgres)],
     indirect=["new_url"],
     ids=["sqlite", "postgresql"],
 )
