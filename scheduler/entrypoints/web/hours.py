@@ -70,10 +70,12 @@ def _page(
     views, caller, now = service.views, visitor.caller, moments.now
     balance = views.balance(caller, now)
     own = engineer.id
-    at_work = views.workloads(caller, now, owner=own, states=AT_WORK, limit=_AT_WORK_SHOWN)
-    stopped = views.workloads(caller, now, owner=own, states=[WorkloadState.STOPPED], limit=_STOPPED_SHOWN)
+    # In the order of a life: what starts between two of these readings is in both, and shown where it came to.
     queued = views.workloads(caller, now, owner=own, states=[WorkloadState.QUEUED], limit=_WAITING_READ)
-    waiting = in_line(queued.items)
+    at_work = views.workloads(caller, now, owner=own, states=AT_WORK, limit=_AT_WORK_SHOWN)
+    begun = {each.id for each in at_work.items}
+    waiting = in_line([each for each in queued.items if each.id not in begun])
+    stopped = views.workloads(caller, now, owner=own, states=[WorkloadState.STOPPED], limit=_STOPPED_SHOWN)
     earlier = views.workloads(caller, now, owner=own, states=FINAL, limit=_FINAL_READ)
     return pages.render(
         request,

@@ -1,13 +1,16 @@
 """The list of workloads and where a workload's page leads back to, on a small company."""
 
+import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from scheduler.entrypoints.running import Service
+from scheduler.lifecycle.views.shapes import WorkloadPage
 from tests.entrypoints.company import small_company, token_of
 from tests.entrypoints.web.reading import read
-from tests.entrypoints.web.test_pages_on_the_service import client_of
+from tests.entrypoints.web.test_pages_on_the_service import client_of, started
 
 JOB = {
     "gpu_classes": ["H100"],
@@ -60,3 +63,22 @@ async def test_a_workloads_page_leads_back_to_ones_hours_or_to_the_cluster_and_i
         assert "<title>pretrain · allot</title>" in shown
         crumbs[who] = shown.partition('<p class="crumb">')[2].partition("</p>")[0]
     assert crumbs == {"ada": '<a href="/hours">My hours</a>', "olga": '<a href="/cluster">Cluster</a>'}
+
+
+async def test_what_starts_while_the_page_of_hours_is_made_is_on_it_once(
+    company: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client_of(company, "ada") as client:
+        await started(client, "notebook")
+        reading, cycles = company.views.workloads, [company.cycle]
+
+        def starting(*about: Any, **asked: Any) -> WorkloadPage:
+            found = reading(*about, **asked)
+            if cycles:
+                asyncio.run(cycles.pop().run_once())
+            return found
+
+        monkeypatch.setattr(type(company.views), "workloads", lambda _, *about, **asked: starting(*about, **asked))
+        shown = read(await client.get("/hours"))
+    assert cycles == []
+    assert shown.text.count("notebook") == 1
