@@ -2,7 +2,7 @@
 GPU-hours would have come back. For tuning a policy on one's own history before it acts on anybody.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import itemgetter
@@ -15,7 +15,7 @@ from scheduler.metering.idle_clock import IdleClock, IdleEvent, IdleEventKind, t
 from scheduler.metering.packed import PackedRows, by_device
 from scheduler.metering.recorded import Recorded, in_order
 from scheduler.metering.recorded_states import DeviceStates, device_states
-from scheduler.metering.spells import Spell, joined, together
+from scheduler.metering.spells import Spell, joined, together, while_any_is_held
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,9 @@ def judge_devices(packed: dict[GpuUuid, PackedRows], rule: IdleRule, gap_ms: int
         for attempt_id in device.attempts:
             devices_of.setdefault(attempt_id, set()).add(uuid)
     devices: list[DeviceJudgement] = []
+    has_several = {attempt_id for attempt_id, uuids in devices_of.items() if len(uuids) > 1}
     of_attempts: dict[AttemptId, dict[GpuUuid, list[Spell]]] = {}
+    beside: dict[GpuUuid, tuple[Spell, ...]] = {}
     on_a_gauge: set[GpuUuid] = set()
     attempts: list[AttemptJudgement] = []
     # An attempt's devices one after the other: what is known of those that wait for the others is much.
@@ -121,7 +123,9 @@ def judge_devices(packed: dict[GpuUuid, PackedRows], rule: IdleRule, gap_ms: int
         if states.is_on_a_gauge:
             on_a_gauge.add(uuid)
         if not devices_of and states.spells:
-            attempts.append(_judge_attempt(None, {uuid: states.spells}, on_a_gauge, rule))
+            attempts.append(_judge_attempt(None, {uuid: states.spells}, {}, on_a_gauge, rule))
+        if not has_several.isdisjoint(device.attempts):
+            beside[uuid] = _beside(_holders(ordered), states.spells)
         for attempt_ids, held in groupby(zip(_holders(ordered), states.spells, strict=True), key=itemgetter(0)):
             of_each = [of_attempts.setdefault(attempt_id, {}).setdefault(uuid, []) for attempt_id in attempt_ids]
             spells = [spell for _, spell in held]
@@ -131,7 +135,7 @@ def judge_devices(packed: dict[GpuUuid, PackedRows], rule: IdleRule, gap_ms: int
             devices_of[attempt_id].discard(uuid)
             if not devices_of[attempt_id] and attempt_id in of_attempts:
                 # Its spells go with it: those of all attempts at once would be as many as there are rows.
-                attempts.append(_judge_attempt(attempt_id, of_attempts.pop(attempt_id), on_a_gauge, rule))
+                attempts.append(_judge_attempt(attempt_id, of_attempts.pop(attempt_id), beside, on_a_gauge, rule))
     devices.sort(key=lambda each: each.gpu_uuid)
     attempts.sort(key=lambda each: (each.attempt_id or "", each.gpu_uuids))
     return Judged(tuple(devices), tuple(attempts), names_attempts=bool(devices_of))
@@ -158,11 +162,29 @@ def _holders(rows: Sequence[Recorded]) -> Iterator[tuple[AttemptId, ...]]:
             yield tuple(attempt for attempt in before.attempts if attempt in after.attempts)
 
 
+def _beside(holders: Iterable[tuple[AttemptId, ...]], spells: Iterable[Spell]) -> tuple[Spell, ...]:
+    """A device to an attempt that is not named on it any more, or not yet: where it is another's it is nothing to it, as
+    one at rest; where it is nobody's it may be its own still, so that its work counts."""
+    steps = (
+        Spell(spell.start, spell.end, IdleState.IDLE_HELD) if named else spell
+        for named, spell in zip(holders, spells, strict=True)
+    )
+    alike = (list(each) for _, each in groupby(steps, key=_but_for_its_time))
+    return tuple(each[0]._replace(end=each[-1].end) for each in alike)
+
+
+_but_for_its_time = itemgetter(slice(Spell._fields.index("state"), None))
+
+
 def _judge_attempt(
-    attempt_id: AttemptId | None, spells: dict[GpuUuid, list[Spell]], on_a_gauge: Collection[GpuUuid], rule: IdleRule
+    attempt_id: AttemptId | None,
+    spells: dict[GpuUuid, list[Spell]],
+    beside: Mapping[GpuUuid, Sequence[Spell]],
+    on_a_gauge: Collection[GpuUuid],
+    rule: IdleRule,
 ) -> AttemptJudgement:
     """Where its name was used again, on other devices after it had left the first, each launch is judged alone."""
-    launches = [_judge_launch(attempt_id, each, on_a_gauge, rule) for each in _launches(spells)]
+    launches = [_judge_launch(attempt_id, each, beside, on_a_gauge, rule) for each in _launches(spells)]
     if len(launches) == 1:
         return launches[0]
     told: list[Spell] = []
@@ -199,9 +221,14 @@ def _launches(spells: dict[GpuUuid, list[Spell]]) -> list[dict[GpuUuid, list[Spe
 
 
 def _judge_launch(
-    attempt_id: AttemptId | None, spells: dict[GpuUuid, list[Spell]], on_a_gauge: Collection[GpuUuid], rule: IdleRule
+    attempt_id: AttemptId | None,
+    spells: dict[GpuUuid, list[Spell]],
+    beside: Mapping[GpuUuid, Sequence[Spell]],
+    on_a_gauge: Collection[GpuUuid],
+    rule: IdleRule,
 ) -> AttemptJudgement:
-    spells_together = together(list(spells.values()))
+    spells_together = together(while_any_is_held(spells, beside))
+    held = [(each[0].start, each[-1].end) for each in spells.values()]
     gauged = [each for uuid, each in spells.items() if uuid in on_a_gauge]
     too_coarse = any(is_too_coarse(each, rule.policy.window_ms) for each in gauged)
     clock = IdleClock(launched_at=spells_together[0].start)
@@ -210,8 +237,9 @@ def _judge_launch(
     rested_ms = freed_ms = cpu_waited_ms = 0
     for spell in () if too_coarse else spells_together:
         if clock.is_due and spell.state is IdleState.IDLE_HELD:
-            rested_ms += spell.end - spell.start
-            freed_ms += 0 if clock.since in unproven else spell.end - spell.start
+            spell_ms = sum(max(0, min(spell.end, end) - max(spell.start, start)) for start, end in held)
+            rested_ms += spell_ms
+            freed_ms += 0 if clock.since in unproven else spell_ms
         before = clock.waited_ms
         clock, new = tick(clock, spell, rule.policy)
         cpu_waited_ms += max(0, clock.waited_ms - before)
@@ -224,8 +252,8 @@ def _judge_launch(
         gpu_uuids=tuple(sorted(spells)),
         spells=joined(spells_together),
         events=tuple(events),
-        rested_gpu_ms=GpuMs(rested_ms * len(spells)),
-        freed_gpu_ms=GpuMs(freed_ms * len(spells)),
+        rested_gpu_ms=GpuMs(rested_ms),
+        freed_gpu_ms=GpuMs(freed_ms),
         cpu_waited_ms=cpu_waited_ms,
         unproven_since=frozenset(unproven),
         is_too_coarse=too_coarse,

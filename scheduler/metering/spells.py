@@ -1,10 +1,10 @@
 """Spells: a device, or an attempt with all its devices, in one state for a while; and how the former make the latter."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from scheduler.domain.units import Instant
+from scheduler.domain.units import GpuUuid, Instant
 from scheduler.metering.idle import IdleState
 from scheduler.metering.windows import largest
 
@@ -55,6 +55,30 @@ def together(devices: Sequence[Sequence[Spell]]) -> list[Spell]:
                 cpu.append(spell.cpu_millicores)
         found.append(Spell(start, end, merge(states), has_work, largest(cpu)))
     return found
+
+
+def while_any_is_held(
+    held: Mapping[GpuUuid, Sequence[Spell]], beside: Mapping[GpuUuid, Sequence[Spell]]
+) -> list[list[Spell]]:
+    """Each device's spells for as long as any of them was held: before its own and after them those `beside`, which are
+    empty where nothing was read."""
+    start, end = min(spells[0].start for spells in held.values()), max(spells[-1].end for spells in held.values())
+    return [
+        [
+            *_within(beside.get(uuid, ()), start, spells[0].start),
+            *spells,
+            *_within(beside.get(uuid, ()), spells[-1].end, end),
+        ]
+        for uuid, spells in held.items()
+    ]
+
+
+def _within(spells: Sequence[Spell], start: Instant, end: Instant) -> list[Spell]:
+    return [
+        spell._replace(start=max(spell.start, start), end=min(spell.end, end))
+        for spell in spells
+        if spell.start < end and spell.end > start
+    ]
 
 
 def joined(spells: Iterable[Spell]) -> tuple[Spell, ...]:

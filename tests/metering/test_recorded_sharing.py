@@ -2,6 +2,8 @@
 
 from itertools import pairwise
 
+import pytest
+
 from scheduler.domain.idleness import IdlePolicy, IdleRule
 from scheduler.domain.units import MS_PER_MINUTE, AttemptId, GpuUuid, Instant
 from scheduler.metering.idle import IdleState
@@ -57,6 +59,28 @@ def test_a_device_that_is_no_longer_read_stays_its_attempts() -> None:
     read = [Recorded(Instant(15_000 * n), GpuUuid("GPU-b"), (A,), percent=0) for n in range(600)]
     (attempt,) = judge([*lost, *read], RULE).attempts
     assert attempt.due == ()
+
+
+@pytest.mark.parametrize("is_grown", [False, True])
+@pytest.mark.parametrize(
+    ("who", "percent", "due_after"), [((B,), 0, 30), ((B,), 90, 45), ((), 0, 30), ((), 90, None)], ids=str
+)
+def test_who_has_given_one_of_two_devices_back_is_judged_by_the_other(
+    who: tuple[AttemptId, ...], percent: int, due_after: int | None, is_grown: bool
+) -> None:
+    """Or has not had it yet, which ends nobody's rest. What nobody is named on may be its own still, and so may the work
+    between the last row that names it and the next."""
+    had = range(540, 600) if is_grown else range(60)
+    resized = [
+        Recorded(Instant(15_000 * n), GpuUuid("GPU-a"), (A,) if n in had else who, percent=0 if n in had else percent)
+        for n in range(600)
+    ]
+    kept = [Recorded(Instant(15_000 * n), GpuUuid("GPU-b"), (A,), percent=0) for n in range(600)]
+    (attempt,) = [each for each in judge([*resized, *kept], RULE).attempts if each.attempt_id == A]
+    expected = min(due_after, 30) if due_after and is_grown else due_after
+    assert [event.at // MS_PER_MINUTE for event in attempt.stopped][:1] == ([expected] if expected else [])
+    if expected and not is_grown:
+        assert attempt.returned_gpu_ms == (600 - 1) * 15_000 - expected * MS_PER_MINUTE
 
 
 def test_devices_are_told_of_in_the_order_of_their_uuids_whoever_has_them() -> None:
