@@ -352,10 +352,7 @@ class Index:
                 self._own_times.set(line.stops_others_from(workload.submitted_at), workload_id)
             if not line.is_aged:
                 self._ageing.wait(line.pool, workload.submitted_at, workload_id)
-            if is_new:
-                self.dirty_lines[line] = None
-            else:
-                self.moved_lines[line] = None
+            (self.dirty_lines if is_new else self.moved_lines)[line] = None
 
     # --- hours, and what time changes ------------------------------------------------------------------------------
 
