@@ -68,6 +68,20 @@ def judge(
         _require_payer(spec, classes, known, now)
 
 
+def require_room_in_queue(queued: int, count: int, policy: Policy) -> None:
+    """So many more may wait of an owner of whom `queued` do, or Exhausted: Slurm's MaxSubmitJobs, of what waits."""
+    most = policy.limits.queued_per_engineer
+    if queued + count > most:
+        raise Exhausted(
+            f"you have {counted(queued, 'workload')} queued"
+            if count == 1
+            else f"{queued} are queued, and these are {count} more",
+            code=RefusalCode.QUEUE_FULL,
+            expected=f"at most {most}",
+            remedy="cancel some, or wait until they have run",
+        )
+
+
 def new_workload(
     spec: WorkloadSpec,
     owner: Engineer,

@@ -9,11 +9,10 @@ from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
 from scheduler.domain.records import Sandbox
 from scheduler.domain.units import Instant, WorkloadId
-from scheduler.domain.wording import counted
 from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec, WorkloadState
 from scheduler.lifecycle.asking.confirming import AskedFor, require_confirmation
 from scheduler.lifecycle.asking.following import indexes, with_conditions
-from scheduler.lifecycle.asking.judge import judge, new_workload, with_defaults
+from scheduler.lifecycle.asking.judge import judge, new_workload, require_room_in_queue, with_defaults
 from scheduler.lifecycle.memory.prices_ahead import terms_for
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch
@@ -99,12 +98,4 @@ def _require_room(batch: Batch, owner: Engineer, policy: Policy, count: int) -> 
     if len(batch.world.workloads) + batch.added_by(owner.id) + count <= most:
         return  # all that are known are fewer: the owner's need not be counted
     queued = batch.books.workloads.count(owner=owner.id, states=[WorkloadState.QUEUED])
-    if queued + batch.added_by(owner.id) + count > most:
-        raise Exhausted(
-            f"you have {counted(queued, 'workload')} queued"
-            if count == 1
-            else f"{queued} are queued, and these are {count} more",
-            code=RefusalCode.QUEUE_FULL,
-            expected=f"at most {most}",
-            remedy="cancel some, or wait until they have run",
-        )
+    require_room_in_queue(queued + batch.added_by(owner.id), count, policy)

@@ -1,5 +1,6 @@
 """The life of attempts in a replay: launched, renewed, stopped, ended. The decision is told, the books are kept."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
@@ -53,6 +54,7 @@ class Attempts:
 
     def __init__(self, policy: Policy, books: ReplayBooks, calendar: Calendar, measures: Measures) -> None:
         self.waiting: dict[WorkloadId, Work] = {}
+        self.waiting_of: Counter[EngineerId] = Counter()
         self.running: dict[AttemptId, Run] = {}
         self.growable: dict[AttemptId, Run] = {}
         """Elastic work with fewer pods than it was asked for."""
@@ -77,6 +79,7 @@ class Attempts:
         """Have it wait, from now on."""
         work.queued_since = work.waiting_since = at
         self.waiting[work.workload.id] = work
+        self.waiting_of[work.workload.owner] += 1
         self.feed.arrive(work.workload)
         self.feed.wait(work.holders, 1)
 
@@ -92,6 +95,7 @@ class Attempts:
 
     def launch(self, launch: Launch, now: Instant) -> None:
         work = self.waiting.pop(launch.workload_id)
+        self.waiting_of[work.workload.owner] -= 1
         held = self._take_held(work, launch, now)
         run = Run(
             work,

@@ -22,7 +22,7 @@ from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_SECOND, GpuClassName, Instant, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec
 from scheduler.finance.prices.price_book import PriceBook
-from scheduler.lifecycle.asking.judge import judge, with_defaults
+from scheduler.lifecycle.asking.judge import judge, require_room_in_queue, with_defaults
 from scheduler.lifecycle.awarding.periodic import period_grants
 from scheduler.simulation.asking import an_image
 from scheduler.simulation.replay.attempts import Attempts
@@ -180,6 +180,7 @@ class Replay:
         balances = self._books.of(holders)
         try:
             judge(spec, owner, self._policy, self._nodes, balances, submission.at)
+            require_room_in_queue(self._attempts.waiting_of[owner.id], 1, self._policy)
         except Refusal as refusal:
             self._measures.refused(refusal.code.value)
             return

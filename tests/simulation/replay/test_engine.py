@@ -93,6 +93,14 @@ def test_what_a_policy_refuses_is_counted_by_its_code() -> None:
     assert list(outcome.works) == []
 
 
+def test_who_has_as_many_waiting_as_the_policy_allows_is_refused_more_until_one_starts() -> None:
+    crowd = [asks(0.5 * number, 10, gpus=8) for number in range(4)]
+    others = [asks(5, 1, owner=BOB, gpus=8), asks(11, 1, gpus=8)]
+    outcome = replayed([*crowd, *others], POLICY + "limits: {queued_per_engineer: 2}\n")
+    assert outcome.measures.refusals == {"queue-full": 1}
+    assert [work.submission.at for work in outcome.works] == [each.at for each in [*crowd[:3], *others]]
+
+
 def test_what_fails_has_failed() -> None:
     assert replayed([asks(0, 1, exit_code=1)]).works[0].outcome is Reason.FAILED
 
