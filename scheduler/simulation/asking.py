@@ -1,9 +1,11 @@
 """What a synthetic engineer asks for: work that the policy lets them submit. The distributions are `stream`'s."""
 
+from bisect import bisect, bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
+from typing import TypeVar
 
 from scheduler.domain.cluster import PodRequest
 from scheduler.domain.people import Engineer, Role
@@ -24,9 +26,17 @@ SANDBOX_CLASS = PriorityClassName("sandbox")
 
 _SANDBOX_SHARE = 0.16
 _GPUS = (1, 2, 4, 8, 16, 32, 64)
-_GPU_WEIGHTS = (40, 14, 16, 19, 6, 4, 1)
+_GPU_WEIGHTS = tuple(accumulate((40, 14, 16, 19, 6, 4, 1)))
 _SANDBOX_GPUS = (1, 2, 4)
-_SANDBOX_GPU_WEIGHTS = (80, 12, 8)
+_SANDBOX_GPU_WEIGHTS = tuple(accumulate((80, 12, 8)))
+_SWEEP_GPUS = (1, 1, 2)
+_JOB_CLASS_WEIGHTS = tuple(accumulate((64, 24, 12)))
+_CLASS_COUNTS = (1, 2, 3)
+_CLASS_COUNT_WEIGHTS = tuple(accumulate((50, 38, 12)))
+_CLASS_WEIGHT = 0.55
+"""Of each GPU class, as a share of that of the one before it."""
+_GRACE_SECONDS = (30, 30, 60, 120)
+_SANDBOX_HOURS = (2, 4, 8)
 _LIMITS_HOURS = (1, 2, 4, 6, 8, 12, 24, 48, 72)
 _URGENT_HOURS_MAX = 8
 _CPU_MILLI_PER_GPU = (4_000, 8_000, 12_000)
@@ -34,6 +44,20 @@ _MEMORY_MIB_PER_GPU = (32_768, 65_536, 98_304)
 _VERBS = ("pretrain", "finetune", "evaluate", "distill", "embed", "generate", "reward", "ablate")
 _SWEEP_VERBS = ("sweep", "evaluate", "ablate")
 _WIDE_GPUS = 8
+
+_Option = TypeVar("_Option")
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What the policy lets engineers of one tier ask for. Of GPU classes the heaviest comes first; of the priority
+    classes of jobs that of most, then that of what can wait, then that of what cannot."""
+
+    gpus_max: int
+    gpu_classes: tuple[GpuClassName, ...]
+    time_limit_max_ms: int
+    of_sandboxes: PriorityClass
+    of_jobs: tuple[PriorityClass, PriorityClass, PriorityClass]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +92,23 @@ class Asker:
         ranks = list(range(1, len(self._people) + 1))
         chance.shuffle(ranks)
         self._cumulative = list(accumulate(rank**-0.8 for rank in ranks))
-        self._jobs_of_tier = {tier: self._choice_of_classes(tier) for tier in policy.tiers}
+        self._terms = {tier: _terms_of(tier, policy) for tier in policy.tiers}
         self._top = max((c.value for c in policy.priority_classes.values()), default=0)
+        self._images = {kind: an_image(policy, kind) for kind in (WorkloadKind.JOB, WorkloadKind.SANDBOX)}
 
     def engineer(self, chance: Random) -> Engineer:
-        return chance.choices(self._people, cum_weights=self._cumulative)[0]
+        return _drawn(chance, self._people, self._cumulative)
 
     def ask(self, engineer: Engineer, chance: Random, *, label: str, copies: int) -> Iterator[WorkloadSpec]:
         """One submission, or the copies of a sweep. `label` makes the names unique."""
-        wish = self._wish(engineer, chance, is_sweep=copies > 1)
+        terms = self._terms[engineer.tier]
+        wish = _wish(terms, chance, is_sweep=copies > 1)
         project = chance.choice(self._projects[engineer.team])
-        limit_ms = self._time_limit_ms(engineer.tier, wish, chance)
+        limit_ms = self._time_limit_ms(terms, wish, chance)
         pods, pod = self._pods(wish, chance)
-        image = an_image(self._policy, wish.kind)
         verb = chance.choice(_SWEEP_VERBS if copies > 1 else _VERBS)
         stem = "sandbox" if wish.kind is WorkloadKind.SANDBOX else f"{verb}-{project}"
-        grace_seconds = min(chance.choice((30, 30, 60, 120)), wish.priority_class.grace_seconds_max)
+        grace_seconds = min(chance.choice(_GRACE_SECONDS), wish.priority_class.grace_seconds_max)
         for copy in range(copies):
             yield WorkloadSpec(
                 name=f"{stem}-{label}" + (f"-{copy}" if copies > 1 else ""),
@@ -94,81 +119,88 @@ class Asker:
                 time_limit_ms=limit_ms,
                 pods=pods,
                 pod=pod,
-                image=image,
+                image=self._images[wish.kind],
                 grace_seconds=grace_seconds,
             )
 
-    def _wish(self, engineer: Engineer, chance: Random, *, is_sweep: bool) -> _Wish:
-        is_sandbox = not is_sweep and chance.random() < _SANDBOX_SHARE
-        gpus_max = self._gpus_max(engineer.tier)
-        if is_sandbox:
-            gpus = chance.choices(_SANDBOX_GPUS, _SANDBOX_GPU_WEIGHTS)[0]
-        elif is_sweep:
-            gpus = chance.choice((1, 1, 2))
-        else:
-            gpus = chance.choices(_GPUS, _GPU_WEIGHTS)[0]
-        while gpus > gpus_max:
-            gpus //= 2
-        kind = WorkloadKind.SANDBOX if is_sandbox else WorkloadKind.JOB
-        gpu_classes = self._gpu_classes(engineer.tier, gpus, chance, is_sandbox=is_sandbox)
-        return _Wish(kind, self._priority_class(engineer.tier, kind, chance), gpu_classes, gpus)
-
-    def _gpus_max(self, tier: TierName) -> int:
-        limits = self._policy.limits
-        tier_max = self._policy.tiers[tier].gpus_max
-        return max(1, min(m for m in (tier_max, limits.gpus_per_engineer, limits.gpus_per_workload) if m is not None))
-
-    def _priority_class(self, tier: TierName, kind: WorkloadKind, chance: Random) -> PriorityClass:
-        sandbox, default, lowest, highest = self._jobs_of_tier[tier]
-        if kind is WorkloadKind.SANDBOX:
-            return sandbox
-        return chance.choices((default, lowest, highest), (64, 24, 12))[0]
-
-    def _choice_of_classes(self, tier: TierName) -> tuple[PriorityClass, PriorityClass, PriorityClass, PriorityClass]:
-        """Of those that the tier may use: for sandboxes, for most jobs, for what can wait, for what cannot."""
-        classes = self._policy.priority_classes
-        allowed = self._policy.tiers[tier].priority_classes
-        usable = sorted(
-            (c for c in classes.values() if allowed is None or c.name in allowed), key=lambda c: (c.value, c.name)
-        )
-        jobs = [c for c in usable if c.name != SANDBOX_CLASS] or usable
-        default = next((c for c in jobs if c.name == self._policy.default_priority_class), jobs[len(jobs) // 2])
-        sandbox = next((c for c in usable if c.name == SANDBOX_CLASS), default)
-        return sandbox, default, jobs[0], jobs[-1]
-
-    def _gpu_classes(
-        self, tier: TierName, gpus: int, chance: Random, *, is_sandbox: bool
-    ) -> tuple[GpuClassName, ...]:
-        """One to three classes, the first the one most wanted: heavy ones for wide work, light ones for sandboxes."""
-        allowed = self._policy.tiers[tier].gpu_classes
-        by_weight = sorted(self._policy.gpu_classes.values(), key=lambda c: (-c.weight, c.name))
-        names = [c.name for c in by_weight if allowed is None or c.name in allowed]
-        if gpus >= _WIDE_GPUS and len(names) > 1:
-            names = names[:-1]
-        if is_sandbox:
-            names.reverse()
-        count = chance.choices((1, 2, 3), (50, 38, 12))[0]
-        first = chance.choices(range(len(names)), [0.55**index for index in range(len(names))])[0]
-        return tuple(dict.fromkeys([names[first], *names]))[:count]
-
-    def _time_limit_ms(self, tier: TierName, wish: _Wish, chance: Random) -> int:
+    def _time_limit_ms(self, terms: _Terms, wish: _Wish, chance: Random) -> int:
         hours = chance.lognormvariate(1.0, 1.0) * (1.0 + wish.gpus / 32)
         if wish.kind is WorkloadKind.SANDBOX:
-            hours = chance.choice((2, 4, 8))
-        typed = next((limit for limit in _LIMITS_HOURS if limit >= hours), _LIMITS_HOURS[-1])
+            hours = chance.choice(_SANDBOX_HOURS)
+        typed = _LIMITS_HOURS[min(bisect_left(_LIMITS_HOURS, hours), len(_LIMITS_HOURS) - 1)]
         if wish.priority_class.value == self._top:
             typed = min(typed, _URGENT_HOURS_MAX)
-        tier_max = self._policy.tiers[tier].time_limit_max_ms
-        longest = min(self._policy.limits.time_limit_max_ms, tier_max or self._policy.limits.time_limit_max_ms)
-        return max(MS_PER_MINUTE, min(typed * MS_PER_HOUR, longest))
+        return max(MS_PER_MINUTE, min(typed * MS_PER_HOUR, terms.time_limit_max_ms))
 
     def _pods(self, wish: _Wish, chance: Random) -> tuple[int, PodRequest]:
         """As few pods as the smallest node of its classes allows."""
-        per_node = min(self._node_gpus.get(name, 8) for name in wish.gpu_classes)
+        per_node = min([self._node_gpus.get(name, 8) for name in wish.gpu_classes])
         gpus_per_pod = min(wish.gpus, per_node)
         pods = wish.gpus // gpus_per_pod if wish.kind is WorkloadKind.JOB else 1
         cpu_milli = chance.choice(_CPU_MILLI_PER_GPU) * gpus_per_pod
         return pods, PodRequest(gpus_per_pod, cpu_milli, chance.choice(_MEMORY_MIB_PER_GPU) * gpus_per_pod)
+
+
+def _wish(terms: _Terms, chance: Random, *, is_sweep: bool) -> _Wish:
+    is_sandbox = not is_sweep and chance.random() < _SANDBOX_SHARE
+    if is_sandbox:
+        gpus = _drawn(chance, _SANDBOX_GPUS, _SANDBOX_GPU_WEIGHTS)
+    elif is_sweep:
+        gpus = chance.choice(_SWEEP_GPUS)
+    else:
+        gpus = _drawn(chance, _GPUS, _GPU_WEIGHTS)
+    while gpus > terms.gpus_max:
+        gpus //= 2
+    gpu_classes = _gpu_classes(terms, gpus, chance, is_sandbox=is_sandbox)
+    if is_sandbox:
+        return _Wish(WorkloadKind.SANDBOX, terms.of_sandboxes, gpu_classes, gpus)
+    return _Wish(WorkloadKind.JOB, _drawn(chance, terms.of_jobs, _JOB_CLASS_WEIGHTS), gpu_classes, gpus)
+
+
+def _gpu_classes(terms: _Terms, gpus: int, chance: Random, *, is_sandbox: bool) -> tuple[GpuClassName, ...]:
+    """One to three classes, the first the one most wanted: heavy ones for wide work, light ones for sandboxes."""
+    names = terms.gpu_classes
+    if gpus >= _WIDE_GPUS and len(names) > 1:
+        names = names[:-1]
+    if is_sandbox:
+        names = names[::-1]
+    count = _drawn(chance, _CLASS_COUNTS, _CLASS_COUNT_WEIGHTS)
+    first = _drawn(chance, names, list(accumulate([_CLASS_WEIGHT**index for index in range(len(names))])))
+    return tuple(dict.fromkeys((first, *names)))[:count]
+
+
+def _drawn(chance: Random, options: Sequence[_Option], cumulative: Sequence[float]) -> _Option:
+    """One of the options, by weights that are added up already: what `Random.choices` would draw."""
+    return options[bisect(cumulative, chance.random() * cumulative[-1], 0, len(options) - 1)]
+
+
+def _terms_of(tier: TierName, policy: Policy) -> _Terms:
+    own, limits = policy.tiers[tier], policy.limits
+    gpus = [most for most in (own.gpus_max, limits.gpus_per_engineer, limits.gpus_per_workload) if most is not None]
+    by_weight = sorted(policy.gpu_classes.values(), key=lambda c: (-c.weight, c.name))
+    of_sandboxes, of_jobs = _priority_classes(tier, policy)
+    return _Terms(
+        max(1, min(gpus)),
+        tuple(c.name for c in by_weight if own.gpu_classes is None or c.name in own.gpu_classes),
+        min(limits.time_limit_max_ms, own.time_limit_max_ms or limits.time_limit_max_ms),
+        of_sandboxes,
+        of_jobs,
+    )
+
+
+def _priority_classes(
+    tier: TierName, policy: Policy
+) -> tuple[PriorityClass, tuple[PriorityClass, PriorityClass, PriorityClass]]:
+    """Of those that the tier may use: for sandboxes; for most jobs, for what can wait, for what cannot."""
+    classes = policy.priority_classes
+    allowed = policy.tiers[tier].priority_classes
+    usable = sorted(
+        (c for c in classes.values() if allowed is None or c.name in allowed), key=lambda c: (c.value, c.name)
+    )
+    jobs = [c for c in usable if c.name != SANDBOX_CLASS] or usable
+    default = next((c for c in jobs if c.name == policy.default_priority_class), jobs[len(jobs) // 2])
+    sandbox = next((c for c in usable if c.name == SANDBOX_CLASS), default)
+    return sandbox, (default, jobs[0], jobs[-1])
 
 
 def _projects_by_team(policy: Policy) -> dict[TeamName, list[ProjectName]]:
