@@ -12,6 +12,9 @@ from scheduler.domain.usage import ENTRY_MS, DecayedUse
 from scheduler.lifecycle.governance.governing import put_policy
 from scheduler.lifecycle.memory.world import World
 from tests.lifecycle.build import Company, changes, job_seen, later, pod_seen, policy
+from tests.lifecycle.test_bookings import book, pass_time
+
+DAILY = SpendGuard("daily", GuardOf.TEAM, GuardWindow.DAY, hard=20 * MS_PER_HOUR)
 
 LONG = 1_000_000 * MS_PER_HOUR
 """So long a half-life that what is used weighs what it was."""
@@ -73,8 +76,7 @@ def test_a_policy_that_does_not_look_back_remembers_nobody() -> None:
 
 
 def test_what_guards_count_is_remembered_and_found_again_too() -> None:
-    daily = SpendGuard("daily", GuardOf.TEAM, GuardWindow.DAY, hard=20 * MS_PER_HOUR)
-    rules = replace(policy(), spend_guards=(daily,))
+    rules = replace(policy(), spend_guards=(DAILY,))
     company = Company(rules)
     run_for_an_hour(company)
     day = window_at(GuardWindow.DAY, company.now, "UTC")
@@ -90,4 +92,22 @@ def test_what_guards_count_is_remembered_and_found_again_too() -> None:
     assert restarted.past_use.spent == company.world.past_use.spent
     put_policy(company.store, company.world, policy(), company.now)
     assert set(company.world.take_changes().spent.values()) == {None}
+    company.close()
+
+
+def test_a_booking_that_is_over_counts_no_more_than_it_did_while_it_lasted() -> None:
+    rules = replace(fair(), spend_guards=(DAILY,))
+    company = Company(rules)
+    company.grant("ada", 20)
+    book(company, in_hours=0, hours=2)  # what runs inside is an attempt of its own, and counts as one
+    pass_time(company, 1)
+    assert company.world.attempts != {}
+    pass_time(company, 1)
+    assert company.world.attempts == {}
+
+    assert (company.world.past_use.usage, company.world.past_use.spent) == ({}, {})
+    assert list(company.world.past_use.shares) == []
+    restarted = World()
+    put_policy(company.store, restarted, rules, company.now)
+    assert (restarted.past_use.usage, restarted.past_use.spent) == ({}, {})
     company.close()

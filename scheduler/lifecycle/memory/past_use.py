@@ -43,9 +43,12 @@ class PastUse:
         return PerMille(shares[len(shares) // 2]) if len(shares) >= ENOUGH else ASSUMED
 
     def count(self, ended: Iterable[Attempt], policy: Policy, pending: Pending) -> None:
-        """Add attempts that have ended, in the order of their ends."""
+        """Add attempts that have ended, in the order of their ends. Of a booking what ran inside counts, as it did while
+        it ran: the window that stands beside it would be the same GPUs once more."""
         kinds = sorted({guard.window for guard in policy.spend_guards})
         for attempt in ended:
+            if attempt.is_booking:
+                continue
             if attempt.started_at is not None and attempt.ended_at is not None and attempt.time_limit_ms:
                 ran = 1000 * max(0, attempt.ended_at - attempt.started_at) // attempt.time_limit_ms
                 self.shares.append(min(1000, ran))
