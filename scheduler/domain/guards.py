@@ -1,6 +1,7 @@
 """Spend guards: how many standard GPU-hours an engineer or a team may use per hour, day or weekend.
 
-Beside the allowance, which says how much in all: a guard bounds how fast. Nothing that runs is stopped by one.
+Beside the allowance, which says how much in all: a guard bounds how fast. Nothing that runs is stopped by one, so what
+starts is held against every window that its time limit lets it reach.
 """
 
 from collections.abc import Iterable
@@ -42,6 +43,20 @@ class SpendGuard:
     def holder(self, owner: str, team: str) -> Holder:
         """Whose use it counts."""
         return Holder(HolderKind.ENGINEER, owner) if self.of is GuardOf.ENGINEER else Holder(HolderKind.TEAM, team)
+
+
+def windows_from(window: GuardWindow, at: Instant, time_zone: str) -> tuple[Period, Period]:
+    """The window that contains `at`, for the weekend that or the coming one, and the one after.
+
+    These two stand for all that follow: of what runs and is planned at `at`, later windows only get less.
+    """
+    first = weekend_from(at, time_zone) if window is GuardWindow.WEEKEND else window_at(window, at, time_zone)
+    assert first is not None, "every instant is in an hour and a day"
+    if window is GuardWindow.WEEKEND:
+        return first, weekend_from(first.ends_at, time_zone)
+    second = window_at(window, first.ends_at, time_zone)
+    assert second is not None, "every instant is in an hour and a day"
+    return first, second
 
 
 def window_at(window: GuardWindow, now: Instant, time_zone: str) -> Period | None:

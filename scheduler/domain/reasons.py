@@ -129,11 +129,12 @@ TEXTS: dict[Reason, ReasonText] = {
         "It starts when work of the team ends.",
     ),
     Reason.SPEND_GUARD: ReasonText(
-        "Waiting: needs {needed_hours} h of this {window}; {used_hours} of the {limit_hours} h that the guard {guard} "
+        "Waiting: needs {needed_hours} h of {which} {window}; {used_hours} of the {limit_hours} h that the guard {guard} "
         "lets the {of} use are used or planned.",
-        "It starts in the next {window} or when other work ends early; a shorter time limit may start sooner.",
-        "Waiting: needs {needed_hours} h of this {window}, more than the guard {guard} leaves of the {limit_hours} h that "
-        "it lets the {of} use.",
+        "It starts in a later {window} or when other work ends early; a shorter time limit may start sooner. What alone "
+        "needs more than the guard allows starts only with that, or with fewer GPUs.",
+        "Waiting: needs {needed_hours} h of {which} {window}, more than the guard {guard} leaves of the {limit_hours} h "
+        "that it lets the {of} use.",
     ),
     Reason.UNSHELTERED: ReasonText(
         "Starts without a minimum runtime: of the {limit_hours} GPU-hours that its owner's attempts are given per day, "
@@ -143,10 +144,10 @@ TEXTS: dict[Reason, ReasonText] = {
         "that its owner's attempts are given per day.",
     ),
     Reason.SPEND_WARNING: ReasonText(
-        "Starts, but beyond the soft limit of the guard {guard}: {used_hours} of {limit_hours} h of this {window} were "
-        "used or planned for the {of} before, and it takes {needed_hours} h more.",
+        "Starts, but beyond the soft limit of the guard {guard}: {used_hours} of {limit_hours} h of {which} {window} "
+        "were used or planned for the {of} before, and it takes {needed_hours} h more.",
         "Look whether all that runs is still wanted.",
-        "Starts, but beyond the soft limit of the guard {guard}: {limit_hours} h of this {window} for the {of}.",
+        "Starts, but beyond the soft limit of the guard {guard}: {limit_hours} h of {which} {window} for the {of}.",
     ),
     Reason.UNPLACEABLE: ReasonText(
         "More than the nodes could ever hold: {pods:pod|pods} of {gpus_per_pod} × {gpu_class} asked; were they empty, "

@@ -2,18 +2,23 @@
 
 from dataclasses import replace
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from scheduler.decision.decide import decide, step
 from scheduler.decision.plan import Plan
 from scheduler.decision.snapshot import Changes
 from scheduler.decision.state import State
 from scheduler.domain.allowances import Holder, HolderKind
-from scheduler.domain.guards import GuardOf, GuardWindow, PastSpend, SpendGuard, window_at
+from scheduler.domain.guards import GuardOf, GuardWindow, PastSpend, SpendGuard, window_at, windows_from
+from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy
-from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant
+from scheduler.domain.reasons import Reason, sentence
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, WorkloadId
 from scheduler.domain.workloads import Workload
 from tests.decision.builders import NOW, attempt, node, nodes, placements, policy, reasons, snapshot, workload
 from tests.decision.test_ordering import cold
+from tests.decision.worlds import EXAMPLES
 
 # NOW is 18 November 2026, 11:06:40 UTC, a Wednesday; queues were re-ordered at 11:05.
 
@@ -47,6 +52,7 @@ def test_what_would_carry_its_owner_over_the_hard_limit_waits_with_the_numbers()
         "guard": "daily",
         "of": "engineer",
         "window": "day",
+        "which": "this",
         "used_hours": "0.0",
         "needed_hours": "12.0",
         "limit_hours": "10.0",
@@ -87,9 +93,96 @@ def test_beyond_the_soft_limit_a_start_comes_with_a_warning() -> None:
 
 
 def test_only_the_part_of_a_time_limit_that_falls_into_the_window_counts() -> None:
-    # From 11:05 to midnight there are 12 h 55 min: a two-day job uses no more than that of today.
-    assert list(placements(plan_of(guarded(13), workload("w", hours=48)))) == ["w"]
-    assert reasons(plan_of(guarded(12), workload("w", hours=48))) == {"w": Reason.SPEND_GUARD}
+    # From 11:05 to midnight there are 12 h 55 min: a job of twenty hours uses no more than that of today.
+    assert list(placements(plan_of(guarded(13), workload("w", hours=20)))) == ["w"]
+    assert reasons(plan_of(guarded(12), workload("w", hours=20))) == {"w": Reason.SPEND_GUARD}
+
+
+def test_who_starts_as_a_window_ends_is_held_against_the_next() -> None:
+    late = Instant(NOW + 12 * MS_PER_HOUR + 50 * MS_PER_MINUTE)  # five minutes of the day are left
+    world = replace(snapshot(nodes(node("n1")), [workload("w", gpus=8, hours=24)], by=guarded(10)), now=late)
+    plan = decide(world)
+
+    assert placements(plan) == {}
+    told = plan.verdicts[0]
+    assert (told.reason, told.evidence["which"], told.evidence["needed_hours"]) == (
+        Reason.SPEND_GUARD,
+        "the next",
+        "191.4",
+    )
+    assert sentence(told.reason, told.evidence).startswith(
+        "Waiting: needs 191.4 h of the next day; 0.0 of the 10.0 h"
+    )
+    assert placements(decide(replace(world, policy=guarded(192)))) == {"w": {"n1": 1}}
+
+
+def test_what_runs_on_into_the_next_window_counts_there() -> None:
+    late = Instant(NOW + 12 * MS_PER_HOUR + 50 * MS_PER_MINUTE)
+    runs = replace(attempt("r", "n2", owner="ada", gpus=4), started_at=late, time_limit_ms=2 * MS_PER_HOUR)
+    world = snapshot(nodes(node("n1"), node("n2")), [workload("w", gpus=2, hours=2)], attempts=[runs])
+
+    # Of tomorrow both together use 6 GPUs for some two hours.
+    assert reasons(decide(replace(world, now=late, policy=guarded(11)))) == {"w": Reason.SPEND_GUARD}
+    assert placements(decide(replace(world, now=late, policy=guarded(13)))) == {"w": {"n2": 1}}
+
+
+def test_nobody_starts_on_friday_what_the_weekends_guard_would_not_let_start_on_saturday() -> None:
+    guard = SpendGuard("weekend", GuardOf.TEAM, GuardWindow.WEEKEND, hard=100 * MS_PER_HOUR)
+    friday = Instant(NOW + 2 * 24 * MS_PER_HOUR)
+    world = snapshot(
+        nodes(node("n1")), [workload("w", gpus=8, hours=48)], by=replace(policy(), spend_guards=(guard,))
+    )
+
+    assert reasons(decide(replace(world, now=friday))) == {"w": Reason.SPEND_GUARD}
+    short = replace(world, queued={WorkloadId("w"): workload("w", gpus=8, hours=24)})
+    assert placements(decide(replace(short, now=friday))) == {"w": {"n1": 1}}
+
+
+def used_by_minute(spans: list[tuple[Instant, int, int]], window: Period) -> int:
+    """What so many GPUs from an instant on for so long use of a window, added up minute by minute."""
+    minutes = range(window.starts_at, window.ends_at, MS_PER_MINUTE)
+    return sum(gpus for at in minutes for start, length, gpus in spans if start <= at < start + length)
+
+
+@given(st.data())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_no_start_carries_its_owner_over_a_guard_in_any_window_to_come(data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(GuardWindow))
+    now = Instant(NOW - NOW % (5 * MS_PER_MINUTE) + data.draw(st.integers(0, 2_015)) * 5 * MS_PER_MINUTE)
+    lengths = {
+        GuardWindow.HOUR: [1, 10, 60, 150],
+        GuardWindow.DAY: [60, 900, 3_000],
+        GuardWindow.WEEKEND: [600, 6_000],
+    }
+    minutes = st.sampled_from(lengths[kind])
+    runs = [
+        replace(
+            attempt(f"r{number}", "n1", owner="ada", gpus=data.draw(st.integers(1, 4)), grace_seconds=0),
+            started_at=Instant(now - data.draw(st.integers(0, 9)) * MS_PER_MINUTE),
+            time_limit_ms=data.draw(minutes) * MS_PER_MINUTE,
+        )
+        for number in range(data.draw(st.integers(0, 2)))
+    ]
+    asked = [workload(f"w{number}", gpus=data.draw(st.integers(1, 4))) for number in range(4)]
+    asked = [
+        replace(w, spec=replace(w.spec, time_limit_ms=data.draw(minutes) * MS_PER_MINUTE, grace_seconds=0))
+        for w in asked
+    ]
+    hard = data.draw(st.integers(1, 60)) * (1 if kind is GuardWindow.HOUR else 20) * MS_PER_HOUR // 4
+    guard = SpendGuard("guard", GuardOf.ENGINEER, kind, hard=hard)
+    world = snapshot(
+        nodes(node("n1", 16), node("n2", 16)), asked, by=replace(policy(), spend_guards=(guard,)), attempts=runs
+    )
+    plan = decide(replace(world, now=now))
+    started = [world.queued[launch.workload_id].spec for launch in plan.launches]
+    new = [(now, spec.time_limit_ms, spec.gpus) for spec in started]
+    ran = [(each.started_at or now, each.time_limit_ms, each.gpus) for each in runs]
+
+    window = windows_from(kind, now, "UTC")[0]
+    for _ in range(7):
+        taken = used_by_minute(new, window)
+        assert not taken or (taken + used_by_minute(ran, window)) * MS_PER_MINUTE <= hard
+        window = windows_from(kind, window.ends_at, "UTC")[0]
 
 
 def test_it_starts_when_other_work_ends_early() -> None:
@@ -109,7 +202,7 @@ def test_it_starts_when_less_of_it_falls_into_the_window() -> None:
     assert placements(step(state, Changes(), late)[1]) == {"w": {"n1": 1}}
 
 
-def test_there_is_no_weekend_on_a_wednesday() -> None:
+def test_a_weekends_guard_holds_nobody_on_a_wednesday_whose_work_is_over_by_friday() -> None:
     guard = SpendGuard("weekend", GuardOf.ENGINEER, GuardWindow.WEEKEND, hard=1)
     world = snapshot(nodes(node("n1")), [workload("w")], by=replace(policy(), spend_guards=(guard,)))
     saturday = Instant(NOW + 3 * 24 * MS_PER_HOUR)

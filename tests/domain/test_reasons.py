@@ -28,6 +28,6 @@ def test_for_others_the_evidence_keeps_what_is_nobodys_pay() -> None:
 
 
 def test_what_can_be_done_is_told_with_its_figures_too() -> None:
-    assert next_step(Reason.SPEND_GUARD, {"window": "day"}).startswith("It starts in the next day or when other work")
+    assert next_step(Reason.SPEND_GUARD, {"window": "day"}).startswith("It starts in a later day or when other work")
     told = [next_step(reason, dict.fromkeys(keys(TEXTS[reason].next_step), "7")) for reason in Reason]
     assert [each for each in told if "{" in each or "–" in each] == []

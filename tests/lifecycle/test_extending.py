@@ -6,9 +6,10 @@ import pytest
 
 from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, RefusalCode
 from scheduler.domain.funding import FundingShare
-from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
+from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard, window_at
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.people import Role
+from scheduler.domain.periods import iso
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, Instant, PoolName, WorkloadId
 from scheduler.lifecycle.asking.booking import BookingWish
@@ -59,13 +60,26 @@ def test_what_else_its_owner_or_its_team_runs_counts_for_the_guard(company: Comp
 @pytest.mark.parametrize(
     "guard",
     [replace(A_DAY, hard=None), replace(A_DAY, window=GuardWindow.WEEKEND)],
-    ids=["a soft limit alone", "a window that is not open"],
+    ids=["a soft limit alone", "a window that it does not reach"],
 )
 def test_what_no_hard_limit_holds_now_is_extended(company: Company, guard: SpendGuard) -> None:
     guarded(company, guard)
     job = two_hours_of_two(company)
     extend(company, job, 5)
     assert company.workload(job).spec.time_limit_ms == 7 * MS_PER_HOUR
+
+
+def test_what_an_extension_uses_of_a_window_to_come_counts_there(company: Company) -> None:
+    """Of the next day two GPUs for so long would be more than nine hours, however little of it is used of this one."""
+    guarded(company, A_DAY)
+    day = window_at(GuardWindow.DAY, company.now, "UTC")
+    assert day is not None
+    company.now = Instant(day.ends_at - 2 * MS_PER_HOUR)
+    job = two_hours_of_two(company)
+    with pytest.raises(Exhausted) as refused:
+        extend(company, job, 5)
+    assert str(refused.value).startswith(f"it would use 10.0 h more of the day from {iso(day.ends_at)}, of which")
+    extend(company, job, 4)
 
 
 def test_who_extends_or_books_for_somebody_else_is_not_told_what_they_have_left(company: Company) -> None:

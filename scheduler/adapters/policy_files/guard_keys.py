@@ -16,7 +16,8 @@ HARD = Field(
 )
 SPEND_GUARD = Section(
     "spend_guards.NAME",
-    "How much may be used per hour, day or weekend, beside the allowance.",
+    "How much may be used per hour, day or weekend, beside the allowance. A start counts to the end of its time limit, in "
+    "this window and in the next.",
     (OF, WINDOW, SOFT, HARD),
 )
 

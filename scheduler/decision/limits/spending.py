@@ -1,7 +1,7 @@
 """What spend guards count: the use of a window so far, and what will be used of it by what runs and is planned.
 
-Counted to the end of each time limit, so that what starts now cannot carry its owner over the guard later. It is
-looked at as of the last re-ordering of queues, and changes with attempts and windows alone.
+Counted to the end of each time limit, in this window and in the next, so that what starts now cannot carry its owner
+over the guard later. It is looked at as of the last re-ordering of queues, and changes with attempts and windows alone.
 """
 
 from collections import defaultdict
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from scheduler.decision.placing.ends import latest_end_if_started
 from scheduler.domain.allowances import Holder, HolderKind
-from scheduler.domain.guards import GuardWindow, PastSpend, SpendGuard, used_by, used_in, window_at
+from scheduler.domain.guards import GuardWindow, PastSpend, SpendGuard, used_by, used_in, windows_from
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy, PriorityClass
 from scheduler.domain.units import AttemptId, Instant, PerMille
@@ -19,12 +19,24 @@ from scheduler.domain.workloads import Attempt, WorkloadSpec
 
 @dataclass(frozen=True, slots=True)
 class OverGuard:
-    """A guard that a start would exceed: used and planned without it, and what it would use of the window."""
+    """A guard that a start would exceed: used and planned without it, and what it would use of the window, which is
+    the one of now or has not begun."""
 
     guard: SpendGuard
     used: int
     needed: int
     limit: int
+    has_begun: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """What a start would use of one window of a guard, beside what is used and planned of it."""
+
+    guard: SpendGuard
+    period: Period
+    used: int
+    needed: int
 
 
 class Spending:
@@ -37,15 +49,15 @@ class Spending:
         self.touched: set[Holder] = set()
         """Whose use of a window may be another."""
         self._running: dict[Holder, dict[AttemptId, Attempt]] = defaultdict(dict)
-        self._sums: dict[tuple[str, Holder], int] = {}
-        self._booked: dict[tuple[str, Holder], int] = {}
-        self._windows: dict[GuardWindow, Period | None] = {}
+        self._sums: dict[tuple[str, Holder], dict[Period, int]] = defaultdict(dict)
+        self._booked: dict[tuple[str, Holder, Period], int] = {}
+        self._windows: dict[GuardWindow, tuple[Period, Period]] = {}
         self._at = Instant(0)
 
     def pass_time(self, at: Instant) -> None:
         """Queues are re-ordered: another window may have begun."""
         self._at = at
-        windows = {guard.window: window_at(guard.window, at, self._policy.time_zone) for guard in self.guards}
+        windows = {guard.window: windows_from(guard.window, at, self._policy.time_zone) for guard in self.guards}
         if windows != self._windows:
             self._windows = windows
             self._sums.clear()
@@ -71,24 +83,24 @@ class Spending:
         self, owner: str, team: str, spec: WorkloadSpec, weight: PerMille, terms: PriorityClass
     ) -> OverGuard | None:
         """The first hard limit that a start would exceed, with what this cycle has booked."""
-        for guard, used, needed in self._each(owner, team, spec, weight, terms):
-            if guard.hard is not None and used + needed > guard.hard:
-                return OverGuard(guard, used, needed, guard.hard)
+        for each in self._each(owner, team, spec, weight, terms):
+            if each.guard.hard is not None and each.used + each.needed > each.guard.hard:
+                return self._over(each, each.guard.hard)
         return None
 
     def over_soft(
         self, owner: str, team: str, spec: WorkloadSpec, weight: PerMille, terms: PriorityClass
     ) -> OverGuard | None:
-        for guard, used, needed in self._each(owner, team, spec, weight, terms):
-            if guard.soft is not None and used + needed > guard.soft:
-                return OverGuard(guard, used, needed, guard.soft)
+        for each in self._each(owner, team, spec, weight, terms):
+            if each.guard.soft is not None and each.used + each.needed > each.guard.soft:
+                return self._over(each, each.guard.soft)
         return None
 
     def book(self, owner: str, team: str, spec: WorkloadSpec, weight: PerMille, terms: PriorityClass) -> None:
         """Count a start that this cycle plans."""
-        for guard, _, needed in self._each(owner, team, spec, weight, terms):
-            key = (guard.name, guard.holder(owner, team))
-            self._booked[key] = self._booked.get(key, 0) + needed
+        for each in self._each(owner, team, spec, weight, terms):
+            key = (each.guard.name, each.guard.holder(owner, team), each.period)
+            self._booked[key] = self._booked.get(key, 0) + each.needed
 
     def forget(self) -> None:
         """Drop the bookings of a cycle."""
@@ -96,23 +108,29 @@ class Spending:
 
     def _each(
         self, owner: str, team: str, spec: WorkloadSpec, weight: PerMille, terms: PriorityClass
-    ) -> Iterator[tuple[SpendGuard, int, int]]:
-        """Guards whose window is open, what is used and planned of it, and what a start would use of it."""
+    ) -> Iterator[_Reach]:
+        """The windows of guards that a start would use anything of."""
+        rate, until = spec.gpus * weight * terms.class_factor, latest_end_if_started(spec, self._at)
         for guard in self.guards:
-            period = self._windows.get(guard.window)
-            if period is not None:
-                holder = guard.holder(owner, team)
-                used = self._sum(guard, holder, period) + self._booked.get((guard.name, holder), 0)
-                rate = spec.gpus * weight * terms.class_factor
-                yield guard, used, used_in(period, rate, self._at, latest_end_if_started(spec, self._at))
+            holder = guard.holder(owner, team)
+            for period in self._windows.get(guard.window, ()):
+                needed = used_in(period, rate, self._at, until)
+                if needed:
+                    booked = self._booked.get((guard.name, holder, period), 0)
+                    yield _Reach(guard, period, self._sum(guard, holder, period) + booked, needed)
+
+    def _over(self, reach: _Reach, limit: int) -> OverGuard:
+        has_begun = reach.period.starts_at <= self._at
+        return OverGuard(reach.guard, reach.used, reach.needed, limit, has_begun)
 
     def _sum(self, guard: SpendGuard, holder: Holder, period: Period) -> int:
-        known = self._sums.get((guard.name, holder))
+        sums = self._sums[guard.name, holder]
+        known = sums.get(period)
         if known is None:
             known = self.past.get(holder, PastSpend()).of(guard.window, period)
             running = self._running.get(holder, {}).values()
             known += sum(used_by(attempt, period) for attempt in running)
-            self._sums[guard.name, holder] = known
+            sums[period] = known
         return known
 
     def _holders(self, attempt: Attempt) -> tuple[Holder, ...]:

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+from scheduler.decision.placing.ends import latest_end
 from scheduler.domain.errors import Exhausted, RefusalCode
-from scheduler.domain.guards import PastSpend, SpendGuard, used_by, window_at
-from scheduler.domain.periods import Period
-from scheduler.domain.units import MS_PER_HOUR
+from scheduler.domain.guards import PastSpend, SpendGuard, used_by, windows_from
+from scheduler.domain.periods import Period, iso
+from scheduler.domain.units import MS_PER_HOUR, Instant
 from scheduler.domain.workloads import Attempt
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch
@@ -15,20 +16,25 @@ def require_within_guards(batch: Batch, attempt: Attempt, extra_ms: int) -> None
     """Raises Exhausted where what the attempt would use longer is beyond a hard limit of its owner's or its team's."""
     policy = batch.world.require_policy()
     longer = replace(attempt, time_limit_ms=attempt.time_limit_ms + extra_ms)
+    from_when_it_would_end = max(batch.now, latest_end(attempt))
     for guard in policy.spend_guards:
-        period = window_at(guard.window, batch.now, policy.time_zone)
-        if guard.hard is None or period is None:
+        if guard.hard is None:
             continue
-        more = used_by(longer, period) - used_by(attempt, period)
-        used = _used(batch.world, guard, attempt, period)
-        if more and used + more > guard.hard:
-            of, window = guard.of.value, guard.window.value
-            raise Exhausted(
-                f"it would use {more / MS_PER_HOUR:.1f} h more of this {window}, of which the guard {guard.name} lets the "
-                f"{of} use {guard.hard / MS_PER_HOUR:.1f} h",
-                code=RefusalCode.SPEND_GUARD,
-                remedy=f"extend it by less, or in the next {window}",
-            )
+        for period in windows_from(guard.window, from_when_it_would_end, policy.time_zone):
+            more = used_by(longer, period) - used_by(attempt, period)
+            if more and _used(batch.world, guard, attempt, period) + more > guard.hard:
+                raise _beyond(guard, guard.hard, more, period, batch.now)
+
+
+def _beyond(guard: SpendGuard, hard: int, more: int, period: Period, now: Instant) -> Exhausted:
+    of, window = guard.of.value, guard.window.value
+    which = f"this {window}" if period.contains(now) else f"the {window} from {iso(period.starts_at)}"
+    return Exhausted(
+        f"it would use {more / MS_PER_HOUR:.1f} h more of {which}, of which the guard {guard.name} lets the "
+        f"{of} use {hard / MS_PER_HOUR:.1f} h",
+        code=RefusalCode.SPEND_GUARD,
+        remedy="extend it by less, or when other work has ended",
+    )
 
 
 def _used(world: World, guard: SpendGuard, attempt: Attempt, period: Period) -> int:
