@@ -112,11 +112,9 @@ def read_stream(
     jobs: list[TraceJob] = []
     for file in files.pods:
         jobs += openb_work(read_pods(file, bad), left_out, adopter.changed)
-    for file in files.sacct:
-        slurm_jobs, requeued = read_jobs(file, policy.time_zone, bad)
-        left_out["earlier run of a requeued job"] += requeued
-        jobs += slurm_work(slurm_jobs, left_out, adopter.changed)
-    left_out += Counter()  # without those that are none
+    slurm_jobs, not_counted = read_jobs(files.sacct, policy.time_zone, bad)
+    left_out += not_counted
+    jobs += slurm_work(slurm_jobs, left_out, adopter.changed)
     kind = " and ".join(name for name, given in (("openb", files.pods), ("Slurm", files.sacct)) if given)
     named = [each.name for each in (*files.pods, *files.sacct)]
     source = {"kind": kind, "files": named, "seed": made.seed}

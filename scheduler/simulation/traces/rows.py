@@ -64,14 +64,18 @@ def rows(
     file: Path,
     value_of: Callable[[Row, str], Value],
     leave_out: LeaveOut,
+    remedy: str = "",
 ) -> Iterator[tuple[Row, str, Value]]:
-    """(row, where it stands, what was made of it), for cells with their line."""
+    """(row, where it stands, what was made of it), for cells with their line; `remedy` is told of too many cells."""
     for cells, line in lines:
         where = f"{file}:{line}"
         try:
             if len(cells) != len(columns):
                 column = columns[min(len(cells), len(columns) - 1)]
-                raise invalid(f"{where}: {column}", f"{len(cells)} cells", f"{len(columns)}, one for each column")
+                why = remedy if len(cells) > len(columns) else ""
+                raise invalid(
+                    f"{where}: {column}", f"{len(cells)} cells", f"{len(columns)}, one for each column{why}"
+                )
             row = {column: cell.strip() for column, cell in zip(columns, cells, strict=True)}
             value = value_of(row, where)
         except InvalidInput as refusal:

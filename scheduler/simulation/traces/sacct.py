@@ -5,7 +5,8 @@ had are needed. Times without an offset are on the wall clock of the time zone t
 """
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,13 @@ from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PE
 from scheduler.simulation.traces.rows import LeaveOut, Row, header, invalid, number_of, quoted, refuse_all, rows
 
 REQUIRED = ("JobID", "Submit")
+FREE_TEXT = frozenset(
+    {"JobName", "Comment", "AdminComment", "SystemComment", "Extra", "SubmitLine", "WorkDir", "WCKey", "Reason"}
+    | {"Constraints", "StdIn", "StdOut", "StdErr"}
+)
+"""Columns whose cells may hold the delimiter itself: sacct does not quote."""
+EARLIER_RUN = "earlier run of a requeued job"
+TOLD_AGAIN = "job of which another file tells, too"
 UNSAID = frozenset({"", "unknown", "none", "n/a", "na", "(null)", "none assigned", "invalid"})
 NO_LIMIT = frozenset({"unlimited", "partition_limit", "partition limit"})
 GOING_ON = frozenset({"", "RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "COMPLETING", "STAGE_OUT"})
@@ -60,17 +68,56 @@ class SlurmJob:
     cpu_milli: int
     memory_mib: int
     exit_code: int
-    has_started: bool = False
+    started_at: Instant | None = None
+    cluster: str = ""
+
+    @property
+    def has_started(self) -> bool:
+        return self.started_at is not None
 
 
-def read_jobs(file: Path, time_zone: str, leave_out: LeaveOut = refuse_all) -> tuple[list[SlurmJob], int]:
-    """The jobs in the file's order, and how many rows told of an earlier run of one that was requeued.
+def read_jobs(
+    files: Iterable[Path], time_zone: str, leave_out: LeaveOut = refuse_all
+) -> tuple[list[SlurmJob], Counter[str]]:
+    """The jobs in the files' order, and how many rows were left out, by why: a job once, whatever tells of it.
+
+    Of a requeued job, of which sacct tells with `--duplicates`, the last run counts. Files of two months both tell of what
+    ran from one into the other: what is known of it last counts. Jobs of one number that were submitted at other
+    instants may be of two clusters, where there are several files and no column Cluster: they are jobs of their own.
 
     Raises InvalidInput `invalid-trace` where a row is none, unless those are left out.
     """
     zone = ZoneInfo(time_zone)
-    jobs: dict[str, SlurmJob] = {}
-    requeued = 0
+    known: dict[tuple[str, str, Instant], SlurmJob] = {}
+    left_out: Counter[str] = Counter()
+    for file in files:
+        for job in _last_runs(_read(file, zone, leave_out), left_out):
+            key = (job.cluster, job.id, job.submitted_at)
+            before = known.get(key)
+            left_out[TOLD_AGAIN] += before is not None
+            if before is None or (job.ran_ms or 0) > (before.ran_ms or 0):
+                known[key] = job
+    return list(known.values()), +left_out
+
+
+def _last_runs(read: Iterable[SlurmJob], left_out: Counter[str]) -> Iterable[SlurmJob]:
+    """Of each job its run that began last, in whatever order the rows stand."""
+    jobs: dict[tuple[str, str], SlurmJob] = {}
+    for job in read:
+        before = jobs.get((job.cluster, job.id))
+        left_out[EARLIER_RUN] += before is not None
+        if before is None or _began(job) >= _began(before):
+            jobs[job.cluster, job.id] = job
+    return jobs.values()
+
+
+def _began(job: SlurmJob) -> tuple[Instant, Instant]:
+    """A requeued job is submitted anew."""
+    return job.submitted_at, job.started_at or Instant(0)
+
+
+def _read(file: Path, zone: ZoneInfo, leave_out: LeaveOut) -> Iterator[SlurmJob]:
+    """Every job's row."""
     with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
         first = text.readline().rstrip("\r\n")
         between = _delimiter(first)
@@ -80,15 +127,14 @@ def read_jobs(file: Path, time_zone: str, leave_out: LeaveOut = refuse_all) -> t
             )
         is_closed = first.endswith(between)
         columns = header(first.removesuffix(between).split(between), file, REQUIRED)
+        free = [position for position, name in enumerate(columns) if name in FREE_TEXT]
         lines = _lines(text, between, is_closed=is_closed)
-        read = rows(lines, columns, file, _Parser(zone), leave_out)
-        for _, _, job in read:
-            if job is None:
-                continue
-            if jobs.pop(job.id, None) is not None:
-                requeued += 1  # with --duplicates, sacct tells of every run: the last one is the job's
-            jobs[job.id] = job
-    return list(jobs.values()), requeued
+        if len(free) == 1:
+            lines = _whole_again(lines, free[0], len(columns), between)
+        remedy = f" (where names hold {between}, ask for one column of free text, or with another --delimiter)"
+        for _, _, job in rows(lines, columns, file, _Parser(zone), leave_out, remedy):
+            if job is not None:
+                yield job
 
 
 def _delimiter(first: str) -> str:
@@ -105,6 +151,17 @@ def _lines(text: TextIO, between: str, *, is_closed: bool) -> Iterator[tuple[lis
         cells = line.rstrip("\r\n")
         if cells.strip(f"{between} \t"):
             yield (cells.removesuffix(between) if is_closed else cells).split(between), number
+
+
+def _whole_again(
+    lines: Iterable[tuple[list[str], int]], free: int, count: int, between: str
+) -> Iterator[tuple[list[str], int]]:
+    """A name with the delimiter in it came as several cells. Counted from both ends, all that are too many are its own:
+    of a row with one column of free text."""
+    for cells, number in lines:
+        end = free + 1 + len(cells) - count
+        named = [*cells[:free], between.join(cells[free:end]), *cells[end:]] if len(cells) > count else cells
+        yield named, number
 
 
 class _Parser:
@@ -142,7 +199,8 @@ class _Parser:
             cpu_milli=cpus * 1000,
             memory_mib=_memory_mib(row, nodes, cpus, where),
             exit_code=_exit_code(row),
-            has_started=self._moment(row, "Start", where) is not None,
+            started_at=self._moment(row, "Start", where),
+            cluster=row.get("Cluster", ""),
         )
 
     def _moment(self, row: Row, column: str, where: str) -> Instant | None:

@@ -22,7 +22,7 @@ JOB = (
 def read(tmp_path: Path, *lines: str, header: str = HEADER) -> list[SlurmJob]:
     file = tmp_path / "sacct.txt"
     file.write_text("\n".join([header, *lines]) + "\n")
-    return read_jobs(file, "UTC")[0]
+    return read_jobs([file], "UTC")[0]
 
 
 def changed(**fields: str) -> str:
@@ -49,9 +49,9 @@ def test_steps_are_left_out_and_arrays_are_jobs(tmp_path: Path) -> None:
 def test_of_a_requeued_job_the_last_run_counts(tmp_path: Path) -> None:
     file = tmp_path / "sacct.txt"
     file.write_text("\n".join([HEADER, changed(State="REQUEUED", Elapsed="00:10:00"), JOB]))
-    jobs, requeued = read_jobs(file, "UTC")
+    jobs, left_out = read_jobs([file], "UTC")
     assert [job.ran_ms for job in jobs] == [2 * MS_PER_HOUR]
-    assert requeued == 1
+    assert left_out == {"earlier run of a requeued job": 1}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_gpus_are_read_from_the_gres_of_older_versions(tmp_path: Path, gres: str
 def test_times_are_on_the_wall_clock_of_the_zone_or_seconds(tmp_path: Path) -> None:
     file = tmp_path / "sacct.txt"
     file.write_text(f"{HEADER}\n{JOB}")
-    in_berlin = read_jobs(file, "Europe/Berlin")[0][0]
+    in_berlin = read_jobs([file], "Europe/Berlin")[0][0]
     assert in_berlin.submitted_at == 1_767_603_600_000 - MS_PER_HOUR
     assert read(tmp_path, changed(Submit="1767603600"))[0].submitted_at == 1_767_603_600_000
     assert read(tmp_path, changed(Submit="2026-01-05T10:00:00+01:00"))[0].submitted_at == 1_767_603_600_000
@@ -108,7 +108,7 @@ def test_times_are_on_the_wall_clock_of_the_zone_or_seconds(tmp_path: Path) -> N
 def test_a_trailing_separator_and_empty_lines_are_nothing(tmp_path: Path) -> None:
     file = tmp_path / "sacct.txt"
     file.write_text(f"{HEADER}|\r\n\r\n{JOB}\r\n")
-    assert len(read_jobs(file, "UTC")[0]) == 1
+    assert len(read_jobs([file], "UTC")[0]) == 1
 
 
 def test_rows_of_p_end_with_one_more_separator_and_others_with_an_empty_cell(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_columns_come_in_any_order_behind_a_byte_order_mark(tmp_path: Path) -> N
     file = tmp_path / "sacct.txt"
     lines = ["|".join(reversed(cells)), "|".join(reversed(cells.values()))]
     file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode() + b"\r\n")
-    assert read_jobs(file, "UTC")[0] == read(tmp_path, JOB)
+    assert read_jobs([file], "UTC")[0] == read(tmp_path, JOB)
 
 
 def test_a_header_alone_is_a_trace_without_jobs(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_who_cancelled_a_job_stands_behind_its_state(tmp_path: Path) -> None:
         (changed(Elapsed="9999999999-00:00:00"), ":2: Elapsed"),
         (changed(Timelimit="²"), ":2: Timelimit"),
         (changed(End="2026-01-05T08:00:00"), ":2: End"),
-        (JOB + "|one|more", ":2: ExitCode"),
+        (JOB + "|one|more", ":2: NNodes"),
         ("101|train|ada", ":2: Account"),
         (changed(Elapsed="", End="Unknown"), ":2: Elapsed"),
     ],
@@ -172,7 +172,7 @@ def test_broken_rows_can_be_left_out(tmp_path: Path) -> None:
     file = tmp_path / "sacct.txt"
     file.write_text("\n".join([HEADER, changed(Submit="yesterday"), JOB, changed(JobID="x")]))
     left_out: list[InvalidInput] = []
-    assert [job.id for job in read_jobs(file, "UTC", left_out.append)[0]] == ["101"]
+    assert [job.id for job in read_jobs([file], "UTC", left_out.append)[0]] == ["101"]
     assert len(left_out) == 2
 
 
@@ -216,3 +216,55 @@ def test_a_job_that_still_ran_and_whose_time_nothing_says_has_started(tmp_path: 
     still, never = read(tmp_path, row, waiting, header="JobID|Submit|Start|End|AllocTRES")
     assert (still.ran_ms, still.has_started) == (None, True)
     assert (never.ran_ms, never.has_started) == (None, False)
+
+
+def test_of_a_requeued_job_the_last_run_counts_in_whatever_order_the_rows_stand(tmp_path: Path) -> None:
+    first = changed(State="REQUEUED", Start="2026-01-05T09:10:00", Elapsed="00:10:00")
+    anew = changed(Submit="2026-01-05T09:20:00")
+    for again in (JOB, anew):
+        for lines in ((first, again), (again, first)):
+            assert [job.ran_ms for job in read(tmp_path, *lines)] == [2 * MS_PER_HOUR]
+
+
+def test_a_job_of_which_the_files_of_two_months_tell_is_one(tmp_path: Path) -> None:
+    january, february = tmp_path / "january.txt", tmp_path / "february.txt"
+    january.write_text(f"{HEADER}\n{changed(State='RUNNING', End='Unknown', Elapsed='00:30:00')}\n")
+    february.write_text(f"{HEADER}\n{JOB}\n{changed(JobID='102')}\n")
+    for files in ((january, february), (february, january)):
+        jobs, left_out = read_jobs(files, "UTC")
+        assert {job.id: (job.state, job.ran_ms) for job in jobs} == dict.fromkeys(
+            ("101", "102"), ("COMPLETED", 2 * MS_PER_HOUR)
+        )
+        assert left_out == {"job of which another file tells, too": 1}
+
+
+def test_jobs_of_one_number_are_two_where_the_cluster_or_the_file_and_the_submission_is_another(
+    tmp_path: Path,
+) -> None:
+    assert len(read(tmp_path, f"{JOB}|east", f"{JOB}|west", header=f"{HEADER}|Cluster")) == 2
+    east, west = tmp_path / "east.txt", tmp_path / "west.txt"
+    east.write_text(f"{HEADER}\n{JOB}\n")
+    west.write_text(f"{HEADER}\n{changed(Submit='2026-01-05T09:00:01')}\n")
+    jobs, left_out = read_jobs([east, west], "UTC")
+    assert (len(jobs), left_out) == (2, {})
+
+
+@pytest.mark.parametrize("name", ["a|b", "|", "a||b|", "|a"])
+def test_a_name_with_the_delimiter_in_it_is_read_by_counting_from_both_ends(tmp_path: Path, name: str) -> None:
+    (job,) = read(tmp_path, changed(JobName=name))
+    assert (job.name, job.user, job.gpus) == (name, "ada", 8)
+    cells = ["1", "2026-01-05T09:00:00", "60", "gres/gpu=1", name]
+    (last,) = read(tmp_path, "|".join(cells), header="JobID|Submit|ElapsedRaw|AllocTRES|JobName")
+    assert (last.name, last.ran_ms) == (name, MS_PER_MINUTE)
+
+
+def test_a_delimiter_in_one_of_two_free_texts_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"7 cells; expected 6.*where names hold \|, ask .* another --delimiter"):
+        read(
+            tmp_path, "1|a|b|c|2026-01-05T09:00:00|60|gres/gpu=1", header="JobID|JobName|Comment|Submit|Elapsed|TRES"
+        )
+
+
+def test_a_row_that_is_too_short_is_not_made_longer(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="3 cells; expected 4"):
+        read(tmp_path, "1|2026-01-05T09:00:00|60", header="JobID|Submit|ElapsedRaw|JobName")
