@@ -30,7 +30,6 @@ from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import Node
 from scheduler.domain.latest import put
 from scheduler.domain.policy import Order, Policy, Pool
-from scheduler.domain.reasons import Reason
 from scheduler.domain.terms import Need, Prices
 from scheduler.domain.units import (
     AllowanceId,
@@ -185,12 +184,16 @@ class Index:
         weight = self.policy.gpu_classes[gpu_class].weight
         return self.spending.over_hard(line.owner, line.team, line.spec, weight, line.priority_class)
 
+    def within_guards(self, line: Line) -> tuple[GpuClassName, ...]:
+        """Of the GPU classes that the line may run on, those on which a start would exceed no spend guard."""
+        names = tuple([gpu_class for gpu_class, _ in line.costs])
+        return tuple(name for name in names if self.over_guard(line, name) is None) if self.spending.guards else names
+
     def _guard(self, lines: Iterable[Line]) -> None:
         """Have those judged anew that may start though a guard forbids it now, or are held back and need not be."""
         if self.spending.guards:
             for line in lines:
-                is_over = bool(line.costs) and self.over_guard(line, line.costs[0][0]) is not None
-                if is_over is not (line.ruling is not None and line.ruling.reason is Reason.SPEND_GUARD):
+                if line.within is not None and self.within_guards(line) != line.within:
                     self.dirty_lines[line] = None
 
     # --- nodes, limits ---------------------------------------------------------------------------------------------

@@ -13,10 +13,24 @@ from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.guards import GuardOf, GuardWindow, PastSpend, SpendGuard, window_at, windows_from
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy
+from scheduler.domain.quantities import class_unit
 from scheduler.domain.reasons import Reason, sentence
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, WorkloadId
 from scheduler.domain.workloads import Workload
-from tests.decision.builders import NOW, attempt, node, nodes, placements, policy, reasons, snapshot, workload
+from tests.decision.builders import (
+    A100,
+    H100,
+    NOW,
+    attempt,
+    balance,
+    node,
+    nodes,
+    placements,
+    policy,
+    reasons,
+    snapshot,
+    workload,
+)
 from tests.decision.test_ordering import cold
 from tests.decision.worlds import EXAMPLES
 
@@ -75,6 +89,27 @@ def test_the_guard_counts_what_the_same_cycle_starts() -> None:
         "w2": Reason.SPEND_GUARD,
         "w3": Reason.SPEND_GUARD,
     }
+
+
+def test_what_a_guard_forbids_on_one_gpu_class_starts_on_another_that_it_would_take() -> None:
+    # 8 GPUs for two hours are 16 h of the one class, and 8 h of the other, whose weight is half of it.
+    wish = workload("w", gpus=8, hours=2, classes=(H100, A100))
+    world = snapshot(nodes(node("n1"), node("n2", gpu_class=A100)), [wish], by=guarded(10))
+
+    assert placements(decide(world)) == {"w": {"n2": 1}}
+    assert reasons(decide(replace(world, policy=guarded(7)))) == {"w": Reason.SPEND_GUARD}
+    there = attempt("r", "n2", gpu_class=A100, gpus=8)
+    busy = decide(replace(world, attempts={there.id: there}))
+    assert (busy.verdicts[0].reason, busy.verdicts[0].evidence["gpu_class"]) == (Reason.RESOURCES, A100)
+
+
+def test_who_has_hours_for_one_class_alone_is_told_of_the_guard_on_that() -> None:
+    wish = workload("w", gpus=8, hours=2, classes=(A100, H100))
+    held = balance("ada", 20, unit=class_unit(H100))
+    world = snapshot(nodes(node("n1"), node("n2", gpu_class=A100)), [wish], by=guarded(10), balances=[held])
+
+    assert reasons(decide(world)) == {"w": Reason.SPEND_GUARD}
+    assert placements(decide(replace(world, policy=guarded(17)))) == {"w": {"n1": 1}}
 
 
 def test_a_teams_guard_counts_all_of_its_engineers() -> None:

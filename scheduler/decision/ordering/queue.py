@@ -86,6 +86,8 @@ class Line:
     """The key of its lane where its party can pay for each of them."""
     paid: tuple[GpuClassName, ...] | None = None
     """Those of them that its party can pay for; None where it was not asked."""
+    within: tuple[GpuClassName, ...] | None = None
+    """Those of them on which no spend guard forbids a start; None where it was not asked."""
     array: WorkloadId | None = None
     """The array that its workloads are indexes of."""
     is_aged: bool = False

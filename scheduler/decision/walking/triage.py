@@ -32,7 +32,7 @@ NO_MEANS: Mapping[GpuClassName, Means] = {}
 
 def judge_line(index: Index, line: Line) -> LaneKey | None:
     """The lane that a line, which has left its place, belongs to; None where it stands aside, with a ruling of its own."""
-    line.ruling, line.paid = None, None
+    line.ruling, line.paid, line.within = None, None, None
     if not line.members:
         return None
     line.standing = index.standing(line)
@@ -227,17 +227,18 @@ def lane_key(index: Index, line: Line) -> LaneKey | None:
     if line.costs_as_of != index.nodes_taken:
         line.ruling = _look_where(index, line)
     if line.ruling is None:
-        line.ruling = over_limit(index, line, NOTHING_BOOKED) or over_guard(index, line, line.costs[0][0])
+        line.ruling = over_limit(index, line, NOTHING_BOOKED)
     if line.ruling is not None or pool is None:
         return None
-    line.paid = _paid(index, line)
-    if line.paid:
-        return LaneKey(pool.name, line.paid, line.shape, spec.pods, True, line.aged_priority)
-    line.ruling = lacks_hours(index, line)
-    if not may_run_unfunded(index, line, NOTHING_BOOKED):
+    line.within, line.paid = index.within_guards(line), _paid(index, line)
+    able = line.paid if len(line.within) == len(line.costs) else tuple(n for n in line.paid if n in line.within)
+    if able:
+        return LaneKey(pool.name, able, line.shape, spec.pods, True, line.aged_priority)
+    wish = line.paid[0] if line.paid else line.costs[0][0]
+    line.ruling = over_guard(index, line, wish) or lacks_hours(index, line)
+    if not line.within or not may_run_unfunded(index, line, NOTHING_BOOKED):
         return None
-    allowed = tuple(gpu_class for gpu_class, _ in line.costs)
-    return LaneKey(pool.name, allowed, line.shape, spec.pods, False, line.aged_priority)
+    return LaneKey(pool.name, line.within, line.shape, spec.pods, False, line.aged_priority)
 
 
 def _look_where(index: Index, line: Line) -> Ruling | None:
