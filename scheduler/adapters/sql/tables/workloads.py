@@ -15,7 +15,7 @@ class WorkloadRow(Row, table=True):
         Index(None, "submitted_at", "id"),
         Index(None, "owner", "submitted_at"),
         Index(None, "team", "submitted_at"),
-        Index(None, "job_name", "namespace"),
+        Index(None, "job_uid"),
         STRICT,
     )
     id: str = columns.text(primary_key=True)
