@@ -30,7 +30,7 @@ def test_nothing_that_a_cycle_asks_for_is_looked_for_row_by_row(asked: str) -> N
     said: list[str] = []
     with store.writing() as books:
         assert store._kept is not None, "SQLite's one connection is kept"
-        driver = store._kept.connection.dbapi_connection
+        driver: object = store._kept.connection.dbapi_connection
         assert isinstance(driver, sqlite3.Connection)
         driver.set_trace_callback(said.append)
         _ASKED[asked](books)
