@@ -73,7 +73,7 @@ def changed(**changes: object) -> dict[str, object]:
 BROKEN = {
     "a misspelt key": (
         {**QUEUES_SET, "borowingLimit": 1},
-        r"queuesSets\[0\]: borowingLimit is not known here; expected",
+        r"line 5: cohorts\[0\]\.queuesSets\[0\]\.borowingLimit: not known here; expected borrowingLimit, className",
     ),
     "a key that is missing": (
         {key: value for key, value in QUEUES_SET.items() if key != "nominalQuota"},
@@ -91,7 +91,8 @@ BROKEN = {
     "a run of true": (changed(runtimeMs=True), "runtimeMs: True is no whole number"),
     "a priority beyond Kubernetes": (changed(priority=10**9 + 1), "priority: 1000000001 is no whole number"),
     "several pods": (changed(podCount=2), "one pod here"),
-    "a class of signs": (changed(className="***"), "has no letter or digit"),
+    "a class of signs": (changed(className="***"), "no letter or digit of ASCII"),
+    "pods placed by topology": (changed(tasLevel="rack"), r"workloads\[0\]\.tasLevel: not known here"),
     "nothing to create": ({**QUEUES_SET, "count": 0}, "no workload is created"),
 }
 
@@ -110,15 +111,69 @@ def test_what_is_no_generator_file_is_refused(tmp_path: Path, text: str) -> None
         read_generator(tmp_path / "generator.yaml")
 
 
-def test_a_list_of_cohorts_alone_is_a_file_too_and_entries_of_one_class_are_cohorts_of_their_own(
+def test_a_list_of_cohorts_alone_is_a_file_too_and_entries_of_one_class_have_their_queues_in_the_same_cohorts(
     tmp_path: Path,
 ) -> None:
-    cohort = {"className": "cohort", "count": 2, "queuesSets": [QUEUES_SET]}
-    (tmp_path / "generator.yaml").write_text(yaml.safe_dump([cohort, cohort]))
+    """Kueue calls a cohort by its class and number, and puts into it whatever says so."""
+    first = {"className": "cohort", "count": 2, "queuesSets": [QUEUES_SET]}
+    second = {"className": "cohort", "queuesSets": [{**QUEUES_SET, "className": "other"}, QUEUES_SET]}
+    other = {"className": "cohort-called-otherwise", "queuesSets": [QUEUES_SET]}
+    (tmp_path / "generator.yaml").write_text(yaml.safe_dump([first, second, other]))
     generator = read_generator(tmp_path / "generator.yaml")
-    assert generator.cohort_gpus == {"cohort-0": 20, "cohort-1": 20, "cohort-2": 20, "cohort-3": 20}
+    assert generator.cohort_gpus == {"cohort-0": 60, "cohort-1": 20, "cohort-calle-0": 20}
+    assert len({queue.name for queue in generator.queues}) == 5
     names = [creation.name for series in generator.series() for creation in series]
-    assert len(set(names)) == len(names)
+    assert len(set(names)) == len(names) == generator.workloads
+
+
+def test_a_queue_without_workloads_lends_what_it_has(tmp_path: Path) -> None:
+    lender = {"className": "lender", "nominalQuota": 30}
+    generator = read_generator(_file(tmp_path, QUEUES_SET, lender, {**lender, "workloadsSets": []}))
+    assert generator.cohort_gpus == {"cohort-0": 80, "cohort-1": 80}
+    assert generator.workloads == 8
+
+
+def test_what_is_left_out_or_nothing_is_what_it_is_in_kueue(tmp_path: Path) -> None:
+    sets = [{"count": 1, "workloads": [{"className": "bare", "podCount": 0, "priority": None}]}]
+    bare = {"className": "cq", "nominalQuota": "1e1", "borrowingLimit": None, "workloadsSets": sets}
+    queue, _ = read_generator(_file(tmp_path, bare)).queues
+    assert (queue.nominal, queue.borrowing_limit) == (10, None)
+    assert (queue.reclaim_within_cohort, queue.within_queue) == ("Never", "Never")
+    (each,) = queue.sets
+    (template,) = each.templates
+    assert (each.interval_ms, template.runtime_ms, template.priority, template.request) == (0, 0, 0, 1)
+
+
+def test_the_line_of_what_is_wrong_is_told_wherever_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "generator.yaml"
+    path.write_text(BASELINE.read_text().replace("runtimeMs: 1000", "runtimeMs: soon"))
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "soon" in text)
+    with pytest.raises(ValueError, match=rf"^line {line}: .*workloads\[0\]\.runtimeMs: 'soon' is no whole number"):
+        read_generator(path)
+
+
+def test_counts_that_would_fill_the_memory_are_refused_at_once(tmp_path: Path) -> None:
+    (workloads,) = QUEUES_SET["workloadsSets"]
+    huge = {**QUEUES_SET, "workloadsSets": [{**workloads, "count": 10**9}]}  # type: ignore[dict-item]
+    for queues_sets, message in (
+        ([huge], "4000000000 workloads; expected at most 1000000"),
+        ([{**QUEUES_SET, "count": 10**9}], "count: 1000000000 is no whole number from 0 to 2500"),
+        ([{**QUEUES_SET, "count": 2_500}], "more than 2500 queues in all"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read_generator(_file(tmp_path, *queues_sets))
+
+
+def test_as_many_queues_as_are_read_make_a_policy(tmp_path: Path) -> None:
+    long = {
+        **QUEUES_SET,
+        "className": "a-long-name-of-queues",
+        "count": 1_250,
+        "reclaimWithinCohort": "LowerPriority",
+    }
+    generator = read_generator(_file(tmp_path, long))
+    assert len(read_policy(policy_text(generator, 2, 5), "policy.yaml").pools) == 2_500
+    assert len(read_people(people_text(generator), "people.yaml", EngineerId)) == 2_500
 
 
 def test_classes_of_any_name_become_names_that_kubernetes_takes_and_are_reported_as_they_are(tmp_path: Path) -> None:
