@@ -81,7 +81,7 @@ class Attempts:
         self.waiting[work.workload.id] = work
         self.waiting_of[work.workload.owner] += 1
         self.feed.arrive(work.workload)
-        self.feed.wait(work.holders, 1)
+        self.feed.wait(work.purses, 1)
 
     def lapse(self, workload_id: WorkloadId) -> None:
         """Its reservation ran out: what was set aside for it comes back."""
@@ -107,7 +107,7 @@ class Attempts:
             work.first_launch_at = now
         work.attempts += 1
         self._measures.waited(work, now)
-        self.feed.wait(work.holders, -1)
+        self.feed.wait(work.purses, -1)
         self.running[run.attempt.id] = run
         self._gpus += run.attempt.gpus
         self.feed.launch(work.workload, run.attempt)
@@ -266,7 +266,7 @@ class Attempts:
     def _renew(self, run: Run, at: Instant) -> None:
         attempt, work = run.attempt, run.work
         priority_class = self._policy.priority_classes[attempt.priority_class]
-        ordered = payers(self._books.of(work.holders), work.workload.spec, attempt.gpu_class, at)
+        ordered = payers(self._books.of(work.purses), work.workload.spec, attempt.gpu_class, at)
         shares = fund(ordered, Need(attempt.gpus * priority_class.slice_ms, terms_of(attempt, self._calendar.prices)))
         if not isinstance(shares, Shortfall):
             run.held.reserve(self._books, shares, at)
@@ -358,7 +358,7 @@ class Attempts:
         is_growable = run.attempt.is_growable and not run.is_over
         if is_growable is not (run.attempt.id in self.growable):
             put(self.growable, run.attempt.id, run if is_growable else None)
-            self.feed.wait(run.work.holders, 1 if is_growable else -1)
+            self.feed.wait(run.work.purses, 1 if is_growable else -1)
 
     def _set_aside(self, work: Work, launch: Launch, until: Instant, now: Instant, *, is_move: bool = False) -> None:
         """Its hours and its place, until whoever is in its way, or it itself, has ended where it was."""

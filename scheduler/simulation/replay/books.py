@@ -6,11 +6,11 @@ comes to the same as posting and charging each slice as it begins.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from scheduler.domain.allowances import Allowance, AllowanceBalance, Holder
+from scheduler.domain.allowances import Allowance, AllowanceBalance, Holder, holders_for
 from scheduler.domain.periods import Period
-from scheduler.domain.units import STANDARD_GPU, AllowanceId, Instant, Unit
+from scheduler.domain.units import STANDARD_GPU, AllowanceId, EngineerId, Instant, ProjectName, TeamName, Unit
 from scheduler.ledger.grants import expire, grant
 from scheduler.ledger.journal import AccountKind, Transaction
 from scheduler.ledger.rolling_over import Rest, carry_on, rests_together
@@ -21,6 +21,7 @@ class Balance:
     """One allowance: what its accounts come to, and what is reserved on it but not posted yet."""
 
     allowance: Allowance
+    purse: "Purse"
     available: int = 0
     held: int = 0
     reserved: int = 0
@@ -34,6 +35,16 @@ class Balance:
         if known is None or known.available != available or known.held != held:
             known = self._value = AllowanceBalance(self.allowance, available, held)
         return known
+
+
+@dataclass(eq=False, slots=True)
+class Purse:
+    """Of one holder: the allowances that are open, how many wait whom these may pay, and those of which nobody was told
+    a change."""
+
+    balances: dict[AllowanceId, Balance] = field(default_factory=dict)
+    waiting: int = 0
+    stale: dict[AllowanceId, None] = field(default_factory=dict)
 
 
 class ReplayBooks:
@@ -51,15 +62,30 @@ class ReplayBooks:
         self.changed: dict[AllowanceId, None] = {}
         """Balances that changed since somebody last looked."""
         self._balances: dict[AllowanceId, Balance] = {}
-        self._by_holder: dict[Holder, dict[AllowanceId, Balance]] = {}
+        self._purses: dict[Holder, Purse] = {}
+        self._purses_for: dict[tuple[EngineerId, TeamName, ProjectName | None], tuple[Purse, ...]] = {}
         self._expired: set[AllowanceId] = set()
 
     def balance(self, allowance_id: AllowanceId) -> Balance:
         return self._balances[allowance_id]
 
-    def of(self, holders: Iterable[Holder]) -> list[AllowanceBalance]:
-        """The open balances of these holders."""
-        return [balance.as_value() for h in holders for balance in self._by_holder.get(h, {}).values()]
+    def purse(self, holder: Holder) -> Purse:
+        known = self._purses.get(holder)
+        if known is None:
+            known = self._purses[holder] = Purse()
+        return known
+
+    def purses_for(self, owner: EngineerId, team: TeamName, project: ProjectName | None) -> tuple[Purse, ...]:
+        """Those that may pay for such work, the most specific first."""
+        known = self._purses_for.get((owner, team, project))
+        if known is None:
+            known = tuple(self.purse(holder) for holder in holders_for(owner, team, project))
+            self._purses_for[owner, team, project] = known
+        return known
+
+    def of(self, purses: Iterable[Purse]) -> list[AllowanceBalance]:
+        """The open balances in these."""
+        return [balance.as_value() for purse in purses for balance in purse.balances.values()]
 
     def open(self, allowance: Allowance, actor: str) -> None:
         """An award, with its grant posted."""
@@ -67,9 +93,8 @@ class ReplayBooks:
         self.post(grant(allowance, actor=actor))
 
     def _add(self, allowance: Allowance) -> None:
-        balance = Balance(allowance)
-        self._balances[allowance.id] = balance
-        self._by_holder.setdefault(allowance.holder, {})[allowance.id] = balance
+        purse = self.purse(allowance.holder)
+        self._balances[allowance.id] = purse.balances[allowance.id] = Balance(allowance, purse)
 
     def reserve(self, allowance_id: AllowanceId, amount: int) -> None:
         """Set aside what will be posted as a hold."""
@@ -138,7 +163,7 @@ class ReplayBooks:
             self._expire(balance, now)
             if balance.held + balance.reserved == 0:
                 # It stays on the books: a refund may yet come to it.
-                self._by_holder[balance.allowance.holder].pop(allowance_id, None)
+                balance.purse.balances.pop(allowance_id, None)
                 done.append(allowance_id)
         return done
 

@@ -13,7 +13,6 @@ from scheduler.decision.decide import step
 from scheduler.decision.plan import Plan
 from scheduler.decision.snapshot import Changes
 from scheduler.decision.state import State
-from scheduler.domain.allowances import holders_for
 from scheduler.domain.cluster import Node
 from scheduler.domain.errors import Refusal
 from scheduler.domain.people import Engineer
@@ -176,8 +175,8 @@ class Replay:
         if spec.image != image and (not spec.image or not self._is_allowed(spec)):
             spec = replace(spec, image=image)
         number = len(self._works) + sum(self._measures.refusals.values())
-        holders = holders_for(owner.id, owner.team, spec.project)
-        balances = self._books.of(holders)
+        purses = self._books.purses_for(owner.id, owner.team, spec.project)
+        balances = self._books.of(purses)
         try:
             judge(spec, owner, self._policy, self._nodes, balances, submission.at)
             require_room_in_queue(self._attempts.waiting_of[owner.id], 1, self._policy)
@@ -192,7 +191,7 @@ class Replay:
             submitted_at=submission.at,
             state_since=submission.at,
         )
-        work = Work(number, submission, workload, submission.run_ms, holders, submission.at)
+        work = Work(number, submission, workload, submission.run_ms, purses, submission.at)
         self._works.append(work)
         self._measures.submitted(work)
         self._attempts.queue(work, submission.at)

@@ -4,26 +4,17 @@ Balances are told only where somebody waits whom they may pay: nobody else's pla
 meanwhile are told with the first who comes.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from scheduler.decision.snapshot import Changes, Reservation
-from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind, holder_of
+from scheduler.domain.allowances import AllowanceBalance, HolderKind, holder_of
 from scheduler.domain.brakes import Stop
 from scheduler.domain.terms import Prices
 from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, WorkloadId
 from scheduler.domain.usage import DecayedUse
 from scheduler.domain.workloads import Attempt, Workload
-from scheduler.simulation.replay.books import ReplayBooks
-
-
-@dataclass(slots=True)
-class _Purse:
-    """Of one holder: how many wait whom their allowances may pay, and those of which nobody was told a change."""
-
-    waiting: int = 0
-    stale: dict[AllowanceId, None] = field(default_factory=dict)
+from scheduler.simulation.replay.books import Purse, ReplayBooks
 
 
 @dataclass(slots=True)
@@ -39,7 +30,6 @@ class Feed:
     prices: Prices | None = None
     _has_arrivals: bool = False
     _gone: dict[AllowanceId, None] = field(default_factory=dict)
-    _purses: dict[Holder, _Purse] = field(default_factory=lambda: defaultdict(_Purse))
     _due: dict[AllowanceId, None] = field(default_factory=dict)
 
     @property
@@ -56,7 +46,7 @@ class Feed:
     def _waits_with(self, attempt: Attempt) -> bool:
         """Whether somebody waits whose limits count this attempt."""
         owner, team = holder_of(HolderKind.ENGINEER, attempt.owner), holder_of(HolderKind.TEAM, attempt.team)
-        return bool(self._purses[owner].waiting or self._purses[team].waiting)
+        return bool(self.books.purse(owner).waiting or self.books.purse(team).waiting)
 
     def arrive(self, workload: Workload) -> None:
         """It waits from now on."""
@@ -75,10 +65,9 @@ class Feed:
         self.attempts[attempt.id] = attempt
         self.launched[workload.id] = workload
 
-    def wait(self, holders: Sequence[Holder], count: int) -> None:
-        """So many more wait whom these holders' allowances may pay."""
-        for holder in holders:
-            purse = self._purses[holder]
+    def wait(self, purses: Sequence[Purse], count: int) -> None:
+        """So many more wait whom these may pay."""
+        for purse in purses:
             purse.waiting += count
             if count > 0 and purse.stale:
                 self._due.update(purse.stale)
@@ -92,7 +81,7 @@ class Feed:
         """Sort what changed on the books into what is told now and what can wait."""
         changed, self.books.changed = self.books.changed, {}
         for allowance_id in changed:
-            purse = self._purses[self.books.balance(allowance_id).allowance.holder]
+            purse = self.books.balance(allowance_id).purse
             if purse.waiting:
                 self._due[allowance_id] = None
             else:

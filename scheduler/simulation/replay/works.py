@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from scheduler.domain.allowances import Holder
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import Instant
 from scheduler.domain.workloads import Attempt, Workload
+from scheduler.simulation.replay.books import Purse
 from scheduler.simulation.replay.settling import Held
 from scheduler.simulation.replay.submissions import Submission
 
@@ -18,8 +18,8 @@ class Work:
     submission: Submission
     workload: Workload
     remaining_ms: int
-    holders: tuple[Holder, ...]
-    """Whose allowances may pay for it."""
+    purses: tuple[Purse, ...]
+    """What may pay for it."""
     queued_since: Instant
     waiting_for: Reason = Reason.SUBMITTED
     waiting_since: Instant = Instant(0)

@@ -70,7 +70,10 @@ def test_what_is_left_of_a_period_goes_on_by_the_tier_s_rollover_and_the_rest_ex
     assert outcome.works[1].first_launch_at == START + (week + 1) * MS_PER_HOUR
     # Bob had ten hours, and used none.
     assert outcome.books.totals[AccountKind.EXPIRED] == (5 + 6) * MS_PER_HOUR
-    rolled = {balance.allowance.id: balance.allowance.amount for balance in outcome.books.of([ANN_HOLDS])}
+    rolled = {
+        balance.allowance.id: balance.allowance.amount
+        for balance in outcome.books.of([outcome.books.purse(ANN_HOLDS)])
+    }
     assert rolled == {"tier/ann/2026-W03": 10 * MS_PER_HOUR, "rollover/ann/2026-W03": 4 * MS_PER_HOUR}
 
 
