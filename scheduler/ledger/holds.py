@@ -51,6 +51,22 @@ class Hold:
     def unit(self) -> Unit:
         return STANDARD_GPU if self.draw is None else self.draw.unit
 
+    def after(self, charged: int, draw: Draw | None) -> "Hold":
+        """The same once so much more of it is charged."""
+        return Hold(
+            self.id,
+            self.workload_id,
+            self.allowance_id,
+            self.order,
+            self.amount,
+            self.opened_at,
+            self.attempt_id,
+            self.charged + charged,
+            self.state,
+            self.resolved_at,
+            draw,
+        )
+
     def in_standard(self, amount: int, attempt: Attempt) -> int:
         """What an amount of it is worth to its attempt in standard GPU-milliseconds, rounded down."""
         if self.draw is None:

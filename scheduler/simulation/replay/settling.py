@@ -137,7 +137,7 @@ def settle(
         if made.unfunded:
             unfunded_gpu_ms += (gpu_ms - attempt.charged_gpu_ms) * made.unfunded // (made.total - attempt.charged)
         holds = [
-            replace(each, charged=each.charged + made.from_holds[each.id], draw=made.draws.get(each.id, each.draw))
+            each.after(made.from_holds[each.id], made.draws.get(each.id, each.draw))
             if each.id in made.from_holds
             else each
             for each in holds
