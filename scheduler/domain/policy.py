@@ -333,4 +333,6 @@ class Policy:
 
 def image_is_allowed(image: str, allowed: tuple[str, ...]) -> bool:
     """Exact names, or a prefix before a trailing `*`."""
-    return any(image.startswith(item[:-1]) if item.endswith("*") else image == item for item in allowed)
+    if image in allowed:
+        return True
+    return any(item.endswith("*") and image.startswith(item[:-1]) for item in allowed)

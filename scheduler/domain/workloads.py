@@ -150,7 +150,7 @@ class WorkloadSpec:
         """How long all attempts together may run: the tighter of its own word and the limit of all jobs."""
         if self.kind is WorkloadKind.SANDBOX:
             return None
-        return min((limit for limit in (self.runtime_max_ms, of_all_ms) if limit is not None), default=None)
+        return min([limit for limit in (self.runtime_max_ms, of_all_ms) if limit is not None], default=None)
 
     activity: Activity | None = None
     attested_use: AttestedUse | None = None

@@ -22,14 +22,15 @@ def require_placeable(
     _require_level(spec, policy)
     if not nodes:
         return
-    names: set[str | None] = {gpu_class.name for gpu_class in classes}
-    candidates = (node for node in nodes if node.gpu_class in names and _matches(node, spec))
-    fitting: Counter[str | None] = Counter()
+    fitting: dict[str | None, int] = {gpu_class.name: 0 for gpu_class in classes}
     largest = 0
-    for node in candidates:
-        fitting[node.gpu_class] += _pods_that_fit(node, spec.pod)
+    for node in nodes:
+        gpu_class = node.gpu_class
+        if gpu_class not in fitting or not _matches(node, spec):
+            continue
+        fitting[gpu_class] += _pods_that_fit(node, spec.pod)
         largest = max(largest, node.gpus + node.outside_gpus)
-        if fitting[node.gpu_class] >= spec.pods:
+        if fitting[gpu_class] >= spec.pods:
             _require_domain(spec, classes, nodes, policy)
             return
     raise _unplaceable(spec, max(fitting.values(), default=0), largest)
