@@ -156,8 +156,12 @@ class Attempts:
 
     # as time passes
 
-    def happen(self, due: Due, run: Run, at: Instant) -> None:
-        """What was planned comes to pass."""
+    def happen_until(self, until: Instant) -> None:
+        """What was planned up to then comes to pass."""
+        for at, due, run in self.timeline.until(until):
+            self._happen(due, run, at)
+
+    def _happen(self, due: Due, run: Run, at: Instant) -> None:
         if due is Due.ENDED:
             self._end(run, at, run.attempt.stop_reason or Reason.COMPLETED)
         elif due is Due.LEFT:

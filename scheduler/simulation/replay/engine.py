@@ -142,29 +142,25 @@ class Replay:
 
     def _next_at(self, following: Submission | None) -> Instant | None:
         """When something next happens that a cycle must look at."""
-        is_waited = bool(self._attempts.waiting or self._attempts.growable)
-        wakes_at = self._wakes_at if is_waited else None
-        instants = [
-            following.at if following is not None else None,
-            self._attempts.timeline.next_at(),
-            _rounded_up(wakes_at, WAKE_EVERY_MS) if wakes_at is not None else None,
-            self._period_ends_at if is_waited else None,
-            self._grants[0].starts_at if is_waited and self._grants else None,
-        ]
-        return min((at for at in instants if at is not None), default=None)
+        attempts = self._attempts
+        instants = [following.at] if following is not None else []
+        planned_at = attempts.timeline.next_at()
+        if planned_at is not None:
+            instants.append(planned_at)
+        if attempts.waiting or attempts.growable:
+            instants.append(self._period_ends_at)
+            if self._wakes_at is not None:
+                instants.append(_rounded_up(self._wakes_at, WAKE_EVERY_MS))
+            if self._grants:
+                instants.append(self._grants[0].starts_at)
+        return min(instants, default=None)
 
     def _happen_until(self, until: Instant) -> None:
-        attempts = self._attempts
         self._grant_due(until)
-        while True:
-            at = attempts.timeline.next_at()
-            if self._period_ends_at <= until and (at is None or self._period_ends_at <= at):
-                self._open_period(self._period_ends_at)
-            elif at is not None and at <= until:
-                at, due, run = attempts.timeline.pop()
-                attempts.happen(due, run, at)
-            else:
-                return
+        while self._period_ends_at <= until:
+            self._attempts.happen_until(Instant(self._period_ends_at - 1))
+            self._open_period(self._period_ends_at)
+        self._attempts.happen_until(until)
 
     # submissions
 

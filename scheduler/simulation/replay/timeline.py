@@ -1,5 +1,6 @@
 """What is going to happen in a replay, in the order of its instants; ties go in the order in which they were planned."""
 
+from collections.abc import Iterator
 from enum import IntEnum
 from heapq import heappop, heappush
 
@@ -34,7 +35,10 @@ class Timeline:
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
-    def pop(self) -> tuple[Instant, Due, Run]:
-        """The next of what `next_at` says."""
-        at, _, due, run = heappop(self._heap)
-        return at, due, run
+    def until(self, last: Instant) -> Iterator[tuple[Instant, Due, Run]]:
+        """What comes up to then, that included which is planned meanwhile."""
+        heap = self._heap
+        while heap and heap[0][0] <= last:
+            at, _, due, run = heappop(heap)
+            if not run.is_over:
+                yield at, due, run
