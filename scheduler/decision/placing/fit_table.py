@@ -1,7 +1,7 @@
 """How many pods of each shape still fit on each node of one GPU class: a table of shapes × nodes.
 
 Booking a pod changes one column, so that neither a cycle nor a launch grows with the number of nodes in Python; and
-nodes of one size with the same room left have the same column, which is reckoned once.
+nodes of one sort with the same room left have the same column, which is reckoned once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,11 +36,11 @@ class Shape:
     topology: TopologyAsk | None = None
 
 
-_Alike = tuple[Amounts, Amounts]
-"""A node's size, and what is available on it."""
+_Alike = tuple[Amounts, bytes, Amounts]
+"""A node's size, which shapes may go there by its labels, and what is available on it."""
 
 _Column = tuple[IntArray, IntArray]
-"""By shape: pods that fit, as far as labels allow, and preference."""
+"""By shape: pods that fit, and preference."""
 
 
 def amounts(pod: PodRequest) -> Amounts:
@@ -76,6 +76,8 @@ class FitTable:
         self._coming = np.zeros((3, 0), dtype=np.int64)
         self._columns: dict[_Alike, _Column] = {}
         """Of nodes that are alike, for the rows that there are: dropped when one is added."""
+        self._takers: list[bytes] = []
+        """Of each node, which of the rows may go there by its labels; as of the first of the columns."""
         self.order = np.zeros(0, dtype=np.int64)
         """Preference among nodes that fit: the smaller, the tighter the node."""
         self._halves_per = np.zeros((2, 0), dtype=np.float64)
@@ -165,9 +167,8 @@ class FitTable:
             if self._is_resized:
                 self._is_resized = False
                 self.possible[used] = self._possible(used)
-            positions = sorted(self._stale)
+            self._set_columns(used, sorted(self._stale))
             self._stale.clear()
-            self._set_columns(used, positions)
             self._gather()
 
     # --- reading ---------------------------------------------------------------------------------------------------
@@ -289,12 +290,11 @@ class FitTable:
 
     def _best(self, row: int, counts: IntArray, pods: int) -> int | None:
         """The node that takes them all and whose rest loses least worth; the tightest of equals, then the first."""
-        fitting = counts >= pods
-        if not fitting.any():
+        if not len(counts) or counts[counts.argmax()] < pods:
             return None
         if pods > 1:
             row = self._row_of_all(row, pods)
-        return int(np.where(fitting, self._ranks[row], _FAR).argmin())
+        return int(np.where(counts >= pods, self._ranks[row], _FAR).argmin())
 
     def _row_of_all(self, row: int, pods: int) -> int:
         """The row of one pod that asks for as much as so many of a shape: it ranks nodes as they do together."""
@@ -320,17 +320,19 @@ class FitTable:
         if len(self._columns) > _COLUMNS_MAX:
             self._columns.clear()
         known = self._columns
-        alike = [(size_of(self._nodes[position]), self._look_at(position)) for position in positions]
+        if not known:
+            self._takers = [column.tobytes() for column in self._matches[used].T]
+        alike = [(size_of(self._nodes[each]), self._takers[each], self._look_at(each)) for each in positions]
         fresh = {key: position for key, position in zip(alike, positions, strict=True) if key not in known}
         if fresh:
             columns = _columns_at(list(fresh.values()))
-            fits, ranks = self._fitting(used, self.available[:, columns]), self._ranked(self._takes[used], columns)
+            counts = self._fitting(used, self.available[:, columns]) * self._matches[used, columns]
+            ranks = self._ranked(self._takes[used], columns)
             for number, key in enumerate(fresh):
-                known[key] = (fits[:, number].copy(), ranks[:, number].copy())
+                known[key] = (counts[:, number].copy(), ranks[:, number].copy())
         totals = self.totals[used]
         for position, key in zip(positions, alike, strict=True):  # few: one by one they are quicker than together
-            fits, ranks = known[key]
-            counts, column = fits * self._matches[used, position], self._counts[used, position]
+            (counts, ranks), column = known[key], self._counts[used, position]
             totals += counts - column
             column[:] = counts
             self._ranks[used, position] = ranks

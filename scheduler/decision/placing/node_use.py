@@ -40,4 +40,6 @@ def left_on(node: Node, use: NodeUse) -> tuple[Amounts, Amounts]:
         free = (min(gpus, coming[0]), min(cpu, coming[1]), min(memory, coming[2]))
     if not node.accepts_work:
         return (0, 0, 0), coming
-    return (max(0, free[0]), max(0, free[1]), max(0, free[2])), coming
+    if min(free) < 0:
+        free = (max(0, free[0]), max(0, free[1]), max(0, free[2]))
+    return free, coming
