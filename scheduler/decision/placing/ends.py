@@ -1,6 +1,7 @@
 """When the attempts of a GPU class end at the latest, and what each then frees on which node.
 
-Kept as arrays, so that asking what is free at an instant costs the same few operations however many run.
+Kept as arrays, so that asking what is free at an instant costs the same few operations however many run. They are
+brought up to date when somebody asks: where nobody waits for room, nobody does.
 """
 
 import numpy as np
@@ -33,9 +34,27 @@ class Ends:
         self._freed = np.zeros((3, 16), dtype=np.int64)
         self._entries: dict[AttemptId, list[int]] = {}
         self._unused = list(range(16))
+        self._added: dict[AttemptId, tuple[Attempt, FitTable]] = {}
+        """Those that have no entries yet."""
 
     def add(self, attempt: Attempt, table: FitTable) -> None:
         """Its nodes that are there. Whoever lays the table out anew adds all attempts anew."""
+        self._added[attempt.id] = (attempt, table)
+
+    def remove(self, attempt_id: AttemptId) -> None:
+        if self._added.pop(attempt_id, None) is not None:
+            return
+        for entry in self._entries.pop(attempt_id, []):
+            self._at[entry] = _NEVER
+            self._freed[:, entry] = 0
+            self._unused.append(entry)
+
+    def _refresh(self) -> None:
+        for attempt, table in self._added.values():
+            self._enter(attempt, table)
+        self._added.clear()
+
+    def _enter(self, attempt: Attempt, table: FitTable) -> None:
         asked = amounts(attempt.pod)
         entries: list[int] = []
         for name, pods in attempt.placement.pods_by_node:
@@ -51,19 +70,15 @@ class Ends:
             self._freed[:, entry] = [pods * each for each in asked]
         self._entries[attempt.id] = entries
 
-    def remove(self, attempt_id: AttemptId) -> None:
-        for entry in self._entries.pop(attempt_id, []):
-            self._at[entry] = _NEVER
-            self._freed[:, entry] = 0
-            self._unused.append(entry)
-
     def instants(self) -> IntArray:
         """Those at which something ends, in order."""
+        self._refresh()
         instants: IntArray = np.unique(self._at[self._at < _NEVER])
         return instants
 
     def freed_by(self, at: int, nodes: int) -> IntArray:
         """What will have been freed on each of so many nodes: (3 × nodes)."""
+        self._refresh()
         ended = np.flatnonzero(self._at <= at)
         cells = self._node[ended] + nodes * _RESOURCES  # of the answer: all resources are summed up at once
         freed = np.bincount(cells.ravel(), weights=self._freed[:, ended].ravel(), minlength=3 * nodes)
