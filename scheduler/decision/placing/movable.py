@@ -1,7 +1,7 @@
 """Attempts that consolidation may move, as far as their own state goes, and the searches among them that found nothing.
 
-A search costs milliseconds per thousand nodes, and nearly always finds what it found a second ago. What it depends on
-is counted, so that one which found nothing is made again when something of that is another, and not before.
+A search costs milliseconds per thousand nodes, and nearly always finds what it found a second ago. One that
+found nothing is remembered until something that it depends on is another, and not made again before.
 """
 
 from collections import defaultdict
@@ -21,10 +21,11 @@ def compared_at(now: Instant) -> Instant:
 
 @dataclass(frozen=True, slots=True)
 class _Fruitless:
-    """For whom nothing was found, what the class had been through by then, and from when time alone may change it."""
+    """For whom nothing was found, how often room of the class had changed by then, and from when time alone may change
+    it."""
 
     wanted: object
-    changes: tuple[int, int]
+    room: int
     until: Instant
 
 
@@ -33,8 +34,8 @@ class Movable:
 
     def __init__(self) -> None:
         self._attempts: dict[GpuClassName, dict[AttemptId, Attempt]] = defaultdict(dict)
-        self._changes: dict[GpuClassName, int] = defaultdict(int)
         self._fruitless: dict[GpuClassName, _Fruitless] = {}
+        """By class, as long as nothing about its attempts has changed since."""
 
     def of(self, gpu_class: GpuClassName) -> Iterable[Attempt]:
         return self._attempts[gpu_class].values()
@@ -53,7 +54,7 @@ class Movable:
 
     def touch(self, gpu_class: GpuClassName) -> None:
         """Something about those of the class is another: its minimum runtime is over, say."""
-        self._changes[gpu_class] += 1
+        self._fruitless.pop(gpu_class, None)
 
     def launched_from(self, *workloads: Workload | None) -> None:
         """What attempts were launched from was one of these, and is another now."""
@@ -64,11 +65,9 @@ class Movable:
     def found_nothing(self, gpu_class: GpuClassName, wanted: object, room: int, until: Instant) -> None:
         """A search for room for who is `wanted`, when that of the class had changed so often, found nothing; before
         `until` time alone does not change that."""
-        self._fruitless[gpu_class] = _Fruitless(wanted, (room, self._changes[gpu_class]), until)
+        self._fruitless[gpu_class] = _Fruitless(wanted, room, until)
 
     def is_fruitless(self, gpu_class: GpuClassName, wanted: object, room: int, now: Instant) -> bool:
         """Whether a search would find nothing, because the same one did."""
         known = self._fruitless.get(gpu_class)
-        if known is None or known.changes != (room, self._changes[gpu_class]):
-            return False
-        return now < known.until and known.wanted == wanted
+        return known is not None and known.room == room and now < known.until and known.wanted == wanted
