@@ -15,7 +15,8 @@ from scheduler.decision.plan import Verdict
 from scheduler.decision.snapshot import Changes
 from scheduler.decision.telling import Teller
 from scheduler.decision.walking.triage import aside_now
-from scheduler.domain.policy import Order
+from scheduler.domain.policy import Order, Policy
+from scheduler.domain.terms import Prices
 from scheduler.domain.units import Instant, PerMille, PoolName, PriorityClassName, WorkloadId
 from scheduler.domain.usage import ages_at
 from scheduler.domain.workloads import Workload
@@ -66,18 +67,26 @@ class State:
 
     def absorb(self, changes: Changes, now: Instant) -> Index:
         """Take the changes. Another policy, or other prices, has everything judged anew: linear in the world, and rare."""
-        known = self._index
-        policy = changes.policy if changes.policy is not None or known is None else known.policy
-        prices = changes.prices if changes.prices is not None or known is None else known.prices
-        if policy is not None and (known is None or policy != known.policy or prices != known.prices):
-            self._index = Index(policy, prices)
-            if known is not None:
-                self._index.absorb(known.as_changes(), now)
-        self.index.absorb(changes, now)
+        if changes.policy is not None or changes.prices is not None:
+            self._take_terms(changes.policy, changes.prices, now)
+        index = self.index
+        index.absorb(changes, now)
         for workload_id, workload in changes.queued.items():
             if workload is None:
                 self.teller.forget(workload_id)
-        return self.index
+        return index
+
+    def _take_terms(self, policy: Policy | None, prices: Prices | None, now: Instant) -> None:
+        known = self._index
+        if known is None:
+            assert policy is not None, "the first changes name a policy"
+            self._index = Index(policy, prices)
+            return
+        policy = policy if policy is not None else known.policy
+        prices = prices if prices is not None else known.prices
+        if policy != known.policy or prices != known.prices:
+            self._index = Index(policy, prices)
+            self._index.absorb(known.as_changes(), now)
 
     def queue(self, pool: PoolName | None = None, *, limit: int = 100, offset: int = 0) -> list[WorkloadId]:
         """Workloads that stand in line, in their order; of all pools: by priority, standing, age and id alike."""
