@@ -152,7 +152,7 @@ class Index:
             self.moved_lines.update(dict.fromkeys(self.lines.of_owner(owner)))
 
     def pause(self, brake: Brake) -> Pause | None:
-        return next((pause for pause in self.pauses if pause.brake is brake), None)
+        return next((pause for pause in self.pauses if pause.brake is brake), None) if self.pauses else None
 
     def wakes_at(self) -> Instant:
         """When time alone next changes something for those that wait."""
@@ -317,7 +317,8 @@ class Index:
                 if is_alike(workload, known):
                     self.queued[workload_id] = workload
                     continue
-            self._displace(workload_id)
+            if known is not None or reserved is not None:
+                self._displace(workload_id)
             put(self.queued, workload_id, workload)
             put(self.reservations, workload_id, reservation)
             self._place(workload_id)
@@ -361,12 +362,13 @@ class Index:
 
     def _take_balances(self, balances: Mapping[AllowanceId, AllowanceBalance | None]) -> None:
         for allowance_id, balance in balances.items():
-            if self.balances.get(allowance_id) == balance:
+            known = self.balances.get(allowance_id)
+            if known == balance:
                 continue
             put(self.balances, allowance_id, balance)
             for holder in self.hours.set(allowance_id, balance):
                 self._touch_holder(holder)
-            if balance is not None:
+            if balance is not None and (known is None or known.allowance != balance.allowance):
                 for at in (balance.allowance.starts_at, balance.allowance.expires_at):
                     if at is not None and at > self.now:
                         self._terms.set(at, balance.allowance.holder)
