@@ -112,10 +112,11 @@ def _judge_lines(index: Index, turnstile: Turnstile) -> tuple[list[Line], Fittin
         judge_party(index, party)
     index.dirty_parties.clear()
     again = dict.fromkeys(fit_again(index))
-    judged = [*index.dirty_lines, *(line for line in index.moved_lines if line not in index.dirty_lines)]
+    dirty = list(index.dirty_lines)
     moved = [(line, line.lane) for line in index.moved_lines if line not in index.dirty_lines]
+    judged = [*dirty, *(line for line, _ in moved)]
     left = dict.fromkeys([index.lanes.leave(line) for line in judged if line.lane is not None])
-    others = (line for line in index.dirty_lines if line not in again)
+    others = [line for line in dirty if line not in again]
     coming = [(line, key) for line in others if (key := judge_line(index, line)) is not None]
     fitting = Fitting(index, list(again))
     coming += fitting.coming
@@ -151,6 +152,8 @@ def _judge_lanes(index: Index, lanes: list[Lane], outlook: Outlook) -> tuple[lis
 def _first_waiting(index: Index, paying: list[Lane], awaited: Set[GpuClassName]) -> list[Lane]:
     """Of each pool, who waits first for a class's room that others might start in, or could be moved out of: to have it
     kept free."""
+    if not index.lanes.is_any_waiting:
+        return []
     walked = set(paying)
     contested = {gpu_class for lane in paying if lane.is_open for gpu_class in lane.key.gpu_classes}
     contested.update(awaited)

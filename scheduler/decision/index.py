@@ -304,9 +304,7 @@ class Index:
                 self._place(workload_id)
 
     def _take_waiting(
-        self,
-        queued: Mapping[WorkloadId, Workload | None],
-        reservations: Mapping[WorkloadId, Reservation | None],
+        self, queued: Mapping[WorkloadId, Workload | None], reservations: Mapping[WorkloadId, Reservation | None]
     ) -> None:
         for workload_id in dict.fromkeys([*queued, *reservations]):
             known, reserved = self.queued.get(workload_id), self.reservations.get(workload_id)

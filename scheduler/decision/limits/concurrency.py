@@ -49,7 +49,8 @@ class Concurrency:
         before = self.gpus_of_team[team]
         self.gpus_of_team[team] = after = before + change
         limit = self._policy.limits.gpus_per_team
-        flipped.update(self._lines.crossing_team_limit(team, limit, before, after))
+        if limit is not None:
+            flipped.update(self._lines.crossing_team_limit(team, limit, before, after))
         array = array_of(workload_id)
         if array is not None:
             self.of_array[array] += 1 if change > 0 else -1

@@ -193,11 +193,11 @@ class Quotas:
 
     def cohorts_over(self) -> frozenset[tuple[CohortName, GpuClassName]]:
         """Cohorts in another that use more of a class than is their own."""
-        return frozenset(key for key, member in self._inner.items() if member.used > member.subtree)
+        return frozenset([key for key, member in self._inner.items() if member.used > member.subtree])
 
     def borrowers(self) -> frozenset[tuple[PoolName, GpuClassName]]:
         """Pools that use more of a class than their nominal quota."""
-        return frozenset((pool, gpu_class) for (_, gpu_class), pools in self._borrowers.items() for pool in pools)
+        return frozenset([(pool, gpu_class) for (_, gpu_class), pools in self._borrowers.items() for pool in pools])
 
     def borrowers_of(self, root: str, gpu_class: GpuClassName) -> Iterable[PoolName]:
         """Those of one tree that use more of the class."""

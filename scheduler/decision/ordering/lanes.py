@@ -130,6 +130,11 @@ class LaneIndex:
         if not pools[lane.key.pool]:
             del pools[lane.key.pool]
 
+    @property
+    def is_any_waiting(self) -> bool:
+        """Whether a funded lane waits for the room of a class, or one that has aged for quota."""
+        return bool(self.short) or any(self._waiting.values())
+
     def pools_waiting(self, gpu_class: GpuClassName) -> Iterable[PoolName]:
         """Pools of which a funded lane waits for the room of the class."""
         return self._waiting[gpu_class]

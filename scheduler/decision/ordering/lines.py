@@ -88,7 +88,7 @@ class LineIndex:
     def crossing_owner_limit(self, owner: EngineerId, limit: int | None, before: int, after: int) -> Lines:
         return _crossing(self._by_owner.get(owner, ()), limit, before, after)
 
-    def crossing_team_limit(self, team: TeamName, limit: int | None, before: int, after: int) -> Lines:
+    def crossing_team_limit(self, team: TeamName, limit: int, before: int, after: int) -> Lines:
         return _crossing(self._by_team.get(team, ()), limit, before, after)
 
     def detached(self, workload: Workload, *, is_aged: bool) -> Line:
