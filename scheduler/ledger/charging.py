@@ -22,6 +22,7 @@ from scheduler.ledger.journal import (
     TransactionKind,
     charged_beyond,
     charged_to,
+    held_on,
     suffix_of,
     transfer_entries,
 )
@@ -96,10 +97,7 @@ def _entries(
     attempt: Attempt, parts: Sequence[tuple[Hold, int]], missing: int, used_gpu_ms: int
 ) -> tuple[Entry, ...]:
     """The physical time is split as the amounts are, floored cumulatively, so that the parts add up."""
-    moves = [
-        (Account(AccountKind.HELD, hold.allowance_id), charged_to(hold.allowance_id), amount)
-        for hold, amount in parts
-    ]
+    moves = [(held_on(hold.allowance_id), charged_to(hold.allowance_id), amount) for hold, amount in parts]
     if missing > 0 or not parts:
         kind = AccountKind.OVERRUN if attempt.is_funded else AccountKind.UNFUNDED
         moves.append((Account(kind, attempt.owner), charged_beyond(kind, attempt.owner), missing))
@@ -127,7 +125,7 @@ def _charge_in_units(
             time, amount = meter.take(hold, left)
             if time > 0:
                 from_holds[hold.id] = amount
-                source = Account(AccountKind.HELD, hold.allowance_id)
+                source = held_on(hold.allowance_id)
                 moved = transfer_entries(source, charged_to(hold.allowance_id), amount, gpu_ms=time, unit=hold.unit)
                 entries.setdefault(hold.unit, []).extend(moved)
                 left -= time

@@ -6,12 +6,11 @@ from scheduler.domain.units import HoldId, Instant
 from scheduler.domain.workloads import Attempt
 from scheduler.ledger.holds import Hold
 from scheduler.ledger.journal import (
-    Account,
-    AccountKind,
     Entry,
     Transaction,
     TransactionKind,
     charged_to,
+    held_on,
     suffix_of,
     transfer_entries,
 )
@@ -29,9 +28,7 @@ def charge_fee(
         if part > 0:
             taken[hold.id] = part
             amount -= part
-            entries += transfer_entries(
-                Account(AccountKind.HELD, hold.allowance_id), charged_to(hold.allowance_id), part, unit=unit
-            )
+            entries += transfer_entries(held_on(hold.allowance_id), charged_to(hold.allowance_id), part, unit=unit)
     assert amount == 0, "a fee is a share of what is held"
     posted = Transaction(
         id=f"fee:{attempt.id}{suffix_of(unit)}",

@@ -4,7 +4,15 @@ from scheduler.domain.allowances import Allowance, Holder
 from scheduler.domain.errors import Conflict, InvalidInput, RefusalCode
 from scheduler.domain.quantities import quantity_text, unit_label
 from scheduler.domain.units import AMOUNT_MAX, STANDARD_GPU, AllowanceId, CommandId, Instant, Unit
-from scheduler.ledger.journal import Account, AccountKind, Entry, Transaction, TransactionKind, transfer_entries
+from scheduler.ledger.journal import (
+    Account,
+    AccountKind,
+    Entry,
+    Transaction,
+    TransactionKind,
+    available_on,
+    transfer_entries,
+)
 
 
 def require_expiry(allowance: Allowance) -> None:
@@ -28,7 +36,7 @@ def grant(allowance: Allowance, *, actor: str, memo: str = "", command_id: Comma
         at=allowance.starts_at,
         entries=transfer_entries(
             Account(AccountKind.ISSUED, allowance.source.value),
-            Account(AccountKind.ALLOWANCE, allowance.id),
+            available_on(allowance.id),
             allowance.amount,
             unit=allowance.unit,
         ),
@@ -48,7 +56,7 @@ def expire(allowance: Allowance, available: int, at: Instant, *, taken_at: Insta
         kind=TransactionKind.EXPIRY,
         at=at,
         entries=transfer_entries(
-            Account(AccountKind.ALLOWANCE, allowance.id),
+            available_on(allowance.id),
             Account(AccountKind.EXPIRED, allowance.id),
             available,
             unit=allowance.unit,
@@ -111,7 +119,7 @@ def pass_on(
 def _between(source: Allowance, target: Allowance, amount: int) -> tuple[Entry, ...]:
     """From one allowance into another. Raises Conflict (`unit-mismatch`)."""
     require_same_unit(source, target)
-    own, others = (Account(AccountKind.ALLOWANCE, each.id) for each in (source, target))
+    own, others = (available_on(each.id) for each in (source, target))
     return transfer_entries(own, others, amount, unit=source.unit)
 
 

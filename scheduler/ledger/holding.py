@@ -5,7 +5,13 @@ from collections.abc import Iterable, Sequence
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.units import AttemptId, HoldId, Instant, WorkloadId
 from scheduler.ledger.holds import Hold, HoldState
-from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
+from scheduler.ledger.journal import (
+    Transaction,
+    TransactionKind,
+    available_on,
+    held_on,
+    transfer_entries,
+)
 
 
 def holds_for(
@@ -31,8 +37,8 @@ def hold(holds: Iterable[Hold]) -> list[Transaction]:
             kind=TransactionKind.HOLD,
             at=item.opened_at,
             entries=transfer_entries(
-                Account(AccountKind.ALLOWANCE, item.allowance_id),
-                Account(AccountKind.HELD, item.allowance_id),
+                available_on(item.allowance_id),
+                held_on(item.allowance_id),
                 item.amount,
                 unit=item.unit,
             ),
@@ -50,8 +56,8 @@ def release(holds: Iterable[Hold], at: Instant) -> list[Transaction]:
             kind=TransactionKind.RELEASE,
             at=at,
             entries=transfer_entries(
-                Account(AccountKind.HELD, item.allowance_id),
-                Account(AccountKind.ALLOWANCE, item.allowance_id),
+                held_on(item.allowance_id),
+                available_on(item.allowance_id),
                 item.remaining,
                 unit=item.unit,
             ),

@@ -22,6 +22,7 @@ used, and what was given back stands in `refunds`.
 from collections import defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
@@ -237,6 +238,19 @@ def suffix_of(unit: Unit) -> str:
     return "" if unit == STANDARD_GPU else f":{unit}"
 
 
+@lru_cache(maxsize=65_536)
+def available_on(allowance_id: AllowanceId) -> Account:
+    """Where what can still be spent of an allowance stands. Made once, as the two that follow are."""
+    return Account(AccountKind.ALLOWANCE, allowance_id)
+
+
+@lru_cache(maxsize=65_536)
+def held_on(allowance_id: AllowanceId) -> Account:
+    """Where what is set aside on an allowance stands."""
+    return Account(AccountKind.HELD, allowance_id)
+
+
+@lru_cache(maxsize=65_536)
 def charged_to(allowance_id: AllowanceId) -> Account:
     """Where charges that an allowance paid stand."""
     return Account(AccountKind.CHARGED, allowance_id)

@@ -17,6 +17,7 @@ from scheduler.ledger.journal import (
     Entry,
     Transaction,
     TransactionKind,
+    available_on,
     given_back_to,
     suffix_of,
     transfer_entries,
@@ -90,9 +91,7 @@ def _times(attempt: Attempt, holds: Sequence[Hold]) -> Iterator[tuple[Account, U
     own = own_gpu_ms(attempt, holds)
     charged = standard_total(own, attempt.weight, attempt.class_factor)
     beyond = charged - sum(hold.charged for hold in holds if hold.draw is None)
-    last_first = [
-        (Account(AccountKind.ALLOWANCE, hold.allowance_id), hold.charged, hold.draw) for hold in reversed(holds)
-    ]
+    last_first = [(available_on(hold.allowance_id), hold.charged, hold.draw) for hold in reversed(holds)]
     if attempt.is_funded and beyond > 0:
         last_first.insert(0, (Account(AccountKind.OVERRUN, attempt.owner), beyond, None))
     given = placed = 0
@@ -108,7 +107,7 @@ def _times(attempt: Attempt, holds: Sequence[Hold]) -> Iterator[tuple[Account, U
 
 def _payers(attempt: Attempt, holds: Sequence[Hold]) -> list[tuple[Account, int]]:
     """Who paid how much, the last first."""
-    paid = [(Account(AccountKind.ALLOWANCE, hold.allowance_id), hold.charged) for hold in reversed(holds)]
+    paid = [(available_on(hold.allowance_id), hold.charged) for hold in reversed(holds)]
     beyond = attempt.charged - sum(hold.charged for hold in holds)
     if attempt.is_funded and beyond > 0:
         return [(Account(AccountKind.OVERRUN, attempt.owner), beyond), *paid]

@@ -4,7 +4,7 @@ from scheduler.domain.allowances import Allowance
 from scheduler.domain.errors import Exhausted, RefusalCode
 from scheduler.domain.quantities import exact_text
 from scheduler.domain.units import Instant
-from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
+from scheduler.ledger.journal import Transaction, TransactionKind, available_on, transfer_entries
 
 
 def reissue(old: Allowance, new: Allowance, available: int, at: Instant, *, actor: str, memo: str) -> Transaction:
@@ -20,9 +20,7 @@ def reissue(old: Allowance, new: Allowance, available: int, at: Instant, *, acto
         id=f"reissue:{new.id}",
         kind=TransactionKind.TRANSFER,
         at=at,
-        entries=transfer_entries(
-            Account(AccountKind.ALLOWANCE, old.id), Account(AccountKind.ALLOWANCE, new.id), new.amount, unit=old.unit
-        ),
+        entries=transfer_entries(available_on(old.id), available_on(new.id), new.amount, unit=old.unit),
         actor=actor,
         memo=memo,
     )

@@ -12,7 +12,14 @@ from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import CommandId, Instant
 from scheduler.domain.vesting import VestingPart, require_parts
 from scheduler.ledger.grants import require_amount, require_expiry
-from scheduler.ledger.journal import Account, AccountKind, Transaction, TransactionKind, transfer_entries
+from scheduler.ledger.journal import (
+    Account,
+    AccountKind,
+    Transaction,
+    TransactionKind,
+    available_on,
+    transfer_entries,
+)
 
 
 def promise(allowance: Allowance, *, actor: str, memo: str = "", command_id: CommandId | None = None) -> Transaction:
@@ -57,7 +64,7 @@ def vest(allowance: Allowance, due: Sequence[tuple[int, VestingPart]]) -> list[T
             at=max(part.at, allowance.granted_at),
             entries=transfer_entries(
                 Account(AccountKind.PROMISED, allowance.id),
-                Account(AccountKind.ALLOWANCE, allowance.id),
+                available_on(allowance.id),
                 part.amount,
                 unit=allowance.unit,
             ),
