@@ -4,7 +4,7 @@ from scheduler.domain.money import Currency
 from scheduler.domain.periods import Period, PeriodLength, period_at
 from scheduler.domain.policy import Policy
 from scheduler.domain.terms import Prices
-from scheduler.domain.units import Instant
+from scheduler.domain.units import MS_PER_DAY, Instant
 from scheduler.domain.workloads import Attempt
 from scheduler.finance.prices.price_book import PriceBook
 from scheduler.lifecycle.memory.prices_ahead import PricesAhead
@@ -18,7 +18,8 @@ class Calendar:
         self._book = book
         self._ahead = PricesAhead()
         self._last = period_at(Instant(0), policy.period, policy.time_zone)
-        self._day = period_at(Instant(0), PeriodLength.DAY, policy.time_zone)
+        self._days: dict[int, Period] = {}
+        """By the day of UTC that was asked for in them last."""
 
     @property
     def currency(self) -> Currency | None:
@@ -39,9 +40,11 @@ class Calendar:
         return self._last
 
     def _day_at(self, instant: Instant) -> Period:
-        if not self._day.contains(instant):
-            self._day = period_at(instant, PeriodLength.DAY, self._policy.time_zone)
-        return self._day
+        number = instant // MS_PER_DAY
+        day = self._days.get(number)
+        if day is None or not day.contains(instant):
+            day = self._days[number] = period_at(instant, PeriodLength.DAY, self._policy.time_zone)
+        return day
 
     def price_at(self, attempt: Attempt, at: Instant) -> int | None:
         """In force then, in micro-units a GPU-hour; None where the book has none."""
