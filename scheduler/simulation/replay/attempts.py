@@ -37,7 +37,7 @@ from scheduler.simulation.replay.launching import attempt_of
 from scheduler.simulation.replay.measures import Measures
 from scheduler.simulation.replay.settling import Held, settle
 from scheduler.simulation.replay.sizing import covered_until, done_at, gpus_of, worked_ms
-from scheduler.simulation.replay.timeline import Due, Timeline
+from scheduler.simulation.replay.timeline import Timeline
 from scheduler.simulation.replay.works import Run, Work
 
 CHECKPOINTS_EVERY_MS = 60 * MS_PER_MINUTE
@@ -146,38 +146,24 @@ class Attempts:
         self._note_growable(run)
         if attempt.hold_mode is HoldMode.ROLLING and attempt.is_funded:
             self._plan_renewal(run, run.started_at)
-        every_ms = work.submission.checkpoint_every_ms
-        if every_ms:
-            self.timeline.plan(Instant(run.started_at + max(every_ms, CHECKPOINTS_EVERY_MS)), Due.CHECKPOINT, run)
+        if work.submission.checkpoint_every_ms:
+            self._plan_checkpoint(run, run.started_at)
 
     def _plan_end(self, run: Run) -> None:
         run.finishes_at = done_at(run)
-        self.timeline.plan(run.finishes_at, Due.FINISH, run)
+        self.timeline.plan(run.finishes_at, self._finish, run)
 
     # as time passes
 
-    def happen_until(self, until: Instant) -> None:
-        """What was planned up to then comes to pass."""
-        for at, due, run in self.timeline.until(until):
-            self._happen(due, run, at)
-
-    def _happen(self, due: Due, run: Run, at: Instant) -> None:
-        if due is Due.ENDED:
-            self._end(run, at, run.attempt.stop_reason or Reason.COMPLETED)
-        elif due is Due.LEFT:
-            self._have_left(run, at)
-        elif run.stopping_at is not None:
-            return  # it is coming to its end already
-        elif due is Due.FINISH:
-            if at == run.finishes_at:  # else it was resized meanwhile
-                self._finish(run, at)
-        elif due is Due.RENEW:
-            if at == run.renews_at:
-                self._renew(run, at)
-        else:
+    def _have_checkpointed(self, run: Run, at: Instant) -> None:
+        """Another checkpoint is due, which nobody has heard of yet."""
+        if run.stopping_at is None:
             self._unreported[run] = None
-            every_ms = max(run.work.submission.checkpoint_every_ms, CHECKPOINTS_EVERY_MS)
-            self.timeline.plan(Instant(at + every_ms), Due.CHECKPOINT, run)
+            self._plan_checkpoint(run, at)
+
+    def _plan_checkpoint(self, run: Run, since: Instant) -> None:
+        every_ms = max(run.work.submission.checkpoint_every_ms, CHECKPOINTS_EVERY_MS)
+        self.timeline.plan(Instant(since + every_ms), self._have_checkpointed, run)
 
     def report_checkpoints(self, now: Instant) -> bool:
         """Have the decision told of checkpoints that it has not heard of. Returns whether there are any."""
@@ -189,6 +175,8 @@ class Attempts:
         return bool(heard_of)
 
     def _finish(self, run: Run, at: Instant) -> None:
+        if run.stopping_at is not None or at != run.finishes_at:
+            return  # it is coming to its end already, or was resized meanwhile
         if worked_ms(run, at) >= run.work.remaining_ms:
             self._end(run, at, _ending(run.work))
         else:
@@ -200,7 +188,10 @@ class Attempts:
         run.attempt = replace(run.attempt, state=AttemptState.STOPPING, stop_reason=reason, stopping_since=at)
         self.feed.attempts[run.attempt.id] = run.attempt
         grace_ms = min(run.work.submission.termination_ms, run.attempt.grace_seconds * MS_PER_SECOND)
-        self.timeline.plan(Instant(at + grace_ms), Due.ENDED, run)
+        self.timeline.plan(Instant(at + grace_ms), self._have_stopped, run)
+
+    def _have_stopped(self, run: Run, at: Instant) -> None:
+        self._end(run, at, run.attempt.stop_reason or Reason.COMPLETED)
 
     def _end(self, run: Run, at: Instant, reason: Reason) -> None:
         work, attempt = run.work, run.attempt
@@ -265,9 +256,11 @@ class Attempts:
 
     def _look_again(self, run: Run, at: Instant) -> None:
         run.renews_at = at
-        self.timeline.plan(at, Due.RENEW, run)
+        self.timeline.plan(at, self._renew, run)
 
     def _renew(self, run: Run, at: Instant) -> None:
+        if run.stopping_at is not None or at != run.renews_at:
+            return
         attempt, work = run.attempt, run.work
         priority_class = self._policy.priority_classes[attempt.priority_class]
         ordered = payers(self._books.of(work.purses), work.workload.spec, attempt.gpu_class, at)
@@ -319,7 +312,7 @@ class Attempts:
         self._note_growable(run)
         grace_ms = min(run.work.submission.termination_ms, shrunk.grace_seconds * MS_PER_SECOND)
         run.leaves_at = Instant(now + grace_ms)
-        self.timeline.plan(run.leaves_at, Due.LEFT, run)
+        self.timeline.plan(run.leaves_at, self._have_left, run)
 
     def _have_left(self, run: Run, at: Instant) -> None:
         """The pods that it gave back have ended: their GPUs are free, and what was held for them comes back."""

@@ -15,6 +15,9 @@ from scheduler.ledger.grants import expire, grant
 from scheduler.ledger.journal import AccountKind, Transaction
 from scheduler.ledger.rolling_over import Rest, carry_on, rests_together
 
+_ALLOWANCE, _HELD, _CHARGED = AccountKind.ALLOWANCE, AccountKind.HELD, AccountKind.CHARGED
+"""Every line of every transaction asks for these: an enum's member is looked up by way of its class each time."""
+
 
 @dataclass(slots=True)
 class Balance:
@@ -110,17 +113,17 @@ class ReplayBooks:
         for transaction in transactions:
             self.transactions += 1
             totals = self._totals_of(transaction.entries[0].unit)  # a transaction is of one unit
-            for entry in transaction.entries:
-                kind, owner = entry.account
-                totals[kind] += entry.amount
-                if kind is AccountKind.ALLOWANCE:
-                    self._balances[AllowanceId(owner)].available += entry.amount
-                    self.changed[AllowanceId(owner)] = None
-                elif kind is AccountKind.HELD:
-                    self._balances[AllowanceId(owner)].held += entry.amount
-                elif kind is AccountKind.CHARGED:
-                    self.charged[owner] = self.charged.get(owner, 0) + entry.amount
-                    self.charged_gpu_ms[owner] = self.charged_gpu_ms.get(owner, 0) + entry.gpu_ms
+            for (kind, owner), amount, _, gpu_ms in transaction.entries:
+                totals[kind] += amount
+                if kind is _ALLOWANCE:
+                    allowance_id = AllowanceId(owner)
+                    self._balances[allowance_id].available += amount
+                    self.changed[allowance_id] = None
+                elif kind is _HELD:
+                    self._balances[AllowanceId(owner)].held += amount
+                elif kind is _CHARGED:
+                    self.charged[owner] = self.charged.get(owner, 0) + amount
+                    self.charged_gpu_ms[owner] = self.charged_gpu_ms.get(owner, 0) + gpu_ms
 
     def _totals_of(self, unit: Unit) -> dict[AccountKind, int]:
         known = self.totals_in.get(unit)

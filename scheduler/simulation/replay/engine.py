@@ -158,9 +158,9 @@ class Replay:
     def _happen_until(self, until: Instant) -> None:
         self._grant_due(until)
         while self._period_ends_at <= until:
-            self._attempts.happen_until(Instant(self._period_ends_at - 1))
+            self._attempts.timeline.happen_until(Instant(self._period_ends_at - 1))
             self._open_period(self._period_ends_at)
-        self._attempts.happen_until(until)
+        self._attempts.timeline.happen_until(until)
 
     # submissions
 
