@@ -46,7 +46,7 @@ class Taint:
         return f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PodRequest:
     """What one pod of a workload asks a node for."""
 

@@ -19,6 +19,7 @@ from scheduler.domain.units import (
     TeamName,
     TierName,
 )
+from scheduler.domain.values import value
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
 
 SANDBOX_CLASS = PriorityClassName("sandbox")
@@ -60,7 +61,7 @@ class _Terms:
     of_jobs: tuple[PriorityClass, PriorityClass, PriorityClass]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Wish:
     """The part of a submission that the copies of a sweep have in common."""
 

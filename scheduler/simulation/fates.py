@@ -4,11 +4,11 @@ A fate is a function of the seed and the workload's name and terms alone, so tha
 need not remember it.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND
+from scheduler.domain.values import value
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
 
 
@@ -27,7 +27,7 @@ class Pattern(StrEnum):
     """A collective that waits for ever: full utilisation at little power."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Fate:
     """`run_ms` is the work to be done, None: until it is told to stop. `exit_code` is how it ends by itself.
 

@@ -26,6 +26,7 @@ from scheduler.domain.people import Engineer
 from scheduler.domain.periods import to_datetime, to_instant
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, GpuClassName, Instant
+from scheduler.domain.values import value
 from scheduler.domain.workloads import WorkloadSpec
 from scheduler.simulation.asking import Asker
 from scheduler.simulation.fates import Fate, Pattern, fate_of
@@ -56,7 +57,7 @@ def opening_instant(now: Instant) -> Instant:
     return to_instant(opening)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Arrival:
     """One submission. `id` is the same whenever the stream is made again, and fit for a command's id."""
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from scheduler.domain.allowances import Allowance
 from scheduler.domain.people import Engineer
 from scheduler.domain.units import EngineerId, Instant
+from scheduler.domain.values import value
 from scheduler.domain.workloads import WorkloadSpec
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Submission:
     """Work and what becomes of it once it runs.
 
