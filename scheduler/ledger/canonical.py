@@ -42,7 +42,7 @@ def hash_of_values(row: Mapping[str, object], lines: Sequence[Sequence[object]])
 
 
 def _as_bytes(head: Sequence[object], lines: Sequence[Sequence[object]]) -> bytes:
-    body = [*head, lines]
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False, default=repr).encode(
-        "utf-8", "surrogateescape"
-    )
+    return _ARRAYS.encode([*head, lines]).encode("utf-8", "surrogateescape")
+
+
+_ARRAYS = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=repr)

@@ -207,18 +207,18 @@ class Cycle:
             self._settle_call(outcome, now)
         if not self._cluster.is_reachable:
             postpone(world, now)
-        is_due = self._rehearsal is None and limits_are_due(world, now)
         jobs = new_jobs(world, (job for changes in inbox.changes for job in changes.jobs.values()))
         told = words_about_changes(world, (job for changes in inbox.changes for job in changes.jobs.values()))
         *first, last = inbox.pieces()
         for piece in first:
             with changing(self._store, world, now) as batch:
                 self._note(batch, piece)
-        if last.changes or last.outcomes or world.awaited or is_due:
+        acts = self._rehearsal is None
+        if last.changes or last.outcomes or world.awaited or (acts and limits_are_due(world, now)):
             with changing(self._store, world, now) as batch:
                 self._note(batch, last)
                 look_again(batch)
-                if world.policy is not None and self._rehearsal is None:
+                if world.policy is not None and acts:
                     enforce_limits(batch)
                 if world.policy is not None:
                     told += take_in_jobs(self._commands, batch, jobs[:TAKEN_IN_AT_ONCE])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 from functools import lru_cache
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, Generic, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -40,19 +41,22 @@ class RowCodec(Generic[T]):
         hints = get_type_hints(of)
         own = {codec.name: codec for codec in spelled}
         names = [field.name for field in fields(of)]  # type: ignore[arg-type]  # T is a dataclass
+        codecs = [own.get(name) or _field_codec(name, hints[name]) for name in names]
         self._of = of
-        self._fields = [own.get(name) or _field_codec(name, hints[name]) for name in names]
-        self._decoders = [(place, codec.decode) for place, codec in enumerate(self._fields) if codec.decode]
-        self.columns: Sequence[Column[Any]] = [table.c[codec.name] for codec in self._fields]
+        self._names = names
+        self._fields_of: Callable[[T], tuple[Any, ...]] = attrgetter(*names)
+        self._encoders = [(place, codec.encode) for place, codec in enumerate(codecs) if codec.encode]
+        self._decoders = [(place, codec.decode) for place, codec in enumerate(codecs) if codec.decode]
+        self.columns: Sequence[Column[Any]] = [table.c[name] for name in names]
         """What to select, in this order, for `read`."""
 
     def write(self, value: T) -> dict[str, Any]:
         """The parameters of an insert or update."""
-        row = {}
-        for codec in self._fields:
-            field = getattr(value, codec.name)
-            row[codec.name] = field if codec.encode is None or field is None else codec.encode(field)
-        return row
+        values = list(self._fields_of(value))
+        for place, encode in self._encoders:
+            if values[place] is not None:
+                values[place] = encode(values[place])
+        return dict(zip(self._names, values, strict=True))
 
     def read(self, row: Row[*tuple[Any, ...]] | Sequence[Any]) -> T:
         """The value of a row of `columns`."""

@@ -7,11 +7,20 @@ as of any other statement. To PostgreSQL a statement travels, and goes the usual
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
+
+
+def begin(connection: Connection, text: str) -> None:
+    """A transaction on SQLite, when SQLAlchemy is about to count one as begun."""
+    driver: object = connection.connection.dbapi_connection
+    assert isinstance(driver, sqlite3.Connection)
+    try:
+        driver.execute(text)
+    except sqlite3.Error as error:
+        raise _as_sqlalchemys(connection, text, (), error) from error
 
 
 def fetch_all(connection: Connection, text: str, parameters: Any = ()) -> Sequence[tuple[Any, ...]]:
@@ -19,8 +28,10 @@ def fetch_all(connection: Connection, text: str, parameters: Any = ()) -> Sequen
     driver = _sqlite(connection)
     if driver is None:
         return connection.exec_driver_sql(text, parameters or None).all()
-    with _as_sqlalchemys(connection, text, parameters):
+    try:
         return driver.execute(text, parameters).fetchall()
+    except sqlite3.Error as error:
+        raise _as_sqlalchemys(connection, text, parameters, error) from error
 
 
 def fetch_by_pieces(connection: Connection, text: str, parameters: Any = ()) -> Iterator[Sequence[tuple[Any, ...]]]:
@@ -31,10 +42,12 @@ def fetch_by_pieces(connection: Connection, text: str, parameters: Any = ()) -> 
         found = connection.exec_driver_sql(text, parameters or None, execution_options=options)
         yield from found.partitions(_ROWS_AT_ONCE)
         return
-    with _as_sqlalchemys(connection, text, parameters):
+    try:
         cursor = driver.execute(text, parameters)
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
             yield rows
+    except sqlite3.Error as error:
+        raise _as_sqlalchemys(connection, text, parameters, error) from error
 
 
 _ROWS_AT_ONCE = 5_000
@@ -45,8 +58,10 @@ def write_each(connection: Connection, text: str, rows: Sequence[Any]) -> int:
     driver = _sqlite(connection)
     if driver is None:
         return connection.exec_driver_sql(text, list(rows)).rowcount
-    with _as_sqlalchemys(connection, text, rows):
+    try:
         return driver.executemany(text, rows).rowcount
+    except sqlite3.Error as error:
+        raise _as_sqlalchemys(connection, text, rows, error) from error
 
 
 def _sqlite(connection: Connection) -> sqlite3.Connection | None:
@@ -57,10 +72,5 @@ def _sqlite(connection: Connection) -> sqlite3.Connection | None:
     return driver if isinstance(driver, sqlite3.Connection) else None
 
 
-@contextmanager
-def _as_sqlalchemys(connection: Connection, text: str, parameters: Any) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        told = DBAPIError.instance(text, parameters, error, sqlite3.Error, dialect=connection.dialect)
-        raise told from error
+def _as_sqlalchemys(connection: Connection, text: str, parameters: Any, error: sqlite3.Error) -> BaseException:
+    return DBAPIError.instance(text, parameters, error, sqlite3.Error, dialect=connection.dialect)

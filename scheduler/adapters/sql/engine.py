@@ -17,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from scheduler.adapters.sql.checkpointing import LOG_PAGES_MAX
+from scheduler.adapters.sql.driving import begin
 from scheduler.domain.errors import InvalidInput
 
 PATIENCE_SECONDS = 10.0
@@ -85,8 +86,8 @@ def _sqlite_engine(url: URL, to_write: bool, patience_seconds: float) -> Engine:
         cursor.close()
 
     @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if to_write else "BEGIN")
+    def begin_ours(connection: Connection) -> None:
+        begin(connection, "BEGIN IMMEDIATE" if to_write else "BEGIN")
 
     return engine
 

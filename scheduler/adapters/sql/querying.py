@@ -1,8 +1,9 @@
 """Statements that several books need: reading many by id in bounded pieces, and counting rows without gaps."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -33,6 +34,9 @@ T = TypeVar("T")
 
 _PIECE = 5_000
 """Ids in one statement: well below what SQLite (32,766) and PostgreSQL (65,535) take."""
+
+_BOUND = "_"
+"""What an update's parameter is called beside its column: SQLAlchemy keeps the column's own name to itself."""
 
 _DIALECTS: dict[str, Dialect] = {}
 
@@ -145,31 +149,32 @@ def upsert_all(connection: Connection, table: Table, key: Column[Any], rows: Seq
 
 def update_all(connection: Connection, table: Table, key: Column[Any], rows: Iterable[Mapping[str, Any]]) -> int:
     """Set every other column that the rows name, in the row of each one's key. Returns how many of them there were."""
-    parameters = [{f"{name}_": value for name, value in row.items()} for row in rows]
-    if not parameters:
-        return 0
-    return execute_many(connection, _update(table, key, tuple(parameters[0])), parameters)
+    rows = list(rows)
+    return execute_many(connection, _update(table, key, tuple(rows[0])), rows) if rows else 0
 
 
 def execute_many(connection: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> int:
     """The statement, made once, for each row, as the driver takes it. Handed to SQLAlchemy it would be looked up, and each
-    row spelled out, anew: a tenth of a busy cycle, for rows of integers and text that need no conversion. Returns how many
-    rows there were."""
+    row spelled out, anew: a tenth of a busy cycle, for rows of integers and text that need no conversion. An update's
+    parameters are called as its columns are, with an underscore behind. Returns how many rows there were."""
     names = tuple(rows[0]) if isinstance(statement, Insert) else ()
-    text, order = _spelled(statement, names, _dialect_of(connection))
-    if order is None:
-        return write_each(connection, text, [dict(row) for row in rows])
-    return write_each(connection, text, [tuple([row[name] for name in order]) for row in rows])
+    text, parameters_of = _spelled(statement, names, _dialect_of(connection))
+    return write_each(connection, text, [parameters_of(row) for row in rows])
 
 
 @lru_cache(maxsize=512)
 def _spelled(
     statement: Insert | Update, names: tuple[str, ...], dialect: Dialect
-) -> tuple[str, tuple[str, ...] | None]:
-    """Its text, and the order of its parameters where they have no names (SQLite)."""
+) -> tuple[str, Callable[[Mapping[str, Any]], Any]]:
+    """Its text, and what makes a row its parameters: by name, or in their order where they have no names (SQLite)."""
     compiled = statement.compile(dialect=dialect, column_keys=list(names) or None)
     assert isinstance(compiled, SQLCompiler)
-    return str(compiled), _order_of(compiled)
+    ending = _BOUND if isinstance(statement, Update) else ""
+    column_of = {bound: bound.removesuffix(ending) for bound in compiled.params}
+    order = _order_of(compiled)
+    if order is None:
+        return str(compiled), lambda row: {bound: row[name] for bound, name in column_of.items()}
+    return str(compiled), itemgetter(*(column_of[bound] for bound in order))
 
 
 def _dialect_of(connection: Connection) -> Dialect:
@@ -203,10 +208,9 @@ def _upsert(table: Table, key: Column[Any], dialect_name: str) -> Insert:
 
 
 @lru_cache
-def _update(table: Table, key: Column[Any], bound: tuple[str, ...]) -> Update:
-    names = [name.removesuffix("_") for name in bound]
+def _update(table: Table, key: Column[Any], names: tuple[str, ...]) -> Update:
     return (
         update(table)
-        .where(key == bindparam(f"{key.name}_"))
-        .values({name: bindparam(f"{name}_") for name in names if name != key.name})
+        .where(key == bindparam(f"{key.name}{_BOUND}"))
+        .values({name: bindparam(f"{name}{_BOUND}") for name in names if name != key.name})
     )

@@ -17,6 +17,7 @@ from scheduler.adapters.sql.tables.proofs import seals
 from scheduler.finance.proving.relations import SEALED, Relation, Values, digests_of
 
 _RELATIONS = {relation.name: relation for relation in SEALED}
+_VALUES_OF = {relation.name: itemgetter(*relation.columns) for relation in SEALED}
 
 
 class Sealing:
@@ -28,9 +29,10 @@ class Sealing:
 
     def written(self, of: Table, rows: Iterable[Mapping[str, Any]]) -> None:
         """Rows that were just written, each with all its columns as the database now has them."""
-        columns = _RELATIONS[of.name].columns
+        values_of = _VALUES_OF[of.name]
         for row in rows:
-            self._written[of.name, row[columns[0]]] = [row[name] for name in columns]
+            values = values_of(row)
+            self._written[of.name, values[0]] = values
 
     def seal(self) -> None:
         """At the end of the transaction: one seal for each row, in the order in which they were first written."""

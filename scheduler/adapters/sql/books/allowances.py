@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select
@@ -221,6 +222,12 @@ def _expires_after(instant: Instant) -> ColumnElement[bool]:
 def _balance(row: Row[*tuple[Any, ...]] | tuple[Any, ...]) -> AllowanceBalance:
     values = tuple(row)
     available, held, promised, used, is_frozen = values[-5:]
-    allowance = _ALLOWANCE.read(values[:-5])
+    allowance = _allowance(values[:-5])
     passed_on = max(0, allowance.amount - available - held - promised - int(used))
     return AllowanceBalance(allowance, available, held, promised, bool(is_frozen), passed_on)
+
+
+@lru_cache(maxsize=1_024)
+def _allowance(row: tuple[Any, ...]) -> Allowance:
+    """Remembered: an allowance stays as it is, and each that pays is read with every balance that changes."""
+    return _ALLOWANCE.read(row)

@@ -49,8 +49,7 @@ class SqlGpuFaults:
 
     def judge(self, judged: Sequence[GpuFault]) -> None:
         if judged:
-            rows = [_row(fault) for fault in judged]
-            execute_many(self.connection, _JUDGING, [{f"{name}_": row[name] for name in _KEY} for row in rows])
+            execute_many(self.connection, _JUDGING, [_row(fault) for fault in judged])
 
     def since(self, at: Instant, limit: int = 100) -> list[GpuFault]:
         latest_first = (gpu_faults.c.end.desc(), gpu_faults.c.gpu_uuid, gpu_faults.c.xid, gpu_faults.c.attempt_id)

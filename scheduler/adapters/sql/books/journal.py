@@ -9,7 +9,8 @@ from sqlalchemy import Select, bindparam, func, select
 from scheduler.adapters.sql.books.accounts import KINDS, is_on, states_of
 from scheduler.adapters.sql.books.journal_sums import JournalSums
 from scheduler.adapters.sql.books.posting import AccountKey, AccountState, apply, touched_accounts
-from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id, update_all
+from scheduler.adapters.sql.driving import fetch_all
+from scheduler.adapters.sql.querying import insert_all, next_number, rows_by_id, spelled, update_all
 from scheduler.adapters.sql.tables import journal as tables
 from scheduler.adapters.sql.tables.periods import period_closings
 from scheduler.domain.errors import Conflict, RefusalCode
@@ -149,7 +150,7 @@ class SqlJournal(JournalSums):
     def _require_open(self, fresh: Sequence[Transaction]) -> None:
         """A Conflict where one is dated inside a closed period. The database's own trigger stands behind it."""
         first = min(transaction.at for transaction in fresh)
-        for period, starts_at, ends_at in self.connection.execute(_CLOSED, {"after": first}).all():
+        for period, starts_at, ends_at in fetch_all(self.connection, *spelled(self.connection, _CLOSED, after=first)):
             for transaction in fresh:
                 if starts_at <= transaction.at < ends_at:
                     raise Conflict(
