@@ -28,7 +28,7 @@ def awaiting_preemption(spec: WorkloadSpec, gpu_class: GpuClassName, victims: in
 
 
 def no_priority_class(spec: WorkloadSpec) -> Ruling:
-    return Ruling(Reason.LAUNCH_REFUSED, {"cause": f"the policy has no priority class {spec.priority_class!r}"})
+    return Ruling(Reason.NO_PRIORITY_CLASS, {"priority_class": spec.priority_class})
 
 
 def resources(key: LaneKey, gpu_class: GpuClassName, free: int, fitting: int) -> Ruling:
@@ -116,7 +116,10 @@ def topology(reason: Reason, shape: Shape, pods: int, gpu_class: GpuClassName, r
 
 
 def unplaceable(spec: WorkloadSpec, fitting: int, largest: int) -> Ruling:
-    """`fitting` of its pods would find room on the nodes if those were empty."""
+    """`fitting` of its pods would find room on the nodes if those were empty; the `largest` may have none of these GPUs,
+    as where shares or MIG instances are made no longer."""
+    if not largest:
+        return Ruling(Reason.NOT_OFFERED, {"gpu_class": " or ".join(spec.gpu_classes)})
     return Ruling(
         Reason.UNPLACEABLE,
         {

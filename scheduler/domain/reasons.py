@@ -29,6 +29,8 @@ class Reason(StrEnum):
     SPEND_GUARD = "SpendGuard"
     SPEND_WARNING = "SpendWarning"
     UNSHELTERED = "Unsheltered"
+    NO_PRIORITY_CLASS = "NoPriorityClass"
+    NOT_OFFERED = "NotOffered"
     UNPLACEABLE = "Unplaceable"
     TOPOLOGY = "Topology"
     TOPOLOGY_UNPLACEABLE = "TopologyUnplaceable"
@@ -148,6 +150,14 @@ TEXTS: dict[Reason, ReasonText] = {
         "were used or planned for the {of} before, and it takes {needed_hours} h more.",
         "Look whether all that runs is still wanted.",
         "Starts, but beyond the soft limit of the guard {guard}: {limit_hours} h of {which} {window} for the {of}.",
+    ),
+    Reason.NO_PRIORITY_CLASS: ReasonText(
+        "It cannot start: the policy has no priority class {priority_class} any more.",
+        "Cancel it and submit it again in a class that there is; where policy has this one again, it goes on by itself.",
+    ),
+    Reason.NOT_OFFERED: ReasonText(
+        "It cannot start: no node that it may run on offers {gpu_class} any more, or the policy has no such GPU class.",
+        "It goes on by itself where nodes offer such GPUs again; or cancel it and ask for another GPU class.",
     ),
     Reason.UNPLACEABLE: ReasonText(
         "More than the nodes could ever hold: {pods:pod|pods} of {gpus_per_pod} × {gpu_class} asked; were they empty, "

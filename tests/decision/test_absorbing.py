@@ -71,7 +71,7 @@ def test_a_node_that_gains_gpus_takes_what_no_node_could() -> None:
 def test_nodes_of_another_class_or_of_none_change_nothing_for_those_of_this() -> None:
     cluster = nodes(node("n1", 8), replace(node("login", 0), gpu_class=None))
     state = cold(snapshot(cluster, [workload("w", gpus=8, classes=(A100,))]))
-    assert state.verdicts[WorkloadId("w")].reason is Reason.UNPLACEABLE
+    assert state.verdicts[WorkloadId("w")].reason is Reason.NOT_OFFERED
 
     tainted = replace(cluster[NodeName("login")], accepts_work=False)
     assert step(state, Changes(nodes={tainted.name: tainted}), NOW)[1].is_empty
@@ -171,13 +171,13 @@ def test_a_priority_class_that_policy_does_not_have_is_told() -> None:
     gone = PriorityClass(PriorityClassName("gone"), 1)
     plan = decide(snapshot(nodes(node("n1")), [workload("w", priority_class=gone)]))
 
-    assert reasons(plan) == {"w": Reason.LAUNCH_REFUSED}
-    assert plan.verdicts[0].evidence == {"cause": "the policy has no priority class 'gone'"}
+    assert reasons(plan) == {"w": Reason.NO_PRIORITY_CLASS}
+    assert plan.verdicts[0].evidence == {"priority_class": "gone"}
 
 
 def test_a_gpu_class_that_policy_does_not_have_could_be_placed_nowhere() -> None:
     by = replace(policy(), gpu_classes={A100: policy().gpu_classes[A100]})
-    assert reasons(decide(snapshot(nodes(node("n1")), [workload("w")], by=by))) == {"w": Reason.UNPLACEABLE}
+    assert reasons(decide(snapshot(nodes(node("n1")), [workload("w")], by=by))) == {"w": Reason.NOT_OFFERED}
 
 
 def test_a_team_without_a_pool_has_no_quota_and_gets_some_when_policy_gives_it_a_pool() -> None:

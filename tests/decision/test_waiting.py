@@ -47,7 +47,7 @@ def test_a_class_that_stands_twice_in_old_books_counts_once() -> None:
     assert reasons(gone) == {"w": Reason.RESOURCES}
 
 
-def test_work_whose_gpu_class_a_policy_drops_is_told_that_nothing_could_hold_it() -> None:
+def test_work_whose_gpu_class_a_policy_drops_is_told_that_nothing_offers_it() -> None:
     first = snapshot(nodes(node("n1", 8)), [workload("w", gpus=16)])
     state = State()
     step(state, Changes(**{name: getattr(first, name) for name in vars(first) if name != "now"}), first.now)
@@ -61,7 +61,7 @@ def test_work_whose_gpu_class_a_policy_drops_is_told_that_nothing_could_hold_it(
         state, Changes(nodes=unsorted, queued=again), first.now
     )  # the cluster tells a moment later what they are now
 
-    assert {name: verdict.reason for name, verdict in state.verdicts.items()} == {"w": Reason.UNPLACEABLE}
+    assert {name: verdict.reason for name, verdict in state.verdicts.items()} == {"w": Reason.NOT_OFFERED}
 
 
 def test_work_waits_for_its_begin_time_and_starts_then() -> None:

@@ -17,6 +17,8 @@ _CONTROLLER: Final = "allot.dev/scheduler"
 _WARNINGS: Final = frozenset(
     {
         Reason.ALLOWANCE_SHORT,
+        Reason.NO_PRIORITY_CLASS,
+        Reason.NOT_OFFERED,
         Reason.UNPLACEABLE,
         Reason.TOPOLOGY_UNPLACEABLE,
         Reason.BACKOFF,

@@ -278,7 +278,7 @@ def _unplaceable(index: Index, line: Line) -> Ruling:
         if room[1]:
             return evidence.topology(Reason.TOPOLOGY_UNPLACEABLE, shape, spec.pods, gpu_class, room)
     fitting = max((index.capacity.fitting_if_empty(name, shape) for name in known), default=0)
-    return evidence.unplaceable(spec, fitting, index.capacity.largest(spec.gpu_classes, shape))
+    return evidence.unplaceable(spec, fitting, index.capacity.largest(known, shape))
 
 
 def aside_ruling(line: Line) -> Ruling:

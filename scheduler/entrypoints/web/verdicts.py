@@ -23,6 +23,8 @@ _LOST = frozenset(
         Reason.START_TIMEOUT,
         Reason.LAUNCH_REFUSED,
         Reason.JOB_DELETED,
+        Reason.NO_PRIORITY_CLASS,
+        Reason.NOT_OFFERED,
         Reason.UNPLACEABLE,
         Reason.TOPOLOGY_UNPLACEABLE,
         Reason.REFUSED,

@@ -29,6 +29,7 @@ _AT_ONCE = frozenset(
         Reason.NODE_LOST,
         Reason.GPU_FAULT,
         Reason.LAUNCH_REFUSED,
+        Reason.NO_PRIORITY_CLASS,
     }
 )
 _KUBERNETES_SAYS = frozenset({Reason.COMPLETED, Reason.FAILED})
