@@ -69,7 +69,11 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     verdicts = state.teller.tell(index, walk, cycle.lanes, [*lines, *walk.set_aside])
     walk.undo()
     starts = walk.starts
-    launches, preemptions, warnings = tuple(starts.launches), tuple(starts.preemptions), tuple(starts.warnings)
+    launches, preemptions, warnings = (
+        tuple(starts.launches),
+        tuple(starts.preemptions),
+        tuple(starts.warnings.values()),
+    )
     return state, Plan(now, launches, preemptions, verdicts, tuple(sorted(cycle.lapsed)), tuple(growths), warnings)
 
 

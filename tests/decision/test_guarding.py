@@ -7,16 +7,17 @@ from hypothesis import strategies as st
 
 from scheduler.decision.decide import decide, step
 from scheduler.decision.plan import Plan
-from scheduler.decision.snapshot import Changes
+from scheduler.decision.snapshot import Changes, Reservation
 from scheduler.decision.state import State
 from scheduler.domain.allowances import Holder, HolderKind
+from scheduler.domain.cluster import Placement
 from scheduler.domain.guards import GuardOf, GuardWindow, PastSpend, SpendGuard, window_at, windows_from
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import class_unit
 from scheduler.domain.reasons import Reason, sentence
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, WorkloadId
-from scheduler.domain.workloads import Workload
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, NodeName, WorkloadId
+from scheduler.domain.workloads import AttemptState, Workload
 from tests.decision.builders import (
     A100,
     H100,
@@ -110,6 +111,33 @@ def test_who_has_hours_for_one_class_alone_is_told_of_the_guard_on_that() -> Non
 
     assert reasons(decide(world)) == {"w": Reason.SPEND_GUARD}
     assert placements(decide(replace(world, policy=guarded(17)))) == {"w": {"n1": 1}}
+
+
+def test_what_starts_and_is_widened_in_one_cycle_is_warned_of_once_with_all_of_its_pods() -> None:
+    made = workload("w", pods=4)
+    wide = replace(made, spec=replace(made.spec, min_pods=2))
+
+    (warning,) = plan_of(guarded(None, soft=1), wide).warnings
+    assert (warning.evidence["used_hours"], warning.evidence["needed_hours"]) == ("0.0", "4.0")
+    both = placements(plan_of(guarded(5), wide, workload("x", age=-1)))
+    assert [sum(nodes.values()) for nodes in both.values()] == [3, 1]  # with all four it would be beyond the guard
+
+
+def test_what_waits_for_its_victims_to_end_counts_as_what_runs() -> None:
+    ends = attempt("r", "n1", gpus=8, state=AttemptState.STOPPING, stop_reason=Reason.PREEMPTED)
+    first, second = workload("first", gpus=8), workload("second", gpus=4)
+    kept = Reservation(first.id, H100, Placement(((NodeName("n1"), 1),)), Instant(NOW + 60_000))
+    world = snapshot(nodes(node("n1"), node("n2")), [first, second], attempts=[ends], reservations=[kept])
+    state = cold(replace(world, policy=guarded(10)))
+
+    assert state.verdicts[second.id].reason is Reason.SPEND_GUARD
+    assert cold(replace(world, policy=guarded(13))).verdicts[second.id].reason is Reason.LAUNCHING
+    gone = {name: each for name, each in world.policy.gpu_classes.items() if name != H100}
+    assert cold(replace(world, policy=replace(guarded(13), gpu_classes=gone))).verdicts[second.id].reason is (
+        Reason.NOT_OFFERED
+    )
+    given_up = Changes(reservations={first.id: None}, queued={first.id: None})
+    assert placements(step(state, given_up, NOW)[1]) == {"second": {"n2": 1}}
 
 
 def test_a_teams_guard_counts_all_of_its_engineers() -> None:

@@ -1,4 +1,5 @@
-"""What spend guards count: the use of a window so far, and what will be used of it by what runs and is planned.
+"""What spend guards count: the use of a window so far, and what will be used of it by what runs, has its victims ending,
+and is planned.
 
 Counted to the end of each time limit, in this window and in the next, so that what starts now cannot carry its owner
 over the guard later. It is looked at as of the last re-ordering of queues, and changes with attempts and windows alone.
@@ -9,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scheduler.decision.placing.ends import latest_end_if_started
+from scheduler.decision.snapshot import Reservation
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.guards import GuardWindow, PastSpend, SpendGuard, used_by, used_in, windows_from
+from scheduler.domain.latest import put
 from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy, PriorityClass
-from scheduler.domain.units import AttemptId, Instant, PerMille
-from scheduler.domain.workloads import Attempt, WorkloadSpec
+from scheduler.domain.units import AttemptId, Instant, PerMille, WorkloadId
+from scheduler.domain.workloads import Attempt, Workload, WorkloadSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Spending:
         self.touched: set[Holder] = set()
         """Whose use of a window may be another."""
         self._running: dict[Holder, dict[AttemptId, Attempt]] = defaultdict(dict)
+        self._reserved: dict[Holder, dict[WorkloadId, tuple[int, WorkloadSpec]]] = defaultdict(dict)
+        """What starts when its victims have ended, and its rate."""
         self._sums: dict[tuple[str, Holder], dict[Period, int]] = defaultdict(dict)
         self._booked: dict[tuple[str, Holder, Period], int] = {}
         self._windows: dict[GuardWindow, tuple[Period, Period]] = {}
@@ -58,7 +63,7 @@ class Spending:
         """Queues are re-ordered: another window may have begun."""
         self._at = at
         windows = {guard.window: windows_from(guard.window, at, self._policy.time_zone) for guard in self.guards}
-        if windows != self._windows:
+        if windows != self._windows or self._reserved:
             self._windows = windows
             self._sums.clear()
 
@@ -70,6 +75,17 @@ class Spending:
     def ended(self, attempt: Attempt) -> None:
         for holder in self._holders(attempt):
             del self._running[holder][attempt.id]
+            self._touch(holder)
+
+    def reserve(self, workload: Workload, reservation: Reservation, sign: int) -> None:
+        """Its victims were chosen; −1: it starts, or is judged anew."""
+        gpu_class = self._policy.gpu_classes.get(reservation.gpu_class)
+        terms = self._policy.priority_classes.get(workload.spec.priority_class)
+        if gpu_class is None or terms is None:
+            return
+        rate = reservation.pods * workload.spec.pod.gpus * gpu_class.weight * terms.class_factor
+        for holder in self._holders(workload):
+            put(self._reserved[holder], workload.id, (rate, workload.spec) if sign > 0 else None)
             self._touch(holder)
 
     def set_past(self, holder: Holder, past: PastSpend | None) -> None:
@@ -96,11 +112,13 @@ class Spending:
                 return self._over(each, each.guard.soft)
         return None
 
-    def book(self, owner: str, team: str, spec: WorkloadSpec, weight: PerMille, terms: PriorityClass) -> None:
-        """Count a start that this cycle plans."""
+    def book(
+        self, owner: str, team: str, spec: WorkloadSpec, weight: PerMille, terms: PriorityClass, *, by: int = 1
+    ) -> None:
+        """Count a start that this cycle plans; −1 takes it back."""
         for each in self._each(owner, team, spec, weight, terms):
             key = (each.guard.name, each.guard.holder(owner, team), each.period)
-            self._booked[key] = self._booked.get(key, 0) + each.needed
+            self._booked[key] = self._booked.get(key, 0) + by * each.needed
 
     def forget(self) -> None:
         """Drop the bookings of a cycle."""
@@ -130,13 +148,15 @@ class Spending:
             known = self.past.get(holder, PastSpend()).of(guard.window, period)
             running = self._running.get(holder, {}).values()
             known += sum(used_by(attempt, period) for attempt in running)
+            for rate, spec in self._reserved.get(holder, {}).values():
+                known += used_in(period, rate, self._at, latest_end_if_started(spec, self._at))
             sums[period] = known
         return known
 
-    def _holders(self, attempt: Attempt) -> tuple[Holder, ...]:
+    def _holders(self, work: Attempt | Workload) -> tuple[Holder, ...]:
         if not self.guards:
             return ()
-        return (Holder(HolderKind.ENGINEER, attempt.owner), Holder(HolderKind.TEAM, attempt.team))
+        return (Holder(HolderKind.ENGINEER, work.owner), Holder(HolderKind.TEAM, work.team))
 
     def _touch(self, holder: Holder) -> None:
         self.touched.add(holder)

@@ -65,7 +65,9 @@ class Starts:
         self.preemptions: list[Preemption] = []
         self.widened: list[tuple[int, Line]] = []
         """Of what is launched, by its place there: elastic work that could do with more than its minimum."""
-        self.warnings: list[Verdict] = []
+        self.warnings: dict[WorkloadId, Verdict] = {}
+        self._spent: dict[WorkloadId, WorkloadSpec] = {}
+        """What was counted against spend guards, of each that starts or grows."""
         self.alone: dict[WorkloadId, Ruling] = {}
         """Rulings on single workloads, in place of their line's."""
         self.inside: set[WorkloadId] = set()
@@ -277,15 +279,21 @@ class Starts:
         return line.team in booked.of_team and self.index.policy.limits.gpus_per_team is not None
 
     def _spend(self, line: Line, gpu_class: GpuClassName, workload_id: WorkloadId) -> None:
-        """Count a start against spend guards, and warn whoever goes beyond a soft limit."""
-        spending, terms = self.index.spending, line.priority_class
+        """Count a start against spend guards, and warn whoever goes beyond a soft limit: once, of what starts and is
+        widened with all of its pods."""
+        spending, terms, spec = self.index.spending, line.priority_class, line.spec
         if spending.guards and terms is not None:
             weight = self.index.policy.gpu_classes[gpu_class].weight
-            over = spending.over_soft(line.owner, line.team, line.spec, weight, terms)
+            known = self._spent.get(workload_id)
+            if known is not None:
+                spending.book(line.owner, line.team, known, weight, terms, by=-1)
+                spec = replace(spec, pods=known.pods + spec.pods)
+            over = spending.over_soft(line.owner, line.team, spec, weight, terms)
             if over is not None:
                 said = evidence.spend_guard(over, Reason.SPEND_WARNING)
-                self.warnings.append(Verdict(workload_id, said.reason, said.evidence))
-            spending.book(line.owner, line.team, line.spec, weight, terms)
+                self.warnings[workload_id] = Verdict(workload_id, said.reason, said.evidence)
+            spending.book(line.owner, line.team, spec, weight, terms)
+            self._spent[workload_id] = spec
 
     def launches_of(self, gpu_class: GpuClassName) -> list[tuple[Launch, WorkloadSpec]]:
         return self.backfill.launched_in(gpu_class)
