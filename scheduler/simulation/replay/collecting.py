@@ -1,4 +1,4 @@
-"""Garbage collection while a replay runs: seldom, and not of what was there before.
+"""Garbage collection while a stream is made or replayed: seldom, and not of what was there before.
 
 A replay makes some thousand objects a workload, nearly all of which are gone at once of themselves, and keeps some dozens.
 Python's default has the young looked at every 700 objects that stay, and every one kept again and again.

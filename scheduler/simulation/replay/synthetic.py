@@ -8,6 +8,7 @@ from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import MS_PER_DAY, EngineerId, GpuClassName, Instant
 from scheduler.domain.workloads import WorkloadKind
+from scheduler.simulation.replay.collecting import collecting_seldom
 from scheduler.simulation.replay.submissions import Stream, Submission
 from scheduler.simulation.stream import Arrival, Load, SyntheticStream
 
@@ -35,14 +36,12 @@ def synthetic(
             node_gpus[node.gpu_class] = max(node.gpus, node_gpus.get(node.gpu_class, 0))
     gpus = sum(node.gpus for node in nodes)
     ends_at = Instant(STARTS_AT + days * MS_PER_DAY)
-    made = SyntheticStream(policy, people, seed, STARTS_AT, Load(gpus, busy, backlog_hours=0.0), node_gpus)
-    arrivals = made.between(STARTS_AT, ends_at) if workloads is None else _so_many(made, ends_at, workloads)
     of = {engineer.subject: engineer.id for engineer in people}
-    return Stream(
-        {"kind": "synthetic", "seed": seed, "days": days, "engineers": len(people)},
-        people,
-        [_submission(arrival, of[arrival.subject]) for arrival in arrivals],
-    )
+    with collecting_seldom():
+        made = SyntheticStream(policy, people, seed, STARTS_AT, Load(gpus, busy, backlog_hours=0.0), node_gpus)
+        arrivals = made.between(STARTS_AT, ends_at) if workloads is None else _so_many(made, ends_at, workloads)
+        submissions = [_submission(arrival, of[arrival.subject]) for arrival in arrivals]
+    return Stream({"kind": "synthetic", "seed": seed, "days": days, "engineers": len(people)}, people, submissions)
 
 
 def _so_many(made: SyntheticStream, ends_at: Instant, count: int) -> list[Arrival]:
