@@ -38,7 +38,7 @@ from scheduler.simulation.replay.measures import Measures
 from scheduler.simulation.replay.settling import Held, settle
 from scheduler.simulation.replay.sizing import covered_until, done_at, gpus_of, worked_ms
 from scheduler.simulation.replay.timeline import Timeline
-from scheduler.simulation.replay.works import Run, Work
+from scheduler.simulation.replay.works import NextSlice, Run, Work
 
 CHECKPOINTS_EVERY_MS = 60 * MS_PER_MINUTE
 """The decision hears of a checkpoint at most so often; what is lost and refunded is reckoned from the latest."""
@@ -212,12 +212,12 @@ class Attempts:
         not_before = self._tried_again_at(work, reason, at)
         kept_ms = run.kept_ms(ran_ms) if not_before is not None else ran_ms
         kept_until = Instant(run.started_at + kept_ms)
-        lost = gpu_ms_within(attempt, kept_until, Instant(run.started_at + ran_ms))
+        lost = gpu_ms_within(attempt, kept_until, Instant(run.started_at + ran_ms)) if kept_ms < ran_ms else 0
         is_retried = not_before is not None and reason not in _REQUEUED
         self._measures.ended(run, attempt, at, settled, lost_gpu_ms=lost, is_retried=is_retried)
         self._remember_use(attempt, at)
-        work.remaining_ms -= worked_ms(run, kept_until)
         if not_before is not None:
+            work.remaining_ms -= worked_ms(run, kept_until)
             work.workload = replace(work.workload, state_reason=reason, state_since=at, not_before=not_before)
             self.queue(work, at)
         else:
@@ -264,7 +264,7 @@ class Attempts:
         attempt, work = run.attempt, run.work
         priority_class = self._policy.priority_classes[attempt.priority_class]
         ordered = payers(self._books.of(work.purses), work.workload.spec, attempt.gpu_class, at)
-        shares = fund(ordered, Need(attempt.gpus * priority_class.slice_ms, terms_of(attempt, self._calendar.prices)))
+        shares = fund(ordered, self._slice_of(run, priority_class.slice_ms))
         if not isinstance(shares, Shortfall):
             run.held.reserve(self._books, shares, at)
             self._plan_renewal(run, at)
@@ -282,6 +282,15 @@ class Attempts:
             self.stop(run, Reason.ALLOWANCE_EXHAUSTED, at)
         else:
             self._look_again(run, Instant(at + LOOK_AGAIN_MS))
+
+    def _slice_of(self, run: Run, slice_ms: int) -> Need:
+        """What its next slice needs: as the last one, while neither it nor a price is another."""
+        known = run.slice
+        if known is None or known.attempt is not run.attempt or known.prices is not self._calendar.prices:
+            attempt, prices = run.attempt, self._calendar.prices
+            need = Need(attempt.gpus * slice_ms, terms_of(attempt, prices))
+            known = run.slice = NextSlice(attempt, prices, need)
+        return known.need
 
     def _may_stop_exhausted(self, attempt: Attempt, at: Instant) -> bool:
         limit = self._policy.exhaustion_rate.limit(self._gpus)

@@ -1,8 +1,10 @@
 """What a replay remembers of every submission, and of every attempt that runs."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from scheduler.domain.reasons import Reason
+from scheduler.domain.terms import Need, Prices
 from scheduler.domain.units import Instant
 from scheduler.domain.workloads import Attempt, Workload
 from scheduler.simulation.replay.books import Purse
@@ -34,6 +36,14 @@ class Work:
     ended_at: Instant | None = None
 
 
+class NextSlice(NamedTuple):
+    """What the next slice of a rolling hold needs, of the attempt as it is and at the prices as they are."""
+
+    attempt: Attempt
+    prices: Prices | None
+    need: Need
+
+
 @dataclass(eq=False, slots=True)
 class Run:
     """A live attempt. `is_over` voids what was planned for it; `stopping_at` is when it was told to stop."""
@@ -49,6 +59,7 @@ class Run:
     for another instant before is void."""
     renews_at: Instant = Instant(0)
     leaves_at: Instant = Instant(0)
+    slice: NextSlice | None = None
 
     def kept_ms(self, ran_ms: int) -> int:
         """Of so much running, what its last checkpoint keeps."""
