@@ -34,6 +34,8 @@ from scheduler.simulation.replay.submissions import Stream, Submission
 from scheduler.simulation.traces.rows import LeaveOut, invalid, refuse_all
 
 GPUS_MAX = 100_000
+LATEST_MS = 4_102_444_800_000
+"""The year 2100: no time of a replay is later, which goes through all that lie between."""
 GUESSED = "run length of work that still waited: half its time limit"
 
 Line = Mapping[str, Any]
@@ -143,9 +145,9 @@ def _grant(line: Line, where: str) -> Allowance:
         holder=Holder(_word(HolderKind, line, "holder_kind", where), _text(line, "holder", where)),
         source=_word(AllowanceSource, line, "source", where),
         amount=_whole(line, "standard_gpu_ms" if unit == STANDARD_GPU else "amount", where, 1, AMOUNT_MAX - 1),
-        starts_at=Instant(_whole(line, "starts_at_ms", where)),
+        starts_at=Instant(_whole(line, "starts_at_ms", where, most=LATEST_MS)),
         expires_at=None if line.get("expires_at_ms") is None else Instant(_whole(line, "expires_at_ms", where)),
-        granted_at=Instant(_whole(line, "starts_at_ms", where)),
+        granted_at=Instant(_whole(line, "starts_at_ms", where, most=LATEST_MS)),
         unit=unit,
         gpu_classes=None if gpu_classes is None else frozenset(map(GpuClassName, _texts(line, "gpu_classes", where))),
         kinds=None if kinds is None else _words(WorkloadKind, line, "kinds", where),
@@ -185,7 +187,7 @@ def _submission(line: Line, where: str) -> Submission:
         uses_compensation=line.get("uses_compensation") is True,
     )
     return Submission(
-        Instant(_whole(line, "submitted_at_ms", where)),
+        Instant(_whole(line, "submitted_at_ms", where, most=LATEST_MS)),
         EngineerId(_text(line, "owner", where)),
         spec,
         _whole(line, "run_ms", where),

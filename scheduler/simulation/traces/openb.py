@@ -13,6 +13,8 @@ NODE_COLUMNS = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
 POD_COLUMNS = ("name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli")
 WHOLE_GPU_MILLI = 1000
 GPUS_PER_NODE_MAX = 64
+SECONDS_MAX = 2**31 - 1
+"""Of a time since the trace's start: one in milliseconds would have a replay go through thousands of years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +100,4 @@ def _require_order(row: Row, where: str, created: int | None, scheduled: int | N
 
 
 def _moment(row: Row, column: str, where: str) -> int | None:
-    return whole(row, column, where) if row.get(column) else None
+    return whole(row, column, where, at_most=SECONDS_MAX) if row.get(column) else None

@@ -38,12 +38,20 @@ def read_csv(
     with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as text:
         reader = csv.reader(text, strict=True)
         try:
-            columns = header(next(reader, []), file, required)
+            columns = header(_separated(next(reader, []), file, required[0]), file, required)
             lines = ((cells, reader.line_num) for cells in reader if cells)
             yield from _distinct(rows(lines, columns, file, value_of_text, leave_out), required[0], leave_out)
         except csv.Error as error:
             where = f"{file}:{max(1, reader.line_num)}"
             raise invalid(where, f"no CSV ({error})", "rows of comma-separated values") from error
+
+
+def _separated(cells: list[str], file: Path, first: str) -> list[str]:
+    """The header, unless something else than commas stands in it."""
+    other = next((each for each in ("\t", ";") if len(cells) == 1 and each in cells[0]), "")
+    if other and first in cells[0].split(other):
+        raise invalid(f"{file}:1", f"columns with {other!r} between them", "commas")
+    return cells
 
 
 def header(cells: list[str], file: Path, required: tuple[str, ...]) -> list[str]:

@@ -32,8 +32,8 @@ GOING_ON = frozenset({"", "RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZ
 GPUS_MAX = 100_000
 TWICE_SHOWN_MS = MS_PER_HOUR
 """When summer time ends, a wall clock shows an hour twice: a true end may seem so much before its start."""
-YEARS = (1970, 2200)
-"""What a time may be of: none of Slurm's is of another year."""
+YEARS = (2000, 2100)
+"""What a time may be of: Slurm is no older, and a replay goes through all years, also those since a time of nothing."""
 
 _DELIMITED = re.compile(r"^[A-Za-z]+([^A-Za-z0-9_% ])[A-Za-z]")
 """A name of a column, one character, and the next: without `-P` there are blanks between them, and no column ends."""

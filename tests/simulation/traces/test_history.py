@@ -162,6 +162,11 @@ def test_it_is_replayed_under_the_policy_that_made_it(company: Service, tmp_path
         ('{"engineer": "e-1", "team": 7}', ":3: team"),
         ('{"workload": "w-1", "run_ms": NaN}', ":3:31"),
         ('{"grant": "g-1", "unit": "bananas"}', ":3: unit"),
+        (
+            '{"grant": "g-1", "holder_kind": "engineer", "holder": "e-1", "source": "ad-hoc", "standard_gpu_ms": 1, '
+            '"starts_at_ms": 4102444800001}',
+            ":3: starts_at_ms",
+        ),
     ],
 )
 def test_a_broken_line_is_named_by_file_line_and_column(tmp_path: Path, line: str, where: str) -> None:

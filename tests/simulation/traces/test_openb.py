@@ -57,6 +57,7 @@ BROKEN_PODS = {
     "no name": ((",1,1,1,1000,,,,,,",), "2: name", "nothing"),
     "a name twice": (("a,1,1,1,1000,,,,,,", "a,1,1,1,1000,,,,,,"), "3: name", "'a' again, as in line 2"),
     "a time that is none": (("a,1,1,1,1000,,,,soon,,",), "2: creation_time", "'soon'"),
+    "a time in milliseconds": (("a,1,1,1,1000,,,,1767571200000,,",), "2: creation_time", "'1767571200000'"),
     "too few cells": (("a,1,1",), "2: num_gpu", "3 cells"),
     "a control character": (("a\0b,1,1,1,1000,,,,,,",), "2: name", r"'a\x00b'"),
     "gone before it was placed": (("a,1,1,1,1000,,,,5,20,30",), "2: deletion_time", "'20'"),
@@ -83,6 +84,14 @@ def test_a_broken_row_is_refused_with_its_line_and_column(tmp_path: Path, phrase
 def test_a_header_without_what_is_needed_is_refused(tmp_path: Path, header: str, found: str) -> None:
     with pytest.raises(InvalidInput, match=f":1: (model|gpu|sn): found {found}"):
         read_nodes(written(tmp_path, header))
+
+
+@pytest.mark.parametrize("between", [";", "\t"])
+def test_columns_with_another_separator_are_told_apart_from_columns_that_are_missing(
+    tmp_path: Path, between: str
+) -> None:
+    with pytest.raises(InvalidInput, match=r":1: found columns with '(;|\\t)' between them; expected commas"):
+        read_nodes(written(tmp_path, NODES.replace(",", between)))
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:

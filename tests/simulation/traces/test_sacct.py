@@ -153,6 +153,8 @@ def test_who_cancelled_a_job_stands_behind_its_state(tmp_path: Path) -> None:
         (changed(Submit="9" * 12), ":2: Submit"),
         (changed(Submit="9999-12-31T23:59:59"), ":2: Submit"),
         (changed(Submit="0001-01-01T00:00:00"), ":2: Submit"),
+        (changed(Submit="1970-01-01T00:00:10"), ":2: Submit"),
+        (changed(Submit="2199-01-01T00:00:00"), ":2: Submit"),
         (changed(Elapsed="9999999999-00:00:00"), ":2: Elapsed"),
         (changed(Timelimit="²"), ":2: Timelimit"),
         (changed(End="2026-01-05T08:00:00"), ":2: End"),
