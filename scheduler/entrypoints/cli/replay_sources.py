@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scheduler.adapters.cluster_files import read_cluster
-from scheduler.adapters.policy_files import check_people, read_bytes, read_people, read_policy
+from scheduler.adapters.policy_files import check_people, check_prices, read_bytes, read_people, read_policy
 from scheduler.domain.cluster import Node
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.people import Engineer
@@ -48,12 +48,12 @@ class Files:
 
 
 def read_policies(paths: Sequence[Path]) -> list[Policy]:
-    """Every policy file, and of a folder all that are no people directory. Names are made unlike."""
+    """Every policy file, and of a folder all that are no people directory and no price book. Names are made unlike."""
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
             found = sorted(each for each in path.iterdir() if each.suffix in YAML)
-            kept = [each for each in found if not _is_people(each)]
+            kept = [each for each in found if not _stands_beside(each)]
             if not kept:
                 raise InvalidInput(
                     f"{path} holds no policy",
@@ -72,8 +72,23 @@ def read_policies(paths: Sequence[Path]) -> list[Policy]:
     return policies
 
 
-def _is_people(file: Path) -> bool:
-    return not check_people(read_bytes(file), EngineerId)[1]
+def _stands_beside(file: Path) -> bool:
+    """People or prices."""
+    content = read_bytes(file)
+    return not check_people(content, EngineerId)[1] or not check_prices(content, str(file))[1]
+
+
+def require_known(names: Names, policies: Sequence[Policy]) -> None:
+    """A class that is said of a trace's name is one of the policies', of priorities the first's: it puts the work in its
+    words. Of no other is any work or node."""
+    gpu_classes = sorted({name for policy in policies for name in policy.gpu_classes})
+    for option, said, known in (
+        ("--gpu-class", names.gpu_classes.values(), gpu_classes),
+        ("--priority-class", names.priority_classes.values(), sorted(policies[0].priority_classes)),
+    ):
+        for name in said:
+            if name not in known:
+                raise InvalidInput(f"{name!r} is no such class", where=option, expected="one of " + ", ".join(known))
 
 
 def read_nodes_of(file: Path | None, policy: Policy, bad: BadRows) -> tuple[Node, ...]:

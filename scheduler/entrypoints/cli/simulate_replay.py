@@ -25,6 +25,7 @@ from scheduler.entrypoints.cli.replay_sources import (
     read_nodes_of,
     read_policies,
     read_stream,
+    require_known,
 )
 from scheduler.entrypoints.replay_page.page import page
 from scheduler.finance.prices.price_book import PriceBook
@@ -118,6 +119,7 @@ def replay(
     _require_one_source(history, [*(pods or []), *(sacct or [])])
     if html is not None and not html.parent.is_dir():  # told before an hour's replay, not after it
         raise _unwritable(html, "its folder is not there")
+    price_micros, currency = price_of(price)
     bad = BadRows(skip_bad)
     policies = read_policies(policy)
     described = read_nodes_of(nodes, policies[0], bad)
@@ -125,6 +127,7 @@ def replay(
         {model: GpuClassName(name) for model, name in pairs(gpu_class or [], "--gpu-class").items()},
         {of: PriorityClassName(name) for of, name in pairs(priority_class or [], "--priority-class").items()},
     )
+    require_known(names, policies)
     stream = read_stream(
         Files(tuple(pods or ()), tuple(sacct or ()), history),
         people,
@@ -138,7 +141,7 @@ def replay(
     book = read_prices(read_bytes(prices), str(prices)) if prices is not None else None
     with collecting_seldom():
         outcomes = _run_all(policies, described, names, stream, tempo, book)
-    made = report(stream, outcomes, *price_of(price))
+    made = report(stream, outcomes, price_micros, currency)
     made["stream"]["bad_rows"] = bad.as_object()
     print_bad_rows(bad)
     if html is not None:

@@ -56,9 +56,10 @@ def under(policy: Policy, nodes: Sequence[Node], aliases: Mapping[str, GpuClassN
         if known[key] is not None:
             classed.append(replace(node, gpu_class=known[key]))
     if not classed:
-        models = ", ".join(sorted({node.labels.get(PRODUCT, "no model") for node in nodes})[:8])
+        models = ", ".join(sorted({node.labels.get(PRODUCT) or "no model" for node in nodes})[:8])
+        found = f"the nodes have {models}" if nodes else "there is no node with GPUs"
         raise InvalidInput(
-            f"no node is of a GPU class of the policy {policy.name}; the nodes have {models}",
+            f"no node is of a GPU class of the policy {policy.name}; {found}",
             code=RefusalCode.INVALID_TRACE,
             expected="nodes that the classes " + ", ".join(sorted(policy.gpu_classes)) + " select",
             remedy="say which is which with --gpu-class MODEL=CLASS",

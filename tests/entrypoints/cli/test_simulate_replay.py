@@ -47,8 +47,8 @@ def test_a_policy_that_is_none_is_refused_with_its_place(tmp_path: Path) -> None
     assert "[invalid-policy]" in err
 
 
-def test_a_folder_s_policies_are_taken_without_its_people(tmp_path: Path) -> None:
-    for name in ("conservative.yaml", "people.yaml"):
+def test_a_folder_s_policies_are_taken_without_its_people_and_prices(tmp_path: Path) -> None:
+    for name in ("conservative.yaml", "people.yaml", "prices.yaml"):
         (tmp_path / name).write_text((POLICIES / name).read_text())
     code, out, _ = run("--policy", str(tmp_path), *SMALL, "--json")
     assert code == 0
@@ -222,3 +222,35 @@ def test_generous_uses_more_of_the_cluster_and_preempts_more_as_the_page_says() 
     assert generous["utilisation"]["mean"] > conservative["utilisation"]["mean"]
     assert generous["wait"]["all"]["mean_ms"] < conservative["wait"]["all"]["mean_ms"]
     assert generous["preemptions"]["lost_gpu_hours"] > conservative["preemptions"]["lost_gpu_hours"]
+
+
+def test_the_project_s_own_folder_of_policies_can_be_tried() -> None:
+    code, out, err = run("--policy", str(POLICIES), "--days", "1", "--workloads", "10", "--drain", "1h", "--json")
+    assert code == 0, err
+    assert [policy["name"] for policy in json.loads(out)["policies"]] == sorted(
+        file.stem for file in POLICIES.glob("*.yaml") if file.stem not in {"people", "prices"}
+    )
+
+
+def test_a_class_that_no_policy_has_is_refused_where_it_is_said() -> None:
+    code, out, err = run(*TWO, *SMALL, "--gpu-class", "T4=L40", "--json")
+    assert (code, out) == (2, "")
+    assert "--gpu-class: 'L40' is no such class; expected one of A100, H100, L40S" in " ".join(err.split())
+    code, out, err = run(*TWO, *SMALL, "--priority-class", "high=hurry", "--json")
+    assert (code, out) == (2, "")
+    assert "--priority-class: 'hurry' is no such class; expected one of" in " ".join(err.split())
+
+
+def test_a_price_that_is_none_is_told_before_the_replay_not_after_it() -> None:
+    """It would take hours: so many workloads are not even made first."""
+    code, out, err = run(*TWO, "--days", "3660", "--workloads", "10000000", "--price", "2.50", "--json")
+    assert (code, out) == (2, "")
+    assert "--price" in err
+
+
+def test_a_cluster_without_gpus_is_refused_in_words(tmp_path: Path) -> None:
+    nodes = tmp_path / "nodes.csv"
+    nodes.write_text("sn,cpu_milli,memory_mib,gpu,model\nn1,64000,262144,0,\n")
+    code, _, err = run(*TWO, *SMALL, "--nodes", str(nodes))
+    assert code == 1
+    assert "there is no node with GPUs" in " ".join(err.split())
