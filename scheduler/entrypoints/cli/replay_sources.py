@@ -11,7 +11,7 @@ from scheduler.domain.cluster import Node
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import EngineerId
+from scheduler.domain.units import EngineerId, GpuClassName, PriorityClassName
 from scheduler.entrypoints.cli.bad_rows import BadRows
 from scheduler.simulation.replay.adopting import Adopter, Names, TraceJob
 from scheduler.simulation.replay.cluster import openb_cluster, quota_cluster, under
@@ -78,7 +78,17 @@ def _stands_beside(file: Path) -> bool:
     return not check_people(content, EngineerId)[1] or not check_prices(content, str(file))[1]
 
 
-def require_known(names: Names, policies: Sequence[Policy]) -> None:
+def read_names(gpu_classes: Sequence[str], priority_classes: Sequence[str], policies: Sequence[Policy]) -> Names:
+    """What `--gpu-class` and `--priority-class` say of a trace's names."""
+    names = Names(
+        {model: GpuClassName(name) for model, name in pairs(gpu_classes, "--gpu-class").items()},
+        {of: PriorityClassName(name) for of, name in pairs(priority_classes, "--priority-class").items()},
+    )
+    _require_known(names, policies)
+    return names
+
+
+def _require_known(names: Names, policies: Sequence[Policy]) -> None:
     """A class that is said of a trace's name is one of the policies', of priorities the first's: it puts the work in its
     words. Of no other is any work or node."""
     gpu_classes = sorted({name for policy in policies for name in policy.gpu_classes})

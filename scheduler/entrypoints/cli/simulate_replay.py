@@ -13,7 +13,7 @@ from scheduler.domain.cluster import Node
 from scheduler.domain.errors import InvalidInput
 from scheduler.domain.money import CURRENCIES, micro_of
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import GpuClassName, Instant, PriorityClassName
+from scheduler.domain.units import Instant
 from scheduler.entrypoints.cli.bad_rows import BadRows, SkipBad, print_bad_rows
 from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.output import WHOLE_MAX, AsJson, err, print_json
@@ -21,11 +21,10 @@ from scheduler.entrypoints.cli.replay_shown import print_report
 from scheduler.entrypoints.cli.replay_sources import (
     Files,
     Synthetic,
-    pairs,
+    read_names,
     read_nodes_of,
     read_policies,
     read_stream,
-    require_known,
 )
 from scheduler.entrypoints.replay_page.page import page
 from scheduler.finance.prices.price_book import PriceBook
@@ -123,11 +122,7 @@ def replay(
     bad = BadRows(skip_bad)
     policies = read_policies(policy)
     described = read_nodes_of(nodes, policies[0], bad)
-    names = Names(
-        {model: GpuClassName(name) for model, name in pairs(gpu_class or [], "--gpu-class").items()},
-        {of: PriorityClassName(name) for of, name in pairs(priority_class or [], "--priority-class").items()},
-    )
-    require_known(names, policies)
+    names = read_names(gpu_class or (), priority_class or (), policies)
     stream = read_stream(
         Files(tuple(pods or ()), tuple(sacct or ()), history),
         people,

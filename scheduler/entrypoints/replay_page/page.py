@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from scheduler.domain.periods import to_instant
+from scheduler.domain.wording import agreeing
 from scheduler.entrypoints.replay_page.axis import Tick, day, time_ticks
 from scheduler.entrypoints.replay_page.charts import Course, bars, courses
 from scheduler.entrypoints.replay_page.compared import Row, comparison, signed, signed_duration
@@ -33,7 +34,7 @@ def page(report: Json) -> str:
     return template.render(
         title=_title(policies),
         style=Markup((resources.files(__package__) / "style.css").read_text(encoding="utf-8")),  # noqa: S704 - our own
-        lead=_lead(policies),
+        lead=_lead(report),
         about=_about(report),
         policies=policies,
         is_pair=len(policies) == 2,
@@ -69,10 +70,13 @@ def _title(policies: Sequence[Json]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}?"
 
 
-def _lead(policies: Sequence[Json]) -> str:
+def _lead(report: Json) -> str:
+    policies = report["policies"]
     first = policies[0]
+    if not report["stream"]["submissions"]:
+        return "There is no work to replay."
     if len(policies) == 1 and not first["submissions"]["started"]:
-        return "None of the work starts."
+        return f"None of the work starts{_turned_away(first)}."
     if len(policies) == 1:
         return (
             f"{_percent(first['utilisation']['mean'])} of the GPUs are used; work waits {_wait(first)} in the mean; "
@@ -84,7 +88,8 @@ def _lead(policies: Sequence[Json]) -> str:
 
 def _against(first: Json, other: Json) -> str:
     if not other["submissions"]["started"]:
-        return f"Under {other['name']}, none of the work starts."
+        also = "" if first["submissions"]["started"] else f", nor under {first['name']}{_turned_away(first)}"
+        return f"Under {other['name']}, none of the work starts{_turned_away(other)}{also}."
     lost = [policy["preemptions"]["lost_gpu_hours"] for policy in (first, other)]
     parts = [
         f"{_percent(other['utilisation']['mean'])} of the GPUs are used instead of "
@@ -102,6 +107,10 @@ def _against(first: Json, other: Json) -> str:
     )
 
 
+def _turned_away(policy: Json) -> str:
+    return f" ({_count(_refused(policy))} refused)" if _refused(policy) else ""
+
+
 def _refused(policy: Json) -> int:
     return sum(policy["submissions"]["refused"].values())
 
@@ -111,13 +120,27 @@ def _wait(policy: Json) -> str:
 
 
 def _about(report: Json) -> str:
-    stream, window, cluster = report["stream"], report["window"], report["policies"][0]["cluster"]
+    stream, policies = report["stream"], report["policies"]
+    work = f"{_counted(stream['submissions'], 'workload')} ({stream['source'].get('kind', 'given')})"
+    dates = f", {_dates(report['window'])}" if stream["submissions"] else ""
+    return f"{work} of {_counted(stream['engineers'], 'engineer')}{dates}, with {_clusters(policies)}."
+
+
+def _clusters(policies: Sequence[Json]) -> str:
+    """Nodes that a policy has no class for are none of its cluster."""
+    clusters = [_cluster(policy["cluster"]) for policy in policies]
+    if len(set(clusters)) > 1:
+        return "; ".join(f"{each} under {policy['name']}" for each, policy in zip(clusters, policies, strict=True))
+    return clusters[0] + (": the same for every policy" if len(policies) > 1 else "")
+
+
+def _cluster(cluster: Json) -> str:
     classes = ", ".join(f"{grouped(gpus)} {name}" for name, gpus in cluster["gpus_by_class"].items())
-    return (
-        f"{grouped(stream['submissions'])} workloads ({stream['source'].get('kind', 'given')}) of "
-        f"{grouped(stream['engineers'])} engineers, {_dates(window)}, with "
-        f"{grouped(cluster['gpus'])} GPUs ({classes}): the same for every policy."
-    )
+    return f"{_counted(cluster['gpus'], 'GPU')} ({classes})"
+
+
+def _counted(count: int, one: str) -> str:
+    return f"{grouped(count)} {agreeing(count, one, one + 's')}"
 
 
 # at a glance

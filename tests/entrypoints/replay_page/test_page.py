@@ -63,6 +63,31 @@ def test_its_first_sentence_tells_of_refusals_and_of_work_that_never_starts(made
     assert "work waits" in lead(some, none)
     assert "work waits" not in lead(idle, some)
     assert lead(idle) == "None of the work starts."
+    turned_away = {**idle, "submissions": {**idle["submissions"], "refused": {"unknown-team": 2}}}
+    assert lead(turned_away) == "None of the work starts (2 refused)."
+    assert lead(idle, {**turned_away, "name": "b"}) == (
+        f"Under b, none of the work starts (2 refused), nor under {idle['name']}."
+    )
+
+
+def test_a_stream_without_work_is_told_without_a_day(made: dict[str, Any]) -> None:
+    text = page({**made, "stream": {**made["stream"], "submissions": 0, "engineers": 0}})
+    assert "There is no work to replay." in text
+    assert "0 workloads (a test) of 0 engineers, with" in text
+
+
+def test_one_of_a_thing_is_told_in_the_singular(made: dict[str, Any]) -> None:
+    text = page({**made, "stream": {**made["stream"], "submissions": 1, "engineers": 1}})
+    assert "1 workload (a test) of 1 engineer, " in text
+
+
+def test_each_policy_s_cluster_is_told_where_they_differ(made: dict[str, Any]) -> None:
+    """Nodes of a model that a policy has no class for are left out under it."""
+    first, second = made["policies"]
+    assert "8 GPUs (8 gpu): the same for every policy." in page(made)
+    fewer = {**second, "name": "b", "cluster": {"nodes": 1, "gpus": 1, "gpus_by_class": {"gpu": 1}}}
+    text = page({**made, "policies": [first, fewer]})
+    assert f"with 8 GPUs (8 gpu) under {first['name']}; 1 GPU (1 gpu) under b." in text
 
 
 def test_it_says_the_days_of_the_work_and_not_the_end_of_the_last_bin(made: dict[str, Any]) -> None:
