@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from scheduler.domain.wording import agreeing
 from scheduler.entrypoints.cli.output import Column, print_table, print_text
 from scheduler.entrypoints.web.formatting import DASH, duration
 
@@ -36,9 +37,11 @@ def print_report(report: Json) -> None:
     """What differs between the policies; the rest is in `--json`."""
     policies: Sequence[Json] = report["policies"]
     stream = report["stream"]
+    count, people, window = stream["submissions"], stream["engineers"], report["window"]
+    dates = f", {window['starts_at'][:10]} to {window['ends_at'][:10]}" if count else ""
     print_text(
-        f"Simulated: {stream['submissions']:,} workloads of {stream['engineers']:,} engineers, "
-        f"{report['window']['starts_at'][:10]} to {report['window']['ends_at'][:10]}."
+        f"Simulated: {count:,} {agreeing(count, 'workload', 'workloads')} of {people:,} "
+        f"{agreeing(people, 'engineer', 'engineers')}{dates}."
     )
     columns = [Column(""), *(Column(policy["name"], is_number=True, width_max=18) for policy in policies)]
     print_table(
@@ -51,10 +54,11 @@ def print_report(report: Json) -> None:
     )
     names = sorted({name for policy in policies for name in policy["wait"]["by_class"]})
     print_text("")
-    print_table(
-        [Column("mean wait by class"), *columns[1:]],
-        [(name, *(_wait(policy["wait"]["by_class"].get(name)) for policy in policies)) for name in names],
-    )
+    if names:
+        print_table(
+            [Column("mean wait by class"), *columns[1:]],
+            [(name, *(_wait(policy["wait"]["by_class"].get(name)) for policy in policies)) for name in names],
+        )
     for name, count in stream["source"].get("put_otherwise", {}).items():
         print_text(f"Put otherwise: {count:,} × {name}.", "dim")
     for name, count in stream["left_out"].items():

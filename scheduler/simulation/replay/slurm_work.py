@@ -1,5 +1,6 @@
 """Slurm jobs as work to be replayed. Those without GPUs, and those that never ran, are left out and counted."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -10,6 +11,8 @@ from scheduler.simulation.traces.sacct import SlurmJob
 _RUNNING = "RUNNING"
 _FAILED = frozenset({"FAILED", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE"})
 _FAILED_CODE = 1
+_SLICE = re.compile(r"(^|[^a-z0-9])[1-9]g\.[0-9]+gb", re.IGNORECASE)
+"""Of a type's name: 1g.5gb, a100_3g.20gb."""
 
 
 def slurm_work(jobs: Iterable[SlurmJob], left_out: Counter[str], changed: Counter[str]) -> Iterator[TraceJob]:
@@ -24,6 +27,8 @@ def slurm_work(jobs: Iterable[SlurmJob], left_out: Counter[str], changed: Counte
         else:
             if job.state == _RUNNING:
                 changed["still running: ends where it was"] += 1
+            if any(_SLICE.search(model) for model in job.models):
+                changed["MIG slices: a whole GPU each"] += 1
             pods = _pods(job)
             yield TraceJob(
                 name=f"{job.name[:80]}-{job.id}",

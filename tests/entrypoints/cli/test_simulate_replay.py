@@ -254,3 +254,25 @@ def test_a_cluster_without_gpus_is_refused_in_words(tmp_path: Path) -> None:
     code, _, err = run(*TWO, *SMALL, "--nodes", str(nodes))
     assert code == 1
     assert "there is no node with GPUs" in " ".join(err.split())
+
+
+def test_a_trace_without_work_is_told_without_days_and_without_an_empty_table(tmp_path: Path) -> None:
+    sacct = tmp_path / "sacct.txt"
+    sacct.write_text("JobID|Submit|Start|ElapsedRaw|AllocTRES\n")
+    code, out, _ = run(*TWO, "--sacct", str(sacct))
+    assert code == 0
+    assert out.splitlines()[0] == "Simulated: 0 workloads of 0 engineers."
+    assert "Nothing." not in out
+    sacct.write_text(sacct.read_text() + "1|2026-01-05T09:00:00|2026-01-05T09:00:00|60|gres/gpu=1\n")
+    assert run(*TWO, "--sacct", str(sacct))[1].startswith("Simulated: 1 workload of 1 engineer, 2026-01-05 to ")
+
+
+def test_slices_of_slurm_s_gpus_are_whole_ones_and_counted(tmp_path: Path) -> None:
+    sacct = tmp_path / "sacct.txt"
+    rows = [
+        f"{n}|2026-01-05T09:00:00|60|gres/gpu:{model}=2" for n, model in enumerate(("a100_3g.20gb", "a100", "1g.5gb"))
+    ]
+    sacct.write_text("\n".join(["JobID|Submit|ElapsedRaw|AllocTRES", *rows]))
+    code, out, _ = run(*TWO, "--sacct", str(sacct), "--json")
+    assert code == 0
+    assert json.loads(out)["stream"]["source"]["put_otherwise"]["MIG slices: a whole GPU each"] == 2
