@@ -115,7 +115,8 @@ TEXTS: dict[Reason, ReasonText] = {
     ),
     Reason.QUOTA: ReasonText(
         "Waiting: pool {pool} uses {used} of the {limit} {gpu_class} it may; this needs {needed} more.",
-        "It starts when work of the pool ends, or ask the operator for a larger quota.",
+        "It starts when work of the pool ends, or ask the operator for a larger quota. What alone needs more than the "
+        "pool may have starts only with that, or with fewer GPUs.",
     ),
     Reason.ALLOWANCE_SHORT: ReasonText(
         "Waiting: needs {needed_hours} h, {available_hours} h available for it.",

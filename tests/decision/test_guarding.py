@@ -248,6 +248,16 @@ def test_no_start_carries_its_owner_over_a_guard_in_any_window_to_come(data: st.
         window = windows_from(kind, window.ends_at, "UTC")[0]
 
 
+def test_who_waits_for_a_guard_is_shown_what_is_used_of_the_window_of_now() -> None:
+    state = cold(snapshot(nodes(node("n1")), [workload("w", gpus=8, hours=40)], by=guarded(10)))
+    step(state, Changes(), Instant(NOW + 20 * MS_PER_HOUR))  # 7:05 of the next day
+
+    told, shown = state.verdicts[WorkloadId("w")], state.verdict_now(WorkloadId("w"))
+    assert (told.evidence["needed_hours"], shown and shown.evidence["needed_hours"]) == ("103.3", "135.3")
+    assert shown is not None
+    assert shown.reason is told.reason
+
+
 def test_it_starts_when_other_work_ends_early() -> None:
     running = attempt("r", "n2", owner="ada", gpus=8)
     world = snapshot(nodes(node("n1")), [workload("w", gpus=8)], by=guarded(10), attempts=[running])

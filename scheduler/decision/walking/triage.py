@@ -234,8 +234,7 @@ def lane_key(index: Index, line: Line) -> LaneKey | None:
     able = line.paid if len(line.within) == len(line.costs) else tuple(n for n in line.paid if n in line.within)
     if able:
         return LaneKey(pool.name, able, line.shape, spec.pods, True, line.aged_priority)
-    wish = line.paid[0] if line.paid else line.costs[0][0]
-    line.ruling = over_guard(index, line, wish) or lacks_hours(index, line)
+    line.ruling = over_guard(index, line, _wish(line)) or lacks_hours(index, line)
     if not line.within or not may_run_unfunded(index, line, NOTHING_BOOKED):
         return None
     return LaneKey(pool.name, line.within, line.shape, spec.pods, False, line.aged_priority)
@@ -287,13 +286,22 @@ def aside_ruling(line: Line) -> Ruling:
 
 
 def aside_now(index: Index, line: Line) -> Ruling | None:
-    """Why it stands aside, with the evidence of now: who is short of hours is not judged anew while they have ever less.
-    What it was told stands where the snapshot does not say so, because the last cycle's own launches took the rest."""
+    """Why it stands aside, with the evidence of now: who is short of hours is not judged anew while they have ever less,
+    nor who is at a limit or a guard while that still forbids it. What it was told stands where the snapshot does not say
+    so, because the last cycle's own launches took the rest."""
     told = line.ruling
-    if told is None or told.reason is not Reason.ALLOWANCE_SHORT or not line.costs:
+    if told is None or not line.costs:
         return told
-    shortfall = _shortfall(index, line)
-    return evidence.allowance_short(shortfall) if shortfall.available < shortfall.needed else told
+    if told.reason is Reason.ALLOWANCE_SHORT:
+        shortfall = _shortfall(index, line)
+        return evidence.allowance_short(shortfall) if shortfall.available < shortfall.needed else told
+    now = over_limit(index, line, NOTHING_BOOKED) or over_guard(index, line, _wish(line))
+    return now if now is not None and now.reason is told.reason else told
+
+
+def _wish(line: Line) -> GpuClassName:
+    """What it would like best of what its party can pay for, or else of all."""
+    return line.paid[0] if line.paid else line.costs[0][0]
 
 
 def lacks_hours(index: Index, line: Line) -> Ruling:
