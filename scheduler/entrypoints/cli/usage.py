@@ -39,11 +39,11 @@ def _refusal(error: UsageError) -> Refusal:
     if not isinstance(error, BadParameter) or isinstance(error, MissingParameter):
         return InvalidInput(_sentence(error.format_message()), remedy=remedy)
     where = _place(error)
-    code = CODE_OF_FIELD.get(error.param.name or "" if error.param else "", RefusalCode.INVALID_VALUE)
     details = error.__cause__.errors()[0] if isinstance(error.__cause__, ValidationError) else None
     if details is None or details["type"] == "value_error":  # a choice or a file, of which the sentence says all
         said = _sentence(error.message.removeprefix("Value error, "))
-        return InvalidInput(said, code=code, where=where, remedy=remedy)
+        return InvalidInput(said, code=RefusalCode.INVALID_VALUE, where=where, remedy=remedy)
+    code = CODE_OF_FIELD.get(error.param.name or "" if error.param else "", RefusalCode.INVALID_VALUE)
     read = refusals_in([{**details, "loc": (where,)}])[0]
     # `nan` is read as a number that no bound lets pass: which bound it failed at says nothing.
     expected = "a number" if str(details.get("input")).lower() == "nan" else read.expected

@@ -276,3 +276,9 @@ def test_slices_of_slurm_s_gpus_are_whole_ones_and_counted(tmp_path: Path) -> No
     code, out, _ = run(*TWO, "--sacct", str(sacct), "--json")
     assert code == 0
     assert json.loads(out)["stream"]["source"]["put_otherwise"]["MIG slices: a whole GPU each"] == 2
+
+
+def test_a_file_of_pods_that_is_not_there_is_no_wrong_number_of_pods() -> None:
+    code, out, err = run(*TWO, "--pods", "nowhere.csv", "--json")
+    assert (code, out) == (2, "")
+    assert "[invalid-value]" in err
