@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable, Iterator
 from typing import TypeVar
 
-from scheduler.decision.ordering.queue import Line, Party, line_key
+from scheduler.decision.ordering.queue import Line, Party, asked, line_key
 from scheduler.decision.placing.fit_table import Shape
 from scheduler.domain.allowances import Holder, HolderKind, holders_for
 from scheduler.domain.arrays import array_of
@@ -31,7 +31,7 @@ class LineIndex:
         self._by_holder: dict[Holder, dict[Party, None]] = {}
         self._by_array: dict[WorkloadId, Lines] = {}
         self._by_pool: dict[PoolName, Lines] = {}
-        self._shapes: dict[tuple[object, ...], Shape] = {}
+        self._shapes: dict[Hashable, Shape] = {}
         self.by_shape: dict[tuple[Shape, int], Lines] = {}
 
     def line_of(self, workload_id: WorkloadId) -> Line | None:
@@ -40,7 +40,7 @@ class LineIndex:
 
     def add(self, workload: Workload, *, is_aged: bool) -> tuple[Line, bool]:
         """Stand in line. Returns the line, and whether it is new."""
-        key = (is_aged, line_key(workload))
+        key = (is_aged, line_key(workload, self.shape(workload.spec)))
         line = self._by_key.get(key)
         is_new = line is None
         if line is None:
@@ -59,6 +59,10 @@ class LineIndex:
         if not line.members:
             self._forget_line(line)
         return line
+
+    def has_any(self, owner: EngineerId) -> bool:
+        """Whether anything of theirs stands in line."""
+        return owner in self._by_owner
 
     def of_owner(self, owner: EngineerId) -> Iterator[Line]:
         for party in self._by_owner.get(owner, ()):
@@ -120,10 +124,10 @@ class LineIndex:
 
     def shape(self, spec: WorkloadSpec) -> Shape:
         """The one that everything has which asks for the same."""
-        asked = (spec.pod, spec.nodes_with, spec.topology)
-        known = self._shapes.get(asked)
+        key = asked(spec)
+        known = self._shapes.get(key)
         if known is None:
-            known = self._shapes[asked] = Shape(*asked)
+            known = self._shapes[key] = Shape(*key)
         return known
 
     def _new_line(self, key: Hashable, workload: Workload, *, is_aged: bool) -> Line:

@@ -15,9 +15,11 @@ from scheduler.decision.placing.ends import latest_end_if_started
 from scheduler.decision.placing.fit_table import Shape
 from scheduler.domain.allowances import AllowanceBalance, Holder
 from scheduler.domain.arrays import array_of
+from scheduler.domain.cluster import PodRequest
 from scheduler.domain.policy import Order, Pool, PriorityClass
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.terms import Need
+from scheduler.domain.topology import TopologyAsk
 from scheduler.domain.units import EngineerId, GpuClassName, Instant, PoolName, TeamName, WorkloadId
 from scheduler.domain.values import value
 from scheduler.domain.workloads import Workload, WorkloadSpec
@@ -50,8 +52,15 @@ class Party:
     """Whose allowances may pay, the most specific first."""
     lines: dict[int, dict["Line", None]] = field(default_factory=dict)
     """Its lines, by the GPUs that one of their workloads asks for."""
+    balances: Sequence[AllowanceBalance] | None = None
+    """Those of its holders; None where they have changed since it was asked."""
     means: dict[Hashable, dict[GpuClassName, "Means"]] = field(default_factory=dict)
-    """For what kind of use, on which class: as far as it was asked since the holders' balances changed."""
+    """For what kind of use, on which class: as far as it was asked since the balances changed."""
+
+    def forget_means(self) -> None:
+        """Its holders' balances changed."""
+        self.balances = None
+        self.means.clear()
 
 
 class Means(NamedTuple):
@@ -165,10 +174,12 @@ STANDING = 1_000_000_000
 """A place of one, at importance 1: so large that GPUs can be counted below the smallest difference of two."""
 
 
-def line_key(workload: Workload) -> Hashable:
-    """Equal for workloads that are alike in all that a decision looks at, but for their age."""
+def line_key(workload: Workload, shape: Hashable) -> Hashable:
+    """Equal for workloads that are alike in all that a decision looks at, but for their age. `shape` stands for what their
+    pods ask."""
     spec = workload.spec
     return (
+        shape,
         workload.owner,
         workload.team,
         spec.kind,
@@ -178,14 +189,16 @@ def line_key(workload: Workload) -> Hashable:
         spec.time_limit_ms,
         spec.pods,
         spec.min_pods,
-        spec.pod,
         spec.uses_compensation,
-        spec.nodes_with,
-        spec.topology,
         spec.grace_seconds,
         spec.finish_by,
         (array_of(workload.id), spec.array.at_once) if spec.array is not None else None,
     )
+
+
+def asked(spec: WorkloadSpec) -> tuple[PodRequest, tuple[tuple[str, str], ...], TopologyAsk | None]:
+    """What a shape is made of."""
+    return (spec.pod, spec.nodes_with, spec.topology)
 
 
 def is_held_back(workload: Workload, now: Instant) -> bool:
@@ -203,7 +216,7 @@ def is_alike(workload: Workload | None, known: Workload | None) -> TypeGuard[Wor
         and workload.not_before == known.not_before
         and workload.spec.after == known.spec.after
         and workload.state_reason is known.state_reason
-        and line_key(workload) == line_key(known)
+        and line_key(workload, asked(workload.spec)) == line_key(known, asked(known.spec))
     )
 
 
