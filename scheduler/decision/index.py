@@ -30,7 +30,7 @@ from scheduler.domain.brakes import Brake, Pause, Stop
 from scheduler.domain.cluster import Node
 from scheduler.domain.latest import put
 from scheduler.domain.policy import Order, Policy, Pool
-from scheduler.domain.terms import Need, Prices
+from scheduler.domain.terms import Prices, Terms
 from scheduler.domain.units import (
     AllowanceId,
     AttemptId,
@@ -68,13 +68,13 @@ class Index:
         self.concurrency = Concurrency(policy, self.lines)
         self.off_peak = OffPeakTimes(policy, self.capacity, self.running)
         self.lanes = LaneIndex()
-        self.standings = Standings(policy, self.hours)
+        self.standings = Standings(policy, self.hours, self.lines)
         self.spending = Spending(policy)
         self.placeable: dict[tuple[GpuClassName, Shape, int], bool] = {}
         """Whether a class's nodes could hold so many pods of a shape, as last looked at."""
         self.nodes_taken = 0  # how often nodes have changed
-        self.needs: dict[Hashable, Need] = {}
-        """What work needs to start, by all that it depends on; dropped whenever queues are re-ordered."""
+        self.terms: dict[Hashable, Terms] = {}
+        """What work pays by, as far as it was asked: policy and prices stay the same."""
         self.dirty_lines: dict[Line, None] = {}
         self.dirty_parties: dict[Party, None] = {}
         """Those whose payers' balances changed."""
@@ -123,7 +123,6 @@ class Index:
             self.dirty_lanes.update(dict.fromkeys(self.lanes.all()))
         self.stops = changes.stops if changes.stops is not None else self.stops
         if self.standings.pass_time(now):
-            self.needs.clear()
             self.spending.pass_time(self.standings.reordered_at)
             self.off_peak.pass_time(self.standings.reordered_at)
             self._age()
@@ -261,6 +260,7 @@ class Index:
                     self._protections.set(protected_until, new.id)
 
     def _book_attempt(self, attempt: Attempt, sign: int) -> None:
+        gpus = sign * attempt.gpus
         self.capacity.occupy(attempt.placement, attempt.pod, sign)
         if attempt.leaving is not None:
             self.capacity.occupy(attempt.leaving, attempt.pod, sign)
@@ -270,15 +270,15 @@ class Index:
         if attempt.is_inside:
             self.bookings.take_inside(attempt, sign, self.now)
         else:
-            self._count_attempt(attempt, sign)
+            self._count_attempt(attempt, sign, gpus)
         self._touch(attempt.pool, attempt.gpu_class)
-        gpus = sign * (attempt.gpus + attempt.leaving_gpus)
+        gpus += sign * attempt.leaving_gpus
         self.dirty_lines.update(self.concurrency.count(attempt.workload_id, attempt.owner, attempt.team, gpus))
         if not attempt.is_funded:
             self.dirty_lines.update(dict.fromkeys(self.lines.of_owner(attempt.owner)))
 
-    def _count_attempt(self, attempt: Attempt, sign: int) -> None:
-        """When its GPUs come free, and whose quota it uses."""
+    def _count_attempt(self, attempt: Attempt, sign: int, gpus: int) -> None:
+        """When its GPUs come free, and whose quota it uses: so many more, or fewer."""
         is_stopping = attempt.state is AttemptState.STOPPING
         if is_stopping:
             self.capacity.stop(attempt.placement, attempt.pod, sign)
@@ -287,11 +287,11 @@ class Index:
         else:
             self.ends[attempt.gpu_class].remove(attempt.id)
         if counts_for_quota(attempt):
-            self.quotas.use(attempt.pool, attempt.gpu_class, sign * attempt.gpus)
+            self.quotas.use(attempt.pool, attempt.gpu_class, gpus)
             if is_stopping:
-                self.ending_gpus[attempt.pool, attempt.gpu_class] += sign * attempt.gpus
+                self.ending_gpus[attempt.pool, attempt.gpu_class] += gpus
         elif attempt.is_funded:
-            self.quotas.hold(attempt.pool, attempt.gpu_class, sign * attempt.gpus)
+            self.quotas.hold(attempt.pool, attempt.gpu_class, gpus)
 
     # --- what waits ------------------------------------------------------------------------------------------------
 
@@ -373,7 +373,7 @@ class Index:
 
     def _touch_holder(self, holder: Holder) -> None:
         for party in self.lines.parties_of_holder(holder):
-            party.means.clear()
+            party.forget_means()
             self.dirty_parties[party] = None
         if holder.kind is HolderKind.ENGINEER:
             self.standings.hours_changed(EngineerId(holder.id))

@@ -1,6 +1,6 @@
 """The allowances as one decision sees them: who may pay, what is left after this cycle's bookings, and whose pace."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from scheduler.domain.allowances import AllowanceBalance, Holder, HolderKind, holder_of
@@ -38,9 +38,9 @@ class Hours:
             self._by_holder.setdefault(balance.allowance.holder, {})[allowance_id] = balance
         return touched
 
-    def of(self, holders: Iterable[Holder]) -> Iterator[AllowanceBalance]:
-        for holder in holders:
-            yield from self._by_holder.get(holder, NO_BALANCES).values()
+    def of(self, holders: Iterable[Holder]) -> list[AllowanceBalance]:
+        known = (self._by_holder.get(holder, NO_BALANCES) for holder in holders)
+        return [balance for balances in known for balance in balances.values()]
 
     def fund(self, ordered: Sequence[AllowanceBalance], need: Need) -> tuple[FundingShare, ...] | Shortfall:
         """Who of those who may pay, in their order, would pay `need` after what this cycle has booked."""

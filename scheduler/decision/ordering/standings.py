@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from scheduler.decision.ordering.hours import Hours
+from scheduler.decision.ordering.lines import LineIndex
 from scheduler.decision.ordering.timers import Timers
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.pace import BANDS, pace_band
@@ -35,12 +36,13 @@ _NO_PERIOD = Period("", Instant(0), Instant(0))
 class Standings:
     """The places of those who were asked about, kept up to date with what changed."""
 
-    def __init__(self, policy: Policy, hours: Hours) -> None:
+    def __init__(self, policy: Policy, hours: Hours, lines: LineIndex) -> None:
         self.now = Instant(0)
         self.period = _NO_PERIOD
         self.reordered_at = Instant(0)
         self._policy = policy
         self._hours = hours
+        self._lines = lines
         self._places: dict[Order, dict[EngineerId, int]] = defaultdict(dict)
         self._restless: set[Seat] = set()
         """Those whose place may be another."""
@@ -95,10 +97,10 @@ class Standings:
             self._disturb_all(Order.FAIR_SHARE)
 
     def renew(self) -> Iterator[EngineerId]:
-        """Whoever has another place than before, in order."""
+        """Whoever waits and has another place than before, in order; that of others is looked up when it is asked for."""
         for order, owner in sorted(self._restless):
             before = self._places[order].pop(owner, None)
-            if before is not None and self.place(order, owner) != before:
+            if before is not None and self._lines.has_any(owner) and self.place(order, owner) != before:
                 yield owner
         self._restless.clear()
 

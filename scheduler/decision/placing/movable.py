@@ -58,9 +58,10 @@ class Movable:
 
     def launched_from(self, *workloads: Workload | None) -> None:
         """What attempts were launched from was one of these, and is another now."""
-        for workload in workloads:
-            for gpu_class in workload.spec.gpu_classes if workload is not None else ():
-                self.touch(gpu_class)
+        if self._fruitless:
+            for workload in workloads:
+                for gpu_class in workload.spec.gpu_classes if workload is not None else ():
+                    self.touch(gpu_class)
 
     def found_nothing(self, gpu_class: GpuClassName, wanted: object, room: int, until: Instant) -> None:
         """A search for room for who is `wanted`, when that of the class had changed so often, found nothing; before

@@ -114,8 +114,7 @@ def lane_ruling(index: Index, lane: Lane) -> Ruling | None:
 
 def fund_line(index: Index, line: Line, gpu_class: GpuClassName) -> tuple[FundingShare, ...] | Shortfall:
     """Who would pay for one workload of the line on that GPU class, after what this cycle has booked."""
-    need = next(cost for known, cost in line.costs if known == gpu_class)
-    return index.hours.fund(payers_of(index, line, gpu_class), need)
+    return index.hours.fund(payers_of(index, line, gpu_class), dict(line.costs)[gpu_class])
 
 
 def payers_of(index: Index, line: Line, gpu_class: GpuClassName) -> Sequence[AllowanceBalance]:
@@ -131,9 +130,16 @@ def means_of(index: Index, line: Line, gpu_class: GpuClassName) -> Means:
         known = party.means[line.use] = {}
     means = known.get(gpu_class)
     if means is None:
-        ordered = payers(index.hours.of(party.holders), spec, gpu_class, index.now)
+        ordered = payers(balances_of(index, party), spec, gpu_class, index.now)
         means = known[gpu_class] = Means(ordered, _together(ordered))
     return means
+
+
+def balances_of(index: Index, party: Party) -> Sequence[AllowanceBalance]:
+    """The allowances of whoever may pay for its work, whatever they pay for."""
+    if party.balances is None:
+        party.balances = index.hours.of(party.holders)
+    return party.balances
 
 
 def _together(balances: Sequence[AllowanceBalance]) -> int | None:
@@ -318,15 +324,15 @@ def need_of(index: Index, line: Line, spec: WorkloadSpec, gpu_class: GpuClassNam
     """What a workload of the line, of that size, needs to start on the class."""
     assert line.priority_class is not None, "a line without a priority class stands aside"
     pool = line.pool.name if line.pool is not None else None
-    key = (gpu_class, line.priority_class.name, pool, spec.time_limit_ms, spec.gpus)
-    known = index.needs.get(key)
-    if known is None:
+    key = (gpu_class, line.priority_class.name, pool)
+    terms = index.terms.get(key)
+    if terms is None:
         weight = index.policy.gpu_classes[gpu_class].weight
         terms = Terms(gpu_class, line.priority_class.name, weight, line.priority_class.class_factor)
         if index.prices is not None and pool is not None:
             terms = terms.priced(index.prices, pool)
-        known = index.needs[key] = need_at_launch(spec, line.priority_class, terms)
-    return known
+        index.terms[key] = terms
+    return need_at_launch(spec, line.priority_class, terms)
 
 
 def _is_placeable(index: Index, line: Line, gpu_class: GpuClassName) -> bool:

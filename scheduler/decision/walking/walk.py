@@ -20,6 +20,7 @@ from scheduler.decision.walking.starts import Room, Starts
 from scheduler.decision.walking.triage import (
     NOTHING,
     Lack,
+    balances_of,
     fund_line,
     judge_lane,
     lane_lacks,
@@ -188,15 +189,16 @@ class Walk:
     def _short_for_sure(self, lane: Lane, line: Line) -> Ruling | None:
         """What its owner's means say to the class on which it has room for sure, where this cycle's starts have booked on
         their hours: where in it, which takes longer to find, is nothing to most of those."""
-        if not self.index.hours.is_any_booked or self.starts.keeps_room:
+        hours = self.index.hours
+        if not hours.is_any_booked or self.starts.keeps_room:
+            return None
+        if not hours.is_booked(balances_of(self.index, line.party)):
             return None
         return self.short_of_hours(line, open_class(self.index, lane.key, lane.gpus))
 
     def short_of_hours(self, line: Line, gpu_class: GpuClassName) -> Ruling | None:
         """What its owner's means say to a class, where this cycle's starts have booked on their hours."""
-        if not self._is_booked(line, gpu_class):
-            return None
-        means = self._require_means(line, gpu_class)
+        means = self._require_means(line, gpu_class) if self._is_booked(line, gpu_class) else None
         return means if isinstance(means, Ruling) else None
 
     def _is_booked(self, line: Line, gpu_class: GpuClassName) -> bool:
