@@ -212,13 +212,16 @@ class Quotas:
         """Count `gpus` that are going to be used, or, where negative, that are going to be given up."""
         member = self._members.get((pool, gpu_class))
         if member is not None:
+            did_borrow = member.used > member.subtree
             member.add(gpus)
             self._free.clear()
-            borrowers = self._borrowers[self.root_of[pool], gpu_class]
-            if member.used > member.subtree:
-                borrowers[pool] = None
-            else:
-                borrowers.pop(pool, None)
+            borrows = member.used > member.subtree
+            if borrows is not did_borrow:
+                borrowers = self._borrowers[self.root_of[pool], gpu_class]
+                if borrows:
+                    borrowers[pool] = None
+                else:
+                    del borrowers[pool]
 
     def hold(self, pool: PoolName, gpu_class: GpuClassName, gpus: int) -> None:
         """Count `gpus` that are used now and are promised to somebody else, or that were promised and are used now."""

@@ -319,7 +319,7 @@ class Lane:
         """What its lines are to be told. Whoever waits for room does so behind the first of its queue, who hears
         otherwise alone."""
         rest = Reason.PRIORITY if self.blocked_class is not None else self.reason
-        return Told(tuple((each.lasts_ms, each.reason) for each in self.withheld), rest)
+        return Told(tuple([(each.lasts_ms, each.reason) for each in self.withheld]), rest)
 
 
 class Told(NamedTuple):

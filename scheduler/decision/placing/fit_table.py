@@ -309,9 +309,9 @@ class FitTable:
     def _look_at(self, position: int) -> Amounts:
         """Take what is left on a node. Returns what is available on it now."""
         available, coming = left_on(self._nodes[position], self._uses[position])
-        for kind in (0, 1, 2):  # quicker than both columns at once, which are three numbers each
-            self.available[kind, position] = available[kind]
-            self._coming[kind, position] = coming[kind]
+        now, later = self.available, self._coming  # three numbers alone are quicker to set than a column
+        now[0, position], now[1, position], now[2, position] = available
+        later[0, position], later[1, position], later[2, position] = coming
         self.order[position] = tightness(available)
         return available
 
