@@ -65,7 +65,7 @@ def charge(attempt: Attempt, holds: Sequence[Hold], gpu_ms: int, at: Instant, pr
         id=f"charge:{attempt.id}:{gpu_ms}",
         kind=TransactionKind.CHARGE,
         at=at,
-        entries=_entries(attempt, parts, missing, used_gpu_ms),
+        entries=_entries(attempt, parts, missing, due, used_gpu_ms),
         attempt_id=attempt.id,
     )
     return Charge(
@@ -94,14 +94,14 @@ def _take(holds: Sequence[Hold], due: int) -> tuple[list[tuple[Hold, int]], int]
 
 
 def _entries(
-    attempt: Attempt, parts: Sequence[tuple[Hold, int]], missing: int, used_gpu_ms: int
+    attempt: Attempt, parts: Sequence[tuple[Hold, int]], missing: int, due: int, used_gpu_ms: int
 ) -> tuple[Entry, ...]:
-    """The physical time is split as the amounts are, floored cumulatively, so that the parts add up."""
+    """`parts` and what is `missing` come to `due`. The physical time is split as the amounts are, floored cumulatively,
+    so that the parts add up."""
     moves = [(held_on(hold.allowance_id), charged_to(hold.allowance_id), amount) for hold, amount in parts]
     if missing > 0 or not parts:
         kind = AccountKind.OVERRUN if attempt.is_funded else AccountKind.UNFUNDED
         moves.append((Account(kind, attempt.owner), charged_beyond(kind, attempt.owner), missing))
-    due = sum(amount for _, _, amount in moves)
     entries: list[Entry] = []
     moved = posted_gpu_ms = 0
     for source, target, amount in moves:

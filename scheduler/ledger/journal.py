@@ -138,7 +138,7 @@ class Transaction:
         amounts = physical = 0
         is_of_one_unit = unit is not None
         for _, amount, of_unit, gpu_ms in self.entries:
-            if abs(amount) >= AMOUNT_MAX or abs(gpu_ms) >= AMOUNT_MAX:
+            if not (-AMOUNT_MAX < amount < AMOUNT_MAX and -AMOUNT_MAX < gpu_ms < AMOUNT_MAX):
                 raise InvalidInput(
                     f"an amount of {amount} does not fit the journal",
                     code=RefusalCode.INVALID_AMOUNT,
