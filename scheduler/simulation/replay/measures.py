@@ -136,8 +136,8 @@ class Measures:
         self, run: Run, attempt: Attempt, at: Instant, settled: Settled, *, lost_gpu_ms: int, is_retried: bool = False
     ) -> None:
         """An attempt is over; its workload may be queued again, by a retry rule or otherwise."""
-        used_gpu_ms = self._count_use(run, at, settled)
-        self._person(run.work).served_gpu_ms += used_gpu_ms - lost_gpu_ms
+        person = self._person(run.work)
+        person.served_gpu_ms += self._count_use(run, at, settled, person) - lost_gpu_ms
         if attempt.stop_reason is Reason.PREEMPTED:
             self.preemptions[attempt.priority_class] += 1
             self.lost_gpu_ms += lost_gpu_ms
@@ -155,10 +155,11 @@ class Measures:
         self._person(work).slowdowns.append(slowdown)
 
     def still_running(self, run: Run, at: Instant, settled: Settled) -> None:
-        self._person(run.work).served_gpu_ms += self._count_use(run, at, settled)
+        person = self._person(run.work)
+        person.served_gpu_ms += self._count_use(run, at, settled, person)
 
-    def _count_use(self, run: Run, at: Instant, settled: Settled) -> int:
-        attempt, person = run.attempt, self._person(run.work)
+    def _count_use(self, run: Run, at: Instant, settled: Settled, person: Person) -> int:
+        attempt = run.attempt
         for stretch in stretches(attempt, attempt.launched_at, at):
             self.busy.add(stretch.start, stretch.end, stretch.gpus)
         used_gpu_ms = gpu_ms_within(attempt, run.started_at, at)

@@ -147,7 +147,9 @@ def settle(
             attempt = replace(attempt, charged_gpu_ms=made.gpu_ms, charged=made.total)
     books.post(*release(holds, ended_at))
     refunded = _refund(books, attempt, holds, ended_at, refund_cap_ms)
-    return Settled(charged, overrun, unfunded, refunded, unfunded_gpu_ms, tuple(each.allowance_id for each in holds))
+    return Settled(
+        charged, overrun, unfunded, refunded, unfunded_gpu_ms, tuple([each.allowance_id for each in holds])
+    )
 
 
 def _gpu_ms(attempt: Attempt, until: Instant) -> int:

@@ -12,7 +12,7 @@ from scheduler.simulation.replay.works import Run
 
 def gpus_of(attempt: Attempt) -> int:
     """Those that it occupies, with those that it gives back."""
-    return attempt.gpus + attempt.leaving_gpus
+    return attempt.everywhere.pods * attempt.pod.gpus
 
 
 def worked_ms(run: Run, until: Instant) -> int:
