@@ -124,9 +124,11 @@ def read_generator(path: Path) -> Generator:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         root = loader.get_single_node()
         document = loader.construct_document(root) if root is not None else None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        lines = dict(_lines(root, "" if isinstance(document, dict) else "cohorts"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"no YAML: {' '.join(str(error).split())}") from error
-    lines = dict(_lines(root, "" if isinstance(document, dict) else "cohorts"))
+    except RecursionError:
+        raise ValueError("no YAML that ends: expected cohorts, found what is nested without end") from None
     try:
         return _generator(document)
     except Misread as wrong:

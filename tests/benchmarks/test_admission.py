@@ -104,7 +104,7 @@ def test_a_broken_file_is_refused_with_the_place(tmp_path: Path, phrase: str) ->
         read_generator(_file(tmp_path, queues_set))
 
 
-@pytest.mark.parametrize("text", ["", "{", "cohorts: []", "cohorts: 3", "[1]"])
+@pytest.mark.parametrize("text", ["", "{", "cohorts: []", "cohorts: 3", "[1]", "cohorts: &x [*x]"])
 def test_what_is_no_generator_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "generator.yaml").write_text(text)
     with pytest.raises(ValueError, match=r"no YAML|expected"):
