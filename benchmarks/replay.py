@@ -17,12 +17,11 @@ of its own: it is about a thousand calls a workload.
 The rest of the year goes on the first days of its months. Few ask for most, nobody takes back what they cannot pay for,
 and so the queue grows from month to month; when hours are granted anew thousands can pay at once, the cluster is full,
 and whoever stands at the limit of GPUs and ends something has hundreds of lines that fit again one by one. The turnstile
-keeps all but the first few out of their lanes, whoever else waits for room, and those who have heard of the limit wait in
-crowds, unjudged, some 270 in every cycle of such a day; where those let in do not start, which is seen when the cycle was
-walked, it is walked again. 0.6 s of processor for a usual day become 2 at the first of February and 12 at the first of
-April (16 while each of a crowd was judged, 22.6 before the turnstile held anybody where others wait for room), nearly half
-of it in serving those who wait for room. 240 days took 314 s of processor before there were crowds, quiet at 5c1e515, of 79
-(544 s before that, b5f505d, on a busy machine). The month that is measured by default has one such day, a mild one.
+keeps all but the first few out of their lanes, whoever else waits for room; but each is judged, some 650 in every cycle of
+such a day, and where those let in do not start, which is seen when the cycle was walked, it is walked again. 0.6 s of
+processor for a usual day become 2 at the first of February and 16 at the first of April (22.6 before the turnstile held
+anybody where others wait for room; 87 days 76 s, and 88 before). 240 days take 314 s of processor, quiet at 5c1e515, of
+79 (544 s before that, b5f505d, on a busy machine). The month that is measured by default has one such day, a mild one.
 Where GPUs are short a workload costs ten times as much, most of it in looking for somebody to preempt. Two days of the
 example policies (`allot simulate replay --busy 2.5 --days 2`) take 44 s of processor under `generous` (seed 2; 55 while
 those that borrow searched for the same victims twice), 13 s under `conservative` (seed 2; 18) and 11 s under `example`

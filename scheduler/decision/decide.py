@@ -16,7 +16,7 @@ from scheduler.decision.state import State
 from scheduler.decision.walking.elastic import grow, widen
 from scheduler.decision.walking.flips import touch_lanes
 from scheduler.decision.walking.inside import serve_bookings
-from scheduler.decision.walking.limited import Fitting, fit_again, scatter, tell_limits
+from scheduler.decision.walking.limited import Fitting, fit_again, tell_limits
 from scheduler.decision.walking.reserved import serve_reservations
 from scheduler.decision.walking.triage import judge_lane, judge_line, judge_party, move_line
 from scheduler.decision.walking.turnstile import Turnstile
@@ -50,9 +50,8 @@ def decide(snapshot: Snapshot) -> Plan:
 def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     """Take what changed and plan anew. The state is changed in place and returned; nobody else may use it meanwhile."""
     index = state.absorb(changes, now)
-    fitting = Fitting(index)
-    turnstile = Turnstile(index, fitting)
-    lines = _judge_lines(index, turnstile, fitting)
+    turnstile = Turnstile(index)
+    lines, fitting = _judge_lines(index, turnstile)
     touch_lanes(index)
     cycle = _serve(index, _dirty_lanes(index), turnstile.classes)
     while not turnstile.turn_away(cycle.walk):
@@ -67,7 +66,7 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     growths = grow(index, walk)
     walk.serve_unfunded(cycle.unfunded)
     widen(index, walk)
-    verdicts = state.teller.tell(index, walk, cycle.lanes, [*lines, *turnstile.called_out, *walk.set_aside])
+    verdicts = state.teller.tell(index, walk, cycle.lanes, [*lines, *walk.set_aside])
     walk.undo()
     starts = walk.starts
     launches, preemptions, warnings = (
@@ -108,23 +107,23 @@ def _serve(index: Index, lanes: list[Lane], awaited: Set[GpuClassName]) -> _Cycl
     return _Cycle(lanes, unfunded, lapsed, walk)
 
 
-def _judge_lines(index: Index, turnstile: Turnstile, fitting: Fitting) -> list[Line]:
-    """Put every line that a change may concern where it belongs now. Returns them.
+def _judge_lines(index: Index, turnstile: Turnstile) -> tuple[list[Line], Fitting]:
+    """Put every line that a change may concern where it belongs now. Returns them, and those that their limit allows again.
 
     All leave their places before any takes one: a workload that changed may stand at the same one in another line.
     """
     for party in index.dirty_parties:
         judge_party(index, party)
     index.dirty_parties.clear()
-    scatter(index, all_touched=not turnstile.is_quiet)
-    again = dict.fromkeys(fit_again(index, may_crowd=turnstile.is_quiet))
+    again = dict.fromkeys(fit_again(index))
     dirty = list(index.dirty_lines)
     moved = [(line, line.lane) for line in index.moved_lines if line not in index.dirty_lines]
     judged = [*dirty, *(line for line, _ in moved)]
     left = dict.fromkeys([index.lanes.leave(line) for line in judged if line.lane is not None])
     others = [line for line in dirty if line not in again]
     coming = [(line, key) for line in others if (key := judge_line(index, line)) is not None]
-    coming += fitting.judge(again)
+    fitting = Fitting(index, list(again))
+    coming += fitting.coming
     coming += [(line, key) for line, lane in moved if (key := move_line(index, line, lane)) is not None]
     turnstile.admit(coming)
     for lane in left:
@@ -132,7 +131,7 @@ def _judge_lines(index: Index, turnstile: Turnstile, fitting: Fitting) -> list[L
         index.lanes.forget_if_empty(lane)
     index.dirty_lines.clear()
     index.moved_lines.clear()
-    return judged
+    return judged, fitting
 
 
 def _judge_lanes(index: Index, lanes: list[Lane], outlook: Outlook) -> tuple[list[Lane], list[Lane]]:

@@ -15,8 +15,7 @@ from scheduler.decision import evidence
 from scheduler.decision.index import Index
 from scheduler.decision.keeping.backfill import Shadow
 from scheduler.decision.keeping.bookings import Kept
-from scheduler.decision.ordering.lines import is_held_back
-from scheduler.decision.ordering.queue import Lane, LaneKey, Line, Ruling
+from scheduler.decision.ordering.queue import Lane, LaneKey, Line, Ruling, is_held_back
 from scheduler.decision.placing.booked import Booked
 from scheduler.decision.placing.fit_table import IntArray, amounts
 from scheduler.decision.preempting.outlook import Outlook

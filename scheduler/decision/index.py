@@ -16,8 +16,8 @@ from scheduler.decision.limits.spending import OverGuard, Spending
 from scheduler.decision.ordering.ageing import Ageing
 from scheduler.decision.ordering.hours import Hours
 from scheduler.decision.ordering.lanes import LaneIndex
-from scheduler.decision.ordering.lines import LineIndex, is_held_back
-from scheduler.decision.ordering.queue import Lane, Line, Party, is_alike
+from scheduler.decision.ordering.lines import LineIndex
+from scheduler.decision.ordering.queue import Lane, Line, Party, is_alike, is_held_back
 from scheduler.decision.ordering.standings import Standings
 from scheduler.decision.ordering.timers import Timers
 from scheduler.decision.placing.capacity import Capacity

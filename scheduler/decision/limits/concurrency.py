@@ -46,7 +46,6 @@ class Concurrency:
         before = self.gpus_of_owner[owner]
         self.gpus_of_owner[owner] = after = before + change
         flipped = self._lines.crossing_owner_limit(owner, self.gpu_limit(owner), before, after)
-        self._lines.touch_crowd(owner)
         before = self.gpus_of_team[team]
         self.gpus_of_team[team] = after = before + change
         limit = self._policy.limits.gpus_per_team

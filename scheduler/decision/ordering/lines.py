@@ -3,13 +3,12 @@
 from collections.abc import Hashable, Iterable, Iterator
 from typing import TypeVar
 
-from scheduler.decision.ordering.crowds import Crowd
-from scheduler.decision.ordering.queue import Line, Party, Ruling, asked, line_key
+from scheduler.decision.ordering.queue import Line, Party, asked, line_key
 from scheduler.decision.placing.fit_table import Shape
 from scheduler.domain.allowances import Holder, HolderKind, holders_for
 from scheduler.domain.arrays import array_of
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import EngineerId, Instant, PoolName, ProjectName, TeamName, WorkloadId
+from scheduler.domain.units import EngineerId, PoolName, ProjectName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec
 
 _K = TypeVar("_K", bound=Hashable)
@@ -32,10 +31,6 @@ class LineIndex:
         self._by_holder: dict[Holder, dict[Party, None]] = {}
         self._by_array: dict[WorkloadId, Lines] = {}
         self._by_pool: dict[PoolName, Lines] = {}
-        self.crowds: dict[EngineerId, Crowd] = {}
-        """Of owners at the limit of GPUs, those who wait for nothing else."""
-        self.touched_crowds: dict[EngineerId, None] = {}
-        """Owners of whose limit another part is used, or was planned to be."""
         self._shapes: dict[Hashable, Shape] = {}
         self.by_shape: dict[tuple[Shape, int], Lines] = {}
 
@@ -94,33 +89,7 @@ class LineIndex:
     def all(self) -> Iterable[Line]:
         return self._by_key.values()
 
-    def join_crowd(self, line: Line, nodes_taken: int) -> None:
-        """Have it wait in its owner's crowd, if it goes with that."""
-        crowd = self.crowds.get(line.owner)
-        if crowd is None:
-            crowd = self.crowds[line.owner] = Crowd(line.pool, line.importance, nodes_taken)
-        if crowd.goes_with(line) and crowd.nodes_taken == nodes_taken:
-            crowd.join(line)
-            _strike(line.party.apart, line.gpus, line)
-
-    def leave_crowd(self, line: Line) -> None:
-        crowd = self.crowds[line.owner]
-        crowd.leave(line)
-        if not crowd.by_gpus:
-            del self.crowds[line.owner]
-        if line.members:
-            _enter(line.party.apart, line.gpus, line)
-
-    def said_of_crowd(self, line: Line) -> Ruling | None:
-        """What the limit was told to say of those in its crowd that ask for as many GPUs, if it allowed them any since."""
-        return self.crowds[line.owner].by_gpus[line.gpus].ruling
-
-    def touch_crowd(self, owner: EngineerId) -> None:
-        if owner in self.crowds:
-            self.touched_crowds[owner] = None
-
     def crossing_owner_limit(self, owner: EngineerId, limit: int | None, before: int, after: int) -> Lines:
-        """But for those in its crowd."""
         return _crossing(self._by_owner.get(owner, ()), limit, before, after)
 
     def crossing_team_limit(self, team: TeamName, limit: int, before: int, after: int) -> Lines:
@@ -165,7 +134,6 @@ class LineIndex:
         line = self._made(key, self._party(workload), workload, is_aged=is_aged)
         pool = line.pool
         _enter(line.party.lines, line.gpus, line)
-        _enter(line.party.apart, line.gpus, line)
         if line.array is not None:
             _enter(self._by_array, line.array, line)
         if pool is not None:
@@ -177,8 +145,6 @@ class LineIndex:
         del self._by_key[line.key]
         party = line.party
         _strike(party.lines, line.gpus, line)
-        if line.turn_in_crowd is None:
-            _strike(party.apart, line.gpus, line)
         if line.array is not None:
             _strike(self._by_array, line.array, line)
         if line.pool is not None:
@@ -203,12 +169,6 @@ class LineIndex:
         return party
 
 
-def is_held_back(workload: Workload, now: Instant) -> bool:
-    """Whether it stands in no line: it waits for an instant or for others, or its deadline can no longer be met."""
-    latest_start = workload.spec.latest_start
-    return workload.not_before > now or bool(workload.spec.after) or (latest_start is not None and latest_start < now)
-
-
 def _enter(index: dict[_K, dict[_V, None]], key: _K, value: _V) -> None:
     known = index.get(key)
     if known is None:
@@ -228,7 +188,7 @@ def _crossing(parties: Iterable[Party], limit: int | None, before: int, after: i
     crossing: Lines = {}
     if limit is not None and before != after:
         for party in parties:
-            for gpus, lines in party.apart.items():
+            for gpus, lines in party.lines.items():
                 if (before + gpus <= limit) is not (after + gpus <= limit):
                     crossing.update(lines)
     return crossing

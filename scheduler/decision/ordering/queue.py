@@ -30,9 +30,6 @@ Member = tuple[Instant, WorkloadId]
 OrderKey = tuple[int, int, Instant, WorkloadId]
 """A workload's place in its pool, the smaller the earlier: rank, standing, age, id."""
 
-Turn = tuple[int, Instant, WorkloadId]
-"""The same among those whose standings are the same."""
-
 AGED = -(2**62)
 """The rank of what has waited longer than its pool lets anything wait: before every priority."""
 
@@ -55,8 +52,6 @@ class Party:
     """Whose allowances may pay, the most specific first."""
     lines: dict[int, dict["Line", None]] = field(default_factory=dict)
     """Its lines, by the GPUs that one of their workloads asks for."""
-    apart: dict[int, dict["Line", None]] = field(default_factory=dict)
-    """Those of them that stand in no crowd."""
     balances: Sequence[AllowanceBalance] | None = None
     """Those of its holders; None where they have changed since it was asked."""
     means: dict[Hashable, dict[GpuClassName, "Means"]] = field(default_factory=dict)
@@ -127,7 +122,6 @@ class Line:
     lane: "Lane | None" = None
     place: OrderKey | None = None
     """Its entry in `lane.lines`."""
-    turn_in_crowd: Turn | None = None  # its entry in its owner's crowd
     ruling: Ruling | None = None
     """Why none of it can start, for a reason of its owner's; None: its lane's ruling is its own."""
     told: Reason | None = None
@@ -175,9 +169,6 @@ class Line:
         submitted_at, workload_id = self.members[position]
         return (self.rank, self.standing, submitted_at, workload_id)
 
-    def turn(self, position: int = 0) -> Turn:
-        return (self.rank, *self.members[position])
-
 
 STANDING = 1_000_000_000
 """A place of one, at importance 1: so large that GPUs can be counted below the smallest difference of two."""
@@ -208,6 +199,12 @@ def line_key(workload: Workload, shape: Hashable) -> Hashable:
 def asked(spec: WorkloadSpec) -> tuple[PodRequest, tuple[tuple[str, str], ...], TopologyAsk | None]:
     """What a shape is made of."""
     return (spec.pod, spec.nodes_with, spec.topology)
+
+
+def is_held_back(workload: Workload, now: Instant) -> bool:
+    """Whether it stands in no line: it waits for an instant or for others, or its deadline can no longer be met."""
+    latest_start = workload.spec.latest_start
+    return workload.not_before > now or bool(workload.spec.after) or (latest_start is not None and latest_start < now)
 
 
 def is_alike(workload: Workload | None, known: Workload | None) -> TypeGuard[Workload]:

@@ -5,7 +5,7 @@ closely than it takes. And whoever a cycle brings to the limit is told so in it:
 hear of the hours, and of the limit again in the next.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Sequence
 
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import LaneKey, Line, Party, Ruling
@@ -13,43 +13,16 @@ from scheduler.decision.placing.booked import NOTHING_BOOKED
 from scheduler.decision.walking.triage import judge_line, lacks_hours, means_of, over_own_limit
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import EngineerId, GpuClassName
+from scheduler.domain.units import GpuClassName
 
-_Means = tuple[Party, Hashable, tuple[GpuClassName, ...]]
-
-
-def scatter(index: Index, *, all_touched: bool) -> None:
-    """Have those that stand in crowds judged by themselves whom more than their limit concerns; `all_touched`: whoever's
-    limit may allow something, too."""
-    lines = index.lines
-    for line in [line for line in index.moved_lines if line.turn_in_crowd is not None]:
-        if not line.members or line.turn() != line.turn_in_crowd:
-            index.dirty_lines[line] = None
-    for line in index.dirty_lines:
-        if line.turn_in_crowd is not None:
-            lines.leave_crowd(line)
-    for owner in [*lines.touched_crowds]:
-        crowd = lines.crowds.get(owner)
-        if crowd is not None and (all_touched or crowd.nodes_taken != index.nodes_taken):
-            for line in crowd.lines_up_to(left_of_limit(index, owner)):
-                lines.leave_crowd(line)
-                index.dirty_lines[line] = None
-            del lines.touched_crowds[owner]
+_Wish = tuple[Party, Hashable, tuple[GpuClassName, ...]]
 
 
-def left_of_limit(index: Index, owner: EngineerId) -> int:
-    """How many GPUs more its limit allows somebody who has one."""
-    limit = index.concurrency.gpu_limit(owner)
-    assert limit is not None, "who has no limit stands in no crowd"
-    return limit - index.concurrency.gpus_of_owner.get(owner, 0)
-
-
-def fit_again(index: Index, *, may_crowd: bool) -> list[Line]:
+def fit_again(index: Index) -> list[Line]:
     """Of lines that stand aside for their owner's limit and are to be judged anew, those that it allows now. The others
-    stay aside, in their crowd, and most do: whoever may start one thing more has dozens of lines, of which one starts."""
+    stay aside, and most do: whoever may start one thing more has dozens of lines, of which one starts."""
     limits: dict[tuple[Party, int], Ruling | None] = {}
     fitting: list[Line] = []
-    may_crowd = may_crowd and _hours_alone_matter(index)
     for line in [line for line in index.dirty_lines if _is_limited(index, line)]:
         alike = (line.party, line.gpus)
         if alike not in limits:
@@ -60,8 +33,6 @@ def fit_again(index: Index, *, may_crowd: bool) -> list[Line]:
         else:
             line.ruling, line.paid = ruling, None
             del index.dirty_lines[line]
-            if may_crowd and _waits_for_nothing_else(line):
-                index.lines.join_crowd(line, index.nodes_taken)
     return fitting
 
 
@@ -73,63 +44,37 @@ def _is_limited(index: Index, line: Line) -> bool:
     return bool(line.members) and line.costs_as_of == index.nodes_taken
 
 
-def _hours_alone_matter(index: Index) -> bool:
-    """Whether nothing but hours can be in the way of what an owner's limit allows."""
-    return not index.spending.guards and index.policy.limits.gpus_per_team is None
-
-
-def _waits_for_nothing_else(line: Line) -> bool:
-    """Whether its owner's limit and hours alone say whether it has a place in a lane."""
-    terms = line.priority_class
-    return line.gpus > 0 and line.array is None and terms is not None and not terms.may_start_unfunded
-
-
 class Fitting:
     """Lines that their owner's limit allows again, judged."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, lines: Sequence[Line]) -> None:
         self._index = index
+        self.coming: list[tuple[Line, LaneKey]] = []
+        """Those that belong in lanes, with the keys of these."""
         self._short: list[Line] = []
         """Those short of hours on each of their classes; what they are told is seen when all have started."""
-        self._spendable: dict[_Means, tuple[int, int]] = {}
+        self._spendable: dict[_Wish, tuple[int, int]] = {}
         self._standings: dict[tuple[Party, bool], int] = {}
-        self._is_plain = _hours_alone_matter(index)
-
-    def judge(self, lines: Iterable[Line]) -> list[tuple[Line, LaneKey]]:
-        """Those that belong in lanes, with the keys of these."""
-        coming: list[tuple[Line, LaneKey]] = []
+        is_plain = not index.spending.guards and index.policy.limits.gpus_per_team is None
         for line in lines:
-            is_plain = self._is_plain and line.array is None
-            if is_plain and self._judge_by_hours(line, coming):
-                continue
-            key = judge_line(self._index, line)
-            if key is not None:
-                coming.append((line, key))
-        return coming
+            if not (is_plain and line.array is None and self._judge_by_hours(line)):
+                key = judge_line(index, line)
+                if key is not None:
+                    self.coming.append((line, key))
 
-    def spendable_on_each(self, line: Line) -> tuple[int, int]:
-        """The least and the most that its party can spend on one of its classes; where some of that is not in standard
-        time, so that neither says anything of it."""
-        assert line.full_key is not None, "where it may run is known"
-        wish = (line.party, line.use, line.full_key.gpu_classes)
-        known = self._spendable.get(wish)
-        if known is None:
-            known = self._spendable[wish] = _spendable_on_each(self._index, line)
-        return known
-
-    def pays_each(self, line: Line) -> bool:
-        """Whether its party has the hours for any of the classes that it may run on."""
-        return line.dearest <= self.spendable_on_each(line)[0]
-
-    def _judge_by_hours(self, line: Line, coming: list[tuple[Line, LaneKey]]) -> bool:
+    def _judge_by_hours(self, line: Line) -> bool:
         """What `judge_line` does, where hours alone can be in the way and there are enough on each class, or on none."""
         key, terms = line.full_key, line.priority_class
         assert key is not None, "where it may run is known"
         assert terms is not None, "without a class it may run nowhere"
-        least, most = self.spendable_on_each(line)
+        wish = (line.party, line.use, key.gpu_classes)
+        known = self._spendable.get(wish)
+        if known is None:
+            known = self._spendable[wish] = _spendable_on_each(self._index, line)
+        least, most = known
         if line.dearest <= least:
             line.ruling, line.paid = None, key.gpu_classes
-            coming.append((line, key))
+            self.coming.append((line, key))
         elif line.cheapest > most and not terms.may_start_unfunded:
             line.paid = ()
             self._short.append(line)
@@ -155,6 +100,8 @@ class Fitting:
 
 
 def _spendable_on_each(index: Index, line: Line) -> tuple[int, int]:
+    """The least and the most that its party can spend on one of its classes; where some of that is not in standard time, so
+    that neither says anything of it."""
     each = [means_of(index, line, name).spendable for name, _ in line.costs]
     known = [spendable for spendable in each if spendable is not None]
     return (min(known), max(known)) if len(known) == len(each) else (-1, _NO_END)

@@ -42,7 +42,7 @@ def judge_line(index: Index, line: Line) -> LaneKey | None:
 def judge_party(index: Index, party: Party) -> None:
     """Have those of its lines judged anew for which there is money where there was none, or none where there was."""
     dirty = index.dirty_lines
-    for lines in party.apart.values():
+    for lines in party.lines.values():
         for line in lines:
             if line.paid is not None and line not in dirty and _paid(index, line) != line.paid:
                 dirty[line] = None
@@ -293,8 +293,8 @@ def aside_ruling(line: Line) -> Ruling:
 
 def aside_now(index: Index, line: Line) -> Ruling | None:
     """Why it stands aside, with the evidence of now: who is short of hours is not judged anew while they have ever less,
-    nor is who is at a limit or a guard while that still forbids it. What it was told stands where the snapshot does not say
-    so, because the last cycle's own launches took the rest; in a crowd, what the limit was told to say of all of it."""
+    nor who is at a limit or a guard while that still forbids it. What it was told stands where the snapshot does not say
+    so, because the last cycle's own launches took the rest."""
     told = line.ruling
     if told is None or not line.costs:
         return told
@@ -302,9 +302,7 @@ def aside_now(index: Index, line: Line) -> Ruling | None:
         shortfall = _shortfall(index, line)
         return evidence.allowance_short(shortfall) if shortfall.available < shortfall.needed else told
     now = over_limit(index, line, NOTHING_BOOKED) or over_guard(index, line, _wish(line))
-    if now is not None and now.reason is told.reason:
-        return now
-    return (index.lines.said_of_crowd(line) if line.turn_in_crowd is not None else None) or told
+    return now if now is not None and now.reason is told.reason else told
 
 
 def _wish(line: Line) -> GpuClassName:

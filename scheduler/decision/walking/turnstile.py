@@ -2,21 +2,18 @@
 
 Whoever stands at the limit and ends something has hundreds of lines that would fit again, one by one; the first starts,
 and the others are set aside as before. To put each into its lane, serve it there and take it out again was over a quarter
-of what a month's busiest first day took. Once they have heard of the limit they wait in a crowd, of which nobody is judged
-before their turn may come. What is held back here changes nothing: it is only held where its turn would come to being told
-of the limit or of hours that are used up, and to nothing else; who would have had another turn is let in, and the cycle is
-served anew. Why that is all: docs/adr/0010-lines-and-lanes.md.
+of what a month's busiest first day took. What is held back here changes nothing: it is only held where its turn would come
+to being told of the limit or of hours that are used up, and to nothing else; who would have had another turn is let in, and
+the cycle is served anew. Why that is all: docs/adr/0010-lines-and-lanes.md.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from heapq import heappop, heappush, heapreplace, merge
+from heapq import heapify, heappop, heapreplace
 
 from scheduler.decision.index import Index
-from scheduler.decision.ordering.crowds import Crowd, Entry, dearer_than
-from scheduler.decision.ordering.queue import LaneKey, Line, OrderKey, Party, Ruling, Turn
+from scheduler.decision.ordering.queue import LaneKey, Line, OrderKey, Party, Ruling
 from scheduler.decision.placing.fit_table import Shape
-from scheduler.decision.walking.limited import Fitting, left_of_limit
-from scheduler.decision.walking.triage import is_open, means_of, over_limit, over_own_limit, payers_of
+from scheduler.decision.walking.triage import is_open, means_of, over_limit, payers_of
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.allowances import HolderKind
 from scheduler.domain.brakes import Brake
@@ -33,14 +30,8 @@ ROUNDS_MAX = 3
 class Turnstile:
     """One cycle's: what it lets in and what it holds back."""
 
-    def __init__(self, index: Index, fitting: Fitting) -> None:
+    def __init__(self, index: Index) -> None:
         self._index = index
-        self._fitting = fitting
-        self.is_quiet = self._is_quiet()
-        self.called_out: list[Line] = []
-        """Those that were called out of their crowds."""
-        self._waiting: dict[EngineerId, tuple[Crowd, int]] = {}
-        """Crowds of which not everybody was called out, and how many GPUs the limit allows each as the snapshot stands."""
         self._held: list[Coming] = []
         self._first_held: dict[EngineerId, tuple[OrderKey, Line]] = {}
         """Of the owners of those held back, the place of who is first of them, and who that is."""
@@ -52,45 +43,29 @@ class Turnstile:
 
     def admit(self, coming: Sequence[Coming]) -> None:
         """Put lines into their lanes, but for those that can wait before it."""
-        if not self.is_quiet:
+        if len(coming) < 2 or not self._is_quiet():
             self._let_in(coming)
             return
         by_owner: dict[EngineerId, list[Coming]] = {}
         for each in coming:
             by_owner.setdefault(each[0].party.owner, []).append(each)
-        crowds = self._touched_crowds()
-        for owner in dict.fromkeys([*by_owner, *crowds]):
-            together = by_owner.get(owner, [])
-            is_alone = len(together) < 2 and owner not in crowds
-            self._let_in(together if is_alone else self._first_few(owner, together, crowds.get(owner)))
-
-    def _touched_crowds(self) -> dict[EngineerId, Crowd]:
-        """Those of which the limit allows somebody to start now."""
-        index, lines = self._index, self._index.lines
-        known = {owner: lines.crowds[owner] for owner in lines.touched_crowds if owner in lines.crowds}
-        lines.touched_crowds.clear()
-        return {owner: crowd for owner, crowd in known.items() if min(crowd.by_gpus) <= left_of_limit(index, owner)}
+        for owner, together in by_owner.items():
+            self._let_in(self._first_few(owner, together) if len(together) > 1 else together)
 
     @property
     def classes(self) -> set[GpuClassName]:
         """GPU classes on which somebody could start who is held back."""
-        classes = {gpu_class for _, key in self._held for gpu_class in key.gpu_classes}
-        for crowd, left in self._waiting.values():
-            for rows in crowd.up_to(left):
-                for (_, _, gpu_classes), alike in rows.by_wish.items():
-                    if self._fitting.pays_each(alike[0]):
-                        classes.update(gpu_classes)
-        return classes
+        return {gpu_class for _, key in self._held for gpu_class in key.gpu_classes}
 
     def turn_away(self, walk: Walk) -> bool:
         """Set those aside that were held back, as the walk would have. False: one of them might have had another turn, for
         who was let in has left it room under the limit, and hours or the like, by not starting after all; nothing of the
         walk holds, and more are to be let in."""
-        for owner, (crowd, left) in self._waiting.items():
-            self._hold_out(self._concerned(walk, owner, crowd, left))
+        if not self._held:
+            return True
         for workload_id in _starting(walk):
             self._call_overtaken(workload_id)
-        shut = _shut(walk)
+        shut = {lane.key for lane in walk.cursors if lane in walk.closed or lane.withheld}
         limits: dict[tuple[Party, int], Ruling | None] = {}
         free: dict[EngineerId, list[Line]] = {}
         rulings: list[Ruling] = []
@@ -112,19 +87,12 @@ class Turnstile:
         for (line, _), ruling in zip(self._held, rulings, strict=True):
             line.ruling = ruling
             walk.set_aside.append(line)
-        self._index.lines.touched_crowds.update(dict.fromkeys(self._waiting))
         return True
 
     def let_more_in(self) -> None:
-        """Those who are to have their turn; after some rounds all of their owners', for each takes a cycle's time."""
+        """Those who are to have their turn; after some rounds everybody, for each takes a cycle's time."""
         self._rounds += 1
-        called = self._called
-        if self._rounds >= ROUNDS_MAX:
-            owners = {line.owner for line in called}
-            waiting = [known for owner, known in self._waiting.items() if owner in owners]
-            for crowd, left in waiting:
-                self._hold_out(crowd.lines_up_to(left))
-            called = dict.fromkeys(line for line, _ in self._held if line.owner in owners)
+        called = self._called if self._rounds < ROUNDS_MAX else dict.fromkeys(line for line, _ in self._held)
         self._let_in(each for each in self._held if each[0] in called)
         self._held = [each for each in self._held if each[0] not in called]
         self._first_held.clear()
@@ -153,7 +121,10 @@ class Turnstile:
 
     def _call_first(self, walk: Walk, owner: EngineerId, lines: list[Line]) -> None:
         """Have some of an owner's lines let in that are free of the limit: the first that may reach it."""
-        left = self._left_after(walk, owner)
+        concurrency = self._index.concurrency
+        limit = concurrency.gpu_limit(owner)
+        assert limit is not None, "nobody else is held back"
+        left = limit - concurrency.gpus_of_owner.get(owner, 0) - walk.starts.booked.of_owner.get(owner, 0)
         for line in sorted(lines, key=Line.order_key):
             self._called[line] = None
             left -= line.gpus
@@ -193,128 +164,41 @@ class Turnstile:
             and index.pause(Brake.LAUNCH) is None
         )
 
-    def _first_few(self, owner: EngineerId, together: list[Coming], crowd: Crowd | None) -> list[Coming]:
+    def _first_few(self, owner: EngineerId, together: list[Coming]) -> list[Coming]:
         """Of an owner's lines in one pool: those up to the last that fits under the limit and into their hours, if all
-        before it that do have started; and those that wait for room or quota, for they may be first to do so. `crowd` is
-        theirs, if the limit allows somebody of it to start."""
-        limit = self._index.concurrency.gpu_limit(owner)
-        if crowd is not None:
-            left = left_of_limit(self._index, owner)
-            together = together + self._call_out(self._uncertain(crowd, together, left))
+        before it that do have started; and those that wait for room or quota, for they may be first to do so."""
+        index = self._index
+        limit = index.concurrency.gpu_limit(owner)
         if limit is None or not _are_in_order(together):
             return together
-        left = left_of_limit(self._index, owner)
-        waiting = [rows.in_order for rows in crowd.up_to(left)] if crowd is not None else []
-        first = self._turns_before_limit(together, waiting, left)
-        held = [each for each in together if each[0] not in first and self._is_open(*each)]
-        for line, _ in held:
-            self._hold(owner, line, line.order_key())
-        self._held += held
-        let_in = [each for each in together if each[0] in first or not self._is_open(*each)]
-        if crowd is not None:
-            let_in += self._call_out([line for line in first if line.turn_in_crowd is not None])
-            if any(crowd.up_to(left)):
-                self._waiting[owner] = (crowd, left)
-        return let_in
-
-    def _uncertain(self, crowd: Crowd, together: list[Coming], left: int) -> list[Line]:
-        """Of a crowd, who is to be looked at in any case: who can pay for some of its classes alone, or for all and has
-        room on none. Everybody, where others of its owner's that come do not go with it."""
-        if not all(_is_in_line(*each) and crowd.goes_with(each[0]) for each in together):
-            return crowd.lines_up_to(left)
-        uncertain: dict[Line, None] = {}
-        for rows in crowd.up_to(left):
-            for alike in rows.by_wish.values():
-                least, most = self._fitting.spendable_on_each(alike[0])
-                uncertain.update((line, None) for line in dearer_than(alike, least) if line.cheapest <= most)
-            for key, alike_in_lane in rows.by_key.items():
-                if not self._is_open(next(iter(alike_in_lane)), key):
-                    uncertain.update((line, None) for line in alike_in_lane if self._fitting.pays_each(line))
-        return list(uncertain)
-
-    def _call_out(self, lines: list[Line]) -> list[Coming]:
-        """Have some leave their crowd and judged by themselves. Returns those that belong in lanes."""
-        for line in lines:
-            self._index.lines.leave_crowd(line)
-        self.called_out += lines
-        return self._fitting.judge(lines)
-
-    def _turns_before_limit(self, together: list[Coming], waiting: list[list[Entry]], left: int) -> dict[Line, None]:
-        """Those up to the last that fits under the limit, which leaves so many GPUs."""
-        keys = dict(together)
-        apart = sorted((line.turn(), line) for line in keys)
-        least = min([line.gpus for line in keys] + [entries[0][1].gpus for entries in waiting], default=0)
-        ahead = merge(apart, *waiting)
-        following = next(ahead, None)
-        begun: list[tuple[Turn, int, Line]] = []
-        spent, first = 0, dict[Line, None]()
-        passed: list[Line] = []
+        turns = [(line.order_key(), 0, number) for number, (line, _) in enumerate(together)]
+        places = [place for place, _, _ in turns]
+        heapify(turns)
+        left = limit - index.concurrency.gpus_of_owner.get(owner, 0)
+        least, spent, first = min(line.gpus for line, _ in together), 0, set[int]()
+        passed: list[int] = []
         """Those since the last that is going to start."""
-        while (following is not None or begun) and least <= left:
-            if following is not None and (not begun or following[0] < begun[0][0]):
-                heappush(begun, (following[0], 0, following[1]))
-                following = next(ahead, None)
-            _, position, line = begun[0]
-            key = keys.get(line)
-            if key is None:
-                if not self._fitting.pays_each(line):
-                    heappop(begun)
-                    continue
-                key = _full_key(line)
-            passed.append(line)
+        while turns and least <= left:
+            _, position, number = turns[0]
+            line, key = together[number]
+            passed.append(number)
             if line.gpus <= left and (needed := self._pays(line, key, spent)) is not None:
                 left -= line.gpus
                 spent += needed
-                first.update(dict.fromkeys(passed))
+                first.update(passed)
                 passed.clear()
             if position + 1 < len(line.members) and line.gpus <= left:
-                heapreplace(begun, (line.turn(position + 1), position + 1, line))
+                heapreplace(turns, (line.order_key(position + 1), position + 1, number))
             else:
-                heappop(begun)
-        return first
-
-    def _concerned(self, walk: Walk, owner: EngineerId, crowd: Crowd, left: int) -> list[Line]:
-        """Those of a crowd that are to be looked at now that the walk is through: their limit allows them still, somebody
-        of their owner's starts from behind them, or others have closed the lane in which they would stand."""
-        concerned: dict[Line, None] = {}
-        free: list[list[Entry]] = []
-        shut = _shut(walk)
-        for rows in crowd.up_to(left):
-            rows.ruling = over_own_limit(self._index, rows.in_order[0][1], walk.starts.booked)
-            if rows.ruling is None:
-                free.append(rows.in_order)
-            for key, alike in rows.by_key.items():
-                if key in shut:
-                    concerned.update(alike)
-        concerned.update(dict.fromkeys(self._first_free(walk, owner, free)))
-        for workload_id in _starting(walk):
-            line = self._index.lines.line_of(workload_id)
-            if line is None or line.owner != owner:
-                continue
-            turn = (line.rank, self._index.queued[workload_id].submitted_at, workload_id)
-            for rows in crowd.up_to(left):
-                concerned.update(dict.fromkeys(rows.before(turn) if crowd.goes_with(line) else rows.all()))
-        return list(concerned)
-
-    def _first_free(self, walk: Walk, owner: EngineerId, free: list[list[Entry]]) -> Iterator[Line]:
-        """Of those that their limit allows still, all that are short of hours, up to the first that may reach it."""
-        left = self._left_after(walk, owner)
-        for _, line in merge(*free):
-            yield line
-            if self._fitting.pays_each(line) and self._short_of_hours(walk, line, _full_key(line)) is None:
-                left -= line.gpus
-                if left <= 0:
-                    return
-
-    def _left_after(self, walk: Walk, owner: EngineerId) -> int:
-        """What the owner's limit leaves when all has started that the walk starts."""
-        return left_of_limit(self._index, owner) - walk.starts.booked.of_owner.get(owner, 0)
-
-    def _hold_out(self, lines: list[Line]) -> None:
-        """Have some of a crowd held back by themselves."""
-        for line, key in self._call_out(lines):
-            self._held.append((line, key))
-            self._hold(line.owner, line, line.order_key())
+                heappop(turns)
+        held = [number for number, each in enumerate(together) if number not in first and self._is_open(*each)]
+        if not held:
+            return together
+        foremost = min(held, key=places.__getitem__)
+        self._hold(owner, together[foremost][0], places[foremost])
+        self._held += (together[number] for number in held)
+        first.update(range(len(together)))
+        return [together[number] for number in first.difference(held)]
 
     def _is_open(self, line: Line, key: LaneKey) -> bool:
         """Whether quota and room would let a workload of it start, as the snapshot stands."""
@@ -342,16 +226,11 @@ class Turnstile:
 def _are_in_order(together: list[Coming]) -> bool:
     """Whether the limit alone is between them, and none overtakes another as their owner's starts send them back: what has
     aged goes first and is not sent back, and the others are by the same amount."""
-    if not all(_is_in_line(*each) for each in together):
+    if not all(key.is_funded and line.gpus > 0 and line.array is None for line, key in together):
         return False
     if len({key.pool for _, key in together}) > 1:
         return False
     return _are_sent_back_alike(line for line, _ in together)
-
-
-def _is_in_line(line: Line, key: LaneKey) -> bool:
-    """Whether it is funded, counts against the limit, and starts whenever its turn comes."""
-    return key.is_funded and line.gpus > 0 and line.array is None
 
 
 def _are_sent_back_alike(lines: Iterable[Line]) -> bool:
@@ -364,13 +243,3 @@ def _starting(walk: Walk) -> Iterator[WorkloadId]:
         yield launch.workload_id
     for preemption in walk.starts.preemptions:
         yield preemption.launch.workload_id
-
-
-def _shut(walk: Walk) -> set[LaneKey]:
-    """Lanes of which somebody was left waiting before their turn."""
-    return {lane.key for lane in walk.cursors if lane in walk.closed or lane.withheld}
-
-
-def _full_key(line: Line) -> LaneKey:
-    assert line.full_key is not None, "who waits in a crowd may run somewhere"
-    return line.full_key
