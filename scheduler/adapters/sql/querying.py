@@ -174,7 +174,10 @@ def _spelled(
     order = _order_of(compiled)
     if order is None:
         return str(compiled), lambda row: {bound: row[name] for bound, name in column_of.items()}
-    return str(compiled), itemgetter(*(column_of[bound] for bound in order))
+    columns = [column_of[bound] for bound in order]
+    if len(columns) > 1:
+        return str(compiled), itemgetter(*columns)
+    return str(compiled), lambda row: tuple(row[name] for name in columns)  # of one name itemgetter makes no tuple
 
 
 def _dialect_of(connection: Connection) -> Dialect:
