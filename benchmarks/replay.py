@@ -1,6 +1,6 @@
 """A year of a company in virtual time: how long `allot simulate replay` needs for it, and for what.
 
-    python -m benchmarks.replay [--days 30] [--workloads 41095] [--json] [--profile]
+    python -m benchmarks.replay [--days 30] [--workloads 41095] [--queued-per-engineer 10000] [--json] [--profile]
 
 1,000 engineers in twenty teams, 1,200 nodes with 3,200 GPUs of three classes, 500,000 workloads in a year from the
 synthetic generator. In the first month nobody waits for room: of 3,200 GPUs less than a quarter is in use. Who waits,
@@ -57,11 +57,13 @@ from scheduler.simulation.replay.synthetic import synthetic
 ENGINEERS = 1000
 TEAMS = 20
 GOAL_SECONDS = 120
+QUEUED_PER_ENGINEER = 10_000
+"""What a policy allows that does not say: submissions beyond it are refused."""
 NODES = ((GpuClassName("H100"), 400, 4, 64), (GpuClassName("A100"), 400, 2, 40), (GpuClassName("L40S"), 400, 2, 40))
 """GPU class, nodes, GPUs of each, nominal GPUs of each team."""
 
 
-def policy() -> Policy:
+def policy(queued_per_engineer: int = QUEUED_PER_ENGINEER) -> Policy:
     """Twenty pools that lend to each other, rolling sandboxes, urgent work that may preempt."""
     pools = "".join(
         f"  team-{team:02}:\n    teams: [team-{team:02}]\n    cohort: all\n    quotas: {{"
@@ -82,7 +84,8 @@ def policy() -> Policy:
         "tiers:\n  staff: {allowance_gpu_hours: 6000}\n  senior: {allowance_gpu_hours: 3000}\n"
         "  engineer: {allowance_gpu_hours: 1500}\n  intern: {allowance_gpu_hours: 300, gpus_max: 8}\n"
         f"projects:\n{projects}cohorts: {{all: {{}}}}\npools:\n{pools}"
-        "limits: {gpus_per_engineer: 64, gpus_per_workload: 64}\n",
+        "limits: {gpus_per_engineer: 64, gpus_per_workload: 64, "
+        f"queued_per_engineer: {queued_per_engineer}}}\n",
         "benchmark",
     )
 
@@ -97,9 +100,11 @@ def nodes() -> list[Node]:
     ]
 
 
-def measure(days: int, workloads: int) -> tuple[dict[str, Any], Outcome]:
+def measure(
+    days: int, workloads: int, queued_per_engineer: int = QUEUED_PER_ENGINEER
+) -> tuple[dict[str, Any], Outcome]:
     """Make the work, replay it, report it."""
-    terms, cluster = policy(), nodes()
+    terms, cluster = policy(queued_per_engineer), nodes()
     began = perf_counter(), process_time()
     stream = synthetic(terms, Company(terms, 1).people(ENGINEERS), cluster, seed=1, days=days, workloads=workloads)
     made = perf_counter(), process_time()
@@ -110,6 +115,8 @@ def measure(days: int, workloads: int) -> tuple[dict[str, Any], Outcome]:
         "days": days,
         "engineers": ENGINEERS,
         "workloads": len(stream.submissions),
+        "queued_per_engineer": queued_per_engineer,
+        "refused": sum(outcome.measures.refusals.values()),
         "nodes": len(cluster),
         "gpus": sum(node.gpus for node in cluster),
         "making_seconds": round(made[0] - began[0], 1),
@@ -141,17 +148,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--workloads", type=int, help="by default 500,000 a year")
+    parser.add_argument(
+        "--queued-per-engineer",
+        type=int,
+        default=QUEUED_PER_ENGINEER,
+        help="how much of an engineer may wait (default: %(default)s)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
     parser.add_argument("--profile", action="store_true", help="where the time goes; nothing is kept")
     options = parser.parse_args()
     workloads = options.workloads or 500_000 * options.days // 365
     if options.profile:
         profile = cProfile.Profile()
-        profile.runcall(measure, options.days, workloads)
+        profile.runcall(measure, options.days, workloads, options.queued_per_engineer)
         pstats.Stats(profile).sort_stats("tottime").print_stats(40)
         return
-    measured = measure(options.days, workloads)[0]
-    kept = keep("replay" if options.days == 365 else f"replay-{options.days}-days", measured)
+    measured = measure(options.days, workloads, options.queued_per_engineer)[0]
+    name = "replay" if options.days == 365 else f"replay-{options.days}-days"
+    if options.queued_per_engineer != QUEUED_PER_ENGINEER:
+        name += f"-queued-{options.queued_per_engineer}"
+    kept = keep(name, measured)
     if options.json:
         print(orjson.dumps(kept).decode())
         return
