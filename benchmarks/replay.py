@@ -7,21 +7,19 @@ synthetic generator. In the first month nobody waits for room: of 3,200 GPUs les
 waits for hours that are spent (nine tenths of all waiting) or at the limit of GPUs per engineer, and they grow more until
 the period's next grants: 475 at a time on average over the first ten days, 2,576 over a month, up to 6,000 in its last
 days. The goal is a year (`--days 365`) under two minutes; without `--days` it is a month of it, with its share of the
-goal. A machine of two cores needs some four times as long (extrapolated from 240 days). On most days a workload costs
-0.33 ms, which would be 165 s for the year, and Python itself is why. Sampled by processor time, its way is: judged,
-placed, launched and taken in again by the decision 63 % (taking in what changed 19, serving lanes 16, putting lines in
-lanes 7, the fit table 11), its end 14 % (the ledger 8 of that), renewals 4, being judged at submission 6, told and
-written down the rest. Values that are made, mostly immutable ones, are 13 % of all that; beside them no function has 4 %
-of its own: it is about a thousand calls a workload.
+goal. A machine of two cores needs six times as long (708 s). On most days a workload costs 0.3 ms, which would be 150 s
+for the year, and Python itself is why: it is some 1,400 calls a workload, and no function has 4 % of all but the one that
+sets the fit table's columns.
 
 The rest of the year goes on the first days of its months. Few ask for most, nobody takes back what they cannot pay for,
-and so the queue grows from month to month; when hours are granted anew thousands can pay at once, the cluster is full,
-and whoever stands at the limit of GPUs and ends something has hundreds of lines that fit again one by one. The turnstile
-keeps all but the first few out of their lanes, whoever else waits for room; but each is judged, some 650 in every cycle of
-such a day, and where those let in do not start, which is seen when the cycle was walked, it is walked again. 0.6 s of
-processor for a usual day become 2 at the first of February and 16 at the first of April (22.6 before the turnstile held
-anybody where others wait for room; 87 days 76 s, and 88 before). 240 days take 314 s of processor, quiet at 5c1e515, of
-79 (544 s before that, b5f505d, on a busy machine). The month that is measured by default has one such day, a mild one.
+and so the queue grows from month to month, up to the 10,000 of an engineer's that a policy allows that does not say; when
+hours are granted anew thousands can pay at once, the cluster is full, and whoever stands at the limit of GPUs and ends
+something has hundreds of lines that fit again one by one. The turnstile keeps all but the first few out of their lanes,
+whoever else waits for room; but each is judged, some 650 in every cycle of such a day, and where those let in do not start,
+which is seen when the cycle was walked, it is walked again. 0.4 s of processor for a usual day become 23 in the first
+days of April. Where a hundred of an engineer's may wait, as Slurm's sites say with MaxSubmitJobs
+(`--queued-per-engineer 100`), a fifth of the 500,000 are refused, and the year takes 201 s of processor.
+
 Where GPUs are short a workload costs ten times as much, most of it in looking for somebody to preempt. Two days of the
 example policies (`allot simulate replay --busy 2.5 --days 2`) take 44 s of processor under `generous` (seed 2; 55 while
 those that borrow searched for the same victims twice), 13 s under `conservative` (seed 2; 18) and 11 s under `example`
