@@ -46,6 +46,8 @@ class Forecast:
     """What would be said of it now. `starts` is a band of instants; None where nothing that is known lets it start.
 
     `latest_limit_ms` is the longest time limit with which it would start now beside whoever has room kept free.
+    `warning` is what it would be told beside, if it starts now or as soon as its victims have given way: that it goes
+    beyond a soft limit.
     """
 
     ruling: Ruling
@@ -53,6 +55,7 @@ class Forecast:
     starts: tuple[Instant, Instant] | None
     victims: int = 0
     latest_limit_ms: int | None = None
+    warning: Ruling | None = None
 
     @property
     def starts_now(self) -> bool:
@@ -69,7 +72,18 @@ def forecast(index: Index, workload: Workload, usual: PerMille) -> Forecast:
     if is_held_back(workload, index.now):
         return _in_time(_held_back(index, workload, usual), workload)
     line = index.lines.detached(workload, is_aged=index.is_aged_now(workload))
-    return _in_time(_of_line(index, workload, line, usual), workload)
+    found = _in_time(_of_line(index, workload, line, usual), workload)
+    return replace(found, warning=_warning(index, workload, line, found))
+
+
+def _warning(index: Index, workload: Workload, line: Line, found: Forecast) -> Ruling | None:
+    """Elastic work may start with all of its pods: they are what is warned of."""
+    if not (found.starts_now or found.victims):
+        return None
+    assert line.priority_class is not None, "without a class it cannot start"
+    weight = index.policy.gpu_classes[found.gpu_class].weight
+    over = index.spending.over_soft(line.owner, line.team, workload.spec, weight, line.priority_class)
+    return evidence.spend_guard(over, Reason.SPEND_WARNING) if over is not None else None
 
 
 def _in_time(found: Forecast, workload: Workload) -> Forecast:

@@ -124,9 +124,28 @@ def test_what_starts_now_needs_no_advice(company: Company) -> None:
     assert (found.starts_now, found.sooner) == (True, ())
 
 
+GUARD = SpendGuard("a day", GuardOf.ENGINEER, GuardWindow.DAY, soft=3 * MS_PER_HOUR, hard=9 * MS_PER_HOUR)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "busy_with", "expected"),
+    [(1, 0, ""), (2, 0, "beyond the soft limit of the guard a day"), (2, 4, ""), (5, 0, "")],
+    ids=["within it", "beyond it", "beyond it, but not now", "beyond the hard one"],
+)
+def test_a_quote_mentions_a_soft_limit_that_what_starts_now_goes_beyond(
+    gpus: int, busy_with: int, expected: str
+) -> None:
+    company = Company(replace(rules(), spend_guards=(GUARD,)))
+    company.grant("ada", 100)
+    if busy_with:
+        busy(company, of=URGENT.name, gpus=busy_with)
+    found = quoted(company, pod=replace(job_spec().pod, gpus=gpus))
+    assert (expected in found.warning, bool(found.warning)) == (True, bool(expected))
+    company.close()
+
+
 def test_who_starts_beyond_a_soft_limit_is_warned_before_the_launch_is_told() -> None:
-    guard = SpendGuard("a day", GuardOf.ENGINEER, GuardWindow.DAY, soft=3 * MS_PER_HOUR, hard=9 * MS_PER_HOUR)
-    company = Company(replace(rules(), spend_guards=(guard,)))
+    company = Company(replace(rules(), spend_guards=(GUARD,)))
     company.grant("ada", 100)
     work = company.submit()
     plan = step(State(), company.world.everything(), company.now)[1]

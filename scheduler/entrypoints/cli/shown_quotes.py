@@ -19,6 +19,8 @@ def show_quote(found: dict[str, Any]) -> None:
     print_text(_answer(found), style="bold")
     if not found["starts_now"]:
         print_text(f"{found['sentence']} {found['next_step']}".strip())
+    if found["warning"]:
+        print_text(found["warning"], style="yellow")
     print_fields(
         (
             ("starts", band(found)),

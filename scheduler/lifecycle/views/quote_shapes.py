@@ -41,6 +41,7 @@ class QuoteView:
     is known lets it start. `asked` is what its whole time limit is charged, `held` what is held when it starts,
     `available` what the allowances that may pay have together, other units at what they buy, and `overdraft` how much of
     that policy lets them go below zero; `payers` are those that would be held from, nobody where it would not be paid.
+    `warning` says that it would start beyond a soft limit of a spend guard; empty where it would not, or has to wait.
     `cost_micro` is in `currency`, at today's price; None where no price is known. `usual_per_mille` is the share of time
     limits that the earlier end of the band assumes.
     """
@@ -62,3 +63,4 @@ class QuoteView:
     usual_per_mille: int
     sooner: tuple[SoonerView, ...]
     payers: tuple[PayerView, ...] = ()
+    warning: str = ""

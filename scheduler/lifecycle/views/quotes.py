@@ -78,6 +78,7 @@ def _quote(world: World, state: State, workload: Workload, now: Instant) -> Quot
         currency=world.price_book.currency if world.price_book is not None else "",
         usual_per_mille=usual,
         sooner=sooner,
+        warning=sentence_named(world, found.warning.reason, found.warning.evidence) if found.warning else "",
     )
 
 

@@ -15,6 +15,7 @@ QUOTE = {
     "cost": None,
     "currency": "EUR",
     "sooner": [],
+    "warning": "",
 }
 
 

@@ -1,5 +1,9 @@
 """`allot quote`: the answer first, then its cost, then what would be sooner; nothing is submitted."""
 
+from dataclasses import replace
+
+from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
+from scheduler.domain.units import MS_PER_HOUR
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.test_quotes import decided, fill
 from tests.entrypoints.cli.conftest import WIDTH, Allot
@@ -35,6 +39,16 @@ def test_what_waits_says_when_and_what_would_be_sooner(allot: Allot, service: Se
         ["4", "GPUs", "instead", "of", "8", "now", "4.0", "h"]
     ]
     assert max(map(len, lines)) <= WIDTH
+
+
+def test_what_would_start_beyond_a_soft_limit_is_warned_of_at_once(allot: Allot, service: Service) -> None:
+    guard = SpendGuard("a day", GuardOf.ENGINEER, GuardWindow.DAY, soft=3 * MS_PER_HOUR)
+    service.world.put_policy(replace(service.world.require_policy(), spend_guards=(guard,)))
+    decided(service)
+    lines = allot(*QUOTE).out.splitlines()
+    assert lines[0] == "It would start now."
+    said = " ".join(lines[1:]).split(" starts ", maxsplit=1)[0]
+    assert said.startswith("Starts, but beyond the soft limit of the guard a day: 0.0 of 3.0 h of this day")
 
 
 def test_a_quote_is_one_object_as_json_and_refused_as_a_submission_would_be(allot: Allot, service: Service) -> None:
