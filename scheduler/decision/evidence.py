@@ -72,7 +72,7 @@ def spend_guard(over: OverGuard, reason: Reason = Reason.SPEND_GUARD) -> Ruling:
             "guard": over.guard.name,
             "of": over.guard.of.value,
             "window": over.guard.window.value,
-            "which": "this" if over.has_begun else "the next",
+            "which": over.which.value,
             "used_hours": hours(over.used),
             "needed_hours": hours(over.needed),
             "limit_hours": hours(over.limit),

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from scheduler.domain.allowances import Holder, HolderKind
 from scheduler.domain.periods import Period, PeriodLength, period_at, to_datetime, to_instant
 from scheduler.domain.sizes import stretches
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, Instant
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_SECOND, Instant
 from scheduler.domain.workloads import Attempt
 
 _SATURDAY = 5
@@ -45,18 +46,38 @@ class SpendGuard:
         return Holder(HolderKind.ENGINEER, owner) if self.of is GuardOf.ENGINEER else Holder(HolderKind.TEAM, team)
 
 
-def windows_from(window: GuardWindow, at: Instant, time_zone: str) -> tuple[Period, Period]:
-    """The window that contains `at`, for the weekend that or the coming one, and the one after.
+LOOKS_AHEAD_MS = 366 * MS_PER_DAY
+"""By then a calendar has shown its longest day, and its longest weekend: clocks are changed every year."""
 
-    These two stand for all that follow: of what runs and is planned at `at`, later windows only get less.
+
+def windows_from(window: GuardWindow, at: Instant, time_zone: str) -> tuple[Period, ...]:
+    """The window that contains `at`, for the weekend that or the coming one; the one after; and of those that follow
+    each that is longer than all whole ones before it, as a day of 25 hours is.
+
+    These stand for all: of what runs and is planned at `at`, a later window that is no longer gets no more.
     """
-    first = weekend_from(at, time_zone) if window is GuardWindow.WEEKEND else window_at(window, at, time_zone)
-    assert first is not None, "every instant is in an hour and a day"
-    if window is GuardWindow.WEEKEND:
-        return first, weekend_from(first.ends_at, time_zone)
-    second = window_at(window, first.ends_at, time_zone)
-    assert second is not None, "every instant is in an hour and a day"
-    return first, second
+    return _windows_from(window, _next_window(window, at, time_zone), time_zone)
+
+
+@lru_cache(maxsize=256)
+def _windows_from(window: GuardWindow, first: Period, time_zone: str) -> tuple[Period, ...]:
+    found = [first]
+    longest, each = 0, first
+    while each.ends_at < first.ends_at + LOOKS_AHEAD_MS:
+        each = _next_window(window, each.ends_at, time_zone)
+        if each.ends_at - each.starts_at > longest:
+            longest = each.ends_at - each.starts_at
+            found.append(each)
+        if window is GuardWindow.HOUR:
+            break  # all are as long
+    return tuple(found)
+
+
+def _next_window(window: GuardWindow, at: Instant, time_zone: str) -> Period:
+    """The one that contains `at`, or for the weekend else the next."""
+    found = weekend_from(at, time_zone) if window is GuardWindow.WEEKEND else window_at(window, at, time_zone)
+    assert found is not None, "every instant is in an hour and a day"
+    return found
 
 
 def window_at(window: GuardWindow, now: Instant, time_zone: str) -> Period | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,12 +17,13 @@ from scheduler.domain.periods import Period
 from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import class_unit
 from scheduler.domain.reasons import Reason, sentence
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, NodeName, WorkloadId
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, Instant, NodeName, PerMille, WorkloadId
 from scheduler.domain.workloads import AttemptState, Workload
 from tests.decision.builders import (
     A100,
     H100,
     NOW,
+    SPARE,
     attempt,
     balance,
     node,
@@ -155,6 +157,16 @@ def test_beyond_the_soft_limit_a_start_comes_with_a_warning() -> None:
     assert plan_of(guarded(None, soft=5), workload("w", gpus=4)).warnings == ()
 
 
+def test_who_asks_before_is_told_of_the_soft_limit_and_so_is_who_would_have_others_stopped() -> None:
+    spare = attempt("r", "n1", gpus=8, priority_class=SPARE)
+    world = snapshot(nodes(node("n1")), by=guarded(None, soft=3), balances=[balance("ada")])
+    for attempts in ({}, {spare.id: spare}):
+        found = cold(replace(world, attempts=attempts)).forecast(workload("w", gpus=4), PerMille(500))
+        assert found is not None
+        assert found.warning is not None
+        assert (found.warning.reason, found.warning.evidence["needed_hours"]) == (Reason.SPEND_WARNING, "4.0")
+
+
 def test_only_the_part_of_a_time_limit_that_falls_into_the_window_counts() -> None:
     # From 11:05 to midnight there are 12 h 55 min: a job of twenty hours uses no more than that of today.
     assert list(placements(plan_of(guarded(13), workload("w", hours=20)))) == ["w"]
@@ -177,6 +189,39 @@ def test_who_starts_as_a_window_ends_is_held_against_the_next() -> None:
         "Waiting: needs 191.4 h of the next day; 0.0 of the 10.0 h"
     )
     assert placements(decide(replace(world, policy=guarded(192)))) == {"w": {"n1": 1}}
+
+
+IN_AUTUMN = Instant(1_792_836_000_000)
+"""Saturday, 24 October 2026, 12:00 in Berlin, where the day after has 25 hours."""
+IN_SPRING = Instant(1_806_055_200_000)
+"""Friday, 26 March 2027, 11:00 in Berlin, where the Sunday after has 23 hours."""
+
+
+@pytest.mark.parametrize(
+    ("days_before", "which"),
+    [(1, "the next"), (2, "a later"), (30, None)],
+    ids=["next", "after next", "out of reach"],
+)
+def test_a_day_of_25_hours_counts_as_such_however_far_ahead_it_is(days_before: int, which: str | None) -> None:
+    """One GPU would use 24 h of every other day, and 25 h of that."""
+    now = Instant(IN_AUTUMN - (days_before - 1) * MS_PER_DAY)
+    rules = replace(guarded(24), time_zone="Europe/Berlin")
+    plan = decide(replace(snapshot(nodes(node("n1")), [workload("w", hours=24 * 5)], by=rules), now=now))
+
+    if which is None:
+        assert placements(plan) == {"w": {"n1": 1}}
+    else:
+        assert (plan.verdicts[0].evidence["which"], plan.verdicts[0].evidence["needed_hours"]) == (which, "25.0")
+
+
+def test_a_usual_weekend_after_one_of_47_hours_is_held_against_too() -> None:
+    guard = SpendGuard("weekend", GuardOf.ENGINEER, GuardWindow.WEEKEND, hard=47 * MS_PER_HOUR)
+    rules = replace(policy(), spend_guards=(guard,), time_zone="Europe/Berlin")
+    world = snapshot(nodes(node("n1")), [workload("w", hours=24 * 7)], by=rules, now=IN_SPRING)
+
+    assert placements(decide(world)) == {"w": {"n1": 1}}
+    longer = decide(replace(world, queued={WorkloadId("w"): workload("w", hours=24 * 14)}))
+    assert longer.verdicts[0].evidence["needed_hours"] == "48.0"
 
 
 def test_what_runs_on_into_the_next_window_counts_there() -> None:
@@ -211,7 +256,10 @@ def used_by_minute(spans: list[tuple[Instant, int, int]], window: Period) -> int
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_no_start_carries_its_owner_over_a_guard_in_any_window_to_come(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(GuardWindow))
-    now = Instant(NOW - NOW % (5 * MS_PER_MINUTE) + data.draw(st.integers(0, 2_015)) * 5 * MS_PER_MINUTE)
+    time_zone, around = data.draw(
+        st.sampled_from([("UTC", NOW), ("Europe/Berlin", IN_SPRING), ("Europe/Berlin", IN_AUTUMN)])
+    )
+    now = Instant(around - around % (5 * MS_PER_MINUTE) + data.draw(st.integers(0, 2_015)) * 5 * MS_PER_MINUTE)
     lengths = {
         GuardWindow.HOUR: [1, 10, 60, 150],
         GuardWindow.DAY: [60, 900, 3_000],
@@ -233,19 +281,18 @@ def test_no_start_carries_its_owner_over_a_guard_in_any_window_to_come(data: st.
     ]
     hard = data.draw(st.integers(1, 60)) * (1 if kind is GuardWindow.HOUR else 20) * MS_PER_HOUR // 4
     guard = SpendGuard("guard", GuardOf.ENGINEER, kind, hard=hard)
-    world = snapshot(
-        nodes(node("n1", 16), node("n2", 16)), asked, by=replace(policy(), spend_guards=(guard,)), attempts=runs
-    )
+    rules = replace(policy(), spend_guards=(guard,), time_zone=time_zone)
+    world = snapshot(nodes(node("n1", 16), node("n2", 16)), asked, by=rules, attempts=runs)
     plan = decide(replace(world, now=now))
     started = [world.queued[launch.workload_id].spec for launch in plan.launches]
     new = [(now, spec.time_limit_ms, spec.gpus) for spec in started]
     ran = [(each.started_at or now, each.time_limit_ms, each.gpus) for each in runs]
 
-    window = windows_from(kind, now, "UTC")[0]
+    window = windows_from(kind, now, time_zone)[0]
     for _ in range(7):
         taken = used_by_minute(new, window)
         assert not taken or (taken + used_by_minute(ran, window)) * MS_PER_MINUTE <= hard
-        window = windows_from(kind, window.ends_at, "UTC")[0]
+        window = windows_from(kind, window.ends_at, time_zone)[0]
 
 
 def test_who_waits_for_a_guard_is_shown_what_is_used_of_the_window_of_now() -> None:

@@ -17,7 +17,7 @@ HARD = Field(
 SPEND_GUARD = Section(
     "spend_guards.NAME",
     "How much may be used per hour, day or weekend, beside the allowance. A start counts to the end of its time limit, in "
-    "this window and in the next.",
+    "this window and in those to come.",
     (OF, WINDOW, SOFT, HARD),
 )
 

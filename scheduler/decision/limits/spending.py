@@ -1,13 +1,14 @@
 """What spend guards count: the use of a window so far, and what will be used of it by what runs, has its victims ending,
 and is planned.
 
-Counted to the end of each time limit, in this window and in the next, so that what starts now cannot carry its owner
+Counted to the end of each time limit, in this window and in those to come, so that what starts now cannot carry its owner
 over the guard later. It is looked at as of the last re-ordering of queues, and changes with attempts and windows alone.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from scheduler.decision.placing.ends import latest_end_if_started
 from scheduler.decision.snapshot import Reservation
@@ -20,16 +21,22 @@ from scheduler.domain.units import AttemptId, Instant, PerMille, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload, WorkloadSpec
 
 
+class WhichWindow(StrEnum):
+    NOW = "this"
+    NEXT = "the next"
+    LATER = "a later"
+
+
 @dataclass(frozen=True, slots=True)
 class OverGuard:
     """A guard that a start would exceed: used and planned without it, and what it would use of the window, which is
-    the one of now or has not begun."""
+    the one of now, the next to begin, or a longer one after that."""
 
     guard: SpendGuard
     used: int
     needed: int
     limit: int
-    has_begun: bool
+    which: WhichWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ class Spending:
         """What starts when its victims have ended, and its rate."""
         self._sums: dict[tuple[str, Holder], dict[Period, int]] = defaultdict(dict)
         self._booked: dict[tuple[str, Holder, Period], int] = {}
-        self._windows: dict[GuardWindow, tuple[Period, Period]] = {}
+        self._windows: dict[GuardWindow, tuple[Period, ...]] = {}
         self._at = Instant(0)
 
     def pass_time(self, at: Instant) -> None:
@@ -132,14 +139,20 @@ class Spending:
         for guard in self.guards:
             holder = guard.holder(owner, team)
             for period in self._windows.get(guard.window, ()):
+                if until <= period.starts_at:
+                    break
                 needed = used_in(period, rate, self._at, until)
                 if needed:
                     booked = self._booked.get((guard.name, holder, period), 0)
                     yield _Reach(guard, period, self._sum(guard, holder, period) + booked, needed)
 
     def _over(self, reach: _Reach, limit: int) -> OverGuard:
-        has_begun = reach.period.starts_at <= self._at
-        return OverGuard(reach.guard, reach.used, reach.needed, limit, has_begun)
+        to_come = [each for each in self._windows[reach.guard.window] if each.starts_at > self._at]
+        if reach.period not in to_come:
+            which = WhichWindow.NOW
+        else:
+            which = WhichWindow.NEXT if reach.period == to_come[0] else WhichWindow.LATER
+        return OverGuard(reach.guard, reach.used, reach.needed, limit, which)
 
     def _sum(self, guard: SpendGuard, holder: Holder, period: Period) -> int:
         sums = self._sums[guard.name, holder]

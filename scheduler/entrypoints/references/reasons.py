@@ -85,7 +85,7 @@ EVIDENCE = {
     "victims": "attempts",
     "extensions_left": "how often `allot extend` still sets the idle clock back",
     "warning": "which of the two warnings it is",
-    "which": "of which window it needs them: `this` one or `the next`",
+    "which": "of which window it needs them: `this` one, `the next`, or `a later` one that is longer",
     "window": "`hour`, `day` or `weekend`",
     "xid": "the number of the driver's error report",
     "when": "the hours at which it may start, and the share that must be free at others, with the one that is",
