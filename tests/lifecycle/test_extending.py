@@ -101,6 +101,7 @@ def test_who_extends_or_books_for_somebody_else_is_not_told_what_they_have_left(
     [
         (Reason.RESOURCES, {"gpu_class": H100}),
         (Reason.TOPOLOGY, {"gpu_class": H100}),
+        (Reason.BOOKED, {"gpu_class": H100}),
         (Reason.PREEMPTION_DELAY, {"gpu_class": "h100 or a100"}),
         (Reason.PREEMPTION_PAUSED, {"victims": 1}),
         (Reason.STOP_RATE, {"limit": 8}),

@@ -2,11 +2,11 @@
 
 Work behind it starts only where it is gone by then (by its time limit and grace), or where it leaves that room
 untouched: EASY backfill (Lifka 1995), with one reservation per GPU class, made anew in every cycle from what is
-known of ends.
+known of ends and bookings.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,10 @@ from scheduler.decision.plan import Launch
 from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.units import GpuClassName, Instant, PoolName, WorkloadId
 from scheduler.domain.workloads import Attempt, WorkloadSpec
+
+LOOKS_MAX = 100
+"""Ends, from the first that would make room on, at which room beside bookings is looked for: they may follow each other
+for months."""
 
 
 @dataclass(slots=True)
@@ -105,7 +109,7 @@ class Backfill:
     def _look(
         self, gpu_class: GpuClassName, lane: Lane, line: Line, workload_id: WorkloadId, not_before: Instant
     ) -> Shadow | None:
-        """The earliest room for it by what is known of ends; None where ends alone never make room."""
+        """The earliest room for it, until it ends, by what is known of ends and bookings; None where there is none."""
         table, ends, now = self.index.capacity.table(gpu_class), self.index.ends[gpu_class], self.index.now
         row, pods = table.row(lane.key.shape), lane.key.pods
         room_now = table.coming()
@@ -114,7 +118,8 @@ class Backfill:
         ]
         bookings = self.index.bookings.of_class(gpu_class)
         mine += [(end_of(each), each.placement, each.pod) for each in bookings if is_active(each, now)]
-        instants = sorted({now, *ends.instants().tolist(), *(at for at, _, _ in mine)})
+        ahead = [each for each in bookings if each.launched_at > now]
+        instants = sorted({now, *ends.instants().tolist(), *(at for at, _, _ in mine), *map(end_of, ahead)})
 
         def room_at(at: int) -> IntArray:
             room = room_now + ends.freed_by(at, len(table.names))
@@ -129,16 +134,34 @@ class Backfill:
         def fits(at: int) -> bool:
             return table.together(row, table.counts_if(row, room_at(at))) >= pods
 
-        position = bisect_left(instants, True, key=fits)
-        if position == len(instants):
-            return None
-        at = Instant(max(now, not_before, instants[position]))
-        room = room_at(instants[position])
-        placement = table.placement(row, table.counts_if(row, room), pods)
-        assert placement is not None, "it fits at that instant"
-        _free(table, room, placement, lane.key.shape.pod, sign=-1)
-        spare = {table.index[name]: room[:, table.index[name]] for name, _ in placement.pods_by_node}
-        return Shadow(workload_id, line, lane.key.pool, lane.gpus, at, spare)
+        first = bisect_left(instants, True, key=fits)
+        for instant in instants[first : first + LOOKS_MAX]:
+            at = Instant(max(now, not_before, instant))
+            room = self._beside(ahead, table, room_at, room_at(instant), (at, latest_end_if_started(line.spec, at)))
+            placement = table.placement(row, table.counts_if(row, room), pods)
+            if placement is not None:
+                _free(table, room, placement, lane.key.shape.pod, sign=-1)
+                spare = {table.index[name]: room[:, table.index[name]] for name, _ in placement.pods_by_node}
+                return Shadow(workload_id, line, lane.key.pool, lane.gpus, at, spare)
+        return None
+
+    def _beside(
+        self,
+        ahead: Sequence[Attempt],
+        table: FitTable,
+        room_at: Callable[[int], IntArray],
+        room: IntArray,
+        span: tuple[Instant, Instant],
+    ) -> IntArray:
+        """What of the room bookings leave from an instant to another: the least, as each of them begins."""
+        starts_at, ends_at = span
+        for at in sorted({max(starts_at, each.launched_at) for each in ahead if each.launched_at < ends_at}):
+            left = room_at(at)
+            for booking in ahead:
+                if is_active(booking, at):
+                    _free(table, left, booking.placement, booking.pod, sign=-1)
+            np.minimum(room[0], left[0], out=room[0])
+        return room
 
     def launched_in(self, gpu_class: GpuClassName) -> list[tuple[Launch, WorkloadSpec]]:
         return [entry for entry in self._launched if entry[0].gpu_class == gpu_class]

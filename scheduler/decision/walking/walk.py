@@ -158,7 +158,7 @@ class Walk:
         if wish is None and not isinstance(withheld, Shadow):
             wish = self._find_others(lane, line, place)
         if wish is None and withheld is not None:
-            self._withhold(lane, line, cursor, withheld)
+            self._withhold(lane, line, cursor, place, withheld)
             return True
         gpu_class = wish.gpu_class if wish is not None else lane.key.gpu_classes[0]
         if wish is None and not self._may_lack_means(line, gpu_class):
@@ -178,7 +178,7 @@ class Walk:
             if refusal is not None:
                 self.starts.alone[place[3]] = refusal
                 if withheld is not None:
-                    self._withhold(lane, line, cursor, withheld)
+                    self._withhold(lane, line, cursor, place, withheld)
                     return True
                 self._close(lane, line, place, lacks)
                 return False
@@ -221,10 +221,12 @@ class Walk:
             found = self.consolidation.find_moves(lane, line)
         return found
 
-    def _withhold(self, lane: Lane, line: Line, cursor: Cursor, wish: Shadow | Kept) -> None:
+    def _withhold(self, lane: Lane, line: Line, cursor: Cursor, place: OrderKey, wish: Shadow | Kept) -> None:
         """Its room is kept for somebody ahead, and so it is from those of its lane that would end no sooner: as a cycle
-        goes on there is less room and never more. They are many, and none of them is looked at."""
+        goes on there is less room and never more. They are many, and none of them is looked at. Who waits for a booking
+        to pass waits for room like any other, and has it kept free."""
         if isinstance(wish, Kept):
+            self.starts.backfill.wait(lane, line, place[3], wish.gpu_class)
             withheld = Withheld(line.lasts_ms, Reason.BOOKED, partial(evidence.booked, wish))
         else:
             withheld = Withheld(

@@ -10,7 +10,7 @@ from scheduler.domain.workloads import Attempt, Workload, WorkloadState
 from scheduler.lifecycle.running.free_ahead import free_in_window
 from scheduler.lifecycle.writing.batch import Batch
 
-_FOR_ROOM = frozenset({Reason.RESOURCES, Reason.TOPOLOGY})
+_FOR_ROOM = frozenset({Reason.RESOURCES, Reason.TOPOLOGY, Reason.BOOKED})
 _HAVE_ROOM_KEPT = _FOR_ROOM | {Reason.PREEMPTION_DELAY, Reason.PREEMPTION_PAUSED, Reason.STOP_RATE, Reason.QUOTA}
 """What those may be told who wait first: who may stop others for it, but not yet, hears of that instead."""
 
