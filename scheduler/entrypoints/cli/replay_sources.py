@@ -134,9 +134,8 @@ def read_stream(
         )
     left_out: Counter[str] = Counter()
     adopter = Adopter(policy, classed, people, names, made.seed, made.engineers)
-    jobs: list[TraceJob] = []
-    for file in files.pods:
-        jobs += openb_work(read_pods(file, bad), left_out, adopter.changed)
+    pods = (pod for file in files.pods for pod in read_pods(file, bad))
+    jobs: list[TraceJob] = list(openb_work(pods, left_out, adopter.changed))
     slurm_jobs, not_counted = read_jobs(files.sacct, policy.time_zone, bad)
     left_out += not_counted
     jobs += slurm_work(slurm_jobs, left_out, adopter.changed)

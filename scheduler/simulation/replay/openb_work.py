@@ -9,10 +9,18 @@ from scheduler.simulation.replay.adopting import TraceJob
 from scheduler.simulation.replay.synthetic import STARTS_AT
 from scheduler.simulation.traces.openb import WHOLE_GPU_MILLI, OpenbPod
 
+TOLD_AGAIN = "task of which another file tells, too"
+
 
 def openb_work(pods: Iterable[OpenbPod], left_out: Counter[str], changed: Counter[str]) -> Iterator[TraceJob]:
-    """The trace begins on a Monday. A share of a GPU asks for a whole one here."""
+    """The trace begins on a Monday. A share of a GPU asks for a whole one here. Of several files' tasks those that are
+    the same in all that is told of them are one: the published variants name others alike."""
+    told: set[OpenbPod] = set()
     for pod in pods:
+        if pod in told:
+            left_out[TOLD_AGAIN] += 1
+            continue
+        told.add(pod)
         if not pod.gpus:
             left_out["asks for no GPU"] += 1
         elif pod.scheduled_seconds is None or pod.deleted_seconds is None or pod.created_seconds is None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from scheduler.domain.cluster import PodRequest
 from scheduler.simulation.replay.adopting import TraceJob
-from scheduler.simulation.traces.sacct import SlurmJob
+from scheduler.simulation.traces.sacct import GOING_ON, SlurmJob
 
-_RUNNING = "RUNNING"
+_STILL_RAN = GOING_ON - {""}
 _FAILED = frozenset({"FAILED", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE"})
 _FAILED_CODE = 1
 _SLICE = re.compile(r"(^|[^a-z0-9])[1-9]g\.[0-9]+gb", re.IGNORECASE)
@@ -25,7 +25,7 @@ def slurm_work(jobs: Iterable[SlurmJob], left_out: Counter[str], changed: Counte
         elif not job.ran_ms:
             left_out["never ran"] += 1
         else:
-            if job.state == _RUNNING:
+            if job.state in _STILL_RAN:
                 changed["still running: ends where it was"] += 1
             if any(_SLICE.search(model) for model in job.models):
                 changed["MIG slices: a whole GPU each"] += 1

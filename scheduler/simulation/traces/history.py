@@ -31,6 +31,7 @@ from scheduler.domain.units import (
 from scheduler.domain.workloads import WorkloadKind, WorkloadSpec
 from scheduler.lifecycle.accounting.export_history import FORMAT, VERSION
 from scheduler.simulation.replay.submissions import Stream, Submission
+from scheduler.simulation.traces.opening import opened_bytes
 from scheduler.simulation.traces.rows import LeaveOut, invalid, refuse_all
 
 GPUS_MAX = 100_000
@@ -100,10 +101,10 @@ def _require_new(seen: dict[str, str], key: str, name: str, where: str) -> None:
 
 def _lines(file: Path, leave_out: LeaveOut) -> Iterator[tuple[Line, str]]:
     """The objects after the header, each with its place."""
-    if not file.stat().st_size:
-        raise invalid(f"{file}:1: format", "nothing", f"{FORMAT}, version {VERSION}")
-    with file.open("rb") as raw:
-        for number, text in enumerate(raw, 1):
+    with opened_bytes(file) as content:
+        if not content.peek(1):
+            raise invalid(f"{file}:1: format", "nothing", f"{FORMAT}, version {VERSION}")
+        for number, text in enumerate(content, 1):
             where = f"{file}:{number}"
             try:
                 line = _object(text.rstrip(b"\r\n"), where)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from scheduler.domain.errors import InvalidInput, RefusalCode
+from scheduler.simulation.traces.opening import opened_text
 
 AMOUNT_MAX = 2**40
 
@@ -34,8 +35,7 @@ def read_csv(
                 raise invalid(f"{where}: {column}", quoted(cell), "text in UTF-8 without control characters")
         return value_of(row, where)
 
-    # Bytes that are no UTF-8 come in as lone surrogates, so that the row that has them is named, and can be left out.
-    with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as text:
+    with opened_text(file) as text:
         reader = csv.reader(text, strict=True)
         try:
             columns = header(_separated(next(reader, []), file, required[0]), file, required)
@@ -58,7 +58,7 @@ def header(cells: list[str], file: Path, required: tuple[str, ...]) -> list[str]
     """The names of the columns; those required must be there once."""
     columns = [name.strip() for name in cells]
     if not all(map(_is_text, columns)):
-        raise invalid(f"{file}:1", "no text in UTF-8", "a header of " + ", ".join(required) + ", not compressed")
+        raise invalid(f"{file}:1", "no text in UTF-8", "a header of " + ", ".join(required))
     for name in required:
         if columns.count(name) != 1:
             found = "no column" if name not in columns else "more than one column"
@@ -127,7 +127,7 @@ def number_of(digits: str) -> int | None:
 
 def _is_text(cell: str) -> bool:
     """False where there are control characters in it, or bytes that could not be decoded."""
-    return cell.isprintable() or not any(ord(each) < 32 or "\ud800" <= each <= "\udfff" for each in cell)
+    return (cell.isascii() and cell.isprintable()) or not any(ord(each) < 32 or each == "\ufffd" for each in cell)
 
 
 def quoted(cell: str) -> str:

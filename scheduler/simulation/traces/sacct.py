@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from scheduler.domain.periods import to_instant
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND, Instant
+from scheduler.simulation.traces.opening import opened_text
 from scheduler.simulation.traces.rows import LeaveOut, Row, header, invalid, number_of, quoted, refuse_all, rows
 
 REQUIRED = ("JobID", "Submit")
@@ -111,14 +112,14 @@ def _last_runs(read: Iterable[SlurmJob], left_out: Counter[str]) -> Iterable[Slu
     return jobs.values()
 
 
-def _began(job: SlurmJob) -> tuple[Instant, Instant]:
-    """A requeued job is submitted anew."""
-    return job.submitted_at, job.started_at or Instant(0)
+def _began(job: SlurmJob) -> tuple[bool, Instant, Instant]:
+    """A requeued job is submitted anew; while it waits again, what it had run before is all that is known of it."""
+    return job.has_started, job.submitted_at, job.started_at or Instant(0)
 
 
 def _read(file: Path, zone: ZoneInfo, leave_out: LeaveOut) -> Iterator[SlurmJob]:
     """Every job's row."""
-    with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
+    with opened_text(file) as text:
         first = text.readline().rstrip("\r\n")
         between = _delimiter(first)
         if between not in first and len(first.split()) > 1 and "JobID" in first.split():

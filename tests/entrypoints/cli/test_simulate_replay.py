@@ -282,3 +282,17 @@ def test_a_file_of_pods_that_is_not_there_is_no_wrong_number_of_pods() -> None:
     code, out, err = run(*TWO, "--pods", "nowhere.csv", "--json")
     assert (code, out) == (2, "")
     assert "[invalid-value]" in err
+
+
+def test_tasks_that_two_files_tell_of_alike_are_one_and_others_of_the_same_name_are_not(tmp_path: Path) -> None:
+    first, again, other = (tmp_path / name for name in ("first.csv", "again.csv", "other.csv"))
+    header = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,creation_time,scheduled_time,deletion_time\n"
+    first.write_text(f"{header}a,1000,1024,1,1000,0,0,600\n")
+    again.write_bytes(first.read_bytes())
+    other.write_text(f"{header}a,1000,1024,2,1000,0,0,600\n")
+    files = [word for file in (first, again, other) for word in ("--pods", str(file))]
+    code, out, _ = run("--policy", str(POLICIES / "generous.yaml"), *files, "--json")
+    assert code == 0
+    stream = json.loads(out)["stream"]
+    assert stream["submissions"] == 2
+    assert stream["left_out"] == {"task of which another file tells, too": 1}

@@ -1,6 +1,5 @@
 """openb's CSV files: what is read of them, and how exactly a broken cell is named."""
 
-import gzip
 from pathlib import Path
 
 import pytest
@@ -110,16 +109,6 @@ def test_bytes_that_are_no_utf_8_are_a_broken_row_like_others(tmp_path: Path) ->
     left_out: list[InvalidInput] = []
     assert [pod.name for pod in read_pods(file, left_out.append)] == ["ok"]
     assert [each.where for each in left_out] == [f"{file}:3: name"]
-
-
-@pytest.mark.parametrize(
-    "content", [gzip.compress(PODS.encode(), mtime=0), PODS.encode("utf-16")], ids=["gzip", "utf-16"]
-)
-def test_a_file_that_is_no_text_is_refused_in_its_header(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "trace.csv.gz"
-    file.write_bytes(content)
-    with pytest.raises(InvalidInput, match=r":1: found no text in UTF-8; expected .* not compressed"):
-        read_pods(file)
 
 
 def test_a_quote_that_never_ends_is_refused_with_the_line_where_the_file_does(tmp_path: Path) -> None:

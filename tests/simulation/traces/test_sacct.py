@@ -270,3 +270,10 @@ def test_a_delimiter_in_one_of_two_free_texts_is_refused_with_what_to_do(tmp_pat
 def test_a_row_that_is_too_short_is_not_made_longer(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="3 cells; expected 4"):
         read(tmp_path, "1|2026-01-05T09:00:00|60", header="JobID|Submit|ElapsedRaw|JobName")
+
+
+def test_a_requeued_job_that_waits_again_counts_by_what_it_had_run(tmp_path: Path) -> None:
+    lost = changed(State="NODE_FAIL", Elapsed="00:10:00")
+    waits = changed(State="PENDING", Submit="2026-01-05T09:40:00", Start="Unknown", End="Unknown", Elapsed="00:00:00")
+    for lines in ((lost, waits), (waits, lost)):
+        assert [job.ran_ms for job in read(tmp_path, *lines)] == [10 * MS_PER_MINUTE]
