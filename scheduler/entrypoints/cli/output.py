@@ -72,6 +72,24 @@ def print_table(
             _print_trimmed(console, Padding(Text(note, style="dim"), (0, 0, 0, 2)))
 
 
+def print_compared(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """What the first column names, compared between the others: those that do not fit beside it follow in further
+    tables, so that none is squeezed or cut off."""
+    widths = [_width(column, [row[index] for row in rows]) for index, column in enumerate(columns)]
+    tables: list[list[int]] = []
+    left = 0
+    for index in range(1, len(columns)):
+        left -= 2 + widths[index]
+        if left < 0:
+            tables.append([0])
+            left = out().width - widths[0] - 2 - widths[index]
+        tables[-1].append(index)
+    for number, table in enumerate(tables):
+        if number:
+            print_text("")
+        print_table([columns[index] for index in table], [[row[index] for index in table] for row in rows])
+
+
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
     """Names and values, one pair a line; empty values are left out."""
     table = Table.grid(padding=(0, 2))
@@ -133,7 +151,7 @@ def since(text: str | None, now: str | None) -> str:
 
 def _width(column: Column, cells: Sequence[str]) -> int:
     widest = max(Text(cell).cell_len for cell in (*cells, column.title))
-    return widest if column.width_max is None else min(widest, max(column.width_max, len(column.title)))
+    return widest if column.width_max is None else min(widest, column.width_max)
 
 
 def _fitting(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:

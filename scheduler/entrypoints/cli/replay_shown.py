@@ -1,10 +1,10 @@
 """A replay as tables for a terminal: one column a policy, so that they are compared at a glance."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scheduler.domain.wording import agreeing
-from scheduler.entrypoints.cli.output import Column, print_table, print_text
+from scheduler.entrypoints.cli.output import Column, print_compared, print_text
 from scheduler.entrypoints.web.formatting import DASH, duration
 
 Json = dict[str, Any]
@@ -33,8 +33,8 @@ _ROWS: tuple[tuple[str, Callable[[Json], str]], ...] = (
 )
 
 
-def print_report(report: Json) -> None:
-    """What differs between the policies; the rest is in `--json`."""
+def print_report(report: Json, first_refusals: Sequence[Mapping[str, str]]) -> None:
+    """What differs between the policies; the rest is in `--json`. Of each policy and code the first refusal is told."""
     policies: Sequence[Json] = report["policies"]
     stream = report["stream"]
     count, people, window = stream["submissions"], stream["engineers"], report["window"]
@@ -44,7 +44,7 @@ def print_report(report: Json) -> None:
         f"{agreeing(people, 'engineer', 'engineers')}{dates}."
     )
     columns = [Column(""), *(Column(policy["name"], is_number=True, width_max=18) for policy in policies)]
-    print_table(
+    print_compared(
         columns,
         [
             *((name, *(value(policy) for policy in policies)) for name, value in _ROWS),
@@ -55,7 +55,7 @@ def print_report(report: Json) -> None:
     names = sorted({name for policy in policies for name in policy["wait"]["by_class"]})
     print_text("")
     if names:
-        print_table(
+        print_compared(
             [Column("mean wait by class"), *columns[1:]],
             [(name, *(_wait(policy["wait"]["by_class"].get(name)) for policy in policies)) for name in names],
         )
@@ -63,10 +63,9 @@ def print_report(report: Json) -> None:
         print_text(f"Put otherwise: {count:,} × {name}.", "dim")
     for name, count in stream["left_out"].items():
         print_text(f"Left out: {count:,} × {name}.", "dim")
-    for policy in policies:
-        refused = ", ".join(f"{count:,} × {code}" for code, count in policy["submissions"]["refused"].items())
-        if refused:
-            print_text(f"Refused under {policy['name']}: {refused}.", "dim")
+    for policy, sentences in zip(policies, first_refusals, strict=True):
+        for code, count in policy["submissions"]["refused"].items():
+            print_text(f"Refused under {policy['name']}: {count:,} × {code}, first: {sentences[code]}.", "dim")
 
 
 def _units(policies: Sequence[Json]) -> list[tuple[str, ...]]:

@@ -147,7 +147,7 @@ def replay(
     if as_json:
         print_json(made)
     else:
-        print_report(made)
+        print_report(made, [outcome.measures.first_refusals for outcome in outcomes])
 
 
 def _require_one_source(history: Path | None, traces: Sequence[Path]) -> None:

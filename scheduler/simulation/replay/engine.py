@@ -177,7 +177,7 @@ class Replay:
             judge(spec, owner, self._policy, self._nodes, balances, submission.at)
             require_room_in_queue(self._attempts.waiting_of[owner.id], 1, self._policy)
         except Refusal as refusal:
-            self._measures.refused(refusal.code.value)
+            self._measures.refused(refusal)
             return
         workload = Workload(
             id=WorkloadId(f"w{number:08d}"),

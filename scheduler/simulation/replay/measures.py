@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from scheduler.domain.errors import Refusal
 from scheduler.domain.people import Engineer
 from scheduler.domain.reasons import Reason
 from scheduler.domain.sizes import gpu_ms_within, stretches
@@ -71,6 +72,8 @@ class Measures:
     """By the reason that was told meanwhile, requeued work too."""
     slowdowns: list[float] = field(default_factory=list)
     refusals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    first_refusals: dict[str, str] = field(default_factory=dict)
+    """The sentence of the first of each code: a code alone does not say which value was wrong."""
     outcomes: dict[Reason, int] = field(default_factory=lambda: defaultdict(int))
     preemptions: dict[PriorityClassName, int] = field(default_factory=lambda: defaultdict(int))
     """By the class of the victim."""
@@ -103,8 +106,11 @@ class Measures:
             work.submission.run_ms, work.submission.spec.time_limit_ms
         )
 
-    def refused(self, code: str) -> None:
+    def refused(self, refusal: Refusal) -> None:
+        code = refusal.code.value
         self.refusals[code] += 1
+        if code not in self.first_refusals:
+            self.first_refusals[code] = str(refusal)
 
     def told(self, work: Work, reason: Reason, at: Instant) -> None:
         """Another verdict on what waits."""

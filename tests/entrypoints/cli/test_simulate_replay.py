@@ -296,3 +296,30 @@ def test_tasks_that_two_files_tell_of_alike_are_one_and_others_of_the_same_name_
     stream = json.loads(out)["stream"]
     assert stream["submissions"] == 2
     assert stream["left_out"] == {"task of which another file tells, too": 1}
+
+
+def test_many_policies_stand_in_tables_below_each_other_and_none_is_cut_off(tmp_path: Path) -> None:
+    names = [f"{letter}-policy-with-a-rather-long-name-of-2026" for letter in "abcde"]
+    given = []
+    for name in names:
+        (tmp_path / f"{name}.yaml").write_text((POLICIES / "generous.yaml").read_text())
+        given += ["--policy", str(tmp_path / f"{name}.yaml")]
+    code, out, _ = run(*given, *SMALL)
+    assert code == 0
+    assert max(len(line) for line in out.splitlines()) <= 80
+    used = [line.split()[1:] for line in out.splitlines() if line.startswith("utilisation ")]
+    assert [len(each) for each in used] == [3, 2]
+    assert len({percent for each in used for percent in each}) == 1
+    assert [word[0] for line in out.splitlines() for word in line.split() if "-policy-with-" in word] == [
+        *"abcde",  # of the figures
+        *"abcde",  # of the waits by class
+    ]
+
+
+def test_what_a_policy_refuses_is_told_with_the_sentence_of_the_first() -> None:
+    code, out, _ = run(*TWO[:2], "--policy", str(POLICIES / "small.yaml"), *SMALL)
+    assert code == 0
+    told = " ".join(out.split())
+    assert re.search(
+        r"unknown-team, first: your team '\w+' has no pool in the policy; expected one of everyone;", told
+    )
