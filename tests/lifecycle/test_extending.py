@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from scheduler.decision.plan import Launch, Plan, Preemption, Victim
 from scheduler.domain.errors import Conflict, Exhausted, InvalidInput, RefusalCode
 from scheduler.domain.funding import FundingShare
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard, window_at
@@ -13,7 +14,7 @@ from scheduler.domain.periods import iso
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, Instant, PoolName, WorkloadId
 from scheduler.lifecycle.asking.booking import BookingWish
-from scheduler.lifecycle.running.record import stop_attempt
+from scheduler.lifecycle.running.record import record, stop_attempt
 from tests.lifecycle.build import FULL, H100, Company, changes, job_seen, later, pod_seen, policy
 
 A_DAY = SpendGuard("a day", GuardOf.ENGINEER, GuardWindow.DAY, soft=2 * MS_PER_HOUR, hard=9 * MS_PER_HOUR)
@@ -179,3 +180,37 @@ def test_what_waits_is_not_extended_beyond_its_deadline(company: Company) -> Non
         extend(company, job.id, 1)
     assert refused.value.code is RefusalCode.INVALID_TIME_LIMIT
     assert company.workload(job.id).spec.time_limit_ms == 4 * MS_PER_HOUR
+
+
+def stopped_for(company: Company, victim: WorkloadId, hours: int) -> WorkloadId:
+    """A job of ada's for which the victim is being stopped, and whose two GPUs and hours are kept for it meanwhile."""
+    running = company.world.live_attempt(victim)
+    assert running is not None
+    share = FundingShare(company.grant("ada", 100), hours * 2 * MS_PER_HOUR)
+    waiting = company.submit(time_limit_ms=hours * MS_PER_HOUR, grace_seconds=0)
+    launch = Launch(waiting.id, H100, running.placement, PoolName("research"), (share,))
+    fallen = Victim(running.id, victim, "within_pool", "urgent over standard")
+    preemption = Preemption(launch, (fallen,), later(company.now, 330))
+    with company.changing() as batch:
+        assert record(batch, Plan(company.now, preemptions=(preemption,)), company.ids.new) == []
+    return waiting.id
+
+
+def test_what_waits_for_its_victims_to_end_is_extended_when_it_runs(company: Company) -> None:
+    """Its place was chosen, and its hours are held, for the time limit that it has: a booking may begin right after it."""
+    waiting = stopped_for(company, two_hours_of_two(company, "bob"), hours=2)
+    with pytest.raises(Conflict) as refused:
+        extend(company, waiting, 3)
+    assert refused.value.code is RefusalCode.WRONG_STATE
+    assert refused.value.remedy == "extend it when it runs"
+    assert company.workload(waiting).spec.time_limit_ms == 2 * MS_PER_HOUR
+
+
+def test_what_its_owner_will_run_when_victims_have_ended_counts_for_the_guard(company: Company) -> None:
+    """Of 9 hours what runs plans 4 and what waits 4; what falls for it is somebody else's."""
+    guarded(company, A_DAY)
+    job = two_hours_of_two(company)
+    stopped_for(company, two_hours_of_two(company, "bob"), hours=2)
+    with pytest.raises(Exhausted) as refused:
+        extend(company, job, 1)
+    assert refused.value.code is RefusalCode.SPEND_GUARD

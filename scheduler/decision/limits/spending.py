@@ -49,6 +49,15 @@ class _Reach:
     needed: int
 
 
+def rate_reserved(policy: Policy, workload: Workload, reservation: Reservation) -> int:
+    """GPUs × weight × class factor of what starts when its victims have ended; 0 where the policy has no such class."""
+    gpu_class = policy.gpu_classes.get(reservation.gpu_class)
+    terms = policy.priority_classes.get(workload.spec.priority_class)
+    if gpu_class is None or terms is None:
+        return 0
+    return reservation.pods * workload.spec.pod.gpus * gpu_class.weight * terms.class_factor
+
+
 class Spending:
     """Live attempts by holder, and what is over, for the guards of one policy."""
 
@@ -86,11 +95,7 @@ class Spending:
 
     def reserve(self, workload: Workload, reservation: Reservation, sign: int) -> None:
         """Its victims were chosen; −1: it starts, or is judged anew."""
-        gpu_class = self._policy.gpu_classes.get(reservation.gpu_class)
-        terms = self._policy.priority_classes.get(workload.spec.priority_class)
-        if gpu_class is None or terms is None:
-            return
-        rate = reservation.pods * workload.spec.pod.gpus * gpu_class.weight * terms.class_factor
+        rate = rate_reserved(self._policy, workload, reservation)
         for holder in self._holders(workload):
             put(self._reserved[holder], workload.id, (rate, workload.spec) if sign > 0 else None)
             self._touch(holder)

@@ -42,6 +42,12 @@ def extend_attempt(batch: Batch, workload: Workload, extra_ms: int, new_id: NewI
         )
     if workload.state.is_final:
         raise Conflict(f"{workload.id} is {workload.state.value}", code=RefusalCode.WRONG_STATE)
+    if workload.id in batch.world.reservations:
+        raise Conflict(
+            f"{workload.id} is about to start: its GPUs are kept and its hours held for the time limit that it has",
+            code=RefusalCode.WRONG_STATE,
+            remedy="extend it when it runs",
+        )
     longer = workload.spec.time_limit_ms + extra_ms
     _require_maximum(batch, workload, longer)
     attempt = batch.world.live_attempt(workload.id)
