@@ -9,10 +9,22 @@ from scheduler.decision.decide import decide
 from scheduler.decision.snapshot import Snapshot
 from scheduler.domain.cluster import Node
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, Instant, NodeName, WorkloadId
+from scheduler.domain.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_SECOND, Instant, NodeName, WorkloadId
 from scheduler.domain.workloads import Attempt, Workload
 from tests.decision.applying import recorded
-from tests.decision.builders import NOW, SPARE, attempt, node, nodes, placements, reasons, snapshot, workload
+from tests.decision.builders import (
+    NOW,
+    SPARE,
+    attempt,
+    node,
+    nodes,
+    placements,
+    policy,
+    pool,
+    reasons,
+    snapshot,
+    workload,
+)
 from tests.decision.test_bookings import booking, gone_in
 from tests.decision.worlds import EXAMPLES
 
@@ -114,3 +126,15 @@ def _fit(known: dict[NodeName, Node], made: list[Attempt]) -> bool:
             if sum(dict(each.placement.pods_by_node).get(name, 0) * each.gpus for each in here) > one.gpus:
                 return False
     return True
+
+
+def test_quota_that_a_booking_will_use_and_give_back_is_not_what_an_aged_one_waits_for() -> None:
+    """It has its quota when what runs has ended, in twenty hours: until then others may use what is left of it."""
+    runs = replace(attempt("r", "n1", gpus=8, running_for=0), time_limit_ms=20 * MS_PER_HOUR)
+    aged = replace(workload("aged", gpus=8), submitted_at=Instant(NOW - 30 * MS_PER_DAY))
+    known = nodes(node("n1"), node("n2"), node("n3"))
+    for hours, said in ((19, Reason.LAUNCHING), (21, Reason.PRIORITY)):
+        for attempts in ([runs], [runs, booking(on="n3", gpus=4, in_hours=10, hours=2)]):
+            waiting = [aged, workload("w", gpus=4, hours=hours)]
+            plan = decide(snapshot(known, waiting, attempts=attempts, by=policy(pool("red", gpus=12))))
+            assert reasons(plan) == {"aged": Reason.QUOTA, "w": said}

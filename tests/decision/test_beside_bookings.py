@@ -27,7 +27,7 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.scattered import moves, saved
-from tests.decision.test_bookings import booking, gone_in
+from tests.decision.test_bookings import STARTS_WITHIN, booking, gone_in
 
 ONE = nodes(node("n1"))
 TWO = nodes(node("n1"), node("n2"))
@@ -85,7 +85,7 @@ def test_each_booking_ahead_is_left_its_gpus() -> None:
     world = snapshot(ONE, [urgent(4)], attempts=[first, second, early, late])
     assert victims(decide(world)) == {}
 
-    short = gone_in("u", 3, gpus=4, priority_class=URGENT)
+    short = gone_in("u", 3 - STARTS_WITHIN, gpus=4, priority_class=URGENT)
     assert victims(decide(replace(world, queued={short.id: short}))) == {"u": ["late"]}
 
 

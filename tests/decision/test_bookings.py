@@ -55,6 +55,10 @@ def booking(
     )
 
 
+STARTS_WITHIN = 330 / 3600
+"""Hours in which a preemptor's victims have ended: 30 seconds of grace, and five minutes for the cluster to see it."""
+
+
 def gone_in(name: str, hours: float, **fields: object) -> Workload:
     """A workload that has ended by then, its grace of 30 seconds too."""
     return workload(name, hours=hours - 30 / 3600, **fields)  # type: ignore[arg-type]  # by name
@@ -155,8 +159,28 @@ def test_no_preemptor_is_sent_where_a_booking_would_find_it() -> None:
     urgent = workload("u", gpus=8, priority_class=URGENT, hours=5)
 
     assert victims(decide(snapshot(nodes(node("n1")), [urgent], attempts=[running, booking()]))) == {}
-    short = gone_in("u", 2, gpus=8, priority_class=URGENT)
+    short = gone_in("u", 2 - STARTS_WITHIN, gpus=8, priority_class=URGENT)
     assert victims(decide(snapshot(nodes(node("n1")), [short], attempts=[running, booking()]))) == {"u": ["r"]}
+
+
+def test_a_preemptor_is_gone_by_a_bookings_start_however_long_its_victims_take_to_end() -> None:
+    """One that would be, were it to start at once, would start half a minute later, when they have saved their work."""
+    running = attempt("r", "n1", gpus=8, running_for=0)
+    urgent = gone_in("u", 2, gpus=8, priority_class=URGENT)
+    assert victims(decide(snapshot(nodes(node("n1")), [urgent], attempts=[running, booking()]))) == {}
+
+    slow = replace(running, grace_seconds=600)
+    short = gone_in("u", 2 - STARTS_WITHIN, gpus=8, priority_class=URGENT)
+    assert victims(decide(snapshot(nodes(node("n1")), [short], attempts=[slow, booking()]))) == {}
+
+
+def test_who_would_be_gone_in_time_waits_for_what_is_stopping_anyway_and_has_nobody_else_stopped() -> None:
+    """Its own victims would let it start too late; what ends there already may let it start in time."""
+    stopping = attempt("s", "n1", gpus=8, state=AttemptState.STOPPING)
+    other = attempt("o", "n2", gpus=8, running_for=0)
+    urgent = gone_in("u", 2, gpus=8, priority_class=URGENT)
+    two = nodes(node("n1"), node("n2"))
+    assert victims(decide(snapshot(two, [urgent], attempts=[stopping, other, booking()]))) == {}
 
 
 def test_after_its_end_its_gpus_are_everybodys() -> None:

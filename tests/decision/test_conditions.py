@@ -8,7 +8,7 @@ from scheduler.decision.decide import decide, step
 from scheduler.decision.snapshot import Changes
 from scheduler.domain.policy import OffPeak, PriorityClass
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, PerMille, WorkloadId
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND, Instant, PerMille, WorkloadId
 from scheduler.domain.workloads import ArrayPlace, Workload
 from tests.decision.builders import (
     NOW,
@@ -21,6 +21,7 @@ from tests.decision.builders import (
     policy,
     reasons,
     snapshot,
+    victims,
     workload,
 )
 from tests.decision.test_ordering import cold
@@ -62,6 +63,17 @@ def test_a_deadline_passes_while_it_waits() -> None:
     assert state.verdicts[late.id].reason is Reason.RESOURCES
     step(state, Changes(), Instant(NOW + 30 * MS_PER_MINUTE + 1))
     assert state.verdicts[late.id].reason is Reason.DEADLINE
+
+
+def test_nobody_is_stopped_for_what_could_not_end_in_time_once_they_have_saved_their_work() -> None:
+    """The grace of who runs is 30 seconds; that of somebody else, on the second node, is none."""
+    slow = attempt("slow", "n1", gpus=8, priority_class=SPARE)
+    quick = replace(attempt("quick", "n2", gpus=8, priority_class=SPARE, running_for=9000), grace_seconds=0)
+    for seconds, running, fallen in ((30, [slow], ["slow"]), (29, [slow], []), (29, [slow, quick], ["quick"])):
+        by = Instant(NOW + MS_PER_HOUR + seconds * MS_PER_SECOND)
+        waiting = asking(workload("w", gpus=8), finish_by=by)
+        known = nodes(*(node(name) for name in ("n1", "n2")[: len(running)]))
+        assert victims(decide(snapshot(known, [waiting], attempts=running))) == ({"w": fallen} if fallen else {})
 
 
 def array(count: int, at_once: int | None) -> list[Workload]:

@@ -14,6 +14,7 @@ from scheduler.domain.topology import LevelName, TopologyLevel
 from scheduler.domain.units import (
     MS_PER_HOUR,
     MS_PER_MINUTE,
+    MS_PER_SECOND,
     EngineerId,
     Instant,
     NodeName,
@@ -115,11 +116,18 @@ def test_a_sandbox_stays_and_so_does_what_could_not_end_in_time_any_more() -> No
     }
     assert victims(decide(replace(plain, launched=sandboxes))) == {}
 
-    late = {
-        name: replace(each, spec=replace(each.spec, finish_by=Instant(NOW + MS_PER_MINUTE)))
-        for name, each in plain.launched.items()
-    }
-    assert victims(decide(replace(plain, launched=late))) == {}
+    for millisecond, fallen in ((0, {"whole": ["b"]}), (1, {})):  # each needs 30 seconds to save and an hour to run
+        by = Instant(NOW + MS_PER_HOUR + 30 * MS_PER_SECOND - millisecond)
+        late = {name: replace(each, spec=replace(each.spec, finish_by=by)) for name, each in plain.launched.items()}
+        assert victims(decide(replace(plain, launched=late))) == fallen
+
+
+def test_nothing_is_moved_for_a_gang_that_could_not_end_in_time_once_it_has_saved_its_work() -> None:
+    for millisecond, fallen in ((0, {"whole": ["b"]}), (1, {})):
+        by = Instant(NOW + MS_PER_HOUR + 30 * MS_PER_SECOND - millisecond)
+        gang = workload("whole", gpus=8)
+        late = replace(gang, spec=replace(gang.spec, finish_by=by))
+        assert victims(decide(world(*FRAGMENTS, queued=[late]))) == fallen
 
 
 def test_nothing_is_moved_where_the_gang_could_start_otherwise() -> None:

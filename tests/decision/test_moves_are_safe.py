@@ -103,12 +103,16 @@ def test_moves_are_the_same_in_steps_as_in_a_cold_decision(data: st.DataObject) 
     assert (told.launches, told.preemptions, told.lapsed) == _parts(decide(following))
 
 
-@given(scattered(), st.lists(st.tuples(st.integers(0, 3), st.sampled_from([2, 4]), st.sampled_from([0.5, 2, 4]))))
+@given(
+    scattered(),
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([2, 4]), st.sampled_from([0.5, 2, 3.1, 4]))),
+    st.sampled_from([0, 30, 329]),
+)
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_a_booking_finds_its_gpus_whoever_was_moved_or_preempted_before_it(
-    given: Snapshot, wishes: list[tuple[int, int, float]]
+    given: Snapshot, wishes: list[tuple[int, int, float]], seconds_to_end: int
 ) -> None:
-    """Bookings are made where, beside what will still run by then, their GPUs are free."""
+    """Bookings are made where, beside what will still run by then, their GPUs are free. Who is stopped takes its time."""
     booked: list[Attempt] = []
     for number, gpus, hours in wishes:
         made = booking(
@@ -124,6 +128,7 @@ def test_a_booking_finds_its_gpus_whoever_was_moved_or_preempted_before_it(
     for _ in range(CYCLES_MAX):
         plan = decide(known)
         known = ended(recorded(known, plan))
+        known = replace(known, now=Instant(known.now + seconds_to_end * 1000))
         if plan.is_empty or not (plan.launches or plan.preemptions or plan.lapsed):
             break
     for each in booked:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from scheduler.decision.plan import Launch, Plan
+from scheduler.decision.snapshot import Reservation
 from scheduler.domain.bookings import BookingPhase, BookingTerms
 from scheduler.domain.cluster import Placement
 from scheduler.domain.errors import Refusal, RefusalCode
@@ -20,7 +21,7 @@ from scheduler.domain.units import (
     PoolName,
     PriorityClassName,
 )
-from scheduler.domain.workloads import Workload, WorkloadState
+from scheduler.domain.workloads import AttemptState, Workload, WorkloadState
 from scheduler.ledger.journal import Account, AccountKind
 from scheduler.lifecycle.asking.booking import BookingWish
 from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
@@ -173,6 +174,40 @@ def test_what_runs_may_run_to_its_time_limit_so_its_gpus_cannot_be_booked_before
     assert refusal.code is RefusalCode.BOOKING_CONFLICT
     assert refusal.expected == "at most 4 GPUs in that time"
     assert book(company, gpus=8, in_hours=4).id
+
+
+def test_what_has_not_started_yet_may_start_now_so_its_gpus_cannot_be_booked_before(company: Company) -> None:
+    """Its image takes half an hour to come: it may run for three hours from when it is there."""
+    company.grant("ada", 200)
+    company.launch(company.submit(time_limit_ms=3 * MS_PER_HOUR, grace_seconds=0))
+    company.now = later(company.now, 1800)
+
+    assert refused(company, gpus=8, in_hours=2.9).code is RefusalCode.BOOKING_CONFLICT
+    assert book(company, gpus=8, in_hours=3).id
+
+
+def test_what_should_have_ended_by_now_is_where_nothing_can_be_booked_at_once(company: Company) -> None:
+    company.grant("ada", 200)
+    company.launch(company.submit(time_limit_ms=3 * MS_PER_HOUR))
+    (overdue,) = company.world.attempts.values()
+    with company.changing() as batch:
+        batch.put_attempt(replace(overdue, started_at=company.now, state=AttemptState.STOPPING))
+    company.now = later(company.now, 4 * 3600)
+
+    assert refused(company, gpus=8, in_hours=0).code is RefusalCode.BOOKING_CONFLICT
+    assert stands_on(company, book(company, gpus=4, in_hours=0)) == {"n1": 1}
+
+
+def test_what_waits_for_its_victims_may_start_late_so_its_gpus_cannot_be_booked_before(company: Company) -> None:
+    """Its victims have five and a half minutes to end."""
+    company.grant("ada", 200)
+    waiting = company.submit(time_limit_ms=3 * MS_PER_HOUR, grace_seconds=0)
+    kept = Reservation(waiting.id, H100, Placement(((NodeName("n0"), 1),)), later(company.now, 330))
+    with company.changing() as batch:
+        batch.reserve(waiting.id, kept)
+
+    assert refused(company, gpus=8, in_hours=3 + 329 / 3600).code is RefusalCode.BOOKING_CONFLICT
+    assert book(company, gpus=8, in_hours=3 + 330 / 3600).id
 
 
 @pytest.mark.parametrize(("in_hours", "hours"), [(-1, 2), (24 * 91, 2)])

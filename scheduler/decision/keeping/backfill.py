@@ -97,14 +97,17 @@ class Backfill:
         """Count what this cycle stops: it is coming free already, and not once more at the end of its time limit."""
         self._preempted.extend(attempts)
 
-    def kept(self, gpu_class: GpuClassName, spec: WorkloadSpec) -> Kept | None:
-        """What work like this must leave free in that class for bookings that start before it has ended."""
+    def kept(self, gpu_class: GpuClassName, spec: WorkloadSpec, starts_by: Instant | None = None) -> Kept | None:
+        """What work like this, started now or by then at the latest, must leave free in that class for bookings that
+        start before it has ended."""
         bookings = self.index.bookings
         if not bookings.of_class(gpu_class):
             return None
         launched = self.launched_in(gpu_class)
         preempted = [attempt for attempt in self._preempted if attempt.gpu_class == gpu_class]
-        return bookings.kept(gpu_class, self.index.ends[gpu_class], spec, self.index.now, launched, preempted)
+        now = self.index.now
+        ends_at = latest_end_if_started(spec, now if starts_by is None else starts_by)
+        return bookings.kept(gpu_class, self.index.ends[gpu_class], ends_at, now, launched, preempted)
 
     def _look(
         self, gpu_class: GpuClassName, lane: Lane, line: Line, workload_id: WorkloadId, not_before: Instant

@@ -159,16 +159,15 @@ class Bookings:
         self,
         gpu_class: GpuClassName,
         ends: Ends,
-        spec: WorkloadSpec,
+        until: Instant,
         now: Instant,
         launched: Iterable[tuple[Launch, WorkloadSpec]] = (),
         preempted: Iterable[Attempt] = (),
     ) -> Kept | None:
-        """What work like this, started now, must leave free for those that start before it has ended: None where
-        there are none. What ends before one starts, and what this cycle `launched` that does, is free by then, but not
-        what it `preempted`: that is somebody's already."""
+        """What work that runs until then must leave free for those that start before: None where there are none. What
+        ends before one starts, and what this cycle `launched` that does, is free by then, but not what it `preempted`:
+        that is somebody's already."""
         bookings = self.of_class(gpu_class)
-        until = latest_end_if_started(spec, now)
         known = bookings[: bisect_left(bookings, until, key=lambda booking: booking.launched_at)]
         ahead = [booking for booking in known if booking.launched_at > now]
         if not ahead:

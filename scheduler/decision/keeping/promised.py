@@ -75,7 +75,9 @@ class PromisedQuota:
         index, quotas, pool = self.index, self.index.quotas, waiting.key.pool
         root = quotas.root_of[pool]
         ends = [*index.running.quota_ends(gpu_class)]
-        ends += [(end_of(each), each.pool, each.gpus) for each in index.bookings.of_class(gpu_class)]
+        bookings = index.bookings.of_class(gpu_class)
+        ends += [(end_of(each), each.pool, each.gpus) for each in bookings]
+        ends += [(each.launched_at, each.pool, -each.gpus) for each in bookings if each.launched_at > index.now]
         ends += [
             (latest_end_if_started(spec, index.now), each.pool, spec.gpus)
             for each, spec in launched
@@ -90,8 +92,8 @@ class PromisedQuota:
         found: Instant | None = None
         for at, owner, gpus in sorted(end for end in ends if quotas.root_of.get(end[1]) == root):
             given[owner] += gpus
-            lacking -= gpus
-            borrowed -= gpus if owner == pool else 0
+            lacking -= max(0, gpus)
+            borrowed -= max(0, gpus) if owner == pool else 0
             if lacking > 0 or borrowed > 0:
                 continue  # an end gives it at most what it frees
             given_up += given.items()

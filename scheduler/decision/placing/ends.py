@@ -4,10 +4,12 @@ Kept as arrays, so that asking what is free at an instant costs the same few ope
 brought up to date when somebody asks: where nobody waits for room, nobody does.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from scheduler.decision.placing.fit_table import FitTable, IntArray, amounts
-from scheduler.domain.units import MS_PER_SECOND, AttemptId, Instant
+from scheduler.domain.units import MS_PER_MINUTE, MS_PER_SECOND, AttemptId, Instant
 from scheduler.domain.workloads import Attempt, WorkloadSpec
 
 _NEVER = 2**62
@@ -23,6 +25,23 @@ def latest_end(attempt: Attempt) -> Instant:
 
 def latest_end_if_started(spec: WorkloadSpec, now: Instant) -> Instant:
     return Instant(now + spec.time_limit_ms + spec.grace_seconds * MS_PER_SECOND)
+
+
+def could_start_after(attempt: Attempt, spec: WorkloadSpec, now: Instant) -> bool:
+    """Whether work could still use its time limit before its deadline, were the attempt told to stop now and used all of
+    its grace."""
+    latest = spec.latest_start
+    return latest is None or now + attempt.grace_seconds * MS_PER_SECOND <= latest
+
+
+RESERVED_BEYOND_GRACE_MS = 5 * MS_PER_MINUTE
+"""How long, beyond its victims' grace, a preemptor's GPUs are kept for it: the cluster must see them end."""
+
+
+def kept_until(victims: Iterable[Attempt], now: Instant) -> Instant:
+    """Whoever these are stopped for starts before then, or is judged anew."""
+    grace_seconds = max((attempt.grace_seconds for attempt in victims), default=0)
+    return Instant(now + grace_seconds * MS_PER_SECOND + RESERVED_BEYOND_GRACE_MS)
 
 
 class Ends:

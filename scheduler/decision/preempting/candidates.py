@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from scheduler.decision.ordering.queue import Line
 from scheduler.decision.placing.booked import Booked
+from scheduler.decision.placing.ends import could_start_after
 from scheduler.decision.placing.running import Bucket, given_back
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.victims import Rule
@@ -89,8 +90,9 @@ class Candidates:
         self, rule: Rule, bucket: Bucket, attempts: Iterable[Attempt], *, is_shrinking: bool
     ) -> Iterator[Candidate]:
         """Those of a bucket's `attempts` that may fall, without what this cycle takes of them for others."""
+        now = self.outlook.index.now
         for attempt in attempts:
-            if attempt.id in self.booked.victims:
+            if attempt.id in self.booked.victims or not could_start_after(attempt, self.line.spec, now):
                 continue
             if rule is Rule.WITHIN_POOL and not self._is_fair_game(bucket, attempt):
                 continue

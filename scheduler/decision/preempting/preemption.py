@@ -16,7 +16,7 @@ from scheduler.decision.keeping.ahead import RoomAhead, Rows
 from scheduler.decision.keeping.backfill import Backfill
 from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.placing.booked import Booked
-from scheduler.decision.placing.ends import latest_end
+from scheduler.decision.placing.ends import kept_until, latest_end
 from scheduler.decision.placing.freed import freed_by
 from scheduler.decision.placing.running import Bucket
 from scheduler.decision.plan import Launch, Victim
@@ -57,8 +57,8 @@ def find_victims(
 ) -> Found | None:
     """Whom to preempt for one workload of the line, or None where nobody may be or nobody needs to be.
 
-    Bookings ahead have their room left free, as by who starts at once. What is stopping already counts as coming free, so
-    that slow victims never lead to a second set.
+    Bookings ahead have their room left free, though it starts as late as victims let it. What is stopping already counts as
+    coming free, so that slow victims never lead to a second set.
     """
     index = outlook.index
     tried: tuple[GpuClassName, list[tuple[Rule, Bucket]]] | None = None
@@ -82,6 +82,8 @@ def find_victims(
             # Mostly enough is stopping already, and nobody has to be chosen.
             if search.fits():
                 return None
+            if index.bookings.of_class(gpu_class):
+                search.look_ahead(kept_until((each.attempt for each in candidates.everybody()), index.now))
             found = search.run(candidates, line)
         if found is not None:
             return found
@@ -115,19 +117,24 @@ class _Search:
         self, outlook: Outlook, backfill: Backfill, lane: Lane, gpu_class: GpuClassName, line: Line, way: Way
     ) -> None:
         self._outlook = outlook
+        self._backfill = backfill
         self._index = index = outlook.index
-        self._lane = lane
+        self._lane, self._spec = lane, line.spec
         self._gpu_class = gpu_class
         self._may_borrow = way is not Way.ENDS_WITHIN
         self._table = index.capacity.table(gpu_class)
         self._row = self._table.row(lane.key.shape)
-        self._kept = backfill.kept(gpu_class, line.spec)
+        self._given_back: dict[PoolName, int] = {}
+        self.look_ahead(index.now)
+
+    def look_ahead(self, starts_by: Instant) -> None:
+        """See the room that is left for it beside bookings, were it to start then at the latest. Nobody is taken yet."""
+        self._kept = self._backfill.kept(self._gpu_class, self._spec, starts_by)
         self._room = RoomAhead(self._table, self._kept)
-        self._asked = self._room.asked(lane.key.shape.pod)
+        self._asked = self._room.asked(self._spec.pod)
         self._tally = self._table.tally(self._row, self._room.counts(self._row, self._room.rows))
         self._nodes: dict[int, _NodeRoom] = {}
         """Those that somebody taken was on."""
-        self._given_back: dict[PoolName, int] = {}
 
     @contextmanager
     def quotas_restored(self) -> Iterator[None]:

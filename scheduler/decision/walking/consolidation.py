@@ -14,7 +14,7 @@ from scheduler.decision.index import Index
 from scheduler.decision.keeping.ahead import RoomAhead, Rows
 from scheduler.decision.keeping.bookings import Kept
 from scheduler.decision.ordering.queue import Lane, Line
-from scheduler.decision.placing.ends import latest_end, latest_end_if_started
+from scheduler.decision.placing.ends import could_start_after, kept_until, latest_end, latest_end_if_started
 from scheduler.decision.placing.fit_table import FitTable, IntArray
 from scheduler.decision.placing.movable import COMPARED_EVERY_MS, compared_at
 from scheduler.decision.plan import Victim
@@ -58,7 +58,9 @@ class Consolidation:
             own = fund_line(index, line, gpu_class)
             gang = _Gang(index, starts, lane, line, gpu_class)
             if gang.is_scattered() and not isinstance(own, Shortfall):
-                found = self._search(gang, own, self._candidates(gpu_class, line))
+                candidates = self._candidates(gpu_class, line)
+                gang.look_ahead(kept_until((mover.attempt for mover in candidates), index.now))
+                found = self._search(gang, own, candidates)
                 if found is not None:
                     return found
         return None
@@ -73,8 +75,9 @@ class Consolidation:
         known = self._movers.get(gpu_class)
         if known is None:
             known = self._movers[gpu_class] = movers(self._index, gpu_class)
-        taken = self._starts.booked.victims
-        return [mover for mover in known if mover.priority <= line.priority and mover.attempt.id not in taken]
+        taken, now = self._starts.booked.victims, self._index.now
+        free = [each for each in known if each.priority <= line.priority and each.attempt.id not in taken]
+        return [each for each in free if could_start_after(each.attempt, line.spec, now)]
 
     def _search(self, gang: "_Gang", own: tuple[FundingShare, ...], candidates: list[Mover]) -> Found | None:
         for tried in range(SEARCHES_MAX):
@@ -129,13 +132,17 @@ class _Gang:
         self.index, self.starts, self.lane, self.line, self.gpu_class = index, starts, lane, line, gpu_class
         self.table: FitTable = index.capacity.table(gpu_class)
         self.row = self.table.row(lane.key.shape)
-        self.room = RoomAhead(self.table, starts.backfill.kept(gpu_class, line.spec))
-        self.asked = self.room.asked(lane.key.shape.pod)
-        self.counts = self.room.counts(self.row, self.room.rows)
         self.takes = self.table.taking(self.row)
         ask = lane.key.shape.topology
-        gathers = ask is not None and ask.is_required
-        self.domain = self.table.domains.level(ask.level).of_node if ask is not None and gathers else None
+        self.domain = self.table.domains.level(ask.level).of_node if ask is not None and ask.is_required else None
+        self.look_ahead(index.now)
+
+    def look_ahead(self, starts_by: Instant) -> None:
+        """See the room beside bookings, were it and whoever is moved for it to start then at the latest."""
+        self.starts_by = starts_by
+        self.room = RoomAhead(self.table, self.starts.backfill.kept(self.gpu_class, self.line.spec, starts_by))
+        self.asked = self.room.asked(self.lane.key.shape.pod)
+        self.counts = self.room.counts(self.row, self.room.rows)
 
     def is_scattered(self) -> bool:
         """Whether as many GPUs are free as it asks for, on nodes where it could go, and yet it does not fit."""
@@ -155,7 +162,7 @@ class _Gang:
 
     def taken(self, mover: Mover) -> Rows:
         """What it takes where it goes: it starts anew, in what time it has."""
-        return self.room.until(latest_end_if_started(mover.workload.spec, self.index.now), mover.asked)
+        return self.room.until(latest_end_if_started(mover.workload.spec, self.starts_by), mover.asked)
 
     def regions(self, candidates: list[Mover]) -> list[list[int]]:
         """The nodes to choose from: all, or, where its pods must stand in one domain, of each domain that could hold
@@ -274,7 +281,7 @@ class _Search:
         gang, table, line = self.gang, self.gang.table, line_of(self.gang.index, mover)
         row = table.row(line.shape)
         counts = table.counts(row)
-        kept = gang.starts.backfill.kept(gang.gpu_class, line.spec)
+        kept = gang.starts.backfill.kept(gang.gpu_class, line.spec, gang.starts_by)
         if kept is not None:
             counts = kept.beside(table, row, counts)
         sources = {shift.origin for shift in self._shifts} | {origin}

@@ -14,7 +14,16 @@ from scheduler.decision.walking.triage import fund_line, need_of
 from scheduler.domain.cluster import Placement
 from scheduler.domain.funding import FundingShare, Shortfall
 from scheduler.domain.policy import Policy
-from scheduler.domain.units import AttemptId, EngineerId, GpuClassName, Instant, NodeName, ProjectName, TeamName
+from scheduler.domain.units import (
+    MS_PER_SECOND,
+    AttemptId,
+    EngineerId,
+    GpuClassName,
+    Instant,
+    NodeName,
+    ProjectName,
+    TeamName,
+)
 from scheduler.domain.workloads import Attempt, Workload, WorkloadKind
 
 
@@ -68,10 +77,13 @@ def _movers(index: Index, gpu_class: GpuClassName) -> Iterator[Mover]:
 
 
 def _stays_from(attempt: Attempt, workload: Workload, since: int, lost_max: int) -> Instant:
-    """From when on it loses too much of what it did `since`, or could no longer end in time."""
+    """From when on it loses too much of what it did `since`, or could no longer end in time, were it to use all of its
+    grace before it starts anew."""
     until = since + lost_max // attempt.gpus + 1 if attempt.gpus else _NEVER
     latest_start = workload.spec.latest_start
-    return Instant(until if latest_start is None else min(until, latest_start + 1))
+    if latest_start is None:
+        return Instant(until)
+    return Instant(min(until, latest_start + 1 - attempt.grace_seconds * MS_PER_SECOND))
 
 
 def _is_ordinary(attempt: Attempt, workload: Workload, policy: Policy) -> bool:

@@ -11,6 +11,7 @@ from scheduler.decision.keeping.bookings import pod_of
 from scheduler.decision.keeping.promised import PromisedQuota
 from scheduler.decision.ordering.queue import Lane, Line, OrderKey, Ruling
 from scheduler.decision.placing.booked import Booked
+from scheduler.decision.placing.ends import kept_until
 from scheduler.decision.plan import Launch, Preemption, Verdict
 from scheduler.decision.preempting.preemption import Found, Move
 from scheduler.decision.snapshot import Reservation
@@ -21,19 +22,13 @@ from scheduler.domain.funding import FundingShare
 from scheduler.domain.policy import Order
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import (
-    MS_PER_MINUTE,
-    MS_PER_SECOND,
     EngineerId,
     GpuClassName,
-    Instant,
     PoolName,
     WorkloadId,
 )
 from scheduler.domain.values import value
 from scheduler.domain.workloads import Attempt, Workload, WorkloadSpec
-
-RESERVED_BEYOND_GRACE_MS = 5 * MS_PER_MINUTE
-"""How long, beyond the victims' grace, a preemptor's GPUs are kept for it: the cluster must see its victims end."""
 
 
 @value(frozen=True, slots=True)
@@ -228,8 +223,7 @@ class Starts:
         is_borrowed = self._count(lane, line, workload_id, found.gpu_class, shares, index.quotas.promise)
         self.booked.count(index.capacity.claim, found.placement, spec.pod, by=1)
         launch = Launch(workload_id, found.gpu_class, found.placement, pool, shares, is_borrowed=is_borrowed)
-        grace_ms = max(attempt.grace_seconds for attempt in found.attempts) * MS_PER_SECOND
-        until = Instant(index.now + grace_ms + RESERVED_BEYOND_GRACE_MS)
+        until = kept_until(found.attempts, index.now)
         moves = tuple(move.launch for move in found.moves)
         self.preemptions.append(Preemption(launch, found.victims, until, moves))
         self.alone[workload_id] = evidence.awaiting_preemption(spec, found.gpu_class, len(found.victims))

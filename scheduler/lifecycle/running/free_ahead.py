@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from scheduler.decision.placing.ends import latest_end, latest_end_if_started
 from scheduler.domain.units import Instant, NodeName
+from scheduler.domain.workloads import Attempt
 from scheduler.lifecycle.memory.world import World
 
 
@@ -19,20 +20,27 @@ def free_in_window(
 ) -> int:
     """What is left of the node by time limits, bookings and reservations; `without` one attempt. May be negative.
 
-    What is reserved for a preemptor counts as if it started now.
+    What has not started counts as if it did now; what is reserved for a preemptor, as late as that may start.
     """
     taken: list[tuple[Instant, Instant, int]] = []
     for attempt_id, gpus in list(world.attempts_on.get(name, {}).items()):
         attempt = world.attempts.get(attempt_id)
         if attempt is not None and attempt_id != without and not attempt.is_inside:
-            until = (
-                Instant(attempt.launched_at + attempt.time_limit_ms) if attempt.is_booking else latest_end(attempt)
-            )
-            taken.append((attempt.launched_at, until, gpus))
+            taken.append((attempt.launched_at, _until(attempt, now), gpus))
     for workload_id, reservation in list(world.reservations.items()):
         workload = world.workloads.get(workload_id)
         pods = dict(reservation.placement.pods_by_node).get(name, 0)
         if workload is not None and pods:
-            taken.append((now, latest_end_if_started(workload.spec, now), pods * workload.spec.pod.gpus))
+            until = latest_end_if_started(workload.spec, max(now, reservation.until))
+            taken.append((now, until, pods * workload.spec.pod.gpus))
     node = world.nodes.get(name)
     return (node.gpus if node is not None else 0) - overlapping(taken, starts_at, ends_at)
+
+
+def _until(attempt: Attempt, now: Instant) -> Instant:
+    """When its GPUs are free at the latest, by what is known now: not before it has ended, nor, where its pods have not
+    started, as if they had."""
+    if attempt.is_booking:
+        return Instant(attempt.launched_at + attempt.time_limit_ms)
+    late_ms = 0 if attempt.started_at is not None else max(0, now - attempt.launched_at)
+    return Instant(max(now + 1, latest_end(attempt) + late_ms))
