@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from scheduler.domain.reasons import TEXTS
 from tests.browser.conftest import WIDE, become
 from tests.plugins.polling import eventually
 
@@ -108,6 +109,16 @@ async def test_no_page_breaks_a_word_or_scrolls_sideways_and_no_text_is_pale(pag
     assert await page.evaluate(BROKEN) == []
 
 
+PUT_FIRST = """(menu, text) => {
+  const note = Object.assign(document.createElement('p'), {className: 'note', textContent: text});
+  menu.prepend(note);
+}"""
+
+BEYOND = """() => [...document.querySelectorAll('.acts[open] .menu, .acts[open] .menu *')]
+  .filter((each) => each.getBoundingClientRect().left < 0 || each.getBoundingClientRect().right > innerWidth)
+  .map((each) => each.outerHTML)"""
+
+
 A4_POINTS = (595, 842)
 PRINTABLE_PX = 688
 """A4 is 210 mm wide; 14 mm on each side are margin, and a pixel is 1/96 of an inch."""
@@ -164,6 +175,36 @@ async def test_an_engineer_starts_a_sandbox_by_the_form_and_cancels_it(page: Pag
         await row.get_by_role("button", name="Cancel").click()
     await page.locator("a.name", has_text="walk-in-sandbox").first.click()
     await expect(page.locator(".sentence")).to_contain_text("Cancelled by ada")
+
+
+async def test_an_open_menu_stays_on_the_page_whatever_there_is_to_do_next(page: Page) -> None:
+    """A menu opens leftwards from its button: one as wide as its longest sentence had its buttons beyond the left edge,
+    where nobody can scroll."""
+    longest = max((text.next_step for text in TEXTS.values()), key=len)
+    await become(page, ENGINEER)
+    await page.goto("/hours")
+    await page.get_by_role("button", name="Live").click()
+    await page.locator("tr summary.button").first.click()
+    await page.locator(".acts[open] .menu").evaluate(PUT_FIRST, longest)
+    assert await page.evaluate(BEYOND) == []
+    await page.locator(".acts[open]").get_by_role("button", name="Cancel").click(trial=True)
+
+
+async def test_a_menu_closes_by_escape_and_where_something_else_is_pressed(page: Page) -> None:
+    await become(page, OPERATOR)
+    await page.goto("/cluster")
+    menus, opened = page.locator(".acts > summary"), page.locator(".acts[open]")
+    for menu in await menus.all():
+        await menu.click()
+        assert await page.evaluate(BEYOND) == []
+        await page.keyboard.press("Escape")
+        await expect(opened).to_have_count(0)
+        await expect(menu).to_be_focused()
+    await menus.first.click()
+    await opened.get_by_role("textbox").click()
+    await expect(opened).to_have_count(1)
+    await page.get_by_role("heading", name="In use").click()
+    await expect(opened).to_have_count(0)
 
 
 async def test_the_page_keeps_itself_live_without_a_reload_and_stops_when_asked(page: Page) -> None:

@@ -94,6 +94,18 @@
   addEventListener("pagehide", () => stream.close());
 })();
 
+// An open menu lies over the rows below it: it closes by Escape, and where something else is pressed, as menus do.
+(() => {
+  const menus = () => document.querySelectorAll(".acts[open]");
+  addEventListener("click", (event) => {
+    for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const menu of menus()) { menu.open = false; menu.querySelector("summary").focus(); }
+  });
+})();
+
 // On paper everything is open, and as it was again afterwards.
 (() => {
   let opened = [];
