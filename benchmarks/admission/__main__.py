@@ -78,6 +78,7 @@ from typing import Any
 
 from benchmarks.admission.company import people_text, policy_text
 from benchmarks.admission.deployed import deploy
+from benchmarks.admission.engineers import write_tokens
 from benchmarks.admission.generator import Generator, read_generator
 from benchmarks.admission.runner import NAMESPACE
 from benchmarks.measured import keep
@@ -139,7 +140,10 @@ def main() -> None:
 
 def _measure(generator: Generator, arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     programs = binaries.provide(binaries.find_module())
-    plane = asyncio.run(start(programs, scratch / "cluster", Options(runs_workloads=False)))
+    engineers = scratch / "engineers.csv"
+    write_tokens(engineers, (queue.name for queue in generator.queues))
+    options = Options(runs_workloads=False, apiserver_arguments=(f"--token-auth-file={engineers}",))
+    plane = asyncio.run(start(programs, scratch / "cluster", options))
     try:
         kubeconfigs = asyncio.run(deploy(plane, generator, scratch))
         policy = policy_text(generator, arguments.minimum_runtime_seconds, arguments.preemption_delay_seconds)
@@ -148,6 +152,7 @@ def _measure(generator: Generator, arguments: argparse.Namespace, scratch: Path)
                 [
                     *(sys.executable, "-m", "benchmarks.admission.runner"),
                     f"--kubeconfig={kubeconfigs.runner}",
+                    f"--engineers={engineers}",
                     f"--generator={arguments.generator}",
                     f"--limit-seconds={arguments.limit_seconds}",
                 ],

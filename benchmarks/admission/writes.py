@@ -9,7 +9,6 @@ import base64
 import logging
 import re
 import ssl
-from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -80,7 +79,8 @@ class Writes:
         self._host = host
         self._port = port
         self._tls = tls
-        self._always = f"Host: {host}:{port}\r\nAuthorization: Bearer {token}\r\nAccept: {_ACCEPT}\r\n"
+        self._always = f"Host: {host}:{port}\r\nAccept: {_ACCEPT}\r\nContent-Type: application/json\r\n"
+        self._token = token
         self._free: list[_Kept] = []
         self._slots = asyncio.Semaphore(connections)
 
@@ -105,14 +105,15 @@ class Writes:
         for kept in self._free:
             kept.close()
 
-    async def send(self, method: str, path: str, body: Json, headers: Mapping[str, str]) -> None:
-        """Once more where the apiserver is too busy to answer, as it is on a machine with other work.
+    async def send(self, method: str, path: str, body: Json, token: str | None = None) -> None:
+        """As whoever has the token, else as ourselves. Once more where the apiserver is too busy to answer, as it is on a
+        machine with other work.
 
         Raises ApiRefused where the answer is no success, OSError where none came, in the end.
         """
         content = orjson.dumps(body)
-        named = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = f"{method} {path} HTTP/1.1\r\n{self._always}{named}Content-Length: {len(content)}\r\n\r\n"
+        bearer = f"Authorization: Bearer {token or self._token}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\n{self._always}{bearer}Content-Length: {len(content)}\r\n\r\n"
         for tries in range(TRIES_MAX):
             is_last = tries == TRIES_MAX - 1
             try:

@@ -1,7 +1,7 @@
 """The runner of Kueue's test against an apiserver that answers, and a service that launches nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,8 @@ from scheduler.adapters.policy_files import read_policy
 from scheduler.domain.workloads import WorkloadSpec
 from scheduler.entrypoints.devcluster.client import ApiClient, Json
 
+TOKEN = "the engineer's own"
+
 
 class Silence:
     """Keeps the Jobs that are created, says of each why it waits, and never reports a change."""
@@ -25,8 +27,8 @@ class Silence:
     def __init__(self) -> None:
         self.jobs: list[Json] = []
 
-    async def send(self, method: str, path: str, body: Json, headers: Mapping[str, str]) -> None:
-        assert (method, path, headers["Impersonate-User"]) == ("POST", runner_module.JOBS, "cq-0-0-cohort-0")
+    async def send(self, method: str, path: str, body: Json, token: str) -> None:
+        assert (method, path, token) == ("POST", runner_module.JOBS, TOKEN)
         self.jobs.append(body)
 
     async def get(self, path: str) -> Json:
@@ -46,7 +48,8 @@ def runner_of(folder: Path, cluster: Silence, **template: Any) -> Runner:
     queues = [{"className": "cq", "nominalQuota": 4, "workloadsSets": sets}]
     path = folder / "generator.yaml"
     path.write_text(yaml.safe_dump([{"className": "cohort", "queuesSets": queues}]))
-    return Runner(cast(ApiClient, cluster), cast(Writes, cluster), read_generator(path).series())
+    tokens = {"cq-0-0-cohort-0": TOKEN}
+    return Runner(cast(ApiClient, cluster), cast(Writes, cluster), tokens, read_generator(path).series())
 
 
 async def test_what_never_runs_is_told_with_the_words_of_the_service_and_not_waited_for(

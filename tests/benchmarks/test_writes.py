@@ -59,13 +59,13 @@ async def test_a_write_that_a_busy_apiserver_refuses_is_sent_again(
     first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with apiserver([first, "200 OK"], monkeypatch) as (writes, asked):
-        await writes.send("PATCH", "/jobs/a/status", {}, {})
+        await writes.send("PATCH", "/jobs/a/status", {})
     assert asked == ["PATCH /jobs/a/status"] * 2
 
 
 async def test_a_job_that_the_try_before_had_made_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     async with apiserver([BUSY, "409 Conflict"], monkeypatch) as (writes, asked):
-        await writes.send("POST", "/jobs", {}, {})
+        await writes.send("POST", "/jobs", {})
     assert len(asked) == 2
 
 
@@ -75,12 +75,12 @@ async def test_what_is_wrong_with_a_write_itself_is_told_at_once(
 ) -> None:
     async with apiserver([answer], monkeypatch) as (writes, asked):
         with pytest.raises(ApiRefused, match=answer[:3]):
-            await writes.send("POST", "/jobs", {}, {})
+            await writes.send("POST", "/jobs", {})
     assert len(asked) == 1
 
 
 async def test_an_apiserver_that_stays_busy_is_told_of_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     async with apiserver([BUSY], monkeypatch) as (writes, asked):
         with pytest.raises(ApiRefused, match="500"):
-            await writes.send("POST", "/jobs", {}, {})
+            await writes.send("POST", "/jobs", {})
     assert len(asked) == TRIES_MAX
