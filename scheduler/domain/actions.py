@@ -30,7 +30,7 @@ class CreateJob:
 
 @dataclass(frozen=True, slots=True)
 class LaunchJob:
-    """Unsuspend with this placement, provided that the Job still has `generation`: one JSON Patch with a test."""
+    """Unsuspend with this placement, provided that the Job still has `generation`: one patch, refused where not."""
 
     workload: Workload
     attempt_id: AttemptId

@@ -9,7 +9,7 @@ import orjson
 
 from scheduler.adapters.kubernetes.connection import Answer, Connection
 from scheduler.adapters.kubernetes.events import event, telling_patch
-from scheduler.adapters.kubernetes.launching import Patch, adopting_patch, launch_patch, resize_patch, suspend_patch
+from scheduler.adapters.kubernetes.launching import adopting_patch, launch_patch, resize_patch, suspend_patch
 from scheduler.adapters.kubernetes.manifests import SandboxShape, job_manifest, spec_hash
 from scheduler.adapters.kubernetes.mirror import ClusterMirror
 from scheduler.adapters.kubernetes.names import (
@@ -21,6 +21,7 @@ from scheduler.adapters.kubernetes.names import (
     MERGE_PATCH,
     METADATA_ONLY,
     SPEC_HASH,
+    STRATEGIC_PATCH,
     WORKLOAD,
     RawObject,
 )
@@ -172,38 +173,38 @@ class Writer:
     # launch and suspend
 
     async def _launch(self, action: LaunchJob) -> ActionOutcome:
-        workload = action.workload
-        path = _job(workload.namespace, workload.job_name)
-        if workload.origin is Origin.API:
-            patch = launch_patch(action, changes_resource=self._changes_resource(action))
-        else:
-            waiting = self._mirror.waiting(action.job_uid, action.generation)
-            if waiting is None:
-                seen = await self._connection.request("GET", path)
-                if not seen.is_success:
-                    return _outcome(action, seen)
-                waiting = orjson.loads(seen.body)
-            patch = adopting_patch(action, waiting)
-        return await self._launch_marked(action, path, patch)
+        """What somebody wrote on the Job meanwhile keeps it from no launch, as long as it is as it was judged.
 
-    async def _launch_marked(self, action: LaunchJob, path: str, patch: Patch) -> ActionOutcome:
-        """Invalid is only what was refused after the Job was seen to be marked as suspended: Kubernetes 1.36 lets nobody
+        Invalid is only what was refused after the Job was seen to be marked as suspended: Kubernetes 1.36 lets nobody
         change the resources of one that its controller has not marked yet, and before 1.36.2 not its place either
         (kubernetes/kubernetes#139281)."""
+        is_theirs = action.workload.origin is not Origin.API
+        known = self._mirror.waiting(action.job_uid, action.generation)
+        found = await self._as_judged(action) if is_theirs and known is None else known
         was_marked = False
         for wait_seconds in _MARKING_SECONDS:
-            answer = await self._send("PATCH", path, patch, JSON_PATCH)
-            if answer.status != 422:
-                return _outcome(action, answer)
-            found = await self._as_judged(action)
             if isinstance(found, ActionOutcome):
                 return found
-            if was_marked:
+            answer = await self._ask_to_launch(action, found)
+            if answer.status not in {409, 422}:
                 return _outcome(action, answer)
-            was_marked = _is_marked(found)
-            if not was_marked:
-                await asyncio.sleep(wait_seconds)
+            found = await self._as_judged(action)
+            if answer.status == 422 and not isinstance(found, ActionOutcome):
+                if was_marked:
+                    return _outcome(action, answer)
+                was_marked = _is_marked(found)
+                if not was_marked:
+                    await asyncio.sleep(wait_seconds)
         return ActionOutcome(action, ActionResult.RETRY, "the Job's controller has not marked it suspended yet")
+
+    async def _ask_to_launch(self, action: LaunchJob, job: RawObject | None) -> Answer:
+        """`job` is what a user applied, as last known; of ours nothing need be."""
+        path = _job(action.workload.namespace, action.workload.job_name)
+        if action.workload.origin is Origin.API:
+            patch = launch_patch(action, changes_resource=self._changes_resource(action))
+            return await self._send("PATCH", path, patch, JSON_PATCH)
+        assert job is not None, "it was asked for where it was not known"
+        return await self._send("PATCH", path, adopting_patch(action, job), STRATEGIC_PATCH)
 
     def _changes_resource(self, action: LaunchJob) -> bool:
         named = (self._classes.get(name, action.gpu_class) for name in action.workload.spec.gpu_classes)
@@ -218,8 +219,8 @@ class Writer:
         return found if isinstance(found, ActionOutcome) else _outcome(action, answer)
 
     async def _as_judged(self, action: LaunchJob | ResizeJob) -> RawObject | ActionOutcome:
-        """The Job after a 422, where it is still as it was judged, so that what was asked is invalid: a failed test
-        answers 422, too."""
+        """The Job, where it is still as it was judged. After a 422 what was asked is invalid then: a failed test answers
+        422, too."""
         workload = action.workload
         answer = await self._connection.request("GET", _job(workload.namespace, workload.job_name))
         if not answer.is_success:

@@ -25,6 +25,7 @@ def job(
             "namespace": "research",
             "uid": f"uid-of-{name}",
             "generation": 1,
+            "resourceVersion": "7",
             "creationTimestamp": "2026-03-02T10:00:00Z",
             "labels": own_labels if labels is None else labels,
             "annotations": annotations or {},

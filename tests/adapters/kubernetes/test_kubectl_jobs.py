@@ -89,6 +89,54 @@ async def test_a_job_of_kubectl_is_launched_suspended_and_launched_elsewhere(rig
     assert (stored["backoffLimit"], stored["podReplacementPolicy"]) == (0, "Failed")
 
 
+@pytest.mark.parametrize("annotations", [None, {"theirs": "kept"}, {"theirs": "kept", "allot.dev/placement": "z=9"}])
+async def test_the_apiserver_makes_of_a_launch_what_is_said_of_it(
+    rig: ClusterRig, api: ApiClient, annotations: dict[str, str] | None
+) -> None:
+    """Where it stood before, whatever it says of itself: what is theirs stays, what is ours is as we say now."""
+    preferred = [{"weight": 1, "preference": {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}}]
+    zoned = {"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["zone-a"]}]}
+    raw = theirs(
+        "w-merged",
+        affinity={
+            "nodeAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": preferred,
+                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [zoned]},
+            }
+        },
+        schedulingGates=[{"name": "allot.dev/placement"}] if annotations else [],
+        tolerations=[{"key": "spot", "operator": "Exists"}],
+    )
+    if annotations is not None:
+        raw["spec"]["template"]["metadata"] = {"annotations": annotations}
+    workload, job = await taken_in(rig, api, raw)
+
+    for node in H100_NODES:
+        launched = await rig.launch(rig.launching(workload, job, (node, 1)))
+        assert launched.result is ActionResult.DONE, launched.message
+        stored = await api.get(f"{jobs(rig.namespace)}/w-merged")
+        template, pod = stored["spec"]["template"], stored["spec"]["template"]["spec"]
+        assert template["metadata"]["annotations"] == {
+            **({"theirs": "kept"} if annotations else {}),
+            "allot.dev/attempt": "w-merged-a1",
+            "allot.dev/placement": f"{node}=1",
+        }
+        pin = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+        assert pod["affinity"] == {
+            "nodeAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": preferred,
+                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{**zoned, **pin}]},
+            }
+        }
+        assert not pod.get("schedulingGates")
+        assert [each["key"] for each in pod["tolerations"]] == ["spot", "nvidia.com/gpu"]
+        assert template["metadata"]["labels"]["batch.kubernetes.io/job-name"] == "w-merged", "the apiserver's own"
+        assert "managedFields" not in stored["metadata"]
+        await rig.until(lambda seen: len(seen.running_pods(job.uid)) == 1)
+        await rig.do(SuspendJob(workload, job.uid, Reason.PREEMPTED))
+        await rig.until(lambda seen: seen.is_free(job.uid))
+
+
 async def test_who_applied_a_job_server_side_keeps_its_fields_and_of_others_none_are_kept(
     rig: ClusterRig, api: ApiClient
 ) -> None:

@@ -9,8 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.adapters.kubernetes.launching import (
-    adoptable,
-    adopting_patch,
     launch_patch,
     node_of_pod,
     pinned_affinity,
@@ -40,7 +38,7 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec
-from tests.adapters.kubernetes.objects import Json, job, pod
+from tests.adapters.kubernetes.objects import Json, pod
 
 H100 = GpuClass(GpuClassName("h100"), PerMille(1000), (("gpu", "H100"),))
 A, B, C = NodeName("node-a"), NodeName("node-b"), NodeName("node-c")
@@ -236,17 +234,6 @@ def test_an_elastic_job_is_launched_in_its_size_with_its_placement_on_the_job_wh
     assert grown["spec"]["template"] == template
 
 
-@pytest.mark.parametrize("annotations", [{}, {"theirs": "kept", "allot.dev/min-pods": "1"}])
-def test_an_elastic_job_of_kubectl_goes_where_we_say_whatever_its_template_says(annotations: dict[str, str]) -> None:
-    theirs = job(template_annotations={"allot.dev/placement": "node-z=9"}, annotations=annotations)
-    theirs["metadata"] |= {"uid": "u-1", "generation": 3}
-    kept = adoptable(theirs)
-    patch = adopting_patch(launch(replace(SPEC, pods=4, min_pods=1), (A, 2)), kept)
-    launched = apply_patch(theirs, patch)
-    assert launched["metadata"]["annotations"] == {**annotations, "allot.dev/placement": "node-a=2"}
-    assert "allot.dev/placement" not in launched["spec"]["template"]["metadata"]["annotations"]
-
-
 def test_a_launch_on_a_class_of_another_resource_changes_the_request() -> None:
     mig = GpuClass(GpuClassName("mig"), PerMille(140), (), resource="nvidia.com/mig-1g.10gb")
 
@@ -259,81 +246,6 @@ def test_a_launch_on_a_class_of_another_resource_changes_the_request() -> None:
         "cpu": "1000m",
         "memory": "1024Mi",
     }
-
-
-def test_launching_a_job_of_kubectl_keeps_what_its_author_wrote() -> None:
-    theirs = job(
-        pod={
-            "affinity": {
-                "podAffinity": {"x": 1},
-                "nodeAffinity": {
-                    "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1}],
-                    "requiredDuringSchedulingIgnoredDuringExecution": {
-                        "nodeSelectorTerms": [{"matchExpressions": ["one"]}, {"matchExpressions": ["two"]}]
-                    },
-                },
-            },
-            "tolerations": [{"key": "spot", "operator": "Exists"}],
-        },
-        template_annotations={"theirs": "kept"},
-    )
-    theirs["metadata"] |= {"uid": "u-1", "generation": 3}
-
-    launched = apply_patch(theirs, adopting_patch(launch(SPEC, (A, 1)), theirs))
-
-    template = launched["spec"]["template"]
-    pin = {"key": "metadata.name", "operator": "In", "values": [A]}
-    assert template["metadata"]["annotations"]["theirs"] == "kept"
-    assert template["spec"]["affinity"]["podAffinity"] == {"x": 1}
-    assert template["spec"]["affinity"]["nodeAffinity"] == {
-        "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1}],
-        "requiredDuringSchedulingIgnoredDuringExecution": {
-            "nodeSelectorTerms": [
-                {"matchExpressions": ["one"], "matchFields": [pin]},
-                {"matchExpressions": ["two"], "matchFields": [pin]},
-            ]
-        },
-    }
-    assert template["spec"]["tolerations"] == [
-        {"key": "spot", "operator": "Exists"},
-        {"key": "nvidia.com/gpu", "operator": "Exists"},
-    ]
-    assert (launched["spec"]["backoffLimit"], launched["spec"]["podReplacementPolicy"]) == (0, "Failed")
-
-
-@pytest.mark.parametrize(
-    "tolerations",
-    [
-        pytest.param([{"operator": "Exists"}], id="every taint"),
-        pytest.param([{"key": "nvidia.com/gpu", "operator": "Exists"}], id="ours"),
-    ],
-)
-def test_a_job_that_tolerates_the_gpu_taint_needs_no_more(tolerations: list[Json]) -> None:
-    theirs = job(pod={"tolerations": tolerations})
-
-    patch = adopting_patch(launch(SPEC, (A, 1)), theirs)
-
-    assert "/spec/template/spec/tolerations" not in [step["path"] for step in patch]
-
-
-@pytest.mark.parametrize(
-    ("operations", "cleared"),
-    [
-        pytest.param(["Update", "Update"], [[{}]], id="written by clients that track nothing"),
-        pytest.param(["Apply", "Update"], [], id="applied server-side by somebody"),
-        pytest.param([], [], id="not tracked"),
-    ],
-)
-def test_a_launch_ends_the_tracking_of_fields_where_nobody_rests_on_it(
-    operations: list[str], cleared: list[list[Json]]
-) -> None:
-    theirs = job()
-    theirs["metadata"]["managedFields"] = [{"manager": "theirs", "operation": each} for each in operations]
-
-    patches = [adopting_patch(launch(SPEC, (A, 1)), known) for known in (theirs, adoptable(theirs))]
-
-    for patch in patches:
-        assert [step["value"] for step in patch if step["path"] == "/metadata/managedFields"] == cleared
 
 
 @given(
