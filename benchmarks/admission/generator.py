@@ -228,10 +228,14 @@ def _set(described: Any, where: str) -> WorkloadSet:
     )
 
 
+_TEMPLATE_MAY = {"runtimeMs", "priority", "request", "podCount", "tasConstraint", "tasLevel", "sliceSize"}
+"""Without a level of topology, Kueue makes one pod of a workload, whatever stands in `podCount` and the other two."""
+
+
 def _template(described: Any, where: str) -> WorkloadTemplate:
-    item = _mapping(described, where, {"className"}, {"runtimeMs", "priority", "request", "podCount"})
-    if _whole(item, "podCount", where, absent=0) > 1:
-        raise Misread(f"{where}.podCount", "a workload is one pod here, which asks for N GPUs")
+    item = _mapping(described, where, {"className"}, _TEMPLATE_MAY)
+    if item.get("tasLevel"):
+        raise Misread(f"{where}.tasLevel", "what Kueue places by topology is not measured here")
     request = _gpus(item.get("request", 1), f"{where}.request")
     if not request:
         raise Misread(f"{where}.request", "a workload asks for one GPU at least")

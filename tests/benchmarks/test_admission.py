@@ -90,9 +90,8 @@ BROKEN = {
     ),
     "a run of true": (changed(runtimeMs=True), "runtimeMs: True is no whole number"),
     "a priority beyond Kubernetes": (changed(priority=10**9 + 1), "priority: 1000000001 is no whole number"),
-    "several pods": (changed(podCount=2), "one pod here"),
     "a class of signs": (changed(className="***"), "no letter or digit of ASCII"),
-    "pods placed by topology": (changed(tasLevel="rack"), r"workloads\[0\]\.tasLevel: not known here"),
+    "pods placed by topology": (changed(tasLevel="rack"), r"workloads\[0\]\.tasLevel: what Kueue places by topology"),
     "nothing to create": ({**QUEUES_SET, "count": 0}, "no workload is created"),
 }
 
@@ -142,6 +141,11 @@ def test_what_is_left_out_or_nothing_is_what_it_is_in_kueue(tmp_path: Path) -> N
     (each,) = queue.sets
     (template,) = each.templates
     assert (each.interval_ms, template.runtime_ms, template.priority, template.request) == (0, 0, 0, 1)
+
+
+def test_several_pods_are_one_without_a_level_of_topology_as_in_kueue(tmp_path: Path) -> None:
+    several = changed(podCount=4, tasLevel="", tasConstraint="required", sliceSize=2)
+    assert read_generator(_file(tmp_path, several)) == read_generator(_file(tmp_path, changed()))
 
 
 def test_the_line_of_what_is_wrong_is_told_wherever_it_stands(tmp_path: Path) -> None:

@@ -61,23 +61,26 @@ def exports() -> None:
 @app.command()
 def focus(
     *,
-    period: Annotated[str, typer.Option(help="2026-10, 2026-Q4, 2026, 2026-10-01/2026-10-15.")],
+    period: Annotated[
+        str | None,
+        typer.Option(help="2026-10, 2026-Q4, 2026, 2026-10-01/2026-10-15; the running one where left out."),
+    ] = None,
     output: Annotated[Path, typer.Option(help="The folder to write to; it is made where it is not there.")],
     format_: Annotated[FileFormat, typer.Option("--format", help="CSV, or Parquet with types.")] = FileFormat.CSV,
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a period's charges as FOCUS 1.4 (FinOps Open Cost and Usage Specification)."""
-    path = output / f"focus-{_stem(period)}.{format_.value}"
     seen = _Counted()
     write = write_csv if format_ is FileFormat.CSV else write_parquet
-    with _rows(database, period) as (rows, postings):
+    with _rows(database, period) as (named, rows, postings):
+        path = output / f"focus-{_stem(named)}.{format_.value}"
         output.mkdir(parents=True, exist_ok=True)  # not before: what is refused leaves nothing behind
         write(path, seen.watching(rows, postings))
     summary = {
         "file": str(path),
         "format": format_.value,
-        "period": period,
+        "period": named,
         "rows": seen.rows,
         "billed_cost": decimal_text(seen.billed, COST_PLACES),
         "currency": seen.currency,
@@ -186,14 +189,15 @@ def _stem(period: str) -> str:
 
 
 @contextmanager
-def _rows(database: str | None, period: str) -> Iterator[tuple[Iterator[Row], int]]:
-    """The rows as they come, and of how many postings they will be made."""
+def _rows(database: str | None, period: str | None) -> Iterator[tuple[str, Iterator[Row], int]]:
+    """The period's name, its rows as they come, and of how many postings they will be made."""
     if database is not None:
         with offline_books(database) as books, books.money.focus(books.caller, period, books.now) as export:
-            yield export.rows, export.postings
+            yield period or export.period.name, export.rows, export.postings
         return
     with connect() as api:
-        yield _from_server(api, period), 0
+        named: str = period or api.get("/v1/finance/month")["period"]
+        yield named, _from_server(api, named), 0
 
 
 def _from_server(api: Api, period: str) -> Iterator[Row]:

@@ -85,6 +85,15 @@ def test_a_statement_and_an_export_of_the_database_alone_say_what_the_server_say
     assert made[0].json["sha256"] == made[1].json["sha256"]
 
 
+def test_an_export_without_a_period_is_of_the_one_that_runs(books: Audited, url: str) -> None:
+    export = ("export", "focus", "--output", str(books.folder / "running"), "--json")
+    running = books.run("statement", "--owner", "ada", "--json", who="fin").json["period"]
+    online, offline = books.run(*export, who="fin"), books.run(*export, "--database", url, who=None)
+    assert (online.code, online.json["period"], offline.code) == (0, running, 0)
+    for made in (online, offline):
+        assert Path(made.json["file"]).name == f"focus-{made.json['period']}.csv"
+
+
 def test_a_changed_balance_and_a_changed_row_are_named(books: Audited, url: str) -> None:
     books.run("audit", "head", who="aud")
     engine = create_engine(parse(url), isolation_level="AUTOCOMMIT")
