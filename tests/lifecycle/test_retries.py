@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from scheduler.decision.evidence import held_back
 from scheduler.decision.plan import Verdict
 from scheduler.domain.funding import FundingShare
@@ -135,6 +137,38 @@ def test_what_failed_of_itself_while_it_was_preempted_has_failed() -> None:
     tries.run(60, exit_code=1, told=Reason.PREEMPTED)
 
     assert tries.workload.state_reason is Reason.FAILED
+    company.close()
+
+
+@pytest.mark.parametrize("seconds_later", [0, 2])
+def test_of_a_gang_the_code_of_whoever_failed_first_is_judged_and_not_of_those_told_to_end_for_it(
+    seconds_later: int,
+) -> None:
+    usage = RetryRule("usage", exit_codes=frozenset({2}), retries_max=0)
+    company = Company(replace(rules(), retry_rules=(usage, RULE)))
+    grant = company.grant("ada", 90)
+    workload = company.submit(pods=3)
+    assert company.launch(workload, FundingShare(grant, 12 * MS_PER_HOUR)) == []
+    uid = company.give_job(workload)
+    company.see(changes(job_seen(workload, uid=uid, is_suspended=False)))
+    ends = [(143, seconds_later), (2, 0), (1, 2)]
+    pods = [
+        pod_seen(
+            workload,
+            number,
+            phase=PodPhase.FAILED,
+            started_at=company.now,
+            finished_at=later(company.now, 60 + after),
+            exit_code=code,
+        )
+        for number, (code, after) in enumerate(ends)
+    ]
+    company.now = later(company.now, 70)
+    company.see(changes(*pods, job_seen(workload, uid=uid, is_suspended=False, is_failed=True)))
+
+    with company.store.reading() as books:
+        assert books.verdicts.of_workload(workload.id)[0].evidence == {"cause": "exit code 2", "exit_code": 2}
+    assert company.workload(workload.id).state is WorkloadState.FAILED, "a usage error is never tried again"
     company.close()
 
 

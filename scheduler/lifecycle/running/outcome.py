@@ -38,7 +38,7 @@ def why_it_ended(attempt: Attempt, workload: Workload, job: ObservedJob | None, 
     """
     if job is not None and job.is_complete:
         return Ended(Reason.COMPLETED, {})
-    codes = [run.exit_code for run in runs if run.exit_code and not _was_given_back(attempt, run)]
+    codes = _codes(attempt, runs)
     is_over = job is not None and job.is_failed
     if attempt.stop_reason is not None:
         was_only_stopped = set(codes) <= _SIGNALLED and may_have_another(workload, job)
@@ -49,6 +49,14 @@ def why_it_ended(attempt: Attempt, workload: Workload, job: ObservedJob | None, 
         cause = f"exit code {code}" if codes else job.failure or "the Job failed"
         return Ended(Reason.FAILED, {"cause": cause, "exit_code": code}, code)
     return Ended(Reason.JOB_DELETED if job is None or job.is_deleted else Reason.SUSPENDED, {})
+
+
+def _codes(attempt: Attempt, runs: Sequence[PodRun]) -> list[int]:
+    """Exit codes of the pods that failed, that of the first to end first: where one of a gang fails, the others are told
+    to end, or fail for want of it. Of those that ended together, whoever was not told to."""
+    failed = [run for run in runs if run.exit_code and not _was_given_back(attempt, run)]
+    failed.sort(key=lambda run: (run.ended_at is None, run.ended_at or 0, run.exit_code in _SIGNALLED, run.pod_uid))
+    return [run.exit_code for run in failed if run.exit_code]
 
 
 def _was_given_back(attempt: Attempt, run: PodRun) -> bool:
