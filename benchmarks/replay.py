@@ -1,6 +1,7 @@
 """A year of a company in virtual time: how long `allot simulate replay` needs for it, and for what.
 
-    python -m benchmarks.replay [--days 30] [--workloads 41095] [--queued-per-engineer 10000] [--json] [--profile]
+    python -m benchmarks.replay [--days 30] [--workloads 41095] [--queued-per-engineer 10000] [--tiers-by-need]
+                                [--json] [--profile]
 
 1,000 engineers in twenty teams, 1,200 nodes with 3,200 GPUs of three classes, 500,000 workloads in a year from the
 synthetic generator. In the first month nobody waits for room: of 3,200 GPUs less than a quarter is in use. Who waits,
@@ -33,6 +34,9 @@ import argparse
 import cProfile
 import pstats
 import resource
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from time import perf_counter, process_time
 from typing import Any
 
@@ -41,6 +45,7 @@ import orjson
 from benchmarks.measured import keep
 from scheduler.adapters.policy_files import read_policy
 from scheduler.domain.cluster import Node
+from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
 from scheduler.domain.units import MS_PER_MINUTE, GpuClassName, Instant, NodeName
 from scheduler.simulation.replay.cluster import PRODUCT
@@ -57,12 +62,23 @@ TEAMS = 20
 GOAL_SECONDS = 120
 QUEUED_PER_ENGINEER = 10_000
 """What a policy allows that does not say: submissions beyond it are refused."""
+DAYS_PER_MONTH = 30
 NODES = ((GpuClassName("H100"), 400, 4, 64), (GpuClassName("A100"), 400, 2, 40), (GpuClassName("L40S"), 400, 2, 40))
 """GPU class, nodes, GPUs of each, nominal GPUs of each team."""
 
 
-def policy(queued_per_engineer: int = QUEUED_PER_ENGINEER) -> Policy:
+TIERS = {"staff": 6000, "senior": 3000, "engineer": 1500, "intern": 300}
+"""Standard GPU-hours a month; people are in one by chance."""
+TIERS_BY_NEED = {"group": 50_000, "principal": 15_000} | TIERS
+"""Two more, for those few who ask for most."""
+
+
+def policy(queued_per_engineer: int = QUEUED_PER_ENGINEER, tiers: Mapping[str, int] = TIERS) -> Policy:
     """Twenty pools that lend to each other, rolling sandboxes, urgent work that may preempt."""
+    allowances = "".join(
+        f"  {name}: {{allowance_gpu_hours: {hours}{', gpus_max: 8' if name == 'intern' else ''}}}\n"
+        for name, hours in tiers.items()
+    )
     pools = "".join(
         f"  team-{team:02}:\n    teams: [team-{team:02}]\n    cohort: all\n    quotas: {{"
         + ", ".join(f"{name}: {{nominal_gpus: {nominal}}}" for name, _, _, nominal in NODES)
@@ -79,8 +95,7 @@ def policy(queued_per_engineer: int = QUEUED_PER_ENGINEER) -> Policy:
         "  sandbox: {value: 800, hold: rolling, slice_minutes: 15, minimum_runtime_minutes: 60}\n"
         "  standard: {value: 500, minimum_runtime_minutes: 30}\n"
         "  off-peak: {value: 100, class_factor_per_mille: 500}\n"
-        "tiers:\n  staff: {allowance_gpu_hours: 6000}\n  senior: {allowance_gpu_hours: 3000}\n"
-        "  engineer: {allowance_gpu_hours: 1500}\n  intern: {allowance_gpu_hours: 300, gpus_max: 8}\n"
+        f"tiers:\n{allowances}"
         f"projects:\n{projects}cohorts: {{all: {{}}}}\npools:\n{pools}"
         "limits: {gpus_per_engineer: 64, gpus_per_workload: 64, "
         f"queued_per_engineer: {queued_per_engineer}}}\n",
@@ -99,12 +114,15 @@ def nodes() -> list[Node]:
 
 
 def measure(
-    days: int, workloads: int, queued_per_engineer: int = QUEUED_PER_ENGINEER
+    days: int, workloads: int, queued_per_engineer: int = QUEUED_PER_ENGINEER, *, is_by_need: bool = False
 ) -> tuple[dict[str, Any], Outcome]:
     """Make the work, replay it, report it."""
-    terms, cluster = policy(queued_per_engineer), nodes()
+    terms, cluster = policy(queued_per_engineer, TIERS_BY_NEED if is_by_need else TIERS), nodes()
+    people = Company(terms, 1).people(ENGINEERS)
+    if is_by_need:
+        people = _in_tiers_by_need(people, _stream(terms, people, days, workloads), terms, days)
     began = perf_counter(), process_time()
-    stream = synthetic(terms, Company(terms, 1).people(ENGINEERS), cluster, seed=1, days=days, workloads=workloads)
+    stream = _stream(terms, people, days, workloads)
     made = perf_counter(), process_time()
     outcome = _replay(terms, cluster, stream)
     replayed = perf_counter(), process_time()
@@ -114,6 +132,7 @@ def measure(
         "engineers": ENGINEERS,
         "workloads": len(stream.submissions),
         "queued_per_engineer": queued_per_engineer,
+        "tiers": "by need" if is_by_need else "by chance",
         "refused": sum(outcome.measures.refusals.values()),
         "nodes": len(cluster),
         "gpus": sum(node.gpus for node in cluster),
@@ -130,6 +149,26 @@ def measure(
         "transactions": outcome.books.transactions,
         "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }, outcome
+
+
+def _stream(terms: Policy, people: Sequence[Engineer], days: int, workloads: int) -> Stream:
+    return synthetic(terms, people, nodes(), seed=1, days=days, workloads=workloads)
+
+
+def _in_tiers_by_need(people: Sequence[Engineer], stream: Stream, terms: Policy, days: int) -> list[Engineer]:
+    """Each in the smallest tier whose allowance is a tenth more than what they ask for in a month, as a company pays its
+    people; in the largest, whoever asks for more than that."""
+    asked: Counter[str] = Counter()  # standard GPU-milliseconds a month, of the class that each wants most
+    for each in stream.submissions:
+        spec = each.spec
+        per_mille = (
+            terms.gpu_classes[spec.gpu_classes[0]].weight * terms.priority_classes[spec.priority_class].class_factor
+        )
+        run_ms = min(each.run_ms, spec.time_limit_ms)
+        asked[each.owner] += spec.gpus * run_ms * per_mille // 1_000_000 * DAYS_PER_MONTH // days
+    tiers = sorted(terms.tiers.values(), key=lambda tier: tier.allowance)
+    enough = {who: next((t for t in tiers if t.allowance * 10 >= asked[who] * 11), tiers[-1]).name for who in asked}
+    return [replace(engineer, tier=enough.get(engineer.id, tiers[0].name)) for engineer in people]
 
 
 def _replay(terms: Policy, cluster: list[Node], stream: Stream) -> Outcome:
@@ -152,19 +191,24 @@ def main() -> None:
         default=QUEUED_PER_ENGINEER,
         help="how much of an engineer may wait (default: %(default)s)",
     )
+    parser.add_argument("--tiers-by-need", action="store_true", help="who asks for more is paid more")
     parser.add_argument("--json", action="store_true", help="one JSON object and nothing else")
     parser.add_argument("--profile", action="store_true", help="where the time goes; nothing is kept")
     options = parser.parse_args()
     workloads = options.workloads or 500_000 * options.days // 365
     if options.profile:
         profile = cProfile.Profile()
-        profile.runcall(measure, options.days, workloads, options.queued_per_engineer)
+        profile.runcall(
+            measure, options.days, workloads, options.queued_per_engineer, is_by_need=options.tiers_by_need
+        )
         pstats.Stats(profile).sort_stats("tottime").print_stats(40)
         return
-    measured = measure(options.days, workloads, options.queued_per_engineer)[0]
+    measured = measure(options.days, workloads, options.queued_per_engineer, is_by_need=options.tiers_by_need)[0]
     name = "replay" if options.days == 365 else f"replay-{options.days}-days"
     if options.queued_per_engineer != QUEUED_PER_ENGINEER:
         name += f"-queued-{options.queued_per_engineer}"
+    if options.tiers_by_need:
+        name += "-by-need"
     kept = keep(name, measured)
     if options.json:
         print(orjson.dumps(kept).decode())
