@@ -334,6 +334,36 @@ def test_a_booking_that_is_not_kept_at_its_start_is_called_off_at_no_cost(compan
     assert company.available(grant) == before + 8 * MS_PER_HOUR
 
 
+@pytest.mark.parametrize(("other_hours", "kept_on"), [(1, "n1"), (3, "n0")], ids=["free", "in use"])
+def test_where_what_started_late_is_still_there_a_booking_begins_on_other_nodes_if_any_are_free(
+    company: Company, other_hours: int, kept_on: str
+) -> None:
+    """The image of what was to end as it begins took ten minutes to come."""
+    grant = company.grant("ada", 100)
+    late = company.submit(time_limit_ms=2 * MS_PER_HOUR, grace_seconds=0)
+    company.launch(late, FundingShare(grant, 4 * MS_PER_HOUR))
+    booking = book(company, in_hours=2, hours=3)
+    assert stands_on(company, booking) == {"n0": 1}
+    other = company.submit(time_limit_ms=other_hours * MS_PER_HOUR, grace_seconds=0)
+    company.launch(other, FundingShare(grant, other_hours * 2 * MS_PER_HOUR), node="n1")
+    company.give_job(late)
+    company.see(changes(job_seen(late, is_suspended=False), pod_seen(late, started_at=later(company.now, 600))))
+    company.give_job(other)
+    pod = pod_seen(other, started_at=company.now, node=NodeName("n1"))
+    company.see(changes(job_seen(other, is_suspended=False), pod))
+    if other_hours == 1:
+        company.now = later(company.now, 3600)
+        ended = replace(pod, finished_at=company.now, phase=PodPhase.SUCCEEDED)
+        company.see(changes(ended, job_seen(other, is_suspended=False, is_complete=True)))
+
+    pass_time(company, 1 if other_hours == 1 else 2)
+    assert company.workload(booking.id).state is WorkloadState.RUNNING
+    assert stands_on(company, booking) == {kept_on: 1}
+    with company.store.reading() as books:
+        told = [each for each in books.verdicts.of_workload(booking.id) if each.reason is Reason.BOOKING_MOVED]
+    assert [each.evidence["lost"] for each in told] == (["n0"] if kept_on == "n1" else [])
+
+
 def test_nothing_is_extended_while_somebody_has_gpus_of_its_class_kept_free(company: Company) -> None:
     grant = company.grant("ada", 100)
     running, waiting = company.submit(), company.submit()

@@ -11,7 +11,7 @@ from scheduler.domain.workloads import Attempt, AttemptState, Workload, Workload
 from scheduler.ledger.fees import charge_fee
 from scheduler.ledger.holding import release
 from scheduler.ledger.holds import Hold
-from scheduler.lifecycle.running.rebooking import is_at_risk, is_lost, is_shaken, keep_booking
+from scheduler.lifecycle.running.rebooking import begin_where_free, is_at_risk, is_lost, is_shaken, keep_booking
 from scheduler.lifecycle.running.settle import charge_until
 from scheduler.lifecycle.writing.batch import Batch
 
@@ -37,7 +37,7 @@ def pass_booking(batch: Batch, attempt: Attempt) -> None:
         _end(batch, workload, attempt, batch.now, WorkloadState.CANCELLED, Reason.BOOKING_AT_RISK)
         return
     if attempt.started_at is None:
-        attempt = _start(batch, workload, attempt)
+        attempt = _start(batch, workload, begin_where_free(batch, attempt))
         workload = batch.workload(workload.id) or workload
     if ends_at(attempt) <= batch.now:
         _end(batch, workload, attempt, ends_at(attempt), WorkloadState.COMPLETED, Reason.COMPLETED)

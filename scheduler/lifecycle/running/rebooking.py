@@ -1,4 +1,5 @@
-"""Rebooking: a booking whose nodes are lost or cordoned before its start is placed anew, or its owner is told.
+"""Rebooking: a booking whose nodes are lost or cordoned before its start is placed anew, or its owner is told. So is one
+whose nodes are still in use at its start, where others are free.
 
 Its hold stays as it is: the same GPUs for the same time. One that cannot be kept costs nothing to give back, and is
 called off at no cost where that is still so at its start.
@@ -10,11 +11,14 @@ from dataclasses import replace
 from scheduler.domain.cluster import Node, Placement
 from scheduler.domain.periods import iso
 from scheduler.domain.reasons import Evidence, Reason
-from scheduler.domain.units import GpuClassName, Instant, NodeName
+from scheduler.domain.units import MS_PER_MINUTE, GpuClassName, Instant, NodeName
 from scheduler.domain.workloads import Attempt
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.free_ahead import free_in_window
 from scheduler.lifecycle.writing.batch import Batch
+
+ENDED_WITHIN_MS = MS_PER_MINUTE
+"""What is to have ended by a booking's start may take so long to be seen to."""
 
 
 def may_hold(node: Node, gpu_class: GpuClassName) -> bool:
@@ -61,6 +65,27 @@ def keep_booking(batch: Batch, booking: Attempt) -> Attempt:
     moved = replace(booking, placement=placement)
     batch.put_attempt(moved)
     _say(batch, moved, Reason.BOOKING_MOVED, lost)
+    return moved
+
+
+def begin_where_free(batch: Batch, booking: Attempt) -> Attempt:
+    """At its start: placed anew where what started late will still be on a node of it in a minute, and others are free.
+    Where none are, it has what is left of its own until that has ended."""
+    world, now = batch.world, batch.now
+    soon = Instant(now + ENDED_WITHIN_MS)
+    if soon >= booking.launched_at + booking.time_limit_ms:
+        return booking
+    in_use = [
+        name
+        for name, pods in booking.placement.pods_by_node
+        if free_in_window(world, name, soon, Instant(soon + 1), now, without=booking.id) < pods * booking.pod.gpus
+    ]
+    placement = _elsewhere(world, booking, now) if in_use else None
+    if placement is None:
+        return booking
+    moved = replace(booking, placement=placement)
+    batch.put_attempt(moved)
+    _say(batch, moved, Reason.BOOKING_MOVED, in_use)
     return moved
 
 
