@@ -10,22 +10,23 @@ known, since nobody knows when it is resumed.
 
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush, merge
+from operator import itemgetter
 
 from scheduler.decision import evidence
 from scheduler.decision.index import Index
 from scheduler.decision.keeping.backfill import Shadow
 from scheduler.decision.keeping.bookings import Kept
-from scheduler.decision.ordering.queue import Lane, LaneKey, Line, Ruling, is_held_back
+from scheduler.decision.ordering.queue import Lane, LaneKey, Line, OrderKey, Ruling, is_held_back
 from scheduler.decision.placing.booked import Booked
 from scheduler.decision.placing.fit_table import IntArray, amounts
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.preemption import find_victims
 from scheduler.decision.walking.starts import Room
-from scheduler.decision.walking.triage import aside_ruling, lane_key, lane_lacks, lane_ruling
+from scheduler.decision.walking.triage import NOTHING, aside_ruling, lane_key, lane_lacks, lane_ruling, open_class
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.brakes import Brake
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, PerMille
+from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, PerMille, WorkloadId
 from scheduler.domain.workloads import Workload
 
 _Freed = list[tuple[int, tuple[int, ...]]]
@@ -67,12 +68,20 @@ class Forecast:
         return cls(Ruling(Reason.SUBMITTED), workload.spec.gpu_classes[0], None)
 
 
-def forecast(index: Index, workload: Workload, usual: PerMille) -> Forecast:
-    """Of a workload that is queued, or that is only asked about. `usual` is the share of time limits that is used."""
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """`usual` is the share of time limits that is used. `gone` waits no more: it would be cancelled for what is asked."""
+
+    usual: PerMille
+    gone: WorkloadId | None = None
+
+
+def forecast(index: Index, workload: Workload, assumed: Assumed) -> Forecast:
+    """Of a workload that is queued, or that is only asked about."""
     if is_held_back(workload, index.now):
-        return _in_time(_held_back(index, workload, usual), workload)
+        return _in_time(_held_back(index, workload, assumed), workload)
     line = index.lines.detached(workload, is_aged=index.is_aged_now(workload))
-    found = _in_time(_of_line(index, workload, line, usual), workload)
+    found = _in_time(_of_line(index, workload, line, assumed), workload)
     return replace(found, warning=_warning(index, workload, line, found))
 
 
@@ -95,16 +104,16 @@ def _in_time(found: Forecast, workload: Workload) -> Forecast:
     return replace(found, starts=(from_, min(until, latest)) if from_ <= latest else None)
 
 
-def _held_back(index: Index, workload: Workload, usual: PerMille) -> Forecast:
+def _held_back(index: Index, workload: Workload, assumed: Assumed) -> Forecast:
     ruling = evidence.held_back(workload, index.now)
     found = Forecast(ruling, workload.spec.gpu_classes[0], None)
     if ruling.reason in _WAITS_FOR_AN_INSTANT:
-        as_if = forecast(index, replace(workload, not_before=index.now), usual)
+        as_if = forecast(index, replace(workload, not_before=index.now), assumed)
         return replace(found, starts=_from(workload.not_before, workload.not_before, as_if))
     return found
 
 
-def _off_peak(index: Index, workload: Workload, line: Line, usual: PerMille) -> Forecast:
+def _off_peak(index: Index, workload: Workload, line: Line, assumed: Assumed) -> Forecast:
     """It waits for hours of the day, or for so much to be free before."""
     found = Forecast(aside_ruling(line), line.spec.gpu_classes[0], None)
     assert line.priority_class is not None, "its class has such hours"
@@ -114,7 +123,7 @@ def _off_peak(index: Index, workload: Workload, line: Line, usual: PerMille) -> 
     if opens_at is None:
         return found
     line.priority_class = replace(line.priority_class, off_peak=None)
-    as_if = _of_line(index, workload, line, usual)
+    as_if = _of_line(index, workload, line, assumed)
     return replace(found, starts=_from(index.now if hours.free is not None else opens_at, opens_at, as_if))
 
 
@@ -123,94 +132,145 @@ def _from(earliest: Instant, latest: Instant, found: Forecast) -> tuple[Instant,
     return (max(earliest, found.starts[0]), max(latest, found.starts[1])) if found.starts is not None else None
 
 
-def _of_line(index: Index, workload: Workload, line: Line, usual: PerMille) -> Forecast:
+def _of_line(index: Index, workload: Workload, line: Line, assumed: Assumed) -> Forecast:
     line.standing = index.standing(line)
     key = lane_key(index, line)
     if key is None:
         if line.ruling is not None and line.ruling.reason is Reason.OFF_PEAK:
-            return _off_peak(index, workload, line, usual)
+            return _off_peak(index, workload, line, assumed)
         return Forecast(aside_ruling(line), line.spec.gpu_classes[0], None)
     lane = Lane(key, gpus=line.gpus)
+    paused = index.pause(Brake.LAUNCH)
+    if paused is not None and lane_lacks(index, key, lane.gpus) is NOTHING:
+        return Forecast(line.ruling or evidence.launch_paused(paused), open_class(index, key, lane.gpus), None)
     walk = Walk(index)
-    _keep_room(index, walk, lane, line)
+    _keep_room(index, walk, lane, line, assumed.gone)
     found = walk.find_room(lane, line)
-    now, launching_paused = index.now, index.pause(Brake.LAUNCH)
+    if isinstance(found, Room) and assumed.gone is not None and _is_taken_first(index, walk, lane, line, found):
+        found = None
     if isinstance(found, Room):
-        if launching_paused is not None:
-            return Forecast(evidence.launch_paused(launching_paused), found.gpu_class, None)
         launching = evidence.launching(line.spec, found.gpu_class, found.placement)
-        return Forecast(launching, found.gpu_class, (now, now))
-    outlook = Outlook(index)
-    may_stop = launching_paused is None and key.is_funded and not isinstance(found, Shadow)
-    if may_stop and outlook.is_hopeful(lane, line.priority):
-        victims = find_victims(outlook, walk.starts.backfill, Booked(), lane, line, workload.submitted_at)
-        if victims is not None:
-            pause = index.pause(Brake.PREEMPT)
-            if pause is not None:
-                return Forecast(
-                    evidence.preemption_paused(pause, len(victims.victims)),
-                    victims.gpu_class,
-                    _band(index, lane, line, usual),
-                )
-            grace = max(attempt.grace_seconds for attempt in victims.attempts) * MS_PER_SECOND
-            said, at = evidence.awaiting_preemption(line.spec, victims.gpu_class, len(victims.victims)), now
-            if line.stops_others_from(workload.submitted_at) > now:
-                at = line.stops_others_from(workload.submitted_at)
-                said = evidence.preemption_delay(line.spec, key.gpu_classes, at)
-            return Forecast(said, victims.gpu_class, (now, Instant(at + grace)), len(victims.victims))
-    if isinstance(found, Kept):
-        ruling = evidence.booked(found, line)
-        longest = found.at - now - line.spec.grace_seconds * MS_PER_SECOND
-    elif isinstance(found, Shadow):
-        ruling = evidence.priority(found.workload_id, found.line, line)
-        longest = found.at - now - line.spec.grace_seconds * MS_PER_SECOND
-    else:
-        lane.reason, lane.blocked_class = lane_lacks(index, key, lane.gpus)
-        ruling, longest = lane_ruling(index, lane) or Ruling(Reason.RESOURCES), 0
+        return Forecast(launching, found.gpu_class, (index.now, index.now))
+    stopping = _by_stopping(index, walk, lane, line, found, assumed) if paused is None else None
+    if stopping is not None:
+        return stopping
+    ruling, longest = _waiting(index, lane, line, found)
     return Forecast(
-        ruling, key.gpu_classes[0], _band(index, lane, line, usual), latest_limit_ms=max(0, longest) or None
+        ruling, key.gpu_classes[0], _band(index, lane, line, assumed), latest_limit_ms=max(0, longest) or None
     )
 
 
-def _keep_room(index: Index, walk: Walk, lane: Lane, line: Line) -> None:
+def _by_stopping(
+    index: Index, walk: Walk, lane: Lane, line: Line, found: Shadow | Kept | None, assumed: Assumed
+) -> Forecast | None:
+    """Having others stopped for it, now or when its preemption delay is over; None where that is not what it waits for."""
+    outlook, (submitted_at, _) = Outlook(index), line.members[0]
+    if not lane.key.is_funded or isinstance(found, Shadow) or not outlook.is_hopeful(lane, line.priority):
+        return None
+    alike, delay_over_at = index.lanes.known(lane.key), line.stops_others_from(submitted_at)
+    if alike is not None:
+        delay_over_at = alike.stops_others_from(line, submitted_at)
+    at = max(index.now, delay_over_at)
+    said = evidence.preemption_delay(line.spec, lane.key.gpu_classes, at) if at > index.now else None
+    victims = find_victims(outlook, walk.starts.backfill, Booked(), lane, line, submitted_at)
+    if victims is None:
+        if said is None or found is not None or _behind(index, lane, line) is not None:
+            return None
+        return Forecast(said, lane.key.gpu_classes[0], _band(index, lane, line, assumed))
+    refusal = walk.starts.refusal_to_stop(victims)
+    if refusal is not None:
+        return Forecast(said or refusal, victims.gpu_class, _band(index, lane, line, assumed))
+    grace = max(attempt.grace_seconds for attempt in victims.attempts) * MS_PER_SECOND
+    said = said or evidence.awaiting_preemption(line.spec, victims.gpu_class, len(victims.victims))
+    return Forecast(said, victims.gpu_class, (index.now, Instant(at + grace)), len(victims.victims))
+
+
+def _waiting(index: Index, lane: Lane, line: Line, found: Shadow | Kept | None) -> tuple[Ruling, int]:
+    """Why it does not start, and the longest time limit with which it would: 0 where none is short enough."""
+    longest = 0
+    if isinstance(found, Kept):
+        ruling = evidence.booked(found, line)
+    elif isinstance(found, Shadow):
+        ruling = evidence.priority(found.workload_id, found.line, line)
+    else:
+        lane.reason, lane.blocked_class = lane_lacks(index, lane.key, lane.gpus)
+        ruling = _behind(index, lane, line) or lane_ruling(index, lane) or Ruling(Reason.RESOURCES)
+    if found is not None:
+        longest = found.at - index.now - line.spec.grace_seconds * MS_PER_SECOND
+    return line.ruling or ruling, longest
+
+
+def _behind(index: Index, lane: Lane, line: Line) -> Ruling | None:
+    """Who is first of those of its pool that wait for the room that it lacks, if they go before it."""
+    _, gpu_class = lane_lacks(index, lane.key, lane.gpus)
+    if gpu_class is None:
+        return None
+    other = index.lanes.first_waiting((lane.key.pool, gpu_class))
+    if other is None or other.first_waiting is None or other.first_waiting >= line.order_key():
+        return None
+    first = other.first_waiting[3]
+    ahead = index.lines.line_of(first)
+    return evidence.priority(first, ahead, line) if ahead is not None else None
+
+
+def _keep_room(index: Index, walk: Walk, lane: Lane, line: Line, gone: WorkloadId | None) -> None:
     """Of those who wait for room, whoever is before it has it kept free."""
-    mine = walk.cross_key(line.order_key(), lane)
+    mine, me = walk.cross_key(line.order_key(), lane), line.members[0][1]
     for gpu_class in lane.key.gpu_classes:
         waiting = []
         for pool in index.lanes.pools_waiting(gpu_class):
-            other = index.lanes.first_waiting((pool, gpu_class))
-            assert other is not None, "its pool is among those that wait"
-            assert other.first_waiting is not None, "it waits from somebody on"
-            waiting.append((walk.cross_key(other.first_waiting, other), other.first_waiting[3], other))
-        for place, workload_id, other in sorted(waiting, key=lambda entry: entry[0])[:1]:
-            first = index.lines.line_of(workload_id)
-            if place < mine and first is not None and workload_id != line.members[0][1]:
-                walk.starts.backfill.wait(other, first, workload_id, gpu_class)
+            others = index.lanes.waiting((pool, gpu_class))
+            firsts = [(first, other) for other in others if (first := _first_of(other, gone)) is not None]
+            if firsts:
+                first, other = min(firsts, key=itemgetter(0))
+                waiting.append((walk.cross_key(first, other), first[3], other))
+        for place, workload_id, other in sorted(waiting, key=itemgetter(0))[:1]:
+            known = index.lines.line_of(workload_id)
+            if place < mine and known is not None and workload_id != me:
+                walk.starts.backfill.wait(other, known, workload_id, gpu_class)
 
 
-def _band(index: Index, lane: Lane, line: Line, usual: PerMille) -> tuple[Instant, Instant] | None:
+def _first_of(lane: Lane, gone: WorkloadId | None) -> OrderKey | None:
+    """Who waits first in a lane that waits for room, but for one that would wait no more."""
+    if lane.first_waiting is None or lane.first_waiting[3] != gone:
+        return lane.first_waiting
+    keys = (line.order_key(position) for _, line in lane.lines for position in range(min(2, len(line.members))))
+    return min((key for key in keys if key[3] != gone), default=None)
+
+
+def _is_taken_first(index: Index, walk: Walk, lane: Lane, line: Line, room: Room) -> bool:
+    """Whether somebody before it waits beside that room only for the sake of who would be gone, as far as can be told."""
+    mine = walk.cross_key(line.order_key(), lane)
+    return any(
+        other.is_open and other.withheld and walk.cross_key(other.head(), other) < mine
+        for _, cell in index.lanes.room_cells(room.gpu_class)
+        for other in cell.lanes
+    )
+
+
+def _band(index: Index, lane: Lane, line: Line, assumed: Assumed) -> tuple[Instant, Instant] | None:
     """From the earlier of what is usual and of room for it alone until what the time limits say, over the GPU classes that
     it may use."""
     if index.pause(Brake.LAUNCH) is not None:
         return None
     bands = []
     for gpu_class in lane.key.gpu_classes:
-        ahead = _ahead_of(index, line, gpu_class)
+        ahead = _ahead_of(index, line, gpu_class, assumed.gone)
         if len(ahead) > AHEAD_MAX:
             continue
-        early = _Replay(index, gpu_class, usual).start_of(ahead, lane.key)
+        early = _Replay(index, gpu_class, assumed.usual).start_of(ahead, lane.key)
         late = _Replay(index, gpu_class, PerMille(1000)).start_of(ahead, lane.key)
         if early is not None and late is not None:
-            alone = _Replay(index, gpu_class, PerMille(usual // 4)).start_of([], lane.key)
+            alone = _Replay(index, gpu_class, PerMille(assumed.usual // 4)).start_of([], lane.key)
             first = min(at for at in (early, late, alone) if at is not None)
             bands.append((first, max(early, late)))
     return min(bands, default=None)
 
 
-def _ahead_of(index: Index, line: Line, gpu_class: GpuClassName) -> list[_Ahead]:
+def _ahead_of(index: Index, line: Line, gpu_class: GpuClassName, gone: WorkloadId | None) -> list[_Ahead]:
     """Those who are served before it and may take the same GPUs, in order."""
     mine = line.order_key()
-    me = line.members[0][1]
+    apart = (line.members[0][1], gone)
     rivals = [
         [
             (other.order_key(position), other, other.lane.key)
@@ -222,7 +282,7 @@ def _ahead_of(index: Index, line: Line, gpu_class: GpuClassName) -> list[_Ahead]
     ahead: list[_Ahead] = []
     for place, other, key in merge(*rivals, key=lambda entry: entry[0]):
         is_before = place < mine if other.pool == line.pool else (place[0], place[2]) < (mine[0], mine[2])
-        if is_before and place[3] != me:
+        if is_before and place[3] not in apart:
             ahead.append((key, other.spec.time_limit_ms))
             if len(ahead) > AHEAD_MAX:
                 break

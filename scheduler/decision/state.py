@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import merge
 
-from scheduler.decision.forecast import Forecast, forecast
+from scheduler.decision.forecast import Assumed, Forecast, forecast
 from scheduler.decision.index import Index
 from scheduler.decision.ordering.queue import Line, OrderKey
 from scheduler.decision.plan import Verdict
@@ -139,9 +139,10 @@ class State:
             ages_at=ages_at(workload.submitted_at, pool.ageing_ms) if pool is not None else None,
         )
 
-    def forecast(self, workload: Workload, usual: PerMille) -> Forecast | None:
-        """Whether and when it would start, queued or not; None before the first decision."""
-        return forecast(self._index, workload, usual) if self._index is not None else None
+    def forecast(self, workload: Workload, usual: PerMille, gone: WorkloadId | None = None) -> Forecast | None:
+        """Whether and when it would start, queued or not, where time limits are used so far and nobody waits who would be
+        gone; None before the first decision."""
+        return forecast(self._index, workload, Assumed(usual, gone)) if self._index is not None else None
 
     def _rank(self, line: Line, workload_id: WorkloadId, submitted_at: Instant) -> int:
         """1 and those ahead in the pool: line by line, without looking at every workload."""

@@ -146,10 +146,9 @@ class Spending:
             for period in self._windows.get(guard.window, ()):
                 if until <= period.starts_at:
                     break
-                needed = used_in(period, rate, self._at, until)
-                if needed:
-                    booked = self._booked.get((guard.name, holder, period), 0)
-                    yield _Reach(guard, period, self._sum(guard, holder, period) + booked, needed)
+                booked = self._booked.get((guard.name, holder, period), 0)
+                used = self._sum(guard, holder, period) + booked
+                yield _Reach(guard, period, used, used_in(period, rate, self._at, until))
 
     def _over(self, reach: _Reach, limit: int) -> OverGuard:
         to_come = [each for each in self._windows[reach.guard.window] if each.starts_at > self._at]

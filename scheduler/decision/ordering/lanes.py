@@ -95,6 +95,10 @@ class LaneIndex:
         for gpu_class in lane.key.gpu_classes:
             self._strike(lane, gpu_class)
 
+    def known(self, key: LaneKey) -> Lane | None:
+        """The lane of those who want the same, where anybody does."""
+        return self._by_key.get(key)
+
     def all(self) -> Iterable[Lane]:
         return self._by_key.values()
 
@@ -138,6 +142,10 @@ class LaneIndex:
     def pools_waiting(self, gpu_class: GpuClassName) -> Iterable[PoolName]:
         """Pools of which a funded lane waits for the room of the class."""
         return self._waiting[gpu_class]
+
+    def waiting(self, queue: Queue) -> Iterable[Lane]:
+        """The lanes that wait in a queue."""
+        return self._waiting[queue[1]].get(queue[0], {})
 
     def first_waiting(self, queue: Queue) -> Lane | None:
         """The lane in which the first stands of those that wait in a queue."""

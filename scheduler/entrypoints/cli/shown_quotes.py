@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from scheduler.domain.reasons import Reason
 from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.output import (
     Column,
@@ -64,7 +65,7 @@ def _available(found: dict[str, Any]) -> str:
 def _answer(found: dict[str, Any]) -> str:
     if found["starts_now"]:
         return "It would start now."
-    if found["victims"]:
+    if found["victims"] and found["reason"] != Reason.PREEMPTION_DELAY:
         victims = counted(found["victims"], "workload has", "workloads have")
         return f"It would start as soon as {victims} given way."
     return "It would wait."

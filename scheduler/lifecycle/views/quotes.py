@@ -83,12 +83,13 @@ def _quote(world: World, state: State, workload: Workload, now: Instant) -> Quot
 
 
 def _sooner(world: World, state: State, workload: Workload, found: Forecast, now: Instant) -> Iterator[SoonerView]:
-    """Changes that would start before the band of what was asked for, the soonest first."""
+    """Changes that would start before the band of what was asked for, the soonest first. What waits already would be
+    submitted anew for them, as young as what was not submitted yet, and cancelled."""
     policy = world.require_policy()
     views = []
     for change, spec in _alternatives(world, workload, found):
-        other = replace(workload, id=ASKED_ABOUT, spec=spec)
-        seen = state.forecast(other, world.past_use.usual_share)
+        other = replace(workload, id=ASKED_ABOUT, spec=spec, submitted_at=now)
+        seen = state.forecast(other, world.past_use.usual_share, None if workload.id == ASKED_ABOUT else workload.id)
         if seen is None or seen.starts is None or (found.starts is not None and seen.starts[1] >= found.starts[1]):
             continue
         views.append(
