@@ -84,7 +84,7 @@ class Index:
         self.ends: dict[GpuClassName, Ends] = defaultdict(Ends)
         self.ending_gpus: dict[tuple[PoolName, GpuClassName], int] = defaultdict(int)
         """Of a pool's quota, what attempts use that are being stopped."""
-        self.claims = Claims(policy, self.capacity, self.quotas, self.concurrency, self.spending)
+        self.claims = Claims(policy, self.capacity, self.quotas, self.concurrency, (self.spending, self.standings))
         self.held_back: set[WorkloadId] = set()
         self.touched_classes: set[GpuClassName] = set()
         """GPU classes of which room, quota or victims changed."""

@@ -5,14 +5,16 @@ from typing import Any
 
 from scheduler.decision.decide import decide, step
 from scheduler.decision.ordering.queue import STANDING
-from scheduler.decision.snapshot import Changes, Snapshot
+from scheduler.decision.snapshot import Changes, Reservation, Snapshot
 from scheduler.decision.state import State
+from scheduler.domain.cluster import Placement
 from scheduler.domain.policy import FairShare, Order, Policy, Project, WithinPool
 from scheduler.domain.units import (
     MS_PER_HOUR,
     MS_PER_MINUTE,
     EngineerId,
     Instant,
+    NodeName,
     PerMille,
     ProjectName,
     StandardGpuMs,
@@ -21,6 +23,7 @@ from scheduler.domain.units import (
 from scheduler.domain.usage import DecayedUse
 from scheduler.domain.workloads import Workload
 from tests.decision.builders import (
+    H100,
     NOW,
     SPARE,
     URGENT,
@@ -167,6 +170,22 @@ def test_one_cycle_orders_as_many_cycles_of_one_launch_would() -> None:
         )
 
     assert sorted(placements(decide(world))) == sorted(one_by_one)
+
+
+def test_what_waits_for_its_victims_to_end_has_entered_as_what_has_started() -> None:
+    """Else whoever has others stopped could have more stopped, cycle after cycle, until the first of them has ended."""
+    rules = replace(policy(pool("red", order=Order.FAIR_SHARE)), fair_share=FairShare(half_life_ms=MS_PER_HOUR))
+    queued = [workload(f"a{number}", owner="ada", gpus=4, age=10 - number) for number in range(2)]
+    queued.append(workload("b", owner="bob", gpus=4, age=5))
+    running = [attempt(f"r{number}", "n1", owner="cyd", gpus=4, priority_class=SPARE) for number in range(2)]
+    state = cold(snapshot(nodes(node("n1")), queued, by=rules, attempts=running))
+    assert state.queue() == ["a0", "a1", "b"]
+
+    kept = Reservation(queued[0].id, H100, Placement(((NodeName("n1"), 1),)), Instant(NOW + 60_000))
+    step(state, Changes(reservations={kept.workload_id: kept}), NOW)
+    assert state.queue() == ["b", "a1"]
+    step(state, Changes(reservations={kept.workload_id: None}), NOW)
+    assert state.queue() == ["a0", "a1", "b"]
 
 
 # --- ageing --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from scheduler.decision.limits.concurrency import Concurrency
 from scheduler.decision.limits.quota import Quotas
 from scheduler.decision.limits.spending import Spending
 from scheduler.decision.ordering.lines import Lines
+from scheduler.decision.ordering.standings import Standings
 from scheduler.decision.placing.capacity import Capacity
 from scheduler.decision.snapshot import Reservation
 from scheduler.domain.policy import Policy
@@ -18,13 +19,18 @@ class Claims:
     """By workload, with its reservation."""
 
     def __init__(
-        self, policy: Policy, capacity: Capacity, quotas: Quotas, concurrency: Concurrency, spending: Spending
+        self,
+        policy: Policy,
+        capacity: Capacity,
+        quotas: Quotas,
+        concurrency: Concurrency,
+        counting: tuple[Spending, Standings],
     ) -> None:
         self._policy = policy
         self._capacity = capacity
         self._quotas = quotas
         self._concurrency = concurrency
-        self._spending = spending
+        self._counting = counting
         self.of: dict[WorkloadId, tuple[Workload, Reservation]] = {}
         self.touched: set[tuple[PoolName | None, GpuClassName]] = set()
         """Of whose room and quota another part is set aside."""
@@ -45,7 +51,8 @@ class Claims:
             self._capacity.occupy(reservation.placement, pod, sign)
         else:
             self._capacity.claim(reservation.placement, pod, sign)
-            self._spending.reserve(workload, reservation, sign)
+            for each in self._counting:
+                each.reserve(workload, reservation, sign)
         pool = self._policy.pool_of_team.get(workload.team)
         if pool is not None:
             self._quotas.promise(pool.name, reservation.gpu_class, gpus)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from scheduler.decision.ordering.hours import Hours
 from scheduler.decision.ordering.lines import LineIndex
 from scheduler.decision.ordering.timers import Timers
+from scheduler.decision.snapshot import Reservation
 from scheduler.domain.cluster import GpuClass
 from scheduler.domain.pace import BANDS, pace_band
 from scheduler.domain.periods import Period, period_at
@@ -25,7 +26,7 @@ from scheduler.domain.usage import (
     use_band,
     use_of,
 )
-from scheduler.domain.workloads import Attempt
+from scheduler.domain.workloads import Attempt, Workload
 
 Seat = tuple[Order, EngineerId]
 """Somebody in one of the orders: what they run may be in several pools."""
@@ -51,6 +52,8 @@ class Standings:
         self._running: dict[EngineerId, dict[AttemptId, Attempt]] = defaultdict(dict)
         self._capacity = 0
         self._booked: dict[EngineerId, int] = {}
+        self._reserved: dict[EngineerId, int] = defaultdict(int)
+        """What those weigh that start when their victims have ended."""
         self._looks_back = policy.looks_back
 
     # --- what changes places ---------------------------------------------------------------------------------------
@@ -88,6 +91,15 @@ class Standings:
         if self._looks_back:
             del self._running[attempt.owner][attempt.id]
             self._restless.add((Order.FAIR_SHARE, attempt.owner))
+
+    def reserve(self, workload: Workload, reservation: Reservation, sign: int) -> None:
+        """Its victims were chosen: its owner has entered, however long they take. −1: it starts, or is judged anew."""
+        gpu_class = self._policy.gpu_classes.get(reservation.gpu_class)
+        terms = self._policy.priority_classes.get(workload.spec.priority_class)
+        if self._looks_back and gpu_class is not None and terms is not None:
+            gpus = reservation.pods * workload.spec.pod.gpus
+            self._reserved[workload.owner] += sign * entry_use(gpus, gpu_class.weight, terms.class_factor)
+            self._restless.add((Order.FAIR_SHARE, workload.owner))
 
     def set_capacity(self, gpus: Mapping[GpuClassName, int], gpu_classes: Mapping[GpuClassName, GpuClass]) -> None:
         """So many GPUs of each class are there."""
@@ -139,6 +151,7 @@ class Standings:
         past = self.usage.get(owner)
         used = past.seen_from(at, half_life_ms) if past is not None else 0
         used += sum(use_of(attempt, at, half_life_ms) for attempt in self._running.get(owner, {}).values())
+        used += self._reserved.get(owner, 0)
         return share_per_million(used + more, self._capacity, half_life_ms)
 
     def book(self, owner: EngineerId, gpus: int, gpu_class: GpuClass, class_factor: PerMille) -> None:
