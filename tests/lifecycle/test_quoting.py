@@ -97,6 +97,15 @@ def test_a_higher_class_is_advised_with_its_price_where_it_would_be_served_soone
     assert urgent.starts_until == company.now + 30_000, "its victims' grace"
 
 
+def test_a_higher_class_of_the_same_price_is_advised_without_a_price(company: Company) -> None:
+    policy = company.world.require_policy()
+    dear = PerMille(2000)
+    classes = {name: replace(each, class_factor=dear) for name, each in policy.priority_classes.items()}
+    company.world.put_policy(replace(policy, priority_classes=classes))
+    busy(company)
+    assert "priority class urgent" in {each.change for each in quoted(company).sooner}
+
+
 def test_a_shorter_limit_is_advised_where_it_is_over_before_somebody_ahead_could_start(company: Company) -> None:
     """Eight free GPUs are kept for who waits for all of them, from when what runs ends: in an hour and a half."""
     busy(company, of=URGENT.name, gpus=2, by="ada")

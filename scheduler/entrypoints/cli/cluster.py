@@ -64,7 +64,9 @@ def nodes(as_json: AsJson = False) -> None:
 
 @app.command()
 def top(
-    once: Annotated[bool, typer.Option("--once", help="Print it once and return.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Print it once and return, as in a pipe and with TERM=dumb.")
+    ] = False,
     seconds: Annotated[float, typer.Option(min=0.2, max=3600.0, help="Between two looks.")] = 2.0,
     as_json: AsJson = False,
 ) -> None:
@@ -73,7 +75,9 @@ def top(
         if as_json:
             print_json(api.get("/v1/cluster"))
             return
-        if once or not out().is_terminal:
+        if (
+            once or not out().is_terminal or out().is_dumb_terminal
+        ):  # where nothing can be drawn over what stands there
             out().print(_picture(api.get("/v1/cluster")))
             return
         with Live(_picture(api.get("/v1/cluster")), console=out(), auto_refresh=False) as live:

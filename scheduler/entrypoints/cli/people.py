@@ -7,6 +7,7 @@ from urllib.parse import quote
 import typer
 
 from scheduler.adapters.policy_files import read_bytes
+from scheduler.domain.wording import counted
 from scheduler.entrypoints.cli.approvals import print_waiting, waits
 from scheduler.entrypoints.cli.client import connect
 from scheduler.entrypoints.cli.output import AsJson, Column, print_json, print_table, print_text
@@ -29,7 +30,7 @@ def apply(
         elif waits(found):
             print_waiting(found)
         else:
-            print_text(f"{file.name}: {found['engineers']} engineers, {found['new']} of them new.")
+            print_text(f"{file.name}: {counted(found['engineers'], 'engineer')}, {found['new']} of them new.")
 
 
 @app.command("list")

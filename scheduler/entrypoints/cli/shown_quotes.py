@@ -11,6 +11,7 @@ from scheduler.entrypoints.cli.output import (
     print_fields,
     print_table,
     print_text,
+    told,
     utc,
 )
 
@@ -19,9 +20,9 @@ def show_quote(found: dict[str, Any]) -> None:
     """The answer first, then its cost, then what would be sooner."""
     print_text(_answer(found), style="bold")
     if not found["starts_now"]:
-        print_text(f"{found['sentence']} {found['next_step']}".strip())
+        print_text(told(f"{found['sentence']} {found['next_step']}".strip()))
     if found["warning"]:
-        print_text(found["warning"], style="yellow")
+        print_text(told(found["warning"]), style="yellow")
     print_fields(
         (
             ("starts", band(found)),

@@ -129,11 +129,9 @@ def _alternatives(world: World, workload: Workload, found: Forecast) -> Iterator
     for priority_class in sorted(policy.priority_classes.values(), key=lambda each: each.value):
         allowed = tier is None or tier.priority_classes is None or priority_class.name in tier.priority_classes
         if priority_class.value > mine and allowed:
-            factor = priority_class.class_factor / 1000
-            yield (
-                f"priority class {priority_class.name}, at {factor:g} times the hours",
-                replace(spec, priority_class=priority_class.name),
-            )
+            times = priority_class.class_factor / policy.priority_classes[spec.priority_class].class_factor
+            price = f", at {times:g} times the hours" if times != 1 else ""
+            yield f"priority class {priority_class.name}{price}", replace(spec, priority_class=priority_class.name)
 
 
 def _shorter(limit_ms: int, fits_ms: int | None) -> set[int]:

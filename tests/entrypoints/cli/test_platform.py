@@ -105,7 +105,7 @@ def test_a_broken_policy_is_refused_with_its_lines(allot: Allot, tmp_path: Path)
 def test_people_are_applied_and_listed(allot: Allot, tmp_path: Path) -> None:
     file = tmp_path / "people.yaml"
     file.write_text("version: 1\nengineers:\n  - {subject: zoe, team: apps, tier: intern}\n")
-    assert allot("people", "apply", str(file), who="pam").out == "people.yaml: 1 engineers, 1 of them new.\n"
+    assert allot("people", "apply", str(file), who="pam").out == "people.yaml: 1 engineer, 1 of them new.\n"
     assert ["zoe", "apps", "intern", "engineer"] in [
         line.split() for line in allot("people", "list", who="olga").out.splitlines()
     ]
@@ -122,6 +122,15 @@ def test_brakes_are_put_on_and_off_and_seen(allot: Allot) -> None:
     )
     assert allot("pause", "launch", "--why", "mine").code == 4
     assert allot("pause", "everything", "--why", "x", who="olga").code == 2
+
+
+def test_where_nothing_can_be_drawn_over_the_cluster_is_shown_once(
+    allot: Allot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as if it were a terminal
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("scheduler.entrypoints.cli.cluster.time.sleep", lambda _: pytest.fail("it goes on"))
+    assert "running, " in allot("top").out
 
 
 def test_nodes_have_a_sign_for_each_gpu(allot: Allot) -> None:

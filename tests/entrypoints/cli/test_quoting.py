@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+
 from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
 from scheduler.domain.units import MS_PER_HOUR
+from scheduler.entrypoints.cli.shown_quotes import show_quote
 from scheduler.entrypoints.running import Service
 from tests.entrypoints.api.test_quotes import decided, fill
 from tests.entrypoints.cli.conftest import WIDTH, Allot
@@ -66,3 +69,25 @@ def test_explain_forecasts_what_waits(allot: Allot, service: Service) -> None:
     out = allot("explain", made.json["id"]).out
     assert "\nForecast\nIt would wait." in out
     assert "ageing" in out
+
+
+def test_instants_in_a_quote_s_sentences_are_told_as_people_read_them(capsys: pytest.CaptureFixture[str]) -> None:
+    hours = {"asked_ms": MS_PER_HOUR, "held_ms": 0, "available_ms": 0, "overdraft_ms": 0}
+    show_quote(
+        {
+            "starts_now": False,
+            "starts_from": None,
+            "victims": 0,
+            "gpu_class": "H100",
+            "sentence": "Before 2026-11-23T08:16:39.359Z it stops nobody.",
+            "next_step": "",
+            "warning": "Beyond the guard until 2026-11-24T00:00:00Z.",
+            "payers": [],
+            "cost": None,
+            "currency": "",
+            "sooner": [],
+            **hours,
+        }
+    )
+    told = capsys.readouterr().out.splitlines()[1:3]
+    assert told == ["Before 2026-11-23 08:16 UTC it stops nobody.", "Beyond the guard until 2026-11-24 00:00 UTC."]
