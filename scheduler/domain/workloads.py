@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.errors import Conflict, RefusalCode
@@ -230,6 +230,10 @@ class Workload:
     version: int = 0
 
 
+LASTING: Final = frozenset({"owner", "team", "submitted_at"})
+"""What never changes of a workload: a store writes it once."""
+
+
 class WorkloadTitle(NamedTuple):
     """What it is called, and whose project's work it is; None means personal."""
 
@@ -353,3 +357,7 @@ class Attempt:
     @property
     def is_live(self) -> bool:
         return self.state is not AttemptState.ENDED
+
+
+LASTING_OF_ATTEMPTS: Final = frozenset({"workload_id", "number", "owner", "team", "submitted_at", "booking_id"})
+"""What never changes of an attempt, likewise."""

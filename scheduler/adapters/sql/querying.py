@@ -147,10 +147,17 @@ def upsert_all(connection: Connection, table: Table, key: Column[Any], rows: Seq
         execute_many(connection, _upsert(table, key, connection.dialect.name), rows)
 
 
-def update_all(connection: Connection, table: Table, key: Column[Any], rows: Iterable[Mapping[str, Any]]) -> int:
-    """Set every other column that the rows name, in the row of each one's key. Returns how many of them there were."""
+def update_all(
+    connection: Connection,
+    table: Table,
+    key: Column[Any],
+    rows: Iterable[Mapping[str, Any]],
+    stays: frozenset[str] = frozenset(),
+) -> int:
+    """Set every other column that the rows name, in the row of each one's key, but for those that never change: a column
+    that is set has SQLite write its indexes anew, though its value is the same. Returns how many of them there were."""
     rows = list(rows)
-    return execute_many(connection, _update(table, key, tuple(rows[0])), rows) if rows else 0
+    return execute_many(connection, _update(table, key, tuple(rows[0]), stays), rows) if rows else 0
 
 
 def execute_many(connection: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -211,9 +218,9 @@ def _upsert(table: Table, key: Column[Any], dialect_name: str) -> Insert:
 
 
 @lru_cache
-def _update(table: Table, key: Column[Any], names: tuple[str, ...]) -> Update:
+def _update(table: Table, key: Column[Any], names: tuple[str, ...], stays: frozenset[str]) -> Update:
     return (
         update(table)
         .where(key == bindparam(f"{key.name}{_BOUND}"))
-        .values({name: bindparam(f"{name}{_BOUND}") for name in names if name != key.name})
+        .values({name: bindparam(f"{name}{_BOUND}") for name in names if name != key.name and name not in stays})
     )

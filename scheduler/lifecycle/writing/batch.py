@@ -14,7 +14,7 @@ from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.records import AuditEvent, PodRun, RecordedVerdict
 from scheduler.domain.terms import Draw
 from scheduler.domain.units import AllowanceId, AttemptId, EngineerId, HoldId, Instant, JobUid, PodUid, WorkloadId
-from scheduler.domain.workloads import Attempt, Workload, WorkloadState, require_transition
+from scheduler.domain.workloads import LASTING, Attempt, Workload, WorkloadState, require_transition
 from scheduler.ledger.corrections import into_open_period
 from scheduler.ledger.holds import Hold, HoldState
 from scheduler.ledger.journal import AccountKind, Transaction
@@ -153,6 +153,7 @@ class Batch:
 
     def change_workload(self, workload: Workload, **fields: Any) -> Workload:
         """Replace fields of a workload; its version grows once per batch. The state table is kept."""
+        assert not fields.keys() & LASTING, "what never changes is not written again"
         to = fields.get("state", workload.state)
         if to is not workload.state:
             require_transition(workload.id, workload.state, to)

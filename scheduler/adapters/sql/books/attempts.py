@@ -13,7 +13,7 @@ from scheduler.decision.snapshot import Reservation
 from scheduler.domain.errors import NotFound, RefusalCode
 from scheduler.domain.records import PodRun
 from scheduler.domain.units import AttemptId, Instant, PodUid, WorkloadId
-from scheduler.domain.workloads import Attempt, AttemptState
+from scheduler.domain.workloads import LASTING_OF_ATTEMPTS, Attempt, AttemptState
 
 _ATTEMPT = RowCodec(Attempt, attempts)
 _POD = RowCodec(PodRun, pods)
@@ -43,7 +43,7 @@ class SqlAttempts:
     def save(self, saved: Sequence[Attempt]) -> None:
         """Raises NotFound where one was never added."""
         rows = [_ATTEMPT.write(attempt) for attempt in saved]
-        if update_all(self.connection, attempts, attempts.c.id, rows) < len(rows):
+        if update_all(self.connection, attempts, attempts.c.id, rows, LASTING_OF_ATTEMPTS) < len(rows):
             known = self.many([attempt.id for attempt in saved])
             missing = next(attempt.id for attempt in saved if attempt.id not in known)
             raise NotFound(f"there is no attempt {missing}", code=RefusalCode.STALE)

@@ -13,7 +13,7 @@ from scheduler.adapters.sql.sealing import Sealing
 from scheduler.adapters.sql.tables.workloads import workloads
 from scheduler.domain.errors import InvalidInput, RefusalCode
 from scheduler.domain.units import EngineerId, JobUid, TeamName, WorkloadId
-from scheduler.domain.workloads import Workload, WorkloadState, WorkloadTitle
+from scheduler.domain.workloads import LASTING, Workload, WorkloadState, WorkloadTitle
 
 _WORKLOAD = RowCodec(Workload, workloads)
 _UNFINISHED = [state.value for state in WorkloadState if not state.is_final]
@@ -64,7 +64,7 @@ class SqlWorkloads:
                 written.append(_WORKLOAD.write(workload))
             else:
                 refused.append(workload.id)
-        update_all(self.connection, workloads, workloads.c.id, written)
+        update_all(self.connection, workloads, workloads.c.id, written, LASTING)
         self.sealing.written(workloads, written)
         return refused
 
