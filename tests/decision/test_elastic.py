@@ -348,6 +348,14 @@ def test_the_allowances_of_its_project_and_team_pay_for_growing_as_they_paid_for
     assert [share.allowance_id for share in growth.funding] == ["project-apollo"]
 
 
+def test_it_grows_on_the_quota_of_the_pool_that_launched_it_whichever_pool_its_team_is_in_by_now() -> None:
+    job = running("job", {"n": 2}, 1, 8, running_for=60)
+    for others in ((), (pool("blue", teams=["red"], gpus=64),)):
+        by = policy(pool("red", teams=["grey"], gpus=5), *others)
+        world = snapshot(nodes(node("n", 8)), attempts=[job], balances=[balance("ada", 100)], by=by)
+        assert grown(decide(world)) == {"job": {"n": 5}}
+
+
 def _half_way(world: Snapshot) -> Snapshot:
     started_at = Instant(NOW - MS_PER_HOUR // 2)
     attempts = {key: replace(each, started_at=started_at) for key, each in world.attempts.items()}

@@ -68,7 +68,8 @@ def _grown(index: Index, walk: Walk, attempt: Attempt) -> Growth | None:
         return None
     if gpu_class not in index.policy.gpu_classes or _keeps_from_starting(index, walk, attempt):
         return None
-    line = index.lines.detached(_one_pod_of(attempt, terms, left_ms), is_aged=False)
+    # Its team may be in another pool by now, or in none: it runs on the quota of the pool that launched it.
+    line = replace(index.lines.detached(_one_pod_of(attempt, terms, left_ms), is_aged=False), pool=pool)
     more = _More(index, walk, line, gpu_class, terms.topology)
     counts = _onward(index, gpu_class, more.counts(attempt.placement), attempt.placement)
     found = more.find(attempt.placement, terms.pods_max - attempt.placement.pods, counts)
