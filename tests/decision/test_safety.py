@@ -7,13 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.decision.decide import decide
-from scheduler.decision.plan import Launch, Plan
+from scheduler.decision.plan import Launch, Plan, Preemption, Victim
+from scheduler.decision.preempting.victims import Rule
 from scheduler.decision.snapshot import Snapshot
 from scheduler.domain.brakes import StopRate
 from scheduler.domain.cluster import Placement, PodRequest
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import GpuClassName, NodeName, WorkloadId, standard_needed
 from scheduler.domain.workloads import AttemptState, HoldMode
+from tests.decision.ailing import ailing
 from tests.decision.applying import ended, recorded
 from tests.decision.lively import lively
 from tests.decision.scattered import scattered
@@ -29,9 +31,9 @@ MEANS = {
     Reason.ARRAY_LIMIT,
     Reason.SPEND_GUARD,
 }
-worlds = st.one_of(snapshots(), lively(), stretched(), scattered())
+worlds = st.one_of(snapshots(), lively(), stretched(), scattered(), ailing())
 crowded = st.one_of(
-    snapshots(waiting=4, running=10), lively(waiting=4, running=10), stretched(waiting=4), scattered()
+    snapshots(waiting=4, running=10), lively(waiting=4, running=10), stretched(waiting=4), scattered(), ailing()
 )
 
 
@@ -143,8 +145,12 @@ def test_no_victim_falls_without_whom_the_preemptor_would_fit(snapshot: Snapshot
                     elif left is not None:
                         without[known.id] = replace(known, placement=known.placement.first(left))
                 # Inside a booking of its own it may have room once somebody is gone who should have ended before.
+                # And where its pool is owed what others have of its quota only with that victim gone, it could borrow
+                # instead once those others are.
                 launched = [
-                    launch for launch in decide(replace(alone, attempts=without)).launches if not launch.booking_id
+                    launch
+                    for launch in decide(replace(alone, attempts=without)).launches
+                    if not launch.booking_id and not (launch.is_borrowed and _gives_a_claim(preemption, victim))
                 ]
                 assert [launch for launch in launched if launch.gpu_class == preemption.launch.gpu_class] == []
 
@@ -241,7 +247,7 @@ def test_a_cycle_after_a_plan_was_recorded_plans_nothing_new(snapshot: Snapshot)
         assert not launch.is_funded or launch.is_reserved or _was_behind(snapshot, launch)
 
 
-@given(st.one_of(snapshots(waiting=6, running=6), stretched()), st.booleans())
+@given(st.one_of(snapshots(waiting=6, running=6), stretched(), ailing()), st.booleans())
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_nobody_goes_on_preempting_each_other(snapshot: Snapshot, are_slow: bool) -> None:
     """Without arrivals and ends, launches and preemptions come to rest."""
@@ -256,6 +262,12 @@ def test_nobody_goes_on_preempting_each_other(snapshot: Snapshot, are_slow: bool
             assert again.isdisjoint(snapshot.reservations), "slow victims never lead to a second set"
         snapshot = ended(snapshot)
     raise AssertionError(f"still preempting after {CYCLES_MAX} cycles")
+
+
+def _gives_a_claim(preemption: Preemption, victim: Victim) -> bool:
+    """Whether others fall because the pool stays within its nominal quota with this one of its own gone."""
+    rules = {each.rule for each in preemption.victims}
+    return victim.rule == Rule.WITHIN_POOL and Rule.RECLAIM_WITHIN_COHORT in rules
 
 
 def _was_behind(snapshot: Snapshot, launch: Launch) -> bool:

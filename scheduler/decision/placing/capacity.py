@@ -6,6 +6,8 @@ What is taken is kept by node name, so that a node that vanishes and returns sti
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from scheduler.decision.placing.fit_table import FitTable, Shape, amounts
 from scheduler.decision.placing.node_use import CLAIMED, OCCUPIED, STOPPING, NodeUse, empty_use
 from scheduler.domain.cluster import Node, Placement, PodRequest
@@ -97,10 +99,18 @@ class Capacity:
         table = self.table(gpu_class)
         return all(name in table.index and table.is_free(name, pods, pod) for name, pods in placement.pods_by_node)
 
-    def is_lasting(self, gpu_class: GpuClassName, placement: Placement) -> bool:
-        """Whether every node of the placement is still there, of that class, and takes work."""
-        known = (self.nodes.get(name) for name, _ in placement.pods_by_node)
-        return all(node is not None and node.gpu_class == gpu_class and node.accepts_work for node in known)
+    def may_stand(self, gpu_class: GpuClassName, placement: Placement, shape: Shape) -> bool:
+        """Whether pods of the shape may stand as they were placed, whatever else runs there: every node is still there, of
+        that class, takes work and has the labels asked for, and all stand together still where they must."""
+        table = self.table(gpu_class)
+        row = table.row(shape)
+        pods = np.zeros_like(table.counts(row))
+        for name, count in placement.pods_by_node:
+            position = table.index.get(name)
+            if position is None or not table.takes_shape(row, position):
+                return False
+            pods[position] = count
+        return table.together(row, pods) == placement.pods
 
     def could_ever_hold(self, gpu_class: GpuClassName, shape: Shape, pods: int) -> bool:
         """Whether the nodes of the class, were they empty, could hold that many such pods at once."""

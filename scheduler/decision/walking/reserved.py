@@ -16,8 +16,9 @@ def serve_reservations(index: Index, starts: Starts) -> list[WorkloadId]:
     pause = index.pause(Brake.LAUNCH)
     for workload_id, reservation in sorted(index.reservations.items(), key=lambda item: (item[1].until, item[0])):
         workload = index.queued.get(workload_id)
-        is_moving = workload is None and reservation.is_move and workload_id in index.launched
-        if _has_lapsed(index, reservation) or (workload is None and not is_moving):
+        moving = index.launched.get(workload_id) if reservation.is_move else None
+        reserved_for = workload or moving
+        if reserved_for is None or _has_lapsed(index, reserved_for, reservation):
             lapsed.append(workload_id)
         elif workload is None:
             continue  # it still ends where it was
@@ -29,10 +30,10 @@ def serve_reservations(index: Index, starts: Starts) -> list[WorkloadId]:
     return lapsed
 
 
-def _has_lapsed(index: Index, reservation: Reservation) -> bool:
-    """Whether its time is up, or its nodes are lost. The place of a move waits for it as long as it is whole."""
+def _has_lapsed(index: Index, workload: Workload, reservation: Reservation) -> bool:
+    """Whether its time is up, or its nodes are lost to it. The place of a move waits for it as long as it is whole."""
     gpu_class, placement = reservation.gpu_class, reservation.placement
-    if not index.capacity.is_lasting(gpu_class, placement):
+    if not index.capacity.may_stand(gpu_class, placement, index.lines.shape(workload.spec)):
         return True
     if reservation.is_move:
         return not index.capacity.is_free(gpu_class, placement, pod_of(0))
