@@ -8,7 +8,15 @@ from scheduler.decision.decide import decide, step
 from scheduler.decision.snapshot import Changes
 from scheduler.domain.policy import OffPeak, PriorityClass
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_SECOND, Instant, PerMille, WorkloadId
+from scheduler.domain.units import (
+    MS_PER_HOUR,
+    MS_PER_MINUTE,
+    MS_PER_SECOND,
+    Instant,
+    NodeName,
+    PerMille,
+    WorkloadId,
+)
 from scheduler.domain.workloads import ArrayPlace, Workload
 from tests.decision.builders import (
     NOW,
@@ -121,6 +129,21 @@ def test_an_off_peak_class_starts_when_the_calendar_or_free_capacity_allows(hour
     half = attempt("r", "n1", gpus=8)
     world = snapshot(nodes(node("n1"), node("n2")), [workload("w", priority_class=spare)], by=rules, attempts=[half])
     assert reasons(decide(world)) == {"w": Reason.LAUNCHING if starts else Reason.OFF_PEAK}
+
+
+def test_what_idles_on_nodes_that_take_no_work_is_not_free_for_an_off_peak_class() -> None:
+    """Of two nodes one is drained. While nothing runs on the other, half of what there is suffices; then it does not."""
+    spare = off_peak(OffPeak(free=PerMille(500)))
+    known = nodes(node("n1"), node("n2"))
+    drained = {"n2": replace(known[NodeName("n2")], accepts_work=False)}
+    busy = attempt("r", "n1", gpus=6)
+    world = snapshot(known, [workload("w", priority_class=spare)], by=policy(classes=(STANDARD, spare)))
+    assert reasons(decide(replace(world, nodes={**known, **drained}))) == {"w": Reason.LAUNCHING}
+
+    state = cold(replace(world, attempts={busy.id: busy}, nodes={**known, **drained}))
+    told = state.verdicts[WorkloadId("w")]
+    assert (told.reason, told.evidence["free_percent"]) == (Reason.OFF_PEAK, 25)
+    assert placements(step(state, Changes(nodes=known), NOW)[1]) == {"w": {"n1": 1}}
 
 
 def test_a_class_for_nights_alone_names_its_hours_and_nothing_else() -> None:

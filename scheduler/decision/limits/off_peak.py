@@ -16,6 +16,8 @@ class OffPeakTimes:
         self._classes = [each for each in policy.priority_classes.values() if each.off_peak is not None]
         self._at = Instant(0)
         self._open: dict[tuple[PriorityClassName, GpuClassName], bool] = {}
+        self._in_reach: dict[GpuClassName, int] = {}
+        """GPUs of each class that work has or can have, as far as it was asked since the last change."""
 
     def pass_time(self, at: Instant) -> None:
         self._at = at
@@ -28,13 +30,16 @@ class OffPeakTimes:
         return hours.free is not None and self.free_per_mille(gpu_class, planned) >= hours.free
 
     def free_per_mille(self, gpu_class: GpuClassName, planned: int = 0) -> int:
-        gpus = self._capacity.gpus.get(gpu_class, 0)
+        gpus = self._in_reach.get(gpu_class)
+        if gpus is None:
+            gpus = self._in_reach[gpu_class] = self._capacity.gpus_in_reach(gpu_class)
         free = gpus - self._running.gpus_of_class.get(gpu_class, 0) - planned
         return 1000 * max(0, free) // gpus if gpus else 0
 
     def renew(self) -> set[PriorityClassName]:
         """The priority classes for which a GPU class has opened or closed since the last look."""
         changed: set[PriorityClassName] = set()
+        self._in_reach.clear()
         for terms in self._classes:
             for gpu_class in self._capacity.gpus:
                 is_open = self.is_open(terms, gpu_class)

@@ -11,6 +11,7 @@ import numpy as np
 from scheduler.decision.placing.fit_table import FitTable, Shape, amounts
 from scheduler.decision.placing.node_use import CLAIMED, OCCUPIED, STOPPING, NodeUse, empty_use
 from scheduler.domain.cluster import Node, Placement, PodRequest
+from scheduler.domain.latest import put
 from scheduler.domain.topology import TopologyLevel
 from scheduler.domain.units import GpuClassName, NodeName
 
@@ -24,6 +25,8 @@ class Capacity:
         self.tables: dict[GpuClassName, FitTable] = {}
         self.gpus: dict[GpuClassName, int] = {}
         """Of each class, on all nodes, whether they take work or not."""
+        self._drained: dict[GpuClassName, dict[NodeName, Node]] = defaultdict(dict)
+        """Nodes of each class that take no work."""
         self.changes: dict[GpuClassName, int] = defaultdict(int)
         """How often anything about its nodes, or what is taken there, has changed."""
         self._uses: dict[NodeName, NodeUse] = {}
@@ -66,6 +69,8 @@ class Capacity:
     def _count(self, node: Node | None, sign: int) -> None:
         if node is not None and node.gpu_class is not None:
             self.gpus[node.gpu_class] = self.gpus.get(node.gpu_class, 0) + sign * node.gpus
+            if not node.accepts_work:
+                put(self._drained[node.gpu_class], node.name, None if sign < 0 else node)
 
     def _lay_out(self, gpu_classes: set[GpuClassName]) -> None:
         if not gpu_classes:
@@ -88,6 +93,11 @@ class Capacity:
     def claim(self, placement: Placement, pod: PodRequest, sign: int = 1) -> None:
         """That much is spoken for by a reservation, as soon as it is free."""
         self._book(CLAIMED, placement, pod, sign)
+
+    def gpus_in_reach(self, gpu_class: GpuClassName) -> int:
+        """GPUs of the class that somebody has, or that work can have: without what idles on nodes that take none."""
+        idle = (max(0, self.free_gpus(name)) for name in self._drained[gpu_class])
+        return self.gpus.get(gpu_class, 0) - sum(idle)
 
     def free_gpus(self, name: NodeName) -> int:
         """Of a node, beside all that is occupied; below 0 where that is more than it has."""
