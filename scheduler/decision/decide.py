@@ -66,7 +66,8 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     growths = grow(index, walk)
     walk.serve_unfunded(cycle.unfunded)
     widen(index, walk)
-    verdicts = state.teller.tell(index, walk, cycle.lanes, [*lines, *walk.set_aside])
+    # Who is first to wait is walked unjudged, and what this cycle starts may leave it waiting for something else.
+    verdicts = state.teller.tell(index, walk, [*cycle.lanes, *walk.cursors], [*lines, *walk.set_aside])
     walk.undo()
     starts = walk.starts
     launches, preemptions, warnings = (

@@ -209,10 +209,10 @@ class Index:
             self.placeable.clear()
             self.dirty_lines.update(dict.fromkeys(self.lines.all()))
         self.touched_classes |= concerned
-        for (gpu_class, shape, pods), before in self.placeable.items():
-            if gpu_class in concerned and self.capacity.could_ever_hold(gpu_class, shape, pods) is not before:
-                self.placeable[gpu_class, shape, pods] = not before
-                self.dirty_lines.update(self.lines.by_shape.get((shape, pods), {}))
+        for key in [key for key in self.placeable if key[0] in concerned]:
+            before, self.placeable[key] = self.placeable[key], self.capacity.could_ever_hold(*key)
+            if not (before and self.placeable[key]):  # whom none could hold hears of the largest, another by now
+                self.dirty_lines.update(self.lines.by_shape.get(key[1:], {}))
 
     def _lay_out_ends(self, gpu_classes: set[GpuClassName]) -> None:
         if gpu_classes and self.running.attempts:

@@ -9,6 +9,7 @@ from scheduler.domain.brakes import Brake, Pause
 from scheduler.domain.cluster import Placement
 from scheduler.domain.policy import Limits, PriorityClass
 from scheduler.domain.reasons import Reason
+from scheduler.domain.topology import LevelName, TopologyLevel, topology_ask
 from scheduler.domain.units import (
     MS_PER_HOUR,
     MS_PER_MINUTE,
@@ -21,7 +22,7 @@ from scheduler.domain.units import (
     WorkloadId,
 )
 from scheduler.domain.workloads import AttemptState
-from tests.decision.applying import workload_of
+from tests.decision.applying import recorded, workload_of
 from tests.decision.builders import (
     A100,
     H100,
@@ -247,6 +248,46 @@ def test_who_waited_for_room_and_now_for_whoever_has_it_kept_is_told_nothing_ane
 
     assert reasons(plan) == {"short1": Reason.LAUNCHING}
     assert told_of(state, "slow") == told_of(state, "short2") == Reason.PRIORITY
+
+
+def test_whom_no_nodes_could_hold_hears_of_the_largest_as_it_changes() -> None:
+    """Of two pods that must stand in one block one fits; then that node has lost a GPU for good, and none does."""
+    by = policy(topology=(TopologyLevel(LevelName("block"), "block"),))
+    wish = workload("gang", gpus=8, pods=2)
+    wish = replace(wish, spec=replace(wish.spec, topology=topology_ask("require:block")))
+    state = cold(snapshot(nodes(node("n1")), [wish], by=by))
+    assert told_of(state, "gang") is Reason.TOPOLOGY_UNPLACEABLE
+
+    assert reasons(step(state, Changes(nodes=nodes(node("n1", 7))), NOW)[1]) == {"gang": Reason.UNPLACEABLE}
+    step(state, Changes(nodes=nodes(node("n1", 6))), NOW)
+    verdict = state.verdict_now(wish.id)
+    assert verdict is not None
+    assert verdict.evidence == decide(snapshot(nodes(node("n1", 6)), [wish], by=by)).verdicts[0].evidence
+
+
+def test_who_stood_behind_a_preemptor_hears_at_once_that_what_starts_now_leaves_it_no_quota() -> None:
+    """Nothing that it waits for came or went before the cycle: it is walked as who is first to wait for room, no more."""
+    known = nodes(node("n1", labels={"disk": "ssd"}), node("n2"), node("n3"))
+    first = workload("first", gpus=8, age=9, priority_class=URGENT, nodes_with=(("disk", "ssd"),))
+    behind = workload("behind", gpus=8, pods=3, age=5, priority_class=SPARE)
+    runs = attempt("runs", "n1", gpus=8, priority_class=SPARE)
+    given = snapshot(known, [first, behind], attempts=[runs], by=policy(pool("red", gpus=32)))
+    state = cold(given)
+    assert told_of(state, "behind") is Reason.PRIORITY
+
+    after = recorded(given, decide(given))
+    small = workload("small", priority_class=URGENT)
+    plan = step(
+        state,
+        Changes(
+            queued={small.id: small},
+            attempts=after.attempts,
+            reservations=after.reservations,
+            balances=after.balances,
+        ),
+        NOW,
+    )[1]
+    assert reasons(plan) == {"behind": Reason.QUOTA, "small": Reason.LAUNCHING}
 
 
 def told_of(state: State, name: str) -> Reason:

@@ -13,7 +13,6 @@ from scheduler.domain.units import (
     MS_PER_MINUTE,
     MS_PER_SECOND,
     Instant,
-    NodeName,
     PerMille,
     WorkloadId,
 )
@@ -135,7 +134,7 @@ def test_what_idles_on_nodes_that_take_no_work_is_not_free_for_an_off_peak_class
     """Of two nodes one is drained. While nothing runs on the other, half of what there is suffices; then it does not."""
     spare = off_peak(OffPeak(free=PerMille(500)))
     known = nodes(node("n1"), node("n2"))
-    drained = {"n2": replace(known[NodeName("n2")], accepts_work=False)}
+    drained = nodes(node("n2", accepts_work=False))
     busy = attempt("r", "n1", gpus=6)
     world = snapshot(known, [workload("w", priority_class=spare)], by=policy(classes=(STANDARD, spare)))
     assert reasons(decide(replace(world, nodes={**known, **drained}))) == {"w": Reason.LAUNCHING}
