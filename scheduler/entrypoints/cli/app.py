@@ -1,6 +1,9 @@
 """The command `allot`: what there is, imported when it is asked for, and refusals told in one way."""
 
+import errno
 import gc
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ from typer.main import get_command
 
 from scheduler.domain.errors import Refusal
 from scheduler.entrypoints.about import installed_version
-from scheduler.entrypoints.cli.exits import MEANINGS, report
+from scheduler.entrypoints.cli.exits import MEANINGS, ExitCode, report
 from scheduler.entrypoints.cli.usage import AS_TYPED, refusing_wrong_usage
 
 
@@ -261,6 +264,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _EXITS = " · ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items())
 
 app = typer.Typer(
@@ -282,5 +286,18 @@ def root(
 
 
 def main() -> None:
-    """The console script."""
-    app()
+    """The console script. What cannot be written because a disk is full is told in one line, as a refusal is."""
+    try:
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:  # as it is where a shell has closed it
+                sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # what is left of it goes nowhere, without a word
+        sys.stderr.write(f"allot: standard output cannot be written: {error.strerror}\n")
+        sys.exit(ExitCode.REFUSED)

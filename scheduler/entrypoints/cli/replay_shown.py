@@ -82,7 +82,7 @@ def _costs(policies: Sequence[Json]) -> list[tuple[str, ...]]:
     costs = [policy["cost"]["money"] for policy in policies]
     if not all(costs):
         return []
-    return [(f"cost, {costs[0]['currency']}", *(f"{cost['amount_micros'] // 1_000_000:,}" for cost in costs))]
+    return [(f"cost, {costs[0]['currency']}", *(f"{round(cost['amount_micros'] / 1_000_000):,}" for cost in costs))]
 
 
 def _charged(found: Json | None) -> str:

@@ -47,6 +47,22 @@ def test_what_is_typed_in_part_is_completed(typed: str) -> None:
     assert _completing(**asked).split() == [whole]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_a_full_disk_is_told_in_one_line_and_an_exit_code() -> None:
+    program = "import sys; sys.argv = ['allot', '--help']; from scheduler.entrypoints.cli import main; main()"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    told = "allot: standard output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
 def _completing(**asked: str) -> str:
     """What the completion of a shell gets to hear: the program is asked by its environment, under its own name."""
     program = "import sys; sys.argv = ['allot']; from scheduler.entrypoints.cli import main; main()"
