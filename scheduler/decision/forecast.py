@@ -2,39 +2,33 @@
 
 Its end comes from replaying what is ahead with every time limit used to the full; its begin from replaying it with the
 share of them that is usual, or from whenever there is first room for it alone where a quarter of that is used: some end
-soon, and what is ahead may wait for something else and be passed. It knows no arrivals, and no preemption of what it
-waits for: it is a forecast, no promise. What may start from a known instant on alone, its begin time or the hours of its
-class, starts no earlier; and what could not end by its deadline any more, not at all. While launching is paused no start is
-known, since nobody knows when it is resumed.
+soon, and what is ahead may wait for something else and be passed. It knows no arrivals, none of those that wait for an
+instant of their own, and no preemption of what it waits for: it is a forecast, no promise. What may start from a known
+instant on alone, its begin time or the hours of its class, starts no earlier; and what could not end by its deadline any
+more, not at all. While launching is paused no start is known, since nobody knows when it is resumed.
 """
 
 from dataclasses import dataclass, replace
-from heapq import heappop, heappush, merge
+from heapq import merge
 from operator import itemgetter
 
 from scheduler.decision import evidence
+from scheduler.decision.emptying import Emptying, Others
 from scheduler.decision.index import Index
 from scheduler.decision.keeping.backfill import Shadow
 from scheduler.decision.keeping.bookings import Kept
 from scheduler.decision.ordering.queue import Lane, LaneKey, Line, OrderKey, Ruling, is_held_back
 from scheduler.decision.placing.booked import Booked
-from scheduler.decision.placing.fit_table import IntArray, amounts
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.preemption import find_victims
 from scheduler.decision.walking.starts import Room
 from scheduler.decision.walking.triage import NOTHING, aside_ruling, lane_key, lane_lacks, lane_ruling, open_class
 from scheduler.decision.walking.walk import Walk
 from scheduler.domain.brakes import Brake
+from scheduler.domain.policy import OffPeak
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_SECOND, GpuClassName, Instant, PerMille, WorkloadId
 from scheduler.domain.workloads import Workload
-
-_Freed = list[tuple[int, tuple[int, ...]]]
-"""(node, what becomes free there), for each node."""
-_End = tuple[int, int, str, int, _Freed]
-"""When, a number that tells equals apart, the root of the pool, GPUs of its quota, and what is freed."""
-_Ahead = tuple[LaneKey, int]
-"""Somebody who is served before: what they want, and their time limit."""
 
 _WAITS_FOR_AN_INSTANT = frozenset({Reason.BEGIN_TIME, Reason.BACKOFF})
 
@@ -70,10 +64,12 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Assumed:
-    """`usual` is the share of time limits that is used. `gone` waits no more: it would be cancelled for what is asked."""
+    """`usual` is the share of time limits that is used. `gone` waits no more: it would be cancelled for what is asked.
+    `since`: what is asked about starts no earlier."""
 
     usual: PerMille
     gone: WorkloadId | None = None
+    since: Instant | None = None
 
 
 def forecast(index: Index, workload: Workload, assumed: Assumed) -> Forecast:
@@ -108,7 +104,8 @@ def _held_back(index: Index, workload: Workload, assumed: Assumed) -> Forecast:
     ruling = evidence.held_back(workload, index.now)
     found = Forecast(ruling, workload.spec.gpu_classes[0], None)
     if ruling.reason in _WAITS_FOR_AN_INSTANT:
-        as_if = forecast(index, replace(workload, not_before=index.now), assumed)
+        since = replace(assumed, since=workload.not_before)
+        as_if = forecast(index, replace(workload, not_before=index.now), since)
         return replace(found, starts=_from(workload.not_before, workload.not_before, as_if))
     return found
 
@@ -119,12 +116,17 @@ def _off_peak(index: Index, workload: Workload, line: Line, assumed: Assumed) ->
     assert line.priority_class is not None, "its class has such hours"
     hours = line.priority_class.off_peak
     assert hours is not None, "its class has such hours"
-    opens_at = hours.opens_at(index.now, index.policy.time_zone)
+    opens_at = _open_from(hours, assumed.since or index.now, index.policy.time_zone)
     if opens_at is None:
         return found
     line.priority_class = replace(line.priority_class, off_peak=None)
-    as_if = _of_line(index, workload, line, assumed)
+    since = assumed.since if hours.free is not None else opens_at
+    as_if = _of_line(index, workload, line, replace(assumed, since=since))
     return replace(found, starts=_from(index.now if hours.free is not None else opens_at, opens_at, as_if))
+
+
+def _open_from(hours: OffPeak, at: Instant, time_zone: str) -> Instant | None:
+    return at if hours.contains(at, time_zone) else hours.opens_at(at, time_zone)
 
 
 def _from(earliest: Instant, latest: Instant, found: Forecast) -> tuple[Instant, Instant] | None:
@@ -150,7 +152,8 @@ def _of_line(index: Index, workload: Workload, line: Line, assumed: Assumed) -> 
         found = None
     if isinstance(found, Room):
         launching = evidence.launching(line.spec, found.gpu_class, found.placement)
-        return Forecast(launching, found.gpu_class, (index.now, index.now))
+        starts = (index.now, index.now) if assumed.since is None else _band(index, lane, line, assumed)
+        return Forecast(launching, found.gpu_class, starts)
     stopping = _by_stopping(index, walk, lane, line, found, assumed) if paused is None else None
     if stopping is not None:
         return stopping
@@ -255,114 +258,46 @@ def _band(index: Index, lane: Lane, line: Line, assumed: Assumed) -> tuple[Insta
         return None
     bands = []
     for gpu_class in lane.key.gpu_classes:
-        ahead = _ahead_of(index, line, gpu_class, assumed.gone)
-        if len(ahead) > AHEAD_MAX:
+        others = _others(index, line, gpu_class, assumed.gone)
+        if len(others.ahead) > AHEAD_MAX or len(others.alike) > AHEAD_MAX:
             continue
-        early = _Replay(index, gpu_class, assumed.usual).start_of(ahead, lane.key)
-        late = _Replay(index, gpu_class, PerMille(1000)).start_of(ahead, lane.key)
+        late, early, alone = (
+            Emptying(index, gpu_class, PerMille(share), assumed.since).start_of(before, lane.key)
+            for share, before in ((1000, others), (assumed.usual, others), (assumed.usual // 4, Others()))
+        )
         if early is not None and late is not None:
-            alone = _Replay(index, gpu_class, PerMille(assumed.usual // 4)).start_of([], lane.key)
-            first = min(at for at in (early, late, alone) if at is not None)
-            bands.append((first, max(early, late)))
+            bands.append((min(at for at in (early, late, alone) if at is not None), max(early, late)))
     return min(bands, default=None)
 
 
-def _ahead_of(index: Index, line: Line, gpu_class: GpuClassName, gone: WorkloadId | None) -> list[_Ahead]:
-    """Those who are served before it and may take the same GPUs, in order."""
+def _others(index: Index, line: Line, gpu_class: GpuClassName, gone: WorkloadId | None) -> Others:
+    """Of those ahead no more than it takes to tell that they are too many."""
     mine = line.order_key()
     apart = (line.members[0][1], gone)
     rivals = [
-        [
-            (other.order_key(position), other, other.lane.key)
-            for position in range(min(len(other.members), AHEAD_MAX + 1))
-        ]
+        [(other.order_key(position), other, key) for position in range(min(len(other.members), AHEAD_MAX + 1))]
         for other in index.lines.all()
-        if other.ruling is None and other.lane is not None and gpu_class in other.lane.key.gpu_classes
+        if (key := _wanted_by(index, other, line)) is not None and gpu_class in key.gpu_classes
     ]
-    ahead: list[_Ahead] = []
-    for place, other, key in merge(*rivals, key=lambda entry: entry[0]):
+    found = Others()
+    for place, other, key in merge(*rivals, key=itemgetter(0)):
         is_before = place < mine if other.pool == line.pool else (place[0], place[2]) < (mine[0], mine[2])
-        if is_before and place[3] not in apart:
-            ahead.append((key, other.spec.time_limit_ms))
-            if len(ahead) > AHEAD_MAX:
-                break
-    return ahead
+        if place[3] in apart:
+            continue
+        stands = (found.ahead if other.ruling is None else found.alike) if is_before else found.behind
+        if len(stands) <= AHEAD_MAX and (is_before or other.ruling is None):
+            stands.append((key, other.spec.time_limit_ms))
+        if len(found.ahead) > AHEAD_MAX:
+            break
+    return found
 
 
-class _Replay:
-    """One GPU class as it empties: what runs ends, what is ahead starts in order, each as early as it fits."""
-
-    def __init__(self, index: Index, gpu_class: GpuClassName, share: PerMille) -> None:
-        self._now = index.now
-        self._share = share
-        self._table = index.capacity.table(gpu_class)
-        self._room: IntArray = self._table.coming().copy()
-        self._quotas = index.quotas
-        self._free: dict[str, int] = {}
-        self._gpu_class = gpu_class
-        self._pushed = 0
-        self._ends: list[_End] = []
-        for attempt in index.running.attempts.values():
-            if attempt.gpu_class == gpu_class and attempt.stopping_since is None:
-                since = attempt.started_at if attempt.started_at is not None else attempt.launched_at
-                left = max(0, since + attempt.time_limit_ms - self._now)
-                freed = [
-                    (self._table.index[name], tuple(pods * each for each in amounts(attempt.pod)))
-                    for name, pods in attempt.placement.pods_by_node
-                    if name in self._table.index
-                ]
-                root = index.quotas.root_of.get(attempt.pool, "") if attempt.is_funded else ""
-                self._push(self._now + left * share // 1000, root, attempt.gpus, freed)
-
-    def start_of(self, ahead: list[_Ahead], key: LaneKey) -> Instant | None:
-        """When the workload of that lane starts, once those ahead have."""
-        at: int = self._now
-        for ahead_key, time_limit_ms in ahead:
-            started = self._start(at, ahead_key, time_limit_ms)
-            at = started if started is not None else at
-        started = self._start(at, key, 0)
-        return Instant(started) if started is not None else None
-
-    def _start(self, at: int, key: LaneKey, time_limit_ms: int) -> int | None:
-        """Take the earliest room from `at` on; None where what is known to end makes none."""
-        table, row, gpus = self._table, self._table.row(key.shape), key.pods * key.shape.pod.gpus
-        root = self._quotas.root_of.get(key.pool, "") if key.is_funded else ""
-        self._free.setdefault(root, self._quotas.available(key.pool, self._gpu_class) if root else gpus)
-        counts = table.counts_if(row, self._room)
-        tally = table.tally(row, counts)
-        ended: list[_End] = []
-        while tally.pods < key.pods or (root and self._free[root] < gpus):
-            if not self._ends:
-                for entry in ended:  # it never starts: nobody behind it is to gain from what it looked at
-                    self._take(entry[4], -1)
-                    self._free[entry[2]] = self._free.get(entry[2], 0) - entry[3]
-                    heappush(self._ends, entry)
-                return None
-            entry = heappop(self._ends)
-            ended.append(entry)
-            at = max(at, entry[0])
-            self._free[entry[2]] = self._free.get(entry[2], 0) + entry[3]
-            self._take(entry[4], 1)
-            for position, _ in entry[4]:
-                fresh = table.pods_in(row, self._room[:, position]) if table.takes_shape(row, position) else 0
-                tally.add(position, fresh - int(counts[position]))
-                counts[position] = fresh
-        placement = table.placement(row, counts, key.pods)
-        assert placement is not None, "it fits by now"
-        taken = [
-            (table.index[name], tuple(pods * each for each in amounts(key.shape.pod)))
-            for name, pods in placement.pods_by_node
-        ]
-        self._take(taken, -1)
-        self._free[root] -= gpus
-        self._push(at + time_limit_ms * self._share // 1000, root, gpus, taken)
-        return at
-
-    def _push(self, at: int, root: str, gpus: int, freed: _Freed) -> None:
-        self._pushed += 1
-        heappush(self._ends, (at, self._pushed, root, gpus, freed))
-
-    def _take(self, changes: _Freed, sign: int) -> None:
-        for position, changed in changes:
-            for resource in range(3):
-                self._room[resource, position] += sign * changed[resource]
+def _wanted_by(index: Index, other: Line, line: Line) -> LaneKey | None:
+    """What a line waits for; what waits for the hours of its class is there when they begin for another of the class."""
+    if other.ruling is None:
+        return other.lane.key if other.lane is not None else None
+    terms, known = line.priority_class, other.priority_class
+    if other.ruling.reason is not Reason.OFF_PEAK or terms is None or known is None:
+        return None
+    is_same_hour = terms.name == known.name and terms.off_peak is None
+    return lane_key(index, replace(other, priority_class=terms)) if is_same_hour else None

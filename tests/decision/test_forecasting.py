@@ -12,7 +12,7 @@ from scheduler.decision.state import State
 from scheduler.domain.brakes import Brake, Pause, StopRate
 from scheduler.domain.policy import OffPeak
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, PerMille, WorkloadId
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant, PerMille, PriorityClassName, WorkloadId
 from scheduler.domain.workloads import Workload
 from tests.decision.builders import (
     A100,
@@ -229,6 +229,22 @@ def test_what_is_not_to_begin_before_an_instant_starts_no_earlier() -> None:
     assert asked(busy(), follows).starts is None
 
 
+def test_what_begins_later_finds_the_room_that_others_have_taken_by_then() -> None:
+    """Half of the node is free, and kept for who waits for all of it, from in fifty minutes on for two hours."""
+    ahead = workload("ahead", gpus=8, hours=2, age=60)
+    world = replace(busy(gpus=4), queued={ahead.id: ahead})
+
+    def starts(after_minutes: int, hours: float = 1, age: int = 0) -> tuple[float, float]:
+        one = workload("w", owner="bob", gpus=4, hours=hours, age=age)
+        return minutes(asked(world, replace(one, not_before=Instant(NOW + after_minutes * MS_PER_MINUTE))).starts)
+
+    assert starts(60) == (60, 50 + 120)
+    assert starts(200) == (200, 200)
+    assert starts(60, age=90) == (60, 50 + 120), "what is served after it starts before its time"
+    assert starts(30, age=90) == (30, 25 + 60), "or only where the node is free sooner, as is usual"
+    assert starts(20, age=90) == (20, 20)
+
+
 @pytest.mark.parametrize(
     ("minutes_ahead", "expected"),
     [(200, (SOON, 50)), (90, (SOON, 30)), (60 + SOON, (SOON, SOON)), (60, None)],
@@ -263,3 +279,23 @@ def test_an_off_peak_class_is_told_when_it_opens(hours: OffPeak, expected: tuple
     world = replace(busy(), policy=policy(classes=(URGENT, STANDARD, spare)))
     found = asked(world, workload("w", gpus=8, priority_class=spare))
     assert (found.ruling.reason, found.starts) == (Reason.OFF_PEAK, expected)
+
+
+def test_not_all_who_wait_for_the_hours_of_their_class_are_told_that_they_start_as_these_begin() -> None:
+    """Two that were submitted before it take an hour each, on all of the node; who waits for other hours does not."""
+    spare = replace(SPARE, off_peak=OffPeak(20, 6, includes_weekends=False))
+    other = replace(SPARE, name=PriorityClassName("other"), off_peak=OffPeak(19, 6, includes_weekends=False))
+    queued = [workload(f"w{number}", gpus=8, age=60 + number, priority_class=spare) for number in range(2)]
+    queued.append(workload("x", gpus=8, age=90, priority_class=other))
+    world = snapshot(
+        nodes(node("n1")),
+        queued,
+        by=policy(classes=(URGENT, STANDARD, spare, other)),
+        balances=[balance("ada"), balance("bob")],
+    )
+    one = workload("w", owner="bob", gpus=8, priority_class=spare)
+    assert asked(world, one).starts == (TONIGHT, Instant(TONIGHT + 2 * MS_PER_HOUR))
+    late = replace(one, not_before=Instant(TONIGHT + 15 * MS_PER_HOUR))
+    assert asked(world, late).starts == (TONIGHT + 24 * MS_PER_HOUR, TONIGHT + 26 * MS_PER_HOUR)
+    before_them = workload("w", owner="bob", gpus=8, priority_class=spare, age=70)
+    assert asked(world, before_them).starts == (TONIGHT, TONIGHT)
