@@ -18,11 +18,10 @@ def order_factors(explanation: Explanation | None, *, sees_pay: bool) -> tuple[F
     ]
     if explanation.place is not None and sees_pay:
         factors.append(_of_owner(explanation, explanation.place))
-        standing = f"{explanation.standing * 1000 / STANDING:.3f}"
         factors.append(
             FactorView("importance", f"{explanation.importance / 1000:g}", "of its project; divides (10 − band)")
         )
-        factors.append(FactorView("standing", standing, "the quotient; within a priority, the smaller goes first"))
+        factors.append(_standing(explanation))
     submitted = iso(explanation.submitted_at)
     factors.append(FactorView("age", f"submitted {submitted}", "among equals, the earlier goes first"))
     if explanation.ages_at is not None:
@@ -31,6 +30,15 @@ def order_factors(explanation: Explanation | None, *, sees_pay: bool) -> tuple[F
         )
         factors.append(FactorView("ageing", waits, "what has waited that long waits for nothing younger"))
     return tuple(factors)
+
+
+def _standing(explanation: Explanation) -> FactorView:
+    if explanation.is_aged:
+        return FactorView("standing", "–", "counts no more for what has aged")
+    if not explanation.rank:
+        return FactorView("standing", "–", "it does not stand in line yet")
+    standing = f"{explanation.standing * 1000 / STANDING:.3f}"
+    return FactorView("standing", standing, "the quotient; within a priority, the smaller goes first")
 
 
 def _of_owner(explanation: Explanation, place: int) -> FactorView:

@@ -1,0 +1,27 @@
+"""The factors that `allot explain` prints are those by which it is really ordered."""
+
+from dataclasses import replace
+
+import pytest
+
+from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.lifecycle.views.factors import order_factors
+from tests.decision.builders import NOW, balance, node, nodes, policy, pool, snapshot, workload
+from tests.decision.test_ordering import cold
+
+
+@pytest.mark.parametrize(
+    ("hours_waited", "begins", "expected"),
+    [
+        (1, 0, ("3.000", "the quotient; within a priority, the smaller goes first")),
+        (3, 0, ("–", "counts no more for what has aged")),
+        (1, NOW + 1, ("–", "it does not stand in line yet")),
+    ],
+    ids=["in line", "aged", "not yet"],
+)
+def test_the_standing_is_shown_where_it_counts(hours_waited: int, begins: int, expected: tuple[str, str]) -> None:
+    one = replace(workload("w", age=hours_waited * 3600), not_before=Instant(begins))
+    rules = policy(pool("red", ageing_ms=2 * MS_PER_HOUR))
+    state = cold(snapshot(nodes(node("n1", accepts_work=False)), [one], by=rules, balances=[balance("ada")]))
+    shown = {each.name: each for each in order_factors(state.explain(one.id), sees_pay=True)}
+    assert (shown["standing"].value, shown["standing"].meaning) == expected
