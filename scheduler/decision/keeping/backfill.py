@@ -6,8 +6,9 @@ known of ends and bookings.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -137,34 +138,19 @@ class Backfill:
         def fits(at: int) -> bool:
             return table.together(row, table.counts_if(row, room_at(at))) >= pods
 
+        left_at = cache(lambda at: _left_by(ahead, at, table, room_at(at)))
         first = bisect_left(instants, True, key=fits)
         for instant in instants[first : first + LOOKS_MAX]:
             at = Instant(max(now, not_before, instant))
-            room = self._beside(ahead, table, room_at, room_at(instant), (at, latest_end_if_started(line.spec, at)))
+            room, until = room_at(instant), latest_end_if_started(line.spec, at)
+            for begin in {max(at, each.launched_at) for each in ahead if each.launched_at < until}:
+                np.minimum(room[0], left_at(begin), out=room[0])
             placement = table.placement(row, table.counts_if(row, room), pods)
             if placement is not None:
                 _free(table, room, placement, lane.key.shape.pod, sign=-1)
                 spare = {table.index[name]: room[:, table.index[name]] for name, _ in placement.pods_by_node}
                 return Shadow(workload_id, line, lane.key.pool, lane.gpus, at, spare)
         return None
-
-    def _beside(
-        self,
-        ahead: Sequence[Attempt],
-        table: FitTable,
-        room_at: Callable[[int], IntArray],
-        room: IntArray,
-        span: tuple[Instant, Instant],
-    ) -> IntArray:
-        """What of the room bookings leave from an instant to another: the least, as each of them begins."""
-        starts_at, ends_at = span
-        for at in sorted({max(starts_at, each.launched_at) for each in ahead if each.launched_at < ends_at}):
-            left = room_at(at)
-            for booking in ahead:
-                if is_active(booking, at):
-                    _free(table, left, booking.placement, booking.pod, sign=-1)
-            np.minimum(room[0], left[0], out=room[0])
-        return room
 
     def launched_in(self, gpu_class: GpuClassName) -> list[tuple[Launch, WorkloadSpec]]:
         return [entry for entry in self._launched if entry[0].gpu_class == gpu_class]
@@ -176,6 +162,15 @@ def beside(shadow: Shadow, table: FitTable, row: int, counts: IntArray) -> IntAr
     for position, spare in shadow.spare.items():
         kept[position] = min(int(counts[position]), table.pods_in(row, spare))
     return kept
+
+
+def _left_by(bookings: Iterable[Attempt], at: Instant, table: FitTable, room: IntArray) -> IntArray:
+    """GPUs of the room on each node that those of them which are active then leave. Takes the room."""
+    for booking in bookings:
+        if is_active(booking, at):
+            _free(table, room, booking.placement, booking.pod, sign=-1)
+    gpus: IntArray = room[0]
+    return gpus
 
 
 def _free(table: FitTable, room: IntArray, placement: Placement, pod: PodRequest, sign: int = 1) -> None:
