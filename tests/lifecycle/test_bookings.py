@@ -138,6 +138,8 @@ def test_what_runs_inside_it_is_not_paid_for_again(company: Company) -> None:
     start, end = later(company.now, 10), later(company.now, 610)
     company.see(changes(job_seen(workload, is_suspended=False), pod_seen(workload, started_at=start)))
     assert shown(company, booking).runs_inside == (workload.id,)
+    with pytest.raises(Refusal, match=f"it pays for what runs inside: {workload.id}"):
+        company.commands.cancel(company.caller("ada"), booking.id, now=company.now)
     company.now = later(company.now, 620)
     company.see(
         changes(

@@ -49,6 +49,7 @@ def cancel_booking(batch: Batch, workload: Workload) -> int:
     attempt = batch.live_attempt(workload.id)
     if attempt is None:
         raise Conflict(f"{workload.id} is {workload.state.value}", code=RefusalCode.WRONG_STATE)
+    _require_nobody_inside(batch, workload)
     if attempt.started_at is not None:
         attempt = charge_until(batch, attempt, batch.now)
     holds = batch.holds_of(attempt.id)
@@ -57,6 +58,19 @@ def cancel_booking(batch: Batch, workload: Workload) -> int:
         attempt = replace(attempt, charged=attempt.charged + fee)
     _end(batch, workload, attempt, batch.now, WorkloadState.CANCELLED, Reason.CANCELLED, fee)
     return fee
+
+
+def _require_nobody_inside(batch: Batch, workload: Workload) -> None:
+    """What runs inside is paid by the booking: given back, it would leave that running for nothing."""
+    live = batch.world.attempts.values()
+    inside = sorted(each.workload_id for each in live if each.is_inside and each.booking_id == workload.id)
+    if inside:
+        raise Conflict(
+            f"it pays for what runs inside: {', '.join(inside)}",
+            code=RefusalCode.WRONG_STATE,
+            expected="a booking inside which nothing runs",
+            remedy="cancel that first, and give the booking back when it has ended",
+        )
 
 
 def _charge_late_fee(batch: Batch, attempt: Attempt, holds: Sequence[Hold]) -> int:
