@@ -1,7 +1,7 @@
 """Walking a page: its `console` blocks are typed as they stand, and the output has to be what the page shows.
 
-What differs from run to run does not count: numbers, instants and durations, ids, hashes, tokens, and whatever the page
-leaves out with `…`. An id or a hash that the page shows stands for the one that this run got in its place, in later
+What differs from run to run does not count: numbers, instants, weeks, durations, ids, hashes, tokens, and whatever the
+page leaves out with `…`. An id or a hash that the page shows stands for the one that this run got in its place, in later
 commands too.
 """
 
@@ -21,7 +21,10 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from scheduler.adapters.clock import SystemClock
+from scheduler.domain.periods import to_datetime
 from scheduler.entrypoints.cli.app import app
+from scheduler.simulation.stream import opening_instant
 from tests.docs.markdown import ROOT, fences
 
 SIMULATED = "A walk"
@@ -36,7 +39,8 @@ SECONDS = 300
 LONGEST_PAUSE_SECONDS = 2.0
 
 _ID = re.compile(r"\b(?:(?:w|a|g|e|key)-[a-z0-9]{6,}|[0-9a-f]{12})\b")
-_VARIES = re.compile(r"\ballot_[\w-]{20,}|[+−-]?\b\d[\d.,:]*(?:[TZ][\d:.]*Z?)?(?: (?:s|min|h|d)\b)?")
+_WEEK = re.compile(r"\b\d{4}-W\d{2}\b")
+_VARIES = re.compile(r"\b\d{4}-W\d{2}\b|\ballot_[\w-]{20,}|[+−-]?\b\d[\d.,:]*(?:[TZ][\d:.]*Z?)?(?: (?:s|min|h|d)\b)?")
 _SHELL = frozenset("$`|&;<>(){}*?~#")
 _MARKED = re.compile(r"#(?:[ -]?#)*")
 
@@ -55,6 +59,8 @@ class Walk:
 
     environment: dict[str, str]
     replaced: Mapping[str, str] = field(default_factory=dict)
+    week: str = ""
+    """In which the company begins; empty: that of the page."""
     ids: dict[str, str] = field(default_factory=dict)
 
     def follow(self, text: str) -> int:
@@ -112,7 +118,8 @@ class Walk:
             self.environment[name] = done.stdout
 
     def here(self, text: str) -> str:
-        """The page's text with this run's port and ids."""
+        """The page's text with this run's port, ids and week."""
+        text = _WEEK.sub(self.week, text) if self.week else text
         for there, here in {**self.replaced, **self.ids}.items():
             text = text.replace(there, here)
         return text
@@ -162,7 +169,7 @@ def serving(command: str, port: str, folder: Path, **more: str) -> Iterator[Walk
         process = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait_for_port(free, process, folder / "serve.log")
-            yield Walk(environment, {port: str(free), "sqlite:///": f"sqlite:///{folder}/"})
+            yield Walk(environment, {port: str(free), "sqlite:///": f"sqlite:///{folder}/"}, _week_begun())
         finally:
             process.terminate()
             process.wait(SECONDS)
@@ -172,6 +179,12 @@ def _normal(text: str) -> str:
     """Without what differs from run to run, and with one blank where there are several."""
     blanks = re.sub(r"\s+", " ", _ID.sub("‹id›", text))
     return _MARKED.sub("#", _VARIES.sub("#", blanks))
+
+
+def _week_begun() -> str:
+    """The week in which the simulated company begins: not that in which the page was written."""
+    year, week, _ = to_datetime(opening_instant(SystemClock().now())).isocalendar()
+    return f"{year}-W{week:02}"
 
 
 def _free_port() -> int:
