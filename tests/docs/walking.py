@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -38,8 +39,12 @@ SECONDS = 300
 """For each of them: many times what it takes on a quiet machine. A control plane beside other tests is slow."""
 LONGEST_PAUSE_SECONDS = 2.0
 
+WRITTEN = date(2026, 11, 16)
+"""The Monday on which the company of the pages begins."""
+
 _ID = re.compile(r"\b(?:(?:w|a|g|e|key)-[a-z0-9]{6,}|[0-9a-f]{12})\b")
 _WEEK = re.compile(r"\b\d{4}-W\d{2}\b")
+_MONTH = re.compile(r"\b\d{4}-\d{2}\b(?!-)")
 _VARIES = re.compile(r"\b\d{4}-W\d{2}\b|\ballot_[\w-]{20,}|[+−-]?\b\d[\d.,:]*(?:[TZ][\d:.]*Z?)?(?: (?:s|min|h|d)\b)?")
 _SHELL = frozenset("$`|&;<>(){}*?~#")
 _MARKED = re.compile(r"#(?:[ -]?#)*")
@@ -59,8 +64,8 @@ class Walk:
 
     environment: dict[str, str]
     replaced: Mapping[str, str] = field(default_factory=dict)
-    week: str = ""
-    """In which the company begins; empty: that of the page."""
+    begun: date = WRITTEN
+    """The day on which the company begins."""
     ids: dict[str, str] = field(default_factory=dict)
 
     def follow(self, text: str) -> int:
@@ -85,6 +90,15 @@ class Walk:
                 return
             assert time.monotonic() < deadline, f"$ {command}\n{said}\nmissing: {missing}"
             time.sleep(min(pause_seconds, LONGEST_PAUSE_SECONDS))
+
+    def _week(self, found: re.Match[str]) -> str:
+        year, week, _ = (date.fromisoformat(f"{found[0]}-1") + (self.begun - WRITTEN)).isocalendar()
+        return f"{year}-W{week:02}"
+
+    def _month(self, found: re.Match[str]) -> str:
+        year, month = map(int, found[0].split("-"))
+        months = 12 * (year + self.begun.year - WRITTEN.year) + month - 1 + self.begun.month - WRITTEN.month
+        return f"{months // 12}-{months % 12 + 1:02}"
 
     def type(self, command: str, folder: Path = ROOT) -> tuple[int, str]:
         """Its exit code, and all that it said. What needs nothing of a shell runs in this process, which has imported
@@ -118,8 +132,8 @@ class Walk:
             self.environment[name] = done.stdout
 
     def here(self, text: str) -> str:
-        """The page's text with this run's port, ids and week."""
-        text = _WEEK.sub(self.week, text) if self.week else text
+        """The page's text with this run's port, ids, week and month."""
+        text = _MONTH.sub(self._month, _WEEK.sub(self._week, text))
         for there, here in {**self.replaced, **self.ids}.items():
             text = text.replace(there, here)
         return text
@@ -169,7 +183,7 @@ def serving(command: str, port: str, folder: Path, **more: str) -> Iterator[Walk
         process = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait_for_port(free, process, folder / "serve.log")
-            yield Walk(environment, {port: str(free), "sqlite:///": f"sqlite:///{folder}/"}, _week_begun())
+            yield Walk(environment, {port: str(free), "sqlite:///": f"sqlite:///{folder}/"}, _begun())
         finally:
             process.terminate()
             process.wait(SECONDS)
@@ -181,10 +195,9 @@ def _normal(text: str) -> str:
     return _MARKED.sub("#", _VARIES.sub("#", blanks))
 
 
-def _week_begun() -> str:
-    """The week in which the simulated company begins: not that in which the page was written."""
-    year, week, _ = to_datetime(opening_instant(SystemClock().now())).isocalendar()
-    return f"{year}-W{week:02}"
+def _begun() -> date:
+    """The day on which the simulated company begins: a Monday, like that of the page."""
+    return to_datetime(opening_instant(SystemClock().now())).date()
 
 
 def _free_port() -> int:
