@@ -15,7 +15,7 @@ from scheduler.decision.snapshot import Changes, Snapshot
 from scheduler.decision.state import State
 from scheduler.decision.walking.elastic import grow, widen
 from scheduler.decision.walking.flips import touch_lanes
-from scheduler.decision.walking.inside import serve_bookings
+from scheduler.decision.walking.inside import Inside
 from scheduler.decision.walking.limited import Fitting, fit_again, tell_limits
 from scheduler.decision.walking.reserved import serve_reservations
 from scheduler.decision.walking.triage import judge_lane, judge_line, judge_party, move_line
@@ -66,6 +66,7 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
     growths = grow(index, walk)
     walk.serve_unfunded(cycle.unfunded)
     widen(index, walk)
+    cycle.inside.serve_again()
     # Who is first to wait is walked unjudged, and what this cycle starts may leave it waiting for something else.
     verdicts = state.teller.tell(index, walk, [*cycle.lanes, *walk.cursors], [*lines, *walk.set_aside])
     walk.undo()
@@ -80,11 +81,13 @@ def step(state: State, changes: Changes, now: Instant) -> tuple[State, Plan]:
 
 @value(frozen=True, slots=True)
 class _Cycle:
-    """The lanes judged, those of them that may start unfunded, reservations that have lapsed, and the walk so far."""
+    """The lanes judged, those of them that may start unfunded, reservations that have lapsed, and what started
+    so far: inside bookings, and on the walk."""
 
     lanes: list[Lane]
     unfunded: list[Lane]
     lapsed: list[WorkloadId]
+    inside: Inside
     walk: Walk
 
 
@@ -103,9 +106,10 @@ def _serve(index: Index, lanes: list[Lane], awaited: Set[GpuClassName]) -> _Cycl
     outlook.expect(served)
     walk = Walk(index)
     lapsed = serve_reservations(index, walk.starts)
-    serve_bookings(index, walk.starts)
+    inside = Inside(index, walk.starts)
+    inside.serve()
     walk.serve(served, outlook)
-    return _Cycle(lanes, unfunded, lapsed, walk)
+    return _Cycle(lanes, unfunded, lapsed, inside, walk)
 
 
 def _judge_lines(index: Index, turnstile: Turnstile) -> tuple[list[Line], Fitting]:

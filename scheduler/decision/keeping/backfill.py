@@ -39,6 +39,13 @@ class Shadow:
     spare: dict[int, IntArray]
     """By node of its future placement: what will be left there beside it."""
 
+    def take(self, table: FitTable, placement: Placement, pod: PodRequest) -> None:
+        """What starts there and is not gone in time takes of what will be left."""
+        for name, pods in placement.pods_by_node:
+            spare = self.spare.get(table.index[name])
+            if spare is not None:
+                spare -= pods * np.array(amounts(pod))
+
 
 @dataclass(slots=True)
 class Backfill:
@@ -88,11 +95,7 @@ class Backfill:
         self._launched.append((launch, spec))
         shadow = self.shadow(launch.gpu_class, spec)
         if shadow is not None:
-            table = self.index.capacity.table(launch.gpu_class)
-            for name, pods in launch.placement.pods_by_node:
-                spare = shadow.spare.get(table.index[name])
-                if spare is not None:
-                    spare -= pods * np.array(amounts(spec.pod))
+            shadow.take(self.index.capacity.table(launch.gpu_class), launch.placement, spec.pod)
 
     def preempted(self, attempts: Iterable[Attempt]) -> None:
         """Count what this cycle stops: it is coming free already, and not once more at the end of its time limit."""
@@ -129,10 +132,10 @@ class Backfill:
             room = room_now + ends.freed_by(at, len(table.names))
             for ends_at, placement, pod in mine:
                 if ends_at <= at:
-                    _free(table, room, placement, pod)
+                    free_room(table, room, placement, pod)
             for attempt in self._preempted:
                 if attempt.gpu_class == gpu_class and latest_end(attempt) <= at:
-                    _free(table, room, attempt.placement, attempt.pod, sign=-1)
+                    free_room(table, room, attempt.placement, attempt.pod, sign=-1)
             return room
 
         def fits(at: int) -> bool:
@@ -147,7 +150,7 @@ class Backfill:
                 np.minimum(room[0], left_at(begin), out=room[0])
             placement = table.placement(row, table.counts_if(row, room), pods)
             if placement is not None:
-                _free(table, room, placement, lane.key.shape.pod, sign=-1)
+                free_room(table, room, placement, lane.key.shape.pod, sign=-1)
                 spare = {table.index[name]: room[:, table.index[name]] for name, _ in placement.pods_by_node}
                 return Shadow(workload_id, line, lane.key.pool, lane.gpus, at, spare)
         return None
@@ -168,12 +171,13 @@ def _left_by(bookings: Iterable[Attempt], at: Instant, table: FitTable, room: In
     """GPUs of the room on each node that those of them which are active then leave. Takes the room."""
     for booking in bookings:
         if is_active(booking, at):
-            _free(table, room, booking.placement, booking.pod, sign=-1)
+            free_room(table, room, booking.placement, booking.pod, sign=-1)
     gpus: IntArray = room[0]
     return gpus
 
 
-def _free(table: FitTable, room: IntArray, placement: Placement, pod: PodRequest, sign: int = 1) -> None:
+def free_room(table: FitTable, room: IntArray, placement: Placement, pod: PodRequest, sign: int = 1) -> None:
+    """Add what pods leave when they end; sign −1: take away what they need."""
     asked = np.array(amounts(pod))
     for name, pods in placement.pods_by_node:
         position = table.index.get(name)

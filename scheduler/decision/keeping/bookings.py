@@ -139,9 +139,16 @@ class Bookings:
         found = [booking for booking in self.attempts.values() if is_active(booking, now)]
         return sorted(found, key=lambda booking: (booking.launched_at, booking.id))
 
+    def inside(self, booking: Attempt) -> list[Attempt]:
+        """Those that run inside it."""
+        return list(self._inside[booking.workload_id].values())
+
+    def left(self, booking: Attempt) -> GpusOn:
+        """GPUs of each of its nodes that are kept for its owner and that nothing inside uses."""
+        return dict(self._claimed[booking.workload_id][1])
+
     def unused(self, booking: Attempt) -> GpusOn:
-        """GPUs of each of its nodes that are kept for its owner and that nothing uses: neither theirs, nor what should
-        have ended before it began and has not."""
+        """Those of them that nothing else uses either, which should have ended before it began and has not."""
         kept = self._claimed[booking.workload_id][1]
         return {name: max(0, min(gpus, gpus + self._capacity.free_gpus(name))) for name, gpus in kept.items()}
 

@@ -81,6 +81,11 @@ class Starts:
         submitted_at, workload_id = line.members[position]
         return (line.rank, standing, submitted_at, workload_id)
 
+    def begun(self) -> set[WorkloadId]:
+        """Whoever starts in this cycle, or has others stopped for it."""
+        launches = [*self.launches, *(each.launch for each in self.preemptions)]
+        return {launch.workload_id for launch in launches}
+
     @property
     def keeps_room(self) -> bool:
         """Whether room or quota may be kept for somebody who waits, or for a booking."""
