@@ -55,6 +55,7 @@ class Reason(StrEnum):
     FAILED = "Failed"
     TIME_LIMIT = "TimeLimit"
     RUNTIME_LIMIT = "RuntimeLimit"
+    BOOKING_ENDED = "BookingEnded"
     PREEMPTED = "Preempted"
     SHRUNK = "Shrunk"
     GROWN = "Grown"
@@ -233,6 +234,11 @@ TEXTS: dict[Reason, ReasonText] = {
     Reason.RUNTIME_LIMIT: ReasonText(
         "Given up: its attempts together ran for the {limit} that it may run in all.",
         "Submit it again from its last checkpoint, or ask for a longer runtime.",
+    ),
+    Reason.BOOKING_ENDED: ReasonText(
+        "Stopped: the booking that it ran inside, {booking}, is over, and paid for it until then.",
+        "Submit it again from its last checkpoint. What starts late in a booking has less of its time limit: leave room "
+        "for that.",
     ),
     Reason.PREEMPTED: ReasonText(
         "Preempted by {preemptor} ({comparison}). Queued again.",

@@ -125,7 +125,7 @@ def resume(company: Company, workload: Workload) -> Workload:
     return company.commands.resume(company.caller("ada"), workload.id, now=company.now)
 
 
-@pytest.mark.parametrize("reason", [Reason.STOPPED, Reason.IDLE, Reason.TIME_LIMIT])
+@pytest.mark.parametrize("reason", [Reason.STOPPED, Reason.IDLE, Reason.TIME_LIMIT, Reason.BOOKING_ENDED])
 def test_what_is_resumed_before_its_pods_have_ended_is_queued_when_they_have(
     company: Company, reason: Reason
 ) -> None:

@@ -24,6 +24,7 @@ _WARNINGS: Final = frozenset(
         Reason.BACKOFF,
         Reason.FAILED,
         Reason.TIME_LIMIT,
+        Reason.BOOKING_ENDED,
         Reason.PREEMPTED,
         Reason.SUSPENDED,
         Reason.ALLOWANCE_EXHAUSTED,

@@ -29,6 +29,7 @@ _LOST = frozenset(
         Reason.TOPOLOGY_UNPLACEABLE,
         Reason.REFUSED,
         Reason.TIME_LIMIT,
+        Reason.BOOKING_ENDED,
     }
 )
 _STATES = {

@@ -27,7 +27,7 @@ BY_HAND = (AllowanceSource.COMPENSATION, AllowanceSource.AD_HOC)
 
 _OWN_FAILURES = frozenset({Reason.FAILED, Reason.GPU_FAULT})
 """Replayed, both are failures: no simulated GPU breaks."""
-STINT_ENDS = frozenset({Reason.STOPPED, Reason.TIME_LIMIT, Reason.IDLE})
+STINT_ENDS = frozenset({Reason.STOPPED, Reason.TIME_LIMIT, Reason.BOOKING_ENDED, Reason.IDLE})
 """What ends a sandbox until its owner resumes it."""
 
 Line = dict[str, Any]

@@ -6,11 +6,12 @@ from dataclasses import replace
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.reasons import Reason
 from scheduler.domain.records import EndEvidence, PodRun
-from scheduler.domain.units import MS_PER_HOUR, Instant, PodUid
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, Instant, PodUid
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
 from scheduler.ledger.fees import charge_fee
 from scheduler.ledger.holding import release
 from scheduler.ledger.holds import Hold
+from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.rebooking import begin_where_free, is_at_risk, is_lost, is_shaken, keep_booking
 from scheduler.lifecycle.running.settle import charge_until
 from scheduler.lifecycle.writing.batch import Batch
@@ -23,6 +24,15 @@ def ends_at(attempt: Attempt) -> Instant:
 def is_due(attempt: Attempt, now: Instant) -> bool:
     """Whether its window has begun or ended, and its books do not say so yet."""
     return attempt.launched_at <= now and (attempt.started_at is None or ends_at(attempt) <= now)
+
+
+def outlasts_booking(world: World, attempt: Attempt, now: Instant) -> bool:
+    """Whether it runs inside a booking which is over before its grace is, were it told to stop now: from there on nobody
+    pays for it. As a rule its time limit ends before; but that counts from its pods' start, which may have been late."""
+    if not attempt.is_inside or attempt.booking_id is None:
+        return False
+    booking = world.live_attempt(attempt.booking_id)
+    return booking is None or ends_at(booking) <= now + attempt.grace_seconds * MS_PER_SECOND
 
 
 def pass_booking(batch: Batch, attempt: Attempt) -> None:

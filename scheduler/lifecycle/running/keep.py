@@ -26,7 +26,7 @@ from scheduler.domain.workloads import Attempt, AttemptState, HoldMode, Workload
 from scheduler.ledger.holding import hold, holds_for
 from scheduler.lifecycle.memory.prices_ahead import terms_of
 from scheduler.lifecycle.memory.world import World
-from scheduler.lifecycle.running.booked_time import is_due, pass_booking
+from scheduler.lifecycle.running.booked_time import is_due, outlasts_booking, pass_booking
 from scheduler.lifecycle.running.rebooking import is_shaken
 from scheduler.lifecycle.running.record import drop_reservation, stop_attempt
 from scheduler.lifecycle.running.settle import charge_until, charged_until, gpu_ms_of
@@ -59,19 +59,37 @@ def enforce_limits(batch: Batch) -> list[Attempt]:
             continue
         if attempt.is_booking:
             pass_booking(batch, attempt)
-        elif attempt.state is AttemptState.RUNNING and attempt.started_at is not None:
-            if batch.now - attempt.started_at >= attempt.time_limit_ms:
-                stop_attempt(batch, attempt, Reason.TIME_LIMIT, {"limit": lasting(attempt.time_limit_ms)})
-                stopped.append(attempt)
-            elif _is_refused_pods(batch.world, attempt, batch.now):
-                _stop_not_started(batch, attempt, policy)
-                stopped.append(attempt)
-        elif attempt.state is AttemptState.LAUNCHING and _start_is_overdue(batch.world, attempt, policy, batch.now):
-            _stop_not_started(batch, attempt, policy)
+        elif _stop_if_over(batch, attempt, policy):
             stopped.append(attempt)
     for workload_id in batch.world.conditions.overdue(batch.now):
         _give_up(batch, workload_id)
     return stopped
+
+
+def _stop_if_over(batch: Batch, attempt: Attempt, policy: Policy) -> bool:
+    """Stop it where it may run no longer. Returns whether it was."""
+    if not _is_over(batch.world, attempt, policy, batch.now):
+        return False
+    if _has_used_its_limit(attempt, batch.now):
+        stop_attempt(batch, attempt, Reason.TIME_LIMIT, {"limit": lasting(attempt.time_limit_ms)})
+    elif outlasts_booking(batch.world, attempt, batch.now):
+        stop_attempt(batch, attempt, Reason.BOOKING_ENDED, {"booking": str(attempt.booking_id)})
+    else:
+        _stop_not_started(batch, attempt, policy)
+    return True
+
+
+def _is_over(world: World, attempt: Attempt, policy: Policy, now: Instant) -> bool:
+    if attempt.state is AttemptState.RUNNING:
+        is_over = _has_used_its_limit(attempt, now) or _is_refused_pods(world, attempt, now)
+        return is_over or outlasts_booking(world, attempt, now)
+    if attempt.state is AttemptState.LAUNCHING:
+        return _start_is_overdue(world, attempt, policy, now) or outlasts_booking(world, attempt, now)
+    return False
+
+
+def _has_used_its_limit(attempt: Attempt, now: Instant) -> bool:
+    return attempt.started_at is not None and now - attempt.started_at >= attempt.time_limit_ms
 
 
 def _stop_not_started(batch: Batch, attempt: Attempt, policy: Policy) -> None:
@@ -101,13 +119,7 @@ def limits_are_due(world: World, now: Instant) -> bool:
     live = list(world.attempts.values())
     if any(each.is_booking and (is_due(each, now) or is_shaken(world, each, now)) for each in live):
         return True
-    return any(
-        (a.state is AttemptState.RUNNING and a.started_at is not None and now - a.started_at >= a.time_limit_ms)
-        or (a.state is AttemptState.RUNNING and _is_refused_pods(world, a, now))
-        or (a.state is AttemptState.LAUNCHING and _start_is_overdue(world, a, policy, now))
-        for a in live
-        if not a.is_booking
-    )
+    return any(_is_over(world, each, policy, now) for each in live if not each.is_booking)
 
 
 def _start_is_overdue(world: World, attempt: Attempt, policy: Policy, now: Instant) -> bool:

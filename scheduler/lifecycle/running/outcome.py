@@ -15,6 +15,8 @@ from scheduler.lifecycle.running.another_job import another_job, may_be_resumed,
 from scheduler.lifecycle.writing.batch import Batch
 
 _REQUEUED = {Reason.PREEMPTED, Reason.NODE_LOST, Reason.ALLOWANCE_EXHAUSTED, Reason.SUSPENDED, Reason.BACKOFF}
+_LETS_RESUME = {Reason.STOPPED, Reason.TIME_LIMIT, Reason.BOOKING_ENDED}
+"""Its home is kept, and its owner may set a sandbox going again."""
 _PLATFORMS_FAULTS = {Reason.NODE_LOST}
 """That its Job failed with it changes nothing about why it ended."""
 _SIGNALLED = {137, 143}
@@ -145,7 +147,7 @@ def what_becomes(workload: Workload, reason: Reason) -> WorkloadState:
         return WorkloadState.QUEUED
     if reason is Reason.IDLE:
         return WorkloadState.STOPPED
-    if workload.spec.kind is WorkloadKind.SANDBOX and reason in {Reason.STOPPED, Reason.TIME_LIMIT}:
+    if workload.spec.kind is WorkloadKind.SANDBOX and reason in _LETS_RESUME:
         return WorkloadState.STOPPED
     if reason is Reason.STOPPED:
         return WorkloadState.CANCELLED

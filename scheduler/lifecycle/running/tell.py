@@ -20,6 +20,7 @@ _AT_ONCE = frozenset(
         Reason.PREEMPTED,
         Reason.SUSPENDED,
         Reason.TIME_LIMIT,
+        Reason.BOOKING_ENDED,
         Reason.ALLOWANCE_LOW,
         Reason.ALLOWANCE_EXHAUSTED,
         Reason.IDLE,
