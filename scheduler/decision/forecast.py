@@ -8,6 +8,7 @@ instant on alone, its begin time or the hours of its class, starts no earlier; a
 more, not at all. While launching is paused no start is known, since nobody knows when it is resumed.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from heapq import merge
 from operator import itemgetter
@@ -148,8 +149,9 @@ def _of_line(index: Index, workload: Workload, line: Line, assumed: Assumed) -> 
     walk = Walk(index)
     _keep_room(index, walk, lane, line, assumed.gone)
     found = walk.find_room(lane, line)
-    if isinstance(found, Room) and assumed.gone is not None and _is_taken_first(index, walk, lane, line, found):
-        found = None
+    if isinstance(found, Room) and assumed.gone is not None:
+        mine = (line.order_key(), lane)
+        found = found if not _is_taken_first(walk, mine, found.gpu_class, assumed.gone) else None
     if isinstance(found, Room):
         launching = evidence.launching(line.spec, found.gpu_class, found.placement)
         starts = (index.now, index.now) if assumed.since is None else _band(index, lane, line, assumed)
@@ -218,35 +220,66 @@ def _behind(index: Index, lane: Lane, line: Line) -> Ruling | None:
 
 def _keep_room(index: Index, walk: Walk, lane: Lane, line: Line, gone: WorkloadId | None) -> None:
     """Of those who wait for room, whoever is before it has it kept free."""
-    mine, me = walk.cross_key(line.order_key(), lane), line.members[0][1]
+    mine, (_, me) = line.order_key(), line.members[0]
     for gpu_class in lane.key.gpu_classes:
-        waiting = []
-        for pool in index.lanes.pools_waiting(gpu_class):
-            others = index.lanes.waiting((pool, gpu_class))
-            firsts = [(first, other) for other in others if (first := _first_of(other, gone)) is not None]
-            if firsts:
-                first, other = min(firsts, key=itemgetter(0))
-                waiting.append((walk.cross_key(first, other), first[3], other))
-        for place, workload_id, other in sorted(waiting, key=itemgetter(0))[:1]:
-            known = index.lines.line_of(workload_id)
-            if place < mine and known is not None and workload_id != me:
-                walk.starts.backfill.wait(other, known, workload_id, gpu_class)
+        firsts = [*_first_of_pools(index, gpu_class, gone), *_first_of_booked(index, gpu_class, gone)]
+        waiting = [
+            (walk.cross_key(first, other), other, known)
+            for first, other in firsts
+            if first[3] != me and _is_before(walk, (first, other), (mine, lane))
+            if (known := index.lines.line_of(first[3])) is not None
+        ]
+        for place, other, known in sorted(waiting, key=itemgetter(0))[:1]:
+            walk.starts.backfill.wait(other, known, place[3], gpu_class)
 
 
-def _first_of(lane: Lane, gone: WorkloadId | None) -> OrderKey | None:
-    """Who waits first in a lane that waits for room, but for one that would wait no more."""
-    if lane.first_waiting is None or lane.first_waiting[3] != gone:
-        return lane.first_waiting
-    keys = (line.order_key(position) for _, line in lane.lines for position in range(min(2, len(line.members))))
+def _is_before(walk: Walk, first: tuple[OrderKey, Lane], second: tuple[OrderKey, Lane]) -> bool:
+    """Within a pool its order holds, whoever would borrow."""
+    if first[1].key.pool == second[1].key.pool:
+        return first[0] < second[0]
+    return walk.cross_key(*first) < walk.cross_key(*second)
+
+
+def _first_of_pools(
+    index: Index, gpu_class: GpuClassName, gone: WorkloadId | None
+) -> Iterator[tuple[OrderKey, Lane]]:
+    """Who waits first in each pool for what runs to end."""
+    for pool in index.lanes.pools_waiting(gpu_class):
+        others = index.lanes.waiting((pool, gpu_class))
+        firsts = [(_next_of(other, other.first_waiting, gone), other) for other in others]
+        known = [(first, other) for first, other in firsts if first is not None]
+        yield from sorted(known, key=itemgetter(0))[:1]
+
+
+def _first_of_booked(
+    index: Index, gpu_class: GpuClassName, gone: WorkloadId | None
+) -> Iterator[tuple[OrderKey, Lane]]:
+    """Who waits first in each lane for a booking to pass."""
+    for _, cell in index.lanes.room_cells(gpu_class):
+        for other in cell.lanes:
+            for withheld in other.withheld if other.is_open else ():
+                first = _next_of(other, withheld.first, gone, withheld.lasts_ms)
+                if withheld.awaits == gpu_class and first is not None:
+                    yield first, other
+
+
+def _next_of(lane: Lane, first: OrderKey | None, gone: WorkloadId | None, lasts_ms: int = 0) -> OrderKey | None:
+    """Who waits first in a lane, of those that last so long, but for one that would wait no more."""
+    if first is None or first[3] != gone:
+        return first
+    lines = [line for _, line in lane.lines if line.lasts_ms >= lasts_ms]
+    keys = (line.order_key(position) for line in lines for position in range(min(2, len(line.members))))
     return min((key for key in keys if key[3] != gone), default=None)
 
 
-def _is_taken_first(index: Index, walk: Walk, lane: Lane, line: Line, room: Room) -> bool:
+def _is_taken_first(walk: Walk, mine: tuple[OrderKey, Lane], gpu_class: GpuClassName, gone: WorkloadId) -> bool:
     """Whether somebody before it waits beside that room only for the sake of who would be gone, as far as can be told."""
-    mine = walk.cross_key(line.order_key(), lane)
     return any(
-        other.is_open and other.withheld and walk.cross_key(other.head(), other) < mine
-        for _, cell in index.lanes.room_cells(room.gpu_class)
+        other.is_open
+        and other.withheld
+        and (first := _next_of(other, other.head(), gone)) is not None
+        and _is_before(walk, (first, other), mine)
+        for _, cell in walk.index.lanes.room_cells(gpu_class)
         for other in cell.lanes
     )
 

@@ -12,8 +12,9 @@ from scheduler.decision.plan import Plan
 from scheduler.decision.snapshot import Snapshot
 from scheduler.domain.arrays import array_of
 from scheduler.domain.brakes import StopRate
+from scheduler.domain.policy import Cohort
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import PerMille, PriorityClassName, WorkloadId
+from scheduler.domain.units import CohortName, PerMille, PriorityClassName, WorkloadId
 from scheduler.domain.workloads import Workload
 from tests.decision.applying import recorded
 from tests.decision.builders import (
@@ -31,8 +32,10 @@ from tests.decision.builders import (
     workload,
 )
 from tests.decision.lively import lively
+from tests.decision.test_behind_bookings import _fit
+from tests.decision.test_bookings import booking, gone_in
 from tests.decision.test_ordering import cold
-from tests.decision.worlds import EXAMPLES, snapshots, workloads
+from tests.decision.worlds import EXAMPLES, TEAMS, snapshots, workloads
 
 HALF = PerMille(500)
 ASKED = WorkloadId("zz")
@@ -72,7 +75,29 @@ def said(found: Forecast) -> str:
     return "stops others" if is_at_once else "waits"
 
 
-@given(st.one_of(snapshots(), lively()), workloads(ASKED))
+@st.composite
+def beside_bookings(draw: st.DrawFn) -> Snapshot:
+    """Where bookings of somebody for whom nothing waits are ahead, or have begun."""
+    world = draw(lively(waiting=4))
+    if not world.nodes:
+        return world
+    made = list(world.attempts.values())
+    for number in range(draw(st.integers(1, 3))):
+        one = booking(
+            f"bk{number}",
+            draw(st.sampled_from(sorted(world.nodes))),
+            gpus=draw(st.sampled_from([2, 4, 8])),
+            in_hours=draw(st.sampled_from([0.5, 1.5, 3, -1])),
+            hours=draw(st.sampled_from([2, 8])),
+            project=None,
+            owner="eve",
+            team=draw(st.sampled_from(TEAMS)),
+        )
+        made += [one] if _fit(dict(world.nodes), [*made, one]) else []
+    return replace(world, attempts={each.id: each for each in made})
+
+
+@given(st.one_of(snapshots(), lively(), beside_bookings()), workloads(ASKED))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_what_is_said_of_it_is_what_the_next_cycle_does_and_tells(world: Snapshot, one: Workload) -> None:
     resting = at_rest(world)
@@ -136,6 +161,30 @@ def test_what_would_be_cancelled_keeps_no_room_free_and_lends_no_age() -> None:
     assert said(asked(behind, fewer, first.id)) == "waits", "room is kept for the second then"
     alike = replace(world, queued={each.id: each for each in (first, replace(first, id=WorkloadId("other")))})
     assert said(asked(alike, fewer, first.id)) == became(tried(alike, fewer, first.id), ASKED) == "waits"
+
+
+def test_who_waits_for_a_booking_to_pass_has_its_room_kept_from_what_is_asked_about_too() -> None:
+    gang, second = (workload(name, gpus=8, hours=3, age=age) for name, age in (("gang", 99), ("second", 98)))
+    world = snapshot(nodes(node("n1")), [gang], attempts=[booking(gpus=4, hours=1)])
+    for one in (workload("zz", gpus=4, hours=10), gone_in("zz", 3, gpus=4)):
+        assert said(asked(world, one)) == became(tried(world, one), ASKED)
+        assert asked(world, one).ruling.reason is reasons(tried(world, one))[ASKED]
+    assert (said(asked(world, one)), said(asked(world, workload("zz", gpus=4, hours=10)))) == ("starts", "waits")
+    assert said(asked(world, workload("zz", gpus=4, hours=10), gang.id)) == "starts"
+    two = replace(world, queued={each.id: each for each in (gang, second)})
+    assert said(asked(two, workload("zz", gpus=4, hours=10), gang.id)) == "waits"
+
+
+def test_who_would_borrow_has_room_kept_before_who_is_behind_it_in_the_pool_and_would_not() -> None:
+    """Of eight GPUs five are taken; the first asks for six, three of which it would borrow."""
+    running = attempt("r", "n1", gpus=5, priority_class=URGENT)
+    first, one = workload("first", gpus=6, hours=2, age=60), workload("zz", gpus=3, hours=5)
+    rules = policy(
+        pool("red", gpus=8, cohort="all"), pool("blue", gpus=8, cohort="all"), cohorts=(Cohort(CohortName("all")),)
+    )
+    world = snapshot(nodes(node("n1")), [first], attempts=[running], by=rules)
+    assert said(asked(world, one)) == became(tried(world, one), ASKED) == "waits"
+    assert asked(world, one).ruling.reason is Reason.PRIORITY
 
 
 def test_who_waits_behind_the_first_of_the_pool_is_told_of_it() -> None:

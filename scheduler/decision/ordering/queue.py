@@ -248,6 +248,9 @@ class Withheld:
     lasts_ms: int
     reason: Reason
     rule_on: Callable[[Line], Ruling]
+    awaits: GpuClassName | None = None
+    first: OrderKey | None = None
+    """Where a booking keeps it from them: its class, and who is first of them, who may have room kept, too."""
 
 
 @dataclass(eq=False, slots=True)

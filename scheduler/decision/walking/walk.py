@@ -227,7 +227,8 @@ class Walk:
         to pass waits for room like any other, and has it kept free."""
         if isinstance(wish, Kept):
             self.starts.backfill.wait(lane, line, place[3], wish.gpu_class)
-            withheld = Withheld(line.lasts_ms, Reason.BOOKED, partial(evidence.booked, wish))
+            ruling = partial(evidence.booked, wish)
+            withheld = Withheld(line.lasts_ms, Reason.BOOKED, ruling, wish.gpu_class, place)
         else:
             withheld = Withheld(
                 line.lasts_ms, Reason.PRIORITY, partial(evidence.priority, wish.workload_id, wish.line)
