@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from scheduler.domain.allowances import Holder, HolderKind
+from scheduler.domain.awards import Award
 from scheduler.domain.errors import Conflict, InvalidInput, NotFound, RefusalCode
 from scheduler.domain.periods import iso
 from scheduler.domain.reasons import Reason
@@ -12,7 +14,7 @@ from scheduler.domain.workloads import ArrayPlace, Workload, WorkloadState
 from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms
 from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
 from scheduler.lifecycle.views.reader import Views
-from tests.lifecycle.build import NOON, Company, job_spec, policy
+from tests.lifecycle.build import NOON, OPERATOR, Company, job_spec, policy
 
 # NOON is a Friday.
 SATURDAY, SUNDAY_NIGHT, MONDAY = (Instant(NOON + hours * MS_PER_HOUR) for hours in (24, 59, 60))
@@ -127,6 +129,64 @@ def test_a_batch_that_would_empty_an_allowance_over_a_weekend_is_asked_about_fir
     submit(company, replace(large, is_confirmed=True), **over_it)
     submit(company, large, time_limit_ms=11 * MS_PER_HOUR)
     assert company.now == NOON
+    company.close()
+
+
+def asking(hours: int) -> Company:
+    """A company that asks about more than half of what is left; so many hours are."""
+    known = policy()
+    company = Company(replace(known, limits=replace(known.limits, confirm_weekend=PerMille(500))))
+    company.grant("ada", hours)
+    return company
+
+
+def test_what_was_split_is_asked_about_as_the_whole_would_be() -> None:
+    """Of 100 hours half may go unasked, and each takes 28 by Monday."""
+    company = asking(100)
+    third = {"time_limit_ms": 14 * MS_PER_HOUR}
+    submit(company, AS_IT_IS, **third)
+    with pytest.raises(Conflict, match=r"28.0 h by .*weekend, what you have waiting 28.0 h, and 100.0 h are left"):
+        submit(company, AS_IT_IS, **third)
+    submit(company, SubmissionTerms(is_confirmed=True), **third)
+    with pytest.raises(Conflict, match=r"what you have waiting 56.0 h"):
+        submit(company, AS_IT_IS, **third)
+    submit(company, AS_IT_IS, time_limit_ms=MS_PER_HOUR)
+    company.close()
+
+
+def test_what_waits_counts_by_its_array_and_its_begin_and_not_when_it_has_its_hours() -> None:
+    company = asking(100)
+    submit(company, SubmissionTerms(array_count=6, at_once=1), time_limit_ms=2 * MS_PER_HOUR)  # 24 h, one by one
+    submit(company, SubmissionTerms(begin_at=MONDAY), time_limit_ms=40 * MS_PER_HOUR)
+    over_it = {"time_limit_ms": 13 * MS_PER_HOUR}
+    launched = submit(company, AS_IT_IS, **over_it)
+    with pytest.raises(Conflict, match=r"what you have waiting 50.0 h"):
+        submit(company, AS_IT_IS, **over_it)
+    company.launch(launched)
+    submit(company, AS_IT_IS, **over_it)
+    company.close()
+
+
+def test_what_waits_for_the_hours_of_others_does_not_count() -> None:
+    """Bob's, and ada's on a project that pays for itself as far as it can."""
+    company = asking(100)
+    company.grant("bob", 100)
+    hours = {"time_limit_ms": 13 * MS_PER_HOUR}
+    company.submit("bob", time_limit_ms=13 * MS_PER_HOUR)
+    of_project = Award(Holder(HolderKind.PROJECT, "aurora"), 26 * MS_PER_HOUR)
+    company.commands.grant(OPERATOR, of_project, now=company.now)
+    submit(company, AS_IT_IS, **hours)
+    submit(company, AS_IT_IS, project=None, **hours)
+    with pytest.raises(Conflict, match=r"what you have waiting 26.0 h"):
+        submit(company, AS_IT_IS, project=None, **hours)
+    company.close()
+
+
+def test_where_more_waits_than_is_left_all_of_it_is_spoken_for() -> None:
+    company = asking(20)
+    submit(company, SubmissionTerms(is_confirmed=True), time_limit_ms=14 * MS_PER_HOUR)
+    with pytest.raises(Conflict, match=r"what you have waiting 20.0 h, and 20.0 h are left"):
+        submit(company, AS_IT_IS, time_limit_ms=13 * MS_PER_HOUR)
     company.close()
 
 

@@ -227,7 +227,8 @@ PROTECTED = Field(
 CONFIRM_WEEKEND = Field(
     "confirm_weekend_per_mille",
     Whole(0, 1000, "per mille"),
-    "share of what pays for it that a submission which runs into a weekend may use up by its end, unconfirmed",
+    "share of what pays for it that a submission which runs into a weekend may use up by its end, unconfirmed, with what "
+    "its owner has waiting for the same hours; once that is beyond the share, each further submission is asked about",
     absent="nothing needs confirmation",
 )
 LIMITS = Section(

@@ -240,8 +240,8 @@ CODES: dict[RefusalCode, CodeText] = {
     _C.CONFIRMATION_NEEDED: CodeText(
         409,
         "It would empty what pays for it over a weekend",
-        "Unless confirmed, what runs into a weekend may use no more than a share of what is left by the weekend's end: "
-        "reckoned to start as soon as it may, as many of an array at once as may, and to use its time limits.",
+        "Unless confirmed, what runs into a weekend, with what its owner has waiting, confirmed or not, may use no more "
+        "than a share of what is left by its end: each to start as soon as it may, and to use its time limit.",
         "Look whether that is meant, and submit it again with --yes (`confirmed`).",
     ),
     _C.STALE: CodeText(

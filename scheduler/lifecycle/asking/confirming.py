@@ -1,16 +1,22 @@
 """Confirming: a submission that would empty what pays for it over a weekend is asked about first."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from scheduler.domain.allowances import AllowanceBalance
+from scheduler.domain.arrays import array_of
 from scheduler.domain.errors import Conflict, RefusalCode
-from scheduler.domain.funding import payers, spendable_standard
+from scheduler.domain.funding import FundingShare, Shortfall, fund, payers, spendable_standard
 from scheduler.domain.guards import weekend_from
+from scheduler.domain.people import Engineer
 from scheduler.domain.policy import Policy
 from scheduler.domain.terms import Need, Terms
-from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant
-from scheduler.domain.workloads import WorkloadSpec
+from scheduler.domain.units import MS_PER_HOUR, AllowanceId, Instant, TeamName, WorkloadId
+from scheduler.domain.workloads import Workload, WorkloadSpec, WorkloadState
+from scheduler.lifecycle.asking.paying import balances_for
+from scheduler.lifecycle.memory.prices_ahead import terms_for
+from scheduler.lifecycle.memory.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +38,88 @@ class AskedFor:
         return -(-self.count // min(self.count, self.at_once or self.count)) * of_one_ms
 
 
-def require_confirmation(
-    spec: WorkloadSpec,
-    asked: AskedFor,
-    policy: Policy,
-    balances: Iterable[AllowanceBalance],
-    now: Instant,
-    terms_of: Callable[[GpuClassName], Terms],
-) -> None:
+def require_confirmation(world: World, spec: WorkloadSpec, asked: AskedFor, owner: Engineer, now: Instant) -> None:
     """Raise Conflict (`confirmation-needed`) where it would run into a weekend and by its end would have used, on the GPU
-    class that it would like best, more of what pays than the policy lets a weekend take unasked. It is reckoned to start
-    as soon as it may and to use its time limits."""
+    class that it would like best, with what its owner has waiting for the same hours, more of what pays than the policy
+    lets a weekend take unasked. All is reckoned to start as soon as it may and to use its time limits."""
+    policy = world.require_policy()
     share = policy.limits.confirm_weekend
-    gpu_class = policy.gpu_classes.get(spec.gpu_classes[0])
-    if share is None or gpu_class is None or spec.priority_class not in policy.priority_classes:
+    if share is None or not policy.has_classes_of(spec.priority_class, spec.gpu_classes[:1]):
         return
     starts_at = _earliest(spec, policy, max(now, asked.begin_at or now))
     weekend = weekend_from(starts_at, policy.time_zone)
     if starts_at + asked.lasts_ms(spec.time_limit_ms) <= weekend.starts_at:
         return
-    running_ms = asked.running_ms(spec.time_limit_ms, weekend.ends_at - starts_at)
-    need = Need(spec.gpus * running_ms, terms_of(gpu_class.name))
-    available, needed = spendable_standard(payers(balances, spec, gpu_class.name, now), need), need.standard
-    if needed * 1000 > available * share:
+    need = Need(_gpu_ms(spec, asked, policy, now, weekend.ends_at), _terms(world, spec, owner.team, now))
+    balances = payers(balances_for(world, spec, owner.id, owner.team), spec, spec.gpu_classes[0], now)
+    claimed = _claimed_by_waiting(world, owner, now, weekend.ends_at)
+    available, needed = spendable_standard(balances, need), need.standard
+    waiting = available - spendable_standard([_less(each, claimed) for each in balances], need)
+    if (needed + waiting) * 1000 > available * share:
+        beside = f", what you have waiting {waiting / MS_PER_HOUR:.1f} h" if waiting else ""
         raise Conflict(
-            f"it could use {needed / MS_PER_HOUR:.1f} h by the end of the weekend, and {available / MS_PER_HOUR:.1f} h "
-            "are left",
+            f"it could use {needed / MS_PER_HOUR:.1f} h by the end of the weekend{beside}, and "
+            f"{available / MS_PER_HOUR:.1f} h are left",
             code=RefusalCode.CONFIRMATION_NEEDED,
             expected=f"at most {share / 10:g} % of what is left, or a confirmation",
             remedy="submit it again with --yes (`confirmed`), or ask for less",
         )
+
+
+def _claimed_by_waiting(world: World, owner: Engineer, now: Instant, until: Instant) -> dict[AllowanceId, int]:
+    """Of each allowance, what the owner's queued work could use by then, paid in the funding order. What has hours held
+    already is out of what is left."""
+    policy = world.require_policy()
+    gpu_ms: dict[tuple[object, ...], int] = defaultdict(int)
+    one_of: dict[tuple[object, ...], Workload] = {}
+    for members in _waiting(world, owner).values():
+        first = members[0]
+        spec, alike = first.spec, _paid_alike(first)
+        asked = AskedFor(len(members), spec.array.at_once if spec.array else None, first.not_before)
+        gpu_ms[alike] += _gpu_ms(spec, asked, policy, now, until)
+        one_of.setdefault(alike, first)
+    claimed: dict[AllowanceId, int] = defaultdict(int)
+    for alike, amount in gpu_ms.items():
+        spec, team = one_of[alike].spec, one_of[alike].team
+        known = [_less(each, claimed) for each in balances_for(world, spec, owner.id, team)]
+        able = payers(known, spec, spec.gpu_classes[0], now)
+        shares = fund(able, Need(amount, _terms(world, spec, team, now)))
+        if isinstance(shares, Shortfall):
+            shares = tuple(FundingShare(each.allowance.id, max(0, each.spendable)) for each in able)
+        for each in shares:
+            claimed[each.allowance_id] += each.amount
+    return claimed
+
+
+def _waiting(world: World, owner: Engineer) -> dict[tuple[WorkloadId, int], list[Workload]]:
+    """What the owner has queued that holds no hours: each alone, those of an array with one time limit together."""
+    policy = world.require_policy()
+    found: dict[tuple[WorkloadId, int], list[Workload]] = defaultdict(list)
+    for each in list(world.workloads.values()):
+        if each.owner != owner.id or each.state is not WorkloadState.QUEUED or each.id in world.reservations:
+            continue
+        if policy.has_classes_of(each.spec.priority_class, each.spec.gpu_classes[:1]):
+            found[array_of(each.id) or each.id, each.spec.time_limit_ms].append(each)
+    return found
+
+
+def _paid_alike(workload: Workload) -> tuple[object, ...]:
+    """What decides who pays for it, and at which price."""
+    spec = workload.spec
+    return workload.team, spec.project, spec.kind, spec.uses_compensation, spec.gpu_classes[0], spec.priority_class
+
+
+def _gpu_ms(spec: WorkloadSpec, asked: AskedFor, policy: Policy, now: Instant, until: Instant) -> int:
+    starts_at = _earliest(spec, policy, max(now, asked.begin_at or now))
+    return spec.gpus * asked.running_ms(spec.time_limit_ms, max(0, until - starts_at))
+
+
+def _terms(world: World, spec: WorkloadSpec, team: TeamName, now: Instant) -> Terms:
+    return terms_for(world.require_policy(), world.prices_at(now), spec, spec.gpu_classes[0], team)
+
+
+def _less(balance: AllowanceBalance, claimed: Mapping[AllowanceId, int]) -> AllowanceBalance:
+    return replace(balance, available=balance.available - claimed.get(balance.allowance.id, 0))
 
 
 def _earliest(spec: WorkloadSpec, policy: Policy, at: Instant) -> Instant:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from scheduler.domain.allowances import AllowanceBalance, holders_for
+from scheduler.domain.allowances import holders_for
 from scheduler.domain.arrays import array_of, index_id
 from scheduler.domain.errors import Exhausted, RefusalCode
 from scheduler.domain.people import Engineer
@@ -13,7 +13,7 @@ from scheduler.domain.workloads import Workload, WorkloadKind, WorkloadSpec, Wor
 from scheduler.lifecycle.asking.confirming import AskedFor, require_confirmation
 from scheduler.lifecycle.asking.following import indexes, with_conditions
 from scheduler.lifecycle.asking.judge import judge, new_workload, require_room_in_queue, with_defaults
-from scheduler.lifecycle.memory.prices_ahead import terms_for
+from scheduler.lifecycle.asking.paying import balances_for
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.writing.batch import Batch
 from scheduler.ports import Books, Ids
@@ -44,15 +44,8 @@ def queue_all(
     filled = with_conditions(batch, filled, owner, terms.begin_at)
     specs = [filled] if terms.array_count is None else indexes(filled, terms.array_count, terms.at_once)
     if not terms.is_confirmed:
-        prices = world.prices_at(batch.now)
-        require_confirmation(
-            filled,
-            AskedFor(len(specs), terms.at_once, terms.begin_at),
-            policy,
-            _balances(world, filled, owner),
-            batch.now,
-            lambda gpu_class: terms_for(policy, prices, filled, gpu_class, owner.team),
-        )
+        asked = AskedFor(len(specs), terms.at_once, terms.begin_at)
+        require_confirmation(world, filled, asked, owner, batch.now)
     _require_room(batch, owner, policy, len(specs))
     submission = WorkloadId(ids.new("w"))
     queued = []
@@ -73,7 +66,7 @@ def judge_for(world: World, books: Books, spec: WorkloadSpec, owner: Engineer, n
     have expired."""
     policy, nodes = world.require_policy(), list(world.nodes.values())
     try:
-        judge(spec, owner, policy, nodes, _balances(world, spec, owner), now)
+        judge(spec, owner, policy, nodes, balances_for(world, spec, owner.id, owner.team), now)
     except Exhausted as refusal:
         if refusal.code is not RefusalCode.ALLOWANCE_SHORT:
             raise
@@ -86,11 +79,6 @@ def indexes_of(world: World, array: WorkloadId) -> list[WorkloadId]:
     found = [each for each in list(world.workloads.values()) if array_of(each.id) == array and each.spec.array]
     found.sort(key=lambda each: each.spec.array.index if each.spec.array is not None else 0)
     return [each.id for each in found]
-
-
-def _balances(world: World, spec: WorkloadSpec, owner: Engineer) -> list[AllowanceBalance]:
-    held = (world.balances_of.get(holder, {}) for holder in holders_for(owner.id, owner.team, spec.project))
-    return [balance for balances in held for balance in list(balances.values())]
 
 
 def _require_room(batch: Batch, owner: Engineer, policy: Policy, count: int) -> None:
