@@ -163,8 +163,8 @@ def check_cluster(kubeconfig: str | None, context: str | None, namespaces: Seque
             found.stamps_authors,
             "kubectl Jobs are stamped with who applied them"
             if found.stamps_authors
-            else "kubectl Jobs have no author",
-            "apply the admission policy of manifests/",
+            else "kubectl Jobs have no author, or one that may be changed",
+            "apply the admission policies of manifests/managing",
         ),
     )
 

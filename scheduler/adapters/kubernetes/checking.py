@@ -33,7 +33,8 @@ class Right:
 
 @dataclass(frozen=True, slots=True)
 class ClusterCheck:
-    """`stamps_authors` is whether the admission policy of manifests/ is there: without it kubectl Jobs have no owner."""
+    """`stamps_authors` is whether both admission policies of manifests/ are there: without them kubectl Jobs have no owner,
+    or one that whoever writes the Job may change."""
 
     version: str
     username: str
@@ -41,6 +42,10 @@ class ClusterCheck:
     stamps_authors: bool
 
 
+_POLICIES: Final = tuple(
+    f"/apis/admissionregistration.k8s.io/v1/{kind}policybindings/{name}"
+    for kind, name in (("mutatingadmission", "allot-author"), ("validatingadmission", "allot-kept"))
+)
 _WATCHED: Final = (("nodes", ""), ("namespaces", ""), ("pods", ""), ("jobs", "batch"))
 _WRITTEN: Final = (
     ("jobs", "batch", ("create", "patch", "delete")),
@@ -100,14 +105,12 @@ async def check_cluster(connection: Connection, namespaces: Iterable[str], *, is
     """Everything that `allot doctor` reports about the cluster. Raises Unavailable where it does not answer."""
     needed = rights_needed(namespaces, is_observer=is_observer)
     granted = await asyncio.gather(*(_has(connection, right) for right in needed))
-    policies = await connection.request(
-        "GET", "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings/allot-author"
-    )
+    policies = await asyncio.gather(*(connection.request("GET", path) for path in _POLICIES))
     return ClusterCheck(
         version=await check_version(connection),
         username=await own_username(connection),
         missing_rights=tuple(right for right, has_it in zip(needed, granted, strict=True) if not has_it),
-        stamps_authors=policies.is_success,
+        stamps_authors=all(found.is_success for found in policies),
     )
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 import yaml
 
@@ -206,7 +207,7 @@ async def test_observing_needs_the_right_to_read_alone(
     assert found.missing_rights == ()
 
 
-async def test_the_author_of_a_job_is_stamped_and_cannot_be_written(
+async def test_the_author_of_a_job_is_stamped_and_stays_whatever_else_is_written(
     control_plane: ControlPlane, kubectl: Kubectl, managed: str, rig: ClusterRig
 ) -> None:
     author = "ada@example.com"
@@ -223,13 +224,24 @@ async def test_the_author_of_a_job_is_stamped_and_cannot_be_written(
 
     kubectl("-n", managed, "apply", "-f", "-", stdin=yaml.safe_dump(manifest), kubeconfig=ada)
     seen = await rig.until(lambda seen: seen.job_named("ada-trains") is not None)
-    kubectl("-n", managed, "annotate", "--overwrite", "job/ada-trains", "allot.dev/author=eve", kubeconfig=ada)
+    path = f"/apis/batch/v1/namespaces/{managed}/jobs/ada-trains"
+
+    async def renamed_by_ada(to: str | None) -> Answer:
+        async with Connection(load_credentials(str(ada)), random.Random(1).random) as connection:
+            body = orjson.dumps({"metadata": {"annotations": {"allot.dev/author": to}}})
+            return await connection.request("PATCH", path, body=body, content_type=MERGE_PATCH, params={"dryRun": "All"})
+
+    # A policy takes effect a moment after it was created.
+    renamed = await eventually(lambda: renamed_by_ada("eve"), lambda answer: answer.status == 403)
+    disowned = await renamed_by_ada(None)
     kubectl("-n", managed, "label", "job/ada-trains", "seen=yes", kubeconfig=ada)
     stored = yaml.safe_load(kubectl("-n", managed, "get", "job/ada-trains", "-o", "yaml"))
 
     job = seen.job_named("ada-trains")
     assert job is not None
     assert job.author == author
+    assert f"stays '{author}'" in status_message(renamed)
+    assert disowned.status == 403
     assert stored["metadata"]["annotations"]["allot.dev/author"] == author
     assert stored["metadata"]["labels"]["seen"] == "yes"
 
