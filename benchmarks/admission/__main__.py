@@ -58,7 +58,7 @@ reads the watches) and two fifths the cycle, of which half is SQL; nothing in it
 What was tried at that and gains nothing that can be told (blocks of 180 Jobs in turns, each cost counted alone, beside
 other work, where a tenth cannot be told): a launch's patch without what is so already, or without all but `suspend`, the
 pods' annotations and the tracking; a merge patch; `fieldValidation=Ignore`; Jobs created untracked (ADR 18); one processor
-for etcd (GOMAXPROCS=1); goroutines that begin with larger stacks (GODEBUG=adaptivestackstart=1); a launch as an update of the
+for etcd (GOMAXPROCS=1); goroutines that begin with larger stacks (GODEBUG=adaptivestackstart=1); a launch that updates the
 whole Job. The two policies are 0.13 ms of a create and as much of a launch, which took 0.18 more while a change of the
 author was undone and not refused. Of a call of the service 0.15 ms are aiohttp's, whatever its cookies,
 timeouts and addresses are set to (a client like the runner's takes 0.045); a Job of the watch is decoded in 0.004 ms and
