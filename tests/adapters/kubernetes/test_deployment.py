@@ -229,7 +229,9 @@ async def test_the_author_of_a_job_is_stamped_and_stays_whatever_else_is_written
     async def renamed_by_ada(to: str | None) -> Answer:
         async with Connection(load_credentials(str(ada)), random.Random(1).random) as connection:
             body = orjson.dumps({"metadata": {"annotations": {"allot.dev/author": to}}})
-            return await connection.request("PATCH", path, body=body, content_type=MERGE_PATCH, params={"dryRun": "All"})
+            return await connection.request(
+                "PATCH", path, body=body, content_type=MERGE_PATCH, params={"dryRun": "All"}
+            )
 
     # A policy takes effect a moment after it was created.
     renamed = await eventually(lambda: renamed_by_ada("eve"), lambda answer: answer.status == 403)
