@@ -9,14 +9,25 @@ from scheduler.entrypoints.cli.durations import parse_duration
 from scheduler.entrypoints.cli.output import AsJson, print_json
 from scheduler.entrypoints.cli.shown_quotes import show_quote
 from scheduler.entrypoints.cli.workloads import (
+    After,
+    Array,
+    Begin,
+    FinishBy,
     GpuClasses,
+    Grace,
+    MaxRuntime,
     MinPods,
     Owner,
     PriorityClass,
     Project,
     TimeLimit,
     Topology,
+    UseCompensation,
+    asked_of_all,
+    asked_of_time,
     classes_of,
+    pods_asked,
+    to_follow,
 )
 
 app = typer.Typer(add_completion=False)
@@ -35,6 +46,13 @@ def quote(
     priority_class: PriorityClass = None,
     cpu: Annotated[int, typer.Option(help="CPU cores per pod.")] = 1,
     memory: Annotated[int, typer.Option(help="Memory per pod in GiB.")] = 1,
+    grace: Grace = "30s",
+    array: Array = None,
+    after: After = None,
+    begin: Begin = None,
+    finish_by: FinishBy = None,
+    max_runtime: MaxRuntime = None,
+    use_compensation: UseCompensation = False,
     owner: Owner = None,
     as_json: AsJson = False,
 ) -> None:
@@ -43,18 +61,18 @@ def quote(
         "name": "quote",
         "project": project,
         "gpu_classes": classes_of(gpu_class),
-        "gpus_per_pod": gpus,
-        "pods": pods,
-        "min_pods": min_pods,
-        "topology": topology,
+        **pods_asked(gpus, pods, min_pods),
         "time_limit_ms": parse_duration(time),
         "priority_class": priority_class,
         "cpu_milli": cpu * 1000,
         "memory_mib": memory * 1024,
+        "uses_compensation": use_compensation,
         "owner": owner,
+        **asked_of_time(grace, max_runtime, begin, finish_by),
+        **asked_of_all(topology, array),
     }
     with connect() as api:
-        found = api.post("/v1/quotes", body)
+        found = api.post("/v1/quotes", {**body, **to_follow(api, after)})
         if as_json:
             print_json(found)
             return

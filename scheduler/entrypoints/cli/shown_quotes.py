@@ -26,8 +26,8 @@ def show_quote(found: dict[str, Any]) -> None:
     print_fields(
         (
             ("starts", band(found)),
-            ("charged", f"{hours_of(found, 'asked')} for the whole time limit on {found['gpu_class']}"),
-            ("held at start", hours_of(found, "held")),
+            ("charged", f"{hours_of(found, 'asked')} for {_all_of_it(found)} on {found['gpu_class']}"),
+            ("held at start", hours_of(found, "held") + (" by each index" if found["indexes"] > 1 else "")),
             ("paid with", "; ".join(map(_payer, found["payers"])) or "nobody pays"),
             ("available", _available(found)),
             ("money", money(found, found["currency"])),
@@ -51,6 +51,11 @@ def band(found: dict[str, Any]) -> str:
 
 def money(found: dict[str, Any], currency: str) -> str:
     return "no price is known" if found["cost"] is None else f"{found['cost']} {currency}"
+
+
+def _all_of_it(found: dict[str, Any]) -> str:
+    indexes = found["indexes"]
+    return "the whole time limit" + (f" of {indexes:,} indexes" if indexes > 1 else "")
 
 
 def _payer(payer: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Final
 
 from pydantic import ValidationError
@@ -12,6 +13,11 @@ from scheduler.entrypoints.api.validation import CODE_OF_FIELD, refusals_in
 
 AS_TYPED: Final = "allot.as_typed"
 """Under this key a context keeps the words of the command line: of a word the parser names the first letter alone."""
+
+_NEAR_MAX = 3
+
+_BEGINNING_MIN = 3
+"""Letters that two words begin with alike before one is taken for the other."""
 
 
 @contextmanager
@@ -36,6 +42,10 @@ def _refusal(error: UsageError) -> Refusal:
             expected="an amount above zero",
             remedy=remedy,
         )
+    if isinstance(error, NoSuchOption):
+        near = " or ".join(_near(error))
+        meant = f" (meant: {near}?)" if near else ""
+        return InvalidInput(f"no such option: {error.option_name}{meant}", remedy=remedy)
     if not isinstance(error, BadParameter) or isinstance(error, MissingParameter):
         return InvalidInput(_sentence(error.format_message()), remedy=remedy)
     where = _place(error)
@@ -48,6 +58,25 @@ def _refusal(error: UsageError) -> Refusal:
     # `nan` is read as a number that no bound lets pass: which bound it failed at says nothing.
     expected = "a number" if str(details.get("input")).lower() == "nan" else read.expected
     return InvalidInput(read.message, code=code, where=where, expected=expected, remedy=remedy)
+
+
+def _near(error: NoSuchOption) -> list[str]:
+    """The long options that may have been meant: by their letters, or by a word of theirs. The dashes, which all of them
+    begin with, make nothing alike."""
+    if error.ctx is None:
+        return []
+    params = error.ctx.command.get_params(error.ctx)
+    names = [option[2:] for param in params for option in param.opts if option.startswith("--")]
+    meant = error.option_name.lstrip("-")
+    alike = get_close_matches(meant, names, cutoff=0.7)
+    alike += [name for name in names if any(_is_begun(a, b) for a in meant.split("-") for b in name.split("-"))]
+    return [f"--{name}" for name in dict.fromkeys(alike)][:_NEAR_MAX]
+
+
+def _is_begun(one: str, other: str) -> bool:
+    """Whether the shorter word begins the other, as `mem` does `memory`."""
+    shorter, longer = sorted((one, other), key=len)
+    return len(shorter) >= _BEGINNING_MIN and longer.startswith(shorter)
 
 
 def _place(error: BadParameter) -> str:

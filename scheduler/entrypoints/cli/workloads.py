@@ -21,10 +21,13 @@ app = typer.Typer(add_completion=False)
 WorkloadId = Annotated[str, typer.Argument(metavar="WORKLOAD", help="Its id, or its name where it is yours.")]
 Project = Annotated[str, typer.Option("--project", "-p", help="A project of the policy, or `personal`.")]
 GpuClasses = Annotated[
-    str, typer.Option("--gpu-class", "-c", help="GPU classes in order of preference, with commas between.")
+    str, typer.Option("--gpu-class", "--class", "-c", help="GPU classes in order of preference, with commas between.")
 ]
 TimeLimit = Annotated[str, typer.Option("--time", "-t", help="Time limit of an attempt: 30m, 8h, 1h30m.")]
 PriorityClass = Annotated[str | None, typer.Option(help="The policy's default where it is left out.")]
+Grace = Annotated[str, typer.Option(help="What a checkpoint needs after SIGTERM.")]
+MaxRuntime = Annotated[str | None, typer.Option(help="Of all attempts together: 24h.")]
+UseCompensation = Annotated[bool, typer.Option(help="Compensation may pay for this project's work.")]
 Image = Annotated[str | None, typer.Option(help="Container image.")]
 Owner = Annotated[str | None, typer.Option(help="Somebody else's id or subject, where your role allows it.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Return when it has ended; 1 where it did not complete.")]
@@ -62,14 +65,14 @@ def submit(
     priority_class: PriorityClass = None,
     cpu: Annotated[int, typer.Option(help="CPU cores per pod.")] = 1,
     memory: Annotated[int, typer.Option(help="Memory per pod in GiB.")] = 1,
-    grace: Annotated[str, typer.Option(help="What a checkpoint needs after SIGTERM.")] = "30s",
+    grace: Grace = "30s",
     array: Array = None,
     after: After = None,
     begin: Begin = None,
     finish_by: FinishBy = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask about a weekend.")] = False,
-    max_runtime: Annotated[str | None, typer.Option(help="Of all attempts together: 24h.")] = None,
-    use_compensation: Annotated[bool, typer.Option(help="Compensation may pay for this project's work.")] = False,
+    max_runtime: MaxRuntime = None,
+    use_compensation: UseCompensation = False,
     activity: Annotated[Activity | None, typer.Option(help="What the compute is for; tax asks.")] = None,
     attest: Annotated[AttestedUse | None, typer.Option(help="Your word: for business, or personal.")] = None,
     owner: Owner = None,
@@ -82,7 +85,7 @@ def submit(
         "name": name or _name_of(command),
         "project": project,
         "gpu_classes": classes_of(gpu_class),
-        **_pods_asked(gpus, pods, min_pods),
+        **pods_asked(gpus, pods, min_pods),
         "time_limit_ms": parse_duration(time),
         "priority_class": priority_class,
         "image": image,
@@ -94,11 +97,11 @@ def submit(
         "attested_use": attest,
         "owner": owner,
         "confirmed": yes,
-        **_asked_of_time(grace, max_runtime, begin, finish_by),
-        **_asked_of_all(topology, array),
+        **asked_of_time(grace, max_runtime, begin, finish_by),
+        **asked_of_all(topology, array),
     }
     with connect() as api:
-        workload = api.post("/v1/workloads", {**body, **_to_follow(api, after)}, key or new_key())
+        workload = api.post("/v1/workloads", {**body, **to_follow(api, after)}, key or new_key())
         if wait:
             workload = wait_until(api, workload["id"], _has_ended, "until it has ended")
         if as_json:
@@ -188,7 +191,7 @@ def extend(
             show_workload(found, api)
 
 
-def _asked_of_time(grace: str, max_runtime: str | None, begin: str | None, finish_by: str | None) -> dict[str, Any]:
+def asked_of_time(grace: str, max_runtime: str | None, begin: str | None, finish_by: str | None) -> dict[str, Any]:
     return {
         "grace_seconds": parse_duration(grace, "--grace") // 1000,
         "runtime_max_ms": parse_duration(max_runtime, "--max-runtime") if max_runtime else None,
@@ -197,15 +200,15 @@ def _asked_of_time(grace: str, max_runtime: str | None, begin: str | None, finis
     }
 
 
-def _pods_asked(gpus: int, pods: int, min_pods: int | None) -> dict[str, Any]:
+def pods_asked(gpus: int, pods: int, min_pods: int | None) -> dict[str, Any]:
     return {"gpus_per_pod": gpus, "pods": pods, "min_pods": min_pods}
 
 
-def _asked_of_all(topology: str | None, array: str | None) -> dict[str, Any]:
+def asked_of_all(topology: str | None, array: str | None) -> dict[str, Any]:
     return {"topology": topology, "array": array_asked(array) if array else None}
 
 
-def _to_follow(api: Api, after: str | None) -> dict[str, Any]:
+def to_follow(api: Api, after: str | None) -> dict[str, Any]:
     return {"after": [find_leader(api, each) for each in classes_of(after)] if after else None}
 
 

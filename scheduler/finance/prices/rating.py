@@ -114,6 +114,15 @@ class Rating:
         book = self.book.standing_at(at)
         return _priced(book, book.rate_at(gpu_class, pool, at), at)
 
+    def cost(self, gpu_class: GpuClassName, pool: PoolName, gpus: int, span: tuple[Instant, Instant]) -> Micro | None:
+        """What so many GPUs cost for so long, floored once; None where some of that time has no price."""
+        found = 0
+        for begins, ends, priced in self._stretches(gpu_class, pool, *span):
+            if priced is None:
+                return None
+            found += (ends - begins) * priced.unit.effective
+        return Micro(gpus * found // MS_PER_HOUR)
+
     def tokens_at(self, model: str, at: Instant) -> TokenRate:
         """What tokens of the model cost then. Raises NotFound (`price-missing`)."""
         rate = self.book.standing_at(at).token_rate_at(model, at)

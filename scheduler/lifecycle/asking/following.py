@@ -1,5 +1,6 @@
 """Following: what a submission is to come after, checked; and whose index of an array it is."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from scheduler.domain.arrays import COUNT_MAX, index_id
@@ -8,16 +9,17 @@ from scheduler.domain.people import Engineer
 from scheduler.domain.periods import iso
 from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.workloads import ArrayPlace, Workload, WorkloadKind, WorkloadSpec, WorkloadState
-from scheduler.lifecycle.writing.batch import Batch
 
 AFTER_MAX = 100
 
+Find = Callable[[WorkloadId], Workload | None]
+"""A workload by its id, also where it is over."""
 
-def with_conditions(batch: Batch, spec: WorkloadSpec, owner: Engineer, begin_at: Instant | None) -> WorkloadSpec:
+
+def with_conditions(find: Find, spec: WorkloadSpec, owner: Engineer, earliest: Instant) -> WorkloadSpec:
     """The spec without what has completed already. Refuses what can never start: it is better known now than later."""
-    earliest = batch.now if begin_at is None else max(batch.now, begin_at)
     _require_few(len(spec.after))
-    leaders = dict.fromkeys(each for leader in spec.after for each in _each_of(batch, leader))
+    leaders = dict.fromkeys(each for leader in spec.after for each in _each_of(find, leader))
     _require_few(len(leaders))
     if spec.latest_start is not None and spec.latest_start < earliest:
         raise InvalidInput(
@@ -27,7 +29,7 @@ def with_conditions(batch: Batch, spec: WorkloadSpec, owner: Engineer, begin_at:
             expected=f"an instant after {iso(Instant(earliest + spec.time_limit_ms))}",
             remedy="name a later one, with its offset from UTC as here, or ask for a shorter time limit",
         )
-    waits_for = tuple(leader for leader in leaders if not _has_completed(batch, leader, owner))
+    waits_for = tuple(leader for leader in leaders if not _has_completed(find, leader, owner))
     return replace(spec, after=waits_for)
 
 
@@ -36,20 +38,16 @@ def _require_few(leaders: int) -> None:
         raise InvalidInput(f"{leaders} are too many to follow", where="after", expected=f"at most {AFTER_MAX}")
 
 
-def _each_of(batch: Batch, leader: WorkloadId) -> list[WorkloadId]:
+def _each_of(find: Find, leader: WorkloadId) -> list[WorkloadId]:
     """Itself, or of an array every index."""
-    first = _known(batch, index_id(leader, 0)) if _known(batch, leader) is None else None
+    first = find(index_id(leader, 0)) if find(leader) is None else None
     if first is None or first.spec.array is None:
         return [leader]
     return [index_id(leader, number) for number in range(first.spec.array.count)]
 
 
-def _known(batch: Batch, workload_id: WorkloadId) -> Workload | None:
-    return batch.workload(workload_id) or batch.books.workloads.get(workload_id)
-
-
-def _has_completed(batch: Batch, leader: WorkloadId, owner: Engineer) -> bool:
-    known = _known(batch, leader)
+def _has_completed(find: Find, leader: WorkloadId, owner: Engineer) -> bool:
+    known = find(leader)
     if known is None or (known.owner != owner.id and known.team != owner.team):
         raise NotFound(
             f"there is no workload {leader!r}",

@@ -1,6 +1,7 @@
 """Submit: a submission, or all indexes of an array, judged and queued together. Queued work holds nothing."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from scheduler.domain.allowances import holders_for
 from scheduler.domain.arrays import array_of, index_id
@@ -29,6 +30,9 @@ class SubmissionTerms:
     at_once: int | None = None
     is_confirmed: bool = False
 
+    def earliest(self, now: Instant) -> Instant:
+        return now if self.begin_at is None else max(now, self.begin_at)
+
 
 AS_IT_IS = SubmissionTerms()
 
@@ -41,7 +45,7 @@ def queue_all(
     policy = world.require_policy()
     filled = with_defaults(spec, policy)
     judge_for(world, batch.books, filled, owner, batch.now)
-    filled = with_conditions(batch, filled, owner, terms.begin_at)
+    filled = with_conditions(partial(_find, batch), filled, owner, terms.earliest(batch.now))
     specs = [filled] if terms.array_count is None else indexes(filled, terms.array_count, terms.at_once)
     if not terms.is_confirmed:
         asked = AskedFor(len(specs), terms.at_once, terms.begin_at)
@@ -79,6 +83,10 @@ def indexes_of(world: World, array: WorkloadId) -> list[WorkloadId]:
     found = [each for each in list(world.workloads.values()) if array_of(each.id) == array and each.spec.array]
     found.sort(key=lambda each: each.spec.array.index if each.spec.array is not None else 0)
     return [each.id for each in found]
+
+
+def _find(batch: Batch, workload_id: WorkloadId) -> Workload | None:
+    return batch.workload(workload_id) or batch.books.workloads.get(workload_id)
 
 
 def _require_room(batch: Batch, owner: Engineer, policy: Policy, count: int) -> None:

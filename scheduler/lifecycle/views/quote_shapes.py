@@ -37,13 +37,18 @@ class PayerView:
 
 @dataclass(frozen=True, slots=True)
 class QuoteView:
-    """What would become of a workload. `starts_from` … `starts_until` is a band and no promise: None where nothing that
-    is known lets it start. `asked` is what its whole time limit is charged, `held` what is held when it starts,
-    `available` what the allowances that may pay have together, other units at what they buy, and `overdraft` how much of
+    """What would become of a workload, or of an array. `starts_from` … `starts_until` is a band and no promise: None where
+    nothing that is known lets it start; of an array, for its first index.
+
+    `asked` is what its whole time limit is charged, that of all `indexes` together. `held` is what is held when it starts,
+    by each index of its own: of elastic work for as many pods as can be paid for, and nothing where it starts unfunded.
+    `available` is what the allowances that may pay have together, other units at what they buy, and `overdraft` how much of
     that policy lets them go below zero; `payers` are those that would be held from, nobody where it would not be paid.
+
     `warning` says that it would start beyond a soft limit of a spend guard; empty where it would not, or has to wait.
-    `cost_micro` is in `currency`, at today's price; None where no price is known. `usual_per_mille` is the share of time
-    limits that the earlier end of the band assumes.
+    `cost_micro` is what is asked in `currency`, at the prices from its start on, where that is not now by the dearer end of
+    the band; None where some of that time has no price. `usual_per_mille` is the share of time limits that the earlier end
+    of the band assumes.
     """
 
     starts_now: bool
@@ -64,3 +69,4 @@ class QuoteView:
     sooner: tuple[SoonerView, ...]
     payers: tuple[PayerView, ...] = ()
     warning: str = ""
+    indexes: int = 1

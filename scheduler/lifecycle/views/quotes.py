@@ -1,5 +1,6 @@
 """Quotes: would it run now, what does it cost, when else, and what would make it run sooner. Nothing is submitted."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -15,7 +16,6 @@ from scheduler.domain.reasons import next_step
 from scheduler.domain.terms import Need
 from scheduler.domain.topology import TopologyMode
 from scheduler.domain.units import (
-    MS_PER_HOUR,
     MS_PER_MINUTE,
     STANDARD_GPU,
     EngineerId,
@@ -26,21 +26,44 @@ from scheduler.domain.units import (
 )
 from scheduler.domain.wording import counted, lasting
 from scheduler.domain.workloads import Workload, WorkloadSpec
-from scheduler.finance.prices.rating import Rating
-from scheduler.lifecycle.asking.judge import new_workload
+from scheduler.lifecycle.asking.following import with_conditions
+from scheduler.lifecycle.asking.judge import new_workload, with_defaults
+from scheduler.lifecycle.asking.submit import AS_IT_IS, SubmissionTerms, judge_for
 from scheduler.lifecycle.memory.named import sentence_named
 from scheduler.lifecycle.memory.prices_ahead import terms_for
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.balances import allowance_name
 from scheduler.lifecycle.views.quote_shapes import PayerView, QuoteView, SoonerView
+from scheduler.ports import Books
 
 ASKED_ABOUT = WorkloadId("quote")
 SOONER_MAX = 4
 
 
-def quote_view(world: World, state: State, owner: Engineer, spec: WorkloadSpec, now: Instant) -> QuoteView:
-    """Of something that was not submitted, and that `submit` would take."""
-    return _quote(world, state, new_workload(spec, owner, workload_id=ASKED_ABOUT, namespace="", now=now), now)
+def as_submitted(
+    world: World, books: Books, spec: WorkloadSpec, terms: SubmissionTerms, owner: Engineer, now: Instant
+) -> WorkloadSpec:
+    """The spec as `submit` would queue it; refused where that would be. What runs in it is not what is asked: a quote needs
+    no image."""
+    policy = world.require_policy()
+    filled = with_defaults(replace(spec, image=spec.image or policy.images[0]), policy)
+    judge_for(world, books, filled, owner, now)
+    return with_conditions(books.workloads.get, filled, owner, terms.earliest(now))
+
+
+def quote_view(
+    world: World,
+    state: State,
+    owner: Engineer,
+    spec: WorkloadSpec,
+    now: Instant,
+    terms: SubmissionTerms = AS_IT_IS,
+) -> QuoteView:
+    """Of something that was not submitted, and that `submit` would take; of an array, of its first index, and the cost of
+    all."""
+    workload = new_workload(spec, owner, workload_id=ASKED_ABOUT, namespace="", now=now)
+    workload = replace(workload, not_before=terms.earliest(now))
+    return _quote(world, state, workload, now, indexes=terms.array_count or 1)
 
 
 def quote_view_of(world: World, state: State, workload: Workload, now: Instant) -> QuoteView:
@@ -48,17 +71,18 @@ def quote_view_of(world: World, state: State, workload: Workload, now: Instant) 
     return _quote(world, state, workload, now)
 
 
-def _quote(world: World, state: State, workload: Workload, now: Instant) -> QuoteView:
+def _quote(world: World, state: State, workload: Workload, now: Instant, *, indexes: int = 1) -> QuoteView:
     policy, usual = world.require_policy(), world.past_use.usual_share
     with world.deciding:
         found = state.forecast(workload, usual)
         if found is None:
             found = Forecast.unknown(workload)
-        sooner = () if found.starts_now else tuple(_sooner(world, state, workload, found, now))
-    spec, gpu_class = workload.spec, found.gpu_class
-    charged = terms_for(policy, world.prices_at(now), spec, gpu_class, workload.team)
-    need = need_at_launch(spec, policy.priority_classes[spec.priority_class], charged)
+        sooner = () if found.starts_now else tuple(_sooner(world, state, (workload, indexes), found, now))
+    gpu_class = found.gpu_class
     ordered = _ordered(world, workload, gpu_class, now)
+    need = _need(world, workload, gpu_class, ordered, now)
+    shares = fund(ordered, need)
+    is_unfunded = found.starts_now and isinstance(shares, Shortfall)
     available = spendable_standard(ordered, need)
     return QuoteView(
         starts_now=found.starts_now,
@@ -69,23 +93,26 @@ def _quote(world: World, state: State, workload: Workload, now: Instant) -> Quot
         starts_from=found.starts[0] if found.starts else None,
         starts_until=found.starts[1] if found.starts else None,
         victims=found.victims,
-        asked=_asked(policy, spec, gpu_class),
-        held=need.standard,
+        asked=indexes * _asked(policy, workload.spec, gpu_class),
+        held=0 if is_unfunded else need.standard,
         available=available,
         overdraft=available - spendable_standard((each.without_overdraft for each in ordered), need),
-        payers=_payers(world, ordered, need),
-        cost_micro=_cost(world, workload, gpu_class, now),
+        payers=() if isinstance(shares, Shortfall) else _payers(world, ordered, shares, need),
+        cost_micro=_cost(world, workload, found, indexes, now),
         currency=world.price_book.currency if world.price_book is not None else "",
         usual_per_mille=usual,
         sooner=sooner,
         warning=sentence_named(world, found.warning.reason, found.warning.evidence) if found.warning else "",
+        indexes=indexes,
     )
 
 
-def _sooner(world: World, state: State, workload: Workload, found: Forecast, now: Instant) -> Iterator[SoonerView]:
+def _sooner(
+    world: World, state: State, asked: tuple[Workload, int], found: Forecast, now: Instant
+) -> Iterator[SoonerView]:
     """Changes that would start before the band of what was asked for, the soonest first. What waits already would be
     submitted anew for them, as young as what was not submitted yet, and cancelled."""
-    policy = world.require_policy()
+    policy, (workload, indexes) = world.require_policy(), asked
     views = []
     for change, spec in _alternatives(world, workload, found):
         other = replace(workload, id=ASKED_ABOUT, spec=spec, submitted_at=now)
@@ -97,8 +124,8 @@ def _sooner(world: World, state: State, workload: Workload, found: Forecast, now
                 change,
                 seen.starts_now,
                 *seen.starts,
-                asked=_asked(policy, spec, seen.gpu_class),
-                cost_micro=_cost(world, other, seen.gpu_class, now),
+                asked=indexes * _asked(policy, spec, seen.gpu_class),
+                cost_micro=_cost(world, other, seen, indexes, now),
             )
         )
     yield from sorted(views, key=lambda view: (view.starts_until or 0, view.asked))[:SOONER_MAX]
@@ -153,11 +180,26 @@ def _ordered(world: World, workload: Workload, gpu_class: GpuClassName, now: Ins
     return payers(known, workload.spec, gpu_class, now)
 
 
-def _payers(world: World, ordered: Sequence[AllowanceBalance], need: Need) -> tuple[PayerView, ...]:
-    """Who would be held from, each in its own unit; nobody where it would not be paid."""
-    shares = fund(ordered, need)
-    if isinstance(shares, Shortfall):
-        return ()
+def _need(
+    world: World, workload: Workload, gpu_class: GpuClassName, ordered: Sequence[AllowanceBalance], now: Instant
+) -> Need:
+    """What is held when it starts: with as many of its pods as can be paid for, its fewest where none can."""
+    policy, spec = world.require_policy(), workload.spec
+    charged = terms_for(policy, world.prices_at(now), spec, gpu_class, workload.team)
+    priority_class = policy.priority_classes[spec.priority_class]
+
+    def of(pods: int) -> Need:
+        return need_at_launch(replace(spec, pods=pods), priority_class, charged)
+
+    more = range(spec.pods_at_least + 1, spec.pods + 1)
+    unpaid = bisect_left(more, True, key=lambda pods: isinstance(fund(ordered, of(pods)), Shortfall))
+    return of(spec.pods_at_least + unpaid)
+
+
+def _payers(
+    world: World, ordered: Sequence[AllowanceBalance], shares: Sequence[FundingShare], need: Need
+) -> tuple[PayerView, ...]:
+    """Who would be held from, each in its own unit."""
     by_id = {balance.allowance.id: balance.allowance for balance in ordered}
     return tuple(_payer(world, by_id[share.allowance_id], share, need) for share in shares)
 
@@ -187,11 +229,18 @@ def _whose(world: World, allowance: Allowance) -> str:
     return f"{name}, of {(person and (person.name or person.subject)) or holder.id}"
 
 
-def _cost(world: World, workload: Workload, gpu_class: GpuClassName, now: Instant) -> int | None:
-    """Micro-units of money for the whole time limit at the price that holds now; None where there is none."""
+def _cost(world: World, workload: Workload, found: Forecast, indexes: int, now: Instant) -> int | None:
+    """Micro-units of money for the whole time limit of all indexes, at the prices from its start on; None where some of
+    that time has none."""
+    book, spec = world.price_book, workload.spec
     pool = world.require_policy().pool_of_team.get(workload.team)
-    if world.price_book is None or pool is None:
+    if book is None or pool is None:
         return None
-    priced = Rating(world.price_book).price_at(gpu_class, pool.name, now)
-    gpu_ms = workload.spec.gpus * workload.spec.time_limit_ms
-    return None if priced is None else gpu_ms * priced.unit.effective // MS_PER_HOUR
+    rating, costs = world.ahead.rating(book), []
+    for at in set(found.starts or (now,)):
+        span = (at, Instant(at + spec.time_limit_ms))
+        cost = rating.cost(found.gpu_class, pool.name, indexes * spec.gpus, span)
+        if cost is None:
+            return None
+        costs.append(cost)
+    return max(costs)

@@ -12,8 +12,7 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.records import PolicyVersion
 from scheduler.domain.units import MS_PER_DAY, EngineerId, Instant, NodeName, TeamName, WorkloadId
 from scheduler.domain.workloads import Workload, WorkloadSpec, WorkloadState
-from scheduler.lifecycle.asking.judge import with_defaults
-from scheduler.lifecycle.asking.submit import judge_for
+from scheduler.lifecycle.asking.submit import SubmissionTerms
 from scheduler.lifecycle.memory.named import named
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.views.agents import AgentView, agent_views
@@ -29,7 +28,7 @@ from scheduler.lifecycle.views.misuses import Misuses, misuses_since
 from scheduler.lifecycle.views.months import SEES_MONTH, month_view
 from scheduler.lifecycle.views.owners import SEES_ALL, SEES_MONEY, owner_for, sees_pay_of, sees_work_of
 from scheduler.lifecycle.views.quote_shapes import QuoteView
-from scheduler.lifecycle.views.quotes import quote_view, quote_view_of
+from scheduler.lifecycle.views.quotes import as_submitted, quote_view, quote_view_of
 from scheduler.lifecycle.views.resting import Resting, reclaims, resting
 from scheduler.lifecycle.views.shapes import (
     BalanceView,
@@ -77,15 +76,18 @@ class Views:
             view = self._view(books, caller, workload, now)
             return self._with_readings(caller, workload, view, now)
 
-    def quote(self, caller: Caller, spec: WorkloadSpec, now: Instant, owner: EngineerId | None = None) -> QuoteView:
+    def quote(
+        self,
+        caller: Caller,
+        asked: tuple[WorkloadSpec, SubmissionTerms],
+        now: Instant,
+        owner: EngineerId | None = None,
+    ) -> QuoteView:
         """What would become of it, were it submitted now; refused where it would be. Their pay data, so their own."""
-        engineer = self._engineer(caller, owner)
-        policy = self._world.require_policy()
-        # What runs in it is not what is asked: a quote needs no image.
-        filled = with_defaults(replace(spec, image=spec.image or policy.images[0]), policy)
+        engineer, (spec, terms) = self._engineer(caller, owner), asked
         with self._store.reading() as books:
-            judge_for(self._world, books, filled, engineer, now)
-        return quote_view(self._world, self.state, engineer, filled, now)
+            judged = as_submitted(self._world, books, spec, terms, engineer, now)
+        return quote_view(self._world, self.state, engineer, judged, now, terms)
 
     def submitted(self, caller: Caller, workload: Workload, now: Instant) -> WorkloadView:
         """The answer to a submission: read from the books only where it answers an earlier one again."""

@@ -6,6 +6,7 @@ from scheduler.entrypoints.cli.shown_quotes import show_quote
 
 PAYER = {"shown": "1.0 h", "name": "Compensation, of Ada", "terms": "for 2.0 h at the terms of its grant"}
 QUOTE = {
+    "indexes": 1,
     "starts_now": True,
     "gpu_class": "H100",
     "asked_ms": 7_200_000,

@@ -61,6 +61,37 @@ def test_a_quote_is_one_object_as_json_and_refused_as_a_submission_would_be(allo
     assert (refused.code, "B200" in refused.err) == (1, True)
 
 
+def test_a_quote_takes_the_options_of_a_submission(allot: Allot, service: Service) -> None:
+    decided(service)
+    first = allot("submit", *QUOTE[1:], "--name", "first", "--image", "registry.example.com/t:1", "--json").json
+    begun = allot(*QUOTE, "--begin", "2026-11-21T06:00:00+01:00", "--grace", "2m", "--use-compensation", "--json")
+    assert (begun.json["starts_now"], begun.json["reason"]) == (False, "BeginTime")
+    assert begun.json["starts_from"] == "2026-11-21T05:00:00Z"
+    followed = allot(*QUOTE, "--after", "first", "--json").json
+    assert (followed["starts_now"], followed["reason"]) == (False, "Dependency")
+    assert followed["sentence"] == f"Waiting for {first['name']} to complete."
+    late = allot(
+        *QUOTE, "--begin", "2026-11-21T06:00:00Z", "--finish-by", "2026-11-21T06:59:00Z", "--max-runtime", "2h"
+    )
+    assert (late.code, "could not use its time limit" in late.err) == (1, True)
+
+
+def test_a_quote_of_an_array_tells_what_all_of_it_costs_and_what_each_index_holds(
+    allot: Allot, service: Service
+) -> None:
+    decided(service)
+    lines = [line.split(maxsplit=1) for line in allot(*QUOTE, "--array", "20%4").out.splitlines()]
+    assert ["charged", "160.0 h for the whole time limit of 20 indexes on H100"] in lines
+    assert any(line == ["held", "at start  8.0 h by each index"] for line in lines)
+    asked = allot(*QUOTE, "--array", "20%4", "--json").json
+    assert (asked["indexes"], asked["asked_hours"], asked["held_hours"]) == (20, "160.0", "8.0")
+
+
+def test_a_gpu_class_may_be_called_class_wherever_one_is_asked_for(allot: Allot, service: Service) -> None:
+    decided(service)
+    assert allot("quote", "-p", "atlas", "--class", "H100", "-t", "1h", "--json").json["gpu_class"] == "H100"
+
+
 def test_explain_forecasts_what_waits(allot: Allot, service: Service) -> None:
     made = allot(
         "submit", "-p", "atlas", "-c", "H100", "-t", "1h", "-g", "8", "--image", "registry.example.com/t:1", "--json"
@@ -86,6 +117,7 @@ def test_instants_in_a_quote_s_sentences_are_told_as_people_read_them(capsys: py
             "cost": None,
             "currency": "",
             "sooner": [],
+            "indexes": 1,
             **hours,
         }
     )

@@ -183,6 +183,18 @@ MISUSED = {
         "[invalid-value]",
     ),
     "an option that there is not": (("submit", "--fast"), "no such option: --fast", "[invalid-value]"),
+    "an option that is misspelt": (
+        ("submit", "--tiem", "1h"),
+        "no such option: --tiem (meant: --time?)",
+        "[invalid-value]",
+    ),
+    "the beginning of a word": (
+        ("submit", "--mem", "8"),
+        "no such option: --mem (meant: --memory?)",
+        "[invalid-value]",
+    ),
+    "more than the option": (("submit", "--begin-at", "x"), "--begin-at (meant: --begin?)", "[invalid-value]"),
+    "an option alike in its dashes alone": (("submit", "--reason", "x"), "option: --reason\n", "[invalid-value]"),
     "an option before the command": (("--fast", "list"), "no such option: --fast", "[invalid-value]"),
     "a command that there is not": (("fly",), "no such command 'fly'", "[invalid-value]"),
     "a file that there is not": (("policy", "check", "/nowhere"), "FILE", "[invalid-value]"),

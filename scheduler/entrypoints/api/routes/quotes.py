@@ -28,4 +28,4 @@ router = api_router("/v1/quotes", tags=["workloads"])
 )
 def quote(asked: Signed, body: JobSubmission) -> Response:
     owner = asked.engineer(body.owner)
-    return answers.one(asked.service.views.quote(asked.caller, body.spec(), asked.now, owner))
+    return answers.one(asked.service.views.quote(asked.caller, (body.spec(), body.terms()), asked.now, owner))
