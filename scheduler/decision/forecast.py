@@ -169,15 +169,15 @@ def _by_stopping(
     index: Index, walk: Walk, lane: Lane, line: Line, found: Shadow | Kept | None, assumed: Assumed
 ) -> Forecast | None:
     """Having others stopped for it, now or when its preemption delay is over; None where that is not what it waits for."""
-    outlook, (submitted_at, _) = Outlook(index), line.members[0]
+    outlook, (waits_since, _) = Outlook(index), line.members[0]
     if not lane.key.is_funded or isinstance(found, Shadow) or not outlook.is_hopeful(lane, line.priority):
         return None
-    alike, delay_over_at = index.lanes.known(lane.key), line.stops_others_from(submitted_at)
+    alike, delay_over_at = index.lanes.known(lane.key), line.stops_others_from(waits_since)
     if alike is not None:
-        delay_over_at = alike.stops_others_from(line, submitted_at)
+        delay_over_at = alike.stops_others_from(line, waits_since)
     at = max(index.now, delay_over_at)
     said = evidence.preemption_delay(line.spec, lane.key.gpu_classes, at) if at > index.now else None
-    victims = find_victims(outlook, walk.starts.backfill, Booked(), lane, line, submitted_at)
+    victims = find_victims(outlook, walk.starts.backfill, Booked(), lane, line, waits_since)
     if victims is None:
         if said is None or found is not None or _behind(index, lane, line) is not None:
             return None

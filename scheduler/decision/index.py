@@ -169,12 +169,12 @@ class Index:
         looks_back = pool is not None and pool.order is Order.FAIR_SHARE
         return self.standings.place(Order.FAIR_SHARE if looks_back else Order.PACE, attempt.owner)
 
-    def is_aged(self, pool: Pool | None, submitted_at: Instant, at: Instant) -> bool:
-        """Whether what was submitted then had, at that instant, waited longer than the pool lets anything wait."""
-        return pool is not None and ages_at(submitted_at, pool.ageing_ms) <= at
+    def is_aged(self, pool: Pool | None, waits_since: Instant, at: Instant) -> bool:
+        """Whether what has waited since then had, at that instant, waited longer than the pool lets anything wait."""
+        return pool is not None and ages_at(waits_since, pool.ageing_ms) <= at
 
     def is_aged_now(self, workload: Workload) -> bool:
-        return self.is_aged(self.policy.pool_of_team.get(workload.team), workload.submitted_at, self.now)
+        return self.is_aged(self.policy.pool_of_team.get(workload.team), workload.waits_since, self.now)
 
     def over_guard(self, line: Line, gpu_class: GpuClassName) -> OverGuard | None:
         """The spend guard that a start of the line on that class would exceed."""
@@ -329,7 +329,7 @@ class Index:
         line = self.lines.remove(workload_id)
         if line is not None:
             self.moved_lines[line] = None
-            self._ageing.leave(line.pool, self.queued[workload_id].submitted_at, workload_id)
+            self._ageing.leave(line.pool, self.queued[workload_id].waits_since, workload_id)
 
     def _place(self, workload_id: WorkloadId) -> None:
         """Put a workload where it waits: with its reservation, held back, or in line."""
@@ -350,10 +350,10 @@ class Index:
             if workload.spec.latest_start is not None:
                 self._own_times.set(Instant(workload.spec.latest_start + 1), workload_id)
             line, is_new = self.lines.add(workload, is_aged=self.is_aged_now(workload))
-            if line.stops_others_from(workload.submitted_at) > self.now:
-                self._own_times.set(line.stops_others_from(workload.submitted_at), workload_id)
+            if line.stops_others_from(workload.waits_since) > self.now:
+                self._own_times.set(line.stops_others_from(workload.waits_since), workload_id)
             if not line.is_aged:
-                self._ageing.wait(line.pool, workload.submitted_at, workload_id)
+                self._ageing.wait(line.pool, workload.waits_since, workload_id)
             (self.dirty_lines if is_new else self.moved_lines)[line] = None
 
     # --- hours, and what time changes ------------------------------------------------------------------------------

@@ -41,11 +41,11 @@ class Explanation:
     share: int | None
     importance: PerMille
     standing: int
-    submitted_at: Instant
+    waits_since: Instant
     waiting_ms: int
     is_aged: bool
     ages_at: Instant | None
-    """When it goes before everything younger, if it still waits."""
+    """When it goes before everything younger, if it still waits; None while it waits for others to complete, too."""
 
 
 class State:
@@ -125,7 +125,7 @@ class State:
             verdict=verdict,
             pool=pool.name if pool is not None else None,
             order=order,
-            rank=self._rank(line, workload_id, workload.submitted_at) if line is not None else 0,
+            rank=self._rank(line, workload_id, workload.waits_since) if line is not None else 0,
             priority_class=workload.spec.priority_class,
             priority=priority_class.value if priority_class is not None else 0,
             place=standings.place(order, workload.owner) if order is not None and is_placed else None,
@@ -133,10 +133,12 @@ class State:
             share=standings.share(workload.owner) if order is Order.FAIR_SHARE else None,
             importance=index.policy.importance(workload.spec.project),
             standing=line.standing if line is not None else 0,
-            submitted_at=workload.submitted_at,
-            waiting_ms=index.now - workload.submitted_at,
+            waits_since=workload.waits_since,
+            waiting_ms=max(0, index.now - workload.waits_since),
             is_aged=line is not None and line.is_aged,
-            ages_at=ages_at(workload.submitted_at, pool.ageing_ms) if pool is not None else None,
+            ages_at=ages_at(workload.waits_since, pool.ageing_ms)
+            if pool is not None and not workload.spec.after
+            else None,
         )
 
     def forecast(self, workload: Workload, usual: PerMille, gone: WorkloadId | None = None) -> Forecast | None:
@@ -144,9 +146,9 @@ class State:
         gone; None before the first decision."""
         return forecast(self._index, workload, Assumed(usual, gone)) if self._index is not None else None
 
-    def _rank(self, line: Line, workload_id: WorkloadId, submitted_at: Instant) -> int:
+    def _rank(self, line: Line, workload_id: WorkloadId, waits_since: Instant) -> int:
         """1 and those ahead in the pool: line by line, without looking at every workload."""
-        mine = (line.rank, line.standing, submitted_at, workload_id)
+        mine = (line.rank, line.standing, waits_since, workload_id)
         others = self.index.lines.of_pool(line.pool.name) if line.pool is not None else [line]
         return 1 + sum(_ahead_in(other, mine) for other in others)
 

@@ -47,9 +47,9 @@ def reordering_at(now: Instant) -> Instant:
     return Instant(now - now % REORDERED_EVERY_MS)
 
 
-def ages_at(submitted_at: Instant, ageing_ms: int) -> Instant:
-    """When what was submitted then has waited too long: the first re-ordering at or after that."""
-    return Instant(-(-(submitted_at + ageing_ms) // REORDERED_EVERY_MS) * REORDERED_EVERY_MS)
+def ages_at(waits_since: Instant, ageing_ms: int) -> Instant:
+    """When what has waited since then has waited too long: the first re-ordering at or after that."""
+    return Instant(-(-(waits_since + ageing_ms) // REORDERED_EVERY_MS) * REORDERED_EVERY_MS)
 
 
 def use_of(attempt: Attempt, now: Instant, half_life_ms: int) -> int:

@@ -207,10 +207,12 @@ class PastSize:
 
 @value(frozen=True, slots=True)
 class Workload:
-    """A submitted workload. `submitted_at` stays through preemptions and retries: age counts from it.
+    """A submitted workload.
 
     `state_reason` says why it is in its state; `not_before` holds it back (backoff after a failed launch).
-    `job_name` in `namespace` is its Job; `retries` counts the Jobs created after the first.
+    `job_name` in `namespace` is its Job; `retries` counts the Jobs created after the first. `eligible_at` is when it may
+    start by its owner's own word, where that was later than its submission: its begin time, the end of what it follows,
+    its last resume.
     """
 
     id: WorkloadId
@@ -228,6 +230,13 @@ class Workload:
     retries: int = 0
     not_before: Instant = Instant(0)
     version: int = 0
+    eligible_at: Instant | None = None
+
+    @property
+    def waits_since(self) -> Instant:
+        """What its age counts from: preemptions and retries do not change it. Else what was submitted, or used, long ago
+        would go before everybody without ever having waited."""
+        return self.submitted_at if self.eligible_at is None else max(self.submitted_at, self.eligible_at)
 
 
 LASTING: Final = frozenset({"owner", "team", "submitted_at"})
@@ -263,7 +272,7 @@ class Attempt:
     `started_at` is the first container start that the cluster stamped; `ended_at` the last confirmed end.
     `charged_gpu_ms` and `charged` are the cumulative totals posted so far, physical and standard.
     `held_until_gpu_ms` is the physical total that its holds cover. `stop_reason` is why it is being stopped.
-    `submitted_at` is its workload's; None where it was not recorded: then it is newer than nobody.
+    `submitted_at` is since when its workload waited; None where it was not recorded: then it is newer than nobody.
     """
 
     id: AttemptId

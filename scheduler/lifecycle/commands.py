@@ -167,7 +167,7 @@ class Commands:
             if not _is_to_be_resumed(workload, self._world.live_attempt(workload.id)):
                 return workload
             state = WorkloadState.STOPPING if workload.state.is_live else WorkloadState.QUEUED
-            changed = batch.change_workload(workload, state=state, state_reason=Reason.SUBMITTED)
+            changed = batch.change_workload(workload, state=state, state_reason=Reason.SUBMITTED, eligible_at=now)
             self._note(batch, caller, "resume", workload, request_id)
         return changed
 

@@ -118,7 +118,7 @@ def _attempt(snapshot: Snapshot, workload: Workload, launch: Launch) -> Attempt:
         launched_at=snapshot.now,
         is_funded=launch.is_funded,
         is_borrowed=launch.is_borrowed,
-        submitted_at=workload.submitted_at,
+        submitted_at=workload.waits_since,
         booking_id=launch.booking_id,
         elastic=ElasticTerms.of(workload.spec),
     )

@@ -1,5 +1,5 @@
 """The same world told otherwise: with other names, twice the GPUs of everything, single jobs in place of an array, without
-who stands last. Nobody starts, falls or is told otherwise for it.
+who stands last, submitted long before it may start. Nobody starts, falls or is told otherwise for it.
 
 A new node is no such thing: what it lets start at once may be what shorter work behind it went before meanwhile.
 """
@@ -23,6 +23,7 @@ from scheduler.domain.units import (
     MS_PER_HOUR,
     AttemptId,
     GpuClassName,
+    Instant,
     NodeName,
     PoolName,
     StandardGpuMs,
@@ -67,6 +68,18 @@ def test_an_array_without_a_limit_starts_as_as_many_single_jobs_would(world: Sna
     arrays = {name: as_array(work) for name, work in world.queued.items()}
     singles = {name: replace(work, spec=replace(work.spec, array=None)) for name, work in world.queued.items()}
     assert told(decide(replace(world, queued=arrays))) == told(decide(replace(world, queued=singles)))
+
+
+@given(snapshots())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_who_submits_early_what_may_start_later_stands_as_if_it_were_submitted_then(world: Snapshot) -> None:
+    """However long ago: a begin time, or a sandbox that was stopped for a month and resumed, makes nobody older."""
+
+    def long_ago(work: Workload) -> Workload:
+        return replace(work, submitted_at=Instant(0), eligible_at=work.submitted_at)
+
+    early = replace(world, queued={name: long_ago(work) for name, work in world.queued.items()})
+    assert told(decide(early)) == told(decide(world))
 
 
 @given(snapshots())

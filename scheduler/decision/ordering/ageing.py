@@ -16,21 +16,21 @@ class Ageing:
         self._instants: list[Instant] = []
         """A heap of them; those of whom everybody has left are dropped when they come to the top."""
 
-    def wait(self, pool: Pool | None, submitted_at: Instant, workload_id: WorkloadId) -> None:
+    def wait(self, pool: Pool | None, waits_since: Instant, workload_id: WorkloadId) -> None:
         if pool is None:
             return
-        at = ages_at(submitted_at, pool.ageing_ms)
+        at = ages_at(waits_since, pool.ageing_ms)
         waiting = self._at.get(at)
         if waiting is None:
             waiting = self._at[at] = {}
             heappush(self._instants, at)
         waiting[workload_id] = None
 
-    def leave(self, pool: Pool | None, submitted_at: Instant, workload_id: WorkloadId) -> None:
+    def leave(self, pool: Pool | None, waits_since: Instant, workload_id: WorkloadId) -> None:
         """It stands in no line any more, or among the aged."""
         if pool is None:
             return
-        at = ages_at(submitted_at, pool.ageing_ms)
+        at = ages_at(waits_since, pool.ageing_ms)
         waiting = self._at.get(at, {})
         waiting.pop(workload_id, None)
         if not waiting:

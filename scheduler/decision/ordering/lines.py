@@ -55,7 +55,7 @@ class LineIndex:
         if known is None:
             return None
         line, workload = known
-        line.remove((workload.submitted_at, workload.id))
+        line.remove((workload.waits_since, workload.id))
         if not line.members:
             self._forget_line(line)
         return line
@@ -100,7 +100,7 @@ class LineIndex:
         owed = (workload.owner, workload.team, workload.spec.project)
         party = self._parties.get(owed) or Party(workload.owner, workload.team, holders_for(*owed))
         line = self._made((), party, workload, is_aged=is_aged)
-        line.members.append((workload.submitted_at, workload.id))
+        line.members.append((workload.waits_since, workload.id))
         return line
 
     def _made(self, key: Hashable, party: Party, workload: Workload, *, is_aged: bool) -> Line:

@@ -149,7 +149,7 @@ class Line:
         return self.party.team
 
     def add(self, workload: Workload) -> None:
-        insort(self.members, (workload.submitted_at, workload.id))
+        insort(self.members, (workload.waits_since, workload.id))
         self.newcomers.append(workload.id)
 
     def remove(self, member: Member) -> None:
@@ -157,17 +157,17 @@ class Line:
         assert self.members[position] == member, "who leaves a line stood in it"
         del self.members[position]
 
-    def stops_others_from(self, submitted_at: Instant) -> Instant:
-        """When one that was submitted then has waited out its preemption delay."""
-        return Instant(submitted_at + self.preemption_delay_ms)
+    def stops_others_from(self, waits_since: Instant) -> Instant:
+        """When one that has waited since then has waited out its preemption delay."""
+        return Instant(waits_since + self.preemption_delay_ms)
 
     def standing_from(self, place: int) -> int:
         """The standing that its owner's place (0 … 9) gives it."""
         return (place + 1) * STANDING // max(1, self.importance) if self.order is not Order.FIFO else 0
 
     def order_key(self, position: int = 0) -> OrderKey:
-        submitted_at, workload_id = self.members[position]
-        return (self.rank, self.standing, submitted_at, workload_id)
+        waits_since, workload_id = self.members[position]
+        return (self.rank, self.standing, waits_since, workload_id)
 
 
 STANDING = 1_000_000_000
@@ -212,7 +212,7 @@ def is_alike(workload: Workload | None, known: Workload | None) -> TypeGuard[Wor
     if workload is None or known is None:
         return False
     return (
-        workload.submitted_at == known.submitted_at
+        workload.waits_since == known.waits_since
         and workload.not_before == known.not_before
         and workload.spec.after == known.spec.after
         and workload.state_reason is known.state_reason
@@ -306,13 +306,13 @@ class Lane:
     def head(self) -> OrderKey:
         return self.lines[0][0]
 
-    def stops_others_from(self, line: Line, submitted_at: Instant) -> Instant:
+    def stops_others_from(self, line: Line, waits_since: Instant) -> Instant:
         """When the next of it, of that line and age, may stop others: once it or any behind it has waited as long as its
         class says, so that nobody waits on because somebody younger is served before."""
         if not line.preemption_delay_ms:
-            return submitted_at
+            return waits_since
         oldest = min(each.stops_others_from(each.members[0][0]) for _, each in self.lines)
-        return min(oldest, line.stops_others_from(submitted_at))
+        return min(oldest, line.stops_others_from(waits_since))
 
     def withheld_from(self, line: Line) -> Withheld | None:
         """What keeps a line of it waiting for somebody else's sake."""

@@ -35,13 +35,13 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Those of the `sources` that may fall to a workload of `line` that was submitted at `submitted_at`; each is made as
+    """Those of the `sources` that may fall to a workload of `line` that has waited since `waits_since`; each is made as
     it is asked for."""
 
     outlook: Outlook
     booked: Booked
     line: Line
-    submitted_at: Instant
+    waits_since: Instant
     gpu_class: GpuClassName
     sources: list[tuple[Rule, Bucket]]
 
@@ -108,6 +108,6 @@ class Candidates:
         theirs = attempt.submitted_at
         if theirs is None:
             return bucket.priority != self.line.priority
-        if bucket.priority == self.line.priority and theirs <= self.submitted_at:
+        if bucket.priority == self.line.priority and theirs <= self.waits_since:
             return False
         return not self.outlook.index.is_aged(self.line.pool, theirs, attempt.launched_at)

@@ -53,7 +53,7 @@ class Found:
 
 
 def find_victims(
-    outlook: Outlook, backfill: Backfill, booked: Booked, lane: Lane, line: Line, submitted_at: Instant
+    outlook: Outlook, backfill: Backfill, booked: Booked, lane: Lane, line: Line, waits_since: Instant
 ) -> Found | None:
     """Whom to preempt for one workload of the line, or None where nobody may be or nobody needs to be.
 
@@ -74,7 +74,7 @@ def find_victims(
         if way is Way.MAY_BORROW and tried == (gpu_class, sources):
             continue  # borrowing takes nobody but those that were tried to be taken back just before
         tried = (gpu_class, sources)
-        candidates = Candidates(outlook, booked, line, submitted_at, gpu_class, sources)
+        candidates = Candidates(outlook, booked, line, waits_since, gpu_class, sources)
         if not _may_be_enough(outlook, lane, gpu_class, way, candidates):
             continue
         search = _Search(outlook, backfill, lane, gpu_class, line, way)

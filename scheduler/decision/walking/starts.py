@@ -78,8 +78,8 @@ class Starts:
         if entered is not None:
             place = self._known_place(line.order, line.party.owner, entered)
             standing = max(standing, line.standing_from(place) + entered.gpus)
-        submitted_at, workload_id = line.members[position]
-        return (line.rank, standing, submitted_at, workload_id)
+        waits_since, workload_id = line.members[position]
+        return (line.rank, standing, waits_since, workload_id)
 
     def begun(self) -> set[WorkloadId]:
         """Whoever starts in this cycle, or has others stopped for it."""

@@ -111,7 +111,7 @@ class Turnstile:
         first = self._first_held.get(line.party.owner) if line is not None else None
         if line is None or first is None:  # what has a reservation was counted when it was made
             return
-        place = (line.rank, line.standing, self._index.queued[workload_id].submitted_at, workload_id)
+        place = (line.rank, line.standing, self._index.queued[workload_id].waits_since, workload_id)
         is_in_order = line.pool == first[1].pool and _are_sent_back_alike([line, first[1]])
         if is_in_order and place < first[0]:
             return

@@ -106,14 +106,14 @@ class Walk:
         return over_limit(self.index, line, self.starts.booked)
 
     def cross_key(self, place: OrderKey, lane: Lane) -> CrossKey:
-        priority, _, submitted_at, workload_id = place
+        priority, _, waits_since, workload_id = place
         gpu_class = lane.key.gpu_classes[0]
         quotas, pool = self.index.quotas, lane.key.pool
         borrows = quotas.over_nominal(pool, gpu_class, lane.gpus) > 0
         if borrows and priority == AGED:  # what others of its pool have taken of its quota sends it back no more
             borrows = lane.gpus > quotas.nominal(pool, gpu_class)
         levels = max(1, quotas.levels_borrowed(pool, gpu_class, lane.gpus)) if borrows else 0
-        return (levels, priority, submitted_at, workload_id)
+        return (levels, priority, waits_since, workload_id)
 
     def serve_unfunded(self, open_lanes: list[Lane]) -> None:
         """Start what may run without hours on what nobody who pays waits for; least recent user first."""

@@ -102,7 +102,7 @@ def _lines(workload: Workload, attempts: Sequence[Attempt], until: Instant) -> I
     for number, stint in enumerate(stints, start=1):
         is_last = number == len(stints)
         line = _workload(workload, stint, until)
-        if number > 1:  # when it was asked for again is not kept: it waited for nothing here
+        if number > 1:  # how long it waited when it was asked for again is left out
             line |= {"workload": f"{workload.id}/{number}", "submitted_at_ms": stint[0].launched_at}
         yield line if is_last else line | {"has_failed": False, "still_waits": False}
 

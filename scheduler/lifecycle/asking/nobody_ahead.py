@@ -67,7 +67,7 @@ def _require_no_reservation(batch: Batch, attempt: Attempt) -> None:
         and _has_room_kept(batch, workload, verdict, attempt)
     ]
     if waiting:
-        first = min(waiting, key=lambda each: (each.submitted_at, each.id))
+        first = min(waiting, key=lambda each: (each.waits_since, each.id))
         raise Conflict(
             f"{first.spec.name} ({first.id}) waits first for {attempt.gpu_class}, and its start is reckoned from the "
             "ends of what runs",
@@ -90,7 +90,7 @@ def _is_owed_quota(batch: Batch, workload: Workload, attempt: Attempt) -> bool:
     """What has aged has quota kept as well, by its own pool and its cohort."""
     policy = batch.world.require_policy()
     pool, other = policy.pool_of_team.get(workload.team), policy.pools.get(attempt.pool)
-    if pool is None or batch.now - workload.submitted_at < pool.ageing_ms:
+    if pool is None or batch.now - workload.waits_since < pool.ageing_ms:
         return False
     return pool.name == attempt.pool or (pool.cohort is not None and other is not None and other.cohort is not None)
 

@@ -56,7 +56,8 @@ def queue_all(
     for number, each in enumerate(specs):
         workload_id = submission if terms.array_count is None else index_id(submission, number)
         made = new_workload(each, owner, workload_id=workload_id, namespace=namespace, now=batch.now)
-        queued.append(replace(made, not_before=terms.begin_at) if terms.begin_at is not None else made)
+        begin_at = terms.begin_at
+        queued.append(made if begin_at is None else replace(made, not_before=begin_at, eligible_at=begin_at))
         batch.add_workload(queued[-1])
         if each.kind is WorkloadKind.SANDBOX:
             key = ids.new("key")

@@ -113,7 +113,7 @@ def _new_attempt(batch: Batch, workload: Workload, launch: Launch, attempt_id: A
         hold_mode=priority_class.hold if launch.booking_id is None else HoldMode.FULL,
         time_limit_ms=_time_limit_ms(batch, workload),
         launched_at=batch.now,
-        submitted_at=workload.submitted_at,
+        submitted_at=workload.waits_since,
         is_funded=launch.is_funded,
         is_borrowed=launch.is_borrowed,
         grace_seconds=workload.spec.grace_seconds,

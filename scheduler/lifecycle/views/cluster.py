@@ -45,7 +45,7 @@ def cluster_view(
         idle=sum(1 for gpu in gpus if gpu.state == "idle"),
         queued=len(queued),
         running=sum(1 for w in list(world.workloads.values()) if w.state is WorkloadState.RUNNING),
-        oldest_wait_ms=max((now - workload.submitted_at for workload in queued), default=0),
+        oldest_wait_ms=max([0, *(now - workload.waits_since for workload in queued)]),
         nodes=nodes,
         brakes=brakes_view(world, now),
     )

@@ -22,8 +22,8 @@ def order_factors(explanation: Explanation | None, *, sees_pay: bool) -> tuple[F
             FactorView("importance", f"{explanation.importance / 1000:g}", "of its project; divides (10 − band)")
         )
         factors.append(_standing(explanation))
-    submitted = iso(explanation.submitted_at)
-    factors.append(FactorView("age", f"submitted {submitted}", "among equals, the earlier goes first"))
+    waits_since = iso(explanation.waits_since)
+    factors.append(FactorView("age", f"waits since {waits_since}", "among equals, the earlier goes first"))
     if explanation.ages_at is not None:
         waits = (
             "goes before everything younger" if explanation.is_aged else f"goes first from {iso(explanation.ages_at)}"

@@ -278,7 +278,8 @@ class Batch:
                     continue
                 if leader.state is WorkloadState.COMPLETED:
                     left = tuple(each for each in follower.spec.after if each != leader.id)
-                    self.change_workload(follower, spec=replace(follower.spec, after=left))
+                    fields = {"eligible_at": max(self.now, follower.waits_since)} if not left else {}
+                    self.change_workload(follower, spec=replace(follower.spec, after=left), **fields)
                 else:
                     reason = Reason.DEPENDENCY_NEVER
                     self.say(workload_id, reason, {"after": leader.id, "after_name": leader.spec.name})

@@ -33,7 +33,7 @@ def attempt_of(work: Work, launch: Launch, policy: Policy, now: Instant) -> Atte
         state=AttemptState.RUNNING,
         started_at=Instant(now + work.submission.start_ms),
         grace_seconds=spec.grace_seconds,
-        submitted_at=workload.submitted_at,
+        submitted_at=workload.waits_since,
         elastic=ElasticTerms.of(spec),
     )
 

@@ -83,6 +83,7 @@ WORKLOAD = Workload(
     retries=1,
     not_before=Instant(3_000),
     version=4,
+    eligible_at=Instant(2_500),
 )
 
 ATTEMPT = Attempt(

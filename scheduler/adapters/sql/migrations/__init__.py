@@ -1,4 +1,4 @@
 """Alembic's environment and the versions of the schema, in order."""
 
-HEAD = "0021"
+HEAD = "0022"
 """The newest version, so that a database that is there already need not wait for Alembic to be imported."""

@@ -33,6 +33,7 @@ class WorkloadRow(Row, table=True):
     retries: int = columns.integer()
     not_before: int = columns.integer()
     version: int = columns.integer()
+    eligible_at: int | None = columns.integer()
 
 
 class AttemptRow(Row, table=True):
