@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from scheduler.domain.reasons import Evidence, Reason
 from scheduler.domain.units import (
+    BEGINNING,
     AttemptId,
     CommandId,
     EngineerId,
@@ -47,14 +48,14 @@ class PodRun:
     last_seen_at: Instant | None = None
     exit_code: int | None = None
 
-    def gpu_ms_until(self, now: Instant) -> int:
-        """Physical GPU-milliseconds to charge up to `now`."""
+    def gpu_ms_until(self, now: Instant, since: Instant = BEGINNING) -> int:
+        """Physical GPU-milliseconds to charge up to `now`, of those from `since` on."""
         if self.started_at is None:
             return 0
         end = now if self.ended_at is None else min(now, self.ended_at)
         if self.billable_until is not None:
             end = min(end, self.billable_until)
-        return max(0, end - self.started_at) * self.gpus
+        return max(0, end - max(self.started_at, since)) * self.gpus
 
 
 @dataclass(frozen=True, slots=True)

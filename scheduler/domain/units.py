@@ -9,6 +9,9 @@ from typing import Final, NewType
 Instant = NewType("Instant", int)
 """Milliseconds since 1970-01-01T00:00:00Z. Periods of instants are half-open: [start, end)."""
 
+BEGINNING = Instant(0)
+"""Before everything that is kept."""
+
 EngineerId = NewType("EngineerId", str)
 TeamName = NewType("TeamName", str)
 ProjectName = NewType("ProjectName", str)

@@ -327,8 +327,13 @@ class Attempt:
 
     @property
     def is_inside(self) -> bool:
-        """Whether it runs inside a booking, which pays for it."""
+        """Whether it runs inside a booking, which pays for it up to its end."""
         return self.booking_id is not None and not self.is_booking
+
+    @property
+    def booked_until(self) -> Instant:
+        """Of a booking, when its window ends: from then on it pays for nothing."""
+        return Instant(self.launched_at + self.time_limit_ms)
 
     @property
     def gpus(self) -> int:

@@ -1,4 +1,4 @@
-"""Inside a booking: what runs there ends with it, for from then on nobody pays."""
+"""Inside a booking: what runs there ends with it, for from then on its owner owes for it."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ def run_inside(company: Company, booking: Workload, started_late_s: int | None, 
 
 @pytest.mark.parametrize("late_s", [20, 600, None], ids=["20 s", "10 min", "not at all"])
 def test_what_starts_late_inside_a_booking_ends_with_it_by_its_grace(company: Company, late_s: int | None) -> None:
-    """From the booking's end on nobody would pay for it."""
+    """From the booking's end on its owner would owe for it."""
     company.grant("ada", 20)
     booking = book(company, in_hours=0, hours=2)
     pass_time(company, 1.9)

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from scheduler.decision.index import Index
-from scheduler.decision.keeping.bookings import Kept, end_of, is_active
+from scheduler.decision.keeping.bookings import Kept, is_active
 from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.placing.ends import latest_end, latest_end_if_started
 from scheduler.decision.placing.fit_table import FitTable, IntArray, amounts
@@ -124,9 +124,11 @@ class Backfill:
             (latest_end_if_started(spec, now), each.placement, spec.pod) for each, spec in self.launched_in(gpu_class)
         ]
         bookings = self.index.bookings.of_class(gpu_class)
-        mine += [(end_of(each), each.placement, each.pod) for each in bookings if is_active(each, now)]
+        mine += [(each.booked_until, each.placement, each.pod) for each in bookings if is_active(each, now)]
         ahead = [each for each in bookings if each.launched_at > now]
-        instants = sorted({now, *ends.instants().tolist(), *(at for at, _, _ in mine), *map(end_of, ahead)})
+        instants = sorted(
+            {now, *ends.instants().tolist(), *(at for at, _, _ in mine), *(each.booked_until for each in ahead)}
+        )
 
         def room_at(at: int) -> IntArray:
             room = room_now + ends.freed_by(at, len(table.names))

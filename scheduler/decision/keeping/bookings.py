@@ -25,12 +25,8 @@ from scheduler.domain.workloads import Attempt, WorkloadSpec
 GpusOn = dict[NodeName, int]
 
 
-def end_of(booking: Attempt) -> Instant:
-    return Instant(booking.launched_at + booking.time_limit_ms)
-
-
 def is_active(booking: Attempt, now: Instant) -> bool:
-    return booking.launched_at <= now < end_of(booking)
+    return booking.launched_at <= now < booking.booked_until
 
 
 def gpus_on(attempt: Attempt) -> GpusOn:
@@ -88,7 +84,7 @@ class Bookings:
         put(self.attempts, attempt_id, booking)
         put(self._by_id, known.workload_id, booking)
         if booking is not None:
-            for at in (booking.launched_at, end_of(booking)):
+            for at in (booking.launched_at, booking.booked_until):
                 if at > now:
                     self._due.set(at, booking.workload_id)
         self._of_class.clear()
@@ -185,7 +181,7 @@ class Bookings:
         kept = np.zeros(nodes, dtype=np.int64)
         by_start: list[tuple[Instant, IntArray]] = []
         ending = [(latest_end_if_started(each, now), launch.placement, each.pod.gpus) for launch, each in launched]
-        ending += [(end_of(b), b.placement, b.pod.gpus) for b in bookings if is_active(b, now)]
+        ending += [(b.booked_until, b.placement, b.pod.gpus) for b in bookings if is_active(b, now)]
         ending += [(latest_end(a), a.placement, -a.pod.gpus) for a in preempted]
         for at in sorted({booking.launched_at for booking in ahead}):
             missing = -ends.freed_by(at, nodes)[0]

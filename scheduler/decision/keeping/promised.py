@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from scheduler.decision.index import Index
 from scheduler.decision.keeping.backfill import Shadow
-from scheduler.decision.keeping.bookings import end_of
 from scheduler.decision.ordering.queue import Lane, Line
 from scheduler.decision.placing.ends import latest_end_if_started
 from scheduler.decision.plan import Launch
@@ -76,7 +75,7 @@ class PromisedQuota:
         root = quotas.root_of[pool]
         ends = [*index.running.quota_ends(gpu_class)]
         bookings = index.bookings.of_class(gpu_class)
-        ends += [(end_of(each), each.pool, each.gpus) for each in bookings]
+        ends += [(each.booked_until, each.pool, each.gpus) for each in bookings]
         ends += [(each.launched_at, each.pool, -each.gpus) for each in bookings if each.launched_at > index.now]
         ends += [
             (latest_end_if_started(spec, index.now), each.pool, spec.gpus)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from scheduler.decision.index import Index
 from scheduler.decision.keeping.backfill import Shadow, beside, free_room
-from scheduler.decision.keeping.bookings import GpusOn, end_of
+from scheduler.decision.keeping.bookings import GpusOn
 from scheduler.decision.ordering.queue import Line
 from scheduler.decision.placing.ends import latest_end, latest_end_if_started
 from scheduler.decision.placing.fit_table import FitTable, IntArray
@@ -128,7 +128,7 @@ class Inside:
 
         instants = sorted({now, *(Instant(max(now, at)) for at, _, _ in window.ends)})
         position = bisect_left(instants, True, key=fits)
-        if position == len(instants) or latest_end_if_started(line.spec, instants[position]) > end_of(booking):
+        if position == len(instants) or latest_end_if_started(line.spec, instants[position]) > booking.booked_until:
             return None
         room = room_at(instants[position])
         placement = table.placement(row, table.counts_if(row, room), pods)
@@ -209,4 +209,4 @@ def _is_for(index: Index, booking: Attempt, line: Line) -> bool:
         return False
     if spec.project != booking.booked_for or (spec.project is None and line.owner != booking.owner):
         return False
-    return latest_end_if_started(spec, index.now) <= end_of(booking)
+    return latest_end_if_started(spec, index.now) <= booking.booked_until

@@ -29,6 +29,7 @@ GPU_TIME_FIELDS = frozenset(
         "unused",
         "used_inside",
         "available",
+        "booked_unused",
         "capacity",
         "charged",
         "clawed_back",

@@ -32,7 +32,7 @@ def reconcile(period: Period = None, as_json: AsJson = False) -> None:
         print_json({**found, **with_class, "ok": not found["unresolved"]})
         return
     print_text(f"Reconciliation of {found['period']}, in physical GPU-hours", style="bold")
-    names = ("charged", "held_by_pods", "seen_on_devices", "within_tolerance", "not_yet_charged")
+    names = ("charged", "held_by_pods", "seen_on_devices", "within_tolerance", "booked_unused", "not_yet_charged")
     print_fields((name.replace("_", " "), hours_of(found, name)) for name in names)
     print_text("")
     columns = (

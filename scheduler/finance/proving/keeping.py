@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from scheduler.domain.records import PodRun
 from scheduler.domain.units import AttemptId, Instant, NodeName
@@ -85,6 +85,13 @@ class SeenUse:
         return -(-self.covered_ms // self.windows) if self.windows else 0
 
 
+class Booked(NamedTuple):
+    """The booking that an attempt is or runs inside, and until when that pays."""
+
+    booking: AttemptId
+    until: Instant
+
+
 class PeriodBook(Protocol):
     """Steps of closing, differences and what became of them, and what a reconciliation compares. Append-only."""
 
@@ -112,6 +119,10 @@ class PeriodBook(Protocol):
 
     def pods(self, starts_at: Instant, ends_at: Instant) -> list[PodRun]:
         """Those that ran at some time inside."""
+        ...
+
+    def booked(self, starts_at: Instant, ends_at: Instant) -> Mapping[AttemptId, Booked]:
+        """Of each booking whose window reaches into that time, its own attempt, and those that ran inside."""
         ...
 
     def seen(self, starts_at: Instant, ends_at: Instant) -> list[SeenUse]: ...

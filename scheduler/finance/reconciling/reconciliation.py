@@ -1,8 +1,8 @@
 """Reconciliation: what was charged in a period, beside what the cluster and the devices say ran in it.
 
 Charges are made from pods, so charges and pods must agree exactly. Devices are seen by agents, in windows of seconds:
-they agree within two of those, see `slack`. What does not agree is a difference of one class, and needs an owner or a
-write-off.
+they agree within two of those, see `slack`. What a booking paid for is compared with who ran inside; for the rest of it
+no device answers. What does not agree is a difference of one class, and needs an owner or a write-off.
 
     overhead        pods held GPUs that nobody is charged for: ending beyond the grace. The platform's, by rule
     unattributed    GPU time that nobody was charged for and no rule explains: a device that was active with no
@@ -76,6 +76,8 @@ class AttemptUse:
     nodes: frozenset[NodeName] = frozenset()
     window_ms: int = 0
     """How long the windows of its nodes' agents were, the longest of any GPU."""
+    unused: int = 0
+    """Of a booking, what is charged and was nobody's who ran inside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """Sums in physical GPU-milliseconds. `within_tolerance` is what devices and charges differ by and no row says."""
+    """Sums in physical GPU-milliseconds. `within_tolerance` is what devices and charges differ by and no row says;
+    `booked_unused` was charged to bookings, and no pod of theirs used it."""
 
     period: str
     charged: int
@@ -101,6 +104,7 @@ class Reconciliation:
     seen_on_devices: int
     within_tolerance: int
     not_yet_charged: int
+    booked_unused: int
     differences: tuple[Difference, ...]
 
     @property
@@ -116,7 +120,7 @@ def reconcile(period: str, evidence: Evidence, settlements: Iterable[Settlement]
     unseen: dict[NodeName, int] = {}
     for attempt_id, use in sorted(evidence.attempts.items()):
         found += _of_pods(period, attempt_id, use)
-        missing = use.charged - use.devices
+        missing = use.charged - use.unused - use.devices
         if abs(missing) <= tolerance(use):
             within += missing
         elif missing < 0:
@@ -139,10 +143,11 @@ def reconcile(period: str, evidence: Evidence, settlements: Iterable[Settlement]
     return Reconciliation(
         period,
         charged=sum(use.charged for use in uses),
-        held_by_pods=sum(use.pods for use in uses),
+        held_by_pods=sum(use.pods - use.unused for use in uses),
         seen_on_devices=sum(use.devices for use in uses),
         within_tolerance=within,
         not_yet_charged=evidence.not_yet_charged,
+        booked_unused=sum(use.unused for use in uses),
         differences=tuple(_settled(found, known)),
     )
 

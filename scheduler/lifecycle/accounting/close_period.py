@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,7 +12,8 @@ from scheduler.domain.periods import Period, iso, period_named
 from scheduler.domain.records import PodRun
 from scheduler.domain.units import AttemptId, EngineerId, Instant, NodeName, ProjectName
 from scheduler.domain.wording import counted
-from scheduler.finance.proving.keeping import PeriodBook, SeenUse
+from scheduler.domain.workloads import Attempt
+from scheduler.finance.proving.keeping import Booked, PeriodBook, SeenUse
 from scheduler.finance.reconciling.closing import Closing, ClosingState, standing
 from scheduler.finance.reconciling.reconciliation import (
     PLATFORM,
@@ -189,8 +190,7 @@ class Periods:
 
     def _reconciled(self, period: Period, now: Instant) -> Reconciliation:
         with self.store.reading() as books:
-            live = set() if now >= period.ends_at else {attempt.id for attempt in books.attempts.live()}
-            evidence = _evidence(books, period, now, live)
+            evidence = _evidence(books, period, now)
             return reconcile(period.name, evidence, books.periods.settlements(period.name))
 
 
@@ -228,13 +228,16 @@ def _standing_settlements(periods: PeriodBook, made: Sequence[Settlement]) -> di
     }
 
 
-def _evidence(books: Books, period: Period, now: Instant, live: set[AttemptId]) -> Evidence:
-    """What the journal, the cluster and the agents say of the period. `live` run on in it: they are charged later."""
+def _evidence(books: Books, period: Period, now: Instant) -> Evidence:
+    """What the journal, the cluster and the agents say of the period."""
     book: PeriodBook = books.periods
+    live = {attempt.id: attempt for attempt in books.attempts.live()}
+    booked = book.booked(period.starts_at, period.ends_at)
+    runs = book.pods(period.starts_at, period.ends_at)
     uses: dict[AttemptId, AttemptUse] = defaultdict(AttemptUse)
     for attempt_id, charged in book.charged(period.starts_at, period.ends_at).items():
         uses[attempt_id].charged = charged
-    for run in book.pods(period.starts_at, period.ends_at):
+    for run in runs:
         use = uses[run.attempt_id]
         use.pods += _held(run, period, now)
         use.billable += _between(run, period, now)
@@ -257,8 +260,47 @@ def _evidence(books: Books, period: Period, now: Instant, live: set[AttemptId]) 
             use.gpus += use.pods == 0  # none of its pods held GPUs inside: only the rest of a window is
     for use in uses.values():
         use.window_ms = max((of_node[node] for node in use.nodes if node in of_node), default=0)
-    not_yet = sum(_leave_out_uncharged(uses[attempt_id]) for attempt_id in live & uses.keys())
+    _move_to_who_ran_inside(uses, runs, booked, live, period, now)
+    not_yet = 0
+    if now < period.ends_at:  # what runs on in it is charged later
+        payers = {each: booked[each].booking if each in booked else each for each in uses}
+        not_yet = sum(
+            _leave_out_uncharged(uses[each]) for each, payer in payers.items() if {each, payer} & live.keys()
+        )
     return Evidence(dict(uses), frozenset(of_node), dict(unowned), window_ms, not_yet)
+
+
+def _move_to_who_ran_inside(
+    uses: Mapping[AttemptId, AttemptUse],
+    runs: Iterable[PodRun],
+    booked: Mapping[AttemptId, Booked],
+    live: Mapping[AttemptId, Attempt],
+    period: Period,
+    now: Instant,
+) -> None:
+    """What bookings are charged for is of those who ran inside, as far as anybody did; the rest was used by nobody."""
+    for run in runs:
+        paid = booked.get(run.attempt_id)
+        if paid is None or paid.booking == run.attempt_id:
+            continue
+        until = min(now, paid.until)
+        held = _held(run, period, until)
+        uses[run.attempt_id].billable += held - _between(run, period, until)
+        uses[paid.booking].pods -= held
+        uses[paid.booking].billable -= held
+        if paid.booking in live:
+            until = max(period.starts_at, min(until, _charged_until(live[paid.booking])))
+        charged = _held(run, period, until)
+        uses[run.attempt_id].charged += charged
+        uses[paid.booking].charged -= charged
+    for booking_id in {paid.booking for paid in booked.values()} & uses.keys():
+        uses[booking_id].unused = uses[booking_id].charged
+
+
+def _charged_until(booking: Attempt) -> Instant:
+    """Up to when one that is not over yet is charged: by the slice."""
+    began = booking.launched_at if booking.started_at is None else booking.started_at
+    return Instant(began + booking.charged_gpu_ms // booking.gpus)
 
 
 def _leave_out_uncharged(use: AttemptUse) -> int:

@@ -144,7 +144,7 @@ def _require_quota(batch: Batch, owner: Engineer, wish: BookingWish, policy: Pol
     nominal = pool.quotas.get(wish.gpu_class, Quota(wish.gpu_class, 0)).nominal
     until = Instant(wish.starts_at + wish.length_ms)
     others = [
-        (each.launched_at, Instant(each.launched_at + each.time_limit_ms), each.gpus)
+        (each.launched_at, each.booked_until, each.gpus)
         for each in batch.world.attempts.values()
         if each.is_booking and each.pool == pool.name and each.gpu_class == wish.gpu_class
     ]

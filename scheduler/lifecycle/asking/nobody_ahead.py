@@ -30,7 +30,7 @@ def _require_within_booking(batch: Batch, attempt: Attempt, longer: Instant) -> 
     booking = batch.live_attempt(attempt.booking_id) if attempt.booking_id is not None else None
     if booking is None:
         return
-    until = Instant(booking.launched_at + booking.time_limit_ms)
+    until = booking.booked_until
     if longer > until:
         raise Conflict(
             f"it runs inside the booking {booking.workload_id}, which ends at {iso(until)}",

@@ -17,22 +17,18 @@ from scheduler.lifecycle.running.settle import charge_until
 from scheduler.lifecycle.writing.batch import Batch
 
 
-def ends_at(attempt: Attempt) -> Instant:
-    return Instant(attempt.launched_at + attempt.time_limit_ms)
-
-
 def is_due(attempt: Attempt, now: Instant) -> bool:
     """Whether its window has begun or ended, and its books do not say so yet."""
-    return attempt.launched_at <= now and (attempt.started_at is None or ends_at(attempt) <= now)
+    return attempt.launched_at <= now and (attempt.started_at is None or attempt.booked_until <= now)
 
 
 def outlasts_booking(world: World, attempt: Attempt, now: Instant) -> bool:
-    """Whether it runs inside a booking which is over before its grace is, were it told to stop now: from there on nobody
-    pays for it. As a rule its time limit ends before; but that counts from its pods' start, which may have been late."""
+    """Whether it runs inside a booking which is over before its grace is, were it told to stop now: from there on its owner
+    owes for it. As a rule its time limit ends before; but that counts from its pods' start, which may have been late."""
     if not attempt.is_inside or attempt.booking_id is None:
         return False
     booking = world.live_attempt(attempt.booking_id)
-    return booking is None or ends_at(booking) <= now + attempt.grace_seconds * MS_PER_SECOND
+    return booking is None or booking.booked_until <= now + attempt.grace_seconds * MS_PER_SECOND
 
 
 def pass_booking(batch: Batch, attempt: Attempt) -> None:
@@ -49,8 +45,8 @@ def pass_booking(batch: Batch, attempt: Attempt) -> None:
     if attempt.started_at is None:
         attempt = _start(batch, workload, begin_where_free(batch, attempt))
         workload = batch.workload(workload.id) or workload
-    if ends_at(attempt) <= batch.now:
-        _end(batch, workload, attempt, ends_at(attempt), WorkloadState.COMPLETED, Reason.COMPLETED)
+    if attempt.booked_until <= batch.now:
+        _end(batch, workload, attempt, attempt.booked_until, WorkloadState.COMPLETED, Reason.COMPLETED)
 
 
 def cancel_booking(batch: Batch, workload: Workload) -> int:

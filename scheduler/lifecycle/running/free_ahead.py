@@ -41,6 +41,6 @@ def _until(attempt: Attempt, now: Instant) -> Instant:
     """When its GPUs are free at the latest, by what is known now: not before it has ended, nor, where its pods have not
     started, as if they had."""
     if attempt.is_booking:
-        return Instant(attempt.launched_at + attempt.time_limit_ms)
+        return attempt.booked_until
     late_ms = 0 if attempt.started_at is not None else max(0, now - attempt.launched_at)
     return Instant(max(now + 1, latest_end(attempt) + late_ms))

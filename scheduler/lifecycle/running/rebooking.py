@@ -73,7 +73,7 @@ def begin_where_free(batch: Batch, booking: Attempt) -> Attempt:
     Where none are, it has what is left of its own until that has ended."""
     world, now = batch.world, batch.now
     soon = Instant(now + ENDED_WITHIN_MS)
-    if soon >= booking.launched_at + booking.time_limit_ms:
+    if soon >= booking.booked_until:
         return booking
     in_use = [
         name
@@ -95,9 +95,9 @@ def is_lost(world: World, booking: Attempt) -> bool:
 
 
 def _elsewhere(world: World, booking: Attempt, now: Instant) -> Placement | None:
-    until = Instant(booking.launched_at + booking.time_limit_ms)
+    start, until = max(now, booking.launched_at), booking.booked_until
     free = {
-        name: free_in_window(world, name, max(now, booking.launched_at), until, now, without=booking.id)
+        name: free_in_window(world, name, start, until, now, without=booking.id)
         for name, node in world.nodes.items()
         if may_hold(node, booking.gpu_class)
     }

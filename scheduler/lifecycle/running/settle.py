@@ -10,7 +10,7 @@ from scheduler.domain.policy import Policy
 from scheduler.domain.quantities import is_money
 from scheduler.domain.reasons import Reason
 from scheduler.domain.records import PodRun
-from scheduler.domain.units import Instant
+from scheduler.domain.units import BEGINNING, Instant
 from scheduler.domain.workloads import Attempt, AttemptState
 from scheduler.ledger.charging import charge
 from scheduler.ledger.holding import release
@@ -30,8 +30,6 @@ def charge_until(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
     """Charge the attempt for what its pods used before `until`, cut at the ends of days, so that each charge falls into the
     period in which the hours were used, whatever that is; and, where money pays, where its price changes. Returns it
     with its new totals."""
-    if attempt.is_inside:
-        return attempt  # its booking is charged for its GPUs
     policy = batch.world.require_policy()
     for _ in range(DAYS_MAX):
         charged = charged_until(batch, attempt, until)
@@ -51,18 +49,30 @@ def charged_until(batch: Batch, attempt: Attempt, otherwise: Instant) -> Instant
     what it used turns out to be more than was known when it was charged."""
     if attempt.started_at is None or attempt.gpus == 0:
         return otherwise
-    runs = batch.pod_runs(attempt.id)
+    runs, since = batch.pod_runs(attempt.id), pays_from(batch, attempt)
     if attempt.elastic is None:
-        reckoned = Instant(attempt.started_at + attempt.charged_gpu_ms // attempt.gpus)
-        if gpu_ms_of(runs, reckoned) <= attempt.charged_gpu_ms:
+        reckoned = Instant(max(attempt.started_at, since) + attempt.charged_gpu_ms // attempt.gpus)
+        if gpu_ms_of(runs, reckoned, since) <= attempt.charged_gpu_ms:
             return reckoned
-    began = min((run.started_at for run in runs if run.started_at is not None), default=attempt.started_at)
+    began = max(
+        since, min((run.started_at for run in runs if run.started_at is not None), default=attempt.started_at)
+    )
     span = range(began, max(began, otherwise))
-    return Instant(began + bisect_left(span, attempt.charged_gpu_ms, key=lambda at: gpu_ms_of(runs, Instant(at))))
+    charged = bisect_left(span, attempt.charged_gpu_ms, key=lambda at: gpu_ms_of(runs, Instant(at), since))
+    return Instant(began + charged)
+
+
+def pays_from(batch: Batch, attempt: Attempt) -> Instant:
+    """From when on its pods' time is its own to pay: inside a booking, from that one's end."""
+    if not attempt.is_inside or attempt.booking_id is None:
+        return BEGINNING
+    live = batch.world.live_attempt(attempt.booking_id)
+    booking = live if live is not None else batch.attempts_of(attempt.booking_id)[0]
+    return booking.booked_until
 
 
 def _charge_once(batch: Batch, attempt: Attempt, until: Instant) -> Attempt:
-    gpu_ms = gpu_ms_of(batch.pod_runs(attempt.id), until)
+    gpu_ms = gpu_ms_of(batch.pod_runs(attempt.id), until, pays_from(batch, attempt))
     if gpu_ms <= attempt.charged_gpu_ms:
         return attempt
     # Dated at the last millisecond that it covers: a period is half-open.
@@ -98,9 +108,9 @@ def _price_changes_at(batch: Batch, attempt: Attempt, since: Instant, until: Ins
     return batch.world.ahead.rating(book).same_until(attempt.gpu_class, attempt.pool, since, until)
 
 
-def gpu_ms_of(runs: Sequence[PodRun], until: Instant) -> int:
-    """Physical GPU-milliseconds of these pods up to then."""
-    return sum(run.gpu_ms_until(until) for run in runs)
+def gpu_ms_of(runs: Sequence[PodRun], until: Instant, since: Instant = BEGINNING) -> int:
+    """Physical GPU-milliseconds of these pods from `since` up to then."""
+    return sum(run.gpu_ms_until(until, since) for run in runs)
 
 
 def end_attempt(batch: Batch, attempt: Attempt, job: ObservedJob | None) -> None:
@@ -133,7 +143,7 @@ def refund_of_lost_work(
 ) -> list[Transaction]:
     """What gives back the work that an attempt lost which ended then and is charged, up to the cap of its class; none where
     there is nothing to give back. `holds` as they are charged; `why` stands on the statement."""
-    if not attempt.is_funded or attempt.is_inside:
+    if not attempt.is_funded:
         return []
     lost = lost_gpu_ms(attempt, _refund_cap_ms(batch.world.require_policy(), attempt), ended_at)
     return refund(attempt, holds, lost, dated, memo=f"work lost: {why}") if lost else []

@@ -10,6 +10,7 @@ from scheduler.domain.units import Instant, WorkloadId
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadKind, WorkloadState
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.rebooking import is_at_risk
+from scheduler.lifecycle.running.settle import gpu_ms_of
 from scheduler.ports import Books
 
 LOOKED_AT = 200
@@ -75,7 +76,7 @@ def _view(books: Books, world: World, workload: Workload, now: Instant) -> Booki
     [attempt] = books.attempts.of_workload(workload.id)
     inside = books.attempts.inside([workload.id])[workload.id]
     runs = books.attempts.pods_of([each.id for each in inside])
-    used = sum(run.gpu_ms_until(now) for pods in runs.values() for run in pods)
+    used = sum(gpu_ms_of(pods, min(now, attempt.booked_until)) for pods in runs.values())
     left = sum(
         hold.in_standard(hold.remaining, attempt)
         for hold in books.holds.of_attempt(attempt.id)
@@ -94,7 +95,7 @@ def _view(books: Books, world: World, workload: Workload, now: Instant) -> Booki
         nodes=tuple(name for name, _ in attempt.placement.pods_by_node),
         phase=_phase(workload, attempt, now),
         starts_at=attempt.launched_at,
-        ends_at=Instant(attempt.launched_at + attempt.time_limit_ms),
+        ends_at=attempt.booked_until,
         held=left,
         charged=attempt.charged,
         used_inside=used,
@@ -119,7 +120,7 @@ def _notice(world: World, booking_id: WorkloadId) -> str:
 
 
 def _ended_at(attempt: Attempt) -> Instant:
-    return attempt.ended_at if attempt.ended_at is not None else Instant(attempt.launched_at + attempt.time_limit_ms)
+    return attempt.ended_at if attempt.ended_at is not None else attempt.booked_until
 
 
 def _phase(workload: Workload, attempt: Attempt, now: Instant) -> BookingPhase:

@@ -174,8 +174,9 @@ def _elapsed_ms(attempt: Attempt | None, now: Instant) -> int:
 
 
 def used_so_far(attempt: Attempt, runs: Sequence[PodRun], now: Instant) -> int:
-    """Standard GPU-milliseconds: what is charged, and what has run since the last charge."""
-    if not attempt.is_live:
+    """Standard GPU-milliseconds: what is charged, and what has run since the last charge. Inside a booking that one pays;
+    what lies beyond its end is counted once it is charged."""
+    if not attempt.is_live or attempt.is_inside:
         return attempt.charged
     return max(attempt.charged, standard_total(gpu_ms_of(runs, now), attempt.weight, attempt.class_factor))
 

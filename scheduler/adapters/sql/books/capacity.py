@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, func, or_, select, update
 
 from scheduler.adapters.sql.codec import RowCodec
+from scheduler.adapters.sql.inside import booked_until, bookings, is_inside
 from scheduler.adapters.sql.querying import insert_all
 from scheduler.adapters.sql.tables.capacity import node_spans
 from scheduler.adapters.sql.tables.samples import gpu_hours
@@ -45,8 +46,8 @@ class SqlCapacity:
             attempts.c.launched_at < ends_at,
             or_(pods.c.ended_at.is_(None), pods.c.ended_at > starts_at),
             pods.c.node.is_not(None),
-            # What runs inside a booking has its time counted there.
-            or_(attempts.c.booking_id.is_(None), attempts.c.booking_id == attempts.c.workload_id),
+            # What runs inside a booking has its time counted there, up to that one's end.
+            or_(booked_until.is_(None), pods.c.ended_at.is_(None), pods.c.ended_at > booked_until),
         )
         statement = (
             select(
@@ -57,12 +58,14 @@ class SqlCapacity:
                 pods.c.billable_until,
                 pods.c.ended_at,
                 attempts.c.is_funded,
+                booked_until,
             )
             .join(attempts, attempts.c.id == pods.c.attempt_id)
+            .outerjoin(bookings, is_inside)
             .where(is_within)
             .order_by(pods.c.pod_uid)
         )
-        return [_tenure(*row) for row in self.connection.execute(statement).all()]
+        return [_beyond(_tenure(*row), until) for *row, until in self.connection.execute(statement).all()]
 
     def taken_ms(self, starts_at: Instant, ends_at: Instant) -> Mapping[tuple[NodeName, Instant], int]:
         at_work = func.sum(gpu_hours.c.active_ms + gpu_hours.c.hung_ms)
@@ -88,3 +91,11 @@ def _tenure(
     """Kubernetes stamps whole seconds, floored: a start may lie before the launch that it followed."""
     held_from = launched_at if started_at is None else min(launched_at, started_at)
     return Tenure(node, gpus, held_from, started_at, billed_until, ended_at, bool(is_funded))
+
+
+def _beyond(tenure: Tenure, booked_until: Instant | None) -> Tenure:
+    """Of what ran inside a booking, what lies beyond its end."""
+    if booked_until is None:
+        return tenure
+    started_at = None if tenure.started_at is None else max(tenure.started_at, booked_until)
+    return tenure._replace(held_from=max(tenure.held_from, booked_until), started_at=started_at)

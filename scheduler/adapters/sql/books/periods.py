@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, func, or_, select
 
 from scheduler.adapters.sql.codec import RowCodec
+from scheduler.adapters.sql.inside import booked_until, bookings
 from scheduler.adapters.sql.querying import insert_all, next_number
 from scheduler.adapters.sql.tables.journal import accounts, entries, transactions
 from scheduler.adapters.sql.tables.periods import differences, period_closings, settlements
 from scheduler.adapters.sql.tables.samples import gpu_hours, gpus
-from scheduler.adapters.sql.tables.workloads import pods
+from scheduler.adapters.sql.tables.workloads import attempts, pods
 from scheduler.domain.records import PodRun
 from scheduler.domain.units import MS_PER_HOUR, AttemptId, Instant, NodeName
-from scheduler.finance.proving.keeping import SeenUse
+from scheduler.finance.proving.keeping import Booked, SeenUse
 from scheduler.finance.reconciling.closing import Closing, ClosingState
 from scheduler.finance.reconciling.reconciliation import Difference, Settlement
 from scheduler.ledger.journal import AccountKind
@@ -97,6 +98,17 @@ class SqlPeriods:
             pods.c.started_at < ends_at, or_(pods.c.ended_at.is_(None), pods.c.ended_at > starts_at)
         )
         return _POD.read_all(self.connection.execute(statement.order_by(pods.c.pod_uid)))
+
+    def booked(self, starts_at: Instant, ends_at: Instant) -> dict[AttemptId, Booked]:
+        statement = (
+            select(attempts.c.id, bookings.c.id, booked_until)
+            .join(bookings, bookings.c.workload_id == attempts.c.booking_id)
+            .where(bookings.c.launched_at < ends_at, booked_until > starts_at)
+        )
+        return {
+            AttemptId(attempt): Booked(AttemptId(booking), Instant(until))
+            for attempt, booking, until in self.connection.execute(statement)
+        }
 
     def seen(self, starts_at: Instant, ends_at: Instant) -> list[SeenUse]:
         first, last = starts_at // MS_PER_HOUR * MS_PER_HOUR, ends_at
