@@ -24,7 +24,7 @@ class Sheltered:
 
     def and_of(self, attempt: Attempt, policy: Policy) -> "Sheltered":
         """With what the attempt was given on the day of its launch; what is older than this day counts no more."""
-        given = shelter_of(attempt, policy) if attempt.is_sheltered else 0
+        given = shelter_of(attempt, policy)
         day = day_of(attempt.launched_at, policy)
         if not given or day < self.day:
             return self
@@ -37,10 +37,10 @@ def day_of(at: Instant, policy: Policy) -> Instant:
 
 
 def shelter_of(attempt: Attempt, policy: Policy) -> int:
-    """GPU-milliseconds in which its minimum runtime keeps it from being preempted; 0 where it has none. Of an elastic
-    attempt it protects the minimum alone."""
+    """GPU-milliseconds in which its minimum runtime keeps it from being preempted; 0 where it was launched without one. Of
+    an elastic attempt it protects the minimum alone. What has run out of hours since, and goes on unfunded, had it."""
     terms = policy.priority_classes.get(attempt.priority_class)
-    if terms is None or not attempt.is_funded or attempt.booking_id is not None:
+    if terms is None or not attempt.is_sheltered or attempt.booking_id is not None:
         return 0
     pods = attempt.elastic.pods_min if attempt.elastic is not None else attempt.placement.pods
     return terms.minimum_runtime_ms * pods * attempt.pod.gpus

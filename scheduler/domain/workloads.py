@@ -305,7 +305,8 @@ class Attempt:
     booking_id: WorkloadId | None = None
     """The booking that it runs inside, which has paid for its GPUs already; of a booking's own attempt, itself."""
     minimum_runtime_ms: int | None = None
-    """0 where it was launched without its class's minimum runtime: policy may cap that per owner and day."""
+    """0 where it was launched without its class's minimum runtime: unfunded, or beyond what policy lets its owner have per
+    day."""
     booked_for: ProjectName | None = None
     """Of a booking, the project whose work it is for; None: its owner's personal work."""
     elastic: ElasticTerms | None = None

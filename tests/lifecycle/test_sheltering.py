@@ -83,6 +83,28 @@ def test_what_is_over_still_counts_until_the_next_day(company: Company) -> None:
     assert launched(company, "ada", grant)[1].is_sheltered
 
 
+def test_what_ran_out_of_hours_and_goes_on_unfunded_has_had_its_minimum_runtime(company: Company) -> None:
+    capped(company)
+    grant = company.grant("ada", 100)
+    _, sheltered = launched(company, "ada", grant)
+    with company.changing() as batch:
+        batch.put_attempt(replace(sheltered, is_funded=False))
+
+    assert not launched(company, "ada", grant)[1].is_sheltered
+
+
+def test_what_starts_unfunded_takes_nothing_of_what_its_owner_is_given(company: Company) -> None:
+    capped(company)
+    grant, workload = company.grant("ada", 100), company.submit("ada")
+    company.launch(workload, is_funded=False)
+    unfunded = company.world.live_attempt(workload.id)
+    assert unfunded is not None
+    assert not unfunded.is_sheltered
+
+    assert launched(company, "ada", grant)[1].is_sheltered
+    assert Reason.UNSHELTERED not in [verdict.reason for verdict in verdicts(company, workload.id)]
+
+
 def test_a_policy_that_caps_has_the_attempts_of_the_day_counted_at_the_start() -> None:
     known = policy()
     caps = replace(known, limits=replace(known.limits, protected_per_day=0))
@@ -116,7 +138,7 @@ def test_what_is_unfunded_or_of_a_booking_is_given_none_of_it() -> None:
     rules = deciding_policy(classes=(replace(TERMS, minimum_runtime_ms=MS_PER_HOUR),))
     plain = attempt("w", "n1", gpus=2)
     assert shelter_of(plain, rules) == 2 * MS_PER_HOUR
-    assert shelter_of(replace(plain, is_funded=False), rules) == 0
+    assert shelter_of(replace(plain, minimum_runtime_ms=0), rules) == 0
     assert shelter_of(replace(plain, booking_id=plain.workload_id), rules) == 0
     assert shelter_of(replace(plain, priority_class=PriorityClassName("gone")), rules) == 0
     assert plain.placement == Placement(((NodeName("n1"), 1),))

@@ -116,6 +116,7 @@ def _new_attempt(batch: Batch, workload: Workload, launch: Launch, attempt_id: A
         submitted_at=workload.waits_since,
         is_funded=launch.is_funded,
         is_borrowed=launch.is_borrowed,
+        minimum_runtime_ms=None if launch.is_funded else 0,
         grace_seconds=workload.spec.grace_seconds,
         elastic=ElasticTerms.of(workload.spec),
     )

@@ -43,7 +43,7 @@ class Sheltering:
         for owner, known in world.past_use.sheltered.items():
             given[owner] += known.on(today)
         for attempt in list(world.attempts.values()):
-            if attempt.is_sheltered and attempt.launched_at >= today:
+            if attempt.launched_at >= today:
                 given[attempt.owner] += shelter_of(attempt, policy)
         return given
 

@@ -30,6 +30,7 @@ def attempt_of(work: Work, launch: Launch, policy: Policy, now: Instant) -> Atte
         launched_at=now,
         is_funded=launch.is_funded,
         is_borrowed=launch.is_borrowed,
+        minimum_runtime_ms=None if launch.is_funded else 0,
         state=AttemptState.RUNNING,
         started_at=Instant(now + work.submission.start_ms),
         grace_seconds=spec.grace_seconds,
