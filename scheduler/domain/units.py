@@ -53,6 +53,11 @@ AMOUNT_MAX: Final = 2**62
 """No amount or balance may reach it, so that sums of two never leave a signed 64-bit column."""
 
 
+def whole_second(at: Instant) -> Instant:
+    """The second that it lies in, as Kubernetes stamps what begins or ends then."""
+    return Instant(at // MS_PER_SECOND * MS_PER_SECOND)
+
+
 def standard_total(gpu_ms: int, weight: PerMille, class_factor: PerMille) -> StandardGpuMs:
     """What a cumulative physical total costs: the one rounding rule of the project.
 

@@ -3,21 +3,23 @@
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from scheduler.domain.bookings import BookingPhase
 from scheduler.domain.cluster import NodeSpan
+from scheduler.domain.funding import FundingShare
 from scheduler.domain.observations import PodPhase
 from scheduler.domain.people import Caller, Role
 from scheduler.domain.reasons import Reason
-from scheduler.domain.units import MS_PER_HOUR, Instant
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_MINUTE, Instant
 from scheduler.domain.workloads import Workload
 from scheduler.finance.reconciling.conservation import total
 from scheduler.finance.reconciling.reconciliation import DifferenceKind
 from scheduler.ledger.journal import Account, AccountKind
 from scheduler.lifecycle.accounting.close_period import Periods
 from scheduler.lifecycle.asking.booking import BookingWish
-from scheduler.lifecycle.running.keep import CHARGE_BEHIND_MS, enforce_limits, keep_funded
+from scheduler.lifecycle.running.keep import CHARGE_BEHIND_MS, enforce_limits, keep_funded, limits_are_due
 from scheduler.lifecycle.running.observe import look_again
 from scheduler.lifecycle.views.conservation import node_accounts
 from tests.lifecycle.build import FULL, H100, NOON, Company, changes, job_seen, later, pod_seen
@@ -130,8 +132,12 @@ def histories(draw: st.DrawFn) -> tuple[int, list[Ran], list[int]]:
         reported = ended + draw(st.sampled_from([0, 1, 60, 5 * 3600]))
         ran.append(Ran(began, ended, told, draw(st.sampled_from([0, 30, 100_000])), reported))
     cycles = draw(st.lists(st.integers(0, 70 * 3600), max_size=8))
-    behind = CHARGE_BEHIND_MS // 1000
-    return length, ran, [at for at in cycles if not any(r.billed_until + behind < at < r.reported for r in ran)]
+    return length, ran, [at for at in cycles if not any(is_unheard(each, at) for each in ran)]
+
+
+def is_unheard(ran: Ran, at: int) -> bool:
+    """Whether it has ended for so long that it would be charged beyond that, and nobody has heard of it."""
+    return ran.billed_until + CHARGE_BEHIND_MS // 1000 < at < ran.reported
 
 
 def cycle(company: Company, now: Instant) -> None:
@@ -143,12 +149,20 @@ def cycle(company: Company, now: Instant) -> None:
         look_again(batch)
 
 
-def live(company: Company, length: int, ran: list[Ran], cycles: list[int]) -> None:
-    """The history, in the order in which the service hears of it; in the end it has heard everything."""
-    wish = BookingWish(H100, BOOKED_GPUS, NOON, 1000 * length, None, priority_class=FULL)
-    booking = company.commands.book(company.caller("ada"), wish, now=NOON)
+def booked(company: Company, begins: int, length: int) -> Workload:
+    wish = BookingWish(H100, BOOKED_GPUS, later(NOON, begins), 1000 * length, None, priority_class=FULL)
+    return company.commands.book(company.caller("ada"), wish, now=NOON)
+
+
+def live(company: Company, length: int, ran: list[Ran], cycles: list[int], next_s: int = 0) -> None:
+    """The history, in the order in which the service hears of it; in the end it has heard everything. `next_s`: how long
+    the booking is that begins where this one ends; 0: none."""
+    booking = booked(company, 0, length)
+    if next_s:
+        booked(company, 0, length + next_s)
+        booked(company, length, next_s)
     began: dict[int, Workload] = {}
-    last = max([length, *cycles, *(each.reported for each in ran)])
+    last = max([length + next_s, *cycles, *(each.reported for each in ran)])
     heard = [(at, 2, -1) for at in [*cycles, last, last]]
     heard += [(each.began, 0, number) for number, each in enumerate(ran)]
     heard += [(each.reported, 1, number) for number, each in enumerate(ran)]
@@ -175,18 +189,14 @@ def test_however_late_a_cycle_is_each_gpu_millisecond_is_charged_once_and_explai
     company = Company()
     try:
         company.grant("ada", 1000)
-        with company.store.writing() as books:
-            spans = [NodeSpan(name, H100, NOON, None, 4, 0, True) for name in company.world.nodes]
-            books.capacity.change(ended=[], begun=spans)
+        open_spans(company)
         live(company, *history)
 
         beyond = sum(max(0, each.billed_until - max(each.began, length)) for each in ran)
         overhead = sum(max(0, each.ended - max(each.billed_until, length)) for each in ran)
         charged = 1000 * (BOOKED_GPUS * length + GPUS * beyond)
         assert owed(company) == (1000 * GPUS * beyond, charged)
-        with company.store.reading() as books:
-            whole = total(node_accounts(books, NOON, later(NOON, 80 * 3600)))
-        assert (whole.charged, whole.overhead, whole.unexplained) == (charged, 1000 * GPUS * overhead, 0)
+        assert conserved(company) == (charged, 1000 * GPUS * overhead, 0)
         found = Periods(company.store, company.world).reconciliation(AUDITOR, "2026-11", company.now)
         lost = {each.kind for each in found.differences} - {DifferenceKind.EVIDENCE_LOST}
         assert lost == ({DifferenceKind.OVERHEAD} if overhead else set())
@@ -194,3 +204,74 @@ def test_however_late_a_cycle_is_each_gpu_millisecond_is_charged_once_and_explai
         assert found.charged == found.held_by_pods + found.booked_unused - 1000 * GPUS * overhead
     finally:
         company.close()
+
+
+@given(history=histories(), hours=st.integers(1, 40))
+def test_however_long_who_was_inside_stays_into_the_next_booking_no_gpu_is_charged_twice(
+    history: tuple[int, list[Ran], list[int]], hours: int
+) -> None:
+    """It begins on the same node at once, for the other one is booked, and the service is up then."""
+    length, ran, cycles = history
+    assume(not any(is_unheard(each, length) for each in ran))
+    company = Company()
+    try:
+        company.grant("ada", 1000)
+        open_spans(company)
+        live(company, length, ran, [*cycles, length], next_s=3600 * hours)
+
+        overhead = sum(max(0, each.ended - max(each.billed_until, length)) for each in ran)
+        assert conserved(company) == (owed(company)[1], 1000 * GPUS * overhead, 0)
+    finally:
+        company.close()
+
+
+@pytest.mark.parametrize("is_inside", [True, False], ids=["of the booking before", "of nobody's booking"])
+def test_a_booking_is_charged_for_gpus_that_somebody_still_has_from_when_they_are_free(
+    company: Company, *, is_inside: bool
+) -> None:
+    """Two of its four are in use for the first ten minutes of its two hours, and the other node is booked: what runs there
+    is charged for them, and nobody for the same time again."""
+    grant = company.grant("ada", 100)
+    open_spans(company)
+    if is_inside:
+        workload = run_inside(company, book(company, in_hours=0, hours=1), 0, time_limit_ms=MS_PER_HOUR)
+    else:
+        workload = company.submit(time_limit_ms=MS_PER_HOUR, grace_seconds=0)
+        company.launch(workload, FundingShare(grant, GPUS * MS_PER_HOUR))
+        company.give_job(workload)
+        company.see(changes(job_seen(workload, is_suspended=False), pod_seen(workload, started_at=NOON)))
+    book(company, in_hours=0, hours=4)
+    booking = book(company, in_hours=1, hours=2)
+
+    cycle(company, later(NOON, 3600))
+    assert shown(company, booking).phase is BookingPhase.ACTIVE
+    assert not limits_are_due(company.world, later(company.now, 60)), "there is nothing to take yet"
+    company.now = later(NOON, 4200)
+    end_pods(company, workload, NOON, finished_at=company.now)
+    assert limits_are_due(company.world, company.now)
+    cycle(company, company.now)
+    assert not limits_are_due(company.world, company.now)
+    cycle(company, later(NOON, 4 * 3600))
+
+    late_ms = GPUS * 10 * MS_PER_MINUTE
+    seen = shown(company, booking)
+    assert seen.charged == seen.unused == BOOKED_GPUS * 2 * MS_PER_HOUR - late_ms
+    before = (BOOKED_GPUS if is_inside else GPUS) * MS_PER_HOUR
+    charged = before + BOOKED_GPUS * 4 * MS_PER_HOUR + BOOKED_GPUS * 2 * MS_PER_HOUR
+    assert owed(company) == (late_ms, charged)
+    assert conserved(company) == (charged, 0, 0)
+    assert company.available(grant) == 100 * MS_PER_HOUR - (charged - late_ms)
+
+
+def open_spans(company: Company) -> None:
+    """The nodes are known from noon on."""
+    with company.store.writing() as books:
+        spans = [NodeSpan(name, H100, NOON, None, 4, 0, True) for name in company.world.nodes]
+        books.capacity.change(ended=[], begun=spans)
+
+
+def conserved(company: Company) -> tuple[int, int, int]:
+    """Physical GPU-milliseconds of the nodes that were charged, the platform's, and nobody's."""
+    with company.store.reading() as books:
+        whole = total(node_accounts(books, NOON, later(NOON, 80 * 3600)))
+    return whole.charged, whole.overhead, whole.unexplained

@@ -28,6 +28,7 @@ from scheduler.domain.units import (
     PriorityClassName,
     ProjectName,
     WorkloadId,
+    whole_second,
 )
 from scheduler.domain.wording import counted
 from scheduler.domain.workloads import Attempt, HoldMode, Workload, WorkloadKind, WorkloadSpec, WorkloadState
@@ -116,7 +117,7 @@ def _start(wish: BookingWish, policy: Policy, now: Instant) -> Instant:
             code=RefusalCode.INVALID_WINDOW,
             expected=f"from now on, at most {horizon // MS_PER_DAY} days ahead",
         )
-    return max(wish.starts_at, now)
+    return whole_second(max(wish.starts_at, now))  # so that no pod inside is stamped as if it had begun before
 
 
 def _spec(batch: Batch, wish: BookingWish, policy: Policy) -> WorkloadSpec:

@@ -6,20 +6,25 @@ from dataclasses import replace
 from scheduler.domain.errors import Conflict, RefusalCode
 from scheduler.domain.reasons import Reason
 from scheduler.domain.records import EndEvidence, PodRun
-from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, Instant, PodUid
+from scheduler.domain.units import MS_PER_HOUR, MS_PER_SECOND, Instant, PodUid, whole_second
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
 from scheduler.ledger.fees import charge_fee
 from scheduler.ledger.holding import release
 from scheduler.ledger.holds import Hold
 from scheduler.lifecycle.memory.world import World
+from scheduler.lifecycle.running.free_ahead import coming_free
 from scheduler.lifecycle.running.rebooking import begin_where_free, is_at_risk, is_lost, is_shaken, keep_booking
 from scheduler.lifecycle.running.settle import charge_until
 from scheduler.lifecycle.writing.batch import Batch
 
 
-def is_due(attempt: Attempt, now: Instant) -> bool:
-    """Whether its window has begun or ended, and its books do not say so yet."""
-    return attempt.launched_at <= now and (attempt.started_at is None or attempt.booked_until <= now)
+def is_due(world: World, attempt: Attempt, now: Instant) -> bool:
+    """Whether its window has begun or ended, or GPUs of it came free in it, and its books do not say so yet."""
+    if now < attempt.launched_at:
+        return False
+    if attempt.started_at is None or attempt.booked_until <= now:
+        return True
+    return bool(coming_free(world, attempt, world.pods.get(attempt.id, {}).values(), now))
 
 
 def outlasts_booking(world: World, attempt: Attempt, now: Instant) -> bool:
@@ -35,7 +40,7 @@ def pass_booking(batch: Batch, attempt: Attempt) -> None:
     """Start it when its window begins, and close its books when that is over."""
     if is_shaken(batch.world, attempt, batch.now):
         attempt = keep_booking(batch, attempt)
-    if not is_due(attempt, batch.now):
+    if not is_due(batch.world, attempt, batch.now):
         return
     workload = batch.workload(attempt.workload_id)
     assert workload is not None, "a live attempt has a workload"
@@ -47,6 +52,8 @@ def pass_booking(batch: Batch, attempt: Attempt) -> None:
         workload = batch.workload(workload.id) or workload
     if attempt.booked_until <= batch.now:
         _end(batch, workload, attempt, attempt.booked_until, WorkloadState.COMPLETED, Reason.COMPLETED)
+    else:
+        _take_what_is_free(batch, attempt, max(attempt.launched_at, whole_second(batch.now)))
 
 
 def cancel_booking(batch: Batch, workload: Workload) -> int:
@@ -97,16 +104,22 @@ def _charge_late_fee(batch: Batch, attempt: Attempt, holds: Sequence[Hold]) -> i
 
 
 def _start(batch: Batch, workload: Workload, attempt: Attempt) -> Attempt:
-    """Its nodes stand for it as pods do for other work: the charge is made from them."""
-    for number, (name, pods) in enumerate(attempt.placement.pods_by_node):
-        uid = PodUid(f"booked:{attempt.id}:{number}")
-        gpus = pods * attempt.pod.gpus
-        batch.put_pod(PodRun(uid, attempt.id, f"{workload.id}-{number}", name, gpus, started_at=attempt.launched_at))
+    _take_what_is_free(batch, attempt, attempt.launched_at)
     started = replace(attempt, state=AttemptState.RUNNING, started_at=attempt.launched_at)
     batch.put_attempt(started)
     batch.change_workload(workload, state=WorkloadState.RUNNING, state_reason=Reason.RUNNING)
     batch.say(workload.id, Reason.RUNNING, {"nodes": ", ".join(name for name, _ in attempt.placement.pods_by_node)})
     return started
+
+
+def _take_what_is_free(batch: Batch, attempt: Attempt, at: Instant) -> None:
+    """Its nodes stand for it as pods do for other work, and the charge is made from them: of GPUs that somebody still used
+    as it began, from when they are known to be free."""
+    runs = batch.pod_runs(attempt.id)
+    free = coming_free(batch.world, attempt, runs, at)
+    for number, (name, gpus) in enumerate(free.items(), start=len(runs)):
+        uid, pod_name = PodUid(f"booked:{attempt.id}:{number}"), f"{attempt.workload_id}-{number}"
+        batch.put_pod(PodRun(uid, attempt.id, pod_name, name, gpus, started_at=at))
 
 
 def _end(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from scheduler.decision.placing.ends import latest_end, latest_end_if_started
+from scheduler.domain.records import PodRun
 from scheduler.domain.units import Instant, NodeName
 from scheduler.domain.workloads import Attempt
 from scheduler.lifecycle.memory.world import World
@@ -35,6 +36,35 @@ def free_in_window(
             taken.append((now, until, pods * workload.spec.pod.gpus))
     node = world.nodes.get(name)
     return (node.gpus if node is not None else 0) - overlapping(taken, starts_at, ends_at)
+
+
+def coming_free(world: World, booking: Attempt, runs: Iterable[PodRun], at: Instant) -> dict[NodeName, int]:
+    """GPUs by node that a booking may have as of `at`, in its window, beside what its `runs` stand for."""
+    lacks = {name: pods * booking.pod.gpus for name, pods in booking.placement.pods_by_node}
+    for run in runs:
+        if run.node is not None:
+            lacks[run.node] -= run.gpus
+    left = ((name, gpus - _in_the_way(world, booking, name, at)) for name, gpus in lacks.items() if gpus > 0)
+    return {name: gpus for name, gpus in left if gpus > 0}
+
+
+def _in_the_way(world: World, booking: Attempt, name: NodeName, at: Instant) -> int:
+    """How many of the booking's GPUs there somebody else still has, who was to have ended before it began."""
+    node = world.nodes.get(name)
+    if node is None:
+        return 0
+    live = [(world.attempts.get(each), gpus) for each, gpus in list(world.attempts_on.get(name, {}).items())]
+    used = sum(gpus for attempt, gpus in live if attempt is not None and _stands_alone(world, attempt, booking, at))
+    return max(0, used + dict(booking.placement.pods_by_node)[name] * booking.pod.gpus - node.gpus)
+
+
+def _stands_alone(world: World, attempt: Attempt, booking: Attempt, at: Instant) -> bool:
+    """Whether its GPUs are its own then: not the booking's, nor those of another one that is active."""
+    if booking.workload_id == attempt.booking_id:
+        return False
+    other = world.live_attempt(attempt.booking_id) if attempt.booking_id is not None else None
+    is_active = other is not None and other.launched_at <= at < other.booked_until
+    return is_active if attempt.is_booking else not is_active
 
 
 def _until(attempt: Attempt, now: Instant) -> Instant:

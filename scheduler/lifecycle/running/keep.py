@@ -117,7 +117,7 @@ def limits_are_due(world: World, now: Instant) -> bool:
     if world.conditions.overdue(now):
         return True
     live = list(world.attempts.values())
-    if any(each.is_booking and (is_due(each, now) or is_shaken(world, each, now)) for each in live):
+    if any(each.is_booking and (is_due(world, each, now) or is_shaken(world, each, now)) for each in live):
         return True
     return any(_is_over(world, each, policy, now) for each in live if not each.is_booking)
 

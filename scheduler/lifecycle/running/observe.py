@@ -6,7 +6,7 @@ from dataclasses import replace
 from scheduler.domain.observations import ClusterChanges, ObservedJob, ObservedPod
 from scheduler.domain.reasons import Reason
 from scheduler.domain.records import EndEvidence, PodRun
-from scheduler.domain.units import MS_PER_SECOND, AttemptId, Instant, JobUid, PodUid, WorkloadId
+from scheduler.domain.units import MS_PER_SECOND, AttemptId, Instant, JobUid, PodUid, WorkloadId, whole_second
 from scheduler.domain.workloads import Attempt, AttemptState, Workload, WorkloadState
 from scheduler.lifecycle.memory.world import World
 from scheduler.lifecycle.running.act import refuse_what_was_changed
@@ -211,9 +211,8 @@ def _end_of(pod: ObservedPod, started_at: Instant | None, now: Instant) -> tuple
     if pod.finished_at is not None:
         return pod.finished_at, EndEvidence.FINISHED
     if pod.deleted_at is not None and not (pod.disruption is not None and pod.disruption.is_unattended):
-        whole_second = Instant(now // MS_PER_SECOND * MS_PER_SECOND)
         latest = Instant(pod.deleted_at + (pod.grace_seconds or 0) * MS_PER_SECOND)
-        return max(pod.deleted_at, min(latest, whole_second)), EndEvidence.DELETION
+        return max(pod.deleted_at, min(latest, whole_second(now))), EndEvidence.DELETION
     return pod.evidence_at or started_at or now, EndEvidence.LAST_SEEN
 
 

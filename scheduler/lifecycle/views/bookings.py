@@ -75,14 +75,14 @@ def _may_see(caller: Caller, workload: Workload) -> bool:
 def _view(books: Books, world: World, workload: Workload, now: Instant) -> BookingView:
     [attempt] = books.attempts.of_workload(workload.id)
     inside = books.attempts.inside([workload.id])[workload.id]
-    runs = books.attempts.pods_of([each.id for each in inside])
-    used = sum(gpu_ms_of(pods, min(now, attempt.booked_until)) for pods in runs.values())
+    runs = books.attempts.pods_of([attempt.id, *(each.id for each in inside)])
+    used = sum(gpu_ms_of(runs[each.id], min(now, attempt.booked_until)) for each in inside)
     left = sum(
         hold.in_standard(hold.remaining, attempt)
         for hold in books.holds.of_attempt(attempt.id)
         if hold.resolved_at is None
     )
-    passed = max(0, min(now, _ended_at(attempt)) - attempt.launched_at) * attempt.gpus
+    passed = gpu_ms_of(runs[attempt.id], min(now, attempt.booked_until))
     owner = world.people.get(workload.owner)
     return BookingView(
         id=workload.id,
@@ -117,10 +117,6 @@ def _notice(world: World, booking_id: WorkloadId) -> str:
     if verdict is None or verdict.reason not in {Reason.BOOKING_MOVED, Reason.BOOKING_AT_RISK}:
         return ""
     return sentence(verdict.reason, verdict.evidence)
-
-
-def _ended_at(attempt: Attempt) -> Instant:
-    return attempt.ended_at if attempt.ended_at is not None else attempt.booked_until
 
 
 def _phase(workload: Workload, attempt: Attempt, now: Instant) -> BookingPhase:

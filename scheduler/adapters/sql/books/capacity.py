@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, func, or_, select, update
+from sqlalchemy import Connection, and_, case, func, or_, select, update
 
 from scheduler.adapters.sql.codec import RowCodec
 from scheduler.adapters.sql.inside import booked_until, bookings, is_inside
@@ -49,11 +49,15 @@ class SqlCapacity:
             # What runs inside a booking has its time counted there, up to that one's end.
             or_(booked_until.is_(None), pods.c.ended_at.is_(None), pods.c.ended_at > booked_until),
         )
+        # What stands for a booking has its GPUs from when they were free for it.
+        held_from = case(
+            (attempts.c.booking_id == attempts.c.workload_id, pods.c.started_at), else_=attempts.c.launched_at
+        )
         statement = (
             select(
                 pods.c.node,
                 pods.c.gpus,
-                attempts.c.launched_at,
+                held_from,
                 pods.c.started_at,
                 pods.c.billable_until,
                 pods.c.ended_at,
