@@ -22,6 +22,7 @@ from scheduler.decision.ordering.queue import Lane, LaneKey, Line, OrderKey, Rul
 from scheduler.decision.placing.booked import Booked
 from scheduler.decision.preempting.outlook import Outlook
 from scheduler.decision.preempting.preemption import find_victims
+from scheduler.decision.walking.inside import Inside
 from scheduler.decision.walking.starts import Room
 from scheduler.decision.walking.triage import NOTHING, aside_ruling, lane_key, lane_lacks, lane_ruling, open_class
 from scheduler.decision.walking.walk import Walk
@@ -43,7 +44,7 @@ class Forecast:
 
     `latest_limit_ms` is the longest time limit with which it would start now beside whoever has room kept free.
     `warning` is what it would be told beside, if it starts now or as soon as its victims have given way: that it goes
-    beyond a soft limit.
+    beyond a soft limit. `booking_id`: inside which booking it would start, which is charged in its stead.
     """
 
     ruling: Ruling
@@ -52,6 +53,7 @@ class Forecast:
     victims: int = 0
     latest_limit_ms: int | None = None
     warning: Ruling | None = None
+    booking_id: WorkloadId | None = None
 
     @property
     def starts_now(self) -> bool:
@@ -137,6 +139,12 @@ def _from(earliest: Instant, latest: Instant, found: Forecast) -> tuple[Instant,
 
 def _of_line(index: Index, workload: Workload, line: Line, assumed: Assumed) -> Forecast:
     line.standing = index.standing(line)
+    walk = Walk(index)
+    inside = Inside(index, walk.starts).room_for(line) if assumed.since is None else None
+    if inside is not None:
+        booking, placement = inside
+        ruling = evidence.launching(line.spec, booking.gpu_class, placement)
+        return Forecast(ruling, booking.gpu_class, (index.now, index.now), booking_id=booking.workload_id)
     key = lane_key(index, line)
     if key is None:
         if line.ruling is not None and line.ruling.reason is Reason.OFF_PEAK:
@@ -146,7 +154,6 @@ def _of_line(index: Index, workload: Workload, line: Line, assumed: Assumed) -> 
     paused = index.pause(Brake.LAUNCH)
     if paused is not None and lane_lacks(index, key, lane.gpus) is NOTHING:
         return Forecast(line.ruling or evidence.launch_paused(paused), open_class(index, key, lane.gpus), None)
-    walk = Walk(index)
     _keep_room(index, walk, lane, line, assumed.gone)
     found = walk.find_room(lane, line)
     if isinstance(found, Room) and assumed.gone is not None:

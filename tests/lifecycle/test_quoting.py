@@ -14,12 +14,12 @@ from scheduler.domain.guards import GuardOf, GuardWindow, SpendGuard
 from scheduler.domain.policy import Policy, PriorityClass, Quota
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import MS_PER_HOUR, GpuClassName, Instant, NodeName, PerMille, PoolName, PriorityClassName
-from scheduler.domain.workloads import Workload
+from scheduler.domain.workloads import AttemptState, Workload
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.views.quote_shapes import QuoteView
 from scheduler.lifecycle.views.quotes import quote_view
 from tests.decision.builders import attempt
-from tests.lifecycle.build import FULL, H100, Company, job_spec, policy
+from tests.lifecycle.build import FULL, H100, SPOT, Company, job_spec, policy
 
 A100 = GpuClassName("A100")
 URGENT = PriorityClass(PriorityClassName("urgent"), 300, class_factor=PerMille(2000))
@@ -131,6 +131,39 @@ def test_what_starts_now_needs_no_advice(company: Company) -> None:
     company.grant("ada", 100)
     found = quoted(company)
     assert (found.starts_now, found.sooner) == (True, ())
+
+
+def test_inside_a_booking_it_costs_nothing_beside_the_booking(company: Company) -> None:
+    owner = company.engineer("bob")
+    made = attempt("bk", "n0", owner=owner.id, team="research", pool="research", gpus=4)
+    booking = replace(
+        made,
+        gpu_class=H100,
+        launched_at=Instant(company.now - MS_PER_HOUR),
+        time_limit_ms=9 * MS_PER_HOUR,
+        grace_seconds=0,
+        booking_id=made.workload_id,
+        booked_for=job_spec().project,
+        state=AttemptState.LAUNCHING,
+        started_at=None,
+    )
+    company.grant("ada", 100)
+    company.world.put_attempts([booking])
+    found = quoted(company)
+    assert (found.starts_now, found.booking_id) == (True, "bk")
+    assert (found.asked, found.held, found.payers, found.cost_micro) == (0, 0, (), 0)
+
+
+def test_what_would_start_unfunded_holds_nothing(company: Company) -> None:
+    found = quoted(company, priority_class=SPOT)
+    assert (found.starts_now, found.held, found.payers) == (True, 0, ())
+
+
+def test_elastic_work_is_quoted_with_as_many_pods_as_can_be_paid_for(company: Company) -> None:
+    company.grant("ada", 7)
+    found = quoted(company, pods=4, min_pods=1, pod=replace(job_spec().pod, gpus=1))
+    assert (found.starts_now, found.asked, found.held) == (True, 8 * MS_PER_HOUR, 6 * MS_PER_HOUR)
+    assert [payer.quantity for payer in found.payers] == [6 * MS_PER_HOUR]
 
 
 GUARD = SpendGuard("a day", GuardOf.ENGINEER, GuardWindow.DAY, soft=3 * MS_PER_HOUR, hard=9 * MS_PER_HOUR)

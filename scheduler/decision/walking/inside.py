@@ -7,11 +7,12 @@ waits first inside has the earliest room there kept free, as `keeping/backfill.p
 
 from bisect import bisect_left
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 from scheduler.decision.index import Index
 from scheduler.decision.keeping.backfill import Shadow, beside, free_room
 from scheduler.decision.keeping.bookings import GpusOn
-from scheduler.decision.ordering.queue import Line
+from scheduler.decision.ordering.queue import Line, OrderKey
 from scheduler.decision.placing.ends import latest_end, latest_end_if_started
 from scheduler.decision.placing.fit_table import FitTable, IntArray
 from scheduler.decision.walking.starts import Starts
@@ -47,15 +48,40 @@ class Inside:
 
     def serve(self) -> None:
         """Launch inside every active booking what it is for and what fits, in the order of the queue."""
-        if self.index.pause(Brake.LAUNCH) is not None:
-            return
-        bookings = self.index.bookings
-        self.windows = [
-            Window(each, bookings.unused(each), bookings.left(each), self._ends(each))
-            for each in bookings.active(self.index.now)
-        ]
+        self._open()
         if self.windows:
             self._fill()
+
+    def room_for(self, line: Line) -> tuple[Attempt, Placement] | None:
+        """The booking inside which one that is only asked about would start, and where: who could start before it has,
+        and who waits first has its room kept."""
+        self._open()
+        windows = self._open_to(line)
+        if not windows or over_limit(self.index, line, self.starts.booked) is not None:
+            return None
+        mine, (_, me) = line.order_key(), line.members[0]
+        for place, other, open_to in self._waiting():
+            if place < mine and place[3] != me:
+                self._keep(open_to, other, place[3])
+        return next(((w.booking, at) for w in windows if (at := self._placement(w, line)) is not None), None)
+
+    def _open(self) -> None:
+        """The active bookings, as they stand; none while nothing may be launched."""
+        bookings, is_paused = self.index.bookings, self.index.pause(Brake.LAUNCH) is not None
+        self.windows = [
+            Window(each, bookings.unused(each), bookings.left(each), self._ends(each))
+            for each in ([] if is_paused else bookings.active(self.index.now))
+        ]
+
+    def _waiting(self) -> list[tuple[OrderKey, Line, list[Window]]]:
+        """Whoever may go inside some of them, in the order of the queue."""
+        mine = {line: open_to for line in self.index.lines.all() if (open_to := self._open_to(line))}
+        found = [
+            (line.order_key(position), line, open_to)
+            for line, open_to in mine.items()
+            for position in range(len(line.members))
+        ]
+        return sorted(found, key=itemgetter(0))
 
     def serve_again(self) -> None:
         """Whoever had room kept inside may have started beside it: then those behind need not keep it free."""
@@ -73,18 +99,14 @@ class Inside:
         ]
 
     def _fill(self) -> None:
-        mine = {line: open_to for line in self.index.lines.all() if (open_to := self._open_to(line))}
-        waiting = sorted(
-            (line.order_key(position), position, line) for line in mine for position in range(len(line.members))
-        )
         started: list[tuple[int, Line, Window]] = []
         begun, through = self.starts.begun(), set[Line]()
-        for place, _, line in waiting:
+        for place, line, windows in self._waiting():
             if line in through or place[3] in begun or over_limit(self.index, line, self.starts.booked) is not None:
                 continue
-            found = next(((w, at) for w in mine[line] if (at := self._placement(w, line)) is not None), None)
+            found = next(((w, at) for w in windows if (at := self._placement(w, line)) is not None), None)
             if found is None:
-                if not self._keep(mine[line], line, place[3]):
+                if not self._keep(windows, line, place[3]):
                     through.add(line)  # as it goes on there is less room and never more
                 continue
             window, placement = found

@@ -28,7 +28,7 @@ def show_quote(found: dict[str, Any]) -> None:
             ("starts", band(found)),
             ("charged", f"{hours_of(found, 'asked')} for {_all_of_it(found)} on {found['gpu_class']}"),
             ("held at start", hours_of(found, "held") + (" by each index" if found["indexes"] > 1 else "")),
-            ("paid with", "; ".join(map(_payer, found["payers"])) or "nobody pays"),
+            ("paid with", "; ".join(map(_payer, found["payers"])) or _nobody(found)),
             ("available", _available(found)),
             ("money", money(found, found["currency"])),
         )
@@ -56,6 +56,10 @@ def money(found: dict[str, Any], currency: str) -> str:
 def _all_of_it(found: dict[str, Any]) -> str:
     indexes = found["indexes"]
     return "the whole time limit" + (f" of {indexes:,} indexes" if indexes > 1 else "")
+
+
+def _nobody(found: dict[str, Any]) -> str:
+    return f"the booking {found['booking_id']}, inside which it starts" if found["booking_id"] else "nobody pays"
 
 
 def _payer(payer: dict[str, Any]) -> str:

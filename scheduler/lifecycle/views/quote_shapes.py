@@ -44,6 +44,7 @@ class QuoteView:
     by each index of its own: of elastic work for as many pods as can be paid for, and nothing where it starts unfunded.
     `available` is what the allowances that may pay have together, other units at what they buy, and `overdraft` how much of
     that policy lets them go below zero; `payers` are those that would be held from, nobody where it would not be paid.
+    Inside the booking `booking_id` it costs nothing: that is charged for its GPUs.
 
     `warning` says that it would start beyond a soft limit of a spend guard; empty where it would not, or has to wait.
     `cost_micro` is what is asked in `currency`, at the prices from its start on, where that is not now by the dearer end of
@@ -70,3 +71,4 @@ class QuoteView:
     payers: tuple[PayerView, ...] = ()
     warning: str = ""
     indexes: int = 1
+    booking_id: str = ""

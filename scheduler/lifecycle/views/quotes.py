@@ -82,7 +82,8 @@ def _quote(world: World, state: State, workload: Workload, now: Instant, *, inde
     ordered = _ordered(world, workload, gpu_class, now)
     need = _need(world, workload, gpu_class, ordered, now)
     shares = fund(ordered, need)
-    is_unfunded = found.starts_now and isinstance(shares, Shortfall)
+    is_paid_for = found.booking_id is not None
+    is_held = not is_paid_for and not (found.starts_now and isinstance(shares, Shortfall))
     available = spendable_standard(ordered, need)
     return QuoteView(
         starts_now=found.starts_now,
@@ -93,17 +94,18 @@ def _quote(world: World, state: State, workload: Workload, now: Instant, *, inde
         starts_from=found.starts[0] if found.starts else None,
         starts_until=found.starts[1] if found.starts else None,
         victims=found.victims,
-        asked=indexes * _asked(policy, workload.spec, gpu_class),
-        held=0 if is_unfunded else need.standard,
+        asked=0 if is_paid_for else indexes * _asked(policy, workload.spec, gpu_class),
+        held=need.standard if is_held else 0,
         available=available,
         overdraft=available - spendable_standard((each.without_overdraft for each in ordered), need),
-        payers=() if isinstance(shares, Shortfall) else _payers(world, ordered, shares, need),
-        cost_micro=_cost(world, workload, found, indexes, now),
+        payers=() if is_paid_for or isinstance(shares, Shortfall) else _payers(world, ordered, shares, need),
+        cost_micro=0 if is_paid_for else _cost(world, workload, found, indexes, now),
         currency=world.price_book.currency if world.price_book is not None else "",
         usual_per_mille=usual,
         sooner=sooner,
         warning=sentence_named(world, found.warning.reason, found.warning.evidence) if found.warning else "",
         indexes=indexes,
+        booking_id=found.booking_id or "",
     )
 
 

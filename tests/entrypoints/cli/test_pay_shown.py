@@ -7,6 +7,7 @@ from scheduler.entrypoints.cli.shown_quotes import show_quote
 PAYER = {"shown": "1.0 h", "name": "Compensation, of Ada", "terms": "for 2.0 h at the terms of its grant"}
 QUOTE = {
     "indexes": 1,
+    "booking_id": "",
     "starts_now": True,
     "gpu_class": "H100",
     "asked_ms": 7_200_000,
@@ -18,6 +19,12 @@ QUOTE = {
     "sooner": [],
     "warning": "",
 }
+
+
+def test_work_inside_a_booking_is_said_to_be_paid_by_it(capsys: pytest.CaptureFixture[str]) -> None:
+    show_quote({**QUOTE, "payers": [], "booking_id": "w-7"})
+    paid = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("paid with"))
+    assert paid.split(maxsplit=2)[2] == "the booking w-7, inside which it starts"
 
 
 @pytest.mark.parametrize(

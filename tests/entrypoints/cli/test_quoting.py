@@ -118,6 +118,7 @@ def test_instants_in_a_quote_s_sentences_are_told_as_people_read_them(capsys: py
             "currency": "",
             "sooner": [],
             "indexes": 1,
+            "booking_id": "",
             **hours,
         }
     )
