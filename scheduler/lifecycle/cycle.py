@@ -26,7 +26,7 @@ from scheduler.lifecycle.running.act import backoff_until, next_action, note_out
 from scheduler.lifecycle.running.ending import postpone
 from scheduler.lifecycle.running.keep import enforce_limits, limits_are_due
 from scheduler.lifecycle.running.observe import look_again, observe
-from scheduler.lifecycle.running.pacing import Pace, rest_seconds
+from scheduler.lifecycle.running.pacing import BREATH_SECONDS, Pace, is_pressing, rest_seconds
 from scheduler.lifecycle.running.record import record
 from scheduler.lifecycle.running.tell import due_to_tell, keep_last_words
 from scheduler.lifecycle.writing.batch import Batch, changing
@@ -120,6 +120,8 @@ class Cycle:
         self.last_plan: Plan | None = None
         self._inbox = Inbox()
         self._wake = asyncio.Event()
+        self._due: asyncio.TimerHandle | None = None
+        self._began = 0.0
         self._is_asked = False
         self._retries: dict[WorkloadId, int] = {}
         self._retry_at: dict[WorkloadId, Instant] = {}
@@ -142,7 +144,7 @@ class Cycle:
         if not changes.is_empty:
             self._inbox.changes.append(changes)
             self._pace.note(asyncio.get_running_loop().time(), len(changes.jobs) + len(changes.pods))
-            self._wake.set()
+            self._wake_for(is_pressing(changes))
 
     async def run_once(self) -> CycleReport:
         """Wait for something to do, at most a second, and do it."""
@@ -150,11 +152,14 @@ class Cycle:
             async with asyncio.timeout(LONGEST_WAIT_SECONDS):
                 await self._wake.wait()
         self._wake.clear()
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
         self._is_asked = False
         inbox = self._inbox.take()
         now = self._clock.now()
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = self._began = loop.time()
         try:
             report = await asyncio.to_thread(
                 self._think, inbox, now, lambda actions: loop.call_soon_threadsafe(self._send, actions)
@@ -339,7 +344,18 @@ class Cycle:
             answered = {id(outcome.action) for outcome in outcomes}
             lost = [ActionOutcome(a, ActionResult.RETRY, "no answer") for a in actions if id(a) not in answered]
             self._inbox.outcomes += [*outcomes, *lost]
+            self._wake_for(any(not _is_launch_done(outcome) for outcome in (*outcomes, *lost)))
+
+    def _wake_for(self, presses: bool) -> None:
+        """What does not press waits a moment for company, where a cycle was just now."""
+        if presses:
             self._wake.set()
+        elif self._due is None:
+            self._due = asyncio.get_running_loop().call_at(self._began + BREATH_SECONDS, self._wake.set)
+
+
+def _is_launch_done(outcome: ActionOutcome) -> bool:
+    return isinstance(outcome.action, LaunchJob) and outcome.result is ActionResult.DONE
 
 
 def _urgency(action: Action) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.domain.actions import Action, ActionOutcome, ActionResult, CreateJob, LaunchJob, TellJob
 from scheduler.domain.cluster import GpuClass, Placement
-from scheduler.domain.observations import ClusterChanges
+from scheduler.domain.observations import ClusterChanges, ObservedJob
 from scheduler.domain.reasons import Reason
 from scheduler.domain.units import AttemptId, Instant, JobUid, NodeName, PerMille
 from scheduler.domain.workloads import Workload
@@ -17,7 +17,7 @@ from scheduler.lifecycle import cycle as cycle_module
 from scheduler.lifecycle.cycle import Cycle, Inbox
 from scheduler.ports import Books, Store
 from tests.entrypoints.company import SilentCluster
-from tests.lifecycle.build import H100, Company, job_spec
+from tests.lifecycle.build import H100, NOON, Company, job_spec
 
 
 class QuietCluster(SilentCluster):
@@ -30,6 +30,27 @@ class QuietCluster(SilentCluster):
     async def apply(self, actions: Sequence[Action]) -> list[ActionOutcome]:
         del actions
         return []
+
+
+class NewsCluster(QuietCluster):
+    """Reports what it is given to report."""
+
+    def __init__(self) -> None:
+        self.news = ClusterChanges()
+
+    async def changes(self, timeout_seconds: float) -> ClusterChanges:
+        del timeout_seconds
+        return self.news
+
+
+class AnsweringCluster(QuietCluster):
+    """Answers at once, and always the same."""
+
+    def __init__(self, result: ActionResult) -> None:
+        self._result = result
+
+    async def apply(self, actions: Sequence[Action]) -> list[ActionOutcome]:
+        return [ActionOutcome(action, self._result) for action in actions]
 
 
 class BusyCluster(QuietCluster):
@@ -140,6 +161,49 @@ async def test_a_call_that_has_just_ended_is_not_waited_for_for_ever(company: Co
     assert [task.done() for task in cycle._running] == [True]
     await cycle.drain()
     assert cycle._running == set()
+
+
+async def test_news_for_which_nobody_waits_has_no_cycle_of_its_own_right_after_another(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cycle_module, "LONGEST_WAIT_SECONDS", 0.01)
+    cluster = NewsCluster()
+    cycle = Cycle(company.store, company.world, cluster, Standing(company), company.ids, company.commands)
+    job = ObservedJob(JobUid("u"), "theirs", "elsewhere", 1, NOON, is_suspended=True)
+
+    cluster.news = ClusterChanges(jobs={job.uid: job})
+    await cycle.watch_once()
+    async with asyncio.timeout(10):
+        await cycle._wake.wait()  # at once after a rest: nothing else sets it
+    await cycle.run_once()
+    monkeypatch.setattr(cycle_module, "BREATH_SECONDS", 3600)
+    await cycle.watch_once()
+    is_at_once_after_another = cycle._wake.is_set()
+    cluster.news = ClusterChanges(jobs={job.uid: replace(job, is_suspended=False, is_complete=True)})
+    await cycle.watch_once()
+
+    assert not is_at_once_after_another
+    assert cycle._wake.is_set()
+    assert len(cycle._inbox.changes) == 2
+
+
+@pytest.mark.parametrize(
+    ("result", "presses"), [(ActionResult.DONE, False), (ActionResult.RETRY, True), (ActionResult.GONE, True)]
+)
+async def test_a_launch_that_was_done_waits_for_company_and_one_that_was_not_is_looked_at_at_once(
+    company: Company, monkeypatch: pytest.MonkeyPatch, result: ActionResult, *, presses: bool
+) -> None:
+    monkeypatch.setattr(cycle_module, "BREATH_SECONDS", 3600)
+    cluster = AnsweringCluster(result)
+    cycle = Cycle(company.store, company.world, cluster, Standing(company), company.ids, company.commands)
+    cycle._began = asyncio.get_running_loop().time()
+    company.grant("ada", 100)
+
+    cycle._send([launched(company.submit()).action])
+    await cycle.drain()
+
+    assert [outcome.result for outcome in cycle._inbox.outcomes] == [result]
+    assert cycle._wake.is_set() == presses
 
 
 async def test_a_cycle_comes_round_though_nothing_wakes_it_and_waits_a_second_at_most(

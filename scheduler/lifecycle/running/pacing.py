@@ -5,8 +5,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from scheduler.domain.observations import ClusterChanges, ObservedJob
+
 BREATH_SECONDS: Final = 0.05
-"""The longest rest after a cycle. What comes in meanwhile shares the next one's transactions."""
+"""The longest rest after a cycle, and how soon after its beginning the next one begins for what does not press. What comes
+in meanwhile shares the next one's transactions."""
 WORDS_A_SECOND: Final = 20
 """Telling all of a long queue as fast as it goes would cost the API server more than launching it."""
 WORDS_A_SECOND_WHEN_BUSY: Final = 2
@@ -14,6 +17,22 @@ WORDS_A_SECOND_WHEN_BUSY: Final = 2
 BUSY_CALLS: Final = 32
 """More calls or news than so many within a second, or half as many calls under way, and the API server has better to do."""
 _BUSY_SECONDS: Final = 1.0
+
+
+def is_pressing(changes: ClusterChanges) -> bool:
+    """Whether GPUs may have come free, for which others wait. All else, what runs now as it was told to or is new, a cycle
+    sees in company: each costs as much as a few launches, whatever little it finds."""
+    return (
+        changes.is_relist
+        or bool(changes.nodes)
+        or any(job is None or _has_let_go(job) for job in changes.jobs.values())
+        or any(pod.has_ended for pod in changes.pods)
+    )
+
+
+def _has_let_go(job: ObservedJob) -> bool:
+    """Also as a victim: a new Job is marked as suspended too, but of no attempt."""
+    return job.has_ended or job.is_deleted or (job.is_confirmed_suspended and job.attempt_id != "")
 
 
 def rest_seconds(took: float, *, is_asked: bool) -> float:
