@@ -19,6 +19,7 @@ WHOLE_NODE = PodRequest(gpus=H100_NODE_GPUS, cpu_milli=500, memory_mib=256)
 _S = WorkloadState
 
 
+@pytest.mark.usefixtures("whole_cluster")
 async def test_it_shrinks_for_who_is_urgent_grows_back_and_every_pod_is_charged(
     running: Running, witness: Witness, api: ApiClient, namespace: str
 ) -> None:
