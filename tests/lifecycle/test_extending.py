@@ -35,6 +35,13 @@ def extend(company: Company, workload_id: WorkloadId, hours: int, subject: str =
     company.commands.extend(company.caller(subject), workload_id, hours * MS_PER_HOUR, now=company.now)
 
 
+def stop(company: Company, job: WorkloadId, reason: Reason) -> None:
+    attempt = company.world.live_attempt(job)
+    assert attempt is not None
+    with company.changing() as batch:
+        stop_attempt(batch, attempt, reason, {"limit": "2 h", "by": "ada", "preemptor": "x", "rule": "x"})
+
+
 def test_a_job_is_not_extended_beyond_what_a_guard_lets_its_owner_use(company: Company) -> None:
     """Of 9 hours it plans 4: two more of two GPUs are 8, three more 10."""
     guarded(company, A_DAY)
@@ -214,3 +221,25 @@ def test_what_its_owner_will_run_when_victims_have_ended_counts_for_the_guard(co
     with pytest.raises(Exhausted) as refused:
         extend(company, job, 1)
     assert refused.value.code is RefusalCode.SPEND_GUARD
+
+
+@pytest.mark.parametrize("reason", [Reason.TIME_LIMIT, Reason.CANCELLED])
+def test_what_is_being_stopped_for_good_is_not_extended(company: Company, reason: Reason) -> None:
+    job = two_hours_of_two(company)
+    stop(company, job, reason)
+
+    with pytest.raises(Conflict) as refused:
+        extend(company, job, 1)
+
+    assert refused.value.code is RefusalCode.WRONG_STATE
+    assert reason.value in refused.value.message
+    assert company.workload(job).spec.time_limit_ms == 2 * MS_PER_HOUR
+
+
+def test_what_is_being_preempted_has_its_next_attempt_extended(company: Company) -> None:
+    job = two_hours_of_two(company)
+    stop(company, job, Reason.PREEMPTED)
+
+    extend(company, job, 1)
+
+    assert company.workload(job).spec.time_limit_ms == 3 * MS_PER_HOUR

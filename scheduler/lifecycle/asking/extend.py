@@ -16,7 +16,7 @@ from scheduler.lifecycle.asking.nobody_ahead import require_nobody_ahead
 from scheduler.lifecycle.asking.short_of_hours import short_of_hours
 from scheduler.lifecycle.asking.wanted import keep_alive_by
 from scheduler.lifecycle.running.keep import need_of, payers_of
-from scheduler.lifecycle.running.outcome import ran_ms, runtime_max
+from scheduler.lifecycle.running.outcome import ran_ms, runtime_max, what_becomes
 from scheduler.lifecycle.writing.batch import Batch
 
 NewId = Callable[[str], str]
@@ -52,6 +52,7 @@ def extend_attempt(batch: Batch, workload: Workload, extra_ms: int, new_id: NewI
     _require_maximum(batch, workload, longer)
     attempt = batch.world.live_attempt(workload.id)
     if attempt is not None and attempt.state is AttemptState.STOPPING:
+        _require_another(workload, attempt)
         attempt = None
     if attempt is None:
         _require_in_time(batch, workload, longer)
@@ -66,6 +67,17 @@ def extend_attempt(batch: Batch, workload: Workload, extra_ms: int, new_id: NewI
         batch.put_attempt(replace(attempt, time_limit_ms=attempt.time_limit_ms + extra_ms))
         keep_alive_by(batch, workload, attempt)
     batch.change_workload(workload, spec=replace(workload.spec, time_limit_ms=longer))
+
+
+def _require_another(workload: Workload, stopping: Attempt) -> None:
+    """The limit of an attempt that is being stopped is past changing: a longer one is for the next."""
+    reason = stopping.stop_reason
+    if reason is not None and what_becomes(workload, reason).is_final:
+        raise Conflict(
+            f"{workload.id} is being stopped ({reason.value})",
+            code=RefusalCode.WRONG_STATE,
+            remedy="submit it again; where a rule tries it again, extend it then",
+        )
 
 
 def _require_maximum(batch: Batch, workload: Workload, longer: int) -> None:
