@@ -133,6 +133,14 @@ def test_what_starts_now_needs_no_advice(company: Company) -> None:
     assert (found.starts_now, found.sooner) == (True, ())
 
 
+def test_what_may_begin_at_once_is_no_later_for_a_cluster_that_has_been_quiet(company: Company) -> None:
+    """The last cycle, of which the cluster is known, is as long past as nothing has happened since."""
+    company.grant("ada", 100)
+    state = step(State(), company.world.everything(), company.now)[0]
+    asked = company.engineer("ada"), job_spec(), Instant(company.now + MS_PER_HOUR)
+    assert quote_view(company.world, state, *asked).reason == "Launching"
+
+
 def test_inside_a_booking_it_costs_nothing_beside_the_booking(company: Company) -> None:
     owner = company.engineer("bob")
     made = attempt("bk", "n0", owner=owner.id, team="research", pool="research", gpus=4)

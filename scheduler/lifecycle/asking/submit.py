@@ -33,6 +33,11 @@ class SubmissionTerms:
     def earliest(self, now: Instant) -> Instant:
         return now if self.begin_at is None else max(now, self.begin_at)
 
+    def held_back(self, workload: Workload) -> Workload:
+        """The workload as it is queued: not before the instant that was asked for, if one was."""
+        at = self.begin_at
+        return workload if at is None else replace(workload, not_before=at, eligible_at=at)
+
 
 AS_IT_IS = SubmissionTerms()
 
@@ -56,8 +61,7 @@ def queue_all(
     for number, each in enumerate(specs):
         workload_id = submission if terms.array_count is None else index_id(submission, number)
         made = new_workload(each, owner, workload_id=workload_id, namespace=namespace, now=batch.now)
-        begin_at = terms.begin_at
-        queued.append(made if begin_at is None else replace(made, not_before=begin_at, eligible_at=begin_at))
+        queued.append(terms.held_back(made))
         batch.add_workload(queued[-1])
         if each.kind is WorkloadKind.SANDBOX:
             key = ids.new("key")

@@ -62,8 +62,7 @@ def quote_view(
     """Of something that was not submitted, and that `submit` would take; of an array, of its first index, and the cost of
     all."""
     workload = new_workload(spec, owner, workload_id=ASKED_ABOUT, namespace="", now=now)
-    workload = replace(workload, not_before=terms.earliest(now))
-    return _quote(world, state, workload, now, indexes=terms.array_count or 1)
+    return _quote(world, state, terms.held_back(workload), now, indexes=terms.array_count or 1)
 
 
 def quote_view_of(world: World, state: State, workload: Workload, now: Instant) -> QuoteView:
