@@ -55,8 +55,7 @@ def adopting_patch(action: LaunchJob, job: RawObject) -> RawObject:
     """
     pod_spec = job["spec"]["template"].get("spec") or {}
     gate = GATE if _waits_at_gate(action) else {"$patch": "delete", **GATE}
-    affinity = _affinity(action, pod_spec.get("affinity"))
-    template: RawObject = {"affinity": {"$patch": "replace", **affinity}, "schedulingGates": [gate]}
+    template: RawObject = {**_said_affinity(action, pod_spec.get("affinity")), "schedulingGates": [gate]}
     borne = pod_spec.get("tolerations") or []
     lacking = [
         each for each in tolerations(action.gpu_class) if not any(_bears(known, each["key"]) for known in borne)
@@ -194,6 +193,15 @@ def _affinity(action: LaunchJob, known: RawObject | None) -> RawObject:
     if _waits_at_gate(action):
         return unpinned_affinity(known)
     return pinned_affinity(known, action.placement.pods_by_node[0][0])
+
+
+def _said_affinity(action: LaunchJob, known: RawObject | None) -> RawObject:
+    """For a strategic merge patch. Only what is there is said to be replaced: where nothing is, the apiserver drops a map
+    that says so with all that it holds, and the pod would go to any node."""
+    affinity = _affinity(action, known)
+    if known:
+        return {"affinity": {"$patch": "replace", **affinity}}
+    return {"affinity": affinity} if affinity else {}
 
 
 def pinned_affinity(affinity: RawObject | None, node: NodeName) -> RawObject:

@@ -22,15 +22,18 @@ from tests.adapters.kubernetes.test_manifests import SPEC, A, launch
 
 def merged(known: Json, patch: Json) -> Json:
     """The Job after a strategic merge patch, as far as a launch makes use of them: of all lists only that of gates is
-    merged, by name. That the apiserver does the same is seen in test_kubectl_jobs.py."""
+    merged, by name, and a map that is to replace what is not there comes to nothing. That the apiserver does the same is
+    seen in test_kubectl_jobs.py."""
     result = {} if patch.get("$patch") == "replace" else deepcopy(known)
     for key, value in patch.items():
         if key == "schedulingGates":
             names = [gate["name"] for gate in value]
             result[key] = [gate for gate in result.get(key, ()) if gate["name"] not in names]
             result[key] += [gate for gate in value if "$patch" not in gate]
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and (key in result or "$patch" not in value):
             result[key] = merged(result.get(key) or {}, value)
+        elif isinstance(value, dict):
+            continue
         elif value is None:
             result.pop(key, None)
         elif key != "$patch":
@@ -97,6 +100,17 @@ def test_launching_a_job_of_kubectl_keeps_what_its_author_wrote() -> None:
         {"key": "nvidia.com/gpu", "operator": "Exists"},
     ]
     assert (launched["spec"]["backoffLimit"], launched["spec"]["podReplacementPolicy"]) == (0, "Failed")
+
+
+@pytest.mark.parametrize("pod", [{}, {"affinity": {}}, {"affinity": {"podAffinity": {"x": 1}}}], ids=str)
+def test_a_job_of_kubectl_goes_to_its_node_whatever_affinity_it_came_with(pod: Json) -> None:
+    theirs = as_stored(job(pod=pod))
+
+    launched = merged(theirs, adopting_patch(launch(SPEC, (A, 1)), adoptable(theirs)))
+
+    pin = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [A]}]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [pin]}}
+    assert launched["spec"]["template"]["spec"]["affinity"] == {**pod.get("affinity", {}), "nodeAffinity": required}
 
 
 @pytest.mark.parametrize(

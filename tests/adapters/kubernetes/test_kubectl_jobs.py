@@ -69,22 +69,44 @@ async def taken_in(rig: ClusterRig, api: ApiClient, raw: dict[str, Any]) -> tupl
     return workload, job
 
 
-async def test_a_job_of_kubectl_is_launched_suspended_and_launched_elsewhere(rig: ClusterRig, api: ApiClient) -> None:
-    zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["zone-a"]}
-    required = {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}
-    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
-    workload, job = await taken_in(rig, api, theirs("w-theirs", affinity=affinity))
+_ZONED = {"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["zone-a"]}]}
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param({}, id="as most are written"),
+        pytest.param({"affinity": {}}, id="with an affinity that says nothing"),
+        pytest.param(
+            {
+                "affinity": {
+                    "nodeAffinity": {
+                        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [_ZONED]}
+                    }
+                }
+            },
+            id="with an affinity",
+        ),
+    ],
+)
+async def test_a_job_of_kubectl_is_launched_suspended_and_launched_elsewhere(
+    rig: ClusterRig, api: ApiClient, pod: dict[str, Any]
+) -> None:
+    workload, job = await taken_in(rig, api, theirs("w-theirs", **pod))
 
     places = []
-    for node in H100_NODES:
+    for node in reversed(H100_NODES):  # of two that are empty, the kube-scheduler may choose either
         launched = await rig.launch(rig.launching(workload, job, (node, 1)))
         assert launched.result is ActionResult.DONE, launched.message
         await rig.until(lambda seen: len(seen.running_pods(job.uid)) == 1)
         places.append(rig.seen.running_pods(job.uid)[0].node)
+        stored = (await api.get(f"{jobs(rig.namespace)}/w-theirs"))["spec"]["template"]["spec"]["affinity"]
+        (term,) = stored["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+        assert term["matchFields"] == [{"key": "metadata.name", "operator": "In", "values": [node]}]
         await rig.do(SuspendJob(workload, job.uid, Reason.PREEMPTED))
         await rig.until(lambda seen: seen.is_free(job.uid))
 
-    assert tuple(places) == H100_NODES
+    assert tuple(places) == H100_NODES[::-1]
     stored = (await api.get(f"{jobs(rig.namespace)}/w-theirs"))["spec"]
     assert (stored["backoffLimit"], stored["podReplacementPolicy"]) == (0, "Failed")
 
@@ -95,13 +117,12 @@ async def test_the_apiserver_makes_of_a_launch_what_is_said_of_it(
 ) -> None:
     """Where it stood before, whatever it says of itself: what is theirs stays, what is ours is as we say now."""
     preferred = [{"weight": 1, "preference": {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}}]
-    zoned = {"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["zone-a"]}]}
     raw = theirs(
         "w-merged",
         affinity={
             "nodeAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": preferred,
-                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [zoned]},
+                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [_ZONED]},
             }
         },
         schedulingGates=[{"name": "allot.dev/placement"}] if annotations else [],
@@ -125,7 +146,7 @@ async def test_the_apiserver_makes_of_a_launch_what_is_said_of_it(
         assert pod["affinity"] == {
             "nodeAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": preferred,
-                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{**zoned, **pin}]},
+                "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{**_ZONED, **pin}]},
             }
         }
         assert not pod.get("schedulingGates")
