@@ -10,6 +10,8 @@ from tests.browser.serving import serving
 from tests.plugins.chromium import ARGUMENTS
 
 WIDE, PHONE = 1240, 390
+NARROWEST = 320
+"""The first iPhone SE, and any phone that is set to large text: WCAG 2.2 asks for it (1.4.10, Reflow)."""
 _PATIENCE_MS = 60_000
 """By default an expectation has five seconds, which a busy machine may need for one page."""
 

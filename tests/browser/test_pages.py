@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from scheduler.domain.reasons import TEXTS
-from tests.browser.conftest import WIDE, become
+from tests.browser.conftest import NARROWEST, WIDE, become
 from tests.plugins.polling import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -25,7 +25,7 @@ PLACES = {
         "/cluster/faults",
         "/cluster/refusals",
     ),
-    FINANCE: ("/books", "/fairness"),
+    FINANCE: ("/books", "/fairness", "/statement?owner=company"),
 }
 
 IDLE_HOURS = 12
@@ -38,6 +38,7 @@ STALLED_SECONDS = 600.0
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 wide_only = pytest.mark.parametrize("page", [WIDE], indirect=True)
+narrowest_only = pytest.mark.parametrize("page", [NARROWEST], indirect=True)
 
 CONTRASTS = """() => {
   const canvas = Object.assign(document.createElement('canvas'), {width: 1, height: 1})
@@ -107,6 +108,23 @@ async def test_no_page_breaks_a_word_or_scrolls_sideways_and_no_text_is_pale(pag
     await page.locator("#queue a.name, #verdicts a.name").first.click()
     await expect(page.locator("#factors, #attempts").first).to_be_visible()
     assert await page.evaluate(BROKEN) == []
+
+
+MANY_GPUS = """() => {
+  for (const each of document.querySelectorAll('.queue td.right')) each.textContent = '1024 × A100-80GB / H100-80GB';
+}"""
+
+
+@narrowest_only
+async def test_on_the_narrowest_phone_no_page_scrolls_sideways_or_breaks_a_word(page: Page) -> None:
+    for person, paths in PLACES.items():
+        await become(page, person)
+        for path in paths:
+            await page.goto(path)
+            await page.evaluate(MANY_GPUS)
+            beyond = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert (beyond, await page.evaluate(BROKEN)) == (0, []), path
+        await page.context.clear_cookies()
 
 
 PUT_FIRST = """(menu, text) => {
